@@ -1,0 +1,45 @@
+"""A pytest plugin (`-p tests.services` in pyproject.toml): PostgreSQL and Redis for the test session.
+
+Where DATABASE_URL and REDIS_URL are set, those are used; what is missing is started in a temporary home before Django
+reads its settings, and gone with the session.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from digits_project.embedded import Services
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config):
+    """Runs around pytest-django's hook of this name, which loads the settings."""
+    asked = early_config.known_args_namespace
+    if not (asked.help or asked.version):
+        resources = contextlib.ExitStack()
+        early_config.add_cleanup(resources.close)
+        _provide(resources)
+    return (yield)
+
+
+def _provide(resources: contextlib.ExitStack) -> None:
+    home = Path(tempfile.mkdtemp(prefix="digits-test-"))
+    resources.callback(_remove, home)
+    home.chmod(0o711)  # started by root, PostgreSQL runs as another user
+    missing = {name: name not in os.environ for name in ("DATABASE_URL", "REDIS_URL")}
+    if any(missing.values()):
+        services = Services(home, postgres=missing["DATABASE_URL"], redis=missing["REDIS_URL"], durable=False)
+        resources.enter_context(services)
+        os.environ.setdefault("DATABASE_URL", services.database_url or "")
+        os.environ.setdefault("REDIS_URL", services.redis_url or "")
+    os.environ |= {"DIGITS_HOME": str(home), "DIGITS_JOBS_DIR": str(home / "jobs")}
+
+
+def _remove(home: Path) -> None:
+    """The home, and the database that it links to where it could not be inside."""
+    shutil.rmtree((home / "embedded" / "postgres").resolve(), ignore_errors=True)
+    shutil.rmtree(home)
