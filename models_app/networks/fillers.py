@@ -1,0 +1,74 @@
+"""Weights before training, drawn from the seed alone: the same on every engine and machine."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from models_app.networks.layers import Misfit
+
+Draw = Callable[[np.random.Generator, tuple[int, ...], Mapping[str, Any]], np.ndarray]
+
+
+def constant(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
+    """`value` [0] everywhere."""
+    return np.full(shape, filler.get("value", 0.0))
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
+    """From `min` [0] to `max` [1]."""
+    return rng.uniform(filler.get("min", 0.0), filler.get("max", 1.0), shape)
+
+
+def gaussian(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
+    """Normal with `mean` [0] and `std` [1]."""
+    return rng.normal(filler.get("mean", 0.0), filler.get("std", 1.0), shape)
+
+
+def xavier(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
+    """Uniform within ±√(3/n) (Glorot and Bengio 2010, as Caffe)."""
+    bound = math.sqrt(3 / fan(shape, filler))
+    return rng.uniform(-bound, bound, shape)
+
+
+def msra(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
+    """Normal with standard deviation √(2/n) (He et al. 2015, as Caffe)."""
+    return rng.normal(0, math.sqrt(2 / fan(shape, filler)), shape)
+
+
+FILLERS: dict[str, Draw] = {draw.__name__: draw for draw in (constant, uniform, gaussian, xavier, msra)}
+
+SETTINGS = ("value", "min", "max", "mean", "std", "variance_norm")
+
+
+def fan(shape: tuple[int, ...], filler: Mapping[str, Any]) -> float:
+    """Caffe's n: inputs of an output (FAN_IN), outputs of an input (FAN_OUT), or their mean (AVERAGE)."""
+    size = math.prod(shape)
+    fan_in, fan_out = size / shape[0], size / (shape[1] if len(shape) > 1 else 1)
+    return {"FAN_IN": fan_in, "FAN_OUT": fan_out, "AVERAGE": (fan_in + fan_out) / 2}[
+        filler.get("variance_norm", "FAN_IN")
+    ]
+
+
+def check_filler(filler: Mapping[str, Any]) -> None:
+    """Raise Misfit unless `fill` can use this filler."""
+    if filler.get("type", "constant") not in FILLERS:
+        raise Misfit(f"the filler {filler.get('type')!r} is not known; there are: {', '.join(FILLERS)}")
+    for setting, value in filler.items():
+        if setting == "variance_norm":
+            if value not in ("FAN_IN", "FAN_OUT", "AVERAGE"):
+                raise Misfit(f"variance_norm must be FAN_IN, FAN_OUT or AVERAGE, not {value!r}")
+        elif setting != "type" and (setting not in SETTINGS or not isinstance(value, (int, float))):
+            raise Misfit(f"a filler has no setting {setting}: {value!r}")
+    if filler.get("std", 1.0) < 0 or filler.get("min", 0.0) > filler.get("max", 1.0):
+        raise Misfit("a filler's std must not be negative, and its min not above its max")
+
+
+def fill(name: str, shape: tuple[int, ...], filler: Mapping[str, Any], seed: int) -> np.ndarray:
+    """A float32 array that depends on the seed and its own name only: adding a layer leaves the others alone."""
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    return FILLERS[filler.get("type", "constant")](rng, shape, filler).astype(np.float32)

@@ -1,0 +1,65 @@
+"""A layer as data, and what is wrong with a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from digits_project.errors import BadInput
+
+PHASES = ("train", "val", "deploy")
+
+
+class BadNetwork(BadInput):
+    """A network that can't be built; the text names the layer."""
+
+
+@dataclass(frozen=True)
+class Multipliers:
+    """What the solver's learning rate and weight decay are multiplied with for one of a layer's parameters."""
+
+    lr_mult: float = 1.0
+    decay_mult: float = 1.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer, in Caffe's words.
+
+    `parameters` are those of its type under their Caffe names (num_output, kernel_size …). `multipliers` belong to the
+    layer's weights in Caffe's order (weight, bias); those not given are 1. `phases` says where the layer takes part:
+    while training, while validating, and in the network that is deployed.
+    """
+
+    name: str
+    type: str
+    bottoms: tuple[str, ...] = ()
+    tops: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    multipliers: tuple[Multipliers, ...] = ()
+    phases: tuple[str, ...] = PHASES
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; from_dict gives an equal layer back."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "bottoms": list(self.bottoms),
+            "tops": list(self.tops),
+            "parameters": dict(self.parameters),
+            "multipliers": [{"lr_mult": m.lr_mult, "decay_mult": m.decay_mult} for m in self.multipliers],
+            "phases": list(self.phases),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Layer:
+        return cls(
+            name=data["name"],
+            type=data["type"],
+            bottoms=tuple(data["bottoms"]),
+            tops=tuple(data["tops"]),
+            parameters=dict(data["parameters"]),
+            multipliers=tuple(Multipliers(**m) for m in data["multipliers"]),
+            phases=tuple(data["phases"]),
+        )

@@ -1,0 +1,61 @@
+"""Where a network begins and ends: Data and Input, SoftmaxWithLoss and Accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models_app.networks.layers.base import LayerType, Misfit, Shape, describe
+
+
+class Source(LayerType, abstract=True):
+    """A layer without inputs, whose first top is the batch of images and whose second, if there is one, their labels.
+
+    The shape of the images is the network's, not the layer's: it follows from the dataset.
+    """
+
+    bottoms = (0, 0)
+
+
+@dataclass(frozen=True)
+class Data(Source):
+    """Images and their labels."""
+
+    tops = (1, 2)
+
+
+@dataclass(frozen=True)
+class Input(Source):
+    """Images alone."""
+
+
+class Verdict(LayerType, abstract=True):
+    """A layer that compares scores (its first input) with labels (its second): no part of a deployed network."""
+
+    bottoms = (2, 2)
+    tops = (0, 1)
+
+    def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        if not bottoms[0] or bottoms[1] != ():
+            raise Misfit(
+                f"compares scores with labels, its inputs are {describe(bottoms[0])} and {describe(bottoms[1])}"
+            )
+        return [()]
+
+
+@dataclass(frozen=True)
+class SoftmaxWithLoss(Verdict):
+    """Cross-entropy of the softmax over the channels, averaged over the batch, times loss_weight."""
+
+    loss_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Accuracy(Verdict):
+    """The share of images whose label is among the top_k highest scores."""
+
+    top_k: int = 1
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise Misfit(f"top_k must be at least 1, not {self.top_k}")

@@ -1,0 +1,115 @@
+"""Write a Network and its weights as model.onnx, the one file that inference needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, checker, helper, numpy_helper
+
+from models_app.networks.graph import Network, Node
+from models_app.networks.layers import ends
+
+# Old enough for every ONNX Runtime since 1.13 (2022), new enough for every operator used.
+OPSET = 17
+IR_VERSION = 8
+
+
+class GraphWriter:
+    """Collects nodes and constants; a layer's `onnx` rule writes itself through it. Each name is given out once."""
+
+    def __init__(self, taken: Sequence[str]) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._taken = set(taken)
+        self._layer = ""
+
+    def begin(self, layer: str) -> None:
+        """What is written next belongs to this layer and takes its name."""
+        self._layer = layer
+
+    def node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
+        output = self._unique(f"{self._layer}/{operator}")
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))
+        return output
+
+    def constant(self, array: np.ndarray) -> str:
+        name = self._unique(f"{self._layer}/constant")
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def rename(self, value: str, name: str) -> None:
+        """Give a value the name that it has outside."""
+        self.nodes.append(helper.make_node("Identity", [value], [name], name=self._unique(f"{name}/output")))
+
+    def _unique(self, wanted: str) -> str:
+        name, count = wanted, 1
+        while name in self._taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._taken.add(name)
+        return name
+
+
+def write_onnx(
+    network: Network,
+    weights: Mapping[str, np.ndarray],
+    path: Path,
+    mean: np.ndarray | None,
+    labels: Sequence[str],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write the deployed network to `path`.
+
+    Input: the first top of its Data layer ("data"), float32 N×C×H×W, raw values 0 to 255, channels in RGB order, any N.
+    `mean`, C×H×W or C×1×1, is subtracted inside. Outputs: the network's, under their names ("softmax": N×categories).
+    `labels` (as a JSON list) and `metadata` become metadata_props.
+    """
+    nodes = network.nodes("deploy")
+    outputs = network.outputs("deploy")
+    names = [weight.name for node in nodes for weight in node.weights]
+    inputs = [node.layer.tops[0] for node in nodes if isinstance(node.kind, ends.Source)]
+    writer = GraphWriter([*names, *inputs, *outputs])
+    tensors = [numpy_helper.from_array(np.ascontiguousarray(weights[n], np.float32), n) for n in names]
+    values = _write_nodes(writer, nodes, mean)
+    for output in outputs:
+        writer.rename(values[output], output)
+    shapes = network.shapes("deploy")
+    graph = helper.make_graph(
+        writer.nodes,
+        network.name,
+        [_value_info(name, network.input_shape) for name in inputs],
+        [_value_info(name, shapes[name]) for name in outputs],
+        initializer=tensors + writer.constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    helper.set_model_props(model, {"labels": json.dumps(list(labels), ensure_ascii=False), **(metadata or {})})
+    checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def _write_nodes(writer: GraphWriter, nodes: Sequence[Node], mean: np.ndarray | None) -> dict[str, str]:
+    """Write every layer; returns the name of the value that each top stands for at the end."""
+    values: dict[str, str] = {}
+    for node in nodes:
+        writer.begin(node.layer.name)
+        if isinstance(node.kind, ends.Source):
+            data = node.layer.tops[0]
+            values[data] = data if mean is None else writer.node("Sub", [data, writer.constant(_batched(mean))])
+            continue
+        inputs = [values[bottom] for bottom in node.layer.bottoms]
+        made = node.kind.onnx(writer, inputs, [weight.name for weight in node.weights], node.inputs)
+        values.update(zip(node.layer.tops, made, strict=True))
+    return values
+
+
+def _batched(mean: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(mean[np.newaxis], dtype=np.float32)
+
+
+def _value_info(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])

@@ -1,0 +1,129 @@
+"""Everything a training needs to know, as one value that travels as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from digits_project.errors import BadInput
+from models_app.networks import Network
+from models_app.training.schedule import Policy
+
+SOLVERS = ("SGD",)
+MEANS = ("none", "image", "pixel")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training, checked. Paths are strings, as they travel as JSON; snapshots go to <directory>/snapshots.
+
+    Intervals are in epochs, fractions allowed, 0 is off. Policy parameters have the names of schedule.Policy.
+    `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use.
+    """
+
+    network: Mapping[str, Any]
+    train_records: str
+    labels_file: str
+    directory: str
+    val_records: str | None = None
+    mean_file: str | None = None
+    use_mean: str = "image"
+    framework: str = "mxnet"
+    epochs: float = 30
+    batch_size: int = 64
+    snapshot_interval: float = 1.0
+    val_interval: float = 1.0
+    solver_type: str = "SGD"
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0005
+    rms_decay: float = 0.99
+    lr_policy: str = "step"
+    lr_step_size: float = Policy.lr_step_size
+    lr_step_gamma: float = Policy.lr_step_gamma
+    lr_multistep_values: tuple[float, ...] = field(default=Policy.lr_multistep_values)
+    lr_multistep_gamma: float = Policy.lr_multistep_gamma
+    lr_exp_gamma: float = Policy.lr_exp_gamma
+    lr_inv_gamma: float = Policy.lr_inv_gamma
+    lr_inv_power: float = Policy.lr_inv_power
+    lr_poly_power: float = Policy.lr_poly_power
+    lr_sigmoid_step: float = Policy.lr_sigmoid_step
+    lr_sigmoid_gamma: float = Policy.lr_sigmoid_gamma
+    random_seed: int | None = None
+    device: str = "cpu"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lr_multistep_values", tuple(self.lr_multistep_values))
+        self._check_choices()
+        self._check_numbers()
+        self.policy()
+        self.build_network()
+
+    def policy(self) -> Policy:
+        """How the learning rate falls."""
+        return Policy(**{f.name: getattr(self, f.name) for f in fields(Policy)})
+
+    def build_network(self) -> Network:
+        """The network, checked."""
+        network = Network.from_dict(self.network)
+        network.check()
+        return network
+
+    def with_seed(self, seed: int) -> TrainConfig:
+        """The same training with this seed."""
+        return replace(self, random_seed=seed)
+
+    def _check_choices(self) -> None:
+        for name, choices in (("solver_type", SOLVERS), ("use_mean", MEANS), ("framework", ("mxnet",))):
+            if getattr(self, name) not in choices:
+                raise BadInput(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        if self.use_mean != "none" and not self.mean_file:
+            raise BadInput(f"use_mean is {self.use_mean}, but there is no mean_file")
+        if self.device != "cpu" and not (self.device.startswith("gpu") and self.device[3:].isdigit()):
+            raise BadInput(f"device must be cpu or gpu0, gpu1 …, not {self.device!r}")
+
+    def _check_numbers(self) -> None:
+        for name in ("epochs", "snapshot_interval", "val_interval", "momentum", "weight_decay"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
+                raise BadInput(f"{name} must be a number from 0, not {value!r}")
+        if self.epochs == 0:
+            raise BadInput("epochs must be above 0")
+        if self.momentum >= 1:
+            raise BadInput(f"momentum must be below 1, not {self.momentum}")
+        for name, optional in (("batch_size", False), ("threads", True)):
+            value = getattr(self, name)
+            if not (optional and value is None) and (not isinstance(value, int) or value < 1):
+                raise BadInput(f"{name} must be a whole number from 1, not {value!r}")
+        seed = self.random_seed
+        if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 2**32):
+            raise BadInput(f"random_seed must be a whole number from 0 to {2**32 - 1}, not {seed!r}")
+
+    def to_json(self) -> str:
+        """from_json gives an equal config back."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainConfig:
+        """Raises BadInput for a field that is unknown, missing or out of range."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise BadInput(f"the training's configuration is not JSON: {error}") from error
+        unknown = sorted(set(data) - {f.name for f in fields(cls)})
+        if unknown:
+            raise BadInput(f"the training's configuration has no field {unknown[0]}")
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise BadInput(f"the training's configuration is incomplete: {error}") from error
+
+    @classmethod
+    def from_file(cls, path: Path) -> TrainConfig:
+        """Read what to_json wrote."""
+        return cls.from_json(path.read_text(encoding="utf-8"))
