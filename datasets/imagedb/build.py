@@ -1,0 +1,167 @@
+"""Builds the image databases of a dataset: scan, deal out, encode over all cores, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from datasets.imagedb import folder, split
+from datasets.imagedb.buildlog import BuildLog, named
+from datasets.imagedb.encode import Encoder
+from datasets.imagedb.mean import RunningMean
+from datasets.imagedb.pool import Pool, usable_cores
+from datasets.imagedb.progress import Progress
+from datasets.imagedb.records import RecordWriter
+from datasets.imagedb.spec import Built, Spec, Split
+from datasets.imagedb.split import Part
+from datasets.imagedb.staging import staged
+from digits_project.errors import BadInput
+
+_SCAN_SHARE = 0.05  # of the progress; reading and encoding take nearly all of the time
+_SPLIT_SUFFIXES = (".rec", ".idx", ".txt")
+_OUTPUTS = ["labels.txt", "mean.npy", "mean.png", "build.log"]
+_OUTPUTS += [name + suffix for name in split.NAMES for suffix in _SPLIT_SUFFIXES]
+
+
+def build(spec: Spec, directory: Path, report: Callable[[float], None]) -> Built:
+    """Write the databases of `spec` into `directory` and say what is in them.
+
+    `report(fraction)` is called several times a second; what it raises stops the build at once. After that, as after
+    any error, no process is left running and no file of the build in `directory`. Raises BadInput when the folders
+    hold nothing to train on. Call it from a thread that lives until it returns.
+    """
+    progress = Progress(report)
+    for name in _OUTPUTS:  # of an earlier attempt, whose splits may have been others
+        (directory / name).unlink(missing_ok=True)
+    with staged(directory) as aside:
+        with BuildLog(aside / "build.log") as log:
+            built = _Build(spec, aside, log, progress).run()
+        progress.finish()
+    return built
+
+
+class _Build:
+    """One build, into a folder that nobody else sees."""
+
+    def __init__(self, spec: Spec, directory: Path, log: BuildLog, progress: Progress):
+        self._spec = spec
+        self._directory = directory
+        self._log = log
+        self._progress = progress
+        self._mean = RunningMean(spec.height, spec.width, spec.channels)
+        self._planned = self._read = 0
+
+    def run(self) -> Built:
+        categories, parts = self._plan()
+        self._planned = sum(len(part.images) for part in parts)
+        self._progress.enter(_SCAN_SHARE, 1)
+        train, label_of = self._write_train(parts[0], categories)
+        categories = [name for name, label in zip(categories, label_of, strict=True) if label >= 0]
+        written = [train] + [self._write_other(_relabelled(part, label_of)) for part in parts[1:]]
+        splits = [self._listed(part, len(categories)) for part in written if len(part.images)]
+        self._mean.save(self._directory / "mean.npy", self._directory / "mean.png")
+        (self._directory / "labels.txt").write_text("".join(f"{name}\n" for name in categories), encoding="utf-8")
+        self._summarise(categories, splits)
+        return Built(categories, splits, self._log.skipped, self._log.warnings, self._mean.pixel())
+
+    def _plan(self):
+        """The categories and the parts, train first; all that is known before an image is read."""
+        own = [(name, source) for name in split.NAMES[1:] if (source := getattr(self._spec, name))]
+        shares = np.linspace(0, _SCAN_SHARE, len(own) + 2)
+        listing = self._scan(self._spec.train, *shares[:2])
+        categories, parts = split.deal(listing, self._spec, self._log)
+        for (name, source), start, stop in zip(own, shares[1:], shares[2:], strict=False):
+            parts.append(split.own_part(name, self._scan(source, start, stop), source, categories, self._log))
+        return categories, sorted(parts, key=lambda part: split.NAMES.index(part.name))
+
+    def _scan(self, source, start, stop):
+        self._progress.enter(start, stop)
+        return folder.scan(source.folder, self._directory / "paths", self._spec.seed, self._log, self._progress.at)
+
+    def _write_train(self, part, categories):
+        """The part as written, and the label of each of `categories`: -1 for those without a readable image."""
+        with RecordWriter(self._directory / "train.rec") as writer:
+            part = self._write(part, writer, self._mean)
+            label_of = self._readable_labels(part, categories)
+            if -1 in label_of:
+                writer.relabel(label_of.tolist(), self._progress.tick)
+        return _relabelled(part, label_of), label_of
+
+    def _readable_labels(self, part, categories):
+        """A label, without gaps, for each category of which an image could be read, -1 for the others.
+
+        Raises BadInput if fewer than two have one.
+        """
+        counts = np.bincount(part.labels(part.images), minlength=len(categories))
+        dropped = [name for name, count in zip(categories, counts, strict=True) if not count]
+        kept = len(categories) - len(dropped)
+        if not kept:
+            raise BadInput(f"None of the images for training could be read. {self._log.first_skipped}.")
+        if kept == 1:
+            raise BadInput(
+                f"Only one category has images for training that can be read; a classifier needs two. None of: "
+                f"{named(dropped)}. {self._log.first_skipped}."
+            )
+        if dropped:
+            self._log.warn(f"Dropped, since no image for training could be read: {named(dropped)}.")
+        for name in dropped:
+            self._log.note(f"dropped: {name}")
+        return np.where(counts > 0, np.cumsum(counts > 0) - 1, -1)
+
+    def _write_other(self, part):
+        with RecordWriter(self._directory / f"{part.name}.rec") as writer:
+            written = self._write(part, writer)
+        if not len(written.images):
+            self._log.warn(f"The {part.name} split is empty: none of its images could be read.")
+            for suffix in (".rec", ".idx"):
+                (self._directory / part.name).with_suffix(suffix).unlink()
+        return written
+
+    def _write(self, part: Part, writer: RecordWriter, mean: RunningMean | None = None) -> Part:
+        """Write a record of every readable image; the part that comes back has only those."""
+        encoder = Encoder(part.listing, self._spec, summing=mean is not None)
+        tasks = np.split(part.images, range(encoder.images_per_task, len(part.images), encoder.images_per_task))
+        readable = np.zeros(len(part.images), bool)
+        position = 0
+        with Pool(encoder, min(self._spec.workers or usable_cores(), len(tasks))) as pool:
+            for encoded in pool.map(tasks, self._progress.tick):
+                images = part.images[position : position + len(encoded.payloads)]
+                for offset, (image, label) in enumerate(zip(images, part.labels(images), strict=True)):
+                    if (payload := encoded.payloads[offset]) is None:
+                        self._log.skip(part.listing.path(image), encoded.failed[offset])
+                    else:
+                        writer.write(label, payload)
+                        readable[position + offset] = True
+                if mean is not None:
+                    mean.add(encoded.total, len(images) - len(encoded.failed))
+                position += len(images)
+                self._read += len(images)
+                self._progress.at(self._read / self._planned)
+        return replace(part, images=part.images[readable])
+
+    def _listed(self, part, categories):
+        """Write NAME.txt, a line "path label" for each record, in the order of the records."""
+        with (self._directory / f"{part.name}.txt").open("wb") as file:
+            for image, label in zip(part.images, part.labels(part.images), strict=True):
+                file.write(b"%s %d\n" % (part.listing.path(image), label))
+                self._progress.tick()
+        counts = np.bincount(part.labels(part.images), minlength=categories)
+        return Split(part.name, len(part.images), counts.tolist())
+
+    def _summarise(self, categories, splits):
+        self._log.note(f"{len(categories)} categories: {named(categories)}")
+        for made in splits:
+            self._log.note(
+                f"{made.name}: {made.entries} images, {min(made.per_category)} to {max(made.per_category)} a category"
+            )
+        self._log.note(f"{self._log.skipped} images skipped")
+
+
+def _relabelled(part, label_of):
+    """The part with the label l of a category replaced by label_of[l], without the images whose label is then -1."""
+    new = np.where(part.label_of >= 0, label_of[part.label_of], -1).astype(np.int32)
+    part = replace(part, label_of=new)
+    return replace(part, images=part.images[part.labels(part.images) >= 0])

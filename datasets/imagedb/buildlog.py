@@ -1,0 +1,54 @@
+"""What a build has to tell people: build.log, and the warnings and counts that go with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_NAMED = 5
+
+
+class BuildLog:
+    """Writes a line at a time to a file, so that a million broken images need no memory.
+
+    `skipped` counts the images that could not be used, `first_skipped` describes one of them.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self.warnings: list[str] = []
+        self.skipped = 0
+        self.first_skipped: str | None = None
+
+    def __enter__(self) -> BuildLog:
+        self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace")
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def note(self, text: str) -> None:
+        self._file.write(f"{text}\n")
+
+    def skip(self, path: str | bytes, reason: str) -> None:
+        """An image that can't be used."""
+        line = f"{_shown(path)}: {reason}"
+        self.skipped += 1
+        self.first_skipped = self.first_skipped or line
+        self.note(f"skipped {line}")
+
+    def warn(self, text: str) -> None:
+        """Something the user should see beside the result."""
+        self.warnings.append(text)
+        self.note(f"warning: {text}")
+
+
+def named(names: list[str]) -> str:
+    """A list of names for a message: the first few, and how many there are beside them."""
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
+
+
+def _shown(path):
+    """A path on one line, whatever its name holds."""
+    return os.fsdecode(path).replace("\n", "\\n").replace("\r", "\\r")

@@ -1,0 +1,60 @@
+"""What a worker process does with the images of one task."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.imagedb.images import BadImage, encode, read_array
+from datasets.imagedb.listing import Listing
+from datasets.imagedb.spec import Spec
+
+_MAX_IMAGES = 32
+_MAX_BYTES = 4 << 20  # of pixels a task: bounds what is under way at once
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The answer to one task: for each image its payload, or None with the reason in `failed`, by position.
+
+    `total` (uint32, HxWxC) sums the readable ones, if the mean was asked for.
+    """
+
+    payloads: list[bytes | None]
+    failed: dict[int, str]
+    total: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Reads, resizes and encodes images of a listing as the spec says; sums them up for the mean if `summing`."""
+
+    listing: Listing
+    spec: Spec
+    summing: bool
+
+    @property
+    def images_per_task(self) -> int:
+        """Enough to make the cost of passing answers small, few enough to keep them small."""
+        pixels = self.spec.width * self.spec.height * self.spec.channels
+        return max(1, min(_MAX_IMAGES, _MAX_BYTES // pixels))
+
+    def __call__(self, images: np.ndarray) -> Encoded:
+        spec = self.spec
+        payloads, failed = [], {}
+        total = np.zeros((spec.height, spec.width, spec.channels), np.uint32) if self.summing else None
+        for position, image in enumerate(images):
+            path = Path(os.fsdecode(self.listing.path(image)))
+            try:
+                pixels = read_array(path, spec.width, spec.height, spec.channels, spec.resize_mode)
+            except BadImage as error:
+                payloads.append(None)
+                failed[position] = str(error)
+                continue
+            payloads.append(encode(pixels, spec.encoding))
+            if total is not None:
+                total += pixels
+        return Encoded(payloads, failed, total)

@@ -1,0 +1,191 @@
+"""Reading one image, whatever wrote it, and encoding it for a record.
+
+What decode() settles, so that training and inference see the same pixels:
+- the format is told by content, and only the plugin of that format is tried;
+- the first frame of an animation is taken, EXIF orientation is applied, colour profiles are ignored;
+- alpha is dropped, not blended: the colours under transparent pixels stay what the file says;
+- 16-bit samples keep their high byte, which is what Pillow does for 16-bit colour too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from datasets.imagedb.resize import resize
+from digits_project.errors import BadInput
+
+MAX_PIXELS = 64_000_000
+MAX_SIDE = 1 << 16  # pixels; nothing that people take pictures with comes near
+MAX_BYTES = 256 << 20  # MAX_PIXELS uncompressed, four bytes each
+SIGNATURE_BYTES = 18
+READABLE = "PNG, JPEG, BMP, PPM (P5, P6) and WebP"
+
+_SIGNATURES = (
+    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ("JPEG", re.compile(rb"\xff\xd8\xff")),
+    ("WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
+    ("PPM", re.compile(rb"P[56][\s#]")),
+    # "BM" alone begins many a text: the length of the second header, which follows, is one of these.
+    ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
+)
+_RECORD_FORMATS = ("PNG", "JPEG", "BMP")
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ENCODERS = {
+    # BMP is uncompressed and still says its own size and type.
+    "none": {"format": "BMP"},
+    # Level 1 writes photos three times as fast as the default 6, and a tenth larger.
+    "png": {"format": "PNG", "compress_level": 1},
+    # At training sizes every chroma sample counts, so none is thrown away (4:4:4).
+    "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+}
+
+
+class BadImage(BadInput):
+    """This image can't be used; the text says why, without the image's name."""
+
+
+def sniff(head: bytes) -> str | None:
+    """The format that the first SIGNATURE_BYTES of a file announce, or None if decode() can't read it."""
+    return next((name for name, signature in _SIGNATURES if signature.match(head)), None)
+
+
+def decode(source: Path | bytes | BinaryIO) -> Image.Image:
+    """The whole image, upright, in mode L or RGB. Raises BadImage; BinaryIO must be seekable and at its start."""
+    with _opened(source) as file:
+        head = file.read(SIGNATURE_BYTES)
+        format_name = sniff(head)
+        if format_name is None:
+            raise BadImage(f"not an image of a known format ({READABLE})" if head else "the file is empty")
+        file.seek(0)
+        try:
+            return _load(file, format_name)
+        except BadImage:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise BadImage(f"more than {MAX_PIXELS:,} pixels") from error
+        except MemoryError as error:
+            raise BadImage("takes more memory than there is") from error
+        except Exception as error:  # a hostile file can make Pillow's parsers raise almost anything
+            raise BadImage(f"damaged {format_name}: {_reason(error)}") from error
+
+
+def to_array(image: Image.Image, channels: int) -> np.ndarray:
+    """uint8, HxWxC, RGB order. Gray is the ITU-R 601 luma (0.299 R + 0.587 G + 0.114 B), as Pillow rounds it."""
+    mode = "L" if channels == 1 else "RGB"
+    array = np.asarray(image if image.mode == mode else image.convert(mode))
+    return array.reshape(image.height, image.width, channels)
+
+
+def read_array(source: Path | bytes | BinaryIO, width: int, height: int, channels: int, resize_mode: str) -> np.ndarray:
+    """uint8, HxWxC: the one way from a file to the network's pixels, when building and when classifying."""
+    return to_array(resize(decode(source), width, height, resize_mode), channels)
+
+
+def encode(array: np.ndarray, encoding: str) -> bytes:
+    """uint8, HxWxC to the bytes of a record: "none" is a BMP, "png" is lossless, "jpg" is not."""
+    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    buffer = BytesIO()
+    image.save(buffer, **_ENCODERS[encoding])
+    return buffer.getvalue()
+
+
+def decode_record(payload: bytes) -> np.ndarray:
+    """uint8, HxWxC, of what encode() wrote; C is 1 or 3, as stored. Raises BadImage."""
+    try:
+        image = Image.open(BytesIO(payload), formats=_RECORD_FORMATS)
+        _check_size(image)
+        array = np.asarray(image if image.mode in ("L", "RGB") else _in_eight_bits(image))
+    except BadImage:
+        raise
+    except Exception as error:  # as in decode()
+        raise BadImage(f"damaged record: {_reason(error)}") from error
+    return array.reshape(array.shape[0], array.shape[1], -1)
+
+
+@contextmanager
+def _opened(source):
+    """The source as a seekable binary file of at most MAX_BYTES."""
+    if isinstance(source, Path):
+        try:
+            # Without O_NONBLOCK the opening of a pipe would wait for ever.
+            file = os.fdopen(os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        except OSError as error:
+            raise BadImage(_reason(error)) from error
+        with file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BadImage("not a regular file")
+            _check_length(status.st_size)
+            yield file
+    elif isinstance(source, bytes):
+        _check_length(len(source))
+        yield BytesIO(source)
+    else:
+        _check_length(source.seek(0, os.SEEK_END))
+        source.seek(0)
+        yield source
+
+
+def _check_length(length):
+    if length > MAX_BYTES:
+        raise BadImage(f"more than {MAX_BYTES >> 20} MiB")
+
+
+def _check_size(image):
+    """Only the header has been read by now, so a picture that would fill the memory is stopped here."""
+    if image.width * image.height > MAX_PIXELS:
+        raise BadImage(f"{image.width}x{image.height} is more than {MAX_PIXELS:,} pixels")
+    if max(image.size) > MAX_SIDE:
+        raise BadImage(f"{image.width}x{image.height} is more than {MAX_SIDE} pixels along a side")
+
+
+def _load(file, format_name):
+    with Image.open(file, formats=(format_name,)) as image:
+        _check_size(image)
+        image.load()
+        return _upright(_in_eight_bits(image), _orientation(image))
+
+
+def _in_eight_bits(image):
+    if image.mode in ("L", "RGB"):
+        return image.copy()
+    if image.mode.startswith("I"):  # I;16 and its kin from PNG, I from PPM
+        return Image.fromarray((np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise BadImage("its pixels are real numbers, not 8 or 16 bits")
+    return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
+
+
+def _orientation(image):
+    try:
+        return image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # noqa: BLE001 - pixels are whole, only the camera's notes are not: as if there were none
+        return None
+
+
+def _upright(image, orientation):
+    transpose = _UPRIGHT.get(orientation)
+    return image if transpose is None else image.transpose(transpose)
+
+
+def _reason(error):
+    """An exception's text without the errno and the path that OSError puts into it."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip().rstrip(".")

@@ -1,0 +1,112 @@
+"""What a build is asked for and what it gives back: plain, frozen values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from digits_project.errors import BadInput
+
+RESIZE_MODES = ("crop", "squash", "fill", "half_crop")
+ENCODINGS = ("none", "png", "jpg")
+CHANNELS = (1, 3)
+MAX_SIDE = 4096  # pixels; the mean is held in float64, which at this size takes 400 MB
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder of one subfolder per category. Categories under the minimum are left out, above the maximum cut."""
+
+    folder: Path
+    min_per_class: int = 2
+    max_per_class: int | None = None
+
+    def __post_init__(self):
+        if self.min_per_class < 1:
+            raise BadInput(f"The minimum of images per category must be at least 1, not {self.min_per_class}.")
+        if self.max_per_class is not None and self.max_per_class < self.min_per_class:
+            raise BadInput(
+                f"The maximum of images per category ({self.max_per_class}) "
+                f"must not be less than the minimum ({self.min_per_class})."
+            )
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An image database to build. Raises BadInput with the first thing that makes no sense.
+
+    `pct_val` and `pct_test` are percentages of every category of the train folder; each is ignored
+    when its split has a folder of its own.
+    """
+
+    train: Source
+    val: Source | None = None
+    test: Source | None = None
+    pct_val: float = 25
+    pct_test: float = 0
+    width: int = 256
+    height: int = 256
+    channels: int = 3
+    resize_mode: str = "squash"
+    encoding: str = "png"
+    seed: int = 0
+    workers: int | None = None
+
+    def __post_init__(self):
+        self._check_shares()
+        for name in ("width", "height"):
+            side = getattr(self, name)
+            if not 1 <= side <= MAX_SIDE:
+                raise BadInput(f"The image {name} must be from 1 to {MAX_SIDE} pixels, not {side}.")
+        for name, value, allowed in (
+            ("number of channels", self.channels, CHANNELS),
+            ("resize mode", self.resize_mode, RESIZE_MODES),
+            ("encoding", self.encoding, ENCODINGS),
+        ):
+            if value not in allowed:
+                raise BadInput(f"The {name} must be one of {', '.join(map(str, allowed))}, not {value}.")
+        if self.seed < 0:
+            raise BadInput(f"The seed must not be negative, but is {self.seed}.")
+        if self.workers is not None and self.workers < 1:
+            raise BadInput(f"The number of workers must be at least 1, not {self.workers}.")
+
+    def _check_shares(self):
+        for name, share in (("validation", self.share_val), ("test", self.share_test)):
+            if not (math.isfinite(share) and 0 <= share < 100):
+                raise BadInput(f"The share for {name} must be from 0 to under 100 %, not {share:g} %.")
+        if self.share_val + self.share_test >= 100:
+            raise BadInput(
+                f"The shares for validation ({self.share_val:g} %) and test ({self.share_test:g} %) must "
+                "stay under 100 % together: nothing would be left to train on."
+            )
+
+    @property
+    def share_val(self) -> float:
+        """Percent of the train folder that goes to validation."""
+        return self.pct_val if self.val is None else 0
+
+    @property
+    def share_test(self) -> float:
+        """Percent of the train folder that goes to test."""
+        return self.pct_test if self.test is None else 0
+
+
+@dataclass(frozen=True)
+class Split:
+    """One finished split; `per_category[label]` counts its entries of that label."""
+
+    name: str
+    entries: int
+    per_category: list[int]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built. `categories[label]` is a name; `mean_pixel` is of the train split, RGB order, 0 to 255."""
+
+    categories: list[str]
+    splits: list[Split]
+    skipped: int
+    warnings: list[str]
+    mean_pixel: list[float]
