@@ -26,6 +26,22 @@ _OUTPUTS = ["labels.txt", "mean.npy", "mean.png", "build.log"]
 _OUTPUTS += [name + suffix for name in split.NAMES for suffix in _SPLIT_SUFFIXES]
 
 
+def check(spec: Spec) -> None:
+    """Raise BadInput for what can be told at once, before any image is looked at.
+
+    That is a folder that is missing, can't be read or holds too few subfolders.
+    """
+    categories = folder.subfolders(spec.train.folder)
+    if len(categories) < 2:
+        raise BadInput(
+            f"{spec.train.folder} has one subfolder only, {categories[0]}; a classifier needs two categories. "
+            "Put the images of each category into a subfolder of its own."
+        )
+    for source in (spec.val, spec.test):
+        if source is not None:
+            folder.subfolders(source.folder)
+
+
 def build(spec: Spec, directory: Path, report: Callable[[float], None]) -> Built:
     """Write the databases of `spec` into `directory` and say what is in them.
 

@@ -22,7 +22,7 @@ def scan(folder: Path, file: Path, seed: int, log: BuildLog, at: Callable[[float
     by content. Hidden names are ignored. `at(fraction)` is called for every name. Raises BadInput if there is no image.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would show the user another path than he named
-    names = _subfolders(folder)
+    names = subfolders(folder)
     above = _ancestors(folder)
     with ListingWriter(folder, file, seed) as writer:
         for position, name in enumerate(names):
@@ -37,8 +37,8 @@ def scan(folder: Path, file: Path, seed: int, log: BuildLog, at: Callable[[float
         return writer.listing()
 
 
-def _subfolders(folder):
-    """Names of the categories, sorted."""
+def subfolders(folder: Path) -> list[str]:
+    """Names of the categories, sorted. Raises BadInput if there are none or the folder can't be read."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if not _hidden(entry) and entry.is_dir())
