@@ -76,7 +76,7 @@ class _Build:
         self._progress.enter(_SCAN_SHARE, 1)
         train, label_of = self._write_train(parts[0], categories)
         categories = [name for name, label in zip(categories, label_of, strict=True) if label >= 0]
-        written = [train] + [self._write_other(_relabelled(part, label_of)) for part in parts[1:]]
+        written = [train] + [self._write_other(part.relabelled(label_of)) for part in parts[1:]]
         splits = [self._listed(part, len(categories)) for part in written if len(part.images)]
         self._mean.save(self._directory / "mean.npy", self._directory / "mean.png")
         (self._directory / "labels.txt").write_text("".join(f"{name}\n" for name in categories), encoding="utf-8")
@@ -88,14 +88,15 @@ class _Build:
         own = [(name, source) for name in split.NAMES[1:] if (source := getattr(self._spec, name))]
         shares = np.linspace(0, _SCAN_SHARE, len(own) + 2)
         listing = self._scan(self._spec.train, *shares[:2])
-        categories, parts = split.deal(listing, self._spec, self._log)
+        categories, parts = split.deal(listing, self._spec, self._log, self._progress.tick)
         for (name, source), start, stop in zip(own, shares[1:], shares[2:], strict=False):
-            parts.append(split.own_part(name, self._scan(source, start, stop), source, categories, self._log))
+            listing = self._scan(source, start, stop)
+            parts.append(split.own_part(name, listing, self._spec, categories, self._log, self._progress.tick))
         return categories, sorted(parts, key=lambda part: split.NAMES.index(part.name))
 
     def _scan(self, source, start, stop):
         self._progress.enter(start, stop)
-        return folder.scan(source.folder, self._directory / "paths", self._spec.seed, self._log, self._progress.at)
+        return folder.scan(source.folder, self._directory / "paths", self._log, self._progress.at)
 
     def _write_train(self, part, categories):
         """The part as written, and the label of each of `categories`: -1 for those without a readable image."""
@@ -104,14 +105,14 @@ class _Build:
             label_of = self._readable_labels(part, categories)
             if -1 in label_of:
                 writer.relabel(label_of.tolist(), self._progress.tick)
-        return _relabelled(part, label_of), label_of
+        return part.relabelled(label_of), label_of
 
     def _readable_labels(self, part, categories):
         """A label, without gaps, for each category of which an image could be read, -1 for the others.
 
         Raises BadInput if fewer than two have one.
         """
-        counts = np.bincount(part.labels(part.images), minlength=len(categories))
+        counts = part.count(len(categories))
         dropped = [name for name, count in zip(categories, counts, strict=True) if not count]
         kept = len(categories) - len(dropped)
         if not kept:
@@ -139,10 +140,11 @@ class _Build:
     def _write(self, part: Part, writer: RecordWriter, mean: RunningMean | None = None) -> Part:
         """Write a record of every readable image; the part that comes back has only those."""
         encoder = Encoder(part.listing, self._spec, summing=mean is not None)
-        tasks = np.split(part.images, range(encoder.images_per_task, len(part.images), encoder.images_per_task))
+        starts = range(0, len(part.images), encoder.images_per_task)
+        tasks = (part.images[start : start + encoder.images_per_task] for start in starts)
         readable = np.zeros(len(part.images), bool)
         position = 0
-        with Pool(encoder, min(self._spec.workers or usable_cores(), len(tasks))) as pool:
+        with Pool(encoder, min(self._spec.workers or usable_cores(), len(starts))) as pool:
             for encoded in pool.map(tasks, self._progress.tick):
                 images = part.images[position : position + len(encoded.payloads)]
                 for offset, (image, label) in enumerate(zip(images, part.labels(images), strict=True)):
@@ -161,11 +163,12 @@ class _Build:
     def _listed(self, part, categories):
         """Write NAME.txt, a line "path label" for each record, in the order of the records."""
         with (self._directory / f"{part.name}.txt").open("wb") as file:
-            for image, label in zip(part.images, part.labels(part.images), strict=True):
-                file.write(b"%s %d\n" % (part.listing.path(image), label))
+            for images, labels in part.blocks():
+                file.writelines(
+                    b"%s %d\n" % (part.listing.path(image), label) for image, label in zip(images, labels, strict=True)
+                )
                 self._progress.tick()
-        counts = np.bincount(part.labels(part.images), minlength=categories)
-        return Split(part.name, len(part.images), counts.tolist())
+        return Split(part.name, len(part.images), part.count(categories).tolist())
 
     def _summarise(self, categories, splits):
         self._log.note(f"{len(categories)} categories: {named(categories)}")
@@ -174,10 +177,3 @@ class _Build:
                 f"{made.name}: {made.entries} images, {min(made.per_category)} to {max(made.per_category)} a category"
             )
         self._log.note(f"{self._log.skipped} images skipped")
-
-
-def _relabelled(part, label_of):
-    """The part with the label l of a category replaced by label_of[l], without the images whose label is then -1."""
-    new = np.where(part.label_of >= 0, label_of[part.label_of], -1).astype(np.int32)
-    part = replace(part, label_of=new)
-    return replace(part, images=part.images[part.labels(part.images) >= 0])

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 _NAMED = 5
+_MAX_WARNINGS = 50
 
 
 class BuildLog:
@@ -38,8 +39,11 @@ class BuildLog:
         self.note(f"skipped {line}")
 
     def warn(self, text: str) -> None:
-        """Something the user should see beside the result."""
-        self.warnings.append(text)
+        """Something the user should see beside the result; the first fifty are kept for that."""
+        if len(self.warnings) < _MAX_WARNINGS:
+            self.warnings.append(text)
+        elif len(self.warnings) == _MAX_WARNINGS:
+            self.warnings.append("There are more warnings in build.log.")
         self.note(f"warning: {text}")
 
 

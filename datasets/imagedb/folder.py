@@ -15,7 +15,7 @@ from digits_project.errors import BadInput
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".pnm", ".webp", ".gif", ".tif", ".tiff")
 
 
-def scan(folder: Path, file: Path, seed: int, log: BuildLog, at: Callable[[float], None]) -> Listing:
+def scan(folder: Path, file: Path, log: BuildLog, at: Callable[[float], None]) -> Listing:
     """All images under `folder`, by category, sorted by name; `file` is a working file that is gone afterwards.
 
     Subfolders are searched recursively and links followed, each real folder once a category. What is an image is told
@@ -24,7 +24,7 @@ def scan(folder: Path, file: Path, seed: int, log: BuildLog, at: Callable[[float
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would show the user another path than he named
     names = subfolders(folder)
     above = _ancestors(folder)
-    with ListingWriter(folder, file, seed) as writer:
+    with ListingWriter(folder, file) as writer:
         for position, name in enumerate(names):
             fraction = position / len(names)
             for path in _images(str(folder / name), set(above), log):
@@ -41,7 +41,7 @@ def subfolders(folder: Path) -> list[str]:
     """Names of the categories, sorted. Raises BadInput if there are none or the folder can't be read."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not _hidden(entry) and entry.is_dir())
+            names = sorted(entry.name for entry in entries if not _hidden(entry) and _is_folder(entry))
     except FileNotFoundError as error:
         raise BadInput(f"{folder} does not exist. Name a folder of the server that holds images.") from error
     except NotADirectoryError as error:

@@ -158,15 +158,15 @@ def _check_size(image):
 
 
 def _load(file, format_name):
-    with Image.open(file, formats=(format_name,)) as image:
-        _check_size(image)
-        image.load()
-        return _upright(_in_eight_bits(image), _orientation(image))
+    image = Image.open(file, formats=(format_name,))
+    _check_size(image)
+    image.load()
+    return _upright(_in_eight_bits(image), _orientation(image))
 
 
 def _in_eight_bits(image):
     if image.mode in ("L", "RGB"):
-        return image.copy()
+        return image
     if image.mode.startswith("I"):  # I;16 and its kin from PNG, I from PPM
         return Image.fromarray((np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8))
     if image.mode == "F":

@@ -1,11 +1,10 @@
-"""The images that a scan found: paths on disk, twenty bytes of memory an image."""
+"""The images that a scan found: their paths on disk, eight bytes of memory an image."""
 
 from __future__ import annotations
 
 import mmap
 import os
 from array import array
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,13 @@ import numpy as np
 class Listing:
     """Images of one folder, grouped by category; image i of category c has starts[c] <= i < starts[c + 1].
 
-    `names` are the categories in order; `keys` (uint64, one an image) order the images at random, the same way for the
-    same seed and relative path, in whatever order the file system listed them.
+    `names` are the categories in order. May be read in forked children.
     """
 
-    def __init__(self, root: Path, names: list[str], starts: array, offsets: array, keys: array, paths: mmap.mmap):
+    def __init__(self, root: Path, names: list[str], starts: array, offsets: array, paths: mmap.mmap):
         self.root = root
         self.names = names
         self.starts = np.frombuffer(starts, np.int64)
-        self.keys = np.frombuffer(keys, np.uint64)
         self._offsets = np.frombuffer(offsets, np.int64)
         self._paths = paths
         self._prefix = _prefix(root)
@@ -34,9 +31,13 @@ class Listing:
         """Images in each category."""
         return np.diff(self.starts)
 
+    def relative_path(self, image: int) -> bytes:
+        """The path below the root, as the file system encodes it."""
+        return self._paths[self._offsets[image] : self._offsets[image + 1]]
+
     def path(self, image: int) -> bytes:
         """The full path, as the file system encodes it."""
-        return self._prefix + self._paths[self._offsets[image] : self._offsets[image + 1]]
+        return self._prefix + self.relative_path(image)
 
     def categories(self, images: np.ndarray) -> np.ndarray:
         """The category (an index into `names`) of each image."""
@@ -46,14 +47,13 @@ class Listing:
 class ListingWriter:
     """Takes the images of one category after the other; `root` is absolute, `file` a working file, gone at the end."""
 
-    def __init__(self, root: Path, file: Path, seed: int):
+    def __init__(self, root: Path, file: Path):
         self._root = root
         self._skip = len(_prefix(root))
         self._path = file
         self._file = file.open("w+b", buffering=1 << 16)
-        self._seed = seed.to_bytes((seed.bit_length() + 7) // 8, "little")[:64]
         self._names = []
-        self._starts, self._offsets, self._keys = array("q", [0]), array("q", [0]), array("Q")
+        self._starts, self._offsets = array("q", [0]), array("q", [0])
 
     def __enter__(self) -> ListingWriter:
         return self
@@ -62,26 +62,26 @@ class ListingWriter:
         self._file.close()
         self._path.unlink(missing_ok=True)
 
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
     def add(self, path: str) -> None:
         """One more image, by its full path, of the category that end_category() will name."""
         relative = os.fsencode(path)[self._skip :]
         self._file.write(relative)
         self._offsets.append(self._offsets[-1] + len(relative))
-        self._keys.append(int.from_bytes(blake2b(relative, digest_size=8, key=self._seed).digest(), "little"))
-
-    def __len__(self) -> int:
-        return len(self._keys)
 
     def end_category(self, name: str) -> None:
         self._names.append(name)
-        self._starts.append(len(self._keys))
+        self._starts.append(len(self))
 
     def listing(self) -> Listing:
         """What was added; at least one image. The mapping outlives the file's name."""
         self._file.flush()
         paths = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        return Listing(self._root, self._names, self._starts, self._offsets, self._keys, paths)
+        return Listing(self._root, self._names, self._starts, self._offsets, paths)
 
 
 def _prefix(root):
+    """What the path of every image begins with, the slash included."""
     return os.fsencode(root / "_")[:-1]

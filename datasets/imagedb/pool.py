@@ -88,13 +88,11 @@ class Pool:
         """Hand out tasks, evenly, as far as the window allows; `held` answers wait for their turn."""
         room = self._count * _WINDOW_PER_WORKER - held - sum(len(worker.queued) for worker in self._workers)
         for level in range(_QUEUED_PER_WORKER):
-            idle = [worker for worker in self._workers if len(worker.queued) == level]
-            for worker, (number, task) in zip(idle[:room], islice(numbered, len(idle[:room])), strict=False):
+            idle = [worker for worker in self._workers if len(worker.queued) == level][: max(room, 0)]
+            for worker, (number, task) in zip(idle, islice(numbered, len(idle)), strict=False):
                 worker.queued.append(number)
                 _send(worker, task)
             room -= len(idle)
-            if room <= 0:
-                return
 
     def _start(self):
         near, far = _FORK.Pipe()

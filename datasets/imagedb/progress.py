@@ -35,7 +35,7 @@ class Progress:
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _INTERVAL
-            self._report(self._fraction)
+            self._report(float(self._fraction))
 
     def finish(self) -> None:
         """All is done; said at once."""
