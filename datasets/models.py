@@ -1,0 +1,97 @@
+"""What a dataset is."""
+
+from pathlib import Path
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from datasets import imagedb
+from digits_project.jobs.models import Job
+
+SIZE = [MinValueValidator(1), MaxValueValidator(4096)]
+PERCENT = [MinValueValidator(0), MaxValueValidator(100)]
+COUNT = [MinValueValidator(1), MaxValueValidator(2**31 - 1)]
+
+
+class ResizeMode(models.TextChoices):
+    CROP = "crop", "scale until it covers, cut the rest"
+    SQUASH = "squash", "change the aspect ratio"
+    FILL = "fill", "scale until it fits, pad the rest"
+    HALF_CROP = "half_crop", "half way between crop and fill"
+
+
+class Encoding(models.TextChoices):
+    NONE = "none", "none"
+    PNG = "png", "PNG (lossless)"
+    JPG = "jpg", "JPEG (lossy)"
+
+
+class Dataset(Job):
+    """A folder of images, one subfolder per category, and the databases built from it."""
+
+    QUEUE = "io"
+    TASK = "datasets.tasks.build_dataset"
+    KIND = "datasets"
+
+    # What was asked for; the names are those of the form (API.md), less its prefix.
+    resize_channels = models.PositiveSmallIntegerField(default=3, choices=[(1, "grayscale"), (3, "color")])
+    resize_width = models.PositiveIntegerField(default=256, validators=SIZE)
+    resize_height = models.PositiveIntegerField(default=256, validators=SIZE)
+    resize_mode = models.CharField(max_length=9, choices=ResizeMode, default=ResizeMode.SQUASH)
+    encoding = models.CharField(max_length=4, choices=Encoding, default=Encoding.PNG)
+    folder_train = models.CharField(max_length=4096)
+    folder_val = models.CharField(max_length=4096, blank=True)
+    folder_test = models.CharField(max_length=4096, blank=True)
+    folder_pct_val = models.FloatField(default=25, validators=PERCENT)
+    folder_pct_test = models.FloatField(default=0, validators=PERCENT)
+    folder_train_min_per_class = models.PositiveIntegerField(default=2, validators=COUNT)
+    folder_train_max_per_class = models.PositiveIntegerField(null=True, blank=True, validators=COUNT)
+    folder_val_min_per_class = models.PositiveIntegerField(default=2, validators=COUNT)
+    folder_val_max_per_class = models.PositiveIntegerField(null=True, blank=True, validators=COUNT)
+    folder_test_min_per_class = models.PositiveIntegerField(default=2, validators=COUNT)
+    folder_test_max_per_class = models.PositiveIntegerField(null=True, blank=True, validators=COUNT)
+    seed = models.PositiveIntegerField(default=0, help_text="Decides the split and the order of the images.")
+
+    # What came of it.
+    categories = models.JSONField(default=list, editable=False)  # their names, in the order of the labels
+    splits = models.JSONField(default=list, editable=False)  # imagedb.Split: name, entries, per_category
+    skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Images that could not be read.")
+    warnings = models.JSONField(default=list, editable=False)
+
+    def spec(self) -> imagedb.Spec:
+        """What the engine needs of this row, as a plain value. Raises BadInput."""
+        return imagedb.Spec(
+            train=self._source("train"),
+            val=self._source("val"),
+            test=self._source("test"),
+            pct_val=self.folder_pct_val,
+            pct_test=self.folder_pct_test,
+            width=self.resize_width,
+            height=self.resize_height,
+            channels=self.resize_channels,
+            resize_mode=self.resize_mode,
+            encoding=self.encoding,
+            seed=self.seed,
+        )
+
+    def _source(self, split: str) -> imagedb.Source | None:
+        folder = getattr(self, f"folder_{split}")
+        if not folder:
+            return None
+        return imagedb.Source(
+            Path(folder),
+            getattr(self, f"folder_{split}_min_per_class"),
+            getattr(self, f"folder_{split}_max_per_class"),
+        )
+
+    def entries(self, split: str) -> int:
+        """How many images a split has; 0 when there is no such split."""
+        return next((found["entries"] for found in self.splits if found["name"] == split), 0)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """C×H×W of every record."""
+        return self.resize_channels, self.resize_height, self.resize_width
+
+    def dependents(self) -> list[Job]:
+        return list(self.trained_models.all())

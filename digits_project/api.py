@@ -1,0 +1,173 @@
+"""The wire: which renderer answers, the two wire formats, and how an error becomes an HTTP answer."""
+
+import logging
+import re
+import secrets
+from http import HTTPStatus
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404
+from rest_framework import exceptions, serializers
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.views import set_rollback
+
+from digits_project.errors import BadInput
+from digits_project.jobs.lifecycle import IllegalTransition
+from digits_project.jobs.services import HasDependents, Refused
+
+log = logging.getLogger(__name__)
+
+
+class Conflict(exceptions.APIException):
+    """The job is not in a state for that."""
+
+    status_code = 409
+
+
+class Undecodable(exceptions.APIException):
+    """An uploaded image that can't be decoded: 422, or 500 as DIGITS answered."""
+
+    def __init__(self, detail):
+        super().__init__(detail)
+        self.status_code = 500 if settings.DIGITS_WIRE_FORMAT == "digits" else 422
+
+
+# --- renderers -----------------------------------------------------------------------------------------------------
+class PrettyJSONRenderer(JSONRenderer):
+    """Two spaces, keys in the order given: public clients read the answer by line."""
+
+    charset = "utf-8"
+    ensure_ascii = False
+
+    def get_indent(self, accepted_media_type, renderer_context):
+        return 2
+
+
+class SuffixNegotiation(DefaultContentNegotiation):
+    """`.json` answers JSON; without it, JSON where Accept prefers that to a page."""
+
+    def select_renderer(self, request, renderers, format_suffix=None):
+        json = next(renderer for renderer in renderers if renderer.format == "json")
+        page = next((renderer for renderer in renderers if renderer.format == "api"), json)
+        if format_suffix == "json" or _quality(request, "application/json") > _quality(request, "text/html"):
+            return json, json.media_type
+        return page, page.media_type
+
+
+def _quality(request, media_type: str) -> float:
+    """The q of `media_type` in the Accept header (RFC 9110, 12.5.1): the most specific range that matches decides."""
+    group = media_type.split("/")[0]
+    qualities = {}
+    for entry in request.headers.get("Accept", "*/*").split(","):
+        name, *parameters = (part.strip() for part in entry.split(";"))
+        q = next((p[2:] for p in parameters if re.fullmatch(r"q=[01](\.\d{0,3})?", p)), "1")
+        qualities[name.lower()] = float(q)
+    return next((qualities[name] for name in (media_type, f"{group}/*", "*/*") if name in qualities), 0.0)
+
+
+# --- forms ---------------------------------------------------------------------------------------------------------
+class Form(serializers.Serializer):
+    """A posted form, the same for form, multipart and JSON bodies. A blank optional field means its default."""
+
+    def to_internal_value(self, data):
+        if not hasattr(data, "items"):
+            return super().to_internal_value(data)  # says that it is not an object
+        given = {
+            name: data[name]
+            for name, field in self.fields.items()
+            if name in data and (field.required or data[name] not in ("", None))
+        }
+        return super().to_internal_value(given)
+
+
+class Flag(serializers.BooleanField):
+    """y yes true on 1 or n no false off 0, any case; absent or empty is false, anything else an error."""
+
+    TRUE_VALUES = {"y", "yes", "true", "on", "1", 1, True}
+    FALSE_VALUES = {"n", "no", "false", "off", "0", "", 0, 0.0, False}
+    default_error_messages = {"invalid": "This is neither true (y yes true on 1) nor false (n no false off 0)."}
+
+    def __init__(self, **kwargs):
+        super().__init__(default=False, **kwargs)
+
+    def to_internal_value(self, data):
+        return super().to_internal_value(data.strip().lower() if isinstance(data, str) else data)
+
+
+# --- wire formats --------------------------------------------------------------------------------------------------
+def predictions(ranked: list[tuple[str, float]]):
+    """[(category, percent)], best first, as DIGITS_WIRE_FORMAT wants them."""
+    if settings.DIGITS_WIRE_FORMAT == "digits":
+        return [[category, percent] for category, percent in ranked]
+    return dict(ranked)
+
+
+def errors(by_field: dict):
+    """{field: [message, …]} as DIGITS_WIRE_FORMAT wants it."""
+    if settings.DIGITS_WIRE_FORMAT == "digits":
+        return {field: [str(message) for message in messages] for field, messages in by_field.items()}
+    return [
+        {"field": field, "message": str(message)} for field, messages in by_field.items() for message in messages
+    ]
+
+
+# --- errors --------------------------------------------------------------------------------------------------------
+def exception_handler(exc: Exception, context: dict) -> Response:
+    """Every exception of a view as the contract's answer."""
+    set_rollback()
+    if isinstance(exc, DjangoValidationError):
+        exc = exceptions.ValidationError(exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages})
+    if isinstance(exc, exceptions.ValidationError):
+        return Response({"errors": errors(_by_field(exc.detail))}, status=400)
+    status, description = _explain(exc)
+    headers = {"WWW-Authenticate": exc.auth_header} if getattr(exc, "auth_header", None) else None
+    return Response(error_body(status, description), status=status, headers=headers)
+
+
+def error_body(status: int, description: str) -> dict:
+    phrase = HTTPStatus(status).phrase
+    return {
+        "error": {
+            "message": f"{status}: {phrase}",
+            "type": phrase.replace(" ", ""),
+            "description": description,
+        }
+    }
+
+
+def _explain(exc: Exception) -> tuple[int, str]:
+    if isinstance(exc, exceptions.APIException):
+        return exc.status_code, str(exc.detail)
+    if isinstance(exc, Http404):
+        return 404, str(exc) or "Not found"
+    if isinstance(exc, (HasDependents, Refused, PermissionDenied)):
+        return 403, str(exc) or "Permission denied."
+    if isinstance(exc, BadInput):
+        return 400, str(exc)
+    if isinstance(exc, IllegalTransition):
+        return 409, str(exc)
+    fault = secrets.token_hex(4)
+    log.exception("Unexpected, error id %s", fault, exc_info=exc)
+    return 500, f"The server failed on this request. Its log has the details under error id {fault}."
+
+
+def _by_field(detail) -> dict:
+    """A ValidationError's detail as {field: [message, …]}; what belongs to no field stands under ''."""
+    if not isinstance(detail, dict):
+        return {"": detail if isinstance(detail, list) else [detail]}
+    general = (api_settings.NON_FIELD_ERRORS_KEY, "__all__")
+    return {("" if name in general else name): _messages(value) for name, value in detail.items()}
+
+
+def _messages(value) -> list[str]:
+    """The messages of one field; those of a nested list are flattened."""
+    if isinstance(value, dict):
+        return [message for nested in value.values() for message in _messages(nested)]
+    if isinstance(value, (list, tuple)):
+        return [message for nested in value for message in _messages(nested)]
+    return [str(value)]

@@ -1,0 +1,73 @@
+"""Reads one environment variable each: the value, or a plain sentence about what is wrong with it."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE = {"y", "yes", "true", "on", "1"}
+FALSE = {"", "n", "no", "false", "off", "0"}
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """A switch: y yes true on 1, or n no false off 0."""
+    value = os.environ.get(name, "on" if default else "off").lower()
+    if value not in TRUE | FALSE:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it takes on or off")
+    return value in TRUE
+
+
+def choice(name: str, *choices: str) -> str:
+    """One of `choices`, the first when the variable is unset."""
+    value = os.environ.get(name) or choices[0]
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it takes {' or '.join(choices)}")
+    return value
+
+
+def paths(name: str, default: str) -> list[Path]:
+    """Folders, separated by colons as in PATH, resolved."""
+    return [Path(part).expanduser().resolve() for part in os.environ.get(name, default).split(":") if part]
+
+
+def service_url(name: str, home: Path) -> str:
+    """The URL in the variable, else that of the embedded service that runs on `home`, else ''."""
+    if name in os.environ:
+        return os.environ[name]
+    urls = home / "embedded" / "urls.json"
+    return json.loads(urls.read_text())[name] if urls.is_file() else ""
+
+
+def database(url: str) -> dict:
+    """Django's settings for `postgresql://user:password@host:port/name?host=/socket/folder`."""
+    parts = urlsplit(url)
+    if url and parts.scheme not in ("postgres", "postgresql"):
+        raise ImproperlyConfigured(f"DATABASE_URL has the scheme {parts.scheme!r}; it takes postgresql://")
+    query = parse_qs(parts.query)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "digits",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.get("host", [unquote(parts.hostname or "")])[0],
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+def secret_key(home: Path) -> str:
+    """SECRET_KEY, else the one that was generated into `home` the first time (mode 0600)."""
+    if os.environ.get("SECRET_KEY"):
+        return os.environ["SECRET_KEY"]
+    path = home / "secret_key"
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(50))
+    except FileExistsError:
+        pass
+    return path.read_text()

@@ -1,0 +1,69 @@
+"""Decides what may run now. PostgreSQL says what waits and what is free; RQ is only told the outcome.
+
+Runs after every create, end, resume and device change, and on the reaper's timer, so that what one call could not do,
+or what Redis forgot, the next one does.
+"""
+
+import logging
+
+from django.db import connection, transaction
+
+from digits_project.jobs import devices, lifecycle, queues
+from digits_project.jobs.models import Device, Job, Status, job_kinds
+
+log = logging.getLogger(__name__)
+
+TURN = 0x44494749  # the advisory lock's number, "DIGI": dispatchers take turns
+
+
+def dispatch() -> None:
+    """Fail what can never run, free the devices of what has ended, and queue what may run now."""
+    workers = queues.live_workers()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])
+        _fail_the_doomed()
+        _free_devices(workers)
+        chosen = [placement for kind in job_kinds() for placement in _place(kind, workers)]
+    for queue_name, job in chosen:
+        queues.enqueue(queue_name, job.TASK, job.pk)
+
+
+def _fail_the_doomed() -> None:
+    for kind in job_kinds():
+        for job, reason in kind.doomed():
+            lifecycle.try_advance(job, Status.ERROR, error=reason)
+
+
+def _free_devices(workers: dict[str, int]) -> None:
+    """Take back what is held by a job that has ended or is gone, or that waits on a host without a worker."""
+    for device in Device.objects.select_for_update().exclude(leased_to=""):
+        holders = [kind.objects.filter(pk=device.leased_to).first() for kind in job_kinds()]
+        status = next((job.status for job in holders if job), None)
+        stranded = status == Status.WAITING and device.queue_name not in workers
+        if stranded or status not in (Status.WAITING, Status.RUNNING):
+            log.info("%s is free again, after %s (%s)", device, device.leased_to, status or "deleted")
+            device.leased_to = ""
+            device.save(update_fields=["leased_to"])
+
+
+def _place(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
+    """(queue, job) for each job of that kind that may run now.
+
+    Only as many as there are workers go to Redis; the rest keep their place in PostgreSQL, where a later job of
+    higher priority can still overtake them.
+    """
+    if kind.QUEUE != "train":
+        return [(kind.QUEUE, job) for job in kind.ready()[: max(1, workers.get(kind.QUEUE, 0))]]
+    return _place_on_devices(kind, [name for name in workers if name.startswith("train-")])
+
+
+def _place_on_devices(kind: type[Job], queue_names: list[str]) -> list[tuple[str, Job]]:
+    leased = {device.leased_to: device for device in Device.objects.exclude(leased_to="")}
+    placed = [(leased[job.pk].queue_name, job) for job in kind.ready().filter(pk__in=leased)]
+    for job in kind.ready().exclude(pk__in=leased).iterator(chunk_size=16):
+        device = devices.lease(job, queue_names)
+        if device is None:
+            break
+        placed.append((device.queue_name, job))
+    return placed

@@ -1,0 +1,79 @@
+"""The only writer of a job's status. Every change is one UPDATE that names the statuses it may start from.
+
+    Initialized ──► Waiting ──► Running ──► Done
+         │            │  ▲        │ │
+         │            │  └────────┘ └─────► Error, Aborted
+         └────────────┴───────────────────► Error, Aborted ──► Waiting (resume)
+
+Of eight processes that race to start a job exactly one wins, and a late "done" can't overwrite "aborted".
+"""
+
+import logging
+
+from django.db.models import F, Func, JSONField, Value
+from django.utils import timezone
+
+from digits_project.jobs.models import ENDED, Job, Status
+
+log = logging.getLogger(__name__)
+
+SOURCES = {
+    Status.WAITING: (Status.INITIALIZED, Status.RUNNING, Status.ABORTED, Status.ERROR),
+    Status.RUNNING: (Status.INITIALIZED, Status.WAITING),
+    Status.DONE: (Status.RUNNING,),
+    Status.ABORTED: (Status.INITIALIZED, Status.WAITING, Status.RUNNING),
+    Status.ERROR: (Status.INITIALIZED, Status.WAITING, Status.RUNNING),
+}
+
+
+class IllegalTransition(Exception):
+    """The job was not in a status from which it may go there: another process moved it first."""
+
+
+class _Append(Func):
+    """jsonb || jsonb: appends to the list within the UPDATE, so that no change is lost to a race."""
+
+    template = "%(expressions)s"
+    arg_joiner = " || "
+    output_field = JSONField()
+
+
+def advance(job: Job, to: Status, *, held_by: str | None = None, only_from: Status | None = None, **changes) -> None:
+    """Move the row to `to` and set `changes` in the same UPDATE, or raise IllegalTransition and change nothing.
+
+    `held_by`: only while that worker runs the job. `only_from`: only from that one of the lawful statuses.
+    """
+    now = timezone.now()
+    rows = type(job).objects.filter(pk=job.pk, status__in=[only_from] if only_from else SOURCES[to])
+    if held_by is not None:
+        rows = rows.filter(worker=held_by)
+    if to == Status.DONE:
+        rows = rows.filter(abort_requested_at=None)  # who was told "aborted" never meets it Done
+    entry = Value([[to, now.isoformat(timespec="milliseconds")]], JSONField())
+    moved = rows.update(
+        status=to, status_history=_Append(F("status_history"), entry), **_side_effects(to, now), **changes
+    )
+    job.refresh_from_db()
+    if not moved:
+        raise IllegalTransition(f"{job} is {job.status} and cannot become {to}")
+    log.info("%s is %s%s", job, to, f": {job.error}" if job.error else "")
+
+
+def try_advance(job: Job, to: Status, **conditions_and_changes) -> bool:
+    """The same, but answers whether it moved: for whoever may lawfully come second."""
+    try:
+        advance(job, to, **conditions_and_changes)
+    except IllegalTransition as second:
+        log.info("Left alone: %s", second)
+        return False
+    return True
+
+
+def _side_effects(to: Status, now) -> dict:
+    """The columns that follow from a status alone."""
+    if to == Status.WAITING:
+        return {"started_at": None, "ended_at": None, "abort_requested_at": None, "error": "", "worker": ""}
+    if to == Status.RUNNING:
+        return {"started_at": now, "heartbeat_at": now, "progress": 0}
+    ended = {"ended_at": now} if to in ENDED else {}
+    return ended | ({"progress": 1} if to == Status.DONE else {})

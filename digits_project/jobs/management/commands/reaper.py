@@ -1,0 +1,21 @@
+"""`manage.py reaper`"""
+
+import signal
+import threading
+
+from django.core.management.base import BaseCommand
+
+from digits_project.jobs import reaper
+
+
+class Command(BaseCommand):
+    help = (
+        "End the jobs that lost their process and queue those that may run, every few seconds, until stopped. "
+        "One on any host is enough; more do no harm. Example: manage.py reaper"
+    )
+
+    def handle(self, **options):
+        stop = threading.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: stop.set())
+        reaper.run_forever(stop)

@@ -1,0 +1,129 @@
+"""What a job is. It has no table of its own: a dataset or a model is its job, one row and one status."""
+
+from pathlib import Path
+
+from django.apps import apps
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+
+class Status(models.TextChoices):
+    """DIGITS's words, in the order in which a job lives through them."""
+
+    INITIALIZED = "Initialized"
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    DONE = "Done"
+    ABORTED = "Aborted"
+    ERROR = "Error"
+
+
+ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
+
+
+class Job(models.Model):
+    """One piece of work that a worker does, and all that is known of it. Only `lifecycle` writes its status."""
+
+    QUEUE: str  # where it is queued: "io", or "train" for what needs a device of a host
+    TASK: str  # dotted path of the function that a worker calls with the job's id
+    KIND: str  # "datasets" or "models", as in the routes
+
+    job_id = models.CharField(primary_key=True, max_length=20, editable=False)
+    name = models.CharField(max_length=255)
+    notes = models.TextField(blank=True)
+    owner = models.CharField(max_length=150, blank=True)
+    priority = models.SmallIntegerField(default=0, help_text="Higher runs first.")
+    status = models.CharField(max_length=11, choices=Status, default=Status.INITIALIZED, editable=False)
+    status_history = models.JSONField(default=list, editable=False)  # [status, ISO time] of every change
+    progress = models.FloatField(
+        default=0, editable=False, validators=[MinValueValidator(0), MaxValueValidator(1)], help_text="0 to 1"
+    )
+    error = models.TextField(blank=True, editable=False)
+    worker = models.CharField(max_length=300, blank=True, editable=False)  # the Process that runs it
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, editable=False)
+    ended_at = models.DateTimeField(null=True, editable=False)
+    heartbeat_at = models.DateTimeField(null=True, editable=False)
+    abort_requested_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        abstract = True
+        indexes = [models.Index(fields=["status", "-priority", "job_id"], name="%(class)s_queue")]
+        ordering = ["-job_id"]
+
+    def __str__(self):
+        return f"{self._meta.verbose_name} {self.job_id} ({self.name})"
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are."""
+        return settings.DIGITS_JOBS_DIR / self.job_id
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    @classmethod
+    def ready(cls) -> models.QuerySet:
+        """The jobs that wait for nothing but a worker, in the order in which they are to run."""
+        return cls.objects.filter(status=Status.WAITING).order_by("-priority", "job_id")
+
+    @classmethod
+    def doomed(cls) -> list[tuple["Job", str]]:
+        """The waiting jobs that can never run, each with the reason."""
+        return []
+
+    @classmethod
+    def runs_on(cls, gpu) -> bool:
+        """Whether a job of this kind can use the GPU that NVML describes (devices.Gpu)."""
+        return False
+
+    def dependents(self) -> list["Job"]:
+        """The jobs that can't live without this one."""
+        return []
+
+
+def job_kinds() -> list[type[Job]]:
+    """Every kind of job of the installed apps."""
+    return [model for model in apps.get_models() if issubclass(model, Job)]
+
+
+def find_job(job_id: str) -> Job | None:
+    """The job of that id, of whichever kind."""
+    found = (kind.objects.filter(pk=job_id).first() for kind in job_kinds())
+    return next((job for job in found if job), None)
+
+
+class Device(models.Model):
+    """A GPU, or the CPU of a host, that one training at a time may hold."""
+
+    class Type(models.TextChoices):
+        CPU = "cpu", "CPU"
+        GPU = "gpu", "GPU"
+
+    host = models.CharField(max_length=255)
+    type = models.CharField(max_length=3, choices=Type)
+    index = models.PositiveSmallIntegerField(default=0, help_text="The GPU's number on its host; 0 for the CPU.")
+    model_name = models.CharField(max_length=200, blank=True)
+    memory = models.BigIntegerField(default=0, help_text="Bytes.")
+    compute_capability = models.CharField(max_length=8, blank=True)
+    enabled = models.BooleanField(default=True, help_text="Off: no new job gets it; the one that has it goes on.")
+    leased_to = models.CharField(max_length=20, blank=True, db_index=True, editable=False)  # a job's id
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["host", "type", "index"], name="device_once")]
+        ordering = ["host", "-type", "index"]
+
+    def __str__(self):
+        return f"{self.label} of {self.host}"
+
+    @property
+    def label(self) -> str:
+        """How the engine names it: cpu, gpu0, gpu1, …"""
+        return "cpu" if self.type == self.Type.CPU else f"gpu{self.index}"
+
+    @property
+    def queue_name(self) -> str:
+        """The RQ queue of the train workers that can reach it."""
+        return f"train-{self.host}"

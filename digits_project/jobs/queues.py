@@ -1,0 +1,57 @@
+"""RQ's queues, which carry job ids and nothing else."""
+
+import django_rq
+from rq import Queue, Worker
+from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.job import Job as QueuedJob
+from rq.job import JobStatus
+from rq.serializers import JSONSerializer
+
+SPENT = (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED)
+
+
+def connection():
+    """The Redis connection of this process."""
+    return django_rq.get_connection("io")
+
+
+def queue(name: str) -> Queue:
+    return Queue(name, connection=connection(), serializer=JSONSerializer, default_timeout=-1)
+
+
+def enqueue(name: str, task: str, job_id: str) -> None:
+    """Have a worker of queue `name` call `task(job_id)` once, however often this is called before it does."""
+    target = queue(name)
+    arguments = {"args": (job_id,), "job_id": job_id, "unique": True, "result_ttl": 0, "failure_ttl": 60}
+    try:
+        target.enqueue_call(task, **arguments)
+    except DuplicateJobError:
+        if _is_spent(job_id, target):
+            remove(job_id)
+            target.enqueue_call(task, **arguments)
+
+
+def remove(job_id: str) -> None:
+    """Take a job out of RQ; not for one that runs."""
+    try:
+        QueuedJob.fetch(job_id, connection=connection(), serializer=JSONSerializer).delete()
+    except NoSuchJobError:
+        return
+
+
+def live_workers() -> dict[str, int]:
+    """How many workers listen on each queue; a worker that was killed drops out when its heartbeat expires."""
+    count: dict[str, int] = {}
+    for worker in Worker.all(connection=connection(), serializer=JSONSerializer):
+        for name in worker.queue_names():
+            count[name] = count.get(name, 0) + 1
+    return count
+
+
+def _is_spent(job_id: str, target: Queue) -> bool:
+    """Whether RQ knows the id only from an earlier run, or has lost it from its list."""
+    try:
+        status = QueuedJob.fetch(job_id, connection=connection(), serializer=JSONSerializer).get_status()
+    except NoSuchJobError:
+        return True
+    return status in SPENT or (status == JobStatus.QUEUED and job_id not in target.job_ids)

@@ -1,0 +1,58 @@
+"""Ends the jobs that lost their process, and keeps dispatch going. One tick every few seconds, on any host."""
+
+import logging
+import threading
+from datetime import timedelta
+
+from django.db import DatabaseError, connections
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from digits_project.jobs import lifecycle
+from digits_project.jobs.dispatch import dispatch
+from digits_project.jobs.models import Job, Status, job_kinds
+from digits_project.jobs.process import Process
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 5
+SILENCE = timedelta(seconds=60)  # a running job writes a heartbeat every second
+ABORT_GRACE = timedelta(seconds=5)  # a job that is asked to stop looks every 0.4 s
+
+
+def tick() -> None:
+    """Look at every running job once, then dispatch."""
+    for kind in job_kinds():
+        for job in kind.objects.filter(status=Status.RUNNING):
+            _look_after(job)
+    dispatch()
+
+
+def run_forever(stop: threading.Event) -> None:
+    """Tick until `stop` is set. A database or a Redis that is away is waited for, not died of."""
+    while not stop.wait(TICK_SECONDS):
+        try:
+            tick()
+        except (DatabaseError, RedisError) as away:
+            log.warning("Nothing reaped this time: %s", away)
+            connections.close_all()
+
+
+def bury(job: Job, reason: str) -> bool:
+    """End a running job whose process is dead. What it was asked to be decides: Aborted, else Error with the reason."""
+    if job.abort_requested_at:
+        return lifecycle.try_advance(job, Status.ABORTED, held_by=job.worker, only_from=Status.RUNNING)
+    return lifecycle.try_advance(job, Status.ERROR, held_by=job.worker, only_from=Status.RUNNING, error=reason)
+
+
+def _look_after(job: Job) -> None:
+    process, now = Process.parse(job.worker), timezone.now()
+    if process.is_local and not process.is_alive():
+        bury(job, f"The process that ran this job (pid {process.pid} on {process.host}) died. Start the job again.")
+        return
+    silent = now - job.heartbeat_at > SILENCE
+    unheard = job.abort_requested_at and now - job.abort_requested_at > ABORT_GRACE
+    if silent or unheard:
+        if process.is_local:
+            process.kill()
+        bury(job, f"The process that ran this job (pid {process.pid} on {process.host}) fell silent.")

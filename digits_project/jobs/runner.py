@@ -1,0 +1,119 @@
+"""Runs one job from start to end, and decides what its outcome means for the row."""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+
+from django.db import InterfaceError, OperationalError, connections
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from digits_project.errors import Aborted, BadInput
+from digits_project.jobs import lifecycle
+from digits_project.jobs.dispatch import dispatch
+from digits_project.jobs.models import Job, Status
+from digits_project.jobs.process import Process
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.4  # how often a running job looks whether it is to stop
+WRITE_SECONDS = 1.0  # how often it writes its progress and heartbeat
+PATIENCE_SECONDS = 60.0  # how long the end of a job waits for a database that is away
+
+
+class Stopped(Aborted):
+    """The worker is shutting down: the job goes back to Waiting."""
+
+
+class Progress:
+    """Call it with the fraction done (0 to 1, or None for "still here"); raises Aborted when the job is to stop.
+
+    It is the job's heartbeat: a job that never calls it is taken for lost.
+    """
+
+    stop_requested = False  # set in the work-horse by SIGTERM
+
+    def __init__(self, job: Job, holder: str):
+        self.rows = type(job).objects.filter(pk=job.pk, status=Status.RUNNING, worker=holder)
+        self.fraction = 0.0
+        self.looked = self.written = time.monotonic()
+
+    def __call__(self, fraction: float | None = None) -> None:
+        if fraction is not None:
+            self.fraction = min(max(float(fraction), 0.0), 1.0)
+        now = time.monotonic()
+        if Progress.stop_requested:
+            raise Stopped
+        if now - self.looked < LOOK_SECONDS:
+            return
+        self.looked = now
+        try:
+            self._look_and_write(now)
+        except (OperationalError, InterfaceError) as away:
+            log.warning("The database is away, the job goes on: %s", away)
+            connections.close_all()
+
+    def _look_and_write(self, now: float) -> None:
+        row = self.rows.values("abort_requested_at").first()
+        if row is None or row["abort_requested_at"]:
+            raise Aborted
+        if now - self.written >= WRITE_SECONDS:
+            self.written = now
+            self.rows.update(progress=self.fraction, heartbeat_at=timezone.now())
+
+
+def run(kind: type[Job], job_id: str, work: Callable[[Job, Progress], None]) -> None:
+    """Call `work(job, progress)` if this process wins the job, and write how it ended.
+
+    BadInput reaches the user word for word; any other exception goes to the log, and the row says under which id.
+    """
+    holder = str(Process.current())
+    job = kind.objects.filter(pk=job_id).first()
+    if job is None or not lifecycle.try_advance(job, Status.RUNNING, only_from=Status.WAITING, worker=holder):
+        log.info("%s is gone or somebody else's", job_id)
+        return
+    end, changes = _outcome(job, Progress(job, holder), work)
+    _persist(lambda: _end(job, end, holder, changes))
+    try:
+        dispatch()
+    except RedisError as away:
+        log.warning("Redis is away; the reaper dispatches later: %s", away)
+
+
+def _outcome(job: Job, progress: Progress, work) -> tuple[Status, dict]:
+    """Do the work; the status that it ends in, and what else the row is to say."""
+    try:
+        work(job, progress)
+    except Stopped:
+        return Status.WAITING, {"progress": 0}
+    except Aborted:
+        return Status.ABORTED, {}
+    except BadInput as mistake:
+        return Status.ERROR, {"error": str(mistake)}
+    except Exception:
+        fault = secrets.token_hex(4)
+        log.exception("%s failed, error id %s", job, fault)
+        return Status.ERROR, {"error": f"The server failed on this job. Its log has the details under error id {fault}."}
+    return Status.DONE, {}
+
+
+def _end(job: Job, end: Status, holder: str, changes: dict) -> None:
+    """Write the outcome; what was asked to abort while it finished is Aborted."""
+    if not lifecycle.try_advance(job, end, held_by=holder, only_from=Status.RUNNING, **changes):
+        lifecycle.try_advance(job, Status.ABORTED, held_by=holder, only_from=Status.RUNNING)
+
+
+def _persist(write: Callable[[], object]) -> None:
+    """Write the end of a job even if the database is away for a while."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            write()
+            return
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > deadline:
+                raise
+            log.warning("The database is away; the job's end is written when it is back")
+            connections.close_all()
+            time.sleep(0.5)

@@ -1,0 +1,106 @@
+"""What may be done to a job of either kind. Routes, admin and commands all come through here."""
+
+import logging
+import time
+
+from django.db import transaction
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from digits_project.jobs import directory, lifecycle, queues
+from digits_project.jobs.dispatch import dispatch
+from digits_project.jobs.models import Job, Status
+
+log = logging.getLogger(__name__)
+
+ABORT_SECONDS = 15  # the reaper ends what does not listen after 5
+
+
+class Refused(Exception):
+    """The job's state does not allow it; the text says why."""
+
+
+class HasDependents(Refused):
+    """Other jobs are built on this one."""
+
+
+@transaction.atomic
+def submit(job: Job) -> Job:
+    """Give a new, unsaved job its id and folder, check it, and let it wait. Raises ValidationError, nothing saved."""
+    job.full_clean(exclude=["job_id"])
+    job.job_id = directory.claim()
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+            lifecycle.advance(job, Status.WAITING)
+    except BaseException:
+        directory.remove(job.directory)
+        raise
+    transaction.on_commit(dispatch_or_leave)
+    return job
+
+
+def abort(job: Job) -> None:
+    """Stop a job that has not ended: a waiting one at once, a running one within two seconds. Raises Refused."""
+    for status in (Status.INITIALIZED, Status.WAITING):
+        if lifecycle.try_advance(job, Status.ABORTED, only_from=status):
+            dispatch_or_leave()
+            return
+    running = type(job).objects.filter(pk=job.pk, status=Status.RUNNING)
+    if not running.update(abort_requested_at=timezone.now()):
+        job.refresh_from_db()
+        raise Refused(f"{job.name} has ended ({job.status}); there is nothing to abort.")
+    job.refresh_from_db()
+
+
+def delete(job: Job) -> None:
+    """Remove a job, its row and its folder; a running one is aborted first. Raises HasDependents or Refused."""
+    _refuse_dependents(job)
+    _bring_to_an_end(job)
+    with transaction.atomic():
+        locked = type(job).objects.select_for_update().filter(pk=job.pk).first()
+        if locked is None:
+            return
+        _refuse_dependents(locked)
+        locked.delete()
+    directory.remove(job.directory)
+    dispatch_or_leave()
+    log.info("%s is deleted", job)
+
+
+def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:
+    """Change a job's name or notes. Raises ValidationError."""
+    changes = {field: value for field, value in (("name", name), ("notes", notes)) if value is not None}
+    for field, value in changes.items():
+        setattr(job, field, value)
+    job.clean_fields(exclude=[field.name for field in job._meta.fields if field.name not in changes])
+    job.save(update_fields=list(changes))
+
+
+def dispatch_or_leave() -> None:
+    """Dispatch now; with Redis away the job waits in PostgreSQL, and the reaper dispatches it later."""
+    try:
+        dispatch()
+    except RedisError as away:
+        log.warning("Redis is away; the reaper dispatches later: %s", away)
+
+
+def _refuse_dependents(job: Job) -> None:
+    if dependents := job.dependents():
+        names = ", ".join(f"{other.name} ({other.pk})" for other in dependents[:5])
+        raise HasDependents(f"{len(dependents)} job(s) depend on {job.name}: {names}. Delete them first.")
+
+
+def _bring_to_an_end(job: Job) -> None:
+    """Abort what has not ended and wait for it."""
+    deadline = time.monotonic() + ABORT_SECONDS
+    while not job.has_ended:
+        if not job.abort_requested_at:
+            try:
+                abort(job)
+            except Refused:
+                return  # it ended by itself meanwhile
+        if time.monotonic() > deadline:
+            raise Refused(f"{job.name} does not stop; try again when it is {Status.ABORTED}.")
+        time.sleep(0.1)
+        job.refresh_from_db()

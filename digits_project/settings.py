@@ -1,0 +1,106 @@
+"""Every setting of the server, and every environment variable that it knows, read once."""
+
+import os
+import socket
+from pathlib import Path
+
+from rq.serializers import JSONSerializer
+
+from digits_project import environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- this server ---------------------------------------------------------------------------------------------------
+DIGITS_HOME = Path(os.environ.get("DIGITS_HOME", BASE_DIR / "var")).resolve()
+DIGITS_JOBS_DIR = Path(os.environ.get("DIGITS_JOBS_DIR", DIGITS_HOME / "jobs")).resolve()
+DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", str(DIGITS_HOME / "data"))
+DIGITS_WIRE_FORMAT = environment.choice("DIGITS_WIRE_FORMAT", "documented", "digits")
+DIGITS_AUTH = environment.choice("DIGITS_AUTH", "required", "open")
+DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
+DIGITS_HOST_NAME = socket.gethostname()
+
+# --- what it stands on ---------------------------------------------------------------------------------------------
+DATABASES = {"default": environment.database(environment.service_url("DATABASE_URL", DIGITS_HOME))}
+REDIS_URL = environment.service_url("REDIS_URL", DIGITS_HOME) or "redis://127.0.0.1:6379/0"
+RQ_QUEUES = {
+    # Jobs have no time limit of RQ's: silence, not length, is what ends one (jobs.reaper).
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1, "SERIALIZER": JSONSerializer}
+    for name in ("io", f"train-{DIGITS_HOST_NAME}")
+}
+
+# --- Django --------------------------------------------------------------------------------------------------------
+SECRET_KEY = environment.secret_key(DIGITS_HOME)
+DEBUG = False
+ALLOWED_HOSTS = [host for host in os.environ.get("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",") if host]
+ROOT_URLCONF = "digits_project.urls"
+WSGI_APPLICATION = "digits_project.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+STATIC_URL = "/static/"
+LOGIN_URL = "/admin/login/"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "digits_project.jobs",
+    "datasets",
+    "models_app",
+    "inference",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "digits_project.middleware.forgive_double_slash",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # a form's fields; files are streamed to disk
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["digits_project.access.MayUse"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "digits_project.api.PrettyJSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "digits_project.api.SuffixNegotiation",
+    "EXCEPTION_HANDLER": "digits_project.api.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+    "NUM_PROXIES": 0,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("DIGITS_LOG_LEVEL", "INFO").upper()},
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env python
+"""The server's commands; `python manage.py help` lists them."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+if __name__ == "__main__":  # spawned pools import this file again and must not become a second command
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
+    execute_from_command_line(sys.argv)
