@@ -1,0 +1,35 @@
+# Every target makes .venv first, or brings it up to date, when it has to (requirements/make-venv.sh).
+SHELL = /bin/sh
+PYTHON = .venv/bin/python
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL = help
+.PHONY: help environment demo run test lint bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
+
+environment: ## make .venv with the newest suitable Python, as every target below does when needed
+	@sh requirements/make-venv.sh
+
+demo: environment ## from nothing to a trained classifier, in one command
+	@exec $(PYTHON) -m digits_project.demo
+
+run: environment ## the server on http://127.0.0.1:5000/ until Ctrl-C
+	@exec $(PYTHON) -m digits_project.stack
+
+test: environment ## all tests, against a real PostgreSQL and a real Redis
+	@$(PYTHON) -m pytest
+
+lint: environment ## ruff, the import contracts, and whether a migration is missing
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+	@$(PYTHON) manage.py makemigrations --check --dry-run
+
+bench: environment ## throughput of training over the image database, against a bare loop
+	@$(PYTHON) -m benchmarks
+
+clean: ## remove .venv and caches; what the server stored, in ./var, stays
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
