@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -16,6 +16,8 @@ import psutil
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 RESET_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+LONGEST_DELAY = 30  # seconds, between two starts of a child that keeps dying
+LONG_LIFE = 60  # seconds; what lived that long is started again at once
 LOG_LIMIT = 10 * 2**20  # bytes; a larger log is set aside when its process starts
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -105,9 +107,55 @@ def _tie_to_parent(dies_by: signal.Signals, parent: int) -> Callable[[], None]:
     return in_child
 
 
+@dataclass
+class Child:
+    """A process that is started again whenever it ends, at once the first time and then ever more slowly."""
+
+    name: str
+    argv: Sequence[str]
+    log: Path
+    env: Mapping[str, str]
+    cwd: Path
+    pass_fds: Sequence[int] = ()
+    process: subprocess.Popen = field(init=False)
+    born: float = field(init=False)
+    deaths: int = 0  # in a row, each after a short life
+    due: float | None = None  # when to start it again
+
+    def start(self) -> None:
+        rotate(self.log)
+        self.process = spawn(self.argv, self.log, env=self.env, cwd=self.cwd, pass_fds=self.pass_fds)
+        self.born, self.due = time.monotonic(), None
+
+    def tend(self) -> str | None:
+        """Start it again when it has died and its time has come; a line about it when it has just died."""
+        if self.process.poll() is None:
+            return None
+        now = time.monotonic()
+        if self.due is not None:
+            if now >= self.due:
+                self.start()
+            return None
+        self.deaths = 0 if now - self.born > LONG_LIFE else self.deaths + 1
+        delay = min(LONGEST_DELAY, 2 ** (self.deaths - 2)) if self.deaths > 1 else 0
+        self.due = now + delay
+        again = f"in {delay} s" if delay else "now"
+        return f"{self.name} ended ({self.process.returncode}) and is started again {again}; see {self.log}"
+
+
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies, so that `descendants` misses none."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap_orphans(own: Iterable[subprocess.Popen]) -> None:
+    """Take the exit status of the adopted orphans that have ended, and leave those of one's own children to them."""
+    pids = {process.pid for process in own}
+    with contextlib.suppress(ChildProcessError):  # no child at all
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in pids:
+                return
+            os.waitpid(ended.si_pid, 0)
 
 
 def stop(processes: Iterable[subprocess.Popen], signals: Sequence[signal.Signals], grace: float) -> None:
