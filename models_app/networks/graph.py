@@ -151,9 +151,7 @@ def _node(layer: Layer, inputs: list[Shape], input_shape: Shape) -> Node:
 def _check_arity(what: str, count: int, least: int, most: int | None) -> None:
     if count < least or (most is not None and count > most):
         wanted = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-        raise Misfit(
-            f"takes {wanted} {what}s, has {count}" if what == "input" else f"has {wanted} {what}s, not {count}"
-        )
+        raise Misfit(f"must have {wanted} {what}s, not {count}")
 
 
 def _check_names(layer: Layer, layers: Sequence[Layer], position: int, known: Mapping[str, Shape]) -> None:

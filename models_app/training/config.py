@@ -22,7 +22,8 @@ class TrainConfig:
     """A training, checked. Paths are strings, as they travel as JSON; snapshots go to <directory>/snapshots.
 
     Intervals are in epochs, fractions allowed, 0 is off. Policy parameters have the names of schedule.Policy.
-    `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use.
+    `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use. `resume_from` is
+    a snapshot of this same training, which goes on where that was taken, with its seed.
     """
 
     network: Mapping[str, Any]
@@ -56,6 +57,7 @@ class TrainConfig:
     random_seed: int | None = None
     device: str = "cpu"
     threads: int | None = None
+    resume_from: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lr_multistep_values", tuple(self.lr_multistep_values))
@@ -74,9 +76,9 @@ class TrainConfig:
         network.check()
         return network
 
-    def with_seed(self, seed: int) -> TrainConfig:
-        """The same training with this seed."""
-        return replace(self, random_seed=seed)
+    def settled(self, seed: int, threads: int) -> TrainConfig:
+        """The same training with what it leaves to the trainer."""
+        return replace(self, random_seed=seed, threads=threads)
 
     def _check_choices(self) -> None:
         for name, choices in (("solver_type", SOLVERS), ("use_mean", MEANS), ("framework", ("mxnet",))):

@@ -53,10 +53,10 @@ class Policy:
                 raise BadInput(f"{gamma} must not be negative, not {getattr(self, gamma)}")
 
     def _numbers(self) -> list[tuple[str, float]]:
-        single = [
-            (name, value) for name, value in vars(self).items() if name not in ("lr_policy", "lr_multistep_values")
+        values = [("lr_multistep_values", value) for value in self.lr_multistep_values]
+        return values + [
+            (name, value) for name, value in vars(self).items() if isinstance(getattr(Policy, name), float)
         ]
-        return single + [("lr_multistep_values", value) for value in self.lr_multistep_values]
 
 
 def _sigmoid(policy: Policy, percent: float) -> float:

@@ -13,6 +13,9 @@ from models_app.networks.layers.base import Graph, LayerType, Misfit, Shape, Wei
 ZEROS = {"type": "constant", "value": 0.0}
 ONES = {"type": "constant", "value": 1.0}
 
+# Of a BatchNorm that has not been trained: its averages and its factor are 0, and 0 / this is 0.
+SMALLEST_FACTOR = 1e-30
+
 
 class SameShape(LayerType, abstract=True):
     """A type whose top has the shape of its bottom."""
@@ -99,13 +102,14 @@ class Dropout(SameShape):
 class BatchNorm(SameShape):
     """(x - mean) / √(variance + eps) by channel: over the batch while training, over its running averages else.
 
-    The running averages weigh older batches with moving_average_fraction and are corrected for their start at zero. As
-    in Caffe there is no gain and no bias: a Scale layer follows for those.
+    The running averages begin at zero and weigh the past with f = moving_average_fraction: a ← f·a + (1 - f)·batch. So
+    does `factor`, with 1 as the batch's value: averages / factor is what counts. As in Caffe there is no gain and no
+    bias (a Scale layer follows for those), and use_global_stats: true holds the averages still while training.
     """
 
     moving_average_fraction: float = 0.999
     eps: float = 1e-5
-    use_global_stats: bool | None = None
+    use_global_stats: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.moving_average_fraction < 1:
@@ -115,12 +119,16 @@ class BatchNorm(SameShape):
 
     def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
         shape = (channels(bottoms[0]),)
-        return [WeightSpec("mean", shape, ZEROS, learned=False), WeightSpec("variance", shape, ONES, learned=False)]
+        averages = (("mean", shape), ("variance", shape), ("factor", (1,)))
+        return [WeightSpec(role, size, ZEROS, learned=False) for role, size in averages]
 
     def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         size = channels(shapes[0])
         gain, bias = graph.constant(np.ones(size, np.float32)), graph.constant(np.zeros(size, np.float32))
-        return [graph.node("BatchNormalization", [*inputs, gain, bias, *weights], epsilon=self.eps)]
+        mean, variance, factor = weights
+        started = graph.node("Max", [factor, graph.constant(np.array([SMALLEST_FACTOR], np.float32))])
+        averages = [graph.node("Div", [average, started]) for average in (mean, variance)]
+        return [graph.node("BatchNormalization", [*inputs, gain, bias, *averages], epsilon=self.eps)]
 
 
 @dataclass(frozen=True)

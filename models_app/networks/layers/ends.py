@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,10 +37,9 @@ class Verdict(LayerType, abstract=True):
     tops = (0, 1)
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        if not bottoms[0] or bottoms[1] != ():
-            raise Misfit(
-                f"compares scores with labels, its inputs are {describe(bottoms[0])} and {describe(bottoms[1])}"
-            )
+        if not bottoms[0] or math.prod(bottoms[0][1:]) != 1 or bottoms[1] != ():
+            shapes = " and ".join(describe(shape) for shape in bottoms)
+            raise Misfit(f"compares an image's scores with its label, its inputs are {shapes}")
         return [()]
 
 

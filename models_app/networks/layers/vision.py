@@ -106,7 +106,7 @@ class Pooling(LayerType):
         return pooled - 1 if (pooled - 1) * stride >= size + pad else pooled
 
     def beyond(self, bottom: Shape) -> Extent:
-        """How far the last window reaches beyond the padded input, downwards and to the right; below 0 if it ends short."""
+        """How far the last window reaches beyond the padded input, downwards and to the right; below 0: short of it."""
         size = zip(self.shapes([bottom])[0][1:], bottom[1:], self.kernel_size, self.stride, self.pad, strict=True)
         rows, columns = ((out - 1) * s + k - n - 2 * p for out, n, k, s, p in size)
         return (rows, columns)

@@ -1,0 +1,73 @@
+"""`python -m models_app.training CONFIG.json`: train as configured, one JSON event a line on standard output.
+
+Exit 0 done, 1 a fault of ours, 2 the user's, 3 told to stop (SIGTERM, or nobody reads the events).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+
+from digits_project.errors import Aborted, BadInput
+from models_app.training.config import TrainConfig
+from models_app.training.cores import usable_cores
+from models_app.training.process import DONE, FAULT, STOPPED, USERS_FAULT, Events, StopSignal, die_with_parent
+from models_app.training.trainer import train
+
+logger = logging.getLogger("trainer")
+
+
+def main(arguments: list[str]) -> int:
+    options = _parse(arguments)
+    die_with_parent(options.parent)
+    events, stop = Events(), StopSignal()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    started = time.monotonic()
+    try:
+        config = _settled(TrainConfig.from_file(options.config))
+        # MXNet counts its threads when it is loaded, which happens once the engine is opened.
+        os.environ["OMP_NUM_THREADS"] = str(config.threads)
+        best = train(config, events.emit, stop.check)
+        events.emit({"event": "done", "seconds": round(time.monotonic() - started, 2), "best_epoch": best})
+    except Aborted as reason:
+        logger.info("stopped: %s", reason)
+        return STOPPED
+    except BadInput as error:
+        return _failed(events, "user", str(error))
+    except Exception as error:
+        logger.exception("the training failed")
+        return _failed(events, "server", f"{type(error).__name__}: {error}")
+    return DONE
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m models_app.training", description=__doc__)
+    parser.add_argument("config", type=Path, help="what TrainConfig.to_json wrote")
+    parser.add_argument("--parent", type=int, help="process id of the parent: end at once if it is not the parent")
+    return parser.parse_args(arguments)
+
+
+def _settled(config: TrainConfig) -> TrainConfig:
+    """The configuration with what it leaves to the trainer."""
+    seed = secrets.randbits(32) if config.random_seed is None else config.random_seed
+    return config.settled(seed, config.threads or usable_cores())
+
+
+def _failed(events: Events, blame: str, message: str) -> int:
+    try:
+        events.emit({"event": "error", "blame": blame, "message": message})
+    except Aborted:
+        return STOPPED
+    return USERS_FAULT if blame == "user" else FAULT
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    # At once: the engine's own tidying up has nothing to save and takes its time.
+    logging.shutdown()
+    os._exit(code)

@@ -1,0 +1,214 @@
+"""The MXNet engine: a network as bound executors that share their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from digits_project.errors import BadInput
+from models_app.networks import Network, Node, Weight
+from models_app.networks.layers import dense
+from models_app.training.engines import mxnet_layers
+from models_app.training.engines.base import Setup
+from models_app.training.engines.mxnet_compat import mx
+
+Arrays = dict[str, mx.nd.NDArray]
+
+
+def open_engine(setup: Setup) -> MXNetEngine:
+    """Build the network. Raises BadInput if the device is not there."""
+    return MXNetEngine(setup)
+
+
+class MXNetEngine:
+    """See Engine. Only putting in a batch waits for the device: until it has read the batch before."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.name = f"mxnet {mx.__version__}"
+        self.device = setup.device
+        self.threads = setup.threads
+        self._setup = setup
+        self._context = _context(setup.device)
+        mx.random.seed(setup.seed)
+        weights = setup.network.weights()
+        self._averages = _Averages(setup.network)
+        self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
+        self._solver = SGD([w for w in weights if _trained(w)], self._weights, setup.momentum, setup.weight_decay)
+        self._train = self._bind("train", self._solver.gradients)
+        self._val: _Bound | None = None
+        self._deploy: _Bound | None = None
+
+    def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> None:
+        self._train.run(images, labels, is_train=True)
+        self._train.executor.backward()
+        self._solver.step(learning_rate)
+        self._averages.count += 1
+
+    def training_scores(self) -> dict[str, float]:
+        return self._train.scores()
+
+    def evaluate_batch(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self._val = self._val or self._bind("val")
+        self._averages.correct(self._weights, self._val)
+        self._val.run(images, labels, is_train=False)
+
+    def evaluation_scores(self) -> dict[str, float]:
+        return self._val.scores()
+
+    def forward(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        self._deploy = self._deploy or self._bind("deploy")
+        self._averages.correct(self._weights, self._deploy)
+        batch = np.zeros((self._setup.batch_size, *images.shape[1:]), np.uint8)
+        batch[: len(images)] = images
+        self._deploy.run(batch, None, is_train=False)
+        outputs = self._deploy.executor.outputs
+        return {name: value.asnumpy()[: len(images)] for name, value in zip(self._deploy.outputs, outputs, strict=True)}
+
+    def weights(self) -> dict[str, np.ndarray]:
+        arrays = {name: array.asnumpy() for name, array in self._weights.items()}
+        return {**arrays, **self._averages.factors()}
+
+    def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        for name, array in self._weights.items():
+            array[:] = weights[name]
+        self._averages.load_factors(weights)
+
+    def optimizer_state(self) -> dict[str, np.ndarray]:
+        return {name: array.asnumpy() for name, array in self._solver.momenta.items()}
+
+    def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
+        for name, array in self._solver.momenta.items():
+            array[:] = state[name]
+
+    def _bind(self, phase: str, gradients: Arrays | None = None) -> _Bound:
+        return _Bound(self._setup, phase, self._context, self._weights, gradients or {})
+
+
+class _Bound:
+    """One phase of the network with memory of its own for images, labels and results; weights are shared.
+
+    But for training, its running averages are its own too, to be corrected before they are used.
+    """
+
+    def __init__(self, setup: Setup, phase: str, context: mx.Context, weights: Arrays, gradients: Arrays) -> None:
+        graph = mxnet_layers.build(setup.network, phase, setup.mean)
+        self.outputs = setup.network.outputs(phase) if phase == "deploy" else []
+        self.measures = list(graph.measures)
+        symbol = self._symbol(graph)
+        shape = (setup.batch_size, *setup.network.input_shape)
+        self.data = mx.nd.zeros(shape, context, dtype="uint8")
+        self.label = mx.nd.zeros(shape[:1], context)
+        constants = {name: mx.nd.array(value, context) for name, value in graph.constants.items()}
+        known = {**weights, **constants, "data": self.data, "label": self.label}
+        arguments = {name: known[name] for name in symbol.list_arguments()}
+        averages = {name: weights[name] for name in symbol.list_auxiliary_states()}
+        self.averages = averages if phase == "train" else {name: array.copy() for name, array in averages.items()}
+        self.sums = mx.nd.zeros(len(self.measures) + 1, context)
+        requests = {name: "write" if name in gradients else "null" for name in arguments}
+        self.executor = symbol.bind(context, arguments, gradients, requests, self.averages)
+
+    def _symbol(self, graph: mxnet_layers.Graph) -> mx.sym.Symbol:
+        if self.outputs:
+            return mx.sym.Group([graph.values[name] for name in self.outputs])
+        counted = mx.sym.sum(mx.sym.Variable("label") >= 0)
+        sums = [mx.sym.reshape(total, shape=(1,)) for total in (*graph.measures.values(), counted)]
+        return mx.sym.Group([*graph.heads, mx.sym.BlockGrad(mx.sym.concat(*sums, dim=0))])
+
+    def run(self, images: np.ndarray, labels: np.ndarray | None, is_train: bool) -> None:
+        self.data[:] = images
+        if labels is not None:
+            self.label[:] = labels
+        self.executor.forward(is_train=is_train)
+        if labels is not None:
+            mx.nd.elemwise_add(self.sums, self.executor.outputs[-1], out=self.sums)
+
+    def scores(self) -> dict[str, float]:
+        """Averages by measure since the last call."""
+        *totals, count = self.sums.asnumpy().tolist()
+        self.sums[:] = 0
+        return {name: total / count for name, total in zip(self.measures, totals, strict=True)}
+
+
+class SGD:
+    """Stochastic gradient descent as in Caffe: v ← momentum·v - rate·(gradient + decay·w), w ← w + v.
+
+    Rate and decay are each weight's own, by its multipliers. MXNet's sgd_mom_update computes the same: both keep the
+    rate inside v (https://caffe.berkeleyvision.org/tutorial/solver.html), so that a change of the rate leaves the steps
+    already under way alone.
+    """
+
+    AT_ONCE = 32  # arrays an update call; MXNet takes no more than 60
+
+    def __init__(self, trained: list[Weight], weights: Arrays, momentum: float, weight_decay: float) -> None:
+        self._trained = trained
+        self._weights = weights
+        self._momentum = momentum
+        self._weight_decay = weight_decay
+        self.gradients = {w.name: mx.nd.zeros_like(weights[w.name]) for w in trained}
+        self.momenta = {w.name: mx.nd.zeros_like(weights[w.name]) for w in trained}
+        self._groups = list(self._grouped())
+
+    def _grouped(self) -> Iterator[tuple[list[mx.nd.NDArray], list[mx.nd.NDArray], list[Weight]]]:
+        for start in range(0, len(self._trained), self.AT_ONCE):
+            group = self._trained[start : start + self.AT_ONCE]
+            targets = [self._weights[w.name] for w in group]
+            triples = zip(
+                targets, (self.gradients[w.name] for w in group), (self.momenta[w.name] for w in group), strict=True
+            )
+            yield [array for triple in triples for array in triple], targets, group
+
+    def step(self, rate: float) -> None:
+        """Change the weights by one step, from the gradients."""
+        for arrays, targets, group in self._groups:
+            mx.nd.multi_sgd_mom_update(
+                *arrays,
+                lrs=[rate * w.multipliers.lr_mult for w in group],
+                wds=[self._weight_decay * w.multipliers.decay_mult for w in group],
+                momentum=self._momentum,
+                num_weights=len(group),
+                out=targets,
+            )
+
+
+class _Averages:
+    """The `factor` of every BatchNorm, which MXNet does not know, and what follows from it (see dense.BatchNorm)."""
+
+    def __init__(self, network: Network) -> None:
+        self._nodes: list[Node] = [node for node in network.nodes("train") if isinstance(node.kind, dense.BatchNorm)]
+        self._start = {node.weights[2].name: 0.0 for node in self._nodes}
+        self.count = 0
+
+    def factors(self) -> dict[str, np.ndarray]:
+        """Now, after `count` batches since they were loaded."""
+        return {node.weights[2].name: np.array([self._factor(node)], np.float32) for node in self._nodes}
+
+    def _factor(self, node: Node) -> float:
+        start = self._start[node.weights[2].name]
+        if node.kind.use_global_stats:
+            return start
+        return 1 - (1 - start) * node.kind.moving_average_fraction**self.count
+
+    def load_factors(self, weights: Mapping[str, np.ndarray]) -> None:
+        self._start = {node.weights[2].name: float(weights[node.weights[2].name][0]) for node in self._nodes}
+        self.count = 0
+
+    def correct(self, weights: Arrays, bound: _Bound) -> None:
+        """Put averages / factor where a phase without training reads them."""
+        for node in self._nodes:
+            factor = max(self._factor(node), dense.SMALLEST_FACTOR)
+            for weight in node.weights[:2]:
+                bound.averages[weight.name][:] = weights[weight.name] / factor
+
+
+def _trained(weight: Weight) -> bool:
+    return weight.learned and weight.multipliers.lr_mult != 0
+
+
+def _context(device: str) -> mx.Context:
+    if device == "cpu":
+        return mx.cpu()
+    number = int(device.removeprefix("gpu"))
+    if number >= mx.context.num_gpus():
+        raise BadInput(f"there is no {device}: MXNet finds {mx.context.num_gpus()} GPUs here")
+    return mx.gpu(number)

@@ -1,0 +1,132 @@
+"""The training loop: the same for every engine, and for every server that listens."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from digits_project.errors import BadInput
+from models_app.training.config import TrainConfig
+from models_app.training.data import batches_per_epoch, training_batches, validation_batches
+from models_app.training.engines.base import Engine
+from models_app.training.pixels import Images
+from models_app.training.schedule import learning_rate
+from models_app.training.timetable import Timetable
+
+METRICS_EVERY = 1 / 8  # of an epoch
+PROGRESS_SECONDS = 1.0
+
+Emit = Callable[[dict[str, Any]], None]
+TakeSnapshot = Callable[[float, int, float], dict[str, Any]]
+
+
+class Loop:
+    """One training. Call run().
+
+    `emit` gets the events; `check_abort` is called for every batch and may raise Aborted; `take_snapshot(epoch,
+    iteration, rate)` writes one and returns what its event says.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: TrainConfig,
+        train: Images,
+        val: Images | None,
+        emit: Emit,
+        check_abort: Callable[[], None],
+        take_snapshot: TakeSnapshot,
+    ) -> None:
+        self._engine = engine
+        self._config = config
+        self._train = train
+        self._val = val
+        self._emit = emit
+        self._check_abort = check_abort
+        self._take_snapshot = take_snapshot
+        self._timetable = Timetable(config.epochs, batches_per_epoch(len(train), config.batch_size))
+        self._best: tuple[float, float] | None = None  # validation accuracy and the epoch of its snapshot
+        self._rate = 0.0
+        self._told = (time.monotonic(), 0)
+
+    def run(self, start: int = 0) -> float | None:
+        """Train from iteration `start` to the end. Returns the epoch of the snapshot that was best in validation."""
+        policy, timetable = self._config.policy(), self._timetable
+        self._told = (time.monotonic(), start)
+        batches = training_batches(self._train, self._config.batch_size, self._config.random_seed, start)
+        with closing(batches):
+            for iteration in range(start, timetable.iterations):
+                self._rate = learning_rate(policy, timetable.percent(iteration))
+                self._tick(iteration)
+                batch = next(batches)
+                self._engine.train_batch(batch.images, batch.labels, self._rate)
+                self._after(iteration + 1)
+        self._progress(timetable.iterations)
+        return self._best[1] if self._best else None
+
+    def _after(self, iteration: int) -> None:
+        """Whatever is due after this iteration; validation before the snapshot, which is judged by it."""
+        timetable, config = self._timetable, self._config
+        if timetable.due(iteration, METRICS_EVERY) is not None:
+            self._metrics("train", timetable.epoch(iteration), self._engine.training_scores())
+        accuracy = None
+        if self._val and (epoch := timetable.due(iteration, config.val_interval)) is not None:
+            accuracy = self._validate(epoch, iteration)
+        epoch = timetable.due(iteration, config.snapshot_interval)
+        if epoch is None and iteration == timetable.iterations:
+            epoch = config.epochs
+        if epoch is not None:
+            self._snapshot(epoch, iteration, accuracy)
+
+    def _metrics(self, split: str, epoch: float, scores: dict[str, float]) -> None:
+        """Report scores; a loss that is no number ends the training."""
+        if not math.isfinite(scores["loss"]):
+            raise BadInput(
+                f"the loss is not a number at epoch {epoch:g}: the training has diverged; lower the learning rate "
+                f"(it is {self._rate:g})"
+            )
+        self._emit({"event": "metrics", "split": split, "epoch": epoch, **scores, "learning_rate": self._rate})
+
+    def _validate(self, epoch: float, iteration: int) -> float:
+        with closing(validation_batches(self._val, self._config.batch_size)) as batches:
+            for batch in batches:
+                self._tick(iteration)
+                self._engine.evaluate_batch(batch.images, batch.labels)
+        scores = self._engine.evaluation_scores()
+        self._metrics("val", epoch, scores)
+        return scores["accuracy"]
+
+    def _snapshot(self, epoch: float, iteration: int, accuracy: float | None) -> None:
+        """Only a snapshot of weights that were validated can be the best; of equals the earliest."""
+        self._tick(iteration)
+        described = self._take_snapshot(epoch, iteration, self._rate)
+        self._emit({"event": "snapshot", "epoch": epoch, **described})
+        if accuracy is not None and (self._best is None or accuracy > self._best[0]):
+            self._best = (accuracy, epoch)
+
+    def _tick(self, iteration: int) -> None:
+        """Notice an abort; tell the progress if the last time is a second ago."""
+        self._check_abort()
+        if time.monotonic() - self._told[0] >= PROGRESS_SECONDS:
+            self._progress(iteration)
+
+    def _progress(self, iteration: int) -> None:
+        now, (then, before) = time.monotonic(), self._told
+        speed = (iteration - before) * self._config.batch_size / max(now - then, 1e-9)
+        self._told = (now, iteration)
+        done = iteration / self._timetable.iterations
+        self._emit(progress(done, self._timetable.epoch(iteration), speed, self._rate))
+
+
+def progress(fraction: float, epoch: float, images_per_second: float, learning_rate: float) -> dict[str, Any]:
+    """The event that says how far the training is."""
+    return {
+        "event": "progress",
+        "fraction": round(fraction, 4),
+        "epoch": epoch,
+        "images_per_second": round(images_per_second, 1),
+        "learning_rate": learning_rate,
+    }

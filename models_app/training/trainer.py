@@ -1,0 +1,145 @@
+"""A training from its configuration: opens the data and the engine, and connects the loop with the snapshots."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits_project.errors import BadInput
+from models_app.networks import Network, parameter_count
+from models_app.training.checkpoint import FILES, Model, Moment, read_snapshot, write_snapshot
+from models_app.training.config import TrainConfig
+from models_app.training.engines import Engine, Setup, open_engine
+from models_app.training.loop import PROGRESS_SECONDS, Emit, Loop, progress
+from models_app.training.pixels import Images, open_images
+
+
+def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> float | None:
+    """Train and take snapshots, as `config` says, its seed and threads settled. Returns the epoch of the best snapshot.
+
+    Raises BadInput for what the user can mend, and whatever check_abort raises.
+    """
+    network = config.build_network()
+    labels = _labels(config, network)
+    mean = read_mean(config, network.input_shape)
+    resumed = read_snapshot(Path(config.resume_from)) if config.resume_from else None
+    if resumed:
+        config = replace(config, random_seed=resumed[2].seed)
+    train_images, val_images = _open_data(config, network, len(labels), _preparing(emit, check_abort))
+    engine = open_engine(config.framework, _setup(config, network, mean))
+    start = _load(engine, config, network, resumed)
+    emit(_started(config, engine, network, len(train_images), len(val_images) if val_images else 0))
+    sample = _sample(val_images or train_images, config.batch_size)
+    model = Model(network, mean, labels, {"network": network.name, "mean": config.use_mean, "engine": engine.name})
+
+    def take_snapshot(epoch: float, iteration: int, rate: float) -> dict[str, Any]:
+        moment = Moment(epoch, iteration, config.batch_size, rate, config.random_seed)
+        root = Path(config.directory)
+        snapshot = write_snapshot(root / "snapshots", engine, model, moment, sample, config.threads)
+        directory = snapshot.directory.relative_to(root).as_posix()
+        return {"directory": directory, "files": FILES, "max_difference": snapshot.max_difference}
+
+    return Loop(engine, config, train_images, val_images, emit, check_abort, take_snapshot).run(start)
+
+
+def read_mean(config: TrainConfig, shape: tuple[int, int, int]) -> np.ndarray | None:
+    """What is subtracted: C×H×W (image), C×1×1 (pixel: the image's mean by channel), or nothing."""
+    if config.use_mean == "none":
+        return None
+    try:
+        mean = np.load(config.mean_file, allow_pickle=False).astype(np.float32)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"the mean image can't be read: {error}") from error
+    if mean.shape != shape:
+        raise BadInput(f"the mean image is {mean.shape}, but the network takes {shape} (channels, height, width)")
+    return mean if config.use_mean == "image" else mean.mean(axis=(1, 2), keepdims=True)
+
+
+def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
+    """The categories' names, one for each of the network's scores."""
+    try:
+        labels = tuple(Path(config.labels_file).read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"the labels can't be read: {error}") from error
+    for output in network.outputs():
+        scores = network.shapes()[output][0]
+        if scores != len(labels):
+            raise BadInput(f"the network's output {output} has {scores} scores, but there are {len(labels)} categories")
+    return labels
+
+
+def _preparing(emit: Emit, check_abort: Callable[[], None]) -> Callable[[], None]:
+    """Notices an abort and gives a sign of life, at most one a second, while the data is made ready."""
+    told = time.monotonic()
+
+    def tick() -> None:
+        nonlocal told
+        check_abort()
+        if time.monotonic() - told >= PROGRESS_SECONDS:
+            told = time.monotonic()
+            emit(progress(fraction=0.0, epoch=0.0, images_per_second=0.0, learning_rate=0.0))
+
+    return tick
+
+
+def _open_data(
+    config: TrainConfig, network: Network, categories: int, tick: Callable[[], None]
+) -> tuple[Images, Images | None]:
+    settings = (network.input_shape, categories, config.threads, tick)
+    train_images = open_images(Path(config.train_records), *settings)
+    return train_images, open_images(Path(config.val_records), *settings) if config.val_records else None
+
+
+def _setup(config: TrainConfig, network: Network, mean: np.ndarray | None) -> Setup:
+    return Setup(
+        network=network,
+        mean=mean,
+        batch_size=config.batch_size,
+        solver_type=config.solver_type,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        device=config.device,
+        threads=config.threads,
+        seed=config.random_seed,
+    )
+
+
+def _load(engine: Engine, config: TrainConfig, network: Network, resumed: Any) -> int:
+    """Give the engine its weights. Returns the iteration to begin at."""
+    if not resumed:
+        engine.load_weights(network.initial_weights(config.random_seed))
+        return 0
+    weights, state, moment = resumed
+    if moment.batch_size != config.batch_size:
+        raise BadInput(f"the snapshot was trained with batch size {moment.batch_size}, not {config.batch_size}")
+    engine.load_weights(weights)
+    engine.load_optimizer_state(state)
+    return moment.iteration
+
+
+def _started(
+    config: TrainConfig, engine: Engine, network: Network, train_images: int, val_images: int
+) -> dict[str, Any]:
+    return {
+        "event": "started",
+        "engine": engine.name,
+        "device": engine.device,
+        "threads": engine.threads,
+        "parameters": parameter_count(network),
+        "train_images": train_images,
+        "val_images": val_images,
+        "random_seed": config.random_seed,
+    }
+
+
+def _sample(images: Images, most: int) -> np.ndarray:
+    """The first images, uint8 n×C×H×W."""
+    numbers = range(min(len(images), most))
+    sample, labels = np.empty((len(numbers), *images.shape), np.uint8), np.empty(len(numbers), np.float32)
+    images.read(numbers, sample, labels)
+    return sample
