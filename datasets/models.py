@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from datasets import imagedb
+from digits_project.errors import BadInput
 from digits_project.jobs.models import Job
 
 SIZE = [MinValueValidator(1), MaxValueValidator(4096)]
@@ -32,6 +34,7 @@ class Dataset(Job):
     QUEUE = "io"
     TASK = "datasets.tasks.build_dataset"
     KIND = "datasets"
+    TYPE = "Image Classification Dataset"
 
     # What was asked for; the names are those of the form (API.md), less its prefix.
     resize_channels = models.PositiveSmallIntegerField(default=3, choices=[(1, "grayscale"), (3, "color")])
@@ -57,6 +60,13 @@ class Dataset(Job):
     splits = models.JSONField(default=list, editable=False)  # imagedb.Split: name, entries, per_category
     skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Images that could not be read.")
     warnings = models.JSONField(default=list, editable=False)
+
+    def clean(self):
+        """Besides each column by itself: a folder that can hold a dataset, and shares that leave some to train on."""
+        try:
+            imagedb.check(self.spec())
+        except BadInput as wrong:
+            raise ValidationError({"folder_train": str(wrong)}) from wrong
 
     def spec(self) -> imagedb.Spec:
         """What the engine needs of this row, as a plain value. Raises BadInput."""

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from datasets import imagedb
 from datasets.models import SIZE, Dataset, Encoding, ResizeMode
 from datasets.services import describe_tasks
 from digits_project.access import readable
@@ -13,7 +14,12 @@ MOST_PER_CLASS = 2**31 - 1
 
 
 def _percent(default: float) -> serializers.FloatField:
-    return serializers.FloatField(default=default, min_value=0, max_value=100)
+    return serializers.FloatField(default=default, min_value=0, max_value=100, validators=[_leaves_some])
+
+
+def _leaves_some(percent: float) -> None:
+    if percent == 100:
+        raise serializers.ValidationError("100 % leaves no image to train on.")
 
 
 def _least() -> serializers.IntegerField:
@@ -29,20 +35,25 @@ def _size() -> serializers.IntegerField:
 
 
 class ServerFolder(serializers.CharField):
-    """An absolute path of a folder that the server may read."""
+    """An absolute path of a folder that the server may read and that has at least so many subfolders."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, categories: int = 1, **kwargs):
         super().__init__(max_length=4096, **kwargs)
+        self.categories = categories
 
     def to_internal_value(self, data):
         try:
-            return str(readable(super().to_internal_value(data)))
+            folder = readable(super().to_internal_value(data))
+            imagedb.check_folder(folder, self.categories)
         except BadInput as wrong:
             raise serializers.ValidationError(str(wrong)) from wrong
+        return str(folder)
 
 
 class ClassificationDatasetForm(Form):
     """What POST /datasets/images/classification takes. Valid data are Dataset's columns."""
+
+    WIRE_NAMES = {"name": "dataset_name"}
 
     dataset_name = serializers.CharField(max_length=255)
     method = serializers.ChoiceField(["folder"], default="folder")
@@ -51,7 +62,7 @@ class ClassificationDatasetForm(Form):
     resize_height = _size()
     resize_mode = serializers.ChoiceField(ResizeMode.values, default=ResizeMode.SQUASH)
     encoding = serializers.ChoiceField(Encoding.values, default=Encoding.PNG)
-    folder_train = ServerFolder()
+    folder_train = ServerFolder(categories=2)
     folder_pct_val = _percent(25)
     folder_pct_test = _percent(0)
     folder_train_min_per_class = _least()
@@ -67,7 +78,7 @@ class ClassificationDatasetForm(Form):
     seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31 - 1)
 
     def validate(self, form):
-        """What only several fields together can tell."""
+        """What only several fields together can tell; form names to column names."""
         wrong = {}
         for split in ("val", "test"):
             if form.pop(f"has_{split}_folder"):
@@ -85,7 +96,8 @@ class ClassificationDatasetForm(Form):
         if wrong:
             raise serializers.ValidationError(wrong)
         del form["method"]
-        return {("name" if field == "dataset_name" else field): value for field, value in form.items()}
+        form["name"] = form.pop("dataset_name")
+        return form
 
 
 def dataset_json(dataset: Dataset) -> dict:

@@ -9,11 +9,8 @@ from digits_project.jobs.services import submit
 
 
 def create_dataset(owner: str, **fields) -> Dataset:
-    """Record the request and let dispatch queue it. Raises ValidationError or BadInput, nothing saved."""
-    dataset = Dataset(owner=owner, **fields)
-    dataset.full_clean(exclude=["job_id"])
-    imagedb.check(dataset.spec())
-    return submit(dataset)
+    """Record the request and let dispatch queue it. Raises ValidationError, nothing saved."""
+    return submit(Dataset(owner=owner, **fields))
 
 
 def build(dataset: Dataset, report) -> None:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404
+from django.urls import path
 from rest_framework import exceptions, serializers
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import JSONRenderer
@@ -74,6 +75,8 @@ def _quality(request, media_type: str) -> float:
 class Form(serializers.Serializer):
     """A posted form, the same for form, multipart and JSON bodies. A blank optional field means its default."""
 
+    WIRE_NAMES: dict[str, str] = {}  # {column: field}, where a row calls something otherwise than the wire does
+
     def to_internal_value(self, data):
         if not hasattr(data, "items"):
             return super().to_internal_value(data)  # says that it is not an object
@@ -88,8 +91,8 @@ class Form(serializers.Serializer):
 class Flag(serializers.BooleanField):
     """y yes true on 1 or n no false off 0, any case; absent or empty is false, anything else an error."""
 
-    TRUE_VALUES = {"y", "yes", "true", "on", "1", 1, True}
-    FALSE_VALUES = {"n", "no", "false", "off", "0", "", 0, 0.0, False}
+    TRUE_VALUES = {"y", "yes", "true", "on", "1", 1}
+    FALSE_VALUES = {"n", "no", "false", "off", "0", "", 0}
     default_error_messages = {"invalid": "This is neither true (y yes true on 1) nor false (n no false off 0)."}
 
     def __init__(self, **kwargs):
@@ -111,9 +114,7 @@ def errors(by_field: dict):
     """{field: [message, …]} as DIGITS_WIRE_FORMAT wants it."""
     if settings.DIGITS_WIRE_FORMAT == "digits":
         return {field: [str(message) for message in messages] for field, messages in by_field.items()}
-    return [
-        {"field": field, "message": str(message)} for field, messages in by_field.items() for message in messages
-    ]
+    return [{"field": field, "message": str(message)} for field, messages in by_field.items() for message in messages]
 
 
 # --- errors --------------------------------------------------------------------------------------------------------
@@ -171,3 +172,12 @@ def _messages(value) -> list[str]:
     if isinstance(value, (list, tuple)):
         return [message for nested in value for message in _messages(nested)]
     return [str(value)]
+
+
+# --- routes --------------------------------------------------------------------------------------------------------
+def with_suffix(route: str, view: type, name: str) -> list:
+    """`route` and `route.json`, one view."""
+    return [
+        path(f"{route}.json", view.as_view(), {"format": "json"}, name=f"{name}-json"),
+        path(route, view.as_view(), name=name),
+    ]

@@ -1,12 +1,13 @@
 """Reads one environment variable each: the value, or a plain sentence about what is wrong with it."""
 
-import json
 import os
 import secrets
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from digits_project.embedded import running_urls
 
 TRUE = {"y", "yes", "true", "on", "1"}
 FALSE = {"", "n", "no", "false", "off", "0"}
@@ -35,10 +36,7 @@ def paths(name: str, default: str) -> list[Path]:
 
 def service_url(name: str, home: Path) -> str:
     """The URL in the variable, else that of the embedded service that runs on `home`, else ''."""
-    if name in os.environ:
-        return os.environ[name]
-    urls = home / "embedded" / "urls.json"
-    return json.loads(urls.read_text())[name] if urls.is_file() else ""
+    return os.environ.get(name) or running_urls(home).get(name, "")
 
 
 def database(url: str) -> dict:
@@ -66,7 +64,7 @@ def secret_key(home: Path) -> str:
     path = home / "secret_key"
     home.mkdir(parents=True, exist_ok=True)
     try:
-        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(50))
     except FileExistsError:
         pass

@@ -6,4 +6,4 @@ class BadInput(Exception):
 
 
 class Aborted(BaseException):
-    """Somebody asked for this job to stop. Not an Exception, so that "skip the broken image" handlers can't swallow it."""
+    """This job is to stop. Not an Exception, so that "skip the broken image" handlers can't swallow it."""

@@ -31,15 +31,20 @@ def check(spec: Spec) -> None:
 
     That is a folder that is missing, can't be read or holds too few subfolders.
     """
-    categories = folder.subfolders(spec.train.folder)
-    if len(categories) < 2:
-        raise BadInput(
-            f"{spec.train.folder} has one subfolder only, {categories[0]}; a classifier needs two categories. "
-            "Put the images of each category into a subfolder of its own."
-        )
+    check_folder(spec.train.folder, categories=2)
     for source in (spec.val, spec.test):
         if source is not None:
-            folder.subfolders(source.folder)
+            check_folder(source.folder)
+
+
+def check_folder(path: Path, categories: int = 1) -> None:
+    """Raise BadInput for a folder that is missing, can't be read or has fewer than `categories` (1 or 2) subfolders."""
+    found = folder.subfolders(path)
+    if len(found) < categories:
+        raise BadInput(
+            f"{path} has one subfolder only, {found[0]}; a classifier needs two categories. "
+            "Put the images of each category into a subfolder of its own."
+        )
 
 
 def build(spec: Spec, directory: Path, report: Callable[[float], None]) -> Built:

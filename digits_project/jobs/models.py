@@ -28,6 +28,7 @@ class Job(models.Model):
     QUEUE: str  # where it is queued: "io", or "train" for what needs a device of a host
     TASK: str  # dotted path of the function that a worker calls with the job's id
     KIND: str  # "datasets" or "models", as in the routes
+    TYPE: str  # DIGITS's name for it, as in /status
 
     job_id = models.CharField(primary_key=True, max_length=20, editable=False)
     name = models.CharField(max_length=255)

@@ -94,7 +94,9 @@ def _outcome(job: Job, progress: Progress, work) -> tuple[Status, dict]:
     except Exception:
         fault = secrets.token_hex(4)
         log.exception("%s failed, error id %s", job, fault)
-        return Status.ERROR, {"error": f"The server failed on this job. Its log has the details under error id {fault}."}
+        return Status.ERROR, {
+            "error": f"The server failed on this job. Its log has the details under error id {fault}."
+        }
     return Status.DONE, {}
 
 

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from digits_project.jobs import directory, lifecycle, queues
+from digits_project.jobs import directory, lifecycle
 from digits_project.jobs.dispatch import dispatch
 from digits_project.jobs.models import Job, Status
 
@@ -26,7 +26,7 @@ class HasDependents(Refused):
 
 @transaction.atomic
 def submit(job: Job) -> Job:
-    """Give a new, unsaved job its id and folder, check it, and let it wait. Raises ValidationError, nothing saved."""
+    """Check a new, unsaved job, give it its id and folder, and let it wait. Raises ValidationError, nothing saved."""
     job.full_clean(exclude=["job_id"])
     job.job_id = directory.claim()
     try:

@@ -1,0 +1,26 @@
+"""The dataset routes."""
+
+from rest_framework.response import Response
+
+from datasets import services
+from datasets.models import Dataset
+from datasets.serializers import ClassificationDatasetForm, dataset_json
+from digits_project.jobs.views import CreateView, EditView, fetch
+
+
+class DatasetDetail(EditView):
+    """A dataset: what it holds and how far it is."""
+
+    kind = Dataset
+
+    def get(self, request, job_id, format=None):
+        return Response(dataset_json(fetch(Dataset, job_id)))
+
+
+class CreateClassification(CreateView):
+    """Build a dataset for classification from a folder that holds one subfolder of images per category."""
+
+    serializer_class = ClassificationDatasetForm
+
+    def create(self, owner, **fields):
+        return services.create_dataset(owner, **fields)

@@ -1,0 +1,141 @@
+"""The routes that datasets and models share."""
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import HttpResponse, HttpResponseRedirect
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.response import Response
+from rest_framework.serializers import CharField
+from rest_framework.views import APIView
+
+from digits_project.api import Form
+from digits_project.jobs import services
+from digits_project.jobs.models import Job, Status, find_job, job_kinds
+from digits_project.jobs.wire import created
+
+
+class JobApiView(APIView):
+    """The view of one kind of job, or of either (`kind` None)."""
+
+    kind: type[Job] | None = None
+
+    def get_serializer(self, *args, **kwargs):
+        """The form that DRF's page shows."""
+        return self.serializer_class(*args, **kwargs) if hasattr(self, "serializer_class") else None
+
+    def owner(self) -> str:
+        """The name under which what this request creates is recorded."""
+        return self.request.user.get_username() if self.request.user.is_authenticated else ""
+
+
+class CreateView(JobApiView):
+    """POST of a form makes a job. Without `.json` the answer leads a browser to the job's page."""
+
+    def create(self, owner: str, **fields) -> Job:
+        """The service that makes the job. Raises Django's ValidationError."""
+        raise NotImplementedError
+
+    def describe(self, job: Job) -> dict:
+        """The answer in JSON."""
+        return created(job)
+
+    def post(self, request, format=None):
+        form = self.serializer_class(data=request.data)
+        form.is_valid(raise_exception=True)
+        try:
+            job = self.create(self.owner(), **form.validated_data)
+        except DjangoValidationError as wrong:
+            raise ValidationError(
+                {form.WIRE_NAMES.get(column, column): messages for column, messages in wrong.message_dict.items()}
+            ) from wrong
+        if request.accepted_renderer.format == "json":
+            return Response(self.describe(job))
+        return HttpResponseRedirect(f"/{job.KIND}/{job.pk}")
+
+
+def fetch(kind: type[Job] | None, job_id: str) -> Job:
+    """The job of that kind, or of either (None); raises NotFound, also for a job of the other kind."""
+    job = kind.objects.filter(pk=job_id).first() if kind else find_job(job_id)
+    if job is None:
+        raise NotFound("Job not found")
+    return job
+
+
+class Index(JobApiView):
+    """All jobs, those that run first, then the newest first."""
+
+    def get(self, request, format=None):
+        return Response({kind.KIND: _listed(kind) for kind in job_kinds()})
+
+
+def _listed(kind: type[Job]) -> list[dict]:
+    columns = {"id": "job_id", "name": "name", "status": "status"}
+    if hasattr(kind, "dataset_id"):
+        columns["dataset_id"] = "dataset_id"
+    rows = kind.objects.order_by("-job_id").values_list(*columns.values())
+    jobs = [dict(zip(columns, row, strict=True)) for row in rows]
+    return sorted(jobs, key=lambda job: job["status"] != Status.RUNNING)  # stable: newest first stays
+
+
+class EditForm(Form):
+    """What PUT takes: DIGITS's names for a job's name and notes."""
+
+    job_name = CharField(required=False, max_length=255)
+    job_notes = CharField(required=False, max_length=100_000)
+
+
+class EditView(JobApiView):
+    """PUT and DELETE of a job; the GET is each kind's own."""
+
+    serializer_class = EditForm
+
+    def put(self, request, job_id, format=None):
+        form = EditForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+        if not given:
+            raise services.Refused("Nothing to change: send job_name, job_notes or both.")
+        services.edit(fetch(self.kind, job_id), given.get("job_name"), given.get("job_notes"))
+        return _said("Job updated.")
+
+    def delete(self, request, job_id, format=None):
+        services.delete(fetch(self.kind, job_id))
+        return _said("Job deleted.")
+
+
+class AnyJob(EditView):
+    """Leads to the dataset's or the model's page."""
+
+    def get(self, request, job_id, format=None):
+        suffix = ".json" if format == "json" else ""
+        return HttpResponseRedirect(f"/{fetch(None, job_id).KIND}/{job_id}{suffix}")
+
+
+class JobStatus(JobApiView):
+    """Where a job is: what clients poll."""
+
+    def get(self, request, job_id, format=None):
+        job = self.kind.objects.filter(pk=job_id).first() if self.kind else find_job(job_id)
+        if job is None:
+            return Response({"error": "Job not found."})  # 200: clients that poll expect it
+        return Response(
+            {
+                "error": job.error or None,
+                "status": job.status,
+                "name": job.name,
+                "type": job.TYPE,
+                "progress": round(job.progress, 4),
+            }
+        )
+
+
+class AbortJob(JobApiView):
+    """Stop a job that has not ended."""
+
+    def post(self, request, job_id, format=None):
+        services.abort(fetch(self.kind, job_id))
+        return _said("Job aborted.")
+
+
+def _said(text: str) -> HttpResponse:
+    """Plain text, as DIGITS answered."""
+    return HttpResponse(text, content_type="text/plain; charset=utf-8")

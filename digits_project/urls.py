@@ -1,0 +1,18 @@
+"""Every route of the server; each app keeps its own."""
+
+from django.contrib import admin
+from django.contrib.staticfiles.views import serve
+from django.urls import include, path, re_path
+
+from digits_project.jobs.views import Index
+
+urlpatterns = [
+    path("", Index.as_view(), name="home"),
+    path("admin/", admin.site.urls),
+    # The admin's own style sheets and scripts, from the installed packages; `insecure` means "although DEBUG is off".
+    re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),
+    path("", include("inference.urls")),
+    path("", include("models_app.urls")),
+    path("", include("datasets.urls")),
+    path("", include("digits_project.jobs.urls")),
+]

@@ -1,0 +1,24 @@
+from django.contrib import admin
+
+from digits_project.jobs.admin import JobAdmin
+from models_app.models import Snapshot, TrainedModel
+
+
+class SnapshotInline(admin.TabularInline):
+    """The snapshots of a model, the newest first; they come and go with its training only."""
+
+    model = Snapshot
+    ordering = ("-epoch",)
+    fields = readonly_fields = ("epoch", "folder", "max_difference", "created_at")
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+
+@admin.register(TrainedModel)
+class TrainedModelAdmin(JobAdmin):
+    list_display = ("name", "job_id", "status", "progress_bar", "standard_network", "dataset", "owner", "created_at")
+    list_select_related = ("dataset",)
+    inlines = (SnapshotInline,)

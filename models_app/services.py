@@ -1,0 +1,90 @@
+"""What may be done with models."""
+
+import logging
+import shutil
+from dataclasses import asdict
+
+from datasets import services as datasets
+from datasets.models import Dataset
+from digits_project.jobs import devices
+from digits_project.jobs.models import Device
+from digits_project.jobs.runner import Progress, Stopped
+from digits_project.jobs.services import submit
+from models_app import networks, trainer
+from models_app.models import Metric, Snapshot, TrainedModel
+from models_app.training.config import TrainConfig
+
+log = logging.getLogger(__name__)
+
+
+def create_model(owner: str, dataset: Dataset, **fields) -> TrainedModel:
+    """Record the request and let dispatch queue it. Raises ValidationError, nothing saved.
+
+    A network that does not fit the dataset's images is refused here, before anything is queued.
+    """
+    if fields.get("batch_size") is None:
+        fields["batch_size"] = networks.default_batch_size(fields["standard_network"])
+    return submit(TrainedModel(owner=owner, dataset=dataset, **fields))
+
+
+def train_config(model: TrainedModel, device: Device) -> TrainConfig:
+    """What the trainer needs of a model and its dataset, as a plain value."""
+    records = model.dataset.directory
+    return TrainConfig(
+        network=model.network().to_dict(),
+        framework=model.framework,
+        train_records=str(records / "train.rec"),
+        val_records=str(records / "val.rec") if model.dataset.entries("val") else None,
+        mean_file=str(datasets.mean_file(model.dataset)),
+        use_mean=model.use_mean,
+        labels_file=str(records / "labels.txt"),
+        directory=str(model.directory),
+        epochs=model.train_epochs,
+        batch_size=model.batch_size,
+        snapshot_interval=model.snapshot_interval,
+        val_interval=model.val_interval,
+        solver_type=model.solver_type,
+        random_seed=model.random_seed,
+        device=device.label,
+        **asdict(model.policy()),
+    )
+
+
+def train(model: TrainedModel, report: Progress) -> None:
+    """Train a running job's network to its end, and keep its rows up to date on the way."""
+    device = devices.held_by(model)
+    if device is None:
+        raise Stopped  # dispatched to another host meanwhile
+    _start_afresh(model)
+    config = model.directory / "config.json"
+    config.write_text(train_config(model, device).to_json())
+    with trainer.events(config, model.directory / "train.log") as events:
+        for event in events:
+            store = STORE.get(event["event"]) if event else None
+            if store:
+                store(model, event)
+            report(event.get("fraction") if event else None)
+
+
+def _start_afresh(model: TrainedModel) -> None:
+    """Remove what an earlier attempt left."""
+    model.metrics.all().delete()
+    model.snapshots.all().delete()
+    shutil.rmtree(model.directory / "snapshots", ignore_errors=True)
+
+
+def _store_metric(model: TrainedModel, event: dict) -> None:
+    measured = {name: event.get(name) for name in ("split", "epoch", "loss", "accuracy", "learning_rate")}
+    Metric.objects.create(trained_model=model, **measured)
+
+
+def _store_snapshot(model: TrainedModel, event: dict) -> None:
+    Snapshot.objects.create(
+        trained_model=model,
+        epoch=event["epoch"],
+        folder=event["directory"],
+        max_difference=event["max_difference"],
+    )
+
+
+STORE = {"metrics": _store_metric, "snapshot": _store_snapshot}

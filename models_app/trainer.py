@@ -1,0 +1,87 @@
+"""Runs the trainer, a process of its own that knows nothing of the server, and listens to it."""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+
+from digits_project.errors import BadInput
+
+PULSE_SECONDS = 0.25  # how often the listener gets a turn, whatever the trainer does
+GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
+SILENCE_SECONDS = 900.0  # a trainer reports every second; one batch of a large network may take minutes
+
+
+class TrainerDied(Exception):
+    """The trainer ended, or fell silent, without saying why."""
+
+
+@contextmanager
+def events(config: Path, log: Path) -> Iterator[Iterator[dict | None]]:
+    """Start the trainer on `config` and yield what it says: an event, or None when it said nothing for a pulse.
+
+    The trainer is gone when the block is left, however it is left; its text output is appended to `log`. Raises BadInput
+    for what the trainer blames on the user, TrainerDied for any other end but a good one.
+    """
+    command = [sys.executable, "-m", "models_app.training", str(config)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output
+        )
+    try:
+        yield _listen(process)
+    finally:
+        _stop(process)
+
+
+def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
+    heard = time.monotonic()
+    for line in _lines(process.stdout):
+        if line is not None:
+            heard = time.monotonic()
+            event = json.loads(line)
+            if event["event"] == "error":
+                raise BadInput(event["message"]) if event["blame"] == "user" else TrainerDied(event["message"])
+            yield event
+        elif time.monotonic() - heard > SILENCE_SECONDS:
+            raise TrainerDied(f"The trainer said nothing for {SILENCE_SECONDS:g} s.")
+        else:
+            yield None
+    if status := process.wait():
+        how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
+        raise TrainerDied(f"The trainer ended {how}.")
+
+
+def _lines(pipe) -> Iterator[bytes | None]:
+    """Whole lines as they come, None for each pulse without one, until the pipe ends."""
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            if not selector.select(PULSE_SECONDS):
+                yield None
+                continue
+            chunk = os.read(pipe.fileno(), 65536)
+            if not chunk:
+                return
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from whole
+
+
+def _stop(process: subprocess.Popen) -> None:
+    """SIGTERM, so that it can leave things whole, then SIGKILL."""
+    process.terminate()
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()

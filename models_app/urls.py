@@ -1,0 +1,9 @@
+from digits_project.api import with_suffix
+from digits_project.jobs.urls import job_routes
+from models_app import views
+from models_app.models import TrainedModel
+
+urlpatterns = [
+    *with_suffix("models/images/classification", views.CreateClassification, "create-model"),
+    *job_routes("models", views.ModelDetail, TrainedModel),
+]
