@@ -89,8 +89,10 @@ class TrainedModel(Job):
         return Policy(learning_rate=self.learning_rate, lr_policy=self.lr_policy, **self.lr_parameters)
 
     def ranked_snapshots(self) -> QuerySet:
-        """The snapshots with their validation `accuracy` and `loss`, the best first: by accuracy, then by loss, then the
-        later one. A snapshot that was not validated comes last."""
+        """The snapshots with their validation `accuracy` and `loss`, the best first.
+
+        By accuracy, then by loss, then the later one; a snapshot that was not validated comes last.
+        """
         validation = Metric.objects.filter(
             trained_model=OuterRef("trained_model"), split=Metric.Split.VAL, epoch=OuterRef("epoch")
         )

@@ -103,8 +103,10 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
 
 
 def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
-    """`{"epoch": […], "loss": […], "accuracy": […]}`, thinned evenly to 200 points unless every one is wanted; the first
-    and the last always stay."""
+    """`{"epoch": […], "loss": […], "accuracy": […]}`, at most 200 points unless every one is wanted.
+
+    They are thinned evenly; the first and the last always stay.
+    """
     rows = list(model.metrics.filter(split=split).order_by("epoch").values_list("epoch", "loss", "accuracy"))
     if len(rows) > MOST_POINTS and not every_point:
         last = len(rows) - 1

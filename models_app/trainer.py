@@ -28,8 +28,8 @@ class TrainerDied(Exception):
 def events(config: Path, log: Path) -> Iterator[Iterator[dict | None]]:
     """Start the trainer on `config` and yield what it says: an event, or None when it said nothing for a pulse.
 
-    The trainer is gone when the block is left, however it is left; its text output is appended to `log`. Raises BadInput
-    for what the trainer blames on the user, TrainerDied for any other end but a good one.
+    The trainer is gone when the block is left, however it is left; its text output is appended to `log`. Raises
+    BadInput for what the trainer blames on the user, TrainerDied for any other end but a good one.
     """
     command = [sys.executable, "-m", "models_app.training", str(config)]
     with log.open("ab") as output:
