@@ -27,9 +27,7 @@ def pytest_load_initial_conftests(early_config):
 
 
 def _provide(resources: contextlib.ExitStack) -> None:
-    home = Path(tempfile.mkdtemp(prefix="digits-test-"))
-    resources.callback(_remove, home)
-    home.chmod(0o711)  # started by root, PostgreSQL runs as another user
+    home = resources.enter_context(temporary_home())
     missing = {name: name not in os.environ for name in ("DATABASE_URL", "REDIS_URL")}
     if any(missing.values()):
         services = Services(home, postgres=missing["DATABASE_URL"], redis=missing["REDIS_URL"], durable=False)
@@ -39,7 +37,23 @@ def _provide(resources: contextlib.ExitStack) -> None:
     os.environ |= {"DIGITS_HOME": str(home), "DIGITS_JOBS_DIR": str(home / "jobs")}
 
 
-def _remove(home: Path) -> None:
-    """The home, and the database that it links to where it could not be inside."""
-    shutil.rmtree((home / "embedded" / "postgres").resolve(), ignore_errors=True)
-    shutil.rmtree(home)
+@pytest.fixture
+def home():
+    """A temporary DIGITS_HOME that no services run on yet."""
+    with temporary_home() as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def temporary_home():
+    """Unlike pytest's, a folder that PostgreSQL's user can reach when root runs the tests."""
+    folder = Path(tempfile.mkdtemp(prefix="digits-test-"))
+    folder.chmod(0o711)
+    yield folder
+    remove_home(folder)
+
+
+def remove_home(folder: Path) -> None:
+    """The home, and the database that it links to where that could not be inside."""
+    shutil.rmtree((folder / "embedded" / "postgres").resolve(), ignore_errors=True)
+    shutil.rmtree(folder)
