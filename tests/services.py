@@ -54,6 +54,9 @@ def temporary_home():
 
 
 def remove_home(folder: Path) -> None:
-    """The home, and the database that it links to where that could not be inside."""
-    shutil.rmtree((folder / "embedded" / "postgres").resolve(), ignore_errors=True)
+    """The home, the database that it links to where that could not be inside, and the sockets that kill -9 left."""
+    embedded = folder / "embedded"
+    shutil.rmtree((embedded / "postgres").resolve(), ignore_errors=True)
+    if (embedded / "sockets").exists():
+        shutil.rmtree((embedded / "sockets").read_text(), ignore_errors=True)
     shutil.rmtree(folder)

@@ -1,0 +1,165 @@
+"""`make run`, with real processes: one stack a home, nothing lost, and nothing left behind."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.services import temporary_home
+
+ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = re.compile(r"user admin, password (\S+)")
+
+
+class Run:
+    """A `python -m digits_project.stack` on `home`, once it has said that it is running."""
+
+    def __init__(self, home, port, **variables):
+        self.home = home
+        self.said = home / "said.txt"
+        env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+        env |= {"DIGITS_HOME": str(home), "DIGITS_PORT": str(port), "DIGITS_JOBS_DIR": str(home / "jobs"), **variables}
+        self.command = {"args": [sys.executable, "-m", "digits_project.stack"], "env": env, "cwd": ROOT}
+
+    def __enter__(self):
+        with self.said.open("w") as output:
+            self.process = subprocess.Popen(**self.command, stdout=output, stderr=output)
+        until(lambda: "DIGITS is running" in self.said.read_text() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.said.read_text()
+        self.url = json.loads((self.home / "stack.json").read_text())["url"]
+        self.parts = psutil.Process(self.process.pid).children(recursive=True)
+        return self
+
+    def __exit__(self, *exception):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def again(self):
+        """A second start beside this one."""
+        return subprocess.run(**self.command, capture_output=True, text=True)
+
+    def part(self, *words):
+        """The child whose command line holds these words."""
+        processes = [process.info for process in psutil.process_iter(["pid", "ppid", "cmdline"])]
+        children = [info for info in processes if info["ppid"] == self.process.pid]
+        return next(
+            (psutil.Process(info["pid"]) for info in children if set(words) <= set(info["cmdline"] or [])), None
+        )
+
+    def get(self, path):
+        connection = http.client.HTTPConnection(self.url.split("/")[2], timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return connection.getresponse().status
+
+
+def until(happened, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not (result := happened()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+    return result
+
+
+@pytest.fixture(scope="module")
+def taken_port():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def run(taken_port):
+    with temporary_home() as home, Run(home, taken_port) as running:
+        yield running
+
+
+def test_the_web_server_answers(run):
+    assert run.get("/index.json") == 200
+
+
+def test_a_taken_port_is_replaced_and_that_is_said(run, taken_port):
+    port = int(run.url.rstrip("/").rpartition(":")[2])
+    assert port != taken_port
+    assert f"Port {taken_port} is taken; using {port}" in run.said.read_text()
+
+
+def test_it_listens_on_this_machine_only(run):
+    sockets = [part for child in run.parts for part in child.net_connections("inet") if part.status == "LISTEN"]
+    assert {listener.laddr.ip for listener in sockets} == {"127.0.0.1"}
+
+
+def test_a_second_start_says_where_the_first_is_and_exits(run):
+    second = run.again()
+    assert second.returncode == 1
+    assert f"{run.url} (pid {run.process.pid})" in second.stderr
+
+
+def test_the_password_of_the_superuser_is_printed_and_kept_nowhere(run):
+    password = PASSWORD.search(run.said.read_text())[1]
+    files = [path for path in run.home.rglob("*") if path.is_file() and path != run.said]
+    assert [path for path in files if password.encode() in path.read_bytes()] == []
+
+
+def test_no_password_is_in_an_argument_list(run):
+    secrets = json.loads((run.home / "embedded" / "secrets.json").read_text())
+    words = "\n".join(word for process in psutil.process_iter(["cmdline"]) for word in process.info["cmdline"] or [])
+    assert [name for name in ("postgres", "digits", "redis") if secrets[name] in words] == []
+
+
+@pytest.mark.parametrize("words", [("gunicorn",), ("worker", "train"), ("reaper",)], ids=" ".join)
+def test_a_killed_process_is_started_again(run, words):
+    run.part(*words).kill()
+    until(lambda: (new := run.part(*words)) and new not in run.parts)
+    assert run.get("/index.json") == 200
+
+
+def test_manage_py_in_another_shell_uses_the_running_services(run):
+    env = {name: run.command["env"][name] for name in ("PATH", "DIGITS_HOME")}
+    command = [sys.executable, "manage.py", "ensure_superuser"]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_ctrl_c_leaves_no_process_and_the_next_run_finds_everything(home):
+    with Run(home, 0) as first:
+        first.process.send_signal(signal.SIGINT)
+        assert first.process.wait(20) == 0
+        assert [part for part in first.parts if part.is_running()] == []
+        assert PASSWORD.search(first.said.read_text())
+    with Run(home, 0) as second:
+        assert not PASSWORD.search(second.said.read_text())
+
+
+def test_kill_9_leaves_no_process(home):
+    with Run(home, 0) as running:
+        running.process.kill()
+        assert psutil.wait_procs(running.parts, timeout=20)[1] == []
+
+
+def test_with_both_urls_set_nothing_embedded_starts(home):
+    urls = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
+    with Run(home, 0, **urls) as running:
+        assert running.get("/index.json") == 200
+    assert not (home / "embedded").exists()
+
+
+def test_a_port_that_is_no_number_is_refused(home):
+    refused = Run(home, "http").again()
+    assert (refused.returncode, refused.stderr) == (1, "DIGITS_PORT is 'http'; it takes a number from 0 to 65535\n")
+
+
+def test_a_home_that_can_not_be_made_is_explained(home):
+    (home / "file").touch()
+    refused = Run(home, 0, DIGITS_HOME=str(home / "file" / "below")).again()
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"DIGITS_HOME, {home}/file/below, can't be used: ")
