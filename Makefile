@@ -25,7 +25,7 @@ lint: environment ## ruff, the import contracts, and whether a migration is miss
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
-	@$(PYTHON) manage.py makemigrations --check --dry-run
+	@$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run # without a database it warns
 
 bench: environment ## throughput of training over the image database, against a bare loop
 	@$(PYTHON) -m benchmarks
