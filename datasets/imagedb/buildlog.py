@@ -22,7 +22,7 @@ class BuildLog:
         self.first_skipped: str | None = None
 
     def __enter__(self) -> BuildLog:
-        self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace")
+        self._file = self._path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
         return self
 
     def __exit__(self, *_) -> None:

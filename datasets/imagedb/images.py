@@ -125,8 +125,7 @@ def _opened(source):
     """The source as a seekable binary file of at most MAX_BYTES."""
     if isinstance(source, Path):
         try:
-            # Without O_NONBLOCK the opening of a pipe would wait for ever.
-            file = os.fdopen(os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+            file = open(source, "rb", opener=_open_at_once)  # noqa: SIM115 - closed below; Path has no opener
         except OSError as error:
             raise BadImage(_reason(error)) from error
         with file:
@@ -142,6 +141,11 @@ def _opened(source):
         _check_length(source.seek(0, os.SEEK_END))
         source.seek(0)
         yield source
+
+
+def _open_at_once(path, flags):
+    """Without O_NONBLOCK the opening of a pipe would wait for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check_length(length):

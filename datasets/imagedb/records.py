@@ -178,7 +178,7 @@ class RecordReader:
             if magic != MAGIC or flag not in ((_MIDDLE, _LAST) if parts else (_WHOLE, _FIRST)):
                 raise self._damaged(f"no record begins at byte {offset + position}")
             position += _PART.size
-            if position + length > len(record):
+            if position + _padded(length) > len(record):
                 raise self._damaged(f"the record at byte {offset} is cut short")
             parts.append(record[position : position + length])
             position += _padded(length)
