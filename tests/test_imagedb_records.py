@@ -6,7 +6,7 @@ import pytest
 from datasets.imagedb.images import decode_record, encode
 from datasets.imagedb.records import MAGIC, DamagedRecords, RecordReader, RecordWriter
 from models_app.training.engines.mxnet_compat import mx
-from tests.imagedb_samples import digits
+from tests.imagedb_samples import digits, photo
 
 # Around the places where the format must cut a record: at its start, its end, twice in a row, and off the alignment.
 AWKWARD = [
@@ -64,11 +64,21 @@ def test_mxnet_reads_the_records_by_index(path):
     ]
 
 
+def gray_images():
+    return digits()[0][:20, :, :, None]
+
+
+def colour_images():
+    """Twenty pieces of a photo."""
+    return photo("flower.jpg")[200:208, 200:360].reshape(8, 20, 8, 3).swapaxes(0, 1)
+
+
 @pytest.mark.parametrize("encoding", ["none", "png"])
-def test_mxnets_iterator_sees_every_pixel(path, encoding):
-    images = digits()[0][:20, :, :, None]
+@pytest.mark.parametrize("images, channels", [(gray_images(), 1), (colour_images(), 3)], ids=["gray", "colour"])
+def test_mxnets_iterator_sees_every_pixel(path, encoding, images, channels):
     write(path, [encode(image, encoding) for image in images])
-    iterator = mx.io.ImageRecordIter(path_imgrec=str(path), data_shape=(1, 8, 8), batch_size=20, preprocess_threads=1)
+    shape = (channels, 8, 8)
+    iterator = mx.io.ImageRecordIter(path_imgrec=str(path), data_shape=shape, batch_size=20, preprocess_threads=1)
     batch = next(iterator)
     np.testing.assert_array_equal(batch.data[0].asnumpy(), images.transpose(0, 3, 1, 2))
     np.testing.assert_array_equal(batch.label[0].asnumpy(), [number % 3 for number in range(20)])
