@@ -4,9 +4,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from digits_project.errors import BadInput
+
+
+class Session(SessionAuthentication):
+    """Django's login; who is not logged in gets a 401, not a 403."""
+
+    def authenticate_header(self, request) -> str:
+        return "Session"
 
 
 class MayUse(BasePermission):
@@ -16,7 +25,9 @@ class MayUse(BasePermission):
     def has_permission(self, request, view) -> bool:
         if settings.DIGITS_AUTH == "required":
             return request.user.is_authenticated
-        return request.method in SAFE_METHODS or not _comes_from_elsewhere(request)
+        if request.method not in SAFE_METHODS and _comes_from_elsewhere(request):
+            raise PermissionDenied("A page of another site sent this request; this server takes it from its own only.")
+        return True
 
 
 def _comes_from_elsewhere(request) -> bool:
@@ -31,7 +42,10 @@ def readable(path: str) -> Path:
     says nothing then about what is there."""
     if not path.startswith("/"):
         raise BadInput(f"{path} is not an absolute path; paths are those of the server and begin with /.")
-    resolved = Path(path).resolve()
+    try:
+        resolved = Path(path).resolve()
+    except (OSError, RuntimeError) as unreadable:  # RuntimeError: links in a circle, up to Python 3.12
+        raise BadInput(f"{path} can't be read: permission denied, or links in a circle.") from unreadable
     if not any(resolved.is_relative_to(root) for root in settings.DIGITS_DATA_ROOTS):
         roots = ", ".join(map(str, settings.DIGITS_DATA_ROOTS))
         raise BadInput(f"{path} is not in a folder that this server may read ({roots}); see DIGITS_DATA_ROOTS.")

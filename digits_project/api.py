@@ -8,8 +8,9 @@ from http import HTTPStatus
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from django.urls import path
+from django.views import defaults
 from rest_framework import exceptions, serializers
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import JSONRenderer
@@ -139,6 +140,26 @@ def error_body(status: int, description: str) -> dict:
             "description": description,
         }
     }
+
+
+def not_found(request, exception=None):
+    """No such route: in JSON where JSON was asked for, else Django's page."""
+    return _page_or_json(request, 404, f"There is no {request.path} here.") or defaults.page_not_found(
+        request, exception
+    )
+
+
+def server_fault(request):
+    """What failed outside of any view of ours; the log has it under the request's path."""
+    return _page_or_json(request, 500, "The server failed on this request; its log says more.") or defaults.server_error(
+        request
+    )
+
+
+def _page_or_json(request, status: int, description: str) -> JsonResponse | None:
+    if request.path.endswith(".json") or _quality(request, "application/json") > _quality(request, "text/html"):
+        return JsonResponse(error_body(status, description), status=status, json_dumps_params={"indent": 2})
+    return None
 
 
 def _explain(exc: Exception) -> tuple[int, str]:

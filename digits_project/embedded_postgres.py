@@ -180,5 +180,7 @@ def reachable_binaries(account: processes.Account | None) -> Path:
 
 def public_folder() -> Path:
     """PUBLIC, which belongs to root, and which everybody may pass through."""
-    PUBLIC.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not PUBLIC.exists():
+        PUBLIC.mkdir(parents=True)
+        PUBLIC.chmod(0o755)  # whatever the umask
     return PUBLIC

@@ -86,7 +86,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # a form's fields; files are streamed to disk
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["digits_project.access.Session"],
     "DEFAULT_PERMISSION_CLASSES": ["digits_project.access.MayUse"],
     "DEFAULT_RENDERER_CLASSES": [
         "digits_project.api.PrettyJSONRenderer",
@@ -103,5 +103,6 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"rq.worker": {"level": "WARNING"}},  # it tells of every clean-up; lifecycle tells of every job
     "root": {"handlers": ["stderr"], "level": os.environ.get("DIGITS_LOG_LEVEL", "INFO").upper()},
 }

@@ -140,6 +140,7 @@ class Stack:
             env["DATABASE_URL"] = self.services.database_url or env["DATABASE_URL"]
             env["REDIS_URL"] = self.services.redis_url or env["REDIS_URL"]
         env.setdefault("DIGITS_AUTH", "open")  # it listens on 127.0.0.1 only
+        env.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports to its makers otherwise
         return env | {"DIGITS_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
 
     def _migrate(self, env: dict[str, str]) -> None:

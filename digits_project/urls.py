@@ -6,6 +6,9 @@ from django.urls import include, path, re_path
 
 from digits_project.jobs.views import Index
 
+handler404 = "digits_project.api.not_found"
+handler500 = "digits_project.api.server_fault"
+
 urlpatterns = [
     path("", Index.as_view(), name="home"),
     path("admin/", admin.site.urls),

@@ -5,13 +5,13 @@ from rest_framework.response import Response
 from datasets.imagedb import BadImage
 from digits_project import api
 from digits_project.errors import BadInput
-from digits_project.jobs.views import JobApiView, fetch
+from digits_project.jobs.views import FormView, fetch
 from inference import services
 from inference.serializers import ClassifyOneForm
 from models_app.models import TrainedModel
 
 
-class ClassifyOne(JobApiView):
+class ClassifyOne(FormView):
     """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
 
     serializer_class = ClassifyOneForm

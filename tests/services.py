@@ -14,6 +14,8 @@ import pytest
 
 from digits_project.embedded import Services
 
+QUEUE_PREFIX = "digits-test"  # the tests' queues keep apart in a Redis that they share
+
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config):
@@ -27,6 +29,7 @@ def pytest_load_initial_conftests(early_config):
 
 
 def _provide(resources: contextlib.ExitStack) -> None:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     home = resources.enter_context(temporary_home())
     missing = {name: name not in os.environ for name in ("DATABASE_URL", "REDIS_URL")}
     if any(missing.values()):
@@ -35,6 +38,7 @@ def _provide(resources: contextlib.ExitStack) -> None:
         os.environ.setdefault("DATABASE_URL", services.database_url or "")
         os.environ.setdefault("REDIS_URL", services.redis_url or "")
     os.environ |= {"DIGITS_HOME": str(home), "DIGITS_JOBS_DIR": str(home / "jobs")}
+    os.environ["RQ_KEY_PREFIX"] = QUEUE_PREFIX
 
 
 @pytest.fixture

@@ -44,15 +44,14 @@ def advance(job: Job, to: Status, *, held_by: str | None = None, only_from: Stat
     `held_by`: only while that worker runs the job. `only_from`: only from that one of the lawful statuses.
     """
     now = timezone.now()
-    rows = type(job).objects.filter(pk=job.pk, status__in=[only_from] if only_from else SOURCES[to])
+    rows = type(job).objects.filter(pk=job.pk, status__in=[only_from] if only_from else SOURCES.get(to, ()))
     if held_by is not None:
         rows = rows.filter(worker=held_by)
     if to == Status.DONE:
         rows = rows.filter(abort_requested_at=None)  # who was told "aborted" never meets it Done
     entry = Value([[to, now.isoformat(timespec="milliseconds")]], JSONField())
-    moved = rows.update(
-        status=to, status_history=_Append(F("status_history"), entry), **_side_effects(to, now), **changes
-    )
+    history = _Append(F("status_history"), entry)
+    moved = rows.update(status=to, status_history=history, **(_side_effects(to, now) | changes))
     job.refresh_from_db()
     if not moved:
         raise IllegalTransition(f"{job} is {job.status} and cannot become {to}")

@@ -50,8 +50,8 @@ class Job(models.Model):
 
     class Meta:
         abstract = True
-        indexes = [models.Index(fields=["status", "-priority", "job_id"], name="%(class)s_queue")]
-        ordering = ["-job_id"]
+        indexes = [models.Index(fields=["status", "-priority", "created_at"], name="%(class)s_queue")]
+        ordering = ["-created_at"]
 
     def __str__(self):
         return f"{self._meta.verbose_name} {self.job_id} ({self.name})"
@@ -68,7 +68,7 @@ class Job(models.Model):
     @classmethod
     def ready(cls) -> models.QuerySet:
         """The jobs that wait for nothing but a worker, in the order in which they are to run."""
-        return cls.objects.filter(status=Status.WAITING).order_by("-priority", "job_id")
+        return cls.objects.filter(status=Status.WAITING).order_by("-priority", "created_at")
 
     @classmethod
     def doomed(cls) -> list[tuple["Job", str]]:

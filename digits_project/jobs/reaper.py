@@ -48,7 +48,7 @@ def bury(job: Job, reason: str) -> bool:
 def _look_after(job: Job) -> None:
     process, now = Process.parse(job.worker), timezone.now()
     if process.is_local and not process.is_alive():
-        bury(job, f"The process that ran this job (pid {process.pid} on {process.host}) died. Start the job again.")
+        bury(job, f"The process that ran this job (pid {process.pid} on {process.host}) died. Create it again.")
         return
     silent = now - job.heartbeat_at > SILENCE
     unheard = job.abort_requested_at and now - job.abort_requested_at > ABORT_GRACE

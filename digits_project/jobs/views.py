@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import CharField
 from rest_framework.views import APIView
 
-from digits_project.api import Form
+from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.jobs import services
 from digits_project.jobs.models import Job, Status, find_job, job_kinds
 from digits_project.jobs.wire import created
@@ -18,16 +18,21 @@ class JobApiView(APIView):
 
     kind: type[Job] | None = None
 
-    def get_serializer(self, *args, **kwargs):
-        """The form that DRF's page shows."""
-        return self.serializer_class(*args, **kwargs) if hasattr(self, "serializer_class") else None
-
     def owner(self) -> str:
         """The name under which what this request creates is recorded."""
         return self.request.user.get_username() if self.request.user.is_authenticated else ""
 
 
-class CreateView(JobApiView):
+class FormView(JobApiView):
+    """A view that takes a form, which DRF's page shows."""
+
+    serializer_class: type[Form]
+
+    def get_serializer(self, *args, **kwargs):
+        return self.serializer_class(*args, **kwargs)
+
+
+class CreateView(FormView):
     """POST of a form makes a job. Without `.json` the answer leads a browser to the job's page."""
 
     def create(self, owner: str, **fields) -> Job:
@@ -71,7 +76,7 @@ def _listed(kind: type[Job]) -> list[dict]:
     columns = {"id": "job_id", "name": "name", "status": "status"}
     if hasattr(kind, "dataset_id"):
         columns["dataset_id"] = "dataset_id"
-    rows = kind.objects.order_by("-job_id").values_list(*columns.values())
+    rows = kind.objects.order_by("-created_at").values_list(*columns.values())
     jobs = [dict(zip(columns, row, strict=True)) for row in rows]
     return sorted(jobs, key=lambda job: job["status"] != Status.RUNNING)  # stable: newest first stays
 
@@ -83,7 +88,7 @@ class EditForm(Form):
     job_notes = CharField(required=False, max_length=100_000)
 
 
-class EditView(JobApiView):
+class EditView(FormView):
     """PUT and DELETE of a job; the GET is each kind's own."""
 
     serializer_class = EditForm
@@ -111,7 +116,9 @@ class AnyJob(EditView):
 
 
 class JobStatus(JobApiView):
-    """Where a job is: what clients poll."""
+    """Where a job is: what clients poll. It has no page, so it is JSON with or without the suffix."""
+
+    renderer_classes = (PrettyJSONRenderer,)
 
     def get(self, request, job_id, format=None):
         job = self.kind.objects.filter(pk=job_id).first() if self.kind else find_job(job_id)

@@ -1,0 +1,96 @@
+"""What many tests share. PostgreSQL and Redis come from the plugin tests.services."""
+
+import shutil
+
+import numpy as np
+import pytest
+from django.conf import settings
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from datasets import services as dataset_services
+from datasets.tasks import build_dataset
+from digits_project.jobs import devices, queues
+from digits_project.jobs.worker import JobWorker
+from models_app import services as model_services
+from tests.services import QUEUE_PREFIX
+
+
+def write_digits(folder, categories=10, each=12):
+    """Real handwritten digits, 28×28 PNG, one subfolder a category."""
+    digits = load_digits()
+    for category in range(categories):
+        (folder / str(category)).mkdir(parents=True)
+        for i, image in enumerate(digits.images[digits.target == category][:each]):
+            pixels = np.round(image * 255 / 16).astype(np.uint8)
+            Image.fromarray(pixels).resize((28, 28), Image.Resampling.BICUBIC).save(folder / str(category) / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_folder(tmp_path_factory):
+    """120 digits in ten categories; read only."""
+    return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(autouse=True)
+def _clean_slate():
+    """No test sees another's job folders or queues."""
+    shutil.rmtree(settings.DIGITS_JOBS_DIR, ignore_errors=True)
+    redis = queues.connection()
+    if keys := list(redis.scan_iter(f"{QUEUE_PREFIX}:*")):
+        redis.delete(*keys)
+
+
+@pytest.fixture
+def make_dataset(digits_folder):
+    """A waiting dataset of 28×28 grayscale digits, unless told otherwise."""
+
+    def make(**fields):
+        defaults = {"name": "digits", "folder_train": str(digits_folder)}
+        size = {"resize_width": 28, "resize_height": 28, "resize_channels": 1}
+        return dataset_services.create_dataset("ada", **(defaults | size | fields))
+
+    return make
+
+
+@pytest.fixture
+def built_dataset(make_dataset):
+    """A dataset that is Done."""
+    dataset = make_dataset()
+    build_dataset(dataset.pk)
+    dataset.refresh_from_db()
+    return dataset
+
+
+@pytest.fixture
+def make_model():
+    """A waiting LeNet on a dataset."""
+
+    def make(dataset, **fields):
+        defaults = {"name": "lenet", "standard_network": "lenet", "train_epochs": 1, "random_seed": 1}
+        return model_services.create_model("ada", dataset, **(defaults | fields))
+
+    return make
+
+
+@pytest.fixture
+def live_worker():
+    """Registers a worker with RQ as one that listens on a queue; it runs nothing."""
+    born = []
+
+    def live(queue_name):
+        worker = JobWorker([queue_name])
+        worker.register_birth()
+        born.append(worker)
+        return worker
+
+    yield live
+    for worker in born:
+        worker.register_death()
+
+
+@pytest.fixture
+def cpu(db):
+    """This host's CPU as the only device."""
+    return next(device for device in devices.register() if device.type == "cpu")

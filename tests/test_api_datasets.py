@@ -1,0 +1,224 @@
+"""The dataset form: every wrong field has its own message and creates nothing."""
+
+import os
+
+import pytest
+from django.conf import settings
+
+from datasets.models import Dataset
+from datasets.tasks import build_dataset
+from tests.conftest import write_digits
+
+pytestmark = pytest.mark.django_db
+CREATE = "/datasets/images/classification.json"
+
+
+@pytest.fixture(autouse=True)
+def _open_server(settings):
+    settings.DIGITS_AUTH = "open"
+    settings.DIGITS_DATA_ROOTS = [settings.BASE_DIR.__class__("/")]
+
+
+@pytest.fixture
+def form(digits_folder):
+    """A form that is right, with what the test changes."""
+
+    def form(**fields):
+        right = {"dataset_name": "digits", "folder_train": str(digits_folder), "resize_width": 28, "resize_height": 28}
+        return {name: value for name, value in (right | fields).items() if value is not None}
+
+    return form
+
+
+def complaints(answer):
+    """{field: message} of a 400."""
+    assert answer.status_code == 400, answer.content
+    return {error["field"]: error["message"] for error in answer.json()["errors"]}
+
+
+def test_a_right_form_makes_a_waiting_job(client, form):
+    answer = client.post(CREATE, form())
+    dataset = Dataset.objects.get()
+    assert answer.json() == {"job_id": dataset.pk, "id": dataset.pk, "name": "digits", "status": "Waiting"}
+    assert dataset.directory.is_dir()
+
+
+@pytest.mark.parametrize("content_type", ["multipart", "application/x-www-form-urlencoded", "application/json"])
+def test_every_kind_of_body_carries_the_same_fields(client, form, content_type):
+    data = form(resize_channels=1, encoding="jpg")
+    if content_type == "application/x-www-form-urlencoded":
+        data = "&".join(f"{name}={value}" for name, value in data.items())
+    extra = {} if content_type == "multipart" else {"content_type": content_type}
+    client.post(CREATE, data, **extra)
+    dataset = Dataset.objects.get()
+    assert (dataset.resize_channels, dataset.encoding, dataset.resize_width) == (1, "jpg", 28)
+
+
+def test_blank_optional_fields_mean_their_defaults_and_unknown_ones_are_ignored(client, form):
+    client.post(CREATE, form(resize_width="", encoding="", folder_pct_val="", method="", csrf_token="x"))
+    dataset = Dataset.objects.get()
+    assert (dataset.resize_width, dataset.encoding, dataset.folder_pct_val) == (256, "png", 25)
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("dataset_name", None, "This field is required."),
+        ("dataset_name", "", "This field may not be blank."),
+        ("dataset_name", "x" * 10_000, "Ensure this field has no more than 255 characters."),
+        ("dataset_name", "a\0b", "Null characters are not allowed."),
+        ("method", "s3", '"s3" is not a valid choice.'),
+        ("resize_width", 0, "Ensure this value is greater than or equal to 1."),
+        ("resize_height", 100_000, "Ensure this value is less than or equal to 4096."),
+        ("resize_width", "wide", "A valid integer is required."),
+        ("resize_channels", 2, '"2" is not a valid choice.'),
+        ("resize_mode", "stretch", '"stretch" is not a valid choice.'),
+        ("encoding", "gif", '"gif" is not a valid choice.'),
+        ("folder_train", None, "This field is required."),
+        ("folder_train", "images", "images is not an absolute path; paths are those of the server and begin with /."),
+        ("folder_pct_val", 100, "100 % leaves no image to train on."),
+        ("folder_pct_val", -1, "Ensure this value is greater than or equal to 0."),
+        ("folder_pct_test", 101, "Ensure this value is less than or equal to 100."),
+        ("folder_pct_val", "nan", "A valid number is required."),
+        ("folder_train_min_per_class", 0, "Ensure this value is greater than or equal to 1."),
+        ("folder_train_max_per_class", 1, "This is less than the minimum, 2."),
+        ("has_val_folder", "maybe", "This is neither true (y yes true on 1) nor false (n no false off 0)."),
+    ],
+)
+def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, field, value, message):
+    assert complaints(client.post(CREATE, form(**{field: value}))) == {field: message}
+    assert not Dataset.objects.exists()
+    assert not settings.DIGITS_JOBS_DIR.exists()
+
+
+def test_every_wrong_field_is_named_at_once(client):
+    answer = client.post(CREATE, {"resize_width": 0, "encoding": "gif", "folder_train": "/nowhere"})
+    assert set(complaints(answer)) == {"dataset_name", "resize_width", "encoding", "folder_train"}
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused(client, form):
+    wrong = complaints(client.post(CREATE, form(folder_pct_val=60, folder_pct_test=40)))
+    assert "must leave some images to train on" in wrong["folder_pct_val"]
+
+
+def test_a_validation_folder_that_is_announced_must_be_named(client, form):
+    wrong = complaints(client.post(CREATE, form(has_val_folder="on")))
+    assert wrong == {"folder_val": "This field is required with has_val_folder."}
+
+
+def test_a_folder_that_is_not_there(client, form, tmp_path):
+    wrong = complaints(client.post(CREATE, form(folder_train=str(tmp_path / "gone"))))
+    assert str(tmp_path / "gone") in wrong["folder_train"]
+    assert "not exist" in wrong["folder_train"]
+
+
+def test_a_file_where_a_folder_should_be(client, form, tmp_path):
+    (tmp_path / "file").touch()
+    assert "not a folder" in complaints(client.post(CREATE, form(folder_train=str(tmp_path / "file"))))["folder_train"]
+
+
+def test_a_folder_without_categories(client, form, tmp_path):
+    assert "subfolder" in complaints(client.post(CREATE, form(folder_train=str(tmp_path))))["folder_train"]
+
+
+def test_a_folder_of_one_category(client, form, tmp_path):
+    (tmp_path / "cats").mkdir()
+    wrong = complaints(client.post(CREATE, form(folder_train=str(tmp_path))))
+    assert "one subfolder only, cats" in wrong["folder_train"]
+
+
+def test_folders_without_images_are_an_error_of_the_job(client, form, tmp_path):
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+    client.post(CREATE, form(folder_train=str(tmp_path)))
+    dataset = Dataset.objects.get()
+    build_dataset(dataset.pk)
+    answer = client.get(f"/datasets/{dataset.pk}.json").json()
+    assert answer["status"] == "Error"
+    assert str(tmp_path) in answer["error"]
+    assert "no images" in answer["error"]
+
+
+def test_a_folder_outside_the_data_roots_is_refused_whether_it_exists_or_not(client, form, settings, tmp_path):
+    settings.DIGITS_DATA_ROOTS = [tmp_path / "allowed"]
+    for outside in ("/etc", "/no/such/folder"):
+        wrong = complaints(client.post(CREATE, form(folder_train=outside)))
+        assert wrong["folder_train"].startswith(f"{outside} is not in a folder that this server may read")
+
+
+def test_a_link_does_not_lead_out_of_the_data_roots(client, form, settings, tmp_path, digits_folder):
+    settings.DIGITS_DATA_ROOTS = [tmp_path]
+    (tmp_path / "link").symlink_to(digits_folder)
+    assert "may read" in complaints(client.post(CREATE, form(folder_train=str(tmp_path / "link"))))["folder_train"]
+
+
+@pytest.fixture
+def _ordinary_user():
+    """Root may read everything; nobody may not."""
+    before = os.geteuid()
+    os.seteuid(before or 65534)  # PostgreSQL and the job folders are open already
+    yield
+    os.seteuid(before)
+
+
+@pytest.mark.usefixtures("_ordinary_user")
+@pytest.mark.parametrize("link", ["", "/proc/1/root"])
+def test_a_folder_without_permission(client, form, tmp_path, link):
+    wrong = complaints(client.post(CREATE, form(folder_train=link or str(tmp_path))))
+    assert "permission" in wrong["folder_train"]
+
+
+def test_links_that_lead_in_a_circle(client, form, tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    wrong = complaints(client.post(CREATE, form(folder_train=str(tmp_path / "a" / "images"))))
+    assert str(tmp_path / "a" / "images") in wrong["folder_train"]
+
+
+def test_the_wire_format_of_public_clients_has_lists_by_field(client, form, settings):
+    settings.DIGITS_WIRE_FORMAT = "digits"
+    answer = client.post(CREATE, form(dataset_name=None))
+    assert answer.json() == {"errors": {"dataset_name": ["This field is required."]}}
+
+
+def test_a_body_that_is_no_json_is_the_clients_fault(client):
+    answer = client.post(CREATE, "{", content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "BadRequest")
+
+
+def test_a_list_instead_of_an_object_is_the_clients_fault(client):
+    assert client.post(CREATE, [1, 2], content_type="application/json").status_code == 400
+
+
+def test_a_built_dataset_tells_its_counts(client, form, tmp_path):
+    write_digits(tmp_path / "images", categories=3, each=8)
+    client.post(CREATE, form(folder_train=str(tmp_path / "images"), folder_pct_test=25, resize_channels=1))
+    dataset = Dataset.objects.get()
+    build_dataset(dataset.pk)
+    answer = client.get(f"/datasets/{dataset.pk}.json").json()
+    image = {"image_width": 28, "image_height": 28, "image_channels": 1, "encoding": "png"}
+    assert answer == {
+        "id": dataset.pk,
+        "name": "digits",
+        "directory": str(dataset.directory),
+        "status": "Done",
+        "ParseFolderTasks": [
+            {
+                "name": "Parse Folder (train/val/test)",
+                "label_count": 3,
+                "train_count": 12,
+                "val_count": 6,
+                "test_count": 6,
+            }
+        ],
+        "CreateDbTasks": [
+            {"name": "Create DB (train)", "entries": 12, **image},
+            {"name": "Create DB (val)", "entries": 6, **image},
+            {"name": "Create DB (test)", "entries": 6, **image},
+        ],
+    }
+
+
+def test_without_the_suffix_the_answer_leads_to_the_jobs_page(client, form):
+    answer = client.post(CREATE.removesuffix(".json"), form())
+    assert (answer.status_code, answer["Location"]) == (302, f"/datasets/{Dataset.objects.get().pk}")

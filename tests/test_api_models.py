@@ -1,0 +1,151 @@
+"""The model form, and models as JSON."""
+
+import pytest
+
+from digits_project.jobs import lifecycle
+from digits_project.jobs.models import Status
+from models_app.models import Metric, Snapshot, TrainedModel
+
+pytestmark = pytest.mark.django_db
+CREATE = "/models/images/classification.json"
+
+
+@pytest.fixture(autouse=True)
+def _open_server(settings):
+    settings.DIGITS_AUTH = "open"
+
+
+@pytest.fixture
+def form(make_dataset):
+    """A form that is right, with what the test changes."""
+
+    def form(**fields):
+        right = {"model_name": "lenet", "dataset": make_dataset().pk, "standard_networks": "lenet"}
+        return {name: value for name, value in (right | fields).items() if value is not None}
+
+    return form
+
+
+@pytest.fixture
+def model(make_dataset, make_model):
+    return make_model(make_dataset())
+
+
+def complaints(answer):
+    assert answer.status_code == 400, answer.content
+    return {error["field"]: error["message"] for error in answer.json()["errors"]}
+
+
+def test_a_right_form_makes_a_waiting_job_with_the_defaults_of_digits(client, form):
+    answer = client.post(CREATE, form()).json()
+    model = TrainedModel.objects.get()
+    assert answer == {
+        "job_id": model.pk,
+        "id": model.pk,
+        "name": "lenet",
+        "status": "Waiting",
+        "dataset_id": model.dataset_id,
+    }
+    asked = (model.train_epochs, model.batch_size, model.solver_type, model.learning_rate, model.lr_policy)
+    assert asked == (30, 64, "SGD", 0.01, "step")
+    assert (model.snapshot_interval, model.val_interval, model.use_mean) == (1, 1, "image")
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("model_name", None, "This field is required."),
+        ("model_name", "x" * 10_000, "Ensure this field has no more than 255 characters."),
+        ("dataset", None, "This field is required."),
+        ("dataset", "20200101-000000-abcd", "There is no dataset of that id."),
+        ("standard_networks", None, "This field is required."),
+        ("standard_networks", "skynet", '"skynet" is not a valid choice.'),
+        ("method", "magic", '"magic" is not a valid choice.'),
+        ("train_epochs", 0, "Ensure this value is greater than or equal to 1."),
+        ("batch_size", 0, "Ensure this value is greater than or equal to 1."),
+        ("batch_size", "many", "A valid integer is required."),
+        ("snapshot_interval", -1, "Ensure this value is greater than or equal to 0."),
+        ("learning_rate", "inf", "A valid number is required."),
+        ("learning_rate", 0, "Ensure this value is greater than or equal to 1e-30."),
+        ("solver_type", "SGDX", '"SGDX" is not a valid choice.'),
+        ("lr_policy", "cosine", '"cosine" is not a valid choice.'),
+        ("random_seed", -1, "Ensure this value is greater than or equal to 0."),
+        ("lr_multistep_values", "a,b", "Numbers with commas between them are wanted, such as 50,85."),
+        ("use_mean", "median", '"median" is not a valid choice.'),
+        ("framework", "caffe", '"caffe" is not a valid choice.'),
+    ],
+)
+def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, field, value, message):
+    assert complaints(client.post(CREATE, form(**{field: value}))) == {field: message}
+    assert not TrainedModel.objects.exists()
+
+
+def test_a_network_that_does_not_fit_the_images_is_refused_with_its_layer(client, form, make_dataset):
+    tiny = make_dataset(resize_width=8, resize_height=8)
+    wrong = complaints(client.post(CREATE, form(dataset=tiny.pk)))
+    assert wrong["standard_networks"].startswith("layer conv2: 5×5 kernel does not fit a 2×2 input")
+    assert not TrainedModel.objects.exists()
+
+
+def test_values_of_a_policy_that_do_not_rise_are_refused(client, form):
+    wrong = complaints(client.post(CREATE, form(lr_policy="multistep", lr_multistep_values="85,50")))
+    assert "must rise" in wrong["lr_policy"]
+
+
+@pytest.mark.parametrize("end", [Status.ABORTED, Status.ERROR])
+def test_a_dataset_that_came_to_nothing_is_refused(client, form, make_dataset, end):
+    dataset = make_dataset()
+    lifecycle.advance(dataset, end)
+    wrong = complaints(client.post(CREATE, form(dataset=dataset.pk)))
+    assert wrong == {"dataset": f"Its status is {end}; take one that will be Done."}
+
+
+@pytest.mark.parametrize("sent, meant", [("1", "image"), ("0", "none"), ("pixel", "pixel"), ("", "image")])
+def test_use_mean_takes_the_older_spelling_too(client, form, sent, meant):
+    client.post(CREATE, form(use_mean=sent))
+    assert TrainedModel.objects.get().use_mean == meant
+
+
+def test_only_the_chosen_policys_parameters_are_kept(client, form):
+    client.post(CREATE, form(lr_policy="exp", lr_exp_gamma="0.9", lr_step_gamma="0.5"))
+    assert TrainedModel.objects.get().lr_parameters == {"lr_exp_gamma": 0.9}
+
+
+def test_a_model_tells_its_snapshots_and_curves(client, model):
+    for epoch in (0.5, 1):
+        Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/{epoch}")
+        Metric.objects.create(
+            trained_model=model, split="val", epoch=epoch, loss=1 / epoch, accuracy=epoch / 2, learning_rate=0.01
+        )
+    answer = client.get(f"/models/{model.pk}.json").json()
+    assert answer == {
+        "id": model.pk,
+        "name": "lenet",
+        "directory": str(model.directory),
+        "status": "Waiting",
+        "snapshots": [0.5, 1],
+        "dataset_id": model.dataset_id,
+        "val_outputs": {"epoch": [0.5, 1], "loss": [2, 1], "accuracy": [0.25, 0.5]},
+        "progress": 0,
+    }
+
+
+def test_a_long_curve_is_thinned_to_200_points_and_keeps_its_ends(client, model):
+    Metric.objects.bulk_create(
+        Metric(trained_model=model, split="train", epoch=i / 10, loss=i, accuracy=0.5, learning_rate=0.01)
+        for i in range(1, 1001)
+    )
+    thinned = client.get(f"/models/{model.pk}.json").json()["train_outputs"]
+    whole = client.get(f"/models/{model.pk}.json?points=all").json()["train_outputs"]
+    assert (len(thinned["loss"]), thinned["loss"][0], thinned["loss"][-1]) == (200, 1, 1000)
+    assert whole["loss"] == list(range(1, 1001))
+
+
+def test_the_best_snapshot_is_the_most_accurate_then_the_one_of_least_loss(model):
+    for epoch, accuracy, loss in ((1, 0.8, 0.5), (2, 0.9, 0.4), (3, 0.9, 0.3), (4, 0.7, 0.1)):
+        Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/{epoch}")
+        Metric.objects.create(
+            trained_model=model, split="val", epoch=epoch, loss=loss, accuracy=accuracy, learning_rate=0.01
+        )
+    Snapshot.objects.create(trained_model=model, epoch=5, folder="snapshots/5")  # never validated
+    assert (model.best_snapshot.epoch, model.newest_snapshot.epoch) == (3, 5)

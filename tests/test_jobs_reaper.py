@@ -1,0 +1,100 @@
+"""Jobs that lost their process."""
+
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from digits_project.jobs import lifecycle, reaper
+from digits_project.jobs.models import Status
+from digits_project.jobs.process import Process
+
+pytestmark = pytest.mark.django_db
+LONG_AGO = timedelta(minutes=5)
+
+
+@pytest.fixture
+def process():
+    """A process that does nothing but live."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"], stdout=-1)
+    with child:
+        child.stdout.readline()
+        yield child
+        child.kill()
+
+
+@pytest.fixture
+def running(make_dataset, process):
+    """A dataset that the process runs."""
+    began = Process.current()._replace(pid=process.pid)
+    began = began._replace(began=int(open_stat(process.pid)[19]))
+    dataset = make_dataset()
+    lifecycle.advance(dataset, Status.RUNNING, worker=str(began))
+    return dataset
+
+
+def open_stat(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+def set_times(job, **times):
+    type(job).objects.filter(pk=job.pk).update(**times)
+
+
+def after_a_tick(job):
+    reaper.tick()
+    job.refresh_from_db()
+    return job.status
+
+
+def test_a_job_whose_process_lives_and_speaks_is_left_alone(running):
+    assert after_a_tick(running) == Status.RUNNING
+
+
+def test_a_job_whose_process_was_killed_is_an_error_that_says_so(running, process):
+    process.kill()
+    process.wait()
+    assert after_a_tick(running) == Status.ERROR
+    assert f"pid {process.pid} on {settings.DIGITS_HOST_NAME}) died" in running.error
+
+
+def test_a_zombie_counts_as_dead(running, process):
+    process.kill()
+    subprocess.run(["sleep", "0.2"], check=True)  # not waited for: it stays in the process table
+    assert after_a_tick(running) == Status.ERROR
+
+
+def test_a_pid_that_another_process_got_meanwhile_is_not_taken_for_it(running):
+    other = Process.parse(running.worker)
+    set_times(running, worker=str(other._replace(began=other.began - 1)))
+    assert after_a_tick(running) == Status.ERROR
+
+
+def test_a_process_that_fell_silent_is_killed_and_its_job_an_error(running, process):
+    set_times(running, heartbeat_at=timezone.now() - LONG_AGO)
+    assert after_a_tick(running) == Status.ERROR
+    assert process.wait(5) == -9
+
+
+def test_a_process_that_ignores_an_abort_is_killed_and_its_job_aborted(running, process):
+    set_times(running, abort_requested_at=timezone.now() - LONG_AGO)
+    assert after_a_tick(running) == Status.ABORTED
+    assert process.wait(5) == -9
+
+
+def test_an_aborted_job_whose_process_died_is_aborted(running, process):
+    set_times(running, abort_requested_at=timezone.now())
+    process.kill()
+    process.wait()
+    assert after_a_tick(running) == Status.ABORTED
+
+
+def test_a_silent_job_of_another_host_is_ended_without_a_look_at_this_hosts_processes(running, process):
+    far = Process.parse(running.worker)._replace(host="elsewhere")
+    set_times(running, worker=str(far), heartbeat_at=timezone.now() - LONG_AGO)
+    assert after_a_tick(running) == Status.ERROR
+    assert process.poll() is None
