@@ -2,6 +2,7 @@
 SHELL = /bin/sh
 PYTHON = .venv/bin/python
 unexport PYTHONPATH PYTHONHOME
+export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
 .PHONY: help environment demo run test lint bench clean

@@ -28,6 +28,7 @@ class Run:
         self.home = home
         self.said = home / "said.txt"
         env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+        env.pop("ORT_DISABLE_TELEMETRY", None)
         env |= {"DIGITS_HOME": str(home), "DIGITS_PORT": str(port), "DIGITS_JOBS_DIR": str(home / "jobs"), **variables}
         self.command = {"args": [sys.executable, "-m", "digits_project.stack"], "env": env, "cwd": ROOT}
 
@@ -114,6 +115,11 @@ def test_no_password_is_in_an_argument_list(run):
     secrets = json.loads((run.home / "embedded" / "secrets.json").read_text())
     words = "\n".join(word for process in psutil.process_iter(["cmdline"]) for word in process.info["cmdline"] or [])
     assert [name for name in ("postgres", "digits", "redis") if secrets[name] in words] == []
+
+
+def test_no_process_lets_onnx_runtime_report_to_its_makers(run):
+    children = [child for child in run.parts if "manage.py" in child.cmdline() or "gunicorn" in child.cmdline()]
+    assert {child.environ()["ORT_DISABLE_TELEMETRY"] for child in children} == {"1"}
 
 
 @pytest.mark.parametrize("words", [("gunicorn",), ("worker", "train"), ("reaper",)], ids=" ".join)
