@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from digits_project.errors import BadInput
-from models_app.networks import Network, Node, Weight
+from models_app.networks import BadNetwork, Network, Node, Weight
 from models_app.networks.layers import dense
 from models_app.training.engines import mxnet_layers
 from models_app.training.engines.base import Setup
@@ -35,35 +35,31 @@ class MXNetEngine:
         self._averages = _Averages(setup.network)
         self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
         self._solver = SGD([w for w in weights if _trained(w)], self._weights, setup.momentum, setup.weight_decay)
-        self._train = self._bind("train", self._solver.gradients)
-        self._val: _Bound | None = None
-        self._deploy: _Bound | None = None
+        self._bound: dict[str, _Bound] = {}
 
     def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> None:
-        self._train.run(images, labels, is_train=True)
-        self._train.executor.backward()
+        bound = self._phase("train")
+        bound.run(images, labels, is_train=True)
+        bound.executor.backward()
         self._solver.step(learning_rate)
         self._averages.count += 1
 
     def training_scores(self) -> dict[str, float]:
-        return self._train.scores()
+        return self._phase("train").scores()
 
     def evaluate_batch(self, images: np.ndarray, labels: np.ndarray) -> None:
-        self._val = self._val or self._bind("val")
-        self._averages.correct(self._weights, self._val)
-        self._val.run(images, labels, is_train=False)
+        self._measuring("val").run(images, labels, is_train=False)
 
     def evaluation_scores(self) -> dict[str, float]:
-        return self._val.scores()
+        return self._phase("val").scores()
 
     def forward(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        self._deploy = self._deploy or self._bind("deploy")
-        self._averages.correct(self._weights, self._deploy)
+        bound = self._measuring("deploy")
         batch = np.zeros((self._setup.batch_size, *images.shape[1:]), np.uint8)
         batch[: len(images)] = images
-        self._deploy.run(batch, None, is_train=False)
-        outputs = self._deploy.executor.outputs
-        return {name: value.asnumpy()[: len(images)] for name, value in zip(self._deploy.outputs, outputs, strict=True)}
+        bound.run(batch, None, is_train=False)
+        results = zip(bound.outputs, bound.executor.outputs, strict=True)
+        return {name: value.asnumpy()[: len(images)] for name, value in results}
 
     def weights(self) -> dict[str, np.ndarray]:
         arrays = {name: array.asnumpy() for name, array in self._weights.items()}
@@ -81,8 +77,17 @@ class MXNetEngine:
         for name, array in self._solver.momenta.items():
             array[:] = state[name]
 
-    def _bind(self, phase: str, gradients: Arrays | None = None) -> _Bound:
-        return _Bound(self._setup, phase, self._context, self._weights, gradients or {})
+    def _phase(self, phase: str) -> _Bound:
+        """Bound when it is first needed."""
+        if phase not in self._bound:
+            gradients = self._solver.gradients if phase == "train" else {}
+            self._bound[phase] = _Bound(self._setup, phase, self._context, self._weights, gradients)
+        return self._bound[phase]
+
+    def _measuring(self, phase: str) -> _Bound:
+        bound = self._phase(phase)
+        self._averages.correct(self._weights, bound)
+        return bound
 
 
 class _Bound:
@@ -95,6 +100,8 @@ class _Bound:
         graph = mxnet_layers.build(setup.network, phase, setup.mean)
         self.outputs = setup.network.outputs(phase) if phase == "deploy" else []
         self.measures = list(graph.measures)
+        if phase == "train" and not (graph.heads and gradients):
+            raise BadNetwork("the network can't be trained: it has no loss, or no weights to learn")
         symbol = self._symbol(graph)
         shape = (setup.batch_size, *setup.network.input_shape)
         self.data = mx.nd.zeros(shape, context, dtype="uint8")

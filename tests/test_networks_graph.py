@@ -1,0 +1,125 @@
+"""What a network refuses, and in which words."""
+
+import json
+
+import pytest
+
+from models_app.networks import BadNetwork, Layer, Network, default_batch_size, standard
+from models_app.networks.layers import TYPES, parse
+from models_app.networks.layers.base import Misfit
+from tests.network_samples import DATA, chain, network
+
+
+def relu(name, bottom, top=None):
+    return Layer(name, "ReLU", (bottom,), (top or name,))
+
+
+def test_a_kernel_that_does_not_fit_is_refused_with_the_layers_name():
+    with pytest.raises(BadNetwork, match=r"^layer conv2: 5×5 kernel does not fit a 4×4 input$"):
+        standard("lenet", (1, 12, 12), 10)
+
+
+@pytest.mark.parametrize(
+    "layers, message",
+    [
+        ([relu("a", "nowhere")], "layer a: its input nowhere is not the output of any layer"),
+        ([relu("a", "b"), relu("b", "data")], "layer a: its input b is made only further down, by layer b"),
+        ([relu("a", "c"), relu("b", "a"), relu("c", "b")], "layer a: its input c depends on its own output (a cycle "
+                                                           "through layer c)"),
+        ([relu("a", "a")], "layer a: its input a depends on its own output (a cycle through layer a)"),
+        ([relu("a", "data"), relu("b", "data", "a")], "layer b: its output a is already the output of another layer"),
+        ([relu("a", "data"), relu("a", "a")], "layer a: there are two layers of this name"),
+        ([Layer("a", "Magic", ("data",), ("a",))], "layer a: the type 'Magic' is not known"),
+        ([Layer("a", "ReLU", ("data", "label"), ("a",))], "layer a: must have 1 inputs, not 2"),
+        ([Layer("a", "ReLU", ("data",), ("a", "b"))], "layer a: must have 1 outputs, not 2"),
+        ([Layer("a", "Eltwise", ("data",), ("a",))], "layer a: must have 2 or more inputs, not 1"),
+    ],
+)  # fmt: skip
+def test_a_graph_that_does_not_hang_together_is_refused_with_the_layers_name(layers, message):
+    with pytest.raises(BadNetwork) as refusal:
+        network(*layers).check()
+    assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    "kind, parameters, message",
+    [
+        ("Convolution", {"kernel_size": 3}, "Convolution needs num_output"),
+        ("Convolution", {"num_output": 2}, "Convolution needs kernel_size"),
+        ("Convolution", {"num_output": 0, "kernel_size": 3}, "num_output, group and dilation must be at least 1"),
+        ("Convolution", {"num_output": 2, "kernel_size": 0}, "kernel_size and stride must be at least 1"),
+        ("Convolution", {"num_output": 2, "kernel_size": [1, 2, 3]}, "kernel_size must be one or two whole numbers, "
+                                                                     "not [1, 2, 3]"),
+        ("Convolution", {"num_output": 2, "kernel_size": 3, "group": 2},
+         "its 3 input channels are not a multiple of group 2"),
+        ("Convolution", {"num_output": 2, "kernel_size": 3, "weight_filler": {"type": "magic"}},
+         "the filler 'magic' is not known; there are: constant, uniform, gaussian, xavier, msra"),
+        ("Convolution", {"num_output": 2, "kernel_size": 7, "dilation": 2, "pad": 1},
+         "13×13 kernel does not fit a 8×8 input with a pad of 1×1"),
+        ("Pooling", {"kernel_size": 2, "pad": 2}, "pad must be smaller than kernel_size"),
+        ("Pooling", {"kernel_size": 2, "pool": "MIN"}, "pool must be MAX or AVE, not 'MIN'"),
+        ("Pooling", {}, "kernel_size and stride must be at least 1"),
+        ("InnerProduct", {"num_output": "ten"}, "num_output must be a whole number, not 'ten'"),
+        ("InnerProduct", {"num_output": True}, "num_output must be a whole number, not True"),
+        ("Power", {"scale": float("nan")}, "scale must be finite, not nan"),
+        ("ReLU", {"slope": 1}, "ReLU has no parameter slope"),
+        ("LRN", {"local_size": 4}, "local_size must be odd, not 4"),
+        ("Dropout", {"dropout_ratio": 1}, "dropout_ratio must be from 0 to below 1, not 1"),
+    ],
+)  # fmt: skip
+def test_a_layers_bad_parameters_are_refused_by_name(kind, parameters, message):
+    with pytest.raises(BadNetwork) as refusal:
+        chain((kind, parameters)).check()
+    assert str(refusal.value) == f"layer {kind.lower()}1: {message}"
+
+
+def test_a_layer_may_write_over_its_own_input():
+    in_place = network(Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 4}), relu("relu", "ip", "ip"))
+    in_place.check()
+    assert in_place.outputs() == ["ip"]
+
+
+def test_inputs_of_different_shapes_can_not_be_added():
+    flat = Layer("flat", "Flatten", ("data",), ("flat",))
+    with pytest.raises(BadNetwork, match=r"layer sum: its inputs differ in shape: 3×8×8 and 192"):
+        network(flat, Layer("sum", "Eltwise", ("data", "flat"), ("sum",))).check()
+
+
+def test_a_network_without_an_output_is_refused():
+    with pytest.raises(BadNetwork, match="no output when it is deployed"):
+        Network("empty", (1, 8, 8), (DATA,)).check()
+
+
+def test_more_weights_than_a_model_file_holds_are_refused_at_the_layer_that_has_them():
+    with pytest.raises(BadNetwork, match=r"^layer ip1: the network would have .* weights"):
+        standard("lenet", (3, 4000, 4000), 10)
+
+
+def test_layers_take_part_in_their_phases_only():
+    lenet = standard("lenet", (1, 28, 28), 10)
+    deployed = {node.layer.type for node in lenet.nodes("deploy")}
+    assert "Softmax" in deployed
+    assert not {"SoftmaxWithLoss", "Accuracy"} & deployed
+
+
+def test_a_network_survives_json():
+    lenet = standard("lenet", (3, 32, 32), 7)
+    assert Network.from_dict(json.loads(json.dumps(lenet.to_dict()))) == lenet
+
+
+@pytest.mark.parametrize("data", [{}, {"name": "x", "input_shape": [1, 2], "layers": []}, {"name": "x", "layers": 3}])
+def test_what_is_not_a_network_is_the_users_error(data):
+    with pytest.raises(BadNetwork, match="this is not a network"):
+        Network.from_dict(data)
+
+
+def test_an_unknown_standard_network_is_refused():
+    with pytest.raises(BadNetwork, match="there is no standard network 'lenet6'"):
+        standard("lenet6", (1, 28, 28), 10)
+    assert default_batch_size("lenet") == 64
+
+
+def test_every_type_refuses_a_parameter_that_it_does_not_have():
+    for kind in TYPES.values():
+        with pytest.raises(Misfit, match="has no parameter nonsense"):
+            parse(kind, {"nonsense": 1})
