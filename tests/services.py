@@ -58,9 +58,9 @@ def temporary_home():
 
 
 def remove_home(folder: Path) -> None:
-    """The home, the database that it links to where that could not be inside, and the sockets that kill -9 left."""
-    embedded = folder / "embedded"
-    shutil.rmtree((embedded / "postgres").resolve(), ignore_errors=True)
-    if (embedded / "sockets").exists():
-        shutil.rmtree((embedded / "sockets").read_text(), ignore_errors=True)
+    """The home, the databases that it links to where they could not be inside, and the sockets that kill -9 left."""
+    for database in folder.rglob("embedded/postgres"):
+        shutil.rmtree(database.resolve())
+    for sockets in folder.rglob("embedded/sockets"):
+        shutil.rmtree(sockets.read_text(), ignore_errors=True)  # most are gone
     shutil.rmtree(folder)

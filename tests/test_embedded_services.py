@@ -18,8 +18,10 @@ import redis
 
 from digits_project import embedded_postgres, processes
 from digits_project.embedded import ServiceError, Services, running_urls
+from digits_project.embedded_redis import newest_server
 from tests.services import temporary_home
 
+NOBODY = processes.Account(pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
 SUPERVISOR = """
 import json, pathlib, signal, sys
 from digits_project.embedded import Services
@@ -173,20 +175,22 @@ def test_an_interrupted_initdb_is_not_taken_for_a_database(home):
         assert answers(running.database_url, running.redis_url) == 1
 
 
-def _run_as(uid, home):
+def run_as_nobody(home):
     os.setgroups([])
-    os.setgid(uid)
-    os.setuid(uid)
+    os.setgid(NOBODY.gid)
+    os.setuid(NOBODY.uid)
     with Services(home, durable=False) as running:
         assert answers(running.database_url, running.redis_url) == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user; every other test here ran as one")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not embedded_postgres.can_reach(newest_server()[0], NOBODY),
+    reason="only root can become another user, who must be able to reach this Python's packages",
+)
 def test_an_ordinary_user_runs_both_below_a_home_of_mode_0700(home):
-    uid = pwd.getpwnam("nobody").pw_uid
-    os.chown(home, uid, uid)
+    os.chown(home, NOBODY.uid, NOBODY.gid)
     home.chmod(0o700)
-    process = multiprocessing.get_context("fork").Process(target=_run_as, args=(uid, home))
+    process = multiprocessing.get_context("fork").Process(target=run_as_nobody, args=(home,))
     process.start()
     process.join()
     assert process.exitcode == 0
