@@ -153,19 +153,20 @@ def test_a_link_does_not_lead_out_of_the_data_roots(client, form, settings, tmp_
 
 
 @pytest.fixture
-def _ordinary_user():
-    """Root may read everything; nobody may not."""
+def forbidden(tmp_path):
+    """A folder that this process may not read, and a link that it may not follow."""
+    (tmp_path / "images").mkdir()
+    tmp_path.chmod(0)
     before = os.geteuid()
-    os.seteuid(before or 65534)  # PostgreSQL and the job folders are open already
-    yield
+    os.seteuid(before or 65534)  # root may read everything
+    yield str(tmp_path / "images"), "/proc/1/root"
     os.seteuid(before)
+    tmp_path.chmod(0o700)
 
 
-@pytest.mark.usefixtures("_ordinary_user")
-@pytest.mark.parametrize("link", ["", "/proc/1/root"])
-def test_a_folder_without_permission(client, form, tmp_path, link):
-    wrong = complaints(client.post(CREATE, form(folder_train=link or str(tmp_path))))
-    assert "permission" in wrong["folder_train"]
+def test_a_folder_without_permission(client, form, forbidden):
+    for path in forbidden:
+        assert "permission" in complaints(client.post(CREATE, form(folder_train=path)))["folder_train"]
 
 
 def test_links_that_lead_in_a_circle(client, form, tmp_path):

@@ -70,9 +70,7 @@ def test_the_status_of_an_unknown_job_is_a_200_that_says_so(client, kind):
 def test_a_dataset_is_not_found_among_the_models(client, make_dataset):
     answer = client.get(f"/models/{make_dataset().pk}.json")
     assert answer.status_code == 404
-    assert answer.json() == {
-        "error": {"message": "404: Not Found", "type": "NotFound", "description": "Job not found"}
-    }
+    assert answer.json() == {"error": {"message": "404: Not Found", "type": "NotFound", "description": "Job not found"}}
 
 
 def test_accept_chooses_between_json_and_page(client, make_dataset):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.utils import timezone
 from digits_project.jobs import lifecycle, reaper
 from digits_project.jobs.models import Status
 from digits_project.jobs.process import Process
+from tests.server import until
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timedelta(minutes=5)
@@ -29,16 +31,15 @@ def process():
 @pytest.fixture
 def running(make_dataset, process):
     """A dataset that the process runs."""
-    began = Process.current()._replace(pid=process.pid)
-    began = began._replace(began=int(open_stat(process.pid)[19]))
+    began = stat(process.pid)[19]
     dataset = make_dataset()
-    lifecycle.advance(dataset, Status.RUNNING, worker=str(began))
+    lifecycle.advance(dataset, Status.RUNNING, worker=f"{settings.DIGITS_HOST_NAME}/{process.pid}/{began}")
     return dataset
 
 
-def open_stat(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()
+def stat(pid):
+    """The fields of /proc/<pid>/stat from the third on: the state first."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def set_times(job, **times):
@@ -63,8 +64,8 @@ def test_a_job_whose_process_was_killed_is_an_error_that_says_so(running, proces
 
 
 def test_a_zombie_counts_as_dead(running, process):
-    process.kill()
-    subprocess.run(["sleep", "0.2"], check=True)  # not waited for: it stays in the process table
+    process.kill()  # not waited for: it stays in the process table
+    until(lambda: stat(process.pid)[0] == "Z")
     assert after_a_tick(running) == Status.ERROR
 
 

@@ -1,7 +1,5 @@
 """`make run`, with real processes: one stack a home, nothing lost, and nothing left behind."""
 
-import contextlib
-import http.client
 import json
 import os
 import re
@@ -9,67 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.server import ROOT, Run, until
 from tests.services import temporary_home
 
-ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = re.compile(r"user admin, password (\S+)")
-
-
-class Run:
-    """A `python -m digits_project.stack` on `home`, once it has said that it is running."""
-
-    def __init__(self, home, port, **variables):
-        self.home = home
-        self.said = home / "said.txt"
-        env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
-        env.pop("ORT_DISABLE_TELEMETRY", None)
-        env |= {"DIGITS_HOME": str(home), "DIGITS_PORT": str(port), "DIGITS_JOBS_DIR": str(home / "jobs"), **variables}
-        self.command = {"args": [sys.executable, "-m", "digits_project.stack"], "env": env, "cwd": ROOT}
-
-    def __enter__(self):
-        with self.said.open("w") as output:
-            self.process = subprocess.Popen(**self.command, stdout=output, stderr=output)
-        until(lambda: "DIGITS is running" in self.said.read_text() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.said.read_text()
-        self.url = json.loads((self.home / "stack.json").read_text())["url"]
-        self.parts = psutil.Process(self.process.pid).children(recursive=True)
-        return self
-
-    def __exit__(self, *exception):
-        self.process.terminate()
-        self.process.wait(30)
-
-    def again(self):
-        """A second start beside this one."""
-        return subprocess.run(**self.command, capture_output=True, text=True)
-
-    def part(self, *words):
-        """The child whose command line holds these words."""
-        processes = [process.info for process in psutil.process_iter(["pid", "ppid", "cmdline"])]
-        children = [info for info in processes if info["ppid"] == self.process.pid]
-        return next(
-            (psutil.Process(info["pid"]) for info in children if set(words) <= set(info["cmdline"] or [])), None
-        )
-
-    def get(self, path):
-        connection = http.client.HTTPConnection(self.url.split("/")[2], timeout=10)
-        with contextlib.closing(connection):
-            connection.request("GET", path)
-            return connection.getresponse().status
-
-
-def until(happened, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not (result := happened()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-    return result
 
 
 @pytest.fixture(scope="module")

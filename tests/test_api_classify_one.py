@@ -1,0 +1,167 @@
+"""classify_one: the image's way from the request to the answer, and everything that can be wrong with it."""
+
+import io
+
+import pytest
+from django.conf import settings
+from PIL import Image
+
+from datasets.imagedb import images
+from inference.predictor import Predictor
+from models_app.models import Snapshot
+from models_app.networks.onnx import write_onnx
+
+pytestmark = pytest.mark.django_db
+URL = "/models/images/classification/classify_one.json"
+
+
+@pytest.fixture(autouse=True)
+def _open_server(settings):
+    settings.DIGITS_AUTH = "open"
+    settings.DIGITS_DATA_ROOTS = []
+
+
+def add_snapshot(model, epoch, seed):
+    """A snapshot with random weights."""
+    snapshot = Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/epoch-{epoch:g}")
+    snapshot.directory.mkdir(parents=True)
+    network = model.network()
+    write_onnx(network, network.initial_weights(seed), snapshot.onnx_file, mean=None, labels=model.dataset.categories)
+    return snapshot
+
+
+@pytest.fixture
+def model(built_dataset, make_model):
+    """A model with snapshots at the epochs 1, 1.5 and 2."""
+    model = make_model(built_dataset)
+    for seed, epoch in enumerate((1, 1.5, 2)):
+        add_snapshot(model, epoch, seed)
+    return model
+
+
+@pytest.fixture
+def image(digits_folder):
+    return digits_folder / "3" / "0.png"
+
+
+@pytest.fixture
+def classify(client, model, image):
+    def classify(**fields):
+        named = {"image_path", "image_url"} & set(fields)
+        sent = {"job_id": model.pk, "image_file": None if named else upload(image)} | fields
+        return client.post(URL, {name: value for name, value in sent.items() if value is not None})
+
+    return classify
+
+
+def upload(path):
+    return io.BytesIO(path.read_bytes())
+
+
+def expected(model, epoch, image):
+    """What the snapshot says when it is asked directly."""
+    pixels = images.read_array(image, 28, 28, 1, "squash")
+    scores = Predictor(model.snapshots.get(epoch=epoch).onnx_file).scores(pixels[None])[0]
+    best = sorted(zip(scores.tolist(), model.dataset.categories, strict=True), reverse=True)[:5]
+    return {category: round(100 * score, 2) for score, category in best}
+
+
+def complaint(answer):
+    return answer.status_code, answer.json()["error"]["description"]
+
+
+def test_the_answer_has_the_five_best_and_nothing_else(classify, model, image):
+    answer = classify().json()
+    assert list(answer) == ["predictions"]
+    assert answer["predictions"] == expected(model, 2, image)
+    assert list(answer["predictions"].values()) == sorted(answer["predictions"].values(), reverse=True)
+
+
+def test_public_clients_get_a_list_of_pairs(classify, model, image, settings):
+    settings.DIGITS_WIRE_FORMAT = "digits"
+    assert classify().json()["predictions"] == [list(pair) for pair in expected(model, 2, image).items()]
+
+
+@pytest.mark.parametrize("asked, used", [(None, 2), ("", 2), ("-1", 2), ("1", 1), ("1.5", 1.5)])
+def test_the_snapshot_is_the_one_of_the_epoch_or_the_newest(classify, model, image, asked, used):
+    assert classify(snapshot_epoch=asked).json()["predictions"] == expected(model, used, image)
+
+
+def test_an_epoch_without_a_snapshot_is_refused_and_told_which_there_are(classify):
+    assert complaint(classify(snapshot_epoch=7)) == (400, "lenet has no snapshot of epoch 7; it has 1, 1.5, 2.")
+
+
+def test_the_job_id_may_stand_in_the_query_string(client, model, image):
+    answer = client.post(f"{URL}?job_id={model.pk}", {"image_file": upload(image)})
+    assert answer.json()["predictions"] == expected(model, 2, image)
+
+
+def test_a_path_of_the_server_is_read_if_it_lies_in_a_data_root(classify, model, image, settings):
+    settings.DIGITS_DATA_ROOTS = [image.parent]
+    assert classify(image_path=str(image)).json()["predictions"] == expected(model, 2, image)
+
+
+def test_a_path_outside_the_data_roots_is_refused(classify, image):
+    status, why = complaint(classify(image_path=str(image)))
+    assert status == 400
+    assert "may read" in why
+
+
+def test_a_path_in_image_url_is_a_path_and_a_url_is_refused(classify, model, image, settings):
+    settings.DIGITS_DATA_ROOTS = [image.parent]
+    assert classify(image_url=str(image)).json()["predictions"] == expected(model, 2, image)
+    status, why = complaint(classify(image_url="http://example.com/cat.png"))
+    assert status == 400
+    assert "DIGITS_ALLOW_URLS" in why
+
+
+def test_an_image_of_another_size_and_kind_is_brought_to_the_datasets(classify, model, tmp_path):
+    photo = Image.radial_gradient("L").resize((90, 60)).convert("RGB")
+    photo.save(tmp_path / "photo.jpg")
+    answer = classify(image_file=upload(tmp_path / "photo.jpg"))
+    assert answer.json()["predictions"] == expected(model, 2, tmp_path / "photo.jpg")
+
+
+def test_no_job_id(client, image):
+    status, why = complaint(client.post(URL, {"image_file": upload(image)}))
+    assert status == 400
+    assert why.startswith("job_id is missing")
+
+
+def test_no_image(client, model):
+    status, why = complaint(client.post(URL, {"job_id": model.pk}))
+    assert status == 400
+    assert why.startswith("No image")
+
+
+def test_an_unknown_job(classify):
+    assert complaint(classify(job_id="20200101-000000-abcd")) == (404, "Job not found")
+
+
+def test_a_dataset_can_not_classify(classify, model):
+    assert complaint(classify(job_id=model.dataset_id)) == (404, "Job not found")
+
+
+def test_a_model_without_a_snapshot(classify, built_dataset, make_model):
+    fresh = make_model(built_dataset)
+    assert complaint(classify(job_id=fresh.pk)) == (409, "lenet is Waiting and has no snapshot yet.")
+
+
+@pytest.mark.parametrize("wire_format, status", [("documented", 422), ("digits", 500)])
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + b"\0" * 50])
+def test_what_can_not_be_decoded_is_told_so(classify, settings, wire_format, status, content):
+    settings.DIGITS_WIRE_FORMAT = wire_format
+    assert classify(image_file=io.BytesIO(content)).status_code == status
+
+
+def test_an_epoch_that_is_no_number_is_named(classify):
+    answer = classify(snapshot_epoch="last")
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"field": "snapshot_epoch", "message": "A valid number is required."}]
+
+
+def test_a_snapshot_whose_file_is_gone_is_our_fault_and_told_without_internals(classify, model):
+    model.newest_snapshot.onnx_file.unlink()
+    status, why = complaint(classify())
+    assert status == 500
+    assert str(settings.DIGITS_JOBS_DIR) not in why
