@@ -17,6 +17,7 @@ import onnxruntime
 from digits_project.errors import BadInput
 from models_app.networks import Network
 from models_app.networks.onnx import write_onnx
+from models_app.training.diverged import Diverged
 from models_app.training.engines.base import Engine
 from models_app.training.partial import partial
 
@@ -65,13 +66,15 @@ def write_snapshot(
 ) -> Snapshot:
     """Write folder/epoch-<epoch>, replacing one of the same epoch.
 
-    `sample` (uint8, n×C×H×W) is what model.onnx and the engine are compared on. Raises EnginesDisagree.
+    `sample` (uint8, n×C×H×W) is what model.onnx and the engine are compared on. Raises EnginesDisagree or Diverged.
     """
     target = folder / f"epoch-{moment.epoch:g}"
     with partial(folder / f".partial-{target.name}") as aside:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         weights = engine.weights()
+        if not all(np.isfinite(array).all() for array in weights.values()):
+            raise Diverged("the weights are not numbers", moment.epoch, moment.learning_rate)
         _save_arrays(aside / FILES["weights"], weights)
         _save_arrays(aside / FILES["optimizer"], engine.optimizer_state())
         metadata = {**model.metadata, "epoch": f"{moment.epoch:g}"}

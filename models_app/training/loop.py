@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from digits_project.errors import BadInput
 from models_app.training.config import TrainConfig
 from models_app.training.data import batches_per_epoch, training_batches, validation_batches
+from models_app.training.diverged import Diverged
 from models_app.training.engines.base import Engine
 from models_app.training.pixels import Images
 from models_app.training.schedule import learning_rate
@@ -84,10 +84,7 @@ class Loop:
     def _metrics(self, split: str, epoch: float, scores: dict[str, float]) -> None:
         """Report scores; a loss that is no number ends the training."""
         if not math.isfinite(scores["loss"]):
-            raise BadInput(
-                f"the loss is not a number at epoch {epoch:g}: the training has diverged; lower the learning rate "
-                f"(it is {self._rate:g})"
-            )
+            raise Diverged("the loss is not a number", epoch, self._rate)
         self._emit({"event": "metrics", "split": split, "epoch": epoch, **scores, "learning_rate": self._rate})
 
     def _validate(self, epoch: float, iteration: int) -> float:
