@@ -12,6 +12,7 @@ from django.http import Http404, JsonResponse
 from django.urls import path
 from django.views import defaults
 from rest_framework import exceptions, serializers
+from rest_framework.fields import empty
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -49,6 +50,10 @@ class PrettyJSONRenderer(JSONRenderer):
     def get_indent(self, accepted_media_type, renderer_context):
         return 2
 
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        body = super().render(data, accepted_media_type, renderer_context)
+        return body + b"\n" if body else body  # a shell's next prompt begins on a line of its own
+
 
 class SuffixNegotiation(DefaultContentNegotiation):
     """`.json` answers JSON; without it, JSON where Accept prefers that to a page."""
@@ -77,6 +82,19 @@ class Form(serializers.Serializer):
     """A posted form, the same for form, multipart and JSON bodies. A blank optional field means its default."""
 
     WIRE_NAMES: dict[str, str] = {}  # {column: field}, where a row calls something otherwise than the wire does
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for name, default in self.defaults().items():
+            self.fields[name].initial = default  # what the page's form shows
+
+    def defaults(self) -> dict:
+        """{field: default} of the optional fields, as they may be posted."""
+        defaulted = {name: field for name, field in self.fields.items() if field.default is not empty}
+        return {
+            name: None if field.default is None else field.to_representation(field.default)
+            for name, field in defaulted.items()
+        }
 
     def to_internal_value(self, data):
         if not hasattr(data, "items"):
@@ -151,9 +169,9 @@ def not_found(request, exception=None):
 
 def server_fault(request):
     """What failed outside of any view of ours; the log has it under the request's path."""
-    return _page_or_json(request, 500, "The server failed on this request; its log says more.") or defaults.server_error(
-        request
-    )
+    return _page_or_json(
+        request, 500, "The server failed on this request; its log says more."
+    ) or defaults.server_error(request)
 
 
 def _page_or_json(request, status: int, description: str) -> JsonResponse | None:

@@ -17,6 +17,9 @@ MOST_POINTS = 200  # of a curve, unless ?points=all
 class Numbers(serializers.CharField):
     """Numbers with commas between them, "50,85", as a list of floats."""
 
+    def to_representation(self, value):
+        return ",".join(f"{number:g}" for number in value)
+
     def to_internal_value(self, data):
         text = super().to_internal_value(data)
         try:
@@ -70,7 +73,7 @@ class ClassificationModelForm(Form):
     lr_policy = serializers.ChoiceField(POLICIES, default=Policy.lr_policy)
     lr_step_size = _positive(Policy.lr_step_size)
     lr_step_gamma = _number(Policy.lr_step_gamma)
-    lr_multistep_values = Numbers(default=lambda: list(Policy.lr_multistep_values), max_length=1000)
+    lr_multistep_values = Numbers(default=Policy.lr_multistep_values, max_length=1000)
     lr_multistep_gamma = _number(Policy.lr_multistep_gamma)
     lr_exp_gamma = _number(Policy.lr_exp_gamma)
     lr_inv_gamma = _number(Policy.lr_inv_gamma)

@@ -163,3 +163,17 @@ def test_who_creates_a_job_owns_it(client, settings, digits_folder):
     client.force_login(User.objects.create_user("grace"))
     client.post("/datasets/images/classification.json", {"dataset_name": "d", "folder_train": str(digits_folder)})
     assert Dataset.objects.get().owner == "grace"
+
+
+@pytest.mark.parametrize("kind", ["datasets", "models"])
+def test_a_forms_page_shows_the_defaults(client, kind):
+    page = client.get(f"/{kind}/images/classification", headers={"Accept": "text/html"})
+    told = client.get(f"/{kind}/images/classification.json").json()["defaults"]
+    assert page.status_code == 200
+    assert (
+        told.items()
+        >= {"datasets": {"encoding": "png"}, "models": {"lr_policy": "step", "lr_multistep_values": "50,85"}}[
+            kind
+        ].items()
+    )
+    assert f'value="{told.get("encoding", told.get("lr_policy"))}" selected' in page.content.decode()

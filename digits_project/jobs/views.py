@@ -31,6 +31,10 @@ class FormView(JobApiView):
     def get_serializer(self, *args, **kwargs):
         return self.serializer_class(*args, **kwargs)
 
+    def get(self, request, format=None):
+        """The optional fields with their defaults; in a browser, the form."""
+        return Response({"defaults": self.serializer_class().defaults()})
+
 
 class CreateView(FormView):
     """POST of a form makes a job. Without `.json` the answer leads a browser to the job's page."""
