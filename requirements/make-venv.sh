@@ -78,12 +78,13 @@ say_what_is_needed() {
 }
 
 install_requirements() {
-    echo "Installing the packages of requirements/dev.txt (some 220 MB to download; half a minute to three)"
+    echo "Installing the packages of requirements/dev.txt (up to 220 MB to download; half a minute to three)"
+    rm -f .venv/installed
     {
-        .venv/bin/python -m pip install --no-user --progress-bar off --only-binary :all: -r requirements/dev.txt 2>&1
-        echo $? >.venv/status
+        .venv/bin/python -m pip install --no-user --progress-bar off --only-binary :all: -r requirements/dev.txt 2>&1 &&
+            touch .venv/installed # the pipe hides the exit status
     } | tee -a $log | sed -un 's/^ *Downloading \([^ ]* (.* MB)\).*/  \1/p; s/^Installing collected.*/  unpacking/p'
-    [ "$(cat .venv/status)" = 0 ] && return
+    [ -f .venv/installed ] && return
     grep -i error $log | tail -5 >&2
     fail "pip could not install the requirements; all it said is in $log. Run the same command again to go on."
 }
