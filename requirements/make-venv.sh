@@ -58,8 +58,8 @@ make_environment() {
     done
     has_modules .venv/bin/python pip && return
     command -v uv >/dev/null || return 1
-    echo "Making .venv with uv's Python 3.12"
-    uv venv --quiet --allow-existing --seed --python 3.12 .venv >>$log 2>&1
+    echo "Making .venv with uv"
+    uv venv --quiet --allow-existing --seed --python '>=3.10,<3.13' .venv >>$log 2>&1
 }
 
 some_pip() {
