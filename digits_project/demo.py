@@ -102,7 +102,7 @@ class Demo:
 
     def _ask(self, request: Request) -> dict:
         self.screen.command(request.curl())
-        return request.send()
+        return request.json()
 
     def _run(self, kind: str, fields: dict, look: Callable[[dict], None]) -> dict:
         """Create a job, and follow it until it is Done; `look(job)` is called for every answer."""
@@ -119,7 +119,7 @@ class Demo:
         began = changed = time.monotonic()
         job: dict = {}
         while job.get("status") not in ENDED:
-            before, job = job, poll.send()
+            before, job = job, poll.json()
             look(job)
             self.screen.progress(job["status"], job.get("progress", 1.0), began)
             self.stack.tend()
@@ -142,7 +142,7 @@ class Demo:
         with contextlib.suppress(Failed):  # it has ended by itself, or the server is going down too
             Request(f"{job}/abort.json", {}).send()
             deadline = time.monotonic() + ABORT_SECONDS
-            while Request(f"{job}.json").send()["status"] not in ENDED and time.monotonic() < deadline:
+            while Request(f"{job}.json").json()["status"] not in ENDED and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
 
 
@@ -257,7 +257,9 @@ def main() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except AlreadyRunning as error:
-        return _failed(f"{error}\nThe demo starts a server of its own; it can also have another DIGITS_HOME.")
+        return _failed(
+            f"{error}\nThe demo starts a server of its own: stop that one first, or set DIGITS_HOME to another folder."
+        )
     except (StackError, Failed) as error:
         return _failed(str(error))
     summary(demo, screen)

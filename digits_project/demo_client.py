@@ -1,5 +1,6 @@
 """The demo's requests: each can be sent, and shown as the curl line that sends the same."""
 
+import http.client
 import json
 import secrets
 import shlex
@@ -40,17 +41,25 @@ class Request:
                 lines.append(f"  {option}")
         return " \\\n".join(lines)
 
-    def send(self) -> dict:
-        """The answer. Raises Failed for any but a good one."""
+    def send(self) -> str:
+        """The answer's body. Raises Failed for any but a good answer."""
         body, headers = self._body()
         try:
             with _opener.open(urllib.request.Request(self.url, body, headers), timeout=PATIENCE) as answer:
-                return json.load(answer)
+                return answer.read().decode()
         except urllib.error.HTTPError as refusal:
             said = refusal.read().decode(errors="replace")
             raise Failed(f"{self.url} answered {refusal.code} {refusal.reason}:\n{said}") from refusal
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise Failed(f"{self.url} does not answer: {error}") from error
+
+    def json(self) -> dict:
+        """The answer as an object. Raises Failed."""
+        said = self.send()
+        try:
+            return json.loads(said)
+        except ValueError as error:
+            raise Failed(f"{self.url} answered what is no JSON:\n{said}") from error
 
     def _options(self) -> list[list[str]]:
         if self.fields is None:
