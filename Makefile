@@ -29,7 +29,7 @@ lint: environment ## ruff, the import contracts, and whether a migration is miss
 	@$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run # without a database it warns
 
 bench: environment ## throughput of training over the image database, against a bare loop
-	@$(PYTHON) -m benchmarks
+	@$(PYTHON) -m benchmarks.training_throughput
 
 clean: ## remove .venv and caches; what the server stored, in ./var, stays
 	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache
