@@ -1,12 +1,12 @@
 """A snapshot as a function from images to scores. Plain Python: ONNX Runtime and NumPy, no training engine."""
 
-import os
 import threading
 from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
+
+from digits_project.onnx_runtime import open_session
 
 MOST_IMAGES_A_RUN = 64  # bounds the memory that one run takes
 
@@ -15,10 +15,7 @@ class Predictor:
     """One loaded model.onnx. Threads may share it; what they ask for at the same time runs as one batch."""
 
     def __init__(self, onnx_file: Path):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # an idle session burns no core
-        self._session = onnxruntime.InferenceSession(str(onnx_file), options, providers=["CPUExecutionProvider"])
+        self._session = open_session(onnx_file)
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
         self._running = threading.Lock()

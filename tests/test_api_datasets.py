@@ -153,8 +153,9 @@ def test_a_link_does_not_lead_out_of_the_data_roots(client, form, settings, tmp_
 
 
 @pytest.fixture
-def forbidden(tmp_path):
+def forbidden(tmp_path, client):
     """A folder that this process may not read, and a link that it may not follow."""
+    client.post(CREATE, {})  # loads what the server needs, which nobody might not reach
     (tmp_path / "images").mkdir()
     tmp_path.chmod(0)
     before = os.geteuid()

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb import folder, split
+from datasets.imagedb import folder, split, textfile
 from datasets.imagedb.buildlog import BuildLog, named
 from datasets.imagedb.encode import Encoder
 from datasets.imagedb.mean import RunningMean
-from datasets.imagedb.pool import Pool, usable_cores
+from datasets.imagedb.pool import Pool
 from datasets.imagedb.progress import Progress
 from datasets.imagedb.records import RecordWriter
 from datasets.imagedb.spec import Built, Spec, Split
 from datasets.imagedb.split import Part
 from datasets.imagedb.staging import staged
+from digits_project.cores import usable_cores
 from digits_project.errors import BadInput
 
 _SCAN_SHARE = 0.05  # of the progress; reading and encoding take nearly all of the time
@@ -29,8 +31,13 @@ _OUTPUTS += [name + suffix for name in split.NAMES for suffix in _SPLIT_SUFFIXES
 def check(spec: Spec) -> None:
     """Raise BadInput for what can be told at once, before any image is looked at.
 
-    That is a folder that is missing, can't be read or holds too few subfolders.
+    That is a folder that is missing, can't be read or holds too few subfolders, or a line of a text file that is wrong.
     """
+    if spec.listed:
+        categories = textfile.read_categories(spec.labels)
+        for source in filter(None, (spec.train, spec.val, spec.test)):
+            deque(textfile.read_images(source, len(categories), lambda fraction: None), maxlen=0)
+        return
     check_folder(spec.train.folder, categories=2)
     for source in (spec.val, spec.test):
         if source is not None:
@@ -90,6 +97,20 @@ class _Build:
 
     def _plan(self):
         """The categories and the parts, train first; all that is known before an image is read."""
+        return self._plan_lists() if self._spec.listed else self._plan_folders()
+
+    def _plan_lists(self):
+        categories = textfile.read_categories(self._spec.labels)
+        sources = [(name, source) for name in split.NAMES if (source := getattr(self._spec, name))]
+        shares = np.linspace(0, _SCAN_SHARE, len(sources) + 1)
+        parts = []
+        for (name, source), start, stop in zip(sources, shares, shares[1:], strict=False):
+            self._progress.enter(start, stop)
+            listing = textfile.scan(source, categories, self._directory / "paths", self._progress.at)
+            parts.append(split.listed_part(name, listing, self._spec, self._log))
+        return categories, parts
+
+    def _plan_folders(self):
         own = [(name, source) for name in split.NAMES[1:] if (source := getattr(self._spec, name))]
         shares = np.linspace(0, _SCAN_SHARE, len(own) + 2)
         listing = self._scan(self._spec.train, *shares[:2])
@@ -115,7 +136,7 @@ class _Build:
     def _readable_labels(self, part, categories):
         """A label, without gaps, for each category of which an image could be read, -1 for the others.
 
-        Raises BadInput if fewer than two have one.
+        Labels that a text file gave stay. Raises BadInput if fewer than two categories have an image.
         """
         counts = part.count(len(categories))
         dropped = [name for name, count in zip(categories, counts, strict=True) if not count]
@@ -127,6 +148,8 @@ class _Build:
                 f"Only one category has images for training that can be read; a classifier needs two. None of: "
                 f"{named(dropped)}. {self._log.first_skipped}."
             )
+        if self._spec.listed:
+            return np.arange(len(categories))
         if dropped:
             self._log.warn(f"Dropped, since no image for training could be read: {named(dropped)}.")
         for name in dropped:

@@ -28,11 +28,6 @@ _QUEUED_PER_WORKER = 2  # one in work and one in its pipe, so that no worker wai
 _WINDOW_PER_WORKER = 4  # tasks handed out and not yet yielded; bounds what is held until its turn comes
 
 
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
 @dataclass
 class _Worker:
     process: BaseProcess

@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
+from digits_project.cores import usable_cores
 from digits_project.errors import Aborted, BadInput
 from models_app.training.config import TrainConfig
-from models_app.training.cores import usable_cores
 from models_app.training.process import DONE, FAULT, STOPPED, USERS_FAULT, Events, StopSignal, die_with_parent
 from models_app.training.trainer import train
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-import onnxruntime
 
 from digits_project.errors import BadInput
+from digits_project.onnx_runtime import open_session
 from models_app.networks import Network
 from models_app.networks.onnx import write_onnx
 from models_app.training.diverged import Diverged
@@ -113,9 +113,7 @@ def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def _difference(path: Path, engine: Engine, sample: np.ndarray, threads: int) -> float:
     """The largest difference in any output between ONNX Runtime and the engine."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_session(path, threads)
     expected = engine.forward(sample)
     feed = {session.get_inputs()[0].name: sample.astype(np.float32)}
     outputs = dict(zip(expected, session.run(list(expected), feed), strict=True))

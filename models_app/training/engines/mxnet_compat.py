@@ -5,7 +5,7 @@ import os
 
 import numpy
 
-from models_app.training.cores import usable_cores
+from digits_project.cores import usable_cores
 
 logger = logging.getLogger(__name__)
 
