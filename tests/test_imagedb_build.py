@@ -154,13 +154,17 @@ def test_validation_and_test_may_have_folders_of_their_own(images, tmp_path, dir
         Split("val", 7, [3, 0, 4]),
         Split("test", 6, [0, 6, 0]),
     ]
-    assert built.warnings == ["Left out of val, since train does not have them: 7."]
+    assert built.warnings == [
+        "Left out of val, since train does not have them: 7.",
+        "Without images in val: 1.",
+        "Without images in test: 0, 2.",
+    ]
     assert Counter(label for label, _ in records(directory, "val")) == {0: 3, 2: 4}
 
 
 def test_a_validation_folder_in_which_nothing_can_be_read_is_a_warning_and_no_split(images, tmp_path, directory):
-    val = write_digits(tmp_path / "val", {0: 3})
-    for path in (val / "0").iterdir():
+    val = write_digits(tmp_path / "val", {0: 3, 1: 3, 2: 3})
+    for path in val.glob("*/*"):
         spoil(path)
     built = build(spec(images, val=Source(val)), directory, silent)
     assert [split.name for split in built.splits] == ["train"]

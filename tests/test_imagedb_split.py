@@ -151,6 +151,7 @@ def test_a_folder_of_its_own_keeps_trains_labels_and_leaves_out_strangers(tmp_pa
     assert log.warnings == [
         "Left out of val, since train does not have them: 9.",
         "Left out of val, for want of 2 images: 1.",
+        "Without images in val: 0, 1.",
     ]
 
 

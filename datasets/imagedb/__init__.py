@@ -1,7 +1,7 @@
-"""The engine that turns folders of images into image databases. Plain Python: it knows nothing of the server."""
+"""The engine that turns folders and lists of images into image databases. Plain Python: no server in it."""
 
 from datasets.imagedb.build import build, check, check_folder
 from datasets.imagedb.images import BadImage
-from datasets.imagedb.spec import Built, Source, Spec, Split
+from datasets.imagedb.spec import Built, Source, Spec, Split, TextSource
 
-__all__ = ["BadImage", "Built", "Source", "Spec", "Split", "build", "check", "check_folder"]
+__all__ = ["BadImage", "Built", "Source", "Spec", "Split", "TextSource", "build", "check", "check_folder"]

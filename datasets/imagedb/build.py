@@ -148,6 +148,8 @@ class _Build:
                 f"Only one category has images for training that can be read; a classifier needs two. None of: "
                 f"{named(dropped)}. {self._log.first_skipped}."
             )
+        if dropped and self._spec.listed:
+            self._log.warn(f"Without an image for training that can be read: {named(dropped)}.")
         if self._spec.listed:
             return np.arange(len(categories))
         if dropped:

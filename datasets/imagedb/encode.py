@@ -47,8 +47,8 @@ class Encoder:
         payloads, failed = [], {}
         total = np.zeros((spec.height, spec.width, spec.channels), np.uint32) if self.summing else None
         for position, image in enumerate(images):
-            path = Path(os.fsdecode(self.listing.path(image)))
             try:
+                path = _inside(os.fsdecode(self.listing.path(image)), spec.roots)
                 pixels = read_array(path, spec.width, spec.height, spec.channels, spec.resize_mode)
             except BadImage as error:
                 payloads.append(None)
@@ -58,3 +58,14 @@ class Encoder:
             if total is not None:
                 total += pixels
         return Encoded(payloads, failed, total)
+
+
+def _inside(path, roots):
+    """Where the path leads, with every link followed. Raises BadImage if that is not under one of the roots, and says
+    nothing then about what is there."""
+    if Path("/") in roots:
+        return Path(path)
+    real = Path(os.path.realpath(path))  # resolve() raises for links in a circle
+    if not any(real.is_relative_to(root) for root in roots):
+        raise BadImage("it is not in a folder that this server may read")
+    return real

@@ -53,7 +53,7 @@ def subfolders(folder: Path) -> list[str]:
     if not names:
         raise BadInput(f"{folder} holds no subfolders. Put the images of each category into a subfolder of its own.")
     for name in names:
-        if not _is_label(name):
+        if not is_label(name):
             raise BadInput(f"The subfolder {name!r} of {folder} can't name a category: it must be one line of UTF-8.")
     return names
 
@@ -133,6 +133,6 @@ def _hidden(entry):
     return entry.name.startswith(".")
 
 
-def _is_label(name):
+def is_label(name):
     """Whether the name can stand on a line of labels.txt."""
     return len(name.splitlines()) == 1 and not any("\ud800" <= letter <= "\udfff" for letter in name)

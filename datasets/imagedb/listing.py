@@ -44,6 +44,20 @@ class Listing:
         return np.searchsorted(self.starts, images, side="right") - 1
 
 
+class LabelledListing(Listing):
+    """Images in an order of their own, each with its category; their paths are absolute."""
+
+    def __init__(self, names: list[str], labels: array, offsets: array, paths: mmap.mmap):
+        super().__init__(Path("/"), names, array("q", [0]), offsets, paths)
+        self._labels = np.frombuffer(labels, np.int32)
+
+    def counts(self) -> np.ndarray:
+        return np.bincount(self._labels, minlength=len(self.names))
+
+    def categories(self, images: np.ndarray) -> np.ndarray:
+        return self._labels[images]
+
+
 class ListingWriter:
     """Takes the images of one category after the other; `root` is absolute, `file` a working file, gone at the end."""
 
@@ -77,9 +91,15 @@ class ListingWriter:
 
     def listing(self) -> Listing:
         """What was added; at least one image. The mapping outlives the file's name."""
+        return Listing(self._root, self._names, self._starts, self._offsets, self._mapping())
+
+    def labelled(self, names: list[str], labels: array) -> LabelledListing:
+        """The same where labels (int), not their order, tell the category of each; the root must be /."""
+        return LabelledListing(names, labels, self._offsets, self._mapping())
+
+    def _mapping(self):
         self._file.flush()
-        paths = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        return Listing(self._root, self._names, self._starts, self._offsets, paths)
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _prefix(root):

@@ -33,16 +33,33 @@ class Source:
 
 
 @dataclass(frozen=True)
+class TextSource:
+    """A text file with a line for each image or category; `name` is what its author calls it.
+
+    `folder` is what relative paths in it begin with.
+    """
+
+    file: Path
+    name: str
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
 class Spec:
     """An image database to build. Raises BadInput with the first thing that makes no sense.
 
     `pct_val` and `pct_test` are percentages of every category of the train folder; each is ignored
-    when its split has a folder of its own.
+    when its split has a folder of its own. With text files instead of folders `labels` names the categories and
+    `shuffle` tells whether the lines are taken in a random order. Of all images only those count that lie, with every
+    link followed, under one of `roots`.
     """
 
-    train: Source
-    val: Source | None = None
-    test: Source | None = None
+    train: Source | TextSource
+    val: Source | TextSource | None = None
+    test: Source | TextSource | None = None
+    labels: TextSource | None = None
+    shuffle: bool = True
+    roots: tuple[Path, ...] = (Path("/"),)
     pct_val: float = 25
     pct_test: float = 0
     width: int = 256
@@ -82,14 +99,19 @@ class Spec:
             )
 
     @property
+    def listed(self) -> bool:
+        """Whether text files list the images."""
+        return self.labels is not None
+
+    @property
     def share_val(self) -> float:
         """Percent of the train folder that goes to validation."""
-        return self.pct_val if self.val is None else 0
+        return self.pct_val if self.val is None and not self.listed else 0
 
     @property
     def share_test(self) -> float:
         """Percent of the train folder that goes to test."""
-        return self.pct_test if self.test is None else 0
+        return self.pct_test if self.test is None and not self.listed else 0
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,10 @@ def deal(listing: Listing, spec: Spec, log: BuildLog, tick: Callable[[], None]) 
 def own_part(
     name: str, listing: Listing, spec: Spec, categories: list[str], log: BuildLog, tick: Callable[[], None]
 ) -> Part:
-    """The Part of a split that has a folder of its own; only the categories that train has count."""
+    """The Part of a split that has a folder of its own; only the categories that train has count.
+
+    Those that either has and the other has not are warned about.
+    """
     source = getattr(spec, name)
     known = {category: label for label, category in enumerate(categories)}
     label_of = np.array([known.get(category, -1) for category in listing.names], np.int32)
@@ -100,8 +103,28 @@ def own_part(
             f"{listing.root} holds no category that train has, with at least {source.min_per_class} images. "
             f"The subfolders for {name} must be named like those for train."
         )
+    present = np.bincount(label_of[chosen], minlength=len(categories)) > 0
+    _report_missing(name, categories, present, log)
     images = [_drawn(listing, category, source.max_per_class, spec.seed, tick) for category in chosen]
     return Part(name, listing, np.concatenate(images), label_of)
+
+
+def listed_part(name: str, listing: Listing, spec: Spec, log: BuildLog) -> Part:
+    """The Part of a split that a text file lists: all of its lines, in their order or, seeded, in a random one."""
+    images = np.arange(len(listing), dtype=np.int32)
+    if spec.shuffle:
+        np.random.default_rng(spec.seed).shuffle(images)
+    if name != "train":  # of which only reading the images tells
+        _report_missing(name, listing.names, listing.counts() > 0, log)
+    return Part(name, listing, images, np.arange(len(listing.names), dtype=np.int32))
+
+
+def _report_missing(split, categories, present, log):
+    missing = [category for category, found in zip(categories, present, strict=True) if not found]
+    if missing:
+        log.warn(f"Without images in {split}: {named(missing)}.")
+    for category in missing:
+        log.note(f"without images in {split}: {category}")
 
 
 def _chosen(listing, source: Source, split, log):

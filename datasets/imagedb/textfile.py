@@ -1,0 +1,109 @@
+"""Finds the images that a text file lists, "path label-number" on each line, and the categories that another names."""
+
+from __future__ import annotations
+
+import os
+import re
+from array import array
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+from datasets.imagedb.folder import is_label
+from datasets.imagedb.listing import LabelledListing, ListingWriter
+from datasets.imagedb.spec import TextSource
+from digits_project.errors import BadInput
+
+MAX_LINE_BYTES = 16384  # the longest path that Linux opens has 4096
+_BOM = b"\xef\xbb\xbf"
+_LINE = re.compile(r"(?P<path>.*\S)\s+(?P<label>\S+)")
+_QUOTES = ('"', "'")
+
+
+def read_categories(source: TextSource) -> list[str]:
+    """The category names, a line each: line i, from 0, names the category of label i. Raises BadInput with the line."""
+    names, blank = [], None
+    for number, text in _lines(source):
+        if not text:
+            blank = blank or number
+            continue
+        if blank is not None:
+            raise BadInput(
+                f"Line {blank} of {source.name} is blank, with categories after it; every line up to the last names "
+                "a category."
+            )
+        if not is_label(text) or "\0" in text:
+            raise BadInput(f"Line {number} of {source.name} can't name a category: {text!r} has control characters.")
+        names.append(text)
+    if len(names) < 2:
+        found = f"only one category, {names[0]}" if names else "no category"
+        raise BadInput(f"{source.name} names {found}; a classifier needs two. Write one on each line.")
+    return names
+
+
+def read_images(source: TextSource, categories: int, at: Callable[[float], None]) -> Iterator[tuple[str, int]]:
+    """(absolute path, label) of every image, in the order of the lines; blank lines are none.
+
+    `at(fraction)` is called for every line. Raises BadInput, which names file and line, for a line that is no path and
+    label, a label that is not under `categories`, or a relative path without a folder for it; and for an empty list.
+    """
+    size, read, found = max(1, source.file.stat().st_size), 0, False
+    for number, text in _lines(source):
+        read += len(text)  # in letters, not bytes: near enough for a bar, and never more
+        at(min(1.0, read / size))
+        if text:
+            found = True
+            yield _parsed(text, f"Line {number} of {source.name}", source.folder, categories)
+    if not found:
+        raise BadInput(f"{source.name} lists no images. Write a path and the number of its category on each line.")
+
+
+def scan(source: TextSource, names: list[str], file: Path, at: Callable[[float], None]) -> LabelledListing:
+    """All images that the file lists; `names` are the categories, `file` is a working file that is gone afterwards."""
+    labels = array("i")
+    with ListingWriter(Path("/"), file) as writer:
+        for path, label in read_images(source, len(names), at):
+            writer.add(path)
+            labels.append(label)
+        return writer.labelled(names, labels)
+
+
+def _parsed(text, where, folder, categories):
+    match = _LINE.fullmatch(text)
+    if match is None:
+        raise BadInput(
+            f"{where} is {_shown(text)}; a path and the number of its category are wanted, such as cats/1.png 0."
+        )
+    path, label = match["path"], match["label"]
+    if not re.fullmatch(r"[+-]?[0-9]+", label):
+        raise BadInput(f"{where}: the label {_shown(label)} is not a number.")
+    if len(label) > 9 or not 0 <= int(label) < categories:
+        raise BadInput(f"{where}: the label {_shown(label)} is out of range (0 to {categories - 1}).")
+    if path[0] in _QUOTES and path[-1] == path[0]:
+        path = path[1:-1].strip()
+    if not path or "\0" in path:
+        raise BadInput(f"{where} names no path.")
+    if folder is None and not path.startswith("/"):
+        raise BadInput(f"{where}: {_shown(path)} is a relative path; name the folder of these images too.")
+    return os.path.join(folder or "/", path), int(label)  # noqa: PTH118 - a Path for each costs more
+
+
+def _lines(source) -> Iterator[tuple[int, str]]:
+    """(number from 1, text without white space at its ends) of every line."""
+    with source.file.open("rb") as file:
+        for number in count(1):
+            line = file.readline(MAX_LINE_BYTES + 1)
+            if not line:
+                return
+            where = f"Line {number} of {source.name}"
+            if len(line) > MAX_LINE_BYTES:
+                raise BadInput(f"{where} is longer than {MAX_LINE_BYTES} bytes; is this a text file?")
+            try:
+                yield number, (line.removeprefix(_BOM) if number == 1 else line).decode("utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise BadInput(f"{where} is not UTF-8 text.") from error
+
+
+def _shown(text):
+    """Of a text that somebody else wrote, as much as a message can hold."""
+    return repr(text if len(text) <= 100 else text[:100] + "…")
