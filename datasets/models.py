@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -13,6 +14,16 @@ from digits_project.jobs.models import Job
 SIZE = [MinValueValidator(1), MaxValueValidator(4096)]
 PERCENT = [MinValueValidator(0), MaxValueValidator(100)]
 COUNT = [MinValueValidator(1), MaxValueValidator(2**31 - 1)]
+
+
+class Kind(models.TextChoices):
+    CLASSIFICATION = "classification", "Image Classification Dataset"  # DIGITS's words for it, as in /status
+    GENERIC = "generic", "Generic Image Dataset"
+
+
+class Method(models.TextChoices):
+    FOLDER = "folder", "a folder with one subfolder of images per category"
+    TEXTFILE = "textfile", "text files that list images and their categories"
 
 
 class ResizeMode(models.TextChoices):
@@ -29,20 +40,22 @@ class Encoding(models.TextChoices):
 
 
 class Dataset(Job):
-    """A folder of images, one subfolder per category, and the databases built from it."""
+    """Images with their categories, in a folder or listed by text files, and the databases built from them."""
 
     QUEUE = "io"
     TASK = "datasets.tasks.build_dataset"
     KIND = "datasets"
-    TYPE = "Image Classification Dataset"
 
-    # What was asked for; the names are those of the form (API.md), less its prefix.
+    kind = models.CharField(max_length=14, choices=Kind, default=Kind.CLASSIFICATION, editable=False)
+    method = models.CharField(max_length=8, choices=Method, default=Method.FOLDER)
+
+    # What was asked for; the names are those of the form (API.md).
     resize_channels = models.PositiveSmallIntegerField(default=3, choices=[(1, "grayscale"), (3, "color")])
     resize_width = models.PositiveIntegerField(default=256, validators=SIZE)
     resize_height = models.PositiveIntegerField(default=256, validators=SIZE)
     resize_mode = models.CharField(max_length=9, choices=ResizeMode, default=ResizeMode.SQUASH)
     encoding = models.CharField(max_length=4, choices=Encoding, default=Encoding.PNG)
-    folder_train = models.CharField(max_length=4096)
+    folder_train = models.CharField(max_length=4096, blank=True)
     folder_val = models.CharField(max_length=4096, blank=True)
     folder_test = models.CharField(max_length=4096, blank=True)
     folder_pct_val = models.FloatField(default=25, validators=PERCENT)
@@ -53,6 +66,12 @@ class Dataset(Job):
     folder_val_max_per_class = models.PositiveIntegerField(null=True, blank=True, validators=COUNT)
     folder_test_min_per_class = models.PositiveIntegerField(default=2, validators=COUNT)
     folder_test_max_per_class = models.PositiveIntegerField(null=True, blank=True, validators=COUNT)
+    textfile_use_val = models.BooleanField(default=False)
+    textfile_use_test = models.BooleanField(default=False)
+    textfile_train_folder = models.CharField(max_length=4096, blank=True)
+    textfile_val_folder = models.CharField(max_length=4096, blank=True)
+    textfile_test_folder = models.CharField(max_length=4096, blank=True)
+    textfile_shuffle = models.BooleanField(default=True)
     seed = models.PositiveIntegerField(default=0, help_text="Decides the split and the order of the images.")
 
     # What came of it.
@@ -61,8 +80,16 @@ class Dataset(Job):
     skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Images that could not be read.")
     warnings = models.JSONField(default=list, editable=False)
 
+    @property
+    def TYPE(self) -> str:
+        return Kind(self.kind).label
+
     def clean(self):
         """Besides each column by itself: a folder that can hold a dataset, and shares that leave some to train on."""
+        if self.method != Method.FOLDER:
+            return  # the service checks text files, which have no place before the job has its folder
+        if not self.folder_train:
+            raise ValidationError({"folder_train": "This field is required."})
         try:
             imagedb.check(self.spec())
         except BadInput as wrong:
@@ -71,9 +98,7 @@ class Dataset(Job):
     def spec(self) -> imagedb.Spec:
         """What the engine needs of this row, as a plain value. Raises BadInput."""
         return imagedb.Spec(
-            train=self._source("train"),
-            val=self._source("val"),
-            test=self._source("test"),
+            **(self._listed_sources() if self.method == Method.TEXTFILE else self._folder_sources()),
             pct_val=self.folder_pct_val,
             pct_test=self.folder_pct_test,
             width=self.resize_width,
@@ -83,6 +108,24 @@ class Dataset(Job):
             encoding=self.encoding,
             seed=self.seed,
         )
+
+    def text_list(self, name: str) -> Path:
+        """Where a text file of the user's is kept: labels, train, val or test."""
+        return self.directory / "lists" / f"{name}.txt"
+
+    def _listed_sources(self) -> dict:
+        used = {"train": True, "val": self.textfile_use_val, "test": self.textfile_use_test}
+        sources = {split: self._text_source(split) for split in used if used[split]}
+        labels = imagedb.TextSource(self.text_list("labels"), "labels.txt")
+        roots = tuple(settings.DIGITS_DATA_ROOTS)
+        return sources | {"labels": labels, "shuffle": self.textfile_shuffle, "roots": roots}
+
+    def _text_source(self, split: str) -> imagedb.TextSource:
+        folder = getattr(self, f"textfile_{split}_folder")
+        return imagedb.TextSource(self.text_list(split), f"{split}.txt", Path(folder) if folder else None)
+
+    def _folder_sources(self) -> dict:
+        return {split: self._source(split) for split in ("train", "val", "test")}
 
     def _source(self, split: str) -> imagedb.Source | None:
         folder = getattr(self, f"folder_{split}")

@@ -1,16 +1,17 @@
 """The dataset form, and a dataset as JSON."""
 
+from pathlib import Path
+
 from rest_framework import serializers
 
-from datasets import imagedb
-from datasets.models import SIZE, Dataset, Encoding, ResizeMode
-from datasets.services import describe_tasks
-from digits_project.access import readable
+from datasets.fields import CategoriesFolder, FlagOn, ImagesFolder, ServerFile
+from datasets.models import SIZE, Dataset, Encoding, Method, ResizeMode
+from datasets.services import TextList, describe_tasks
 from digits_project.api import Flag, Form
-from digits_project.errors import BadInput
 from digits_project.jobs.wire import describe_job
 
 MOST_PER_CLASS = 2**31 - 1
+TEXT_LISTS = ("labels", "train", "val", "test")
 
 
 def _percent(default: float) -> serializers.FloatField:
@@ -34,51 +35,98 @@ def _size() -> serializers.IntegerField:
     return serializers.IntegerField(default=256, min_value=SIZE[0].limit_value, max_value=SIZE[1].limit_value)
 
 
-class ServerFolder(serializers.CharField):
-    """An absolute path of a folder that the server may read and that has at least so many subfolders."""
-
-    def __init__(self, categories: int = 1, **kwargs):
-        super().__init__(max_length=4096, **kwargs)
-        self.categories = categories
-
-    def to_internal_value(self, data):
-        try:
-            folder = readable(super().to_internal_value(data))
-            imagedb.check_folder(folder, self.categories)
-        except BadInput as wrong:
-            raise serializers.ValidationError(str(wrong)) from wrong
-        return str(folder)
-
-
 class ClassificationDatasetForm(Form):
-    """What POST /datasets/images/classification takes. Valid data are Dataset's columns."""
+    """What POST /datasets/images/classification takes. Valid data are create_dataset's arguments.
+
+    Of the fields that belong to one method, only those of the chosen method are looked at.
+    """
 
     WIRE_NAMES = {"name": "dataset_name"}
 
     dataset_name = serializers.CharField(max_length=255)
-    method = serializers.ChoiceField(["folder"], default="folder")
+    method = serializers.ChoiceField(Method.values, default=Method.FOLDER)
     resize_channels = serializers.ChoiceField([1, 3], default=3)
     resize_width = _size()
     resize_height = _size()
     resize_mode = serializers.ChoiceField(ResizeMode.values, default=ResizeMode.SQUASH)
     encoding = serializers.ChoiceField(Encoding.values, default=Encoding.PNG)
-    folder_train = ServerFolder(categories=2)
+    folder_train = CategoriesFolder(categories=2, required=False)
     folder_pct_val = _percent(25)
     folder_pct_test = _percent(0)
     folder_train_min_per_class = _least()
     folder_train_max_per_class = _most()
     has_val_folder = Flag()
-    folder_val = ServerFolder(default="")
+    folder_val = CategoriesFolder(default="")
     folder_val_min_per_class = _least()
     folder_val_max_per_class = _most()
     has_test_folder = Flag()
-    folder_test = ServerFolder(default="")
+    folder_test = CategoriesFolder(default="")
     folder_test_min_per_class = _least()
     folder_test_max_per_class = _most()
+    textfile_use_local_files = Flag()
+    textfile_use_val = Flag()
+    textfile_use_test = Flag()
+    textfile_train_images = serializers.FileField(required=False)
+    textfile_val_images = serializers.FileField(required=False)
+    textfile_test_images = serializers.FileField(required=False)
+    textfile_labels_file = serializers.FileField(required=False)
+    textfile_local_train_images = ServerFile(required=False)
+    textfile_local_val_images = ServerFile(required=False)
+    textfile_local_test_images = ServerFile(required=False)
+    textfile_local_labels_file = ServerFile(required=False)
+    textfile_train_folder = ImagesFolder(default="")
+    textfile_val_folder = ImagesFolder(default="")
+    textfile_test_folder = ImagesFolder(default="")
+    textfile_shuffle = FlagOn()
     seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31 - 1)
+
+    def to_internal_value(self, data):
+        if hasattr(data, "items"):
+            choice = self.fields["method"]
+            method = str(data.get("method"))
+            method = method if method in choice.choices else choice.default
+            self._keep_fields_of(method)
+            if method == Method.TEXTFILE:
+                self._keep_lists_used(data)
+            else:
+                self.fields["folder_train"].required = True
+        return super().to_internal_value(data)
+
+    def _keep_fields_of(self, method: str) -> None:
+        for name in list(self.fields):
+            of_lists, of_folders = name.startswith("textfile_"), name.startswith("folder_") or name.startswith("has_")
+            if (of_lists and method != Method.TEXTFILE) or (of_folders and method != Method.FOLDER):
+                del self.fields[name]
+
+    def _keep_lists_used(self, data) -> None:
+        """Of the fields for text files leave those that this form uses, and require them."""
+        local = _is_set(data, "textfile_use_local_files")
+        used = {"labels", "train", *(split for split in ("val", "test") if _is_set(data, f"textfile_use_{split}"))}
+        for name in TEXT_LISTS:
+            for among_local, field in zip((False, True), _list_fields(name), strict=True):
+                if among_local == local and name in used:
+                    self.fields[field].required = True
+                else:
+                    del self.fields[field]
+            if name not in used:
+                del self.fields[f"textfile_{name}_folder"]
 
     def validate(self, form):
         """What only several fields together can tell; form names to column names."""
+        form["name"] = form.pop("dataset_name")
+        return self._validated_lists(form) if form["method"] == Method.TEXTFILE else self._validated_folders(form)
+
+    def _validated_lists(self, form):
+        del form["textfile_use_local_files"]
+        lists = {}
+        for name in TEXT_LISTS:
+            for field in _list_fields(name):
+                if field in form:
+                    given = form.pop(field)
+                    lists[name] = TextList(field, Path(given) if isinstance(given, str) else given)
+        return form | {"lists": lists}
+
+    def _validated_folders(self, form):
         wrong = {}
         for split in ("val", "test"):
             if form.pop(f"has_{split}_folder"):
@@ -95,9 +143,21 @@ class ClassificationDatasetForm(Form):
                 wrong[f"folder_{split}_max_per_class"] = f"This is less than the minimum, {least}."
         if wrong:
             raise serializers.ValidationError(wrong)
-        del form["method"]
-        form["name"] = form.pop("dataset_name")
         return form
+
+
+def _list_fields(name: str) -> tuple[str, str]:
+    """The field of a text file for an upload, and that for a path of the server."""
+    suffix = "labels_file" if name == "labels" else f"{name}_images"
+    return f"textfile_{suffix}", f"textfile_local_{suffix}"
+
+
+def _is_set(data, field: str) -> bool:
+    """Whether a flag is posted and true; that it is neither true nor false, its own field says."""
+    try:
+        return Flag().run_validation(data.get(field, False))
+    except serializers.ValidationError:
+        return False
 
 
 def dataset_json(dataset: Dataset) -> dict:

@@ -1,16 +1,62 @@
 """What may be done with datasets."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import NamedTuple
+
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
 
 from datasets import imagedb
-from datasets.models import Dataset
+from datasets.models import Dataset, Method
+from digits_project.jobs import directory
 from digits_project.jobs.services import submit
 
+MAX_LIST_BYTES = 256 << 20  # of a text file: some four million lines
+COPY_BYTES = 1 << 20
 
-def create_dataset(owner: str, **fields) -> Dataset:
-    """Record the request and let dispatch queue it. Raises ValidationError, nothing saved."""
-    return submit(Dataset(owner=owner, **fields))
+
+class TextList(NamedTuple):
+    """A text file that a user sent, or named on the server, and the form's field for it."""
+
+    field: str
+    file: UploadedFile | Path
+
+
+@transaction.atomic
+def create_dataset(owner: str, lists: dict[str, TextList] | None = None, **fields) -> Dataset:
+    """Record the request and let dispatch queue it. Raises ValidationError, nothing saved.
+
+    `lists` are the text files for method=textfile: labels, train and, where used, val and test. The job keeps copies.
+    """
+    dataset = submit(Dataset(owner=owner, **fields))
+    if lists:
+        try:
+            _keep(dataset, lists)
+        except BaseException:
+            directory.remove(dataset.directory)
+            raise
+    return dataset
+
+
+def _keep(dataset: Dataset, lists: dict[str, TextList]) -> None:
+    """Copy the text files into the job's folder and check every line of them. Raises ValidationError."""
+    for name, given in lists.items():
+        _copy(given, dataset.text_list(name))
+    spec = dataset.spec()
+    named = {name: replace(getattr(spec, name), name=given.file.name) for name, given in lists.items()}
+    if complaints := imagedb.check_lists(replace(spec, **named)):
+        raise ValidationError({lists[name].field: complaint for name, complaint in complaints.items()})
+
+
+def _copy(given: TextList, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with given.file.open("rb") as source, path.open("wb") as copy:
+        while block := source.read(COPY_BYTES):
+            copy.write(block)
+            if copy.tell() > MAX_LIST_BYTES:
+                raise ValidationError({given.field: f"{given.file.name} is larger than {MAX_LIST_BYTES >> 20} MiB."})
 
 
 def build(dataset: Dataset, report) -> None:
@@ -29,7 +75,8 @@ def describe_tasks(dataset: Dataset) -> dict:
     counts = {f"{split}_count": dataset.entries(split) for split in ("train", "val", "test")}
     width, height = dataset.resize_width, dataset.resize_height
     image = {"image_width": width, "image_height": height, "image_channels": dataset.resize_channels}
-    parsed = {"name": f"Parse Folder ({'/'.join(names)})", "label_count": len(dataset.categories), **counts}
+    parse = "Parse Text Files" if dataset.method == Method.TEXTFILE else "Parse Folder"
+    parsed = {"name": f"{parse} ({'/'.join(names)})", "label_count": len(dataset.categories), **counts}
     return {
         "ParseFolderTasks": [parsed] if names else [],
         "CreateDbTasks": [

@@ -18,7 +18,11 @@ class DatasetDetail(EditView):
 
 
 class CreateClassification(CreateView):
-    """Build a dataset for classification from a folder that holds one subfolder of images per category."""
+    """Build a dataset for classification.
+
+    The images lie in a folder that holds one subfolder for each category (method=folder), or text files list them
+    (method=textfile).
+    """
 
     serializer_class = ClassificationDatasetForm
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,9 +33,8 @@ def check(spec: Spec) -> None:
     That is a folder that is missing, can't be read or holds too few subfolders, or a line of a text file that is wrong.
     """
     if spec.listed:
-        categories = textfile.read_categories(spec.labels)
-        for source in filter(None, (spec.train, spec.val, spec.test)):
-            deque(textfile.read_images(source, len(categories), lambda fraction: None), maxlen=0)
+        for complaint in textfile.check(spec).values():
+            raise BadInput(complaint)
         return
     check_folder(spec.train.folder, categories=2)
     for source in (spec.val, spec.test):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 from datasets.imagedb.folder import is_label
 from datasets.imagedb.listing import LabelledListing, ListingWriter
-from datasets.imagedb.spec import TextSource
+from datasets.imagedb.spec import Spec, TextSource
 from digits_project.errors import BadInput
 
+MAX_LABEL = 10**9
 MAX_LINE_BYTES = 16384  # the longest path that Linux opens has 4096
 _BOM = b"\xef\xbb\xbf"
 _LINE = re.compile(r"(?P<path>.*\S)\s+(?P<label>\S+)")
@@ -58,6 +60,22 @@ def read_images(source: TextSource, categories: int, at: Callable[[float], None]
         raise BadInput(f"{source.name} lists no images. Write a path and the number of its category on each line.")
 
 
+def check(spec: Spec) -> dict[str, str]:
+    """What is wrong with which of the text files: a message under labels, train, val, test; at best none."""
+    complaints, categories = {}, MAX_LABEL
+    try:
+        categories = len(read_categories(spec.labels))
+    except BadInput as wrong:
+        complaints["labels"] = str(wrong)
+    for name in ("train", "val", "test"):
+        if source := getattr(spec, name):
+            try:
+                deque(read_images(source, categories, lambda fraction: None), maxlen=0)
+            except BadInput as wrong:
+                complaints[name] = str(wrong)
+    return complaints
+
+
 def scan(source: TextSource, names: list[str], file: Path, at: Callable[[float], None]) -> LabelledListing:
     """All images that the file lists; `names` are the categories, `file` is a working file that is gone afterwards."""
     labels = array("i")
@@ -75,9 +93,9 @@ def _parsed(text, where, folder, categories):
             f"{where} is {_shown(text)}; a path and the number of its category are wanted, such as cats/1.png 0."
         )
     path, label = match["path"], match["label"]
-    if not re.fullmatch(r"[+-]?[0-9]+", label):
+    if not re.fullmatch(r"[+-]?[0-9]{1,4000}", label):
         raise BadInput(f"{where}: the label {_shown(label)} is not a number.")
-    if len(label) > 9 or not 0 <= int(label) < categories:
+    if not 0 <= int(label) < categories:
         raise BadInput(f"{where}: the label {_shown(label)} is out of range (0 to {categories - 1}).")
     if path[0] in _QUOTES and path[-1] == path[0]:
         path = path[1:-1].strip()
