@@ -1,8 +1,12 @@
-"""The two outcomes that are not faults of the server. Bottom of the import graph: no Django here."""
+"""The outcomes that are not faults in the server's code. Bottom of the import graph: no Django here."""
 
 
 class BadInput(Exception):
     """The user's mistake; its text reaches the user word for word, so it says what was wrong, where, and what to do."""
+
+
+class Failed(Exception):
+    """Something around the server broke, such as a process that was killed; its text tells user and log what."""
 
 
 class Aborted(BaseException):

@@ -3,12 +3,13 @@
 import logging
 import shutil
 from dataclasses import asdict
+from functools import partial
 
 from datasets import services as datasets
 from datasets.models import Dataset
 from digits_project.jobs import devices
 from digits_project.jobs.models import Device
-from digits_project.jobs.runner import Progress, Stopped
+from digits_project.jobs.runner import Progress, Stopped, patiently
 from digits_project.jobs.services import submit
 from models_app import networks, trainer
 from models_app.models import Metric, Snapshot, TrainedModel
@@ -62,7 +63,7 @@ def train(model: TrainedModel, report: Progress) -> None:
         for event in events:
             store = STORE.get(event["event"]) if event else None
             if store:
-                store(model, event)
+                patiently(partial(store, model, event))
             report(event.get("fraction") if event else None)
 
 

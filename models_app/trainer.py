@@ -13,15 +13,19 @@ from pathlib import Path
 
 from django.conf import settings
 
-from digits_project.errors import BadInput
+from digits_project.errors import BadInput, Failed
 
 PULSE_SECONDS = 0.25  # how often the listener gets a turn, whatever the trainer does
 GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
 SILENCE_SECONDS = 900.0  # a trainer reports every second; one batch of a large network may take minutes
 
 
-class TrainerDied(Exception):
+class TrainerDied(Failed):
     """The trainer ended, or fell silent, without saying why."""
+
+
+class TrainerFault(Exception):
+    """The trainer met a fault in its own code; the text is for the log."""
 
 
 @contextmanager
@@ -29,7 +33,7 @@ def events(config: Path, log: Path) -> Iterator[Iterator[dict | None]]:
     """Start the trainer on `config` and yield what it says: an event, or None when it said nothing for a pulse.
 
     The trainer is gone when the block is left, however it is left; its text output is appended to `log`. Raises
-    BadInput for what the trainer blames on the user, TrainerDied for any other end but a good one.
+    BadInput for what the trainer blames on the user, TrainerDied or TrainerFault for any other end but a good one.
     """
     command = [sys.executable, "-m", "models_app.training", str(config)]
     with log.open("ab") as output:
@@ -49,15 +53,15 @@ def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
             heard = time.monotonic()
             event = json.loads(line)
             if event["event"] == "error":
-                raise BadInput(event["message"]) if event["blame"] == "user" else TrainerDied(event["message"])
+                raise BadInput(event["message"]) if event["blame"] == "user" else TrainerFault(event["message"])
             yield event
         elif time.monotonic() - heard > SILENCE_SECONDS:
-            raise TrainerDied(f"The trainer said nothing for {SILENCE_SECONDS:g} s.")
+            raise TrainerDied(f"The trainer said nothing for {SILENCE_SECONDS:g} s and was given up.")
         else:
             yield None
     if status := process.wait():
-        how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
-        raise TrainerDied(f"The trainer ended {how}.")
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
+        raise TrainerDied(f"The trainer {how}. Out of memory is the usual reason; train.log may say more.")
 
 
 def _lines(pipe) -> Iterator[bytes | None]:

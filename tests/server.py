@@ -42,6 +42,9 @@ class Run:
         """A second start beside this one."""
         return subprocess.run(**self.command, capture_output=True, text=True)
 
+    def children(self):
+        return psutil.Process(self.process.pid).children()
+
     def part(self, *words):
         """The child whose command line holds these words."""
         processes = [process.info for process in psutil.process_iter(["pid", "ppid", "cmdline"])]

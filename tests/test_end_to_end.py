@@ -165,3 +165,14 @@ def test_a_worker_runs_no_function_that_is_not_a_task(server):
     job = queue.enqueue("os.mkdir", str(server.home / "made"))
     until(lambda: job.get_status() == "failed")
     assert not (server.home / "made").exists()
+
+
+def test_a_training_survives_a_postgresql_that_is_killed(server, dataset):
+    job_id = server.create(MODELS, **lenet(dataset, train_epochs=60))
+    until(lambda: server.json(f"/models/{job_id}.json").get("val_outputs"))
+    postgres = next(part for part in server.children() if part.name() == "postgres")
+    postgres.kill()
+    until(lambda: server.get("/index.json") == 200)
+    assert end_of(server, job_id) == "Done"
+    told = server.json(f"/models/{job_id}.json")
+    assert told["val_outputs"]["epoch"] == told["snapshots"] == list(range(1, 61))

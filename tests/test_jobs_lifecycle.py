@@ -76,12 +76,14 @@ def test_only_the_worker_that_runs_a_job_can_end_it(make_dataset):
 
 
 @pytest.mark.django_db
-def test_what_is_asked_to_abort_can_not_become_done(make_dataset):
+def test_what_is_asked_to_abort_can_not_become_done_or_wait_again(make_dataset):
     dataset = make_dataset()
     advance(dataset, Status.RUNNING, worker="host/1/1")
     Dataset.objects.update(abort_requested_at=dataset.started_at)
     assert not try_advance(dataset, Status.DONE)
+    assert not try_advance(dataset, Status.WAITING)
     assert try_advance(dataset, Status.ABORTED)
+    assert try_advance(dataset, Status.WAITING)  # resumed
 
 
 @pytest.mark.django_db

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from datasets.models import Dataset
-from digits_project.errors import BadInput
+from digits_project.errors import BadInput, Failed
 from digits_project.jobs import lifecycle, runner
 from digits_project.jobs.models import Status
 from digits_project.jobs.process import Process
@@ -113,6 +113,22 @@ def test_a_worker_that_shuts_down_puts_its_job_back(run, monkeypatch):
 
     dataset = run(work)
     assert (dataset.status, dataset.progress, dataset.worker) == (Status.WAITING, 0, "")
+
+
+def test_an_abort_right_before_the_worker_shuts_down_is_not_lost(run, monkeypatch):
+    def work(dataset, report):
+        Dataset.objects.update(abort_requested_at=timezone.now())
+        monkeypatch.setattr(runner.Progress, "stop_requested", True)
+        report(0.5)
+
+    assert run(work).status == Status.ABORTED
+
+
+def test_what_broke_around_the_server_is_told_word_for_word(run):
+    def work(dataset, report):
+        raise Failed("The trainer was killed")
+
+    assert run(work).error == "The trainer was killed"
 
 
 def test_a_job_that_has_already_started_is_left_alone(make_dataset):

@@ -88,7 +88,7 @@ def test_a_trainer_that_is_killed_fails_its_job(train, during_training):
     during_training(lambda model, pid: os.kill(pid, signal.SIGKILL))
     model = train(train_epochs=10_000, snapshot_interval=0)
     assert model.status == Status.ERROR
-    assert "error id" in model.error
+    assert model.error.startswith("The trainer was killed by SIGKILL. Out of memory is the usual reason")
 
 
 def test_an_abort_ends_the_trainer_within_two_seconds(train, during_training):

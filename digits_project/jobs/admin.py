@@ -5,6 +5,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from digits_project.jobs import services
+from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.models import Device, Job, find_job
 
 EDITABLE = ("name", "notes", "priority")
@@ -60,7 +61,7 @@ class DeviceAdmin(admin.ModelAdmin):
 
     def save_model(self, request, obj, form, change):
         obj.save(update_fields=form.changed_data)  # never the lease
-        services.dispatch_or_leave()
+        dispatch_or_leave()
 
     @admin.display(description="held by")
     def holder(self, device: Device):

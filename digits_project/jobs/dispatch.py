@@ -6,7 +6,8 @@ or what Redis forgot, the next one does.
 
 import logging
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
+from redis.exceptions import RedisError
 
 from digits_project.jobs import devices, lifecycle, queues
 from digits_project.jobs.models import Device, Job, Status, job_kinds
@@ -27,6 +28,14 @@ def dispatch() -> None:
         chosen = [placement for kind in job_kinds() for placement in _place(kind, workers)]
     for queue_name, job in chosen:
         queues.enqueue(queue_name, job.TASK, job.pk)
+
+
+def dispatch_or_leave() -> None:
+    """Dispatch now; with Redis or PostgreSQL away the job waits in its row, and the reaper dispatches it later."""
+    try:
+        dispatch()
+    except (RedisError, OperationalError, InterfaceError) as away:
+        log.warning("The reaper dispatches later: %s", away)
 
 
 def _fail_the_doomed() -> None:

@@ -47,8 +47,8 @@ def advance(job: Job, to: Status, *, held_by: str | None = None, only_from: Stat
     rows = type(job).objects.filter(pk=job.pk, status__in=[only_from] if only_from else SOURCES.get(to, ()))
     if held_by is not None:
         rows = rows.filter(worker=held_by)
-    if to == Status.DONE:
-        rows = rows.filter(abort_requested_at=None)  # who was told "aborted" never meets it Done
+    if to in (Status.DONE, Status.WAITING):  # who was told "aborted" never meets it Done, or running again
+        rows = rows.exclude(status=Status.RUNNING, abort_requested_at__isnull=False)
     entry = Value([[to, now.isoformat(timespec="milliseconds")]], JSONField())
     history = _Append(F("status_history"), entry)
     moved = rows.update(status=to, status_history=history, **(_side_effects(to, now) | changes))

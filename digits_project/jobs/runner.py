@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
-from redis.exceptions import RedisError
 
-from digits_project.errors import Aborted, BadInput
+from digits_project.errors import Aborted, BadInput, Failed
 from digits_project.jobs import lifecycle
-from digits_project.jobs.dispatch import dispatch
+from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.models import Job, Status
 from digits_project.jobs.process import Process
 
@@ -19,7 +18,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.4  # how often a running job looks whether it is to stop
 WRITE_SECONDS = 1.0  # how often it writes its progress and heartbeat
-PATIENCE_SECONDS = 60.0  # how long the end of a job waits for a database that is away
+PATIENCE_SECONDS = 60.0  # how long what a job has to write waits for a database that is away
 
 
 class Stopped(Aborted):
@@ -66,7 +65,8 @@ class Progress:
 def run(kind: type[Job], job_id: str, work: Callable[[Job, Progress], None]) -> None:
     """Call `work(job, progress)` if this process wins the job, and write how it ended.
 
-    BadInput reaches the user word for word; any other exception goes to the log, and the row says under which id.
+    BadInput and Failed reach the user word for word; any other exception goes to the log, and the row says under which
+    id.
     """
     holder = str(Process.current())
     job = kind.objects.filter(pk=job_id).first()
@@ -74,11 +74,8 @@ def run(kind: type[Job], job_id: str, work: Callable[[Job, Progress], None]) -> 
         log.info("%s is gone or somebody else's", job_id)
         return
     end, changes = _outcome(job, Progress(job, holder), work)
-    _persist(lambda: _end(job, end, holder, changes))
-    try:
-        dispatch()
-    except RedisError as away:
-        log.warning("Redis is away; the reaper dispatches later: %s", away)
+    patiently(lambda: _end(job, end, holder, changes))
+    dispatch_or_leave()
 
 
 def _outcome(job: Job, progress: Progress, work) -> tuple[Status, dict]:
@@ -91,6 +88,9 @@ def _outcome(job: Job, progress: Progress, work) -> tuple[Status, dict]:
         return Status.ABORTED, {}
     except BadInput as mistake:
         return Status.ERROR, {"error": str(mistake)}
+    except Failed as failure:
+        log.error("%s failed: %s", job, failure)
+        return Status.ERROR, {"error": str(failure)}
     except Exception:
         fault = secrets.token_hex(4)
         log.exception("%s failed, error id %s", job, fault)
@@ -101,13 +101,13 @@ def _outcome(job: Job, progress: Progress, work) -> tuple[Status, dict]:
 
 
 def _end(job: Job, end: Status, holder: str, changes: dict) -> None:
-    """Write the outcome; what was asked to abort while it finished is Aborted."""
+    """Write the outcome; what was asked to abort while it finished, or was stopped, is Aborted."""
     if not lifecycle.try_advance(job, end, held_by=holder, only_from=Status.RUNNING, **changes):
         lifecycle.try_advance(job, Status.ABORTED, held_by=holder, only_from=Status.RUNNING)
 
 
-def _persist(write: Callable[[], object]) -> None:
-    """Write the end of a job even if the database is away for a while."""
+def patiently(write: Callable[[], object]) -> None:
+    """Write to the database even if it is away for a while."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
@@ -116,6 +116,6 @@ def _persist(write: Callable[[], object]) -> None:
         except (OperationalError, InterfaceError):
             if time.monotonic() > deadline:
                 raise
-            log.warning("The database is away; the job's end is written when it is back")
+            log.warning("The database is away; what a job has to write waits until it is back")
             connections.close_all()
             time.sleep(0.5)

@@ -5,10 +5,9 @@ import time
 
 from django.db import transaction
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from digits_project.jobs import directory, lifecycle
-from digits_project.jobs.dispatch import dispatch
+from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.models import Job, Status
 
 log = logging.getLogger(__name__)
@@ -75,14 +74,6 @@ def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:
         setattr(job, field, value)
     job.clean_fields(exclude=[field.name for field in job._meta.fields if field.name not in changes])
     job.save(update_fields=list(changes))
-
-
-def dispatch_or_leave() -> None:
-    """Dispatch now; with Redis away the job waits in PostgreSQL, and the reaper dispatches it later."""
-    try:
-        dispatch()
-    except RedisError as away:
-        log.warning("Redis is away; the reaper dispatches later: %s", away)
 
 
 def _refuse_dependents(job: Job) -> None:

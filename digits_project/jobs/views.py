@@ -140,7 +140,9 @@ class JobStatus(JobApiView):
 
 
 class AbortJob(JobApiView):
-    """Stop a job that has not ended."""
+    """Stop a job that has not ended. It has no page: a refusal is JSON with or without the suffix."""
+
+    renderer_classes = (PrettyJSONRenderer,)
 
     def post(self, request, job_id, format=None):
         services.abort(fetch(self.kind, job_id))
