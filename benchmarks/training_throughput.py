@@ -1,8 +1,8 @@
 """Training throughput: the whole trainer over an image database, against a bare MXNet loop on synthetic data.
 
 Both train LeNet with the same batch size, solver and threads, in processes of their own, in turns. The trainer reads
-records, shuffles, follows the schedule, measures loss and accuracy, reports, validates and takes verified snapshots; the
-bare loop does nothing but train on batches that lie in memory, and waits for the device once an epoch.
+records, shuffles, follows the schedule, measures loss and accuracy, reports, validates and takes verified snapshots;
+the bare loop does nothing but train on batches that lie in memory, and waits for the device once an epoch.
 
 Run it with `make bench`, or `python -m benchmarks.training_throughput --help`.
 """
@@ -26,9 +26,9 @@ from sklearn.datasets import load_digits
 from benchmarks import bare_mxnet
 from datasets.imagedb.images import encode
 from datasets.imagedb.records import RecordWriter
+from digits_project.cores import usable_cores
 from models_app.networks import standard
 from models_app.training.config import TrainConfig
-from models_app.training.cores import usable_cores
 
 TARGET = 0.9
 
