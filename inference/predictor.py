@@ -1,4 +1,4 @@
-"""A snapshot as a function from images to scores. Plain Python: ONNX Runtime and NumPy, no training engine."""
+"""A snapshot as a function from images to outputs. Plain Python: ONNX Runtime and NumPy, no training engine."""
 
 import threading
 from concurrent.futures import Future
@@ -8,22 +8,37 @@ import numpy as np
 
 from digits_project.onnx_runtime import open_session
 
-MOST_IMAGES_A_RUN = 64  # bounds the memory that one run takes
+MOST_IMAGES_A_RUN = 64  # this and the next bound the memory that one run takes
+MOST_BYTES_A_RUN = 64 << 20  # of its input
+BYTES_A_VALUE = 4
 
 
 class Predictor:
-    """One loaded model.onnx. Threads may share it; what they ask for at the same time runs as one batch."""
+    """One loaded model.onnx. Threads may share it; what they ask for at the same time runs as one batch.
+
+    `most_images` is the largest batch that a caller should ask for at once.
+    """
 
     def __init__(self, onnx_file: Path):
         self._session = open_session(onnx_file)
-        self._input = self._session.get_inputs()[0].name
-        self._output = self._session.get_outputs()[0].name
+        taken = self._session.get_inputs()[0]
+        self._input = taken.name
+        self._height, self._width = taken.shape[2:]
+        self._names = [output.name for output in self._session.get_outputs()]
+        self.most_images = min(MOST_IMAGES_A_RUN, max(1, MOST_BYTES_A_RUN // (BYTES_A_VALUE * _size(taken.shape[1:]))))
         self._running = threading.Lock()
         self._waiting: list[tuple[np.ndarray, Future]] = []
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        """Images, uint8 N×H×W×C as imagedb.images reads them, to float32 N×categories that sum to 1."""
-        batch = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
+        """The first output as float32 N×categories: of a classifier, numbers that sum to 1 for each image."""
+        return self.outputs(images)[self._names[0]].reshape(len(images), -1)
+
+    def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """{name: float32 N×…} of images, uint8 N×H×W×C as imagedb.images reads them.
+
+        Of images larger than the network's input the centre is taken, as it was for validation (crop_size).
+        """
+        batch = np.ascontiguousarray(self._centre(images).transpose(0, 3, 1, 2), dtype=np.float32)
         answer: Future = Future()
         self._waiting.append((batch, answer))
         while not answer.done():
@@ -31,26 +46,42 @@ class Predictor:
                 self._run_what_waits()
         return answer.result()
 
+    def _centre(self, images: np.ndarray) -> np.ndarray:
+        top, left = (images.shape[1] - self._height) // 2, (images.shape[2] - self._width) // 2
+        if min(top, left) < 0:
+            return images  # too small; the session says so
+        return images[:, top : top + self._height, left : left + self._width]
+
     def _run_what_waits(self) -> None:
         """Whoever holds the lock works for all who came while the run before was going on."""
         asked: list[tuple[np.ndarray, Future]] = []
-        while self._waiting and sum(len(batch) for batch, _ in asked) < MOST_IMAGES_A_RUN:
+        while self._waiting and sum(len(batch) for batch, _ in asked) < self.most_images:
             asked.append(self._waiting.pop(0))
         if not asked:
             return
         answers = [answer for _, answer in asked]
         try:
-            scores = self._session.run([self._output], {self._input: np.concatenate([batch for batch, _ in asked])})[0]
+            outputs = self._session.run(self._names, {self._input: np.concatenate([batch for batch, _ in asked])})
         except Exception as error:  # noqa: BLE001 - each of those who asked raises it
             for answer in answers:
                 answer.set_exception(error)
             return
-        parts = np.split(scores, np.cumsum([len(batch) for batch, _ in asked])[:-1])
-        for answer, part in zip(answers, parts, strict=True):
-            answer.set_result(part)
+        borders = np.cumsum([len(batch) for batch, _ in asked])[:-1]
+        parts = [np.split(output, borders) for output in outputs]
+        for answer, *own in zip(answers, *parts, strict=True):
+            answer.set_result(dict(zip(self._names, own, strict=True)))
 
 
 def ranked(scores: np.ndarray, categories: list[str], most: int = 5) -> list[tuple[str, float]]:
     """The `most` best categories of one image, best first, with percent (0 to 100, two places)."""
     best = np.argsort(-scores, kind="stable")[:most]
-    return [(categories[i], round(100 * float(scores[i]), 2)) for i in best]
+    return [(categories[i], percent(scores[i])) for i in best]
+
+
+def percent(score: float) -> float:
+    """A confidence of 0 to 1 as the answers have it."""
+    return round(100 * float(score), 2)
+
+
+def _size(shape: list[int]) -> int:
+    return int(np.prod(shape))

@@ -1,17 +1,24 @@
 """What the inference routes take."""
 
-from django.conf import settings
+from io import BytesIO
+
 from rest_framework import serializers
 
 from digits_project.access import readable
 from digits_project.api import Flag, Form
 from digits_project.errors import BadInput
+from inference.imagelist import ImageList, about_urls
 
 
-class ClassifyOneForm(Form):
-    """One image and the snapshot that is to classify it. `image` of the valid data is a path or an open upload."""
+class InferenceForm(Form):
+    """What every route takes besides `job_id`: the epoch of the snapshot that is to answer."""
 
     snapshot_epoch = serializers.FloatField(default=None, min_value=-1)
+
+
+class OneImageForm(InferenceForm):
+    """One image. `image` of the valid data is a path or an open upload."""
+
     image_file = serializers.FileField(default=None, allow_empty_file=True)
     image_path = serializers.CharField(default=None, max_length=4096)
     image_url = serializers.CharField(default=None, max_length=4096)
@@ -25,12 +32,32 @@ class ClassifyOneForm(Form):
         if not path:
             raise BadInput("No image: send one of image_file (an upload), image_path or image_url.")
         if "://" in path:
-            raise BadInput(_about_urls())
+            raise BadInput(about_urls())
         form["image"] = readable(path)
         return form
 
 
-def _about_urls() -> str:
-    if settings.DIGITS_ALLOW_URLS:
-        return "This version can't fetch images from URLs; send the image as image_file."
-    return "This server does not fetch URLs (DIGITS_ALLOW_URLS is off); send the image as image_file."
+class TextUpload(serializers.FileField):
+    """A text file, or the text itself where the body has no files; the value is a binary file."""
+
+    def to_internal_value(self, data):
+        if isinstance(data, str):
+            return BytesIO(data.encode("utf-8", "surrogatepass"))
+        return super().to_internal_value(data).file
+
+
+class ImageListForm(InferenceForm):
+    """A list of images. `images` of the valid data is an ImageList."""
+
+    image_list = TextUpload(default=None, allow_empty_file=True)
+    image_folder = serializers.CharField(default="", max_length=4096)
+    num_test_images = serializers.IntegerField(default=None, min_value=1)
+
+    def validate(self, form):
+        if form["image_list"] is None:
+            raise BadInput("image_list is missing: a text file with the path of one image on each line.")
+        folder = form["image_folder"]
+        if folder and not readable(folder).is_dir():
+            raise BadInput(f"image_folder: there is no folder {folder}.")
+        form["images"] = ImageList(form["image_list"], folder, form["num_test_images"])
+        return form

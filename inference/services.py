@@ -1,11 +1,15 @@
-"""What may be asked of a trained model."""
+"""What may be asked of a trained model about one image."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from datasets.imagedb import images
 from inference import cache
-from inference.predictor import ranked
+from inference.predictor import Predictor, ranked
 from models_app.models import Snapshot, TrainedModel
 
 NEWEST = -1
@@ -18,6 +22,10 @@ class NoSnapshot(Exception):
 
 class NoSuchSnapshot(Exception):
     """The model has snapshots, but none of that epoch."""
+
+
+class CanNotClassify(Exception):
+    """The snapshot's answers are no confidences in the categories of its dataset."""
 
 
 def choose_snapshot(model: TrainedModel, epoch: float | None = None) -> Snapshot:
@@ -35,13 +43,46 @@ def choose_snapshot(model: TrainedModel, epoch: float | None = None) -> Snapshot
 
 
 def classify(snapshot: Snapshot, image: Path | BinaryIO) -> list[tuple[str, float]]:
-    """[(category, percent)] of one image, best first, at most five. Raises imagedb.BadImage.
+    """[(category, percent)] of one image, best first, at most five. Raises imagedb.BadImage or CanNotClassify."""
+    pixels = reader(snapshot)(image)
+    return ranked(scores(snapshot, predictor(snapshot), pixels[None])[0], snapshot.trained_model.dataset.categories)
+
+
+def infer(snapshot: Snapshot, image: Path | BinaryIO) -> dict[str, list]:
+    """{layer: values} of one image, 1×…, of every output of the network. Raises imagedb.BadImage."""
+    outputs = predictor(snapshot).outputs(reader(snapshot)(image)[None])
+    return {name: plain(values) for name, values in outputs.items()}
+
+
+def predictor(snapshot: Snapshot) -> Predictor:
+    return cache.predictor(snapshot.onnx_file)
+
+
+def reader(snapshot: Snapshot) -> Callable[[Path | BinaryIO], np.ndarray]:
+    """What reads an image as uint8 H×W×C, or raises imagedb.BadImage. It asks nothing of the database.
 
     The image goes the way of the training images: the same decoder, the same resize; mean and softmax are in the model.
     """
     dataset = snapshot.trained_model.dataset
-    pixels = images.read_array(
-        image, dataset.resize_width, dataset.resize_height, dataset.resize_channels, dataset.resize_mode
-    )
-    scores = cache.predictor(snapshot.onnx_file).scores(pixels[None])
-    return ranked(scores[0], dataset.categories)
+    channels, height, width = dataset.image_shape
+    return partial(images.read_array, width=width, height=height, channels=channels, resize_mode=dataset.resize_mode)
+
+
+def scores(snapshot: Snapshot, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
+    """Confidences, float32 N×categories, of uint8 N×H×W×C. Raises CanNotClassify."""
+    found = predictor.scores(pixels)
+    model, categories = snapshot.trained_model, len(snapshot.trained_model.dataset.categories)
+    if found.shape[1] != categories:
+        raise CanNotClassify(
+            f"{model.name} answers {found.shape[1]} numbers for an image, and its dataset has {categories} categories; "
+            "ask infer_one or infer_many for the numbers."
+        )
+    if not np.isfinite(found).all():
+        raise CanNotClassify(f"{model.name} at epoch {snapshot.epoch:g} answers with what is no number.")
+    return found
+
+
+def plain(values: np.ndarray) -> list:
+    """Nested lists for JSON, which knows no NaN and no infinity: they become null."""
+    finite = np.isfinite(values)
+    return (values if finite.all() else np.where(finite, values, None)).tolist()

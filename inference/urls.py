@@ -1,4 +1,12 @@
 from digits_project.api import with_suffix
 from inference import views
 
-urlpatterns = with_suffix("models/images/classification/classify_one", views.ClassifyOne, "classify-one")
+CLASSIFICATION = "models/images/classification"
+GENERIC = "models/images/generic"
+
+urlpatterns = [
+    *with_suffix(f"{CLASSIFICATION}/classify_one", views.ClassifyOne, "classify-one"),
+    *with_suffix(f"{CLASSIFICATION}/classify_many", views.ClassifyMany, "classify-many"),
+    *with_suffix(f"{GENERIC}/infer_one", views.InferOne, "infer-one"),
+    *with_suffix(f"{GENERIC}/infer_many", views.InferMany, "infer-many"),
+]

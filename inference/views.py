@@ -1,35 +1,99 @@
 """The inference routes."""
 
+import re
+
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 
 from datasets.imagedb import BadImage
 from digits_project import api
 from digits_project.errors import BadInput
 from digits_project.jobs.views import FormView, fetch
-from inference import services
-from inference.serializers import ClassifyOneForm
-from models_app.models import TrainedModel
+from inference import many, services
+from inference.serializers import ImageListForm, OneImageForm
+from models_app.models import Snapshot, TrainedModel
+
+SKIPPED = "X-Digits-Skipped"  # header: how many images of a list could not be loaded
 
 
-class ClassifyOne(FormView):
-    """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
+class InferenceView(FormView):
+    """A question to a snapshot of the model that `job_id` names."""
 
-    serializer_class = ClassifyOneForm
+    def answer(self, snapshot: Snapshot, form: dict) -> HttpResponseBase:
+        """The answer to a valid form. May raise what post() knows."""
+        raise NotImplementedError
 
     def post(self, request, format=None):
-        job_id = request.query_params.get("job_id") or request.data.get("job_id")
-        if not job_id:
-            raise BadInput("job_id is missing: the id of the model that is to classify.")
-        model = fetch(TrainedModel, job_id)
-        form = ClassifyOneForm(data=request.data)
+        model = named_model(request)
+        form = self.serializer_class(data=request.data)
         form.is_valid(raise_exception=True)
         try:
-            snapshot = services.choose_snapshot(model, form.validated_data["snapshot_epoch"])
-            ranked = services.classify(snapshot, form.validated_data["image"])
-        except services.NoSnapshot as early:
-            raise api.Conflict(str(early)) from early
+            return self.answer(
+                services.choose_snapshot(model, form.validated_data["snapshot_epoch"]), form.validated_data
+            )
+        except (services.NoSnapshot, services.CanNotClassify) as unable:
+            raise api.Conflict(str(unable)) from unable
         except services.NoSuchSnapshot as wrong:
             raise BadInput(str(wrong)) from wrong
         except BadImage as broken:
             raise api.Undecodable(str(broken)) from broken
-        return Response({"predictions": api.predictions(ranked)})
+
+
+class ClassifyOne(InferenceView):
+    """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
+
+    serializer_class = OneImageForm
+
+    def answer(self, snapshot, form):
+        return Response({"predictions": api.predictions(services.classify(snapshot, form["image"]))})
+
+
+class InferOne(InferenceView):
+    """Every output of a network for one image: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
+
+    serializer_class = OneImageForm
+
+    def answer(self, snapshot, form):
+        return Response({"outputs": services.infer(snapshot, form["image"])})
+
+
+class ListView(InferenceView):
+    """A question about every image of a list."""
+
+    serializer_class = ImageListForm
+
+    def ask(self, snapshot: Snapshot, images):
+        """The Answer, and how many images could not be loaded."""
+        raise NotImplementedError
+
+    def answer(self, snapshot, form):
+        answer, skipped = self.ask(snapshot, form["images"])
+        if self.request.accepted_renderer.format == "json":
+            return answer.response({SKIPPED: skipped})
+        return Response(answer.value(), headers={SKIPPED: skipped})
+
+
+class ClassifyMany(ListView):
+    """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`."""
+
+    def ask(self, snapshot, images):
+        return many.classify(snapshot, images)
+
+
+class InferMany(ListView):
+    """Every output of a network for the images of a list, one path on each line: `job_id`, `image_list`."""
+
+    def ask(self, snapshot, images):
+        return many.infer(snapshot, images)
+
+
+def named_model(request) -> TrainedModel:
+    """The model that `job_id` names, in the query string or else in the body. Raises BadInput or NotFound."""
+    body = request.data if hasattr(request.data, "get") else {}
+    job_id = request.query_params.get("job_id") or body.get("job_id")
+    if not job_id:
+        raise BadInput("job_id is missing: the id of the model that is asked.")
+    if not re.fullmatch(r"[0-9A-Za-z-]{1,100}", str(job_id)):
+        raise NotFound("Job not found")
+    return fetch(TrainedModel, str(job_id))

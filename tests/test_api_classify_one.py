@@ -8,8 +8,7 @@ from PIL import Image
 
 from datasets.imagedb import images
 from inference.predictor import Predictor
-from models_app.models import Snapshot
-from models_app.networks.onnx import write_onnx
+from tests.inference_samples import add_snapshot
 
 pytestmark = pytest.mark.django_db
 URL = "/models/images/classification/classify_one.json"
@@ -19,15 +18,6 @@ URL = "/models/images/classification/classify_one.json"
 def _open_server(settings):
     settings.DIGITS_AUTH = "open"
     settings.DIGITS_DATA_ROOTS = []
-
-
-def add_snapshot(model, epoch, seed):
-    """A snapshot with random weights."""
-    snapshot = Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/epoch-{epoch:g}")
-    snapshot.directory.mkdir(parents=True)
-    network = model.network()
-    write_onnx(network, network.initial_weights(seed), snapshot.onnx_file, mean=None, labels=model.dataset.categories)
-    return snapshot
 
 
 @pytest.fixture

@@ -1,0 +1,65 @@
+"""The list of images that classify_many, infer_many and top_n take: one a line, `path-or-URL[ label]`."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+
+from digits_project.access import readable
+from digits_project.errors import BadInput
+
+MOST_BYTES_A_LINE = 16384  # the longest path that Linux opens has 4096
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+GROUND_TRUTH = re.compile(r"(.*\S)\s+\d+")  # the number behind the last space is the label, whatever the name is
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """What was sent: the list, the folder of its relative names, and how many of its images are wanted (None: all)."""
+
+    upload: BinaryIO
+    folder: str = ""
+    most: int | None = None
+
+    def names(self) -> Iterator[str]:
+        """The names as they are written, in their order; blank lines are none. Raises BadInput for what is no list."""
+        return islice(_names(self.upload), self.most)
+
+    def file(self, name: str) -> Path:
+        """The file that a name stands for. Raises BadInput."""
+        if "://" in name:
+            raise BadInput(about_urls())
+        if "\0" in name:
+            raise BadInput("no file has such a name")
+        return readable(name if name.startswith("/") or not self.folder else f"{self.folder.rstrip('/')}/{name}")
+
+
+def about_urls() -> str:
+    """Why an image is not fetched from a URL."""
+    if settings.DIGITS_ALLOW_URLS:
+        return "This version can't fetch images from URLs; send the image as image_file."
+    return "This server does not fetch URLs (DIGITS_ALLOW_URLS is off); send the image as image_file."
+
+
+def _names(upload: BinaryIO) -> Iterator[str]:
+    for number in count(1):
+        line = upload.readline(MOST_BYTES_A_LINE + 1)
+        if not line:
+            return
+        if len(line) > MOST_BYTES_A_LINE:
+            raise BadInput(f"Line {number} of image_list is longer than {MOST_BYTES_A_LINE} bytes; is this a text?")
+        text = _text(line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line, number)
+        if text:
+            match = GROUND_TRUTH.fullmatch(text)
+            yield match[1] if match else text
+
+
+def _text(line: bytes, number: int) -> str:
+    try:
+        return line.decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"Line {number} of image_list is not UTF-8 text.") from error

@@ -1,0 +1,65 @@
+"""What may be asked of a trained model about a list of images, however long it is."""
+
+import logging
+from collections.abc import Iterator
+
+from inference import services
+from inference.answer import Answer
+from inference.batches import Batches
+from inference.imagelist import ImageList
+from inference.predictor import ranked
+from models_app.models import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+def classify(snapshot: Snapshot, images: ImageList) -> tuple[Answer, int]:
+    """`{"classifications": {name: [[category, percent], …]}}` and how many images could not be loaded.
+
+    Raises BadInput when there is none to classify, or services.CanNotClassify.
+    """
+    categories = snapshot.trained_model.dataset.categories
+    batches = _batches(snapshot, images)
+    return _written("classifications", _rankings(snapshot, batches, categories), batches)
+
+
+def infer(snapshot: Snapshot, images: ImageList) -> tuple[Answer, int]:
+    """`{"outputs": {name: {layer: values}}}`, values without batch axis, and how many images could not be loaded.
+
+    Raises BadInput when there is none to infer from.
+    """
+    batches = _batches(snapshot, images)
+    return _written("outputs", _outputs(snapshot, batches), batches)
+
+
+def _batches(snapshot: Snapshot, images: ImageList) -> Batches:
+    read = services.reader(snapshot)
+    return Batches(images.names(), lambda name: read(images.file(name)), services.predictor(snapshot).most_images)
+
+
+def _rankings(snapshot: Snapshot, batches: Batches, categories: list[str]) -> Iterator[tuple[str, list]]:
+    predictor = services.predictor(snapshot)
+    for names, pixels in batches:
+        for name, scores in zip(names, services.scores(snapshot, predictor, pixels), strict=True):
+            yield name, ranked(scores, categories)
+
+
+def _outputs(snapshot: Snapshot, batches: Batches) -> Iterator[tuple[str, dict]]:
+    predictor = services.predictor(snapshot)
+    for names, pixels in batches:
+        outputs = predictor.outputs(pixels)
+        for i, name in enumerate(names):
+            yield name, {layer: services.plain(values[i]) for layer, values in outputs.items()}
+
+
+def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) -> tuple[Answer, int]:
+    answer = Answer(key)
+    try:
+        for name, value in entries:
+            answer.add(name, value)
+    except BaseException:
+        answer.close()
+        raise
+    if batches.skipped:
+        log.info("%d of a list's images left out; the first is %s", batches.skipped, batches.first_fault)
+    return answer, batches.skipped

@@ -1,0 +1,28 @@
+"""Snapshots with random weights, for the tests of inference."""
+
+from datasets.models import Dataset
+from models_app.models import Snapshot
+from models_app.networks.onnx import write_onnx
+
+DIGITS = [str(digit) for digit in range(10)]
+
+
+def add_snapshot(model, epoch, seed, network=None):
+    """A snapshot with random weights, of the model's own network or of another."""
+    snapshot = Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/epoch-{epoch:g}")
+    snapshot.directory.mkdir(parents=True)
+    network = network or model.network()
+    write_onnx(network, network.initial_weights(seed), snapshot.onnx_file, mean=None, labels=model.dataset.categories)
+    return snapshot
+
+
+def categorized(dataset, categories=DIGITS):
+    """The dataset as if it had been built: inference needs to know the categories, not the records."""
+    Dataset.objects.filter(pk=dataset.pk).update(categories=categories)
+    dataset.refresh_from_db()
+    return dataset
+
+
+def list_of(*lines, end="\n"):
+    """An image_list as clients upload it."""
+    return end.join(str(line) for line in lines).encode() + end.encode()

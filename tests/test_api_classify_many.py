@@ -1,0 +1,211 @@
+"""classify_many: the list's way from the request to the answer, and everything that can be wrong with it."""
+
+import io
+import json
+
+import pytest
+from PIL import Image
+from rest_framework.views import APIView
+
+from datasets.imagedb import images
+from inference.predictor import Predictor, ranked
+from tests.inference_samples import DIGITS, add_snapshot, categorized, list_of
+
+pytestmark = pytest.mark.django_db
+URL = "/models/images/classification/classify_many"
+as_usual = APIView.renderer_classes[0]().render
+
+
+@pytest.fixture(autouse=True)
+def _open_server(settings, digits_folder, tmp_path):
+    settings.DIGITS_AUTH = "open"
+    settings.DIGITS_DATA_ROOTS = [digits_folder, tmp_path]
+
+
+@pytest.fixture
+def model(make_dataset, make_model):
+    """A model with snapshots at the epochs 1 and 2."""
+    model = make_model(categorized(make_dataset()))
+    for epoch in (1, 2):
+        add_snapshot(model, epoch, seed=epoch)
+    return model
+
+
+@pytest.fixture
+def ask(client, model):
+    def ask(listed, url=f"{URL}.json", **fields):
+        upload = io.BytesIO(listed) if isinstance(listed, bytes) else listed
+        return client.post(url, {"job_id": model.pk, "image_list": upload} | fields)
+
+    return ask
+
+
+@pytest.fixture
+def three(digits_folder):
+    """Three images of different digits."""
+    return [str(digits_folder / digit / "0.png") for digit in "369"]
+
+
+def expected(model, epoch, path):
+    """What the snapshot says when it is asked directly."""
+    pixels = images.read_array(path, 28, 28, 1, "squash")
+    scores = Predictor(model.snapshots.get(epoch=epoch).onnx_file).scores(pixels[None])[0]
+    return [list(pair) for pair in ranked(scores, DIGITS)]
+
+
+def complaint(answer):
+    return answer.status_code, answer.json()["error"]["description"]
+
+
+@pytest.mark.parametrize("wire_format", ["documented", "digits"])
+def test_every_image_gets_its_five_best_under_its_name(ask, model, digits_folder, three, settings, wire_format):
+    settings.DIGITS_WIRE_FORMAT = wire_format
+    answer = ask(list_of(*three))
+    wanted = {path: expected(model, 2, digits_folder / path) for path in three}
+    assert answer.json() == {"classifications": wanted}
+    assert list(answer.json()["classifications"]) == three
+    assert (answer.status_code, answer["X-Digits-Skipped"]) == (200, "0")
+
+
+def test_the_answer_is_written_as_every_other_json(ask, three):
+    answer = ask(list_of(*three, "/nowhere"))
+    assert answer["Content-Type"] == "application/json; charset=utf-8"
+    assert answer.content == as_usual(answer.json())
+
+
+def test_names_need_not_be_ascii(ask, tmp_path, three, digits_folder):
+    odd = tmp_path / "träume \u2028 schäume.png"
+    odd.write_bytes((digits_folder / "3" / "0.png").read_bytes())
+    answer = ask(list_of(odd, three[1]))
+    assert list(answer.json()["classifications"]) == [str(odd), three[1]]
+    assert answer.content == as_usual(answer.json())
+
+
+def test_the_number_behind_a_name_is_a_label_and_no_part_of_it(ask, tmp_path, three, digits_folder):
+    spaced = tmp_path / "a digit 3.png"
+    spaced.write_bytes((digits_folder / "3" / "0.png").read_bytes())
+    answer = ask(list_of(f"{three[0]} 3", f"{spaced}\t12", spaced, f"{three[1]}  100000"))
+    assert list(answer.json()["classifications"]) == [three[0], str(spaced), three[1]]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda names: list_of(*names, end="\r\n"),
+        lambda names: list_of("", names[0], "   ", *names[1:], "", ""),
+        lambda names: b"\xef\xbb\xbf" + list_of(*names),
+        lambda names: list_of(*names)[:-1],
+    ],
+    ids=["crlf", "blank lines", "byte order mark", "no end of line"],
+)
+def test_the_list_may_come_from_any_editor(ask, three, write):
+    answer = ask(write(three))
+    assert list(answer.json()["classifications"]) == three
+    assert answer["X-Digits-Skipped"] == "0"
+
+
+def test_names_are_looked_for_in_the_folder_and_stay_as_they_are_written(ask, model, digits_folder, three):
+    answer = ask(list_of("3/0.png 3", three[1]), image_folder=str(digits_folder)).json()
+    assert list(answer["classifications"]) == ["3/0.png", three[1]]
+    assert answer["classifications"]["3/0.png"] == expected(model, 2, digits_folder / "3" / "0.png")
+
+
+def test_what_can_not_be_loaded_is_left_out_and_counted(ask, three, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    broken = [
+        tmp_path / "broken.png",
+        tmp_path / "missing.png",
+        "relative.png",
+        "http://example.com/a.png",
+        "nul\0.png",
+    ]
+    answer = ask(list_of(*three[:2], *broken, "/etc/passwd", three[2]))
+    assert list(answer.json()["classifications"]) == three
+    assert answer["X-Digits-Skipped"] == "6"
+
+
+def test_when_none_can_be_loaded_the_first_reason_is_told(ask):
+    status, why = complaint(ask(list_of("http://example.com/a.png", "relative.png")))
+    assert status == 400
+    assert why.startswith("None of the 2 images of image_list could be loaded. The first is http://example.com/a.png: ")
+    assert "DIGITS_ALLOW_URLS" in why
+
+
+def test_num_test_images_cuts_the_list(ask, three):
+    assert list(ask(list_of(*three), num_test_images=2).json()["classifications"]) == three[:2]
+    assert list(ask(list_of(*three), num_test_images="").json()["classifications"]) == three
+
+
+def test_the_snapshot_is_the_one_of_the_epoch(ask, model, digits_folder, three):
+    answer = ask(list_of(three[0]), snapshot_epoch=1).json()
+    assert answer["classifications"][three[0]] == expected(model, 1, digits_folder / "3" / "0.png")
+
+
+def test_the_job_id_may_stand_in_the_query_string(client, model, three):
+    answer = client.post(f"{URL}.json?job_id={model.pk}", {"image_list": io.BytesIO(list_of(*three))})
+    assert list(answer.json()["classifications"]) == three
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_body_without_files_holds_the_list_itself(client, model, three, content_type):
+    fields = {"job_id": model.pk, "image_list": "\n".join(three)}
+    body = json.dumps(fields) if content_type.endswith("json") else "&".join(f"{k}={v}" for k, v in fields.items())
+    answer = client.post(f"{URL}.json", body.replace("\n", "%0A"), content_type=content_type)
+    assert list(answer.json()["classifications"]) == three
+
+
+def test_a_browser_gets_a_page_with_the_same_answer(ask, three):
+    answer = ask(list_of(three[0], "/nowhere"), url=URL, headers={"Accept": "text/html"})
+    assert answer["Content-Type"].startswith("text/html")
+    assert answer["X-Digits-Skipped"] == "1"
+    assert three[0] in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "listed, why",
+    [
+        (b"", "image_list names no image"),
+        (b"\n \n", "image_list names no image"),
+        (b"\xff\xfe/\0a\0", "Line 1 of image_list is not UTF-8 text."),
+        (b"/a.png\n" + b"x" * 20_000, "Line 2 of image_list is longer than"),
+        ("", "image_list is missing"),
+    ],
+)
+def test_what_is_no_list_is_refused(ask, listed, why):
+    status, told = complaint(ask(listed))
+    assert status == 400
+    assert told.startswith(why)
+
+
+def test_a_folder_outside_the_data_roots_is_refused(ask, tmp_path):
+    assert "may read" in complaint(ask(list_of("passwd"), image_folder="/etc"))[1]
+    assert "there is no folder" in complaint(ask(list_of("a"), image_folder=str(tmp_path / "missing")))[1]
+
+
+@pytest.mark.parametrize("job_id", ["20200101-000000-abcd", "a\0b", "\ud800", "../..", {"a": 1}])
+def test_an_unknown_job(client, db, job_id):
+    answer = client.post(f"{URL}.json", json.dumps({"job_id": job_id}), content_type="application/json")
+    assert complaint(answer) == (404, "Job not found")
+
+
+@pytest.mark.parametrize("body", ["[]", "[1]", '"text"', "null"])
+def test_a_body_that_is_no_form(client, db, body):
+    assert client.post(f"{URL}.json", body, content_type="application/json").status_code == 400
+
+
+def test_a_model_without_a_snapshot(ask, built_dataset, make_model, three):
+    fresh = make_model(built_dataset)
+    assert complaint(ask(list_of(*three), job_id=fresh.pk)) == (409, "lenet is Waiting and has no snapshot yet.")
+
+
+def test_a_network_that_does_not_answer_by_category_is_no_classifier(ask, model, three):
+    categorized(model.dataset, DIGITS[:7])
+    status, why = complaint(ask(list_of(*three)))
+    assert status == 409
+    assert why.startswith("lenet answers 10 numbers for an image, and its dataset has 7 categories")
+
+
+def test_a_picture_larger_than_the_dataset_is_shrunk(ask, model, tmp_path):
+    Image.radial_gradient("L").resize((90, 60)).convert("RGB").save(tmp_path / "photo.jpg")
+    answer = ask(list_of(tmp_path / "photo.jpg")).json()
+    assert answer["classifications"][str(tmp_path / "photo.jpg")] == expected(model, 2, tmp_path / "photo.jpg")
