@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from inference import services
 from inference.answer import Answer
 from inference.batches import Batches
+from inference.best import BestImages
 from inference.imagelist import ImageList
-from inference.predictor import ranked
+from inference.predictor import percent, ranked
 from models_app.models import Snapshot
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,20 @@ def infer(snapshot: Snapshot, images: ImageList) -> tuple[Answer, int]:
     """
     batches = _batches(snapshot, images)
     return _written("outputs", _outputs(snapshot, batches), batches)
+
+
+def top(snapshot: Snapshot, images: ImageList, most: int) -> tuple[dict[str, list], int]:
+    """{category: [[name, percent], …]}, the `most` surest images of each, and how many could not be loaded.
+
+    Raises BadInput when there is none to classify, or services.CanNotClassify.
+    """
+    categories = snapshot.trained_model.dataset.categories
+    batches, best = _batches(snapshot, images), BestImages(most, len(categories))
+    predictor = services.predictor(snapshot)
+    for names, pixels in batches:
+        best.add(names, services.scores(snapshot, predictor, pixels))
+    tops = {category: [[name, percent(score)] for name, score in best.of(i)] for i, category in enumerate(categories)}
+    return tops, _skipped(batches)
 
 
 def _batches(snapshot: Snapshot, images: ImageList) -> Batches:
@@ -60,6 +75,10 @@ def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) 
     except BaseException:
         answer.close()
         raise
+    return answer, _skipped(batches)
+
+
+def _skipped(batches: Batches) -> int:
     if batches.skipped:
         log.info("%d of a list's images left out; the first is %s", batches.skipped, batches.first_fault)
-    return answer, batches.skipped
+    return batches.skipped

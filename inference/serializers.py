@@ -61,3 +61,9 @@ class ImageListForm(InferenceForm):
             raise BadInput(f"image_folder: there is no folder {folder}.")
         form["images"] = ImageList(form["image_list"], folder, form["num_test_images"])
         return form
+
+
+class TopForm(ImageListForm):
+    """A list of images, and how many of them are wanted for each category."""
+
+    top_n = serializers.IntegerField(default=9, min_value=1, max_value=1000)

@@ -7,6 +7,7 @@ GENERIC = "models/images/generic"
 urlpatterns = [
     *with_suffix(f"{CLASSIFICATION}/classify_one", views.ClassifyOne, "classify-one"),
     *with_suffix(f"{CLASSIFICATION}/classify_many", views.ClassifyMany, "classify-many"),
+    *with_suffix(f"{CLASSIFICATION}/top_n", views.TopN, "top-n"),
     *with_suffix(f"{GENERIC}/infer_one", views.InferOne, "infer-one"),
     *with_suffix(f"{GENERIC}/infer_many", views.InferMany, "infer-many"),
 ]

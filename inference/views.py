@@ -11,7 +11,7 @@ from digits_project import api
 from digits_project.errors import BadInput
 from digits_project.jobs.views import FormView, fetch
 from inference import many, services
-from inference.serializers import ImageListForm, OneImageForm
+from inference.serializers import ImageListForm, OneImageForm, TopForm
 from models_app.models import Snapshot, TrainedModel
 
 SKIPPED = "X-Digits-Skipped"  # header: how many images of a list could not be loaded
@@ -86,6 +86,16 @@ class InferMany(ListView):
 
     def ask(self, snapshot, images):
         return many.infer(snapshot, images)
+
+
+class TopN(InferenceView):
+    """For each category the images of a list that are surest of it: `job_id`, `image_list`, `top_n`."""
+
+    serializer_class = TopForm
+
+    def answer(self, snapshot, form):
+        best, skipped = many.top(snapshot, form["images"], form["top_n"])
+        return Response({"top_n": best}, headers={SKIPPED: skipped})
 
 
 def named_model(request) -> TrainedModel:
