@@ -2,18 +2,24 @@
 
 from datasets.imagedb.build import build, check, check_folder
 from datasets.imagedb.images import BadImage
+from datasets.imagedb.prebuilt import Prebuilt, PrebuiltSpec, PrebuiltSplit, build_prebuilt, check_prebuilt
 from datasets.imagedb.spec import Built, Source, Spec, Split, TextSource
 from datasets.imagedb.textfile import check as check_lists
 
 __all__ = [
     "BadImage",
     "Built",
+    "Prebuilt",
+    "PrebuiltSpec",
+    "PrebuiltSplit",
     "Source",
     "Spec",
     "Split",
     "TextSource",
     "build",
+    "build_prebuilt",
     "check",
     "check_folder",
     "check_lists",
+    "check_prebuilt",
 ]

@@ -7,6 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from datasets.imagedb.datum import parse_blob
+from digits_project.errors import BadInput
+
+_MAX_BLOB_BYTES = 512 << 20  # three channels of 4096×4096 doubles, and some room
+
 
 class RunningMean:
     """Sums of images, HxWxC; whole numbers in float64 are exact, so the order of adding changes nothing."""
@@ -30,7 +35,55 @@ class RunningMean:
 
     def save(self, array_path: Path, picture_path: Path) -> None:
         """Write `array_path` (float32, CxHxW) for training and `picture_path` (PNG) for people."""
-        image = self.image()
-        np.save(array_path, np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
-        picture = np.rint(image).astype(np.uint8)
-        Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(picture_path)
+        save_mean(self.image(), array_path, picture_path)
+
+
+def save_mean(image: np.ndarray, array_path: Path, picture_path: Path) -> None:
+    """Write a mean image, H×W×C, RGB, as RunningMean.save() does."""
+    np.save(array_path, np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32))
+    picture = np.rint(np.clip(image, 0, 255)).astype(np.uint8)
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(picture_path)
+
+
+def read_mean(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """A mean for images of this shape (C, H, W) that a user brought, as float64, H×W×C, RGB. Raises BadInput.
+
+    A .npy is C×H×W, or one value a channel, in the order RGB; anything else is taken for Caffe's BlobProto.
+    """
+    mean = _read_npy(path) if path.suffix == ".npy" else _read_blob(path)
+    mean = mean[0] if mean.ndim == 4 and len(mean) == 1 else mean
+    if mean.shape in ((shape[0],), (shape[0], 1, 1)):
+        mean = np.broadcast_to(mean.reshape(-1, 1, 1), shape)
+    if mean.shape != shape:
+        found, wanted = ("×".join(map(str, size)) for size in (mean.shape, shape))
+        raise BadInput(f"The mean {path} is {found}, but the images are {wanted} (channels×height×width).")
+    if not (np.issubdtype(mean.dtype, np.floating) or np.issubdtype(mean.dtype, np.integer)):
+        raise BadInput(f"The mean {path} does not hold numbers.")
+    mean = mean.astype(np.float64)
+    if not np.isfinite(mean).all():
+        raise BadInput(f"The mean {path} holds numbers that are not finite.")
+    return mean.transpose(1, 2, 0)
+
+
+def _read_npy(path):
+    try:
+        array = np.load(
+            path, mmap_mode="r", allow_pickle=False
+        )  # mapped: a header that lies about its size costs nothing
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError, SyntaxError) as error:
+        raise BadInput(f"The mean {path} can't be read: it is no whole .npy file of numbers.") from error
+    if not isinstance(array, np.ndarray):
+        raise BadInput(f"The mean {path} holds several arrays; one is wanted.")
+    return array
+
+
+def _read_blob(path):
+    try:
+        with path.open("rb") as file:
+            message = file.read(_MAX_BLOB_BYTES + 1)
+        if len(message) > _MAX_BLOB_BYTES:
+            raise BadInput(f"it is larger than {_MAX_BLOB_BYTES >> 20} MiB")
+        return parse_blob(message)
+    except (OSError, BadInput) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"The mean {path} can't be read as a .binaryproto: {reason}.") from error

@@ -35,6 +35,14 @@ class _Worker:
     queued: deque[int] = field(default_factory=deque)
 
 
+class WorkerDied(RuntimeError):
+    """A worker ended before its answer; `signal` killed it, or is None."""
+
+    def __init__(self, text: str, killed_by: signal.Signals | None):
+        super().__init__(text)
+        self.signal = killed_by
+
+
 class Pool:
     """Workers that apply one function; leaving the with block kills them, whatever they are doing.
 
@@ -127,7 +135,8 @@ def _death(worker):
     code = worker.process.exitcode
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
     hint = ", perhaps because the machine ran out of memory" if code == -signal.SIGKILL else ""
-    return RuntimeError(f"Worker process {worker.process.pid} {how}{hint}.")
+    killed_by = signal.Signals(-code) if code < 0 else None
+    return WorkerDied(f"Worker process {worker.process.pid} {how}{hint}.", killed_by)
 
 
 def _serve(work, connection, parent):

@@ -13,6 +13,7 @@ import struct
 from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -53,9 +54,13 @@ class RecordWriter:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def write(self, label: float, payload: bytes) -> None:
-        """Append one record; its id is its number, from 0."""
-        data = _HEADER.pack(0, label, len(self._offsets), 0) + payload
+    def write(self, label: float | np.ndarray, payload: bytes) -> None:
+        """Append one record; its id is its number, from 0. A label of several numbers is an array of one dimension."""
+        if isinstance(label, np.ndarray):
+            header = _HEADER.pack(len(label), 0, len(self._offsets), 0) + label.astype("<f4").tobytes()
+        else:
+            header = _HEADER.pack(0, label, len(self._offsets), 0)
+        data = header + payload
         if len(data) >= 1 << _LENGTH_BITS:
             raise ValueError(f"A record holds less than {1 << _LENGTH_BITS} bytes, this one has {len(data)}")
         record = _framed(data)
@@ -124,16 +129,28 @@ class RecordReader:
         return len(self.offsets)
 
     def __getitem__(self, number: int) -> tuple[float, bytes]:
-        """The label and the payload of a record; negative numbers count from the end."""
+        """The label and the payload of a record of one label; negative numbers count from the end."""
+        labels, payload, listed = self._record(number)
+        if listed:
+            raise self._damaged(f"record {number} has {len(labels)} labels, not one")
+        return float(labels[0]), payload
+
+    def labels(self, number: int) -> tuple[np.ndarray, bytes]:
+        """The labels (float32, n) and the payload of a record, however many labels it has."""
+        return self._record(number)[:2]
+
+    def _record(self, number):
         offset, end = int(self.offsets[number]), int(self._ends[number])
         record = os.pread(self._descriptor, end - offset, offset)
         data = self._unframed(record, offset)
         if len(data) < _HEADER.size:
             raise self._damaged(f"the record at byte {offset} has no header")
         flag, label, _, _ = _HEADER.unpack_from(data)
-        if flag:
-            raise self._damaged(f"the record at byte {offset} has {flag} labels, not one")
-        return label, data[_HEADER.size :]
+        if not flag:
+            return np.array([label], np.float32), data[_HEADER.size :], False
+        if flag > (len(data) - _HEADER.size) // 4:
+            raise self._damaged(f"the record at byte {offset} is too short for its {flag} labels")
+        return np.frombuffer(data, "<f4", flag, _HEADER.size), data[_HEADER.size + 4 * flag :], True
 
     def __enter__(self) -> RecordReader:
         return self
@@ -163,7 +180,7 @@ class RecordReader:
         """A file that was cut short shows at once, not hours into a training."""
         if len(self.offsets):
             last = int(np.argmax(self.offsets))
-            self[last]
+            self._record(last)
         elif self._size:
             raise self._damaged("its index is empty")
 
@@ -186,6 +203,28 @@ class RecordReader:
 
     def _damaged(self, what):
         return DamagedRecords(f"{self.path} is damaged: {what}. Build the dataset again.")
+
+
+def read_record(file: BinaryIO, path: Path, only_skip: bool = False) -> bytes:
+    """The data of the record at the file's position, which moves behind it; b"" if it is only to be skipped.
+
+    Raises BadInput, which names `path`, for a record that is none or cut short.
+    """
+    parts, flag, start = [], None, file.tell()
+    size = os.fstat(file.fileno()).st_size
+    while flag not in (_WHOLE, _LAST):
+        head = file.read(_PART.size)
+        if len(head) < _PART.size:
+            raise BadInput(f"{path} is damaged: the record at byte {start} is cut short.")
+        magic, word = _PART.unpack(head)
+        flag, length = word >> _LENGTH_BITS, word & ((1 << _LENGTH_BITS) - 1)
+        if magic != MAGIC or flag not in ((_MIDDLE, _LAST) if parts else (_WHOLE, _FIRST)):
+            raise BadInput(f"{path} is damaged: no record begins at byte {file.tell() - _PART.size}.")
+        if file.tell() + length > size:
+            raise BadInput(f"{path} is damaged: the record at byte {start} is cut short.")
+        parts.append(b"" if only_skip else file.read(length))
+        file.seek(_padded(length) - (0 if only_skip else length), os.SEEK_CUR)
+    return b"" if only_skip else MAGIC.join(parts)
 
 
 def index_path(path: Path) -> Path:

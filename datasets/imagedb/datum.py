@@ -1,0 +1,103 @@
+"""Caffe's messages: Datum, a labelled image or array, and BlobProto, which holds a mean image.
+
+Field numbers are those of Caffe's caffe.proto. Caffe keeps colour in the order blue, green, red; what comes out is RGB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from datasets.imagedb.images import MAX_PIXELS, decode, to_array
+from datasets.imagedb.wire import BYTES, VARINT, BadMessage, numbers, read_fields, signed
+
+
+@dataclass(frozen=True)
+class Item:
+    """One entry of a database: pixels (uint8, H×W×C, RGB), or values (float32, C×H×W), or neither; and its own label
+    (float32, n)."""
+
+    pixels: np.ndarray | None
+    values: np.ndarray | None
+    label: np.ndarray
+
+
+def parse_datum(message: bytes) -> Item:
+    """Raises BadMessage or BadImage, which do not name the message."""
+    sizes, data, label, floats, encoded = [0, 0, 0], b"", 0, [], False
+    for number, kind, value in read_fields(message):
+        if number in (1, 2, 3) and kind == VARINT:  # channels, height, width
+            sizes[number - 1] = signed(value)
+        elif number == 4 and kind == BYTES:
+            data = value
+        elif number == 5 and kind == VARINT:
+            label = signed(value)
+        elif number == 6:
+            floats.append(numbers(kind, value, "<f4"))
+        elif number == 7 and kind == VARINT:
+            encoded = bool(value)
+    own_label = np.array([label], np.float32)
+    if encoded:
+        image = decode(data)
+        return Item(to_array(image, 1 if image.mode == "L" else 3), None, own_label)
+    if data:
+        return Item(_pixels(_shaped(np.frombuffer(data, np.uint8), sizes)), None, own_label)
+    if floats:
+        return Item(None, _shaped(np.concatenate(floats), sizes).astype(np.float32), own_label)
+    raise BadMessage("it holds neither data nor float_data")
+
+
+def parse_blob(message: bytes) -> np.ndarray:
+    """float32, C×H×W, colour in RGB order. Raises BadMessage."""
+    legacy, shape, floats = [1, 1, 1, 1], None, []
+    for number, kind, value in read_fields(message):
+        if number in (1, 2, 3, 4) and kind == VARINT:  # num, channels, height, width
+            legacy[number - 1] = signed(value)
+        elif number in (5, 8):  # data, double_data
+            floats.append(numbers(kind, value, "<f4" if number == 5 else "<f8"))
+        elif number == 7 and kind == BYTES:
+            shape = _dimensions(value)
+    shape = legacy if shape is None else shape
+    while len(shape) > 3 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) != 3 or not floats:
+        raise BadMessage("it is not one array of channels×height×width")
+    return _rgb(_shaped(np.concatenate(floats), shape)).astype(np.float32)
+
+
+def _dimensions(message):
+    """The dims of a BlobShape, packed or not."""
+    found = []
+    for number, kind, value in read_fields(message):
+        if number == 1 and kind == VARINT:
+            found.append(signed(value))
+        elif number == 1 and kind == BYTES:  # each dim as a field of its own reads the same
+            found += [signed(dim) for _, _, dim in read_fields(b"".join(b"\x08" + one for one in _varints(value)))]
+    return found
+
+
+def _varints(data):
+    start = 0
+    for position, byte in enumerate(data):
+        if byte < 0x80:
+            yield data[start : position + 1]
+            start = position + 1
+    if start < len(data):
+        raise BadMessage("a list of numbers is cut short")
+
+
+def _shaped(array, shape):
+    if min(shape) < 1 or max(shape) > MAX_PIXELS or np.prod(shape, dtype=object) != len(array):
+        raise BadMessage(f"it says that it is {'×'.join(map(str, shape))}, but holds {len(array)} values")
+    return array.reshape(shape)
+
+
+def _pixels(array):
+    """C×H×W to H×W×C."""
+    return np.ascontiguousarray(_rgb(array).transpose(1, 2, 0))
+
+
+def _rgb(array):
+    """An image of three channels has its colours turned round; a vector of three numbers is no colour."""
+    return array[::-1] if array.shape[0] == 3 and min(array.shape[1:]) > 1 else array

@@ -1,0 +1,87 @@
+"""Reads the protocol buffers wire format, as far as Caffe's messages use it, without trusting a byte of it.
+
+Source of the format: the Protocol Buffers encoding documentation. A field is a key, number << 3 | wire type, as a
+varint, then a varint (0), eight bytes (1), a length and that many bytes (2), or four bytes (5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from digits_project.errors import BadInput
+
+VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
+_MAX_VARINT_BYTES = 10
+
+
+class BadMessage(BadInput):
+    """These bytes are no message of the wire format; the text says why, without the name of what holds them."""
+
+
+def read_fields(data: bytes) -> Iterator[tuple[int, int, int | bytes]]:
+    """(number, wire type, value) of every field; the values of four and eight bytes are given as bytes.
+
+    Neighbouring fields of four bytes with one number, an unpacked list of floats, come as one value of all their bytes.
+    Raises BadMessage.
+    """
+    position = 0
+    while position < len(data):
+        start = position
+        key, position = _varint(data, position)
+        number, kind = key >> 3, key & 7
+        if number == 0:
+            raise BadMessage(f"a field at byte {start} has number 0")
+        if kind == VARINT:
+            value, position = _varint(data, position)
+        elif kind == FOUR:
+            value, position = _run_of_fours(data, start, position)
+        else:
+            length, position = _varint(data, position) if kind == BYTES else (8, position)
+            if kind not in (BYTES, EIGHT):
+                raise BadMessage(f"the field at byte {start} is of no known type")
+            value, position = _taken(data, position, length)
+        yield number, kind, value
+
+
+def signed(value: int) -> int:
+    """What an int32 or int64 field means."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def numbers(kind: int, value: int | bytes, dtype: str) -> np.ndarray:
+    """The numbers of a field that is a list of floats (<f4) or doubles (<f8), packed or not. Raises BadMessage."""
+    if kind == VARINT or len(value) % np.dtype(dtype).itemsize:
+        raise BadMessage("a list of numbers is cut short")
+    return np.frombuffer(value, dtype)
+
+
+def _varint(data, position):
+    value = 0
+    for shift in range(_MAX_VARINT_BYTES):
+        if position + shift >= len(data):
+            raise BadMessage("the message is cut short")
+        byte = data[position + shift]
+        value |= (byte & 0x7F) << 7 * shift
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, position + shift + 1
+    raise BadMessage(f"the number at byte {position} is too long")
+
+
+def _taken(data, position, length):
+    if length > len(data) - position:
+        raise BadMessage("the message is cut short")
+    return data[position : position + length], position + length
+
+
+def _run_of_fours(data, start, position):
+    """The values of this field and of those right after it with the same key; field by field would take seconds."""
+    key = data[start:position]
+    size = len(key) + 4
+    rows = np.frombuffer(data, np.uint8, count=(len(data) - start) // size * size, offset=start).reshape(-1, size)
+    if not len(rows):
+        raise BadMessage("the message is cut short")
+    same = (rows[:, : len(key)] == np.frombuffer(key, np.uint8)).all(axis=1)
+    count = len(rows) if same.all() else int(np.argmin(same))
+    return rows[:count, len(key) :].tobytes(), start + count * size
