@@ -8,7 +8,7 @@ from inference.answer import Answer
 from inference.batches import Batches
 from inference.best import BestImages
 from inference.imagelist import ImageList
-from inference.predictor import percent, ranked
+from inference.predictor import percent, plain, ranked
 from models_app.models import Snapshot
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _outputs(snapshot: Snapshot, batches: Batches) -> Iterator[tuple[str, dict]]
     for names, pixels in batches:
         outputs = predictor.outputs(pixels)
         for i, name in enumerate(names):
-            yield name, {layer: services.plain(values[i]) for layer, values in outputs.items()}
+            yield name, {layer: plain(values[i]) for layer, values in outputs.items()}
 
 
 def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) -> tuple[Answer, int]:

@@ -16,11 +16,11 @@ BYTES_A_VALUE = 4
 class Predictor:
     """One loaded model.onnx. Threads may share it; what they ask for at the same time runs as one batch.
 
-    `most_images` is the largest batch that a caller should ask for at once.
+    `most_images` is the largest batch that a caller should ask for at once. `threads` None: as many as there are cores.
     """
 
-    def __init__(self, onnx_file: Path):
-        self._session = open_session(onnx_file)
+    def __init__(self, onnx_file: Path, threads: int | None = None):
+        self._session = open_session(onnx_file, threads)
         taken = self._session.get_inputs()[0]
         self._input = taken.name
         self._height, self._width = taken.shape[2:]
@@ -81,6 +81,12 @@ def ranked(scores: np.ndarray, categories: list[str], most: int = 5) -> list[tup
 def percent(score: float) -> float:
     """A confidence of 0 to 1 as the answers have it."""
     return round(100 * float(score), 2)
+
+
+def plain(values: np.ndarray) -> list:
+    """Nested lists for JSON, which knows no NaN and no infinity: they become null."""
+    finite = np.isfinite(values)
+    return (values if finite.all() else np.where(finite, values, None)).tolist()
 
 
 def _size(shape: list[int]) -> int:

@@ -67,3 +67,9 @@ class TopForm(ImageListForm):
     """A list of images, and how many of them are wanted for each category."""
 
     top_n = serializers.IntegerField(default=9, min_value=1, max_value=1000)
+
+
+class DownloadForm(Form):
+    """The query string of a download."""
+
+    epoch = serializers.FloatField(default=None, min_value=-1)

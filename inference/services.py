@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.imagedb import images
 from inference import cache
-from inference.predictor import Predictor, ranked
+from inference.predictor import Predictor, plain, ranked
 from models_app.models import Snapshot, TrainedModel
 
 NEWEST = -1
@@ -80,9 +80,3 @@ def scores(snapshot: Snapshot, predictor: Predictor, pixels: np.ndarray) -> np.n
     if not np.isfinite(found).all():
         raise CanNotClassify(f"{model.name} at epoch {snapshot.epoch:g} answers with what is no number.")
     return found
-
-
-def plain(values: np.ndarray) -> list:
-    """Nested lists for JSON, which knows no NaN and no infinity: they become null."""
-    finite = np.isfinite(values)
-    return (values if finite.all() else np.where(finite, values, None)).tolist()

@@ -1,3 +1,5 @@
+from django.urls import path
+
 from digits_project.api import with_suffix
 from inference import views
 
@@ -10,4 +12,6 @@ urlpatterns = [
     *with_suffix(f"{CLASSIFICATION}/top_n", views.TopN, "top-n"),
     *with_suffix(f"{GENERIC}/infer_one", views.InferOne, "infer-one"),
     *with_suffix(f"{GENERIC}/infer_many", views.InferMany, "infer-many"),
+    path("models/<str:job_id>/download", views.Download.as_view(), name="download"),
+    path("models/<str:job_id>/download.<str:form>", views.Download.as_view(), name="download-form"),
 ]

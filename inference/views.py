@@ -2,6 +2,7 @@
 
 import re
 
+from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
@@ -9,12 +10,14 @@ from rest_framework.response import Response
 from datasets.imagedb import BadImage
 from digits_project import api
 from digits_project.errors import BadInput
-from digits_project.jobs.views import FormView, fetch
-from inference import many, services
-from inference.serializers import ImageListForm, OneImageForm, TopForm
+from digits_project.jobs.views import FormView, JobApiView, fetch
+from inference import download, many, services
+from inference.archive import FORMS
+from inference.serializers import DownloadForm, ImageListForm, OneImageForm, TopForm
 from models_app.models import Snapshot, TrainedModel
 
 SKIPPED = "X-Digits-Skipped"  # header: how many images of a list could not be loaded
+DEFAULT_FORM = "tar.gz"
 
 
 class InferenceView(FormView):
@@ -28,14 +31,11 @@ class InferenceView(FormView):
         model = named_model(request)
         form = self.serializer_class(data=request.data)
         form.is_valid(raise_exception=True)
+        snapshot = chosen_snapshot(model, form.validated_data["snapshot_epoch"])
         try:
-            return self.answer(
-                services.choose_snapshot(model, form.validated_data["snapshot_epoch"]), form.validated_data
-            )
-        except (services.NoSnapshot, services.CanNotClassify) as unable:
+            return self.answer(snapshot, form.validated_data)
+        except services.CanNotClassify as unable:
             raise api.Conflict(str(unable)) from unable
-        except services.NoSuchSnapshot as wrong:
-            raise BadInput(str(wrong)) from wrong
         except BadImage as broken:
             raise api.Undecodable(str(broken)) from broken
 
@@ -98,12 +98,44 @@ class TopN(InferenceView):
         return Response({"top_n": best}, headers={SKIPPED: skipped})
 
 
+class Download(JobApiView):
+    """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=`, else the newest."""
+
+    def get(self, request, job_id, form=DEFAULT_FORM):
+        if form not in FORMS:
+            raise BadInput(f"There is no archive of the form {form}; there are {', '.join(FORMS)}.")
+        asked = DownloadForm(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        snapshot = chosen_snapshot(find_model(job_id), asked.validated_data["epoch"])
+        name = f"{job_id}_epoch_{snapshot.epoch:g}.{form}"
+        return StreamingHttpResponse(
+            download.archive(snapshot, form),
+            content_type=FORMS[form].media_type,
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+
+def chosen_snapshot(model: TrainedModel, epoch: float | None) -> Snapshot:
+    """services.choose_snapshot, with what is wrong as an HTTP answer."""
+    try:
+        return services.choose_snapshot(model, epoch)
+    except services.NoSnapshot as early:
+        raise api.Conflict(str(early)) from early
+    except services.NoSuchSnapshot as wrong:
+        raise BadInput(str(wrong)) from wrong
+
+
 def named_model(request) -> TrainedModel:
     """The model that `job_id` names, in the query string or else in the body. Raises BadInput or NotFound."""
     body = request.data if hasattr(request.data, "get") else {}
     job_id = request.query_params.get("job_id") or body.get("job_id")
     if not job_id:
         raise BadInput("job_id is missing: the id of the model that is asked.")
-    if not re.fullmatch(r"[0-9A-Za-z-]{1,100}", str(job_id)):
+    return find_model(str(job_id))
+
+
+def find_model(job_id: str) -> TrainedModel:
+    """The model of that id. Raises NotFound, also for what PostgreSQL would not take for a text."""
+    if not re.fullmatch(r"[0-9A-Za-z-]{1,100}", job_id):
         raise NotFound("Job not found")
-    return fetch(TrainedModel, str(job_id))
+    return fetch(TrainedModel, job_id)

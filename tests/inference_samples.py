@@ -1,5 +1,7 @@
 """Snapshots with random weights, for the tests of inference."""
 
+import numpy as np
+
 from datasets.models import Dataset
 from models_app.models import Snapshot
 from models_app.networks.onnx import write_onnx
@@ -12,7 +14,9 @@ def add_snapshot(model, epoch, seed, network=None):
     snapshot = Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/epoch-{epoch:g}")
     snapshot.directory.mkdir(parents=True)
     network = network or model.network()
-    write_onnx(network, network.initial_weights(seed), snapshot.onnx_file, mean=None, labels=model.dataset.categories)
+    weights = network.initial_weights(seed)
+    write_onnx(network, weights, snapshot.onnx_file, mean=None, labels=model.dataset.categories)
+    np.savez(snapshot.directory / "weights.npz", **weights)
     return snapshot
 
 

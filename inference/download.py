@@ -1,0 +1,82 @@
+"""Everything that is needed to run a snapshot elsewhere, as the members of an archive."""
+
+import json
+from contextlib import ExitStack
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+from datasets.services import mean_file
+from inference import standalone
+from inference.archive import Archive, Member
+from inference.bundle import single_file
+from models_app.models import Snapshot
+
+FROM_SNAPSHOT = ("model.onnx", "weights.npz")  # what training/checkpoint.py writes for others to read
+
+
+def archive(snapshot: Snapshot, form: str) -> Archive:
+    """The snapshot's archive; its files are open already, so that it is whole even if the model is deleted meanwhile.
+
+    Raises FileNotFoundError if one is gone.
+    """
+    with ExitStack() as opened:
+        members = [_from_text(name, text) for name, text in _texts(snapshot).items()]
+        for name, path in _files(snapshot).items():
+            members.append(_from_file(name, path))
+            opened.callback(members[-1].content.close)
+        opened.pop_all()  # from here on the archive closes them
+    return Archive(form, members)
+
+
+def info(snapshot: Snapshot) -> dict:
+    """What info.json says. classify.py reads `image`: how an image becomes what the network takes."""
+    model = snapshot.trained_model
+    channels, height, width = model.dataset.image_shape
+    resize_mode = model.dataset.resize_mode
+    return {
+        "job_id": model.pk,
+        "name": model.name,
+        "epoch": snapshot.epoch,
+        "created": snapshot.created_at.isoformat(timespec="seconds"),
+        "framework": model.framework,
+        "dataset_id": model.dataset_id,
+        "dataset": model.dataset.name,
+        "image": {"width": width, "height": height, "channels": channels, "resize_mode": resize_mode},
+        "use_mean": model.use_mean,
+        "categories": len(model.dataset.categories),
+    }
+
+
+@cache
+def classify_script() -> str:
+    """The source of classify.py."""
+    return single_file(standalone)
+
+
+def _texts(snapshot: Snapshot) -> dict[str, str]:
+    texts = {
+        "info.json": json.dumps(info(snapshot), indent=2, ensure_ascii=False) + "\n",
+        "classify.py": classify_script(),
+    }
+    if categories := snapshot.trained_model.dataset.categories:
+        texts["labels.txt"] = "".join(f"{category}\n" for category in categories)
+    return texts
+
+
+def _files(snapshot: Snapshot) -> dict[str, Path]:
+    files = {name: snapshot.directory / name for name in FROM_SNAPSHOT}
+    model = snapshot.trained_model
+    mean = mean_file(model.dataset)
+    if model.use_mean != "none" and mean.exists():  # for people: model.onnx subtracts it itself
+        files["mean.npy"] = mean
+    return files
+
+
+def _from_text(name: str, text: str) -> Member:
+    content = text.encode()
+    return Member(name, BytesIO(content), len(content))
+
+
+def _from_file(name: str, path: Path) -> Member:
+    return Member(name, path.open("rb"), path.stat().st_size)
