@@ -69,6 +69,24 @@ class ServerFile(ServerPath):
             raise BadInput(f"{path} can't be read: permission denied. Let the server's user read it.")
 
 
+class Database(ServerPath):
+    """An LMDB folder or file, or a RecordIO file."""
+
+    def check(self, path):
+        if path.is_dir():
+            readable(str(path / "data.mdb"))  # a link must not lead out of the data roots
+        imagedb.check_prebuilt(path)
+
+
+class MeanFile(ServerFile):
+    """A mean image: .binaryproto or .npy."""
+
+    def check(self, path):
+        super().check(path)
+        if path.suffix not in (".binaryproto", ".npy"):
+            raise BadInput(f"{path} is neither a .binaryproto nor a .npy file.")
+
+
 def _status(path: Path) -> os.stat_result:
     try:
         return path.stat()

@@ -24,6 +24,7 @@ class Kind(models.TextChoices):
 class Method(models.TextChoices):
     FOLDER = "folder", "a folder with one subfolder of images per category"
     TEXTFILE = "textfile", "text files that list images and their categories"
+    PREBUILT = "prebuilt", "databases that were built elsewhere"
 
 
 class ResizeMode(models.TextChoices):
@@ -40,7 +41,10 @@ class Encoding(models.TextChoices):
 
 
 class Dataset(Job):
-    """Images with their categories, in a folder or listed by text files, and the databases built from them."""
+    """Images with their categories, or with labels of any shape, and the databases made of them.
+
+    A classification dataset comes from a folder or from text files, a generic one from databases built elsewhere.
+    """
 
     QUEUE = "io"
     TASK = "datasets.tasks.build_dataset"
@@ -72,11 +76,17 @@ class Dataset(Job):
     textfile_val_folder = models.CharField(max_length=4096, blank=True)
     textfile_test_folder = models.CharField(max_length=4096, blank=True)
     textfile_shuffle = models.BooleanField(default=True)
+    prebuilt_train_images = models.CharField(max_length=4096, blank=True)
+    prebuilt_train_labels = models.CharField(max_length=4096, blank=True)
+    prebuilt_val_images = models.CharField(max_length=4096, blank=True)
+    prebuilt_val_labels = models.CharField(max_length=4096, blank=True)
+    prebuilt_mean_file = models.CharField(max_length=4096, blank=True)
     seed = models.PositiveIntegerField(default=0, help_text="Decides the split and the order of the images.")
 
     # What came of it.
     categories = models.JSONField(default=list, editable=False)  # their names, in the order of the labels
     splits = models.JSONField(default=list, editable=False)  # imagedb.Split: name, entries, per_category
+    label_shape = models.JSONField(default=list, editable=False)  # C, H, W of a generic dataset's labels
     skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Images that could not be read.")
     warnings = models.JSONField(default=list, editable=False)
 
@@ -86,10 +96,11 @@ class Dataset(Job):
 
     def clean(self):
         """Besides each column by itself: a folder that can hold a dataset, and shares that leave some to train on."""
+        required = {Method.FOLDER: "folder_train", Method.PREBUILT: "prebuilt_train_images"}.get(self.method)
+        if required and not getattr(self, required):
+            raise ValidationError({required: "This field is required."})
         if self.method != Method.FOLDER:
             return  # the service checks text files, which have no place before the job has its folder
-        if not self.folder_train:
-            raise ValidationError({"folder_train": "This field is required."})
         try:
             imagedb.check(self.spec())
         except BadInput as wrong:
@@ -108,6 +119,18 @@ class Dataset(Job):
             encoding=self.encoding,
             seed=self.seed,
         )
+
+    def prebuilt_spec(self) -> imagedb.PrebuiltSpec:
+        """The same of a generic dataset's row."""
+        return imagedb.PrebuiltSpec(
+            train=self._prebuilt_split("train"),
+            val=self._prebuilt_split("val"),
+            mean=Path(self.prebuilt_mean_file) if self.prebuilt_mean_file else None,
+        )
+
+    def _prebuilt_split(self, split: str) -> imagedb.PrebuiltSplit | None:
+        images, labels = (getattr(self, f"prebuilt_{split}_{what}") for what in ("images", "labels"))
+        return imagedb.PrebuiltSplit(Path(images), Path(labels) if labels else None) if images else None
 
     def text_list(self, name: str) -> Path:
         """Where a text file of the user's is kept: labels, train, val or test."""
@@ -143,7 +166,7 @@ class Dataset(Job):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """C×H×W of every record."""
+        """C×H×W of every record. A generic dataset knows it when it is Done; until then this is a stand-in."""
         return self.resize_channels, self.resize_height, self.resize_width
 
     def dependents(self) -> list[Job]:

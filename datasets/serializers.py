@@ -4,8 +4,8 @@ from pathlib import Path
 
 from rest_framework import serializers
 
-from datasets.fields import CategoriesFolder, FlagOn, ImagesFolder, ServerFile
-from datasets.models import SIZE, Dataset, Encoding, Method, ResizeMode
+from datasets.fields import CategoriesFolder, Database, FlagOn, ImagesFolder, MeanFile, ServerFile
+from datasets.models import SIZE, Dataset, Encoding, Kind, Method, ResizeMode
 from datasets.services import TextList, describe_tasks
 from digits_project.api import Flag, Form
 from digits_project.jobs.wire import describe_job
@@ -44,7 +44,7 @@ class ClassificationDatasetForm(Form):
     WIRE_NAMES = {"name": "dataset_name"}
 
     dataset_name = serializers.CharField(max_length=255)
-    method = serializers.ChoiceField(Method.values, default=Method.FOLDER)
+    method = serializers.ChoiceField([Method.FOLDER.value, Method.TEXTFILE.value], default=Method.FOLDER)
     resize_channels = serializers.ChoiceField([1, 3], default=3)
     resize_width = _size()
     resize_height = _size()
@@ -144,6 +144,38 @@ class ClassificationDatasetForm(Form):
         if wrong:
             raise serializers.ValidationError(wrong)
         return form
+
+
+class GenericDatasetForm(Form):
+    """What POST /datasets/images/generic takes. Valid data are create_dataset's arguments.
+
+    The databases keep the size and the pixels that they have, so there is nothing to resize or encode.
+    """
+
+    WIRE_NAMES = {"name": "dataset_name"}
+
+    dataset_name = serializers.CharField(max_length=255)
+    method = serializers.ChoiceField([Method.PREBUILT.value], default=Method.PREBUILT)
+    prebuilt_train_images = Database()
+    prebuilt_train_labels = Database(default="")
+    prebuilt_val_images = Database(default="")
+    prebuilt_val_labels = Database(default="")
+    prebuilt_mean_file = MeanFile(default="")
+
+    def validate(self, form):
+        """Labels lie in databases of their own for both splits or for neither."""
+        form["name"] = form.pop("dataset_name")
+        has_val, train_labels, val_labels = (
+            bool(form[f"prebuilt_{name}"]) for name in ("val_images", "train_labels", "val_labels")
+        )
+        if val_labels and not has_val:
+            raise serializers.ValidationError({"prebuilt_val_images": "These images are missing to the labels."})
+        if has_val and train_labels != val_labels:
+            missing = "train" if val_labels else "val"
+            raise serializers.ValidationError(
+                {f"prebuilt_{missing}_labels": "Name a database of labels for both splits, or for neither."}
+            )
+        return form | {"kind": Kind.GENERIC}
 
 
 def _list_fields(name: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
 from datasets import imagedb
-from datasets.models import Dataset, Method
+from datasets.models import Dataset, Kind, Method
 from digits_project.jobs import directory
 from digits_project.jobs.services import submit
 
@@ -61,6 +61,23 @@ def _copy(given: TextList, path: Path) -> None:
 
 def build(dataset: Dataset, report) -> None:
     """Build the image databases of a running job into its folder, and store what came of it."""
+    if dataset.kind == Kind.GENERIC:
+        _take_prebuilt(dataset, report)
+    else:
+        _build_categories(dataset, report)
+
+
+def _take_prebuilt(dataset: Dataset, report) -> None:
+    built = imagedb.build_prebuilt(dataset.prebuilt_spec(), dataset.directory, report)
+    dataset.resize_channels, dataset.resize_height, dataset.resize_width = built.image_shape
+    dataset.label_shape = built.label_shape
+    dataset.splits = [{"name": name, "entries": count} for name, count in built.entries.items()]
+    dataset.warnings = built.warnings
+    shape = ["resize_channels", "resize_height", "resize_width"]
+    dataset.save(update_fields=[*shape, "label_shape", "splits", "warnings"])
+
+
+def _build_categories(dataset: Dataset, report) -> None:
     built = imagedb.build(dataset.spec(), dataset.directory, report)
     dataset.categories = built.categories
     dataset.splits = [asdict(split) for split in built.splits]
@@ -70,11 +87,12 @@ def build(dataset: Dataset, report) -> None:
 
 
 def describe_tasks(dataset: Dataset) -> dict:
-    """DIGITS's two lists of tasks, as far as they are done."""
+    """DIGITS's lists of tasks, as far as they are done."""
+    if dataset.kind == Kind.GENERIC:
+        return {"AnalyzeDbTasks": [_describe_taken(dataset, split) for split in dataset.splits]}
     names = [split["name"] for split in dataset.splits]
     counts = {f"{split}_count": dataset.entries(split) for split in ("train", "val", "test")}
-    width, height = dataset.resize_width, dataset.resize_height
-    image = {"image_width": width, "image_height": height, "image_channels": dataset.resize_channels}
+    image = _describe_image(dataset)
     parse = "Parse Text Files" if dataset.method == Method.TEXTFILE else "Parse Folder"
     parsed = {"name": f"{parse} ({'/'.join(names)})", "label_count": len(dataset.categories), **counts}
     return {
@@ -84,6 +102,15 @@ def describe_tasks(dataset: Dataset) -> dict:
             for split in dataset.splits
         ],
     }
+
+
+def _describe_taken(dataset: Dataset, split: dict) -> dict:
+    return {"name": f"Analyze DB ({split['name']})", "image_count": split["entries"], **_describe_image(dataset)}
+
+
+def _describe_image(dataset: Dataset) -> dict:
+    width, height = dataset.resize_width, dataset.resize_height
+    return {"image_width": width, "image_height": height, "image_channels": dataset.resize_channels}
 
 
 def mean_file(dataset: Dataset) -> Path:

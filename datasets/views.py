@@ -4,7 +4,7 @@ from rest_framework.response import Response
 
 from datasets import services
 from datasets.models import Dataset
-from datasets.serializers import ClassificationDatasetForm, dataset_json
+from datasets.serializers import ClassificationDatasetForm, GenericDatasetForm, dataset_json
 from digits_project.jobs.views import CreateView, EditView, fetch
 
 
@@ -25,6 +25,15 @@ class CreateClassification(CreateView):
     """
 
     serializer_class = ClassificationDatasetForm
+
+    def create(self, owner, **fields):
+        return services.create_dataset(owner, **fields)
+
+
+class CreateGeneric(CreateView):
+    """Take databases that were built elsewhere: LMDB of Caffe Datum or RecordIO, with labels of any shape."""
+
+    serializer_class = GenericDatasetForm
 
     def create(self, owner, **fields):
         return services.create_dataset(owner, **fields)
