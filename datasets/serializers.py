@@ -194,4 +194,5 @@ def _is_set(data, field: str) -> bool:
 
 def dataset_json(dataset: Dataset) -> dict:
     """GET /datasets/<id>.json"""
-    return describe_job(dataset, **describe_tasks(dataset))
+    warnings = {"warnings": dataset.warnings} if dataset.warnings else {}
+    return describe_job(dataset, **describe_tasks(dataset), **warnings)

@@ -221,6 +221,40 @@ def test_a_built_dataset_tells_its_counts(client, form, tmp_path):
     }
 
 
+def test_validation_and_test_folders_have_limits_of_their_own_and_what_does_not_match_training_is_told(
+    client, form, tmp_path
+):
+    train = write_digits(tmp_path / "train", categories=4, each=8)
+    for split, each, category in (("val", 6, "0"), ("test", 3, "3")):
+        (write_digits(tmp_path / split, categories=4, each=each) / category).rename(tmp_path / split / "stranger")
+    limits = {"folder_val_max_per_class": 5, "folder_test_min_per_class": 3, "folder_train_max_per_class": 7}
+    own = {f"folder_{split}": str(tmp_path / split) for split in ("val", "test")}
+    client.post(CREATE, form(folder_train=str(train), has_val_folder="y", has_test_folder="y", **own, **limits))
+    dataset = Dataset.objects.get()
+    build_dataset(dataset.pk)
+    answer = client.get(f"/datasets/{dataset.pk}.json").json()
+    assert [task["entries"] for task in answer["CreateDbTasks"]] == [28, 15, 9]
+    assert answer["warnings"] == [
+        "Left out of val, since train does not have them: stranger.",
+        "Without images in val: 0.",
+        "Left out of test, since train does not have them: stranger.",
+        "Without images in test: 3.",
+    ]
+    log = (dataset.directory / "build.log").read_text()
+    assert all(f"warning: {warning}\n" in log for warning in answer["warnings"])
+
+
+def test_a_test_folder_without_enough_images_for_its_minimum_fails_the_job(client, form, tmp_path):
+    own = {"folder_test": str(write_digits(tmp_path / "test", categories=2, each=3)), "folder_test_min_per_class": 4}
+    client.post(CREATE, form(has_test_folder="y", **own))
+    dataset = Dataset.objects.get()
+    build_dataset(dataset.pk)
+    assert (
+        "holds no category that train has, with at least 4 images"
+        in client.get(f"/datasets/{dataset.pk}.json").json()["error"]
+    )
+
+
 def test_without_the_suffix_the_answer_leads_to_the_jobs_page(client, form):
     answer = client.post(CREATE.removesuffix(".json"), form())
     assert (answer.status_code, answer["Location"]) == (302, f"/datasets/{Dataset.objects.get().pk}")

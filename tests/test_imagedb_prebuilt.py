@@ -1,7 +1,9 @@
 import contextlib
+import faulthandler
 import os
 import signal
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -187,6 +189,15 @@ def test_an_lmdb_that_is_cut_short_is_the_users_error(raw, directory, length):
         take(directory, raw)
 
 
+@pytest.fixture
+def _crashes_are_quiet():
+    """A worker that crashes on purpose writes no traceback into the test's output."""
+    faulthandler.disable()
+    yield
+    faulthandler.enable(sys.__stderr__)
+
+
+@pytest.mark.usefixtures("_crashes_are_quiet")
 def test_an_lmdb_with_nonsense_in_its_pages_never_crashes_the_caller(tmp_path, raw, images, directory):
     whole = (raw / "data.mdb").read_bytes()
     random = np.random.default_rng(5)
@@ -199,6 +210,7 @@ def test_an_lmdb_with_nonsense_in_its_pages_never_crashes_the_caller(tmp_path, r
             take(directory, raw)
 
 
+@pytest.mark.usefixtures("_crashes_are_quiet")
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS])
 def test_a_crash_while_reading_is_the_databases_fault(raw, directory, monkeypatch, number):
     monkeypatch.setattr(LmdbDatabase, "parse", lambda self, content: os.kill(os.getpid(), number))

@@ -18,7 +18,7 @@ from digits_project.errors import BadInput
 MAX_LABEL = 10**9
 MAX_LINE_BYTES = 16384  # the longest path that Linux opens has 4096
 _BOM = b"\xef\xbb\xbf"
-_LINE = re.compile(r"(?P<path>.*\S)\s+(?P<label>\S+)")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,4000}")  # Python refuses to read longer ones
 _QUOTES = ('"', "'")
 
 
@@ -87,13 +87,13 @@ def scan(source: TextSource, names: list[str], file: Path, at: Callable[[float],
 
 
 def _parsed(text, where, folder, categories):
-    match = _LINE.fullmatch(text)
-    if match is None:
+    parts = text.rsplit(maxsplit=1)
+    if len(parts) < 2:
         raise BadInput(
             f"{where} is {_shown(text)}; a path and the number of its category are wanted, such as cats/1.png 0."
         )
-    path, label = match["path"], match["label"]
-    if not re.fullmatch(r"[+-]?[0-9]{1,4000}", label):
+    path, label = parts
+    if not _NUMBER.fullmatch(label):
         raise BadInput(f"{where}: the label {_shown(label)} is not a number.")
     if not 0 <= int(label) < categories:
         raise BadInput(f"{where}: the label {_shown(label)} is out of range (0 to {categories - 1}).")
