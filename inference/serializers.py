@@ -51,7 +51,7 @@ class ImageListForm(InferenceForm):
 
     image_list = TextUpload(default=None, allow_empty_file=True)
     image_folder = serializers.CharField(default="", max_length=4096)
-    num_test_images = serializers.IntegerField(default=None, min_value=1)
+    num_test_images = serializers.IntegerField(default=None, min_value=1, max_value=2**31 - 1)
 
     def validate(self, form):
         if form["image_list"] is None:

@@ -136,6 +136,12 @@ def test_num_test_images_cuts_the_list(ask, three):
     assert list(ask(list_of(*three), num_test_images="").json()["classifications"]) == three
 
 
+@pytest.mark.parametrize("number", [0, -1, 10**30, "all"])
+def test_a_number_of_images_that_makes_no_sense_is_named(ask, three, number):
+    answer = ask(list_of(*three), num_test_images=number)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "num_test_images")
+
+
 def test_the_snapshot_is_the_one_of_the_epoch(ask, model, digits_folder, three):
     answer = ask(list_of(three[0]), snapshot_epoch=1).json()
     assert answer["classifications"][three[0]] == expected(model, 1, digits_folder / "3" / "0.png")

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inference.download import FROM_SNAPSHOT
 from models_app.networks import standard
+from models_app.training import checkpoint
 from tests.inference_samples import DIGITS, add_snapshot, categorized, list_of
 
 pytestmark = pytest.mark.django_db
@@ -105,7 +107,11 @@ def test_without_a_suffix_it_is_a_tar_gz(client, model):
 def test_the_snapshot_is_the_one_of_the_epoch(client, model, asked, epoch):
     found = unpacked("tar", body(client.get(f"/models/{model.pk}/download.tar?epoch={asked}")))
     assert found["model.onnx"] == model.snapshots.get(epoch=epoch).onnx_file.read_bytes()
-    assert json.loads(found["info.json"])["epoch"] == epoch
+    assert f'"epoch": {epoch},' in found["info.json"].decode()
+
+
+def test_the_weights_are_the_file_that_training_writes():
+    assert (checkpoint.FILES["onnx"], checkpoint.FILES["weights"]) == FROM_SNAPSHOT
 
 
 def test_info_tells_where_the_model_comes_from_and_what_it_takes(client, model):
