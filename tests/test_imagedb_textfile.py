@@ -92,7 +92,7 @@ def test_spaces_quotes_blank_lines_windows_line_ends_and_a_byte_order_mark(lists
         ('"" 1', "Line 1 of train.txt names no path."),
         ("a\0b 1", "Line 1 of train.txt names no path."),
         (b"0/000.png 0\n\xff\xfe 1\n", "Line 2 of train.txt is not UTF-8 text."),
-        ("x" * 20_000, "Line 1 of train.txt is longer than 16384 bytes; is this a text file?"),
+        ("x" * 20_000, "Line 1 of train.txt is longer than 16384 bytes; is this text?"),
         ("\n \r\n", "train.txt lists no images."),
     ],
 )
@@ -109,6 +109,7 @@ def test_a_wrong_line_is_named_with_its_file(lists, lines, message):
         ("cat\n\ndog\n", "Line 2 of labels.txt is blank, with categories after it"),
         ("cat\nd\0g\n", "Line 2 of labels.txt can't name a category"),
         (b"cat\n\xff\n", "Line 2 of labels.txt is not UTF-8 text."),
+        ("x\n" * 100_001, "labels.txt names more than 100,000 categories."),
     ],
 )
 def test_a_wrong_line_of_the_labels_is_named_too(lists, labels, message):

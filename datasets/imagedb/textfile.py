@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from array import array
 from collections import deque
@@ -15,7 +14,8 @@ from datasets.imagedb.listing import LabelledListing, ListingWriter
 from datasets.imagedb.spec import Spec, TextSource
 from digits_project.errors import BadInput
 
-MAX_LABEL = 10**9
+MAX_LABEL = 10**9  # what the labels may reach while their names are not known
+MAX_CATEGORIES = 100_000
 MAX_LINE_BYTES = 16384  # the longest path that Linux opens has 4096
 _BOM = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"[+-]?[0-9]{1,4000}")  # Python refuses to read longer ones
@@ -35,8 +35,12 @@ def read_categories(source: TextSource) -> list[str]:
                 "a category."
             )
         if not is_label(text) or "\0" in text:
-            raise BadInput(f"Line {number} of {source.name} can't name a category: {text!r} has control characters.")
+            raise BadInput(
+                f"Line {number} of {source.name} can't name a category: {_shown(text)} has control characters."
+            )
         names.append(text)
+        if len(names) > MAX_CATEGORIES:
+            raise BadInput(f"{source.name} names more than {MAX_CATEGORIES:,} categories.")
     if len(names) < 2:
         found = f"only one category, {names[0]}" if names else "no category"
         raise BadInput(f"{source.name} names {found}; a classifier needs two. Write one on each line.")
@@ -50,12 +54,17 @@ def read_images(source: TextSource, categories: int, at: Callable[[float], None]
     label, a label that is not under `categories`, or a relative path without a folder for it; and for an empty list.
     """
     size, read, found = max(1, source.file.stat().st_size), 0, False
+    folder = f"{source.folder}/" if source.folder else None
     for number, text in _lines(source):
         read += len(text)  # in letters, not bytes: near enough for a bar, and never more
         at(min(1.0, read / size))
         if text:
             found = True
-            yield _parsed(text, f"Line {number} of {source.name}", source.folder, categories)
+            try:
+                image = _parsed(text, folder, categories)
+            except BadInput as wrong:
+                raise BadInput(f"Line {number} of {source.name}{wrong}") from None
+            yield image
     if not found:
         raise BadInput(f"{source.name} lists no images. Write a path and the number of its category on each line.")
 
@@ -86,24 +95,25 @@ def scan(source: TextSource, names: list[str], file: Path, at: Callable[[float],
         return writer.labelled(names, labels)
 
 
-def _parsed(text, where, folder, categories):
+def _parsed(text, folder, categories):
+    """(absolute path, label) of a line; `folder` ends with a slash. Raises BadInput to follow "Line 3 of list.txt"."""
     parts = text.rsplit(maxsplit=1)
     if len(parts) < 2:
-        raise BadInput(
-            f"{where} is {_shown(text)}; a path and the number of its category are wanted, such as cats/1.png 0."
-        )
+        raise BadInput(f" is {_shown(text)}; a path and the number of its category are wanted, such as cats/1.png 0.")
     path, label = parts
     if not _NUMBER.fullmatch(label):
-        raise BadInput(f"{where}: the label {_shown(label)} is not a number.")
-    if not 0 <= int(label) < categories:
-        raise BadInput(f"{where}: the label {_shown(label)} is out of range (0 to {categories - 1}).")
+        raise BadInput(f": the label {_shown(label)} is not a number.")
+    if not 0 <= (category := int(label)) < categories:
+        raise BadInput(f": the label {_shown(label)} is out of range (0 to {categories - 1}).")
     if path[0] in _QUOTES and path[-1] == path[0]:
         path = path[1:-1].strip()
     if not path or "\0" in path:
-        raise BadInput(f"{where} names no path.")
-    if folder is None and not path.startswith("/"):
-        raise BadInput(f"{where}: {_shown(path)} is a relative path; name the folder of these images too.")
-    return os.path.join(folder or "/", path), int(label)  # noqa: PTH118 - a Path for each costs more
+        raise BadInput(" names no path.")
+    if path.startswith("/"):
+        return path, category
+    if folder is None:
+        raise BadInput(f": {_shown(path)} is a relative path; name the folder of these images too.")
+    return folder + path, category
 
 
 def _lines(source) -> Iterator[tuple[int, str]]:
@@ -113,13 +123,13 @@ def _lines(source) -> Iterator[tuple[int, str]]:
             line = file.readline(MAX_LINE_BYTES + 1)
             if not line:
                 return
-            where = f"Line {number} of {source.name}"
             if len(line) > MAX_LINE_BYTES:
-                raise BadInput(f"{where} is longer than {MAX_LINE_BYTES} bytes; is this a text file?")
+                raise BadInput(f"Line {number} of {source.name} is longer than {MAX_LINE_BYTES} bytes; is this text?")
             try:
-                yield number, (line.removeprefix(_BOM) if number == 1 else line).decode("utf-8").strip()
+                text = (line.removeprefix(_BOM) if number == 1 else line).decode("utf-8")
             except UnicodeDecodeError as error:
-                raise BadInput(f"{where} is not UTF-8 text.") from error
+                raise BadInput(f"Line {number} of {source.name} is not UTF-8 text.") from error
+            yield number, text.strip()
 
 
 def _shown(text):
