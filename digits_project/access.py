@@ -1,7 +1,6 @@
 """Who may use the server, and which of its files they may name."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from rest_framework.authentication import SessionAuthentication
@@ -32,7 +31,7 @@ class MayUse(BasePermission):
 
 def _comes_from_elsewhere(request) -> bool:
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.get_host():
+    if origin is not None and origin.partition("://")[2] != request.get_host():
         return True
     return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
 
@@ -44,8 +43,9 @@ def readable(path: str) -> Path:
         raise BadInput(f"{path} is not an absolute path; paths are those of the server and begin with /.")
     try:
         resolved = Path(path).resolve()
-    except (OSError, RuntimeError) as unreadable:  # RuntimeError: links in a circle, up to Python 3.12
-        raise BadInput(f"{path} can't be read: permission denied, or links in a circle.") from unreadable
+    except (OSError, RuntimeError, ValueError) as unreadable:  # RuntimeError: links in a circle, up to Python 3.12
+        shown = ascii(path)[:200]
+        raise BadInput(f"{shown} can't be read: no permission, links in a circle, or not a path.") from unreadable
     if not any(resolved.is_relative_to(root) for root in settings.DIGITS_DATA_ROOTS):
         roots = ", ".join(map(str, settings.DIGITS_DATA_ROOTS))
         raise BadInput(f"{path} is not in a folder that this server may read ({roots}); see DIGITS_DATA_ROOTS.")

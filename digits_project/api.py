@@ -14,6 +14,7 @@ from django.views import defaults
 from rest_framework import exceptions, serializers
 from rest_framework.fields import empty
 from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -21,7 +22,7 @@ from rest_framework.views import set_rollback
 
 from digits_project.errors import BadInput
 from digits_project.jobs.lifecycle import IllegalTransition
-from digits_project.jobs.services import HasDependents, Refused
+from digits_project.jobs.services import Gone, HasDependents, Refused
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,20 @@ def _quality(request, media_type: str) -> float:
     return next((qualities[name] for name in (media_type, f"{group}/*", "*/*") if name in qualities), 0.0)
 
 
+# --- bodies --------------------------------------------------------------------------------------------------------
+class JSONObjectParser(JSONParser):
+    """A JSON body is an object; its fields are those of the form."""
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        try:
+            body = super().parse(stream, media_type, parser_context)
+        except RecursionError as deep:
+            raise exceptions.ParseError("The JSON is nested too deep.") from deep
+        if not isinstance(body, dict):
+            raise exceptions.ParseError("The JSON must be an object: {field: value, …}.")
+        return body
+
+
 # --- forms ---------------------------------------------------------------------------------------------------------
 class Form(serializers.Serializer):
     """A posted form, the same for form, multipart and JSON bodies. A blank optional field means its default."""
@@ -102,7 +117,7 @@ class Form(serializers.Serializer):
         given = {
             name: data[name]
             for name, field in self.fields.items()
-            if name in data and (field.required or data[name] not in ("", None))
+            if name in data and (field.required or getattr(field, "allow_blank", False) or data[name] not in ("", None))
         }
         return super().to_internal_value(given)
 
@@ -131,9 +146,15 @@ def predictions(ranked: list[tuple[str, float]]):
 
 def errors(by_field: dict):
     """{field: [message, …]} as DIGITS_WIRE_FORMAT wants it."""
+    by_field = {field: [_printable(message) for message in messages] for field, messages in by_field.items()}
     if settings.DIGITS_WIRE_FORMAT == "digits":
-        return {field: [str(message) for message in messages] for field, messages in by_field.items()}
-    return [{"field": field, "message": str(message)} for field, messages in by_field.items() for message in messages]
+        return by_field
+    return [{"field": field, "message": message} for field, messages in by_field.items() for message in messages]
+
+
+def _printable(message) -> str:
+    """A message that quotes what somebody sent, without the half characters that JSON can bring and UTF-8 can't."""
+    return str(message).encode("utf-8", "replace").decode()
 
 
 # --- errors --------------------------------------------------------------------------------------------------------
@@ -155,7 +176,7 @@ def error_body(status: int, description: str) -> dict:
         "error": {
             "message": f"{status}: {phrase}",
             "type": phrase.replace(" ", ""),
-            "description": description,
+            "description": _printable(description),
         }
     }
 
@@ -165,6 +186,12 @@ def not_found(request, exception=None):
     return _page_or_json(request, 404, f"There is no {request.path} here.") or defaults.page_not_found(
         request, exception
     )
+
+
+def bad_request(request, exception=None):
+    """What Django refuses before any view sees it, such as a foreign Host."""
+    why = "This server does not answer to that host name, or the request is malformed."
+    return _page_or_json(request, 400, why) or defaults.bad_request(request, exception)
 
 
 def server_fault(request):
@@ -183,6 +210,8 @@ def _page_or_json(request, status: int, description: str) -> JsonResponse | None
 def _explain(exc: Exception) -> tuple[int, str]:
     if isinstance(exc, exceptions.APIException):
         return exc.status_code, str(exc.detail)
+    if isinstance(exc, Gone):
+        return 404, "Job not found"
     if isinstance(exc, Http404):
         return 404, str(exc) or "Not found"
     if isinstance(exc, (HasDependents, Refused, PermissionDenied)):

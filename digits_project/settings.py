@@ -92,6 +92,11 @@ REST_FRAMEWORK = {
         "digits_project.api.PrettyJSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
+    "DEFAULT_PARSER_CLASSES": [
+        "rest_framework.parsers.MultiPartParser",
+        "rest_framework.parsers.FormParser",
+        "digits_project.api.JSONObjectParser",
+    ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "digits_project.api.SuffixNegotiation",
     "EXCEPTION_HANDLER": "digits_project.api.exception_handler",
     "URL_FORMAT_OVERRIDE": None,

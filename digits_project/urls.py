@@ -7,6 +7,7 @@ from django.urls import include, path, re_path
 from digits_project.jobs.views import Index
 
 admin.site.site_header = admin.site.site_title = "DIGITS"
+handler400 = "digits_project.api.bad_request"
 handler404 = "digits_project.api.not_found"
 handler500 = "digits_project.api.server_fault"
 

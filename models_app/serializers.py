@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from datasets.models import Dataset
 from digits_project.api import Form
+from digits_project.jobs.models import find_job
 from digits_project.jobs.wire import describe_job
 from models_app import networks
 from models_app.models import MOST_EPOCHS, MOST_IMAGES_A_BATCH, Metric, TrainedModel
@@ -32,7 +33,7 @@ class DatasetId(serializers.CharField):
     """A dataset's job id; the value is its row."""
 
     def to_internal_value(self, data):
-        dataset = Dataset.objects.filter(pk=super().to_internal_value(data)).first()
+        dataset = find_job(super().to_internal_value(data), Dataset)
         if dataset is None:
             raise serializers.ValidationError("There is no dataset of that id.")
         return dataset

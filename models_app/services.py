@@ -5,6 +5,9 @@ import shutil
 from dataclasses import asdict
 from functools import partial
 
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
 from datasets import services as datasets
 from datasets.models import Dataset
 from digits_project.jobs import devices
@@ -25,7 +28,12 @@ def create_model(owner: str, dataset: Dataset, **fields) -> TrainedModel:
     """
     if fields.get("batch_size") is None:
         fields["batch_size"] = networks.default_batch_size(fields["standard_network"])
-    return submit(TrainedModel(owner=owner, dataset=dataset, **fields))
+    with transaction.atomic():
+        # Held until the model is there, so that nobody deletes the dataset in between.
+        locked = Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()
+        if locked is None:
+            raise ValidationError({"dataset": "There is no dataset of that id."})
+        return submit(TrainedModel(owner=owner, dataset=locked, **fields))
 
 
 def train_config(model: TrainedModel, device: Device) -> TrainConfig:
@@ -41,7 +49,7 @@ def train_config(model: TrainedModel, device: Device) -> TrainConfig:
         labels_file=str(records / "labels.txt"),
         directory=str(model.directory),
         epochs=model.train_epochs,
-        batch_size=model.batch_size,
+        batch_size=min(model.batch_size, model.dataset.entries("train")),  # more would only repeat images
         snapshot_interval=model.snapshot_interval,
         val_interval=model.val_interval,
         solver_type=model.solver_type,

@@ -177,3 +177,61 @@ def test_a_forms_page_shows_the_defaults(client, kind):
         ].items()
     )
     assert f'value="{told.get("encoding", told.get("lr_policy"))}" selected' in page.content.decode()
+
+
+@pytest.mark.parametrize("job_id", ["%00", "a%00b", "x" * 500, "日本", "20200101-000000-zzzz"])
+def test_what_is_no_id_is_not_found(client, job_id):
+    assert client.get(f"/datasets/{job_id}.json").status_code == 404
+    assert client.delete(f"/jobs/{job_id}.json").status_code == 404
+    assert client.get(f"/models/{job_id}/status").json() == {"error": "Job not found."}
+
+
+@pytest.mark.parametrize("body", ["[1]", "null", '"a"', "1", "[" * 100_000, "{"])
+@pytest.mark.parametrize("route", ["datasets/images/classification", "models/images/classification/classify_one"])
+def test_a_body_that_is_no_object_is_the_clients_fault(client, route, body):
+    answer = client.post(f"/{route}.json", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "BadRequest")
+
+
+def test_half_a_character_is_refused_and_not_echoed(client):
+    answer = client.post(
+        "/datasets/images/classification.json", r'{"encoding": "\ud800"}', content_type="application/json"
+    )
+    assert {"field": "encoding", "message": '"?" is not a valid choice.'} in answer.json()["errors"]
+
+
+@pytest.mark.parametrize("origin", ["http://[bad", "null", ""])
+def test_an_origin_that_is_none_is_foreign(client, make_dataset, origin):
+    assert client.post(f"/datasets/{make_dataset().pk}/abort", headers={"Origin": origin}).status_code == 403
+
+
+def test_its_own_origin_may_post(client, make_dataset):
+    origin = {"Origin": "http://testserver"}
+    assert client.post(f"/datasets/{make_dataset().pk}/abort", headers=origin).status_code == 200
+
+
+def test_the_index_is_listed_by_pages(client, make_dataset):
+    made = [make_dataset().pk for _ in range(5)]
+    pages = [client.get(f"/index.json?page={page}&page_size=2").json()["datasets"] for page in (1, 2, 3, 4)]
+    assert [[job["id"] for job in page] for page in pages] == [made[4:2:-1], made[2:0:-1], made[:1], []]
+
+
+def test_a_page_that_is_no_number_is_named(client):
+    assert client.get("/index.json?page=first").json()["errors"][0]["field"] == "page"
+
+
+def test_notes_can_be_cleared_but_a_name_can_not(client, make_dataset):
+    dataset = make_dataset(notes="old")
+    assert client.put(f"/jobs/{dataset.pk}.json", {"job_notes": ""}, content_type="application/json").status_code == 200
+    dataset.refresh_from_db()
+    assert (dataset.name, dataset.notes) == ("digits", "")
+
+
+def test_a_change_of_nothing_is_a_wrong_form(client, make_dataset):
+    assert client.put(f"/jobs/{make_dataset().pk}.json", {}, content_type="application/json").status_code == 400
+    assert client.put("/jobs/20200101-000000-abcd.json", {}, content_type="application/json").status_code == 404
+
+
+def test_a_foreign_host_is_told_in_json_where_json_was_asked_for(client):
+    answer = client.get("/index.json", headers={"Host": "evil.example"})
+    assert answer.json()["error"]["type"] == "BadRequest"

@@ -167,6 +167,21 @@ def test_a_worker_runs_no_function_that_is_not_a_task(server):
     assert not (server.home / "made").exists()
 
 
+def test_redis_that_is_emptied_stops_nothing(server, dataset, long_training):
+    waiting = server.create(MODELS, **lenet(dataset, train_epochs=1))
+    redis = Redis.from_url(json.loads((server.home / "embedded" / "urls.json").read_text())["REDIS_URL"])
+    redis.flushall()
+    server.send("POST", f"/models/{long_training}/abort")
+    assert end_of(server, waiting) == "Done"
+
+
+def test_redis_that_is_killed_stops_nothing(server, dataset, long_training):
+    waiting = server.create(MODELS, **lenet(dataset, train_epochs=1))
+    next(part for part in server.children() if "redis-server" in part.name()).kill()
+    server.send("POST", f"/models/{long_training}/abort")
+    assert end_of(server, waiting) == "Done"
+
+
 def test_a_training_survives_a_postgresql_that_is_killed(server, dataset):
     job_id = server.create(MODELS, **lenet(dataset, train_epochs=60))
     until(lambda: server.json(f"/models/{job_id}.json").get("val_outputs"))

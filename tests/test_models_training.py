@@ -77,8 +77,16 @@ def test_a_training_that_starts_again_forgets_what_the_first_attempt_left(train,
     assert model.newest_snapshot.created_at > first
 
 
-def test_a_loss_that_is_not_a_number_is_the_users_to_mend(train):
-    model = train(learning_rate=1e20, lr_policy="fixed", train_epochs=5)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"learning_rate": 1e20, "lr_policy": "fixed"},
+        {"learning_rate": 1e30, "lr_policy": "fixed"},
+        {"lr_policy": "exp", "lr_parameters": {"lr_exp_gamma": 1e30}},
+    ],
+)
+def test_a_training_that_diverges_is_the_users_to_mend(train, policy):
+    model = train(train_epochs=5, **policy)
     assert model.status == Status.ERROR
     assert "learning rate" in model.error
     assert not model.snapshots.exists()

@@ -10,6 +10,7 @@ Of eight processes that race to start a job exactly one wins, and a late "done" 
 
 import logging
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import F, Func, JSONField, Value
 from django.utils import timezone
 
@@ -52,7 +53,10 @@ def advance(job: Job, to: Status, *, held_by: str | None = None, only_from: Stat
     entry = Value([[to, now.isoformat(timespec="milliseconds")]], JSONField())
     history = _Append(F("status_history"), entry)
     moved = rows.update(status=to, status_history=history, **(_side_effects(to, now) | changes))
-    job.refresh_from_db()
+    try:
+        job.refresh_from_db()
+    except ObjectDoesNotExist:
+        raise IllegalTransition(f"{job} is gone and cannot become {to}") from None
     if not moved:
         raise IllegalTransition(f"{job} is {job.status} and cannot become {to}")
     log.info("%s is %s%s", job, to, f": {job.error}" if job.error else "")

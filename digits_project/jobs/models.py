@@ -1,11 +1,14 @@
 """What a job is. It has no table of its own: a dataset or a model is its job, one row and one status."""
 
+import re
 from pathlib import Path
 
 from django.apps import apps
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+
+JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
 
 
 class Status(models.TextChoices):
@@ -90,9 +93,11 @@ def job_kinds() -> list[type[Job]]:
     return [model for model in apps.get_models() if issubclass(model, Job)]
 
 
-def find_job(job_id: str) -> Job | None:
-    """The job of that id, of whichever kind."""
-    found = (kind.objects.filter(pk=job_id).first() for kind in job_kinds())
+def find_job(job_id: object, kind: type[Job] | None = None) -> Job | None:
+    """The job of that id, of that kind or of whichever (None). Anything may be asked for; what is no id has no job."""
+    if not isinstance(job_id, str) or not JOB_ID.fullmatch(job_id):
+        return None
+    found = (model.objects.filter(pk=job_id).first() for model in ([kind] if kind else job_kinds()))
     return next((job for job in found if job), None)
 
 

@@ -3,8 +3,9 @@
 import logging
 import time
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Coalesce, Now
 
 from digits_project.jobs import directory, lifecycle
 from digits_project.jobs.dispatch import dispatch_or_leave
@@ -19,11 +20,14 @@ class Refused(Exception):
     """The job's state does not allow it; the text says why."""
 
 
+class Gone(Exception):
+    """Somebody else deleted the job meanwhile."""
+
+
 class HasDependents(Refused):
     """Other jobs are built on this one."""
 
 
-@transaction.atomic
 def submit(job: Job) -> Job:
     """Check a new, unsaved job, give it its id and folder, and let it wait. Raises ValidationError, nothing saved."""
     job.full_clean(exclude=["job_id"])
@@ -32,30 +36,40 @@ def submit(job: Job) -> Job:
         with transaction.atomic():
             job.save(force_insert=True)
             lifecycle.advance(job, Status.WAITING)
+            transaction.on_commit(dispatch_or_leave)
     except BaseException:
         directory.remove(job.directory)
         raise
-    transaction.on_commit(dispatch_or_leave)
     return job
 
 
 def abort(job: Job) -> None:
-    """Stop a job that has not ended: a waiting one at once, a running one within two seconds. Raises Refused."""
+    """Stop a job that has not ended: a waiting one at once, a running one as soon as it looks, twice a second.
+
+    One that does not look is killed by the reaper after five seconds. Raises Refused or Gone.
+    """
     for status in (Status.INITIALIZED, Status.WAITING):
         if lifecycle.try_advance(job, Status.ABORTED, only_from=status):
             dispatch_or_leave()
             return
     running = type(job).objects.filter(pk=job.pk, status=Status.RUNNING)
-    if not running.update(abort_requested_at=timezone.now()):
-        job.refresh_from_db()
+    # The first request counts: from it the reaper measures how long the job has not listened.
+    asked = running.update(abort_requested_at=Coalesce("abort_requested_at", Now()))
+    _refresh(job)
+    if not asked:
         raise Refused(f"{job.name} has ended ({job.status}); there is nothing to abort.")
-    job.refresh_from_db()
 
 
 def delete(job: Job) -> None:
-    """Remove a job, its row and its folder; a running one is aborted first. Raises HasDependents or Refused."""
+    """Remove a job, its row and its folder; a running one is aborted first. Raises HasDependents or Refused.
+
+    Of several that delete a job at once each succeeds.
+    """
     _refuse_dependents(job)
-    _bring_to_an_end(job)
+    try:
+        _bring_to_an_end(job)
+    except Gone:
+        return
     with transaction.atomic():
         locked = type(job).objects.select_for_update().filter(pk=job.pk).first()
         if locked is None:
@@ -68,12 +82,13 @@ def delete(job: Job) -> None:
 
 
 def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:
-    """Change a job's name or notes. Raises ValidationError."""
+    """Change a job's name or notes. Raises ValidationError or Gone."""
     changes = {field: value for field, value in (("name", name), ("notes", notes)) if value is not None}
     for field, value in changes.items():
         setattr(job, field, value)
     job.clean_fields(exclude=[field.name for field in job._meta.fields if field.name not in changes])
-    job.save(update_fields=list(changes))
+    if not type(job).objects.filter(pk=job.pk).update(**changes):
+        raise Gone
 
 
 def _refuse_dependents(job: Job) -> None:
@@ -94,4 +109,11 @@ def _bring_to_an_end(job: Job) -> None:
         if time.monotonic() > deadline:
             raise Refused(f"{job.name} does not stop; try again when it is {Status.ABORTED}.")
         time.sleep(0.1)
+        _refresh(job)
+
+
+def _refresh(job: Job) -> None:
+    try:
         job.refresh_from_db()
+    except ObjectDoesNotExist:
+        raise Gone from None

@@ -1,10 +1,11 @@
 """The routes that datasets and models share."""
 
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db.models import Case, When
 from django.http import HttpResponse, HttpResponseRedirect
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
-from rest_framework.serializers import CharField
+from rest_framework.serializers import CharField, IntegerField
 from rest_framework.views import APIView
 
 from digits_project.api import Form, PrettyJSONRenderer
@@ -63,33 +64,51 @@ class CreateView(FormView):
 
 def fetch(kind: type[Job] | None, job_id: str) -> Job:
     """The job of that kind, or of either (None); raises NotFound, also for a job of the other kind."""
-    job = kind.objects.filter(pk=job_id).first() if kind else find_job(job_id)
+    job = find_job(job_id, kind)
     if job is None:
         raise NotFound("Job not found")
     return job
 
 
 class Index(JobApiView):
-    """All jobs, those that run first, then the newest first."""
+    """All jobs, those that run first, then the newest first; with `?page=` or `?page_size=` so many of each kind."""
 
     def get(self, request, format=None):
-        return Response({kind.KIND: _listed(kind) for kind in job_kinds()})
+        asked = PageForm(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        window = slice(None)
+        if {"page", "page_size"} & set(request.query_params):
+            first = (asked.validated_data["page"] - 1) * asked.validated_data["page_size"]
+            window = slice(first, first + asked.validated_data["page_size"])
+        return Response({kind.KIND: _listed(kind, window) for kind in job_kinds()})
 
 
-def _listed(kind: type[Job]) -> list[dict]:
+class PageForm(Form):
+    """Which part of a list."""
+
+    page = IntegerField(default=1, min_value=1, max_value=1_000_000)
+    page_size = IntegerField(default=100, min_value=1, max_value=10_000)
+
+
+def _listed(kind: type[Job], window: slice) -> list[dict]:
     columns = {"id": "job_id", "name": "name", "status": "status"}
     if hasattr(kind, "dataset_id"):
         columns["dataset_id"] = "dataset_id"
-    rows = kind.objects.order_by("-created_at").values_list(*columns.values())
-    jobs = [dict(zip(columns, row, strict=True)) for row in rows]
-    return sorted(jobs, key=lambda job: job["status"] != Status.RUNNING)  # stable: newest first stays
+    running_first = Case(When(status=Status.RUNNING, then=0), default=1)
+    rows = kind.objects.order_by(running_first, "-created_at").values_list(*columns.values())
+    return [dict(zip(columns, row, strict=True)) for row in rows[window]]
 
 
 class EditForm(Form):
     """What PUT takes: DIGITS's names for a job's name and notes."""
 
     job_name = CharField(required=False, max_length=255)
-    job_notes = CharField(required=False, max_length=100_000)
+    job_notes = CharField(required=False, max_length=100_000, allow_blank=True)
+
+    def validate(self, form):
+        if not form:
+            raise ValidationError("Nothing to change: send job_name, job_notes or both.")
+        return form
 
 
 class EditView(FormView):
@@ -98,12 +117,10 @@ class EditView(FormView):
     serializer_class = EditForm
 
     def put(self, request, job_id, format=None):
+        job = fetch(self.kind, job_id)
         form = EditForm(data=request.data)
         form.is_valid(raise_exception=True)
-        given = form.validated_data
-        if not given:
-            raise services.Refused("Nothing to change: send job_name, job_notes or both.")
-        services.edit(fetch(self.kind, job_id), given.get("job_name"), given.get("job_notes"))
+        services.edit(job, form.validated_data.get("job_name"), form.validated_data.get("job_notes"))
         return _said("Job updated.")
 
     def delete(self, request, job_id, format=None):
@@ -125,7 +142,7 @@ class JobStatus(JobApiView):
     renderer_classes = (PrettyJSONRenderer,)
 
     def get(self, request, job_id, format=None):
-        job = self.kind.objects.filter(pk=job_id).first() if self.kind else find_job(job_id)
+        job = find_job(job_id, self.kind)
         if job is None:
             return Response({"error": "Job not found."})  # 200: clients that poll expect it
         return Response(

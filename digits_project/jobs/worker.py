@@ -11,6 +11,7 @@ import signal
 from django.db import connections
 from rq import Worker
 from rq.serializers import JSONSerializer
+from rq.worker_registration import REDIS_WORKER_KEYS
 
 from digits_project.jobs import queues, reaper
 from digits_project.jobs.models import find_job, job_kinds
@@ -43,6 +44,10 @@ class JobWorker(Worker):
         reaper.tick()
 
     def heartbeat(self, timeout=None, pipeline=None):
+        if not self.is_horse and not self.connection.sismember(REDIS_WORKER_KEYS, self.key):
+            self.log.warning("Redis has forgotten this worker; it registers again")
+            self.connection.delete(self.key)  # what a heartbeat after the loss left there has no queues
+            self.register_birth()
         super().heartbeat(10, pipeline=pipeline)
 
     def get_heartbeat_ttl(self, job, working_time=0.0) -> int:

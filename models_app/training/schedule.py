@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from digits_project.errors import BadInput
 
+LARGEST_RATE = 1e38  # engines compute in float32
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -78,5 +80,14 @@ POLICIES = tuple(FACTORS)
 
 
 def learning_rate(policy: Policy, percent: float) -> float:
-    """The rate when `percent` (0 to 100) of the training is done; the formulas are in Policy."""
-    return policy.learning_rate * FACTORS[policy.lr_policy](policy, percent)
+    """The rate when `percent` (0 to 100) of the training is done; the formulas are in Policy.
+
+    Raises BadInput for a policy that leads out of the range of float32.
+    """
+    try:
+        rate = policy.learning_rate * FACTORS[policy.lr_policy](policy, percent)
+    except OverflowError:
+        rate = math.inf
+    if not abs(rate) < LARGEST_RATE:
+        raise BadInput(f"lr_policy {policy.lr_policy} takes the learning rate beyond {LARGEST_RATE:g} at {percent:g} %")
+    return rate
