@@ -60,6 +60,8 @@ class TrainConfig:
     resume_from: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.lr_multistep_values, (list, tuple)):
+            raise BadInput(f"lr_multistep_values must be a list, not {self.lr_multistep_values!r}")
         object.__setattr__(self, "lr_multistep_values", tuple(self.lr_multistep_values))
         self._check_choices()
         self._check_numbers()
@@ -100,10 +102,10 @@ class TrainConfig:
             raise BadInput(f"momentum must be below 1, not {self.momentum}")
         for name, optional in (("batch_size", False), ("threads", True)):
             value = getattr(self, name)
-            if not (optional and value is None) and (not isinstance(value, int) or value < 1):
+            if not (optional and value is None) and (not _is_whole(value) or value < 1):
                 raise BadInput(f"{name} must be a whole number from 1, not {value!r}")
         seed = self.random_seed
-        if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 2**32):
+        if seed is not None and (not _is_whole(seed) or not 0 <= seed < 2**32):
             raise BadInput(f"random_seed must be a whole number from 0 to {2**32 - 1}, not {seed!r}")
 
     def to_json(self) -> str:
@@ -117,6 +119,8 @@ class TrainConfig:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise BadInput(f"the training's configuration is not JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise BadInput("the training's configuration must be a JSON object")
         unknown = sorted(set(data) - {f.name for f in fields(cls)})
         if unknown:
             raise BadInput(f"the training's configuration has no field {unknown[0]}")
@@ -129,3 +133,7 @@ class TrainConfig:
     def from_file(cls, path: Path) -> TrainConfig:
         """Read what to_json wrote."""
         return cls.from_json(path.read_text(encoding="utf-8"))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)  # True is an int, but no count

@@ -81,7 +81,8 @@ class Records:
                     "(height×width×channels)"
                 )
             if not (0 <= label < self._categories and label == int(label)):
-                raise BadInput(f"image {number} of {self.path} has label {label:g}, but there are {self._categories}")
+                known = f"there are {self._categories} categories"
+                raise BadInput(f"image {number} of {self.path} has label {label:g}, but {known}")
             images[place] = pixels.transpose(2, 0, 1)
             labels[place] = label
 
