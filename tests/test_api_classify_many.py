@@ -199,8 +199,8 @@ def test_a_body_that_is_no_form(client, db, body):
     assert client.post(f"{URL}.json", body, content_type="application/json").status_code == 400
 
 
-def test_a_model_without_a_snapshot(ask, built_dataset, make_model, three):
-    fresh = make_model(built_dataset)
+def test_a_model_without_a_snapshot(ask, model, make_model, three):
+    fresh = make_model(model.dataset)
     assert complaint(ask(list_of(*three), job_id=fresh.pk)) == (409, "lenet is Waiting and has no snapshot yet.")
 
 

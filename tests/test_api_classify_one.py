@@ -8,7 +8,7 @@ from PIL import Image
 
 from datasets.imagedb import images
 from inference.predictor import Predictor
-from tests.inference_samples import add_snapshot
+from tests.inference_samples import add_snapshot, categorized
 
 pytestmark = pytest.mark.django_db
 URL = "/models/images/classification/classify_one.json"
@@ -21,9 +21,9 @@ def _open_server(settings):
 
 
 @pytest.fixture
-def model(built_dataset, make_model):
+def model(make_dataset, make_model):
     """A model with snapshots at the epochs 1, 1.5 and 2."""
-    model = make_model(built_dataset)
+    model = make_model(categorized(make_dataset()))
     for seed, epoch in enumerate((1, 1.5, 2)):
         add_snapshot(model, epoch, seed)
     return model
@@ -132,8 +132,8 @@ def test_a_dataset_can_not_classify(classify, model):
     assert complaint(classify(job_id=model.dataset_id)) == (404, "Job not found")
 
 
-def test_a_model_without_a_snapshot(classify, built_dataset, make_model):
-    fresh = make_model(built_dataset)
+def test_a_model_without_a_snapshot(classify, model, make_model):
+    fresh = make_model(model.dataset)
     assert complaint(classify(job_id=fresh.pk)) == (409, "lenet is Waiting and has no snapshot yet.")
 
 
