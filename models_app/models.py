@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from datasets.models import Dataset
+from datasets.models import Dataset, Kind
 from digits_project.errors import BadInput
 from digits_project.jobs.models import Job, Status
 from models_app import networks
@@ -69,6 +69,8 @@ class TrainedModel(Job):
         sense."""
         if self.dataset.status in (Status.ABORTED, Status.ERROR):
             raise ValidationError({"dataset": f"Its status is {self.dataset.status}; take one that will be Done."})
+        if self.dataset.kind != Kind.CLASSIFICATION:
+            raise ValidationError({"dataset": "It is a generic dataset; a classifier needs one for classification."})
         for field, check in (("standard_network", self.network), ("lr_policy", self.policy)):
             try:
                 check()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from datasets.models import Dataset
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
 from models_app.models import Metric, Snapshot, TrainedModel
@@ -98,6 +99,13 @@ def test_a_dataset_that_came_to_nothing_is_refused(client, form, make_dataset, e
     lifecycle.advance(dataset, end)
     wrong = complaints(client.post(CREATE, form(dataset=dataset.pk)))
     assert wrong == {"dataset": f"Its status is {end}; take one that will be Done."}
+
+
+def test_a_generic_dataset_is_refused(client, form, make_dataset):
+    dataset = make_dataset()
+    Dataset.objects.update(kind="generic")
+    wrong = complaints(client.post(CREATE, form(dataset=dataset.pk)))
+    assert wrong == {"dataset": "It is a generic dataset; a classifier needs one for classification."}
 
 
 @pytest.mark.parametrize("sent, meant", [("1", "image"), ("0", "none"), ("pixel", "pixel"), ("", "image")])
