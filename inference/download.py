@@ -11,7 +11,6 @@ from inference import standalone
 from inference.archive import Archive, Member
 from inference.bundle import single_file
 from models_app.models import Snapshot
-from models_app.serializers import epoch_json
 
 FROM_SNAPSHOT = ("model.onnx", "weights.npz")  # what training/checkpoint.py writes for others to read
 
@@ -38,7 +37,7 @@ def info(snapshot: Snapshot) -> dict:
     return {
         "job_id": model.pk,
         "name": model.name,
-        "epoch": epoch_json(snapshot.epoch),
+        "epoch": snapshot.epoch,
         "created": snapshot.created_at.isoformat(timespec="seconds"),
         "framework": model.framework,
         "dataset_id": model.dataset_id,

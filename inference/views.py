@@ -1,10 +1,7 @@
 """The inference routes."""
 
-import re
-
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 
 from datasets.imagedb import BadImage
@@ -106,7 +103,7 @@ class Download(JobApiView):
             raise BadInput(f"There is no archive of the form {form}; there are {', '.join(FORMS)}.")
         asked = DownloadForm(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        snapshot = chosen_snapshot(find_model(job_id), asked.validated_data["epoch"])
+        snapshot = chosen_snapshot(fetch(TrainedModel, job_id), asked.validated_data["epoch"])
         name = f"{job_id}_epoch_{snapshot.epoch:g}.{form}"
         return StreamingHttpResponse(
             download.archive(snapshot, form),
@@ -127,15 +124,7 @@ def chosen_snapshot(model: TrainedModel, epoch: float | None) -> Snapshot:
 
 def named_model(request) -> TrainedModel:
     """The model that `job_id` names, in the query string or else in the body. Raises BadInput or NotFound."""
-    body = request.data if hasattr(request.data, "get") else {}
-    job_id = request.query_params.get("job_id") or body.get("job_id")
+    job_id = request.query_params.get("job_id") or request.data.get("job_id")
     if not job_id:
         raise BadInput("job_id is missing: the id of the model that is asked.")
-    return find_model(str(job_id))
-
-
-def find_model(job_id: str) -> TrainedModel:
-    """The model of that id. Raises NotFound, also for what PostgreSQL would not take for a text."""
-    if not re.fullmatch(r"[0-9A-Za-z-]{1,100}", job_id):
-        raise NotFound("Job not found")
     return fetch(TrainedModel, job_id)
