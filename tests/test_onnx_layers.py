@@ -30,6 +30,9 @@ SAMPLES = {
     "Pooling AVE on an odd size": chain(
         SCALED, ("Pooling", {"pool": "AVE", "kernel_size": 2, "stride": 2, "pad": 1}), input_shape=(2, 7, 6)
     ),
+    "Pooling MAX with a last row but no last column": chain(
+        SCALED, ("Pooling", {"kernel_size": [3, 2], "stride": [2, 3], "pad": [0, 1]})
+    ),
     "Pooling AVE of everything": chain(SCALED, ("Pooling", {"pool": "AVE", "global_pooling": True})),
     "Pooling MAX of everything": chain(SCALED, ("Pooling", {"global_pooling": True})),
     "LRN": chain(SCALED, ("LRN", {"local_size": 3, "alpha": 0.3, "beta": 0.75, "k": 2.0}), input_shape=(7, 4, 4)),

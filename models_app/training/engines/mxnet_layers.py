@@ -22,13 +22,16 @@ class Graph:
     """One phase of a network as symbols, while it is being built and after.
 
     `heads` are what backward begins at; `measures` are sums over the batch by name; `constants` are inputs that never
-    change.
+    change, and `backward` those among them whose gradient must be asked for, so that backward comes by their layer.
     """
 
+    images: Symbol = field(default_factory=lambda: mx.sym.Variable("data"))
+    label: Symbol = field(default_factory=lambda: mx.sym.Variable("label"))
     values: dict[str, Symbol] = field(default_factory=dict)
     heads: list[Symbol] = field(default_factory=list)
     measures: dict[str, Symbol] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
+    backward: list[str] = field(default_factory=list)
 
     def constant(self, name: str, value: np.ndarray) -> Symbol:
         self.constants[name] = value
@@ -43,13 +46,13 @@ Build = Callable[[Graph, Node, Sequence[Symbol], Sequence[Symbol]], list[Symbol]
 
 
 def build(network: Network, phase: str, mean: np.ndarray | None) -> Graph:
-    """The phase as symbols. Its images are the uint8 variable "data", its labels the variable "label"."""
+    """The phase as symbols. Its images are uint8."""
     graph = Graph()
     for node in network.nodes(phase):
         inputs = [graph.values[bottom] for bottom in node.layer.bottoms]
         weights = [mx.sym.Variable(weight.name) for weight in node.weights]
         if isinstance(node.kind, ends.Source):
-            tops = [_centred(graph, mean), mx.sym.Variable("label")][: len(node.layer.tops)]
+            tops = [_centred(graph, mean), graph.label][: len(node.layer.tops)]
         else:
             tops = BUILDERS[node.layer.type](graph, node, inputs, weights)
         graph.values.update(zip(node.layer.tops, tops, strict=True))
@@ -57,7 +60,7 @@ def build(network: Network, phase: str, mean: np.ndarray | None) -> Graph:
 
 
 def _centred(graph: Graph, mean: np.ndarray | None) -> Symbol:
-    images = mx.sym.Cast(mx.sym.Variable("data"), dtype="float32")
+    images = mx.sym.Cast(graph.images, dtype="float32")
     if mean is None:
         return images
     return mx.sym.broadcast_sub(images, graph.constant("data.mean", mean[np.newaxis]))
@@ -79,8 +82,9 @@ def pooling(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequenc
     convention = "full" if max(kind.beyond(node.inputs[0])) > 0 else "valid"
     windows = {"kernel": kind.kernel_size, "stride": kind.stride, "pad": kind.pad}
     pooled = mx.sym.Pooling(*inputs, pool_type=pool_type, pooling_convention=convention, **windows)
-    for axis, size in enumerate(node.outputs[0][1:], start=2):
-        pooled = mx.sym.slice_axis(pooled, axis=axis, begin=0, end=size)
+    for axis, beyond in enumerate(kind.beyond(node.inputs[0]), start=2):
+        if convention == "full" and beyond < 0:
+            pooled = mx.sym.slice_axis(pooled, axis=axis, begin=0, end=node.outputs[0][axis - 1])
     return [pooled]
 
 
@@ -117,6 +121,7 @@ def batch_norm(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequ
     size = node.weights[0].shape
     gain = graph.constant(f"{node.layer.name}.gain", np.ones(size, np.float32))
     bias = graph.constant(f"{node.layer.name}.bias", np.zeros(size, np.float32))
+    graph.backward.append(gain.name)  # there MXNet moves the averages on
     mean, variance, _ = weights
     return [
         mx.sym.BatchNorm(
@@ -164,7 +169,7 @@ def softmax(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequenc
 
 def softmax_with_loss(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
     """The head; its gradient is averaged over the batch. Measures "loss" and, where no layer does, "accuracy"."""
-    scores, label = mx.sym.Flatten(inputs[0]), inputs[1]
+    scores, label = _flat(inputs[0], node), inputs[1]
     settings = {"normalization": "batch", "use_ignore": True, "ignore_label": -1, "grad_scale": node.kind.loss_weight}
     head = mx.sym.SoftmaxOutput(scores, label, **settings)
     graph.heads.append(head)
@@ -178,8 +183,13 @@ def softmax_with_loss(graph: Graph, node: Node, inputs: Sequence[Symbol], weight
 
 def accuracy(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
     name = "accuracy" if node.kind.top_k == 1 else node.layer.tops[0] if node.layer.tops else node.layer.name
-    graph.measures[name] = _hits(mx.sym.Flatten(inputs[0]), inputs[1], node.kind.top_k)
+    graph.measures[name] = _hits(_flat(inputs[0], node), inputs[1], node.kind.top_k)
     return [graph.measures[name]][: len(node.layer.tops)]
+
+
+def _flat(scores: Symbol, node: Node) -> Symbol:
+    """N×categories, also where the scores are images of 1×1."""
+    return scores if len(node.inputs[0]) == 1 else mx.sym.Flatten(scores)
 
 
 def _hits(scores: Symbol, label: Symbol, top_k: int) -> Symbol:
