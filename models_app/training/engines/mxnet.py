@@ -42,7 +42,7 @@ class MXNetEngine:
         bound.run(images, labels, is_train=True)
         bound.executor.backward()
         self._solver.step(learning_rate)
-        self._averages.count += 1
+        self._averages.moved()
 
     def training_scores(self) -> dict[str, float]:
         return self._phase("train").scores()
@@ -62,10 +62,12 @@ class MXNetEngine:
         return {name: value.asnumpy()[: len(images)] for name, value in results}
 
     def weights(self) -> dict[str, np.ndarray]:
+        mx.nd.waitall()  # MXNet does not tell that backward writes the running averages
         arrays = {name: array.asnumpy() for name, array in self._weights.items()}
         return {**arrays, **self._averages.factors()}
 
     def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        mx.nd.waitall()
         for name, array in self._weights.items():
             array[:] = weights[name]
         self._averages.load_factors(weights)
@@ -175,24 +177,35 @@ class _Averages:
     def __init__(self, network: Network) -> None:
         self._nodes: list[Node] = [node for node in network.nodes("train") if isinstance(node.kind, dense.BatchNorm)]
         self._start = {node.weights[2].name: 0.0 for node in self._nodes}
-        self.count = 0
+        self._batches = 0  # trained since the factors were loaded
+        self._corrected: set[_Bound] = set()
+
+    def moved(self) -> None:
+        """A batch has been trained."""
+        self._batches += 1
+        self._corrected.clear()
 
     def factors(self) -> dict[str, np.ndarray]:
-        """Now, after `count` batches since they were loaded."""
+        """As they are now."""
         return {node.weights[2].name: np.array([self._factor(node)], np.float32) for node in self._nodes}
 
     def _factor(self, node: Node) -> float:
         start = self._start[node.weights[2].name]
         if node.kind.use_global_stats:
             return start
-        return 1 - (1 - start) * node.kind.moving_average_fraction**self.count
+        return 1 - (1 - start) * node.kind.moving_average_fraction**self._batches
 
     def load_factors(self, weights: Mapping[str, np.ndarray]) -> None:
         self._start = {node.weights[2].name: float(weights[node.weights[2].name][0]) for node in self._nodes}
-        self.count = 0
+        self._batches = 0
+        self._corrected.clear()
 
     def correct(self, weights: Arrays, bound: _Bound) -> None:
-        """Put averages / factor where a phase without training reads them."""
+        """Put averages / factor where a phase without training reads them, if they have changed since."""
+        if not self._nodes or bound in self._corrected:
+            return
+        self._corrected.add(bound)
+        mx.nd.waitall()  # as in MXNetEngine.weights
         for node in self._nodes:
             factor = max(self._factor(node), dense.SMALLEST_FACTOR)
             for weight in node.weights[:2]:
