@@ -81,6 +81,14 @@ def test_validation_and_the_deployed_network_follow_the_weights_while_they_learn
     assert np.abs(engine.forward(images)["ip"] - before).max() > 0.01
 
 
+def test_of_equal_scores_the_first_is_the_answer():
+    sample = classifier()
+    engine = engine_of(sample, batch_size=BATCH)
+    engine.load_weights({name: np.zeros_like(array) for name, array in random_weights(sample).items()})
+    engine.evaluate_batch(random_images(sample, BATCH), LABELS)
+    assert engine.evaluation_scores() == pytest.approx({"loss": np.log(CATEGORIES), "accuracy": 0.25, "top3": 0.75})
+
+
 def test_a_layer_that_does_not_learn_stays_as_it_is():
     frozen = Layer(
         "first", "InnerProduct", ("scaled",), ("first",), {"num_output": 3}, (Multipliers(0), Multipliers(0))

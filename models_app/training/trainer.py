@@ -63,7 +63,8 @@ def read_mean(config: TrainConfig, shape: tuple[int, int, int]) -> np.ndarray | 
 def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
     """The categories' names, one for each of the network's scores."""
     try:
-        labels = tuple(Path(config.labels_file).read_text(encoding="utf-8").splitlines())
+        # Not splitlines, which also cuts at characters that a category's name may hold.
+        labels = tuple(Path(config.labels_file).read_bytes().decode().removesuffix("\n").split("\n"))
     except (OSError, ValueError) as error:
         raise BadInput(f"the labels can't be read: {error}") from error
     for output in network.outputs():

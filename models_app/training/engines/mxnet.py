@@ -12,6 +12,7 @@ from models_app.networks.layers import dense
 from models_app.training.engines import mxnet_layers
 from models_app.training.engines.base import Setup
 from models_app.training.engines.mxnet_compat import mx
+from models_app.training.measures import Tally, measures_of
 
 Arrays = dict[str, mx.nd.NDArray]
 
@@ -58,7 +59,7 @@ class MXNetEngine:
         batch = np.zeros((self._setup.batch_size, *images.shape[1:]), np.uint8)
         batch[: len(images)] = images
         bound.run(batch, None, is_train=False)
-        results = zip(bound.outputs, bound.executor.outputs, strict=True)
+        results = zip(bound.outputs, bound.results, strict=True)
         return {name: value.asnumpy()[: len(images)] for name, value in results}
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -100,11 +101,11 @@ class _Bound:
 
     def __init__(self, setup: Setup, phase: str, context: mx.Context, weights: Arrays, gradients: Arrays) -> None:
         graph = mxnet_layers.build(setup.network, phase, setup.mean)
-        self.outputs = setup.network.outputs(phase) if phase == "deploy" else []
-        self.measures = list(graph.measures)
         if phase == "train" and not (graph.heads and gradients):
             raise BadNetwork("the network can't be trained: it has no loss, or no weights to learn")
-        symbol = self._symbol(graph)
+        self.outputs = setup.network.outputs(phase) if phase == "deploy" else list(graph.scores)
+        results = [graph.values[name] for name in self.outputs] if phase == "deploy" else list(graph.scores.values())
+        symbol = mx.sym.Group([*graph.heads, *map(mx.sym.BlockGrad, results)])
         shape = (setup.batch_size, *setup.network.input_shape)
         self.data = mx.nd.zeros(shape, context, dtype="uint8")
         self.label = mx.nd.zeros(shape[:1], context)
@@ -115,30 +116,59 @@ class _Bound:
             gradients = {**gradients, **{name: mx.nd.zeros_like(known[name]) for name in graph.backward}}
         averages = {name: weights[name] for name in symbol.list_auxiliary_states()}
         self.averages = averages if phase == "train" else {name: array.copy() for name, array in averages.items()}
-        self.sums = mx.nd.zeros(len(self.measures) + 1, context)
         requests = {name: "write" if name in gradients else "null" for name in arguments}
         self.executor = symbol.bind(context, arguments, gradients, requests, self.averages)
+        self._kept = _Kept(self.outputs, self.results, Tally(measures_of(setup.network, phase)))
 
-    def _symbol(self, graph: mxnet_layers.Graph) -> mx.sym.Symbol:
-        if self.outputs:
-            return mx.sym.Group([graph.values[name] for name in self.outputs])
-        counted = mx.sym.sum(graph.label >= 0)
-        sums = [mx.sym.reshape(total, shape=(1,)) for total in (*graph.measures.values(), counted)]
-        return mx.sym.Group([*graph.heads, mx.sym.BlockGrad(mx.sym.concat(*sums, dim=0))])
+    @property
+    def results(self) -> list[mx.nd.NDArray]:
+        """What the last run computed, for each of `outputs`."""
+        return self.executor.outputs[-len(self.outputs) :]
 
     def run(self, images: np.ndarray, labels: np.ndarray | None, is_train: bool) -> None:
-        self.data[:] = images
+        # What data[:] = images comes to, at a fifth of the cost.
+        self.data._sync_copyfrom(images)
         if labels is not None:
-            self.label[:] = labels
+            self.label._sync_copyfrom(labels)
         self.executor.forward(is_train=is_train)
         if labels is not None:
-            mx.nd.elemwise_add(self.sums, self.executor.outputs[-1], out=self.sums)
+            self._kept.keep(self.results, labels)
 
     def scores(self) -> dict[str, float]:
         """Averages by measure since the last call."""
-        *totals, count = self.sums.asnumpy().tolist()
-        self.sums[:] = 0
-        return {name: total / count for name, total in zip(self.measures, totals, strict=True)}
+        return self._kept.averages()
+
+
+class _Kept:
+    """The scores of some batches, kept on the device until there are enough to read: reading waits for them."""
+
+    MOST_BATCHES = 64
+    MOST_BYTES = 4 << 20
+
+    def __init__(self, sources: list[str], results: list[mx.nd.NDArray], tally: Tally) -> None:
+        self._sources = sources
+        self._tally = tally
+        batch_bytes = sum(4 * result.size for result in results)
+        self._room = max(1, min(self.MOST_BATCHES, self.MOST_BYTES // batch_bytes))
+        self._places = [[mx.nd.zeros_like(result) for result in results] for _ in range(self._room)]
+        self._labels: list[np.ndarray] = []
+
+    def keep(self, results: list[mx.nd.NDArray], labels: np.ndarray) -> None:
+        for result, place in zip(results, self._places[len(self._labels)], strict=True):
+            result.copyto(place)
+        self._labels.append(labels.copy())
+        if len(self._labels) == self._room:
+            self._read()
+
+    def averages(self) -> dict[str, float]:
+        self._read()
+        return self._tally.averages()
+
+    def _read(self) -> None:
+        for places, labels in zip(self._places, self._labels, strict=False):
+            scores = {source: place.asnumpy() for source, place in zip(self._sources, places, strict=True)}
+            self._tally.add(scores, labels)
+        self._labels.clear()
 
 
 class SGD:

@@ -13,33 +13,26 @@ from models_app.training.engines.mxnet_compat import mx
 
 Symbol = mx.sym.Symbol
 
-# Caffe's FLT_MIN: the logarithm of a probability that has underflowed stays finite, that of not-a-number does not.
-TINY = 1.1754944e-38
-
 
 @dataclass
 class Graph:
     """One phase of a network as symbols, while it is being built and after.
 
-    `heads` are what backward begins at; `measures` are sums over the batch by name; `constants` are inputs that never
-    change, and `backward` those among them whose gradient must be asked for, so that backward comes by their layer.
+    `heads` are what backward begins at; `scores` is what gets compared with labels, by top; `constants` are inputs that
+    never change, and `backward` those whose gradient must be asked for, so that backward comes by their layer.
     """
 
     images: Symbol = field(default_factory=lambda: mx.sym.Variable("data"))
     label: Symbol = field(default_factory=lambda: mx.sym.Variable("label"))
     values: dict[str, Symbol] = field(default_factory=dict)
     heads: list[Symbol] = field(default_factory=list)
-    measures: dict[str, Symbol] = field(default_factory=dict)
+    scores: dict[str, Symbol] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     backward: list[str] = field(default_factory=list)
 
     def constant(self, name: str, value: np.ndarray) -> Symbol:
         self.constants[name] = value
         return mx.sym.Variable(name)
-
-    def measure(self, name: str, total: Symbol) -> None:
-        """Add a sum over the batch to those of this name."""
-        self.measures[name] = self.measures[name] + total if name in self.measures else total
 
 
 Build = Callable[[Graph, Node, Sequence[Symbol], Sequence[Symbol]], list[Symbol]]
@@ -168,36 +161,21 @@ def softmax(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequenc
 
 
 def softmax_with_loss(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    """The head; its gradient is averaged over the batch. Measures "loss" and, where no layer does, "accuracy"."""
-    scores, label = _flat(inputs[0], node), inputs[1]
+    """The gradient is averaged over the batch."""
     settings = {"normalization": "batch", "use_ignore": True, "ignore_label": -1, "grad_scale": node.kind.loss_weight}
-    head = mx.sym.SoftmaxOutput(scores, label, **settings)
-    graph.heads.append(head)
-    chosen = mx.sym.pick(mx.sym.BlockGrad(head), label, axis=1)
-    losses = mx.sym.log(chosen + TINY) * (label >= 0)
-    total = mx.sym.sum(losses) * -node.kind.loss_weight
-    graph.measure("loss", total)
-    graph.measures.setdefault("accuracy", _hits(scores, label, 1))
-    return [total]
+    graph.heads.append(mx.sym.SoftmaxOutput(_scores(graph, node, inputs), inputs[1], **settings))
+    return graph.heads[-1:][: len(node.layer.tops)]
 
 
 def accuracy(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    name = "accuracy" if node.kind.top_k == 1 else node.layer.tops[0] if node.layer.tops else node.layer.name
-    graph.measures[name] = _hits(_flat(inputs[0], node), inputs[1], node.kind.top_k)
-    return [graph.measures[name]][: len(node.layer.tops)]
+    return [_scores(graph, node, inputs)][: len(node.layer.tops)]
 
 
-def _flat(scores: Symbol, node: Node) -> Symbol:
-    """N×categories, also where the scores are images of 1×1."""
-    return scores if len(node.inputs[0]) == 1 else mx.sym.Flatten(scores)
-
-
-def _hits(scores: Symbol, label: Symbol, top_k: int) -> Symbol:
-    """How many labels are among the top_k highest scores. No score is at a label of -1."""
-    if top_k == 1:
-        return mx.sym.sum(mx.sym.argmax(scores, axis=1) == label)
-    best = mx.sym.topk(scores, k=top_k, axis=1)
-    return mx.sym.sum(mx.sym.broadcast_equal(best, mx.sym.reshape(label, shape=(-1, 1))))
+def _scores(graph: Graph, node: Node, inputs: Sequence[Symbol]) -> Symbol:
+    """What is compared with the labels, N×categories, also where it is images of 1×1; kept for measures.py to judge."""
+    scores = inputs[0] if len(node.inputs[0]) == 1 else mx.sym.Flatten(inputs[0])
+    graph.scores.setdefault(node.layer.bottoms[0], scores)
+    return scores
 
 
 BUILDERS: dict[str, Build] = {
