@@ -62,6 +62,8 @@ def test_a_graph_that_does_not_hang_together_is_refused_with_the_layers_name(lay
         ("InnerProduct", {"num_output": "ten"}, "num_output must be a whole number, not 'ten'"),
         ("InnerProduct", {"num_output": True}, "num_output must be a whole number, not True"),
         ("Power", {"scale": float("nan")}, "scale must be finite, not nan"),
+        ("Clip", {"min": 0}, "Clip needs max"),
+        ("Clip", {"min": 2, "max": 1}, "min must not be above max, they are 2 and 1"),
         ("ReLU", {"slope": 1}, "ReLU has no parameter slope"),
         ("LRN", {"local_size": 4}, "local_size must be odd, not 4"),
         ("Dropout", {"dropout_ratio": 1}, "dropout_ratio must be from 0 to below 1, not 1"),
@@ -105,6 +107,26 @@ def test_layers_take_part_in_their_phases_only():
 def test_a_network_survives_json():
     lenet = standard("lenet", (3, 32, 32), 7)
     assert Network.from_dict(json.loads(json.dumps(lenet.to_dict()))) == lenet
+
+
+def test_labels_have_the_shape_that_the_network_says():
+    scaled = Layer("half", "Power", ("label",), ("half",), {"scale": 0.5}, phases=("train",))
+    generic = Network("generic", (3, 8, 8), (DATA, scaled, relu("relu", "data")), label_shape=(2, 4, 4))
+    generic.check()
+    assert generic.shapes("train")["half"] == (2, 4, 4)
+    assert Network.from_dict(json.loads(json.dumps(generic.to_dict()))) == generic
+
+
+def test_a_network_that_says_nothing_of_its_labels_has_categories():
+    described = {name: value for name, value in chain(("ReLU", {})).to_dict().items() if name != "label_shape"}
+    assert Network.from_dict(described).label_shape == ()
+
+
+@pytest.mark.parametrize("parameters", [{"crop_size": -1}, {"crop_size": 2.5}, {"mirror": 1}])
+def test_a_bad_crop_or_mirror_of_a_data_layer_is_refused(parameters):
+    data = Layer("data", "Data", (), ("data", "label"), parameters)
+    with pytest.raises(BadNetwork, match=f"layer data: {next(iter(parameters))} must"):
+        Network("cropped", (3, 8, 8), (data, relu("relu", "data"))).check()
 
 
 @pytest.mark.parametrize("data", [{}, {"name": "x", "input_shape": [1, 2], "layers": []}, {"name": "x", "layers": 3}])

@@ -40,6 +40,7 @@ SAMPLES = {
     "InnerProduct without bias": chain(SCALED, ("InnerProduct", {"num_output": 5, "bias_term": False})),
     "ReLU": chain(("Power", {"scale": 0.01, "shift": -1.0}), ("ReLU", {})),
     "ReLU with a slope": chain(("Power", {"scale": 0.01, "shift": -1.0}), ("ReLU", {"negative_slope": 0.1})),
+    "Clip": chain(SCALED, ("Clip", {"min": 0.5, "max": 2})),
     "Power": chain(("Power", {"scale": 0.01, "shift": 0.5, "power": 1.5})),
     "Dropout": chain(SCALED, ("Dropout", {"dropout_ratio": 0.5})),
     "BatchNorm": chain(SCALED, ("BatchNorm", {"eps": 0.001})),

@@ -49,16 +49,19 @@ class Node:
 class Network:
     """Layers in the order in which they are computed, and the shape (channels, height, width) of the images they take.
 
-    A top may be written again only by a layer that reads it (in place, as Caffe's ReLU often is).
+    That is the shape after the crop of the Data layer. Labels are () for the number of a category, else the shape of
+    the labels of a generic dataset. A top may be written again only by a layer that reads it (in place, as Caffe's
+    ReLU often is).
     """
 
     name: str
     input_shape: tuple[int, int, int]
     layers: tuple[Layer, ...]
+    label_shape: Shape = ()
 
     def nodes(self, phase: str) -> list[Node]:
         """The layers of one phase, resolved. Raises BadNetwork, which names the layer that is wrong."""
-        return _resolve([layer for layer in self.layers if phase in layer.phases], self.input_shape)
+        return _resolve([layer for layer in self.layers if phase in layer.phases], (self.input_shape, self.label_shape))
 
     def check(self) -> None:
         """Raise BadNetwork unless every phase can be built and the deployed network computes something."""
@@ -98,7 +101,8 @@ class Network:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; from_dict gives an equal network back."""
         layers = [layer.to_dict() for layer in self.layers]
-        return {"name": self.name, "input_shape": list(self.input_shape), "layers": layers}
+        shapes = {"input_shape": list(self.input_shape), "label_shape": list(self.label_shape)}
+        return {"name": self.name, **shapes, "layers": layers}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Network:
@@ -106,7 +110,7 @@ class Network:
         try:
             layers = tuple(Layer.from_dict(layer) for layer in data["layers"])
             channels, height, width = data["input_shape"]
-            return cls(data["name"], (channels, height, width), layers)
+            return cls(data["name"], (channels, height, width), layers, tuple(data.get("label_shape", ())))
         except (KeyError, TypeError, ValueError) as error:
             raise BadNetwork(f"this is not a network: {type(error).__name__} {error}") from error
 
@@ -116,15 +120,17 @@ def parameter_count(network: Network) -> int:
     return sum(math.prod(weight.shape) for weight in network.weights() if weight.learned)
 
 
-def _resolve(layers: Sequence[Layer], input_shape: Shape) -> list[Node]:
-    if min(input_shape) < 1:
-        raise BadNetwork(f"the input must have a size, not {input_shape}")
+def _resolve(layers: Sequence[Layer], data_shapes: tuple[Shape, Shape]) -> list[Node]:
+    """`data_shapes`: those of an image and of its label."""
+    for what, shape in zip(("input", "label"), data_shapes, strict=True):
+        if any(not isinstance(size, int) or size < 1 for size in shape):
+            raise BadNetwork(f"the {what} must have a size, not {shape}")
     known: dict[str, Shape] = {}
     nodes: list[Node] = []
     for position, layer in enumerate(layers):
         _check_names(layer, layers, position, known)
         try:
-            node = _node(layer, [known[bottom] for bottom in layer.bottoms], input_shape)
+            node = _node(layer, [known[bottom] for bottom in layer.bottoms], data_shapes)
         except Misfit as misfit:
             raise BadNetwork(f"layer {layer.name}: {misfit}") from misfit
         known.update(zip(layer.tops, node.outputs, strict=True))
@@ -132,14 +138,14 @@ def _resolve(layers: Sequence[Layer], input_shape: Shape) -> list[Node]:
     return nodes
 
 
-def _node(layer: Layer, inputs: list[Shape], input_shape: Shape) -> Node:
+def _node(layer: Layer, inputs: list[Shape], data_shapes: tuple[Shape, Shape]) -> Node:
     if layer.type not in TYPES:
         raise Misfit(f"the type {layer.type!r} is not known")
     kind = parse(TYPES[layer.type], layer.parameters)
     _check_arity("input", len(inputs), *kind.bottoms)
     _check_arity("output", len(layer.tops), *kind.tops)
     is_source = isinstance(kind, ends.Source)
-    outputs = ([input_shape, ()] if is_source else kind.shapes(inputs))[: len(layer.tops)]
+    outputs = (list(data_shapes) if is_source else kind.shapes(inputs))[: len(layer.tops)]
     specs = [] if is_source else kind.weights(inputs)
     for spec in specs:
         check_filler(spec.filler)

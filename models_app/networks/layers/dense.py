@@ -65,6 +65,22 @@ class ReLU(SameShape):
 
 
 @dataclass(frozen=True)
+class Clip(SameShape):
+    """x, but not below min and not above max."""
+
+    min: float
+    max: float
+
+    def __post_init__(self) -> None:
+        if self.min > self.max:
+            raise Misfit(f"min must not be above max, they are {self.min} and {self.max}")
+
+    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+        bounds = (graph.constant(np.array(bound, dtype=np.float32)) for bound in (self.min, self.max))
+        return [graph.node("Clip", [*inputs, *bounds])]
+
+
+@dataclass(frozen=True)
 class Power(SameShape):
     """(shift + scale · x) ^ power."""
 

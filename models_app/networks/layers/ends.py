@@ -20,9 +20,19 @@ class Source(LayerType, abstract=True):
 
 @dataclass(frozen=True)
 class Data(Source):
-    """Images and their labels."""
+    """Images and their labels.
+
+    With a crop_size, the network takes a square of the dataset's images: in training one at random, else that in the
+    middle. With mirror, training turns half of the images left to right.
+    """
 
     tops = (1, 2)
+    crop_size: int = 0
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if self.crop_size < 0:
+            raise Misfit(f"crop_size must not be negative, it is {self.crop_size}")
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class _Bound:
         symbol = mx.sym.Group([*graph.heads, *map(mx.sym.BlockGrad, results)])
         shape = (setup.batch_size, *setup.network.input_shape)
         self.data = mx.nd.zeros(shape, context, dtype="uint8")
-        self.label = mx.nd.zeros(shape[:1], context)
+        self.label = mx.nd.zeros((setup.batch_size, *setup.network.label_shape), context)
         constants = {name: mx.nd.array(value, context) for name, value in graph.constants.items()}
         known = {**weights, **constants, "data": self.data, "label": self.label}
         arguments = {name: known[name] for name in symbol.list_arguments()}

@@ -97,6 +97,10 @@ def relu(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[S
     return [mx.sym.Activation(*inputs, act_type="relu")]
 
 
+def clip(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return [mx.sym.clip(*inputs, a_min=node.kind.min, a_max=node.kind.max)]
+
+
 def power(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
     kind: dense.Power = node.kind
     value = inputs[0]
@@ -181,6 +185,7 @@ def _scores(graph: Graph, node: Node, inputs: Sequence[Symbol]) -> Symbol:
 BUILDERS: dict[str, Build] = {
     "Accuracy": accuracy,
     "BatchNorm": batch_norm,
+    "Clip": clip,
     "Concat": concat,
     "Convolution": convolution,
     "Dropout": dropout,
