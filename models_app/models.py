@@ -7,23 +7,56 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from datasets.models import Dataset, Kind
+from datasets.models import Dataset
+from datasets.models import Kind as DatasetKind
 from digits_project.errors import BadInput
-from digits_project.jobs.models import Job, Status
+from digits_project.jobs.models import Job, Status, Wanted
 from models_app import networks
 from models_app.networks import STANDARD, Network
 from models_app.training import engines
-from models_app.training.config import MEANS, SOLVERS
+from models_app.training.config import MEANS, SOLVERS, TrainConfig
 from models_app.training.schedule import POLICIES, Policy
 
 MOST_EPOCHS = 100_000
 MOST_IMAGES_A_BATCH = 100_000
+MOST_BATCHES_ACCUMULATED = 10_000
+LARGEST_SEED = 2**32 - 1
+MOST_GPUS = 64
 POSITIVE = MinValueValidator(1)
 NOT_NEGATIVE = [MinValueValidator(0.0)]
+SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+
+
+class Kind(models.TextChoices):
+    CLASSIFICATION = "classification", "Image Classification Model"  # DIGITS's words for it, as in /status
+    GENERIC = "generic", "Generic Image Model"
+
+
+class Method(models.TextChoices):
+    STANDARD = "standard", "a published network"
+    PREVIOUS = "previous", "the network of another model"
+    CUSTOM = "custom", "a network of one's own, as Caffe prototxt"
 
 
 def _choices(names) -> list[tuple[str, str]]:
     return [(name, name) for name in names]
+
+
+# Functions, so that the tables need no migration when an engine learns more.
+def standard_networks():
+    return _choices(STANDARD)
+
+
+def frameworks():
+    return _choices(engines.MODULES)
+
+
+def solver_types():
+    return _choices(SOLVERS)
+
+
+def lr_policies():
+    return _choices(POLICIES)
 
 
 class TrainedModel(Job):
@@ -32,21 +65,44 @@ class TrainedModel(Job):
     QUEUE = "train"
     TASK = "models_app.tasks.train_model"
     KIND = "models"
-    TYPE = "Image Classification Model"
 
+    kind = models.CharField(max_length=14, choices=Kind, default=Kind.CLASSIFICATION, editable=False)
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="trained_models")
-    standard_network = models.CharField(max_length=40, choices=_choices(STANDARD))
-    framework = models.CharField(max_length=20, choices=_choices(engines.MODULES), default="mxnet")
+
+    # Its network.
+    method = models.CharField(max_length=8, choices=Method, default=Method.STANDARD)
+    standard_network = models.CharField(max_length=40, choices=standard_networks, blank=True)
+    custom_network = models.TextField(blank=True)
+    custom_network_snapshot = models.CharField(max_length=4096, blank=True, help_text="The weights it starts from.")
+    previous = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="successors", editable=False
+    )
+    previous_epoch = models.FloatField(null=True, blank=True, help_text="Of its snapshot; empty: fresh weights.")
+    # A copy of that model's network (Network.to_dict) and its number of categories: that model may be deleted.
+    previous_network = models.JSONField(null=True, blank=True, editable=False)
+    previous_categories = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    crop_size = models.PositiveIntegerField(null=True, blank=True, validators=[POSITIVE])
+    use_mean = models.CharField(max_length=5, choices=_choices(MEANS), default="image")
+
+    # Its training.
+    framework = models.CharField(max_length=20, choices=frameworks, default="mxnet")
     train_epochs = models.PositiveIntegerField(default=30, validators=[POSITIVE, MaxValueValidator(MOST_EPOCHS)])
     snapshot_interval = models.FloatField(default=1, validators=NOT_NEGATIVE, help_text="Epochs; 0: only at the end.")
     val_interval = models.FloatField(default=1, validators=NOT_NEGATIVE, help_text="Epochs; 0: never.")
     batch_size = models.PositiveIntegerField(validators=[POSITIVE, MaxValueValidator(MOST_IMAGES_A_BATCH)])
-    random_seed = models.PositiveIntegerField(null=True, blank=True)
-    solver_type = models.CharField(max_length=10, choices=_choices(SOLVERS), default="SGD")
+    batch_accumulation = models.PositiveIntegerField(
+        default=1, validators=[POSITIVE, MaxValueValidator(MOST_BATCHES_ACCUMULATED)]
+    )
+    random_seed = models.PositiveBigIntegerField(null=True, blank=True, validators=[MaxValueValidator(LARGEST_SEED)])
+    solver_type = models.CharField(max_length=10, choices=solver_types, default="SGD")
+    rms_decay = models.FloatField(default=TrainConfig.rms_decay, validators=SHARE, help_text="Of RMSPROP and ADADELTA.")
     learning_rate = models.FloatField(default=Policy.learning_rate)
-    lr_policy = models.CharField(max_length=10, choices=_choices(POLICIES), default=Policy.lr_policy)
+    lr_policy = models.CharField(max_length=10, choices=lr_policies, default=Policy.lr_policy)
     lr_parameters = models.JSONField(default=dict, blank=True)  # of the policy: schedule.Policy's fields
-    use_mean = models.CharField(max_length=5, choices=_choices(MEANS), default="image")
+    select_gpus = models.JSONField(default=list, blank=True, help_text="The numbers of the GPUs that it is to have.")
+    select_gpu_count = models.PositiveSmallIntegerField(
+        default=1, validators=[POSITIVE, MaxValueValidator(MOST_GPUS)], help_text="How many GPUs, whichever they are."
+    )
 
     class Meta(Job.Meta):
         verbose_name = "model"
@@ -64,12 +120,19 @@ class TrainedModel(Job):
     def runs_on(cls, gpu) -> bool:
         return engines.runs_on(gpu.compute_capability)
 
+    @property
+    def TYPE(self) -> str:
+        return Kind(self.kind).label
+
+    def wanted(self) -> Wanted:
+        return Wanted(tuple(self.select_gpus), self.select_gpu_count)
+
     def clean(self):
         """Besides each column by itself: a dataset to train on, a network that fits its images, a policy that makes
         sense."""
         if self.dataset.status in (Status.ABORTED, Status.ERROR):
             raise ValidationError({"dataset": f"Its status is {self.dataset.status}; take one that will be Done."})
-        if self.dataset.kind != Kind.CLASSIFICATION:
+        if self.kind == Kind.CLASSIFICATION and self.dataset.kind != DatasetKind.CLASSIFICATION:
             raise ValidationError({"dataset": "It is a generic dataset; a classifier needs one for classification."})
         for field, check in (("standard_network", self.network), ("lr_policy", self.policy)):
             try:
@@ -151,6 +214,7 @@ class Metric(models.Model):
     loss = models.FloatField()
     accuracy = models.FloatField(null=True, help_text="0 to 1")
     learning_rate = models.FloatField()
+    outputs = models.JSONField(default=dict, help_text="Further losses and accuracies of the network, by name.")
 
     class Meta:
         indexes = [models.Index(fields=["trained_model", "split", "epoch"], name="metric_curve")]

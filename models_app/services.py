@@ -61,12 +61,12 @@ def train_config(model: TrainedModel, device: Device) -> TrainConfig:
 
 def train(model: TrainedModel, report: Progress) -> None:
     """Train a running job's network to its end, and keep its rows up to date on the way."""
-    device = devices.held_by(model)
-    if device is None:
+    held = devices.held_by(model)
+    if not held:
         raise Stopped  # dispatched to another host meanwhile
     _start_afresh(model)
     config = model.directory / "config.json"
-    config.write_text(train_config(model, device).to_json())
+    config.write_text(train_config(model, held[0]).to_json())
     with trainer.events(config, model.directory / "train.log") as events:
         for event in events:
             store = STORE.get(event["event"]) if event else None
@@ -84,7 +84,7 @@ def _start_afresh(model: TrainedModel) -> None:
 
 def _store_metric(model: TrainedModel, event: dict) -> None:
     measured = {name: event.get(name) for name in ("split", "epoch", "loss", "accuracy", "learning_rate")}
-    Metric.objects.create(trained_model=model, **measured)
+    Metric.objects.create(trained_model=model, **measured, outputs=event.get("outputs") or {})
 
 
 def _store_snapshot(model: TrainedModel, event: dict) -> None:

@@ -1,13 +1,15 @@
 """The devices of this host, and who holds which."""
 
 import logging
+from collections.abc import Iterable
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import pynvml
 from django.conf import settings
 
-from digits_project.jobs.models import Device, Job, job_kinds
+from digits_project.errors import BadInput
+from digits_project.jobs.models import Device, Job, Wanted, job_kinds
 
 log = logging.getLogger(__name__)
 
@@ -47,23 +49,79 @@ def find_gpus() -> list[Gpu]:
         return []
 
 
-def lease(job: Job, queue_names: list[str]) -> Device | None:
-    """Give `job` a free device whose workers listen on one of `queue_names`; call it inside a transaction.
+class Pool:
+    """The devices of the hosts whose workers listen, for a dispatcher that deals them out inside its transaction.
 
     SKIP LOCKED: a row that another process is about to take, or an operator edits, is not waited for.
     """
-    hosts = [name.removeprefix("train-") for name in queue_names]
-    free = Device.objects.select_for_update(skip_locked=True).filter(enabled=True, leased_to="", host__in=hosts)
-    device = free.order_by("-type", "index").first()
-    if device:
-        device.leased_to = job.pk
-        device.save(update_fields=["leased_to"])
-    return device
+
+    def __init__(self, queue_names: list[str]):
+        hosts = [name.removeprefix("train-") for name in queue_names]
+        enabled = Device.objects.filter(enabled=True, host__in=hosts).order_by("-type", "index", "host")
+        self._enabled = list(enabled)
+        self._free = list(enabled.select_for_update(skip_locked=True).filter(leased_to=""))
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._free
+
+    def lease(self, job: Job) -> list[Device]:
+        """Give `job` all the devices that it wants, of one host, or none.
+
+        What it then waits for is kept from those behind it, so that jobs for one GPU don't starve one for several.
+        """
+        found = self._find(job.wanted())
+        for device in found:
+            device.leased_to = job.pk
+            device.save(update_fields=["leased_to"])
+        taken = found or self._awaited(job.wanted())
+        self._free = [device for device in self._free if device not in taken]
+        return found
+
+    def _find(self, wanted: Wanted) -> list[Device]:
+        if wanted == Wanted():
+            return self._free[:1]  # a GPU, else a CPU
+        fitting = (_fitting(wanted, gpus) for gpus in _by_host(self._free))
+        found = next(filter(None, fitting), [])
+        # Where there is no GPU at all, so many of any means the CPU: scripts ask the same on every server.
+        without_gpus = not wanted.indexes and not _by_host(self._enabled)
+        return found or (self._free[:1] if without_gpus else [])
+
+    def _awaited(self, wanted: Wanted) -> list[Device]:
+        host = next((gpus for gpus in _by_host(self._enabled) if _fitting(wanted, gpus)), [])
+        return _fitting(wanted, host) if wanted.indexes else host
 
 
-def held_by(job: Job) -> Device | None:
-    """The device of this host that `job` holds."""
-    return Device.objects.filter(leased_to=job.pk, host=settings.DIGITS_HOST_NAME).first()
+def check(wanted: Wanted) -> None:
+    """Raise BadInput if no host has these GPUs. A number of any is fine where there is no GPU: it means the CPU."""
+    hosts = _by_host(Device.objects.filter(enabled=True))
+    if any(_fitting(wanted, gpus) for gpus in hosts):
+        return
+    if wanted.indexes:
+        there = ", ".join(str(index) for index in sorted({gpu.index for gpus in hosts for gpu in gpus})) or "none"
+        raise BadInput(f"No host has GPU {', '.join(map(str, wanted.indexes))} to train on; there are: {there}.")
+    if hosts:
+        raise BadInput(f"No host has {wanted.count} GPUs to train on; the most are {max(map(len, hosts))}.")
+
+
+def held_by(job: Job) -> list[Device]:
+    """The devices of this host that `job` holds."""
+    return list(Device.objects.filter(leased_to=job.pk, host=settings.DIGITS_HOST_NAME).order_by("index"))
+
+
+def _by_host(devices: Iterable[Device]) -> list[list[Device]]:
+    """The GPUs among them, those of each host."""
+    hosts: dict[str, list[Device]] = {}
+    for device in devices:
+        if device.type == Device.Type.GPU:
+            hosts.setdefault(device.host, []).append(device)
+    return list(hosts.values())
+
+
+def _fitting(wanted: Wanted, gpus: list[Device]) -> list[Device]:
+    """Those of one host's GPUs that are wanted; none where they are not all there."""
+    chosen = [gpu for gpu in gpus if gpu.index in wanted.indexes] if wanted.indexes else gpus[: wanted.count]
+    return chosen if len(chosen) == (len(wanted.indexes) or wanted.count) else []
 
 
 @contextmanager

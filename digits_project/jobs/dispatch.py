@@ -70,9 +70,10 @@ def _place(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
 def _place_on_devices(kind: type[Job], queue_names: list[str]) -> list[tuple[str, Job]]:
     leased = {device.leased_to: device for device in Device.objects.exclude(leased_to="")}
     placed = [(leased[job.pk].queue_name, job) for job in kind.ready().filter(pk__in=leased)]
+    pool = devices.Pool(queue_names)
     for job in kind.ready().exclude(pk__in=leased).iterator(chunk_size=16):
-        device = devices.lease(job, queue_names)
-        if device is None:
+        if pool.is_empty:
             break
-        placed.append((device.queue_name, job))
+        if found := pool.lease(job):
+            placed.append((found[0].queue_name, job))
     return placed

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from django.apps import apps
 from django.conf import settings
@@ -23,6 +24,13 @@ class Status(models.TextChoices):
 
 
 ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
+
+
+class Wanted(NamedTuple):
+    """The GPUs of one host that a job is to have: those of these numbers, or else so many, whichever they are."""
+
+    indexes: tuple[int, ...] = ()
+    count: int = 1
 
 
 class Job(models.Model):
@@ -82,6 +90,10 @@ class Job(models.Model):
     def runs_on(cls, gpu) -> bool:
         """Whether a job of this kind can use the GPU that NVML describes (devices.Gpu)."""
         return False
+
+    def wanted(self) -> Wanted:
+        """The GPUs that it is to have, if it is queued for a device at all."""
+        return Wanted()
 
     def dependents(self) -> list["Job"]:
         """The jobs that can't live without this one."""
