@@ -52,7 +52,7 @@ def test_a_snapshot_gives_back_weights_solver_and_moment(engine, tmp_path):
     assert found == moment(0.25)
     assert_same(weights, engine.weights())
     assert_same(state, engine.optimizer_state())
-    assert np.abs(state["ip.weight"]).max() > 0
+    assert np.abs(state["ip.weight.momentum"]).max() > 0
 
 
 def test_each_file_has_its_digest(engine, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from digits_project.errors import BadInput
 from models_app.networks import BadNetwork
-from models_app.training.config import TrainConfig
+from models_app.training.config import SOLVERS, TrainConfig
 from models_app.training.schedule import POLICIES
 from tests.training_samples import config_of, softmax_network
 
@@ -26,7 +26,7 @@ def test_a_configuration_travels_as_json_and_comes_back_equal(tmp_path):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"solver_type": "LBFGS"}, "solver_type must be one of SGD, not 'LBFGS'"),
+        ({"solver_type": "LBFGS"}, f"solver_type must be one of {', '.join(SOLVERS)}, not 'LBFGS'"),
         ({"use_mean": "median"}, "use_mean must be one of none, image, pixel, not 'median'"),
         ({"framework": "caffe"}, "framework must be one of mxnet, not 'caffe'"),
         ({"mean_file": None}, "use_mean is image, but there is no mean_file"),
@@ -40,6 +40,8 @@ def test_a_configuration_travels_as_json_and_comes_back_equal(tmp_path):
         ({"snapshot_interval": -0.5}, "snapshot_interval must be a number from 0, not -0.5"),
         ({"val_interval": math.nan}, "val_interval must be a number from 0, not nan"),
         ({"momentum": 1}, "momentum must be below 1, not 1"),
+        ({"rms_decay": 1}, "rms_decay must be below 1, not 1"),
+        ({"rms_decay": "much"}, "rms_decay must be a number from 0, not 'much'"),
         ({"momentum": -0.1}, "momentum must be a number from 0, not -0.1"),
         ({"weight_decay": -0.1}, "weight_decay must be a number from 0, not -0.1"),
         ({"batch_size": 0}, "batch_size must be a whole number from 1, not 0"),

@@ -13,7 +13,7 @@ from digits_project.errors import BadInput
 from models_app.networks import Network
 from models_app.training.schedule import Policy
 
-SOLVERS = ("SGD",)
+SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM")
 MEANS = ("none", "image", "pixel")
 
 
@@ -92,14 +92,15 @@ class TrainConfig:
             raise BadInput(f"device must be cpu or gpu0, gpu1 …, not {self.device!r}")
 
     def _check_numbers(self) -> None:
-        for name in ("epochs", "snapshot_interval", "val_interval", "momentum", "weight_decay"):
+        for name in ("epochs", "snapshot_interval", "val_interval", "momentum", "rms_decay", "weight_decay"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
                 raise BadInput(f"{name} must be a number from 0, not {value!r}")
         if self.epochs == 0:
             raise BadInput("epochs must be above 0")
-        if self.momentum >= 1:
-            raise BadInput(f"momentum must be below 1, not {self.momentum}")
+        for name in ("momentum", "rms_decay"):
+            if getattr(self, name) >= 1:
+                raise BadInput(f"{name} must be below 1, not {getattr(self, name)}")
         for name, optional in (("batch_size", False), ("threads", True)):
             value = getattr(self, name)
             if not (optional and value is None) and (not _is_whole(value) or value < 1):

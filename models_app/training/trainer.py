@@ -103,6 +103,7 @@ def _setup(config: TrainConfig, network: Network, mean: np.ndarray | None) -> Se
         batch_size=config.batch_size,
         solver_type=config.solver_type,
         momentum=config.momentum,
+        rms_decay=config.rms_decay,
         weight_decay=config.weight_decay,
         device=config.device,
         threads=config.threads,

@@ -27,6 +27,7 @@ class Setup:
     device: str
     threads: int
     seed: int
+    rms_decay: float = 0.99
 
 
 class Engine(Protocol):
@@ -65,4 +66,4 @@ class Engine(Protocol):
         """What the solver remembers between steps."""
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """The reverse of optimizer_state()."""
+        """The reverse of optimizer_state(). Raises BadInput if it is another solver's, or another network's."""

@@ -12,6 +12,7 @@ from models_app.networks.layers import dense
 from models_app.training.engines import mxnet_layers
 from models_app.training.engines.base import Setup
 from models_app.training.engines.mxnet_compat import mx
+from models_app.training.engines.mxnet_solvers import SOLVERS
 from models_app.training.measures import Tally, measures_of
 
 Arrays = dict[str, mx.nd.NDArray]
@@ -35,7 +36,7 @@ class MXNetEngine:
         weights = setup.network.weights()
         self._averages = _Averages(setup.network)
         self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
-        self._solver = SGD([w for w in weights if _trained(w)], self._weights, setup.momentum, setup.weight_decay)
+        self._solver = SOLVERS[setup.solver_type]([w for w in weights if _trained(w)], self._weights, setup)
         self._bound: dict[str, _Bound] = {}
 
     def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> None:
@@ -74,11 +75,10 @@ class MXNetEngine:
         self._averages.load_factors(weights)
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
-        return {name: array.asnumpy() for name, array in self._solver.momenta.items()}
+        return self._solver.state()
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
-        for name, array in self._solver.momenta.items():
-            array[:] = state[name]
+        self._solver.load_state(state)
 
     def _phase(self, phase: str) -> _Bound:
         """Bound when it is first needed."""
@@ -169,36 +169,6 @@ class _Kept:
             scores = {source: place.asnumpy() for source, place in zip(self._sources, places, strict=True)}
             self._tally.add(scores, labels)
         self._labels.clear()
-
-
-class SGD:
-    """Stochastic gradient descent as in Caffe: v ← momentum·v - rate·(gradient + decay·w), w ← w + v.
-
-    Rate and decay are each weight's own, by its multipliers. MXNet's sgd_mom_update computes the same: both keep the
-    rate inside v (https://caffe.berkeleyvision.org/tutorial/solver.html), so that a change of the rate leaves the steps
-    already under way alone.
-    """
-
-    def __init__(self, trained: list[Weight], weights: Arrays, momentum: float, weight_decay: float) -> None:
-        self._trained = [(w.multipliers, weights[w.name], w.name) for w in trained]
-        self._momentum = momentum
-        self._weight_decay = weight_decay
-        self.gradients = {w.name: mx.nd.zeros_like(weights[w.name]) for w in trained}
-        self.momenta = {w.name: mx.nd.zeros_like(weights[w.name]) for w in trained}
-
-    def step(self, rate: float) -> None:
-        """Change the weights by one step, from the gradients."""
-        # One array at a time: multi_sgd_mom_update saves calls, but takes 3 ms more for LeNet's weights.
-        for multipliers, weight, name in self._trained:
-            mx.nd.sgd_mom_update(
-                weight,
-                self.gradients[name],
-                self.momenta[name],
-                lr=rate * multipliers.lr_mult,
-                wd=self._weight_decay * multipliers.decay_mult,
-                momentum=self._momentum,
-                out=weight,
-            )
 
 
 class _Averages:
