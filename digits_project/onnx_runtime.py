@@ -9,11 +9,18 @@ from digits_project.cores import usable_cores
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
+from onnxruntime import InferenceSession
 
 
-def open_session(onnx_file: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """Load a model; `threads` None is as many as there are cores to use."""
+def open_session(onnx_file: Path, threads: int | None = None, for_one_run: bool = False) -> InferenceSession:
+    """Load a model; `threads` None is as many as there are cores to use.
+
+    A session `for_one_run` spends no time on making its graph faster, and keeps no memory for a next run.
+    """
     options = onnxruntime.SessionOptions()
+    if for_one_run:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.enable_cpu_mem_arena = False
     options.intra_op_num_threads = threads or usable_cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # an idle session burns no core
-    return onnxruntime.InferenceSession(str(onnx_file), options, providers=["CPUExecutionProvider"])
+    return InferenceSession(str(onnx_file), options, providers=["CPUExecutionProvider"])

@@ -16,15 +16,17 @@ BYTES_A_VALUE = 4
 class Predictor:
     """One loaded model.onnx. Threads may share it; what they ask for at the same time runs as one batch.
 
-    `most_images` is the largest batch that a caller should ask for at once. `threads` None: as many as there are cores.
+    `most_images` is the largest batch that a caller should ask for at once, `source` the name of the network's input,
+    `metadata` what training wrote about the model. `threads` None: as many as there are cores.
     """
 
     def __init__(self, onnx_file: Path, threads: int | None = None):
         self._session = open_session(onnx_file, threads)
         taken = self._session.get_inputs()[0]
-        self._input = taken.name
+        self.source = taken.name
         self._height, self._width = taken.shape[2:]
         self._names = [output.name for output in self._session.get_outputs()]
+        self.metadata = self._session.get_modelmeta().custom_metadata_map
         self.most_images = min(MOST_IMAGES_A_RUN, max(1, MOST_BYTES_A_RUN // (BYTES_A_VALUE * _size(taken.shape[1:]))))
         self._running = threading.Lock()
         self._waiting: list[tuple[np.ndarray, Future]] = []
@@ -34,17 +36,20 @@ class Predictor:
         return self.outputs(images)[self._names[0]].reshape(len(images), -1)
 
     def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """{name: float32 N×…} of images, uint8 N×H×W×C as imagedb.images reads them.
-
-        Of images larger than the network's input the centre is taken, as it was for validation (crop_size).
-        """
-        batch = np.ascontiguousarray(self._centre(images).transpose(0, 3, 1, 2), dtype=np.float32)
+        """{name: float32 N×…} of images, uint8 N×H×W×C as imagedb.images reads them."""
         answer: Future = Future()
-        self._waiting.append((batch, answer))
+        self._waiting.append((self.batch(images), answer))
         while not answer.done():
             with self._running:
                 self._run_what_waits()
         return answer.result()
+
+    def batch(self, images: np.ndarray) -> np.ndarray:
+        """What the network takes, float32 N×C×H×W, of images, uint8 N×H×W×C.
+
+        Of images larger than the network's input the centre is taken, as it was for validation (crop_size).
+        """
+        return np.ascontiguousarray(self._centre(images).transpose(0, 3, 1, 2), dtype=np.float32)
 
     def _centre(self, images: np.ndarray) -> np.ndarray:
         top, left = (images.shape[1] - self._height) // 2, (images.shape[2] - self._width) // 2
@@ -61,7 +66,7 @@ class Predictor:
             return
         answers = [answer for _, answer in asked]
         try:
-            outputs = self._session.run(self._names, {self._input: np.concatenate([batch for batch, _ in asked])})
+            outputs = self._session.run(self._names, {self.source: np.concatenate([batch for batch, _ in asked])})
         except Exception as error:  # noqa: BLE001 - each of those who asked raises it
             for answer in answers:
                 answer.set_exception(error)

@@ -37,6 +37,12 @@ class OneImageForm(InferenceForm):
         return form
 
 
+class VisualizationsForm(Form):
+    """The query string of a question about one image."""
+
+    visualizations = Flag()
+
+
 class TextUpload(serializers.FileField):
     """A text file, or the text itself where the body has no files; the value is a binary file."""
 

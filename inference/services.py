@@ -42,15 +42,14 @@ def choose_snapshot(model: TrainedModel, epoch: float | None = None) -> Snapshot
     return snapshot
 
 
-def classify(snapshot: Snapshot, image: Path | BinaryIO) -> list[tuple[str, float]]:
-    """[(category, percent)] of one image, best first, at most five. Raises imagedb.BadImage or CanNotClassify."""
-    pixels = reader(snapshot)(image)
+def classify(snapshot: Snapshot, pixels: np.ndarray) -> list[tuple[str, float]]:
+    """[(category, percent)] of one image as reader() reads it, best first, at most five. Raises CanNotClassify."""
     return ranked(scores(snapshot, predictor(snapshot), pixels[None])[0], snapshot.trained_model.dataset.categories)
 
 
-def infer(snapshot: Snapshot, image: Path | BinaryIO) -> dict[str, list]:
-    """{layer: values} of one image, 1×…, of every output of the network. Raises imagedb.BadImage."""
-    outputs = predictor(snapshot).outputs(reader(snapshot)(image)[None])
+def infer(snapshot: Snapshot, pixels: np.ndarray) -> dict[str, list]:
+    """{layer: values} of one image as reader() reads it, 1×…, of every output of the network."""
+    outputs = predictor(snapshot).outputs(pixels[None])
     return {name: plain(values) for name, values in outputs.items()}
 
 

@@ -1,5 +1,6 @@
 """The inference routes."""
 
+import numpy as np
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.response import Response
@@ -10,7 +11,10 @@ from digits_project.errors import BadInput
 from digits_project.jobs.views import FormView, JobApiView, fetch
 from inference import download, many, services
 from inference.archive import FORMS
-from inference.serializers import DownloadForm, ImageListForm, OneImageForm, TopForm
+from inference.pages import AnswerPage
+from inference.picture import picture
+from inference.serializers import DownloadForm, ImageListForm, OneImageForm, TopForm, VisualizationsForm
+from inference.visualizations import visualizations
 from models_app.models import Snapshot, TrainedModel
 
 SKIPPED = "X-Digits-Skipped"  # header: how many images of a list could not be loaded
@@ -19,6 +23,8 @@ DEFAULT_FORM = "tar.gz"
 
 class InferenceView(FormView):
     """A question to a snapshot of the model that `job_id` names."""
+
+    renderer_classes = (api.PrettyJSONRenderer, AnswerPage)
 
     def answer(self, snapshot: Snapshot, form: dict) -> HttpResponseBase:
         """The answer to a valid form. May raise what post() knows."""
@@ -36,23 +42,52 @@ class InferenceView(FormView):
         except BadImage as broken:
             raise api.Undecodable(str(broken)) from broken
 
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        self.shown = {}  # what AnswerPage shows of the answer
 
-class ClassifyOne(InferenceView):
+    @property
+    def in_json(self) -> bool:
+        return self.request.accepted_renderer.format == "json"
+
+
+class OneImageView(InferenceView):
+    """A question about one image. With it the page shows weights and activations, if show_visualizations is on; clients
+    take no unknown key, so that JSON has them under `visualizations` only with `?visualizations=1`."""
+
+    serializer_class = OneImageForm
+
+    def ask(self, snapshot: Snapshot, pixels: np.ndarray) -> dict:
+        """The answer; on the way `shown` gets what the page is to show."""
+        raise NotImplementedError
+
+    def answer(self, snapshot, form):
+        pixels = services.reader(snapshot)(form["image"])
+        answer = self.ask(snapshot, pixels)
+        if self.in_json and wants_visualizations(self.request):
+            answer["visualizations"] = visualizations(snapshot, pixels)
+        if not self.in_json:
+            self.shown["image"] = picture(pixels.transpose(2, 0, 1), colour=True, span=(0, 255))
+            self.shown["visualizations"] = form["show_visualizations"] and visualizations(snapshot, pixels)
+        return Response(answer)
+
+
+class ClassifyOne(OneImageView):
     """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
 
-    serializer_class = OneImageForm
+    def ask(self, snapshot, pixels):
+        ranked = services.classify(snapshot, pixels)
+        self.shown["predictions"] = ranked
+        return {"predictions": api.predictions(ranked)}
 
-    def answer(self, snapshot, form):
-        return Response({"predictions": api.predictions(services.classify(snapshot, form["image"]))})
 
-
-class InferOne(InferenceView):
+class InferOne(OneImageView):
     """Every output of a network for one image: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
 
-    serializer_class = OneImageForm
-
-    def answer(self, snapshot, form):
-        return Response({"outputs": services.infer(snapshot, form["image"])})
+    def ask(self, snapshot, pixels):
+        outputs = services.infer(snapshot, pixels)
+        self.shown["outputs"] = outputs
+        return {"outputs": outputs}
 
 
 class ListView(InferenceView):
@@ -66,7 +101,7 @@ class ListView(InferenceView):
 
     def answer(self, snapshot, form):
         answer, skipped = self.ask(snapshot, form["images"])
-        if self.request.accepted_renderer.format == "json":
+        if self.in_json:
             return answer.response({SKIPPED: skipped})
         return Response(answer.value(), headers={SKIPPED: skipped})
 
@@ -128,3 +163,10 @@ def named_model(request) -> TrainedModel:
     if not job_id:
         raise BadInput("job_id is missing: the id of the model that is asked.")
     return fetch(TrainedModel, job_id)
+
+
+def wants_visualizations(request) -> bool:
+    """What `?visualizations=` says. Raises ValidationError."""
+    asked = VisualizationsForm(data=request.query_params)
+    asked.is_valid(raise_exception=True)
+    return asked.validated_data["visualizations"]

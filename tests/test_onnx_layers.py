@@ -1,5 +1,7 @@
 """model.onnx computes what the engine computes, layer type by layer type."""
 
+import json
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -115,7 +117,10 @@ def test_a_model_takes_any_number_of_images_and_tells_what_it_is(tmp_path):
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     assert session.get_inputs()[0].shape == ["N", 1, 28, 28]
     properties = session.get_modelmeta().custom_metadata_map
-    assert properties == {"epoch": "2", "labels": '["cat", "dog", "naïve, \\"quoted\\""]'}
+    assert (properties["epoch"], properties["labels"]) == ("2", '["cat", "dog", "naïve, \\"quoted\\""]')
+    conv1 = next(layer for layer in json.loads(properties["layers"]) if layer["name"] == "conv1")
+    assert (conv1["type"], conv1["weights"]) == ("Convolution", ["conv1.weight", "conv1.bias"])
+    assert conv1["values"] == {"conv1": "conv1/Conv"}
 
 
 def caffe_average_pool(image, kernel, stride, pad, size):

@@ -25,12 +25,18 @@ class GraphWriter:
     def __init__(self, taken: Sequence[str]) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+        self.layers: list[dict[str, Any]] = []
         self._taken = set(taken)
         self._layer = ""
 
     def begin(self, layer: str) -> None:
         """What is written next belongs to this layer and takes its name."""
         self._layer = layer
+
+    def end(self, node: Node, values: Mapping[str, str]) -> None:
+        """The layer is written; `values` are the names under which its tops are found."""
+        weights = [weight.name for weight in node.weights]
+        self.layers.append({"name": node.layer.name, "type": node.layer.type, "weights": weights, "values": values})
 
     def node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
         output = self._unique(f"{self._layer}/{operator}")
@@ -67,7 +73,8 @@ def write_onnx(
 
     Input: the first top of its Data layer ("data"), float32 N×C×H×W, raw values 0 to 255, channels in RGB order, any N.
     `mean`, C×H×W or C×1×1, is subtracted inside. Outputs: the network's, under their names ("softmax": N×categories).
-    `labels` (as a JSON list) and `metadata` become metadata_props.
+    `labels` (as a JSON list) and `metadata` become metadata_props, and so do the `layers`: a JSON list of
+    {name, type, weights: [name], values: {top: name}}, by which weights and activations are found.
     """
     nodes = network.nodes("deploy")
     outputs = network.outputs("deploy")
@@ -87,7 +94,9 @@ def write_onnx(
         initializer=tensors + writer.constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    helper.set_model_props(model, {"labels": json.dumps(list(labels), ensure_ascii=False), **(metadata or {})})
+    facts = {"labels": list(labels), "layers": writer.layers}
+    properties = {name: json.dumps(fact, ensure_ascii=False) for name, fact in facts.items()}
+    helper.set_model_props(model, {**properties, **(metadata or {})})
     checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
@@ -100,10 +109,13 @@ def _write_nodes(writer: GraphWriter, nodes: Sequence[Node], mean: np.ndarray | 
         if isinstance(node.kind, ends.Source):
             data = node.layer.tops[0]
             values[data] = data if mean is None else writer.node("Sub", [data, writer.constant(_batched(mean))])
+            writer.end(node, {data: values[data]})
             continue
         inputs = [values[bottom] for bottom in node.layer.bottoms]
         made = node.kind.onnx(writer, inputs, [weight.name for weight in node.weights], node.inputs)
-        values.update(zip(node.layer.tops, made, strict=True))
+        tops = dict(zip(node.layer.tops, made, strict=True))
+        values.update(tops)
+        writer.end(node, tops)
     return values
 
 

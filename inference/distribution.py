@@ -1,0 +1,42 @@
+"""How the numbers of an array are spread, in memory that does not grow with it. Plain Python."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+BINS = 20
+BLOCK = 1 << 20  # numbers looked at together
+
+
+def distribution(values: np.ndarray) -> dict:
+    """`{shape, mean, stddev, min, max, histogram}` of the numbers that are finite; without any, all but shape is None.
+
+    The histogram has DIGITS's form: [counts, middles of the bins, [first edge, an edge amid, last edge]].
+    """
+    facts = {"shape": list(values.shape)}
+    count = sum(len(block) for block in _finite(values))
+    if not count:
+        return facts | dict.fromkeys(("mean", "stddev", "min", "max", "histogram"))
+    low = min(block.min() for block in _finite(values) if len(block))
+    high = max(block.max() for block in _finite(values) if len(block))
+    mean = sum(block.sum(dtype=np.float64) for block in _finite(values)) / count
+    squares = sum(np.square(block - mean, dtype=np.float64).sum() for block in _finite(values))
+    edges = np.histogram_bin_edges(np.array([low, high], np.float64), BINS)
+    counts = sum(np.histogram(block, BINS, (edges[0], edges[-1]))[0] for block in _finite(values))
+    middles = (edges[:-1] + edges[1:]) / 2
+    ticks = edges[[0, BINS // 2, -1]]
+    measures = {"mean": mean, "stddev": np.sqrt(squares / count), "min": low, "max": high}
+    histogram = [counts.tolist(), [_short(middle) for middle in middles], [_short(tick) for tick in ticks]]
+    return facts | {name: _short(measure) for name, measure in measures.items()} | {"histogram": histogram}
+
+
+def _finite(values: np.ndarray) -> Iterator[np.ndarray]:
+    flat = values.reshape(-1)
+    for start in range(0, len(flat), BLOCK):
+        block = flat[start : start + BLOCK]
+        yield block[np.isfinite(block)]
+
+
+def _short(number: float) -> float:
+    """Six digits are what a float32 holds."""
+    return float(f"{number:.6g}")

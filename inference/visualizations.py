@@ -1,0 +1,60 @@
+"""What a network is made of and what it makes of one image: weights and activations of every layer."""
+
+import json
+import threading
+
+import numpy as np
+
+from inference import services
+from inference.activations import activations
+from inference.distribution import distribution
+from inference.picture import picture
+from models_app.models import Snapshot
+
+WEIGHTS = "weights.npz"
+SOURCES = ("Data", "Input")  # their pictures are in colour
+SPANS = {"Softmax": (0.0, 1.0)}  # of layers whose numbers say something by themselves
+
+_one_at_a_time = threading.Lock()  # each loads the whole network once more
+
+
+def visualizations(snapshot: Snapshot, pixels: np.ndarray) -> list[dict]:
+    """Of every layer, in order, its weights and its activations for one image, uint8 H×W×C. In DIGITS's words:
+
+    `{name, vis_type: "Weights", layer_type, param_count, data_stats, image_html}`, of the weights, not of the bias, and
+    `{name, vis_type: "Activation", data_stats, image_html}`; data_stats as in distribution, image_html as in picture.
+    """
+    predictor = services.predictor(snapshot)
+    layers = json.loads(predictor.metadata["layers"])
+    with _one_at_a_time:
+        made = _activations(snapshot, layers, {predictor.source: predictor.batch(pixels[None])})
+        return [entry for layer in layers for entry in (*_weights(snapshot, layer), *made.get(layer["name"], ()))]
+
+
+def _activations(snapshot: Snapshot, layers: list[dict], feed: dict[str, np.ndarray]) -> dict[str, list[dict]]:
+    """{layer: its activations}. A layer that passes on what it gets, as Dropout does, has none."""
+    owners: dict[str, tuple[dict, str]] = {}
+    tops: set[str] = set()
+    for layer in layers:
+        for top, value in layer["values"].items():
+            owners.setdefault(value, (layer, layer["name"] if top in tops else top))  # in place: the layer's own name
+        tops.update(layer["values"])
+    made: dict[str, list[dict]] = {}
+    for value, numbers in activations(snapshot.onnx_file, list(owners), feed):
+        layer, name = owners[value]
+        shown = _shown(numbers, layer["type"] in SOURCES, SPANS.get(layer["type"]))
+        made.setdefault(layer["name"], []).append({"name": name, "vis_type": "Activation", **shown})
+    return made
+
+
+def _weights(snapshot: Snapshot, layer: dict) -> list[dict]:
+    if not layer["weights"]:
+        return []
+    with np.load(snapshot.directory / WEIGHTS) as file:
+        arrays = [file[name] for name in layer["weights"]]
+    facts = {"layer_type": layer["type"], "param_count": sum(array.size for array in arrays)}
+    return [{"name": layer["name"], "vis_type": "Weights", **facts, **_shown(arrays[0], colour=True)}]
+
+
+def _shown(numbers: np.ndarray, colour: bool, span: tuple[float, float] | None = None) -> dict:
+    return {"data_stats": distribution(numbers), "image_html": picture(numbers, colour, span)}
