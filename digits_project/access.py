@@ -1,5 +1,8 @@
 """Who may use the server, and which of its files they may name."""
 
+import os
+import re
+from itertools import islice
 from pathlib import Path
 
 from django.conf import settings
@@ -9,24 +12,57 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from digits_project.errors import BadInput
 
+USER_COOKIE = "username"  # DIGITS's name for it
+USER_NAME = re.compile(r"\A[A-Za-z0-9@.+_-]{1,150}\Z")  # Django's rule, in ASCII, since it travels as a cookie
+USER_NAME_RULE = "A name is of up to 150 letters, digits and @.+-_, without blanks."
+MOST_SUGGESTIONS = 100
+MOST_ENTRIES_READ = 20_000  # of a folder, to find them
+
 
 class Session(SessionAuthentication):
-    """Django's login; who is not logged in gets a 401, not a 403."""
+    """Django's login; who is not logged in gets a 401, not a 403.
+
+    Where Django wants a token to prove that a page of ours sent the request, here the browser says so itself: scripts
+    that log in have no page to take a token from.
+    """
 
     def authenticate_header(self, request) -> str:
         return "Session"
 
+    def enforce_csrf(self, request) -> None:
+        refuse_other_sites(request)
+
 
 class MayUse(BasePermission):
     """With DIGITS_AUTH=required whoever has logged in; with open whoever reaches the loopback address, as long as no
-    page of another site sent the request: browsers say so (Origin, Sec-Fetch-Site), scripts send neither."""
+    page of another site sent the request."""
 
     def has_permission(self, request, view) -> bool:
-        if settings.DIGITS_AUTH == "required":
+        if has_accounts():
             return request.user.is_authenticated
-        if request.method not in SAFE_METHODS and _comes_from_elsewhere(request):
-            raise PermissionDenied("A page of another site sent this request; this server takes it from its own only.")
+        refuse_other_sites(request)
         return True
+
+
+def has_accounts() -> bool:
+    return settings.DIGITS_AUTH == "required"
+
+
+def owner(request) -> str:
+    """The name under which what this request creates is recorded."""
+    if request.user.is_authenticated:
+        return request.user.get_username()
+    claimed = "" if has_accounts() else request.COOKIES.get(USER_COOKIE, "")
+    return claimed if USER_NAME.match(claimed) else ""
+
+
+def refuse_other_sites(request) -> None:
+    """Raise PermissionDenied for a change that a page of another site asks for.
+
+    Browsers say where a request comes from (Origin, Sec-Fetch-Site), scripts send neither.
+    """
+    if request.method not in SAFE_METHODS and _comes_from_elsewhere(request):
+        raise PermissionDenied("A page of another site sent this request; this server takes it from its own only.")
 
 
 def _comes_from_elsewhere(request) -> bool:
@@ -50,3 +86,34 @@ def readable(path: str) -> Path:
         roots = ", ".join(map(str, settings.DIGITS_DATA_ROOTS))
         raise BadInput(f"{path} is not in a folder that this server may read ({roots}); see DIGITS_DATA_ROOTS.")
     return resolved
+
+
+def paths_beginning_with(query: str) -> list[str]:
+    """The paths that one may go on with after typing `query`, sorted; none of what lies outside of the data roots.
+
+    As in a shell, hidden names are told only to who begins one.
+    """
+    query = query if query.startswith("/") else f"/{query}"
+    folder, _, beginning = query.rpartition("/")
+    roots = {str(root) for root in settings.DIGITS_DATA_ROOTS if str(root).startswith(query)}
+    return sorted({*roots, *_entries(folder or "/", beginning)})[:MOST_SUGGESTIONS]
+
+
+def _entries(folder: str, beginning: str) -> list[str]:
+    """The readable entries of a folder whose names begin so."""
+    try:
+        with os.scandir(readable(folder)) as entries:
+            names = [entry.name for entry in islice(entries, MOST_ENTRIES_READ) if entry.name.startswith(beginning)]
+    except (BadInput, OSError):
+        return []
+    shown = sorted(name for name in names if name.isprintable() and name.startswith(".") == beginning.startswith("."))
+    paths = (os.path.normpath(f"{folder}/{name}") for name in shown)
+    return list(islice(filter(_is_readable, paths), MOST_SUGGESTIONS))
+
+
+def _is_readable(path: str) -> bool:
+    try:
+        readable(path)
+    except BadInput:
+        return False
+    return True

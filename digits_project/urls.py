@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.contrib.staticfiles.views import serve
 from django.urls import include, path, re_path
 
+from digits_project import views
+from digits_project.api import with_suffix
 from digits_project.jobs.views import Index
 
 admin.site.site_header = admin.site.site_title = "DIGITS"
@@ -13,6 +15,9 @@ handler500 = "digits_project.api.server_fault"
 
 urlpatterns = [
     path("", Index.as_view(), name="home"),
+    *with_suffix("login", views.Login, "login"),
+    *with_suffix("logout", views.Logout, "logout"),
+    *with_suffix("autocomplete/path", views.PathSuggestions, "autocomplete-path"),
     path("admin/", admin.site.urls),
     # The admin's own style sheets and scripts, from the installed packages; `insecure` means "although DEBUG is off".
     re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),

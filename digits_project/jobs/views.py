@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import CharField, IntegerField
 from rest_framework.views import APIView
 
+from digits_project import access
 from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.jobs import services
 from digits_project.jobs.models import Job, Status, find_job, job_kinds
@@ -21,7 +22,7 @@ class JobApiView(APIView):
 
     def owner(self) -> str:
         """The name under which what this request creates is recorded."""
-        return self.request.user.get_username() if self.request.user.is_authenticated else ""
+        return access.owner(self.request)
 
 
 class FormView(JobApiView):
@@ -57,6 +58,9 @@ class CreateView(FormView):
             raise ValidationError(
                 {form.WIRE_NAMES.get(column, column): messages for column, messages in wrong.message_dict.items()}
             ) from wrong
+        return self.answer(request, job)
+
+    def answer(self, request, job: Job):
         if request.accepted_renderer.format == "json":
             return Response(self.describe(job))
         return HttpResponseRedirect(f"/{job.KIND}/{job.pk}")

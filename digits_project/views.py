@@ -1,0 +1,83 @@
+"""The routes of the server itself, which belong to no job: logging in and out, and what paths there are."""
+
+from django.contrib import auth
+from django.http import HttpResponseRedirect
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.permissions import BasePermission
+from rest_framework.response import Response
+from rest_framework.serializers import CharField, RegexField
+from rest_framework.views import APIView
+
+from digits_project import access
+from digits_project.api import Form, PrettyJSONRenderer
+from digits_project.jobs.views import FormView
+
+
+class LoginForm(Form):
+    """A name, and where the server has accounts its password."""
+
+    username = RegexField(access.USER_NAME, error_messages={"invalid": access.USER_NAME_RULE})
+    password = CharField(required=False, max_length=4096, trim_whitespace=False, style={"input_type": "password"})
+
+
+class FromHere(BasePermission):
+    """Whoever asks, but no page of another site."""
+
+    def has_permission(self, request, view) -> bool:
+        access.refuse_other_sites(request)
+        return True
+
+
+class Login(FormView):
+    """Tell the server who you are, before anything else, as DIGITS's clients do.
+
+    With DIGITS_AUTH=open the name alone is enough; what the client creates is recorded under it, no more. With required
+    it takes the password too, and the session cookie of the answer goes with the client's other requests.
+    """
+
+    serializer_class = LoginForm
+    permission_classes = (FromHere,)
+
+    def post(self, request, format=None):
+        form = LoginForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        answer = HttpResponseRedirect("/")
+        if access.has_accounts():
+            _log_in(request, **form.validated_data)
+        else:
+            answer.set_cookie(access.USER_COOKIE, form.validated_data["username"], httponly=True, samesite="Lax")
+        return answer
+
+
+class Logout(APIView):
+    """Forget who the client is."""
+
+    permission_classes = (FromHere,)
+
+    def get(self, request, format=None):
+        auth.logout(request._request)
+        answer = HttpResponseRedirect("/")
+        answer.delete_cookie(access.USER_COOKIE, samesite="Lax")
+        return answer
+
+    post = get
+
+
+class PathSuggestions(APIView):
+    """Paths of the server that begin with `?query=`, at most a hundred, of those that jobs may read.
+
+    It has no page: it is JSON with or without the suffix.
+    """
+
+    renderer_classes = (PrettyJSONRenderer,)
+
+    def get(self, request, format=None):
+        return Response({"suggestions": access.paths_beginning_with(request.query_params.get("query", ""))})
+
+
+def _log_in(request, username: str, password: str = "") -> None:
+    """Raises NotAuthenticated."""
+    user = auth.authenticate(request._request, username=username, password=password)
+    if user is None:
+        raise NotAuthenticated("The name and the password do not belong together, or there is no such user.")
+    auth.login(request._request, user)
