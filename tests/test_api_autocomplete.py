@@ -42,7 +42,7 @@ def test_the_way_to_a_root_is_suggested(client, root, settings, query):
     assert suggestions(client, query) == ["/srv/data", "/srv/databases"]
 
 
-@pytest.mark.parametrize("query", ["/etc/pas", "{root}/../secret", "{root}/link/", "/\x00", "relative", "./", "/" * 5000])
+@pytest.mark.parametrize("query", ["/etc/pas", "{root}/../secret", "{root}/link/", "/\x00", "./", "/" * 5000])
 def test_what_lies_outside_is_neither_told_nor_an_error(client, root, query):
     (root.parent / "secret.txt").touch()
     (root / "link").symlink_to("/etc")
