@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from models_app.networks.graph import Network, Node, Weight, parameter_count
 from models_app.networks.layer import PHASES, BadNetwork, Layer, Multipliers
-from models_app.networks.lenet import lenet
+from models_app.networks.published.alexnet import alexnet
+from models_app.networks.published.googlenet import googlenet
+from models_app.networks.published.lenet import lenet
+from models_app.networks.published.mobilenet import mobilenet_v2
+from models_app.networks.published.resnet import resnet18, resnet50
+from models_app.networks.published.squeezenet import squeezenet
+from models_app.networks.published.stack import Frame
+from models_app.networks.published.vgg16 import vgg16
 
 __all__ = [
     "PHASES",
@@ -27,22 +34,50 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StandardNetwork:
-    """A published network: makes itself for an input shape (channels, height, width) and a number of categories."""
+    """A published network: makes itself for a frame and a number of categories.
 
-    make: Callable[[tuple[int, int, int], int], Network]
+    `crop_size` is the square that it takes from larger images unless told otherwise; 0: all of them.
+    """
+
+    make: Callable[[Frame, int], Network]
     batch_size: int
+    crop_size: int = 0
 
 
-STANDARD = {"lenet": StandardNetwork(lenet, batch_size=64)}
+# Batch sizes and crops are those of DIGITS and of the Caffe models, where they publish any.
+STANDARD = {
+    "lenet": StandardNetwork(lenet, batch_size=64),
+    "alexnet": StandardNetwork(alexnet, batch_size=128, crop_size=227),
+    "googlenet": StandardNetwork(googlenet, batch_size=32, crop_size=224),
+    "vgg16": StandardNetwork(vgg16, batch_size=16, crop_size=224),
+    "resnet18": StandardNetwork(resnet18, batch_size=32, crop_size=224),
+    "resnet50": StandardNetwork(resnet50, batch_size=16, crop_size=224),
+    "mobilenet_v2": StandardNetwork(mobilenet_v2, batch_size=32, crop_size=224),
+    "squeezenet": StandardNetwork(squeezenet, batch_size=32, crop_size=224),
+}
 
 
-def standard(name: str, input_shape: tuple[int, int, int], categories: int) -> Network:
-    """A standard network, checked. Raises BadNetwork if the name is unknown or the network does not fit the shape."""
+def standard(name: str, image_shape: tuple[int, int, int], categories: int, crop_size: int | None = None) -> Network:
+    """A standard network, checked, for images of that shape (channels, height, width).
+
+    It takes a square of `crop_size` from them; None: of the network's own size, if they are as large as that; 0: all.
+    Raises BadNetwork if the name is unknown, the images are smaller than the crop, or a layer does not fit.
+    """
     if categories < 1:
         raise BadNetwork(f"a classifier needs at least one category, not {categories}")
-    network = _published(name).make(input_shape, categories)
+    published = _published(name)
+    if crop_size is None:
+        crop_size = published.crop_size if published.crop_size <= min(image_shape[1:]) else 0
+    network = published.make(_frame(image_shape, crop_size), categories)
     network.check()
     return network
+
+
+def _frame(image_shape: tuple[int, int, int], crop_size: int) -> Frame:
+    channels, height, width = image_shape
+    if not 0 <= crop_size <= min(height, width):
+        raise BadNetwork(f"crop_size must be from 1 to the size of the images, {height}×{width}, not {crop_size}")
+    return Frame((channels, crop_size, crop_size) if crop_size else image_shape, crop_size)
 
 
 def default_batch_size(name: str) -> int:

@@ -1,0 +1,32 @@
+"""AlexNet (Krizhevsky et al. 2012) as Caffe and DIGITS publish it."""
+
+from models_app.networks.graph import Network
+from models_app.networks.published.stack import Frame, Stack, gaussian
+
+RESPONSE = {"local_size": 5, "alpha": 0.0001, "beta": 0.75}
+
+
+def alexnet(frame: Frame, categories: int) -> Network:
+    """Five convolutions, three of them in two groups, and three inner products with dropout between. From 55×55 on."""
+    stack = Stack(frame)
+    stack.convolution("conv1", 96, 11, stride=4, **gaussian(0.01))
+    stack.over("ReLU", "relu1")
+    stack.put("LRN", "norm1", RESPONSE)
+    stack.max_pooling("pool1", 3, 2)
+    stack.convolution("conv2", 256, 5, pad=2, group=2, **gaussian(0.01, bias=0.1))
+    stack.over("ReLU", "relu2")
+    stack.put("LRN", "norm2", RESPONSE)
+    stack.max_pooling("pool2", 3, 2)
+    stack.convolution("conv3", 384, 3, pad=1, **gaussian(0.01))
+    stack.over("ReLU", "relu3")
+    stack.convolution("conv4", 384, 3, pad=1, group=2, **gaussian(0.01, bias=0.1))
+    stack.over("ReLU", "relu4")
+    stack.convolution("conv5", 256, 3, pad=1, group=2, **gaussian(0.01, bias=0.1))
+    stack.over("ReLU", "relu5")
+    stack.max_pooling("pool5", 3, 2)
+    for number in (6, 7):
+        stack.inner_product(f"fc{number}", 4096, **gaussian(0.005, bias=0.1))
+        stack.over("ReLU", f"relu{number}")
+        stack.over("Dropout", f"drop{number}", {"dropout_ratio": 0.5})
+    stack.inner_product("fc8", categories, **gaussian(0.01))
+    return stack.classified("AlexNet")

@@ -1,0 +1,23 @@
+"""LeNet (LeCun et al. 1998) as Caffe and DIGITS publish it."""
+
+from models_app.networks.graph import Network
+from models_app.networks.published.stack import Frame, Stack
+
+XAVIER = {"weight_filler": {"type": "xavier"}, "bias_filler": {"type": "constant"}}
+
+
+def lenet(frame: Frame, categories: int) -> Network:
+    """Two convolutions with max pooling and two inner products, for small images such as 28×28 digits.
+
+    Pixels are scaled by 0.0125 first: with raw values from 0 to 255 training diverges at the default learning rate.
+    """
+    stack = Stack(frame, mirror=False)
+    stack.put("Power", "scale", {"scale": 0.0125}, top="scaled")
+    stack.convolution("conv1", 20, 5, **XAVIER)
+    stack.max_pooling("pool1", 2, 2)
+    stack.convolution("conv2", 50, 5, **XAVIER)
+    stack.max_pooling("pool2", 2, 2)
+    stack.inner_product("ip1", 500, **XAVIER)
+    stack.over("ReLU", "relu1")
+    stack.inner_product("ip2", categories, **XAVIER)
+    return stack.classified("LeNet")

@@ -1,0 +1,60 @@
+"""ResNet-18 and ResNet-50 (He et al. 2015) with the names of their Caffe models."""
+
+from models_app.networks.graph import Network
+from models_app.networks.published.stack import MSRA, Frame, Stack
+
+BOTTLENECK_EXPANSION = 4
+
+
+def resnet18(frame: Frame, categories: int) -> Network:
+    """Eight blocks of two 3×3 convolutions each. From 5×5 on."""
+    return _resnet("ResNet-18", frame, categories, (2, 2, 2, 2), _basic, 1)
+
+
+def resnet50(frame: Frame, categories: int) -> Network:
+    """Sixteen blocks of a 1×1, a 3×3 and a 1×1 convolution each. From 5×5 on."""
+    return _resnet("ResNet-50", frame, categories, (3, 4, 6, 3), _bottleneck, BOTTLENECK_EXPANSION)
+
+
+def _resnet(name: str, frame: Frame, categories: int, blocks: tuple[int, ...], branch2, expansion: int) -> Network:
+    """`branch2` puts the learned half of a block upon the stack; it makes expansion times its channels."""
+    stack = Stack(frame)
+    _convolution(stack, "conv1", 64, 7, stride=2, pad=3)
+    stack.over("ReLU", "conv1_relu")
+    stack.max_pooling("pool1", 3, 2)
+    made = 64
+    for stage, count in enumerate(blocks, start=2):
+        channels = 32 << (stage - 1)
+        for letter in "abcdef"[:count]:
+            stride = 2 if letter == "a" and stage > 2 else 1
+            bottom = shortcut = stack.top
+            if stride != 1 or made != channels * expansion:
+                made = channels * expansion
+                shortcut = _convolution(stack, f"res{stage}{letter}_branch1", made, 1, stride=stride)
+                stack.top = bottom
+            learned = branch2(stack, f"res{stage}{letter}", channels, stride)
+            stack.put("Eltwise", f"res{stage}{letter}", {"operation": "SUM"}, bottoms=(shortcut, learned))
+            stack.over("ReLU", f"res{stage}{letter}_relu")
+    stack.pool_all("pool5")
+    stack.inner_product("fc1000", categories, **MSRA)
+    return stack.classified(name)
+
+
+def _basic(stack: Stack, block: str, channels: int, stride: int) -> str:
+    _convolution(stack, f"{block}_branch2a", channels, 3, stride=stride, pad=1)
+    stack.over("ReLU", f"{block}_branch2a_relu")
+    return _convolution(stack, f"{block}_branch2b", channels, 3, stride=1, pad=1)
+
+
+def _bottleneck(stack: Stack, block: str, channels: int, stride: int) -> str:
+    _convolution(stack, f"{block}_branch2a", channels, 1, stride=stride)
+    stack.over("ReLU", f"{block}_branch2a_relu")
+    _convolution(stack, f"{block}_branch2b", channels, 3, stride=1, pad=1)
+    stack.over("ReLU", f"{block}_branch2b_relu")
+    return _convolution(stack, f"{block}_branch2c", BOTTLENECK_EXPANSION * channels, 1, stride=1)
+
+
+def _convolution(stack: Stack, name: str, channels: int, kernel: int, **window: int) -> str:
+    """The layers of res2a_branch1 are normalised by bn2a_branch1 and scale2a_branch1, those of conv1 by bn_conv1 …"""
+    part = name.removeprefix("res") if name.startswith("res") else f"_{name}"
+    return stack.normed_convolution(name, (f"bn{part}", f"scale{part}"), channels, kernel, **window, **MSRA)
