@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rest_framework import serializers
 
+from datasets import descriptions
 from datasets.fields import CategoriesFolder, Database, FlagOn, ImagesFolder, MeanFile, ServerFile
 from datasets.models import SIZE, Dataset, Encoding, Kind, Method, ResizeMode
 from datasets.services import TextList, describe_tasks
@@ -42,6 +43,7 @@ class ClassificationDatasetForm(Form):
     """
 
     WIRE_NAMES = {"name": "dataset_name"}
+    DESCRIPTIONS = descriptions.CLASSIFICATION
 
     dataset_name = serializers.CharField(max_length=255)
     method = serializers.ChoiceField([Method.FOLDER.value, Method.TEXTFILE.value], default=Method.FOLDER)
@@ -153,6 +155,7 @@ class GenericDatasetForm(Form):
     """
 
     WIRE_NAMES = {"name": "dataset_name"}
+    DESCRIPTIONS = descriptions.GENERIC
 
     dataset_name = serializers.CharField(max_length=255)
     method = serializers.ChoiceField([Method.PREBUILT.value], default=Method.PREBUILT)

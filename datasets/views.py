@@ -5,6 +5,7 @@ from rest_framework.response import Response
 from datasets import services
 from datasets.models import Dataset
 from datasets.serializers import ClassificationDatasetForm, GenericDatasetForm, dataset_json
+from datasets.wire import DatasetFacts
 from digits_project.jobs.views import CreateView, EditView, fetch
 
 
@@ -12,6 +13,7 @@ class DatasetDetail(EditView):
     """A dataset: what it holds and how far it is."""
 
     kind = Dataset
+    answers = EditView.answers | {"get": DatasetFacts}
 
     def get(self, request, job_id, format=None):
         return Response(dataset_json(fetch(Dataset, job_id)))

@@ -18,7 +18,6 @@ from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
-from rest_framework.views import set_rollback
 
 from digits_project.errors import BadInput
 from digits_project.jobs.lifecycle import IllegalTransition
@@ -60,7 +59,7 @@ class SuffixNegotiation(DefaultContentNegotiation):
     """`.json` answers JSON; without it, JSON where Accept prefers that to a page."""
 
     def select_renderer(self, request, renderers, format_suffix=None):
-        json = next(renderer for renderer in renderers if renderer.format == "json")
+        json = next((renderer for renderer in renderers if renderer.format == "json"), renderers[0])
         page = next((renderer for renderer in renderers if renderer.format == "api"), json)
         if format_suffix == "json" or _quality(request, "application/json") > _quality(request, "text/html"):
             return json, json.media_type
@@ -97,11 +96,14 @@ class Form(serializers.Serializer):
     """A posted form, the same for form, multipart and JSON bodies. A blank optional field means its default."""
 
     WIRE_NAMES: dict[str, str] = {}  # {column: field}, where a row calls something otherwise than the wire does
+    DESCRIPTIONS: dict[str, str] = {}  # {field: what it means}, for the page and the schema
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         for name, default in self.defaults().items():
             self.fields[name].initial = default  # what the page's form shows
+        for name, description in self.DESCRIPTIONS.items():
+            self.fields[name].help_text = description
 
     def defaults(self) -> dict:
         """{field: default} of the optional fields, as they may be posted."""
@@ -160,7 +162,6 @@ def _printable(message) -> str:
 # --- errors --------------------------------------------------------------------------------------------------------
 def exception_handler(exc: Exception, context: dict) -> Response:
     """Every exception of a view as the contract's answer."""
-    set_rollback()
     if isinstance(exc, DjangoValidationError):
         exc = exceptions.ValidationError(exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages})
     if isinstance(exc, exceptions.ValidationError):

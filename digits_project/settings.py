@@ -49,6 +49,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "digits_project.jobs",
     "datasets",
     "models_app",
@@ -99,8 +101,33 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "digits_project.api.SuffixNegotiation",
     "EXCEPTION_HANDLER": "digits_project.api.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "digits_project.schema.Schema",
     "URL_FORMAT_OVERRIDE": None,
     "NUM_PROXIES": 0,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "DIGITS",
+    "DESCRIPTION": """Turns folders of images into trained networks.
+
+Every address that ends in `.json` answers JSON. The same address without the suffix is a page for a browser, or JSON
+where `Accept` prefers it. Form, multipart and JSON bodies carry the same fields; unknown fields are ignored, a blank
+optional field means its default, and of a yes or no `y yes true on 1` are true, `n no false off 0` false.
+
+A server speaks one of two wire formats. With `DIGITS_WIRE_FORMAT=documented`, the default, `errors` is a list of
+`{field, message}` and `predictions` an object of categories and percents, best first; with `digits`, which clients of
+DIGITS parse, `errors` is an object of fields and their messages and `predictions` a list of pairs.""",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["digits_project.access.MayUse"],
+    "PREPROCESSING_HOOKS": ["digits_project.schema.one_of_each_route"],
+    # Not drf-spectacular's own hook, which names choices: the `method` of two forms is not one type.
+    "POSTPROCESSING_HOOKS": ["digits_project.schema.without_marks"],
+    "SORT_OPERATION_PARAMETERS": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SWAGGER_UI_DIST": "SIDECAR",  # from a package: no page of ours asks another site for anything
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "list", "defaultModelsExpandDepth": 0},
 }
 
 LOGGING = {

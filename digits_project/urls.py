@@ -3,9 +3,10 @@
 from django.contrib import admin
 from django.contrib.staticfiles.views import serve
 from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from digits_project import views
-from digits_project.api import with_suffix
+from digits_project.api import PrettyJSONRenderer, with_suffix
 from digits_project.jobs.views import Index
 
 admin.site.site_header = admin.site.site_title = "DIGITS"
@@ -21,6 +22,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     # The admin's own style sheets and scripts, from the installed packages; `insecure` means "although DEBUG is off".
     re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),
+    path("api/schema", SpectacularAPIView.as_view(renderer_classes=[PrettyJSONRenderer]), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(), name="docs"),
     path("", include("inference.urls")),
     path("", include("models_app.urls")),
     path("", include("datasets.urls")),

@@ -5,16 +5,19 @@ from django.http import HttpResponseRedirect
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
-from rest_framework.serializers import CharField, RegexField
+from rest_framework.serializers import CharField, ListField, RegexField, Serializer
 from rest_framework.views import APIView
 
 from digits_project import access
 from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.jobs.views import FormView
+from digits_project.jobs.wire import MOVED
 
 
 class LoginForm(Form):
     """A name, and where the server has accounts its password."""
+
+    DESCRIPTIONS = {"username": "Who you are.", "password": "Only where the server has accounts."}
 
     username = RegexField(access.USER_NAME, error_messages={"invalid": access.USER_NAME_RULE})
     password = CharField(required=False, max_length=4096, trim_whitespace=False, style={"input_type": "password"})
@@ -36,6 +39,7 @@ class Login(FormView):
     """
 
     serializer_class = LoginForm
+    answers = FormView.answers | {"post": MOVED}
     permission_classes = (FromHere,)
 
     def post(self, request, format=None):
@@ -52,6 +56,7 @@ class Login(FormView):
 class Logout(APIView):
     """Forget who the client is."""
 
+    answers = {"get": MOVED, "post": MOVED}
     permission_classes = (FromHere,)
 
     def get(self, request, format=None):
@@ -63,6 +68,18 @@ class Logout(APIView):
     post = get
 
 
+class QueryForm(Form):
+    """What was typed so far."""
+
+    query = CharField(default="", help_text="How the paths begin.")
+
+
+class Suggestions(Serializer):
+    """Paths that one may go on with."""
+
+    suggestions = ListField(child=CharField())
+
+
 class PathSuggestions(APIView):
     """Paths of the server that begin with `?query=`, at most a hundred, of those that jobs may read.
 
@@ -70,6 +87,8 @@ class PathSuggestions(APIView):
     """
 
     renderer_classes = (PrettyJSONRenderer,)
+    answers = {"get": Suggestions}
+    queries = {"get": QueryForm}
 
     def get(self, request, format=None):
         return Response({"suggestions": access.paths_beginning_with(request.query_params.get("query", ""))})

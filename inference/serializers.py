@@ -7,17 +7,21 @@ from rest_framework import serializers
 from digits_project.access import readable
 from digits_project.api import Flag, Form
 from digits_project.errors import BadInput
+from inference import descriptions
 from inference.imagelist import ImageList, about_urls
 
 
 class InferenceForm(Form):
     """What every route takes besides `job_id`: the epoch of the snapshot that is to answer."""
 
+    job_id = serializers.CharField(required=False)  # views.named_model reads it, before the form
     snapshot_epoch = serializers.FloatField(default=None, min_value=-1)
 
 
 class OneImageForm(InferenceForm):
     """One image. `image` of the valid data is a path or an open upload."""
+
+    DESCRIPTIONS = descriptions.ONE_IMAGE
 
     image_file = serializers.FileField(default=None, allow_empty_file=True)
     image_path = serializers.CharField(default=None, max_length=4096)
@@ -40,6 +44,8 @@ class OneImageForm(InferenceForm):
 class VisualizationsForm(Form):
     """The query string of a question about one image."""
 
+    DESCRIPTIONS = descriptions.VISUALIZATIONS
+
     visualizations = Flag()
 
 
@@ -54,6 +60,8 @@ class TextUpload(serializers.FileField):
 
 class ImageListForm(InferenceForm):
     """A list of images. `images` of the valid data is an ImageList."""
+
+    DESCRIPTIONS = descriptions.IMAGE_LIST
 
     image_list = TextUpload(default=None, allow_empty_file=True)
     image_folder = serializers.CharField(default="", max_length=4096)
@@ -72,10 +80,14 @@ class ImageListForm(InferenceForm):
 class TopForm(ImageListForm):
     """A list of images, and how many of them are wanted for each category."""
 
+    DESCRIPTIONS = descriptions.TOP
+
     top_n = serializers.IntegerField(default=9, min_value=1, max_value=1000)
 
 
 class DownloadForm(Form):
     """The query string of a download."""
+
+    DESCRIPTIONS = descriptions.DOWNLOAD
 
     epoch = serializers.FloatField(default=None, min_value=-1)

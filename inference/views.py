@@ -9,7 +9,7 @@ from datasets.imagedb import BadImage
 from digits_project import api
 from digits_project.errors import BadInput
 from digits_project.jobs.views import FormView, JobApiView, fetch
-from inference import download, many, services
+from inference import download, many, services, wire
 from inference.archive import FORMS
 from inference.pages import AnswerPage
 from inference.picture import picture
@@ -25,6 +25,8 @@ class InferenceView(FormView):
     """A question to a snapshot of the model that `job_id` names."""
 
     renderer_classes = (api.PrettyJSONRenderer, AnswerPage)
+    refusals = {"post": (404, 409, 422)}
+    parameters = {"post": [wire.JOB_ID]}
 
     def answer(self, snapshot: Snapshot, form: dict) -> HttpResponseBase:
         """The answer to a valid form. May raise what post() knows."""
@@ -56,6 +58,7 @@ class OneImageView(InferenceView):
     take no unknown key, so that JSON has them under `visualizations` only with `?visualizations=1`."""
 
     serializer_class = OneImageForm
+    queries = {"post": VisualizationsForm}
 
     def ask(self, snapshot: Snapshot, pixels: np.ndarray) -> dict:
         """The answer; on the way `shown` gets what the page is to show."""
@@ -75,6 +78,8 @@ class OneImageView(InferenceView):
 class ClassifyOne(OneImageView):
     """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
 
+    answers = FormView.answers | {"post": wire.PREDICTIONS}
+
     def ask(self, snapshot, pixels):
         ranked = services.classify(snapshot, pixels)
         self.shown["predictions"] = ranked
@@ -83,6 +88,8 @@ class ClassifyOne(OneImageView):
 
 class InferOne(OneImageView):
     """Every output of a network for one image: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
+
+    answers = FormView.answers | {"post": wire.OUTPUTS}
 
     def ask(self, snapshot, pixels):
         outputs = services.infer(snapshot, pixels)
@@ -94,6 +101,8 @@ class ListView(InferenceView):
     """A question about every image of a list."""
 
     serializer_class = ImageListForm
+    refusals = {"post": (404, 409)}
+    parameters = {"post": [wire.JOB_ID, wire.SKIPPED]}
 
     def ask(self, snapshot: Snapshot, images):
         """The Answer, and how many images could not be loaded."""
@@ -109,12 +118,16 @@ class ListView(InferenceView):
 class ClassifyMany(ListView):
     """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`."""
 
+    answers = FormView.answers | {"post": wire.CLASSIFICATIONS}
+
     def ask(self, snapshot, images):
         return many.classify(snapshot, images)
 
 
 class InferMany(ListView):
     """Every output of a network for the images of a list, one path on each line: `job_id`, `image_list`."""
+
+    answers = FormView.answers | {"post": wire.OUTPUTS_OF_MANY}
 
     def ask(self, snapshot, images):
         return many.infer(snapshot, images)
@@ -124,6 +137,9 @@ class TopN(InferenceView):
     """For each category the images of a list that are surest of it: `job_id`, `image_list`, `top_n`."""
 
     serializer_class = TopForm
+    answers = FormView.answers | {"post": wire.TOP_N}
+    refusals = {"post": (404, 409)}
+    parameters = {"post": [wire.JOB_ID, wire.SKIPPED]}
 
     def answer(self, snapshot, form):
         best, skipped = many.top(snapshot, form["images"], form["top_n"])
@@ -132,6 +148,12 @@ class TopN(InferenceView):
 
 class Download(JobApiView):
     """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=`, else the newest."""
+
+    renderer_classes = (api.PrettyJSONRenderer,)
+    answers = {"get": wire.ARCHIVES}
+    queries = {"get": DownloadForm}
+    parameters = {"get": [wire.FORM]}
+    refusals = {"get": (409,)}
 
     def get(self, request, job_id, form=DEFAULT_FORM):
         if form not in FORMS:

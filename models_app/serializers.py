@@ -6,7 +6,7 @@ from datasets.models import Dataset
 from digits_project.api import Form
 from digits_project.jobs.models import find_job
 from digits_project.jobs.wire import describe_job
-from models_app import networks
+from models_app import descriptions, networks
 from models_app.models import MOST_EPOCHS, MOST_IMAGES_A_BATCH, Metric, TrainedModel
 from models_app.training.config import SOLVERS
 from models_app.training.engines import MODULES
@@ -58,6 +58,7 @@ class ClassificationModelForm(Form):
     """What POST /models/images/classification takes. Valid data are create_model's arguments."""
 
     WIRE_NAMES = {"name": "model_name", "standard_network": "standard_networks"}
+    DESCRIPTIONS = descriptions.CLASSIFICATION
 
     model_name = serializers.CharField(max_length=255)
     dataset = DatasetId()

@@ -12,7 +12,7 @@ from digits_project import access
 from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.jobs import services
 from digits_project.jobs.models import Job, Status, find_job, job_kinds
-from digits_project.jobs.wire import created
+from digits_project.jobs.wire import MOVED, SAID, Created, Defaults, Listed, Progress, created
 
 
 class JobApiView(APIView):
@@ -29,6 +29,7 @@ class FormView(JobApiView):
     """A view that takes a form, which DRF's page shows."""
 
     serializer_class: type[Form]
+    answers: dict = {"get": Defaults}
 
     def get_serializer(self, *args, **kwargs):
         return self.serializer_class(*args, **kwargs)
@@ -40,6 +41,8 @@ class FormView(JobApiView):
 
 class CreateView(FormView):
     """POST of a form makes a job. Without `.json` the answer leads a browser to the job's page."""
+
+    answers = {"get": Defaults, "post": Created}
 
     def create(self, owner: str, **fields) -> Job:
         """The service that makes the job. Raises Django's ValidationError."""
@@ -74,8 +77,18 @@ def fetch(kind: type[Job] | None, job_id: str) -> Job:
     return job
 
 
+class PageForm(Form):
+    """Which part of a list."""
+
+    page = IntegerField(default=1, min_value=1, max_value=1_000_000, help_text="From 1. Without both, all are listed.")
+    page_size = IntegerField(default=100, min_value=1, max_value=10_000, help_text="Jobs of each kind on a page.")
+
+
 class Index(JobApiView):
     """All jobs, those that run first, then the newest first; with `?page=` or `?page_size=` so many of each kind."""
+
+    answers = {"get": Listed}
+    queries = {"get": PageForm}
 
     def get(self, request, format=None):
         asked = PageForm(data=request.query_params)
@@ -85,13 +98,6 @@ class Index(JobApiView):
             first = (asked.validated_data["page"] - 1) * asked.validated_data["page_size"]
             window = slice(first, first + asked.validated_data["page_size"])
         return Response({kind.KIND: _listed(kind, window) for kind in job_kinds()})
-
-
-class PageForm(Form):
-    """Which part of a list."""
-
-    page = IntegerField(default=1, min_value=1, max_value=1_000_000)
-    page_size = IntegerField(default=100, min_value=1, max_value=10_000)
 
 
 def _listed(kind: type[Job], window: slice) -> list[dict]:
@@ -106,8 +112,8 @@ def _listed(kind: type[Job], window: slice) -> list[dict]:
 class EditForm(Form):
     """What PUT takes: DIGITS's names for a job's name and notes."""
 
-    job_name = CharField(required=False, max_length=255)
-    job_notes = CharField(required=False, max_length=100_000, allow_blank=True)
+    job_name = CharField(required=False, max_length=255, help_text="Another name.")
+    job_notes = CharField(required=False, max_length=100_000, allow_blank=True, help_text="What is to be noted.")
 
     def validate(self, form):
         if not form:
@@ -119,8 +125,10 @@ class EditView(FormView):
     """PUT and DELETE of a job; the GET is each kind's own."""
 
     serializer_class = EditForm
+    answers = {"put": SAID, "delete": SAID}
 
     def put(self, request, job_id, format=None):
+        """Change a job's name, its notes or both."""
         job = fetch(self.kind, job_id)
         form = EditForm(data=request.data)
         form.is_valid(raise_exception=True)
@@ -128,12 +136,15 @@ class EditView(FormView):
         return _said("Job updated.")
 
     def delete(self, request, job_id, format=None):
+        """Delete a job with its folder. One that runs is aborted first; a dataset with models is refused."""
         services.delete(fetch(self.kind, job_id))
         return _said("Job deleted.")
 
 
 class AnyJob(EditView):
     """Leads to the dataset's or the model's page."""
+
+    answers = EditView.answers | {"get": MOVED}
 
     def get(self, request, job_id, format=None):
         suffix = ".json" if format == "json" else ""
@@ -144,6 +155,7 @@ class JobStatus(JobApiView):
     """Where a job is: what clients poll. It has no page, so it is JSON with or without the suffix."""
 
     renderer_classes = (PrettyJSONRenderer,)
+    answers = {"get": Progress}
 
     def get(self, request, job_id, format=None):
         job = find_job(job_id, self.kind)
@@ -164,6 +176,7 @@ class AbortJob(JobApiView):
     """Stop a job that has not ended. It has no page: a refusal is JSON with or without the suffix."""
 
     renderer_classes = (PrettyJSONRenderer,)
+    answers = {"post": SAID}
 
     def post(self, request, job_id, format=None):
         services.abort(fetch(self.kind, job_id))

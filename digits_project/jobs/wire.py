@@ -1,6 +1,13 @@
-"""A job as JSON, as far as both kinds agree."""
+"""A job as JSON, as far as both kinds agree, and the shapes of the answers for the schema."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers
 
 from digits_project.jobs.models import Job, Status
+
+SAID = {(200, "text/plain"): OpenApiTypes.STR}
+MOVED = {302: OpenApiResponse(description="`Location` names the page.")}
 
 
 def describe_job(job: Job, **more) -> dict:
@@ -16,3 +23,60 @@ def describe_job(job: Job, **more) -> dict:
 def created(job: Job, **more) -> dict:
     """The answer to a create: `id` equals `job_id`, since DIGITS's documentation says one and its code the other."""
     return {"job_id": job.pk, "id": job.pk, "name": job.name, "status": job.status, **more}
+
+
+class Created(serializers.Serializer):
+    """A job that was created."""
+
+    job_id = serializers.CharField()
+    id = serializers.CharField(help_text="The same as `job_id`.")
+    name = serializers.CharField()
+    status = serializers.ChoiceField(Status.choices)
+
+
+class JobFacts(serializers.Serializer):
+    """A job."""
+
+    id = serializers.CharField()
+    name = serializers.CharField()
+    directory = serializers.CharField(help_text="The job's folder on the server.")
+    status = serializers.ChoiceField(Status.choices)
+    progress = serializers.FloatField(required=False, min_value=0, max_value=1, help_text="Until the job has ended.")
+    error = serializers.CharField(required=False, help_text="Why the job failed, or another word about its end.")
+
+
+class Progress(serializers.Serializer):
+    """What clients poll. Of a job that does not exist only `error`, with the status 200."""
+
+    error = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(Status.choices, required=False)
+    name = serializers.CharField(required=False)
+    type = serializers.CharField(required=False, help_text="The kind of job, such as `Image Classification Dataset`.")
+    progress = serializers.FloatField(required=False, min_value=0, max_value=1)
+
+
+class ListedDataset(serializers.Serializer):
+    """A dataset in the index."""
+
+    id = serializers.CharField()
+    name = serializers.CharField()
+    status = serializers.ChoiceField(Status.choices)
+
+
+class ListedModel(ListedDataset):
+    """A model in the index."""
+
+    dataset_id = serializers.CharField()
+
+
+class Listed(serializers.Serializer):
+    """All jobs, those that run first, then the newest first."""
+
+    datasets = ListedDataset(many=True)
+    models = ListedModel(many=True)
+
+
+class Defaults(serializers.Serializer):
+    """The optional fields of a form that have a default."""
+
+    defaults = serializers.DictField(child=serializers.JSONField(allow_null=True))

@@ -1,0 +1,45 @@
+"""The shapes of the dataset answers, for the schema."""
+
+from rest_framework import serializers
+
+from digits_project.jobs.wire import JobFacts
+
+
+class ParseFolderTask(serializers.Serializer):
+    """How many categories and images were found."""
+
+    name = serializers.CharField()
+    label_count = serializers.IntegerField()
+    train_count = serializers.IntegerField()
+    val_count = serializers.IntegerField()
+    test_count = serializers.IntegerField()
+
+
+class CreateDbTask(serializers.Serializer):
+    """A database that was built."""
+
+    name = serializers.CharField()
+    entries = serializers.IntegerField()
+    image_width = serializers.IntegerField()
+    image_height = serializers.IntegerField()
+    image_channels = serializers.IntegerField()
+    encoding = serializers.CharField()
+
+
+class AnalyzeDbTask(serializers.Serializer):
+    """A prebuilt database that was taken over."""
+
+    name = serializers.CharField()
+    image_count = serializers.IntegerField()
+    image_width = serializers.IntegerField()
+    image_height = serializers.IntegerField()
+    image_channels = serializers.IntegerField()
+
+
+class DatasetFacts(JobFacts):
+    """A dataset."""
+
+    ParseFolderTasks = ParseFolderTask(many=True, required=False)
+    CreateDbTasks = CreateDbTask(many=True, required=False)
+    AnalyzeDbTasks = AnalyzeDbTask(many=True, required=False, help_text="Of a generic dataset.")
+    warnings = serializers.ListField(child=serializers.CharField(), required=False)

@@ -1,0 +1,28 @@
+"""What each field of the model forms means: shown on their pages and in the schema."""
+
+CLASSIFICATION = {
+    "model_name": "What the model is called.",
+    "dataset": "The id of the dataset to train on. It need not be done yet: the model waits for it.",
+    "method": "standard: a network of this server, named by standard_networks.",
+    "standard_networks": "The network.",
+    "framework": "What trains.",
+    "train_epochs": "How often the whole dataset is gone through.",
+    "snapshot_interval": "Epochs between two snapshots; 0.5 takes two in each, 0 only that at the end.",
+    "val_interval": "Epochs between two validations; 0: none.",
+    "random_seed": "The same seed on the same machine gives the same weights; empty: a random one.",
+    "batch_size": "Images in a step; empty: the network's own.",
+    "solver_type": "How the weights follow the gradient.",
+    "learning_rate": "The base rate, from which lr_policy goes out.",
+    "lr_policy": "How the rate changes while the training proceeds.",
+    "lr_step_size": "step: percent of the training between two steps.",
+    "lr_step_gamma": "step: the factor of each step.",
+    "lr_multistep_values": "multistep: the percents of the training at which the rate changes, with commas between.",
+    "lr_multistep_gamma": "multistep: the factor of each change.",
+    "lr_exp_gamma": "exp: the factor of each percent of the training.",
+    "lr_inv_gamma": "inv: rate · (1 + gamma · percent) ^ -power.",
+    "lr_inv_power": "inv: the power.",
+    "lr_poly_power": "poly: rate · (1 - percent / 100) ^ power.",
+    "lr_sigmoid_step": "sigmoid: the percent of the training at which the rate has halved.",
+    "lr_sigmoid_gamma": "sigmoid: how steeply it falls there.",
+    "use_mean": "What is subtracted from an image: the mean image of the dataset, its mean pixel, or nothing.",
+}
