@@ -51,6 +51,7 @@ class Moment:
     batch_size: int
     learning_rate: float
     seed: int
+    batch_accumulation: int = 1
 
 
 @dataclass(frozen=True)

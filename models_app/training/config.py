@@ -21,7 +21,8 @@ MEANS = ("none", "image", "pixel")
 class TrainConfig:
     """A training, checked. Paths are strings, as they travel as JSON; snapshots go to <directory>/snapshots.
 
-    Intervals are in epochs, fractions allowed, 0 is off. Policy parameters have the names of schedule.Policy.
+    Intervals are in epochs, fractions allowed, 0 is off. The solver takes one step for every `batch_accumulation`
+    batches, by their average gradient. Policy parameters have the names of schedule.Policy.
     `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use. `resume_from` is
     a snapshot of this same training, which goes on where that was taken, with its seed.
     """
@@ -36,6 +37,7 @@ class TrainConfig:
     framework: str = "mxnet"
     epochs: float = 30
     batch_size: int = 64
+    batch_accumulation: int = 1
     snapshot_interval: float = 1.0
     val_interval: float = 1.0
     solver_type: str = "SGD"
@@ -101,7 +103,7 @@ class TrainConfig:
         for name in ("momentum", "rms_decay"):
             if getattr(self, name) >= 1:
                 raise BadInput(f"{name} must be below 1, not {getattr(self, name)}")
-        for name, optional in (("batch_size", False), ("threads", True)):
+        for name, optional in (("batch_size", False), ("batch_accumulation", False), ("threads", True)):
             value = getattr(self, name)
             if not (optional and value is None) and (not _is_whole(value) or value < 1):
                 raise BadInput(f"{name} must be a whole number from 1, not {value!r}")

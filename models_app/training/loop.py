@@ -47,7 +47,9 @@ class Loop:
         self._emit = emit
         self._check_abort = check_abort
         self._take_snapshot = take_snapshot
-        self._timetable = Timetable(config.epochs, batches_per_epoch(len(train), config.batch_size))
+        self._timetable = Timetable(
+            config.epochs, batches_per_epoch(len(train), config.batch_size), config.batch_accumulation
+        )
         self._best: tuple[float, float] | None = None  # validation accuracy and the epoch of its snapshot
         self._rate = 0.0
         self._told = (time.monotonic(), 0)
@@ -58,12 +60,14 @@ class Loop:
         self._told = (time.monotonic(), start)
         batches = training_batches(self._train, self._config.batch_size, self._config.random_seed, start)
         with closing(batches):
-            for iteration in range(start, timetable.iterations):
-                self._rate = learning_rate(policy, timetable.percent(iteration))
-                self._tick(iteration)
-                batch = next(batches)
-                self._engine.train_batch(batch.images, batch.labels, self._rate)
-                self._after(iteration + 1)
+            for before, after in timetable.groups(start):
+                self._rate = learning_rate(policy, timetable.percent(before))
+                for iteration in range(before, after):
+                    self._tick(iteration)
+                    batch = next(batches)
+                    is_last = iteration + 1 == after
+                    self._engine.train_batch(batch.images, batch.labels, self._rate if is_last else None)
+                self._after(after)
         self._progress(timetable.iterations)
         return self._best[1] if self._best else None
 

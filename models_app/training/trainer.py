@@ -38,7 +38,7 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     model = Model(network, mean, labels, {"network": network.name, "mean": config.use_mean, "engine": engine.name})
 
     def take_snapshot(epoch: float, iteration: int, rate: float) -> dict[str, Any]:
-        moment = Moment(epoch, iteration, config.batch_size, rate, config.random_seed)
+        moment = Moment(epoch, iteration, config.batch_size, rate, config.random_seed, config.batch_accumulation)
         root = Path(config.directory)
         snapshot = write_snapshot(root / "snapshots", engine, model, moment, sample, config.threads)
         directory = snapshot.directory.relative_to(root).as_posix()
@@ -101,6 +101,7 @@ def _setup(config: TrainConfig, network: Network, mean: np.ndarray | None) -> Se
         network=network,
         mean=mean,
         batch_size=config.batch_size,
+        batch_accumulation=config.batch_accumulation,
         solver_type=config.solver_type,
         momentum=config.momentum,
         rms_decay=config.rms_decay,
@@ -117,8 +118,9 @@ def _load(engine: Engine, config: TrainConfig, network: Network, resumed: Any) -
         engine.load_weights(network.initial_weights(config.random_seed))
         return 0
     weights, state, moment = resumed
-    if moment.batch_size != config.batch_size:
-        raise BadInput(f"the snapshot was trained with batch size {moment.batch_size}, not {config.batch_size}")
+    for name in ("batch_size", "batch_accumulation"):
+        if getattr(moment, name) != getattr(config, name):
+            raise BadInput(f"the snapshot was trained with {name} {getattr(moment, name)}, not {getattr(config, name)}")
     engine.load_weights(weights)
     engine.load_optimizer_state(state)
     return moment.iteration

@@ -28,6 +28,7 @@ class Setup:
     threads: int
     seed: int
     rms_decay: float = 0.99
+    batch_accumulation: int = 1
 
 
 class Engine(Protocol):
@@ -41,8 +42,11 @@ class Engine(Protocol):
     device: str
     threads: int
 
-    def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> None:
-        """One step of the solver."""
+    def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float | None) -> None:
+        """Take the batch's gradient, and with a learning rate one step of the solver.
+
+        A step is by the average gradient of the batches since the last one, at most Setup.batch_accumulation of them.
+        """
 
     def training_scores(self) -> dict[str, float]:
         """Of the batches trained."""

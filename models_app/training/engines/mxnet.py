@@ -37,14 +37,18 @@ class MXNetEngine:
         self._averages = _Averages(setup.network)
         self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
         self._solver = SOLVERS[setup.solver_type]([w for w in weights if _trained(w)], self._weights, setup)
+        self._gathered = 0  # batches since the last step
         self._bound: dict[str, _Bound] = {}
 
-    def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float) -> None:
+    def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float | None) -> None:
         bound = self._phase("train")
         bound.run(images, labels, is_train=True)
         bound.executor.backward()
-        self._solver.step(learning_rate)
         self._averages.moved()
+        self._gathered += 1
+        if learning_rate is not None:
+            self._solver.step(learning_rate, self._gathered)
+            self._gathered = 0
 
     def training_scores(self) -> dict[str, float]:
         return self._phase("train").scores()
@@ -116,7 +120,8 @@ class _Bound:
             gradients = {**gradients, **{name: mx.nd.zeros_like(known[name]) for name in graph.backward}}
         averages = {name: weights[name] for name in symbol.list_auxiliary_states()}
         self.averages = averages if phase == "train" else {name: array.copy() for name, array in averages.items()}
-        requests = {name: "write" if name in gradients else "null" for name in arguments}
+        write = "add" if setup.batch_accumulation > 1 else "write"
+        requests = {name: write if name in gradients else "null" for name in arguments}
         self.executor = symbol.bind(context, arguments, gradients, requests, self.averages)
         self._kept = _Kept(self.outputs, self.results, Tally(measures_of(setup.network, phase)))
 
