@@ -8,12 +8,20 @@ from typing import BinaryIO
 import numpy as np
 
 from datasets.imagedb import images
+from digits_project.jobs.models import find_job, is_job_id
 from inference import cache
 from inference.predictor import Predictor, plain, ranked
 from models_app.models import Snapshot, TrainedModel
 
 NEWEST = -1
 SAME_EPOCH = 1e-4  # two epochs nearer than this are the same: clients print them rounded
+OF_DATASET = ("name", "kind", "categories", "resize_width", "resize_height", "resize_channels", "resize_mode")
+# What an answer needs of its rows. More columns take longer than the answer itself; they come when they are asked for.
+USED = ("epoch", "folder", "trained_model__name", *(f"trained_model__dataset__{column}" for column in OF_DATASET))
+
+
+class NoSuchModel(Exception):
+    """There is no model of that id."""
 
 
 class NoSnapshot(Exception):
@@ -28,18 +36,30 @@ class CanNotClassify(Exception):
     """The snapshot's answers are no confidences in the categories of its dataset."""
 
 
-def choose_snapshot(model: TrainedModel, epoch: float | None = None) -> Snapshot:
-    """The snapshot of an epoch, or the newest (None or -1). Raises NoSnapshot or NoSuchSnapshot."""
-    newest = model.newest_snapshot
-    if newest is None:
-        raise NoSnapshot(f"{model.name} is {model.status} and has no snapshot yet.")
-    if epoch is None or epoch == NEWEST:
-        return newest
-    snapshot = model.snapshots.filter(epoch__range=(epoch - SAME_EPOCH, epoch + SAME_EPOCH)).first()
+def find_snapshot(job_id: object, epoch: float | None = None) -> Snapshot:
+    """The snapshot of a model and an epoch, or its newest (None or -1), with model and dataset: one query.
+
+    Raises NoSuchModel, NoSnapshot or NoSuchSnapshot.
+    """
+    if not is_job_id(job_id):
+        raise NoSuchModel(job_id)
+    snapshots = Snapshot.objects.filter(trained_model=job_id).select_related("trained_model__dataset").only(*USED)
+    if epoch is not None and epoch != NEWEST:
+        snapshots = snapshots.filter(epoch__range=(epoch - SAME_EPOCH, epoch + SAME_EPOCH))
+    snapshot = snapshots.order_by("-epoch").first()
     if snapshot is None:
-        there = ", ".join(f"{e:g}" for e in model.snapshots.order_by("epoch").values_list("epoch", flat=True))
-        raise NoSuchSnapshot(f"{model.name} has no snapshot of epoch {epoch:g}; it has {there}.")
+        raise _why_none(job_id, epoch)
     return snapshot
+
+
+def _why_none(job_id: str, epoch: float | None) -> Exception:
+    model = find_job(job_id, TrainedModel)
+    if model is None:
+        return NoSuchModel(job_id)
+    there = ", ".join(f"{e:g}" for e in model.snapshots.order_by("epoch").values_list("epoch", flat=True))
+    if not there:
+        return NoSnapshot(f"{model.name} is {model.status} and has no snapshot yet.")
+    return NoSuchSnapshot(f"{model.name} has no snapshot of epoch {epoch:g}; it has {there}.")
 
 
 def classify(snapshot: Snapshot, pixels: np.ndarray) -> list[tuple[str, float]]:

@@ -3,6 +3,7 @@
 import numpy as np
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 
 from datasets.imagedb import BadImage
@@ -33,10 +34,14 @@ class InferenceView(FormView):
         raise NotImplementedError
 
     def post(self, request, format=None):
-        model = named_model(request)
+        job_id = named_model(request)
         form = self.serializer_class(data=request.data)
-        form.is_valid(raise_exception=True)
-        snapshot = chosen_snapshot(model, form.validated_data["snapshot_epoch"])
+        try:
+            form.is_valid(raise_exception=True)
+        except (ValidationError, BadInput):
+            fetch(TrainedModel, job_id)  # that there is no such model is told before anything else
+            raise
+        snapshot = chosen_snapshot(job_id, form.validated_data["snapshot_epoch"])
         try:
             return self.answer(snapshot, form.validated_data)
         except services.CanNotClassify as unable:
@@ -160,7 +165,7 @@ class Download(JobApiView):
             raise BadInput(f"There is no archive of the form {form}; there are {', '.join(FORMS)}.")
         asked = DownloadForm(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        snapshot = chosen_snapshot(fetch(TrainedModel, job_id), asked.validated_data["epoch"])
+        snapshot = chosen_snapshot(job_id, asked.validated_data["epoch"])
         name = f"{job_id}_epoch_{snapshot.epoch:g}.{form}"
         return StreamingHttpResponse(
             download.archive(snapshot, form),
@@ -169,22 +174,24 @@ class Download(JobApiView):
         )
 
 
-def chosen_snapshot(model: TrainedModel, epoch: float | None) -> Snapshot:
-    """services.choose_snapshot, with what is wrong as an HTTP answer."""
+def chosen_snapshot(job_id: object, epoch: float | None) -> Snapshot:
+    """services.find_snapshot, with what is wrong as an HTTP answer."""
     try:
-        return services.choose_snapshot(model, epoch)
+        return services.find_snapshot(job_id, epoch)
+    except services.NoSuchModel as unknown:
+        raise NotFound("Job not found") from unknown
     except services.NoSnapshot as early:
         raise api.Conflict(str(early)) from early
     except services.NoSuchSnapshot as wrong:
         raise BadInput(str(wrong)) from wrong
 
 
-def named_model(request) -> TrainedModel:
-    """The model that `job_id` names, in the query string or else in the body. Raises BadInput or NotFound."""
+def named_model(request) -> object:
+    """The `job_id` of the query string or else of the body. Raises BadInput."""
     job_id = request.query_params.get("job_id") or request.data.get("job_id")
     if not job_id:
         raise BadInput("job_id is missing: the id of the model that is asked.")
-    return fetch(TrainedModel, job_id)
+    return job_id
 
 
 def wants_visualizations(request) -> bool:

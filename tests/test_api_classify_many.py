@@ -131,6 +131,13 @@ def test_when_none_can_be_loaded_the_first_reason_is_told(ask):
     assert "DIGITS_ALLOW_URLS" in why
 
 
+def test_a_list_costs_one_query_however_long_it_is(ask, digits_folder, django_assert_num_queries):
+    names = [str(path) for path in sorted(digits_folder.glob("*/*.png"))[:100]]
+    for listed in (names[:1], names):
+        with django_assert_num_queries(1):
+            assert len(ask(list_of(*listed)).json()["classifications"]) == len(listed)
+
+
 def test_num_test_images_cuts_the_list(ask, three):
     assert list(ask(list_of(*three), num_test_images=2).json()["classifications"]) == three[:2]
     assert list(ask(list_of(*three), num_test_images="").json()["classifications"]) == three

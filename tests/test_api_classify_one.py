@@ -77,6 +77,12 @@ def test_the_snapshot_is_the_one_of_the_epoch_or_the_newest(classify, model, ima
     assert classify(snapshot_epoch=asked).json()["predictions"] == expected(model, used, image)
 
 
+@pytest.mark.parametrize("asked", [None, "1.5"])
+def test_an_answer_costs_one_query(classify, asked, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        assert classify(snapshot_epoch=asked).status_code == 200
+
+
 def test_an_epoch_without_a_snapshot_is_refused_and_told_which_there_are(classify):
     assert complaint(classify(snapshot_epoch=7)) == (400, "lenet has no snapshot of epoch 7; it has 1, 1.5, 2.")
 
@@ -126,6 +132,11 @@ def test_no_image(client, model):
 
 def test_an_unknown_job(classify):
     assert complaint(classify(job_id="20200101-000000-abcd")) == (404, "Job not found")
+
+
+def test_an_unknown_job_is_told_before_what_is_wrong_with_the_form(client, db):
+    answer = client.post(URL, {"job_id": "20200101-000000-abcd", "snapshot_epoch": "last"})
+    assert complaint(answer) == (404, "Job not found")
 
 
 def test_a_dataset_can_not_classify(classify, model):

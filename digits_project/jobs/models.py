@@ -105,9 +105,14 @@ def job_kinds() -> list[type[Job]]:
     return [model for model in apps.get_models() if issubclass(model, Job)]
 
 
+def is_job_id(value: object) -> bool:
+    """Whether a job could have that id. Anything may be asked for."""
+    return isinstance(value, str) and JOB_ID.fullmatch(value) is not None
+
+
 def find_job(job_id: object, kind: type[Job] | None = None) -> Job | None:
-    """The job of that id, of that kind or of whichever (None). Anything may be asked for; what is no id has no job."""
-    if not isinstance(job_id, str) or not JOB_ID.fullmatch(job_id):
+    """The job of that id, of that kind or of whichever (None); what is no id has no job."""
+    if not is_job_id(job_id):
         return None
     found = (model.objects.filter(pk=job_id).first() for model in ([kind] if kind else job_kinds()))
     return next((job for job in found if job), None)
