@@ -83,7 +83,7 @@ def test_lenet_is_the_published_network_with_the_scale_that_digits_adds():
     assert lenet.outputs("val") == ["loss", "accuracy"]
 
 
-def test_biases_of_lenet_learn_twice_as_fast_and_do_not_decay():
+def test_biases_of_lenet_learn_twice_as_fast_and_decay_as_weights_do():
     weights = {w.name: w.multipliers for w in standard("lenet", (1, 28, 28), 10).weights()}
     assert (weights["conv1.weight"].lr_mult, weights["conv1.weight"].decay_mult) == (1, 1)
-    assert (weights["conv1.bias"].lr_mult, weights["conv1.bias"].decay_mult) == (2, 0)
+    assert (weights["conv1.bias"].lr_mult, weights["conv1.bias"].decay_mult) == (2, 1)

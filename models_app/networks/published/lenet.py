@@ -1,8 +1,11 @@
 """LeNet (LeCun et al. 1998) as Caffe and DIGITS publish it."""
 
 from models_app.networks.graph import Network
+from models_app.networks.layer import Multipliers
 from models_app.networks.published.stack import Frame, Stack
 
+# Its biases decay as its weights do.
+MULTIPLIERS = (Multipliers(1, 1), Multipliers(2, 1))
 XAVIER = {"weight_filler": {"type": "xavier"}, "bias_filler": {"type": "constant"}}
 
 
@@ -11,7 +14,7 @@ def lenet(frame: Frame, categories: int) -> Network:
 
     Pixels are scaled by 0.0125 first: with raw values from 0 to 255 training diverges at the default learning rate.
     """
-    stack = Stack(frame, mirror=False)
+    stack = Stack(frame, mirror=False, multipliers=MULTIPLIERS)
     stack.put("Power", "scale", {"scale": 0.0125}, top="scaled")
     stack.convolution("conv1", 20, 5, **XAVIER)
     stack.max_pooling("pool1", 2, 2)

@@ -41,11 +41,14 @@ class Frame:
 class Stack:
     """Layers put one upon the other: each takes what the last one made, unless told otherwise.
 
-    `mirror`: half of the images are turned left to right while training.
+    `mirror`: half of the images are turned left to right while training. `multipliers`: those of weights and biases.
     """
 
-    def __init__(self, frame: Frame, mirror: bool = True) -> None:
+    def __init__(
+        self, frame: Frame, mirror: bool = True, multipliers: tuple[Multipliers, ...] = WEIGHT_AND_BIAS
+    ) -> None:
         self._frame = frame
+        self._multipliers = multipliers
         given = {"crop_size": frame.crop_size, "mirror": mirror}
         self._layers = [
             Layer("data", "Data", (), ("data", "label"), {key: value for key, value in given.items() if value})
@@ -73,9 +76,9 @@ class Stack:
         return self.put(type, name, parameters, top=self.top, **options)
 
     def convolution(self, name: str, outputs: int, kernel: int, **parameters: Any) -> str:
-        """A convolution with a bias, and Caffe's multipliers for both."""
+        """A convolution with a bias, and multipliers for both."""
         sizes = {"num_output": outputs, "kernel_size": kernel}
-        return self.put("Convolution", name, sizes | parameters, multipliers=WEIGHT_AND_BIAS)
+        return self.put("Convolution", name, sizes | parameters, multipliers=self._multipliers)
 
     def normed_convolution(
         self, name: str, norms: tuple[str, str], outputs: int, kernel: int, **parameters: Any
@@ -90,8 +93,8 @@ class Stack:
         return self.over("Scale", norms[1], {"bias_term": True})
 
     def inner_product(self, name: str, outputs: int, **parameters: Any) -> str:
-        """An inner product with a bias, and Caffe's multipliers for both."""
-        return self.put("InnerProduct", name, {"num_output": outputs} | parameters, multipliers=WEIGHT_AND_BIAS)
+        """An inner product with a bias, and multipliers for both."""
+        return self.put("InnerProduct", name, {"num_output": outputs} | parameters, multipliers=self._multipliers)
 
     def max_pooling(self, name: str, kernel: int, stride: int, **parameters: Any) -> str:
         return self.put("Pooling", name, {"pool": "MAX", "kernel_size": kernel, "stride": stride} | parameters)

@@ -1,0 +1,145 @@
+"""Prototxt to Network, in DIGITS's conventions.
+
+One text holds the network of training (phase TRAIN, stage train), of validation (TEST, val) and the one that is
+deployed (TEST, deploy). DIGITS fills in what depends on the dataset; so does this: the source and shape of the images,
+num_output of an InnerProduct that names none, and of a classifier that is deployed the softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models_app.networks.graph import Network
+from models_app.networks.layer import BadNetwork, Layer
+from models_app.networks.layers import TYPES, Misfit, Shape
+from models_app.networks.prototxt import deploy, sources
+from models_app.networks.prototxt.declared import Declared, Text, take_apart
+from models_app.networks.prototxt.parameters import multipliers_of, parameters_of
+from models_app.networks.prototxt.sources import Feed, Placed
+
+
+def read(
+    text: str,
+    image_shape: tuple[int, int, int],
+    categories: int | None = None,
+    label_shape: Shape = (),
+    crop_size: int | None = None,
+) -> Network:
+    """The network, checked, for images of this shape (channels, height, width).
+
+    `categories` makes it a classifier. A `crop_size` (0: none) goes before that of the text, which is cut down to the
+    images.
+    Raises BadNetwork, which names layer, type and line, or line and column.
+    """
+    declared = take_apart(text)
+    hidden = _hidden(declared, categories)
+    found = sources.feeds(declared.layers)
+    if not found:
+        found = dict.fromkeys(sources.LABELLED, _added_feed(declared, hidden, categories is not None))
+    labels = {top for feed in found.values() for top in feed.tops[1:]}
+    layers = deploy.without_labels([layer for _, layer in hidden], labels)
+    if categories is not None:
+        layers = deploy.with_softmax(layers, taken=[one.name for one in declared.layers])
+        layers = deploy.without_dead_ends(layers)
+    crop = _crop(found["train"], image_shape, crop_size)
+    first = sources.build(found, _inputs(declared), _wanted(declared, layers, found["train"]), crop)
+    places = [place for place, _ in hidden] + [len(declared.layers)] * (len(layers) - len(hidden))
+    ordered = sorted([*first, *zip(places, layers, strict=True)], key=lambda placed: placed[0])
+    size = (crop, crop) if crop else image_shape[1:]
+    used = tuple(layer for _, layer in ordered if layer.phases)
+    network = Network(declared.name, (image_shape[0], *size), used, label_shape)
+    _check(network, declared)
+    return network
+
+
+def batch_size(text: str) -> int | None:
+    """The batch size that the text's Data layer for training names. Raises BadNetwork."""
+    for layer in take_apart(text).layers:
+        if sources.is_data(layer) and "train" in layer.phases:
+            return sources.batch_size_of(layer)
+    return None
+
+
+def _hidden(declared: Text, categories: int | None) -> list[Placed]:
+    """The layers that read other layers, each with its place in the text."""
+    owners: dict[str, str] = {}
+    hidden = []
+    for place, one in enumerate(declared.layers):
+        if sources.is_data(one) or one.type == "Input" or not one.phases:
+            continue
+        with one.blamed():
+            layer = _layer(one, categories, owners)
+        if categories is None or layer.parameters.get("top_k", 0) <= categories:  # else DIGITS leaves it out
+            hidden.append((place, layer))
+    return hidden
+
+
+def _layer(one: Declared, categories: int | None, owners: dict[str, str]) -> Layer:
+    if one.type not in TYPES:
+        raise Misfit(f"the type is not known; known are {', '.join(sorted(TYPES))}")
+    parameters = parameters_of(TYPES[one.type], one.message)
+    if one.type == "InnerProduct" and categories is not None:
+        parameters.setdefault("num_output", categories)
+    for field in one.message.all("propagate_down"):
+        if str(field.value) not in ("1", "true", "True", "t") and not deploy.is_verdict(Layer(one.name, one.type)):
+            raise Misfit(f"propagate_down can't be false; an lr_mult of 0 holds weights still (line {field.line})")
+    multipliers, shared = multipliers_of(one.message)
+    for name in shared:
+        if name and owners.setdefault(name, one.name) != one.name:
+            raise Misfit(f"shares its parameter {name} with layer {owners[name]}; weights can't be shared")
+    return Layer(one.name, one.type, one.bottoms, one.tops, parameters, multipliers, one.phases)
+
+
+def _added_feed(declared: Text, hidden: Sequence[Placed], classifier: bool) -> Feed:
+    """What DIGITS adds to a text without a Data layer."""
+    inputs = [top for one in declared.layers if one.type == "Input" for top in one.tops]
+    images = next(iter([*declared.inputs, *inputs]), "data")
+    labelled = classifier or any("label" in layer.bottoms for _, layer in hidden)
+    tops = (images, "label") if labelled else (images,)
+    return Feed("data", tops, (1.0,) * len(tops), 0, False, -1)
+
+
+def _inputs(declared: Text) -> list[Placed]:
+    """The Input layers that are deployed, of which there may be one; the dataset gives its shape."""
+    inputs = [(place, one) for place, one in enumerate(declared.layers) if one.type == "Input" and one.phases]
+    for _, one in inputs[1:]:
+        with one.blamed():
+            raise Misfit("a network takes one input, its images")
+    return [
+        (place, Layer(one.name, "Input", one.bottoms, one.tops, phases=("deploy",)))
+        for place, one in inputs
+        if "deploy" in one.phases
+    ]
+
+
+def _wanted(declared: Text, layers: Sequence[Layer], train: Feed) -> str:
+    """The name under which the deployed network takes its images, if no Input layer says it."""
+    unmade = deploy.missing(layers)
+    said = declared.inputs[:1] or [name for name in (train.tops[0], "data") if name in unmade]
+    return said[0] if said else train.tops[0]
+
+
+def _crop(train: Feed, image_shape: tuple[int, int, int], crop_size: int | None) -> int:
+    """The side of the square that is cut out of the images, or 0."""
+    smaller = min(image_shape[1:])
+    if crop_size is None:
+        return min(train.crop_size, smaller)
+    if not 0 <= crop_size <= smaller:
+        raise BadNetwork(f"crop_size {crop_size} does not fit the images, {image_shape[1]}×{image_shape[2]}")
+    return crop_size
+
+
+def _check(network: Network, declared: Text) -> None:
+    """Network.check, with type and line of the layer that is to blame."""
+    try:
+        network.check()
+    except BadNetwork as error:
+        raise _located(str(error), declared) from error
+
+
+def _located(message: str, declared: Text) -> BadNetwork:
+    blamed = [one for one in declared.layers if message.startswith(f"layer {one.name}: ")]
+    if not blamed:
+        return BadNetwork(message)
+    one = max(blamed, key=lambda layer: (len(layer.name), layer.line))
+    return BadNetwork(f"layer {one.name} {one.place}{message.removeprefix(f'layer {one.name}')}")

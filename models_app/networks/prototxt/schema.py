@@ -1,0 +1,143 @@
+"""Where Caffe's prototxt keeps a layer's parameters: the names of messages, enums and hints of caffe.proto."""
+
+from __future__ import annotations
+
+# The message of each type; fields that have no place in it stand in `PLACES`.
+MESSAGES = {
+    "AbsVal": "absval_param",
+    "Accuracy": "accuracy_param",
+    "BatchNorm": "batch_norm_param",
+    "Bias": "bias_param",
+    "Clip": "clip_param",
+    "Concat": "concat_param",
+    "Convolution": "convolution_param",
+    "Crop": "crop_param",
+    "Data": "transform_param",
+    "Deconvolution": "convolution_param",
+    "Dropout": "dropout_param",
+    "ELU": "elu_param",
+    "Eltwise": "eltwise_param",
+    "EuclideanLoss": "loss_param",
+    "Exp": "exp_param",
+    "Flatten": "flatten_param",
+    "InnerProduct": "inner_product_param",
+    "Input": "input_param",
+    "LRN": "lrn_param",
+    "Log": "log_param",
+    "PReLU": "prelu_param",
+    "Pooling": "pooling_param",
+    "Power": "power_param",
+    "ReLU": "relu_param",
+    "Reshape": "reshape_param",
+    "Scale": "scale_param",
+    "Sigmoid": "sigmoid_param",
+    "SigmoidCrossEntropyLoss": "loss_param",
+    "Silence": "silence_param",
+    "Slice": "slice_param",
+    "Softmax": "softmax_param",
+    "SoftmaxWithLoss": "loss_param",
+    "Split": "split_param",
+    "TanH": "tanh_param",
+}
+LAYER = ""  # the layer itself
+PLACES = {
+    ("EuclideanLoss", "loss_weight"): LAYER,
+    ("SigmoidCrossEntropyLoss", "loss_weight"): LAYER,
+    ("SoftmaxWithLoss", "axis"): "softmax_param",
+    ("SoftmaxWithLoss", "loss_weight"): LAYER,
+}
+
+# What a layer has beside its own parameters; read apart from them, or of no meaning here.
+LAYER_FIELDS = {
+    "blobs_lr",
+    "bottom",
+    "exclude",
+    "include",
+    "name",
+    "param",
+    "phase",
+    "propagate_down",
+    "top",
+    "type",
+    "weight_decay",
+}
+
+# Hints how to compute, not what.
+HINTS = {"cudnn_flag", "engine", "force_nd_im2col", "stable_prod_grad"}
+
+# Settings that we do not have, with the value that leaves them without effect.
+NEUTRAL = {
+    ("Accuracy", "axis"): 1,
+    ("Convolution", "axis"): 1,
+    ("Deconvolution", "axis"): 1,
+    ("Dropout", "scale_train"): "true",
+    ("SoftmaxWithLoss", "normalize"): "true",
+}
+
+# Names of old for a field.
+ALIASES = {("Concat", "concat_dim"): "axis", ("Slice", "slice_dim"): "axis"}
+
+# A size by height and width, and what a missing half counts as.
+HALVES = {
+    "kernel_size": ("kernel_h", "kernel_w", None),
+    "pad": ("pad_h", "pad_w", 0),
+    "stride": ("stride_h", "stride_w", 1),
+}
+HALF_OF = {half: whole for whole, (*halves, _) in HALVES.items() for half in halves}
+
+# Values by number, as caffe.proto counts them.
+ENUMS = {
+    "norm_region": ("ACROSS_CHANNELS", "WITHIN_CHANNEL"),
+    "normalization": ("FULL", "VALID", "BATCH_SIZE", "NONE"),
+    "operation": ("PROD", "SUM", "MAX"),
+    "phase": ("TRAIN", "TEST"),
+    "pool": ("MAX", "AVE", "STOCHASTIC"),
+    "variance_norm": ("FAN_IN", "FAN_OUT", "AVERAGE"),
+}
+
+# Types that read data, all of which give the dataset's.
+DATA_TYPES = ("Data", "HDF5Data", "ImageData", "MemoryData")
+DATA_MESSAGES = ("data_param", "hdf5_data_param", "image_data_param", "memory_data_param")
+
+# The types of the older `layers`, as Caffe upgrades them.
+V1_TYPES = {
+    "ABSVAL": "AbsVal",
+    "ACCURACY": "Accuracy",
+    "ARGMAX": "ArgMax",
+    "BNLL": "BNLL",
+    "CONCAT": "Concat",
+    "CONTRASTIVE_LOSS": "ContrastiveLoss",
+    "CONVOLUTION": "Convolution",
+    "DATA": "Data",
+    "DECONVOLUTION": "Deconvolution",
+    "DROPOUT": "Dropout",
+    "DUMMY_DATA": "DummyData",
+    "ELTWISE": "Eltwise",
+    "EUCLIDEAN_LOSS": "EuclideanLoss",
+    "EXP": "Exp",
+    "FLATTEN": "Flatten",
+    "HDF5_DATA": "HDF5Data",
+    "HDF5_OUTPUT": "HDF5Output",
+    "HINGE_LOSS": "HingeLoss",
+    "IM2COL": "Im2col",
+    "IMAGE_DATA": "ImageData",
+    "INFOGAIN_LOSS": "InfogainLoss",
+    "INNER_PRODUCT": "InnerProduct",
+    "LRN": "LRN",
+    "MEMORY_DATA": "MemoryData",
+    "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss",
+    "MVN": "MVN",
+    "POOLING": "Pooling",
+    "POWER": "Power",
+    "RELU": "ReLU",
+    "SIGMOID": "Sigmoid",
+    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss",
+    "SILENCE": "Silence",
+    "SLICE": "Slice",
+    "SOFTMAX": "Softmax",
+    "SOFTMAX_LOSS": "SoftmaxWithLoss",
+    "SPLIT": "Split",
+    "TANH": "TanH",
+    "THRESHOLD": "Threshold",
+    "WINDOW_DATA": "WindowData",
+}
