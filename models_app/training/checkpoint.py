@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
@@ -26,6 +27,9 @@ DESCRIPTION = "snapshot.json"
 
 # Between two engines on the same weights 1e-6 is usual; a layer that means something else differs by far more.
 TOLERANCE = 1e-4
+
+# What NumPy and zipfile raise for a file that is no .npz, or one that is damaged or encrypted.
+NOT_ARRAYS = (ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error)
 
 
 class EnginesDisagree(Exception):
@@ -102,13 +106,30 @@ def read_snapshot(directory: Path) -> tuple[dict[str, np.ndarray], dict[str, np.
         raise BadInput(f"{directory} is not a whole snapshot: {error}") from error
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Named arrays of an .npz file. Never unpickles. Raises BadInput if the file is anything else."""
+def load_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, np.ndarray]:
+    """Named arrays of an .npz file; with `shapes` only those of them that have their shape, the others are not read.
+
+    Never unpickles. Raises BadInput if the file is anything else, OSError if it is not there.
+    """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, BadZipFile, AttributeError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if shapes is None:
+                return {name: arrays[name] for name in arrays.files}
+            wanted = [name for name in arrays.files if name in shapes]
+            return {name: arrays[name] for name in wanted if _shape_of(arrays.zip, name) == shapes[name]}
+    except NOT_ARRAYS as error:
         raise BadInput(f"{path} does not hold arrays: {error}") from error
+
+
+def _shape_of(archive: ZipFile, name: str) -> tuple[int, ...]:
+    """As the array's header says. Raises ValueError if it is not an array of numbers."""
+    with archive.open(f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+    if dtype.kind not in "fiu":
+        raise ValueError(f"{name} is of type {dtype}, not numbers")
+    return shape
 
 
 def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

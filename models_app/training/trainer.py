@@ -17,6 +17,7 @@ from models_app.training.config import TrainConfig
 from models_app.training.engines import Engine, Setup, open_engine
 from models_app.training.loop import PROGRESS_SECONDS, Emit, Loop, progress
 from models_app.training.pixels import Images, open_images
+from models_app.training.starting_weights import StartingWeights, starting_weights
 
 
 def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> float | None:
@@ -30,10 +31,11 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     resumed = read_snapshot(Path(config.resume_from)) if config.resume_from else None
     if resumed:
         config = replace(config, random_seed=resumed[2].seed)
+    start = None if resumed else starting_weights(network, config.random_seed, config.initial_weights)
     train_images, val_images = _open_data(config, network, len(labels), _preparing(emit, check_abort))
     engine = open_engine(config.framework, _setup(config, network, mean))
-    start = _load(engine, config, network, resumed)
-    emit(_started(config, engine, network, len(train_images), len(val_images) if val_images else 0))
+    first = _load(engine, config, start, resumed)
+    emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
     sample = _sample(val_images or train_images, config.batch_size)
     model = Model(network, mean, labels, {"network": network.name, "mean": config.use_mean, "engine": engine.name})
 
@@ -44,7 +46,7 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
         directory = snapshot.directory.relative_to(root).as_posix()
         return {"directory": directory, "files": FILES, "max_difference": snapshot.max_difference}
 
-    return Loop(engine, config, train_images, val_images, emit, check_abort, take_snapshot).run(start)
+    return Loop(engine, config, train_images, val_images, emit, check_abort, take_snapshot).run(first)
 
 
 def read_mean(config: TrainConfig, shape: tuple[int, int, int]) -> np.ndarray | None:
@@ -112,10 +114,10 @@ def _setup(config: TrainConfig, network: Network, mean: np.ndarray | None) -> Se
     )
 
 
-def _load(engine: Engine, config: TrainConfig, network: Network, resumed: Any) -> int:
+def _load(engine: Engine, config: TrainConfig, start: StartingWeights | None, resumed: Any) -> int:
     """Give the engine its weights. Returns the iteration to begin at."""
-    if not resumed:
-        engine.load_weights(network.initial_weights(config.random_seed))
+    if start:
+        engine.load_weights(start.arrays)
         return 0
     weights, state, moment = resumed
     for name in ("batch_size", "batch_accumulation"):
@@ -127,7 +129,12 @@ def _load(engine: Engine, config: TrainConfig, network: Network, resumed: Any) -
 
 
 def _started(
-    config: TrainConfig, engine: Engine, network: Network, train_images: int, val_images: int
+    config: TrainConfig,
+    engine: Engine,
+    network: Network,
+    start: StartingWeights | None,
+    train_images: int,
+    val_images: int,
 ) -> dict[str, Any]:
     return {
         "event": "started",
@@ -138,6 +145,8 @@ def _started(
         "train_images": train_images,
         "val_images": val_images,
         "random_seed": config.random_seed,
+        "taken_over": start.taken_over if start else (),
+        "afresh": start.afresh if start else (),
     }
 
 

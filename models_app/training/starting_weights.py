@@ -1,0 +1,54 @@
+"""The weights that a training starts from: a file's in every layer that matches, in the others drawn from the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from digits_project.errors import BadInput
+from models_app.networks import Network
+from models_app.training.checkpoint import FILES, load_arrays
+
+
+@dataclass(frozen=True)
+class StartingWeights:
+    """All of Network.weights(), and the names of the layers that come from the file and of those that start afresh."""
+
+    arrays: dict[str, np.ndarray]
+    taken_over: tuple[str, ...]
+    afresh: tuple[str, ...]
+
+
+def starting_weights(network: Network, seed: int, source: str | None) -> StartingWeights:
+    """`source` is the path of a snapshot's folder or its weights.
+
+    A layer matches if all its weights are there, in the same shapes. Raises BadInput if the file can't be read, holds
+    what is no number, or if no layer of the network matches.
+    """
+    arrays = network.initial_weights(seed)
+    found = _read(Path(source), network) if source else {}
+    layers: dict[str, list[str]] = {}
+    for weight in network.weights():
+        layers.setdefault(weight.name.rpartition(".")[0], []).append(weight.name)
+    taken = tuple(layer for layer, names in layers.items() if set(names) <= set(found))
+    if source and not taken:
+        raise BadInput(f"{source} has weights for no layer of the network: names and shapes must be the same")
+    arrays.update({name: _checked(name, found[name], source) for layer in taken for name in layers[layer]})
+    return StartingWeights(arrays, taken, tuple(layer for layer in layers if layer not in taken))
+
+
+def _read(path: Path, network: Network) -> dict[str, np.ndarray]:
+    """The arrays of the file that the network has too, in the same shape."""
+    file = path / FILES["weights"] if path.is_dir() else path
+    try:
+        return load_arrays(file, {weight.name: weight.shape for weight in network.weights()})
+    except OSError as error:
+        raise BadInput(f"the weights to start from can't be read: {error}") from error
+
+
+def _checked(name: str, array: np.ndarray, source: str | None) -> np.ndarray:
+    if not np.isfinite(array).all():
+        raise BadInput(f"{source}: {name} holds what is no number")
+    return array.astype(np.float32)
