@@ -41,6 +41,7 @@ def train_config(model: TrainedModel, device: Device) -> TrainConfig:
     records = model.dataset.directory
     return TrainConfig(
         network=model.network().to_dict(),
+        image_shape=model.dataset.image_shape,
         framework=model.framework,
         train_records=str(records / "train.rec"),
         val_records=str(records / "val.rec") if model.dataset.entries("val") else None,

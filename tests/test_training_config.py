@@ -29,6 +29,9 @@ def test_a_configuration_travels_as_json_and_comes_back_equal(tmp_path):
         ({"solver_type": "LBFGS"}, f"solver_type must be one of {', '.join(SOLVERS)}, not 'LBFGS'"),
         ({"use_mean": "median"}, "use_mean must be one of none, image, pixel, not 'median'"),
         ({"framework": "caffe"}, "framework must be one of mxnet, not 'caffe'"),
+        ({"labels_file": None}, "there is no labels_file, though the network's labels are categories"),
+        ({"image_shape": [8, 8]}, "image_shape must be channels, height and width, not [8, 8]"),
+        ({"image_shape": [1, 8, 0]}, "image_shape must be channels, height and width, not [1, 8, 0]"),
         ({"mean_file": None}, "use_mean is image, but there is no mean_file"),
         ({"device": "tpu"}, "device must be cpu or gpu0, gpu1 …, not 'tpu'"),
         ({"device": "gpu"}, "device must be cpu or gpu0, gpu1 …, not 'gpu'"),
@@ -76,13 +79,13 @@ def changed(config, **fields):
 
 def test_what_is_no_configuration_is_refused(tmp_path):
     config = config_of(tmp_path, tmp_path)
-    without = {name: value for name, value in json.loads(config.to_json()).items() if name != "labels_file"}
+    without = {name: value for name, value in json.loads(config.to_json()).items() if name != "train_records"}
     refused = {
         "{": "the training's configuration is not JSON: ",
         "[]": "the training's configuration must be a JSON object",
         changed(config, colour="red"): "the training's configuration has no field colour",
         changed(config, lr_multistep_values=5): "lr_multistep_values must be a list",
-        json.dumps(without): "the training's configuration is incomplete: .*labels_file",
+        json.dumps(without): "the training's configuration is incomplete: .*train_records",
     }
     for text, message in refused.items():
         with pytest.raises(BadInput, match=message):

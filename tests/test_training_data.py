@@ -14,6 +14,7 @@ from digits_project.errors import Aborted, BadInput
 from models_app.training import pixels
 from models_app.training.data import batches_per_epoch, epoch_order, training_batches, validation_batches
 from models_app.training.engines.base import NO_LABEL
+from models_app.training.layout import Layout
 from models_app.training.pixels import PixelFile, Records, open_images
 from tests.training_samples import write_records
 
@@ -33,7 +34,7 @@ def records(tmp_path):
 
 
 def opened(path, shape=SHAPE, categories=CATEGORIES, tick=lambda: None):
-    return closing(open_images(path, shape, categories, threads=2, tick=tick))
+    return closing(open_images(path, Layout(shape, shape, categories=categories), threads=2, tick=tick))
 
 
 def labels_of(batches):
@@ -96,8 +97,8 @@ def test_a_batch_holds_the_pixels_of_its_images(records, kept, monkeypatch):
 @pytest.mark.parametrize(
     "shape, categories, message",
     [
-        ((3, 4, 2), 23, "image 0 of .*train.rec is 2×4×3, but the network takes 4×2×3"),
-        ((1, 2, 4), 23, "image 0 of .*train.rec is 2×4×3, but the network takes 2×4×1"),
+        ((3, 4, 2), 23, "image 0 of .*train.rec is 2×4×3, but the images of this training are 4×2×3"),
+        ((1, 2, 4), 23, "image 0 of .*train.rec is 2×4×3, but the images of this training are 2×4×1"),
         ((3, 2, 4), 22, "image 22 of .*train.rec has label 22, but there are 22 categories"),
     ],
 )

@@ -18,6 +18,8 @@ from models_app.networks.layers import ends
 OPSET = 17
 IR_VERSION = 8
 
+ROWS_AND_COLUMNS = np.array([2, 3])  # axes of N×C×H×W
+
 
 class GraphWriter:
     """Collects nodes and constants; a layer's `onnx` rule writes itself through it. Each name is given out once."""
@@ -68,13 +70,15 @@ def write_onnx(
     mean: np.ndarray | None,
     labels: Sequence[str],
     metadata: Mapping[str, str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
 ) -> None:
     """Write the deployed network to `path`.
 
     Input: the first top of its Data layer ("data"), float32 N×C×H×W, raw values 0 to 255, channels in RGB order, any N.
-    `mean`, C×H×W or C×1×1, is subtracted inside. Outputs: the network's, under their names ("softmax": N×categories).
-    `labels` (as a JSON list) and `metadata` become metadata_props, and so do the `layers`: a JSON list of
-    {name, type, weights: [name], values: {top: name}}, by which weights and activations are found.
+    Where `image_shape` is larger than the network's input, it takes images of that shape and cuts out their middle.
+    `mean`, C×H×W of the input or C×1×1, is subtracted inside. Outputs: the network's, under their names ("softmax":
+    N×categories). `labels` (as a JSON list) and `metadata` become metadata_props, and so do the `layers`: a JSON list
+    of {name, type, weights: [name], values: {top: name}}, by which weights and activations are found.
     """
     nodes = network.nodes("deploy")
     outputs = network.outputs("deploy")
@@ -82,14 +86,15 @@ def write_onnx(
     inputs = [node.layer.tops[0] for node in nodes if isinstance(node.kind, ends.Source)]
     writer = GraphWriter([*names, *inputs, *outputs])
     tensors = [numpy_helper.from_array(np.ascontiguousarray(weights[n], np.float32), n) for n in names]
-    values = _write_nodes(writer, nodes, mean)
+    image_shape = image_shape or network.input_shape
+    values = _write_nodes(writer, nodes, mean, _centre(image_shape, network.input_shape))
     for output in outputs:
         writer.rename(values[output], output)
     shapes = network.shapes("deploy")
     graph = helper.make_graph(
         writer.nodes,
         network.name,
-        [_value_info(name, network.input_shape) for name in inputs],
+        [_value_info(name, image_shape) for name in inputs],
         [_value_info(name, shapes[name]) for name in outputs],
         initializer=tensors + writer.constants,
     )
@@ -101,14 +106,31 @@ def write_onnx(
     onnx.save(model, path)
 
 
-def _write_nodes(writer: GraphWriter, nodes: Sequence[Node], mean: np.ndarray | None) -> dict[str, str]:
+def _centre(image_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where the middle begins and ends, in rows and columns; None if that is all. Rounded down as in Caffe."""
+    if image_shape == input_shape:
+        return None
+    starts = np.array([(whole - part) // 2 for whole, part in zip(image_shape[1:], input_shape[1:], strict=True)])
+    return starts, starts + input_shape[1:]
+
+
+def _write_nodes(
+    writer: GraphWriter,
+    nodes: Sequence[Node],
+    mean: np.ndarray | None,
+    centre: tuple[np.ndarray, np.ndarray] | None,
+) -> dict[str, str]:
     """Write every layer; returns the name of the value that each top stands for at the end."""
     values: dict[str, str] = {}
     for node in nodes:
         writer.begin(node.layer.name)
         if isinstance(node.kind, ends.Source):
-            data = node.layer.tops[0]
-            values[data] = data if mean is None else writer.node("Sub", [data, writer.constant(_batched(mean))])
+            data = value = node.layer.tops[0]
+            if centre:
+                value = writer.node("Slice", [value, *map(writer.constant, (*centre, ROWS_AND_COLUMNS))])
+            if mean is not None:
+                value = writer.node("Sub", [value, writer.constant(_batched(mean))])
+            values[data] = value
             writer.end(node, {data: values[data]})
             continue
         inputs = [values[bottom] for bottom in node.layer.bottoms]

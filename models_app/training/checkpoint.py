@@ -20,6 +20,7 @@ from models_app.networks import Network
 from models_app.networks.onnx import write_onnx
 from models_app.training.diverged import Diverged
 from models_app.training.engines.base import Engine
+from models_app.training.layout import centred
 from models_app.training.partial import partial
 
 FILES = {"onnx": "model.onnx", "weights": "weights.npz", "optimizer": "optimizer.npz"}
@@ -71,7 +72,8 @@ def write_snapshot(
 ) -> Snapshot:
     """Write folder/epoch-<epoch>, replacing one of the same epoch.
 
-    `sample` (uint8, n×C×H×W) is what model.onnx and the engine are compared on. Raises EnginesDisagree or Diverged.
+    `sample` (uint8, n×C×H×W) is what model.onnx and the engine are compared on: images as the dataset has them, for
+    model.onnx takes the middle of them by itself. Raises EnginesDisagree or Diverged.
     """
     target = folder / f"epoch-{moment.epoch:g}"
     with partial(folder / f".partial-{target.name}") as aside:
@@ -83,11 +85,12 @@ def write_snapshot(
         _save_arrays(aside / FILES["weights"], weights)
         _save_arrays(aside / FILES["optimizer"], engine.optimizer_state())
         metadata = {**model.metadata, "epoch": f"{moment.epoch:g}"}
-        write_onnx(model.network, weights, aside / FILES["onnx"], model.mean, model.labels, metadata)
-        expected = engine.forward(sample)
+        onnx = aside / FILES["onnx"]
+        write_onnx(model.network, weights, onnx, model.mean, model.labels, metadata, sample.shape[1:])
+        expected = engine.forward(centred(sample, model.network.input_shape))
         if not all(np.isfinite(array).all() for array in expected.values()):
             raise Diverged("the answers are not numbers", moment.epoch, moment.learning_rate)
-        difference = _difference(aside / FILES["onnx"], expected, sample, threads)
+        difference = _difference(onnx, expected, sample, threads)
         _describe(aside, moment, model.network)
         _publish(aside, target)
     return Snapshot(target, difference)

@@ -21,6 +21,8 @@ MEANS = ("none", "image", "pixel")
 class TrainConfig:
     """A training, checked. Paths are strings, as they travel as JSON; snapshots go to <directory>/snapshots.
 
+    `image_shape` is that of the records (channels, height, width), of which the network takes its part; None: all.
+    `labels_file` names the categories; a network whose labels are no categories needs none.
     Intervals are in epochs, fractions allowed, 0 is off. The solver takes one step for every `batch_accumulation`
     batches, by their average gradient. Policy parameters have the names of schedule.Policy.
     `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use. `initial_weights`
@@ -30,8 +32,9 @@ class TrainConfig:
 
     network: Mapping[str, Any]
     train_records: str
-    labels_file: str
     directory: str
+    labels_file: str | None = None
+    image_shape: tuple[int, int, int] | None = None
     val_records: str | None = None
     mean_file: str | None = None
     use_mean: str = "image"
@@ -67,10 +70,12 @@ class TrainConfig:
         if not isinstance(self.lr_multistep_values, (list, tuple)):
             raise BadInput(f"lr_multistep_values must be a list, not {self.lr_multistep_values!r}")
         object.__setattr__(self, "lr_multistep_values", tuple(self.lr_multistep_values))
+        self._check_image_shape()
         self._check_choices()
         self._check_numbers()
         self.policy()
-        self.build_network()
+        if not self.build_network().label_shape and self.labels_file is None:
+            raise BadInput("there is no labels_file, though the network's labels are categories")
 
     def policy(self) -> Policy:
         """How the learning rate falls."""
@@ -85,6 +90,14 @@ class TrainConfig:
     def settled(self, seed: int, threads: int) -> TrainConfig:
         """The same training with what it leaves to the trainer."""
         return replace(self, random_seed=seed, threads=threads)
+
+    def _check_image_shape(self) -> None:
+        shape = self.image_shape
+        if shape is None:
+            return
+        if not isinstance(shape, (list, tuple)) or len(shape) != 3 or not all(_is_whole(n) and n > 0 for n in shape):
+            raise BadInput(f"image_shape must be channels, height and width, not {shape!r}")
+        object.__setattr__(self, "image_shape", tuple(shape))
 
     def _check_choices(self) -> None:
         for name, choices in (("solver_type", SOLVERS), ("use_mean", MEANS), ("framework", ("mxnet",))):

@@ -22,29 +22,35 @@ from typing import Protocol
 import numpy as np
 
 from datasets.imagedb.images import decode_record
+from datasets.imagedb.pairs import Pairs, labels_path
 from datasets.imagedb.records import RecordReader
 from digits_project.errors import BadInput
+from models_app.training.layout import Layout, Window
 from models_app.training.partial import partial
 
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 1 << 30
 HEADER_BYTES = 4096
+LABEL_BYTES = 4
 CHUNK_BYTES = 8 << 20
 LOCK_POLL_SECONDS = 0.2
-
-Shape = tuple[int, int, int]  # channels, height, width
 
 
 class Images(Protocol):
     """Numbered images of one shape with their labels."""
 
-    shape: Shape
+    layout: Layout
 
     def __len__(self) -> int: ...
 
-    def read(self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray) -> None:
-        """Put the images of these numbers into `images` (uint8, n×C×H×W) and `labels` (float32, n)."""
+    def read(
+        self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
+    ) -> None:
+        """Put the images of these numbers into `images` (uint8, n×C×H×W) and their labels into `labels` (float32).
+
+        What is taken of each image is said by `windows`; None: all of it.
+        """
 
     def close(self) -> None: ...
 
@@ -52,89 +58,134 @@ class Images(Protocol):
 class Records:
     """Images decoded whenever they are read, on `threads` threads."""
 
-    def __init__(self, path: Path, shape: Shape, categories: int, threads: int) -> None:
+    def __init__(self, path: Path, layout: Layout, threads: int) -> None:
         self.path = path
-        self.shape = shape
-        self._categories = categories
-        self._reader = RecordReader(path)
+        self.layout = layout
+        self._entries = Pairs(path, layout.label_shape) if layout.label_shape else RecordReader(path)
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def __len__(self) -> int:
-        return len(self._reader)
+        return len(self._entries)
 
-    def read(self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray) -> None:
+    def read(
+        self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
+    ) -> None:
         share = math.ceil(len(numbers) / self._threads)
-        parts = [slice(start, start + share) for start in range(0, len(numbers), share)]
-        for _ in self._pool.map(lambda part: self._decode(numbers[part], images[part], labels[part]), parts):
+        parts = [range(start, min(start + share, len(numbers))) for start in range(0, len(numbers), share)]
+        for _ in self._pool.map(lambda part: self._decode(part, numbers, images, labels, windows), parts):
             pass  # to pass on what a thread raised
 
-    def _decode(self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray) -> None:
-        channels, height, width = self.shape
-        for place, number in enumerate(numbers):
-            label, payload = self._reader[int(number)]
-            pixels = decode_record(payload)
+    def _decode(
+        self,
+        part: range,
+        numbers: Sequence[int],
+        images: np.ndarray,
+        labels: np.ndarray,
+        windows: Sequence[Window] | None,
+    ) -> None:
+        channels, height, width = self.layout.image_shape
+        for place in part:
+            number = int(numbers[place])
+            pixels, label = self._entry(number)
             if pixels.shape != (height, width, channels):
                 found = "×".join(map(str, pixels.shape))
                 raise BadInput(
-                    f"image {number} of {self.path} is {found}, but the network takes {height}×{width}×{channels} "
-                    "(height×width×channels)"
+                    f"image {number} of {self.path} is {found}, but the images of this training are "
+                    f"{height}×{width}×{channels} (height×width×channels)"
                 )
-            if not (0 <= label < self._categories and label == int(label)):
-                known = f"there are {self._categories} categories"
-                raise BadInput(f"image {number} of {self.path} has label {label:g}, but {known}")
-            images[place] = pixels.transpose(2, 0, 1)
-            labels[place] = label
+            labels[place] = label if self.layout.label_shape else self._category(label, number)
+            image = pixels.transpose(2, 0, 1)
+            images[place] = windows[place].of(image, *images.shape[2:]) if windows else image
+
+    def _entry(self, number: int) -> tuple[np.ndarray, float | np.ndarray]:
+        """Pixels, H×W×C, and label."""
+        if self.layout.label_shape:
+            return self._entries[number]
+        label, payload = self._entries[number]
+        return decode_record(payload), label
+
+    def _category(self, label: float, number: int) -> float:
+        if not (0 <= label < self.layout.categories and label == int(label)):
+            known = f"there are {self.layout.categories} categories"
+            raise BadInput(f"image {number} of {self.path} has label {label:g}, but {known}")
+        return label
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
-        self._reader.close()
+        self._entries.close()
 
 
 class PixelFile:
     """Decoded images at rest: a header, all labels (float32), then the pixels (uint8, N×C×H×W)."""
 
-    def __init__(self, path: Path, identity: dict) -> None:
+    def __init__(self, path: Path, layout: Layout, identity: dict) -> None:
         """Open the file if it holds what `identity` says; else FileNotFoundError."""
-        count, *shape = identity["shape"]
-        self.shape: Shape = tuple(shape)
-        self._image_bytes = math.prod(shape)
-        self._start = HEADER_BYTES + 4 * count
+        self.layout = layout
+        self._count = identity["images"]
+        self._image_bytes = math.prod(layout.image_shape)
+        self._label_bytes = LABEL_BYTES * math.prod(layout.label_shape)
+        self._start = HEADER_BYTES + self._count * self._label_bytes
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        whole = self._start + count * self._image_bytes
+        whole = self._start + self._count * self._image_bytes
         if (
             os.pread(self._descriptor, HEADER_BYTES, 0) != header(identity)
             or os.fstat(self._descriptor).st_size != whole
         ):
             os.close(self._descriptor)
             raise FileNotFoundError(f"{path} is of other records")
-        self._labels = np.frombuffer(os.pread(self._descriptor, 4 * count, HEADER_BYTES), np.float32)
+        self._categories: np.ndarray | None = None
+        if not layout.label_shape:
+            stored = os.pread(self._descriptor, self._count * LABEL_BYTES, HEADER_BYTES)
+            self._categories = np.frombuffer(stored, np.float32)
+        self._rows = np.empty((layout.image_shape[0], layout.input_shape[1], layout.image_shape[2]), np.uint8)
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return self._count
 
-    def read(self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray) -> None:
-        np.take(self._labels, numbers, out=labels)
+    def read(
+        self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
+    ) -> None:
+        """By one thread at a time."""
+        self._read_labels(numbers, labels)
         size, start = self._image_bytes, self._start
-        for number, image in zip(numbers, images, strict=True):
-            if os.preadv(self._descriptor, [image], start + int(number) * size) != size:
-                raise OSError(f"the decoded images end before image {number}")
+        if windows is None:
+            for number, image in zip(numbers, images, strict=True):
+                self._fill(image, start + int(number) * size)
+            return
+        _, height, width = self.layout.image_shape
+        for number, image, window in zip(numbers, images, windows, strict=True):
+            for channel, rows in enumerate(self._rows):
+                self._fill(rows, start + int(number) * size + (channel * height + window.top) * width)
+            image[:] = window._replace(top=0).of(self._rows, *image.shape[1:])
+
+    def _read_labels(self, numbers: Sequence[int], labels: np.ndarray) -> None:
+        if self._categories is not None:
+            np.take(self._categories, numbers, out=labels)
+            return
+        for number, label in zip(numbers, labels, strict=True):
+            self._fill(label, HEADER_BYTES + int(number) * self._label_bytes)
+
+    def _fill(self, array: np.ndarray, offset: int) -> None:
+        if os.preadv(self._descriptor, [array], offset) != array.nbytes:
+            raise OSError("the file of decoded images has become shorter")
 
     def close(self) -> None:
         os.close(self._descriptor)
 
 
-def open_images(path: Path, shape: Shape, categories: int, threads: int, tick: Callable[[], None]) -> Images:
+def open_images(path: Path, layout: Layout, threads: int, tick: Callable[[], None]) -> Images:
     """The split in this record file, decoded once if it is small; meanwhile `tick` is called, which may raise Aborted.
 
-    Raises BadInput for an image of another shape (channels, height, width), or a label that is not below `categories`:
-    at once, or when it is read if the split is too large.
+    Raises BadInput for an image of another shape, or a label that is not below the layout's categories: at once, or
+    when it is read if the split is too large.
     """
-    records = Records(path, shape, categories, threads)
+    records = Records(path, layout, threads)
     if not len(records):
         records.close()
         raise BadInput(f"{path} holds no images")
-    if len(records) * math.prod(shape) > MAX_BYTES:
+    entry_bytes = math.prod(layout.image_shape) + LABEL_BYTES * math.prod(layout.label_shape)
+    if len(records) * entry_bytes > MAX_BYTES:
         return records
     try:
         decoded = _decoded_once(records, tick)
@@ -154,21 +205,31 @@ def header(identity: dict) -> bytes:
 
 
 def _decoded_once(records: Records, tick: Callable[[], None]) -> PixelFile:
-    status = records.path.stat()
-    identity = {"shape": [len(records), *records.shape], "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+    identity = _identity(records)
     path = records.path.with_suffix(".pixels")
     try:
-        return PixelFile(path, identity)
+        return PixelFile(path, records.layout, identity)
     except FileNotFoundError:
         pass
     with _only_writer(path.with_name(f".{path.name}.part"), tick) as (descriptor, part):
         try:
-            return PixelFile(path, identity)  # written while this process waited
+            return PixelFile(path, records.layout, identity)  # written while this process waited
         except FileNotFoundError:
             logger.info("decoding %d images of %s", len(records), records.path)
         _write(descriptor, records, identity, tick)
         part.rename(path)
-    return PixelFile(path, identity)
+    return PixelFile(path, records.layout, identity)
+
+
+def _identity(records: Records) -> dict:
+    """What tells a file of decoded images from those of other records."""
+    files = [file.stat() for file in (records.path, labels_path(records.path)) if file.exists()]
+    return {
+        "images": len(records),
+        "image_shape": records.layout.image_shape,
+        "label_shape": records.layout.label_shape,
+        "records": [(file.st_size, file.st_mtime_ns) for file in files],
+    }
 
 
 @contextmanager
@@ -204,20 +265,21 @@ def _lock(descriptor: int, tick: Callable[[], None]) -> None:
 
 
 def _write(descriptor: int, records: Records, identity: dict, tick: Callable[[], None]) -> None:
-    size = math.prod(records.shape)
-    count = len(records)
-    start = HEADER_BYTES + 4 * count
+    layout, count = records.layout, len(records)
+    size, label_size = math.prod(layout.image_shape), LABEL_BYTES * math.prod(layout.label_shape)
+    start = HEADER_BYTES + count * label_size
     os.ftruncate(descriptor, 0)
     os.posix_fallocate(descriptor, 0, start + count * size)  # a full disk shows now, not halfway
-    step = min(count, max(1, CHUNK_BYTES // size))
-    images, labels = np.empty((step, *records.shape), np.uint8), np.empty(count, np.float32)
+    step = min(count, max(1, CHUNK_BYTES // (size + label_size)))
+    images = np.empty((step, *layout.image_shape), np.uint8)
+    labels = np.empty((step, *layout.label_shape), np.float32)
     for first in range(0, count, step):
         tick()
         numbers = range(first, min(first + step, count))
-        chunk = images[: len(numbers)]
-        records.read(numbers, chunk, labels[first : numbers.stop])
+        chunk, its_labels = images[: len(numbers)], labels[: len(numbers)]
+        records.read(numbers, chunk, its_labels)
         _write_at(descriptor, chunk.data.cast("B"), start + first * size)
-    _write_at(descriptor, labels.data.cast("B"), HEADER_BYTES)
+        _write_at(descriptor, its_labels.data.cast("B"), HEADER_BYTES + first * label_size)
     tick()
     os.fsync(descriptor)
     _write_at(descriptor, header(identity), 0)

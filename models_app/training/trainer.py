@@ -15,6 +15,7 @@ from models_app.networks import Network, parameter_count
 from models_app.training.checkpoint import FILES, Model, Moment, read_snapshot, write_snapshot
 from models_app.training.config import TrainConfig
 from models_app.training.engines import Engine, Setup, open_engine
+from models_app.training.layout import Layout, centred, layout_of
 from models_app.training.loop import PROGRESS_SECONDS, Emit, Loop, progress
 from models_app.training.pixels import Images, open_images
 from models_app.training.starting_weights import StartingWeights, starting_weights
@@ -27,12 +28,13 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     """
     network = config.build_network()
     labels = _labels(config, network)
-    mean = read_mean(config, network.input_shape)
+    layout = layout_of(network, config.image_shape or network.input_shape, len(labels))
+    mean = read_mean(config, layout)
     resumed = read_snapshot(Path(config.resume_from)) if config.resume_from else None
     if resumed:
         config = replace(config, random_seed=resumed[2].seed)
     start = None if resumed else starting_weights(network, config.random_seed, config.initial_weights)
-    train_images, val_images = _open_data(config, network, len(labels), _preparing(emit, check_abort))
+    train_images, val_images = _open_data(config, layout, _preparing(emit, check_abort))
     engine = open_engine(config.framework, _setup(config, network, mean))
     first = _load(engine, config, start, resumed)
     emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
@@ -49,21 +51,26 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     return Loop(engine, config, train_images, val_images, emit, check_abort, take_snapshot).run(first)
 
 
-def read_mean(config: TrainConfig, shape: tuple[int, int, int]) -> np.ndarray | None:
-    """What is subtracted: C×H×W (image), C×1×1 (pixel: the image's mean by channel), or nothing."""
+def read_mean(config: TrainConfig, layout: Layout) -> np.ndarray | None:
+    """What is subtracted: the mean image's middle, C×H×W (image), its mean by channel, C×1×1 (pixel), or nothing."""
     if config.use_mean == "none":
         return None
     try:
         mean = np.load(config.mean_file, allow_pickle=False).astype(np.float32)
     except (OSError, ValueError) as error:
         raise BadInput(f"the mean image can't be read: {error}") from error
-    if mean.shape != shape:
-        raise BadInput(f"the mean image is {mean.shape}, but the network takes {shape} (channels, height, width)")
-    return mean if config.use_mean == "image" else mean.mean(axis=(1, 2), keepdims=True)
+    if mean.shape != layout.image_shape:
+        found, wanted = ("×".join(map(str, shape)) for shape in (mean.shape, layout.image_shape))
+        raise BadInput(f"the mean image is {found}, but the images are {wanted} (channels×height×width)")
+    if config.use_mean == "pixel":
+        return mean.mean(axis=(1, 2), keepdims=True)
+    return np.ascontiguousarray(centred(mean, layout.input_shape))
 
 
 def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
-    """The categories' names, one for each of the network's scores."""
+    """The categories' names, one for each of the network's scores; none where labels are no categories."""
+    if network.label_shape:
+        return ()
     try:
         # Not splitlines, which also cuts at characters that a category's name may hold.
         labels = tuple(Path(config.labels_file).read_bytes().decode().removesuffix("\n").split("\n"))
@@ -90,10 +97,8 @@ def _preparing(emit: Emit, check_abort: Callable[[], None]) -> Callable[[], None
     return tick
 
 
-def _open_data(
-    config: TrainConfig, network: Network, categories: int, tick: Callable[[], None]
-) -> tuple[Images, Images | None]:
-    settings = (network.input_shape, categories, config.threads, tick)
+def _open_data(config: TrainConfig, layout: Layout, tick: Callable[[], None]) -> tuple[Images, Images | None]:
+    settings = (layout, config.threads, tick)
     train_images = open_images(Path(config.train_records), *settings)
     return train_images, open_images(Path(config.val_records), *settings) if config.val_records else None
 
@@ -151,8 +156,9 @@ def _started(
 
 
 def _sample(images: Images, most: int) -> np.ndarray:
-    """The first images, uint8 n×C×H×W."""
-    numbers = range(min(len(images), most))
-    sample, labels = np.empty((len(numbers), *images.shape), np.uint8), np.empty(len(numbers), np.float32)
+    """The first images, whole: uint8 n×C×H×W."""
+    numbers, layout = range(min(len(images), most)), images.layout
+    sample = np.empty((len(numbers), *layout.image_shape), np.uint8)
+    labels = np.empty((len(numbers), *layout.label_shape), np.float32)
     images.read(numbers, sample, labels)
     return sample
