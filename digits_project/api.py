@@ -6,7 +6,7 @@ import secrets
 from http import HTTPStatus
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404, JsonResponse
 from django.urls import path
@@ -211,6 +211,11 @@ def _page_or_json(request, status: int, description: str) -> JsonResponse | None
 def _explain(exc: Exception) -> tuple[int, str]:
     if isinstance(exc, exceptions.APIException):
         return exc.status_code, str(exc.detail)
+    if isinstance(exc, RequestDataTooBig):
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20
+        return 413, f"The fields of the form take more than {most} MiB; send what is large as a file."
+    if isinstance(exc, SuspiciousOperation):
+        return 400, str(exc) or "The request is malformed."
     if isinstance(exc, Gone):
         return 404, "Job not found"
     if isinstance(exc, Http404):

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -11,16 +12,17 @@ from digits_project.cores import usable_cores
 from digits_project.errors import BadInput
 
 AHEAD = 2  # batches in memory: one in the network, one being read
+Name = TypeVar("Name")  # a text, or what has one
 
 
-class Batches:
+class Batches(Generic[Name]):
     """Iterates once over (names, pixels uint8 N×H×W×C) with N up to `size`, in the order of the names.
 
     However many names there are, at most AHEAD batches are in memory. An image that `read` raises BadInput for is left
     out and counted; when all are, the iteration ends with BadInput.
     """
 
-    def __init__(self, names: Iterable[str], read: Callable[[str], np.ndarray], size: int):
+    def __init__(self, names: Iterable[Name], read: Callable[[Name], np.ndarray], size: int):
         self._names = iter(names)
         self._read = read
         self._size = size
@@ -28,7 +30,7 @@ class Batches:
         self.skipped = 0
         self.first_fault = ""  # the first of the skipped, and why
 
-    def __iter__(self) -> Iterator[tuple[list[str], np.ndarray]]:
+    def __iter__(self) -> Iterator[tuple[list[Name], np.ndarray]]:
         pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="image")
         try:
             yield from self._batches(pool)
@@ -37,8 +39,8 @@ class Batches:
         if not self.loaded:
             raise BadInput(self._why_none())
 
-    def _batches(self, pool: ThreadPoolExecutor) -> Iterator[tuple[list[str], np.ndarray]]:
-        waiting: deque[tuple[str, Future]] = deque()
+    def _batches(self, pool: ThreadPoolExecutor) -> Iterator[tuple[list[Name], np.ndarray]]:
+        waiting: deque[tuple[Name, Future]] = deque()
         while True:
             more = islice(self._names, AHEAD * self._size - len(waiting))
             waiting.extend((name, pool.submit(self._read, name)) for name in more)
@@ -48,7 +50,7 @@ class Batches:
             if batch:
                 yield [name for name, _ in batch], np.stack([pixels for _, pixels in batch])
 
-    def _whatever_loads(self, reading: list[tuple[str, Future]]) -> list[tuple[str, np.ndarray]]:
+    def _whatever_loads(self, reading: list[tuple[Name, Future]]) -> list[tuple[Name, np.ndarray]]:
         loaded = []
         for name, future in reading:
             try:

@@ -14,7 +14,19 @@ from digits_project.errors import BadInput
 
 MOST_BYTES_A_LINE = 16384  # the longest path that Linux opens has 4096
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-GROUND_TRUTH = re.compile(r"(.*\S)\s+\d+")  # the number behind the last space is the label, whatever the name is
+GROUND_TRUTH = re.compile(r"(.*\S)\s+([+-]?\d+)")  # the number behind the last space is the label, whatever the name is
+MOST_DIGITS = 18  # of a label; no dataset has as many categories
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of the list: an image's name, and the number of the category that it is said to belong to."""
+
+    name: str
+    truth: int | None = None
+
+    def __str__(self):
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -25,9 +37,9 @@ class ImageList:
     folder: str = ""
     most: int | None = None
 
-    def names(self) -> Iterator[str]:
-        """The names as they are written, in their order; blank lines are none. Raises BadInput for what is no list."""
-        return islice(_names(self.upload), self.most)
+    def entries(self) -> Iterator[Listed]:
+        """The images as they are written, in their order; blank lines are none. Raises BadInput for what is no list."""
+        return islice(_entries(self.upload), self.most)
 
     def file(self, name: str) -> Path:
         """The file that a name stands for. Raises BadInput."""
@@ -45,7 +57,7 @@ def about_urls() -> str:
     return "This server does not fetch URLs (DIGITS_ALLOW_URLS is off); send the image as image_file."
 
 
-def _names(upload: BinaryIO) -> Iterator[str]:
+def _entries(upload: BinaryIO) -> Iterator[Listed]:
     for number in count(1):
         line = upload.readline(MOST_BYTES_A_LINE + 1)
         if not line:
@@ -55,7 +67,11 @@ def _names(upload: BinaryIO) -> Iterator[str]:
         text = _text(line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line, number)
         if text:
             match = GROUND_TRUTH.fullmatch(text)
-            yield match[1] if match else text
+            yield Listed(match[1], _label(match[2])) if match else Listed(text)
+
+
+def _label(number: str) -> int | None:
+    return int(number) if len(number) <= MOST_DIGITS else None
 
 
 def _text(line: bytes, number: int) -> str:

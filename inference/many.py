@@ -7,21 +7,22 @@ from inference import services
 from inference.answer import Answer
 from inference.batches import Batches
 from inference.best import BestImages
-from inference.imagelist import ImageList
+from inference.confusion import Confusion
+from inference.imagelist import ImageList, Listed
 from inference.predictor import percent, plain, ranked
 from models_app.models import Snapshot
 
 log = logging.getLogger(__name__)
 
 
-def classify(snapshot: Snapshot, images: ImageList) -> tuple[Answer, int]:
+def classify(snapshot: Snapshot, images: ImageList, confusion: Confusion | None = None) -> tuple[Answer, int]:
     """`{"classifications": {name: [[category, percent], …]}}` and how many images could not be loaded.
 
-    Raises BadInput when there is none to classify, or services.CanNotClassify.
+    What the list says of the images' categories is compared with the answers in `confusion`. Raises BadInput when there
+    is none to classify, or services.CanNotClassify.
     """
-    categories = snapshot.trained_model.dataset.categories
     batches = _batches(snapshot, images)
-    return _written("classifications", _rankings(snapshot, batches, categories), batches)
+    return _written("classifications", _rankings(snapshot, batches, confusion), batches)
 
 
 def infer(snapshot: Snapshot, images: ImageList) -> tuple[Answer, int]:
@@ -41,30 +42,36 @@ def top(snapshot: Snapshot, images: ImageList, most: int) -> tuple[dict[str, lis
     categories = snapshot.trained_model.dataset.categories
     batches, best = _batches(snapshot, images), BestImages(most, len(categories))
     predictor = services.predictor(snapshot)
-    for names, pixels in batches:
-        best.add(names, services.scores(snapshot, predictor, pixels))
+    for entries, pixels in batches:
+        best.add([entry.name for entry in entries], services.scores(snapshot, predictor, pixels))
     tops = {category: [[name, percent(score)] for name, score in best.of(i)] for i, category in enumerate(categories)}
     return tops, _skipped(batches)
 
 
-def _batches(snapshot: Snapshot, images: ImageList) -> Batches:
+def _batches(snapshot: Snapshot, images: ImageList) -> Batches[Listed]:
     read = services.reader(snapshot)
-    return Batches(images.names(), lambda name: read(images.file(name)), services.predictor(snapshot).most_images)
+    size = services.predictor(snapshot).most_images
+    return Batches(images.entries(), lambda entry: read(images.file(entry.name)), size)
 
 
-def _rankings(snapshot: Snapshot, batches: Batches, categories: list[str]) -> Iterator[tuple[str, list]]:
+def _rankings(
+    snapshot: Snapshot, batches: Batches[Listed], confusion: Confusion | None
+) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+    predictor, categories = services.predictor(snapshot), snapshot.trained_model.dataset.categories
+    for entries, pixels in batches:
+        scores = services.scores(snapshot, predictor, pixels)
+        if confusion:
+            confusion.add([entry.truth for entry in entries], scores)
+        for entry, row in zip(entries, scores, strict=True):
+            yield entry.name, ranked(row, categories)
+
+
+def _outputs(snapshot: Snapshot, batches: Batches[Listed]) -> Iterator[tuple[str, dict]]:
     predictor = services.predictor(snapshot)
-    for names, pixels in batches:
-        for name, scores in zip(names, services.scores(snapshot, predictor, pixels), strict=True):
-            yield name, ranked(scores, categories)
-
-
-def _outputs(snapshot: Snapshot, batches: Batches) -> Iterator[tuple[str, dict]]:
-    predictor = services.predictor(snapshot)
-    for names, pixels in batches:
+    for entries, pixels in batches:
         outputs = predictor.outputs(pixels)
-        for i, name in enumerate(names):
-            yield name, {layer: plain(values[i]) for layer, values in outputs.items()}
+        for i, entry in enumerate(entries):
+            yield entry.name, {layer: plain(values[i]) for layer, values in outputs.items()}
 
 
 def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) -> tuple[Answer, int]:

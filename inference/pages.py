@@ -1,5 +1,7 @@
 """Answers as a browser sees them: DRF's page of the view, with the answer to look at above the JSON."""
 
+from typing import Any
+
 from rest_framework.renderers import BrowsableAPIRenderer
 
 BAR, HEIGHT = 8, 40  # pixels of a histogram
@@ -16,6 +18,11 @@ class AnswerPage(BrowsableAPIRenderer):
         if shown.get("visualizations"):
             shown["visualizations"] = [entry | {"bars": _bars(entry)} for entry in shown["visualizations"]]
         return context | shown
+
+
+def pairs(value: Any) -> Any:
+    """A dict as its items. In a template `{{ dict.items }}` is the entry named "items", if there is one."""
+    return list(value.items()) if isinstance(value, dict) else value
 
 
 def _bars(entry: dict) -> str:

@@ -32,8 +32,8 @@ class Predictor:
         self._waiting: list[tuple[np.ndarray, Future]] = []
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        """The first output as float32 N×categories: of a classifier, numbers that sum to 1 for each image."""
-        return self.outputs(images)[self._names[0]].reshape(len(images), -1)
+        """The last output as float32 N×categories: of a classifier, numbers that sum to 1 for each image."""
+        return self.outputs(images)[self._names[-1]].reshape(len(images), -1)
 
     def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """{name: float32 N×…} of images, uint8 N×H×W×C as imagedb.images reads them."""

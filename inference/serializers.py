@@ -19,7 +19,7 @@ class InferenceForm(Form):
 
 
 class OneImageForm(InferenceForm):
-    """One image. `image` of the valid data is a path or an open upload."""
+    """One image; of several a path comes first, as in DIGITS. `image` of the valid data is a path or an open upload."""
 
     DESCRIPTIONS = descriptions.ONE_IMAGE
 
@@ -29,12 +29,12 @@ class OneImageForm(InferenceForm):
     show_visualizations = Flag()
 
     def validate(self, form):
-        if form["image_file"] is not None:
+        path = form["image_path"] or form["image_url"]
+        if not path and form["image_file"] is None:
+            raise BadInput("No image: send one of image_file (an upload), image_path or image_url.")
+        if not path:
             form["image"] = form["image_file"].file
             return form
-        path = form["image_path"] or form["image_url"]
-        if not path:
-            raise BadInput("No image: send one of image_file (an upload), image_path or image_url.")
         if "://" in path:
             raise BadInput(about_urls())
         form["image"] = readable(path)

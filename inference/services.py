@@ -15,6 +15,7 @@ from models_app.models import Snapshot, TrainedModel
 
 NEWEST = -1
 SAME_EPOCH = 1e-4  # two epochs nearer than this are the same: clients print them rounded
+INSTEAD = "ask infer_one or infer_many for the numbers."
 OF_DATASET = ("name", "kind", "categories", "resize_width", "resize_height", "resize_channels", "resize_mode")
 # What an answer needs of its rows. More columns take longer than the answer itself; they come when they are asked for.
 USED = ("epoch", "folder", "trained_model__name", *(f"trained_model__dataset__{column}" for column in OF_DATASET))
@@ -88,14 +89,19 @@ def reader(snapshot: Snapshot) -> Callable[[Path | BinaryIO], np.ndarray]:
 
 
 def scores(snapshot: Snapshot, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
-    """Confidences, float32 N×categories, of uint8 N×H×W×C. Raises CanNotClassify."""
-    found = predictor.scores(pixels)
+    """Confidences, float32 N×categories, of uint8 N×H×W×C. Raises CanNotClassify.
+
+    A network may have more outputs than there are categories, as those of a larger problem do: the rest is left out.
+    """
     model, categories = snapshot.trained_model, len(snapshot.trained_model.dataset.categories)
-    if found.shape[1] != categories:
+    if not categories:
+        raise CanNotClassify(f"{model.name} is no classifier: its dataset has no categories; {INSTEAD}")
+    found = predictor.scores(pixels)
+    if found.shape[1] < categories:
         raise CanNotClassify(
             f"{model.name} answers {found.shape[1]} numbers for an image, and its dataset has {categories} categories; "
-            "ask infer_one or infer_many for the numbers."
+            f"{INSTEAD}"
         )
     if not np.isfinite(found).all():
         raise CanNotClassify(f"{model.name} at epoch {snapshot.epoch:g} answers with what is no number.")
-    return found
+    return found[:, :categories]

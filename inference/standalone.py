@@ -46,7 +46,7 @@ class _Model:
         with Path(name).open("rb") as file:
             pixels = read_array(file, **self._image)[None]
         if self.categories:
-            return ranked(self._predictor.scores(pixels)[0], self.categories, top)
+            return ranked(self._predictor.scores(pixels)[0, : len(self.categories)], self.categories, top)
         return {layer: plain(values[0]) for layer, values in self._predictor.outputs(pixels).items()}
 
 

@@ -1,5 +1,7 @@
 """The inference routes."""
 
+from pathlib import Path
+
 import numpy as np
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -12,7 +14,8 @@ from digits_project.errors import BadInput
 from digits_project.jobs.views import FormView, JobApiView, fetch
 from inference import download, many, services, wire
 from inference.archive import FORMS
-from inference.pages import AnswerPage
+from inference.confusion import Confusion
+from inference.pages import AnswerPage, pairs
 from inference.picture import picture
 from inference.serializers import DownloadForm, ImageListForm, OneImageForm, TopForm, VisualizationsForm
 from inference.visualizations import visualizations
@@ -47,7 +50,8 @@ class InferenceView(FormView):
         except services.CanNotClassify as unable:
             raise api.Conflict(str(unable)) from unable
         except BadImage as broken:
-            raise api.Undecodable(str(broken)) from broken
+            named = f"{form.validated_data['image']}: " if isinstance(form.validated_data["image"], Path) else ""
+            raise api.Undecodable(f"{named}{broken}") from broken
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
@@ -98,7 +102,7 @@ class InferOne(OneImageView):
 
     def ask(self, snapshot, pixels):
         outputs = services.infer(snapshot, pixels)
-        self.shown["outputs"] = outputs
+        self.shown["outputs"] = pairs(outputs)
         return {"outputs": outputs}
 
 
@@ -106,8 +110,6 @@ class ListView(InferenceView):
     """A question about every image of a list."""
 
     serializer_class = ImageListForm
-    refusals = {"post": (404, 409)}
-    parameters = {"post": [wire.JOB_ID, wire.SKIPPED]}
 
     def ask(self, snapshot: Snapshot, images):
         """The Answer, and how many images could not be loaded."""
@@ -117,22 +119,24 @@ class ListView(InferenceView):
         answer, skipped = self.ask(snapshot, form["images"])
         if self.in_json:
             return answer.response({SKIPPED: skipped})
-        return Response(answer.value(), headers={SKIPPED: skipped})
+        value = answer.value()
+        by_image = [(name, pairs(found)) for name, found in next(iter(value.values())).items()]
+        self.shown |= {"skipped": skipped, "by_image": by_image}
+        return Response(value, headers={SKIPPED: skipped})
 
 
 class ClassifyMany(ListView):
-    """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`."""
-
-    answers = FormView.answers | {"post": wire.CLASSIFICATIONS}
+    """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`. Where a
+    category's number follows the path, the page shows how many are right and what was taken for what."""
 
     def ask(self, snapshot, images):
-        return many.classify(snapshot, images)
+        if not self.in_json:
+            self.shown["confusion"] = Confusion(snapshot.trained_model.dataset.categories)
+        return many.classify(snapshot, images, self.shown.get("confusion"))
 
 
 class InferMany(ListView):
     """Every output of a network for the images of a list, one path on each line: `job_id`, `image_list`."""
-
-    answers = FormView.answers | {"post": wire.OUTPUTS_OF_MANY}
 
     def ask(self, snapshot, images):
         return many.infer(snapshot, images)
@@ -142,12 +146,10 @@ class TopN(InferenceView):
     """For each category the images of a list that are surest of it: `job_id`, `image_list`, `top_n`."""
 
     serializer_class = TopForm
-    answers = FormView.answers | {"post": wire.TOP_N}
-    refusals = {"post": (404, 409)}
-    parameters = {"post": [wire.JOB_ID, wire.SKIPPED]}
 
     def answer(self, snapshot, form):
         best, skipped = many.top(snapshot, form["images"], form["top_n"])
+        self.shown |= {"skipped": skipped, "by_category": pairs(best)}
         return Response({"top_n": best}, headers={SKIPPED: skipped})
 
 

@@ -2,12 +2,15 @@
 
 import io
 import json
+import re
 
+import numpy as np
 import pytest
 from PIL import Image
 from rest_framework.views import APIView
 
 from datasets.imagedb import images
+from inference.confusion import Confusion
 from inference.predictor import Predictor, ranked
 from tests.inference_samples import DIGITS, add_snapshot, categorized, list_of
 
@@ -84,8 +87,11 @@ def test_names_need_not_be_ascii(ask, tmp_path, three, digits_folder):
 def test_the_number_behind_a_name_is_a_label_and_no_part_of_it(ask, tmp_path, three, digits_folder):
     spaced = tmp_path / "a digit 3.png"
     spaced.write_bytes((digits_folder / "3" / "0.png").read_bytes())
-    answer = ask(list_of(f"{three[0]} 3", f"{spaced}\t12", spaced, f"{three[1]}  100000"))
-    assert list(answer.json()["classifications"]) == [three[0], str(spaced), three[1]]
+    answer = ask(
+        list_of(f"{three[0]} 3", f"{spaced}\t12", f"{spaced} -1", f"{three[1]}  100000", f"{three[2]} {'9' * 5000}")
+    )
+    assert list(answer.json()["classifications"]) == [three[0], str(spaced), *three[1:]]
+    assert answer["X-Digits-Skipped"] == "0"
 
 
 @pytest.mark.parametrize(
@@ -211,11 +217,60 @@ def test_a_model_without_a_snapshot(ask, model, make_model, three):
     assert complaint(ask(list_of(*three), job_id=fresh.pk)) == (409, "lenet is Waiting and has no snapshot yet.")
 
 
-def test_a_network_that_does_not_answer_by_category_is_no_classifier(ask, model, three):
-    categorized(model.dataset, DIGITS[:7])
+def test_a_network_with_too_few_answers_is_no_classifier(ask, model, three):
+    categorized(model.dataset, [*DIGITS, "ten", "eleven"])
     status, why = complaint(ask(list_of(*three)))
     assert status == 409
-    assert why.startswith("lenet answers 10 numbers for an image, and its dataset has 7 categories")
+    assert why.startswith("lenet answers 10 numbers for an image, and its dataset has 12 categories")
+
+
+def test_answers_beyond_the_categories_are_left_out(ask, model, three):
+    all_ten = ask(list_of(*three)).json()["classifications"]
+    categorized(model.dataset, DIGITS[:7])
+    for name, ranking in ask(list_of(*three)).json()["classifications"].items():
+        assert len(ranking) == 5
+        known = [pair for pair in all_ten[name] if pair[0] in DIGITS[:7]]
+        assert known == ranking[: len(known)]
+
+
+def page(answer):
+    """The page's tables, as lists of rows of texts."""
+    tables = re.findall(r"<table.*?</table>", answer.content.decode(), re.DOTALL)
+    rows = [re.findall(r"<tr>.*?</tr>", table, re.DOTALL) for table in tables]
+    cell = re.compile(r"<t[hd].*?>(.*?)</t[hd]>", re.DOTALL)
+    return [[[" ".join(text.split()) for text in cell.findall(row)] for row in table] for table in rows]
+
+
+def test_the_page_compares_with_the_ground_truths(ask, model, digits_folder, tmp_path):
+    paths = [digits_folder / digit / f"{i}.png" for digit in "36" for i in range(4)]
+    answers = [expected(model, 2, path) for path in paths]
+    listed = list_of(*(f"{path} {path.parent.name}" for path in paths), f"{paths[0]} 99", f"{paths[1]} -1", paths[2])
+    answer = ask(listed, url=URL, headers={"Accept": "text/html"})
+    (heading, *rows), listing = page(answer)[:2]
+    taken_for = [answer[0][0] for answer in answers]
+    assert heading == ["Category", "Images", "Accuracy", *(f"taken for {c}" for c in sorted({*"36", *taken_for}))]
+    right = [truth == best for truth, best in zip("33336666", taken_for, strict=True)]
+    assert [row[:3] for row in rows] == [
+        ["3", "4", f"{25.0 * sum(right[:4])}%"],
+        ["6", "4", f"{25.0 * sum(right[4:])}%"],
+    ]
+    assert [sum(map(int, row[3:])) for row in rows] == [4, 4]
+    of_five = sum(path.parent.name in dict(answer) for path, answer in zip(paths, answers, strict=True))
+    told = " ".join(answer.content.decode().split())
+    assert f"{12.5 * sum(right)}% of 8 images are right; {12.5 * of_five}% have" in told
+    best, percent = answers[0][0]
+    assert listing[1][:2] == [str(paths[0]), f"{best} {percent:.2f}%"]
+
+
+def test_without_ground_truths_the_page_compares_nothing(ask, three):
+    assert "Accuracy" not in ask(list_of(*three), url=URL, headers={"Accept": "text/html"}).content.decode()
+
+
+def test_a_matrix_too_wide_for_a_page_is_left_out():
+    confusion = Confusion([str(number) for number in range(200)])
+    confusion.add(range(200), np.eye(200)[::-1])
+    assert (confusion.columns, len(confusion.rows), confusion.rows[0].counts) == ([], 200, [])
+    assert (confusion.images, confusion.accuracy) == (200, 0)
 
 
 def test_a_picture_larger_than_the_dataset_is_shrunk(ask, model, tmp_path):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from datasets.imagedb import images
 from inference.predictor import Predictor
+from models_app.networks import Layer, Network
 from tests.inference_samples import add_snapshot, categorized
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +112,18 @@ def test_a_path_in_image_url_is_a_path_and_a_url_is_refused(classify, model, ima
     assert "DIGITS_ALLOW_URLS" in why
 
 
+def test_of_a_path_and_an_upload_the_path_is_taken(classify, model, digits_folder, settings):
+    settings.DIGITS_DATA_ROOTS = [digits_folder]
+    other = digits_folder / "5" / "0.png"
+    answer = classify(image_path=str(other), image_file=upload(digits_folder / "3" / "0.png")).json()
+    assert answer["predictions"] == expected(model, 2, other)
+
+
+def test_a_file_that_is_not_there_is_named(classify, image, settings):
+    settings.DIGITS_DATA_ROOTS = [image.parent]
+    assert complaint(classify(image_path=f"{image}x")) == (422, f"{image}x: No such file or directory")
+
+
 def test_an_image_of_another_size_and_kind_is_brought_to_the_datasets(classify, model, tmp_path):
     photo = Image.radial_gradient("L").resize((90, 60)).convert("RGB")
     photo.save(tmp_path / "photo.jpg")
@@ -141,6 +154,29 @@ def test_an_unknown_job_is_told_before_what_is_wrong_with_the_form(client, db):
 
 def test_a_dataset_can_not_classify(classify, model):
     assert complaint(classify(job_id=model.dataset_id)) == (404, "Job not found")
+
+
+def test_a_model_without_categories_can_not_classify(classify, model):
+    categorized(model.dataset, [])
+    status, why = complaint(classify())
+    assert status == 409
+    assert why == (
+        "lenet is no classifier: its dataset has no categories; ask infer_one or infer_many for the numbers."
+    )
+
+
+def test_of_several_outputs_the_last_are_the_confidences(classify, model, image):
+    layers = (
+        Layer("data", "Data", (), ("data",)),
+        Layer("pool", "Pooling", ("data",), ("pool",), {"kernel_size": 4, "stride": 4}),
+        Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 10, "weight_filler": {"type": "xavier"}}),
+        Layer("softmax", "Softmax", ("ip",), ("softmax",)),
+    )
+    snapshot = add_snapshot(model, 3, 1, Network("two", (1, 28, 28), layers))
+    pixels = images.read_array(image, 28, 28, 1, "squash")
+    scores = Predictor(snapshot.onnx_file).outputs(pixels[None])["softmax"][0]
+    best = max(zip(scores, model.dataset.categories, strict=True))
+    assert next(iter(classify().json()["predictions"].items())) == (best[1], round(100 * float(best[0]), 2))
 
 
 def test_a_model_without_a_snapshot(classify, model, make_model):

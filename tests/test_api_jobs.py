@@ -1,5 +1,7 @@
 """What datasets and models share on the wire: index, status, abort, delete, names; and how errors look."""
 
+from http import HTTPStatus
+
 import pytest
 from django.contrib.auth.models import User
 
@@ -120,8 +122,10 @@ def test_a_dataset_with_models_is_not_deleted(client, make_dataset, make_model):
 
 def test_a_job_gets_another_name_and_notes(client, make_dataset):
     dataset = make_dataset()
-    client.put(f"/jobs/{dataset.pk}", {"job_name": "cats", "job_notes": "mine"}, content_type="application/json")
+    edit = {"job_name": " cats ", "job_notes": "mine"}
+    answer = client.put(f"/jobs/{dataset.pk}", edit, content_type="application/json")
     dataset.refresh_from_db()
+    assert answer.content == b"Image Classification Dataset updated."
     assert (dataset.name, dataset.notes, dataset.status) == ("cats", "mine", Status.WAITING)
 
 
@@ -190,6 +194,21 @@ def test_what_is_no_id_is_not_found(client, job_id):
 @pytest.mark.parametrize("route", ["datasets/images/classification", "models/images/classification/classify_one"])
 def test_a_body_that_is_no_object_is_the_clients_fault(client, route, body):
     answer = client.post(f"/{route}.json", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "BadRequest")
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_form_that_is_too_large_is_told_so(client, settings, content_type):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
+    body = '{"job_id": "' + "x" * 2**20 + '"}'
+    answer = client.post("/models/images/classification/classify_one.json", body, content_type=content_type)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (413, HTTPStatus(413).phrase.replace(" ", ""))
+    assert "more than 1 MiB" in answer.json()["error"]["description"]
+
+
+def test_a_form_of_too_many_fields_is_the_clients_fault(client):
+    body = "&".join(f"a{i}=1" for i in range(2000))
+    answer = client.post("/datasets/images/classification.json", body, content_type="application/x-www-form-urlencoded")
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "BadRequest")
 
 

@@ -133,7 +133,7 @@ class EditView(FormView):
         form = EditForm(data=request.data)
         form.is_valid(raise_exception=True)
         services.edit(job, form.validated_data.get("job_name"), form.validated_data.get("job_notes"))
-        return _said("Job updated.")
+        return _said(f"{job.TYPE} updated.")
 
     def delete(self, request, job_id, format=None):
         """Delete a job with its folder. One that runs is aborted first; a dataset with models is refused."""
