@@ -58,7 +58,7 @@ def test_a_mean_as_npy_is_taken_as_it_is_one_value_a_channel_for_every_pixel(tmp
         (
             "mean.binaryproto",
             blob(np.ones(9)),
-            "can't be read as a .binaryproto: it says that it is 1×1×1, but holds 9",
+            "can't be read as a .binaryproto: it says that it is 1×1×1×1, but holds 9",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

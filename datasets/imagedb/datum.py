@@ -1,4 +1,4 @@
-"""Caffe's messages: Datum, a labelled image or array, and BlobProto, which holds a mean image.
+"""Caffe's messages: Datum, a labelled image or array, and BlobProto, an array, such as a mean image.
 
 Field numbers are those of Caffe's caffe.proto. Caffe keeps colour in the order blue, green, red; what comes out is RGB.
 """
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasets.imagedb.images import MAX_PIXELS, decode, to_array
-from datasets.imagedb.wire import BYTES, VARINT, BadMessage, numbers, read_fields, signed
+from datasets.imagedb.wire import BYTES, VARINT, BadMessage, Bytes, numbers, read_fields, signed
+
+MAX_AXES = 32  # of Caffe's arrays, and of NumPy's
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,17 @@ def parse_datum(message: bytes) -> Item:
 
 
 def parse_blob(message: bytes) -> np.ndarray:
-    """float32, C×H×W, colour in RGB order. Raises BadMessage."""
+    """A mean image, float32, C×H×W, colour in RGB order. Raises BadMessage."""
+    array = read_blob(message)
+    while array.ndim > 3 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != 3:
+        raise BadMessage("it is not one array of channels×height×width")
+    return _rgb(array).astype(np.float32)
+
+
+def read_blob(message: Bytes) -> np.ndarray:
+    """The numbers of a BlobProto in its shape, as they are: float32 or float64. Raises BadMessage."""
     legacy, shape, floats = [1, 1, 1, 1], None, []
     for number, kind, value in read_fields(message):
         if number in (1, 2, 3, 4) and kind == VARINT:  # num, channels, height, width
@@ -58,12 +70,9 @@ def parse_blob(message: bytes) -> np.ndarray:
             floats.append(numbers(kind, value, "<f4" if number == 5 else "<f8"))
         elif number == 7 and kind == BYTES:
             shape = _dimensions(value)
-    shape = legacy if shape is None else shape
-    while len(shape) > 3 and shape[0] == 1:
-        shape = shape[1:]
-    if len(shape) != 3 or not floats:
-        raise BadMessage("it is not one array of channels×height×width")
-    return _rgb(_shaped(np.concatenate(floats), shape)).astype(np.float32)
+    if not floats:
+        raise BadMessage("it holds no numbers")
+    return _shaped(floats[0] if len(floats) == 1 else np.concatenate(floats), legacy if shape is None else shape)
 
 
 def _dimensions(message):
@@ -88,7 +97,9 @@ def _varints(data):
 
 
 def _shaped(array, shape):
-    if min(shape) < 1 or max(shape) > MAX_PIXELS or np.prod(shape, dtype=object) != len(array):
+    if len(shape) > MAX_AXES:
+        raise BadMessage(f"it says that it has {len(shape)} axes")
+    if min(shape, default=1) < 1 or max(shape, default=1) > MAX_PIXELS or np.prod(shape, dtype=object) != len(array):
         raise BadMessage(f"it says that it is {'×'.join(map(str, shape))}, but holds {len(array)} values")
     return array.reshape(shape)
 

@@ -14,21 +14,29 @@ from digits_project.errors import BadInput
 
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
 _MAX_VARINT_BYTES = 10
+_MAX_FIELDS = 250_000  # of a message; a list of numbers is one
+
+Bytes = bytes | memoryview
 
 
 class BadMessage(BadInput):
     """These bytes are no message of the wire format; the text says why, without the name of what holds them."""
 
 
-def read_fields(data: bytes) -> Iterator[tuple[int, int, int | bytes]]:
+def read_fields(data: Bytes) -> Iterator[tuple[int, int, int | Bytes]]:
     """(number, wire type, value) of every field; the values of four and eight bytes are given as bytes.
+
+    What is read from a memoryview comes as memoryviews, without a copy.
 
     Neighbouring fields of four bytes with one number, an unpacked list of floats, come as one value of all their bytes.
     Raises BadMessage.
     """
-    position = 0
+    position = count = 0
     while position < len(data):
         start = position
+        count += 1
+        if count > _MAX_FIELDS:
+            raise BadMessage(f"it has more than {_MAX_FIELDS:,} fields")
         key, position = _varint(data, position)
         number, kind = key >> 3, key & 7
         if number == 0:
@@ -50,7 +58,7 @@ def signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def numbers(kind: int, value: int | bytes, dtype: str) -> np.ndarray:
+def numbers(kind: int, value: int | Bytes, dtype: str) -> np.ndarray:
     """The numbers of a field that is a list of floats (<f4) or doubles (<f8), packed or not. Raises BadMessage."""
     if kind == VARINT or len(value) % np.dtype(dtype).itemsize:
         raise BadMessage("a list of numbers is cut short")
@@ -76,12 +84,20 @@ def _taken(data, position, length):
 
 
 def _run_of_fours(data, start, position):
-    """The values of this field and of those right after it with the same key; field by field would take seconds."""
+    """The values of this field and of those right after it with the same key; field by field would take seconds.
+
+    Looks at ever larger pieces, so that a short run costs the same however much comes after it.
+    """
     key = data[start:position]
-    size = len(key) + 4
-    rows = np.frombuffer(data, np.uint8, count=(len(data) - start) // size * size, offset=start).reshape(-1, size)
-    if not len(rows):
+    size, runs, piece = len(key) + 4, [], 64
+    while piece and len(data) - start >= size:
+        rows = np.frombuffer(data, np.uint8, count=min(piece, (len(data) - start) // size) * size, offset=start)
+        rows = rows.reshape(-1, size)
+        same = (rows[:, : len(key)] == np.frombuffer(key, np.uint8)).all(axis=1)
+        count = len(rows) if same.all() else int(np.argmin(same))
+        runs.append(rows[:count, len(key) :].tobytes())
+        start += count * size
+        piece = piece * 8 if count == piece else 0
+    if not any(runs):
         raise BadMessage("the message is cut short")
-    same = (rows[:, : len(key)] == np.frombuffer(key, np.uint8)).all(axis=1)
-    count = len(rows) if same.all() else int(np.argmin(same))
-    return rows[:count, len(key) :].tobytes(), start + count * size
+    return b"".join(runs), start

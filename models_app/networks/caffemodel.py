@@ -1,0 +1,149 @@
+"""Weights of a .caffemodel, Caffe's NetParameter in the wire format of protocol buffers, by our names.
+
+Field numbers are those of Caffe's caffe.proto. Caffe's images have their colours in the order blue, green, red: OpenCV
+reads them so, and DIGITS stores them so for Caffe. Ours are red, green, blue. So the weights that meet the three
+colours of an image are turned round; see docs/decisions/0014-colours-of-caffe.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import dropwhile, islice
+from pathlib import Path
+
+import numpy as np
+
+from datasets.imagedb.datum import read_blob
+from datasets.imagedb.wire import BYTES, BadMessage, Bytes, read_fields
+from digits_project.errors import BadInput
+from models_app.networks.graph import Network, Node, Weight
+from models_app.networks.layer import PHASES
+from models_app.networks.layers import ends
+
+MAX_BYTES = 1 << 31  # of a message of protocol buffers
+
+# NetParameter's layers, of today and of old: the field, and in each the fields of name and blobs.
+_LAYER, _V1_LAYER = 100, 2
+_NAME_AND_BLOBS = {_LAYER: (1, 7), _V1_LAYER: (4, 6)}
+
+# Types that leave the colours of an image in their order.
+_KEEPS_COLOURS = {
+    "AbsVal", "Clip", "Crop", "Dropout", "ELU", "Eltwise", "Exp", "Flatten", "LRN", "Log", "Pooling", "Power", "ReLU",
+    "Sigmoid", "Softmax", "Split", "TanH",
+}  # fmt: skip
+_BY_COLOUR = {"BatchNorm", "Bias", "PReLU", "Scale"}
+
+
+def read_weights(path: Path, network: Network) -> dict[str, np.ndarray]:
+    """float32 arrays by the names of the network's weights, of those layers whose name and shapes the file has.
+
+    Raises BadInput if the file is no .caffemodel, or has no layer of the network.
+    """
+    wanted = _by_layer(network)
+    colours = _meet_colours(network)
+    found: dict[str, np.ndarray] = {}
+    seen: dict[str, None] = {}
+    try:
+        for name, blobs in _layers(_mapped(path)):
+            seen[name] = None
+            found |= _fitting(wanted.get(name, ()), blobs)
+    except BadMessage as error:
+        raise BadInput(f"{path} can't be read as a .caffemodel: {error}") from error
+    if not found:
+        has = ", ".join(name[:40] for name in islice(seen, 10)) + ", …" * (len(seen) > 10) or "none with weights"
+        raise BadInput(f"{path} has no layer with the name and shape of one of the network; its layers are: {has}")
+    for name, array in found.items():
+        if not np.isfinite(array).all():
+            raise BadInput(f"{path} has values that are no numbers, as {name}")
+    return {name: _turned(array, colours[name]) if name in colours else array for name, array in found.items()}
+
+
+def _mapped(path: Path) -> memoryview:
+    """The file's bytes, read as they are looked at."""
+    try:
+        size = path.stat().st_size
+        if not 0 < size < MAX_BYTES:
+            raise BadInput(f"{path} has {size:,} bytes; a .caffemodel has 1 to {MAX_BYTES - 1:,}")
+        return memoryview(np.memmap(path, np.uint8, mode="r"))
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror}") from error
+
+
+def _layers(message: Bytes) -> Iterator[tuple[str, list[Bytes]]]:
+    """Name and BlobProtos of every layer that has any."""
+    for number, kind, value in read_fields(message):
+        if number in _NAME_AND_BLOBS and kind == BYTES:
+            name_field, blob_field = _NAME_AND_BLOBS[number]
+            name, blobs = "", []
+            for inner, inner_kind, inner_value in read_fields(value):
+                if inner_kind == BYTES and inner == name_field:
+                    name = bytes(inner_value).decode(errors="replace")
+                elif inner_kind == BYTES and inner == blob_field:
+                    blobs.append(inner_value)
+                elif inner_kind == BYTES and inner == 1 and number == _V1_LAYER:
+                    raise BadMessage("it is in Caffe's format of 2013; upgrade it with upgrade_net_proto_binary")
+            if blobs:
+                yield name, blobs
+
+
+def _by_layer(network: Network) -> dict[str, tuple[Weight, ...]]:
+    return {node.layer.name: node.weights for phase in PHASES for node in network.nodes(phase) if node.weights}
+
+
+def _fitting(weights: Sequence[Weight], blobs: Sequence[Bytes]) -> dict[str, np.ndarray]:
+    """The blobs as the layer's weights, if they are as many and of their shapes; else none."""
+    if len(weights) != len(blobs):
+        return {}
+    arrays = [read_blob(blob) for blob in blobs]
+    if any(_real(array.shape) != _real(weight.shape) for weight, array in zip(weights, arrays, strict=True)):
+        return {}
+    return {
+        weight.name: array.reshape(weight.shape).astype(np.float32)
+        for weight, array in zip(weights, arrays, strict=True)
+    }
+
+
+def _real(shape: Sequence[int]) -> list[int]:
+    """The shape without the axes of 1 that older files have in front."""
+    return list(dropwhile(lambda size: size == 1, shape))
+
+
+def _meet_colours(network: Network) -> dict[str, int]:
+    """The weights that meet an image's three colours, and along which of their axes."""
+    axes: dict[str, int] = {}
+    if network.input_shape[0] != 3:
+        return axes
+    for phase in PHASES:
+        coloured: set[str] = set()
+        for node in network.nodes(phase):
+            meets = not coloured.isdisjoint(node.layer.bottoms)
+            coloured.difference_update(node.layer.tops)
+            if isinstance(node.kind, ends.Source):
+                coloured.add(node.layer.tops[0])
+            elif meets and node.layer.type in _KEEPS_COLOURS | _BY_COLOUR:
+                coloured.update(node.layer.tops)
+            if meets and node.weights:
+                axes |= _axes(node)
+    return axes
+
+
+def _axes(node: Node) -> dict[str, int]:
+    """The same for one layer that takes images."""
+    kind, layer = node.kind, node.layer
+    if layer.type in _BY_COLOUR:
+        return {weight.name: 0 for weight in node.weights if math.prod(weight.shape) > 1}
+    if layer.type == "InnerProduct":
+        return {node.weights[0].name: 0 if getattr(kind, "transpose", False) else 1}
+    if layer.type in ("Convolution", "Deconvolution") and kind.group == 1:
+        return {node.weights[0].name: 1 if layer.type == "Convolution" else 0}
+    raise BadInput(
+        f"layer {layer.name}: weights of Caffe can't be used here, where single colours of the images are worked on"
+    )
+
+
+def _turned(array: np.ndarray, axis: int) -> np.ndarray:
+    """The thirds of an axis in the opposite order."""
+    before, size, after = array.shape[:axis], array.shape[axis], array.shape[axis + 1 :]
+    thirds = array.reshape(*before, 3, size // 3, *after)
+    return np.ascontiguousarray(np.flip(thirds, axis)).reshape(array.shape)
