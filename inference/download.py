@@ -11,8 +11,10 @@ from inference import standalone
 from inference.archive import Archive, Member
 from inference.bundle import single_file
 from models_app.models import Snapshot
+from models_app.networks import Network, prototxt
 
 FROM_SNAPSHOT = ("model.onnx", "weights.npz")  # what training/checkpoint.py writes for others to read
+DESCRIPTION = "snapshot.json"  # it writes this too, and the network in it
 
 
 def archive(snapshot: Snapshot, form: str) -> Archive:
@@ -48,6 +50,11 @@ def info(snapshot: Snapshot) -> dict:
     }
 
 
+def network(snapshot: Snapshot) -> Network:
+    """The network as it was trained, whatever this version would make of the model's form."""
+    return Network.from_dict(json.loads((snapshot.directory / DESCRIPTION).read_text(encoding="utf-8"))["network"])
+
+
 @cache
 def classify_script() -> str:
     """The source of classify.py."""
@@ -58,6 +65,7 @@ def _texts(snapshot: Snapshot) -> dict[str, str]:
     texts = {
         "info.json": json.dumps(info(snapshot), indent=2, ensure_ascii=False) + "\n",
         "classify.py": classify_script(),
+        "network.prototxt": prototxt.write(network(snapshot)),
     }
     if categories := snapshot.trained_model.dataset.categories:
         texts["labels.txt"] = "".join(f"{category}\n" for category in categories)

@@ -24,7 +24,6 @@ class Predictor:
         self._session = open_session(onnx_file, threads)
         taken = self._session.get_inputs()[0]
         self.source = taken.name
-        self._height, self._width = taken.shape[2:]
         self._names = [output.name for output in self._session.get_outputs()]
         self.metadata = self._session.get_modelmeta().custom_metadata_map
         self.most_images = min(MOST_IMAGES_A_RUN, max(1, MOST_BYTES_A_RUN // (BYTES_A_VALUE * _size(taken.shape[1:]))))
@@ -45,17 +44,8 @@ class Predictor:
         return answer.result()
 
     def batch(self, images: np.ndarray) -> np.ndarray:
-        """What the network takes, float32 N×C×H×W, of images, uint8 N×H×W×C.
-
-        Of images larger than the network's input the centre is taken, as it was for validation (crop_size).
-        """
-        return np.ascontiguousarray(self._centre(images).transpose(0, 3, 1, 2), dtype=np.float32)
-
-    def _centre(self, images: np.ndarray) -> np.ndarray:
-        top, left = (images.shape[1] - self._height) // 2, (images.shape[2] - self._width) // 2
-        if min(top, left) < 0:
-            return images  # too small; the session says so
-        return images[:, top : top + self._height, left : left + self._width]
+        """What the network takes, float32 N×C×H×W, of images, uint8 N×H×W×C."""
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
 
     def _run_what_waits(self) -> None:
         """Whoever holds the lock works for all who came while the run before was going on."""

@@ -1,5 +1,7 @@
 """Snapshots with random weights, for the tests of inference."""
 
+import json
+
 import numpy as np
 
 from datasets.models import Dataset
@@ -9,14 +11,16 @@ from models_app.networks.onnx import write_onnx
 DIGITS = [str(digit) for digit in range(10)]
 
 
-def add_snapshot(model, epoch, seed, network=None):
+def add_snapshot(model, epoch, seed, network=None, mean=None):
     """A snapshot with random weights, of the model's own network or of another."""
     snapshot = Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/epoch-{epoch:g}")
     snapshot.directory.mkdir(parents=True)
     network = network or model.network()
     weights = network.initial_weights(seed)
-    write_onnx(network, weights, snapshot.onnx_file, mean=None, labels=model.dataset.categories)
+    dataset = model.dataset
+    write_onnx(network, weights, snapshot.onnx_file, mean, dataset.categories, image_shape=dataset.image_shape)
     np.savez(snapshot.directory / "weights.npz", **weights)
+    (snapshot.directory / "snapshot.json").write_text(json.dumps({"network": network.to_dict()}))
     return snapshot
 
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.download import FROM_SNAPSHOT
-from models_app.networks import standard
+from inference.download import DESCRIPTION, FROM_SNAPSHOT
+from models_app.networks import Layer, Network, prototxt, standard
 from models_app.training import checkpoint
 from tests.inference_samples import DIGITS, add_snapshot, categorized, list_of
 
 pytestmark = pytest.mark.django_db
 MODES = ("squash", "crop", "fill", "half_crop")
-FILES = {"classify.py", "info.json", "labels.txt", "mean.npy", "model.onnx", "weights.npz"}
+FILES = {"classify.py", "info.json", "labels.txt", "mean.npy", "model.onnx", "network.prototxt", "weights.npz"}
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +112,13 @@ def test_the_snapshot_is_the_one_of_the_epoch(client, model, asked, epoch):
 
 def test_the_weights_are_the_file_that_training_writes():
     assert (checkpoint.FILES["onnx"], checkpoint.FILES["weights"]) == FROM_SNAPSHOT
+    assert checkpoint.DESCRIPTION == DESCRIPTION
+
+
+def test_the_network_is_there_as_a_prototxt_to_train_again(client, model):
+    found = unpacked("tar", body(client.get(f"/models/{model.pk}/download.tar")))
+    network = prototxt.read(found["network.prototxt"].decode(), (1, 16, 16), categories=10)
+    assert network == standard("lenet", (1, 16, 16), 10)
 
 
 def test_info_tells_where_the_model_comes_from_and_what_it_takes(client, model):
@@ -153,24 +160,34 @@ def test_a_download_goes_on_when_the_snapshot_is_deleted(client, model):
     assert unpacked("tar", body(answer))["model.onnx"] == weights
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels, cut", [(1, 7), (3, 0)])
 @pytest.mark.parametrize("mode", MODES)
 def test_classify_answers_as_the_server(
-    client, make_dataset, make_model, taken_away, pictures, settings, mode, channels
+    client, make_dataset, make_model, taken_away, pictures, settings, mode, channels, cut
 ):
+    """Percentages and the numbers themselves, of images of every kind, with a crop and without."""
     settings.DIGITS_DATA_ROOTS = [pictures]
     model = make_model(categorized(make_dataset(resize_mode=mode, resize_channels=channels)))
-    add_snapshot(model, 1, seed=1)
+    network = standard("lenet", (channels, 28 - cut, 28 - cut), 10)
+    mean = np.random.default_rng(1).uniform(0, 255, network.input_shape)
+    add_snapshot(model, 1, 1, network, mean)
     names = sorted(map(str, pictures.iterdir()))
     sent = {"job_id": model.pk, "image_list": io.BytesIO(list_of(*names))}
     server = client.post("/models/images/classification/classify_many.json", sent).json()["classifications"]
-    run = classify(taken_away(model), "--json", *names)
+    sent["image_list"].seek(0)
+    scores = client.post("/models/images/generic/infer_many.json", sent).json()["outputs"]
+    folder = taken_away(model)
+    run = classify(folder, "--json", *names)
     assert (run.stderr, run.returncode) == ("", 0)
     found = json.loads(run.stdout)["classifications"]
     assert list(found) == list(server) == names
     for name in names:
         assert [category for category, _ in found[name]] == [category for category, _ in server[name]]
         np.testing.assert_allclose([p for _, p in found[name]], [p for _, p in server[name]], atol=0.011)
+    (folder / "labels.txt").unlink()  # without categories it answers with the numbers
+    outputs = json.loads(classify(folder, *names).stdout)["outputs"]
+    for name in names:
+        np.testing.assert_allclose(outputs[name]["softmax"], scores[name]["softmax"], atol=1e-4)
 
 
 def test_classify_tells_people_too_and_goes_on_after_a_broken_image(model, taken_away, pictures, tmp_path):
@@ -191,6 +208,23 @@ def test_classify_explains_itself(model, taken_away):
     run = classify(taken_away(model), "--help")
     assert run.returncode == 0
     assert all(word in run.stdout for word in ("--json", "--top", "pip install numpy pillow onnxruntime"))
+
+
+def test_several_outputs_are_each_answered(client, make_dataset, make_model, taken_away, pictures):
+    model = make_model(make_dataset())
+    layers = (
+        Layer("data", "Data", (), ("data",)),
+        Layer("small", "Pooling", ("data",), ("small",), {"pool": "AVE", "kernel_size": 7, "stride": 7}),
+        Layer("three", "InnerProduct", ("data",), ("three",), {"num_output": 3, "weight_filler": {"type": "xavier"}}),
+    )
+    add_snapshot(model, 1, 1, Network("branched", (1, 28, 28), layers))
+    name = str(pictures / "gray.bmp")
+    found = json.loads(classify(taken_away(model), name).stdout)["outputs"][name]
+    upload = io.BytesIO((pictures / "gray.bmp").read_bytes())
+    server = client.post("/models/images/generic/infer_one.json", {"job_id": model.pk, "image_file": upload})
+    assert list(found) == ["small", "three"]
+    for layer, values in server.json()["outputs"].items():
+        np.testing.assert_allclose(found[layer], values[0], atol=1e-4)
 
 
 def test_a_network_without_categories_answers_with_its_outputs(client, make_dataset, make_model, taken_away, pictures):
