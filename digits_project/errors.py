@@ -9,5 +9,9 @@ class Failed(Exception):
     """Something around the server broke, such as a process that was killed; its text tells user and log what."""
 
 
+class Lost(Failed):
+    """The process that did the work is gone, for no fault that the work itself can be blamed for: it may go on."""
+
+
 class Aborted(BaseException):
     """This job is to stop. Not an Exception, so that "skip the broken image" handlers can't swallow it."""

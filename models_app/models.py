@@ -64,6 +64,7 @@ class TrainedModel(Job):
 
     QUEUE = "train"
     TASK = "models_app.tasks.train_model"
+    MILESTONE = "a new snapshot"
     KIND = "models"
 
     kind = models.CharField(max_length=14, choices=Kind, default=Kind.CLASSIFICATION, editable=False)
@@ -181,6 +182,7 @@ class Snapshot(models.Model):
 
     trained_model = models.ForeignKey(TrainedModel, on_delete=models.CASCADE, related_name="snapshots")
     epoch = models.FloatField()
+    iteration = models.PositiveIntegerField(default=0, help_text="Batches trained until then.")
     folder = models.CharField(max_length=255)  # within the model's directory
     max_difference = models.FloatField(null=True, help_text="Between the engine's and ONNX Runtime's answers.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -211,6 +213,7 @@ class Metric(models.Model):
     trained_model = models.ForeignKey(TrainedModel, on_delete=models.CASCADE, related_name="metrics")
     split = models.CharField(max_length=5, choices=Split)
     epoch = models.FloatField()
+    iteration = models.PositiveIntegerField(default=0, help_text="Batches trained until then.")
     loss = models.FloatField()
     accuracy = models.FloatField(null=True, help_text="0 to 1")
     learning_rate = models.FloatField()

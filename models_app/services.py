@@ -1,7 +1,6 @@
 """What may be done with models."""
 
 import logging
-import shutil
 from dataclasses import asdict
 from functools import partial
 
@@ -14,7 +13,7 @@ from digits_project.jobs import devices
 from digits_project.jobs.models import Device
 from digits_project.jobs.runner import Progress, Stopped, patiently
 from digits_project.jobs.services import submit
-from models_app import networks, trainer
+from models_app import networks, recovery, trainer
 from models_app.models import Metric, Snapshot, TrainedModel
 from models_app.training.config import TrainConfig
 
@@ -36,7 +35,7 @@ def create_model(owner: str, dataset: Dataset, **fields) -> TrainedModel:
         return submit(TrainedModel(owner=owner, dataset=locked, **fields))
 
 
-def train_config(model: TrainedModel, device: Device) -> TrainConfig:
+def train_config(model: TrainedModel, device: Device, resume_from: Snapshot | None = None) -> TrainConfig:
     """What the trainer needs of a model and its dataset, as a plain value."""
     records = model.dataset.directory
     return TrainConfig(
@@ -56,6 +55,7 @@ def train_config(model: TrainedModel, device: Device) -> TrainConfig:
         solver_type=model.solver_type,
         random_seed=model.random_seed,
         device=device.label,
+        resume_from=str(resume_from.directory) if resume_from else None,
         **asdict(model.policy()),
     )
 
@@ -65,9 +65,9 @@ def train(model: TrainedModel, report: Progress) -> None:
     held = devices.held_by(model)
     if not held:
         raise Stopped  # dispatched to another host meanwhile
-    _start_afresh(model)
+    snapshot = recovery.go_on_from(model)
     config = model.directory / "config.json"
-    config.write_text(train_config(model, held[0]).to_json())
+    config.write_text(train_config(model, held[0], snapshot).to_json())
     with trainer.events(config, model.directory / "train.log") as events:
         for event in events:
             store = STORE.get(event["event"]) if event else None
@@ -76,25 +76,24 @@ def train(model: TrainedModel, report: Progress) -> None:
             report(event.get("fraction") if event else None)
 
 
-def _start_afresh(model: TrainedModel) -> None:
-    """Remove what an earlier attempt left."""
-    model.metrics.all().delete()
-    model.snapshots.all().delete()
-    shutil.rmtree(model.directory / "snapshots", ignore_errors=True)
-
-
 def _store_metric(model: TrainedModel, event: dict) -> None:
-    measured = {name: event.get(name) for name in ("split", "epoch", "loss", "accuracy", "learning_rate")}
-    Metric.objects.create(trained_model=model, **measured, outputs=event.get("outputs") or {})
+    """Once, also if the database went away before it said that it had stored it."""
+    measured = {name: event.get(name) for name in ("epoch", "loss", "accuracy", "learning_rate")}
+    Metric.objects.update_or_create(
+        trained_model=model,
+        split=event["split"],
+        iteration=event["iteration"],
+        defaults={**measured, "outputs": event.get("outputs") or {}},
+    )
 
 
 def _store_snapshot(model: TrainedModel, event: dict) -> None:
-    Snapshot.objects.create(
-        trained_model=model,
-        epoch=event["epoch"],
-        folder=event["directory"],
-        max_difference=event["max_difference"],
+    """The same, and what the training lost before is made good."""
+    described = {name: event[name] for name in ("iteration", "max_difference")}
+    Snapshot.objects.update_or_create(
+        trained_model=model, epoch=event["epoch"], defaults={**described, "folder": event["directory"]}
     )
+    TrainedModel.objects.filter(pk=model.pk, losses__gt=0).update(losses=0)
 
 
 STORE = {"metrics": _store_metric, "snapshot": _store_snapshot}

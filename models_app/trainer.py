@@ -13,14 +13,14 @@ from pathlib import Path
 
 from django.conf import settings
 
-from digits_project.errors import BadInput, Failed
+from digits_project.errors import BadInput, Lost
 
 PULSE_SECONDS = 0.25  # how often the listener gets a turn, whatever the trainer does
 GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
 SILENCE_SECONDS = 900.0  # a trainer reports every second; one batch of a large network may take minutes
 
 
-class TrainerDied(Failed):
+class TrainerDied(Lost):
     """The trainer ended, or fell silent, without saying why."""
 
 

@@ -10,7 +10,8 @@ pytestmark = pytest.mark.django_db
 
 
 def queued(name):
-    return queues.queue(name).job_ids
+    """The ids of the jobs in a queue; RQ's own ids end with the attempt."""
+    return [queued_id.rpartition("-")[0] for queued_id in queues.queue(name).job_ids]
 
 
 def train_queue(device):

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from digits_project.jobs import lifecycle, reaper
+from digits_project.jobs import lifecycle, queues, reaper
 from digits_project.jobs.models import Status
 from digits_project.jobs.process import Process
 from tests.server import until
@@ -56,28 +56,45 @@ def test_a_job_whose_process_lives_and_speaks_is_left_alone(running):
     assert after_a_tick(running) == Status.RUNNING
 
 
-def test_a_job_whose_process_was_killed_is_an_error_that_says_so(running, process):
+def test_a_job_whose_process_was_killed_waits_for_another_and_its_history_says_why(running, process):
+    process.kill()
+    process.wait()
+    assert after_a_tick(running) == Status.WAITING
+    assert (running.losses, running.worker, running.error) == (1, "", "")
+    assert f"pid {process.pid} on {settings.DIGITS_HOST_NAME}) died" in running.status_history[-1][2]
+
+
+def test_a_job_that_lost_its_process_is_queued_again_at_once(running, process):
+    process.kill()
+    process.wait()
+    assert after_a_tick(running) == Status.WAITING
+    assert [queued_id.rpartition("-")[0] for queued_id in queues.queue("io").job_ids] == [running.pk]
+
+
+def test_the_third_loss_is_an_error_that_says_why_and_what_to_do(running, process):
+    set_times(running, losses=2)
     process.kill()
     process.wait()
     assert after_a_tick(running) == Status.ERROR
     assert f"pid {process.pid} on {settings.DIGITS_HOST_NAME}) died" in running.error
+    assert "It has lost 3 processes without coming to its end" in running.error
 
 
 def test_a_zombie_counts_as_dead(running, process):
     process.kill()  # not waited for: it stays in the process table
     until(lambda: stat(process.pid)[0] == "Z")
-    assert after_a_tick(running) == Status.ERROR
+    assert after_a_tick(running) == Status.WAITING
 
 
 def test_a_pid_that_another_process_got_meanwhile_is_not_taken_for_it(running):
     other = Process.parse(running.worker)
     set_times(running, worker=str(other._replace(began=other.began - 1)))
-    assert after_a_tick(running) == Status.ERROR
+    assert after_a_tick(running) == Status.WAITING
 
 
-def test_a_process_that_fell_silent_is_killed_and_its_job_an_error(running, process):
+def test_a_process_that_fell_silent_is_killed_and_its_job_goes_to_another(running, process):
     set_times(running, heartbeat_at=timezone.now() - LONG_AGO)
-    assert after_a_tick(running) == Status.ERROR
+    assert after_a_tick(running) == Status.WAITING
     assert process.wait(5) == -9
 
 
@@ -97,5 +114,5 @@ def test_an_aborted_job_whose_process_died_is_aborted(running, process):
 def test_a_silent_job_of_another_host_is_ended_without_a_look_at_this_hosts_processes(running, process):
     far = Process.parse(running.worker)._replace(host="elsewhere")
     set_times(running, worker=str(far), heartbeat_at=timezone.now() - LONG_AGO)
-    assert after_a_tick(running) == Status.ERROR
+    assert after_a_tick(running) == Status.WAITING
     assert process.poll() is None

@@ -8,8 +8,9 @@ import onnxruntime
 import pytest
 
 from digits_project.errors import BadInput
-from models_app.training.checkpoint import FILES, Model, Moment, read_snapshot, write_snapshot
+from models_app.training.checkpoint import Model, write_snapshot
 from models_app.training.diverged import Diverged
+from models_app.training.stored import FILES, Moment, read_snapshot
 from tests.engine_samples import engine_of, random_images
 from tests.training_samples import softmax_network
 

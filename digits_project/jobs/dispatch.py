@@ -27,7 +27,7 @@ def dispatch() -> None:
         _free_devices(workers)
         chosen = [placement for kind in job_kinds() for placement in _place(kind, workers)]
     for queue_name, job in chosen:
-        queues.enqueue(queue_name, job.TASK, job.pk)
+        queues.enqueue(queue_name, job.TASK, job.pk, attempt=len(job.status_history))
 
 
 def dispatch_or_leave() -> None:

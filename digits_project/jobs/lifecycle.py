@@ -9,6 +9,7 @@ Of eight processes that race to start a job exactly one wins, and a late "done" 
 """
 
 import logging
+from collections.abc import Collection
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import F, Func, JSONField, Value
@@ -39,18 +40,31 @@ class _Append(Func):
     output_field = JSONField()
 
 
-def advance(job: Job, to: Status, *, held_by: str | None = None, only_from: Status | None = None, **changes) -> None:
+def advance(
+    job: Job,
+    to: Status,
+    *,
+    held_by: str | None = None,
+    only_from: Status | Collection[Status] | None = None,
+    note: str = "",
+    **changes,
+) -> None:
     """Move the row to `to` and set `changes` in the same UPDATE, or raise IllegalTransition and change nothing.
 
-    `held_by`: only while that worker runs the job. `only_from`: only from that one of the lawful statuses.
+    `held_by`: only while that worker runs the job. `only_from`: only from these of the lawful statuses. `note`: what
+    the history is to say of the change.
     """
     now = timezone.now()
-    rows = type(job).objects.filter(pk=job.pk, status__in=[only_from] if only_from else SOURCES.get(to, ()))
+    sources = SOURCES.get(to, ())
+    if only_from:
+        sources = set(sources) & ({only_from} if isinstance(only_from, Status) else set(only_from))
+    rows = type(job).objects.filter(pk=job.pk, status__in=sources)
     if held_by is not None:
         rows = rows.filter(worker=held_by)
     if to in (Status.DONE, Status.WAITING):  # who was told "aborted" never meets it Done, or running again
         rows = rows.exclude(status=Status.RUNNING, abort_requested_at__isnull=False)
-    entry = Value([[to, now.isoformat(timespec="milliseconds")]], JSONField())
+    change = [to, now.isoformat(timespec="milliseconds"), *([note] if note else [])]
+    entry = Value([change], JSONField())
     history = _Append(F("status_history"), entry)
     moved = rows.update(status=to, status_history=history, **(_side_effects(to, now) | changes))
     try:

@@ -40,6 +40,7 @@ class Job(models.Model):
     TASK: str  # dotted path of the function that a worker calls with the job's id
     KIND: str  # "datasets" or "models", as in the routes
     TYPE: str  # DIGITS's name for it, as in /status
+    MILESTONE = "coming to its end"  # what a job that lost its process had to reach for the loss not to count
 
     job_id = models.CharField(primary_key=True, max_length=20, editable=False)
     name = models.CharField(max_length=255)
@@ -47,7 +48,8 @@ class Job(models.Model):
     owner = models.CharField(max_length=150, blank=True)
     priority = models.SmallIntegerField(default=0, help_text="Higher runs first.")
     status = models.CharField(max_length=11, choices=Status, default=Status.INITIALIZED, editable=False)
-    status_history = models.JSONField(default=list, editable=False)  # [status, ISO time] of every change
+    # [status, ISO time] of every change, or [status, ISO time, why].
+    status_history = models.JSONField(default=list, editable=False)
     progress = models.FloatField(
         default=0, editable=False, validators=[MinValueValidator(0), MaxValueValidator(1)], help_text="0 to 1"
     )
@@ -58,6 +60,9 @@ class Job(models.Model):
     ended_at = models.DateTimeField(null=True, editable=False)
     heartbeat_at = models.DateTimeField(null=True, editable=False)
     abort_requested_at = models.DateTimeField(null=True, editable=False)
+    losses = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="How many processes it lost since it last got anywhere."
+    )
 
     class Meta:
         abstract = True

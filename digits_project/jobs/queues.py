@@ -19,22 +19,27 @@ def queue(name: str) -> Queue:
     return Queue(name, connection=connection(), serializer=JSONSerializer, default_timeout=-1)
 
 
-def enqueue(name: str, task: str, job_id: str) -> None:
-    """Have a worker of queue `name` call `task(job_id)` once, however often this is called before it does."""
+def enqueue(name: str, task: str, job_id: str, attempt: int) -> None:
+    """Have a worker of queue `name` call `task(job_id)` once, however often this is called before it does.
+
+    Every attempt is another job to RQ: one that lost its worker would else keep the next from being queued until RQ has
+    noticed.
+    """
     target = queue(name)
-    arguments = {"args": (job_id,), "job_id": job_id, "unique": True, "result_ttl": 0, "failure_ttl": 60}
+    queued_id = f"{job_id}-{attempt}"
+    arguments = {"args": (job_id,), "job_id": queued_id, "unique": True, "result_ttl": 0, "failure_ttl": 60}
     try:
         target.enqueue_call(task, **arguments)
     except DuplicateJobError:
-        if _is_spent(job_id, target):
-            remove(job_id)
+        if _is_spent(queued_id, target):
+            remove(queued_id)
             target.enqueue_call(task, **arguments)
 
 
-def remove(job_id: str) -> None:
+def remove(queued_id: str) -> None:
     """Take a job out of RQ; not for one that runs."""
     try:
-        QueuedJob.fetch(job_id, connection=connection(), serializer=JSONSerializer).delete()
+        QueuedJob.fetch(queued_id, connection=connection(), serializer=JSONSerializer).delete()
     except NoSuchJobError:
         return
 
@@ -48,10 +53,10 @@ def live_workers() -> dict[str, int]:
     return count
 
 
-def _is_spent(job_id: str, target: Queue) -> bool:
+def _is_spent(queued_id: str, target: Queue) -> bool:
     """Whether RQ knows the id only from an earlier run, or has lost it from its list."""
     try:
-        status = QueuedJob.fetch(job_id, connection=connection(), serializer=JSONSerializer).get_status()
+        status = QueuedJob.fetch(queued_id, connection=connection(), serializer=JSONSerializer).get_status()
     except NoSuchJobError:
         return True
-    return status in SPENT or (status == JobStatus.QUEUED and job_id not in target.job_ids)
+    return status in SPENT or (status == JobStatus.QUEUED and queued_id not in target.job_ids)

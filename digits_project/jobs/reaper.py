@@ -1,4 +1,4 @@
-"""Ends the jobs that lost their process, and keeps dispatch going. One tick every few seconds, on any host."""
+"""Looks after the jobs that lost their process, and keeps dispatch going. One tick every few seconds, on any host."""
 
 import logging
 import threading
@@ -8,8 +8,8 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from digits_project.jobs import lifecycle
 from digits_project.jobs.dispatch import dispatch
+from digits_project.jobs.losses import lose
 from digits_project.jobs.models import Job, Status, job_kinds
 from digits_project.jobs.process import Process
 
@@ -38,21 +38,14 @@ def run_forever(stop: threading.Event) -> None:
             connections.close_all()
 
 
-def bury(job: Job, reason: str) -> bool:
-    """End a running job whose process is dead. What it was asked to be decides: Aborted, else Error with the reason."""
-    if job.abort_requested_at:
-        return lifecycle.try_advance(job, Status.ABORTED, held_by=job.worker, only_from=Status.RUNNING)
-    return lifecycle.try_advance(job, Status.ERROR, held_by=job.worker, only_from=Status.RUNNING, error=reason)
-
-
 def _look_after(job: Job) -> None:
     process, now = Process.parse(job.worker), timezone.now()
     if process.is_local and not process.is_alive():
-        bury(job, f"The process that ran this job (pid {process.pid} on {process.host}) died. Create it again.")
+        lose(job, f"The process that ran this job (pid {process.pid} on {process.host}) died.")
         return
     silent = now - job.heartbeat_at > SILENCE
     unheard = job.abort_requested_at and now - job.abort_requested_at > ABORT_GRACE
     if silent or unheard:
         if process.is_local:
             process.kill()
-        bury(job, f"The process that ran this job (pid {process.pid} on {process.host}) fell silent.")
+        lose(job, f"The process that ran this job (pid {process.pid} on {process.host}) fell silent.")

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
-from digits_project.errors import Aborted, BadInput, Failed
+from digits_project.errors import Aborted, BadInput, Failed, Lost
 from digits_project.jobs import lifecycle
 from digits_project.jobs.dispatch import dispatch_or_leave
+from digits_project.jobs.losses import lose
 from digits_project.jobs.models import Job, Status
 from digits_project.jobs.process import Process
 
@@ -65,16 +66,21 @@ class Progress:
 def run(kind: type[Job], job_id: str, work: Callable[[Job, Progress], None]) -> None:
     """Call `work(job, progress)` if this process wins the job, and write how it ended.
 
-    BadInput and Failed reach the user word for word; any other exception goes to the log, and the row says under which
-    id.
+    BadInput and Failed reach the user word for word; what is Lost goes on with another process; any other exception
+    goes to the log, and the row says under which id.
     """
     holder = str(Process.current())
     job = kind.objects.filter(pk=job_id).first()
     if job is None or not lifecycle.try_advance(job, Status.RUNNING, only_from=Status.WAITING, worker=holder):
         log.info("%s is gone or somebody else's", job_id)
         return
-    end, changes = _outcome(job, Progress(job, holder), work)
-    patiently(lambda: _end(job, end, holder, changes))
+    try:
+        end, changes = _outcome(job, Progress(job, holder), work)
+        patiently(lambda: _end(job, end, holder, changes))
+    except Lost as loss:
+        log.warning("%s lost its process: %s", job, loss)
+        reason = str(loss)
+        patiently(lambda: lose(job, reason))
     dispatch_or_leave()
 
 
@@ -88,6 +94,8 @@ def _outcome(job: Job, progress: Progress, work) -> tuple[Status, dict]:
         return Status.ABORTED, {}
     except BadInput as mistake:
         return Status.ERROR, {"error": str(mistake)}
+    except Lost:
+        raise
     except Failed as failure:
         log.error("%s failed: %s", job, failure)
         return Status.ERROR, {"error": str(failure)}

@@ -60,6 +60,18 @@ def abort(job: Job) -> None:
         raise Refused(f"{job.name} has ended ({job.status}); there is nothing to abort.")
 
 
+def resume(job: Job) -> None:
+    """Let a job that was aborted or failed wait again; it goes on from the last thing that it finished.
+
+    Raises Refused if it can't run, or IllegalTransition if it is in no such state.
+    """
+    lifecycle.advance(job, Status.WAITING, only_from=(Status.ABORTED, Status.ERROR), note="Resumed.", losses=0)
+    dispatch_or_leave()
+    _refresh(job)
+    if job.status == Status.ERROR:
+        raise Refused(f"{job.name} can't go on: {job.error}")
+
+
 def delete(job: Job) -> None:
     """Remove a job, its row and its folder; a running one is aborted first. Raises HasDependents or Refused.
 

@@ -183,6 +183,16 @@ class AbortJob(JobApiView):
         return _said("Job aborted.")
 
 
+class ResumeJob(JobApiView):
+    """Let a job that was aborted or failed go on: a training from its newest snapshot, anything else from its start."""
+
+    renderer_classes = (PrettyJSONRenderer,)
+
+    def post(self, request, job_id, format=None):
+        services.resume(fetch(self.kind, job_id))
+        return _said("Job resumed.")
+
+
 def _said(text: str) -> HttpResponse:
     """Plain text, as DIGITS answered."""
     return HttpResponse(text, content_type="text/plain; charset=utf-8")

@@ -14,6 +14,8 @@ from rq.serializers import JSONSerializer
 from rq.worker_registration import REDIS_WORKER_KEYS
 
 from digits_project.jobs import queues, reaper
+from digits_project.jobs.dispatch import dispatch_or_leave
+from digits_project.jobs.losses import lose
 from digits_project.jobs.models import find_job, job_kinds
 from digits_project.jobs.runner import Progress
 
@@ -79,10 +81,11 @@ class JobWorker(Worker):
 
     def handle_work_horse_killed(self, job, retpid, ret_val, rusage):
         """The horse died without a word (out of memory, kill -9): its row must not wait for the reaper."""
-        row = find_job(job.id)
+        row = find_job(job.args[0])
         if row and row.worker and not row.has_ended:
             how = f"by signal {os.WTERMSIG(ret_val)}" if os.WIFSIGNALED(ret_val) else f"with status {ret_val}"
-            reaper.bury(row, f"The process that ran this job died {how}. Out of memory is the usual reason.")
+            lose(row, f"The process that ran this job died {how}. Out of memory is the usual reason.")
+            dispatch_or_leave()
         connections.close_all()
 
 

@@ -75,7 +75,7 @@ class Loop:
         """Whatever is due after this iteration; validation before the snapshot, which is judged by it."""
         timetable, config = self._timetable, self._config
         if timetable.due(iteration, METRICS_EVERY) is not None:
-            self._metrics("train", timetable.epoch(iteration), self._engine.training_scores())
+            self._metrics("train", timetable.epoch(iteration), iteration, self._engine.training_scores())
         accuracy = None
         if self._val and (epoch := timetable.due(iteration, config.val_interval)) is not None:
             accuracy = self._validate(epoch, iteration)
@@ -85,11 +85,12 @@ class Loop:
         if epoch is not None:
             self._snapshot(epoch, iteration, accuracy)
 
-    def _metrics(self, split: str, epoch: float, scores: dict[str, float]) -> None:
+    def _metrics(self, split: str, epoch: float, iteration: int, scores: dict[str, float]) -> None:
         """Report scores; a loss that is no number ends the training."""
         if not math.isfinite(scores["loss"]):
             raise Diverged("the loss is not a number", epoch, self._rate)
-        self._emit({"event": "metrics", "split": split, "epoch": epoch, **scores, "learning_rate": self._rate})
+        when = {"epoch": epoch, "iteration": iteration}
+        self._emit({"event": "metrics", "split": split, **when, **scores, "learning_rate": self._rate})
 
     def _validate(self, epoch: float, iteration: int) -> float:
         with closing(validation_batches(self._val, self._config.batch_size)) as batches:
@@ -97,14 +98,14 @@ class Loop:
                 self._tick(iteration)
                 self._engine.evaluate_batch(batch.images, batch.labels)
         scores = self._engine.evaluation_scores()
-        self._metrics("val", epoch, scores)
+        self._metrics("val", epoch, iteration, scores)
         return scores["accuracy"]
 
     def _snapshot(self, epoch: float, iteration: int, accuracy: float | None) -> None:
         """Only a snapshot of weights that were validated can be the best; of equals the earliest."""
         self._tick(iteration)
         described = self._take_snapshot(epoch, iteration, self._rate)
-        self._emit({"event": "snapshot", "epoch": epoch, **described})
+        self._emit({"event": "snapshot", "epoch": epoch, "iteration": iteration, **described})
         if accuracy is not None and (self._best is None or accuracy > self._best[0]):
             self._best = (accuracy, epoch)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from digits_project.errors import BadInput
 from models_app.networks import Network
-from models_app.training.checkpoint import FILES, load_arrays
+from models_app.training.stored import FILES, load_arrays
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ import numpy as np
 
 from digits_project.errors import BadInput
 from models_app.networks import Network, parameter_count
-from models_app.training.checkpoint import FILES, Model, Moment, read_snapshot, write_snapshot
+from models_app.training.checkpoint import Model, write_snapshot
 from models_app.training.config import TrainConfig
 from models_app.training.engines import Engine, Setup, open_engine
 from models_app.training.layout import Layout, centred, layout_of
 from models_app.training.loop import PROGRESS_SECONDS, Emit, Loop, progress
 from models_app.training.pixels import Images, open_images
 from models_app.training.starting_weights import StartingWeights, starting_weights
+from models_app.training.stored import FILES, Moment, read_snapshot
 
 
 def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> float | None:

@@ -1,0 +1,28 @@
+"""A job whose process is gone goes on with another one, unless it keeps losing them."""
+
+from digits_project.jobs import lifecycle
+from digits_project.jobs.models import Job, Status
+
+MOST = 3  # losses without anything to show for it; a model's new snapshot begins the count again
+
+
+def lose(job: Job, reason: str) -> None:
+    """Move a running job whose process is dead to where it belongs; nothing, if it no longer runs there.
+
+    Aborted if that was asked, Waiting if it may go on, else Error with the reason. Whoever calls this dispatches.
+    """
+    row = type(job).objects.filter(pk=job.pk, status=Status.RUNNING, worker=job.worker).first()
+    if row is None:
+        return
+    held = {"held_by": row.worker, "only_from": Status.RUNNING, "losses": row.losses + 1}
+    if not row.abort_requested_at and held["losses"] >= MOST:
+        lifecycle.try_advance(row, Status.ERROR, error=_given_up(row, reason), **held)
+    elif row.abort_requested_at or not lifecycle.try_advance(row, Status.WAITING, note=reason, **held):
+        lifecycle.try_advance(row, Status.ABORTED, **held)
+
+
+def _given_up(job: Job, reason: str) -> str:
+    return (
+        f"{reason} It has lost {MOST} processes without {job.MILESTONE}, so it is not tried again by itself. "
+        "Mend what ends them, then resume it."
+    )

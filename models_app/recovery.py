@@ -1,0 +1,31 @@
+"""Where a training goes on that lost its process, was stopped, or is resumed."""
+
+import logging
+import shutil
+
+from models_app.models import Snapshot, TrainedModel
+from models_app.training.stored import is_whole
+
+log = logging.getLogger(__name__)
+
+
+def go_on_from(model: TrainedModel) -> Snapshot | None:
+    """The newest snapshot that is whole, or None: from the beginning.
+
+    What is later than that goes, rows and files: the training makes it again.
+    """
+    snapshot = next((s for s in model.snapshots.order_by("-iteration") if is_whole(s.directory)), None)
+    reached = snapshot.iteration if snapshot else -1
+    model.snapshots.filter(iteration__gt=reached).delete()
+    model.metrics.filter(iteration__gt=reached).delete()
+    _remove_all_but(model, set(model.snapshots.values_list("folder", flat=True)))
+    if snapshot:
+        log.info("%s goes on from epoch %g", model, snapshot.epoch)
+    return snapshot
+
+
+def _remove_all_but(model: TrainedModel, folders: set[str]) -> None:
+    """Remove the snapshots that no row knows, and what was left half written."""
+    for directory in model.directory.glob("snapshots/*"):
+        if directory.relative_to(model.directory).as_posix() not in folders:
+            shutil.rmtree(directory)
