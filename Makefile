@@ -5,7 +5,7 @@ unexport PYTHONPATH PYTHONHOME
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment demo run test lint bench clean
+.PHONY: help environment demo run test fuzz lint bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -21,6 +21,9 @@ run: environment ## the server on http://127.0.0.1:5000/ until Ctrl-C
 
 test: environment ## all tests, against a real PostgreSQL and a real Redis
 	@$(PYTHON) -m pytest
+
+fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
+	@FUZZ_EXAMPLES=300 $(PYTHON) -m pytest tests/test_fuzz.py tests/test_api_hostile.py --timeout 900
 
 lint: environment ## ruff, the import contracts, and whether a migration is missing
 	@$(PYTHON) -m ruff check .

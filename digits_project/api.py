@@ -6,9 +6,15 @@ import secrets
 from http import HTTPStatus
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.http import Http404, JsonResponse
+from django.http import Http404, JsonResponse, UnreadablePostError
 from django.urls import path
 from django.views import defaults
 from rest_framework import exceptions, serializers
@@ -214,7 +220,10 @@ def _explain(exc: Exception) -> tuple[int, str]:
     if isinstance(exc, RequestDataTooBig):
         most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20
         return 413, f"The fields of the form take more than {most} MiB; send what is large as a file."
-    if isinstance(exc, SuspiciousOperation):
+    if isinstance(exc, (TooManyFieldsSent, TooManyFilesSent)):
+        fields, files = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS, settings.DATA_UPLOAD_MAX_NUMBER_FILES
+        return 400, f"The form has more than {fields} fields or {files} files."
+    if isinstance(exc, (SuspiciousOperation, UnreadablePostError)):
         return 400, str(exc) or "The request is malformed."
     if isinstance(exc, Gone):
         return 404, "Job not found"

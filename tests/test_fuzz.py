@@ -1,0 +1,79 @@
+"""Every operation of the schema, with data that fit it and data that don't: none fails, each answers as it says.
+
+`make test` tries a few examples of each, `make fuzz` many (FUZZ_EXAMPLES). Which ones is fixed: a failure comes again.
+"""
+
+import contextlib
+import json
+import os
+
+import pytest
+import schemathesis
+from django.core.wsgi import get_wsgi_application
+from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from tests.inference_samples import add_snapshot, categorized, list_of
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+
+
+def server(environ, start_response):
+    """The WSGI application, its answers read to the end and closed as servers do."""
+    with contextlib.closing(get_wsgi_application()(environ, start_response)) as answer:
+        return [b"".join(answer)]
+
+
+def operations():
+    schema = schemathesis.openapi.from_dict(json.loads(json.dumps(SchemaGenerator().get_schema(public=True))))
+    schema.app = server
+    return [found.ok() for found in schema.get_all_operations()]
+
+
+@pytest.fixture
+def real(transactional_db, settings, make_dataset, make_model, digits_folder):
+    """{field: a value that the server knows}: with random ones alone no request would get far."""
+    settings.DIGITS_AUTH = "open"
+    settings.DIGITS_DATA_ROOTS = [digits_folder]
+    dataset = categorized(make_dataset())
+    model = make_model(dataset)
+    add_snapshot(model, epoch=1, seed=0)
+    image = str(digits_folder / "3" / "0.png")
+    return {
+        "job_id": model.pk,
+        "dataset": dataset.pk,
+        "folder_train": str(digits_folder),
+        "image_path": image,
+        "image_list": list_of(image).decode(),
+        "snapshot_epoch": 1,
+        "epoch": 1,
+    }
+
+
+@pytest.mark.parametrize("operation", operations(), ids=lambda operation: operation.definition.raw["operationId"])
+def test_whatever_is_sent_is_answered_as_the_schema_says(operation, real):
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.one_of(map(operation.as_strategy, GenerationMode)), st.sets(st.sampled_from(sorted(real))))
+    def attempt(case, known):
+        for fields in (case.path_parameters, case.query, case.body):
+            if isinstance(fields, dict):
+                fields |= {name: real[name] for name in known & set(fields)}
+        case.call_and_validate(checks=CHECKS)
+
+    attempt()
