@@ -3,6 +3,7 @@
 import logging
 import re
 import secrets
+import sys
 from http import HTTPStatus
 
 from django.conf import settings
@@ -14,9 +15,11 @@ from django.core.exceptions import (
     TooManyFilesSent,
 )
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.http import Http404, JsonResponse, UnreadablePostError
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import path
 from django.views import defaults
+from redis.exceptions import ConnectionError as RedisConnectionError
 from rest_framework import exceptions, serializers
 from rest_framework.fields import empty
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -30,6 +33,9 @@ from digits_project.jobs.lifecycle import IllegalTransition
 from digits_project.jobs.services import Gone, HasDependents, Refused
 
 log = logging.getLogger(__name__)
+
+AWAY = (OperationalError, InterfaceError, RedisConnectionError)
+RETRY_SECONDS = 5
 
 
 class Conflict(exceptions.APIException):
@@ -172,6 +178,8 @@ def exception_handler(exc: Exception, context: dict) -> Response:
         exc = exceptions.ValidationError(exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages})
     if isinstance(exc, exceptions.ValidationError):
         return Response({"errors": errors(_by_field(exc.detail))}, status=400)
+    if isinstance(exc, AWAY):
+        return _away(context["request"], exc)
     status, description = _explain(exc)
     headers = {"WWW-Authenticate": exc.auth_header} if getattr(exc, "auth_header", None) else None
     return Response(error_body(status, description), status=status, headers=headers)
@@ -203,9 +211,23 @@ def bad_request(request, exception=None):
 
 def server_fault(request):
     """What failed outside of any view of ours; the log has it under the request's path."""
+    failure = sys.exc_info()[1]
+    if isinstance(failure, AWAY):
+        return _away(request, failure)
     return _page_or_json(
         request, 500, "The server failed on this request; its log says more."
     ) or defaults.server_error(request)
+
+
+def _away(request, failure: Exception) -> HttpResponse:
+    """503: the database or Redis can't be reached just now. It needs neither itself, as DRF's page would."""
+    log.warning("503 for %s: %s", request.path, failure)
+    text = "The server can't reach its database just now. Nothing is lost; try again in a moment."
+    answer = _page_or_json(request, 503, text) or HttpResponse(
+        text, status=503, content_type="text/plain; charset=utf-8"
+    )
+    answer.headers["Retry-After"] = str(RETRY_SECONDS)
+    return answer
 
 
 def _page_or_json(request, status: int, description: str) -> JsonResponse | None:

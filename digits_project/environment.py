@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from digits_project.embedded import running_urls
 
 TRUE = {"y", "yes", "true", "on", "1"}
+CONNECT_SECONDS = 5  # a database that does not answer is away, not to be waited for
 FALSE = {"", "n", "no", "false", "off", "0"}
 
 
@@ -54,6 +55,7 @@ def database(url: str) -> dict:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": CONNECT_SECONDS},
     }
 
 
