@@ -53,7 +53,7 @@ def test_a_graph_that_does_not_hang_together_is_refused_with_the_layers_name(lay
         ("Convolution", {"num_output": 2, "kernel_size": 3, "group": 2},
          "its 3 input channels are not a multiple of group 2"),
         ("Convolution", {"num_output": 2, "kernel_size": 3, "weight_filler": {"type": "magic"}},
-         "the filler 'magic' is not known; there are: constant, uniform, gaussian, xavier, msra"),
+         "the filler 'magic' is not known; there are: constant, uniform, gaussian, xavier, msra, bilinear"),
         ("Convolution", {"num_output": 2, "kernel_size": 7, "dilation": 2, "pad": 1},
          "13×13 kernel does not fit a 8×8 input with a pad of 1×1"),
         ("Pooling", {"kernel_size": 2, "pad": 2}, "pad must be smaller than kernel_size"),
@@ -93,8 +93,8 @@ def test_a_network_without_an_output_is_refused():
 
 
 def test_more_weights_than_a_model_file_holds_are_refused_at_the_layer_that_has_them():
-    with pytest.raises(BadNetwork, match=r"^layer ip1: the network would have .* weights"):
-        standard("lenet", (3, 4000, 4000), 10)
+    with pytest.raises(BadNetwork, match=r"^layer innerproduct2: the network would have .* weights"):
+        chain(*[("InnerProduct", {"num_output": 30_000})] * 2).check()
 
 
 def test_layers_take_part_in_their_phases_only():

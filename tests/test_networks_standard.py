@@ -68,7 +68,7 @@ def test_training_from_scratch_begins_with_scores_of_a_moderate_size(name):
     engine = engine_of(network, batch_size=batch, mean=np.full((3, 1, 1), 127.5, np.float32))
     engine.load_weights(network.initial_weights(1))
     engine.train_batch(random_images(network, batch), np.arange(batch, dtype=np.float32) % 5, 0.001)
-    assert engine.training_scores()["loss"] < 12
+    assert engine.training_scores().loss < 12
 
 
 @pytest.mark.parametrize("name, side", LEAST_SIDE.items())

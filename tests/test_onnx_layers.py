@@ -15,6 +15,7 @@ from tests.engine_samples import engine_of, random_images, random_weights
 from tests.network_samples import chain, network
 
 SCALED = ("Power", {"scale": 0.01})
+NEGATIVE = ("Power", {"scale": 0.01, "shift": -1.2})
 
 SAMPLES = {
     "Convolution": chain(SCALED, ("Convolution", {"num_output": 5, "kernel_size": [3, 2]})),
@@ -23,6 +24,13 @@ SAMPLES = {
     ),
     "Convolution in groups without bias": chain(
         SCALED, ("Convolution", {"num_output": 6, "kernel_size": 3, "group": 3, "bias_term": False})
+    ),
+    "Deconvolution": chain(SCALED, ("Deconvolution", {"num_output": 5, "kernel_size": [3, 2]})),
+    "Deconvolution with stride, pad, dilation": chain(
+        SCALED, ("Deconvolution", {"num_output": 4, "kernel_size": 3, "stride": [2, 3], "pad": [1, 2], "dilation": 2})
+    ),
+    "Deconvolution in groups without bias": chain(
+        SCALED, ("Deconvolution", {"num_output": 6, "kernel_size": 4, "stride": 2, "group": 3, "bias_term": False})
     ),
     "Pooling MAX": chain(SCALED, ("Pooling", {"kernel_size": 3, "stride": 2})),
     "Pooling MAX with pad": chain(SCALED, ("Pooling", {"kernel_size": 3, "stride": 2, "pad": 1})),
@@ -38,8 +46,28 @@ SAMPLES = {
     "Pooling AVE of everything": chain(SCALED, ("Pooling", {"pool": "AVE", "global_pooling": True})),
     "Pooling MAX of everything": chain(SCALED, ("Pooling", {"global_pooling": True})),
     "LRN": chain(SCALED, ("LRN", {"local_size": 3, "alpha": 0.3, "beta": 0.75, "k": 2.0}), input_shape=(7, 4, 4)),
+    "LRN within channels": chain(
+        SCALED, ("LRN", {"local_size": 3, "alpha": 0.3, "norm_region": "WITHIN_CHANNEL"}), input_shape=(2, 6, 5)
+    ),
     "InnerProduct": chain(SCALED, ("InnerProduct", {"num_output": 5})),
     "InnerProduct without bias": chain(SCALED, ("InnerProduct", {"num_output": 5, "bias_term": False})),
+    "InnerProduct of rows": chain(SCALED, ("InnerProduct", {"num_output": 5, "axis": -1})),
+    "InnerProduct of channels without bias": chain(
+        SCALED, ("InnerProduct", {"num_output": 5, "axis": 2, "bias_term": False})
+    ),
+    "InnerProduct transposed": chain(SCALED, ("InnerProduct", {"num_output": 5, "transpose": True})),
+    "InnerProduct of rows transposed": chain(SCALED, ("InnerProduct", {"num_output": 5, "axis": 3, "transpose": True})),
+    "PReLU": chain(NEGATIVE, ("PReLU", {})),
+    "PReLU of one slope": chain(NEGATIVE, ("PReLU", {"channel_shared": True})),
+    "PReLU of features": chain(SCALED, ("InnerProduct", {"num_output": 5}), ("Power", {"shift": -4}), ("PReLU", {})),
+    "ELU": chain(NEGATIVE, ("ELU", {"alpha": 0.7})),
+    "Sigmoid": chain(NEGATIVE, ("Sigmoid", {})),
+    "TanH": chain(NEGATIVE, ("TanH", {})),
+    "AbsVal": chain(NEGATIVE, ("AbsVal", {})),
+    "Exp": chain(NEGATIVE, ("Exp", {"base": 2, "scale": 0.5, "shift": 0.1})),
+    "Exp of e": chain(NEGATIVE, ("Exp", {})),
+    "Log": chain(SCALED, ("Log", {"base": 10, "scale": 2, "shift": 0.5})),
+    "Log of e": chain(("Power", {"scale": 0.01, "shift": 1}), ("Log", {})),
     "ReLU": chain(("Power", {"scale": 0.01, "shift": -1.0}), ("ReLU", {})),
     "ReLU with a slope": chain(("Power", {"scale": 0.01, "shift": -1.0}), ("ReLU", {"negative_slope": 0.1})),
     "Clip": chain(SCALED, ("Clip", {"min": 0.5, "max": 2})),
@@ -48,10 +76,19 @@ SAMPLES = {
     "BatchNorm": chain(SCALED, ("BatchNorm", {"eps": 0.001})),
     "BatchNorm of features": chain(SCALED, ("InnerProduct", {"num_output": 5}), ("BatchNorm", {})),
     "Scale": chain(SCALED, ("Scale", {"bias_term": True})),
+    "Bias": chain(SCALED, ("Bias", {})),
+    "Bias of features": chain(SCALED, ("InnerProduct", {"num_output": 5}), ("Bias", {})),
     "Scale of features": chain(SCALED, ("InnerProduct", {"num_output": 5}), ("Scale", {})),
     "Flatten": chain(SCALED, ("Flatten", {})),
+    "Flatten of height and width": chain(SCALED, ("Flatten", {"axis": -2})),
+    "Flatten of channels and height": chain(SCALED, ("Flatten", {"end_axis": 2})),
+    "Reshape": chain(SCALED, ("Reshape", {"shape": [0, -1, 4, 0]})),
+    "Reshape of the last axis": chain(SCALED, ("Reshape", {"shape": [2, -1], "axis": -2})),
+    "Reshape to a row": chain(SCALED, ("Reshape", {"shape": [-1, 192]})),
+    "Reshape of one axis": chain(SCALED, ("Reshape", {"shape": [4, 2], "axis": 2, "num_axes": 1})),
     "Softmax": chain(SCALED, ("InnerProduct", {"num_output": 5}), ("Softmax", {})),
     "Softmax of an image": chain(SCALED, ("Softmax", {})),
+    "Softmax along rows": chain(SCALED, ("Softmax", {"axis": -1})),
 }
 
 BRANCHES = (
@@ -61,12 +98,53 @@ BRANCHES = (
 JOINED = {
     "Concat of channels": ("Concat", {}),
     "Concat of rows": ("Concat", {"axis": 2}),
+    "Concat of columns": ("Concat", {"axis": -1}),
     "Eltwise SUM": ("Eltwise", {}),
     "Eltwise SUM with coeff": ("Eltwise", {"coeff": [1.0, -0.5]}),
     "Eltwise PROD": ("Eltwise", {"operation": "PROD"}),
     "Eltwise MAX": ("Eltwise", {"operation": "MAX"}),
 }
 SAMPLES |= {name: network(*BRANCHES, Layer("c", kind, ("a", "b"), ("c",), p)) for name, (kind, p) in JOINED.items()}
+SMALL = Layer("small", "Pooling", ("a",), ("small",), {"kernel_size": [3, 4]})
+SAMPLES |= {
+    "Crop": network(*BRANCHES, SMALL, Layer("c", "Crop", ("b", "small"), ("c",), {"offset": [2, 1]})),
+    "Crop of columns": network(
+        BRANCHES[0],
+        Layer("left", "Pooling", ("a",), ("left",), {"kernel_size": [1, 4]}),
+        Layer("c", "Crop", ("a", "left"), ("c",), {"axis": -1, "offset": [3]}),
+    ),
+    "Slice": network(BRANCHES[0], Layer("c", "Slice", ("a",), ("x", "y"), {"slice_point": [1]})),
+    "Slice into equal parts": network(BRANCHES[0], Layer("c", "Slice", ("a",), tuple("wxyz"), {"axis": -2})),
+    "Split and Silence": network(
+        BRANCHES[0], Layer("c", "Split", ("a",), ("x", "y")), Layer("d", "Silence", ("y",)), BRANCHES[1]
+    ),
+    "In place": network(
+        Layer("first", "Convolution", ("data",), ("a",), {"num_output": 4, "kernel_size": 1}),
+        *(
+            Layer(f"{number}", kind, ("a",), ("a",), parameters)
+            for number, (kind, parameters) in enumerate(
+                [
+                    ("Power", {"scale": 0.01, "shift": -0.7}),
+                    ("BatchNorm", {}),
+                    ("Scale", {}),
+                    ("Bias", {}),
+                    ("PReLU", {}),
+                    ("ELU", {}),
+                    ("Dropout", {}),
+                    ("TanH", {}),
+                    ("AbsVal", {}),
+                    ("Exp", {}),
+                    ("Log", {}),
+                    ("Sigmoid", {}),
+                    ("ReLU", {}),
+                    ("Clip", {"min": 0, "max": 9}),
+                    ("LRN", {}),
+                    ("Softmax", {}),
+                ]
+            )
+        ),
+    ),
+}
 SAMPLES["LeNet"] = standard("lenet", (1, 28, 28), 10)
 
 

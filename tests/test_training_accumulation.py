@@ -49,7 +49,7 @@ def test_two_batches_of_8_make_the_step_of_one_of_16(solver_type):
     got = trained(sample, images, labels, halves, solver_type=solver_type, batch_size=8, batch_accumulation=2)
     expected = trained(sample, images, labels, wholes, solver_type=solver_type, batch_size=16)
     assert_close(got.weights(), expected.weights(), sample.initial_weights(1))
-    assert got.training_scores()["loss"] == pytest.approx(expected.training_scores()["loss"], rel=1e-4)
+    assert got.training_scores().loss == pytest.approx(expected.training_scores().loss, rel=1e-4)
 
 
 def test_convolutions_add_up_their_gradients():

@@ -39,7 +39,7 @@ def opened(path, shape=SHAPE, categories=CATEGORIES, tick=lambda: None):
 
 def labels_of(batches):
     """The labels, so the numbers, of the images in each batch; buffers are used again, so copied."""
-    return [batch.labels.astype(int).tolist() for batch in batches]
+    return [batch.labels.tolist() for batch in batches]
 
 
 def first_batches(path, count, seed=1, start=0):

@@ -5,6 +5,7 @@ import pytest
 
 from models_app.networks import BadNetwork, Layer, Multipliers, Network
 from models_app.training.engines.base import NO_LABEL
+from models_app.training.measures import Scores
 from tests.engine_samples import engine_of, random_images, random_weights
 from tests.network_samples import DATA, chain, network
 
@@ -37,11 +38,15 @@ def expected_scores(scores, labels):
     return {"loss": -np.log(chosen).mean(), "accuracy": (rank < 1).mean(), "top3": (rank < 3).mean()}
 
 
+def flat(scores: Scores) -> dict[str, float]:
+    return {"loss": scores.loss, "accuracy": scores.accuracy, **scores.outputs}
+
+
 def test_loss_and_accuracies_are_those_of_the_scores():
     engine, images, _ = ready(classifier())
     engine.evaluate_batch(images, LABELS)
     scores = engine.forward(images)["ip"].astype(float)
-    assert engine.evaluation_scores() == pytest.approx(expected_scores(scores, LABELS), rel=1e-5)
+    assert flat(engine.evaluation_scores()) == pytest.approx(expected_scores(scores, LABELS), rel=1e-5)
 
 
 def test_images_that_only_fill_up_a_batch_count_in_no_score():
@@ -49,7 +54,7 @@ def test_images_that_only_fill_up_a_batch_count_in_no_score():
     labels = np.array([5, 1, NO_LABEL, NO_LABEL], np.float32)
     engine.evaluate_batch(images, labels)
     scores = engine.forward(images)["ip"].astype(float)[:2]
-    assert engine.evaluation_scores() == pytest.approx(expected_scores(scores, labels[:2]), rel=1e-5)
+    assert flat(engine.evaluation_scores()) == pytest.approx(expected_scores(scores, labels[:2]), rel=1e-5)
 
 
 def test_scores_begin_anew_once_they_were_asked_for():
@@ -58,7 +63,7 @@ def test_scores_begin_anew_once_they_were_asked_for():
     first = engine.evaluation_scores()
     engine.evaluate_batch(images, LABELS)
     engine.evaluate_batch(images, LABELS)
-    assert engine.evaluation_scores() == pytest.approx(first)
+    assert flat(engine.evaluation_scores()) == pytest.approx(flat(first))
 
 
 def test_validation_and_the_deployed_network_follow_the_weights_while_they_learn():
@@ -86,7 +91,9 @@ def test_of_equal_scores_the_first_is_the_answer():
     engine = engine_of(sample, batch_size=BATCH)
     engine.load_weights({name: np.zeros_like(array) for name, array in random_weights(sample).items()})
     engine.evaluate_batch(random_images(sample, BATCH), LABELS)
-    assert engine.evaluation_scores() == pytest.approx({"loss": np.log(CATEGORIES), "accuracy": 0.25, "top3": 0.75})
+    assert flat(engine.evaluation_scores()) == pytest.approx(
+        {"loss": np.log(CATEGORIES), "accuracy": 0.25, "top3": 0.75}
+    )
 
 
 def test_a_layer_that_does_not_learn_stays_as_it_is():
@@ -135,7 +142,7 @@ def test_the_losses_of_several_heads_add_up_by_their_weight():
     for sample in (one, both):
         engine, images, _ = ready(sample)
         engine.evaluate_batch(images, LABELS)
-        losses.append(engine.evaluation_scores()["loss"])
+        losses.append(engine.evaluation_scores().loss)
     assert losses[1] == pytest.approx(1.5 * losses[0])
 
 
@@ -150,4 +157,4 @@ def test_scores_that_are_images_of_one_pixel_can_be_compared_with_labels():
     scores = Layer("ip", "Convolution", ("scaled",), ("ip",), {"num_output": CATEGORIES, "kernel_size": 5})
     engine, images, _ = ready(Network("sample", (2, 5, 5), (DATA, SCALED, scores, LOSS)))
     engine.train_batch(images, LABELS, 0.01)
-    assert 0 < engine.training_scores()["loss"] < 10
+    assert 0 < engine.training_scores().loss < 10

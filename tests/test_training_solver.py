@@ -155,6 +155,6 @@ def test_every_solver_learns_digits(solver_type, rate):
         for start in range(0, 320, 32):
             batch = slice(start, start + 32)
             engine.train_batch(images[batch, np.newaxis], labels[batch].astype(np.float32), rate)
-        losses.append(engine.training_scores()["loss"])
+        losses.append(engine.training_scores().loss)
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.6 * losses[0]

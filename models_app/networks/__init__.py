@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models_app.networks.graph import Network, Node, Weight, parameter_count
+from models_app.networks.graph import Network, parameter_count
 from models_app.networks.layer import PHASES, BadNetwork, Layer, Multipliers
 from models_app.networks.published.alexnet import alexnet
 from models_app.networks.published.googlenet import googlenet
@@ -15,6 +15,7 @@ from models_app.networks.published.resnet import resnet18, resnet50
 from models_app.networks.published.squeezenet import squeezenet
 from models_app.networks.published.stack import Frame
 from models_app.networks.published.vgg16 import vgg16
+from models_app.networks.resolve import Node, Weight
 
 __all__ = [
     "PHASES",

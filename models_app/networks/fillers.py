@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from models_app.networks.layers import Misfit
+from models_app.networks.layers.base import check_finite
 
 Draw = Callable[[np.random.Generator, tuple[int, ...], Mapping[str, Any]], np.ndarray]
 
@@ -40,7 +41,19 @@ def msra(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, 
     return rng.normal(0, math.sqrt(2 / fan(shape, filler)), shape)
 
 
-FILLERS: dict[str, Draw] = {draw.__name__: draw for draw in (constant, uniform, gaussian, xavier, msra)}
+def bilinear(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
+    """What makes a Deconvolution interpolate: (1 - |x/f - c|)·(1 - |y/f - c|), in every filter the same.
+
+    f is half the filter's size, rounded up, and c = (2f - 1 - f mod 2) / 2f (as Caffe).
+    """
+    size = shape[-1]
+    factor = math.ceil(size / 2)
+    centre = (2 * factor - 1 - factor % 2) / (2 * factor)
+    line = 1 - np.abs(np.arange(size) / factor - centre)
+    return np.broadcast_to(np.outer(line, line), shape)
+
+
+FILLERS: dict[str, Draw] = {draw.__name__: draw for draw in (constant, uniform, gaussian, xavier, msra, bilinear)}
 
 SETTINGS = ("value", "min", "max", "mean", "std", "variance_norm")
 
@@ -54,16 +67,20 @@ def fan(shape: tuple[int, ...], filler: Mapping[str, Any]) -> float:
     ]
 
 
-def check_filler(filler: Mapping[str, Any]) -> None:
-    """Raise Misfit unless `fill` can use this filler."""
+def check_filler(filler: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+    """Raise Misfit unless `fill` can use this filler for weights of this shape."""
     if filler.get("type", "constant") not in FILLERS:
         raise Misfit(f"the filler {filler.get('type')!r} is not known; there are: {', '.join(FILLERS)}")
     for setting, value in filler.items():
         if setting == "variance_norm":
             if value not in ("FAN_IN", "FAN_OUT", "AVERAGE"):
                 raise Misfit(f"variance_norm must be FAN_IN, FAN_OUT or AVERAGE, not {value!r}")
-        elif setting != "type" and (setting not in SETTINGS or not isinstance(value, (int, float))):
-            raise Misfit(f"a filler has no setting {setting}: {value!r}")
+        elif setting != "type":
+            if setting not in SETTINGS:
+                raise Misfit(f"a filler has no setting {setting}: {value!r}")
+            check_finite(f"a filler's {setting}", value)
+    if filler.get("type") == "bilinear" and (len(shape) != 4 or shape[2] != shape[3]):
+        raise Misfit("the filler bilinear is for square filters")
     if filler.get("std", 1.0) < 0 or filler.get("min", 0.0) > filler.get("max", 1.0):
         raise Misfit("a filler's std must not be negative, and its min not above its max")
 

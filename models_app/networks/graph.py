@@ -1,48 +1,28 @@
-"""A network as data: layers, checked and resolved to nodes with shapes, weights and names."""
+"""A network as data: layers, checked and resolved to nodes with shapes, weights and names (see resolve.py)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from models_app.networks.fillers import check_filler, fill
-from models_app.networks.layer import PHASES, BadNetwork, Layer, Multipliers
-from models_app.networks.layers import TYPES, LayerType, Misfit, Shape, WeightSpec, ends, parse
+from models_app.networks.fillers import fill
+from models_app.networks.layer import PHASES, BadNetwork, Layer
+from models_app.networks.layers import Shape, ends
+from models_app.networks.layers.base import describe
+from models_app.networks.resolve import Node, Resolver, Weight
 
 # model.onnx is one protobuf message, which can't pass 2 GiB; a float32 takes four bytes.
 MAX_WEIGHTS = 500_000_000
 
-
-@dataclass(frozen=True)
-class Weight:
-    """A parameter array of the network. `name` is "<layer>.<role>" and unique."""
-
-    name: str
-    spec: WeightSpec
-    multipliers: Multipliers
-
-    @property
-    def shape(self) -> Shape:
-        return self.spec.shape
-
-    @property
-    def learned(self) -> bool:
-        return self.spec.learned
-
-
-@dataclass(frozen=True)
-class Node:
-    """A layer in its place: its checked parameters, and the shapes of its inputs and outputs without the batch axis."""
-
-    layer: Layer
-    kind: LayerType
-    inputs: tuple[Shape, ...]
-    outputs: tuple[Shape, ...]
-    weights: tuple[Weight, ...]
+MAX_NUMBERS = 1_000_000_000  # that a network computes for one image; VGG-16 has 28 million
+MAX_LAYERS = 5_000  # ResNet-1001 has fewer
+MAX_CONNECTIONS = 1_000  # of a layer
+MAX_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -59,21 +39,63 @@ class Network:
     layers: tuple[Layer, ...]
     label_shape: Shape = ()
 
-    def nodes(self, phase: str) -> list[Node]:
+    def nodes(self, phase: str) -> tuple[Node, ...]:
         """The layers of one phase, resolved. Raises BadNetwork, which names the layer that is wrong."""
-        return _resolve([layer for layer in self.layers if phase in layer.phases], (self.input_shape, self.label_shape))
+        if phase not in self._resolved:
+            self._check_limits()
+            layers = [layer for layer in self.layers if phase in layer.phases]
+            self._resolved[phase] = Resolver(layers, self.input_shape, self.label_shape, phase).run()
+        return self._resolved[phase]
+
+    @cached_property
+    def _resolved(self) -> dict[str, tuple[Node, ...]]:
+        return {}
 
     def check(self) -> None:
         """Raise BadNetwork unless every phase can be built and the deployed network computes something."""
         for phase in PHASES:
-            self.nodes(phase)
+            numbers = sum(math.prod(shape) for node in self.nodes(phase) for shape in node.outputs)
+            if numbers > MAX_NUMBERS:
+                wanted = f"the network would compute {numbers:,} numbers for each image"
+                raise BadNetwork(f"{wanted}; at most {MAX_NUMBERS:,} are possible")
         if not self.outputs("deploy"):
             raise BadNetwork("the network has no output when it is deployed")
-        total = sum(math.prod(weight.shape) for weight in self.weights())
+        self._check_weights()
+
+    def check_trainable(self, *phases: str) -> None:
+        """Raise BadNetwork unless each of the phases (train, val) has a loss, and training something to learn."""
+        for phase in phases:
+            nodes, doing = self.nodes(phase), {"train": "trained", "val": "validated"}[phase]
+            if not any(isinstance(node.kind, ends.Loss) for node in nodes):
+                raise BadNetwork(f"the network can't be {doing}: it has no loss (a layer such as SoftmaxWithLoss)")
+            if phase == "train" and not any(weight.trained for node in nodes for weight in node.weights):
+                raise BadNetwork("the network can't be trained: it has no weights to learn")
+
+    def _check_limits(self) -> None:
+        """Cheap, before anything is resolved."""
+        for what, shape in (("input", self.input_shape), ("label", self.label_shape)):
+            if any(not isinstance(size, int) or size < 1 for size in shape):
+                raise BadNetwork(f"the {what} must have a size, not {shape}")
+        if len(self.layers) > MAX_LAYERS:
+            raise BadNetwork(f"the network has {len(self.layers):,} layers; at most {MAX_LAYERS:,} are possible")
+        for layer in self.layers:
+            if len(layer.bottoms) + len(layer.tops) > MAX_CONNECTIONS:
+                raise BadNetwork(f"layer {layer.name}: at most {MAX_CONNECTIONS:,} inputs and outputs are possible")
+            for name in (layer.name, *layer.tops):
+                if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= MAX_NAME):
+                    raise BadNetwork(f"{name!r:.99} can't be a name: it must be 1 to {MAX_NAME} printable characters")
+
+    def _check_weights(self) -> None:
+        known: dict[str, Shape] = {}
+        for weight in (weight for phase in PHASES for node in self.nodes(phase) for weight in node.weights):
+            if known.setdefault(weight.name, weight.shape) != weight.shape:
+                shapes = f"{describe(known[weight.name])} in one phase and {describe(weight.shape)} in another"
+                raise BadNetwork(f"layer {weight.layer}: its {weight.spec.role} would be {shapes}")
+        total = sum(math.prod(shape) for shape in known.values())
         if total > MAX_WEIGHTS:
             largest = max(self.weights(), key=lambda weight: math.prod(weight.shape))
             raise BadNetwork(
-                f"layer {largest.name.rpartition('.')[0]}: the network would have {total:,} weights, "
+                f"layer {largest.layer}: the network would have {total:,} weights, "
                 f"{math.prod(largest.shape):,} of them in this layer; at most {MAX_WEIGHTS:,} are possible"
             )
 
@@ -85,10 +107,13 @@ class Network:
 
     def outputs(self, phase: str = "deploy") -> list[str]:
         """The tops that no layer reads, in order: what the phase computes. Data and Input have none."""
-        nodes = self.nodes(phase)
-        made = [top for node in nodes if not isinstance(node.kind, ends.Source) for top in node.layer.tops]
-        read = {bottom for node in nodes for bottom in node.layer.bottoms if bottom not in node.layer.tops}
-        return [top for top in dict.fromkeys(made) if top not in read]
+        unread: dict[str, None] = {}
+        for node in self.nodes(phase):
+            for bottom in node.layer.bottoms:
+                unread.pop(bottom, None)
+            if not isinstance(node.kind, ends.Source):
+                unread |= dict.fromkeys(node.layer.tops)
+        return list(unread)
 
     def weights(self) -> list[Weight]:
         """The parameter arrays of all phases, each once."""
@@ -118,68 +143,3 @@ class Network:
 def parameter_count(network: Network) -> int:
     """How many numbers training learns."""
     return sum(math.prod(weight.shape) for weight in network.weights() if weight.learned)
-
-
-def _resolve(layers: Sequence[Layer], data_shapes: tuple[Shape, Shape]) -> list[Node]:
-    """`data_shapes`: those of an image and of its label."""
-    for what, shape in zip(("input", "label"), data_shapes, strict=True):
-        if any(not isinstance(size, int) or size < 1 for size in shape):
-            raise BadNetwork(f"the {what} must have a size, not {shape}")
-    known: dict[str, Shape] = {}
-    nodes: list[Node] = []
-    for position, layer in enumerate(layers):
-        _check_names(layer, layers, position, known)
-        try:
-            node = _node(layer, [known[bottom] for bottom in layer.bottoms], data_shapes)
-        except Misfit as misfit:
-            raise BadNetwork(f"layer {layer.name}: {misfit}") from misfit
-        known.update(zip(layer.tops, node.outputs, strict=True))
-        nodes.append(node)
-    return nodes
-
-
-def _node(layer: Layer, inputs: list[Shape], data_shapes: tuple[Shape, Shape]) -> Node:
-    if layer.type not in TYPES:
-        raise Misfit(f"the type {layer.type!r} is not known")
-    kind = parse(TYPES[layer.type], layer.parameters)
-    _check_arity("input", len(inputs), *kind.bottoms)
-    _check_arity("output", len(layer.tops), *kind.tops)
-    is_source = isinstance(kind, ends.Source)
-    outputs = (list(data_shapes) if is_source else kind.shapes(inputs))[: len(layer.tops)]
-    specs = [] if is_source else kind.weights(inputs)
-    for spec in specs:
-        check_filler(spec.filler)
-    multipliers = layer.multipliers + (Multipliers(),) * len(specs)
-    weights = [Weight(f"{layer.name}.{s.role}", s, m) for s, m in zip(specs, multipliers, strict=False)]
-    return Node(layer, kind, tuple(inputs), tuple(outputs), tuple(weights))
-
-
-def _check_arity(what: str, count: int, least: int, most: int | None) -> None:
-    if count < least or (most is not None and count > most):
-        wanted = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-        raise Misfit(f"must have {wanted} {what}s, not {count}")
-
-
-def _check_names(layer: Layer, layers: Sequence[Layer], position: int, known: Mapping[str, Shape]) -> None:
-    """Refuse a repeated layer name, an input that nothing made so far, and an output that another layer made."""
-    if any(other.name == layer.name for other in layers[:position]):
-        raise BadNetwork(f"layer {layer.name}: there are two layers of this name")
-    for bottom in layer.bottoms:
-        if bottom not in known:
-            raise BadNetwork(f"layer {layer.name}: {_why_unknown(bottom, layer, layers[position:])}")
-    for i, top in enumerate(layer.tops):
-        if top in layer.tops[:i] or (top in known and top not in layer.bottoms):
-            raise BadNetwork(f"layer {layer.name}: its output {top} is already the output of another layer")
-
-
-def _why_unknown(bottom: str, layer: Layer, later: Sequence[Layer]) -> str:
-    maker = next((other for other in later if bottom in other.tops), None)
-    if maker is None:
-        return f"its input {bottom} is not the output of any layer"
-    reached = set(layer.tops)
-    for other in later:
-        if reached & set(other.bottoms):
-            reached |= set(other.tops)
-    if bottom in reached:
-        return f"its input {bottom} depends on its own output (a cycle through layer {maker.name})"
-    return f"its input {bottom} is made only further down, by layer {maker.name}"

@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from models_app.networks.graph import Network, Node
+from models_app.networks.graph import Network
 from models_app.networks.layers import ends
+from models_app.networks.resolve import Node
 
 # Old enough for every ONNX Runtime since 1.13 (2022), new enough for every operator used.
 OPSET = 17

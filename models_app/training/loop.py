@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 from models_app.training.config import TrainConfig
 from models_app.training.data import batches_per_epoch, training_batches, validation_batches
 from models_app.training.diverged import Diverged
 from models_app.training.engines.base import Engine
+from models_app.training.measures import Scores
 from models_app.training.pixels import Images
 from models_app.training.schedule import learning_rate
 from models_app.training.timetable import Timetable
@@ -50,7 +52,7 @@ class Loop:
         self._timetable = Timetable(
             config.epochs, batches_per_epoch(len(train), config.batch_size), config.batch_accumulation
         )
-        self._best: tuple[float, float] | None = None  # validation accuracy and the epoch of its snapshot
+        self._best: tuple[float, float] | None = None  # the merit in validation and the epoch of its snapshot
         self._rate = 0.0
         self._told = (time.monotonic(), 0)
 
@@ -76,38 +78,39 @@ class Loop:
         timetable, config = self._timetable, self._config
         if timetable.due(iteration, METRICS_EVERY) is not None:
             self._metrics("train", timetable.epoch(iteration), iteration, self._engine.training_scores())
-        accuracy = None
+        merit = None
         if self._val and (epoch := timetable.due(iteration, config.val_interval)) is not None:
-            accuracy = self._validate(epoch, iteration)
+            merit = self._validate(epoch, iteration)
         epoch = timetable.due(iteration, config.snapshot_interval)
         if epoch is None and iteration == timetable.iterations:
             epoch = config.epochs
         if epoch is not None:
-            self._snapshot(epoch, iteration, accuracy)
+            self._snapshot(epoch, iteration, merit)
 
-    def _metrics(self, split: str, epoch: float, iteration: int, scores: dict[str, float]) -> None:
+    def _metrics(self, split: str, epoch: float, iteration: int, scores: Scores) -> None:
         """Report scores; a loss that is no number ends the training."""
-        if not math.isfinite(scores["loss"]):
+        if not math.isfinite(scores.loss):
             raise Diverged("the loss is not a number", epoch, self._rate)
         when = {"epoch": epoch, "iteration": iteration}
-        self._emit({"event": "metrics", "split": split, **when, **scores, "learning_rate": self._rate})
+        self._emit({"event": "metrics", "split": split, **when, **asdict(scores), "learning_rate": self._rate})
 
     def _validate(self, epoch: float, iteration: int) -> float:
+        """How good the weights are: their accuracy or, without one, the loss below zero."""
         with closing(validation_batches(self._val, self._config.batch_size)) as batches:
             for batch in batches:
                 self._tick(iteration)
                 self._engine.evaluate_batch(batch.images, batch.labels)
         scores = self._engine.evaluation_scores()
         self._metrics("val", epoch, iteration, scores)
-        return scores["accuracy"]
+        return -scores.loss if scores.accuracy is None else scores.accuracy
 
-    def _snapshot(self, epoch: float, iteration: int, accuracy: float | None) -> None:
+    def _snapshot(self, epoch: float, iteration: int, merit: float | None) -> None:
         """Only a snapshot of weights that were validated can be the best; of equals the earliest."""
         self._tick(iteration)
         described = self._take_snapshot(epoch, iteration, self._rate)
         self._emit({"event": "snapshot", "epoch": epoch, "iteration": iteration, **described})
-        if accuracy is not None and (self._best is None or accuracy > self._best[0]):
-            self._best = (accuracy, epoch)
+        if merit is not None and (self._best is None or merit > self._best[0]):
+            self._best = (merit, epoch)
 
     def _tick(self, iteration: int) -> None:
         """Notice an abort; tell the progress if the last time is a second ago."""

@@ -1,97 +1,157 @@
-"""Loss and accuracy, from scores and labels alone: the same for every engine."""
+"""Loss and accuracy, from what a network computed and from labels alone: the same for every engine."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from models_app.networks import Network
+from digits_project.errors import BadInput
+from models_app.networks import Network, Node
 from models_app.networks.layers import ends
+from models_app.networks.resolve import Value
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Averages over some images: the weighted sum of the losses, and the accuracy where there is one.
+
+    `outputs` has what these two do not tell: every loss, every accuracy by its top's name, where there are several.
+    """
+
+    loss: float
+    accuracy: float | None = None
+    outputs: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What a SoftmaxWithLoss or Accuracy layer says of the scores in `source`, a top of the network."""
+    """What a loss or accuracy layer says. `reads`: the two values that it compares; None are the dataset's labels."""
 
     name: str
-    source: str
+    reads: tuple[Value | None, Value | None]
+    kind: ends.Verdict
 
-    def of(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """One number an image. `scores`: float64 n×categories, `labels`: int n."""
-        raise NotImplementedError
+    def of(self, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+        """Of some images: a sum, and what it is to be divided by to be an average."""
+        return RULES[type(self.kind)](self, first, second)
 
 
-@dataclass(frozen=True)
-class Loss(Measure):
+def softmax_with_loss(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Cross-entropy of the softmax."""
-
-    weight: float
-
-    def of(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        # Scores that have run away to infinity give a loss that is not a number, as they should.
-        with np.errstate(invalid="ignore"):
-            shifted = scores - scores.max(axis=1, keepdims=True)
-            return self.weight * (np.log(np.exp(shifted).sum(axis=1)) - _chosen(shifted, labels))
+    scores, chosen = _by_label(measure, scores, labels)
+    # Scores that have run away to infinity give a loss that is not a number, as they should.
+    with np.errstate(invalid="ignore"):
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        total = (np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(chosen)), chosen]).sum()
+    return float(total), _divisor(measure, len(chosen), labels)
 
 
-@dataclass(frozen=True)
-class TopK(Measure):
+def sigmoid_cross_entropy(measure: Measure, scores: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    """Cross-entropy of the sigmoid: log(1 + eˣ) - x·t."""
+    counted = targets.ravel() != measure.kind.ignore_label
+    rows, chosen = scores.ravel()[counted].astype(np.float64), targets.ravel()[counted]
+    with np.errstate(invalid="ignore"):
+        total = (np.logaddexp(0, rows) - rows * chosen).sum()
+    return float(total), _divisor(measure, len(chosen), targets)
+
+
+def euclidean(measure: Measure, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Half the sum of squares."""
+    difference = first.reshape(len(first), -1).astype(np.float64) - second.reshape(len(first), -1)
+    return float(np.vdot(difference, difference)) / 2, len(first)
+
+
+def accuracy(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """1 where the label's score is among the top_k highest, else 0; of equal scores the first counts as higher."""
-
-    top_k: int
-
-    def of(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        chosen = _chosen(scores, labels)[:, np.newaxis]
-        before = np.arange(scores.shape[1]) < labels[:, np.newaxis]
-        higher = (scores > chosen) | ((scores == chosen) & before)
-        return (higher.sum(axis=1) < self.top_k).astype(float)
+    scores, chosen = _by_label(measure, scores, labels)
+    own = scores[np.arange(len(chosen)), chosen][:, np.newaxis]
+    before = np.arange(scores.shape[1]) < chosen[:, np.newaxis]
+    higher = (scores > own) | ((scores == own) & before)
+    return float((higher.sum(axis=1) < measure.kind.top_k).sum()), len(chosen)
 
 
-def measures_of(network: Network, phase: str) -> list[Measure]:
-    """What a phase reports: the losses, all as "loss", so that they add up; "accuracy"; further Accuracy layers by top.
+RULES = {
+    ends.Accuracy: accuracy,
+    ends.EuclideanLoss: euclidean,
+    ends.SigmoidCrossEntropyLoss: sigmoid_cross_entropy,
+    ends.SoftmaxWithLoss: softmax_with_loss,
+}
 
-    Where no layer says it, "accuracy" is that of the last loss's scores.
-    """
-    verdicts = [node for node in network.nodes(phase) if isinstance(node.kind, ends.Verdict)]
-    losses = [node for node in verdicts if isinstance(node.kind, ends.SoftmaxWithLoss)]
-    found: dict[str, Measure] = {}
-    for node in verdicts:
-        if isinstance(node.kind, ends.Accuracy):
-            name = "accuracy" if node.kind.top_k == 1 else (*node.layer.tops, node.layer.name)[0]
-            found.setdefault(name, TopK(name, node.layer.bottoms[0], node.kind.top_k))
-    if losses:
-        found.setdefault("accuracy", TopK("accuracy", losses[-1].layer.bottoms[0], 1))
-    return [Loss("loss", node.layer.bottoms[0], node.kind.loss_weight) for node in losses] + list(found.values())
+
+def _by_label(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A row of scores (float64) and the number of its category for each label that counts."""
+    categories = scores.shape[1]
+    rows: np.ndarray = scores.astype(np.float64)
+    if labels.size != len(scores):
+        rows = np.moveaxis(rows.reshape(len(scores), categories, -1), 1, 2)
+    rows, chosen = rows.reshape(-1, categories), labels.ravel().astype(int)
+    if measure.kind.ignore_label is not None:
+        counted = chosen != measure.kind.ignore_label
+        rows, chosen = rows[counted], chosen[counted]
+    if len(chosen) and not 0 <= chosen.min() <= chosen.max() < categories:
+        wrong = chosen.min() if chosen.min() < 0 else chosen.max()
+        hint = "ignore_label leaves out a label that is to count nothing"
+        raise BadInput(f"{measure.name}: the label {wrong} is none of its {categories} categories, 0 to "
+                       f"{categories - 1}; {hint}")  # fmt: skip
+    return rows, chosen
+
+
+def _divisor(measure: Measure, counted: int, labels: np.ndarray) -> float:
+    """What Caffe's normalization divides by."""
+    return {"VALID": counted, "FULL": labels.size, "BATCH_SIZE": len(labels), "NONE": 1}[measure.kind.normalization]
 
 
 class Tally:
-    """Averages of measures over many batches; images with a label below 0 don't count."""
+    """Averages of a phase's measures over many batches; an image whose label is NO_LABEL does not count."""
 
-    def __init__(self, measures: list[Measure]) -> None:
-        self._measures = measures
+    def __init__(self, network: Network, phase: str) -> None:
+        verdicts = [node for node in network.nodes(phase) if isinstance(node.kind, ends.Verdict)]
+        self._losses = [_measure(node) for node in verdicts if isinstance(node.kind, ends.Loss)]
+        self._accuracies = [_measure(node) for node in verdicts if isinstance(node.kind, ends.Accuracy)]
+        self._accuracy = _main_accuracy(self._losses, self._accuracies)
+        self._measures = [*self._losses, *self._accuracies]
+        if self._accuracy and self._accuracy not in self._measures:
+            self._measures.append(self._accuracy)
         self._begin()
 
     def _begin(self) -> None:
-        self._sums = dict.fromkeys((measure.name for measure in self._measures), 0.0)
-        self._count = 0
+        self._sums = np.zeros((len(self._measures), 2))
 
-    def add(self, scores: Mapping[str, np.ndarray], labels: np.ndarray) -> None:
-        """`scores` by source, n×categories; `labels`, n."""
-        counted = labels >= 0
-        chosen = labels[counted].astype(int)
-        self._count += len(chosen)
-        for measure in self._measures:
-            values = measure.of(scores[measure.source][counted].astype(np.float64), chosen)
-            self._sums[measure.name] += float(values.sum())
+    def add(self, values: Mapping[Value, np.ndarray], labels: np.ndarray) -> None:
+        """`values`: what the network computed, n×…, as far as the measures read it; `labels`: those of the dataset."""
+        counted = np.isfinite(labels.reshape(len(labels), -1)).all(axis=1)
+        of_all = counted.all()
+        for sums, measure in zip(self._sums, self._measures, strict=True):
+            compared = (labels if value is None else values[value] for value in measure.reads)
+            sums += measure.of(*(array if of_all else array[counted] for array in compared))
 
-    def averages(self) -> dict[str, float]:
-        """By name, of what was added since the last call."""
-        averages = {name: total / self._count for name, total in self._sums.items()}
+    def averages(self) -> Scores:
+        """Of what was added since the last call."""
+        found = {m: float(total / max(count, 1)) for m, (total, count) in zip(self._measures, self._sums, strict=True)}
         self._begin()
-        return averages
+        loss = sum(measure.kind.loss_weight * found[measure] for measure in self._losses)
+        return Scores(loss, found.get(self._accuracy), self._outputs(found))
+
+    def _outputs(self, found: Mapping[Measure, float]) -> dict[str, float]:
+        losses = self._losses if len(self._losses) > 1 else []
+        accuracies = self._accuracies if self._accuracies != [self._accuracy] else []
+        return {measure.name: found[measure] for measure in [*losses, *accuracies]}
 
 
-def _chosen(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return scores[np.arange(len(labels)), labels]
+def _measure(node: Node) -> Measure:
+    first, second = node.reads
+    return Measure((*node.layer.tops, node.layer.name)[0], (first, second), node.kind)
+
+
+def _main_accuracy(losses: list[Measure], accuracies: list[Measure]) -> Measure | None:
+    """That of the last Accuracy layer with top_k 1; where there is none, that of the last loss over categories."""
+    top_1 = [measure for measure in accuracies if measure.kind.top_k == 1]
+    if top_1:
+        return top_1[-1]
+    by_category = [measure for measure in losses if isinstance(measure.kind, ends.SoftmaxWithLoss)]
+    if not by_category:
+        return None
+    last = by_category[-1]
+    return Measure("accuracy", last.reads, ends.Accuracy(ignore_label=last.kind.ignore_label))

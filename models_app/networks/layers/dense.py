@@ -1,4 +1,4 @@
-"""Layers that treat features one by one or all together: InnerProduct, BatchNorm, Scale, and the element-wise ones."""
+"""Layers that weigh features: InnerProduct, BatchNorm, Scale, Bias, Softmax."""
 
 from __future__ import annotations
 
@@ -8,110 +8,58 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models_app.networks.layers.base import Graph, LayerType, Misfit, Shape, WeightSpec, describe
-
-ZEROS = {"type": "constant", "value": 0.0}
-ONES = {"type": "constant", "value": 1.0}
+from models_app.networks.layers.base import (
+    ONES,
+    ZEROS,
+    Graph,
+    LayerType,
+    Misfit,
+    Shape,
+    WeightSpec,
+    axis_of,
+    channels,
+)
+from models_app.networks.layers.elementwise import SameShape
 
 # Of a BatchNorm that has not been trained: its averages and its factor are 0, and 0 / this is 0.
 SMALLEST_FACTOR = 1e-30
 
 
-class SameShape(LayerType, abstract=True):
-    """A type whose top has the shape of its bottom."""
-
-    def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        return [bottoms[0]]
-
-
 @dataclass(frozen=True)
 class InnerProduct(LayerType):
-    """Every output is a weighted sum of all inputs of the image: y = W·flatten(x) + b, W num_output × inputs."""
+    """Every output is a weighted sum of all inputs from `axis` on: y = W·x + b.
+
+    W is num_output × inputs, with `transpose` the other way round. axis counts the batch as 0, so 1 is the whole image.
+    """
 
     num_output: int
     bias_term: bool = True
     weight_filler: dict = field(default_factory=lambda: ZEROS)
     bias_filler: dict = field(default_factory=lambda: ZEROS)
     axis: int = 1
+    transpose: bool = False
 
     def __post_init__(self) -> None:
         if self.num_output < 1:
             raise Misfit("num_output must be at least 1")
-        if self.axis != 1:
-            raise Misfit(f"axis must be 1, not {self.axis}")
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        return [(self.num_output,)]
+        return [(*bottoms[0][: axis_of(self.axis, bottoms[0])], self.num_output)]
 
     def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
-        specs = [WeightSpec("weight", (self.num_output, math.prod(bottoms[0])), self.weight_filler)]
+        shape = (self.num_output, math.prod(bottoms[0][axis_of(self.axis, bottoms[0]) :]))
+        specs = [WeightSpec("weight", shape[::-1] if self.transpose else shape, self.weight_filler)]
         return specs + ([WeightSpec("bias", (self.num_output,), self.bias_filler)] if self.bias_term else [])
 
     def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        flat = graph.node("Flatten", inputs, axis=1)
-        return [graph.node("Gemm", [flat, *weights], transB=1)]
-
-
-@dataclass(frozen=True)
-class ReLU(SameShape):
-    """max(x, 0) + negative_slope · min(x, 0)."""
-
-    negative_slope: float = 0.0
-
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        if self.negative_slope:
-            return [graph.node("LeakyRelu", inputs, alpha=self.negative_slope)]
-        return [graph.node("Relu", inputs)]
-
-
-@dataclass(frozen=True)
-class Clip(SameShape):
-    """x, but not below min and not above max."""
-
-    min: float
-    max: float
-
-    def __post_init__(self) -> None:
-        if self.min > self.max:
-            raise Misfit(f"min must not be above max, they are {self.min} and {self.max}")
-
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        bounds = (graph.constant(np.array(bound, dtype=np.float32)) for bound in (self.min, self.max))
-        return [graph.node("Clip", [*inputs, *bounds])]
-
-
-@dataclass(frozen=True)
-class Power(SameShape):
-    """(shift + scale · x) ^ power."""
-
-    power: float = 1.0
-    scale: float = 1.0
-    shift: float = 0.0
-
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        value = inputs[0]
-        for operator, operand, neutral in (
-            ("Mul", self.scale, 1.0),
-            ("Add", self.shift, 0.0),
-            ("Pow", self.power, 1.0),
-        ):
-            if operand != neutral:
-                value = graph.node(operator, [value, graph.constant(np.array(operand, dtype=np.float32))])
-        return [value]
-
-
-@dataclass(frozen=True)
-class Dropout(SameShape):
-    """While training, each value is dropped with probability dropout_ratio and the others grow to match."""
-
-    dropout_ratio: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.dropout_ratio < 1:
-            raise Misfit(f"dropout_ratio must be from 0 to below 1, not {self.dropout_ratio}")
-
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        return [inputs[0]]
+        lead = shapes[0][: axis_of(self.axis, shapes[0])]
+        if not lead:
+            flat = graph.node("Flatten", inputs, axis=1)
+            return [graph.node("Gemm", [flat, *weights], transB=0 if self.transpose else 1)]
+        rows = graph.constant(np.array([0, *lead, -1], dtype=np.int64))
+        matrix = weights[0] if self.transpose else graph.node("Transpose", weights[:1], perm=(1, 0))
+        value = graph.node("MatMul", [graph.node("Reshape", [*inputs, rows]), matrix])
+        return [graph.node("Add", [value, weights[1]]) if self.bias_term else value]
 
 
 @dataclass(frozen=True)
@@ -167,29 +115,45 @@ class Scale(SameShape):
         return specs + ([WeightSpec("bias", shape, self.bias_filler)] if self.bias_term else [])
 
     def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        by_channel = graph.constant(np.array([1, -1, *[1] * (len(shapes[0]) - 1)], dtype=np.int64))
-        value = inputs[0]
-        for operator, weight in zip(("Mul", "Add"), weights, strict=False):
-            value = graph.node(operator, [value, graph.node("Reshape", [weight, by_channel])])
-        return [value]
+        return [_by_channel(graph, ("Mul", "Add"), inputs[0], weights, shapes[0])]
+
+
+@dataclass(frozen=True)
+class Bias(SameShape):
+    """y = x + bias, one learned bias a channel."""
+
+    filler: dict = field(default_factory=lambda: ZEROS)
+    axis: int = 1
+    num_axes: int = 1
+
+    def __post_init__(self) -> None:
+        if (self.axis, self.num_axes) != (1, 1):
+            raise Misfit("axis and num_axes must be 1: one bias a channel")
+
+    def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
+        return [WeightSpec("bias", (channels(bottoms[0]),), self.filler)]
+
+    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+        return [_by_channel(graph, ("Add",), inputs[0], weights, shapes[0])]
+
+
+def _by_channel(graph: Graph, operators: Sequence[str], value: str, weights: Sequence[str], shape: Shape) -> str:
+    """The operators, each with the number that its weight has for the channel."""
+    aligned = graph.constant(np.array([1, -1, *[1] * (len(shape) - 1)], dtype=np.int64))
+    for operator, weight in zip(operators, weights, strict=False):
+        value = graph.node(operator, [value, graph.node("Reshape", [weight, aligned])])
+    return value
 
 
 @dataclass(frozen=True)
 class Softmax(SameShape):
-    """eˣ / Σ eˣ over the channels."""
+    """eˣ / Σ eˣ along an axis, which counts the batch as 0: 1 is the channels."""
 
     axis: int = 1
 
-    def __post_init__(self) -> None:
-        if self.axis != 1:
-            raise Misfit(f"axis must be 1, not {self.axis}")
+    def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        axis_of(self.axis, bottoms[0])
+        return [bottoms[0]]
 
     def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        return [graph.node("Softmax", inputs, axis=1)]
-
-
-def channels(shape: Shape) -> int:
-    """The size of the first axis after the batch."""
-    if not shape:
-        raise Misfit(f"works on channels, its input is {describe(shape)}")
-    return shape[0]
+        return [graph.node("Softmax", inputs, axis=axis_of(self.axis, shapes[0]) + 1)]

@@ -1,4 +1,4 @@
-"""Where a network begins and ends: Data and Input, SoftmaxWithLoss and Accuracy."""
+"""Where a network begins and ends: Data and Input, the losses, and Accuracy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models_app.networks.layers.base import LayerType, Misfit, Shape, describe
+from models_app.networks.layers.base import LayerType, Misfit, Shape, axis_of, describe
+
+NORMALIZATIONS = ("VALID", "FULL", "BATCH_SIZE", "NONE")
 
 
 class Source(LayerType, abstract=True):
@@ -41,30 +43,84 @@ class Input(Source):
 
 
 class Verdict(LayerType, abstract=True):
-    """A layer that compares scores (its first input) with labels (its second): no part of a deployed network."""
+    """A layer that compares two values, mostly scores and labels: no part of a deployed network.
+
+    Its top is a number for the whole batch, to be reported; no layer computes with it.
+    """
 
     bottoms = (2, 2)
     tops = (0, 1)
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        if not bottoms[0] or math.prod(bottoms[0][1:]) != 1 or bottoms[1] != ():
-            shapes = " and ".join(describe(shape) for shape in bottoms)
-            raise Misfit(f"compares an image's scores with its label, its inputs are {shapes}")
+        if math.prod(bottoms[0]) != math.prod(bottoms[1]):
+            raise Misfit(f"compares values that differ in size: {describe(bottoms[0])} and {describe(bottoms[1])}")
         return [()]
 
 
+class CategoryVerdict(Verdict, abstract=True):
+    """Compares scores with numbers of categories: one for each image, or one for each place of an image of scores."""
+
+    axis: int
+
+    def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        scores, labels = bottoms
+        if not scores or math.prod(scores[1:]) != math.prod(labels):
+            shapes = " and ".join(describe(shape) for shape in bottoms)
+            raise Misfit(f"compares an image's scores with its label, its inputs are {shapes}")
+        if axis_of(self.axis, scores) != 0:
+            raise Misfit(f"axis must be 1, not {self.axis}")
+        return [()]
+
+
+class Loss(Verdict, abstract=True):
+    """A comparison that training makes smaller. `loss_weight` is its share of the network's loss."""
+
+    loss_weight: float
+    normalization: str
+
+    def __post_init__(self) -> None:
+        if self.normalization not in NORMALIZATIONS:
+            raise Misfit(f"normalization must be one of {', '.join(NORMALIZATIONS)}, not {self.normalization!r}")
+
+
 @dataclass(frozen=True)
-class SoftmaxWithLoss(Verdict):
-    """Cross-entropy of the softmax over the channels, averaged over the batch, times loss_weight."""
+class SoftmaxWithLoss(Loss, CategoryVerdict):
+    """Cross-entropy of the softmax over the channels. Labels that are ignore_label count nothing.
+
+    The sum is divided as `normalization` says: by the labels that count (VALID), by all of them (FULL), by the images
+    of the batch (BATCH_SIZE), or not at all (NONE).
+    """
 
     loss_weight: float = 1.0
+    ignore_label: int | None = None
+    normalization: str = "VALID"
+    axis: int = 1
 
 
 @dataclass(frozen=True)
-class Accuracy(Verdict):
-    """The share of images whose label is among the top_k highest scores."""
+class SigmoidCrossEntropyLoss(Loss):
+    """Cross-entropy of the sigmoid with targets from 0 to 1; see SoftmaxWithLoss for the rest."""
+
+    loss_weight: float = 1.0
+    ignore_label: int | None = None
+    normalization: str = "BATCH_SIZE"
+
+
+@dataclass(frozen=True)
+class EuclideanLoss(Loss):
+    """1/(2N) Σ (a - b)², N the images of the batch."""
+
+    loss_weight: float = 1.0
+    normalization = "BATCH_SIZE"
+
+
+@dataclass(frozen=True)
+class Accuracy(CategoryVerdict):
+    """The share of labels that are among the top_k highest scores, without those that are ignore_label."""
 
     top_k: int = 1
+    ignore_label: int | None = None
+    axis: int = 1
 
     def __post_init__(self) -> None:
         if self.top_k < 1:

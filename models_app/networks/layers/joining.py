@@ -1,14 +1,24 @@
-"""Layers that join or reshape what others made: Concat, Eltwise, Flatten."""
+"""Layers that join what others made, or hand it on in parts: Concat, Eltwise, Slice, Split, Silence."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
-from models_app.networks.layers.base import Graph, LayerType, Misfit, Shape, describe
+from models_app.networks.layers.base import (
+    Graph,
+    LayerType,
+    Misfit,
+    Shape,
+    axis_of,
+    check_finite,
+    describe,
+    onnx_slice,
+    whole_numbers,
+)
 
 
 @dataclass(frozen=True)
@@ -19,9 +29,7 @@ class Concat(LayerType):
     axis: int = 1
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        axis = self.axis - 1
-        if not 0 <= axis < len(bottoms[0]):
-            raise Misfit(f"axis {self.axis} is not one of its input {describe(bottoms[0])}")
+        axis = axis_of(self.axis, bottoms[0])
         for shape in bottoms[1:]:
             if len(shape) != len(bottoms[0]) or any(
                 a != b for i, (a, b) in enumerate(zip(shape, bottoms[0], strict=True)) if i != axis
@@ -31,7 +39,7 @@ class Concat(LayerType):
         return [(*bottoms[0][:axis], joined, *bottoms[0][axis + 1 :])]
 
     def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        return [graph.node("Concat", inputs, axis=self.axis)]
+        return [graph.node("Concat", inputs, axis=axis_of(self.axis, shapes[0]) + 1)]
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,8 @@ class Eltwise(LayerType):
             raise Misfit(f"operation must be SUM, PROD or MAX, not {self.operation!r}")
         if self.coeff and self.operation != "SUM":
             raise Misfit(f"coeff belongs to SUM, not to {self.operation}")
-        if self.coeff and not all(isinstance(c, (int, float)) for c in self.coeff):
-            raise Misfit(f"coeff must be numbers, not {self.coeff!r}")
+        for coefficient in self.coeff or ():
+            check_finite("coeff", coefficient)
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
         for shape in bottoms[1:]:
@@ -70,17 +78,61 @@ class Eltwise(LayerType):
 
 
 @dataclass(frozen=True)
-class Flatten(LayerType):
-    """Every image as one row of features."""
+class Slice(LayerType):
+    """The input cut along an axis: before each slice_point, or without them into equal parts."""
 
+    tops = (1, None)
     axis: int = 1
+    slice_point: list = field(default_factory=list)
+    parts: int = 1
 
     def __post_init__(self) -> None:
-        if self.axis != 1:
-            raise Misfit(f"axis must be 1, not {self.axis}")
+        points = whole_numbers("slice_point", self.slice_point)
+        if points and (len(points) != self.parts - 1 or sorted({0, *points}) != [0, *points]):
+            raise Misfit(f"its {self.parts} outputs need {self.parts - 1} rising slice_point, not {points}")
+
+    def cuts(self, bottom: Shape) -> list[tuple[int, int]]:
+        """Where each part begins and ends."""
+        size = bottom[axis_of(self.axis, bottom)]
+        if not self.slice_point and size % self.parts:
+            raise Misfit(f"can't cut {describe(bottom)} into {self.parts} equal parts along axis {self.axis}")
+        if self.slice_point and self.slice_point[-1] >= size:
+            raise Misfit(f"can't cut {describe(bottom)} along axis {self.axis} at {self.slice_point[-1]}")
+        step = size // self.parts
+        return list(pairwise([0, *(self.slice_point or range(step, size, step)), size]))
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        return [(math.prod(bottoms[0]),)]
+        axis = axis_of(self.axis, bottoms[0])
+        return [(*bottoms[0][:axis], end - begin, *bottoms[0][axis + 1 :]) for begin, end in self.cuts(bottoms[0])]
 
     def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        return [graph.node("Flatten", inputs, axis=1)]
+        axis = axis_of(self.axis, shapes[0]) + 1
+        return [onnx_slice(graph, inputs[0], {axis: cut}) for cut in self.cuts(shapes[0])]
+
+
+@dataclass(frozen=True)
+class Split(LayerType):
+    """The input, several times over."""
+
+    tops = (1, None)
+    parts: int = 1
+
+    def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        return [bottoms[0]] * self.parts
+
+    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+        return inputs * self.parts
+
+
+@dataclass(frozen=True)
+class Silence(LayerType):
+    """Takes what nothing else reads, so that it is no output of the network."""
+
+    bottoms = (1, None)
+    tops = (0, 0)
+
+    def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        return []
+
+    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+        return []

@@ -1,16 +1,27 @@
-"""Layers that slide a window over an image: Convolution, Pooling, LRN."""
+"""Layers that slide a window over an image: Convolution, Deconvolution, Pooling, LRN."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from models_app.networks.layers.base import Extent, Graph, LayerType, Misfit, Shape, WeightSpec, image_shape
+from models_app.networks.layers.base import (
+    ZEROS,
+    Extent,
+    Graph,
+    LayerType,
+    Misfit,
+    Shape,
+    WeightSpec,
+    check_size,
+    image_shape,
+)
 
-ZEROS = {"type": "constant", "value": 0.0}
+MAX_LOCAL_SIZE = 999
 
 
 def check_window(kernel: Extent, stride: Extent, pad: Extent) -> None:
@@ -20,17 +31,17 @@ def check_window(kernel: Extent, stride: Extent, pad: Extent) -> None:
         raise Misfit("pad must not be negative")
 
 
-def check_fits(kernel: Extent, pad: Extent, height: int, width: int) -> None:
-    """Refuse a kernel that is larger than its padded input."""
+def check_fits(kernel: Extent, pad: Extent, channels: int, height: int, width: int) -> None:
+    """Refuse a kernel that is larger than its padded input, and a pad that takes more memory than there is."""
+    check_size((channels, height + 2 * pad[0], width + 2 * pad[1]))
     if kernel[0] > height + 2 * pad[0] or kernel[1] > width + 2 * pad[1]:
         padded = f" with a pad of {pad[0]}×{pad[1]}" if any(pad) else ""
         raise Misfit(f"{kernel[0]}×{kernel[1]} kernel does not fit a {height}×{width} input{padded}")
 
 
 @dataclass(frozen=True)
-class Convolution(LayerType):
-    """Caffe's ConvolutionParameter. The output's size is floor((in + 2·pad - extent) / stride) + 1,
-    with extent = dilation·(kernel - 1) + 1."""
+class Filters(LayerType, abstract=True):
+    """Caffe's ConvolutionParameter."""
 
     num_output: int
     kernel_size: Extent
@@ -49,23 +60,68 @@ class Convolution(LayerType):
         if self.num_output % self.group:
             raise Misfit(f"num_output {self.num_output} is not a multiple of group {self.group}")
 
-    def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        channels, height, width = image_shape(bottoms[0])
+    @property
+    def covered(self) -> Extent:
+        """The size of the image that the kernel reaches over."""
+        rows, columns = (d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+        return (rows, columns)
+
+    def channels(self, bottom: Shape) -> int:
+        """Of its input, which must be an image."""
+        channels = image_shape(bottom)[0]
         if channels % self.group:
             raise Misfit(f"its {channels} input channels are not a multiple of group {self.group}")
-        covered = tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
-        check_fits(covered, self.pad, height, width)
-        size = zip((height, width), self.pad, covered, self.stride, strict=True)
+        return channels
+
+    def specs(self, shape: Shape) -> list[WeightSpec]:
+        """Filters of this shape, and their bias."""
+        weight, bias = (
+            WeightSpec("weight", shape, self.weight_filler),
+            WeightSpec("bias", (self.num_output,), self.bias_filler),
+        )
+        return [weight, bias] if self.bias_term else [weight]
+
+    def settings(self) -> dict[str, Any]:
+        """ONNX attributes."""
+        windows = {"kernel_shape": self.kernel_size, "strides": self.stride, "dilations": self.dilation}
+        return {**windows, "pads": self.pad * 2, "group": self.group}
+
+
+@dataclass(frozen=True)
+class Convolution(Filters):
+    """The output's size is floor((in + 2·pad - extent) / stride) + 1, with extent = dilation·(kernel - 1) + 1."""
+
+    def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        channels, (height, width) = self.channels(bottoms[0]), bottoms[0][1:]
+        check_fits(self.covered, self.pad, channels, height, width)
+        size = zip((height, width), self.pad, self.covered, self.stride, strict=True)
         return [(self.num_output, *((n + 2 * p - k) // s + 1 for n, p, k, s in size))]
 
     def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
-        shape = (self.num_output, bottoms[0][0] // self.group, *self.kernel_size)
-        specs = [WeightSpec("weight", shape, self.weight_filler)]
-        return specs + ([WeightSpec("bias", (self.num_output,), self.bias_filler)] if self.bias_term else [])
+        return self.specs((self.num_output, bottoms[0][0] // self.group, *self.kernel_size))
 
     def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        settings = {"kernel_shape": self.kernel_size, "strides": self.stride, "dilations": self.dilation}
-        return [graph.node("Conv", inputs + weights, group=self.group, pads=self.pad * 2, **settings)]
+        return [graph.node("Conv", inputs + weights, **self.settings())]
+
+
+@dataclass(frozen=True)
+class Deconvolution(Filters):
+    """What a Convolution does backwards, to enlarge images. The output's size is stride·(in - 1) + extent - 2·pad."""
+
+    def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
+        self.channels(bottoms[0])
+        size = zip(bottoms[0][1:], self.pad, self.covered, self.stride, strict=True)
+        rows, columns = (s * (n - 1) + k - 2 * p for n, p, k, s in size)
+        if min(rows, columns) < 1:
+            raise Misfit(f"a pad of {self.pad[0]}×{self.pad[1]} leaves nothing of its output")
+        check_size((self.num_output, rows + 2 * self.pad[0], columns + 2 * self.pad[1]))
+        return [(self.num_output, rows, columns)]
+
+    def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
+        return self.specs((bottoms[0][0], self.num_output // self.group, *self.kernel_size))
+
+    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+        return [graph.node("ConvTranspose", inputs + weights, **self.settings())]
 
 
 @dataclass(frozen=True)
@@ -83,6 +139,8 @@ class Pooling(LayerType):
     global_pooling: bool = False
 
     def __post_init__(self) -> None:
+        if self.pool == "STOCHASTIC":
+            raise Misfit("pool STOCHASTIC is not offered: it answers by chance; MAX and AVE are")
         if self.pool not in ("MAX", "AVE"):
             raise Misfit(f"pool must be MAX or AVE, not {self.pool!r}")
         if self.global_pooling:
@@ -97,7 +155,7 @@ class Pooling(LayerType):
         channels, height, width = image_shape(bottoms[0])
         if self.global_pooling:
             return [(channels, 1, 1)]
-        check_fits(self.kernel_size, self.pad, height, width)
+        check_fits(self.kernel_size, self.pad, channels, height, width)
         return [(channels, self._pooled(height, 0), self._pooled(width, 1))]
 
     def _pooled(self, size: int, axis: int) -> int:
@@ -128,7 +186,11 @@ class Pooling(LayerType):
 
 @dataclass(frozen=True)
 class LRN(LayerType):
-    """Local response normalisation across channels: x / (k + alpha/local_size · Σ x²)^beta (Krizhevsky et al. 2012)."""
+    """Local response normalisation: x / (k + alpha/n · Σ x²)^beta (Krizhevsky et al. 2012).
+
+    The sum goes over the channels around x (n = local_size), or WITHIN_CHANNEL over the square around it
+    (n = local_size², and k is 1). What lies outside of the image counts as 0.
+    """
 
     local_size: int = 5
     alpha: float = 1.0
@@ -137,13 +199,34 @@ class LRN(LayerType):
     norm_region: str = "ACROSS_CHANNELS"
 
     def __post_init__(self) -> None:
-        if self.norm_region != "ACROSS_CHANNELS":
-            raise Misfit(f"norm_region must be ACROSS_CHANNELS, not {self.norm_region}")
+        if self.norm_region not in ("ACROSS_CHANNELS", "WITHIN_CHANNEL"):
+            raise Misfit(f"norm_region must be ACROSS_CHANNELS or WITHIN_CHANNEL, not {self.norm_region!r}")
+        if self.within and self.k != 1:
+            raise Misfit(f"k must be 1 for norm_region WITHIN_CHANNEL, not {self.k}")
         if self.local_size < 1 or self.local_size % 2 == 0:
             raise Misfit(f"local_size must be odd, not {self.local_size}")
+        if self.local_size > MAX_LOCAL_SIZE:
+            raise Misfit(f"local_size must be at most {MAX_LOCAL_SIZE}, not {self.local_size}")
+
+    @property
+    def within(self) -> bool:
+        """Whether each channel is normalised by itself."""
+        return self.norm_region == "WITHIN_CHANNEL"
+
+    @property
+    def window(self) -> tuple[Extent, Extent]:
+        """Kernel and pad of the average that the squares within a channel come to."""
+        return (self.local_size, self.local_size), (self.local_size // 2, self.local_size // 2)
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
         return [image_shape(bottoms[0])]
 
     def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        return [graph.node("LRN", inputs, size=self.local_size, alpha=self.alpha, beta=self.beta, bias=self.k)]
+        if not self.within:
+            return [graph.node("LRN", inputs, size=self.local_size, alpha=self.alpha, beta=self.beta, bias=self.k)]
+        kernel, pad = self.window
+        squares = graph.node("Mul", inputs * 2)
+        averages = graph.node("AveragePool", [squares], kernel_shape=kernel, pads=pad * 2, count_include_pad=1)
+        alpha, one, beta = (graph.constant(np.array(n, dtype=np.float32)) for n in (self.alpha, 1, self.beta))
+        scale = graph.node("Add", [graph.node("Mul", [averages, alpha]), one])
+        return [graph.node("Div", [*inputs, graph.node("Pow", [scale, beta])])]

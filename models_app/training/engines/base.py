@@ -9,9 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from models_app.networks import Network
+from models_app.training.measures import Scores
 
-# The label of an image that only fills up a batch: it counts in no loss and no accuracy.
-NO_LABEL = -1.0
+# The label of an image that only fills up a batch, and so does not count: no category and no number of a dataset.
+NO_LABEL = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,13 @@ class Engine(Protocol):
         A step is by the average gradient of the batches since the last one, at most Setup.batch_accumulation of them.
         """
 
-    def training_scores(self) -> dict[str, float]:
+    def training_scores(self) -> Scores:
         """Of the batches trained."""
 
     def evaluate_batch(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Measure, as in validation; images labelled NO_LABEL don't count."""
 
-    def evaluation_scores(self) -> dict[str, float]:
+    def evaluation_scores(self) -> Scores:
         """Of the batches evaluated."""
 
     def forward(self, images: np.ndarray) -> dict[str, np.ndarray]:

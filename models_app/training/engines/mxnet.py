@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from digits_project.errors import BadInput
-from models_app.networks import BadNetwork, Network, Node, Weight
+from models_app.networks import Network, Node
 from models_app.networks.layers import dense
 from models_app.training.engines import mxnet_layers
 from models_app.training.engines.base import Setup
 from models_app.training.engines.mxnet_compat import mx
 from models_app.training.engines.mxnet_solvers import SOLVERS
-from models_app.training.measures import Tally, measures_of
+from models_app.training.measures import Scores, Tally
 
 Arrays = dict[str, mx.nd.NDArray]
 
@@ -36,7 +36,7 @@ class MXNetEngine:
         weights = setup.network.weights()
         self._averages = _Averages(setup.network)
         self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
-        self._solver = SOLVERS[setup.solver_type]([w for w in weights if _trained(w)], self._weights, setup)
+        self._solver = SOLVERS[setup.solver_type]([w for w in weights if w.trained], self._weights, setup)
         self._gathered = 0  # batches since the last step
         self._bound: dict[str, _Bound] = {}
 
@@ -50,13 +50,13 @@ class MXNetEngine:
             self._solver.step(learning_rate, self._gathered)
             self._gathered = 0
 
-    def training_scores(self) -> dict[str, float]:
+    def training_scores(self) -> Scores:
         return self._phase("train").scores()
 
     def evaluate_batch(self, images: np.ndarray, labels: np.ndarray) -> None:
         self._measuring("val").run(images, labels, is_train=False)
 
-    def evaluation_scores(self) -> dict[str, float]:
+    def evaluation_scores(self) -> Scores:
         return self._phase("val").scores()
 
     def forward(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -105,10 +105,10 @@ class _Bound:
 
     def __init__(self, setup: Setup, phase: str, context: mx.Context, weights: Arrays, gradients: Arrays) -> None:
         graph = mxnet_layers.build(setup.network, phase, setup.mean)
-        if phase == "train" and not (graph.heads and gradients):
-            raise BadNetwork("the network can't be trained: it has no loss, or no weights to learn")
-        self.outputs = setup.network.outputs(phase) if phase == "deploy" else list(graph.scores)
-        results = [graph.values[name] for name in self.outputs] if phase == "deploy" else list(graph.scores.values())
+        if phase != "deploy":
+            setup.network.check_trainable(phase)
+        self.outputs = setup.network.outputs(phase) if phase == "deploy" else list(graph.kept)
+        results = [graph.values[name] for name in self.outputs] if phase == "deploy" else list(graph.kept.values())
         symbol = mx.sym.Group([*graph.heads, *map(mx.sym.BlockGrad, results)])
         shape = (setup.batch_size, *setup.network.input_shape)
         self.data = mx.nd.zeros(shape, context, dtype="uint8")
@@ -123,12 +123,13 @@ class _Bound:
         write = "add" if setup.batch_accumulation > 1 else "write"
         requests = {name: write if name in gradients else "null" for name in arguments}
         self.executor = symbol.bind(context, arguments, gradients, requests, self.averages)
-        self._kept = _Kept(self.outputs, self.results, Tally(measures_of(setup.network, phase)))
+        self._kept = _Kept(self.outputs, self.results, Tally(setup.network, phase))
 
     @property
     def results(self) -> list[mx.nd.NDArray]:
         """What the last run computed, for each of `outputs`."""
-        return self.executor.outputs[-len(self.outputs) :]
+        outputs = self.executor.outputs
+        return outputs[len(outputs) - len(self.outputs) :]
 
     def run(self, images: np.ndarray, labels: np.ndarray | None, is_train: bool) -> None:
         # What data[:] = images comes to, at a fifth of the cost.
@@ -139,7 +140,7 @@ class _Bound:
         if labels is not None:
             self._kept.keep(self.results, labels)
 
-    def scores(self) -> dict[str, float]:
+    def scores(self) -> Scores:
         """Averages by measure since the last call."""
         return self._kept.averages()
 
@@ -150,10 +151,10 @@ class _Kept:
     MOST_BATCHES = 64
     MOST_BYTES = 4 << 20
 
-    def __init__(self, sources: list[str], results: list[mx.nd.NDArray], tally: Tally) -> None:
+    def __init__(self, sources: list, results: list[mx.nd.NDArray], tally: Tally) -> None:
         self._sources = sources
         self._tally = tally
-        batch_bytes = sum(4 * result.size for result in results)
+        batch_bytes = max(1, sum(4 * result.size for result in results))
         self._room = max(1, min(self.MOST_BATCHES, self.MOST_BYTES // batch_bytes))
         self._places = [[mx.nd.zeros_like(result) for result in results] for _ in range(self._room)]
         self._labels: list[np.ndarray] = []
@@ -165,7 +166,7 @@ class _Kept:
         if len(self._labels) == self._room:
             self._read()
 
-    def averages(self) -> dict[str, float]:
+    def averages(self) -> Scores:
         self._read()
         return self._tally.averages()
 
@@ -215,10 +216,6 @@ class _Averages:
             factor = max(self._factor(node), dense.SMALLEST_FACTOR)
             for weight in node.weights[:2]:
                 bound.averages[weight.name][:] = weights[weight.name] / factor
-
-
-def _trained(weight: Weight) -> bool:
-    return weight.learned and weight.multipliers.lr_mult != 0
 
 
 def _context(device: str) -> mx.Context:

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from models_app.networks import Network, Node
-from models_app.networks.layers import dense, ends, joining, vision
+from models_app.networks.layers import dense, elementwise, ends, joining, shaping, vision
+from models_app.networks.layers.base import axis_of
+from models_app.training.engines import mxnet_losses
 from models_app.training.engines.mxnet_compat import mx
-
-Symbol = mx.sym.Symbol
-
-
-@dataclass
-class Graph:
-    """One phase of a network as symbols, while it is being built and after.
-
-    `heads` are what backward begins at; `scores` is what gets compared with labels, by top; `constants` are inputs that
-    never change, and `backward` those whose gradient must be asked for, so that backward comes by their layer.
-    """
-
-    images: Symbol = field(default_factory=lambda: mx.sym.Variable("data"))
-    label: Symbol = field(default_factory=lambda: mx.sym.Variable("label"))
-    values: dict[str, Symbol] = field(default_factory=dict)
-    heads: list[Symbol] = field(default_factory=list)
-    scores: dict[str, Symbol] = field(default_factory=dict)
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
-    backward: list[str] = field(default_factory=list)
-
-    def constant(self, name: str, value: np.ndarray) -> Symbol:
-        self.constants[name] = value
-        return mx.sym.Variable(name)
-
-
-Build = Callable[[Graph, Node, Sequence[Symbol], Sequence[Symbol]], list[Symbol]]
+from models_app.training.engines.mxnet_graph import Build, Graph, Symbol, by_channel
 
 
 def build(network: Network, phase: str, mean: np.ndarray | None) -> Graph:
@@ -56,14 +33,21 @@ def _centred(graph: Graph, mean: np.ndarray | None) -> Symbol:
     images = mx.sym.Cast(graph.images, dtype="float32")
     if mean is None:
         return images
-    return mx.sym.broadcast_sub(images, graph.constant("data.mean", mean[np.newaxis]))
+    return mx.sym.broadcast_sub(images, graph.constant("mean", mean[np.newaxis]))
 
 
 def convolution(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    kind: vision.Convolution = node.kind
+    return [mx.sym.Convolution(*inputs, *weights, name=node.layer.name, **_filters(node))]
+
+
+def deconvolution(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return [mx.sym.Deconvolution(*inputs, *weights, name=node.layer.name, **_filters(node))]
+
+
+def _filters(node: Node) -> dict[str, object]:
+    kind: vision.Filters = node.kind
     windows = {"kernel": kind.kernel_size, "stride": kind.stride, "pad": kind.pad, "dilate": kind.dilation}
-    sizes = {"num_filter": kind.num_output, "num_group": kind.group, "no_bias": not kind.bias_term}
-    return [mx.sym.Convolution(*inputs, *weights, name=node.layer.name, **windows, **sizes)]
+    return {**windows, "num_filter": kind.num_output, "num_group": kind.group, "no_bias": not kind.bias_term}
 
 
 def pooling(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
@@ -83,12 +67,22 @@ def pooling(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequenc
 
 def lrn(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
     kind: vision.LRN = node.kind
-    return [mx.sym.LRN(*inputs, nsize=kind.local_size, alpha=kind.alpha, beta=kind.beta, knorm=kind.k)]
+    if not kind.within:
+        return [mx.sym.LRN(*inputs, nsize=kind.local_size, alpha=kind.alpha, beta=kind.beta, knorm=kind.k)]
+    kernel, pad = kind.window
+    averages = mx.sym.Pooling(mx.sym.square(*inputs), kernel=kernel, pad=pad, pool_type="avg")
+    return [inputs[0] * (1 + kind.alpha * averages) ** -kind.beta]
 
 
 def inner_product(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
     kind: dense.InnerProduct = node.kind
-    return [mx.sym.FullyConnected(*inputs, *weights, num_hidden=kind.num_output, no_bias=not kind.bias_term)]
+    value, (matrix, *bias), lead = inputs[0], weights, node.outputs[0][:-1]
+    if lead:
+        value = mx.sym.reshape(value, shape=(-1, *lead, math.prod(node.inputs[0][len(lead) :])))
+    if kind.transpose:
+        matrix = mx.sym.transpose(matrix)
+    settings = {"num_hidden": kind.num_output, "no_bias": not kind.bias_term, "flatten": not lead}
+    return [mx.sym.FullyConnected(value, matrix, *bias, **settings)]
 
 
 def relu(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
@@ -101,12 +95,46 @@ def clip(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[S
     return [mx.sym.clip(*inputs, a_min=node.kind.min, a_max=node.kind.max)]
 
 
+def prelu(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    """Not MXNet's own prelu: its gradient of the slopes is not that of the loss."""
+    below = mx.sym.broadcast_mul(mx.sym.relu(-inputs[0]), by_channel(weights[0], node.inputs[0]))
+    return [mx.sym.relu(inputs[0]) - below]
+
+
+def elu(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return [mx.sym.LeakyReLU(*inputs, act_type="elu", slope=node.kind.alpha)]
+
+
+def sigmoid(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return [mx.sym.sigmoid(*inputs)]
+
+
+def tanh(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return [mx.sym.tanh(*inputs)]
+
+
+def absolute(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return [mx.sym.abs(*inputs)]
+
+
+def exp(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return [mx.sym.exp(_linear(inputs[0], *node.kind.exponent))]
+
+
+def log(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    kind: elementwise.Log = node.kind
+    return [_linear(mx.sym.log(_linear(inputs[0], kind.scale, kind.shift)), kind.factor, 0)]
+
+
 def power(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    kind: dense.Power = node.kind
-    value = inputs[0]
-    value = value * kind.scale if kind.scale != 1 else value
-    value = value + kind.shift if kind.shift != 0 else value
+    kind: elementwise.Power = node.kind
+    value = _linear(inputs[0], kind.scale, kind.shift)
     return [value**kind.power if kind.power != 1 else value]
+
+
+def _linear(value: Symbol, scale: float, shift: float) -> Symbol:
+    value = value * scale if scale != 1 else value
+    return value + shift if shift != 0 else value
 
 
 def dropout(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
@@ -135,15 +163,17 @@ def batch_norm(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequ
 
 
 def scale(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    by_channel = (1, -1, *[1] * (len(node.inputs[0]) - 1))
-    value = mx.sym.broadcast_mul(inputs[0], mx.sym.reshape(weights[0], shape=by_channel))
-    if node.kind.bias_term:
-        value = mx.sym.broadcast_add(value, mx.sym.reshape(weights[1], shape=by_channel))
-    return [value]
+    shape = node.inputs[0]
+    value = mx.sym.broadcast_mul(inputs[0], by_channel(weights[0], shape))
+    return [mx.sym.broadcast_add(value, by_channel(weights[1], shape)) if node.kind.bias_term else value]
+
+
+def bias(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return [mx.sym.broadcast_add(inputs[0], by_channel(weights[0], node.inputs[0]))]
 
 
 def concat(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    return [mx.sym.concat(*inputs, dim=node.kind.axis)]
+    return [mx.sym.concat(*inputs, dim=axis_of(node.kind.axis, node.inputs[0]) + 1)]
 
 
 def eltwise(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
@@ -156,47 +186,67 @@ def eltwise(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequenc
     return [value]
 
 
-def flatten(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    return [mx.sym.Flatten(*inputs)]
+def split(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return list(inputs) * len(node.layer.tops)
+
+
+def silence(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return []
+
+
+def cut(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    kind: joining.Slice = node.kind
+    axis = axis_of(kind.axis, node.inputs[0]) + 1
+    return [mx.sym.slice_axis(*inputs, axis=axis, begin=begin, end=end) for begin, end in kind.cuts(node.inputs[0])]
+
+
+def crop(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    kind: shaping.Crop = node.kind
+    value = inputs[0]
+    for axis, (begin, end) in kind.cuts(node.inputs).items():
+        value = mx.sym.slice_axis(value, axis=axis, begin=begin, end=end)
+    return [value]
+
+
+def reshape(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return [mx.sym.reshape(*inputs, shape=(-1, *node.outputs[0]))]
 
 
 def softmax(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    return [mx.sym.softmax(*inputs, axis=1)]
-
-
-def softmax_with_loss(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    """The gradient is averaged over the batch."""
-    settings = {"normalization": "batch", "use_ignore": True, "ignore_label": -1, "grad_scale": node.kind.loss_weight}
-    graph.heads.append(mx.sym.SoftmaxOutput(_scores(graph, node, inputs), inputs[1], **settings))
-    return graph.heads[-1:][: len(node.layer.tops)]
-
-
-def accuracy(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    return [_scores(graph, node, inputs)][: len(node.layer.tops)]
-
-
-def _scores(graph: Graph, node: Node, inputs: Sequence[Symbol]) -> Symbol:
-    """What is compared with the labels, N×categories, also where it is images of 1×1; kept for measures.py to judge."""
-    scores = inputs[0] if len(node.inputs[0]) == 1 else mx.sym.Flatten(inputs[0])
-    graph.scores.setdefault(node.layer.bottoms[0], scores)
-    return scores
+    return [mx.sym.softmax(*inputs, axis=axis_of(node.kind.axis, node.inputs[0]) + 1)]
 
 
 BUILDERS: dict[str, Build] = {
-    "Accuracy": accuracy,
+    "AbsVal": absolute,
+    "Accuracy": mxnet_losses.accuracy,
     "BatchNorm": batch_norm,
+    "Bias": bias,
     "Clip": clip,
     "Concat": concat,
     "Convolution": convolution,
+    "Crop": crop,
+    "Deconvolution": deconvolution,
     "Dropout": dropout,
+    "ELU": elu,
     "Eltwise": eltwise,
-    "Flatten": flatten,
+    "EuclideanLoss": mxnet_losses.euclidean,
+    "Exp": exp,
+    "Flatten": reshape,
     "InnerProduct": inner_product,
     "LRN": lrn,
+    "Log": log,
+    "PReLU": prelu,
     "Pooling": pooling,
     "Power": power,
     "ReLU": relu,
+    "Reshape": reshape,
     "Scale": scale,
+    "Sigmoid": sigmoid,
+    "SigmoidCrossEntropyLoss": mxnet_losses.sigmoid_cross_entropy,
+    "Silence": silence,
+    "Slice": cut,
     "Softmax": softmax,
-    "SoftmaxWithLoss": softmax_with_loss,
+    "SoftmaxWithLoss": mxnet_losses.softmax_with_loss,
+    "Split": split,
+    "TanH": tanh,
 }

@@ -1,0 +1,162 @@
+"""Layers in their place: names connected, parameters checked, shapes and weights known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models_app.networks.fillers import check_filler
+from models_app.networks.layer import BadNetwork, Layer, Multipliers
+from models_app.networks.layers import TYPES, LayerType, Misfit, Shape, WeightSpec, ends, parse
+from models_app.networks.layers.base import check_finite, check_size
+
+Value = tuple[str, str]  # what a layer made: the layer, and its top, which a later layer may write over
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A parameter array of the network. `name` is "<layer>.<role>" and unique."""
+
+    name: str
+    spec: WeightSpec
+    multipliers: Multipliers
+
+    @property
+    def shape(self) -> Shape:
+        return self.spec.shape
+
+    @property
+    def layer(self) -> str:
+        """The name of the layer that it belongs to."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def learned(self) -> bool:
+        return self.spec.learned
+
+    @property
+    def trained(self) -> bool:
+        """Whether the solver changes it."""
+        return self.learned and self.multipliers.lr_mult != 0
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer in its place: its checked parameters, and the shapes of its inputs and outputs without the batch axis.
+
+    `reads` says for each input who made it; None are the dataset's labels as they are.
+    """
+
+    layer: Layer
+    kind: LayerType
+    inputs: tuple[Shape, ...]
+    reads: tuple[Value | None, ...]
+    outputs: tuple[Shape, ...]
+    weights: tuple[Weight, ...]
+
+
+class Resolver:
+    """Resolves the layers of one phase in order, and knows what they have made so far."""
+
+    def __init__(self, layers: Sequence[Layer], input_shape: Shape, label_shape: Shape, phase: str) -> None:
+        self.nodes: list[Node] = []
+        self._layers = layers
+        self._data_shapes = (input_shape, label_shape)
+        self._phase = phase
+        self._names: set[str] = set()
+        self._known: dict[str, tuple[Shape, Value | None]] = {}  # of each top its shape, and who made it
+        self._unreadable: dict[str, str] = {}  # tops that no layer can compute with, and why
+
+    def run(self) -> tuple[Node, ...]:
+        """Raises BadNetwork, which names the layer that is wrong."""
+        for position, layer in enumerate(self._layers):
+            try:
+                self._add(layer, position)
+            except Misfit as misfit:
+                raise BadNetwork(f"layer {layer.name}: {misfit}") from misfit
+        return tuple(self.nodes)
+
+    def _add(self, layer: Layer, position: int) -> None:
+        if layer.name in self._names:
+            raise Misfit("there are two layers of this name")
+        self._names.add(layer.name)
+        self._check_inputs(layer, position)
+        shapes, reads = (
+            zip(*(self._known[bottom] for bottom in layer.bottoms), strict=True) if layer.bottoms else ((), ())
+        )
+        node = _node(layer, shapes, reads, self._data_shapes)
+        if isinstance(node.kind, ends.Verdict) and self._phase == "deploy":
+            raise Misfit(f"{layer.type} compares with labels: it can't be part of the network that is deployed")
+        self._check_outputs(layer)
+        self._learn(node)
+        self.nodes.append(node)
+
+    def _check_inputs(self, layer: Layer, position: int) -> None:
+        """Refuse an input that nothing made so far, and one that is not to be read."""
+        for bottom in layer.bottoms:
+            if bottom in self._unreadable and layer.type != "Silence":
+                raise Misfit(f"its input {bottom} {self._unreadable[bottom]}")
+            if bottom not in self._known:
+                raise Misfit(_why_unknown(bottom, layer, self._layers[position:]))
+
+    def _check_outputs(self, layer: Layer) -> None:
+        """Refuse an output that another layer made, unless this one reads it."""
+        bottoms, seen = set(layer.bottoms), set()
+        for top in layer.tops:
+            if top in seen or (top in self._known and top not in bottoms):
+                raise Misfit(f"its output {top} is already the output of another layer")
+            seen.add(top)
+
+    def _learn(self, node: Node) -> None:
+        """Remember the node's tops."""
+        tops = node.layer.tops
+        made: list[Value | None] = [(node.layer.name, top) for top in tops]
+        if isinstance(node.kind, ends.Source):
+            if any(isinstance(other.kind, ends.Source) for other in self.nodes):
+                raise Misfit("there is another layer that the images come from; one Data layer has images and labels")
+            made[1:] = [None] * len(made[1:])
+            if self._phase == "deploy":
+                self._unreadable |= dict.fromkeys(tops[1:], "are labels, which there are none of once it is deployed")
+        if isinstance(node.kind, ends.Verdict):
+            self._unreadable |= dict.fromkeys(tops, "is what a loss or accuracy says, which no layer computes with")
+        self._known.update(zip(tops, zip(node.outputs, made, strict=True), strict=True))
+
+
+def _node(layer: Layer, inputs: tuple[Shape, ...], reads: tuple, data_shapes: tuple[Shape, Shape]) -> Node:
+    if layer.type not in TYPES:
+        raise Misfit(f"the type {layer.type!r} is not known")
+    kind = parse(TYPES[layer.type], layer.parameters, len(layer.tops))
+    _check_arity("input", len(inputs), *kind.bottoms)
+    _check_arity("output", len(layer.tops), *kind.tops)
+    is_source = isinstance(kind, ends.Source)
+    outputs = (list(data_shapes) if is_source else kind.shapes(inputs))[: len(layer.tops)]
+    for shape in outputs:
+        check_size(shape)
+    specs = [] if is_source else kind.weights(inputs)
+    for spec in specs:
+        check_filler(spec.filler, spec.shape)
+    for multipliers in layer.multipliers:
+        check_finite("lr_mult", multipliers.lr_mult)
+        check_finite("decay_mult", multipliers.decay_mult)
+    multipliers = layer.multipliers + (Multipliers(),) * len(specs)
+    weights = [Weight(f"{layer.name}.{s.role}", s, m) for s, m in zip(specs, multipliers, strict=False)]
+    return Node(layer, kind, inputs, reads, tuple(outputs), tuple(weights))
+
+
+def _check_arity(what: str, count: int, least: int, most: int | None) -> None:
+    if count < least or (most is not None and count > most):
+        wanted = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+        raise Misfit(f"must have {wanted} {what}s, not {count}")
+
+
+def _why_unknown(bottom: str, layer: Layer, later: Sequence[Layer]) -> str:
+    maker = next((other for other in later if bottom in other.tops), None)
+    if maker is None:
+        return f"its input {bottom} is not the output of any layer"
+    reached = set(layer.tops)
+    for other in later:
+        if reached & set(other.bottoms):
+            reached |= set(other.tops)
+    if bottom in reached:
+        return f"its input {bottom} depends on its own output (a cycle through layer {maker.name})"
+    return f"its input {bottom} is made only further down, by layer {maker.name}"
