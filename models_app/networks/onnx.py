@@ -13,6 +13,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 
 from models_app.networks.graph import Network
 from models_app.networks.layers import ends
+from models_app.networks.onnx_file import save_model
 from models_app.networks.resolve import Node
 
 # Old enough for every ONNX Runtime since 1.13 (2022), new enough for every operator used.
@@ -86,25 +87,27 @@ def write_onnx(
     names = [weight.name for node in nodes for weight in node.weights]
     inputs = [node.layer.tops[0] for node in nodes if isinstance(node.kind, ends.Source)]
     writer = GraphWriter([*names, *inputs, *outputs])
-    tensors = [numpy_helper.from_array(np.ascontiguousarray(weights[n], np.float32), n) for n in names]
     image_shape = image_shape or network.input_shape
     values = _write_nodes(writer, nodes, mean, _centre(image_shape, network.input_shape))
     for output in outputs:
         writer.rename(values[output], output)
     shapes = network.shapes("deploy")
+    # Checked with the weights as inputs, which need no values; then these are put in without being copied.
     graph = helper.make_graph(
         writer.nodes,
         network.name,
-        [_value_info(name, image_shape) for name in inputs],
-        [_value_info(name, shapes[name]) for name in outputs],
-        initializer=tensors + writer.constants,
+        [_value_info(name, ["N", *image_shape]) for name in inputs]
+        + [_value_info(name, weights[name].shape) for name in names],
+        [_value_info(name, ["N", *shapes[name]]) for name in outputs],
+        initializer=writer.constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     facts = {"labels": list(labels), "layers": writer.layers}
     properties = {name: json.dumps(fact, ensure_ascii=False) for name, fact in facts.items()}
     helper.set_model_props(model, {**properties, **(metadata or {})})
     checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    del model.graph.input[len(inputs) :]
+    save_model(model, {name: weights[name] for name in names}, path)
 
 
 def _centre(image_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -146,5 +149,5 @@ def _batched(mean: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(mean[np.newaxis], dtype=np.float32)
 
 
-def _value_info(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
+def _value_info(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

@@ -66,6 +66,7 @@ def write_snapshot(
         metadata = {**model.metadata, "epoch": f"{moment.epoch:g}"}
         onnx = aside / FILES["onnx"]
         write_onnx(model.network, weights, onnx, model.mean, model.labels, metadata, sample.shape[1:])
+        del weights  # of a large network: the check needs the room
         expected = engine.forward(centred(sample, model.network.input_shape))
         if not all(np.isfinite(array).all() for array in expected.values()):
             raise Diverged("the answers are not numbers", moment.epoch, moment.learning_rate)
