@@ -39,7 +39,7 @@ def test_the_scale_of_a_data_layer_becomes_a_power_wherever_the_same_images_come
     assert read(LENET_OF_CAFFE, (1, 28, 28), 10).layers[1] == Layer(
         "mnist/data/scale", "Power", ("data",), ("data",), {"scale": 0.0125}
     )
-    labelled = named(read(LENET, (1, 28, 28), 10), "data/scaled/scale")
+    labelled = named(read(LENET, (1, 28, 28), 10), "train-data/scaled/scale")
     assert labelled.phases == ("train", "val")  # deployed, the text has a Power of its own
 
 

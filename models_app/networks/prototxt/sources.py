@@ -76,10 +76,10 @@ def build(found: dict[str, Feed], inputs: Sequence[Placed], wanted: str, crop_si
     """
     train, val = (found[phase] for phase in LABELLED)
     same = train.tops == val.tops and train.scales == val.scales
-    if same and train.name != val.name:
+    deployed = inputs[0][1].tops[0] if inputs else wanted
+    if same and train.name != val.name and not inputs and deployed == train.tops[0]:
         train = replace(train, name="data")
     shared = [(train, LABELLED)] if same else [(train, ("train",)), (val, ("val",))]
-    deployed = inputs[0][1].tops[0] if inputs else wanted
     layers = list(inputs)
     for feed, phases in shared:
         reaches = (*phases, "deploy") if feed is train and deployed == feed.tops[0] else phases

@@ -1,0 +1,160 @@
+"""Where the boxes of a directed graph go: ranks from top to bottom, and beside each other what is parallel.
+
+In the manner of Sugiyama et al. 1981: ranks by the longest way, long edges led through ranks by points of their own,
+order by the mean of the neighbours, and places as near to the neighbours as the order and the widths allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+# More points than any real network needs; beyond it long edges run straight.
+MAX_POINTS = 20_000
+SWEEPS = 12
+
+Edge = tuple[int, int]  # from, to: numbers of boxes
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Between boxes side by side, between ranks, and how much room a led edge takes."""
+
+    beside: float = 28
+    below: float = 34
+    edge: float = 26
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The centre of each box's upper side; the way of each edge, points from box to box; and the whole's size."""
+
+    boxes: list[Point]
+    ways: list[list[Point]]
+    width: float
+    height: float
+
+
+def place(sizes: Sequence[tuple[float, float]], edges: Sequence[Edge], spacing: Spacing) -> Placed:
+    """`sizes`: width and height of each box. Every edge leads from a box to a later one."""
+    ranks = _ranks(len(sizes), edges)
+    widths = [width for width, _ in sizes]
+    chains = _lead(edges, ranks, widths, spacing.edge)
+    links = [link for chain in chains for link in pairwise(chain)]
+    rows = _ordered(ranks, links)
+    across = _across(rows, links, widths, spacing.beside)
+    tops, bottoms = _down(rows, sizes, spacing.below)
+    left = min(across[i] - widths[i] / 2 for i in range(len(widths)))
+    across = [x - left for x in across]
+    boxes = [(across[i], tops[ranks[i]]) for i in range(len(sizes))]
+    ways = [_way(chain, across, ranks, tops, bottoms, sizes) for chain in chains]
+    return Placed(boxes, ways, max(x + w / 2 for x, w in zip(across, widths, strict=True)), bottoms[-1])
+
+
+def _ranks(count: int, edges: Sequence[Edge]) -> list[int]:
+    ranks = [0] * count
+    for before, after in sorted(edges, key=lambda edge: edge[1]):
+        ranks[after] = max(ranks[after], ranks[before] + 1)
+    return ranks
+
+
+def _lead(edges: Sequence[Edge], ranks: list[int], widths: list[float], room: float) -> list[list[int]]:
+    """Each edge as a chain of neighbours in rank; the points between are added to ranks and widths."""
+    total = sum(ranks[after] - ranks[before] - 1 for before, after in edges)
+    chains = []
+    for before, after in edges:
+        chain = [before]
+        if total <= MAX_POINTS:
+            for rank in range(ranks[before] + 1, ranks[after]):
+                chain.append(len(ranks))
+                ranks.append(rank)
+                widths.append(room)
+        chains.append([*chain, after])
+    return chains
+
+
+def _neighbours(count: int, links: Sequence[Edge]) -> tuple[list[list[int]], list[list[int]]]:
+    above: list[list[int]] = [[] for _ in range(count)]
+    below: list[list[int]] = [[] for _ in range(count)]
+    for before, after in links:
+        above[after].append(before)
+        below[before].append(after)
+    return above, below
+
+
+def _ordered(ranks: Sequence[int], links: Sequence[Edge]) -> list[list[int]]:
+    """What is in each rank, from left to right; neighbours of the same mean stay in the order of their numbers."""
+    rows: list[list[int]] = [[] for _ in range(max(ranks) + 1)]
+    for number, rank in enumerate(ranks):
+        rows[rank].append(number)
+    above, below = _neighbours(len(ranks), links)
+    seat = [0.0] * len(ranks)
+    for row in rows:
+        _seat(row, seat)
+    for sweep in range(SWEEPS):
+        for row in rows if sweep % 2 == 0 else rows[::-1]:
+            near = above if sweep % 2 == 0 else below
+            means = {i: _mean([seat[j] for j in near[i]], seat[i]) for i in row}
+            row.sort(key=means.__getitem__)
+            _seat(row, seat)
+    return rows
+
+
+def _seat(row: Sequence[int], seat: list[float]) -> None:
+    """Seats from 0 to 1, so that ranks of different length compare."""
+    for position, number in enumerate(row):
+        seat[number] = (position + 0.5) / len(row)
+
+
+def _across(rows: list[list[int]], links: Sequence[Edge], widths: Sequence[float], beside: float) -> list[float]:
+    """The middle of each box and point, left to right."""
+    across = [0.0] * len(widths)
+    above, below = _neighbours(len(widths), links)
+    for sweep in range(SWEEPS + 1):  # the last one downwards: what follows one box alone stands straight below it
+        for row in rows if sweep % 2 == 0 else rows[::-1]:
+            near = above if sweep % 2 == 0 else below
+            wanted = [_mean([across[j] for j in near[i]], across[i]) for i in row]
+            for i, x in zip(row, _apart(wanted, [widths[i] for i in row], beside), strict=True):
+                across[i] = x
+    return across
+
+
+def _apart(wanted: Sequence[float], widths: Sequence[float], beside: float) -> list[float]:
+    """The places nearest to those wanted (least squares) that keep order and distance: isotonic regression."""
+    offsets = [0.0]
+    for left, right in pairwise(widths):
+        offsets.append(offsets[-1] + (left + right) / 2 + beside)
+    blocks: list[tuple[float, int]] = []  # mean and count of those that touch
+    for place, offset in zip(wanted, offsets, strict=True):
+        mean, count = place - offset, 1
+        while blocks and blocks[-1][0] >= mean:
+            other, many = blocks.pop()
+            mean, count = (mean * count + other * many) / (count + many), count + many
+        blocks.append((mean, count))
+    settled = [mean for mean, count in blocks for _ in range(count)]
+    return [mean + offset for mean, offset in zip(settled, offsets, strict=True)]
+
+
+def _mean(values: Sequence[float], default: float) -> float:
+    return sum(values) / len(values) if values else default
+
+
+def _down(rows: list[list[int]], sizes: Sequence[tuple[float, float]], below: float) -> tuple[list[float], list[float]]:
+    """Where each rank begins and ends."""
+    tops, bottoms, at = [], [], 0.0
+    for row in rows:
+        tops.append(at)
+        bottoms.append(at + max((sizes[i][1] for i in row if i < len(sizes)), default=0.0))
+        at = bottoms[-1] + below
+    return tops, bottoms
+
+
+def _way(chain, across, ranks, tops, bottoms, sizes) -> list[Point]:
+    """From the lower side of the first box, straight through each rank between, to the upper side of the last."""
+    first, last = chain[0], chain[-1]
+    way = [(across[first], tops[ranks[first]] + sizes[first][1])]
+    for point in chain[1:-1]:
+        way += [(across[point], tops[ranks[point]]), (across[point], bottoms[ranks[point]])]
+    return [*way, (across[last], tops[ranks[last]])]
