@@ -105,7 +105,7 @@ def test_a_layer_that_does_not_learn_stays_as_it_is():
     engine.train_batch(images, LABELS, 0.1)
     after = engine.weights()
     assert {name for name in before if (before[name] == after[name]).all()} == {"first.weight", "first.bias"}
-    assert set(engine.optimizer_state()) == {"steps", "ip.weight.momentum", "ip.bias.momentum"}
+    assert set(engine.optimizer_state()) == {"batches", "steps", "ip.weight.momentum", "ip.bias.momentum"}
 
 
 def test_running_averages_are_those_of_the_batches_from_the_first_on():

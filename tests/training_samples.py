@@ -31,11 +31,16 @@ def softmax_network(categories=10, input_shape=(1, 8, 8), scale=0.01, **inner_pr
 
 
 def dropout_network() -> Network:
-    """As softmax_network, with dropout: what an engine draws by itself."""
+    """A convolution, batch normalization and dropout: with what an engine draws, and keeps, by itself."""
+    xavier = {"weight_filler": {"type": "xavier"}}
     return network(
         Layer("scale", "Power", ("data",), ("scaled",), {"scale": 0.01}),
-        Layer("drop", "Dropout", ("scaled",), ("scaled",), {"dropout_ratio": 0.3}),
-        Layer("ip", "InnerProduct", ("scaled",), ("ip",), {"num_output": 10, "weight_filler": {"type": "xavier"}}),
+        Layer("conv", "Convolution", ("scaled",), ("conv",), {"num_output": 8, "kernel_size": 3, **xavier}),
+        Layer("norm", "BatchNorm", ("conv",), ("norm",)),
+        Layer("gain", "Scale", ("norm",), ("gain",), {"bias_term": True}),
+        Layer("relu", "ReLU", ("gain",), ("gain",)),
+        Layer("drop", "Dropout", ("gain",), ("gain",), {"dropout_ratio": 0.3}),
+        Layer("ip", "InnerProduct", ("gain",), ("ip",), {"num_output": 10, **xavier}),
         Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED),
         Layer("softmax", "Softmax", ("ip",), ("softmax",), phases=("deploy",)),
         input_shape=(1, 8, 8),
