@@ -29,17 +29,15 @@ def picture(values: np.ndarray, colour: bool = False, span: tuple[float, float] 
 def _tiles(values: np.ndarray, colour: bool) -> np.ndarray:
     """N×H×W×1, or N×H×W×3 in colour, cut to what the picture has room for."""
     if colour and values.ndim >= 3 and values.shape[-3] == 3:
-        images = values.reshape(-1, *values.shape[-3:])[:MOST_TILES]
-        return _thinned(images.transpose(0, 2, 3, 1))
-    height, width = values.shape[-2:] if values.ndim >= 2 else (1, 1)
-    tiles = values.reshape(-1, height, width, 1)
-    return _thinned(tiles[: MOST_NUMBERS if height == width == 1 else MOST_TILES])
-
-
-def _thinned(tiles: np.ndarray) -> np.ndarray:
-    """Every k-th row and column of tiles that are larger than their room."""
-    step = max(1, -(-max(tiles.shape[1:3]) // _room(tiles)))
-    return tiles[:, ::step, ::step]
+        tiles = values.reshape(-1, *values.shape[-3:]).transpose(0, 2, 3, 1)
+    else:
+        height, width = values.shape[-2:] if values.ndim >= 2 else (1, 1)
+        tiles = values.reshape(-1, height, width, 1)
+    tiles = tiles[: MOST_NUMBERS if tiles.shape[1:3] == (1, 1) else MOST_TILES]
+    rows, columns = (-(-size // _room(tiles)) for size in tiles.shape[1:3])  # every so many-th has room
+    if values.ndim > 2:  # an image keeps its proportions, a matrix need not
+        rows = columns = max(rows, columns)
+    return tiles[:, ::rows, ::columns]
 
 
 def _brightness(tiles: np.ndarray, span: tuple[float, float] | None) -> np.ndarray:
@@ -55,10 +53,10 @@ def _brightness(tiles: np.ndarray, span: tuple[float, float] | None) -> np.ndarr
 
 def _grid(tiles: np.ndarray) -> np.ndarray:
     """The tiles side by side, enlarged as far as there is room, white lines between them."""
+    columns = _columns(tiles)
     growth = max(1, min(LARGEST_GROWTH, _room(tiles) // max(tiles.shape[1:3])))
     tiles = tiles.repeat(growth, axis=1).repeat(growth, axis=2)
     count, height, width, channels = tiles.shape
-    columns = _columns(tiles)
     rows = -(-count // columns)
     grid = np.full((rows * columns, height + 1, width + 1, channels), WHITE, np.uint8)
     grid[:count, :height, :width] = tiles

@@ -173,6 +173,14 @@ def test_tiles_stand_in_their_order_and_the_largest_number_is_white():
     assert np.asarray(decoded(picture(tiles, span=(0, 2))))[-3, 2] == 128
 
 
+@pytest.mark.parametrize(
+    "shape, size",
+    [((10,), (169, 16)), ((4096,), (319, 319)), ((20, 4096), (316, 20)), ((2, 100, 50), (101, 100)), ((), (16, 16))],
+)
+def test_a_vector_is_a_strip_and_a_matrix_is_seen_whole(shape, size):
+    assert decoded(picture(np.zeros(shape))).size == size
+
+
 def test_three_channels_are_a_picture_in_colour_where_that_is_meant():
     red = np.zeros((3, 4, 4), np.float32)
     red[0] = 1
