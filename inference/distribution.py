@@ -19,9 +19,9 @@ def distribution(values: np.ndarray) -> dict:
         return facts | dict.fromkeys(("mean", "stddev", "min", "max", "histogram"))
     low = min(block.min() for block in _finite(values) if len(block))
     high = max(block.max() for block in _finite(values) if len(block))
-    mean = sum(block.sum(dtype=np.float64) for block in _finite(values)) / count
-    squares = sum(np.square(block - mean, dtype=np.float64).sum() for block in _finite(values))
-    edges = np.histogram_bin_edges(np.array([low, high], np.float64), BINS)
+    mean = sum(block.sum() for block in _finite(values)) / count
+    squares = sum(np.square(block - mean).sum() for block in _finite(values))
+    edges = np.histogram_bin_edges(np.array([low, high]), BINS)
     counts = sum(np.histogram(block, BINS, (edges[0], edges[-1]))[0] for block in _finite(values))
     middles = (edges[:-1] + edges[1:]) / 2
     ticks = edges[[0, BINS // 2, -1]]
@@ -34,7 +34,7 @@ def _finite(values: np.ndarray) -> Iterator[np.ndarray]:
     flat = values.reshape(-1)
     for start in range(0, len(flat), BLOCK):
         block = flat[start : start + BLOCK]
-        yield block[np.isfinite(block)]
+        yield block[np.isfinite(block)].astype(np.float64)  # whose sums and squares a float32 could not hold
 
 
 def _short(number: float) -> float:

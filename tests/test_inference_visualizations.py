@@ -157,6 +157,14 @@ def test_what_is_not_finite_has_no_part_in_a_distribution():
     assert nothing == {"shape": [1], "mean": None, "stddev": None, "min": None, "max": None, "histogram": None}
 
 
+def test_numbers_as_large_as_float32_has_them_are_counted():
+    largest = float(np.finfo(np.float32).max)
+    found = distribution(np.array([-largest, -largest, largest, largest], np.float32))
+    assert found["stddev"] == pytest.approx(largest, rel=1e-5)
+    assert (found["mean"], found["histogram"][0][0], found["histogram"][0][-1]) == (0, 2, 2)
+    assert np.asarray(decoded(picture(np.array([-largest, largest], np.float32))))[0, [0, -1]].tolist() == [0, 255]
+
+
 @pytest.mark.parametrize(
     "shape", [(), (10,), (4097,), (5, 2000), (20, 24, 24), (3, 500, 7), (600, 1, 1), (64, 32, 3, 3), (2, 3, 4, 5, 6)]
 )
