@@ -9,7 +9,7 @@ from django.db import models
 
 from datasets import imagedb
 from digits_project.errors import BadInput
-from digits_project.jobs.models import Job
+from digits_project.jobs.models import Job, Status
 
 SIZE = [MinValueValidator(1), MaxValueValidator(4096)]
 PERCENT = [MinValueValidator(0), MaxValueValidator(100)]
@@ -168,6 +168,11 @@ class Dataset(Job):
     def image_shape(self) -> tuple[int, int, int]:
         """C×H×W of every record. A generic dataset knows it when it is Done; until then this is a stand-in."""
         return self.resize_channels, self.resize_height, self.resize_width
+
+    @property
+    def shapes_are_known(self) -> bool:
+        """Whether `image_shape` and `label_shape` are those of the records: of a generic dataset, once it is Done."""
+        return self.kind == Kind.CLASSIFICATION or self.status == Status.DONE
 
     def dependents(self) -> list[Job]:
         return list(self.trained_models.all())

@@ -72,9 +72,9 @@ def _comes_from_elsewhere(request) -> bool:
     return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
 
 
-def readable(path: str) -> Path:
-    """The server's file or folder that a user named, resolved. Raises BadInput when it lies outside the data roots, and
-    says nothing then about what is there."""
+def readable(path: str, *more_roots: Path) -> Path:
+    """The server's file or folder that a user named, resolved. Raises BadInput when it lies outside the data roots and
+    `more_roots`, and says nothing then about what is there."""
     if not path.startswith("/"):
         raise BadInput(f"{path} is not an absolute path; paths are those of the server and begin with /.")
     try:
@@ -82,7 +82,7 @@ def readable(path: str) -> Path:
     except (OSError, RuntimeError, ValueError) as unreadable:  # RuntimeError: links in a circle, up to Python 3.12
         shown = ascii(path)[:200]
         raise BadInput(f"{shown} can't be read: no permission, links in a circle, or not a path.") from unreadable
-    if not any(resolved.is_relative_to(root) for root in settings.DIGITS_DATA_ROOTS):
+    if not any(resolved.is_relative_to(root) for root in (*settings.DIGITS_DATA_ROOTS, *more_roots)):
         roots = ", ".join(map(str, settings.DIGITS_DATA_ROOTS))
         raise BadInput(f"{path} is not in a folder that this server may read ({roots}); see DIGITS_DATA_ROOTS.")
     return resolved

@@ -1,5 +1,6 @@
 """What a trained model is, with the snapshots and metrics that its training leaves."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from django.core.exceptions import ValidationError
@@ -10,9 +11,10 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from datasets.models import Dataset
 from datasets.models import Kind as DatasetKind
 from digits_project.errors import BadInput
-from digits_project.jobs.models import Job, Status, Wanted
+from digits_project.jobs.models import ENDED, Job, Status, Wanted
 from models_app import networks
-from models_app.networks import STANDARD, Network
+from models_app.networks import STANDARD, Network, prototxt
+from models_app.networks.retrain import retrained
 from models_app.training import engines
 from models_app.training.config import MEANS, SOLVERS, TrainConfig
 from models_app.training.schedule import POLICIES, Policy
@@ -22,6 +24,7 @@ MOST_IMAGES_A_BATCH = 100_000
 MOST_BATCHES_ACCUMULATED = 10_000
 LARGEST_SEED = 2**32 - 1
 MOST_GPUS = 64
+SAME_EPOCH = 1e-4  # two epochs nearer than this are the same: clients print them rounded
 POSITIVE = MinValueValidator(1)
 NOT_NEGATIVE = [MinValueValidator(0.0)]
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
@@ -36,6 +39,13 @@ class Method(models.TextChoices):
     STANDARD = "standard", "a published network"
     PREVIOUS = "previous", "the network of another model"
     CUSTOM = "custom", "a network of one's own, as Caffe prototxt"
+
+
+NETWORK_COLUMNS = {
+    Method.STANDARD: "standard_network",
+    Method.PREVIOUS: "previous",
+    Method.CUSTOM: "custom_network",
+}
 
 
 def _choices(names) -> list[tuple[str, str]]:
@@ -66,6 +76,8 @@ class TrainedModel(Job):
     TASK = "models_app.tasks.train_model"
     MILESTONE = "a new snapshot"
     KIND = "models"
+
+    network_is_checked = False  # of several that differ in numbers only, the first is checked for all
 
     kind = models.CharField(max_length=14, choices=Kind, default=Kind.CLASSIFICATION, editable=False)
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="trained_models")
@@ -131,24 +143,67 @@ class TrainedModel(Job):
     def clean(self):
         """Besides each column by itself: a dataset to train on, a network that fits its images, a policy that makes
         sense."""
+        self._check_dataset()
+        network = NETWORK_COLUMNS.get(self.method, "method")
+        if not getattr(self, network):
+            raise ValidationError({network: "This field is required."})
+        if self.previous and self.previous.kind != self.kind:
+            raise ValidationError({"previous": f"It is a model of another kind: {self.previous.TYPE}."})
+        wrong = {"crop_size": _complaint(self._check_crop), "lr_policy": _complaint(self.policy)}
+        if not wrong["crop_size"] and not self.network_is_checked:
+            wrong[network] = _complaint(self.network)
+        if any(wrong.values()):
+            raise ValidationError({column: complaint for column, complaint in wrong.items() if complaint})
+
+    def _check_dataset(self) -> None:
         if self.dataset.status in (Status.ABORTED, Status.ERROR):
             raise ValidationError({"dataset": f"Its status is {self.dataset.status}; take one that will be Done."})
         if self.kind == Kind.CLASSIFICATION and self.dataset.kind != DatasetKind.CLASSIFICATION:
             raise ValidationError({"dataset": "It is a generic dataset; a classifier needs one for classification."})
-        for field, check in (("standard_network", self.network), ("lr_policy", self.policy)):
-            try:
-                check()
-            except BadInput as wrong:
-                raise ValidationError({field: str(wrong)}) from wrong
+
+    def _check_crop(self) -> None:
+        height, width = self.dataset.image_shape[1:]
+        if self.crop_size and self.dataset.shapes_are_known and self.crop_size > min(height, width):
+            raise BadInput(f"This is larger than the images, which are {width}×{height}.")
 
     def network(self) -> Network:
         """The network that it trains. Raises BadInput where that does not fit the dataset's images.
 
         Until the dataset is Done its number of categories is not known; two stand in, which is enough to check all but
-        the last layer's width.
+        the last layer's width. Of a generic dataset not even the shapes are: then the network is not checked.
         """
-        categories = len(self.dataset.categories) or 2
-        return networks.standard(self.standard_network, self.dataset.image_shape, categories)
+        dataset, known = self.dataset, self.dataset.shapes_are_known
+        if self.method == Method.STANDARD:
+            return networks.standard(self.standard_network, dataset.image_shape, self.categories, self.crop_size)
+        shapes = {"image_shape": dataset.image_shape, "label_shape": tuple(dataset.label_shape)}
+        shapes["crop_size"] = self.crop_size if known else None
+        classifies = self.kind == Kind.CLASSIFICATION
+        if self.method == Method.CUSTOM:
+            categories = self.categories if classifies else None
+            return prototxt.read(self.custom_network, **shapes, categories=categories, checked=known)
+        previous = Network.from_dict(self.previous_network)
+        categories = (self.previous_categories, self.categories) if classifies else None
+        return retrained(previous, **shapes, categories=categories) if known else previous
+
+    @property
+    def categories(self) -> int:
+        return len(self.dataset.categories) or 2
+
+    def initial_weights(self) -> Path | None:
+        """The snapshot or file that its training takes weights from; None: it starts from fresh ones.
+
+        Raises BadInput if the snapshot is gone.
+        """
+        if self.previous_epoch is None:
+            return Path(self.custom_network_snapshot) if self.custom_network_snapshot else None
+        snapshot = self.previous.snapshot_at(self.previous_epoch) if self.previous else None
+        if snapshot is None:
+            raise BadInput(f"The snapshot that it starts from, of epoch {self.previous_epoch:g}, is gone.")
+        return snapshot.directory
+
+    def dependents(self) -> list[Job]:
+        """The models that are still to take their first weights from a snapshot of this one."""
+        return list(self.successors.exclude(status__in=ENDED).exclude(previous_epoch=None))
 
     def policy(self) -> Policy:
         """How the learning rate falls. Raises BadInput."""
@@ -175,6 +230,9 @@ class TrainedModel(Job):
     @property
     def newest_snapshot(self) -> "Snapshot | None":
         return self.snapshots.order_by("-epoch").first()
+
+    def snapshot_at(self, epoch: float) -> "Snapshot | None":
+        return self.snapshots.filter(epoch__range=(epoch - SAME_EPOCH, epoch + SAME_EPOCH)).first()
 
 
 class Snapshot(models.Model):
@@ -225,6 +283,15 @@ class Metric(models.Model):
 
     def __str__(self):
         return f"{self.split} at epoch {self.epoch:g} of {self.trained_model_id}"
+
+
+def _complaint(check: Callable) -> str:
+    """What a check has to say, if it raises BadInput."""
+    try:
+        check()
+    except BadInput as wrong:
+        return str(wrong)
+    return ""
 
 
 def _fate(dataset: Dataset) -> str:

@@ -1,79 +1,55 @@
-"""The model form, and a model as JSON."""
+"""The model forms."""
 
 from rest_framework import serializers
 
-from datasets.models import Dataset
 from digits_project.api import Form
-from digits_project.jobs.models import find_job
-from digits_project.jobs.wire import describe_job
+from digits_project.errors import BadInput
+from digits_project.jobs import devices
+from digits_project.jobs.models import Wanted
 from models_app import descriptions, networks
-from models_app.models import MOST_EPOCHS, MOST_IMAGES_A_BATCH, Metric, TrainedModel
-from models_app.training.config import SOLVERS
-from models_app.training.engines import MODULES
+from models_app.fields import DatasetId, Gpu, GpuList, Listed, ModelId, Numbers, UseMean, WeightsFile
+from models_app.models import (
+    LARGEST_SEED,
+    MOST_BATCHES_ACCUMULATED,
+    MOST_EPOCHS,
+    MOST_GPUS,
+    MOST_IMAGES_A_BATCH,
+    Kind,
+    Method,
+    Snapshot,
+    TrainedModel,
+)
+from models_app.services import MOST_COMBINATIONS
+from models_app.training.config import MEANS, SOLVERS, TrainConfig
 from models_app.training.schedule import POLICIES, Policy
 
-MOST_POINTS = 200  # of a curve, unless ?points=all
+# What trains is MXNet, whatever a script written for DIGITS names.
+FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
+OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
+NEWEST = -1
+MOST_CHARACTERS = 8_000_000  # of a network
 
 
-class Numbers(serializers.CharField):
-    """Numbers with commas between them, "50,85", as a list of floats."""
-
-    def to_representation(self, value):
-        return ",".join(f"{number:g}" for number in value)
-
-    def to_internal_value(self, data):
-        text = super().to_internal_value(data)
-        try:
-            return [float(part) for part in text.split(",")]
-        except ValueError as wrong:
-            raise serializers.ValidationError("Numbers with commas between them are wanted, such as 50,85.") from wrong
-
-
-class DatasetId(serializers.CharField):
-    """A dataset's job id; the value is its row."""
-
-    def to_internal_value(self, data):
-        dataset = find_job(super().to_internal_value(data), Dataset)
-        if dataset is None:
-            raise serializers.ValidationError("There is no dataset of that id.")
-        return dataset
-
-
-class UseMean(serializers.ChoiceField):
-    """none, image or pixel; older clients send 0 for none and 1 for image."""
-
-    def to_internal_value(self, data):
-        return super().to_internal_value({"0": "none", "1": "image"}.get(str(data), data))
-
-
-def _positive(default: float) -> serializers.FloatField:
-    return serializers.FloatField(default=default, min_value=1e-30, max_value=1e30)
+def _positive(**kwargs) -> serializers.FloatField:
+    return serializers.FloatField(min_value=1e-30, max_value=1e30, **kwargs)
 
 
 def _number(default: float) -> serializers.FloatField:
     return serializers.FloatField(default=default, min_value=0, max_value=1e30)
 
 
-class ClassificationModelForm(Form):
-    """What POST /models/images/classification takes. Valid data are create_model's arguments."""
+def _count(most: int, **kwargs) -> serializers.IntegerField:
+    return serializers.IntegerField(min_value=1, max_value=most, **kwargs)
 
-    WIRE_NAMES = {"name": "model_name", "standard_network": "standard_networks"}
-    DESCRIPTIONS = descriptions.CLASSIFICATION
 
-    model_name = serializers.CharField(max_length=255)
-    dataset = DatasetId()
-    method = serializers.ChoiceField(["standard"], default="standard")
-    standard_networks = serializers.ChoiceField(list(networks.STANDARD))
-    framework = serializers.ChoiceField(list(MODULES), default="mxnet")
-    train_epochs = serializers.IntegerField(default=30, min_value=1, max_value=MOST_EPOCHS)
-    snapshot_interval = _number(1)
-    val_interval = _number(1)
-    random_seed = serializers.IntegerField(default=None, min_value=0, max_value=2**31 - 1)
-    batch_size = serializers.IntegerField(default=None, min_value=1, max_value=MOST_IMAGES_A_BATCH)
-    solver_type = serializers.ChoiceField(SOLVERS, default="SGD")
-    learning_rate = _positive(Policy.learning_rate)
+class PolicyForm(Form):
+    """What POST /models/visualize-lr takes: how the learning rate falls."""
+
+    DESCRIPTIONS = descriptions.POLICY
+
+    learning_rate = Listed(_positive(), default=[Policy.learning_rate])
     lr_policy = serializers.ChoiceField(POLICIES, default=Policy.lr_policy)
-    lr_step_size = _positive(Policy.lr_step_size)
+    lr_step_size = _positive(default=Policy.lr_step_size)
     lr_step_gamma = _number(Policy.lr_step_gamma)
     lr_multistep_values = Numbers(default=Policy.lr_multistep_values, max_length=1000)
     lr_multistep_gamma = _number(Policy.lr_multistep_gamma)
@@ -83,43 +59,158 @@ class ClassificationModelForm(Form):
     lr_poly_power = _number(Policy.lr_poly_power)
     lr_sigmoid_step = _number(Policy.lr_sigmoid_step)
     lr_sigmoid_gamma = _number(Policy.lr_sigmoid_gamma)
-    use_mean = UseMean(["none", "image", "pixel"], default="image")
 
     def validate(self, form):
-        """Form names to column names; of the policies' parameters only those of the chosen one are kept."""
-        del form["method"]
-        for column, wire_name in self.WIRE_NAMES.items():
-            form[column] = form.pop(wire_name)
+        """Of the policies' parameters only those of the chosen one are kept, as `lr_parameters`."""
         given = {name: form.pop(name) for name in list(form) if name.startswith("lr_") and name != "lr_policy"}
         chosen = f"lr_{form['lr_policy']}_"
         form["lr_parameters"] = {name: value for name, value in given.items() if name.startswith(chosen)}
         return form
 
 
-def model_json(model: TrainedModel, every_point: bool = False) -> dict:
-    """GET /models/<id>.json"""
-    outputs = {f"{split}_outputs": curve(model, split, every_point) for split in Metric.Split.values}
-    return describe_job(
-        model,
-        snapshots=[epoch_json(epoch) for epoch in model.snapshots.order_by("epoch").values_list("epoch", flat=True)],
-        dataset_id=model.dataset_id,
-        **{name: points for name, points in outputs.items() if points["epoch"]},
-    )
+class ModelForm(PolicyForm):
+    """What both kinds of model take. Valid data are create_models' arguments.
 
-
-def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
-    """`{"epoch": […], "loss": […], "accuracy": […]}`, at most 200 points unless every one is wanted.
-
-    They are thinned evenly; the first and the last always stay.
+    Of the fields that belong to one method, only those of the chosen method are looked at.
     """
-    rows = list(model.metrics.filter(split=split).order_by("epoch").values_list("epoch", "loss", "accuracy"))
-    if len(rows) > MOST_POINTS and not every_point:
-        last = len(rows) - 1
-        rows = [rows[round(i * last / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]
-    epochs, losses, accuracies = zip(*rows, strict=True) if rows else ((), (), ())
-    return {"epoch": [epoch_json(epoch) for epoch in epochs], "loss": list(losses), "accuracy": list(accuracies)}
+
+    DESCRIPTIONS = descriptions.MODEL
+    FIELDS_OF = {
+        Method.STANDARD: ("standard_networks",),
+        Method.PREVIOUS: ("previous_networks",),
+        Method.CUSTOM: ("custom_network", "custom_network_snapshot"),
+    }
+    KIND: Kind
+
+    model_name = serializers.CharField(max_length=255)
+    dataset = DatasetId()
+    framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
+    previous_networks = ModelId(required=False)
+    custom_network = serializers.CharField(
+        required=False, max_length=MOST_CHARACTERS, trim_whitespace=False, style={"base_template": "textarea.html"}
+    )
+    custom_network_snapshot = WeightsFile(default="")
+    crop_size = _count(4096, default=None)
+    use_mean = UseMean(MEANS, default="image")
+    train_epochs = _count(MOST_EPOCHS, default=30)
+    snapshot_interval = _number(1)
+    val_interval = _number(1)
+    random_seed = serializers.IntegerField(default=None, min_value=0, max_value=LARGEST_SEED)
+    batch_size = Listed(_count(MOST_IMAGES_A_BATCH), default=None)
+    batch_accumulation = _count(MOST_BATCHES_ACCUMULATED, default=1)
+    solver_type = serializers.ChoiceField(SOLVERS, default="SGD")
+    rms_decay = serializers.FloatField(default=TrainConfig.rms_decay, min_value=0, max_value=1)
+    select_gpu = Gpu(default=[])
+    select_gpus = GpuList(default=[])
+    select_gpus_list = GpuList(default=[])
+    select_gpu_count = _count(MOST_GPUS, default=1)
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        columns = {"name": "model_name", "standard_network": "standard_networks", "previous": "previous_networks"}
+        self.WIRE_NAMES = columns
+
+    def to_internal_value(self, data):
+        if not hasattr(data, "items"):
+            return super().to_internal_value(data)
+        self._keep_fields_of_method(data)
+        if hasattr(data, "getlist") and "select_gpus" in data:  # one field for each chosen GPU
+            data = {**data.dict(), "select_gpus": data.getlist("select_gpus")}
+        form = super().to_internal_value(data)
+        if form.get("previous_networks"):
+            form["previous_epoch"] = self._epoch(data, form["previous_networks"])
+        return form
+
+    def _keep_fields_of_method(self, data) -> None:
+        choice = self.fields["method"]
+        method = str(data.get("method"))
+        method = method if method in choice.choices else choice.default
+        for other, names in self.FIELDS_OF.items():
+            for name in names:
+                if other != method:
+                    self.fields.pop(name, None)
+        self.fields[self.FIELDS_OF[method][0]].required = True
+
+    def _epoch(self, data, previous) -> float | None:
+        """The epoch of the field `<id>-snapshot`: 0 for fresh weights, -1 for the newest snapshot."""
+        field = f"{previous.pk}-snapshot"
+        asked = data.get(field)
+        try:
+            epoch = serializers.FloatField(min_value=-1).run_validation(0 if asked in ("", None) else asked)
+        except serializers.ValidationError as wrong:
+            raise serializers.ValidationError({field: wrong.detail}) from wrong
+        snapshot = chosen_snapshot(previous, epoch, field)
+        return snapshot.epoch if snapshot else None
+
+    def validate(self, form):
+        """Form names to column names; what only several fields together can tell."""
+        form = super().validate(form)
+        for column, wire_name in self.WIRE_NAMES.items():
+            if wire_name in form:
+                form[column] = form.pop(wire_name)
+        form["framework"] = self._framework(form)
+        form["select_gpus"] = self._gpus(form)
+        learning_rates, batch_sizes = form.pop("learning_rate"), form.pop("batch_size") or [None]
+        if len(learning_rates) * len(batch_sizes) > MOST_COMBINATIONS:
+            raise serializers.ValidationError(
+                {"learning_rate": f"These are more than {MOST_COMBINATIONS} combinations with the batch sizes."}
+            )
+        return form | {"kind": self.KIND, "learning_rates": learning_rates, "batch_sizes": batch_sizes}
+
+    def _framework(self, form) -> str:
+        language = OTHER_LANGUAGES.get(form["framework"])
+        if language and form["method"] == Method.CUSTOM:
+            raise serializers.ValidationError(
+                {"custom_network": f"A network in {language} can't be trained here; write it as Caffe prototxt."}
+            )
+        return "mxnet"
+
+    def _gpus(self, form) -> list[int]:
+        """The GPUs that were chosen by their numbers, in whichever of three fields."""
+        chosen = {name: form.pop(name) for name in ("select_gpus_list", "select_gpus", "select_gpu")}
+        field = next((name for name, indexes in chosen.items() if indexes), "select_gpu_count")
+        indexes = chosen.get(field, [])
+        try:
+            devices.check(Wanted(tuple(indexes), form["select_gpu_count"]))
+        except BadInput as wrong:
+            raise serializers.ValidationError({field: str(wrong)}) from wrong
+        return indexes
 
 
-def epoch_json(epoch: float) -> float | int:
-    """1, or 0.5."""
-    return int(epoch) if epoch == int(epoch) else epoch
+class ClassificationModelForm(ModelForm):
+    """What POST /models/images/classification takes."""
+
+    DESCRIPTIONS = descriptions.CLASSIFICATION
+    KIND = Kind.CLASSIFICATION
+
+    method = serializers.ChoiceField(Method.values, default=Method.STANDARD)
+    standard_networks = serializers.ChoiceField(list(networks.STANDARD), required=False)
+
+
+class GenericModelForm(ModelForm):
+    """What POST /models/images/generic takes: there is no standard network for any labels and outputs."""
+
+    DESCRIPTIONS = descriptions.GENERIC
+    KIND = Kind.GENERIC
+
+    method = serializers.ChoiceField([Method.CUSTOM.value, Method.PREVIOUS.value], default=Method.CUSTOM)
+
+
+def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot | None:
+    """The snapshot of an epoch, the newest (-1), or none (0). Raises ValidationError for that field."""
+    if epoch == 0:
+        return None
+    snapshot = model.newest_snapshot if epoch == NEWEST else model.snapshot_at(epoch)
+    if snapshot is None:
+        there = ", ".join(f"{e:g}" for e in model.snapshots.order_by("epoch").values_list("epoch", flat=True)) or "none"
+        raise serializers.ValidationError({field: f"{model.name} has no snapshot of that epoch; it has {there}."})
+    return snapshot
+
+
+class CustomizeForm(Form):
+    """What POST /models/customize takes, in the query string or the body."""
+
+    DESCRIPTIONS = descriptions.CUSTOMIZE
+
+    network = serializers.CharField(max_length=100)
+    snapshot_epoch = serializers.FloatField(default=0, min_value=-1)

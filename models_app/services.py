@@ -3,19 +3,33 @@
 import logging
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from datasets import services as datasets
 from datasets.models import Dataset
-from digits_project.jobs import devices
+from datasets.models import Kind as DatasetKind
+from digits_project.access import readable
+from digits_project.errors import BadInput
+from digits_project.jobs import devices, directory
 from digits_project.jobs.models import Device
 from digits_project.jobs.runner import Progress, Stopped, patiently
 from digits_project.jobs.services import submit
 from models_app import networks, recovery, trainer
-from models_app.models import Metric, Snapshot, TrainedModel
+from models_app.models import Method, Metric, Snapshot, TrainedModel
+from models_app.networks import prototxt
+from models_app.networks.retrain import for_any_dataset
 from models_app.training.config import TrainConfig
+from models_app.training.schedule import Policy, learning_rate
+
+MOST_COMBINATIONS = 100  # of one form
+BATCH_SIZE = 16  # DIGITS's, where neither form nor network names one
+USUAL_IMAGES, USUAL_CATEGORIES = (3, 256, 256), 1000  # where there is no dataset to tell
+WEIGHTS = "weights.npz"  # of a snapshot's folder
+ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 
 log = logging.getLogger(__name__)
 
@@ -25,34 +39,133 @@ def create_model(owner: str, dataset: Dataset, **fields) -> TrainedModel:
 
     A network that does not fit the dataset's images is refused here, before anything is queued.
     """
-    if fields.get("batch_size") is None:
-        fields["batch_size"] = networks.default_batch_size(fields["standard_network"])
-    with transaction.atomic():
-        # Held until the model is there, so that nobody deletes the dataset in between.
-        locked = Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()
-        if locked is None:
-            raise ValidationError({"dataset": "There is no dataset of that id."})
-        return submit(TrainedModel(owner=owner, dataset=locked, **fields))
+    return _create(owner, dataset, [{}], **fields)[0]
+
+
+def create_models(
+    owner: str, dataset: Dataset, name: str, learning_rates: list[float], batch_sizes: list[int | None], **fields
+) -> list[TrainedModel]:
+    """One model for each combination, named after it; all of them or, with a ValidationError, none."""
+    sweep = []
+    for batch_size in batch_sizes:
+        for base in learning_rates:
+            rate = f" learning_rate:{base}" if len(learning_rates) > 1 else ""
+            size = f" batch_size:{batch_size}" if len(batch_sizes) > 1 else ""
+            sweep.append({"name": name + rate + size, "learning_rate": base, "batch_size": batch_size})
+    return _create(owner, dataset, sweep, **fields)
+
+
+def _create(owner: str, dataset: Dataset, sweep: list[dict], **fields) -> list[TrainedModel]:
+    made: list[TrainedModel] = []
+    try:
+        with transaction.atomic():
+            fields |= _held(dataset, fields.get("previous"))
+            for varied in sweep:
+                model = TrainedModel(owner=owner, **(fields | varied))
+                model.network_is_checked = bool(made)
+                if model.batch_size is None:
+                    model.batch_size = made[0].batch_size if made else _default_batch_size(model)
+                made.append(submit(model))
+    except BaseException:
+        for model in made:
+            directory.remove(model.directory)
+        raise
+    return made
+
+
+def _held(dataset: Dataset, previous: TrainedModel | None) -> dict:
+    """The rows that new models are built on, held until those are there, so that nobody deletes them in between, and
+    what is kept of the model before them."""
+    found = {"dataset": Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()}
+    if found["dataset"] is None:
+        raise ValidationError({"dataset": "There is no dataset of that id."})
+    if previous is None:
+        return found
+    locked = TrainedModel.objects.select_for_update(no_key=True).filter(pk=previous.pk).first()
+    if locked is None:
+        raise ValidationError({"previous": "There is no model of that id."})
+    try:
+        network = locked.network().to_dict()
+    except BadInput as wrong:
+        raise ValidationError({"previous": str(wrong)}) from wrong
+    return found | {"previous": locked, "previous_network": network, "previous_categories": locked.categories}
+
+
+def _default_batch_size(model: TrainedModel) -> int:
+    """What the network names. Raises ValidationError."""
+    if model.previous:
+        return model.previous.batch_size
+    if model.method == Method.STANDARD and model.standard_network in networks.STANDARD:
+        return networks.default_batch_size(model.standard_network)
+    if not model.custom_network:
+        return BATCH_SIZE
+    try:
+        return prototxt.batch_size(model.custom_network) or BATCH_SIZE
+    except BadInput as wrong:
+        raise ValidationError({"custom_network": str(wrong)}) from wrong
+
+
+def check_weights(path: str) -> Path:
+    """A file of weights that a user named, or a snapshot's folder, resolved. Raises BadInput.
+
+    Besides what jobs may read it can be a snapshot of this server.
+    """
+    found = readable(path, settings.DIGITS_JOBS_DIR)
+    if found.is_dir():
+        found = readable(str(found / WEIGHTS), settings.DIGITS_JOBS_DIR)
+    if not found.is_file():
+        raise BadInput(f"{found} does not exist, or is no file.")
+    try:
+        with found.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise BadInput(f"{found} can't be read: {error.strerror}.") from error
+    known = {".npz": head.startswith(ZIP), ".caffemodel": not head.startswith(HDF5)}
+    if not known.get(found.suffix):
+        raise BadInput(f"{path} holds no weights: a snapshot of this server (weights.npz) or a .caffemodel is wanted.")
+    return found
+
+
+def prototxt_of(model: TrainedModel) -> str:
+    """Its network as a text that another can start from; one's own as it was written. Raises BadInput."""
+    if model.method == Method.CUSTOM:
+        return model.custom_network
+    return prototxt.write(for_any_dataset(model.network(), model.categories))
+
+
+def standard_prototxt(name: str) -> str:
+    """A standard network as prototxt, for images of any size that it fits."""
+    return prototxt.write(for_any_dataset(networks.standard(name, USUAL_IMAGES, USUAL_CATEGORIES), USUAL_CATEGORIES))
+
+
+def learning_rates(base: float, lr_policy: str, lr_parameters: dict) -> list[float]:
+    """The rate at every percent of a training, from 0 to 100. Raises BadInput."""
+    policy = Policy(learning_rate=base, lr_policy=lr_policy, **lr_parameters)
+    return [learning_rate(policy, percent) for percent in range(101)]
 
 
 def train_config(model: TrainedModel, device: Device, resume_from: Snapshot | None = None) -> TrainConfig:
     """What the trainer needs of a model and its dataset, as a plain value."""
     records = model.dataset.directory
+    weights = None if resume_from else model.initial_weights()
     return TrainConfig(
         network=model.network().to_dict(),
-        image_shape=model.dataset.image_shape,
         framework=model.framework,
         train_records=str(records / "train.rec"),
         val_records=str(records / "val.rec") if model.dataset.entries("val") else None,
         mean_file=str(datasets.mean_file(model.dataset)),
         use_mean=model.use_mean,
-        labels_file=str(records / "labels.txt"),
+        labels_file=str(records / "labels.txt") if model.dataset.kind == DatasetKind.CLASSIFICATION else None,
+        image_shape=model.dataset.image_shape,
         directory=str(model.directory),
         epochs=model.train_epochs,
         batch_size=min(model.batch_size, model.dataset.entries("train")),  # more would only repeat images
+        batch_accumulation=model.batch_accumulation,
         snapshot_interval=model.snapshot_interval,
         val_interval=model.val_interval,
         solver_type=model.solver_type,
+        rms_decay=model.rms_decay,
+        initial_weights=str(weights) if weights else None,
         random_seed=model.random_seed,
         device=device.label,
         resume_from=str(resume_from.directory) if resume_from else None,

@@ -5,5 +5,8 @@ from models_app.models import TrainedModel
 
 urlpatterns = [
     *with_suffix("models/images/classification", views.CreateClassification, "create-model"),
+    *with_suffix("models/images/generic", views.CreateGeneric, "create-generic-model"),
+    *with_suffix("models/visualize-lr", views.VisualizeLearningRate, "visualize-lr"),
+    *with_suffix("models/customize", views.Customize, "customize"),
     *job_routes("models", views.ModelDetail, TrainedModel),
 ]

@@ -1,13 +1,23 @@
 """The model routes."""
 
+from django.http import HttpResponseRedirect
+from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from digits_project.jobs.views import CreateView, EditView, fetch
-from digits_project.jobs.wire import created
+from digits_project.api import PrettyJSONRenderer
+from digits_project.errors import BadInput
+from digits_project.jobs.views import CreateView, EditView, FormView, fetch
 from models_app import services
 from models_app.models import TrainedModel
-from models_app.serializers import ClassificationModelForm, model_json
-from models_app.wire import CreatedModel, CurveForm, ModelFacts
+from models_app.networks import STANDARD
+from models_app.serializers import (
+    ClassificationModelForm,
+    CustomizeForm,
+    GenericModelForm,
+    PolicyForm,
+    chosen_snapshot,
+)
+from models_app.wire import Chart, Creation, CurveForm, CustomNetwork, ModelFacts, created_json, model_json
 
 
 class ModelDetail(EditView):
@@ -21,14 +31,82 @@ class ModelDetail(EditView):
         return Response(model_json(fetch(TrainedModel, job_id), request.query_params.get("points") == "all"))
 
 
-class CreateClassification(CreateView):
-    """Train a network to classify the images of a dataset."""
+class CreateModels(CreateView):
+    """One model, or with several batch sizes or learning rates one for each combination."""
 
-    serializer_class = ClassificationModelForm
-    answers = CreateView.answers | {"post": CreatedModel}
+    answers = CreateView.answers | {"post": Creation}
 
     def create(self, owner, **fields):
-        return services.create_model(owner, **fields)
+        return services.create_models(owner, **fields)
 
-    def describe(self, job):
-        return created(job, dataset_id=job.dataset_id)
+    def answer(self, request, models):
+        json = [created_json(model) for model in models]
+        if request.accepted_renderer.format == "json":
+            return Response(json[0] if len(json) == 1 else {"jobs": json})
+        return HttpResponseRedirect(f"/models/{models[0].pk}" if len(models) == 1 else "/")
+
+
+class CreateClassification(CreateModels):
+    """Train a network to classify the images of a dataset.
+
+    With several batch sizes or learning rates, `0.1,0.01`, one model for each combination is made, all or none, and the
+    answer is `{"jobs": [...]}`.
+    """
+
+    serializer_class = ClassificationModelForm
+
+
+class CreateGeneric(CreateModels):
+    """Train a network of one's own, with any losses and outputs, on a generic dataset or one for classification.
+
+    Several batch sizes or learning rates make several models, as for classification.
+    """
+
+    serializer_class = GenericModelForm
+
+
+class VisualizeLearningRate(FormView):
+    """The learning rate at every percent of a training, from 0 to 100, as the columns of a chart.
+
+    Several base rates make a column each. It has no page: it is JSON with or without the suffix.
+    """
+
+    renderer_classes = (PrettyJSONRenderer,)
+    serializer_class = PolicyForm
+    answers = FormView.answers | {"post": Chart}
+
+    def post(self, request, format=None):
+        form = PolicyForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        bases = form.validated_data.pop("learning_rate")
+        names = ["Learning Rate"] if len(bases) == 1 else [f"Learning Rate {i}" for i in range(len(bases))]
+        try:
+            curves = [services.learning_rates(base, **form.validated_data) for base in bases]
+        except BadInput as wrong:
+            raise ValidationError({"lr_policy": str(wrong)}) from wrong
+        columns = [[name, *curve] for name, curve in zip(names, curves, strict=True)]
+        return Response({"data": {"columns": columns}})
+
+
+class Customize(FormView):
+    """The prototxt of a standard network or of a model, to start one's own from, and where a snapshot's weights are.
+
+    It has no page: it is JSON with or without the suffix.
+    """
+
+    renderer_classes = (PrettyJSONRenderer,)
+    serializer_class = CustomizeForm
+    answers = FormView.answers | {"post": CustomNetwork}
+    refusals = {"post": (404,)}
+
+    def post(self, request, format=None):
+        asked = ((name, request.query_params.get(name, request.data.get(name))) for name in CustomizeForm().fields)
+        form = CustomizeForm(data={name: value for name, value in asked if value is not None})
+        form.is_valid(raise_exception=True)
+        name, epoch = form.validated_data["network"], form.validated_data["snapshot_epoch"]
+        if name in STANDARD:
+            return Response({"network": services.standard_prototxt(name), "snapshot": None})
+        model = fetch(TrainedModel, name)
+        snapshot = chosen_snapshot(model, epoch, "snapshot_epoch")
+        weights = str(snapshot.directory / services.WEIGHTS) if snapshot else None
+        return Response({"network": services.prototxt_of(model), "snapshot": weights})

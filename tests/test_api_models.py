@@ -1,10 +1,12 @@
 """The model form, and models as JSON."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from datasets.models import Dataset
 from digits_project.jobs import lifecycle
-from digits_project.jobs.models import Status
+from digits_project.jobs.models import Device, Status
 from models_app.models import Metric, Snapshot, TrainedModel
 
 pytestmark = pytest.mark.django_db
@@ -73,12 +75,89 @@ def test_a_right_form_makes_a_waiting_job_with_the_defaults_of_digits(client, fo
         ("random_seed", -1, "Ensure this value is greater than or equal to 0."),
         ("lr_multistep_values", "a,b", "Numbers with commas between them are wanted, such as 50,85."),
         ("use_mean", "median", '"median" is not a valid choice.'),
-        ("framework", "caffe", '"caffe" is not a valid choice.'),
+        ("framework", "skynet", '"skynet" is not a valid choice.'),
+        ("crop_size", 29, "This is larger than the images, which are 28×28."),
+        ("crop_size", 0, "Ensure this value is greater than or equal to 1."),
+        ("batch_accumulation", 0, "Ensure this value is greater than or equal to 1."),
+        ("rms_decay", 2, "Ensure this value is less than or equal to 1."),
+        ("random_seed", 2**32, "Ensure this value is less than or equal to 4294967295."),
+        ("select_gpu", "first", "A valid integer is required."),
+        ("select_gpu", 0, "No host has GPU 0 to train on; there are: none."),
+        ("select_gpus_list", "0,x", "A valid integer is required."),
+        ("select_gpu_count", 0, "Ensure this value is greater than or equal to 1."),
     ],
 )
 def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, field, value, message):
     assert complaints(client.post(CREATE, form(**{field: value}))) == {field: message}
     assert not TrainedModel.objects.exists()
+
+
+@pytest.mark.parametrize("content_type", ["multipart", "application/x-www-form-urlencoded", "application/json"])
+def test_every_choice_of_the_form_is_kept(client, form, content_type):
+    asked = {
+        "crop_size": 24,
+        "batch_size": 10,
+        "batch_accumulation": 3,
+        "solver_type": "RMSPROP",
+        "rms_decay": 0.9,
+        "random_seed": 0xCAFEBABE,  # what DIGITS's own tests send
+        "snapshot_interval": 0.5,
+        "val_interval": 2.0,
+        "use_mean": "pixel",
+    }
+    data = form(**asked)
+    if content_type == "application/x-www-form-urlencoded":
+        data = urlencode(data)
+    client.post(CREATE, data, **({} if content_type == "multipart" else {"content_type": content_type}))
+    model = TrainedModel.objects.get()
+    assert {column: getattr(model, column) for column in asked} == asked
+    assert model.network().input_shape == (1, 24, 24)
+
+
+def test_fields_of_other_methods_and_unknown_ones_are_not_looked_at(client, form):
+    others = {
+        "previous_networks": "None",
+        "custom_network": "nonsense",
+        "custom_network_snapshot": "/no/such",
+        "group_name": "g",
+        "shuffle": "true",
+        "aug_flip": "fliplrud",
+        "python_layer_from_client": "y",
+    }
+    assert client.post(CREATE, form(**others)).status_code == 200
+    model = TrainedModel.objects.get()
+    assert (model.method, model.previous, model.custom_network_snapshot) == ("standard", None, "")
+
+
+@pytest.mark.parametrize("framework", ["caffe", "torch", "tensorflow", "mxnet", ""])
+def test_whatever_framework_a_script_names_mxnet_trains(client, form, framework):
+    assert client.post(CREATE, form(framework=framework)).status_code == 200
+    assert TrainedModel.objects.get().framework == "mxnet"
+
+
+def test_gpus_are_chosen_by_number_or_counted(client, form):
+    Device.objects.bulk_create(Device(host="a", type="gpu", index=i) for i in range(3))
+    chosen = [
+        {"select_gpu": "next"},
+        {"select_gpu": "1"},
+        {"select_gpus": ["0", "2"]},
+        {"select_gpus_list": "1,2"},
+        {"select_gpu_count": 2},
+    ]
+    for choice in chosen:
+        assert client.post(CREATE, form(**choice)).status_code == 200
+    asked = TrainedModel.objects.order_by("created_at").values_list("select_gpus", "select_gpu_count")
+    assert list(asked) == [([], 1), ([1], 1), ([0, 2], 1), ([1, 2], 1), ([], 2)]
+    wrong = complaints(client.post(CREATE, form(select_gpu_count=4)))
+    assert wrong == {"select_gpu_count": "No host has 4 GPUs to train on; the most are 3."}
+
+
+def test_further_outputs_of_a_network_stand_beside_loss_and_accuracy(client, model):
+    for epoch in (1, 2):
+        measured = {"loss": 0.5, "outputs": {"loss": 7, "loss1/loss": 0.1 * epoch}, "learning_rate": 0.01}
+        Metric.objects.create(trained_model=model, split="val", epoch=epoch, **measured)
+    curve = client.get(f"/models/{model.pk}.json").json()["val_outputs"]
+    assert curve == {"epoch": [1, 2], "loss": [0.5, 0.5], "loss1/loss": [0.1, 0.2]}
 
 
 def test_a_network_that_does_not_fit_the_images_is_refused_with_its_layer(client, form, make_dataset):

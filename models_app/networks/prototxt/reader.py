@@ -24,11 +24,13 @@ def read(
     categories: int | None = None,
     label_shape: Shape = (),
     crop_size: int | None = None,
+    *,
+    checked: bool = True,
 ) -> Network:
     """The network, checked, for images of this shape (channels, height, width).
 
     `categories` makes it a classifier. A `crop_size` (0: none) goes before that of the text, which is cut down to the
-    images.
+    images. Not `checked` is for shapes that are not known yet: then only what is wrong in itself is found.
     Raises BadNetwork, which names layer, type and line, or line and column.
     """
     declared = take_apart(text)
@@ -48,7 +50,8 @@ def read(
     size = (crop, crop) if crop else image_shape[1:]
     used = tuple(layer for _, layer in ordered if layer.phases)
     network = Network(declared.name, (image_shape[0], *size), used, label_shape)
-    _check(network, declared)
+    if checked:
+        _check(network, declared)
     return network
 
 

@@ -1,0 +1,113 @@
+"""The kinds of fields that the model forms have."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from datasets.fields import MAX_PATH
+from datasets.models import Dataset
+from digits_project.errors import BadInput
+from digits_project.jobs.models import find_job
+from models_app.models import TrainedModel
+from models_app.services import check_weights
+
+MOST_GPU_INDEX = 1023
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class Listed(serializers.Field):
+    """Values with commas between them, "0.1,0.01", in brackets or not, or a JSON list; as a list, each once.
+
+    `child` is the field of one value.
+    """
+
+    def __init__(self, child: serializers.Field, **kwargs):
+        super().__init__(**kwargs)
+        self.child = child
+
+    def to_representation(self, value):
+        return ",".join(f"{part:g}" for part in value)
+
+    def to_internal_value(self, data):
+        if isinstance(data, str):
+            data = data.strip().removeprefix("[").removesuffix("]").split(",")
+        parts = data if isinstance(data, list) else [data]
+        read = [self.child.run_validation(part.strip() if isinstance(part, str) else part) for part in parts]
+        return list(dict.fromkeys(read))
+
+
+class Numbers(serializers.CharField):
+    """Numbers with commas between them, "50,85", as a list of floats."""
+
+    def to_representation(self, value):
+        return ",".join(f"{number:g}" for number in value)
+
+    def to_internal_value(self, data):
+        text = super().to_internal_value(data)
+        try:
+            return [float(part) for part in text.split(",")]
+        except ValueError as wrong:
+            raise serializers.ValidationError("Numbers with commas between them are wanted, such as 50,85.") from wrong
+
+
+class DatasetId(serializers.CharField):
+    """A dataset's job id; the value is its row."""
+
+    def to_internal_value(self, data):
+        dataset = find_job(super().to_internal_value(data), Dataset)
+        if dataset is None:
+            raise serializers.ValidationError("There is no dataset of that id.")
+        return dataset
+
+
+class ModelId(serializers.CharField):
+    """A model's job id; the value is its row."""
+
+    def to_internal_value(self, data):
+        model = find_job(super().to_internal_value(data), TrainedModel)
+        if model is None:
+            raise serializers.ValidationError("There is no model of that id.")
+        return model
+
+
+class UseMean(serializers.ChoiceField):
+    """none, image or pixel; older clients send 0 for none and 1 for image."""
+
+    def to_internal_value(self, data):
+        return super().to_internal_value({"0": "none", "1": "image"}.get(str(data), data))
+
+
+class GpuList(Listed):
+    """The numbers of GPUs."""
+
+    def __init__(self, **kwargs):
+        super().__init__(serializers.IntegerField(min_value=0, max_value=MOST_GPU_INDEX), **kwargs)
+
+    def to_internal_value(self, data):
+        if isinstance(data, list):
+            data = [part for part in data if part not in ("", None)]  # what a form sends that chooses none
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class Gpu(serializers.Field):
+    """ "next", whichever is free, or the number of a GPU; the value is a list of numbers."""
+
+    def to_representation(self, value):
+        return ",".join(map(str, value)) or "next"
+
+    def to_internal_value(self, data):
+        return [] if data == "next" else GpuList().run_validation([data])
+
+
+class WeightsFile(serializers.CharField):
+    """Where weights are: a snapshot of this server or a .caffemodel; the value is the resolved path."""
+
+    def __init__(self, **kwargs):
+        super().__init__(max_length=MAX_PATH, **kwargs)
+
+    def to_internal_value(self, data):
+        try:
+            return str(check_weights(super().to_internal_value(data)))
+        except BadInput as wrong:
+            raise serializers.ValidationError(str(wrong)) from wrong

@@ -1,0 +1,97 @@
+"""A network that was trained on one dataset, for another: the same layers, with a score for each of its categories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from models_app.networks.graph import Network
+from models_app.networks.layer import BadNetwork, Layer
+from models_app.networks.layers import Shape
+
+JUDGES = ("SoftmaxWithLoss", "Accuracy", "Softmax")  # the first input of each is the scores of the categories
+SUFFIX = "_retrain"  # DIGITS's
+
+
+def retrained(
+    network: Network,
+    image_shape: tuple[int, int, int],
+    label_shape: Shape = (),
+    categories: tuple[int, int] | None = None,
+    crop_size: int | None = None,
+) -> Network:
+    """The network for images and labels of these shapes, checked. Raises BadNetwork where a layer does not fit them.
+
+    `categories`: how many there were and how many there are. Where that differs, the layers that give the scores get
+    another width and another name, so that no weights of the old ones are taken for them. `crop_size` None: that of
+    the network itself.
+    """
+    layers = network.layers
+    if categories and categories[0] != categories[1]:
+        scoring = _scoring(layers)
+        layers = tuple(_afresh(layer, layers, *categories) if layer in scoring else layer for layer in layers)
+    crop_size = _crop_size(layers) if crop_size is None else crop_size
+    if crop_size:
+        layers = tuple(_cropped(layer, crop_size) for layer in layers)
+        channels, height, width = image_shape
+        if crop_size > min(height, width):
+            raise BadNetwork(
+                f"the network takes {crop_size}×{crop_size} of an image, and the images are {height}×{width}"
+            )
+        image_shape = (channels, crop_size, crop_size)
+    changed = replace(network, layers=layers, input_shape=image_shape, label_shape=label_shape)
+    changed.check()
+    return changed
+
+
+def for_any_dataset(network: Network, categories: int) -> Network:
+    """The network without the number of categories where a prototxt may leave it out, for others to start from.
+
+    It can't be built like this: prototxt.write writes it, and prototxt.read fills in the number.
+    """
+    open_ended = [layer for layer in _scoring(network.layers) if layer.type == "InnerProduct"]
+
+    def opened(layer: Layer) -> Layer:
+        if layer not in open_ended or layer.parameters["num_output"] != categories:
+            return layer
+        return replace(layer, parameters={k: v for k, v in layer.parameters.items() if k != "num_output"})
+
+    return replace(network, layers=tuple(map(opened, network.layers)))
+
+
+def _scoring(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers that make the scores: upwards from each judge, the first ones with a number of outputs."""
+    found: list[Layer] = []
+    seen: set[tuple[str, int]] = set()
+    above = [(layer.bottoms[0], i) for i, layer in enumerate(layers) if layer.type in JUDGES]
+    while above:
+        top, below = above.pop()
+        place = next((i for i in reversed(range(below)) if top in layers[i].tops), None)
+        if place is None or (top, place) in seen:
+            continue
+        seen.add((top, place))
+        if "num_output" in layers[place].parameters:
+            found.append(layers[place])
+        elif layers[place].type != "Concat":  # which adds up the outputs of several
+            above += [(bottom, place) for bottom in layers[place].bottoms]
+    return found
+
+
+def _afresh(layer: Layer, layers: Sequence[Layer], before: int, now: int) -> Layer:
+    name = layer.name + SUFFIX
+    while any(other.name == name for other in layers):
+        name += SUFFIX
+    outputs = layer.parameters["num_output"]
+    return replace(
+        layer, name=name, parameters={**layer.parameters, "num_output": now if outputs == before else outputs}
+    )
+
+
+def _crop_size(layers: Sequence[Layer]) -> int:
+    return max((layer.parameters.get("crop_size", 0) for layer in layers if layer.type == "Data"), default=0)
+
+
+def _cropped(layer: Layer, crop_size: int) -> Layer:
+    if layer.type != "Data":
+        return layer
+    return replace(layer, parameters={**layer.parameters, "crop_size": crop_size})

@@ -1,0 +1,152 @@
+"""Models of one's own network: POST of a prototxt, and of the weights that it starts from."""
+
+import os
+
+import pytest
+from django.conf import settings
+
+from models_app.models import TrainedModel
+from models_app.networks import prototxt, standard
+from tests.inference_samples import categorized
+from tests.model_samples import CLASSIFIER, write_weights
+
+pytestmark = pytest.mark.django_db
+CREATE = "/models/images/classification.json"
+
+
+@pytest.fixture(autouse=True)
+def _open_server(settings, tmp_path):
+    settings.DIGITS_AUTH = "open"
+    settings.DIGITS_DATA_ROOTS = [*settings.DIGITS_DATA_ROOTS, tmp_path]
+
+
+@pytest.fixture
+def form(make_dataset):
+    """A form that is right, with what the test changes; None leaves a field out."""
+
+    def form(**fields):
+        right = {"model_name": "mine", "dataset": make_dataset().pk, "method": "custom", "custom_network": CLASSIFIER}
+        return {name: value for name, value in (right | fields).items() if value is not None}
+
+    return form
+
+
+def complaint(answer, field="custom_network"):
+    assert answer.status_code == 400, answer.content
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    return answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("content_type", ["multipart", "application/json"])
+def test_a_prototxt_becomes_a_model(client, form, content_type):
+    sent = form(framework="caffe", random_seed=0xCAFEBABE, batch_size=10)
+    answer = client.post(CREATE, sent, **({} if content_type == "multipart" else {"content_type": content_type}))
+    model = TrainedModel.objects.get()
+    assert answer.json()["id"] == model.pk
+    assert (model.method, model.custom_network, model.batch_size) == ("custom", CLASSIFIER, 10)
+    assert client.get(f"/models/{model.pk}/status").json()["type"] == "Image Classification Model"
+
+
+def test_the_last_layer_gets_as_many_outputs_as_there_are_categories(client, form):
+    client.post(CREATE, form())
+    model = TrainedModel.objects.get()
+    categorized(model.dataset)
+    model = TrainedModel.objects.get()
+    assert model.network().shapes()["softmax"] == (10,)
+
+
+def test_the_batch_size_is_the_networks_own_else_that_of_digits(client, form):
+    data = 'layer { name: "data" type: "Data" top: "data" top: "label" data_param { batch_size: 7 } }'
+    client.post(CREATE, form(custom_network=data + CLASSIFIER))
+    client.post(CREATE, form())
+    assert list(TrainedModel.objects.order_by("created_at").values_list("batch_size", flat=True)) == [7, 16]
+
+
+def test_the_crop_is_that_of_the_form_else_that_of_the_network(client, form):
+    data = 'layer { name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 20 } }'
+    client.post(CREATE, form(custom_network=data + CLASSIFIER))
+    client.post(CREATE, form(custom_network=data + CLASSIFIER, crop_size=8))
+    shapes = [model.network().input_shape for model in TrainedModel.objects.order_by("created_at")]
+    assert shapes == [(1, 20, 20), (1, 8, 8)]
+
+
+def test_a_standard_network_as_prototxt_is_that_network(client, form):
+    client.post(CREATE, form(custom_network=prototxt.write(standard("lenet", (1, 28, 28), 2))))
+    assert TrainedModel.objects.get().network() == standard("lenet", (1, 28, 28), 2)
+
+
+def test_an_unknown_layer_is_named_with_its_type_and_line(client, form):
+    told = complaint(client.post(CREATE, form(custom_network=CLASSIFIER.replace("InnerProduct", "BogusCode"))))
+    assert "layer hidden (type BogusCode, line 2)" in told
+    assert not TrainedModel.objects.exists()
+    assert len(list(settings.DIGITS_JOBS_DIR.iterdir())) == 1  # the dataset's
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 5_000_000,
+        "layer { " * 600_000,
+        "a: 1\n" * 1_000_000,
+        CLASSIFIER.replace('"data"', '"nothing"'),
+        "\x01\x02",
+        " ",
+    ],
+    ids=["letters", "braces", "fields", "no such input", "control characters", "blank"],
+)
+def test_nonsense_is_refused(client, form, text):
+    assert complaint(client.post(CREATE, form(custom_network=text)))
+    assert not TrainedModel.objects.exists()
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_custom_model_needs_its_network(client, form, text):
+    assert complaint(client.post(CREATE, form(custom_network=text)))
+
+
+@pytest.mark.parametrize("framework, language", [("torch", "Lua"), ("tensorflow", "Python")])
+def test_networks_in_other_languages_are_refused(client, form, framework, language):
+    told = complaint(client.post(CREATE, form(framework=framework)))
+    assert told == f"A network in {language} can't be trained here; write it as Caffe prototxt."
+
+
+@pytest.mark.parametrize("named", ["{folder}", "{folder}/weights.npz"])
+def test_it_starts_from_a_snapshot_that_is_named_by_its_path(client, form, make_dataset, make_model, named):
+    other = make_model(make_dataset())
+    folder = other.directory / "snapshots" / "epoch-1"
+    write_weights(folder, other.network())
+    client.post(CREATE, form(custom_network_snapshot=named.format(folder=folder)))
+    assert TrainedModel.objects.get(name="mine").initial_weights() == folder / "weights.npz"
+
+
+def test_it_starts_from_a_caffemodel_in_the_data_roots(client, form, tmp_path):
+    (tmp_path / "net.caffemodel").write_bytes(b"\x0a\x00")
+    client.post(CREATE, form(custom_network_snapshot=str(tmp_path / "net.caffemodel")))
+    assert TrainedModel.objects.get().initial_weights() == tmp_path / "net.caffemodel"
+
+
+def test_what_holds_no_weights_or_lies_outside_is_refused(client, form, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "new.caffemodel").write_bytes(b"\x89HDF\r\n\x1a\n")
+    (tmp_path / "link.npz").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "pipe.npz")
+    told = {
+        name: complaint(client.post(CREATE, form(custom_network_snapshot=name)), "custom_network_snapshot")
+        for name in (
+            "net.caffemodel",
+            "/etc/passwd",
+            *(str(tmp_path / name) for name in ("none", "empty", "text.npz", "new.caffemodel", "link.npz", "pipe.npz")),
+        )
+    }
+    assert all(told.values())
+    assert "is not in a folder that this server may read" in told["/etc/passwd"]
+    assert "holds no weights" in told[str(tmp_path / "text.npz")]
+    assert not TrainedModel.objects.exists()
+
+
+def test_with_the_wire_format_of_digits_the_field_is_the_key(client, form, settings):
+    settings.DIGITS_WIRE_FORMAT = "digits"
+    answer = client.post(CREATE, form(custom_network="layer {"))
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == ["custom_network"]

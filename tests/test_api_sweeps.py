@@ -1,0 +1,101 @@
+"""Several batch sizes or learning rates in one form: a model for each combination, all or none."""
+
+import pytest
+from django.conf import settings
+
+from models_app.models import TrainedModel
+
+pytestmark = pytest.mark.django_db
+CREATE = "/models/images/classification.json"
+
+
+@pytest.fixture(autouse=True)
+def _open_server(settings):
+    settings.DIGITS_AUTH = "open"
+
+
+@pytest.fixture
+def form(make_dataset):
+    def form(**fields):
+        return {"model_name": "net", "dataset": make_dataset().pk, "standard_networks": "lenet"} | fields
+
+    return form
+
+
+def test_each_combination_becomes_a_model_that_is_named_after_it(client, form):
+    answer = client.post(CREATE, form(learning_rate="0.1,0.01", batch_size="8,16")).json()
+    assert list(answer) == ["jobs"]
+    assert [job["name"] for job in answer["jobs"]] == [
+        "net learning_rate:0.1 batch_size:8",
+        "net learning_rate:0.01 batch_size:8",
+        "net learning_rate:0.1 batch_size:16",
+        "net learning_rate:0.01 batch_size:16",
+    ]
+    rows = TrainedModel.objects.in_bulk([job["id"] for job in answer["jobs"]])
+    trained = [(rows[job["id"]].learning_rate, rows[job["id"]].batch_size) for job in answer["jobs"]]
+    assert trained == [(0.1, 8), (0.01, 8), (0.1, 16), (0.01, 16)]
+
+
+def test_each_is_told_as_a_single_one_would_be(client, form):
+    jobs = client.post(CREATE, form(batch_size="8,16")).json()["jobs"]
+    first = TrainedModel.objects.get(batch_size=8)
+    assert jobs[0] == {
+        "job_id": first.pk,
+        "id": first.pk,
+        "name": "net batch_size:8",
+        "status": "Waiting",
+        "dataset_id": first.dataset_id,
+    }
+
+
+@pytest.mark.parametrize("rates", ["0.1,0.02", "[0.1, 0.02]", " 0.1 , 0.02 ", "0.1,0.02,0.1"])
+def test_a_list_is_read_with_brackets_blanks_and_repetitions(client, form, rates):
+    answer = client.post(CREATE, form(learning_rate=rates)).json()
+    assert [job["name"] for job in answer["jobs"]] == ["net learning_rate:0.1", "net learning_rate:0.02"]
+
+
+def test_a_list_may_be_one_of_json(client, form):
+    body = form(learning_rate=[0.1, 0.02], batch_size=8)
+    jobs = client.post(CREATE, body, content_type="application/json").json()["jobs"]
+    assert [job["name"] for job in jobs] == ["net learning_rate:0.1", "net learning_rate:0.02"]
+
+
+@pytest.mark.parametrize("one", ["0.1", "[0.1]", "0.1,0.1"])
+def test_a_list_of_one_is_no_list(client, form, one):
+    assert client.post(CREATE, form(learning_rate=one)).json()["name"] == "net"
+
+
+@pytest.mark.parametrize(
+    "fields, field",
+    [
+        ({"learning_rate": "0.1,x"}, "learning_rate"),
+        ({"learning_rate": "0.1,"}, "learning_rate"),
+        ({"learning_rate": "0.1,-1"}, "learning_rate"),
+        ({"learning_rate": "[[0.1]]"}, "learning_rate"),
+        ({"batch_size": "8,0"}, "batch_size"),
+        ({"batch_size": "8,1.5"}, "batch_size"),
+        ({"learning_rate": ",".join(map(str, range(1, 12))), "batch_size": "1,2,3,4,5,6,7,8,9,10"}, "learning_rate"),
+        ({"learning_rate": "1,2", "model_name": "n" * 250}, "model_name"),
+        ({"learning_rate": "0.1,0.2", "lr_policy": "multistep", "lr_multistep_values": "85,50"}, "lr_policy"),
+    ],
+)
+def test_one_wrong_combination_and_none_is_created(client, form, fields, field):
+    answer = client.post(CREATE, form(**fields))
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert not TrainedModel.objects.exists()
+    assert len(list(settings.DIGITS_JOBS_DIR.iterdir())) == 1  # the dataset's
+
+
+def test_what_fails_on_the_way_leaves_no_folder_behind(client, form):
+    names = {"model_name": "n" * 237}  # with "learning_rate:0.1" it is short enough, with the second it is not
+    assert client.post(CREATE, form(learning_rate="0.1,0.01", **names)).status_code == 400
+    assert not TrainedModel.objects.exists()
+    assert len(list(settings.DIGITS_JOBS_DIR.iterdir())) == 1
+
+
+def test_without_the_suffix_several_lead_to_the_index_and_one_to_its_page(client, form):
+    create = CREATE.removesuffix(".json")
+    assert client.post(create, form(batch_size="8,16"))["Location"] == "/"
+    one = client.post(create, form(model_name="one"))
+    assert (one.status_code, one["Location"]) == (302, f"/models/{TrainedModel.objects.get(name='one').pk}")
