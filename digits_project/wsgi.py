@@ -4,5 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from digits_project.polling import Repeated
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
-application = get_wsgi_application()
+application = Repeated(get_wsgi_application())
