@@ -12,6 +12,7 @@ from models_app.training.checkpoint import Model, write_snapshot
 from models_app.training.diverged import Diverged
 from models_app.training.stored import FILES, Moment, read_snapshot
 from tests.engine_samples import engine_of, random_images
+from tests.network_samples import chain
 from tests.training_samples import softmax_network
 
 NETWORK = softmax_network()
@@ -101,3 +102,18 @@ def test_a_damaged_snapshot_is_refused(engine, tmp_path, name):
 def test_what_is_no_snapshot_is_refused(tmp_path):
     with pytest.raises(BadInput, match="is not a whole snapshot"):
         read_snapshot(tmp_path)
+
+
+def test_outputs_that_are_large_may_differ_by_as_much_more(tmp_path):
+    network = chain(
+        ("Power", {"scale": 100.0}),
+        ("InnerProduct", {"num_output": 3, "weight_filler": {"type": "gaussian", "std": 1.0}}),
+        input_shape=(1, 28, 28),
+    )
+    engine = engine_of(network)
+    engine.load_weights(network.initial_weights(1))
+    model = Model(network, None, (), {})
+    snapshot = write_snapshot(tmp_path, engine, model, moment(), random_images(network, 4), threads=1)
+    size = max(np.abs(output).max() for output in engine.forward(random_images(network, 4)).values())
+    assert size > 1e5
+    assert snapshot.max_difference < 1e-4
