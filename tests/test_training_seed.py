@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models_app.networks import standard
+from models_app.networks import Layer, Network, standard
 from models_app.training.trainer import train
 from tests.imagedb_samples import digits
 from tests.training_samples import config_of, dropout_network, run_trainer, write_digits_dataset, write_records
@@ -24,8 +24,10 @@ def whole(dataset, tmp_path_factory):
     """A training that ran to its end, on two threads, with whatever could differ between two runs."""
     settings = {"solver_type": "ADAM", "batch_size": 5, "batch_accumulation": 3, "lr_policy": "poly"}
     settings |= {"learning_rate": 0.01, "snapshot_interval": 0.75, "threads": 2}
-    network = dropout_network().to_dict()
-    return finished(config_of(dataset, tmp_path_factory.mktemp("whole"), network=network, **settings))
+    cropped = Layer("data", "Data", (), ("data", "label"), {"crop_size": 6, "mirror": True})
+    layers = (cropped, *dropout_network().layers[1:])
+    settings |= {"network": Network("sample", (1, 6, 6), layers).to_dict(), "image_shape": [1, 8, 8]}
+    return finished(config_of(dataset, tmp_path_factory.mktemp("whole"), **settings))
 
 
 def finished(config):

@@ -11,6 +11,7 @@ from digits_project.errors import BadInput
 from models_app.networks import Layer
 from models_app.training.starting_weights import starting_weights
 from models_app.training.trainer import train
+from tests.caffemodel_samples import blob, message
 from tests.engine_samples import random_weights
 from tests.network_samples import network
 from tests.training_samples import LABELLED, config_of, of_kind, write_digits_dataset
@@ -85,6 +86,15 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
 NPY = (
     b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n\0\0\0\0"
 )
+
+
+def test_a_caffemodel_gives_its_layers(tmp_path):
+    found = random_weights(two_layers())
+    layer = message(1, b"ip1") + message(7, blob(found["ip1.weight"])) + message(7, blob(found["ip1.bias"]))
+    (tmp_path / "caffe.caffemodel").write_bytes(message(100, layer))
+    start = starting_weights(two_layers(), 5, str(tmp_path / "caffe.caffemodel"))
+    assert (start.taken_over, start.afresh) == (("ip1",), ("ip2",))
+    assert (start.arrays["ip1.weight"] == found["ip1.weight"]).all()
 
 
 class Trap:

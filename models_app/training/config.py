@@ -26,8 +26,8 @@ class TrainConfig:
     Intervals are in epochs, fractions allowed, 0 is off. The solver takes one step for every `batch_accumulation`
     batches, by their average gradient. Policy parameters have the names of schedule.Policy.
     `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use. `initial_weights`
-    is a snapshot's folder, or its weights.npz: every layer whose name and shapes are the same starts from them, the
-    others afresh. `resume_from` is a snapshot of this same training, which goes on where that was taken, with its seed.
+    is a snapshot's folder, its weights.npz, or a .caffemodel: layers of the same name and shapes start from it, others
+    afresh. `resume_from` is a snapshot of this same training, which goes on where that was taken, with its seed.
     """
 
     network: Mapping[str, Any]

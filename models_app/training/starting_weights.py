@@ -9,6 +9,7 @@ import numpy as np
 
 from digits_project.errors import BadInput
 from models_app.networks import Network
+from models_app.networks.caffemodel import read_weights
 from models_app.training.stored import FILES, load_arrays
 
 
@@ -22,7 +23,7 @@ class StartingWeights:
 
 
 def starting_weights(network: Network, seed: int, source: str | None) -> StartingWeights:
-    """`source` is the path of a snapshot's folder or its weights.
+    """`source` is the path of a snapshot's folder, of its weights, or of a .caffemodel.
 
     A layer matches if all its weights are there, in the same shapes. Raises BadInput if the file can't be read, holds
     what is no number, or if no layer of the network matches.
@@ -41,6 +42,8 @@ def starting_weights(network: Network, seed: int, source: str | None) -> Startin
 
 def _read(path: Path, network: Network) -> dict[str, np.ndarray]:
     """The arrays of the file that the network has too, in the same shape."""
+    if path.suffix == ".caffemodel":
+        return read_weights(path, network)
     file = path / FILES["weights"] if path.is_dir() else path
     try:
         return load_arrays(file, {weight.name: weight.shape for weight in network.weights()})
