@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from models_app.networks import BadNetwork, Layer, Network, default_batch_size, standard
+from models_app.networks import BadNetwork, Layer, Multipliers, Network, default_batch_size, standard
 from models_app.networks.layers import TYPES, parse
 from models_app.networks.layers.base import Misfit
 from tests.network_samples import DATA, chain, network
@@ -62,6 +62,43 @@ def test_a_graph_that_does_not_hang_together_is_refused_with_the_layers_name(lay
         ("InnerProduct", {"num_output": "ten"}, "num_output must be a whole number, not 'ten'"),
         ("InnerProduct", {"num_output": True}, "num_output must be a whole number, not True"),
         ("Power", {"scale": float("nan")}, "scale must be finite, not nan"),
+        ("Deconvolution", {"num_output": 2, "kernel_size": 2, "group": 2},
+         "its 3 input channels are not a multiple of group 2"),
+        ("Deconvolution", {"num_output": 2, "kernel_size": [2, 3], "weight_filler": {"type": "bilinear"}},
+         "the filler bilinear is for square filters"),
+        ("Convolution", {"num_output": 2, "kernel_size": 2, "weight_filler": {"std": float("nan")}},
+         "a filler's std must be finite, not nan"),
+        ("Pooling", {"kernel_size": 2, "pool": "STOCHASTIC"},
+         "pool STOCHASTIC is not offered: it answers by chance; MAX and AVE are"),
+        ("LRN", {"norm_region": "AROUND"}, "norm_region must be ACROSS_CHANNELS or WITHIN_CHANNEL, not 'AROUND'"),
+        ("LRN", {"norm_region": "WITHIN_CHANNEL", "k": 2}, "k must be 1 for norm_region WITHIN_CHANNEL, not 2"),
+        ("InnerProduct", {"num_output": 2, "axis": 4}, "axis 4 is not one of its input 3×8×8"),
+        ("InnerProduct", {"num_output": 2, "axis": -4}, "axis -4 is the batch, which stays as it is"),
+        ("Concat", {"axis": 0}, "axis 0 is the batch, which stays as it is"),
+        ("Softmax", {"axis": -5}, "axis -5 is not one of its input 3×8×8"),
+        ("Slice", {"axis": 0}, "axis 0 is the batch, which stays as it is"),
+        ("Slice", {"slice_point": [1]}, "its 1 outputs need 0 rising slice_point, not [1]"),
+        ("Slice", {"slice_point": ["a"]}, "slice_point must be whole numbers, not 'a'"),
+        ("Slice", {"parts": 2}, "Slice has no parameter parts"),
+        ("Flatten", {"axis": 3, "end_axis": 2}, "axis 3 comes after end_axis 2"),
+        ("Flatten", {"end_axis": 0}, "end_axis 0 is the batch, which stays as it is"),
+        ("Reshape", {"shape": [0, -1, -1]}, "shape must be sizes, 0, and at most one -1, not [0, -1, -1]"),
+        ("Reshape", {"shape": [0, -2]}, "shape must be sizes, 0, and at most one -1, not [0, -2]"),
+        ("Reshape", {"shape": [0, 7, -1]}, "its input 3×8×8 has 192 numbers, which do not fit the shape [0, 7, -1]"),
+        ("Reshape", {"shape": [0, 100]}, "its input 3×8×8 has 192 numbers, which do not fit the shape [0, 100]"),
+        ("Reshape", {"shape": [64, -1]}, "its first size must be the batch's: 0, not 64"),
+        ("Reshape", {"shape": [-1]}, "its first size must be the batch's: 0, not -1"),
+        ("Reshape", {}, "its first size must be the batch's: 0, not nothing"),
+        ("Reshape", {"shape": [0, 0, 0, 0, 0]}, "shape has a 0 where its input 3×8×8 has no size"),
+        ("Reshape", {"shape": [2], "axis": 9}, "axis 9 and num_axes -1 do not fit its input 3×8×8"),
+        ("Exp", {"base": 1}, "base must be above 0 and not 1, or -1 for e; it is 1"),
+        ("Log", {"base": -2}, "base must be above 0 and not 1, or -1 for e; it is -2"),
+        ("Bias", {"axis": 2}, "axis and num_axes must be 1: one bias a channel"),
+        ("SoftmaxWithLoss", {}, "must have 2 inputs, not 1"),
+        ("EuclideanLoss", {"normalization": "FULL"}, "EuclideanLoss has no parameter normalization"),
+        ("SigmoidCrossEntropyLoss", {"normalization": "ALL"},
+         "normalization must be one of VALID, FULL, BATCH_SIZE, NONE, not 'ALL'"),
+        ("Accuracy", {"top_k": 0}, "top_k must be at least 1, not 0"),
         ("Clip", {"min": 0}, "Clip needs max"),
         ("Clip", {"min": 2, "max": 1}, "min must not be above max, they are 2 and 1"),
         ("ReLU", {"slope": 1}, "ReLU has no parameter slope"),
@@ -85,6 +122,85 @@ def test_inputs_of_different_shapes_can_not_be_added():
     flat = Layer("flat", "Flatten", ("data",), ("flat",))
     with pytest.raises(BadNetwork, match=r"layer sum: its inputs differ in shape: 3×8×8 and 192"):
         network(flat, Layer("sum", "Eltwise", ("data", "flat"), ("sum",))).check()
+
+
+@pytest.mark.parametrize(
+    "kind, bottoms, message",
+    [
+        (
+            "SoftmaxWithLoss",
+            ("data", "label"),
+            "compares an image's scores with its label, its inputs are 3×8×8 and 2×1×1",
+        ),
+        ("EuclideanLoss", ("data", "label"), "compares values that differ in size: 3×8×8 and 2×1×1"),
+        ("Crop", ("data", "label"), "can't crop 3×8×8 to 2×1×1 at [9, 9]"),
+        ("Crop", ("label", "data"), "can't crop 2×1×1 to 3×8×8 at [9, 9]"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(kind, bottoms, message):
+    parameters = {"offset": [9]} if kind == "Crop" else {}
+    layers = (DATA, relu("relu", "data"), Layer("both", kind, bottoms, ("both",), parameters, phases=("train",)))
+    with pytest.raises(BadNetwork) as refusal:
+        Network("pair", (3, 8, 8), layers, (2, 1, 1)).check()
+    assert str(refusal.value) == f"layer both: {message}"
+
+
+def test_parts_must_be_there_to_be_cut():
+    for points, message in (([1, 3], "can't cut 3×8×8 along axis 1 at 3"), ([], "can't cut 3×8×8 into 2 equal parts")):
+        tops = ("a", "b", "c")[: len(points) + 1 if points else 2]
+        with pytest.raises(BadNetwork, match=message):
+            network(Layer("cut", "Slice", ("data",), tops, {"slice_point": points})).check()
+
+
+def test_a_deployed_network_has_no_labels():
+    scaled = Layer("scaled", "Power", ("label",), ("scaled",))
+    with pytest.raises(
+        BadNetwork, match="layer scaled: its input label are labels, which there are none of once it is"
+    ):
+        network(relu("relu", "data"), scaled).check()
+    loss = Layer("loss", "EuclideanLoss", ("relu", "data"), ("loss",))
+    with pytest.raises(BadNetwork, match="layer loss: EuclideanLoss compares with labels: it can't be part of"):
+        network(relu("relu", "data"), loss).check()
+
+
+def test_no_layer_computes_with_what_a_loss_says_but_it_can_be_silenced():
+    loss = Layer("loss", "EuclideanLoss", ("relu", "data"), ("loss",), phases=("train",))
+    silence = Layer("silence", "Silence", ("loss",), phases=("train",))
+    network(relu("relu", "data"), loss, silence).check()
+    with pytest.raises(BadNetwork, match="layer twice: its input loss is what a loss or accuracy says"):
+        network(relu("relu", "data"), loss, Layer("twice", "Power", ("loss",), ("twice",), phases=("train",))).check()
+
+
+def test_images_come_from_one_layer():
+    with pytest.raises(BadNetwork, match="layer more: there is another layer that the images come from"):
+        network(relu("relu", "data"), Layer("more", "Input", (), ("more",))).check()
+
+
+def test_a_layers_weights_have_one_shape_in_all_phases():
+    def scores(count, *phases):
+        return Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": count}, phases=phases)
+
+    with pytest.raises(BadNetwork, match="layer ip: its weight would be 5×192 in one phase and 6×192 in another"):
+        network(scores(5, "train"), scores(6, "val", "deploy")).check()
+
+
+def test_what_is_read_and_then_written_over_in_place_is_an_output_again():
+    twice = network(
+        Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 4}), relu("a", "ip"), relu("b", "ip", "ip")
+    )
+    assert twice.outputs() == ["a", "ip"]
+    assert network(relu("a", "data"), relu("b", "data"), Layer("quiet", "Silence", ("a",))).outputs() == ["b"]
+
+
+def test_only_a_network_with_a_loss_and_something_to_learn_can_be_trained():
+    loss = Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=("train",))
+    ip = Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 4})
+    network(ip, loss).check_trainable("train")
+    with pytest.raises(BadNetwork, match="the network can't be validated: it has no loss"):
+        network(ip, loss).check_trainable("train", "val")
+    frozen = Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 4}, (Multipliers(0), Multipliers(0)))
+    with pytest.raises(BadNetwork, match="the network can't be trained: it has no weights to learn"):
+        network(frozen, loss).check_trainable("train")
 
 
 def test_a_network_without_an_output_is_refused():

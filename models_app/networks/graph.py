@@ -44,11 +44,17 @@ class Network:
         if phase not in self._resolved:
             self._check_limits()
             layers = [layer for layer in self.layers if phase in layer.phases]
-            self._resolved[phase] = Resolver(layers, self.input_shape, self.label_shape, phase).run()
+            self._resolved[phase] = Resolver(layers, self.input_shape, self.label_shape, phase, self._nodes).run()
         return self._resolved[phase]
 
     @cached_property
     def _resolved(self) -> dict[str, tuple[Node, ...]]:
+        """The nodes of each phase that was asked for."""
+        return {}
+
+    @cached_property
+    def _nodes(self) -> dict[str, Node]:
+        """What phases have in common."""
         return {}
 
     def check(self) -> None:

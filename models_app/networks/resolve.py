@@ -56,10 +56,16 @@ class Node:
 
 
 class Resolver:
-    """Resolves the layers of one phase in order, and knows what they have made so far."""
+    """Resolves the layers of one phase in order, and knows what they have made so far.
 
-    def __init__(self, layers: Sequence[Layer], input_shape: Shape, label_shape: Shape, phase: str) -> None:
+    `resolved` has the nodes of phases before, by layer: most are the same again, and checking them is what takes time.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], input_shape: Shape, label_shape: Shape, phase: str, resolved: dict[str, Node]
+    ) -> None:
         self.nodes: list[Node] = []
+        self._resolved = resolved
         self._layers = layers
         self._data_shapes = (input_shape, label_shape)
         self._phase = phase
@@ -84,7 +90,9 @@ class Resolver:
         shapes, reads = (
             zip(*(self._known[bottom] for bottom in layer.bottoms), strict=True) if layer.bottoms else ((), ())
         )
-        node = _node(layer, shapes, reads, self._data_shapes)
+        node = self._resolved.get(layer.name)
+        if node is None or node.layer is not layer or (node.inputs, node.reads) != (shapes, reads):
+            node = self._resolved[layer.name] = _node(layer, shapes, reads, self._data_shapes)
         if isinstance(node.kind, ends.Verdict) and self._phase == "deploy":
             raise Misfit(f"{layer.type} compares with labels: it can't be part of the network that is deployed")
         self._check_outputs(layer)
