@@ -180,7 +180,10 @@ class TrainedModel(Job):
         classifies = self.kind == Kind.CLASSIFICATION
         if self.method == Method.CUSTOM:
             categories = self.categories if classifies else None
-            return prototxt.read(self.custom_network, **shapes, categories=categories, checked=known)
+            network = prototxt.read(self.custom_network, **shapes, categories=categories, checked=known)
+            if known:
+                network.check_trainable(*(["train", "val"] if self.val_interval else ["train"]))
+            return network
         previous = Network.from_dict(self.previous_network)
         categories = (self.previous_categories, self.categories) if classifies else None
         return retrained(previous, **shapes, categories=categories) if known else previous

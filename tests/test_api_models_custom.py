@@ -99,6 +99,18 @@ def test_nonsense_is_refused(client, form, text):
     assert not TrainedModel.objects.exists()
 
 
+def test_a_network_without_a_loss_is_refused(client, form):
+    told = complaint(client.post(CREATE, form(custom_network=CLASSIFIER.replace("SoftmaxWithLoss", "Accuracy"))))
+    assert told == "the network can't be trained: it has no loss (a layer such as SoftmaxWithLoss)"
+
+
+def test_a_network_with_a_loss_in_training_only_can_do_without_validation(client, form):
+    text = CLASSIFIER.replace('"SoftmaxWithLoss"', '"SoftmaxWithLoss" include { phase: TRAIN }')
+    told = complaint(client.post(CREATE, form(custom_network=text)))
+    assert told == "the network can't be validated: it has no loss (a layer such as SoftmaxWithLoss)"
+    assert client.post(CREATE, form(custom_network=text, val_interval=0)).status_code == 200
+
+
 @pytest.mark.parametrize("text", [None, ""])
 def test_a_custom_model_needs_its_network(client, form, text):
     assert complaint(client.post(CREATE, form(custom_network=text)))

@@ -74,7 +74,9 @@ class TrainConfig:
         self._check_choices()
         self._check_numbers()
         self.policy()
-        if not self.build_network().label_shape and self.labels_file is None:
+        network = self.build_network()
+        network.check_trainable(*(["train", "val"] if self.val_records and self.val_interval else ["train"]))
+        if not network.label_shape and self.labels_file is None:
             raise BadInput("there is no labels_file, though the network's labels are categories")
 
     def policy(self) -> Policy:
