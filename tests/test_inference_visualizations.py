@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from inference.picture import SIDE, picture
 from inference.predictor import Predictor
 from models_app.networks import Layer, Network
 from models_app.networks.onnx import write_onnx
+from tests.engine_samples import random_images, random_weights
 from tests.inference_samples import DIGITS, add_snapshot, categorized
+from tests.test_onnx_layers import SAMPLES
 
 ONE = "/models/images/classification/classify_one"
 INFER = "/models/images/generic/infer_one"
@@ -194,3 +197,18 @@ def test_three_channels_are_a_picture_in_colour_where_that_is_meant():
     red[0] = 1
     assert decoded(picture(red, colour=True)).getpixel((0, 0)) == (255, 0, 0)
     assert decoded(picture(red)).mode == "L"
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_type_of_layer_says_which_values_are_its_own(tmp_path, name):
+    network = SAMPLES[name]
+    file = tmp_path / "model.onnx"
+    write_onnx(network, random_weights(network), file, None, [])
+    predictor = Predictor(file)
+    layers = json.loads(predictor.metadata["layers"])
+    values = {top: value for layer in layers for top, value in layer["values"].items()}
+    feed = {predictor.source: random_images(network, 2).astype(np.float32)}
+    found = dict(activations(file, list(dict.fromkeys(values.values())), feed))
+    shapes = network.shapes("deploy")
+    assert {top: found[value].shape for top, value in values.items()} == {top: shapes[top] for top in values}
+    assert set(network.outputs("deploy")) <= set(values)
