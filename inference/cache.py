@@ -1,26 +1,60 @@
 """Keeps the snapshots that were asked for lately loaded."""
 
 import threading
-from functools import lru_cache
+from collections import OrderedDict
+from concurrent.futures import Future
 from pathlib import Path
+from typing import NamedTuple
 
 from inference.predictor import Predictor
 
 MOST_LOADED = 8
+MOST_BYTES = 2 << 30  # of their files; loaded they take about as much. The one that is asked for is kept in any case.
 
-_loading = threading.Lock()
+
+class _Key(NamedTuple):
+    onnx_file: Path
+    mtime_ns: int
+    size: int
+
+
+_loaded: OrderedDict[_Key, Future[Predictor]] = OrderedDict()  # the one asked for last stands last
+_lock = threading.Lock()
 
 
 def predictor(onnx_file: Path) -> Predictor:
     """The predictor of that file, loaded if it is not yet; a file that was replaced is loaded anew.
 
-    Raises FileNotFoundError.
+    Two requests for a cold snapshot load it once, and nobody else waits for it. Raises FileNotFoundError.
     """
     stat = onnx_file.stat()
-    with _loading:  # two requests for a cold snapshot load it once
-        return _load(onnx_file, stat.st_mtime_ns, stat.st_size)
+    key = _Key(onnx_file, stat.st_mtime_ns, stat.st_size)
+    with _lock:
+        cold = key not in _loaded
+        if cold:
+            _make_room(key)
+            _loaded[key] = Future()
+        _loaded.move_to_end(key)
+        found = _loaded[key]
+    if cold:
+        _load(key, found)
+    return found.result()
 
 
-@lru_cache(maxsize=MOST_LOADED)
-def _load(onnx_file: Path, mtime_ns: int, size: int) -> Predictor:
-    return Predictor(onnx_file)
+def _load(key: _Key, loading: Future[Predictor]) -> None:
+    try:
+        loading.set_result(Predictor(key.onnx_file))
+    except BaseException as fault:
+        with _lock:
+            if _loaded.get(key) is loading:
+                del _loaded[key]  # the next one who asks tries again
+        loading.set_exception(fault)
+        raise
+
+
+def _make_room(wanted: _Key) -> None:
+    """Forget what the file was before it was replaced, and of the others those asked for longest ago."""
+    for key in [key for key in _loaded if key.onnx_file == wanted.onnx_file]:
+        del _loaded[key]
+    while _loaded and (len(_loaded) >= MOST_LOADED or sum(key.size for key in _loaded) + wanted.size > MOST_BYTES):
+        _loaded.popitem(last=False)

@@ -1,5 +1,6 @@
 """The predictor: right scores, whoever else asks at the same time."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -96,9 +97,39 @@ def test_a_file_that_was_replaced_is_loaded_anew(onnx_file, images):
     assert (before.scores(images[:1]).shape, after.scores(images[:1]).shape) == ((1, 3), (1, 2))
 
 
-def test_the_cache_is_bounded(onnx_file, tmp_path):
-    for i in range(cache.MOST_LOADED + 3):
-        copy = tmp_path / f"{i}.onnx"
-        copy.write_bytes(onnx_file.read_bytes())
-        cache.predictor(copy)
-    assert cache._load.cache_info().currsize == cache.MOST_LOADED
+@pytest.fixture
+def copies(onnx_file, tmp_path):
+    """More files than stay loaded."""
+    files = [tmp_path / f"{i}.onnx" for i in range(cache.MOST_LOADED + 1)]
+    for file in files:
+        file.write_bytes(onnx_file.read_bytes())
+    return files
+
+
+def test_only_so_many_stay_loaded_those_asked_for_last(copies):
+    first, second, *others = [cache.predictor(file) for file in copies[:-1]]
+    assert cache.predictor(copies[0]) is first
+    cache.predictor(copies[-1])
+    assert [cache.predictor(file) for file in copies[2:-1]] == others
+    assert cache.predictor(copies[0]) is first
+    assert cache.predictor(copies[1]) is not second
+
+
+def test_large_ones_do_not_stay_loaded_together(copies, monkeypatch):
+    monkeypatch.setattr(cache, "MOST_BYTES", 2.5 * copies[0].stat().st_size)
+    first, second, third = [cache.predictor(file) for file in copies[:3]]
+    assert [cache.predictor(file) for file in copies[1:3]] == [second, third]
+    assert cache.predictor(copies[0]) is not first
+
+
+def test_nobody_waits_for_a_snapshot_that_another_one_loads(onnx_file, tmp_path):
+    slow = tmp_path / "slow.onnx"
+    os.mkfifo(slow)  # reading it begins when somebody writes
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(cache.predictor, slow)
+        until(lambda: any(key.onnx_file == slow for key in cache._loaded))
+        assert cache.predictor(onnx_file).scores(np.zeros((1, 28, 28, 1), np.uint8)).shape == (1, 3)
+        assert not loading.done()
+        slow.write_bytes(b"no model")
+        assert loading.exception(10)
+    assert not any(key.onnx_file == slow for key in cache._loaded)
