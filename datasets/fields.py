@@ -1,15 +1,17 @@
 """The kinds of fields that the dataset forms have."""
 
-import os
-import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from django.conf import settings
 from rest_framework import serializers
 
 from datasets import imagedb
 from digits_project.access import readable
 from digits_project.api import Flag
 from digits_project.errors import BadInput
+from digits_project.serverfiles import open_file, open_folder
 
 MAX_PATH = 4096
 
@@ -48,34 +50,30 @@ class CategoriesFolder(ServerPath):
         self.categories = categories
 
     def check(self, path):
-        imagedb.check_folder(path, self.categories)
+        imagedb.check_folder(path, settings.DIGITS_DATA_ROOTS, self.categories)
 
 
 class ImagesFolder(ServerPath):
     """A folder that relative names begin with."""
 
     def check(self, path):
-        if not stat.S_ISDIR(_status(path).st_mode):
-            raise BadInput(f"{path} is not a folder.")
+        with readable_or_bad(path), open_folder(path, settings.DIGITS_DATA_ROOTS):
+            pass
 
 
 class ServerFile(ServerPath):
     """A file."""
 
     def check(self, path):
-        if not stat.S_ISREG(_status(path).st_mode):
-            raise BadInput(f"{path} is not a file.")
-        if not os.access(path, os.R_OK, effective_ids=True):
-            raise BadInput(f"{path} can't be read: permission denied. Let the server's user read it.")
+        with readable_or_bad(path), open_file(path, settings.DIGITS_DATA_ROOTS):
+            pass
 
 
 class Database(ServerPath):
     """An LMDB folder or file, or a RecordIO file."""
 
     def check(self, path):
-        if path.is_dir():
-            readable(str(path / "data.mdb"))  # a link must not lead out of the data roots
-        imagedb.check_prebuilt(path)
+        imagedb.check_prebuilt(path, settings.DIGITS_DATA_ROOTS)
 
 
 class MeanFile(ServerFile):
@@ -87,10 +85,18 @@ class MeanFile(ServerFile):
             raise BadInput(f"{path} is neither a .binaryproto nor a .npy file.")
 
 
-def _status(path: Path) -> os.stat_result:
+@contextmanager
+def readable_or_bad(path: Path) -> Iterator[None]:
+    """What keeps a path from being opened, as BadInput that says what to do."""
     try:
-        return path.stat()
+        yield
     except FileNotFoundError as error:
         raise BadInput(f"{path} does not exist.") from error
+    except IsADirectoryError as error:
+        raise BadInput(f"{path} is not a file.") from error
+    except NotADirectoryError as error:
+        raise BadInput(f"{path} is not a folder.") from error
+    except PermissionError as error:
+        raise BadInput(f"{path} can't be read: permission denied. Let the server's user read it.") from error
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}.") from error

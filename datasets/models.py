@@ -118,6 +118,7 @@ class Dataset(Job):
             resize_mode=self.resize_mode,
             encoding=self.encoding,
             seed=self.seed,
+            roots=tuple(settings.DIGITS_DATA_ROOTS),
         )
 
     def prebuilt_spec(self) -> imagedb.PrebuiltSpec:
@@ -126,6 +127,7 @@ class Dataset(Job):
             train=self._prebuilt_split("train"),
             val=self._prebuilt_split("val"),
             mean=Path(self.prebuilt_mean_file) if self.prebuilt_mean_file else None,
+            roots=tuple(settings.DIGITS_DATA_ROOTS),
         )
 
     def _prebuilt_split(self, split: str) -> imagedb.PrebuiltSplit | None:
@@ -140,8 +142,7 @@ class Dataset(Job):
         used = {"train": True, "val": self.textfile_use_val, "test": self.textfile_use_test}
         sources = {split: self._text_source(split) for split in used if used[split]}
         labels = imagedb.TextSource(self.text_list("labels"), "labels.txt")
-        roots = tuple(settings.DIGITS_DATA_ROOTS)
-        return sources | {"labels": labels, "shuffle": self.textfile_shuffle, "roots": roots}
+        return sources | {"labels": labels, "shuffle": self.textfile_shuffle}
 
     def _text_source(self, split: str) -> imagedb.TextSource:
         folder = getattr(self, f"textfile_{split}_folder")

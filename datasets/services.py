@@ -2,8 +2,9 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
@@ -12,6 +13,7 @@ from datasets import imagedb
 from datasets.models import Dataset, Kind, Method
 from digits_project.jobs import directory
 from digits_project.jobs.services import submit
+from digits_project.serverfiles import open_file
 
 MAX_LIST_BYTES = 256 << 20  # of a text file: some four million lines
 COPY_BYTES = 1 << 20
@@ -52,11 +54,20 @@ def _keep(dataset: Dataset, lists: dict[str, TextList]) -> None:
 
 def _copy(given: TextList, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
-    with given.file.open("rb") as source, path.open("wb") as copy:
+    with _opened(given) as source, path.open("wb") as copy:
         while block := source.read(COPY_BYTES):
             copy.write(block)
             if copy.tell() > MAX_LIST_BYTES:
                 raise ValidationError({given.field: f"{given.file.name} is larger than {MAX_LIST_BYTES >> 20} MiB."})
+
+
+def _opened(given: TextList) -> BinaryIO:
+    if not isinstance(given.file, Path):
+        return given.file.open("rb")
+    try:
+        return open_file(given.file, settings.DIGITS_DATA_ROOTS)
+    except OSError as error:
+        raise ValidationError({given.field: f"{given.file} can't be read: {error.strerror}."}) from error
 
 
 def build(dataset: Dataset, report) -> None:

@@ -10,6 +10,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
+from digits_project import serverfiles
 from digits_project.errors import BadInput
 
 USER_COOKIE = "username"  # DIGITS's name for it
@@ -74,18 +75,16 @@ def _comes_from_elsewhere(request) -> bool:
 
 def readable(path: str, *more_roots: Path) -> Path:
     """The server's file or folder that a user named, resolved. Raises BadInput when it lies outside the data roots and
-    `more_roots`, and says nothing then about what is there."""
+    `more_roots`, and says nothing then about what is there. Whatever opens it goes through serverfiles."""
     if not path.startswith("/"):
         raise BadInput(f"{path} is not an absolute path; paths are those of the server and begin with /.")
     try:
-        resolved = Path(path).resolve()
-    except (OSError, RuntimeError, ValueError) as unreadable:  # RuntimeError: links in a circle, up to Python 3.12
-        shown = ascii(path)[:200]
-        raise BadInput(f"{shown} can't be read: no permission, links in a circle, or not a path.") from unreadable
-    if not any(resolved.is_relative_to(root) for root in (*settings.DIGITS_DATA_ROOTS, *more_roots)):
-        roots = ", ".join(map(str, settings.DIGITS_DATA_ROOTS))
-        raise BadInput(f"{path} is not in a folder that this server may read ({roots}); see DIGITS_DATA_ROOTS.")
-    return resolved
+        return serverfiles.resolve(path, (*settings.DIGITS_DATA_ROOTS, *more_roots))
+    except serverfiles.Outside:
+        raise serverfiles.Outside(path, settings.DIGITS_DATA_ROOTS) from None
+    except (OSError, RuntimeError) as unreadable:  # RuntimeError: links in a circle, up to Python 3.12
+        named = serverfiles.shown(path)
+        raise BadInput(f"{named} can't be read: no permission, links in a circle, or not a path.") from unreadable
 
 
 def paths_beginning_with(query: str) -> list[str]:
@@ -102,18 +101,11 @@ def paths_beginning_with(query: str) -> list[str]:
 def _entries(folder: str, beginning: str) -> list[str]:
     """The readable entries of a folder whose names begin so."""
     try:
-        with os.scandir(readable(folder)) as entries:
+        with serverfiles.open_folder(folder, settings.DIGITS_DATA_ROOTS) as opened, os.scandir(opened) as entries:
             names = [entry.name for entry in islice(entries, MOST_ENTRIES_READ) if entry.name.startswith(beginning)]
     except (BadInput, OSError):
         return []
     shown = sorted(name for name in names if name.isprintable() and name.startswith(".") == beginning.startswith("."))
     paths = (os.path.normpath(f"{folder}/{name}") for name in shown)
-    return list(islice(filter(_is_readable, paths), MOST_SUGGESTIONS))
-
-
-def _is_readable(path: str) -> bool:
-    try:
-        readable(path)
-    except BadInput:
-        return False
-    return True
+    readable = (path for path in paths if not serverfiles.leads_out(path, settings.DIGITS_DATA_ROOTS))
+    return list(islice(readable, MOST_SUGGESTIONS))

@@ -31,8 +31,9 @@ def choice(name: str, *choices: str) -> str:
 
 
 def paths(name: str, default: str) -> list[Path]:
-    """Folders, separated by colons as in PATH, resolved."""
-    return [Path(part).expanduser().resolve() for part in os.environ.get(name, default).split(":") if part]
+    """Folders, separated by colons as in PATH, absolute; where links lead to one, also by its real name."""
+    named = [Path(part).expanduser().absolute() for part in os.environ.get(name, default).split(":") if part]
+    return list(dict.fromkeys(Path(os.path.normpath(path)) for folder in named for path in (folder, folder.resolve())))
 
 
 def service_url(name: str, home: Path) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from django.conf import settings
 
-from datasets.imagedb import images
+from datasets.imagedb import confined, images
 from digits_project.jobs.models import find_job, is_job_id
 from inference import cache
 from inference.predictor import Predictor, plain, ranked
@@ -85,7 +86,10 @@ def reader(snapshot: Snapshot) -> Callable[[Path | BinaryIO], np.ndarray]:
     """
     dataset = snapshot.trained_model.dataset
     channels, height, width = dataset.image_shape
-    return partial(images.read_array, width=width, height=height, channels=channels, resize_mode=dataset.resize_mode)
+    size = {"width": width, "height": height, "channels": channels}
+    return partial(
+        images.read_array, **size, resize_mode=dataset.resize_mode, opener=confined.opener(settings.DIGITS_DATA_ROOTS)
+    )
 
 
 def scores(snapshot: Snapshot, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:

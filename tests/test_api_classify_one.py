@@ -18,15 +18,15 @@ URL = "/models/images/classification/classify_one.json"
 @pytest.fixture(autouse=True)
 def _open_server(settings):
     settings.DIGITS_AUTH = "open"
-    settings.DIGITS_DATA_ROOTS = []
 
 
 @pytest.fixture
-def model(make_dataset, make_model):
-    """A model with snapshots at the epochs 1, 1.5 and 2."""
+def model(make_dataset, make_model, settings):
+    """A model with snapshots at the epochs 1, 1.5 and 2, on a server that reads no file by its path."""
     model = make_model(categorized(make_dataset()))
     for seed, epoch in enumerate((1, 1.5, 2)):
         add_snapshot(model, epoch, seed)
+    settings.DIGITS_DATA_ROOTS = []
     return model
 
 

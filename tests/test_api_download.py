@@ -22,9 +22,9 @@ FILES = {"classify.py", "info.json", "labels.txt", "mean.npy", "model.onnx", "ne
 
 
 @pytest.fixture(autouse=True)
-def _open_server(settings, tmp_path):
+def _open_server(settings, tmp_path, digits_folder):
     settings.DIGITS_AUTH = "open"
-    settings.DIGITS_DATA_ROOTS = [tmp_path]
+    settings.DIGITS_DATA_ROOTS = [tmp_path, digits_folder]
 
 
 @pytest.fixture
@@ -163,10 +163,10 @@ def test_a_download_goes_on_when_the_snapshot_is_deleted(client, model):
 @pytest.mark.parametrize("channels, cut", [(1, 7), (3, 0)])
 @pytest.mark.parametrize("mode", MODES)
 def test_classify_answers_as_the_server(
-    client, make_dataset, make_model, taken_away, pictures, settings, mode, channels, cut
+    client, make_dataset, make_model, taken_away, pictures, digits_folder, settings, mode, channels, cut
 ):
     """Percentages and the numbers themselves, of images of every kind, with a crop and without."""
-    settings.DIGITS_DATA_ROOTS = [pictures]
+    settings.DIGITS_DATA_ROOTS = [pictures, digits_folder]
     model = make_model(categorized(make_dataset(resize_mode=mode, resize_channels=channels)))
     network = standard("lenet", (channels, 28 - cut, 28 - cut), 10)
     mean = np.random.default_rng(1).uniform(0, 255, network.input_shape)

@@ -155,7 +155,7 @@ def test_a_folder_without_permission_is_the_users_error(images, log):
         ("images/0/000.png/deeper", r"deeper is not a folder"),
         ("images/0", r"images/0 holds no subfolders\. Put"),
         ("n" * 300, "can't be read: File name too long"),
-        ("zero\0byte", "can't be read: embedded null byte"),
+        ("zero\0byte", "can't be read: not a path"),
     ],
 )
 def test_a_folder_that_can_not_be_used_is_the_users_error_both_at_once_and_when_built(images, log, path, message):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,15 +36,15 @@ def check(spec: Spec) -> None:
         for complaint in textfile.check(spec).values():
             raise BadInput(complaint)
         return
-    check_folder(spec.train.folder, categories=2)
+    check_folder(spec.train.folder, spec.roots, categories=2)
     for source in (spec.val, spec.test):
         if source is not None:
-            check_folder(source.folder)
+            check_folder(source.folder, spec.roots)
 
 
-def check_folder(path: Path, categories: int = 1) -> None:
+def check_folder(path: Path, roots: Sequence[Path], categories: int = 1) -> None:
     """Raise BadInput for a folder that is missing, can't be read or has fewer than `categories` (1 or 2) subfolders."""
-    found = folder.subfolders(path)
+    found = folder.subfolders(path, roots)
     if len(found) < categories:
         raise BadInput(
             f"{path} has one subfolder only, {found[0]}; a classifier needs two categories. "
@@ -120,7 +120,7 @@ class _Build:
 
     def _scan(self, source, start, stop):
         self._progress.enter(start, stop)
-        return folder.scan(source.folder, self._directory / "paths", self._log, self._progress.at)
+        return folder.scan(source.folder, self._directory / "paths", self._log, self._progress.at, self._spec.roots)
 
     def _write_train(self, part, categories):
         """The part as written, and the label of each of `categories`: -1 for those without a readable image."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import lmdb
 import numpy as np
@@ -18,6 +18,7 @@ from datasets.imagedb.datum import Item, parse_datum
 from datasets.imagedb.images import decode, to_array
 from datasets.imagedb.records import MAGIC, read_record
 from digits_project.errors import BadInput
+from digits_project.serverfiles import open_file
 
 _META = struct.Struct("<16xII")
 _LMDB_MAGIC, _LMDB_VERSION = 0xBEEFC0DE, 1
@@ -40,38 +41,43 @@ class Database(Protocol):
         """What an entry holds. Raises BadInput that does not name it."""
 
 
-def open_database(path: Path) -> Database:
-    """An LMDB folder, or its data file, or a .rec file; told by content. Raises BadInput for anything else."""
-    file = path / "data.mdb" if path.is_dir() else path
+def open_database(path: Path, roots: Sequence[Path]) -> Database:
+    """An LMDB folder, or its data file, or a .rec file; told by content. Raises BadInput for anything else, and for
+    what does not lie, with every link followed, under one of `roots`."""
+    file = path
     try:
-        with open(file, "rb", opener=_open_at_once) as opened:
-            head = opened.read(_META.size)
+        try:
+            head = _head(file, roots)
+        except IsADirectoryError:
+            file = path / "data.mdb"
+            head = _head(file, roots)
     except FileNotFoundError as error:
-        missing = f"{path} holds no data.mdb: it is not an LMDB." if path.is_dir() else f"{path} does not exist."
+        missing = f"{path} does not exist." if file == path else f"{path} holds no data.mdb: it is not an LMDB."
         raise BadInput(missing) from error
     except OSError as error:
         raise BadInput(f"{file} can't be read: {error.strerror}.") from error
     if head.startswith(MAGIC):
-        return RecordDatabase(file)
+        return RecordDatabase(file, roots)
     if len(head) == _META.size and _META.unpack(head)[0] == _LMDB_MAGIC:
         if _META.unpack(head)[1] != _LMDB_VERSION:
             raise BadInput(f"{path} is an LMDB of a version that can't be read.")
-        return LmdbDatabase(file)
+        return LmdbDatabase(file, roots)
     raise BadInput(f"{path} is neither an LMDB nor a RecordIO file.")
 
 
 class LmdbDatabase:
     """Datum messages by key, in the order of the keys."""
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path, roots: Sequence[Path]):
         self.path = file
-        self._environment = None  # opened by the worker that uses it
+        self._roots = roots
+        self._file = self._environment = None  # opened by the worker that uses it
 
     def index(self, step):
         marks, count = [], 0
-        most = self.path.stat().st_size // _LEAST_ENTRY_BYTES
         try:
             with self._opened().begin() as transaction:
+                most = self._bytes() // _LEAST_ENTRY_BYTES
                 for key in transaction.cursor().iternext(keys=True, values=False):
                     if count % step == 0:
                         marks.append(key)
@@ -99,13 +105,18 @@ class LmdbDatabase:
 
     def _opened(self):
         if self._environment is None:
+            self._file = reopened(self.path, self._roots)
+            itself = f"/proc/self/fd/{self._file.fileno()}"  # the file that was checked, whatever its path leads to now
             self._environment = lmdb.open(
-                str(self.path), subdir=False, readonly=True, lock=False, readahead=False, create=False
+                itself, subdir=False, readonly=True, lock=False, readahead=False, create=False
             )
             page = self._environment.stat()["psize"]
-            if (self._environment.info()["last_pgno"] + 1) * page > self.path.stat().st_size:
+            if (self._environment.info()["last_pgno"] + 1) * page > self._bytes():
                 raise self._damaged("it is cut short")
         return self._environment
+
+    def _bytes(self):
+        return os.fstat(self._file.fileno()).st_size
 
     def _damaged(self, reason):
         return BadInput(f"{self.path} is a damaged LMDB: {reason}.")
@@ -114,12 +125,13 @@ class LmdbDatabase:
 class RecordDatabase:
     """Records with their labels in the header; what follows it, if anything, is an encoded image."""
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path, roots: Sequence[Path]):
         self.path = file
+        self._roots = roots
 
     def index(self, step):
         marks, count = [], 0
-        with self.path.open("rb") as file:
+        with reopened(self.path, self._roots) as file:
             size = os.fstat(file.fileno()).st_size
             while file.tell() < size:
                 if count % step == 0:
@@ -130,7 +142,7 @@ class RecordDatabase:
 
     def read(self, mark, count):
         offset, number = mark
-        with self.path.open("rb") as file:
+        with reopened(self.path, self._roots) as file:
             file.seek(offset)
             for record in range(number, number + count):
                 yield str(record), read_record(file, self.path)
@@ -148,6 +160,14 @@ class RecordDatabase:
         return Item(pixels, None, labels)
 
 
-def _open_at_once(path, flags):
-    """Without O_NONBLOCK the opening of a pipe would wait for ever."""
-    return os.open(path, flags | os.O_NONBLOCK)
+def reopened(path: Path, roots: Sequence[Path]) -> BinaryIO:
+    """A file that was there when the form was checked. Raises BadInput."""
+    try:
+        return open_file(path, roots)
+    except OSError as error:
+        raise BadInput(f"{path} can't be read any more: {error.strerror}.") from error
+
+
+def _head(file, roots):
+    with open_file(file, roots) as opened:
+        return opened.read(_META.size)

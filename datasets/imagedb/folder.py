@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from datasets.imagedb.buildlog import BuildLog
+from datasets.imagedb.confined import OUTSIDE
 from datasets.imagedb.images import READABLE, SIGNATURE_BYTES, sniff
 from datasets.imagedb.listing import Listing, ListingWriter
 from digits_project.errors import BadInput
+from digits_project.serverfiles import EVERYWHERE, Outside, leads_out, open_file, open_folder
 
 # Whoever named a file like this meant it as an image: if it is none, that is worth a line in the log.
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".pnm", ".webp", ".gif", ".tif", ".tiff")
+_LEADS_OUT = "leads out of the folders that this server may read, and is left out."
 
 
-def scan(folder: Path, file: Path, log: BuildLog, at: Callable[[float], None]) -> Listing:
+def scan(
+    folder: Path, file: Path, log: BuildLog, at: Callable[[float], None], roots: Sequence[Path] = EVERYWHERE
+) -> Listing:
     """All images under `folder`, by category, sorted by name; `file` is a working file that is gone afterwards.
 
-    Subfolders are searched recursively and links followed, each real folder once a category. What is an image is told
-    by content. Hidden names are ignored. `at(fraction)` is called for every name. Raises BadInput if there is no image.
+    Subfolders are searched recursively and links followed, each real folder once a category; a link that leads out of
+    `roots` is not. What is an image is told by content. Hidden names are ignored. `at(fraction)` is called for every
+    name. Raises BadInput if there is no image.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would show the user another path than he named
-    names = subfolders(folder)
+    names = subfolders(folder, roots, log)
     above = _ancestors(folder)
     with ListingWriter(folder, file) as writer:
         for position, name in enumerate(names):
             fraction = position / len(names)
-            for path in _images(str(folder / name), set(above), log):
+            for path in _Category(roots, set(above), log).images(f"{folder}/{name}"):
                 at(fraction)
                 if path is not None:
                     writer.add(path)
@@ -37,19 +43,23 @@ def scan(folder: Path, file: Path, log: BuildLog, at: Callable[[float], None]) -
         return writer.listing()
 
 
-def subfolders(folder: Path) -> list[str]:
+def subfolders(folder: Path, roots: Sequence[Path], log: BuildLog | None = None) -> list[str]:
     """Names of the categories, sorted. Raises BadInput if there are none or the folder can't be read."""
     try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not _hidden(entry) and _is_folder(entry))
+        with open_folder(folder, roots) as descriptor, os.scandir(descriptor) as entries:
+            names = sorted(
+                entry.name
+                for entry in entries
+                if not _hidden(entry) and not _leads_out(entry, folder, roots, log) and _is_folder(entry)
+            )
     except FileNotFoundError as error:
         raise BadInput(f"{folder} does not exist. Name a folder of the server that holds images.") from error
     except NotADirectoryError as error:
         raise BadInput(f"{folder} is not a folder. Name the folder that holds one subfolder per category.") from error
     except PermissionError as error:
         raise BadInput(f"{folder} can't be read: permission denied. Let the server's user read it.") from error
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise BadInput(f"{folder} can't be read: {getattr(error, 'strerror', None) or error}.") from error
+    except OSError as error:
+        raise BadInput(f"{folder} can't be read: {error.strerror}.") from error
     if not names:
         raise BadInput(f"{folder} holds no subfolders. Put the images of each category into a subfolder of its own.")
     for name in names:
@@ -58,49 +68,80 @@ def subfolders(folder: Path) -> list[str]:
     return names
 
 
-def _images(category, seen, log) -> Iterator[str | None]:
-    """The path of every image under `category`, and None for every other name, so that the caller sees progress.
+class _Category:
+    """A search for the images of one category. `seen` are the (device, inode) of folders not to enter."""
 
-    `seen` are the (device, inode) of folders not to enter; those entered are added.
-    """
-    pending = [category]
-    while pending:
-        current = pending.pop()
-        try:
-            if not _first_visit(current, seen):
-                log.note(f"{current} leads to a folder that is read already")
-                continue
-            entries = os.scandir(current)
-        except OSError as error:
-            log.warn(f"{current} can't be read: {error.strerror}.")
-            continue
-        subfolders = []
-        with entries:
+    def __init__(self, roots: Sequence[Path], seen: set[tuple[int, int]], log: BuildLog):
+        self._roots = roots
+        self._seen = seen
+        self._log = log
+
+    def images(self, folder: str) -> Iterator[str | None]:
+        """The path of every image under it, and None for every other name, so that the caller sees progress."""
+        pending = [folder]
+        while pending:
+            current = pending.pop()
+            found = []
+            try:
+                with open_folder(current, self._roots) as descriptor:
+                    if self._first_visit(descriptor):
+                        yield from self._images_in(current, descriptor, found)
+                    else:
+                        self._log.note(f"{current} leads to a folder that is read already")
+            except Outside:
+                self._log.warn(f"{current} {_LEADS_OUT}")
+            except OSError as error:
+                self._log.warn(f"{current} can't be read: {error.strerror}.")
+            pending.extend(sorted(found, reverse=True))
+
+    def _images_in(self, folder, descriptor, subfolders):
+        """As images(), of the names in one folder; what is a folder itself is added to `subfolders`."""
+        with os.scandir(descriptor) as entries:
             for entry in entries:
-                if not _hidden(entry) and _is_folder(entry):
-                    subfolders.append(entry.path)
-                yield entry.path if not _hidden(entry) and _is_image(entry, log) else None
-        pending.extend(sorted(subfolders, reverse=True))
+                path = f"{folder}/{entry.name}"
+                is_image = False
+                if not _hidden(entry) and not _leads_out(entry, folder, self._roots, self._log):
+                    if _is_folder(entry):
+                        subfolders.append(path)
+                    is_image = self._is_image(entry, path)
+                yield path if is_image else None
+
+    def _is_image(self, entry, path):
+        """By content. A file that only its name calls an image is logged as skipped."""
+        try:
+            if not entry.is_file():
+                reason = None if entry.is_dir() else "the link leads nowhere"
+            elif "\n" in entry.name or "\r" in entry.name:
+                reason = "its name has a line break"
+            else:
+                with open_file(path, self._roots, buffering=0) as file:
+                    head = file.read(SIGNATURE_BYTES)
+                if sniff(head):
+                    return True
+                reason = f"its content is not that of a {READABLE} file" if head else "the file is empty"
+        except Outside:
+            reason = OUTSIDE
+        except OSError as error:
+            reason = error.strerror
+        if reason and entry.name.lower().endswith(_IMAGE_SUFFIXES):
+            self._log.skip(path, reason)
+        return False
+
+    def _first_visit(self, folder):
+        identity = _identity(folder)
+        if identity in self._seen:
+            return False
+        self._seen.add(identity)
+        return True
 
 
-def _is_image(entry, log):
-    """By content. A file that only its name calls an image is logged as skipped."""
-    try:
-        if not entry.is_file():
-            reason = None if entry.is_dir() else "the link leads nowhere"
-        elif "\n" in entry.name or "\r" in entry.name:
-            reason = "its name has a line break"
-        else:
-            with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path for each of a million costs more
-                head = file.read(SIGNATURE_BYTES)
-            if sniff(head):
-                return True
-            reason = f"its content is not that of a {READABLE} file" if head else "the file is empty"
-    except OSError as error:
-        reason = error.strerror
-    if reason and entry.name.lower().endswith(_IMAGE_SUFFIXES):
-        log.skip(entry.path, reason)
-    return False
+def _leads_out(entry, folder, roots, log):
+    """Whether it is a link out of the roots; that is all that is told, whatever there is."""
+    if not entry.is_symlink() or not leads_out(f"{folder}/{entry.name}", roots):
+        return False
+    if log:
+        log.warn(f"{folder}/{entry.name} {_LEADS_OUT}")
+    return True
 
 
 def _is_folder(entry):
@@ -110,14 +151,6 @@ def _is_folder(entry):
         return False
 
 
-def _first_visit(folder, seen):
-    identity = _identity(folder)
-    if identity in seen:
-        return False
-    seen.add(identity)
-    return True
-
-
 def _ancestors(folder):
     """Identities of the folder and of all that it lies in: a link to one of them leads round in a circle."""
     real = folder.resolve()
@@ -125,7 +158,7 @@ def _ancestors(folder):
 
 
 def _identity(path):
-    status = os.stat(path)  # noqa: PTH116 - takes strings too
+    status = os.stat(path)  # noqa: PTH116 - takes descriptors too
     return status.st_dev, status.st_ino
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -67,9 +68,17 @@ def sniff(head: bytes) -> str | None:
     return next((name for name, signature in _SIGNATURES if signature.match(head)), None)
 
 
-def decode(source: Path | bytes | BinaryIO) -> Image.Image:
-    """The whole image, upright, in mode L or RGB. Raises BadImage; BinaryIO must be seekable and at its start."""
-    with _opened(source) as file:
+def open_image(path: Path) -> BinaryIO:
+    """Without O_NONBLOCK the opening of a pipe would wait for ever."""
+    return open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))
+
+
+def decode(source: Path | bytes | BinaryIO, opener: Callable[[Path], BinaryIO] = open_image) -> Image.Image:
+    """The whole image, upright, in mode L or RGB. Raises BadImage; BinaryIO must be seekable and at its start.
+
+    `opener` opens a Path, for decode() to close; it may raise OSError or BadImage.
+    """
+    with _opened(source, opener) as file:
         head = file.read(SIGNATURE_BYTES)
         format_name = sniff(head)
         if format_name is None:
@@ -94,9 +103,16 @@ def to_array(image: Image.Image, channels: int) -> np.ndarray:
     return array.reshape(image.height, image.width, channels)
 
 
-def read_array(source: Path | bytes | BinaryIO, width: int, height: int, channels: int, resize_mode: str) -> np.ndarray:
+def read_array(
+    source: Path | bytes | BinaryIO,
+    width: int,
+    height: int,
+    channels: int,
+    resize_mode: str,
+    opener: Callable[[Path], BinaryIO] = open_image,
+) -> np.ndarray:
     """uint8, HxWxC: the one way from a file to the network's pixels, when building and when classifying."""
-    return to_array(resize(decode(source), width, height, resize_mode), channels)
+    return to_array(resize(decode(source, opener), width, height, resize_mode), channels)
 
 
 def encode(array: np.ndarray, encoding: str) -> bytes:
@@ -121,11 +137,11 @@ def decode_record(payload: bytes) -> np.ndarray:
 
 
 @contextmanager
-def _opened(source):
+def _opened(source, opener):
     """The source as a seekable binary file of at most MAX_BYTES."""
     if isinstance(source, Path):
         try:
-            file = open(source, "rb", opener=_open_at_once)  # noqa: SIM115 - closed below; Path has no opener
+            file = opener(source)
         except OSError as error:
             raise BadImage(_reason(error)) from error
         with file:
@@ -141,11 +157,6 @@ def _opened(source):
         _check_length(source.seek(0, os.SEEK_END))
         source.seek(0)
         yield source
-
-
-def _open_at_once(path, flags):
-    """Without O_NONBLOCK the opening of a pipe would wait for ever."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check_length(length):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from datasets.imagedb.datum import parse_blob
 from digits_project.errors import BadInput
+from digits_project.serverfiles import open_file
 
 _MAX_BLOB_BYTES = 512 << 20  # three channels of 4096×4096 doubles, and some room
 
@@ -45,12 +47,17 @@ def save_mean(image: np.ndarray, array_path: Path, picture_path: Path) -> None:
     Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(picture_path)
 
 
-def read_mean(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """A mean for images of this shape (C, H, W) that a user brought, as float64, H×W×C, RGB. Raises BadInput.
+def read_mean(path: Path, shape: tuple[int, int, int], roots: Sequence[Path]) -> np.ndarray:
+    """A mean for images of this shape (C, H, W) that a user brought, as float64, H×W×C, RGB. Raises BadInput, also for
+    a path that leads out of `roots`.
 
     A .npy is C×H×W, or one value a channel, in the order RGB; anything else is taken for Caffe's BlobProto.
     """
-    mean = _read_npy(path) if path.suffix == ".npy" else _read_blob(path)
+    try:
+        with open_file(path, roots) as file:
+            mean = _read_npy(path, file) if path.suffix == ".npy" else _read_blob(path, file)
+    except OSError as error:
+        raise BadInput(f"The mean {path} can't be read: {error.strerror}.") from error
     mean = mean[0] if mean.ndim == 4 and len(mean) == 1 else mean
     if mean.shape in ((shape[0],), (shape[0], 1, 1)):
         mean = np.broadcast_to(mean.reshape(-1, 1, 1), shape)
@@ -65,11 +72,10 @@ def read_mean(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     return mean.transpose(1, 2, 0)
 
 
-def _read_npy(path):
+def _read_npy(path, file):
+    itself = f"/proc/self/fd/{file.fileno()}"  # NumPy maps only what has a path
     try:
-        array = np.load(
-            path, mmap_mode="r", allow_pickle=False
-        )  # mapped: a header that lies about its size costs nothing
+        array = np.load(itself, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies about its size is cheap
     except (OSError, ValueError, EOFError, OverflowError, MemoryError, SyntaxError) as error:
         raise BadInput(f"The mean {path} can't be read: it is no whole .npy file of numbers.") from error
     if not isinstance(array, np.ndarray):
@@ -77,13 +83,11 @@ def _read_npy(path):
     return array
 
 
-def _read_blob(path):
+def _read_blob(path, file):
     try:
-        with path.open("rb") as file:
-            message = file.read(_MAX_BLOB_BYTES + 1)
+        message = file.read(_MAX_BLOB_BYTES + 1)
         if len(message) > _MAX_BLOB_BYTES:
             raise BadInput(f"it is larger than {_MAX_BLOB_BYTES >> 20} MiB")
         return parse_blob(message)
-    except (OSError, BadInput) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadInput(f"The mean {path} can't be read as a .binaryproto: {reason}.") from error
+    except BadInput as error:
+        raise BadInput(f"The mean {path} can't be read as a .binaryproto: {error}.") from error

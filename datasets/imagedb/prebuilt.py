@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from datasets.imagedb.records import RecordWriter
 from datasets.imagedb.staging import staged
 from digits_project.cores import usable_cores
 from digits_project.errors import BadInput
+from digits_project.serverfiles import EVERYWHERE
 
 _INDEX_SHARE = 0.1  # of the progress
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
@@ -36,12 +37,16 @@ class PrebuiltSplit:
 
 @dataclass(frozen=True)
 class PrebuiltSpec:
-    """Databases to take, LMDB of Caffe Datum or RecordIO, and a mean image: Caffe's BlobProto, or .npy (C×H×W, RGB)."""
+    """Databases to take, LMDB of Caffe Datum or RecordIO, and a mean image: Caffe's BlobProto, or .npy (C×H×W, RGB).
+
+    All have to lie, with every link followed, under one of `roots`.
+    """
 
     train: PrebuiltSplit
     val: PrebuiltSplit | None = None
     mean: Path | None = None
     workers: int | None = None
+    roots: tuple[Path, ...] = EVERYWHERE
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,9 @@ class Prebuilt:
     warnings: list[str]
 
 
-def check_prebuilt(path: Path) -> None:
+def check_prebuilt(path: Path, roots: Sequence[Path]) -> None:
     """Raise BadInput for what is no database, as far as its first bytes tell."""
-    open_database(path)
+    open_database(path, roots)
 
 
 def build_prebuilt(spec: PrebuiltSpec, directory: Path, report: Callable[[float], None]) -> Prebuilt:
@@ -101,7 +106,9 @@ class _Taking:
         for name, (pairing, tasks, _) in plans.items():
             self._write(name, pairing, tasks)
         image_shape, label_shape, numbers, _ = self._alike
-        mean = self._mean.image() if self._spec.mean is None else read_mean(self._spec.mean, image_shape)
+        mean = (
+            self._mean.image() if self._spec.mean is None else read_mean(self._spec.mean, image_shape, self._spec.roots)
+        )
         save_mean(mean, self._directory / "mean.npy", self._directory / "mean.png")
         entries = {name: count for name, (_, _, count) in plans.items()}
         for name, count in entries.items():
@@ -113,7 +120,8 @@ class _Taking:
 
     def _plan(self, split):
         """A Pairing, its tasks, and the number of entries."""
-        images, labels = open_database(split.images), open_database(split.labels) if split.labels else None
+        images = open_database(split.images, self._spec.roots)
+        labels = open_database(split.labels, self._spec.roots) if split.labels else None
         count, marks = self._indexed(images)
         if not count:
             raise BadInput(f"{split.images} holds no images.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digits_project.errors import BadInput
+from digits_project.serverfiles import EVERYWHERE
 
 RESIZE_MODES = ("crop", "squash", "fill", "half_crop")
 ENCODINGS = ("none", "png", "jpg")
@@ -50,8 +51,8 @@ class Spec:
 
     `pct_val` and `pct_test` are percentages of every category of the train folder; each is ignored
     when its split has a folder of its own. With text files instead of folders `labels` names the categories and
-    `shuffle` tells whether the lines are taken in a random order. Of all images only those count that lie, with every
-    link followed, under one of `roots`.
+    `shuffle` tells whether the lines are taken in a random order. Only those folders and images count that lie, with
+    every link followed, under one of `roots`.
     """
 
     train: Source | TextSource
@@ -59,7 +60,7 @@ class Spec:
     test: Source | TextSource | None = None
     labels: TextSource | None = None
     shuffle: bool = True
-    roots: tuple[Path, ...] = (Path("/"),)
+    roots: tuple[Path, ...] = EVERYWHERE
     pct_val: float = 25
     pct_test: float = 0
     width: int = 256
