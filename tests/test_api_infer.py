@@ -47,16 +47,16 @@ def ask(client, model):
 
 def branched():
     """A network with two outputs: an image-shaped one and a vector of three numbers."""
-    return Network("branched", SQUARE, (DATA, SMALL, three({"type": "xavier"})))
+    three = Layer(
+        "three", "InnerProduct", ("data",), ("three",), {"num_output": 3, "weight_filler": {"type": "xavier"}}
+    )
+    return Network("branched", SQUARE, (DATA, SMALL, three))
 
 
 def endless():
-    """Its numbers are too large for float32."""
-    return Network("endless", SQUARE, (DATA, three({"type": "constant", "value": 3e38})))
-
-
-def three(filler):
-    return Layer("three", "InnerProduct", ("data",), ("three",), {"num_output": 3, "weight_filler": filler})
+    """Its numbers are too large for float32: e to the brightest pixel."""
+    brightest = Layer("brightest", "Pooling", ("data",), ("brightest",), {"pool": "MAX", "kernel_size": 28})
+    return Network("endless", SQUARE, (DATA, brightest, Layer("three", "Exp", ("brightest",), ("three",))))
 
 
 def outputs(snapshot, image):
@@ -103,7 +103,7 @@ def test_a_network_that_crops_looks_at_the_centre(ask, model, image, tmp_path):
 
 def test_what_is_no_number_is_null(ask, model, image):
     add_snapshot(model, 1, seed=1, network=endless())
-    assert ask(ONE, image_path=str(image)).json()["outputs"]["three"] == [[None, None, None]]
+    assert ask(ONE, image_path=str(image)).json()["outputs"]["three"] == [[[[None]]]]
 
 
 @pytest.mark.parametrize("wire_format, status", [("documented", 422), ("digits", 500)])
@@ -111,6 +111,18 @@ def test_what_can_not_be_decoded_is_told_so(ask, model, settings, wire_format, s
     settings.DIGITS_WIRE_FORMAT = wire_format
     add_snapshot(model, 1, seed=1)
     assert ask(ONE, image_file=b"no image").status_code == status
+
+
+@pytest.mark.parametrize("url, sent", [(ONE, "image_file"), (MANY, "image_list")])
+def test_the_page_has_a_table_of_the_outputs_whatever_they_are_called(ask, model, image, url, sent):
+    items = Layer("items", "Pooling", ("data",), ("items",), {"pool": "MAX", "kernel_size": 28})
+    add_snapshot(model, 1, seed=1, network=Network("named", SQUARE, (DATA, items)))
+    values = {"image_file": image.read_bytes(), "image_list": list_of(image)}
+    page = ask(url.removesuffix(".json"), **{sent: values[sent]}).content.decode()
+    table = page.split('<table class="table">')[1].split("</table>")[0]
+    brightest = float(images.read_array(image, 28, 28, 1, "squash").max())
+    assert "items" in table
+    assert f"[[[{brightest}]]]" in table
 
 
 @pytest.mark.parametrize("url, field", [(ONE, "image"), (MANY, "image_list")])

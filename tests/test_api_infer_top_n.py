@@ -24,10 +24,10 @@ def model(make_dataset, make_model, settings, digits_folder):
 
 @pytest.fixture
 def ask(client, model, digits_folder):
-    def ask(names, **fields):
+    def ask(names, url=URL, **fields):
         upload = io.BytesIO(list_of(*names))
         sent = {"job_id": model.pk, "image_list": upload, "image_folder": str(digits_folder)}
-        return client.post(URL, sent | fields)
+        return client.post(url, sent | fields)
 
     return ask
 
@@ -54,6 +54,16 @@ def test_what_can_not_be_loaded_is_counted_and_num_test_images_cuts_the_list(ask
     answer = ask(["missing.png", *NAMES], num_test_images=4)
     assert answer["X-Digits-Skipped"] == "1"
     assert {name for name, _ in answer.json()["top_n"]["0"]} == set(NAMES[:3])
+
+
+@pytest.mark.django_db
+def test_the_page_shows_them_by_category(client, ask):
+    best = ask(NAMES, top_n=1).json()["top_n"]
+    page = ask(NAMES, url=URL.removesuffix(".json"), top_n=1).content.decode()
+    rows = page.split('<table class="table">')[1].split("</table>")[0].split("<tr>")[2:]
+    for row, (category, [(name, percent)]) in zip(rows, best.items(), strict=True):
+        assert f"<td>{category}</td>" in row
+        assert f"{name} {percent:.2f}%" in row
 
 
 @pytest.mark.django_db
