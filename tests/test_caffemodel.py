@@ -87,17 +87,30 @@ def test_layers_of_other_names_shapes_or_numbers_of_arrays_are_left_afresh(writt
     assert list(read_weights(path, gray(CONVOLUTION, INNER, last))) == ["last.weight", "last.bias"]
 
 
-def test_a_network_of_caffe_gives_the_same_answer_for_colours_the_other_way_round(written, tmp_path):
+CONVOLVED = (
+    Layer("norm", "BatchNorm", ("data",), ("norm",)),
+    Layer("gain", "Scale", ("norm",), ("norm",), {"bias_term": True}),
+    Layer("pool", "Pooling", ("norm",), ("pool",), {"kernel_size": 2, "stride": 2}),
+    Layer("conv", "Convolution", ("pool",), ("conv",), {"num_output": 4, "kernel_size": 3}),
+    Layer("top", "InnerProduct", ("conv",), ("top",), {"num_output": 3}),
+)
+FLATTENED = (
+    Layer("prelu", "PReLU", ("data",), ("prelu",)),
+    Layer("sum", "Eltwise", ("data", "prelu"), ("sum",)),
+    Layer("flat", "Flatten", ("sum",), ("flat",)),
+    Layer("ip", "InnerProduct", ("flat",), ("ip",), {"num_output": 5, "transpose": True}),
+)
+GROWN = (
+    Layer("rows", "InnerProduct", ("data",), ("rows",), {"num_output": 4, "axis": -1}),
+    Layer("reshape", "Reshape", ("rows",), ("reshape",), {"shape": [0, 6, 4, 4]}),
+    Layer("bias", "Bias", ("reshape",), ("bias",)),
+    Layer("grown", "Deconvolution", ("bias",), ("grown",), {"num_output": 2, "kernel_size": 3, "stride": 2}),
+)
+
+
+@pytest.mark.parametrize("layers", [CONVOLVED, FLATTENED, GROWN], ids=["convolved", "flattened", "grown"])
+def test_a_network_of_caffe_gives_the_same_answer_for_colours_the_other_way_round(written, tmp_path, layers):
     """Written by Caffe for blue, green, red; asked with red, green, blue."""
-    layers = (
-        Layer("norm", "BatchNorm", ("data",), ("norm",)),
-        Layer("gain", "Scale", ("norm",), ("norm",), {"bias_term": True}),
-        Layer("pool", "Pooling", ("norm",), ("pool",), {"kernel_size": 2, "stride": 2}),
-        Layer("conv", "Convolution", ("pool",), ("conv",), {"num_output": 4, "kernel_size": 3}),
-        Layer("flat", "Flatten", ("pool",), ("flat",)),
-        Layer("ip", "InnerProduct", ("flat",), ("ip",), {"num_output": 5}),
-        Layer("top", "InnerProduct", ("conv",), ("top",), {"num_output": 3}),
-    )
     taught = network(*layers)
     weights = {w.name: np.abs(numbers(*w.shape)) for w in taught.weights()}
     parts = {}
@@ -105,11 +118,10 @@ def test_a_network_of_caffe_gives_the_same_answer_for_colours_the_other_way_roun
         parts.setdefault(name.split(".")[0], []).append(blob(array))
     found = read_weights(written(*(layer(name, *blobs) for name, blobs in parts.items())), taught)
     images = RANDOM.uniform(0, 255, (2, 3, 8, 8)).astype(np.float32)
-    blue_first = answers(taught, weights, images[:, ::-1].copy(), tmp_path)
-    red_first = answers(taught, found, images, tmp_path)
-    assert list(red_first) == ["ip", "top"]
-    for output, expected in blue_first.items():
-        assert np.allclose(red_first[output], expected, rtol=1e-4)
+    (blue_first,) = answers(taught, weights, images[:, ::-1].copy(), tmp_path).values()
+    (red_first,) = answers(taught, found, images, tmp_path).values()
+    assert np.allclose(red_first, blue_first, rtol=1e-4)
+    assert not np.allclose(red_first, next(iter(answers(taught, weights, images, tmp_path).values())), rtol=1e-4)
 
 
 def test_weights_further_up_are_as_they_were(written):
@@ -119,11 +131,24 @@ def test_weights_further_up_are_as_they_were(written):
     assert np.array_equal(found["conv2.weight"], second)
 
 
-def test_where_single_colours_are_worked_on_weights_of_caffe_are_refused(written):
-    each = Layer("each", "Convolution", ("data",), ("each",), {"num_output": 3, "kernel_size": 3, "group": 3})
-    path = written(layer("each", blob(numbers(3, 1, 3, 3)), blob(numbers(3))))
-    with pytest.raises(BadInput, match=r"^layer each: weights of Caffe can't be used here, where single colours"):
-        read_weights(path, network(each))
+EACH = Layer("x", "Convolution", ("data",), ("x",), {"num_output": 3, "kernel_size": 1})
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (Layer("x", "Convolution", ("data",), ("x",), {"num_output": 3, "kernel_size": 1, "group": 3}),),
+        (EACH, Layer("y", "Eltwise", ("data", "x"), ("y",))),
+        (EACH, Layer("y", "Concat", ("data", "x"), ("y",))),
+        (EACH, Layer("y", "Slice", ("data",), ("y", "z"), {"slice_point": [1]})),
+        (EACH, Layer("y", "Reshape", ("data",), ("y",), {"shape": [0, 2, 12, 8]})),
+    ],
+    ids=["group", "Eltwise", "Concat", "Slice", "Reshape"],
+)
+def test_where_single_colours_are_worked_on_weights_of_caffe_are_refused(written, layers):
+    path = written(layer("x", blob(numbers(3, 3, 1, 1)), blob(numbers(3))))
+    with pytest.raises(BadInput, match=rf"^layer {layers[-1].name}: weights of Caffe can't be used here, where single"):
+        read_weights(path, network(*layers))
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,19 @@ def named(network, name):
     return one
 
 
-def one_layer(kind, more="", bottoms="data"):
+BOTTOMS = {"Eltwise": "data data", "Crop": "data data"}
+
+
+def one_layer(kind, more=""):
     """The layer `x` of a network that has nothing else to compute."""
-    return named(read(layer("x", kind, bottoms, "x", more) + ip("scores", "x") + LOSS.replace("output", "scores")), "x")
+    return named(
+        read(
+            layer("x", kind, BOTTOMS.get(kind, "data"), "x", more)
+            + ip("scores", "x")
+            + LOSS.replace("output", "scores")
+        ),
+        "x",
+    )
 
 
 @pytest.mark.parametrize("text", [LENET, LENET_OF_CAFFE], ids=["digits", "caffe"])
@@ -105,6 +115,10 @@ def test_rules_say_where_a_layer_takes_part(rules, phases):
         ("Dropout", "dropout_param { dropout_ratio: 0.25f scale_train: true }", {"dropout_ratio": 0.25}),
         ("ReLU", "relu_param { negative_slope: 0.1 engine: CAFFE } phase: TEST", {"negative_slope": 0.1}),
         ("Concat", "concat_param { concat_dim: 2 }", {"axis": 2}),
+        ("Reshape", "reshape_param { shape { dim: 0 dim: -1 } }", {"shape": [0, -1]}),
+        ("Crop", "crop_param { axis: 2 offset: 0 offset: 0 }", {"axis": 2, "offset": [0, 0]}),
+        ("PReLU", "prelu_param { filler { value: 0.1 } channel_shared: true }",
+         {"filler": {"value": 0.1}, "channel_shared": True}),
         ("BatchNorm", "batch_norm_param { use_global_stats: true }", {"use_global_stats": True}),
     ],
 )  # fmt: skip
@@ -112,16 +126,9 @@ def test_parameters_are_taken_under_caffes_names(kind, said, parameters):
     assert one_layer(kind, said).parameters == parameters
 
 
-@pytest.mark.parametrize("said, normalization", [("true", "VALID"), ("false", "BATCH_SIZE")])
-def test_losses_may_say_how_they_are_averaged_in_the_older_way(said, normalization):
-    said = f"loss_param {{ normalize: {said} ignore_label: 255 }}"
-    loss = named(read(SCORES + LOSS + layer("x", "SoftmaxWithLoss", "output label", "x", said)), "x")
-    assert loss.parameters == {"normalization": normalization, "ignore_label": 255}
-
-
 def test_a_sum_is_weighted_by_repeated_coefficients():
     text = "eltwise_param { operation: SUM coeff: 1 coeff: -1 stable_prod_grad: false }"
-    assert one_layer("Eltwise", text, "data data").parameters == {"operation": "SUM", "coeff": [1, -1]}
+    assert one_layer("Eltwise", text).parameters == {"operation": "SUM", "coeff": [1, -1]}
 
 
 @pytest.mark.parametrize(
@@ -197,6 +204,35 @@ def test_accuracy_among_more_categories_than_there_are_is_left_out():
     top5 = layer("top5", "Accuracy", "output label", "top5", "accuracy_param { top_k: 5 }")
     assert [one.name for one in read(SCORES + LOSS + top5, categories=5).layers if one.type == "Accuracy"] == ["top5"]
     assert not [one for one in read(SCORES + LOSS + top5, categories=4).layers if one.type == "Accuracy"]
+
+
+def test_a_generic_network_keeps_its_outputs_and_needs_every_num_output():
+    text = ip("points", "data", 2) + layer("loss", "EuclideanLoss", "points label", "loss")
+    network = read(text, categories=None, label_shape=(2, 1, 1))
+    assert network.outputs("deploy") == ["points"]
+    assert (network.label_shape, named(network, "loss").phases) == ((2, 1, 1), ("train", "val"))
+    with pytest.raises(
+        BadNetwork, match=r"^layer hidden \(type InnerProduct, line 1\): InnerProduct needs num_output$"
+    ):
+        read(SCORES + LOSS, categories=None)
+
+
+def test_what_needs_a_label_is_not_deployed():
+    text = ip("a", "data", 1) + layer("halves", "Slice", "label", "one other", "slice_param { slice_point: 1 }")
+    text += layer("loss", "EuclideanLoss", "a one", "loss") + layer("quiet", "Silence", "other", "")
+    network = read(text, categories=None, label_shape=(2, 1, 1))
+    assert {one.name for one in network.layers if "deploy" in one.phases} == {"data", "a"}
+
+
+def test_images_and_labels_may_come_from_two_data_layers():
+    text = layer("images", "Data", "", "data", 'include { stage: "train" }')
+    text += layer("points", "Data", "", "label", 'transform_param { scale: 0.5 } include { stage: "train" }')
+    text += ip("a", "data", 2) + layer("loss", "EuclideanLoss", "a label", "loss")
+    network = read(text, categories=None, label_shape=(2, 1, 1))
+    assert network.layers[0] == Layer("images", "Data", (), ("data", "label"))
+    assert network.layers[1] == Layer(
+        "images/label/scale", "Power", ("label",), ("label",), {"scale": 0.5}, phases=("train", "val")
+    )
 
 
 def test_the_batch_size_is_that_of_the_data_layer_for_training():

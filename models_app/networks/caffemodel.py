@@ -20,6 +20,7 @@ from digits_project.errors import BadInput
 from models_app.networks.graph import Network, Node, Weight
 from models_app.networks.layer import PHASES
 from models_app.networks.layers import ends
+from models_app.networks.layers.base import axis_of
 
 MAX_BYTES = 1 << 31  # of a message of protocol buffers
 
@@ -30,7 +31,7 @@ _NAME_AND_BLOBS = {_LAYER: (1, 7), _V1_LAYER: (4, 6)}
 # Types that leave the colours of an image in their order.
 _KEEPS_COLOURS = {
     "AbsVal", "Clip", "Crop", "Dropout", "ELU", "Eltwise", "Exp", "Flatten", "LRN", "Log", "Pooling", "Power", "ReLU",
-    "Sigmoid", "Softmax", "Split", "TanH",
+    "Reshape", "Sigmoid", "Softmax", "Split", "TanH",
 }  # fmt: skip
 _BY_COLOUR = {"BatchNorm", "Bias", "PReLU", "Scale"}
 
@@ -117,29 +118,41 @@ def _meet_colours(network: Network) -> dict[str, int]:
     for phase in PHASES:
         coloured: set[str] = set()
         for node in network.nodes(phase):
-            meets = not coloured.isdisjoint(node.layer.bottoms)
+            read = node.layer.bottoms[:1] if node.layer.type == "Crop" else node.layer.bottoms  # the second is a size
+            meets = [bottom in coloured for bottom in read]
             coloured.difference_update(node.layer.tops)
             if isinstance(node.kind, ends.Source):
                 coloured.add(node.layer.tops[0])
-            elif meets and node.layer.type in _KEEPS_COLOURS | _BY_COLOUR:
-                coloured.update(node.layer.tops)
-            if meets and node.weights:
-                axes |= _axes(node)
+            elif any(meets):
+                keeps = all(meets) and _keeps_colours(node)
+                axes |= _axes(node, keeps)
+                coloured.update(node.layer.tops if keeps else ())
     return axes
 
 
-def _axes(node: Node) -> dict[str, int]:
-    """The same for one layer that takes images."""
+def _axes(node: Node, keeps: bool) -> dict[str, int]:
+    """The same for one layer that takes images, or what still is in the order of their colours; `keeps`: its output
+    is too."""
     kind, layer = node.kind, node.layer
-    if layer.type in _BY_COLOUR:
-        return {weight.name: 0 for weight in node.weights if math.prod(weight.shape) > 1}
+    if keeps:
+        return {weight.name: 0 for weight in node.weights if layer.type in _BY_COLOUR and math.prod(weight.shape) > 1}
     if layer.type == "InnerProduct":
-        return {node.weights[0].name: 0 if getattr(kind, "transpose", False) else 1}
+        return {node.weights[0].name: 0 if kind.transpose else 1}
     if layer.type in ("Convolution", "Deconvolution") and kind.group == 1:
         return {node.weights[0].name: 1 if layer.type == "Convolution" else 0}
+    if isinstance(kind, ends.Verdict) or not layer.tops:
+        return {}
     raise BadInput(
         f"layer {layer.name}: weights of Caffe can't be used here, where single colours of the images are worked on"
     )
+
+
+def _keeps_colours(node: Node) -> bool:
+    """Whether the first, second and last third of what it makes still are the colours."""
+    if node.layer.type == "InnerProduct":
+        return axis_of(node.kind.axis, node.inputs[0]) > 0
+    thirds = all(shape and shape[0] % 3 == 0 for shape in node.outputs)
+    return node.layer.type in _KEEPS_COLOURS | _BY_COLOUR and thirds
 
 
 def _turned(array: np.ndarray, axis: int) -> np.ndarray:

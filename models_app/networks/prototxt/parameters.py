@@ -18,7 +18,6 @@ from models_app.networks.prototxt.schema import (
     LAYER_FIELDS,
     MESSAGES,
     NEUTRAL,
-    NORMALIZE,
     PLACES,
 )
 from models_app.networks.prototxt.text import Field, Message
@@ -37,14 +36,13 @@ def parameters_of(kind: type[LayerType], layer: Message) -> dict[str, Any]:
     found: dict[str, list[Field]] = {}
     for field in _own_fields(name, known, layer):
         field = field._replace(name=ALIASES.get((name, field.name), field.name))
-        if field.name == "normalize" and "normalization" in known:
-            field = field._replace(name="normalization", value=NORMALIZE.get(_TRUTH.get(str(field.value)), "unknown"))
         if field.name in known or HALF_OF.get(field.name) in known:
             found.setdefault(field.name, []).append(field)
         elif field.name not in HINTS and not _without_effect(name, field):
             raise Misfit(f"{name} has no parameter {field.name} (line {field.line})")
     _join_halves(found)
-    return {field: _value(field, known[field], given) for field, given in found.items()}
+    values = {field: _value(field, known[field], given) for field, given in found.items()}
+    return {field: value for field, value in values.items() if value != []}
 
 
 def _own_fields(kind: str, known: dict[str, Any], layer: Message) -> list[Field]:

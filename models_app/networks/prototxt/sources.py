@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from models_app.networks.layer import BadNetwork, Layer
+from models_app.networks.layer import PHASES, BadNetwork, Layer
 from models_app.networks.layers import Misfit
 from models_app.networks.prototxt.declared import Declared, messages, single
 from models_app.networks.prototxt.schema import DATA_MESSAGES, DATA_TYPES
@@ -75,17 +75,17 @@ def build(found: dict[str, Feed], inputs: Sequence[Placed], wanted: str, crop_si
     `inputs` are the Input layers of the deployed network; where there is none, it takes its images as `wanted`.
     """
     train, val = (found[phase] for phase in LABELLED)
-    same = train.tops == val.tops and train.scales == val.scales
     deployed = inputs[0][1].tops[0] if inputs else wanted
-    if same and train.name != val.name and not inputs and deployed == train.tops[0]:
-        train = replace(train, name="data")
-    shared = [(train, LABELLED)] if same else [(train, ("train",)), (val, ("val",))]
-    layers = list(inputs)
-    for feed, phases in shared:
-        reaches = (*phases, "deploy") if feed is train and deployed == feed.tops[0] else phases
-        layers.append((feed.place, _data(feed, phases if inputs else reaches, crop_size)))
-        layers += _scales(feed, phases, reaches)
-    if not inputs and deployed != train.tops[0]:
+    reaches = ("train", "deploy") if deployed == train.tops[0] else ("train",)
+    if train.tops == val.tops:
+        unsaid = not inputs and "deploy" in reaches
+        name = train.name if train.name == val.name or not unsaid else "data"
+        fed = [(replace(train, name=name), PHASES if unsaid else LABELLED)]
+    else:
+        fed = [(train, ("train",) if inputs else reaches), (val, ("val",))]
+    layers = [*inputs, *((feed.place, _data(feed, phases, crop_size)) for feed, phases in fed)]
+    layers += _scales(train, val, reaches)
+    if not inputs and "deploy" not in reaches:
         name = unused("data", {layer.name for _, layer in layers})
         layers.append((-1, Layer(name, "Input", (), (deployed,), phases=("deploy",))))
     return layers
@@ -148,11 +148,26 @@ def _data(feed: Feed, phases: tuple[str, ...], crop_size: int) -> Layer:
     return Layer(feed.name, "Data", (), feed.tops, parameters, phases=phases)
 
 
-def _scales(feed: Feed, labelled: tuple[str, ...], reaches: tuple[str, ...]) -> list[Placed]:
-    """A Power over each top of the feed that is scaled: over the images wherever they come by, over labels in training
-    and validation."""
+def _scales(train: Feed, val: Feed, reaches: tuple[str, ...]) -> list[Placed]:
+    """A Power over each top of a feed that is scaled: over the images wherever they come by, over labels in training
+    and validation. `reaches`: the phases that training's images come by in."""
+    wanted: dict[tuple[str, float], list[tuple[Feed, str]]] = {}
+    for feed, own in ((train, reaches), (val, ("val",))):
+        for place, (top, scale) in enumerate(zip(feed.tops, feed.scales, strict=True)):
+            if scale != 1:
+                phases = [phase for phase in own if place == 0 or phase in LABELLED]
+                wanted.setdefault((top, scale), []).extend((feed, phase) for phase in phases)
     return [
-        (feed.place, Layer(f"{feed.name}/{top}/scale", "Power", (top,), (top,), {"scale": scale}, phases=phases))
-        for top, scale, phases in zip(feed.tops, feed.scales, (reaches, labelled), strict=False)
-        if scale != 1
+        (
+            uses[0][0].place,
+            Layer(
+                f"{uses[0][0].name}/{top}/scale",
+                "Power",
+                (top,),
+                (top,),
+                {"scale": scale},
+                phases=tuple(phase for phase in PHASES if phase in {used for _, used in uses}),
+            ),
+        )
+        for (top, scale), uses in wanted.items()
     ]

@@ -17,9 +17,7 @@ NO_LABEL = float("-inf")
 
 @dataclass(frozen=True)
 class Setup:
-    """What an engine builds. `mean` (C×H×W or C×1×1) is subtracted from every image; `seed` is for dropout. Of several
-    devices each takes its share of every batch.
-    """
+    """What an engine builds. `mean` (C×H×W or C×1×1) is subtracted from every image; `seed` is for dropout."""
 
     network: Network
     mean: np.ndarray | None
@@ -27,7 +25,7 @@ class Setup:
     solver_type: str
     momentum: float
     weight_decay: float
-    devices: tuple[str, ...]
+    device: str
     threads: int
     seed: int
     rms_decay: float = 0.99
