@@ -60,3 +60,10 @@ CUSTOMIZE = {
     "network": "The name of a standard network, or the id of a model.",
     "snapshot_epoch": "Of a model: the epoch whose weights `snapshot` names; 0: none, -1: the newest.",
 }
+
+NETWORK = {
+    "custom_network": "The network as Caffe prototxt.",
+    "dataset": "The id of the dataset that it is meant for, which gives the shapes of images and labels.",
+    "dataset_id": "The same under its other name.",
+    "framework": "As in the model form.",
+}

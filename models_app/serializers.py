@@ -27,7 +27,11 @@ from models_app.training.schedule import POLICIES, Policy
 FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
 OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
 NEWEST = -1
-MOST_CHARACTERS = 8_000_000  # of a network
+NETWORK_TEXT = {
+    "max_length": 8_000_000,
+    "trim_whitespace": False,  # messages tell the line
+    "style": {"base_template": "textarea.html"},
+}
 
 
 def _positive(**kwargs) -> serializers.FloatField:
@@ -86,9 +90,7 @@ class ModelForm(PolicyForm):
     dataset = DatasetId()
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
     previous_networks = ModelId(required=False)
-    custom_network = serializers.CharField(
-        required=False, max_length=MOST_CHARACTERS, trim_whitespace=False, style={"base_template": "textarea.html"}
-    )
+    custom_network = serializers.CharField(required=False, **NETWORK_TEXT)
     custom_network_snapshot = WeightsFile(default="")
     crop_size = _count(4096, default=None)
     use_mean = UseMean(MEANS, default="image")
@@ -148,7 +150,9 @@ class ModelForm(PolicyForm):
         for column, wire_name in self.WIRE_NAMES.items():
             if wire_name in form:
                 form[column] = form.pop(wire_name)
-        form["framework"] = self._framework(form)
+        if form["method"] == Method.CUSTOM:
+            refuse_other_languages(form["framework"])
+        form["framework"] = "mxnet"
         form["select_gpus"] = self._gpus(form)
         learning_rates, batch_sizes = form.pop("learning_rate"), form.pop("batch_size") or [None]
         if len(learning_rates) * len(batch_sizes) > MOST_COMBINATIONS:
@@ -156,14 +160,6 @@ class ModelForm(PolicyForm):
                 {"learning_rate": f"These are more than {MOST_COMBINATIONS} combinations with the batch sizes."}
             )
         return form | {"kind": self.KIND, "learning_rates": learning_rates, "batch_sizes": batch_sizes}
-
-    def _framework(self, form) -> str:
-        language = OTHER_LANGUAGES.get(form["framework"])
-        if language and form["method"] == Method.CUSTOM:
-            raise serializers.ValidationError(
-                {"custom_network": f"A network in {language} can't be trained here; write it as Caffe prototxt."}
-            )
-        return "mxnet"
 
     def _gpus(self, form) -> list[int]:
         """The GPUs that were chosen by their numbers, in whichever of three fields."""
@@ -205,6 +201,28 @@ def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot |
         there = ", ".join(f"{e:g}" for e in model.snapshots.order_by("epoch").values_list("epoch", flat=True)) or "none"
         raise serializers.ValidationError({field: f"{model.name} has no snapshot of that epoch; it has {there}."})
     return snapshot
+
+
+def refuse_other_languages(framework: str) -> None:
+    """Raise ValidationError for a framework whose networks are programs."""
+    if language := OTHER_LANGUAGES.get(framework):
+        told = f"A network in {language} can't be read here; write it as Caffe prototxt."
+        raise serializers.ValidationError({"custom_network": told})
+
+
+class NetworkForm(Form):
+    """What POST /models/visualize-network takes; the framework also in the query string."""
+
+    DESCRIPTIONS = descriptions.NETWORK
+
+    custom_network = serializers.CharField(**NETWORK_TEXT)
+    dataset = DatasetId(default=None)
+    dataset_id = DatasetId(default=None)
+    framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
+
+    def validate(self, form):
+        refuse_other_languages(form["framework"])
+        return {"text": form["custom_network"], "dataset": form["dataset"] or form["dataset_id"]}
 
 
 class CustomizeForm(Form):

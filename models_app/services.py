@@ -20,7 +20,7 @@ from digits_project.jobs.runner import Progress, Stopped, patiently
 from digits_project.jobs.services import submit
 from models_app import networks, recovery, trainer
 from models_app.models import Method, Metric, Snapshot, TrainedModel
-from models_app.networks import prototxt
+from models_app.networks import Network, picture, prototxt
 from models_app.networks.retrain import for_any_dataset
 from models_app.training.config import TrainConfig
 from models_app.training.schedule import Policy, learning_rate
@@ -28,6 +28,7 @@ from models_app.training.schedule import Policy, learning_rate
 MOST_COMBINATIONS = 100  # of one form
 BATCH_SIZE = 16  # DIGITS's, where neither form nor network names one
 USUAL_IMAGES, USUAL_CATEGORIES = (3, 256, 256), 1000  # where there is no dataset to tell
+LOSSES = ("EuclideanLoss", "SigmoidCrossEntropyLoss")  # over labels of any shape
 WEIGHTS = "weights.npz"  # of a snapshot's folder
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 
@@ -136,6 +137,29 @@ def prototxt_of(model: TrainedModel) -> str:
 def standard_prototxt(name: str) -> str:
     """A standard network as prototxt, for images of any size that it fits."""
     return prototxt.write(for_any_dataset(networks.standard(name, USUAL_IMAGES, USUAL_CATEGORIES), USUAL_CATEGORIES))
+
+
+def picture_of(text: str, dataset: Dataset | None) -> str:
+    """A prototxt as SVG: for a dataset, or where there is none yet, for images and labels that it may be meant for.
+
+    Raises BadInput.
+    """
+    if dataset is None or not dataset.shapes_are_known:
+        return picture.svg(_supposed(text))
+    categories = len(dataset.categories) or 2 if dataset.kind == DatasetKind.CLASSIFICATION else None
+    return picture.svg(prototxt.read(text, dataset.image_shape, categories, tuple(dataset.label_shape)))
+
+
+def _supposed(text: str) -> Network:
+    """A classifier if it can be one, else a network for labels of the shape that its loss compares them with."""
+    network = prototxt.read(text, USUAL_IMAGES, USUAL_CATEGORIES, checked=False)
+    try:
+        network.check()
+    except BadInput:
+        shapes = prototxt.read(text, USUAL_IMAGES, checked=False).shapes()
+        compared = [layer.bottoms[0] for layer in network.layers if layer.type in LOSSES if layer.bottoms]
+        return prototxt.read(text, USUAL_IMAGES, label_shape=next((shapes.get(top, ()) for top in compared), ()))
+    return network
 
 
 def learning_rates(base: float, lr_policy: str, lr_parameters: dict) -> list[float]:

@@ -7,6 +7,7 @@ urlpatterns = [
     *with_suffix("models/images/classification", views.CreateClassification, "create-model"),
     *with_suffix("models/images/generic", views.CreateGeneric, "create-generic-model"),
     *with_suffix("models/visualize-lr", views.VisualizeLearningRate, "visualize-lr"),
+    *with_suffix("models/visualize-network", views.VisualizeNetwork, "visualize-network"),
     *with_suffix("models/customize", views.Customize, "customize"),
     *job_routes("models", views.ModelDetail, TrainedModel),
 ]

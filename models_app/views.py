@@ -1,10 +1,11 @@
 """The model routes."""
 
-from django.http import HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
+from drf_spectacular.types import OpenApiTypes
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from digits_project.api import PrettyJSONRenderer
+from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.errors import BadInput
 from digits_project.jobs.views import CreateView, EditView, FormView, fetch
 from models_app import services
@@ -14,10 +15,14 @@ from models_app.serializers import (
     ClassificationModelForm,
     CustomizeForm,
     GenericModelForm,
+    NetworkForm,
     PolicyForm,
     chosen_snapshot,
 )
 from models_app.wire import Chart, Creation, CurveForm, CustomNetwork, ModelFacts, created_json, model_json
+
+SVG = "image/svg+xml"
+RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 class ModelDetail(EditView):
@@ -100,8 +105,7 @@ class Customize(FormView):
     refusals = {"post": (404,)}
 
     def post(self, request, format=None):
-        asked = ((name, request.query_params.get(name, request.data.get(name))) for name in CustomizeForm().fields)
-        form = CustomizeForm(data={name: value for name, value in asked if value is not None})
+        form = CustomizeForm(data=given(request, CustomizeForm))
         form.is_valid(raise_exception=True)
         name, epoch = form.validated_data["network"], form.validated_data["snapshot_epoch"]
         if name in STANDARD:
@@ -110,3 +114,26 @@ class Customize(FormView):
         snapshot = chosen_snapshot(model, epoch, "snapshot_epoch")
         weights = str(snapshot.directory / services.WEIGHTS) if snapshot else None
         return Response({"network": services.prototxt_of(model), "snapshot": weights})
+
+
+class VisualizeNetwork(FormView):
+    """The picture of a network that is given as prototxt, as SVG. What is wrong with it is told in JSON."""
+
+    renderer_classes = (PrettyJSONRenderer,)
+    serializer_class = NetworkForm
+    answers = FormView.answers | {"post": {(200, SVG): OpenApiTypes.STR}}
+
+    def post(self, request, format=None):
+        form = NetworkForm(data=given(request, NetworkForm))
+        form.is_valid(raise_exception=True)
+        try:
+            drawn = services.picture_of(**form.validated_data)
+        except BadInput as wrong:
+            raise ValidationError({"custom_network": str(wrong)}) from wrong
+        return HttpResponse(drawn, content_type=SVG, headers={"Content-Security-Policy": RUNS_NOTHING})
+
+
+def given(request, form: type[Form]) -> dict:
+    """The fields of a form, each from the query string or else from the body."""
+    asked = {name: request.query_params.get(name, request.data.get(name)) for name in form().fields}
+    return {name: value for name, value in asked.items() if value is not None}

@@ -9,7 +9,7 @@ from models_app.training.engines import Engine, Setup, open_engine
 def engine_of(network: Network, **settings) -> Engine:
     """With batches of four, SGD and no weight decay, unless told otherwise."""
     defaults = {"mean": None, "batch_size": 4, "solver_type": "SGD", "momentum": 0.9, "weight_decay": 0.0}
-    setup = Setup(network, **(defaults | {"device": "cpu", "threads": 2, "seed": 0} | settings))
+    setup = Setup(network, **(defaults | {"devices": ("cpu",), "threads": 2, "seed": 0} | settings))
     return open_engine("mxnet", setup)
 
 

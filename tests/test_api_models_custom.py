@@ -119,7 +119,7 @@ def test_a_custom_model_needs_its_network(client, form, text):
 @pytest.mark.parametrize("framework, language", [("torch", "Lua"), ("tensorflow", "Python")])
 def test_networks_in_other_languages_are_refused(client, form, framework, language):
     told = complaint(client.post(CREATE, form(framework=framework)))
-    assert told == f"A network in {language} can't be trained here; write it as Caffe prototxt."
+    assert told == f"A network in {language} can't be read here; write it as Caffe prototxt."
 
 
 @pytest.mark.parametrize("named", ["{folder}", "{folder}/weights.npz"])

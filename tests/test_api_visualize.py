@@ -1,11 +1,13 @@
 """What the form of a new model shows before it is sent: learning rates, networks as pictures and as texts."""
 
+from xml.etree import ElementTree
+
 import pytest
 
 from models_app.models import TrainedModel
 from models_app.networks import STANDARD, prototxt, standard
 from tests.inference_samples import add_snapshot, categorized
-from tests.model_samples import CLASSIFIER
+from tests.model_samples import CLASSIFIER, REGRESSION, generic
 
 pytestmark = pytest.mark.django_db
 RATES = "/models/visualize-lr"
@@ -114,3 +116,50 @@ def test_a_network_that_does_not_exist_is_told_so(client, named, status):
 def test_an_epoch_that_does_not_exist_is_told_so(client, model):
     answer = client.post(f"{CUSTOMIZE}?network={model.pk}", {"snapshot_epoch": 9})
     assert answer.json()["errors"][0]["message"] == "lenet has no snapshot of that epoch; it has 1, 2."
+
+
+def picture(client, text, query="", **fields):
+    answer = client.post(f"/models/visualize-network{query}", {"custom_network": text, **fields})
+    assert (answer.status_code, answer["Content-Type"]) == (200, "image/svg+xml"), answer.content
+    drawn = ElementTree.fromstring(answer.content)
+    return " ".join(drawn.itertext()).replace("\xa0", " ")
+
+
+@pytest.mark.parametrize("query", ["", "?framework=caffe"])
+def test_a_network_is_drawn_without_a_dataset(client, query):
+    drawn = picture(client, CLASSIFIER, query)
+    assert all(name in drawn for name in ("hidden", "InnerProduct", "loss", "accuracy", "softmax"))
+
+
+def test_a_network_that_is_no_classifier_is_drawn_too(client):
+    assert "EuclideanLoss" in picture(client, REGRESSION)
+
+
+@pytest.mark.parametrize("field", ["dataset", "dataset_id"])
+def test_a_network_is_drawn_for_the_dataset_that_is_named(client, make_dataset, field):
+    dataset = categorized(make_dataset())
+    assert "1×28×28" in picture(client, CLASSIFIER, **{field: dataset.pk})
+    assert "1×10×10" in picture(client, REGRESSION, **{field: generic(dataset).pk})
+
+
+@pytest.mark.parametrize(
+    "fields, told",
+    [
+        ({}, "blank"),
+        ({"custom_network": "layer {"}, "line 1"),
+        ({"custom_network": CLASSIFIER.replace("InnerProduct", "Bogus")}, "layer hidden (type Bogus, line 2)"),
+        ({"custom_network": CLASSIFIER.replace('"data"', '"nothing"')}, "layer hidden"),
+        ({"custom_network": "return function(p) end", "framework": "torch"}, "A network in Lua can't be read here"),
+    ],
+)
+def test_what_can_not_be_drawn_is_told_with_its_place(client, fields, told):
+    answer = client.post("/models/visualize-network", {"custom_network": ""} | fields)
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["custom_network"]
+    assert told in answer.json()["errors"][0]["message"]
+
+
+def test_a_name_in_a_picture_is_text_and_nothing_else(client):
+    answer = client.post("/models/visualize-network", {"custom_network": CLASSIFIER.replace("hidden", "<script>")})
+    assert b"<script" not in answer.content
+    assert answer["Content-Security-Policy"].startswith("default-src 'none'")

@@ -58,6 +58,12 @@ def test_too_many_inputs_of_one_layer_are_refused():
         network(Layer("sum", "Eltwise", ("data",) * 1000, ("sum",))).check()
 
 
+def test_too_many_inputs_of_all_layers_are_refused():
+    sums = [Layer(f"sum{i}", "Eltwise", ("data",) * 900, (f"sum{i}",)) for i in range(50)]
+    with pytest.raises(BadNetwork, match="the network's layers have 45,052 inputs and outputs; at most 40,000 are"):
+        network(*sums).check()
+
+
 @pytest.mark.parametrize("name", ["", "two\nlines", "\ud800", "x" * 201, 7])
 def test_what_can_not_be_written_down_is_no_name(name):
     for layer in (Layer(name, "ReLU", ("data",), ("a",)), Layer("a", "ReLU", ("data",), (name,))):

@@ -126,6 +126,13 @@ def test_parameters_are_taken_under_caffes_names(kind, said, parameters):
     assert one_layer(kind, said).parameters == parameters
 
 
+@pytest.mark.parametrize("said, normalization", [("true", "VALID"), ("false", "BATCH_SIZE")])
+def test_losses_may_say_how_they_are_averaged_in_the_older_way(said, normalization):
+    said = f"loss_param {{ normalize: {said} ignore_label: 255 }}"
+    loss = named(read(SCORES + LOSS + layer("x", "SoftmaxWithLoss", "output label", "x", said)), "x")
+    assert loss.parameters == {"normalization": normalization, "ignore_label": 255}
+
+
 def test_a_sum_is_weighted_by_repeated_coefficients():
     text = "eltwise_param { operation: SUM coeff: 1 coeff: -1 stable_prod_grad: false }"
     assert one_layer("Eltwise", text).parameters == {"operation": "SUM", "coeff": [1, -1]}

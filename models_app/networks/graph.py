@@ -22,6 +22,7 @@ MAX_WEIGHTS = 500_000_000
 MAX_NUMBERS = 1_000_000_000  # that a network computes for one image; VGG-16 has 28 million
 MAX_LAYERS = 5_000  # ResNet-1001 has fewer
 MAX_CONNECTIONS = 1_000  # of a layer
+MAX_CONNECTIONS_TOGETHER = 40_000
 MAX_NAME = 200
 
 
@@ -84,6 +85,12 @@ class Network:
                 raise BadNetwork(f"the {what} must have a size, not {shape}")
         if len(self.layers) > MAX_LAYERS:
             raise BadNetwork(f"the network has {len(self.layers):,} layers; at most {MAX_LAYERS:,} are possible")
+        connections = sum(len(layer.bottoms) + len(layer.tops) for layer in self.layers)
+        if connections > MAX_CONNECTIONS_TOGETHER:
+            raise BadNetwork(
+                f"the network's layers have {connections:,} inputs and outputs; "
+                f"at most {MAX_CONNECTIONS_TOGETHER:,} are possible"
+            )
         for layer in self.layers:
             if len(layer.bottoms) + len(layer.tops) > MAX_CONNECTIONS:
                 raise BadNetwork(f"layer {layer.name}: at most {MAX_CONNECTIONS:,} inputs and outputs are possible")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -25,7 +26,8 @@ class TrainConfig:
     `labels_file` names the categories; a network whose labels are no categories needs none.
     Intervals are in epochs, fractions allowed, 0 is off. The solver takes one step for every `batch_accumulation`
     batches, by their average gradient. Policy parameters have the names of schedule.Policy.
-    `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use. `initial_weights`
+    `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use.
+    Of several `devices` each takes its share of every batch; none: `device` takes all of it. `initial_weights`
     is a snapshot's folder, its weights.npz, or a .caffemodel: layers of the same name and shapes start from it, others
     afresh. `resume_from` is a snapshot of this same training, which goes on where that was taken, with its seed.
     """
@@ -62,14 +64,16 @@ class TrainConfig:
     lr_sigmoid_gamma: float = Policy.lr_sigmoid_gamma
     random_seed: int | None = None
     device: str = "cpu"
+    devices: tuple[str, ...] = ()
     threads: int | None = None
     initial_weights: str | None = None
     resume_from: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.lr_multistep_values, (list, tuple)):
-            raise BadInput(f"lr_multistep_values must be a list, not {self.lr_multistep_values!r}")
-        object.__setattr__(self, "lr_multistep_values", tuple(self.lr_multistep_values))
+        for name in ("lr_multistep_values", "devices"):
+            if not isinstance(getattr(self, name), (list, tuple)):
+                raise BadInput(f"{name} must be a list, not {getattr(self, name)!r}")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_image_shape()
         self._check_choices()
         self._check_numbers()
@@ -107,8 +111,11 @@ class TrainConfig:
                 raise BadInput(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if self.use_mean != "none" and not self.mean_file:
             raise BadInput(f"use_mean is {self.use_mean}, but there is no mean_file")
-        if self.device != "cpu" and not (self.device.startswith("gpu") and self.device[3:].isdigit()):
-            raise BadInput(f"device must be cpu or gpu0, gpu1 …, not {self.device!r}")
+        for device in (self.device, *self.devices):
+            if not isinstance(device, str) or not re.fullmatch(r"cpu\d{0,3}|gpu\d{1,3}", device):
+                raise BadInput(f"device must be cpu or gpu0, gpu1 …, not {device!r}")
+        if len(set(self.devices)) < len(self.devices):
+            raise BadInput(f"devices names one twice: {', '.join(self.devices)}")
 
     def _check_numbers(self) -> None:
         for name in ("epochs", "snapshot_interval", "val_interval", "momentum", "rms_decay", "weight_decay"):
@@ -127,6 +134,8 @@ class TrainConfig:
         seed = self.random_seed
         if seed is not None and (not _is_whole(seed) or not 0 <= seed < 2**32):
             raise BadInput(f"random_seed must be a whole number from 0 to {2**32 - 1}, not {seed!r}")
+        if self.batch_size < len(self.devices):
+            raise BadInput(f"a batch of {self.batch_size} can't be shared by {len(self.devices)} devices")
 
     def to_json(self) -> str:
         """from_json gives an equal config back."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from digits_project.errors import BadInput
 from models_app.networks import Network, parameter_count
+from models_app.networks.layers import ends
 from models_app.training.checkpoint import Model, write_snapshot
 from models_app.training.config import TrainConfig
 from models_app.training.engines import Engine, Setup, open_engine
@@ -69,7 +70,7 @@ def read_mean(config: TrainConfig, layout: Layout) -> np.ndarray | None:
 
 
 def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
-    """The categories' names, one for each of the network's scores; none where labels are no categories."""
+    """The categories' names; none where labels are no categories. A network may have more scores than there are."""
     if network.label_shape:
         return ()
     try:
@@ -77,10 +78,13 @@ def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
         labels = tuple(Path(config.labels_file).read_bytes().decode().removesuffix("\n").split("\n"))
     except (OSError, ValueError) as error:
         raise BadInput(f"the labels can't be read: {error}") from error
-    for output in network.outputs():
-        scores = network.shapes()[output][0]
-        if scores != len(labels):
-            raise BadInput(f"the network's output {output} has {scores} scores, but there are {len(labels)} categories")
+    for node in network.nodes("train"):
+        if isinstance(node.kind, ends.SoftmaxWithLoss):
+            scores = node.inputs[0][node.kind.axis - 1]
+            if scores < len(labels):
+                raise BadInput(
+                    f"layer {node.layer.name}: it gets {scores} scores, but there are {len(labels)} categories"
+                )
     return labels
 
 
@@ -114,7 +118,7 @@ def _setup(config: TrainConfig, network: Network, mean: np.ndarray | None) -> Se
         momentum=config.momentum,
         rms_decay=config.rms_decay,
         weight_decay=config.weight_decay,
-        device=config.device,
+        devices=config.devices or (config.device,),
         threads=config.threads,
         seed=config.random_seed,
     )

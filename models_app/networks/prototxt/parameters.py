@@ -18,6 +18,7 @@ from models_app.networks.prototxt.schema import (
     LAYER_FIELDS,
     MESSAGES,
     NEUTRAL,
+    NORMALIZE,
     PLACES,
 )
 from models_app.networks.prototxt.text import Field, Message
@@ -36,6 +37,8 @@ def parameters_of(kind: type[LayerType], layer: Message) -> dict[str, Any]:
     found: dict[str, list[Field]] = {}
     for field in _own_fields(name, known, layer):
         field = field._replace(name=ALIASES.get((name, field.name), field.name))
+        if field.name == "normalize" and "normalization" in known:
+            field = field._replace(name="normalization", value=NORMALIZE.get(_TRUTH.get(str(field.value)), "unknown"))
         if field.name in known or HALF_OF.get(field.name) in known:
             found.setdefault(field.name, []).append(field)
         elif field.name not in HINTS and not _without_effect(name, field):

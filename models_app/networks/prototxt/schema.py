@@ -71,11 +71,13 @@ NEUTRAL = {
     ("Convolution", "axis"): 1,
     ("Deconvolution", "axis"): 1,
     ("Dropout", "scale_train"): "true",
-    ("SoftmaxWithLoss", "normalize"): "true",
 }
 
 # Names of old for a field.
 ALIASES = {("Concat", "concat_dim"): "axis", ("Slice", "slice_dim"): "axis"}
+
+# What losses said before there was `normalization`.
+NORMALIZE = {True: "VALID", False: "BATCH_SIZE"}
 
 # A size by height and width, and what a missing half counts as.
 HALVES = {

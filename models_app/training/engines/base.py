@@ -17,7 +17,9 @@ NO_LABEL = float("-inf")
 
 @dataclass(frozen=True)
 class Setup:
-    """What an engine builds. `mean` (C×H×W or C×1×1) is subtracted from every image; `seed` is for dropout."""
+    """What an engine builds. `mean` (C×H×W or C×1×1) is subtracted from every image; `seed` is for dropout. Of several
+    devices each takes its share of every batch.
+    """
 
     network: Network
     mean: np.ndarray | None
@@ -25,7 +27,7 @@ class Setup:
     solver_type: str
     momentum: float
     weight_decay: float
-    device: str
+    devices: tuple[str, ...]
     threads: int
     seed: int
     rms_decay: float = 0.99

@@ -9,13 +9,12 @@ import numpy as np
 from digits_project.errors import BadInput
 from models_app.networks import Network, Node
 from models_app.networks.layers import dense
-from models_app.training.engines import mxnet_layers
 from models_app.training.engines.base import Setup
+from models_app.training.engines.mxnet_bound import Arrays, Bound
 from models_app.training.engines.mxnet_compat import mx
+from models_app.training.engines.mxnet_replicas import Replicas
 from models_app.training.engines.mxnet_solvers import SOLVERS
 from models_app.training.measures import Scores, Tally
-
-Arrays = dict[str, mx.nd.NDArray]
 
 
 def open_engine(setup: Setup) -> MXNetEngine:
@@ -28,30 +27,34 @@ class MXNetEngine:
 
     def __init__(self, setup: Setup) -> None:
         self.name = f"mxnet {mx.__version__}"
-        self.device = setup.device
+        self.device = ", ".join(setup.devices)
         self.threads = setup.threads
         self._setup = setup
-        self._context = _context(setup.device)
+        self._contexts = [_context(device) for device in setup.devices]
+        self._context = self._contexts[0]
         weights = setup.network.weights()
         self._averages = _Averages(setup.network)
+        self._tally = Tally(setup.network, "val")
         self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
         self._solver = SOLVERS[setup.solver_type]([w for w in weights if w.trained], self._weights, setup)
         self._draws = any(node.layer.type == "Dropout" for node in setup.network.nodes("train"))
         self._batches = 0  # trained in all
         self._gathered = 0  # of those, since the last step
-        self._bound: dict[str, _Bound] = {}
+        self._replicas: Replicas | None = None
+        self._bound: dict[str, Bound] = {}
 
     def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float | None) -> None:
-        bound = self._phase("train")
+        replicas = self._training()
         if self._draws:
             self._begin_draws()
-        bound.run(images, labels, is_train=True)
-        bound.executor.backward()
+        replicas.run(images, labels)
         self._averages.moved()
         self._batches += 1
         self._gathered += 1
         if learning_rate is not None:
+            replicas.gather()
             self._solver.step(learning_rate, self._gathered)
+            replicas.spread()
             self._gathered = 0
 
     def _begin_draws(self) -> None:
@@ -60,16 +63,18 @@ class MXNetEngine:
         This costs a millisecond, as MXNet has 1024 generators to seed, and so much a batch.
         """
         [drawn] = np.random.SeedSequence([self._setup.seed, self._batches]).generate_state(1)
-        mx.random.seed(int(drawn), self._context)
+        for context in self._contexts:  # each draws others: MXNet mixes in the device's number
+            mx.random.seed(int(drawn), context)
 
     def training_scores(self) -> Scores:
-        return self._phase("train").scores()
+        return self._training().scores()
 
     def evaluate_batch(self, images: np.ndarray, labels: np.ndarray) -> None:
         self._measuring("val").run(images, labels, is_train=False)
 
     def evaluation_scores(self) -> Scores:
-        return self._phase("val").scores()
+        self._phase("val").read_scores()
+        return self._tally.averages()
 
     def forward(self, images: np.ndarray) -> dict[str, np.ndarray]:
         bound = self._measuring("deploy")
@@ -89,6 +94,8 @@ class MXNetEngine:
         for name, array in self._weights.items():
             array[:] = weights[name]
         self._averages.load_factors(weights)
+        if self._replicas:
+            self._replicas.load()
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
         return {"batches": np.array(self._batches), **self._solver.state()}
@@ -97,97 +104,22 @@ class MXNetEngine:
         self._solver.load_state({name: array for name, array in state.items() if name != "batches"})
         self._batches = int(state["batches"])
 
-    def _phase(self, phase: str) -> _Bound:
+    def _training(self) -> Replicas:
         """Bound when it is first needed."""
+        if not self._replicas:
+            self._replicas = Replicas(self._setup, self._contexts, self._weights, self._solver.gradients)
+        return self._replicas
+
+    def _phase(self, phase: str) -> Bound:
+        """The same for validation and the deployed network, on the first device."""
         if phase not in self._bound:
-            gradients = self._solver.gradients if phase == "train" else {}
-            self._bound[phase] = _Bound(self._setup, phase, self._context, self._weights, gradients)
+            self._bound[phase] = Bound(self._setup, phase, self._context, self._weights, {}, self._tally)
         return self._bound[phase]
 
-    def _measuring(self, phase: str) -> _Bound:
+    def _measuring(self, phase: str) -> Bound:
         bound = self._phase(phase)
         self._averages.correct(self._weights, bound)
         return bound
-
-
-class _Bound:
-    """One phase of the network with memory of its own for images, labels and results; weights are shared.
-
-    But for training, its running averages are its own too, to be corrected before they are used.
-    """
-
-    def __init__(self, setup: Setup, phase: str, context: mx.Context, weights: Arrays, gradients: Arrays) -> None:
-        graph = mxnet_layers.build(setup.network, phase, setup.mean)
-        if phase != "deploy":
-            setup.network.check_trainable(phase)
-        self.outputs = setup.network.outputs(phase) if phase == "deploy" else list(graph.kept)
-        results = [graph.values[name] for name in self.outputs] if phase == "deploy" else list(graph.kept.values())
-        symbol = mx.sym.Group([*graph.heads, *map(mx.sym.BlockGrad, results)])
-        shape = (setup.batch_size, *setup.network.input_shape)
-        self.data = mx.nd.zeros(shape, context, dtype="uint8")
-        self.label = mx.nd.zeros((setup.batch_size, *setup.network.label_shape), context)
-        constants = {name: mx.nd.array(value, context) for name, value in graph.constants.items()}
-        known = {**weights, **constants, "data": self.data, "label": self.label}
-        arguments = {name: known[name] for name in symbol.list_arguments()}
-        if phase == "train":
-            gradients = {**gradients, **{name: mx.nd.zeros_like(known[name]) for name in graph.backward}}
-        averages = {name: weights[name] for name in symbol.list_auxiliary_states()}
-        self.averages = averages if phase == "train" else {name: array.copy() for name, array in averages.items()}
-        write = "add" if setup.batch_accumulation > 1 else "write"
-        requests = {name: write if name in gradients else "null" for name in arguments}
-        self.executor = symbol.bind(context, arguments, gradients, requests, self.averages)
-        self._kept = _Kept(self.outputs, self.results, Tally(setup.network, phase))
-
-    @property
-    def results(self) -> list[mx.nd.NDArray]:
-        """What the last run computed, for each of `outputs`."""
-        outputs = self.executor.outputs
-        return outputs[len(outputs) - len(self.outputs) :]
-
-    def run(self, images: np.ndarray, labels: np.ndarray | None, is_train: bool) -> None:
-        # What data[:] = images comes to, at a fifth of the cost.
-        self.data._sync_copyfrom(images)
-        if labels is not None:
-            self.label._sync_copyfrom(labels)
-        self.executor.forward(is_train=is_train)
-        if labels is not None:
-            self._kept.keep(self.results, labels)
-
-    def scores(self) -> Scores:
-        """Averages by measure since the last call."""
-        return self._kept.averages()
-
-
-class _Kept:
-    """The scores of some batches, kept on the device until there are enough to read: reading waits for them."""
-
-    MOST_BATCHES = 64
-    MOST_BYTES = 4 << 20
-
-    def __init__(self, sources: list, results: list[mx.nd.NDArray], tally: Tally) -> None:
-        self._sources = sources
-        self._tally = tally
-        batch_bytes = max(1, sum(4 * result.size for result in results))
-        self._room = max(1, min(self.MOST_BATCHES, self.MOST_BYTES // batch_bytes))
-        self._places = [[mx.nd.zeros_like(result) for result in results] for _ in range(self._room)]
-        self._labels: list[np.ndarray] = []
-
-    def keep(self, results: list[mx.nd.NDArray], labels: np.ndarray) -> None:
-        for result, place in zip(results, self._places[len(self._labels)], strict=True):
-            result.copyto(place)
-        self._labels.append(labels.copy())
-        if len(self._labels) == self._room:
-            self._read()
-
-    def averages(self) -> Scores:
-        self._read()
-        return self._tally.averages()
-
-    def _read(self) -> None:
-        for places, labels in zip(self._places, self._labels, strict=False):
-            scores = {source: place.asnumpy() for source, place in zip(self._sources, places, strict=True)}
-            self._tally.add(scores, labels)
-        self._labels.clear()
 
 
 class _Averages:
@@ -197,7 +129,7 @@ class _Averages:
         self._nodes: list[Node] = [node for node in network.nodes("train") if isinstance(node.kind, dense.BatchNorm)]
         self._start = {node.weights[2].name: 0.0 for node in self._nodes}
         self._batches = 0  # trained since the factors were loaded
-        self._corrected: set[_Bound] = set()
+        self._corrected: set[Bound] = set()
 
     def moved(self) -> None:
         """A batch has been trained."""
@@ -219,7 +151,7 @@ class _Averages:
         self._batches = 0
         self._corrected.clear()
 
-    def correct(self, weights: Arrays, bound: _Bound) -> None:
+    def correct(self, weights: Arrays, bound: Bound) -> None:
         """Put averages / factor where a phase without training reads them, if they have changed since."""
         if not self._nodes or bound in self._corrected:
             return
@@ -232,8 +164,8 @@ class _Averages:
 
 
 def _context(device: str) -> mx.Context:
-    if device == "cpu":
-        return mx.cpu()
+    if device.startswith("cpu"):
+        return mx.cpu(int(device.removeprefix("cpu") or 0))
     number = int(device.removeprefix("gpu"))
     if number >= mx.context.num_gpus():
         raise BadInput(f"there is no {device}: MXNet finds {mx.context.num_gpus()} GPUs here")

@@ -20,12 +20,14 @@ def accuracy(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequen
 
 def softmax_with_loss(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
     kind: ends.SoftmaxWithLoss = node.kind
-    places = math.prod(node.inputs[1])  # the labels of an image
-    scores = rows(inputs[0], node.inputs[0])
-    labels = mx.sym.reshape(inputs[1], shape=(-1,))
+    (scores, labels), (scores_shape, label_shape) = inputs, node.inputs
+    places = math.prod(label_shape)  # the labels of an image
     if places > 1:
-        scores = mx.sym.reshape(inputs[0], shape=(-1, node.inputs[0][0], places))
-        labels = rows(inputs[1], node.inputs[1])
+        scores = mx.sym.reshape(scores, shape=(-1, scores_shape[0], places))
+        labels = rows(labels, label_shape)
+    else:
+        scores = scores if len(scores_shape) == 1 else rows(scores, scores_shape)
+        labels = mx.sym.reshape(labels, shape=(-1,)) if label_shape else labels
     # "batch" divides by all labels, "null" by those of an image, "valid" by those that are not ignored.
     divide, factor = {"FULL": ("batch", 1), "BATCH_SIZE": ("batch", places), "NONE": ("null", places)}.get(
         kind.normalization, ("batch", 1) if kind.ignore_label is None else ("valid", 1)

@@ -1,0 +1,131 @@
+"""Trainings of one's own networks and of those that go on from another, as a worker's task runs them."""
+
+import numpy as np
+import pytest
+
+from datasets import services as dataset_services
+from datasets.tasks import build_dataset
+from digits_project.jobs.models import Device, Status
+from inference.predictor import Predictor
+from models_app.models import Kind, TrainedModel
+from models_app.networks import prototxt, standard
+from models_app.tasks import train_model
+from tests.conftest import write_digits
+from tests.model_samples import CLASSIFIER, REGRESSION, write_weights
+from tests.prebuilt_samples import caffe_order, datum, pictures, write_lmdb
+
+pytestmark = pytest.mark.django_db
+STANDING_STILL = {"learning_rate": 1e-30, "lr_policy": "fixed"}
+
+
+@pytest.fixture
+def train(make_model, cpu):
+    """Train a model to its end; the row after it."""
+
+    def train(dataset, **fields):
+        model = make_model(dataset, **fields)
+        Device.objects.update(leased_to=model.pk)
+        train_model(model.pk)
+        return TrainedModel.objects.get(pk=model.pk)
+
+    return train
+
+
+@pytest.fixture
+def three_digits(make_dataset, tmp_path):
+    """A dataset of three categories that is Done."""
+    dataset = make_dataset(folder_train=str(write_digits(tmp_path / "three", categories=3)))
+    build_dataset(dataset.pk)
+    dataset.refresh_from_db()
+    return dataset
+
+
+@pytest.fixture
+def gradients(tmp_path):
+    """A generic dataset that is Done: 10×10 images, two numbers as label."""
+    images = [datum(caffe_order(image)) for image in pictures(12, size=10)]
+    labels = [datum(np.array([i, -i], np.float32).reshape(2, 1, 1)) for i in range(12)]
+    fields = {"name": "gradients", "kind": "generic", "method": "prebuilt"}
+    for split, part in {"train": slice(8), "val": slice(8, None)}.items():
+        fields[f"prebuilt_{split}_images"] = str(write_lmdb(tmp_path / f"{split}_images", images[part]))
+        fields[f"prebuilt_{split}_labels"] = str(write_lmdb(tmp_path / f"{split}_labels", labels[part]))
+    dataset = dataset_services.create_dataset("ada", **fields)
+    build_dataset(dataset.pk)
+    dataset.refresh_from_db()
+    return dataset
+
+
+def custom(text, **fields):
+    return {"method": "custom", "standard_network": "", "custom_network": text} | fields
+
+
+def weights(model):
+    with np.load(model.newest_snapshot.directory / "weights.npz") as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def test_a_network_of_digits_own_tests_is_trained(built_dataset, train):
+    model = train(built_dataset, **custom(CLASSIFIER, crop_size=20, batch_size=10, batch_accumulation=2))
+    assert (model.status, model.error) == (Status.DONE, "")
+    assert model.metrics.get(split="val", epoch=1).accuracy is not None
+    scores = Predictor(model.newest_snapshot.onnx_file).scores(np.zeros((2, 28, 28, 1), np.uint8))
+    assert scores.shape == (2, 10)
+
+
+def test_the_text_of_a_standard_network_gives_the_weights_of_that_network(built_dataset, train):
+    text = prototxt.write(standard("lenet", (1, 28, 28), 10))
+    ones = [train(built_dataset, batch_size=64), train(built_dataset, **custom(text, batch_size=64))]
+    first, second = map(weights, ones)
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_model_goes_on_from_another_but_for_the_layer_of_its_categories(built_dataset, three_digits, train):
+    first = train(built_dataset)
+    fields = {"method": "previous", "standard_network": "", "previous": first, "previous_epoch": 1}
+    second = train(three_digits, **fields, **STANDING_STILL)
+    assert (second.status, second.error) == (Status.DONE, "")
+    before, after = weights(first), weights(second)
+    assert after["ip2_retrain.weight"].shape == (3, 500)
+    kept = {name for name in before if not name.startswith("ip2.")}
+    assert len(kept) == 6
+    assert all(np.array_equal(before[name], after[name]) for name in kept)
+
+
+def test_a_model_starts_from_the_weights_at_a_path(built_dataset, train, tmp_path):
+    network = prototxt.read(CLASSIFIER, (1, 28, 28), 10)
+    began = write_weights(tmp_path, network) | {"hidden.bias": np.arange(1, 11, dtype=np.float32)}
+    np.savez(tmp_path / "weights.npz", **began)
+    path = str(tmp_path / "weights.npz")
+    model = train(built_dataset, **custom(CLASSIFIER, custom_network_snapshot=path), **STANDING_STILL)
+    assert np.array_equal(weights(model)["hidden.bias"], began["hidden.bias"])
+
+
+def test_a_snapshot_that_is_gone_is_told(built_dataset, make_model, train):
+    first = make_model(built_dataset)
+    fields = {"method": "previous", "standard_network": "", "previous": first, "previous_epoch": 3}
+    second = train(built_dataset, **fields)
+    assert second.status == Status.ERROR
+    assert second.error == "The snapshot that it starts from, of epoch 3, is gone."
+
+
+def test_a_generic_network_is_trained_and_measured_by_its_loss(gradients, train):
+    model = train(gradients, **custom(REGRESSION, kind=Kind.GENERIC, batch_size=4, train_epochs=2))
+    assert (model.status, model.error) == (Status.DONE, "")
+    measured = model.metrics.get(split="val", epoch=2)
+    assert measured.accuracy is None
+    assert measured.loss > 0
+    outputs = Predictor(model.newest_snapshot.onnx_file).outputs(np.zeros((2, 10, 10, 3), np.uint8))
+    assert {name: array.shape for name, array in outputs.items()} == {"output": (2, 2)}
+
+
+def test_a_generic_network_may_be_trained_on_categories_and_have_more_scores_than_there_are(built_dataset, train):
+    text = CLASSIFIER.replace('top: "output"\n}', 'top: "output" inner_product_param { num_output: 12 }\n}', 1)
+    model = train(built_dataset, **custom(text, kind=Kind.GENERIC))
+    assert (model.status, model.error) == (Status.DONE, "")
+
+
+def test_fewer_scores_than_categories_are_told_with_the_layer(built_dataset, train):
+    text = CLASSIFIER.replace('top: "output"\n}', 'top: "output" inner_product_param { num_output: 9 }\n}', 1)
+    model = train(built_dataset, **custom(text))
+    assert (model.status, model.error) == (Status.ERROR, "layer loss: it gets 9 scores, but there are 10 categories")
