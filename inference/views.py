@@ -110,6 +110,8 @@ class ListView(InferenceView):
     """A question about every image of a list."""
 
     serializer_class = ImageListForm
+    refusals = {"post": (404, 409)}
+    parameters = {"post": [wire.JOB_ID, wire.SKIPPED]}
 
     def ask(self, snapshot: Snapshot, images):
         """The Answer, and how many images could not be loaded."""
@@ -129,6 +131,8 @@ class ClassifyMany(ListView):
     """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`. Where a
     category's number follows the path, the page shows how many are right and what was taken for what."""
 
+    answers = FormView.answers | {"post": wire.CLASSIFICATIONS}
+
     def ask(self, snapshot, images):
         if not self.in_json:
             self.shown["confusion"] = Confusion(snapshot.trained_model.dataset.categories)
@@ -138,6 +142,8 @@ class ClassifyMany(ListView):
 class InferMany(ListView):
     """Every output of a network for the images of a list, one path on each line: `job_id`, `image_list`."""
 
+    answers = FormView.answers | {"post": wire.OUTPUTS_OF_MANY}
+
     def ask(self, snapshot, images):
         return many.infer(snapshot, images)
 
@@ -146,6 +152,9 @@ class TopN(InferenceView):
     """For each category the images of a list that are surest of it: `job_id`, `image_list`, `top_n`."""
 
     serializer_class = TopForm
+    answers = FormView.answers | {"post": wire.TOP_N}
+    refusals = {"post": (404, 409)}
+    parameters = {"post": [wire.JOB_ID, wire.SKIPPED]}
 
     def answer(self, snapshot, form):
         best, skipped = many.top(snapshot, form["images"], form["top_n"])

@@ -9,7 +9,22 @@ PAIR = {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "numbe
 PAIRS = {"type": "array", "items": PAIR}
 PERCENTS = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 100}}
 ARRAYS = {"type": "object", "additionalProperties": {"type": "array", "items": {}}}
-VISUALIZATIONS = {"type": "array", "items": {"type": "object"}, "description": "With `?visualizations=1`."}
+VISUALIZATION = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "vis_type": {"type": "string", "enum": ["Weights", "Activation"]},
+        "layer_type": {"type": "string", "description": "Of weights: the layer's type."},
+        "param_count": {"type": "integer", "description": "Of weights: how many numbers the layer has, biases too."},
+        "data_stats": {
+            "type": "object",
+            "description": "shape, mean, stddev, min, max, and histogram: [counts, middles of the bins, ticks].",
+        },
+        "image_html": {"type": "string", "description": "A picture, `data:image/png;base64,…`."},
+    },
+    "required": ["name", "vis_type", "data_stats", "image_html"],
+}
+VISUALIZATIONS = {"type": "array", "items": VISUALIZATION, "description": "With `?visualizations=1`."}
 
 
 def _answer(key: str, value: dict, description: str, **optional: dict) -> OpenApiResponse:

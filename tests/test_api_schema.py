@@ -110,3 +110,19 @@ def test_the_page_asks_no_other_site_for_anything(client):
     assert len(addresses) >= 3
     assert all(address.startswith("/static/") for address in addresses)
     assert all(client.get(address).getvalue() for address in addresses)
+
+
+@pytest.mark.parametrize(
+    "route, key",
+    [
+        ("classification/classify_one", "predictions"),
+        ("classification/classify_many", "classifications"),
+        ("classification/top_n", "top_n"),
+        ("generic/infer_one", "outputs"),
+        ("generic/infer_many", "outputs"),
+    ],
+)
+def test_an_answer_of_a_network_has_its_documented_key(schema, route, key):
+    answer = operations(schema)["post", f"/models/images/{route}.json"]["responses"]["200"]
+    assert answer["content"]["application/json"]["schema"]["required"] == [key]
+    assert ("X-Digits-Skipped" in answer.get("headers", {})) == (not route.endswith("_one"))
