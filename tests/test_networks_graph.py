@@ -155,7 +155,7 @@ def test_parts_must_be_there_to_be_cut():
 def test_a_deployed_network_has_no_labels():
     scaled = Layer("scaled", "Power", ("label",), ("scaled",))
     with pytest.raises(
-        BadNetwork, match="layer scaled: its input label are labels, which there are none of once it is"
+        BadNetwork, match="layer scaled: its input label holds labels, which a deployed network does not"
     ):
         network(relu("relu", "data"), scaled).check()
     loss = Layer("loss", "EuclideanLoss", ("relu", "data"), ("loss",))

@@ -124,7 +124,7 @@ class Resolver:
                 raise Misfit("there is another layer that the images come from; one Data layer has images and labels")
             made[1:] = [None] * len(made[1:])
             if self._phase == "deploy":
-                self._unreadable |= dict.fromkeys(tops[1:], "are labels, which there are none of once it is deployed")
+                self._unreadable |= dict.fromkeys(tops[1:], "holds labels, which a deployed network does not have")
         if isinstance(node.kind, ends.Verdict):
             self._unreadable |= dict.fromkeys(tops, "is what a loss or accuracy says, which no layer computes with")
         self._known.update(zip(tops, zip(node.outputs, made, strict=True), strict=True))
