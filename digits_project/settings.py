@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rq.serializers import JSONSerializer
 
-from digits_project import environment
+from digits_project import environment, fetch
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -18,6 +18,7 @@ DIGITS_AUTH = environment.choice("DIGITS_AUTH", "required", "open")
 # Open means one person on one machine, who may name any folder; a server with accounts shows only what it is told to.
 DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", "/" if DIGITS_AUTH == "open" else str(DIGITS_HOME / "data"))
 DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
+DIGITS_URL_POLICY = fetch.Policy()  # where image_url may lead: to the public internet
 DIGITS_HOST_NAME = socket.gethostname()
 
 # --- what it stands on ---------------------------------------------------------------------------------------------

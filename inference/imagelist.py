@@ -11,6 +11,7 @@ from django.conf import settings
 
 from digits_project.access import readable
 from digits_project.errors import BadInput
+from digits_project.fetch import fetch
 
 MOST_BYTES_A_LINE = 16384  # the longest path that Linux opens has 4096
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -41,20 +42,20 @@ class ImageList:
         """The images as they are written, in their order; blank lines are none. Raises BadInput for what is no list."""
         return islice(_entries(self.upload), self.most)
 
-    def file(self, name: str) -> Path:
-        """The file that a name stands for. Raises BadInput."""
+    def file(self, name: str) -> Path | bytes:
+        """The file that a name stands for, or what its URL holds. Raises BadInput."""
         if "://" in name:
-            raise BadInput(about_urls())
+            return fetched(name)
         if "\0" in name:
             raise BadInput("no file has such a name")
         return readable(name if name.startswith("/") or not self.folder else f"{self.folder.rstrip('/')}/{name}")
 
 
-def about_urls() -> str:
-    """Why an image is not fetched from a URL."""
-    if settings.DIGITS_ALLOW_URLS:
-        return "This version can't fetch images from URLs; send the image as image_file."
-    return "This server does not fetch URLs (DIGITS_ALLOW_URLS is off); send the image as image_file."
+def fetched(url: str) -> bytes:
+    """The image that a URL holds, still encoded. Raises BadInput."""
+    if not settings.DIGITS_ALLOW_URLS:
+        raise BadInput("This server does not fetch URLs (DIGITS_ALLOW_URLS is off); send the image as image_file.")
+    return fetch(url, settings.DIGITS_URL_POLICY)
 
 
 def _entries(upload: BinaryIO) -> Iterator[Listed]:

@@ -8,7 +8,7 @@ from digits_project.access import readable
 from digits_project.api import Flag, Form
 from digits_project.errors import BadInput
 from inference import descriptions
-from inference.imagelist import ImageList, about_urls
+from inference.imagelist import ImageList, fetched
 
 
 class InferenceForm(Form):
@@ -35,9 +35,7 @@ class OneImageForm(InferenceForm):
         if not path:
             form["image"] = form["image_file"].file
             return form
-        if "://" in path:
-            raise BadInput(about_urls())
-        form["image"] = readable(path)
+        form["image"] = fetched(path) if "://" in path else readable(path)
         return form
 
 

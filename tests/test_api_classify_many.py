@@ -10,9 +10,11 @@ from PIL import Image
 from rest_framework.views import APIView
 
 from datasets.imagedb import images
+from digits_project.fetch import Policy
 from inference.confusion import Confusion
 from inference.predictor import Predictor, ranked
 from tests.inference_samples import DIGITS, add_snapshot, categorized, list_of
+from tests.web_samples import web_server
 
 pytestmark = pytest.mark.django_db
 URL = "/models/images/classification/classify_many"
@@ -135,6 +137,18 @@ def test_when_none_can_be_loaded_the_first_reason_is_told(ask):
     assert status == 400
     assert why.startswith("None of the 2 images of image_list could be loaded. The first is http://example.com/a.png: ")
     assert "DIGITS_ALLOW_URLS" in why
+
+
+def test_where_urls_are_allowed_a_list_may_hold_some(ask, model, digits_folder, three, settings):
+    settings.DIGITS_ALLOW_URLS = True
+    settings.DIGITS_URL_POLICY = Policy(allowed=lambda address: address.is_loopback, ports=None)
+    with web_server((digits_folder / "3" / "0.png").read_bytes()) as server:
+        listed = list_of(f"{server.url}/image 3", three[1], "http://10.0.0.1/image", f"{server.url}/missing")
+        answer = ask(listed)
+    image = expected(model, 2, digits_folder / "3" / "0.png")
+    assert list(answer.json()["classifications"]) == [f"{server.url}/image", three[1]]
+    assert answer.json()["classifications"][f"{server.url}/image"] == image
+    assert answer["X-Digits-Skipped"] == "2"
 
 
 def test_a_list_costs_one_query_however_long_it_is(ask, digits_folder, django_assert_num_queries):

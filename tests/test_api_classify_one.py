@@ -7,9 +7,11 @@ from django.conf import settings
 from PIL import Image
 
 from datasets.imagedb import images
+from digits_project.fetch import Policy
 from inference.predictor import Predictor
 from models_app.networks import Layer, Network
 from tests.inference_samples import add_snapshot, categorized
+from tests.web_samples import web_server
 
 pytestmark = pytest.mark.django_db
 URL = "/models/images/classification/classify_one.json"
@@ -110,6 +112,29 @@ def test_a_path_in_image_url_is_a_path_and_a_url_is_refused(classify, model, ima
     status, why = complaint(classify(image_url="http://example.com/cat.png"))
     assert status == 400
     assert "DIGITS_ALLOW_URLS" in why
+
+
+def test_where_urls_are_allowed_image_url_is_fetched(classify, model, image, settings):
+    settings.DIGITS_ALLOW_URLS = True
+    settings.DIGITS_URL_POLICY = Policy(allowed=lambda address: address.is_loopback, ports=None)
+    with web_server(image.read_bytes()) as server:
+        assert classify(image_url=f"{server.url}/image").json()["predictions"] == expected(model, 2, image)
+        status, why = complaint(classify(image_url=f"{server.url}/missing"))
+    assert (status, "answers 404" in why) == (400, True)
+
+
+def test_what_a_url_holds_has_to_be_an_image(classify, settings):
+    settings.DIGITS_ALLOW_URLS = True
+    settings.DIGITS_URL_POLICY = Policy(allowed=lambda address: address.is_loopback, ports=None)
+    with web_server(b"<html>no image</html>") as server:
+        assert complaint(classify(image_url=f"{server.url}/image"))[0] == 422
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/", "http://169.254.169.254/latest/", "http://localhost/"])
+def test_where_urls_are_allowed_those_of_the_servers_own_network_are_not(classify, settings, url):
+    settings.DIGITS_ALLOW_URLS = True
+    status, why = complaint(classify(image_url=url))
+    assert (status, "public internet" in why) == (400, True)
 
 
 def test_of_a_path_and_an_upload_the_path_is_taken(classify, model, digits_folder, settings):

@@ -80,6 +80,7 @@ def test_blank_optional_fields_mean_their_defaults_and_unknown_ones_are_ignored(
         ("folder_pct_val", -1, "Ensure this value is greater than or equal to 0."),
         ("folder_pct_test", 101, "Ensure this value is less than or equal to 100."),
         ("folder_pct_val", "nan", "A valid number is required."),
+        ("folder_train", "http://example.com/", "This is a URL; only what lies on the server can be named here."),
         ("folder_train_min_per_class", 0, "Ensure this value is greater than or equal to 1."),
         ("folder_train_max_per_class", 1, "This is less than the minimum, 2."),
         ("has_val_folder", "maybe", "This is neither true (y yes true on 1) nor false (n no false off 0)."),
