@@ -2,15 +2,20 @@
 
 import os
 import re
+import time
 from itertools import islice
 from pathlib import Path
 
 from django.conf import settings
-from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import PermissionDenied
+from django.core.cache import cache
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.throttling import BaseThrottle
 
 from digits_project import serverfiles
+from digits_project.accounts import tokens
+from digits_project.accounts.roles import Role, role_of
 from digits_project.errors import BadInput
 
 USER_COOKIE = "username"  # DIGITS's name for it
@@ -34,15 +39,73 @@ class Session(SessionAuthentication):
         refuse_other_sites(request)
 
 
+class Token(BaseAuthentication):
+    """`Authorization: Token …`, as `manage.py token` and the admin make them."""
+
+    def authenticate(self, request):
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "token":
+            return None
+        user = tokens.user_of(secret.strip())
+        if user is None:
+            raise AuthenticationFailed("There is no such token, or it was withdrawn.")
+        return user, None
+
+    def authenticate_header(self, request) -> str:
+        return "Token"
+
+
 class MayUse(BasePermission):
-    """With DIGITS_AUTH=required whoever has logged in; with open whoever reaches the loopback address, as long as no
-    page of another site sent the request."""
+    """With DIGITS_AUTH=required whoever has logged in and is in a group that may do this; with open whoever reaches the
+    loopback address, as long as no page of another site sent the request.
+
+    A view says by `role` what a request that changes something takes, and by `reading_role` what any other takes.
+    """
 
     def has_permission(self, request, view) -> bool:
-        if has_accounts():
-            return request.user.is_authenticated
-        refuse_other_sites(request)
+        if not has_accounts():
+            refuse_strangers(request)
+            refuse_other_sites(request)
+            return True
+        if not request.user.is_authenticated:
+            return False  # a 401
+        name = "reading_role" if request.method in SAFE_METHODS else "role"
+        needed = getattr(view, name, Role.VIEWER if request.method in SAFE_METHODS else Role.OPERATOR)
+        role = role_of(request.user)
+        if role is None:
+            raise PermissionDenied("This account is in none of the groups viewer, user, operator; ask an operator.")
+        if role < needed:
+            raise PermissionDenied(f"This takes an account of the group {needed.group}; yours is a {role.group}'s.")
         return True
+
+
+class InferenceRate(BaseThrottle):
+    """At most DIGITS_INFERENCE_RATE requests a minute and user, where the server has accounts."""
+
+    def allow_request(self, request, view) -> bool:
+        if not (has_accounts() and settings.DIGITS_INFERENCE_RATE):
+            return True
+        minute, self._rest = divmod(time.time(), 60)
+        key = f"inference-{request.user.pk}-{minute:.0f}"
+        cache.add(key, 0, 120)
+        return cache.incr(key) <= settings.DIGITS_INFERENCE_RATE
+
+    def wait(self) -> float:
+        return 60 - self._rest
+
+
+def refuse_to_change(request, job) -> None:
+    """Raise PermissionDenied unless the job is the user's own, or he is an operator."""
+    if has_accounts() and role_of(request.user) < Role.OPERATOR and job.owner != request.user.get_username():
+        whose = f"It is {job.owner}'s" if job.owner else "It is nobody's"
+        raise PermissionDenied(f"{whose}; only its owner and operators may do that.")
+
+
+def refuse_strangers(request) -> None:
+    """Raise PermissionDenied on an open server for what does not come from this very machine."""
+    address = request.META.get("REMOTE_ADDR", "")  # none on a Unix socket
+    if address not in ("", "127.0.0.1", "::1") or "X-Forwarded-For" in request.headers:
+        raise PermissionDenied("This server is open to its own machine only; DIGITS_AUTH=required lets others in.")
 
 
 def has_accounts() -> bool:

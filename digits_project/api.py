@@ -181,7 +181,8 @@ def exception_handler(exc: Exception, context: dict) -> Response:
     if isinstance(exc, AWAY):
         return _away(context["request"], exc)
     status, description = _explain(exc)
-    headers = {"WWW-Authenticate": exc.auth_header} if getattr(exc, "auth_header", None) else None
+    known = {"WWW-Authenticate": getattr(exc, "auth_header", None), "Retry-After": getattr(exc, "wait", None)}
+    headers = {name: value if isinstance(value, str) else f"{value:.0f}" for name, value in known.items() if value}
     return Response(error_body(status, description), status=status, headers=headers)
 
 

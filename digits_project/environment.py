@@ -30,6 +30,14 @@ def choice(name: str, *choices: str) -> str:
     return value
 
 
+def number(name: str, default: int) -> int:
+    """A whole number from 0."""
+    value = os.environ.get(name) or str(default)
+    if not value.isascii() or not value.isdigit():
+        raise ImproperlyConfigured(f"{name} is {value!r}; it takes a whole number from 0")
+    return int(value)
+
+
 def paths(name: str, default: str) -> list[Path]:
     """Folders, separated by colons as in PATH, absolute; where links lead to one, also by its real name."""
     named = [Path(part).expanduser().absolute() for part in os.environ.get(name, default).split(":") if part]

@@ -139,6 +139,16 @@ class SessionScheme(OpenApiAuthenticationExtension):
         return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
+class TokenScheme(OpenApiAuthenticationExtension):
+    """A token, as access.Token reads it."""
+
+    target_class = "digits_project.access.Token"
+    name = "token"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`Token …`"}
+
+
 class Upload(OpenApiSerializerFieldExtension):
     """A file; no answer holds one."""
 

@@ -19,6 +19,8 @@ DIGITS_AUTH = environment.choice("DIGITS_AUTH", "required", "open")
 DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", "/" if DIGITS_AUTH == "open" else str(DIGITS_HOME / "data"))
 DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
 DIGITS_URL_POLICY = fetch.Policy()  # where image_url may lead: to the public internet
+DIGITS_INFERENCE_RATE = environment.number("DIGITS_INFERENCE_RATE", 3000)  # requests a minute and user; 0: no limit
+DIGITS_HTTPS = environment.flag("DIGITS_HTTPS")  # a proxy in front speaks HTTPS and sets X-Forwarded-Proto
 DIGITS_HOST_NAME = socket.gethostname()
 
 # --- what it stands on ---------------------------------------------------------------------------------------------
@@ -56,6 +58,7 @@ INSTALLED_APPS = [
     "datasets",
     "models_app",
     "inference",
+    "digits_project.accounts",  # last: its groups get the permissions of all the others
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -64,6 +67,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "digits_project.middleware.actor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -84,12 +88,18 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+AUTHENTICATION_BACKENDS = ["digits_project.accounts.guard.GuardedBackend"]
+# In the web process's memory: Django's cache in Redis holds pickles, which run code for whoever writes to Redis.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = DIGITS_HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DIGITS_HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if DIGITS_HTTPS else 0
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # a form's fields; files are streamed to disk
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["digits_project.access.Session"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["digits_project.access.Session", "digits_project.access.Token"],
     "DEFAULT_PERMISSION_CLASSES": ["digits_project.access.MayUse"],
     "DEFAULT_RENDERER_CLASSES": [
         "digits_project.api.PrettyJSONRenderer",

@@ -2,13 +2,15 @@
 
 from django.contrib import auth
 from django.http import HttpResponseRedirect
-from rest_framework.exceptions import NotAuthenticated
+from rest_framework.exceptions import NotAuthenticated, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 from rest_framework.serializers import CharField, ListField, RegexField, Serializer
 from rest_framework.views import APIView
 
 from digits_project import access
+from digits_project.accounts import guard
+from digits_project.accounts.roles import Role
 from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.jobs.views import FormView
 from digits_project.jobs.wire import MOVED
@@ -87,6 +89,7 @@ class PathSuggestions(APIView):
     """
 
     renderer_classes = (PrettyJSONRenderer,)
+    reading_role = Role.USER
     answers = {"get": Suggestions}
     queries = {"get": QueryForm}
 
@@ -95,7 +98,9 @@ class PathSuggestions(APIView):
 
 
 def _log_in(request, username: str, password: str = "") -> None:
-    """Raises NotAuthenticated."""
+    """Raises NotAuthenticated or Throttled."""
+    if guard.must_wait(request._request, username):
+        raise Throttled(guard.SECONDS, "Too many wrong passwords.")
     user = auth.authenticate(request._request, username=username, password=password)
     if user is None:
         raise NotAuthenticated("The name and the password do not belong together, or there is no such user.")

@@ -9,7 +9,8 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 
 from datasets.imagedb import BadImage
-from digits_project import api
+from digits_project import access, api
+from digits_project.accounts.roles import Role
 from digits_project.errors import BadInput
 from digits_project.jobs.views import FormView, JobApiView, fetch
 from inference import download, many, services, wire
@@ -28,6 +29,8 @@ DEFAULT_FORM = "tar.gz"
 class InferenceView(FormView):
     """A question to a snapshot of the model that `job_id` names."""
 
+    role = Role.VIEWER
+    throttle_classes = (access.InferenceRate,)
     renderer_classes = (api.PrettyJSONRenderer, AnswerPage)
     refusals = {"post": (404, 409, 422)}
     parameters = {"post": [wire.JOB_ID]}

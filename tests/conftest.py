@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -40,6 +41,7 @@ def _clean_slate():
     redis = queues.connection()
     if keys := list(redis.scan_iter(f"{QUEUE_PREFIX}:*")):
         redis.delete(*keys)
+    cache.clear()
 
 
 @pytest.fixture

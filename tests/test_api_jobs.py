@@ -3,12 +3,12 @@
 from http import HTTPStatus
 
 import pytest
-from django.contrib.auth.models import User
 
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
+from tests.accounts import account
 
 pytestmark = pytest.mark.django_db
 
@@ -146,7 +146,7 @@ def test_a_wrong_method_is_told_so(client):
 def test_with_required_login_nobody_gets_in_without(client, settings):
     settings.DIGITS_AUTH = "required"
     assert client.get("/index.json").status_code == 401
-    client.force_login(User.objects.create_user("ada"))
+    client.force_login(account("ada", "user"))
     assert client.get("/index.json").status_code == 200
 
 
@@ -164,7 +164,7 @@ def test_a_foreign_host_name_is_refused(client):
 
 def test_who_creates_a_job_owns_it(client, settings, digits_folder):
     settings.DIGITS_DATA_ROOTS = [digits_folder]
-    client.force_login(User.objects.create_user("grace"))
+    client.force_login(account("grace", "user"))
     client.post("/datasets/images/classification.json", {"dataset_name": "d", "folder_train": str(digits_folder)})
     assert Dataset.objects.get().owner == "grace"
 

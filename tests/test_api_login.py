@@ -1,10 +1,10 @@
 """Logging in as DIGITS's clients do, and what another site's page can't do."""
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from datasets.models import Dataset
+from tests.accounts import PASSWORD, account
 
 pytestmark = pytest.mark.django_db
 CREATE = "/datasets/images/classification.json"
@@ -32,7 +32,7 @@ def ada(settings, digits_folder):
     """An account of a server that requires one."""
     settings.DIGITS_AUTH = "required"
     settings.DIGITS_DATA_ROOTS = [digits_folder]
-    return User.objects.create_user("ada", password="engine no. 1")
+    return account("ada", "user")
 
 
 def test_on_an_open_server_the_name_alone_logs_in_and_owns_what_it_creates(client, open_server, form):
@@ -102,9 +102,9 @@ def test_who_logs_out_is_out(client, ada):
 
 
 def test_who_is_logged_in_may_log_in_as_another(client, ada):
-    User.objects.create_user("grace", password="compiler no. 1")
+    account("grace", "user")
     client.post("/login", {"username": "ada", "password": "engine no. 1"})
-    assert client.post("/login", {"username": "grace", "password": "compiler no. 1"}).status_code == 302
+    assert client.post("/login", {"username": "grace", "password": PASSWORD}).status_code == 302
 
 
 @pytest.mark.parametrize("header", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])

@@ -3,11 +3,12 @@
 import re
 
 import pytest
-from django.contrib.auth.models import User
 from django.urls import get_resolver
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
+
+from tests.accounts import account
 
 pytestmark = pytest.mark.django_db
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
@@ -94,7 +95,7 @@ def test_every_operation_says_what_it_answers_and_how_it_refuses(schema):
 def test_who_has_not_logged_in_reads_no_schema(client, settings):
     settings.DIGITS_AUTH = "required"
     assert [client.get(f"/api/{what}").status_code for what in ("schema", "docs")] == [401, 401]
-    client.force_login(User.objects.create_user("ada"))
+    client.force_login(account("ada", "viewer"))
     assert [client.get(f"/api/{what}").status_code for what in ("schema", "docs")] == [200, 200]
 
 

@@ -4,6 +4,7 @@ from django.contrib import admin, messages
 from django.urls import reverse
 from django.utils.html import format_html
 
+from digits_project.accounts import audit
 from digits_project.jobs import services
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.models import Device, Job, find_job
@@ -26,6 +27,7 @@ class JobAdmin(admin.ModelAdmin):
 
     def save_model(self, request, obj, form, change):
         obj.save(update_fields=form.changed_data)  # a whole save would write a stale status back
+        audit.record("edit", str(obj), ", ".join(form.changed_data))
 
     @admin.display(description="progress", ordering="progress")
     def progress_bar(self, job: Job):
@@ -61,6 +63,9 @@ class DeviceAdmin(admin.ModelAdmin):
 
     def save_model(self, request, obj, form, change):
         obj.save(update_fields=form.changed_data)  # never the lease
+        audit.record(
+            "change device", str(obj), ", ".join(f"{name}: {getattr(obj, name)}" for name in form.changed_data)
+        )
         dispatch_or_leave()
 
     @admin.display(description="held by")

@@ -7,6 +7,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
+from digits_project.accounts import audit
 from digits_project.jobs import directory, lifecycle
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.models import Job, Status
@@ -35,6 +36,7 @@ def submit(job: Job) -> Job:
     try:
         with transaction.atomic():
             job.save(force_insert=True)
+            audit.record("create", str(job))
             lifecycle.advance(job, Status.WAITING)
             transaction.on_commit(dispatch_or_leave)
     except BaseException:
@@ -50,6 +52,7 @@ def abort(job: Job) -> None:
     """
     for status in (Status.INITIALIZED, Status.WAITING):
         if lifecycle.try_advance(job, Status.ABORTED, only_from=status):
+            audit.record("abort", str(job))
             dispatch_or_leave()
             return
     running = type(job).objects.filter(pk=job.pk, status=Status.RUNNING)
@@ -58,6 +61,7 @@ def abort(job: Job) -> None:
     _refresh(job)
     if not asked:
         raise Refused(f"{job.name} has ended ({job.status}); there is nothing to abort.")
+    audit.record("abort", str(job))
 
 
 def resume(job: Job) -> None:
@@ -66,6 +70,7 @@ def resume(job: Job) -> None:
     Raises Refused if it can't run, or IllegalTransition if it is in no such state.
     """
     lifecycle.advance(job, Status.WAITING, only_from=(Status.ABORTED, Status.ERROR), note="Resumed.", losses=0)
+    audit.record("resume", str(job))
     dispatch_or_leave()
     _refresh(job)
     if job.status == Status.ERROR:
@@ -88,6 +93,7 @@ def delete(job: Job) -> None:
             return
         _refuse_dependents(locked)
         locked.delete()
+        audit.record("delete", str(job))
     directory.remove(job.directory)
     dispatch_or_leave()
     log.info("%s is deleted", job)
@@ -101,6 +107,7 @@ def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:
     job.clean_fields(exclude=[field.name for field in job._meta.fields if field.name not in changes])
     if not type(job).objects.filter(pk=job.pk).update(**changes):
         raise Gone
+    audit.record("edit", str(job), ", ".join(changes))
 
 
 def _refuse_dependents(job: Job) -> None:

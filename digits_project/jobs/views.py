@@ -9,6 +9,7 @@ from rest_framework.serializers import CharField, IntegerField
 from rest_framework.views import APIView
 
 from digits_project import access
+from digits_project.accounts.roles import Role
 from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.jobs import services
 from digits_project.jobs.models import Job, Status, find_job, job_kinds
@@ -19,6 +20,13 @@ class JobApiView(APIView):
     """The view of one kind of job, or of either (`kind` None)."""
 
     kind: type[Job] | None = None
+    role = Role.USER
+
+    def fetch_own(self, job_id: str) -> Job:
+        """The job, for whoever may change it. Raises NotFound or PermissionDenied."""
+        job = fetch(self.kind, job_id)
+        access.refuse_to_change(self.request, job)
+        return job
 
     def owner(self) -> str:
         """The name under which what this request creates is recorded."""
@@ -129,7 +137,7 @@ class EditView(FormView):
 
     def put(self, request, job_id, format=None):
         """Change a job's name, its notes or both."""
-        job = fetch(self.kind, job_id)
+        job = self.fetch_own(job_id)
         form = EditForm(data=request.data)
         form.is_valid(raise_exception=True)
         services.edit(job, form.validated_data.get("job_name"), form.validated_data.get("job_notes"))
@@ -137,7 +145,7 @@ class EditView(FormView):
 
     def delete(self, request, job_id, format=None):
         """Delete a job with its folder. One that runs is aborted first; a dataset with models is refused."""
-        services.delete(fetch(self.kind, job_id))
+        services.delete(self.fetch_own(job_id))
         return _said("Job deleted.")
 
 
@@ -179,7 +187,7 @@ class AbortJob(JobApiView):
     answers = {"post": SAID}
 
     def post(self, request, job_id, format=None):
-        services.abort(fetch(self.kind, job_id))
+        services.abort(self.fetch_own(job_id))
         return _said("Job aborted.")
 
 
@@ -187,9 +195,10 @@ class ResumeJob(JobApiView):
     """Let a job that was aborted or failed go on: a training from its newest snapshot, anything else from its start."""
 
     renderer_classes = (PrettyJSONRenderer,)
+    answers = {"post": SAID}
 
     def post(self, request, job_id, format=None):
-        services.resume(fetch(self.kind, job_id))
+        services.resume(self.fetch_own(job_id))
         return _said("Job resumed.")
 
 

@@ -1,0 +1,61 @@
+"""The admin's pages for tokens and the audit log."""
+
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.utils.html import format_html
+
+from digits_project.accounts import tokens
+from digits_project.accounts.models import AccessToken, AuditEntry
+
+
+@admin.register(AccessToken)
+class AccessTokenAdmin(admin.ModelAdmin):
+    """Made and withdrawn here; the secret is shown once. A superuser sees everybody's, others their own."""
+
+    list_display = ("name", "user", "created_at", "last_used_at")
+    list_filter = ("user",)
+    readonly_fields = ("created_at", "last_used_at")
+    fields = ("user", "name", "created_at", "last_used_at")
+
+    def get_queryset(self, request):
+        everybody = super().get_queryset(request)
+        return everybody if request.user.is_superuser else everybody.filter(user=request.user)
+
+    def formfield_for_foreignkey(self, db_field, request, **kwargs):
+        """A token acts as its user, so that only a superuser may make one for somebody else."""
+        if db_field.name == "user" and not request.user.is_superuser:
+            kwargs |= {"queryset": get_user_model().objects.filter(pk=request.user.pk), "initial": request.user.pk}
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def save_model(self, request, obj, form, change):
+        token, secret = tokens.issue(obj.user, obj.name)
+        obj.pk, obj.digest, obj.created_at = token.pk, token.digest, token.created_at
+        shown = format_html("The token, shown only now: <code>{}</code>", secret)
+        self.message_user(request, shown, messages.WARNING)
+
+    def delete_model(self, request, obj):
+        tokens.withdraw(obj)
+
+    def delete_queryset(self, request, queryset):
+        for token in queryset:
+            tokens.withdraw(token)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(admin.ModelAdmin):
+    list_display = ("at", "actor", "address", "action", "subject", "detail")
+    list_filter = ("action", "at")
+    search_fields = ("actor", "subject", "detail")
+    date_hierarchy = "at"
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False

@@ -1,0 +1,43 @@
+"""Passwords can't be tried at will: after some wrong ones an address, or an account, has to wait."""
+
+from django.contrib.auth.backends import ModelBackend
+from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
+
+from digits_project.accounts import audit
+
+MOST_BY_ADDRESS = 30
+MOST_BY_ACCOUNT = 10  # from one address, so that nobody can lock out somebody elsewhere
+SECONDS = 300
+
+
+class GuardedBackend(ModelBackend):
+    """Django's accounts; who has tried too often is refused whatever the password."""
+
+    def authenticate(self, request, username=None, password=None, **more):
+        if must_wait(request, username):
+            raise PermissionDenied  # ends django.contrib.auth.authenticate without asking another backend
+        return super().authenticate(request, username=username, password=password, **more)
+
+
+def must_wait(request, username: str | None) -> bool:
+    """Whether there were too many wrong passwords within the last minutes."""
+    most = zip(_keys(request, username), (MOST_BY_ADDRESS, MOST_BY_ACCOUNT), strict=True)
+    return any(cache.get(key, 0) >= limit for key, limit in most)
+
+
+def on_failure(sender, credentials, request=None, **signal) -> None:
+    """Count it; the first that goes too far is noted."""
+    username = str(credentials.get("username", ""))
+    if must_wait(request, username):
+        return
+    for key in _keys(request, username):
+        cache.add(key, 0, SECONDS)
+        cache.incr(key)
+    audit.record("fail to log in", username, "too many: has to wait" if must_wait(request, username) else "")
+
+
+def _keys(request, username: str | None) -> tuple[str, str]:
+    address = request.META.get("REMOTE_ADDR", "") if request else ""
+    name = (username or "").encode().hex()[:300]  # anything may be sent as a name; a key may not hold everything
+    return f"logins-{address}", f"logins-{address}-{name}"

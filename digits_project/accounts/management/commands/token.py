@@ -1,0 +1,50 @@
+"""`manage.py token make|list|withdraw`"""
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from digits_project.accounts import tokens
+from digits_project.accounts.models import AccessToken
+
+
+class Command(BaseCommand):
+    help = (
+        "Tokens for scripts: `Authorization: Token …`. Examples: manage.py token make ada --name nightly; "
+        "manage.py token list; manage.py token withdraw 3"
+    )
+
+    def add_arguments(self, parser):
+        actions = parser.add_subparsers(dest="action", required=True, metavar="make|list|withdraw")
+        make = actions.add_parser("make", help="make one and print it; it is never shown again")
+        make.add_argument("user", help="whom it stands for")
+        make.add_argument("--name", default="script", help="what it is for [script]")
+        show = actions.add_parser("list", help="list them: number, user, name, when made, when last used")
+        show.add_argument("user", nargs="?", help="only those of this user")
+        withdraw = actions.add_parser("withdraw", help="nobody gets in with it any more")
+        withdraw.add_argument("number", type=int, help="as list shows it")
+
+    def handle(self, *, action, **options):
+        {"make": self._make, "list": self._list, "withdraw": self._withdraw}[action](options)
+
+    def _make(self, options):
+        user = get_user_model().objects.filter(username=options["user"]).first()
+        if user is None:
+            raise CommandError(f"There is no user {options['user']}; manage.py createsuperuser or the admin makes one.")
+        try:
+            self.stdout.write(tokens.issue(user, options["name"])[1])
+        except ValidationError as wrong:
+            raise CommandError("; ".join(wrong.messages)) from wrong
+
+    def _list(self, options):
+        found = AccessToken.objects.select_related("user")
+        for token in found.filter(user__username=options["user"]) if options["user"] else found:
+            used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never used"
+            self.stdout.write(f"{token.pk}\t{token.user}\t{token.name}\t{token.created_at:%Y-%m-%d %H:%M}\t{used}")
+
+    def _withdraw(self, options):
+        token = AccessToken.objects.filter(pk=options["number"]).first()
+        if token is None:
+            raise CommandError(f"There is no token {options['number']}; manage.py token list shows them.")
+        tokens.withdraw(token)
+        self.stdout.write(f"{token} is withdrawn.")

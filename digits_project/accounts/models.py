@@ -1,0 +1,38 @@
+"""Tokens for scripts, and the log of who did what."""
+
+from django.conf import settings
+from django.db import models
+
+
+class AccessToken(models.Model):
+    """A secret that stands for a user: `Authorization: Token …`. Only its digest is kept: nobody can read it here."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_tokens")
+    name = models.CharField(max_length=100, help_text="What it is for, such as the script that uses it.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, editable=False, help_text="To the minute.")
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self):
+        return f"{self.name} of {self.user}"
+
+
+class AuditEntry(models.Model):
+    """Something that somebody did. Entries are only ever added."""
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.CharField(max_length=200, blank=True)  # a user's name; what an open server's client calls itself
+    address = models.CharField(max_length=64, blank=True)
+    action = models.CharField(max_length=20)
+    subject = models.CharField(max_length=300)
+    detail = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+        verbose_name_plural = "audit log"
+
+    def __str__(self):
+        return f"{self.actor or 'somebody'}: {self.action} {self.subject}"

@@ -1,0 +1,261 @@
+"""What each group of accounts may do, with a session and with a token, and what nobody may."""
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from datasets.models import Dataset
+from digits_project.accounts import guard, tokens
+from digits_project.accounts.models import AccessToken, AuditEntry
+from digits_project.jobs.models import Device, Status
+from tests.accounts import PASSWORD, account, token_of
+
+pytestmark = pytest.mark.django_db
+CREATE = "/datasets/images/classification.json"
+CLASSIFY = "/models/images/classification/classify_one.json"
+
+
+@pytest.fixture(autouse=True)
+def required(settings, digits_folder):
+    settings.DIGITS_AUTH = "required"
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the others are slow on purpose
+    settings.DIGITS_DATA_ROOTS = [digits_folder]
+
+
+@pytest.fixture
+def ask(client):
+    """The status of a request with a token of that user."""
+
+    def ask(user, method, path, **fields):
+        return client.generic(
+            method,
+            path,
+            **{"QUERY_STRING": "", "content_type": "application/json", "headers": token_of(user)},
+            **fields,
+        ).status_code
+
+    return ask
+
+
+@pytest.fixture
+def form(digits_folder):
+    return {"dataset_name": "digits", "folder_train": str(digits_folder)}
+
+
+# --- without an account ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method, path", [
+    ("GET", "/index.json"), ("GET", "/"), ("POST", CREATE), ("POST", CLASSIFY), ("GET", "/api/schema"),
+    ("GET", "/datasets/20260101-000000-0000.json"), ("GET", "/models/20260101-000000-0000/status"),
+    ("POST", "/jobs/20260101-000000-0000/abort"), ("DELETE", "/jobs/20260101-000000-0000"),
+    ("GET", "/models/20260101-000000-0000/download.zip"), ("GET", "/autocomplete/path?query=/"),
+])  # fmt: skip
+def test_without_an_account_every_route_is_a_401(client, method, path):
+    assert client.generic(method, path).status_code == 401
+
+
+@pytest.mark.parametrize("secret", ["", "digits_wrong", "\x00", "a" * 10_000, "é"])
+def test_a_token_that_was_never_made_is_a_401(client, secret):
+    assert client.get("/index.json", headers={"Authorization": f"Token {secret}"}).status_code == 401
+
+
+def test_a_withdrawn_token_and_one_of_a_switched_off_account_are_a_401(client):
+    user = account("ada", "user")
+    headers = token_of(user)
+    assert client.get("/index.json", headers=headers).status_code == 200
+    user.is_active = False
+    user.save()
+    assert client.get("/index.json", headers=headers).status_code == 401
+    user.is_active = True
+    user.save()
+    tokens.withdraw(AccessToken.objects.get())
+    assert client.get("/index.json", headers=headers).status_code == 401
+
+
+def test_the_secret_of_a_token_is_nowhere_in_the_database():
+    _, secret = tokens.issue(account("ada"), "script")
+    assert secret not in str(AccessToken.objects.values().get())
+    assert secret.removeprefix(tokens.PREFIX) not in str(list(AuditEntry.objects.values()))
+
+
+def test_an_account_without_a_group_may_do_nothing_and_is_told_why(client):
+    answer = client.get("/index.json", headers=token_of(account("new")))
+    assert answer.status_code == 403
+    assert "none of the groups viewer, user, operator" in answer.json()["error"]["description"]
+
+
+# --- the groups -----------------------------------------------------------------------------------------------------
+def test_a_viewer_reads_and_classifies_and_changes_nothing(ask, built_dataset):
+    viewer = account("vera", "viewer")
+    assert ask(viewer, "GET", "/index.json") == 200
+    assert ask(viewer, "GET", f"/datasets/{built_dataset.pk}.json") == 200
+    assert ask(viewer, "POST", CLASSIFY, data='{"job_id": "20260101-000000-0000"}') == 404  # past the door
+    assert ask(viewer, "POST", CREATE, data="{}") == 403
+    assert ask(viewer, "GET", "/autocomplete/path") == 403
+    for method, path in (("DELETE", ""), ("PUT", ""), ("POST", "/abort"), ("POST", "/resume")):
+        assert ask(viewer, method, f"/jobs/{built_dataset.pk}{path}", data='{"job_name": "mine"}') == 403
+
+
+def test_a_user_creates_and_changes_what_is_his_own_only(client, ask, form, make_dataset):
+    user, hers = account("ugo", "user"), make_dataset()
+    answer = client.post(CREATE, form, headers=token_of(user))
+    mine = answer.json()["job_id"]
+    assert Dataset.objects.get(pk=mine).owner == "ugo"
+    assert ask(user, "PUT", f"/datasets/{mine}", data='{"job_name": "mine"}') == 200
+    for method, path in (("DELETE", ""), ("PUT", ""), ("POST", "/abort"), ("POST", "/resume")):
+        assert ask(user, method, f"/datasets/{hers.pk}{path}", data='{"job_name": "mine"}') == 403
+    hers.refresh_from_db()
+    assert (hers.name, hers.status) == ("digits", Status.WAITING)
+    assert ask(user, "POST", f"/datasets/{mine}/abort") == 200
+    assert ask(user, "POST", f"/jobs/{mine}/resume") == 200
+    assert ask(user, "DELETE", f"/jobs/{mine}") == 200
+
+
+def test_an_operator_changes_anybodys(ask, make_dataset):
+    hers = make_dataset()
+    assert ask(account("olga", "operator"), "DELETE", f"/datasets/{hers.pk}") == 200
+    assert not Dataset.objects.exists()
+
+
+def test_the_groups_are_there_and_operators_have_the_admins_pages_but_can_not_rewrite_the_log():
+    assert set(Group.objects.values_list("name", flat=True)) == {"viewer", "user", "operator"}
+    held = set(Group.objects.get(name="operator").permissions.values_list("codename", flat=True))
+    assert {"change_dataset", "delete_trainedmodel", "change_device", "view_auditentry"} <= held
+    assert not {"delete_auditentry", "change_auditentry", "add_user", "change_user"} & held
+
+
+# --- logging in -----------------------------------------------------------------------------------------------------
+def test_passwords_can_not_be_tried_at_will(client):
+    account("ada", "user")
+    for _ in range(guard.MOST_BY_ACCOUNT):
+        assert client.post("/login.json", {"username": "ada", "password": "wrong"}).status_code == 401
+    answer = client.post("/login.json", {"username": "ada", "password": PASSWORD})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, str(guard.SECONDS))
+
+
+def test_who_tries_one_account_too_often_still_gets_into_another(client):
+    account("ada", "user")
+    account("bob", "user")
+    for _ in range(guard.MOST_BY_ACCOUNT):
+        client.post("/login.json", {"username": "ada", "password": "wrong"})
+    assert client.post("/login", {"username": "bob", "password": PASSWORD}).status_code == 302
+
+
+def test_the_admins_own_login_is_guarded_too(client):
+    account("root", is_superuser=True, is_staff=True)
+    for _ in range(guard.MOST_BY_ACCOUNT):
+        client.post("/admin/login/", {"username": "root", "password": "wrong"})
+    assert client.post("/admin/login/", {"username": "root", "password": PASSWORD}).status_code == 200  # the form again
+
+
+def test_inference_has_a_rate(client, settings):
+    settings.DIGITS_INFERENCE_RATE = 3
+    headers = token_of(account("vera", "viewer"))
+    statuses = [client.post(CLASSIFY, {"job_id": "x"}, headers=headers).status_code for _ in range(8)]
+    assert statuses[:3] == [404] * 3
+    assert 429 in statuses[3:]  # a minute may begin in between
+
+
+# --- the audit log --------------------------------------------------------------------------------------------------
+def test_who_created_aborted_resumed_renamed_and_deleted_is_noted(client, form):
+    headers = token_of(account("ugo", "user"))
+    AuditEntry.objects.all().delete()
+    mine = client.post(CREATE, form, headers=headers).json()["job_id"]
+    client.post(f"/jobs/{mine}/abort", headers=headers)
+    client.post(f"/jobs/{mine}/resume", headers=headers)
+    client.put(f"/jobs/{mine}", {"job_name": "new"}, content_type="application/json", headers=headers)
+    client.delete(f"/jobs/{mine}", headers=headers)
+    entries = list(AuditEntry.objects.order_by("pk").values_list("actor", "address", "action"))
+    actions = ("create", "abort", "resume", "edit", "abort", "delete")  # what waits is aborted before it is deleted
+    assert entries == [("ugo", "127.0.0.1", action) for action in actions]
+    assert all(mine in subject for subject in AuditEntry.objects.values_list("subject", flat=True))
+
+
+def test_a_device_that_was_switched_off_is_noted(admin_client, cpu):
+    form = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "form-0-id": cpu.pk, "_save": "Save"}
+    admin_client.post("/admin/jobs/device/", form)
+    assert not Device.objects.get().enabled
+    entry = AuditEntry.objects.get(action="change device")
+    assert (entry.actor, entry.detail) == ("admin", "enabled: False")
+
+
+def test_logins_are_noted_the_failed_ones_too(client):
+    account("ada", "user")
+    client.post("/login", {"username": "ada", "password": "wrong"})
+    client.post("/login", {"username": "ada", "password": PASSWORD})
+    assert list(AuditEntry.objects.order_by("pk").values_list("action", "subject")) == [
+        ("fail to log in", "ada"), ("log in", "ada"),
+    ]  # fmt: skip
+
+
+# --- tokens, by command and in the admin ----------------------------------------------------------------------------
+def test_a_command_makes_lists_and_withdraws_tokens(client, capsys):
+    account("ada", "viewer")
+    call_command("token", "make", "ada", "--name", "nightly")
+    headers = {"Authorization": f"Token {capsys.readouterr().out.strip()}"}
+    assert client.get("/index.json", headers=headers).status_code == 200
+    call_command("token", "list")
+    number, user, name, *_ = capsys.readouterr().out.strip().split("\t")
+    assert (user, name) == ("ada", "nightly")
+    call_command("token", "withdraw", number)
+    assert client.get("/index.json", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("words", [("make", "nobody"), ("withdraw", "7")])
+def test_a_command_about_what_is_not_there_says_so(words):
+    with pytest.raises(CommandError, match="There is no"):
+        call_command("token", *words)
+
+
+def test_the_admin_shows_a_new_tokens_secret_once(admin_client, admin_user, client):
+    admin_client.post("/admin/accounts/accesstoken/add/", {"user": admin_user.pk, "name": "script"})
+    page = admin_client.get("/admin/accounts/accesstoken/").content.decode()
+    secret = page.partition("<code>")[2].partition("</code>")[0]
+    assert client.get("/index.json", headers={"Authorization": f"Token {secret}"}).status_code == 200
+    assert secret not in admin_client.get("/admin/accounts/accesstoken/").content.decode()
+
+
+def test_an_operator_can_not_make_himself_a_superusers_token(client, admin_user):
+    operator = account("olga", "operator", is_staff=True)
+    client.force_login(operator)
+    client.post("/admin/accounts/accesstoken/add/", {"user": admin_user.pk, "name": "theft"})
+    assert not AccessToken.objects.exists()
+    client.post("/admin/accounts/accesstoken/add/", {"user": operator.pk, "name": "own"})
+    assert AccessToken.objects.get().user == operator
+
+
+# --- unsafe settings ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("changes, number", [
+    ({"ALLOWED_HOSTS": ["*"]}, "E001"),
+    ({"DIGITS_AUTH": "open", "ALLOWED_HOSTS": ["127.0.0.1", "gpu7.example"]}, "E002"),
+    ({"DIGITS_DATA_ROOTS": [Path("/")]}, "E003"),
+    ({"DIGITS_DATA_ROOTS": [Path("/srv")], "DIGITS_HOME": Path("/srv/digits")}, "E004"),
+])  # fmt: skip
+def test_check_deploy_fails_on_what_would_leave_the_server_open(settings, changes, number):
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    assert f"digits.{number}" in {error.id for error in run_checks(include_deployment_checks=True)}
+
+
+def test_check_deploy_finds_a_secret_that_others_can_read(settings, home):
+    settings.DIGITS_HOME = home
+    (home / "secret_key").write_text("secret")
+    (home / "secret_key").chmod(0o644)
+    assert "digits.E005" in {error.id for error in run_checks(include_deployment_checks=True)}
+
+
+# --- an open server -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("sender", [{"REMOTE_ADDR": "10.0.0.7"}, {"headers": {"X-Forwarded-For": "10.0.0.7"}}])
+def test_an_open_server_is_open_to_its_own_machine_only(client, settings, sender):
+    settings.DIGITS_AUTH = "open"
+    assert client.get("/index.json").status_code == 200
+    assert client.get("/index.json", **sender).status_code == 403
+
+
+def test_pages_may_load_nothing_from_elsewhere(client):
+    headers = client.get("/admin/login/").headers
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
