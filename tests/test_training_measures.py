@@ -6,6 +6,8 @@ import pytest
 from digits_project.errors import BadInput
 from models_app.networks import Layer, Network
 from models_app.training.engines.base import NO_LABEL
+from models_app.training.engines.mxnet_bound import Kept
+from models_app.training.engines.mxnet_compat import mx
 from models_app.training.measures import Tally
 from tests.engine_samples import engine_of, random_images, random_weights
 from tests.network_samples import DATA, network
@@ -155,6 +157,20 @@ def test_what_is_compared_is_the_value_before_a_later_layer_writes_over_it():
     raw = np.log(squashed / (1 - squashed))
     expected = {name: ((x - LABELS) ** 2).sum() / 8 for name, x in (("raw", raw), ("squashed_loss", squashed))}
     assert engine.evaluation_scores().outputs == pytest.approx(expected, rel=1e-2)
+
+
+def test_large_labels_are_not_kept_for_later():
+    layers = (
+        Layer("cut", "Slice", ("label",), ("angle", "rest"), {"slice_point": [1]}, phases=LABELLED),
+        Layer("quiet", "Silence", ("rest",), phases=LABELLED),
+        Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 1}),
+        verdict("EuclideanLoss", "loss", ("ip", "angle")),
+    )
+    labels = np.ones((4, 300_000, 1, 1), np.float32)
+    tally = Tally(Network("large", (3, 2, 2), (DATA, *layers), labels.shape[1:]), "train")
+    values = [mx.nd.zeros((4, 1)), mx.nd.array(labels[:, :1])]
+    Kept([READ, ("cut", "angle")], values, labels.size, tally).keep(values, labels)
+    assert tally.averages().loss == 0.5
 
 
 def test_a_network_without_a_loss_in_validation_says_so():

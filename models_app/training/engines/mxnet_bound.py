@@ -41,7 +41,7 @@ class Bound:
         write = "add" if setup.batch_accumulation > 1 else "write"
         requests = {name: write if name in gradients else "null" for name in arguments}
         self.executor = symbol.bind(context, arguments, gradients, requests, self.averages)
-        self._kept = Kept(self.outputs, self.results, tally)
+        self._kept = Kept(self.outputs, self.results, self.label.size, tally)
 
     @property
     def results(self) -> list[mx.nd.NDArray]:
@@ -64,15 +64,18 @@ class Bound:
 
 
 class Kept:
-    """The scores of some batches, kept on the device until there are enough to read: reading waits for them."""
+    """The scores of some batches, kept on the device until there are enough to read: reading waits for them.
+
+    Their labels, of `label_size` numbers a batch, are kept on the host meanwhile.
+    """
 
     MOST_BATCHES = 64
     MOST_BYTES = 4 << 20
 
-    def __init__(self, sources: list, results: list[mx.nd.NDArray], tally: Tally) -> None:
+    def __init__(self, sources: list, results: list[mx.nd.NDArray], label_size: int, tally: Tally) -> None:
         self._sources = sources
         self._tally = tally
-        batch_bytes = max(1, sum(4 * result.size for result in results))
+        batch_bytes = 4 * (label_size + sum(result.size for result in results))
         self._room = max(1, min(self.MOST_BATCHES, self.MOST_BYTES // batch_bytes))
         self._places = [[mx.nd.zeros_like(result) for result in results] for _ in range(self._room)]
         self._labels: list[np.ndarray] = []
