@@ -1,6 +1,7 @@
 """What may be done with models."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -168,10 +169,11 @@ def learning_rates(base: float, lr_policy: str, lr_parameters: dict) -> list[flo
     return [learning_rate(policy, percent) for percent in range(101)]
 
 
-def train_config(model: TrainedModel, device: Device, resume_from: Snapshot | None = None) -> TrainConfig:
+def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snapshot | None = None) -> TrainConfig:
     """What the trainer needs of a model and its dataset, as a plain value."""
     records = model.dataset.directory
     weights = None if resume_from else model.initial_weights()
+    batch_size = min(model.batch_size, model.dataset.entries("train"))  # more would only repeat images
     return TrainConfig(
         network=model.network().to_dict(),
         framework=model.framework,
@@ -183,7 +185,7 @@ def train_config(model: TrainedModel, device: Device, resume_from: Snapshot | No
         image_shape=model.dataset.image_shape,
         directory=str(model.directory),
         epochs=model.train_epochs,
-        batch_size=min(model.batch_size, model.dataset.entries("train")),  # more would only repeat images
+        batch_size=batch_size,
         batch_accumulation=model.batch_accumulation,
         snapshot_interval=model.snapshot_interval,
         val_interval=model.val_interval,
@@ -191,7 +193,7 @@ def train_config(model: TrainedModel, device: Device, resume_from: Snapshot | No
         rms_decay=model.rms_decay,
         initial_weights=str(weights) if weights else None,
         random_seed=model.random_seed,
-        device=device.label,
+        devices=[device.label for device in held[:batch_size]],
         resume_from=str(resume_from.directory) if resume_from else None,
         **asdict(model.policy()),
     )
@@ -204,7 +206,7 @@ def train(model: TrainedModel, report: Progress) -> None:
         raise Stopped  # dispatched to another host meanwhile
     snapshot = recovery.go_on_from(model)
     config = model.directory / "config.json"
-    config.write_text(train_config(model, held[0], snapshot).to_json())
+    config.write_text(train_config(model, held, snapshot).to_json())
     with trainer.events(config, model.directory / "train.log") as events:
         for event in events:
             store = STORE.get(event["event"]) if event else None

@@ -15,6 +15,7 @@ from digits_project.jobs.models import Device, Status
 from inference.predictor import Predictor
 from models_app import trainer
 from models_app.models import TrainedModel
+from models_app.services import train_config
 from models_app.tasks import train_model
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +54,12 @@ def during_training(monkeypatch):
         monkeypatch.setattr(trainer, "_listen", watched)
 
     return during
+
+
+def test_a_training_takes_every_device_that_it_holds_but_no_more_than_a_batch_has_images(built_dataset, make_model):
+    gpus = [Device(type=Device.Type.GPU, index=index) for index in range(3)]
+    taken = [train_config(make_model(built_dataset, batch_size=size), gpus).devices for size in (8, 2)]
+    assert taken == [("gpu0", "gpu1", "gpu2"), ("gpu0", "gpu1")]
 
 
 def test_a_training_leaves_snapshots_metrics_and_a_model_that_answers(train):

@@ -14,8 +14,8 @@ from tests.training_samples import config_of, softmax_network
 
 def test_a_configuration_travels_as_json_and_comes_back_equal(tmp_path):
     config = config_of(
-        tmp_path / "naïve", tmp_path, epochs=2.5, lr_policy="multistep", lr_multistep_values=[10, 90.5], device="gpu3",
-        threads=None, random_seed=2**32 - 1, use_mean="pixel", resume_from="snapshots/epoch-1",
+        tmp_path / "naïve", tmp_path, epochs=2.5, lr_policy="multistep", lr_multistep_values=[10, 90.5],
+        devices=["gpu3"], threads=None, random_seed=2**32 - 1, use_mean="pixel", resume_from="snapshots/epoch-1",
     )  # fmt: skip
     (tmp_path / "config.json").write_text(config.to_json(), encoding="utf-8")
     back = TrainConfig.from_file(tmp_path / "config.json")
@@ -33,12 +33,12 @@ def test_a_configuration_travels_as_json_and_comes_back_equal(tmp_path):
         ({"image_shape": [8, 8]}, "image_shape must be channels, height and width, not [8, 8]"),
         ({"image_shape": [1, 8, 0]}, "image_shape must be channels, height and width, not [1, 8, 0]"),
         ({"mean_file": None}, "use_mean is image, but there is no mean_file"),
-        ({"device": "tpu"}, "device must be cpu or gpu0, gpu1 …, not 'tpu'"),
-        ({"device": "gpu"}, "device must be cpu or gpu0, gpu1 …, not 'gpu'"),
-        ({"device": "gpu0, gpu1"}, "device must be cpu or gpu0, gpu1 …, not 'gpu0, gpu1'"),
+        ({"devices": ["tpu"]}, "a device must be cpu or gpu0, gpu1 …, not 'tpu'"),
+        ({"devices": ["gpu"]}, "a device must be cpu or gpu0, gpu1 …, not 'gpu'"),
         ({"devices": "gpu0"}, "devices must be a list, not 'gpu0'"),
-        ({"devices": ["gpu0", 1]}, "device must be cpu or gpu0, gpu1 …, not 1"),
-        ({"devices": ["gpu0", "gpu0"]}, "devices names one twice: gpu0, gpu0"),
+        ({"devices": ["gpu0", 1]}, "a device must be cpu or gpu0, gpu1 …, not 1"),
+        ({"devices": ["gpu0", "gpu0"]}, "devices must name one or more, each once, not ['gpu0', 'gpu0']"),
+        ({"devices": []}, "devices must name one or more, each once, not []"),
         ({"devices": ["gpu0", "gpu1"], "batch_size": 1}, "a batch of 1 can't be shared by 2 devices"),
         ({"batch_accumulation": 0}, "batch_accumulation must be a whole number from 1, not 0"),
         ({"epochs": 0}, "epochs must be above 0"),

@@ -27,7 +27,7 @@ class TrainConfig:
     Intervals are in epochs, fractions allowed, 0 is off. The solver takes one step for every `batch_accumulation`
     batches, by their average gradient. Policy parameters have the names of schedule.Policy.
     `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use.
-    Of several `devices` each takes its share of every batch; none: `device` takes all of it. `initial_weights`
+    Of several `devices` each takes its share of every batch. `initial_weights`
     is a snapshot's folder, its weights.npz, or a .caffemodel: layers of the same name and shapes start from it, others
     afresh. `resume_from` is a snapshot of this same training, which goes on where that was taken, with its seed.
     """
@@ -63,8 +63,7 @@ class TrainConfig:
     lr_sigmoid_step: float = Policy.lr_sigmoid_step
     lr_sigmoid_gamma: float = Policy.lr_sigmoid_gamma
     random_seed: int | None = None
-    device: str = "cpu"
-    devices: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)
     threads: int | None = None
     initial_weights: str | None = None
     resume_from: str | None = None
@@ -111,11 +110,11 @@ class TrainConfig:
                 raise BadInput(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if self.use_mean != "none" and not self.mean_file:
             raise BadInput(f"use_mean is {self.use_mean}, but there is no mean_file")
-        for device in (self.device, *self.devices):
+        for device in self.devices:
             if not isinstance(device, str) or not re.fullmatch(r"cpu\d{0,3}|gpu\d{1,3}", device):
-                raise BadInput(f"device must be cpu or gpu0, gpu1 …, not {device!r}")
-        if len(set(self.devices)) < len(self.devices):
-            raise BadInput(f"devices names one twice: {', '.join(self.devices)}")
+                raise BadInput(f"a device must be cpu or gpu0, gpu1 …, not {device!r}")
+        if not self.devices or len(set(self.devices)) < len(self.devices):
+            raise BadInput(f"devices must name one or more, each once, not {list(self.devices)}")
 
     def _check_numbers(self) -> None:
         for name in ("epochs", "snapshot_interval", "val_interval", "momentum", "rms_decay", "weight_decay"):

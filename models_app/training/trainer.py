@@ -118,7 +118,7 @@ def _setup(config: TrainConfig, network: Network, mean: np.ndarray | None) -> Se
         momentum=config.momentum,
         rms_decay=config.rms_decay,
         weight_decay=config.weight_decay,
-        devices=config.devices or (config.device,),
+        devices=config.devices,
         threads=config.threads,
         seed=config.random_seed,
     )
