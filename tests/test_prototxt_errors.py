@@ -48,8 +48,8 @@ def test_text_format_is_read_as_protocol_buffers_define_it():
         ("a: " + "1" * 41, "line 1, column 4: the number 1111111111111111111111111111111111111111… is too long"),
         ("name: 'x'\nlayr { }", "line 2: a network has no field layr; its layers stand in layer { … }"),
         ("layer: 3", "line 1: a layer must be a group { … }"),
-        ("layer { name: 'a' }", "layer a (line 1): it has no type"),
-        ("layer { type: 'ReLU' }", "layer  (type ReLU, line 1): it has no name"),
+        ("layer { name: 'a' }", "the layer of line 1, a, has no type"),
+        ("layer { type: 'ReLU' }", "the layer of line 1 (type ReLU) has no name"),
         ("layer { name: 'a\\n' type: 'ReLU' }", "the layer of line 1: name must be at most 200 printable characters "
                                                 "(line 1)"),
         ("layers { layer { name: 'a' type: 'relu' } }",

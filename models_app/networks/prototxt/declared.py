@@ -134,7 +134,7 @@ def _declared(entry: Field) -> Declared:
     except Misfit as misfit:
         raise BadNetwork(f"the layer of line {entry.line}: {misfit}") from misfit
     if not kind:
-        raise BadNetwork(f"layer {name} (line {entry.line}): it has no type")
+        raise BadNetwork(f"the layer of line {entry.line}{f', {name},' if name else ''} has no type")
     if entry.name == "layers":
         kind = V1_TYPES.get(kind, kind)
     layer = Declared(name, kind, (), (), (), message)
@@ -142,7 +142,7 @@ def _declared(entry: Field) -> Declared:
         tops = tuple(names(message, "top"))
         name = name or ("data" if "Data" in kind else tops[0] if tops else "")
         if not name:
-            raise Misfit("it has no name")
+            raise BadNetwork(f"the layer of line {entry.line} (type {kind}) has no name")
         return Declared(name, kind, tuple(names(message, "bottom")), tops, _phases(message), message)
 
 
