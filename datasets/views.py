@@ -13,6 +13,7 @@ class DatasetDetail(EditView):
     """A dataset: what it holds and how far it is."""
 
     kind = Dataset
+    page = "datasets/dataset.html"
     answers = EditView.answers | {"get": DatasetFacts}
 
     def get(self, request, job_id, format=None):
@@ -26,6 +27,7 @@ class CreateClassification(CreateView):
     (method=textfile).
     """
 
+    name = "New dataset for classification"
     serializer_class = ClassificationDatasetForm
 
     def create(self, owner, **fields):
@@ -35,6 +37,7 @@ class CreateClassification(CreateView):
 class CreateGeneric(CreateView):
     """Take databases that were built elsewhere: LMDB of Caffe Datum or RecordIO, with labels of any shape."""
 
+    name = "New generic dataset"
     serializer_class = GenericDatasetForm
 
     def create(self, owner, **fields):

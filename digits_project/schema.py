@@ -77,8 +77,8 @@ class Schema(AutoSchema):
         return "_".join([self.method.lower(), *words])
 
     def get_tags(self):
-        app = type(self.view).__module__.split(".")[0]
-        return ["inference"] if app == "inference" else super().get_tags()
+        app, first = type(self.view).__module__.split(".")[0], self.path.split("/")[1]
+        return ["inference" if app == "inference" else first if first in ("datasets", "models", "jobs") else "server"]
 
     def get_summary(self):
         return self._told()[0]

@@ -43,6 +43,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "digits_project/static"]
 LOGIN_URL = "/admin/login/"
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -74,6 +75,7 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "digits_project/templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -103,7 +105,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["digits_project.access.MayUse"],
     "DEFAULT_RENDERER_CLASSES": [
         "digits_project.api.PrettyJSONRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        "digits_project.pages.Page",
     ],
     "DEFAULT_PARSER_CLASSES": [
         "rest_framework.parsers.MultiPartParser",

@@ -40,6 +40,7 @@ class Login(FormView):
     it takes the password too, and the session cookie of the answer goes with the client's other requests.
     """
 
+    name = "Log in"
     serializer_class = LoginForm
     answers = FormView.answers | {"post": MOVED}
     permission_classes = (FromHere,)

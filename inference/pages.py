@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from rest_framework.renderers import BrowsableAPIRenderer
+from digits_project.pages import Page
 
 BAR, HEIGHT = 8, 40  # pixels of a histogram
 
 
-class AnswerPage(BrowsableAPIRenderer):
+class AnswerPage(Page):
     """Shows what the view has collected in `shown`."""
 
     template = "inference/answer.html"

@@ -90,6 +90,7 @@ class OneImageView(InferenceView):
 class ClassifyOne(OneImageView):
     """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
 
+    name = "Classify an image"
     answers = FormView.answers | {"post": wire.PREDICTIONS}
 
     def ask(self, snapshot, pixels):
@@ -101,6 +102,7 @@ class ClassifyOne(OneImageView):
 class InferOne(OneImageView):
     """Every output of a network for one image: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
 
+    name = "Outputs for an image"
     answers = FormView.answers | {"post": wire.OUTPUTS}
 
     def ask(self, snapshot, pixels):
@@ -169,6 +171,9 @@ class Download(JobApiView):
     """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=`, else the newest."""
 
     renderer_classes = (api.PrettyJSONRenderer,)
+    name = "Classify a list of images"
+    name = "Outputs for a list of images"
+    name = "Surest images of each category"
     answers = {"get": wire.ARCHIVES}
     queries = {"get": DownloadForm}
     parameters = {"get": [wire.FORM]}

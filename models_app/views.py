@@ -29,6 +29,7 @@ class ModelDetail(EditView):
     """A model: its snapshots, its curves, and how far it is. `?points=all`: every point of the curves."""
 
     kind = TrainedModel
+    page = "models_app/model.html"
     answers = EditView.answers | {"get": ModelFacts}
     queries = {"get": CurveForm}
 
@@ -58,6 +59,7 @@ class CreateClassification(CreateModels):
     answer is `{"jobs": [...]}`.
     """
 
+    name = "New model for classification"
     serializer_class = ClassificationModelForm
 
 
@@ -67,6 +69,7 @@ class CreateGeneric(CreateModels):
     Several batch sizes or learning rates make several models, as for classification.
     """
 
+    name = "New model with your own network"
     serializer_class = GenericModelForm
 
 

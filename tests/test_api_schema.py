@@ -85,7 +85,7 @@ def test_defaults_choices_bounds_and_what_is_required_come_from_the_form(schema)
 
 def test_every_operation_says_what_it_answers_and_how_it_refuses(schema):
     told = operations(schema)
-    assert all(min(operation["responses"]) in ("200", "302") for operation in told.values())
+    assert all("302" in answers["responses"] or answers["responses"]["200"]["content"] for answers in told.values())
     one = told["post", "/models/images/classification/classify_one.json"]["responses"]
     assert set(one) == {"200", "400", "401", "403", "404", "409", "413", "415", "422"}
     assert one["404"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Refusal"}

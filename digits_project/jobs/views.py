@@ -95,17 +95,21 @@ class PageForm(Form):
 class Index(JobApiView):
     """All jobs, those that run first, then the newest first; with `?page=` or `?page_size=` so many of each kind."""
 
+    name = "Jobs"
+    page = "home.html"
     answers = {"get": Listed}
     queries = {"get": PageForm}
 
     def get(self, request, format=None):
         asked = PageForm(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        window = slice(None)
-        if {"page", "page_size"} & set(request.query_params):
-            first = (asked.validated_data["page"] - 1) * asked.validated_data["page_size"]
-            window = slice(first, first + asked.validated_data["page_size"])
-        return Response({kind.KIND: _listed(kind, window) for kind in job_kinds()})
+        number, size = asked.validated_data["page"], asked.validated_data["page_size"]
+        by_pages = {"page", "page_size"} & set(request.query_params) or request.accepted_renderer.format != "json"
+        window = slice((number - 1) * size, number * size) if by_pages else slice(None)
+        listed = {kind.KIND: _listed(kind, window) for kind in job_kinds()}
+        self.newer = number - 1  # the pages before and after this one, 0 where there is none
+        self.older = number + 1 if max(map(len, listed.values())) >= size else 0
+        return Response(listed)
 
 
 def _listed(kind: type[Job], window: slice) -> list[dict]:
@@ -142,6 +146,11 @@ class EditView(FormView):
         form.is_valid(raise_exception=True)
         services.edit(job, form.validated_data.get("job_name"), form.validated_data.get("job_notes"))
         return _said(f"{job.TYPE} updated.")
+
+    def prefilled(self) -> dict:
+        """What the page's form for PUT begins with."""
+        job = find_job(self.kwargs["job_id"], self.kind)
+        return {"job_name": job.name, "job_notes": job.notes} if job else {}
 
     def delete(self, request, job_id, format=None):
         """Delete a job with its folder. One that runs is aborted first; a dataset with models is refused."""
@@ -196,6 +205,7 @@ class ResumeJob(JobApiView):
 
     renderer_classes = (PrettyJSONRenderer,)
     answers = {"post": SAID}
+    refusals = {"post": (409,)}
 
     def post(self, request, job_id, format=None):
         services.resume(self.fetch_own(job_id))

@@ -1,0 +1,68 @@
+"""What a browser sees of a view: its answer, and its forms to fill in. The templates are in templates/ of each app."""
+
+import re
+
+from django.utils.safestring import mark_safe
+from rest_framework import serializers
+from rest_framework.renderers import BrowsableAPIRenderer, HTMLFormRenderer
+
+FORM_STYLE = {"style": {"template_pack": "rest_framework/horizontal"}}
+
+
+class Page(BrowsableAPIRenderer):
+    """DRF's page in this project's dress.
+
+    A view may name the `page` that shows its answer, and give with `prefilled()` what its form for PUT begins with. The
+    query string fills fields too, so that one page can lead to another's form: `?dataset=<id>`. A form that was refused
+    comes back with what was posted and what is wrong.
+    """
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        if renderer_context["response"].status_code == 200:
+            self.template = getattr(renderer_context["view"], "page", self.template)
+        return super().render(data, accepted_media_type, renderer_context)
+
+    def get_context(self, data, accepted_media_type, renderer_context):
+        context = super().get_context(data, accepted_media_type, renderer_context)
+        return context | {"data": data, "problem": _problem(data), "wrong": _wrong_fields(data)}
+
+    def get_rendered_html_form(self, data, view, method, request):
+        if method not in ("POST", "PUT"):
+            return super().get_rendered_html_form(data, view, method, request)
+        if not (hasattr(view, "serializer_class") and self.show_form_for_method(view, method, request, None)):
+            return None
+        wrong = _wrong_fields(data) if request.method == method else {}
+        form = view.get_serializer()
+        form._errors = wrong
+        posted = request.data if wrong else request.query_params
+        kept = view.prefilled() if method == "PUT" and hasattr(view, "prefilled") else {}
+        for name, value in (posted | kept if kept else posted).items():
+            if name in form.fields and isinstance(value, str):
+                _begin_with(form.fields[name], value)
+        return HTMLFormRenderer().render(form.data, self.accepted_media_type, FORM_STYLE)
+
+    def get_description(self, view, status_code):
+        """The view's docstring, `names` in it as code."""
+        return mark_safe(re.sub("`(.*?)`", r"<code>\1</code>", super().get_description(view, status_code)))
+
+    def get_raw_data_form(self, data, view, method, request):
+        """None: /api/docs is the place to try bodies by hand."""
+
+
+def _begin_with(field: serializers.Field, value: str) -> None:
+    field.initial = value in field.TRUE_VALUES if isinstance(field, serializers.BooleanField) else value
+
+
+def _problem(data) -> str:
+    """Why the request was refused as a whole."""
+    error = data.get("error") if isinstance(data, dict) else None
+    return error["description"] if isinstance(error, dict) else ""
+
+
+def _wrong_fields(data) -> dict[str, list[str]]:
+    """{field: [message, …]} of a form that was refused, from either wire format."""
+    errors = data.get("errors", {}) if isinstance(data, dict) else {}
+    if isinstance(errors, dict):
+        return errors
+    fields = dict.fromkeys(error["field"] for error in errors)
+    return {field: [error["message"] for error in errors if error["field"] == field] for field in fields}

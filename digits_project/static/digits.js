@@ -1,0 +1,57 @@
+"use strict";
+
+// A form or a button with data-method asks for JSON; what is refused is shown in place.
+async function send(method, url, body, next) {
+  const answer = await fetch(url, { method, body, headers: { Accept: "application/json" } });
+  if (answer.ok) {
+    location.assign(next || location.href);
+    return;
+  }
+  const told = await answer.json();
+  const errors = Array.isArray(told.errors) ? told.errors.map((e) => `${e.field}: ${e.message}`) : JSON.stringify(told.errors);
+  const problem = document.getElementById("problem");
+  problem.textContent = told.error ? told.error.description : [].concat(errors).join(" ");
+  problem.hidden = false;
+  problem.scrollIntoView();
+}
+
+for (const form of document.querySelectorAll("form[data-method]")) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(form.dataset.method, form.action, new FormData(form));
+  });
+}
+
+for (const button of document.querySelectorAll("button[data-action]")) {
+  button.addEventListener("click", () => {
+    const { method, action, next, question } = button.dataset;
+    if (!question || confirm(question)) send(method, action, undefined, next);
+  });
+}
+
+// A choice shows the fields that belong to it: of lr_policy=step those that begin with lr_step_, of method=folder those
+// that begin with folder_.
+for (const choice of document.querySelectorAll("form select")) {
+  const before = choice.name.includes("_") ? choice.name.replace(/_.*/, "_") : "";
+  const fields = [...choice.form.elements].filter((field) => field.name && field !== choice);
+  const show = () => {
+    for (const option of choice.options) {
+      for (const field of fields.filter((f) => f.name.startsWith(`${before}${option.value}_`))) {
+        field.closest(".form-group").hidden = option.value !== choice.value;
+      }
+    }
+  };
+  choice.addEventListener("change", show);
+  show();
+}
+
+// The page of a job that has not ended follows it.
+const progress = document.querySelector("progress[data-status]");
+if (progress) {
+  const shown = document.querySelector("h1 .label").textContent;
+  setInterval(async () => {
+    const job = await (await fetch(progress.dataset.status)).json();
+    progress.value = job.progress;
+    if (job.status && job.status !== shown) location.reload();
+  }, 2000);
+}
