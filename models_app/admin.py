@@ -19,6 +19,11 @@ class SnapshotInline(admin.TabularInline):
 
 @admin.register(TrainedModel)
 class TrainedModelAdmin(JobAdmin):
-    list_display = ("name", "job_id", "status", "progress_bar", "standard_network", "dataset", "owner", "created_at")
+    list_display = ("name", "job_id", "status", "progress_bar", "method", "dataset", "owner", "created_at")
     list_select_related = ("dataset",)
+    list_filter = ("status", "kind", "method")
+    exclude = ("previous_network",)  # pages of JSON
     inlines = (SnapshotInline,)
+
+    def get_readonly_fields(self, request, obj=None):
+        return [name for name in super().get_readonly_fields(request, obj) if name not in self.exclude]

@@ -1,29 +1,43 @@
 """The kinds of fields that the model forms have."""
 
+from contextlib import suppress
+from pathlib import Path
+
+from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from datasets.fields import MAX_PATH
+from datasets.fields import MAX_PATH, readable_or_bad
 from datasets.models import Dataset
+from digits_project.access import readable
 from digits_project.errors import BadInput
 from digits_project.jobs.models import find_job
+from digits_project.serverfiles import open_file
 from models_app.models import TrainedModel
-from models_app.services import check_weights
+from models_app.training.stored import FILES
 
+MOST_VALUES = 1000  # of a list
 MOST_GPU_INDEX = 1023
+ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 
 
 @extend_schema_field(OpenApiTypes.STR)
 class Listed(serializers.Field):
     """Values with commas between them, "0.1,0.01", in brackets or not, or a JSON list; as a list, each once.
 
-    `child` is the field of one value.
+    `child` is the field of one value; `least` is how many there have to be.
     """
 
-    def __init__(self, child: serializers.Field, **kwargs):
+    default_error_messages = {
+        "empty": "A list without a value is none.",
+        "long": f"These are more than {MOST_VALUES} values.",
+    }
+
+    def __init__(self, child: serializers.Field, least: int = 1, **kwargs):
         super().__init__(**kwargs)
         self.child = child
+        self.least = least
 
     def to_representation(self, value):
         return ",".join(f"{part:g}" for part in value)
@@ -32,7 +46,11 @@ class Listed(serializers.Field):
         if isinstance(data, str):
             data = data.strip().removeprefix("[").removesuffix("]").split(",")
         parts = data if isinstance(data, list) else [data]
+        if len(parts) > MOST_VALUES:
+            self.fail("long")
         read = [self.child.run_validation(part.strip() if isinstance(part, str) else part) for part in parts]
+        if len(read) < self.least:
+            self.fail("empty")
         return list(dict.fromkeys(read))
 
 
@@ -81,7 +99,7 @@ class GpuList(Listed):
     """The numbers of GPUs."""
 
     def __init__(self, **kwargs):
-        super().__init__(serializers.IntegerField(min_value=0, max_value=MOST_GPU_INDEX), **kwargs)
+        super().__init__(serializers.IntegerField(min_value=0, max_value=MOST_GPU_INDEX), least=0, **kwargs)
 
     def to_internal_value(self, data):
         if isinstance(data, list):
@@ -101,13 +119,26 @@ class Gpu(serializers.Field):
 
 
 class WeightsFile(serializers.CharField):
-    """Where weights are: a snapshot of this server or a .caffemodel; the value is the resolved path."""
+    """Where weights are: a snapshot of this server, its folder or its weights.npz, or a .caffemodel; the value is the
+    resolved path. Besides what jobs may read, snapshots may be read."""
 
     def __init__(self, **kwargs):
         super().__init__(max_length=MAX_PATH, **kwargs)
 
     def to_internal_value(self, data):
         try:
-            return str(check_weights(super().to_internal_value(data)))
+            path = readable(super().to_internal_value(data), settings.DIGITS_JOBS_DIR)
+            return str(self._check(path))
         except BadInput as wrong:
             raise serializers.ValidationError(str(wrong)) from wrong
+
+    def _check(self, path: Path) -> Path:
+        head, roots = None, (*settings.DIGITS_DATA_ROOTS, settings.DIGITS_JOBS_DIR)
+        with readable_or_bad(path), suppress(IsADirectoryError), open_file(path, roots) as file:
+            head = file.read(8)
+        if head is None:
+            return self._check(readable(str(path / FILES["weights"]), settings.DIGITS_JOBS_DIR))
+        known = {".npz": head.startswith(ZIP), ".caffemodel": not head.startswith(HDF5)}
+        if not known.get(path.suffix):
+            raise BadInput(f"{path} holds no weights: a snapshot of this server or a .caffemodel is wanted.")
+        return path

@@ -4,16 +4,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from datasets import services as datasets
 from datasets.models import Dataset
 from datasets.models import Kind as DatasetKind
-from digits_project.access import readable
 from digits_project.errors import BadInput
 from digits_project.jobs import devices, directory
 from digits_project.jobs.models import Device
@@ -30,8 +27,6 @@ MOST_COMBINATIONS = 100  # of one form
 BATCH_SIZE = 16  # DIGITS's, where neither form nor network names one
 USUAL_IMAGES, USUAL_CATEGORIES = (3, 256, 256), 1000  # where there is no dataset to tell
 LOSSES = ("EuclideanLoss", "SigmoidCrossEntropyLoss")  # over labels of any shape
-WEIGHTS = "weights.npz"  # of a snapshot's folder
-ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 
 log = logging.getLogger(__name__)
 
@@ -105,27 +100,6 @@ def _default_batch_size(model: TrainedModel) -> int:
         return prototxt.batch_size(model.custom_network) or BATCH_SIZE
     except BadInput as wrong:
         raise ValidationError({"custom_network": str(wrong)}) from wrong
-
-
-def check_weights(path: str) -> Path:
-    """A file of weights that a user named, or a snapshot's folder, resolved. Raises BadInput.
-
-    Besides what jobs may read it can be a snapshot of this server.
-    """
-    found = readable(path, settings.DIGITS_JOBS_DIR)
-    if found.is_dir():
-        found = readable(str(found / WEIGHTS), settings.DIGITS_JOBS_DIR)
-    if not found.is_file():
-        raise BadInput(f"{found} does not exist, or is no file.")
-    try:
-        with found.open("rb") as file:
-            head = file.read(8)
-    except OSError as error:
-        raise BadInput(f"{found} can't be read: {error.strerror}.") from error
-    known = {".npz": head.startswith(ZIP), ".caffemodel": not head.startswith(HDF5)}
-    if not known.get(found.suffix):
-        raise BadInput(f"{path} holds no weights: a snapshot of this server (weights.npz) or a .caffemodel is wanted.")
-    return found
 
 
 def prototxt_of(model: TrainedModel) -> str:

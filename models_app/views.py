@@ -5,6 +5,7 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
+from digits_project.accounts.roles import Role
 from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.errors import BadInput
 from digits_project.jobs.views import CreateView, EditView, FormView, fetch
@@ -19,6 +20,7 @@ from models_app.serializers import (
     PolicyForm,
     chosen_snapshot,
 )
+from models_app.training.stored import FILES
 from models_app.wire import Chart, Creation, CurveForm, CustomNetwork, ModelFacts, created_json, model_json
 
 SVG = "image/svg+xml"
@@ -79,6 +81,7 @@ class VisualizeLearningRate(FormView):
     Several base rates make a column each. It has no page: it is JSON with or without the suffix.
     """
 
+    role = Role.VIEWER  # it changes nothing
     renderer_classes = (PrettyJSONRenderer,)
     serializer_class = PolicyForm
     answers = FormView.answers | {"post": Chart}
@@ -102,6 +105,7 @@ class Customize(FormView):
     It has no page: it is JSON with or without the suffix.
     """
 
+    role = Role.VIEWER  # it changes nothing
     renderer_classes = (PrettyJSONRenderer,)
     serializer_class = CustomizeForm
     answers = FormView.answers | {"post": CustomNetwork}
@@ -115,13 +119,14 @@ class Customize(FormView):
             return Response({"network": services.standard_prototxt(name), "snapshot": None})
         model = fetch(TrainedModel, name)
         snapshot = chosen_snapshot(model, epoch, "snapshot_epoch")
-        weights = str(snapshot.directory / services.WEIGHTS) if snapshot else None
+        weights = str(snapshot.directory / FILES["weights"]) if snapshot else None
         return Response({"network": services.prototxt_of(model), "snapshot": weights})
 
 
 class VisualizeNetwork(FormView):
     """The picture of a network that is given as prototxt, as SVG. What is wrong with it is told in JSON."""
 
+    role = Role.VIEWER  # it changes nothing
     renderer_classes = (PrettyJSONRenderer,)
     serializer_class = NetworkForm
     answers = FormView.answers | {"post": {(200, SVG): OpenApiTypes.STR}}

@@ -15,9 +15,9 @@ CREATE = "/models/images/classification.json"
 
 
 @pytest.fixture(autouse=True)
-def _open_server(settings, tmp_path):
+def _open_server(settings, tmp_path, digits_folder):
     settings.DIGITS_AUTH = "open"
-    settings.DIGITS_DATA_ROOTS = [*settings.DIGITS_DATA_ROOTS, tmp_path]
+    settings.DIGITS_DATA_ROOTS = [digits_folder, tmp_path]
 
 
 @pytest.fixture

@@ -60,6 +60,11 @@ def test_a_list_may_be_one_of_json(client, form):
     assert [job["name"] for job in jobs] == ["net learning_rate:0.1", "net learning_rate:0.02"]
 
 
+def test_a_list_of_json_without_a_value_is_none(client, form):
+    answer = client.post(CREATE, form(learning_rate=[]), content_type="application/json")
+    assert answer.json()["errors"] == [{"field": "learning_rate", "message": "A list without a value is none."}]
+
+
 @pytest.mark.parametrize("one", ["0.1", "[0.1]", "0.1,0.1"])
 def test_a_list_of_one_is_no_list(client, form, one):
     assert client.post(CREATE, form(learning_rate=one)).json()["name"] == "net"
@@ -72,6 +77,8 @@ def test_a_list_of_one_is_no_list(client, form, one):
         ({"learning_rate": "0.1,"}, "learning_rate"),
         ({"learning_rate": "0.1,-1"}, "learning_rate"),
         ({"learning_rate": "[[0.1]]"}, "learning_rate"),
+        ({"learning_rate": "[]"}, "learning_rate"),
+        ({"learning_rate": "1," * 100_000}, "learning_rate"),
         ({"batch_size": "8,0"}, "batch_size"),
         ({"batch_size": "8,1.5"}, "batch_size"),
         ({"learning_rate": ",".join(map(str, range(1, 12))), "batch_size": "1,2,3,4,5,6,7,8,9,10"}, "learning_rate"),

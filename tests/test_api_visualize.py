@@ -6,6 +6,7 @@ import pytest
 
 from models_app.models import TrainedModel
 from models_app.networks import STANDARD, prototxt, standard
+from tests.accounts import account, token_of
 from tests.inference_samples import add_snapshot, categorized
 from tests.model_samples import CLASSIFIER, REGRESSION, generic
 
@@ -163,3 +164,13 @@ def test_a_name_in_a_picture_is_text_and_nothing_else(client):
     answer = client.post("/models/visualize-network", {"custom_network": CLASSIFIER.replace("hidden", "<script>")})
     assert b"<script" not in answer.content
     assert answer["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_an_account_that_may_only_look_may_look_at_networks(client, settings):
+    settings.DIGITS_AUTH = "required"
+    viewer = {"headers": token_of(account("vera", "viewer"))}
+    assert client.post(f"{RATES}.json", {}, **viewer).status_code == 200
+    assert client.post(f"{CUSTOMIZE}?network=lenet", **viewer).status_code == 200
+    sent = {"custom_network": CLASSIFIER}
+    assert client.post("/models/visualize-network", sent, **viewer).status_code == 200
+    assert client.post("/models/images/generic.json", sent, **viewer).status_code == 403

@@ -18,6 +18,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from tests.inference_samples import add_snapshot, categorized, list_of
+from tests.model_samples import CLASSIFIER
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))
 CHECKS = [
@@ -57,6 +58,10 @@ def known(transactional_db, settings, make_dataset, make_model, digits_folder):
         "job_name": "j",
         "username": "ada",
         "standard_networks": "lenet",
+        "dataset_id": dataset.pk,
+        "previous_networks": model.pk,
+        "network": model.pk,
+        "custom_network": CLASSIFIER,
         "folder_train": str(digits_folder),
         "image_path": image,
         "image_list": list_of(image).decode(),
