@@ -17,6 +17,7 @@ from models_app.networks import BadNetwork, Network
 from models_app.training.engines.base import Setup
 from models_app.training.engines.mxnet_bound import Arrays, Bound
 from models_app.training.engines.mxnet_compat import mx
+from models_app.training.engines.mxnet_memory import check_fits, too_large_is_told
 from models_app.training.engines.mxnet_solvers import add_scaled
 from models_app.training.measures import Scores, Tally
 
@@ -51,7 +52,9 @@ class Replicas:
             {name: array.as_in_context(context) for name, array in arrays.items()} for arrays in (weights, gradients)
         )
         part = replace(setup, batch_size=rows.stop - rows.start)
-        bound = Bound(part, "train", context, own_weights, own_gradients, self._tally)
+        with too_large_is_told(part):
+            bound = Bound(part, "train", context, own_weights, own_gradients, self._tally)
+        check_fits(part, bound.executor, context)
         return Replica(rows, part.batch_size / setup.batch_size, own_weights, own_gradients, bound)
 
     def run(self, images: np.ndarray, labels: np.ndarray) -> None:
