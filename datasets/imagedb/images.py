@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -22,11 +22,14 @@ import numpy as np
 from PIL import Image
 
 from datasets.imagedb.resize import resize
+from datasets.imagedb.turns import Turns
 from digits_project.errors import BadInput
 
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 64_000_000  # take up to a gigabyte while a WebP is decoded, half of it for the other formats
 MAX_SIDE = 1 << 16  # pixels; nothing that people take pictures with comes near
 MAX_BYTES = 256 << 20  # MAX_PIXELS uncompressed, four bytes each
+# What Pillow decodes in Python, BMP with run lengths and PPM of other than 8 bits: a second for half of this.
+SLOW_PIXELS, SLOW_BYTES = 2_000_000, 8 << 20
 SIGNATURE_BYTES = 18
 READABLE = "PNG, JPEG, BMP, PPM (P5, P6) and WebP"
 
@@ -38,6 +41,7 @@ _SIGNATURES = (
     # "BM" alone begins many a text: the length of the second header, which follows, is one of these.
     ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
 )
+_TURNS = Turns(2 * MAX_PIXELS)
 _RECORD_FORMATS = ("PNG", "JPEG", "BMP")
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -78,6 +82,12 @@ def decode(source: Path | bytes | BinaryIO, opener: Callable[[Path], BinaryIO] =
 
     `opener` opens a Path, for decode() to close; it may raise OSError or BadImage.
     """
+    with ExitStack() as turn:
+        return _decoded(source, opener, turn)
+
+
+def _decoded(source, opener, turn):
+    """decode(); `turn` holds the image's share of the memory until it is closed."""
     with _opened(source, opener) as file:
         head = file.read(SIGNATURE_BYTES)
         format_name = sniff(head)
@@ -85,7 +95,7 @@ def decode(source: Path | bytes | BinaryIO, opener: Callable[[Path], BinaryIO] =
             raise BadImage(f"not an image of a known format ({READABLE})" if head else "the file is empty")
         file.seek(0)
         try:
-            return _load(file, format_name)
+            return _load(file, format_name, turn)
         except BadImage:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -112,7 +122,8 @@ def read_array(
     opener: Callable[[Path], BinaryIO] = open_image,
 ) -> np.ndarray:
     """uint8, HxWxC: the one way from a file to the network's pixels, when building and when classifying."""
-    return to_array(resize(decode(source, opener), width, height, resize_mode), channels)
+    with ExitStack() as turn:
+        return to_array(resize(_decoded(source, opener, turn), width, height, resize_mode), channels)
 
 
 def encode(array: np.ndarray, encoding: str) -> bytes:
@@ -172,9 +183,20 @@ def _check_size(image):
         raise BadImage(f"{image.width}x{image.height} is more than {MAX_SIDE} pixels along a side")
 
 
-def _load(file, format_name):
+def _check_speed(image, file):
+    """As little as that takes a picture that is decoded by a loop in Python could keep a core busy for minutes."""
+    if not image.tile or image.tile[0][0] not in Image.DECODERS:
+        return
+    if image.width * image.height > SLOW_PIXELS or file.seek(0, os.SEEK_END) > SLOW_BYTES:
+        most = f"{SLOW_PIXELS:,} pixels or {SLOW_BYTES >> 20} MiB"
+        raise BadImage(f"more than {most}, the most for a {image.format} of this rare kind; save it as PNG")
+
+
+def _load(file, format_name, turn):
     image = Image.open(file, formats=(format_name,))
     _check_size(image)
+    _check_speed(image, file)
+    turn.enter_context(_TURNS.taken(image.width * image.height))
     image.load()
     return _upright(_in_eight_bits(image), _orientation(image))
 
