@@ -17,7 +17,7 @@ from digits_project.jobs.models import Device
 from digits_project.jobs.runner import Progress, Stopped, patiently
 from digits_project.jobs.services import submit
 from models_app import networks, recovery, trainer
-from models_app.models import Method, Metric, Snapshot, TrainedModel
+from models_app.models import Kind, Method, Metric, Snapshot, TrainedModel
 from models_app.networks import Network, picture, prototxt
 from models_app.networks.retrain import for_any_dataset
 from models_app.training.config import TrainConfig
@@ -106,7 +106,8 @@ def prototxt_of(model: TrainedModel) -> str:
     """Its network as a text that another can start from; one's own as it was written. Raises BadInput."""
     if model.method == Method.CUSTOM:
         return model.custom_network
-    return prototxt.write(for_any_dataset(model.network(), model.categories))
+    network = model.network()
+    return prototxt.write(for_any_dataset(network, model.categories) if model.kind == Kind.CLASSIFICATION else network)
 
 
 def standard_prototxt(name: str) -> str:

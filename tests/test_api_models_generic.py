@@ -5,6 +5,7 @@ import pytest
 from datasets.models import Dataset
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
+from models_app.networks import prototxt
 from tests.model_samples import CLASSIFIER, REGRESSION, generic
 
 pytestmark = pytest.mark.django_db
@@ -74,11 +75,14 @@ def test_until_the_dataset_is_done_only_the_text_is_checked(client, form, gradie
 
 
 def test_it_goes_on_from_another_generic_model(client, form):
-    first = client.post(CREATE, form()).json()["id"]
+    text = REGRESSION + 'layer { name: "share" type: "Softmax" bottom: "output" top: "share" }'
+    first = client.post(CREATE, form(custom_network=text)).json()["id"]
     second = {"model_name": "second", "method": "previous", "previous_networks": first, "custom_network": None}
     assert client.post(CREATE, form(**second)).status_code == 200
     models = TrainedModel.objects.order_by("created_at")
     assert models[0].network() == models[1].network()
+    text = client.post(f"/models/customize?network={models[1].pk}").json()["network"]
+    assert prototxt.read(text, (1, 10, 10), label_shape=(2, 1, 1)) == models[1].network()
 
 
 def test_several_rates_make_several_models(client, form):
