@@ -155,7 +155,7 @@ def paths_beginning_with(query: str) -> list[str]:
 
     As in a shell, hidden names are told only to who begins one.
     """
-    query = query if query.startswith("/") else f"/{query}"
+    query = "/" + query.lstrip("/")
     folder, _, beginning = query.rpartition("/")
     roots = {str(root) for root in settings.DIGITS_DATA_ROOTS if str(root).startswith(query)}
     return sorted({*roots, *_entries(folder or "/", beginning)})[:MOST_SUGGESTIONS]
@@ -169,6 +169,6 @@ def _entries(folder: str, beginning: str) -> list[str]:
     except (BadInput, OSError):
         return []
     shown = sorted(name for name in names if name.isprintable() and name.startswith(".") == beginning.startswith("."))
-    paths = (os.path.normpath(f"{folder}/{name}") for name in shown)
+    paths = (os.path.normpath(f"{folder.rstrip('/')}/{name}") for name in shown)
     readable = (path for path in paths if not serverfiles.leads_out(path, settings.DIGITS_DATA_ROOTS))
     return list(islice(readable, MOST_SUGGESTIONS))

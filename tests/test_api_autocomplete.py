@@ -32,6 +32,12 @@ def test_a_folder_with_its_slash_tells_what_is_in_it(client, root):
     assert suggestions(client, f"{root}/cats/") == [f"{root}/cats/tom"]
 
 
+@pytest.mark.parametrize("query", ["/et", "et", "//et"])
+def test_what_lies_at_the_very_top_is_suggested_too(client, root, settings, query):
+    settings.DIGITS_DATA_ROOTS = [root.__class__("/")]
+    assert "/etc" in suggestions(client, query)
+
+
 def test_who_begins_a_hidden_name_gets_it(client, root):
     assert suggestions(client, f"{root}/.h") == [f"{root}/.hidden"]
 
@@ -42,7 +48,7 @@ def test_the_way_to_a_root_is_suggested(client, root, settings, query):
     assert suggestions(client, query) == ["/srv/data", "/srv/databases"]
 
 
-@pytest.mark.parametrize("query", ["/etc/pas", "{root}/../secret", "{root}/link/", "/\x00", "./", "/" * 5000])
+@pytest.mark.parametrize("query", ["/etc/pas", "{root}/../secret", "{root}/link/", "/\x00", "./", "x" * 5000])
 def test_what_lies_outside_is_neither_told_nor_an_error(client, root, query):
     (root.parent / "secret.txt").touch()
     (root / "link").symlink_to("/etc")
