@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from digits_project.errors import BadInput
 from models_app.networks import BadNetwork, Layer, Multipliers, Network
 from models_app.training.engines.base import NO_LABEL
 from models_app.training.measures import Scores
@@ -105,7 +106,7 @@ def test_a_layer_that_does_not_learn_stays_as_it_is():
     engine.train_batch(images, LABELS, 0.1)
     after = engine.weights()
     assert {name for name in before if (before[name] == after[name]).all()} == {"first.weight", "first.bias"}
-    assert set(engine.optimizer_state()) == {"batches", "steps", "ip.weight.momentum", "ip.bias.momentum"}
+    assert set(engine.optimizer_state()) == {"steps", "batches", "ip.weight.momentum", "ip.bias.momentum"}
 
 
 def test_running_averages_are_those_of_the_batches_from_the_first_on():
@@ -122,6 +123,33 @@ def test_running_averages_are_those_of_the_batches_from_the_first_on():
     assert weights["norm.factor"] == pytest.approx(1 - 0.75**2)
     expected = (0.25 * 0.75 * of_each[0] + 0.25 * of_each[1]) / (1 - 0.75**2)
     np.testing.assert_allclose(weights["norm.mean"] / weights["norm.factor"], expected, rtol=1e-4)
+
+
+def test_running_averages_that_go_on_come_to_the_same_bits():
+    """After 4 of 12 batches the factor, rounded to float32, would lead to another."""
+    norm = Layer("norm", "BatchNorm", ("scaled",), ("norm",))
+    sample = classifier(norm, scores=Layer("ip", "InnerProduct", ("norm",), ("ip",), {"num_output": CATEGORIES}))
+    whole, first, second = (engine_of(sample, batch_size=BATCH) for _ in range(3))
+    batches = [random_images(sample, BATCH, seed) for seed in range(12)]
+    for engine, part in ((whole, batches), (first, batches[:4])):
+        engine.load_weights(sample.initial_weights(0))
+        for images in part:
+            engine.train_batch(images, LABELS, 0.01)
+    second.load_weights(first.weights())
+    second.load_optimizer_state(first.optimizer_state())
+    for images in batches[4:]:
+        second.train_batch(images, LABELS, 0.01)
+    expected = {**whole.weights(), **whole.optimizer_state()}
+    got = {**second.weights(), **second.optimizer_state()}
+    assert [name for name, array in expected.items() if (got[name] != array).any()] == []
+
+
+def test_a_state_without_the_history_of_running_averages_is_refused():
+    norm = Layer("norm", "BatchNorm", ("scaled",), ("norm",))
+    engine, _, _ = ready(classifier(norm, scores=Layer("ip", "InnerProduct", ("norm",), ("ip",), {"num_output": 6})))
+    state = {name: array for name, array in engine.optimizer_state().items() if not name.startswith("norm")}
+    with pytest.raises(BadInput, match="running averages"):
+        engine.load_optimizer_state(state)
 
 
 def test_running_averages_held_still_stay_as_they_are():

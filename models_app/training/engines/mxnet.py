@@ -38,8 +38,7 @@ class MXNetEngine:
         self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
         self._solver = SOLVERS[setup.solver_type]([w for w in weights if w.trained], self._weights, setup)
         self._draws = any(node.layer.type == "Dropout" for node in setup.network.nodes("train"))
-        self._batches = 0  # trained in all
-        self._gathered = 0  # of those, since the last step
+        self._gathered = 0  # batches since the last step
         self._replicas: Replicas | None = None
         self._bound: dict[str, Bound] = {}
 
@@ -49,7 +48,6 @@ class MXNetEngine:
             self._begin_draws()
         replicas.run(images, labels)
         self._averages.moved()
-        self._batches += 1
         self._gathered += 1
         if learning_rate is not None:
             replicas.gather()
@@ -62,7 +60,7 @@ class MXNetEngine:
 
         This costs a millisecond, as MXNet has 1024 generators to seed, and so much a batch.
         """
-        [drawn] = np.random.SeedSequence([self._setup.seed, self._batches]).generate_state(1)
+        [drawn] = np.random.SeedSequence([self._setup.seed, self._solver.batches + self._gathered]).generate_state(1)
         for context in self._contexts:  # each draws others: MXNet mixes in the device's number
             mx.random.seed(int(drawn), context)
 
@@ -98,11 +96,12 @@ class MXNetEngine:
             self._replicas.load()
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
-        return {"batches": np.array(self._batches), **self._solver.state()}
+        return {**self._solver.state(), **self._averages.state()}
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
-        self._solver.load_state({name: array for name, array in state.items() if name != "batches"})
-        self._batches = int(state["batches"])
+        of_averages = self._averages.state()
+        self._solver.load_state({name: array for name, array in state.items() if name not in of_averages})
+        self._averages.load_state(state)
 
     def _training(self) -> Replicas:
         """Bound when it is first needed."""
@@ -150,6 +149,18 @@ class _Averages:
         self._start = {node.weights[2].name: float(weights[node.weights[2].name][0]) for node in self._nodes}
         self._batches = 0
         self._corrected.clear()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the factors follow from: rounded to float32 they would come to others in a training that goes on."""
+        return {f"{name}.start": np.array([start, self._batches]) for name, start in self._start.items()}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """The reverse of state(), after load_factors."""
+        if not self.state().keys() <= state.keys():
+            raise BadInput("the snapshot does not say what its running averages started from")
+        for name in self._start:
+            start, since = state[f"{name}.start"]
+            self._start[name], self._batches = float(start), int(since)
 
     def correct(self, weights: Arrays, bound: Bound) -> None:
         """Put averages / factor where a phase without training reads them, if they have changed since."""

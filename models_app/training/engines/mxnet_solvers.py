@@ -46,6 +46,7 @@ class Solver:
     def __init__(self, trained: Sequence[Weight], weights: Mapping[str, Array], setup: Setup) -> None:
         self._setup = setup
         self._steps = 0
+        self.batches = 0  # that the steps were for
         self._parameters = [self._parameter(w, weights[w.name]) for w in trained]
         self.gradients = {p.name: p.gradient for p in self._parameters}
 
@@ -56,6 +57,7 @@ class Solver:
     def step(self, rate: float, batches: int = 1) -> None:
         """Change the weights by one step; `gradients` are sums over so many batches."""
         self._steps += 1
+        self.batches += batches
         # One array at a time: MXNet's operators for many save calls, but take 3 ms more for LeNet's weights.
         for p in self._parameters:
             gradient, decay = p.gradient, self._setup.weight_decay * p.multipliers.decay_mult
@@ -70,15 +72,16 @@ class Solver:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that the next steps depend on."""
-        return {"steps": np.array(self._steps), **{name: array.asnumpy() for name, array in self._memory().items()}}
+        counts = {"steps": np.array(self._steps), "batches": np.array(self.batches)}
+        return {**counts, **{name: array.asnumpy() for name, array in self._memory().items()}}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """The reverse of state(). Raises BadInput if it is another solver's, or another network's."""
         memory = self._memory()
-        shapes = {"steps": (), **{name: array.shape for name, array in memory.items()}}
+        shapes = {"steps": (), "batches": (), **{name: array.shape for name, array in memory.items()}}
         if {name: array.shape for name, array in state.items()} != shapes:
             raise BadInput(f"what the snapshot remembers of its solver is not what {self.name} needs for this network")
-        self._steps = int(state["steps"])
+        self._steps, self.batches = int(state["steps"]), int(state["batches"])
         for name, array in memory.items():
             array[:] = state[name]
 
