@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import connections
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from datasets.models import Dataset
@@ -64,6 +64,40 @@ def test_a_dataset_is_deleted_while_models_are_made_on_it(make_dataset, make_mod
     rows = {*Dataset.objects.values_list("pk", flat=True), *TrainedModel.objects.values_list("pk", flat=True)}
     assert {folder.name for folder in settings.DIGITS_JOBS_DIR.iterdir()} == rows
     assert Dataset.objects.exists() == TrainedModel.objects.exists()
+
+
+@pytest.mark.parametrize("round_number", range(3))
+def test_a_model_is_deleted_while_others_go_on_from_it(make_dataset, make_model, round_number):
+    first = make_model(make_dataset())
+    fields = {"method": "previous", "standard_network": "", "previous_epoch": 1}
+    results = at_once(
+        lambda: services.delete(TrainedModel.objects.get(pk=first.pk)),
+        *[lambda: make_model(first.dataset, previous=first, **fields) for _ in range(3)],
+    )
+    assert unexpected(results) == []
+    others = TrainedModel.objects.exclude(pk=first.pk)
+    assert all(other.previous == first for other in others)
+    assert TrainedModel.objects.filter(pk=first.pk).exists() == others.exists()
+
+
+def test_a_model_that_is_being_deleted_is_waited_for_and_then_none_goes_on_from_it(make_dataset, make_model):
+    first = make_model(make_dataset())
+    fields = {"method": "previous", "standard_network": "", "previous": first}
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        TrainedModel.objects.select_for_update().get(pk=first.pk).delete()
+        made = pool.submit(at_once, lambda: make_model(first.dataset, **fields))
+        wait_until_somebody_waits()
+    assert [str(refusal) for refusal in made.result()] == [str({"previous": ["There is no model of that id."]})]
+    assert not TrainedModel.objects.exists()
+
+
+def wait_until_somebody_waits():
+    """Until another connection waits for a lock of the database."""
+    with connection.cursor() as cursor:
+        waiting = False
+        while not waiting:
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            (waiting,) = cursor.fetchone()
 
 
 def test_only_the_first_request_to_abort_sets_the_clock(make_dataset):
