@@ -37,7 +37,7 @@ MODEL = POLICY | {
     "batch_size": "Images in a step; empty: the network's own. Several, `32,64`, make a model each.",
     "batch_accumulation": "Batches whose gradients make one step of the solver.",
     "solver_type": "How the weights follow the gradient.",
-    "rms_decay": "RMSPROP, ADADELTA: how much of the average of squared gradients is kept in a step.",
+    "rms_decay": "RMSPROP: how much of the average of squared gradients is kept in a step.",
     "select_gpu": "`next`, whichever is free, or the number of the GPU to train on.",
     "select_gpus": "The numbers of the GPUs to train on together.",
     "select_gpus_list": "The same with commas between them, `0,1`.",

@@ -108,7 +108,7 @@ class TrainedModel(Job):
     )
     random_seed = models.PositiveBigIntegerField(null=True, blank=True, validators=[MaxValueValidator(LARGEST_SEED)])
     solver_type = models.CharField(max_length=10, choices=solver_types, default="SGD")
-    rms_decay = models.FloatField(default=TrainConfig.rms_decay, validators=SHARE, help_text="Of RMSPROP and ADADELTA.")
+    rms_decay = models.FloatField(default=TrainConfig.rms_decay, validators=SHARE, help_text="Of RMSPROP.")
     learning_rate = models.FloatField(default=Policy.learning_rate)
     lr_policy = models.CharField(max_length=10, choices=lr_policies, default=Policy.lr_policy)
     lr_parameters = models.JSONField(default=dict, blank=True)  # of the policy: schedule.Policy's fields

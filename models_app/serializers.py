@@ -133,6 +133,11 @@ class ModelForm(PolicyForm):
                     self.fields.pop(name, None)
         self.fields[self.FIELDS_OF[method][0]].required = True
 
+    def validate_rms_decay(self, decay):
+        if decay == 1:
+            raise serializers.ValidationError("Ensure this value is less than 1.")
+        return decay
+
     def _epoch(self, data, previous) -> float | None:
         """The epoch of the field `<id>-snapshot`: 0 for fresh weights, -1 for the newest snapshot."""
         field = f"{previous.pk}-snapshot"

@@ -80,6 +80,7 @@ def test_a_right_form_makes_a_waiting_job_with_the_defaults_of_digits(client, fo
         ("crop_size", 0, "Ensure this value is greater than or equal to 1."),
         ("batch_accumulation", 0, "Ensure this value is greater than or equal to 1."),
         ("rms_decay", 2, "Ensure this value is less than or equal to 1."),
+        ("rms_decay", 1, "Ensure this value is less than 1."),
         ("random_seed", 2**32, "Ensure this value is less than or equal to 4294967295."),
         ("select_gpu", "first", "A valid integer is required."),
         ("select_gpu", 0, "No host has GPU 0 to train on; there are: none."),

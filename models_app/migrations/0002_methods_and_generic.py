@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='trainedmodel',
             name='rms_decay',
-            field=models.FloatField(default=0.99, help_text='Of RMSPROP and ADADELTA.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)]),
+            field=models.FloatField(default=0.99, help_text='Of RMSPROP.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)]),
         ),
         migrations.AddField(
             model_name='trainedmodel',
