@@ -12,10 +12,9 @@ from datasets.imagedb import confined, images
 from digits_project.jobs.models import find_job, is_job_id
 from inference import cache
 from inference.predictor import Predictor, plain, ranked
-from models_app.models import Snapshot, TrainedModel
+from models_app.models import SAME_EPOCH, Snapshot, TrainedModel
 
 NEWEST = -1
-SAME_EPOCH = 1e-4  # two epochs nearer than this are the same: clients print them rounded
 INSTEAD = "ask infer_one or infer_many for the numbers."
 OF_DATASET = ("name", "kind", "categories", "resize_width", "resize_height", "resize_channels", "resize_mode")
 # What an answer needs of its rows. More columns take longer than the answer itself; they come when they are asked for.
