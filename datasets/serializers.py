@@ -7,9 +7,10 @@ from rest_framework import serializers
 from datasets import descriptions
 from datasets.fields import CategoriesFolder, Database, FlagOn, ImagesFolder, MeanFile, ServerFile
 from datasets.models import SIZE, Dataset, Encoding, Kind, Method, ResizeMode
-from datasets.services import TextList, describe_tasks
+from datasets.services import MAX_LIST_BYTES, TextList, describe_tasks
 from digits_project.api import Flag, Form
 from digits_project.jobs.wire import describe_job
+from digits_project.uploads import Upload
 
 MOST_PER_CLASS = 2**31 - 1
 TEXT_LISTS = ("labels", "train", "val", "test")
@@ -68,10 +69,10 @@ class ClassificationDatasetForm(Form):
     textfile_use_local_files = Flag()
     textfile_use_val = Flag()
     textfile_use_test = Flag()
-    textfile_train_images = serializers.FileField(required=False)
-    textfile_val_images = serializers.FileField(required=False)
-    textfile_test_images = serializers.FileField(required=False)
-    textfile_labels_file = serializers.FileField(required=False)
+    textfile_train_images = Upload(MAX_LIST_BYTES, required=False)
+    textfile_val_images = Upload(MAX_LIST_BYTES, required=False)
+    textfile_test_images = Upload(MAX_LIST_BYTES, required=False)
+    textfile_labels_file = Upload(MAX_LIST_BYTES, required=False)
     textfile_local_train_images = ServerFile(required=False)
     textfile_local_val_images = ServerFile(required=False)
     textfile_local_test_images = ServerFile(required=False)

@@ -34,6 +34,8 @@ from digits_project.jobs.services import Gone, HasDependents, Refused
 
 log = logging.getLogger(__name__)
 
+FIELDS_TOO_LARGE = "The fields of the form take more than {} MiB; send what is large as a file."
+
 AWAY = (OperationalError, InterfaceError, RedisConnectionError)
 RETRY_SECONDS = 5
 
@@ -241,8 +243,7 @@ def _explain(exc: Exception) -> tuple[int, str]:
     if isinstance(exc, exceptions.APIException):
         return exc.status_code, str(exc.detail)
     if isinstance(exc, RequestDataTooBig):
-        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20
-        return 413, f"The fields of the form take more than {most} MiB; send what is large as a file."
+        return 413, FIELDS_TOO_LARGE.format(settings.DATA_UPLOAD_MAX_MEMORY_SIZE >> 20)
     if isinstance(exc, (TooManyFieldsSent, TooManyFilesSent)):
         fields, files = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS, settings.DATA_UPLOAD_MAX_NUMBER_FILES
         return 400, f"The form has more than {fields} fields or {files} files."

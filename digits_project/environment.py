@@ -44,6 +44,12 @@ def paths(name: str, default: str) -> list[Path]:
     return list(dict.fromkeys(Path(os.path.normpath(path)) for folder in named for path in (folder, folder.resolve())))
 
 
+def folder(path: Path) -> Path:
+    """A folder for nobody but the server, made if it is not there."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
 def service_url(name: str, home: Path) -> str:
     """The URL in the variable, else that of the embedded service that runs on `home`, else ''."""
     return os.environ.get(name) or running_urls(home).get(name, "")

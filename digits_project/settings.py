@@ -20,6 +20,7 @@ DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", "/" if DIGITS_AUTH ==
 DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
 DIGITS_URL_POLICY = fetch.Policy()  # where image_url may lead: to the public internet
 DIGITS_INFERENCE_RATE = environment.number("DIGITS_INFERENCE_RATE", 3000)  # requests a minute and user; 0: no limit
+DIGITS_MAX_UPLOAD = environment.number("DIGITS_MAX_UPLOAD", 4096)  # MiB of a form with files
 DIGITS_HTTPS = environment.flag("DIGITS_HTTPS")  # a proxy in front speaks HTTPS and sets X-Forwarded-Proto
 DIGITS_HOST_NAME = socket.gethostname()
 
@@ -66,6 +67,7 @@ MIDDLEWARE = [
     "digits_project.middleware.forgive_double_slash",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "digits_project.uploads.limit_body",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "digits_project.middleware.actor",
@@ -99,6 +101,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = DIGITS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DIGITS_HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if DIGITS_HTTPS else 0
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # a form's fields; files are streamed to disk
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler", "digits_project.uploads.DiskUpload"]
+FILE_UPLOAD_TEMP_DIR = environment.folder(DIGITS_HOME / "uploads")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["digits_project.access.Session", "digits_project.access.Token"],

@@ -13,6 +13,7 @@ from digits_project.access import readable
 from digits_project.errors import BadInput
 from digits_project.fetch import fetch
 
+MOST_BYTES = 256 << 20
 MOST_BYTES_A_LINE = 16384  # the longest path that Linux opens has 4096
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GROUND_TRUTH = re.compile(r"(.*\S)\s+([+-]?\d+)")  # the number behind the last space is the label, whatever the name is

@@ -4,11 +4,13 @@ from io import BytesIO
 
 from rest_framework import serializers
 
+from datasets.imagedb import images
 from digits_project.access import readable
 from digits_project.api import Flag, Form
 from digits_project.errors import BadInput
+from digits_project.uploads import Upload
 from inference import descriptions
-from inference.imagelist import ImageList, fetched
+from inference.imagelist import MOST_BYTES, ImageList, fetched
 
 
 class InferenceForm(Form):
@@ -23,7 +25,7 @@ class OneImageForm(InferenceForm):
 
     DESCRIPTIONS = descriptions.ONE_IMAGE
 
-    image_file = serializers.FileField(default=None, allow_empty_file=True)
+    image_file = Upload(images.MAX_BYTES, default=None, allow_empty_file=True)
     image_path = serializers.CharField(default=None, max_length=4096)
     image_url = serializers.CharField(default=None, max_length=4096)
     show_visualizations = Flag()
@@ -47,7 +49,7 @@ class VisualizationsForm(Form):
     visualizations = Flag()
 
 
-class TextUpload(serializers.FileField):
+class TextUpload(Upload):
     """A text file, or the text itself where the body has no files; the value is a binary file."""
 
     def to_internal_value(self, data):
@@ -61,7 +63,7 @@ class ImageListForm(InferenceForm):
 
     DESCRIPTIONS = descriptions.IMAGE_LIST
 
-    image_list = TextUpload(default=None, allow_empty_file=True)
+    image_list = TextUpload(MOST_BYTES, default=None, allow_empty_file=True)
     image_folder = serializers.CharField(default="", max_length=4096)
     num_test_images = serializers.IntegerField(default=None, min_value=1, max_value=2**31 - 1)
 

@@ -1,0 +1,72 @@
+"""Bodies of requests: how large they may be, and where the files in them go."""
+
+import time
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.http import JsonResponse
+from rest_framework.serializers import FileField, ValidationError
+
+from digits_project.api import FIELDS_TOO_LARGE, error_body
+
+ABANDONED_SECONDS = 24 * 3600  # no upload takes as long
+
+
+def limit_body(get_response):
+    """A body whose head says that it is too large, or does not say how large it is, is refused unread."""
+
+    def middleware(request):
+        refusal = _refusal(request)
+        return get_response(request) if refusal is None else _answer(*refusal)
+
+    return middleware
+
+
+def _refusal(request) -> tuple[int, str] | None:
+    if request.META.get("HTTP_TRANSFER_ENCODING"):
+        return 411, "Send the body in one piece, with its length (Content-Length), not in chunks."
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit()):
+        return 400, "The Content-Length is no number."
+    if request.content_type == "multipart/form-data":
+        most, what = settings.DIGITS_MAX_UPLOAD << 20, "The form takes more than {} MiB with its files."
+    else:
+        most, what = settings.DATA_UPLOAD_MAX_MEMORY_SIZE, FIELDS_TOO_LARGE
+    return (413, what.format(most >> 20)) if int(length) > most else None
+
+
+def _answer(status: int, description: str) -> JsonResponse:
+    body = error_body(HTTPStatus(status), description)
+    charset = "application/json; charset=utf-8"
+    return JsonResponse(body, status=status, content_type=charset, json_dumps_params={"indent": 2})
+
+
+class DiskUpload(TemporaryFileUploadHandler):
+    """A file that does not fit into memory goes to the server's own folder, not to /tmp, which may be memory too.
+
+    What a killed server left there goes with the next upload.
+    """
+
+    def new_file(self, *args, **kwargs):
+        for path in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
+            with suppress(FileNotFoundError):  # another request was quicker
+                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    path.unlink()
+        super().new_file(*args, **kwargs)
+
+
+class Upload(FileField):
+    """A file of at most so many bytes."""
+
+    def __init__(self, most_bytes: int, **kwargs):
+        super().__init__(**kwargs)
+        self.most_bytes = most_bytes
+
+    def to_internal_value(self, data):
+        upload = super().to_internal_value(data)
+        if upload.size > self.most_bytes:
+            raise ValidationError(f"This file has more than {self.most_bytes >> 20} MiB.")
+        return upload
