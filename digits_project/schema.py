@@ -14,22 +14,20 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSe
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
-from rest_framework.permissions import SAFE_METHODS
 
 from digits_project.jobs.models import JOB_ID
 
 MEANINGS = {
     400: "A field is wrong or missing, or the body can't be read.",
     401: "Nobody is logged in, and this server wants that (DIGITS_AUTH=required).",
-    403: "Not allowed: not in this state of the job, or the request comes from a page of another site.",
+    403: "Not allowed: not to this user, not in this state of the job, or not from a page of another site.",
     404: "There is no such job, or it is of the other kind.",
     409: "The job is not in a state for that.",
     413: "The body is too large.",
     415: "The body is neither form, multipart nor JSON.",
     422: "The image can't be decoded (500 with DIGITS_WIRE_FORMAT=digits).",
+    429: "More questions than one may ask in a minute (DIGITS_INFERENCE_RATE).",
 }
-
-
 JOB = OpenApiParameter(
     "job_id", str, OpenApiParameter.PATH, pattern=f"^{JOB_ID.pattern}$", description="As the create answered it."
 )
@@ -108,13 +106,13 @@ class Schema(AutoSchema):
         return answers | {status: self._refusal(status) for status in sorted(self._refusals()) if status not in answers}
 
     def _refusals(self) -> Iterable[int]:
-        statuses = {401, *(self._declared("refusals") or ())}
+        statuses = {401, 403, *(self._declared("refusals") or ())}
         if "{job_id}" in self.path:
             statuses.add(404)
         if self._declared("queries"):
             statuses.add(400)
-        if self.method not in SAFE_METHODS:
-            statuses.add(403)
+        if self.view.throttle_classes:
+            statuses.add(429)
         if self.method in ("POST", "PUT") and self.get_request_serializer():
             statuses |= {400, 413, 415}
         return statuses

@@ -87,7 +87,7 @@ def test_every_operation_says_what_it_answers_and_how_it_refuses(schema):
     told = operations(schema)
     assert all("302" in answers["responses"] or answers["responses"]["200"]["content"] for answers in told.values())
     one = told["post", "/models/images/classification/classify_one.json"]["responses"]
-    assert set(one) == {"200", "400", "401", "403", "404", "409", "413", "415", "422"}
+    assert set(one) == {"200", "400", "401", "403", "404", "409", "413", "415", "422", "429"}
     assert one["404"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Refusal"}
     assert {"FormErrors", "FormErrorsOfDigits"} <= set(schema["components"]["schemas"])
 
