@@ -16,7 +16,11 @@ CLASSIFICATION = {
     "resize_height": "Height to which every image is resized, in pixels.",
     "resize_mode": "crop covers and cuts, squash changes the aspect ratio, fill pads, half_crop is between both.",
     "encoding": "How the images are kept: png and none lose nothing, jpg is smaller.",
-    "folder_train": "Folder of the server with one subfolder for each category. Required with method=folder.",
+    "folder_train": (
+        "Folder of the server with one subfolder for each category, or an archive of one (zip, tar, tar.gz, tar.bz2). "
+        "With method=folder this or archive_train is required."
+    ),
+    "archive_train": "Upload: such an archive, instead of folder_train; one folder around the categories is fine.",
     "folder_pct_val": "Percent of each category for validation; not used with has_val_folder.",
     "folder_pct_test": "Percent of each category for testing; not used with has_test_folder.",
     "folder_train_min_per_class": _LEAST,

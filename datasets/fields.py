@@ -11,7 +11,8 @@ from datasets import imagedb
 from digits_project.access import readable
 from digits_project.api import Flag
 from digits_project.errors import BadInput
-from digits_project.serverfiles import open_file, open_folder
+from digits_project.serverfiles import open_file, open_folder, shown
+from digits_project.uploads import Upload
 
 MAX_PATH = 4096
 
@@ -45,7 +46,7 @@ class ServerPath(serializers.CharField):
 
 
 class CategoriesFolder(ServerPath):
-    """A folder that has at least so many subfolders."""
+    """A folder that has at least so many subfolders, or an archive of one."""
 
     def __init__(self, categories: int = 1, **kwargs):
         super().__init__(**kwargs)
@@ -53,6 +54,22 @@ class CategoriesFolder(ServerPath):
 
     def check(self, path):
         imagedb.check_folder(path, settings.DIGITS_DATA_ROOTS, self.categories)
+
+
+class Archive(Upload):
+    """A packed folder. As large as the whole form may be."""
+
+    def __init__(self, **kwargs):
+        super().__init__(most_bytes=1 << 62, **kwargs)
+
+    def to_internal_value(self, data):
+        archive = super().to_internal_value(data)
+        try:
+            imagedb.check_archive(archive, shown(archive.name))
+        except BadInput as wrong:
+            raise serializers.ValidationError(str(wrong)) from wrong
+        archive.seek(0)
+        return archive
 
 
 class ImagesFolder(ServerPath):

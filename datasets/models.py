@@ -60,6 +60,7 @@ class Dataset(Job):
     resize_mode = models.CharField(max_length=9, choices=ResizeMode, default=ResizeMode.SQUASH)
     encoding = models.CharField(max_length=4, choices=Encoding, default=Encoding.PNG)
     folder_train = models.CharField(max_length=4096, blank=True)
+    archive_train = models.CharField(max_length=255, blank=True, editable=False)  # the name of what was sent instead
     folder_val = models.CharField(max_length=4096, blank=True)
     folder_test = models.CharField(max_length=4096, blank=True)
     folder_pct_val = models.FloatField(default=25, validators=PERCENT)
@@ -97,11 +98,12 @@ class Dataset(Job):
     def clean(self):
         """Besides each column by itself: a folder that can hold a dataset, and shares that leave some to train on."""
         required = {Method.FOLDER: "folder_train", Method.PREBUILT: "prebuilt_train_images"}.get(self.method)
-        if required and not getattr(self, required):
+        if required and not getattr(self, required) and not self.archive_train:
             raise ValidationError({required: "This field is required."})
         if self.method != Method.FOLDER:
             return  # the service checks text files, which have no place before the job has its folder
         try:
+            # An archive that was sent has no place before the job has its folder; its unpacking checks it.
             imagedb.check(self.spec())
         except BadInput as wrong:
             raise ValidationError({"folder_train": str(wrong)}) from wrong
@@ -134,6 +136,11 @@ class Dataset(Job):
         images, labels = (getattr(self, f"prebuilt_{split}_{what}") for what in ("images", "labels"))
         return imagedb.PrebuiltSplit(Path(images), Path(labels) if labels else None) if images else None
 
+    @property
+    def archive(self) -> Path:
+        """Where an archive that was sent is kept."""
+        return self.directory / "archive"
+
     def text_list(self, name: str) -> Path:
         """Where a text file of the user's is kept: labels, train, val or test."""
         return self.directory / "lists" / f"{name}.txt"
@@ -152,13 +159,15 @@ class Dataset(Job):
         return {split: self._source(split) for split in ("train", "val", "test")}
 
     def _source(self, split: str) -> imagedb.Source | None:
-        folder = getattr(self, f"folder_{split}")
-        if not folder:
+        folder, sent = getattr(self, f"folder_{split}"), split == "train" and bool(self.archive_train)
+        if not folder and not sent:
             return None
         return imagedb.Source(
-            Path(folder),
+            self.archive if sent else Path(folder),
             getattr(self, f"folder_{split}_min_per_class"),
             getattr(self, f"folder_{split}_max_per_class"),
+            name=self.archive_train if sent else folder,
+            sent=sent,
         )
 
     def entries(self, split: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from rest_framework import serializers
 
 from datasets import descriptions
-from datasets.fields import CategoriesFolder, Database, FlagOn, ImagesFolder, MeanFile, ServerFile
+from datasets.fields import Archive, CategoriesFolder, Database, FlagOn, ImagesFolder, MeanFile, ServerFile
 from datasets.models import SIZE, Dataset, Encoding, Kind, Method, ResizeMode
 from datasets.services import MAX_LIST_BYTES, TextList, describe_tasks
 from digits_project.api import Flag, Form
@@ -54,6 +54,7 @@ class ClassificationDatasetForm(Form):
     resize_mode = serializers.ChoiceField(ResizeMode.values, default=ResizeMode.SQUASH)
     encoding = serializers.ChoiceField(Encoding.values, default=Encoding.PNG)
     folder_train = CategoriesFolder(categories=2, required=False)
+    archive_train = Archive(required=False)
     folder_pct_val = _percent(25)
     folder_pct_test = _percent(0)
     folder_train_min_per_class = _least()
@@ -92,12 +93,12 @@ class ClassificationDatasetForm(Form):
             if method == Method.TEXTFILE:
                 self._keep_lists_used(data)
             else:
-                self.fields["folder_train"].required = True
+                self.fields["folder_train"].required = not data.get("archive_train")
         return super().to_internal_value(data)
 
     def _keep_fields_of(self, method: str) -> None:
         for name in list(self.fields):
-            of_lists, of_folders = name.startswith("textfile_"), name.startswith("folder_") or name.startswith("has_")
+            of_lists, of_folders = name.startswith("textfile_"), name.startswith(("folder_", "archive_", "has_"))
             if (of_lists and method != Method.TEXTFILE) or (of_folders and method != Method.FOLDER):
                 del self.fields[name]
 
@@ -131,6 +132,9 @@ class ClassificationDatasetForm(Form):
 
     def _validated_folders(self, form):
         wrong = {}
+        form["archive"] = form.pop("archive_train", None)
+        if form["archive"] and form.get("folder_train"):
+            wrong["archive_train"] = "Send an archive or name a folder of the server, not both."
         for split in ("val", "test"):
             if form.pop(f"has_{split}_folder"):
                 form[f"folder_pct_{split}"] = 0.0

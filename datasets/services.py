@@ -1,22 +1,24 @@
 """What may be done with datasets."""
 
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.db import transaction
 
 from datasets import imagedb
 from datasets.models import Dataset, Kind, Method
 from digits_project.jobs import directory
 from digits_project.jobs.services import submit
-from digits_project.serverfiles import open_file
+from digits_project.serverfiles import open_file, shown
 
 MAX_LIST_BYTES = 256 << 20  # of a text file: some four million lines
 COPY_BYTES = 1 << 20
+MAX_NAME = 255
 
 
 class TextList(NamedTuple):
@@ -27,19 +29,33 @@ class TextList(NamedTuple):
 
 
 @transaction.atomic
-def create_dataset(owner: str, lists: dict[str, TextList] | None = None, **fields) -> Dataset:
+def create_dataset(
+    owner: str, lists: dict[str, TextList] | None = None, archive: UploadedFile | None = None, **fields
+) -> Dataset:
     """Record the request and let dispatch queue it. Raises ValidationError, nothing saved.
 
-    `lists` are the text files for method=textfile: labels, train and, where used, val and test. The job keeps copies.
+    `lists` are the text files for method=textfile: labels, train and, where used, val and test. `archive` is a packed
+    folder_train. The job keeps copies.
     """
-    dataset = submit(Dataset(owner=owner, **fields))
-    if lists:
-        try:
+    name = shown(archive.name)[:MAX_NAME] if archive else ""
+    dataset = submit(Dataset(owner=owner, archive_train=name, **fields))
+    try:
+        if lists:
             _keep(dataset, lists)
-        except BaseException:
-            directory.remove(dataset.directory)
-            raise
+        if archive:
+            _keep_archive(dataset, archive)
+    except BaseException:
+        directory.remove(dataset.directory)
+        raise
     return dataset
+
+
+def _keep_archive(dataset: Dataset, archive: UploadedFile) -> None:
+    """Into the job's folder; a large one lies on a disk already and is only moved."""
+    if isinstance(archive, TemporaryUploadedFile):
+        shutil.move(archive.temporary_file_path(), dataset.archive)
+    else:
+        dataset.archive.write_bytes(archive.read())
 
 
 def _keep(dataset: Dataset, lists: dict[str, TextList]) -> None:

@@ -1,5 +1,6 @@
 """The engine that turns folders and lists of images into image databases. Plain Python: no server in it."""
 
+from datasets.imagedb.archive import check as check_archive
 from datasets.imagedb.build import build, check, check_folder
 from datasets.imagedb.images import BadImage
 from datasets.imagedb.prebuilt import Prebuilt, PrebuiltSpec, PrebuiltSplit, build_prebuilt, check_prebuilt
@@ -19,6 +20,7 @@ __all__ = [
     "build",
     "build_prebuilt",
     "check",
+    "check_archive",
     "check_folder",
     "check_lists",
     "check_prebuilt",

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb import folder, split, textfile
+from datasets.imagedb import archive, folder, split, textfile
 from datasets.imagedb.buildlog import BuildLog, named
 from datasets.imagedb.encode import Encoder
 from datasets.imagedb.mean import RunningMean
 from datasets.imagedb.pool import Pool
 from datasets.imagedb.progress import Progress
 from datasets.imagedb.records import RecordWriter
-from datasets.imagedb.spec import Built, Spec, Split
+from datasets.imagedb.spec import Built, Source, Spec, Split
 from datasets.imagedb.split import Part
 from datasets.imagedb.staging import staged
 from digits_project.cores import usable_cores
 from digits_project.errors import BadInput
+from digits_project.serverfiles import EVERYWHERE
 
 _SCAN_SHARE = 0.05  # of the progress; reading and encoding take nearly all of the time
+_UNPACK_SHARE, _UNPACK_SHARE_OF_SCAN = 0.4, 0.9  # where there is something to unpack
 _SPLIT_SUFFIXES = (".rec", ".idx", ".txt")
 _OUTPUTS = ["labels.txt", "mean.npy", "mean.png", "build.log"]
 _OUTPUTS += [name + suffix for name in split.NAMES for suffix in _SPLIT_SUFFIXES]
@@ -36,14 +40,18 @@ def check(spec: Spec) -> None:
         for complaint in textfile.check(spec).values():
             raise BadInput(complaint)
         return
-    check_folder(spec.train.folder, spec.roots, categories=2)
-    for source in (spec.val, spec.test):
-        if source is not None:
-            check_folder(source.folder, spec.roots)
+    for source, categories in ((spec.train, 2), (spec.val, 1), (spec.test, 1)):
+        if source is not None and not source.sent:
+            check_folder(source.folder, spec.roots, categories)
 
 
 def check_folder(path: Path, roots: Sequence[Path], categories: int = 1) -> None:
-    """Raise BadInput for a folder that is missing, can't be read or has fewer than `categories` (1 or 2) subfolders."""
+    """Raise BadInput for a folder that is missing, can't be read or has fewer than `categories` (1 or 2) subfolders.
+
+    It may be packed, as an archive.
+    """
+    if archive.is_archive(path, roots):
+        return  # what is in it, its unpacking tells
     found = folder.subfolders(path, roots)
     if len(found) < categories:
         raise BadInput(
@@ -79,11 +87,22 @@ class _Build:
         self._progress = progress
         self._mean = RunningMean(spec.height, spec.width, spec.channels)
         self._planned = self._read = 0
+        self._unpacking = directory / "unpacking"
+        self._packed = {source for source in (spec.train, spec.val, spec.test) if self._is_packed(source)}
+        self._scan_share = _UNPACK_SHARE if self._packed else _SCAN_SHARE
 
     def run(self) -> Built:
+        try:
+            return self._run()
+        except BadInput as wrong:
+            raise BadInput(self._log.shown(str(wrong))) from wrong
+        finally:
+            shutil.rmtree(self._unpacking, ignore_errors=True)
+
+    def _run(self):
         categories, parts = self._plan()
         self._planned = sum(len(part.images) for part in parts)
-        self._progress.enter(_SCAN_SHARE, 1)
+        self._progress.enter(self._scan_share, 1)
         train, label_of = self._write_train(parts[0], categories)
         categories = [name for name, label in zip(categories, label_of, strict=True) if label >= 0]
         written = [train] + [self._write_other(part.relabelled(label_of)) for part in parts[1:]]
@@ -100,17 +119,17 @@ class _Build:
     def _plan_lists(self):
         categories = textfile.read_categories(self._spec.labels)
         sources = [(name, source) for name in split.NAMES if (source := getattr(self._spec, name))]
-        shares = np.linspace(0, _SCAN_SHARE, len(sources) + 1)
+        shares = np.linspace(0, self._scan_share, len(sources) + 1)
         parts = []
         for (name, source), start, stop in zip(sources, shares, shares[1:], strict=False):
             self._progress.enter(start, stop)
-            listing = textfile.scan(source, categories, self._directory / "paths", self._progress.at)
+            listing = textfile.scan(source, categories, self._directory / "paths", self._progress.at, self._spec.roots)
             parts.append(split.listed_part(name, listing, self._spec, self._log))
         return categories, parts
 
     def _plan_folders(self):
         own = [(name, source) for name in split.NAMES[1:] if (source := getattr(self._spec, name))]
-        shares = np.linspace(0, _SCAN_SHARE, len(own) + 2)
+        shares = np.linspace(0, self._scan_share, len(own) + 2)
         listing = self._scan(self._spec.train, *shares[:2])
         categories, parts = split.deal(listing, self._spec, self._log, self._progress.tick)
         for (name, source), start, stop in zip(own, shares[1:], shares[2:], strict=False):
@@ -119,8 +138,26 @@ class _Build:
         return categories, sorted(parts, key=lambda part: split.NAMES.index(part.name))
 
     def _scan(self, source, start, stop):
+        path, roots = source.folder, self._spec.roots
+        if source in self._packed:
+            unpacked = start + _UNPACK_SHARE_OF_SCAN * (stop - start)
+            self._progress.enter(start, unpacked)
+            path, roots = self._unpacked(source)
+            start = unpacked
         self._progress.enter(start, stop)
-        return folder.scan(source.folder, self._directory / "paths", self._log, self._progress.at, self._spec.roots)
+        return folder.scan(path, self._directory / "paths", self._log, self._progress.at, roots)
+
+    def _is_packed(self, source):
+        return isinstance(source, Source) and (source.sent or archive.is_archive(source.folder, self._spec.roots))
+
+    def _unpacked(self, source):
+        """The folder of an archive's images, and the only root that they have. It is gone when the build ends."""
+        self._unpacking.mkdir(exist_ok=True)
+        into = self._unpacking / str(len(list(self._unpacking.iterdir())))
+        name = source.name or str(source.folder)
+        self._log.call(into, name)
+        roots = EVERYWHERE if source.sent else self._spec.roots
+        return archive.unpack(source.folder, name, into, self._log, self._progress.at, roots), (into,)
 
     def _write_train(self, part, categories):
         """The part as written, and the label of each of `categories`: -1 for those without a readable image."""
@@ -192,8 +229,9 @@ class _Build:
         """Write NAME.txt, a line "path label" for each record, in the order of the records."""
         with (self._directory / f"{part.name}.txt").open("wb") as file:
             for images, labels in part.blocks():
+                paths = (self._log.shown(os.fsdecode(part.listing.path(image))) for image in images)
                 file.writelines(
-                    b"%s %d\n" % (part.listing.path(image), label) for image, label in zip(images, labels, strict=True)
+                    b"%s %d\n" % (os.fsencode(path), label) for path, label in zip(paths, labels, strict=True)
                 )
                 self._progress.tick()
         return Split(part.name, len(part.images), part.count(categories).tolist())

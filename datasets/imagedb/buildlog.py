@@ -20,6 +20,7 @@ class BuildLog:
         self.warnings: list[str] = []
         self.skipped = 0
         self.first_skipped: str | None = None
+        self._called: list[tuple[str, str]] = []
 
     def __enter__(self) -> BuildLog:
         self._file = self._path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
@@ -28,18 +29,29 @@ class BuildLog:
     def __exit__(self, *_) -> None:
         self._file.close()
 
+    def call(self, path: Path, name: str) -> None:
+        """From here on a path of the server's is called by this name."""
+        self._called.append((str(path), name))
+
+    def shown(self, text: str) -> str:
+        """A text with paths as people know them."""
+        for path, name in self._called:
+            text = text.replace(path, name)
+        return text
+
     def note(self, text: str) -> None:
-        self._file.write(f"{text}\n")
+        self._file.write(f"{self.shown(text)}\n")
 
     def skip(self, path: str | bytes, reason: str) -> None:
         """An image that can't be used."""
-        line = f"{_shown(path)}: {reason}"
+        line = self.shown(f"{_one_line(path)}: {reason}")
         self.skipped += 1
         self.first_skipped = self.first_skipped or line
         self.note(f"skipped {line}")
 
     def warn(self, text: str) -> None:
         """Something the user should see beside the result; the first fifty are kept for that."""
+        text = self.shown(text)
         if len(self.warnings) < _MAX_WARNINGS:
             self.warnings.append(text)
         elif len(self.warnings) == _MAX_WARNINGS:
@@ -53,6 +65,6 @@ def named(names: list[str]) -> str:
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
-def _shown(path):
+def _one_line(path):
     """A path on one line, whatever its name holds."""
     return os.fsdecode(path).replace("\n", "\\n").replace("\r", "\\r")

@@ -46,7 +46,7 @@ class Encoder:
     def __call__(self, images: np.ndarray) -> Encoded:
         spec = self.spec
         payloads, failed = [], {}
-        opened = opener(spec.roots)
+        opened = opener(self.listing.roots)
         total = np.zeros((spec.height, spec.width, spec.channels), np.uint32) if self.summing else None
         for position, image in enumerate(images):
             try:

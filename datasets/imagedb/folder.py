@@ -14,7 +14,7 @@ from digits_project.errors import BadInput
 from digits_project.serverfiles import EVERYWHERE, Outside, leads_out, open_file, open_folder
 
 # Whoever named a file like this meant it as an image: if it is none, that is worth a line in the log.
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".pnm", ".webp", ".gif", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".pnm", ".webp", ".gif", ".tif", ".tiff")
 _LEADS_OUT = "leads out of the folders that this server may read, and is left out."
 
 
@@ -40,7 +40,9 @@ def scan(
             writer.end_category(name)
         if not len(writer):
             raise BadInput(f"{folder} holds no images in its subfolders. An image is a {READABLE} file.")
-        return writer.listing()
+        listing = writer.listing()
+    listing.roots = roots
+    return listing
 
 
 def subfolders(folder: Path, roots: Sequence[Path], log: BuildLog | None = None) -> list[str]:
@@ -123,7 +125,7 @@ class _Category:
             reason = OUTSIDE
         except OSError as error:
             reason = error.strerror
-        if reason and entry.name.lower().endswith(_IMAGE_SUFFIXES):
+        if reason and entry.name.lower().endswith(IMAGE_SUFFIXES):
             self._log.skip(path, reason)
         return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ import numpy as np
 class Listing:
     """Images of one folder, grouped by category; image i of category c has starts[c] <= i < starts[c + 1].
 
-    `names` are the categories in order. May be read in forked children.
+    `names` are the categories in order; the images are read only where they lie under one of `roots`, which whoever
+    makes the listing sets. May be read in forked children.
     """
 
     def __init__(self, root: Path, names: list[str], starts: array, offsets: array, paths: mmap.mmap):
         self.root = root
+        self.roots: Sequence[Path] = ()
         self.names = names
         self.starts = np.frombuffer(starts, np.int64)
         self._offsets = np.frombuffer(offsets, np.int64)

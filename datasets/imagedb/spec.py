@@ -17,11 +17,16 @@ MAX_SIDE = 4096  # pixels; the mean is held in float64, which at this size takes
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of one subfolder per category. Categories under the minimum are left out, above the maximum cut."""
+    """A folder of one subfolder per category. Categories under the minimum are left out, above the maximum cut.
+
+    The folder may be packed: an archive that users know as `name`. One that was sent lies where no root is.
+    """
 
     folder: Path
     min_per_class: int = 2
     max_per_class: int | None = None
+    name: str = ""
+    sent: bool = False
 
     def __post_init__(self):
         if self.min_per_class < 1:

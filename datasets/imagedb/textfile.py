@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -85,14 +85,18 @@ def check(spec: Spec) -> dict[str, str]:
     return complaints
 
 
-def scan(source: TextSource, names: list[str], file: Path, at: Callable[[float], None]) -> LabelledListing:
+def scan(
+    source: TextSource, names: list[str], file: Path, at: Callable[[float], None], roots: Sequence[Path]
+) -> LabelledListing:
     """All images that the file lists; `names` are the categories, `file` is a working file that is gone afterwards."""
     labels = array("i")
     with ListingWriter(Path("/"), file) as writer:
         for path, label in read_images(source, len(names), at):
             writer.add(path)
             labels.append(label)
-        return writer.labelled(names, labels)
+        listing = writer.labelled(names, labels)
+    listing.roots = roots
+    return listing
 
 
 def _parsed(text, folder, categories):
