@@ -111,6 +111,7 @@ class Form(serializers.Serializer):
 
     WIRE_NAMES: dict[str, str] = {}  # {column: field}, where a row calls something otherwise than the wire does
     DESCRIPTIONS: dict[str, str] = {}  # {field: what it means}, for the page and the schema
+    FIRST: tuple[str, ...] = ()  # the fields that the form begins with, whichever class they are of
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -118,6 +119,10 @@ class Form(serializers.Serializer):
             self.fields[name].initial = default  # what the page's form shows
         for name, description in self.DESCRIPTIONS.items():
             self.fields[name].help_text = description
+
+    def get_fields(self):
+        fields = super().get_fields()
+        return {name: fields[name] for name in dict.fromkeys((*self.FIRST, *fields)) if name in fields}
 
     def defaults(self) -> dict:
         """{field: default} of the optional fields, as they may be posted."""

@@ -2,8 +2,12 @@
 
 import re
 
+from django.core.exceptions import SuspiciousOperation
+from django.http import UnreadablePostError
+from django.utils.html import conditional_escape
 from django.utils.safestring import mark_safe
 from rest_framework import serializers
+from rest_framework.exceptions import APIException
 from rest_framework.renderers import BrowsableAPIRenderer, HTMLFormRenderer
 
 FORM_STYLE = {"style": {"template_pack": "rest_framework/horizontal"}}
@@ -13,8 +17,8 @@ class Page(BrowsableAPIRenderer):
     """DRF's page in this project's dress.
 
     A view may name the `page` that shows its answer, and give with `prefilled()` what its form for PUT begins with. The
-    query string fills fields too, so that one page can lead to another's form: `?dataset=<id>`. A form that was refused
-    comes back with what was posted and what is wrong.
+    query string fills fields too, so that one page can lead to another's form: `?dataset=<id>`. A form comes
+    back with what was posted, and with what is wrong.
     """
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
@@ -31,22 +35,35 @@ class Page(BrowsableAPIRenderer):
             return super().get_rendered_html_form(data, view, method, request)
         if not (hasattr(view, "serializer_class") and self.show_form_for_method(view, method, request, None)):
             return None
-        wrong = _wrong_fields(data) if request.method == method else {}
         form = view.get_serializer()
-        form._errors = wrong
-        posted = request.data if wrong else request.query_params
-        kept = view.prefilled() if method == "PUT" and hasattr(view, "prefilled") else {}
-        for name, value in (posted | kept if kept else posted).items():
-            if name in form.fields and isinstance(value, str):
-                _begin_with(form.fields[name], value)
+        form._errors = _wrong_fields(data) if request.method == method else {}
+        values = dict(request.query_params.items())
+        values |= _posted(request) if request.method == method else {}
+        values |= view.prefilled() if method == "PUT" and hasattr(view, "prefilled") else {}
+        for name, field in form.fields.items():
+            field.help_text = _with_code(field.help_text or "")
+            if isinstance(values.get(name), str):
+                _begin_with(field, values[name])
         return HTMLFormRenderer().render(form.data, self.accepted_media_type, FORM_STYLE)
 
     def get_description(self, view, status_code):
-        """The view's docstring, `names` in it as code."""
-        return mark_safe(re.sub("`(.*?)`", r"<code>\1</code>", super().get_description(view, status_code)))
+        return _with_code(super().get_description(view, status_code))
 
     def get_raw_data_form(self, data, view, method, request):
         """None: /api/docs is the place to try bodies by hand."""
+
+
+def _with_code(text: str) -> str:
+    """Text as HTML, `names` in it as code."""
+    return mark_safe(re.sub("`(.*?)`", r"<code>\1</code>", conditional_escape(text)))
+
+
+def _posted(request) -> dict:
+    """What was posted, as far as it can be read."""
+    try:
+        return dict(request.data.items())
+    except (APIException, SuspiciousOperation, UnreadablePostError):
+        return {}
 
 
 def _begin_with(field: serializers.Field, value: str) -> None:

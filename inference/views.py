@@ -136,6 +136,7 @@ class ClassifyMany(ListView):
     """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`. Where a
     category's number follows the path, the page shows how many are right and what was taken for what."""
 
+    name = "Classify a list of images"
     answers = FormView.answers | {"post": wire.CLASSIFICATIONS}
 
     def ask(self, snapshot, images):
@@ -147,6 +148,7 @@ class ClassifyMany(ListView):
 class InferMany(ListView):
     """Every output of a network for the images of a list, one path on each line: `job_id`, `image_list`."""
 
+    name = "Outputs for a list of images"
     answers = FormView.answers | {"post": wire.OUTPUTS_OF_MANY}
 
     def ask(self, snapshot, images):
@@ -156,6 +158,7 @@ class InferMany(ListView):
 class TopN(InferenceView):
     """For each category the images of a list that are surest of it: `job_id`, `image_list`, `top_n`."""
 
+    name = "Surest images of each category"
     serializer_class = TopForm
     answers = FormView.answers | {"post": wire.TOP_N}
     refusals = {"post": (404, 409)}
@@ -171,9 +174,6 @@ class Download(JobApiView):
     """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=`, else the newest."""
 
     renderer_classes = (api.PrettyJSONRenderer,)
-    name = "Classify a list of images"
-    name = "Outputs for a list of images"
-    name = "Surest images of each category"
     answers = {"get": wire.ARCHIVES}
     queries = {"get": DownloadForm}
     parameters = {"get": [wire.FORM]}

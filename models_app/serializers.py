@@ -85,6 +85,13 @@ class ModelForm(PolicyForm):
         Method.CUSTOM: ("custom_network", "custom_network_snapshot"),
     }
     KIND: Kind
+    FIRST = (
+        "model_name",
+        "dataset",
+        "method",
+        *(name for names in FIELDS_OF.values() for name in names),
+        "train_epochs",
+    )
 
     model_name = serializers.CharField(max_length=255)
     dataset = DatasetId()
