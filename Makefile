@@ -1,6 +1,8 @@
 # Every target makes .venv first, or brings it up to date, when it has to (requirements/make-venv.sh).
 SHELL = /bin/sh
 PYTHON = .venv/bin/python
+# Each with services of its own. Tests wait a good part of their time, so more than there are cores.
+TEST_PROCESSES = 3
 unexport PYTHONPATH PYTHONHOME
 export ORT_DISABLE_TELEMETRY ?= 1
 
@@ -20,7 +22,7 @@ run: environment ## the server on http://127.0.0.1:5000/ until Ctrl-C
 	@exec $(PYTHON) -m digits_project.stack
 
 test: environment ## all tests, against a real PostgreSQL and a real Redis
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
 	@FUZZ_EXAMPLES=300 $(PYTHON) -m pytest tests/test_fuzz.py tests/test_api_hostile.py --timeout 900

@@ -14,7 +14,8 @@ import pytest
 
 from digits_project.embedded import Services
 
-QUEUE_PREFIX = "digits-test"  # the tests' queues keep apart in a Redis that they share
+# The tests' queues keep apart in a Redis that they share, also with tests that run beside them.
+QUEUE_PREFIX = f"digits-test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
