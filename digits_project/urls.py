@@ -5,9 +5,10 @@ from django.contrib.staticfiles.views import serve
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from digits_project import views
+from digits_project import health, views
 from digits_project.api import PrettyJSONRenderer, with_suffix
 from digits_project.jobs.views import Index
+from digits_project.metrics import Metrics
 
 admin.site.site_header = admin.site.site_title = "DIGITS"
 handler400 = "digits_project.api.bad_request"
@@ -19,6 +20,9 @@ urlpatterns = [
     *with_suffix("login", views.Login, "login"),
     *with_suffix("logout", views.Logout, "logout"),
     *with_suffix("autocomplete/path", views.PathSuggestions, "autocomplete-path"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", Metrics.as_view(), name="metrics"),
     path("admin/", admin.site.urls),
     # The admin's own style sheets and scripts, from the installed packages; `insecure` means "although DEBUG is off".
     re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),

@@ -13,6 +13,7 @@ from digits_project import access, api
 from digits_project.accounts.roles import Role
 from digits_project.errors import BadInput
 from digits_project.jobs.views import FormView, JobApiView, fetch
+from digits_project.metrics import INFERENCE_SECONDS
 from inference import download, many, services, wire
 from inference.archive import FORMS
 from inference.confusion import Confusion
@@ -49,7 +50,8 @@ class InferenceView(FormView):
             raise
         snapshot = chosen_snapshot(job_id, form.validated_data["snapshot_epoch"])
         try:
-            return self.answer(snapshot, form.validated_data)
+            with INFERENCE_SECONDS.labels(type(self).__name__).time():
+                return self.answer(snapshot, form.validated_data)
         except services.CanNotClassify as unable:
             raise api.Conflict(str(unable)) from unable
         except BadImage as broken:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from datasets.imagedb import images
 from digits_project.fetch import Policy
+from digits_project.metrics import REGISTRY
 from inference.predictor import Predictor
 from models_app.networks import Layer, Network
 from tests.inference_samples import add_snapshot, categorized
@@ -227,3 +228,13 @@ def test_a_snapshot_whose_file_is_gone_is_our_fault_and_told_without_internals(c
     status, why = complaint(classify())
     assert status == 500
     assert str(settings.DIGITS_JOBS_DIR) not in why
+
+
+def answers_timed():
+    return REGISTRY.get_sample_value("digits_inference_seconds_count", {"route": "ClassifyOne"}) or 0
+
+
+def test_an_answer_is_timed(classify):
+    before = answers_timed()
+    classify()
+    assert answers_timed() == before + 1
