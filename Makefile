@@ -7,7 +7,7 @@ unexport PYTHONPATH PYTHONHOME
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment demo run test fuzz lint bench clean
+.PHONY: help environment demo run test fuzz lint audit bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -27,11 +27,15 @@ test: environment ## all tests, against a real PostgreSQL and a real Redis
 fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
 	@FUZZ_EXAMPLES=300 $(PYTHON) -m pytest tests/test_fuzz.py tests/test_api_hostile.py --timeout 900
 
-lint: environment ## ruff, the import contracts, and whether a migration is missing
+lint: environment ## ruff, bandit, the import contracts, and whether a migration is missing
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m bandit -q -c pyproject.toml -r . 2>.venv/bandit.log || { cat .venv/bandit.log; exit 1; }
 	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	@$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run # without a database it warns
+
+audit: environment ## whether a package has a known vulnerability; fails too where that can't be found out
+	@$(PYTHON) requirements/audit.py
 
 bench: environment ## throughput of training over the image database, against a bare loop
 	@$(PYTHON) -m benchmarks.training_throughput

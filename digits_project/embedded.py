@@ -111,7 +111,8 @@ def _socket_folder(folder: Path, account: processes.Account | None):
     record = folder / "sockets"
     if record.exists():
         _remove_socket_folder(Path(record.read_text()))
-    candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/run"), Path("/var/tmp")]
+    # A folder of an unguessable name, for one account only, is made in it.
+    candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/run"), Path("/var/tmp")]  # nosec B108
     parent = next((path for path in candidates if _suits(path, account)), None)
     if parent is None:
         raise ServiceError(f"None of {', '.join(map(str, candidates))} can take the sockets: not writable, or too long")

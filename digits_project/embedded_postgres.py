@@ -159,7 +159,8 @@ def can_reach(path: Path, account: processes.Account | None) -> bool:
     """Whether that user may enter the folder, or execute the file, `path`."""
     if account is None:
         return os.access(path, os.X_OK)
-    return subprocess.run(["test", "-x", path], cwd="/", **account.as_arguments()).returncode == 0
+    command = ["test", "-x", path]
+    return subprocess.run(command, cwd="/", **account.as_arguments()).returncode == 0  # nosec B607 (PATH is ours)
 
 
 def reachable_binaries(account: processes.Account | None) -> Path:

@@ -55,7 +55,8 @@ class Page(BrowsableAPIRenderer):
 
 def _with_code(text: str) -> str:
     """Text as HTML, `names` in it as code."""
-    return mark_safe(re.sub("`(.*?)`", r"<code>\1</code>", conditional_escape(text)))
+    # It has been escaped; what is added are two tags.
+    return mark_safe(re.sub("`(.*?)`", r"<code>\1</code>", conditional_escape(text)))  # nosec B308 B703
 
 
 def _posted(request) -> dict:

@@ -53,7 +53,8 @@ class Stack:
         self.port = port
         self.say = say
         self.url = ""
-        self.admin_password = ""
+        # It is none yet.
+        self.admin_password = ""  # nosec B105
         self.services: Services | None = None
         self.children: list[processes.Child] = []
         self._handlers: dict = {}

@@ -19,7 +19,7 @@ from digits_project.jobs.wire import MOVED
 class LoginForm(Form):
     """A name, and where the server has accounts its password."""
 
-    DESCRIPTIONS = {"username": "Who you are.", "password": "Only where the server has accounts."}
+    DESCRIPTIONS = {"username": "Who you are.", "password": "Only where the server has accounts."}  # nosec B105 (a text)
 
     username = RegexField(access.USER_NAME, error_messages={"invalid": access.USER_NAME_RULE})
     password = CharField(required=False, max_length=4096, trim_whitespace=False, style={"input_type": "password"})
@@ -98,7 +98,7 @@ class PathSuggestions(APIView):
         return Response({"suggestions": access.paths_beginning_with(request.query_params.get("query", ""))})
 
 
-def _log_in(request, username: str, password: str = "") -> None:
+def _log_in(request, username: str, password: str = "") -> None:  # nosec B107 (without one nobody gets in)
     """Raises NotAuthenticated or Throttled."""
     if guard.must_wait(request._request, username):
         raise Throttled(guard.SECONDS, "Too many wrong passwords.")

@@ -105,7 +105,7 @@ class _Parser:
         values = []
         while not self._accept("]"):
             values.append(self._value(depth))
-            if self._token != "]" and not self._accept(","):
+            if self._token != "]" and not self._accept(","):  # nosec B105 (what a parser calls a token)
                 raise self._wrong(", or ]")
         return values
 
@@ -166,7 +166,7 @@ class _Parser:
         self._start = start
         found = _TOKEN.match(self._text, start)
         if found is None:
-            self._kind = self._token = ""
+            self._kind = self._token = ""  # nosec B105 (what a parser calls a token)
             if start < len(self._text):
                 raise self._wrong("a field or a value")
             return

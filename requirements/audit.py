@@ -1,0 +1,73 @@
+"""Whether a package that the requirements lead to has a known vulnerability: `make audit`.
+
+Asks PyPI's advisory service through pip-audit, about the pins in constraints.txt that hold for this Python. Exit status
+0: every one was looked up, and none is known; 1: some are; 2: not every one could be looked up, which proves nothing.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOOL = HERE.parent / ".venv" / "audit"
+PINS = HERE / "constraints.txt"
+OPTIONS = ["--strict", "--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json"]
+
+
+def main() -> int:
+    if not install():
+        return failed("pip-audit could not be installed")
+    run = subprocess.run(
+        [sys.executable, "-m", "pip_audit", *OPTIONS, "-r", str(PINS)],
+        env=os.environ | {"PYTHONPATH": str(TOOL)},
+        capture_output=True,
+        text=True,
+    )
+    try:
+        packages = json.loads(run.stdout)["dependencies"]
+    except (ValueError, KeyError, TypeError):
+        return failed(reason(run.stderr))
+    skipped = [f"{package['name']}: {package['skip_reason']}" for package in packages if "skip_reason" in package]
+    vulnerable = [package for package in packages if package.get("vulns")]
+    for package in vulnerable:
+        for known in package["vulns"]:
+            fixed = ", ".join(known["fix_versions"]) or "no version yet"
+            print(f"{package['name']} {package['version']}: {known['id']}, fixed in {fixed}")
+    if skipped or not packages or (run.returncode and not vulnerable):
+        return failed("; ".join(skipped) or reason(run.stderr))
+    python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    print(f"{len(packages)} packages for {python} looked up: {len(vulnerable)} with known vulnerabilities")
+    return 1 if vulnerable else 0
+
+
+def install() -> bool:
+    """pip-audit, where it is not there already."""
+    wanted = (HERE / "audit.txt").read_text() + PINS.read_text()
+    stamp = TOOL / "requirements.txt"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return True
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(TOOL)]
+    environment = {name: value for name, value in os.environ.items() if name != "PIP_REQUIRE_VIRTUALENV"}
+    if subprocess.run([*command, "-r", str(HERE / "audit.txt")], env=environment).returncode:
+        return False
+    stamp.write_text(wanted)
+    return True
+
+
+def reason(log: str) -> str:
+    """The last that a log says of errors, or just the last."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if "ERROR" in line or "Error" in line]
+    return (errors or lines or ["it said nothing"])[-1].rpartition("ERROR:pip_audit._cli:")[2]
+
+
+def failed(why: str) -> int:
+    print(f"The advisories could not be fetched for every package: {why}", file=sys.stderr)
+    print("A package that was skipped is not a clean one: this audit says nothing. Try again online.", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
