@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -167,6 +168,7 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
         solver_type=model.solver_type,
         rms_decay=model.rms_decay,
         initial_weights=str(weights) if weights else None,
+        readable_roots=[str(root) for root in (*settings.DIGITS_DATA_ROOTS, settings.DIGITS_JOBS_DIR)],
         random_seed=model.random_seed,
         devices=[device.label for device in held[:batch_size]],
         resume_from=str(resume_from.directory) if resume_from else None,

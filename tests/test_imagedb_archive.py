@@ -301,6 +301,13 @@ def test_an_archive_that_was_sent_needs_no_root_and_has_its_own_name(folder, tmp
     assert "my pets.zip/0/broken.png: damaged PNG" in (tmp_path / "job" / "build.log").read_text()
 
 
+@pytest.mark.parametrize("members", [{}, {"0.png": picture(0, 0)}, {"README.txt": b"no images"}])
+def test_an_archive_without_folders_of_images_is_told_so(tmp_path, members):
+    (tmp_path / "pets.zip").write_bytes(zip_of(members))
+    with pytest.raises(BadInput, match=rf"^{tmp_path}/pets\.zip holds no subfolders"):
+        build(spec(tmp_path / "pets.zip"), tmp_path / "job", silent)
+
+
 def test_an_archive_outside_the_roots_is_not_read(folder, tmp_path):
     with pytest.raises(BadInput, match="may read"):
         build(spec(packed(folder), roots=(folder,)), tmp_path / "job", silent)

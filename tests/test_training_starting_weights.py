@@ -161,3 +161,13 @@ def test_a_training_that_goes_on_does_not_start_from_others_again(tmp_path, weig
     assert of_kind(events[:1], "started", taken_over=(), afresh=())
     last = [json.loads((tmp_path / name / "snapshots/epoch-2/snapshot.json").read_text()) for name in ("whole", "rest")]
     assert last[0]["sha256"]["optimizer.npz"] == last[1]["sha256"]["optimizer.npz"]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_weights_that_became_a_link_out_of_the_roots_are_not_read(tmp_path, weights, folder):
+    (tmp_path / "root" / "snapshot").mkdir(parents=True)
+    (tmp_path / "root" / "snapshot" / "weights.npz").symlink_to(weights)
+    source = tmp_path / "root" / "snapshot" / ("" if folder else "weights.npz")
+    with pytest.raises(BadInput, match="is not in a folder that this server may read"):
+        starting_weights(two_layers(), 5, str(source), [str(tmp_path / "root")])
+    assert starting_weights(two_layers(), 5, str(source), [str(tmp_path)]).taken_over

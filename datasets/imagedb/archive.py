@@ -110,7 +110,7 @@ def _reader(head):
 
 def _top(folder):
     inside = list(folder.iterdir())
-    wraps = len(inside) == 1 and any(path.is_dir() for path in inside[0].iterdir())
+    wraps = len(inside) == 1 and inside[0].is_dir() and any(path.is_dir() for path in inside[0].iterdir())
     return inside[0] if wraps else folder
 
 

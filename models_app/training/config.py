@@ -27,9 +27,10 @@ class TrainConfig:
     Intervals are in epochs, fractions allowed, 0 is off. The solver takes one step for every `batch_accumulation`
     batches, by their average gradient. Policy parameters have the names of schedule.Policy.
     `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use.
-    Of several `devices` each takes its share of every batch. `initial_weights`
-    is a snapshot's folder, its weights.npz, or a .caffemodel: layers of the same name and shapes start from it, others
-    afresh. `resume_from` is a snapshot of this same training, which goes on where that was taken, with its seed.
+    Of several `devices` each takes its share of every batch. `initial_weights` is a snapshot's folder, its weights.npz,
+    or a .caffemodel: layers of the same name and shapes start from it, others afresh; it has to lie, with every link
+    followed, under one of `readable_roots`. `resume_from` is a snapshot of this same training, which goes on where that
+    was taken, with its seed.
     """
 
     network: Mapping[str, Any]
@@ -66,10 +67,11 @@ class TrainConfig:
     devices: tuple[str, ...] = ("cpu",)
     threads: int | None = None
     initial_weights: str | None = None
+    readable_roots: tuple[str, ...] = ("/",)
     resume_from: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("lr_multistep_values", "devices"):
+        for name in ("lr_multistep_values", "devices", "readable_roots"):
             if not isinstance(getattr(self, name), (list, tuple)):
                 raise BadInput(f"{name} must be a list, not {getattr(self, name)!r}")
             object.__setattr__(self, name, tuple(getattr(self, name)))

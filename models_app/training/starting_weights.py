@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from digits_project.errors import BadInput
+from digits_project.serverfiles import EVERYWHERE, open_file
 from models_app.networks import Network
 from models_app.networks.caffemodel import read_weights
 from models_app.training.stored import FILES, load_arrays
@@ -22,14 +24,16 @@ class StartingWeights:
     afresh: tuple[str, ...]
 
 
-def starting_weights(network: Network, seed: int, source: str | None) -> StartingWeights:
-    """`source` is the path of a snapshot's folder, of its weights, or of a .caffemodel.
+def starting_weights(
+    network: Network, seed: int, source: str | None, roots: Sequence[str | Path] = EVERYWHERE
+) -> StartingWeights:
+    """`source` is the path of a snapshot's folder, of its weights, or of a .caffemodel; it has to lie under `roots`.
 
     A layer matches if all its weights are there, in the same shapes. Raises BadInput if the file can't be read, holds
     what is no number, or if no layer of the network matches.
     """
     arrays = network.initial_weights(seed)
-    found = _read(Path(source), network) if source else {}
+    found = _read(Path(source), roots, network) if source else {}
     layers: dict[str, list[str]] = {}
     for weight in network.weights():
         layers.setdefault(weight.name.rpartition(".")[0], []).append(weight.name)
@@ -40,15 +44,26 @@ def starting_weights(network: Network, seed: int, source: str | None) -> Startin
     return StartingWeights(arrays, taken, tuple(layer for layer in layers if layer not in taken))
 
 
-def _read(path: Path, network: Network) -> dict[str, np.ndarray]:
+def _read(path: Path, roots: Sequence[str | Path], network: Network) -> dict[str, np.ndarray]:
     """The arrays of the file that the network has too, in the same shape."""
-    if path.suffix == ".caffemodel":
-        return read_weights(path, network)
-    file = path / FILES["weights"] if path.is_dir() else path
     try:
-        return load_arrays(file, {weight.name: weight.shape for weight in network.weights()})
+        with _opened(path, roots) as file:
+            itself = Path(f"/proc/self/fd/{file.fileno()}")  # what was checked, whatever its path leads to now
+            try:
+                if path.suffix == ".caffemodel":
+                    return read_weights(itself, network)
+                return load_arrays(itself, {weight.name: weight.shape for weight in network.weights()})
+            except BadInput as wrong:
+                raise BadInput(str(wrong).replace(str(itself), str(path))) from wrong
     except OSError as error:
-        raise BadInput(f"the weights to start from can't be read: {error}") from error
+        raise BadInput(f"the weights to start from can't be read: {path}: {error.strerror or error}") from error
+
+
+def _opened(path, roots):
+    try:
+        return open_file(path, roots)
+    except IsADirectoryError:
+        return open_file(path / FILES["weights"], roots)
 
 
 def _checked(name: str, array: np.ndarray, source: str | None) -> np.ndarray:

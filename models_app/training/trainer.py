@@ -35,7 +35,11 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     resumed = read_snapshot(Path(config.resume_from)) if config.resume_from else None
     if resumed:
         config = replace(config, random_seed=resumed[2].seed)
-    start = None if resumed else starting_weights(network, config.random_seed, config.initial_weights)
+    start = (
+        None
+        if resumed
+        else starting_weights(network, config.random_seed, config.initial_weights, config.readable_roots)
+    )
     train_images, val_images = _open_data(config, layout, _preparing(emit, check_abort))
     engine = open_engine(config.framework, _setup(config, network, mean))
     first = _load(engine, config, start, resumed)
