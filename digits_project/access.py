@@ -150,6 +150,15 @@ def readable(path: str, *more_roots: Path) -> Path:
         raise BadInput(f"{named} can't be read: no permission, links in a circle, or not a path.") from unreadable
 
 
+def is_folder(path: str) -> bool:
+    """Whether there is such a folder on the server. Raises BadInput as readable() does."""
+    try:
+        with serverfiles.open_folder(readable(path), settings.DIGITS_DATA_ROOTS):
+            return True
+    except OSError:
+        return False
+
+
 def paths_beginning_with(query: str) -> list[str]:
     """The paths that one may go on with after typing `query`, sorted; none of what lies outside of the data roots.
 

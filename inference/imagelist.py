@@ -1,8 +1,9 @@
 """The list of images that classify_many, infer_many and top_n take: one a line, `path-or-URL[ label]`."""
 
 import re
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,7 @@ from digits_project.errors import BadInput
 from digits_project.fetch import fetch
 
 MOST_BYTES = 256 << 20
+SECONDS_FOR_URLS = 600
 MOST_BYTES_A_LINE = 16384  # the longest path that Linux opens has 4096
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GROUND_TRUTH = re.compile(r"(.*\S)\s+([+-]?\d+)")  # the number behind the last space is the label, whatever the name is
@@ -33,11 +35,15 @@ class Listed:
 
 @dataclass(frozen=True)
 class ImageList:
-    """What was sent: the list, the folder of its relative names, and how many of its images are wanted (None: all)."""
+    """What was sent: the list, the folder of its relative names, and how many of its images are wanted (None: all).
+
+    URLs are fetched until the moment `urls_until` only, so that slow hosts can't hold the server for days.
+    """
 
     upload: BinaryIO
     folder: str = ""
     most: int | None = None
+    urls_until: float = field(default_factory=lambda: time.monotonic() + SECONDS_FOR_URLS)
 
     def entries(self) -> Iterator[Listed]:
         """The images as they are written, in their order; blank lines are none. Raises BadInput for what is no list."""
@@ -46,6 +52,8 @@ class ImageList:
     def file(self, name: str) -> Path | bytes:
         """The file that a name stands for, or what its URL holds. Raises BadInput."""
         if "://" in name:
+            if time.monotonic() > self.urls_until:
+                raise BadInput(f"the {SECONDS_FOR_URLS // 60} minutes that a list has for its URLs are over")
             return fetched(name)
         if "\0" in name:
             raise BadInput("no file has such a name")

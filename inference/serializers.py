@@ -5,7 +5,7 @@ from io import BytesIO
 from rest_framework import serializers
 
 from datasets.imagedb import images
-from digits_project.access import readable
+from digits_project.access import is_folder, readable
 from digits_project.api import Flag, Form
 from digits_project.errors import BadInput
 from digits_project.uploads import Upload
@@ -71,7 +71,7 @@ class ImageListForm(InferenceForm):
         if form["image_list"] is None:
             raise BadInput("image_list is missing: a text file with the path of one image on each line.")
         folder = form["image_folder"]
-        if folder and not readable(folder).is_dir():
+        if folder and not is_folder(folder):
             raise BadInput(f"image_folder: there is no folder {folder}.")
         form["images"] = ImageList(form["image_list"], folder, form["num_test_images"])
         return form

@@ -10,8 +10,10 @@ from PIL import Image
 from rest_framework.views import APIView
 
 from datasets.imagedb import images
+from digits_project.errors import BadInput
 from digits_project.fetch import Policy
 from inference.confusion import Confusion
+from inference.imagelist import ImageList
 from inference.predictor import Predictor, ranked
 from tests.inference_samples import DIGITS, add_snapshot, categorized, list_of
 from tests.web_samples import web_server
@@ -149,6 +151,14 @@ def test_where_urls_are_allowed_a_list_may_hold_some(ask, model, digits_folder, 
     assert list(answer.json()["classifications"]) == [f"{server.url}/image", three[1]]
     assert answer.json()["classifications"][f"{server.url}/image"] == image
     assert answer["X-Digits-Skipped"] == "2"
+
+
+def test_the_urls_of_a_list_have_a_time_that_ends(settings):
+    settings.DIGITS_ALLOW_URLS = True
+    with pytest.raises(BadInput, match="the 10 minutes that a list has for its URLs are over"):
+        ImageList(io.BytesIO(), urls_until=0).file("http://127.0.0.1/image")
+    with pytest.raises(BadInput, match="no host of the public internet"):
+        ImageList(io.BytesIO()).file("http://127.0.0.1/image")
 
 
 def test_a_list_costs_one_query_however_long_it_is(ask, digits_folder, django_assert_num_queries):
