@@ -125,6 +125,11 @@ class TrainedModel(Job):
         return super().ready().filter(dataset__status=Status.DONE)
 
     @classmethod
+    def queued(cls) -> QuerySet:
+        columns = (*cls.LISTED, "select_gpus", "select_gpu_count", *(f"dataset__{column}" for column in cls.LISTED))
+        return super().queued().select_related("dataset").only(*columns)
+
+    @classmethod
     def doomed(cls) -> list[tuple[Job, str]]:
         lost = cls.objects.filter(status=Status.WAITING, dataset__status__in=(Status.ABORTED, Status.ERROR))
         return [(model, f"Its dataset {_fate(model.dataset)}") for model in lost.select_related("dataset")]
@@ -136,6 +141,11 @@ class TrainedModel(Job):
     @property
     def TYPE(self) -> str:
         return Kind(self.kind).label
+
+    def awaited(self) -> str:
+        if self.dataset.status == Status.DONE:
+            return ""
+        return f"dataset {self.dataset.name} ({self.dataset.status}, {self.dataset.progress:.0%})"
 
     def wanted(self) -> Wanted:
         return Wanted(tuple(self.select_gpus), self.select_gpu_count)

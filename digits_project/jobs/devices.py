@@ -42,7 +42,7 @@ def register() -> list[Device]:
 def find_gpus() -> list[Gpu]:
     """The NVIDIA GPUs of this host; none where there is no driver."""
     try:
-        with _nvml():
+        with nvml():
             return [_describe(index) for index in range(pynvml.nvmlDeviceGetCount())]
     except pynvml.NVMLError as none:
         log.info("No GPU: %s", none)
@@ -125,7 +125,8 @@ def _fitting(wanted: Wanted, gpus: list[Device]) -> list[Device]:
 
 
 @contextmanager
-def _nvml():
+def nvml():
+    """NVML is ready inside the block. Raises NVMLError."""
     pynvml.nvmlInit()
     try:
         yield

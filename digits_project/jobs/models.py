@@ -40,6 +40,8 @@ class Job(models.Model):
     TASK: str  # dotted path of the function that a worker calls with the job's id
     KIND: str  # "datasets" or "models", as in the routes
     TYPE: str  # DIGITS's name for it, as in /status
+    # The columns that a line about it shows; others may hold megabytes.
+    LISTED = ("job_id", "name", "owner", "priority", "status", "progress", "created_at", "started_at", "ended_at")
     MILESTONE = "coming to its end"  # what a job that lost its process had to reach for the loss not to count
 
     job_id = models.CharField(primary_key=True, max_length=20, editable=False)
@@ -87,6 +89,11 @@ class Job(models.Model):
         return cls.objects.filter(status=Status.WAITING).order_by("-priority", "created_at")
 
     @classmethod
+    def queued(cls) -> models.QuerySet:
+        """All that wait, in the order in which they are to run, with what `awaited` looks at."""
+        return cls.objects.filter(status=Status.WAITING).order_by("-priority", "created_at").only(*cls.LISTED)
+
+    @classmethod
     def doomed(cls) -> list[tuple["Job", str]]:
         """The waiting jobs that can never run, each with the reason."""
         return []
@@ -95,6 +102,10 @@ class Job(models.Model):
     def runs_on(cls, gpu) -> bool:
         """Whether a job of this kind can use the GPU that NVML describes (devices.Gpu)."""
         return False
+
+    def awaited(self) -> str:
+        """What a waiting job needs besides a worker and a device; "" if nothing."""
+        return ""
 
     def wanted(self) -> Wanted:
         """The GPUs that it is to have, if it is queued for a device at all."""

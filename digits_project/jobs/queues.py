@@ -1,5 +1,8 @@
 """RQ's queues, which carry job ids and nothing else."""
 
+from datetime import datetime, timezone
+from typing import NamedTuple
+
 import django_rq
 from rq import Queue, Worker
 from rq.exceptions import DuplicateJobError, NoSuchJobError
@@ -51,6 +54,36 @@ def live_workers() -> dict[str, int]:
         for name in worker.queue_names():
             count[name] = count.get(name, 0) + 1
     return count
+
+
+class Listener(NamedTuple):
+    """A live worker. `job_id` is what it works on, "" if nothing; `seen` its last sign of life, in UTC."""
+
+    name: str
+    host: str
+    queues: list[str]
+    state: str
+    job_id: str
+    seen: datetime | None
+
+
+def workers() -> list[Listener]:
+    """The live workers, by host and name. Raises RedisError."""
+    found = Worker.all(connection=connection(), serializer=JSONSerializer)
+    return sorted(_listener(worker) for worker in found)
+
+
+def _listener(worker: Worker) -> Listener:
+    attempt = worker.get_current_job_id() or ""
+    seen = worker.last_heartbeat
+    return Listener(
+        worker.name,
+        worker.hostname or "",
+        worker.queue_names(),
+        str(worker.get_state()),
+        attempt.rpartition("-")[0],
+        seen if seen is None or seen.tzinfo else seen.replace(tzinfo=timezone.utc),
+    )
 
 
 def _is_spent(queued_id: str, target: Queue) -> bool:

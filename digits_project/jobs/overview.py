@@ -1,0 +1,96 @@
+"""The state of the whole server at a glance: what the admin's front page shows."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from django.db.models import Count
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from digits_project.jobs import disk, gpus, queues
+from digits_project.jobs.models import ENDED, Device, Job, Status, Wanted, job_kinds
+
+MOST_WAITING = 50  # of each kind
+A_DAY = timedelta(days=1)
+
+
+class Place(NamedTuple):
+    """Where a waiting job stands in its queue, from 1, and what it waits for."""
+
+    position: int
+    job: Job
+    reason: str
+
+
+class Outcome(NamedTuple):
+    """How many jobs of a kind came to an end within a day, by their status."""
+
+    kind: str
+    counts: list[tuple[str, int]]
+
+
+def overview() -> dict:
+    """What the front page shows. `workers` is None while Redis is away; everything else needs PostgreSQL only."""
+    devices = list(Device.objects.all())
+    try:
+        workers = queues.workers()
+    except RedisError:
+        workers = None
+    return {
+        "devices": [{"device": device, "use": gpus.use(device)} for device in devices],
+        "holders": holders(devices),
+        "running": list(_running()),
+        "queue": [place for kind in job_kinds() for place in waiting(kind, devices, workers)],
+        "waiting": sum(kind.objects.filter(status=Status.WAITING).count() for kind in job_kinds()),
+        "workers": workers,
+        "disk": disk.usage(),
+        "outcomes": [_outcome(kind) for kind in job_kinds()],
+    }
+
+
+def holders(devices: Sequence[Device]) -> dict[str, Job]:
+    """The jobs that hold these devices, by their ids."""
+    leased = {device.leased_to for device in devices if device.leased_to}
+    found = (kind.objects.filter(pk__in=leased).only("job_id", "name", "status", "owner") for kind in job_kinds())
+    return {job.pk: job for jobs in found for job in jobs} if leased else {}
+
+
+def waiting(kind: type[Job], devices: Sequence[Device], workers: Sequence[queues.Listener] | None) -> Iterator[Place]:
+    """The waiting jobs of a kind in the order of the queue, the first fifty, each with what it waits for."""
+    for position, job in enumerate(kind.queued()[:MOST_WAITING], 1):
+        yield Place(position, job, _reason(job, devices, workers))
+
+
+def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listener] | None) -> str:
+    if awaited := job.awaited():
+        return f"waiting for {awaited}"
+    if workers is None:
+        return "Redis is away"
+    hosts = {queue.removeprefix("train-") for worker in workers for queue in worker.queues}
+    if job.QUEUE != "train":
+        return "waiting for a worker" if job.QUEUE in hosts else "waiting for a worker: none for datasets is alive"
+    within_reach = [device for device in devices if device.host in hosts]
+    if any(device.leased_to == job.pk for device in within_reach):
+        return "waiting for a worker"
+    if not within_reach:
+        return "waiting for a worker: none that trains is alive"
+    if not any(device.enabled for device in within_reach):
+        return "every device is switched off"
+    wanted = job.wanted()
+    if wanted.indexes:
+        return f"waiting for GPU {', '.join(map(str, wanted.indexes))}"
+    are_gpus = any(device.type == Device.Type.GPU and device.enabled for device in within_reach)
+    what = "GPU" if are_gpus else "device"
+    return f"waiting for a {what}" if wanted == Wanted() else f"waiting for {wanted.count} {what}s of one host"
+
+
+def _running() -> Iterator[Job]:
+    for kind in job_kinds():
+        yield from kind.objects.filter(status=Status.RUNNING).only(*Job.LISTED).order_by("started_at")[:MOST_WAITING]
+
+
+def _outcome(kind: type[Job]) -> Outcome:
+    ended = kind.objects.filter(ended_at__gte=timezone.now() - A_DAY, status__in=ENDED).order_by("status")
+    counts = dict(ended.values_list("status").annotate(Count("pk")))
+    return Outcome(kind.KIND, [(status.label, counts.get(status, 0)) for status in ENDED])

@@ -1,0 +1,32 @@
+// Keeps parts of a page up to date: every element with an id and data-live="SECONDS" is fetched again and replaced,
+// as long as the page is looked at and nobody is using what is in it.
+
+async function refresh(elements) {
+  const answer = await fetch(window.location.href, {headers: {Accept: "text/html"}});
+  if (!answer.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const element of elements) {
+    const fresh = page.getElementById(element.id);
+    if (fresh && !element.contains(document.activeElement)) element.replaceChildren(...fresh.childNodes);
+  }
+}
+
+const bySeconds = new Map();
+for (const element of document.querySelectorAll("[data-live][id]")) {
+  const seconds = Number(element.dataset.live);
+  bySeconds.set(seconds, [...(bySeconds.get(seconds) || []), element]);
+}
+for (const [seconds, elements] of bySeconds) {
+  let busy = false;
+  setInterval(async () => {
+    if (busy || document.hidden) return;
+    busy = true;
+    try {
+      await refresh(elements);
+    } catch {
+      // The server is away; the next look may find it.
+    } finally {
+      busy = false;
+    }
+  }, seconds * 1000);
+}

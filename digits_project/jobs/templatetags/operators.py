@@ -1,0 +1,46 @@
+"""What the admin's templates need of jobs."""
+
+from datetime import datetime
+
+from django import template
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.timesince import timesince
+
+from digits_project.jobs.models import Job
+from digits_project.jobs.overview import overview
+
+register = template.Library()
+
+
+@register.simple_tag
+def server_overview() -> dict:
+    """The facts of the front page."""
+    return overview()
+
+
+@register.filter
+def admin_page(job: Job) -> str:
+    """The address of a job's page in the admin."""
+    return reverse(f"admin:{job._meta.app_label}_{job._meta.model_name}_change", args=[job.pk])
+
+
+@register.filter
+def found_in(key, found: dict):
+    """What a dict holds under this key."""
+    return found.get(key)
+
+
+@register.filter
+def percent(share: float) -> str:
+    """0.256 as "26 %"."""
+    return f"{share:.0%}".replace("%", " %")
+
+
+@register.filter
+def ago(moment: datetime | None) -> str:
+    """How long since: "4 s ago", "3 hours, 2 minutes ago"; a dash for never."""
+    if moment is None:
+        return "–"
+    seconds = (timezone.now() - moment).total_seconds()
+    return f"{max(0, seconds):.0f} s ago" if seconds < 60 else f"{timesince(moment)} ago"
