@@ -34,6 +34,7 @@ SETTINGS = {
     "DIGITS_WIRE_FORMAT": "documented",
     "DIGITS_DATA_ROOTS": "/",
     "ALLOWED_HOSTS": "127.0.0.1",
+    "DIGITS_URL_PREFIX": "",
 }
 ENDED = ("Done", "Aborted", "Error")
 

@@ -1,6 +1,7 @@
 """Reads one environment variable each: the value, or a plain sentence about what is wrong with it."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -42,6 +43,15 @@ def paths(name: str, default: str) -> list[Path]:
     """Folders, separated by colons as in PATH, absolute; where links lead to one, also by its real name."""
     named = [Path(part).expanduser().absolute() for part in os.environ.get(name, default).split(":") if part]
     return list(dict.fromkeys(Path(os.path.normpath(path)) for folder in named for path in (folder, folder.resolve())))
+
+
+def url_prefix(name: str) -> str:
+    """Where in a site the server lies: "" at its top, else a path with a slash before it and none behind."""
+    value = os.environ.get(name, "").strip("/")
+    prefix = f"/{value}" if value else ""
+    if not re.fullmatch(r"(/[\w~-][\w.~-]*)*", prefix, re.ASCII):
+        raise ImproperlyConfigured(f"{name} is {os.environ[name]!r}; it takes a path like /digits")
+    return prefix
 
 
 def folder(path: Path) -> Path:

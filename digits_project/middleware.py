@@ -28,7 +28,7 @@ def forgive_double_slash(get_response):
     def middleware(request):
         if request.path_info.startswith("//"):
             request.path_info = "/" + request.path_info.lstrip("/")
-            request.path = request.path_info
+            request.path = request.META.get("SCRIPT_NAME", "").rstrip("/") + request.path_info
         return get_response(request)
 
     return middleware

@@ -21,6 +21,7 @@ DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
 DIGITS_URL_POLICY = fetch.Policy()  # where image_url may lead: to the public internet
 DIGITS_INFERENCE_RATE = environment.number("DIGITS_INFERENCE_RATE", 3000)  # requests a minute and user; 0: no limit
 DIGITS_MAX_UPLOAD = environment.number("DIGITS_MAX_UPLOAD", 4096)  # MiB of a form with files
+DIGITS_URL_PREFIX = environment.url_prefix("DIGITS_URL_PREFIX")  # "/digits" where a proxy serves it below that, else ""
 DIGITS_HTTPS = environment.flag("DIGITS_HTTPS")  # a proxy in front speaks HTTPS and sets X-Forwarded-Proto
 DIGITS_HOST_NAME = socket.gethostname()
 
@@ -40,12 +41,13 @@ ALLOWED_HOSTS = [host for host in os.environ.get("ALLOWED_HOSTS", "127.0.0.1,loc
 ROOT_URLCONF = "digits_project.urls"
 WSGI_APPLICATION = "digits_project.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+FORCE_SCRIPT_NAME = DIGITS_URL_PREFIX or None
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
-STATIC_URL = "/static/"
+STATIC_URL = f"{DIGITS_URL_PREFIX}/static/"
 STATICFILES_DIRS = [BASE_DIR / "digits_project/static"]
-LOGIN_URL = "/admin/login/"
+LOGIN_URL = "admin:login"
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -97,6 +99,7 @@ AUTHENTICATION_BACKENDS = ["digits_project.accounts.guard.GuardedBackend"]
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = DIGITS_URL_PREFIX or "/"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = DIGITS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DIGITS_HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if DIGITS_HTTPS else 0
@@ -135,6 +138,7 @@ A server speaks one of two wire formats. With `DIGITS_WIRE_FORMAT=documented`, t
 `{field, message}` and `predictions` an object of categories and percents, best first; with `digits`, which clients of
 DIGITS parse, `errors` is an object of fields and their messages and `predictions` a list of pairs.""",
     "VERSION": "0.1.0",
+    "SERVERS": [{"url": DIGITS_URL_PREFIX}] if DIGITS_URL_PREFIX else [],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["digits_project.access.MayUse"],
     "PREPROCESSING_HOOKS": ["digits_project.schema.one_of_each_route"],

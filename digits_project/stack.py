@@ -96,7 +96,8 @@ class Stack:
         port = listener.getsockname()[1]
         if port != self.port:
             self._note(f"Port {self.port} is taken; using {port}")
-        self.url = f"http://127.0.0.1:{port}/"
+        prefix = env.get("DIGITS_URL_PREFIX", "").strip("/")  # migrate has taken it for a good one
+        self.url = f"http://127.0.0.1:{port}/{prefix}{'/' if prefix else ''}"
         self._exit.callback(self._stop_children)
         self._start_children(env | {"DIGITS_PORT": str(port)}, listener)
         self._await_web()

@@ -1,7 +1,9 @@
 """The routes of the server itself, which belong to no job: logging in and out, and what paths there are."""
 
+from django.conf import settings
 from django.contrib import auth
 from django.http import HttpResponseRedirect
+from django.urls import reverse
 from rest_framework.exceptions import NotAuthenticated, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
@@ -48,11 +50,12 @@ class Login(FormView):
     def post(self, request, format=None):
         form = LoginForm(data=request.data)
         form.is_valid(raise_exception=True)
-        answer = HttpResponseRedirect("/")
+        answer = HttpResponseRedirect(reverse("home"))
         if access.has_accounts():
             _log_in(request, **form.validated_data)
         else:
-            answer.set_cookie(access.USER_COOKIE, form.validated_data["username"], httponly=True, samesite="Lax")
+            name, path = form.validated_data["username"], settings.SESSION_COOKIE_PATH
+            answer.set_cookie(access.USER_COOKIE, name, path=path, httponly=True, samesite="Lax")
         return answer
 
 
@@ -64,8 +67,8 @@ class Logout(APIView):
 
     def get(self, request, format=None):
         auth.logout(request._request)
-        answer = HttpResponseRedirect("/")
-        answer.delete_cookie(access.USER_COOKIE, samesite="Lax")
+        answer = HttpResponseRedirect(reverse("home"))
+        answer.delete_cookie(access.USER_COOKIE, path=settings.SESSION_COOKIE_PATH, samesite="Lax")
         return answer
 
     post = get

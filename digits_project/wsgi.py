@@ -2,9 +2,11 @@
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from digits_project.polling import Repeated
+from digits_project.prefix import UnderPrefix
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
-application = Repeated(get_wsgi_application())
+application = UnderPrefix(Repeated(get_wsgi_application()), settings.DIGITS_URL_PREFIX)

@@ -1,6 +1,7 @@
 """The model routes."""
 
 from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
@@ -51,7 +52,7 @@ class CreateModels(CreateView):
         json = [created_json(model) for model in models]
         if request.accepted_renderer.format == "json":
             return Response(json[0] if len(json) == 1 else {"jobs": json})
-        return HttpResponseRedirect(f"/models/{models[0].pk}" if len(models) == 1 else "/")
+        return HttpResponseRedirect(models[0].get_absolute_url() if len(models) == 1 else reverse("home"))
 
 
 class CreateClassification(CreateModels):

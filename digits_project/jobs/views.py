@@ -74,7 +74,7 @@ class CreateView(FormView):
     def answer(self, request, job: Job):
         if request.accepted_renderer.format == "json":
             return Response(self.describe(job))
-        return HttpResponseRedirect(f"/{job.KIND}/{job.pk}")
+        return HttpResponseRedirect(job.get_absolute_url())
 
 
 def fetch(kind: type[Job] | None, job_id: str) -> Job:
@@ -165,7 +165,7 @@ class AnyJob(EditView):
 
     def get(self, request, job_id, format=None):
         suffix = ".json" if format == "json" else ""
-        return HttpResponseRedirect(f"/{fetch(None, job_id).KIND}/{job_id}{suffix}")
+        return HttpResponseRedirect(fetch(None, job_id).get_absolute_url() + suffix)
 
 
 class JobStatus(JobApiView):
