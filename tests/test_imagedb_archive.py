@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from itertools import count
 
+import numpy as np
 import pytest
 
 from datasets.imagedb import Source, build
@@ -154,6 +155,14 @@ def test_what_is_neither_file_nor_folder_is_refused_in_a_zip(opened, kind):
         opened(zip_of([GOOD, (zip_entry("0/link", kind | 0o777), b"/etc"), ("0/link/passwd", picture(0, 1))]))
 
 
+def test_a_member_without_a_name_is_left_out(opened):
+    archive = zip_of(pictures() | {"!": picture(0, 0)})
+    entry, end = archive.rindex(b"PK\1\2"), archive.rindex(b"PK\5\6")
+    nameless = archive[entry : entry + 28] + b"\0\0" + archive[entry + 30 : entry + 46]
+    size = (end - archive.index(b"PK\1\2") - 1).to_bytes(4, "little")
+    assert opened(archive[:entry] + nameless + archive[end : end + 12] + size + archive[end + 16 :]) == images()
+
+
 # --- bombs ---------------------------------------------------------------------------------------------------------
 BLANK = picture(0, 0) + bytes(3 << 20)  # an image that goes on with nothing
 
@@ -247,6 +256,22 @@ def test_a_tar_whose_header_is_damaged_does_not_end_there(opened):
     whole[whole.index(b"1/0.png")] ^= 1
     with pytest.raises(BadInput, match=r"it is damaged or cut short behind '0/2\.png'"):
         opened(bytes(whole))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_random_damage_is_harmless_or_refused(opened, form, tmp_path):
+    whole, rng = FORMS[form](pictures()), np.random.default_rng(0)
+    outcomes = set()
+    for _ in range(40):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[rng.integers(0, len(whole), 4)] = rng.integers(0, 256, 4)
+        try:
+            outcomes.add(opened(damaged.tobytes()) <= images())
+        except BadInput:
+            outcomes.add("refused")
+    assert outcomes <= {True, "refused"}
+    assert "refused" in outcomes
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "archive", "build.log"}
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\xfd7zXZ\0" + bytes(600), b"Rar!" + bytes(600), bytes(2000)])

@@ -38,7 +38,7 @@ def _member(archive, entry: ZipInfo, budget, at, done, total) -> Member:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise BadArchive(f"{shown(name)} is a link or a device; an archive of images holds files and folders")
-    if entry.is_dir():
+    if name.endswith("/"):
         return Member(name, 0, True, lambda count: b"")
     if entry.flag_bits & _ENCRYPTED:
         raise BadArchive(f"{shown(name)} is encrypted")
