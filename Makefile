@@ -3,11 +3,13 @@ SHELL = /bin/sh
 PYTHON = .venv/bin/python
 # Each with services of its own. Tests wait a good part of their time, so more than there are cores.
 TEST_PROCESSES = 3
+FAULTS = 200
+SEED = 1
 unexport PYTHONPATH PYTHONHOME
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment demo run test fuzz lint audit bench clean
+.PHONY: help environment demo run test fuzz chaos lint audit bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -26,6 +28,9 @@ test: environment ## all tests, against a real PostgreSQL and a real Redis
 
 fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
 	@FUZZ_EXAMPLES=300 $(PYTHON) -m pytest tests/test_fuzz.py tests/test_api_hostile.py --timeout 900
+
+chaos: environment ## 200 random faults against a whole server that works all the time, half an hour; FAULTS=, SEED=
+	@exec $(PYTHON) -m tests.chaos --faults $(FAULTS) --seed $(SEED)
 
 lint: environment ## ruff, bandit, the import contracts, and whether a migration is missing
 	@$(PYTHON) -m ruff check .

@@ -2,30 +2,17 @@
 
 import shutil
 
-import numpy as np
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from PIL import Image
-from sklearn.datasets import load_digits
 
 from datasets import services as dataset_services
 from datasets.tasks import build_dataset
 from digits_project.jobs import devices, queues
 from digits_project.jobs.worker import JobWorker
 from models_app import services as model_services
+from tests.digits_samples import write_digits
 from tests.services import QUEUE_PREFIX
-
-
-def write_digits(folder, categories=10, each=12):
-    """Real handwritten digits, 28×28 PNG, one subfolder a category."""
-    digits = load_digits()
-    for category in range(categories):
-        (folder / str(category)).mkdir(parents=True)
-        for i, image in enumerate(digits.images[digits.target == category][:each]):
-            pixels = np.round(image * 255 / 16).astype(np.uint8)
-            Image.fromarray(pixels).resize((28, 28), Image.Resampling.BICUBIC).save(folder / str(category) / f"{i}.png")
-    return folder
 
 
 @pytest.fixture(scope="session")

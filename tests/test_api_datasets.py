@@ -7,7 +7,7 @@ from django.conf import settings
 
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
-from tests.conftest import write_digits
+from tests.digits_samples import write_digits
 
 pytestmark = pytest.mark.django_db
 CREATE = "/datasets/images/classification.json"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
-from tests.conftest import write_digits
+from tests.digits_samples import write_digits
 from tests.server import Run
 from tests.services import temporary_home
 

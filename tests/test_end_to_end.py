@@ -11,7 +11,7 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from tests.conftest import write_digits
+from tests.digits_samples import write_digits
 from tests.server import Run, until
 from tests.services import temporary_home
 

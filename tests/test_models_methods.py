@@ -10,7 +10,7 @@ from inference.predictor import Predictor
 from models_app.models import Kind, TrainedModel
 from models_app.networks import prototxt, standard
 from models_app.tasks import train_model
-from tests.conftest import write_digits
+from tests.digits_samples import write_digits
 from tests.model_samples import CLASSIFIER, REGRESSION, write_weights
 from tests.prebuilt_samples import caffe_order, datum, pictures, write_lmdb
 

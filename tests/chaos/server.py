@@ -1,0 +1,118 @@
+"""The server under attack: its processes by their role, its rows, and its life from one start to the next."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import psycopg2
+
+from digits_project.embedded import running_urls
+from tests.server import Run, until
+
+START_SECONDS = 120
+ROLES = {  # what the command line of each holds
+    "trainer": "models_app.training",
+    "worker-io": "worker io",
+    "worker-train": "worker train",
+    "web": "gunicorn",
+    "reaper": "manage.py reaper",
+    "redis": "redis-server",
+    "postgres": "postgres",
+}
+AWAY = (OSError, psycopg2.OperationalError, json.JSONDecodeError, KeyError)
+
+
+class Server:
+    """`python -m digits_project.stack` on `home`, started as often as need be; its jobs folder is `jobs`."""
+
+    def __init__(self, home: Path, jobs: Path):
+        self.home = home
+        self.jobs = jobs
+        self.run = Run(home, 0, DIGITS_JOBS_DIR=str(jobs))
+
+    def start(self) -> None:
+        with self.run.said.open("w") as output:
+            self.run.process = subprocess.Popen(**self.run.command, stdout=output, stderr=output)
+        until(lambda: "DIGITS is running" in self.run.said.read_text() or self.run.process.poll() is not None, 120)
+        assert self.run.process.poll() is None, self.run.said.read_text()
+        self.run.url = json.loads((self.home / "stack.json").read_text())["url"]
+
+    def stop(self) -> None:
+        """As Ctrl-C does."""
+        self.run.process.send_signal(signal.SIGINT)
+        self.run.process.wait(60)
+
+    def kill(self, everything: bool) -> None:
+        """SIGKILL to the supervisor, of which all others are to die, or to all at once; returns when none is left."""
+        targets = self.processes() if everything else []
+        self.run.process.kill()
+        for process in targets:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.run.process.wait(10)
+
+    def processes(self) -> list[psutil.Process]:
+        """All that descends from the supervisor."""
+        try:
+            return psutil.Process(self.run.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def strays(self) -> list[psutil.Process]:
+        """Processes of this home that no supervisor looks after."""
+        known = {self.run.process.pid, *(process.pid for process in self.processes())}
+        return [process for process in self.of_this_home() if process.pid not in known]
+
+    def of_this_home(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("DIGITS_HOME") == str(self.home) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def find(self, role: str) -> list[psutil.Process]:
+        """The processes of that role, oldest first; `horse-io` and `horse-train` are the workers' children."""
+        if role.startswith("horse-"):
+            workers = self.find(role.replace("horse", "worker"))
+            return [child for worker in workers for child in _children(worker)]
+        top = self.run.process.pid
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                own = role == "trainer" or process.ppid() == top
+                if own and ROLES[role] in " ".join([process.name(), *process.cmdline()]):
+                    found.append(process)
+        return sorted(found, key=lambda process: process.pid)
+
+    def query(self, statement: str, *values) -> list[tuple]:
+        """The rows of a SELECT, past the web server; raises one of AWAY."""
+        url = running_urls(self.home)["DATABASE_URL"]
+        with contextlib.closing(psycopg2.connect(url, connect_timeout=5)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall()
+
+    def redis_url(self) -> str:
+        return running_urls(self.home)["REDIS_URL"]
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [child for child in process.children() if child.status() != psutil.STATUS_ZOMBIE]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def patiently(happened, seconds: float):
+    """What `happened()` returns once that is true, or None after so many seconds; the server may be away meanwhile."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(*AWAY, AssertionError, psutil.Error):
+            if result := happened():
+                return result
+        time.sleep(0.1)
+    return None
