@@ -57,7 +57,7 @@ def _why_none(job_id: str, epoch: float | None) -> Exception:
     model = find_job(job_id, TrainedModel)
     if model is None:
         return NoSuchModel(job_id)
-    there = ", ".join(f"{e:g}" for e in model.snapshots.order_by("epoch").values_list("epoch", flat=True))
+    there = model.epochs
     if not there:
         return NoSnapshot(f"{model.name} is {model.status} and has no snapshot yet.")
     return NoSuchSnapshot(f"{model.name} has no snapshot of epoch {epoch:g}; it has {there}.")

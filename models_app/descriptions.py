@@ -61,6 +61,16 @@ CUSTOMIZE = {
     "snapshot_epoch": "Of a model: the epoch whose weights `snapshot` names; 0: none, -1: the newest.",
 }
 
+EVALUATION = {
+    "snapshot_epoch": "The epoch of the snapshot; empty: the best one, -1: the newest.",
+    "split": "The images: those for validation (`val`), or those for testing (`test`).",
+}
+
+STORED_EVALUATION = {
+    "snapshot_epoch": "The epoch of the snapshot, -1: the newest; empty: the latest evaluation, whichever it is of.",
+    "split": "val or test; empty: whichever.",
+}
+
 NETWORK = {
     "custom_network": "The network as Caffe prototxt.",
     "dataset": "The id of the dataset that it is meant for, which gives the shapes of images and labels.",

@@ -1,4 +1,4 @@
-"""What a trained model is, with the snapshots and metrics that its training leaves."""
+"""What a trained model is; what its training leaves is in results.py."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +15,7 @@ from digits_project.jobs.models import ENDED, Job, Status, Wanted
 from models_app import networks
 from models_app.networks import STANDARD, Network, prototxt
 from models_app.networks.retrain import retrained
+from models_app.results import Evaluation, Metric, Snapshot
 from models_app.training import engines
 from models_app.training.config import MEANS, SOLVERS, TrainConfig
 from models_app.training.schedule import POLICIES, Policy
@@ -117,6 +118,17 @@ class TrainedModel(Job):
         default=1, validators=[POSITIVE, MaxValueValidator(MOST_GPUS)], help_text="How many GPUs, whichever they are."
     )
 
+    early_stop_patience = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(MOST_EPOCHS)], help_text="Validations without improvement; 0: off."
+    )
+    keep_snapshots = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(MOST_EPOCHS)], help_text="The newest, besides the best; 0: all."
+    )
+    balance_classes = models.BooleanField(default=False, help_text="Whether categories count alike in its loss.")
+
+    # What came of it.
+    stopped_epoch = models.FloatField(null=True, editable=False, help_text="Where early_stop_patience ended it.")
+
     class Meta(Job.Meta):
         verbose_name = "model"
 
@@ -218,6 +230,9 @@ class TrainedModel(Job):
         """The models that are still to take their first weights from a snapshot of this one."""
         return list(self.successors.exclude(status__in=ENDED).exclude(previous_epoch=None))
 
+    def parts(self) -> list[Job]:
+        return list(self.evaluations.defer(*Evaluation.LARGE))
+
     def policy(self) -> Policy:
         """How the learning rate falls. Raises BadInput."""
         return Policy(learning_rate=self.learning_rate, lr_policy=self.lr_policy, **self.lr_parameters)
@@ -237,65 +252,20 @@ class TrainedModel(Job):
         return measured.order_by(*best_first, "-epoch")
 
     @property
-    def best_snapshot(self) -> "Snapshot | None":
+    def epochs(self) -> str:
+        """Those of its snapshots, as a message tells them: 1, 1.5, 2."""
+        return ", ".join(f"{epoch:g}" for epoch in self.snapshots.order_by("epoch").values_list("epoch", flat=True))
+
+    @property
+    def best_snapshot(self) -> Snapshot | None:
         return self.ranked_snapshots().first()
 
     @property
-    def newest_snapshot(self) -> "Snapshot | None":
+    def newest_snapshot(self) -> Snapshot | None:
         return self.snapshots.order_by("-epoch").first()
 
-    def snapshot_at(self, epoch: float) -> "Snapshot | None":
+    def snapshot_at(self, epoch: float) -> Snapshot | None:
         return self.snapshots.filter(epoch__range=(epoch - SAME_EPOCH, epoch + SAME_EPOCH)).first()
-
-
-class Snapshot(models.Model):
-    """The weights of a model at one moment of its training, ready to classify with."""
-
-    trained_model = models.ForeignKey(TrainedModel, on_delete=models.CASCADE, related_name="snapshots")
-    epoch = models.FloatField()
-    iteration = models.PositiveIntegerField(default=0, help_text="Batches trained until then.")
-    folder = models.CharField(max_length=255)  # within the model's directory
-    max_difference = models.FloatField(null=True, help_text="Between the engine's and ONNX Runtime's answers.")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["trained_model", "epoch"], name="snapshot_once")]
-        ordering = ["trained_model", "epoch"]
-
-    def __str__(self):
-        return f"epoch {self.epoch:g} of {self.trained_model_id}"
-
-    @property
-    def directory(self) -> Path:
-        return self.trained_model.directory / self.folder
-
-    @property
-    def onnx_file(self) -> Path:
-        return self.directory / "model.onnx"
-
-
-class Metric(models.Model):
-    """One measurement of a training: the mean over the images since the one before (train), or over the split (val)."""
-
-    class Split(models.TextChoices):
-        TRAIN = "train"
-        VAL = "val"
-
-    trained_model = models.ForeignKey(TrainedModel, on_delete=models.CASCADE, related_name="metrics")
-    split = models.CharField(max_length=5, choices=Split)
-    epoch = models.FloatField()
-    iteration = models.PositiveIntegerField(default=0, help_text="Batches trained until then.")
-    loss = models.FloatField()
-    accuracy = models.FloatField(null=True, help_text="0 to 1")
-    learning_rate = models.FloatField()
-    outputs = models.JSONField(default=dict, help_text="Further losses and accuracies of the network, by name.")
-
-    class Meta:
-        indexes = [models.Index(fields=["trained_model", "split", "epoch"], name="metric_curve")]
-        ordering = ["trained_model", "split", "epoch"]
-
-    def __str__(self):
-        return f"{self.split} at epoch {self.epoch:g} of {self.trained_model_id}"
 
 
 def _complaint(check: Callable) -> str:

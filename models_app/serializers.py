@@ -16,9 +16,9 @@ from models_app.models import (
     MOST_IMAGES_A_BATCH,
     Kind,
     Method,
-    Snapshot,
     TrainedModel,
 )
+from models_app.results import Evaluation, Snapshot
 from models_app.services import MOST_COMBINATIONS
 from models_app.training.config import MEANS, SOLVERS, TrainConfig
 from models_app.training.schedule import POLICIES, Policy
@@ -210,7 +210,7 @@ def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot |
         return None
     snapshot = model.newest_snapshot if epoch == NEWEST else model.snapshot_at(epoch)
     if snapshot is None:
-        there = ", ".join(f"{e:g}" for e in model.snapshots.order_by("epoch").values_list("epoch", flat=True)) or "none"
+        there = model.epochs or "none"
         raise serializers.ValidationError({field: f"{model.name} has no snapshot of that epoch; it has {there}."})
     return snapshot
 
@@ -244,3 +244,21 @@ class CustomizeForm(Form):
 
     network = serializers.CharField(max_length=100)
     snapshot_epoch = serializers.FloatField(default=0, min_value=-1)
+
+
+class EvaluationForm(Form):
+    """What POST /models/<id>/evaluation takes: which snapshot on which images."""
+
+    DESCRIPTIONS = descriptions.EVALUATION
+
+    snapshot_epoch = serializers.FloatField(default=None, min_value=-1)
+    split = serializers.ChoiceField(Evaluation.Split.values, default=Evaluation.Split.VAL.value)
+
+
+class StoredEvaluationForm(Form):
+    """The query string of a model's evaluation."""
+
+    DESCRIPTIONS = descriptions.STORED_EVALUATION
+
+    snapshot_epoch = serializers.FloatField(default=None, min_value=-1)
+    split = serializers.ChoiceField(Evaluation.Split.values, default=None)

@@ -9,5 +9,6 @@ urlpatterns = [
     *with_suffix("models/visualize-lr", views.VisualizeLearningRate, "visualize-lr"),
     *with_suffix("models/visualize-network", views.VisualizeNetwork, "visualize-network"),
     *with_suffix("models/customize", views.Customize, "customize"),
+    *with_suffix("models/<str:job_id>/evaluation", views.ModelEvaluation, "evaluation"),
     *job_routes("models", views.ModelDetail, TrainedModel),
 ]

@@ -3,26 +3,40 @@
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 
 from digits_project.accounts.roles import Role
-from digits_project.api import Form, PrettyJSONRenderer
+from digits_project.api import Conflict, Form, PrettyJSONRenderer
 from digits_project.errors import BadInput
 from digits_project.jobs.views import CreateView, EditView, FormView, fetch
-from models_app import services
+from models_app import evaluations, services
 from models_app.models import TrainedModel
 from models_app.networks import STANDARD
 from models_app.serializers import (
     ClassificationModelForm,
     CustomizeForm,
+    EvaluationForm,
     GenericModelForm,
     NetworkForm,
     PolicyForm,
+    StoredEvaluationForm,
     chosen_snapshot,
 )
 from models_app.training.stored import FILES
-from models_app.wire import Chart, Creation, CurveForm, CustomNetwork, ModelFacts, created_json, model_json
+from models_app.wire import (
+    Chart,
+    CreatedEvaluation,
+    Creation,
+    CurveForm,
+    CustomNetwork,
+    EvaluationFacts,
+    ModelFacts,
+    created_evaluation_json,
+    created_json,
+    evaluation_json,
+    model_json,
+)
 
 SVG = "image/svg+xml"
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
@@ -74,6 +88,43 @@ class CreateGeneric(CreateModels):
 
     name = "New model with your own network"
     serializer_class = GenericModelForm
+
+
+class ModelEvaluation(CreateView):
+    """How well a snapshot of a classifier does on images that it was not trained on."""
+
+    name = "Evaluation of a model"
+    kind = TrainedModel
+    serializer_class = EvaluationForm
+    answers = {"get": EvaluationFacts, "post": CreatedEvaluation}
+    queries = {"get": StoredEvaluationForm}
+    refusals = {"post": (409,)}
+
+    def get(self, request, job_id, format=None):
+        """What was measured; until the evaluation is Done, its status only.
+
+        The best snapshot of a classifier is evaluated after its training, any other once that is asked for."""
+        model = fetch(TrainedModel, job_id)
+        asked = StoredEvaluationForm(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        evaluation = evaluations.find(model, asked.validated_data["split"], asked.validated_data["snapshot_epoch"])
+        if evaluation is None:
+            raise NotFound(f"There is no such evaluation of {model.name}; a POST to this address asks for one.")
+        return Response(evaluation_json(evaluation))
+
+    def post(self, request, job_id, format=None):
+        """Have a snapshot evaluated. A worker does it; what is there already, or on its way, is not done again."""
+        self.model = fetch(TrainedModel, job_id)
+        return super().post(request, format)
+
+    def create(self, owner, split, snapshot_epoch):
+        try:
+            return evaluations.evaluate(self.model, split, snapshot_epoch, owner)
+        except evaluations.CanNotEvaluate as unable:
+            raise Conflict(str(unable)) from unable
+
+    def describe(self, job):
+        return created_evaluation_json(job)
 
 
 class VisualizeLearningRate(FormView):

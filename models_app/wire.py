@@ -3,8 +3,10 @@
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 
+from digits_project.jobs.models import Status
 from digits_project.jobs.wire import Created, JobFacts, created, describe_job
-from models_app.models import Metric, TrainedModel
+from models_app.models import TrainedModel
+from models_app.results import Evaluation, Metric
 
 MOST_POINTS = 200  # of a curve, unless ?points=all
 
@@ -41,6 +43,22 @@ def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
 def created_json(model: TrainedModel) -> dict:
     """The answer to a create of one model."""
     return created(model, dataset_id=model.dataset_id)
+
+
+def evaluation_json(evaluation: Evaluation) -> dict:
+    """GET /models/<id>/evaluation.json: what was measured only once the evaluation is Done."""
+    names = Evaluation.FIGURES if evaluation.status == Status.DONE else ()
+    return describe_job(evaluation, **_evaluated(evaluation), **{name: getattr(evaluation, name) for name in names})
+
+
+def created_evaluation_json(evaluation: Evaluation) -> dict:
+    """The answer to the wish for an evaluation."""
+    return created(evaluation, **_evaluated(evaluation))
+
+
+def _evaluated(evaluation: Evaluation) -> dict:
+    epoch = epoch_json(evaluation.epoch)
+    return {"model_id": evaluation.trained_model_id, "snapshot_epoch": epoch, "split": evaluation.split}
 
 
 def epoch_json(epoch: float) -> float | int:
@@ -105,3 +123,54 @@ class CustomNetwork(serializers.Serializer):
 
     network = serializers.CharField(help_text="Caffe prototxt.")
     snapshot = serializers.CharField(allow_null=True, help_text="The path of a snapshot's weights.")
+
+
+class CreatedEvaluation(Created):
+    """An evaluation that was asked for."""
+
+    model_id = serializers.CharField()
+    snapshot_epoch = serializers.FloatField()
+    split = serializers.ChoiceField(Evaluation.Split.choices)
+
+
+class CategoryFigures(serializers.Serializer):
+    """How one category fares."""
+
+    category = serializers.CharField()
+    precision = serializers.FloatField(help_text="Of the images that were taken for it, the share that is it.")
+    recall = serializers.FloatField(help_text="Of the images that are it, the share that was taken for it.")
+    f1 = serializers.FloatField(help_text="The harmonic mean of the two.")
+    support = serializers.IntegerField(help_text="How many images are it.")
+
+
+class WorstError(serializers.Serializer):
+    """An image that was taken for something else."""
+
+    record = serializers.IntegerField(help_text="Its number in the split, from 0.")
+    path = serializers.CharField(help_text="The file that it was made from.")
+    category = serializers.CharField(help_text="What it is.")
+    answer = serializers.CharField(help_text="What it was taken for.")
+    confidence = serializers.FloatField(help_text="In percent.")
+
+
+class EvaluationFacts(JobFacts):
+    """How well a snapshot does. What was measured is there when the status is Done."""
+
+    model_id = serializers.CharField()
+    snapshot_epoch = serializers.FloatField()
+    split = serializers.ChoiceField(Evaluation.Split.choices)
+    images = serializers.IntegerField(required=False)
+    accuracy = serializers.FloatField(required=False, help_text="0 to 1.")
+    top_5_accuracy = serializers.FloatField(required=False, help_text="How many are among the five best; 0 to 1.")
+    loss = serializers.FloatField(required=False, help_text="The mean of -log(score of the true category).")
+    calibration_error = serializers.FloatField(
+        required=False, help_text="By how much confidences miss the accuracy, in the mean over 15 bins; 0 to 1."
+    )
+    categories = CategoryFigures(many=True, required=False)
+    confusion_matrix = serializers.ListField(
+        child=serializers.ListField(child=serializers.IntegerField()),
+        required=False,
+        allow_null=True,
+        help_text="A row for what images are, a column for what they were taken for; null above 1000 categories.",
+    )
+    worst_errors = WorstError(many=True, required=False, help_text="The surest ones, at most 50.")

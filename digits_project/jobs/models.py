@@ -39,10 +39,11 @@ class Job(models.Model):
 
     QUEUE: str  # where it is queued: "io", or "train" for what needs a device of a host
     TASK: str  # dotted path of the function that a worker calls with the job's id
-    KIND: str  # "datasets" or "models", as in the routes
+    KIND: str  # "datasets", "models" or "evaluations", as in the routes
     TYPE: str  # DIGITS's name for it, as in /status
     # The columns that a line about it shows; others may hold megabytes.
     LISTED = ("job_id", "name", "owner", "priority", "status", "progress", "created_at", "started_at", "ended_at")
+    IN_INDEX = True  # whether the list of all jobs has it
     MILESTONE = "coming to its end"  # what a job that lost its process had to reach for the loss not to count
 
     job_id = models.CharField(primary_key=True, max_length=20, editable=False)
@@ -75,9 +76,9 @@ class Job(models.Model):
     def __str__(self):
         return f"{self._meta.verbose_name} {self.job_id} ({self.name})"
 
-    def get_absolute_url(self) -> str:
-        """Its page; Django's name for it, by which the admin finds it too."""
-        return reverse(f"{self.KIND}-detail", args=[self.pk])
+    def get_absolute_url(self, suffix: str = "") -> str:
+        """Its page, or with the suffix ".json" its JSON; Django's name for it, by which the admin finds it too."""
+        return reverse(f"{self.KIND}-detail", args=[self.pk]) + suffix
 
     @property
     def directory(self) -> Path:
@@ -118,6 +119,10 @@ class Job(models.Model):
 
     def dependents(self) -> list["Job"]:
         """The jobs that can't live without this one."""
+        return []
+
+    def parts(self) -> list["Job"]:
+        """The jobs that go with this one when it is deleted."""
         return []
 
 

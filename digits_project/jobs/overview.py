@@ -87,7 +87,7 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
 
 def _running() -> Iterator[Job]:
     for kind in job_kinds():
-        yield from kind.objects.filter(status=Status.RUNNING).only(*Job.LISTED).order_by("started_at")[:MOST_WAITING]
+        yield from kind.objects.filter(status=Status.RUNNING).only(*kind.LISTED).order_by("started_at")[:MOST_WAITING]
 
 
 def _outcome(kind: type[Job]) -> Outcome:

@@ -92,9 +92,11 @@ def delete(job: Job) -> None:
         if locked is None:
             return
         _refuse_dependents(locked)
+        parts = locked.parts()
         locked.delete()
         audit.record("delete", str(job))
-    directory.remove(job.directory)
+    for gone in (job, *parts):  # a part that runs sees within a second that its row is gone
+        directory.remove(gone.directory)
     dispatch_or_leave()
     log.info("%s is deleted", job)
 

@@ -106,7 +106,7 @@ class Index(JobApiView):
         number, size = asked.validated_data["page"], asked.validated_data["page_size"]
         by_pages = {"page", "page_size"} & set(request.query_params) or request.accepted_renderer.format != "json"
         window = slice((number - 1) * size, number * size) if by_pages else slice(None)
-        listed = {kind.KIND: _listed(kind, window) for kind in job_kinds()}
+        listed = {kind.KIND: _listed(kind, window) for kind in job_kinds() if kind.IN_INDEX}
         self.newer = number - 1  # the pages before and after this one, 0 where there is none
         self.older = number + 1 if max(map(len, listed.values())) >= size else 0
         return Response(listed)
@@ -159,13 +159,12 @@ class EditView(FormView):
 
 
 class AnyJob(EditView):
-    """Leads to the dataset's or the model's page."""
+    """Leads to the page of the dataset, the model or the evaluation."""
 
     answers = EditView.answers | {"get": MOVED}
 
     def get(self, request, job_id, format=None):
-        suffix = ".json" if format == "json" else ""
-        return HttpResponseRedirect(fetch(None, job_id).get_absolute_url() + suffix)
+        return HttpResponseRedirect(fetch(None, job_id).get_absolute_url(".json" if format == "json" else ""))
 
 
 class JobStatus(JobApiView):

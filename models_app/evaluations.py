@@ -1,0 +1,82 @@
+"""What may be asked about how well a model does on images that it was not trained on."""
+
+from contextlib import suppress
+
+from django.db import transaction
+from django.db.models import Case, When
+
+from digits_project.accounts import audit
+from digits_project.errors import BadInput
+from digits_project.jobs import services
+from digits_project.jobs.lifecycle import IllegalTransition
+from digits_project.jobs.models import Status
+from digits_project.jobs.services import Gone
+from models_app.models import SAME_EPOCH, Kind, TrainedModel
+from models_app.results import Evaluation, Snapshot
+
+NEWEST = -1
+MOST_OF_NAME = 200
+
+
+class CanNotEvaluate(Exception):
+    """The model, or its dataset, has nothing to evaluate; the text says what is missing."""
+
+
+def evaluate(model: TrainedModel, split: str, epoch: float | None = None, owner: str = "") -> Evaluation:
+    """The evaluation on a split of the snapshot of an epoch, the newest (-1) or the best (None).
+
+    A worker makes it, unless it is there already or on its way; one that failed or was aborted is tried again. Raises
+    CanNotEvaluate, BadInput where there is no snapshot of that epoch, or Gone.
+    """
+    snapshot = _to_evaluate(model, split, epoch)
+    with transaction.atomic():
+        if not TrainedModel.objects.select_for_update(no_key=True).filter(pk=model.pk).exists():
+            raise Gone
+        evaluation = find(model, split, snapshot.epoch)
+        if evaluation is None:
+            name = f"{model.name[:MOST_OF_NAME]}, {split} at epoch {snapshot.epoch:g}"
+            asked = {"trained_model": model, "epoch": snapshot.epoch, "split": split}
+            return services.submit(Evaluation(owner=owner, name=name, **asked))
+    if evaluation.status in (Status.ABORTED, Status.ERROR):
+        with suppress(IllegalTransition):  # somebody else asked at the same time
+            services.resume(evaluation)
+    return evaluation
+
+
+def find(model: TrainedModel, split: str | None = None, epoch: float | None = None) -> Evaluation | None:
+    """A model's evaluation on this split, or on whichever, of the snapshot of this epoch (-1: the newest), or of
+    whichever: of several the latest that is Done."""
+    found = model.evaluations.all()
+    if split:
+        found = found.filter(split=split)
+    if epoch == NEWEST:
+        epoch = model.newest_snapshot.epoch if model.newest_snapshot else None
+    if epoch is not None:
+        found = found.filter(epoch__range=(epoch - SAME_EPOCH, epoch + SAME_EPOCH))
+    done_first = Case(When(status=Status.DONE, then=0), default=1)
+    return found.order_by(done_first, "-ended_at", "-created_at").first()
+
+
+def after_training(job_id: str) -> None:
+    """Have the best snapshot of a model that is Done evaluated, on the images for validation or else on those for test;
+    nothing where there are none."""
+    model = TrainedModel.objects.filter(pk=job_id, status=Status.DONE).select_related("dataset").first()
+    split = next((name for name in Evaluation.Split.values if model and model.dataset.entries(name)), None)
+    if split is None or model.kind != Kind.CLASSIFICATION:
+        return
+    with audit.acting(lambda: audit.Actor("the training")):
+        evaluate(model, split, owner=model.owner)
+
+
+def _to_evaluate(model: TrainedModel, split: str, epoch: float | None) -> Snapshot:
+    if model.kind != Kind.CLASSIFICATION:
+        raise CanNotEvaluate(f"{model.name} is no classifier; only of those is known what is right.")
+    if not model.dataset.entries(split):
+        raise CanNotEvaluate(f"Its dataset, {model.dataset.name}, has no images for {split}.")
+    if not model.snapshots.exists():
+        raise CanNotEvaluate(f"{model.name} is {model.status} and has no snapshot yet.")
+    named = {None: lambda: model.best_snapshot, NEWEST: lambda: model.newest_snapshot}
+    snapshot = named.get(epoch, lambda: model.snapshot_at(epoch))()
+    if snapshot is None:
+        raise BadInput(f"{model.name} has no snapshot of epoch {epoch:g}; it has {model.epochs}.")
+    return snapshot

@@ -1,0 +1,101 @@
+"""What a training leaves: snapshots, metrics, and how well a snapshot does on images that it was not trained on."""
+
+from pathlib import Path
+
+from django.db import models
+from django.urls import reverse
+
+from digits_project.jobs.models import Job
+
+
+class Snapshot(models.Model):
+    """The weights of a model at one moment of its training, ready to classify with."""
+
+    trained_model = models.ForeignKey("TrainedModel", on_delete=models.CASCADE, related_name="snapshots")
+    epoch = models.FloatField()
+    iteration = models.PositiveIntegerField(default=0, help_text="Batches trained until then.")
+    folder = models.CharField(max_length=255)  # within the model's directory
+    max_difference = models.FloatField(null=True, help_text="Between the engine's and ONNX Runtime's answers.")
+    keep = models.BooleanField(default=False, help_text="It stays, whatever keep_snapshots says.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trained_model", "epoch"], name="snapshot_once")]
+        ordering = ["trained_model", "epoch"]
+
+    def __str__(self):
+        return f"epoch {self.epoch:g} of {self.trained_model_id}"
+
+    @property
+    def directory(self) -> Path:
+        return self.trained_model.directory / self.folder
+
+    @property
+    def onnx_file(self) -> Path:
+        return self.directory / "model.onnx"
+
+
+class Metric(models.Model):
+    """One measurement of a training: the mean over the images since the one before (train), or over the split (val)."""
+
+    class Split(models.TextChoices):
+        TRAIN = "train"
+        VAL = "val"
+
+    trained_model = models.ForeignKey("TrainedModel", on_delete=models.CASCADE, related_name="metrics")
+    split = models.CharField(max_length=5, choices=Split)
+    epoch = models.FloatField()
+    iteration = models.PositiveIntegerField(default=0, help_text="Batches trained until then.")
+    loss = models.FloatField()
+    accuracy = models.FloatField(null=True, help_text="0 to 1")
+    learning_rate = models.FloatField()
+    outputs = models.JSONField(default=dict, help_text="Further losses and accuracies of the network, by name.")
+
+    class Meta:
+        indexes = [models.Index(fields=["trained_model", "split", "epoch"], name="metric_curve")]
+        ordering = ["trained_model", "split", "epoch"]
+
+    def __str__(self):
+        return f"{self.split} at epoch {self.epoch:g} of {self.trained_model_id}"
+
+
+class Evaluation(Job):
+    """How a snapshot does on the images of a split, as a worker measures it: one for each snapshot and split.
+
+    It outlives its snapshot, and goes with its model.
+    """
+
+    QUEUE = "io"
+    TASK = "inference.tasks.evaluate"
+    KIND = "evaluations"
+    TYPE = "Model Evaluation"
+    IN_INDEX = False
+    LISTED = (*Job.LISTED, "trained_model", "epoch", "split")
+
+    class Split(models.TextChoices):
+        VAL = "val"
+        TEST = "test"
+
+    trained_model = models.ForeignKey("TrainedModel", on_delete=models.CASCADE, related_name="evaluations")
+    epoch = models.FloatField(help_text="Of the snapshot.")
+    split = models.CharField(max_length=4, choices=Split)
+
+    # What came of it; inference.evaluation.Figures says what each is.
+    images = models.PositiveIntegerField(null=True, editable=False)
+    accuracy = models.FloatField(null=True, editable=False, help_text="0 to 1")
+    top_5_accuracy = models.FloatField(null=True, editable=False, help_text="0 to 1")
+    loss = models.FloatField(null=True, editable=False)
+    calibration_error = models.FloatField(null=True, editable=False, help_text="0 to 1")
+    categories = models.JSONField(default=list, editable=False)  # of each category precision, recall, f1, support
+    confusion_matrix = models.JSONField(null=True, editable=False)  # rows: what it is, columns: what it was taken for
+    worst_errors = models.JSONField(default=list, editable=False)  # record, path, category, answer, confidence
+
+    LARGE = ("categories", "confusion_matrix", "worst_errors")  # what a list of evaluations should defer
+    FIGURES = ("images", "accuracy", "top_5_accuracy", "loss", "calibration_error", *LARGE)
+
+    class Meta(Job.Meta):
+        constraints = [models.UniqueConstraint(fields=["trained_model", "epoch", "split"], name="evaluation_once")]
+
+    def get_absolute_url(self, suffix: str = "") -> str:
+        page = reverse("evaluation", args=[self.trained_model_id]) + suffix
+        return f"{page}?split={self.split}&snapshot_epoch={self.epoch:g}"
