@@ -1,3 +1,5 @@
+from django.urls import path
+
 from digits_project.api import with_suffix
 from digits_project.jobs.urls import job_routes
 from models_app import views
@@ -9,6 +11,7 @@ urlpatterns = [
     *with_suffix("models/visualize-lr", views.VisualizeLearningRate, "visualize-lr"),
     *with_suffix("models/visualize-network", views.VisualizeNetwork, "visualize-network"),
     *with_suffix("models/customize", views.Customize, "customize"),
+    path("models/<str:job_id>/metrics.csv", views.MetricsFile.as_view(), name="metrics-csv"),
     *with_suffix("models/<str:job_id>/evaluation", views.ModelEvaluation, "evaluation"),
     *job_routes("models", views.ModelDetail, TrainedModel),
 ]

@@ -1,6 +1,6 @@
 """The model routes."""
 
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.exceptions import NotFound, ValidationError
@@ -9,8 +9,9 @@ from rest_framework.response import Response
 from digits_project.accounts.roles import Role
 from digits_project.api import Conflict, Form, PrettyJSONRenderer
 from digits_project.errors import BadInput
-from digits_project.jobs.views import CreateView, EditView, FormView, fetch
+from digits_project.jobs.views import CreateView, EditView, FormView, JobApiView, fetch
 from models_app import evaluations, services
+from models_app.metricsfile import metrics_csv
 from models_app.models import TrainedModel
 from models_app.networks import STANDARD
 from models_app.serializers import (
@@ -39,6 +40,7 @@ from models_app.wire import (
 )
 
 SVG = "image/svg+xml"
+CSV = "text/csv"
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -88,6 +90,18 @@ class CreateGeneric(CreateModels):
 
     name = "New model with your own network"
     serializer_class = GenericModelForm
+
+
+class MetricsFile(JobApiView):
+    """Everything that was measured in a training, as CSV: a line a measurement."""
+
+    renderer_classes = (PrettyJSONRenderer,)
+    answers = {"get": {(200, CSV): OpenApiTypes.STR}}
+
+    def get(self, request, job_id):
+        model = fetch(TrainedModel, job_id)
+        named = {"Content-Disposition": f'attachment; filename="{model.pk}_metrics.csv"'}
+        return StreamingHttpResponse(metrics_csv([model]), content_type=f"{CSV}; charset=utf-8", headers=named)
 
 
 class ModelEvaluation(CreateView):
