@@ -6,6 +6,9 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from digits_project.stack import adopt_running
+
 if __name__ == "__main__":  # spawned pools import this file again and must not become a second command
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
+    adopt_running()
     execute_from_command_line(sys.argv)

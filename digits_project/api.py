@@ -132,6 +132,10 @@ class Form(serializers.Serializer):
             for name, field in defaulted.items()
         }
 
+    def in_wire_names(self, invalid: DjangoValidationError) -> dict[str, list[str]]:
+        """{field: messages} of what a service has against the columns."""
+        return {self.WIRE_NAMES.get(column, column): messages for column, messages in invalid.message_dict.items()}
+
     def to_internal_value(self, data):
         if not hasattr(data, "items"):
             return super().to_internal_value(data)  # says that it is not an object
@@ -184,7 +188,7 @@ def exception_handler(exc: Exception, context: dict) -> Response:
     if isinstance(exc, DjangoValidationError):
         exc = exceptions.ValidationError(exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages})
     if isinstance(exc, exceptions.ValidationError):
-        return Response({"errors": errors(_by_field(exc.detail))}, status=400)
+        return Response({"errors": errors(messages_by_field(exc.detail))}, status=400)
     if isinstance(exc, AWAY):
         return _away(context["request"], exc)
     status, description = _explain(exc)
@@ -269,7 +273,7 @@ def _explain(exc: Exception) -> tuple[int, str]:
     return 500, f"The server failed on this request. Its log has the details under error id {fault}."
 
 
-def _by_field(detail) -> dict:
+def messages_by_field(detail) -> dict:
     """A ValidationError's detail as {field: [message, …]}; what belongs to no field stands under ''."""
     if not isinstance(detail, dict):
         return {"": detail if isinstance(detail, list) else [detail]}

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN = 60  # seconds
 TEND_EVERY = 0.5  # seconds
 WEB_GRACE, WORKER_GRACE = 5.0, 8.0  # seconds that they get to stop by themselves
+SHARED = ("DIGITS_AUTH", "DIGITS_DATA_ROOTS", "DIGITS_JOBS_DIR")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -126,7 +127,7 @@ class Stack:
     def _write_state(self) -> None:
         """For whoever finds the home taken: where it runs."""
         aside = self.home / "stack.json.new"
-        aside.write_text(json.dumps({"pid": os.getpid(), "url": self.url}))
+        aside.write_text(json.dumps({"pid": os.getpid(), "url": self.url, "environment": told()}))
         aside.replace(self.home / "stack.json")
 
     def _environment(self) -> dict[str, str]:
@@ -249,6 +250,21 @@ def _status_of(url: str) -> int | None:
 
 def home_from_environment() -> Path:
     return Path(os.environ.get("DIGITS_HOME") or ROOT / "var").resolve()
+
+
+def told() -> dict[str, str]:
+    """What this stack was told that commands in another shell have to know: they are to see its files as it does."""
+    known = {name: os.environ[name] for name in SHARED if os.environ.get(name)}
+    return {"DIGITS_AUTH": "open", **known}
+
+
+def adopt_running() -> None:
+    """Let this process see the stack that runs on its home as the stack's own parts do, but for what is set already."""
+    home = home_from_environment()
+    if processes.is_locked(home / "lock"):
+        with contextlib.suppress(OSError, ValueError):  # it has just begun, or just ended
+            for name, value in json.loads((home / "stack.json").read_text()).get("environment", {}).items():
+                os.environ.setdefault(name, value)
 
 
 def port_from_environment() -> int:

@@ -6,6 +6,7 @@ or what Redis forgot, the next one does.
 
 import logging
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from redis.exceptions import RedisError
 
@@ -21,8 +22,7 @@ def dispatch() -> None:
     """Fail what can never run, free the devices of what has ended, and queue what may run now."""
     workers = queues.live_workers()
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])
+        _take_turn()
         _fail_the_doomed()
         _free_devices(workers)
         chosen = [placement for kind in job_kinds() for placement in _place(kind, workers)]
@@ -36,6 +36,25 @@ def dispatch_or_leave() -> None:
         dispatch()
     except (RedisError, OperationalError, InterfaceError) as away:
         log.warning("The reaper dispatches later: %s", away)
+
+
+def lease_here(job: Job) -> list[Device]:
+    """Devices of this host for a waiting job that is to run without a worker; none while they are not free."""
+    devices.register()
+    try:
+        workers = queues.live_workers()
+    except RedisError:
+        workers = {}
+    queue_name = f"train-{settings.DIGITS_HOST_NAME}"
+    with transaction.atomic():
+        _take_turn()
+        _free_devices(workers)
+        return devices.held_by(job) or devices.Pool([queue_name]).lease(job)
+
+
+def _take_turn() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])
 
 
 def _fail_the_doomed() -> None:

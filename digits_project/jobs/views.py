@@ -66,9 +66,7 @@ class CreateView(FormView):
         try:
             job = self.create(self.owner(), **form.validated_data)
         except DjangoValidationError as wrong:
-            raise ValidationError(
-                {form.WIRE_NAMES.get(column, column): messages for column, messages in wrong.message_dict.items()}
-            ) from wrong
+            raise ValidationError(form.in_wire_names(wrong)) from wrong
         return self.answer(request, job)
 
     def answer(self, request, job: Job):

@@ -1,0 +1,43 @@
+"""`manage.py create_dataset NAME …`"""
+
+from datasets import services
+from datasets.fields import ServerPath
+from datasets.models import Dataset, Method
+from datasets.serializers import ClassificationDatasetForm, GenericDatasetForm, dataset_json
+from digits_project.jobs.console_forms import FormOptions
+from digits_project.jobs.creating import WorkCommand, add_owner
+
+LOCAL = "textfile_use_local_files"  # what lists there are lie on this machine
+OPTIONS = FormOptions(
+    ClassificationDatasetForm, GenericDatasetForm, name="dataset_name", paths=(ServerPath,), hidden=(LOCAL,)
+)
+
+
+class Command(WorkCommand):
+    help = (
+        "Build a dataset: of a folder with one subfolder of images for each category, of text files that list images "
+        "(--method textfile), or of databases that were built elsewhere (--method prebuilt). Prints its id."
+    )
+    example = (
+        "digits --folder-train var/demo/digits --resize-width 28 --resize-height 28 --resize-channels 1\n"
+        "mine --method prebuilt --prebuilt-train-images train_db --prebuilt-val-images val_db --no-wait"
+    )
+    work = "build"
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        add_owner(parser)
+        OPTIONS.add_to(parser)
+
+    def describe(self, job):
+        return dataset_json(job)
+
+    def jobs(self, options):
+        data = OPTIONS.data(options) | {LOCAL: "on"}
+        is_generic = data.get("method") == Method.PREBUILT
+        form = (GenericDatasetForm if is_generic else ClassificationDatasetForm)(data=data)
+        with OPTIONS.complaints(form):
+            form.is_valid(raise_exception=True)
+            self.refuse_without_workers(Dataset, options)
+            dataset = services.create_dataset(options["owner"], **form.validated_data)
+        return [dataset]

@@ -1,0 +1,28 @@
+"""`manage.py abort JOB_ID …`"""
+
+from digits_project.jobs import services
+from digits_project.jobs.console import ConsoleCommand, Exit, job_of
+from digits_project.jobs.following import Interrupts, follow
+from digits_project.jobs.models import Status
+
+
+class Command(ConsoleCommand):
+    help = "Stop jobs that have not ended. What a training has stored stays; it can be resumed."
+    example = "20261125-120000-0c1a"
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        parser.add_argument("job_ids", nargs="+", metavar="JOB_ID", help="as manage.py jobs lists them")
+        parser.add_argument("--no-wait", action="store_true", help="do not wait until they have stopped")
+
+    def handle(self, *, job_ids, **options):
+        jobs = [job_of(job_id) for job_id in job_ids]
+        for job in jobs:
+            services.abort(job)
+        if not options["no_wait"]:
+            with Interrupts() as interrupts:
+                follow(jobs, self.screen, interrupts)
+        if self.as_json:
+            self.print_json([{"id": job.pk, "status": job.status} for job in jobs])
+        stopped = all(job.status in (Status.ABORTED, Status.RUNNING) for job in jobs)
+        self.end(Exit.DONE if stopped else Exit.FAILED)

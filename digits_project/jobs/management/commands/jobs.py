@@ -1,0 +1,73 @@
+"""`manage.py jobs`"""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+from digits_project.jobs.console import ConsoleCommand
+from digits_project.jobs.models import Job, Status, job_kinds
+
+CLEAR = "\033[H\033[2J"
+COLUMNS = ("id", "kind", "status", "progress", "owner", "created", "name")
+
+
+class Command(ConsoleCommand):
+    help = "List jobs, those that run first, then the newest first."
+    example = "--kind models --status Running --watch"
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        kinds = [kind.KIND for kind in job_kinds()]
+        parser.add_argument("--kind", choices=kinds, help="only these")
+        parser.add_argument("--status", choices=Status.values, action="append", help="only these; may come again")
+        parser.add_argument("--owner", help="only this user's")
+        parser.add_argument("--name", help="only those whose name holds this")
+        parser.add_argument("--limit", type=int, default=50, help="at most so many [50]; 0: all")
+        parser.add_argument(
+            "--watch", nargs="?", type=float, const=2.0, metavar="SECONDS", help="again every 2 or so many seconds"
+        )
+
+    def handle(self, **options):
+        self._show(options)
+        while options["watch"] is not None:
+            time.sleep(max(options["watch"], 0.1))
+            self._show(options)
+
+    def _show(self, options) -> None:
+        rows = [row for kind in job_kinds() if options["kind"] in (None, kind.KIND) for row in _rows(kind, options)]
+        rows = sorted(rows, key=lambda row: (row["status"] == Status.RUNNING, row["created"]), reverse=True)
+        rows = rows[: options["limit"] or None]
+        if self.as_json:
+            self.print_json(rows)
+        else:
+            if options["watch"] is not None and self.stdout.isatty():
+                self.stdout.write(CLEAR, ending="")
+            self.stdout.write("\n".join(_table(rows)))
+        self.stdout.flush()
+
+
+def _rows(kind: type[Job], options) -> Iterator[dict]:
+    found = kind.objects.order_by("-created_at")
+    if options["status"]:
+        found = found.filter(status__in=options["status"])
+    if options["owner"] is not None:
+        found = found.filter(owner=options["owner"])
+    if options["name"]:
+        found = found.filter(name__icontains=options["name"])
+    columns = ("job_id", "status", "progress", "owner", "created_at", "name", "error")
+    running = found.filter(status=Status.RUNNING).values_list(*columns)
+    others = found.exclude(status=Status.RUNNING).values_list(*columns)
+    rows = (row for rows in (running, others) for row in rows[: options["limit"] or None])
+    for job_id, status, progress, owner, created, name, error in islice(rows, options["limit"] or None):
+        row = {"id": job_id, "kind": kind.KIND, "status": status, "progress": round(progress, 4), "owner": owner}
+        row |= {"created": f"{created:%Y-%m-%dT%H:%M:%SZ}", "name": name}
+        yield row | ({"error": error} if error else {})
+
+
+def _table(rows: list[dict]) -> Iterator[str]:
+    shown = [{**row, "progress": f"{100 * row['progress']:.0f} %"} for row in rows]
+    widths = {column: max(len(column), *(len(str(row[column])) for row in shown), 0) for column in COLUMNS[:-1]}
+    for row in ({column: column for column in COLUMNS}, *shown):
+        cells = [f"{row[column]:<{width}}" for column, width in widths.items()]
+        name = str(row["name"]) if str(row["name"]).isprintable() else ascii(row["name"])
+        yield "  ".join([*cells, name])

@@ -1,0 +1,49 @@
+"""`manage.py train_model NAME …`"""
+
+from datasets.fields import ServerPath
+from digits_project.jobs.console_forms import FormOptions
+from digits_project.jobs.creating import WorkCommand, add_owner
+from models_app import services
+from models_app.fields import WeightsFile
+from models_app.models import TrainedModel
+from models_app.serializers import ClassificationModelForm, GenericModelForm
+from models_app.wire import model_json
+
+OPTIONS = FormOptions(ClassificationModelForm, GenericModelForm, name="model_name", paths=(ServerPath, WeightsFile))
+
+
+class Command(WorkCommand):
+    help = (
+        "Train a network on a dataset: a standard one, that of another model (--method previous), or one of your own "
+        "(--method custom). Several learning rates or batch sizes, with commas between them, train a model for each "
+        "combination. Prints the ids."
+    )
+    example = (
+        "lenet --dataset 20261125-120000-0c1a --standard-networks lenet --train-epochs 5\n"
+        "sweep --dataset 20261125-120000-0c1a --standard-networks lenet --learning-rate 0.1,0.01 --no-wait\n"
+        "own --generic --dataset 20261125-120000-0c1a --custom-network network.prototxt"
+    )
+    work = "train"
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        add_owner(parser)
+        parser.add_argument("--generic", action="store_true", help="any losses and outputs, on any dataset")
+        parser.add_argument(
+            "--previous-snapshot", metavar="EPOCH", help="of the previous network: start from its weights; -1: newest"
+        )
+        OPTIONS.add_to(parser)
+
+    def describe(self, job):
+        return model_json(job)
+
+    def jobs(self, options):
+        data, names = OPTIONS.data(options), {}
+        if options["previous_snapshot"] is not None:
+            field = f"{data.get('previous_networks', '')}-snapshot"
+            data[field], names[field] = options["previous_snapshot"], "--previous-snapshot"
+        form = (GenericModelForm if options["generic"] else ClassificationModelForm)(data=data)
+        with OPTIONS.complaints(form, names):
+            form.is_valid(raise_exception=True)
+            self.refuse_without_workers(TrainedModel, options)
+            return services.create_models(options["owner"], **form.validated_data)
