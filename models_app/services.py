@@ -12,13 +12,14 @@ from django.db import transaction
 from datasets import services as datasets
 from datasets.models import Dataset
 from datasets.models import Kind as DatasetKind
+from digits_project.accounts import audit
 from digits_project.errors import BadInput
 from digits_project.jobs import devices, directory
-from digits_project.jobs.models import Device
+from digits_project.jobs.models import ENDED, Device
 from digits_project.jobs.runner import Progress, Stopped, patiently
-from digits_project.jobs.services import submit
+from digits_project.jobs.services import Refused, submit
 from models_app import networks, recovery, trainer
-from models_app.models import Kind, Method, Metric, Snapshot, TrainedModel
+from models_app.models import SAME_EPOCH, Kind, Method, Metric, Snapshot, TrainedModel
 from models_app.networks import Network, picture, prototxt
 from models_app.networks.retrain import for_any_dataset
 from models_app.training.config import TrainConfig
@@ -210,6 +211,27 @@ def _store_snapshot(model: TrainedModel, event: dict) -> None:
         trained_model=model, epoch=event["epoch"], defaults={**described, "folder": event["directory"]}
     )
     TrainedModel.objects.filter(pk=model.pk, losses__gt=0).update(losses=0)
+
+
+def keep_snapshot(snapshot: Snapshot, keep: bool) -> None:
+    """Let nobody delete a snapshot, or let it be deleted again."""
+    Snapshot.objects.filter(pk=snapshot.pk).update(keep=keep)
+    audit.record("keep" if keep else "don't keep", str(snapshot))
+
+
+def delete_snapshot(snapshot: Snapshot) -> None:
+    """Remove a snapshot, its row and its folder. Raises Refused for one that is kept or that a model starts from."""
+    with transaction.atomic():
+        model = TrainedModel.objects.select_for_update().get(pk=snapshot.trained_model_id)
+        snapshot.refresh_from_db()
+        if snapshot.keep:
+            raise Refused(f"The snapshot of epoch {snapshot.epoch:g} is to be kept; take that back first.")
+        near = (snapshot.epoch - SAME_EPOCH, snapshot.epoch + SAME_EPOCH)
+        if waiting := model.successors.exclude(status__in=ENDED).filter(previous_epoch__range=near).first():
+            raise Refused(f"{waiting.name} ({waiting.pk}) is still to start from the snapshot of that epoch.")
+        Snapshot.objects.filter(pk=snapshot.pk).delete()
+        audit.record("delete snapshot", str(snapshot))
+    directory.remove(snapshot.directory)
 
 
 STORE = {"metrics": _store_metric, "snapshot": _store_snapshot}

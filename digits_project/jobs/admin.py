@@ -1,77 +1,231 @@
-"""The admin's pages for devices, and what the pages of both kinds of job share."""
+"""What the admin's pages of both kinds of job share."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from django import forms
 from django.contrib import admin, messages
-from django.urls import reverse
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.urls import path, reverse
 from django.utils.html import format_html
+from django.views.decorators.http import require_POST
 
-from digits_project.accounts import audit
-from digits_project.jobs import services
-from digits_project.jobs.dispatch import dispatch_or_leave
-from digits_project.jobs.models import Device, Job, find_job
+from digits_project import access
+from digits_project.jobs import admin_devices, logs, services
+from digits_project.jobs.lifecycle import IllegalTransition
+from digits_project.jobs.models import Job, Status, find_job
+
+__all__ = ["JobAdmin", "admin_devices"]
 
 EDITABLE = ("name", "notes", "priority")
+LOWEST, HIGHEST = -32768, 32767  # of a priority
+PRIORITY = forms.IntegerField(min_value=LOWEST, max_value=HIGHEST)
+REFUSALS = (services.Refused, services.Gone, IllegalTransition, PermissionDenied)
+
+
+class JobActions(ActionForm):
+    """What stands beside the choice of an action."""
+
+    priority = forms.CharField(required=False, initial="0", help_text="For the action that changes it.")
+
+
+class DecoratedList(ChangeList):
+    """A list whose rows get what is asked for all of them at once."""
+
+    def get_results(self, request):
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        self.model_admin.decorate(self.result_list)
 
 
 class JobAdmin(admin.ModelAdmin):
-    """Shows a job whole and lets its name, notes and priority be changed; what runs is changed by actions only."""
+    """Shows a job whole and lets its name, notes and priority be changed; all else is done through services."""
 
     list_filter = ("status",)
     search_fields = ("job_id", "name", "owner")
-    actions = ("abort",)
+    actions = ("abort", "resume", "change_priority")
+    action_form = JobActions
+    list_per_page = 50
+    list_max_show_all = 200
+    show_full_result_count = False
+    log_file = ""  # in the job's folder
+    change_form_template = "admin/jobs/change_form.html"
+    change_list_template = "admin/jobs/change_list.html"
 
-    def has_add_permission(self, request):
-        return False  # jobs are created over REST
+    # --- what a page shows -----------------------------------------------------------------------------------------
+    def get_changelist(self, request, **kwargs):
+        return DecoratedList
+
+    def decorate(self, jobs: list[Job]) -> None:
+        """Give the rows of a list what they show beside their columns, in a constant number of queries."""
+
+    def page(self, request, job: Job) -> dict:
+        """What the page of a job shows beside its columns."""
+        return {
+            "job": job,
+            "may_change": self.has_change_permission(request, job),
+            "may_resume": job.status in (Status.ABORTED, Status.ERROR),
+            "log": logs.tail(job.directory / self.log_file),
+            "log_file": self.log_file,
+        }
+
+    def history_view(self, request, object_id, extra_context=None):
+        """The audit log's entries about the job."""
+        return redirect(f"{reverse('admin:accounts_auditentry_changelist')}?q={object_id}")
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        job = find_job(object_id, self.model)
+        shown = self.page(request, job) if job and self.has_view_permission(request, job) else {}
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | shown)
 
     def get_readonly_fields(self, request, obj=None):
         return [field.name for field in self.model._meta.fields if field.name not in EDITABLE]
 
-    def save_model(self, request, obj, form, change):
-        obj.save(update_fields=form.changed_data)  # a whole save would write a stale status back
-        audit.record("edit", str(obj), ", ".join(form.changed_data))
-
     @admin.display(description="progress", ordering="progress")
     def progress_bar(self, job: Job):
-        return format_html('<progress value="{}" max="1"></progress> {}%', job.progress, round(100 * job.progress))
+        if job.status == Status.RUNNING:
+            return format_html('<progress value="{}" max="1"></progress> {}%', job.progress, round(100 * job.progress))
+        return f"{job.progress:.0%}"
+
+    @admin.display(description="status", ordering="status")
+    def state(self, job: Job):
+        return format_html('<span class="d-badge d-{}" title="{}">{}</span>', job.status.lower(), job.error, job.status)
+
+    # --- who may what ----------------------------------------------------------------------------------------------
+    def has_add_permission(self, request):
+        return False  # jobs are created over REST
+
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) and self._is_theirs(request, obj)
+
+    def has_delete_permission(self, request, obj=None):
+        return super().has_delete_permission(request, obj) and self._is_theirs(request, obj)
+
+    def _is_theirs(self, request, job: Job | None) -> bool:
+        try:
+            if job is not None:
+                access.refuse_to_change(request, job)
+        except PermissionDenied:
+            return False
+        return True
+
+    # --- what can be done ------------------------------------------------------------------------------------------
+    def get_urls(self):
+        return [
+            self.route("<str:job_id>/abort/", require_POST(self.abort_one), "abort"),
+            self.route("<str:job_id>/resume/", require_POST(self.resume_one), "resume"),
+            *super().get_urls(),
+        ]
+
+    def route(self, pattern: str, view: Callable, name: str):
+        """A further address below the list, for those whom the admin lets in."""
+        names = (self.opts.app_label, self.opts.model_name, name)
+        return path(pattern, self.admin_site.admin_view(view), name="_".join(names))
+
+    def seen(self, request, job_id: str) -> Job:
+        """The job, for whoever may look at it. Raises Http404 or PermissionDenied."""
+        job = find_job(job_id, self.model)
+        if job is None:
+            raise Http404("There is no such job.")
+        if not self.has_view_permission(request, job):
+            raise PermissionDenied
+        return job
+
+    def changed(self, request, job_id: str) -> Job:
+        """The job, for whoever may change it. Raises Http404 or PermissionDenied."""
+        job = self.seen(request, job_id)
+        if not self.has_change_permission(request, job):
+            raise PermissionDenied
+        return job
+
+    def address(self, name: str, *args) -> str:
+        """The path of a page of this kind."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=args)
+
+    def abort_one(self, request, job_id):
+        self.attempt(request, services.abort, [self.changed(request, job_id)], "Asked to stop")
+        return redirect(self.address("change", job_id))
+
+    def resume_one(self, request, job_id):
+        self.attempt(request, services.resume, [self.changed(request, job_id)], "Waits again")
+        return redirect(self.address("change", job_id))
 
     @admin.action(description="Abort selected jobs", permissions=["change"])
     def abort(self, request, queryset):
-        for job in queryset:
-            self._try(request, services.abort, job)
+        self.attempt(request, services.abort, queryset, "Asked to stop")
 
-    def delete_model(self, request, obj):
-        self._try(request, services.delete, obj)
+    @admin.action(description="Resume selected jobs", permissions=["change"])
+    def resume(self, request, queryset):
+        self.attempt(request, services.resume, queryset, "Waits again")
 
-    def delete_queryset(self, request, queryset):
-        for job in queryset:
-            self._try(request, services.delete, job)
-
-    def _try(self, request, service, job: Job) -> None:
+    @admin.action(description="Change the priority of selected jobs", permissions=["change"])
+    def change_priority(self, request, queryset):
         try:
-            service(job)
-        except services.Refused as refusal:
-            self.message_user(request, str(refusal), messages.ERROR)
-
-
-@admin.register(Device)
-class DeviceAdmin(admin.ModelAdmin):
-    list_display = ("__str__", "model_name", "enabled", "holder")
-    list_editable = ("enabled",)
-    readonly_fields = ("host", "type", "index", "model_name", "memory", "compute_capability", "holder")
-
-    def has_add_permission(self, request):
-        return False  # train workers register what they find
+            priority = PRIORITY.clean(request.POST.get("priority"))
+        except ValidationError:
+            problem = f"Write the priority beside the action: a whole number from {LOWEST} to {HIGHEST}."
+            self.message_user(request, problem, messages.ERROR)
+            return
+        change = partial(services.set_priority, priority=priority)
+        self.attempt(request, change, queryset, f"Priority {priority}")
 
     def save_model(self, request, obj, form, change):
-        obj.save(update_fields=form.changed_data)  # never the lease
-        audit.record(
-            "change device", str(obj), ", ".join(f"{name}: {getattr(obj, name)}" for name in form.changed_data)
-        )
-        dispatch_or_leave()
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        if "priority" in changed:
+            services.set_priority(obj, changed.pop("priority"))
+        if changed:
+            services.edit(obj, **changed)
 
-    @admin.display(description="held by")
-    def holder(self, device: Device):
-        job = find_job(device.leased_to) if device.leased_to else None
-        if job is None:
-            return "–"
-        url = reverse(f"admin:{job._meta.app_label}_{job._meta.model_name}_change", args=[job.pk])
-        return format_html('<a href="{}">{}</a>', url, job.name)
+    def log_change(self, request, *what):
+        """services keep the audit log; a second history beside it would only differ."""
+
+    log_deletions = log_addition = log_change
+
+    def attempt(self, request, service: Callable, jobs: Sequence[Job], done: str) -> None:
+        """Do it to each job that is theirs, and say what came of it."""
+        names = []
+        for job in jobs:
+            try:
+                access.refuse_to_change(request, job)
+                service(job)
+            except REFUSALS as refusal:
+                self.message_user(request, str(refusal) or f"{job.name} is gone.", messages.ERROR)
+            else:
+                names.append(job.name)
+        if names:
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            self.message_user(request, f"{done}: {shown}.", messages.SUCCESS)
+
+    # --- deletion --------------------------------------------------------------------------------------------------
+    def get_deleted_objects(self, objs, request):
+        """What goes with these jobs, counted: Django's own way would list a million metrics."""
+        lines, protected, lacking = [], [], set()
+        for job in objs:
+            if not self.has_delete_permission(request, job):
+                lacking.add(str(job))
+            lines.append(f"{job}: its folder {job.directory}{''.join(f', {part}' for part in self.goes_with(job))}")
+            protected += [f"{other}, which depends on {job.name}; delete it first" for other in job.dependents()]
+        return lines, {self.opts.verbose_name_plural: len(lines)}, lacking, protected
+
+    def goes_with(self, job: Job) -> list[str]:
+        """What else is lost with a job."""
+        return []
+
+    def delete_view(self, request, object_id, extra_context=None):
+        """Without Django's transaction around it: the worker of a job that runs has to see that it is to stop."""
+        return self._delete_view(request, object_id, extra_context)
+
+    def delete_model(self, request, obj):
+        self.attempt(request, services.delete, [obj], "Deleted")
+
+    def delete_queryset(self, request, queryset):
+        self.attempt(request, services.delete, queryset, "Deleted")
+
+    def response_delete(self, request, obj_display, obj_id):
+        """attempt() has said what came of it."""
+        exists = self.model.objects.filter(pk=obj_id).exists()
+        return HttpResponseRedirect(self.address("change", obj_id) if exists else self.address("changelist"))

@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce, Now
 from digits_project.accounts import audit
 from digits_project.jobs import directory, lifecycle
 from digits_project.jobs.dispatch import dispatch_or_leave
-from digits_project.jobs.models import Job, Status
+from digits_project.jobs.models import Device, Job, Status
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,29 @@ def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:
     if not type(job).objects.filter(pk=job.pk).update(**changes):
         raise Gone
     audit.record("edit", str(job), ", ".join(changes))
+
+
+def set_priority(job: Job, priority: int) -> None:
+    """Let a job run before those of a lower priority, from the next dispatch on. Raises Gone."""
+    if not type(job).objects.filter(pk=job.pk).update(priority=priority):
+        raise Gone
+    audit.record("change priority", str(job), str(priority))
+    dispatch_or_leave()
+
+
+def switch_device(device: Device, on: bool) -> None:
+    """Give a device to new jobs, or to none from now on: the job that has it goes on."""
+    Device.objects.filter(pk=device.pk).update(enabled=on)
+    audit.record("change device", str(device), f"enabled: {on}")
+    dispatch_or_leave()
+
+
+def break_lease(device: Device) -> None:
+    """Take a device from the job that holds it. That job is not stopped: the next may meet it there."""
+    holder = device.leased_to
+    if Device.objects.filter(pk=device.pk, leased_to=holder).exclude(leased_to="").update(leased_to=""):
+        audit.record("break lease", str(device), f"of {holder}")
+        dispatch_or_leave()
 
 
 def _refuse_dependents(job: Job) -> None:

@@ -38,6 +38,12 @@ def percent(share: float) -> str:
 
 
 @register.filter
+def share(part: float) -> str:
+    """0.25634 as "25.63 %"."""
+    return f"{100 * part:.2f} %"
+
+
+@register.filter
 def ago(moment: datetime | None) -> str:
     """How long since: "4 s ago", "3 hours, 2 minutes ago"; a dash for never."""
     if moment is None:

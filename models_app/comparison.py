@@ -1,0 +1,53 @@
+"""What differs between models, as rows of a table."""
+
+from collections.abc import Sequence
+
+from models_app.models import TrainedModel
+
+SETTINGS = (
+    "dataset",
+    "kind",
+    "method",
+    "standard_network",
+    "custom_network",
+    "custom_network_snapshot",
+    "previous",
+    "previous_epoch",
+    "crop_size",
+    "use_mean",
+    "train_epochs",
+    "snapshot_interval",
+    "val_interval",
+    "batch_size",
+    "batch_accumulation",
+    "random_seed",
+    "solver_type",
+    "rms_decay",
+    "learning_rate",
+    "lr_policy",
+    "lr_parameters",
+    "select_gpus",
+    "select_gpu_count",
+)
+LONGEST = 200  # characters of a value
+
+
+def settings_of(model: TrainedModel) -> dict[str, str]:
+    """What a model was trained with, as a table shows it: by columns, and the parameters of its policy."""
+    values = {name: getattr(model, name) for name in SETTINGS if name != "lr_parameters"}
+    return {name: _shown(value) for name, value in {**values, **model.lr_parameters}.items()}
+
+
+def differences(models: Sequence[TrainedModel]) -> list[tuple[str, list[str]]]:
+    """(setting, its value of each model) of the settings that are not the same for all."""
+    tables = [settings_of(model) for model in models]
+    names = dict.fromkeys(name for table in tables for name in table)
+    rows = [(name, [table.get(name, "–") for table in tables]) for name in names]
+    return [(name, values) for name, values in rows if len(set(values)) > 1]
+
+
+def _shown(value) -> str:
+    if value in (None, "", []):
+        return "–"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"

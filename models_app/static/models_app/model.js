@@ -1,0 +1,104 @@
+// A model's page: its curves, which grow while it trains, and the form that classifies an image with it.
+import {LineChart, asPercent, short} from "../jobs/chart.js";
+
+const POLL_SECONDS = 3;
+const NAMED = new Set(["epoch", "loss", "accuracy", "learning_rate"]);
+
+function seriesOf(curves, column) {
+  return ["train", "val"]
+    .filter((split) => curves[split]?.[column]?.some((value) => value !== null))
+    .map((split) => ({name: split, x: curves[split].epoch, y: curves[split][column], colour: split === "val" ? 1 : 0}));
+}
+
+function further(curves) {
+  const names = new Set(Object.values(curves).flatMap((points) => Object.keys(points)));
+  return [...names].filter((name) => !NAMED.has(name));
+}
+
+function showCurves(parent) {
+  const charts = {
+    loss: new LineChart(parent, "Loss"),
+    accuracy: new LineChart(parent, "Accuracy", {format: asPercent}),
+    learning_rate: new LineChart(parent, "Learning rate"),
+  };
+
+  async function update() {
+    const answer = await fetch(parent.dataset.curves, {headers: {Accept: "application/json"}});
+    if (!answer.ok) return true;
+    const {curves, ended} = await answer.json();
+    for (const column of further(curves)) charts[column] ??= new LineChart(parent, column);
+    for (const [column, chart] of Object.entries(charts)) {
+      const series = seriesOf(curves, column);
+      chart.draw(column === "learning_rate" ? series.slice(0, 1) : series);
+    }
+    parent.dataset.drawn = "yes";
+    return !ended;
+  }
+
+  async function poll() {
+    let goesOn = true;
+    try {
+      goesOn = document.hidden || (await update());
+    } catch {
+      // The server is away; the next look may find it.
+    }
+    if (goesOn) setTimeout(poll, POLL_SECONDS * 1000);
+  }
+  poll();
+}
+
+function rows(answer) {
+  const {predictions, outputs} = answer;
+  if (predictions) return Array.isArray(predictions) ? predictions : Object.entries(predictions);
+  return Object.entries(outputs).map(([name, values]) => [name, JSON.stringify(values).slice(0, 1000)]);
+}
+
+function row([name, value]) {
+  const line = document.createElement("tr");
+  const head = line.appendChild(document.createElement("th"));
+  head.textContent = name;
+  const cell = line.appendChild(document.createElement("td"));
+  if (typeof value === "number") {
+    const bar = cell.appendChild(document.createElement("meter"));
+    Object.assign(bar, {max: 100, value});
+    cell.append(` ${short(value)} %`);
+  } else {
+    cell.textContent = value;
+  }
+  return line;
+}
+
+function complaint(answer) {
+  if (answer.error) return answer.error.description;
+  const errors = Array.isArray(answer.errors) ? answer.errors.map((one) => one.message) : Object.values(answer.errors || {});
+  return errors.flat().join(" ") || "The server did not answer that.";
+}
+
+function classifies(form) {
+  const found = form.querySelector("[data-answer]");
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    found.replaceChildren();
+    const said = found.appendChild(document.createElement("p"));
+    said.textContent = "…";
+    try {
+      const reply = await fetch(form.action, {method: "POST", body: new FormData(form), headers: {Accept: "application/json"}});
+      const answer = await reply.json();
+      if (!reply.ok) {
+        said.className = "d-error";
+        said.textContent = complaint(answer);
+        return;
+      }
+      const table = document.createElement("table");
+      table.className = "d-table";
+      table.append(...rows(answer).map(row));
+      found.replaceChildren(table);
+    } catch {
+      said.className = "d-error";
+      said.textContent = "The server could not be reached.";
+    }
+  });
+}
+
+document.querySelectorAll("[data-curves]").forEach(showCurves);
+document.querySelectorAll("form[data-classify]").forEach(classifies);
