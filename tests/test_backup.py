@@ -1,0 +1,260 @@
+"""backup and restore, as an operator runs them: while a training runs, and into an empty home."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+from digits_project.jobs import backup
+from models_app.models import TrainedModel
+from tests.inference_samples import add_snapshot
+from tests.server import ROOT, Run, until
+from tests.services import temporary_home
+
+EPOCHS = 40
+TEXTS = {"labels.txt", "train.txt", "val.txt", "mean.npy", "mean.png", "build.log"}
+JOB = "20260101-000000-abcd"
+CLASSIFY = "/models/images/classification/classify_one.json"
+
+
+def manage(home, *words):
+    """`manage.py` as in a new shell, that knows nothing but its DIGITS_HOME."""
+    env = {"PATH": os.environ["PATH"], "DIGITS_HOME": str(home)}
+    return subprocess.run([sys.executable, "manage.py", *words], env=env, cwd=ROOT, capture_output=True, text=True)
+
+
+def listed(index):
+    return [(kind, job["id"], job["name"]) for kind in ("datasets", "models") for job in index[kind]]
+
+
+@pytest.fixture(scope="module")
+def saved(digits_folder):
+    """What a stack answered that was backed up while it trained."""
+    with temporary_home() as home, Run(home, 0) as run:
+        image = {"resize_width": 28, "resize_height": 28, "resize_channels": 1}
+        dataset = run.create(
+            "/datasets/images/classification.json", dataset_name="d", folder_train=str(digits_folder), **image
+        )
+        common = {"dataset": dataset, "standard_networks": "lenet", "batch_size": 64, "random_seed": 1}
+        done = run.create("/models/images/classification.json", model_name="done", train_epochs=1, **common)
+        training = run.create("/models/images/classification.json", model_name="runs", train_epochs=EPOCHS, **common)
+        until(lambda: len(run.json(f"/models/{training}.json")["snapshots"]) >= 2, 90)
+        answer = {"job_id": done, "image_path": str(digits_folder / "3" / "0.png")}
+        seen = {"home": home, "tar": home / "digits.tar", "training": training, "asked": answer}
+        seen["backup"] = manage(home, "backup", str(seen["tar"]), "--json")
+        assert run.status(training) == "Running"
+        run.send("POST", f"/models/{training}/abort.json")  # what comes now is not in the backup
+        yield seen | {"index": listed(run.json("/index.json")), "answer": run.send("POST", CLASSIFY, **answer)}
+
+
+@pytest.fixture(scope="module")
+def moved(saved):
+    """What a stack answers in an empty home that the backup was restored into."""
+    with temporary_home() as home:
+        seen = {"home": home, "restore": manage(home, "restore", str(saved["tar"]))}
+        with Run(home, 0) as run:
+            seen |= {"index": listed(run.json("/index.json")), "answer": run.send("POST", CLASSIFY, **saved["asked"])}
+            seen["again"] = manage(home, "restore", str(saved["tar"]))
+            until(lambda: run.status(saved["training"]) in ("Done", "Error"), 90)
+            yield seen | {"trained": run.json(f"/models/{saved['training']}.json")}
+
+
+def test_a_backup_is_made_while_a_training_runs(saved):
+    assert saved["backup"].returncode == 0, saved["backup"].stderr
+    said = json.loads(saved["backup"].stdout)
+    assert (said["file"], said["jobs"], said["missing"]) == (str(saved["tar"]), 3, [])
+
+
+def test_the_backup_is_for_its_owner_only_and_nothing_is_left_beside_it(saved):
+    assert oct(saved["tar"].stat().st_mode & 0o777) == "0o600"
+    assert [path.name for path in saved["home"].iterdir() if "tar" in path.name or "backup" in path.name] == [
+        "digits.tar"
+    ]
+
+
+def test_every_job_is_there_again_and_answers_the_same(saved, moved):
+    assert moved["restore"].returncode == 0, moved["restore"].stderr
+    assert moved["restore"].stdout.startswith("3 jobs of ")
+    assert (moved["index"], moved["answer"]) == (saved["index"], saved["answer"])
+    assert moved["answer"][0] == 200
+    assert [path.name for path in (moved["home"] / "jobs").iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_trained_goes_on_from_its_newest_snapshot_to_the_end(saved, moved):
+    assert (moved["trained"]["status"], moved["trained"]["snapshots"]) == ("Done", [*range(1, EPOCHS + 1)])
+    first = f"jobs/{saved['training']}/snapshots/epoch-1/model.onnx"
+    times = {int((seen["home"] / first).stat().st_mtime) for seen in (saved, moved)}
+    assert len(times) == 1  # it was not made again
+
+
+def test_where_a_server_runs_nothing_is_restored(moved):
+    assert (moved["again"].returncode, "Stop the server first" in moved["again"].stderr) == (1, True)
+
+
+@pytest.fixture
+def model(transactional_db, built_dataset, make_model):
+    """A model with a snapshot, whose dataset has records, decoded pixels and files that are half written."""
+    model = make_model(built_dataset)
+    add_snapshot(model, epoch=1, seed=0)
+    for name in ("train.pixels", ".train.pixels.part", "test.rec.part", "archive"):
+        (model.dataset.directory / name).write_bytes(b"x" * 100)
+    (model.directory / "snapshots" / ".partial-epoch-2").mkdir()
+    return model
+
+
+def names(tar):
+    with tarfile.open(tar) as opened:
+        return set(opened.getnames())
+
+
+def kept_of(job, tar):
+    return {name.rpartition("/")[2] for name in names(tar) if name.startswith(f"jobs/{job.pk}/")}
+
+
+def test_what_is_half_written_or_can_be_made_again_is_left_out(model, tmp_path):
+    backup.make(tmp_path / "b.tar")
+    records = {"train.rec", "train.idx", "val.rec", "val.idx"}
+    assert kept_of(model.dataset, tmp_path / "b.tar") == {"archive", *records, *TEXTS}
+    assert f"jobs/{model.pk}/snapshots/.partial-epoch-2" not in names(tmp_path / "b.tar")
+
+
+def test_without_records_the_images_of_finished_datasets_are_left_out(model, tmp_path):
+    backup.make(tmp_path / "b.tar", records=False)
+    assert kept_of(model.dataset, tmp_path / "b.tar") == TEXTS
+    assert f"jobs/{model.pk}/snapshots/epoch-1/model.onnx" in names(tmp_path / "b.tar")
+
+
+def test_a_job_without_its_folder_is_told_and_the_others_are_kept(model, tmp_path):
+    model.dataset.directory.rename(tmp_path / "gone")
+    summary = backup.make(tmp_path / "b.tar")
+    assert (summary.missing, summary.jobs) == ([f"jobs/{model.dataset_id}"], 2)
+    assert f"jobs/{model.pk}/snapshots/epoch-1/model.onnx" in names(tmp_path / "b.tar")
+
+
+def test_a_file_that_grows_or_is_cut_off_while_it_is_read_spoils_nothing(tmp_path):
+    (tmp_path / "log").write_bytes(b"0123456789")
+    handle = os.open(tmp_path / "log", os.O_RDONLY)
+    long, short = backup._Exactly(handle, 4, lambda read: None), backup._Exactly(handle, 8, lambda read: None)
+    assert [long.read(3), long.read(3), short.read(8)] == [b"012", b"3", b"456789\0\0"]
+    os.close(handle)
+
+
+def test_a_backup_that_is_there_is_not_replaced(model, tmp_path):
+    (tmp_path / "b.tar").write_text("the one of yesterday")
+    with pytest.raises(CommandError, match="is there already"):
+        call_command("backup", str(tmp_path / "b.tar"))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["the one of yesterday"]
+
+
+def test_without_room_or_a_folder_no_backup_is_begun(model, tmp_path):
+    with pytest.raises(CommandError, match=r"No backup was made: .*nowhere"):
+        call_command("backup", str(tmp_path / "nowhere" / "b.tar"))
+
+
+def test_a_home_where_no_server_has_run_has_nothing_to_back_up(settings, monkeypatch, tmp_path):
+    monkeypatch.delenv("DATABASE_URL")
+    settings.DIGITS_HOME = tmp_path
+    with pytest.raises(CommandError, match="no server has run on"):
+        call_command("backup", str(tmp_path / "b.tar"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_there_are_jobs_nothing_is_restored(model, tmp_path):
+    backup.make(tmp_path / "b.tar")
+    with pytest.raises(CommandError, match="There are jobs here: 2 in the database, 2 folders in"):
+        call_command("restore", str(tmp_path / "b.tar"))
+
+
+class Tar:
+    """A backup as somebody might have made it."""
+
+    def __init__(self, path, **changes):
+        self.path = path
+        self.manifest = {"format": 1, "made_at": "", "migrations": [], "jobs": [JOB], "records": True} | changes
+
+    def __enter__(self):
+        self.tar = tarfile.open(self.path, "w")
+        self.add("backup.json", json.dumps(self.manifest).encode())
+        self.add("database.dump", b"no dump")
+        self.add(f"jobs/{JOB}", type=tarfile.DIRTYPE)
+        return self
+
+    def add(self, name, content=b"", **fields):
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        for field, value in fields.items():
+            setattr(member, field, value)
+        self.tar.addfile(member, io.BytesIO(content))
+
+    def __exit__(self, *exception):
+        self.tar.close()
+
+
+def refused(path):
+    """Why it is not restored; nothing may be there afterwards."""
+    with pytest.raises(CommandError) as said:
+        call_command("restore", str(path))
+    assert [entry.name for entry in settings.DIGITS_JOBS_DIR.iterdir()] == []
+    assert not TrainedModel.objects.exists()
+    return str(said.value)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"name": "/etc/cron.d/x"},
+        {"name": "../x"},
+        {"name": f"jobs/{JOB}/../../x"},
+        {"name": f"jobs/{JOB}/./x"},
+        {"name": "jobs/20260101-000000-ffff/x"},
+        {"name": "jobs"},
+        {"name": "x"},
+        {"name": f"jobs/{JOB}/link", "type": tarfile.SYMTYPE, "linkname": "/etc"},
+        {"name": f"jobs/{JOB}/link", "type": tarfile.LNKTYPE, "linkname": "backup.json"},
+        {"name": f"jobs/{JOB}/pipe", "type": tarfile.FIFOTYPE},
+        {"name": f"jobs/{JOB}/disk", "type": tarfile.BLKTYPE},
+    ],
+    ids=lambda member: f"{member['name']} {member.get('type', b'0').decode()}",
+)
+def test_a_member_that_belongs_into_no_folder_of_a_job_is_refused(tmp_path, member):
+    with Tar(tmp_path / "b.tar") as tar:
+        tar.add(**member)
+        tar.add("end.json", b"{}")
+    assert "is no whole backup" in refused(tmp_path / "b.tar")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "changes, said",
+    [({"format": 2}, "has the format 2"), ({"migrations": ["jobs.9999_later"]}, "does not know jobs.9999_later")],
+    ids=["format", "migrations"],
+)
+def test_a_backup_of_a_newer_version_is_refused(tmp_path, changes, said):
+    with Tar(tmp_path / "b.tar", **changes) as tar:
+        tar.add("end.json", b"{}")
+    assert said in refused(tmp_path / "b.tar")
+
+
+@pytest.mark.django_db
+def test_a_backup_that_was_cut_off_is_refused(tmp_path):
+    with Tar(tmp_path / "b.tar") as tar:
+        tar.add(f"jobs/{JOB}/file", bytes(100_000))
+    assert "its end is missing" in refused(tmp_path / "b.tar")
+    os.truncate(tmp_path / "b.tar", 50_000)
+    assert "is no whole backup" in refused(tmp_path / "b.tar")
+    (tmp_path / "b.tar").write_bytes(b"no tar")
+    assert "is no whole backup" in refused(tmp_path / "b.tar")
+
+
+@pytest.mark.django_db
+def test_what_is_no_dump_is_found_out_before_anything_is_replaced(tmp_path):
+    with Tar(tmp_path / "b.tar") as tar:
+        tar.add("end.json", b"{}")
+    assert "pg_restore failed" in refused(tmp_path / "b.tar")
