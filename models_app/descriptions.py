@@ -33,6 +33,10 @@ MODEL = POLICY | {
     "train_epochs": "How often the whole dataset is gone through.",
     "snapshot_interval": "Epochs between two snapshots; 0.5 takes two in each, 0 only that at the end.",
     "val_interval": "Epochs between two validations; 0: none.",
+    "early_stop_patience": (
+        "After so many validations without a better accuracy (or loss, where there is no accuracy) the training ends; "
+        "0: never."
+    ),
     "random_seed": "The same seed on the same machine gives the same weights; empty: a random one.",
     "batch_size": "Images in a step; empty: the network's own. Several, `32,64`, make a model each.",
     "batch_accumulation": "Batches whose gradients make one step of the solver.",

@@ -171,7 +171,8 @@ class TrainedModel(Job):
             raise ValidationError({network: "This field is required."})
         if self.previous and self.previous.kind != self.kind:
             raise ValidationError({"previous": f"It is a model of another kind: {self.previous.TYPE}."})
-        wrong = {"crop_size": _complaint(self._check_crop), "lr_policy": _complaint(self.policy)}
+        checks = {"crop_size": self._check_crop, "lr_policy": self.policy, "early_stop_patience": self._check_patience}
+        wrong = {column: _complaint(check) for column, check in checks.items()}
         if not wrong["crop_size"] and not self.network_is_checked:
             wrong[network] = _complaint(self.network)
         if any(wrong.values()):
@@ -187,6 +188,10 @@ class TrainedModel(Job):
         height, width = self.dataset.image_shape[1:]
         if self.crop_size and self.dataset.shapes_are_known and self.crop_size > min(height, width):
             raise BadInput(f"This is larger than the images, which are {width}×{height}.")
+
+    def _check_patience(self) -> None:
+        if self.early_stop_patience and not self.val_interval:
+            raise BadInput("This counts validations, and there are none: val_interval is 0.")
 
     def network(self) -> Network:
         """The network that it trains. Raises BadInput where that does not fit the dataset's images.

@@ -46,6 +46,10 @@ def _count(most: int, **kwargs) -> serializers.IntegerField:
     return serializers.IntegerField(min_value=1, max_value=most, **kwargs)
 
 
+def _none_or_more(most: int) -> serializers.IntegerField:
+    return serializers.IntegerField(default=0, min_value=0, max_value=most)
+
+
 class PolicyForm(Form):
     """What POST /models/visualize-lr takes: how the learning rate falls."""
 
@@ -104,6 +108,7 @@ class ModelForm(PolicyForm):
     train_epochs = _count(MOST_EPOCHS, default=30)
     snapshot_interval = _number(1)
     val_interval = _number(1)
+    early_stop_patience = _none_or_more(MOST_EPOCHS)
     random_seed = serializers.IntegerField(default=None, min_value=0, max_value=LARGEST_SEED)
     batch_size = Listed(_count(MOST_IMAGES_A_BATCH), default=None)
     batch_accumulation = _count(MOST_BATCHES_ACCUMULATED, default=1)

@@ -166,6 +166,7 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
         batch_accumulation=model.batch_accumulation,
         snapshot_interval=model.snapshot_interval,
         val_interval=model.val_interval,
+        early_stop_patience=model.early_stop_patience,
         solver_type=model.solver_type,
         rms_decay=model.rms_decay,
         initial_weights=str(weights) if weights else None,
@@ -213,6 +214,10 @@ def _store_snapshot(model: TrainedModel, event: dict) -> None:
     TrainedModel.objects.filter(pk=model.pk, losses__gt=0).update(losses=0)
 
 
+def _store_stop(model: TrainedModel, event: dict) -> None:
+    TrainedModel.objects.filter(pk=model.pk).update(stopped_epoch=event["epoch"])
+
+
 def keep_snapshot(snapshot: Snapshot, keep: bool) -> None:
     """Let nobody delete a snapshot, or let it be deleted again."""
     Snapshot.objects.filter(pk=snapshot.pk).update(keep=keep)
@@ -234,4 +239,4 @@ def delete_snapshot(snapshot: Snapshot) -> None:
     directory.remove(snapshot.directory)
 
 
-STORE = {"metrics": _store_metric, "snapshot": _store_snapshot}
+STORE = {"metrics": _store_metric, "snapshot": _store_snapshot, "stopped_early": _store_stop}

@@ -14,10 +14,12 @@ MOST_POINTS = 200  # of a curve, unless ?points=all
 def model_json(model: TrainedModel, every_point: bool = False) -> dict:
     """GET /models/<id>.json"""
     outputs = {f"{split}_outputs": curve(model, split, every_point) for split in Metric.Split.values}
+    stopped = {} if model.stopped_epoch is None else {"stopped_epoch": epoch_json(model.stopped_epoch)}
     return describe_job(
         model,
         snapshots=[epoch_json(epoch) for epoch in model.snapshots.order_by("epoch").values_list("epoch", flat=True)],
         dataset_id=model.dataset_id,
+        **stopped,
         **{name: points for name, points in outputs.items() if points["epoch"]},
     )
 
@@ -94,6 +96,7 @@ class ModelFacts(JobFacts):
 
     snapshots = serializers.ListField(child=serializers.FloatField(), help_text="The epochs, 1 or 0.5.")
     dataset_id = serializers.CharField()
+    stopped_epoch = serializers.FloatField(required=False, help_text="Where early_stop_patience ended it.")
     train_outputs = Curve(required=False)
     val_outputs = Curve(required=False)
 

@@ -86,11 +86,17 @@ def test_a_right_form_makes_a_waiting_job_with_the_defaults_of_digits(client, fo
         ("select_gpu", 0, "No host has GPU 0 to train on; there are: none."),
         ("select_gpus_list", "0,x", "A valid integer is required."),
         ("select_gpu_count", 0, "Ensure this value is greater than or equal to 1."),
+        ("early_stop_patience", -1, "Ensure this value is greater than or equal to 0."),
     ],
 )
 def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, field, value, message):
     assert complaints(client.post(CREATE, form(**{field: value}))) == {field: message}
     assert not TrainedModel.objects.exists()
+
+
+def test_patience_needs_validations_to_count(client, form):
+    told = complaints(client.post(CREATE, form(early_stop_patience=3, val_interval=0)))
+    assert told == {"early_stop_patience": "This counts validations, and there are none: val_interval is 0."}
 
 
 @pytest.mark.parametrize("content_type", ["multipart", "application/x-www-form-urlencoded", "application/json"])
@@ -104,6 +110,7 @@ def test_every_choice_of_the_form_is_kept(client, form, content_type):
         "random_seed": 0xCAFEBABE,  # what DIGITS's own tests send
         "snapshot_interval": 0.5,
         "val_interval": 2.0,
+        "early_stop_patience": 5,
         "use_mean": "pixel",
     }
     data = form(**asked)

@@ -17,6 +17,7 @@ from models_app import trainer
 from models_app.models import TrainedModel
 from models_app.services import train_config
 from models_app.tasks import train_model
+from models_app.wire import model_json
 
 pytestmark = pytest.mark.django_db
 
@@ -153,3 +154,10 @@ def test_lines_are_whole_however_the_pipe_cuts_them():
         lines = list(itertools.filterfalse(lambda line: line is None, trainer._lines(pipe)))
     writer.join()
     assert lines == [b'{"a": 1}', b'{"b": 2}']
+
+
+def test_a_training_that_learns_no_more_is_done_early_and_says_when(train):
+    model = train(train_epochs=50, learning_rate=1e-12, lr_policy="fixed", early_stop_patience=1)
+    assert (model.status, model.stopped_epoch, model.progress) == (Status.DONE, 2, 1)
+    assert [s.epoch for s in model.snapshots.order_by("epoch")] == [1, 2]
+    assert model_json(model)["stopped_epoch"] == 2

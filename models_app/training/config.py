@@ -24,7 +24,8 @@ class TrainConfig:
 
     `image_shape` is that of the records (channels, height, width), of which the network takes its part; None: all.
     `labels_file` names the categories; a network whose labels are no categories needs none.
-    Intervals are in epochs, fractions allowed, 0 is off. The solver takes one step for every `batch_accumulation`
+    Intervals are in epochs, fractions allowed, 0 is off. After `early_stop_patience` validations that were no better
+    than the best before the training ends; 0: it never does. The solver takes one step for every `batch_accumulation`
     batches, by their average gradient. Policy parameters have the names of schedule.Policy.
     `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use.
     Of several `devices` each takes its share of every batch. `initial_weights` is a snapshot's folder, its weights.npz,
@@ -47,6 +48,7 @@ class TrainConfig:
     batch_accumulation: int = 1
     snapshot_interval: float = 1.0
     val_interval: float = 1.0
+    early_stop_patience: int = 0
     solver_type: str = "SGD"
     learning_rate: float = 0.01
     momentum: float = 0.9
@@ -132,6 +134,8 @@ class TrainConfig:
             value = getattr(self, name)
             if not (optional and value is None) and (not _is_whole(value) or value < 1):
                 raise BadInput(f"{name} must be a whole number from 1, not {value!r}")
+        if not _is_whole(self.early_stop_patience) or self.early_stop_patience < 0:
+            raise BadInput(f"early_stop_patience must be a whole number from 0, not {self.early_stop_patience!r}")
         seed = self.random_seed
         if seed is not None and (not _is_whole(seed) or not 0 <= seed < 2**32):
             raise BadInput(f"random_seed must be a whole number from 0 to {2**32 - 1}, not {seed!r}")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
+from itertools import takewhile
 from typing import Any
 
 from models_app.training.config import TrainConfig
@@ -14,6 +15,7 @@ from models_app.training.data import batches_per_epoch, training_batches, valida
 from models_app.training.diverged import Diverged
 from models_app.training.engines.base import Engine
 from models_app.training.measures import Scores
+from models_app.training.patience import Patience
 from models_app.training.pixels import Images
 from models_app.training.schedule import learning_rate
 from models_app.training.timetable import Timetable
@@ -29,7 +31,7 @@ class Loop:
     """One training. Call run().
 
     `emit` gets the events; `check_abort` is called for every batch and may raise Aborted; `take_snapshot(epoch,
-    iteration, rate)` writes one and returns what its event says.
+    iteration, rate)` writes one and returns what its event says. `patience` is asked after every validation.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Loop:
         emit: Emit,
         check_abort: Callable[[], None],
         take_snapshot: TakeSnapshot,
+        patience: Patience,
     ) -> None:
         self._engine = engine
         self._config = config
@@ -49,6 +52,7 @@ class Loop:
         self._emit = emit
         self._check_abort = check_abort
         self._take_snapshot = take_snapshot
+        self._patience = patience
         self._timetable = Timetable(
             config.epochs, batches_per_epoch(len(train), config.batch_size), config.batch_accumulation
         )
@@ -57,12 +61,13 @@ class Loop:
         self._told = (time.monotonic(), 0)
 
     def run(self, start: int = 0) -> float | None:
-        """Train from iteration `start` to the end. Returns the epoch of the snapshot that was best in validation."""
-        policy, timetable = self._config.policy(), self._timetable
+        """Train from iteration `start` to the end, or until patience is over. Returns the epoch of the best snapshot in
+        validation."""
+        policy, timetable, reached = self._config.policy(), self._timetable, start
         self._told = (time.monotonic(), start)
         batches = training_batches(self._train, self._config.batch_size, self._config.random_seed, start)
         with closing(batches):
-            for before, after in timetable.groups(start):
+            for before, after in takewhile(lambda _: not self._patience.is_over, timetable.groups(start)):
                 self._rate = learning_rate(policy, timetable.percent(before))
                 for iteration in range(before, after):
                     self._tick(iteration)
@@ -70,7 +75,11 @@ class Loop:
                     is_last = iteration + 1 == after
                     self._engine.train_batch(batch.images, batch.labels, self._rate if is_last else None)
                 self._after(after)
-        self._progress(timetable.iterations)
+                reached = after
+        self._progress(reached)
+        if reached < timetable.iterations:
+            when = {"epoch": timetable.epoch(reached), "iteration": reached}
+            self._emit({"event": "stopped_early", **when, "validations": self._patience.stale})
         return self._best[1] if self._best else None
 
     def _after(self, iteration: int) -> None:
@@ -79,11 +88,15 @@ class Loop:
         if timetable.due(iteration, METRICS_EVERY) is not None:
             self._metrics("train", timetable.epoch(iteration), iteration, self._engine.training_scores())
         merit = None
-        if self._val and (epoch := timetable.due(iteration, config.val_interval)) is not None:
-            merit = self._validate(epoch, iteration)
+        validated = timetable.due(iteration, config.val_interval) if self._val else None
+        if validated is not None:
+            merit = self._validate(validated, iteration)
+            self._patience.judge(merit)
         epoch = timetable.due(iteration, config.snapshot_interval)
         if epoch is None and iteration == timetable.iterations:
             epoch = config.epochs
+        if epoch is None and self._patience.is_over:
+            epoch = validated
         if epoch is not None:
             self._snapshot(epoch, iteration, merit)
 

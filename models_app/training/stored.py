@@ -31,6 +31,8 @@ class Moment:
     learning_rate: float
     seed: int
     batch_accumulation: int = 1
+    best_merit: float | None = None  # these two: see patience.Patience
+    stale: int = 0
 
 
 def is_whole(directory: Path) -> bool:
@@ -46,8 +48,8 @@ def read_snapshot(directory: Path) -> tuple[dict[str, np.ndarray], dict[str, np.
     """Weights, optimizer state and moment of a snapshot. Raises BadInput if a file is not what was written."""
     description = _described(directory)
     try:
-        moment = Moment(**{name: description[name] for name in Moment.__dataclass_fields__})
-    except KeyError as error:
+        moment = Moment(**{name: description[name] for name in Moment.__dataclass_fields__ if name in description})
+    except TypeError as error:
         raise BadInput(f"{directory} is not a whole snapshot: {error}") from error
     return load_arrays(directory / FILES["weights"]), load_arrays(directory / FILES["optimizer"]), moment
 

@@ -18,6 +18,7 @@ from models_app.training.config import TrainConfig
 from models_app.training.engines import Engine, Setup, open_engine
 from models_app.training.layout import Layout, centred, layout_of
 from models_app.training.loop import PROGRESS_SECONDS, Emit, Loop, progress
+from models_app.training.patience import Patience
 from models_app.training.pixels import Images, open_images
 from models_app.training.starting_weights import StartingWeights, starting_weights
 from models_app.training.stored import FILES, Moment, read_snapshot
@@ -47,14 +48,20 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     sample = _sample(val_images or train_images, config.batch_size)
     model = Model(network, mean, labels, {"network": network.name, "mean": config.use_mean, "engine": engine.name})
 
+    patience = Patience(config.early_stop_patience)
+    if resumed:
+        patience.best, patience.stale = resumed[2].best_merit, resumed[2].stale
+
     def take_snapshot(epoch: float, iteration: int, rate: float) -> dict[str, Any]:
-        moment = Moment(epoch, iteration, config.batch_size, rate, config.random_seed, config.batch_accumulation)
+        shared = {"batch_size": config.batch_size, "batch_accumulation": config.batch_accumulation}
+        judged = {"best_merit": patience.best, "stale": patience.stale}
+        moment = Moment(epoch, iteration, learning_rate=rate, seed=config.random_seed, **shared, **judged)
         root = Path(config.directory)
         snapshot = write_snapshot(root / "snapshots", engine, model, moment, sample, config.threads)
         directory = snapshot.directory.relative_to(root).as_posix()
         return {"directory": directory, "files": FILES, "max_difference": snapshot.max_difference}
 
-    return Loop(engine, config, train_images, val_images, emit, check_abort, take_snapshot).run(first)
+    return Loop(engine, config, train_images, val_images, emit, check_abort, take_snapshot, patience).run(first)
 
 
 def read_mean(config: TrainConfig, layout: Layout) -> np.ndarray | None:
