@@ -1,4 +1,4 @@
-"""What the demo prints: headings, commands, a bar that moves on a terminal, tables, and a small picture."""
+"""What the demo and the commands print: headings, a bar that moves on a terminal, tables, and a small picture."""
 
 import os
 import time
@@ -49,6 +49,12 @@ class Screen:
         elif status != self._status:
             self.line(status)
         self._status = status
+
+    def passing(self, text: str) -> None:
+        """On a terminal a line that the next one takes the place of; nothing elsewhere."""
+        if self.live:
+            self._write(f"\r\033[K  {text}")
+            self._barred = True
 
     def bar(self, fraction: float, columns: int = BAR_COLUMNS) -> str:
         done = round(columns * min(max(fraction, 0.0), 1.0))

@@ -19,13 +19,20 @@ class Batches(Generic[Name]):
     """Iterates once over (names, pixels uint8 N×H×W×C) with N up to `size`, in the order of the names.
 
     However many names there are, at most AHEAD batches are in memory. An image that `read` raises BadInput for is left
-    out and counted; when all are, the iteration ends with BadInput.
+    out, counted and told to `tell`; when all are, the iteration ends with BadInput.
     """
 
-    def __init__(self, names: Iterable[Name], read: Callable[[Name], np.ndarray], size: int):
+    def __init__(
+        self,
+        names: Iterable[Name],
+        read: Callable[[Name], np.ndarray],
+        size: int,
+        tell: Callable[[Name, BadInput], None] | None = None,
+    ):
         self._names = iter(names)
         self._read = read
         self._size = size
+        self._tell = tell
         self.loaded = 0
         self.skipped = 0
         self.first_fault = ""  # the first of the skipped, and why
@@ -58,6 +65,8 @@ class Batches(Generic[Name]):
             except BadInput as fault:
                 self.skipped += 1
                 self.first_fault = self.first_fault or f"{name}: {fault}"
+                if self._tell:
+                    self._tell(name, fault)
         self.loaded += len(loaded)
         return loaded
 

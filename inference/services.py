@@ -78,17 +78,17 @@ def predictor(snapshot: Snapshot) -> Predictor:
     return cache.predictor(snapshot.onnx_file)
 
 
-def reader(snapshot: Snapshot) -> Callable[[Path | BinaryIO], np.ndarray]:
-    """What reads an image as uint8 H×W×C, or raises imagedb.BadImage. It asks nothing of the database.
+def reader(snapshot: Snapshot, opener: Callable[[Path], BinaryIO] | None = None) -> Callable:
+    """What reads an image, Path or BinaryIO, as uint8 H×W×C, or raises imagedb.BadImage. It asks nothing of the
+    database. `opener` opens a Path; by itself it opens what lies in the data roots.
 
     The image goes the way of the training images: the same decoder, the same resize; mean and softmax are in the model.
     """
     dataset = snapshot.trained_model.dataset
     channels, height, width = dataset.image_shape
     size = {"width": width, "height": height, "channels": channels}
-    return partial(
-        images.read_array, **size, resize_mode=dataset.resize_mode, opener=confined.opener(settings.DIGITS_DATA_ROOTS)
-    )
+    opener = opener or confined.opener(settings.DIGITS_DATA_ROOTS)
+    return partial(images.read_array, **size, resize_mode=dataset.resize_mode, opener=opener)
 
 
 def scores(snapshot: Snapshot, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:

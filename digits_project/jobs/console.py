@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator
@@ -73,6 +74,9 @@ class ConsoleCommand(BaseCommand):
                 if self.as_json:
                     self.print_json({"errors": errors(messages_by_field(wrong.by_field))})
                 raise
+            except BrokenPipeError:  # whoever read the answer has had enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(int(Exit.FAILED))
             except KeyboardInterrupt:
                 raise CommandError("Interrupted.", returncode=Exit.INTERRUPTED) from None
             except BadInput as wrong:

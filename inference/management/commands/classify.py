@@ -1,0 +1,51 @@
+"""`manage.py classify MODEL_ID IMAGE …`"""
+
+import csv
+import io
+import json
+
+from digits_project.api import predictions
+from inference import services
+from inference.console import ImagesCommand
+from inference.predictor import ranked
+
+
+class Command(ImagesCommand):
+    help = (
+        "Classify images with a snapshot, any number of them: the answers come while it works, a line for each image, "
+        "in the order of the images. What can't be read is told on standard error and counted; the exit status is 1 "
+        "then."
+    )
+    example = (
+        "20261125-120000-0c1a photos --recursive --top 3 --output answers.csv\n"
+        "20261125-120000-0c1a 'scans/*.png' --format jsonl --snapshot-epoch best"
+    )
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        parser.add_argument("--top", type=int, default=5, help="at most so many categories of each image [5]")
+        parser.add_argument(
+            "--format", choices=["csv", "jsonl"], default="csv", help="of a line: values, or a JSON object [csv]"
+        )
+        parser.add_argument("--json", action="store_const", dest="format", const="jsonl", help="--format jsonl")
+
+    def lines(self, snapshot, batches, predictor, options):
+        categories = snapshot.trained_model.dataset.categories
+        most = min(max(options["top"], 1), len(categories))
+        as_csv = options["format"] == "csv"
+        if as_csv:
+            numbers = range(1, most + 1)
+            yield _csv_line(["image", *(f"{what}_{n}" for n in numbers for what in ("category", "percent"))])
+        for names, pixels in batches:
+            for name, row in zip(names, services.scores(snapshot, predictor, pixels), strict=True):
+                best = ranked(row, categories, most)
+                if as_csv:
+                    yield _csv_line([str(name), *(value for pair in best for value in pair)])
+                else:
+                    yield json.dumps({"image": str(name), "predictions": predictions(best)})
+
+
+def _csv_line(values: list) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()

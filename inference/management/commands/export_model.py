@@ -1,0 +1,55 @@
+"""`manage.py export_model MODEL_ID`"""
+
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from digits_project.errors import BadInput
+from digits_project.jobs.console import ConsoleCommand
+from inference.archive import FORMS
+from inference.console import add_snapshot, chosen_snapshot
+from inference.download import archive
+
+
+class Command(ConsoleCommand):
+    help = (
+        "Write everything that is needed to run a snapshot elsewhere as one archive, the same as the server's "
+        "download: model.onnx, labels, mean, network, weights, and classify.py, which gives the server's answers."
+    )
+    example = "20261125-120000-0c1a --form zip -o model.zip"
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        add_snapshot(parser)
+        parser.add_argument("--form", choices=list(FORMS), help="of the archive [as FILE ends, else zip]")
+        parser.add_argument("-o", "--output", metavar="FILE", help="- is standard output [<id>-epoch-<epoch>.<form>]")
+
+    def handle(self, **options):
+        snapshot, name = chosen_snapshot(options), options["output"]
+        form = options["form"] or next((form for form in FORMS if (name or "").endswith(f".{form}")), "zip")
+        path = Path(name or f"{snapshot.trained_model_id}-epoch-{snapshot.epoch:g}.{form}")
+        with closing(archive(snapshot, form)) as blocks:
+            if name == "-":
+                for block in blocks:
+                    sys.stdout.buffer.write(block)
+                return
+            _write(path, blocks)
+        if self.as_json:
+            told = {"file": str(path.absolute()), "bytes": path.stat().st_size, "epoch": snapshot.epoch}
+            self.print_json({"model_id": snapshot.trained_model_id, **told})
+        else:
+            self.stdout.write(str(path))
+
+
+def _write(path: Path, blocks) -> None:
+    """The whole archive, or none."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        with aside.open("wb") as file:
+            for block in blocks:
+                file.write(block)
+        aside.replace(path)
+    except OSError as unwritable:
+        raise BadInput(f"{path} can't be written: {unwritable.strerror}.") from unwritable
+    finally:
+        aside.unlink(missing_ok=True)
