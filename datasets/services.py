@@ -117,17 +117,39 @@ def describe_tasks(dataset: Dataset) -> dict:
     """DIGITS's lists of tasks, as far as they are done."""
     if dataset.kind == Kind.GENERIC:
         return {"AnalyzeDbTasks": [_describe_taken(dataset, split) for split in dataset.splits]}
-    names = [split["name"] for split in dataset.splits]
-    counts = {f"{split}_count": dataset.entries(split) for split in ("train", "val", "test")}
     image = _describe_image(dataset)
-    parse = "Parse Text Files" if dataset.method == Method.TEXTFILE else "Parse Folder"
-    parsed = {"name": f"{parse} ({'/'.join(names)})", "label_count": len(dataset.categories), **counts}
     return {
-        "ParseFolderTasks": [parsed] if names else [],
+        "ParseFolderTasks": _describe_parsed(dataset) if dataset.splits else [],
         "CreateDbTasks": [
             {"name": f"Create DB ({split['name']})", "entries": split["entries"], **image, "encoding": dataset.encoding}
             for split in dataset.splits
         ],
+    }
+
+
+def _describe_parsed(dataset: Dataset) -> list[dict]:
+    """What was found in the training folder, with the shares taken from it, then in each folder of a split's own; text
+    files are one task together."""
+    if dataset.method == Method.TEXTFILE:
+        return [_describe_parse("Parse Text Files", dataset.splits, len(dataset.categories))]
+    own = {"val": dataset.folder_val, "test": dataset.folder_test}
+    dealt = [split for split in dataset.splits if not own.get(split["name"])]
+    return [
+        _describe_parse("Parse Folder", dealt, len(dataset.categories)),
+        *(
+            _describe_parse("Parse Folder", [split], sum(map(bool, split["per_category"])))
+            for split in dataset.splits
+            if split not in dealt
+        ),
+    ]
+
+
+def _describe_parse(task: str, splits: list[dict], label_count: int) -> dict:
+    counts = {split["name"]: split["entries"] for split in splits}
+    return {
+        "name": f"{task} ({'/'.join(counts)})",
+        "label_count": label_count,
+        **{f"{name}_count": counts.get(name, 0) for name in ("train", "val", "test")},
     }
 
 

@@ -27,7 +27,7 @@ class CreateClassification(CreateView):
     (method=textfile).
     """
 
-    name = "New dataset for classification"
+    name = "New Image Classification Dataset"
     serializer_class = ClassificationDatasetForm
 
     def create(self, owner, **fields):
@@ -37,7 +37,7 @@ class CreateClassification(CreateView):
 class CreateGeneric(CreateView):
     """Take databases that were built elsewhere: LMDB of Caffe Datum or RecordIO, with labels of any shape."""
 
-    name = "New generic dataset"
+    name = "New Image Dataset"
     serializer_class = GenericDatasetForm
 
     def create(self, owner, **fields):

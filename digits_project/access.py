@@ -112,11 +112,11 @@ def has_accounts() -> bool:
     return settings.DIGITS_AUTH == "required"
 
 
-def owner(request) -> str:
-    """The name under which what this request creates is recorded."""
+def owner(request, named: object = None) -> str:
+    """The name under which what this request creates is recorded; on an open server `named`, else the cookie's."""
     if request.user.is_authenticated:
         return request.user.get_username()
-    claimed = "" if has_accounts() else request.COOKIES.get(USER_COOKIE, "")
+    claimed = "" if has_accounts() else str(named or request.COOKIES.get(USER_COOKIE, ""))
     return claimed if USER_NAME.match(claimed) else ""
 
 

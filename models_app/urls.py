@@ -1,4 +1,5 @@
 from django.urls import path
+from django.views.generic import RedirectView
 
 from digits_project.api import with_suffix
 from digits_project.jobs.urls import job_routes
@@ -13,5 +14,9 @@ urlpatterns = [
     *with_suffix("models/customize", views.Customize, "customize"),
     path("models/<str:job_id>/metrics.csv", views.MetricsFile.as_view(), name="metrics-csv"),
     *with_suffix("models/<str:job_id>/evaluation", views.ModelEvaluation, "evaluation"),
+    # Where DIGITS has its forms and its list.
+    path("models/images/classification/new", RedirectView.as_view(query_string=True, pattern_name="create-model")),
+    path("models/images/generic/new", RedirectView.as_view(query_string=True, pattern_name="create-generic-model")),
+    path("models", RedirectView.as_view(query_string=True, pattern_name="home")),
     *job_routes("models", views.ModelDetail, TrainedModel),
 ]

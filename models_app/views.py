@@ -78,7 +78,7 @@ class CreateClassification(CreateModels):
     answer is `{"jobs": [...]}`.
     """
 
-    name = "New model for classification"
+    name = "New Image Classification Model"
     serializer_class = ClassificationModelForm
 
 
@@ -88,7 +88,7 @@ class CreateGeneric(CreateModels):
     Several batch sizes or learning rates make several models, as for classification.
     """
 
-    name = "New model with your own network"
+    name = "New Image Model"
     serializer_class = GenericModelForm
 
 

@@ -199,7 +199,7 @@ def test_only_a_network_with_a_loss_and_something_to_learn_can_be_trained():
     with pytest.raises(BadNetwork, match="the network can't be validated: it has no loss"):
         network(ip, loss).check_trainable("train", "val")
     frozen = Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 4}, (Multipliers(0), Multipliers(0)))
-    with pytest.raises(BadNetwork, match="the network can't be trained: it has no weights to learn"):
+    with pytest.raises(BadNetwork, match="the network can't be trained: every weight is held still"):
         network(frozen, loss).check_trainable("train")
 
 

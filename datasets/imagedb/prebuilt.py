@@ -122,6 +122,8 @@ class _Taking:
         """A Pairing, its tasks, and the number of entries."""
         images = open_database(split.images, self._spec.roots)
         labels = open_database(split.labels, self._spec.roots) if split.labels else None
+        if labels and labels.path == images.path:
+            labels = images  # a process can't open the same LMDB twice
         count, marks = self._indexed(images)
         if not count:
             raise BadInput(f"{split.images} holds no images.")

@@ -29,8 +29,10 @@ class JobApiView(APIView):
         return job
 
     def owner(self) -> str:
-        """The name under which what this request creates is recorded."""
-        return access.owner(self.request)
+        """The name under which what this request creates is recorded; DIGITS's clients may send it with the form."""
+        return access.owner(
+            self.request, self.request.query_params.get("username") or self.request.data.get("username")
+        )
 
 
 class FormView(JobApiView):

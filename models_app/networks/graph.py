@@ -70,13 +70,17 @@ class Network:
         self._check_weights()
 
     def check_trainable(self, *phases: str) -> None:
-        """Raise BadNetwork unless each of the phases (train, val) has a loss, and training something to learn."""
+        """Raise BadNetwork unless each of the phases (train, val) has a loss, and training can move some weight.
+
+        A network without weights, such as one that only scales its images, passes: DIGITS trains it too.
+        """
         for phase in phases:
             nodes, doing = self.nodes(phase), {"train": "trained", "val": "validated"}[phase]
             if not any(isinstance(node.kind, ends.Loss) for node in nodes):
                 raise BadNetwork(f"the network can't be {doing}: it has no loss (a layer such as SoftmaxWithLoss)")
-            if phase == "train" and not any(weight.trained for node in nodes for weight in node.weights):
-                raise BadNetwork("the network can't be trained: it has no weights to learn")
+            weights = [weight for node in nodes for weight in node.weights]
+            if phase == "train" and weights and not any(weight.trained for weight in weights):
+                raise BadNetwork("the network can't be trained: every weight is held still (lr_mult 0)")
 
     def _check_limits(self) -> None:
         """Cheap, before anything is resolved."""

@@ -8,6 +8,7 @@ num_output of an InnerProduct that names none, and of a classifier that is deplo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from models_app.networks.graph import Network
 from models_app.networks.layer import BadNetwork, Layer
@@ -38,6 +39,8 @@ def read(
     found = sources.feeds(declared.layers)
     if not found:
         found = dict.fromkeys(sources.LABELLED, _added_feed(declared, hidden, categories is not None))
+    else:
+        found = _with_labels(found, hidden)
     labels = {top for feed in found.values() for top in feed.tops[1:]}
     layers = deploy.without_labels([layer for _, layer in hidden], labels)
     if categories is not None:
@@ -100,6 +103,17 @@ def _added_feed(declared: Text, hidden: Sequence[Placed], classifier: bool) -> F
     labelled = classifier or any("label" in layer.bottoms for _, layer in hidden)
     tops = (images, "label") if labelled else (images,)
     return Feed("data", tops, (1.0,) * len(tops), 0, False, -1)
+
+
+def _with_labels(found: dict[str, Feed], hidden: Sequence[Placed]) -> dict[str, Feed]:
+    """DIGITS adds the labels to Data layers that give images alone, where a layer reads `label` and none makes it."""
+    made = {top for feed in found.values() for top in feed.tops} | {top for _, layer in hidden for top in layer.tops}
+    is_read = any("label" in layer.bottoms for _, layer in hidden)
+    if not is_read or "label" in made or any(len(feed.tops) > 1 for feed in found.values()):
+        return found
+    return {
+        phase: replace(feed, tops=(*feed.tops, "label"), scales=(*feed.scales, 1.0)) for phase, feed in found.items()
+    }
 
 
 def _inputs(declared: Text) -> list[Placed]:
