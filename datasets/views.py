@@ -29,9 +29,7 @@ class CreateClassification(CreateView):
 
     name = "New Image Classification Dataset"
     serializer_class = ClassificationDatasetForm
-
-    def create(self, owner, **fields):
-        return services.create_dataset(owner, **fields)
+    create = staticmethod(services.create_dataset)
 
 
 class CreateGeneric(CreateView):
@@ -39,6 +37,4 @@ class CreateGeneric(CreateView):
 
     name = "New Image Dataset"
     serializer_class = GenericDatasetForm
-
-    def create(self, owner, **fields):
-        return services.create_dataset(owner, **fields)
+    create = staticmethod(services.create_dataset)

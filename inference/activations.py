@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.imagedb import wire
 from digits_project.onnx_runtime import InferenceSession, open_session
 
 MOST_BYTES_A_RUN = 128 << 20  # of the values that one run returns
@@ -51,17 +52,8 @@ def _more_outputs(names: Sequence[str]) -> bytes:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of a protobuf message, length-delimited (wire type 2)."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    """Seven bits a byte, the lowest first; all but the last have their eighth bit set."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*encoded, number])
+    """A field of a protobuf message that holds bytes, or a message."""
+    return wire.head(number, len(content)) + content
 
 
 def _runs(names: Sequence[str], sizes: dict[str, int]) -> Iterator[list[str]]:

@@ -12,9 +12,7 @@ from inference.archive import Archive, Member
 from inference.bundle import single_file
 from models_app.models import Snapshot
 from models_app.networks import Network, prototxt
-
-FROM_SNAPSHOT = ("model.onnx", "weights.npz")  # what training/checkpoint.py writes for others to read
-DESCRIPTION = "snapshot.json"  # it writes this too, and the network in it
+from models_app.training.stored import DESCRIPTION
 
 
 def archive(snapshot: Snapshot, form: str) -> Archive:
@@ -73,7 +71,7 @@ def _texts(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _files(snapshot: Snapshot) -> dict[str, Path]:
-    files = {name: snapshot.directory / name for name in FROM_SNAPSHOT}
+    files = {path.name: path for path in (snapshot.onnx_file, snapshot.weights_file)}
     model = snapshot.trained_model
     mean = mean_file(model.dataset)
     if model.use_mean != "none" and mean.exists():  # for people: model.onnx subtracts it itself

@@ -12,9 +12,9 @@ from datasets.imagedb import confined, images
 from digits_project.jobs.models import find_job, is_job_id
 from inference import cache
 from inference.predictor import Predictor, plain, ranked
-from models_app.models import SAME_EPOCH, Snapshot, TrainedModel
+from models_app.models import TrainedModel
+from models_app.results import NEWEST, Snapshot, of_epoch
 
-NEWEST = -1
 INSTEAD = "ask infer_one or infer_many for the numbers."
 OF_DATASET = ("name", "kind", "categories", "resize_width", "resize_height", "resize_channels", "resize_mode")
 # What an answer needs of its rows. More columns take longer than the answer itself; they come when they are asked for.
@@ -46,7 +46,7 @@ def find_snapshot(job_id: object, epoch: float | None = None) -> Snapshot:
         raise NoSuchModel(job_id)
     snapshots = Snapshot.objects.filter(trained_model=job_id).select_related("trained_model__dataset").only(*USED)
     if epoch is not None and epoch != NEWEST:
-        snapshots = snapshots.filter(epoch__range=(epoch - SAME_EPOCH, epoch + SAME_EPOCH))
+        snapshots = of_epoch(snapshots, epoch)
     snapshot = snapshots.order_by("-epoch").first()
     if snapshot is None:
         raise _why_none(job_id, epoch)

@@ -11,7 +11,6 @@ from inference.distribution import distribution
 from inference.picture import picture
 from models_app.models import Snapshot
 
-WEIGHTS = "weights.npz"
 SOURCES = ("Data", "Input")  # their pictures are in colour
 SPANS = {"Softmax": (0.0, 1.0)}  # of layers whose numbers say something by themselves
 
@@ -50,7 +49,7 @@ def _activations(snapshot: Snapshot, layers: list[dict], feed: dict[str, np.ndar
 def _weights(snapshot: Snapshot, layer: dict) -> list[dict]:
     if not layer["weights"]:
         return []
-    with np.load(snapshot.directory / WEIGHTS) as file:
+    with np.load(snapshot.weights_file) as file:
         arrays = [file[name] for name in layer["weights"]]
     facts = {"layer_type": layer["type"], "param_count": sum(array.size for array in arrays)}
     return [{"name": layer["name"], "vis_type": "Weights", **facts, **_shown(arrays[0], colour=True)}]

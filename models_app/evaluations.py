@@ -11,10 +11,9 @@ from digits_project.jobs import services
 from digits_project.jobs.lifecycle import IllegalTransition
 from digits_project.jobs.models import Status
 from digits_project.jobs.services import Gone
-from models_app.models import SAME_EPOCH, Kind, TrainedModel
-from models_app.results import Evaluation, Snapshot
+from models_app.models import Kind, TrainedModel
+from models_app.results import NEWEST, Evaluation, Snapshot, of_epoch
 
-NEWEST = -1
 MOST_OF_NAME = 200
 
 
@@ -52,7 +51,7 @@ def find(model: TrainedModel, split: str | None = None, epoch: float | None = No
     if epoch == NEWEST:
         epoch = model.newest_snapshot.epoch if model.newest_snapshot else None
     if epoch is not None:
-        found = found.filter(epoch__range=(epoch - SAME_EPOCH, epoch + SAME_EPOCH))
+        found = of_epoch(found, epoch)
     done_first = Case(When(status=Status.DONE, then=0), default=1)
     return found.order_by(done_first, "-ended_at", "-created_at").first()
 
@@ -75,8 +74,7 @@ def _to_evaluate(model: TrainedModel, split: str, epoch: float | None) -> Snapsh
         raise CanNotEvaluate(f"Its dataset, {model.dataset.name}, has no images for {split}.")
     if not model.snapshots.exists():
         raise CanNotEvaluate(f"{model.name} is {model.status} and has no snapshot yet.")
-    named = {None: lambda: model.best_snapshot, NEWEST: lambda: model.newest_snapshot}
-    snapshot = named.get(epoch, lambda: model.snapshot_at(epoch))()
+    snapshot = model.best_snapshot if epoch is None else model.snapshot_at(epoch)
     if snapshot is None:
         raise BadInput(f"{model.name} has no snapshot of epoch {epoch:g}; it has {model.epochs}.")
     return snapshot

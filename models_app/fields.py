@@ -9,12 +9,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from datasets.fields import MAX_PATH, readable_or_bad
-from datasets.models import Dataset
 from digits_project.access import readable
 from digits_project.errors import BadInput
-from digits_project.jobs.models import find_job
+from digits_project.jobs.models import Job, find_job
 from digits_project.serverfiles import open_file
-from models_app.models import TrainedModel
 from models_app.training.stored import FILES
 
 MOST_VALUES = 1000  # of a list
@@ -68,24 +66,18 @@ class Numbers(serializers.CharField):
             raise serializers.ValidationError("Numbers with commas between them are wanted, such as 50,85.") from wrong
 
 
-class DatasetId(serializers.CharField):
-    """A dataset's job id; the value is its row."""
+class JobOf(serializers.CharField):
+    """The id of a job of this kind; the value is its row."""
+
+    def __init__(self, kind: type[Job], **kwargs):
+        super().__init__(**kwargs)
+        self.kind = kind
 
     def to_internal_value(self, data):
-        dataset = find_job(super().to_internal_value(data), Dataset)
-        if dataset is None:
-            raise serializers.ValidationError("There is no dataset of that id.")
-        return dataset
-
-
-class ModelId(serializers.CharField):
-    """A model's job id; the value is its row."""
-
-    def to_internal_value(self, data):
-        model = find_job(super().to_internal_value(data), TrainedModel)
-        if model is None:
-            raise serializers.ValidationError("There is no model of that id.")
-        return model
+        job = find_job(super().to_internal_value(data), self.kind)
+        if job is None:
+            raise serializers.ValidationError(f"There is no {self.kind._meta.verbose_name} of that id.")
+        return job
 
 
 class UseMean(serializers.ChoiceField):

@@ -15,7 +15,7 @@ from digits_project.jobs.models import ENDED, Job, Status, Wanted
 from models_app import networks
 from models_app.networks import STANDARD, Network, prototxt
 from models_app.networks.retrain import retrained
-from models_app.results import Evaluation, Metric, Snapshot
+from models_app.results import NEWEST, Evaluation, Metric, Snapshot, of_epoch
 from models_app.training import engines
 from models_app.training.config import MEANS, SOLVERS, TrainConfig
 from models_app.training.schedule import POLICIES, Policy
@@ -25,7 +25,6 @@ MOST_IMAGES_A_BATCH = 100_000
 MOST_BATCHES_ACCUMULATED = 10_000
 LARGEST_SEED = 2**32 - 1
 MOST_GPUS = 64
-SAME_EPOCH = 1e-4  # two epochs nearer than this are the same: clients print them rounded
 POSITIVE = MinValueValidator(1)
 NOT_NEGATIVE = [MinValueValidator(0.0)]
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
@@ -270,7 +269,8 @@ class TrainedModel(Job):
         return self.snapshots.order_by("-epoch").first()
 
     def snapshot_at(self, epoch: float) -> Snapshot | None:
-        return self.snapshots.filter(epoch__range=(epoch - SAME_EPOCH, epoch + SAME_EPOCH)).first()
+        """That of an epoch, or the newest (-1)."""
+        return self.newest_snapshot if epoch == NEWEST else of_epoch(self.snapshots, epoch).first()
 
 
 def _complaint(check: Callable) -> str:

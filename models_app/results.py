@@ -6,6 +6,15 @@ from django.db import models
 from django.urls import reverse
 
 from digits_project.jobs.models import Job
+from models_app.training.stored import FILES
+
+NEWEST = -1  # instead of an epoch: the newest snapshot
+SAME_EPOCH = 1e-4  # two epochs nearer than this are the same: clients print them rounded
+
+
+def of_epoch(rows: models.QuerySet, epoch: float, column: str = "epoch") -> models.QuerySet:
+    """The rows that name this epoch."""
+    return rows.filter(**{f"{column}__range": (epoch - SAME_EPOCH, epoch + SAME_EPOCH)})
 
 
 class Snapshot(models.Model):
@@ -32,7 +41,11 @@ class Snapshot(models.Model):
 
     @property
     def onnx_file(self) -> Path:
-        return self.directory / "model.onnx"
+        return self.directory / FILES["onnx"]
+
+    @property
+    def weights_file(self) -> Path:
+        return self.directory / FILES["weights"]
 
 
 class Metric(models.Model):

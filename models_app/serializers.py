@@ -2,12 +2,13 @@
 
 from rest_framework import serializers
 
+from datasets.models import Dataset
 from digits_project.api import Form
 from digits_project.errors import BadInput
 from digits_project.jobs import devices
 from digits_project.jobs.models import Wanted
 from models_app import descriptions, networks
-from models_app.fields import DatasetId, Gpu, GpuList, Listed, ModelId, Numbers, UseMean, WeightsFile
+from models_app.fields import Gpu, GpuList, JobOf, Listed, Numbers, UseMean, WeightsFile
 from models_app.models import (
     LARGEST_SEED,
     MOST_BATCHES_ACCUMULATED,
@@ -26,7 +27,6 @@ from models_app.training.schedule import POLICIES, Policy
 # What trains is MXNet, whatever a script written for DIGITS names.
 FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
 OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
-NEWEST = -1
 NETWORK_TEXT = {
     "max_length": 8_000_000,
     "trim_whitespace": False,  # messages tell the line
@@ -82,6 +82,7 @@ class ModelForm(PolicyForm):
     Of the fields that belong to one method, only those of the chosen method are looked at.
     """
 
+    WIRE_NAMES = {"name": "model_name", "standard_network": "standard_networks", "previous": "previous_networks"}
     DESCRIPTIONS = descriptions.MODEL
     FIELDS_OF = {
         Method.STANDARD: ("standard_networks",),
@@ -98,9 +99,9 @@ class ModelForm(PolicyForm):
     )
 
     model_name = serializers.CharField(max_length=255)
-    dataset = DatasetId()
+    dataset = JobOf(Dataset)
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
-    previous_networks = ModelId(required=False)
+    previous_networks = JobOf(TrainedModel, required=False)
     custom_network = serializers.CharField(required=False, **NETWORK_TEXT)
     custom_network_snapshot = WeightsFile(default="")
     crop_size = _count(4096, default=None)
@@ -118,11 +119,6 @@ class ModelForm(PolicyForm):
     select_gpus = GpuList(default=[])
     select_gpus_list = GpuList(default=[])
     select_gpu_count = _count(MOST_GPUS, default=1)
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        columns = {"name": "model_name", "standard_network": "standard_networks", "previous": "previous_networks"}
-        self.WIRE_NAMES = columns
 
     def to_internal_value(self, data):
         if not hasattr(data, "items"):
@@ -213,7 +209,7 @@ def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot |
     """The snapshot of an epoch, the newest (-1), or none (0). Raises ValidationError for that field."""
     if epoch == 0:
         return None
-    snapshot = model.newest_snapshot if epoch == NEWEST else model.snapshot_at(epoch)
+    snapshot = model.snapshot_at(epoch)
     if snapshot is None:
         there = model.epochs or "none"
         raise serializers.ValidationError({field: f"{model.name} has no snapshot of that epoch; it has {there}."})
@@ -233,8 +229,8 @@ class NetworkForm(Form):
     DESCRIPTIONS = descriptions.NETWORK
 
     custom_network = serializers.CharField(**NETWORK_TEXT)
-    dataset = DatasetId(default=None)
-    dataset_id = DatasetId(default=None)
+    dataset = JobOf(Dataset, default=None)
+    dataset_id = JobOf(Dataset, default=None)
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
 
     def validate(self, form):

@@ -19,9 +19,10 @@ from digits_project.jobs.models import ENDED, Device
 from digits_project.jobs.runner import Progress, Stopped, patiently
 from digits_project.jobs.services import Refused, submit
 from models_app import networks, recovery, trainer
-from models_app.models import SAME_EPOCH, Kind, Method, Metric, Snapshot, TrainedModel
+from models_app.models import Kind, Method, TrainedModel
 from models_app.networks import Network, picture, prototxt
 from models_app.networks.retrain import for_any_dataset
+from models_app.results import Metric, Snapshot, of_epoch
 from models_app.training.config import TrainConfig
 from models_app.training.schedule import Policy, learning_rate
 
@@ -231,8 +232,8 @@ def delete_snapshot(snapshot: Snapshot) -> None:
         snapshot.refresh_from_db()
         if snapshot.keep:
             raise Refused(f"The snapshot of epoch {snapshot.epoch:g} is to be kept; take that back first.")
-        near = (snapshot.epoch - SAME_EPOCH, snapshot.epoch + SAME_EPOCH)
-        if waiting := model.successors.exclude(status__in=ENDED).filter(previous_epoch__range=near).first():
+        successors = model.successors.exclude(status__in=ENDED)
+        if waiting := of_epoch(successors, snapshot.epoch, "previous_epoch").first():
             raise Refused(f"{waiting.name} ({waiting.pk}) is still to start from the snapshot of that epoch.")
         Snapshot.objects.filter(pk=snapshot.pk).delete()
         audit.record("delete snapshot", str(snapshot))

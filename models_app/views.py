@@ -24,7 +24,6 @@ from models_app.serializers import (
     StoredEvaluationForm,
     chosen_snapshot,
 )
-from models_app.training.stored import FILES
 from models_app.wire import (
     Chart,
     CreatedEvaluation,
@@ -60,9 +59,7 @@ class CreateModels(CreateView):
     """One model, or with several batch sizes or learning rates one for each combination."""
 
     answers = CreateView.answers | {"post": Creation}
-
-    def create(self, owner, **fields):
-        return services.create_models(owner, **fields)
+    create = staticmethod(services.create_models)
 
     def answer(self, request, models):
         json = [created_json(model) for model in models]
@@ -185,7 +182,7 @@ class Customize(FormView):
             return Response({"network": services.standard_prototxt(name), "snapshot": None})
         model = fetch(TrainedModel, name)
         snapshot = chosen_snapshot(model, epoch, "snapshot_epoch")
-        weights = str(snapshot.directory / FILES["weights"]) if snapshot else None
+        weights = str(snapshot.weights_file) if snapshot else None
         return Response({"network": services.prototxt_of(model), "snapshot": weights})
 
 

@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.download import DESCRIPTION, FROM_SNAPSHOT
 from models_app.networks import Layer, Network, prototxt, standard
-from models_app.training import checkpoint
 from tests.inference_samples import DIGITS, add_snapshot, categorized, list_of
 
 pytestmark = pytest.mark.django_db
@@ -108,11 +106,6 @@ def test_the_snapshot_is_the_one_of_the_epoch(client, model, asked, epoch):
     found = unpacked("tar", body(client.get(f"/models/{model.pk}/download.tar?epoch={asked}")))
     assert found["model.onnx"] == model.snapshots.get(epoch=epoch).onnx_file.read_bytes()
     assert json.loads(found["info.json"])["epoch"] == epoch
-
-
-def test_the_weights_are_the_file_that_training_writes():
-    assert (checkpoint.FILES["onnx"], checkpoint.FILES["weights"]) == FROM_SNAPSHOT
-    assert checkpoint.DESCRIPTION == DESCRIPTION
 
 
 def test_the_network_is_there_as_a_prototxt_to_train_again(client, model):

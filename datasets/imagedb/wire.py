@@ -1,4 +1,4 @@
-"""Reads the protocol buffers wire format, as far as Caffe's messages use it, without trusting a byte of it.
+"""The protocol buffers wire format, as far as Caffe's and ONNX's messages use it; read without trusting a byte of it.
 
 Source of the format: the Protocol Buffers encoding documentation. A field is a key, number << 3 | wire type, as a
 varint, then a varint (0), eight bytes (1), a length and that many bytes (2), or four bytes (5).
@@ -53,6 +53,11 @@ def read_fields(data: Bytes) -> Iterator[tuple[int, int, int | Bytes]]:
         yield number, kind, value
 
 
+def head(number: int, length: int) -> bytes:
+    """What stands before the bytes of a field: its key, and how many they are."""
+    return _written(number << 3 | BYTES) + _written(length)
+
+
 def signed(value: int) -> int:
     """What an int32 or int64 field means."""
     return value - (1 << 64) if value >= 1 << 63 else value
@@ -75,6 +80,15 @@ def _varint(data, position):
         if byte < 0x80:
             return value & 0xFFFF_FFFF_FFFF_FFFF, position + shift + 1
     raise BadMessage(f"the number at byte {position} is too long")
+
+
+def _written(value):
+    """A number as varint: seven bits a byte, the lowest first; all but the last have their eighth bit set."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*encoded, value])
 
 
 def _taken(data, position, length):

@@ -1,8 +1,7 @@
 """Puts a model into its file without a copy of its weights, which may be two gigabytes.
 
-A protocol buffers message is a run of fields; one that holds a message or bytes is its key (number << 3 | 2), the
-length of what follows as a varint, and that (Protocol Buffers encoding documentation). So the weights, which are the
-last fields of the graph, go from their arrays to the file.
+A protocol buffers message is a run of fields; one that holds a message or bytes is a head and those. So the weights,
+which are the last fields of the graph, go from their arrays to the file.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+
+from datasets.imagedb import wire
 
 
 def save_model(model: onnx.ModelProto, weights: Mapping[str, np.ndarray], path: Path) -> None:
@@ -37,12 +38,4 @@ def _initializer_head(name: str, array: np.ndarray) -> bytes:
 
 def _head(message: type, field: str, size: int) -> bytes:
     """The key of a field and the length of its value."""
-    return _varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2) + _varint(size)
-
-
-def _varint(value: int) -> bytes:
-    groups = bytearray()
-    while value > 0x7F:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*groups, value])
+    return wire.head(message.DESCRIPTOR.fields_by_name[field].number, size)

@@ -155,25 +155,21 @@ class AdaGrad(_WithScratch):
         scratch = self._scratch(weight)
         add_scaled(gradient, wd, weight)
         mx.nd.square(gradient, out=scratch)
-        history += scratch
+        self._remember(history, scratch)
         _divide_by_root(gradient, history, scratch)
         add_scaled(weight, -lr, gradient)
 
+    def _remember(self, history: Array, square: Array) -> None:
+        history += square
 
-class RMSProp(_WithScratch):
+
+class RMSProp(AdaGrad):
     """h ← rms_decay·h + (1 - rms_decay)·g², w ← w - r·g / (√h + delta). MXNet's own has delta inside the root."""
 
     name = "RMSPROP"
-    slots = ("square",)  # h
 
-    def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
-        (history,) = memory
-        scratch = self._scratch(weight)
-        add_scaled(gradient, wd, weight)
-        mx.nd.square(gradient, out=scratch)
-        approach(history, scratch, 1 - self._setup.rms_decay)
-        _divide_by_root(gradient, history, scratch)
-        add_scaled(weight, -lr, gradient)
+    def _remember(self, history: Array, square: Array) -> None:
+        approach(history, square, 1 - self._setup.rms_decay)
 
 
 class AdaDelta(_WithScratch):
