@@ -9,7 +9,6 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from digits_project.errors import BadInput
@@ -85,8 +84,8 @@ class TrainedModelAdmin(JobAdmin):
     def get_urls(self):
         return [
             self.route("compare/", self.compare_page, "compare"),
-            self.route("<str:job_id>/curves.json", never_cache(self.curves_json), "curves"),
-            self.route("<str:job_id>/network.svg", self.network_svg, "network"),
+            self.route("<str:job_id>/curves.json", self.curves_json, "curves"),
+            self.route("<str:job_id>/network.svg", self.network_svg, "network", cacheable=True),
             self.route("<str:job_id>/metrics.csv", self.metrics_csv, "metrics"),
             self.route(
                 "<str:job_id>/snapshots/<int:number>/delete/", require_POST(self.delete_snapshot), "snapshot_delete"

@@ -110,6 +110,8 @@ class RecordReader:
     Raises DamagedRecords when opened on a file that is cut short, or when a record that is read is not one.
     """
 
+    _descriptor: int | None = None
+
     def __init__(self, path: Path):
         self.path = path
         try:
@@ -157,6 +159,9 @@ class RecordReader:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        self.close()  # nobody else knows when the last thread has done with a reader that several share
 
     def close(self) -> None:
         if self._descriptor is not None:

@@ -121,10 +121,10 @@ class JobAdmin(admin.ModelAdmin):
             *super().get_urls(),
         ]
 
-    def route(self, pattern: str, view: Callable, name: str):
-        """A further address below the list, for those whom the admin lets in."""
+    def route(self, pattern: str, view: Callable, name: str, cacheable: bool = False):
+        """A further address below the list, for those whom the admin lets in; what is cacheable says so itself."""
         names = (self.opts.app_label, self.opts.model_name, name)
-        return path(pattern, self.admin_site.admin_view(view), name="_".join(names))
+        return path(pattern, self.admin_site.admin_view(view, cacheable), name="_".join(names))
 
     def seen(self, request, job_id: str) -> Job:
         """The job, for whoever may look at it. Raises Http404 or PermissionDenied."""

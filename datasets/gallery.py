@@ -1,0 +1,125 @@
+"""The images of a dataset as people look at them, straight from its record files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from datasets.imagedb import images
+from datasets.imagedb.records import RecordReader
+from datasets.models import Dataset
+from digits_project.errors import BadInput
+
+A_PAGE = 60
+STRIP, STRIP_SIDE = 6, 40  # images of a strip, and how high it is
+AS_THEY_ARE = {"PNG": "image/png", "JPEG": "image/jpeg"}
+KEPT_OPEN = 16  # record files
+
+
+class NoSuchImage(Exception):
+    """The dataset has no such split, category or record, or its files are gone or damaged."""
+
+
+class Page(NamedTuple):
+    """Some images of a split: the numbers of their records, which page of how many it is, how many images in all."""
+
+    records: list[int]
+    number: int
+    pages: int
+    images: int
+
+
+def image(dataset: Dataset, split: str, number: int) -> tuple[bytes, str]:
+    """One record's image as a browser takes it, and its media type. Raises NoSuchImage."""
+    payload = _payload(_reader(dataset, split), number)
+    kind = images.sniff(payload[:64])
+    if kind in AS_THEY_ARE:
+        return payload, AS_THEY_ARE[kind]
+    try:
+        return images.encode(images.decode_record(payload), "png"), "image/png"
+    except BadInput as wrong:
+        raise NoSuchImage(str(wrong)) from wrong
+
+
+def strip(dataset: Dataset) -> bytes:
+    """A few images of the training split in a row, as PNG. Raises NoSuchImage."""
+    reader = _reader(dataset, "train")
+    drawn = Image.new("RGBA", (STRIP * (STRIP_SIDE + 2), STRIP_SIDE))
+    for place, number in enumerate(range(0, len(reader), max(1, len(reader) // STRIP))[:STRIP]):
+        try:
+            pixels = images.decode_record(_payload(reader, number))
+        except BadInput as wrong:
+            raise NoSuchImage(str(wrong)) from wrong
+        thumbnail = Image.fromarray(pixels.squeeze()).convert("RGB")
+        thumbnail.thumbnail((STRIP_SIDE, STRIP_SIDE))
+        drawn.paste(thumbnail, (place * (STRIP_SIDE + 2), (STRIP_SIDE - thumbnail.height) // 2))
+    file = BytesIO()
+    drawn.save(file, "PNG")
+    return file.getvalue()
+
+
+def page(dataset: Dataset, split: str, category: int | None, number: int) -> Page:
+    """The records of a split, or of one category in it, sixty to a page; a page beyond the last is the last one."""
+    count = len(_reader(dataset, split))
+    if category is None:
+        found: Sequence[int] = range(count)
+    else:
+        found = np.flatnonzero(labels(dataset, split) == category)
+    pages = max(1, math.ceil(len(found) / A_PAGE))
+    number = min(max(number, 1), pages)
+    shown = found[(number - 1) * A_PAGE : number * A_PAGE]
+    return Page([int(record) for record in shown], number, pages, len(found))
+
+
+def labels(dataset: Dataset, split: str) -> np.ndarray:
+    """The category of every record of a split, int32. Raises NoSuchImage."""
+    path = dataset.directory / f"{split}.txt"
+    return _labels(path, _changed(path))
+
+
+def _payload(reader: RecordReader, number: int) -> bytes:
+    if not 0 <= number < len(reader):
+        raise NoSuchImage(f"There is no record {number}; there are {len(reader)}.")
+    try:
+        return reader.labels(number)[1]
+    except BadInput as damaged:
+        raise NoSuchImage(str(damaged)) from damaged
+
+
+def _reader(dataset: Dataset, split: str) -> RecordReader:
+    if not dataset.entries(split):
+        raise NoSuchImage(f"There is no split {split}.")
+    path = dataset.directory / f"{split}.rec"
+    return _opened(path, _changed(path))
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as gone:
+        raise NoSuchImage(f"{path.name} is gone.") from gone
+
+
+@lru_cache(KEPT_OPEN)
+def _opened(path: Path, changed: int) -> RecordReader:
+    """A record file, which stays open while it is among those asked for of late; its index is read once."""
+    try:
+        return RecordReader(path)
+    except BadInput as damaged:
+        raise NoSuchImage(str(damaged)) from damaged
+
+
+@lru_cache(KEPT_OPEN)
+def _labels(path: Path, changed: int) -> np.ndarray:
+    try:
+        with path.open("rb") as file:
+            return np.fromiter((int(line.rsplit(b" ", 1)[1]) for line in file), np.int32)
+    except (OSError, ValueError, IndexError) as odd:  # as of an image whose path has a line break
+        raise NoSuchImage(f"{path.name} can't be read, so the images can't be told by category.") from odd
