@@ -14,7 +14,7 @@ from django.db import ProgrammingError
 
 from digits_project.api import AWAY, errors, messages_by_field
 from digits_project.demo_output import Screen
-from digits_project.errors import BadInput
+from digits_project.errors import BadInput, Failed
 from digits_project.jobs.lifecycle import IllegalTransition
 from digits_project.jobs.models import Job, find_job
 from digits_project.jobs.services import Gone, Refused
@@ -81,7 +81,7 @@ class ConsoleCommand(BaseCommand):
                 raise CommandError("Interrupted.", returncode=Exit.INTERRUPTED) from None
             except BadInput as wrong:
                 raise CommandError(str(wrong), returncode=Exit.BAD_INPUT) from wrong
-            except (Refused, IllegalTransition) as refusal:
+            except (Refused, IllegalTransition, Failed) as refusal:
                 raise CommandError(str(refusal), returncode=Exit.FAILED) from refusal
             except Gone:
                 raise CommandError("Somebody deleted the job meanwhile.", returncode=Exit.FAILED) from None
