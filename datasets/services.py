@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -13,6 +14,7 @@ from django.db import transaction
 from datasets import imagedb
 from datasets.models import Dataset, Kind, Method
 from digits_project.jobs import directory
+from digits_project.jobs.runner import patiently
 from digits_project.jobs.services import submit
 from digits_project.serverfiles import open_file, shown
 
@@ -101,7 +103,7 @@ def _take_prebuilt(dataset: Dataset, report) -> None:
     dataset.splits = [{"name": name, "entries": count} for name, count in built.entries.items()]
     dataset.warnings = built.warnings
     shape = ["resize_channels", "resize_height", "resize_width"]
-    dataset.save(update_fields=[*shape, "label_shape", "splits", "warnings"])
+    patiently(partial(dataset.save, update_fields=[*shape, "label_shape", "splits", "warnings"]))
 
 
 def _build_categories(dataset: Dataset, report) -> None:
@@ -110,7 +112,7 @@ def _build_categories(dataset: Dataset, report) -> None:
     dataset.splits = [asdict(split) for split in built.splits]
     dataset.skipped = built.skipped
     dataset.warnings = built.warnings
-    dataset.save(update_fields=["categories", "splits", "skipped", "warnings"])
+    patiently(partial(dataset.save, update_fields=["categories", "splits", "skipped", "warnings"]))
 
 
 def describe_tasks(dataset: Dataset) -> dict:

@@ -20,6 +20,7 @@ from django.http import Http404, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import path
 from django.views import defaults
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions, serializers
 from rest_framework.fields import empty
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -28,7 +29,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from digits_project.errors import BadInput
+from digits_project.errors import BadInput, no_room
 from digits_project.jobs.lifecycle import IllegalTransition
 from digits_project.jobs.services import Gone, HasDependents, Refused
 
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 FIELDS_TOO_LARGE = "The fields of the form take more than {} MiB; send what is large as a file."
 
-AWAY = (OperationalError, InterfaceError, RedisConnectionError)
+AWAY = (OperationalError, InterfaceError, RedisConnectionError, RedisTimeoutError)
 RETRY_SECONDS = 5
 
 
@@ -226,6 +227,8 @@ def server_fault(request):
     failure = sys.exc_info()[1]
     if isinstance(failure, AWAY):
         return _away(request, failure)
+    if failure and (explanation := no_room(failure, settings.DIGITS_HOME)):
+        return _page_or_json(request, 507, explanation) or HttpResponse(explanation, "text/plain", 507)
     return _page_or_json(
         request, 500, "The server failed on this request; its log says more."
     ) or defaults.server_error(request)
@@ -268,6 +271,9 @@ def _explain(exc: Exception) -> tuple[int, str]:
         return 400, str(exc)
     if isinstance(exc, IllegalTransition):
         return 409, str(exc)
+    if explanation := no_room(exc, settings.DIGITS_HOME):
+        log.error("507: %s", explanation)
+        return 507, explanation
     fault = secrets.token_hex(4)
     log.exception("Unexpected, error id %s", fault, exc_info=exc)
     return 500, f"The server failed on this request. Its log has the details under error id {fault}."

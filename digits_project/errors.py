@@ -1,5 +1,8 @@
 """The outcomes that are not faults in the server's code. Bottom of the import graph: no Django here."""
 
+import errno
+from pathlib import Path
+
 
 class BadInput(Exception):
     """The user's mistake; its text reaches the user word for word, so it says what was wrong, where, and what to do."""
@@ -15,3 +18,14 @@ class Lost(Failed):
 
 class Aborted(BaseException):
     """This job is to stop. Not an Exception, so that "skip the broken image" handlers can't swallow it."""
+
+
+RESUME = "resume this job: it goes on from what it had finished"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the quota, or the largest file allowed
+
+
+def no_room(error: BaseException, directory: Path, then: str = "try again") -> str | None:
+    """What to tell the user if `error`, met while writing into `directory`, is for want of room; else None."""
+    if not isinstance(error, OSError) or error.errno not in NO_ROOM:
+        return None
+    return f"{error.strerror}: nothing more can be written into {directory}. Make room there, then {then}."

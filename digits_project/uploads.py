@@ -1,7 +1,7 @@
 """Bodies of requests: how large they may be, and where the files in them go."""
 
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 
@@ -56,6 +56,24 @@ class DiskUpload(TemporaryFileUploadHandler):
                 if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                     path.unlink()
         super().new_file(*args, **kwargs)
+
+    def receive_data_chunk(self, raw_data, start):
+        with self._gone_on_failure():
+            return super().receive_data_chunk(raw_data, start)
+
+    def file_complete(self, file_size):
+        with self._gone_on_failure():
+            return super().file_complete(file_size)
+
+    @contextmanager
+    def _gone_on_failure(self):
+        """On a full disk every byte counts: what was written of the file goes at once."""
+        try:
+            yield
+        except OSError:
+            with suppress(OSError):
+                self.file.close()
+            raise
 
 
 class Upload(FileField):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from digits_project.errors import BadInput, Lost
+from digits_project.errors import BadInput, Failed, Lost
 
 PULSE_SECONDS = 0.25  # how often the listener gets a turn, whatever the trainer does
 GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
@@ -28,12 +28,16 @@ class TrainerFault(Exception):
     """The trainer met a fault in its own code; the text is for the log."""
 
 
+BLAMES = {"user": BadInput, "host": Failed, "server": TrainerFault}
+
+
 @contextmanager
 def events(config: Path, log: Path) -> Iterator[Iterator[dict | None]]:
     """Start the trainer on `config` and yield what it says: an event, or None when it said nothing for a pulse.
 
     The trainer is gone when the block is left, however it is left; its text output is appended to `log`. Raises
-    BadInput for what the trainer blames on the user, TrainerDied or TrainerFault for any other end but a good one.
+    BadInput for what the trainer blames on the user, Failed for what on its host, TrainerDied or TrainerFault for any
+    other end but a good one.
     """
     command = [sys.executable, "-m", "models_app.training", str(config)]
     with log.open("ab") as output:
@@ -53,7 +57,7 @@ def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
             heard = time.monotonic()
             event = json.loads(line)
             if event["event"] == "error":
-                raise BadInput(event["message"]) if event["blame"] == "user" else TrainerFault(event["message"])
+                raise BLAMES[event["blame"]](event["message"])
             yield event
         elif time.monotonic() - heard > SILENCE_SECONDS:
             raise TrainerDied(f"The trainer said nothing for {SILENCE_SECONDS:g} s and was given up.")

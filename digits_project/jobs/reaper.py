@@ -4,7 +4,8 @@ import logging
 import threading
 from datetime import timedelta
 
-from django.db import DatabaseError, connections
+from django.db import Error as DatabaseFailure
+from django.db import connections
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -28,14 +29,19 @@ def tick() -> None:
     dispatch()
 
 
+def tick_or_leave() -> None:
+    """The same; a database or a Redis that is away is left to the next tick, not died of."""
+    try:
+        tick()
+    except (DatabaseFailure, RedisError) as away:
+        log.warning("Nothing reaped this time: %s", away)
+        connections.close_all()
+
+
 def run_forever(stop: threading.Event) -> None:
-    """Tick until `stop` is set. A database or a Redis that is away is waited for, not died of."""
+    """Tick until `stop` is set."""
     while not stop.wait(TICK_SECONDS):
-        try:
-            tick()
-        except (DatabaseError, RedisError) as away:
-            log.warning("Nothing reaped this time: %s", away)
-            connections.close_all()
+        tick_or_leave()
 
 
 def _look_after(job: Job) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
-from digits_project.errors import Aborted, BadInput, Failed, Lost
+from digits_project.errors import RESUME, Aborted, BadInput, Failed, Lost, no_room
 from digits_project.jobs import lifecycle
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.losses import lose
@@ -99,7 +99,12 @@ def _outcome(job: Job, progress: Progress, work) -> tuple[Status, dict]:
     except Failed as failure:
         log.error("%s failed: %s", job, failure)
         return Status.ERROR, {"error": str(failure)}
-    except Exception:
+    except (OperationalError, InterfaceError) as away:
+        raise Lost(f"The database was away: {away}") from away
+    except Exception as failure:
+        if explanation := no_room(failure, job.directory, RESUME):
+            log.error("%s failed: %s", job, explanation)
+            return Status.ERROR, {"error": explanation}
         fault = secrets.token_hex(4)
         log.exception("%s failed, error id %s", job, fault)
         return Status.ERROR, {

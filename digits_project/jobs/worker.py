@@ -8,7 +8,9 @@ import logging
 import os
 import signal
 
+from django.db import Error as DatabaseFailure
 from django.db import connections
+from redis.exceptions import RedisError
 from rq import Worker
 from rq.serializers import JSONSerializer
 from rq.worker_registration import REDIS_WORKER_KEYS
@@ -28,6 +30,7 @@ class JobWorker(Worker):
     """Runs the tasks of `job_kinds()`, each in a forked process (the horse) that dies with this one."""
 
     dequeue_timeout = 5
+    max_connection_wait_time = 2.0  # between two attempts at a Redis that is away
 
     def __init__(self, queue_names: list[str]):
         super().__init__(
@@ -43,7 +46,7 @@ class JobWorker(Worker):
     def bootstrap(self, *args, **kwargs):
         """Register, then look after what the worker before this one left behind."""
         super().bootstrap(*args, **kwargs)
-        reaper.tick()
+        reaper.tick_or_leave()
 
     def heartbeat(self, timeout=None, pipeline=None):
         if not self.is_horse and not self.connection.sismember(REDIS_WORKER_KEYS, self.key):
@@ -51,6 +54,13 @@ class JobWorker(Worker):
             self.connection.delete(self.key)  # what a heartbeat after the loss left there has no queues
             self.register_birth()
         super().heartbeat(10, pipeline=pipeline)
+
+    def maintain_heartbeats(self, job, execution):
+        """While a job runs. It needs no Redis, and would die with this worker."""
+        try:
+            super().maintain_heartbeats(job, execution)
+        except RedisError as away:
+            self.log.warning("Redis is away, the job goes on: %s", away)
 
     def get_heartbeat_ttl(self, job, working_time=0.0) -> int:
         return 10
@@ -81,11 +91,14 @@ class JobWorker(Worker):
 
     def handle_work_horse_killed(self, job, retpid, ret_val, rusage):
         """The horse died without a word (out of memory, kill -9): its row must not wait for the reaper."""
-        row = find_job(job.args[0])
-        if row and row.worker and not row.has_ended:
-            how = f"by signal {os.WTERMSIG(ret_val)}" if os.WIFSIGNALED(ret_val) else f"with status {ret_val}"
-            lose(row, f"The process that ran this job died {how}. Out of memory is the usual reason.")
-            dispatch_or_leave()
+        how = f"by signal {os.WTERMSIG(ret_val)}" if os.WIFSIGNALED(ret_val) else f"with status {ret_val}"
+        try:
+            row = find_job(job.args[0])
+            if row and row.worker and not row.has_ended:
+                lose(row, f"The process that ran this job died {how}. Out of memory is the usual reason.")
+                dispatch_or_leave()
+        except DatabaseFailure as away:
+            log.warning("The reaper looks after %s, which died %s: %s", job.args[0], how, away)
         connections.close_all()
 
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from digits_project.cores import usable_cores
-from digits_project.errors import Aborted, BadInput
+from digits_project.errors import RESUME, Aborted, BadInput, no_room
 from models_app.training.config import TrainConfig
 from models_app.training.process import DONE, FAULT, STOPPED, USERS_FAULT, Events, StopSignal, die_with_parent
 from models_app.training.trainer import train
@@ -40,6 +40,8 @@ def main(arguments: list[str]) -> int:
     except BadInput as error:
         return _failed(events, "user", str(error))
     except Exception as error:
+        if explanation := no_room(error, options.config.parent, RESUME):
+            return _failed(events, "host", explanation)
         logger.exception("the training failed")
         return _failed(events, "server", f"{type(error).__name__}: {error}")
     return DONE

@@ -5,6 +5,7 @@ import threading
 
 from django.core.management.base import BaseCommand
 
+from digits_project.answering import limit_waits
 from digits_project.jobs import reaper
 
 
@@ -15,6 +16,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, **options):
+        limit_waits()
         stop = threading.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: stop.set())

@@ -1,10 +1,17 @@
 """`manage.py worker io|train`"""
 
+import time
+
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.db import OperationalError, connection
+from redis.exceptions import RedisError
 
-from digits_project.jobs import devices
+from digits_project.answering import limit_waits
+from digits_project.jobs import devices, queues
 from digits_project.jobs.worker import JobWorker
+
+WAIT_SECONDS = 1.0
 
 
 class Command(BaseCommand):
@@ -17,8 +24,21 @@ class Command(BaseCommand):
         parser.add_argument("queue", choices=["io", "train"], help="the kind of job to run")
 
     def handle(self, *, queue, **options):
+        limit_waits()
+        self._await_services()
         if queue == "train":
             for device in devices.register():
                 self.stdout.write(f"{device}: {device.model_name or device.type}{'' if device.enabled else ', off'}")
         name = "io" if queue == "io" else f"train-{settings.DIGITS_HOST_NAME}"
         JobWorker([name]).work()
+
+    def _await_services(self):
+        """Dying of one that is away would put the next start off further and further."""
+        while True:
+            try:
+                queues.connection().ping()
+                connection.ensure_connection()
+                return
+            except (RedisError, OperationalError) as away:
+                self.stderr.write(f"Waiting for Redis and PostgreSQL: {away}")
+                time.sleep(WAIT_SECONDS)
