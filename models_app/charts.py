@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from django.db.models import Avg, F, Window
-from django.db.models.functions import Floor, Mod, RowNumber
+from django.db.models import Avg, F
+from django.db.models.functions import Floor
 
 from models_app.models import TrainedModel
-from models_app.results import Metric
+from models_app.results import Metric, thinned
 
 MOST_POINTS = 2000  # of a curve
 COLUMNS = ("epoch", "loss", "accuracy", "learning_rate")
@@ -17,31 +17,18 @@ SPARKS = 40  # points of a sparkline
 def curves(model: TrainedModel, most: int = MOST_POINTS) -> dict[str, dict[str, list]]:
     """{split: {epoch, loss, accuracy, learning_rate, further outputs by name}} of the splits that were measured.
 
-    Every point where there are at most `most`; else thinned evenly, the last one stays. What is no number is None.
+    At most `most` points of each, thinned evenly; the first and the last always stay. What is no number is None.
     """
     found = {split: _points(model, split, most) for split in Metric.Split.values}
     return {split: points for split, points in found.items() if points["epoch"]}
 
 
 def _points(model: TrainedModel, split: str, most: int) -> dict[str, list]:
-    rows = _rows(model, split, most)
+    rows = list(thinned(model.metrics.filter(split=split), most).values_list(*COLUMNS, "outputs"))
     points = {name: [_number(row[i]) for row in rows] for i, name in enumerate(COLUMNS)}
     for name in dict.fromkeys(name for row in rows for name in row[-1]):
         points.setdefault(name, [_number(row[-1].get(name)) for row in rows])
     return points
-
-
-def _rows(model: TrainedModel, split: str, most: int) -> list[tuple]:
-    metrics = model.metrics.filter(split=split).order_by("epoch")
-    columns = (*COLUMNS, "outputs")
-    count = metrics.count()
-    if count <= most:
-        return list(metrics.values_list(*columns))
-    step = -(-count // most)
-    numbered = metrics.annotate(number=Window(RowNumber(), order_by="epoch"))
-    rows = list(numbered.annotate(rest=Mod(F("number"), step)).filter(rest=1).values_list(*columns))
-    last = metrics.reverse().values_list(*columns)[0]
-    return rows if rows[-1] == last else [*rows, last]
 
 
 def _number(value) -> float | None:

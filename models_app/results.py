@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from django.db import models
+from django.db.models import Window
+from django.db.models.functions import RowNumber
 from django.urls import reverse
 
 from digits_project.jobs.models import Job
@@ -70,6 +72,17 @@ class Metric(models.Model):
 
     def __str__(self):
         return f"{self.split} at epoch {self.epoch:g} of {self.trained_model_id}"
+
+
+def thinned(metrics: models.QuerySet, most: int | None) -> models.QuerySet:
+    """At most so many (None: all) of the measurements of one split, by epoch: evenly spread, with the first and the
+    last. However many there are, no more of them leave the database."""
+    metrics = metrics.order_by("epoch")
+    count = metrics.count()
+    if most is None or count <= most:
+        return metrics
+    chosen = [1 + round(i * (count - 1) / (most - 1)) for i in range(most)]
+    return metrics.annotate(number=Window(RowNumber(), order_by="epoch")).filter(number__in=chosen)
 
 
 class Evaluation(Job):

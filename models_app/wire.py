@@ -6,7 +6,7 @@ from rest_framework import serializers
 from digits_project.jobs.models import Status
 from digits_project.jobs.wire import Created, JobFacts, created, describe_job
 from models_app.models import TrainedModel
-from models_app.results import Evaluation, Metric
+from models_app.results import Evaluation, Metric, thinned
 
 MOST_POINTS = 200  # of a curve, unless ?points=all
 
@@ -29,11 +29,8 @@ def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
 
     At most 200 points unless every one is wanted, thinned evenly; the first and the last always stay.
     """
-    columns = ("epoch", "loss", "accuracy", "outputs")
-    rows = list(model.metrics.filter(split=split).order_by("epoch").values_list(*columns))
-    if len(rows) > MOST_POINTS and not every_point:
-        last = len(rows) - 1
-        rows = [rows[round(i * last / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]
+    metrics = thinned(model.metrics.filter(split=split), None if every_point else MOST_POINTS)
+    rows = list(metrics.values_list("epoch", "loss", "accuracy", "outputs"))
     points = {"epoch": [epoch_json(row[0]) for row in rows], "loss": [row[1] for row in rows]}
     if any(row[2] is not None for row in rows):
         points["accuracy"] = [row[2] for row in rows]
