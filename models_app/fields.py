@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from datasets.fields import MAX_PATH, readable_or_bad
 from digits_project.access import readable
+from digits_project.api import Flag
 from digits_project.errors import BadInput
 from digits_project.jobs.models import Job, find_job
 from digits_project.serverfiles import open_file
@@ -81,10 +82,12 @@ class JobOf(serializers.CharField):
 
 
 class UseMean(serializers.ChoiceField):
-    """none, image or pixel; older clients send 0 for none and 1 for image."""
+    """none, image or pixel; older clients send a flag: false (0, n, …) for none, true (1, y, …) for image."""
 
     def to_internal_value(self, data):
-        return super().to_internal_value({"0": "none", "1": "image"}.get(str(data), data))
+        sent = str(data).strip().lower()
+        flag = sent in Flag.TRUE_VALUES or (False if sent in Flag.FALSE_VALUES else None)
+        return super().to_internal_value({True: "image", False: "none", None: data}[flag])
 
 
 class GpuList(Listed):

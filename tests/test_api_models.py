@@ -195,7 +195,9 @@ def test_a_generic_dataset_is_refused(client, form, make_dataset):
     assert wrong == {"dataset": "It is a generic dataset; a classifier needs one for classification."}
 
 
-@pytest.mark.parametrize("sent, meant", [("1", "image"), ("0", "none"), ("pixel", "pixel"), ("", "image")])
+@pytest.mark.parametrize(
+    "sent, meant", [("1", "image"), ("0", "none"), ("Y", "image"), ("false", "none"), ("pixel", "pixel"), ("", "image")]
+)
 def test_use_mean_takes_the_older_spelling_too(client, form, sent, meant):
     client.post(CREATE, form(use_mean=sent))
     assert TrainedModel.objects.get().use_mean == meant

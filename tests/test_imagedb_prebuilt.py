@@ -152,7 +152,7 @@ DATUM = message_class("Datum")
         (DATUM(channels=3, height=9, width=9, data=b"1234").SerializeToString(), "it is 3×9×9, but holds 4"),
         (DATUM(channels=1, height=-1, width=-4, data=b"1234").SerializeToString(), "it says that it is 1×-1×-4"),
         (DATUM(channels=2**31 - 1, height=2**31 - 1, width=9, data=b"x").SerializeToString(), "but holds 1 values"),
-        (DATUM(encoded=True, data=b"\x89PNG\r\n\x1a\n" + bytes(30)).SerializeToString(), "damaged PNG"),
+        (DATUM(encoded=True, data=b"\x89PNG\r\n\x1a\n" + bytes(30)).SerializeToString(), "damaged PNG: its header can"),
         (DATUM(encoded=True).SerializeToString(), "the file is empty"),
         (DATUM(label=1).SerializeToString(), "it holds neither data nor float_data"),
         (datum(np.ones((3, 12, 12), np.float32)), "holds numbers, not an 8-bit image"),

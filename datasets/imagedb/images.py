@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from datasets.imagedb.resize import resize
 from datasets.imagedb.turns import Turns
@@ -102,6 +102,8 @@ def _decoded(source, opener, turn):
             raise BadImage(f"more than {MAX_PIXELS:,} pixels") from error
         except MemoryError as error:
             raise BadImage("takes more memory than there is") from error
+        except UnidentifiedImageError as error:  # whose text names the file object
+            raise BadImage(f"damaged {format_name}: its header can't be read") from error
         except Exception as error:  # a hostile file can make Pillow's parsers raise almost anything
             raise BadImage(f"damaged {format_name}: {_reason(error)}") from error
 
