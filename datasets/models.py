@@ -184,5 +184,8 @@ class Dataset(Job):
         """Whether `image_shape` and `label_shape` are those of the records: of a generic dataset, once it is Done."""
         return self.kind == Kind.CLASSIFICATION or self.status == Status.DONE
 
+    def clear_away(self) -> None:
+        imagedb.clear_away(self.directory)
+
     def dependents(self) -> list[Job]:
         return list(self.trained_models.all())

@@ -1,5 +1,6 @@
 """What a trained model is; what its training leaves is in results.py."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,6 +230,10 @@ class TrainedModel(Job):
         if snapshot is None:
             raise BadInput(f"The snapshot that it starts from, of epoch {self.previous_epoch:g}, is gone.")
         return snapshot.directory
+
+    def clear_away(self) -> None:
+        for half in self.directory.glob("snapshots/.partial-*"):
+            shutil.rmtree(half, ignore_errors=True)
 
     def dependents(self) -> list[Job]:
         """The models that are still to take their first weights from a snapshot of this one."""

@@ -4,7 +4,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from datasets import services
 from datasets.models import Dataset
@@ -53,3 +53,17 @@ def test_work_that_asks_a_database_that_is_away_is_done_again_later(make_dataset
     dataset = after(make_dataset(), work)
     assert (dataset.status, dataset.losses) == (Status.WAITING, 1)
     assert "The database was away" in dataset.status_history[-1][2]
+
+
+def test_a_job_that_is_told_to_stop_while_the_database_is_away_does_not_outlive_its_worker(away, monkeypatch):
+    attempts = []
+
+    def write():
+        attempts.append(1)
+        Dataset.objects.count()
+
+    monkeypatch.setattr(runner.Progress, "stop_requested", True)
+    monkeypatch.setattr(runner, "STOPPING_SECONDS", 0.2)
+    with away(), pytest.raises(OperationalError):
+        runner.patiently(write)
+    assert len(attempts) == 2  # of a hundred and twenty

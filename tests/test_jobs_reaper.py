@@ -64,6 +64,16 @@ def test_a_job_whose_process_was_killed_waits_for_another_and_its_history_says_w
     assert f"pid {process.pid} on {settings.DIGITS_HOST_NAME}) died" in running.status_history[-1][2]
 
 
+def test_what_a_lost_process_left_half_written_goes_with_the_loss(running, process):
+    half = running.directory / "building"
+    half.mkdir()
+    (half / "train.rec.part").write_bytes(b"half")
+    process.kill()
+    process.wait()
+    after_a_tick(running)
+    assert list(running.directory.iterdir()) == []
+
+
 def test_a_job_that_lost_its_process_is_queued_again_at_once(running, process):
     process.kill()
     process.wait()

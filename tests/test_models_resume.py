@@ -118,8 +118,10 @@ def test_three_losses_without_a_snapshot_are_an_error_and_a_snapshot_begins_the_
     at("snapshot", kill, epoch=1)
     assert (work_on(model).status, model.losses) == (Status.WAITING, 1)
     type(model).objects.update(losses=2)
-    at("started", kill)
+    half = model.directory / "snapshots" / ".partial-epoch-2"
+    at("started", lambda pid: (half.mkdir(), kill(pid)))
     assert work_on(model).status == Status.ERROR
+    assert not half.exists()
     assert "It has lost 3 processes without a new snapshot" in model.error
 
 

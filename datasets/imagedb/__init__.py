@@ -5,6 +5,7 @@ from datasets.imagedb.build import build, check, check_folder
 from datasets.imagedb.images import BadImage
 from datasets.imagedb.prebuilt import Prebuilt, PrebuiltSpec, PrebuiltSplit, build_prebuilt, check_prebuilt
 from datasets.imagedb.spec import Built, Source, Spec, Split, TextSource
+from datasets.imagedb.staging import clear_away
 from datasets.imagedb.textfile import check as check_lists
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "check_folder",
     "check_lists",
     "check_prebuilt",
+    "clear_away",
 ]

@@ -19,7 +19,7 @@ def staged(directory: Path) -> Iterator[Path]:
     """
     aside = directory / _NAME
     directory.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(aside, ignore_errors=True)
+    clear_away(directory)
     aside.mkdir()
     moved = []
     try:
@@ -36,7 +36,12 @@ def staged(directory: Path) -> Iterator[Path]:
             path.unlink(missing_ok=True)
         raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        clear_away(directory)
+
+
+def clear_away(directory: Path) -> None:
+    """Remove what a killed process left of its files in `directory`."""
+    shutil.rmtree(directory / _NAME, ignore_errors=True)
 
 
 def _sync(path):

@@ -1,19 +1,25 @@
 """A job whose process is gone goes on with another one, unless it keeps losing them."""
 
+from django.db import transaction
+
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Job, Status
 
 MOST = 3  # losses without anything to show for it; a model's new snapshot begins the count again
 
 
+@transaction.atomic
 def lose(job: Job, reason: str) -> None:
     """Move a running job whose process is dead to where it belongs; nothing, if it no longer runs there.
 
-    Aborted if that was asked, Waiting if it may go on, else Error with the reason. Whoever calls this dispatches.
+    Aborted if that was asked, Waiting if it may go on, else Error with the reason. What it left half written goes;
+    meanwhile the row is held, so that nobody begins anew in between. Whoever calls this dispatches.
     """
-    row = type(job).objects.filter(pk=job.pk, status=Status.RUNNING, worker=job.worker).first()
+    rows = type(job).objects.select_for_update(of=("self",))
+    row = rows.filter(pk=job.pk, status=Status.RUNNING, worker=job.worker).first()
     if row is None:
         return
+    row.clear_away()
     held = {"held_by": row.worker, "only_from": Status.RUNNING, "losses": row.losses + 1}
     if not row.abort_requested_at and held["losses"] >= MOST:
         lifecycle.try_advance(row, Status.ERROR, error=_given_up(row, reason), **held)

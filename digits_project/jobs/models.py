@@ -117,6 +117,9 @@ class Job(models.Model):
         """The GPUs that it is to have, if it is queued for a device at all."""
         return Wanted()
 
+    def clear_away(self) -> None:
+        """Remove what a process that died left half written."""
+
     def dependents(self) -> list["Job"]:
         """The jobs that can't live without this one."""
         return []

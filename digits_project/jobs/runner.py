@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.4  # how often a running job looks whether it is to stop
 WRITE_SECONDS = 1.0  # how often it writes its progress and heartbeat
 PATIENCE_SECONDS = 60.0  # how long what a job has to write waits for a database that is away
+STOPPING_SECONDS = 3.0  # the same while its worker is told to stop: the database may have been stopped with it
 
 
 class Stopped(Aborted):
@@ -121,13 +122,13 @@ def _end(job: Job, end: Status, holder: str, changes: dict) -> None:
 
 def patiently(write: Callable[[], object]) -> None:
     """Write to the database even if it is away for a while."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    began = time.monotonic()
     while True:
         try:
             write()
             return
         except (OperationalError, InterfaceError):
-            if time.monotonic() > deadline:
+            if time.monotonic() - began > (STOPPING_SECONDS if Progress.stop_requested else PATIENCE_SECONDS):
                 raise
             log.warning("The database is away; what a job has to write waits until it is back")
             connections.close_all()
