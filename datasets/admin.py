@@ -7,8 +7,9 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
-from datasets import gallery
-from datasets.models import Dataset
+from datasets import gallery, services
+from datasets.models import Dataset, Kind
+from datasets.serializers import ClassificationDatasetForm, GenericDatasetForm
 from digits_project.jobs import disk, logs
 from digits_project.jobs.admin import JobAdmin
 from digits_project.jobs.models import Status
@@ -39,12 +40,29 @@ class DatasetAdmin(JobAdmin):
     log_file = "build.log"
     change_form_template = "admin/datasets/dataset/change_form.html"
 
+    forms = {Kind.CLASSIFICATION.value: ClassificationDatasetForm, Kind.GENERIC.value: GenericDatasetForm}
+
     def get_queryset(self, request):
         rows = super().get_queryset(request)
         return rows.defer(*HEAVY) if request.resolver_match.url_name.endswith("_changelist") else rows
 
     def get_readonly_fields(self, request, obj=None):
         return [name for name in super().get_readonly_fields(request, obj) if name not in self.exclude]
+
+    # --- creating --------------------------------------------------------------------------------------------------
+    def create(self, owner, **fields):
+        return [services.create_dataset(owner, **fields)]
+
+    def form_values(self, job):
+        """Text files and archives that were sent have to be sent again; those of the server are not remembered."""
+        values = {name: getattr(job, name) for name in self.forms[job.kind]().fields if hasattr(job, name)}
+        own = {f"has_{split}_folder": bool(getattr(job, f"folder_{split}")) for split in ("val", "test")}
+        return values | own | {"dataset_name": job.name, "archive_train": ""}
+
+    def belongs(self, name):
+        if name.startswith("textfile_"):
+            return "method=textfile"
+        return "method=folder" if name.startswith(("folder_", "archive_", "has_")) else ""
 
     # --- the list --------------------------------------------------------------------------------------------------
     @admin.display(description="images")

@@ -17,6 +17,7 @@ from digits_project.jobs.admin import JobAdmin
 from digits_project.jobs.models import Device, Status
 from digits_project.jobs.templatetags.operators import admin_page
 from models_app import charts, comparison, services
+from models_app.admin_create import CreatesModels
 from models_app.metricsfile import metrics_csv
 from models_app.models import Kind, TrainedModel
 from models_app.networks import picture
@@ -30,7 +31,7 @@ HEAVY_OF_DATASET = ("dataset__categories", "dataset__splits", "dataset__warnings
 
 
 @admin.register(TrainedModel)
-class TrainedModelAdmin(JobAdmin):
+class TrainedModelAdmin(CreatesModels, JobAdmin):
     list_display = ("name", "state", "progress_bar", "accuracy", "eta", "device", "network_name", "of_dataset")
     list_display += ("owner", "created_at")
     list_filter = ("status", "kind", "method", "owner")

@@ -175,8 +175,7 @@ def test_who_created_aborted_resumed_renamed_and_deleted_is_noted(client, form):
 
 
 def test_a_device_that_was_switched_off_is_noted(admin_client, cpu):
-    form = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "form-0-id": cpu.pk, "_save": "Save"}
-    admin_client.post("/admin/jobs/device/", form)
+    admin_client.post(f"/admin/jobs/device/{cpu.pk}/change/", {})
     assert not Device.objects.get().enabled
     entry = AuditEntry.objects.get(action="change device")
     assert (entry.actor, entry.detail) == ("admin", "enabled: False")

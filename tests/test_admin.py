@@ -56,7 +56,3 @@ def test_a_dataset_with_a_model_is_not_deleted(admin_client, rows):
 def test_a_device_is_switched_off(admin_client, cpu):
     admin_client.post(f"/admin/jobs/device/{cpu.pk}/change/", {})
     assert not Device.objects.get().enabled
-
-
-def test_nobody_adds_a_job_by_hand(admin_client):
-    assert admin_client.get("/admin/datasets/dataset/add/").status_code == 403

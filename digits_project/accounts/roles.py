@@ -4,6 +4,7 @@ from enum import IntEnum
 
 from django.contrib.auth.models import Group, Permission
 
+JOBS = ("datasets", "models_app")  # apps whose rows are jobs
 ADMINISTERED = ("jobs", "datasets", "models_app", "accounts")  # apps whose admin pages are for operators
 READ_ONLY = ("accounts.auditentry",)
 
@@ -29,12 +30,19 @@ def role_of(user) -> Role | None:
 
 
 def make_groups(**signal) -> None:
-    """After every migration: the groups are there, and operators may use the admin's pages (who is staff, that is)."""
+    """After every migration: the groups are there, with what each may do in the admin, if its accounts are staff.
+
+    Viewers look, users also make jobs (that those which they change are their own, the pages see to), operators do all.
+    """
     for role in Role:
         Group.objects.get_or_create(name=role.group)
     permissions = Permission.objects.filter(content_type__app_label__in=ADMINISTERED).select_related("content_type")
     allowed = [p for p in permissions if not _is_forbidden(p)]
     Group.objects.get(name=Role.OPERATOR.group).permissions.add(*allowed)
+    of_jobs = [p for p in allowed if p.content_type.app_label in JOBS]
+    seen = [p for p in allowed if p.content_type.app_label in (*JOBS, "jobs") and p.codename.startswith("view_")]
+    Group.objects.get(name=Role.VIEWER.group).permissions.add(*seen)
+    Group.objects.get(name=Role.USER.group).permissions.add(*seen, *of_jobs)
 
 
 def _is_forbidden(permission: Permission) -> bool:

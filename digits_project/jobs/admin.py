@@ -13,9 +13,11 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
+from rest_framework.exceptions import PermissionDenied as NotTheirs
 
 from digits_project import access
 from digits_project.jobs import admin_devices, logs, services
+from digits_project.jobs.admin_create import CreatesJobs
 from digits_project.jobs.lifecycle import IllegalTransition
 from digits_project.jobs.models import Job, Status, find_job
 
@@ -24,7 +26,7 @@ __all__ = ["JobAdmin", "admin_devices"]
 EDITABLE = ("name", "notes", "priority")
 LOWEST, HIGHEST = -32768, 32767  # of a priority
 PRIORITY = forms.IntegerField(min_value=LOWEST, max_value=HIGHEST)
-REFUSALS = (services.Refused, services.Gone, IllegalTransition, PermissionDenied)
+REFUSALS = (services.Refused, services.Gone, IllegalTransition, NotTheirs)
 
 
 class JobActions(ActionForm):
@@ -42,12 +44,12 @@ class DecoratedList(ChangeList):
         self.model_admin.decorate(self.result_list)
 
 
-class JobAdmin(admin.ModelAdmin):
+class JobAdmin(CreatesJobs, admin.ModelAdmin):
     """Shows a job whole and lets its name, notes and priority be changed; all else is done through services."""
 
     list_filter = ("status",)
     search_fields = ("job_id", "name", "owner")
-    actions = ("abort", "resume", "change_priority")
+    actions = ("abort", "resume", "clone", "change_priority")
     action_form = JobActions
     list_per_page = 50
     list_max_show_all = 200
@@ -68,6 +70,7 @@ class JobAdmin(admin.ModelAdmin):
         return {
             "job": job,
             "may_change": self.has_change_permission(request, job),
+            "may_clone": self.has_add_permission(request),
             "may_resume": job.status in (Status.ABORTED, Status.ERROR),
             "log": logs.tail(job.directory / self.log_file),
             "log_file": self.log_file,
@@ -96,9 +99,6 @@ class JobAdmin(admin.ModelAdmin):
         return format_html('<span class="d-badge d-{}" title="{}">{}</span>', job.status.lower(), job.error, job.status)
 
     # --- who may what ----------------------------------------------------------------------------------------------
-    def has_add_permission(self, request):
-        return False  # jobs are created over REST
-
     def has_change_permission(self, request, obj=None):
         return super().has_change_permission(request, obj) and self._is_theirs(request, obj)
 
@@ -109,7 +109,7 @@ class JobAdmin(admin.ModelAdmin):
         try:
             if job is not None:
                 access.refuse_to_change(request, job)
-        except PermissionDenied:
+        except NotTheirs:
             return False
         return True
 
@@ -161,6 +161,14 @@ class JobAdmin(admin.ModelAdmin):
     @admin.action(description="Resume selected jobs", permissions=["change"])
     def resume(self, request, queryset):
         self.attempt(request, services.resume, queryset, "Waits again")
+
+    @admin.action(description="Clone with changes", permissions=["add"])
+    def clone(self, request, queryset):
+        chosen = list(queryset.values_list("pk", flat=True)[:2])
+        if len(chosen) != 1:
+            self.message_user(request, "Choose one job to clone.", messages.WARNING)
+            return None
+        return redirect(f"{self.address('add')}?clone={chosen[0]}")
 
     @admin.action(description="Change the priority of selected jobs", permissions=["change"])
     def change_priority(self, request, queryset):

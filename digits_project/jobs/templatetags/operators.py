@@ -38,6 +38,12 @@ def percent(share: float) -> str:
 
 
 @register.filter
+def readable(name: str) -> str:
+    """A field's name as words."""
+    return name.replace("_", " ").capitalize()
+
+
+@register.filter
 def share(part: float) -> str:
     """0.25634 as "25.63 %"."""
     return f"{100 * part:.2f} %"

@@ -1,0 +1,36 @@
+// A form that creates a job: shows the fields of what is chosen only, and proposes paths of the server.
+
+const PATHS = /^(folder_(train|val|test)|textfile_local_.*|textfile_(train|val|test)_folder|prebuilt_.*|custom_network_snapshot)$/;
+
+function showWhatIsChosen(form) {
+  for (const row of form.querySelectorAll("[data-only]")) {
+    const [name, value] = row.dataset.only.split("=");
+    row.hidden = form.elements[name]?.value !== value;
+  }
+}
+
+function proposesPaths(form, input) {
+  const list = document.createElement("datalist");
+  list.id = `paths_${input.name}`;
+  form.append(list);
+  input.setAttribute("list", list.id);
+  input.autocomplete = "off";
+  let last = "";
+  input.addEventListener("input", async () => {
+    last = input.value;
+    if (!last.startsWith("/")) return;
+    const query = last;
+    const answer = await fetch(`${form.dataset.paths}?query=${encodeURIComponent(query)}`, {headers: {Accept: "application/json"}});
+    if (!answer.ok || query !== last) return;
+    const {suggestions} = await answer.json();
+    list.replaceChildren(...suggestions.map((path) => new Option(path, path)));
+  });
+}
+
+for (const form of document.querySelectorAll("form[data-create]")) {
+  showWhatIsChosen(form);
+  form.addEventListener("change", () => showWhatIsChosen(form));
+  for (const input of form.querySelectorAll("input[type=text]")) {
+    if (PATHS.test(input.name)) proposesPaths(form, input);
+  }
+}
