@@ -11,11 +11,12 @@ from django.db import connection
 from tests.server import ROOT
 
 
-def started(*arguments, **streams):
+def started(*arguments, variables=None, **streams):
     """The process of `manage.py …`; its rows are those of the test, which has to be transactional."""
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     command = [sys.executable, "manage.py", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "DATABASE_URL": url, "TERM": "xterm"}, **streams)
+    env = {**os.environ, "DATABASE_URL": url, "TERM": "xterm"} | (variables or {})
+    return subprocess.Popen(command, cwd=ROOT, env=env, **streams)
 
 
 def on_terminal(*arguments):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
 from django.db import ProgrammingError
 
@@ -16,6 +17,7 @@ from digits_project.api import AWAY, errors, messages_by_field
 from digits_project.demo_output import Screen
 from digits_project.errors import BadInput, Failed
 from digits_project.jobs.lifecycle import IllegalTransition
+from digits_project.jobs.management.standalone import has_database, run_again_with_database
 from digits_project.jobs.models import Job, find_job
 from digits_project.jobs.services import Gone, Refused
 
@@ -54,6 +56,7 @@ class ConsoleCommand(BaseCommand):
     """
 
     example: str
+    needs_database = True
     requires_system_checks = ()
 
     def create_parser(self, prog_name, subcommand, **kwargs):
@@ -67,6 +70,8 @@ class ConsoleCommand(BaseCommand):
     def execute(self, *args, **options):
         self.screen = Screen(options.get("stderr") or sys.stderr)
         self.as_json = options.get("json", False)
+        if self.needs_database and not has_database() and (settings.DIGITS_HOME / "embedded" / "postgres").exists():
+            sys.exit(run_again_with_database())  # the server is stopped; its database is here
         with _quiet_log(options["verbosity"]):
             try:
                 return super().execute(*args, **options)

@@ -44,16 +44,21 @@ class WorkCommand(ConsoleCommand):
         if not options["no_wait"] and not options["here"]:
             refuse_without_workers(kind, self.work)
 
+    def answer(self, jobs: list[Job]) -> str:
+        """What standard output gets without --json."""
+        return "\n".join(job.pk for job in jobs)
+
     def handle(self, **options):
         with Interrupts() as interrupts:  # from before there is a job that would be left behind
             jobs = self.jobs(options)
-            if not self.as_json:
-                self.stdout.write("\n".join(job.pk for job in jobs))
-                self.stdout.flush()
-            status = Exit.DONE if options["no_wait"] else follow(jobs, self.screen, interrupts, options["here"])
-        if self.as_json:
             for job in jobs:
-                job.refresh_from_db()
+                self.screen.line(f"{job.name}: {job.pk}")
+            status = Exit.DONE if options["no_wait"] else follow(jobs, self.screen, interrupts, options["here"])
+        for job in jobs:
+            job.refresh_from_db()
+        if not self.as_json:
+            self.stdout.write(self.answer(jobs))
+        else:
             described = [self.describe(job) for job in jobs]
             self.print_json(described[0] if len(jobs) == 1 else {"jobs": described})
         self.end(status)

@@ -22,6 +22,8 @@ class Command(ConsoleCommand):
     )
     example = "mnist ~/data/mnist\ncifar10 ~/data/cifar10 --mirror https://mirror.example/cifar/"
 
+    needs_database = False
+
     def add_arguments(self, parser):
         super().add_arguments(parser)
         parser.add_argument("name", choices=list(PUBLISHED), help="the set")

@@ -1,0 +1,57 @@
+"""`manage.py evaluate MODEL_ID`"""
+
+from django.core.management.base import CommandError
+
+from digits_project.jobs.console import Exit, job_of
+from digits_project.jobs.creating import WorkCommand, add_owner
+from inference.console import BEST, add_snapshot, chosen_snapshot
+from models_app import evaluations
+from models_app.models import TrainedModel
+from models_app.results import Evaluation
+from models_app.wire import evaluation_json
+
+
+class Command(WorkCommand):
+    help = (
+        "Measure a classifier on the images for validation or test: accuracy, top-5, loss, calibration, each "
+        "category's precision and recall, the confusion matrix and the worst errors. What is there already is "
+        "not measured again."
+    )
+    example = "20261125-120000-0c1a --split test --snapshot-epoch best --json"
+    work = "make"
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        add_owner(parser)
+        add_snapshot(parser)
+        parser.set_defaults(snapshot_epoch=BEST)
+        parser.add_argument("--split", choices=Evaluation.Split.values, default="val", help="which images [val]")
+
+    def describe(self, job):
+        return evaluation_json(job)
+
+    def jobs(self, options):
+        model = job_of(options["model_id"], TrainedModel)
+        epoch = None if options["snapshot_epoch"] == BEST else chosen_snapshot(options).epoch
+        self.refuse_without_workers(Evaluation, options)
+        try:
+            return [evaluations.evaluate(model, options["split"], epoch, options["owner"])]
+        except evaluations.CanNotEvaluate as no:
+            raise CommandError(str(no), returncode=Exit.BAD_INPUT) from no
+
+    def answer(self, jobs):
+        """A table, and the figures of every category."""
+        figures = evaluation_json(jobs[0])
+        named = ("images", "accuracy", "top_5_accuracy", "loss", "calibration_error")
+        lines = [f"{name:<18} {_shown(figures[name])}" for name in named if name in figures]
+        head = f"{'category':<24} precision  recall  f1      images" if "categories" in figures else ""
+        rows = [
+            f"{one['category']:<24} {_shown(one['precision']):<10} {_shown(one['recall']):<7} {_shown(one['f1']):<7} "
+            f"{one['support']}"
+            for one in figures.get("categories", ())
+        ]
+        return "\n".join([jobs[0].pk, *lines, *filter(None, [head]), *rows])
+
+
+def _shown(value) -> str:
+    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else f"{value:,}"

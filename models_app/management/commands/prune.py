@@ -1,0 +1,65 @@
+"""`manage.py prune`"""
+
+from django.template.defaultfilters import filesizeformat
+
+from digits_project.jobs.console import ConsoleCommand, Exit, job_of, wrong
+from digits_project.jobs.disk import size
+from digits_project.jobs.services import Refused
+from models_app import services
+from models_app.models import TrainedModel
+from models_app.pruning import Rule, prunable
+from models_app.results import Snapshot
+
+
+class Command(ConsoleCommand):
+    help = (
+        "Remove old snapshots by a rule; what the rule does not spare goes. Without --yes it only says what would go. "
+        "Snapshots that are marked to be kept stay, and those that another model is still to start from."
+    )
+    example = "20261125-120000-0c1a --best 2 --newest 1 --every 10\n--all --yes"
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        parser.add_argument("model_ids", nargs="*", metavar="MODEL_ID", help="as manage.py jobs lists them")
+        parser.add_argument("--all", action="store_true", help="every model")
+        parser.add_argument("--best", type=int, default=Rule.best, help="so many of the best by validation stay [1]")
+        parser.add_argument("--newest", type=int, default=Rule.newest, help="so many of the newest stay [1]")
+        parser.add_argument("--every", type=int, default=Rule.every, help="every n-th stays [0: none for this alone]")
+        parser.add_argument("--yes", action="store_true", help="do it")
+
+    def handle(self, *, model_ids, yes, **options):
+        rule = Rule(*(options[name] for name in ("best", "newest", "every")))
+        if min(rule.best, rule.newest, rule.every) < 0:
+            raise wrong("--best, --newest and --every take numbers from 0.")
+        if bool(model_ids) == options["all"]:
+            raise wrong("Name models, or --all.")
+        models = [job_of(job_id, TrainedModel) for job_id in model_ids] or TrainedModel.objects.iterator()
+        gone, refused = [], False
+        for model in models:
+            for snapshot in prunable(model, rule):
+                described = {"model_id": model.pk, "epoch": snapshot.epoch, "bytes": size(snapshot.directory)}
+                if why := self._remove(snapshot) if yes else "":
+                    refused = True
+                    self.screen.line(f"{model.pk} epoch {snapshot.epoch:g} stays: {why}")
+                else:
+                    gone.append(described)
+        self._say(gone, yes)
+        self.end(Exit.FAILED if refused else Exit.DONE)
+
+    def _remove(self, snapshot: Snapshot) -> str:
+        """Why it could not go, or nothing."""
+        try:
+            services.delete_snapshot(snapshot)
+        except Refused as refusal:
+            return str(refusal)
+        return ""
+
+    def _say(self, gone: list[dict], done: bool) -> None:
+        total = sum(one["bytes"] for one in gone)
+        if self.as_json:
+            self.print_json({"deleted": done, "bytes": total, "snapshots": gone})
+            return
+        for one in gone:
+            self.stdout.write(f"{one['model_id']}  epoch {one['epoch']:g}  {filesizeformat(one['bytes'])}")
+        what = "are deleted" if done else "would go; --yes deletes them"
+        self.stdout.write(f"{len(gone)} snapshots, {filesizeformat(total)}, {what}.")
