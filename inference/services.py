@@ -9,6 +9,7 @@ import numpy as np
 from django.conf import settings
 
 from datasets.imagedb import confined, images
+from digits_project.errors import BadInput
 from digits_project.jobs.models import find_job, is_job_id
 from inference import cache
 from inference.predictor import Predictor, plain, ranked
@@ -75,7 +76,11 @@ def infer(snapshot: Snapshot, pixels: np.ndarray) -> dict[str, list]:
 
 
 def predictor(snapshot: Snapshot) -> Predictor:
-    return cache.predictor(snapshot.onnx_file)
+    """Raises BadInput if the snapshot was deleted since it was found."""
+    try:
+        return cache.predictor(snapshot.onnx_file)
+    except FileNotFoundError as gone:
+        raise BadInput(f"The snapshot of epoch {snapshot.epoch:g} was deleted just now.") from gone
 
 
 def reader(snapshot: Snapshot, opener: Callable[[Path], BinaryIO] | None = None) -> Callable:

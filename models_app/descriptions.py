@@ -37,6 +37,7 @@ MODEL = POLICY | {
         "After so many validations without a better accuracy (or loss, where there is no accuracy) the training ends; "
         "0: never."
     ),
+    "keep_snapshots": "How many of the newest snapshots stay, besides the best and those marked to be kept; 0: all.",
     "random_seed": "The same seed on the same machine gives the same weights; empty: a random one.",
     "batch_size": "Images in a step; empty: the network's own. Several, `32,64`, make a model each.",
     "batch_accumulation": "Batches whose gradients make one step of the solver.",

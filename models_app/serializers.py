@@ -110,6 +110,7 @@ class ModelForm(PolicyForm):
     snapshot_interval = _number(1)
     val_interval = _number(1)
     early_stop_patience = _none_or_more(MOST_EPOCHS)
+    keep_snapshots = _none_or_more(MOST_EPOCHS)
     random_seed = serializers.IntegerField(default=None, min_value=0, max_value=LARGEST_SEED)
     batch_size = Listed(_count(MOST_IMAGES_A_BATCH), default=None)
     batch_accumulation = _count(MOST_BATCHES_ACCUMULATED, default=1)

@@ -15,14 +15,14 @@ from datasets.models import Kind as DatasetKind
 from digits_project.accounts import audit
 from digits_project.errors import BadInput
 from digits_project.jobs import devices, directory
-from digits_project.jobs.models import ENDED, Device
+from digits_project.jobs.models import Device
 from digits_project.jobs.runner import Progress, Stopped, patiently
 from digits_project.jobs.services import Refused, submit
-from models_app import networks, recovery, trainer
+from models_app import networks, recovery, retention, trainer
 from models_app.models import Kind, Method, TrainedModel
 from models_app.networks import Network, picture, prototxt
 from models_app.networks.retrain import for_any_dataset
-from models_app.results import Metric, Snapshot, of_epoch
+from models_app.results import Metric, Snapshot
 from models_app.training.config import TrainConfig
 from models_app.training.schedule import Policy, learning_rate
 
@@ -59,7 +59,7 @@ def _create(owner: str, dataset: Dataset, sweep: list[dict], **fields) -> list[T
     made: list[TrainedModel] = []
     try:
         with transaction.atomic():
-            fields |= _held(dataset, fields.get("previous"))
+            fields |= _held(dataset, fields.get("previous"), fields.get("previous_epoch"))
             for varied in sweep:
                 model = TrainedModel(owner=owner, **(fields | varied))
                 model.network_is_checked = bool(made)
@@ -73,9 +73,9 @@ def _create(owner: str, dataset: Dataset, sweep: list[dict], **fields) -> list[T
     return made
 
 
-def _held(dataset: Dataset, previous: TrainedModel | None) -> dict:
-    """The rows that new models are built on, held until those are there, so that nobody deletes them in between, and
-    what is kept of the model before them."""
+def _held(dataset: Dataset, previous: TrainedModel | None, epoch: float | None) -> dict:
+    """The rows that new models are built on, held until those are there, so that nobody deletes them or the snapshot of
+    that epoch in between, and what is kept of the model before them."""
     found = {"dataset": Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()}
     if found["dataset"] is None:
         raise ValidationError({"dataset": "There is no dataset of that id."})
@@ -84,6 +84,8 @@ def _held(dataset: Dataset, previous: TrainedModel | None) -> dict:
     locked = TrainedModel.objects.select_for_update(no_key=True).filter(pk=previous.pk).first()
     if locked is None:
         raise ValidationError({"previous": "There is no model of that id."})
+    if epoch is not None and locked.snapshot_at(epoch) is None:
+        raise ValidationError({"previous": f"Its snapshot of epoch {epoch:g} is gone."})
     try:
         network = locked.network().to_dict()
     except BadInput as wrong:
@@ -207,12 +209,14 @@ def _store_metric(model: TrainedModel, event: dict) -> None:
 
 
 def _store_snapshot(model: TrainedModel, event: dict) -> None:
-    """The same, and what the training lost before is made good."""
+    """The same; what the training lost before is made good, and older snapshots go as keep_snapshots says."""
     described = {name: event[name] for name in ("iteration", "max_difference")}
     Snapshot.objects.update_or_create(
         trained_model=model, epoch=event["epoch"], defaults={**described, "folder": event["directory"]}
     )
     TrainedModel.objects.filter(pk=model.pk, losses__gt=0).update(losses=0)
+    if model.keep_snapshots:
+        retention.prune(model, model.keep_snapshots)
 
 
 def _store_stop(model: TrainedModel, event: dict) -> None:
@@ -228,13 +232,12 @@ def keep_snapshot(snapshot: Snapshot, keep: bool) -> None:
 def delete_snapshot(snapshot: Snapshot) -> None:
     """Remove a snapshot, its row and its folder. Raises Refused for one that is kept or that a model starts from."""
     with transaction.atomic():
-        model = TrainedModel.objects.select_for_update().get(pk=snapshot.trained_model_id)
+        TrainedModel.objects.select_for_update().get(pk=snapshot.trained_model_id)
         snapshot.refresh_from_db()
         if snapshot.keep:
             raise Refused(f"The snapshot of epoch {snapshot.epoch:g} is to be kept; take that back first.")
-        successors = model.successors.exclude(status__in=ENDED)
-        if waiting := of_epoch(successors, snapshot.epoch, "previous_epoch").first():
-            raise Refused(f"{waiting.name} ({waiting.pk}) is still to start from the snapshot of that epoch.")
+        if user := retention.user_of(snapshot):
+            raise Refused(f"{user.name} ({user.pk}) is still to read the snapshot of that epoch.")
         Snapshot.objects.filter(pk=snapshot.pk).delete()
         audit.record("delete snapshot", str(snapshot))
     directory.remove(snapshot.directory)

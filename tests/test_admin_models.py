@@ -137,7 +137,7 @@ def test_a_snapshot_that_a_model_is_to_start_from_is_not_deleted(admin_client, e
     taken = snapshot(ended, 1)
     make_model(ended.dataset, name="next", method="previous", standard_network="", previous=ended, previous_epoch=1)
     said = admin_client.post(address("snapshot_delete", ended.pk, taken.pk), follow=True).content.decode()
-    assert "is still to start from the snapshot" in said
+    assert "is still to read the snapshot" in said
     assert taken.directory.exists()
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from django.core.exceptions import ValidationError
 
 from datasets import services as dataset_services
 from datasets.tasks import build_dataset
@@ -9,6 +10,7 @@ from digits_project.jobs.models import Device, Status
 from inference.predictor import Predictor
 from models_app.models import Kind, TrainedModel
 from models_app.networks import prototxt, standard
+from models_app.results import Snapshot
 from models_app.tasks import train_model
 from tests.digits_samples import write_digits
 from tests.model_samples import CLASSIFIER, REGRESSION, write_weights
@@ -101,10 +103,17 @@ def test_a_model_starts_from_the_weights_at_a_path(built_dataset, train, tmp_pat
     assert np.array_equal(weights(model)["hidden.bias"], began["hidden.bias"])
 
 
-def test_a_snapshot_that_is_gone_is_told(built_dataset, make_model, train):
+def test_a_snapshot_that_is_gone_is_told(built_dataset, make_model, cpu):
     first = make_model(built_dataset)
     fields = {"method": "previous", "standard_network": "", "previous": first, "previous_epoch": 3}
-    second = train(built_dataset, **fields)
+    with pytest.raises(ValidationError, match="Its snapshot of epoch 3 is gone"):
+        make_model(built_dataset, **fields)
+    snapshot = Snapshot.objects.create(trained_model=first, epoch=3, folder="snapshots/epoch-3")
+    second = make_model(built_dataset, **fields)
+    snapshot.delete()
+    Device.objects.update(leased_to=second.pk)
+    train_model(second.pk)
+    second.refresh_from_db()
     assert second.status == Status.ERROR
     assert second.error == "The snapshot that it starts from, of epoch 3, is gone."
 
