@@ -1,28 +1,30 @@
 """`manage.py backup FILE.tar`"""
 
-import json
 import sys
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from digits_project.accounts import audit
 from digits_project.jobs import backup
+from digits_project.jobs.console import ConsoleCommand
 from digits_project.jobs.management.bar import Bar
 from digits_project.jobs.management.standalone import has_database, run_again_with_database
 from digits_project.jobs.postgres_tools import ToolFailed
 
 
-class Command(BaseCommand):
+class Command(ConsoleCommand):
     help = (
         "Write all that the server keeps into one tar: its database and the folders of its jobs. It may run meanwhile, "
         "and train: what runs goes on from its newest snapshot after a restore. Not in it: DIGITS_DATA_ROOTS, the "
         "secret key, and files that jobs name outside of DIGITS_JOBS_DIR. The file holds password digests and is for "
-        "its owner only. Example: manage.py backup /backups/digits-$(date +%F).tar"
+        "its owner only."
     )
+    example = "/backups/digits-$(date +%F).tar"
 
     def add_arguments(self, parser):
+        super().add_arguments(parser)
         parser.add_argument("file", type=Path, help="the tar to write; one that is there is never replaced")
         parser.add_argument(
             "--no-records",
@@ -30,7 +32,6 @@ class Command(BaseCommand):
             help="leave out the images of finished datasets, most of the size: models then answer as before, "
             "but nothing trains on those datasets",
         )
-        parser.add_argument("--json", action="store_true", help="say what was written as JSON")
 
     def handle(self, *, file, no_records, **options):
         if not has_database():
@@ -46,12 +47,12 @@ class Command(BaseCommand):
         finally:
             bar.end()
         audit.record("backup", str(target), f"{summary.jobs} jobs")
-        self._say(target, summary, options["json"])
+        if self.as_json:
+            self.print_json({"file": str(target), **vars(summary)})
+        else:
+            self._say(target, summary)
 
-    def _say(self, target: Path, summary: backup.Summary, as_json: bool) -> None:
-        if as_json:
-            self.stdout.write(json.dumps({"file": str(target), **vars(summary)}, indent=2))
-            return
+    def _say(self, target: Path, summary: backup.Summary) -> None:
         size = target.stat().st_size / 10**6
         self.stdout.write(f"{target}: {summary.jobs} jobs, {summary.files} files, {size:,.1f} MB")
         for name in summary.missing:

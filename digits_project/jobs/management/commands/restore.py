@@ -4,29 +4,32 @@ import sys
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from digits_project.accounts import audit
 from digits_project.jobs import restore
+from digits_project.jobs.console import ConsoleCommand, wrong
 from digits_project.jobs.management.bar import Bar
 from digits_project.jobs.management.standalone import has_database, run_again_with_database
 from digits_project.jobs.postgres_tools import ToolFailed
 
 
-class Command(BaseCommand):
+class Command(ConsoleCommand):
     help = (
         "Take a backup into a server that has no jobs, and does not run: into an empty DIGITS_HOME, or the database "
         "and DIGITS_JOBS_DIR that DATABASE_URL and DIGITS_JOBS_DIR name. Accounts and passwords become those of the "
         "backup. Jobs that ran go on from their newest snapshot when the server starts. Run it as the user that the "
-        "server runs as. Example: DIGITS_HOME=/srv/digits manage.py restore /backups/digits-2026-11-25.tar"
+        "server runs as."
     )
+    example = "/backups/digits-2026-11-25.tar"
 
     def add_arguments(self, parser):
+        super().add_arguments(parser)
         parser.add_argument("file", type=Path, help="what manage.py backup wrote")
 
     def handle(self, *, file, **options):
         if not file.is_file():
-            raise CommandError(f"{file} is no file.")
+            raise wrong(f"{file} is no file.")
         if not has_database():
             sys.exit(run_again_with_database())
         bar = Bar(sys.stderr)
@@ -37,6 +40,9 @@ class Command(BaseCommand):
         finally:
             bar.end()
         audit.record("restore", str(file), f"{len(manifest['jobs'])} jobs of {manifest['made_at']}")
+        if self.as_json:
+            self.print_json({"file": str(file), **manifest})
+            return
         self.stdout.write(f"{len(manifest['jobs'])} jobs of {manifest['made_at']} are in {settings.DIGITS_JOBS_DIR}")
         if not manifest["records"]:
             self.stdout.write("Without the images of the datasets: models answer, but nothing trains on those.")
