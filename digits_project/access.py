@@ -120,12 +120,12 @@ def owner(request, named: object = None) -> str:
     return claimed if USER_NAME.match(claimed) else ""
 
 
-def refuse_other_sites(request) -> None:
-    """Raise PermissionDenied for a change that a page of another site asks for.
+def refuse_other_sites(request, even_links: bool = False) -> None:
+    """Raise PermissionDenied for a change that a page of another site asks for; with `even_links` a GET is one too.
 
     Browsers say where a request comes from (Origin, Sec-Fetch-Site), scripts send neither.
     """
-    if request.method not in SAFE_METHODS and _comes_from_elsewhere(request):
+    if (even_links or request.method not in SAFE_METHODS) and _comes_from_elsewhere(request):
         raise PermissionDenied("A page of another site sent this request; this server takes it from its own only.")
 
 

@@ -2,6 +2,7 @@
 
 from digits_project import access
 from digits_project.accounts import audit
+from digits_project.accounts.address import sender
 
 # What pages may load: their own scripts, styles and pictures; nobody may frame them, and nothing comes from elsewhere.
 CONTENT_POLICY = (
@@ -14,7 +15,7 @@ def actor(get_response):
     """What a request does is put down to its user in the audit log; its page may load nothing from elsewhere."""
 
     def middleware(request):
-        with audit.acting(lambda: audit.Actor(access.owner(request), request.META.get("REMOTE_ADDR", ""))):
+        with audit.acting(lambda: audit.Actor(access.owner(request), sender(request))):
             response = get_response(request)
         response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
         return response

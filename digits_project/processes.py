@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -130,6 +131,7 @@ class Child:
     def tend(self) -> str | None:
         """Start it again when it has died and its time has come; a line about it when it has just died."""
         if self.process.poll() is None:
+            cut(self.log)
             return None
         now = time.monotonic()
         if self.due is not None:
@@ -210,6 +212,13 @@ def rotate(log: Path) -> None:
     """Set a log aside as NAME.1 when it has grown past LOG_LIMIT."""
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         log.replace(log.with_name(log.name + ".1"))
+
+
+def cut(log: Path) -> None:
+    """The same, while its process writes to it: what it holds is copied, and the file goes on empty."""
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        shutil.copyfile(log, log.with_name(log.name + ".1"))
+        os.truncate(log, 0)  # the process appends, so that it goes on at the start
 
 
 def tail(log: Path, lines: int = 15, start: int = 0) -> str:

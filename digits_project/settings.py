@@ -151,11 +151,21 @@ DIGITS parse, `errors` is an object of fields and their messages and `prediction
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "list", "defaultModelsExpandDepth": 0},
 }
 
+LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"rq.worker": {"level": "WARNING"}},  # it tells of every clean-up; lifecycle tells of every job
+    "formatters": {
+        "line": {"()": "digits_project.logs.OneLine", "format": LINE},
+        "brief": {"()": "digits_project.logs.Brief", "format": LINE},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "brief": {"class": "logging.StreamHandler", "formatter": "brief"},
+    },
+    "loggers": {
+        "rq.worker": {"level": "WARNING"},  # it tells of every clean-up; lifecycle tells of every job
+        "django.security": {"handlers": ["brief"], "propagate": False},  # foreign hosts, malformed requests
+    },
     "root": {"handlers": ["stderr"], "level": os.environ.get("DIGITS_LOG_LEVEL", "INFO").upper()},
 }

@@ -169,7 +169,14 @@ class Stack:
         # The socket is handed over, so that no other program can take the port in between, and a web server that is
         # started again finds the requests that arrived meanwhile.
         web = ["gunicorn", "--bind", f"fd://{listener.fileno()}", "--workers", "1", "--threads", "8", "--timeout", "60"]
-        web += ["--graceful-timeout", "3", "--no-control-socket", "digits_project.wsgi"]
+        web += [
+            "--graceful-timeout",
+            "3",
+            "--no-control-socket",
+            "--worker-class",
+            "digits_project.webworker.WebWorker",
+        ]
+        web += ["--forwarded-allow-ips", "", "digits_project.wsgi"]  # which headers of a proxy count, settings.py says
         commands = {
             "web": ["-m", *web],
             "worker-io": ["manage.py", "worker", "io"],

@@ -1,5 +1,6 @@
 """Bodies of requests: how large they may be, and where the files in them go."""
 
+import re
 import time
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -13,6 +14,9 @@ from rest_framework.serializers import FileField, ValidationError
 from digits_project.api import FIELDS_TOO_LARGE, error_body
 
 ABANDONED_SECONDS = 24 * 3600  # no upload takes as long
+TAKES_FILES = ("/datasets/images/", "/models/images/")  # whose forms do, for who has logged in
+FOR_STRANGERS = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # anybody may send these, and they are read for anybody
+MOST_OF_STRANGERS = 32 << 10  # so that webworker.py waits for all of it without a thread
 
 
 def limit_body(get_response):
@@ -31,7 +35,9 @@ def _refusal(request) -> tuple[int, str] | None:
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
         return 400, "The Content-Length is no number."
-    if request.content_type == "multipart/form-data":
+    if FOR_STRANGERS.fullmatch(request.path_info):
+        return (413, "A name and a password take less.") if int(length) > MOST_OF_STRANGERS else None
+    if request.content_type == "multipart/form-data" and request.path_info.startswith(TAKES_FILES):
         most, what = settings.DIGITS_MAX_UPLOAD << 20, "The form takes more than {} MiB with its files."
     else:
         most, what = settings.DATA_UPLOAD_MAX_MEMORY_SIZE, FIELDS_TOO_LARGE

@@ -28,10 +28,10 @@ class LoginForm(Form):
 
 
 class FromHere(BasePermission):
-    """Whoever asks, but no page of another site."""
+    """Whoever asks, but no page of another site; not by a link either, where that changes something."""
 
     def has_permission(self, request, view) -> bool:
-        access.refuse_other_sites(request)
+        access.refuse_other_sites(request, even_links=getattr(view, "get_changes", False))
         return True
 
 
@@ -64,6 +64,7 @@ class Logout(APIView):
 
     answers = {"get": MOVED, "post": MOVED}
     permission_classes = (FromHere,)
+    get_changes = True
 
     def get(self, request, format=None):
         auth.logout(request._request)

@@ -16,7 +16,7 @@ from digits_project.jobs.models import Job, find_job
 from digits_project.serverfiles import open_file
 from models_app.training.stored import FILES
 
-MOST_VALUES = 1000  # of a list
+MOST_VALUES = 100  # of a list, as many as make_models makes models of one form
 MOST_GPU_INDEX = 1023
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 

@@ -18,8 +18,11 @@ ROUTES = [
     "/models/images/classification/classify_one.json",
     "/models/images/classification/classify_many.json",
     "/models/images/generic/infer_one.json",
-    "/login.json",
-    "/admin/login/",
+]
+WITHOUT_FILES = [
+    "/admin/datasets/dataset/",
+    "/models/visualize-network",
+    "/jobs/20260101-000000-0000",
     "/no/such/route",
 ]
 
@@ -53,6 +56,18 @@ def test_a_body_that_says_that_it_is_too_large_is_refused_unread_on_every_route(
     for content_type in ("application/json", "application/x-www-form-urlencoded", "text/plain", ""):
         status, error = announced(client, route, (16 << 20) + 1, content_type)
         assert (status, "more than 16 MiB" in error["description"]) == (413, True)
+
+
+@pytest.mark.parametrize("route", WITHOUT_FILES)
+def test_only_forms_that_take_files_may_be_as_large_as_files(client, route):
+    status, error = announced(client, route, (16 << 20) + 1, "multipart/form-data; boundary=x")
+    assert (status, "more than 16 MiB" in error["description"]) == (413, True)
+
+
+@pytest.mark.parametrize("route", ["/login", "/login.json", "/logout", "//login", "/admin/login/", "/admin/logout/"])
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "application/json", "text/plain"])
+def test_what_is_read_for_anybody_is_short(client, route, content_type):
+    assert announced(client, route, (32 << 10) + 1, content_type)[0] == 413
 
 
 @pytest.mark.parametrize("length", ["-1", "1e9", "٣", "0x10"])

@@ -5,6 +5,7 @@ from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 
 from digits_project.accounts import audit
+from digits_project.accounts.address import household, sender
 
 MOST_BY_ADDRESS = 30
 MOST_BY_ACCOUNT = 10  # from one address, so that nobody can lock out somebody elsewhere
@@ -38,6 +39,6 @@ def on_failure(sender, credentials, request=None, **signal) -> None:
 
 
 def _keys(request, username: str | None) -> tuple[str, str]:
-    address = request.META.get("REMOTE_ADDR", "") if request else ""
+    address = household(sender(request)) if request else ""
     name = (username or "").encode().hex()[:300]  # anything may be sent as a name; a key may not hold everything
     return f"logins-{address}", f"logins-{address}-{name}"

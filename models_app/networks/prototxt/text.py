@@ -17,13 +17,15 @@ MAX_TOKENS = 200_000
 MAX_DEPTH = 100
 MAX_NUMBER = 40
 
-_SPACE = re.compile(r"(?:[ \t\r\n\f\v]+|#[^\n]*)*")
+# No group is repeated without a bound: for each turn the engine remembers where to go back to, 200 bytes.
+_SPACE = re.compile(r"[ \t\r\n\f\v]*")
+_COMMENT = re.compile(r"#[^\n]*")
 _TOKEN = re.compile(
     r"""
     (?P<name> [A-Za-z_][A-Za-z0-9_]* )
   | (?P<number> [-+]? (?: 0[xX][0-9a-fA-F]+ | (?: [0-9]+(?:\.[0-9]*)? | \.[0-9]+ ) (?: [eE][-+]?[0-9]+ )? [fF]? )
                 (?![A-Za-z0-9_.]) )
-  | (?P<string> "[^"\\\n]*(?:\\.[^"\\\n]*)*" | '[^'\\\n]*(?:\\.[^'\\\n]*)*' )
+  | (?P<string> "[^"\\\n]*(?:\\.[^"\\\n]*){0,1000}" | '[^'\\\n]*(?:\\.[^'\\\n]*){0,1000}' )
   | (?P<sign> [{}<>\[\]:,;] )
     """,
     re.VERBOSE,
@@ -162,6 +164,8 @@ class _Parser:
     def _advance(self) -> None:
         """Take the next token to hand; its kind is "" at the end."""
         start = _SPACE.match(self._text, self._end).end()
+        while comment := _COMMENT.match(self._text, start):
+            start = _SPACE.match(self._text, comment.end()).end()
         self._line += self._text.count("\n", self._end, start)
         self._start = start
         found = _TOKEN.match(self._text, start)

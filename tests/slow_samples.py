@@ -1,0 +1,26 @@
+"""A small application under the web server's worker, with one thread and little patience."""
+
+import hashlib
+
+from digits_project.webworker import Client, WebWorker
+
+LARGE = 64 << 20  # bytes; more than lie between two ends of a connection
+
+
+class Hasty(Client):
+    grace = 0.5
+    least = 8 << 20
+
+
+class HastyWorker(WebWorker):
+    client = Hasty
+    arrive_within = 1.0
+    hang_up_within = 0.5
+
+
+def application(environ, start_response):
+    """/large is LARGE bytes; anything else the digest of the body."""
+    body = environ["wsgi.input"].read()
+    answer = bytes(LARGE) if environ["PATH_INFO"] == "/large" else hashlib.sha256(body).hexdigest().encode()
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return [answer]
