@@ -67,7 +67,7 @@ def test_a_training_that_diverges_is_the_users_to_mend(config, tmp_path):
     status, events, _ = run_trainer(diverging)
     assert status == 2
     assert of_kind(events[-1:], "error", blame="user")
-    assert "the training has diverged; lower the learning rate (it is " in events[-1]["message"]
+    assert "the training has diverged. Try decreasing your learning rate (it is " in events[-1]["message"]
     assert list(tmp_path.glob("snapshots/*")) == []
 
 

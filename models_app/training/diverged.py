@@ -10,5 +10,6 @@ class Diverged(BadInput):
 
     def __init__(self, what: str, epoch: float, learning_rate: float) -> None:
         super().__init__(
-            f"{what} at epoch {epoch:g}: the training has diverged; lower the learning rate (it is {learning_rate:g})"
+            f"{what} at epoch {epoch:g}: the training has diverged. "
+            f"Try decreasing your learning rate (it is {learning_rate:g})."
         )
