@@ -199,6 +199,7 @@ def exception_handler(exc: Exception, context: dict) -> Response:
 
 
 def error_body(status: int, description: str) -> dict:
+    """The contract's `error`, with a text for people."""
     phrase = HTTPStatus(status).phrase
     return {
         "error": {
@@ -207,6 +208,13 @@ def error_body(status: int, description: str) -> dict:
             "description": _printable(description),
         }
     }
+
+
+def refusal(status: int, description: str) -> JsonResponse:
+    """The same outside of any view."""
+    content_type, layout = "application/json; charset=utf-8", {"indent": 2}
+    body = error_body(status, description)
+    return JsonResponse(body, status=status, content_type=content_type, json_dumps_params=layout)
 
 
 def not_found(request, exception=None):
@@ -247,7 +255,7 @@ def _away(request, failure: Exception) -> HttpResponse:
 
 def _page_or_json(request, status: int, description: str) -> JsonResponse | None:
     if request.path.endswith(".json") or _quality(request, "application/json") > _quality(request, "text/html"):
-        return JsonResponse(error_body(status, description), status=status, json_dumps_params={"indent": 2})
+        return refusal(status, description)
     return None
 
 

@@ -3,15 +3,13 @@
 import re
 import time
 from contextlib import contextmanager, suppress
-from http import HTTPStatus
 from pathlib import Path
 
 from django.conf import settings
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
-from django.http import JsonResponse
 from rest_framework.serializers import FileField, ValidationError
 
-from digits_project.api import FIELDS_TOO_LARGE, error_body
+from digits_project.api import FIELDS_TOO_LARGE, refusal
 
 ABANDONED_SECONDS = 24 * 3600  # no upload takes as long
 TAKES_FILES = ("/datasets/images/", "/models/images/")  # whose forms do, for who has logged in
@@ -23,13 +21,14 @@ def limit_body(get_response):
     """A body whose head says that it is too large, or does not say how large it is, is refused unread."""
 
     def middleware(request):
-        refusal = _refusal(request)
-        return get_response(request) if refusal is None else _answer(*refusal)
+        why = _too_large(request)
+        return get_response(request) if why is None else refusal(*why)
 
     return middleware
 
 
-def _refusal(request) -> tuple[int, str] | None:
+def _too_large(request) -> tuple[int, str] | None:
+    """Status and reason, if it is refused."""
     if request.META.get("HTTP_TRANSFER_ENCODING"):
         return 411, "Send the body in one piece, with its length (Content-Length), not in chunks."
     length = request.META.get("CONTENT_LENGTH") or "0"
@@ -42,12 +41,6 @@ def _refusal(request) -> tuple[int, str] | None:
     else:
         most, what = settings.DATA_UPLOAD_MAX_MEMORY_SIZE, FIELDS_TOO_LARGE
     return (413, what.format(most >> 20)) if int(length) > most else None
-
-
-def _answer(status: int, description: str) -> JsonResponse:
-    body = error_body(HTTPStatus(status), description)
-    charset = "application/json; charset=utf-8"
-    return JsonResponse(body, status=status, content_type=charset, json_dumps_params={"indent": 2})
 
 
 class DiskUpload(TemporaryFileUploadHandler):

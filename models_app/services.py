@@ -1,7 +1,7 @@
 """What may be done with models."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 
@@ -34,33 +34,19 @@ LOSSES = ("EuclideanLoss", "SigmoidCrossEntropyLoss")  # over labels of any shap
 log = logging.getLogger(__name__)
 
 
-def create_model(owner: str, dataset: Dataset, **fields) -> TrainedModel:
-    """Record the request and let dispatch queue it. Raises ValidationError, nothing saved.
-
-    A network that does not fit the dataset's images is refused here, before anything is queued.
-    """
-    return _create(owner, dataset, [{}], **fields)[0]
-
-
 def create_models(
     owner: str, dataset: Dataset, name: str, learning_rates: list[float], batch_sizes: list[int | None], **fields
 ) -> list[TrainedModel]:
-    """One model for each combination, named after it; all of them or, with a ValidationError, none."""
-    sweep = []
-    for batch_size in batch_sizes:
-        for base in learning_rates:
-            rate = f" learning_rate:{base}" if len(learning_rates) > 1 else ""
-            size = f" batch_size:{batch_size}" if len(batch_sizes) > 1 else ""
-            sweep.append({"name": name + rate + size, "learning_rate": base, "batch_size": batch_size})
-    return _create(owner, dataset, sweep, **fields)
+    """One model for each combination, named after it; all of them or, with a ValidationError, none.
 
-
-def _create(owner: str, dataset: Dataset, sweep: list[dict], **fields) -> list[TrainedModel]:
+    A network that does not fit the dataset's images is refused here, before anything is queued. A batch size of None is
+    the network's own.
+    """
     made: list[TrainedModel] = []
     try:
         with transaction.atomic():
             fields |= _held(dataset, fields.get("previous"), fields.get("previous_epoch"))
-            for varied in sweep:
+            for varied in _combinations(name, learning_rates, batch_sizes):
                 model = TrainedModel(owner=owner, **(fields | varied))
                 model.network_is_checked = bool(made)
                 if model.batch_size is None:
@@ -71,6 +57,14 @@ def _create(owner: str, dataset: Dataset, sweep: list[dict], **fields) -> list[T
             directory.remove(model.directory)
         raise
     return made
+
+
+def _combinations(name: str, learning_rates: list[float], batch_sizes: list[int | None]) -> Iterator[dict]:
+    for batch_size in batch_sizes:
+        for base in learning_rates:
+            rate = f" learning_rate:{base}" if len(learning_rates) > 1 else ""
+            size = f" batch_size:{batch_size}" if len(batch_sizes) > 1 else ""
+            yield {"name": name + rate + size, "learning_rate": base, "batch_size": batch_size}
 
 
 def _held(dataset: Dataset, previous: TrainedModel | None, epoch: float | None) -> dict:

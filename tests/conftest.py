@@ -58,7 +58,9 @@ def make_model():
 
     def make(dataset, **fields):
         defaults = {"name": "lenet", "standard_network": "lenet", "train_epochs": 1, "random_seed": 1}
-        return model_services.create_model("ada", dataset, **(defaults | fields))
+        rate, batch_size = fields.pop("learning_rate", 0.01), fields.pop("batch_size", None)
+        varied = {"learning_rates": [rate], "batch_sizes": [batch_size]}
+        return model_services.create_models("ada", dataset, **varied, **(defaults | fields))[0]
 
     return make
 
