@@ -18,10 +18,13 @@ from digits_project.jobs.models import Device, Status
 from digits_project.jobs.templatetags.operators import admin_page
 from models_app import charts, comparison, services
 from models_app.admin_create import CreatesModels
+from models_app.admin_evaluation import Evaluates, EvaluationAdmin
 from models_app.metricsfile import metrics_csv
 from models_app.models import Kind, TrainedModel
 from models_app.networks import picture
-from models_app.results import Evaluation, Snapshot
+from models_app.results import Snapshot
+
+__all__ = ["EvaluationAdmin", "TrainedModelAdmin"]
 
 MOST_SNAPSHOTS = 200  # on a page
 MOST_COMPARED = 8
@@ -31,7 +34,7 @@ HEAVY_OF_DATASET = ("dataset__categories", "dataset__splits", "dataset__warnings
 
 
 @admin.register(TrainedModel)
-class TrainedModelAdmin(CreatesModels, JobAdmin):
+class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
     list_display = ("name", "state", "progress_bar", "accuracy", "eta", "device", "network_name", "of_dataset")
     list_display += ("owner", "created_at")
     list_filter = ("status", "kind", "method", "owner")
@@ -88,6 +91,7 @@ class TrainedModelAdmin(CreatesModels, JobAdmin):
             self.route("<str:job_id>/curves.json", self.curves_json, "curves"),
             self.route("<str:job_id>/network.svg", self.network_svg, "network", cacheable=True),
             self.route("<str:job_id>/metrics.csv", self.metrics_csv, "metrics"),
+            self.route("<str:job_id>/evaluate/", require_POST(self.evaluate), "evaluate"),
             self.route(
                 "<str:job_id>/snapshots/<int:number>/delete/", require_POST(self.delete_snapshot), "snapshot_delete"
             ),
@@ -96,17 +100,18 @@ class TrainedModelAdmin(CreatesModels, JobAdmin):
         ]
 
     def page(self, request, job):
-        ranked = list(job.ranked_snapshots().defer("trained_model")[:1])
         newest = sorted(job.ranked_snapshots()[:MOST_SNAPSHOTS], key=lambda snapshot: -snapshot.epoch)
         for snapshot in newest:
             snapshot.trained_model = job
             snapshot.bytes = disk.size(snapshot.directory)
+        best = job.best_snapshot
         return super().page(request, job) | {
             "time_left": time_left(job),
             "snapshots": newest,
-            "best": ranked[0] if ranked else None,
+            "best": best,
             "classifies": job.kind == Kind.CLASSIFICATION,
             "held": ", ".join(map(str, Device.objects.filter(leased_to=job.pk))),
+            **self.evaluation_of(job, best),
         }
 
     def curves_json(self, request, job_id):
@@ -166,20 +171,6 @@ class TrainedModelAdmin(CreatesModels, JobAdmin):
 
     def metrics_csv(self, request, job_id):
         return _csv([self.seen(request, job_id)], job_id)
-
-
-@admin.register(Evaluation)
-class EvaluationAdmin(JobAdmin):
-    list_display = ("name", "status", "progress_bar", "accuracy", "loss", "trained_model", "owner", "created_at")
-    list_select_related = ("trained_model",)
-    list_filter = ("status", "split")
-    exclude = ("confusion_matrix",)
-
-    def get_queryset(self, request):
-        return super().get_queryset(request).defer("confusion_matrix")
-
-    def get_readonly_fields(self, request, obj=None):
-        return [name for name in super().get_readonly_fields(request, obj) if name not in self.exclude]
 
 
 def _csv(models: list[TrainedModel], name: str) -> StreamingHttpResponse:
