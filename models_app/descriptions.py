@@ -38,6 +38,11 @@ MODEL = POLICY | {
         "0: never."
     ),
     "keep_snapshots": "How many of the newest snapshots stay, besides the best and those marked to be kept; 0: all.",
+    "balance_classes": (
+        "Whether categories count alike in training, however many images they have: the loss of each image is "
+        "multiplied by n/(k·m), with n images in all, k categories and m images of its own. The losses that are told "
+        "stay unweighted."
+    ),
     "random_seed": "The same seed on the same machine gives the same weights; empty: a random one.",
     "batch_size": "Images in a step; empty: the network's own. Several, `32,64`, make a model each.",
     "batch_accumulation": "Batches whose gradients make one step of the solver.",

@@ -18,6 +18,7 @@ from models_app.networks import STANDARD, Network, prototxt
 from models_app.networks.retrain import retrained
 from models_app.results import NEWEST, Evaluation, Metric, Snapshot, of_epoch
 from models_app.training import engines
+from models_app.training.balance import balanced, check_weighable
 from models_app.training.config import MEANS, SOLVERS, TrainConfig
 from models_app.training.schedule import POLICIES, Policy
 
@@ -171,10 +172,15 @@ class TrainedModel(Job):
             raise ValidationError({network: "This field is required."})
         if self.previous and self.previous.kind != self.kind:
             raise ValidationError({"previous": f"It is a model of another kind: {self.previous.TYPE}."})
-        checks = {"crop_size": self._check_crop, "lr_policy": self.policy, "early_stop_patience": self._check_patience}
+        checks = {
+            "crop_size": self._check_crop,
+            "lr_policy": self.policy,
+            "early_stop_patience": self._check_patience,
+            "balance_classes": self._check_balance,
+        }
         wrong = {column: _complaint(check) for column, check in checks.items()}
         if not wrong["crop_size"] and not self.network_is_checked:
-            wrong[network] = _complaint(self.network)
+            wrong[network] = _complaint(self._check_network)
         if any(wrong.values()):
             raise ValidationError({column: complaint for column, complaint in wrong.items() if complaint})
 
@@ -188,6 +194,15 @@ class TrainedModel(Job):
         height, width = self.dataset.image_shape[1:]
         if self.crop_size and self.dataset.shapes_are_known and self.crop_size > min(height, width):
             raise BadInput(f"This is larger than the images, which are {width}×{height}.")
+
+    def _check_network(self) -> None:
+        network = self.network()
+        if self.balance_classes and self.dataset.kind == DatasetKind.CLASSIFICATION:
+            check_weighable(network)
+
+    def _check_balance(self) -> None:
+        if self.balance_classes and self.dataset.kind != DatasetKind.CLASSIFICATION:
+            raise BadInput("Its dataset is a generic one, whose images have no categories.")
 
     def _check_patience(self) -> None:
         if self.early_stop_patience and not self.val_interval:
@@ -218,6 +233,12 @@ class TrainedModel(Job):
     @property
     def categories(self) -> int:
         return len(self.dataset.categories) or 2
+
+    def category_weights(self) -> tuple[float, ...] | None:
+        """With which its categories count alike, once its dataset is Done; None: every image counts alike."""
+        if not self.balance_classes:
+            return None
+        return balanced(next(split["per_category"] for split in self.dataset.splits if split["name"] == "train"))
 
     def initial_weights(self) -> Path | None:
         """The snapshot or file that its training takes weights from; None: it starts from fresh ones.

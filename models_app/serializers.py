@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 from datasets.models import Dataset
-from digits_project.api import Form
+from digits_project.api import Flag, Form
 from digits_project.errors import BadInput
 from digits_project.jobs import devices
 from digits_project.jobs.models import Wanted
@@ -111,6 +111,7 @@ class ModelForm(PolicyForm):
     val_interval = _number(1)
     early_stop_patience = _none_or_more(MOST_EPOCHS)
     keep_snapshots = _none_or_more(MOST_EPOCHS)
+    balance_classes = Flag()
     random_seed = serializers.IntegerField(default=None, min_value=0, max_value=LARGEST_SEED)
     batch_size = Listed(_count(MOST_IMAGES_A_BATCH), default=None)
     batch_accumulation = _count(MOST_BATCHES_ACCUMULATED, default=1)

@@ -164,6 +164,7 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
         snapshot_interval=model.snapshot_interval,
         val_interval=model.val_interval,
         early_stop_patience=model.early_stop_patience,
+        category_weights=model.category_weights(),
         solver_type=model.solver_type,
         rms_decay=model.rms_decay,
         initial_weights=str(weights) if weights else None,

@@ -112,6 +112,7 @@ def test_every_choice_of_the_form_is_kept(client, form, content_type):
         "val_interval": 2.0,
         "early_stop_patience": 5,
         "keep_snapshots": 2,
+        "balance_classes": True,
         "use_mean": "pixel",
     }
     data = form(**asked)

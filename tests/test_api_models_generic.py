@@ -61,11 +61,21 @@ def test_a_dataset_for_classification_will_do_too(client, form, make_dataset):
         ({"custom_network": None}, "custom_network"),
         ({"custom_network": REGRESSION.replace("num_output: 2", "num_output: 3")}, "custom_network"),
         ({"crop_size": 11}, "crop_size"),
+        ({"balance_classes": "on"}, "balance_classes"),
     ],
 )
 def test_what_does_not_fit_is_refused(client, form, fields, field):
     assert list(complaints(client.post(CREATE, form(**fields)))) == [field]
     assert not TrainedModel.objects.exists()
+
+
+def test_only_a_network_with_a_loss_over_categories_can_balance_them(client, form, make_dataset):
+    network = REGRESSION.replace("num_output: 2", "num_output: 1")
+    asked = form(dataset=make_dataset().pk, custom_network=network)
+    assert client.post(CREATE, asked).status_code == 200
+    told = complaints(client.post(CREATE, asked | {"balance_classes": "on"}))
+    assert list(told) == ["custom_network"]
+    assert "this network has none" in told["custom_network"]
 
 
 def test_until_the_dataset_is_done_only_the_text_is_checked(client, form, gradients):

@@ -132,7 +132,7 @@ def test_without_a_device_on_this_host_the_job_goes_back_to_waiting(built_datase
 
 def test_the_trainer_gets_every_choice_of_the_row(train):
     policy = {"learning_rate": 0.02, "lr_policy": "exp", "lr_parameters": {"lr_exp_gamma": 0.9}}
-    model = train(**policy, use_mean="pixel", batch_size=16)
+    model = train(**policy, use_mean="pixel", batch_size=16, balance_classes=True)
     config = json.loads((model.directory / "config.json").read_text())
     chosen = {name: config[name] for name in ("learning_rate", "lr_policy", "lr_exp_gamma", "use_mean", "batch_size")}
     assert chosen == {
@@ -143,6 +143,7 @@ def test_the_trainer_gets_every_choice_of_the_row(train):
         "batch_size": 16,
     }
     assert config["random_seed"] == 1
+    assert config["category_weights"] == [1.0] * 10
 
 
 def test_lines_are_whole_however_the_pipe_cuts_them():

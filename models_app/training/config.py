@@ -12,6 +12,7 @@ from typing import Any
 
 from digits_project.errors import BadInput
 from models_app.networks import Network
+from models_app.training.balance import check_weighable
 from models_app.training.schedule import Policy
 
 SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM")
@@ -27,6 +28,7 @@ class TrainConfig:
     Intervals are in epochs, fractions allowed, 0 is off. After `early_stop_patience` validations that were no better
     than the best before the training ends; 0: it never does. The solver takes one step for every `batch_accumulation`
     batches, by their average gradient. Policy parameters have the names of schedule.Policy.
+    `category_weights`, one a category, weigh the images in the losses of the training; what is told stays unweighted.
     `random_seed` None lets the trainer draw one; `threads` None is as many as there are cores to use.
     Of several `devices` each takes its share of every batch. `initial_weights` is a snapshot's folder, its weights.npz,
     or a .caffemodel: layers of the same name and shapes start from it, others afresh; it has to lie, with every link
@@ -65,6 +67,7 @@ class TrainConfig:
     lr_poly_power: float = Policy.lr_poly_power
     lr_sigmoid_step: float = Policy.lr_sigmoid_step
     lr_sigmoid_gamma: float = Policy.lr_sigmoid_gamma
+    category_weights: tuple[float, ...] | None = None
     random_seed: int | None = None
     devices: tuple[str, ...] = ("cpu",)
     threads: int | None = None
@@ -78,11 +81,14 @@ class TrainConfig:
                 raise BadInput(f"{name} must be a list, not {getattr(self, name)!r}")
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_image_shape()
+        self._check_category_weights()
         self._check_choices()
         self._check_numbers()
         self.policy()
         network = self.build_network()
         network.check_trainable(*(["train", "val"] if self.val_records and self.val_interval else ["train"]))
+        if self.category_weights is not None:
+            check_weighable(network)
         if not network.label_shape and self.labels_file is None:
             raise BadInput("there is no labels_file, though the network's labels are categories")
 
@@ -108,6 +114,14 @@ class TrainConfig:
             raise BadInput(f"image_shape must be channels, height and width, not {shape!r}")
         object.__setattr__(self, "image_shape", tuple(shape))
 
+    def _check_category_weights(self) -> None:
+        weights = self.category_weights
+        if weights is None:
+            return
+        if not isinstance(weights, (list, tuple)) or not all(_is_number(weight) and weight >= 0 for weight in weights):
+            raise BadInput(f"category_weights must be a list of numbers from 0, not {weights!r}")
+        object.__setattr__(self, "category_weights", tuple(weights))
+
     def _check_choices(self) -> None:
         for name, choices in (("solver_type", SOLVERS), ("use_mean", MEANS), ("framework", ("mxnet",))):
             if getattr(self, name) not in choices:
@@ -123,7 +137,7 @@ class TrainConfig:
     def _check_numbers(self) -> None:
         for name in ("epochs", "snapshot_interval", "val_interval", "momentum", "rms_decay", "weight_decay"):
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
+            if not _is_number(value) or value < 0:
                 raise BadInput(f"{name} must be a number from 0, not {value!r}")
         if self.epochs == 0:
             raise BadInput("epochs must be above 0")
@@ -167,6 +181,10 @@ class TrainConfig:
     def from_file(cls, path: Path) -> TrainConfig:
         """Read what to_json wrote."""
         return cls.from_json(path.read_text(encoding="utf-8"))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_whole(value: Any) -> bool:

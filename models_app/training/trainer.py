@@ -89,6 +89,8 @@ def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
         labels = tuple(Path(config.labels_file).read_bytes().decode().removesuffix("\n").split("\n"))
     except (OSError, ValueError) as error:
         raise BadInput(f"the labels can't be read: {error}") from error
+    if config.category_weights and len(config.category_weights) != len(labels):
+        raise BadInput(f"there are {len(config.category_weights)} category_weights for {len(labels)} categories")
     for node in network.nodes("train"):
         if isinstance(node.kind, ends.SoftmaxWithLoss):
             scores = node.inputs[0][node.kind.axis - 1]
@@ -132,6 +134,7 @@ def _setup(config: TrainConfig, network: Network, mean: np.ndarray | None) -> Se
         devices=config.devices,
         threads=config.threads,
         seed=config.random_seed,
+        category_weights=config.category_weights,
     )
 
 

@@ -18,7 +18,7 @@ NO_LABEL = float("-inf")
 @dataclass(frozen=True)
 class Setup:
     """What an engine builds. `mean` (C×H×W or C×1×1) is subtracted from every image; `seed` is for dropout. Of several
-    devices each takes its share of every batch.
+    devices each takes its share of every batch. `category_weights` weigh the images in training, not in what is told.
     """
 
     network: Network
@@ -32,6 +32,7 @@ class Setup:
     seed: int
     rms_decay: float = 0.99
     batch_accumulation: int = 1
+    category_weights: tuple[float, ...] | None = None
 
 
 class Engine(Protocol):

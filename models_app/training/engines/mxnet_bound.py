@@ -22,7 +22,8 @@ class Bound:
     def __init__(
         self, setup: Setup, phase: str, context: mx.Context, weights: Arrays, gradients: Arrays, tally: Tally
     ) -> None:
-        graph = mxnet_layers.build(setup.network, phase, setup.mean)
+        weights_of_categories = setup.category_weights if phase == "train" else None
+        graph = mxnet_layers.build(setup.network, phase, setup.mean, weights_of_categories)
         if phase != "deploy":
             setup.network.check_trainable(phase)
         self.outputs = setup.network.outputs(phase) if phase == "deploy" else list(graph.kept)

@@ -22,7 +22,7 @@ class Graph:
 
     `values` are the tops as they are by now. `heads` are what backward begins at; `kept` is what losses and accuracies
     compare, for measures.py; `constants` are inputs that never change, and `backward` those whose gradient must be
-    asked for, so that backward comes by their layer.
+    asked for, so that backward comes by their layer. `category_weights` weigh the images in the losses.
     """
 
     images: Symbol = field(default_factory=lambda: mx.sym.Variable("data"))
@@ -32,6 +32,7 @@ class Graph:
     kept: dict[Value, Symbol] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     backward: list[str] = field(default_factory=list)
+    category_weights: Symbol | None = None
 
     def constant(self, name: str, value: np.ndarray) -> Symbol:
         self.constants[name] = value

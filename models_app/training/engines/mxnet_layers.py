@@ -15,9 +15,13 @@ from models_app.training.engines.mxnet_compat import mx
 from models_app.training.engines.mxnet_graph import Build, Graph, Symbol, by_channel
 
 
-def build(network: Network, phase: str, mean: np.ndarray | None) -> Graph:
-    """The phase as symbols. Its images are uint8."""
+def build(
+    network: Network, phase: str, mean: np.ndarray | None, category_weights: Sequence[float] | None = None
+) -> Graph:
+    """The phase as symbols. Its images are uint8. With category_weights its losses weigh each image by its category."""
     graph = Graph()
+    if category_weights is not None:
+        graph.category_weights = graph.constant("category_weights", np.array(category_weights, np.float32))
     for node in network.nodes(phase):
         inputs = [graph.values[bottom] for bottom in node.layer.bottoms]
         weights = [mx.sym.Variable(weight.name) for weight in node.weights]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from models_app.networks import Node
 from models_app.networks.layers import ends
+from models_app.training.balance import is_weighable
 from models_app.training.engines.mxnet_compat import mx
 from models_app.training.engines.mxnet_graph import Graph, Symbol, rows
 
@@ -28,6 +29,8 @@ def softmax_with_loss(graph: Graph, node: Node, inputs: Sequence[Symbol], weight
     else:
         scores = scores if len(scores_shape) == 1 else rows(scores, scores_shape)
         labels = mx.sym.reshape(labels, shape=(-1,)) if label_shape else labels
+    if graph.category_weights is not None and is_weighable(node):
+        scores = _weighted(scores, mx.sym.take(graph.category_weights, mx.sym.BlockGrad(labels), mode="clip"))
     # "batch" divides by all labels, "null" by those of an image, "valid" by those that are not ignored.
     divide, factor = {"FULL": ("batch", 1), "BATCH_SIZE": ("batch", places), "NONE": ("null", places)}.get(
         kind.normalization, ("batch", 1) if kind.ignore_label is None else ("valid", 1)
@@ -37,6 +40,15 @@ def softmax_with_loss(graph: Graph, node: Node, inputs: Sequence[Symbol], weight
         settings |= {"use_ignore": True, "ignore_label": kind.ignore_label}
     graph.heads.append(mx.sym.SoftmaxOutput(scores, labels, **settings))
     return _compared(graph, node, inputs)
+
+
+def _weighted(scores: Symbol, weights: Symbol) -> Symbol:
+    """The same scores, whose gradient is multiplied by a weight for each image. Weights of 1 change no bit.
+
+    SoftmaxOutput takes no weights: with its out_grad it multiplies by its own output.
+    """
+    scaled = mx.sym.broadcast_mul(scores, mx.sym.expand_dims(weights, axis=1))
+    return scaled + mx.sym.BlockGrad(scores - scaled)
 
 
 def sigmoid_cross_entropy(
