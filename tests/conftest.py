@@ -5,6 +5,7 @@ import shutil
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from django.test import override_settings
 
 from datasets import services as dataset_services
 from datasets.tasks import build_dataset
@@ -29,6 +30,19 @@ def _clean_slate():
     if keys := list(redis.scan_iter(f"{QUEUE_PREFIX}:*")):
         redis.delete(*keys)
     cache.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords():
+    """Django's own hashes are slow on purpose."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture
+def open_server(settings):
+    """A server without accounts."""
+    settings.DIGITS_AUTH = "open"
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ CLASSIFY = "/models/images/classification/classify_one.json"
 @pytest.fixture(autouse=True)
 def required(settings, digits_folder):
     settings.DIGITS_AUTH = "required"
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the others are slow on purpose
     settings.DIGITS_DATA_ROOTS = [digits_folder]
 
 

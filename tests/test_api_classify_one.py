@@ -14,13 +14,8 @@ from models_app.networks import Layer, Network
 from tests.inference_samples import add_snapshot, categorized
 from tests.web_samples import web_server
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 URL = "/models/images/classification/classify_one.json"
-
-
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
 
 
 @pytest.fixture

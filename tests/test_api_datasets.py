@@ -7,6 +7,7 @@ from django.conf import settings
 
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
+from tests.answers import complaints
 from tests.digits_samples import write_digits
 
 pytestmark = pytest.mark.django_db
@@ -28,12 +29,6 @@ def form(digits_folder):
         return {name: value for name, value in (right | fields).items() if value is not None}
 
     return form
-
-
-def complaints(answer):
-    """{field: message} of a 400."""
-    assert answer.status_code == 400, answer.content
-    return {error["field"]: error["message"] for error in answer.json()["errors"]}
 
 
 def test_a_right_form_makes_a_waiting_job(client, form):

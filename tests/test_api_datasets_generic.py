@@ -7,6 +7,7 @@ from django.conf import settings
 from datasets.imagedb.pairs import Pairs
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
+from tests.answers import complaints
 from tests.prebuilt_samples import caffe_order, datum, pictures, write_lmdb
 
 pytestmark = pytest.mark.django_db
@@ -45,12 +46,6 @@ def form(databases):
         return {name: value for name, value in (right | fields).items() if value is not None}
 
     return form
-
-
-def complaints(answer):
-    """{field: message} of a 400."""
-    assert answer.status_code == 400, answer.content
-    return {error["field"]: error["message"] for error in answer.json()["errors"]}
 
 
 def built(client):

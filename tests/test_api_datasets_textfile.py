@@ -7,6 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from datasets import services
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
+from tests.answers import complaints
 
 pytestmark = pytest.mark.django_db
 CREATE = "/datasets/images/classification.json"
@@ -60,12 +61,6 @@ def local_form(tmp_path, digits_folder):
         return {name: value for name, value in (right | fields).items() if value is not None}
 
     return local_form
-
-
-def complaints(answer):
-    """{field: message} of a 400."""
-    assert answer.status_code == 400, answer.content
-    return {error["field"]: error["message"] for error in answer.json()["errors"]}
 
 
 def built(client):

@@ -15,7 +15,6 @@ from models_app.networks import Layer, Network, prototxt, standard
 from tests.inference_samples import DIGITS, add_snapshot, categorized, list_of
 
 pytestmark = pytest.mark.django_db
-MODES = ("squash", "crop", "fill", "half_crop")
 FILES = {"classify.py", "info.json", "labels.txt", "mean.npy", "model.onnx", "network.prototxt", "weights.npz"}
 
 
@@ -153,8 +152,7 @@ def test_a_download_goes_on_when_the_snapshot_is_deleted(client, model):
     assert unpacked("tar", body(answer))["model.onnx"] == weights
 
 
-@pytest.mark.parametrize("channels, cut", [(1, 7), (3, 0)])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode, channels, cut", [("squash", 1, 7), ("crop", 3, 0), ("fill", 3, 7), ("half_crop", 1, 0)])
 def test_classify_answers_as_the_server(
     client, make_dataset, make_model, taken_away, pictures, digits_folder, settings, mode, channels, cut
 ):

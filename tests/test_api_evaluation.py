@@ -20,12 +20,7 @@ from models_app.tasks import train_model
 from tests.inference_samples import add_snapshot
 from tests.test_jobs_dispatch import queued
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 
 
 @pytest.fixture

@@ -10,12 +10,7 @@ from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
 from tests.accounts import account
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 
 
 def test_the_index_has_what_runs_first_and_then_the_newest(client, make_dataset):

@@ -8,14 +8,10 @@ from datasets.models import Dataset
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Device, Status
 from models_app.models import Metric, Snapshot, TrainedModel
+from tests.answers import complaints
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/classification.json"
-
-
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
 
 
 @pytest.fixture
@@ -32,11 +28,6 @@ def form(make_dataset):
 @pytest.fixture
 def model(make_dataset, make_model):
     return make_model(make_dataset())
-
-
-def complaints(answer):
-    assert answer.status_code == 400, answer.content
-    return {error["field"]: error["message"] for error in answer.json()["errors"]}
 
 
 def test_a_right_form_makes_a_waiting_job_with_the_defaults_of_digits(client, form):

@@ -6,15 +6,11 @@ from datasets.models import Dataset
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
 from models_app.networks import prototxt
+from tests.answers import complaints
 from tests.model_samples import CLASSIFIER, REGRESSION, generic
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/generic.json"
-
-
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
 
 
 @pytest.fixture
@@ -32,11 +28,6 @@ def form(gradients):
         return {name: value for name, value in (right | fields).items() if value is not None}
 
     return form
-
-
-def complaints(answer):
-    assert answer.status_code == 400, answer.content
-    return {error["field"]: error["message"] for error in answer.json()["errors"]}
 
 
 def test_a_network_of_ones_own_becomes_a_generic_model(client, form, gradients):

@@ -5,15 +5,11 @@ import pytest
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
+from tests.answers import complaints
 from tests.inference_samples import add_snapshot, categorized
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/classification.json"
-
-
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
 
 
 @pytest.fixture
@@ -44,11 +40,6 @@ def form(first):
 
 def second():
     return TrainedModel.objects.get(name="second")
-
-
-def complaints(answer):
-    assert answer.status_code == 400, answer.content
-    return {error["field"]: error["message"] for error in answer.json()["errors"]}
 
 
 def test_the_same_categories_keep_the_network_and_its_batch_size(client, form, first):

@@ -10,16 +10,11 @@ from drf_spectacular.validation import validate_schema
 
 from tests.accounts import account
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
 
 
 OTHERS = r"/(admin|\^static|api|healthz|readyz|metrics|(datasets|models)(/images/\w+/new)?$)"  # no routes of the API
-
-
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,8 @@ from django.conf import settings
 
 from models_app.models import TrainedModel
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/classification.json"
-
-
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
 
 
 @pytest.fixture

@@ -10,14 +10,9 @@ from tests.accounts import account, token_of
 from tests.inference_samples import add_snapshot, categorized
 from tests.model_samples import CLASSIFIER, REGRESSION, generic
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 RATES = "/models/visualize-lr"
 CUSTOMIZE = "/models/customize"
-
-
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
 
 
 @pytest.fixture

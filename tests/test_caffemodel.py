@@ -184,7 +184,7 @@ def test_a_missing_file_is_the_users_error(tmp_path):
 
 def test_nothing_but_bad_input_comes_of_a_spoilt_file(tmp_path):
     whole = layer("conv", blob(numbers(4, 1, 3, 3)), old_blob(numbers(4))) + old_layer("ip", unpacked_blob(numbers(5)))
-    path, random_ = tmp_path / "weights.caffemodel", random.Random(4)
+    path, random_, network = tmp_path / "weights.caffemodel", random.Random(4), gray(CONVOLUTION)
     refused = 0
     for _ in range(400):
         spoilt = bytearray(whole)
@@ -192,7 +192,7 @@ def test_nothing_but_bad_input_comes_of_a_spoilt_file(tmp_path):
             spoilt[random_.randrange(60 if random_.random() < 0.7 else len(spoilt))] = random_.randrange(256)
         path.write_bytes(spoilt[: random_.choice([len(spoilt), random_.randrange(1, len(spoilt))])])
         with contextlib.suppress(BadInput):
-            read_weights(path, gray(CONVOLUTION))
+            read_weights(path, network)
             refused -= 1
         refused += 1
     assert refused > 200

@@ -18,7 +18,6 @@ LOGIN = "/login.json"
 @pytest.fixture
 def required(settings, db):
     settings.DIGITS_AUTH = "required"
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the others are slow on purpose
 
 
 # --- browsers -------------------------------------------------------------------------------------------------------
