@@ -116,6 +116,24 @@ def test_unreadable_images_are_skipped_counted_and_logged_with_the_reason(images
     assert "004.png" in paths
 
 
+def test_images_that_vanish_change_or_are_cut_short_while_it_builds_are_skipped_with_the_reason(images, directory):
+    gone, cut, changed = (images / "2" / f"{number}.png" for number in range(3))
+
+    def report(fraction):
+        if fraction >= 0.05 and gone.exists():  # all are found, none is read
+            gone.unlink()
+            spoil(cut)
+            changed.write_text("no image")
+
+    built = build(spec(images), directory, report)
+    assert built.skipped == 3
+    log = (directory / "build.log").read_text()
+    assert all(str(path) in log for path in (gone, cut, changed))
+    kept = [path for split in ("train", "val") for path, _ in listed(directory, split)]
+    assert len(kept) == len(records(directory, "train")) + len(records(directory, "val")) == 37
+    assert not {gone, cut, changed} & set(kept)
+
+
 def test_a_category_without_a_readable_image_is_dropped_and_labels_close_up(images, directory):
     for path in (images / "1").iterdir():
         spoil(path)

@@ -55,6 +55,44 @@ def test_deletes_aborts_and_edits_of_one_job(make_dataset, round_number):
     assert list(settings.DIGITS_JOBS_DIR.iterdir()) == []
 
 
+@pytest.mark.parametrize("round_number", range(3))
+def test_resumes_aborts_and_deletes_of_one_job(make_dataset, round_number):
+    dataset = make_dataset()
+    services.abort(dataset)
+    jobs = [Dataset.objects.get(pk=dataset.pk) for _ in range(6)]
+    results = at_once(
+        *[lambda job=job: services.resume(job) for job in jobs[:3]],
+        *[lambda job=job: services.abort(job) for job in jobs[3:5]],
+        lambda: services.delete(jobs[5]),
+    )
+    assert [r for r in unexpected(results) if not isinstance(r, lifecycle.IllegalTransition)] == []  # a 409
+    assert results[5] is None
+    assert not Dataset.objects.exists()
+    assert list(settings.DIGITS_JOBS_DIR.iterdir()) == []
+
+
+def test_of_many_that_resume_a_job_one_does(make_dataset):
+    dataset = make_dataset()
+    services.abort(dataset)
+    jobs = [Dataset.objects.get(pk=dataset.pk) for _ in range(6)]
+    results = at_once(*[lambda job=job: services.resume(job) for job in jobs])
+    assert sorted(type(raised).__name__ for raised in results) == ["IllegalTransition"] * 5 + ["NoneType"]
+    dataset.refresh_from_db()
+    assert [change[0] for change in dataset.status_history] == ["Waiting", "Aborted", "Waiting"]
+
+
+def test_a_dataset_that_a_waiting_model_needs_is_not_deleted_and_one_that_is_aborted_fails_it_with_the_reason(
+    make_dataset, make_model
+):
+    dataset = make_dataset()
+    model = make_model(dataset)
+    with pytest.raises(services.HasDependents, match=model.pk):
+        services.delete(dataset)
+    services.abort(dataset)
+    model.refresh_from_db()
+    assert (model.status, "was aborted" in model.error) == (Status.ERROR, True)
+
+
 @pytest.mark.parametrize("round_number", range(5))
 def test_a_dataset_is_deleted_while_models_are_made_on_it(make_dataset, make_model, round_number):
     dataset = make_dataset()
