@@ -1,9 +1,16 @@
-"""Which snapshots of a model may go, by a rule."""
+"""Which snapshots of a model may go, by a rule, and their going."""
 
+import logging
 from dataclasses import dataclass
 
+from django.db import transaction
+
+from digits_project.jobs import directory
+from digits_project.jobs.models import ENDED, Job
 from models_app.models import TrainedModel
-from models_app.results import Snapshot
+from models_app.results import Snapshot, of_epoch
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,3 +38,28 @@ def spared(model: TrainedModel, rule: Rule) -> dict[int, str]:
 def prunable(model: TrainedModel, rule: Rule) -> list[Snapshot]:
     """The snapshots that may go, in the order of the epochs."""
     return list(model.snapshots.order_by("epoch").exclude(pk__in=spared(model, rule)))
+
+
+def prune(model: TrainedModel, rule: Rule) -> list[Snapshot]:
+    """Delete the snapshots that may go and that nobody is still to read: rows and folders. Whoever has one of them open
+    goes on with it."""
+    with transaction.atomic():
+        TrainedModel.objects.select_for_update(no_key=True).filter(pk=model.pk).first()  # no successor comes in between
+        gone = [snapshot for snapshot in prunable(model, rule) if user_of(snapshot) is None]
+        Snapshot.objects.filter(pk__in=[snapshot.pk for snapshot in gone]).delete()
+    for snapshot in gone:
+        directory.remove(snapshot.directory)
+        log.info("Deleted the snapshot of %s", snapshot)
+    return gone
+
+
+def user_of(snapshot: Snapshot) -> Job | None:
+    """A job that has not ended and is still to read this snapshot: a model that starts from it, or an evaluation."""
+    model = snapshot.trained_model
+    by_path = TrainedModel.objects.filter(custom_network_snapshot__startswith=f"{snapshot.directory.resolve()}/")
+    readers = (
+        of_epoch(model.successors, snapshot.epoch, "previous_epoch"),
+        by_path,
+        of_epoch(model.evaluations, snapshot.epoch),
+    )
+    return next((job for jobs in readers if (job := jobs.exclude(status__in=ENDED).first())), None)

@@ -18,7 +18,7 @@ from digits_project.jobs import devices, directory
 from digits_project.jobs.models import Device
 from digits_project.jobs.runner import Progress, Stopped, patiently
 from digits_project.jobs.services import Refused, submit
-from models_app import networks, recovery, retention, trainer
+from models_app import networks, pruning, recovery, trainer
 from models_app.models import Kind, Method, TrainedModel
 from models_app.networks import Network, picture, prototxt
 from models_app.networks.retrain import for_any_dataset
@@ -211,7 +211,7 @@ def _store_snapshot(model: TrainedModel, event: dict) -> None:
     )
     TrainedModel.objects.filter(pk=model.pk, losses__gt=0).update(losses=0)
     if model.keep_snapshots:
-        retention.prune(model, model.keep_snapshots)
+        pruning.prune(model, pruning.Rule(newest=model.keep_snapshots))
 
 
 def _store_stop(model: TrainedModel, event: dict) -> None:
@@ -231,7 +231,7 @@ def delete_snapshot(snapshot: Snapshot) -> None:
         snapshot.refresh_from_db()
         if snapshot.keep:
             raise Refused(f"The snapshot of epoch {snapshot.epoch:g} is to be kept; take that back first.")
-        if user := retention.user_of(snapshot):
+        if user := pruning.user_of(snapshot):
             raise Refused(f"{user.name} ({user.pk}) is still to read the snapshot of that epoch.")
         Snapshot.objects.filter(pk=snapshot.pk).delete()
         audit.record("delete snapshot", str(snapshot))

@@ -170,6 +170,7 @@ def test_the_address_of_the_job_leads_to_its_page(ask, model, client):
     job_id = ask("post", model)[1]["job_id"]
     page = client.post(f"/models/{model.pk}/evaluation", {}, headers={"accept": "text/html"}).url
     assert client.get(f"/jobs/{job_id}").url == page == f"/models/{model.pk}/evaluation?split=val&snapshot_epoch=2"
+    assert f'href="/models/{model.pk}/evaluation"' in client.get(f"/models/{model.pk}").content.decode()
     assert json.loads(client.get(f"/jobs/{job_id}.json", follow=True).content)["id"] == job_id
     assert b"Evaluation of a model" in client.get(page, headers={"accept": "text/html"}).content
 

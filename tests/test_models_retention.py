@@ -7,8 +7,8 @@ from digits_project.jobs.models import Device, Status
 from inference import services as inference
 from models_app.evaluations import evaluate
 from models_app.models import TrainedModel
+from models_app.pruning import Rule, prune
 from models_app.results import Metric, Snapshot
-from models_app.retention import prune, superfluous
 from models_app.tasks import train_model
 from tests.inference_samples import add_snapshot
 
@@ -36,19 +36,16 @@ def left(model):
     return epochs
 
 
-@pytest.mark.parametrize(
-    "newest, every, stay",
-    [(1, 0, [2, 6]), (3, 0, [2, 4, 5, 6]), (1, 3, [2, 3, 6]), (0, 0, [2, 6]), (9, 0, [1, 2, 3, 4, 5, 6])],
-)
-def test_the_newest_and_the_best_stay_and_every_so_many_epochs_one(model, newest, every, stay):
-    gone = prune(model, newest, every)
+@pytest.mark.parametrize("newest, stay", [(1, [2, 6]), (3, [2, 4, 5, 6]), (0, [2, 6]), (9, [1, 2, 3, 4, 5, 6])])
+def test_the_newest_and_the_best_stay(model, newest, stay):
+    gone = prune(model, Rule(newest=newest))
     assert left(model) == stay
     assert sorted([*stay, *(snapshot.epoch for snapshot in gone)]) == [1, 2, 3, 4, 5, 6]
 
 
 def test_one_that_is_marked_stays(model):
     model.snapshots.filter(epoch=3).update(keep=True)
-    prune(model, 1)
+    prune(model, Rule())
     assert left(model) == [2, 3, 6]
 
 
@@ -59,11 +56,11 @@ def test_one_that_a_waiting_job_reads_stays_until_it_has_ended(model, make_model
     by_path = make_model(model.dataset)
     weights = model.snapshot_at(4).directory / "weights.npz"
     TrainedModel.objects.filter(pk=by_path.pk).update(custom_network_snapshot=str(weights))
-    prune(model, 1)
+    prune(model, Rule())
     assert left(model) == [1, 2, 3, 4, 6]
     for job in (successor, by_path, evaluation):
         type(job).objects.filter(pk=job.pk).update(status=Status.ABORTED)
-    assert [snapshot.epoch for snapshot in superfluous(model, 1)] == [1, 3, 4]
+    assert [snapshot.epoch for snapshot in prune(model, Rule())] == [1, 3, 4]
 
 
 def test_who_has_a_snapshot_open_goes_on_with_it_and_who_comes_late_is_told(built_dataset, make_model):
@@ -72,7 +69,7 @@ def test_who_has_a_snapshot_open_goes_on_with_it_and_who_comes_late_is_told(buil
     images = np.zeros((1, 28, 28, 1), np.uint8)
     before = inference.predictor(early).scores(images)
     opened = inference.predictor(early)
-    prune(model, 1)
+    prune(model, Rule())
     assert np.array_equal(opened.scores(images), before)
     with pytest.raises(inference.BadInput, match="The snapshot of epoch 2 was deleted just now"):
         inference.predictor(late)
