@@ -2,7 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable
 
+from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.db.models.functions import Coalesce, Now
@@ -11,6 +13,7 @@ from digits_project.accounts import audit
 from digits_project.jobs import directory, lifecycle
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.models import Device, Job, Status
+from digits_project.jobs.process import Process
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,24 @@ def submit(job: Job) -> Job:
             audit.record("create", str(job))
             lifecycle.advance(job, Status.WAITING)
             transaction.on_commit(dispatch_or_leave)
+    except BaseException:
+        directory.remove(job.directory)
+        raise
+    return job
+
+
+def take_in(job: Job, fill: Callable[[Job], None]) -> Job:
+    """Store a job that was done elsewhere, under the id that it has: `fill` puts what belongs there into its folder,
+    and the job is Done; or nothing stays. Raises FileExistsError where the id is taken, and what `fill` raises."""
+    settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
+    job.directory.mkdir()
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+            audit.record("import", str(job))
+            lifecycle.advance(job, Status.RUNNING, worker=str(Process.current()))
+            fill(job)
+            lifecycle.advance(job, Status.DONE)
     except BaseException:
         directory.remove(job.directory)
         raise

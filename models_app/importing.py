@@ -1,0 +1,166 @@
+"""Makes datasets and models of the jobs of a DIGITS server (digitsjobs), with the ids that they had."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from django.core.exceptions import ValidationError
+
+from datasets import imagedb
+from datasets import services as dataset_services
+from datasets.imagedb.datum import parse_blob
+from datasets.imagedb.mean import read_mean, save_mean
+from datasets.imagedb.records import RecordReader
+from datasets.models import Dataset, Method, ResizeMode
+from digits_project.errors import BadInput
+from digits_project.jobs.models import find_job
+from digits_project.jobs.services import take_in
+from digits_project.serverfiles import EVERYWHERE
+from models_app.digitsjobs import Found
+from models_app.models import Kind, TrainedModel
+from models_app.models import Method as NetworkMethod
+from models_app.networks import caffemodel, prototxt
+from models_app.networks.onnx import write_onnx
+from models_app.results import Snapshot
+from models_app.services import BATCH_SIZE
+from models_app.training.layout import centred
+from models_app.training.stored import DESCRIPTION, FILES, sha256
+
+MEAN = "mean.binaryproto"
+WITHOUT_RECORDS = "It was taken from DIGITS without its databases: models answer, but nothing can be trained on it."
+
+
+def take_dataset(found: Found, owner: str, records: bool, report: Callable[[float], None]) -> Dataset:
+    """A classification dataset; with `records` its databases too. Raises BadInput, or FileExistsError for an id that is
+    taken."""
+    labels, databases = found.labels, found.path / "train_db"
+    if not labels:
+        raise BadInput("It has no labels.txt: only datasets for classification are taken.")
+    shape = _mean_shape(found.path / MEAN)
+    taken = records and databases.exists()
+    if shape is None and not taken:
+        raise BadInput(f"The size of its images is not known: it has no {MEAN}, and its databases are not taken.")
+    channels, height, width = shape or (3, 1, 1)
+    mode = found.facts.get("resize_mode")
+    dataset = Dataset(
+        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), method=Method.PREBUILT,
+        categories=labels, resize_channels=channels, resize_height=height, resize_width=width,
+        resize_mode=mode if mode in ResizeMode.values else ResizeMode.SQUASH, prebuilt_train_images=str(databases),
+        warnings=[] if taken else [WITHOUT_RECORDS],
+    )  # fmt: skip
+    return take_in(dataset, partial(_fill_dataset, found=found, taken=taken, report=report))
+
+
+def _fill_dataset(dataset: Dataset, found: Found, taken: bool, report) -> None:
+    directory = dataset.directory
+    if taken:
+        val = found.path / "val_db"
+        mean = found.path / MEAN
+        spec = imagedb.PrebuiltSpec(
+            train=imagedb.PrebuiltSplit(found.path / "train_db"),
+            val=imagedb.PrebuiltSplit(val) if val.exists() else None,
+            mean=mean if mean.exists() else None,
+        )
+        built = imagedb.build_prebuilt(spec, directory, report)
+        dataset.resize_channels, dataset.resize_height, dataset.resize_width = built.image_shape
+        dataset.splits = [_split(directory, name, len(dataset.categories)) for name in built.entries]
+        dataset.save(update_fields=["resize_channels", "resize_height", "resize_width", "splits"])
+    else:
+        mean = read_mean(found.path / MEAN, dataset.image_shape, EVERYWHERE)
+        save_mean(mean, directory / "mean.npy", directory / "mean.png")
+    (directory / "labels.txt").write_text("".join(f"{label}\n" for label in dataset.categories), encoding="utf-8")
+
+
+def _split(directory: Path, name: str, categories: int) -> dict:
+    """What is stored of a split, counted from its records. Raises BadInput for a label of no category."""
+    with RecordReader(directory / f"{name}.rec") as reader:
+        counts = Counter(int(reader[number][0]) for number in range(len(reader)))
+    if strange := [label for label in counts if not 0 <= label < categories]:
+        raise BadInput(f"Its {name}_db has the label {strange[0]}, and labels.txt {categories} lines.")
+    return asdict(imagedb.Split(name, sum(counts.values()), [counts[label] for label in range(categories)]))
+
+
+def _mean_shape(path: Path) -> tuple[int, int, int] | None:
+    """C, H, W of a mean image. Raises BadInput for one that is none."""
+    if not path.is_file():
+        return None
+    try:
+        return parse_blob(path.read_bytes()).shape
+    except BadInput as damaged:
+        raise BadInput(f"{path.name} can't be read: {damaged}.") from damaged
+
+
+def take_model(found: Found, owner: str) -> TrainedModel:
+    """A classifier with a snapshot for each .caffemodel. Raises as take_dataset()."""
+    dataset = find_job(found.dataset_id, Dataset)
+    if dataset is None:
+        raise BadInput(f"Its dataset, {found.dataset_id or 'which is not named'}, is not here; take that first.")
+    text, weights = found.text("original.prototxt", "train_val.prototxt"), found.snapshots()
+    if not text or not weights:
+        raise BadInput("It has no network as prototxt (original, train_val) or no .caffemodel: only Caffe's are taken.")
+    epochs = found.facts.get("train_epochs")
+    crop = found.facts.get("crop_size")
+    model = TrainedModel(
+        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), kind=Kind.CLASSIFICATION,
+        dataset=dataset, method=NetworkMethod.CUSTOM, custom_network=text, use_mean=_use_mean(found),
+        crop_size=crop if isinstance(crop, int) and crop > 0 else None,
+        train_epochs=epochs if isinstance(epochs, int) and epochs > 0 else 30,
+        batch_size=prototxt.batch_size(text) or BATCH_SIZE,
+    )  # fmt: skip
+    try:
+        model.full_clean(exclude=["job_id"])
+    except ValidationError as invalid:
+        raise BadInput("; ".join(invalid.messages)) from invalid
+    return take_in(model, partial(_fill_model, found=found, weights=weights))
+
+
+def _fill_model(model: TrainedModel, found: Found, weights: list[tuple[int, Path]]) -> None:
+    last = found.iterations or weights[-1][0] or 1
+    for iteration, path in weights:
+        epoch = round(iteration * model.train_epochs / last, 6)
+        snapshot = Snapshot(trained_model=model, epoch=epoch, iteration=iteration, folder=f"snapshots/epoch-{epoch:g}")
+        snapshot.directory.mkdir(parents=True)
+        _write_snapshot(model, path, snapshot.directory)
+        snapshot.save()
+    for name in ("solver.prototxt", "train_val.prototxt", "deploy.prototxt", "caffe_output.log"):
+        if (found.path / name).is_file():
+            shutil.copyfile(found.path / name, model.directory / name)
+
+
+def _write_snapshot(model: TrainedModel, path: Path, directory: Path) -> None:
+    network, dataset = model.network(), model.dataset
+    weights = caffemodel.read_weights(path, network)
+    if missing := [weight.name for weight in network.weights() if weight.name not in weights]:
+        raise BadInput(f"{path.name} has no {missing[0]} of the shape that the network has.")
+    onnx, arrays = directory / FILES["onnx"], directory / FILES["weights"]
+    write_onnx(network, weights, onnx, _mean(model), dataset.categories, image_shape=dataset.image_shape)
+    np.savez(arrays, **weights)
+    digests = {file.name: sha256(file) for file in (onnx, arrays)}
+    (directory / DESCRIPTION).write_text(json.dumps({"network": network.to_dict(), "sha256": digests}, indent=2))
+
+
+def _mean(model: TrainedModel) -> np.ndarray | None:
+    """What is subtracted: C×H×W of the network's input, C×1×1, or nothing."""
+    if model.use_mean == "none":
+        return None
+    mean = np.load(dataset_services.mean_file(model.dataset), allow_pickle=False).astype(np.float32)
+    if model.use_mean == "pixel":
+        return mean.mean(axis=(1, 2), keepdims=True)
+    return np.ascontiguousarray(centred(mean, model.network().input_shape))
+
+
+def _use_mean(found: Found) -> str:
+    """As the network that was trained says (transform_param), which knows better than the form."""
+    text = found.text("train_val.prototxt")
+    if "mean_file" in text:
+        return "image"
+    return "pixel" if "mean_value" in text else "none"
+
+
+def _notes(found: Found) -> str:
+    return "\n".join(filter(None, [str(found.facts.get("_notes") or ""), f"Taken from DIGITS: {found.path}"]))

@@ -1,0 +1,60 @@
+"""`manage.py import_digits FOLDER`"""
+
+import time
+from pathlib import Path
+
+from digits_project.errors import BadInput
+from digits_project.jobs.console import ConsoleCommand, Exit, wrong
+from digits_project.jobs.creating import add_owner
+from models_app import digitsjobs, importing
+from models_app.digitsjobs import Found
+
+THERE = "is there already"
+
+
+class Command(ConsoleCommand):
+    help = (
+        "Take over the jobs of a DIGITS server: datasets for classification with their databases, and classifiers that "
+        "were trained with Caffe, whose snapshots then answer here. Ids and names stay, so old links go on working. "
+        "Nothing in FOLDER is changed, and nothing in it is run: status.pickle is not unpickled."
+    )
+    example = "/var/digits/jobs\n/var/digits/jobs/20170301-120000-0c1a --no-records"
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        add_owner(parser)
+        parser.add_argument("folder", type=Path, help="DIGITS's folder of jobs, or one job in it")
+        parser.add_argument("--no-records", action="store_true", help="leave the datasets' databases where they are")
+
+    def handle(self, *, folder, **options):
+        try:
+            jobs = list(digitsjobs.find(folder.absolute()))
+        except OSError as unreadable:
+            raise wrong(f"{folder} can't be read: {unreadable.strerror}.") from unreadable
+        if not jobs:
+            raise wrong(f"{folder} holds no job folders of DIGITS, such as 20170301-120000-0c1a.")
+        outcomes = [self._take(found, options) for found in jobs]
+        if self.as_json:
+            self.print_json(outcomes)
+        self.end(Exit.FAILED if any(one["left_out"] not in ("", THERE) for one in outcomes) else Exit.DONE)
+
+    def _take(self, found: Found, options) -> dict:
+        began, why = time.monotonic(), ""
+        try:
+            if found.kind == "dataset":
+                importing.take_dataset(
+                    found,
+                    options["owner"],
+                    records=not options["no_records"],
+                    report=lambda fraction: self.screen.live and self.screen.progress(found.name, fraction, began),
+                )
+            else:
+                importing.take_model(found, options["owner"])
+        except FileExistsError:
+            why = THERE
+        except BadInput as left_out:
+            why = str(left_out)
+        line = f"{found.job_id}  {found.kind}  {found.name}" + (f": left out, {why}" if why else "")
+        if not self.as_json:
+            self.stdout.write(line)
+        return {"id": found.job_id, "kind": found.kind, "name": found.name, "left_out": why}
