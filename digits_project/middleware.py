@@ -6,7 +6,7 @@ from digits_project.accounts.address import sender
 
 # What pages may load: their own scripts, styles and pictures; nobody may frame them, and nothing comes from elsewhere.
 CONTENT_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 

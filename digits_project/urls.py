@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.contrib.staticfiles.views import serve
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from digits_project import health, views
 from digits_project.api import PrettyJSONRenderer, with_suffix
@@ -27,7 +27,7 @@ urlpatterns = [
     # The admin's own style sheets and scripts, from the installed packages; `insecure` means "although DEBUG is off".
     re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),
     path("api/schema", SpectacularAPIView.as_view(renderer_classes=[PrettyJSONRenderer]), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(), name="docs"),
+    path("api/docs", SpectacularSwaggerSplitView.as_view(), name="docs"),
     path("", include("inference.urls")),
     path("", include("models_app.urls")),
     path("", include("datasets.urls")),

@@ -9,7 +9,7 @@ from inference.batches import Batches
 from inference.best import BestImages
 from inference.confusion import Confusion
 from inference.imagelist import ImageList, Listed
-from inference.predictor import percent, plain, ranked
+from inference.predictor import percent, ranked
 from models_app.models import Snapshot
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def _outputs(snapshot: Snapshot, batches: Batches[Listed]) -> Iterator[tuple[str
     for entries, pixels in batches:
         outputs = predictor.outputs(pixels)
         for i, entry in enumerate(entries):
-            yield entry.name, {layer: plain(values[i]) for layer, values in outputs.items()}
+            yield entry.name, services.told(snapshot, {layer: values[i] for layer, values in outputs.items()})
 
 
 def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) -> tuple[Answer, int]:

@@ -16,6 +16,7 @@ from inference.predictor import Predictor, plain, ranked
 from models_app.models import TrainedModel
 from models_app.results import NEWEST, Snapshot, of_epoch
 
+MOST_NUMBERS = 8_000_000  # of an answer for one image; 21 categories for each of 500×500 pixels are 5 million
 INSTEAD = "ask infer_one or infer_many for the numbers."
 OF_DATASET = ("name", "kind", "categories", "resize_width", "resize_height", "resize_channels", "resize_mode")
 # What an answer needs of its rows. More columns take longer than the answer itself; they come when they are asked for.
@@ -70,8 +71,19 @@ def classify(snapshot: Snapshot, pixels: np.ndarray) -> list[tuple[str, float]]:
 
 
 def infer(snapshot: Snapshot, pixels: np.ndarray) -> dict[str, list]:
-    """{layer: values} of one image as reader() reads it, 1×…, of every output of the network."""
-    outputs = predictor(snapshot).outputs(pixels[None])
+    """{layer: values} of one image as reader() reads it, 1×…, of every output of the network. Raises BadInput."""
+    return told(snapshot, predictor(snapshot).outputs(pixels[None]))
+
+
+def told(snapshot: Snapshot, outputs: dict[str, np.ndarray]) -> dict[str, list]:
+    """{layer: values} of one image as lists. Raises BadInput where they would fill the memory: a number that takes four
+    bytes takes forty as an object and its text."""
+    numbers = sum(values.size for values in outputs.values())
+    if numbers > MOST_NUMBERS:
+        raise BadInput(
+            f"{snapshot.trained_model.name} answers {numbers:,} numbers for an image, and at most {MOST_NUMBERS:,} are "
+            "told over HTTP; download the model to have them all."
+        )
     return {name: plain(values) for name, values in outputs.items()}
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from datasets.imagedb import images
+from inference import services
 from inference.predictor import Predictor
 from models_app.networks import Layer, Network, standard
 from models_app.networks.onnx import write_onnx
@@ -90,6 +91,17 @@ def test_a_classifier_answers_its_probabilities(ask, model, image):
     answer = ask(ONE, image_path=str(image)).json()["outputs"]
     assert list(answer) == ["softmax"]
     assert sum(answer["softmax"][0]) == pytest.approx(1)
+
+
+def test_an_answer_that_would_fill_the_memory_is_refused(ask, model, image, monkeypatch):
+    add_snapshot(model, 1, seed=1, network=branched())
+    monkeypatch.setattr(services, "MOST_NUMBERS", 19)  # 4×4 and 3
+    assert ask(ONE, image_path=str(image)).status_code == 200
+    monkeypatch.setattr(services, "MOST_NUMBERS", 18)
+    listed = str(image).encode()
+    for answer in (ask(ONE, image_path=str(image)), ask(MANY, image_list=listed)):
+        assert answer.status_code == 400
+        assert "19 numbers for an image, and at most 18" in answer.json()["error"]["description"]
 
 
 def test_a_network_that_crops_looks_at_the_centre(ask, model, image, tmp_path):

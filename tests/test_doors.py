@@ -1,6 +1,7 @@
 """What a hostile tester tried and got through with, once."""
 
 import logging
+import re
 
 import pytest
 
@@ -112,3 +113,13 @@ def test_a_chart_has_no_more_curves_than_a_form_makes_models(client, settings, f
     answer = client.post("/models/visualize-lr", {field: ",".join(f"{i}e-4" for i in range(1, 102))})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
     assert client.post("/models/visualize-lr", {field: ",".join(f"{i}e-4" for i in range(1, 101))}).status_code == 200
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("path", ["/", "/login", "/models/images/classification", "/admin/login/", "/api/docs"])
+def test_no_page_has_a_script_of_its_own_nor_may_run_one(client, settings, db, path):
+    settings.DIGITS_AUTH = "open"
+    answer = client.get(path, headers={"Accept": "text/html"})
+    assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
+    page = answer.content.decode()
+    assert re.findall(r"<script(?![^>]*\bsrc=)", page) == re.findall(r"\son[a-z]+=", page) == []

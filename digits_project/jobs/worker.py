@@ -12,13 +12,14 @@ from django.db import Error as DatabaseFailure
 from django.db import connections
 from redis.exceptions import RedisError
 from rq import Worker
+from rq.exceptions import DeserializationError
 from rq.serializers import JSONSerializer
 from rq.worker_registration import REDIS_WORKER_KEYS
 
 from digits_project.jobs import queues, reaper
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.losses import lose
-from digits_project.jobs.models import find_job, job_kinds
+from digits_project.jobs.models import find_job, is_job_id, job_kinds
 from digits_project.jobs.runner import Progress
 
 log = logging.getLogger(__name__)
@@ -71,18 +72,32 @@ class JobWorker(Worker):
             os.kill(self.horse_pid, signal.SIGTERM)
         super().request_stop(signum, frame)
 
+    def execute_job(self, job, queue):
+        """Runs nothing but a task of ours on a job's id, whoever wrote to Redis. RQ calls whatever callbacks
+        a job names, and asks whatever addresses."""
+        if self._is_ours(job):
+            super().execute_job(job, queue)
+        else:
+            log.error("Refused to run %s, which is no task of this server", job.id)
+            job.delete()
+
+    def _is_ours(self, job) -> bool:
+        try:
+            plain = job.func_name in self.tasks and len(job.args) == 1 and is_job_id(job.args[0]) and not job.kwargs
+        except DeserializationError:
+            return False
+        hooks = ("_success_callback_name", "_failure_callback_name", "_stopped_callback_name", "webhooks")
+        return plain and not any(getattr(job, name) for name in hooks)
+
     def fork_work_horse(self, job, queue):
         connections.close_all()  # a forked connection would be shared, and one side's close would end both
         super().fork_work_horse(job, queue)
 
     def main_work_horse(self, job, queue):
-        """The child: dies with its worker, and runs nothing but a task of ours, whoever wrote to Redis."""
+        """The child: dies with its worker."""
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self.pid:
             os._exit(1)  # the worker died between the fork and the call above
-        if job.func_name not in self.tasks:
-            log.error("Refused to run %s: not a task of this server", job.func_name)
-            os._exit(1)
         super().main_work_horse(job, queue)
 
     def setup_work_horse_signals(self):
