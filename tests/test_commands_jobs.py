@@ -3,15 +3,18 @@
 import json
 import signal
 import subprocess
+from importlib import import_module
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, get_commands
+from rest_framework.serializers import FileField
 
 from datasets.models import Dataset
-from datasets.serializers import ClassificationDatasetForm
+from datasets.serializers import ClassificationDatasetForm, GenericDatasetForm
 from digits_project.jobs.dispatch import lease_here
 from digits_project.jobs.models import Device, Status
 from models_app.models import TrainedModel
+from models_app.serializers import ClassificationModelForm, GenericModelForm
 from tests.console import on_terminal, started
 from tests.server import until
 
@@ -47,23 +50,28 @@ def test_mistakes_are_the_api_s_words_under_the_options_names(digits_folder, cap
     assert not Dataset.objects.exists()
 
 
-def test_every_field_has_an_option_but_uploads():
-    options = set(call_help("create_dataset"))
-    uploads = {"archive_train", "textfile_use_local_files"}
-    uploads |= {f"textfile_{name}" for name in ("train_images", "val_images", "test_images", "labels_file")}
-    fields = set(ClassificationDatasetForm().fields) - uploads - {"dataset_name", "textfile_shuffle"}
-    assert {f"--{name.replace('_', '-')}" for name in fields} <= options
-    assert {"--no-textfile-shuffle", "--prebuilt-train-images"} <= options
-    assert not {f"--{name.replace('_', '-')}" for name in uploads} & options
+@pytest.mark.parametrize(
+    "name, form, more",
+    [
+        ("create_dataset", ClassificationDatasetForm, {"textfile_use_local_files"}),
+        ("create_dataset", GenericDatasetForm, set()),
+        ("train_model", ClassificationModelForm, set()),
+        ("train_model", GenericModelForm, set()),
+    ],
+)
+def test_every_field_has_an_option_with_its_words_but_uploads(name, form, more):
+    fields = {name: field for name, field in form().fields.items() if not isinstance(field, FileField)}
+    options = {option.dest: option for option in parser(name)._actions}
+    assert set(fields) - set(options) == more
+    words = {name: options[name].help for name in fields if name in options}
+    assert all(
+        str(fields[name].help_text).replace("%", "%%") in text for name, text in words.items() if name != "method"
+    )
 
 
-def call_help(command):
-    """The words of a command's help."""
-    done = started(command, "--help", stdout=subprocess.PIPE, text=True)
-    text = done.communicate()[0]
-    assert done.returncode == 0
-    assert f"manage.py {command} " in text.partition("example:")[2]
-    return text.replace("[", " ").split()
+def parser(name):
+    module = import_module(f"{get_commands()[name]}.management.commands.{name}")
+    return module.Command().create_parser("manage.py", name)
 
 
 @pytest.mark.django_db

@@ -1,0 +1,82 @@
+"""What all commands keep to: where the server is found, what a reader that leaves sees, and a list that is watched."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+
+from digits_project import processes, stack
+from digits_project.embedded import Services
+from tests.console import started
+from tests.server import until
+
+ALONE = {"DATABASE_URL": "", "REDIS_URL": ""}
+
+
+def test_a_command_sees_the_files_that_a_running_server_sees(home, monkeypatch):
+    monkeypatch.setenv("DIGITS_HOME", str(home))
+    monkeypatch.delenv("DIGITS_DATA_ROOTS")
+    monkeypatch.setenv("DIGITS_AUTH", "required")  # what is set here stays
+    told = {"DIGITS_AUTH": "open", "DIGITS_DATA_ROOTS": "/images"}
+    (home / "stack.json").write_text(json.dumps({"pid": 1, "url": "", "environment": told}))
+    stack.adopt_running()
+    assert "DIGITS_DATA_ROOTS" not in os.environ  # a killed server left its file behind
+    with processes.exclusive(home / "lock"):
+        stack.adopt_running()
+    assert (os.environ["DIGITS_DATA_ROOTS"], os.environ["DIGITS_AUTH"]) == ("/images", "required")
+
+
+def test_a_server_tells_what_it_was_told(monkeypatch):
+    monkeypatch.setenv("DIGITS_DATA_ROOTS", "/images")
+    monkeypatch.delenv("DIGITS_AUTH", raising=False)
+    told = stack.told()
+    assert (told["DIGITS_AUTH"], told["DIGITS_DATA_ROOTS"]) == ("open", "/images")
+
+
+@pytest.mark.django_db
+def test_where_the_server_is_stopped_its_database_is_started(home):
+    with Services(home, redis=False, durable=False):
+        pass
+    process = started("jobs", stderr=subprocess.PIPE, text=True, variables=ALONE | {"DIGITS_HOME": str(home)})
+    said = process.communicate()[1]
+    assert process.returncode == 1
+    assert "has not the tables of this version" in said  # so it was reached
+    assert "manage.py migrate" in said
+
+
+@pytest.mark.django_db
+def test_without_any_database_it_says_what_to_do(home):
+    process = started("jobs", stderr=subprocess.PIPE, text=True, variables=ALONE | {"DIGITS_HOME": str(home)})
+    said = process.communicate()[1]
+    assert process.returncode == 1
+    assert "make run" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_watched_list_is_drawn_again_until_ctrl_c(make_dataset):
+    make_dataset(name="watched")
+    shown, terminal = pty.openpty()
+    process = started("jobs", "--watch", "0.1", stdout=terminal, stderr=subprocess.PIPE)
+    os.close(terminal)
+    seen = bytearray()
+    until(lambda: seen.extend(os.read(shown, 4096)) or seen.count(b"\033[H\033[2J") >= 2)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    os.close(shown)
+    assert process.returncode == 130
+    assert b"watched" in seen
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_that_has_had_enough_sees_no_traceback(make_dataset):
+    make_dataset()
+    process = started("jobs", "--watch", "0.1", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(30), said) == (1, b"")
