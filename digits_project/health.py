@@ -7,8 +7,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
-from digits_project.api import RETRY_SECONDS
 from digits_project.jobs import queues
+from digits_project.refusals import RETRY_SECONDS
 
 
 @never_cache

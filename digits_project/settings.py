@@ -120,7 +120,7 @@ REST_FRAMEWORK = {
         "digits_project.api.JSONObjectParser",
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "digits_project.api.SuffixNegotiation",
-    "EXCEPTION_HANDLER": "digits_project.api.exception_handler",
+    "EXCEPTION_HANDLER": "digits_project.refusals.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "digits_project.schema.Schema",
     "URL_FORMAT_OVERRIDE": None,
     "NUM_PROXIES": 0,

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from rest_framework.serializers import FileField, ValidationError
 
-from digits_project.api import FIELDS_TOO_LARGE, refusal
+from digits_project.refusals import FIELDS_TOO_LARGE, refusal
 
 ABANDONED_SECONDS = 24 * 3600  # no upload takes as long
 TAKES_FILES = ("/datasets/images/", "/models/images/")  # whose forms do, for who has logged in

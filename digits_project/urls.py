@@ -11,9 +11,9 @@ from digits_project.jobs.views import Index
 from digits_project.metrics import Metrics
 
 admin.site.site_header = admin.site.site_title = "DIGITS"
-handler400 = "digits_project.api.bad_request"
-handler404 = "digits_project.api.not_found"
-handler500 = "digits_project.api.server_fault"
+handler400 = "digits_project.refusals.bad_request"
+handler404 = "digits_project.refusals.not_found"
+handler500 = "digits_project.refusals.server_fault"
 
 urlpatterns = [
     path("", Index.as_view(), name="home"),

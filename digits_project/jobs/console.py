@@ -13,13 +13,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
 from django.db import ProgrammingError
 
-from digits_project.api import AWAY, errors, messages_by_field
+from digits_project.api import errors
 from digits_project.demo_output import Screen
 from digits_project.errors import BadInput, Failed
 from digits_project.jobs.lifecycle import IllegalTransition
 from digits_project.jobs.management.standalone import has_database, run_again_with_database
 from digits_project.jobs.models import Job, find_job
 from digits_project.jobs.services import Gone, Refused
+from digits_project.refusals import AWAY, messages_by_field
 
 
 class Exit(IntEnum):
