@@ -1,5 +1,6 @@
 """A running evaluation: the images of a split through a snapshot, and what comes of it into the row."""
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -16,6 +17,10 @@ from inference import services
 from inference.predictor import Predictor, percent
 from models_app.results import Evaluation
 
+MOST_BYTES = 8 << 20  # of a batch: between two of them an abort is noticed
+BYTES_A_VALUE = 4
+MOST_CONFIDENCE = 1.001  # with what rounding may add
+
 
 def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
     """Evaluate, and keep what came of it. Raises BadInput if the snapshot or a record can't be used."""
@@ -25,9 +30,13 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
         raise BadInput(f"The snapshot of epoch {evaluation.epoch:g} is gone.")
     predictor, found = Predictor(snapshot.onnx_file), engine.Evaluation(len(model.dataset.categories))
     records = model.dataset.directory / f"{evaluation.split}.rec"
+    fitting = MOST_BYTES // (BYTES_A_VALUE * math.prod(model.dataset.image_shape))
     try:
-        for done, truths, pixels in _batches(records, predictor.most_images):
-            found.add(truths, services.scores(snapshot, predictor, pixels))
+        for done, truths, pixels in _batches(records, max(1, min(fitting, predictor.most_images))):
+            scores = services.scores(snapshot, predictor, pixels)
+            if scores.min() < 0 or scores.max() > MOST_CONFIDENCE:
+                raise BadInput(f"{model.name} answers with no confidences from 0 to 1: no Softmax ends its network.")
+            found.add(truths, scores)
             report(done)
     except services.CanNotClassify as unable:
         raise BadInput(str(unable)) from unable
