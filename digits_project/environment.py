@@ -15,6 +15,22 @@ CONNECT_SECONDS = 5  # a database that does not answer is away, not to be waited
 FALSE = {"", "n", "no", "false", "off", "0"}
 
 
+def secret(name: str) -> str:
+    """The variable, or what the file that NAME_FILE names holds, as secrets of containers come; '' without either."""
+    value, path = os.environ.get(name, ""), os.environ.get(f"{name}_FILE")
+    if not path:
+        return value
+    if value:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; it takes one of them")
+    try:
+        value = Path(path).read_text().strip()
+    except (OSError, ValueError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE can't be read: {error}") from None
+    if not value:
+        raise ImproperlyConfigured(f"{name}_FILE, {path}, is empty")
+    return value
+
+
 def flag(name: str, default: bool = False) -> bool:
     """A switch: y yes true on 1, or n no false off 0."""
     value = os.environ.get(name, "on" if default else "off").lower()
@@ -61,8 +77,8 @@ def folder(path: Path) -> Path:
 
 
 def service_url(name: str, home: Path) -> str:
-    """The URL in the variable, else that of the embedded service that runs on `home`, else ''."""
-    return os.environ.get(name) or running_urls(home).get(name, "")
+    """The URL in the variable or its file, else that of the embedded service that runs on `home`, else ''."""
+    return secret(name) or running_urls(home).get(name, "")
 
 
 def database(url: str) -> dict:
@@ -85,9 +101,9 @@ def database(url: str) -> dict:
 
 
 def secret_key(home: Path) -> str:
-    """SECRET_KEY, else the one that was generated into `home` the first time (mode 0600)."""
-    if os.environ.get("SECRET_KEY"):
-        return os.environ["SECRET_KEY"]
+    """SECRET_KEY, or what its file holds, else the one that was generated into `home` the first time (0600)."""
+    if given := secret("SECRET_KEY"):
+        return given
     path = home / "secret_key"
     home.mkdir(parents=True, exist_ok=True)
     try:

@@ -134,14 +134,14 @@ class Stack:
         """What the children get; starts the services that no variable names."""
         env = dict(os.environ)
         env.pop("GUNICORN_CMD_ARGS", None)  # meant for another server
-        postgres, redis = not env.get("DATABASE_URL"), not env.get("REDIS_URL")
+        postgres, redis = (not (env.get(name) or env.get(f"{name}_FILE")) for name in ("DATABASE_URL", "REDIS_URL"))
         if postgres or redis:
             try:
                 self.services = self._exit.enter_context(Services(self.home, postgres=postgres, redis=redis))
             except ServiceError as error:
                 raise StackError(str(error)) from error
-            env["DATABASE_URL"] = self.services.database_url or env["DATABASE_URL"]
-            env["REDIS_URL"] = self.services.redis_url or env["REDIS_URL"]
+            urls = {"DATABASE_URL": self.services.database_url, "REDIS_URL": self.services.redis_url}
+            env |= {name: url for name, url in urls.items() if url}
         env.setdefault("DIGITS_AUTH", "open")  # it listens on 127.0.0.1 only
         env.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports to its makers otherwise
         return env | {"DIGITS_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
