@@ -21,8 +21,10 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
+LARGE = Path("/var/tmp")  # nosec B108 (mkdtemp's parent; /tmp is often of memory)
 RELEASES = {"12": "bookworm"}
 SITE = "/opt/digits/lib/python3*/site-packages"
 # The engine of a worker for GPUs can't be loaded without a driver: there the loader is asked what it would miss.
@@ -63,7 +65,9 @@ class Stage:
         words = ["chroot", *([f"--userspec={self.user}"] if self.user else []), str(self.root)]
         inside = f"mkdir -p {self.folder} 2>/dev/null; cd {self.folder} && {command}"
         given = {name: value for name, value in os.environ.items() if re.match(r"PIP_|.*_proxy$|.*_PROXY$", name)}
-        path = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp"}
+        if (self.root / "etc/host.crt").exists():
+            given["PIP_CERT"] = "/etc/host.crt"
+        path = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}
         environment = path | given | self.environment | {"DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run([*words, "/bin/sh", "-c", inside], env=environment, check=True)
 
@@ -75,17 +79,15 @@ def instructions(text: str) -> list[tuple[str, str]]:
     return [tuple(line.strip().split(None, 1)) for line in joined.splitlines() if line.strip()]
 
 
-def build(target: str, folder: Path) -> Stage:
-    """Every stage up to `target`, each as a root in `folder`; stages that it does not need are left out."""
-    stages: dict[str, Stage] = {}
-    wanted = needed(target)
+def build(target: str, folder: Path, stages: dict[str, Stage]) -> Stage:
+    """Every stage that `target` needs and that is not among `stages` yet, each as a root in `folder`."""
+    wanted = needed(target) - set(stages)
     stage = None
     for keyword, arguments in instructions(DOCKERFILE.read_text()):
         if keyword == "FROM":
             base, name = re.fullmatch(r"(\S+) AS (\S+)", arguments).groups()
             stage = begin(base, name, stages, folder) if name in wanted else None
-            stages |= {name: stage} if stage else {}
-        elif stage and keyword in STEPS:
+        elif keyword in STEPS and stage:
             print(f"[{target}] {keyword} {arguments}", flush=True)
             STEPS[keyword](stage, arguments, stages)
         elif keyword not in {*STEPS, "EXPOSE", "HEALTHCHECK", "CMD"}:
@@ -109,18 +111,24 @@ def needed(target: str) -> set[str]:
 
 
 def begin(base: str, name: str, stages: dict[str, Stage], folder: Path) -> Stage:
+    """A copy of what the stage begins with."""
+    earlier = stages.get(base) or Stage(debian(base, folder))
     root = folder / name
-    if base in stages:
-        if not root.exists():
-            subprocess.run(["cp", "-a", "--reflink=auto", stages[base].root, root], check=True)
-        earlier = stages[base]
-        return Stage(root, dict(earlier.environment), earlier.folder, earlier.user)
+    shutil.rmtree(root, ignore_errors=True)  # of an earlier run
+    subprocess.run(["cp", "-a", "--reflink=auto", earlier.root, root], check=True)  # nosec B607 (root's own PATH)
+    stages[name] = Stage(root, dict(earlier.environment), earlier.folder, earlier.user)
+    return stages[name]
+
+
+def debian(image: str, folder: Path) -> Path:
+    """What stands for that image: a root of its release, made once in this folder."""
+    version = re.fullmatch(r"debian:(\d+)[.\d]*-slim", image)
+    if not version or version[1] not in RELEASES:
+        raise SystemExit(f"{image} is not a Debian that this script knows how to make")
+    root = folder / RELEASES[version[1]]
     if not root.exists():
-        version = re.fullmatch(r"debian:(\d+)[.\d]*-slim", base)
-        if not version or version[1] not in RELEASES:
-            raise SystemExit(f"{base} is not a Debian that this script knows how to make")
         debootstrap(RELEASES[version[1]], root)
-    return Stage(root)
+    return root
 
 
 def debootstrap(release: str, root: Path) -> None:
@@ -128,10 +136,9 @@ def debootstrap(release: str, root: Path) -> None:
     if subprocess.run(command).returncode:
         shutil.rmtree(root, ignore_errors=True)
         raise CanNot("debootstrap failed: no Debian mirror, or no right to make devices and mount here")
-    for path in ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):  # the network of this host
-        if Path(path).exists():
-            (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, root / path[1:])
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    if HOST_CERTIFICATES.exists():  # the network of this host may have an authority of its own
+        shutil.copy(HOST_CERTIFICATES, root / "etc/host.crt")
     quiet = root / "etc/apt/apt.conf.d/00host"
     quiet.write_text('Acquire::Check-Valid-Until "false";\nAcquire::Check-Date "false";\n')
 
@@ -199,12 +206,13 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", default=["web", "worker"], help=f"of {', '.join(TRIALS)}")
     parser.add_argument("--folder", type=Path, help="where the roots go, and stay; else they are removed at the end")
     chosen = parser.parse_args()
-    folder = chosen.folder or Path(tempfile.mkdtemp(prefix="digits-images-", dir="/var/tmp"))
+    folder = chosen.folder or Path(tempfile.mkdtemp(prefix="digits-images-", dir=LARGE))
     try:
         refuse_where_impossible()
         folder.mkdir(parents=True, exist_ok=True)
+        stages: dict[str, Stage] = {}
         for target in chosen.targets:
-            stage = build(target, folder)
+            stage = build(target, folder, stages)
             for trial in TRIALS[target]:
                 print(f"[{target}] trial: {trial}", flush=True)
                 stage.run(trial)
