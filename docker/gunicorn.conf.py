@@ -10,11 +10,10 @@ import os
 bind = os.environ.get("GUNICORN_BIND", "0.0.0.0:8000")  # nosec B104 (a container's; compose.yaml says who reaches it)
 workers = 1
 threads = 16
-worker_class = "gthread"
+worker_class = "digits_project.webworker.WebWorker"
 timeout = 60  # seconds without a sign of life of the process, not of a request
 graceful_timeout = 25  # for the requests under way when it stops; compose.yaml waits longer than this
 keepalive = 5
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm"  # nosec B108 (gunicorn makes a file of its own there; disks may be slow)
-# X-Forwarded-Proto is Django's affair (DIGITS_HTTPS); gunicorn itself trusts nobody's headers.
-forwarded_allow_ips = "127.0.0.1"
+forwarded_allow_ips = ""  # which headers of a proxy count, settings.py says (DIGITS_HTTPS)
