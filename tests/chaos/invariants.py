@@ -16,7 +16,7 @@ def complaints(server: Server, work: Work) -> list[str]:
         rows = work.rows()
     except AWAY as away:
         return [f"{type(away).__name__}: {away}"]
-    return [*_of_rows(rows), *_of_processes(server)]
+    return [*_of_rows(rows), *_of_processes(server), *_of_trainers(server, rows)]
 
 
 def _of_rows(rows: list[tuple]) -> list[str]:
@@ -38,9 +38,14 @@ def _of_processes(server: Server) -> list[str]:
     parents = {process.pid: process.ppid() for process in server.processes()}
     if list(parents.values()).count(server.run.process.pid) > CHILDREN:
         found.append("the supervisor has adopted an orphan")
-    if len(server.find("trainer")) > 1:
-        found.append("two trainers run")
     return found
+
+
+def _of_trainers(server: Server, rows: list[tuple]) -> list[str]:
+    """One for a model that is Running, and not a second."""
+    running = sum(kind == "models" and status == "Running" for kind, _, status, *_ in rows)
+    trainers = len(server.find("trainer"))
+    return [] if running == trainers else [f"{running} models are Running, of {trainers} trainers"]
 
 
 def _lives(worker: str) -> bool:
