@@ -84,3 +84,13 @@ def patched(archive, *changes):
 def directory_of(size):
     """The end of a zip that says that its directory takes so many bytes."""
     return b"PK\x03\x04" + bytes(size) + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 65535, 65535, size, 4, 0)
+
+
+FORMS = {
+    "zip": zip_of,
+    "stored.zip": lambda members: zip_of(members, zipfile.ZIP_STORED),
+    "tar": tar_of,
+    "tar.gz": lambda members: tar_of(members, "w:gz"),
+    "tgz": lambda members: tar_of(members, "w:gz"),
+    "tar.bz2": lambda members: tar_of(members, "w:bz2"),
+}
