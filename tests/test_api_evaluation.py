@@ -18,7 +18,6 @@ from inference.tasks import evaluate
 from models_app.results import Evaluation
 from models_app.tasks import train_model
 from tests.inference_samples import add_snapshot
-from tests.model_samples import CLASSIFIER
 from tests.test_jobs_dispatch import queued
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -102,14 +101,6 @@ def test_an_evaluation_that_fails_leaves_the_model_as_it_was(model, ask):
     model.refresh_from_db()
     assert (found["status"], model.status) == ("Error", Status.DONE)
     assert "is damaged" in found["error"]
-
-
-def test_scores_that_are_no_confidences_are_told(built_dataset, make_model, ask):
-    drawn = 'top: "output" inner_product_param { weight_filler { type: "xavier" } }\n}'
-    bare = CLASSIFIER[: CLASSIFIER.rindex("layer {")].replace('top: "output"\n}', drawn, 1)
-    model = make_model(built_dataset, method="custom", standard_network="", custom_network=bare)
-    add_snapshot(model, 1, seed=1)
-    assert "no Softmax ends its network" in evaluated(ask, model)["error"]
 
 
 def test_what_is_there_or_on_its_way_is_not_done_again(ask, model):
