@@ -21,6 +21,7 @@ from tests.chaos.work import GONE, Work
 from tests.services import temporary_home
 
 SOON = 20.0  # seconds until all is well again
+TELL = 4.0  # seconds; what took longer is told with what it waited for
 END_SECONDS = 300  # for all jobs to end, once nothing is done to them any more
 DISK = "640m"
 
@@ -62,15 +63,26 @@ class Chaos:
             print(f"{number:4} {done}; the next at once", flush=True)
             return True
         began = time.monotonic()
-        well = patiently(lambda: not complaints(self.server, self.work), SOON)
+        well, last = self._wait_until_well()
         took = time.monotonic() - began
-        print(f"{number:4} {done}; well again after {took:.1f} s", flush=True)
+        print(f"{number:4} {done}; well again after {took:.1f} s{last if took > TELL else ''}", flush=True)
         self.slowest = max(self.slowest, took)
         if not well:
-            self.violate(f"{SOON:g} s after {done}: {complaints(self.server, self.work)}")
+            self.violate(f"{SOON:g} s after {done}{last}")
         self.work.keep()
         self.tell_broken()
         return True
+
+    def _wait_until_well(self) -> tuple[bool, str]:
+        """Whether all was well soon, and what was the last thing that was not."""
+        last = [""]
+
+        def well() -> bool:
+            if found := complaints(self.server, self.work):
+                last[0] = f" ({'; '.join(found)})"
+            return not found
+
+        return bool(patiently(well, SOON)), last[0]
 
     def tell_broken(self) -> None:
         for broken in self.work.broken:
