@@ -111,10 +111,10 @@ def write_onnx(
 
 
 def _centre(image_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Where the middle begins and ends, in rows and columns; None if that is all. Rounded down as in Caffe."""
+    """Where the middle begins and ends, in rows and columns; None if that is all."""
     if image_shape == input_shape:
         return None
-    starts = np.array([(whole - part) // 2 for whole, part in zip(image_shape[1:], input_shape[1:], strict=True)])
+    starts = np.array(ends.middle(image_shape, input_shape))
     return starts, starts + input_shape[1:]
 
 

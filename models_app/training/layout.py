@@ -47,7 +47,7 @@ class Layout:
         """The middle of each of so many images; None if that is all of it."""
         if self.image_shape == self.input_shape:
             return None
-        return [Window(*centre(self.image_shape, self.input_shape), flipped=False)] * images
+        return [Window(*ends.middle(self.image_shape, self.input_shape), flipped=False)] * images
 
     def at_random(self, seed: int, epoch: int, first: int, images: int) -> Sequence[Window] | None:
         """The windows of so many images of an epoch from its `first` on: they follow from seed, epoch and place alone.
@@ -65,14 +65,9 @@ class Layout:
         ]
 
 
-def centre(image_shape: Shape, input_shape: Shape) -> tuple[int, int]:
-    """First row and column of the middle, rounded down as in Caffe."""
-    return (image_shape[1] - input_shape[1]) // 2, (image_shape[2] - input_shape[2]) // 2
-
-
 def centred(array: np.ndarray, input_shape: Shape) -> np.ndarray:
     """The middle of an array whose last axes are channels, height, width; itself if that is all of it."""
-    top, left = centre(array.shape[-3:], input_shape)
+    top, left = ends.middle(array.shape[-3:], input_shape)
     return array[..., top : top + input_shape[1], left : left + input_shape[2]]
 
 

@@ -37,6 +37,11 @@ class Data(Source):
             raise Misfit(f"crop_size must not be negative, it is {self.crop_size}")
 
 
+def middle(image_shape: Shape, input_shape: Shape) -> tuple[int, int]:
+    """First row and column of the part of an image that a deployed network takes; rounded down as in Caffe."""
+    return (image_shape[1] - input_shape[1]) // 2, (image_shape[2] - input_shape[2]) // 2
+
+
 @dataclass(frozen=True)
 class Input(Source):
     """Images alone."""
