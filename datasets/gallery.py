@@ -20,7 +20,7 @@ from digits_project.errors import BadInput
 A_PAGE = 60
 STRIP, STRIP_SIDE = 6, 40  # images of a strip, and how high it is
 AS_THEY_ARE = {"PNG": "image/png", "JPEG": "image/jpeg"}
-KEPT_OPEN = 16  # record files
+KEPT = 16  # indexes of record files
 
 
 class NoSuchImage(Exception):
@@ -38,7 +38,8 @@ class Page(NamedTuple):
 
 def image(dataset: Dataset, split: str, number: int) -> tuple[bytes, str]:
     """One record's image as a browser takes it, and its media type. Raises NoSuchImage."""
-    payload = _payload(_reader(dataset, split), number)
+    with _reader(dataset, split) as reader:
+        payload = _payload(reader, number)
     kind = images.sniff(payload[:64])
     if kind in AS_THEY_ARE:
         return payload, AS_THEY_ARE[kind]
@@ -50,24 +51,30 @@ def image(dataset: Dataset, split: str, number: int) -> tuple[bytes, str]:
 
 def strip(dataset: Dataset) -> bytes:
     """A few images of the training split in a row, as PNG. Raises NoSuchImage."""
-    reader = _reader(dataset, "train")
     drawn = Image.new("RGBA", (STRIP * (STRIP_SIDE + 2), STRIP_SIDE))
-    for place, number in enumerate(range(0, len(reader), max(1, len(reader) // STRIP))[:STRIP]):
-        try:
-            pixels = images.decode_record(_payload(reader, number))
-        except BadInput as wrong:
-            raise NoSuchImage(str(wrong)) from wrong
-        thumbnail = Image.fromarray(pixels.squeeze()).convert("RGB")
-        thumbnail.thumbnail((STRIP_SIDE, STRIP_SIDE))
-        drawn.paste(thumbnail, (place * (STRIP_SIDE + 2), (STRIP_SIDE - thumbnail.height) // 2))
+    with _reader(dataset, "train") as reader:
+        for place, number in enumerate(range(0, len(reader), max(1, len(reader) // STRIP))[:STRIP]):
+            thumbnail = _thumbnail(_payload(reader, number))
+            drawn.paste(thumbnail, (place * (STRIP_SIDE + 2), (STRIP_SIDE - thumbnail.height) // 2))
     file = BytesIO()
     drawn.save(file, "PNG")
     return file.getvalue()
 
 
+def _thumbnail(payload: bytes) -> Image.Image:
+    try:
+        pixels = images.decode_record(payload)
+    except BadInput as wrong:
+        raise NoSuchImage(str(wrong)) from wrong
+    thumbnail = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    thumbnail.thumbnail((STRIP_SIDE, STRIP_SIDE))
+    return thumbnail
+
+
 def page(dataset: Dataset, split: str, category: int | None, number: int) -> Page:
     """The records of a split, or of one category in it, sixty to a page; a page beyond the last is the last one."""
-    count = len(_reader(dataset, split))
+    with _reader(dataset, split) as reader:
+        count = len(reader)
     if category is None:
         found: Sequence[int] = range(count)
     else:
@@ -97,7 +104,10 @@ def _reader(dataset: Dataset, split: str) -> RecordReader:
     if not dataset.entries(split):
         raise NoSuchImage(f"There is no split {split}.")
     path = dataset.directory / f"{split}.rec"
-    return _opened(path, _changed(path))
+    try:
+        return _index(path, _changed(path)).reopened()
+    except BadInput as damaged:
+        raise NoSuchImage(str(damaged)) from damaged
 
 
 def _changed(path: Path) -> int:
@@ -107,16 +117,15 @@ def _changed(path: Path) -> int:
         raise NoSuchImage(f"{path.name} is gone.") from gone
 
 
-@lru_cache(KEPT_OPEN)
-def _opened(path: Path, changed: int) -> RecordReader:
-    """A record file, which stays open while it is among those asked for of late; its index is read once."""
-    try:
-        return RecordReader(path)
-    except BadInput as damaged:
-        raise NoSuchImage(str(damaged)) from damaged
+@lru_cache(KEPT)
+def _index(path: Path, changed: int) -> RecordReader:
+    """A closed reader, which knows where the records are: one that stays open would hold the disk of a dataset that is
+    deleted."""
+    with RecordReader(path) as reader:
+        return reader
 
 
-@lru_cache(KEPT_OPEN)
+@lru_cache(KEPT)
 def _labels(path: Path, changed: int) -> np.ndarray:
     try:
         with path.open("rb") as file:

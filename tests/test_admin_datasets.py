@@ -1,6 +1,8 @@
 """The admin's pages for datasets: the images, straight from the records, and what came of a build."""
 
+import os
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -8,6 +10,7 @@ from django.urls import reverse
 from PIL import Image
 
 from datasets import gallery
+from datasets.imagedb.records import RecordReader
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.jobs.models import Status
@@ -67,9 +70,17 @@ def test_an_image_that_is_not_there_is_not_found(admin_client, built_dataset, sp
 def test_the_images_of_a_category_are_those_whose_records_say_so(built_dataset):
     built_dataset.refresh_from_db()
     page = gallery.page(built_dataset, "train", 4, 1)
-    reader = gallery._reader(built_dataset, "train")
+    reader = RecordReader(built_dataset.directory / "train.rec")
     assert page.images == built_dataset.splits[0]["per_category"][4]
-    assert [reader[record][0] for record in page.records] == [4.0] * page.images
+    with reader:
+        assert [reader[record][0] for record in page.records] == [4.0] * page.images
+
+
+def test_no_file_of_a_dataset_stays_open(admin_client, built_dataset):
+    for name, args in (("image", ("train", 0)), ("strip", ()), ("images", ())):
+        admin_client.get(address(name, built_dataset.pk, *args))
+    descriptors = [os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir()]
+    assert [path for path in descriptors if built_dataset.pk in path] == []
 
 
 def test_images_are_browsed_by_pages(admin_client, built_dataset):

@@ -12,6 +12,7 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import BinaryIO
 
@@ -110,14 +111,9 @@ class RecordReader:
     Raises DamagedRecords when opened on a file that is cut short, or when a record that is read is not one.
     """
 
-    _descriptor: int | None = None
-
     def __init__(self, path: Path):
         self.path = path
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise DamagedRecords(f"{path} does not exist. Build the dataset again.") from error
+        self._open()
         try:
             self._size = os.fstat(self._descriptor).st_size
             self.offsets = self._load_offsets()
@@ -160,13 +156,23 @@ class RecordReader:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        self.close()  # nobody else knows when the last thread has done with a reader that several share
+    def reopened(self) -> RecordReader:
+        """Another reader of the same file, without reading its index again. Raises DamagedRecords if it is gone."""
+        other = copy(self)
+        other._descriptor = None
+        other._open()
+        return other
 
     def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _open(self):
+        try:
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise DamagedRecords(f"{self.path} does not exist. Build the dataset again.") from error
 
     def _load_offsets(self):
         """int64, one an entry, in the order of the index."""
