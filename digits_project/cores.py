@@ -14,13 +14,13 @@ def usable_cores() -> int:
     return max(1, min(cores, round(quota))) if quota else cores
 
 
-def cpu_quota(v2: Path = CGROUP_V2, v1: Path = CGROUP_V1) -> float | None:
+def cpu_quota() -> float | None:
     """The processor time that the control group grants, in cores; None if it sets no limit."""
     try:
-        quota, period = v2.read_text().split()
+        quota, period = CGROUP_V2.read_text().split()
     except (OSError, ValueError):
         try:
-            quota, period = (v1 / "cpu.cfs_quota_us").read_text(), (v1 / "cpu.cfs_period_us").read_text()
+            quota, period = ((CGROUP_V1 / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         except OSError:
             return None
     if quota == "max" or int(quota) <= 0:

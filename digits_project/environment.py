@@ -31,9 +31,9 @@ def secret(name: str) -> str:
     return value
 
 
-def flag(name: str, default: bool = False) -> bool:
-    """A switch: y yes true on 1, or n no false off 0."""
-    value = os.environ.get(name, "on" if default else "off").lower()
+def flag(name: str) -> bool:
+    """A switch, off when the variable is unset: y yes true on 1, or n no false off 0."""
+    value = os.environ.get(name, "off").lower()
     if value not in TRUE | FALSE:
         raise ImproperlyConfigured(f"{name} is {value!r}; it takes on or off")
     return value in TRUE
