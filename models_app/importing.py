@@ -25,7 +25,6 @@ from models_app.digitsjobs import Found
 from models_app.models import Kind, TrainedModel
 from models_app.models import Method as NetworkMethod
 from models_app.networks import caffemodel, prototxt
-from models_app.networks.onnx import write_onnx
 from models_app.results import Snapshot
 from models_app.services import BATCH_SIZE
 from models_app.training.layout import centred
@@ -133,6 +132,10 @@ def _fill_model(model: TrainedModel, found: Found, weights: list[tuple[int, Path
 
 
 def _write_snapshot(model: TrainedModel, path: Path, directory: Path) -> None:
+    try:
+        from models_app.networks.onnx import write_onnx  # a host that only serves has no onnx
+    except ModuleNotFoundError as missing:
+        raise BadInput("Models take a worker's packages: pip install -r requirements/worker.txt") from missing
     network, dataset = model.network(), model.dataset
     weights = caffemodel.read_weights(path, network)
     if missing := [weight.name for weight in network.weights() if weight.name not in weights]:

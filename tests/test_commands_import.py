@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -168,6 +169,14 @@ def test_what_is_damaged_is_left_out_whole(jobs, spoil, said, capsys, settings):
     assert any(word in told[0]["left_out"] for word in said.split("|")), told[0]["left_out"]
     there = {path.name for path in settings.DIGITS_JOBS_DIR.iterdir()}
     assert there == {job.pk for kind in (Dataset, TrainedModel) for job in kind.objects.all()}
+
+
+def test_a_host_without_onnx_says_what_to_install(jobs, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "models_app.networks.onnx", None)  # as if it could not be imported
+    with pytest.raises(SystemExit):
+        imported(jobs)
+    left_out = [job["left_out"] for job in json.loads(capsys.readouterr().out)]
+    assert left_out == ["", "Models take a worker's packages: pip install -r requirements/worker.txt"]
 
 
 def test_a_folder_without_jobs_is_bad_input(tmp_path):
