@@ -28,7 +28,7 @@ class Run:
     def __enter__(self):
         with self.said.open("w") as output:
             self.process = subprocess.Popen(**self.command, stdout=output, stderr=output)
-        until(lambda: "DIGITS is running" in self.said.read_text() or self.process.poll() is not None)
+        until(lambda: "DIGITS is running" in self.said.read_text() or self.process.poll() is not None, 90)
         assert self.process.poll() is None, self.said.read_text()
         self.url = json.loads((self.home / "stack.json").read_text())["url"]
         self.parts = psutil.Process(self.process.pid).children(recursive=True)
