@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from digits_project.jobs import lifecycle, queues, reaper
+from digits_project.jobs import directory, lifecycle, queues, reaper
 from digits_project.jobs.models import Status
 from digits_project.jobs.process import Process
 from tests.server import until
@@ -126,3 +126,13 @@ def test_a_silent_job_of_another_host_is_ended_without_a_look_at_this_hosts_proc
     set_times(running, worker=str(far), heartbeat_at=timezone.now() - LONG_AGO)
     assert after_a_tick(running) == Status.WAITING
     assert process.poll() is None
+
+
+def test_the_folder_of_a_deletion_that_was_killed_goes_with_the_next_start_and_no_other(make_dataset):
+    kept = make_dataset().directory
+    left = kept.with_name(f".{kept.name}.deleted")
+    left.mkdir()
+    directory.finish_removals()
+    assert left.exists()  # another process may be at it
+    directory.finish_removals(older_than=0)
+    assert list(settings.DIGITS_JOBS_DIR.iterdir()) == [kept]

@@ -2,6 +2,8 @@
 
 import secrets
 import shutil
+import time
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -31,3 +33,11 @@ def remove(directory: Path) -> None:
     except FileNotFoundError:
         return
     shutil.rmtree(doomed)
+
+
+def finish_removals(older_than: float = 3600.0) -> None:
+    """Delete what processes that were killed in the midst of `remove` have left, so many seconds ago."""
+    for doomed in settings.DIGITS_JOBS_DIR.glob(".*.deleted"):
+        with suppress(FileNotFoundError):  # another process was quicker
+            if time.time() - doomed.stat().st_ctime > older_than:  # renaming it set that
+                shutil.rmtree(doomed)

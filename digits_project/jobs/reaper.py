@@ -9,6 +9,7 @@ from django.db import connections
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from digits_project.jobs import directory
 from digits_project.jobs.dispatch import dispatch
 from digits_project.jobs.losses import lose
 from digits_project.jobs.models import Job, Status, job_kinds
@@ -40,6 +41,7 @@ def tick_or_leave() -> None:
 
 def run_forever(stop: threading.Event) -> None:
     """Tick until `stop` is set."""
+    directory.finish_removals()
     while not stop.wait(TICK_SECONDS):
         tick_or_leave()
 
