@@ -2,14 +2,18 @@
 
 import os
 import re
+import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 from django.conf import settings
 from django.core.cache import cache
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
-from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.throttling import BaseThrottle
 
@@ -23,6 +27,10 @@ USER_NAME = re.compile(r"\A[A-Za-z0-9@.+_-]{1,150}\Z")  # Django's rule, in ASCI
 USER_NAME_RULE = "A name is of up to 150 letters, digits and @.+-_, without blanks."
 MOST_SUGGESTIONS = 100
 MOST_ENTRIES_READ = 20_000  # of a folder, to find them
+MOST_LISTS = 2
+
+_lists: Counter = Counter()  # of images, under way, by user
+_lists_lock = threading.Lock()
 
 
 class Session(SessionAuthentication):
@@ -92,6 +100,21 @@ class InferenceRate(BaseThrottle):
 
     def wait(self) -> float:
         return 60 - self._rest
+
+
+@contextmanager
+def one_of_few_lists(request) -> Iterator[None]:
+    """A list may keep a thread of the server busy for hours. Raises Throttled where a user has MOST_LISTS under way."""
+    user = request.user.pk if has_accounts() else None
+    with _lists_lock:
+        if user and _lists[user] >= MOST_LISTS:
+            raise Throttled(detail=f"{MOST_LISTS} lists of yours are being worked on; send this one after them.")
+        _lists[user] += 1
+    try:
+        yield
+    finally:
+        with _lists_lock:
+            _lists[user] -= 1
 
 
 def refuse_to_change(request, job) -> None:

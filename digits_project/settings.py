@@ -20,6 +20,7 @@ DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", "/" if DIGITS_AUTH ==
 DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
 DIGITS_URL_POLICY = fetch.Policy()  # where image_url may lead: to the public internet
 DIGITS_INFERENCE_RATE = environment.number("DIGITS_INFERENCE_RATE", 3000)  # requests a minute and user; 0: no limit
+DIGITS_MOST_WAITING = environment.number("DIGITS_MOST_WAITING", 500)  # jobs of one user; 0: any number
 DIGITS_MAX_UPLOAD = environment.number("DIGITS_MAX_UPLOAD", 4096)  # MiB of a form with files
 DIGITS_URL_PREFIX = environment.url_prefix("DIGITS_URL_PREFIX")  # "/digits" where a proxy serves it below that, else ""
 DIGITS_HTTPS = environment.flag("DIGITS_HTTPS")  # a proxy in front speaks HTTPS and sets X-Forwarded-Proto

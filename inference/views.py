@@ -125,7 +125,8 @@ class ListView(InferenceView):
         raise NotImplementedError
 
     def answer(self, snapshot, form):
-        answer, skipped = self.ask(snapshot, form["images"])
+        with access.one_of_few_lists(self.request):
+            answer, skipped = self.ask(snapshot, form["images"])
         if self.in_json:
             return answer.response({SKIPPED: skipped})
         value = answer.value()
@@ -167,7 +168,8 @@ class TopN(InferenceView):
     parameters = {"post": [wire.JOB_ID, wire.SKIPPED]}
 
     def answer(self, snapshot, form):
-        best, skipped = many.top(snapshot, form["images"], form["top_n"])
+        with access.one_of_few_lists(self.request):
+            best, skipped = many.top(snapshot, form["images"], form["top_n"])
         self.shown |= {"skipped": skipped, "by_category": pairs(best)}
         return Response({"top_n": best}, headers={SKIPPED: skipped})
 

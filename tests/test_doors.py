@@ -4,14 +4,15 @@ import logging
 import re
 
 import pytest
+from rest_framework.exceptions import Throttled
 
-from digits_project import processes
+from digits_project import access, processes
 from digits_project.accounts.address import household, sender
 from digits_project.accounts.guard import MOST_BY_ADDRESS
 from digits_project.logs import Brief, OneLine
 from models_app.networks.layer import BadNetwork
 from models_app.networks.prototxt.text import parse
-from tests.accounts import PASSWORD, account
+from tests.accounts import PASSWORD, account, token_of
 
 LOGIN = "/login.json"
 
@@ -123,3 +124,31 @@ def test_no_page_has_a_script_of_its_own_nor_may_run_one(client, settings, db, p
     assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
     page = answer.content.decode()
     assert re.findall(r"<script(?![^>]*\bsrc=)", page) == re.findall(r"\son[a-z]+=", page) == []
+
+
+# --- what one account may cost --------------------------------------------------------------------------------------
+def test_a_user_has_only_so_many_jobs_waiting_and_an_operator_any_number(client, required, settings, digits_folder):
+    settings.DIGITS_DATA_ROOTS, settings.DIGITS_MOST_WAITING = [digits_folder], 2
+    form = {"dataset_name": "digits", "folder_train": str(digits_folder)}
+    ugo, uma, olga = (token_of(account(*who)) for who in (("ugo", "user"), ("uma", "user"), ("olga", "operator")))
+    create = "/datasets/images/classification.json"
+    jobs = [client.post(create, form, headers=ugo).json()["job_id"] for _ in range(2)]
+    refused = client.post(create, form, headers=ugo)
+    assert (refused.status_code, refused.json()["error"]["type"]) == (429, "TooManyRequests")
+    assert "2 jobs of yours are waiting" in refused.json()["error"]["description"]
+    assert client.get(create, headers=ugo).status_code == 200
+    assert client.post(create, form, headers=uma).status_code == 200
+    assert [client.post(create, form, headers=olga).status_code for _ in range(3)] == [200] * 3
+    client.post(f"/jobs/{jobs[0]}/abort", headers=ugo)
+    assert client.post(create, form, headers=ugo).status_code == 200
+
+
+def test_a_user_has_only_so_many_lists_under_way(rf, required):
+    request, other = rf.post("/"), rf.post("/")
+    request.user, other.user = account("vera", "viewer"), account("vito", "viewer")
+    with access.one_of_few_lists(request), access.one_of_few_lists(request), access.one_of_few_lists(other):
+        third = access.one_of_few_lists(request)
+        with pytest.raises(Throttled, match="2 lists of yours"):
+            third.__enter__()
+    with access.one_of_few_lists(request), access.one_of_few_lists(request):
+        """Those that ended don't count."""
