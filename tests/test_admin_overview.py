@@ -100,3 +100,9 @@ def test_a_folder_is_as_large_as_its_files_and_those_below(tmp_path):
 
 def test_the_use_of_a_cpu_is_not_asked_of_nvml(cpu):
     assert overview()["devices"] == [{"device": devices.Device.objects.get(), "use": None}]
+
+
+def test_a_gpu_that_does_not_answer_has_no_use(admin_client, cpu):
+    Device.objects.create(host=cpu.host, type="gpu", index=99, model_name="Gone")
+    assert [entry["use"] for entry in overview()["devices"]] == [None, None]
+    assert "gpu99" in admin_client.get("/admin/jobs/device/").content.decode()
