@@ -62,7 +62,7 @@ class Stage:
     user: str = ""
 
     def run(self, command: str) -> None:
-        words = ["chroot", *([f"--userspec={self.user}"] if self.user else []), str(self.root)]
+        words = [shutil.which("chroot"), *([f"--userspec={self.user}"] if self.user else []), str(self.root)]
         inside = f"mkdir -p {self.folder} 2>/dev/null; cd {self.folder} && {command}"
         given = {name: value for name, value in os.environ.items() if re.match(r"PIP_|.*_proxy$|.*_PROXY$", name)}
         if (self.root / "etc/host.crt").exists():
