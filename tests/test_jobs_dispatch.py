@@ -1,6 +1,10 @@
 """What may run now, and who gets which device."""
 
+import time
+
 import pytest
+from rq.job import Job as QueuedJob
+from rq.serializers import JSONSerializer
 
 from digits_project.jobs import lifecycle, queues
 from digits_project.jobs.dispatch import dispatch
@@ -122,3 +126,12 @@ def test_a_dataset_that_comes_to_nothing_fails_its_models_with_the_reason(make_d
     dispatch()
     model.refresh_from_db()
     assert (model.status, model.error) == (Status.ERROR, f"Its dataset digits ({dataset.pk}) {fate}")
+
+
+def test_a_job_whose_execution_has_expired_in_redis_can_be_removed(make_dataset):
+    dataset = make_dataset()
+    queues.enqueue("io", dataset.TASK, dataset.pk, attempt=7)
+    queued = QueuedJob.fetch(f"{dataset.pk}-7", connection=queues.connection(), serializer=JSONSerializer)
+    queues.connection().zadd(queued.execution_registry.key, {"gone": time.time() + 60})
+    queues.remove(queued.id)
+    assert queued.id not in queues.queue("io").job_ids

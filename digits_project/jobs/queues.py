@@ -42,9 +42,12 @@ def enqueue(name: str, task: str, job_id: str, attempt: int) -> None:
 def remove(queued_id: str) -> None:
     """Take a job out of RQ; not for one that runs."""
     try:
-        QueuedJob.fetch(queued_id, connection=connection(), serializer=JSONSerializer).delete()
+        queued = QueuedJob.fetch(queued_id, connection=connection(), serializer=JSONSerializer)
     except NoSuchJobError:
         return
+    # RQ fails to delete a job with an execution that has expired, as that of a killed worker does.
+    connection().delete(queued.execution_registry.key)
+    queued.delete()
 
 
 def live_workers() -> dict[str, int]:
