@@ -88,10 +88,12 @@ def told(snapshot: Snapshot, outputs: dict[str, np.ndarray]) -> dict[str, list]:
 
 
 def predictor(snapshot: Snapshot) -> Predictor:
-    """Raises BadInput if the snapshot was deleted since it was found."""
+    """Raises BadInput if the snapshot was deleted since it was found; a file that is missing to its row is a fault."""
     try:
         return cache.predictor(snapshot.onnx_file)
     except FileNotFoundError as gone:
+        if Snapshot.objects.filter(pk=snapshot.pk).exists():
+            raise
         raise BadInput(f"The snapshot of epoch {snapshot.epoch:g} was deleted just now.") from gone
 
 
