@@ -4,7 +4,6 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from django.db.models import Q
 from django.utils import timezone
 
 from digits_project.accounts import audit
@@ -36,9 +35,8 @@ def user_of(secret: str):
     if found is None:
         return None
     now = timezone.now()
-    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - USE_IS_NOTED_EVERY)
     if found.last_used_at is None or found.last_used_at < now - USE_IS_NOTED_EVERY:
-        AccessToken.objects.filter(stale, pk=found.pk).update(last_used_at=now)
+        AccessToken.objects.filter(pk=found.pk).update(last_used_at=now)
     return found.user
 
 

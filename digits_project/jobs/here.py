@@ -1,9 +1,7 @@
 """Does the work of waiting jobs without workers, queues or Redis: in a child of the process that asks for it."""
 
-import ctypes
 import multiprocessing
 import os
-import signal
 from collections.abc import Sequence
 
 from django.db import connections
@@ -12,10 +10,8 @@ from django.utils.module_loading import import_string
 from digits_project.jobs.dispatch import lease_here
 from digits_project.jobs.losses import lose
 from digits_project.jobs.models import Job, Status
-from digits_project.jobs.process import Process
-from digits_project.jobs.runner import Progress
-
-PR_SET_PDEATHSIG = 1
+from digits_project.jobs.process import Process, die_with
+from digits_project.jobs.runner import listen_to_stop
 
 
 class Here:
@@ -53,13 +49,6 @@ def _may_run(job: Job) -> bool:
 
 def _work(task: str, job_id: str, parent: int) -> None:
     """In the child: what a worker's horse does."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)  # it died between the fork and the call above
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop_at_next_progress)
+    die_with(parent)
+    listen_to_stop()
     import_string(task)(job_id)
-
-
-def _stop_at_next_progress(signum, frame):
-    Progress.stop_requested = True

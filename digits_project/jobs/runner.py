@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import signal
 import time
 from collections.abc import Callable
 
@@ -62,6 +63,16 @@ class Progress:
         if now - self.written >= WRITE_SECONDS:
             self.written = now
             self.rows.update(progress=self.fraction, heartbeat_at=timezone.now())
+
+
+def listen_to_stop() -> None:
+    """In the process that does the work: SIGTERM stops the job at its next progress, Ctrl-C in a terminal does not."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop_at_next_progress)
+
+
+def _stop_at_next_progress(signum, frame):
+    Progress.stop_requested = True
 
 
 def run(kind: type[Job], job_id: str, work: Callable[[Job, Progress], None]) -> None:

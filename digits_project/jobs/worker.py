@@ -3,7 +3,6 @@
 Stock RQ notices a dead worker after 800 s and lets its horse train on; the figures here bring that to ten seconds.
 """
 
-import ctypes
 import logging
 import os
 import signal
@@ -20,11 +19,10 @@ from digits_project.jobs import queues, reaper
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.losses import lose
 from digits_project.jobs.models import find_job, is_job_id, job_kinds
-from digits_project.jobs.runner import Progress
+from digits_project.jobs.process import die_with
+from digits_project.jobs.runner import listen_to_stop
 
 log = logging.getLogger(__name__)
-
-PR_SET_PDEATHSIG = 1
 
 
 class JobWorker(Worker):
@@ -95,14 +93,11 @@ class JobWorker(Worker):
 
     def main_work_horse(self, job, queue):
         """The child: dies with its worker."""
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != self.pid:
-            os._exit(1)  # the worker died between the fork and the call above
+        die_with(self.pid)
         super().main_work_horse(job, queue)
 
     def setup_work_horse_signals(self):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, _stop_at_next_progress)
+        listen_to_stop()
 
     def handle_work_horse_killed(self, job, retpid, ret_val, rusage):
         """The horse died without a word (out of memory, kill -9): its row must not wait for the reaper."""
@@ -115,7 +110,3 @@ class JobWorker(Worker):
         except DatabaseFailure as away:
             log.warning("The reaper looks after %s, which died %s: %s", job.args[0], how, away)
         connections.close_all()
-
-
-def _stop_at_next_progress(signum, frame):
-    Progress.stop_requested = True
