@@ -56,17 +56,17 @@ def main() -> int:
                 f"(validation {timing.validation_seconds:.2f} s, snapshots {timing.snapshot_seconds:.2f} s)",
                 flush=True,
             )
-    medians = [statistics.median(speeds) for speeds in (bare, training, everything)]
-    # Whatever else the machine does can only slow a round down: the best ones tell what the program can do.
-    base, trained, whole = (max(speeds) for speeds in (bare, training, everything))
-    print(f"medians: bare {medians[0]:.0f}, trainer {medians[1]:.0f}: {medians[1] / medians[0]:.3f}")
-    print(f"with validation and snapshots: {whole:.0f} images/s, {whole / base:.3f} of the bare loop")
-    verdict = "reached" if trained / base >= TARGET else "MISSED"
-    print(
-        f"RATIO {trained / base:.3f}: the trainer trains {trained:.0f} images/s, a bare MXNet loop {base:.0f} "
-        f"(best of {options.rounds} rounds; target {TARGET} {verdict})"
-    )
-    return 0 if trained / base >= TARGET else 1
+    ratio, whole = (_median_ratio(speeds, bare) for speeds in (training, everything))
+    verdict = "reached" if ratio >= TARGET else "MISSED"
+    print(f"with validation and snapshots: {whole:.3f} of the bare loop")
+    print(f"RATIO {ratio:.3f}: the trainer's images/s over a bare MXNet loop's, the median of {options.rounds} rounds "
+          f"(target {TARGET} {verdict})")  # fmt: skip
+    return 0 if ratio >= TARGET else 1
+
+
+def _median_ratio(speeds: list[float], bare: list[float]) -> float:
+    """Round by round: the two runs of a round lie side by side, while the machine's own speed changes by minutes."""
+    return statistics.median(speed / base for speed, base in zip(speeds, bare, strict=True))
 
 
 class Timing:
@@ -149,8 +149,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=28)
     parser.add_argument("--channels", type=int, default=1, choices=(1, 3))
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=1, help="of each round")
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=3, help="of each round")
+    parser.add_argument("--rounds", type=int, default=7)
     return parser.parse_args()
 
 

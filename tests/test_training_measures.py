@@ -173,6 +173,22 @@ def test_large_labels_are_not_kept_for_later():
     assert tally.averages().loss == 0.5
 
 
+@pytest.mark.parametrize("normalization", ["VALID", "FULL", "BATCH_SIZE", "NONE"])
+def test_batches_that_are_measured_together_tell_what_they_tell_one_by_one(normalization):
+    layers = [verdict("SoftmaxWithLoss", "loss", normalization=normalization), verdict("Accuracy", "acc")]
+    sample = Network("measured", (3, 2, 2), (DATA, IP, *layers))
+    batches = [(SCORES, LABELS), (SCORES[::-1], LABELS), (-SCORES, np.array([2, 1, NO_LABEL, NO_LABEL], np.float32))]
+    single, together = Tally(sample, "train"), Tally(sample, "train")
+    kept = Kept([READ], [mx.nd.zeros(SCORES.shape)], LABELS.size, together)
+    for scores, labels in batches:
+        single.add({READ: scores}, labels)
+        kept.keep([mx.nd.array(scores)], labels)
+    kept.read()
+    told_together, told_singly = together.averages(), single.averages()
+    assert told_together.loss == pytest.approx(told_singly.loss)
+    assert told_together.accuracy == told_singly.accuracy > 0
+
+
 def test_a_network_without_a_loss_in_validation_says_so():
     loss = Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=("train",))
     sample = network(IP, loss)

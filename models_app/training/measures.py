@@ -12,6 +12,8 @@ from models_app.networks import Network, Node
 from models_app.networks.layers import ends
 from models_app.networks.resolve import Value
 
+Total = tuple[float, float | None]
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -33,12 +35,12 @@ class Measure:
     reads: tuple[Value | None, Value | None]
     kind: ends.Verdict
 
-    def of(self, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-        """Of some images: a sum, and what it is to be divided by to be an average."""
+    def of(self, first: np.ndarray, second: np.ndarray) -> Total:
+        """Of some images: a sum, and what it is to be divided by to be an average; None: by nothing in a batch."""
         return RULES[type(self.kind)](self, first, second)
 
 
-def softmax_with_loss(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def softmax_with_loss(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> Total:
     """Cross-entropy of the softmax."""
     scores, chosen = _by_label(measure, scores, labels)
     # Scores that have run away to infinity give a loss that is not a number, as they should.
@@ -48,7 +50,7 @@ def softmax_with_loss(measure: Measure, scores: np.ndarray, labels: np.ndarray) 
     return float(total), _divisor(measure, len(chosen), labels)
 
 
-def sigmoid_cross_entropy(measure: Measure, scores: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+def sigmoid_cross_entropy(measure: Measure, scores: np.ndarray, targets: np.ndarray) -> Total:
     """Cross-entropy of the sigmoid: log(1 + eˣ) - x·t."""
     counted = targets.ravel() != measure.kind.ignore_label
     rows, chosen = scores.ravel()[counted].astype(np.float64), targets.ravel()[counted]
@@ -57,13 +59,13 @@ def sigmoid_cross_entropy(measure: Measure, scores: np.ndarray, targets: np.ndar
     return float(total), _divisor(measure, len(chosen), targets)
 
 
-def euclidean(measure: Measure, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+def euclidean(measure: Measure, first: np.ndarray, second: np.ndarray) -> Total:
     """Half the sum of squares."""
     difference = first.reshape(len(first), -1).astype(np.float64) - second.reshape(len(first), -1)
     return float(np.vdot(difference, difference)) / 2, len(first)
 
 
-def accuracy(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def accuracy(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> Total:
     """1 where the label's score is among the top_k highest, else 0; of equal scores the first counts as higher."""
     scores, chosen = _by_label(measure, scores, labels)
     own = scores[np.arange(len(chosen)), chosen][:, np.newaxis]
@@ -98,9 +100,9 @@ def _by_label(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> tuple
     return rows, chosen
 
 
-def _divisor(measure: Measure, counted: int, labels: np.ndarray) -> float:
-    """What Caffe's normalization divides by."""
-    return {"VALID": counted, "FULL": labels.size, "BATCH_SIZE": len(labels), "NONE": 1}[measure.kind.normalization]
+def _divisor(measure: Measure, counted: int, labels: np.ndarray) -> float | None:
+    """What Caffe's normalization divides by, if by anything."""
+    return {"VALID": counted, "FULL": labels.size, "BATCH_SIZE": len(labels), "NONE": None}[measure.kind.normalization]
 
 
 class Tally:
@@ -119,13 +121,17 @@ class Tally:
     def _begin(self) -> None:
         self._sums = np.zeros((len(self._measures), 2))
 
-    def add(self, values: Mapping[Value, np.ndarray], labels: np.ndarray) -> None:
-        """`values`: what the network computed, n×…, as far as the measures read it; `labels`: those of the dataset."""
+    def add(self, values: Mapping[Value, np.ndarray], labels: np.ndarray, batches: int = 1) -> None:
+        """`values`: what the network computed, n×…, as far as the measures read it; `labels`: those of the dataset.
+
+        Of so many batches, one after the other: a loss that is not divided is averaged over them.
+        """
         counted = np.isfinite(labels.reshape(len(labels), -1)).all(axis=1)
         of_all = counted.all()
         for sums, measure in zip(self._sums, self._measures, strict=True):
             compared = (labels if value is None else values[value] for value in measure.reads)
-            sums += measure.of(*(array if of_all else array[counted] for array in compared))
+            total, divisor = measure.of(*(array if of_all else array[counted] for array in compared))
+            sums += total, batches if divisor is None else divisor
 
     def averages(self) -> Scores:
         """Of what was added since the last call."""

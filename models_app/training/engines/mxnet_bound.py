@@ -89,7 +89,10 @@ class Kept:
             self.read()
 
     def read(self) -> None:
-        for places, labels in zip(self._places, self._labels, strict=False):
-            scores = {source: place.asnumpy() for source, place in zip(self._sources, places, strict=True)}
-            self._tally.add(scores, labels)
+        """All of them as one: the measures cost as much for a batch as for many."""
+        if not self._labels:
+            return
+        kept = zip(self._sources, *self._places[: len(self._labels)], strict=True)
+        scores = {source: np.concatenate([place.asnumpy() for place in places]) for source, *places in kept}
+        self._tally.add(scores, np.concatenate(self._labels), batches=len(self._labels))
         self._labels.clear()
