@@ -12,6 +12,9 @@ from digits_project.embedded import running_urls
 
 TRUE = {"y", "yes", "true", "on", "1"}
 CONNECT_SECONDS = 5  # a database that does not answer is away, not to be waited for
+# What the routes begin with: below such a prefix some of them could not be told from those of another job.
+OWN_PATHS = {"admin", "api", "autocomplete", "datasets", "healthz", "index", "jobs"}
+OWN_PATHS |= {"login", "logout", "metrics", "models", "readyz", "static"}
 FALSE = {"", "n", "no", "false", "off", "0"}
 
 
@@ -67,6 +70,8 @@ def url_prefix(name: str) -> str:
     prefix = f"/{value}" if value else ""
     if not re.fullmatch(r"(/[\w~-][\w.~-]*)*", prefix, re.ASCII):
         raise ImproperlyConfigured(f"{name} is {os.environ[name]!r}; it takes a path like /digits")
+    if (first := value.partition("/")[0]).partition(".")[0] in OWN_PATHS:
+        raise ImproperlyConfigured(f"{name} is {os.environ[name]!r}, but /{first} is a path of the server's own")
     return prefix
 
 

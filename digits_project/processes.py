@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -206,6 +207,14 @@ def wait_until_left(directory: Path, number: signal.Signals, seconds: float) -> 
         time.sleep(0.05)
         left = working_in(directory)
     return not left
+
+
+def tell_systemd(state: str) -> None:
+    """What sd_notify(3) takes, as READY=1; nothing where no systemd listens (a unit of another type, a shell)."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, contextlib.suppress(OSError):
+            systemd.connect("\0" + address[1:] if address.startswith("@") else address)
+            systemd.send(state.encode())
 
 
 def rotate(log: Path) -> None:

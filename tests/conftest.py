@@ -1,6 +1,7 @@
 """What many tests share. PostgreSQL and Redis come from the plugin tests.services."""
 
 import shutil
+import threading
 
 import pytest
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.test import override_settings
 
 from datasets import services as dataset_services
 from datasets.tasks import build_dataset
-from digits_project.jobs import devices, queues
+from digits_project.jobs import devices, queues, reaper
 from digits_project.jobs.worker import JobWorker
 from models_app import services as model_services
 from tests.digits_samples import write_digits
@@ -99,6 +100,18 @@ def live_worker():
     yield live
     for worker in born:
         worker.register_death()
+
+
+@pytest.fixture
+def one_tick(db):
+    """Runs the reaper for its first look."""
+
+    def one_tick():
+        stop = threading.Event()
+        threading.Timer(0.1, stop.set).start()
+        reaper.run_forever(stop)
+
+    return one_tick
 
 
 @pytest.fixture

@@ -125,6 +125,15 @@ def test_the_doctor_misses_workers_and_says_how_to_start_them(findings, live_wor
     assert "manage.py worker train" in found["workers"]["mend"]
 
 
+def test_the_doctor_misses_the_reaper(findings, one_tick, monkeypatch):
+    monkeypatch.setattr(doctor, "EXAMINATIONS", (doctor._redis,))
+    found, _ = findings()
+    assert (found["reaper"]["state"], "manage.py reaper" in found["reaper"]["mend"]) == ("wrong", True)
+    one_tick()
+    found, _ = findings()
+    assert found["reaper"]["state"] == "ok"
+
+
 def test_the_doctor_works_without_database_and_redis(tmp_path):
     variables = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
     process = started("doctor", stdout=subprocess.PIPE, text=True, variables=variables)

@@ -115,6 +115,12 @@ def test_a_worker_is_healthy_as_long_as_redis_hears_of_it(live_worker):
     assert healthy("worker") == 0
 
 
+def test_a_reaper_is_healthy_when_it_has_looked_after_the_jobs(one_tick):
+    assert healthy("reaper") == 1
+    one_tick()
+    assert healthy("reaper") == 0
+
+
 def test_a_web_server_that_does_not_answer_is_not_healthy():
     assert healthy("web") == 1
 

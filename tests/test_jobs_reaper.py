@@ -1,5 +1,6 @@
 """Jobs that lost their process."""
 
+import socket
 import subprocess
 import sys
 from datetime import timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from digits_project.jobs import directory, lifecycle, queues, reaper
@@ -136,3 +138,29 @@ def test_the_folder_of_a_deletion_that_was_killed_goes_with_the_next_start_and_n
     assert left.exists()  # another process may be at it
     directory.finish_removals(older_than=0)
     assert list(settings.DIGITS_JOBS_DIR.iterdir()) == [kept]
+
+
+@pytest.fixture
+def systemd(tmp_path, monkeypatch):
+    """The socket that systemd names to a unit of the type "notify"."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield listener
+
+
+def test_it_tells_systemd_and_redis_that_it_works(one_tick, systemd):
+    one_tick()
+    assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+    assert queues.reapers() == [socket.gethostname()]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_whose_database_is_away_lives_but_looks_after_nothing(one_tick, systemd, monkeypatch):
+    connection.close()
+    monkeypatch.setitem(connection.settings_dict, "HOST", "/nonexistent")
+    one_tick()
+    assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+    assert queues.reapers() == []
+    connection.close()

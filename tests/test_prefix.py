@@ -8,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import get_resolver
 
 from digits_project import environment
 from digits_project.polling import Repeated
@@ -125,3 +126,21 @@ def test_what_is_no_path_is_refused(monkeypatch, value):
     monkeypatch.setitem(os.environ, "DIGITS_URL_PREFIX", value)
     with pytest.raises(ImproperlyConfigured, match="it takes a path like /digits"):
         environment.url_prefix("DIGITS_URL_PREFIX")
+
+
+@pytest.mark.parametrize("value", ["/models", "jobs/", "/admin/digits", "/index.json"])
+def test_a_path_of_the_servers_own_is_refused(monkeypatch, value):
+    monkeypatch.setitem(os.environ, "DIGITS_URL_PREFIX", value)
+    with pytest.raises(ImproperlyConfigured, match="is a path of the server's own"):
+        environment.url_prefix("DIGITS_URL_PREFIX")
+
+
+def routes(patterns, before=""):
+    for pattern in patterns:
+        route = before + str(pattern.pattern).lstrip("^")
+        yield from routes(pattern.url_patterns, route) if hasattr(pattern, "url_patterns") else [route]
+
+
+def test_the_servers_own_paths_are_those_of_its_routes():
+    firsts = {re.split(r"[/.]", route)[0] for route in routes(get_resolver().url_patterns)}
+    assert firsts - {""} == environment.OWN_PATHS

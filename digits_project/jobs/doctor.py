@@ -110,7 +110,7 @@ def _database() -> Iterator[Finding]:
 def _redis() -> Iterator[Finding]:
     try:
         version = queues.connection().info("server")["redis_version"]
-        listening = queues.live_workers()
+        listening, reapers = queues.live_workers(), queues.reapers()
     except RedisError as away:
         yield Finding("redis", WRONG, _first(away), f"{START}; or set REDIS_URL")
         return
@@ -121,6 +121,11 @@ def _redis() -> Iterator[Finding]:
             yield Finding("workers", OK, f"{count} {work}")
         else:
             yield Finding("workers", WRONG, f"none is alive that {work}", f"make run, or manage.py worker {queue}")
+    if reapers:
+        yield Finding("reaper", OK, f"at work on {', '.join(reapers)}")
+    else:
+        text = "none is at work: a job that loses its process stays Running"
+        yield Finding("reaper", WRONG, text, "make run, or manage.py reaper, on any host")
 
 
 def _disk() -> Iterator[Finding]:

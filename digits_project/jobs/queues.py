@@ -1,15 +1,18 @@
-"""RQ's queues, which carry job ids and nothing else."""
+"""RQ's queues, which carry job ids and nothing else; who is alive."""
 
+import socket
 from datetime import datetime, timezone
 from typing import NamedTuple
 
 import django_rq
 from rq import Queue, Worker
+from rq.defaults import RQ_KEY_PREFIX
 from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.job import Job as QueuedJob
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
+REAPER_SECONDS = 30  # how long a sign of life counts; a reaper gives one every five seconds
 SPENT = (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED)
 
 
@@ -74,6 +77,17 @@ def workers() -> list[Listener]:
     """The live workers, by host and name. Raises RedisError."""
     found = Worker.all(connection=connection(), serializer=JSONSerializer)
     return sorted(_listener(worker) for worker in found)
+
+
+def sign_of_reaper() -> None:
+    """This host's reaper has looked after the jobs just now; docker/healthy.py asks for it too. Raises RedisError."""
+    connection().set(f"{RQ_KEY_PREFIX}:reaper:{socket.gethostname()}", 1, ex=REAPER_SECONDS)
+
+
+def reapers() -> list[str]:
+    """The hosts whose reaper has looked after the jobs lately. Raises RedisError."""
+    start = f"{RQ_KEY_PREFIX}:reaper:"
+    return sorted(key.decode().removeprefix(start) for key in connection().scan_iter(f"{start}*"))
 
 
 def _listener(worker: Worker) -> Listener:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextlib import suppress
 from datetime import timedelta
 
 from django.db import Error as DatabaseFailure
@@ -9,11 +10,12 @@ from django.db import connections
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from digits_project.jobs import directory
+from digits_project.jobs import directory, queues
 from digits_project.jobs.dispatch import dispatch
 from digits_project.jobs.losses import lose
 from digits_project.jobs.models import Job, Status, job_kinds
 from digits_project.jobs.process import Process
+from digits_project.processes import tell_systemd
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +32,28 @@ def tick() -> None:
     dispatch()
 
 
-def tick_or_leave() -> None:
-    """The same; a database or a Redis that is away is left to the next tick, not died of."""
+def tick_or_leave() -> bool:
+    """The same, and whether it could; a database or a Redis that is away is left to the next tick, not died of."""
     try:
         tick()
     except (DatabaseFailure, RedisError) as away:
         log.warning("Nothing reaped this time: %s", away)
         connections.close_all()
+        return False
+    return True
 
 
 def run_forever(stop: threading.Event) -> None:
-    """Tick until `stop` is set."""
+    """Tick until `stop` is set, each time with a sign of life: to Redis when the jobs are looked after, which others
+    ask for; to systemd in any case, since a reaper that waits for its database is none to be killed."""
     directory.finish_removals()
-    while not stop.wait(TICK_SECONDS):
-        tick_or_leave()
+    tell_systemd("READY=1")
+    while not stop.is_set():
+        if tick_or_leave():
+            with suppress(RedisError):
+                queues.sign_of_reaper()
+        tell_systemd("WATCHDOG=1")
+        stop.wait(TICK_SECONDS)
 
 
 def _look_after(job: Job) -> None:
