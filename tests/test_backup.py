@@ -1,13 +1,16 @@
 """backup and restore, as an operator runs them: while a training runs, and into an empty home."""
 
+import contextlib
 import io
 import json
 import os
 import subprocess
 import sys
 import tarfile
+from urllib.parse import urlsplit
 
 import psutil
+import psycopg2
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
@@ -25,9 +28,9 @@ JOB = "20260101-000000-abcd"
 CLASSIFY = "/models/images/classification/classify_one.json"
 
 
-def manage(home, *words):
-    """`manage.py` as in a new shell, that knows nothing but its DIGITS_HOME."""
-    env = {"PATH": os.environ["PATH"], "DIGITS_HOME": str(home)}
+def manage(home, *words, **variables):
+    """`manage.py` as in a new shell, that knows nothing but its DIGITS_HOME, and these variables."""
+    env = {"PATH": os.environ["PATH"], "DIGITS_HOME": str(home), **variables}
     return subprocess.run([sys.executable, "manage.py", *words], env=env, cwd=ROOT, capture_output=True, text=True)
 
 
@@ -102,6 +105,33 @@ def test_what_trained_goes_on_from_its_newest_snapshot_to_the_end(saved, moved):
     first = f"jobs/{saved['training']}/snapshots/epoch-1/model.onnx"
     times = {int((seen["home"] / first).stat().st_mtime) for seen in (saved, moved)}
     assert len(times) == 1  # it was not made again
+
+
+@pytest.fixture
+def plain_database():
+    """The URL of an empty database on a server that nobody here embeds."""
+    url = os.environ["DATABASE_URL"]
+    own = psycopg2.connect(url)
+    own.autocommit = True
+    with contextlib.closing(own), own.cursor() as cursor:
+        name = f"restored_{os.getpid()}"
+        cursor.execute(f"CREATE DATABASE {name}")
+        yield urlsplit(url)._replace(path=f"/{name}").geturl()
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_backup_goes_into_a_database_of_ones_own_too(saved, home, plain_database):
+    restored = manage(home, "restore", str(saved["tar"]), DATABASE_URL=plain_database)
+    assert restored.returncode == 0, restored.stderr
+    there = json.loads(manage(home, "jobs", "--limit", "0", "--json", DATABASE_URL=plain_database).stdout)
+    assert {(job["id"], job["status"]) for job in there} >= {
+        (saved["training"], "Waiting"),
+        (saved["asked"]["job_id"], "Done"),
+    }
+    assert (home / "jobs" / saved["training"] / "snapshots" / "epoch-1" / "model.onnx").exists()
+    assert not (home / "embedded").exists()
+    again = manage(home, "restore", str(saved["tar"]), DATABASE_URL=plain_database)
+    assert (again.returncode, "There are jobs here" in again.stderr) == (1, True)
 
 
 @pytest.mark.django_db
