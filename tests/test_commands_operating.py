@@ -177,6 +177,18 @@ def test_an_evaluation_without_workers(built_dataset, make_model):
     assert told["accuracy"] == pytest.approx(model.evaluations.get().accuracy)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_training_without_workers_is_evaluated_too(built_dataset, cpu):
+    command = ("train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet")
+    process = started(
+        *command, "--train-epochs", 1, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    answer, said = process.communicate()
+    model = TrainedModel.objects.get()
+    assert (process.returncode, answer, model.evaluations.get().status) == (0, f"{model.pk}\n", Status.DONE), said
+    assert f"lenet, val at epoch 1 ({model.evaluations.get().pk}) is Done" in said
+
+
 def test_only_a_classifier_is_evaluated(make_dataset, make_model, live_worker):
     live_worker("io")
     with pytest.raises(CommandError, match="has no images for test") as wrong:

@@ -51,9 +51,10 @@ class WorkCommand(ConsoleCommand):
     def handle(self, **options):
         with Interrupts() as interrupts:  # from before there is a job that would be left behind
             jobs = self.jobs(options)
-            for job in jobs:
-                self.screen.line(f"{job.name}: {job.pk}")
+            self._announce(jobs)
             status = Exit.DONE if options["no_wait"] else follow(jobs, self.screen, interrupts, options["here"])
+            if options["here"] and status != Exit.INTERRUPTED:
+                status = max(status, self._finish(jobs, interrupts))
         for job in jobs:
             job.refresh_from_db()
         if not self.as_json:
@@ -62,6 +63,16 @@ class WorkCommand(ConsoleCommand):
             described = [self.describe(job) for job in jobs]
             self.print_json(described[0] if len(jobs) == 1 else {"jobs": described})
         self.end(status)
+
+    def _announce(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self.screen.line(f"{job.name}: {job.pk}")
+
+    def _finish(self, jobs: list[Job], interrupts: Interrupts) -> Exit:
+        """Do what came of the jobs, as the evaluation of a training: no worker may ever come."""
+        came = [part for job in jobs for part in job.parts() if not part.has_ended]
+        self._announce(came)
+        return follow(came, self.screen, interrupts, here=True)
 
 
 def add_owner(parser) -> None:

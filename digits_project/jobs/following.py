@@ -59,6 +59,8 @@ def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bo
         time.sleep(LOOK_SECONDS)
         refresh(jobs)
         show(jobs, screen, began)
+    if horse:
+        horse.end()
     for job in jobs:
         screen.line(f"{job.name} ({job.pk}) is {job.status}" + (f": {job.error}" if job.error else ""))
     if told:

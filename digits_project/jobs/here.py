@@ -33,6 +33,11 @@ class Here:
             self._child = multiprocessing.get_context("fork").Process(target=_work, args=arguments)
             self._child.start()
 
+    def end(self) -> None:
+        """Wait for what the child does after its job's end: that of a training asks for an evaluation."""
+        if self._child is not None:
+            self._child.join()
+
     def _bury(self, jobs: Sequence[Job]) -> None:
         """What died without a word must not leave its job running."""
         for job in jobs:
