@@ -1,10 +1,10 @@
 """The curves of models as CSV, to look at elsewhere."""
 
-import csv
 from collections.abc import Iterable, Iterator
 
 from django.db.models import F, Func
 
+from digits_project.csvlines import END, csv_line
 from models_app.models import TrainedModel
 from models_app.results import Metric
 
@@ -21,15 +21,7 @@ def metrics_csv(models: Iterable[TrainedModel]) -> Iterator[str]:
     measured = Metric.objects.filter(trained_model__in=[model.pk for model in models])
     names = Func(F("outputs"), function="jsonb_object_keys")
     outputs = sorted(measured.order_by().annotate(output=names).values_list("output", flat=True).distinct())
-    writer = csv.writer(_Echo())
-    yield writer.writerow((*HEADER, *outputs))
+    yield csv_line((*HEADER, *outputs)) + END
     rows = measured.order_by("trained_model_id", "split", "epoch").values_list(*COLUMNS, "outputs")
     for *columns, further in rows.iterator():
-        yield writer.writerow((*columns, *(further.get(name) for name in outputs)))
-
-
-class _Echo:
-    """A file that gives back what is written to it."""
-
-    def write(self, line: str) -> str:
-        return line
+        yield csv_line((*columns, *(further.get(name) for name in outputs))) + END

@@ -45,6 +45,17 @@ def test_the_answers_are_the_server_s_in_the_order_of_the_images(model, digits_f
         assert [(first, float(percent)), (second, float(other))] == answer(model, path)[:2]
 
 
+def test_no_name_is_a_formula_in_a_spreadsheet(model, digits_folder, tmp_path, capsys, monkeypatch):
+    type(model.dataset).objects.update(categories=[f"={name}" for name in model.dataset.categories])
+    (tmp_path / "-1+2.png").write_bytes((digits_folder / "3" / "1.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    call_command("classify", model.pk, "./-1+2.png", "--top", 1)
+    _, (path, category, percent) = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert category.startswith("'=")
+    assert float(percent) > 0
+    assert path == "'-1+2.png"
+
+
 def test_lines_of_json_and_another_snapshot(model, digits_folder, tmp_path):
     path, output = str(digits_folder / "3" / "1.png"), tmp_path / "answers.jsonl"
     call_command("classify", model.pk, path, "--format", "jsonl", "--snapshot-epoch", 1, "--output", output)

@@ -45,6 +45,11 @@ def test_further_outputs_have_columns_of_their_own_whatever_they_are_called(mode
     assert told == {model.pk: ("0.5", ""), other.pk: ("", "0.25")}
 
 
+def test_no_name_of_an_output_is_a_formula_and_numbers_stay_numbers(model):
+    measure(model, "val", 1, outputs={"=1+1": -0.5})
+    assert next(csv.DictReader(metrics_csv([model])))["'=1+1"] == "-0.5"
+
+
 def test_only_a_model_has_them(client, model):
     assert client.get(f"/models/{model.dataset_id}/metrics.csv").status_code == 404
     assert "".join(metrics_csv([model])).count("\n") == 1

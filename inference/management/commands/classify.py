@@ -1,10 +1,9 @@
 """`manage.py classify MODEL_ID IMAGE …`"""
 
-import csv
-import io
 import json
 
 from digits_project.api import predictions
+from digits_project.csvlines import csv_line
 from inference import services
 from inference.console import ImagesCommand
 from inference.predictor import ranked
@@ -35,17 +34,11 @@ class Command(ImagesCommand):
         as_csv = options["format"] == "csv"
         if as_csv:
             numbers = range(1, most + 1)
-            yield _csv_line(["image", *(f"{what}_{n}" for n in numbers for what in ("category", "percent"))])
+            yield csv_line(["image", *(f"{what}_{n}" for n in numbers for what in ("category", "percent"))])
         for names, pixels in batches:
             for name, row in zip(names, services.scores(snapshot, predictor, pixels), strict=True):
                 best = ranked(row, categories, most)
                 if as_csv:
-                    yield _csv_line([str(name), *(value for pair in best for value in pair)])
+                    yield csv_line([str(name), *(value for pair in best for value in pair)])
                 else:
                     yield json.dumps({"image": str(name), "predictions": predictions(best)})
-
-
-def _csv_line(values: list) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.getvalue()
