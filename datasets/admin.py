@@ -23,18 +23,7 @@ FOR_A_DAY = "private, max-age=86400"
 
 @admin.register(Dataset)
 class DatasetAdmin(JobAdmin):
-    list_display = (
-        "name",
-        "thumbnails",
-        "state",
-        "progress_bar",
-        "train",
-        "val",
-        "test",
-        "size",
-        "owner",
-        "created_at",
-    )
+    list_display = ("name", "thumbnails", "state", "counts", "size", "owner", "created")
     list_filter = ("status", "kind", "method", "owner")
     exclude = ("splits", "categories", "warnings")  # shown above in their own way
     log_file = "build.log"
@@ -72,17 +61,10 @@ class DatasetAdmin(JobAdmin):
         source = f"{self.address('strip', dataset.pk)}?{version(dataset)}"
         return format_html('<img class="d-strip" loading="lazy" src="{}" alt="" width="252" height="40">', source)
 
-    @admin.display(description="train")
-    def train(self, dataset: Dataset) -> int:
-        return dataset.entries("train")
-
-    @admin.display(description="val")
-    def val(self, dataset: Dataset) -> int:
-        return dataset.entries("val")
-
-    @admin.display(description="test")
-    def test(self, dataset: Dataset) -> int:
-        return dataset.entries("test")
+    @admin.display(description="train + val + test")
+    def counts(self, dataset: Dataset):
+        numbers = [f"{dataset.entries(split):,}" for split in ("train", "val", "test")]
+        return format_html("<span>{}</span> + <span>{}</span> + <span>{}</span>", *numbers)
 
     @admin.display(description="size")
     def size(self, dataset: Dataset):

@@ -28,6 +28,7 @@ __all__ = ["EvaluationAdmin", "TrainedModelAdmin"]
 
 MOST_SNAPSHOTS = 200  # on a page
 MOST_COMPARED = 8
+LEAST_DONE, A_MINUTE = 0.01, timedelta(minutes=1)  # before that nothing is said of the time left
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
 HEAVY = ("custom_network", "previous_network", "status_history", "notes", "dataset__status_history")
 HEAVY_OF_DATASET = ("dataset__categories", "dataset__splits", "dataset__warnings", "dataset__notes", "dataset__error")
@@ -35,8 +36,7 @@ HEAVY_OF_DATASET = ("dataset__categories", "dataset__splits", "dataset__warnings
 
 @admin.register(TrainedModel)
 class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
-    list_display = ("name", "state", "progress_bar", "accuracy", "eta", "device", "network_name", "of_dataset")
-    list_display += ("owner", "created_at")
+    list_display = ("name", "state", "accuracy", "network_name", "of_dataset", "owner", "created")
     list_filter = ("status", "kind", "method", "owner")
     search_fields = (*JobAdmin.search_fields, "dataset__name")
     actions = (*JobAdmin.actions, "compare", "export_metrics")
@@ -68,13 +68,8 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
             return "–"
         return render_to_string("models_app/sparkline.html", sparkline(model.sparks))
 
-    @admin.display(description="time left")
-    def eta(self, model):
-        return time_left(model) or "–"
-
-    @admin.display(description="device")
-    def device(self, model):
-        return model.held or "–"
+    def about_run(self, model):
+        return [line for line in (time_left(model), model.held and f"on {model.held}") if line]
 
     @admin.display(description="dataset", ordering="dataset__name")
     def of_dataset(self, model):
@@ -188,11 +183,15 @@ def sparkline(values: list[float]) -> dict:
 
 
 def time_left(model: TrainedModel) -> str:
-    """About how long a training will still take, by what it took so far; "" if it does not run or has just begun."""
-    if model.status != Status.RUNNING or not model.started_at or model.progress < 0.01:
+    """About how long a training will still take, by what it took since it last began, from its start or a snapshot.
+
+    "" if it does not run, or has just begun.
+    """
+    if model.status != Status.RUNNING or not model.started_at:
         return ""
-    taken = timezone.now() - model.started_at
-    left = taken * ((1 - model.progress) / model.progress)
-    if left < timedelta(minutes=1):
-        return f"{left.total_seconds():.0f} s"
-    return timesince(timezone.now() - left, depth=2)
+    done, taken = model.progress - model.resumed_from, timezone.now() - model.started_at
+    if done < LEAST_DONE and (done <= 0 or taken < A_MINUTE):
+        return ""
+    left = taken * ((1 - model.progress) / done)
+    shown = f"{left.total_seconds():.0f} s" if left < A_MINUTE else timesince(timezone.now() - left, depth=2)
+    return f"about {shown} left"

@@ -9,6 +9,7 @@ from digits_project.errors import BadInput
 from digits_project.jobs.admin import JobAdmin
 from digits_project.jobs.models import Status
 from digits_project.jobs.services import Gone
+from digits_project.jobs.templatetags.operators import share
 from models_app import evaluations
 from models_app.models import Kind, TrainedModel
 from models_app.results import Evaluation
@@ -20,26 +21,31 @@ MOST_ERRORS = 24
 
 @admin.register(Evaluation)
 class EvaluationAdmin(JobAdmin):
-    list_display = ("name", "state", "progress_bar", "accuracy", "loss", "trained_model", "owner", "created_at")
-    list_select_related = ("trained_model",)
+    list_display = ("name", "state", "share_right", "share_among_five", "mean_loss", "owner", "created")
     list_filter = ("status", "split")
     exclude = Evaluation.LARGE
     change_form_template = "admin/models_app/evaluation/change_form.html"
 
     def get_queryset(self, request):
-        columns = (
-            *Evaluation.LARGE,
-            "status_history",
-            "trained_model__custom_network",
-            "trained_model__previous_network",
-        )
-        return super().get_queryset(request).defer(*columns)
+        return super().get_queryset(request).defer(*Evaluation.LARGE, "status_history")
 
     def get_readonly_fields(self, request, obj=None):
         return [name for name in super().get_readonly_fields(request, obj) if name not in self.exclude]
 
     def page(self, request, job):
         return super().page(request, job) | {"evaluation": figures(job)}
+
+    @admin.display(description="accuracy", ordering="accuracy")
+    def share_right(self, evaluation):
+        return "–" if evaluation.accuracy is None else share(evaluation.accuracy)
+
+    @admin.display(description="top 5", ordering="top_5_accuracy")
+    def share_among_five(self, evaluation):
+        return "–" if evaluation.top_5_accuracy is None else share(evaluation.top_5_accuracy)
+
+    @admin.display(description="loss", ordering="loss")
+    def mean_loss(self, evaluation):
+        return "–" if evaluation.loss is None else f"{evaluation.loss:.4f}"
 
 
 class Evaluates:

@@ -19,7 +19,8 @@ def go_on_from(model: TrainedModel) -> Snapshot | None:
     model.snapshots.filter(iteration__gt=reached).delete()
     model.metrics.filter(iteration__gt=reached).delete()
     _remove_all_but(model, set(model.snapshots.values_list("folder", flat=True)))
-    TrainedModel.objects.filter(pk=model.pk).update(stopped_epoch=None)
+    share = min(snapshot.epoch / model.train_epochs, 1) if snapshot else 0
+    TrainedModel.objects.filter(pk=model.pk).update(stopped_epoch=None, resumed_from=share)
     if snapshot:
         log.info("%s goes on from epoch %g", model, snapshot.epoch)
     return snapshot

@@ -1,11 +1,15 @@
 """The admin's pages for models: what a list and a page show, and what can be done there."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from digits_project.accounts.models import AuditEntry
 from digits_project.jobs.models import Status
 from models_app import charts, comparison
+from models_app.admin import time_left
 from models_app.models import TrainedModel
 from models_app.results import Metric, Snapshot
 
@@ -70,6 +74,23 @@ def test_the_list_asks_a_constant_number_of_queries(
         measured(make_model(model.dataset, name=f"model {number}"), 3)
     with django_assert_num_queries(len(few)):
         admin_client.get(LIST)
+
+
+@pytest.mark.parametrize(
+    "resumed_from, progress, expected",
+    [
+        (0, 0.5, "about 1\xa0hour left"),
+        (0.5, 0.75, "about 1\xa0hour left"),
+        (0.75, 0.8, "about 4\xa0hours left"),
+        (0.5, 0.5, ""),
+        (0.5, 0, ""),
+    ],
+)
+def test_the_time_left_follows_from_what_this_run_of_a_training_did(model, resumed_from, progress, expected):
+    began = timezone.now() - timedelta(hours=1, seconds=5)
+    rows = TrainedModel.objects.filter(pk=model.pk)
+    rows.update(status=Status.RUNNING, started_at=began, progress=progress, resumed_from=resumed_from)
+    assert time_left(rows.get()) == expected
 
 
 def test_the_curves_hold_every_point_that_was_measured(admin_client, model):

@@ -1,12 +1,15 @@
 """The admin's pages as a browser sees them."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
+from digits_project.accounts import audit
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
 from models_app.results import Evaluation, Metric
@@ -119,6 +122,25 @@ def test_no_page_complains_or_is_wider_than_the_screen(visit, complaints, model,
             too_wide.append((address, width))
     assert complaints == []
     assert too_wide == []
+
+
+LISTS = ("datasets/dataset", "models_app/trainedmodel", "models_app/evaluation", "jobs/device", "accounts/auditentry")
+
+
+@pytest.mark.parametrize("width", [1300, 1024])
+def test_no_list_has_to_be_scrolled_sideways(visit, model, cpu, width):
+    type(cpu).objects.update(leased_to=model.pk)
+    began = timezone.now() - timedelta(hours=30, minutes=5)
+    TrainedModel.objects.update(started_at=began, owner="somebody@example.org")
+    audit.record("delete", str(model), HOSTILE)
+    page = visit("/admin/", viewport={"width": width, "height": 900})
+    origin = page.url.removesuffix("/admin/")
+    scrolled = []
+    for kind in LISTS:
+        page.goto(f"{origin}/admin/{kind}/")
+        box = page.locator("#changelist .results")
+        scrolled.append(box.evaluate("(box) => box.scrollWidth - box.clientWidth"))
+    assert scrolled == [0] * len(LISTS)
 
 
 def test_charts_have_the_points_that_the_json_has(visit, admin_client, model, complaints):

@@ -82,8 +82,10 @@ def test_a_training_whose_trainer_was_killed_goes_on_to_the_same_bits(
     model = work_on(make_model(built_dataset, **EPOCHS))
     assert (model.status, model.losses) == (Status.WAITING, 1)
     assert "killed by SIGKILL" in model.status_history[-1][2]
-    first = Snapshot.objects.get(trained_model=model, epoch=0.5).created_at
+    first, share = Snapshot.objects.get(trained_model=model, epoch=0.5).created_at, model.newest_snapshot.epoch / 2
+    assert model.resumed_from == 0
     assert work_on(model).status == Status.DONE
+    assert model.resumed_from == share >= 0.5
     assert_same_bits(model, undisturbed)
     assert Snapshot.objects.get(trained_model=model, epoch=0.5).created_at == first  # not trained again
     assert curve(model) == curve(undisturbed)

@@ -10,8 +10,10 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.views.decorators.http import require_POST
 from rest_framework.exceptions import PermissionDenied as NotTheirs
 
@@ -38,6 +40,10 @@ class JobActions(ActionForm):
 class DecoratedList(ChangeList):
     """A list whose rows get what is asked for all of them at once."""
 
+    def __init__(self, request, *args):
+        super().__init__(request, *args)
+        self.title = capfirst(self.opts.verbose_name_plural)
+
     def get_results(self, request):
         super().get_results(request)
         self.result_list = list(self.result_list)
@@ -56,7 +62,6 @@ class JobAdmin(CreatesJobs, admin.ModelAdmin):
     show_full_result_count = False
     log_file = ""  # in the job's folder
     change_form_template = "admin/jobs/change_form.html"
-    change_list_template = "admin/jobs/change_list.html"
 
     # --- what a page shows -----------------------------------------------------------------------------------------
     def get_changelist(self, request, **kwargs):
@@ -88,15 +93,18 @@ class JobAdmin(CreatesJobs, admin.ModelAdmin):
     def get_readonly_fields(self, request, obj=None):
         return [field.name for field in self.model._meta.fields if field.name not in EDITABLE]
 
-    @admin.display(description="progress", ordering="progress")
-    def progress_bar(self, job: Job):
-        if job.status == Status.RUNNING:
-            return format_html('<progress value="{}" max="1"></progress> {}%', job.progress, round(100 * job.progress))
-        return f"{job.progress:.0%}"
-
     @admin.display(description="status", ordering="status")
     def state(self, job: Job):
-        return format_html('<span class="d-badge d-{}" title="{}">{}</span>', job.status.lower(), job.error, job.status)
+        """With how far it is, and what else `about_run` tells of a job that runs."""
+        return render_to_string("jobs/state.html", {"job": job, "about": self.about_run(job)})
+
+    def about_run(self, job: Job) -> list[str]:
+        """What the list says of a job beside its progress, a line each."""
+        return []
+
+    @admin.display(description="created", ordering="created_at")
+    def created(self, job: Job):
+        return format_html("<span>{}</span> <span>{}</span>", *f"{job.created_at:%Y-%m-%d %H:%M}".split())
 
     # --- who may what ----------------------------------------------------------------------------------------------
     def has_change_permission(self, request, obj=None):
