@@ -2,77 +2,26 @@
 
 gunicorn waits in a thread for whatever a client sends, and in its main loop for clients to hang up: a few slow ones
 stop the server. Here a connection gets a thread when its request has arrived, as far as that is short. With a thread it
-has to move bytes, and what is left of a connection at its end keeps nobody.
+has to move bytes; an answer that is not taken quickly goes to disk, and from there as slowly as the client likes, and
+what is left of a connection at its end keeps nobody.
 """
 
 import contextlib
-import errno
 import re
 import socket
 import time
 from collections import deque
 from functools import partial
-from selectors import EVENT_READ
+from selectors import EVENT_READ, EVENT_WRITE
 
 from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
+from digits_project.webclient import Client
+
 SHORT = 64 << 10  # bytes of a request that is waited for as a whole
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
-BLOCK = 256 << 10
-
-
-class Client(socket.socket):
-    """The connection to a client, which a thread waits for. Raises ConnectionResetError when it does not go on."""
-
-    grace = 15.0  # seconds that it may wait in all, besides one for every `least` bytes; no pause may be longer either
-    least = 16 << 10
-
-    def begin(self) -> None:
-        """A request begins, for which all is given anew."""
-        self._waited, self._moved = 0.0, 0
-
-    def setblocking(self, flag: bool) -> None:
-        self.settimeout(self.grace if flag else 0.0)
-
-    def recv(self, *arguments) -> bytes:
-        with self._in_time():
-            data = super().recv(*arguments)
-        self._moved += len(data)
-        return data
-
-    def send(self, *arguments) -> int:
-        with self._in_time():
-            sent = super().send(*arguments)
-        self._moved += sent
-        return sent
-
-    def sendall(self, data, *flags) -> None:
-        left = memoryview(data)
-        while left:
-            left = left[self.send(left[:BLOCK], *flags) :]
-
-    def sendfile(self, file, offset=0, count=None) -> None:
-        file.seek(offset)
-        left = count
-        while block := file.read(BLOCK if left is None else min(BLOCK, left)):
-            self.sendall(block)
-            left = None if left is None else left - len(block)
-
-    @contextlib.contextmanager
-    def _in_time(self):
-        given = self.gettimeout()
-        left = self.grace + self._moved / self.least - self._waited
-        started = time.monotonic()
-        try:
-            self.settimeout(min(left, given))
-            yield
-        except (TimeoutError, ValueError) as late:  # ValueError: less than nothing is left
-            raise ConnectionResetError(errno.ECONNRESET, "the client is too slow") from late
-        finally:
-            self._waited += time.monotonic() - started
-            self.settimeout(given)
 
 
 class WebWorker(ThreadWorker):
@@ -82,9 +31,11 @@ class WebWorker(ThreadWorker):
     arrive_within = 15.0  # seconds
     hang_up_within = 5.0
     most_leaving = 500
+    most_owed = 200  # answers that were put by; beyond them the slowest client is cut off
 
     def init_process(self):
         self.leaving = deque()  # (when to close it, socket) of those that were told goodbye
+        self.owed = set()  # clients that have not taken all of their answers
         super().init_process()
 
     def enqueue_req(self, conn):
@@ -129,6 +80,8 @@ class WebWorker(ThreadWorker):
         super().murder_pending()
         while self.leaving and (self.leaving[0][0] < time.monotonic() or self.leaving[0][1].fileno() < 0):
             self._forget(self.leaving.popleft()[1])
+        for late in [client for client in self.owed if client.is_late()]:
+            self._cut(late)
 
     def _await_request(self, conn):
         conn.there, conn.encouraged = 0, False
@@ -138,23 +91,57 @@ class WebWorker(ThreadWorker):
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
     def _keepalive_after(self, conn, keepalive):
-        """Only without anything unread: neither of this request, which may never come, nor of a next one."""
-        done = keepalive and conn.parser.finish_body(deadline=time.monotonic() + 0.05)
+        """Only without anything unsent, or unread: of this request, which may never come, or of a next one."""
+        done = keepalive and not conn.sock.backlog and conn.parser.finish_body(deadline=time.monotonic() + 0.05)
         return bool(done and not conn.parser.unreader.buf.getvalue())
 
     def _close(self, conn, graceful=False):
         """Say goodbye, then take what is still coming, so that the client gets to read the answer (RFC 9112, 9.6)."""
         if not (graceful and self.alive):
             util.close(conn.sock)
-            return
+        elif conn.sock.backlog:
+            self._owe(conn.sock)
+        else:
+            self._take_leave(conn.sock)
+
+    def _owe(self, client):
+        """What was put by is sent as the client takes it."""
         try:
-            conn.sock.shutdown(socket.SHUT_WR)
-            conn.sock.setblocking(False)
-            self.poller.register(conn.sock, EVENT_READ, self._drain)
+            client.put_by()
+            self.poller.register(client, EVENT_WRITE, self._pay)
         except (OSError, ValueError):  # it has gone already
-            util.close(conn.sock)
+            util.close(client)
             return
-        self.leaving.append((time.monotonic() + self.hang_up_within, conn.sock))
+        self.owed.add(client)
+        if len(self.owed) > self.most_owed:
+            self._cut(min(self.owed, key=Client.pace))
+
+    def _pay(self, client):
+        try:
+            if client.go_on():
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            self._cut(client)
+            return
+        self.owed.discard(client)
+        self.poller.unregister(client)
+        self._take_leave(client)
+
+    def _cut(self, client):
+        self.owed.discard(client)
+        self._forget(client)
+
+    def _take_leave(self, client):
+        try:
+            client.shutdown(socket.SHUT_WR)
+            client.setblocking(False)
+            self.poller.register(client, EVENT_READ, self._drain)
+        except (OSError, ValueError):  # it has gone already
+            util.close(client)
+            return
+        self.leaving.append((time.monotonic() + self.hang_up_within, client))
         if len(self.leaving) > self.most_leaving:
             self._forget(self.leaving.popleft()[1])
 

@@ -1,6 +1,7 @@
 """The web process: `gunicorn digits_project.wsgi`."""
 
 import os
+import tempfile
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -11,4 +12,5 @@ from digits_project.prefix import UnderPrefix
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
 limit_waits()
+tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # of answers that wait for their clients; /tmp may be memory
 application = UnderPrefix(Repeated(get_wsgi_application()), settings.DIGITS_URL_PREFIX)

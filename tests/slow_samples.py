@@ -2,20 +2,32 @@
 
 import hashlib
 
-from digits_project.webworker import Client, WebWorker
+from digits_project.webclient import Client
+from digits_project.webworker import WebWorker
 
-LARGE = 64 << 20  # bytes; more than lie between two ends of a connection
+LARGE = 16 << 20  # bytes; more than lie between two ends of a connection
 
 
 class Hasty(Client):
     grace = 0.5
     least = 8 << 20
+    patience = 0.1
 
 
 class HastyWorker(WebWorker):
     client = Hasty
     arrive_within = 1.0
     hang_up_within = 0.5
+
+
+class Lenient(Client):
+    grace = 600.0
+    patience = 0.1
+
+
+class LenientWorker(WebWorker):
+    client = Lenient
+    most_owed = 3
 
 
 def application(environ, start_response):

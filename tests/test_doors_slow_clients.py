@@ -8,27 +8,48 @@ import socket
 import subprocess
 import sys
 
+import psutil
 import pytest
 
+from digits_project.webclient import Backlog
 from digits_project.webworker import SHORT
-from tests.server import ROOT
+from tests.server import ROOT, until
 from tests.slow_samples import LARGE
 
 SECONDS = 20  # that an answer may take; each slow client alone would take one more
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+ASKED = b"GET /large HTTP/1.0\r\n\r\n"
+
+
+@contextlib.contextmanager
+def served(worker):
+    """The process of a web server with one thread, and its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = ["-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--threads", "1", "--no-control-socket"]
+        command += ["--worker-class", f"tests.slow_samples.{worker}", "tests.slow_samples:application"]
+        env = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"}
+        server = subprocess.Popen([sys.executable, *command], pass_fds=[listener.fileno()], cwd=ROOT, env=env)
+        yield psutil.Process(server.pid), listener.getsockname()[1]
+        server.terminate()
+        server.wait(30)
 
 
 @pytest.fixture(scope="module")
-def port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        command = ["-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--threads", "1", "--no-control-socket"]
-        command += ["--worker-class", "tests.slow_samples.HastyWorker", "tests.slow_samples:application"]
-        env = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"}
-        server = subprocess.Popen([sys.executable, *command], pass_fds=[listener.fileno()], cwd=ROOT, env=env)
-        yield listener.getsockname()[1]
-        server.terminate()
-        server.wait(30)
+def hasty():
+    with served("HastyWorker") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def lenient_port():
+    with served("LenientWorker") as (_, port):
+        yield port
+
+
+@pytest.fixture
+def port(hasty):
+    return hasty[1]
 
 
 @pytest.fixture
@@ -36,7 +57,7 @@ def connect(port):
     """Connections that send this much and then nothing."""
     opened = []
 
-    def connect(number, sent):
+    def connect(number, sent, port=port):
         for _ in range(number):
             opened.append(socket.create_connection(("127.0.0.1", port), timeout=SECONDS))
             opened[-1].sendall(sent)
@@ -86,9 +107,36 @@ def test_a_large_body_that_stops_is_cut_off(port, connect):
     assert rest(slow) == b""
 
 
-def test_who_does_not_take_his_answer_is_cut_off(port, connect):
-    connect(1, b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+def test_who_does_not_take_his_answer_is_cut_off_and_what_was_put_by_for_him_is_gone(port, connect, hasty):
     assert answer(port, b"quick") == digest(b"quick")
+    (worker,) = hasty[0].children()
+    before = worker.num_fds()
+    slow = connect(1, ASKED)
+    assert answer(port, b"quick") == digest(b"quick")
+    until(lambda: worker.num_fds() <= before, SECONDS)
+    assert len(rest(slow)) < LARGE
+
+
+def test_answers_that_are_not_taken_wait_without_a_thread_and_come_whole(lenient_port, connect):
+    slow = [connect(1, ASKED, lenient_port) for _ in range(3)]
+    assert answer(lenient_port, b"quick") == digest(b"quick")
+    assert all(len(connection.recv(1)) == 1 for connection in slow)
+    assert answer(lenient_port, b"quick") == digest(b"quick")
+    assert [len(rest(connection)) > LARGE for connection in slow] == [True] * 3
+
+
+def test_of_too_many_slow_clients_the_slowest_is_cut_off(lenient_port, connect):
+    slow = [connect(1, ASKED, lenient_port) for _ in range(4)]
+    assert answer(lenient_port, b"quick") == digest(b"quick")
+    assert sorted(len(rest(connection)) > LARGE for connection in slow) == [False, True, True, True]
+
+
+def test_what_is_put_by_leaves_room_on_the_disk(monkeypatch):
+    with contextlib.closing(Backlog()) as backlog:
+        backlog.add(b"some")
+        monkeypatch.setattr(Backlog, "_total", 1 << 62)
+        with pytest.raises(ConnectionResetError):
+            backlog.add(b"more")
 
 
 def test_who_does_not_hang_up_holds_nobody_up(port, connect):
