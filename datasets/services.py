@@ -91,13 +91,14 @@ def _opened(given: TextList) -> BinaryIO:
 def build(dataset: Dataset, report) -> None:
     """Build the image databases of a running job into its folder, and store what came of it."""
     if dataset.kind == Kind.GENERIC:
-        _take_prebuilt(dataset, report)
+        take_prebuilt(dataset, dataset.prebuilt_spec(), report)
     else:
         _build_categories(dataset, report)
 
 
-def _take_prebuilt(dataset: Dataset, report) -> None:
-    built = imagedb.build_prebuilt(dataset.prebuilt_spec(), dataset.directory, report)
+def take_prebuilt(dataset: Dataset, spec: imagedb.PrebuiltSpec, report) -> None:
+    """Take databases into a generic dataset's folder, and store what they hold. Raises BadInput."""
+    built = imagedb.build_prebuilt(spec, dataset.directory, report)
     dataset.resize_channels, dataset.resize_height, dataset.resize_width = built.image_shape
     dataset.label_shape = built.label_shape
     dataset.splits = [{"name": name, "entries": count} for name, count in built.entries.items()]

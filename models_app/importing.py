@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from datasets import imagedb
@@ -17,6 +18,7 @@ from datasets.imagedb.datum import parse_blob
 from datasets.imagedb.mean import read_mean, save_mean
 from datasets.imagedb.records import RecordReader
 from datasets.models import Dataset, Method, ResizeMode
+from datasets.models import Kind as DatasetKind
 from digits_project.errors import BadInput
 from digits_project.jobs.models import find_job
 from digits_project.jobs.services import take_in
@@ -31,15 +33,21 @@ from models_app.training.layout import centred
 from models_app.training.stored import DESCRIPTION, FILES, sha256
 
 MEAN = "mean.binaryproto"
+UNREADABLE = {
+    "torch": "Torch trained it: its network is a program in Lua, and its weights are Torch's own; only Caffe's are taken.",
+    "tensorflow": "TensorFlow trained it: its network is a program in Python; only Caffe's models are taken.",
+}
 WITHOUT_RECORDS = "It was taken from DIGITS without its databases: models answer, but nothing can be trained on it."
 
 
 def take_dataset(found: Found, owner: str, records: bool, report: Callable[[float], None]) -> Dataset:
-    """A classification dataset; with `records` its databases too. Raises BadInput, or FileExistsError for an id that is
-    taken."""
+    """A dataset; of one for classification only with `records` its databases too. Raises BadInput, or FileExistsError
+    for an id that is taken."""
+    if found.is_generic:
+        return _take_generic(found, owner, records, report)
     labels, databases = found.labels, found.path / "train_db"
     if not labels:
-        raise BadInput("It has no labels.txt: only datasets for classification are taken.")
+        raise BadInput(f"It has no labels.txt{_of_class(found)}: nothing says what its categories are.")
     shape = _mean_shape(found.path / MEAN)
     taken = records and databases.exists()
     if shape is None and not taken:
@@ -84,6 +92,34 @@ def _split(directory: Path, name: str, categories: int) -> dict:
     return asdict(imagedb.Split(name, sum(counts.values()), [counts[label] for label in range(categories)]))
 
 
+def _take_generic(found: Found, owner: str, records: bool, report) -> Dataset:
+    """One of any images and labels, in databases of its own or wherever they lie, in the data roots then."""
+    databases = found.databases()
+    if "train" not in databases:
+        raise BadInput(f"Where its databases are is not known{_of_class(found)}.")
+    if not records:
+        raise BadInput("Of a generic dataset there is nothing to take but its databases.")
+    if missing := next((path for path in databases.values() if not path.exists()), None):
+        raise BadInput(f"{missing}, which it was made of, is not here; bring it there, or link to it.")
+    splits = [
+        imagedb.PrebuiltSplit(databases[name], databases.get(f"{name}_labels")) if name in databases else None
+        for name in ("train", "val")
+    ]
+    roots = (found.path, *settings.DIGITS_DATA_ROOTS)
+    spec = imagedb.PrebuiltSpec(*splits, mean=databases.get("mean"), roots=roots)
+    columns = {"train": "train_images", "val": "val_images", "mean": "mean_file"}
+    sources = {f"prebuilt_{columns.get(name, name)}": str(path) for name, path in databases.items()}
+    dataset = Dataset(
+        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), kind=DatasetKind.GENERIC,
+        method=Method.PREBUILT, **sources,
+    )  # fmt: skip
+    return take_in(dataset, partial(dataset_services.take_prebuilt, spec=spec, report=report))
+
+
+def _of_class(found: Found) -> str:
+    return f" (it is a {found.job_class})" if found.job_class else ""
+
+
 def _mean_shape(path: Path) -> tuple[int, int, int] | None:
     """C, H, W of a mean image. Raises BadInput for one that is none."""
     if not path.is_file():
@@ -95,17 +131,21 @@ def _mean_shape(path: Path) -> tuple[int, int, int] | None:
 
 
 def take_model(found: Found, owner: str) -> TrainedModel:
-    """A classifier with a snapshot for each .caffemodel. Raises as take_dataset()."""
+    """A network with a snapshot for each .caffemodel. Raises as take_dataset()."""
+    if found.framework != "caffe":
+        raise BadInput(UNREADABLE.get(found.framework, f"{found.framework} trained it: only Caffe's models are taken."))
     dataset = find_job(found.dataset_id, Dataset)
     if dataset is None:
         raise BadInput(f"Its dataset, {found.dataset_id or 'which is not named'}, is not here; take that first.")
     text, weights = found.text("original.prototxt", "train_val.prototxt"), found.snapshots()
     if not text or not weights:
         raise BadInput("It has no network as prototxt (original, train_val) or no .caffemodel: only Caffe's are taken.")
+    generic = found.is_generic or dataset.kind == DatasetKind.GENERIC
     epochs = found.facts.get("train_epochs")
     crop = found.facts.get("crop_size")
     model = TrainedModel(
-        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), kind=Kind.CLASSIFICATION,
+        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found),
+        kind=Kind.GENERIC if generic else Kind.CLASSIFICATION,
         dataset=dataset, method=NetworkMethod.CUSTOM, custom_network=text, use_mean=_use_mean(found),
         crop_size=crop if isinstance(crop, int) and crop > 0 else None,
         train_epochs=epochs if isinstance(epochs, int) and epochs > 0 else 30,

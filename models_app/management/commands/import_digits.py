@@ -14,8 +14,9 @@ THERE = "is there already"
 
 class Command(ConsoleCommand):
     help = (
-        "Take over the jobs of a DIGITS server: datasets for classification with their databases, and classifiers that "
-        "were trained with Caffe, whose snapshots then answer here. Ids and names stay, so old links go on working. "
+        "Take over the jobs of a DIGITS server: datasets with their databases, and models that Caffe trained, whose "
+        "snapshots then answer here. Ids and names stay, so old links go on working. What can't be taken is told with "
+        "the reason, and the exit status is 1 then. "
         "Nothing in FOLDER is changed, and nothing in it is run: status.pickle is not unpickled."
     )
     example = "/var/digits/jobs\n/var/digits/jobs/20170301-120000-0c1a --no-records"
@@ -28,7 +29,7 @@ class Command(ConsoleCommand):
 
     def handle(self, *, folder, **options):
         try:
-            jobs = list(digitsjobs.find(folder.absolute()))
+            jobs = digitsjobs.find(folder.absolute())
         except OSError as unreadable:
             raise wrong(f"{folder} can't be read: {unreadable.strerror}.") from unreadable
         if not jobs:
@@ -36,7 +37,11 @@ class Command(ConsoleCommand):
         outcomes = [self._take(found, options) for found in jobs]
         if self.as_json:
             self.print_json(outcomes)
-        self.end(Exit.FAILED if any(one["left_out"] not in ("", THERE) for one in outcomes) else Exit.DONE)
+        left_out = [one["left_out"] for one in outcomes if one["left_out"] not in ("", THERE)]
+        there = sum(one["left_out"] == THERE for one in outcomes)
+        taken = len(outcomes) - there - len(left_out)
+        self.screen.line(f"{taken} taken, {there} there already, {len(left_out)} left out")
+        self.end(Exit.FAILED if left_out else Exit.DONE)
 
     def _take(self, found: Found, options) -> dict:
         began, why = time.monotonic(), ""
@@ -48,8 +53,10 @@ class Command(ConsoleCommand):
                     records=not options["no_records"],
                     report=lambda fraction: self.screen.live and self.screen.progress(found.name, fraction, began),
                 )
-            else:
+            elif found.kind == "model":
                 importing.take_model(found, options["owner"])
+            else:
+                why = f"{found.job_class or 'what it is'} is neither a dataset nor a model."
         except FileExistsError:
             why = THERE
         except BadInput as left_out:
