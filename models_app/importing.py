@@ -34,7 +34,7 @@ from models_app.training.stored import DESCRIPTION, FILES, sha256
 
 MEAN = "mean.binaryproto"
 UNREADABLE = {
-    "torch": "Torch trained it: its network is a program in Lua, and its weights are Torch's own; only Caffe's are taken.",
+    "torch": "Torch trained it: its network is a program in Lua; only Caffe's models are taken.",
     "tensorflow": "TensorFlow trained it: its network is a program in Python; only Caffe's models are taken.",
 }
 WITHOUT_RECORDS = "It was taken from DIGITS without its databases: models answer, but nothing can be trained on it."
