@@ -52,9 +52,10 @@ class Client(socket.socket):
     patience = 2.0  # seconds of them, after which the rest of an answer is put by
     backlog: Backlog | None = None
 
-    def begin(self) -> None:
-        """A request begins, for which all is given anew."""
+    def begin(self, record: bool) -> None:
+        """A request begins, for which all is given anew; `record`: remember what is answered."""
         self._waited, self._moved = 0.0, 0
+        self.answer = bytearray() if record else None
 
     def setblocking(self, flag: bool) -> None:
         self.settimeout(self.grace if flag else 0.0)
@@ -69,6 +70,8 @@ class Client(socket.socket):
         return data
 
     def sendall(self, data, *flags) -> None:
+        if self.answer is not None:
+            self.answer += data
         left = memoryview(data)
         while left and self.backlog is None:
             try:

@@ -17,6 +17,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
+from digits_project.polling import Repeats, is_poll
 from digits_project.webclient import Client
 
 SHORT = 64 << 10  # bytes of a request that is waited for as a whole
@@ -25,7 +26,10 @@ EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 
 
 class WebWorker(ThreadWorker):
-    """Waits in the poller, not in a thread, for requests to arrive and for clients to hang up."""
+    """Waits in the poller, not in a thread, for requests to arrive and for clients to hang up.
+
+    A poll that has just been answered does not need a thread at all.
+    """
 
     client = Client
     arrive_within = 15.0  # seconds
@@ -36,6 +40,7 @@ class WebWorker(ThreadWorker):
     def init_process(self):
         self.leaving = deque()  # (when to close it, socket) of those that were told goodbye
         self.owed = set()  # clients that have not taken all of their answers
+        self.repeats = Repeats()
         super().init_process()
 
     def enqueue_req(self, conn):
@@ -49,22 +54,26 @@ class WebWorker(ThreadWorker):
 
     def on_client_socket_readable(self, conn, client):
         """The next request of a connection that was kept."""
-        self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
+        if self._repeat(conn, _peek(client)):
+            self._keep(conn)
+            return
+        self.poller.unregister(client)
         self._await_request(conn)
 
     def on_pending_socket_readable(self, conn, client):
         """A thread may have it if the request is here; else the kernel tells when there is more of it."""
-        try:
-            there = socket.socket.recv(client, SHORT, socket.MSG_PEEK)
-        except BlockingIOError:
+        there = _peek(client)
+        if there is None:
             return
-        except OSError:
-            there = b""
         arrived = len(there) == conn.there or _has_arrived(there)  # as much as before: its end has come
         conn.there = len(there)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if arrived else len(there) + 1)
-        if arrived:
+        if self._repeat(conn, there):
+            self.pending_conns.remove(conn)
+            self._keep(conn)
+        elif arrived:
+            conn.poll = there if is_poll(there) else None
             super().on_pending_socket_readable(conn, client)
         elif not conn.encouraged and EXPECT.search(there):
             conn.encouraged = True
@@ -72,8 +81,12 @@ class WebWorker(ThreadWorker):
                 socket.socket.send(client, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def handle(self, conn):
-        conn.sock.begin()
-        return super().handle(conn)
+        poll, conn.poll = conn.poll, None
+        conn.sock.begin(record=poll is not None)
+        kept = super().handle(conn)
+        if kept and poll:
+            self.repeats.keep(_address(conn), poll, bytes(conn.sock.answer))
+        return kept
 
     def murder_pending(self):
         """Called once a second."""
@@ -83,8 +96,27 @@ class WebWorker(ThreadWorker):
         for late in [client for client in self.owed if client.is_late()]:
             self._cut(late)
 
+    def _repeat(self, conn, there):
+        """Whether this was a poll that has just been answered, and is answered like that."""
+        answer = self.repeats.find(_address(conn), there) if there and self.alive else None
+        if not answer:
+            return False
+        try:
+            socket.socket.recv(conn.sock, len(there))
+            if socket.socket.send(conn.sock, answer) < len(answer):
+                conn.sock.shutdown(socket.SHUT_RDWR)  # it asks and does not listen
+        except OSError:  # it has gone, which the poller will tell
+            pass
+        return True
+
+    def _keep(self, conn):
+        """Wait for the next request."""
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        self.poller.modify(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
+
     def _await_request(self, conn):
-        conn.there, conn.encouraged = 0, False
+        conn.there, conn.encouraged, conn.poll = 0, False, None
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + self.arrive_within
         self.pending_conns.append(conn)
@@ -159,6 +191,20 @@ class WebWorker(ThreadWorker):
         with contextlib.suppress(KeyError, ValueError):  # it was closed before its time
             self.poller.unregister(client)
         util.close(client)
+
+
+def _address(conn):
+    return conn.client[0] if isinstance(conn.client, tuple) else ""
+
+
+def _peek(client):
+    """What has arrived, up to SHORT; b"" at its end, None if there is nothing yet."""
+    try:
+        return socket.socket.recv(client, SHORT, socket.MSG_PEEK)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
 
 
 def _has_arrived(there: bytes) -> bool:

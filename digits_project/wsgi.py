@@ -7,10 +7,9 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from digits_project.answering import limit_waits
-from digits_project.polling import Repeated
 from digits_project.prefix import UnderPrefix
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
 limit_waits()
 tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # of answers that wait for their clients; /tmp may be memory
-application = UnderPrefix(Repeated(get_wsgi_application()), settings.DIGITS_URL_PREFIX)
+application = UnderPrefix(get_wsgi_application(), settings.DIGITS_URL_PREFIX)

@@ -1,13 +1,20 @@
-"""A status that was just answered is answered again without asking Django."""
+"""A status that was just answered is answered again as it was sent, without a thread."""
 
-import itertools
+import contextlib
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
 
 from digits_project import polling
-from digits_project.polling import Repeated
+from digits_project.polling import Repeats, is_poll
+from tests.server import ROOT, until
 
-PATH = "/models/20260101-000000-abcd/status"
+HEAD = b"GET /models/20260101-000000-abcd/status HTTP/1.1\r\nHost: x\r\n"
+POLL = HEAD + b"\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 
 
 @pytest.fixture
@@ -18,56 +25,149 @@ def clock(monkeypatch):
     return now
 
 
-class Counting:
-    """An application whose every answer is another number."""
-
-    def __init__(self, status="200 OK", headers=()):
-        self.numbers = itertools.count(1)
-        self.status = status
-        self.headers = list(headers)
-
-    def __call__(self, environ, start_response):
-        start_response(self.status, self.headers)
-        yield str(next(self.numbers)).encode()
+@pytest.mark.parametrize("path", ["/jobs/2026-a/status", "//datasets/1/status.json", "/lab/digits/models/1/status?a=b"])
+def test_a_question_for_a_status_is_a_poll(path):
+    assert is_poll(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
 
 
-def ask(application, path=PATH, method="GET", **headers):
-    environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": ""}
-    environ |= {f"HTTP_{name.upper()}": value for name, value in headers.items()}
-    started = []
-    body = b"".join(application(environ, lambda status, headers: started.append(status)))
-    return started[0], body
+@pytest.mark.parametrize(
+    "path", ["/index.json", "/models/1.json", "/models/1/status/", "/admin/status", "/?/models/1/status"]
+)
+def test_nothing_else_is(path):
+    assert not is_poll(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
 
 
-def test_the_same_request_is_answered_again_for_a_moment(clock):
-    application = Repeated(Counting())
-    assert [ask(application), ask(application)] == [("200 OK", b"1")] * 2
+@pytest.mark.parametrize("request_", [
+    POLL[:-1], POLL + b"G", POLL * 2, POLL.replace(b"GET", b"POST"), POLL.replace(b"/1.1", b"/1.0"),
+    HEAD + b"Content-Length: 0\r\n\r\n", HEAD + b"transfer-encoding: chunked\r\n\r\n", HEAD + b"Expect: 100\r\n\r\n",
+    HEAD + b"Upgrade: h2c\r\n\r\n", HEAD + b"X: %s\r\n\r\n" % bytes(5000),
+])  # fmt: skip
+def test_what_more_or_less_may_belong_to_is_none(request_):
+    assert not is_poll(request_)
+
+
+def test_an_answer_is_repeated_for_a_moment(clock):
+    repeats = Repeats()
+    repeats.keep("10.0.0.1", POLL, OK)
+    assert repeats.find("10.0.0.1", POLL) == OK
     clock[0] += polling.FRESH_SECONDS + 0.01
-    assert ask(application) == ("200 OK", b"2")
+    assert repeats.find("10.0.0.1", POLL) is None
 
 
-@pytest.mark.parametrize("header", ["cookie", "authorization", "host", "accept", "origin"])
-def test_another_client_is_asked_for_itself(clock, header):
-    application = Repeated(Counting())
-    assert ask(application, **{header: "one"}) == ("200 OK", b"1")
-    assert ask(application, **{header: "two"}) == ("200 OK", b"2")
+def test_only_to_the_same_client_for_the_same_request():
+    repeats = Repeats()
+    repeats.keep("10.0.0.1", POLL, OK)
+    assert repeats.find("10.0.0.2", POLL) is None
+    assert repeats.find("10.0.0.1", HEAD + b"Cookie: a=b\r\n\r\n") is None
 
 
-@pytest.mark.parametrize("path", ["/index.json", "/models/20260101-000000-abcd.json", f"{PATH}/", "/admin/status"])
-def test_nothing_but_a_status_is_kept(clock, path):
-    application = Repeated(Counting())
-    assert [ask(application, path)[1], ask(application, path)[1]] == [b"1", b"2"]
+@pytest.mark.parametrize("answer", [
+    b"HTTP/1.1 401 Unauthorized\r\n\r\n", b"HTTP/1.1 200 OK\r\nset-Cookie: a=b\r\n\r\n", OK + bytes(20_000), b"",
+])  # fmt: skip
+def test_a_refusal_a_cookie_and_a_long_answer_are_not_repeated(answer):
+    repeats = Repeats()
+    repeats.keep("10.0.0.1", POLL, answer)
+    assert repeats.find("10.0.0.1", POLL) is None
 
 
-@pytest.mark.parametrize("answer", [{"status": "401 Unauthorized"}, {"headers": [("Set-Cookie", "a=b")]}])
-def test_a_refusal_and_a_cookie_are_not_kept(clock, answer):
-    application = Repeated(Counting(**answer))
-    assert [ask(application)[1], ask(application)[1]] == [b"1", b"2"]
-
-
-def test_what_is_kept_has_a_bound(clock, monkeypatch):
+def test_what_is_kept_has_a_bound(monkeypatch):
     monkeypatch.setattr(polling, "MOST_KEPT", 10)
-    application = Repeated(Counting())
+    repeats = Repeats()
     for number in range(50):
-        ask(application, cookie=str(number))
-    assert len(application._kept) <= 10
+        repeats.keep("10.0.0.1", HEAD + b"Cookie: %d\r\n\r\n" % number, OK)
+    assert len(repeats._kept) <= 10
+
+
+@pytest.fixture(scope="module")
+def port():
+    """Of a server that numbers its answers, and repeats them for so long as a test may take."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = ["-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--threads", "2", "--no-control-socket"]
+        command += ["--worker-class", "tests.polling_samples.PatientWorker", "tests.polling_samples:application"]
+        env = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"}
+        server = subprocess.Popen([sys.executable, *command], pass_fds=[listener.fileno()], cwd=ROOT, env=env)
+        yield listener.getsockname()[1]
+        server.terminate()
+        server.wait(30)
+
+
+@contextlib.contextmanager
+def connected(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection, connection.makefile("rb") as answers:
+        yield connection, answers
+
+
+def ask(connection, answers, request):
+    """The number of the answer."""
+    connection.sendall(request)
+    return read(answers)
+
+
+def read(answers):
+    lines = list(iter(answers.readline, b"\r\n"))
+    (length,) = [int(line.split()[1]) for line in lines if line.lower().startswith(b"content-length")]
+    return int(answers.read(length))
+
+
+def poll(name):
+    return POLL.replace(b"Host: x", b"Host: " + name)
+
+
+def repeated(connection, answers, request):
+    """The number that is told again and again. An answer is kept just after it was sent: the next may miss it."""
+    until(lambda: ask(connection, answers, request) == ask(connection, answers, request), 20)
+    return ask(connection, answers, request)
+
+
+def test_every_connection_of_a_client_gets_the_same_answer(port):
+    with connected(port) as first, connected(port) as second:
+        number = repeated(*first, poll(b"same"))
+        assert [ask(*second, poll(b"same")), ask(*second, poll(b"same"))] == [number, number]
+        assert ask(*second, poll(b"other")) > number
+
+
+def test_other_requests_go_on_between_polls(port):
+    with connected(port) as server:
+        number = repeated(*server, poll(b"between"))
+        assert ask(*server, b"GET /index.json HTTP/1.1\r\nHost: x\r\n\r\n") > number
+        assert ask(*server, poll(b"between")) == number
+
+
+def test_polls_that_are_sent_at_once_do_no_harm(port):
+    with connected(port) as (connection, answers):
+        repeated(connection, answers, poll(b"at-once"))
+        connection.sendall(poll(b"at-once") * 3)
+        assert read(answers)
+        with connected(port) as again:
+            assert repeated(*again, poll(b"at-once"))
+
+
+def test_a_body_behind_a_poll_is_not_taken_for_a_request(port):
+    head = poll(b"body").replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with connected(port) as (connection, answers):
+        numbers = [ask(connection, answers, head + b"3\r\nabc\r\n0\r\n\r\n") for _ in range(3)]
+    assert len(set(numbers)) == 3
+
+
+def test_a_poll_that_arrives_in_pieces_is_answered_too(port):
+    with connected(port) as (connection, answers):
+        number = repeated(connection, answers, poll(b"pieces"))
+        for byte in poll(b"pieces"):
+            connection.sendall(bytes([byte]))
+        assert read(answers) == number
+
+
+def test_who_polls_and_does_not_listen_is_cut_off(port):
+    with connected(port) as (connection, answers):
+        repeated(connection, answers, poll(b"deaf"))
+        connection.setblocking(False)
+        with pytest.raises(OSError):  # noqa: PT011 - reset, or a broken pipe
+            send_without_end(connection, poll(b"deaf"))
+    with connected(port) as server:
+        assert ask(*server, poll(b"deaf"))
+
+
+def send_without_end(connection, request):
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            connection.sendall(request)

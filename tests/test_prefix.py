@@ -11,8 +11,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import get_resolver
 
 from digits_project import environment
-from digits_project.polling import Repeated
-from digits_project.prefix import UnderPrefix
 from tests.server import Run
 from tests.services import temporary_home
 
@@ -95,22 +93,6 @@ def test_the_proxy_may_leave_the_prefix_in_the_path_or_take_it_out(run, ask, pat
 
 def test_the_schema_tells_clients_of_it(ask):
     assert json.loads(ask(f"{PREFIX}/api/schema")[2])["servers"] == [{"url": PREFIX}]
-
-
-def test_polls_below_it_are_answered_from_memory_too():
-    asked = []
-
-    def application(environ, start_response):
-        asked.append((environ["SCRIPT_NAME"], environ["PATH_INFO"]))
-        start_response("200 OK", [])
-        return [b"Running"]
-
-    server = UnderPrefix(Repeated(application), PREFIX)
-    for _ in range(3):
-        path = f"{PREFIX}/models/20260101-000000-abcd/status"
-        answer = server({"REQUEST_METHOD": "GET", "PATH_INFO": path, "SCRIPT_NAME": ""}, lambda status, headers: None)
-        assert answer == [b"Running"]
-    assert asked == [(PREFIX, "/models/20260101-000000-abcd/status")]
 
 
 @pytest.mark.parametrize(
