@@ -105,8 +105,12 @@ def _half(server: Run, job: str, seconds: float) -> Half:
 
 
 def _processes(server: Run, word: str) -> list[psutil.Process]:
-    below = psutil.Process(server.process.pid).children(recursive=True)
-    return [process for process in below if word in process.cmdline()]
+    found = []
+    for process in psutil.Process(server.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # those of the database come and go
+            if word in process.cmdline():
+                found.append(process)
+    return found
 
 
 def _cpu(processes: list[psutil.Process]) -> float:

@@ -41,7 +41,14 @@ class WebWorker(ThreadWorker):
         self.leaving = deque()  # (when to close it, socket) of those that were told goodbye
         self.owed = set()  # clients that have not taken all of their answers
         self.repeats = Repeats()
+        self.notified = 0.0
         super().init_process()
+
+    def notify(self):
+        """Tell gunicorn's master of being alive: once a second, not after every event, of which polls make many."""
+        if time.monotonic() - self.notified >= 1:
+            self.notified = time.monotonic()
+            super().notify()
 
     def enqueue_req(self, conn):
         """Called for a connection that is new, or one whose request has arrived."""
@@ -57,9 +64,9 @@ class WebWorker(ThreadWorker):
         self.keepalived_conns.remove(conn)
         if self._repeat(conn, _peek(client)):
             self._keep(conn)
-            return
-        self.poller.unregister(client)
-        self._await_request(conn)
+        else:
+            self.poller.unregister(client)
+            self._await_request(conn)
 
     def on_pending_socket_readable(self, conn, client):
         """A thread may have it if the request is here; else the kernel tells when there is more of it."""
@@ -72,6 +79,7 @@ class WebWorker(ThreadWorker):
         if self._repeat(conn, there):
             self.pending_conns.remove(conn)
             self._keep(conn)
+            self.poller.modify(client, EVENT_READ, partial(self.on_client_socket_readable, conn))
         elif arrived:
             conn.poll = there if is_poll(there) else None
             super().on_pending_socket_readable(conn, client)
@@ -110,10 +118,9 @@ class WebWorker(ThreadWorker):
         return True
 
     def _keep(self, conn):
-        """Wait for the next request."""
+        """Wait for the next request, where the poller knows of it."""
         conn.set_timeout()
         self.keepalived_conns.append(conn)
-        self.poller.modify(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
 
     def _await_request(self, conn):
         conn.there, conn.encouraged, conn.poll = 0, False, None
