@@ -138,7 +138,7 @@ class Dataset(Job):
 
     @property
     def archive(self) -> Path:
-        """Where an archive that was sent is kept."""
+        """Where an archive that was sent is kept until the dataset is Done."""
         return self.directory / "archive"
 
     def text_list(self, name: str) -> Path:

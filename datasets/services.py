@@ -14,6 +14,7 @@ from django.db import transaction
 from datasets import imagedb
 from datasets.models import Dataset, Kind, Method
 from digits_project.jobs import directory
+from digits_project.jobs.models import Status
 from digits_project.jobs.runner import patiently
 from digits_project.jobs.services import submit
 from digits_project.serverfiles import open_file, shown
@@ -114,6 +115,13 @@ def _build_categories(dataset: Dataset, report) -> None:
     dataset.skipped = built.skipped
     dataset.warnings = built.warnings
     patiently(partial(dataset.save, update_fields=["categories", "splits", "skipped", "warnings"]))
+
+
+def after_building(job_id: str) -> None:
+    """A dataset that is Done is never built again, so that the archive that was sent for it may go."""
+    dataset = Dataset.objects.filter(pk=job_id, status=Status.DONE).first()
+    if dataset:
+        dataset.archive.unlink(missing_ok=True)
 
 
 def describe_tasks(dataset: Dataset) -> dict:

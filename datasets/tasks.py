@@ -1,9 +1,12 @@
 """What an io worker calls."""
 
+from functools import partial
+
 from datasets import services
 from datasets.models import Dataset
-from digits_project.jobs.runner import run
+from digits_project.jobs.runner import patiently, run
 
 
 def build_dataset(job_id: str) -> None:
     run(Dataset, job_id, services.build)
+    patiently(partial(services.after_building, job_id))

@@ -56,6 +56,7 @@ def test_an_archive_that_is_sent_becomes_a_dataset(create, content):
     assert sum(split["entries"] for split in dataset.splits) == 7
     assert "pets.zip/pets/0/0.png" in (dataset.directory / "train.txt").read_text()
     assert {path.name for path in dataset.directory.iterdir() if path.is_dir()} == set()
+    assert not dataset.archive.exists()
 
 
 def test_a_large_archive_is_moved_from_where_it_was_uploaded_to(create, settings, tmp_path):
