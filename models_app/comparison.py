@@ -26,6 +26,10 @@ SETTINGS = (
     "learning_rate",
     "lr_policy",
     "lr_parameters",
+    "early_stop_patience",
+    "balance_classes",
+    "keep_snapshots",
+    "framework",
     "select_gpus",
     "select_gpu_count",
 )

@@ -190,6 +190,12 @@ def test_models_are_compared_by_the_settings_that_differ(admin_client, model, ma
     assert all(address("curves", job.pk) in page for job in (model, other))
 
 
+def test_every_setting_of_a_model_is_compared():
+    about_the_job = {"job_id", "name", "notes", "owner", "priority", "created_at", "previous_network"}
+    columns = {field.name for field in TrainedModel._meta.fields if field.editable} | {"kind", "previous"}
+    assert columns - about_the_job - set(comparison.SETTINGS) == set()
+
+
 def test_one_model_alone_is_not_compared(admin_client, model):
     said = admin_client.post(LIST, {"action": "compare", "_selected_action": [model.pk]}, follow=True)
     assert "Choose from 2 to 8 models" in said.content.decode()

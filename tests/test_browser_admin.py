@@ -159,6 +159,54 @@ def test_charts_grow_while_a_model_trains(visit, model):
     page.locator('[data-chart="Loss"] .d-line[data-name="val"][data-points="3"]').wait_for(state="attached")
 
 
+QUANTITIES = {
+    "Validation accuracy": ("val", "accuracy"),
+    "Validation loss": ("val", "loss"),
+    "Training loss": ("train", "loss"),
+    "Training accuracy": ("train", "accuracy"),
+    "Learning rate": ("train", "learning_rate"),
+    "Validation top-5": ("val", "top-5"),
+}
+
+
+def test_compared_models_lie_in_one_chart_with_the_points_of_their_json(
+    visit, admin_client, model, make_model, complaints
+):
+    other = make_model(model.dataset, name="other", train_epochs=10)
+    for iteration in (2, 5, 8):
+        measure(other, "train", iteration)
+        measure(other, "val", iteration)
+    Metric.objects.filter(trained_model=other, split="val").update(outputs={"top-5": 0.9})
+    curves = {job.name: admin_client.get(of_model("curves", job.pk)).json()["curves"] for job in (model, other)}
+    page = visit(f"{of_model('compare')}?ids={model.pk},{other.pk}")
+    choice = page.get_by_label("Quantity")
+    points(page, "Validation accuracy")  # what is shown first
+    assert [option.inner_text() for option in choice.locator("option").all()] == list(QUANTITIES)
+    assert page.locator(".d-chart").count() == 1
+    for title, (split, column) in QUANTITIES.items():
+        choice.select_option(label=title)
+        measured = {name: curves[name][split].get(column, []) for name in curves}
+        assert points(page, title) == {name: len(values) for name, values in measured.items() if values}
+    assert points(page, "Validation top-5") == {"other": 3}
+    assert complaints == []
+
+
+def test_the_comparison_is_used_with_the_keyboard_and_grows(visit, model, make_model):
+    other = make_model(model.dataset, name="other", train_epochs=10)
+    measure(other, "val", 5)
+    page = visit(f"{of_model('compare')}?ids={model.pk},{other.pk}")
+    assert points(page, "Validation accuracy") == {HOSTILE: 2, "other": 1}
+    page.get_by_label("Quantity").focus()
+    page.keyboard.press("ArrowDown")
+    assert points(page, "Validation loss") == {HOSTILE: 2, "other": 1}
+    page.get_by_role("button", name="other").focus()
+    page.keyboard.press("Enter")
+    assert points(page, "Validation loss") == {HOSTILE: 2}
+    measure(model, "val", 9)
+    page.locator('[data-chart="Validation loss"] .d-line[data-points="3"]').wait_for(state="attached")
+    assert page.evaluate("document.activeElement.textContent") == "other"
+
+
 def test_a_chart_tells_values_zooms_and_goes_back(visit, model):
     page = visit(of_model("change", model.pk))
     chart = page.locator('[data-chart="Loss"]')

@@ -1,24 +1,79 @@
-// The curves of several models, one chart for each thing that is measured.
-import {LineChart, asPercent} from "../jobs/chart.js";
+// The curves of several models in one chart, one quantity at a time; they grow while a model trains.
+import {LineChart, asPercent, short} from "../jobs/chart.js";
 
-async function compare(parent) {
-  const models = [...parent.querySelectorAll("a[data-name]")];
-  const answers = await Promise.all(models.map(async (link) => (await fetch(link.href)).json()));
-  const names = models.map((link) => link.dataset.name);
-  const shown = models.map((link, i) => (names.indexOf(names[i]) === names.lastIndexOf(names[i]) ? names[i] : `${names[i]} (${link.dataset.id})`));
-  const charts = [
-    ["Validation accuracy", "val", "accuracy", {format: asPercent}],
-    ["Validation loss", "val", "loss", {}],
-    ["Training loss", "train", "loss", {}],
-    ["Learning rate", "train", "learning_rate", {}],
-  ];
-  for (const [title, split, column, options] of charts) {
-    const series = answers.map(({curves}, i) => ({
-      name: shown[i], x: curves[split]?.epoch || [], y: curves[split]?.[column] || [], colour: i,
-    }));
-    new LineChart(parent, title, options).draw(series.filter((one) => one.y.some((value) => value !== null)));
+const POLL_SECONDS = 3;
+const SOLID = 4; // further lines are dashed: eight colours alone are too alike for some eyes
+const SPLITS = {train: "Training", val: "Validation"};
+const USUAL = ["val accuracy", "val loss", "train loss", "train accuracy", "train learning_rate"];
+
+const pointsOf = ({curves}, quantity) => {
+  const [split, ...column] = quantity.split(" ");
+  return {x: curves[split]?.epoch || [], y: curves[split]?.[column.join(" ")] || []};
+};
+
+const isMeasured = (answers, quantity) =>
+  answers.some((answer) => pointsOf(answer, quantity).y.some((value) => value !== null));
+
+// The usual quantities, then what else the networks measure.
+function quantitiesOf(answers) {
+  const found = answers.flatMap(({curves}) => Object.entries(curves).flatMap(
+    ([split, points]) => Object.keys(points).map((column) => `${split} ${column}`)));
+  const further = found.filter((quantity) => !/ (epoch|learning_rate)$/.test(quantity));
+  return [...new Set([...USUAL, ...further])];
+}
+
+function titleOf(quantity) {
+  const [split, ...column] = quantity.split(" ");
+  return quantity === "train learning_rate" ? "Learning rate" : `${SPLITS[split]} ${column.join(" ")}`;
+}
+
+// The names of the models, with their ids where two are called alike.
+function namesOf(links) {
+  const names = links.map((link) => link.dataset.name);
+  return links.map((link, i) => (
+    names.indexOf(names[i]) === names.lastIndexOf(names[i]) ? names[i] : `${names[i]} (${link.dataset.id})`));
+}
+
+function compare(parent) {
+  const links = [...parent.querySelectorAll("a[data-name]")];
+  const names = namesOf(links);
+  const choice = parent.querySelector("select");
+  const chart = new LineChart(parent, "", {height: 380});
+  let answers = [];
+
+  function draw() {
+    const quantity = choice.value;
+    chart.call(titleOf(quantity), quantity.endsWith(" accuracy") ? asPercent : short);
+    const series = answers.map((answer, i) => ({name: names[i], colour: i, dashed: i >= SOLID, ...pointsOf(answer, quantity)}));
+    chart.draw(series.filter((one) => one.y.some((value) => value !== null)));
+    parent.dataset.drawn = quantity;
   }
-  parent.dataset.drawn = "yes";
+
+  async function update() {
+    answers = await Promise.all(links.map(async (link) => {
+      const reply = await fetch(link.href, {headers: {Accept: "application/json"}});
+      return reply.ok ? reply.json() : {curves: {}, ended: true}; // it was deleted meanwhile
+    }));
+    const quantities = quantitiesOf(answers);
+    if (quantities.length !== choice.options.length) {
+      const chosen = choice.value || quantities.find((one) => isMeasured(answers, one)) || quantities[0];
+      choice.replaceChildren(...quantities.map((one) => new Option(titleOf(one), one, false, one === chosen)));
+    }
+    draw();
+    return answers.some(({ended}) => !ended);
+  }
+
+  async function poll() {
+    let goesOn = true;
+    try {
+      goesOn = (document.hidden && answers.length) || (await update());
+    } catch {
+      // The server is away; the next look may find it.
+    }
+    if (goesOn) setTimeout(poll, POLL_SECONDS * 1000);
+  }
+  choice.addEventListener("change", draw);
+  poll();
 }
 
 document.querySelectorAll("[data-compare]").forEach(compare);

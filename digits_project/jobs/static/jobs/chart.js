@@ -1,7 +1,7 @@
 // A line chart as SVG: hover tells the values, dragging zooms in, a double click zooms out, y may be logarithmic.
 
 const SVG = "http://www.w3.org/2000/svg";
-const HEIGHT = 260;
+const HEIGHT = 260; // usually
 const MARGIN = {left: 56, right: 12, top: 10, bottom: 30};
 const MOST_DOTS = 60; // more would hide the line
 const COLOURS = 8;
@@ -52,18 +52,19 @@ function logTicks(from, to) {
 }
 
 export class LineChart {
-  // `format` writes a value of y; `log` is whether the chart begins logarithmic.
-  constructor(parent, title, {xLabel = "epoch", log = false, format = short} = {}) {
-    Object.assign(this, {xLabel, log, format, series: [], zoom: null, hidden: new Set()});
+  // `format` writes a value of y; `log` is whether the chart begins logarithmic; `height` in points.
+  constructor(parent, title, {xLabel = "epoch", log = false, format = short, height = HEIGHT} = {}) {
+    Object.assign(this, {xLabel, log, height, series: [], zoom: null, hidden: new Set()});
     this.root = html("figure", "d-chart", parent);
-    this.root.dataset.chart = title;
     const head = html("figcaption", "d-chart-head", this.root);
-    html("strong", "", head, title);
+    this.title = html("strong", "", head);
+    this.call(title, format);
     this.legend = html("span", "d-legend", head);
     this.reset = this.button(head, "Whole", () => this.zoomTo(null));
     this.scale = this.button(head, "", () => this.setLog(!this.log));
     this.scale.title = "Scale of the y axis";
     this.plot = html("div", "d-plot", this.root);
+    this.plot.style.minHeight = `${height}px`;
     this.tip = html("div", "d-tip", this.root);
     this.plot.addEventListener("pointermove", (event) => this.hover(event));
     this.plot.addEventListener("pointerleave", () => this.leave());
@@ -71,6 +72,12 @@ export class LineChart {
     window.addEventListener("pointerup", (event) => this.release(event));
     this.plot.addEventListener("dblclick", () => this.zoomTo(null));
     new ResizeObserver(() => this.render()).observe(this.plot);
+  }
+
+  // What the chart shows, and how its values are written; whoever changes it draws anew.
+  call(title, format) {
+    this.root.dataset.chart = this.title.textContent = title;
+    this.format = format;
   }
 
   button(parent, text, action) {
@@ -83,7 +90,9 @@ export class LineChart {
   // [{name, x: […], y: […], dashed}]; null in y is a gap.
   draw(series) {
     this.series = series.map((one, i) => ({...one, colour: `var(--d-series-${((one.colour ?? i) % COLOURS) + 1})`}));
-    this.legend.replaceChildren(...this.series.map((one) => this.label(one)));
+    const shown = JSON.stringify(this.series.map(({name, colour, dashed}) => [name, colour, dashed]));
+    if (shown !== this.labelled) this.legend.replaceChildren(...this.series.map((one) => this.label(one)));
+    this.labelled = shown; // a button that somebody is on stays where it is
     this.render();
   }
 
@@ -142,13 +151,14 @@ export class LineChart {
     this.scale.textContent = this.log ? "linear" : "log";
     const width = this.plot.clientWidth;
     if (!width) return;
-    const inner = {width: width - MARGIN.left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom};
+    const inner = {width: width - MARGIN.left - MARGIN.right, height: this.height - MARGIN.top - MARGIN.bottom};
     const {left, right, low, high} = this.range();
     const scaleY = this.log ? Math.log10 : (y) => y;
     this.x = (x) => MARGIN.left + ((x - left) / (right - left)) * inner.width;
     this.y = (y) => MARGIN.top + (1 - (scaleY(y) - scaleY(low)) / (scaleY(high) - scaleY(low))) * inner.height;
     this.back = (pixel) => left + ((pixel - MARGIN.left) / inner.width) * (right - left);
-    const picture = svg("svg", {viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img"});
+    const size = {viewBox: `0 0 ${width} ${this.height}`, width, height: this.height};
+    const picture = svg("svg", {...size, role: "img", "aria-label": this.title.textContent});
     this.axes(picture, width, niceTicks(left, right, Math.max(2, Math.floor(inner.width / 60))),
               this.log ? logTicks(low, high) : niceTicks(low, high, 5));
     const clip = `clip-${Math.random().toString(36).slice(2)}`;
@@ -156,13 +166,13 @@ export class LineChart {
     svg("rect", {x: MARGIN.left, y: MARGIN.top - 4, width: inner.width, height: inner.height + 8}, clipPath);
     const lines = svg("g", {"clip-path": `url(#${clip})`}, picture);
     for (const one of this.visible()) this.line(lines, one);
-    this.cross = svg("line", {class: "d-cross", y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom}, picture);
+    this.cross = svg("line", {class: "d-cross", y1: MARGIN.top, y2: this.height - MARGIN.bottom}, picture);
     this.chosen = svg("rect", {class: "d-chosen", y: MARGIN.top, height: inner.height, width: 0}, picture);
     this.plot.replaceChildren(picture);
   }
 
   axes(picture, width, xTicks, yTicks) {
-    const bottom = HEIGHT - MARGIN.bottom;
+    const bottom = this.height - MARGIN.bottom;
     for (const tick of yTicks) {
       const at = this.y(tick);
       svg("line", {class: "d-grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: at, y2: at}, picture);
@@ -174,7 +184,7 @@ export class LineChart {
     }
     svg("text", {x: width - MARGIN.right, y: bottom + 28, "text-anchor": "end"}, picture, this.xLabel);
     if (!this.series.some((one) => one.x.length)) {
-      svg("text", {x: width / 2, y: HEIGHT / 2, "text-anchor": "middle"}, picture, "nothing measured yet");
+      svg("text", {x: width / 2, y: this.height / 2, "text-anchor": "middle"}, picture, "nothing measured yet");
     }
   }
 
