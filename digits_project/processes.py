@@ -1,7 +1,6 @@
 """Child processes that never outlive their parent, and the lock that keeps a second parent away."""
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import shutil
@@ -15,14 +14,12 @@ from pathlib import Path
 
 import psutil
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
+from digits_project.parents import die_with
+
 RESET_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 LONGEST_DELAY = 30  # seconds, between two starts of a child that keeps dying
 LONG_LIFE = 60  # seconds; what lived that long is started again at once
 LOG_LIMIT = 10 * 2**20  # bytes; a larger log is set aside when its process starts
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -102,9 +99,7 @@ def _tie_to_parent(dies_by: signal.Signals, parent: int) -> Callable[[], None]:
     def in_child() -> None:
         for number in RESET_SIGNALS:  # nohup and `&` in a script leave some ignored, and exec keeps that
             signal.signal(number, signal.SIG_DFL)
-        _libc.prctl(PR_SET_PDEATHSIG, int(dies_by), 0, 0, 0)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
+        die_with(parent, dies_by)
 
     return in_child
 
@@ -144,11 +139,6 @@ class Child:
         self.due = now + delay
         again = f"in {delay} s" if delay else "now"
         return f"{self.name} ended ({self.process.returncode}) and is started again {again}; see {self.log}"
-
-
-def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent dies, so that `descendants` misses none."""
-    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def reap_orphans(own: Iterable[subprocess.Popen]) -> None:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from digits_project import processes
+from digits_project import parents, processes
 from digits_project.embedded import ServiceError, Services
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,7 +88,7 @@ class Stack:
     def _start(self) -> None:
         self._handlers = _interrupt_on(STOP_SIGNALS)
         self._take_home()
-        processes.adopt_orphans()
+        parents.adopt_orphans()
         self._exit.callback(processes.kill_descendants)
         env = self._environment()
         self._migrate(env)

@@ -36,7 +36,7 @@ def _of_pattern(pattern: str, recursive: bool) -> Iterator[Path]:
         yield Path(pattern)
         return
     for name in chain([first], matching):
-        if not os.path.isdir(name):  # noqa: PTH112
+        if not os.path.isdir(name):  # noqa: PTH112 - likewise
             yield Path(name)
         elif recursive:
             yield from _of_folder(name, recursive)

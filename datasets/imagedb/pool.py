@@ -7,7 +7,6 @@ wait for ever for the rest of that answer.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -20,8 +19,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
+from digits_project.parents import die_with
+
 _FORK = multiprocessing.get_context("fork")
 _TICK_SECONDS = 0.1
 _QUEUED_PER_WORKER = 2  # one in work and one in its pipe, so that no worker waits while the parent writes
@@ -141,7 +140,7 @@ def _death(worker):
 
 def _serve(work, connection, parent):
     """What a worker does, until it is killed."""
-    _die_with(parent)
+    die_with(parent)
     _forget_signal_handlers()
     while True:
         task = connection.recv()
@@ -150,12 +149,6 @@ def _serve(work, connection, parent):
         except Exception:  # noqa: BLE001 - whatever it was, the parent raises it
             answer = (False, traceback.format_exc())
         connection.send(answer)
-
-
-def _die_with(parent):
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
 
 
 def _forget_signal_handlers():

@@ -10,8 +10,9 @@ from django.utils.module_loading import import_string
 from digits_project.jobs.dispatch import lease_here
 from digits_project.jobs.losses import lose
 from digits_project.jobs.models import Job, Status
-from digits_project.jobs.process import Process, die_with
+from digits_project.jobs.process import Process
 from digits_project.jobs.runner import listen_to_stop
+from digits_project.parents import die_with
 
 
 class Here:

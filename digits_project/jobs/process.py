@@ -1,21 +1,11 @@
 """Names a process so that nobody can mistake another for it: host, pid, and the moment it began."""
 
-import ctypes
 import os
 import signal
 from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
-
-PR_SET_PDEATHSIG = 1
-
-
-def die_with(parent: int) -> None:
-    """In a forked child: be killed when its parent ends; end now if `parent`, a pid, died before this call."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 class Process(NamedTuple):
@@ -48,7 +38,7 @@ class Process(NamedTuple):
         return _began(self.pid) == self.began
 
     def kill(self) -> None:
-        """SIGKILL, if it still runs; what it started dies with it (PR_SET_PDEATHSIG)."""
+        """SIGKILL, if it still runs; what it started dies with it (parents.die_with)."""
         if self.is_alive():
             os.kill(self.pid, signal.SIGKILL)
 

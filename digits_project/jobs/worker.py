@@ -19,8 +19,8 @@ from digits_project.jobs import queues, reaper
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.losses import lose
 from digits_project.jobs.models import find_job, is_job_id, job_kinds
-from digits_project.jobs.process import die_with
 from digits_project.jobs.runner import listen_to_stop
+from digits_project.parents import die_with
 
 log = logging.getLogger(__name__)
 

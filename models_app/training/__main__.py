@@ -15,8 +15,9 @@ from pathlib import Path
 
 from digits_project.cores import usable_cores
 from digits_project.errors import RESUME, Aborted, BadInput, no_room
+from digits_project.parents import die_with
 from models_app.training.config import TrainConfig
-from models_app.training.process import DONE, FAULT, STOPPED, USERS_FAULT, Events, StopSignal, die_with_parent
+from models_app.training.process import DONE, FAULT, STOPPED, USERS_FAULT, Events, StopSignal
 from models_app.training.trainer import train
 
 logger = logging.getLogger("trainer")
@@ -24,7 +25,7 @@ logger = logging.getLogger("trainer")
 
 def main(arguments: list[str]) -> int:
     options = _parse(arguments)
-    die_with_parent(options.parent)
+    die_with(options.parent, status=STOPPED)
     events, stop = Events(), StopSignal()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     started = time.monotonic()

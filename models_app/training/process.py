@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -16,18 +15,8 @@ from models_app.training import partial
 
 DONE, FAULT, USERS_FAULT, STOPPED = 0, 1, 2, 3
 
-PR_SET_PDEATHSIG = 1
-
 # After SIGTERM the loop has this long to stop between two batches; then the process is ended in the midst of one.
 GRACE_SECONDS = 0.7
-
-
-def die_with_parent(parent: int | None) -> None:
-    """Be killed when the thread that started this process ends; end now if `parent`, a process id, is gone already."""
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if parent is not None and os.getppid() != parent:
-        os._exit(STOPPED)
 
 
 class Events:

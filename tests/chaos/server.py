@@ -13,7 +13,6 @@ import psycopg2
 from digits_project.embedded import running_urls
 from tests.server import Run, until
 
-START_SECONDS = 120
 ROLES = {  # what the command line of each holds
     "trainer": "models_app.training",
     "worker-io": "worker io",
