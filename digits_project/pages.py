@@ -22,7 +22,7 @@ class Page(BrowsableAPIRenderer):
     """
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
-        if renderer_context["response"].status_code == 200:
+        if renderer_context["response"].status_code == 200 and renderer_context["request"].method != "OPTIONS":
             self.template = getattr(renderer_context["view"], "page", self.template)
         return super().render(data, accepted_media_type, renderer_context)
 

@@ -27,7 +27,7 @@ urlpatterns = [
     # The admin's own style sheets and scripts, from the installed packages; `insecure` means "although DEBUG is off".
     re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),
     path("api/schema", SpectacularAPIView.as_view(renderer_classes=[PrettyJSONRenderer]), name="schema"),
-    path("api/docs", SpectacularSwaggerSplitView.as_view(), name="docs"),
+    path("api/docs", SpectacularSwaggerSplitView.as_view(metadata_class=None), name="docs"),  # no OPTIONS
     path("", include("inference.urls")),
     path("", include("models_app.urls")),
     path("", include("datasets.urls")),
