@@ -71,6 +71,10 @@ def _store(evaluation: Evaluation, figures: engine.Figures) -> None:
         }
         for error in figures.worst
     ]
+    outcome["most_confused"] = [
+        {"category": names[truth], "answer": names[answer], "images": count}
+        for truth, answer, count in figures.most_confused
+    ]
     for column in Evaluation.FIGURES:
         setattr(evaluation, column, outcome[column])
     evaluation.save(update_fields=Evaluation.FIGURES)

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MOST_COLUMNS = 1000  # of a confusion matrix; one of more categories would be larger than all it is made from
+from inference.confusions import Confusions
+
 MOST_ERRORS = 50
+MOST_CONFUSED = 100
 BINS = 15  # of the calibration error
 TOP = 5
 LEAST = float(np.finfo(np.float32).eps)  # of a score in the loss, whose logarithm would else be infinite
@@ -42,7 +44,8 @@ class Figures:
         Σ_b |B_b|/N · |accuracy(B_b) - mean confidence(B_b)|
 
     over 15 bins, B_b the images whose confidence lies in ((b-1)/15, b/15]. `confusion_matrix[i][j]` counts the images
-    of category i that were taken for j; None with more than 1000 categories. `worst` are the surest errors, at most 50.
+    of category i that were taken for j; None with more than 1000 categories. `most_confused` are (category, what it was
+    taken for, how many images), the most frequent first, at most 100. `worst` are the surest errors, at most 50.
     """
 
     images: int
@@ -52,6 +55,7 @@ class Figures:
     calibration_error: float
     categories: list[OfCategory]
     confusion_matrix: list[list[int]] | None
+    most_confused: list[tuple[int, int, int]]
     worst: list[Wrong]
 
 
@@ -62,7 +66,7 @@ class Evaluation:
         self._images = self._among_best = 0
         self._loss = 0.0
         self._support, self._answered, self._hits = (np.zeros(categories, np.int64) for _ in range(3))
-        self._confusion = np.zeros((categories, categories), np.int64) if categories <= MOST_COLUMNS else None
+        self._confusions = Confusions(categories)
         self._bins = np.zeros((3, BINS))  # images, right answers, sum of confidences
         self._worst: list[Wrong] = []
 
@@ -75,8 +79,7 @@ class Evaluation:
         self._among_best += int((best == truths[:, None]).any(axis=1).sum())
         for counts, found in ((self._support, truths), (self._answered, answers), (self._hits, answers[right])):
             np.add.at(counts, found, 1)
-        if self._confusion is not None:
-            np.add.at(self._confusion, (truths, answers), 1)
+        self._confusions.add(truths, answers)
         self._add_to_bins(confidences, right)
         self._keep_worst(truths, answers, confidences)
         self._images += len(truths)
@@ -108,7 +111,8 @@ class Evaluation:
             loss=float(self._loss) / self._images,
             calibration_error=float(np.abs(right - confidences).sum()) / self._images,
             categories=[OfCategory(*row) for row in zip(*columns, strict=True)],
-            confusion_matrix=None if self._confusion is None else self._confusion.tolist(),
+            confusion_matrix=self._confusions.matrix(),
+            most_confused=self._confusions.most(MOST_CONFUSED),
             worst=self._worst,
         )
 

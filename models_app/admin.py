@@ -106,7 +106,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
             "best": best,
             "classifies": job.kind == Kind.CLASSIFICATION,
             "held": ", ".join(map(str, Device.objects.filter(leased_to=job.pk))),
-            **self.evaluation_of(job, best),
+            **self.evaluation_of(job, best, request.GET),
         }
 
     def curves_json(self, request, job_id):

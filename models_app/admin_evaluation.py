@@ -1,13 +1,16 @@
 """The admin's pages for evaluations, and what a model's page shows of one."""
 
+from collections.abc import Mapping, Sequence
+
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
 from django.shortcuts import redirect
 
 from digits_project import access
 from digits_project.errors import BadInput
 from digits_project.jobs.admin import JobAdmin
-from digits_project.jobs.models import Status
+from digits_project.jobs.models import Status, is_job_id
 from digits_project.jobs.services import Gone
 from digits_project.jobs.templatetags.operators import share
 from models_app import evaluations
@@ -15,8 +18,10 @@ from models_app.models import Kind, TrainedModel
 from models_app.results import Evaluation
 
 MOST_COLUMNS = 40  # of a matrix on a page
-MOST_CATEGORIES = 200
+MOST_IN_MATRIX, MOST_CONFUSED = 1000, 100  # of what inference.evaluation keeps
+MOST_CATEGORIES = 100  # on a page of their table
 MOST_ERRORS = 24
+SORTED_BY = {"category": "Category", "precision": "Precision", "recall": "Recall", "f1": "F1", "support": "Images"}
 
 
 @admin.register(Evaluation)
@@ -32,8 +37,12 @@ class EvaluationAdmin(JobAdmin):
     def get_readonly_fields(self, request, obj=None):
         return [name for name in super().get_readonly_fields(request, obj) if name not in self.exclude]
 
+    def find(self, job_id):
+        """Without its matrix, which is fetched where it is small enough to show."""
+        return Evaluation.objects.defer("confusion_matrix").filter(pk=job_id).first() if is_job_id(job_id) else None
+
     def page(self, request, job):
-        return super().page(request, job) | {"evaluation": figures(job)}
+        return super().page(request, job) | {"evaluation": figures(job, request.GET)}
 
     @admin.display(description="accuracy", ordering="accuracy")
     def share_right(self, evaluation):
@@ -64,32 +73,69 @@ class Evaluates:
             self.message_user(request, f"{asked.name}: {asked.status}.", messages.SUCCESS)
         return redirect(f"{self.address('change', job_id)}#evaluation")
 
-    def evaluation_of(self, model: TrainedModel, best) -> dict:
+    def evaluation_of(self, model: TrainedModel, best, asked: Mapping[str, str]) -> dict:
         """The evaluation of the best snapshot, or else the latest; and on which splits one can be asked for."""
         found = evaluations.find(model, epoch=best.epoch) if best else None
         found = found or evaluations.find(model)
         splits = [split for split in Evaluation.Split.values if model.dataset.entries(split)]
         can = best is not None and model.kind == Kind.CLASSIFICATION
-        return {"evaluation": found and figures(found), "splits": splits if can else []}
+        return {"evaluation": found and figures(found, asked), "splits": splits if can else []}
 
 
-def figures(evaluation: Evaluation) -> dict:
-    """An evaluation as the template draws it: rows of the matrix with how dark each cell is, in percent of its row."""
-    done = evaluation.status == Status.DONE
-    names = [row["category"] for row in evaluation.categories]
-    fits = done and evaluation.confusion_matrix is not None and len(names) <= MOST_COLUMNS
+def figures(evaluation: Evaluation, asked: Mapping[str, str]) -> dict:
+    """An evaluation as the template draws it, however many categories there are: of the table by category the page that
+    the query string asks for, and a small matrix with how dark each cell is, in percent of its row."""
+    count = len(evaluation.categories)
     return {
         "job": evaluation,
-        "done": done,
-        "names": names,
-        "matrix": [
-            (name, [(count, round(100 * count / (sum(row) or 1)), i == j) for j, count in enumerate(row)])
-            for i, (name, row) in enumerate(zip(names, evaluation.confusion_matrix, strict=True))
-        ]
-        if fits
-        else [],
-        "categories": evaluation.categories[:MOST_CATEGORIES],
-        "more_categories": max(0, len(evaluation.categories) - MOST_CATEGORIES),
+        "done": evaluation.status == Status.DONE,
+        "count": count,
+        "names": [row["category"] for row in evaluation.categories[:MOST_COLUMNS]],
+        "matrix": _matrix(evaluation) if 0 < count <= MOST_COLUMNS else [],
+        "has_matrix": count <= MOST_IN_MATRIX,
+        "json": evaluation.get_absolute_url(".json"),
+        "confused": _confused(evaluation),
+        "most_confused": MOST_CONFUSED,
+        "table": _table(evaluation.categories, asked),
         "worst": evaluation.worst_errors[:MOST_ERRORS],
         "dataset": evaluation.trained_model.dataset_id,
     }
+
+
+def _matrix(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, int, bool]]]]:
+    """(category, [(images, their share of the row in percent, whether that is right)])"""
+    return [
+        (
+            fares["category"],
+            [(count, round(100 * count / (fares["support"] or 1)), i == j) for j, count in enumerate(row)],
+        )
+        for i, (fares, row) in enumerate(zip(evaluation.categories, evaluation.confusion_matrix, strict=True))
+    ]
+
+
+def _confused(evaluation: Evaluation) -> list[dict]:
+    """The most frequent errors, each with its share of the images of its category."""
+    support = {row["category"]: row["support"] for row in evaluation.categories}
+    return [pair | {"share": pair["images"] / (support[pair["category"]] or 1)} for pair in evaluation.most_confused]
+
+
+def _table(categories: Sequence[dict], asked: Mapping[str, str]) -> dict:
+    """A page of the categories, in the order that `by` asks for (recall: the lowest first, -recall: the highest), or
+    else in their own."""
+    by = asked.get("by", "")
+    column = by.removeprefix("-")
+    if column in SORTED_BY:
+        categories = sorted(categories, key=lambda row: row[column], reverse=by.startswith("-"))
+    else:
+        by = ""
+    page = Paginator(categories, MOST_CATEGORIES).get_page(asked.get("page"))
+    return {"by": by, "page": page, "heads": [_head(name, title, by) for name, title in SORTED_BY.items()]}
+
+
+def _head(name: str, title: str, by: str) -> dict:
+    """Of a column: how it is sorted, for whoever can't see it, and what a click asks for."""
+    if by == name:
+        return {"title": f"{title} ↑", "by": f"-{name}", "sort": "ascending", "number": name != "category"}
+    if by == f"-{name}":
+        return {"title": f"{title} ↓", "by": name, "sort": "descending", "number": name != "category"}
+    return {"title": title, "by": name, "sort": "none", "number": name != "category"}

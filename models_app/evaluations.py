@@ -44,8 +44,8 @@ def evaluate(model: TrainedModel, split: str, epoch: float | None = None, owner:
 
 def find(model: TrainedModel, split: str | None = None, epoch: float | None = None) -> Evaluation | None:
     """A model's evaluation on this split, or on whichever, of the snapshot of this epoch (-1: the newest), or of
-    whichever: of several the latest that is Done."""
-    found = model.evaluations.all()
+    whichever: of several the latest that is Done. Its matrix is fetched when it is looked at: it may be large."""
+    found = model.evaluations.defer("confusion_matrix")
     if split:
         found = found.filter(split=split)
     if epoch == NEWEST:

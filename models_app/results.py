@@ -114,9 +114,15 @@ class Evaluation(Job):
     calibration_error = models.FloatField(null=True, editable=False, help_text="0 to 1")
     categories = models.JSONField(default=list, editable=False)  # of each category precision, recall, f1, support
     confusion_matrix = models.JSONField(null=True, editable=False)  # rows: what it is, columns: what it was taken for
+    most_confused = models.JSONField(default=list, editable=False)  # category, answer, images
     worst_errors = models.JSONField(default=list, editable=False)  # record, path, category, answer, confidence
 
-    LARGE = ("categories", "confusion_matrix", "worst_errors")  # what a list of evaluations should defer
+    LARGE = (
+        "categories",
+        "confusion_matrix",
+        "most_confused",
+        "worst_errors",
+    )  # what a list of evaluations should defer
     FIGURES = ("images", "accuracy", "top_5_accuracy", "loss", "calibration_error", *LARGE)
 
     class Meta(Job.Meta):

@@ -105,6 +105,7 @@ class ModelEvaluation(CreateView):
     """How well a snapshot of a classifier does on images that it was not trained on."""
 
     name = "Evaluation of a model"
+    page = "models_app/measured.html"
     kind = TrainedModel
     serializer_class = EvaluationForm
     answers = {"get": EvaluationFacts, "post": CreatedEvaluation}
@@ -121,7 +122,7 @@ class ModelEvaluation(CreateView):
         evaluation = evaluations.find(model, asked.validated_data["split"], asked.validated_data["snapshot_epoch"])
         if evaluation is None:
             raise NotFound(f"There is no such evaluation of {model.name}; a POST to this address asks for one.")
-        return Response(evaluation_json(evaluation))
+        return Response(evaluation_json(evaluation, whole=request.accepted_renderer.format == "json"))
 
     def post(self, request, job_id, format=None):
         """Have a snapshot evaluated. A worker does it; what is there already, or on its way, is not done again."""

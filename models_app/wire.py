@@ -9,6 +9,7 @@ from models_app.models import TrainedModel
 from models_app.results import Evaluation, Metric, thinned
 
 MOST_POINTS = 200  # of a curve, unless ?points=all
+MOST_CATEGORIES = 100  # of an evaluation, on a page
 
 
 def model_json(model: TrainedModel, every_point: bool = False) -> dict:
@@ -44,9 +45,14 @@ def created_json(model: TrainedModel) -> dict:
     return created(model, dataset_id=model.dataset_id)
 
 
-def evaluation_json(evaluation: Evaluation) -> dict:
-    """GET /models/<id>/evaluation.json: what was measured only once the evaluation is Done."""
+def evaluation_json(evaluation: Evaluation, whole: bool = True) -> dict:
+    """GET /models/<id>/evaluation.json: what was measured only once the evaluation is Done.
+
+    Without what is for each category, for a page, where that is more than fits on one.
+    """
     names = Evaluation.FIGURES if evaluation.status == Status.DONE else ()
+    if not whole and len(evaluation.categories) > MOST_CATEGORIES:
+        names = [name for name in names if name not in ("categories", "confusion_matrix")]
     return describe_job(evaluation, **_evaluated(evaluation), **{name: getattr(evaluation, name) for name in names})
 
 
@@ -143,6 +149,14 @@ class CategoryFigures(serializers.Serializer):
     support = serializers.IntegerField(help_text="How many images are it.")
 
 
+class Confused(serializers.Serializer):
+    """How many images of a category were taken for another."""
+
+    category = serializers.CharField(help_text="What they are.")
+    answer = serializers.CharField(help_text="What they were taken for.")
+    images = serializers.IntegerField()
+
+
 class WorstError(serializers.Serializer):
     """An image that was taken for something else."""
 
@@ -173,4 +187,5 @@ class EvaluationFacts(JobFacts):
         allow_null=True,
         help_text="A row for what images are, a column for what they were taken for; null above 1000 categories.",
     )
+    most_confused = Confused(many=True, required=False, help_text="The most frequent errors, at most 100.")
     worst_errors = WorstError(many=True, required=False, help_text="The surest ones, at most 50.")

@@ -1,5 +1,7 @@
 """What the admin shows of evaluations, and how one is asked for there."""
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -35,9 +37,9 @@ def evaluation(model, epoch=1, **fields):
     return Evaluation.objects.create(**(identity | {"split": "val", "status": Status.DONE} | figures | detail | fields))
 
 
-def page_of(client, job):
+def page_of(client, job, **asked):
     name = f"admin:{job._meta.app_label}_{job._meta.model_name}_change"
-    return client.get(reverse(name, args=[job.pk])).content.decode()
+    return client.get(reverse(name, args=[job.pk]), asked).content.decode()
 
 
 def test_the_models_page_shows_the_evaluation_of_the_best_snapshot(admin_client, model):
@@ -48,6 +50,52 @@ def test_the_models_page_shows_the_evaluation_of_the_best_snapshot(admin_client,
     assert "12.34 %" not in page
     assert '<td style="--share:67%" class="d-right">2</td>' in page
     assert reverse("admin:datasets_dataset_image", args=[model.dataset_id, "val", 2]) in page
+
+
+def of_many(model, count):
+    """An evaluation of so many categories, the recall of which falls with their number."""
+    rows = [
+        {"category": f"kind-{n}", "precision": 0.5, "recall": 1 - n / count, "f1": 0.5, "support": 10}
+        for n in range(count)
+    ]
+    confused = [{"category": "kind-7", "answer": "kind-9", "images": 6}]
+    matrix = [[0] * count for _ in range(count)] if count <= 1000 else None
+    return evaluation(model, categories=rows, confusion_matrix=matrix, most_confused=confused)
+
+
+def rows_of(page):
+    """(category, recall) of the lines of the table by category."""
+    table = page.partition('id="categories"')[2].partition("</table>")[0]
+    return re.findall(r"<tr><th>(.*?)</th>(?:<td[^>]*>[^<]*</td>)<td[^>]*>(.*?)</td>", table)
+
+
+@pytest.mark.parametrize(
+    "count, said",
+    [(300, "A matrix of 300 categories is too large for a page"), (1200, "Of 1200 categories no matrix is kept")],
+)
+def test_many_categories_are_paged_and_sorted_and_their_matrix_is_not_even_read(
+    admin_client, model, count, said, django_assert_max_num_queries
+):
+    found = of_many(model, count)
+    with django_assert_max_num_queries(20) as asked:
+        page = page_of(admin_client, found)
+    assert not any("confusion_matrix" in query["sql"] for query in asked)
+    assert said in page
+    assert "<tr><th>kind-7</th><td>kind-9</td>" in page
+    assert "60.00 %" in page.partition('id="confused"')[2].partition("</table>")[0]
+    assert rows_of(page)[::99] == [("kind-0", "100.00 %"), ("kind-99", f"{100 - 9900 / count:.2f} %")]
+    assert f"1 to 100 of {count} categories" in page
+    assert [name for name, _ in rows_of(page_of(admin_client, found, by="recall"))][:2] == [
+        f"kind-{count - 1}",
+        f"kind-{count - 2}",
+    ]
+    assert rows_of(page_of(admin_client, found, by="-recall", page=2))[0][0] == "kind-100"
+
+
+@pytest.mark.parametrize("asked", [{"by": "x"}, {"by": "-"}, {"page": "x"}, {"page": "-1"}, {"by": "--f1"}])
+def test_what_the_table_can_not_be_sorted_by_is_passed_over(admin_client, model, asked):
+    shown = [name for name, _ in rows_of(page_of(admin_client, of_many(model, 12), **asked))]
+    assert shown == [f"kind-{n}" for n in range(12)]
 
 
 def test_names_in_an_evaluation_are_text(admin_client, model):

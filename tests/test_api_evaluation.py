@@ -65,8 +65,13 @@ def test_the_figures_of_a_snapshot_are_those_of_scikit_learn(ask, model):
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(truths, answers))
     assert found["loss"] == pytest.approx(metrics.log_loss(truths, scores, labels=range(10)), rel=1e-5)
     assert found["confusion_matrix"] == metrics.confusion_matrix(truths, answers, labels=range(10)).tolist()
-    recall = metrics.recall_score(truths, answers, labels=range(10), average=None, zero_division=0)
-    assert [fares["recall"] for fares in found["categories"]] == pytest.approx(recall.tolist())
+    assert found["top_5_accuracy"] == pytest.approx(metrics.top_k_accuracy_score(truths, scores, k=5, labels=range(10)))
+    columns = metrics.precision_recall_fscore_support(truths, answers, labels=range(10), zero_division=0)
+    for name, column in zip(("precision", "recall", "f1", "support"), columns, strict=True):
+        assert [fares[name] for fares in found["categories"]] == pytest.approx(column.tolist())
+    names, worst = model.dataset.categories, found["most_confused"][0]
+    confused = found["confusion_matrix"][names.index(worst["category"])][names.index(worst["answer"])]
+    assert confused == worst["images"] == max(error["images"] for error in found["most_confused"])
     assert [fares["category"] for fares in found["categories"]] == model.dataset.categories
 
 
@@ -172,7 +177,26 @@ def test_the_address_of_the_job_leads_to_its_page(ask, model, client):
     assert client.get(f"/jobs/{job_id}").url == page == f"/models/{model.pk}/evaluation?split=val&snapshot_epoch=2"
     assert f'href="/models/{model.pk}/evaluation"' in client.get(f"/models/{model.pk}").content.decode()
     assert json.loads(client.get(f"/jobs/{job_id}.json", follow=True).content)["id"] == job_id
-    assert b"Evaluation of a model" in client.get(page, headers={"accept": "text/html"}).content
+    assert b"<h1>lenet, val at epoch 2" in client.get(page, headers={"accept": "text/html"}).content
+
+
+def test_a_page_shows_what_was_measured_and_many_categories_in_the_json_only(ask, model, client):
+    found = evaluated(ask, model, snapshot_epoch=1)
+    address = f"/models/{model.pk}/evaluation?split=val&snapshot_epoch=1"
+    page = client.get(address, headers={"accept": "text/html"}).content.decode()
+    worst, images = found["most_confused"][0], found["categories"][9]["support"]
+    shown = [
+        f"<td>{worst['category']}</td><td>{worst['answer']}</td><td>{worst['images']}</td>",
+        f"{100 * found['accuracy']:.2f} %",
+        f"<td>{images}</td></tr>",
+        "confusion_matrix",
+    ]
+    assert all(text in page for text in shown)
+    Evaluation.objects.update(categories=found["categories"][:1] * 101)
+    page = client.get(address, headers={"accept": "text/html"}).content.decode()
+    assert "confusion_matrix" not in page
+    assert f'href="/models/{model.pk}/evaluation.json?split=val&amp;snapshot_epoch=1"' in page
+    assert len(ask("get", model)[1]["categories"]) == 101
 
 
 def test_a_snapshot_that_is_gone_is_told(ask, model):

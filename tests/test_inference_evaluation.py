@@ -1,10 +1,14 @@
 """What an evaluation counts, against scikit-learn and by hand."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
-from inference.evaluation import MOST_ERRORS, Evaluation
+from inference.confusions import Confusions
+from inference.evaluation import MOST_CONFUSED, MOST_ERRORS, Evaluation
 
 
 def random_scores(images, categories, seed=0):
@@ -38,6 +42,10 @@ def test_every_figure_is_that_of_scikit_learn(sample):
     columns = metrics.precision_recall_fscore_support(truths, answers, labels=labels, zero_division=0)
     own = [(fares.precision, fares.recall, fares.f1, fares.support) for fares in found.categories]
     np.testing.assert_allclose(np.array(own).T, columns, rtol=1e-12)
+    wrong = metrics.confusion_matrix(truths, answers, labels=labels) * (1 - np.eye(len(labels), dtype=int))
+    assert len(found.most_confused) == min(np.count_nonzero(wrong), MOST_CONFUSED)
+    assert all(wrong[truth, answer] == count for truth, answer, count in found.most_confused)
+    assert found.most_confused[0][2] == wrong.max()
 
 
 def test_the_calibration_error_is_the_weighted_gap_of_fifteen_bins(sample):
@@ -47,7 +55,11 @@ def test_the_calibration_error_is_the_weighted_gap_of_fifteen_bins(sample):
     for low in np.arange(15) / 15:
         inside = (confidence > low) & (confidence <= low + 1 / 15)
         gaps.append(inside.mean() * abs(right[inside].mean() - confidence[inside].mean()) if inside.any() else 0)
-    assert figures_of(truths, scores).calibration_error == pytest.approx(sum(gaps), abs=1e-9)
+    error = figures_of(truths, scores).calibration_error
+    assert error == pytest.approx(sum(gaps), abs=1e-9)
+    shares = np.bincount(np.searchsorted(np.linspace(0, 1, 16)[1:-1], confidence), minlength=15) / len(truths)
+    accuracy, confident = calibration_curve(right, confidence, n_bins=15)  # scikit-learn's, of the bins that have any
+    assert error == pytest.approx((shares[shares > 0] * np.abs(accuracy - confident)).sum(), abs=1e-9)
 
 
 @pytest.mark.parametrize("confidence, right, error", [(1.0, 1.0, 0.0), (1.0, 0.5, 0.5), (0.75, 0.75, 0.0)])
@@ -67,6 +79,24 @@ def test_the_worst_errors_are_the_surest_in_order_with_their_numbers(sample):
         (i, truths[i], scores[i].argmax()) for i in surest
     ]
     assert [error.confidence for error in worst] == [float(scores[i].max()) for i in surest]
+
+
+@pytest.mark.parametrize("categories", [1000, 1500])
+def test_the_most_frequent_errors_are_counted_with_a_matrix_and_without(categories):
+    rng = np.random.default_rng(0)
+    confusions, counted = Confusions(categories), Counter()
+    for _ in range(4):
+        truths, answers = (rng.geometric(0.01, 40_000) % categories for _ in "ab")
+        confusions.add(truths, answers)
+        counted.update((t, a) for t, a in zip(truths.tolist(), answers.tolist(), strict=True) if t != a)
+    in_order = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    assert confusions.most(1000) == [(truth, answer, count) for (truth, answer), count in in_order[:1000]]
+    assert (confusions.matrix() is None) == (categories > 1000)
+
+
+def test_what_is_always_right_is_confused_with_nothing():
+    assert figures_of(np.arange(12), np.eye(12, dtype=np.float32)).most_confused == []
+    assert Confusions(2000).most(5) == []
 
 
 def test_of_more_than_a_thousand_categories_there_is_no_matrix_but_every_category():

@@ -81,12 +81,16 @@ class JobAdmin(CreatesJobs, admin.ModelAdmin):
             "log_file": self.log_file,
         }
 
+    def find(self, job_id: str) -> Job | None:
+        """The job whose page is asked for."""
+        return find_job(job_id, self.model)
+
     def history_view(self, request, object_id, extra_context=None):
         """The audit log's entries about the job."""
         return redirect(f"{reverse('admin:accounts_auditentry_changelist')}?q={object_id}")
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
-        job = find_job(object_id, self.model)
+        job = self.find(object_id)
         shown = self.page(request, job) if job and self.has_view_permission(request, job) else {}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | shown)
 
