@@ -13,6 +13,8 @@ from tests.digits_samples import write_digits
 from tests.server import Run
 from tests.services import temporary_home
 
+pytestmark = pytest.mark.timeout(400)  # a server's start and a page of trainings, which is long on a busy machine
+
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "api.md"
 BLOCK = re.compile(r"```sh\n(.*?)```\n(?:```(?:json)?\n(.*?)```\n)?", re.S)
 # Instead of what a reader sets; and a curl that notes what it did.
@@ -46,7 +48,7 @@ def examples():
 
 def run(blocks, folder, setting):
     script = [setting, *(f"{{\n{lines}}} >>said.{i} 2>&1 </dev/null" for i, (lines, _) in enumerate(blocks))]
-    subprocess.run(["sh", "-c", "\n".join(script)], cwd=folder, timeout=110, check=True)
+    subprocess.run(["sh", "-c", "\n".join(script)], cwd=folder, timeout=300, check=True)
     return [example(shown, (folder / f"said.{i}").read_text(errors="replace")) for i, (_, shown) in enumerate(blocks)]
 
 

@@ -136,13 +136,14 @@ def test_a_job_that_fails_is_told_in_plain_lines(digits_folder, tmp_path):
     assert Dataset.objects.get().error in said
 
 
+@pytest.mark.timeout(300)  # the command and its trainer load everything anew, which takes long on a busy machine
 @pytest.mark.django_db(transaction=True)
 def test_ctrl_c_aborts_a_training_without_workers(built_dataset, cpu):
     process = started(
         "train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet",
         "--train-epochs", 50_000, "--snapshot-interval", 0, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    until(lambda: TrainedModel.objects.filter(metrics__isnull=False).exists(), seconds=60)
+    until(lambda: TrainedModel.objects.filter(metrics__isnull=False).exists() or process.poll() is not None, 240)
     process.send_signal(signal.SIGINT)
     said = process.communicate()[1].decode()
     model = TrainedModel.objects.get()
