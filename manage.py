@@ -6,7 +6,7 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-from digits_project.stack import adopt_running
+from digits_project.home import adopt_running
 
 if __name__ == "__main__":  # spawned pools import this file again and must not become a second command
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")

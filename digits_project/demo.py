@@ -17,7 +17,8 @@ from sklearn.datasets import load_digits
 
 from digits_project.demo_client import Failed, Request
 from digits_project.demo_output import Screen
-from digits_project.stack import AlreadyRunning, Stack, StackError, home_from_environment, port_from_environment
+from digits_project.home import home_from_environment
+from digits_project.stack import AlreadyRunning, Stack, StackError, port_from_environment
 
 SIDE, DIGIT_SIDE = 28, 20  # pixels
 MARGIN = (SIDE - DIGIT_SIDE) // 2

@@ -11,7 +11,6 @@ that does nothing else with signals or children.
 import contextlib
 import errno
 import http.client
-import json
 import os
 import signal
 import socket
@@ -24,12 +23,11 @@ from urllib.parse import urlsplit
 
 from digits_project import parents, processes
 from digits_project.embedded import ServiceError, Services
+from digits_project.home import ROOT, STATE, home_from_environment, who_runs, write_state
 
-ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN = 60  # seconds
 TEND_EVERY = 0.5  # seconds
 WEB_GRACE, WORKER_GRACE = 5.0, 8.0  # seconds that they get to stop by themselves
-SHARED = ("DIGITS_AUTH", "DIGITS_DATA_ROOTS", "DIGITS_JOBS_DIR")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -102,33 +100,19 @@ class Stack:
         self._exit.callback(self._stop_children)
         self._start_children(env | {"DIGITS_PORT": str(port)}, listener)
         self._await_web()
-        self._write_state()
+        write_state(self.home, self.url)
 
     def _take_home(self) -> None:
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
             self._exit.enter_context(processes.exclusive(self.home / "lock"))
         except processes.AlreadyLocked:
-            raise AlreadyRunning(self._who_runs()) from None
+            raise AlreadyRunning(who_runs(self.home)) from None
         except OSError as error:
             raise StackError(f"DIGITS_HOME, {self.home}, can't be used: {error}") from None
-        self._write_state()
-        self._exit.callback((self.home / "stack.json").unlink, missing_ok=True)
+        write_state(self.home, self.url)
+        self._exit.callback((self.home / STATE).unlink, missing_ok=True)
         processes.rotate(self.logs / "stack.log")
-
-    def _who_runs(self) -> str:
-        try:
-            state = json.loads((self.home / "stack.json").read_text())
-        except (OSError, ValueError):  # it has just begun, or just ended
-            return f"DIGITS already runs on {self.home}"
-        where = state["url"] or "starting"
-        return f"DIGITS already runs on {self.home}: {where} (pid {state['pid']})\nTo stop it: kill {state['pid']}"
-
-    def _write_state(self) -> None:
-        """For whoever finds the home taken: where it runs."""
-        aside = self.home / "stack.json.new"
-        aside.write_text(json.dumps({"pid": os.getpid(), "url": self.url, "environment": told()}))
-        aside.replace(self.home / "stack.json")
 
     def _environment(self) -> dict[str, str]:
         """What the children get; starts the services that no variable names."""
@@ -253,25 +237,6 @@ def _status_of(url: str) -> int | None:
         return None
     finally:
         connection.close()
-
-
-def home_from_environment() -> Path:
-    return Path(os.environ.get("DIGITS_HOME") or ROOT / "var").resolve()
-
-
-def told() -> dict[str, str]:
-    """What this stack was told that commands in another shell have to know: they are to see its files as it does."""
-    known = {name: os.environ[name] for name in SHARED if os.environ.get(name)}
-    return {"DIGITS_AUTH": "open", **known}
-
-
-def adopt_running() -> None:
-    """Let this process see the stack that runs on its home as the stack's own parts do, but for what is set already."""
-    home = home_from_environment()
-    if processes.is_locked(home / "lock"):
-        with contextlib.suppress(OSError, ValueError):  # it has just begun, or just ended
-            for name, value in json.loads((home / "stack.json").read_text()).get("environment", {}).items():
-                os.environ.setdefault(name, value)
 
 
 def port_from_environment() -> int:

@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from digits_project import processes, stack
+from digits_project import processes
 from digits_project.embedded import Services
+from digits_project.home import adopt_running, told
 from tests.console import started
 from tests.server import until
 
@@ -20,20 +21,20 @@ def test_a_command_sees_the_files_that_a_running_server_sees(home, monkeypatch):
     monkeypatch.setenv("DIGITS_HOME", str(home))
     monkeypatch.delenv("DIGITS_DATA_ROOTS")
     monkeypatch.setenv("DIGITS_AUTH", "required")  # what is set here stays
-    told = {"DIGITS_AUTH": "open", "DIGITS_DATA_ROOTS": "/images"}
-    (home / "stack.json").write_text(json.dumps({"pid": 1, "url": "", "environment": told}))
-    stack.adopt_running()
+    environment = {"DIGITS_AUTH": "open", "DIGITS_DATA_ROOTS": "/images"}
+    (home / "stack.json").write_text(json.dumps({"pid": 1, "url": "", "environment": environment}))
+    adopt_running()
     assert "DIGITS_DATA_ROOTS" not in os.environ  # a killed server left its file behind
     with processes.exclusive(home / "lock"):
-        stack.adopt_running()
+        adopt_running()
     assert (os.environ["DIGITS_DATA_ROOTS"], os.environ["DIGITS_AUTH"]) == ("/images", "required")
 
 
 def test_a_server_tells_what_it_was_told(monkeypatch):
     monkeypatch.setenv("DIGITS_DATA_ROOTS", "/images")
     monkeypatch.delenv("DIGITS_AUTH", raising=False)
-    told = stack.told()
-    assert (told["DIGITS_AUTH"], told["DIGITS_DATA_ROOTS"]) == ("open", "/images")
+    said = told()
+    assert (said["DIGITS_AUTH"], said["DIGITS_DATA_ROOTS"]) == ("open", "/images")
 
 
 @pytest.mark.django_db
