@@ -56,11 +56,24 @@ def find(model: TrainedModel, split: str | None = None, epoch: float | None = No
     return found.order_by(done_first, "-ended_at", "-created_at").first()
 
 
+def missing(model: TrainedModel, split: str | None, epoch: float | None) -> str:
+    """Why there is no such evaluation, or how to get it."""
+    try:
+        _to_evaluate(model, split or _first_split(model) or Evaluation.Split.VAL, epoch)
+    except (CanNotEvaluate, BadInput) as why:
+        return str(why)
+    return f"There is no such evaluation of {model.name}; a POST to this address asks for one."
+
+
+def _first_split(model: TrainedModel) -> str | None:
+    return next((name for name in Evaluation.Split.values if model.dataset.entries(name)), None)
+
+
 def after_training(job_id: str) -> None:
     """Have the best snapshot of a model that is Done evaluated, on the images for validation or else on those for test;
     nothing where there are none."""
     model = TrainedModel.objects.filter(pk=job_id, status=Status.DONE).select_related("dataset").first()
-    split = next((name for name in Evaluation.Split.values if model and model.dataset.entries(name)), None)
+    split = _first_split(model) if model else None
     if split is None or model.kind != Kind.CLASSIFICATION:
         return
     with audit.acting(lambda: audit.Actor("the training")):

@@ -119,9 +119,10 @@ class ModelEvaluation(CreateView):
         model = fetch(TrainedModel, job_id)
         asked = StoredEvaluationForm(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        evaluation = evaluations.find(model, asked.validated_data["split"], asked.validated_data["snapshot_epoch"])
+        which = asked.validated_data["split"], asked.validated_data["snapshot_epoch"]
+        evaluation = evaluations.find(model, *which)
         if evaluation is None:
-            raise NotFound(f"There is no such evaluation of {model.name}; a POST to this address asks for one.")
+            raise NotFound(evaluations.missing(model, *which))
         return Response(evaluation_json(evaluation, whole=request.accepted_renderer.format == "json"))
 
     def post(self, request, job_id, format=None):

@@ -162,6 +162,21 @@ def test_who_has_nothing_to_evaluate_is_refused(built_dataset, make_model, ask, 
     assert ask("get", model)[0] == 404
 
 
+def test_who_asks_for_what_is_not_there_is_told_why_and_what_to_do(built_dataset, make_model, ask, model):
+    said = {
+        "a POST to this address asks for one": ask("get", model),
+        "has no images for test.": ask("get", model, {"split": "test"}),
+        "lenet has no snapshot of epoch 7; it has 1, 2.": ask("get", model, {"snapshot_epoch": 7}),
+        "has no snapshot yet.": ask("get", make_model(built_dataset)),
+    }
+    generic = make_model(built_dataset)
+    type(generic).objects.filter(pk=generic.pk).update(kind="generic")
+    said["is no classifier; only of those is known what is right."] = ask("get", generic)
+    assert {status for status, _ in said.values()} == {404}
+    assert all(answer["error"]["description"].endswith((text, f"{text}.")) for text, (_, answer) in said.items())
+    assert ask("post", generic)[0] == 409
+
+
 def test_evaluations_are_no_part_of_the_list_of_jobs_and_go_with_their_model(ask, model, client):
     evaluation = find_job(ask("post", model)[1]["job_id"])
     assert evaluation.directory.is_dir()

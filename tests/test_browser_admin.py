@@ -112,6 +112,7 @@ def test_no_page_complains_or_is_wider_than_the_screen(visit, complaints, model,
     addresses += [f"/admin/datasets/dataset/{model.dataset_id}/images/", of_model("delete", model.pk)]
     addresses += [f"{of_model('compare')}?ids={model.pk},{other.pk}", f"{of_model('add')}?clone={model.pk}"]
     addresses += ["/admin/models_app/evaluation/", "/admin/models_app/evaluation/20260101-000000-0001/change/"]
+    addresses += ["/", f"/datasets/{model.dataset_id}", f"/models/{model.pk}", f"/models/{model.pk}/evaluation"]
     page = visit("/admin/", **SCREENS[screen])
     origin = page.url.removesuffix("/admin/")
     too_wide = []
