@@ -2,13 +2,15 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 from PIL import Image
 
 BAR_COLUMNS = 30
 PICTURE_ROWS = 10
+EVERY = 0.1  # seconds, at the most so often, of what is told for each piece of a file
+MEGABYTE = 10**6
 UNICODE = {"full": "█", "empty": "░", "shades": " ░▒▓█"}
 ASCII = {"full": "#", "empty": ".", "shades": " .:*#"}
 
@@ -25,12 +27,12 @@ class Screen:
         self._status = ""
 
     def line(self, text: str = "") -> None:
-        self._clear_bar()
+        self.clear_bar()
         for part in text.split("\n"):
             self._write(f"  {part}\n" if part else "\n")
 
     def heading(self, text: str) -> None:
-        self._clear_bar()
+        self.clear_bar()
         self._status = ""
         self._write(f"\n{self._styled('1', text)}\n")
 
@@ -56,6 +58,20 @@ class Screen:
             self._write(f"\r\033[K  {text}")
             self._barred = True
 
+    def megabytes(self) -> Callable[[int, int], None]:
+        """Takes (done, total), in bytes, for each piece that is done; on a terminal the bar shows it."""
+        due = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal due
+            now = time.monotonic()
+            if now >= due or done >= total:
+                due = now + EVERY
+                bar = self.bar(done / total if total else 1.0)
+                self.passing(f"{bar} {done / MEGABYTE:,.0f} of {total / MEGABYTE:,.0f} MB")
+
+        return report
+
     def bar(self, fraction: float, columns: int = BAR_COLUMNS) -> str:
         done = round(columns * min(max(fraction, 0.0), 1.0))
         return self.marks["full"] * done + self.marks["empty"] * (columns - done)
@@ -74,7 +90,8 @@ class Screen:
         for one, other in zip(left, beside, strict=True):
             self.line(f"{one}    {other}".rstrip())
 
-    def _clear_bar(self) -> None:
+    def clear_bar(self) -> None:
+        """Before somebody else writes to the terminal."""
         if self._barred:
             self._write("\r\033[K")
             self._barred = False

@@ -1,9 +1,9 @@
 """backup and restore, as an operator runs them: while a training runs, and into an empty home."""
 
 import contextlib
-import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -12,19 +12,16 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg2
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from digits_project.jobs import backup
-from models_app.models import TrainedModel
+from tests.console import on_terminal
 from tests.inference_samples import add_snapshot
 from tests.server import ROOT, Run, until
 from tests.services import temporary_home
 
 EPOCHS = 15
 TEXTS = {"labels.txt", "train.txt", "val.txt", "mean.npy", "mean.png", "build.log"}
-JOB = "20260101-000000-abcd"
 CLASSIFY = "/models/images/classification/classify_one.json"
 
 
@@ -134,16 +131,6 @@ def test_a_backup_goes_into_a_database_of_ones_own_too(saved, home, plain_databa
     assert (again.returncode, "There are jobs here" in again.stderr) == (1, True)
 
 
-@pytest.mark.django_db
-def test_while_a_server_uses_the_database_nothing_is_restored(tmp_path):
-    with Tar(tmp_path / "b.tar") as tar:
-        tar.add("end.json", b"{}")
-    server = connection.copy()
-    with server.temporary_connection():
-        assert "Stop the server first: 1 connections" in refused(tmp_path / "b.tar")
-    server.close()
-
-
 @pytest.fixture
 def model(transactional_db, built_dataset, make_model):
     """A model with a snapshot, whose dataset has records, decoded pixels and files that are half written."""
@@ -199,6 +186,12 @@ def test_a_backup_that_is_there_is_not_replaced(model, tmp_path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["the one of yesterday"]
 
 
+def test_a_terminal_gets_a_bar(model, tmp_path):
+    status, answer, shown = on_terminal("backup", tmp_path / "b.tar")
+    assert (status, "2 jobs" in answer) == (0, True), shown
+    assert re.search(r"\r\x1b\[K  █+ \d+ of \d+ MB.*\r\x1b\[K$", shown)
+
+
 def test_without_room_or_a_folder_no_backup_is_begun(model, tmp_path):
     with pytest.raises(CommandError, match=r"No backup was made: .*nowhere"):
         call_command("backup", str(tmp_path / "nowhere" / "b.tar"))
@@ -210,99 +203,3 @@ def test_a_home_where_no_server_has_run_has_nothing_to_back_up(settings, monkeyp
     with pytest.raises(CommandError, match="no server has run on"):
         call_command("backup", str(tmp_path / "b.tar"))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_where_there_are_jobs_nothing_is_restored(model, tmp_path):
-    backup.make(tmp_path / "b.tar")
-    with pytest.raises(CommandError, match="There are jobs here: 2 in the database, 2 folders in"):
-        call_command("restore", str(tmp_path / "b.tar"))
-
-
-class Tar:
-    """A backup as somebody might have made it."""
-
-    def __init__(self, path, **changes):
-        self.path = path
-        self.manifest = {"format": 1, "made_at": "", "migrations": [], "jobs": [JOB], "records": True} | changes
-
-    def __enter__(self):
-        self.tar = tarfile.open(self.path, "w")
-        self.add("backup.json", json.dumps(self.manifest).encode())
-        self.add("database.dump", b"no dump")
-        self.add(f"jobs/{JOB}", type=tarfile.DIRTYPE)
-        return self
-
-    def add(self, name, content=b"", **fields):
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        for field, value in fields.items():
-            setattr(member, field, value)
-        self.tar.addfile(member, io.BytesIO(content))
-
-    def __exit__(self, *exception):
-        self.tar.close()
-
-
-def refused(path):
-    """Why it is not restored; nothing may be there afterwards."""
-    settings.DIGITS_JOBS_DIR.mkdir(exist_ok=True)
-    with pytest.raises(CommandError) as said:
-        call_command("restore", str(path))
-    assert [entry.name for entry in settings.DIGITS_JOBS_DIR.iterdir()] == []
-    assert not TrainedModel.objects.exists()
-    return str(said.value)
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    "member",
-    [
-        {"name": "/etc/cron.d/x"},
-        {"name": "../x"},
-        {"name": f"jobs/{JOB}/../../x"},
-        {"name": f"jobs/{JOB}/./x"},
-        {"name": "jobs/20260101-000000-ffff/x"},
-        {"name": "jobs"},
-        {"name": "x"},
-        {"name": f"jobs/{JOB}/link", "type": tarfile.SYMTYPE, "linkname": "/etc"},
-        {"name": f"jobs/{JOB}/link", "type": tarfile.LNKTYPE, "linkname": "backup.json"},
-        {"name": f"jobs/{JOB}/pipe", "type": tarfile.FIFOTYPE},
-        {"name": f"jobs/{JOB}/disk", "type": tarfile.BLKTYPE},
-    ],
-    ids=lambda member: f"{member['name']} {member.get('type', b'0').decode()}",
-)
-def test_a_member_that_belongs_into_no_folder_of_a_job_is_refused(tmp_path, member):
-    with Tar(tmp_path / "b.tar") as tar:
-        tar.add(**member)
-        tar.add("end.json", b"{}")
-    assert "is no whole backup" in refused(tmp_path / "b.tar")
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    "changes, said",
-    [({"format": 2}, "has the format 2"), ({"migrations": ["jobs.9999_later"]}, "does not know jobs.9999_later")],
-    ids=["format", "migrations"],
-)
-def test_a_backup_of_a_newer_version_is_refused(tmp_path, changes, said):
-    with Tar(tmp_path / "b.tar", **changes) as tar:
-        tar.add("end.json", b"{}")
-    assert said in refused(tmp_path / "b.tar")
-
-
-@pytest.mark.django_db
-def test_a_backup_that_was_cut_off_is_refused(tmp_path):
-    with Tar(tmp_path / "b.tar") as tar:
-        tar.add(f"jobs/{JOB}/file", bytes(100_000))
-    assert "its end is missing" in refused(tmp_path / "b.tar")
-    os.truncate(tmp_path / "b.tar", 50_000)
-    assert "is no whole backup" in refused(tmp_path / "b.tar")
-    (tmp_path / "b.tar").write_bytes(b"no tar")
-    assert "is no whole backup" in refused(tmp_path / "b.tar")
-
-
-@pytest.mark.django_db
-def test_what_is_no_dump_is_found_out_before_anything_is_replaced(tmp_path):
-    with Tar(tmp_path / "b.tar") as tar:
-        tar.add("end.json", b"{}")
-    assert "pg_restore failed" in refused(tmp_path / "b.tar")

@@ -9,7 +9,6 @@ from django.core.management.base import CommandError
 from digits_project.accounts import audit
 from digits_project.jobs import backup
 from digits_project.jobs.console import ConsoleCommand
-from digits_project.jobs.management.bar import Bar
 from digits_project.jobs.management.standalone import has_database, run_again_with_database
 from digits_project.jobs.postgres_tools import ToolFailed
 
@@ -39,13 +38,12 @@ class Command(ConsoleCommand):
                 raise CommandError(f"There is nothing to back up: no server has run on {settings.DIGITS_HOME}.")
             sys.exit(run_again_with_database())
         target = file.absolute()
-        bar = Bar(sys.stderr)
         try:
-            summary = backup.make(target, records=not no_records, report=bar)
+            summary = backup.make(target, records=not no_records, report=self.screen.megabytes())
         except (OSError, ToolFailed) as error:
             raise CommandError(f"No backup was made: {error}") from error
         finally:
-            bar.end()
+            self.screen.clear_bar()
         audit.record("backup", str(target), f"{summary.jobs} jobs")
         if self.as_json:
             self.print_json({"file": str(target), **vars(summary)})

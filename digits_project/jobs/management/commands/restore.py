@@ -9,7 +9,6 @@ from django.core.management.base import CommandError
 from digits_project.accounts import audit
 from digits_project.jobs import restore
 from digits_project.jobs.console import ConsoleCommand, wrong
-from digits_project.jobs.management.bar import Bar
 from digits_project.jobs.management.standalone import has_database, run_again_with_database
 from digits_project.jobs.postgres_tools import ToolFailed
 
@@ -32,13 +31,12 @@ class Command(ConsoleCommand):
             raise wrong(f"{file} is no file.")
         if not has_database():
             sys.exit(run_again_with_database())
-        bar = Bar(sys.stderr)
         try:
-            manifest = restore.restore(file, report=bar)
+            manifest = restore.restore(file, report=self.screen.megabytes())
         except (OSError, ToolFailed, restore.Refused) as error:
             raise CommandError(str(error)) from error
         finally:
-            bar.end()
+            self.screen.clear_bar()
         audit.record("restore", str(file), f"{len(manifest['jobs'])} jobs of {manifest['made_at']}")
         if self.as_json:
             self.print_json({"file": str(file), **manifest})
