@@ -50,6 +50,40 @@ def test_what_is_no_task_of_ours_is_not_run(refused, written):
     assert refused(**written)
 
 
+@pytest.mark.parametrize("job_id, written", [
+    ("../x", {}), ("bad", {"status": "nonsense"}), ("bad", {"created_at": "junk"}), ("bad", {"timeout": "x"}),
+    ("bad", {"result_ttl": "junk"}),
+])  # fmt: skip
+def test_what_is_no_job_is_thrown_away_and_the_worker_takes_the_next(worker, job_id, written):
+    redis, queue = queues.connection(), queues.queue("io")
+    fields = {"created_at": "2026-01-01T00:00:00.000000Z", "status": "queued", "origin": "io", "data": b"{}"} | written
+    redis.hset(QueuedJob.key_for(job_id), mapping=fields)
+    redis.rpush(queue.key, job_id)
+    good = queue.enqueue_call(TASK, (ID,))
+    job, _ = worker.dequeue_job_and_maintain_ttl(1)
+    assert job.id == good.id
+    assert not redis.exists(QueuedJob.key_for(job_id))
+    assert job_id.encode() not in redis.lrange(queue.intermediate_queue_key, 0, -1)
+
+
+def test_an_id_that_is_no_text_is_thrown_away_and_the_worker_takes_the_next(worker):
+    redis, queue = queues.connection(), queues.queue("io")
+    redis.rpush(queue.key, b"\x80id")
+    good = queue.enqueue_call(TASK, (ID,))
+    assert worker.dequeue_job_and_maintain_ttl(1)[0].id == good.id
+    assert b"\x80id" not in redis.lrange(queue.intermediate_queue_key, 0, -1)
+
+
+@pytest.mark.parametrize("data", ["[1, 2, 3, 4]", "null", "{}", "[]", f'["{TASK}", "os", ["{ID}"], {{}}]'])
+def test_what_is_json_and_no_task_is_not_run(worker, data, monkeypatch):
+    monkeypatch.setattr("os.fork", lambda: 1 / 0)
+    job = queues.queue("io").enqueue_call(TASK, (ID,))
+    queues.connection().hset(job.key, "data", data)
+    written = QueuedJob.fetch(job.id, connection=queues.connection(), serializer=queues.JSONSerializer)
+    worker.execute_job(written, queues.queue("io"))
+    assert not QueuedJob.exists(job.id, connection=queues.connection())
+
+
 def test_what_can_not_be_read_is_not_run(worker):
     job = queues.queue("io").enqueue_call(TASK, (ID,))
     queues.connection().hset(job.key, "data", b"\x80\x04cos\nsystem\n")  # a pickle, where JSON belongs

@@ -11,7 +11,8 @@ from django.db import Error as DatabaseFailure
 from django.db import connections
 from redis.exceptions import RedisError
 from rq import Worker
-from rq.exceptions import DeserializationError
+from rq.exceptions import DeserializationError, StopRequested
+from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
 from rq.worker_registration import REDIS_WORKER_KEYS
 
@@ -70,6 +71,34 @@ class JobWorker(Worker):
             os.kill(self.horse_pid, signal.SIGTERM)
         super().request_stop(signum, frame)
 
+    def dequeue_job_and_maintain_ttl(self, *args, **kwargs):
+        """The next job that can be read: what somebody else wrote to Redis ends no worker."""
+        while True:
+            try:
+                return super().dequeue_job_and_maintain_ttl(*args, **kwargs)
+            except (RedisError, StopRequested):
+                raise
+            except UnicodeDecodeError:
+                self._forget_what_is_no_text()
+            except Exception as unreadable:
+                if not hasattr(unreadable, "job_id"):  # by which RQ says that it is the job's fault
+                    raise
+                log.error("Refused %a, which can't be read: %a", unreadable.job_id[:100], str(unreadable)[:200])
+                unreadable.queue.intermediate_queue.remove(unreadable.job_id)
+                self.connection.delete(QueuedJob.key_for(unreadable.job_id))
+
+    def clean_registries(self):
+        self._forget_what_is_no_text()
+        super().clean_registries()
+
+    def _forget_what_is_no_text(self) -> None:
+        """Of the ids that were taken from a queue: RQ can't even name them."""
+        for queue in self.queues:
+            for job_id in self.connection.lrange(queue.intermediate_queue_key, 0, -1):
+                if not job_id.isascii():
+                    log.error("Refused %a, which is no job's id", job_id[:100])
+                    self.connection.lrem(queue.intermediate_queue_key, 0, job_id)
+
     def execute_job(self, job, queue):
         """Runs nothing but a task of ours on a job's id, whoever wrote to Redis. RQ calls whatever callbacks
         a job names, and asks whatever addresses."""
@@ -82,7 +111,8 @@ class JobWorker(Worker):
     def _is_ours(self, job) -> bool:
         try:
             plain = job.func_name in self.tasks and len(job.args) == 1 and is_job_id(job.args[0]) and not job.kwargs
-        except DeserializationError:
+            plain = plain and job.instance is None
+        except (DeserializationError, TypeError):  # TypeError: not even a list of what makes a job
             return False
         hooks = ("_success_callback_name", "_failure_callback_name", "_stopped_callback_name", "webhooks")
         return plain and not any(getattr(job, name) for name in hooks)
