@@ -1,6 +1,7 @@
 """Commands that create jobs and look after them: the same fields and messages as the API, and Ctrl-C."""
 
 import json
+import os
 import signal
 import subprocess
 from importlib import import_module
@@ -142,9 +143,10 @@ def test_ctrl_c_aborts_a_training_without_workers(built_dataset, cpu):
     process = started(
         "train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet",
         "--train-epochs", 50_000, "--snapshot-interval", 0, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
     )  # fmt: skip
     until(lambda: TrainedModel.objects.filter(metrics__isnull=False).exists() or process.poll() is not None, 240)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     said = process.communicate()[1].decode()
     model = TrainedModel.objects.get()
     assert (process.returncode, model.status) == (130, Status.ABORTED), said

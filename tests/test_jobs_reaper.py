@@ -107,13 +107,13 @@ def test_a_pid_that_another_process_got_meanwhile_is_not_taken_for_it(running):
 def test_a_process_that_fell_silent_is_killed_and_its_job_goes_to_another(running, process):
     set_times(running, heartbeat_at=timezone.now() - LONG_AGO)
     assert after_a_tick(running) == Status.WAITING
-    assert process.wait(5) == -9
+    assert process.wait(30) == -9
 
 
 def test_a_process_that_ignores_an_abort_is_killed_and_its_job_aborted(running, process):
     set_times(running, abort_requested_at=timezone.now() - LONG_AGO)
     assert after_a_tick(running) == Status.ABORTED
-    assert process.wait(5) == -9
+    assert process.wait(30) == -9
 
 
 def test_an_aborted_job_whose_process_died_is_aborted(running, process):

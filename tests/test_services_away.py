@@ -100,7 +100,7 @@ def test_postgresql_is_away_and_what_runs_goes_on_and_loses_no_metric(services, 
         assert time.monotonic() - asked < 5
         time.sleep(0.2)
     postgres.start()
-    until(lambda: server.get("/index.json") == 200, 10)
+    until(lambda: server.get("/index.json") == 200)
     assert_it_went_on(server, training, process, before)
 
 
@@ -116,5 +116,5 @@ def test_a_postgresql_that_hangs_holds_no_request_for_ever(services, server, tra
         for part in hanging:
             part.send_signal(signal.SIGCONT)
     assert answer == 503
-    until(lambda: server.get("/index.json") == 200, 10)
+    until(lambda: server.get("/index.json") == 200)
     assert_it_went_on(server, training, process, before)
