@@ -29,6 +29,8 @@ class Member:
 
 
 class Compressor(Protocol):
+    """What zlib, bz2 and lzma have in common."""
+
     def compress(self, data: bytes, /) -> bytes: ...
 
     def flush(self) -> bytes: ...

@@ -13,6 +13,8 @@ log = logging.getLogger("audit")
 
 
 class Actor(NamedTuple):
+    """Who does what is noted: a user's name, and the address of a request; a command has none."""
+
     name: str
     address: str = ""
 

@@ -41,6 +41,8 @@ class Word(str):
 
 
 class Field(NamedTuple):
+    """One `name: value` of a message; `line`, from 1, is where messages point to."""
+
     name: str
     value: Value
     line: int
