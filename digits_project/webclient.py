@@ -49,7 +49,7 @@ class Client(socket.socket):
 
     grace = 15.0  # seconds that it may wait in all, besides one for every `least` bytes; no pause may be longer either
     least = 16 << 10
-    patience = 2.0  # seconds of them, after which the rest of an answer is put by
+    patience = 0.2  # seconds of them, after which the rest of an answer is put by
     backlog: Backlog | None = None
 
     def begin(self, record: bool) -> None:
