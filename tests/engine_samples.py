@@ -21,3 +21,10 @@ def random_weights(network: Network, seed=0) -> dict[str, np.ndarray]:
     """Every weight at random, so that none can be left out unnoticed; all above zero, as variances are."""
     rng = np.random.default_rng(seed)
     return {w.name: rng.uniform(0.02, 0.2, w.shape).astype(np.float32) for w in network.weights()}
+
+
+def assert_close(weights, expected, start):
+    """Two trainings came from `start` to the same weights, by what each array moved."""
+    for name, array in expected.items():
+        moved = np.abs(array - start[name]).max()
+        np.testing.assert_allclose(weights[name], array, rtol=0, atol=1e-4 * moved + 1e-7)

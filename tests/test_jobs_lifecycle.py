@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from datasets.models import Dataset
 from digits_project.jobs import lifecycle
@@ -93,6 +94,16 @@ def test_waiting_again_forgets_the_earlier_run(make_dataset):
     advance(dataset, Status.ERROR, error="out of memory")
     advance(dataset, Status.WAITING)
     assert (dataset.error, dataset.worker, dataset.started_at, dataset.ended_at) == ("", "", None, None)
+
+
+@pytest.mark.django_db
+def test_a_job_that_was_aborted_can_wait_run_and_be_done(make_dataset):
+    dataset = make_dataset()
+    advance(dataset, Status.RUNNING, worker="host/1/1")
+    Dataset.objects.update(abort_requested_at=timezone.now())
+    for status in (Status.ABORTED, Status.WAITING, Status.RUNNING, Status.DONE):
+        advance(dataset, status)
+    assert (dataset.status, dataset.abort_requested_at) == (Status.DONE, None)
 
 
 @pytest.mark.django_db(transaction=True)

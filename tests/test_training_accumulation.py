@@ -9,7 +9,7 @@ from models_app.training.config import SOLVERS
 from models_app.training.schedule import learning_rate
 from models_app.training.timetable import Timetable
 from models_app.training.trainer import train
-from tests.engine_samples import engine_of, random_images
+from tests.engine_samples import assert_close, engine_of, random_images
 from tests.network_samples import network
 from tests.training_samples import LABELLED, config_of, of_kind, softmax_network, write_digits_dataset
 
@@ -32,12 +32,6 @@ def trained(network, images, labels, steps, **settings):
         for number, batch in enumerate(batches, start=1):
             engine.train_batch(images[batch], labels[batch], 0.05 if number == len(batches) else None)
     return engine
-
-
-def assert_close(weights, expected, start):
-    for name, array in expected.items():
-        moved = np.abs(array - start[name]).max()
-        np.testing.assert_allclose(weights[name], array, rtol=0, atol=1e-4 * moved + 1e-7)
 
 
 @pytest.mark.parametrize("solver_type", SOLVERS)

@@ -6,7 +6,7 @@ import pytest
 from models_app.networks import BadNetwork, Layer, standard
 from models_app.training.config import SOLVERS
 from models_app.training.trainer import train
-from tests.engine_samples import engine_of, random_images
+from tests.engine_samples import assert_close, engine_of, random_images
 from tests.network_samples import network
 from tests.training_samples import LABELLED, config_of, dropout_network, of_kind, softmax_network, write_digits_dataset
 
@@ -24,12 +24,6 @@ def trained(sample, devices, steps=3, batches=1, **settings):
             rate = 0.02 if batch + 1 == batches else None
             engine.train_batch(random_images(sample, BATCH, seed=step * batches + batch), LABELS, rate)
     return engine
-
-
-def assert_close(weights, expected, start):
-    for name, array in expected.items():
-        moved = np.abs(array - start[name]).max()
-        np.testing.assert_allclose(weights[name], array, rtol=0, atol=1e-4 * moved + 1e-7)
 
 
 @pytest.mark.parametrize("solver_type", SOLVERS)
