@@ -51,7 +51,7 @@ class ImagesCommand(ConsoleCommand):
                 raise wrong(str(no)) from no
             except BadInput:
                 if batches.loaded or not batches.skipped:
-                    raise wrong("There is no image in what was named.") from None
+                    raise wrong("There is no image in what was named; --recursive looks into subfolders.") from None
         self._say_end(batches, began)
 
     @contextmanager
@@ -81,9 +81,10 @@ class ImagesCommand(ConsoleCommand):
         self.end(Exit.FAILED if batches.skipped else Exit.DONE)
 
 
-def add_snapshot(parser) -> None:
+def add_snapshot(parser, default: str = NEWEST) -> None:
     parser.add_argument("model_id", metavar="MODEL_ID", help="as manage.py jobs --kind models lists them")
-    parser.add_argument("--snapshot-epoch", default=NEWEST, metavar="EPOCH", help="an epoch, best or newest [newest]")
+    text = f"an epoch, best or newest [{default}]"
+    parser.add_argument("--snapshot-epoch", default=default, metavar="EPOCH", help=text)
 
 
 def chosen_snapshot(options) -> Snapshot:

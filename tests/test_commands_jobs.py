@@ -223,6 +223,21 @@ def test_what_has_ended_can_not_be_aborted(built_dataset):
 
 
 @pytest.mark.django_db
+def test_of_several_one_that_has_ended_keeps_no_other_from_being_aborted(built_dataset, make_dataset, capsys):
+    waits = make_dataset()
+    with pytest.raises(CommandError, match="has ended") as refused:
+        call_command("abort", built_dataset.pk, waits.pk, "--json")
+    told = {job["id"]: job["status"] for job in json.loads(capsys.readouterr().out)}
+    assert (refused.value.returncode, told) == (1, {built_dataset.pk: "Done", waits.pk: "Aborted"})
+
+
+def test_a_negative_limit_is_bad_input():
+    with pytest.raises(CommandError, match="--limit takes a number from 0") as wrong:
+        call_command("jobs", "--limit", "-1")
+    assert wrong.value.returncode == 2
+
+
+@pytest.mark.django_db
 def test_an_id_that_is_none_is_bad_input():
     with pytest.raises(CommandError, match="There is no job 42") as wrong:
         call_command("abort", "42")

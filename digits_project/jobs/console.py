@@ -4,7 +4,8 @@ import json
 import logging
 import os
 import sys
-from argparse import RawDescriptionHelpFormatter
+import textwrap
+from argparse import SUPPRESS, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -33,6 +34,14 @@ class Exit(IntEnum):
 
 
 EXIT_STATUS = "exit status: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted"
+DJANGOS = {
+    "version",
+    "settings",
+    "pythonpath",
+    "traceback",
+    "no_color",
+    "force_color",
+}  # no help for who trains networks
 AWAY_TEXT = "The database or Redis can't be reached ({}). Start the server (make run), or see manage.py doctor."
 OLD_TABLES = "The database has not the tables of this version ({}): manage.py migrate"
 
@@ -63,7 +72,13 @@ class ConsoleCommand(BaseCommand):
     def create_parser(self, prog_name, subcommand, **kwargs):
         lines = "\n".join(f"  manage.py {subcommand} {line}".rstrip() for line in self.example.split("\n"))
         epilog = f"example:\n{lines}\n\n{EXIT_STATUS}"
-        return super().create_parser(prog_name, subcommand, formatter_class=_Formatter, epilog=epilog, **kwargs)
+        parser = super().create_parser(prog_name, subcommand, formatter_class=_Formatter, epilog=epilog, **kwargs)
+        for action in parser._actions:
+            if action.dest in DJANGOS:
+                action.help = SUPPRESS
+            elif action.dest == "verbosity":
+                action.help = "2: the server's log too"
+        return parser
 
     def add_arguments(self, parser):
         parser.add_argument("--json", action="store_true", help="the answer as JSON on standard output")
@@ -106,7 +121,10 @@ class ConsoleCommand(BaseCommand):
 
 
 class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
-    """Keeps the lines of the example."""
+    """Keeps the lines of the example, and breaks those of the description."""
+
+    def _fill_text(self, text, width, indent):
+        return super()._fill_text(text if "\n" in text else textwrap.fill(text, width), width, indent)
 
 
 def wrong(text: str) -> CommandError:

@@ -23,8 +23,7 @@ class Command(WorkCommand):
     def add_arguments(self, parser):
         super().add_arguments(parser)
         add_owner(parser)
-        add_snapshot(parser)
-        parser.set_defaults(snapshot_epoch=BEST)
+        add_snapshot(parser, BEST)
         parser.add_argument("--split", choices=Evaluation.Split.values, default="val", help="which images [val]")
 
     def describe(self, job):

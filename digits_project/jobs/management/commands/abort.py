@@ -1,5 +1,7 @@
 """`manage.py abort JOB_ID …`"""
 
+from django.core.management.base import CommandError
+
 from digits_project.jobs import services
 from digits_project.jobs.console import ConsoleCommand, Exit, job_of
 from digits_project.jobs.following import Interrupts, follow
@@ -17,12 +19,18 @@ class Command(ConsoleCommand):
 
     def handle(self, *, job_ids, **options):
         jobs = [job_of(job_id) for job_id in job_ids]
+        refused = []
         for job in jobs:
-            services.abort(job)
+            try:
+                services.abort(job)
+            except services.Refused as ended:  # the others are still to be aborted
+                refused.append(str(ended))
         if not options["no_wait"]:
             with Interrupts() as interrupts:
                 follow(jobs, self.screen, interrupts)
         if self.as_json:
             self.print_json([{"id": job.pk, "status": job.status} for job in jobs])
+        if refused:
+            raise CommandError("\n".join(refused), returncode=Exit.FAILED)
         stopped = all(job.status in (Status.ABORTED, Status.RUNNING) for job in jobs)
         self.end(Exit.DONE if stopped else Exit.FAILED)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from digits_project.jobs.console import ConsoleCommand
+from digits_project.jobs.console import ConsoleCommand, wrong
 from digits_project.jobs.models import Job, Status, job_kinds
 
 CLEAR = "\033[H\033[2J"
@@ -28,6 +28,8 @@ class Command(ConsoleCommand):
         )
 
     def handle(self, **options):
+        if options["limit"] < 0:
+            raise wrong("--limit takes a number from 0.")
         self._show(options)
         while options["watch"] is not None:
             time.sleep(max(options["watch"], 0.1))
