@@ -43,8 +43,8 @@ def page_of(client, job, **asked):
 
 
 def test_the_models_page_shows_the_evaluation_of_the_best_snapshot(admin_client, model):
-    evaluation(model, epoch=2, accuracy=0.1234)
     evaluation(model, epoch=1)
+    evaluation(model, epoch=2, accuracy=0.1234)  # the latest
     page = page_of(admin_client, model)
     assert all(text in page for text in ("60.00 %", "75.00 %", "25.00 %", "37.50 %", "97.5 %"))
     assert "12.34 %" not in page
