@@ -1,7 +1,10 @@
 """The admin's front page: devices, workers, the queue, the disk and the last day at a glance."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from redis import Redis
 
 from digits_project.jobs import devices, disk, lifecycle, queues
@@ -65,6 +68,7 @@ def test_a_model_says_which_gpu_it_waits_for(built_dataset, make_model, cpu, liv
 
 def test_jobs_of_the_last_day_are_counted_by_outcome(make_dataset):
     lifecycle.advance(make_dataset(), Status.ABORTED)
+    lifecycle.advance(make_dataset(), Status.ERROR, ended_at=timezone.now() - timedelta(hours=25))
     outcomes = {outcome.kind: dict(outcome.counts) for outcome in overview()["outcomes"]}
     assert outcomes["datasets"] == {"Done": 0, "Aborted": 1, "Error": 0}
 
