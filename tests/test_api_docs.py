@@ -17,11 +17,13 @@ pytestmark = pytest.mark.timeout(400)  # a server's start and a page of training
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "api.md"
 BLOCK = re.compile(r"```sh\n(.*?)```\n(?:```(?:json)?\n(.*?)```\n)?", re.S)
-# Instead of what a reader sets; and a curl that notes what it did.
+# Instead of what a reader sets; and a curl that notes what it did, in a file: it writes a note piece by piece, and
+# what job_id shows of the answer would get in between.
 SETTING = """
 server={server} digits={digits} image={digits}/4/0.png
 job_id() {{ tee -a /dev/stderr | sed -n 's/.*"job_id": "\\(.*\\)",/\\1/p'; }}
-curl() {{ command curl -sS --noproxy '*' -w '%{{stderr}}\\n@ %{{method}} %{{url_effective}} %{{http_code}}\\n' "$@"; }}
+note='%{{stderr}}\\n@ %{{method}} %{{url_effective}} %{{http_code}}\\n'
+curl() {{ command curl -sS --noproxy '*' -w "$note" "$@" 2>>"$noted"; }}
 """
 
 
@@ -47,9 +49,15 @@ def examples():
 
 
 def run(blocks, folder, setting):
-    script = [setting, *(f"{{\n{lines}}} >>said.{i} 2>&1 </dev/null" for i, (lines, _) in enumerate(blocks))]
+    script = [
+        setting,
+        *(f"noted={folder}/noted.{i}\n{{\n{lines}}} >>said.{i} 2>&1 </dev/null" for i, (lines, _) in enumerate(blocks)),
+    ]
     subprocess.run(["sh", "-c", "\n".join(script)], cwd=folder, timeout=300, check=True)
-    return [example(shown, (folder / f"said.{i}").read_text(errors="replace")) for i, (_, shown) in enumerate(blocks)]
+    texts = [
+        [(folder / f"{kind}.{i}").read_text(errors="replace") for kind in ("said", "noted")] for i in range(len(blocks))
+    ]
+    return [example(shown, "".join(text)) for (_, shown), text in zip(blocks, texts, strict=True)]
 
 
 def example(shown, said):
