@@ -12,10 +12,11 @@ import urllib.request
 from pathlib import Path
 
 PREFIX = os.environ.get("RQ_KEY_PREFIX", "rq")
+PORT = os.environ.get("GUNICORN_BIND", ":8000").rpartition(":")[2]  # as gunicorn.conf.py has it
 
 
 def web() -> bool:
-    with urllib.request.urlopen("http://127.0.0.1:8000/healthz", timeout=5) as answer:  # nosec B310 (a fixed address)
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=5) as answer:  # nosec B310 (always http)
         return answer.status == 200
 
 

@@ -15,8 +15,9 @@ MOST_SORTED = 100_000  # names of one folder in memory
 def image_files(names: Iterable[str], recursive: bool, listed: TextIO) -> Iterator[Path]:
     """The files in the order in which they are named; `-` stands for the lines of `listed`.
 
-    Of a folder those that begin as an image does, sorted, or in the order of the file system where there are more than
-    MOST_SORTED; with `recursive` also those in its subfolders. What does not exist comes too: its reader says so.
+    What matches a pattern comes sorted, or in the order of the file system where it is more than MOST_SORTED. So do the
+    files of a folder that begin as an image does; with `recursive` also those in its subfolders. What does not exist
+    comes too: its reader says so.
     """
     for name in names:
         if name == "-":
@@ -31,11 +32,10 @@ def image_files(names: Iterable[str], recursive: bool, listed: TextIO) -> Iterat
 
 def _of_pattern(pattern: str, recursive: bool) -> Iterator[Path]:
     matching = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - Path.rglob is another language
-    first = next(matching, None)
-    if first is None:
-        yield Path(pattern)
-        return
-    for name in chain([first], matching):
+    first = list(islice(matching, MOST_SORTED + 1))
+    if len(first) <= MOST_SORTED:
+        first.sort()
+    for name in chain(first or [pattern], matching):
         if not os.path.isdir(name):  # noqa: PTH112 - likewise
             yield Path(name)
         elif recursive:

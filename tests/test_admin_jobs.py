@@ -45,7 +45,7 @@ def test_an_aborted_job_is_resumed_by_an_action(operator, make_dataset):
 
 def test_a_job_that_can_not_be_resumed_says_so(operator, make_dataset):
     said = action(operator, "resume", make_dataset()).content.decode()
-    assert "is Waiting and cannot become Waiting" in said
+    assert "is Waiting; what was aborted or has failed can be resumed" in said
 
 
 def test_the_buttons_of_a_page_abort_and_resume(operator, make_dataset):

@@ -97,6 +97,12 @@ def test_a_folder_gives_images_only_and_subfolders_when_asked(digits_folder, tmp
     assert deep == [tmp_path / "b.png", tmp_path / "sub" / "a.jpg"]
 
 
+def test_what_matches_a_pattern_comes_in_the_order_of_the_names(digits_folder):
+    found = list(sources.image_files([str(digits_folder / "3" / "*.png")], False, io.StringIO()))
+    assert found == sorted((digits_folder / "3").glob("*.png"))
+    assert list(sources.image_files(["none-*.png"], False, io.StringIO())) == [Path("none-*.png")]
+
+
 def test_of_a_huge_folder_only_so_many_names_are_in_memory(digits_folder, monkeypatch):
     monkeypatch.setattr(sources, "MOST_SORTED", 4)
     opened = []

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -121,7 +122,12 @@ def test_a_reaper_is_healthy_when_it_has_looked_after_the_jobs(one_tick):
     assert healthy("reaper") == 0
 
 
-def test_a_web_server_that_does_not_answer_is_not_healthy():
+def test_a_web_server_that_does_not_answer_is_not_healthy(monkeypatch, live_server):
+    monkeypatch.setenv("GUNICORN_BIND", f"0.0.0.0:{live_server.thread.port}")
+    assert healthy("web") == 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        unused = listener.getsockname()[1]
+    monkeypatch.setenv("GUNICORN_BIND", f"0.0.0.0:{unused}")
     assert healthy("web") == 1
 
 

@@ -115,9 +115,9 @@ def test_a_damaged_snapshot_is_passed_over(built_dataset, make_model, work_on, a
 def test_three_losses_without_a_snapshot_are_an_error_and_a_snapshot_begins_the_count_again(
     built_dataset, make_model, work_on, at
 ):
-    model = make_model(built_dataset, **EPOCHS)
+    model = make_model(built_dataset, **EPOCHS | {"train_epochs": 400, "snapshot_interval": 200})
     type(model).objects.update(losses=2)
-    at("snapshot", kill, epoch=1)
+    at("snapshot", kill, epoch=200)
     assert (work_on(model).status, model.losses) == (Status.WAITING, 1)
     type(model).objects.update(losses=2)
     half = model.directory / "snapshots" / ".partial-epoch-2"

@@ -90,7 +90,9 @@ def resume(job: Job) -> None:
 
     Raises Refused if it can't run, or IllegalTransition if it is in no such state.
     """
-    lifecycle.advance(job, Status.WAITING, only_from=(Status.ABORTED, Status.ERROR), note="Resumed.", losses=0)
+    resumable = (Status.ABORTED, Status.ERROR)
+    if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note="Resumed.", losses=0):
+        raise lifecycle.IllegalTransition(f"{job} is {job.status}; what was aborted or has failed can be resumed")
     audit.record("resume", str(job))
     dispatch_or_leave()
     _refresh(job)
