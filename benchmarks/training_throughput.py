@@ -149,8 +149,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=28)
     parser.add_argument("--channels", type=int, default=1, choices=(1, 3))
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=3, help="of each round")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--epochs", type=int, default=10, help="of each round")
+    parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args()
 
 
