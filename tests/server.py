@@ -72,7 +72,9 @@ class Run:
         return json.loads(body)["job_id"]
 
     def status(self, job_id):
-        return self.json(f"/jobs/{job_id}/status")["status"]
+        """None while the server can't tell, as in the moments after its database has gone."""
+        code, body = self._ask("GET", f"/jobs/{job_id}/status")
+        return json.loads(body)["status"] if code == 200 else None
 
     def _ask(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection(self.url.split("/")[2], timeout=30)
