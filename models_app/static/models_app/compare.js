@@ -1,7 +1,7 @@
 // The curves of several models in one chart, one quantity at a time; they grow while a model trains.
 import {LineChart, asPercent, short} from "../jobs/chart.js";
+import {poll} from "../jobs/poll.js";
 
-const POLL_SECONDS = 3;
 const SOLID = 4; // further lines are dashed: eight colours alone are too alike for some eyes
 const SPLITS = {train: "Training", val: "Validation"};
 const USUAL = ["val accuracy", "val loss", "train loss", "train accuracy", "train learning_rate"];
@@ -63,17 +63,8 @@ function compare(parent) {
     return answers.some(({ended}) => !ended);
   }
 
-  async function poll() {
-    let goesOn = true;
-    try {
-      goesOn = (document.hidden && answers.length) || (await update());
-    } catch {
-      // The server is away; the next look may find it.
-    }
-    if (goesOn) setTimeout(poll, POLL_SECONDS * 1000);
-  }
   choice.addEventListener("change", draw);
-  poll();
+  poll(update, () => !answers.length);
 }
 
 document.querySelectorAll("[data-compare]").forEach(compare);

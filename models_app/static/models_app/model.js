@@ -1,7 +1,7 @@
 // A model's page: its curves, which grow while it trains, and the form that classifies an image with it.
 import {LineChart, asPercent, short} from "../jobs/chart.js";
+import {poll} from "../jobs/poll.js";
 
-const POLL_SECONDS = 3;
 const NAMED = new Set(["epoch", "loss", "accuracy", "learning_rate"]);
 
 function seriesOf(curves, column) {
@@ -35,16 +35,7 @@ function showCurves(parent) {
     return !ended;
   }
 
-  async function poll() {
-    let goesOn = true;
-    try {
-      goesOn = document.hidden || (await update());
-    } catch {
-      // The server is away; the next look may find it.
-    }
-    if (goesOn) setTimeout(poll, POLL_SECONDS * 1000);
-  }
-  poll();
+  poll(update);
 }
 
 function rows(answer) {
