@@ -5,45 +5,31 @@ import hashlib
 import http.client
 import os
 import socket
-import subprocess
-import sys
 
-import psutil
 import pytest
 
 from digits_project.webclient import Backlog
 from digits_project.webworker import SHORT
-from tests.server import ROOT, until
+from tests.server import until
 from tests.slow_samples import LARGE
+from tests.webserver import served
 
 SECONDS = 20  # that an answer may take; each slow client alone would take one more
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+APPLICATION = "tests.slow_samples:application"
 ASKED = b"GET /large HTTP/1.0\r\n\r\n"
-
-
-@contextlib.contextmanager
-def served(worker):
-    """The process of a web server with one thread, and its port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        command = ["-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--threads", "1", "--no-control-socket"]
-        command += ["--worker-class", f"tests.slow_samples.{worker}", "tests.slow_samples:application"]
-        env = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"}
-        server = subprocess.Popen([sys.executable, *command], pass_fds=[listener.fileno()], cwd=ROOT, env=env)
-        yield psutil.Process(server.pid), listener.getsockname()[1]
-        server.terminate()
-        server.wait(30)
 
 
 @pytest.fixture(scope="module")
 def hasty():
-    with served("HastyWorker") as started:
+    with served("tests.slow_samples.HastyWorker", APPLICATION) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def lenient_port():
-    with served("LenientWorker") as (_, port):
+    with served("tests.slow_samples.LenientWorker", APPLICATION) as (_, port):
         yield port
 
 

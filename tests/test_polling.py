@@ -1,16 +1,14 @@
 """A status that was just answered is answered again as it was sent, without a thread."""
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 
 import pytest
 
 from digits_project import polling
 from digits_project.polling import Repeats, is_poll
-from tests.server import ROOT, until
+from tests.server import until
+from tests.webserver import served
 
 HEAD = b"GET /models/20260101-000000-abcd/status HTTP/1.1\r\nHost: x\r\n"
 POLL = HEAD + b"\r\n"
@@ -81,14 +79,8 @@ def test_what_is_kept_has_a_bound(monkeypatch):
 @pytest.fixture(scope="module")
 def port():
     """Of a server that numbers its answers, and repeats them for so long as a test may take."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        command = ["-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--threads", "2", "--no-control-socket"]
-        command += ["--worker-class", "tests.polling_samples.PatientWorker", "tests.polling_samples:application"]
-        env = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"}
-        server = subprocess.Popen([sys.executable, *command], pass_fds=[listener.fileno()], cwd=ROOT, env=env)
-        yield listener.getsockname()[1]
-        server.terminate()
-        server.wait(30)
+    with served("tests.polling_samples.PatientWorker", "tests.polling_samples:application", threads=2) as (_, port):
+        yield port
 
 
 @contextlib.contextmanager

@@ -1,0 +1,24 @@
+"""gunicorn with a worker of ours, or one made of it, in front of an application of a test's."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+
+import psutil
+
+from tests.server import ROOT
+
+
+@contextlib.contextmanager
+def served(worker, application, threads=1):
+    """The process of the server, and its port. Both are named as gunicorn wants it: module.Class, module:name."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = ["-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--threads", str(threads)]
+        command += ["--no-control-socket", "--worker-class", worker, application]
+        env = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"}
+        server = subprocess.Popen([sys.executable, *command], pass_fds=[listener.fileno()], cwd=ROOT, env=env)
+        yield psutil.Process(server.pid), listener.getsockname()[1]
+        server.terminate()
+        server.wait(30)
