@@ -97,7 +97,7 @@ class WebWorker(ThreadWorker):
         return kept
 
     def murder_pending(self):
-        """Called once a second."""
+        """Called after every event, and once a second."""
         super().murder_pending()
         while self.leaving and (self.leaving[0][0] < time.monotonic() or self.leaving[0][1].fileno() < 0):
             self._forget(self.leaving.popleft()[1])

@@ -117,12 +117,8 @@ class Evaluation(Job):
     most_confused = models.JSONField(default=list, editable=False)  # category, answer, images
     worst_errors = models.JSONField(default=list, editable=False)  # record, path, category, answer, confidence
 
-    LARGE = (
-        "categories",
-        "confusion_matrix",
-        "most_confused",
-        "worst_errors",
-    )  # what a list of evaluations should defer
+    # What a list of evaluations should defer.
+    LARGE = ("categories", "confusion_matrix", "most_confused", "worst_errors")
     FIGURES = ("images", "accuracy", "top_5_accuracy", "loss", "calibration_error", *LARGE)
 
     class Meta(Job.Meta):

@@ -34,14 +34,8 @@ class Exit(IntEnum):
 
 
 EXIT_STATUS = "exit status: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted"
-DJANGOS = {
-    "version",
-    "settings",
-    "pythonpath",
-    "traceback",
-    "no_color",
-    "force_color",
-}  # no help for who trains networks
+# Options that Django gives every command, which are no help for who trains networks.
+DJANGOS = {"version", "settings", "pythonpath", "traceback", "no_color", "force_color"}
 AWAY_TEXT = "The database or Redis can't be reached ({}). Start the server (make run), or see manage.py doctor."
 OLD_TABLES = "The database has not the tables of this version ({}): manage.py migrate"
 
