@@ -109,12 +109,13 @@ class WebWorker(ThreadWorker):
         answer = self.repeats.find(_address(conn), there) if there and self.alive else None
         if not answer:
             return False
-        try:
+        sent = 0
+        with contextlib.suppress(OSError):  # it has gone, or takes nothing
             socket.socket.recv(conn.sock, len(there))
-            if socket.socket.send(conn.sock, answer) < len(answer):
-                conn.sock.shutdown(socket.SHUT_RDWR)  # it asks and does not listen
-        except OSError:  # it has gone, which the poller will tell
-            pass
+            sent = socket.socket.send(conn.sock, answer)
+        if sent < len(answer):
+            with contextlib.suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RDWR)  # which the poller will tell
         return True
 
     def _keep(self, conn):
