@@ -1,20 +1,24 @@
 # Every target makes .venv first, or brings it up to date, when it has to (requirements/make-venv.sh).
 SHELL = /bin/sh
-PYTHON = .venv/bin/python
+# The newest suitable Python, in .venv; with PYTHON_VERSION=3.10 that one, in .venv-3.10.
+PYTHON_VERSION =
+VENV = .venv$(addprefix -,$(PYTHON_VERSION))
+PYTHON = $(VENV)/bin/python
 # Each with services of its own. Tests wait a good part of their time, so more than there are cores.
 TEST_PROCESSES = 3
 FAULTS = 200
 SEED = 1
 unexport PYTHONPATH PYTHONHOME
+export PYTHON_VERSION
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment demo run test fuzz chaos lint audit bench clean
+.PHONY: help environment demo run test fuzz chaos lint lock audit bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
 
-environment: ## make .venv with the newest suitable Python, as every target below does when needed
+environment: ## make .venv with the newest suitable Python, or the one of PYTHON_VERSION=; every target below does so
 	@sh requirements/make-venv.sh
 
 demo: environment ## from nothing to a trained classifier, in one command
@@ -23,7 +27,7 @@ demo: environment ## from nothing to a trained classifier, in one command
 run: environment ## the server on http://127.0.0.1:5000/ until Ctrl-C
 	@exec $(PYTHON) -m digits_project.stack
 
-test: environment ## all tests, against a real PostgreSQL and a real Redis
+test: environment ## all tests, against a real PostgreSQL and a real Valkey; PYTHON_VERSION=3.10 for another Python
 	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
@@ -32,12 +36,16 @@ fuzz: environment ## every operation of the API with hundreds of random requests
 chaos: environment ## 200 random faults against a whole server that works all the time, half an hour; FAULTS=, SEED=
 	@exec $(PYTHON) -m tests.chaos --faults $(FAULTS) --seed $(SEED)
 
-lint: environment ## ruff, bandit, the import contracts, and whether a migration is missing
+lint: environment ## ruff, bandit, import contracts, missing migrations, and whether every package has its wheels
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m bandit -q -c pyproject.toml -r . 2>.venv/bandit.log || { cat .venv/bandit.log; exit 1; }
+	@$(PYTHON) -m bandit -q -c pyproject.toml -r . 2>$(VENV)/bandit.log || { cat $(VENV)/bandit.log; exit 1; }
 	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	@$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run # without a database it warns
+	@$(PYTHON) requirements/lock.py --check
+
+lock: environment ## write requirements/*.txt anew from requirements/*.in; UPGRADE=--upgrade takes newer versions
+	@$(PYTHON) requirements/lock.py $(UPGRADE)
 
 audit: environment ## whether a package has a known vulnerability; fails too where that can't be found out
 	@$(PYTHON) requirements/audit.py
@@ -46,5 +54,5 @@ bench: environment ## throughput of training over the image database, against a 
 	@$(PYTHON) -m benchmarks.training_throughput
 
 clean: ## remove .venv and caches; what the server stored, in ./var, stays
-	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-3.* .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 FIELDS_TOO_LARGE = "The fields of the form take more than {} MiB; send what is large as a file."
 
+# Python 3.13 renamed two statuses, as RFC 9110 did; scripts compare `type`, which stays what it was.
+PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
+
 AWAY = (OperationalError, InterfaceError, RedisConnectionError, RedisTimeoutError)
 RETRY_SECONDS = 5
 
@@ -52,7 +55,7 @@ def exception_handler(exc: Exception, context: dict) -> Response:
 
 def error_body(status: int, description: str) -> dict:
     """The contract's `error`, with a text for people."""
-    phrase = HTTPStatus(status).phrase
+    phrase = PHRASES.get(status) or HTTPStatus(status).phrase
     return {
         "error": {
             "message": f"{status}: {phrase}",

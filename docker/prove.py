@@ -25,7 +25,7 @@ HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 LARGE = Path("/var/tmp")  # nosec B108 (mkdtemp's parent; /tmp is often of memory)
-RELEASES = {"12": "bookworm"}
+RELEASES = {"13": "trixie"}
 SITE = "/opt/digits/lib/python3*/site-packages"
 # The engine of a worker for GPUs can't be loaded without a driver: there the loader is asked what it would miss.
 TRIALS = {

@@ -175,7 +175,7 @@ def _write_snapshot(model: TrainedModel, path: Path, directory: Path) -> None:
     try:
         from models_app.networks.onnx import write_onnx  # a host that only serves has no onnx
     except ModuleNotFoundError as missing:
-        raise BadInput("Models take a worker's packages: pip install -r requirements/worker.txt") from missing
+        raise BadInput("Models take a worker's packages: pip install --no-deps -r requirements/worker.txt") from missing
     network, dataset = model.network(), model.dataset
     weights = caffemodel.read_weights(path, network)
     if missing := [weight.name for weight in network.weights() if weight.name not in weights]:

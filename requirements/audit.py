@@ -1,42 +1,53 @@
 """Whether a package that the requirements lead to has a known vulnerability: `make audit`.
 
-Asks PyPI's advisory service through pip-audit, about the pins in constraints.txt that hold for this Python. Exit status
-0: every one was looked up, and none is known; 1: some are; 2: not every one could be looked up, which proves nothing.
+Asks PyPI's advisory service through pip-audit, about the versions in dev.txt and gpu.txt that hold for this Python.
+Exit status 0: every one was looked up, and none is known; 1: some are; 2: not every one could be looked up, which
+proves nothing.
 """
 
 import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TOOL = HERE.parent / ".venv" / "audit"
-PINS = HERE / "constraints.txt"
+TOOL = Path(sys.prefix) / "audit"
+LOCKS = [HERE / f"{name}.txt" for name in ("dev", "gpu")]  # gpu.txt has what dev.txt lacks, dev.txt the rest
 OPTIONS = ["--strict", "--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json"]
 
 
 def main() -> int:
     if not install():
         return failed("pip-audit could not be installed")
-    run = subprocess.run(
-        [sys.executable, "-m", "pip_audit", *OPTIONS, "-r", str(PINS)],
-        env=os.environ | {"PYTHONPATH": str(TOOL)},
-        capture_output=True,
-        text=True,
-    )
-    try:
-        packages = json.loads(run.stdout)["dependencies"]
-    except (ValueError, KeyError, TypeError):
-        return failed(reason(run.stderr))
+    packages, messages, status = {}, "", 0
+    for lock in LOCKS:
+        run = subprocess.run(
+            [sys.executable, "-m", "pip_audit", *OPTIONS, "-r", str(lock)],
+            env=os.environ | {"PYTHONPATH": str(TOOL)},
+            capture_output=True,
+            text=True,
+        )
+        try:
+            packages |= {package["name"]: package for package in json.loads(run.stdout)["dependencies"]}
+        except (ValueError, KeyError, TypeError):
+            return failed(reason(run.stderr))
+        messages += run.stderr
+        status = status or run.returncode
+    return report(list(packages.values()), messages, status)
+
+
+def report(packages: list[dict], messages: str, status: int) -> int:
+    """Print what is known; the exit status of this program, from what pip-audit found, wrote and returned."""
     skipped = [f"{package['name']}: {package['skip_reason']}" for package in packages if "skip_reason" in package]
     vulnerable = [package for package in packages if package.get("vulns")]
     for package in vulnerable:
         for known in package["vulns"]:
             fixed = ", ".join(known["fix_versions"]) or "no version yet"
             print(f"{package['name']} {package['version']}: {known['id']}, fixed in {fixed}")
-    if skipped or not packages or (run.returncode and not vulnerable):
-        return failed("; ".join(skipped) or reason(run.stderr))
+    if skipped or not packages or (status and not vulnerable):
+        return failed("; ".join(skipped) or reason(messages))
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     print(f"{len(packages)} packages for {python} looked up: {len(vulnerable)} with known vulnerabilities")
     return 1 if vulnerable else 0
@@ -44,13 +55,13 @@ def main() -> int:
 
 def install() -> bool:
     """pip-audit, where it is not there already."""
-    wanted = (HERE / "audit.txt").read_text() + PINS.read_text()
+    wanted = (HERE / "audit.txt").read_text()
     stamp = TOOL / "requirements.txt"
     if stamp.exists() and stamp.read_text() == wanted:
         return True
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(TOOL)]
-    environment = {name: value for name, value in os.environ.items() if name != "PIP_REQUIRE_VIRTUALENV"}
-    if subprocess.run([*command, "-r", str(HERE / "audit.txt")], env=environment).returncode:
+    uv = Path(sysconfig.get_path("scripts")) / "uv"  # an environment that uv made has no pip
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--python", sys.executable]
+    if subprocess.run([*command, "--target", TOOL, "-r", HERE / "audit.txt"]).returncode:
         return False
     stamp.write_text(wanted)
     return True

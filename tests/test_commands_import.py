@@ -176,7 +176,7 @@ def test_a_host_without_onnx_says_what_to_install(jobs, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         imported(jobs)
     left_out = [job["left_out"] for job in json.loads(capsys.readouterr().out)]
-    assert left_out == ["", "Models take a worker's packages: pip install -r requirements/worker.txt"]
+    assert left_out == ["", "Models take a worker's packages: pip install --no-deps -r requirements/worker.txt"]
 
 
 def test_a_folder_without_jobs_is_bad_input(tmp_path):

@@ -146,7 +146,7 @@ def test_a_long_path_with_spaces_will_do(home, monkeypatch):
 
 def test_only_what_is_wanted_starts(home):
     with Services(home, postgres=False, durable=False) as running:
-        assert (running.database_url, [part.name for part in running.services]) == (None, ["Redis"])
+        assert (running.database_url, [part.name for part in running.services]) == (None, [newest_server().product])
 
 
 def test_a_service_that_does_not_start_is_explained_by_its_log(home):
@@ -184,7 +184,7 @@ def run_as_nobody(home):
 
 
 @pytest.mark.skipif(
-    os.geteuid() != 0 or not embedded_postgres.can_reach(newest_server()[0], NOBODY),
+    os.geteuid() != 0 or not embedded_postgres.can_reach(newest_server().path, NOBODY),
     reason="only root can become another user, who must be able to reach this Python's packages",
 )
 def test_an_ordinary_user_runs_both_below_a_home_of_mode_0700(home):

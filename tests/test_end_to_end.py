@@ -177,7 +177,7 @@ def test_redis_that_is_emptied_stops_nothing(server, dataset, long_training):
 
 def test_redis_that_is_killed_stops_nothing(server, dataset, long_training):
     waiting = server.create(MODELS, **lenet(dataset, train_epochs=1))
-    next(part for part in server.children() if "redis-server" in part.name()).kill()
+    next(part for part in server.children() if part.name() in ("valkey-server", "redis-server")).kill()
     server.send("POST", f"/models/{long_training}/abort")
     assert end_of(server, waiting) == "Done"
 

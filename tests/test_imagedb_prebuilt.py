@@ -92,9 +92,16 @@ def write_mxnet(path, payloads, labels):
     """A .rec without its .idx, written by MXNet."""
     record = mx.recordio.MXRecordIO(str(path), "w")
     for number, (payload, label) in enumerate(zip(payloads, labels, strict=True)):
-        record.write(mx.recordio.pack(mx.recordio.IRHeader(0, label, number, 0), payload))
+        record.write(pack(label, number, payload))
     record.close()
     return path
+
+
+def pack(label, number, payload):
+    """What `mx.recordio.pack` returns. For several labels it calls a method of arrays that NumPy has dropped."""
+    if np.ndim(label) == 0:
+        return mx.recordio.pack(mx.recordio.IRHeader(0, label, number, 0), payload)
+    return struct.pack("IfQQ", len(label), 0, number, 0) + np.asarray(label, np.float32).tobytes() + payload
 
 
 @pytest.mark.parametrize("label", [4.5, [0.25, -1.5, 7.0]])

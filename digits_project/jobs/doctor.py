@@ -1,10 +1,12 @@
 """What a server needs, looked at one by one, each with how to mend it. Works also where nothing else does."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +20,10 @@ from digits_project import processes, stack
 from digits_project.accounts.checks import unsafe_combinations
 from digits_project.jobs import devices, queues
 from digits_project.jobs.models import job_kinds
+from digits_project.maintenance import has_ended, supported_until
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
-PYTHONS = ((3, 10), (3, 12))
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 LITTLE, TOO_LITTLE = 20 << 30, 1 << 30  # bytes that are free
 ENGINE = "models_app.training.engines.mxnet_compat"  # imported in a process of its own only
 START = "make run, or the parts one by one (README.md, Configuration)"
@@ -45,18 +48,18 @@ def examine() -> Iterator[Finding]:
 
 
 def _python() -> Iterator[Finding]:
-    version, text = sys.version_info[:2], sys.version.split()[0]
-    if PYTHONS[0] <= version <= PYTHONS[1]:
-        yield Finding("python", OK, text)
+    version, text = sys.version_info, sys.version.split()[0]
+    if f"{version.major}.{version.minor}" in PYTHONS:
+        yield _mended("python", "Python", text, f"install Python {PYTHONS[-1]} or uv, then make environment")
     else:
-        yield Finding("python", WRONG, f"{text} is none of 3.10, 3.11, 3.12", "make environment finds one of them")
+        yield Finding("python", WRONG, f"{text} is none of {', '.join(PYTHONS)}", "make environment finds one of them")
 
 
 def _engine() -> Iterator[Finding]:
     if find_spec("mxnet") is None:
         yield Finding(
             "engine", WARNING, "MXNet is not installed: nothing can be trained here",
-            "pip install -r requirements/worker.txt, on hosts that train",
+            "pip install --no-deps -r requirements/worker.txt, on hosts that train",
         )  # fmt: skip
         return
     command = [sys.executable, "-c", f"import {ENGINE}, mxnet; print(mxnet.__version__)"]
@@ -85,7 +88,9 @@ def _gpu() -> Iterator[Finding]:
         if any(kind.runs_on(gpu) for kind in job_kinds()):
             yield Finding("gpu", OK, text)
         else:
-            mend = "pip install -r requirements/gpu.txt; its MXNet has code for compute capabilities 5.0 to 8.6"
+            mend = (
+                "pip install --no-deps -r requirements/gpu.txt; its MXNet has code for compute capabilities 5.0 to 8.6"
+            )
             capability = ".".join(map(str, gpu.compute_capability))
             yield Finding("gpu", WARNING, f"{text}: the engine has no code for compute capability {capability}", mend)
 
@@ -100,7 +105,8 @@ def _database() -> Iterator[Finding]:
         yield Finding("database", WRONG, _first(away), f"{START}; or set DATABASE_URL")
         return
     version = connection.cursor().connection.server_version
-    yield Finding("database", OK, f"PostgreSQL {version // 10000}.{version % 10000}")
+    text = f"{version // 10000}.{version % 10000}"
+    yield _mended("database", "PostgreSQL", text, "pg_upgrade, or docs/operating.md, Backup, onto a newer one")
     if missing:
         yield Finding("migrations", WRONG, f"{len(missing)} are to be applied", "manage.py migrate")
     else:
@@ -109,12 +115,14 @@ def _database() -> Iterator[Finding]:
 
 def _redis() -> Iterator[Finding]:
     try:
-        version = queues.connection().info("server")["redis_version"]
+        server = queues.connection().info("server")
         listening, reapers = queues.live_workers(), queues.reapers()
     except RedisError as away:
         yield Finding("redis", WRONG, _first(away), f"{START}; or set REDIS_URL")
         return
-    yield Finding("redis", OK, f"Redis {version}")
+    product = "Valkey" if "valkey_version" in server else "Redis"
+    version = server.get("valkey_version", server["redis_version"])
+    yield _mended("redis", product, version, "Python 3.11 or later brings Valkey; or install a newer valkey-server")
     for queue, work in (("io", "builds datasets"), ("train", "trains")):
         count = sum(number for name, number in listening.items() if name == queue or name.startswith(f"{queue}-"))
         if count:
@@ -171,6 +179,17 @@ def _port() -> Iterator[Finding]:
         yield Finding("port", OK, f"{port} is free")
     else:
         yield Finding("port", WARNING, f"{port} is taken; make run would take {free}", "set DIGITS_PORT")
+
+
+def _mended(name: str, product: str, version: str, mend: str) -> Finding:
+    """A warning where the makers of `product` publish no fixes for `version` any more."""
+    numbers = tuple(map(int, re.findall(r"\d+", version)))
+    text = version if name == "python" else f"{product} {version}"
+    if not has_ended(product, numbers):
+        return Finding(name, OK, text)
+    end = supported_until(product, numbers)
+    since = f" since {end:%B %Y}" if end > date.min else ""
+    return Finding(name, WARNING, f"{text}: its makers publish no security fixes for it{since}", mend)
 
 
 def _variable(name: str) -> str:

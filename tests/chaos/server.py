@@ -19,7 +19,7 @@ ROLES = {  # what the command line of each holds
     "worker-train": "worker train",
     "web": "gunicorn",
     "reaper": "manage.py reaper",
-    "redis": "redis-server",
+    "redis": "unixsocket:",  # valkey-server and redis-server call themselves PROGRAM unixsocket:PATH
     "postgres": "postgres",
 }
 AWAY = (OSError, psycopg2.OperationalError, json.JSONDecodeError, KeyError)
