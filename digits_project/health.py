@@ -1,7 +1,10 @@
 """For whoever watches the server: does the process live, and could it serve a request now."""
 
+from functools import cache
+
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -41,10 +44,15 @@ def _database() -> bool:
 def _migrations() -> bool:
     """Whether the tables are those of this version."""
     try:
-        executor = MigrationExecutor(connection)
-        return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        return _newest_migrations() <= MigrationRecorder(connection).applied_migrations().keys()
     except DatabaseError:
         return False
+
+
+@cache
+def _newest_migrations() -> frozenset[tuple[str, str]]:
+    """App and name of the last migration of each app, from their files: a tenth of a second's work, once."""
+    return frozenset(MigrationLoader(None).graph.leaf_nodes())
 
 
 def _redis() -> bool:

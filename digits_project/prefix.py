@@ -15,8 +15,14 @@ class UnderPrefix:
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         if self._prefix:
-            path = "/" + environ["PATH_INFO"].lstrip("/")  # old clients double the first slash
-            if path == self._prefix or path.startswith(self._prefix + "/"):
-                environ["PATH_INFO"] = path.removeprefix(self._prefix) or "/"
+            environ["PATH_INFO"] = without_prefix(environ["PATH_INFO"], self._prefix)
             environ["SCRIPT_NAME"] = self._prefix
         return self._application(environ, start_response)
+
+
+def without_prefix(path: str, prefix: str) -> str:
+    """The path as the application sees it."""
+    whole = "/" + path.lstrip("/")  # old clients double the first slash
+    if prefix and (whole == prefix or whole.startswith(prefix + "/")):
+        return whole.removeprefix(prefix) or "/"
+    return path

@@ -14,33 +14,45 @@ from digits_project.refusals import FIELDS_TOO_LARGE, refusal
 ABANDONED_SECONDS = 24 * 3600  # no upload takes as long
 TAKES_FILES = ("/datasets/images/", "/models/images/")  # whose forms do, for who has logged in
 FOR_STRANGERS = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # anybody may send these, and they are read for anybody
-MOST_OF_STRANGERS = 32 << 10  # so that webworker.py waits for all of it without a thread
+MAX_STRANGERS_BODY = 32 << 10  # bytes
+LOG_IN_FIRST = 401, "Log in first; until then a request has a body of at most 32 KiB."
+CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
 def limit_body(get_response):
-    """A body whose head says that it is too large, or does not say how large it is, is refused unread."""
+    """A request that the web worker refused (webworker.py), or would have, is answered; its body was not read.
+
+    Bodies are UTF-8: a client that picks the codec picks what decoding costs.
+    """
 
     def middleware(request):
-        why = _too_large(request)
-        return get_response(request) if why is None else refusal(*why)
+        refused = getattr(request.environ.get("wsgi.input"), "refused", None) or _refused(request)
+        return get_response(request) if refused is None else refusal(*refused)
 
     return middleware
 
 
-def _too_large(request) -> tuple[int, str] | None:
-    """Status and reason, if it is refused."""
-    if request.META.get("HTTP_TRANSFER_ENCODING"):
-        return 411, "Send the body in one piece, with its length (Content-Length), not in chunks."
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    if not (length.isascii() and length.isdigit()):
-        return 400, "The Content-Length is no number."
-    if FOR_STRANGERS.fullmatch(request.path_info):
-        return (413, "A name and a password take less.") if int(length) > MOST_OF_STRANGERS else None
-    if request.content_type == "multipart/form-data" and request.path_info.startswith(TAKES_FILES):
+def limit(path: str, content_type: str) -> tuple[int, tuple[int, str]]:
+    """How many bytes a body may have, and the status and reason for who sends more."""
+    if FOR_STRANGERS.fullmatch(path):
+        return MAX_STRANGERS_BODY, (413, "A name and a password take less.")
+    if content_type.partition(";")[0].strip().lower() == "multipart/form-data" and path.startswith(TAKES_FILES):
         most, what = settings.DIGITS_MAX_UPLOAD << 20, "The form takes more than {} MiB with its files."
     else:
         most, what = settings.DATA_UPLOAD_MAX_MEMORY_SIZE, FIELDS_TOO_LARGE
-    return (413, what.format(most >> 20)) if int(length) > most else None
+    return most, (413, what.format(most >> 20))
+
+
+def _refused(request) -> tuple[int, str] | None:
+    """Status and reason, if it is."""
+    charset = request.content_params.get("charset", "utf-8")
+    if charset.strip("\"'").lower() not in CHARSETS:
+        return 400, "The body has to be UTF-8; leave the charset out of the Content-Type."
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit() and len(length) < 19):
+        return 400, "The Content-Length is no number."
+    most, too_large = limit(request.path_info, request.content_type)
+    return too_large if int(length) > most else None
 
 
 class DiskUpload(TemporaryFileUploadHandler):

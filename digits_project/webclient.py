@@ -45,9 +45,9 @@ class Backlog:
 
 
 class Client(socket.socket):
-    """The connection to a client, which a thread waits for. Raises ConnectionResetError when it does not go on."""
+    """The connection to a client, to which a thread sends. Raises ConnectionResetError if its response has no room."""
 
-    grace = 15.0  # seconds that it may wait in all, besides one for every `least` bytes; no pause may be longer either
+    grace = 15.0  # seconds that it may take, besides one for every `least` bytes
     least = 16 << 10
     patience = 0.2  # seconds of them, after which the rest of an answer is put by
     backlog: Backlog | None = None
@@ -59,15 +59,6 @@ class Client(socket.socket):
 
     def setblocking(self, flag: bool) -> None:
         self.settimeout(self.grace if flag else 0.0)
-
-    def recv(self, *arguments) -> bytes:
-        try:
-            with self._timing(min(self._left(), self.gettimeout())):
-                data = super().recv(*arguments)
-        except (TimeoutError, ValueError) as late:  # ValueError: less than nothing is left
-            raise ConnectionResetError(errno.ECONNRESET, "the client is too slow") from late
-        self._moved += len(data)
-        return data
 
     def sendall(self, data, *flags) -> None:
         if self.answer is not None:

@@ -1,48 +1,62 @@
-"""gunicorn's worker of threads, which clients that take their time can't hold.
+"""gunicorn's worker of threads, which clients can't hold.
 
-gunicorn waits in a thread for whatever a client sends, and in its main loop for clients to hang up: a few slow ones
-stop the server. Here a connection gets a thread when its request has arrived, as far as that is short. With a thread it
-has to move bytes; an answer that is not taken quickly goes to disk, and from there as slowly as the client likes, and
-what is left of a connection at its end keeps nobody.
+gunicorn reads requests in a thread, as slowly as a client sends them. Here the loop reads them: a thread gets a request
+when all of it lies in memory or on disk, within the limits of whoever sent it (`admission.py`), and when it is that
+caller's turn (`fair_share.py`). What a client does not take of its response at once goes to disk (`webclient.py`).
 """
 
 import contextlib
-import re
+import resource
 import socket
+import sys
 import time
-from collections import deque
+from collections import Counter
 from functools import partial
-from selectors import EVENT_READ, EVENT_WRITE
 
-from gunicorn import util
-from gunicorn.workers.gthread import ThreadWorker
+from digits_project.connection import Anybody
+from digits_project.departures import Departures
+from digits_project.fair_share import Lanes
+from digits_project.incoming import IN_MEMORY, TooLarge
+from digits_project.polling import LONGEST_REQUEST, Repeats, is_poll
+from digits_project.reading import ReadingWorker
 
-from digits_project.polling import Repeats, is_poll
-from digits_project.webclient import Client
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+OPEN_FILES = 8192  # that the process may have: sockets, bodies, responses
+SWITCH_SECONDS = 0.0005  # after which a thread lets go of Python's lock; the loop needs it after each call of its own
+FILES_BESIDES = 400  # of them for anything but connections and their bodies
+NO_ROOM = 507, "The server has no room on its disk for this request just now; try again later."
 
-SHORT = 64 << 10  # bytes of a request that is waited for as a whole
-LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
-EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 
-
-class WebWorker(ThreadWorker):
+class WebWorker(ReadingWorker):
     """Waits in the poller, not in a thread, for requests to arrive and for clients to hang up.
 
     A poll that has just been answered does not need a thread at all.
     """
 
-    client = Client
-    arrive_within = 15.0  # seconds
-    hang_up_within = 5.0
-    most_leaving = 500
-    most_owed = 200  # answers that were put by; beyond them the slowest client is cut off
+    hang_up_within = 5.0  # seconds
+    most_owed = 200  # responses on disk
 
     def init_process(self):
-        self.leaving = deque()  # (when to close it, socket) of those that were told goodbye
-        self.owed = set()  # clients that have not taken all of their answers
+        self.arriving: Counter[str] = Counter()  # bytes of large bodies by caller, until they are answered
         self.repeats = Repeats()
         self.notified = 0.0
         super().init_process()
+
+    def get_thread_pool(self):
+        return Lanes(self.cfg.threads, self.method_queue.defer)
+
+    def run(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        files = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, files), hard))
+        self.max_connections = min(self.max_connections, max(100, (max(soft, files) - FILES_BESIDES) // 2))
+        self.worker_connections = self.max_connections + 1  # gunicorn would stop accepting
+        self.admission = getattr(self.wsgi, "admission", None) or Anybody()
+        if self.admission.behind_proxy:
+            self.max_by_address = self.max_connections
+        self.departures = Departures(self.poller, self.most_owed, self.hang_up_within)
+        sys.setswitchinterval(SWITCH_SECONDS)
+        super().run()
 
     def notify(self):
         """Tell gunicorn's master of being alive: once a second, not after every event, of which polls make many."""
@@ -50,177 +64,145 @@ class WebWorker(ThreadWorker):
             self.notified = time.monotonic()
             super().notify()
 
-    def enqueue_req(self, conn):
-        """Called for a connection that is new, or one whose request has arrived."""
-        if isinstance(conn.sock, Client):
-            super().enqueue_req(conn)
-        else:
-            conn.sock = self.client(fileno=conn.sock.detach())
-            conn.close = partial(self._close, conn)
-            self._await_request(conn)
+    # --- requests ---------------------------------------------------------------------------------------------------
+    def _advance(self, conn):
+        """Go on with what has arrived."""
+        incoming = conn.incoming
+        try:
+            if incoming.request is None:
+                self._take_head(conn)
+            elif self._take_body(conn):
+                self._dispatch(conn)
+        except Exception as fault:  # noqa: BLE001 - a thread tells the client; the loop goes on
+            conn.fault = fault
+            self._dispatch(conn)
 
-    def on_client_socket_readable(self, conn, client):
-        """The next request of a connection that was kept."""
-        self.keepalived_conns.remove(conn)
-        if self._repeat(conn, _peek(client)):
-            self._keep(conn)
-        else:
-            self.poller.unregister(client)
-            self._await_request(conn)
-
-    def on_pending_socket_readable(self, conn, client):
-        """A thread may have it if the request is here; else the kernel tells when there is more of it."""
-        there = _peek(client)
-        if there is None:
-            return
-        arrived = len(there) == conn.there or _has_arrived(there)  # as much as before: its end has come
-        conn.there = len(there)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 if arrived else len(there) + 1)
+    def _take_head(self, conn):
+        incoming = conn.incoming
+        there = bytes(incoming.buffer) if len(incoming.buffer) <= LONGEST_REQUEST else b""
         if self._repeat(conn, there):
-            self.pending_conns.remove(conn)
-            self._keep(conn)
-            self.poller.modify(client, EVENT_READ, partial(self.on_client_socket_readable, conn))
-        elif arrived:
+            incoming.buffer.clear()
+            conn.begin(time.monotonic() + self.cfg.keepalive)
+        elif incoming.parse_head():
             conn.poll = there if is_poll(there) else None
-            super().on_pending_socket_readable(conn, client)
-        elif not conn.encouraged and EXPECT.search(there):
-            conn.encouraged = True
+            caller = self.admission.caller(incoming.request, conn.address)
+            if caller is not None:
+                self._welcome(conn, caller)
+            else:
+                self._park(conn)
+                look_up = partial(self.admission.look_up, incoming.request, conn.address)
+                self.tpool["lookups"].submit(conn.caller, look_up, partial(self._looked_up, conn))
+
+    def _looked_up(self, conn, future):
+        try:
+            self._welcome(conn, future.result())
+        except Exception as fault:  # noqa: BLE001 - as above
+            conn.fault = fault
+            self._dispatch(conn)
+
+    def _welcome(self, conn, caller):
+        """Its caller is known, and so what it may send."""
+        incoming = conn.incoming
+        conn.caller, conn.terms = caller, self.admission.terms(incoming.request, caller)
+        refusal = conn.terms.refusal
+        if refusal is None and (incoming.length or 0) > conn.terms.limit:
+            refusal = conn.terms.too_large
+        if refusal is None and not self._count_body(conn, incoming.length or 0):
+            refusal = self.admission.too_much
+        if refusal is not None:
+            self._refuse(conn, refusal)
+            self._dispatch(conn)
+            return
+        incoming.begin_body(conn.terms.limit)
+        if self._take_body(conn):
+            self._dispatch(conn)
+            return
+        if incoming.request._expected_100_continue and not incoming.buffer and not incoming.body.size:
             with contextlib.suppress(OSError):
-                socket.socket.send(client, b"HTTP/1.1 100 Continue\r\n\r\n")
+                socket.socket.send(conn.sock, CONTINUE)
+        self._await(conn)
 
-    def handle(self, conn):
-        poll, conn.poll = conn.poll, None
-        conn.sock.begin(record=poll is not None)
-        kept = super().handle(conn)
-        if kept and poll:
-            self.repeats.keep(_address(conn), poll, bytes(conn.sock.answer))
-        return kept
+    def _take_body(self, conn) -> bool:
+        """Whether it is here, or was refused."""
+        incoming = conn.incoming
+        try:
+            arrived = incoming.take_body()
+        except TooLarge:
+            return self._refuse(conn, conn.terms.too_large)
+        except OSError:
+            return self._refuse(conn, NO_ROOM)
+        if incoming.length is None and not self._count_body(conn, incoming.body.size):
+            return self._refuse(conn, self.admission.too_much)
+        return arrived
 
-    def murder_pending(self):
-        """Called after every event, and once a second."""
-        super().murder_pending()
-        while self.leaving and (self.leaving[0][0] < time.monotonic() or self.leaving[0][1].fileno() < 0):
-            self._forget(self.leaving.popleft()[1])
-        for late in [client for client in self.owed if client.is_late()]:
-            self._cut(late)
+    def _refuse(self, conn, refusal) -> bool:
+        conn.incoming.refuse(*refusal)
+        self._count_body(conn, 0)
+        return True
+
+    def _count_body(self, conn, size: int) -> bool:
+        """Whether the caller may have a body of so many bytes on its way besides his others."""
+        size = size if size > IN_MEMORY else 0
+        self.arriving[conn.caller.key] += size - conn.counted
+        conn.counted = size
+        total = self.arriving[conn.caller.key]
+        if not total:
+            del self.arriving[conn.caller.key]
+        return total <= self.admission.max_arriving
+
+    def _dispatch(self, conn):
+        """All of it is here: a thread gets it when it is the caller's turn."""
+        self._park(conn)
+        lane = conn.terms.lane if conn.terms else "requests"
+        self.tpool[lane].submit(conn.caller, partial(self.handle, conn), partial(self.finish_request, conn))
 
     def _repeat(self, conn, there):
         """Whether this was a poll that has just been answered, and is answered like that."""
-        answer = self.repeats.find(_address(conn), there) if there and self.alive else None
+        answer = self.repeats.find(conn.address, there) if there and self.alive else None
         if not answer:
             return False
         sent = 0
         with contextlib.suppress(OSError):  # it has gone, or takes nothing
-            socket.socket.recv(conn.sock, len(there))
             sent = socket.socket.send(conn.sock, answer)
         if sent < len(answer):
             with contextlib.suppress(OSError):
                 conn.sock.shutdown(socket.SHUT_RDWR)  # which the poller will tell
         return True
 
-    def _keep(self, conn):
-        """Wait for the next request, where the poller knows of it."""
-        conn.set_timeout()
-        self.keepalived_conns.append(conn)
+    # --- in a thread, and after it ----------------------------------------------------------------------------------
+    def handle(self, conn):
+        """Whether the connection is kept."""
+        request = conn.incoming.request
+        conn.sock.setblocking(True)
+        conn.sock.begin(record=conn.poll is not None)
+        try:
+            if conn.fault is not None:
+                raise conn.fault
+            kept = self.handle_request(conn.incoming.finish(), conn)
+        except StopIteration:  # the application failed after it had begun to respond
+            return False
+        except (BrokenPipeError, ConnectionResetError) as gone:
+            self.log.debug("The client has gone: %s", gone)
+            return False
+        except Exception as fault:  # noqa: BLE001 - as gunicorn's own worker does
+            self.handle_error(request, conn.sock, conn.client, fault)
+            return False
+        if kept and conn.poll:
+            self.repeats.keep(conn.address, conn.poll, bytes(conn.sock.answer))
+        return kept and not conn.sock.backlog
 
-    def _await_request(self, conn):
-        conn.there, conn.encouraged, conn.poll = 0, False, None
-        conn.sock.setblocking(False)
-        conn.timeout = time.monotonic() + self.arrive_within
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
-
-    def _keepalive_after(self, conn, keepalive):
-        """Only without anything unsent, or unread: of this request, which may never come, or of a next one."""
-        done = keepalive and not conn.sock.backlog and conn.parser.finish_body(deadline=time.monotonic() + 0.05)
-        return bool(done and not conn.parser.unreader.buf.getvalue())
-
-    def _close(self, conn, graceful=False):
-        """Say goodbye, then take what is still coming, so that the client gets to read the answer (RFC 9112, 9.6)."""
-        if not (graceful and self.alive):
-            util.close(conn.sock)
-        elif conn.sock.backlog:
-            self._owe(conn.sock)
+    def finish_request(self, conn, future):
+        kept = future.exception() is None and future.result()
+        self._count_body(conn, 0)
+        if kept and self.alive:
+            conn.begin(time.monotonic() + self.cfg.keepalive)
+            self._await(conn)
+            if conn.incoming.buffer:  # the next request came with this one
+                conn.receive(b"")
+                self._advance(conn)
+            return
+        self._forget(conn)
+        if self.alive:
+            self.departures.add(conn.sock, conn.address)
         else:
-            self._take_leave(conn.sock)
-
-    def _owe(self, client):
-        """What was put by is sent as the client takes it."""
-        try:
-            client.put_by()
-            self.poller.register(client, EVENT_WRITE, self._pay)
-        except (OSError, ValueError):  # it has gone already
-            util.close(client)
-            return
-        self.owed.add(client)
-        if len(self.owed) > self.most_owed:
-            self._cut(min(self.owed, key=Client.pace))
-
-    def _pay(self, client):
-        try:
-            if client.go_on():
-                return
-        except BlockingIOError:
-            return
-        except OSError:
-            self._cut(client)
-            return
-        self.owed.discard(client)
-        self.poller.unregister(client)
-        self._take_leave(client)
-
-    def _cut(self, client):
-        self.owed.discard(client)
-        self._forget(client)
-
-    def _take_leave(self, client):
-        try:
-            client.shutdown(socket.SHUT_WR)
-            client.setblocking(False)
-            self.poller.register(client, EVENT_READ, self._drain)
-        except (OSError, ValueError):  # it has gone already
-            util.close(client)
-            return
-        self.leaving.append((time.monotonic() + self.hang_up_within, client))
-        if len(self.leaving) > self.most_leaving:
-            self._forget(self.leaving.popleft()[1])
-
-    def _drain(self, client):
-        try:
-            more = socket.socket.recv(client, SHORT)
-        except BlockingIOError:
-            return
-        except OSError:
-            more = b""
-        if not more:
-            self._forget(client)
-
-    def _forget(self, client):
-        with contextlib.suppress(KeyError, ValueError):  # it was closed before its time
-            self.poller.unregister(client)
-        util.close(client)
-
-
-def _address(conn):
-    return conn.client[0] if isinstance(conn.client, tuple) else ""
-
-
-def _peek(client):
-    """What has arrived, up to SHORT; b"" at its end, None if there is nothing yet."""
-    try:
-        return socket.socket.recv(client, SHORT, socket.MSG_PEEK)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-
-
-def _has_arrived(there: bytes) -> bool:
-    """Whether this is a whole request, or the beginning of one that is longer than SHORT; a client that asks whether to
-    send such a one gets its answer first."""
-    head = there.find(b"\r\n\r\n")
-    if head < 0:
-        return len(there) >= SHORT
-    told = LENGTH.search(there, 0, head + 2)
-    whole = head + 4 + (int(told[1]) if told else 0)
-    return len(there) >= min(whole, SHORT) or (whole > SHORT and EXPECT.search(there) is not None)
+            conn.sock.close()

@@ -13,3 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
 limit_waits()
 tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # of answers that wait for their clients; /tmp may be memory
 application = UnderPrefix(get_wsgi_application(), settings.DIGITS_URL_PREFIX)
+
+from digits_project.admission import Admission  # noqa: E402 - it needs Django's apps
+
+application.admission = Admission()  # which webworker.py asks

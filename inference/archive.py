@@ -2,6 +2,7 @@
 
 import bz2
 import tarfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -9,8 +10,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO, Protocol
 
+from digits_project.cores import usable_cores
+
 BLOCK = 1 << 18  # bytes read at a time
 GZIP = 16 + zlib.MAX_WBITS  # tells zlib to write gzip's header
+COMPRESSING = threading.BoundedSemaphore(max(1, usable_cores() // 2))  # blocks at once; the rest serves requests
 FAST = 1  # weights hardly shrink, so the higher levels only take longer
 DOS_EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip can't tell an earlier time; the same archive always has the same bytes
 
@@ -54,11 +58,20 @@ class Archive:
         self._members = members
 
     def __iter__(self) -> Iterator[bytes]:
-        return (block for block in FORMS[self._form].write(self._members) if block)
+        blocks = FORMS[self._form].write(self._members)
+        while (block := _next(blocks)) is not None:
+            if block:
+                yield block
 
     def close(self) -> None:
         for member in self._members:
             member.content.close()
+
+
+def _next(blocks: Iterator[bytes]) -> bytes | None:
+    """The next block, compressed when it is this archive's turn; None at the end."""
+    with COMPRESSING:
+        return next(blocks, None)
 
 
 @dataclass(frozen=True)

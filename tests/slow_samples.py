@@ -2,6 +2,7 @@
 
 import hashlib
 
+from digits_project.connection import Anybody, Terms
 from digits_project.webclient import Client
 from digits_project.webworker import WebWorker
 
@@ -36,3 +37,27 @@ def application(environ, start_response):
     answer = bytes(LARGE) if environ["PATH_INFO"] == "/large" else hashlib.sha256(body).hexdigest().encode()
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return [answer]
+
+
+class Few(Anybody):
+    """At most 100,000 bytes of a body."""
+
+    def terms(self, request, caller):
+        return Terms(limit=100_000, too_large=(413, "too large"))
+
+
+class Limited:
+    """An application that says how long a body was, or with which status it was refused."""
+
+    admission = Few()
+
+    def __call__(self, environ, start_response):
+        body = environ["wsgi.input"].read()
+        digest = hashlib.sha256(body).hexdigest()
+        refused = environ["wsgi.input"].refused
+        answer = f"refused {refused[0]}" if refused else f"{environ['CONTENT_LENGTH']} {digest}"
+        start_response("200 OK", [("Content-Length", str(len(answer)))])
+        return [answer.encode()]
+
+
+limited = Limited()

@@ -75,12 +75,6 @@ def test_a_length_that_is_no_number_is_refused(client, length):
     assert announced(client, ROUTES[0], length, "application/json")[0] == 400
 
 
-@pytest.mark.parametrize("coding", ["chunked", "gzip, chunked", "identity"])
-def test_a_body_in_chunks_is_asked_for_its_length(client, coding):
-    status, error = announced(client, ROUTES[0], "", "application/json", HTTP_TRANSFER_ENCODING=coding)
-    assert (status, error["type"]) == (411, "LengthRequired")
-
-
 def form(**fields):
     return encode_multipart("x", fields), "multipart/form-data; boundary=x"
 

@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
+from digits_project.incoming import IN_MEMORY as SHORT
 from digits_project.webclient import Backlog
-from digits_project.webworker import SHORT
 from tests.server import until
 from tests.slow_samples import LARGE
 from tests.webserver import served

@@ -88,7 +88,7 @@ def test_an_answer_that_is_not_taken_at_once_ends_the_connection_and_is_never_le
             send_without_end(server, bytes(1 << 16))
         client.sendall(POLL)
         client.settimeout(20)
-        conn = SimpleNamespace(sock=server, client="")
+        conn = SimpleNamespace(sock=server, address="")
         assert WebWorker._repeat(SimpleNamespace(alive=True, repeats=repeats), conn, POLL)
         assert list(iter(lambda: client.recv(1 << 20), b""))
 
