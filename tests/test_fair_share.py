@@ -10,7 +10,7 @@ from digits_project.fair_share import Caller, Lane
 
 @pytest.fixture
 def lane():
-    """Of four threads: submit(caller, name), next_begun() as (name, event), finish(event), and the queue of those begun."""
+    """Of four threads: submit(caller, name), next_begun() as (name, event), finish(event), the queue of those begun."""
     later, begun = queue.Queue(), queue.Queue()
     lane = Lane("test", 4, lambda *call: later.put(call))
 
