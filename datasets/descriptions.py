@@ -16,6 +16,11 @@ CLASSIFICATION = {
     "resize_height": "Height to which every image is resized, in pixels.",
     "resize_mode": "crop covers and cuts, squash changes the aspect ratio, fill pads, half_crop is between both.",
     "encoding": "How the images are kept: png and none lose nothing, jpg is smaller.",
+    "alpha_background": (
+        "The colour that transparent images are put onto: white, black, another name or #rrggbb; ignore drops the "
+        "alpha channel and keeps the colours under it."
+    ),
+    "depth": ("Of images of 16 bits a channel: auto scales by the bits that they use, full takes all of the 16."),
     "folder_train": (
         "Folder of the server with one subfolder for each category, or an archive of one (zip, tar, tar.gz, tar.bz2). "
         "With method=folder this or archive_train is required."

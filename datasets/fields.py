@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
+from PIL import ImageColor
 from rest_framework import serializers
 
 from datasets import imagedb
+from datasets.imagedb.transparency import is_background
 from digits_project.access import readable
 from digits_project.api import Flag
 from digits_project.errors import BadInput
@@ -54,6 +56,24 @@ class CategoriesFolder(ServerPath):
 
     def check(self, path):
         imagedb.check_folder(path, settings.DIGITS_DATA_ROOTS, self.categories)
+
+
+class Background(serializers.CharField):
+    """What transparent images are put onto: white, black or another colour, which becomes #rrggbb; or ignore."""
+
+    def to_internal_value(self, data):
+        text = super().to_internal_value(data).lower()
+        if is_background(text):
+            return text
+        try:
+            colour = ImageColor.getrgb(text)
+        except ValueError:
+            colour = ()
+        if len(colour) != 3:
+            raise serializers.ValidationError(
+                f"{shown(text)} is not a colour: write white, black, another name such as grey, #rrggbb, or ignore."
+            )
+        return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 class Archive(Upload):

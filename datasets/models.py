@@ -40,6 +40,11 @@ class Encoding(models.TextChoices):
     JPG = "jpg", "JPEG (lossy)"
 
 
+class Depth(models.TextChoices):
+    AUTO = "auto", "the range that the images use"
+    FULL = "full", "the whole range of 16 bits"
+
+
 class Dataset(Job):
     """Images with their categories, or with labels of any shape, and the databases made of them.
 
@@ -59,6 +64,8 @@ class Dataset(Job):
     resize_height = models.PositiveIntegerField(default=256, validators=SIZE)
     resize_mode = models.CharField(max_length=9, choices=ResizeMode, default=ResizeMode.SQUASH)
     encoding = models.CharField(max_length=4, choices=Encoding, default=Encoding.PNG)
+    alpha_background = models.CharField(max_length=7, default="white")
+    depth = models.CharField(max_length=4, choices=Depth, default=Depth.AUTO)
     folder_train = models.CharField(max_length=4096, blank=True)
     archive_train = models.CharField(max_length=255, blank=True, editable=False)  # the name of what was sent instead
     folder_val = models.CharField(max_length=4096, blank=True)
@@ -90,6 +97,7 @@ class Dataset(Job):
     label_shape = models.JSONField(default=list, editable=False)  # C, H, W of a generic dataset's labels
     skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Images that could not be read.")
     warnings = models.JSONField(default=list, editable=False)
+    white_level = models.PositiveIntegerField(default=65535, editable=False)  # the 16-bit sample that became 255
 
     @property
     def TYPE(self) -> str:
@@ -119,6 +127,8 @@ class Dataset(Job):
             channels=self.resize_channels,
             resize_mode=self.resize_mode,
             encoding=self.encoding,
+            alpha_background=self.alpha_background,
+            depth=self.depth,
             seed=self.seed,
             roots=tuple(settings.DIGITS_DATA_ROOTS),
         )
@@ -178,6 +188,11 @@ class Dataset(Job):
     def image_shape(self) -> tuple[int, int, int]:
         """C×H×W of every record. A generic dataset knows it when it is Done; until then this is a stand-in."""
         return self.resize_channels, self.resize_height, self.resize_width
+
+    @property
+    def look(self) -> dict[str, str | int]:
+        """How transparency and 16-bit samples became pixels, and become them in images that are classified."""
+        return {"alpha_background": self.alpha_background, "white_level": self.white_level}
 
     @property
     def shapes_are_known(self) -> bool:

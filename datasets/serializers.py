@@ -5,8 +5,9 @@ from pathlib import Path
 from rest_framework import serializers
 
 from datasets import descriptions
-from datasets.fields import Archive, CategoriesFolder, Database, FlagOn, ImagesFolder, MeanFile, ServerFile
-from datasets.models import SIZE, Dataset, Encoding, Kind, Method, ResizeMode
+from datasets.fields import Archive, Background, CategoriesFolder, Database, FlagOn, ImagesFolder, MeanFile, ServerFile
+from datasets.imagedb.transparency import WHITE
+from datasets.models import SIZE, Dataset, Depth, Encoding, Kind, Method, ResizeMode
 from datasets.services import MAX_LIST_BYTES, TextList, describe_tasks
 from digits_project.api import Flag, Form
 from digits_project.jobs.wire import describe_job
@@ -53,6 +54,8 @@ class ClassificationDatasetForm(Form):
     resize_height = _size()
     resize_mode = serializers.ChoiceField(ResizeMode.values, default=ResizeMode.SQUASH)
     encoding = serializers.ChoiceField(Encoding.values, default=Encoding.PNG)
+    alpha_background = Background(default=WHITE)
+    depth = serializers.ChoiceField(Depth.values, default=Depth.AUTO)
     folder_train = CategoriesFolder(categories=2, required=False)
     archive_train = Archive(required=False)
     folder_pct_val = _percent(25)
@@ -203,4 +206,5 @@ def _is_set(data, field: str) -> bool:
 def dataset_json(dataset: Dataset) -> dict:
     """GET /datasets/<id>.json"""
     warnings = {"warnings": dataset.warnings} if dataset.warnings else {}
-    return describe_job(dataset, **describe_tasks(dataset), **warnings)
+    look = dataset.look | {"depth": dataset.depth} if dataset.kind == Kind.CLASSIFICATION else {}
+    return describe_job(dataset, **describe_tasks(dataset), **look, **warnings)

@@ -114,7 +114,8 @@ def _build_categories(dataset: Dataset, report) -> None:
     dataset.splits = [asdict(split) for split in built.splits]
     dataset.skipped = built.skipped
     dataset.warnings = built.warnings
-    patiently(partial(dataset.save, update_fields=["categories", "splits", "skipped", "warnings"]))
+    dataset.white_level = built.white_level
+    patiently(partial(dataset.save, update_fields=["categories", "splits", "skipped", "warnings", "white_level"]))
 
 
 def after_building(job_id: str) -> None:

@@ -42,4 +42,7 @@ class DatasetFacts(JobFacts):
     ParseFolderTasks = ParseFolderTask(many=True, required=False)
     CreateDbTasks = CreateDbTask(many=True, required=False)
     AnalyzeDbTasks = AnalyzeDbTask(many=True, required=False, help_text="Of a generic dataset.")
+    alpha_background = serializers.CharField(required=False, help_text="What transparent images were put onto.")
+    white_level = serializers.IntegerField(required=False, help_text="The sample of 16-bit images that became white.")
+    depth = serializers.ChoiceField(["auto", "full"], required=False)
     warnings = serializers.ListField(child=serializers.CharField(), required=False)

@@ -33,7 +33,7 @@ def info(snapshot: Snapshot) -> dict:
     """What info.json says. classify.py reads `image`: how an image becomes what the network takes."""
     model = snapshot.trained_model
     channels, height, width = model.dataset.image_shape
-    resize_mode = model.dataset.resize_mode
+    look = {"resize_mode": model.dataset.resize_mode} | model.dataset.look
     return {
         "job_id": model.pk,
         "name": model.name,
@@ -42,7 +42,7 @@ def info(snapshot: Snapshot) -> dict:
         "framework": model.framework,
         "dataset_id": model.dataset_id,
         "dataset": model.dataset.name,
-        "image": {"width": width, "height": height, "channels": channels, "resize_mode": resize_mode},
+        "image": {"width": width, "height": height, "channels": channels, **look},
         "use_mean": model.use_mean,
         "categories": len(model.dataset.categories),
     }

@@ -18,7 +18,8 @@ from models_app.results import NEWEST, Snapshot, of_epoch
 
 MOST_NUMBERS = 8_000_000  # of an answer for one image; 21 categories for each of 500×500 pixels are 5 million
 INSTEAD = "ask infer_one or infer_many for the numbers."
-OF_DATASET = ("name", "kind", "categories", "resize_width", "resize_height", "resize_channels", "resize_mode")
+OF_IMAGES = ("resize_width", "resize_height", "resize_channels", "resize_mode", "alpha_background", "white_level")
+OF_DATASET = ("name", "kind", "categories", *OF_IMAGES)
 # What an answer needs of its rows. More columns take longer than the answer itself; they come when they are asked for.
 USED = ("epoch", "folder", "trained_model__name", *(f"trained_model__dataset__{column}" for column in OF_DATASET))
 
@@ -107,7 +108,7 @@ def reader(snapshot: Snapshot, opener: Callable[[Path], BinaryIO] | None = None)
     channels, height, width = dataset.image_shape
     size = {"width": width, "height": height, "channels": channels}
     opener = opener or confined.opener(settings.DIGITS_DATA_ROOTS)
-    return partial(images.read_array, **size, resize_mode=dataset.resize_mode, opener=opener)
+    return partial(images.read_array, **size, resize_mode=dataset.resize_mode, opener=opener, **dataset.look)
 
 
 def scores(snapshot: Snapshot, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:

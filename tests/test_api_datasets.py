@@ -214,6 +214,9 @@ def test_a_built_dataset_tells_its_counts(client, form, tmp_path):
             {"name": "Create DB (val)", "entries": 6, **image},
             {"name": "Create DB (test)", "entries": 6, **image},
         ],
+        "alpha_background": "white",
+        "white_level": 65535,
+        "depth": "auto",
     }
 
 

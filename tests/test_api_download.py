@@ -13,6 +13,7 @@ from PIL import Image
 
 from models_app.networks import Layer, Network, prototxt, standard
 from tests.inference_samples import DIGITS, add_snapshot, categorized, list_of
+from tests.picture_samples import GRAY, GRAY_ALPHA, RGB, png, random, transparent, with_alpha
 
 pytestmark = pytest.mark.django_db
 FILES = {"classify.py", "info.json", "labels.txt", "mean.npy", "model.onnx", "network.prototxt", "weights.npz"}
@@ -47,8 +48,11 @@ def pictures(tmp_path_factory):
     Image.fromarray(colours).resize((31, 70), Image.Resampling.NEAREST).save(folder / "transparent.png")
     deep = (colours[:, :, 0].astype(np.uint16) << 8) + 200
     Image.fromarray(deep).save(folder / "sixteen bits.png")
+    (folder / "twelve bits.png").write_bytes(png(random(3, 4096), colour=RGB))
+    (folder / "transparent colour.png").write_bytes(png(random(1, 4), transparent(2), colour=GRAY, bits=2))
+    (folder / "sixteen bits and alpha.png").write_bytes(png(with_alpha(random(1, 4096), 65536), colour=GRAY_ALPHA))
     photo.convert("L").save(folder / "gray.bmp")
-    photo.convert("P").save(folder / "palette.png")
+    photo.convert("P").save(folder / "palette.png", transparency=bytes(range(256)))
     return folder
 
 
@@ -117,7 +121,8 @@ def test_info_tells_where_the_model_comes_from_and_what_it_takes(client, model):
     found = unpacked("tar", body(client.get(f"/models/{model.pk}/download.tar")))
     info = json.loads(found["info.json"])
     assert (info["job_id"], info["dataset_id"], info["categories"]) == (model.pk, model.dataset_id, 10)
-    assert info["image"] == {"width": 28, "height": 28, "channels": 1, "resize_mode": "squash"}
+    size = {"width": 28, "height": 28, "channels": 1, "resize_mode": "squash"}
+    assert info["image"] == size | {"alpha_background": "white", "white_level": 65535}
 
 
 def test_without_a_mean_there_is_none_in_it(client, model, make_model):
@@ -152,13 +157,21 @@ def test_a_download_goes_on_when_the_snapshot_is_deleted(client, model):
     assert unpacked("tar", body(answer))["model.onnx"] == weights
 
 
-@pytest.mark.parametrize("mode, channels, cut", [("squash", 1, 7), ("crop", 3, 0), ("fill", 3, 7), ("half_crop", 1, 0)])
+@pytest.mark.parametrize(
+    "mode, channels, cut, look",
+    [
+        ("squash", 1, 7, {"alpha_background": "ignore"}),
+        ("crop", 3, 0, {"white_level": 4095}),
+        ("fill", 3, 7, {"alpha_background": "#3080c0", "white_level": 4095}),
+        ("half_crop", 1, 0, {"alpha_background": "black"}),
+    ],
+)
 def test_classify_answers_as_the_server(
-    client, make_dataset, make_model, taken_away, pictures, digits_folder, settings, mode, channels, cut
+    client, make_dataset, make_model, taken_away, pictures, digits_folder, settings, mode, channels, cut, look
 ):
     """Percentages and the numbers themselves, of images of every kind, with a crop and without."""
     settings.DIGITS_DATA_ROOTS = [pictures, digits_folder]
-    model = make_model(categorized(make_dataset(resize_mode=mode, resize_channels=channels)))
+    model = make_model(categorized(make_dataset(resize_mode=mode, resize_channels=channels, **look)))
     network = standard("lenet", (channels, 28 - cut, 28 - cut), 10)
     mean = np.random.default_rng(1).uniform(0, 255, network.input_shape)
     add_snapshot(model, 1, 1, network, mean)

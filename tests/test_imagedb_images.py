@@ -161,15 +161,6 @@ def test_palettes_give_their_colours(china):
     np.testing.assert_array_equal(to_array(decode(saved(palette, "PNG")), 3), expected)
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_alpha_is_dropped_not_blended(china, mode):
-    image = china.convert(mode)
-    image.putalpha(0)
-    decoded = decode(saved(image, "PNG"))
-    assert decoded.mode == mode[:-1]
-    np.testing.assert_array_equal(np.asarray(decoded), np.asarray(china.convert(mode[:-1])))
-
-
 def test_one_bit_and_cmyk_pictures_are_read(china):
     black = to_array(decode(saved(Image.new("1", (4, 4)), "PNG")), 3)
     white = to_array(decode(saved(Image.new("1", (4, 4), 1), "PNG")), 3)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb import archive, folder, split, textfile
+from datasets.imagedb import archive, folder, measuring, split, textfile
 from datasets.imagedb.buildlog import BuildLog, named
+from datasets.imagedb.depth import FULL_RANGE
 from datasets.imagedb.encode import Encoder
 from datasets.imagedb.mean import RunningMean
 from datasets.imagedb.pool import Pool
@@ -25,6 +26,7 @@ from digits_project.errors import BadInput
 from digits_project.serverfiles import EVERYWHERE
 
 _SCAN_SHARE = 0.05  # of the progress; reading and encoding take nearly all of the time
+_MEASURE_SHARE = 0.05
 _UNPACK_SHARE, _UNPACK_SHARE_OF_SCAN = 0.4, 0.9  # where there is something to unpack
 _SPLIT_SUFFIXES = (".rec", ".idx", ".txt")
 _OUTPUTS = ["labels.txt", "mean.npy", "mean.png", "build.log"]
@@ -86,6 +88,8 @@ class _Build:
         self._log = log
         self._progress = progress
         self._mean = RunningMean(spec.height, spec.width, spec.channels)
+        self._workers = spec.workers or usable_cores()
+        self._white_level = FULL_RANGE
         self._planned = self._read = 0
         self._unpacking = directory / "unpacking"
         self._packed = {source for source in (spec.train, spec.val, spec.test) if self._is_packed(source)}
@@ -102,15 +106,25 @@ class _Build:
     def _run(self):
         categories, parts = self._plan()
         self._planned = sum(len(part.images) for part in parts)
-        self._progress.enter(self._scan_share, 1)
+        self._measure(parts)
         train, label_of = self._write_train(parts[0], categories)
         categories = [name for name, label in zip(categories, label_of, strict=True) if label >= 0]
         written = [train] + [self._write_other(part.relabelled(label_of)) for part in parts[1:]]
         splits = [self._listed(part, len(categories)) for part in written if len(part.images)]
+        self._log.sum_up_remarks()
         self._mean.save(self._directory / "mean.npy", self._directory / "mean.png")
         (self._directory / "labels.txt").write_text("".join(f"{name}\n" for name in categories), encoding="utf-8")
         self._summarise(categories, splits)
-        return Built(categories, splits, self._log.skipped, self._log.warnings, self._mean.pixel())
+        return Built(categories, splits, self._log.skipped, self._log.warnings, self._mean.pixel(), self._white_level)
+
+    def _measure(self, parts):
+        """Find out which sample of images of 16 bits becomes white."""
+        encoding_from = self._scan_share
+        if self._spec.depth == "auto":
+            encoding_from += _MEASURE_SHARE
+            self._progress.enter(self._scan_share, encoding_from)
+            self._white_level = measuring.white_level(parts, self._workers, self._log, self._progress.at)
+        self._progress.enter(encoding_from, 1)
 
     def _plan(self):
         """The categories and the parts, train first; all that is known before an image is read."""
@@ -204,14 +218,16 @@ class _Build:
 
     def _write(self, part: Part, writer: RecordWriter, mean: RunningMean | None = None) -> Part:
         """Write a record of every readable image; the part that comes back has only those."""
-        encoder = Encoder(part.listing, self._spec, summing=mean is not None)
+        encoder = Encoder(part.listing, self._spec, mean is not None, self._white_level)
         starts = range(0, len(part.images), encoder.images_per_task)
         tasks = (part.images[start : start + encoder.images_per_task] for start in starts)
         readable = np.zeros(len(part.images), bool)
         position = 0
-        with Pool(encoder, min(self._spec.workers or usable_cores(), len(starts))) as pool:
+        with Pool(encoder, min(self._workers, len(starts))) as pool:
             for encoded in pool.map(tasks, self._progress.tick):
                 images = part.images[position : position + len(encoded.payloads)]
+                for offset, remark in encoded.remarks:
+                    self._log.remark(part.listing.path(images[offset]), remark)
                 for offset, (image, label) in enumerate(zip(images, part.labels(images), strict=True)):
                     if (payload := encoded.payloads[offset]) is None:
                         self._log.skip(part.listing.path(image), encoded.failed[offset])

@@ -20,6 +20,7 @@ class BuildLog:
         self.warnings: list[str] = []
         self.skipped = 0
         self.first_skipped: str | None = None
+        self._remarks: dict[str, tuple[int, str]] = {}
         self._called: list[tuple[str, str]] = []
 
     def __enter__(self) -> BuildLog:
@@ -48,6 +49,18 @@ class BuildLog:
         self.skipped += 1
         self.first_skipped = self.first_skipped or line
         self.note(f"skipped {line}")
+
+    def remark(self, path: str | bytes, remark: str) -> None:
+        """Something about an image that is used all the same."""
+        line = self.shown(_one_line(path))
+        count, first = self._remarks.get(remark, (0, line))
+        self._remarks[remark] = (count + 1, first)
+        self.note(f"kept {line}: {remark}")
+
+    def sum_up_remarks(self) -> None:
+        """A warning for each kind of remark."""
+        for remark, (count, first) in self._remarks.items():
+            self.warn(f"{count} images were kept, such as {first}: {remark}.")
 
     def warn(self, text: str) -> None:
         """Something the user should see beside the result; the first fifty are kept for that."""

@@ -21,21 +21,27 @@ _MAX_BYTES = 4 << 20  # of pixels a task: bounds what is under way at once
 class Encoded:
     """The answer to one task: for each image its payload, or None with the reason in `failed`, by position.
 
-    `total` (uint32, HxWxC) sums the readable ones, if the mean was asked for.
+    `remarks` has what is to be said about images that were read, by position. `total` (uint32, HxWxC) sums those, if
+    the mean was asked for.
     """
 
     payloads: list[bytes | None]
     failed: dict[int, str]
+    remarks: list[tuple[int, str]]
     total: np.ndarray | None
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Reads, resizes and encodes images of a listing as the spec says; sums them up for the mean if `summing`."""
+    """Reads, resizes and encodes images of a listing as the spec says; sums them up for the mean if `summing`.
+
+    `white_level` is the 16-bit sample that becomes 255.
+    """
 
     listing: Listing
     spec: Spec
     summing: bool
+    white_level: int
 
     @property
     def images_per_task(self) -> int:
@@ -45,18 +51,25 @@ class Encoder:
 
     def __call__(self, images: np.ndarray) -> Encoded:
         spec = self.spec
-        payloads, failed = [], {}
+        payloads, failed, remarks = [], {}, []
         opened = opener(self.listing.roots)
         total = np.zeros((spec.height, spec.width, spec.channels), np.uint32) if self.summing else None
         for position, image in enumerate(images):
+            said = []
             try:
-                path = Path(os.fsdecode(self.listing.path(image)))
-                pixels = read_array(path, spec.width, spec.height, spec.channels, spec.resize_mode, opened)
+                pixels = self._pixels(Path(os.fsdecode(self.listing.path(image))), opened, said.append)
             except BadImage as error:
                 payloads.append(None)
                 failed[position] = str(error)
                 continue
             payloads.append(encode(pixels, spec.encoding))
+            remarks += [(position, remark) for remark in said]
             if total is not None:
                 total += pixels
-        return Encoded(payloads, failed, total)
+        return Encoded(payloads, failed, remarks, total)
+
+    def _pixels(self, path, opened, remark):
+        spec = self.spec
+        size = {"width": spec.width, "height": spec.height, "channels": spec.channels}
+        look = {"alpha_background": spec.alpha_background, "white_level": self.white_level, "remark": remark}
+        return read_array(path, **size, resize_mode=spec.resize_mode, opener=opened, **look)

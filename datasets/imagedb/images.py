@@ -3,8 +3,8 @@
 What decode() settles, so that training and inference see the same pixels:
 - the format is told by content, and only the plugin of that format is tried;
 - the first frame of an animation is taken, EXIF orientation is applied, colour profiles are ignored;
-- alpha is dropped, not blended: the colours under transparent pixels stay what the file says;
-- 16-bit samples keep their high byte, which is what Pillow does for 16-bit colour too.
+- transparent pixels are put onto a background colour (`alpha_background`, see transparency.py);
+- 16-bit samples are scaled so that `white_level` becomes 255 (see depth.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import re
 import stat
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +23,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from datasets.imagedb.depth import FULL_RANGE, declared_white, eight_bits, highest_sample, is_deep
 from datasets.imagedb.resize import resize
+from datasets.imagedb.transparency import IGNORE, WHITE, flattened, transparent_colour
 from datasets.imagedb.turns import Turns
 from digits_project.errors import BadInput
 
@@ -41,6 +45,8 @@ _SIGNATURES = (
     # "BM" alone begins many a text: the length of the second header, which follows, is one of these.
     ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
 )
+_SOMETIMES_DEEP = ("PNG", "PPM")
+_PNG_BITS = 24  # where a PNG has the number of bits of a sample
 _TURNS = Turns(2 * MAX_PIXELS)
 _RECORD_FORMATS = ("PNG", "JPEG", "BMP")
 _EXIF_ORIENTATION = 0x0112
@@ -77,17 +83,41 @@ def open_image(path: Path) -> BinaryIO:
     return open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))
 
 
-def decode(source: Path | bytes | BinaryIO, opener: Callable[[Path], BinaryIO] = open_image) -> Image.Image:
+def _say_nothing(remark: str) -> None:
+    """What takes the remarks where nobody wants them."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How transparency and 16-bit samples become 8-bit pixels: one rule for all images of a dataset.
+
+    `remark` is called with what people should know about an image that can be used.
+    """
+
+    alpha_background: str = WHITE
+    white_level: int = FULL_RANGE
+    remark: Callable[[str], None] = _say_nothing
+
+
+def decode(
+    source: Path | bytes | BinaryIO, opener: Callable[[Path], BinaryIO] = open_image, look: Look = Look()
+) -> Image.Image:
     """The whole image, upright, in mode L or RGB. Raises BadImage; BinaryIO must be seekable and at its start.
 
     `opener` opens a Path, for decode() to close; it may raise OSError or BadImage.
     """
     with ExitStack() as turn:
-        return _decoded(source, opener, turn)
+        return _read(source, opener, turn, partial(_load, look))
 
 
-def _decoded(source, opener, turn):
-    """decode(); `turn` holds the image's share of the memory until it is closed."""
+def highest_deep_sample(path: Path, opener: Callable[[Path], BinaryIO] = open_image) -> int | None:
+    """The highest sample of an image of 16 bits a channel; None for any other. Raises BadImage."""
+    with ExitStack() as turn:
+        return _read(path, opener, turn, _highest)
+
+
+def _read(source, opener, turn, read):
+    """What read(file, format_name, turn) returns; `turn` holds the image's share of the memory until it is closed."""
     with _opened(source, opener) as file:
         head = file.read(SIGNATURE_BYTES)
         format_name = sniff(head)
@@ -95,7 +125,7 @@ def _decoded(source, opener, turn):
             raise BadImage(f"not an image of a known format ({READABLE})" if head else "the file is empty")
         file.seek(0)
         try:
-            return _load(file, format_name, turn)
+            return read(file, format_name, turn)
         except BadImage:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -122,10 +152,14 @@ def read_array(
     channels: int,
     resize_mode: str,
     opener: Callable[[Path], BinaryIO] = open_image,
+    alpha_background: str = WHITE,
+    white_level: int = FULL_RANGE,
+    remark: Callable[[str], None] = _say_nothing,
 ) -> np.ndarray:
     """uint8, HxWxC: the one way from a file to the network's pixels, when building and when classifying."""
     with ExitStack() as turn:
-        return to_array(resize(_decoded(source, opener, turn), width, height, resize_mode), channels)
+        image = _read(source, opener, turn, partial(_load, Look(alpha_background, white_level, remark)))
+        return to_array(resize(image, width, height, resize_mode), channels)
 
 
 def encode(array: np.ndarray, encoding: str) -> bytes:
@@ -141,7 +175,7 @@ def decode_record(payload: bytes) -> np.ndarray:
     try:
         image = Image.open(BytesIO(payload), formats=_RECORD_FORMATS)
         _check_size(image)
-        array = np.asarray(image if image.mode in ("L", "RGB") else _in_eight_bits(image))
+        array = np.asarray(flattened(_in_eight_bits(image), IGNORE, None, _say_nothing))
     except BadImage:
         raise
     except Exception as error:  # as in decode()
@@ -194,23 +228,51 @@ def _check_speed(image, file):
         raise BadImage(f"more than {most}, the most for a {image.format} of this rare kind; save it as PNG")
 
 
-def _load(file, format_name, turn):
+def _open(file, format_name, turn):
+    """The image with nothing but its header read."""
+    file.seek(0)
     image = Image.open(file, formats=(format_name,))
     _check_size(image)
     _check_speed(image, file)
     turn.enter_context(_TURNS.taken(image.width * image.height))
-    image.load()
-    return _upright(_in_eight_bits(image), _orientation(image))
+    return image
+
+
+def _load(look, file, format_name, turn):
+    image = _open(file, format_name, turn)
+    colour, declared = transparent_colour(image), declared_white(image)
+    white = declared or look.white_level
+    if declared or (is_deep(image) and (white != FULL_RANGE or _has_key(image, look))):
+        samples, colour = eight_bits(image, partial(_open_again, file, format_name), white), None
+    else:
+        image.load()
+        samples = _in_eight_bits(image)
+    return _upright(flattened(samples, look.alpha_background, colour, look.remark), _orientation(image))
+
+
+def _has_key(image, look):
+    return "transparency" in image.info and look.alpha_background != IGNORE
+
+
+def _open_again(file, format_name):
+    file.seek(0)
+    return Image.open(file, formats=(format_name,))
+
+
+def _highest(file, format_name, turn):
+    if format_name not in _SOMETIMES_DEEP or (format_name == "PNG" and file.read(_PNG_BITS + 1)[-1] != 16):
+        return None
+    image = _open(file, format_name, turn)
+    return highest_sample(image, partial(_open_again, file, format_name)) if is_deep(image) else None
 
 
 def _in_eight_bits(image):
-    if image.mode in ("L", "RGB"):
-        return image
+    """What was loaded, in a mode of 8 bits a channel."""
     if image.mode.startswith("I"):  # I;16 and its kin from PNG, I from PPM
         return Image.fromarray((np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8))
     if image.mode == "F":
         raise BadImage("its pixels are real numbers, not 8 or 16 bits")
-    return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
+    return image
 
 
 def _orientation(image):

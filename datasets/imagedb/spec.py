@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.imagedb.depth import FULL_RANGE
+from datasets.imagedb.transparency import WHITE, is_background
 from digits_project.errors import BadInput
 from digits_project.serverfiles import EVERYWHERE
 
 RESIZE_MODES = ("crop", "squash", "fill", "half_crop")
 ENCODINGS = ("none", "png", "jpg")
 CHANNELS = (1, 3)
+RANGES = ("auto", "full")  # of 16-bit samples: what the images use, or all of it
 MAX_SIDE = 4096  # pixels; the mean is held in float64, which at this size takes 400 MB
 
 
@@ -73,6 +76,8 @@ class Spec:
     channels: int = 3
     resize_mode: str = "squash"
     encoding: str = "png"
+    alpha_background: str = WHITE
+    depth: str = "auto"
     seed: int = 0
     workers: int | None = None
 
@@ -86,9 +91,12 @@ class Spec:
             ("number of channels", self.channels, CHANNELS),
             ("resize mode", self.resize_mode, RESIZE_MODES),
             ("encoding", self.encoding, ENCODINGS),
+            ("depth", self.depth, RANGES),
         ):
             if value not in allowed:
                 raise BadInput(f"The {name} must be one of {', '.join(map(str, allowed))}, not {value}.")
+        if not is_background(self.alpha_background):
+            raise BadInput(f"The background must be white, black, #rrggbb or ignore, not {self.alpha_background}.")
         if self.seed < 0:
             raise BadInput(f"The seed must not be negative, but is {self.seed}.")
         if self.workers is not None and self.workers < 1:
@@ -131,10 +139,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Built:
-    """What was built. `categories[label]` is a name; `mean_pixel` is of the train split, RGB order, 0 to 255."""
+    """What was built. `categories[label]` is a name; `mean_pixel` is of the train split, RGB order, 0 to 255.
+
+    `white_level` is the 16-bit sample that became 255 in every image.
+    """
 
     categories: list[str]
     splits: list[Split]
     skipped: int
     warnings: list[str]
     mean_pixel: list[float]
+    white_level: int = FULL_RANGE
