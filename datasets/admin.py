@@ -17,7 +17,7 @@ from digits_project.jobs.models import Status
 MOST_SKIPPED = 200  # of the skipped files, on a page
 MOST_CATEGORIES = 200  # of a histogram
 MOST_MODELS = 100
-HEAVY = ("categories", "warnings", "status_history", "notes", "label_shape")
+HEAVY = ("categories", "warnings", "status_history", "notes", "label_shape", "skipped_reasons")
 FOR_A_DAY = "private, max-age=86400"
 
 
@@ -25,7 +25,7 @@ FOR_A_DAY = "private, max-age=86400"
 class DatasetAdmin(JobAdmin):
     list_display = ("name", "thumbnails", "state", "counts", "size", "owner", "created")
     list_filter = ("status", "kind", "method", "owner")
-    exclude = ("splits", "categories", "warnings")  # shown above in their own way
+    exclude = ("splits", "categories", "warnings", "skipped_reasons")  # shown above in their own way
     log_file = "build.log"
     change_form_template = "admin/datasets/dataset/change_form.html"
 

@@ -96,6 +96,7 @@ class Dataset(Job):
     splits = models.JSONField(default=list, editable=False)  # imagedb.Split: name, entries, per_category
     label_shape = models.JSONField(default=list, editable=False)  # C, H, W of a generic dataset's labels
     skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Images that could not be read.")
+    skipped_reasons = models.JSONField(default=dict, editable=False)  # how many files for each reason
     warnings = models.JSONField(default=list, editable=False)
     white_level = models.PositiveIntegerField(default=65535, editable=False)  # the 16-bit sample that became 255
 

@@ -8,7 +8,7 @@ from datasets import descriptions
 from datasets.fields import Archive, Background, CategoriesFolder, Database, FlagOn, ImagesFolder, MeanFile, ServerFile
 from datasets.imagedb.transparency import WHITE
 from datasets.models import SIZE, Dataset, Depth, Encoding, Kind, Method, ResizeMode
-from datasets.services import MAX_LIST_BYTES, TextList, describe_tasks
+from datasets.services import MAX_LIST_BYTES, TextList, describe_skipped, describe_tasks
 from digits_project.api import Flag, Form
 from digits_project.jobs.wire import describe_job
 from digits_project.uploads import Upload
@@ -207,4 +207,4 @@ def dataset_json(dataset: Dataset) -> dict:
     """GET /datasets/<id>.json"""
     warnings = {"warnings": dataset.warnings} if dataset.warnings else {}
     look = dataset.look | {"depth": dataset.depth} if dataset.kind == Kind.CLASSIFICATION else {}
-    return describe_job(dataset, **describe_tasks(dataset), **look, **warnings)
+    return describe_job(dataset, **describe_tasks(dataset), **look, **describe_skipped(dataset), **warnings)

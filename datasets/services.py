@@ -112,10 +112,11 @@ def _build_categories(dataset: Dataset, report) -> None:
     built = imagedb.build(dataset.spec(), dataset.directory, report)
     dataset.categories = built.categories
     dataset.splits = [asdict(split) for split in built.splits]
-    dataset.skipped = built.skipped
+    dataset.skipped, dataset.skipped_reasons = built.skipped, built.skipped_reasons
     dataset.warnings = built.warnings
     dataset.white_level = built.white_level
-    patiently(partial(dataset.save, update_fields=["categories", "splits", "skipped", "warnings", "white_level"]))
+    came = ["categories", "splits", "skipped", "skipped_reasons", "warnings", "white_level"]
+    patiently(partial(dataset.save, update_fields=came))
 
 
 def after_building(job_id: str) -> None:
@@ -172,6 +173,20 @@ def _describe_taken(dataset: Dataset, split: dict) -> dict:
 def _describe_image(dataset: Dataset) -> dict:
     width, height = dataset.resize_width, dataset.resize_height
     return {"image_width": width, "image_height": height, "image_channels": dataset.resize_channels}
+
+
+def describe_skipped(dataset: Dataset) -> dict:
+    """How many files of the folders and lists are in no database, and why; nothing if there are none."""
+    if not dataset.skipped:
+        return {}
+    reasons = sorted(dataset.skipped_reasons.items(), key=lambda item: -item[1])
+    return {"skipped": dataset.skipped, "skipped_reasons": dict(reasons)}
+
+
+def report(dataset: Dataset) -> list[str]:
+    """What people should know of a dataset that was built: its warnings, and what was skipped."""
+    skipped = [imagedb.skipped_in_words(dataset.skipped, dataset.skipped_reasons)] if dataset.skipped else []
+    return [*dataset.warnings, *skipped]
 
 
 def mean_file(dataset: Dataset) -> Path:

@@ -45,4 +45,6 @@ class DatasetFacts(JobFacts):
     alpha_background = serializers.CharField(required=False, help_text="What transparent images were put onto.")
     white_level = serializers.IntegerField(required=False, help_text="The sample of 16-bit images that became white.")
     depth = serializers.ChoiceField(["auto", "full"], required=False)
+    skipped = serializers.IntegerField(required=False, help_text="Files that are in no database; absent if none.")
+    skipped_reasons = serializers.DictField(child=serializers.IntegerField(), required=False)
     warnings = serializers.ListField(child=serializers.CharField(), required=False)

@@ -2,6 +2,7 @@
 
 from datasets.imagedb.archive import check as check_archive
 from datasets.imagedb.build import build, check, check_folder
+from datasets.imagedb.buildlog import skipped_in_words
 from datasets.imagedb.images import BadImage
 from datasets.imagedb.prebuilt import Prebuilt, PrebuiltSpec, PrebuiltSplit, build_prebuilt, check_prebuilt
 from datasets.imagedb.spec import Built, Source, Spec, Split, TextSource
@@ -26,4 +27,5 @@ __all__ = [
     "check_lists",
     "check_prebuilt",
     "clear_away",
+    "skipped_in_words",
 ]

@@ -16,8 +16,9 @@ from typing import BinaryIO
 from datasets.imagedb import archive_tar, archive_zip
 from datasets.imagedb.archive_member import BadArchive, Member
 from datasets.imagedb.buildlog import BuildLog
-from datasets.imagedb.folder import IMAGE_SUFFIXES
-from datasets.imagedb.images import MAX_BYTES, READABLE, SIGNATURE_BYTES, sniff
+from datasets.imagedb.formats import sniff
+from datasets.imagedb.images import MAX_BYTES
+from datasets.imagedb.strangers import HEAD_BYTES, is_named_otherwise, why_not_read
 from digits_project.errors import BadInput
 from digits_project.serverfiles import Outside, open_file
 
@@ -153,13 +154,15 @@ class _Unpacking:
         return parts
 
     def _take(self, member: Member, parts: list[str]) -> None:
-        """Write a member that is an image; of others those are logged whose names say that they are."""
-        head = member.read(SIGNATURE_BYTES)
+        """Write a member that is an image; others are logged unless they are plainly something else."""
+        head = member.read(HEAD_BYTES)
         path = self._into.joinpath(*parts)
         if member.size > MAX_BYTES or not sniff(head):
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                reason = f"its content is not that of a {READABLE} file" if head else "the file is empty"
-                self._log.skip(str(path), f"more than {MAX_BYTES >> 20} MiB" if member.size > MAX_BYTES else reason)
+            reason = None if sniff(head) else why_not_read(path.name, head)
+            if member.size > MAX_BYTES and not is_named_otherwise(path.name):
+                reason = f"more than {MAX_BYTES >> 20} MiB"
+            if reason:
+                self._log.skip(str(path), reason)
             return
         with os.fdopen(self._new_file(member, path), "wb", buffering=0) as file:
             file.write(head)

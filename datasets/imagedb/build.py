@@ -115,7 +115,15 @@ class _Build:
         self._mean.save(self._directory / "mean.npy", self._directory / "mean.png")
         (self._directory / "labels.txt").write_text("".join(f"{name}\n" for name in categories), encoding="utf-8")
         self._summarise(categories, splits)
-        return Built(categories, splits, self._log.skipped, self._log.warnings, self._mean.pixel(), self._white_level)
+        return Built(
+            categories,
+            splits,
+            self._log.skipped,
+            self._log.warnings,
+            self._mean.pixel(),
+            skipped_reasons=self._log.skipped_reasons,
+            white_level=self._white_level,
+        )
 
     def _measure(self, parts):
         """Find out which sample of images of 16 bits becomes white."""
@@ -259,3 +267,5 @@ class _Build:
                 f"{made.name}: {made.entries} images, {min(made.per_category)} to {max(made.per_category)} a category"
             )
         self._log.note(f"{self._log.skipped} images skipped")
+        if self._log.skipped:
+            self._log.note(self._log.skipped_in_words())

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 _NAMED = 5
 _MAX_WARNINGS = 50
+_MAX_REASONS = 20
+_OTHER_REASONS = "other reasons, which build.log tells"
+_NUMBERS = re.compile(r"\d+")
+_SIZE = re.compile(r"\d+x\d+")
 
 
 class BuildLog:
     """Writes a line at a time to a file, so that a million broken images need no memory.
 
-    `skipped` counts the images that could not be used, `first_skipped` describes one of them.
+    `skipped` counts the files that could not be used, `skipped_reasons` those of each reason, where reasons that differ
+    only in numbers are one; `first_skipped` describes one of them.
     """
 
     def __init__(self, path: Path):
         self._path = path
         self.warnings: list[str] = []
         self.skipped = 0
+        self.skipped_reasons: dict[str, int] = {}
         self.first_skipped: str | None = None
         self._remarks: dict[str, tuple[int, str]] = {}
         self._called: list[tuple[str, str]] = []
@@ -47,8 +54,19 @@ class BuildLog:
         """An image that can't be used."""
         line = self.shown(f"{_one_line(path)}: {reason}")
         self.skipped += 1
+        self._count(reason)
         self.first_skipped = self.first_skipped or line
         self.note(f"skipped {line}")
+
+    def _count(self, reason):
+        kind = _NUMBERS.sub("…", reason) if reason.startswith("damaged") else _SIZE.sub("…", reason)
+        if kind not in self.skipped_reasons and len(self.skipped_reasons) >= _MAX_REASONS:
+            kind = _OTHER_REASONS
+        self.skipped_reasons[kind] = self.skipped_reasons.get(kind, 0) + 1
+
+    def skipped_in_words(self) -> str:
+        """How many were skipped, and why, the most frequent reason first."""
+        return skipped_in_words(self.skipped, self.skipped_reasons)
 
     def remark(self, path: str | bytes, remark: str) -> None:
         """Something about an image that is used all the same."""
@@ -70,6 +88,13 @@ class BuildLog:
         elif len(self.warnings) == _MAX_WARNINGS:
             self.warnings.append("There are more warnings in build.log.")
         self.note(f"warning: {text}")
+
+
+def skipped_in_words(skipped: int, reasons: dict[str, int]) -> str:
+    """A sentence of how many files were skipped, and why, the most frequent reason first."""
+    ordered = sorted(reasons.items(), key=lambda item: -item[1])
+    told = "; ".join(f"{count} since {reason}" if len(ordered) > 1 else reason for reason, count in ordered)
+    return f"{skipped} {'file was' if skipped == 1 else 'files were'} skipped: {told}."
 
 
 def named(names: list[str]) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from datasets.imagedb.buildlog import BuildLog
 from datasets.imagedb.confined import OUTSIDE
-from datasets.imagedb.images import READABLE, SIGNATURE_BYTES, sniff
+from datasets.imagedb.formats import READABLE, sniff
 from datasets.imagedb.listing import Listing, ListingWriter
+from datasets.imagedb.strangers import HEAD_BYTES, is_named_otherwise, why_not_read
 from digits_project.errors import BadInput
 from digits_project.serverfiles import EVERYWHERE, Outside, leads_out, open_file, open_folder
 
-# Whoever named a file like this meant it as an image: if it is none, that is worth a line in the log.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".pnm", ".webp", ".gif", ".tif", ".tiff")
+_BESIDE = "it lies beside the folders of the categories, not in one"
 _LEADS_OUT = "leads out of the folders that this server may read, and is left out."
 
 
@@ -29,6 +29,7 @@ def scan(
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would show the user another path than he named
     names = subfolders(folder, roots, log)
+    _count_beside(folder, roots, log)
     above = _ancestors(folder)
     with ListingWriter(folder, file) as writer:
         for position, name in enumerate(names):
@@ -39,7 +40,8 @@ def scan(
                     writer.add(path)
             writer.end_category(name)
         if not len(writer):
-            raise BadInput(f"{folder} holds no images in its subfolders. An image is a {READABLE} file.")
+            left_out = f" {log.skipped_in_words()}" if log.skipped else ""
+            raise BadInput(f"{folder} holds no images in its subfolders. An image is a {READABLE} file.{left_out}")
         listing = writer.listing()
     listing.roots = roots
     return listing
@@ -109,25 +111,11 @@ class _Category:
                 yield path if is_image else None
 
     def _is_image(self, entry, path):
-        """By content. A file that only its name calls an image is logged as skipped."""
-        try:
-            if not entry.is_file():
-                reason = None if entry.is_dir() else "the link leads nowhere"
-            elif "\n" in entry.name or "\r" in entry.name:
-                reason = "its name has a line break"
-            else:
-                with open_file(path, self._roots, buffering=0) as file:
-                    head = file.read(SIGNATURE_BYTES)
-                if sniff(head):
-                    return True
-                reason = f"its content is not that of a {READABLE} file" if head else "the file is empty"
-        except Outside:
-            reason = OUTSIDE
-        except OSError as error:
-            reason = error.strerror
-        if reason and entry.name.lower().endswith(IMAGE_SUFFIXES):
+        """By content. A file that isn't plainly something else is logged as skipped, with the reason."""
+        is_image, reason = _judged(entry, path, self._roots)
+        if reason:
             self._log.skip(path, reason)
-        return False
+        return is_image
 
     def _first_visit(self, folder):
         identity = _identity(folder)
@@ -135,6 +123,34 @@ class _Category:
             return False
         self._seen.add(identity)
         return True
+
+
+def _judged(entry, path, roots):
+    """(whether a name in a folder is that of an image, the reason why it is none or None if that needs none)"""
+    try:
+        if not entry.is_file():
+            return False, None if entry.is_dir() else "the link leads nowhere"
+        if "\n" in entry.name or "\r" in entry.name:
+            return False, "its name has a line break"
+        with open_file(path, roots, buffering=0) as file:
+            head = file.read(HEAD_BYTES)
+        return (True, None) if sniff(head) else (False, why_not_read(entry.name, head))
+    except Outside:
+        reason = OUTSIDE
+    except OSError as error:
+        reason = error.strerror
+    return False, None if is_named_otherwise(entry.name) else reason
+
+
+def _count_beside(folder, roots, log):
+    """Log the images in the folder itself as skipped: they have no category."""
+    with open_folder(folder, roots) as descriptor, os.scandir(descriptor) as entries:
+        for entry in entries:
+            path = f"{folder}/{entry.name}"
+            if not _hidden(entry) and not _leads_out(entry, folder, roots, None) and not _is_folder(entry):
+                is_image, reason = _judged(entry, path, roots)
+                if is_image or reason:
+                    log.skip(path, _BESIDE if is_image else reason)
 
 
 def _leads_out(entry, folder, roots, log):

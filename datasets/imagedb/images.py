@@ -10,7 +10,6 @@ What decode() settles, so that training and inference see the same pixels:
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from datasets.imagedb.depth import FULL_RANGE, declared_white, eight_bits, highest_sample, is_deep
+from datasets.imagedb.formats import READABLE, SIGNATURE_BYTES, sniff
+from datasets.imagedb.mending import MENDED, mended
 from datasets.imagedb.resize import resize
 from datasets.imagedb.transparency import IGNORE, WHITE, flattened, transparent_colour
 from datasets.imagedb.turns import Turns
@@ -34,17 +35,6 @@ MAX_SIDE = 1 << 16  # pixels; nothing that people take pictures with comes near
 MAX_BYTES = 256 << 20  # MAX_PIXELS uncompressed, four bytes each
 # What Pillow decodes in Python, BMP with run lengths and PPM of other than 8 bits: a second for half of this.
 SLOW_PIXELS, SLOW_BYTES = 2_000_000, 8 << 20
-SIGNATURE_BYTES = 18
-READABLE = "PNG, JPEG, BMP, PPM (P5, P6) and WebP"
-
-_SIGNATURES = (
-    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
-    ("JPEG", re.compile(rb"\xff\xd8\xff")),
-    ("WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
-    ("PPM", re.compile(rb"P[56][\s#]")),
-    # "BM" alone begins many a text: the length of the second header, which follows, is one of these.
-    ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
-)
 _SOMETIMES_DEEP = ("PNG", "PPM")
 _PNG_BITS = 24  # where a PNG has the number of bits of a sample
 _TURNS = Turns(2 * MAX_PIXELS)
@@ -71,11 +61,6 @@ _ENCODERS = {
 
 class BadImage(BadInput):
     """This image can't be used; the text says why, without the image's name."""
-
-
-def sniff(head: bytes) -> str | None:
-    """The format that the first SIGNATURE_BYTES of a file announce, or None if decode() can't read it."""
-    return next((name for name, signature in _SIGNATURES if signature.match(head)), None)
 
 
 def open_image(path: Path) -> BinaryIO:
@@ -107,16 +92,16 @@ def decode(
     `opener` opens a Path, for decode() to close; it may raise OSError or BadImage.
     """
     with ExitStack() as turn:
-        return _read(source, opener, turn, partial(_load, look))
+        return _read(source, opener, turn, partial(_load, look), look.remark)
 
 
 def highest_deep_sample(path: Path, opener: Callable[[Path], BinaryIO] = open_image) -> int | None:
     """The highest sample of an image of 16 bits a channel; None for any other. Raises BadImage."""
     with ExitStack() as turn:
-        return _read(path, opener, turn, _highest)
+        return _read(path, opener, turn, _highest, _say_nothing)
 
 
-def _read(source, opener, turn, read):
+def _read(source, opener, turn, read, remark):
     """What read(file, format_name, turn) returns; `turn` holds the image's share of the memory until it is closed."""
     with _opened(source, opener) as file:
         head = file.read(SIGNATURE_BYTES)
@@ -125,7 +110,7 @@ def _read(source, opener, turn, read):
             raise BadImage(f"not an image of a known format ({READABLE})" if head else "the file is empty")
         file.seek(0)
         try:
-            return read(file, format_name, turn)
+            return _whole_or_mended(file, format_name, turn, read, remark)
         except BadImage:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -136,6 +121,24 @@ def _read(source, opener, turn, read):
             raise BadImage(f"damaged {format_name}: its header can't be read") from error
         except Exception as error:  # a hostile file can make Pillow's parsers raise almost anything
             raise BadImage(f"damaged {format_name}: {_reason(error)}") from error
+
+
+def _whole_or_mended(file, format_name, turn, read, remark):
+    """What `read` returns of a file, or of the file mended where it is damaged beside its pixels."""
+    try:
+        return read(file, format_name, turn)
+    except BadImage:
+        raise
+    except (OSError, SyntaxError, ValueError) as damage:
+        file.seek(0)
+        results = []
+        for data in mended(file.read(), format_name):
+            turn.close()  # what the attempt before had taken of the memory
+            results.append(read(BytesIO(data), format_name, turn))
+        if not results or any(result != results[0] for result in results):
+            raise damage
+        remark(MENDED[format_name])
+        return results[0]
 
 
 def to_array(image: Image.Image, channels: int) -> np.ndarray:
@@ -158,7 +161,8 @@ def read_array(
 ) -> np.ndarray:
     """uint8, HxWxC: the one way from a file to the network's pixels, when building and when classifying."""
     with ExitStack() as turn:
-        image = _read(source, opener, turn, partial(_load, Look(alpha_background, white_level, remark)))
+        look = Look(alpha_background, white_level, remark)
+        image = _read(source, opener, turn, partial(_load, look), remark)
         return to_array(resize(image, width, height, resize_mode), channels)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets.imagedb.depth import FULL_RANGE
@@ -141,7 +141,8 @@ class Split:
 class Built:
     """What was built. `categories[label]` is a name; `mean_pixel` is of the train split, RGB order, 0 to 255.
 
-    `white_level` is the 16-bit sample that became 255 in every image.
+    `skipped_reasons` counts the skipped files of each reason; `white_level` is the 16-bit sample that became 255 in
+    every image.
     """
 
     categories: list[str]
@@ -149,4 +150,5 @@ class Built:
     skipped: int
     warnings: list[str]
     mean_pixel: list[float]
+    skipped_reasons: dict[str, int] = field(default_factory=dict)
     white_level: int = FULL_RANGE

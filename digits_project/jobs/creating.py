@@ -48,6 +48,10 @@ class WorkCommand(ConsoleCommand):
         """What standard output gets without --json."""
         return "\n".join(job.pk for job in jobs)
 
+    def remarks(self, job: Job) -> list[str]:
+        """What people should know of a job that has ended, beside its status; told beside the answer."""
+        return []
+
     def handle(self, **options):
         with Interrupts() as interrupts:  # from before there is a job that would be left behind
             jobs = self.jobs(options)
@@ -57,6 +61,8 @@ class WorkCommand(ConsoleCommand):
                 status = max(status, self._finish(jobs, interrupts))
         for job in jobs:
             job.refresh_from_db()
+            for remark in self.remarks(job):
+                self.screen.line(remark)
         if not self.as_json:
             self.stdout.write(self.answer(jobs))
         else:

@@ -32,6 +32,9 @@ class Command(WorkCommand):
     def describe(self, job):
         return dataset_json(job)
 
+    def remarks(self, job):
+        return services.report(job)
+
     def jobs(self, options):
         data = OPTIONS.data(options) | {LOCAL: "on"}
         is_generic = data.get("method") == Method.PREBUILT
