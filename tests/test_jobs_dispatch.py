@@ -130,8 +130,11 @@ def test_a_dataset_that_comes_to_nothing_fails_its_models_with_the_reason(make_d
 
 def test_a_job_whose_execution_has_expired_in_redis_can_be_removed(make_dataset):
     dataset = make_dataset()
-    queues.enqueue("io", dataset.TASK, dataset.pk, attempt=7)
-    queued = QueuedJob.fetch(f"{dataset.pk}-7", connection=queues.connection(), serializer=JSONSerializer)
-    queues.connection().zadd(queued.execution_registry.key, {"gone": time.time() + 60})
-    queues.remove(queued.id)
-    assert queued.id not in queues.queue("io").job_ids
+    dispatch()
+    (queued_id,) = queues.queue("io").job_ids
+    job = QueuedJob.fetch(queued_id, connection=queues.connection(), serializer=JSONSerializer)
+    queues.connection().zadd(job.execution_registry.key, {"gone": time.time() + 60})
+    queues.connection().delete(queues.queue("io").key)
+    dispatch()
+    assert queued("io") == [dataset.pk]
+    assert not queues.connection().exists(job.execution_registry.key)

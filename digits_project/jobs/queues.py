@@ -1,19 +1,22 @@
 """RQ's queues, which carry job ids and nothing else; who is alive."""
 
 import socket
-from datetime import datetime, timezone
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 import django_rq
+from redis.client import Pipeline
 from rq import Queue, Worker
 from rq.defaults import RQ_KEY_PREFIX
-from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.exceptions import DuplicateJobError
+from rq.executions import ExecutionRegistry
 from rq.job import Job as QueuedJob
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
 REAPER_SECONDS = 30  # how long a sign of life counts; a reaper gives one every five seconds
-SPENT = (JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED)
+STARTING = timedelta(seconds=20)  # from a worker's pop to the start of the process that does the work
 
 
 def connection():
@@ -26,10 +29,10 @@ def queue(name: str) -> Queue:
 
 
 def enqueue(name: str, task: str, job_id: str, attempt: int) -> None:
-    """Have a worker of queue `name` call `task(job_id)` once, however often this is called before it does.
+    """Have a worker of queue `name` call `task(job_id)` once, however often and by however many this is called.
 
-    Every attempt is another job to RQ: one that lost its worker would else keep the next from being queued until RQ has
-    noticed.
+    Every attempt has an id of its own in RQ. Otherwise a job that lost its worker could not be queued again until RQ
+    had noticed the loss.
     """
     target = queue(name)
     queued_id = f"{job_id}-{attempt}"
@@ -37,20 +40,31 @@ def enqueue(name: str, task: str, job_id: str, attempt: int) -> None:
     try:
         target.enqueue_call(task, **arguments)
     except DuplicateJobError:
-        if _is_spent(queued_id, target):
-            remove(queued_id)
-            target.enqueue_call(task, **arguments)
+        if forget_lost(target, queued_id):
+            with suppress(DuplicateJobError):  # another process queued it between these two steps
+                target.enqueue_call(task, **arguments)
 
 
-def remove(queued_id: str) -> None:
-    """Take a job out of RQ; not for one that runs."""
-    try:
-        queued = QueuedJob.fetch(queued_id, connection=connection(), serializer=JSONSerializer)
-    except NoSuchJobError:
-        return
-    # RQ fails to delete a job with an execution that has expired, as that of a killed worker does.
-    connection().delete(queued.execution_registry.key)
-    queued.delete()
+def forget_lost(target: Queue, queued_id: str) -> bool:
+    """Delete a job from RQ if no worker will ever run it, and return whether it did.
+
+    The check and the delete are one transaction. Otherwise a worker could pop the job in between, or another process
+    could queue it again, and this would delete a job that is about to run.
+    """
+    key, popped = QueuedJob.key_for(queued_id), target.intermediate_queue
+
+    def forget(pipe: Pipeline) -> bool:
+        if not _is_lost(pipe, target, queued_id):
+            return False
+        pipe.multi()
+        # Not QueuedJob.delete(): it fails on a job with an execution that has expired, as that of a killed worker does.
+        pipe.delete(key, ExecutionRegistry(queued_id, pipe).key, popped.get_first_seen_key(queued_id))
+        pipe.lrem(popped.key, 0, queued_id)
+        pipe.zrem(target.failed_job_registry.key, queued_id)
+        pipe.zrem(target.canceled_job_registry.key, queued_id)
+        return True
+
+    return connection().transaction(forget, key, target.key, popped.key, value_from_callable=True)
 
 
 def live_workers() -> dict[str, int]:
@@ -103,10 +117,20 @@ def _listener(worker: Worker) -> Listener:
     )
 
 
-def _is_spent(queued_id: str, target: Queue) -> bool:
-    """Whether RQ knows the id only from an earlier run, or has lost it from its list."""
-    try:
-        status = QueuedJob.fetch(queued_id, connection=connection(), serializer=JSONSerializer).get_status()
-    except NoSuchJobError:
+def _is_lost(pipe: Pipeline, target: Queue, queued_id: str) -> bool:
+    """Whether RQ has only the record of a job that has ended, or that no list names any more.
+
+    `pipe` watches the keys that this reads. A job that a worker has popped is in the intermediate queue until the
+    worker marks it as started; after STARTING there, its worker has died.
+    """
+    status = pipe.hget(QueuedJob.key_for(queued_id), "status")
+    if status != JobStatus.QUEUED.encode():
+        return status != JobStatus.STARTED.encode()
+    if queued_id.encode() in pipe.lrange(target.key, 0, -1):
+        return False
+    popped = target.intermediate_queue
+    if queued_id.encode() not in pipe.lrange(popped.key, 0, -1):
         return True
-    return status in SPENT or (status == JobStatus.QUEUED and queued_id not in target.job_ids)
+    popped.set_first_seen(queued_id)
+    seen = popped.get_first_seen(queued_id)
+    return seen is not None and datetime.now(timezone.utc) - seen > STARTING
