@@ -1,8 +1,8 @@
 """The admin's pages for datasets."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import FileResponse, Http404, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -10,6 +10,7 @@ from django.utils.http import urlencode
 from datasets import gallery, services
 from datasets.models import Dataset, Kind
 from datasets.serializers import ClassificationDatasetForm, GenericDatasetForm
+from digits_project.errors import DamagedFile
 from digits_project.jobs import disk, logs
 from digits_project.jobs.admin import JobAdmin
 from digits_project.jobs.models import Status
@@ -97,7 +98,7 @@ class DatasetAdmin(JobAdmin):
         """The records of the first images, none where there are none yet."""
         try:
             return gallery.page(dataset, "train", None, 1).records[:24]
-        except gallery.NoSuchImage:
+        except (gallery.NoSuchImage, DamagedFile):
             return []
 
     def images(self, request, job_id):
@@ -110,6 +111,9 @@ class DatasetAdmin(JobAdmin):
             named = gallery.labels(dataset, split) if dataset.categories else None
         except gallery.NoSuchImage as unknown:
             raise Http404(str(unknown)) from unknown
+        except DamagedFile as damaged:
+            self.message_user(request, str(damaged), messages.ERROR)
+            return redirect(self.address("change", job_id))
         asked = {"split": split} | ({} if category is None else {"category": category})
         context = self.admin_site.each_context(request) | {
             "title": f"Images of {dataset.name}",
@@ -144,6 +148,8 @@ class DatasetAdmin(JobAdmin):
             content, media_type = draw(*what)
         except gallery.NoSuchImage as unknown:
             raise Http404(str(unknown)) from unknown
+        except DamagedFile as damaged:
+            return HttpResponse(str(damaged), status=409, content_type="text/plain; charset=utf-8")
         return HttpResponse(content, content_type=media_type, headers={"Cache-Control": FOR_A_DAY})
 
     def goes_with(self, job):

@@ -15,7 +15,7 @@ from PIL import Image
 from datasets.imagedb import images
 from datasets.imagedb.records import RecordReader
 from datasets.models import Dataset
-from digits_project.errors import BadInput
+from digits_project.errors import BadInput, DamagedFile
 
 A_PAGE = 60
 STRIP, STRIP_SIDE = 6, 40  # images of a strip, and how high it is
@@ -24,7 +24,7 @@ KEPT = 16  # indexes of record files
 
 
 class NoSuchImage(Exception):
-    """The dataset has no such split, category or record, or its files are gone or damaged."""
+    """The dataset has no such split, category or record."""
 
 
 class Page(NamedTuple):
@@ -37,16 +37,13 @@ class Page(NamedTuple):
 
 
 def image(dataset: Dataset, split: str, number: int) -> tuple[bytes, str]:
-    """One record's image as a browser takes it, and its media type. Raises NoSuchImage."""
+    """One record's image as a browser takes it, and its media type. Raises NoSuchImage, or DamagedFile, as all here."""
     with _reader(dataset, split) as reader:
         payload = _payload(reader, number)
     kind = images.sniff(payload[:64])
     if kind in AS_THEY_ARE:
         return payload, AS_THEY_ARE[kind]
-    try:
-        return images.encode(images.decode_record(payload), "png"), "image/png"
-    except BadInput as wrong:
-        raise NoSuchImage(str(wrong)) from wrong
+    return images.encode(_pixels(dataset, split, payload), "png"), "image/png"
 
 
 def strip(dataset: Dataset) -> bytes:
@@ -54,18 +51,21 @@ def strip(dataset: Dataset) -> bytes:
     drawn = Image.new("RGBA", (STRIP * (STRIP_SIDE + 2), STRIP_SIDE))
     with _reader(dataset, "train") as reader:
         for place, number in enumerate(range(0, len(reader), max(1, len(reader) // STRIP))[:STRIP]):
-            thumbnail = _thumbnail(_payload(reader, number))
+            thumbnail = _thumbnail(_pixels(dataset, "train", _payload(reader, number)))
             drawn.paste(thumbnail, (place * (STRIP_SIDE + 2), (STRIP_SIDE - thumbnail.height) // 2))
     file = BytesIO()
     drawn.save(file, "PNG")
     return file.getvalue()
 
 
-def _thumbnail(payload: bytes) -> Image.Image:
+def _pixels(dataset: Dataset, split: str, payload: bytes) -> np.ndarray:
     try:
-        pixels = images.decode_record(payload)
+        return images.decode_record(payload)
     except BadInput as wrong:
-        raise NoSuchImage(str(wrong)) from wrong
+        raise DamagedFile(f"{dataset.pk}/{split}.rec is damaged: {wrong} Build the dataset again.") from wrong
+
+
+def _thumbnail(pixels: np.ndarray) -> Image.Image:
     thumbnail = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
     thumbnail.thumbnail((STRIP_SIDE, STRIP_SIDE))
     return thumbnail
@@ -86,7 +86,7 @@ def page(dataset: Dataset, split: str, category: int | None, number: int) -> Pag
 
 
 def labels(dataset: Dataset, split: str) -> np.ndarray:
-    """The category of every record of a split, int32. Raises NoSuchImage."""
+    """The category of every record of a split, int32."""
     path = dataset.directory / f"{split}.txt"
     return _labels(path, _changed(path))
 
@@ -94,27 +94,21 @@ def labels(dataset: Dataset, split: str) -> np.ndarray:
 def _payload(reader: RecordReader, number: int) -> bytes:
     if not 0 <= number < len(reader):
         raise NoSuchImage(f"There is no record {number}; there are {len(reader)}.")
-    try:
-        return reader.labels(number)[1]
-    except BadInput as damaged:
-        raise NoSuchImage(str(damaged)) from damaged
+    return reader.labels(number)[1]
 
 
 def _reader(dataset: Dataset, split: str) -> RecordReader:
     if not dataset.entries(split):
         raise NoSuchImage(f"There is no split {split}.")
     path = dataset.directory / f"{split}.rec"
-    try:
-        return _index(path, _changed(path)).reopened()
-    except BadInput as damaged:
-        raise NoSuchImage(str(damaged)) from damaged
+    return _index(path, _changed(path)).reopened()
 
 
 def _changed(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError as gone:
-        raise NoSuchImage(f"{path.name} is gone.") from gone
+        raise DamagedFile(f"{path.parent.name}/{path.name} is missing. Build the dataset again.") from gone
 
 
 @lru_cache(KEPT)
@@ -131,4 +125,5 @@ def _labels(path: Path, changed: int) -> np.ndarray:
         with path.open("rb") as file:
             return np.fromiter((int(line.rsplit(b" ", 1)[1]) for line in file), np.int32)
     except (OSError, ValueError, IndexError) as odd:  # as of an image whose path has a line break
-        raise NoSuchImage(f"{path.name} can't be read, so the images can't be told by category.") from odd
+        named = f"{path.parent.name}/{path.name}"
+        raise DamagedFile(f"{named} can't be read, so nothing says which category an image is of.") from odd

@@ -8,6 +8,10 @@ class BadInput(Exception):
     """The user's mistake; its text reaches the user word for word, so it says what was wrong, where, and what to do."""
 
 
+class DamagedFile(BadInput):
+    """A file that the server wrote is missing, cut short or changed; the text names it, below the folder of its job."""
+
+
 class Failed(Exception):
     """Something around the server broke, such as a process that was killed; its text tells user and log what."""
 

@@ -10,6 +10,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 from onnxruntime import InferenceSession
+from onnxruntime.capi import onnxruntime_pybind11_state as states
+
+# What ONNX Runtime raises for a file that holds no model, or one that it can't run.
+NO_MODEL = (states.Fail, states.InvalidArgument, states.InvalidGraph, states.InvalidProtobuf, states.NotImplemented)
 
 
 def open_session(onnx_file: Path, threads: int | None = None, for_one_run: bool = False) -> InferenceSession:

@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from digits_project.api import errors, prefers_json, printable
-from digits_project.errors import BadInput, no_room
+from digits_project.errors import BadInput, DamagedFile, no_room
 from digits_project.jobs.lifecycle import IllegalTransition
 from digits_project.jobs.services import Gone, HasDependents, Refused
 
@@ -130,6 +130,9 @@ def _explain(exc: Exception) -> tuple[int, str]:
         return 404, str(exc) or "Not found"
     if isinstance(exc, (HasDependents, Refused, PermissionDenied)):
         return 403, str(exc) or "Permission denied."
+    if isinstance(exc, DamagedFile):
+        log.error("409: %s", exc)
+        return 409, str(exc)
     if isinstance(exc, BadInput):
         return 400, str(exc)
     if isinstance(exc, IllegalTransition):

@@ -2,11 +2,13 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
 from inference.predictor import Predictor
+from models_app.training.verified import State
 
 MOST_LOADED = 8
 MOST_BYTES = 2 << 30  # of their files; loaded they take about as much. The one that is asked for is kept in any case.
@@ -14,21 +16,20 @@ MOST_BYTES = 2 << 30  # of their files; loaded they take about as much. The one 
 
 class _Key(NamedTuple):
     onnx_file: Path
-    mtime_ns: int
-    size: int
+    state: State
 
 
 _loaded: OrderedDict[_Key, Future[Predictor]] = OrderedDict()  # the one asked for last stands last
 _lock = threading.Lock()
 
 
-def predictor(onnx_file: Path) -> Predictor:
-    """The predictor of that file, loaded if it is not yet; a file that was replaced is loaded anew.
+def predictor(onnx_file: Path, load: Callable[[Path], Predictor] = Predictor) -> Predictor:
+    """The predictor of that file, loaded if it is not yet; a file that was replaced or has changed is loaded anew.
 
-    Two requests for a cold snapshot load it once, and nobody else waits for it. Raises FileNotFoundError.
+    Two requests for a cold snapshot load it once, and nobody else waits for it. Raises FileNotFoundError, and what
+    `load` raises.
     """
-    stat = onnx_file.stat()
-    key = _Key(onnx_file, stat.st_mtime_ns, stat.st_size)
+    key = _Key(onnx_file, State.of(onnx_file))
     with _lock:
         cold = key not in _loaded
         if cold:
@@ -37,13 +38,13 @@ def predictor(onnx_file: Path) -> Predictor:
         _loaded.move_to_end(key)
         found = _loaded[key]
     if cold:
-        _load(key, found)
+        _load(key, found, load)
     return found.result()
 
 
-def _load(key: _Key, loading: Future[Predictor]) -> None:
+def _load(key: _Key, loading: Future[Predictor], load: Callable[[Path], Predictor]) -> None:
     try:
-        loading.set_result(Predictor(key.onnx_file))
+        loading.set_result(load(key.onnx_file))
     except BaseException as fault:
         with _lock:
             if _loaded.get(key) is loading:
@@ -56,5 +57,9 @@ def _make_room(wanted: _Key) -> None:
     """Forget what the file was before it was replaced, and of the others those asked for longest ago."""
     for key in [key for key in _loaded if key.onnx_file == wanted.onnx_file]:
         del _loaded[key]
-    while _loaded and (len(_loaded) >= MOST_LOADED or sum(key.size for key in _loaded) + wanted.size > MOST_BYTES):
+    while _loaded and (len(_loaded) >= MOST_LOADED or _bytes(wanted, *_loaded) > MOST_BYTES):
         _loaded.popitem(last=False)
+
+
+def _bytes(*keys: _Key) -> int:
+    return sum(key.state.size for key in keys)

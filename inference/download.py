@@ -7,20 +7,24 @@ from io import BytesIO
 from pathlib import Path
 
 from datasets.services import mean_file
-from inference import standalone
+from datasets.whole import check_mean
+from digits_project.errors import BadInput
+from inference import services, standalone
 from inference.archive import Archive, Member
 from inference.bundle import single_file
 from models_app.models import Snapshot
 from models_app.networks import Network, prototxt
 from models_app.training.stored import DESCRIPTION
+from models_app.training.verified import damaged, read_description, verify
 
 
 def archive(snapshot: Snapshot, form: str) -> Archive:
     """The snapshot's archive; its files are open already, so that it is whole even if the model is deleted meanwhile.
 
-    Raises FileNotFoundError if one is gone.
+    Raises DamagedFile if one is missing or is not what was written, BadInput if the snapshot was deleted just now.
     """
-    with ExitStack() as opened:
+    with ExitStack() as opened, services.whole(snapshot):
+        verify(snapshot.onnx_file, snapshot.weights_file)
         members = [_from_text(name, text) for name, text in _texts(snapshot).items()]
         for name, path in _files(snapshot).items():
             members.append(_from_file(name, path))
@@ -50,7 +54,11 @@ def info(snapshot: Snapshot) -> dict:
 
 def network(snapshot: Snapshot) -> Network:
     """The network as it was trained, whatever this version would make of the model's form."""
-    return Network.from_dict(json.loads((snapshot.directory / DESCRIPTION).read_text(encoding="utf-8"))["network"])
+    description = read_description(snapshot.directory)
+    try:
+        return Network.from_dict(description["network"])
+    except (BadInput, KeyError) as wrong:
+        raise damaged(snapshot.directory / DESCRIPTION, f"it describes no network ({wrong})") from wrong
 
 
 @cache
@@ -75,6 +83,7 @@ def _files(snapshot: Snapshot) -> dict[str, Path]:
     model = snapshot.trained_model
     mean = mean_file(model.dataset)
     if model.use_mean != "none" and mean.exists():  # for people: model.onnx subtracts it itself
+        check_mean(model.dataset)
         files["mean.npy"] = mean
     return files
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from datasets.imagedb.images import decode_record
 from datasets.imagedb.records import RecordReader
+from datasets.whole import check_dataset
 from digits_project.cores import usable_cores
 from digits_project.errors import BadInput
 from inference import evaluation as engine
 from inference import services
-from inference.predictor import Predictor, percent
+from inference.predictor import percent
 from models_app.results import Evaluation
 
 MOST_BYTES = 8 << 20  # of a batch: between two of them an abort is noticed
@@ -27,7 +28,10 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
     snapshot = model.snapshot_at(evaluation.epoch)
     if snapshot is None:
         raise BadInput(f"The snapshot of epoch {evaluation.epoch:g} is gone.")
-    predictor, found = Predictor(snapshot.onnx_file), engine.Evaluation(len(model.dataset.categories))
+    check_dataset(model.dataset, (evaluation.split,))
+    with services.whole(snapshot):
+        predictor = services.load(snapshot.onnx_file)
+    found = engine.Evaluation(len(model.dataset.categories))
     records = model.dataset.directory / f"{evaluation.split}.rec"
     fitting = MOST_BYTES // (BYTES_A_VALUE * math.prod(model.dataset.image_shape))
     try:

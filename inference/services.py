@@ -1,6 +1,7 @@
 """What may be asked of a trained model about one image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -9,12 +10,14 @@ import numpy as np
 from django.conf import settings
 
 from datasets.imagedb import confined, images
-from digits_project.errors import BadInput
+from digits_project.errors import BadInput, DamagedFile
 from digits_project.jobs.models import find_job, is_job_id
+from digits_project.onnx_runtime import NO_MODEL
 from inference import cache
 from inference.predictor import Predictor, plain, ranked
 from models_app.models import TrainedModel
 from models_app.results import NEWEST, Snapshot, of_epoch
+from models_app.training.verified import damaged, missing, verify
 
 MOST_NUMBERS = 8_000_000  # of an answer for one image; 21 categories for each of 500×500 pixels are 5 million
 INSTEAD = "ask infer_one or infer_many for the numbers."
@@ -89,13 +92,32 @@ def told(snapshot: Snapshot, outputs: dict[str, np.ndarray]) -> dict[str, list]:
 
 
 def predictor(snapshot: Snapshot) -> Predictor:
-    """Raises BadInput if the snapshot was deleted since it was found; a file that is missing to its row is a fault."""
+    """The loaded snapshot. Raises BadInput if it was deleted since it was found, DamagedFile if a file is not whole."""
+    with whole(snapshot):
+        return cache.predictor(snapshot.onnx_file, load)
+
+
+def load(onnx_file: Path) -> Predictor:
+    """The predictor of a snapshot's file, which is checked first. Raises FileNotFoundError or DamagedFile."""
+    verify(onnx_file)
     try:
-        return cache.predictor(snapshot.onnx_file)
-    except FileNotFoundError as gone:
-        if Snapshot.objects.filter(pk=snapshot.pk).exists():
+        return Predictor(onnx_file)
+    except NO_MODEL as unusable:
+        raise damaged(onnx_file, "ONNX Runtime can't load it") from unusable
+
+
+@contextmanager
+def whole(snapshot: Snapshot) -> Iterator[None]:
+    """Around what reads the snapshot's files: raises BadInput if the snapshot was deleted meanwhile, DamagedFile if its
+    row is there and a file is not."""
+    try:
+        yield
+    except (FileNotFoundError, DamagedFile) as wrong:
+        if not Snapshot.objects.filter(pk=snapshot.pk).exists():
+            raise BadInput(f"The snapshot of epoch {snapshot.epoch:g} was deleted just now.") from wrong
+        if isinstance(wrong, DamagedFile):
             raise
-        raise BadInput(f"The snapshot of epoch {snapshot.epoch:g} was deleted just now.") from gone
+        raise missing(snapshot.onnx_file) from wrong
 
 
 def reader(snapshot: Snapshot, opener: Callable[[Path], BinaryIO] | None = None) -> Callable:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from inference.activations import activations
 from inference.distribution import distribution
 from inference.picture import picture
 from models_app.models import Snapshot
+from models_app.training.stored import NOT_ARRAYS
+from models_app.training.verified import damaged, verify
 
 SOURCES = ("Data", "Input")  # their pictures are in colour
 SPANS = {"Softmax": (0.0, 1.0)}  # of layers whose numbers say something by themselves
@@ -49,10 +52,19 @@ def _activations(snapshot: Snapshot, layers: list[dict], feed: dict[str, np.ndar
 def _weights(snapshot: Snapshot, layer: dict) -> list[dict]:
     if not layer["weights"]:
         return []
-    with np.load(snapshot.weights_file) as file:
-        arrays = [file[name] for name in layer["weights"]]
+    with services.whole(snapshot):
+        verify(snapshot.weights_file)
+        arrays = _read(snapshot.weights_file, layer["weights"])
     facts = {"layer_type": layer["type"], "param_count": sum(array.size for array in arrays)}
     return [{"name": layer["name"], "vis_type": "Weights", **facts, **_shown(arrays[0], colour=True)}]
+
+
+def _read(weights_file: Path, names: list[str]) -> list[np.ndarray]:
+    try:
+        with np.load(weights_file) as file:
+            return [file[name] for name in names]
+    except NOT_ARRAYS as wrong:
+        raise damaged(weights_file, wrong) from wrong
 
 
 def _shown(numbers: np.ndarray, colour: bool, span: tuple[float, float] | None = None) -> dict:

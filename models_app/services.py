@@ -12,6 +12,7 @@ from django.db import transaction
 from datasets import services as datasets
 from datasets.models import Dataset
 from datasets.models import Kind as DatasetKind
+from datasets.whole import check_dataset
 from digits_project.accounts import audit
 from digits_project.errors import BadInput
 from digits_project.jobs import devices, directory
@@ -181,6 +182,7 @@ def train(model: TrainedModel, report: Progress) -> None:
     held = devices.held_by(model)
     if not held:
         raise Stopped  # dispatched to another host meanwhile
+    check_dataset(model.dataset, ("train", "val") if model.dataset.entries("val") else ("train",))
     snapshot = recovery.go_on_from(model)
     config = model.directory / "config.json"
     config.write_text(train_config(model, held, snapshot).to_json())

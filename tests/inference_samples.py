@@ -7,6 +7,7 @@ import numpy as np
 from datasets.models import Dataset
 from models_app.models import Snapshot
 from models_app.networks.onnx import write_onnx
+from models_app.training.stored import sha256
 
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -20,7 +21,8 @@ def add_snapshot(model, epoch, seed, network=None, mean=None):
     dataset = model.dataset
     write_onnx(network, weights, snapshot.onnx_file, mean, dataset.categories, image_shape=dataset.image_shape)
     np.savez(snapshot.directory / "weights.npz", **weights)
-    (snapshot.directory / "snapshot.json").write_text(json.dumps({"network": network.to_dict()}))
+    digests = {path.name: sha256(path) for path in (snapshot.onnx_file, snapshot.weights_file)}
+    (snapshot.directory / "snapshot.json").write_text(json.dumps({"network": network.to_dict(), "sha256": digests}))
     return snapshot
 
 

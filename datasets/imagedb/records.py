@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from digits_project.errors import BadInput
+from digits_project.errors import BadInput, DamagedFile
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 _PART = struct.Struct("<4sI")
@@ -30,7 +30,7 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 _SYNC_EVERY = 32 << 20  # bytes; the last sync, during which nothing can be reported, stays short
 
 
-class DamagedRecords(BadInput):
+class DamagedRecords(DamagedFile):
     """A record file is cut short or not what it should be."""
 
 
@@ -184,7 +184,7 @@ class RecordReader:
             raise DamagedRecords(f"{path} is not an index of records. Build the dataset again.")
         offsets = rows[:, 1].copy()
         if len(offsets) and not (offsets.min() >= 0 and offsets.max() < self._size and not (offsets % 4).any()):
-            raise self._damaged("its index points outside of it")
+            raise self._damaged(f"its index, {path}, points outside of it")
         return offsets
 
     def _check_last(self):
@@ -193,7 +193,7 @@ class RecordReader:
             last = int(np.argmax(self.offsets))
             self._record(last)
         elif self._size:
-            raise self._damaged("its index is empty")
+            raise self._damaged(f"its index, {index_path(self.path)}, is empty")
 
     def _unframed(self, record, offset):
         """The data of the record whose parts are `record`, which starts at byte `offset` of the file."""

@@ -99,6 +99,8 @@ def run(kind: type[Job], job_id: str, work: Callable[[Job, Progress], None]) -> 
 def _outcome(job: Job, progress: Progress, work) -> tuple[Status, dict]:
     """Do the work; the status that it ends in, and what else the row is to say."""
     try:
+        if not job.directory.is_dir():
+            raise Failed(f"The folder {job.pk} is missing from DIGITS_JOBS_DIR. Restore it from a backup, then resume.")
         work(job, progress)
     except Stopped:
         return Status.WAITING, {"progress": 0}

@@ -70,8 +70,8 @@ def read_mean(config: TrainConfig, layout: Layout) -> np.ndarray | None:
         return None
     try:
         mean = np.load(config.mean_file, allow_pickle=False).astype(np.float32)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"the mean image can't be read: {error}") from error
+    except (OSError, ValueError, EOFError, SyntaxError) as error:  # NumPy raises any of these for a damaged file
+        raise BadInput(f"the mean image {config.mean_file} can't be read: {error}") from error
     if mean.shape != layout.image_shape:
         found, wanted = ("×".join(map(str, shape)) for shape in (mean.shape, layout.image_shape))
         raise BadInput(f"the mean image is {found}, but the images are {wanted} (channels×height×width)")
@@ -88,7 +88,7 @@ def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
         # Not splitlines, which also cuts at characters that a category's name may hold.
         labels = tuple(Path(config.labels_file).read_bytes().decode().removesuffix("\n").split("\n"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"the labels can't be read: {error}") from error
+        raise BadInput(f"the labels {config.labels_file} can't be read: {error}") from error
     if config.category_weights and len(config.category_weights) != len(labels):
         raise BadInput(f"there are {len(config.category_weights)} category_weights for {len(labels)} categories")
     for node in network.nodes("train"):
