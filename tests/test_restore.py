@@ -14,7 +14,7 @@ from django.db import connection
 from digits_project.jobs import restore
 from models_app.models import TrainedModel
 
-JOB = "20260101-000000-abcd"
+JOB, OTHER = "20260101-000000-abcd", "20260101-000000-abce"
 
 
 class Tar:
@@ -22,7 +22,8 @@ class Tar:
 
     def __init__(self, path, **changes):
         self.path = path
-        self.manifest = {"format": 1, "made_at": "", "migrations": [], "jobs": [JOB], "records": True} | changes
+        made = {"format": 1, "made_at": "2026-11-29T10:00:00+00:00", "migrations": [], "jobs": [JOB], "records": True}
+        self.manifest = made | changes
 
     def __enter__(self):
         self.tar = tarfile.open(self.path, "w")
@@ -138,3 +139,128 @@ def test_what_is_no_dump_is_found_out_before_anything_is_replaced(tmp_path):
     with Tar(tmp_path / "b.tar") as tar:
         tar.add("end.json", b"{}")
     assert "pg_restore failed" in refused(tmp_path / "b.tar")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "headers, said",
+    [
+        ({"mtime": "1e30"}, "impossible time"),
+        ({"mtime": "-1e30"}, "impossible time"),
+        ({"mtime": "nan"}, "impossible time"),
+        ({"mtime": "inf"}, "impossible time"),
+        ({"size": "-1"}, "a size below 0"),
+        ({"size": str(10**30)}, "is no whole backup"),
+        ({"GNU.sparse.size": "9" * 5000}, "is no whole backup"),
+        ({"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}, "is no whole backup"),
+        ({"path": "jobs/x\0y"}, "is no whole backup"),
+        ({"comment": "9" * 20_000}, "a header is too long"),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
+)
+def test_an_extended_header_that_means_harm_is_refused(tmp_path, headers, said):
+    with Tar(tmp_path / "b.tar") as tar:
+        tar.add(f"jobs/{JOB}/file", b"x", pax_headers=headers)
+        tar.add("end.json", b"{}")
+    assert said in refused(tmp_path / "b.tar")
+
+
+def header(kind, size):
+    """The 512 bytes in front of an extended header, or of a sparse file, of that many bytes."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = kind, size
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "headers, said",
+    [
+        (header(tarfile.XHDTYPE, 0) * 3000, "nested too deeply"),
+        (header(tarfile.XGLTYPE, 0) * 3000, "nested too deeply"),
+        (header(tarfile.GNUTYPE_LONGNAME, 2**40), "a header is too long"),
+        (header(tarfile.XHDTYPE, 2**40), "a header is too long"),
+        (header(tarfile.REGTYPE, -1), "is no whole backup"),
+        (header(tarfile.REGTYPE, 2**60), "is no whole backup"),
+        (header(tarfile.DIRTYPE, -(2**40)), "is no whole backup"),
+        (header(tarfile.GNUTYPE_SPARSE, 0), "is no whole backup"),
+    ],
+    ids=["extended", "global", "name", "long", "below 0", "endless", "folder", "sparse"],
+)
+def test_a_chain_of_headers_or_one_of_an_impossible_size_is_refused(tmp_path, headers, said):
+    with Tar(tmp_path / "b.tar") as tar:
+        tar.tar.fileobj.write(headers)
+    assert said in refused(tmp_path / "b.tar")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "manifest",
+    ["[" * 100_000, '{"a":' * 100_000, "[]", "7", "null", "{}", "\xff", "1" * 5000, '{"format": ' + "1" * 5000 + "}"],
+    ids=["deep list", "deep object", "list", "number", "null", "empty", "no UTF-8", "long number", "long format"],
+)
+def test_a_manifest_that_is_no_manifest_is_refused(tmp_path, manifest):
+    with tarfile.open(tmp_path / "b.tar", "w") as tar:
+        member = tarfile.TarInfo("backup.json")
+        member.size = len(manifest.encode("latin-1"))
+        tar.addfile(member, io.BytesIO(manifest.encode("latin-1")))
+    assert "is no whole backup" in refused(tmp_path / "b.tar")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"jobs": {"a": 1}},
+        {"jobs": [7]},
+        {"jobs": None},
+        {"migrations": [["a"]]},
+        {"migrations": "abc"},
+        {"made_at": "\x1b[2J"},
+        {"made_at": 7},
+        {"records": "yes"},
+        {"format": "\x1b[2J"},
+    ],
+    ids=str,
+)
+def test_a_manifest_with_a_field_of_another_type_is_refused_before_anything_is_written(tmp_path, changes):
+    with Tar(tmp_path / "b.tar", **changes) as tar:
+        tar.add("end.json", b"{}")
+    said = refused(tmp_path / "b.tar")
+    assert "is no whole backup" in said or "has the format" in said
+    assert said.isprintable()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "members",
+    [
+        [(f"jobs/{JOB}/a", b"1"), (f"jobs/{JOB}/a", b"2")],
+        [(f"jobs/{JOB}/a/b", b"1")],
+        [(f"jobs/{JOB}/a", b"1"), (f"jobs/{JOB}/a/b", b"2")],
+        [(f"jobs/{OTHER}", b"a file where a folder belongs")],
+        [(f"jobs/{JOB}/\x1b[2J/b", b"1")],
+    ],
+    ids=["twice", "without its folder", "below a file", "no folder", "unprintable"],
+)
+def test_members_that_contradict_each_other_are_refused(tmp_path, members):
+    with Tar(tmp_path / "b.tar", jobs=[JOB, OTHER]) as tar:
+        for name, content in members:
+            tar.add(name, content)
+        tar.add("end.json", b"{}")
+    said = refused(tmp_path / "b.tar")
+    assert "is no whole backup" in said
+    assert said.isprintable()
+
+
+@pytest.mark.django_db
+def test_a_dump_that_is_a_folder_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "b.tar", "w") as tar:
+        manifest = {"format": 1, "made_at": "2026-11-29T10:00:00", "migrations": [], "jobs": [], "records": True}
+        member = tarfile.TarInfo("backup.json")
+        member.size = len(json.dumps(manifest))
+        tar.addfile(member, io.BytesIO(json.dumps(manifest).encode()))
+        folder = tarfile.TarInfo("database.dump")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+    assert "database.dump is no file" in refused(tmp_path / "b.tar")

@@ -3,9 +3,7 @@
 A tar may say anything, so each member is checked and written by this code; nothing is extracted by name.
 """
 
-import json
 import os
-import re
 import shutil
 import tarfile
 import tempfile
@@ -14,14 +12,25 @@ from pathlib import Path, PurePosixPath
 
 from django.conf import settings
 from django.core.management import call_command
+from django.db import Error as DatabaseFailure
 from django.db import connection
+from django.db.migrations.exceptions import BadMigrationError, InconsistentMigrationHistory, NodeNotFoundError
 from django.db.migrations.loader import MigrationLoader
 
 from digits_project.jobs import lifecycle, postgres_tools
 from digits_project.jobs.backup import COPIED_AT_ONCE, DUMP, END, FORMAT, MANIFEST, Report, unheard
+from digits_project.jobs.backup_members import (
+    Member,
+    NotWhole,
+    check_manifest,
+    check_plain,
+    printable,
+    read_text,
+    refusing,
+)
 from digits_project.jobs.models import JOB_ID, Status, job_kinds
 
-LONGEST_TEXT = 64 * 2**20  # bytes of a manifest
+STRANGE_TABLES = (DatabaseFailure, BadMigrationError, InconsistentMigrationHistory, NodeNotFoundError)
 WHY = "It was restored from a backup that was made while it ran."
 
 
@@ -40,7 +49,7 @@ def restore(source: Path, report: Report = unheard) -> dict:
         aside = Path(scratch)
         try:
             manifest = _unpack(source, aside, report)
-        except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
+        except NotWhole as error:
             raise Refused(f"{source} is no whole backup: {error}") from error
         postgres_tools.check(aside / DUMP)
         placed = []
@@ -48,11 +57,13 @@ def restore(source: Path, report: Report = unheard) -> dict:
             for folder in sorted((aside / "jobs").iterdir()):
                 placed.append(folder.rename(settings.DIGITS_JOBS_DIR / folder.name))
             _load(aside / DUMP)
-        except BaseException:
+            _let_go_on()
+        except BaseException as failure:
             for folder in placed:
                 shutil.rmtree(folder)
+            if isinstance(failure, STRANGE_TABLES):
+                raise Refused(f"The tables of {source} are not those of this server: {failure}") from failure
             raise
-    _let_go_on()
     return manifest
 
 
@@ -92,9 +103,9 @@ def _unpack(source: Path, aside: Path, report: Report) -> dict:
         raise Refused(f"The backup takes {size / 2**30:.1f} GiB, and {left}.")
     (aside / "jobs").mkdir()
     ended = False
-    with tarfile.open(source, "r|") as tar:
+    with refusing(), tarfile.open(source, "r|", tarinfo=Member) as tar:
         members = iter(tar)
-        manifest = _read_text(tar, _next(members, MANIFEST))
+        manifest = read_text(tar, _next(members, MANIFEST))
         jobs = _checked(manifest)
         _write(tar, _next(members, DUMP), aside / DUMP)
         for member in members:
@@ -117,10 +128,11 @@ def _next(members: Iterator[tarfile.TarInfo], name: str) -> tarfile.TarInfo:
 def _checked(manifest: dict) -> frozenset[str]:
     """The ids of its jobs. Raises Refused for what this version can't read."""
     if manifest["format"] != FORMAT:
-        raise Refused(f"This backup has the format {manifest['format']}; this version reads {FORMAT}.")
+        raise Refused(f"This backup has the format {printable(str(manifest['format']))}; this version reads {FORMAT}.")
+    check_manifest(manifest)
     known = {f"{app}.{name}" for app, name in MigrationLoader(connection).disk_migrations}
     if unknown := sorted(set(manifest["migrations"]) - known):
-        raise Refused(f"A newer version made this backup: this one does not know {', '.join(unknown[:3])}.")
+        raise Refused(f"A newer version made this backup: this one does not know {printable(', '.join(unknown[:3]))}.")
     return frozenset(job for job in manifest["jobs"] if JOB_ID.fullmatch(job))
 
 
@@ -128,33 +140,27 @@ def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, aside: Path, jobs: fro
     """One folder or file of a job."""
     parts = PurePosixPath(member.name).parts
     if "/".join(parts) != member.name or parts[:1] != ("jobs",) or ".." in parts or not set(parts[1:2]) & jobs:
-        raise ValueError(f"{_shown(member)} is not in the folder of one of its jobs")
+        raise ValueError(f"{printable(member.name)} is not in the folder of one of its jobs")
+    check_plain(member)
     path = aside.joinpath(*parts)
     if member.isdir():
-        path.mkdir()
+        path.mkdir(mode=0o755)
+    elif len(parts) == len(("jobs", "ID")):
+        raise ValueError(f"{printable(member.name)} is a file, and not the folder of a job")
     else:
         _write(tar, member, path)
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    if member.type != tarfile.REGTYPE or member.issparse():
-        raise ValueError(f"{_shown(member)} is neither a file nor a folder")
+    check_plain(member)
+    if not member.isreg():
+        raise ValueError(f"{printable(member.name)} is no file")
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o755 | 0o600)
     with os.fdopen(handle, "wb") as file, tar.extractfile(member) as content:
         shutil.copyfileobj(content, file, COPIED_AT_ONCE)
         if file.tell() != member.size:
-            raise ValueError(f"{_shown(member)} is cut off")
+            raise ValueError(f"{printable(member.name)} is cut off")
     os.utime(path, (member.mtime, member.mtime))
-
-
-def _read_text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict:
-    if member.type != tarfile.REGTYPE or member.size > LONGEST_TEXT:
-        raise ValueError(f"{_shown(member)} is no text of this size")
-    return json.loads(tar.extractfile(member).read())
-
-
-def _shown(member: tarfile.TarInfo) -> str:
-    return re.sub(r"[^\x20-\x7e]", "?", member.name[:200])
 
 
 def _load(dump: Path) -> None:
