@@ -22,6 +22,7 @@ from digits_project import processes
 from digits_project.embedded_postgres import Postgres, can_reach, unprivileged_account
 from digits_project.embedded_redis import Redis
 from digits_project.embedded_service import ServiceError, write_private
+from digits_project.home import read_own
 
 LONGEST_SOCKET_FOLDER = 60  # a socket's whole path may have 107 bytes
 
@@ -89,7 +90,7 @@ def running_urls(home: Path) -> dict[str, str]:
     folder = home / "embedded"
     with contextlib.suppress(FileNotFoundError):
         if processes.is_locked(folder / "lock"):  # a killed process leaves its urls.json behind
-            return json.loads((folder / "urls.json").read_text())
+            return json.loads(read_own(folder / "urls.json", home))
     return {}
 
 
@@ -101,7 +102,7 @@ def _passwords(folder: Path) -> dict[str, str]:
             raise ServiceError(f"{folder}/postgres is a database whose passwords, {path}, are gone; restore them")
         names = ("instance", "postgres", "digits", "redis")
         write_private(path, json.dumps({name: secrets.token_hex(16) for name in names}, indent=1))
-    return json.loads(path.read_text())
+    return json.loads(read_own(path, folder.parent))
 
 
 @contextlib.contextmanager
@@ -110,7 +111,7 @@ def _socket_folder(folder: Path, account: processes.Account | None):
     the next start."""
     record = folder / "sockets"
     if record.exists():
-        _remove_socket_folder(Path(record.read_text()))
+        _remove_socket_folder(Path(read_own(record, folder.parent)))
     # A folder of an unguessable name, for one account only, is made in it.
     candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/run"), Path("/var/tmp")]  # nosec B108
     parent = next((path for path in candidates if _suits(path, account)), None)

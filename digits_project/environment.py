@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from digits_project.embedded import running_urls
+from digits_project.home import NotOurs, read_own
 
 TRUE = {"y", "yes", "true", "on", "1"}
 FALSE = {"", "n", "no", "false", "off", "0"}
@@ -83,7 +84,10 @@ def folder(path: Path) -> Path:
 
 def service_url(name: str, home: Path) -> str:
     """The URL in the variable or its file, else that of the embedded service that runs on `home`, else ''."""
-    return secret(name) or running_urls(home).get(name, "")
+    try:
+        return secret(name) or running_urls(home).get(name, "")
+    except NotOurs as strange:
+        raise ImproperlyConfigured(str(strange)) from None
 
 
 def database(url: str) -> dict:
@@ -110,10 +114,13 @@ def secret_key(home: Path) -> str:
     if given := secret("SECRET_KEY"):
         return given
     path = home / "secret_key"
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o755, parents=True, exist_ok=True)
     try:
         with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(50))
     except FileExistsError:
         pass
-    return path.read_text()
+    try:
+        return read_own(path, home)
+    except NotOurs as strange:
+        raise ImproperlyConfigured(str(strange)) from None

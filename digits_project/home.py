@@ -1,8 +1,9 @@
-"""The server's home, and what the stack that runs on it tells others there, in stack.json: where it is, and how set."""
+"""The server's home: who may write to it and whose files count, and stack.json, in which the stack that runs there says
+where it serves and how it is set."""
 
-import contextlib
 import json
 import os
+import stat
 from pathlib import Path
 
 from digits_project import processes
@@ -10,10 +11,44 @@ from digits_project import processes
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ("DIGITS_AUTH", "DIGITS_DATA_ROOTS", "DIGITS_JOBS_DIR")
 STATE = "stack.json"
+WRITE_OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class NotOurs(Exception):
+    """A file of the home that somebody else wrote, or could have; the text tells the operator which and what to do."""
 
 
 def home_from_environment() -> Path:
     return Path(os.environ.get("DIGITS_HOME") or ROOT / "var").resolve()
+
+
+def keep_others_from_writing() -> None:
+    """Let neither this process nor its children make a file that others may write to, whatever umask it inherited."""
+    os.umask(os.umask(WRITE_OF_OTHERS) | WRITE_OF_OTHERS)
+
+
+def close_to_writers(home: Path) -> None:
+    """Take from others the right to write to a home and its logs, which an earlier start may have given them. A folder
+    that belongs to somebody else, or to everybody as /tmp does, stays as it is."""
+    log = home / "log"
+    for path in (home, home / "lock", home / STATE, home / "jobs", log, *log.glob("*")):
+        status = path.lstat() if path.exists() else None
+        if status is None or stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid():
+            continue
+        if status.st_mode & WRITE_OF_OTHERS and not status.st_mode & stat.S_ISVTX:
+            path.chmod(stat.S_IMODE(status.st_mode) & ~WRITE_OF_OTHERS)
+
+
+def read_own(path: Path, home: Path) -> str:
+    """The text of a file in `home` that decides what this process does. Raises OSError, and NotOurs for a file that is
+    not of this user, of root or of the home's owner, or that everybody can write to."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid not in (os.geteuid(), 0, home.stat().st_uid):
+            raise NotOurs(f"{path} belongs to the user {status.st_uid}, who is not the server's. Remove it.")
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & stat.S_IWOTH:
+            raise NotOurs(f"{path} can be written to by everybody. Look what it holds, then: chmod go-w {path}")
+        return file.read()
 
 
 def told() -> dict[str, str]:
@@ -32,17 +67,30 @@ def write_state(home: Path, url: str) -> None:
 def who_runs(home: Path) -> str:
     """What to tell a user who finds the home taken."""
     try:
-        state = json.loads((home / STATE).read_text())
-    except (OSError, ValueError):  # it has just begun, or just ended
+        state = _read_state(home)
+    except NotOurs as strange:
+        return f"DIGITS already runs on {home}. {strange}"
+    if not state:
         return f"DIGITS already runs on {home}"
-    where = state["url"] or "starting"
-    return f"DIGITS already runs on {home}: {where} (pid {state['pid']})\nTo stop it: kill {state['pid']}"
+    where, pid = state.get("url") or "starting", state.get("pid")
+    return f"DIGITS already runs on {home}: {where} (pid {pid})\nTo stop it: kill {pid}"
 
 
 def adopt_running() -> None:
-    """Let this process see the stack that runs on its home as the stack's own parts do, but for what is set already."""
+    """Let this process see the stack that runs on its home as the stack's own parts do, but for what is set already.
+    Raises NotOurs for a stack.json that the stack has not written."""
     home = home_from_environment()
     if processes.is_locked(home / "lock"):
-        with contextlib.suppress(OSError, ValueError):  # it has just begun, or just ended
-            for name, value in json.loads((home / STATE).read_text()).get("environment", {}).items():
+        told_there = _read_state(home).get("environment")
+        for name, value in told_there.items() if isinstance(told_there, dict) else ():
+            if name in SHARED and isinstance(value, str):
                 os.environ.setdefault(name, value)
+
+
+def _read_state(home: Path) -> dict:
+    """stack.json; {} where the stack has just begun, or just ended."""
+    try:
+        state = json.loads(read_own(home / STATE, home))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return state if isinstance(state, dict) else {}

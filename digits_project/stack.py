@@ -23,7 +23,16 @@ from urllib.parse import urlsplit
 
 from digits_project import parents, processes
 from digits_project.embedded import ServiceError, Services
-from digits_project.home import ROOT, STATE, home_from_environment, who_runs, write_state
+from digits_project.home import (
+    ROOT,
+    STATE,
+    NotOurs,
+    close_to_writers,
+    home_from_environment,
+    keep_others_from_writing,
+    who_runs,
+    write_state,
+)
 
 READY_WITHIN = 60  # seconds
 TEND_EVERY = 0.5  # seconds
@@ -103,8 +112,10 @@ class Stack:
         write_state(self.home, self.url)
 
     def _take_home(self) -> None:
+        keep_others_from_writing()
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
+            close_to_writers(self.home)
             self._exit.enter_context(processes.exclusive(self.home / "lock"))
         except processes.AlreadyLocked:
             raise AlreadyRunning(who_runs(self.home)) from None
@@ -122,7 +133,7 @@ class Stack:
         if postgres or redis:
             try:
                 self.services = self._exit.enter_context(Services(self.home, postgres=postgres, redis=redis))
-            except ServiceError as error:
+            except (NotOurs, ServiceError) as error:
                 raise StackError(str(error)) from error
             urls = {"DATABASE_URL": self.services.database_url, "REDIS_URL": self.services.redis_url}
             env |= {name: url for name, url in urls.items() if url}
