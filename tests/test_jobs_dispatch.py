@@ -6,9 +6,12 @@ import pytest
 from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
 
+from datasets.models import Dataset
+from datasets.tasks import build_dataset
 from digits_project.jobs import lifecycle, queues
 from digits_project.jobs.dispatch import dispatch
 from digits_project.jobs.models import Device, Status
+from models_app.models import TrainedModel
 
 pytestmark = pytest.mark.django_db
 
@@ -138,3 +141,125 @@ def test_a_job_whose_execution_has_expired_in_redis_can_be_removed(make_dataset)
     dispatch()
     assert queued("io") == [dataset.pk]
     assert not queues.connection().exists(job.execution_registry.key)
+
+
+@pytest.fixture
+def dataset_of(make_dataset):
+    """A waiting dataset of an owner."""
+
+    def dataset_of(owner, **fields):
+        dataset = make_dataset(**fields)
+        Dataset.objects.filter(pk=dataset.pk).update(owner=owner)
+        return dataset
+
+    return dataset_of
+
+
+def order():
+    return [job.pk for job in Dataset.ready()]
+
+
+def served(job):
+    """Let it run to its end."""
+    lifecycle.advance(job, Status.RUNNING)
+    lifecycle.advance(job, Status.DONE)
+
+
+def test_owners_take_turns_whoever_came_first(dataset_of):
+    ada = [dataset_of("ada") for _ in range(3)]
+    ben = [dataset_of("ben") for _ in range(2)]
+    assert order() == [job.pk for job in (ada[0], ben[0], ada[1], ben[1], ada[2])]
+
+
+def test_the_owner_whose_last_job_began_the_longest_ago_is_next(dataset_of):
+    ada = [dataset_of("ada") for _ in range(3)]
+    ben = [dataset_of("ben") for _ in range(2)]
+    turns = []
+    while found := Dataset.ready().first():
+        turns.append(found.pk)
+        served(found)
+    assert turns == [job.pk for job in (ada[0], ben[0], ada[1], ben[1], ada[2])]
+
+
+def test_running_jobs_count_as_turns_that_were_taken(dataset_of):
+    lifecycle.advance(dataset_of("ada"), Status.RUNNING)
+    ada = [dataset_of("ada") for _ in range(2)]
+    ben = [dataset_of("ben") for _ in range(2)]
+    assert order() == [job.pk for job in (*ben, *ada)]  # ada's are her second and third
+
+
+def test_priority_goes_before_turns(dataset_of):
+    ada = [dataset_of("ada", priority=1) for _ in range(2)]
+    ben = dataset_of("ben")
+    assert order() == [ada[0].pk, ada[1].pk, ben.pk]
+
+
+def test_jobs_without_an_owner_are_those_of_one_owner(dataset_of):
+    nobody = [dataset_of("") for _ in range(2)]
+    ada = dataset_of("ada")
+    assert order() == [nobody[0].pk, ada.pk, nobody[1].pk]
+
+
+def test_the_queue_of_the_admin_shows_the_same_order(dataset_of):
+    for owner in ("ada", "ada", "ben"):
+        dataset_of(owner)
+    assert [job.pk for job in Dataset.queued()] == order()
+
+
+def test_models_take_turns_too(built_dataset, make_model, cpu, live_worker):
+    live_worker(train_queue(cpu))
+    ada = [make_model(built_dataset) for _ in range(2)]
+    ben = make_model(built_dataset)
+    TrainedModel.objects.filter(pk=ben.pk).update(owner="ben")
+    served(ada[0])
+    dispatch()
+    assert queued(train_queue(cpu)) == [ben.pk]
+
+
+@pytest.fixture
+def busy(dataset_of, live_worker):
+    """One io worker, which builds a dataset of ada's, and a spare one."""
+    live_worker("io")
+    live_worker("io-spare")
+    running = dataset_of("ada")
+    lifecycle.advance(running, Status.RUNNING)
+    queues.queue("io").empty()
+    return running
+
+
+def test_who_would_wait_for_the_build_of_another_gets_the_spare_worker(busy, dataset_of):
+    dataset_of("ada")
+    ben = [dataset_of("ben") for _ in range(2)]
+    dispatch()
+    assert queued("io-spare") == [ben[0].pk]
+
+
+def test_who_has_a_build_that_runs_gets_no_spare_worker(busy, dataset_of):
+    dataset_of("ada")
+    dispatch()
+    assert queued("io-spare") == []
+
+
+def test_somebody_without_a_name_gets_the_spare_worker(busy, dataset_of):
+    Dataset.objects.update(owner="")
+    unnamed = dataset_of("")
+    dispatch()
+    assert queued("io-spare") == [unnamed.pk]
+
+
+def test_while_a_worker_is_free_the_spare_one_rests(dataset_of, live_worker):
+    live_worker("io")
+    live_worker("io-spare")
+    dataset_of("ben")
+    dispatch()
+    assert queued("io-spare") == []
+
+
+def test_a_job_in_both_queues_is_built_once(busy, dataset_of, settings):
+    ben = dataset_of("ben")
+    dispatch()
+    assert (queued("io"), queued("io-spare")) == ([ben.pk], [ben.pk])
+    for _ in range(2):
+        build_dataset(ben.pk)
+    ben.refresh_from_db()
+    assert [change[0] for change in ben.status_history] == ["Waiting", "Running", "Done"]

@@ -82,8 +82,26 @@ def _place(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
     higher priority can still overtake them.
     """
     if kind.QUEUE != "train":
-        return [(kind.QUEUE, job) for job in kind.ready()[: max(1, workers.get(kind.QUEUE, 0))]]
+        count = max(1, workers.get(kind.QUEUE, 0))
+        return [(kind.QUEUE, job) for job in kind.ready()[:count]] + _place_on_spare(kind, workers)
     return _place_on_devices(kind, [name for name in workers if name.startswith("train-")])
+
+
+def _place_on_spare(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
+    """(queue, job) for the spare workers: while all others are busy, the jobs of owners of whom none runs.
+
+    One archive of 100,000 images would otherwise make everybody wait. Nobody knows whose the jobs without an owner are,
+    so each of them counts as somebody else's.
+    """
+    name = kind.QUEUE + queues.SPARE
+    if not workers.get(name):
+        return []
+    running = [other.objects.filter(status=Status.RUNNING) for other in job_kinds() if other.QUEUE == kind.QUEUE]
+    served = [owner for jobs in running for owner in jobs.values_list("owner", flat=True)]
+    if len(served) < workers.get(kind.QUEUE, 0):
+        return []
+    waiting = kind.ready().exclude(owner__in=[owner for owner in served if owner])
+    return [(name, job) for job in waiting[: workers[name]]]
 
 
 def _place_on_devices(kind: type[Job], queue_names: list[str]) -> list[tuple[str, Job]]:

@@ -8,7 +8,10 @@ from django.apps import apps
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Q
 from django.urls import reverse
+
+from digits_project.jobs.fairness import in_turn
 
 JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
 
@@ -92,12 +95,13 @@ class Job(models.Model):
     @classmethod
     def ready(cls) -> models.QuerySet:
         """The jobs that wait for nothing but a worker, in the order in which they are to run."""
-        return cls.objects.filter(status=Status.WAITING).order_by("-priority", "created_at")
+        return in_turn(cls.objects.filter(status=Status.WAITING), cls.objects.all(), Q(status=Status.RUNNING))
 
     @classmethod
     def queued(cls) -> models.QuerySet:
         """All that wait, in the order in which they are to run, with what `awaited` looks at."""
-        return cls.objects.filter(status=Status.WAITING).order_by("-priority", "created_at").only(*cls.LISTED)
+        waiting = cls.objects.filter(status=Status.WAITING)
+        return in_turn(waiting, cls.objects.all(), Q(status=Status.RUNNING)).only(*cls.LISTED)
 
     @classmethod
     def doomed(cls) -> list[tuple["Job", str]]:

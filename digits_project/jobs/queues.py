@@ -16,6 +16,7 @@ from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
 REAPER_SECONDS = 30  # how long a sign of life counts; a reaper gives one every five seconds
+SPARE = "-spare"  # the end of the name of a queue for owners who would wait for the jobs of others
 STARTING = timedelta(seconds=20)  # from a worker's pop to the start of the process that does the work
 
 
@@ -31,11 +32,13 @@ def queue(name: str) -> Queue:
 def enqueue(name: str, task: str, job_id: str, attempt: int) -> None:
     """Have a worker of queue `name` call `task(job_id)` once, however often and by however many this is called.
 
+    A job may be in the spare queue and in its own: the row lets the first of their workers have it.
+
     Every attempt has an id of its own in RQ. Otherwise a job that lost its worker could not be queued again until RQ
     had noticed the loss.
     """
     target = queue(name)
-    queued_id = f"{job_id}-{attempt}"
+    queued_id = f"{job_id}-{attempt}{'s' if name.endswith(SPARE) else ''}"
     arguments = {"args": (job_id,), "job_id": queued_id, "unique": True, "result_ttl": 0, "failure_ttl": 60}
     try:
         target.enqueue_call(task, **arguments)

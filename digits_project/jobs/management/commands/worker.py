@@ -1,4 +1,4 @@
-"""`manage.py worker io|train`"""
+"""`manage.py worker io|io-spare|train`"""
 
 import time
 
@@ -17,11 +17,12 @@ WAIT_SECONDS = 1.0
 class Command(BaseCommand):
     help = (
         "Run jobs until stopped: io builds image databases, train trains networks on the devices of this host. "
+        "io-spare does the same as io, for users who would wait for the jobs of others while all io workers are busy. "
         "Start as many as there are jobs to run at once. Example: manage.py worker io"
     )
 
     def add_arguments(self, parser):
-        parser.add_argument("queue", choices=["io", "train"], help="the kind of job to run")
+        parser.add_argument("queue", choices=["io", "io-spare", "train"], help="the kind of job to run")
 
     def handle(self, *, queue, **options):
         limit_waits()
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         if queue == "train":
             for device in devices.register():
                 self.stdout.write(f"{device}: {device.model_name or device.type}{'' if device.enabled else ', off'}")
-        name = "io" if queue == "io" else f"train-{settings.DIGITS_HOST_NAME}"
+        name = f"train-{settings.DIGITS_HOST_NAME}" if queue == "train" else queue
         JobWorker([name]).work()
 
     def _await_services(self):

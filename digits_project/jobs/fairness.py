@@ -1,0 +1,30 @@
+"""Whose job is next: of equal priority, owners take turns, so that nobody waits behind fifty jobs of one user."""
+
+from django.db.models import Case, Count, F, Max, Q, QuerySet, Value, When, Window
+from django.db.models.functions import RowNumber
+
+OLDEST_FIRST = ("-priority", "created_at")
+
+
+def in_turn(waiting: QuerySet, everyone: QuerySet, is_running: Q) -> QuerySet:
+    """The waiting jobs in the order in which they are to run.
+
+    By priority, then by turn: an owner's first waiting job stands before the second of any other owner, and an owner's
+    running jobs count as turns that were taken. In a turn that owner goes first whose last job began the longest ago.
+    Jobs without an owner are those of one owner, in the order in which they came.
+    """
+    owners = list(
+        everyone.filter(owner__in=waiting.order_by().values("owner"))
+        .values("owner")
+        .annotate(running=Count("pk", filter=is_running), served=Max("started_at"))
+        .order_by(F("served").asc(nulls_first=True))
+        .values_list("owner", "running")
+    )
+    if len(owners) < 2:
+        return waiting.order_by(*OLDEST_FIRST)
+    of_owner = Window(RowNumber(), partition_by=["owner"], order_by=[F("priority").desc(), F("created_at").asc()])
+    taken = Case(*(When(owner=owner, then=Value(running)) for owner, running in owners), default=Value(0))
+    rank = Case(*(When(owner=owner, then=Value(place)) for place, (owner, _) in enumerate(owners)), default=Value(0))
+    return waiting.annotate(turn=of_owner + taken, owner_rank=rank).order_by(
+        "-priority", "turn", "owner_rank", "created_at"
+    )
