@@ -1,6 +1,8 @@
 """The server's home: who may write to it and whose files count, and stack.json, in which the stack that runs there says
 where it serves and how it is set."""
 
+import contextlib
+import fcntl
 import json
 import os
 import stat
@@ -49,6 +51,17 @@ def read_own(path: Path, home: Path) -> str:
         if not stat.S_ISREG(status.st_mode) or status.st_mode & stat.S_IWOTH:
             raise NotOurs(f"{path} can be written to by everybody. Look what it holds, then: chmod go-w {path}")
         return file.read()
+
+
+def remove_abandoned_uploads(folder: Path) -> None:
+    """Remove the uploads that no process has open: a web process that was killed left them. Called at its start.
+
+    A process holds a lock on each of its uploads (uploads.DiskUpload); the kernel drops the locks with the process.
+    """
+    for path in folder.glob("*.upload*"):  # as Django names them
+        with contextlib.suppress(OSError), path.open("rb") as file:  # BlockingIOError while the process lives
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def told() -> dict[str, str]:

@@ -175,6 +175,7 @@ class Stack:
         commands = {
             "web": ["-m", *web],
             "worker-io": ["manage.py", "worker", "io"],
+            "worker-io-spare": ["manage.py", "worker", "io-spare"],
             "worker-train": ["manage.py", "worker", "train"],
             "reaper": ["manage.py", "reaper"],
         }
@@ -281,6 +282,7 @@ DIGITS is running
   {stack.url:<36} the API and the pages
   {stack.url + "admin/":<36} {admin}
   {stack.logs}{os.sep:<4} one log a process
+DIGITS_WIRE_FORMAT=digits make run: answers in the shapes that clients of NVIDIA DIGITS parse
 Ctrl-C stops it; what it stored stays in {stack.home}
 """
 

@@ -1,5 +1,6 @@
 """Bodies of requests: how large they may be, and where the files in them go."""
 
+import fcntl
 import re
 import time
 from contextlib import contextmanager, suppress
@@ -58,7 +59,7 @@ def _refused(request) -> tuple[int, str] | None:
 class DiskUpload(TemporaryFileUploadHandler):
     """A file that does not fit into memory goes to the server's own folder, not to /tmp, which may be memory too.
 
-    What a killed server left there goes with the next upload.
+    What a killed server left there goes with the next start, and whatever else is old with the next upload.
     """
 
     def new_file(self, *args, **kwargs):
@@ -67,6 +68,7 @@ class DiskUpload(TemporaryFileUploadHandler):
                 if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                     path.unlink()
         super().new_file(*args, **kwargs)
+        fcntl.flock(self.file.file, fcntl.LOCK_EX)  # home.remove_abandoned_uploads looks for it
 
     def receive_data_chunk(self, raw_data, start):
         with self._gone_on_failure():

@@ -7,13 +7,14 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from digits_project.answering import limit_waits
-from digits_project.home import keep_others_from_writing
+from digits_project.home import keep_others_from_writing, remove_abandoned_uploads
 from digits_project.prefix import UnderPrefix
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
 keep_others_from_writing()
 limit_waits()
 tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # of answers that wait for their clients; /tmp may be memory
+remove_abandoned_uploads(settings.FILE_UPLOAD_TEMP_DIR)
 application = UnderPrefix(get_wsgi_application(), settings.DIGITS_URL_PREFIX)
 
 from digits_project.admission import Admission  # noqa: E402 - it needs Django's apps

@@ -5,14 +5,23 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from digits_project import environment, processes
 from digits_project.embedded import Services, running_urls
-from digits_project.home import NotOurs, adopt_running, close_to_writers, read_own, who_runs
-from tests.server import ROOT, Run
+from digits_project.home import (
+    NotOurs,
+    adopt_running,
+    close_to_writers,
+    read_own,
+    remove_abandoned_uploads,
+    who_runs,
+)
+from digits_project.uploads import DiskUpload
+from tests.server import ROOT, Run, until
 
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 SOMEBODY = 12_345
@@ -174,3 +183,26 @@ def test_a_database_that_another_user_names_is_refused(home, monkeypatch):
     os.chown(home / "embedded" / "secrets.json", SOMEBODY, SOMEBODY)
     with pytest.raises(NotOurs), Services(home, postgres=False):
         pass
+
+
+def test_an_upload_that_a_process_still_has_stays_and_any_other_goes(settings, tmp_path):
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    (tmp_path / "tmpleft.upload.zip").write_bytes(b"left behind")
+    (tmp_path / "other.onnx").touch()
+    upload = DiskUpload()
+    upload.new_file("archive_train", "a.zip", "application/zip", 4 << 20, None)
+    remove_abandoned_uploads(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {Path(upload.file.temporary_file_path()).name, "other.onnx"}
+    upload.file.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["other.onnx"]
+
+
+def test_what_a_killed_web_process_left_is_gone_when_the_next_answers(home):
+    with Run(home, 0) as run:
+        left = home / "uploads" / "tmpleft.upload"
+        left.write_bytes(bytes(1000))
+        web = run.part("gunicorn")
+        web.kill()
+        until(lambda: run.part("gunicorn") not in (None, web), 60)
+        until(lambda: not left.exists(), 60)
+        until(lambda: run.get("/index.json") == 200, 60)
