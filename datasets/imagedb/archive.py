@@ -64,8 +64,9 @@ def unpack(
 ) -> Path:  # fmt: skip
     """Write the images of an archive below `into`, a new folder; the folder of the categories is what comes back.
 
-    That is `into`, or the only folder at the top of the archive where it holds folders itself. `at(fraction)` is called
-    for every block, and what it raises passes through. Raises BadInput that names archive and member.
+    That is `into`, or the folder inside it that is alone and holds folders itself, however many lie around one another.
+    `at(fraction)` is called for every block, and what it raises passes through. Raises BadInput that names archive and
+    member.
     """
     try:
         file = open_file(path, roots)
@@ -110,9 +111,11 @@ def _reader(head):
 
 
 def _top(folder):
-    inside = list(folder.iterdir())
-    wraps = len(inside) == 1 and inside[0].is_dir() and any(path.is_dir() for path in inside[0].iterdir())
-    return inside[0] if wraps else folder
+    while True:
+        inside = [path for path in folder.iterdir() if path.is_dir()]
+        if len(inside) != 1 or not any(path.is_dir() for path in inside[0].iterdir()):
+            return folder
+        folder = inside[0]
 
 
 class _Unpacking:
@@ -123,6 +126,7 @@ class _Unpacking:
         self._log = log
         self._limits = limits
         self._entries = 0
+        self._guessed = ""
         self._folders: set[Path] = set()
 
     def run(self, reader, file: BinaryIO, at: Callable[[float], None]) -> None:
@@ -132,9 +136,15 @@ class _Unpacking:
             if self._entries > self._limits.entries:
                 raise BadArchive(f"it has more than {self._limits.entries:,} entries")
             parts = self._checked_parts(member)
+            self._guessed = self._guessed or (member.guessed if member.guessed != "utf-8" else "")
             if member.is_folder or not parts or parts[0] in _LITTER or any(part.startswith(".") for part in parts):
                 continue
             self._take(member, parts)
+        if self._guessed:
+            self._log.warn(
+                f"{self._into} does not say how its names are encoded; they were read as {self._guessed}. If they look "
+                "wrong, pack them as UTF-8 (7-Zip: cu=on), or as tar."
+            )
 
     def _checked_parts(self, member: Member) -> list[str]:
         """The names on the way to a member; an empty list for the top itself."""

@@ -24,12 +24,16 @@ class BadArchive(BadInput):
 
 @dataclass(frozen=True)
 class Member:
-    """A file or a folder. `read(n)` gives its next bytes, n of them unless it ends, and b"" at its end."""
+    """A file or a folder. `read(n)` gives its next bytes, n of them unless it ends, and b"" at its end.
+
+    `guessed` is the encoding of its name where the archive names none.
+    """
 
     name: str
     size: int
     is_folder: bool
     read: Callable[[int], bytes]
+    guessed: str = ""
 
     def __str__(self):
         return shown(self.name)

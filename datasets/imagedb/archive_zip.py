@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from datasets.imagedb.archive_member import BadArchive, Budget, Member, reading, shown
+from datasets.imagedb.zip_names import alphabet, is_marked, name_of
 
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 _MOST_AT_ONCE = 64 << 20  # of the directory at the end, which is held in memory: half a million names
@@ -26,15 +28,17 @@ def _members(file: BinaryIO, most: int, at: Callable[[float], None]) -> Iterator
         archive = ZipFile(_Bounded(file))
     with archive:
         entries = archive.infolist()
+        encoding = alphabet(entries)
         total = sum(entry.compress_size for entry in entries) or 1
         for entry in entries:
             at(min(done / total, 1.0))
-            yield _member(archive, entry, budget, at, done, total)
+            name = name_of(entry, encoding)
+            member = _member(archive, entry, name, budget, at, done, total)
+            yield replace(member, guessed="" if name.isascii() or is_marked(entry) else encoding)
             done += entry.compress_size
 
 
-def _member(archive, entry: ZipInfo, budget, at, done, total) -> Member:
-    name = entry.orig_filename  # what stands there; filename ends at a zero byte
+def _member(archive, entry: ZipInfo, name: str, budget, at, done, total) -> Member:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise BadArchive(f"{shown(name)} is a link or a device; an archive of images holds files and folders")
