@@ -2,7 +2,7 @@
 
 _LEAST = "A category with fewer images than this is left out."
 _MOST = "Of a category at most so many images, drawn at random; empty: all."
-_LIST = "Upload: an image on each line, its path and its category's number, from 0."
+_LIST = "Upload: an image on each line, its path and its category's number, from 0; or a list for MXNet's im2rec."
 _LOCAL = "The same as a file of the server, with textfile_use_local_files."
 _PREFIX = "Folder of the server that relative paths in the list begin with."
 
@@ -23,9 +23,10 @@ CLASSIFICATION = {
     "depth": ("Of images of 16 bits a channel: auto scales by the bits that they use, full takes all of the 16."),
     "folder_train": (
         "Folder of the server with one subfolder for each category, or an archive of one (zip, tar, tar.gz, tar.bz2). "
-        "With method=folder this or archive_train is required."
+        "It may hold train, val and test folders instead, which are used as the splits. With method=folder this or "
+        "archive_train is required."
     ),
-    "archive_train": "Upload: such an archive, instead of folder_train; one folder around the categories is fine.",
+    "archive_train": "Upload: such an archive, instead of folder_train; folders around the categories are fine.",
     "folder_pct_val": "Percent of each category for validation; not used with has_val_folder.",
     "folder_pct_test": "Percent of each category for testing; not used with has_test_folder.",
     "folder_train_min_per_class": _LEAST,

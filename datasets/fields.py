@@ -48,14 +48,14 @@ class ServerPath(serializers.CharField):
 
 
 class CategoriesFolder(ServerPath):
-    """A folder that has at least so many subfolders, or an archive of one."""
+    """A folder with one subfolder of images for each category, for a split, or an archive of one."""
 
-    def __init__(self, categories: int = 1, **kwargs):
+    def __init__(self, split: str, **kwargs):
         super().__init__(**kwargs)
-        self.categories = categories
+        self.split = split
 
     def check(self, path):
-        imagedb.check_folder(path, settings.DIGITS_DATA_ROOTS, self.categories)
+        imagedb.check_folder(path, settings.DIGITS_DATA_ROOTS, self.split)
 
 
 class Background(serializers.CharField):

@@ -93,8 +93,10 @@ class Dataset(Job):
 
     # What came of it.
     categories = models.JSONField(default=list, editable=False)  # their names, in the order of the labels
-    splits = models.JSONField(default=list, editable=False)  # imagedb.Split: name, entries, per_category
+    # imagedb.Split: name, entries, per_category; and in_train where it was found in the folder for training
+    splits = models.JSONField(default=list, editable=False)
     label_shape = models.JSONField(default=list, editable=False)  # C, H, W of a generic dataset's labels
+    copies = models.JSONField(default=dict, editable=False)  # how many images are exact copies of others
     skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Images that could not be read.")
     skipped_reasons = models.JSONField(default=dict, editable=False)  # how many files for each reason
     warnings = models.JSONField(default=list, editable=False)
@@ -131,6 +133,8 @@ class Dataset(Job):
             alpha_background=self.alpha_background,
             depth=self.depth,
             seed=self.seed,
+            val_limits=self._limits("val"),
+            test_limits=self._limits("test"),
             roots=tuple(settings.DIGITS_DATA_ROOTS),
         )
 
@@ -175,15 +179,23 @@ class Dataset(Job):
             return None
         return imagedb.Source(
             self.archive if sent else Path(folder),
-            getattr(self, f"folder_{split}_min_per_class"),
-            getattr(self, f"folder_{split}_max_per_class"),
+            *self._limits(split),
             name=self.archive_train if sent else folder,
             sent=sent,
         )
 
+    def _limits(self, split: str) -> tuple[int, int | None]:
+        """The minimum and maximum of images per category."""
+        return getattr(self, f"folder_{split}_min_per_class"), getattr(self, f"folder_{split}_max_per_class")
+
     def entries(self, split: str) -> int:
         """How many images a split has; 0 when there is no such split."""
         return next((found["entries"] for found in self.splits if found["name"] == split), 0)
+
+    @property
+    def category_names(self) -> list[str]:
+        """The categories as answers call them: an older dataset may have two of one name, or unseen characters."""
+        return imagedb.usable_names(self.categories)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -56,18 +56,18 @@ class ClassificationDatasetForm(Form):
     encoding = serializers.ChoiceField(Encoding.values, default=Encoding.PNG)
     alpha_background = Background(default=WHITE)
     depth = serializers.ChoiceField(Depth.values, default=Depth.AUTO)
-    folder_train = CategoriesFolder(categories=2, required=False)
+    folder_train = CategoriesFolder("train", required=False)
     archive_train = Archive(required=False)
     folder_pct_val = _percent(25)
     folder_pct_test = _percent(0)
     folder_train_min_per_class = _least()
     folder_train_max_per_class = _most()
     has_val_folder = Flag()
-    folder_val = CategoriesFolder(default="")
+    folder_val = CategoriesFolder("val", default="")
     folder_val_min_per_class = _least()
     folder_val_max_per_class = _most()
     has_test_folder = Flag()
-    folder_test = CategoriesFolder(default="")
+    folder_test = CategoriesFolder("test", default="")
     folder_test_min_per_class = _least()
     folder_test_max_per_class = _most()
     textfile_use_local_files = Flag()
@@ -212,6 +212,6 @@ def _is_set(data, field: str) -> bool:
 
 def dataset_json(dataset: Dataset) -> dict:
     """GET /datasets/<id>.json"""
-    warnings = {"warnings": dataset.warnings} if dataset.warnings else {}
+    found = {name: value for name in ("copies", "warnings") if (value := getattr(dataset, name))}
     look = dataset.look | {"depth": dataset.depth} if dataset.kind == Kind.CLASSIFICATION else {}
-    return describe_job(dataset, **describe_tasks(dataset), **look, **describe_skipped(dataset), **warnings)
+    return describe_job(dataset, **describe_tasks(dataset), **look, **describe_skipped(dataset), **found)

@@ -111,11 +111,14 @@ def take_prebuilt(dataset: Dataset, spec: imagedb.PrebuiltSpec, report) -> None:
 def _build_categories(dataset: Dataset, report) -> None:
     built = imagedb.build(dataset.spec(), dataset.directory, report)
     dataset.categories = built.categories
-    dataset.splits = [asdict(split) for split in built.splits]
+    dataset.splits = [
+        asdict(split) | ({"in_train": True} if split.name in built.found else {}) for split in built.splits
+    ]
+    dataset.copies = built.copies
     dataset.skipped, dataset.skipped_reasons = built.skipped, built.skipped_reasons
     dataset.warnings = built.warnings
     dataset.white_level = built.white_level
-    came = ["categories", "splits", "skipped", "skipped_reasons", "warnings", "white_level"]
+    came = ["categories", "splits", "copies", "skipped", "skipped_reasons", "warnings", "white_level"]
     patiently(partial(dataset.save, update_fields=came))
 
 
@@ -146,7 +149,7 @@ def _describe_parsed(dataset: Dataset) -> list[dict]:
     if dataset.method == Method.TEXTFILE:
         return [_describe_parse("Parse Text Files", dataset.splits, len(dataset.categories))]
     own = {"val": dataset.folder_val, "test": dataset.folder_test}
-    dealt = [split for split in dataset.splits if not own.get(split["name"])]
+    dealt = [split for split in dataset.splits if not (own.get(split["name"]) or split.get("in_train"))]
     return [
         _describe_parse("Parse Folder", dealt, len(dataset.categories)),
         *(

@@ -36,12 +36,23 @@ class AnalyzeDbTask(serializers.Serializer):
     image_channels = serializers.IntegerField()
 
 
+class Copies(serializers.Serializer):
+    """Exact copies among the images of all splits."""
+
+    images = serializers.IntegerField(help_text="How many images have an exact copy.")
+    pictures = serializers.IntegerField(help_text="How many different pictures these are.")
+    in_two_categories = serializers.IntegerField(help_text="Of the pictures: in more than one category.")
+    in_two_splits = serializers.IntegerField(help_text="Of the pictures: in more than one split.")
+    remarks = serializers.ListField(child=serializers.CharField(), help_text="The same in sentences, with examples.")
+
+
 class DatasetFacts(JobFacts):
     """A dataset."""
 
     ParseFolderTasks = ParseFolderTask(many=True, required=False)
     CreateDbTasks = CreateDbTask(many=True, required=False)
     AnalyzeDbTasks = AnalyzeDbTask(many=True, required=False, help_text="Of a generic dataset.")
+    copies = Copies(required=False, help_text="Absent without copies.")
     alpha_background = serializers.CharField(required=False, help_text="What transparent images were put onto.")
     white_level = serializers.IntegerField(required=False, help_text="The sample of 16-bit images that became white.")
     depth = serializers.ChoiceField(["auto", "full"], required=False)

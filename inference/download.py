@@ -73,7 +73,7 @@ def _texts(snapshot: Snapshot) -> dict[str, str]:
         "classify.py": classify_script(),
         "network.prototxt": prototxt.write(network(snapshot)),
     }
-    if categories := snapshot.trained_model.dataset.categories:
+    if categories := snapshot.trained_model.dataset.category_names:
         texts["labels.txt"] = "".join(f"{category}\n" for category in categories)
     return texts
 

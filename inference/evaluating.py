@@ -58,7 +58,7 @@ def _decoded(record: tuple[float, bytes]) -> tuple[float, np.ndarray]:
 
 
 def _store(evaluation: Evaluation, figures: engine.Figures) -> None:
-    names = evaluation.trained_model.dataset.categories
+    names = evaluation.trained_model.dataset.category_names
     listing = evaluation.trained_model.dataset.directory / f"{evaluation.split}.txt"
     paths = _paths(listing, {error.number for error in figures.worst})
     outcome = asdict(figures)

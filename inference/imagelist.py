@@ -1,25 +1,28 @@
-"""The list of images that classify_many, infer_many and top_n take: one a line, `path-or-URL[ label]`."""
+"""The list of images that classify_many, infer_many and top_n take: one a line, `path-or-URL[ label]`.
+
+The names are bytes to the file system. Those that are not UTF-8 keep their bytes as Python has it (surrogateescape).
+"""
 
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
 
+from datasets.imagedb.lines import foreign_path, lst_line, read_lines, whole_label
 from digits_project.access import readable
 from digits_project.errors import BadInput
 from digits_project.fetch import fetch
 
 MOST_BYTES = 256 << 20
 SECONDS_FOR_URLS = 600
-MOST_BYTES_A_LINE = 16384  # the longest path that Linux opens has 4096
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GROUND_TRUTH = re.compile(r"(.*\S)\s+([+-]?\d+)")  # the number behind the last space is the label, whatever the name is
 MOST_DIGITS = 18  # of a label; no dataset has as many categories
+CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,13 @@ class Listed:
     name: str
     truth: int | None = None
 
+    @property
+    def shown(self) -> str:
+        """The name as text; bytes that are not UTF-8 as escapes."""
+        return self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
     def __str__(self):
-        return self.name
+        return self.shown
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class ImageList:
             return fetched(name)
         if "\0" in name:
             raise BadInput("no file has such a name")
+        if foreign := foreign_path(name):
+            raise BadInput(f"it {foreign}")
         return readable(name if name.startswith("/") or not self.folder else f"{self.folder.rstrip('/')}/{name}")
 
 
@@ -68,16 +78,19 @@ def fetched(url: str) -> bytes:
 
 
 def _entries(upload: BinaryIO) -> Iterator[Listed]:
-    for number in count(1):
-        line = upload.readline(MOST_BYTES_A_LINE + 1)
-        if not line:
-            return
-        if len(line) > MOST_BYTES_A_LINE:
-            raise BadInput(f"Line {number} of image_list is longer than {MOST_BYTES_A_LINE} bytes; is this a text?")
-        text = _text(line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line, number)
-        if text:
-            match = GROUND_TRUTH.fullmatch(text)
-            yield Listed(match[1], _label(match[2])) if match else Listed(text)
+    for number, line in read_lines(upload, "image_list"):
+        if line:
+            yield _listed(_text(line, number))
+
+
+def _listed(text: str) -> Listed:
+    if match := GROUND_TRUTH.fullmatch(text):
+        return Listed(match[1], _label(match[2]))
+    if listed := lst_line(text):
+        labels, path = listed
+        label = whole_label(labels[0])
+        return Listed(path, _label(label) if label and len(labels) == 1 else None)
+    return Listed(text)
 
 
 def _label(number: str) -> int | None:
@@ -88,4 +101,6 @@ def _text(line: bytes, number: int) -> str:
     try:
         return line.decode("utf-8").strip()
     except UnicodeDecodeError as error:
-        raise BadInput(f"Line {number} of image_list is not UTF-8 text.") from error
+        if CONTROL.search(line):
+            raise BadInput(f"Line {number} of image_list is not UTF-8 text.") from error
+        return line.decode("utf-8", "surrogateescape").strip()  # a file's name can be any bytes

@@ -39,11 +39,11 @@ def top(snapshot: Snapshot, images: ImageList, most: int) -> tuple[dict[str, lis
 
     Raises BadInput when there is none to classify, or services.CanNotClassify.
     """
-    categories = snapshot.trained_model.dataset.categories
+    categories = snapshot.trained_model.dataset.category_names
     batches, best = _batches(snapshot, images), BestImages(most, len(categories))
     predictor = services.predictor(snapshot)
     for entries, pixels in batches:
-        best.add([entry.name for entry in entries], services.scores(snapshot, predictor, pixels))
+        best.add([entry.shown for entry in entries], services.scores(snapshot, predictor, pixels))
     tops = {category: [[name, percent(score)] for name, score in best.of(i)] for i, category in enumerate(categories)}
     return tops, _skipped(batches)
 
@@ -57,13 +57,13 @@ def _batches(snapshot: Snapshot, images: ImageList) -> Batches[Listed]:
 def _rankings(
     snapshot: Snapshot, batches: Batches[Listed], confusion: Confusion | None
 ) -> Iterator[tuple[str, list[tuple[str, float]]]]:
-    predictor, categories = services.predictor(snapshot), snapshot.trained_model.dataset.categories
+    predictor, categories = services.predictor(snapshot), snapshot.trained_model.dataset.category_names
     for entries, pixels in batches:
         scores = services.scores(snapshot, predictor, pixels)
         if confusion:
             confusion.add([entry.truth for entry in entries], scores)
         for entry, row in zip(entries, scores, strict=True):
-            yield entry.name, ranked(row, categories)
+            yield entry.shown, ranked(row, categories)
 
 
 def _outputs(snapshot: Snapshot, batches: Batches[Listed]) -> Iterator[tuple[str, dict]]:
@@ -71,7 +71,7 @@ def _outputs(snapshot: Snapshot, batches: Batches[Listed]) -> Iterator[tuple[str
     for entries, pixels in batches:
         outputs = predictor.outputs(pixels)
         for i, entry in enumerate(entries):
-            yield entry.name, services.told(snapshot, {layer: values[i] for layer, values in outputs.items()})
+            yield entry.shown, services.told(snapshot, {layer: values[i] for layer, values in outputs.items()})
 
 
 def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) -> tuple[Answer, int]:

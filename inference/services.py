@@ -71,7 +71,7 @@ def _why_none(job_id: str, epoch: float | None) -> Exception:
 
 def classify(snapshot: Snapshot, pixels: np.ndarray) -> list[tuple[str, float]]:
     """[(category, percent)] of one image as reader() reads it, best first, at most five. Raises CanNotClassify."""
-    return ranked(scores(snapshot, predictor(snapshot), pixels[None])[0], snapshot.trained_model.dataset.categories)
+    return ranked(scores(snapshot, predictor(snapshot), pixels[None])[0], snapshot.trained_model.dataset.category_names)
 
 
 def infer(snapshot: Snapshot, pixels: np.ndarray) -> dict[str, list]:

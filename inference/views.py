@@ -144,7 +144,7 @@ class ClassifyMany(ListView):
 
     def ask(self, snapshot, images):
         if not self.in_json:
-            self.shown["confusion"] = Confusion(snapshot.trained_model.dataset.categories)
+            self.shown["confusion"] = Confusion(snapshot.trained_model.dataset.category_names)
         return many.classify(snapshot, images, self.shown.get("confusion"))
 
 

@@ -54,11 +54,18 @@ def take_dataset(found: Found, owner: str, records: bool, report: Callable[[floa
         raise BadInput(f"The size of its images is not known: it has no {MEAN}, and its databases are not taken.")
     channels, height, width = shape or (3, 1, 1)
     mode = found.facts.get("resize_mode")
+    categories = imagedb.usable_names(labels)
+    warnings = [] if taken else [WITHOUT_RECORDS]
+    warnings += [
+        f"Category {number}, {label!r} in labels.txt, is called {name} here: that name is taken or can't be shown."
+        for number, (label, name) in enumerate(zip(labels, categories, strict=True))
+        if label != name
+    ]
     dataset = Dataset(
         job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), method=Method.PREBUILT,
-        categories=labels, resize_channels=channels, resize_height=height, resize_width=width,
+        categories=categories, resize_channels=channels, resize_height=height, resize_width=width,
         resize_mode=mode if mode in ResizeMode.values else ResizeMode.SQUASH, prebuilt_train_images=str(databases),
-        warnings=[] if taken else [WITHOUT_RECORDS],
+        warnings=warnings,
     )  # fmt: skip
     return take_in(dataset, partial(_fill_dataset, found=found, taken=taken, report=report))
 

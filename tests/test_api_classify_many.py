@@ -105,8 +105,10 @@ def test_the_number_behind_a_name_is_a_label_and_no_part_of_it(ask, tmp_path, th
         lambda names: list_of("", names[0], "   ", *names[1:], "", ""),
         lambda names: b"\xef\xbb\xbf" + list_of(*names),
         lambda names: list_of(*names)[:-1],
+        lambda names: list_of(*names, end="\r"),
+        lambda names: list_of(*(f"{n}\t{n}.000000\t{name}" for n, name in enumerate(names))),
     ],
-    ids=["crlf", "blank lines", "byte order mark", "no end of line"],
+    ids=["crlf", "blank lines", "byte order mark", "no end of line", "cr", "for im2rec"],
 )
 def test_the_list_may_come_from_any_editor(ask, three, write):
     answer = ask(write(three))

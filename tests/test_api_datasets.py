@@ -1,9 +1,11 @@
 """The dataset form: every wrong field has its own message and creates nothing."""
 
 import os
+import shutil
 
 import pytest
 from django.conf import settings
+from django.utils.html import escape
 
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
@@ -141,10 +143,29 @@ def test_a_folder_of_one_category(client, form, tmp_path):
     assert "one subfolder only, cats" in wrong["folder_train"]
 
 
-def test_folders_without_images_are_an_error_of_the_job(client, form, tmp_path):
+def test_folders_without_images_are_refused_by_the_form(client, form, tmp_path):
     for name in ("cats", "dogs"):
         (tmp_path / name).mkdir()
-    client.post(CREATE, form(folder_train=str(tmp_path)))
+        (tmp_path / name / "notes.txt").write_text("to come")
+    wrong = complaints(
+        client.post(CREATE, form(folder_train=str(tmp_path), has_val_folder="y", folder_val=str(tmp_path)))
+    )
+    told = f"{tmp_path} holds no images in its subfolders. An image is a PNG, JPEG, BMP, PPM (P5, P6) or WebP file."
+    assert wrong == {"folder_train": told, "folder_val": told}
+
+
+def test_a_folder_with_images_of_one_category_is_refused_by_the_form(client, form, tmp_path):
+    write_digits(tmp_path, categories=1, each=3)
+    (tmp_path / "dogs").mkdir()
+    wrong = complaints(client.post(CREATE, form(folder_train=str(tmp_path))))
+    assert wrong["folder_train"].startswith(f"{tmp_path} holds images of one category only, 0; a classifier needs two.")
+
+
+def test_images_of_a_folder_that_vanish_before_the_build_are_an_error_of_the_job(client, form, tmp_path):
+    write_digits(tmp_path / "images", categories=2, each=3)
+    client.post(CREATE, form(folder_train=str(tmp_path / "images")))
+    for image in (tmp_path / "images").rglob("*.png"):
+        image.unlink()
     dataset = Dataset.objects.get()
     build_dataset(dataset.pk)
     answer = client.get(f"/datasets/{dataset.pk}.json").json()
@@ -236,6 +257,47 @@ def test_a_built_dataset_tells_its_counts(client, form, tmp_path):
         "white_level": 65535,
         "depth": "auto",
     }
+
+
+def test_copies_are_told_in_json_on_the_page_and_in_the_admin(client, admin_client, form, tmp_path):
+    folder = write_digits(tmp_path / "images", categories=2, each=8)
+    for digit in ("0", "1"):
+        shutil.copy(folder / "0" / "0.png", folder / digit / "<b>copy.png")
+    client.post(CREATE, form(folder_train=str(folder)))
+    dataset = Dataset.objects.get()
+    build_dataset(dataset.pk)
+    told = client.get(f"/datasets/{dataset.pk}.json").json()["copies"]
+    remarks = told.pop("remarks")
+    assert told == {"images": 3, "pictures": 1, "in_two_categories": 1, "in_two_splits": 0}
+    assert remarks[0].startswith("3 images are exact copies of one another: together they show one picture. Copies")
+    for page in (
+        client.get(f"/datasets/{dataset.pk}"),
+        admin_client.get(f"/admin/datasets/dataset/{dataset.pk}/change/"),
+    ):
+        assert all(escape(remark) in page.content.decode() for remark in remarks)
+
+
+def test_splits_that_lie_in_the_folder_for_training_have_tasks_of_their_own(client, form, tmp_path):
+    for name, each in (("train", 6), ("valid", 3), ("test", 2)):
+        write_digits(tmp_path / "data" / name, categories=2, each=each)
+    client.post(CREATE, form(folder_train=str(tmp_path / "data")))
+    dataset = Dataset.objects.get()
+    build_dataset(dataset.pk)
+    answer = client.get(f"/datasets/{dataset.pk}.json").json()
+    assert [(task["name"], task["label_count"]) for task in answer["ParseFolderTasks"]] == [
+        ("Parse Folder (train)", 2),
+        ("Parse Folder (val)", 2),
+        ("Parse Folder (test)", 2),
+    ]
+    assert [task["entries"] for task in answer["CreateDbTasks"]] == [12, 6, 4]
+    assert "holds train, valid, test: they are used as the splits" in answer["warnings"][0]
+
+
+def test_splits_that_are_not_sorted_into_categories_are_refused_by_the_form(client, form, tmp_path):
+    for digit, name in enumerate(("train", "test")):
+        shutil.move(write_digits(tmp_path / "some" / name, categories=2, each=3) / str(digit), tmp_path / "data" / name)
+    wrong = complaints(client.post(CREATE, form(folder_train=str(tmp_path / "data"))))
+    assert "which are the names of splits, not of categories" in wrong["folder_train"]
 
 
 def test_validation_and_test_folders_have_limits_of_their_own_and_what_does_not_match_training_is_told(

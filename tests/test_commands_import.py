@@ -142,6 +142,16 @@ def test_what_is_there_is_left_alone(jobs, capsys):
     assert {job["left_out"] for job in json.loads(capsys.readouterr().out)} == {"is there already"}
 
 
+def test_two_categories_of_one_name_get_names_of_their_own_and_that_is_said(jobs):
+    (jobs / DATASET / "labels.txt").write_text("crane\nte\x1ba\ncrane\n")
+    imported(jobs)
+    dataset = Dataset.objects.get(pk=DATASET)
+    assert dataset.categories == ["crane", r"te\x1ba", "crane (2)"]
+    assert (dataset.directory / "labels.txt").read_text() == "crane\nte\\x1ba\ncrane (2)\n"
+    assert [warning.split(",")[0] for warning in dataset.warnings] == ["Category 1", "Category 2"]
+    assert "is called crane (2) here" in dataset.warnings[1]
+
+
 def test_without_its_databases_a_dataset_only_serves_models(jobs, capsys):
     imported(jobs, "--no-records")
     dataset = Dataset.objects.get(pk=DATASET)

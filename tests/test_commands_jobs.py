@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from importlib import import_module
@@ -17,6 +18,7 @@ from digits_project.jobs.models import Device, Status
 from models_app.models import TrainedModel
 from models_app.serializers import ClassificationModelForm, GenericModelForm
 from tests.console import on_terminal, started
+from tests.digits_samples import write_digits
 from tests.server import until
 
 SMALL = ("--resize-width", "28", "--resize-height", "28", "--resize-channels", "1")
@@ -49,6 +51,21 @@ def test_mistakes_are_the_api_s_words_under_the_options_names(digits_folder, cap
     assert (str(wrong.value).split("\n"), wrong.value.returncode) == (lines, 2)
     assert [error["field"] for error in json.loads(capsys.readouterr().out)["errors"]] == ["encoding", "folder_train"]
     assert not Dataset.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_build_has_to_say_is_told_when_it_has_ended(tmp_path):
+    folder = write_digits(tmp_path / "images", categories=2, each=6)
+    shutil.copy(folder / "0" / "0.png", folder / "1" / "copy.png")
+    (folder / "1" / "0.png").rename(folder / "1" / "\x1b[2J.png")
+    write_digits(tmp_path / "val", categories=3, each=2)
+    own = ("--has-val-folder", "--folder-val", tmp_path / "val")
+    status, _, said = on_terminal("create_dataset", "digits", "--folder-train", folder, *own, *SMALL, "--here")
+    assert status == 0
+    assert "warning: Left out of val, since train does not have them: 2." in said
+    assert "images are exact copies of one another" in said
+    assert "In more than one category: 1 of these pictures, such as" in said
+    assert "\x1b[2J" not in said
 
 
 @pytest.mark.parametrize(

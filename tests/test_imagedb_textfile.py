@@ -1,5 +1,6 @@
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -164,3 +165,82 @@ def test_a_path_or_a_link_that_leads_out_of_the_roots_is_skipped_without_a_word_
     assert (built.splits[0].entries, built.skipped) == (18, 4)
     log = (tmp_path / "job" / "build.log").read_text()
     assert log.count(": it is not in a folder that this server may read\n") == 4
+
+
+FOREIGN = {
+    r"C:\data\0\000.png 0": "is a path of Windows. Write the path that the file has on the server",
+    "d:/data/0/000.png 0": "is a path of Windows",
+    r"\\nas\photos\0\000.png 0": "is a path of Windows",
+    "http://example.com/1.png 0": "is a URL. Only images that lie on the server can be listed here",
+    "s3://bucket/1.png 0": "is a URL",
+    "~/data/1.png 0": "begins with ~, which only a shell knows. Write the whole path, from / on",
+    "~ada/data/1.png 0": "begins with ~",
+}
+
+
+@pytest.mark.parametrize("has_folder", [True, False])
+@pytest.mark.parametrize("line", FOREIGN)
+def test_a_path_that_can_not_be_one_of_the_server_is_called_what_it_is(lists, line, has_folder):
+    wanted = lists(f"0/000.png 0\n{line}\n" if has_folder else line)
+    source = replace(wanted.train, folder=wanted.train.folder if has_folder else None)
+    with pytest.raises(BadInput, match=rf"Line {1 + has_folder} of train.txt: ") as refusal:
+        check(replace(wanted, train=source))
+    assert FOREIGN[line] in str(refusal.value)
+    assert "relative path" not in str(refusal.value)
+
+
+def test_backslashes_between_the_folders_of_a_relative_path_are_slashes(lists, tmp_path, images):
+    build(lists(EVERY.replace("/", "\\"), shuffle=False), tmp_path / "job", silent)
+    assert labels_and_paths(tmp_path / "job")[0] == (0, f"{images}/0/000.png")
+
+
+def test_a_list_for_im2rec_is_read(lists, tmp_path, images):
+    lines = "".join(f"{n}\t{label}.000000\t{label}/{n:03}.png\n" for n in range(4) for label in (0, 1))
+    built = build(lists(lines, val="7\t1\t1/005.png\n", shuffle=False), tmp_path / "job", silent)
+    assert [split.per_category for split in built.splits] == [[4, 4, 0], [0, 1, 0]]
+    assert labels_and_paths(tmp_path / "job")[:2] == [(0, f"{images}/0/000.png"), (1, f"{images}/1/000.png")]
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("0\t1.500000\t0/000.png", "Line 1 of train.txt: the label '1.500000' is not a number."),
+        ("0\t7.000000\t0/000.png", "Line 1 of train.txt: the label '7' is out of range (0 to 2)."),
+        ("0\t1.000000\tdata/000.png", "train.txt is a list for im2rec, and its first image, '"),
+        ("0\t2\t5\t0.1\t0.2\t0/000.png", "Line 1 of train.txt has 4 labels, as lists for detecting objects have"),
+    ],
+)
+def test_a_wrong_line_of_a_list_for_im2rec_is_named(lists, line, message):
+    with pytest.raises(BadInput, match=re.escape(message)):
+        check(lists(line))
+
+
+def test_lines_may_end_with_cr_alone_as_on_old_macs(lists, tmp_path):
+    built = build(
+        lists(EVERY.replace("\n", "\r"), labels="nought\rone\rtwo\r", val="0/000.png 0\r1/000.png 1"),
+        tmp_path / "job",
+        silent,
+    )
+    assert built.categories == ["nought", "one", "two"]
+    assert [split.entries for split in built.splits] == [18, 2]
+
+
+def test_a_wrong_line_that_ends_with_cr_is_named_by_its_number(lists):
+    with pytest.raises(BadInput, match=r"Line 2 of train.txt: the label 'cat' is not a number"):
+        check(lists("0/000.png 0\r0/001.png cat\r"))
+
+
+def test_utf16_is_called_by_its_name(lists):
+    with pytest.raises(BadInput, match=r"Line 1 of train.txt is not UTF-8 text. It may be UTF-16, as PowerShell"):
+        check(lists(EVERY.encode("utf-16")))
+
+
+def test_the_lists_that_a_build_wrote_make_a_dataset_again_whatever_bytes_are_in_a_name(lists, tmp_path, images):
+    (images / "0" / "000.png").rename(os.fsdecode(os.fsencode(images) + b"/0/caf\xe9.png"))
+    names = [os.fsencode(path) for path in sorted(images.rglob("*.png"))]
+    own = b"".join(b"%s %d\n" % (name, number % 3) for number, name in enumerate(names))
+    check(lists(own))
+    build(lists(own, shuffle=False), tmp_path / "job", silent)
+    assert (tmp_path / "job" / "train.txt").read_bytes() == own
+    with pytest.raises(BadInput, match=r"Line 1 of train.txt is not UTF-8 text"):
+        check(lists(os.fsencode(images) + b"/0/gone\xe9.png 0\n"))

@@ -4,62 +4,33 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb import archive, folder, measuring, split, textfile
+from datasets.imagedb import measuring, split
 from datasets.imagedb.buildlog import BuildLog, named
+from datasets.imagedb.copies import as_json
 from datasets.imagedb.depth import FULL_RANGE
 from datasets.imagedb.encode import Encoder
 from datasets.imagedb.mean import RunningMean
+from datasets.imagedb.planning import Planner
 from datasets.imagedb.pool import Pool
 from datasets.imagedb.progress import Progress
 from datasets.imagedb.records import RecordWriter
-from datasets.imagedb.spec import Built, Source, Spec, Split
+from datasets.imagedb.spec import Built, Spec, Split
 from datasets.imagedb.split import Part
 from datasets.imagedb.staging import staged
 from digits_project.cores import usable_cores
 from digits_project.errors import BadInput
-from digits_project.serverfiles import EVERYWHERE
+from digits_project.escaping import escaped
 
-_SCAN_SHARE = 0.05  # of the progress; reading and encoding take nearly all of the time
-_MEASURE_SHARE = 0.05
-_UNPACK_SHARE, _UNPACK_SHARE_OF_SCAN = 0.4, 0.9  # where there is something to unpack
+_MEASURE_SHARE = 0.05  # of the progress
 _SPLIT_SUFFIXES = (".rec", ".idx", ".txt")
 _OUTPUTS = ["labels.txt", "mean.npy", "mean.png", "build.log"]
 _OUTPUTS += [name + suffix for name in split.NAMES for suffix in _SPLIT_SUFFIXES]
-
-
-def check(spec: Spec) -> None:
-    """Raise BadInput for what can be told at once, before any image is looked at.
-
-    That is a folder that is missing, can't be read or holds too few subfolders, or a line of a text file that is wrong.
-    """
-    if spec.listed:
-        for complaint in textfile.check(spec).values():
-            raise BadInput(complaint)
-        return
-    for source, categories in ((spec.train, 2), (spec.val, 1), (spec.test, 1)):
-        if source is not None and not source.sent:
-            check_folder(source.folder, spec.roots, categories)
-
-
-def check_folder(path: Path, roots: Sequence[Path], categories: int = 1) -> None:
-    """Raise BadInput for a folder that is missing, can't be read or has fewer than `categories` (1 or 2) subfolders.
-
-    It may be packed, as an archive.
-    """
-    if archive.is_archive(path, roots):
-        return  # what is in it, its unpacking tells
-    found = folder.subfolders(path, roots)
-    if len(found) < categories:
-        raise BadInput(
-            f"{path} has one subfolder only, {found[0]}; a classifier needs two categories. "
-            "Put the images of each category into a subfolder of its own."
-        )
 
 
 def build(spec: Spec, directory: Path, report: Callable[[float], None]) -> Built:
@@ -92,19 +63,19 @@ class _Build:
         self._white_level = FULL_RANGE
         self._planned = self._read = 0
         self._unpacking = directory / "unpacking"
-        self._packed = {source for source in (spec.train, spec.val, spec.test) if self._is_packed(source)}
-        self._scan_share = _UNPACK_SHARE if self._packed else _SCAN_SHARE
+        self._planner = Planner(spec, directory, self._unpacking, log, progress)
 
     def run(self) -> Built:
         try:
             return self._run()
         except BadInput as wrong:
-            raise BadInput(self._log.shown(str(wrong))) from wrong
+            raise BadInput(escaped(self._log.shown(str(wrong)))) from wrong
         finally:
             shutil.rmtree(self._unpacking, ignore_errors=True)
 
     def _run(self):
-        categories, parts = self._plan()
+        plan = self._planner.run()
+        categories, parts = plan.categories, plan.parts
         self._planned = sum(len(part.images) for part in parts)
         self._measure(parts)
         train, label_of = self._write_train(parts[0], categories)
@@ -123,63 +94,18 @@ class _Build:
             self._mean.pixel(),
             skipped_reasons=self._log.skipped_reasons,
             white_level=self._white_level,
+            copies=as_json(plan.copies),
+            found=plan.found,
         )
 
     def _measure(self, parts):
         """Find out which sample of images of 16 bits becomes white."""
-        encoding_from = self._scan_share
+        encoding_from = self._planner.share
         if self._spec.depth == "auto":
             encoding_from += _MEASURE_SHARE
-            self._progress.enter(self._scan_share, encoding_from)
+            self._progress.enter(self._planner.share, encoding_from)
             self._white_level = measuring.white_level(parts, self._workers, self._log, self._progress.at)
         self._progress.enter(encoding_from, 1)
-
-    def _plan(self):
-        """The categories and the parts, train first; all that is known before an image is read."""
-        return self._plan_lists() if self._spec.listed else self._plan_folders()
-
-    def _plan_lists(self):
-        categories = textfile.read_categories(self._spec.labels)
-        sources = [(name, source) for name in split.NAMES if (source := getattr(self._spec, name))]
-        shares = np.linspace(0, self._scan_share, len(sources) + 1)
-        parts = []
-        for (name, source), start, stop in zip(sources, shares, shares[1:], strict=False):
-            self._progress.enter(start, stop)
-            listing = textfile.scan(source, categories, self._directory / "paths", self._progress.at, self._spec.roots)
-            parts.append(split.listed_part(name, listing, self._spec, self._log))
-        return categories, parts
-
-    def _plan_folders(self):
-        own = [(name, source) for name in split.NAMES[1:] if (source := getattr(self._spec, name))]
-        shares = np.linspace(0, self._scan_share, len(own) + 2)
-        listing = self._scan(self._spec.train, *shares[:2])
-        categories, parts = split.deal(listing, self._spec, self._log, self._progress.tick)
-        for (name, source), start, stop in zip(own, shares[1:], shares[2:], strict=False):
-            listing = self._scan(source, start, stop)
-            parts.append(split.own_part(name, listing, self._spec, categories, self._log, self._progress.tick))
-        return categories, sorted(parts, key=lambda part: split.NAMES.index(part.name))
-
-    def _scan(self, source, start, stop):
-        path, roots = source.folder, self._spec.roots
-        if source in self._packed:
-            unpacked = start + _UNPACK_SHARE_OF_SCAN * (stop - start)
-            self._progress.enter(start, unpacked)
-            path, roots = self._unpacked(source)
-            start = unpacked
-        self._progress.enter(start, stop)
-        return folder.scan(path, self._directory / "paths", self._log, self._progress.at, roots)
-
-    def _is_packed(self, source):
-        return isinstance(source, Source) and (source.sent or archive.is_archive(source.folder, self._spec.roots))
-
-    def _unpacked(self, source):
-        """The folder of an archive's images, and the only root that they have. It is gone when the build ends."""
-        self._unpacking.mkdir(exist_ok=True)
-        into = self._unpacking / str(len(list(self._unpacking.iterdir())))
-        name = source.name or str(source.folder)
-        self._log.call(into, name)
-        roots = EVERYWHERE if source.sent else self._spec.roots
-        return archive.unpack(source.folder, name, into, self._log, self._progress.at, roots), (into,)
 
     def _write_train(self, part, categories):
         """The part as written, and the label of each of `categories`: -1 for those without a readable image."""

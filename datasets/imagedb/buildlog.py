@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from digits_project.escaping import escaped
+
 _NAMED = 5
 _MAX_WARNINGS = 50
 _MAX_REASONS = 20
@@ -17,8 +19,9 @@ _SIZE = re.compile(r"\d+x\d+")
 class BuildLog:
     """Writes a line at a time to a file, so that a million broken images need no memory.
 
-    `skipped` counts the files that could not be used, `skipped_reasons` those of each reason, where reasons that differ
-    only in numbers are one; `first_skipped` describes one of them.
+    Names of files stand there with escapes for what a terminal would obey. `skipped` counts the files that could not be
+    used, `skipped_reasons` those of each reason, where reasons that differ only in numbers are one; `first_skipped`
+    describes one of them.
     """
 
     def __init__(self, path: Path):
@@ -48,11 +51,11 @@ class BuildLog:
         return text
 
     def note(self, text: str) -> None:
-        self._file.write(f"{self.shown(text)}\n")
+        self._file.write(f"{escaped(self.shown(text))}\n")
 
     def skip(self, path: str | bytes, reason: str) -> None:
         """An image that can't be used."""
-        line = self.shown(f"{_one_line(path)}: {reason}")
+        line = escaped(self.shown(f"{os.fsdecode(path)}: {reason}"))
         self.skipped += 1
         self._count(reason)
         self.first_skipped = self.first_skipped or line
@@ -70,7 +73,7 @@ class BuildLog:
 
     def remark(self, path: str | bytes, remark: str) -> None:
         """Something about an image that is used all the same."""
-        line = self.shown(_one_line(path))
+        line = escaped(self.shown(os.fsdecode(path)))
         count, first = self._remarks.get(remark, (0, line))
         self._remarks[remark] = (count + 1, first)
         self.note(f"kept {line}: {remark}")
@@ -82,7 +85,7 @@ class BuildLog:
 
     def warn(self, text: str) -> None:
         """Something the user should see beside the result; the first fifty are kept for that."""
-        text = self.shown(text)
+        text = escaped(self.shown(text))
         if len(self.warnings) < _MAX_WARNINGS:
             self.warnings.append(text)
         elif len(self.warnings) == _MAX_WARNINGS:
@@ -101,8 +104,3 @@ def named(names: list[str]) -> str:
     """A list of names for a message: the first few, and how many there are beside them."""
     shown = ", ".join(names[:_NAMED])
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
-
-
-def _one_line(path):
-    """A path on one line, whatever its name holds."""
-    return os.fsdecode(path).replace("\n", "\\n").replace("\r", "\\r")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
+from datasets.imagedb import category_names
 from datasets.imagedb.buildlog import BuildLog
 from datasets.imagedb.confined import OUTSIDE
 from datasets.imagedb.formats import READABLE, sniff
@@ -23,32 +25,36 @@ def scan(
 ) -> Listing:
     """All images under `folder`, by category, sorted by name; `file` is a working file that is gone afterwards.
 
+    Subfolders whose names differ only in how Unicode writes them are one category, with a warning.
     Subfolders are searched recursively and links followed, each real folder once a category; a link that leads out of
     `roots` is not. What is an image is told by content. Hidden names are ignored. `at(fraction)` is called for every
     name. Raises BadInput if there is no image.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would show the user another path than he named
-    names = subfolders(folder, roots, log)
+    categories = category_names.grouped(subfolders(folder, roots, log))
     _count_beside(folder, roots, log)
     above = _ancestors(folder)
     with ListingWriter(folder, file) as writer:
-        for position, name in enumerate(names):
-            fraction = position / len(names)
-            for path in _Category(roots, set(above), log).images(f"{folder}/{name}"):
+        for position, names in enumerate(categories):
+            if len(names) > 1:
+                _say_one_category(folder, names, log)
+            fraction, category = position / len(categories), _Category(roots, set(above), log)
+            for path in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
                 at(fraction)
                 if path is not None:
                     writer.add(path)
-            writer.end_category(name)
+            writer.end_category(names[0])
         if not len(writer):
             left_out = f" {log.skipped_in_words()}" if log.skipped else ""
-            raise BadInput(f"{folder} holds no images in its subfolders. An image is a {READABLE} file.{left_out}")
+            raise BadInput(no_images(folder) + left_out)
         listing = writer.listing()
     listing.roots = roots
     return listing
 
 
 def subfolders(folder: Path, roots: Sequence[Path], log: BuildLog | None = None) -> list[str]:
-    """Names of the categories, sorted. Raises BadInput if there are none or the folder can't be read."""
+    """Names of the subfolders, sorted; each can name a category. Raises BadInput if there are none or the folder can't
+    be read."""
     try:
         with open_folder(folder, roots) as descriptor, os.scandir(descriptor) as entries:
             names = sorted(
@@ -67,9 +73,53 @@ def subfolders(folder: Path, roots: Sequence[Path], log: BuildLog | None = None)
     if not names:
         raise BadInput(f"{folder} holds no subfolders. Put the images of each category into a subfolder of its own.")
     for name in names:
-        if not is_label(name):
-            raise BadInput(f"The subfolder {name!r} of {folder} can't name a category: it must be one line of UTF-8.")
+        if fault := category_names.fault(name):
+            raise BadInput(f"The subfolder {name!r} of {folder} can't name a category: it {fault}. Rename it.")
     return names
+
+
+def _say_one_category(folder, names, log):
+    log.warn(
+        f"{len(names)} subfolders of {folder} are called {names[0]} and are one category: "
+        f"{category_names.different_spellings(names)}."
+    )
+
+
+def with_images(
+    folder: Path,
+    categories: Sequence[Sequence[str]],
+    enough: int,
+    roots: Sequence[Path],
+    log: BuildLog,
+    goes_on: Callable[[], bool],
+) -> list[str] | None:
+    """The first `enough` of the categories (each is the names of its subfolders) that hold an image, or as many as
+    there are; None if `goes_on`, called for every name, ended the search."""
+    found, above = [], _ancestors(folder)
+    for names in categories:
+        category = _Category(roots, set(above), log)
+        for path in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
+            if path is not None:
+                found.append(names[0])
+                break
+            if not goes_on():
+                return None
+        if len(found) == enough:
+            break
+    return found
+
+
+def no_images(folder: Path) -> str:
+    """A message about a folder without images."""
+    return f"{folder} holds no images in its subfolders. An image is a {READABLE} file."
+
+
+def one_category(folder: Path, name: str) -> str:
+    """A message about a folder with images of one category."""
+    return (
+        f"{folder} holds images of one category only, {name}; a classifier needs two. "
+        "Add a subfolder with images of another category."
+    )
 
 
 class _Category:
@@ -182,8 +232,3 @@ def _identity(path):
 
 def _hidden(entry):
     return entry.name.startswith(".")
-
-
-def is_label(name):
-    """Whether the name can stand on a line of labels.txt."""
-    return len(name.splitlines()) == 1 and not any("\ud800" <= letter <= "\udfff" for letter in name)

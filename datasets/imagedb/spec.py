@@ -57,10 +57,11 @@ class TextSource:
 class Spec:
     """An image database to build. Raises BadInput with the first thing that makes no sense.
 
-    `pct_val` and `pct_test` are percentages of every category of the train folder; each is ignored
-    when its split has a folder of its own. With text files instead of folders `labels` names the categories and
-    `shuffle` tells whether the lines are taken in a random order. Only those folders and images count that lie, with
-    every link followed, under one of `roots`.
+    `pct_val` and `pct_test` are percentages of every category of the train folder; each is ignored when its split has
+    a folder of its own, be it one that was found inside the train folder: `val_limits` and `test_limits` are the
+    minimum and maximum of images per category of such a one. With text files instead of folders `labels` names the
+    categories and `shuffle` tells whether the lines are taken in a random order. Only those folders and images count
+    that lie, with every link followed, under one of `roots`.
     """
 
     train: Source | TextSource
@@ -69,6 +70,8 @@ class Spec:
     labels: TextSource | None = None
     shuffle: bool = True
     roots: tuple[Path, ...] = EVERYWHERE
+    val_limits: tuple[int, int | None] = (2, None)
+    test_limits: tuple[int, int | None] = (2, None)
     pct_val: float = 25
     pct_test: float = 0
     width: int = 256
@@ -143,6 +146,8 @@ class Built:
 
     `skipped_reasons` counts the skipped files of each reason; `white_level` is the 16-bit sample that became 255 in
     every image.
+    `copies` counts exact copies of images, {} if there are none (copies.Copies); `found` are the splits that had
+    folders of their own inside the folder for training.
     """
 
     categories: list[str]
@@ -152,3 +157,5 @@ class Built:
     mean_pixel: list[float]
     skipped_reasons: dict[str, int] = field(default_factory=dict)
     white_level: int = FULL_RANGE
+    copies: dict = field(default_factory=dict)
+    found: tuple[str, ...] = ()

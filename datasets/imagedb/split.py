@@ -10,6 +10,9 @@ from hashlib import blake2b
 import numpy as np
 
 from datasets.imagedb.buildlog import BuildLog, named
+from datasets.imagedb.category_names import comparable, different_spellings
+from datasets.imagedb.dealing import Dealer
+from datasets.imagedb.folder import one_category
 from datasets.imagedb.listing import Listing
 from datasets.imagedb.spec import Source, Spec
 from digits_project.errors import BadInput
@@ -62,25 +65,36 @@ def share_sizes(count: int, percent_val: float, percent_test: float) -> tuple[in
     return count - val - test, val, test
 
 
-def deal(listing: Listing, spec: Spec, log: BuildLog, tick: Callable[[], None]) -> tuple[list[str], list[Part]]:
-    """The categories (their order gives the labels), and a Part for train and for each share taken from it."""
+def deal(
+    listing: Listing, spec: Spec, log: BuildLog, tick: Callable[[], None], groups: np.ndarray | None = None
+) -> tuple[list[str], list[Part]]:
+    """The categories (their order gives the labels), and a Part for train and for each share taken from it.
+
+    `groups` numbers the groups of copies that the images belong to, -1 for none: a group stays in one split.
+    """
     chosen = _chosen(listing, spec.train, "train", log)
     if len(chosen) < 2:
         raise BadInput(_too_few(listing, spec.train, chosen))
-    drawn = {name: [] for name in NAMES}
-    for category in chosen:
-        images = _drawn(listing, category, spec.train.max_per_class, spec.seed, tick)
+    drawn = [_drawn(listing, category, spec.train.max_per_class, spec.seed, tick) for category in chosen]
+    dealer = Dealer(groups if groups is not None else np.full(len(listing), -1, np.int32), drawn)
+    dealt = {name: [] for name in NAMES}
+    for images in drawn:
         sizes = share_sizes(len(images), spec.share_val, spec.share_test)
-        for name, share in zip(NAMES, np.split(images, np.cumsum(sizes[:-1])), strict=True):
-            drawn[name].append(share)
+        for name, share in zip(NAMES, dealer.shares(images, sizes), strict=True):
+            dealt[name].append(share)
     label_of = np.full(len(listing.names), -1, np.int32)
     label_of[chosen] = np.arange(len(chosen))
-    train, *shares = [Part(name, listing, np.concatenate(drawn[name]), label_of) for name in NAMES]
+    train, *shares = [Part(name, listing, np.concatenate(dealt[name]), label_of) for name in NAMES]
     # Neighbours in the train records are of mixed categories, so that a reader need not shuffle to train well.
     np.random.default_rng(spec.seed).shuffle(train.images)
     for part, percent in zip(shares, (spec.share_val, spec.share_test), strict=True):
         if percent and not len(part.images):
-            log.warn(f"The {part.name} split is empty: {percent:g} % of each category is less than half an image.")
+            why = (
+                "the images of each category are copies of one another"
+                if dealer.has_copies
+                else f"{percent:g} % of each category is less than half an image"
+            )
+            log.warn(f"The {part.name} split is empty: {why}.")
     return [listing.names[category] for category in chosen], [train, *(part for part in shares if len(part.images))]
 
 
@@ -89,24 +103,40 @@ def own_part(
 ) -> Part:
     """The Part of a split that has a folder of its own; only the categories that train has count.
 
-    Those that either has and the other has not are warned about.
+    Those that either has and the other has not are warned about, and those that Unicode writes otherwise than train's.
     """
     source = getattr(spec, name)
-    known = {category: label for label, category in enumerate(categories)}
-    label_of = np.array([known.get(category, -1) for category in listing.names], np.int32)
-    strangers = [category for category in listing.names if category not in known]
-    if strangers:
-        log.warn(f"Left out of {name}, since train does not have them: {named(strangers)}.")
+    label_of = _labels_in_train(name, listing, categories, log)
     chosen = [category for category in _chosen(listing, source, name, log) if label_of[category] >= 0]
     if not chosen:
-        raise BadInput(
-            f"{listing.root} holds no category that train has, with at least {source.min_per_class} images. "
-            f"The subfolders for {name} must be named like those for train."
-        )
+        raise BadInput(_none_of_train(name, listing, source, label_of))
     present = np.bincount(label_of[chosen], minlength=len(categories)) > 0
     _report_missing(name, categories, present, log)
     images = [_drawn(listing, category, source.max_per_class, spec.seed, tick) for category in chosen]
     return Part(name, listing, np.concatenate(images), label_of)
+
+
+def _labels_in_train(split, listing, categories, log):
+    """int32: the label of each category of a listing, -1 for those that train does not have."""
+    known = {comparable(category): label for label, category in enumerate(categories)}
+    labels = [known.get(comparable(category), -1) for category in listing.names]
+    strangers = [category for category, label in zip(listing.names, labels, strict=True) if label < 0]
+    if strangers:
+        log.warn(f"Left out of {split}, since train does not have them: {named(strangers)}.")
+    for category, label in zip(listing.names, labels, strict=True):
+        if label >= 0 and category != categories[label]:
+            spelt = different_spellings([category, categories[label]])
+            log.warn(f"The folder {category} for {split} is taken for {categories[label]} of train: {spelt}.")
+    return np.array(labels, np.int32)
+
+
+def _none_of_train(split, listing, source, label_of):
+    """Why no category of a split's own folder can be used."""
+    none = f"{listing.root} holds no category that train has, with at least {source.min_per_class} images"
+    if (label_of >= 0).any():
+        field = f"folder_{split}_min_per_class"
+        return f"{none}: it has fewer of each. Add images, or lower {field}, which is {source.min_per_class}."
+    return f"{none}. The subfolders for {split} must be named like those for train."
 
 
 def listed_part(name: str, listing: Listing, spec: Spec, log: BuildLog) -> Part:
@@ -161,9 +191,6 @@ def _too_few(listing, source, chosen):
     if np.count_nonzero(listing.counts()) > len(chosen):
         return (
             f"{listing.root} has fewer than two categories with at least {source.min_per_class} images; a classifier "
-            "needs two. Add images or lower the minimum per category."
+            "needs two. Add images or lower the minimum per category (folder_train_min_per_class)."
         )
-    return (
-        f"{listing.root} holds images of one category only, {listing.names[chosen[0]]}; a classifier needs two. "
-        "Add a subfolder with images of another category."
-    )
+    return one_category(listing.root, listing.names[chosen[0]])

@@ -3,6 +3,7 @@
 from django.core.management.base import CommandError
 from redis.exceptions import RedisError
 
+from digits_project.escaping import escaped
 from digits_project.jobs import queues
 from digits_project.jobs.console import ConsoleCommand, Exit
 from digits_project.jobs.following import Interrupts, follow
@@ -62,7 +63,7 @@ class WorkCommand(ConsoleCommand):
         for job in jobs:
             job.refresh_from_db()
             for remark in self.remarks(job):
-                self.screen.line(remark)
+                self.screen.line(escaped(remark))
         if not self.as_json:
             self.stdout.write(self.answer(jobs))
         else:

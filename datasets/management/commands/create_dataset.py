@@ -33,7 +33,7 @@ class Command(WorkCommand):
         return dataset_json(job)
 
     def remarks(self, job):
-        return services.report(job)
+        return [*services.report(job), *job.copies.get("remarks", ())]
 
     def jobs(self, options):
         data = OPTIONS.data(options) | {LOCAL: "on"}

@@ -29,7 +29,7 @@ class Command(ImagesCommand):
         parser.add_argument("--json", action="store_const", dest="format", const="jsonl", help="--format jsonl")
 
     def lines(self, snapshot, batches, predictor, options):
-        categories = snapshot.trained_model.dataset.categories
+        categories = snapshot.trained_model.dataset.category_names
         most = min(max(options["top"], 1), len(categories))
         as_csv = options["format"] == "csv"
         if as_csv:

@@ -2,6 +2,7 @@
 
 from django.core.management.base import CommandError
 
+from digits_project.escaping import escaped
 from digits_project.jobs.console import Exit, job_of
 from digits_project.jobs.creating import WorkCommand, add_owner
 from inference.console import BEST, add_snapshot, chosen_snapshot
@@ -49,7 +50,7 @@ class Command(WorkCommand):
             f"{one['support']}"
             for one in figures.get("categories", ())
         ]
-        return "\n".join([jobs[0].pk, *lines, *filter(None, [head]), *rows])
+        return "\n".join([jobs[0].pk, *lines, *filter(None, [head]), *map(escaped, rows)])
 
 
 def _shown(value) -> str:

@@ -1,0 +1,184 @@
+"""Finds images that are exact copies of one another, byte by byte, by a digest of their files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from itertools import islice, pairwise
+
+import numpy as np
+
+from datasets.imagedb.buildlog import BuildLog
+from datasets.imagedb.images import MAX_BYTES
+from datasets.imagedb.listing import Listing
+from datasets.imagedb.split import Part
+from digits_project.errors import BadInput
+from digits_project.escaping import escaped
+from digits_project.serverfiles import open_file
+
+_TAIL_BYTES = 4096  # of a file, which together with its size tells nearly all files apart
+_BLOCK = 1 << 20
+_DIGEST_BYTES = 16
+_MAX_LOGGED = 1000  # groups of copies
+_MAX_PATHS = 20  # of one group
+
+
+@dataclass(frozen=True)
+class Copies:
+    """How many images have an exact copy, how many different pictures they are, and how many of those pictures lie in
+    more than one category, or in more than one split. `remarks` say the same in sentences, with examples."""
+
+    images: int = 0
+    pictures: int = 0
+    in_two_categories: int = 0
+    in_two_splits: int = 0
+    remarks: tuple[str, ...] = ()
+
+
+def find(listings: Sequence[Listing], tick: Callable[[], None]) -> list[np.ndarray]:
+    """For each listing int32: the number of each image's group of copies, counted over all listings; -1 if it has none.
+
+    What can't be read has none. The files are opened once; only those that may be copies are read as a whole.
+    """
+    ends = np.cumsum([len(listing) for listing in listings])
+    digests = np.zeros((ends[-1], _DIGEST_BYTES // 8), np.uint64)
+    is_readable, is_whole = np.zeros(ends[-1], bool), np.zeros(ends[-1], bool)
+    for position in range(ends[-1]):
+        found = _digest(*_image(listings, ends, position), tick, whole=False)
+        if found is not None:
+            digests[position], is_whole[position], is_readable[position] = found[0], found[1], True
+    groups = _equal(digests, is_readable)
+    for position in np.flatnonzero((groups >= 0) & ~is_whole):
+        found = _digest(*_image(listings, ends, position), tick, whole=True)
+        is_readable[position] = found is not None
+        if found is not None:
+            digests[position] = found[0]
+    groups = _equal(digests, is_readable & (groups >= 0))
+    return np.split(groups, ends[:-1])
+
+
+def count(parts: Sequence[Part], groups: Sequence[np.ndarray], log: BuildLog, stay: bool) -> Copies:
+    """Count the copies among the images of the parts, `groups[k]` of the listing of part k, and list them in the log.
+
+    `stay`: it was ours to choose the split of each image, so that copies are in one split.
+    """
+    members = _Members(parts, groups)
+    if not members.count:
+        return Copies()
+    found = Copies(
+        images=len(members.group),
+        pictures=members.count,
+        in_two_categories=int(members.vary(members.label).sum()),
+        in_two_splits=int(members.vary(members.split).sum()),
+    )
+    found = replace(found, remarks=tuple(log.shown(remark) for remark in _remarks(found, members, stay)))
+    for remark in found.remarks:
+        log.note(f"copies: {remark}")
+    members.note(log)
+    return found
+
+
+def _remarks(found, members, stay):
+    shown = "one picture" if found.pictures == 1 else f"{found.pictures} pictures"
+    kept = " Copies of one picture are kept in one split." if stay else ""
+    yield f"{found.images} images are exact copies of one another: together they show {shown}.{kept}"
+    if found.in_two_categories:
+        example = members.example(members.label)
+        yield (
+            f"In more than one category: {found.in_two_categories} of these pictures, such as {example}. "
+            "A network can't learn both."
+        )
+    if found.in_two_splits:
+        example = members.example(members.split)
+        yield (
+            f"In more than one split: {found.in_two_splits} of these pictures, such as {example}. What is measured on "
+            "them is better than on new images."
+        )
+
+
+def as_json(found: Copies) -> dict:
+    """Plain lists and numbers; empty if there are no copies."""
+    return asdict(found) | {"remarks": list(found.remarks)} if found.images else {}
+
+
+class _Members:
+    """The images of all parts that have a copy among them: their groups from 0, labels, splits, and where they are."""
+
+    def __init__(self, parts: Sequence[Part], groups: Sequence[np.ndarray]):
+        self._parts = parts
+        numbers = [of[part.images] for part, of in zip(parts, groups, strict=True)]
+        group = np.concatenate(numbers)
+        sizes = np.bincount(group[group >= 0], minlength=1)
+        has_copy = (group >= 0) & (sizes[np.maximum(group, 0)] > 1)
+        self.image = np.concatenate([part.images for part in parts])[has_copy]
+        self.split = np.repeat(np.arange(len(parts)), [len(part.images) for part in parts])[has_copy]
+        self.label = np.concatenate([part.labels(part.images) for part in parts])[has_copy]
+        _, self.group = np.unique(group[has_copy], return_inverse=True)
+        self.count = int(self.group.max(initial=-1)) + 1
+
+    def vary(self, values: np.ndarray) -> np.ndarray:
+        """For each group whether its members differ in these values, one for each member."""
+        least, most = np.full(self.count, np.iinfo(np.int64).max), np.full(self.count, -1)
+        np.minimum.at(least, self.group, values)
+        np.maximum.at(most, self.group, values)
+        return least < most
+
+    def example(self, values: np.ndarray) -> str:
+        """Two members of one group that differ in these values."""
+        members = np.flatnonzero(self.group == np.argmax(self.vary(values)))
+        first = members[0]
+        other = members[values[members] != values[first]][0]
+        return escaped(f"{self._path(first)} and {self._path(other)}")
+
+    def note(self, log: BuildLog) -> None:
+        """A line for each group in the log."""
+        order = np.argsort(self.group, kind="stable")
+        starts = np.searchsorted(self.group[order], np.arange(self.count + 1))
+        for start, stop in islice(pairwise(starts), _MAX_LOGGED):
+            paths = sorted(self._path(member) for member in order[start:stop])[:_MAX_PATHS]
+            more = f" and {stop - start - _MAX_PATHS} more" if stop - start > _MAX_PATHS else ""
+            log.note(f"copies: {' = '.join(paths)}{more}")
+        if self.count > _MAX_LOGGED:
+            log.note(f"copies: … and {self.count - _MAX_LOGGED} more pictures")
+
+    def _path(self, member):
+        return os.fsdecode(self._parts[self.split[member]].listing.path(self.image[member]))
+
+
+def _image(listings, ends, position):
+    """The listing, and the number in it, of the image at a position among all."""
+    number = int(np.searchsorted(ends, position, side="right"))
+    return listings[number], position - int(ends[number]) + len(listings[number])
+
+
+def _equal(digests, counted):
+    """int32: a number for each image that shares its digest with another one of the `counted`, -1 for the others."""
+    groups = np.full(len(digests), -1, np.int32)
+    positions = np.flatnonzero(counted)
+    if len(positions):
+        _, inverse, sizes = np.unique(digests[positions], axis=0, return_inverse=True, return_counts=True)
+        groups[positions] = np.where(sizes[inverse] > 1, inverse, -1).reshape(-1)
+    return groups
+
+
+def _digest(listing, image, tick, whole):
+    """(digest of the file, or of its size and end, as two numbers; whether that was the whole file), None if it can't
+    be read."""
+    tick()
+    digest = blake2b(digest_size=_DIGEST_BYTES)
+    try:
+        with open_file(os.fsdecode(listing.path(image)), listing.roots) as file:
+            size = os.fstat(file.fileno()).st_size
+            if not 0 < size <= MAX_BYTES:
+                return None
+            digest.update(b"%d " % size)
+            if not whole:
+                file.seek(max(0, size - _TAIL_BYTES))
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                tick()
+    except (OSError, BadInput):  # reading it for the records says why
+        return None
+    return np.frombuffer(digest.digest(), np.uint64), whole or size <= _TAIL_BYTES

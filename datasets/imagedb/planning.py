@@ -1,0 +1,121 @@
+"""What a build will write: which images of which categories in which split. All that is known before one is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from datasets.imagedb import archive, copies, folder, split, textfile
+from datasets.imagedb.buildlog import BuildLog, named
+from datasets.imagedb.copies import Copies
+from datasets.imagedb.layout import find_splits
+from datasets.imagedb.listing import Listing
+from datasets.imagedb.progress import Progress
+from datasets.imagedb.spec import Source, Spec
+from datasets.imagedb.split import Part
+from digits_project.serverfiles import EVERYWHERE
+
+_SCAN_SHARE = 0.05  # of the progress; reading and encoding take nearly all of the time
+_UNPACK_SHARE, _UNPACK_SHARE_OF_SCAN = 0.4, 0.9  # where there is something to unpack
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`parts` has train first. `found` are the splits that lay in the folder for training, in folders of their own."""
+
+    categories: list[str]
+    parts: list[Part]
+    copies: Copies
+    found: tuple[str, ...] = ()
+
+
+class Planner:
+    """Scans the sources of one build. `unpacking` is a folder for what archives hold, `aside` one for working files."""
+
+    def __init__(self, spec: Spec, aside: Path, unpacking: Path, log: BuildLog, progress: Progress):
+        self._spec = spec
+        self._paths = aside / "paths"
+        self._unpacking = unpacking
+        self._log = log
+        self._progress = progress
+        self._packed = {source for source in (spec.train, spec.val, spec.test) if self._is_packed(source)}
+        self.share = _UNPACK_SHARE if self._packed else _SCAN_SHARE  # of the build's progress
+
+    def run(self) -> Plan:
+        """Raises BadInput."""
+        return self._plan_lists() if self._spec.listed else self._plan_folders()
+
+    def _plan_lists(self):
+        spec = self._spec
+        categories = textfile.read_categories(spec.labels)
+        sources = [(name, source) for name in split.NAMES if (source := getattr(spec, name))]
+        shares = np.linspace(0, self.share, len(sources) + 1)
+        listings = []
+        for (_, source), start, stop in zip(sources, shares, shares[1:], strict=False):
+            self._progress.enter(start, stop)
+            listings.append(textfile.scan(source, categories, self._paths, self._progress.at, spec.roots))
+        parts = [
+            split.listed_part(name, listing, spec, self._log)
+            for (name, _), listing in zip(sources, listings, strict=True)
+        ]
+        groups = copies.find(listings, self._progress.tick)
+        return Plan(categories, parts, copies.count(parts, groups, self._log, stay=False))
+
+    def _plan_folders(self):
+        own = [(name, source) for name in split.NAMES if (source := getattr(self._spec, name))]
+        shares = np.linspace(0, self.share, len(own) + 1)
+        listings: dict[str, Listing] = {}
+        for (name, source), start, stop in zip(own, shares, shares[1:], strict=False):
+            for split_name, path, roots in self._folders_of(name, source, start, stop):
+                listings[split_name] = folder.scan(path, self._paths, self._log, self._progress.at, roots)
+        found = tuple(name for name in listings if getattr(self._spec, name) is None)
+        spec = replace(self._spec, **{name: self._found_source(name, listings[name].root) for name in found})
+        tick = self._progress.tick
+        groups = dict(zip(listings, copies.find(list(listings.values()), tick), strict=True))
+        categories, parts = split.deal(listings["train"], spec, self._log, tick, groups["train"])
+        for name in (name for name in split.NAMES[1:] if name in listings):
+            parts.append(split.own_part(name, listings[name], spec, categories, self._log, tick))
+        parts.sort(key=lambda part: split.NAMES.index(part.name))
+        of_parts = [groups.get(part.name, groups["train"]) for part in parts]
+        counted = copies.count(parts, of_parts, self._log, stay=len(listings) == 1)
+        return Plan(categories, parts, counted, found)
+
+    def _folders_of(self, name, source, start, stop) -> list[tuple[str, Path, Sequence[Path]]]:
+        """(split, folder, its roots) of what a source holds: one split, or all of them in that for train."""
+        path, roots = source.folder, self._spec.roots
+        if source in self._packed:
+            unpacked = start + _UNPACK_SHARE_OF_SCAN * (stop - start)
+            self._progress.enter(start, unpacked)
+            path, roots = self._unpacked(source)
+            start = unpacked
+        self._progress.enter(start, stop)
+        layout = find_splits(path, roots) if name == "train" else None
+        if layout is None:
+            return [(name, path, roots)]
+        used = {role: inner for role, inner in layout.folders.items() if role == name or not getattr(self._spec, role)}
+        self._log.warn(
+            f"{path} holds {', '.join(inner.name for inner in layout.folders.values())}: they are used as the splits, "
+            "and the subfolders of each as its categories."
+        )
+        unused = layout.unused + [inner.name for role, inner in layout.folders.items() if role not in used]
+        if unused:
+            self._log.warn(f"Not used of {path}: {named(unused)}.")
+        return [(role, inner, roots) for role, inner in used.items()]
+
+    def _found_source(self, name, path):
+        return Source(path, *getattr(self._spec, f"{name}_limits"))
+
+    def _is_packed(self, source):
+        return isinstance(source, Source) and (source.sent or archive.is_archive(source.folder, self._spec.roots))
+
+    def _unpacked(self, source):
+        """The folder of an archive's images, and the only root that they have. It is gone when the build ends."""
+        self._unpacking.mkdir(exist_ok=True)
+        into = self._unpacking / str(len(list(self._unpacking.iterdir())))
+        name = source.name or str(source.folder)
+        self._log.call(into, name)
+        roots = EVERYWHERE if source.sent else self._spec.roots
+        return archive.unpack(source.folder, name, into, self._log, self._progress.at, roots), (into,)
