@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.cache import cache
+from django.http import HttpResponse
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -22,7 +23,8 @@ from digits_project.accounts import tokens
 from digits_project.accounts.roles import Role, role_of
 from digits_project.errors import BadInput
 
-USER_COOKIE = "username"  # DIGITS's name for it
+USER_COOKIE = "username"  # DIGITS's name for it, which its clients send
+OWN_USER_COOKIE = f"digits_username_{settings.DIGITS_ID}"  # the same, which no other server of this host overwrites
 USER_NAME = re.compile(r"\A[A-Za-z0-9@.+_-]{1,150}\Z")  # Django's rule, in ASCII, since it travels as a cookie
 USER_NAME_RULE = "A name is of up to 150 letters, digits and @.+-_, without blanks."
 MOST_SUGGESTIONS = 100
@@ -131,6 +133,11 @@ def refuse_strangers(request) -> None:
         raise PermissionDenied("This server is open to its own machine only; DIGITS_AUTH=required lets others in.")
 
 
+def may_enter_admin(request) -> bool:
+    """Whether Django's admin lets this request's user in."""
+    return request.user.is_active and request.user.is_staff
+
+
 def has_accounts() -> bool:
     return settings.DIGITS_AUTH == "required"
 
@@ -139,8 +146,21 @@ def owner(request, named: object = None) -> str:
     """The name under which what this request creates is recorded; on an open server `named`, else the cookie's."""
     if request.user.is_authenticated:
         return request.user.get_username()
-    claimed = "" if has_accounts() else str(named or request.COOKIES.get(USER_COOKIE, ""))
+    cookies = (request.COOKIES.get(name, "") for name in (OWN_USER_COOKIE, USER_COOKIE))
+    claimed = "" if has_accounts() else str(named or next(filter(None, cookies), ""))
     return claimed if USER_NAME.match(claimed) else ""
+
+
+def remember_name(answer: HttpResponse, name: str) -> None:
+    """Let an open server's client come with this name from now on."""
+    for cookie in (USER_COOKIE, OWN_USER_COOKIE):
+        answer.set_cookie(cookie, name, path=settings.SESSION_COOKIE_PATH, httponly=True, samesite="Lax")
+
+
+def forget_name(answer: HttpResponse) -> None:
+    """Let it come without one."""
+    for cookie in (USER_COOKIE, OWN_USER_COOKIE):
+        answer.delete_cookie(cookie, path=settings.SESSION_COOKIE_PATH, samesite="Lax")
 
 
 def refuse_other_sites(request, even_links: bool = False) -> None:

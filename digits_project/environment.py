@@ -1,5 +1,6 @@
 """Reads one environment variable each: the value, or a plain sentence about what is wrong with it."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -117,3 +118,11 @@ def secret_key(home: Path) -> str:
     except FileExistsError:
         pass
     return path.read_text()
+
+
+def server_id(home: Path, key: str) -> str:
+    """Eight hex digits that tell this server from others of its host: browsers send cookies to every port of a host.
+
+    They stay the same when the port changes, and say nothing of the key.
+    """
+    return hashlib.sha256(f"server id\0{home}\0{key}".encode()).hexdigest()[:8]

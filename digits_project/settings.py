@@ -48,7 +48,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 STATIC_URL = f"{DIGITS_URL_PREFIX}/static/"
 STATICFILES_DIRS = [BASE_DIR / "digits_project/static"]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "login"
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -87,6 +87,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "digits_project.pages.client_name",
             ]
         },
     }
@@ -98,6 +99,11 @@ AUTH_PASSWORD_VALIDATORS = [
 AUTHENTICATION_BACKENDS = ["digits_project.accounts.guard.GuardedBackend"]
 # In the web process's memory: Django's cache in Redis holds pickles, which run code for whoever writes to Redis.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
+# Names of this server's own: another Django on another port of the host has cookies too, and a browser sends it these.
+DIGITS_ID = environment.server_id(DIGITS_HOME, SECRET_KEY)
+SESSION_COOKIE_NAME = f"digits_session_{DIGITS_ID}"
+CSRF_COOKIE_NAME = f"digits_csrf_{DIGITS_ID}"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # the default has a cookie named "messages"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = DIGITS_URL_PREFIX or "/"

@@ -147,7 +147,7 @@ def test_the_admins_own_login_is_guarded_too(client):
     account("root", is_superuser=True, is_staff=True)
     for _ in range(guard.MOST_BY_ACCOUNT):
         client.post("/admin/login/", {"username": "root", "password": "wrong"})
-    assert client.post("/admin/login/", {"username": "root", "password": PASSWORD}).status_code == 200  # the form again
+    assert client.post("/admin/login/", {"username": "root", "password": PASSWORD}).status_code == 429
 
 
 def test_inference_has_a_rate(client, settings):
