@@ -15,7 +15,7 @@ TRUE = {"y", "yes", "true", "on", "1"}
 FALSE = {"", "n", "no", "false", "off", "0"}
 CONNECT_SECONDS = 5  # a database that does not answer is away, not to be waited for
 # What the routes begin with: below such a prefix some of them could not be told from those of another job.
-OWN_PATHS = {"admin", "api", "autocomplete", "datasets", "healthz", "index", "jobs"}
+OWN_PATHS = {"account", "admin", "api", "autocomplete", "datasets", "healthz", "index", "jobs"}
 OWN_PATHS |= {"login", "logout", "metrics", "models", "readyz", "static"}
 
 

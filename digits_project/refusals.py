@@ -26,6 +26,7 @@ from rest_framework.settings import api_settings
 from digits_project.api import errors, prefers_json, printable
 from digits_project.errors import BadInput, no_room
 from digits_project.jobs.lifecycle import IllegalTransition
+from digits_project.jobs.limits import LimitReached
 from digits_project.jobs.services import Gone, HasDependents, Refused
 
 log = logging.getLogger(__name__)
@@ -125,6 +126,8 @@ def _explain(exc: Exception) -> tuple[int, str]:
         return 404, "Job not found"
     if isinstance(exc, Http404):
         return 404, str(exc) or "Not found"
+    if isinstance(exc, LimitReached):
+        return exc.status, str(exc)
     if isinstance(exc, (HasDependents, Refused, PermissionDenied)):
         return 403, str(exc) or "Permission denied."
     if isinstance(exc, BadInput):

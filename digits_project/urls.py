@@ -19,6 +19,7 @@ urlpatterns = [
     path("", Index.as_view(), name="home"),
     *with_suffix("login", views.Login, "login"),
     *with_suffix("logout", views.Logout, "logout"),
+    *with_suffix("account", views.Account, "account"),
     *with_suffix("autocomplete/path", views.PathSuggestions, "autocomplete-path"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from django.conf import settings
 from django.contrib import auth
 from django.http import HttpResponseRedirect
 from django.urls import reverse
@@ -9,13 +10,14 @@ from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from rest_framework.exceptions import NotAuthenticated, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
-from rest_framework.serializers import CharField, ListField, RegexField, Serializer
+from rest_framework.serializers import CharField, IntegerField, ListField, RegexField, Serializer
 from rest_framework.views import APIView
 
 from digits_project import access
 from digits_project.accounts import guard
-from digits_project.accounts.roles import Role
+from digits_project.accounts.roles import Role, role_of
 from digits_project.api import Form, PrettyJSONRenderer
+from digits_project.jobs import limits, quota
 from digits_project.jobs.views import FormView
 from digits_project.jobs.wire import MOVED
 
@@ -116,6 +118,40 @@ class Logout(APIView):
         return answer
 
     post = get
+
+
+class AccountFacts(Serializer):
+    """Who the client is, and how much of what one may have."""
+
+    name = CharField(help_text="Empty for who has not said it to an open server.")
+    group = CharField(allow_null=True, help_text="viewer, user or operator; null on an open server.")
+    waiting = IntegerField(help_text="Jobs that wait.")
+    max_waiting = IntegerField(allow_null=True, help_text="null: any number.")
+    disk_bytes = IntegerField(help_text="What the jobs take: datasets, models with their snapshots, uploads.")
+    max_disk_bytes = IntegerField(allow_null=True, help_text="null: as much as there is.")
+
+
+class Account(APIView):
+    """Who you are, and how many jobs and bytes on disk are yours, of how many that one may have."""
+
+    name = "Your account"
+    page = "account.html"
+    answers = {"get": AccountFacts}
+
+    def get(self, request, format=None):
+        name = access.owner(request)
+        role = role_of(request.user) if access.has_accounts() else None
+        limited = limits.applies_to(name)
+        return Response(
+            {
+                "name": name,
+                "group": role.group if role else None,
+                "waiting": limits.waiting(name) if name else 0,
+                "max_waiting": settings.DIGITS_MOST_WAITING or None if limited else None,
+                "disk_bytes": quota.used(name) if name else 0,
+                "max_disk_bytes": settings.DIGITS_MAX_OWNER_DISK << 20 or None if limited else None,
+            }
+        )
 
 
 class QueryForm(Form):

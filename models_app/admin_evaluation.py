@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 from digits_project import access
 from digits_project.errors import BadInput
 from digits_project.jobs.admin import JobAdmin
+from digits_project.jobs.limits import LimitReached
 from digits_project.jobs.models import Status, is_job_id
 from digits_project.jobs.services import Gone
 from digits_project.jobs.templatetags.operators import share
@@ -67,7 +68,7 @@ class Evaluates:
             asked = evaluations.evaluate(model, request.POST.get("split", ""), epoch, access.owner(request))
         except ValidationError as wrong:
             self.message_user(request, " ".join(wrong.messages), messages.ERROR)
-        except (evaluations.CanNotEvaluate, BadInput, ValueError, Gone) as unable:
+        except (evaluations.CanNotEvaluate, BadInput, LimitReached, ValueError, Gone) as unable:
             self.message_user(request, str(unable) or f"{model.name} is gone.", messages.ERROR)
         else:
             self.message_user(request, f"{asked.name}: {asked.status}.", messages.SUCCESS)

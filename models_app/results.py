@@ -96,6 +96,7 @@ class Evaluation(Job):
     KIND = "evaluations"
     TYPE = "Model Evaluation"
     IN_INDEX = False
+    FILLS_DISK = False
     LISTED = (*Job.LISTED, "trained_model", "epoch", "split")
 
     class Split(models.TextChoices):

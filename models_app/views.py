@@ -110,7 +110,7 @@ class ModelEvaluation(CreateView):
     serializer_class = EvaluationForm
     answers = {"get": EvaluationFacts, "post": CreatedEvaluation}
     queries = {"get": StoredEvaluationForm}
-    refusals = {"post": (409,)}
+    refusals = {"post": (409, 429, 507)}
 
     def get(self, request, job_id, format=None):
         """What was measured; until the evaluation is Done, its status only.

@@ -21,6 +21,7 @@ from digits_project import access
 from digits_project.jobs import admin_devices, logs, services
 from digits_project.jobs.admin_create import CreatesJobs
 from digits_project.jobs.lifecycle import IllegalTransition
+from digits_project.jobs.limits import LimitReached
 from digits_project.jobs.models import Job, Status, find_job
 
 __all__ = ["JobAdmin", "admin_devices"]
@@ -28,7 +29,7 @@ __all__ = ["JobAdmin", "admin_devices"]
 EDITABLE = ("name", "notes", "priority")
 LOWEST, HIGHEST = -32768, 32767  # of a priority
 PRIORITY = forms.IntegerField(min_value=LOWEST, max_value=HIGHEST)
-REFUSALS = (services.Refused, services.Gone, IllegalTransition, NotTheirs)
+REFUSALS = (services.Refused, LimitReached, services.Gone, IllegalTransition, NotTheirs)
 
 
 class JobActions(ActionForm):

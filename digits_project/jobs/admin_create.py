@@ -13,6 +13,7 @@ from rest_framework.fields import empty
 from digits_project import access
 from digits_project.api import Form
 from digits_project.errors import BadInput
+from digits_project.jobs.limits import LimitReached
 from digits_project.jobs.models import Job
 from digits_project.uploads import Upload
 
@@ -90,7 +91,7 @@ class CreatesJobs:
             return [], wrong.detail if isinstance(wrong.detail, dict) else {"": wrong.detail}
         except DjangoValidationError as wrong:
             return [], {form.WIRE_NAMES.get(column, column): said for column, said in wrong.message_dict.items()}
-        except BadInput as wrong:
+        except (BadInput, LimitReached) as wrong:
             return [], {"": [str(wrong)]}
 
     def _context(self, request, kind: str, clone: Job | None, values: dict, errors: dict) -> dict:

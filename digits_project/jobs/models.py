@@ -44,6 +44,7 @@ class Job(models.Model):
     # The columns that a line about it shows; others may hold megabytes.
     LISTED = ("job_id", "name", "owner", "priority", "status", "progress", "created_at", "started_at", "ended_at")
     IN_INDEX = True  # whether the list of all jobs has it
+    FILLS_DISK = True  # whether its folder grows large
     MILESTONE = "coming to its end"  # what a job that lost its process had to reach for the loss not to count
 
     job_id = models.CharField(primary_key=True, max_length=20, editable=False)
@@ -67,6 +68,8 @@ class Job(models.Model):
     losses = models.PositiveSmallIntegerField(
         default=0, editable=False, help_text="How many processes it lost since it last got anywhere."
     )
+
+    disk_bytes = models.BigIntegerField(null=True, editable=False, help_text="Of its folder; empty: not measured yet.")
 
     class Meta:
         abstract = True

@@ -4,14 +4,16 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db.models import Count
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from digits_project.jobs import disk, gpus, queues
+from digits_project.jobs import disk, gpus, queues, quota
 from digits_project.jobs.models import ENDED, Device, Job, Status, Wanted, job_kinds
 
 MOST_WAITING = 50  # of each kind
+MAX_OWNERS = 20  # those with the most on disk
 A_DAY = timedelta(days=1)
 
 
@@ -45,6 +47,8 @@ def overview() -> dict:
         "waiting": sum(kind.objects.filter(status=Status.WAITING).count() for kind in job_kinds()),
         "workers": workers,
         "disk": disk.usage(),
+        "owners": quota.shares()[:MAX_OWNERS],
+        "max_owner_bytes": settings.DIGITS_MAX_OWNER_DISK << 20,
         "outcomes": [_outcome(kind) for kind in job_kinds()],
     }
 

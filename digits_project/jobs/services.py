@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from digits_project.accounts import audit
-from digits_project.jobs import directory, lifecycle
+from digits_project.jobs import directory, lifecycle, limits
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.models import Device, Job, Status
 from digits_project.jobs.process import Process
@@ -32,8 +32,14 @@ class HasDependents(Refused):
     """Other jobs are built on this one."""
 
 
-def submit(job: Job) -> Job:
-    """Check a new, unsaved job, give it its id and folder, and let it wait. Raises ValidationError, nothing saved."""
+def submit(job: Job, limited: bool = True) -> Job:
+    """Check a new, unsaved job, give it its id and folder, and let it wait.
+
+    Raises ValidationError or LimitReached, nothing saved. `limited`: whether its owner's limits hold for it; not for
+    what the server makes by itself.
+    """
+    if limited and job.FILLS_DISK:
+        limits.refuse_more_disk(job.owner)
     job.full_clean(exclude=["job_id"])
     job.job_id = directory.claim()
     try:
@@ -41,6 +47,8 @@ def submit(job: Job) -> Job:
             job.save(force_insert=True)
             audit.record("create", str(job))
             lifecycle.advance(job, Status.WAITING)
+            if limited:
+                limits.refuse_more_waiting(job.owner)
             transaction.on_commit(dispatch_or_leave)
     except BaseException:
         directory.remove(job.directory)
@@ -50,7 +58,11 @@ def submit(job: Job) -> Job:
 
 def take_in(job: Job, fill: Callable[[Job], None]) -> Job:
     """Store a job that was done elsewhere, under the id that it has: `fill` puts what belongs there into its folder,
-    and the job is Done; or nothing stays. Raises FileExistsError where the id is taken, and what `fill` raises."""
+    and the job is Done; or nothing stays.
+
+    Raises FileExistsError where the id is taken, DiskLimitReached, and what `fill` raises.
+    """
+    limits.refuse_more_disk(job.owner)
     settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
     job.directory.mkdir()
     try:
@@ -88,12 +100,16 @@ def abort(job: Job) -> None:
 def resume(job: Job) -> None:
     """Let a job that was aborted or failed wait again; it goes on from the last thing that it finished.
 
-    Raises Refused if it can't run, or IllegalTransition if it is in no such state.
+    Raises Refused if it can't run, IllegalTransition if it is in no such state, or LimitReached.
     """
     resumable = (Status.ABORTED, Status.ERROR)
-    if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note="Resumed.", losses=0):
-        raise lifecycle.IllegalTransition(f"{job} is {job.status}; what was aborted or has failed can be resumed")
-    audit.record("resume", str(job))
+    if job.FILLS_DISK:
+        limits.refuse_more_disk(job.owner, "resume this job")
+    with transaction.atomic():
+        if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note="Resumed.", losses=0):
+            raise lifecycle.IllegalTransition(f"{job} is {job.status}; what was aborted or has failed can be resumed")
+        limits.refuse_more_waiting(job.owner)
+        audit.record("resume", str(job))
     dispatch_or_leave()
     _refresh(job)
     if job.status == Status.ERROR:

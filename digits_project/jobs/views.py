@@ -1,17 +1,15 @@
 """The routes that datasets and models share."""
 
-from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import Case, When
 from django.http import HttpResponse, HttpResponseRedirect
-from rest_framework.exceptions import NotFound, Throttled, ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 from rest_framework.serializers import CharField, IntegerField
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from digits_project import access
-from digits_project.accounts.roles import Role, role_of
+from digits_project.accounts.roles import Role
 from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.jobs import services
 from digits_project.jobs.models import Job, Status, find_job, job_kinds
@@ -51,24 +49,11 @@ class FormView(JobApiView):
         return Response({"defaults": self.serializer_class().defaults()})
 
 
-class WaitingJobs(BaseThrottle):
-    """Where the server has accounts one user may have DIGITS_MOST_WAITING jobs waiting; operators any number."""
-
-    def allow_request(self, request, view) -> bool:
-        most = settings.DIGITS_MOST_WAITING
-        if request.method != "POST" or not (access.has_accounts() and most) or role_of(request.user) >= Role.OPERATOR:
-            return True
-        own = {"owner": access.owner(request), "status__in": (Status.INITIALIZED, Status.WAITING)}
-        if sum(kind.objects.filter(**own).count() for kind in job_kinds()) < most:
-            return True
-        raise Throttled(detail=f"{most} jobs of yours are waiting already; wait for some of them, or abort them.")
-
-
 class CreateView(FormView):
     """POST of a form makes a job. Without `.json` the answer leads a browser to the job's page."""
 
     answers = {"get": Defaults, "post": Created}
-    throttle_classes = (WaitingJobs,)
+    refusals: dict = {"post": (429, 507)}
 
     def create(self, owner: str, **fields) -> Job:
         """The service that makes the job. Raises Django's ValidationError."""
@@ -220,7 +205,7 @@ class ResumeJob(JobApiView):
 
     renderer_classes = (PrettyJSONRenderer,)
     answers = {"post": SAID}
-    refusals = {"post": (409,)}
+    refusals = {"post": (409, 429, 507)}
 
     def post(self, request, job_id, format=None):
         services.resume(self.fetch_own(job_id))
