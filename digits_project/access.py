@@ -20,6 +20,7 @@ from rest_framework.throttling import BaseThrottle
 
 from digits_project import serverfiles
 from digits_project.accounts import tokens
+from digits_project.accounts.models import AccessToken, Scope
 from digits_project.accounts.roles import Role, role_of
 from digits_project.errors import BadInput
 
@@ -56,10 +57,12 @@ class Token(BaseAuthentication):
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "token":
             return None
-        user = tokens.user_of(secret.strip())
-        if user is None:
+        token = tokens.find(secret.strip())
+        if token is None:
             raise AuthenticationFailed("There is no such token, or it was withdrawn.")
-        return user, None
+        if token.has_expired:
+            raise AuthenticationFailed(f"This token expired at {token.expires_at:%Y-%m-%d %H:%M} UTC; make another.")
+        return token.user, token
 
     def authenticate_header(self, request) -> str:
         return "Token"
@@ -86,7 +89,21 @@ class MayUse(BasePermission):
             raise PermissionDenied("This account is in none of the groups viewer, user, operator; ask an operator.")
         if role < needed:
             raise PermissionDenied(f"This takes an account of the group {needed.group}; yours is a {role.group}'s.")
+        _refuse_beyond_scope(request, Scope.READ if name == "reading_role" else scope_of(needed))
         return True
+
+
+def scope_of(needed: Role) -> Scope:
+    """What a token has to be good for, for a request that is no GET: a viewer's such requests are questions to models,
+    and change nothing."""
+    return Scope.INFER if needed == Role.VIEWER else Scope.ALL
+
+
+def _refuse_beyond_scope(request, scope: Scope) -> None:
+    """Raise PermissionDenied if the request came with a token that is not good for that."""
+    token = request.auth
+    if isinstance(token, AccessToken) and not token.allows(scope):
+        raise PermissionDenied(f"This takes a token of the scope {scope}; the scope of this one is {token.scope}.")
 
 
 class InferenceRate(BaseThrottle):
