@@ -22,7 +22,9 @@ from digits_project import serverfiles
 from digits_project.accounts import tokens
 from digits_project.accounts.models import AccessToken, Scope
 from digits_project.accounts.roles import Role, role_of
+from digits_project.accounts.viewer import limited_user
 from digits_project.errors import BadInput
+from digits_project.jobs.visibility import find_visible
 
 USER_COOKIE = "username"  # DIGITS's name for it, which its clients send
 OWN_USER_COOKIE = f"digits_username_{settings.DIGITS_ID}"  # the same, which no other server of this host overwrites
@@ -202,12 +204,23 @@ def readable(path: str, *more_roots: Path) -> Path:
     if not path.startswith("/"):
         raise BadInput(f"{path} is not an absolute path; paths are those of the server and begin with /.")
     try:
-        return serverfiles.resolve(path, (*settings.DIGITS_DATA_ROOTS, *more_roots))
+        found = serverfiles.resolve(path, (*settings.DIGITS_DATA_ROOTS, *more_roots))
+        if _is_of_hidden_job(found):
+            raise serverfiles.Outside(path, settings.DIGITS_DATA_ROOTS)
+        return found
     except serverfiles.Outside:
         raise serverfiles.Outside(path, settings.DIGITS_DATA_ROOTS) from None
     except (OSError, RuntimeError) as unreadable:  # RuntimeError: links in a circle, up to Python 3.12
         named = serverfiles.shown(path)
         raise BadInput(f"{named} can't be read: no permission, links in a circle, or not a path.") from unreadable
+
+
+def _is_of_hidden_job(path: Path) -> bool:
+    """Whether it lies in the folder of a job that is not shown to the user."""
+    jobs = settings.DIGITS_JOBS_DIR.resolve()
+    if limited_user() is None or not path.is_relative_to(jobs):
+        return False
+    return path == jobs or find_visible(path.relative_to(jobs).parts[0]) is None
 
 
 def is_folder(path: str) -> bool:
@@ -222,8 +235,10 @@ def is_folder(path: str) -> bool:
 def paths_beginning_with(query: str) -> list[str]:
     """The paths that one may go on with after typing `query`, sorted; none of what lies outside of the data roots.
 
-    As in a shell, hidden names are told only to who begins one.
+    As in a shell, hidden names are told only to who begins one. On a private server they are for operators.
     """
+    if limited_user():
+        return []
     query = "/" + query.lstrip("/")
     folder, _, beginning = query.rpartition("/")
     roots = {str(root) for root in settings.DIGITS_DATA_ROOTS if str(root).startswith(query)}

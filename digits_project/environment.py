@@ -43,6 +43,14 @@ def flag(name: str) -> bool:
     return value in TRUE
 
 
+def private(name: str, auth: str) -> bool:
+    """A switch that needs accounts."""
+    value = flag(name)
+    if value and auth != "required":
+        raise ImproperlyConfigured(f"{name} is on, and DIGITS_AUTH is {auth}: it takes DIGITS_AUTH=required")
+    return value
+
+
 def choice(name: str, *choices: str) -> str:
     """One of `choices`, the first when the variable is unset."""
     value = os.environ.get(name) or choices[0]

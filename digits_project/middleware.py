@@ -4,7 +4,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from digits_project import access
-from digits_project.accounts import audit
+from digits_project.accounts import audit, viewer
 from digits_project.accounts.address import sender
 
 # What pages may load: their own scripts, styles and pictures; nobody may frame them, and nothing comes from elsewhere.
@@ -19,7 +19,8 @@ def actor(get_response):
     cache keeps what is for an account."""
 
     def middleware(request):
-        with audit.acting(lambda: audit.Actor(access.owner(request), sender(request))):
+        who = audit.acting(lambda: audit.Actor(access.owner(request), sender(request)))
+        with who, viewer.working_for(lambda: request.user):
             response = get_response(request)
         response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
         if _is_personal(request):

@@ -15,6 +15,8 @@ DIGITS_HOME = Path(os.environ.get("DIGITS_HOME", BASE_DIR / "var")).resolve()
 DIGITS_JOBS_DIR = Path(os.environ.get("DIGITS_JOBS_DIR", DIGITS_HOME / "jobs")).resolve()
 DIGITS_WIRE_FORMAT = environment.choice("DIGITS_WIRE_FORMAT", "documented", "digits")
 DIGITS_AUTH = environment.choice("DIGITS_AUTH", "required", "open")
+# Whether users see their own jobs only, and those that are shared with a group of theirs.
+DIGITS_PRIVATE = environment.private("DIGITS_PRIVATE", DIGITS_AUTH)
 # Open means one person on one machine, who may name any folder; a server with accounts shows only what it is told to.
 DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", "/" if DIGITS_AUTH == "open" else str(DIGITS_HOME / "data"))
 DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")

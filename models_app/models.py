@@ -79,6 +79,7 @@ class TrainedModel(Job):
     TASK = "models_app.tasks.train_model"
     MILESTONE = "a new snapshot"
     KIND = "models"
+    PATHS = ("custom_network_snapshot",)
 
     network_is_checked = False  # of several that differ in numbers only, the first is checked for all
 

@@ -19,6 +19,7 @@ from digits_project.jobs import devices, directory, limits, quota
 from digits_project.jobs.models import Device
 from digits_project.jobs.runner import Progress, Stopped, patiently
 from digits_project.jobs.services import Refused, submit
+from digits_project.jobs.visibility import named
 from models_app import networks, pruning, recovery, trainer
 from models_app.models import Kind, Method, TrainedModel
 from models_app.networks import Network, picture, prototxt
@@ -255,7 +256,7 @@ def delete_snapshot(snapshot: Snapshot) -> None:
         if snapshot.keep:
             raise Refused(f"The snapshot of epoch {snapshot.epoch:g} is to be kept; take that back first.")
         if user := pruning.user_of(snapshot):
-            raise Refused(f"{user.name} ({user.pk}) is still to read the snapshot of that epoch.")
+            raise Refused(f"{named(user)} is still to read the snapshot of that epoch.")
         Snapshot.objects.filter(pk=snapshot.pk).delete()
         audit.record("delete snapshot", str(snapshot))
     directory.remove(snapshot.directory)

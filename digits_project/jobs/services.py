@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.db.models.functions import Coalesce, Now
@@ -14,6 +15,7 @@ from digits_project.jobs import directory, lifecycle, limits
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.models import Device, Job, Status
 from digits_project.jobs.process import Process
+from digits_project.jobs.visibility import named
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +153,15 @@ def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:
     audit.record("edit", str(job), ", ".join(changes))
 
 
+def share(job: Job, groups: Sequence[Group]) -> None:
+    """Show a job to the accounts of these groups too, and of no others, on a private server. Raises Gone."""
+    with transaction.atomic():
+        if not type(job).objects.select_for_update(no_key=True).filter(pk=job.pk).exists():
+            raise Gone
+        job.shared_with.set(groups)
+    audit.record("share", str(job), ", ".join(group.name for group in groups) or "nobody")
+
+
 def set_priority(job: Job, priority: int) -> None:
     """Let a job run before those of a lower priority, from the next dispatch on. Raises Gone."""
     if not type(job).objects.filter(pk=job.pk).update(priority=priority):
@@ -176,7 +187,7 @@ def break_lease(device: Device) -> None:
 
 def _refuse_dependents(job: Job) -> None:
     if dependents := job.dependents():
-        names = ", ".join(f"{other.name} ({other.pk})" for other in dependents[:5])
+        names = ", ".join(named(other) for other in dependents[:5])
         raise HasDependents(f"{len(dependents)} job(s) depend on {job.name}: {names}. Delete them first.")
 
 

@@ -1,5 +1,6 @@
 """The routes that datasets and models share."""
 
+from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import Case, When
 from django.http import HttpResponse, HttpResponseRedirect
@@ -10,9 +11,12 @@ from rest_framework.views import APIView
 
 from digits_project import access
 from digits_project.accounts.roles import Role
+from digits_project.accounts.viewer import without_paths
 from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.jobs import services
-from digits_project.jobs.models import Job, Status, find_job, job_kinds
+from digits_project.jobs.models import Job, Status, job_kinds
+from digits_project.jobs.sharing import GroupNames, shared_names
+from digits_project.jobs.visibility import find_visible, visible
 from digits_project.jobs.wire import MOVED, SAID, Created, Defaults, Listed, Progress, created
 
 
@@ -80,7 +84,7 @@ class CreateView(FormView):
 
 def fetch(kind: type[Job] | None, job_id: str) -> Job:
     """The job of that kind, or of either (None); raises NotFound, also for a job of the other kind."""
-    job = find_job(job_id, kind)
+    job = find_visible(job_id, kind)
     if job is None:
         raise NotFound("Job not found")
     return job
@@ -118,7 +122,7 @@ def _listed(kind: type[Job], window: slice) -> list[dict]:
     if hasattr(kind, "dataset_id"):
         columns["dataset_id"] = "dataset_id"
     running_first = Case(When(status=Status.RUNNING, then=0), default=1)
-    rows = kind.objects.order_by(running_first, "-created_at").values_list(*columns.values())
+    rows = visible(kind).order_by(running_first, "-created_at").values_list(*columns.values())
     return [dict(zip(columns, row, strict=True)) for row in rows[window]]
 
 
@@ -127,10 +131,13 @@ class EditForm(Form):
 
     job_name = CharField(required=False, max_length=255, help_text="Another name.")
     job_notes = CharField(required=False, max_length=100_000, allow_blank=True, help_text="What is to be noted.")
+    shared_with = GroupNames(
+        required=False, allow_blank=True, help_text="Groups whose accounts see it too on a private server, with commas."
+    )
 
     def validate(self, form):
         if not form:
-            raise ValidationError("Nothing to change: send job_name, job_notes or both.")
+            raise ValidationError("Nothing to change: send job_name, job_notes or shared_with.")
         return form
 
 
@@ -141,17 +148,23 @@ class EditView(FormView):
     answers = {"put": SAID, "delete": SAID}
 
     def put(self, request, job_id, format=None):
-        """Change a job's name, its notes or both."""
+        """Change a job's name, its notes, or the groups that it is shared with."""
         job = self.fetch_own(job_id)
         form = EditForm(data=request.data)
         form.is_valid(raise_exception=True)
-        services.edit(job, form.validated_data.get("job_name"), form.validated_data.get("job_notes"))
+        if {"job_name", "job_notes"} & set(form.validated_data):
+            services.edit(job, form.validated_data.get("job_name"), form.validated_data.get("job_notes"))
+        if "shared_with" in form.validated_data:
+            services.share(job, form.validated_data["shared_with"])
         return _said(f"{job.TYPE} updated.")
 
     def prefilled(self) -> dict:
         """What the page's form for PUT begins with."""
-        job = find_job(self.kwargs["job_id"], self.kind)
-        return {"job_name": job.name, "job_notes": job.notes} if job else {}
+        job = find_visible(self.kwargs["job_id"], self.kind)
+        if job is None:
+            return {}
+        shared = {"shared_with": ",".join(shared_names(job))} if settings.DIGITS_PRIVATE else {}
+        return {"job_name": job.name, "job_notes": job.notes} | shared
 
     def delete(self, request, job_id, format=None):
         """Delete a job with its folder. One that runs is aborted first; a dataset with models is refused."""
@@ -175,12 +188,12 @@ class JobStatus(JobApiView):
     answers = {"get": Progress}
 
     def get(self, request, job_id, format=None):
-        job = find_job(job_id, self.kind)
+        job = find_visible(job_id, self.kind)
         if job is None:
             return Response({"error": "Job not found."})  # 200: clients that poll expect it
         return Response(
             {
-                "error": job.error or None,
+                "error": without_paths(job.error) or None,
                 "status": job.status,
                 "name": job.name,
                 "type": job.TYPE,
