@@ -1,7 +1,6 @@
 """Who may use the server, and which of its files they may name."""
 
 import os
-import re
 import threading
 import time
 from collections import Counter
@@ -22,14 +21,13 @@ from digits_project import serverfiles
 from digits_project.accounts import tokens
 from digits_project.accounts.models import AccessToken, Scope
 from digits_project.accounts.roles import Role, role_of
+from digits_project.accounts.usernames import USER_NAME
 from digits_project.accounts.viewer import limited_user
 from digits_project.errors import BadInput
 from digits_project.jobs.visibility import find_visible
 
 USER_COOKIE = "username"  # DIGITS's name for it, which its clients send
 OWN_USER_COOKIE = f"digits_username_{settings.DIGITS_ID}"  # the same, which no other server of this host overwrites
-USER_NAME = re.compile(r"\A[A-Za-z0-9@.+_-]{1,150}\Z")  # Django's rule, in ASCII, since it travels as a cookie
-USER_NAME_RULE = "A name is of up to 150 letters, digits and @.+-_, without blanks."
 MOST_SUGGESTIONS = 100
 MOST_ENTRIES_READ = 20_000  # of a folder, to find them
 MOST_LISTS = 2

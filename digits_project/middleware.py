@@ -35,7 +35,8 @@ def _is_personal(request) -> bool:
     if request.path.startswith(settings.STATIC_URL):
         return False
     has_credentials = "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES
-    return access.has_accounts() or has_credentials or request.path.startswith(reverse("login"))
+    logs_in = request.path.startswith((reverse("login"), reverse("oidc-login"), reverse("oidc-callback")))
+    return access.has_accounts() or has_credentials or logs_in
 
 
 def forgive_double_slash(get_response):

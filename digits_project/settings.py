@@ -101,6 +101,23 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 AUTHENTICATION_BACKENDS = ["digits_project.accounts.guard.GuardedBackend"]
+
+# --- logging in at an OpenID Connect provider (accounts.oidc) ------------------------------------------------------
+DIGITS_OIDC_ISSUER = environment.issuer("DIGITS_OIDC_ISSUER")  # the provider's address; "": there is none
+DIGITS_OIDC_NAME = os.environ.get("DIGITS_OIDC_NAME") or "single sign-on"
+DIGITS_OIDC_GROUPS = environment.mapping("DIGITS_OIDC_GROUPS")  # (a group of the provider's, the group here)
+DIGITS_OIDC_GROUPS_CLAIM = os.environ.get("DIGITS_OIDC_GROUPS_CLAIM") or "groups"
+if DIGITS_OIDC_ISSUER:
+    AUTHENTICATION_BACKENDS.append("digits_project.accounts.oidc.OidcBackend")
+# What follows are settings of mozilla-django-oidc.
+OIDC_RP_CLIENT_ID = os.environ.get("DIGITS_OIDC_CLIENT_ID", "")
+OIDC_RP_CLIENT_SECRET = environment.secret("DIGITS_OIDC_CLIENT_SECRET")
+OIDC_RP_SCOPES = os.environ.get("DIGITS_OIDC_SCOPES") or "openid email profile"
+OIDC_RP_SIGN_ALGO = "RS256"
+OIDC_USE_PKCE = True
+OIDC_TIMEOUT = 10  # seconds
+OIDC_AUTHENTICATION_CALLBACK_URL = "oidc-callback"
+
 # In the web process's memory: Django's cache in Redis holds pickles, which run code for whoever writes to Redis.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
 # Names of this server's own: another Django on another port of the host has cookies too, and a browser sends it these.

@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from digits_project import health, views
+from digits_project.accounts import oidc
 from digits_project.api import PrettyJSONRenderer, with_suffix
 from digits_project.jobs.views import Index
 from digits_project.metrics import Metrics
@@ -18,6 +19,8 @@ handler500 = "digits_project.refusals.server_fault"
 urlpatterns = [
     path("", Index.as_view(), name="home"),
     *with_suffix("login", views.Login, "login"),
+    path("oidc/login", oidc.Begin.as_view(), name="oidc-login"),
+    path("oidc/callback", oidc.Callback.as_view(), name="oidc-callback"),
     *with_suffix("logout", views.Logout, "logout"),
     *with_suffix("account", views.Account, "account"),
     *with_suffix("autocomplete/path", views.PathSuggestions, "autocomplete-path"),

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from digits_project import access
 from digits_project.accounts import guard
 from digits_project.accounts.roles import Role, role_of
+from digits_project.accounts.usernames import USER_NAME, USER_NAME_RULE
 from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.jobs import limits, quota
 from digits_project.jobs.views import FormView
@@ -31,7 +32,7 @@ class LoginForm(Form):
         "next": "The path of this server that the answer leads to, such as /admin/; by itself that is the home page.",
     }
 
-    username = RegexField(access.USER_NAME, error_messages={"invalid": access.USER_NAME_RULE})
+    username = RegexField(USER_NAME, error_messages={"invalid": USER_NAME_RULE})
     password = CharField(required=False, max_length=4096, trim_whitespace=False, style={"input_type": "password"})
     next = CharField(required=False, max_length=4096)
 
@@ -82,6 +83,10 @@ class Login(FormView):
         page = str(data.get("next") or "")
         here = {self.request.get_host()}
         return page if url_has_allowed_host_and_scheme(page, here, self.request.is_secure()) else ""
+
+    def provider(self) -> str:
+        """What the page calls the OpenID Connect provider where one can log in too; "" where there is none."""
+        return settings.DIGITS_OIDC_NAME if settings.DIGITS_OIDC_ISSUER and self.needs_account() else ""
 
     def typed_name(self) -> str:
         """What the page's field for the name begins with."""

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from digits_project.accounts import tokens
-from digits_project.accounts.models import AccessToken, AuditEntry
+from digits_project.accounts.models import AccessToken, AuditEntry, OidcIdentity
 
 
 class TokenForm(forms.ModelForm):
@@ -58,6 +58,25 @@ class AccessTokenAdmin(admin.ModelAdmin):
     def delete_queryset(self, request, queryset):
         for token in queryset:
             tokens.withdraw(token)
+
+
+@admin.register(OidcIdentity)
+class OidcIdentityAdmin(admin.ModelAdmin):
+    """Connects an account with a user of the provider. That is as good as a password: superusers do it."""
+
+    list_display = ("user", "subject", "issuer")
+    search_fields = ("user__username", "subject")
+
+    def has_module_permission(self, request):
+        return request.user.is_superuser
+
+    def has_permission_as_superuser(self, request, obj=None):
+        return request.user.is_active and request.user.is_superuser
+
+    has_view_permission = has_change_permission = has_delete_permission = has_permission_as_superuser
+
+    def has_add_permission(self, request):
+        return self.has_permission_as_superuser(request)
 
 
 @admin.register(AuditEntry)

@@ -40,6 +40,22 @@ class AccessToken(models.Model):
         return order.index(Scope(self.scope)) >= order.index(scope)
 
 
+class OidcIdentity(models.Model):
+    """Whom an OpenID Connect provider means by an account's user."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="oidc_identities")
+    issuer = models.CharField(max_length=255, help_text="The provider's address, as DIGITS_OIDC_ISSUER.")
+    subject = models.CharField(max_length=255, help_text="Its name for the user: the claim `sub`.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="oidc_identity_once")]
+        verbose_name = "OIDC identity"
+        verbose_name_plural = "OIDC identities"
+
+    def __str__(self):
+        return f"{self.subject} at {self.issuer}"
+
+
 class AuditEntry(models.Model):
     """Something that somebody did. Entries are only ever added."""
 

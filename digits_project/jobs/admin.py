@@ -25,7 +25,7 @@ from digits_project.jobs.admin_private import ShowsWhatIsVisible
 from digits_project.jobs.lifecycle import IllegalTransition
 from digits_project.jobs.limits import LimitReached
 from digits_project.jobs.models import Job, Status
-from digits_project.jobs.visibility import find_visible, named
+from digits_project.jobs.visibility import find_visible, shown_name
 
 __all__ = ["JobAdmin", "admin_devices"]
 
@@ -101,7 +101,8 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
     @admin.display(description="status", ordering="status")
     def state(self, job: Job):
         """With how far it is, and what else `about_run` tells of a job that runs."""
-        return render_to_string("jobs/state.html", {"job": self.without_paths(job), "about": self.about_run(job)})
+        job.error = without_paths(job.error)
+        return render_to_string("jobs/state.html", {"job": job, "about": self.about_run(job)})
 
     def about_run(self, job: Job) -> list[str]:
         """What the list says of a job beside its progress, a line each."""
@@ -230,7 +231,9 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
                 lacking.add(str(job))
             folder = "" if limited_user() else f" {job.directory}"
             lines.append(f"{job}: its folder{folder}{''.join(f', {part}' for part in self.goes_with(job))}")
-            protected += [f"{named(other)}, which depends on {job.name}; delete it first" for other in job.dependents()]
+            protected += [
+                f"{shown_name(other)}, which depends on {job.name}; delete it first" for other in job.dependents()
+            ]
         return lines, {self.opts.verbose_name_plural: len(lines)}, lacking, protected
 
     def goes_with(self, job: Job) -> list[str]:

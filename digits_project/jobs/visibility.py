@@ -37,6 +37,11 @@ def named(job: Job) -> str:
     return f"{job.name} ({job.pk})" if is_visible(job) else "a job that is not shown to you"
 
 
+def shown_name(job: Job) -> str:
+    """The same with the kind of job before it."""
+    return str(job) if is_visible(job) else named(job)
+
+
 def groups_to_share_with() -> QuerySet:
     """The groups that the user may share a job with: those that they are in, and those of the roles."""
     user = limited_user()
