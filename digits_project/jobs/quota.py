@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.db.models import Count, Sum
 
 from digits_project.jobs import disk
-from digits_project.jobs.models import ENDED, Job, job_kinds
+from digits_project.jobs.models import Job, Status, job_kinds
 
 MAX_MEASURED = 100  # folders, for one page
 
@@ -45,10 +45,11 @@ def forget(jobs) -> None:
 
 
 def shares() -> list[Share]:
-    """The owners and what they have, the largest first. At most MAX_MEASURED folders are measured for it."""
+    """The owners and what they have, the largest first. At most MAX_MEASURED folders of each kind are measured for it;
+    those of jobs that run their workers measure."""
     found: dict[str, Share] = {}
     for kind in job_kinds():
-        unknown = kind.objects.filter(disk_bytes=None, status__in=ENDED).only("job_id", "status")
+        unknown = kind.objects.filter(disk_bytes=None).exclude(status=Status.RUNNING).only("job_id", "status")
         for job in unknown[:MAX_MEASURED]:
             measure(job)
         rows = kind.objects.order_by().values_list("owner").annotate(Count("pk"), Sum("disk_bytes"))
