@@ -10,10 +10,12 @@ from django.utils.http import urlencode
 from datasets import gallery, services
 from datasets.models import Dataset, Kind
 from datasets.serializers import ClassificationDatasetForm, GenericDatasetForm
+from digits_project.accounts.viewer import without_paths
 from digits_project.errors import DamagedFile
 from digits_project.jobs import disk, logs
 from digits_project.jobs.admin import JobAdmin
 from digits_project.jobs.models import Status
+from digits_project.jobs.visibility import visible
 
 MOST_SKIPPED = 200  # of the skipped files, on a page
 MOST_CATEGORIES = 200  # of a histogram
@@ -83,6 +85,7 @@ class DatasetAdmin(JobAdmin):
 
     def page(self, request, job):
         log = job.directory / self.log_file
+        models = visible(job.trained_models.model).filter(dataset=job)
         return super().page(request, job) | {
             "bytes": disk.size(job.directory),
             "version": version(job),
@@ -90,8 +93,8 @@ class DatasetAdmin(JobAdmin):
             "more_categories": max(0, len(job.categories) - MOST_CATEGORIES),
             "has_mean": (job.directory / "mean.png").exists(),
             "first": self._first(job),
-            "skipped": logs.lines_starting_with(log, "skipped ", MOST_SKIPPED),
-            "models": job.trained_models.only("job_id", "name", "status", "owner")[:MOST_MODELS],
+            "skipped": without_paths(logs.lines_starting_with(log, "skipped ", MOST_SKIPPED)),
+            "models": models.only("job_id", "name", "status", "owner")[:MOST_MODELS],
         }
 
     def _first(self, dataset: Dataset) -> list[int]:
@@ -151,6 +154,10 @@ class DatasetAdmin(JobAdmin):
         except DamagedFile as damaged:
             return HttpResponse(str(damaged), status=409, content_type="text/plain; charset=utf-8")
         return HttpResponse(content, content_type=media_type, headers={"Cache-Control": FOR_A_DAY})
+
+    def without_paths(self, job):
+        job.warnings = without_paths(job.warnings)
+        return super().without_paths(job)
 
     def goes_with(self, job):
         return [filesizeformat(disk.size(job.directory))]

@@ -54,6 +54,12 @@ class Dataset(Job):
     QUEUE = "io"
     TASK = "datasets.tasks.build_dataset"
     KIND = "datasets"
+    PATHS = (
+        *(f"folder_{split}" for split in ("train", "val", "test")),
+        *(f"textfile_{split}_folder" for split in ("train", "val", "test")),
+        *(f"prebuilt_{split}_{what}" for split in ("train", "val") for what in ("images", "labels")),
+        "prebuilt_mean_file",
+    )
 
     kind = models.CharField(max_length=14, choices=Kind, default=Kind.CLASSIFICATION, editable=False)
     method = models.CharField(max_length=8, choices=Method, default=Method.FOLDER)

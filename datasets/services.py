@@ -13,7 +13,7 @@ from django.db import transaction
 
 from datasets import imagedb
 from datasets.models import Dataset, Kind, Method
-from digits_project.jobs import directory
+from digits_project.jobs import directory, limits, quota
 from digits_project.jobs.models import Status
 from digits_project.jobs.runner import patiently
 from digits_project.jobs.services import submit
@@ -35,7 +35,7 @@ class TextList(NamedTuple):
 def create_dataset(
     owner: str, lists: dict[str, TextList] | None = None, archive: UploadedFile | None = None, **fields
 ) -> Dataset:
-    """Record the request and let dispatch queue it. Raises ValidationError, nothing saved.
+    """Record the request and let dispatch queue it. Raises ValidationError or LimitReached, nothing saved.
 
     `lists` are the text files for method=textfile: labels, train and, where used, val and test. `archive` is a packed
     folder_train. The job keeps copies.
@@ -47,6 +47,7 @@ def create_dataset(
             _keep(dataset, lists)
         if archive:
             _keep_archive(dataset, archive)
+            limits.refuse_more_disk(owner)
     except BaseException:
         directory.remove(dataset.directory)
         raise
@@ -127,6 +128,7 @@ def after_building(job_id: str) -> None:
     dataset = Dataset.objects.filter(pk=job_id, status=Status.DONE).first()
     if dataset:
         dataset.archive.unlink(missing_ok=True)
+        quota.forget(Dataset.objects.filter(pk=job_id))
 
 
 def describe_tasks(dataset: Dataset) -> dict:

@@ -1,7 +1,6 @@
 """Who may use the server, and which of its files they may name."""
 
 import os
-import re
 import threading
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.cache import cache
+from django.http import HttpResponse
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied, Throttled
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -19,12 +19,15 @@ from rest_framework.throttling import BaseThrottle
 
 from digits_project import serverfiles
 from digits_project.accounts import tokens
+from digits_project.accounts.models import AccessToken, Scope
 from digits_project.accounts.roles import Role, role_of
+from digits_project.accounts.usernames import USER_NAME
+from digits_project.accounts.viewer import limited_user
 from digits_project.errors import BadInput
+from digits_project.jobs.visibility import find_visible
 
-USER_COOKIE = "username"  # DIGITS's name for it
-USER_NAME = re.compile(r"\A[A-Za-z0-9@.+_-]{1,150}\Z")  # Django's rule, in ASCII, since it travels as a cookie
-USER_NAME_RULE = "A name is of up to 150 letters, digits and @.+-_, without blanks."
+USER_COOKIE = "username"  # DIGITS's name for it, which its clients send
+OWN_USER_COOKIE = f"digits_username_{settings.DIGITS_ID}"  # the same, which no other server of this host overwrites
 MOST_SUGGESTIONS = 100
 MOST_ENTRIES_READ = 20_000  # of a folder, to find them
 MOST_LISTS = 2
@@ -54,10 +57,12 @@ class Token(BaseAuthentication):
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "token":
             return None
-        user = tokens.user_of(secret.strip())
-        if user is None:
+        token = tokens.find(secret.strip())
+        if token is None:
             raise AuthenticationFailed("There is no such token, or it was withdrawn.")
-        return user, None
+        if token.has_expired:
+            raise AuthenticationFailed(f"This token expired at {token.expires_at:%Y-%m-%d %H:%M} UTC; make another.")
+        return token.user, token
 
     def authenticate_header(self, request) -> str:
         return "Token"
@@ -84,7 +89,21 @@ class MayUse(BasePermission):
             raise PermissionDenied("This account is in none of the groups viewer, user, operator; ask an operator.")
         if role < needed:
             raise PermissionDenied(f"This takes an account of the group {needed.group}; yours is a {role.group}'s.")
+        _refuse_beyond_scope(request, Scope.READ if name == "reading_role" else scope_of(needed))
         return True
+
+
+def scope_of(needed: Role) -> Scope:
+    """What a token has to be good for, for a request that is no GET: a viewer's such requests are questions to models,
+    and change nothing."""
+    return Scope.INFER if needed == Role.VIEWER else Scope.ALL
+
+
+def _refuse_beyond_scope(request, scope: Scope) -> None:
+    """Raise PermissionDenied if the request came with a token that is not good for that."""
+    token = request.auth
+    if isinstance(token, AccessToken) and not token.allows(scope):
+        raise PermissionDenied(f"This takes a token of the scope {scope}; the scope of this one is {token.scope}.")
 
 
 class InferenceRate(BaseThrottle):
@@ -131,6 +150,11 @@ def refuse_strangers(request) -> None:
         raise PermissionDenied("This server is open to its own machine only; DIGITS_AUTH=required lets others in.")
 
 
+def may_enter_admin(request) -> bool:
+    """Whether Django's admin lets this request's user in."""
+    return request.user.is_active and request.user.is_staff
+
+
 def has_accounts() -> bool:
     return settings.DIGITS_AUTH == "required"
 
@@ -139,8 +163,21 @@ def owner(request, named: object = None) -> str:
     """The name under which what this request creates is recorded; on an open server `named`, else the cookie's."""
     if request.user.is_authenticated:
         return request.user.get_username()
-    claimed = "" if has_accounts() else str(named or request.COOKIES.get(USER_COOKIE, ""))
+    cookies = (request.COOKIES.get(name, "") for name in (OWN_USER_COOKIE, USER_COOKIE))
+    claimed = "" if has_accounts() else str(named or next(filter(None, cookies), ""))
     return claimed if USER_NAME.match(claimed) else ""
+
+
+def remember_name(answer: HttpResponse, name: str) -> None:
+    """Let an open server's client come with this name from now on."""
+    for cookie in (USER_COOKIE, OWN_USER_COOKIE):
+        answer.set_cookie(cookie, name, path=settings.SESSION_COOKIE_PATH, httponly=True, samesite="Lax")
+
+
+def forget_name(answer: HttpResponse) -> None:
+    """Let it come without one."""
+    for cookie in (USER_COOKIE, OWN_USER_COOKIE):
+        answer.delete_cookie(cookie, path=settings.SESSION_COOKIE_PATH, samesite="Lax")
 
 
 def refuse_other_sites(request, even_links: bool = False) -> None:
@@ -165,12 +202,23 @@ def readable(path: str, *more_roots: Path) -> Path:
     if not path.startswith("/"):
         raise BadInput(f"{path} is not an absolute path; paths are those of the server and begin with /.")
     try:
-        return serverfiles.resolve(path, (*settings.DIGITS_DATA_ROOTS, *more_roots))
+        found = serverfiles.resolve(path, (*settings.DIGITS_DATA_ROOTS, *more_roots))
+        if _is_of_hidden_job(found):
+            raise serverfiles.Outside(path, settings.DIGITS_DATA_ROOTS)
+        return found
     except serverfiles.Outside:
         raise serverfiles.Outside(path, settings.DIGITS_DATA_ROOTS) from None
     except (OSError, RuntimeError) as unreadable:  # RuntimeError: links in a circle, up to Python 3.12
         named = serverfiles.shown(path)
         raise BadInput(f"{named} can't be read: no permission, links in a circle, or not a path.") from unreadable
+
+
+def _is_of_hidden_job(path: Path) -> bool:
+    """Whether it lies in the folder of a job that is not shown to the user."""
+    jobs = settings.DIGITS_JOBS_DIR.resolve()
+    if limited_user() is None or not path.is_relative_to(jobs):
+        return False
+    return path == jobs or find_visible(path.relative_to(jobs).parts[0]) is None
 
 
 def is_folder(path: str) -> bool:
@@ -185,8 +233,10 @@ def is_folder(path: str) -> bool:
 def paths_beginning_with(query: str) -> list[str]:
     """The paths that one may go on with after typing `query`, sorted; none of what lies outside of the data roots.
 
-    As in a shell, hidden names are told only to who begins one.
+    As in a shell, hidden names are told only to who begins one. On a private server they are for operators.
     """
+    if limited_user():
+        return []
     query = "/" + query.lstrip("/")
     folder, _, beginning = query.rpartition("/")
     roots = {str(root) for root in settings.DIGITS_DATA_ROOTS if str(root).startswith(query)}

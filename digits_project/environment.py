@@ -1,5 +1,6 @@
 """Reads one environment variable each: the value, or a plain sentence about what is wrong with it."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -15,8 +16,8 @@ TRUE = {"y", "yes", "true", "on", "1"}
 FALSE = {"", "n", "no", "false", "off", "0"}
 CONNECT_SECONDS = 5  # a database that does not answer is away, not to be waited for
 # What the routes begin with: below such a prefix some of them could not be told from those of another job.
-OWN_PATHS = {"admin", "api", "autocomplete", "datasets", "healthz", "index", "jobs"}
-OWN_PATHS |= {"login", "logout", "metrics", "models", "readyz", "static"}
+OWN_PATHS = {"account", "admin", "api", "autocomplete", "datasets", "healthz", "index", "jobs"}
+OWN_PATHS |= {"login", "logout", "metrics", "models", "oidc", "readyz", "static"}
 
 
 def secret(name: str) -> str:
@@ -43,12 +44,40 @@ def flag(name: str) -> bool:
     return value in TRUE
 
 
+def private(name: str, auth: str) -> bool:
+    """A switch that needs accounts."""
+    value = flag(name)
+    if value and auth != "required":
+        raise ImproperlyConfigured(f"{name} is on, and DIGITS_AUTH is {auth}: it takes DIGITS_AUTH=required")
+    return value
+
+
 def choice(name: str, *choices: str) -> str:
     """One of `choices`, the first when the variable is unset."""
     value = os.environ.get(name) or choices[0]
     if value not in choices:
         raise ImproperlyConfigured(f"{name} is {value!r}; it takes {' or '.join(choices)}")
     return value
+
+
+def issuer(name: str) -> str:
+    """The address of an OpenID Connect provider, without a slash at its end; '' when the variable is unset."""
+    value = os.environ.get(name, "").rstrip("/")
+    parts = urlsplit(value)
+    is_here = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if value and not (parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and is_here))):
+        raise ImproperlyConfigured(f"{name} is {value!r}; it takes an address that begins with https://")
+    if value and not os.environ.get("DIGITS_OIDC_CLIENT_ID"):
+        raise ImproperlyConfigured(f"{name} is set, and DIGITS_OIDC_CLIENT_ID is not: it takes both")
+    return value
+
+
+def mapping(name: str) -> list[tuple[str, str]]:
+    """Pairs with commas between them: theirs=ours,theirs=ours."""
+    pairs = [part.strip().rpartition("=") for part in os.environ.get(name, "").split(",") if part.strip()]
+    if wrong := next((right for left, _, right in pairs if not (left and right)), None):
+        raise ImproperlyConfigured(f"{name} has {wrong!r}; it takes pairs like provider-group=operator")
+    return [(left.strip(), right.strip()) for left, _, right in pairs]
 
 
 def number(name: str, default: int) -> int:
@@ -124,3 +153,11 @@ def secret_key(home: Path) -> str:
         return read_own(path, home)
     except NotOurs as strange:
         raise ImproperlyConfigured(str(strange)) from None
+
+
+def server_id(home: Path, key: str) -> str:
+    """Eight hex digits that tell this server from others of its host: browsers send cookies to every port of a host.
+
+    They stay the same when the port changes, and say nothing of the key.
+    """
+    return hashlib.sha256(f"server id\0{home}\0{key}".encode()).hexdigest()[:8]

@@ -6,6 +6,7 @@ inference is measured by the web process itself.
 
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.db.models import Count, F, Sum
 from django.http import HttpResponse
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -14,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
 from rest_framework.views import APIView
 
+from digits_project.accounts.roles import Role
 from digits_project.api import PrettyJSONRenderer
 from digits_project.jobs import queues
 from digits_project.jobs.models import ENDED, Device, Status, job_kinds
@@ -46,6 +48,11 @@ class Metrics(APIView):
 
     renderer_classes = (PrettyJSONRenderer,)
     schema = None  # no JSON, and no client of the API's
+
+    @property
+    def reading_role(self) -> Role:
+        """On a private server the numbers of everybody's jobs are for operators."""
+        return Role.OPERATOR if settings.DIGITS_PRIVATE else Role.VIEWER
 
     def get(self, request):
         return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)

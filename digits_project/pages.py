@@ -10,20 +10,22 @@ from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.renderers import BrowsableAPIRenderer, HTMLFormRenderer
 
+from digits_project import access
+
 FORM_STYLE = {"style": {"template_pack": "rest_framework/horizontal"}}
 
 
 class Page(BrowsableAPIRenderer):
     """DRF's page in this project's dress.
 
-    A view may name the `page` that shows its answer, and give with `prefilled()` what its form for PUT begins with. The
-    query string fills fields too, so that one page can lead to another's form: `?dataset=<id>`. A form comes
-    back with what was posted, and with what is wrong.
+    A view may name the `page` that shows its answer and the `refused_page` that shows an error, and give with
+    `prefilled()` what its form for PUT begins with. The query string fills fields too, so that one page can lead to
+    another's form: `?dataset=<id>`. A form comes back with what was posted, without passwords, and with what is wrong.
     """
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
-        if renderer_context["response"].status_code == 200 and renderer_context["request"].method != "OPTIONS":
-            self.template = getattr(renderer_context["view"], "page", self.template)
+        is_answer = renderer_context["response"].status_code == 200 and renderer_context["request"].method != "OPTIONS"
+        self.template = getattr(renderer_context["view"], "page" if is_answer else "refused_page", self.template)
         return super().render(data, accepted_media_type, renderer_context)
 
     def get_context(self, data, accepted_media_type, renderer_context):
@@ -42,7 +44,7 @@ class Page(BrowsableAPIRenderer):
         values |= view.prefilled() if method == "PUT" and hasattr(view, "prefilled") else {}
         for name, field in form.fields.items():
             field.help_text = _with_code(field.help_text or "")
-            if isinstance(values.get(name), str):
+            if isinstance(values.get(name), str) and not _is_secret(field):
                 _begin_with(field, values[name])
         return HTMLFormRenderer().render(form.data, self.accepted_media_type, FORM_STYLE)
 
@@ -51,6 +53,11 @@ class Page(BrowsableAPIRenderer):
 
     def get_raw_data_form(self, data, view, method, request):
         """None: /api/docs is the place to try bodies by hand."""
+
+
+def client_name(request) -> dict:
+    """For every template: the name that an open server's client goes by."""
+    return {"client_name": lambda: access.owner(request)}
 
 
 def _with_code(text: str) -> str:
@@ -65,6 +72,11 @@ def _posted(request) -> dict:
         return dict(request.data.items())
     except (APIException, SuspiciousOperation, UnreadablePostError):
         return {}
+
+
+def _is_secret(field: serializers.Field) -> bool:
+    """Whether no page may repeat what was typed into the field."""
+    return field.style.get("input_type") == "password"
 
 
 def _begin_with(field: serializers.Field, value: str) -> None:

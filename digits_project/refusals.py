@@ -23,9 +23,11 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from digits_project.accounts.viewer import without_paths
 from digits_project.api import errors, prefers_json, printable
 from digits_project.errors import BadInput, DamagedFile, no_room
 from digits_project.jobs.lifecycle import IllegalTransition
+from digits_project.jobs.limits import LimitReached
 from digits_project.jobs.services import Gone, HasDependents, Refused
 
 log = logging.getLogger(__name__)
@@ -44,10 +46,11 @@ def exception_handler(exc: Exception, context: dict) -> Response:
     if isinstance(exc, DjangoValidationError):
         exc = exceptions.ValidationError(exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages})
     if isinstance(exc, exceptions.ValidationError):
-        return Response({"errors": errors(messages_by_field(exc.detail))}, status=400)
+        return Response({"errors": errors(without_paths(messages_by_field(exc.detail)))}, status=400)
     if isinstance(exc, AWAY):
         return _away(context["request"], exc)
     status, description = _explain(exc)
+    description = without_paths(description)
     known = {"WWW-Authenticate": getattr(exc, "auth_header", None), "Retry-After": getattr(exc, "wait", None)}
     headers = {name: value if isinstance(value, str) else f"{value:.0f}" for name, value in known.items() if value}
     return Response(error_body(status, description), status=status, headers=headers)
@@ -128,6 +131,8 @@ def _explain(exc: Exception) -> tuple[int, str]:
         return 404, "Job not found"
     if isinstance(exc, Http404):
         return 404, str(exc) or "Not found"
+    if isinstance(exc, LimitReached):
+        return exc.status, str(exc)
     if isinstance(exc, (HasDependents, Refused, PermissionDenied)):
         return 403, str(exc) or "Permission denied."
     if isinstance(exc, DamagedFile):

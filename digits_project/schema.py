@@ -26,6 +26,7 @@ MEANINGS = {
     413: "The body is too large.",
     415: "The body is neither form, multipart nor JSON.",
     422: "The image can't be decoded (500 with DIGITS_WIRE_FORMAT=digits).",
+    507: "The disk of the server is full, or what its owner may take of it (DIGITS_MAX_OWNER_DISK).",
     429: "More than one may ask in a minute (DIGITS_INFERENCE_RATE) or at once, or have waiting (DIGITS_MOST_WAITING).",
 }
 JOB = OpenApiParameter(

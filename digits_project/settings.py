@@ -15,12 +15,16 @@ DIGITS_HOME = Path(os.environ.get("DIGITS_HOME", BASE_DIR / "var")).resolve()
 DIGITS_JOBS_DIR = Path(os.environ.get("DIGITS_JOBS_DIR", DIGITS_HOME / "jobs")).resolve()
 DIGITS_WIRE_FORMAT = environment.choice("DIGITS_WIRE_FORMAT", "documented", "digits")
 DIGITS_AUTH = environment.choice("DIGITS_AUTH", "required", "open")
+# Whether users see their own jobs only, and those that are shared with a group of theirs.
+DIGITS_PRIVATE = environment.private("DIGITS_PRIVATE", DIGITS_AUTH)
 # Open means one person on one machine, who may name any folder; a server with accounts shows only what it is told to.
 DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", "/" if DIGITS_AUTH == "open" else str(DIGITS_HOME / "data"))
 DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
 DIGITS_URL_POLICY = fetch.Policy()  # where image_url may lead: to the public internet
 DIGITS_INFERENCE_RATE = environment.number("DIGITS_INFERENCE_RATE", 3000)  # requests a minute and user; 0: no limit
 DIGITS_MOST_WAITING = environment.number("DIGITS_MOST_WAITING", 500)  # jobs of one user; 0: any number
+DIGITS_MAX_OWNER_DISK = environment.number("DIGITS_MAX_OWNER_DISK", 0)  # MiB that the jobs of one user take; 0: any
+DIGITS_MAX_SNAPSHOTS = environment.number("DIGITS_MAX_SNAPSHOTS", 0)  # that a model of a user keeps; 0: any number
 DIGITS_MAX_UPLOAD = environment.number("DIGITS_MAX_UPLOAD", 4096)  # MiB of a form with files
 DIGITS_URL_PREFIX = environment.url_prefix("DIGITS_URL_PREFIX")  # "/digits" where a proxy serves it below that, else ""
 DIGITS_HTTPS = environment.flag("DIGITS_HTTPS")  # a proxy in front speaks HTTPS and sets X-Forwarded-Proto
@@ -48,7 +52,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 STATIC_URL = f"{DIGITS_URL_PREFIX}/static/"
 STATICFILES_DIRS = [BASE_DIR / "digits_project/static"]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "login"
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -87,6 +91,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "digits_project.pages.client_name",
             ]
         },
     }
@@ -96,8 +101,30 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 AUTHENTICATION_BACKENDS = ["digits_project.accounts.guard.GuardedBackend"]
+
+# --- logging in at an OpenID Connect provider (accounts.oidc) ------------------------------------------------------
+DIGITS_OIDC_ISSUER = environment.issuer("DIGITS_OIDC_ISSUER")  # the provider's address; "": there is none
+DIGITS_OIDC_NAME = os.environ.get("DIGITS_OIDC_NAME") or "single sign-on"
+DIGITS_OIDC_GROUPS = environment.mapping("DIGITS_OIDC_GROUPS")  # (a group of the provider's, the group here)
+DIGITS_OIDC_GROUPS_CLAIM = os.environ.get("DIGITS_OIDC_GROUPS_CLAIM") or "groups"
+if DIGITS_OIDC_ISSUER:
+    AUTHENTICATION_BACKENDS.append("digits_project.accounts.oidc.OidcBackend")
+# What follows are settings of mozilla-django-oidc.
+OIDC_RP_CLIENT_ID = os.environ.get("DIGITS_OIDC_CLIENT_ID", "")
+OIDC_RP_CLIENT_SECRET = environment.secret("DIGITS_OIDC_CLIENT_SECRET")
+OIDC_RP_SCOPES = os.environ.get("DIGITS_OIDC_SCOPES") or "openid email profile"
+OIDC_RP_SIGN_ALGO = "RS256"
+OIDC_USE_PKCE = True
+OIDC_TIMEOUT = 10  # seconds
+OIDC_AUTHENTICATION_CALLBACK_URL = "oidc-callback"
+
 # In the web process's memory: Django's cache in Redis holds pickles, which run code for whoever writes to Redis.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
+# Names of this server's own: another Django on another port of the host has cookies too, and a browser sends it these.
+DIGITS_ID = environment.server_id(DIGITS_HOME, SECRET_KEY)
+SESSION_COOKIE_NAME = f"digits_session_{DIGITS_ID}"
+CSRF_COOKIE_NAME = f"digits_csrf_{DIGITS_ID}"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # the default has a cookie named "messages"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = DIGITS_URL_PREFIX or "/"

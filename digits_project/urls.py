@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from digits_project import health, views
+from digits_project.accounts import oidc
 from digits_project.api import PrettyJSONRenderer, with_suffix
 from digits_project.jobs.views import Index
 from digits_project.metrics import Metrics
@@ -18,11 +19,15 @@ handler500 = "digits_project.refusals.server_fault"
 urlpatterns = [
     path("", Index.as_view(), name="home"),
     *with_suffix("login", views.Login, "login"),
+    path("oidc/login", oidc.Begin.as_view(), name="oidc-login"),
+    path("oidc/callback", oidc.Callback.as_view(), name="oidc-callback"),
     *with_suffix("logout", views.Logout, "logout"),
+    *with_suffix("account", views.Account, "account"),
     *with_suffix("autocomplete/path", views.PathSuggestions, "autocomplete-path"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", Metrics.as_view(), name="metrics"),
+    path("admin/login/", views.AdminLogin.as_view()),  # instead of the admin's own page
     path("admin/", admin.site.urls),
     # The admin's own style sheets and scripts, from the installed packages; `insecure` means "although DEBUG is off".
     re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),

@@ -1,30 +1,40 @@
 """The routes of the server itself, which belong to no job: logging in and out, and what paths there are."""
 
+from contextlib import suppress
+
 from django.conf import settings
 from django.contrib import auth
 from django.http import HttpResponseRedirect
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from rest_framework.exceptions import NotAuthenticated, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
-from rest_framework.serializers import CharField, ListField, RegexField, Serializer
+from rest_framework.serializers import CharField, IntegerField, ListField, RegexField, Serializer
 from rest_framework.views import APIView
 
 from digits_project import access
 from digits_project.accounts import guard
-from digits_project.accounts.roles import Role
+from digits_project.accounts.roles import Role, role_of
+from digits_project.accounts.usernames import USER_NAME, USER_NAME_RULE
 from digits_project.api import Form, PrettyJSONRenderer
+from digits_project.jobs import limits, quota
 from digits_project.jobs.views import FormView
 from digits_project.jobs.wire import MOVED
 
 
 class LoginForm(Form):
-    """A name, and where the server has accounts its password."""
+    """A name, its password where the server has accounts, and the page to go on to."""
 
-    DESCRIPTIONS = {"username": "Who you are.", "password": "Only where the server has accounts."}  # nosec B105 (a text)
+    DESCRIPTIONS = {  # nosec B105 (texts)
+        "username": "Who you are.",
+        "password": "Only where the server has accounts, and for the admin.",
+        "next": "The path of this server that the answer leads to, such as /admin/; by itself that is the home page.",
+    }
 
-    username = RegexField(access.USER_NAME, error_messages={"invalid": access.USER_NAME_RULE})
+    username = RegexField(USER_NAME, error_messages={"invalid": USER_NAME_RULE})
     password = CharField(required=False, max_length=4096, trim_whitespace=False, style={"input_type": "password"})
+    next = CharField(required=False, max_length=4096)
 
 
 class FromHere(BasePermission):
@@ -39,10 +49,12 @@ class Login(FormView):
     """Tell the server who you are, before anything else, as DIGITS's clients do.
 
     With DIGITS_AUTH=open the name alone is enough; what the client creates is recorded under it, no more. With required
-    it takes the password too, and the session cookie of the answer goes with the client's other requests.
+    it takes the password too, and the session cookie of the answer goes with the client's other requests. The admin
+    always takes a password; who sends the right one with the name is logged in there too.
     """
 
     name = "Log in"
+    page = refused_page = "login.html"
     serializer_class = LoginForm
     answers = FormView.answers | {"post": MOVED}
     permission_classes = (FromHere,)
@@ -50,13 +62,51 @@ class Login(FormView):
     def post(self, request, format=None):
         form = LoginForm(data=request.data)
         form.is_valid(raise_exception=True)
-        answer = HttpResponseRedirect(reverse("home"))
-        if access.has_accounts():
-            _log_in(request, **form.validated_data)
-        else:
-            name, path = form.validated_data["username"], settings.SESSION_COOKIE_PATH
-            answer.set_cookie(access.USER_COOKIE, name, path=path, httponly=True, samesite="Lax")
+        name, password = form.validated_data["username"], form.validated_data.get("password", "")
+        answer = HttpResponseRedirect(self.next_page() or reverse("home"))
+        if self.needs_account():
+            _log_in(request, name, password)
+            return answer
+        if password:
+            with suppress(NotAuthenticated, Throttled):  # a name is enough here
+                _log_in(request, name, password)
+        access.remember_name(answer, name)
         return answer
+
+    def needs_account(self) -> bool:
+        """Whether a name is not enough: on a server with accounts, and on the way to the admin."""
+        return access.has_accounts() or self.next_page().startswith(reverse("admin:index"))
+
+    def next_page(self) -> str:
+        """The page of this server that `next` names; "" where it names none or another site's."""
+        data = self.request.query_params if self.request.method == "GET" else self.request.data
+        page = str(data.get("next") or "")
+        here = {self.request.get_host()}
+        return page if url_has_allowed_host_and_scheme(page, here, self.request.is_secure()) else ""
+
+    def provider(self) -> str:
+        """What the page calls the OpenID Connect provider where one can log in too; "" where there is none."""
+        return settings.DIGITS_OIDC_NAME if settings.DIGITS_OIDC_ISSUER and self.needs_account() else ""
+
+    def typed_name(self) -> str:
+        """What the page's field for the name begins with."""
+        data = self.request.query_params if self.request.method == "GET" else self.request.data
+        return str(data.get("username") or "")
+
+
+class AdminLogin(Login):
+    """Where Django's admin sends whoever must log in: the page is that of /login."""
+
+    schema = None  # /login is the one to use
+
+    def get(self, request, format=None):
+        if access.may_enter_admin(request):
+            return HttpResponseRedirect(reverse("admin:index"))
+        page = urlencode({"next": self.next_page() or reverse("admin:index")})
+        return HttpResponseRedirect(f"{reverse('login')}?{page}")
+
+    def next_page(self) -> str:
+        return super().next_page() or reverse("admin:index")
 
 
 class Logout(APIView):
@@ -69,10 +119,44 @@ class Logout(APIView):
     def get(self, request, format=None):
         auth.logout(request._request)
         answer = HttpResponseRedirect(reverse("home"))
-        answer.delete_cookie(access.USER_COOKIE, path=settings.SESSION_COOKIE_PATH, samesite="Lax")
+        access.forget_name(answer)
         return answer
 
     post = get
+
+
+class AccountFacts(Serializer):
+    """Who the client is, and how much of what one may have."""
+
+    name = CharField(help_text="Empty for who has not said it to an open server.")
+    group = CharField(allow_null=True, help_text="viewer, user or operator; null on an open server.")
+    waiting = IntegerField(help_text="Jobs that wait.")
+    max_waiting = IntegerField(allow_null=True, help_text="null: any number.")
+    disk_bytes = IntegerField(help_text="What the jobs take: datasets, models with their snapshots, uploads.")
+    max_disk_bytes = IntegerField(allow_null=True, help_text="null: as much as there is.")
+
+
+class Account(APIView):
+    """Who you are, and how many jobs and bytes on disk are yours, of how many that one may have."""
+
+    name = "Your account"
+    page = "account.html"
+    answers = {"get": AccountFacts}
+
+    def get(self, request, format=None):
+        name = access.owner(request)
+        role = role_of(request.user) if access.has_accounts() else None
+        limited = limits.applies_to(name)
+        return Response(
+            {
+                "name": name,
+                "group": role.group if role else None,
+                "waiting": limits.waiting(name) if name else 0,
+                "max_waiting": settings.DIGITS_MOST_WAITING or None if limited else None,
+                "disk_bytes": quota.used(name) if name else 0,
+                "max_disk_bytes": settings.DIGITS_MAX_OWNER_DISK << 20 or None if limited else None,
+            }
+        )
 
 
 class QueryForm(Form):

@@ -10,8 +10,10 @@ import numpy as np
 from django.conf import settings
 
 from datasets.imagedb import confined, images
+from digits_project.accounts.viewer import limited_user
 from digits_project.errors import BadInput, DamagedFile
-from digits_project.jobs.models import find_job, is_job_id
+from digits_project.jobs.models import is_job_id
+from digits_project.jobs.visibility import find_visible, visible
 from digits_project.onnx_runtime import NO_MODEL
 from inference import cache
 from inference.predictor import Predictor, plain, ranked
@@ -50,7 +52,10 @@ def find_snapshot(job_id: object, epoch: float | None = None) -> Snapshot:
     """
     if not is_job_id(job_id):
         raise NoSuchModel(job_id)
-    snapshots = Snapshot.objects.filter(trained_model=job_id).select_related("trained_model__dataset").only(*USED)
+    snapshots = Snapshot.objects.filter(trained_model=job_id)
+    if limited_user():
+        snapshots = snapshots.filter(trained_model__in=visible(TrainedModel))
+    snapshots = snapshots.select_related("trained_model__dataset").only(*USED)
     if epoch is not None and epoch != NEWEST:
         snapshots = of_epoch(snapshots, epoch)
     snapshot = snapshots.order_by("-epoch").first()
@@ -60,7 +65,7 @@ def find_snapshot(job_id: object, epoch: float | None = None) -> Snapshot:
 
 
 def _why_none(job_id: str, epoch: float | None) -> Exception:
-    model = find_job(job_id, TrainedModel)
+    model = find_visible(job_id, TrainedModel)
     if model is None:
         return NoSuchModel(job_id)
     there = model.epochs

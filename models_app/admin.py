@@ -11,11 +11,14 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 
+from datasets.models import Dataset
+from digits_project.accounts.viewer import limited_user
 from digits_project.errors import BadInput
 from digits_project.jobs import disk
 from digits_project.jobs.admin import JobAdmin
 from digits_project.jobs.models import Device, Status
 from digits_project.jobs.templatetags.operators import admin_page
+from digits_project.jobs.visibility import is_visible, visible
 from models_app import charts, comparison, services
 from models_app.admin_create import CreatesModels
 from models_app.admin_evaluation import Evaluates, EvaluationAdmin
@@ -59,8 +62,17 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
         held: dict[str, list[str]] = {}
         for device in leased:
             held.setdefault(device.leased_to, []).append(str(device))
+        hidden = self.hidden_datasets(jobs)
         for job in jobs:
+            job.hides_dataset = job.dataset_id in hidden
             job.sparks, job.held = sparks.get(job.pk, []), ", ".join(held.get(job.pk, []))
+
+    def hidden_datasets(self, models: list[TrainedModel]) -> set[str]:
+        """Those of these models' datasets that may not be shown."""
+        if limited_user() is None:
+            return set()
+        used = {model.dataset_id for model in models}
+        return used - set(visible(Dataset).filter(pk__in=used).values_list("pk", flat=True))
 
     @admin.display(description="accuracy")
     def accuracy(self, model):
@@ -73,6 +85,8 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
 
     @admin.display(description="dataset", ordering="dataset__name")
     def of_dataset(self, model):
+        if model.hides_dataset:
+            return "–"
         return format_html('<a href="{}">{}</a>', admin_page(model.dataset), model.dataset.name)
 
     @admin.display(description="network", ordering="standard_network")
@@ -104,6 +118,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
             "time_left": time_left(job),
             "snapshots": newest,
             "best": best,
+            "dataset": job.dataset if is_visible(job.dataset) else None,
             "classifies": job.kind == Kind.CLASSIFICATION,
             "held": ", ".join(map(str, Device.objects.filter(leased_to=job.pk))),
             **self.evaluation_of(job, best, request.GET),
@@ -156,9 +171,13 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
             "title": "Compare models",
             "opts": self.opts,
             "models": [(model, self.address("curves", model.pk)) for model in chosen],
-            "differences": comparison.differences(chosen),
+            "differences": [row for row in comparison.differences(chosen) if row[0] not in self.hidden_settings()],
         }
         return render(request, "admin/models_app/trainedmodel/compare.html", context)
+
+    def hidden_settings(self) -> set[str]:
+        """What a comparison leaves out: paths of the server, and names of jobs that may not be shown."""
+        return {*self.model.PATHS, "dataset", "previous"} if limited_user() else set()
 
     @admin.action(description="Export the metrics of selected models (CSV)", permissions=["view"])
     def export_metrics(self, request, queryset):

@@ -3,6 +3,7 @@
 from datasets.models import Dataset
 from digits_project.jobs.admin_create import CreatesJobs, Shown
 from digits_project.jobs.models import Status
+from digits_project.jobs.visibility import visible
 from models_app import services
 from models_app.models import Kind, Method, TrainedModel
 from models_app.serializers import ClassificationModelForm, GenericModelForm
@@ -68,8 +69,8 @@ class CreatesModels(CreatesJobs):
         return "solver_type=RMSPROP" if name == "rms_decay" else ""
 
     def suggestions(self, request):
-        usable = Dataset.objects.exclude(status__in=(Status.ABORTED, Status.ERROR)).order_by("-created_at")
-        models = TrainedModel.objects.order_by("-created_at")
+        usable = visible(Dataset).exclude(status__in=(Status.ABORTED, Status.ERROR)).order_by("-created_at")
+        models = visible(TrainedModel).order_by("-created_at")
         return {
             "dataset": list(usable.values_list("job_id", "name")[:MOST_OFFERED]),
             "previous_networks": list(models.values_list("job_id", "name")[:MOST_OFFERED]),

@@ -8,11 +8,14 @@ from django.core.paginator import Paginator
 from django.shortcuts import redirect
 
 from digits_project import access
+from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.errors import BadInput
 from digits_project.jobs.admin import JobAdmin
+from digits_project.jobs.limits import LimitReached
 from digits_project.jobs.models import Status, is_job_id
 from digits_project.jobs.services import Gone
 from digits_project.jobs.templatetags.operators import share
+from digits_project.jobs.visibility import is_visible, visible
 from models_app import evaluations
 from models_app.models import Kind, TrainedModel
 from models_app.results import Evaluation
@@ -39,7 +42,7 @@ class EvaluationAdmin(JobAdmin):
 
     def find(self, job_id):
         """Without its matrix, which is fetched where it is small enough to show."""
-        return Evaluation.objects.defer("confusion_matrix").filter(pk=job_id).first() if is_job_id(job_id) else None
+        return visible(Evaluation).defer("confusion_matrix").filter(pk=job_id).first() if is_job_id(job_id) else None
 
     def page(self, request, job):
         return super().page(request, job) | {"evaluation": figures(job, request.GET)}
@@ -67,8 +70,8 @@ class Evaluates:
             asked = evaluations.evaluate(model, request.POST.get("split", ""), epoch, access.owner(request))
         except ValidationError as wrong:
             self.message_user(request, " ".join(wrong.messages), messages.ERROR)
-        except (evaluations.CanNotEvaluate, BadInput, ValueError, Gone) as unable:
-            self.message_user(request, str(unable) or f"{model.name} is gone.", messages.ERROR)
+        except (evaluations.CanNotEvaluate, BadInput, LimitReached, ValueError, Gone) as unable:
+            self.message_user(request, without_paths(str(unable)) or f"{model.name} is gone.", messages.ERROR)
         else:
             self.message_user(request, f"{asked.name}: {asked.status}.", messages.SUCCESS)
         return redirect(f"{self.address('change', job_id)}#evaluation")
@@ -97,9 +100,14 @@ def figures(evaluation: Evaluation, asked: Mapping[str, str]) -> dict:
         "confused": _confused(evaluation),
         "most_confused": MOST_CONFUSED,
         "table": _table(evaluation.categories, asked),
-        "worst": evaluation.worst_errors[:MOST_ERRORS],
+        "worst": without_paths(evaluation.worst_errors[:MOST_ERRORS]) if _shows_images(evaluation) else [],
         "dataset": evaluation.trained_model.dataset_id,
     }
+
+
+def _shows_images(evaluation: Evaluation) -> bool:
+    """Whether the images may be shown on which it was measured."""
+    return limited_user() is None or is_visible(evaluation.trained_model.dataset)
 
 
 def _matrix(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, int, bool]]]]:

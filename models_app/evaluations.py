@@ -21,11 +21,13 @@ class CanNotEvaluate(Exception):
     """The model, or its dataset, has nothing to evaluate; the text says what is missing."""
 
 
-def evaluate(model: TrainedModel, split: str, epoch: float | None = None, owner: str = "") -> Evaluation:
+def evaluate(
+    model: TrainedModel, split: str, epoch: float | None = None, owner: str = "", limited: bool = True
+) -> Evaluation:
     """The evaluation on a split of the snapshot of an epoch, the newest (-1) or the best (None).
 
     A worker makes it, unless it is there already or on its way; one that failed or was aborted is tried again. Raises
-    CanNotEvaluate, BadInput where there is no snapshot of that epoch, or Gone.
+    CanNotEvaluate, BadInput where there is no snapshot of that epoch, LimitReached (if `limited`), or Gone.
     """
     snapshot = _to_evaluate(model, split, epoch)
     with transaction.atomic():
@@ -35,7 +37,7 @@ def evaluate(model: TrainedModel, split: str, epoch: float | None = None, owner:
         if evaluation is None:
             name = f"{model.name[:MOST_OF_NAME]}, {split} at epoch {snapshot.epoch:g}"
             asked = {"trained_model": model, "epoch": snapshot.epoch, "split": split}
-            return services.submit(Evaluation(owner=owner, name=name, **asked))
+            return services.submit(Evaluation(owner=owner, name=name, **asked), limited)
     if evaluation.status in (Status.ABORTED, Status.ERROR):
         with suppress(IllegalTransition):  # somebody else asked at the same time
             services.resume(evaluation)
@@ -77,7 +79,7 @@ def after_training(job_id: str) -> None:
     if split is None or model.kind != Kind.CLASSIFICATION:
         return
     with audit.acting(lambda: audit.Actor("the training")):
-        evaluate(model, split, owner=model.owner)
+        evaluate(model, split, owner=model.owner, limited=False)
 
 
 def _to_evaluate(model: TrainedModel, split: str, epoch: float | None) -> Snapshot:

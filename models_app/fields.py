@@ -12,7 +12,8 @@ from datasets.fields import MAX_PATH, readable_or_bad
 from digits_project.access import readable
 from digits_project.api import Flag
 from digits_project.errors import BadInput
-from digits_project.jobs.models import Job, find_job
+from digits_project.jobs.models import Job
+from digits_project.jobs.visibility import find_visible
 from digits_project.serverfiles import open_file
 from models_app.training.stored import FILES
 
@@ -75,7 +76,7 @@ class JobOf(serializers.CharField):
         self.kind = kind
 
     def to_internal_value(self, data):
-        job = find_job(super().to_internal_value(data), self.kind)
+        job = find_visible(super().to_internal_value(data), self.kind)
         if job is None:
             raise serializers.ValidationError(f"There is no {self.kind._meta.verbose_name} of that id.")
         return job

@@ -1,5 +1,6 @@
 """What a trained model is; what its training leaves is in results.py."""
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,7 @@ class TrainedModel(Job):
     TASK = "models_app.tasks.train_model"
     MILESTONE = "a new snapshot"
     KIND = "models"
+    PATHS = ("custom_network_snapshot",)
 
     network_is_checked = False  # of several that differ in numbers only, the first is checked for all
 
@@ -252,6 +254,12 @@ class TrainedModel(Job):
         if snapshot is None:
             raise BadInput(f"The snapshot that it starts from, of epoch {self.previous_epoch:g}, is gone.")
         return snapshot.directory
+
+    @property
+    def snapshots_to_keep(self) -> int:
+        """How many snapshots its training leaves: one each interval, or the newest ones and the best."""
+        every = math.ceil(self.train_epochs / self.snapshot_interval) if self.snapshot_interval else 1
+        return min(every, self.keep_snapshots + 1) if self.keep_snapshots else every
 
     def clear_away(self) -> None:
         for half in self.directory.glob("snapshots/.partial-*"):

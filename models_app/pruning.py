@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from digits_project.jobs import directory
+from digits_project.jobs import directory, quota
 from digits_project.jobs.models import ENDED, Job
 from models_app.models import TrainedModel
 from models_app.results import Snapshot, of_epoch
@@ -49,6 +49,8 @@ def prune(model: TrainedModel, rule: Rule) -> list[Snapshot]:
         Snapshot.objects.filter(pk__in=[snapshot.pk for snapshot in gone]).delete()
     for snapshot in gone:
         directory.remove(snapshot.directory)
+    quota.forget(TrainedModel.objects.filter(pk=model.pk))
+    for snapshot in gone:
         log.info("Deleted the snapshot of %s", snapshot)
     return gone
 

@@ -96,6 +96,8 @@ class Evaluation(Job):
     KIND = "evaluations"
     TYPE = "Model Evaluation"
     IN_INDEX = False
+    FILLS_DISK = False
+    PART_OF = "trained_model"
     LISTED = (*Job.LISTED, "trained_model", "epoch", "split")
 
     class Split(models.TextChoices):

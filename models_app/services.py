@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -15,10 +16,11 @@ from datasets.models import Kind as DatasetKind
 from datasets.whole import check_dataset
 from digits_project.accounts import audit
 from digits_project.errors import BadInput
-from digits_project.jobs import devices, directory
+from digits_project.jobs import devices, directory, limits, quota
 from digits_project.jobs.models import Device
 from digits_project.jobs.runner import Progress, Stopped, patiently
 from digits_project.jobs.services import Refused, submit
+from digits_project.jobs.visibility import named
 from models_app import networks, pruning, recovery, trainer
 from models_app.models import Kind, Method, TrainedModel
 from models_app.networks import Network, picture, prototxt
@@ -50,6 +52,7 @@ def create_models(
             for varied in _combinations(name, learning_rates, batch_sizes):
                 model = TrainedModel(owner=owner, **(fields | varied))
                 model.network_is_checked = bool(made)
+                _refuse_more_snapshots(model)
                 if model.batch_size is None:
                     model.batch_size = made[0].batch_size if made else _default_batch_size(model)
                 made.append(submit(model))
@@ -58,6 +61,19 @@ def create_models(
             directory.remove(model.directory)
         raise
     return made
+
+
+def _refuse_more_snapshots(model: TrainedModel) -> None:
+    """Raise ValidationError for a model that would keep more snapshots than one of its owner may."""
+    most = settings.DIGITS_MAX_SNAPSHOTS
+    if not most or not limits.applies_to(model.owner) or model.snapshots_to_keep <= most:
+        return
+    problem = (
+        f"{model.train_epochs} epochs would leave {model.snapshots_to_keep:,} snapshots, and a model may keep {most:,} "
+        "(DIGITS_MAX_SNAPSHOTS): take fewer with a longer interval"
+    )
+    instead = f", or set keep_snapshots to at most {most - 1:,}." if most > 1 else "; 0 takes one, at the end."
+    raise ValidationError({"snapshot_interval": problem + instead})
 
 
 def _combinations(name: str, learning_rates: list[float], batch_sizes: list[int | None]) -> Iterator[dict]:
@@ -186,6 +202,14 @@ def train(model: TrainedModel, report: Progress) -> None:
     snapshot = recovery.go_on_from(model)
     config = model.directory / "config.json"
     config.write_text(train_config(model, held, snapshot).to_json())
+    try:
+        _follow(model, config, report)
+    finally:  # the first training on a dataset leaves decoded pixels beside its records
+        patiently(partial(quota.forget, Dataset.objects.filter(pk=model.dataset_id)))
+
+
+def _follow(model: TrainedModel, config: Path, report: Progress) -> None:
+    """Run the trainer and store what it reports."""
     with trainer.events(config, model.directory / "train.log") as events:
         for event in events:
             store = STORE.get(event["event"]) if event else None
@@ -234,10 +258,11 @@ def delete_snapshot(snapshot: Snapshot) -> None:
         if snapshot.keep:
             raise Refused(f"The snapshot of epoch {snapshot.epoch:g} is to be kept; take that back first.")
         if user := pruning.user_of(snapshot):
-            raise Refused(f"{user.name} ({user.pk}) is still to read the snapshot of that epoch.")
+            raise Refused(f"{named(user)} is still to read the snapshot of that epoch.")
         Snapshot.objects.filter(pk=snapshot.pk).delete()
         audit.record("delete snapshot", str(snapshot))
     directory.remove(snapshot.directory)
+    quota.forget(TrainedModel.objects.filter(pk=snapshot.trained_model_id))
 
 
 STORE = {"metrics": _store_metric, "snapshot": _store_snapshot, "stopped_early": _store_stop}

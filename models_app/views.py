@@ -7,6 +7,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 
 from digits_project.accounts.roles import Role
+from digits_project.accounts.viewer import limited_user
 from digits_project.api import Conflict, Form, PrettyJSONRenderer
 from digits_project.errors import BadInput
 from digits_project.jobs.views import CreateView, EditView, FormView, JobApiView, fetch
@@ -110,7 +111,7 @@ class ModelEvaluation(CreateView):
     serializer_class = EvaluationForm
     answers = {"get": EvaluationFacts, "post": CreatedEvaluation}
     queries = {"get": StoredEvaluationForm}
-    refusals = {"post": (409,)}
+    refusals = {"post": (409, 429, 507)}
 
     def get(self, request, job_id, format=None):
         """What was measured; until the evaluation is Done, its status only.
@@ -184,7 +185,7 @@ class Customize(FormView):
             return Response({"network": services.standard_prototxt(name), "snapshot": None})
         model = fetch(TrainedModel, name)
         snapshot = chosen_snapshot(model, epoch, "snapshot_epoch")
-        weights = str(snapshot.weights_file) if snapshot else None
+        weights = str(snapshot.weights_file) if snapshot and limited_user() is None else None
         return Response({"network": services.prototxt_of(model), "snapshot": weights})
 
 

@@ -128,7 +128,9 @@ class CustomNetwork(serializers.Serializer):
     """A network to start one's own from."""
 
     network = serializers.CharField(help_text="Caffe prototxt.")
-    snapshot = serializers.CharField(allow_null=True, help_text="The path of a snapshot's weights.")
+    snapshot = serializers.CharField(
+        allow_null=True, help_text="The path of a snapshot's weights; for operators only on a private server."
+    )
 
 
 class CreatedEvaluation(Created):

@@ -1,5 +1,6 @@
 """What each group of accounts may do, with a session and with a token, and what nobody may."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from django.contrib.auth.models import Group
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.utils import timezone
 
 from datasets.models import Dataset
 from digits_project.accounts import guard, tokens
@@ -147,7 +149,7 @@ def test_the_admins_own_login_is_guarded_too(client):
     account("root", is_superuser=True, is_staff=True)
     for _ in range(guard.MOST_BY_ACCOUNT):
         client.post("/admin/login/", {"username": "root", "password": "wrong"})
-    assert client.post("/admin/login/", {"username": "root", "password": PASSWORD}).status_code == 200  # the form again
+    assert client.post("/admin/login/", {"username": "root", "password": PASSWORD}).status_code == 429
 
 
 def test_inference_has_a_rate(client, settings):
@@ -209,7 +211,7 @@ def test_a_command_about_what_is_not_there_says_so(words):
 
 
 def test_the_admin_shows_a_new_tokens_secret_once(admin_client, admin_user, client):
-    admin_client.post("/admin/accounts/accesstoken/add/", {"user": admin_user.pk, "name": "script"})
+    admin_client.post("/admin/accounts/accesstoken/add/", {"user": admin_user.pk, "name": "script", "scope": "all"})
     page = admin_client.get("/admin/accounts/accesstoken/").content.decode()
     secret = page.partition("<code>")[2].partition("</code>")[0]
     assert client.get("/index.json", headers={"Authorization": f"Token {secret}"}).status_code == 200
@@ -219,10 +221,90 @@ def test_the_admin_shows_a_new_tokens_secret_once(admin_client, admin_user, clie
 def test_an_operator_can_not_make_himself_a_superusers_token(client, admin_user):
     operator = account("olga", "operator", is_staff=True)
     client.force_login(operator)
-    client.post("/admin/accounts/accesstoken/add/", {"user": admin_user.pk, "name": "theft"})
+    client.post("/admin/accounts/accesstoken/add/", {"user": admin_user.pk, "name": "theft", "scope": "all"})
     assert not AccessToken.objects.exists()
-    client.post("/admin/accounts/accesstoken/add/", {"user": operator.pk, "name": "own"})
+    client.post("/admin/accounts/accesstoken/add/", {"user": operator.pk, "name": "own", "scope": "all"})
     assert AccessToken.objects.get().user == operator
+
+
+# --- what a token is good for ---------------------------------------------------------------------------------------
+def bearer(user, **limits):
+    return {"Authorization": f"Token {tokens.issue(user, 'script', **limits)[1]}"}
+
+
+@pytest.mark.parametrize(
+    "scope, statuses", [("read", [200, 403, 403]), ("infer", [200, 404, 403]), ("all", [200, 404, 400])]
+)
+def test_a_token_lets_its_user_do_what_its_scope_says(client, scope, statuses):
+    headers = bearer(account("ugo", "user"), scope=scope)
+    answers = [
+        client.get("/index.json", headers=headers),
+        client.post(CLASSIFY, {"job_id": "20260101-000000-0000"}, headers=headers),
+        client.post(CREATE, {}, headers=headers),
+    ]
+    assert [answer.status_code for answer in answers] == statuses
+
+
+@pytest.mark.parametrize("method, path", [
+    ("DELETE", "/jobs/{}"), ("PUT", "/jobs/{}"), ("POST", "/jobs/{}/abort"), ("POST", "/jobs/{}/resume"),
+])  # fmt: skip
+@pytest.mark.parametrize("scope", ["read", "infer"])
+def test_not_even_an_operators_token_changes_a_job_beyond_its_scope(client, make_dataset, scope, method, path):
+    headers = bearer(account("olga", "operator"), scope=scope)
+    answer = client.generic(method, path.format(make_dataset().pk), headers=headers | {"Accept": "application/json"})
+    assert answer.status_code == 403
+    assert f"takes a token of the scope all; the scope of this one is {scope}" in answer.json()["error"]["description"]
+
+
+def test_the_scope_of_a_token_adds_nothing_to_what_its_user_may(client):
+    assert client.post(CREATE, {}, headers=bearer(account("vera", "viewer"), scope="all")).status_code == 403
+
+
+def test_a_token_that_has_expired_is_a_401_that_says_so(client):
+    headers = bearer(account("ada", "user"), expires_at=timezone.now() + timedelta(hours=1))
+    assert client.get("/index.json", headers=headers).status_code == 200
+    AccessToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    answer = client.get("/index.json", headers=headers)
+    assert answer.status_code == 401
+    assert "This token expired at" in answer.json()["error"]["description"]
+
+
+def test_a_token_of_before_is_good_for_all_and_for_ever(client):
+    token, _ = tokens.issue(account("ada", "user"), "old")
+    assert (token.scope, token.expires_at) == ("all", None)
+
+
+def test_the_command_sets_scope_and_expiry(capsys):
+    account("ada", "viewer")
+    call_command("token", "make", "ada", "--scope", "infer", "--expires", "30d")
+    token = AccessToken.objects.get()
+    assert token.scope == "infer"
+    assert timedelta(days=29) < token.expires_at - timezone.now() <= timedelta(days=30)
+    capsys.readouterr()
+    call_command("token", "list")
+    assert (
+        f"infer\t{token.created_at:%Y-%m-%d %H:%M}\texpires {token.expires_at:%Y-%m-%d %H:%M}"
+        in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("words", [("--expires", "soon"), ("--expires", "2001-01-01"), ("--scope", "root")])
+def test_the_command_refuses_an_expiry_or_a_scope_that_is_none(words):
+    account("ada", "viewer")
+    with pytest.raises(CommandError):
+        call_command("token", "make", "ada", *words)
+    assert not AccessToken.objects.exists()
+
+
+def test_the_admin_sets_scope_and_expiry(admin_client, admin_user):
+    form = {"user": admin_user.pk, "name": "script", "scope": "read"}
+    past = {"expires_at_0": "2001-01-01", "expires_at_1": "00:00:00"}
+    assert "in the past" in admin_client.post("/admin/accounts/accesstoken/add/", form | past).content.decode()
+    admin_client.post(
+        "/admin/accounts/accesstoken/add/", form | {"expires_at_0": "2999-01-01", "expires_at_1": "00:00:00"}
+    )
+    token = AccessToken.objects.get()
+    assert (token.scope, token.expires_at.year) == ("read", 2999)
 
 
 # --- unsafe settings ------------------------------------------------------------------------------------------------

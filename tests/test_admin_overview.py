@@ -84,12 +84,15 @@ def test_the_front_page_works_while_redis_is_away(admin_client, cpu, make_datase
 def test_the_front_page_asks_a_constant_number_of_queries(
     admin_client, built_dataset, make_model, make_dataset, cpu, django_assert_num_queries, django_assert_max_num_queries
 ):
+    admin_client.get(reverse("admin:index"))  # the first look measures the folders
     with django_assert_max_num_queries(40) as few:
         admin_client.get(reverse("admin:index"))
+    queries = len(few)
     for number in range(4):
         make_model(built_dataset, name=f"model {number}")
         make_dataset(name=f"dataset {number}")
-    with django_assert_num_queries(len(few)):
+    admin_client.get(reverse("admin:index"))
+    with django_assert_num_queries(queries):
         admin_client.get(reverse("admin:index"))
 
 

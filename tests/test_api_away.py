@@ -19,9 +19,9 @@ def away(transactional_db, monkeypatch, settings):
 @pytest.mark.parametrize(
     "path", ["/index.json", "/datasets/20260101-000000-0000.json", "/models/20260101-000000-0000/status", "/admin/"]
 )
-def test_a_route_whose_database_is_away_is_a_503_that_says_when_to_ask_again(client, away, path):
+def test_a_route_whose_database_is_away_is_a_503_that_says_when_to_ask_again(client, away, settings, path):
     client.raise_request_exception = False
-    client.cookies["sessionid"] = "of somebody"
+    client.cookies[settings.SESSION_COOKIE_NAME] = "of somebody"
     answer = client.get(path)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "can't reach its database" in answer.content.decode()

@@ -1,9 +1,13 @@
 """Logging in as DIGITS's clients do, and what another site's page can't do."""
 
+from pathlib import Path
+
 import pytest
 from django.test import Client
 
 from datasets.models import Dataset
+from digits_project import environment
+from digits_project.accounts import guard
 from tests.accounts import PASSWORD, account
 
 pytestmark = pytest.mark.django_db
@@ -120,3 +124,131 @@ def test_the_login_has_a_page_with_its_form(client, ada):
     page = client.get("/login", headers={"Accept": "text/html"})
     assert page.status_code == 200
     assert 'name="username"' in page.content.decode()
+
+
+# --- the page -------------------------------------------------------------------------------------------------------
+SECRET = "not to be repeated 4711"
+BROWSER = {"Accept": "text/html"}
+
+
+@pytest.mark.parametrize("path", ["/login", "/admin/login/"])
+@pytest.mark.parametrize("name", ["ada", "no name", ""])
+def test_the_page_of_a_refused_login_does_not_repeat_the_password(client, ada, path, name):
+    answer = client.post(path, {"username": name, "password": SECRET}, headers=BROWSER)
+    assert answer.status_code in (400, 401)
+    assert 'name="password"' in answer.content.decode()
+    assert SECRET not in answer.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/login", "/login.json"])
+def test_a_password_in_the_query_string_is_not_repeated(client, ada, path):
+    page = client.get(path, {"username": "ada", "password": SECRET}, headers=BROWSER)
+    assert page.status_code == 200
+    assert SECRET not in page.content.decode()
+
+
+def test_the_page_of_a_login_that_has_to_wait_does_not_repeat_the_password(client, ada):
+    for _ in range(guard.MOST_BY_ACCOUNT):
+        client.post("/login.json", {"username": "ada", "password": "wrong"})
+    answer = client.post("/login", {"username": "ada", "password": SECRET}, headers=BROWSER)
+    assert answer.status_code == 429
+    assert SECRET not in answer.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/login", "/login.json", "/index.json", "/", "/nothing.json", "/api/docs"])
+def test_no_cache_keeps_what_is_for_an_account(client, ada, path):
+    assert client.get(path).headers["Cache-Control"] == "no-store"
+    client.force_login(ada)
+    assert client.get(path).headers["Cache-Control"] == "no-store"
+
+
+def test_no_cache_keeps_the_page_of_a_refused_login(client, ada):
+    answer = client.post("/login", {"username": "ada", "password": SECRET}, headers=BROWSER)
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_caches_may_keep_what_is_the_same_for_everybody(client, ada):
+    answer = client.get("/static/digits.css")
+    answer.close()
+    assert "Cache-Control" not in answer.headers
+
+
+def test_the_admin_leads_to_the_one_login_and_back(client, ada):
+    ada.is_staff = True
+    ada.save()
+    page = client.get("/admin/datasets/dataset/", follow=True, headers=BROWSER)
+    assert page.redirect_chain[-1][0] == "/login?next=%2Fadmin%2Fdatasets%2Fdataset%2F"
+    assert 'name="next" value="/admin/datasets/dataset/"' in page.content.decode()
+    form = {"username": "ada", "password": PASSWORD, "next": "/admin/datasets/dataset/"}
+    answer = client.post("/login", form)
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/datasets/dataset/")
+    assert client.get("/admin/datasets/dataset/").status_code == 200
+
+
+def test_who_is_not_staff_is_told_that_the_admin_needs_another_account(client, ada):
+    client.force_login(ada)
+    page = client.get("/admin/", follow=True, headers=BROWSER).content.decode()
+    assert "You are logged in as ada, who may not see /admin/" in page
+
+
+def test_the_admins_address_for_logging_in_still_takes_a_name_and_a_password(client, ada):
+    answer = client.post("/admin/login/", {"username": "ada", "password": PASSWORD})
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+
+
+@pytest.mark.parametrize("page", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil.example"])
+def test_a_login_leads_to_no_other_site(client, ada, page):
+    answer = client.post("/login", {"username": "ada", "password": PASSWORD, "next": page})
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert "evil" not in client.get("/login", {"next": page}, headers=BROWSER).content.decode()
+
+
+def test_on_an_open_server_the_admin_still_takes_a_password(client, open_server):
+    root = account("root", is_staff=True, is_superuser=True)
+    refused = client.post("/login", {"username": "root", "next": "/admin/"})
+    assert refused.status_code == 401
+    assert "username" not in refused.cookies
+    client.post("/login", {"username": root.username, "password": PASSWORD})
+    assert client.get("/admin/").status_code == 200
+
+
+def test_on_an_open_server_a_name_with_any_password_is_a_name(client, open_server):
+    answer = client.post("/login", {"username": "fred", "password": "of another server"})
+    assert (answer.status_code, answer.cookies["username"].value) == (302, "fred")
+
+
+# --- cookies: a browser sends those of one port to all ports of a host ----------------------------------------------
+def test_no_cookie_has_a_name_that_another_django_uses(client, ada):
+    client.post("/login", {"username": "ada", "password": PASSWORD})
+    ada.is_staff = True
+    ada.save()
+    client.get("/admin/password_change/", headers=BROWSER)
+    names = {name.rpartition("_")[0] for name in client.cookies}
+    assert names == {"digits_session", "digits_csrf"}
+
+
+def test_the_cookies_of_another_django_of_the_host_change_nothing(client, ada, form):
+    client.post("/login", {"username": "ada", "password": PASSWORD})
+    client.cookies["sessionid"] = client.cookies["csrftoken"] = "of another server"
+    client.cookies["messages"] = "of another server"
+    assert client.post(CREATE, form).status_code == 200
+
+
+@pytest.mark.parametrize("home, key", [("/srv/b", "key"), ("/srv/a", "other key")])
+def test_two_servers_have_cookies_of_different_names(home, key):
+    assert environment.server_id(Path(home), key) != environment.server_id(Path("/srv/a"), "key")
+    assert environment.server_id(Path("/srv/a"), "key") == environment.server_id(Path("/srv/a"), "key")
+
+
+def test_logging_in_to_another_open_server_of_the_host_changes_no_name_here(client, open_server, form):
+    client.post("/login", {"username": "fred"})
+    client.cookies["username"] = "bob"  # which that server has set
+    client.post(CREATE, form)
+    assert Dataset.objects.get().owner == "fred"
+    assert "(fred)" in client.get("/", headers=BROWSER).content.decode()
+
+
+def test_a_client_of_digits_that_sets_its_cookie_itself_has_that_name(client, open_server, form):
+    client.cookies["username"] = "bob"
+    client.post(CREATE, form)
+    assert Dataset.objects.get().owner == "bob"

@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
 
 
-OTHERS = r"/(admin|\^static|api|healthz|readyz|metrics|(datasets|models)(/images/\w+/new)?$)"  # no routes of the API
+# No routes of the API.
+OTHERS = r"/(admin|\^static|api|healthz|readyz|metrics|oidc|(datasets|models)(/images/\w+/new)?$)"
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
@@ -75,8 +76,8 @@ def visit(chromium, live_server, admin_client, complaints):
         context = chromium.new_context(**(screen or SCREENS["wide"]))
         contexts.append(context)
         context.set_default_timeout(60_000)
-        cookie = admin_client.cookies["sessionid"].value
-        context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+        cookie = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
         page = context.new_page()
         complaints.listen(page)
         page.goto(live_server.url + path)

@@ -17,7 +17,8 @@ def with_suffix(*routes):
 
 
 LOGGING_IN = {"/admin/login/", "/admin/logout/"}
-ANYBODYS = {"/healthz", "/readyz", "/static/x", *LOGGING_IN, *with_suffix("/login", "/logout")}
+WITH_A_PROVIDER = {"/oidc/login", "/oidc/callback"}  # 404 without one
+ANYBODYS = {"/healthz", "/readyz", "/static/x", *LOGGING_IN, *WITH_A_PROVIDER, *with_suffix("/login", "/logout")}
 LEADING_ON = {"/datasets", "/models"} | {
     f"/{kind}/images/{what}/new" for kind in ("datasets", "models") for what in ("classification", "generic")
 }

@@ -1,21 +1,34 @@
 """The admin's pages for tokens and the audit log."""
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.html import format_html
 
 from digits_project.accounts import tokens
-from digits_project.accounts.models import AccessToken, AuditEntry
+from digits_project.accounts.models import AccessToken, AuditEntry, OidcIdentity
+
+
+class TokenForm(forms.ModelForm):
+    """A new token."""
+
+    def clean_expires_at(self):
+        moment = self.cleaned_data["expires_at"]
+        if moment and moment <= timezone.now():
+            raise ValidationError("This is in the past: the token would never be good.")
+        return moment
 
 
 @admin.register(AccessToken)
 class AccessTokenAdmin(admin.ModelAdmin):
     """Made and withdrawn here; the secret is shown once. A superuser sees everybody's, others their own."""
 
-    list_display = ("name", "user", "created_at", "last_used_at")
-    list_filter = ("user",)
+    list_display = ("name", "user", "scope", "expires_at", "created_at", "last_used_at")
+    list_filter = ("scope", "user")
     readonly_fields = ("created_at", "last_used_at")
-    fields = ("user", "name", "created_at", "last_used_at")
+    fields = ("user", "name", "scope", "expires_at", "created_at", "last_used_at")
 
     def get_queryset(self, request):
         everybody = super().get_queryset(request)
@@ -30,8 +43,11 @@ class AccessTokenAdmin(admin.ModelAdmin):
     def has_change_permission(self, request, obj=None):
         return False
 
+    def get_form(self, request, obj=None, **kwargs):
+        return super().get_form(request, obj, form=TokenForm, **kwargs)
+
     def save_model(self, request, obj, form, change):
-        token, secret = tokens.issue(obj.user, obj.name)
+        token, secret = tokens.issue(obj.user, obj.name, obj.scope, obj.expires_at)
         obj.pk, obj.digest, obj.created_at = token.pk, token.digest, token.created_at
         shown = format_html("The token, shown only now: <code>{}</code>", secret)
         self.message_user(request, shown, messages.WARNING)
@@ -42,6 +58,25 @@ class AccessTokenAdmin(admin.ModelAdmin):
     def delete_queryset(self, request, queryset):
         for token in queryset:
             tokens.withdraw(token)
+
+
+@admin.register(OidcIdentity)
+class OidcIdentityAdmin(admin.ModelAdmin):
+    """Connects an account with a user of the provider. That is as good as a password: superusers do it."""
+
+    list_display = ("user", "subject", "issuer")
+    search_fields = ("user__username", "subject")
+
+    def has_module_permission(self, request):
+        return request.user.is_superuser
+
+    def has_permission_as_superuser(self, request, obj=None):
+        return request.user.is_active and request.user.is_superuser
+
+    has_view_permission = has_change_permission = has_delete_permission = has_permission_as_superuser
+
+    def has_add_permission(self, request):
+        return self.has_permission_as_superuser(request)
 
 
 @admin.register(AuditEntry)

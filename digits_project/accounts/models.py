@@ -2,6 +2,15 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
+
+
+class Scope(models.TextChoices):
+    """What a token lets its user do. Each may do what the ones before it may, and more."""
+
+    READ = "read", "read: look at jobs, download models"
+    INFER = "infer", "infer: also ask models about images"
+    ALL = "all", "all: whatever the user may"
 
 
 class AccessToken(models.Model):
@@ -10,6 +19,8 @@ class AccessToken(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_tokens")
     name = models.CharField(max_length=100, help_text="What it is for, such as the script that uses it.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
+    scope = models.CharField(max_length=5, choices=Scope, default=Scope.ALL)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="UTC; empty: it is good until it is withdrawn.")
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, editable=False, help_text="To the minute.")
 
@@ -18,6 +29,31 @@ class AccessToken(models.Model):
 
     def __str__(self):
         return f"{self.name} of {self.user}"
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    def allows(self, scope: Scope) -> bool:
+        """Whether it lets its user do what belongs to that scope."""
+        order = list(Scope)
+        return order.index(Scope(self.scope)) >= order.index(scope)
+
+
+class OidcIdentity(models.Model):
+    """Whom an OpenID Connect provider means by an account's user."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="oidc_identities")
+    issuer = models.CharField(max_length=255, help_text="The provider's address, as DIGITS_OIDC_ISSUER.")
+    subject = models.CharField(max_length=255, help_text="Its name for the user: the claim `sub`.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="oidc_identity_once")]
+        verbose_name = "OIDC identity"
+        verbose_name_plural = "OIDC identities"
+
+    def __str__(self):
+        return f"{self.subject} at {self.issuer}"
 
 
 class AuditEntry(models.Model):

@@ -2,24 +2,28 @@
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from digits_project.accounts import audit
-from digits_project.accounts.models import AccessToken
+from digits_project.accounts.models import AccessToken, Scope
 
 PREFIX = "digits_"  # by which scanners for leaked secrets know one
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
-def issue(user, name: str) -> tuple[AccessToken, str]:
+def issue(user, name: str, scope: str = Scope.ALL, expires_at: datetime | None = None) -> tuple[AccessToken, str]:
     """A new token of that user and its secret, which is shown to him now and never again. Raises ValidationError."""
     secret = PREFIX + secrets.token_urlsafe(32)
-    token = AccessToken(user=user, name=name, digest=_digest(secret))
+    token = AccessToken(user=user, name=name, scope=scope, expires_at=expires_at, digest=_digest(secret))
     token.full_clean()
+    if token.has_expired:
+        raise ValidationError({"expires_at": "This is in the past: the token would never be good."})
     token.save()
-    audit.record("make token", str(token))
+    until = f", until {expires_at:%Y-%m-%d %H:%M}" if expires_at else ""
+    audit.record("make token", str(token), f"scope {token.scope}{until}")
     return token, secret
 
 
@@ -29,15 +33,17 @@ def withdraw(token: AccessToken) -> None:
     audit.record("withdraw token", str(token))
 
 
-def user_of(secret: str):
-    """The active user whom the secret stands for, or None."""
+def find(secret: str) -> AccessToken | None:
+    """The token of that secret, if it was not withdrawn and its user is active. It may have expired."""
     found = AccessToken.objects.select_related("user").filter(digest=_digest(secret), user__is_active=True).first()
     if found is None:
         return None
     now = timezone.now()
+    if found.has_expired:
+        return found
     if found.last_used_at is None or found.last_used_at < now - USE_IS_NOTED_EVERY:
         AccessToken.objects.filter(pk=found.pk).update(last_used_at=now)
-    return found.user
+    return found
 
 
 def _digest(secret: str) -> str:

@@ -18,17 +18,21 @@ from django.views.decorators.http import require_POST
 from rest_framework.exceptions import PermissionDenied as NotTheirs
 
 from digits_project import access
+from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.jobs import admin_devices, logs, services
 from digits_project.jobs.admin_create import CreatesJobs
+from digits_project.jobs.admin_private import ShowsWhatIsVisible
 from digits_project.jobs.lifecycle import IllegalTransition
-from digits_project.jobs.models import Job, Status, find_job
+from digits_project.jobs.limits import LimitReached
+from digits_project.jobs.models import Job, Status
+from digits_project.jobs.visibility import find_visible, shown_name
 
 __all__ = ["JobAdmin", "admin_devices"]
 
 EDITABLE = ("name", "notes", "priority")
 LOWEST, HIGHEST = -32768, 32767  # of a priority
 PRIORITY = forms.IntegerField(min_value=LOWEST, max_value=HIGHEST)
-REFUSALS = (services.Refused, services.Gone, IllegalTransition, NotTheirs)
+REFUSALS = (services.Refused, LimitReached, services.Gone, IllegalTransition, NotTheirs)
 
 
 class JobActions(ActionForm):
@@ -50,7 +54,7 @@ class DecoratedList(ChangeList):
         self.model_admin.decorate(self.result_list)
 
 
-class JobAdmin(CreatesJobs, admin.ModelAdmin):
+class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
     """Shows a job whole and lets its name, notes and priority be changed; all else is done through services."""
 
     list_filter = ("status",)
@@ -73,17 +77,13 @@ class JobAdmin(CreatesJobs, admin.ModelAdmin):
     def page(self, request, job: Job) -> dict:
         """What the page of a job shows beside its columns."""
         return {
-            "job": job,
+            "job": self.without_paths(job),
             "may_change": self.has_change_permission(request, job),
             "may_clone": self.has_add_permission(request),
             "may_resume": job.status in (Status.ABORTED, Status.ERROR),
-            "log": logs.tail(job.directory / self.log_file),
+            "log": without_paths(logs.tail(job.directory / self.log_file)),
             "log_file": self.log_file,
         }
-
-    def find(self, job_id: str) -> Job | None:
-        """The job whose page is asked for."""
-        return find_job(job_id, self.model)
 
     def history_view(self, request, object_id, extra_context=None):
         """The audit log's entries about the job."""
@@ -95,11 +95,13 @@ class JobAdmin(CreatesJobs, admin.ModelAdmin):
         return super().change_view(request, object_id, form_url, (extra_context or {}) | shown)
 
     def get_readonly_fields(self, request, obj=None):
-        return [field.name for field in self.model._meta.fields if field.name not in EDITABLE]
+        left_out = {*EDITABLE, *self.hidden_columns(obj)}
+        return [field.name for field in self.model._meta.fields if field.name not in left_out]
 
     @admin.display(description="status", ordering="status")
     def state(self, job: Job):
         """With how far it is, and what else `about_run` tells of a job that runs."""
+        job.error = without_paths(job.error)
         return render_to_string("jobs/state.html", {"job": job, "about": self.about_run(job)})
 
     def about_run(self, job: Job) -> list[str]:
@@ -140,7 +142,7 @@ class JobAdmin(CreatesJobs, admin.ModelAdmin):
 
     def seen(self, request, job_id: str) -> Job:
         """The job, for whoever may look at it. Raises Http404 or PermissionDenied."""
-        job = find_job(job_id, self.model)
+        job = find_visible(job_id, self.model)
         if job is None:
             raise Http404("There is no such job.")
         if not self.has_view_permission(request, job):
@@ -194,7 +196,7 @@ class JobAdmin(CreatesJobs, admin.ModelAdmin):
         self.attempt(request, change, queryset, f"Priority {priority}")
 
     def save_model(self, request, obj, form, change):
-        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        changed = {name: form.cleaned_data[name] for name in form.changed_data if name in EDITABLE}
         if "priority" in changed:
             services.set_priority(obj, changed.pop("priority"))
         if changed:
@@ -213,7 +215,7 @@ class JobAdmin(CreatesJobs, admin.ModelAdmin):
                 access.refuse_to_change(request, job)
                 service(job)
             except REFUSALS as refusal:
-                self.message_user(request, str(refusal) or f"{job.name} is gone.", messages.ERROR)
+                self.message_user(request, without_paths(str(refusal)) or f"{job.name} is gone.", messages.ERROR)
             else:
                 names.append(job.name)
         if names:
@@ -227,8 +229,11 @@ class JobAdmin(CreatesJobs, admin.ModelAdmin):
         for job in objs:
             if not self.has_delete_permission(request, job):
                 lacking.add(str(job))
-            lines.append(f"{job}: its folder {job.directory}{''.join(f', {part}' for part in self.goes_with(job))}")
-            protected += [f"{other}, which depends on {job.name}; delete it first" for other in job.dependents()]
+            folder = "" if limited_user() else f" {job.directory}"
+            lines.append(f"{job}: its folder{folder}{''.join(f', {part}' for part in self.goes_with(job))}")
+            protected += [
+                f"{shown_name(other)}, which depends on {job.name}; delete it first" for other in job.dependents()
+            ]
         return lines, {self.opts.verbose_name_plural: len(lines)}, lacking, protected
 
     def goes_with(self, job: Job) -> list[str]:

@@ -11,8 +11,10 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from digits_project import access
+from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.api import Form
 from digits_project.errors import BadInput
+from digits_project.jobs.limits import LimitReached
 from digits_project.jobs.models import Job
 from digits_project.uploads import Upload
 
@@ -73,9 +75,12 @@ class CreatesJobs:
         named = clone.kind if clone else request.GET.get("kind")
         kind = named if named in self.forms else next(iter(self.forms))
         values, errors = (self.form_values(clone) if clone else request.GET.dict()), {}
+        if clone and limited_user():
+            values |= dict.fromkeys(clone.PATHS, "")
         if request.method == "POST":
             values = request.POST
             made, errors = self._make(self.forms[kind](data=self.posted(request)), access.owner(request))
+            errors = without_paths(errors)
             if made:
                 self.message_user(request, f"Created: {', '.join(job.name for job in made[:5])}.", messages.SUCCESS)
                 return redirect(self.address("change", made[0].pk) if len(made) == 1 else self.address("changelist"))
@@ -90,7 +95,7 @@ class CreatesJobs:
             return [], wrong.detail if isinstance(wrong.detail, dict) else {"": wrong.detail}
         except DjangoValidationError as wrong:
             return [], {form.WIRE_NAMES.get(column, column): said for column, said in wrong.message_dict.items()}
-        except BadInput as wrong:
+        except (BadInput, LimitReached) as wrong:
             return [], {"": [str(wrong)]}
 
     def _context(self, request, kind: str, clone: Job | None, values: dict, errors: dict) -> dict:

@@ -6,9 +6,10 @@ from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 
+from digits_project.accounts.viewer import limited_user
 from digits_project.jobs import gpus, services
 from digits_project.jobs.models import Device
-from digits_project.jobs.overview import holders
+from digits_project.jobs.overview import HIDDEN_HOLDER, holders
 from digits_project.jobs.templatetags.operators import admin_page
 
 
@@ -48,8 +49,9 @@ class DeviceAdmin(admin.ModelAdmin):
     def holder(self, device: Device):
         if not device.leased_to:
             return "–"
+        hidden = HIDDEN_HOLDER if limited_user() else device.leased_to
         job = holders([device]).get(device.leased_to)
-        return format_html('<a href="{}">{}</a>', admin_page(job), job.name) if job else device.leased_to
+        return format_html('<a href="{}">{}</a>', admin_page(job), job.name) if job else hidden
 
     @admin.display(description="use")
     def use(self, device: Device):

@@ -18,6 +18,7 @@ from digits_project.api import errors
 from digits_project.demo_output import Screen
 from digits_project.errors import BadInput, Failed
 from digits_project.jobs.lifecycle import IllegalTransition
+from digits_project.jobs.limits import LimitReached
 from digits_project.jobs.management.standalone import has_database, run_again_with_database
 from digits_project.jobs.models import Job, find_job
 from digits_project.jobs.services import Gone, Refused
@@ -96,7 +97,7 @@ class ConsoleCommand(BaseCommand):
                 raise CommandError("Interrupted.", returncode=Exit.INTERRUPTED) from None
             except BadInput as wrong:
                 raise CommandError(str(wrong), returncode=Exit.BAD_INPUT) from wrong
-            except (Refused, IllegalTransition, Failed) as refusal:
+            except (Refused, LimitReached, IllegalTransition, Failed) as refusal:
                 raise CommandError(str(refusal), returncode=Exit.FAILED) from refusal
             except Gone:
                 raise CommandError("Somebody deleted the job meanwhile.", returncode=Exit.FAILED) from None

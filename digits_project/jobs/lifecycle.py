@@ -87,10 +87,14 @@ def try_advance(job: Job, to: Status, **conditions_and_changes) -> bool:
 
 
 def _side_effects(to: Status, now) -> dict:
-    """The columns that follow from a status alone."""
+    """The columns that follow from a status alone. Its folder changes with it, and is measured anew."""
+    changed: dict = {"disk_bytes": None}
     if to == Status.WAITING:
-        return {"started_at": None, "ended_at": None, "abort_requested_at": None, "error": "", "worker": ""}
+        changed |= {"started_at": None, "ended_at": None, "abort_requested_at": None, "error": "", "worker": ""}
     if to == Status.RUNNING:
-        return {"started_at": now, "heartbeat_at": now, "progress": 0}
-    ended = {"ended_at": now} if to in ENDED else {}
-    return ended | ({"progress": 1} if to == Status.DONE else {})
+        changed |= {"started_at": now, "heartbeat_at": now, "progress": 0}
+    if to in ENDED:
+        changed |= {"ended_at": now}
+    if to == Status.DONE:
+        changed |= {"progress": 1}
+    return changed

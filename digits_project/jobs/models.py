@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -47,6 +48,9 @@ class Job(models.Model):
     # The columns that a line about it shows; others may hold megabytes.
     LISTED = ("job_id", "name", "owner", "priority", "status", "progress", "created_at", "started_at", "ended_at")
     IN_INDEX = True  # whether the list of all jobs has it
+    PART_OF = ""  # the relation to the job that it goes with: who sees that one sees it
+    PATHS: tuple[str, ...] = ()  # columns that hold paths of the server
+    FILLS_DISK = True  # whether its folder grows large
     MILESTONE = "coming to its end"  # what a job that lost its process had to reach for the loss not to count
 
     job_id = models.CharField(primary_key=True, max_length=20, editable=False)
@@ -70,6 +74,14 @@ class Job(models.Model):
     losses = models.PositiveSmallIntegerField(
         default=0, editable=False, help_text="How many processes it lost since it last got anywhere."
     )
+
+    shared_with = models.ManyToManyField(
+        Group,
+        blank=True,
+        related_name="+",
+        help_text="Whose accounts see it too, on a private server (DIGITS_PRIVATE).",
+    )
+    disk_bytes = models.BigIntegerField(null=True, editable=False, help_text="Of its folder; empty: not measured yet.")
 
     class Meta:
         abstract = True

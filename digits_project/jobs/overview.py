@@ -4,14 +4,19 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db.models import Count
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from digits_project.jobs import disk, gpus, queues
+from digits_project.accounts.viewer import limited_user
+from digits_project.jobs import disk, gpus, queues, quota
 from digits_project.jobs.models import ENDED, Device, Job, Status, Wanted, job_kinds
+from digits_project.jobs.visibility import find_visible, visible
 
 MOST_WAITING = 50  # of each kind
+MAX_OWNERS = 20  # those with the most on disk
+HIDDEN_HOLDER = "a job of somebody else"
 A_DAY = timedelta(days=1)
 
 
@@ -40,25 +45,39 @@ def overview() -> dict:
     return {
         "devices": [{"device": device, "use": gpus.use(device)} for device in devices],
         "holders": holders(devices),
+        "unknown_holder": HIDDEN_HOLDER if limited_user() else "",
         "running": list(_running()),
         "queue": [place for kind in job_kinds() for place in waiting(kind, devices, workers)],
-        "waiting": sum(kind.objects.filter(status=Status.WAITING).count() for kind in job_kinds()),
-        "workers": workers,
+        "waiting": sum(visible(kind).filter(status=Status.WAITING).count() for kind in job_kinds()),
+        "workers": workers and [_shown(worker) for worker in workers],
         "disk": disk.usage(),
+        "owners": [] if limited_user() else quota.shares()[:MAX_OWNERS],
+        "max_owner_bytes": settings.DIGITS_MAX_OWNER_DISK << 20,
         "outcomes": [_outcome(kind) for kind in job_kinds()],
     }
 
 
+def _shown(worker: queues.Listener) -> queues.Listener:
+    """A worker, without the job that it does if that may not be shown."""
+    return worker if limited_user() is None or find_visible(worker.job_id) else worker._replace(job_id="")
+
+
 def holders(devices: Sequence[Device]) -> dict[str, Job]:
-    """The jobs that hold these devices, by their ids."""
+    """The jobs that hold these devices, by their ids, as far as they may be shown."""
     leased = {device.leased_to for device in devices if device.leased_to}
-    found = (kind.objects.filter(pk__in=leased).only("job_id", "name", "status", "owner") for kind in job_kinds())
+    found = (visible(kind).filter(pk__in=leased).only("job_id", "name", "status", "owner") for kind in job_kinds())
     return {job.pk: job for jobs in found for job in jobs} if leased else {}
 
 
 def waiting(kind: type[Job], devices: Sequence[Device], workers: Sequence[queues.Listener] | None) -> Iterator[Place]:
-    """The waiting jobs of a kind in the order of the queue, the first fifty, each with what it waits for."""
-    for position, job in enumerate(kind.queued()[:MOST_WAITING], 1):
+    """The waiting jobs of a kind in the order of the queue, of the first fifty those that may be shown, each with what
+    it waits for."""
+    queued = list(kind.queued()[:MOST_WAITING])
+    places = list(enumerate(queued, 1))
+    if limited_user():
+        shown = set(visible(kind).filter(pk__in=[job.pk for job in queued]).values_list("pk", flat=True))
+        places = [(position, job) for position, job in places if job.pk in shown]
+    for position, job in places:
         yield Place(position, job, _reason(job, devices, workers))
 
 
@@ -87,10 +106,10 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
 
 def _running() -> Iterator[Job]:
     for kind in job_kinds():
-        yield from kind.objects.filter(status=Status.RUNNING).only(*kind.LISTED).order_by("started_at")[:MOST_WAITING]
+        yield from visible(kind).filter(status=Status.RUNNING).only(*kind.LISTED).order_by("started_at")[:MOST_WAITING]
 
 
 def _outcome(kind: type[Job]) -> Outcome:
-    ended = kind.objects.filter(ended_at__gte=timezone.now() - A_DAY, status__in=ENDED).order_by("status")
+    ended = visible(kind).filter(ended_at__gte=timezone.now() - A_DAY, status__in=ENDED).order_by("status")
     counts = dict(ended.values_list("status").annotate(Count("pk")))
     return Outcome(kind.KIND, [(status.label, counts.get(status, 0)) for status in ENDED])

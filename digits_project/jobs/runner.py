@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
 from digits_project.errors import RESUME, Aborted, BadInput, Failed, Lost, no_room
-from digits_project.jobs import lifecycle
+from digits_project.jobs import lifecycle, limits
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.losses import lose
 from digits_project.jobs.models import Job, Status
@@ -29,7 +29,8 @@ class Stopped(Aborted):
 
 
 class Progress:
-    """Call it with the fraction done (0 to 1, or None for "still here"); raises Aborted when the job is to stop.
+    """Call it with the fraction done (0 to 1, or None for "still here"); raises Aborted when the job is to stop, and
+    BadInput when its owner has as much on disk as one may have.
 
     It is the job's heartbeat: a job that never calls it is taken for lost.
     """
@@ -40,6 +41,7 @@ class Progress:
         self.rows = type(job).objects.filter(pk=job.pk, status=Status.RUNNING, worker=holder)
         self.fraction = 0.0
         self.looked = self.written = time.monotonic()
+        self.watch = limits.Watch(job)
 
     def __call__(self, fraction: float | None = None) -> None:
         if fraction is not None:
@@ -63,6 +65,7 @@ class Progress:
         if now - self.written >= WRITE_SECONDS:
             self.written = now
             self.rows.update(progress=self.fraction, heartbeat_at=timezone.now())
+            self.watch()
 
 
 def listen_to_stop() -> None:

@@ -2,18 +2,20 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from digits_project.accounts import audit
-from digits_project.jobs import directory, lifecycle
+from digits_project.jobs import directory, lifecycle, limits
 from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.models import Device, Job, Status
 from digits_project.jobs.process import Process
+from digits_project.jobs.visibility import named
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +34,14 @@ class HasDependents(Refused):
     """Other jobs are built on this one."""
 
 
-def submit(job: Job) -> Job:
-    """Check a new, unsaved job, give it its id and folder, and let it wait. Raises ValidationError, nothing saved."""
+def submit(job: Job, limited: bool = True) -> Job:
+    """Check a new, unsaved job, give it its id and folder, and let it wait.
+
+    Raises ValidationError or LimitReached, nothing saved. `limited`: whether its owner's limits hold for it; not for
+    what the server makes by itself.
+    """
+    if limited and job.FILLS_DISK:
+        limits.refuse_more_disk(job.owner)
     job.full_clean(exclude=["job_id"])
     job.job_id = directory.claim()
     try:
@@ -41,6 +49,8 @@ def submit(job: Job) -> Job:
             job.save(force_insert=True)
             audit.record("create", str(job))
             lifecycle.advance(job, Status.WAITING)
+            if limited:
+                limits.refuse_more_waiting(job.owner)
             transaction.on_commit(dispatch_or_leave)
     except BaseException:
         directory.remove(job.directory)
@@ -50,7 +60,11 @@ def submit(job: Job) -> Job:
 
 def take_in(job: Job, fill: Callable[[Job], None]) -> Job:
     """Store a job that was done elsewhere, under the id that it has: `fill` puts what belongs there into its folder,
-    and the job is Done; or nothing stays. Raises FileExistsError where the id is taken, and what `fill` raises."""
+    and the job is Done; or nothing stays.
+
+    Raises FileExistsError where the id is taken, DiskLimitReached, and what `fill` raises.
+    """
+    limits.refuse_more_disk(job.owner)
     settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
     job.directory.mkdir()
     try:
@@ -88,12 +102,16 @@ def abort(job: Job) -> None:
 def resume(job: Job) -> None:
     """Let a job that was aborted or failed wait again; it goes on from the last thing that it finished.
 
-    Raises Refused if it can't run, or IllegalTransition if it is in no such state.
+    Raises Refused if it can't run, IllegalTransition if it is in no such state, or LimitReached.
     """
     resumable = (Status.ABORTED, Status.ERROR)
-    if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note="Resumed.", losses=0):
-        raise lifecycle.IllegalTransition(f"{job} is {job.status}; what was aborted or has failed can be resumed")
-    audit.record("resume", str(job))
+    if job.FILLS_DISK:
+        limits.refuse_more_disk(job.owner, "resume this job")
+    with transaction.atomic():
+        if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note="Resumed.", losses=0):
+            raise lifecycle.IllegalTransition(f"{job} is {job.status}; what was aborted or has failed can be resumed")
+        limits.refuse_more_waiting(job.owner)
+        audit.record("resume", str(job))
     dispatch_or_leave()
     _refresh(job)
     if job.status == Status.ERROR:
@@ -135,6 +153,15 @@ def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:
     audit.record("edit", str(job), ", ".join(changes))
 
 
+def share(job: Job, groups: Sequence[Group]) -> None:
+    """Show a job to the accounts of these groups too, and of no others, on a private server. Raises Gone."""
+    with transaction.atomic():
+        if not type(job).objects.select_for_update(no_key=True).filter(pk=job.pk).exists():
+            raise Gone
+        job.shared_with.set(groups)
+    audit.record("share", str(job), ", ".join(group.name for group in groups) or "nobody")
+
+
 def set_priority(job: Job, priority: int) -> None:
     """Let a job run before those of a lower priority, from the next dispatch on. Raises Gone."""
     if not type(job).objects.filter(pk=job.pk).update(priority=priority):
@@ -160,7 +187,7 @@ def break_lease(device: Device) -> None:
 
 def _refuse_dependents(job: Job) -> None:
     if dependents := job.dependents():
-        names = ", ".join(f"{other.name} ({other.pk})" for other in dependents[:5])
+        names = ", ".join(named(other) for other in dependents[:5])
         raise HasDependents(f"{len(dependents)} job(s) depend on {job.name}: {names}. Delete them first.")
 
 

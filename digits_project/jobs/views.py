@@ -4,17 +4,19 @@ from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import Case, When
 from django.http import HttpResponse, HttpResponseRedirect
-from rest_framework.exceptions import NotFound, Throttled, ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 from rest_framework.serializers import CharField, IntegerField
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from digits_project import access
-from digits_project.accounts.roles import Role, role_of
+from digits_project.accounts.roles import Role
+from digits_project.accounts.viewer import without_paths
 from digits_project.api import Form, PrettyJSONRenderer
 from digits_project.jobs import services
-from digits_project.jobs.models import Job, Status, find_job, job_kinds
+from digits_project.jobs.models import Job, Status, job_kinds
+from digits_project.jobs.sharing import GroupNames, shared_names
+from digits_project.jobs.visibility import find_visible, visible
 from digits_project.jobs.wire import MOVED, SAID, Created, Defaults, Listed, Progress, created
 
 
@@ -51,24 +53,11 @@ class FormView(JobApiView):
         return Response({"defaults": self.serializer_class().defaults()})
 
 
-class WaitingJobs(BaseThrottle):
-    """Where the server has accounts one user may have DIGITS_MOST_WAITING jobs waiting; operators any number."""
-
-    def allow_request(self, request, view) -> bool:
-        most = settings.DIGITS_MOST_WAITING
-        if request.method != "POST" or not (access.has_accounts() and most) or role_of(request.user) >= Role.OPERATOR:
-            return True
-        own = {"owner": access.owner(request), "status__in": (Status.INITIALIZED, Status.WAITING)}
-        if sum(kind.objects.filter(**own).count() for kind in job_kinds()) < most:
-            return True
-        raise Throttled(detail=f"{most} jobs of yours are waiting already; wait for some of them, or abort them.")
-
-
 class CreateView(FormView):
     """POST of a form makes a job. Without `.json` the answer leads a browser to the job's page."""
 
     answers = {"get": Defaults, "post": Created}
-    throttle_classes = (WaitingJobs,)
+    refusals: dict = {"post": (429, 507)}
 
     def create(self, owner: str, **fields) -> Job:
         """The service that makes the job. Raises Django's ValidationError."""
@@ -95,7 +84,7 @@ class CreateView(FormView):
 
 def fetch(kind: type[Job] | None, job_id: str) -> Job:
     """The job of that kind, or of either (None); raises NotFound, also for a job of the other kind."""
-    job = find_job(job_id, kind)
+    job = find_visible(job_id, kind)
     if job is None:
         raise NotFound("Job not found")
     return job
@@ -133,7 +122,7 @@ def _listed(kind: type[Job], window: slice) -> list[dict]:
     if hasattr(kind, "dataset_id"):
         columns["dataset_id"] = "dataset_id"
     running_first = Case(When(status=Status.RUNNING, then=0), default=1)
-    rows = kind.objects.order_by(running_first, "-created_at").values_list(*columns.values())
+    rows = visible(kind).order_by(running_first, "-created_at").values_list(*columns.values())
     return [dict(zip(columns, row, strict=True)) for row in rows[window]]
 
 
@@ -142,10 +131,13 @@ class EditForm(Form):
 
     job_name = CharField(required=False, max_length=255, help_text="Another name.")
     job_notes = CharField(required=False, max_length=100_000, allow_blank=True, help_text="What is to be noted.")
+    shared_with = GroupNames(
+        required=False, allow_blank=True, help_text="Groups whose accounts see it too on a private server, with commas."
+    )
 
     def validate(self, form):
         if not form:
-            raise ValidationError("Nothing to change: send job_name, job_notes or both.")
+            raise ValidationError("Nothing to change: send job_name, job_notes or shared_with.")
         return form
 
 
@@ -156,17 +148,23 @@ class EditView(FormView):
     answers = {"put": SAID, "delete": SAID}
 
     def put(self, request, job_id, format=None):
-        """Change a job's name, its notes or both."""
+        """Change a job's name, its notes, or the groups that it is shared with."""
         job = self.fetch_own(job_id)
         form = EditForm(data=request.data)
         form.is_valid(raise_exception=True)
-        services.edit(job, form.validated_data.get("job_name"), form.validated_data.get("job_notes"))
+        if {"job_name", "job_notes"} & set(form.validated_data):
+            services.edit(job, form.validated_data.get("job_name"), form.validated_data.get("job_notes"))
+        if "shared_with" in form.validated_data:
+            services.share(job, form.validated_data["shared_with"])
         return _said(f"{job.TYPE} updated.")
 
     def prefilled(self) -> dict:
         """What the page's form for PUT begins with."""
-        job = find_job(self.kwargs["job_id"], self.kind)
-        return {"job_name": job.name, "job_notes": job.notes} if job else {}
+        job = find_visible(self.kwargs["job_id"], self.kind)
+        if job is None:
+            return {}
+        shared = {"shared_with": ",".join(shared_names(job))} if settings.DIGITS_PRIVATE else {}
+        return {"job_name": job.name, "job_notes": job.notes} | shared
 
     def delete(self, request, job_id, format=None):
         """Delete a job with its folder. One that runs is aborted first; a dataset with models is refused."""
@@ -190,12 +188,12 @@ class JobStatus(JobApiView):
     answers = {"get": Progress}
 
     def get(self, request, job_id, format=None):
-        job = find_job(job_id, self.kind)
+        job = find_visible(job_id, self.kind)
         if job is None:
             return Response({"error": "Job not found."})  # 200: clients that poll expect it
         return Response(
             {
-                "error": job.error or None,
+                "error": without_paths(job.error) or None,
                 "status": job.status,
                 "name": job.name,
                 "type": job.TYPE,
@@ -220,7 +218,7 @@ class ResumeJob(JobApiView):
 
     renderer_classes = (PrettyJSONRenderer,)
     answers = {"post": SAID}
-    refusals = {"post": (409,)}
+    refusals = {"post": (409, 429, 507)}
 
     def post(self, request, job_id, format=None):
         services.resume(self.fetch_own(job_id))

@@ -1,22 +1,29 @@
 """A job as JSON, as far as both kinds agree, and the shapes of the answers for the schema."""
 
+from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
+from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.jobs.models import Job, Status
+from digits_project.jobs.sharing import shared_names
 
 SAID = {(200, "text/plain"): OpenApiTypes.STR}
 MOVED = {302: OpenApiResponse(description="`Location` names the page.")}
 
 
 def describe_job(job: Job, **more) -> dict:
-    """`{id, name, directory, status, …more}` and, when there is something to tell, `progress` and `error`."""
-    facts = {"id": job.pk, "name": job.name, "directory": str(job.directory), "status": job.status, **more}
+    """`{id, name, directory, status, …more}` and, when there is something to tell, `progress` and `error`;
+    on a private server `shared_with`."""
+    directory = "" if limited_user() else str(job.directory)
+    facts = {"id": job.pk, "name": job.name, "directory": directory, "status": job.status, **without_paths(more)}
     if job.status in (Status.WAITING, Status.RUNNING):
         facts["progress"] = round(job.progress, 4)
     if job.error:
-        facts["error"] = job.error
+        facts["error"] = without_paths(job.error)
+    if settings.DIGITS_PRIVATE:
+        facts["shared_with"] = shared_names(job)
     return facts
 
 
@@ -39,10 +46,15 @@ class JobFacts(serializers.Serializer):
 
     id = serializers.CharField()
     name = serializers.CharField()
-    directory = serializers.CharField(help_text="The job's folder on the server.")
+    directory = serializers.CharField(
+        help_text="The job's folder on the server; empty for who is no operator of a private one."
+    )
     status = serializers.ChoiceField(Status.choices)
     progress = serializers.FloatField(required=False, min_value=0, max_value=1, help_text="Until the job has ended.")
     error = serializers.CharField(required=False, help_text="Why the job failed, or another word about its end.")
+    shared_with = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Groups that see it, on a private server."
+    )
 
 
 class Progress(serializers.Serializer):

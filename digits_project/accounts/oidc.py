@@ -1,0 +1,188 @@
+"""Logging in at an OpenID Connect provider (DIGITS_OIDC_ISSUER): authorization code flow with PKCE, state and nonce.
+
+mozilla-django-oidc speaks the protocol. Here is what it leaves open: the provider's addresses come from its discovery
+document, the ID token has to be for this client, an account is found by the provider's `sub` and never by a name or an
+email address, and the groups that the provider tells decide what it may do.
+"""
+
+import logging
+
+import jwt
+import requests
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.cache import cache
+from django.core.exceptions import SuspiciousOperation
+from django.db import transaction
+from django.http import Http404, HttpResponseRedirect
+from django.urls import reverse
+from mozilla_django_oidc import auth, utils, views
+
+from digits_project.accounts import audit
+from digits_project.accounts.models import OidcIdentity
+from digits_project.accounts.roles import Role
+from digits_project.accounts.usernames import USER_NAME
+
+log = logging.getLogger(__name__)
+
+DISCOVERY = "/.well-known/openid-configuration"
+DISCOVERY_SECONDS = 3600
+ENDPOINTS = {
+    "OIDC_OP_AUTHORIZATION_ENDPOINT": "authorization_endpoint",
+    "OIDC_OP_TOKEN_ENDPOINT": "token_endpoint",  # nosec B105 (a name)
+    "OIDC_OP_USER_ENDPOINT": "userinfo_endpoint",
+    "OIDC_OP_JWKS_ENDPOINT": "jwks_uri",
+}
+FAILURES = (requests.RequestException, jwt.PyJWTError, SuspiciousOperation, KeyError, ValueError, TypeError)
+SORRY = "You could not be logged in at {}; the server's log says why. Try again, or ask an operator."
+
+
+class Denied(Exception):
+    """The provider knows the user, and this server does not let them in; the text tells the user why."""
+
+
+def discovered() -> dict:
+    """The provider's discovery document. Raises SuspiciousOperation for another issuer's, and RequestException."""
+    key = f"oidc-{settings.DIGITS_OIDC_ISSUER}"
+    document = cache.get(key)
+    if document is None:
+        answer = requests.get(settings.DIGITS_OIDC_ISSUER + DISCOVERY, timeout=settings.OIDC_TIMEOUT)
+        answer.raise_for_status()
+        document = answer.json()
+        if document.get("issuer", "").rstrip("/") != settings.DIGITS_OIDC_ISSUER:
+            raise SuspiciousOperation(f"The discovery document is that of another issuer, {document.get('issuer')!a}.")
+        cache.set(key, document, DISCOVERY_SECONDS)
+    return document
+
+
+def setting(name, *default):
+    """A setting of mozilla-django-oidc; the provider's addresses are those that it tells itself."""
+    return discovered()[ENDPOINTS[name]] if name in ENDPOINTS else utils.import_from_settings(name, *default)
+
+
+class OidcBackend(auth.OIDCAuthenticationBackend):
+    """Whom the provider vouches for."""
+
+    get_settings = staticmethod(setting)
+
+    def __init__(self):
+        """Without asking the provider: Django makes one for every check of a permission."""
+        self.OIDC_RP_CLIENT_ID = settings.OIDC_RP_CLIENT_ID
+        self.OIDC_RP_CLIENT_SECRET = settings.OIDC_RP_CLIENT_SECRET
+        self.OIDC_RP_SIGN_ALGO = settings.OIDC_RP_SIGN_ALGO
+        self.OIDC_RP_IDP_SIGN_KEY = None
+        self.UserModel = get_user_model()
+
+    OIDC_OP_TOKEN_ENDPOINT = property(lambda self: setting("OIDC_OP_TOKEN_ENDPOINT"))
+    OIDC_OP_USER_ENDPOINT = property(lambda self: setting("OIDC_OP_USER_ENDPOINT"))
+    OIDC_OP_JWKS_ENDPOINT = property(lambda self: setting("OIDC_OP_JWKS_ENDPOINT"))
+
+    def authenticate(self, request, **credentials):
+        """Only for the callback: a form with a name and a password has no nonce."""
+        return super().authenticate(request, **credentials) if credentials.get("nonce") else None
+
+    def verify_token(self, token, **more):
+        payload = super().verify_token(token, **more)
+        audience = payload.get("aud")
+        if self.OIDC_RP_CLIENT_ID not in (audience if isinstance(audience, list) else [audience]):
+            raise SuspiciousOperation("The ID token is for another client.")
+        if str(payload.get("iss", "")).rstrip("/") != settings.DIGITS_OIDC_ISSUER:
+            raise SuspiciousOperation("The ID token is from another issuer.")
+        if "exp" not in payload:
+            raise SuspiciousOperation("The ID token never expires.")
+        return payload
+
+    def get_or_create_user(self, access_token, id_token, payload):
+        claims = self.get_userinfo(access_token, id_token, payload)
+        if not payload.get("sub") or claims.get("sub") != payload["sub"]:
+            raise SuspiciousOperation("The ID token and the user's claims name different users.")
+        return account_of(payload | claims)
+
+
+@transaction.atomic
+def account_of(claims: dict):
+    """The account of whom these claims are about, made if it is not there, with the groups that they give. Raises
+    Denied."""
+    who = {"issuer": settings.DIGITS_OIDC_ISSUER, "subject": str(claims["sub"])}
+    identity = OidcIdentity.objects.select_related("user").filter(**who).first()
+    user = identity.user if identity else _new_account(who, claims)
+    _give_groups(user, claims.get(settings.DIGITS_OIDC_GROUPS_CLAIM, []))
+    return user
+
+
+def _new_account(who: dict, claims: dict):
+    users = get_user_model().objects
+    name = str(claims.get("preferred_username") or claims.get("email") or "")
+    if not USER_NAME.match(name):
+        raise Denied(f"The provider tells no name that an account can have ({name[:150]!a}).")
+    if users.filter(username__iexact=name).exists():
+        raise Denied(
+            f"There is an account {name} already, which is not known to be yours. A superuser can connect it, in the "
+            f"admin under OIDC identities, with the subject {who['subject']}."
+        )
+    user = users.create_user(name, email=str(claims.get("email") or "")[:254])
+    OidcIdentity.objects.create(user=user, **who)
+    audit.record("make account", name, f"of {who['subject']} at {who['issuer']}")
+    return user
+
+
+def _give_groups(user, told: object) -> None:
+    """Put the account into those groups of DIGITS_OIDC_GROUPS that the provider tells, and out of the others of them;
+    groups that are not named there stay as they are. Operators may use the admin."""
+    mapping = settings.DIGITS_OIDC_GROUPS
+    told = {told} if isinstance(told, str) else set(map(str, told or ()))
+    wanted = {ours for theirs, ours in mapping if theirs in told}
+    managed = {ours for _, ours in mapping}
+    before = set(user.groups.filter(name__in=managed).values_list("name", flat=True))
+    if before == wanted:
+        return
+    user.groups.remove(*Group.objects.filter(name__in=managed - wanted))
+    user.groups.add(*(Group.objects.get_or_create(name=name)[0] for name in sorted(wanted)))
+    if Role.OPERATOR.group in managed:
+        user.is_staff = Role.OPERATOR.group in wanted
+        user.save(update_fields=["is_staff"])
+    audit.record("change groups", user.get_username(), ", ".join(sorted(wanted)) or "none")
+
+
+class _Configured:
+    """A view that is there where a provider is named; what goes wrong leads back to the page to log in."""
+
+    get_settings = staticmethod(setting)
+
+    def get(self, request):
+        if not settings.DIGITS_OIDC_ISSUER:
+            raise Http404("This server has no OpenID Connect provider.")
+        try:
+            return super().get(request)
+        except Denied as why:
+            return self.refused(str(why))
+        except FAILURES as failure:
+            log.warning("OpenID Connect: %a", failure)
+            return self.login_failure()
+
+    def login_failure(self):
+        return self.refused(SORRY.format(settings.DIGITS_OIDC_NAME))
+
+    def refused(self, why: str):
+        messages.error(self.request, why)
+        return HttpResponseRedirect(reverse("login"))
+
+
+class Begin(_Configured, views.OIDCAuthenticationRequestView):
+    """Lead the browser to the provider."""
+
+    OIDC_OP_AUTH_ENDPOINT = property(lambda self: setting("OIDC_OP_AUTHORIZATION_ENDPOINT"))
+
+    def __init__(self, **kwargs):
+        super(views.OIDCAuthenticationRequestView, self).__init__(**kwargs)
+        self.OIDC_RP_CLIENT_ID = settings.OIDC_RP_CLIENT_ID
+
+
+class Callback(_Configured, views.OIDCAuthenticationCallbackView):
+    """Where the provider leads it back to."""
+
+    @property
+    def success_url(self):
+        return self.request.session.get("oidc_login_next") or reverse("home")

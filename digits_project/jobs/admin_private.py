@@ -1,0 +1,56 @@
+"""What the admin's pages of jobs leave out for whom only some jobs may be shown (DIGITS_PRIVATE)."""
+
+from django.conf import settings
+
+from digits_project.accounts.viewer import limited_user, without_paths
+from digits_project.jobs import services
+from digits_project.jobs.models import Job
+from digits_project.jobs.visibility import find_visible, groups_to_share_with, is_visible, visible
+
+
+class ShowsWhatIsVisible:
+    """For a ModelAdmin of jobs: its lists, pages and choices hold only what may be shown."""
+
+    def get_queryset(self, request):
+        rows = super().get_queryset(request)
+        return rows if limited_user() is None else rows.filter(pk__in=visible(self.model).values("pk"))
+
+    def get_list_filter(self, request):
+        """Without the owners' names, which are not only those of the jobs that are shown."""
+        filters = super().get_list_filter(request)
+        return filters if limited_user() is None else [name for name in filters if name != "owner"]
+
+    def find(self, job_id: str) -> Job | None:
+        """The job whose page is asked for."""
+        return find_visible(job_id, self.model)
+
+    def get_exclude(self, request, obj=None):
+        return [*(super().get_exclude(request, obj) or ()), *self.hidden_columns(obj)]
+
+    def hidden_columns(self, job: Job | None) -> set[str]:
+        """The columns that a page leaves out."""
+        unused = set() if settings.DIGITS_PRIVATE else {"shared_with"}
+        if limited_user() is None:
+            return unused
+        # The page shows the error above the columns, without paths; `worker` names a host.
+        return unused | {*self.model.PATHS, "worker", "error"} | self._hidden_relations(job)
+
+    def _hidden_relations(self, job: Job | None) -> set[str]:
+        relations = [field.name for field in self.model._meta.fields if field.is_relation]
+        others = {name: getattr(job, name) for name in relations} if job else {}
+        return {name for name, other in others.items() if other is not None and not is_visible(other)}
+
+    def without_paths(self, job: Job) -> Job:
+        """The row, to be shown and not to be saved."""
+        job.error = without_paths(job.error)
+        return job
+
+    # --- sharing ---------------------------------------------------------------------------------------------------
+    def formfield_for_manytomany(self, db_field, request, **kwargs):
+        if db_field.name == "shared_with":
+            kwargs["queryset"] = groups_to_share_with()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def save_related(self, request, form, formsets, change):
+        if "shared_with" in form.changed_data:
+            services.share(form.instance, list(form.cleaned_data["shared_with"]))

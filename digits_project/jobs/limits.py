@@ -1,0 +1,86 @@
+"""What one owner may have on a server with accounts: jobs that wait, and bytes on disk.
+
+Services check it, so that it holds for every way to make a job. Operators, and jobs that are nobody's, have no limits.
+"""
+
+import time
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import connection
+
+from digits_project.accounts.roles import Role, role_of
+from digits_project.errors import BadInput
+from digits_project.jobs import quota
+from digits_project.jobs.models import Job, Status, job_kinds
+
+MEASURE_SECONDS = 10.0  # how often the folder of a running job is measured
+TOO_MUCH = "{} takes {:,} MiB on disk, and may take {:,} (DIGITS_MAX_OWNER_DISK). Delete jobs or snapshots, then {}."
+
+
+class LimitReached(Exception):
+    """The owner has as much as one may have; the text says of what, and what to do. `status` is that of HTTP."""
+
+    status = 429
+
+
+class DiskLimitReached(LimitReached):
+    """The owner's jobs take as many bytes as they may."""
+
+    status = 507
+
+
+def applies_to(owner: str) -> bool:
+    """Whether this owner has limits."""
+    if settings.DIGITS_AUTH != "required" or not owner:
+        return False
+    user = get_user_model().objects.filter(username=owner).first()
+    return user is None or (role_of(user) or Role.VIEWER) < Role.OPERATOR
+
+
+def refuse_more_disk(owner: str, then: str = "try again") -> None:
+    """Raise DiskLimitReached if the jobs of this owner take more bytes than they may."""
+    if excess := _excess(owner, then):
+        raise DiskLimitReached(excess)
+
+
+def refuse_more_waiting(owner: str) -> None:
+    """Raise LimitReached if more jobs of this owner wait than may. Call it in the transaction that lets one wait, after
+    that: until its end no other lets a job of this owner wait."""
+    most = settings.DIGITS_MOST_WAITING
+    if not most or not applies_to(owner):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"waiting jobs of {owner}"])
+    if waiting(owner) > most:
+        raise LimitReached(f"{most} jobs of yours are waiting already; wait for some of them, or abort them.")
+
+
+def waiting(owner: str) -> int:
+    """How many jobs of an owner wait."""
+    own = {"owner": owner, "status__in": (Status.INITIALIZED, Status.WAITING)}
+    return sum(kind.objects.filter(**own).count() for kind in job_kinds())
+
+
+class Watch:
+    """Measures the folder of a running job now and then. Raises BadInput when its owner has more than may be."""
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.measured = time.monotonic()
+
+    def __call__(self) -> None:
+        if not self.job.FILLS_DISK or time.monotonic() - self.measured < MEASURE_SECONDS:
+            return
+        self.measured = time.monotonic()
+        quota.measure(self.job)
+        if excess := _excess(self.job.owner, "resume this job"):
+            raise BadInput(excess)
+
+
+def _excess(owner: str, then: str) -> str:
+    """What to tell an owner whose jobs take more than they may; "" if they don't."""
+    most = settings.DIGITS_MAX_OWNER_DISK << 20
+    if not most or not applies_to(owner) or (size := quota.used(owner)) <= most:
+        return ""
+    return TOO_MUCH.format(f"What {owner} has", size + (1 << 20) - 1 >> 20, most >> 20, then)

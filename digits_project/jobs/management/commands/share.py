@@ -1,0 +1,32 @@
+"""`manage.py share`"""
+
+from rest_framework.exceptions import ValidationError
+
+from digits_project.jobs import services
+from digits_project.jobs.console import ConsoleCommand, job_of, wrong
+from digits_project.jobs.sharing import groups_of, shared_names
+
+
+class Command(ConsoleCommand):
+    help = (
+        "Show a job to the accounts of these groups too, and of no others, where DIGITS_PRIVATE is on. Without a group "
+        "its owner and operators see it only. The evaluations of a model go with it."
+    )
+    example = '20261125-120000-0c1a vision "lab 3"'
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        parser.add_argument("job_id", metavar="JOB_ID", help="as manage.py jobs lists it")
+        parser.add_argument("groups", nargs="*", metavar="GROUP", help="of accounts, as the admin has them")
+
+    def handle(self, *, job_id, groups, **options):
+        job = job_of(job_id)
+        try:
+            services.share(job, groups_of(groups))
+        except ValidationError as unknown:
+            raise wrong(str(unknown.detail[0])) from unknown
+        names = shared_names(job)
+        if self.as_json:
+            self.print_json({"id": job.pk, "shared_with": names})
+        else:
+            self.stdout.write(", ".join(names) or "nobody")

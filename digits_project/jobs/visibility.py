@@ -1,0 +1,62 @@
+"""Which jobs may be shown to the user for whom the process works.
+
+With DIGITS_PRIVATE they are the user's own and those that are shared with a group of theirs, else all. Routes, forms
+and admin look for jobs here; services and workers see every job.
+"""
+
+from django.contrib.auth.models import Group
+from django.db.models import Q, QuerySet
+
+from digits_project.accounts.roles import Role
+from digits_project.accounts.viewer import limited_user
+from digits_project.jobs.models import Job, is_job_id, job_kinds
+
+
+def visible(kind: type[Job]) -> QuerySet:
+    """The jobs of a kind."""
+    user = limited_user()
+    if user is None:
+        return kind.objects.all()
+    return kind.objects.filter(_seen_by(user, kind)) if user.is_authenticated else kind.objects.none()
+
+
+def find_visible(job_id: object, kind: type[Job] | None = None) -> Job | None:
+    """The job of that id, of that kind or of whichever (None)."""
+    if not is_job_id(job_id):
+        return None
+    found = (visible(one).filter(pk=job_id).first() for one in ([kind] if kind else job_kinds()))
+    return next((job for job in found if job), None)
+
+
+def is_visible(job: Job) -> bool:
+    return limited_user() is None or visible(type(job)).filter(pk=job.pk).exists()
+
+
+def named(job: Job) -> str:
+    """A job as a message to the user names it."""
+    return f"{job.name} ({job.pk})" if is_visible(job) else "a job that is not shown to you"
+
+
+def shown_name(job: Job) -> str:
+    """The same with the kind of job before it."""
+    return str(job) if is_visible(job) else named(job)
+
+
+def groups_to_share_with() -> QuerySet:
+    """The groups that the user may share a job with: those that they are in, and those of the roles."""
+    user = limited_user()
+    groups = Group.objects.order_by("name")
+    if user is None:
+        return groups
+    return groups.filter(Q(user=user) | Q(name__in=[role.group for role in Role])).distinct()
+
+
+def _seen_by(user, kind: type[Job]) -> Q:
+    through = kind.shared_with.through
+    column = f"{kind._meta.model_name}_id"
+    shared = through.objects.filter(group__user=user).values(column)
+    seen = Q(owner=user.get_username()) | Q(pk__in=shared)
+    if not kind.PART_OF:
+        return seen
+    whole = kind._meta.get_field(kind.PART_OF).related_model
+    return seen | Q(**{f"{kind.PART_OF}__in": visible(whole)})
