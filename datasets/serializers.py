@@ -131,26 +131,31 @@ class ClassificationDatasetForm(Form):
         return form | {"lists": lists}
 
     def _validated_folders(self, form):
-        wrong = {}
         form["archive"] = form.pop("archive_train", None)
-        if form["archive"] and form.get("folder_train"):
-            wrong["archive_train"] = "Send an archive or name a folder of the server, not both."
         for split in ("val", "test"):
             if form.pop(f"has_{split}_folder"):
                 form[f"folder_pct_{split}"] = 0.0
-                if not form[f"folder_{split}"]:
-                    wrong[f"folder_{split}"] = f"This field is required with has_{split}_folder."
             else:
                 form[f"folder_{split}"] = ""
-        if form["folder_pct_val"] + form["folder_pct_test"] >= 100:
+        return form
+
+    def wrong_together(self, values):
+        wrong = {}
+        if values.get("archive_train") and values.get("folder_train"):
+            wrong["archive_train"] = "Send an archive or name a folder of the server, not both."
+        shares = 0.0
+        for split in ("val", "test"):
+            has_folder = values.get(f"has_{split}_folder")
+            shares += 0.0 if has_folder else values.get(f"folder_pct_{split}", 0.0)
+            if has_folder and values.get(f"folder_{split}") == "":
+                wrong[f"folder_{split}"] = f"This field is required with has_{split}_folder."
+        if shares >= 100:
             wrong["folder_pct_val"] = "Validation and test together must leave some images to train on: under 100 %."
         for split in ("train", "val", "test"):
-            least, most = (form[f"folder_{split}_{bound}_per_class"] for bound in ("min", "max"))
-            if most is not None and most < least:
+            least, most = (values.get(f"folder_{split}_{bound}_per_class") for bound in ("min", "max"))
+            if least is not None and most is not None and most < least:
                 wrong[f"folder_{split}_max_per_class"] = f"This is less than the minimum, {least}."
-        if wrong:
-            raise serializers.ValidationError(wrong)
-        return form
+        return wrong
 
 
 class GenericDatasetForm(Form):
@@ -170,19 +175,21 @@ class GenericDatasetForm(Form):
     prebuilt_val_labels = Database(default="")
     prebuilt_mean_file = MeanFile(default="")
 
-    def validate(self, form):
+    def wrong_together(self, values):
         """Labels lie in databases of their own for both splits or for neither."""
-        form["name"] = form.pop("dataset_name")
-        has_val, train_labels, val_labels = (
-            bool(form[f"prebuilt_{name}"]) for name in ("val_images", "train_labels", "val_labels")
-        )
+        names = ("val_images", "train_labels", "val_labels")
+        if any(f"prebuilt_{name}" not in values for name in names):
+            return {}  # one of them is wrong by itself
+        has_val, train_labels, val_labels = (bool(values[f"prebuilt_{name}"]) for name in names)
         if val_labels and not has_val:
-            raise serializers.ValidationError({"prebuilt_val_images": "These images are missing to the labels."})
+            return {"prebuilt_val_images": "These images are missing to the labels."}
         if has_val and train_labels != val_labels:
             missing = "train" if val_labels else "val"
-            raise serializers.ValidationError(
-                {f"prebuilt_{missing}_labels": "Name a database of labels for both splits, or for neither."}
-            )
+            return {f"prebuilt_{missing}_labels": "Name a database of labels for both splits, or for neither."}
+        return {}
+
+    def validate(self, form):
+        form["name"] = form.pop("dataset_name")
         return form | {"kind": Kind.GENERIC}
 
 

@@ -1,12 +1,13 @@
 """The wire: which renderer answers, what forms are, and the two wire formats; errors are in refusals.py."""
 
 import re
+from contextlib import suppress
 
 from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.urls import path
 from rest_framework import exceptions, serializers
-from rest_framework.fields import empty
+from rest_framework.fields import SkipField, empty
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
@@ -96,6 +97,8 @@ class Form(serializers.Serializer):
             self.fields[name].initial = default  # what the page's form shows
         for name, description in self.DESCRIPTIONS.items():
             self.fields[name].help_text = description
+        for field in self.fields.values():
+            _name_choices(field)
 
     def get_fields(self):
         fields = super().get_fields()
@@ -121,7 +124,44 @@ class Form(serializers.Serializer):
             for name, field in self.fields.items()
             if name in data and (field.required or getattr(field, "allow_blank", False) or data[name] not in ("", None))
         }
-        return super().to_internal_value(given)
+        try:
+            values = super().to_internal_value(given)
+        except serializers.ValidationError as invalid:
+            wrong = self.wrong_together(self._valid_values(given, invalid.detail))
+            raise serializers.ValidationError(_as_lists(wrong) | dict(invalid.detail)) from invalid
+        if wrong := self.wrong_together(values):
+            raise serializers.ValidationError(_as_lists(wrong))
+        return values
+
+    def wrong_together(self, values: dict) -> dict[str, str]:
+        """{field: message} of what only several fields together can say; reported beside fields that are wrong alone.
+
+        `values` has the fields that are valid; any may be missing.
+        """
+        return {}
+
+    def _valid_values(self, given: dict, invalid: dict) -> dict:
+        """The values of the fields that are not `invalid`."""
+        values = {}
+        for field in self._writable_fields:
+            if field.field_name not in invalid:
+                with suppress(SkipField):
+                    values[field.field_name] = field.run_validation(field.get_value(given))
+        return values
+
+
+def _as_lists(wrong: dict[str, str]) -> dict[str, list[str]]:
+    return {field: [message] for field, message in wrong.items()}
+
+
+def _name_choices(field: serializers.Field) -> None:
+    """Let the message about a value that is no choice name the choices."""
+    if isinstance(field, serializers.ChoiceField):
+        *others, last = (str(choice).replace("{", "{{").replace("}", "}}") for choice in field.choices)
+        choices = f"{', '.join(others)} or {last}" if others else last
+        field.error_messages["invalid_choice"] = f'"{{input}}" is not a valid choice. Choose {choices}.'
+    elif isinstance(getattr(field, "child", None), serializers.Field):
+        _name_choices(field.child)
 
 
 class Flag(serializers.BooleanField):

@@ -62,13 +62,13 @@ def test_blank_optional_fields_mean_their_defaults_and_unknown_ones_are_ignored(
         ("dataset_name", "", "This field may not be blank."),
         ("dataset_name", "x" * 10_000, "Ensure this field has no more than 255 characters."),
         ("dataset_name", "a\0b", "Null characters are not allowed."),
-        ("method", "s3", '"s3" is not a valid choice.'),
+        ("method", "s3", '"s3" is not a valid choice. Choose folder or textfile.'),
         ("resize_width", 0, "Ensure this value is greater than or equal to 1."),
         ("resize_height", 100_000, "Ensure this value is less than or equal to 4096."),
         ("resize_width", "wide", "A valid integer is required."),
-        ("resize_channels", 2, '"2" is not a valid choice.'),
-        ("resize_mode", "stretch", '"stretch" is not a valid choice.'),
-        ("encoding", "gif", '"gif" is not a valid choice.'),
+        ("resize_channels", 2, '"2" is not a valid choice. Choose 1 or 3.'),
+        ("resize_mode", "stretch", '"stretch" is not a valid choice. Choose crop, squash, fill or half_crop.'),
+        ("encoding", "gif", '"gif" is not a valid choice. Choose none, png or jpg.'),
         ("folder_train", None, "This field is required."),
         ("folder_train", "images", "images is not an absolute path; paths are those of the server and begin with /."),
         ("folder_pct_val", 100, "100 % leaves no image to train on."),
@@ -90,6 +90,24 @@ def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, fi
 def test_every_wrong_field_is_named_at_once(client):
     answer = client.post(CREATE, {"resize_width": 0, "encoding": "gif", "folder_train": "/nowhere"})
     assert set(complaints(answer)) == {"dataset_name", "resize_width", "encoding", "folder_train"}
+
+
+def test_fields_that_are_wrong_together_are_named_beside_fields_that_are_wrong_alone(client):
+    together = {"folder_pct_val": 60, "folder_pct_test": 40, "has_val_folder": "n", "has_test_folder": "n"}
+    limits = {"folder_train_min_per_class": 5, "folder_train_max_per_class": 4}
+    answer = client.post(CREATE, {"encoding": "gif", "folder_train": "/nowhere"} | together | limits)
+    named = {"dataset_name", "encoding", "folder_train", "folder_pct_val", "folder_train_max_per_class"}
+    assert set(complaints(answer)) == named
+
+
+def test_a_validation_folder_that_is_announced_and_not_named_is_told_beside_a_missing_name(client, form):
+    wrong = complaints(client.post(CREATE, form(dataset_name=None, has_val_folder="on")))
+    assert set(wrong) == {"dataset_name", "folder_val"}
+
+
+def test_a_folder_that_is_wrong_by_itself_gets_no_second_message(client, form):
+    wrong = complaints(client.post(CREATE, form(has_val_folder="on", folder_val="/nowhere")))
+    assert wrong == {"folder_val": "/nowhere does not exist. Name a folder of the server that holds images."}
 
 
 def test_shares_that_leave_nothing_to_train_on_are_refused(client, form):

@@ -123,7 +123,7 @@ def test_counts_that_do_not_agree_fail_the_job(client, form, databases):
     "fields, wrong",
     [
         ({"dataset_name": None}, {"dataset_name": "This field is required."}),
-        ({"method": "folder"}, {"method": '"folder" is not a valid choice.'}),
+        ({"method": "folder"}, {"method": '"folder" is not a valid choice. Choose prebuilt.'}),
         ({"prebuilt_train_images": None}, {"prebuilt_train_images": "This field is required."}),
         ({"prebuilt_train_images": "/no/such"}, {"prebuilt_train_images": "/no/such does not exist."}),
         (
