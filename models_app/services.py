@@ -59,6 +59,24 @@ def create_models(
     return made
 
 
+def complaints(**fields) -> dict[str, list[str]]:
+    """{column: messages} of what is wrong with a model of these columns together, `dataset` among them.
+
+    A column that is not there counts as its default. Nothing is saved.
+    """
+    model = TrainedModel(**fields)
+    try:
+        if model.previous:
+            model.previous_network = model.previous.network().to_dict()
+            model.previous_categories = model.previous.categories
+        model.clean()
+    except BadInput as wrong:
+        return {"previous": [str(wrong)]}
+    except ValidationError as wrong:
+        return wrong.message_dict
+    return {}
+
+
 def _combinations(name: str, learning_rates: list[float], batch_sizes: list[int | None]) -> Iterator[dict]:
     for batch_size in batch_sizes:
         for base in learning_rates:

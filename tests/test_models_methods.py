@@ -134,7 +134,15 @@ def test_a_generic_network_may_be_trained_on_categories_and_have_more_scores_tha
     assert (model.status, model.error) == (Status.DONE, "")
 
 
-def test_fewer_scores_than_categories_are_told_with_the_layer(built_dataset, train):
+def test_fewer_scores_than_categories_are_reported_by_a_job_that_was_made_before_its_dataset_was_built(
+    make_dataset, make_model, cpu
+):
     text = CLASSIFIER.replace('top: "output"\n}', 'top: "output" inner_product_param { num_output: 9 }\n}', 1)
-    model = train(built_dataset, **custom(text))
-    assert (model.status, model.error) == (Status.ERROR, "layer loss: it gets 9 scores, but there are 10 categories")
+    dataset = make_dataset()
+    model = make_model(dataset, **custom(text))
+    build_dataset(dataset.pk)
+    Device.objects.update(leased_to=model.pk)
+    train_model(model.pk)
+    model.refresh_from_db()
+    told = "layer hidden: num_output is 9, but the dataset has 10 categories; make it 10, or leave it out"
+    assert (model.status, model.error) == (Status.ERROR, told)

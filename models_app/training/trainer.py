@@ -12,7 +12,6 @@ import numpy as np
 
 from digits_project.errors import BadInput
 from models_app.networks import Network, parameter_count
-from models_app.networks.layers import ends
 from models_app.training.checkpoint import Model, write_snapshot
 from models_app.training.config import TrainConfig
 from models_app.training.engines import Engine, Setup, open_engine
@@ -91,13 +90,7 @@ def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
         raise BadInput(f"the labels can't be read: {error}") from error
     if config.category_weights and len(config.category_weights) != len(labels):
         raise BadInput(f"there are {len(config.category_weights)} category_weights for {len(labels)} categories")
-    for node in network.nodes("train"):
-        if isinstance(node.kind, ends.SoftmaxWithLoss):
-            scores = node.inputs[0][node.kind.axis - 1]
-            if scores < len(labels):
-                raise BadInput(
-                    f"layer {node.layer.name}: it gets {scores} scores, but there are {len(labels)} categories"
-                )
+    network.check_categories(len(labels))
     return labels
 
 

@@ -8,7 +8,8 @@ training alone measures the validation too where the text has no loss for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from models_app.networks.graph import Network
@@ -59,6 +60,15 @@ def read(
     if checked:
         _check(network, declared)
     return network
+
+
+@contextmanager
+def located(text: str) -> Iterator[None]:
+    """What is raised inside against a layer of the text, with the layer's type and line."""
+    try:
+        yield
+    except BadNetwork as error:
+        raise _located(str(error), take_apart(text)) from error
 
 
 def batch_size(text: str) -> int | None:
