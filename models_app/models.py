@@ -97,6 +97,9 @@ class TrainedModel(Job):
     balance_classes = models.BooleanField(default=False, help_text="Whether categories count alike in its loss.")
 
     # What came of it.
+    taken_over = models.JSONField(default=list, editable=False)  # layers whose weights came from a file or snapshot
+    afresh = models.JSONField(default=list, editable=False)  # then: those that started with random ones
+    warnings = models.JSONField(default=list, editable=False)
     resumed_from = models.FloatField(default=0, editable=False, help_text="Share done when it last began: 0 to 1.")
     stopped_epoch = models.FloatField(null=True, editable=False, help_text="Where early_stop_patience ended it.")
 

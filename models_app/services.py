@@ -210,6 +210,13 @@ def train(model: TrainedModel, report: Progress) -> None:
             report(event.get("fraction") if event else None)
 
 
+def _store_start(model: TrainedModel, event: dict) -> None:
+    """Which layers started from given weights; a training that goes on from a snapshot of its own does not say."""
+    if event["taken_over"]:
+        told = {name: event[name] for name in ("taken_over", "afresh", "warnings")}
+        TrainedModel.objects.filter(pk=model.pk).update(**told)
+
+
 def _store_metric(model: TrainedModel, event: dict) -> None:
     """Once, also if the database went away before it said that it had stored it."""
     measured = {name: event.get(name) for name in ("epoch", "loss", "accuracy", "learning_rate")}
@@ -256,4 +263,4 @@ def delete_snapshot(snapshot: Snapshot) -> None:
     directory.remove(snapshot.directory)
 
 
-STORE = {"metrics": _store_metric, "snapshot": _store_snapshot, "stopped_early": _store_stop}
+STORE = {"started": _store_start, "metrics": _store_metric, "snapshot": _store_snapshot, "stopped_early": _store_stop}

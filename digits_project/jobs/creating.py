@@ -35,6 +35,10 @@ class WorkCommand(ConsoleCommand):
         """The job as GET has it."""
         raise NotImplementedError
 
+    def warnings(self, job: Job) -> list[str]:
+        """What people should know about a job that has ended."""
+        return []
+
     def jobs(self, options) -> list[Job]:
         """Create or resume what is asked for."""
         raise NotImplementedError
@@ -57,6 +61,8 @@ class WorkCommand(ConsoleCommand):
                 status = max(status, self._finish(jobs, interrupts))
         for job in jobs:
             job.refresh_from_db()
+            for warning in self.warnings(job):
+                self.screen.line(f"warning: {warning}")
         if not self.as_json:
             self.stdout.write(self.answer(jobs))
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,8 @@ from models_app.training.pixels import Images, open_images
 from models_app.training.starting_weights import StartingWeights, starting_weights
 from models_app.training.stored import FILES, Moment, read_snapshot
 
+logger = logging.getLogger("trainer")
+
 
 def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> float | None:
     """Train and take snapshots, as `config` says, its seed and threads settled. Returns the epoch of the best snapshot.
@@ -40,6 +43,9 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
         if resumed
         else starting_weights(network, config.random_seed, config.initial_weights, config.readable_roots)
     )
+    if start:
+        network.check_fresh(start.afresh)
+        _log_start(start, config.initial_weights)
     train_images, val_images = _open_data(config, layout, _preparing(emit, check_abort))
     engine = open_engine(config.framework, _setup(config, network, mean))
     first = _load(engine, config, start, resumed)
@@ -164,7 +170,17 @@ def _started(
         "random_seed": config.random_seed,
         "taken_over": start.taken_over if start else (),
         "afresh": start.afresh if start else (),
+        "warnings": start.warnings if start else (),
     }
+
+
+def _log_start(start: StartingWeights, source: str | None) -> None:
+    """For train.log, where there is a file of weights."""
+    if source:
+        logger.info("weights are taken over from %s: layers %s", source, ", ".join(start.taken_over))
+        logger.info("layers that start afresh: %s", ", ".join(start.afresh) or "none")
+        for warning in start.warnings:
+            logger.warning("%s", warning)
 
 
 def _sample(images: Images, most: int) -> np.ndarray:
