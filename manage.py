@@ -8,7 +8,19 @@ from django.core.management import execute_from_command_line
 
 from digits_project.home import adopt_running
 
-if __name__ == "__main__":  # spawned pools import this file again and must not become a second command
+
+def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
     adopt_running()
-    execute_from_command_line(sys.argv)
+    try:
+        try:
+            execute_from_command_line(sys.argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the answer has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":  # spawned pools import this file again and must not become a second command
+    main()
