@@ -54,6 +54,7 @@ def test_uniform_fillers_fill_up_to_their_bound(filler, bound):
         ({"type": "gaussian", "std": 0.1, "sparse": 50}, 0, 0.1),
         ({"type": "gaussian", "std": 0.1, "sparse": 10}, 0, 0.1 * math.sqrt(10 / 50)),
         ({"type": "gaussian", "std": 0.1, "sparse": -1}, 0, 0.1),
+        ({"type": "gaussian", "std": 0.1, "sparse": 60}, 0, 0.1),
         ({}, 0, 0),
     ],
 )
@@ -84,8 +85,8 @@ def test_a_positive_unitball_adds_up_to_one_for_each_output():
     "filler, message",
     [
         ({"type": "xavier", "sparse": 2}, "a filler's sparse is for the type gaussian only"),
-        ({"type": "gaussian", "sparse": 9}, "sparse must be a whole number from 0 to the 4 outputs, not 9"),
-        ({"type": "gaussian", "sparse": 1.5}, "sparse must be a whole number from 0 to the 4 outputs, not 1.5"),
+        ({"type": "gaussian", "sparse": -2}, "sparse must be a whole number from 0, or -1 for none, not -2"),
+        ({"type": "gaussian", "sparse": 1.5}, "sparse must be a whole number from 0, or -1 for none, not 1.5"),
     ],
 )
 def test_a_sparse_filler_that_makes_no_sense_is_refused(filler, message):

@@ -29,7 +29,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[st
 
 def gaussian(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
     """Normal with `mean` [0] and `std` [1]; with `sparse` each number is kept with the probability sparse / outputs,
-    else it is 0 (as Caffe)."""
+    else it is 0 (as Caffe); a `sparse` above the number of outputs keeps all."""
     drawn = rng.normal(filler.get("mean", 0.0), filler.get("std", 1.0), shape)
     sparse = filler.get("sparse", NOT_SPARSE)
     return drawn if sparse == NOT_SPARSE else drawn * (rng.random(shape) < sparse / shape[0])
@@ -93,19 +93,19 @@ def check_filler(filler: Mapping[str, Any], shape: tuple[int, ...]) -> None:
             check_finite(f"a filler's {setting}", value)
     if filler.get("type") == "bilinear" and (len(shape) != 4 or shape[2] != shape[3]):
         raise Misfit("the filler bilinear is for square filters")
-    _check_sparse(filler, shape)
+    _check_sparse(filler)
     if filler.get("std", 1.0) < 0 or filler.get("min", 0.0) > filler.get("max", 1.0):
         raise Misfit("a filler's std must not be negative, and its min not above its max")
 
 
-def _check_sparse(filler: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+def _check_sparse(filler: Mapping[str, Any]) -> None:
     sparse = filler.get("sparse", NOT_SPARSE)
     if sparse == NOT_SPARSE:
         return
     if filler.get("type", "constant") != "gaussian":
         raise Misfit("a filler's sparse is for the type gaussian only")
-    if not isinstance(sparse, int) or not 0 <= sparse <= shape[0]:
-        raise Misfit(f"a filler's sparse must be a whole number from 0 to the {shape[0]} outputs, not {sparse!r}")
+    if not isinstance(sparse, int) or sparse < 0:
+        raise Misfit(f"a filler's sparse must be a whole number from 0, or -1 for none, not {sparse!r}")
 
 
 def fill(name: str, shape: tuple[int, ...], filler: Mapping[str, Any], seed: int) -> np.ndarray:
