@@ -169,7 +169,7 @@ class ModelForm(PolicyForm):
         """What is wrong with a model of the values that are valid, where they say dataset and network."""
         network = self.FIELDS_OF.get(values.get("method"), ("method",))[0]
         if "dataset" not in values or not values.get(network):
-            return {}
+            return wrong_syntax(values)
         columns = {self._column(name): value for name, value in values.items()}
         wrong = services.complaints(kind=self.KIND, **{n: v for n, v in columns.items() if n in self.JUDGED})
         return {self.WIRE_NAMES.get(column, column): " ".join(messages) for column, messages in wrong.items()}
@@ -227,6 +227,12 @@ def wrong_language(framework: str | None) -> dict[str, str]:
     return {}
 
 
+def wrong_syntax(values) -> dict[str, str]:
+    """{field: message} for a prototxt that is none, where its dataset is not known."""
+    complaint = services.syntax_complaint(values["custom_network"]) if values.get("custom_network") else ""
+    return {"custom_network": complaint} if complaint else {}
+
+
 def _gpus(values) -> tuple[str, list[int]]:
     """The field of three that chooses GPUs by their numbers, and those; else that of their count."""
     field = next((name for name in GPU_FIELDS if values.get(name)), "select_gpu_count")
@@ -244,7 +250,8 @@ class NetworkForm(Form):
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
 
     def wrong_together(self, values):
-        return wrong_language(values.get("framework"))
+        incomplete = len(values) < len(self.fields)  # else the view says what is wrong with the network
+        return (wrong_syntax(values) if incomplete else {}) | wrong_language(values.get("framework"))
 
     def validate(self, form):
         return {"text": form["custom_network"], "dataset": form["dataset"] or form["dataset_id"]}

@@ -77,6 +77,15 @@ def complaints(**fields) -> dict[str, list[str]]:
     return {}
 
 
+def syntax_complaint(text: str) -> str:
+    """What is wrong with a prototxt whatever dataset it is for; "" if nothing."""
+    try:
+        prototxt.batch_size(text)
+    except BadInput as wrong:
+        return str(wrong)
+    return ""
+
+
 def _combinations(name: str, learning_rates: list[float], batch_sizes: list[int | None]) -> Iterator[dict]:
     for batch_size in batch_sizes:
         for base in learning_rates:

@@ -220,6 +220,12 @@ def test_a_file_that_is_no_network_is_refused(client, form, content, message):
     assert complaint(client.post(CREATE, form(custom_network=uploaded(content)))) == message
 
 
+@pytest.mark.parametrize("url", [CREATE, VISUALIZE])
+def test_a_text_that_is_no_network_is_reported_beside_a_dataset_that_is_not_there(client, form, url):
+    answer = client.post(url, form(dataset="20200101-000000-abcd", custom_network="layer {"))
+    assert {error["field"] for error in answer.json()["errors"]} == {"custom_network", "dataset"}
+
+
 def test_a_network_that_is_sent_as_a_file_is_drawn(client):
     answer = client.post(VISUALIZE, {"custom_network": uploaded(CLASSIFIER.encode("utf-8-sig"))})
     assert answer.content.startswith(b"<svg"), answer.content
