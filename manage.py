@@ -8,11 +8,23 @@ from django.core.management import execute_from_command_line
 
 from digits_project.home import NotOurs, adopt_running, keep_others_from_writing
 
-if __name__ == "__main__":  # spawned pools import this file again and must not become a second command
+
+def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
     keep_others_from_writing()
     try:
         adopt_running()
     except NotOurs as strange:
         sys.exit(str(strange))
-    execute_from_command_line(sys.argv)
+    try:
+        try:
+            execute_from_command_line(sys.argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader closed the pipe, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":  # spawned pools import this file again and must not become a second command
+    main()

@@ -231,13 +231,16 @@ def summary(demo: Demo, screen: Screen) -> None:
     screen.heading("Next: the same server with these jobs, until Ctrl-C")
     screen.command(make_run())
     screen.command(Request(f"{stack.url}models/{demo.model['id']}.json").curl())
-    screen.line(f"{stack.url}admin/   user admin, {password(stack)}")
+    screen.line(f"{stack.url}admin/   user admin, {'with the password above' if stack.admin_password else SHOWN_FIRST}")
     screen.line("README.md has more to try")
+
+
+SHOWN_FIRST = "with the password that the first start showed"
 
 
 def password(stack: Stack) -> str:
     made = stack.admin_password
-    return f"password {made} (never shown again)" if made else "with the password that the first start showed"
+    return f"password {made} (never shown again)" if made else SHOWN_FIRST
 
 
 def make_run() -> str:

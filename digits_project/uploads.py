@@ -12,6 +12,8 @@ from rest_framework.serializers import FileField, ValidationError
 
 from digits_project.refusals import FIELDS_TOO_LARGE, refusal
 
+BYTE_ORDER_MARK = "\ufeff"  # what Windows' editors write before a text
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 ABANDONED_SECONDS = 24 * 3600  # no upload takes as long
 TAKES_FILES = ("/datasets/images/", "/models/images/")  # whose forms do, for who has logged in
 FOR_STRANGERS = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # anybody may send these, and they are read for anybody
@@ -87,6 +89,14 @@ class DiskUpload(TemporaryFileUploadHandler):
             with suppress(OSError):
                 self.file.close()
             raise
+
+
+def decoded(raw: bytes) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark, or in UTF-16 with one, as PowerShell writes it.
+
+    Raises UnicodeDecodeError.
+    """
+    return raw.decode("utf-16" if raw.startswith(UTF_16) else "utf-8-sig")
 
 
 class Upload(FileField):

@@ -3,6 +3,7 @@
 from io import BytesIO
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from datasets.imagedb import images
 from digits_project.access import is_folder, readable
@@ -11,13 +12,30 @@ from digits_project.errors import BadInput
 from digits_project.uploads import Upload
 from inference import descriptions
 from inference.imagelist import MOST_BYTES, ImageList, fetched
+from models_app.fields import Number
+
+WRONG = object()  # in place of a field that is wrong by itself, which says more than that it is missing
 
 
 class InferenceForm(Form):
     """What every route takes besides `job_id`: the epoch of the snapshot that is to answer."""
 
     job_id = serializers.CharField(required=False)  # views.named_model reads it, before the form
-    snapshot_epoch = serializers.FloatField(default=None, min_value=-1)
+    snapshot_epoch = Number(default=None, min_value=-1)
+
+    def missing(self, values: dict) -> dict[str, str]:
+        """{field: message} of the images that the form lacks, as far as `values`, the valid fields, tell."""
+        return {}
+
+    def wrong_together(self, values):
+        """What is missing is reported under its field where another field is wrong; alone it is an `error` (API.md)."""
+        others = (name for name, field in self.fields.items() if field.default is not empty)
+        return self.missing(values) if any(name not in values for name in others) else {}
+
+    def validate(self, form):
+        if missing := self.missing(form):
+            raise BadInput(" ".join(missing.values()))
+        return form
 
 
 class OneImageForm(InferenceForm):
@@ -30,10 +48,25 @@ class OneImageForm(InferenceForm):
     image_url = serializers.CharField(default=None, max_length=4096)
     show_visualizations = Flag()
 
+    def missing(self, values):
+        if any(values.get(name, WRONG) not in (None, "") for name in ("image_file", "image_path", "image_url")):
+            return self._unreadable(values)
+        return {"image_file": "No image: send one of image_file (an upload), image_path or image_url."}
+
+    def _unreadable(self, values) -> dict[str, str]:
+        """Of a path; what a URL holds is only fetched once all else is right."""
+        name = "image_path" if values.get("image_path") else "image_url"
+        path = values.get(name)
+        try:
+            if path and "://" not in path:
+                readable(path)
+        except BadInput as unreadable:
+            return {name: str(unreadable)}
+        return {}
+
     def validate(self, form):
+        form = super().validate(form)
         path = form["image_path"] or form["image_url"]
-        if not path and form["image_file"] is None:
-            raise BadInput("No image: send one of image_file (an upload), image_path or image_url.")
         if not path:
             form["image"] = form["image_file"].file
             return form
@@ -67,13 +100,21 @@ class ImageListForm(InferenceForm):
     image_folder = serializers.CharField(default="", max_length=4096)
     num_test_images = serializers.IntegerField(default=None, min_value=1, max_value=2**31 - 1)
 
+    def missing(self, values):
+        missing = {}
+        if values.get("image_list", WRONG) is None:
+            missing["image_list"] = "image_list is missing: a text file with the path of one image on each line."
+        folder = values.get("image_folder")
+        try:
+            if folder and not is_folder(folder):
+                missing["image_folder"] = f"image_folder: there is no folder {folder}."
+        except BadInput as outside:
+            missing["image_folder"] = str(outside)
+        return missing
+
     def validate(self, form):
-        if form["image_list"] is None:
-            raise BadInput("image_list is missing: a text file with the path of one image on each line.")
-        folder = form["image_folder"]
-        if folder and not is_folder(folder):
-            raise BadInput(f"image_folder: there is no folder {folder}.")
-        form["images"] = ImageList(form["image_list"], folder, form["num_test_images"])
+        form = super().validate(form)
+        form["images"] = ImageList(form["image_list"], form["image_folder"], form["num_test_images"])
         return form
 
 
@@ -90,4 +131,4 @@ class DownloadForm(Form):
 
     DESCRIPTIONS = descriptions.DOWNLOAD
 
-    epoch = serializers.FloatField(default=None, min_value=-1)
+    epoch = Number(default=None, min_value=-1)

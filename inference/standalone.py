@@ -27,8 +27,16 @@ def main() -> int:
         except (BadImage, OSError) as fault:
             print(f"{name}: {getattr(fault, 'strerror', None) or fault}", file=sys.stderr)
             unreadable += 1
-    print(_as_json(answers, model.key) if asked.json or not model.categories else _as_text(answers))
+    _print(_as_json(answers, model.key) if asked.json or not model.categories else _as_text(answers))
     return 1 if unreadable else 0
+
+
+def _print(text: str) -> None:
+    """To standard output, whose reader may leave before the end, as `head` does."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Model:
@@ -54,8 +62,14 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, BMP, PPM or WebP")
     parser.add_argument("--json", action="store_true", help="answer as the server does, in JSON")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="how many categories of each image (5)")
+    parser.add_argument("--top", type=_positive, default=5, metavar="N", help="how many categories of each image (5)")
     return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
 
 
 def _as_json(answers: dict[str, Any], key: str) -> str:

@@ -33,7 +33,8 @@ MOST_SNAPSHOTS = 200  # on a page
 MOST_COMPARED = 8
 LEAST_DONE, A_MINUTE = 0.01, timedelta(minutes=1)  # before that nothing is said of the time left
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
-HEAVY = ("custom_network", "previous_network", "status_history", "notes", "dataset__status_history")
+OF_START = ("taken_over", "afresh", "warnings")
+HEAVY = ("custom_network", "previous_network", *OF_START, "status_history", "notes", "dataset__status_history")
 HEAVY_OF_DATASET = ("dataset__categories", "dataset__splits", "dataset__warnings", "dataset__notes", "dataset__error")
 
 
@@ -43,7 +44,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
     list_filter = ("status", "kind", "method", "owner")
     search_fields = (*JobAdmin.search_fields, "dataset__name")
     actions = (*JobAdmin.actions, "compare", "export_metrics")
-    exclude = ("previous_network",)  # pages of JSON
+    exclude = ("previous_network", *OF_START)  # pages of JSON, and what has a panel
     log_file = "train.log"
     change_form_template = "admin/models_app/trainedmodel/change_form.html"
 

@@ -1,12 +1,15 @@
 """The kinds of fields that the model forms have."""
 
+import math
 from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from datasets.fields import MAX_PATH, readable_or_bad
 from digits_project.access import readable
@@ -15,11 +18,63 @@ from digits_project.errors import BadInput
 from digits_project.jobs.models import Job
 from digits_project.jobs.visibility import find_visible
 from digits_project.serverfiles import open_file
+from digits_project.uploads import BYTE_ORDER_MARK, decoded
 from models_app.training.stored import FILES
 
+MAX_NETWORK_TEXT = 8_000_000  # characters of a prototxt, or bytes of its file
 MOST_VALUES = 100  # of a list, as many as make_models makes models of one form
 MOST_GPU_INDEX = 1023
+SMALLEST_RATE = 1e-30
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
+
+
+class Number(serializers.FloatField):
+    """A finite number: not what float() reads as nan or inf."""
+
+    def to_internal_value(self, data):
+        number = super().to_internal_value(data)
+        if not math.isfinite(number):
+            self.fail("invalid")
+        return number
+
+
+class PositiveNumber(Number):
+    """A number above 0 that an engine's float32 tells from 0."""
+
+    default_error_messages = {"positive": "This must be above 0."}
+
+    def __init__(self, **kwargs):
+        super().__init__(min_value=SMALLEST_RATE, max_value=1e30, **kwargs)
+
+    def to_internal_value(self, data):
+        number = super().to_internal_value(data)
+        if number <= 0:
+            self.fail("positive")
+        return number
+
+
+class NetworkText(serializers.CharField):
+    """A Caffe prototxt: as text, or as a file of it (curl's -F custom_network=@net.prototxt)."""
+
+    def __init__(self, **kwargs):
+        look = {"base_template": "textarea.html"}
+        # Nothing is trimmed: messages name the line.
+        super().__init__(max_length=MAX_NETWORK_TEXT, trim_whitespace=False, style=look, **kwargs)
+
+    def run_validation(self, data=empty):
+        return super().run_validation(self._read(data) if isinstance(data, UploadedFile) else data)
+
+    def to_internal_value(self, data):
+        return super().to_internal_value(data).removeprefix(BYTE_ORDER_MARK)
+
+    def _read(self, file: UploadedFile) -> str:
+        if file.size > MAX_NETWORK_TEXT:
+            raise serializers.ValidationError(f"This file has more than {MAX_NETWORK_TEXT:,} bytes.")
+        try:
+            file.seek(0)
+            return decoded(file.read())
+        except UnicodeDecodeError as wrong:
+            raise serializers.ValidationError(f"{file.name} is no text in UTF-8; is it a prototxt?") from wrong
 
 
 @extend_schema_field(OpenApiTypes.STR)
@@ -63,9 +118,12 @@ class Numbers(serializers.CharField):
     def to_internal_value(self, data):
         text = super().to_internal_value(data)
         try:
-            return [float(part) for part in text.split(",")]
-        except ValueError as wrong:
-            raise serializers.ValidationError("Numbers with commas between them are wanted, such as 50,85.") from wrong
+            numbers = [float(part) for part in text.split(",")]
+        except ValueError:
+            numbers = [math.nan]
+        if not all(map(math.isfinite, numbers)):
+            raise serializers.ValidationError("Numbers with commas between them are wanted, such as 50,85.")
+        return numbers
 
 
 class JobOf(serializers.CharField):
@@ -122,6 +180,10 @@ class WeightsFile(serializers.CharField):
         super().__init__(max_length=MAX_PATH, **kwargs)
 
     def to_internal_value(self, data):
+        if isinstance(data, UploadedFile):
+            raise serializers.ValidationError(
+                "Weights can't be sent with the form: name a file that lies on the server, under one of its data roots."
+            )
         try:
             path = readable(super().to_internal_value(data), settings.DIGITS_JOBS_DIR)
             return str(self._check(path))

@@ -158,6 +158,7 @@ def take_model(found: Found, owner: str) -> TrainedModel:
         train_epochs=epochs if isinstance(epochs, int) and epochs > 0 else 30,
         batch_size=prototxt.batch_size(text) or BATCH_SIZE,
     )  # fmt: skip
+    model.is_imported = True
     try:
         model.full_clean(exclude=["job_id"])
     except ValidationError as invalid:

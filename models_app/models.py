@@ -2,7 +2,6 @@
 
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from django.core.exceptions import ValidationError
@@ -11,65 +10,34 @@ from django.db import models
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from datasets.models import Dataset
-from datasets.models import Kind as DatasetKind
 from digits_project.errors import BadInput
 from digits_project.jobs.models import ENDED, Job, Status, Wanted
-from models_app import networks
-from models_app.networks import STANDARD, Network, prototxt
+from models_app import model_checks, networks
+from models_app.choices import (
+    LARGEST_SEED,
+    MOST_BATCHES_ACCUMULATED,
+    MOST_EPOCHS,
+    MOST_GPUS,
+    MOST_IMAGES_A_BATCH,
+    Kind,
+    Method,
+    frameworks,
+    lr_policies,
+    means,
+    solver_types,
+    standard_networks,
+)
+from models_app.networks import Network, prototxt
 from models_app.networks.retrain import retrained
 from models_app.results import NEWEST, Evaluation, Metric, Snapshot, of_epoch
 from models_app.training import engines
-from models_app.training.balance import balanced, check_weighable
-from models_app.training.config import MEANS, SOLVERS, TrainConfig
-from models_app.training.schedule import POLICIES, Policy
+from models_app.training.balance import balanced
+from models_app.training.config import TrainConfig
+from models_app.training.schedule import Policy
 
-MOST_EPOCHS = 100_000
-MOST_IMAGES_A_BATCH = 100_000
-MOST_BATCHES_ACCUMULATED = 10_000
-LARGEST_SEED = 2**32 - 1
-MOST_GPUS = 64
 POSITIVE = MinValueValidator(1)
 NOT_NEGATIVE = [MinValueValidator(0.0)]
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
-
-
-class Kind(models.TextChoices):
-    CLASSIFICATION = "classification", "Image Classification Model"  # DIGITS's words for it, as in /status
-    GENERIC = "generic", "Generic Image Model"
-
-
-class Method(models.TextChoices):
-    STANDARD = "standard", "a published network"
-    PREVIOUS = "previous", "the network of another model"
-    CUSTOM = "custom", "a network of one's own, as Caffe prototxt"
-
-
-NETWORK_COLUMNS = {
-    Method.STANDARD: "standard_network",
-    Method.PREVIOUS: "previous",
-    Method.CUSTOM: "custom_network",
-}
-
-
-def _choices(names) -> list[tuple[str, str]]:
-    return [(name, name) for name in names]
-
-
-# Functions, so that the tables need no migration when an engine learns more.
-def standard_networks():
-    return _choices(STANDARD)
-
-
-def frameworks():
-    return _choices(engines.MODULES)
-
-
-def solver_types():
-    return _choices(SOLVERS)
-
-
-def lr_policies():
-    return _choices(POLICIES)
 
 
 class TrainedModel(Job):
@@ -81,6 +49,7 @@ class TrainedModel(Job):
     KIND = "models"
     PATHS = ("custom_network_snapshot",)
 
+    is_imported = False  # import_digits: it brings snapshots that are trained already
     network_is_checked = False  # of several that differ in numbers only, the first is checked for all
 
     kind = models.CharField(max_length=14, choices=Kind, default=Kind.CLASSIFICATION, editable=False)
@@ -99,7 +68,7 @@ class TrainedModel(Job):
     previous_network = models.JSONField(null=True, blank=True, editable=False)
     previous_categories = models.PositiveIntegerField(null=True, blank=True, editable=False)
     crop_size = models.PositiveIntegerField(null=True, blank=True, validators=[POSITIVE])
-    use_mean = models.CharField(max_length=5, choices=_choices(MEANS), default="image")
+    use_mean = models.CharField(max_length=5, choices=means(), default="image")
 
     # Its training.
     framework = models.CharField(max_length=20, choices=frameworks, default="mxnet")
@@ -130,6 +99,9 @@ class TrainedModel(Job):
     balance_classes = models.BooleanField(default=False, help_text="Whether categories count alike in its loss.")
 
     # What came of it.
+    taken_over = models.JSONField(default=list, editable=False)  # layers whose weights came from a file or snapshot
+    afresh = models.JSONField(default=list, editable=False)  # then: those that started with random ones
+    warnings = models.JSONField(default=list, editable=False)
     resumed_from = models.FloatField(default=0, editable=False, help_text="Share done when it last began: 0 to 1.")
     stopped_epoch = models.FloatField(null=True, editable=False, help_text="Where early_stop_patience ended it.")
 
@@ -169,47 +141,8 @@ class TrainedModel(Job):
     def clean(self):
         """Besides each column by itself: a dataset to train on, a network that fits its images, a policy that makes
         sense."""
-        self._check_dataset()
-        network = NETWORK_COLUMNS.get(self.method, "method")
-        if not getattr(self, network):
-            raise ValidationError({network: "This field is required."})
-        if self.previous and self.previous.kind != self.kind:
-            raise ValidationError({"previous": f"It is a model of another kind: {self.previous.TYPE}."})
-        checks = {
-            "crop_size": self._check_crop,
-            "lr_policy": self.policy,
-            "early_stop_patience": self._check_patience,
-            "balance_classes": self._check_balance,
-        }
-        wrong = {column: _complaint(check) for column, check in checks.items()}
-        if not wrong["crop_size"] and not self.network_is_checked:
-            wrong[network] = _complaint(self._check_network)
-        if any(wrong.values()):
-            raise ValidationError({column: complaint for column, complaint in wrong.items() if complaint})
-
-    def _check_dataset(self) -> None:
-        if self.dataset.status in (Status.ABORTED, Status.ERROR):
-            raise ValidationError({"dataset": f"Its status is {self.dataset.status}; take one that will be Done."})
-        if self.kind == Kind.CLASSIFICATION and self.dataset.kind != DatasetKind.CLASSIFICATION:
-            raise ValidationError({"dataset": "It is a generic dataset; a classifier needs one for classification."})
-
-    def _check_crop(self) -> None:
-        height, width = self.dataset.image_shape[1:]
-        if self.crop_size and self.dataset.shapes_are_known and self.crop_size > min(height, width):
-            raise BadInput(f"This is larger than the images, which are {width}×{height}.")
-
-    def _check_network(self) -> None:
-        network = self.network()
-        if self.balance_classes and self.dataset.kind == DatasetKind.CLASSIFICATION:
-            check_weighable(network)
-
-    def _check_balance(self) -> None:
-        if self.balance_classes and self.dataset.kind != DatasetKind.CLASSIFICATION:
-            raise BadInput("Its dataset is a generic one, whose images have no categories.")
-
-    def _check_patience(self) -> None:
-        if self.early_stop_patience and not self.val_interval:
-            raise BadInput("This counts validations, and there are none: val_interval is 0.")
+        if wrong := model_checks.wrong_columns(self):
+            raise ValidationError(wrong)
 
     def network(self) -> Network:
         """The network that it trains. Raises BadInput where that does not fit the dataset's images.
@@ -242,6 +175,10 @@ class TrainedModel(Job):
         if not self.balance_classes:
             return None
         return balanced(next(split["per_category"] for split in self.dataset.splits if split["name"] == "train"))
+
+    @property
+    def starts_from_weights(self) -> bool:
+        return self.is_imported or self.previous_epoch is not None or bool(self.custom_network_snapshot)
 
     def initial_weights(self) -> Path | None:
         """The snapshot or file that its training takes weights from; None: it starts from fresh ones.
@@ -306,15 +243,6 @@ class TrainedModel(Job):
     def snapshot_at(self, epoch: float) -> Snapshot | None:
         """That of an epoch, or the newest (-1)."""
         return self.newest_snapshot if epoch == NEWEST else of_epoch(self.snapshots, epoch).first()
-
-
-def _complaint(check: Callable) -> str:
-    """What a check has to say, if it raises BadInput."""
-    try:
-        check()
-    except BadInput as wrong:
-        return str(wrong)
-    return ""
 
 
 def _fate(dataset: Dataset) -> str:

@@ -7,9 +7,8 @@ from digits_project.api import Flag, Form
 from digits_project.errors import BadInput
 from digits_project.jobs import devices
 from digits_project.jobs.models import Wanted
-from models_app import descriptions, networks
-from models_app.fields import Gpu, GpuList, JobOf, Listed, Numbers, UseMean, WeightsFile
-from models_app.models import (
+from models_app import descriptions, networks, services
+from models_app.choices import (
     LARGEST_SEED,
     MOST_BATCHES_ACCUMULATED,
     MOST_EPOCHS,
@@ -17,29 +16,27 @@ from models_app.models import (
     MOST_IMAGES_A_BATCH,
     Kind,
     Method,
-    TrainedModel,
 )
+from models_app.fields import (
+    Gpu,
+    GpuList,
+    JobOf,
+    Listed,
+    NetworkText,
+    Number,
+    UseMean,
+    WeightsFile,
+)
+from models_app.models import TrainedModel
+from models_app.policy_form import PolicyForm, not_negative
 from models_app.results import Evaluation, Snapshot
 from models_app.services import MOST_COMBINATIONS
 from models_app.training.config import MEANS, SOLVERS, TrainConfig
-from models_app.training.schedule import POLICIES, Policy
 
 # What trains is MXNet, whatever a script written for DIGITS names.
 FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
+GPU_FIELDS = ("select_gpus_list", "select_gpus", "select_gpu")
 OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
-NETWORK_TEXT = {
-    "max_length": 8_000_000,
-    "trim_whitespace": False,  # messages tell the line
-    "style": {"base_template": "textarea.html"},
-}
-
-
-def _positive(**kwargs) -> serializers.FloatField:
-    return serializers.FloatField(min_value=1e-30, max_value=1e30, **kwargs)
-
-
-def _number(default: float) -> serializers.FloatField:
-    return serializers.FloatField(default=default, min_value=0, max_value=1e30)
 
 
 def _count(most: int, **kwargs) -> serializers.IntegerField:
@@ -48,32 +45,6 @@ def _count(most: int, **kwargs) -> serializers.IntegerField:
 
 def _none_or_more(most: int) -> serializers.IntegerField:
     return serializers.IntegerField(default=0, min_value=0, max_value=most)
-
-
-class PolicyForm(Form):
-    """What POST /models/visualize-lr takes: how the learning rate falls."""
-
-    DESCRIPTIONS = descriptions.POLICY
-
-    learning_rate = Listed(_positive(), default=[Policy.learning_rate])
-    lr_policy = serializers.ChoiceField(POLICIES, default=Policy.lr_policy)
-    lr_step_size = _positive(default=Policy.lr_step_size)
-    lr_step_gamma = _number(Policy.lr_step_gamma)
-    lr_multistep_values = Numbers(default=Policy.lr_multistep_values, max_length=1000)
-    lr_multistep_gamma = _number(Policy.lr_multistep_gamma)
-    lr_exp_gamma = _number(Policy.lr_exp_gamma)
-    lr_inv_gamma = _number(Policy.lr_inv_gamma)
-    lr_inv_power = _number(Policy.lr_inv_power)
-    lr_poly_power = _number(Policy.lr_poly_power)
-    lr_sigmoid_step = _number(Policy.lr_sigmoid_step)
-    lr_sigmoid_gamma = _number(Policy.lr_sigmoid_gamma)
-
-    def validate(self, form):
-        """Of the policies' parameters only those of the chosen one are kept, as `lr_parameters`."""
-        given = {name: form.pop(name) for name in list(form) if name.startswith("lr_") and name != "lr_policy"}
-        chosen = f"lr_{form['lr_policy']}_"
-        form["lr_parameters"] = {name: value for name, value in given.items() if name.startswith(chosen)}
-        return form
 
 
 class ModelForm(PolicyForm):
@@ -89,6 +60,11 @@ class ModelForm(PolicyForm):
         Method.PREVIOUS: ("previous_networks",),
         Method.CUSTOM: ("custom_network", "custom_network_snapshot"),
     }
+    # The columns that a network and its dataset are judged by, before there is a model.
+    JUDGED = (
+        "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
+        "previous_epoch", "crop_size", "val_interval", "early_stop_patience", "balance_classes",
+    )  # fmt: skip
     KIND: Kind
     FIRST = (
         "model_name",
@@ -102,13 +78,13 @@ class ModelForm(PolicyForm):
     dataset = JobOf(Dataset)
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
     previous_networks = JobOf(TrainedModel, required=False)
-    custom_network = serializers.CharField(required=False, **NETWORK_TEXT)
+    custom_network = NetworkText(required=False)
     custom_network_snapshot = WeightsFile(default="")
     crop_size = _count(4096, default=None)
     use_mean = UseMean(MEANS, default="image")
     train_epochs = _count(MOST_EPOCHS, default=30)
-    snapshot_interval = _number(1)
-    val_interval = _number(1)
+    snapshot_interval = not_negative(1)
+    val_interval = not_negative(1)
     early_stop_patience = _none_or_more(MOST_EPOCHS)
     keep_snapshots = _none_or_more(MOST_EPOCHS)
     balance_classes = Flag()
@@ -116,7 +92,7 @@ class ModelForm(PolicyForm):
     batch_size = Listed(_count(MOST_IMAGES_A_BATCH), default=None)
     batch_accumulation = _count(MOST_BATCHES_ACCUMULATED, default=1)
     solver_type = serializers.ChoiceField(SOLVERS, default="SGD")
-    rms_decay = serializers.FloatField(default=TrainConfig.rms_decay, min_value=0, max_value=1)
+    rms_decay = Number(default=TrainConfig.rms_decay, min_value=0, max_value=1)
     select_gpu = Gpu(default=[])
     select_gpus = GpuList(default=[])
     select_gpus_list = GpuList(default=[])
@@ -128,10 +104,8 @@ class ModelForm(PolicyForm):
         self._keep_fields_of_method(data)
         if hasattr(data, "getlist") and "select_gpus" in data:  # one field for each chosen GPU
             data = {**data.dict(), "select_gpus": data.getlist("select_gpus")}
-        form = super().to_internal_value(data)
-        if form.get("previous_networks"):
-            form["previous_epoch"] = self._epoch(data, form["previous_networks"])
-        return form
+        self._sent = data
+        return super().to_internal_value(data)
 
     def _keep_fields_of_method(self, data) -> None:
         choice = self.fields["method"]
@@ -148,44 +122,72 @@ class ModelForm(PolicyForm):
             raise serializers.ValidationError("Ensure this value is less than 1.")
         return decay
 
-    def _epoch(self, data, previous) -> float | None:
-        """The epoch of the field `<id>-snapshot`: 0 for fresh weights, -1 for the newest snapshot."""
+    def wrong_together(self, values):
+        """Also what is wrong with a model of these values, network and dataset among them: beside what else is."""
+        incomplete = len(values) < len(self.fields)
+        wrong = super().wrong_together(values)
+        for check in (self._wrong_epoch, self._wrong_framework, self._wrong_gpus, self._wrong_combinations):
+            wrong |= check(values)
+        if wrong or incomplete:  # else the service says it
+            wrong = {name: message for name, message in self._wrong_model(values).items() if name in values} | wrong
+        return wrong
+
+    def _wrong_epoch(self, values) -> dict[str, str]:
+        """Puts the epoch of `<id>-snapshot` among the values: 0 for fresh weights, -1 for the newest snapshot."""
+        previous = values.get("previous_networks")
+        if not previous:
+            return {}
         field = f"{previous.pk}-snapshot"
-        asked = data.get(field)
+        asked = self._sent.get(field)
         try:
-            epoch = serializers.FloatField(min_value=-1).run_validation(0 if asked in ("", None) else asked)
+            epoch = Number(min_value=-1).run_validation(0 if asked in ("", None) else asked)
+            snapshot = chosen_snapshot(previous, epoch, field)
         except serializers.ValidationError as wrong:
-            raise serializers.ValidationError({field: wrong.detail}) from wrong
-        snapshot = chosen_snapshot(previous, epoch, field)
-        return snapshot.epoch if snapshot else None
+            detail = wrong.detail[field] if isinstance(wrong.detail, dict) else wrong.detail
+            return {field: " ".join(detail) if isinstance(detail, list) else detail}
+        values["previous_epoch"] = snapshot.epoch if snapshot else None
+        return {}
+
+    def _wrong_framework(self, values) -> dict[str, str]:
+        is_custom = values.get("method") == Method.CUSTOM
+        return wrong_language(values.get("framework")) if is_custom else {}
+
+    def _wrong_gpus(self, values) -> dict[str, str]:
+        field, indexes = _gpus(values)
+        try:
+            devices.check(Wanted(tuple(indexes), values.get("select_gpu_count", 1)))
+        except BadInput as wrong:
+            return {field: str(wrong)}
+        return {}
+
+    def _wrong_combinations(self, values) -> dict[str, str]:
+        if len(values.get("learning_rate", ())) * len(values.get("batch_size") or [None]) <= MOST_COMBINATIONS:
+            return {}
+        return {"learning_rate": f"These are more than {MOST_COMBINATIONS} combinations with the batch sizes."}
+
+    def _wrong_model(self, values) -> dict[str, str]:
+        """What is wrong with a model of the values that are valid, where they say dataset and network."""
+        network = self.FIELDS_OF.get(values.get("method"), ("method",))[0]
+        if "dataset" not in values or not values.get(network):
+            return wrong_syntax(values)
+        columns = {self._column(name): value for name, value in values.items()}
+        wrong = services.complaints(kind=self.KIND, **{n: v for n, v in columns.items() if n in self.JUDGED})
+        return {self.WIRE_NAMES.get(column, column): " ".join(messages) for column, messages in wrong.items()}
+
+    def _column(self, field: str) -> str:
+        return next((column for column, wire_name in self.WIRE_NAMES.items() if wire_name == field), field)
 
     def validate(self, form):
-        """Form names to column names; what only several fields together can tell."""
+        """Form names to column names."""
         form = super().validate(form)
         for column, wire_name in self.WIRE_NAMES.items():
             if wire_name in form:
                 form[column] = form.pop(wire_name)
-        if form["method"] == Method.CUSTOM:
-            refuse_other_languages(form["framework"])
         form["framework"] = "mxnet"
-        form["select_gpus"] = self._gpus(form)
+        _, chosen = _gpus(form)
+        form = {name: value for name, value in form.items() if name not in GPU_FIELDS} | {"select_gpus": chosen}
         learning_rates, batch_sizes = form.pop("learning_rate"), form.pop("batch_size") or [None]
-        if len(learning_rates) * len(batch_sizes) > MOST_COMBINATIONS:
-            raise serializers.ValidationError(
-                {"learning_rate": f"These are more than {MOST_COMBINATIONS} combinations with the batch sizes."}
-            )
         return form | {"kind": self.KIND, "learning_rates": learning_rates, "batch_sizes": batch_sizes}
-
-    def _gpus(self, form) -> list[int]:
-        """The GPUs that were chosen by their numbers, in whichever of three fields."""
-        chosen = {name: form.pop(name) for name in ("select_gpus_list", "select_gpus", "select_gpu")}
-        field = next((name for name, indexes in chosen.items() if indexes), "select_gpu_count")
-        indexes = chosen.get(field, [])
-        try:
-            devices.check(Wanted(tuple(indexes), form["select_gpu_count"]))
-        except BadInput as wrong:
-            raise serializers.ValidationError({field: str(wrong)}) from wrong
-        return indexes
 
 
 class ClassificationModelForm(ModelForm):
@@ -218,11 +220,23 @@ def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot |
     return snapshot
 
 
-def refuse_other_languages(framework: str) -> None:
-    """Raise ValidationError for a framework whose networks are programs."""
+def wrong_language(framework: str | None) -> dict[str, str]:
+    """{field: message} for a framework whose networks are programs."""
     if language := OTHER_LANGUAGES.get(framework):
-        told = f"A network in {language} can't be read here; write it as Caffe prototxt."
-        raise serializers.ValidationError({"custom_network": told})
+        return {"custom_network": f"A network in {language} can't be read here; write it as Caffe prototxt."}
+    return {}
+
+
+def wrong_syntax(values) -> dict[str, str]:
+    """{field: message} for a prototxt that is none, where its dataset is not known."""
+    complaint = services.syntax_complaint(values["custom_network"]) if values.get("custom_network") else ""
+    return {"custom_network": complaint} if complaint else {}
+
+
+def _gpus(values) -> tuple[str, list[int]]:
+    """The field of three that chooses GPUs by their numbers, and those; else that of their count."""
+    field = next((name for name in GPU_FIELDS if values.get(name)), "select_gpu_count")
+    return field, values[field] if field in GPU_FIELDS else []
 
 
 class NetworkForm(Form):
@@ -230,13 +244,16 @@ class NetworkForm(Form):
 
     DESCRIPTIONS = descriptions.NETWORK
 
-    custom_network = serializers.CharField(**NETWORK_TEXT)
+    custom_network = NetworkText()
     dataset = JobOf(Dataset, default=None)
     dataset_id = JobOf(Dataset, default=None)
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
 
+    def wrong_together(self, values):
+        incomplete = len(values) < len(self.fields)  # else the view says what is wrong with the network
+        return (wrong_syntax(values) if incomplete else {}) | wrong_language(values.get("framework"))
+
     def validate(self, form):
-        refuse_other_languages(form["framework"])
         return {"text": form["custom_network"], "dataset": form["dataset"] or form["dataset_id"]}
 
 
@@ -246,7 +263,7 @@ class CustomizeForm(Form):
     DESCRIPTIONS = descriptions.CUSTOMIZE
 
     network = serializers.CharField(max_length=100)
-    snapshot_epoch = serializers.FloatField(default=0, min_value=-1)
+    snapshot_epoch = Number(default=0, min_value=-1)
 
 
 class EvaluationForm(Form):
@@ -254,7 +271,7 @@ class EvaluationForm(Form):
 
     DESCRIPTIONS = descriptions.EVALUATION
 
-    snapshot_epoch = serializers.FloatField(default=None, min_value=-1)
+    snapshot_epoch = Number(default=None, min_value=-1)
     split = serializers.ChoiceField(Evaluation.Split.values, default=Evaluation.Split.VAL.value)
 
 
@@ -263,5 +280,5 @@ class StoredEvaluationForm(Form):
 
     DESCRIPTIONS = descriptions.STORED_EVALUATION
 
-    snapshot_epoch = serializers.FloatField(default=None, min_value=-1)
+    snapshot_epoch = Number(default=None, min_value=-1)
     split = serializers.ChoiceField(Evaluation.Split.values, default=None)

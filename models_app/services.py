@@ -76,6 +76,33 @@ def _refuse_more_snapshots(model: TrainedModel) -> None:
     raise ValidationError({"snapshot_interval": problem + instead})
 
 
+def complaints(**fields) -> dict[str, list[str]]:
+    """{column: messages} of what is wrong with a model of these columns together, `dataset` among them.
+
+    A column that is not there counts as its default. Nothing is saved.
+    """
+    model = TrainedModel(**fields)
+    try:
+        if model.previous:
+            model.previous_network = model.previous.network().to_dict()
+            model.previous_categories = model.previous.categories
+        model.clean()
+    except BadInput as wrong:
+        return {"previous": [str(wrong)]}
+    except ValidationError as wrong:
+        return wrong.message_dict
+    return {}
+
+
+def syntax_complaint(text: str) -> str:
+    """What is wrong with a prototxt whatever dataset it is for; "" if nothing."""
+    try:
+        prototxt.batch_size(text)
+    except BadInput as wrong:
+        return str(wrong)
+    return ""
+
+
 def _combinations(name: str, learning_rates: list[float], batch_sizes: list[int | None]) -> Iterator[dict]:
     for batch_size in batch_sizes:
         for base in learning_rates:
@@ -218,6 +245,13 @@ def _follow(model: TrainedModel, config: Path, report: Progress) -> None:
             report(event.get("fraction") if event else None)
 
 
+def _store_start(model: TrainedModel, event: dict) -> None:
+    """Which layers started from given weights; a training that goes on from a snapshot of its own does not say."""
+    if event["taken_over"]:
+        told = {name: event[name] for name in ("taken_over", "afresh", "warnings")}
+        TrainedModel.objects.filter(pk=model.pk).update(**told)
+
+
 def _store_metric(model: TrainedModel, event: dict) -> None:
     """Once, also if the database went away before it said that it had stored it."""
     measured = {name: event.get(name) for name in ("epoch", "loss", "accuracy", "learning_rate")}
@@ -265,4 +299,4 @@ def delete_snapshot(snapshot: Snapshot) -> None:
     quota.forget(TrainedModel.objects.filter(pk=snapshot.trained_model_id))
 
 
-STORE = {"metrics": _store_metric, "snapshot": _store_snapshot, "stopped_early": _store_stop}
+STORE = {"started": _store_start, "metrics": _store_metric, "snapshot": _store_snapshot, "stopped_early": _store_stop}

@@ -13,10 +13,12 @@ from pathlib import Path
 
 from django.conf import settings
 
+from digits_project import memory
 from digits_project.errors import BadInput, Failed, Lost
 
 PULSE_SECONDS = 0.25  # how often the listener gets a turn, whatever the trainer does
 GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
+REMEDY = "Take a smaller batch_size, smaller images or a smaller network, or give the worker more memory"
 SILENCE_SECONDS = 900.0  # a trainer reports every second; one batch of a large network may take minutes
 
 
@@ -65,7 +67,11 @@ def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
             yield None
     if status := process.wait():
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
-        raise TrainerDied(f"The trainer {how}. Out of memory is the usual reason; train.log may say more.")
+        raise TrainerDied(
+            f"The trainer {how}. Out of memory is the usual reason: it had taken "
+            f"{memory.gibibytes(memory.taken_by_children())}, and there are {memory.limit()}. {REMEDY}; train.log may "
+            "say more."
+        )
 
 
 def _lines(pipe) -> Iterator[bytes | None]:

@@ -157,10 +157,7 @@ class VisualizeLearningRate(FormView):
         form.is_valid(raise_exception=True)
         bases = form.validated_data.pop("learning_rate")
         names = ["Learning Rate"] if len(bases) == 1 else [f"Learning Rate {i}" for i in range(len(bases))]
-        try:
-            curves = [services.learning_rates(base, **form.validated_data) for base in bases]
-        except BadInput as wrong:
-            raise ValidationError({"lr_policy": str(wrong)}) from wrong
+        curves = [services.learning_rates(base, **form.validated_data) for base in bases]
         columns = [[name, *curve] for name, curve in zip(names, curves, strict=True)]
         return Response({"data": {"columns": columns}})
 

@@ -20,9 +20,18 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
         model,
         snapshots=[epoch_json(epoch) for epoch in model.snapshots.order_by("epoch").values_list("epoch", flat=True)],
         dataset_id=model.dataset_id,
+        **started_json(model),
         **stopped,
         **{name: points for name, points in outputs.items() if points["epoch"]},
     )
+
+
+def started_json(model: TrainedModel) -> dict:
+    """Which layers started from the weights that were given, which afresh and why; nothing where none were given."""
+    if not model.taken_over:
+        return {}
+    warnings = {"warnings": model.warnings} if model.warnings else {}
+    return {"taken_over": model.taken_over, "afresh": model.afresh, **warnings}
 
 
 def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
@@ -99,6 +108,15 @@ class ModelFacts(JobFacts):
 
     snapshots = serializers.ListField(child=serializers.FloatField(), help_text="The epochs, 1 or 0.5.")
     dataset_id = serializers.CharField()
+    taken_over = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Layers that started from the weights that were given."
+    )
+    afresh = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Layers that started with random weights instead."
+    )
+    warnings = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Why they did, a sentence each."
+    )
     stopped_epoch = serializers.FloatField(required=False, help_text="Where early_stop_patience ended it.")
     train_outputs = Curve(required=False)
     val_outputs = Curve(required=False)

@@ -1,5 +1,6 @@
 """What each group of accounts may do, with a session and with a token, and what nobody may."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -202,6 +203,20 @@ def test_a_command_makes_lists_and_withdraws_tokens(client, capsys):
     assert (user, name) == ("ada", "nightly")
     call_command("token", "withdraw", number)
     assert client.get("/index.json", headers=headers).status_code == 401
+
+
+def test_a_command_reports_tokens_in_json_too(capsys):
+    account("ada", "viewer")
+    call_command("token", "make", "ada", "--name", "nightly", "--json")
+    made = json.loads(capsys.readouterr().out)
+    assert made.pop("token").startswith(tokens.PREFIX)
+    assert (made["user"], made["name"], made["last_used_at"]) == ("ada", "nightly", None)
+    call_command("token", "--json", "list")
+    assert json.loads(capsys.readouterr().out) == [made]
+    call_command("token", "withdraw", made["number"], "--json")
+    assert json.loads(capsys.readouterr().out) == made | {"withdrawn": True}
+    call_command("token", "list", "--json")
+    assert json.loads(capsys.readouterr().out) == []
 
 
 @pytest.mark.parametrize("words", [("make", "nobody"), ("withdraw", "7")])

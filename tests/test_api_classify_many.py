@@ -227,6 +227,17 @@ def test_a_folder_outside_the_data_roots_is_refused(ask, tmp_path):
     assert "there is no folder" in complaint(ask(list_of("a"), image_folder=str(tmp_path / "missing")))[1]
 
 
+def test_a_list_and_a_folder_that_are_not_there_are_reported_together(ask, tmp_path):
+    why = complaint(ask("", image_folder=str(tmp_path / "missing")))[1]
+    assert why.startswith("image_list is missing: ")
+    assert why.endswith(f"image_folder: there is no folder {tmp_path / 'missing'}.")
+
+
+def test_what_is_missing_is_reported_beside_fields_that_are_wrong(ask):
+    errors = ask("", image_folder="/etc", num_test_images=0).json()["errors"]
+    assert {error["field"] for error in errors} == {"image_list", "image_folder", "num_test_images"}
+
+
 @pytest.mark.parametrize("job_id", ["20200101-000000-abcd", "a\0b", "\ud800", "../..", {"a": 1}])
 def test_an_unknown_job(client, db, job_id):
     answer = client.post(f"{URL}.json", json.dumps({"job_id": job_id}), content_type="application/json")

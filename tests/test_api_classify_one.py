@@ -158,6 +158,19 @@ def test_no_job_id(client, image):
     assert why.startswith("job_id is missing")
 
 
+@pytest.mark.parametrize(
+    "fields, field",
+    [({"image_file": None}, "image_file"), ({"image_path": "/etc/passwd"}, "image_path")],
+)
+def test_an_image_that_is_not_there_is_reported_beside_a_field_that_is_wrong(classify, fields, field):
+    errors = classify(snapshot_epoch="last", **fields).json()["errors"]
+    assert {error["field"] for error in errors} == {field, "snapshot_epoch"}
+
+
+def test_an_epoch_that_is_no_finite_number_is_refused(classify):
+    assert [error["field"] for error in classify(snapshot_epoch="nan").json()["errors"]] == ["snapshot_epoch"]
+
+
 def test_no_image(client, model):
     status, why = complaint(client.post(URL, {"job_id": model.pk}))
     assert status == 400

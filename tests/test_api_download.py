@@ -208,6 +208,24 @@ def test_classify_tells_people_too_and_goes_on_after_a_broken_image(model, taken
     assert [line.split()[1] in DIGITS and line.split()[0][-1] for line in ranking] == ["%", "%"]
 
 
+@pytest.mark.parametrize("most", ["0", "-1", "many"])
+def test_classify_takes_no_number_of_categories_below_one(model, taken_away, pictures, most):
+    run = classify(taken_away(model), "--top", most, pictures / "gray.bmp")
+    assert run.returncode == 2
+    assert "is no whole number from 1" in run.stderr
+
+
+def test_classify_whose_reader_leaves_shows_no_traceback(model, taken_away, pictures):
+    script = taken_away(model) / "classify.py"
+    command = [sys.executable, script, pictures / "gray.bmp", pictures / "none.png"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert said.splitlines() == [f"{pictures / 'none.png'}: No such file or directory"]
+    assert process.wait(30) == 1
+
+
 def test_classify_explains_itself(model, taken_away):
     run = classify(taken_away(model), "--help")
     assert run.returncode == 0

@@ -65,7 +65,16 @@ def test_a_right_form_makes_a_waiting_job_with_the_defaults_of_digits(client, fo
         ("batch_size", "many", "A valid integer is required."),
         ("snapshot_interval", -1, "Ensure this value is greater than or equal to 0."),
         ("learning_rate", "inf", "A valid number is required."),
-        ("learning_rate", 0, "Ensure this value is greater than or equal to 1e-30."),
+        ("learning_rate", 0, "This must be above 0."),
+        ("learning_rate", -0.1, "This must be above 0."),
+        ("learning_rate", "0.1,0", "This must be above 0."),
+        ("learning_rate", 1e-31, "Ensure this value is greater than or equal to 1e-30."),
+        ("learning_rate", "nan", "A valid number is required."),
+        ("val_interval", "nan", "A valid number is required."),
+        ("snapshot_interval", "inf", "A valid number is required."),
+        ("rms_decay", "nan", "A valid number is required."),
+        ("lr_step_size", 0, "This must be above 0."),
+        ("lr_multistep_values", "50,nan", "Numbers with commas between them are wanted, such as 50,85."),
         (
             "solver_type",
             "SGDX",
@@ -183,7 +192,42 @@ def test_a_network_that_does_not_fit_the_images_is_refused_with_its_layer(client
 
 def test_values_of_a_policy_that_do_not_rise_are_refused(client, form):
     wrong = complaints(client.post(CREATE, form(lr_policy="multistep", lr_multistep_values="85,50")))
-    assert "must rise" in wrong["lr_policy"]
+    assert wrong == {"lr_multistep_values": "lr_multistep_values must rise, as in 50,85; they are 85,50"}
+
+
+def test_falling_values_of_a_policy_that_is_not_chosen_are_left_alone(client, form):
+    assert client.post(CREATE, form(lr_multistep_values="85,50")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "policy, field",
+    [("step", "lr_step_gamma"), ("multistep", "lr_multistep_gamma"), ("exp", "lr_exp_gamma")],
+)
+def test_a_rate_beyond_all_numbers_is_refused_at_the_parameter_that_takes_it_there(client, form, policy, field):
+    wrong = complaints(client.post(CREATE, form(lr_policy=policy, **{field: "1e30"})))
+    assert list(wrong) == [field]
+    assert "takes the learning rate beyond 1e+38" in wrong[field]
+
+
+def test_what_is_wrong_together_is_reported_beside_what_is_wrong_alone(client, form):
+    sent = form(
+        train_epochs=0, crop_size=29, lr_policy="multistep", lr_multistep_values="85,50", early_stop_patience=1,
+        val_interval=0, learning_rate=0, select_gpu=7,
+    )  # fmt: skip
+    assert complaints(client.post(CREATE, sent)) == {
+        "train_epochs": "Ensure this value is greater than or equal to 1.",
+        "learning_rate": "This must be above 0.",
+        "crop_size": "This is larger than the images, which are 28×28.",
+        "lr_multistep_values": "lr_multistep_values must rise, as in 50,85; they are 85,50",
+        "early_stop_patience": "This counts validations, and there are none: val_interval is 0.",
+        "select_gpu": "No host has GPU 7 to train on; there are: none.",
+    }
+
+
+def test_too_many_combinations_are_reported_beside_a_policy_that_makes_no_sense(client, form):
+    many = ",".join(map(str, range(1, 12)))
+    sent = form(learning_rate=many, batch_size=many, lr_policy="multistep", lr_multistep_values="85,50")
+    assert set(complaints(client.post(CREATE, sent))) == {"learning_rate", "lr_multistep_values"}
 
 
 @pytest.mark.parametrize("end", [Status.ABORTED, Status.ERROR])

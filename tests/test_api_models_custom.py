@@ -1,6 +1,7 @@
 """Models of one's own network: POST of a prototxt, and of the weights that it starts from."""
 
 import os
+from io import BytesIO
 
 import pytest
 from django.conf import settings
@@ -12,6 +13,9 @@ from tests.model_samples import CLASSIFIER, write_weights
 
 pytestmark = pytest.mark.django_db
 CREATE = "/models/images/classification.json"
+VISUALIZE = "/models/visualize-network.json"
+SCORES = 'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "output" }\n'
+DEPLOYED = 'layer { name: "softmax" type: "Softmax" bottom: "output" top: "softmax" include { stage: "deploy" } }\n'
 
 
 @pytest.fixture(autouse=True)
@@ -104,8 +108,15 @@ def test_a_network_without_a_loss_is_refused(client, form):
     assert told == "the network can't be trained: it has no loss (a layer such as SoftmaxWithLoss)"
 
 
-def test_a_network_with_a_loss_in_training_only_can_do_without_validation(client, form):
+def test_a_loss_for_training_alone_measures_the_validation_too(client, form):
     text = CLASSIFIER.replace('exclude { stage: "deploy" }', "include { phase: TRAIN }")
+    assert client.post(CREATE, form(custom_network=text)).status_code == 200
+
+
+def test_a_network_without_a_loss_in_validation_can_do_without_validation(client, form):
+    beside = 'layer { name: "beside" type: "Power" bottom: "output" top: "beside" include { phase: TRAIN } }'
+    loss = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "beside" bottom: "label" include { phase: TRAIN } }'
+    text = f"{SCORES}{beside}{loss}{DEPLOYED}"
     told = complaint(client.post(CREATE, form(custom_network=text)))
     assert told == "the network can't be validated: it has no loss (a layer such as SoftmaxWithLoss)"
     assert client.post(CREATE, form(custom_network=text, val_interval=0)).status_code == 200
@@ -162,3 +173,120 @@ def test_with_the_wire_format_of_digits_the_field_is_the_key(client, form, setti
     answer = client.post(CREATE, form(custom_network="layer {"))
     assert answer.status_code == 400
     assert list(answer.json()["errors"]) == ["custom_network"]
+
+
+# --- a network as a file -------------------------------------------------------------------------------------------
+def uploaded(content, name="net.prototxt"):
+    file = BytesIO(content)
+    file.name = name
+    return file
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CLASSIFIER.encode(),
+        CLASSIFIER.encode("utf-8-sig"),
+        CLASSIFIER.encode("utf-16"),
+        CLASSIFIER.replace("\n", "\r\n").encode(),
+    ],
+    ids=["UTF-8", "UTF-8 with a mark", "UTF-16", "lines of Windows"],
+)
+def test_a_network_may_be_sent_as_a_file(client, form, content):
+    answer = client.post(CREATE, form(custom_network=uploaded(content)))
+    assert answer.status_code == 200, answer.content
+    assert TrainedModel.objects.get().custom_network.replace("\r\n", "\n") == CLASSIFIER
+
+
+def test_a_byte_order_mark_before_a_network_is_not_kept(client, form):
+    assert client.post(CREATE, form(custom_network="\ufeff" + CLASSIFIER)).status_code == 200
+    assert TrainedModel.objects.get().custom_network == CLASSIFIER
+
+
+def test_a_file_of_a_network_is_read_again_where_another_field_is_wrong(client, form):
+    answer = client.post(CREATE, form(custom_network=uploaded(CLASSIFIER.encode()), train_epochs=0))
+    complaint(answer, "train_epochs")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"\x89PNG\r\n\xff\xd8", "net.prototxt is no text in UTF-8; is it a prototxt?"),
+        (b"layer {", "line 1, column 8: expected the name of a field, or the } for line 1, found the end of the text"),
+        (b" " * 8_000_001, "This file has more than 8,000,000 bytes."),
+    ],
+)
+def test_a_file_that_is_no_network_is_refused(client, form, content, message):
+    assert complaint(client.post(CREATE, form(custom_network=uploaded(content)))) == message
+
+
+@pytest.mark.parametrize("url", [CREATE, VISUALIZE])
+def test_a_text_that_is_no_network_is_reported_beside_a_dataset_that_is_not_there(client, form, url):
+    answer = client.post(url, form(dataset="20200101-000000-abcd", custom_network="layer {"))
+    assert {error["field"] for error in answer.json()["errors"]} == {"custom_network", "dataset"}
+
+
+def test_a_network_that_is_sent_as_a_file_is_drawn(client):
+    answer = client.post(VISUALIZE, {"custom_network": uploaded(CLASSIFIER.encode("utf-8-sig"))})
+    assert answer.content.startswith(b"<svg"), answer.content
+
+
+def test_weights_that_are_sent_with_the_form_are_refused_with_what_to_do(client, form):
+    answer = client.post(CREATE, form(custom_network_snapshot=uploaded(b"\x0a\x00", "net.caffemodel")))
+    assert "name a file that lies on the server" in complaint(answer, "custom_network_snapshot")
+
+
+# --- a network that does not fit its dataset, or its weights ---------------------------------------------------------
+TWO_SCORES = SCORES.replace('top: "output"', 'top: "output" inner_product_param { num_output: 2 }')
+LOSS = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "output" bottom: "label" exclude { stage: "deploy" } }\n'
+CONVOLVED = """
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 2 kernel_size: 1 } }
+layer { name: "all" type: "Pooling" bottom: "conv" top: "output" pooling_param { pool: AVE global_pooling: true } }
+"""
+
+
+@pytest.mark.parametrize(
+    "scores, message",
+    [
+        (TWO_SCORES, "layer ip (type InnerProduct, line 1): num_output is 2, but the dataset has 10 categories; "
+         "make it 10, or leave it out"),
+        (CONVOLVED, "layer conv (type Convolution, line 2): num_output is 2, but the dataset has 10 categories; "
+         "make it 10"),
+    ],
+)  # fmt: skip
+def test_fewer_scores_than_categories_are_refused_by_the_form(client, form, built_dataset, scores, message):
+    told = complaint(client.post(CREATE, form(dataset=built_dataset.pk, custom_network=scores + LOSS)))
+    assert told == message
+    assert not TrainedModel.objects.exists()
+
+
+def test_more_scores_than_categories_are_allowed(client, form, built_dataset):
+    text = TWO_SCORES.replace("num_output: 2", "num_output: 1000") + LOSS
+    assert client.post(CREATE, form(dataset=built_dataset.pk, custom_network=text)).status_code == 200
+
+
+def test_fewer_scores_than_categories_are_reported_beside_another_field(client, form, built_dataset):
+    sent = form(dataset=built_dataset.pk, custom_network=TWO_SCORES + LOSS, train_epochs=0)
+    answer = client.post(CREATE, sent)
+    assert {error["field"] for error in answer.json()["errors"]} == {"custom_network", "train_epochs"}
+
+
+NORM = 'layer { name: "bn" type: "BatchNorm" bottom: "data" top: "data" '
+STILL = NORM + "batch_norm_param { use_global_stats: true } }\n"
+
+
+def test_averages_that_are_held_still_need_weights_to_start_from(client, form):
+    told = complaint(client.post(CREATE, form(custom_network=STILL + CLASSIFIER)))
+    assert told.startswith("layer bn (type BatchNorm, line 1): use_global_stats: true holds its running averages still")
+
+
+def test_averages_that_are_held_still_in_validation_alone_need_no_weights(client, form):
+    text = STILL.replace("batch_norm_param", "include { phase: TEST } batch_norm_param")
+    text += 'layer { name: "b" type: "BatchNorm" bottom: "data" top: "data" include { phase: TRAIN } }\n'
+    assert client.post(CREATE, form(custom_network=text + CLASSIFIER)).status_code == 200
+
+
+def test_averages_that_are_held_still_are_taken_with_weights(client, form, tmp_path):
+    (tmp_path / "net.caffemodel").write_bytes(b"\x0a\x00")
+    sent = form(custom_network=STILL + CLASSIFIER, custom_network_snapshot=str(tmp_path / "net.caffemodel"))
+    assert client.post(CREATE, sent).status_code == 200

@@ -78,7 +78,7 @@ def test_a_list_of_one_is_no_list(client, form, one):
         ({"batch_size": "8,1.5"}, "batch_size"),
         ({"learning_rate": ",".join(map(str, range(1, 12))), "batch_size": "1,2,3,4,5,6,7,8,9,10"}, "learning_rate"),
         ({"learning_rate": "1,2", "model_name": "n" * 250}, "model_name"),
-        ({"learning_rate": "0.1,0.2", "lr_policy": "multistep", "lr_multistep_values": "85,50"}, "lr_policy"),
+        ({"learning_rate": "0.1,0.2", "lr_policy": "multistep", "lr_multistep_values": "85,50"}, "lr_multistep_values"),
     ],
 )
 def test_one_wrong_combination_and_none_is_created(client, form, fields, field):

@@ -54,8 +54,8 @@ def test_several_base_rates_make_several_columns(client):
     [
         ({"lr_policy": "cosine"}, "lr_policy"),
         ({"learning_rate": "x"}, "learning_rate"),
-        ({"lr_policy": "multistep", "lr_multistep_values": "85,50"}, "lr_policy"),
-        ({"lr_policy": "exp", "lr_exp_gamma": "1e30"}, "lr_policy"),
+        ({"lr_policy": "multistep", "lr_multistep_values": "85,50"}, "lr_multistep_values"),
+        ({"lr_policy": "exp", "lr_exp_gamma": "1e30"}, "lr_exp_gamma"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(client, fields, field):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.accounts import audit
-from digits_project.jobs.models import Status
+from digits_project.jobs.models import Device, Status
 from models_app.models import TrainedModel
 from models_app.results import Evaluation, Metric
 from tests.browser import CHROMIUM, SCREENS, WITHOUT, Complaints, chromium
@@ -288,6 +288,37 @@ def test_the_images_of_a_dataset_are_seen(visit, dataset):
         "() => [...document.querySelectorAll('.d-browse img')].every((image) => image.naturalWidth === 28)"
     )
     assert page.locator(".d-browse img").count() == dataset.splits[1]["per_category"][2]
+
+
+LONG_HOST = "ip-10-0-12-134.eu-central-1.compute.internal"
+LONG_NAME = "Clothing photos of the autumn catalogue, ResNet-50 batch_size:8 learning_rate:0.001"
+
+
+@pytest.fixture
+def busy_server(model, cpu, make_model, live_worker):
+    """Long names of hosts, devices and jobs, and a worker that is busy."""
+    TrainedModel.objects.update(name=LONG_NAME, owner="somebody@example.org")
+    make_model(model.dataset, name=LONG_NAME)
+    Device.objects.create(host=LONG_HOST, type=Device.Type.GPU, model_name="NVIDIA RTX 6000 Ada", leased_to=model.pk)
+    for queue in ("io", f"train-{LONG_HOST}"):
+        worker = live_worker(queue)
+        worker.connection.hset(worker.key, mapping={"hostname": LONG_HOST, "state": "busy"})
+
+
+LINES = """(box) => {
+  const range = document.createRange(); range.selectNodeContents(box);
+  return new Set([...range.getClientRects()].map((one) => Math.round(one.top))).size }"""
+
+
+@pytest.mark.parametrize("width, most", [(1280, 3), (1024, 4)])
+def test_the_front_page_cuts_off_no_table_and_breaks_no_name_into_many_lines(visit, busy_server, width, most):
+    page = visit("/admin/", viewport={"width": width, "height": 1000})
+    page.locator("#workers").get_by_text(f"train-{LONG_HOST}").wait_for()
+    panels = page.locator("#overview .d-panel").all()
+    hidden = {panel.get_attribute("id"): panel.evaluate("(p) => p.scrollWidth - p.clientWidth") for panel in panels}
+    assert hidden == dict.fromkeys(hidden, 0)
+    lines = [cell.evaluate(LINES) for cell in page.locator("#overview tbody th, #overview tbody td").all()]
+    assert max(lines) <= most
 
 
 def test_the_front_page_follows_what_happens(visit, dataset, make_dataset):

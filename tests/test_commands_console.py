@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 import pytest
+from django.db import connection
 
 from digits_project import processes
 from digits_project.embedded import Services
@@ -81,3 +82,42 @@ def test_a_reader_that_has_had_enough_sees_no_traceback(make_dataset):
     said = process.stderr.read()
     process.stderr.close()
     assert (process.wait(30), said) == (1, b"")
+
+
+@pytest.mark.parametrize("words", [("help",), ("jobs",), ("token", "list"), ("showmigrations",), ("jobs", "--help")])
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_that_leaves_before_the_answer_sees_no_traceback(make_dataset, words):
+    make_dataset()
+    process = started(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert said == b""
+    process.wait(30)
+
+
+@pytest.mark.parametrize("words", [("prune", "--all"), ("jobs",), ("token", "list")])
+@pytest.mark.django_db(transaction=True)
+def test_tables_of_an_older_version_are_told_with_what_to_do(words, older_tables):
+    process = started(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    said = process.communicate()[1].decode()
+    assert process.returncode == 1
+    assert "Traceback" not in said
+    assert "The database has not the tables of this version (column" in said
+    assert "manage.py migrate" in said
+
+
+RENAMED = {"models_app_trainedmodel": "learning_rate", "datasets_dataset": "owner", "accounts_accesstoken": "name"}
+
+
+@pytest.fixture
+def older_tables(make_dataset, make_model):
+    """Tables of which a column has another name than this version knows."""
+    make_model(make_dataset())
+    with connection.cursor() as cursor:
+        for table, column in RENAMED.items():
+            cursor.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO former")
+    yield
+    with connection.cursor() as cursor:
+        for table, column in RENAMED.items():
+            cursor.execute(f"ALTER TABLE {table} RENAME COLUMN former TO {column}")

@@ -45,6 +45,12 @@ def test_the_answers_are_the_server_s_in_the_order_of_the_images(model, digits_f
         assert [(first, float(percent)), (second, float(other))] == answer(model, path)[:2]
 
 
+@pytest.mark.parametrize("most", ["0", "-1", "two"])
+def test_a_number_of_categories_below_one_is_refused(model, digits_folder, most):
+    with pytest.raises(CommandError, match="is no whole number from 1"):
+        call_command("classify", model.pk, f"{digits_folder}/7/1.png", f"--top={most}")
+
+
 def test_no_name_is_a_formula_in_a_spreadsheet(model, digits_folder, tmp_path, capsys, monkeypatch):
     type(model.dataset).objects.update(categories=[f"={name}" for name in model.dataset.categories])
     (tmp_path / "-1+2.png").write_bytes((digits_folder / "3" / "1.png").read_bytes())

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from importlib import import_module
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command, get_commands
 from rest_framework.serializers import FileField
@@ -19,6 +20,7 @@ from models_app.models import TrainedModel
 from models_app.serializers import ClassificationModelForm, GenericModelForm
 from tests.console import on_terminal, started
 from tests.digits_samples import write_digits
+from tests.model_samples import CLASSIFIER
 from tests.server import until
 
 SMALL = ("--resize-width", "28", "--resize-height", "28", "--resize-channels", "1")
@@ -119,6 +121,35 @@ def test_a_network_is_read_from_a_file(built_dataset, tmp_path):
             "train_model", "own", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
             "--no-wait",
         )  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_network_that_an_editor_of_windows_wrote_is_read_from_its_file(built_dataset, tmp_path, encoding):
+    network = tmp_path / "network.prototxt"
+    network.write_text(CLASSIFIER, encoding=encoding)
+    call_command(
+        "train_model", "own", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
+        "--no-wait",
+    )  # fmt: skip
+    assert TrainedModel.objects.get().custom_network == CLASSIFIER
+
+
+@pytest.mark.timeout(300)  # the trainer loads everything anew, which takes long on a busy machine
+@pytest.mark.django_db(transaction=True)
+def test_a_layer_that_starts_afresh_is_named_on_standard_error(built_dataset, cpu, tmp_path, settings):
+    network, weights = tmp_path / "network.prototxt", tmp_path / "weights.npz"
+    bias = 'layer { name: "bias" type: "Bias" bottom: "data" top: "data" }'
+    network.write_text(bias + CLASSIFIER.replace('name: "hidden"', 'name: "other"'))
+    np.savez(weights, **{"bias.bias": np.zeros(1, np.float32), "hidden.weight": np.zeros((10, 784), np.float32)})
+    process = started(
+        "train_model", "own", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
+        "--custom-network-snapshot", weights, "--train-epochs", 1, "--here", stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, variables={"DIGITS_DATA_ROOTS": str(tmp_path)},
+    )  # fmt: skip
+    said = process.communicate()[1].decode()
+    assert process.returncode == 0, said
+    assert "warning: Layer other starts afresh" in said
 
 
 @pytest.mark.django_db

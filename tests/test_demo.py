@@ -222,7 +222,8 @@ def test_the_demo_ends_with_a_good_classifier_and_no_process(home):
     assert done.returncode == 0, said + done.stderr.decode()
     assert float(re.search(r"Done in \d+ s: ([\d.]+) % of the validation images", said)[1]) >= 97
     assert len(list((home / "jobs").glob("*/snapshots/*/model.onnx"))) == 10
-    assert re.search("user admin, password ([^ ]+) ", said)
+    password = re.search("user admin, password ([^ ]+) ", said)[1]
+    assert (said.count(password), said.count("never shown again")) == (1, 1)
     assert using(home) == []
 
 

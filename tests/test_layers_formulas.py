@@ -9,6 +9,7 @@ from tests.engine_samples import engine_of, random_images, random_weights
 from tests.network_samples import chain, network
 
 CHANNELS = 4
+SCALED_NORM = ("mean", "variance", "weight", "bias")
 
 
 def computed(kind, parameters, input_shape=(CHANNELS, 6, 5)):
@@ -51,6 +52,13 @@ def test_batch_norm_takes_its_averages_divided_by_their_factor():
     images, weights, got = computed("BatchNorm", {"eps": 0.01})
     mean, variance = (weights[role][:, np.newaxis, np.newaxis] / weights["factor"] for role in ("mean", "variance"))
     close(got, (images - mean) / np.sqrt(variance + 0.01))
+
+
+def test_batch_norm_with_a_scale_filler_learns_a_gain_and_a_bias():
+    images, weights, got = computed("BatchNorm", {"scale_filler": {"type": "constant", "value": 1.0}})
+    mean, variance, gain, bias = (weights[role][:, np.newaxis, np.newaxis] for role in SCALED_NORM)
+    normalized = (images - mean / weights["factor"]) / np.sqrt(variance / weights["factor"] + 1e-5)
+    close(got, normalized * gain + bias)
 
 
 @pytest.mark.parametrize(

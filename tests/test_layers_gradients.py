@@ -58,6 +58,8 @@ def check(sample: Network, labels) -> None:
 
 CATEGORY_LABELS = np.array([0, 1, 2, 1], np.float32)
 
+BIASED = {"bias_term": True}
+
 LAYERS = {
     "Deconvolution": {"num_output": 4, "kernel_size": 3, "stride": 2, "group": 2, "pad": 1, **FILLED},
     "Pooling": {"kernel_size": 3, "stride": 2},
@@ -86,6 +88,21 @@ def test_the_gradient_passes_through_a_layer(kind):
     scores = Layer("scores", "InnerProduct", ("layer",), ("scores",), {"num_output": CATEGORIES, **FILLED})
     loss = Layer("loss", "SoftmaxWithLoss", ("scores", "label"), ("loss",), phases=LABELLED)
     check(network(SCALED, FIRST, layer, scores, loss, input_shape=(2, 5, 5)), CATEGORY_LABELS)
+
+
+def test_a_batch_norm_with_a_gain_and_a_bias_is_trained_as_one_with_a_scale_behind_it():
+    scores = Layer("scores", "InnerProduct", ("norm",), ("scores",), {"num_output": CATEGORIES, **FILLED})
+    loss = Layer("loss", "SoftmaxWithLoss", ("scores", "label"), ("loss",), phases=LABELLED)
+    one = Layer("norm", "BatchNorm", ("first",), ("norm",), {"scale_bias": True})
+    two = Layer("norm", "BatchNorm", ("first",), ("norm",)), Layer("scale", "Scale", ("norm",), ("norm",), BIASED)
+    alone, pair = (network(SCALED, FIRST, *norm, scores, loss, input_shape=(2, 5, 5)) for norm in ((one,), two))
+    images = random_images(alone, BATCH)
+    found, expected = (gradients(sample, images, CATEGORY_LABELS) for sample in (alone, pair))
+    moved = {name.replace("scale.", "norm."): array for name, array in expected.items()}
+    assert found.keys() == moved.keys()
+    assert all(np.abs(found[name]).max() > 1e-4 for name in ("norm.weight", "norm.bias"))
+    for name, array in moved.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-6)
 
 
 def test_the_gradient_passes_through_what_is_cut_and_joined():

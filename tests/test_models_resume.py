@@ -1,6 +1,7 @@
 """A training that lost its process, was aborted, or failed goes on from its newest snapshot, to the same bits."""
 
 import os
+import re
 import signal
 
 import numpy as np
@@ -82,6 +83,8 @@ def test_a_training_whose_trainer_was_killed_goes_on_to_the_same_bits(
     model = work_on(make_model(built_dataset, **EPOCHS))
     assert (model.status, model.losses) == (Status.WAITING, 1)
     assert "killed by SIGKILL" in model.status_history[-1][2]
+    assert re.search(r"it had taken \d+\.\d GiB, and there are \d+\.\d GiB \(", model.status_history[-1][2])
+    assert "Take a smaller batch_size" in model.status_history[-1][2]
     first, share = Snapshot.objects.get(trained_model=model, epoch=0.5).created_at, model.newest_snapshot.epoch / 2
     assert model.resumed_from == 0
     assert work_on(model).status == Status.DONE

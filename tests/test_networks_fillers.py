@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from models_app.networks import standard
+from models_app.networks import BadNetwork, standard
 from models_app.networks.fillers import fill
 from tests.network_samples import chain
 
@@ -51,6 +51,10 @@ def test_uniform_fillers_fill_up_to_their_bound(filler, bound):
         ({"type": "msra"}, 0, math.sqrt(2 / 400)),
         ({"type": "gaussian", "mean": 1, "std": 0.1}, 1, 0.1),
         ({"type": "constant", "value": 3}, 3, 0),
+        ({"type": "gaussian", "std": 0.1, "sparse": 50}, 0, 0.1),
+        ({"type": "gaussian", "std": 0.1, "sparse": 10}, 0, 0.1 * math.sqrt(10 / 50)),
+        ({"type": "gaussian", "std": 0.1, "sparse": -1}, 0, 0.1),
+        ({"type": "gaussian", "std": 0.1, "sparse": 60}, 0, 0.1),
         ({}, 0, 0),
     ],
 )
@@ -58,3 +62,33 @@ def test_fillers_have_their_mean_and_deviation(filler, mean, deviation):
     values = fill("w", (50, 16, 5, 5), filler, seed=0).astype(float)
     assert values.mean() == pytest.approx(mean, abs=0.002)
     assert values.std() == pytest.approx(deviation, rel=0.02)
+
+
+def test_a_sparse_filler_leaves_out_all_but_a_share_of_the_numbers():
+    values = fill("w", (50, 400), {"type": "gaussian", "sparse": 15}, seed=0)
+    assert np.count_nonzero(values) / values.size == pytest.approx(15 / 50, abs=0.01)
+
+
+def test_numbers_that_a_sparse_filler_keeps_are_those_of_the_dense_one():
+    dense = fill("w", (50, 16), {"type": "gaussian"}, seed=0)
+    values = fill("w", (50, 16), {"type": "gaussian", "sparse": 15}, seed=0)
+    assert np.array_equal(values[values != 0], dense[values != 0])
+
+
+def test_a_positive_unitball_adds_up_to_one_for_each_output():
+    values = fill("w", (5, 3, 2, 2), {"type": "positive_unitball"}, seed=0)
+    assert values.min() >= 0
+    np.testing.assert_allclose(values.reshape(5, -1).sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "filler, message",
+    [
+        ({"type": "xavier", "sparse": 2}, "a filler's sparse is for the type gaussian only"),
+        ({"type": "gaussian", "sparse": -2}, "sparse must be a whole number from 0, or -1 for none, not -2"),
+        ({"type": "gaussian", "sparse": 1.5}, "sparse must be a whole number from 0, or -1 for none, not 1.5"),
+    ],
+)
+def test_a_sparse_filler_that_makes_no_sense_is_refused(filler, message):
+    with pytest.raises(BadNetwork, match=message):
+        chain(("InnerProduct", {"num_output": 4, "weight_filler": filler})).check()

@@ -43,6 +43,12 @@ SAMPLES = {
     "Pooling MAX with a last row but no last column": chain(
         SCALED, ("Pooling", {"kernel_size": [3, 2], "stride": [2, 3], "pad": [0, 1]})
     ),
+    "Pooling MAX rounded down": chain(SCALED, ("Pooling", {"kernel_size": 3, "stride": 2, "round_mode": "FLOOR"})),
+    "Pooling AVE rounded down with pad": chain(
+        SCALED,
+        ("Pooling", {"pool": "AVE", "kernel_size": 2, "stride": 2, "pad": 1, "round_mode": "FLOOR"}),
+        input_shape=(2, 7, 6),
+    ),
     "Pooling AVE of everything": chain(SCALED, ("Pooling", {"pool": "AVE", "global_pooling": True})),
     "Pooling MAX of everything": chain(SCALED, ("Pooling", {"global_pooling": True})),
     "LRN": chain(SCALED, ("LRN", {"local_size": 3, "alpha": 0.3, "beta": 0.75, "k": 2.0}), input_shape=(7, 4, 4)),
@@ -74,6 +80,7 @@ SAMPLES = {
     "Power": chain(("Power", {"scale": 0.01, "shift": 0.5, "power": 1.5})),
     "Dropout": chain(SCALED, ("Dropout", {"dropout_ratio": 0.5})),
     "BatchNorm": chain(SCALED, ("BatchNorm", {"eps": 0.001})),
+    "BatchNorm with a gain and a bias": chain(SCALED, ("BatchNorm", {"scale_bias": True})),
     "BatchNorm of features": chain(SCALED, ("InnerProduct", {"num_output": 5}), ("BatchNorm", {})),
     "Scale": chain(SCALED, ("Scale", {"bias_term": True})),
     "Bias": chain(SCALED, ("Bias", {})),

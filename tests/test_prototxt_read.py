@@ -120,6 +120,16 @@ def test_rules_say_where_a_layer_takes_part(rules, phases):
         ("PReLU", "prelu_param { filler { value: 0.1 } channel_shared: true }",
          {"filler": {"value": 0.1}, "channel_shared": True}),
         ("BatchNorm", "batch_norm_param { use_global_stats: true }", {"use_global_stats": True}),
+        ("BatchNorm", 'batch_norm_param { scale_filler { type: "constant" value: 1 } bias_filler { value: 0 } }',
+         {"scale_filler": {"type": "constant", "value": 1}, "bias_filler": {"value": 0}}),
+        ("BatchNorm", "forward_type: FLOAT16 batch_norm_param { scale_bias: true engine: CUDNN }",
+         {"scale_bias": True}),
+        ("Pooling", "pooling_param { kernel_size: 2 round_mode: FLOOR }", {"kernel_size": 2, "round_mode": "FLOOR"}),
+        ("Pooling", "pooling_param { kernel_size: 2 round_mode: 0 }", {"kernel_size": 2, "round_mode": "CEIL"}),
+        ("Pooling", "pooling_param { kernel_size: 2 ceil_mode: false }", {"kernel_size": 2, "round_mode": "FLOOR"}),
+        ("Convolution", 'convolution_param { num_output: 2 kernel_size: 3 cudnn_convolution_algo_seeker: FINDEX'
+         ' weight_filler { type: "gaussian" sparse: 1 } }',
+         {"num_output": 2, "kernel_size": 3, "weight_filler": {"type": "gaussian", "sparse": 1}}),
     ],
 )  # fmt: skip
 def test_parameters_are_taken_under_caffes_names(kind, said, parameters):
@@ -247,3 +257,43 @@ def test_the_batch_size_is_that_of_the_data_layer_for_training():
     assert prototxt.batch_size(SCORES) is None
     with pytest.raises(BadNetwork, match=r"^layer train-data \(type Data, line 3\): batch_size must be a whole number"):
         prototxt.batch_size(LENET.replace("batch_size: 64", "batch_size: 0"))
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", ""], ids=["with a byte order mark", "without one"])
+def test_a_byte_order_mark_before_a_text_changes_nothing(mark):
+    assert read(mark + SCORES + LOSS) == read(SCORES + LOSS)
+
+
+def test_a_word_that_is_wrong_stands_in_the_same_column_behind_a_byte_order_mark():
+    with pytest.raises(BadNetwork, match="line 1, column 7"):
+        read("\ufefflayer ]")
+
+
+TRAIN_LOSS = layer("loss", "SoftmaxWithLoss", "output label", "loss", "include { phase: TRAIN }")
+VAL_ACCURACY = layer("accuracy", "Accuracy", "output label", "accuracy", "include { phase: TEST }")
+
+
+def test_a_loss_for_training_alone_measures_the_validation_where_that_has_none():
+    network = read(SCORES + TRAIN_LOSS + VAL_ACCURACY)
+    network.check_trainable("train", "val")
+    assert named(network, "loss").phases == ("train", "val")
+    assert network.outputs("deploy") == ["softmax"]
+
+
+def test_a_loss_of_validation_stays_its_only_one():
+    other = layer("other", "SoftmaxWithLoss", "output label", "other", "include { phase: TEST }")
+    network = read(SCORES + TRAIN_LOSS + other)
+    assert [named(network, name).phases for name in ("loss", "other")] == [("train",), ("val",)]
+
+
+def test_a_loss_of_what_training_alone_computes_does_not_measure_the_validation():
+    auxiliary = ip("aux", "data", 4, "include { phase: TRAIN }")
+    deployed = layer("softmax", "Softmax", "output", "softmax", 'include { stage: "deploy" }')
+    network = read(SCORES + auxiliary + TRAIN_LOSS.replace("output", "aux") + VAL_ACCURACY + deployed)
+    with pytest.raises(BadNetwork, match="can't be validated: it has no loss"):
+        network.check_trainable("train", "val")
+
+
+def test_hints_of_nvidias_caffe_for_the_whole_network_change_nothing():
+    hints = "default_forward_type: FLOAT16 default_backward_math: FLOAT global_grad_scale: 1000.0\n"
+    assert read(hints + SCORES + LOSS) == read(SCORES + LOSS)

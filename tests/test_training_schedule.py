@@ -63,7 +63,10 @@ def test_a_sigmoid_too_steep_for_a_float_ends_at_zero():
         ({"lr_multistep_gamma": -1}, "lr_multistep_gamma must not be negative, not -1"),
         ({"lr_exp_gamma": -1}, "lr_exp_gamma must not be negative, not -1"),
         ({"lr_inv_gamma": -1}, "lr_inv_gamma must not be negative, not -1"),
-        ({"lr_policy": "multistep", "lr_multistep_values": (85, 50)}, "lr_multistep_values must rise, not (85, 50)"),
+        (
+            {"lr_policy": "multistep", "lr_multistep_values": (85, 50)},
+            "lr_multistep_values must rise, as in 50,85; they are 85,50",
+        ),
         ({"lr_multistep_values": (50, "x")}, "lr_multistep_values must be a number, not 'x'"),
     ],
 )  # fmt: skip

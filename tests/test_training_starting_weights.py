@@ -71,8 +71,64 @@ def test_a_layer_is_taken_over_whole_or_not_at_all(tmp_path):
 
 
 def test_a_file_of_which_no_layer_matches_is_refused(weights):
-    with pytest.raises(BadInput, match=r"weights\.npz has weights for no layer of the network"):
+    with pytest.raises(
+        BadInput, match=r"weights\.npz has weights for no layer of the network, so nothing is taken over"
+    ):
         starting_weights(two_layers(hidden=7), 5, weights)
+
+
+def test_a_caffemodel_of_other_names_is_refused_with_its_names_and_ours(tmp_path):
+    layers = [message(100, message(1, name) + message(7, blob(np.zeros(6)))) for name in (b"fc6", b"fc\x1b7")]
+    (tmp_path / "other.caffemodel").write_bytes(b"".join(layers))
+    with pytest.raises(BadInput) as refusal:
+        starting_weights(two_layers(), 5, str(tmp_path / "other.caffemodel"))
+    assert r"Layers of the file: fc6, 'fc\x1b7'; of the network: ip1, ip2" in str(refusal.value)
+
+
+def test_a_head_of_other_categories_is_named_with_both_shapes(weights):
+    assert starting_weights(two_layers(categories=7), 5, weights).warnings == (
+        "Layer ip2 starts afresh, with random weights: the file has 10×6 and 10 for it, the network 7×6 and 7",
+    )
+
+
+def layer_of(name, *shapes):
+    return message(100, message(1, name) + b"".join(message(7, blob(np.zeros(shape))) for shape in shapes))
+
+
+def test_a_head_of_a_caffemodel_of_other_categories_is_named_with_both_shapes(tmp_path):
+    layers = layer_of(b"ip1", (6, 64), (6,)) + layer_of(b"ip2", (1000, 6), (1000,))
+    (tmp_path / "head.caffemodel").write_bytes(layers)
+    assert starting_weights(two_layers(), 5, str(tmp_path / "head.caffemodel")).warnings == (
+        "Layer ip2 starts afresh, with random weights: the file has 1000×6 and 1000 for it, the network 10×6 and 10",
+    )
+
+
+def test_a_layer_of_another_name_is_named_and_so_is_what_nothing_takes(weights):
+    assert starting_weights(two_layers(last="new"), 5, weights).warnings == (
+        "Layer new starts afresh, with random weights: the file has no layer of this name",
+        "The file has layers that the network does not have: ip2",
+    )
+
+
+def test_a_layer_that_the_file_has_in_part_is_named_with_what_it_has(tmp_path):
+    found = random_weights(two_layers())
+    del found["ip1.bias"]
+    np.savez(tmp_path / "weights.npz", **found)
+    assert starting_weights(two_layers(), 5, str(tmp_path)).warnings == (
+        "Layer ip1 starts afresh, with random weights: the file has 6×64 for it, the network 6×64 and 6",
+    )
+
+
+def test_of_many_layers_that_start_afresh_ten_are_explained_and_the_others_named(weights):
+    more = [Layer(f"x{n}", "Bias", ("scaled",), (f"x{n}",)) for n in range(12)]
+    base = two_layers()
+    told = starting_weights(replace(base, layers=(*base.layers, *more)), 5, weights).warnings
+    assert len(told) == 11
+    assert told[10] == "2 more layers start afresh: x10, x11"
+
+
+def test_weights_that_all_fit_leave_nothing_to_say(weights):
+    assert starting_weights(two_layers(), 5, weights).warnings == ()
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path):

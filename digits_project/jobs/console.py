@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import textwrap
-from argparse import SUPPRESS, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -147,6 +147,13 @@ def _quiet_log(verbosity: int) -> Iterator[None]:
         yield
     finally:
         root.setLevel(before)
+
+
+def positive(text: str) -> int:
+    """The value of an option that takes a whole number from 1."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
 
 
 def _first_line(error: Exception) -> str:

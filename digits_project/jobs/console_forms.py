@@ -13,6 +13,7 @@ from rest_framework.serializers import BooleanField, Field, FileField
 
 from digits_project.api import Form
 from digits_project.jobs.console import Invalid, wrong
+from digits_project.uploads import decoded
 
 
 class FormOptions:
@@ -76,7 +77,7 @@ class FormOptions:
             return os.path.abspath(value)  # noqa: PTH100 - `..` goes as text, as the server has it
         if _is_long_text(field):
             try:
-                return Path(value).read_text(encoding="utf-8")
+                return decoded(Path(value).read_bytes())
             except (OSError, UnicodeDecodeError) as unreadable:
                 raise wrong(f"{value} can't be read: {unreadable}") from unreadable
         return value

@@ -36,6 +36,10 @@ class WorkCommand(ConsoleCommand):
         """The job as GET has it."""
         raise NotImplementedError
 
+    def warnings(self, job: Job) -> list[str]:
+        """What people should know about a job that has ended."""
+        return []
+
     def jobs(self, options) -> list[Job]:
         """Create or resume what is asked for."""
         raise NotImplementedError
@@ -49,10 +53,6 @@ class WorkCommand(ConsoleCommand):
         """What standard output gets without --json."""
         return "\n".join(job.pk for job in jobs)
 
-    def remarks(self, job: Job) -> list[str]:
-        """What people should know of a job that has ended, beside its status; told beside the answer."""
-        return []
-
     def handle(self, **options):
         with Interrupts() as interrupts:  # from before there is a job that would be left behind
             jobs = self.jobs(options)
@@ -62,8 +62,8 @@ class WorkCommand(ConsoleCommand):
                 status = max(status, self._finish(jobs, interrupts))
         for job in jobs:
             job.refresh_from_db()
-            for remark in self.remarks(job):
-                self.screen.line(escaped(remark))
+            for warning in self.warnings(job):
+                self.screen.line(f"warning: {escaped(warning)}")
         if not self.as_json:
             self.stdout.write(self.answer(jobs))
         else:

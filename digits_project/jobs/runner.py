@@ -9,6 +9,7 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
+from digits_project import memory
 from digits_project.errors import RESUME, Aborted, BadInput, Failed, Lost, no_room
 from digits_project.jobs import lifecycle, limits
 from digits_project.jobs.dispatch import dispatch_or_leave
@@ -122,6 +123,9 @@ def _outcome(job: Job, progress: Progress, work) -> tuple[Status, dict]:
         if explanation := no_room(failure, job.directory, RESUME):
             log.error("%s failed: %s", job, explanation)
             return Status.ERROR, {"error": explanation}
+        if memory.is_want_of_memory(failure):
+            log.exception("%s got no more memory", job)
+            return Status.ERROR, {"error": memory.explain(failure, "This job", "Give the worker more memory.")}
         fault = secrets.token_hex(4)
         log.exception("%s failed, error id %s", job, fault)
         return Status.ERROR, {

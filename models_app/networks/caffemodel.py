@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import dropwhile, islice
 from pathlib import Path
 
@@ -36,28 +37,46 @@ _KEEPS_COLOURS = {
 _BY_COLOUR = {"BatchNorm", "Bias", "PReLU", "Scale"}
 
 
-def read_weights(path: Path, network: Network) -> dict[str, np.ndarray]:
-    """float32 arrays by the names of the network's weights, of those layers whose name and shapes the file has.
+@dataclass(frozen=True)
+class Found:
+    """What a .caffemodel has for a network: float32 arrays by the names of the network's weights.
 
-    Raises BadInput if the file is no .caffemodel, or has no layer of the network.
+    `layers` are those of the file that have weights; of those that the network has too, the shapes.
     """
+
+    arrays: dict[str, np.ndarray]
+    layers: dict[str, list[tuple[int, ...]]]
+
+
+def read_weights(path: Path, network: Network) -> dict[str, np.ndarray]:
+    """The arrays of read_layers(). Raises BadInput too if the file has no layer of the network."""
+    found = read_layers(path, network)
+    if not found.arrays:
+        layers = found.layers
+        has = ", ".join(name[:40] for name in islice(layers, 10)) + ", …" * (len(layers) > 10) or "none with weights"
+        raise BadInput(f"{path} has no layer with the name and shape of one of the network; its layers are: {has}")
+    return found.arrays
+
+
+def read_layers(path: Path, network: Network) -> Found:
+    """What the file has of those layers whose name and shapes are the network's. Raises BadInput if the file is no
+    .caffemodel, or holds what is no number."""
     wanted = _by_layer(network)
     colours = _meet_colours(network)
     found: dict[str, np.ndarray] = {}
-    seen: dict[str, None] = {}
+    layers: dict[str, list[tuple[int, ...]]] = {}
     try:
         for name, blobs in _layers(_mapped(path)):
-            seen[name] = None
-            found |= _fitting(wanted.get(name, ()), blobs)
+            arrays = [read_blob(blob) for blob in blobs] if name in wanted else []
+            layers[name] = [array.shape for array in arrays]
+            found |= _fitting(wanted.get(name, ()), arrays)
     except BadMessage as error:
         raise BadInput(f"{path} can't be read as a .caffemodel: {error}") from error
-    if not found:
-        has = ", ".join(name[:40] for name in islice(seen, 10)) + ", …" * (len(seen) > 10) or "none with weights"
-        raise BadInput(f"{path} has no layer with the name and shape of one of the network; its layers are: {has}")
     for name, array in found.items():
         if not np.isfinite(array).all():
             raise BadInput(f"{path} has values that are no numbers, as {name}")
-    return {name: _turned(array, colours[name]) if name in colours else array for name, array in found.items()}
+    turned = {name: _turned(array, colours[name]) if name in colours else array for name, array in found.items()}
+    return Found(turned, layers)
 
 
 def _mapped(path: Path) -> memoryview:
@@ -92,11 +111,10 @@ def _by_layer(network: Network) -> dict[str, tuple[Weight, ...]]:
     return {node.layer.name: node.weights for phase in PHASES for node in network.nodes(phase) if node.weights}
 
 
-def _fitting(weights: Sequence[Weight], blobs: Sequence[Bytes]) -> dict[str, np.ndarray]:
-    """The blobs as the layer's weights, if they are as many and of their shapes; else none."""
-    if len(weights) != len(blobs):
+def _fitting(weights: Sequence[Weight], arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays as the layer's weights, if they are as many and of their shapes; else none."""
+    if len(weights) != len(arrays):
         return {}
-    arrays = [read_blob(blob) for blob in blobs]
     if any(_real(array.shape) != _real(weight.shape) for weight, array in zip(weights, arrays, strict=True)):
         return {}
     return {

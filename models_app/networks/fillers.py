@@ -12,6 +12,8 @@ import numpy as np
 from models_app.networks.layers import Misfit
 from models_app.networks.layers.base import check_finite
 
+NOT_SPARSE = -1  # the value of `sparse` that Caffe has where none is given
+
 Draw = Callable[[np.random.Generator, tuple[int, ...], Mapping[str, Any]], np.ndarray]
 
 
@@ -26,8 +28,17 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[st
 
 
 def gaussian(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
-    """Normal with `mean` [0] and `std` [1]."""
-    return rng.normal(filler.get("mean", 0.0), filler.get("std", 1.0), shape)
+    """Normal with `mean` [0] and `std` [1]; with `sparse` each number is kept with the probability sparse / outputs,
+    else it is 0 (as Caffe); a `sparse` above the number of outputs keeps all."""
+    drawn = rng.normal(filler.get("mean", 0.0), filler.get("std", 1.0), shape)
+    sparse = filler.get("sparse", NOT_SPARSE)
+    return drawn if sparse == NOT_SPARSE else drawn * (rng.random(shape) < sparse / shape[0])
+
+
+def positive_unitball(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
+    """From 0 to 1, divided so that the numbers of each output add up to 1."""
+    drawn = rng.random((shape[0], math.prod(shape[1:])))
+    return (drawn / drawn.sum(axis=1, keepdims=True)).reshape(shape)
 
 
 def xavier(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
@@ -53,9 +64,10 @@ def bilinear(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[s
     return np.broadcast_to(np.outer(line, line), shape)
 
 
-FILLERS: dict[str, Draw] = {draw.__name__: draw for draw in (constant, uniform, gaussian, xavier, msra, bilinear)}
+DRAWS = (constant, uniform, gaussian, positive_unitball, xavier, msra, bilinear)
+FILLERS: dict[str, Draw] = {draw.__name__: draw for draw in DRAWS}
 
-SETTINGS = ("value", "min", "max", "mean", "std", "variance_norm")
+SETTINGS = ("value", "min", "max", "mean", "std", "sparse", "variance_norm")
 
 
 def fan(shape: tuple[int, ...], filler: Mapping[str, Any]) -> float:
@@ -81,8 +93,19 @@ def check_filler(filler: Mapping[str, Any], shape: tuple[int, ...]) -> None:
             check_finite(f"a filler's {setting}", value)
     if filler.get("type") == "bilinear" and (len(shape) != 4 or shape[2] != shape[3]):
         raise Misfit("the filler bilinear is for square filters")
+    _check_sparse(filler)
     if filler.get("std", 1.0) < 0 or filler.get("min", 0.0) > filler.get("max", 1.0):
         raise Misfit("a filler's std must not be negative, and its min not above its max")
+
+
+def _check_sparse(filler: Mapping[str, Any]) -> None:
+    sparse = filler.get("sparse", NOT_SPARSE)
+    if sparse == NOT_SPARSE:
+        return
+    if filler.get("type", "constant") != "gaussian":
+        raise Misfit("a filler's sparse is for the type gaussian only")
+    if not isinstance(sparse, int) or sparse < 0:
+        raise Misfit(f"a filler's sparse must be a whole number from 0, or -1 for none, not {sparse!r}")
 
 
 def fill(name: str, shape: tuple[int, ...], filler: Mapping[str, Any], seed: int) -> np.ndarray:

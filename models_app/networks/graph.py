@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -81,6 +81,39 @@ class Network:
             weights = [weight for node in nodes for weight in node.weights]
             if phase == "train" and weights and not any(weight.trained for weight in weights):
                 raise BadNetwork("the network can't be trained: every weight is held still (lr_mult 0)")
+
+    def check_categories(self, categories: int) -> None:
+        """Raise BadNetwork where a softmax loss gets fewer scores than there are categories; more are allowed."""
+        for node in (node for phase in ("train", "val") for node in self.nodes(phase)):
+            if isinstance(node.kind, ends.SoftmaxWithLoss):
+                scores = node.inputs[0][node.kind.axis - 1]
+                if scores < categories:
+                    raise BadNetwork(self._too_few(node, scores, categories))
+
+    def _too_few(self, loss: Node, scores: int, categories: int) -> str:
+        """Names the layer whose num_output is the number of scores, if it is one layer's."""
+        makers = {node.layer.name: node for phase in ("train", "val") for node in self.nodes(phase)}
+        maker: Node | None = loss
+        while maker is not None and "num_output" not in maker.layer.parameters:
+            only = maker.reads[:1] if maker is loss or len(maker.reads) == 1 else ()
+            maker = makers[only[0][0]] if only and only[0] else None
+        if maker is None or maker.layer.parameters["num_output"] != scores:
+            return f"layer {loss.layer.name}: it gets {scores} scores, but the dataset has {categories} categories"
+        leave_out = ", or leave it out" if maker.layer.type == "InnerProduct" else ""
+        return (
+            f"layer {maker.layer.name}: num_output is {scores}, but the dataset has {categories} categories; "
+            f"make it {categories}{leave_out}"
+        )
+
+    def check_fresh(self, layers: Container[str] | None = None) -> None:
+        """Raise BadNetwork if one of `layers` (None: any) can't start without weights from a file."""
+        for node in self.nodes("train"):
+            if getattr(node.kind, "use_global_stats", False) and (layers is None or node.layer.name in layers):
+                raise BadNetwork(
+                    f"layer {node.layer.name}: use_global_stats: true holds its running averages still while training, "
+                    "and they start at zero, since no weights are given for this layer. Take use_global_stats out of "
+                    "the layer, or start from a snapshot that has it"
+                )
 
     def _check_limits(self) -> None:
         """Cheap, before anything is resolved."""

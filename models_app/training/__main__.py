@@ -13,12 +13,15 @@ import sys
 import time
 from pathlib import Path
 
+from digits_project import memory
 from digits_project.cores import usable_cores
 from digits_project.errors import RESUME, Aborted, BadInput, no_room
 from digits_project.parents import die_with
 from models_app.training.config import TrainConfig
 from models_app.training.process import DONE, FAULT, STOPPED, USERS_FAULT, Events, StopSignal
 from models_app.training.trainer import train
+
+SMALLER = "smaller images or a crop_size, or a network with fewer weights; or give the worker more memory"
 
 logger = logging.getLogger("trainer")
 
@@ -28,7 +31,7 @@ def main(arguments: list[str]) -> int:
     die_with(options.parent, status=STOPPED)
     events, stop = Events(), StopSignal()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    started = time.monotonic()
+    started, config = time.monotonic(), None
     try:
         config = _settled(TrainConfig.from_file(options.config))
         # MXNet counts its threads when it is loaded, which happens once the engine is opened.
@@ -43,6 +46,9 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         if explanation := no_room(error, options.config.parent, RESUME):
             return _failed(events, "host", explanation)
+        if memory.is_want_of_memory(error):
+            logger.exception("the training got no more memory")
+            return _failed(events, "user", memory.explain(error, "The training", _remedy(config)))
         logger.exception("the training failed")
         return _failed(events, "server", f"{type(error).__name__}: {error}")
     return DONE
@@ -59,6 +65,11 @@ def _settled(config: TrainConfig) -> TrainConfig:
     """The configuration with what it leaves to the trainer."""
     seed = secrets.randbits(32) if config.random_seed is None else config.random_seed
     return config.settled(seed, config.threads or usable_cores())
+
+
+def _remedy(config: TrainConfig | None) -> str:
+    size = f" than {config.batch_size}" if config else ""
+    return f"Take a smaller batch_size{size} (batch_accumulation makes up for it), {SMALLER}."
 
 
 def _failed(events: Events, blame: str, message: str) -> int:

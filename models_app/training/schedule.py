@@ -11,6 +11,14 @@ from digits_project.errors import BadInput
 LARGEST_RATE = 1e38  # engines compute in float32
 
 
+class BadPolicy(BadInput):
+    """A policy that makes no sense; `field` is the parameter to change."""
+
+    def __init__(self, field: str, message: str):
+        super().__init__(message)
+        self.field = field
+
+
 @dataclass(frozen=True)
 class Policy:
     """A base rate and how it falls. Names and defaults as in DIGITS; only the chosen policy's parameters count.
@@ -40,19 +48,25 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.lr_policy not in POLICIES:
-            raise BadInput(f"lr_policy must be one of {', '.join(POLICIES)}, not {self.lr_policy!r}")
+            raise BadPolicy("lr_policy", f"lr_policy must be one of {', '.join(POLICIES)}, not {self.lr_policy!r}")
         for name, value in self._numbers():
             if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-                raise BadInput(f"{name} must be a number, not {value!r}")
+                raise BadPolicy(name, f"{name} must be a number, not {value!r}")
         if self.learning_rate <= 0:
-            raise BadInput(f"learning_rate must be above 0, not {self.learning_rate}")
+            raise BadPolicy("learning_rate", f"learning_rate must be above 0, not {self.learning_rate}")
         if self.lr_policy == "step" and self.lr_step_size <= 0:
-            raise BadInput(f"lr_step_size must be above 0, not {self.lr_step_size}")
+            raise BadPolicy("lr_step_size", f"lr_step_size must be above 0, not {self.lr_step_size}")
         if self.lr_policy == "multistep" and list(self.lr_multistep_values) != sorted(self.lr_multistep_values):
-            raise BadInput(f"lr_multistep_values must rise, not {self.lr_multistep_values}")
+            given = ",".join(f"{value:g}" for value in self.lr_multistep_values)
+            raise BadPolicy("lr_multistep_values", f"lr_multistep_values must rise, as in 50,85; they are {given}")
         for gamma in ("lr_step_gamma", "lr_multistep_gamma", "lr_exp_gamma", "lr_inv_gamma"):
             if getattr(self, gamma) < 0:
-                raise BadInput(f"{gamma} must not be negative, not {getattr(self, gamma)}")
+                raise BadPolicy(gamma, f"{gamma} must not be negative, not {getattr(self, gamma)}")
+
+    def check(self) -> None:
+        """Raise BadPolicy if the rate is out of the range of float32 at any percent of the training."""
+        for percent in range(101):
+            learning_rate(self, percent)
 
     def _numbers(self) -> list[tuple[str, float]]:
         values = [("lr_multistep_values", value) for value in self.lr_multistep_values]
@@ -78,16 +92,29 @@ FACTORS: dict[str, Callable[[Policy, float], float]] = {
 
 POLICIES = tuple(FACTORS)
 
+# The parameter that takes a policy's rate out of range, where that is not the base rate itself.
+STEEPNESS = {
+    "step": "lr_step_gamma",
+    "multistep": "lr_multistep_gamma",
+    "exp": "lr_exp_gamma",
+    "inv": "lr_inv_power",
+    "poly": "lr_poly_power",
+}
+
 
 def learning_rate(policy: Policy, percent: float) -> float:
     """The rate when `percent` (0 to 100) of the training is done; the formulas are in Policy.
 
-    Raises BadInput for a policy that leads out of the range of float32.
+    Raises BadPolicy for one that leads out of the range of float32.
     """
     try:
         rate = policy.learning_rate * FACTORS[policy.lr_policy](policy, percent)
     except OverflowError:
         rate = math.inf
     if not abs(rate) < LARGEST_RATE:
-        raise BadInput(f"lr_policy {policy.lr_policy} takes the learning rate beyond {LARGEST_RATE:g} at {percent:g} %")
+        where = f"beyond {LARGEST_RATE:g} at {percent:g} % of the training"
+        raise BadPolicy(
+            STEEPNESS.get(policy.lr_policy, "learning_rate"),
+            f"lr_policy {policy.lr_policy} takes the learning rate {where}; make it smaller",
+        )
     return rate

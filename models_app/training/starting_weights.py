@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,37 @@ import numpy as np
 from digits_project.errors import BadInput
 from digits_project.serverfiles import EVERYWHERE, open_file
 from models_app.networks import Network
-from models_app.networks.caffemodel import read_weights
-from models_app.training.stored import FILES, load_arrays
+from models_app.networks.caffemodel import read_layers
+from models_app.networks.layers.base import describe
+from models_app.networks.resolve import Weight
+from models_app.training.stored import FILES, array_shapes, load_arrays
+
+MAX_NAMED = 10  # layers in one message
+MAX_NAME = 60  # characters of a name that a file gives
+
+Shapes = list[tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """All of Network.weights(), and the names of the layers that come from the file and of those that start afresh."""
+    """All of Network.weights(), the names of the layers that come from the file, and of those that start afresh.
+
+    `warnings` say of the latter why, where there is a file.
+    """
 
     arrays: dict[str, np.ndarray]
     taken_over: tuple[str, ...]
     afresh: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _File:
+    """What a file has: the arrays that fit the network, and its layers with the shapes of those that the network has
+    too."""
+
+    arrays: dict[str, np.ndarray]
+    layers: dict[str, Shapes]
 
 
 def starting_weights(
@@ -33,30 +54,77 @@ def starting_weights(
     what is no number, or if no layer of the network matches.
     """
     arrays = network.initial_weights(seed)
-    found = _read(Path(source), roots, network) if source else {}
-    layers: dict[str, list[str]] = {}
+    layers: dict[str, list[Weight]] = {}
     for weight in network.weights():
-        layers.setdefault(weight.name.rpartition(".")[0], []).append(weight.name)
-    taken = tuple(layer for layer, names in layers.items() if set(names) <= set(found))
-    if source and not taken:
-        raise BadInput(f"{source} has weights for no layer of the network: names and shapes must be the same")
-    arrays.update({name: _checked(name, found[name], source) for layer in taken for name in layers[layer]})
-    return StartingWeights(arrays, taken, tuple(layer for layer in layers if layer not in taken))
+        layers.setdefault(weight.layer, []).append(weight)
+    if not source:
+        return StartingWeights(arrays, (), tuple(layers))
+    file = _read(Path(source), roots, network)
+    taken = tuple(layer for layer, weights in layers.items() if {weight.name for weight in weights} <= set(file.arrays))
+    if not taken:
+        raise BadInput(
+            f"{source} has weights for no layer of the network, so nothing is taken over: names and shapes must be the "
+            f"same. Layers of the file: {_named(file.layers)}; of the network: {_named(layers)}"
+        )
+    for weight in (weight for layer in taken for weight in layers[layer]):
+        arrays[weight.name] = _checked(weight.name, file.arrays[weight.name], source)
+    afresh = tuple(layer for layer in layers if layer not in taken)
+    warnings = _warnings(file, {name: layers[name] for name in afresh}, layers)
+    return StartingWeights(arrays, taken, afresh, tuple(warnings))
 
 
-def _read(path: Path, roots: Sequence[str | Path], network: Network) -> dict[str, np.ndarray]:
-    """The arrays of the file that the network has too, in the same shape."""
+def _warnings(file: _File, afresh: dict[str, list[Weight]], layers: Iterable[str]) -> list[str]:
+    """One for each layer that starts afresh, and one that names what nothing takes."""
+    told = [
+        f"Layer {name} starts afresh, with random weights: {_why(file.layers.get(name), weights)}"
+        for name, weights in islice(afresh.items(), MAX_NAMED)
+    ]
+    if len(afresh) > MAX_NAMED:
+        told.append(f"{len(afresh) - MAX_NAMED} more layers start afresh: {_named(list(afresh)[MAX_NAMED:])}")
+    spare = [name for name in file.layers if name not in layers]
+    if afresh and spare:
+        told.append(f"The file has layers that the network does not have: {_named(spare)}")
+    return told
+
+
+def _why(found: Shapes | None, weights: list[Weight]) -> str:
+    if found is None:
+        return "the file has no layer of this name"
+    shapes = (" and ".join(map(describe, one)) for one in (found, [weight.shape for weight in weights]))
+    return "the file has {} for it, the network {}".format(*shapes)
+
+
+def _named(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(map(_shown, names[:MAX_NAMED])) + ", …" * (len(names) > MAX_NAMED) or "none"
+
+
+def _shown(name: str) -> str:
+    name = name[:MAX_NAME]
+    return name if name.isprintable() else ascii(name)
+
+
+def _read(path: Path, roots: Sequence[str | Path], network: Network) -> _File:
     try:
         with _opened(path, roots) as file:
             itself = Path(f"/proc/self/fd/{file.fileno()}")  # what was checked, whatever its path leads to now
             try:
                 if path.suffix == ".caffemodel":
-                    return read_weights(itself, network)
-                return load_arrays(itself, {weight.name: weight.shape for weight in network.weights()})
+                    found = read_layers(itself, network)
+                    return _File(found.arrays, found.layers)
+                return _read_arrays(itself, network)
             except BadInput as wrong:
                 raise BadInput(str(wrong).replace(str(itself), str(path))) from wrong
     except OSError as error:
         raise BadInput(f"the weights to start from can't be read: {path}: {error.strerror or error}") from error
+
+
+def _read_arrays(path: Path, network: Network) -> _File:
+    shapes = {weight.name: weight.shape for weight in network.weights()}
+    layers: dict[str, Shapes] = {}
+    for name, shape in array_shapes(path, shapes).items():
+        layers.setdefault(name.rpartition(".")[0], []).append(shape)
+    return _File(load_arrays(path, shapes), layers)
 
 
 def _opened(path, roots):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -77,6 +77,17 @@ def load_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None)
                 return {name: arrays[name] for name in arrays.files}
             wanted = [name for name in arrays.files if name in shapes]
             return {name: arrays[name] for name in wanted if _shape_of(arrays.zip, name) == shapes[name]}
+    except NOT_ARRAYS as error:
+        raise BadInput(f"{path} does not hold arrays: {error}") from error
+
+
+def array_shapes(path: Path, wanted: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """The names of the arrays of an .npz file, and the shapes of those that are wanted; of the others (). Raises as
+    load_arrays()."""
+    try:
+        with ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+            return {name: _shape_of(archive, name) if name in wanted else () for name in names}
     except NOT_ARRAYS as error:
         raise BadInput(f"{path} does not hold arrays: {error}") from error
 

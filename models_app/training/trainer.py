@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,6 @@ import numpy as np
 
 from digits_project.errors import BadInput
 from models_app.networks import Network, parameter_count
-from models_app.networks.layers import ends
 from models_app.training.checkpoint import Model, write_snapshot
 from models_app.training.config import TrainConfig
 from models_app.training.engines import Engine, Setup, open_engine
@@ -22,6 +22,8 @@ from models_app.training.patience import Patience
 from models_app.training.pixels import Images, open_images
 from models_app.training.starting_weights import StartingWeights, starting_weights
 from models_app.training.stored import FILES, Moment, read_snapshot
+
+logger = logging.getLogger("trainer")
 
 
 def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> float | None:
@@ -41,6 +43,9 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
         if resumed
         else starting_weights(network, config.random_seed, config.initial_weights, config.readable_roots)
     )
+    if start:
+        network.check_fresh(start.afresh)
+        _log_start(start, config.initial_weights)
     train_images, val_images = _open_data(config, layout, _preparing(emit, check_abort))
     engine = open_engine(config.framework, _setup(config, network, mean))
     first = _load(engine, config, start, resumed)
@@ -91,13 +96,7 @@ def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
         raise BadInput(f"the labels {config.labels_file} can't be read: {error}") from error
     if config.category_weights and len(config.category_weights) != len(labels):
         raise BadInput(f"there are {len(config.category_weights)} category_weights for {len(labels)} categories")
-    for node in network.nodes("train"):
-        if isinstance(node.kind, ends.SoftmaxWithLoss):
-            scores = node.inputs[0][node.kind.axis - 1]
-            if scores < len(labels):
-                raise BadInput(
-                    f"layer {node.layer.name}: it gets {scores} scores, but there are {len(labels)} categories"
-                )
+    network.check_categories(len(labels))
     return labels
 
 
@@ -171,7 +170,17 @@ def _started(
         "random_seed": config.random_seed,
         "taken_over": start.taken_over if start else (),
         "afresh": start.afresh if start else (),
+        "warnings": start.warnings if start else (),
     }
+
+
+def _log_start(start: StartingWeights, source: str | None) -> None:
+    """For train.log, where there is a file of weights."""
+    if source:
+        logger.info("weights are taken over from %s: layers %s", source, ", ".join(start.taken_over))
+        logger.info("layers that start afresh: %s", ", ".join(start.afresh) or "none")
+        for warning in start.warnings:
+            logger.warning("%s", warning)
 
 
 def _sample(images: Images, most: int) -> np.ndarray:

@@ -32,7 +32,7 @@ class Command(WorkCommand):
     def describe(self, job):
         return dataset_json(job)
 
-    def remarks(self, job):
+    def warnings(self, job):
         return [*services.report(job), *job.copies.get("remarks", ())]
 
     def jobs(self, options):

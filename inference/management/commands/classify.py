@@ -4,6 +4,7 @@ import json
 
 from digits_project.api import predictions
 from digits_project.csvlines import csv_line
+from digits_project.jobs.console import positive
 from inference import services
 from inference.console import ImagesCommand
 from inference.predictor import ranked
@@ -22,7 +23,7 @@ class Command(ImagesCommand):
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("--top", type=int, default=5, help="at most so many categories of each image [5]")
+        parser.add_argument("--top", type=positive, default=5, help="at most so many categories of each image [5]")
         parser.add_argument(
             "--format", choices=["csv", "jsonl"], default="csv", help="of a line: values, or a JSON object [csv]"
         )
@@ -30,7 +31,7 @@ class Command(ImagesCommand):
 
     def lines(self, snapshot, batches, predictor, options):
         categories = snapshot.trained_model.dataset.category_names
-        most = min(max(options["top"], 1), len(categories))
+        most = min(options["top"], len(categories))
         as_csv = options["format"] == "csv"
         if as_csv:
             numbers = range(1, most + 1)

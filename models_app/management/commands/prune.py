@@ -1,5 +1,7 @@
 """`manage.py prune`"""
 
+from collections.abc import Iterator
+
 from django.template.defaultfilters import filesizeformat
 
 from digits_project.jobs.console import ConsoleCommand, Exit, job_of, wrong
@@ -9,6 +11,14 @@ from models_app import services
 from models_app.models import TrainedModel
 from models_app.pruning import Rule, prunable
 from models_app.results import Snapshot
+
+
+def _every_model() -> Iterator[TrainedModel]:
+    """One at a time. Not by QuerySet.iterator(): where its cursor on the server can't be opened, as on the tables of an
+    older version, Django fails while it closes it, with an exception that is none of Django's."""
+    for pk in TrainedModel.objects.values_list("pk", flat=True):
+        if model := TrainedModel.objects.filter(pk=pk).first():  # it may have been deleted meanwhile
+            yield model
 
 
 class Command(ConsoleCommand):
@@ -33,7 +43,7 @@ class Command(ConsoleCommand):
             raise wrong("--best, --newest and --every take numbers from 0.")
         if bool(model_ids) == options["all"]:
             raise wrong("Name models, or --all.")
-        models = [job_of(job_id, TrainedModel) for job_id in model_ids] or TrainedModel.objects.iterator()
+        models = [job_of(job_id, TrainedModel) for job_id in model_ids] or _every_model()
         gone, refused = [], False
         for model in models:
             for snapshot in prunable(model, rule):

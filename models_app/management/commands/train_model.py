@@ -37,6 +37,9 @@ class Command(WorkCommand):
     def describe(self, job):
         return model_json(job)
 
+    def warnings(self, job):
+        return job.warnings
+
     def jobs(self, options):
         data, names = OPTIONS.data(options), {}
         if options["previous_snapshot"] is not None:

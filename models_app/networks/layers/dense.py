@@ -67,13 +67,22 @@ class BatchNorm(SameShape):
     """(x - mean) / √(variance + eps) by channel: over the batch while training, over its running averages else.
 
     The running averages begin at zero and weigh the past with f = moving_average_fraction: a ← f·a + (1 - f)·batch. So
-    does `factor`, with 1 as the batch's value: averages / factor is what counts. As in Caffe there is no gain and no
-    bias (a Scale layer follows for those), and use_global_stats: true holds the averages still while training.
+    does `factor`, with 1 as the batch's value: averages / factor is what counts. use_global_stats: true holds the
+    averages still while training. As in Caffe there is no gain and no bias (a Scale layer follows for those), unless
+    scale_bias or one of the fillers asks for them: a learned gain and bias a channel, as in NVIDIA's Caffe.
     """
 
     moving_average_fraction: float = 0.999
     eps: float = 1e-5
     use_global_stats: bool = False
+    scale_bias: bool = False
+    scale_filler: dict | None = None
+    bias_filler: dict | None = None
+
+    @property
+    def scales(self) -> bool:
+        """Whether it has a gain and a bias."""
+        return self.scale_bias or self.scale_filler is not None or self.bias_filler is not None
 
     def __post_init__(self) -> None:
         if not 0 <= self.moving_average_fraction < 1:
@@ -84,12 +93,16 @@ class BatchNorm(SameShape):
     def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
         shape = (channels(bottoms[0]),)
         averages = (("mean", shape), ("variance", shape), ("factor", (1,)))
-        return [WeightSpec(role, size, ZEROS, learned=False) for role, size in averages]
+        specs = [WeightSpec(role, size, ZEROS, learned=False) for role, size in averages]
+        if self.scales:
+            specs += [WeightSpec("weight", shape, self.scale_filler or ONES)]
+            specs += [WeightSpec("bias", shape, self.bias_filler or ZEROS)]
+        return specs
 
     def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         size = channels(shapes[0])
-        gain, bias = graph.constant(np.ones(size, np.float32)), graph.constant(np.zeros(size, np.float32))
-        mean, variance, factor = weights
+        mean, variance, factor, *learned = weights
+        gain, bias = learned or (graph.constant(fill(size, np.float32)) for fill in (np.ones, np.zeros))
         started = graph.node("Max", [factor, graph.constant(np.array([SMALLEST_FACTOR], np.float32))])
         averages = [graph.node("Div", [average, started]) for average in (mean, variance)]
         return [graph.node("BatchNormalization", [*inputs, gain, bias, *averages], epsilon=self.eps)]

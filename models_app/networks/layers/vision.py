@@ -22,6 +22,7 @@ from models_app.networks.layers.base import (
 )
 
 MAX_LOCAL_SIZE = 999
+ROUNDING = {"CEIL": math.ceil, "FLOOR": math.floor}  # Caffe's round_mode of a Pooling
 
 
 def check_window(kernel: Extent, stride: Extent, pad: Extent) -> None:
@@ -129,7 +130,8 @@ class Pooling(LayerType):
     """Caffe's PoolingParameter: MAX or AVE.
 
     The output's size is ceil((in + 2·pad - kernel) / stride) + 1, less one if the last window would begin beyond the
-    input: so every window holds at least one pixel. An average counts the pad but nothing beyond it.
+    input: so every window holds at least one pixel. With round_mode FLOOR it is rounded down: no window reaches beyond
+    the pad. An average counts the pad but nothing beyond it.
     """
 
     kernel_size: Extent = (0, 0)
@@ -137,8 +139,11 @@ class Pooling(LayerType):
     stride: Extent = (1, 1)
     pad: Extent = (0, 0)
     global_pooling: bool = False
+    round_mode: str = "CEIL"
 
     def __post_init__(self) -> None:
+        if self.round_mode not in ROUNDING:
+            raise Misfit(f"round_mode must be {' or '.join(ROUNDING)}, not {self.round_mode!r}")
         if self.pool == "STOCHASTIC":
             raise Misfit("pool STOCHASTIC is not offered: it answers by chance; MAX and AVE are")
         if self.pool not in ("MAX", "AVE"):
@@ -160,7 +165,7 @@ class Pooling(LayerType):
 
     def _pooled(self, size: int, axis: int) -> int:
         kernel, stride, pad = self.kernel_size[axis], self.stride[axis], self.pad[axis]
-        pooled = math.ceil((size + 2 * pad - kernel) / stride) + 1
+        pooled = ROUNDING[self.round_mode]((size + 2 * pad - kernel) / stride) + 1
         return pooled - 1 if (pooled - 1) * stride >= size + pad else pooled
 
     def beyond(self, bottom: Shape) -> Extent:

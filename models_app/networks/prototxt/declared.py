@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from models_app.networks.layer import PHASES, BadNetwork
 from models_app.networks.layers import Misfit
-from models_app.networks.prototxt.schema import ENUMS, V1_TYPES
+from models_app.networks.prototxt.schema import ENUMS, NETWORK_HINTS, V1_TYPES
 from models_app.networks.prototxt.text import Field, Message, Word, parse
 
 MAX_LAYERS = 3000
@@ -18,6 +18,7 @@ MAX_NAME = 200
 STATES = {"train": ("TRAIN", "train"), "val": ("TEST", "val"), "deploy": ("TEST", "deploy")}
 
 _TOP_FIELDS = {"debug_info", "force_backward", "input", "input_dim", "input_shape", "layer", "layers", "name", "state"}
+_TOP_FIELDS |= NETWORK_HINTS
 
 
 @dataclass(frozen=True)

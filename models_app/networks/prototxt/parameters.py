@@ -11,6 +11,7 @@ from models_app.networks.prototxt.declared import messages, names
 from models_app.networks.prototxt.schema import (
     ALIASES,
     ENUMS,
+    FLAGS,
     HALF_OF,
     HALVES,
     HINTS,
@@ -18,7 +19,6 @@ from models_app.networks.prototxt.schema import (
     LAYER_FIELDS,
     MESSAGES,
     NEUTRAL,
-    NORMALIZE,
     PLACES,
 )
 from models_app.networks.prototxt.text import Field, Message
@@ -37,8 +37,9 @@ def parameters_of(kind: type[LayerType], layer: Message) -> dict[str, Any]:
     found: dict[str, list[Field]] = {}
     for field in _own_fields(name, known, layer):
         field = field._replace(name=ALIASES.get((name, field.name), field.name))
-        if field.name == "normalize" and "normalization" in known:
-            field = field._replace(name="normalization", value=NORMALIZE.get(_TRUTH.get(str(field.value)), "unknown"))
+        word, values = FLAGS.get(field.name, ("", {}))
+        if word in known:
+            field = field._replace(name=word, value=values.get(_TRUTH.get(str(field.value)), "unknown"))
         if field.name in known or HALF_OF.get(field.name) in known:
             found.setdefault(field.name, []).append(field)
         elif field.name not in HINTS and not _without_effect(name, field):

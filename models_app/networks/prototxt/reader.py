@@ -2,12 +2,14 @@
 
 One text holds the network of training (phase TRAIN, stage train), of validation (TEST, val) and the one that is
 deployed (TEST, deploy). DIGITS fills in what depends on the dataset; so does this: the source and shape of the images,
-num_output of an InnerProduct that names none, and of a classifier that is deployed the softmax.
+num_output of an InnerProduct that names none, and of a classifier that is deployed the softmax. A loss that is for
+training alone measures the validation too where the text has no loss for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from models_app.networks.graph import Network
@@ -17,6 +19,7 @@ from models_app.networks.prototxt import deploy, sources
 from models_app.networks.prototxt.declared import Declared, Text, take_apart
 from models_app.networks.prototxt.parameters import multipliers_of, parameters_of
 from models_app.networks.prototxt.sources import Feed, Placed
+from models_app.networks.prototxt.validation import validated
 
 
 def read(
@@ -41,6 +44,7 @@ def read(
         found = dict.fromkeys(sources.LABELLED, _added_feed(declared, hidden, categories is not None))
     else:
         found = _with_labels(found, hidden)
+    hidden = validated(hidden, found["val"].tops)
     labels = {top for feed in found.values() for top in feed.tops[1:]}
     layers = deploy.without_labels([layer for _, layer in hidden], labels)
     if categories is not None:
@@ -56,6 +60,15 @@ def read(
     if checked:
         _check(network, declared)
     return network
+
+
+@contextmanager
+def located(text: str) -> Iterator[None]:
+    """What is raised inside against a layer of the text, with the layer's type and line."""
+    try:
+        yield
+    except BadNetwork as error:
+        raise _located(str(error), take_apart(text)) from error
 
 
 def batch_size(text: str) -> int | None:

@@ -49,9 +49,15 @@ PLACES = {
 
 # What a layer has beside its own parameters; read apart from them, or of no meaning here.
 LAYER_FIELDS = {
+    "backward_math",
+    "backward_type",
     "blobs_lr",
     "bottom",
+    "cudnn_math_override",
+    "debug",
     "exclude",
+    "forward_math",
+    "forward_type",
     "include",
     "name",
     "param",
@@ -62,8 +68,29 @@ LAYER_FIELDS = {
     "weight_decay",
 }
 
-# Hints how to compute, not what.
-HINTS = {"cudnn_flag", "engine", "force_nd_im2col", "stable_prod_grad"}
+# Hints how to compute, not what; among them those of NVIDIA's Caffe.
+HINTS = {
+    "conv_algos_override",
+    "cudnn_convolution_algo_seeker",
+    "cudnn_flag",
+    "cudnn_math_override",
+    "engine",
+    "force_nd_im2col",
+    "stable_prod_grad",
+}
+# The same for a whole network: in which precision NVIDIA's Caffe computes, and how it shares out the gradients.
+NETWORK_HINTS = {
+    "default_backward_math",
+    "default_backward_type",
+    "default_conv_algos_override",
+    "default_cudnn_math_override",
+    "default_forward_math",
+    "default_forward_type",
+    "global_grad_scale",
+    "global_grad_scale_adaptive",
+    "quantize",
+    "reduce_buckets",
+}
 
 # Settings that we do not have, with the value that leaves them without effect.
 NEUTRAL = {
@@ -76,8 +103,11 @@ NEUTRAL = {
 # Names of old for a field.
 ALIASES = {("Concat", "concat_dim"): "axis", ("Slice", "slice_dim"): "axis"}
 
-# What losses said before there was `normalization`.
+# What losses said before there was `normalization`, and what Pooling says where there is no `round_mode`.
 NORMALIZE = {True: "VALID", False: "BATCH_SIZE"}
+CEIL_MODE = {True: "CEIL", False: "FLOOR"}
+# Flags that say the same as a word of another field: (that field, its words by the flag).
+FLAGS = {"normalize": ("normalization", NORMALIZE), "ceil_mode": ("round_mode", CEIL_MODE)}
 
 # A size by height and width, and what a missing half counts as.
 HALVES = {
@@ -94,6 +124,7 @@ ENUMS = {
     "operation": ("PROD", "SUM", "MAX"),
     "phase": ("TRAIN", "TEST"),
     "pool": ("MAX", "AVE", "STOCHASTIC"),
+    "round_mode": ("CEIL", "FLOOR"),
     "variance_norm": ("FAN_IN", "FAN_OUT", "AVERAGE"),
 }
 

@@ -17,6 +17,8 @@ MAX_TOKENS = 200_000
 MAX_DEPTH = 100
 MAX_NUMBER = 40
 
+BYTE_ORDER_MARK = "\ufeff"  # what Windows' editors write before the text
+
 # No group is repeated without a bound: for each turn the engine remembers where to go back to, 200 bytes.
 _SPACE = re.compile(r"[ \t\r\n\f\v]*")
 _COMMENT = re.compile(r"#[^\n]*")
@@ -68,7 +70,7 @@ def parse(text: str) -> Message:
         text.encode()
     except UnicodeEncodeError as error:
         raise BadNetwork(f"line {text.count(chr(10), 0, error.start) + 1}: half a character stands here") from error
-    return _Parser(text).whole()
+    return _Parser(text.removeprefix(BYTE_ORDER_MARK)).whole()
 
 
 class _Parser:

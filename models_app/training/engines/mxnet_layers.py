@@ -148,22 +148,24 @@ def dropout(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequenc
 def batch_norm(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
     kind: dense.BatchNorm = node.kind
     size = node.weights[0].shape
-    gain = graph.constant(f"{node.layer.name}.gain", np.ones(size, np.float32))
-    bias = graph.constant(f"{node.layer.name}.bias", np.zeros(size, np.float32))
+    mean, variance, _, *learned = weights
+    gain = graph.constant(f"{node.layer.name}.ones", np.ones(size, np.float32))
+    bias = graph.constant(f"{node.layer.name}.zeros", np.zeros(size, np.float32))
     graph.backward.append(gain.name)  # there MXNet moves the averages on
-    mean, variance, _ = weights
-    return [
-        mx.sym.BatchNorm(
-            *inputs,
-            gain,
-            bias,
-            mean,
-            variance,
-            eps=kind.eps,
-            momentum=kind.moving_average_fraction,
-            use_global_stats=kind.use_global_stats,
-        )
-    ]
+    normalized = mx.sym.BatchNorm(
+        *inputs,
+        gain,
+        bias,
+        mean,
+        variance,
+        eps=kind.eps,
+        momentum=kind.moving_average_fraction,
+        use_global_stats=kind.use_global_stats,
+    )
+    if not learned:
+        return [normalized]
+    own_gain, own_bias = (by_channel(weight, node.inputs[0]) for weight in learned)
+    return [mx.sym.broadcast_add(mx.sym.broadcast_mul(normalized, own_gain), own_bias)]
 
 
 def scale(graph: Graph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:

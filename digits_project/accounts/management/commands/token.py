@@ -1,12 +1,15 @@
 """`manage.py token make|list|withdraw`"""
 
 import argparse
+import json
 import re
+from argparse import SUPPRESS
 from datetime import datetime, timedelta, timezone
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import ProgrammingError
 
 from digits_project.accounts import tokens
 from digits_project.accounts.models import AccessToken, Scope
@@ -18,10 +21,11 @@ UNITS = {"h": "hours", "d": "days"}
 class Command(BaseCommand):
     help = (
         "Tokens for scripts: `Authorization: Token …`. Examples: manage.py token make ada --name nightly; "
-        "manage.py token list; manage.py token withdraw 3"
+        "manage.py token list --json; manage.py token withdraw 3"
     )
 
     def add_arguments(self, parser):
+        parser.add_argument("--json", action="store_true", help="the answer as JSON on standard output")
         actions = parser.add_subparsers(dest="action", required=True, metavar="make|list|withdraw")
         make = actions.add_parser("make", help="make one and print it; it is never shown again")
         make.add_argument("user", help="whom it stands for")
@@ -34,22 +38,40 @@ class Command(BaseCommand):
         show.add_argument("user", nargs="?", help="only those of this user")
         withdraw = actions.add_parser("withdraw", help="nobody gets in with it any more")
         withdraw.add_argument("number", type=int, help="as list shows it")
+        for action in (make, show, withdraw):
+            # SUPPRESS: where it is not given here, what was given before the action stays.
+            action.add_argument("--json", action="store_true", default=SUPPRESS, help="the answer as JSON")
 
     def handle(self, *, action, **options):
-        {"make": self._make, "list": self._list, "withdraw": self._withdraw}[action](options)
+        try:
+            {"make": self._make, "list": self._list, "withdraw": self._withdraw}[action](options)
+        except ProgrammingError as old:
+            why = str(old).partition("\n")[0]
+            raise CommandError(f"The database has not the tables of this version ({why}): manage.py migrate") from old
+
+    def _print_json(self, value) -> None:
+        self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))
 
     def _make(self, options):
         user = get_user_model().objects.filter(username=options["user"]).first()
         if user is None:
             raise CommandError(f"There is no user {options['user']}; manage.py createsuperuser or the admin makes one.")
         try:
-            self.stdout.write(tokens.issue(user, options["name"], options["scope"], options["expires"])[1])
+            token, secret = tokens.issue(user, options["name"], options["scope"], options["expires"])
         except ValidationError as wrong:
             raise CommandError("; ".join(wrong.messages)) from wrong
+        if options["json"]:
+            self._print_json(_facts(token) | {"token": secret})
+        else:
+            self.stdout.write(secret)
 
     def _list(self, options):
         found = AccessToken.objects.select_related("user")
-        for token in found.filter(user__username=options["user"]) if options["user"] else found:
+        found = found.filter(user__username=options["user"]) if options["user"] else found
+        if options["json"]:
+            self._print_json([_facts(token) for token in found])
+            return
+        for token in found:
             used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never used"
             expiry = f"expires {token.expires_at:%Y-%m-%d %H:%M}" if token.expires_at else "never expires"
             shown = expiry.replace("expires", "expired") if token.has_expired else expiry
@@ -60,8 +82,26 @@ class Command(BaseCommand):
         token = AccessToken.objects.filter(pk=options["number"]).first()
         if token is None:
             raise CommandError(f"There is no token {options['number']}; manage.py token list shows them.")
+        facts = _facts(token)
         tokens.withdraw(token)
-        self.stdout.write(f"{token} is withdrawn.")
+        if options["json"]:
+            self._print_json(facts | {"withdrawn": True})
+        else:
+            self.stdout.write(f"{token} is withdrawn.")
+
+
+def _facts(token: AccessToken) -> dict:
+    """A token as JSON, without its secret, which nobody knows any more."""
+    used = token.last_used_at
+    return {
+        "number": token.pk,
+        "user": str(token.user),
+        "name": token.name,
+        "scope": token.scope,
+        "expires_at": token.expires_at.isoformat() if token.expires_at else None,
+        "created_at": token.created_at.isoformat(),
+        "last_used_at": used.isoformat() if used else None,
+    }
 
 
 def _moment(text: str) -> datetime:

@@ -20,6 +20,9 @@ class Command(WorkCommand):
     def describe(self, job):
         return describe_job(job)
 
+    def warnings(self, job):
+        return getattr(job, "warnings", [])
+
     def jobs(self, options):
         jobs = [job_of(job_id) for job_id in options["job_ids"]]
         for job in jobs:

@@ -1,0 +1,57 @@
+"""What the columns of a model may hold: kinds, methods, names of networks, engines and solvers, and limits."""
+
+from django.db import models
+
+from models_app.networks import STANDARD
+from models_app.training import engines
+from models_app.training.config import MEANS, SOLVERS
+from models_app.training.schedule import POLICIES
+
+MOST_EPOCHS = 100_000
+MOST_IMAGES_A_BATCH = 100_000
+MOST_BATCHES_ACCUMULATED = 10_000
+LARGEST_SEED = 2**32 - 1
+MOST_GPUS = 64
+
+
+class Kind(models.TextChoices):
+    CLASSIFICATION = "classification", "Image Classification Model"  # DIGITS's words for it, as in /status
+    GENERIC = "generic", "Generic Image Model"
+
+
+class Method(models.TextChoices):
+    STANDARD = "standard", "a published network"
+    PREVIOUS = "previous", "the network of another model"
+    CUSTOM = "custom", "a network of one's own, as Caffe prototxt"
+
+
+NETWORK_COLUMNS = {
+    Method.STANDARD: "standard_network",
+    Method.PREVIOUS: "previous",
+    Method.CUSTOM: "custom_network",
+}
+
+
+def _choices(names) -> list[tuple[str, str]]:
+    return [(name, name) for name in names]
+
+
+# Functions, so that the tables need no migration when an engine learns more.
+def standard_networks():
+    return _choices(STANDARD)
+
+
+def frameworks():
+    return _choices(engines.MODULES)
+
+
+def solver_types():
+    return _choices(SOLVERS)
+
+
+def lr_policies():
+    return _choices(POLICIES)
+
+
+def means():
+    return _choices(MEANS)

@@ -1,0 +1,98 @@
+"""What only several columns of a model can say together, and its dataset: whether it can be trained at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from datasets.models import Kind as DatasetKind
+from digits_project.errors import BadInput
+from digits_project.jobs.models import Status
+from models_app.choices import NETWORK_COLUMNS, Kind, Method
+from models_app.networks import prototxt
+from models_app.training.balance import check_weighable
+from models_app.training.schedule import BadPolicy
+
+if TYPE_CHECKING:
+    from models_app.models import TrainedModel
+
+
+def wrong_columns(model: TrainedModel) -> dict[str, str]:
+    """{column: message}; a parameter of the learning rate's policy stands under its own name."""
+    wrong = _wrong_policy(model)
+    network = NETWORK_COLUMNS.get(model.method, "method")
+    if not getattr(model, network):
+        wrong[network] = "This field is required."
+    for column, check in CHECKS.items():
+        wrong |= _complaint(column, check, model)
+    if "dataset" in wrong:
+        return wrong
+    for column, check in CHECKS_WITH_DATASET.items():
+        wrong |= _complaint(column, check, model)
+    if not wrong.keys() & {network, "crop_size"} and not model.network_is_checked:
+        wrong |= _complaint(network, _check_network, model)
+    return wrong
+
+
+def _complaint(column: str, check: Callable[[TrainedModel], None], model: TrainedModel) -> dict[str, str]:
+    try:
+        check(model)
+    except BadInput as wrong:
+        return {column: str(wrong)}
+    return {}
+
+
+def _wrong_policy(model: TrainedModel) -> dict[str, str]:
+    try:
+        model.policy().check()
+    except BadPolicy as wrong:
+        return {wrong.field: str(wrong)}
+    return {}
+
+
+def _check_dataset(model: TrainedModel) -> None:
+    if model.dataset.status in (Status.ABORTED, Status.ERROR):
+        raise BadInput(f"Its status is {model.dataset.status}; take one that will be Done.")
+    if model.kind == Kind.CLASSIFICATION and model.dataset.kind != DatasetKind.CLASSIFICATION:
+        raise BadInput("It is a generic dataset; a classifier needs one for classification.")
+
+
+def _check_previous(model: TrainedModel) -> None:
+    if model.previous and model.previous.kind != model.kind:
+        raise BadInput(f"It is a model of another kind: {model.previous.TYPE}.")
+
+
+def _check_patience(model: TrainedModel) -> None:
+    if model.early_stop_patience and not model.val_interval:
+        raise BadInput("This counts validations, and there are none: val_interval is 0.")
+
+
+def _check_crop(model: TrainedModel) -> None:
+    height, width = model.dataset.image_shape[1:]
+    if model.crop_size and model.dataset.shapes_are_known and model.crop_size > min(height, width):
+        raise BadInput(f"This is larger than the images, which are {width}×{height}.")
+
+
+def _check_balance(model: TrainedModel) -> None:
+    if model.balance_classes and model.dataset.kind != DatasetKind.CLASSIFICATION:
+        raise BadInput("Its dataset is a generic one, whose images have no categories.")
+
+
+def _check_network(model: TrainedModel) -> None:
+    network, dataset = model.network(), model.dataset
+    with prototxt.located(model.custom_network) if model.method == Method.CUSTOM else nullcontext():
+        if dataset.categories and not network.label_shape:
+            network.check_categories(len(dataset.categories))
+        if dataset.shapes_are_known and not model.starts_from_weights:
+            network.check_fresh()
+    if model.balance_classes and dataset.kind == DatasetKind.CLASSIFICATION:
+        check_weighable(network)
+
+
+CHECKS = {
+    "dataset": _check_dataset,
+    "previous": _check_previous,
+    "early_stop_patience": _check_patience,
+}
+CHECKS_WITH_DATASET = {"crop_size": _check_crop, "balance_classes": _check_balance}
