@@ -64,7 +64,7 @@ def test_what_a_build_has_to_say_is_told_when_it_has_ended(tmp_path):
     own = ("--has-val-folder", "--folder-val", tmp_path / "val")
     status, _, said = on_terminal("create_dataset", "digits", "--folder-train", folder, *own, *SMALL, "--here")
     assert status == 0
-    assert "warning: Left out of val, since train does not have them: 2." in said
+    assert "Left out of val, since train does not have them: 2." in said
     assert "images are exact copies of one another" in said
     assert "In more than one category: 1 of these pictures, such as" in said
     assert "\x1b[2J" not in said
