@@ -10,6 +10,7 @@ import pytest
 
 from datasets.imagedb import PrebuiltSpec, PrebuiltSplit, build, build_prebuilt
 from datasets.imagedb.buildlog import BuildLog
+from datasets.imagedb.depth import FULL_RANGE
 from datasets.imagedb.encode import Encoder
 from datasets.imagedb.folder import scan
 from digits_project import environment
@@ -188,7 +189,7 @@ def test_an_image_that_becomes_a_link_after_the_scan_is_not_read(tmp_path):
     victim = Path(os.fsdecode(listing.path(0)))
     victim.unlink()
     victim.symlink_to(outside)
-    encoded = Encoder(listing, spec(images, roots=(images,)), summing=False)(np.arange(6))
+    encoded = Encoder(listing, spec(images, roots=(images,)), summing=False, white_level=FULL_RANGE)(np.arange(6))
     assert encoded.failed == {0: "it is not in a folder that this server may read"}
     assert encoded.payloads.count(None) == 1
 
