@@ -209,7 +209,8 @@ def test_half_a_character_is_refused_and_not_echoed(client):
     answer = client.post(
         "/datasets/images/classification.json", r'{"encoding": "\ud800"}', content_type="application/json"
     )
-    assert {"field": "encoding", "message": '"?" is not a valid choice. Choose none, png or jpg.'} in answer.json()["errors"]
+    message = '"?" is not a valid choice. Choose none, png or jpg.'
+    assert {"field": "encoding", "message": message} in answer.json()["errors"]
 
 
 @pytest.mark.parametrize("origin", ["http://[bad", "null", ""])

@@ -80,7 +80,7 @@ def test_a_training_leaves_snapshots_metrics_and_a_model_that_answers(train):
     [
         {"learning_rate": 1e20, "lr_policy": "fixed"},
         {"learning_rate": 1e30, "lr_policy": "fixed"},
-        {"lr_policy": "exp", "lr_parameters": {"lr_exp_gamma": 2.3}},
+        {"lr_policy": "exp", "lr_parameters": {"lr_exp_gamma": 2.3}, "snapshot_interval": 0},
     ],
 )
 def test_a_training_that_diverges_is_the_users_to_mend(train, policy):
