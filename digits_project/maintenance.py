@@ -2,7 +2,8 @@
 
 `supported_until("Python", (3, 10, 13))` is the last day of that, None where no end is known. Sources: the status of
 Python's branches (PEP 602 and its successors), PostgreSQL's versioning policy (five years), Valkey's (three years a
-minor version), and Redis' list of versions; as of November 2026.
+minor version), and for Redis 7 the ends that its makers publish for Redis Enterprise of the same number, since their
+free edition has no dates; as of November 2026.
 """
 
 from datetime import date

@@ -167,8 +167,9 @@ class _Unpacking:
         """Write a member that is an image; others are logged unless they are plainly something else."""
         head = member.read(HEAD_BYTES)
         path = self._into.joinpath(*parts)
-        if member.size > MAX_BYTES or not sniff(head):
-            reason = None if sniff(head) else why_not_read(path.name, head)
+        is_image = sniff(head) is not None
+        if member.size > MAX_BYTES or not is_image:
+            reason = None if is_image else why_not_read(path.name, head)
             if member.size > MAX_BYTES and not is_named_otherwise(path.name):
                 reason = f"more than {MAX_BYTES >> 20} MiB"
             if reason:
