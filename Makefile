@@ -31,7 +31,7 @@ test: environment ## all tests, against a real PostgreSQL and a real Valkey; PYT
 	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
-	@FUZZ_EXAMPLES=300 $(PYTHON) -m pytest tests/test_fuzz.py tests/test_api_hostile.py --timeout 900
+	@FUZZ_EXAMPLES=300 $(PYTHON) -m pytest tests/api/test_fuzz.py tests/api/test_hostile.py --timeout 900
 
 chaos: environment ## 200 random faults against a whole server that works all the time, half an hour; FAULTS=, SEED=
 	@exec $(PYTHON) -m tests.chaos --faults $(FAULTS) --seed $(SEED)

@@ -6,7 +6,7 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-from digits_project.home import NotOurs, adopt_running, keep_others_from_writing
+from digits_project.stack.home import NotOurs, adopt_running, keep_others_from_writing
 
 
 def main() -> None:

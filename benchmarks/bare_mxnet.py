@@ -11,7 +11,7 @@ import numpy as np
 
 def images_per_second(shape: tuple[int, int, int], batch_size: int, images: int, epochs: int) -> float:
     """Train so many images that many times; the first epoch, before that, is not counted."""
-    from models_app.training.engines.mxnet_compat import mx  # the parent process, which only measures, needs no engine
+    from models_app.training.engines.mxnet.compat import mx  # the parent process, which only measures, needs no engine
 
     symbol = lenet(mx.sym)
     executor = symbol.simple_bind(mx.cpu(), data=(batch_size, *shape), label=(batch_size,), grad_req=requests(symbol))

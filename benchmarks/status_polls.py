@@ -22,11 +22,11 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg2
 
-from digits_project.cores import usable_cores
-from digits_project.embedded import running_urls
-from tests.digits_samples import write_digits
-from tests.server import Run, until
-from tests.services import temporary_home
+from digits_project.common.resources import usable_cores
+from digits_project.stack.embedded import running_urls
+from tests.support.samples.digits_samples import write_digits
+from tests.support.server import Run, until
+from tests.support.services import temporary_home
 
 CLIENTS = 4  # connections, which the server keeps open
 BATCH = 64  # LeNet's

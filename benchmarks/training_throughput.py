@@ -24,9 +24,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from benchmarks import bare_mxnet
-from datasets.imagedb.images import encode
-from datasets.imagedb.records import RecordWriter
-from digits_project.cores import usable_cores
+from datasets.imagedb.images.decoding import encode
+from datasets.imagedb.store.records import RecordWriter
+from digits_project.common.resources import usable_cores
 from models_app.networks import standard
 from models_app.training.config import TrainConfig
 

@@ -8,7 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from datasets import imagedb
-from digits_project.errors import BadInput
+from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Job, Status
 
 SIZE = [MinValueValidator(1), MaxValueValidator(4096)]
@@ -16,12 +16,12 @@ PERCENT = [MinValueValidator(0), MaxValueValidator(100)]
 COUNT = [MinValueValidator(1), MaxValueValidator(2**31 - 1)]
 
 
-class Kind(models.TextChoices):
+class DatasetKind(models.TextChoices):
     CLASSIFICATION = "classification", "Image Classification Dataset"  # DIGITS's words for it, as in /status
     GENERIC = "generic", "Generic Image Dataset"
 
 
-class Method(models.TextChoices):
+class SourceMethod(models.TextChoices):
     FOLDER = "folder", "a folder with one subfolder of images per category"
     TEXTFILE = "textfile", "text files that list images and their categories"
     PREBUILT = "prebuilt", "databases that were built elsewhere"
@@ -61,8 +61,8 @@ class Dataset(Job):
         "prebuilt_mean_file",
     )
 
-    kind = models.CharField(max_length=14, choices=Kind, default=Kind.CLASSIFICATION, editable=False)
-    method = models.CharField(max_length=8, choices=Method, default=Method.FOLDER)
+    kind = models.CharField(max_length=14, choices=DatasetKind, default=DatasetKind.CLASSIFICATION, editable=False)
+    method = models.CharField(max_length=8, choices=SourceMethod, default=SourceMethod.FOLDER)
 
     # What was asked for; the names are those of the form (API.md).
     resize_channels = models.PositiveSmallIntegerField(default=3, choices=[(1, "grayscale"), (3, "color")])
@@ -110,14 +110,16 @@ class Dataset(Job):
 
     @property
     def TYPE(self) -> str:
-        return Kind(self.kind).label
+        return DatasetKind(self.kind).label
 
     def clean(self):
         """Besides each column by itself: a folder that can hold a dataset, and shares that leave some to train on."""
-        required = {Method.FOLDER: "folder_train", Method.PREBUILT: "prebuilt_train_images"}.get(self.method)
+        required = {SourceMethod.FOLDER: "folder_train", SourceMethod.PREBUILT: "prebuilt_train_images"}.get(
+            self.method
+        )
         if required and not getattr(self, required) and not self.archive_train:
             raise ValidationError({required: "This field is required."})
-        if self.method != Method.FOLDER:
+        if self.method != SourceMethod.FOLDER:
             return  # the service checks text files, which have no place before the job has its folder
         try:
             # An archive that was sent has no place before the job has its folder; its unpacking checks it.
@@ -128,7 +130,7 @@ class Dataset(Job):
     def spec(self) -> imagedb.Spec:
         """What the engine needs of this row, as a plain value. Raises BadInput."""
         return imagedb.Spec(
-            **(self._listed_sources() if self.method == Method.TEXTFILE else self._folder_sources()),
+            **(self._listed_sources() if self.method == SourceMethod.TEXTFILE else self._folder_sources()),
             pct_val=self.folder_pct_val,
             pct_test=self.folder_pct_test,
             width=self.resize_width,
@@ -179,11 +181,11 @@ class Dataset(Job):
     def _folder_sources(self) -> dict:
         return {split: self._source(split) for split in ("train", "val", "test")}
 
-    def _source(self, split: str) -> imagedb.Source | None:
+    def _source(self, split: str) -> imagedb.FolderSource | None:
         folder, sent = getattr(self, f"folder_{split}"), split == "train" and bool(self.archive_train)
         if not folder and not sent:
             return None
-        return imagedb.Source(
+        return imagedb.FolderSource(
             self.archive if sent else Path(folder),
             *self._limits(split),
             name=self.archive_train if sent else folder,
@@ -216,7 +218,7 @@ class Dataset(Job):
     @property
     def shapes_are_known(self) -> bool:
         """Whether `image_shape` and `label_shape` are those of the records: of a generic dataset, once it is Done."""
-        return self.kind == Kind.CLASSIFICATION or self.status == Status.DONE
+        return self.kind == DatasetKind.CLASSIFICATION or self.status == Status.DONE
 
     def clear_away(self) -> None:
         imagedb.clear_away(self.directory)

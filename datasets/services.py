@@ -12,12 +12,12 @@ from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.db import transaction
 
 from datasets import imagedb
-from datasets.models import Dataset, Kind, Method
+from datasets.models import Dataset, DatasetKind, SourceMethod
+from digits_project.common.confined_files import open_file, shown
 from digits_project.jobs import directory, limits, quota
+from digits_project.jobs.execution.runner import patiently
 from digits_project.jobs.models import Status
-from digits_project.jobs.runner import patiently
 from digits_project.jobs.services import submit
-from digits_project.serverfiles import open_file, shown
 
 MAX_LIST_BYTES = 256 << 20  # of a text file: some four million lines
 COPY_BYTES = 1 << 20
@@ -92,7 +92,7 @@ def _opened(given: TextList) -> BinaryIO:
 
 def build(dataset: Dataset, report) -> None:
     """Build the image databases of a running job into its folder, and store what came of it."""
-    if dataset.kind == Kind.GENERIC:
+    if dataset.kind == DatasetKind.GENERIC:
         take_prebuilt(dataset, dataset.prebuilt_spec(), report)
     else:
         _build_categories(dataset, report)
@@ -133,7 +133,7 @@ def after_building(job_id: str) -> None:
 
 def describe_tasks(dataset: Dataset) -> dict:
     """DIGITS's lists of tasks, as far as they are done."""
-    if dataset.kind == Kind.GENERIC:
+    if dataset.kind == DatasetKind.GENERIC:
         return {"AnalyzeDbTasks": [_describe_taken(dataset, split) for split in dataset.splits]}
     image = _describe_image(dataset)
     return {
@@ -148,7 +148,7 @@ def describe_tasks(dataset: Dataset) -> dict:
 def _describe_parsed(dataset: Dataset) -> list[dict]:
     """What was found in the training folder, with the shares taken from it, then in each folder of a split's own; text
     files are one task together."""
-    if dataset.method == Method.TEXTFILE:
+    if dataset.method == SourceMethod.TEXTFILE:
         return [_describe_parse("Parse Text Files", dataset.splits, len(dataset.categories))]
     own = {"val": dataset.folder_val, "test": dataset.folder_test}
     dealt = [split for split in dataset.splits if not (own.get(split["name"]) or split.get("in_train"))]

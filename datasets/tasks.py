@@ -4,7 +4,7 @@ from functools import partial
 
 from datasets import services
 from datasets.models import Dataset
-from digits_project.jobs.runner import patiently, run
+from digits_project.jobs.execution.runner import patiently, run
 
 
 def build_dataset(job_id: str) -> None:

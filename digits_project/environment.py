@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from digits_project.embedded import running_urls
-from digits_project.home import NotOurs, read_own
+from digits_project.stack.embedded import running_urls
+from digits_project.stack.home import NotOurs, read_own
 
 TRUE = {"y", "yes", "true", "on", "1"}
 FALSE = {"", "n", "no", "false", "off", "0"}

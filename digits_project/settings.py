@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rq.serializers import JSONSerializer
 
-from digits_project import environment, fetch
+from digits_project import environment
+from digits_project.common import fetch
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -20,7 +21,7 @@ DIGITS_PRIVATE = environment.private("DIGITS_PRIVATE", DIGITS_AUTH)
 # Open means one person on one machine, who may name any folder; a server with accounts shows only what it is told to.
 DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", "/" if DIGITS_AUTH == "open" else str(DIGITS_HOME / "data"))
 DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
-DIGITS_URL_POLICY = fetch.Policy()  # where image_url may lead: to the public internet
+DIGITS_URL_POLICY = fetch.FetchPolicy()  # where image_url may lead: to the public internet
 DIGITS_INFERENCE_RATE = environment.number("DIGITS_INFERENCE_RATE", 3000)  # requests a minute and user; 0: no limit
 DIGITS_MOST_WAITING = environment.number("DIGITS_MOST_WAITING", 500)  # jobs of one user; 0: any number
 DIGITS_MAX_OWNER_DISK = environment.number("DIGITS_MAX_OWNER_DISK", 0)  # MiB that the jobs of one user take; 0: any
@@ -51,7 +52,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 STATIC_URL = f"{DIGITS_URL_PREFIX}/static/"
-STATICFILES_DIRS = [BASE_DIR / "digits_project/static"]
+STATICFILES_DIRS = [BASE_DIR / "digits_project/web/static"]
 LOGIN_URL = "login"
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -64,6 +65,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "digits_project.jobs",
+    "digits_project.monitoring",
     "datasets",
     "models_app",
     "inference",
@@ -71,27 +73,27 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "digits_project.middleware.forgive_double_slash",
+    "digits_project.server.middleware.forgive_double_slash",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "digits_project.uploads.limit_body",
+    "digits_project.api.uploads.limit_body",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "digits_project.middleware.actor",
+    "digits_project.server.middleware.actor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "digits_project/templates"],
+        "DIRS": [BASE_DIR / "digits_project/web/templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "digits_project.pages.client_name",
+                "digits_project.api.browsable.client_name",
             ]
         },
     }
@@ -132,24 +134,30 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = DIGITS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DIGITS_HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if DIGITS_HTTPS else 0
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # a form's fields; files are streamed to disk
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler", "digits_project.uploads.DiskUpload"]
+FILE_UPLOAD_HANDLERS = [
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "digits_project.api.uploads.DiskUpload",
+]
 FILE_UPLOAD_TEMP_DIR = environment.folder(DIGITS_HOME / "uploads")
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["digits_project.access.Session", "digits_project.access.Token"],
-    "DEFAULT_PERMISSION_CLASSES": ["digits_project.access.MayUse"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "digits_project.accounts.authentication.Session",
+        "digits_project.accounts.authentication.Token",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["digits_project.accounts.permissions.MayUse"],
     "DEFAULT_RENDERER_CLASSES": [
-        "digits_project.api.PrettyJSONRenderer",
-        "digits_project.pages.Page",
+        "digits_project.api.renderers.PrettyJSONRenderer",
+        "digits_project.api.browsable.BrowsablePage",
     ],
     "DEFAULT_PARSER_CLASSES": [
         "rest_framework.parsers.MultiPartParser",
         "rest_framework.parsers.FormParser",
-        "digits_project.api.JSONObjectParser",
+        "digits_project.api.forms.JSONObjectParser",
     ],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "digits_project.api.SuffixNegotiation",
-    "EXCEPTION_HANDLER": "digits_project.refusals.exception_handler",
-    "DEFAULT_SCHEMA_CLASS": "digits_project.schema.Schema",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "digits_project.api.renderers.SuffixNegotiation",
+    "EXCEPTION_HANDLER": "digits_project.api.exception_handler.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "digits_project.api.openapi.Schema",
     "URL_FORMAT_OVERRIDE": None,
     "NUM_PROXIES": 0,
 }
@@ -168,10 +176,10 @@ DIGITS parse, `errors` is an object of fields and their messages and `prediction
     "VERSION": "0.1.0",
     "SERVERS": [{"url": DIGITS_URL_PREFIX}] if DIGITS_URL_PREFIX else [],
     "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["digits_project.access.MayUse"],
-    "PREPROCESSING_HOOKS": ["digits_project.schema.one_of_each_route"],
+    "SERVE_PERMISSIONS": ["digits_project.accounts.permissions.MayUse"],
+    "PREPROCESSING_HOOKS": ["digits_project.api.openapi.one_of_each_route"],
     # Not drf-spectacular's own hook, which names choices: the `method` of two forms is not one type.
-    "POSTPROCESSING_HOOKS": ["digits_project.schema.without_marks"],
+    "POSTPROCESSING_HOOKS": ["digits_project.api.openapi.without_marks"],
     "SORT_OPERATION_PARAMETERS": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SWAGGER_UI_DIST": "SIDECAR",  # from a package: no page of ours asks another site for anything
@@ -184,8 +192,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"()": "digits_project.logs.OneLine", "format": LINE},
-        "brief": {"()": "digits_project.logs.Brief", "format": LINE},
+        "line": {"()": "digits_project.monitoring.log_format.OneLine", "format": LINE},
+        "brief": {"()": "digits_project.monitoring.log_format.Brief", "format": LINE},
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line"},

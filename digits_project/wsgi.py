@@ -6,9 +6,9 @@ import tempfile
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from digits_project.answering import limit_waits
-from digits_project.home import keep_others_from_writing, remove_abandoned_uploads
-from digits_project.prefix import UnderPrefix
+from digits_project.common.database_deadlines import limit_waits
+from digits_project.server.url_prefix import UnderPrefix
+from digits_project.stack.home import keep_others_from_writing, remove_abandoned_uploads
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
 keep_others_from_writing()
@@ -17,6 +17,6 @@ tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # of answers that wait fo
 remove_abandoned_uploads(settings.FILE_UPLOAD_TEMP_DIR)
 application = UnderPrefix(get_wsgi_application(), settings.DIGITS_URL_PREFIX)
 
-from digits_project.admission import Admission  # noqa: E402 - it needs Django's apps
+from digits_project.server.admission import Admission  # noqa: E402 - it needs Django's apps
 
-application.admission = Admission()  # which webworker.py asks
+application.admission = Admission()  # which the gunicorn worker asks

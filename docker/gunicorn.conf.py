@@ -10,7 +10,7 @@ import os
 bind = os.environ.get("GUNICORN_BIND", "0.0.0.0:8000")  # nosec B104 (a container's; compose.yaml says who reaches it)
 workers = 1
 threads = 16
-worker_class = "digits_project.webworker.WebWorker"
+worker_class = "digits_project.server.gunicorn_worker.WebWorker"
 timeout = 60  # seconds without a sign of life of the process, not of a request
 graceful_timeout = 25  # for the requests under way when it stops; compose.yaml waits longer than this
 keepalive = 5

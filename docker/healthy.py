@@ -2,7 +2,7 @@
 
 Light, since it runs every few seconds: no Django. A worker tells Redis every few seconds that it lives, under the name
 of its host; the entry is gone ten seconds after the last one. So does a reaper each time that it has looked after the
-jobs, for thirty seconds (digits_project/jobs/queues.py).
+jobs, for thirty seconds (digits_project/jobs/scheduling/queues.py).
 """
 
 import os

@@ -7,11 +7,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
-from inference.predictor import Predictor
-from models_app.training.verified import State
+from inference.engine.predictor import Predictor
+from models_app.training.snapshots.snapshot_check import State
 
-MOST_LOADED = 8
-MOST_BYTES = 2 << 30  # of their files; loaded they take about as much. The one that is asked for is kept in any case.
+MAX_LOADED = 8
+MAX_BYTES = 2 << 30  # of their files; loaded they take about as much. The one that is asked for is kept in any case.
 
 
 class _Key(NamedTuple):
@@ -57,7 +57,7 @@ def _make_room(wanted: _Key) -> None:
     """Forget what the file was before it was replaced, and of the others those asked for longest ago."""
     for key in [key for key in _loaded if key.onnx_file == wanted.onnx_file]:
         del _loaded[key]
-    while _loaded and (len(_loaded) >= MOST_LOADED or _bytes(wanted, *_loaded) > MOST_BYTES):
+    while _loaded and (len(_loaded) >= MAX_LOADED or _bytes(wanted, *_loaded) > MAX_BYTES):
         _loaded.popitem(last=False)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MOST_COLUMNS = 50  # of a matrix that people look at
+MAX_COLUMNS = 50  # of a matrix that people look at
 TOP = 5
 
 
@@ -66,7 +66,7 @@ class Confusion:
 
     def _shown(self) -> list[int]:
         numbers = sorted({number for pair in self._pairs for number in pair})
-        return numbers if len(numbers) <= MOST_COLUMNS else []
+        return numbers if len(numbers) <= MAX_COLUMNS else []
 
 
 def _percent(part: int, whole: int) -> float:

@@ -9,19 +9,19 @@ from typing import BinaryIO
 import numpy as np
 from django.conf import settings
 
-from datasets.imagedb import confined, images
+from datasets.imagedb.images import confined, decoding
 from digits_project.accounts.viewer import limited_user
-from digits_project.errors import BadInput, DamagedFile
-from digits_project.jobs.models import is_job_id
+from digits_project.common.errors import BadInput, DamagedFile
+from digits_project.common.job_ids import is_job_id
+from digits_project.common.onnx_runtime import NO_MODEL
 from digits_project.jobs.visibility import find_visible, visible
-from digits_project.onnx_runtime import NO_MODEL
 from inference import cache
-from inference.predictor import Predictor, plain, ranked
+from inference.engine.predictor import Predictor, plain, ranked
 from models_app.models import TrainedModel
 from models_app.results import NEWEST, Snapshot, of_epoch
-from models_app.training.verified import damaged, missing, verify
+from models_app.training.snapshots.snapshot_check import damaged, missing, verify
 
-MOST_NUMBERS = 8_000_000  # of an answer for one image; 21 categories for each of 500×500 pixels are 5 million
+MAX_NUMBERS = 8_000_000  # of an answer for one image; 21 categories for each of 500×500 pixels are 5 million
 INSTEAD = "ask infer_one or infer_many for the numbers."
 OF_IMAGES = ("resize_width", "resize_height", "resize_channels", "resize_mode", "alpha_background", "white_level")
 OF_DATASET = ("name", "kind", "categories", *OF_IMAGES)
@@ -88,9 +88,9 @@ def told(snapshot: Snapshot, outputs: dict[str, np.ndarray]) -> dict[str, list]:
     """{layer: values} of one image as lists. Raises BadInput where they would fill the memory: a number that takes four
     bytes takes forty as an object and its text."""
     numbers = sum(values.size for values in outputs.values())
-    if numbers > MOST_NUMBERS:
+    if numbers > MAX_NUMBERS:
         raise BadInput(
-            f"{snapshot.trained_model.name} answers {numbers:,} numbers for an image, and at most {MOST_NUMBERS:,} are "
+            f"{snapshot.trained_model.name} answers {numbers:,} numbers for an image, and at most {MAX_NUMBERS:,} are "
             "told over HTTP; download the model to have them all."
         )
     return {name: plain(values) for name, values in outputs.items()}
@@ -135,7 +135,7 @@ def reader(snapshot: Snapshot, opener: Callable[[Path], BinaryIO] | None = None)
     channels, height, width = dataset.image_shape
     size = {"width": width, "height": height, "channels": channels}
     opener = opener or confined.opener(settings.DIGITS_DATA_ROOTS)
-    return partial(images.read_array, **size, resize_mode=dataset.resize_mode, opener=opener, **dataset.look)
+    return partial(decoding.read_array, **size, resize_mode=dataset.resize_mode, opener=opener, **dataset.look)
 
 
 def scores(snapshot: Snapshot, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """What an io worker calls."""
 
-from digits_project.jobs.runner import run
-from inference import evaluating
+from digits_project.jobs.execution.runner import run
+from inference import evaluate_split
 from models_app.results import Evaluation
 
 
 def evaluate(job_id: str) -> None:
-    run(Evaluation, job_id, evaluating.evaluate)
+    run(Evaluation, job_id, evaluate_split.evaluate)

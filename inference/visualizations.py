@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from inference import services
-from inference.activations import activations
-from inference.distribution import distribution
-from inference.picture import picture
+from inference.engine.activations import activations
+from inference.engine.array_picture import picture
+from inference.engine.distribution import distribution
 from models_app.models import Snapshot
-from models_app.training.stored import NOT_ARRAYS
-from models_app.training.verified import damaged, verify
+from models_app.training.snapshots.snapshot_check import damaged, verify
+from models_app.training.snapshots.snapshot_reader import NOT_ARRAYS
 
 SOURCES = ("Data", "Input")  # their pictures are in colour
 SPANS = {"Softmax": (0.0, 1.0)}  # of layers whose numbers say something by themselves

@@ -7,28 +7,28 @@ from models_app.training import engines
 from models_app.training.config import MEANS, SOLVERS
 from models_app.training.schedule import POLICIES
 
-MOST_EPOCHS = 100_000
-MOST_IMAGES_A_BATCH = 100_000
-MOST_BATCHES_ACCUMULATED = 10_000
+MAX_EPOCHS = 100_000
+MAX_IMAGES_A_BATCH = 100_000
+MAX_BATCHES_ACCUMULATED = 10_000
 LARGEST_SEED = 2**32 - 1
-MOST_GPUS = 64
+MAX_GPUS = 64
 
 
-class Kind(models.TextChoices):
+class ModelKind(models.TextChoices):
     CLASSIFICATION = "classification", "Image Classification Model"  # DIGITS's words for it, as in /status
     GENERIC = "generic", "Generic Image Model"
 
 
-class Method(models.TextChoices):
+class NetworkMethod(models.TextChoices):
     STANDARD = "standard", "a published network"
     PREVIOUS = "previous", "the network of another model"
     CUSTOM = "custom", "a network of one's own, as Caffe prototxt"
 
 
 NETWORK_COLUMNS = {
-    Method.STANDARD: "standard_network",
-    Method.PREVIOUS: "previous",
-    Method.CUSTOM: "custom_network",
+    NetworkMethod.STANDARD: "standard_network",
+    NetworkMethod.PREVIOUS: "previous",
+    NetworkMethod.CUSTOM: "custom_network",
 }
 
 

@@ -6,15 +6,13 @@ from django.db import transaction
 from django.db.models import Case, When
 
 from digits_project.accounts import audit
-from digits_project.errors import BadInput
+from digits_project.common.errors import BadInput, Gone, IllegalTransition
 from digits_project.jobs import services
-from digits_project.jobs.lifecycle import IllegalTransition
 from digits_project.jobs.models import Status
-from digits_project.jobs.services import Gone
-from models_app.models import Kind, TrainedModel
+from models_app.models import ModelKind, TrainedModel
 from models_app.results import NEWEST, Evaluation, Snapshot, of_epoch
 
-MOST_OF_NAME = 200
+MAX_OF_NAME = 200
 
 
 class CanNotEvaluate(Exception):
@@ -35,7 +33,7 @@ def evaluate(
             raise Gone
         evaluation = find(model, split, snapshot.epoch)
         if evaluation is None:
-            name = f"{model.name[:MOST_OF_NAME]}, {split} at epoch {snapshot.epoch:g}"
+            name = f"{model.name[:MAX_OF_NAME]}, {split} at epoch {snapshot.epoch:g}"
             asked = {"trained_model": model, "epoch": snapshot.epoch, "split": split}
             return services.submit(Evaluation(owner=owner, name=name, **asked), limited)
     if evaluation.status in (Status.ABORTED, Status.ERROR):
@@ -76,14 +74,14 @@ def after_training(job_id: str) -> None:
     nothing where there are none."""
     model = TrainedModel.objects.filter(pk=job_id, status=Status.DONE).select_related("dataset").first()
     split = _first_split(model) if model else None
-    if split is None or model.kind != Kind.CLASSIFICATION:
+    if split is None or model.kind != ModelKind.CLASSIFICATION:
         return
     with audit.acting(lambda: audit.Actor("the training")):
         evaluate(model, split, owner=model.owner, limited=False)
 
 
 def _to_evaluate(model: TrainedModel, split: str, epoch: float | None) -> Snapshot:
-    if model.kind != Kind.CLASSIFICATION:
+    if model.kind != ModelKind.CLASSIFICATION:
         raise CanNotEvaluate(f"{model.name} is no classifier; only of those is known what is right.")
     if not model.dataset.entries(split):
         raise CanNotEvaluate(f"Its dataset, {model.dataset.name}, has no images for {split}.")

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from datasets.models import Kind as DatasetKind
-from digits_project.errors import BadInput
+from datasets.models import DatasetKind
+from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Status
-from models_app.choices import NETWORK_COLUMNS, Kind, Method
+from models_app.choices import NETWORK_COLUMNS, ModelKind, NetworkMethod
 from models_app.networks import prototxt
-from models_app.training.balance import check_weighable
+from models_app.training.class_weights import check_weighable
 from models_app.training.schedule import BadPolicy
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _wrong_policy(model: TrainedModel) -> dict[str, str]:
 def _check_dataset(model: TrainedModel) -> None:
     if model.dataset.status in (Status.ABORTED, Status.ERROR):
         raise BadInput(f"Its status is {model.dataset.status}; take one that will be Done.")
-    if model.kind == Kind.CLASSIFICATION and model.dataset.kind != DatasetKind.CLASSIFICATION:
+    if model.kind == ModelKind.CLASSIFICATION and model.dataset.kind != DatasetKind.CLASSIFICATION:
         raise BadInput("It is a generic dataset; a classifier needs one for classification.")
 
 
@@ -81,7 +81,7 @@ def _check_balance(model: TrainedModel) -> None:
 
 def _check_network(model: TrainedModel) -> None:
     network, dataset = model.network(), model.dataset
-    with prototxt.located(model.custom_network) if model.method == Method.CUSTOM else nullcontext():
+    with prototxt.located(model.custom_network) if model.method == NetworkMethod.CUSTOM else nullcontext():
         if dataset.categories and not network.label_shape:
             network.check_categories(len(dataset.categories))
         if dataset.shapes_are_known and not model.starts_from_weights:

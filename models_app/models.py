@@ -10,17 +10,17 @@ from django.db import models
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from datasets.models import Dataset
-from digits_project.errors import BadInput
+from digits_project.common.errors import BadInput
 from digits_project.jobs.models import ENDED, Job, Status, Wanted
 from models_app import model_checks, networks
 from models_app.choices import (
     LARGEST_SEED,
-    MOST_BATCHES_ACCUMULATED,
-    MOST_EPOCHS,
-    MOST_GPUS,
-    MOST_IMAGES_A_BATCH,
-    Kind,
-    Method,
+    MAX_BATCHES_ACCUMULATED,
+    MAX_EPOCHS,
+    MAX_GPUS,
+    MAX_IMAGES_A_BATCH,
+    ModelKind,
+    NetworkMethod,
     frameworks,
     lr_policies,
     means,
@@ -31,9 +31,9 @@ from models_app.networks import Network, prototxt
 from models_app.networks.retrain import retrained
 from models_app.results import NEWEST, Evaluation, Metric, Snapshot, of_epoch
 from models_app.training import engines
-from models_app.training.balance import balanced
+from models_app.training.class_weights import balanced
 from models_app.training.config import TrainConfig
-from models_app.training.schedule import Policy
+from models_app.training.schedule import LearningRatePolicy
 
 POSITIVE = MinValueValidator(1)
 NOT_NEGATIVE = [MinValueValidator(0.0)]
@@ -52,11 +52,11 @@ class TrainedModel(Job):
     is_imported = False  # import_digits: it brings snapshots that are trained already
     network_is_checked = False  # of several that differ in numbers only, the first is checked for all
 
-    kind = models.CharField(max_length=14, choices=Kind, default=Kind.CLASSIFICATION, editable=False)
+    kind = models.CharField(max_length=14, choices=ModelKind, default=ModelKind.CLASSIFICATION, editable=False)
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="trained_models")
 
     # Its network.
-    method = models.CharField(max_length=8, choices=Method, default=Method.STANDARD)
+    method = models.CharField(max_length=8, choices=NetworkMethod, default=NetworkMethod.STANDARD)
     standard_network = models.CharField(max_length=40, choices=standard_networks, blank=True)
     custom_network = models.TextField(blank=True)
     custom_network_snapshot = models.CharField(max_length=4096, blank=True, help_text="The weights it starts from.")
@@ -72,29 +72,29 @@ class TrainedModel(Job):
 
     # Its training.
     framework = models.CharField(max_length=20, choices=frameworks, default="mxnet")
-    train_epochs = models.PositiveIntegerField(default=30, validators=[POSITIVE, MaxValueValidator(MOST_EPOCHS)])
+    train_epochs = models.PositiveIntegerField(default=30, validators=[POSITIVE, MaxValueValidator(MAX_EPOCHS)])
     snapshot_interval = models.FloatField(default=1, validators=NOT_NEGATIVE, help_text="Epochs; 0: only at the end.")
     val_interval = models.FloatField(default=1, validators=NOT_NEGATIVE, help_text="Epochs; 0: never.")
-    batch_size = models.PositiveIntegerField(validators=[POSITIVE, MaxValueValidator(MOST_IMAGES_A_BATCH)])
+    batch_size = models.PositiveIntegerField(validators=[POSITIVE, MaxValueValidator(MAX_IMAGES_A_BATCH)])
     batch_accumulation = models.PositiveIntegerField(
-        default=1, validators=[POSITIVE, MaxValueValidator(MOST_BATCHES_ACCUMULATED)]
+        default=1, validators=[POSITIVE, MaxValueValidator(MAX_BATCHES_ACCUMULATED)]
     )
     random_seed = models.PositiveBigIntegerField(null=True, blank=True, validators=[MaxValueValidator(LARGEST_SEED)])
     solver_type = models.CharField(max_length=10, choices=solver_types, default="SGD")
     rms_decay = models.FloatField(default=TrainConfig.rms_decay, validators=SHARE, help_text="Of RMSPROP.")
-    learning_rate = models.FloatField(default=Policy.learning_rate)
-    lr_policy = models.CharField(max_length=10, choices=lr_policies, default=Policy.lr_policy)
+    learning_rate = models.FloatField(default=LearningRatePolicy.learning_rate)
+    lr_policy = models.CharField(max_length=10, choices=lr_policies, default=LearningRatePolicy.lr_policy)
     lr_parameters = models.JSONField(default=dict, blank=True)  # of the policy: schedule.Policy's fields
     select_gpus = models.JSONField(default=list, blank=True, help_text="The numbers of the GPUs that it is to have.")
     select_gpu_count = models.PositiveSmallIntegerField(
-        default=1, validators=[POSITIVE, MaxValueValidator(MOST_GPUS)], help_text="How many GPUs, whichever they are."
+        default=1, validators=[POSITIVE, MaxValueValidator(MAX_GPUS)], help_text="How many GPUs, whichever they are."
     )
 
     early_stop_patience = models.PositiveIntegerField(
-        default=0, validators=[MaxValueValidator(MOST_EPOCHS)], help_text="Validations without improvement; 0: off."
+        default=0, validators=[MaxValueValidator(MAX_EPOCHS)], help_text="Validations without improvement; 0: off."
     )
     keep_snapshots = models.PositiveIntegerField(
-        default=0, validators=[MaxValueValidator(MOST_EPOCHS)], help_text="The newest, besides the best; 0: all."
+        default=0, validators=[MaxValueValidator(MAX_EPOCHS)], help_text="The newest, besides the best; 0: all."
     )
     balance_classes = models.BooleanField(default=False, help_text="Whether categories count alike in its loss.")
 
@@ -128,7 +128,7 @@ class TrainedModel(Job):
 
     @property
     def TYPE(self) -> str:
-        return Kind(self.kind).label
+        return ModelKind(self.kind).label
 
     def awaited(self) -> str:
         if self.dataset.status == Status.DONE:
@@ -151,12 +151,12 @@ class TrainedModel(Job):
         the last layer's width. Of a generic dataset not even the shapes are: then the network is not checked.
         """
         dataset, known = self.dataset, self.dataset.shapes_are_known
-        if self.method == Method.STANDARD:
+        if self.method == NetworkMethod.STANDARD:
             return networks.standard(self.standard_network, dataset.image_shape, self.categories, self.crop_size)
         shapes = {"image_shape": dataset.image_shape, "label_shape": tuple(dataset.label_shape)}
         shapes["crop_size"] = self.crop_size if known else None
-        classifies = self.kind == Kind.CLASSIFICATION
-        if self.method == Method.CUSTOM:
+        classifies = self.kind == ModelKind.CLASSIFICATION
+        if self.method == NetworkMethod.CUSTOM:
             categories = self.categories if classifies else None
             network = prototxt.read(self.custom_network, **shapes, categories=categories, checked=known)
             if known:
@@ -209,9 +209,9 @@ class TrainedModel(Job):
     def parts(self) -> list[Job]:
         return list(self.evaluations.defer(*Evaluation.LARGE))
 
-    def policy(self) -> Policy:
+    def policy(self) -> LearningRatePolicy:
         """How the learning rate falls. Raises BadInput."""
-        return Policy(learning_rate=self.learning_rate, lr_policy=self.lr_policy, **self.lr_parameters)
+        return LearningRatePolicy(learning_rate=self.learning_rate, lr_policy=self.lr_policy, **self.lr_parameters)
 
     def ranked_snapshots(self) -> QuerySet:
         """The snapshots with their validation `accuracy` and `loss`, the best first.

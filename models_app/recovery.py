@@ -4,7 +4,7 @@ import logging
 import shutil
 
 from models_app.models import Snapshot, TrainedModel
-from models_app.training.stored import is_whole
+from models_app.training.snapshots.snapshot_reader import is_whole
 
 log = logging.getLogger(__name__)
 

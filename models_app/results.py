@@ -8,7 +8,7 @@ from django.db.models.functions import RowNumber
 from django.urls import reverse
 
 from digits_project.jobs.models import Job
-from models_app.training.stored import FILES
+from models_app.training.snapshots.snapshot_reader import FILES
 
 NEWEST = -1  # instead of an epoch: the newest snapshot
 SAME_EPOCH = 1e-4  # two epochs nearer than this are the same: clients print them rounded
@@ -108,7 +108,7 @@ class Evaluation(Job):
     epoch = models.FloatField(help_text="Of the snapshot.")
     split = models.CharField(max_length=4, choices=Split)
 
-    # What came of it; inference.evaluation.Figures says what each is.
+    # What came of it; inference.engine.classification_metrics.Figures says what each is.
     images = models.PositiveIntegerField(null=True, editable=False)
     accuracy = models.FloatField(null=True, editable=False, help_text="0 to 1")
     top_5_accuracy = models.FloatField(null=True, editable=False, help_text="0 to 1")

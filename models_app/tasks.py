@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from digits_project.jobs.runner import patiently, run
-from models_app import evaluations, services
+from digits_project.jobs.execution.runner import patiently, run
+from models_app import evaluations, training_task
 from models_app.models import TrainedModel
 
 
 def train_model(job_id: str) -> None:
-    run(TrainedModel, job_id, services.train)
+    run(TrainedModel, job_id, training_task.train)
     patiently(partial(evaluations.after_training, job_id))

@@ -1,4 +1,4 @@
-"""What many tests share. PostgreSQL and Redis come from the plugin tests.services."""
+"""What many tests share. PostgreSQL and Redis come from the plugin tests.support.services."""
 
 import shutil
 import threading
@@ -10,11 +10,12 @@ from django.test import override_settings
 
 from datasets import services as dataset_services
 from datasets.tasks import build_dataset
-from digits_project.jobs import devices, queues, reaper
-from digits_project.jobs.worker import JobWorker
+from digits_project.jobs.execution import reaper
+from digits_project.jobs.execution.worker import JobWorker
+from digits_project.jobs.scheduling import devices, queues
 from models_app import services as model_services
-from tests.digits_samples import write_digits
-from tests.services import QUEUE_PREFIX
+from tests.support.samples.digits_samples import write_digits
+from tests.support.services import QUEUE_PREFIX
 
 
 def pytest_make_parametrize_id(val):

@@ -10,22 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb import measuring, split
-from datasets.imagedb.buildlog import BuildLog, named
+from datasets.imagedb import split, white_level
+from datasets.imagedb.build_log import BuildLog, named
 from datasets.imagedb.copies import as_json
-from datasets.imagedb.depth import FULL_RANGE
 from datasets.imagedb.encode import Encoder
-from datasets.imagedb.mean import RunningMean
+from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.planning import Planner
-from datasets.imagedb.pool import Pool
-from datasets.imagedb.progress import Progress
-from datasets.imagedb.records import RecordWriter
-from datasets.imagedb.spec import Built, Spec, Split
+from datasets.imagedb.pool import WorkerPool
+from datasets.imagedb.progress import BuildProgress
+from datasets.imagedb.spec import Built, BuiltSplit, Spec
 from datasets.imagedb.split import Part
-from datasets.imagedb.staging import staged
-from digits_project.cores import usable_cores
-from digits_project.errors import BadInput
-from digits_project.escaping import escaped
+from datasets.imagedb.store.mean import RunningMean
+from datasets.imagedb.store.records import RecordWriter
+from datasets.imagedb.store.staging import staged
+from digits_project.common.errors import BadInput
+from digits_project.common.escaping import escaped
+from digits_project.common.resources import usable_cores
 
 _MEASURE_SHARE = 0.05  # of the progress
 _SPLIT_SUFFIXES = (".rec", ".idx", ".txt")
@@ -40,7 +40,7 @@ def build(spec: Spec, directory: Path, report: Callable[[float], None]) -> Built
     any error, no process is left running and no file of the build in `directory`. Raises BadInput when the folders
     hold nothing to train on. Call it from a thread that lives until it returns.
     """
-    progress = Progress(report)
+    progress = BuildProgress(report)
     for name in _OUTPUTS:  # of an earlier attempt, whose splits may have been others
         (directory / name).unlink(missing_ok=True)
     with staged(directory) as aside:
@@ -53,7 +53,7 @@ def build(spec: Spec, directory: Path, report: Callable[[float], None]) -> Built
 class _Build:
     """One build, into a folder that nobody else sees."""
 
-    def __init__(self, spec: Spec, directory: Path, log: BuildLog, progress: Progress):
+    def __init__(self, spec: Spec, directory: Path, log: BuildLog, progress: BuildProgress):
         self._spec = spec
         self._directory = directory
         self._log = log
@@ -104,7 +104,7 @@ class _Build:
         if self._spec.depth == "auto":
             encoding_from += _MEASURE_SHARE
             self._progress.enter(self._planner.share, encoding_from)
-            self._white_level = measuring.white_level(parts, self._workers, self._log, self._progress.at)
+            self._white_level = white_level.white_level(parts, self._workers, self._log, self._progress.at)
         self._progress.enter(encoding_from, 1)
 
     def _write_train(self, part, categories):
@@ -157,7 +157,7 @@ class _Build:
         tasks = (part.images[start : start + encoder.images_per_task] for start in starts)
         readable = np.zeros(len(part.images), bool)
         position = 0
-        with Pool(encoder, min(self._workers, len(starts))) as pool:
+        with WorkerPool(encoder, min(self._workers, len(starts))) as pool:
             for encoded in pool.map(tasks, self._progress.tick):
                 images = part.images[position : position + len(encoded.payloads)]
                 for offset, remark in encoded.remarks:
@@ -184,7 +184,7 @@ class _Build:
                     b"%s %d\n" % (os.fsencode(path), label) for path, label in zip(paths, labels, strict=True)
                 )
                 self._progress.tick()
-        return Split(part.name, len(part.images), part.count(categories).tolist())
+        return BuiltSplit(part.name, len(part.images), part.count(categories).tolist())
 
     def _summarise(self, categories, splits):
         self._log.note(f"{len(categories)} categories: {named(categories)}")

@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets.imagedb import archive, folder, textfile
-from datasets.imagedb.buildlog import BuildLog
-from datasets.imagedb.category_names import different_spellings, grouped
-from datasets.imagedb.layout import find_splits
+from datasets.imagedb.build_log import BuildLog
+from datasets.imagedb.sources import archive, folder, textfile
+from datasets.imagedb.sources.category_names import different_spellings, grouped
+from datasets.imagedb.sources.split_folders import find_splits
 from datasets.imagedb.spec import Spec
-from digits_project.errors import BadInput
+from digits_project.common.errors import BadInput
 
 _MAX_NAMES, _MAX_SECONDS = 5000, 5  # to look at for an image; beyond that the build finds out
 _CATEGORIES = {"train": 2, "val": 1, "test": 1}

@@ -10,13 +10,13 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from datasets.imagedb.buildlog import BuildLog
-from datasets.imagedb.images import MAX_BYTES
-from datasets.imagedb.listing import Listing
+from datasets.imagedb.build_log import BuildLog
+from datasets.imagedb.images.decoding import MAX_BYTES
+from datasets.imagedb.sources.listing import Listing
 from datasets.imagedb.split import Part
-from digits_project.errors import BadInput
-from digits_project.escaping import escaped
-from digits_project.serverfiles import open_file
+from digits_project.common.confined_files import open_file
+from digits_project.common.errors import BadInput
+from digits_project.common.escaping import escaped
 
 _TAIL_BYTES = 4096  # of a file, which together with its size tells nearly all files apart
 _BLOCK = 1 << 20
@@ -26,7 +26,7 @@ _MAX_PATHS = 20  # of one group
 
 
 @dataclass(frozen=True)
-class Copies:
+class ExactCopies:
     """How many images have an exact copy, how many different pictures they are, and how many of those pictures lie in
     more than one category, or in more than one split. `remarks` say the same in sentences, with examples."""
 
@@ -59,15 +59,15 @@ def find(listings: Sequence[Listing], tick: Callable[[], None]) -> list[np.ndarr
     return np.split(groups, ends[:-1])
 
 
-def count(parts: Sequence[Part], groups: Sequence[np.ndarray], log: BuildLog, stay: bool) -> Copies:
+def count(parts: Sequence[Part], groups: Sequence[np.ndarray], log: BuildLog, stay: bool) -> ExactCopies:
     """Count the copies among the images of the parts, `groups[k]` of the listing of part k, and list them in the log.
 
     `stay`: it was ours to choose the split of each image, so that copies are in one split.
     """
     members = _Members(parts, groups)
     if not members.count:
-        return Copies()
-    found = Copies(
+        return ExactCopies()
+    found = ExactCopies(
         images=len(members.group),
         pictures=members.count,
         in_two_categories=int(members.vary(members.label).sum()),
@@ -98,7 +98,7 @@ def _remarks(found, members, stay):
         )
 
 
-def as_json(found: Copies) -> dict:
+def as_json(found: ExactCopies) -> dict:
     """Plain lists and numbers; empty if there are no copies."""
     return asdict(found) | {"remarks": list(found.remarks)} if found.images else {}
 

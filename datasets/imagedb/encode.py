@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb.confined import opener
-from datasets.imagedb.images import BadImage, encode, read_array
-from datasets.imagedb.listing import Listing
+from datasets.imagedb.images.confined import opener
+from datasets.imagedb.images.decoding import BadImage, encode, read_array
+from datasets.imagedb.sources.listing import Listing
 from datasets.imagedb.spec import Spec
 
 _MAX_IMAGES = 32

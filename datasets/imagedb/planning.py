@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb import archive, copies, folder, split, textfile
-from datasets.imagedb.buildlog import BuildLog, named
-from datasets.imagedb.copies import Copies
-from datasets.imagedb.layout import find_splits
-from datasets.imagedb.listing import Listing
-from datasets.imagedb.progress import Progress
-from datasets.imagedb.spec import Source, Spec
+from datasets.imagedb import copies, split
+from datasets.imagedb.build_log import BuildLog, named
+from datasets.imagedb.copies import ExactCopies
+from datasets.imagedb.progress import BuildProgress
+from datasets.imagedb.sources import archive, folder, textfile
+from datasets.imagedb.sources.listing import Listing
+from datasets.imagedb.sources.split_folders import find_splits
+from datasets.imagedb.spec import FolderSource, Spec
 from datasets.imagedb.split import Part
-from digits_project.serverfiles import EVERYWHERE
+from digits_project.common.confined_files import EVERYWHERE
 
 _SCAN_SHARE = 0.05  # of the progress; reading and encoding take nearly all of the time
 _UNPACK_SHARE, _UNPACK_SHARE_OF_SCAN = 0.4, 0.9  # where there is something to unpack
@@ -28,14 +29,14 @@ class Plan:
 
     categories: list[str]
     parts: list[Part]
-    copies: Copies
+    copies: ExactCopies
     found: tuple[str, ...] = ()
 
 
 class Planner:
     """Scans the sources of one build. `unpacking` is a folder for what archives hold, `aside` one for working files."""
 
-    def __init__(self, spec: Spec, aside: Path, unpacking: Path, log: BuildLog, progress: Progress):
+    def __init__(self, spec: Spec, aside: Path, unpacking: Path, log: BuildLog, progress: BuildProgress):
         self._spec = spec
         self._paths = aside / "paths"
         self._unpacking = unpacking
@@ -106,10 +107,10 @@ class Planner:
         return [(role, inner, roots) for role, inner in used.items()]
 
     def _found_source(self, name, path):
-        return Source(path, *getattr(self._spec, f"{name}_limits"))
+        return FolderSource(path, *getattr(self._spec, f"{name}_limits"))
 
     def _is_packed(self, source):
-        return isinstance(source, Source) and (source.sent or archive.is_archive(source.folder, self._spec.roots))
+        return isinstance(source, FolderSource) and (source.sent or archive.is_archive(source.folder, self._spec.roots))
 
     def _unpacked(self, source):
         """The folder of an archive's images, and the only root that they have. It is gone when the build ends."""

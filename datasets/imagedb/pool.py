@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from digits_project.parents import die_with
+from digits_project.common.processes import die_with
 
 _FORK = multiprocessing.get_context("fork")
 _TICK_SECONDS = 0.1
@@ -42,7 +42,7 @@ class WorkerDied(RuntimeError):
         self.signal = killed_by
 
 
-class Pool:
+class WorkerPool:
     """Workers that apply one function; leaving the with block kills them, whatever they are doing.
 
     `work` reaches the children by fork, so it may hold anything. Tasks and answers are pickled; a task must stay well
@@ -54,7 +54,7 @@ class Pool:
         self._count = count
         self._workers: list[_Worker] = []
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> WorkerPool:
         try:
             for _ in range(self._count):
                 self._start()

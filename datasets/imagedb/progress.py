@@ -8,7 +8,7 @@ from collections.abc import Callable
 _INTERVAL = 0.1  # seconds
 
 
-class Progress:
+class BuildProgress:
     """Passes on the fraction done, at most ten times a second, however often it is told. Never goes back.
 
     Whatever `report` raises goes through to the builder.

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets.imagedb.depth import FULL_RANGE
-from datasets.imagedb.transparency import WHITE, is_background
-from digits_project.errors import BadInput
-from digits_project.serverfiles import EVERYWHERE
+from datasets.imagedb.images.depth import FULL_RANGE
+from datasets.imagedb.images.transparency import WHITE, is_background
+from digits_project.common.confined_files import EVERYWHERE
+from digits_project.common.errors import BadInput
 
 RESIZE_MODES = ("crop", "squash", "fill", "half_crop")
 ENCODINGS = ("none", "png", "jpg")
@@ -19,7 +19,7 @@ MAX_SIDE = 4096  # pixels; the mean is held in float64, which at this size takes
 
 
 @dataclass(frozen=True)
-class Source:
+class FolderSource:
     """A folder of one subfolder per category. Categories under the minimum are left out, above the maximum cut.
 
     The folder may be packed: an archive that users know as `name`. One that was sent lies where no root is.
@@ -64,9 +64,9 @@ class Spec:
     that lie, with every link followed, under one of `roots`.
     """
 
-    train: Source | TextSource
-    val: Source | TextSource | None = None
-    test: Source | TextSource | None = None
+    train: FolderSource | TextSource
+    val: FolderSource | TextSource | None = None
+    test: FolderSource | TextSource | None = None
     labels: TextSource | None = None
     shuffle: bool = True
     roots: tuple[Path, ...] = EVERYWHERE
@@ -132,7 +132,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Split:
+class BuiltSplit:
     """One finished split; `per_category[label]` counts its entries of that label."""
 
     name: str
@@ -151,7 +151,7 @@ class Built:
     """
 
     categories: list[str]
-    splits: list[Split]
+    splits: list[BuiltSplit]
     skipped: int
     warnings: list[str]
     mean_pixel: list[float]

@@ -9,13 +9,13 @@ from hashlib import blake2b
 
 import numpy as np
 
-from datasets.imagedb.buildlog import BuildLog, named
-from datasets.imagedb.category_names import comparable, different_spellings
-from datasets.imagedb.dealing import Dealer
-from datasets.imagedb.folder import one_category
-from datasets.imagedb.listing import Listing
-from datasets.imagedb.spec import Source, Spec
-from digits_project.errors import BadInput
+from datasets.imagedb.build_log import BuildLog, named
+from datasets.imagedb.dealer import Dealer
+from datasets.imagedb.sources.category_names import comparable, different_spellings
+from datasets.imagedb.sources.folder import one_category
+from datasets.imagedb.sources.listing import Listing
+from datasets.imagedb.spec import FolderSource, Spec
+from digits_project.common.errors import BadInput
 
 NAMES = ("train", "val", "test")
 _BLOCK = 4096  # images looked at together, so that what is computed of them takes no memory to speak of
@@ -157,7 +157,7 @@ def _report_missing(split, categories, present, log):
         log.note(f"without images in {split}: {category}")
 
 
-def _chosen(listing, source: Source, split, log):
+def _chosen(listing, source: FolderSource, split, log):
     """The categories with at least the minimum of images; the others are warned about and, one by one, logged."""
     counts = listing.counts()
     left_out = [name for name, count in zip(listing.names, counts, strict=True) if count < source.min_per_class]

@@ -5,10 +5,10 @@ from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 
 from digits_project.accounts import audit
-from digits_project.accounts.address import household, sender
+from digits_project.accounts.client_address import household, sender
 
-MOST_BY_ADDRESS = 30
-MOST_BY_ACCOUNT = 10  # from one address, so that nobody can lock out somebody elsewhere
+MAX_BY_ADDRESS = 30
+MAX_BY_ACCOUNT = 10  # from one address, so that nobody can lock out somebody elsewhere
 SECONDS = 300
 
 
@@ -23,7 +23,7 @@ class GuardedBackend(ModelBackend):
 
 def must_wait(request, username: str | None) -> bool:
     """Whether there were too many wrong passwords within the last minutes."""
-    most = zip(_keys(request, username), (MOST_BY_ADDRESS, MOST_BY_ACCOUNT), strict=True)
+    most = zip(_keys(request, username), (MAX_BY_ADDRESS, MAX_BY_ACCOUNT), strict=True)
     return any(cache.get(key, 0) >= limit for key, limit in most)
 
 

@@ -2,5 +2,35 @@
 
 import re
 
+from django.conf import settings
+from django.http import HttpResponse
+
+from digits_project.accounts.permissions import has_accounts
+
 USER_NAME = re.compile(r"\A[A-Za-z0-9@.+_-]{1,150}\Z")
 USER_NAME_RULE = "A name is of up to 150 letters, digits and @.+-_, without blanks."
+
+
+USER_COOKIE = "username"  # DIGITS's name for it, which its clients send
+OWN_USER_COOKIE = f"digits_username_{settings.DIGITS_ID}"  # the same, which no other server of this host overwrites
+
+
+def owner(request, named: object = None) -> str:
+    """The name under which what this request creates is recorded; on an open server `named`, else the cookie's."""
+    if request.user.is_authenticated:
+        return request.user.get_username()
+    cookies = (request.COOKIES.get(name, "") for name in (OWN_USER_COOKIE, USER_COOKIE))
+    claimed = "" if has_accounts() else str(named or next(filter(None, cookies), ""))
+    return claimed if USER_NAME.match(claimed) else ""
+
+
+def remember_name(answer: HttpResponse, name: str) -> None:
+    """Let an open server's client come with this name from now on."""
+    for cookie in (USER_COOKIE, OWN_USER_COOKIE):
+        answer.set_cookie(cookie, name, path=settings.SESSION_COOKIE_PATH, httponly=True, samesite="Lax")
+
+
+def forget_name(answer: HttpResponse) -> None:
+    """Let it come without one."""
+    for cookie in (USER_COOKIE, OWN_USER_COOKIE):
+        answer.delete_cookie(cookie, path=settings.SESSION_COOKIE_PATH, samesite="Lax")

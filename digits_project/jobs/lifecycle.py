@@ -15,6 +15,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import F, Func, JSONField, Value
 from django.utils import timezone
 
+from digits_project.common.errors import IllegalTransition
 from digits_project.jobs.models import ENDED, Job, Status
 
 log = logging.getLogger(__name__)
@@ -26,10 +27,6 @@ SOURCES = {
     Status.ABORTED: (Status.INITIALIZED, Status.WAITING, Status.RUNNING),
     Status.ERROR: (Status.INITIALIZED, Status.WAITING, Status.RUNNING),
 }
-
-
-class IllegalTransition(Exception):
-    """The job was not in a status from which it may go there: another process moved it first."""
 
 
 class _Append(Func):

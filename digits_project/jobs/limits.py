@@ -10,24 +10,12 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from digits_project.accounts.roles import Role, role_of
-from digits_project.errors import BadInput
+from digits_project.common.errors import BadInput, DiskLimitReached, LimitReached
 from digits_project.jobs import quota
 from digits_project.jobs.models import Job, Status, job_kinds
 
 MEASURE_SECONDS = 10.0  # how often the folder of a running job is measured
 TOO_MUCH = "{} takes {:,} MiB on disk, and may take {:,} (DIGITS_MAX_OWNER_DISK). Delete jobs or snapshots, then {}."
-
-
-class LimitReached(Exception):
-    """The owner has as much as one may have; the text says of what, and what to do. `status` is that of HTTP."""
-
-    status = 429
-
-
-class DiskLimitReached(LimitReached):
-    """The owner's jobs take as many bytes as they may."""
-
-    status = 507
 
 
 def applies_to(owner: str) -> bool:

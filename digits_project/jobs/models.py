@@ -1,6 +1,5 @@
 """What a job is. It has no table of its own: a dataset or a model is its job, one row and one status."""
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +11,8 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
-from digits_project.jobs.fairness import in_turn
-
-JOB_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
+from digits_project.common.job_ids import is_job_id
+from digits_project.jobs.owner_turns import in_turn
 
 
 class Status(models.TextChoices):
@@ -71,7 +69,7 @@ class Job(models.Model):
     ended_at = models.DateTimeField(null=True, editable=False)
     heartbeat_at = models.DateTimeField(null=True, editable=False)
     abort_requested_at = models.DateTimeField(null=True, editable=False)
-    losses = models.PositiveSmallIntegerField(
+    lost_processes = models.PositiveSmallIntegerField(
         default=0, editable=False, help_text="How many processes it lost since it last got anywhere."
     )
 
@@ -148,11 +146,6 @@ class Job(models.Model):
 def job_kinds() -> list[type[Job]]:
     """Every kind of job of the installed apps."""
     return [model for model in apps.get_models() if issubclass(model, Job)]
-
-
-def is_job_id(value: object) -> bool:
-    """Whether a job could have that id. Anything may be asked for."""
-    return isinstance(value, str) and JOB_ID.fullmatch(value) is not None
 
 
 def find_job(job_id: object, kind: type[Job] | None = None) -> Job | None:

@@ -10,11 +10,13 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from digits_project.accounts.viewer import limited_user
-from digits_project.jobs import disk, gpus, queues, quota
+from digits_project.jobs import disk_usage, quota
 from digits_project.jobs.models import ENDED, Device, Job, Status, Wanted, job_kinds
+from digits_project.jobs.scheduling import queues
+from digits_project.jobs.scheduling.devices import gpu_use
 from digits_project.jobs.visibility import find_visible, visible
 
-MOST_WAITING = 50  # of each kind
+MAX_WAITING = 50  # of each kind
 MAX_OWNERS = 20  # those with the most on disk
 HIDDEN_HOLDER = "a job of somebody else"
 A_DAY = timedelta(days=1)
@@ -43,14 +45,14 @@ def overview() -> dict:
     except RedisError:
         workers = None
     return {
-        "devices": [{"device": device, "use": gpus.use(device)} for device in devices],
+        "devices": [{"device": device, "use": gpu_use(device)} for device in devices],
         "holders": holders(devices),
         "unknown_holder": HIDDEN_HOLDER if limited_user() else "",
         "running": list(_running()),
         "queue": [place for kind in job_kinds() for place in waiting(kind, devices, workers)],
         "waiting": sum(visible(kind).filter(status=Status.WAITING).count() for kind in job_kinds()),
         "workers": workers and [_shown(worker) for worker in workers],
-        "disk": disk.usage(),
+        "disk": disk_usage.usage(),
         "owners": [] if limited_user() else quota.shares()[:MAX_OWNERS],
         "max_owner_bytes": settings.DIGITS_MAX_OWNER_DISK << 20,
         "outcomes": [_outcome(kind) for kind in job_kinds()],
@@ -72,7 +74,7 @@ def holders(devices: Sequence[Device]) -> dict[str, Job]:
 def waiting(kind: type[Job], devices: Sequence[Device], workers: Sequence[queues.Listener] | None) -> Iterator[Place]:
     """The waiting jobs of a kind in the order of the queue, of the first fifty those that may be shown, each with what
     it waits for."""
-    queued = list(kind.queued()[:MOST_WAITING])
+    queued = list(kind.queued()[:MAX_WAITING])
     places = list(enumerate(queued, 1))
     if limited_user():
         shown = set(visible(kind).filter(pk__in=[job.pk for job in queued]).values_list("pk", flat=True))
@@ -106,7 +108,7 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
 
 def _running() -> Iterator[Job]:
     for kind in job_kinds():
-        yield from visible(kind).filter(status=Status.RUNNING).only(*kind.LISTED).order_by("started_at")[:MOST_WAITING]
+        yield from visible(kind).filter(status=Status.RUNNING).only(*kind.LISTED).order_by("started_at")[:MAX_WAITING]
 
 
 def _outcome(kind: type[Job]) -> Outcome:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from django.db.models import Count, Sum
 
-from digits_project.jobs import disk
+from digits_project.jobs import disk_usage
 from digits_project.jobs.models import Job, Status, job_kinds
 
 MAX_MEASURED = 100  # folders, for one page
@@ -34,7 +34,7 @@ def used(owner: str) -> int:
 
 def measure(job: Job) -> int:
     """The size of a job's folder now, kept in its row unless the status has changed meanwhile."""
-    size = disk.size(job.directory)
+    size = disk_usage.size(job.directory)
     type(job).objects.filter(pk=job.pk, status=job.status).update(disk_bytes=size)
     return size
 

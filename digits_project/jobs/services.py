@@ -11,27 +11,17 @@ from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from digits_project.accounts import audit
+from digits_project.common import errors
+from digits_project.common.errors import Gone, HasDependents, Refused
 from digits_project.jobs import directory, lifecycle, limits
-from digits_project.jobs.dispatch import dispatch_or_leave
 from digits_project.jobs.models import Device, Job, Status
-from digits_project.jobs.process import Process
+from digits_project.jobs.process_identity import Process
+from digits_project.jobs.scheduling.dispatch import dispatch_or_leave
 from digits_project.jobs.visibility import named
 
 log = logging.getLogger(__name__)
 
 ABORT_SECONDS = 15  # the reaper ends what does not listen after 5
-
-
-class Refused(Exception):
-    """The job's state does not allow it; the text says why."""
-
-
-class Gone(Exception):
-    """Somebody else deleted the job meanwhile."""
-
-
-class HasDependents(Refused):
-    """Other jobs are built on this one."""
 
 
 def submit(job: Job, limited: bool = True) -> Job:
@@ -108,8 +98,8 @@ def resume(job: Job) -> None:
     if job.FILLS_DISK:
         limits.refuse_more_disk(job.owner, "resume this job")
     with transaction.atomic():
-        if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note="Resumed.", losses=0):
-            raise lifecycle.IllegalTransition(f"{job} is {job.status}; what was aborted or has failed can be resumed")
+        if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note="Resumed.", lost_processes=0):
+            raise errors.IllegalTransition(f"{job} is {job.status}; what was aborted or has failed can be resumed")
         limits.refuse_more_waiting(job.owner)
         audit.record("resume", str(job))
     dispatch_or_leave()

@@ -9,7 +9,8 @@ from django.db.models import Q, QuerySet
 
 from digits_project.accounts.roles import Role
 from digits_project.accounts.viewer import limited_user
-from digits_project.jobs.models import Job, is_job_id, job_kinds
+from digits_project.common.job_ids import is_job_id
+from digits_project.jobs.models import Job, job_kinds
 
 
 def visible(kind: type[Job]) -> QuerySet:

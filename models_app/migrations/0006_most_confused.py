@@ -3,7 +3,7 @@
 from django.db import migrations, models
 
 
-MOST_CONFUSED = 100
+MAX_CONFUSED = 100
 
 
 def count_from_matrix(apps, schema_editor):
@@ -18,7 +18,7 @@ def count_from_matrix(apps, schema_editor):
             if count and i != j
         ]
         evaluation.most_confused = [
-            {"category": names[i], "answer": names[j], "images": -less} for less, i, j in sorted(errors)[:MOST_CONFUSED]
+            {"category": names[i], "answer": names[j], "images": -less} for less, i, j in sorted(errors)[:MAX_CONFUSED]
         ]
         evaluation.save(update_fields=["most_confused"])
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb.datum import read_blob
-from datasets.imagedb.wire import BYTES, BadMessage, Bytes, read_fields
-from digits_project.errors import BadInput
+from datasets.imagedb.foreign.datum import read_blob
+from digits_project.common.errors import BadInput
+from digits_project.common.protobuf import BYTES, BadMessage, Bytes, read_fields
 from models_app.networks.graph import Network, Node, Weight
 from models_app.networks.layer import PHASES
-from models_app.networks.layers import ends
-from models_app.networks.layers.base import axis_of
+from models_app.networks.layers import data_and_losses
+from models_app.networks.layers.layer_type import axis_of
 
 MAX_BYTES = 1 << 31  # of a message of protocol buffers
 
@@ -38,7 +38,7 @@ _BY_COLOUR = {"BatchNorm", "Bias", "PReLU", "Scale"}
 
 
 @dataclass(frozen=True)
-class Found:
+class CaffeWeights:
     """What a .caffemodel has for a network: float32 arrays by the names of the network's weights.
 
     `layers` are those of the file that have weights; of those that the network has too, the shapes.
@@ -58,7 +58,7 @@ def read_weights(path: Path, network: Network) -> dict[str, np.ndarray]:
     return found.arrays
 
 
-def read_layers(path: Path, network: Network) -> Found:
+def read_layers(path: Path, network: Network) -> CaffeWeights:
     """What the file has of those layers whose name and shapes are the network's. Raises BadInput if the file is no
     .caffemodel, or holds what is no number."""
     wanted = _by_layer(network)
@@ -76,7 +76,7 @@ def read_layers(path: Path, network: Network) -> Found:
         if not np.isfinite(array).all():
             raise BadInput(f"{path} has values that are no numbers, as {name}")
     turned = {name: _turned(array, colours[name]) if name in colours else array for name, array in found.items()}
-    return Found(turned, layers)
+    return CaffeWeights(turned, layers)
 
 
 def _mapped(path: Path) -> memoryview:
@@ -139,7 +139,7 @@ def _meet_colours(network: Network) -> dict[str, int]:
             read = node.layer.bottoms[:1] if node.layer.type == "Crop" else node.layer.bottoms  # the second is a size
             meets = [bottom in coloured for bottom in read]
             coloured.difference_update(node.layer.tops)
-            if isinstance(node.kind, ends.Source):
+            if isinstance(node.kind, data_and_losses.DataSource):
                 coloured.add(node.layer.tops[0])
             elif any(meets):
                 keeps = all(meets) and _keeps_colours(node)
@@ -158,7 +158,7 @@ def _axes(node: Node, keeps: bool) -> dict[str, int]:
         return {node.weights[0].name: 0 if kind.transpose else 1}
     if layer.type in ("Convolution", "Deconvolution") and kind.group == 1:
         return {node.weights[0].name: 1 if layer.type == "Convolution" else 0}
-    if isinstance(kind, ends.Verdict) or not layer.tops:
+    if isinstance(kind, data_and_losses.Criterion) or not layer.tops:
         return {}
     raise BadInput(
         f"layer {layer.name}: weights of Caffe can't be used here, where single colours of the images are worked on"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from models_app.networks.layers import Misfit
-from models_app.networks.layers.base import check_finite
+from models_app.networks.layers.layer_type import check_finite
 
 NOT_SPARSE = -1  # the value of `sparse` that Caffe has where none is given
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from models_app.networks.fillers import fill
 from models_app.networks.layer import PHASES, BadNetwork, Layer
-from models_app.networks.layers import Shape, ends
-from models_app.networks.layers.base import describe
+from models_app.networks.layers import Shape, data_and_losses
+from models_app.networks.layers.layer_type import describe
 from models_app.networks.resolve import Node, Resolver, Weight
 
 # model.onnx is one protobuf message, which can't pass 2 GiB; a float32 takes four bytes.
@@ -76,7 +76,7 @@ class Network:
         """
         for phase in phases:
             nodes, doing = self.nodes(phase), {"train": "trained", "val": "validated"}[phase]
-            if not any(isinstance(node.kind, ends.Loss) for node in nodes):
+            if not any(isinstance(node.kind, data_and_losses.Loss) for node in nodes):
                 raise BadNetwork(f"the network can't be {doing}: it has no loss (a layer such as SoftmaxWithLoss)")
             weights = [weight for node in nodes for weight in node.weights]
             if phase == "train" and weights and not any(weight.trained for weight in weights):
@@ -85,7 +85,7 @@ class Network:
     def check_categories(self, categories: int) -> None:
         """Raise BadNetwork where a softmax loss gets fewer scores than there are categories; more are allowed."""
         for node in (node for phase in ("train", "val") for node in self.nodes(phase)):
-            if isinstance(node.kind, ends.SoftmaxWithLoss):
+            if isinstance(node.kind, data_and_losses.SoftmaxWithLoss):
                 scores = node.inputs[0][node.kind.axis - 1]
                 if scores < categories:
                     raise BadNetwork(self._too_few(node, scores, categories))
@@ -161,7 +161,7 @@ class Network:
         for node in self.nodes(phase):
             for bottom in node.layer.bottoms:
                 unread.pop(bottom, None)
-            if not isinstance(node.kind, ends.Source):
+            if not isinstance(node.kind, data_and_losses.DataSource):
                 unread |= dict.fromkeys(node.layer.tops)
         return list(unread)
 

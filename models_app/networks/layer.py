@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from digits_project.errors import BadInput
+from digits_project.common.errors import BadInput
 
 PHASES = ("train", "val", "deploy")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from models_app.networks.fillers import check_filler
 from models_app.networks.layer import BadNetwork, Layer, Multipliers
-from models_app.networks.layers import TYPES, LayerType, Misfit, Shape, WeightSpec, ends, parse
-from models_app.networks.layers.base import check_finite, check_size
+from models_app.networks.layers import TYPES, LayerType, Misfit, Shape, WeightSpec, data_and_losses, parse
+from models_app.networks.layers.layer_type import check_finite, check_size
 
 Value = tuple[str, str]  # what a layer made: the layer, and its top, which a later layer may write over
 
@@ -93,7 +93,7 @@ class Resolver:
         node = self._resolved.get(layer.name)
         if node is None or node.layer is not layer or (node.inputs, node.reads) != (shapes, reads):
             node = self._resolved[layer.name] = _node(layer, shapes, reads, self._data_shapes)
-        if isinstance(node.kind, ends.Verdict) and self._phase == "deploy":
+        if isinstance(node.kind, data_and_losses.Criterion) and self._phase == "deploy":
             raise Misfit(f"{layer.type} compares with labels: it can't be part of the network that is deployed")
         self._check_outputs(layer)
         self._learn(node)
@@ -119,13 +119,13 @@ class Resolver:
         """Remember the node's tops."""
         tops = node.layer.tops
         made: list[Value | None] = [(node.layer.name, top) for top in tops]
-        if isinstance(node.kind, ends.Source):
-            if any(isinstance(other.kind, ends.Source) for other in self.nodes):
+        if isinstance(node.kind, data_and_losses.DataSource):
+            if any(isinstance(other.kind, data_and_losses.DataSource) for other in self.nodes):
                 raise Misfit("there is another layer that the images come from; one Data layer has images and labels")
             made[1:] = [None] * len(made[1:])
             if self._phase == "deploy":
                 self._unreadable |= dict.fromkeys(tops[1:], "holds labels, which a deployed network does not have")
-        if isinstance(node.kind, ends.Verdict):
+        if isinstance(node.kind, data_and_losses.Criterion):
             self._unreadable |= dict.fromkeys(tops, "is what a loss or accuracy says, which no layer computes with")
         self._known.update(zip(tops, zip(node.outputs, made, strict=True), strict=True))
 
@@ -136,7 +136,7 @@ def _node(layer: Layer, inputs: tuple[Shape, ...], reads: tuple, data_shapes: tu
     kind = parse(TYPES[layer.type], layer.parameters, len(layer.tops))
     _check_arity("input", len(inputs), *kind.bottoms)
     _check_arity("output", len(layer.tops), *kind.tops)
-    is_source = isinstance(kind, ends.Source)
+    is_source = isinstance(kind, data_and_losses.DataSource)
     outputs = (list(data_shapes) if is_source else kind.shapes(inputs))[: len(layer.tops)]
     for shape in outputs:
         check_size(shape)

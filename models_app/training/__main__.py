@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-from digits_project import memory
-from digits_project.cores import usable_cores
-from digits_project.errors import RESUME, Aborted, BadInput, no_room
-from digits_project.parents import die_with
+from digits_project.common import resources
+from digits_project.common.errors import RESUME, Aborted, BadInput, no_room
+from digits_project.common.processes import die_with
+from digits_project.common.resources import usable_cores
 from models_app.training.config import TrainConfig
 from models_app.training.process import DONE, FAULT, STOPPED, USERS_FAULT, Events, StopSignal
 from models_app.training.trainer import train
@@ -46,9 +46,9 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         if explanation := no_room(error, options.config.parent, RESUME):
             return _failed(events, "host", explanation)
-        if memory.is_want_of_memory(error):
+        if resources.is_want_of_memory(error):
             logger.exception("the training got no more memory")
-            return _failed(events, "user", memory.explain(error, "The training", _remedy(config)))
+            return _failed(events, "user", resources.explain(error, "The training", _remedy(config)))
         logger.exception("the training failed")
         return _failed(events, "server", f"{type(error).__name__}: {error}")
     return DONE

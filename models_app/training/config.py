@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from digits_project.errors import BadInput
+from digits_project.common.errors import BadInput
 from models_app.networks import Network
-from models_app.training.balance import check_weighable
-from models_app.training.schedule import Policy
+from models_app.training.class_weights import check_weighable
+from models_app.training.schedule import LearningRatePolicy
 
 SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM")
 MEANS = ("none", "image", "pixel")
@@ -57,16 +57,16 @@ class TrainConfig:
     weight_decay: float = 0.0005
     rms_decay: float = 0.99
     lr_policy: str = "step"
-    lr_step_size: float = Policy.lr_step_size
-    lr_step_gamma: float = Policy.lr_step_gamma
-    lr_multistep_values: tuple[float, ...] = field(default=Policy.lr_multistep_values)
-    lr_multistep_gamma: float = Policy.lr_multistep_gamma
-    lr_exp_gamma: float = Policy.lr_exp_gamma
-    lr_inv_gamma: float = Policy.lr_inv_gamma
-    lr_inv_power: float = Policy.lr_inv_power
-    lr_poly_power: float = Policy.lr_poly_power
-    lr_sigmoid_step: float = Policy.lr_sigmoid_step
-    lr_sigmoid_gamma: float = Policy.lr_sigmoid_gamma
+    lr_step_size: float = LearningRatePolicy.lr_step_size
+    lr_step_gamma: float = LearningRatePolicy.lr_step_gamma
+    lr_multistep_values: tuple[float, ...] = field(default=LearningRatePolicy.lr_multistep_values)
+    lr_multistep_gamma: float = LearningRatePolicy.lr_multistep_gamma
+    lr_exp_gamma: float = LearningRatePolicy.lr_exp_gamma
+    lr_inv_gamma: float = LearningRatePolicy.lr_inv_gamma
+    lr_inv_power: float = LearningRatePolicy.lr_inv_power
+    lr_poly_power: float = LearningRatePolicy.lr_poly_power
+    lr_sigmoid_step: float = LearningRatePolicy.lr_sigmoid_step
+    lr_sigmoid_gamma: float = LearningRatePolicy.lr_sigmoid_gamma
     category_weights: tuple[float, ...] | None = None
     random_seed: int | None = None
     devices: tuple[str, ...] = ("cpu",)
@@ -92,9 +92,9 @@ class TrainConfig:
         if not network.label_shape and self.labels_file is None:
             raise BadInput("there is no labels_file, though the network's labels are categories")
 
-    def policy(self) -> Policy:
+    def policy(self) -> LearningRatePolicy:
         """How the learning rate falls."""
-        return Policy(**{f.name: getattr(self, f.name) for f in fields(Policy)})
+        return LearningRatePolicy(**{f.name: getattr(self, f.name) for f in fields(LearningRatePolicy)})
 
     def build_network(self) -> Network:
         """The network, checked."""

@@ -11,12 +11,11 @@ from itertools import takewhile
 from typing import Any
 
 from models_app.training.config import TrainConfig
-from models_app.training.data import batches_per_epoch, training_batches, validation_batches
-from models_app.training.diverged import Diverged
-from models_app.training.engines.base import Engine
+from models_app.training.data.batch_reader import batches_per_epoch, training_batches, validation_batches
+from models_app.training.data.pixels import Images
+from models_app.training.early_stopping import Diverged, EarlyStopping
+from models_app.training.engines.interface import Engine
 from models_app.training.measures import Scores
-from models_app.training.patience import Patience
-from models_app.training.pixels import Images
 from models_app.training.schedule import learning_rate
 from models_app.training.timetable import Timetable
 
@@ -31,7 +30,7 @@ class Loop:
     """One training. Call run().
 
     `emit` gets the events; `check_abort` is called for every batch and may raise Aborted; `take_snapshot(epoch,
-    iteration, rate)` writes one and returns what its event says. `patience` is asked after every validation.
+    iteration, rate)` writes one and returns what its event says. `early_stopping` gets the score of every validation.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class Loop:
         emit: Emit,
         check_abort: Callable[[], None],
         take_snapshot: TakeSnapshot,
-        patience: Patience,
+        early_stopping: EarlyStopping,
     ) -> None:
         self._engine = engine
         self._config = config
@@ -52,22 +51,22 @@ class Loop:
         self._emit = emit
         self._check_abort = check_abort
         self._take_snapshot = take_snapshot
-        self._patience = patience
+        self._early_stopping = early_stopping
         self._timetable = Timetable(
             config.epochs, batches_per_epoch(len(train), config.batch_size), config.batch_accumulation
         )
-        self._best: tuple[float, float] | None = None  # the merit in validation and the epoch of its snapshot
+        self._best: tuple[float, float] | None = None  # the score in validation and the epoch of its snapshot
         self._rate = 0.0
         self._told = (time.monotonic(), 0)
 
     def run(self, start: int = 0) -> float | None:
-        """Train from iteration `start` to the end, or until patience is over. Returns the epoch of the best snapshot in
-        validation."""
+        """Train from iteration `start` to the last, or until early stopping. Returns the epoch of the snapshot with the
+        best score, None without validation."""
         policy, timetable, reached = self._config.policy(), self._timetable, start
         self._told = (time.monotonic(), start)
         batches = training_batches(self._train, self._config.batch_size, self._config.random_seed, start)
         with closing(batches):
-            for before, after in takewhile(lambda _: not self._patience.is_over, timetable.groups(start)):
+            for before, after in takewhile(lambda _: not self._early_stopping.is_over, timetable.groups(start)):
                 self._rate = learning_rate(policy, timetable.percent(before))
                 for iteration in range(before, after):
                     self._tick(iteration)
@@ -79,7 +78,7 @@ class Loop:
         self._progress(reached)
         if reached < timetable.iterations:
             when = {"epoch": timetable.epoch(reached), "iteration": reached}
-            self._emit({"event": "stopped_early", **when, "validations": self._patience.stale})
+            self._emit({"event": "stopped_early", **when, "validations": self._early_stopping.wait})
         return self._best[1] if self._best else None
 
     def _after(self, iteration: int) -> None:
@@ -87,18 +86,18 @@ class Loop:
         timetable, config = self._timetable, self._config
         if timetable.due(iteration, METRICS_EVERY) is not None:
             self._metrics("train", timetable.epoch(iteration), iteration, self._engine.training_scores())
-        merit = None
+        score = None
         validated = timetable.due(iteration, config.val_interval) if self._val else None
         if validated is not None:
-            merit = self._validate(validated, iteration)
-            self._patience.judge(merit)
+            score = self._validate(validated, iteration)
+            self._early_stopping.update(score)
         epoch = timetable.due(iteration, config.snapshot_interval)
         if epoch is None and iteration == timetable.iterations:
             epoch = config.epochs
-        if epoch is None and self._patience.is_over:
+        if epoch is None and self._early_stopping.is_over:
             epoch = validated
         if epoch is not None:
-            self._snapshot(epoch, iteration, merit)
+            self._snapshot(epoch, iteration, score)
 
     def _metrics(self, split: str, epoch: float, iteration: int, scores: Scores) -> None:
         """Report scores; a loss that is no number ends the training."""
@@ -117,13 +116,13 @@ class Loop:
         self._metrics("val", epoch, iteration, scores)
         return -scores.loss if scores.accuracy is None else scores.accuracy
 
-    def _snapshot(self, epoch: float, iteration: int, merit: float | None) -> None:
+    def _snapshot(self, epoch: float, iteration: int, score: float | None) -> None:
         """Only a snapshot of weights that were validated can be the best; of equals the earliest."""
         self._tick(iteration)
         described = self._take_snapshot(epoch, iteration, self._rate)
         self._emit({"event": "snapshot", "epoch": epoch, "iteration": iteration, **described})
-        if merit is not None and (self._best is None or merit > self._best[0]):
-            self._best = (merit, epoch)
+        if score is not None and (self._best is None or score > self._best[0]):
+            self._best = (score, epoch)
 
     def _tick(self, iteration: int) -> None:
         """Notice an abort; tell the progress if the last time is a second ago."""

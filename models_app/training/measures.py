@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from digits_project.errors import BadInput
+from digits_project.common.errors import BadInput
 from models_app.networks import Network, Node
-from models_app.networks.layers import ends
+from models_app.networks.layers import data_and_losses
 from models_app.networks.resolve import Value
 
 Total = tuple[float, float | None]
@@ -33,7 +33,7 @@ class Measure:
 
     name: str
     reads: tuple[Value | None, Value | None]
-    kind: ends.Verdict
+    kind: data_and_losses.Criterion
 
     def of(self, first: np.ndarray, second: np.ndarray) -> Total:
         """Of some images: a sum, and what it is to be divided by to be an average; None: by nothing in a batch."""
@@ -75,10 +75,10 @@ def accuracy(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> Total:
 
 
 RULES = {
-    ends.Accuracy: accuracy,
-    ends.EuclideanLoss: euclidean,
-    ends.SigmoidCrossEntropyLoss: sigmoid_cross_entropy,
-    ends.SoftmaxWithLoss: softmax_with_loss,
+    data_and_losses.Accuracy: accuracy,
+    data_and_losses.EuclideanLoss: euclidean,
+    data_and_losses.SigmoidCrossEntropyLoss: sigmoid_cross_entropy,
+    data_and_losses.SoftmaxWithLoss: softmax_with_loss,
 }
 
 
@@ -109,9 +109,9 @@ class Tally:
     """Averages of a phase's measures over many batches; an image whose label is NO_LABEL does not count."""
 
     def __init__(self, network: Network, phase: str) -> None:
-        verdicts = [node for node in network.nodes(phase) if isinstance(node.kind, ends.Verdict)]
-        self._losses = [_measure(node) for node in verdicts if isinstance(node.kind, ends.Loss)]
-        self._accuracies = [_measure(node) for node in verdicts if isinstance(node.kind, ends.Accuracy)]
+        verdicts = [node for node in network.nodes(phase) if isinstance(node.kind, data_and_losses.Criterion)]
+        self._losses = [_measure(node) for node in verdicts if isinstance(node.kind, data_and_losses.Loss)]
+        self._accuracies = [_measure(node) for node in verdicts if isinstance(node.kind, data_and_losses.Accuracy)]
         self._accuracy = _main_accuracy(self._losses, self._accuracies)
         self._measures = [*self._losses, *self._accuracies]
         if self._accuracy and self._accuracy not in self._measures:
@@ -156,8 +156,8 @@ def _main_accuracy(losses: list[Measure], accuracies: list[Measure]) -> Measure 
     top_1 = [measure for measure in accuracies if measure.kind.top_k == 1]
     if top_1:
         return top_1[-1]
-    by_category = [measure for measure in losses if isinstance(measure.kind, ends.SoftmaxWithLoss)]
+    by_category = [measure for measure in losses if isinstance(measure.kind, data_and_losses.SoftmaxWithLoss)]
     if not by_category:
         return None
     last = by_category[-1]
-    return Measure("accuracy", last.reads, ends.Accuracy(ignore_label=last.kind.ignore_label))
+    return Measure("accuracy", last.reads, data_and_losses.Accuracy(ignore_label=last.kind.ignore_label))

@@ -10,8 +10,8 @@ import threading
 import time
 from typing import Any
 
-from digits_project.errors import Aborted
-from models_app.training import partial
+from digits_project.common.errors import Aborted
+from models_app.training.snapshots import temporary_paths
 
 DONE, FAULT, USERS_FAULT, STOPPED = 0, 1, 2, 3
 
@@ -61,5 +61,5 @@ class StopSignal:
         os.read(wake, 1)
         self._requested = True
         time.sleep(GRACE_SECONDS)
-        partial.remove_all()
+        temporary_paths.remove_all()
         os._exit(STOPPED)

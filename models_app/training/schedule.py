@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from digits_project.errors import BadInput
+from digits_project.common.errors import BadInput
 
 LARGEST_RATE = 1e38  # engines compute in float32
 
@@ -20,7 +20,7 @@ class BadPolicy(BadInput):
 
 
 @dataclass(frozen=True)
-class Policy:
+class LearningRatePolicy:
     """A base rate and how it falls. Names and defaults as in DIGITS; only the chosen policy's parameters count.
 
     With i the percent of training done (0 to 100) and b the base rate:
@@ -71,16 +71,16 @@ class Policy:
     def _numbers(self) -> list[tuple[str, float]]:
         values = [("lr_multistep_values", value) for value in self.lr_multistep_values]
         return values + [
-            (name, value) for name, value in vars(self).items() if isinstance(getattr(Policy, name), float)
+            (name, value) for name, value in vars(self).items() if isinstance(getattr(LearningRatePolicy, name), float)
         ]
 
 
-def _sigmoid(policy: Policy, percent: float) -> float:
+def _sigmoid(policy: LearningRatePolicy, percent: float) -> float:
     exponent = policy.lr_sigmoid_gamma * (percent - policy.lr_sigmoid_step)
     return 1 / (1 + math.exp(exponent)) if exponent < 700 else 0.0  # e^710 overflows
 
 
-FACTORS: dict[str, Callable[[Policy, float], float]] = {
+FACTORS: dict[str, Callable[[LearningRatePolicy, float], float]] = {
     "fixed": lambda p, i: 1.0,
     "step": lambda p, i: p.lr_step_gamma ** math.floor(i / p.lr_step_size),
     "multistep": lambda p, i: p.lr_multistep_gamma ** sum(i >= value for value in p.lr_multistep_values),
@@ -102,7 +102,7 @@ STEEPNESS = {
 }
 
 
-def learning_rate(policy: Policy, percent: float) -> float:
+def learning_rate(policy: LearningRatePolicy, percent: float) -> float:
     """The rate when `percent` (0 to 100) of the training is done; the formulas are in Policy.
 
     Raises BadPolicy for one that leads out of the range of float32.

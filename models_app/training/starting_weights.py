@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from digits_project.errors import BadInput
-from digits_project.serverfiles import EVERYWHERE, open_file
+from digits_project.common.confined_files import EVERYWHERE, open_file
+from digits_project.common.errors import BadInput
 from models_app.networks import Network
 from models_app.networks.caffemodel import read_layers
-from models_app.networks.layers.base import describe
+from models_app.networks.layers.layer_type import describe
 from models_app.networks.resolve import Weight
-from models_app.training.stored import FILES, array_shapes, load_arrays
+from models_app.training.snapshots.snapshot_reader import FILES, array_shapes, load_arrays
 
 MAX_NAMED = 10  # layers in one message
 MAX_NAME = 60  # characters of a name that a file gives

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from digits_project.errors import BadInput
+from digits_project.common.errors import BadInput
 from models_app.networks import Network, parameter_count
-from models_app.training.checkpoint import Model, write_snapshot
 from models_app.training.config import TrainConfig
-from models_app.training.engines import Engine, Setup, open_engine
-from models_app.training.layout import Layout, centred, layout_of
+from models_app.training.data.crops import InputLayout, centred, layout_of
+from models_app.training.data.pixels import Images, open_images
+from models_app.training.early_stopping import EarlyStopping
+from models_app.training.engines import Engine, EngineConfig, open_engine
 from models_app.training.loop import PROGRESS_SECONDS, Emit, Loop, progress
-from models_app.training.patience import Patience
-from models_app.training.pixels import Images, open_images
+from models_app.training.snapshots.snapshot_reader import FILES, TrainingState, read_snapshot
+from models_app.training.snapshots.snapshot_writer import Model, write_snapshot
 from models_app.training.starting_weights import StartingWeights, starting_weights
-from models_app.training.stored import FILES, Moment, read_snapshot
 
 logger = logging.getLogger("trainer")
 
@@ -47,29 +47,29 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
         network.check_fresh(start.afresh)
         _log_start(start, config.initial_weights)
     train_images, val_images = _open_data(config, layout, _preparing(emit, check_abort))
-    engine = open_engine(config.framework, _setup(config, network, mean))
+    engine = open_engine(config.framework, _engine_config(config, network, mean))
     first = _load(engine, config, start, resumed)
     emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
     sample = _sample(val_images or train_images, config.batch_size)
     model = Model(network, mean, labels, {"network": network.name, "mean": config.use_mean, "engine": engine.name})
 
-    patience = Patience(config.early_stop_patience)
+    early_stopping = EarlyStopping(config.early_stop_patience)
     if resumed:
-        patience.best, patience.stale = resumed[2].best_merit, resumed[2].stale
+        early_stopping.best_score, early_stopping.wait = resumed[2].best_score, resumed[2].wait
 
     def take_snapshot(epoch: float, iteration: int, rate: float) -> dict[str, Any]:
         shared = {"batch_size": config.batch_size, "batch_accumulation": config.batch_accumulation}
-        judged = {"best_merit": patience.best, "stale": patience.stale}
-        moment = Moment(epoch, iteration, learning_rate=rate, seed=config.random_seed, **shared, **judged)
+        judged = {"best_score": early_stopping.best_score, "wait": early_stopping.wait}
+        state = TrainingState(epoch, iteration, learning_rate=rate, seed=config.random_seed, **shared, **judged)
         root = Path(config.directory)
-        snapshot = write_snapshot(root / "snapshots", engine, model, moment, sample, config.threads)
+        snapshot = write_snapshot(root / "snapshots", engine, model, state, sample, config.threads)
         directory = snapshot.directory.relative_to(root).as_posix()
         return {"directory": directory, "files": FILES, "max_difference": snapshot.max_difference}
 
-    return Loop(engine, config, train_images, val_images, emit, check_abort, take_snapshot, patience).run(first)
+    return Loop(engine, config, train_images, val_images, emit, check_abort, take_snapshot, early_stopping).run(first)
 
 
-def read_mean(config: TrainConfig, layout: Layout) -> np.ndarray | None:
+def read_mean(config: TrainConfig, layout: InputLayout) -> np.ndarray | None:
     """What is subtracted: the mean image's middle, C×H×W (image), its mean by channel, C×1×1 (pixel), or nothing."""
     if config.use_mean == "none":
         return None
@@ -114,14 +114,14 @@ def _preparing(emit: Emit, check_abort: Callable[[], None]) -> Callable[[], None
     return tick
 
 
-def _open_data(config: TrainConfig, layout: Layout, tick: Callable[[], None]) -> tuple[Images, Images | None]:
+def _open_data(config: TrainConfig, layout: InputLayout, tick: Callable[[], None]) -> tuple[Images, Images | None]:
     settings = (layout, config.threads, tick)
     train_images = open_images(Path(config.train_records), *settings)
     return train_images, open_images(Path(config.val_records), *settings) if config.val_records else None
 
 
-def _setup(config: TrainConfig, network: Network, mean: np.ndarray | None) -> Setup:
-    return Setup(
+def _engine_config(config: TrainConfig, network: Network, mean: np.ndarray | None) -> EngineConfig:
+    return EngineConfig(
         network=network,
         mean=mean,
         batch_size=config.batch_size,
@@ -142,13 +142,13 @@ def _load(engine: Engine, config: TrainConfig, start: StartingWeights | None, re
     if start:
         engine.load_weights(start.arrays)
         return 0
-    weights, state, moment = resumed
+    weights, optimizer_state, state = resumed
     for name in ("batch_size", "batch_accumulation"):
-        if getattr(moment, name) != getattr(config, name):
-            raise BadInput(f"the snapshot was trained with {name} {getattr(moment, name)}, not {getattr(config, name)}")
+        if getattr(state, name) != getattr(config, name):
+            raise BadInput(f"the snapshot was trained with {name} {getattr(state, name)}, not {getattr(config, name)}")
     engine.load_weights(weights)
-    engine.load_optimizer_state(state)
-    return moment.iteration
+    engine.load_optimizer_state(optimizer_state)
+    return state.iteration
 
 
 def _started(

@@ -18,7 +18,7 @@ from tests.chaos import faults
 from tests.chaos.invariants import complaints
 from tests.chaos.server import Server, patiently
 from tests.chaos.work import GONE, Work
-from tests.services import temporary_home
+from tests.support.services import temporary_home
 
 SOON = 20.0  # seconds until all is well again
 TELL = 4.0  # seconds; what took longer is told with what it waited for

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import psycopg2
 
-from digits_project.embedded import running_urls
-from tests.server import Run, until
+from digits_project.stack.embedded import running_urls
+from tests.support.server import Run, until
 
 ROLES = {  # what the command line of each holds
     "trainer": "models_app.training",

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb.images import decode_record
-from datasets.imagedb.records import RecordReader
-from models_app.training.stored import is_whole, load_arrays
+from datasets.imagedb.images.decoding import decode_record
+from datasets.imagedb.store.records import RecordReader
+from models_app.training.snapshots.snapshot_reader import is_whole, load_arrays
 from tests.chaos.server import AWAY, Server, patiently
-from tests.digits_samples import write_digits
+from tests.support.samples.digits_samples import write_digits
 
 AT_WORK = 2  # of each kind
 DATASETS, MODELS = "/datasets/images/classification", "/models/images/classification"

@@ -1,11 +1,11 @@
 """`manage.py create_dataset NAME …`"""
 
 from datasets import services
-from datasets.fields import ServerPath
-from datasets.models import Dataset, Method
-from datasets.serializers import ClassificationDatasetForm, GenericDatasetForm, dataset_json
-from digits_project.jobs.console_forms import FormOptions
-from digits_project.jobs.creating import WorkCommand, add_owner
+from datasets.api.dataset_fields import ServerPath
+from datasets.api.serializers import ClassificationDatasetForm, GenericDatasetForm, dataset_json
+from datasets.models import Dataset, SourceMethod
+from digits_project.jobs.console.form_options import FormOptions
+from digits_project.jobs.console.work_command import WorkCommand, add_owner
 
 LOCAL = "textfile_use_local_files"  # what lists there are lie on this machine
 OPTIONS = FormOptions(
@@ -37,7 +37,7 @@ class Command(WorkCommand):
 
     def jobs(self, options):
         data = OPTIONS.data(options) | {LOCAL: "on"}
-        is_generic = data.get("method") == Method.PREBUILT
+        is_generic = data.get("method") == SourceMethod.PREBUILT
         form = (GenericDatasetForm if is_generic else ClassificationDatasetForm)(data=data)
         with OPTIONS.complaints(form):
             form.is_valid(raise_exception=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from datasets.downloading import download
-from datasets.published import PUBLISHED, Published
-from digits_project.jobs.console import ConsoleCommand, wrong
+from datasets.download.downloading import download
+from datasets.download.published_sets import PUBLISHED, Published
+from digits_project.jobs.console.command import ConsoleCommand, wrong
 
 SPLITS = ("train", "test")
 TELL_EVERY = 500  # images

@@ -2,12 +2,12 @@
 
 import json
 
-from digits_project.api import predictions
-from digits_project.csvlines import csv_line
-from digits_project.jobs.console import positive
+from digits_project.api.wire_format import predictions
+from digits_project.common.escaping import csv_line
+from digits_project.jobs.console.command import positive
 from inference import services
-from inference.console import ImagesCommand
-from inference.predictor import ranked
+from inference.console.images_command import ImagesCommand
+from inference.engine.predictor import ranked
 
 
 class Command(ImagesCommand):

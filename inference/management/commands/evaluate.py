@@ -2,14 +2,14 @@
 
 from django.core.management.base import CommandError
 
-from digits_project.escaping import escaped
-from digits_project.jobs.console import Exit, job_of
-from digits_project.jobs.creating import WorkCommand, add_owner
-from inference.console import BEST, add_snapshot, chosen_snapshot
+from digits_project.common.escaping import escaped
+from digits_project.jobs.console.command import Exit, job_of
+from digits_project.jobs.console.work_command import WorkCommand, add_owner
+from inference.console.images_command import BEST, add_snapshot, chosen_snapshot
 from models_app import evaluations
+from models_app.api.model_responses import evaluation_json
 from models_app.models import TrainedModel
 from models_app.results import Evaluation
-from models_app.wire import evaluation_json
 
 
 class Command(WorkCommand):

@@ -4,11 +4,11 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from digits_project.errors import BadInput
-from digits_project.jobs.console import ConsoleCommand
-from inference.archive import FORMS
-from inference.console import add_snapshot, chosen_snapshot
-from inference.download import archive
+from digits_project.common.errors import BadInput
+from digits_project.jobs.console.command import ConsoleCommand
+from inference.console.images_command import add_snapshot, chosen_snapshot
+from inference.download.archive_stream import FORMS
+from inference.download.contents import archive
 
 
 class Command(ConsoleCommand):

@@ -2,8 +2,8 @@
 
 import json
 
-from inference.console import ImagesCommand
-from inference.predictor import plain
+from inference.console.images_command import ImagesCommand
+from inference.engine.predictor import plain
 
 
 class Command(ImagesCommand):

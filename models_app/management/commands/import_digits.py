@@ -3,11 +3,11 @@
 import time
 from pathlib import Path
 
-from digits_project.errors import BadInput
-from digits_project.jobs.console import ConsoleCommand, Exit, wrong
-from digits_project.jobs.creating import add_owner
-from models_app import digitsjobs, importing
-from models_app.digitsjobs import Found
+from digits_project.common.errors import BadInput
+from digits_project.jobs.console.command import ConsoleCommand, Exit, wrong
+from digits_project.jobs.console.work_command import add_owner
+from models_app.digits_import import digits_jobs, importer
+from models_app.digits_import.digits_jobs import DigitsJob
 
 THERE = "is there already"
 
@@ -29,7 +29,7 @@ class Command(ConsoleCommand):
 
     def handle(self, *, folder, **options):
         try:
-            jobs = digitsjobs.find(folder.absolute())
+            jobs = digits_jobs.find(folder.absolute())
         except OSError as unreadable:
             raise wrong(f"{folder} can't be read: {unreadable.strerror}.") from unreadable
         if not jobs:
@@ -43,18 +43,18 @@ class Command(ConsoleCommand):
         self.screen.line(f"{taken} taken, {there} there already, {len(left_out)} left out")
         self.end(Exit.FAILED if left_out else Exit.DONE)
 
-    def _take(self, found: Found, options) -> dict:
+    def _take(self, found: DigitsJob, options) -> dict:
         began, why = time.monotonic(), ""
         try:
             if found.kind == "dataset":
-                importing.take_dataset(
+                importer.take_dataset(
                     found,
                     options["owner"],
                     records=not options["no_records"],
                     report=lambda fraction: self.screen.live and self.screen.progress(found.name, fraction, began),
                 )
             elif found.kind == "model":
-                importing.take_model(found, options["owner"])
+                importer.take_model(found, options["owner"])
             else:
                 why = f"{found.job_class or 'what it is'} is neither a dataset nor a model."
         except FileExistsError:

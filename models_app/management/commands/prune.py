@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from django.template.defaultfilters import filesizeformat
 
-from digits_project.jobs.console import ConsoleCommand, Exit, job_of, wrong
-from digits_project.jobs.disk import size
-from digits_project.jobs.services import Refused
+from digits_project.common.errors import Refused
+from digits_project.jobs.console.command import ConsoleCommand, Exit, job_of, wrong
+from digits_project.jobs.disk_usage import size
 from models_app import services
 from models_app.models import TrainedModel
 from models_app.pruning import Rule, prunable

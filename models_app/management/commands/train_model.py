@@ -1,13 +1,13 @@
 """`manage.py train_model NAME …`"""
 
-from datasets.fields import ServerPath
-from digits_project.jobs.console_forms import FormOptions
-from digits_project.jobs.creating import WorkCommand, add_owner
+from datasets.api.dataset_fields import ServerPath
+from digits_project.jobs.console.form_options import FormOptions
+from digits_project.jobs.console.work_command import WorkCommand, add_owner
 from models_app import services
-from models_app.fields import WeightsFile
+from models_app.api.model_fields import WeightsFile
+from models_app.api.model_responses import model_json
+from models_app.api.serializers import ClassificationModelForm, GenericModelForm
 from models_app.models import TrainedModel
-from models_app.serializers import ClassificationModelForm, GenericModelForm
-from models_app.wire import model_json
 
 OPTIONS = FormOptions(ClassificationModelForm, GenericModelForm, name="model_name", paths=(ServerPath, WeightsFile))
 

@@ -1,7 +1,7 @@
 """The layer types, by Caffe's names, in TYPES: whatever the modules imported here define."""
 
-from models_app.networks.layers import dense, elementwise, ends, joining, shaping, vision
-from models_app.networks.layers.base import TYPES, LayerType, Misfit, Shape, WeightSpec, parse
+from models_app.networks.layers import data_and_losses, dense, elementwise, joining, shaping, vision
+from models_app.networks.layers.layer_type import TYPES, LayerType, Misfit, Shape, WeightSpec, parse
 
 __all__ = [
     "TYPES",
@@ -9,9 +9,9 @@ __all__ = [
     "Misfit",
     "Shape",
     "WeightSpec",
+    "data_and_losses",
     "dense",
     "elementwise",
-    "ends",
     "joining",
     "parse",
     "shaping",

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models_app.networks.layers.base import (
+from models_app.networks.layers.elementwise import SameShape
+from models_app.networks.layers.layer_type import (
     ONES,
     ZEROS,
-    Graph,
     LayerType,
     Misfit,
+    OnnxGraph,
     Shape,
     WeightSpec,
     axis_of,
     channels,
 )
-from models_app.networks.layers.elementwise import SameShape
 
 # Of a BatchNorm that has not been trained: its averages and its factor are 0, and 0 / this is 0.
 SMALLEST_FACTOR = 1e-30
@@ -51,7 +51,7 @@ class InnerProduct(LayerType):
         specs = [WeightSpec("weight", shape[::-1] if self.transpose else shape, self.weight_filler)]
         return specs + ([WeightSpec("bias", (self.num_output,), self.bias_filler)] if self.bias_term else [])
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         lead = shapes[0][: axis_of(self.axis, shapes[0])]
         if not lead:
             flat = graph.node("Flatten", inputs, axis=1)
@@ -99,7 +99,7 @@ class BatchNorm(SameShape):
             specs += [WeightSpec("bias", shape, self.bias_filler or ZEROS)]
         return specs
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         size = channels(shapes[0])
         mean, variance, factor, *learned = weights
         gain, bias = learned or (graph.constant(fill(size, np.float32)) for fill in (np.ones, np.zeros))
@@ -127,7 +127,7 @@ class Scale(SameShape):
         specs = [WeightSpec("weight", shape, self.filler)]
         return specs + ([WeightSpec("bias", shape, self.bias_filler)] if self.bias_term else [])
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [_by_channel(graph, ("Mul", "Add"), inputs[0], weights, shapes[0])]
 
 
@@ -146,11 +146,11 @@ class Bias(SameShape):
     def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
         return [WeightSpec("bias", (channels(bottoms[0]),), self.filler)]
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [_by_channel(graph, ("Add",), inputs[0], weights, shapes[0])]
 
 
-def _by_channel(graph: Graph, operators: Sequence[str], value: str, weights: Sequence[str], shape: Shape) -> str:
+def _by_channel(graph: OnnxGraph, operators: Sequence[str], value: str, weights: Sequence[str], shape: Shape) -> str:
     """The operators, each with the number that its weight has for the channel."""
     aligned = graph.constant(np.array([1, -1, *[1] * (len(shape) - 1)], dtype=np.int64))
     for operator, weight in zip(operators, weights, strict=False):
@@ -168,5 +168,5 @@ class Softmax(SameShape):
         axis_of(self.axis, bottoms[0])
         return [bottoms[0]]
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [graph.node("Softmax", inputs, axis=axis_of(self.axis, shapes[0]) + 1)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models_app.networks.layers.base import Graph, LayerType, Misfit, Shape, WeightSpec, channels
+from models_app.networks.layers.layer_type import LayerType, Misfit, OnnxGraph, Shape, WeightSpec, channels
 
 
 class SameShape(LayerType, abstract=True):
@@ -23,7 +23,7 @@ class OneOperator(SameShape, abstract=True):
 
     operator: str
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [graph.node(self.operator, inputs)]
 
 
@@ -54,7 +54,7 @@ class ReLU(SameShape):
 
     negative_slope: float = 0.0
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         if self.negative_slope:
             return [graph.node("LeakyRelu", inputs, alpha=self.negative_slope)]
         return [graph.node("Relu", inputs)]
@@ -71,7 +71,7 @@ class PReLU(SameShape):
         count = channels(bottoms[0])
         return [WeightSpec("slope", (1,) if self.channel_shared else (count,), self.filler)]
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         by_channel = graph.constant(np.array([-1, *[1] * (len(shapes[0]) - 1)], dtype=np.int64))
         return [graph.node("PRelu", [*inputs, graph.node("Reshape", [*weights, by_channel])])]
 
@@ -82,7 +82,7 @@ class ELU(SameShape):
 
     alpha: float = 1.0
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [graph.node("Elu", inputs, alpha=self.alpha)]
 
 
@@ -97,7 +97,7 @@ class Clip(SameShape):
         if self.min > self.max:
             raise Misfit(f"min must not be above max, they are {self.min} and {self.max}")
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         bounds = (graph.constant(np.array(bound, dtype=np.float32)) for bound in (self.min, self.max))
         return [graph.node("Clip", [*inputs, *bounds])]
 
@@ -110,7 +110,7 @@ class Power(SameShape):
     scale: float = 1.0
     shift: float = 0.0
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [_linear(graph, inputs[0], self.scale, self.shift, self.power)]
 
 
@@ -136,7 +136,7 @@ class Exp(SameShape):
         logarithm = 1.0 if self.base == -1 else math.log(self.base)
         return self.scale * logarithm, self.shift * logarithm
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [graph.node("Exp", [_linear(graph, inputs[0], *self.exponent)])]
 
 
@@ -156,7 +156,7 @@ class Log(SameShape):
         """What the natural logarithm is multiplied with."""
         return 1.0 if self.base == -1 else 1 / math.log(self.base)
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         natural = graph.node("Log", [_linear(graph, inputs[0], self.scale, self.shift)])
         return [_linear(graph, natural, self.factor)]
 
@@ -171,11 +171,11 @@ class Dropout(SameShape):
         if not 0 <= self.dropout_ratio < 1:
             raise Misfit(f"dropout_ratio must be from 0 to below 1, not {self.dropout_ratio}")
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [inputs[0]]
 
 
-def _linear(graph: Graph, value: str, scale: float, shift: float = 0.0, power: float = 1.0) -> str:
+def _linear(graph: OnnxGraph, value: str, scale: float, shift: float = 0.0, power: float = 1.0) -> str:
     """(scale · value + shift) ^ power, without the steps that change nothing."""
     for operator, operand, neutral in (("Mul", scale, 1.0), ("Add", shift, 0.0), ("Pow", power, 1.0)):
         if operand != neutral:

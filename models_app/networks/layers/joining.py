@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from models_app.networks.layers.base import (
-    Graph,
+from models_app.networks.layers.layer_type import (
     LayerType,
     Misfit,
+    OnnxGraph,
     Shape,
     axis_of,
     check_finite,
@@ -38,7 +38,7 @@ class Concat(LayerType):
         joined = sum(shape[axis] for shape in bottoms)
         return [(*bottoms[0][:axis], joined, *bottoms[0][axis + 1 :])]
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [graph.node("Concat", inputs, axis=axis_of(self.axis, shapes[0]) + 1)]
 
 
@@ -66,7 +66,7 @@ class Eltwise(LayerType):
             raise Misfit(f"has {len(self.coeff)} coeff for {len(bottoms)} inputs")
         return [bottoms[0]]
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         for i, coefficient in enumerate(self.coeff or ()):
             inputs[i] = graph.node("Mul", [inputs[i], graph.constant(np.array(coefficient, dtype=np.float32))])
         if self.operation == "PROD":
@@ -105,7 +105,7 @@ class Slice(LayerType):
         axis = axis_of(self.axis, bottoms[0])
         return [(*bottoms[0][:axis], end - begin, *bottoms[0][axis + 1 :]) for begin, end in self.cuts(bottoms[0])]
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         axis = axis_of(self.axis, shapes[0]) + 1
         return [onnx_slice(graph, inputs[0], {axis: cut}) for cut in self.cuts(shapes[0])]
 
@@ -120,7 +120,7 @@ class Split(LayerType):
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
         return [bottoms[0]] * self.parts
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return inputs * self.parts
 
 
@@ -134,5 +134,5 @@ class Silence(LayerType):
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
         return []
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return []

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models_app.networks.layers.base import (
-    Graph,
+from models_app.networks.layers.layer_type import (
     LayerType,
     Misfit,
+    OnnxGraph,
     Shape,
     axis_of,
     describe,
@@ -23,7 +23,7 @@ from models_app.networks.layers.base import (
 class Shaped(LayerType, abstract=True):
     """A type whose top has all numbers of its bottom in another shape."""
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         shape = graph.constant(np.array([-1, *self.shapes(shapes)[0]], dtype=np.int64))
         return [graph.node("Reshape", [*inputs, shape])]
 
@@ -121,5 +121,5 @@ class Crop(LayerType):
         cuts = self.cuts(bottoms)
         return [(*bottoms[0][: min(cuts) - 1], *(end - begin for begin, end in cuts.values()))]
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [onnx_slice(graph, inputs[0], self.cuts(shapes))]

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from models_app.networks.layers.base import (
+from models_app.networks.layers.layer_type import (
     ZEROS,
     Extent,
-    Graph,
     LayerType,
     Misfit,
+    OnnxGraph,
     Shape,
     WeightSpec,
     check_size,
@@ -101,7 +101,7 @@ class Convolution(Filters):
     def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
         return self.specs((self.num_output, bottoms[0][0] // self.group, *self.kernel_size))
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [graph.node("Conv", inputs + weights, **self.settings())]
 
 
@@ -121,7 +121,7 @@ class Deconvolution(Filters):
     def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
         return self.specs((bottoms[0][0], self.num_output // self.group, *self.kernel_size))
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         return [graph.node("ConvTranspose", inputs + weights, **self.settings())]
 
 
@@ -174,7 +174,7 @@ class Pooling(LayerType):
         rows, columns = ((out - 1) * s + k - n - 2 * p for out, n, k, s, p in size)
         return (rows, columns)
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         """Explicit pads, since ceil_mode of ONNX lacks Caffe's rule for the last window."""
         if self.global_pooling:
             return [graph.node("GlobalMaxPool" if self.pool == "MAX" else "GlobalAveragePool", inputs)]
@@ -226,7 +226,7 @@ class LRN(LayerType):
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
         return [image_shape(bottoms[0])]
 
-    def onnx(self, graph: Graph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
+    def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         if not self.within:
             return [graph.node("LRN", inputs, size=self.local_size, alpha=self.alpha, beta=self.beta, bias=self.k)]
         kernel, pad = self.window

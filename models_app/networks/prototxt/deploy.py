@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from models_app.networks.layer import Layer
-from models_app.networks.layers import TYPES, ends
+from models_app.networks.layers import TYPES, data_and_losses
 from models_app.networks.prototxt.sources import unused
 
 DEPLOY = "deploy"
@@ -67,7 +67,7 @@ def missing(layers: Sequence[Layer]) -> list[str]:
 
 def is_verdict(layer: Layer) -> bool:
     """Whether the layer compares with labels."""
-    return issubclass(TYPES[layer.type], ends.Verdict)
+    return issubclass(TYPES[layer.type], data_and_losses.Criterion)
 
 
 def _withdrawn(layer: Layer) -> Layer:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from models_app.networks.layer import Layer
-from models_app.networks.layers import TYPES, ends
+from models_app.networks.layers import TYPES, data_and_losses
 from models_app.networks.prototxt.sources import Placed
 
 VAL, TRAIN = "val", "train"
@@ -35,4 +35,4 @@ def _in_validation(layer: Layer) -> Layer:
 
 
 def _is_loss(layer: Layer) -> bool:
-    return issubclass(TYPES[layer.type], ends.Loss)
+    return issubclass(TYPES[layer.type], data_and_losses.Loss)

@@ -1,14 +1,14 @@
 """AlexNet (Krizhevsky et al. 2012) as Caffe and DIGITS publish it."""
 
 from models_app.networks.graph import Network
-from models_app.networks.published.stack import Frame, Stack, gaussian
+from models_app.networks.published.stack import Frame, LayerStack, gaussian
 
 RESPONSE = {"local_size": 5, "alpha": 0.0001, "beta": 0.75}
 
 
 def alexnet(frame: Frame, categories: int) -> Network:
     """Five convolutions, three of them in two groups, and three inner products with dropout between. From 55×55 on."""
-    stack = Stack(frame)
+    stack = LayerStack(frame)
     stack.convolution("conv1", 96, 11, stride=4, **gaussian(0.01))
     stack.over("ReLU", "relu1")
     stack.put("LRN", "norm1", RESPONSE)

@@ -1,7 +1,7 @@
 """GoogLeNet (Szegedy et al. 2014) as Caffe and DIGITS publish it."""
 
 from models_app.networks.graph import Network
-from models_app.networks.published.stack import WEIGHT_AND_BIAS, Frame, Stack, xavier
+from models_app.networks.published.stack import WEIGHT_AND_BIAS, Frame, LayerStack, xavier
 
 RESPONSE = {"local_size": 5, "alpha": 0.0001, "beta": 0.75}
 
@@ -29,7 +29,7 @@ def googlenet(frame: Frame, categories: int) -> Network:
 
     The last pooling, published as 7×7 for 224×224, takes the whole image, whatever its size.
     """
-    stack = Stack(frame)
+    stack = LayerStack(frame)
     _stem(stack)
     for name, channels in INCEPTIONS.items():
         output = _inception(stack, f"inception_{name}", *channels)
@@ -44,7 +44,7 @@ def googlenet(frame: Frame, categories: int) -> Network:
     return stack.classified("GoogLeNet")
 
 
-def _stem(stack: Stack) -> None:
+def _stem(stack: LayerStack) -> None:
     _convolution(stack, "conv1/7x7_s2", "conv1/relu_7x7", 64, 7, stride=2, pad=3)
     stack.max_pooling("pool1/3x3_s2", 3, 2)
     stack.put("LRN", "pool1/norm1", RESPONSE)
@@ -54,7 +54,7 @@ def _stem(stack: Stack) -> None:
     stack.max_pooling("pool2/3x3_s2", 3, 2)
 
 
-def _inception(stack: Stack, name: str, single: int, three: tuple, five: tuple, pooled: int) -> str:
+def _inception(stack: LayerStack, name: str, single: int, three: tuple, five: tuple, pooled: int) -> str:
     """Four branches from one input, joined by channels. Returns the top."""
     bottom, branches = stack.top, []
     branches.append(_convolution(stack, f"{name}/1x1", f"{name}/relu_1x1", single, 1))
@@ -68,12 +68,12 @@ def _inception(stack: Stack, name: str, single: int, three: tuple, five: tuple, 
     return stack.put("Concat", f"{name}/output", bottoms=branches)
 
 
-def _convolution(stack: Stack, name: str, relu: str, channels: int, kernel: int, **parameters: int) -> str:
+def _convolution(stack: LayerStack, name: str, relu: str, channels: int, kernel: int, **parameters: int) -> str:
     stack.convolution(name, channels, kernel, **parameters, **xavier(bias=0.2))
     return stack.over("ReLU", relu)
 
 
-def _auxiliary(stack: Stack, name: str, categories: int) -> None:
+def _auxiliary(stack: LayerStack, name: str, categories: int) -> None:
     """A small classifier of its own, in training alone."""
     learned = {"multipliers": WEIGHT_AND_BIAS, "phases": TRAIN}
     sizes = {"num_output": 128, "kernel_size": 1}

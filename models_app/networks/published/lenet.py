@@ -2,7 +2,7 @@
 
 from models_app.networks.graph import Network
 from models_app.networks.layer import Multipliers
-from models_app.networks.published.stack import Frame, Stack
+from models_app.networks.published.stack import Frame, LayerStack
 
 # Its biases decay as its weights do.
 MULTIPLIERS = (Multipliers(1, 1), Multipliers(2, 1))
@@ -14,7 +14,7 @@ def lenet(frame: Frame, categories: int) -> Network:
 
     Pixels are scaled by 0.0125 first: with raw values from 0 to 255 training diverges at the default learning rate.
     """
-    stack = Stack(frame, mirror=False, multipliers=MULTIPLIERS)
+    stack = LayerStack(frame, mirror=False, multipliers=MULTIPLIERS)
     stack.put("Power", "scale", {"scale": 0.0125}, top="scaled")
     stack.convolution("conv1", 20, 5, **XAVIER)
     stack.max_pooling("pool1", 2, 2)

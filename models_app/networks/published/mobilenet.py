@@ -1,7 +1,7 @@
 """MobileNet-v2 (Sandler et al. 2018)."""
 
 from models_app.networks.graph import Network
-from models_app.networks.published.stack import MSRA, Frame, Stack, gaussian
+from models_app.networks.published.stack import MSRA, Frame, LayerStack, gaussian
 
 # How much wider a block is inside, its channels, how many there are, and the stride of the first: the paper's table 2.
 BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -9,7 +9,7 @@ BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 
 def mobilenet_v2(frame: Frame, categories: int) -> Network:
     """Seventeen inverted residual blocks: wider inside than outside, a 3×3 filter for each channel. Any size."""
-    stack = Stack(frame)
+    stack = LayerStack(frame)
     _convolution(stack, "conv1", 32, 3, stride=2, pad=1)
     _relu6(stack, "conv1")
     made = 32
@@ -29,7 +29,7 @@ def _blocks() -> list[tuple[int, int, int]]:
     return [(wider, channels, stride if i == 0 else 1) for wider, channels, n, stride in BLOCKS for i in range(n)]
 
 
-def _block(stack: Stack, name: str, made: int, inside: int, channels: int, stride: int) -> None:
+def _block(stack: LayerStack, name: str, made: int, inside: int, channels: int, stride: int) -> None:
     bottom = stack.top
     if inside != made:
         _convolution(stack, f"{name}/expand", inside, 1)
@@ -41,9 +41,9 @@ def _block(stack: Stack, name: str, made: int, inside: int, channels: int, strid
         stack.put("Eltwise", f"{name}/sum", {"operation": "SUM"}, bottoms=(bottom, linear))
 
 
-def _convolution(stack: Stack, name: str, channels: int, kernel: int, **window: int) -> str:
+def _convolution(stack: LayerStack, name: str, channels: int, kernel: int, **window: int) -> str:
     return stack.normed_convolution(name, (f"{name}/bn", f"{name}/scale"), channels, kernel, **window, **MSRA)
 
 
-def _relu6(stack: Stack, name: str) -> None:
+def _relu6(stack: LayerStack, name: str) -> None:
     stack.over("Clip", f"{name}/relu6", {"min": 0.0, "max": 6.0})

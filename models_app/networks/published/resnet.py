@@ -1,7 +1,7 @@
 """ResNet-18 and ResNet-50 (He et al. 2015) with the names of their Caffe models."""
 
 from models_app.networks.graph import Network
-from models_app.networks.published.stack import MSRA, Frame, Stack
+from models_app.networks.published.stack import MSRA, Frame, LayerStack
 
 BOTTLENECK_EXPANSION = 4
 
@@ -18,7 +18,7 @@ def resnet50(frame: Frame, categories: int) -> Network:
 
 def _resnet(name: str, frame: Frame, categories: int, blocks: tuple[int, ...], branch2, expansion: int) -> Network:
     """`branch2` puts the learned half of a block upon the stack; it makes expansion times its channels."""
-    stack = Stack(frame)
+    stack = LayerStack(frame)
     _convolution(stack, "conv1", 64, 7, stride=2, pad=3)
     stack.over("ReLU", "conv1_relu")
     stack.max_pooling("pool1", 3, 2)
@@ -40,13 +40,13 @@ def _resnet(name: str, frame: Frame, categories: int, blocks: tuple[int, ...], b
     return stack.classified(name)
 
 
-def _basic(stack: Stack, block: str, channels: int, stride: int) -> str:
+def _basic(stack: LayerStack, block: str, channels: int, stride: int) -> str:
     _convolution(stack, f"{block}_branch2a", channels, 3, stride=stride, pad=1)
     stack.over("ReLU", f"{block}_branch2a_relu")
     return _convolution(stack, f"{block}_branch2b", channels, 3, stride=1, pad=1)
 
 
-def _bottleneck(stack: Stack, block: str, channels: int, stride: int) -> str:
+def _bottleneck(stack: LayerStack, block: str, channels: int, stride: int) -> str:
     _convolution(stack, f"{block}_branch2a", channels, 1, stride=stride)
     stack.over("ReLU", f"{block}_branch2a_relu")
     _convolution(stack, f"{block}_branch2b", channels, 3, stride=1, pad=1)
@@ -54,7 +54,7 @@ def _bottleneck(stack: Stack, block: str, channels: int, stride: int) -> str:
     return _convolution(stack, f"{block}_branch2c", BOTTLENECK_EXPANSION * channels, 1, stride=1)
 
 
-def _convolution(stack: Stack, name: str, channels: int, kernel: int, **window: int) -> str:
+def _convolution(stack: LayerStack, name: str, channels: int, kernel: int, **window: int) -> str:
     """The layers of res2a_branch1 are normalised by bn2a_branch1 and scale2a_branch1, those of conv1 by bn_conv1 …"""
     part = name.removeprefix("res") if name.startswith("res") else f"_{name}"
     return stack.normed_convolution(name, (f"bn{part}", f"scale{part}"), channels, kernel, **window, **MSRA)

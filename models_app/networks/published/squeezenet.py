@@ -1,7 +1,7 @@
 """SqueezeNet 1.1 (Iandola et al. 2016) as its authors publish it."""
 
 from models_app.networks.graph import Network
-from models_app.networks.published.stack import Frame, Stack, gaussian, xavier
+from models_app.networks.published.stack import Frame, LayerStack, gaussian, xavier
 
 SQUEEZED = {2: 16, 3: 16, 4: 32, 5: 32, 6: 48, 7: 48, 8: 64, 9: 64}  # channels of each fire module's bottleneck
 EXPANSION = 4  # of each of its two halves
@@ -10,7 +10,7 @@ POOLED_AFTER = (3, 5)
 
 def squeezenet(frame: Frame, categories: int) -> Network:
     """Eight fire modules: a 1×1 convolution, and side by side a 1×1 and a 3×3 one on what it made. From 25×25 on."""
-    stack = Stack(frame)
+    stack = LayerStack(frame)
     stack.convolution("conv1", 64, 3, stride=2, **xavier())
     stack.over("ReLU", "relu_conv1")
     stack.max_pooling("pool1", 3, 2)
@@ -25,7 +25,7 @@ def squeezenet(frame: Frame, categories: int) -> Network:
     return stack.classified("SqueezeNet")
 
 
-def _fire(stack: Stack, name: str, squeezed: int) -> None:
+def _fire(stack: LayerStack, name: str, squeezed: int) -> None:
     bottleneck = stack.convolution(f"{name}/squeeze1x1", squeezed, 1, **xavier())
     stack.over("ReLU", f"{name}/relu_squeeze1x1")
     narrow = stack.convolution(f"{name}/expand1x1", EXPANSION * squeezed, 1, **xavier())

@@ -38,7 +38,7 @@ class Frame:
     crop_size: int = 0
 
 
-class Stack:
+class LayerStack:
     """Layers put one upon the other: each takes what the last one made, unless told otherwise.
 
     `mirror`: half of the images are turned left to right while training. `multipliers`: those of weights and biases.

@@ -1,7 +1,7 @@
 """VGG-16 (Simonyan and Zisserman 2014, configuration D) with the names of its Caffe model."""
 
 from models_app.networks.graph import Network
-from models_app.networks.published.stack import Frame, Stack, xavier
+from models_app.networks.published.stack import Frame, LayerStack, xavier
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and how many convolutions
 
@@ -12,7 +12,7 @@ def vgg16(frame: Frame, categories: int) -> Network:
     Xavier's weights shrink what passes through a ReLU by √2: over these fifteen layers that takes pixels of 0 to 255 to
     scores of about 1. With He's they would stay as large as pixels, and training would diverge.
     """
-    stack = Stack(frame)
+    stack = LayerStack(frame)
     for stage, (channels, convolutions) in enumerate(STAGES, start=1):
         for place in range(1, convolutions + 1):
             stack.convolution(f"conv{stage}_{place}", channels, 3, pad=1, **xavier())

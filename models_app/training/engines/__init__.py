@@ -5,20 +5,20 @@ from __future__ import annotations
 import importlib
 from importlib import metadata
 
-from digits_project.errors import BadInput
-from models_app.training.engines.base import Engine, Setup
+from digits_project.common.errors import BadInput
+from models_app.training.engines.interface import Engine, EngineConfig
 
-MODULES = {"mxnet": "models_app.training.engines.mxnet"}
+MODULES = {"mxnet": "models_app.training.engines.mxnet.engine"}
 
 # Wheels with GPU code, and the compute capabilities that it is for. They hold no PTX: a newer GPU can't run it.
 GPU_WHEELS = dict.fromkeys(("mxnet-cu112", "mxnet-cu117"), ((5, 0), (8, 6)))
 
 
-def open_engine(framework: str, setup: Setup) -> Engine:
+def open_engine(framework: str, config: EngineConfig) -> Engine:
     """Build the network on an engine. Only that engine's library is imported: a worker may have no other."""
     if framework not in MODULES:
         raise BadInput(f"there is no engine {framework!r}; there are: {', '.join(MODULES)}")
-    return importlib.import_module(MODULES[framework]).open_engine(setup)
+    return importlib.import_module(MODULES[framework]).open_engine(config)
 
 
 def runs_on(compute_capability: tuple[int, int]) -> bool:

@@ -2,9 +2,10 @@
 
 from django.core.management.base import CommandError
 
+from digits_project.common import errors
 from digits_project.jobs import services
-from digits_project.jobs.console import ConsoleCommand, Exit, job_of
-from digits_project.jobs.following import Interrupts, follow
+from digits_project.jobs.console.command import ConsoleCommand, Exit, job_of
+from digits_project.jobs.console.follow import Interrupts, follow
 from digits_project.jobs.models import Status
 
 
@@ -23,7 +24,7 @@ class Command(ConsoleCommand):
         for job in jobs:
             try:
                 services.abort(job)
-            except services.Refused as ended:  # the others are still to be aborted
+            except errors.Refused as ended:  # the others are still to be aborted
                 refused.append(str(ended))
         if not options["no_wait"]:
             with Interrupts() as interrupts:

@@ -7,10 +7,10 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from digits_project.accounts import audit
-from digits_project.jobs import backup
-from digits_project.jobs.console import ConsoleCommand
-from digits_project.jobs.management.standalone import has_database, run_again_with_database
-from digits_project.jobs.postgres_tools import ToolFailed
+from digits_project.jobs.backup import backup_writer
+from digits_project.jobs.backup.postgres_tools import ToolFailed
+from digits_project.jobs.console.command import ConsoleCommand
+from digits_project.jobs.console.embedded_database import has_database, run_again_with_database
 
 
 class Command(ConsoleCommand):
@@ -39,7 +39,7 @@ class Command(ConsoleCommand):
             sys.exit(run_again_with_database())
         target = file.absolute()
         try:
-            summary = backup.make(target, records=not no_records, report=self.screen.megabytes())
+            summary = backup_writer.make(target, records=not no_records, report=self.screen.megabytes())
         except (OSError, ToolFailed) as error:
             raise CommandError(f"No backup was made: {error}") from error
         finally:
@@ -50,7 +50,7 @@ class Command(ConsoleCommand):
         else:
             self._say(target, summary)
 
-    def _say(self, target: Path, summary: backup.Summary) -> None:
+    def _say(self, target: Path, summary: backup_writer.Summary) -> None:
         size = target.stat().st_size / 10**6
         self.stdout.write(f"{target}: {summary.jobs} jobs, {summary.files} files, {size:,.1f} MB")
         for name in summary.missing:

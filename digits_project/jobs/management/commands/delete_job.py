@@ -3,7 +3,7 @@
 from django.core.management.base import CommandError
 
 from digits_project.jobs import services
-from digits_project.jobs.console import ConsoleCommand, Exit, job_of
+from digits_project.jobs.console.command import ConsoleCommand, Exit, job_of
 from digits_project.jobs.models import Job
 
 

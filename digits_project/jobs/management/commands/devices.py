@@ -1,9 +1,10 @@
 """`manage.py devices`"""
 
-from digits_project.jobs import gpus, services
-from digits_project.jobs.console import ConsoleCommand, wrong
+from digits_project.jobs import services
+from digits_project.jobs.console.command import ConsoleCommand, wrong
 from digits_project.jobs.models import Device
 from digits_project.jobs.overview import holders
+from digits_project.jobs.scheduling import devices
 
 GIB = 1 << 30
 
@@ -55,7 +56,7 @@ def _names(devices: list[Device]) -> str:
 
 
 def _described(device: Device, job) -> dict:
-    use = gpus.use(device)
+    use = devices.gpu_use(device)
     facts = {"device": f"{device.host}/{device.label}", "on": device.enabled, "model": device.model_name}
     facts |= {"memory": device.memory, "use_percent": use.percent if use else None}
     held = {"id": device.leased_to, "name": job.name if job else "", "status": job.status if job else ""}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from digits_project.jobs.console import ConsoleCommand, wrong
+from digits_project.jobs.console.command import ConsoleCommand, wrong
 from digits_project.jobs.models import Job, Status, job_kinds
 
 CLEAR = "\033[H\033[2J"

@@ -5,8 +5,8 @@ import threading
 
 from django.core.management.base import BaseCommand
 
-from digits_project.answering import limit_waits
-from digits_project.jobs import reaper
+from digits_project.common.database_deadlines import limit_waits
+from digits_project.jobs.execution import reaper
 
 
 class Command(BaseCommand):

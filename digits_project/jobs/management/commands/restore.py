@@ -7,10 +7,10 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from digits_project.accounts import audit
-from digits_project.jobs import restore
-from digits_project.jobs.console import ConsoleCommand, wrong
-from digits_project.jobs.management.standalone import has_database, run_again_with_database
-from digits_project.jobs.postgres_tools import ToolFailed
+from digits_project.jobs.backup import restore
+from digits_project.jobs.backup.postgres_tools import ToolFailed
+from digits_project.jobs.console.command import ConsoleCommand, wrong
+from digits_project.jobs.console.embedded_database import has_database, run_again_with_database
 
 
 class Command(ConsoleCommand):
@@ -33,7 +33,7 @@ class Command(ConsoleCommand):
             sys.exit(run_again_with_database())
         try:
             manifest = restore.restore(file, report=self.screen.megabytes())
-        except (OSError, ToolFailed, restore.Refused) as error:
+        except (OSError, ToolFailed, restore.RestoreRefused) as error:
             raise CommandError(str(error)) from error
         finally:
             self.screen.clear_bar()

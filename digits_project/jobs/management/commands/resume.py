@@ -1,9 +1,9 @@
 """`manage.py resume JOB_ID …`"""
 
 from digits_project.jobs import services
-from digits_project.jobs.console import job_of
-from digits_project.jobs.creating import WorkCommand
-from digits_project.jobs.wire import describe_job
+from digits_project.jobs.api.job_responses import describe_job
+from digits_project.jobs.console.command import job_of
+from digits_project.jobs.console.work_command import WorkCommand
 
 
 class Command(WorkCommand):

@@ -3,7 +3,7 @@
 from rest_framework.exceptions import ValidationError
 
 from digits_project.jobs import services
-from digits_project.jobs.console import ConsoleCommand, job_of, wrong
+from digits_project.jobs.console.command import ConsoleCommand, job_of, wrong
 from digits_project.jobs.sharing import groups_of, shared_names
 
 

@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand
 from django.db import OperationalError, connection
 from redis.exceptions import RedisError
 
-from digits_project.answering import limit_waits
-from digits_project.jobs import devices, queues
-from digits_project.jobs.worker import JobWorker
+from digits_project.common.database_deadlines import limit_waits
+from digits_project.jobs.execution.worker import JobWorker
+from digits_project.jobs.scheduling import devices, queues
 
 WAIT_SECONDS = 1.0
 

@@ -1,0 +1,192 @@
+"""The admin's pages for datasets."""
+
+from django.contrib import admin, messages
+from django.http import FileResponse, Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.defaultfilters import filesizeformat
+from django.utils.html import format_html
+from django.utils.http import urlencode
+
+from datasets import services
+from datasets.admin import gallery
+from datasets.api.serializers import ClassificationDatasetForm, GenericDatasetForm
+from datasets.models import Dataset, DatasetKind
+from digits_project.accounts.viewer import without_paths
+from digits_project.common.errors import DamagedFile
+from digits_project.jobs import disk_usage, log_files
+from digits_project.jobs.admin.job_admin import JobAdmin
+from digits_project.jobs.models import Status
+from digits_project.jobs.visibility import visible
+
+MAX_SKIPPED = 200  # of the skipped files, on a page
+MAX_CATEGORIES = 200  # of a histogram
+MAX_MODELS = 100
+HEAVY = ("categories", "warnings", "status_history", "notes", "label_shape", "skipped_reasons")
+FOR_A_DAY = "private, max-age=86400"
+
+
+@admin.register(Dataset)
+class DatasetAdmin(JobAdmin):
+    list_display = ("name", "thumbnails", "state", "counts", "size", "owner", "created")
+    list_filter = ("status", "kind", "method", "owner")
+    exclude = ("splits", "categories", "warnings", "skipped_reasons")  # shown above in their own way
+    log_file = "build.log"
+    change_form_template = "admin/datasets/dataset/change_form.html"
+
+    forms = {DatasetKind.CLASSIFICATION.value: ClassificationDatasetForm, DatasetKind.GENERIC.value: GenericDatasetForm}
+
+    def get_queryset(self, request):
+        rows = super().get_queryset(request)
+        return rows.defer(*HEAVY) if request.resolver_match.url_name.endswith("_changelist") else rows
+
+    def get_readonly_fields(self, request, obj=None):
+        return [name for name in super().get_readonly_fields(request, obj) if name not in self.exclude]
+
+    # --- creating --------------------------------------------------------------------------------------------------
+    def create(self, owner, **fields):
+        return [services.create_dataset(owner, **fields)]
+
+    def form_values(self, job):
+        """Text files and archives that were sent have to be sent again; those of the server are not remembered."""
+        values = {name: getattr(job, name) for name in self.forms[job.kind]().fields if hasattr(job, name)}
+        own = {f"has_{split}_folder": bool(getattr(job, f"folder_{split}")) for split in ("val", "test")}
+        return values | own | {"dataset_name": job.name, "archive_train": ""}
+
+    def belongs(self, name):
+        if name.startswith("textfile_"):
+            return "method=textfile"
+        return "method=folder" if name.startswith(("folder_", "archive_", "has_")) else ""
+
+    # --- the list --------------------------------------------------------------------------------------------------
+    @admin.display(description="images")
+    def thumbnails(self, dataset: Dataset):
+        if dataset.status != Status.DONE:
+            return "–"
+        source = f"{self.address('strip', dataset.pk)}?{version(dataset)}"
+        return format_html('<img class="d-strip" loading="lazy" src="{}" alt="" width="252" height="40">', source)
+
+    @admin.display(description="train + val + test")
+    def counts(self, dataset: Dataset):
+        numbers = [f"{dataset.entries(split):,}" for split in ("train", "val", "test")]
+        return format_html("<span>{}</span> + <span>{}</span> + <span>{}</span>", *numbers)
+
+    @admin.display(description="size")
+    def size(self, dataset: Dataset):
+        return filesizeformat(disk_usage.size(dataset.directory))
+
+    # --- the page --------------------------------------------------------------------------------------------------
+    def get_urls(self):
+        return [
+            self.route("<str:job_id>/strip.png", self.strip_png, "strip", cacheable=True),
+            self.route("<str:job_id>/mean.png", self.mean_png, "mean", cacheable=True),
+            self.route("<str:job_id>/images/", self.images, "images"),
+            self.route("<str:job_id>/images/<str:split>/<int:number>", self.image, "image", cacheable=True),
+            *super().get_urls(),
+        ]
+
+    def page(self, request, job):
+        log = job.directory / self.log_file
+        models = visible(job.trained_models.model).filter(dataset=job)
+        return super().page(request, job) | {
+            "bytes": disk_usage.size(job.directory),
+            "version": version(job),
+            "histogram": histogram(job),
+            "more_categories": max(0, len(job.categories) - MAX_CATEGORIES),
+            "has_mean": (job.directory / "mean.png").exists(),
+            "first": self._first(job),
+            "skipped": without_paths(log_files.lines_starting_with(log, "skipped ", MAX_SKIPPED)),
+            "models": models.only("job_id", "name", "status", "owner")[:MAX_MODELS],
+        }
+
+    def _first(self, dataset: Dataset) -> list[int]:
+        """The records of the first images, none where there are none yet."""
+        try:
+            return gallery.page(dataset, "train", None, 1).records[:24]
+        except (gallery.NoSuchImage, DamagedFile):
+            return []
+
+    def images(self, request, job_id):
+        dataset = self.seen(request, job_id)
+        splits = [split["name"] for split in dataset.splits]
+        split = request.GET.get("split") or "train"
+        category = whole_number(request.GET.get("category"))
+        try:
+            page = gallery.page(dataset, split, category, whole_number(request.GET.get("page")) or 1)
+            named = gallery.labels(dataset, split) if dataset.categories else None
+        except gallery.NoSuchImage as unknown:
+            raise Http404(str(unknown)) from unknown
+        except DamagedFile as damaged:
+            self.message_user(request, str(damaged), messages.ERROR)
+            return redirect(self.address("change", job_id))
+        asked = {"split": split} | ({} if category is None else {"category": category})
+        context = self.admin_site.each_context(request) | {
+            "title": f"Images of {dataset.name}",
+            "opts": self.opts,
+            "job": dataset,
+            "splits": splits,
+            "split": split,
+            "categories": list(enumerate(dataset.categories)),
+            "category": category,
+            "page": page,
+            "shown": [(record, category_of(dataset, named, record)) for record in page.records],
+            "version": version(dataset),
+            "address": urlencode(asked),
+        }
+        return render(request, "admin/datasets/dataset/images.html", context)
+
+    def image(self, request, job_id, split, number):
+        return self._picture(gallery.image, self.seen(request, job_id), split, number)
+
+    def strip_png(self, request, job_id):
+        return self._picture(lambda dataset: (gallery.strip(dataset), "image/png"), self.seen(request, job_id))
+
+    def mean_png(self, request, job_id):
+        try:
+            file = (self.seen(request, job_id).directory / "mean.png").open("rb")
+        except OSError as none:
+            raise Http404("There is no mean image yet.") from none
+        return FileResponse(file, content_type="image/png", headers={"Cache-Control": FOR_A_DAY})
+
+    def _picture(self, draw, *what) -> HttpResponse:
+        try:
+            content, media_type = draw(*what)
+        except gallery.NoSuchImage as unknown:
+            raise Http404(str(unknown)) from unknown
+        except DamagedFile as damaged:
+            return HttpResponse(str(damaged), status=409, content_type="text/plain; charset=utf-8")
+        return HttpResponse(content, content_type=media_type, headers={"Cache-Control": FOR_A_DAY})
+
+    def without_paths(self, job):
+        job.warnings = without_paths(job.warnings)
+        return super().without_paths(job)
+
+    def goes_with(self, job):
+        return [filesizeformat(disk_usage.size(job.directory))]
+
+
+def histogram(dataset: Dataset) -> list[dict]:
+    """Of each category its images by split, and how wide the bars are, in percent of the largest category."""
+    counts = {split["name"]: split.get("per_category", []) for split in dataset.splits}
+    rows = [
+        {"number": i, "name": name, "counts": [(split, of[i]) for split, of in counts.items() if i < len(of)]}
+        for i, name in enumerate(dataset.categories[:MAX_CATEGORIES])
+    ]
+    largest = max((sum(count for _, count in row["counts"]) for row in rows), default=0) or 1
+    for row in rows:
+        row["bars"] = [(split, count, f"{100 * count / largest:.2f}") for split, count in row["counts"]]
+    return rows
+
+
+def category_of(dataset: Dataset, labels, record: int) -> str:
+    """The name of a record's category; "" where it has none."""
+    known = labels is not None and record < len(labels) and 0 <= labels[record] < len(dataset.categories)
+    return dataset.categories[labels[record]] if known else ""
+
+
+def version(dataset: Dataset) -> str:
+    """What changes the address of a picture when the dataset is built anew: browsers keep pictures for a day."""
+    return f"v={dataset.ended_at:%Y%m%d%H%M%S}" if dataset.ended_at else ""
+
+
+def whole_number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None

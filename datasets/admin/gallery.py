@@ -1,0 +1,129 @@
+"""The images of a dataset as people look at them, straight from its record files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from datasets.imagedb.images import decoding
+from datasets.imagedb.store.records import RecordReader
+from datasets.models import Dataset
+from digits_project.common.errors import BadInput, DamagedFile
+
+A_PAGE = 60
+STRIP, STRIP_SIDE = 6, 40  # images of a strip, and how high it is
+AS_THEY_ARE = {"PNG": "image/png", "JPEG": "image/jpeg"}
+KEPT = 16  # indexes of record files
+
+
+class NoSuchImage(Exception):
+    """The dataset has no such split, category or record."""
+
+
+class GalleryPage(NamedTuple):
+    """Some images of a split: the numbers of their records, which page of how many it is, how many images in all."""
+
+    records: list[int]
+    number: int
+    pages: int
+    images: int
+
+
+def image(dataset: Dataset, split: str, number: int) -> tuple[bytes, str]:
+    """One record's image as a browser takes it, and its media type. Raises NoSuchImage, or DamagedFile, as all here."""
+    with _reader(dataset, split) as reader:
+        payload = _payload(reader, number)
+    kind = decoding.sniff(payload[:64])
+    if kind in AS_THEY_ARE:
+        return payload, AS_THEY_ARE[kind]
+    return decoding.encode(_pixels(dataset, split, payload), "png"), "image/png"
+
+
+def strip(dataset: Dataset) -> bytes:
+    """A few images of the training split in a row, as PNG. Raises NoSuchImage."""
+    drawn = Image.new("RGBA", (STRIP * (STRIP_SIDE + 2), STRIP_SIDE))
+    with _reader(dataset, "train") as reader:
+        for place, number in enumerate(range(0, len(reader), max(1, len(reader) // STRIP))[:STRIP]):
+            thumbnail = _thumbnail(_pixels(dataset, "train", _payload(reader, number)))
+            drawn.paste(thumbnail, (place * (STRIP_SIDE + 2), (STRIP_SIDE - thumbnail.height) // 2))
+    file = BytesIO()
+    drawn.save(file, "PNG")
+    return file.getvalue()
+
+
+def _pixels(dataset: Dataset, split: str, payload: bytes) -> np.ndarray:
+    try:
+        return decoding.decode_record(payload)
+    except BadInput as wrong:
+        raise DamagedFile(f"{dataset.pk}/{split}.rec is damaged: {wrong} Build the dataset again.") from wrong
+
+
+def _thumbnail(pixels: np.ndarray) -> Image.Image:
+    thumbnail = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    thumbnail.thumbnail((STRIP_SIDE, STRIP_SIDE))
+    return thumbnail
+
+
+def page(dataset: Dataset, split: str, category: int | None, number: int) -> GalleryPage:
+    """The records of a split, or of one category in it, sixty to a page; a page beyond the last is the last one."""
+    with _reader(dataset, split) as reader:
+        count = len(reader)
+    if category is None:
+        found: Sequence[int] = range(count)
+    else:
+        found = np.flatnonzero(labels(dataset, split) == category)
+    pages = max(1, math.ceil(len(found) / A_PAGE))
+    number = min(max(number, 1), pages)
+    shown = found[(number - 1) * A_PAGE : number * A_PAGE]
+    return GalleryPage([int(record) for record in shown], number, pages, len(found))
+
+
+def labels(dataset: Dataset, split: str) -> np.ndarray:
+    """The category of every record of a split, int32."""
+    path = dataset.directory / f"{split}.txt"
+    return _labels(path, _changed(path))
+
+
+def _payload(reader: RecordReader, number: int) -> bytes:
+    if not 0 <= number < len(reader):
+        raise NoSuchImage(f"There is no record {number}; there are {len(reader)}.")
+    return reader.labels(number)[1]
+
+
+def _reader(dataset: Dataset, split: str) -> RecordReader:
+    if not dataset.entries(split):
+        raise NoSuchImage(f"There is no split {split}.")
+    path = dataset.directory / f"{split}.rec"
+    return _index(path, _changed(path)).reopened()
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as gone:
+        raise DamagedFile(f"{path.parent.name}/{path.name} is missing. Build the dataset again.") from gone
+
+
+@lru_cache(KEPT)
+def _index(path: Path, changed: int) -> RecordReader:
+    """A closed reader, which knows where the records are: one that stays open would hold the disk of a dataset that is
+    deleted."""
+    with RecordReader(path) as reader:
+        return reader
+
+
+@lru_cache(KEPT)
+def _labels(path: Path, changed: int) -> np.ndarray:
+    try:
+        with path.open("rb") as file:
+            return np.fromiter((int(line.rsplit(b" ", 1)[1]) for line in file), np.int32)
+    except (OSError, ValueError, IndexError) as odd:  # as of an image whose path has a line break
+        named = f"{path.parent.name}/{path.name}"
+        raise DamagedFile(f"{named} can't be read, so nothing says which category an image is of.") from odd

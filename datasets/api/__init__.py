@@ -1,0 +1,1 @@
+"""The dataset routes: forms, fields, views, JSON."""

@@ -1,0 +1,141 @@
+"""The kinds of fields that the dataset forms have."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from PIL import ImageColor
+from rest_framework import serializers
+
+from datasets import imagedb
+from datasets.imagedb.images.transparency import is_background
+from digits_project.api.forms import Flag
+from digits_project.api.uploads import Upload
+from digits_project.common.confined_files import open_file, open_folder, shown
+from digits_project.common.errors import BadInput
+from digits_project.jobs.data_roots import readable
+
+MAX_PATH = 4096
+
+
+class FlagOn(Flag):
+    """A flag that is true when it is absent or empty."""
+
+    def __init__(self):
+        super().__init__()
+        self.default = True
+
+
+class ServerPath(serializers.CharField):
+    """An absolute path that the server may read; the value is resolved. Subclasses say what must be there."""
+
+    def __init__(self, **kwargs):
+        super().__init__(max_length=MAX_PATH, **kwargs)
+
+    def to_internal_value(self, data):
+        try:
+            if "://" in str(data):
+                raise BadInput("This is a URL; only what lies on the server can be named here.")
+            path = readable(super().to_internal_value(data))
+            self.check(path)
+        except BadInput as wrong:
+            raise serializers.ValidationError(str(wrong)) from wrong
+        return str(path)
+
+    def check(self, path: Path) -> None:
+        """Raise BadInput if this is not what the field wants."""
+
+
+class CategoriesFolder(ServerPath):
+    """A folder with one subfolder of images for each category, for a split, or an archive of one."""
+
+    def __init__(self, split: str, **kwargs):
+        super().__init__(**kwargs)
+        self.split = split
+
+    def check(self, path):
+        imagedb.check_folder(path, settings.DIGITS_DATA_ROOTS, self.split)
+
+
+class Background(serializers.CharField):
+    """What transparent images are put onto: white, black or another colour, which becomes #rrggbb; or ignore."""
+
+    def to_internal_value(self, data):
+        text = super().to_internal_value(data).lower()
+        if is_background(text):
+            return text
+        try:
+            colour = ImageColor.getrgb(text)
+        except ValueError:
+            colour = ()
+        if len(colour) != 3:
+            raise serializers.ValidationError(
+                f"{shown(text)} is not a colour: write white, black, another name such as grey, #rrggbb, or ignore."
+            )
+        return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+class ArchiveField(Upload):
+    """A packed folder. As large as the whole form may be."""
+
+    def __init__(self, **kwargs):
+        super().__init__(most_bytes=1 << 62, **kwargs)
+
+    def to_internal_value(self, data):
+        archive = super().to_internal_value(data)
+        try:
+            imagedb.check_archive(archive, shown(archive.name))
+        except BadInput as wrong:
+            raise serializers.ValidationError(str(wrong)) from wrong
+        archive.seek(0)
+        return archive
+
+
+class ImagesFolder(ServerPath):
+    """A folder that relative names begin with."""
+
+    def check(self, path):
+        with readable_or_bad(path), open_folder(path, settings.DIGITS_DATA_ROOTS):
+            pass
+
+
+class ServerFile(ServerPath):
+    """A file."""
+
+    def check(self, path):
+        with readable_or_bad(path), open_file(path, settings.DIGITS_DATA_ROOTS):
+            pass
+
+
+class DatabaseField(ServerPath):
+    """An LMDB folder or file, or a RecordIO file."""
+
+    def check(self, path):
+        imagedb.check_prebuilt(path, settings.DIGITS_DATA_ROOTS)
+
+
+class MeanFile(ServerFile):
+    """A mean image: .binaryproto or .npy."""
+
+    def check(self, path):
+        super().check(path)
+        if path.suffix not in (".binaryproto", ".npy"):
+            raise BadInput(f"{path} is neither a .binaryproto nor a .npy file.")
+
+
+@contextmanager
+def readable_or_bad(path: Path) -> Iterator[None]:
+    """What keeps a path from being opened, as BadInput that says what to do."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} does not exist.") from error
+    except IsADirectoryError as error:
+        raise BadInput(f"{path} is not a file.") from error
+    except NotADirectoryError as error:
+        raise BadInput(f"{path} is not a folder.") from error
+    except PermissionError as error:
+        raise BadInput(f"{path} can't be read: permission denied. Let the server's user read it.") from error
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror}.") from error

@@ -1,0 +1,78 @@
+"""Fetches a published file over HTTP: goes on where it was interrupted, and takes nothing with another digest."""
+
+import hashlib
+import http.client
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from digits_project.common.errors import BadInput, Failed
+
+BLOCK = 1 << 18
+MAX_BYTES = 1 << 30  # no file of those that are known is a fifth of it
+TRIES = 5
+SECONDS = 60  # without a byte
+NOT_SATISFIABLE = 416
+
+Report = Callable[[int, int | None], None]  # bytes that are here, and how many there are, if that is known
+
+
+def download(url: str, md5: str, path: Path, report: Report) -> None:
+    """Leave the file at `path`, whole. Raises BadInput for an address that can't be one, Failed for any other trouble.
+
+    What has come stays beside it as .part, also when the process is killed, and the next call asks for the rest only.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise BadInput(f"{url} is no http or https address.")
+    if path.exists() and digest(path) == md5:
+        return
+    part = path.with_name(f"{path.name}.part")
+    for attempt in range(TRIES):
+        try:
+            _fetch_rest(url, part, report)
+            break
+        except (urllib.error.URLError, http.client.HTTPException, OSError) as trouble:
+            final = isinstance(trouble, urllib.error.HTTPError) and trouble.code < 500
+            if final or attempt == TRIES - 1:
+                raise Failed(f"{url} can't be fetched: {trouble}. --mirror names another place.") from trouble
+    if (found := digest(part)) != md5:
+        part.unlink()
+        raise Failed(f"{url} is not the file that was published: its MD5 is {found}, not {md5}. Try --mirror.")
+    part.replace(path)
+
+
+def digest(path: Path) -> str:
+    """MD5, which the publishers name: against mishaps, not against enemies."""
+    found = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _fetch_rest(url: str, part: Path, report: Report) -> None:
+    """Append what is missing; begin anew where the server does not give a part."""
+    here = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={here}-"} if here else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=SECONDS)  # nosec B310 - download() lets http and https through
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        if refusal.code == NOT_SATISFIABLE:  # all of it is here, or more: the digest tells
+            return
+        raise
+    with answer:
+        goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {here}-")
+        here = here if goes_on else 0
+        length = answer.headers.get("Content-Length")
+        total = here + int(length) if length else None
+        with part.open("ab" if goes_on else "wb") as file:
+            while block := answer.read(BLOCK):
+                file.write(block)
+                here += len(block)
+                if here > MAX_BYTES:
+                    raise Failed(f"{url} is larger than any published file.")
+                report(here, total)
+    if total is not None and here < total:
+        raise http.client.IncompleteRead(b"", total - here)

@@ -1,0 +1,1 @@
+"""Databases that another program built: LMDB, RecordIO, Caffe Datum."""

@@ -1,0 +1,190 @@
+"""Unpacks an archive of images, zip or tar, without trusting a byte of it.
+
+Only images are written, told by their first bytes, into a folder that is the archive's own. What has no place in an
+archive of images (links, devices, names that lead elsewhere, a name twice) makes the whole archive bad, and so does
+what grows beyond the limits: nothing that a user sent is extracted by a library on its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from datasets.imagedb.build_log import BuildLog
+from datasets.imagedb.images.decoding import MAX_BYTES
+from datasets.imagedb.images.formats import sniff
+from datasets.imagedb.sources import archive_tar, archive_zip
+from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive
+from datasets.imagedb.sources.unread_files import HEAD_BYTES, is_named_otherwise, why_not_read
+from digits_project.common.confined_files import Outside, open_file
+from digits_project.common.errors import BadInput
+
+KINDS = "zip, tar, tar.gz or tar.bz2"
+_HEAD_BYTES = 512
+_BLOCK = 1 << 20
+_LITTER = ("__MACOSX",)  # what macOS puts into every zip beside the files
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may grow to: so many bytes, and so many times its own size beyond a first gigabyte."""
+
+    entries: int = 2_000_000
+    total: int = 256 << 30
+    ratio: int = 100
+    free: int = 1 << 30
+    depth: int = 16
+    name_bytes: int = 1024
+
+    def most_bytes(self, size: int) -> int:
+        return min(self.total, self.free + self.ratio * size)
+
+
+def is_archive(path: Path, roots: Sequence[Path]) -> bool:
+    """Whether it is a file that begins as an archive does. What can't be read is none."""
+    try:
+        with open_file(path, roots) as file:
+            return _reader(file.read(_HEAD_BYTES)) is not None
+    except (OSError, Outside):
+        return False
+
+
+def check(file: BinaryIO, name: str) -> None:
+    """Raise BadInput for a file, at its start, that does not begin as an archive does."""
+    if _reader(file.read(_HEAD_BYTES)) is None:
+        raise BadInput(f"{name} is no archive: a {KINDS} with one folder for each category is wanted.")
+
+
+def unpack(
+    path: Path, name: str, into: Path, log: BuildLog, at: Callable[[float], None],
+    roots: Sequence[Path], limits: Limits = Limits(),
+) -> Path:  # fmt: skip
+    """Write the images of an archive below `into`, a new folder; the folder of the categories is what comes back.
+
+    That is `into`, or the folder inside it that is alone and holds folders itself, however many lie around one another.
+    `at(fraction)` is called for every block, and what it raises passes through. Raises BadInput that names archive and
+    member.
+    """
+    try:
+        file = open_file(path, roots)
+    except OSError as error:
+        raise BadInput(f"{name} can't be read: {error.strerror}.") from error
+    with file:
+        reader = _reader(file.read(_HEAD_BYTES))
+        if reader is None:
+            check(file, name)
+        file.seek(0)
+        into.mkdir()
+        try:
+            _Unpacking(into, log, limits).run(reader, file, _passing(at))
+        except BadArchive as bad:
+            raise BadInput(f"{name} can't be used: {bad}.") from bad
+        except _Passing as passing:
+            raise passing.error from None
+    return _top(into)
+
+
+class _Passing(BaseException):
+    """What `at` raised, on its way through the libraries; it says nothing about the archive."""
+
+    def __init__(self, error: Exception):
+        super().__init__()
+        self.error = error
+
+
+def _passing(at):
+    def called(fraction: float) -> None:
+        try:
+            at(fraction)
+        except Exception as error:
+            raise _Passing(error) from error
+
+    return called
+
+
+def _reader(head):
+    """The function that reads the members of an archive that begins so, or None."""
+    return archive_zip.reader(head) or archive_tar.reader(head)
+
+
+def _top(folder):
+    while True:
+        inside = [path for path in folder.iterdir() if path.is_dir()]
+        if len(inside) != 1 or not any(path.is_dir() for path in inside[0].iterdir()):
+            return folder
+        folder = inside[0]
+
+
+class _Unpacking:
+    """One archive on its way into a folder."""
+
+    def __init__(self, into: Path, log: BuildLog, limits: Limits):
+        self._into = into
+        self._log = log
+        self._limits = limits
+        self._entries = 0
+        self._guessed = ""
+        self._folders: set[Path] = set()
+
+    def run(self, reader, file: BinaryIO, at: Callable[[float], None]) -> None:
+        size = os.fstat(file.fileno()).st_size
+        for member in reader(file, self._limits.most_bytes(size), at):
+            self._entries += 1
+            if self._entries > self._limits.entries:
+                raise BadArchive(f"it has more than {self._limits.entries:,} entries")
+            parts = self._checked_parts(member)
+            self._guessed = self._guessed or (member.guessed if member.guessed != "utf-8" else "")
+            if member.is_folder or not parts or parts[0] in _LITTER or any(part.startswith(".") for part in parts):
+                continue
+            self._take(member, parts)
+        if self._guessed:
+            self._log.warn(
+                f"{self._into} does not say how its names are encoded; they were read as {self._guessed}. If they look "
+                "wrong, pack them as UTF-8 (7-Zip: cu=on), or as tar."
+            )
+
+    def _checked_parts(self, member: ArchiveMember) -> list[str]:
+        """The names on the way to a member; an empty list for the top itself."""
+        name, limits = member.name, self._limits
+        if "\0" in name or "\\" in name:
+            raise BadArchive(f"{member} has a backslash or a zero byte in its name")
+        if name.startswith("/"):
+            raise BadArchive(f"{member} has an absolute path as its name")
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise BadArchive(f"{member} leads out of the archive")
+        lengths = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
+        if sum(lengths) > limits.name_bytes or max(lengths, default=0) > 255 or len(parts) > limits.depth:
+            raise BadArchive(
+                f"{member} has a name of more than {limits.name_bytes} bytes, or lies more than {limits.depth} deep"
+            )
+        return parts
+
+    def _take(self, member: ArchiveMember, parts: list[str]) -> None:
+        """Write a member that is an image; others are logged unless they are plainly something else."""
+        head = member.read(HEAD_BYTES)
+        path = self._into.joinpath(*parts)
+        is_image = sniff(head) is not None
+        if member.size > MAX_BYTES or not is_image:
+            reason = None if is_image else why_not_read(path.name, head)
+            if member.size > MAX_BYTES and not is_named_otherwise(path.name):
+                reason = f"more than {MAX_BYTES >> 20} MiB"
+            if reason:
+                self._log.skip(str(path), reason)
+            return
+        with os.fdopen(self._new_file(member, path), "wb", buffering=0) as file:
+            file.write(head)
+            while block := member.read(_BLOCK):
+                file.write(block)
+
+    def _new_file(self, member, path):
+        try:
+            if path.parent not in self._folders:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._folders.add(path.parent)
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise BadArchive(f"{member} is in it twice, or is a file and a folder") from error

@@ -1,0 +1,76 @@
+"""Reads the members of a zip."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import BinaryIO
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+
+from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive, Budget, reading, shown
+from datasets.imagedb.sources.zip_names import alphabet, is_marked, name_of
+
+_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
+_MAX_AT_ONCE = 64 << 20  # of the directory at the end, which is held in memory: half a million names
+_ENCRYPTED = 1
+
+
+def reader(head: bytes):
+    """The function that reads the members of a zip, if a file that begins so is one."""
+    return _members if head.startswith(_SIGNATURES) else None
+
+
+def _members(file: BinaryIO, most: int, at: Callable[[float], None]) -> Iterator[ArchiveMember]:
+    """Every member in the order of the directory. Raises BadArchive."""
+    budget, done = Budget(most), 0
+    with reading("it"):
+        archive = ZipFile(_Bounded(file))
+    with archive:
+        entries = archive.infolist()
+        encoding = alphabet(entries)
+        total = sum(entry.compress_size for entry in entries) or 1
+        for entry in entries:
+            at(min(done / total, 1.0))
+            name = name_of(entry, encoding)
+            member = _member(archive, entry, name, budget, at, done, total)
+            yield replace(member, guessed="" if name.isascii() or is_marked(entry) else encoding)
+            done += entry.compress_size
+
+
+def _member(archive, entry: ZipInfo, name: str, budget, at, done, total) -> ArchiveMember:
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise BadArchive(f"{shown(name)} is a link or a device; an archive of images holds files and folders")
+    if name.endswith("/"):
+        return ArchiveMember(name, 0, True, lambda count: b"")
+    if entry.flag_bits & _ENCRYPTED:
+        raise BadArchive(f"{shown(name)} is encrypted")
+    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # others can grow a millionfold in one step
+        raise BadArchive(f"{shown(name)} is compressed in a way that is not read; store or deflate it")
+    opened = []
+
+    def read(count: int) -> bytes:
+        at(min(done / total, 1.0))
+        with reading(shown(name)):
+            if not opened:
+                opened.append(archive.open(entry))
+            data = opened[0].read(count)
+        budget.spend(len(data))
+        return data
+
+    return ArchiveMember(name, entry.file_size, False, read)
+
+
+class _Bounded:
+    """A file of which nobody reads very much at once, as zipfile does with a directory of any size."""
+
+    def __init__(self, file: BinaryIO):
+        self.seek, self.tell = file.seek, file.tell
+        self.seekable = file.seekable
+        self._read = file.read
+
+    def read(self, count: int = -1) -> bytes:
+        if count > _MAX_AT_ONCE:
+            raise BadArchive(f"its directory takes more than {_MAX_AT_ONCE >> 20} MiB; make a tar of so many files")
+        return self._read(_MAX_AT_ONCE if count < 0 else count)

@@ -1,0 +1,234 @@
+"""Finds the images of a folder that holds one subfolder per category."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from datasets.imagedb.build_log import BuildLog
+from datasets.imagedb.images.confined import OUTSIDE
+from datasets.imagedb.images.formats import READABLE, sniff
+from datasets.imagedb.sources import category_names
+from datasets.imagedb.sources.listing import Listing, ListingWriter
+from datasets.imagedb.sources.unread_files import HEAD_BYTES, is_named_otherwise, why_not_read
+from digits_project.common.confined_files import EVERYWHERE, Outside, leads_out, open_file, open_folder
+from digits_project.common.errors import BadInput
+
+_BESIDE = "it lies beside the folders of the categories, not in one"
+_LEADS_OUT = "leads out of the folders that this server may read, and is left out."
+
+
+def scan(
+    folder: Path, file: Path, log: BuildLog, at: Callable[[float], None], roots: Sequence[Path] = EVERYWHERE
+) -> Listing:
+    """All images under `folder`, by category, sorted by name; `file` is a working file that is gone afterwards.
+
+    Subfolders whose names differ only in how Unicode writes them are one category, with a warning.
+    Subfolders are searched recursively and links followed, each real folder once a category; a link that leads out of
+    `roots` is not. What is an image is told by content. Hidden names are ignored. `at(fraction)` is called for every
+    name. Raises BadInput if there is no image.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would show the user another path than he named
+    categories = category_names.grouped(subfolders(folder, roots, log))
+    _count_beside(folder, roots, log)
+    above = _ancestors(folder)
+    with ListingWriter(folder, file) as writer:
+        for position, names in enumerate(categories):
+            if len(names) > 1:
+                _say_one_category(folder, names, log)
+            fraction, category = position / len(categories), _Category(roots, set(above), log)
+            for path in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
+                at(fraction)
+                if path is not None:
+                    writer.add(path)
+            writer.end_category(names[0])
+        if not len(writer):
+            left_out = f" {log.skipped_in_words()}" if log.skipped else ""
+            raise BadInput(no_images(folder) + left_out)
+        listing = writer.listing()
+    listing.roots = roots
+    return listing
+
+
+def subfolders(folder: Path, roots: Sequence[Path], log: BuildLog | None = None) -> list[str]:
+    """Names of the subfolders, sorted; each can name a category. Raises BadInput if there are none or the folder can't
+    be read."""
+    try:
+        with open_folder(folder, roots) as descriptor, os.scandir(descriptor) as entries:
+            names = sorted(
+                entry.name
+                for entry in entries
+                if not _hidden(entry) and not _leads_out(entry, folder, roots, log) and _is_folder(entry)
+            )
+    except FileNotFoundError as error:
+        raise BadInput(f"{folder} does not exist. Name a folder of the server that holds images.") from error
+    except NotADirectoryError as error:
+        raise BadInput(f"{folder} is not a folder. Name the folder that holds one subfolder per category.") from error
+    except PermissionError as error:
+        raise BadInput(f"{folder} can't be read: permission denied. Let the server's user read it.") from error
+    except OSError as error:
+        raise BadInput(f"{folder} can't be read: {error.strerror}.") from error
+    if not names:
+        raise BadInput(f"{folder} holds no subfolders. Put the images of each category into a subfolder of its own.")
+    for name in names:
+        if fault := category_names.fault(name):
+            raise BadInput(f"The subfolder {name!r} of {folder} can't name a category: it {fault}. Rename it.")
+    return names
+
+
+def _say_one_category(folder, names, log):
+    log.warn(
+        f"{len(names)} subfolders of {folder} are called {names[0]} and are one category: "
+        f"{category_names.different_spellings(names)}."
+    )
+
+
+def with_images(
+    folder: Path,
+    categories: Sequence[Sequence[str]],
+    enough: int,
+    roots: Sequence[Path],
+    log: BuildLog,
+    goes_on: Callable[[], bool],
+) -> list[str] | None:
+    """The first `enough` of the categories (each is the names of its subfolders) that hold an image, or as many as
+    there are; None if `goes_on`, called for every name, ended the search."""
+    found, above = [], _ancestors(folder)
+    for names in categories:
+        category = _Category(roots, set(above), log)
+        for path in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
+            if path is not None:
+                found.append(names[0])
+                break
+            if not goes_on():
+                return None
+        if len(found) == enough:
+            break
+    return found
+
+
+def no_images(folder: Path) -> str:
+    """A message about a folder without images."""
+    return f"{folder} holds no images in its subfolders. An image is a {READABLE} file."
+
+
+def one_category(folder: Path, name: str) -> str:
+    """A message about a folder with images of one category."""
+    return (
+        f"{folder} holds images of one category only, {name}; a classifier needs two. "
+        "Add a subfolder with images of another category."
+    )
+
+
+class _Category:
+    """A search for the images of one category. `seen` are the (device, inode) of folders not to enter."""
+
+    def __init__(self, roots: Sequence[Path], seen: set[tuple[int, int]], log: BuildLog):
+        self._roots = roots
+        self._seen = seen
+        self._log = log
+
+    def images(self, folder: str) -> Iterator[str | None]:
+        """The path of every image under it, and None for every other name, so that the caller sees progress."""
+        pending = [folder]
+        while pending:
+            current = pending.pop()
+            found = []
+            try:
+                with open_folder(current, self._roots) as descriptor:
+                    if self._first_visit(descriptor):
+                        yield from self._images_in(current, descriptor, found)
+                    else:
+                        self._log.note(f"{current} leads to a folder that is read already")
+            except Outside:
+                self._log.warn(f"{current} {_LEADS_OUT}")
+            except OSError as error:
+                self._log.warn(f"{current} can't be read: {error.strerror}.")
+            pending.extend(sorted(found, reverse=True))
+
+    def _images_in(self, folder, descriptor, subfolders):
+        """As images(), of the names in one folder; what is a folder itself is added to `subfolders`."""
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                path = f"{folder}/{entry.name}"
+                is_image = False
+                if not _hidden(entry) and not _leads_out(entry, folder, self._roots, self._log):
+                    if _is_folder(entry):
+                        subfolders.append(path)
+                    is_image = self._is_image(entry, path)
+                yield path if is_image else None
+
+    def _is_image(self, entry, path):
+        """By content. A file that isn't plainly something else is logged as skipped, with the reason."""
+        is_image, reason = _judged(entry, path, self._roots)
+        if reason:
+            self._log.skip(path, reason)
+        return is_image
+
+    def _first_visit(self, folder):
+        identity = _identity(folder)
+        if identity in self._seen:
+            return False
+        self._seen.add(identity)
+        return True
+
+
+def _judged(entry, path, roots):
+    """(whether a name in a folder is that of an image, the reason why it is none or None if that needs none)"""
+    try:
+        if not entry.is_file():
+            return False, None if entry.is_dir() else "the link leads nowhere"
+        if "\n" in entry.name or "\r" in entry.name:
+            return False, "its name has a line break"
+        with open_file(path, roots, buffering=0) as file:
+            head = file.read(HEAD_BYTES)
+        return (True, None) if sniff(head) else (False, why_not_read(entry.name, head))
+    except Outside:
+        reason = OUTSIDE
+    except OSError as error:
+        reason = error.strerror
+    return False, None if is_named_otherwise(entry.name) else reason
+
+
+def _count_beside(folder, roots, log):
+    """Log the images in the folder itself as skipped: they have no category."""
+    with open_folder(folder, roots) as descriptor, os.scandir(descriptor) as entries:
+        for entry in entries:
+            path = f"{folder}/{entry.name}"
+            if not _hidden(entry) and not _leads_out(entry, folder, roots, None) and not _is_folder(entry):
+                is_image, reason = _judged(entry, path, roots)
+                if is_image or reason:
+                    log.skip(path, _BESIDE if is_image else reason)
+
+
+def _leads_out(entry, folder, roots, log):
+    """Whether it is a link out of the roots; that is all that is told, whatever there is."""
+    if not entry.is_symlink() or not leads_out(f"{folder}/{entry.name}", roots):
+        return False
+    if log:
+        log.warn(f"{folder}/{entry.name} {_LEADS_OUT}")
+    return True
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself; _is_image() tells of it
+        return False
+
+
+def _ancestors(folder):
+    """Identities of the folder and of all that it lies in: a link to one of them leads round in a circle."""
+    real = folder.resolve()
+    return {_identity(path) for path in (real, *real.parents)}
+
+
+def _identity(path):
+    status = os.stat(path)  # noqa: PTH116 - takes descriptors too
+    return status.st_dev, status.st_ino
+
+
+def _hidden(entry):
+    return entry.name.startswith(".")

@@ -1,0 +1,195 @@
+"""Finds the images that a text file lists, "path label-number" on each line, and the categories that another names."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from datasets.imagedb.sources import category_names
+from datasets.imagedb.sources.lines import foreign_path, lst_line, read_lines, whole_label
+from datasets.imagedb.sources.listing import LabelledListing, ListingWriter
+from datasets.imagedb.spec import Spec, TextSource
+from digits_project.common.confined_files import open_file
+from digits_project.common.errors import BadInput
+
+MAX_LABEL = 10**9  # what the labels may reach while their names are not known
+MAX_CATEGORIES = 100_000
+_NUMBER = re.compile(r"[+-]?[0-9]{1,4000}")  # Python refuses to read longer ones
+_QUOTES = ('"', "'")
+
+
+def read_categories(source: TextSource) -> list[str]:
+    """The category names, a line each: line i, from 0, names the category of label i. Raises BadInput with the line."""
+    names, lines, blank = [], [], None
+    for number, text in _lines(source):
+        if not text:
+            blank = blank or number
+            continue
+        if blank is not None:
+            raise BadInput(
+                f"Line {blank} of {source.name} is blank, with categories after it; every line up to the last names "
+                "a category."
+            )
+        if fault := category_names.fault(text):
+            raise BadInput(f"Line {number} of {source.name} can't name a category: {_shown(text)} {fault}.")
+        names.append(text)
+        lines.append(number)
+        if len(names) > MAX_CATEGORIES:
+            raise BadInput(f"{source.name} names more than {MAX_CATEGORIES:,} categories.")
+    if len(names) < 2:
+        found = f"only one category, {names[0]}" if names else "no category"
+        raise BadInput(f"{source.name} names {found}; a classifier needs two. Write one on each line.")
+    _refuse_equal(names, lines, source)
+    return names
+
+
+def _refuse_equal(names, lines, source):
+    first: dict[str, int] = {}
+    for position, name in enumerate(names):
+        before = first.setdefault(category_names.comparable(name), position)
+        if before != position:
+            spelt = "" if name == names[before] else f"; {category_names.different_spellings([names[before], name])}"
+            raise BadInput(
+                f"Lines {lines[before]} and {lines[position]} of {source.name} name the same category, {_shown(name)}"
+                f"{spelt}. Give each category a name of its own, such as {_shown(name + ' 2')}."
+            )
+
+
+def read_images(
+    source: TextSource, categories: int, at: Callable[[float], None], roots: Sequence[Path] = ()
+) -> Iterator[tuple[str, int]]:
+    """(absolute path, label) of every image, in the order of the lines; blank lines are none.
+
+    `at(fraction)` is called for every line. Raises BadInput, which names file and line, for a line that is no path and
+    label, a label that is not under `categories`, or a relative path without a folder for it; and for an empty list.
+    A path that is not UTF-8 has to be there, under one of the `roots`.
+    """
+    size, read, found = max(1, source.file.stat().st_size), 0, False
+    folder = f"{source.folder}/" if source.folder else None
+    for number, text in _lines(source, roots):
+        read += len(text)  # in letters, not bytes: near enough for a bar, and never more
+        at(min(1.0, read / size))
+        if text:
+            found = True
+            try:
+                image = _parsed(text, folder, categories)
+            except BadInput as wrong:
+                raise BadInput(f"Line {number} of {source.name}{wrong}") from None
+            yield image
+    if not found:
+        raise BadInput(f"{source.name} lists no images. Write a path and the number of its category on each line.")
+
+
+def check(spec: Spec) -> dict[str, str]:
+    """What is wrong with which of the text files: a message under labels, train, val, test; at best none."""
+    complaints, categories = {}, MAX_LABEL
+    try:
+        categories = len(read_categories(spec.labels))
+    except BadInput as wrong:
+        complaints["labels"] = str(wrong)
+    for name in ("train", "val", "test"):
+        if source := getattr(spec, name):
+            try:
+                images = read_images(source, categories, lambda fraction: None, spec.roots)
+                first, _ = next(images)
+                deque(images, maxlen=0)
+                _check_folder_of_lst(source, first, spec.roots)
+            except BadInput as wrong:
+                complaints[name] = str(wrong)
+    return complaints
+
+
+def scan(
+    source: TextSource, names: list[str], file: Path, at: Callable[[float], None], roots: Sequence[Path]
+) -> LabelledListing:
+    """All images that the file lists; `names` are the categories, `file` is a working file that is gone afterwards."""
+    labels = array("i")
+    with ListingWriter(Path("/"), file) as writer:
+        for path, label in read_images(source, len(names), at, roots):
+            writer.add(path)
+            labels.append(label)
+        listing = writer.labelled(names, labels)
+    listing.roots = roots
+    return listing
+
+
+def _check_folder_of_lst(source, first, roots):
+    """Raise BadInput if the first image of a list for im2rec is not there: its paths begin in a folder of im2rec's."""
+    text = next(text for _, text in _lines(source, roots) if text)
+    if _is_lst(text) and not _is_there(first, roots):
+        raise BadInput(
+            f"{source.name} is a list for im2rec, and its first image, {_shown(first)}, is not there. Name the folder "
+            "that im2rec was given as root as the folder of these images."
+        )
+
+
+def _parsed(text, folder, categories):
+    """(absolute path, label) of a line; `folder` ends with a slash. Raises BadInput to follow "Line 3 of list.txt"."""
+    path, label = _path_and_label(text)
+    if not _NUMBER.fullmatch(label):
+        raise BadInput(f": the label {_shown(label)} is not a number.")
+    if not 0 <= (category := int(label)) < categories:
+        raise BadInput(f": the label {_shown(label)} is out of range (0 to {categories - 1}).")
+    if path[:1] in _QUOTES and path[-1] == path[0]:
+        path = path[1:-1].strip()
+    if not path or "\0" in path:
+        raise BadInput(" names no path.")
+    if path.startswith("/"):
+        return path, category
+    if foreign := foreign_path(path):
+        raise BadInput(f": {_shown(path)} {foreign}.")
+    if folder is None:
+        raise BadInput(f": {_shown(path)} is a relative path; name the folder of these images too.")
+    return folder + (path if "/" in path else path.replace("\\", "/")), category
+
+
+def _path_and_label(text):
+    """Of a line as Caffe has it, "path label", or of one of MXNet's im2rec, "number, label, path" with tabs."""
+    parts = text.rsplit(maxsplit=1)
+    if _is_lst(text):
+        labels, path = lst_line(text)
+        if len(labels) > 1:
+            raise BadInput(f" has {len(labels)} labels, as lists for detecting objects have; a classifier wants one.")
+        return path, whole_label(labels[0]) or labels[0]
+    if len(parts) < 2:
+        raise BadInput(f" is {_shown(text)}; a path and the number of its category are wanted, such as cats/1.png 0.")
+    return parts
+
+
+def _is_lst(text):
+    """Whether a line is one of im2rec's; one that ends with a number is Caffe's."""
+    return not _NUMBER.fullmatch(text.rsplit(maxsplit=1)[-1]) and lst_line(text) is not None
+
+
+def _lines(source, roots=()) -> Iterator[tuple[int, str]]:
+    """(number from 1, text without white space at its ends) of every line.
+
+    A line that is not UTF-8 passes where it names an absolute path that is there, as the lists that a build writes do.
+    """
+    with source.file.open("rb") as file:
+        for number, line in read_lines(file, source.name):
+            text = line.decode("utf-8", "surrogateescape")
+            if not _is_utf8(text) and not _is_there(text.rsplit(maxsplit=1)[0], roots):
+                raise BadInput(f"Line {number} of {source.name} is not UTF-8 text.")
+            yield number, text.strip()
+
+
+def _is_utf8(text):
+    return not any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+def _is_there(path, roots):
+    """Whether this is the absolute path of a file under one of the roots."""
+    try:
+        with open_file(path, roots):
+            return path.startswith("/")
+    except (OSError, BadInput):
+        return False
+
+
+def _shown(text):
+    """Of a text that somebody else wrote, as much as a message can hold."""
+    return repr(text if len(text) <= 100 else text[:100] + "…")

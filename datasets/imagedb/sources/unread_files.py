@@ -1,0 +1,128 @@
+"""Why a file in a folder of images is not read: a reason for every file that is not plainly something else.
+
+A missing image is worth a line in the report, a README beside the images is not. Most can be told by name or content;
+what can't is taken for an image, since leaving one out without a word is the worse mistake.
+"""
+
+from __future__ import annotations
+
+import re
+
+from datasets.imagedb.images.formats import READABLE
+
+HEAD_BYTES = 512  # of a file, to tell what it is
+EMPTY = "the file is empty"
+NOT_AN_IMAGE = f"its content is not that of a {READABLE} file"
+
+# What image files of other formats begin with.
+_OTHER_FORMATS = (
+    ("HEIC", re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)),
+    ("AVIF", re.compile(rb"....ftypavi[fs]", re.DOTALL)),
+    ("Canon CR3", re.compile(rb"....ftypcrx ", re.DOTALL)),
+    ("JPEG 2000", re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")),
+    ("JPEG XL", re.compile(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n")),
+    ("GIF", re.compile(rb"GIF8[79]a")),
+    ("Canon CR2", re.compile(rb"II\*\0.{4}CR", re.DOTALL)),
+    ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]")),
+    ("JPEG XR", re.compile(rb"II\xbc")),
+    ("Olympus ORF", re.compile(rb"IIR[OS]|MMOR")),
+    ("Panasonic RW2", re.compile(rb"IIU\0")),
+    ("Fujifilm RAF", re.compile(rb"FUJIFILMCCD-RAW")),
+    ("Sigma X3F", re.compile(rb"FOVb")),
+    ("Photoshop", re.compile(rb"8BPS")),
+    ("GIMP", re.compile(rb"gimp xcf ")),
+    ("OpenEXR", re.compile(rb"v/1\x01")),
+    ("Radiance HDR", re.compile(rb"#\?(RADIANCE|RGBE)")),
+    ("DDS", re.compile(rb"DDS \x7c")),
+    ("ICO", re.compile(rb"\0\0[\x01\x02]\0[^\0]\0.{3}\0", re.DOTALL)),
+    ("PBM", re.compile(rb"P[1-4]\s")),
+    ("PAM", re.compile(rb"P7\n")),
+    ("PFM", re.compile(rb"P[Ff]\n")),
+    ("BPG", re.compile(rb"BPG\xfb")),
+    ("QOI", re.compile(rb"qoif")),
+    ("FITS", re.compile(rb"SIMPLE  =")),
+    ("DICOM", re.compile(rb".{128}DICM", re.DOTALL)),
+)
+_SUFFIXES = {
+    # A file of this name is an image of that format, if any.
+    ".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".avif": "AVIF", ".avifs": "AVIF",
+    ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".j2c": "JPEG 2000", ".jpf": "JPEG 2000", ".jpx": "JPEG 2000",
+    ".jpc": "JPEG 2000", ".jxl": "JPEG XL", ".jxr": "JPEG XR", ".wdp": "JPEG XR", ".hdp": "JPEG XR",
+    ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF", ".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA",
+    ".pbm": "PBM", ".pam": "PAM", ".pfm": "PFM", ".pcx": "PCX", ".ico": "ICO", ".cur": "ICO", ".psd": "Photoshop",
+    ".psb": "Photoshop", ".xcf": "GIMP", ".exr": "OpenEXR", ".hdr": "Radiance HDR", ".dds": "DDS", ".bpg": "BPG",
+    ".qoi": "QOI", ".svg": "SVG", ".svgz": "SVG", ".eps": "EPS", ".ps": "PostScript", ".ai": "Illustrator",
+    ".wmf": "WMF", ".emf": "EMF", ".sgi": "SGI", ".rgb": "SGI", ".bw": "SGI", ".ras": "Sun raster",
+    ".xbm": "XBM", ".xpm": "XPM", ".pict": "PICT", ".pct": "PICT", ".djvu": "DjVu", ".fits": "FITS", ".fit": "FITS",
+    ".fts": "FITS", ".dcm": "DICOM", ".dicom": "DICOM", ".ima": "DICOM", ".nii": "NIfTI", ".mha": "MetaImage",
+    ".nrrd": "NRRD", ".raw": "RAW", ".cr2": "Canon CR2", ".cr3": "Canon CR3", ".crw": "Canon CRW", ".nef": "Nikon NEF",
+    ".nrw": "Nikon NRW", ".arw": "Sony ARW", ".srf": "Sony SRF", ".sr2": "Sony SR2", ".dng": "DNG",
+    ".orf": "Olympus ORF", ".rw2": "Panasonic RW2", ".raf": "Fujifilm RAF", ".pef": "Pentax PEF", ".srw": "Samsung SRW",
+    ".x3f": "Sigma X3F", ".3fr": "Hasselblad 3FR", ".iiq": "Phase One IIQ", ".erf": "Epson ERF", ".kdc": "Kodak KDC",
+    ".dcr": "Kodak DCR", ".mrw": "Minolta MRW", ".rwl": "Leica RWL", ".mos": "Leaf MOS", ".mef": "Mamiya MEF",
+}  # fmt: skip
+
+
+def _suffixes(text):
+    return frozenset(f".{suffix}" for suffix in text.split())
+
+
+_READ_SUFFIXES = _suffixes("jpg jpeg jpe jfif jif png apng bmp dib ppm pgm pnm webp")
+_TEXTS = _suffixes("""
+    txt text md rst tex log csv tsv json jsonl ndjson geojson xml yaml yml html htm css rtf srt vtt ini cfg conf toml
+    names data lst list lock py pyc ipynb js ts sh bat ps1 c h cpp hpp java m r sql php go rs xmp aae url lnk webloc
+    torrent md5 sha1 sha256 sig
+""")
+_DOCUMENTS_AND_FILMS = _suffixes("""
+    pdf doc docx xls xlsx ppt pptx odt ods odp zip tar gz tgz bz2 xz 7z rar zst mp3 wav flac ogg m4a aac mp4 mov avi mkv
+    webm m4v mpg mpeg wmv flv 3gp thm lrv
+""")
+_DATA_AND_PROGRAMS = _suffixes("""
+    npy npz mat pkl pickle h5 hdf5 parquet feather arrow tfrecord rec idx mdb lmdb pt pth ckpt onnx pb tflite caffemodel
+    prototxt binaryproto safetensors ply obj stl db sqlite sqlite3 exe dll so dylib jar class bak tmp part crdownload
+""")
+_OTHER_SUFFIXES = _TEXTS | _DOCUMENTS_AND_FILMS | _DATA_AND_PROGRAMS
+_OTHER_CONTENT = re.compile(
+    rb"%PDF|PK\x03\x04|\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|\x7fELF|MZ|SQLite format 3|\x89HDF|\x93NUMPY|ID3|OggS|fLaC"
+    rb"|RIFF.{4}(WAVE|AVI )|....ftyp(isom|iso[2-9]|mp4[12]|qt  |M4[AV] |3gp|avc1|dash)|\x1aE\xdf\xa3",
+    re.DOTALL,
+)
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+
+def why_not_read(name: str, head: bytes) -> str | None:
+    """The reason for a file of that name whose first HEAD_BYTES sniff() does not know; None: it is no image at all."""
+    suffix = _suffix(name)
+    named = _SUFFIXES.get(suffix)
+    found = next((format_name for format_name, signature in _OTHER_FORMATS if signature.match(head)), None)
+    if not head and (named or suffix in _READ_SUFFIXES):
+        return EMPTY
+    if found == "TIFF" and named:  # most cameras' own formats are built on it
+        found = named
+    if (found or named) and suffix not in _OTHER_SUFFIXES:
+        return f"{found or named} is not read: save it as PNG or JPEG"
+    if suffix in _READ_SUFFIXES:
+        return NOT_AN_IMAGE
+    return None if suffix in _OTHER_SUFFIXES or _is_something_else(head) else NOT_AN_IMAGE
+
+
+def is_named_otherwise(name: str) -> bool:
+    """Whether a file that can't be read is plainly no image, by its name."""
+    return _suffix(name) in _OTHER_SUFFIXES
+
+
+def _is_something_else(head):
+    """Whether it is empty, a text, or a document, an archive, a film or a sound."""
+    if not head or _OTHER_CONTENT.match(head):
+        return True
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:  # else only its last letter is cut in two
+            return False
+    return _CONTROL.search(head) is None
+
+
+def _suffix(name):
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot >= 0 else ""

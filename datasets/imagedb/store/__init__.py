@@ -1,0 +1,1 @@
+"""What a build writes: records, the mean image, folders that appear when they are complete."""

@@ -1,0 +1,275 @@
+"""Record files: dmlc RecordIO with MXNet's image header, so that MXNet's own readers take them too.
+
+A record is a run of parts; a part is MAGIC, then a word of 3 bits of flag and 29 bits of length, then the data, padded
+to four bytes. Data that holds MAGIC at a multiple of four is cut there and MAGIC itself left out: flags 1, 2…, 3 for
+the first, middle and last part, 0 for a record of one part. The data is flag, label, id, id2 and the payload.
+`NAME.idx` beside `NAME.rec` lists "id<tab>offset" of every record.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from array import array
+from collections.abc import Callable, Sequence
+from copy import copy
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from digits_project.common.errors import BadInput, DamagedFile
+
+MAGIC = struct.pack("<I", 0xCED7230A)
+_PART = struct.Struct("<4sI")
+_HEADER = struct.Struct("<IfQQ")
+_LABEL = struct.Struct("<f")
+_LABEL_AT = _PART.size + 4
+_LENGTH_BITS = 29
+_WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
+_SYNC_EVERY = 32 << 20  # bytes; the last sync, during which nothing can be reported, stays short
+
+
+class DamagedRecords(DamagedFile):
+    """A record file is cut short or not what it should be."""
+
+
+class RecordWriter:
+    """Writes NAME.rec and NAME.idx aside; a clean end of the with block makes them durable and visible at once.
+
+    After an error nothing is left of either.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._aside = path.with_name(path.name + ".part")
+        self._index_aside = path.with_name(path.name + ".idx.part")
+        self._offsets = array("q")
+        self._position = 0
+        self._synced = 0
+
+    def __enter__(self) -> RecordWriter:
+        self._file = self._aside.open("w+b", buffering=1 << 20)
+        return self
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def write(self, label: float | np.ndarray, payload: bytes) -> None:
+        """Append one record; its id is its number, from 0. A label of several numbers is an array of one dimension."""
+        if isinstance(label, np.ndarray):
+            header = _HEADER.pack(len(label), 0, len(self._offsets), 0) + label.astype("<f4").tobytes()
+        else:
+            header = _HEADER.pack(0, label, len(self._offsets), 0)
+        data = header + payload
+        if len(data) >= 1 << _LENGTH_BITS:
+            raise ValueError(f"A record holds less than {1 << _LENGTH_BITS} bytes, this one has {len(data)}")
+        record = _framed(data)
+        self._file.write(record)
+        self._offsets.append(self._position)
+        self._position += len(record)
+        if self._position - self._synced >= _SYNC_EVERY:
+            self._sync()
+
+    def relabel(self, labels: Sequence[float], tick: Callable[[], None] = lambda: None) -> None:
+        """Replace the label l of every record written so far by labels[l]. Calls `tick` for every record."""
+        self._file.flush()
+        descriptor = self._file.fileno()
+        for offset in self._offsets:
+            (label,) = _LABEL.unpack(os.pread(descriptor, _LABEL.size, offset + _LABEL_AT))
+            os.pwrite(descriptor, _LABEL.pack(labels[int(label)]), offset + _LABEL_AT)
+            tick()
+
+    def __exit__(self, kind, error, traceback) -> None:
+        try:
+            if kind is None:
+                self._publish()
+        finally:
+            self._file.close()
+            self._aside.unlink(missing_ok=True)
+            self._index_aside.unlink(missing_ok=True)
+
+    def _publish(self):
+        self._sync()
+        with self._index_aside.open("w", encoding="ascii", newline="\n") as index:
+            index.writelines(f"{number}\t{offset}\n" for number, offset in enumerate(self._offsets))
+            index.flush()
+            os.fsync(index.fileno())
+        # The index first: whoever sees a .rec finds its .idx.
+        self._index_aside.replace(index_path(self.path))
+        self._aside.replace(self.path)
+
+    def _sync(self):
+        self._file.flush()
+        os.fdatasync(self._file.fileno())
+        self._synced = self._position
+
+
+class RecordReader:
+    """Random access to a record file. Safe for threads and forked children: it reads by position, never seeks.
+
+    Raises DamagedRecords when opened on a file that is cut short, or when a record that is read is not one.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._open()
+        try:
+            self._size = os.fstat(self._descriptor).st_size
+            self.offsets = self._load_offsets()
+            self._ends = _ends(self.offsets, self._size)
+            self._check_last()
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def __getitem__(self, number: int) -> tuple[float, bytes]:
+        """The label and the payload of a record of one label; negative numbers count from the end."""
+        labels, payload, listed = self._record(number)
+        if listed:
+            raise self._damaged(f"record {number} has {len(labels)} labels, not one")
+        return float(labels[0]), payload
+
+    def labels(self, number: int) -> tuple[np.ndarray, bytes]:
+        """The labels (float32, n) and the payload of a record, however many labels it has."""
+        return self._record(number)[:2]
+
+    def _record(self, number):
+        offset, end = int(self.offsets[number]), int(self._ends[number])
+        record = os.pread(self._descriptor, end - offset, offset)
+        data = self._unframed(record, offset)
+        if len(data) < _HEADER.size:
+            raise self._damaged(f"the record at byte {offset} has no header")
+        flag, label, _, _ = _HEADER.unpack_from(data)
+        if not flag:
+            return np.array([label], np.float32), data[_HEADER.size :], False
+        if flag > (len(data) - _HEADER.size) // 4:
+            raise self._damaged(f"the record at byte {offset} is too short for its {flag} labels")
+        return np.frombuffer(data, "<f4", flag, _HEADER.size), data[_HEADER.size + 4 * flag :], True
+
+    def __enter__(self) -> RecordReader:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def reopened(self) -> RecordReader:
+        """Another reader of the same file, without reading its index again. Raises DamagedRecords if it is gone."""
+        other = copy(self)
+        other._descriptor = None
+        other._open()
+        return other
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self):
+        try:
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise DamagedRecords(f"{self.path} does not exist. Build the dataset again.") from error
+
+    def _load_offsets(self):
+        """int64, one an entry, in the order of the index."""
+        path = index_path(self.path)
+        if not path.exists():
+            raise DamagedRecords(f"{path}, the index of {self.path.name}, does not exist. Build the dataset again.")
+        rows = _parsed_index(path.read_bytes())
+        if rows is None:
+            raise DamagedRecords(f"{path} is not an index of records. Build the dataset again.")
+        offsets = rows[:, 1].copy()
+        if len(offsets) and not (offsets.min() >= 0 and offsets.max() < self._size and not (offsets % 4).any()):
+            raise self._damaged(f"its index, {path}, points outside of it")
+        return offsets
+
+    def _check_last(self):
+        """A file that was cut short shows at once, not hours into a training."""
+        if len(self.offsets):
+            last = int(np.argmax(self.offsets))
+            self._record(last)
+        elif self._size:
+            raise self._damaged(f"its index, {index_path(self.path)}, is empty")
+
+    def _unframed(self, record, offset):
+        """The data of the record whose parts are `record`, which starts at byte `offset` of the file."""
+        parts, position, flag = [], 0, None
+        while flag not in (_WHOLE, _LAST):
+            if position + _PART.size > len(record):
+                raise self._damaged(f"the record at byte {offset} is cut short")
+            magic, word = _PART.unpack_from(record, position)
+            flag, length = word >> _LENGTH_BITS, word & ((1 << _LENGTH_BITS) - 1)
+            if magic != MAGIC or flag not in ((_MIDDLE, _LAST) if parts else (_WHOLE, _FIRST)):
+                raise self._damaged(f"no record begins at byte {offset + position}")
+            position += _PART.size
+            if position + _padded(length) > len(record):
+                raise self._damaged(f"the record at byte {offset} is cut short")
+            parts.append(record[position : position + length])
+            position += _padded(length)
+        return parts[0] if len(parts) == 1 else MAGIC.join(parts)
+
+    def _damaged(self, what):
+        return DamagedRecords(f"{self.path} is damaged: {what}. Build the dataset again.")
+
+
+def read_record(file: BinaryIO, path: Path, only_skip: bool = False) -> bytes:
+    """The data of the record at the file's position, which moves behind it; b"" if it is only to be skipped.
+
+    Raises BadInput, which names `path`, for a record that is none or cut short.
+    """
+    parts, flag, start = [], None, file.tell()
+    size = os.fstat(file.fileno()).st_size
+    while flag not in (_WHOLE, _LAST):
+        head = file.read(_PART.size)
+        if len(head) < _PART.size:
+            raise BadInput(f"{path} is damaged: the record at byte {start} is cut short.")
+        magic, word = _PART.unpack(head)
+        flag, length = word >> _LENGTH_BITS, word & ((1 << _LENGTH_BITS) - 1)
+        if magic != MAGIC or flag not in ((_MIDDLE, _LAST) if parts else (_WHOLE, _FIRST)):
+            raise BadInput(f"{path} is damaged: no record begins at byte {file.tell() - _PART.size}.")
+        if file.tell() + length > size:
+            raise BadInput(f"{path} is damaged: the record at byte {start} is cut short.")
+        parts.append(b"" if only_skip else file.read(length))
+        file.seek(_padded(length) - (0 if only_skip else length), os.SEEK_CUR)
+    return b"" if only_skip else MAGIC.join(parts)
+
+
+def index_path(path: Path) -> Path:
+    return path.with_suffix(".idx")
+
+
+def _padded(length):
+    return (length + 3) & ~3
+
+
+def _framed(data):
+    pieces, start = [], 0
+    found = data.find(MAGIC)
+    while found >= 0:
+        if found % 4 == 0:
+            pieces += [_PART.pack(MAGIC, (_MIDDLE if start else _FIRST) << _LENGTH_BITS | found - start)]
+            pieces += [data[start:found]]
+            start = found + len(MAGIC)
+        found = data.find(MAGIC, found + 1)
+    flag = _LAST if start else _WHOLE
+    pieces += [_PART.pack(MAGIC, flag << _LENGTH_BITS | len(data) - start), data[start:]]
+    pieces += [bytes(_padded(len(data)) - len(data))]
+    return b"".join(pieces)
+
+
+def _parsed_index(text):
+    """int64, Nx2, or None if the text is not two whole numbers a line."""
+    if text.translate(None, b"0123456789\t\r\n"):
+        return None
+    numbers = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, np.int64)
+    return numbers.reshape(-1, 2) if len(numbers) % 2 == 0 else None
+
+
+def _ends(offsets, size):
+    """Where each record ends: where the next one in the file begins, whatever the order of the index."""
+    borders = np.append(np.sort(offsets), size)
+    return borders[np.searchsorted(borders, offsets, side="right")]

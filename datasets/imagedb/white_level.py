@@ -1,0 +1,78 @@
+"""Finds the white level of a dataset's images of 16 bits, by the range that all of them use."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from datasets.imagedb.build_log import BuildLog
+from datasets.imagedb.images.confined import opener
+from datasets.imagedb.images.decoding import BadImage, highest_deep_sample
+from datasets.imagedb.images.depth import FULL_RANGE, white_level_for
+from datasets.imagedb.pool import WorkerPool
+from datasets.imagedb.sources.listing import Listing
+from datasets.imagedb.split import Part
+
+_IMAGES_PER_TASK = 64
+
+
+@dataclass(frozen=True)
+class _Gauge:
+    """What a worker does: counts the images of 16 bits of a listing by the white level that each asks for."""
+
+    listing: Listing
+
+    def __call__(self, images: np.ndarray) -> Counter[int]:
+        opened, levels = opener(self.listing.roots), Counter()
+        for image in images:
+            try:
+                highest = highest_deep_sample(Path(os.fsdecode(self.listing.path(image))), opened)
+            except BadImage:  # of which the encoding tells
+                continue
+            if highest is not None:
+                levels[white_level_for(highest)] += 1
+        return levels
+
+
+def white_level(parts: Sequence[Part], workers: int, log: BuildLog, at: Callable[[float], None]) -> int:
+    """The white level for all images of the parts; the log says what it is. `at(fraction)` is called several times a
+    second, and what it raises passes through."""
+    levels, planned = Counter(), sum(len(part.images) for part in parts)
+    for number, part in enumerate(parts):
+        before = sum(len(earlier.images) for earlier in parts[:number])
+        tasks = np.array_split(part.images, range(_IMAGES_PER_TASK, len(part.images), _IMAGES_PER_TASK))
+        with WorkerPool(_Gauge(part.listing), min(workers, len(tasks))) as pool:
+            for position, found in enumerate(pool.map(tasks, partial(at, before / planned))):
+                levels += found
+                at((before + position * _IMAGES_PER_TASK) / planned)
+    return _reported(levels, log)
+
+
+def _reported(levels, log):
+    if not levels:
+        return FULL_RANGE
+    level, count = max(levels), levels.total()
+    fewer = count - levels[level]
+    if level < FULL_RANGE:
+        log.warn(
+            f"{count} images have 16 bits a channel, but none uses more than {level.bit_length()}: {level} becomes "
+            "white in all of them, and in images that are classified later. With depth=full 65535 becomes white."
+        )
+    elif fewer:
+        log.warn(
+            f"{count} images have 16 bits a channel, and {fewer} of them use {_second(levels).bit_length()} or fewer: "
+            f"those stay dark, since {FULL_RANGE} becomes white in all of them."
+        )
+    else:
+        log.note(f"{count} images have 16 bits a channel and use them all: {FULL_RANGE} becomes white")
+    return level
+
+
+def _second(levels):
+    return sorted(levels)[-2]

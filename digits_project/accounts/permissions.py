@@ -1,0 +1,85 @@
+"""Who may use the server, and which of its files they may name."""
+
+from django.conf import settings
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+
+from digits_project.accounts.models import AccessToken, Scope
+from digits_project.accounts.roles import Role, role_of
+
+
+class MayUse(BasePermission):
+    """With DIGITS_AUTH=required whoever has logged in and is in a group that may do this; with open whoever reaches the
+    loopback address, as long as no page of another site sent the request.
+
+    A view says by `role` what a request that changes something takes, and by `reading_role` what any other takes.
+    """
+
+    def has_permission(self, request, view) -> bool:
+        if not has_accounts():
+            refuse_strangers(request)
+            refuse_other_sites(request)
+            return True
+        if not request.user.is_authenticated:
+            return False  # a 401
+        name = "reading_role" if request.method in SAFE_METHODS else "role"
+        needed = getattr(view, name, Role.VIEWER if request.method in SAFE_METHODS else Role.OPERATOR)
+        role = role_of(request.user)
+        if role is None:
+            raise PermissionDenied("This account is in none of the groups viewer, user, operator; ask an operator.")
+        if role < needed:
+            raise PermissionDenied(f"This takes an account of the group {needed.group}; yours is a {role.group}'s.")
+        _refuse_beyond_scope(request, Scope.READ if name == "reading_role" else scope_of(needed))
+        return True
+
+
+def scope_of(needed: Role) -> Scope:
+    """What a token has to be good for, for a request that is no GET: a viewer's such requests are questions to models,
+    and change nothing."""
+    return Scope.INFER if needed == Role.VIEWER else Scope.ALL
+
+
+def _refuse_beyond_scope(request, scope: Scope) -> None:
+    """Raise PermissionDenied if the request came with a token that is not good for that."""
+    token = request.auth
+    if isinstance(token, AccessToken) and not token.allows(scope):
+        raise PermissionDenied(f"This takes a token of the scope {scope}; the scope of this one is {token.scope}.")
+
+
+def refuse_to_change(request, job) -> None:
+    """Raise PermissionDenied unless the job is the user's own, or he is an operator."""
+    if has_accounts() and role_of(request.user) < Role.OPERATOR and job.owner != request.user.get_username():
+        whose = f"It is {job.owner}'s" if job.owner else "It is nobody's"
+        raise PermissionDenied(f"{whose}; only its owner and operators may do that.")
+
+
+def refuse_strangers(request) -> None:
+    """Raise PermissionDenied on an open server for what does not come from this very machine."""
+    address = request.META.get("REMOTE_ADDR", "")  # none on a Unix socket
+    if address not in ("", "127.0.0.1", "::1") or "X-Forwarded-For" in request.headers:
+        raise PermissionDenied("This server is open to its own machine only; DIGITS_AUTH=required lets others in.")
+
+
+def may_enter_admin(request) -> bool:
+    """Whether Django's admin lets this request's user in."""
+    return request.user.is_active and request.user.is_staff
+
+
+def has_accounts() -> bool:
+    return settings.DIGITS_AUTH == "required"
+
+
+def refuse_other_sites(request, even_links: bool = False) -> None:
+    """Raise PermissionDenied for a change that a page of another site asks for; with `even_links` a GET is one too.
+
+    Browsers say where a request comes from (Origin, Sec-Fetch-Site), scripts send neither.
+    """
+    if (even_links or request.method not in SAFE_METHODS) and _comes_from_elsewhere(request):
+        raise PermissionDenied("A page of another site sent this request; this server takes it from its own only.")
+
+
+def _comes_from_elsewhere(request) -> bool:
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2] != request.get_host():
+        return True
+    return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")

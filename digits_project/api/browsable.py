@@ -1,0 +1,98 @@
+"""What a browser sees of a view: its answer, and its forms to fill in. The templates are in templates/ of each app."""
+
+import re
+
+from django.core.exceptions import SuspiciousOperation
+from django.http import UnreadablePostError
+from django.utils.html import conditional_escape
+from django.utils.safestring import mark_safe
+from rest_framework import serializers
+from rest_framework.exceptions import APIException
+from rest_framework.renderers import BrowsableAPIRenderer, HTMLFormRenderer
+
+from digits_project.accounts import usernames
+
+FORM_STYLE = {"style": {"template_pack": "rest_framework/horizontal"}}
+
+
+class BrowsablePage(BrowsableAPIRenderer):
+    """DRF's page in this project's dress.
+
+    A view may name the `page` that shows its answer and the `refused_page` that shows an error, and give with
+    `prefilled()` what its form for PUT begins with. The query string fills fields too, so that one page can lead to
+    another's form: `?dataset=<id>`. A form comes back with what was posted, without passwords, and with what is wrong.
+    """
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        is_answer = renderer_context["response"].status_code == 200 and renderer_context["request"].method != "OPTIONS"
+        self.template = getattr(renderer_context["view"], "page" if is_answer else "refused_page", self.template)
+        return super().render(data, accepted_media_type, renderer_context)
+
+    def get_context(self, data, accepted_media_type, renderer_context):
+        context = super().get_context(data, accepted_media_type, renderer_context)
+        return context | {"data": data, "problem": _problem(data), "wrong": _wrong_fields(data)}
+
+    def get_rendered_html_form(self, data, view, method, request):
+        if method not in ("POST", "PUT"):
+            return super().get_rendered_html_form(data, view, method, request)
+        if not (hasattr(view, "serializer_class") and self.show_form_for_method(view, method, request, None)):
+            return None
+        form = view.get_serializer()
+        form._errors = _wrong_fields(data) if request.method == method else {}
+        values = dict(request.query_params.items())
+        values |= _posted(request) if request.method == method else {}
+        values |= view.prefilled() if method == "PUT" and hasattr(view, "prefilled") else {}
+        for name, field in form.fields.items():
+            field.help_text = _with_code(field.help_text or "")
+            if isinstance(values.get(name), str) and not _is_secret(field):
+                _begin_with(field, values[name])
+        return HTMLFormRenderer().render(form.data, self.accepted_media_type, FORM_STYLE)
+
+    def get_description(self, view, status_code):
+        return _with_code(super().get_description(view, status_code))
+
+    def get_raw_data_form(self, data, view, method, request):
+        """None: /api/docs is the place to try bodies by hand."""
+
+
+def client_name(request) -> dict:
+    """For every template: the name that an open server's client goes by."""
+    return {"client_name": lambda: usernames.owner(request)}
+
+
+def _with_code(text: str) -> str:
+    """Text as HTML, `names` in it as code."""
+    # It has been escaped; what is added are two tags.
+    return mark_safe(re.sub("`(.*?)`", r"<code>\1</code>", conditional_escape(text)))  # nosec B308 B703
+
+
+def _posted(request) -> dict:
+    """What was posted, as far as it can be read."""
+    try:
+        return dict(request.data.items())
+    except (APIException, SuspiciousOperation, UnreadablePostError):
+        return {}
+
+
+def _is_secret(field: serializers.Field) -> bool:
+    """Whether no page may repeat what was typed into the field."""
+    return field.style.get("input_type") == "password"
+
+
+def _begin_with(field: serializers.Field, value: str) -> None:
+    field.initial = value in field.TRUE_VALUES if isinstance(field, serializers.BooleanField) else value
+
+
+def _problem(data) -> str:
+    """Why the request was refused as a whole."""
+    error = data.get("error") if isinstance(data, dict) else None
+    return error["description"] if isinstance(error, dict) else ""
+
+
+def _wrong_fields(data) -> dict[str, list[str]]:
+    """{field: [message, …]} of a form that was refused, from either wire format."""
+    errors = data.get("errors", {}) if isinstance(data, dict) else {}
+    if isinstance(errors, dict):
+        return errors
+    fields = dict.fromkeys(error["field"] for error in errors)
+    return {field: [error["message"] for error in errors if error["field"] == field] for field in fields}

@@ -1,0 +1,174 @@
+"""How an error becomes an HTTP answer, in a view of ours or outside of any."""
+
+import logging
+import secrets
+import sys
+from http import HTTPStatus
+
+from django.conf import settings
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpResponse, JsonResponse, UnreadablePostError
+from django.views import defaults
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+
+from digits_project.accounts.viewer import without_paths
+from digits_project.api.renderers import prefers_json
+from digits_project.api.wire_format import errors, printable
+from digits_project.common.errors import (
+    BadInput,
+    DamagedFile,
+    Gone,
+    HasDependents,
+    IllegalTransition,
+    LimitReached,
+    Refused,
+    no_room,
+)
+
+log = logging.getLogger(__name__)
+
+FIELDS_TOO_LARGE = "The fields of the form take more than {} MiB; send what is large as a file."
+
+# Python 3.13 renamed two statuses, as RFC 9110 did; scripts compare `type`, which stays what it was.
+PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
+
+AWAY = (OperationalError, InterfaceError, RedisConnectionError, RedisTimeoutError)
+RETRY_SECONDS = 5
+
+
+def exception_handler(exc: Exception, context: dict) -> Response:
+    """Every exception of a view as the contract's answer."""
+    if isinstance(exc, DjangoValidationError):
+        exc = exceptions.ValidationError(exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages})
+    if isinstance(exc, exceptions.ValidationError):
+        return Response({"errors": errors(without_paths(messages_by_field(exc.detail)))}, status=400)
+    if isinstance(exc, AWAY):
+        return _away(context["request"], exc)
+    status, description = _explain(exc)
+    description = without_paths(description)
+    known = {"WWW-Authenticate": getattr(exc, "auth_header", None), "Retry-After": getattr(exc, "wait", None)}
+    headers = {name: value if isinstance(value, str) else f"{value:.0f}" for name, value in known.items() if value}
+    return Response(error_body(status, description), status=status, headers=headers)
+
+
+def error_body(status: int, description: str) -> dict:
+    """The contract's `error`, with a text for people."""
+    phrase = PHRASES.get(status) or HTTPStatus(status).phrase
+    return {
+        "error": {
+            "message": f"{status}: {phrase}",
+            "type": phrase.replace(" ", ""),
+            "description": printable(description),
+        }
+    }
+
+
+def refusal(status: int, description: str) -> JsonResponse:
+    """The same outside of any view."""
+    content_type, layout = "application/json; charset=utf-8", {"indent": 2}
+    body = error_body(status, description)
+    return JsonResponse(body, status=status, content_type=content_type, json_dumps_params=layout)
+
+
+def not_found(request, exception=None):
+    """No such route: in JSON where JSON was asked for, else Django's page."""
+    return _page_or_json(request, 404, f"There is no {request.path} here.") or defaults.page_not_found(
+        request, exception
+    )
+
+
+def bad_request(request, exception=None):
+    """What Django refuses before any view sees it, such as a foreign Host."""
+    why = "This server does not answer to that host name, or the request is malformed."
+    return _page_or_json(request, 400, why) or defaults.bad_request(request, exception)
+
+
+def server_fault(request):
+    """What failed outside of any view of ours; the log has it under the request's path."""
+    failure = sys.exc_info()[1]
+    if isinstance(failure, AWAY):
+        return _away(request, failure)
+    if failure and (explanation := no_room(failure, settings.DIGITS_HOME)):
+        return _page_or_json(request, 507, explanation) or HttpResponse(explanation, "text/plain", 507)
+    return _page_or_json(
+        request, 500, "The server failed on this request; its log says more."
+    ) or defaults.server_error(request)
+
+
+def _away(request, failure: Exception) -> HttpResponse:
+    """503: the database or Redis can't be reached just now. It needs neither itself, as DRF's page would."""
+    log.warning("503 for %s: %s", request.path, failure)
+    text = "The server can't reach its database just now. Nothing is lost; try again in a moment."
+    answer = _page_or_json(request, 503, text) or HttpResponse(
+        text, status=503, content_type="text/plain; charset=utf-8"
+    )
+    answer.headers["Retry-After"] = str(RETRY_SECONDS)
+    return answer
+
+
+def _page_or_json(request, status: int, description: str) -> JsonResponse | None:
+    if request.path.endswith(".json") or prefers_json(request):
+        return refusal(status, description)
+    return None
+
+
+def _explain(exc: Exception) -> tuple[int, str]:
+    if isinstance(exc, exceptions.APIException):
+        return exc.status_code, str(exc.detail)
+    if isinstance(exc, RequestDataTooBig):
+        return 413, FIELDS_TOO_LARGE.format(settings.DATA_UPLOAD_MAX_MEMORY_SIZE >> 20)
+    if isinstance(exc, (TooManyFieldsSent, TooManyFilesSent)):
+        fields, files = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS, settings.DATA_UPLOAD_MAX_NUMBER_FILES
+        return 400, f"The form has more than {fields} fields or {files} files."
+    if isinstance(exc, (SuspiciousOperation, UnreadablePostError)):
+        return 400, str(exc) or "The request is malformed."
+    if isinstance(exc, Gone):
+        return 404, "Job not found"
+    if isinstance(exc, Http404):
+        return 404, str(exc) or "Not found"
+    if isinstance(exc, LimitReached):
+        return exc.status, str(exc)
+    if isinstance(exc, (HasDependents, Refused, PermissionDenied)):
+        return 403, str(exc) or "Permission denied."
+    if isinstance(exc, DamagedFile):
+        log.error("409: %s", exc)
+        return 409, str(exc)
+    if isinstance(exc, BadInput):
+        return 400, str(exc)
+    if isinstance(exc, IllegalTransition):
+        return 409, str(exc)
+    if explanation := no_room(exc, settings.DIGITS_HOME):
+        log.error("507: %s", explanation)
+        return 507, explanation
+    fault = secrets.token_hex(4)
+    log.exception("Unexpected, error id %s", fault, exc_info=exc)
+    return 500, f"The server failed on this request. Its log has the details under error id {fault}."
+
+
+def messages_by_field(detail) -> dict:
+    """A ValidationError's detail as {field: [message, …]}; what belongs to no field stands under ''."""
+    if not isinstance(detail, dict):
+        return {"": detail if isinstance(detail, list) else [detail]}
+    general = (api_settings.NON_FIELD_ERRORS_KEY, "__all__")
+    return {("" if name in general else name): _messages(value) for name, value in detail.items()}
+
+
+def _messages(value) -> list[str]:
+    """The messages of one field; those of a nested list are flattened."""
+    if isinstance(value, dict):
+        return [message for nested in value.values() for message in _messages(nested)]
+    if isinstance(value, (list, tuple)):
+        return [message for nested in value for message in _messages(nested)]
+    return [str(value)]

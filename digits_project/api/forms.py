@@ -1,0 +1,117 @@
+"""Forms, the fields that they share, and JSON bodies."""
+
+from contextlib import suppress
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from rest_framework import exceptions, serializers
+from rest_framework.fields import SkipField, empty
+from rest_framework.parsers import JSONParser
+
+
+# --- bodies --------------------------------------------------------------------------------------------------------
+class JSONObjectParser(JSONParser):
+    """A JSON body is an object; its fields are those of the form."""
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        try:
+            body = super().parse(stream, media_type, parser_context)
+        except RecursionError as deep:
+            raise exceptions.ParseError("The JSON is nested too deep.") from deep
+        if not isinstance(body, dict):
+            raise exceptions.ParseError("The JSON must be an object: {field: value, …}.")
+        return body
+
+
+# --- forms ---------------------------------------------------------------------------------------------------------
+class Form(serializers.Serializer):
+    """A posted form, the same for form, multipart and JSON bodies. A blank optional field means its default."""
+
+    WIRE_NAMES: dict[str, str] = {}  # {column: field}, where a row calls something otherwise than the wire does
+    DESCRIPTIONS: dict[str, str] = {}  # {field: what it means}, for the page and the schema
+    FIRST: tuple[str, ...] = ()  # the fields that the form begins with, whichever class they are of
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for name, default in self.defaults().items():
+            self.fields[name].initial = default  # what the page's form shows
+        for name, description in self.DESCRIPTIONS.items():
+            self.fields[name].help_text = description
+        for field in self.fields.values():
+            _name_choices(field)
+
+    def get_fields(self):
+        fields = super().get_fields()
+        return {name: fields[name] for name in dict.fromkeys((*self.FIRST, *fields)) if name in fields}
+
+    def defaults(self) -> dict:
+        """{field: default} of the optional fields, as they may be posted."""
+        defaulted = {name: field for name, field in self.fields.items() if field.default is not empty}
+        return {
+            name: None if field.default is None else field.to_representation(field.default)
+            for name, field in defaulted.items()
+        }
+
+    def in_wire_names(self, invalid: DjangoValidationError) -> dict[str, list[str]]:
+        """{field: messages} of what a service has against the columns."""
+        return {self.WIRE_NAMES.get(column, column): messages for column, messages in invalid.message_dict.items()}
+
+    def to_internal_value(self, data):
+        if not hasattr(data, "items"):
+            return super().to_internal_value(data)  # says that it is not an object
+        given = {
+            name: data[name]
+            for name, field in self.fields.items()
+            if name in data and (field.required or getattr(field, "allow_blank", False) or data[name] not in ("", None))
+        }
+        try:
+            values = super().to_internal_value(given)
+        except serializers.ValidationError as invalid:
+            wrong = self.wrong_together(self._valid_values(given, invalid.detail))
+            raise serializers.ValidationError(_as_lists(wrong) | dict(invalid.detail)) from invalid
+        if wrong := self.wrong_together(values):
+            raise serializers.ValidationError(_as_lists(wrong))
+        return values
+
+    def wrong_together(self, values: dict) -> dict[str, str]:
+        """{field: message} of what only several fields together can say; reported beside fields that are wrong alone.
+
+        `values` has the fields that are valid; any may be missing.
+        """
+        return {}
+
+    def _valid_values(self, given: dict, invalid: dict) -> dict:
+        """The values of the fields that are not `invalid`."""
+        values = {}
+        for field in self._writable_fields:
+            if field.field_name not in invalid:
+                with suppress(SkipField):
+                    values[field.field_name] = field.run_validation(field.get_value(given))
+        return values
+
+
+def _as_lists(wrong: dict[str, str]) -> dict[str, list[str]]:
+    return {field: [message] for field, message in wrong.items()}
+
+
+def _name_choices(field: serializers.Field) -> None:
+    """Let the message about a value that is no choice name the choices."""
+    if isinstance(field, serializers.ChoiceField):
+        *others, last = (str(choice).replace("{", "{{").replace("}", "}}") for choice in field.choices)
+        choices = f"{', '.join(others)} or {last}" if others else last
+        field.error_messages["invalid_choice"] = f'"{{input}}" is not a valid choice. Choose {choices}.'
+    elif isinstance(getattr(field, "child", None), serializers.Field):
+        _name_choices(field.child)
+
+
+class Flag(serializers.BooleanField):
+    """y yes true on 1 or n no false off 0, any case; absent or empty is false, anything else an error."""
+
+    TRUE_VALUES = {"y", "yes", "true", "on", "1", 1}
+    FALSE_VALUES = {"n", "no", "false", "off", "0", "", 0}
+    default_error_messages = {"invalid": "This is neither true (y yes true on 1) nor false (n no false off 0)."}
+
+    def __init__(self, **kwargs):
+        super().__init__(default=False, **kwargs)
+
+    def to_internal_value(self, data):
+        return super().to_internal_value(data.strip().lower() if isinstance(data, str) else data)

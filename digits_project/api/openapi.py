@@ -1,0 +1,172 @@
+"""The OpenAPI schema of the routes, which drf-spectacular makes from the views, and its page.
+
+A view says what its methods answer, `answers = {"get": a serializer}`, and with which statuses they refuse,
+`refusals = {"post": (409,)}`; `queries = {"get": a form}` names what the query string may hold. Bodies come from the
+view's form. What any route may answer (not logged in, a foreign page, a body that can't be read) is added here.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable
+
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+
+from digits_project.common.job_ids import JOB_ID
+
+MEANINGS = {
+    400: "A field is wrong or missing, or the body can't be read.",
+    401: "Nobody is logged in, and this server wants that (DIGITS_AUTH=required).",
+    403: "Not allowed: not to this user, not in this state of the job, or not from a page of another site.",
+    404: "There is no such job, or it is of the other kind.",
+    409: "The job is not in a state for that.",
+    413: "The body is too large.",
+    415: "The body is neither form, multipart nor JSON.",
+    422: "The image can't be decoded (500 with DIGITS_WIRE_FORMAT=digits).",
+    507: "The disk of the server is full, or what its owner may take of it (DIGITS_MAX_OWNER_DISK).",
+    429: "More than one may ask in a minute (DIGITS_INFERENCE_RATE) or at once, or have waiting (DIGITS_MOST_WAITING).",
+}
+JOB = OpenApiParameter(
+    "job_id", str, OpenApiParameter.PATH, pattern=f"^{JOB_ID.pattern}$", description="As the create answered it."
+)
+
+
+class Problem(serializers.Serializer):
+    """What is wrong, in words."""
+
+    message = serializers.CharField(help_text="The status and its name, such as `404: Not Found`.")
+    type = serializers.CharField(help_text="The name of the status without spaces, such as `NotFound`.")
+    description = serializers.CharField(help_text="What was wrong, where, and what to do.")
+
+
+class Refusal(serializers.Serializer):
+    """A request that is refused as a whole."""
+
+    error = Problem()
+
+
+class FieldError(serializers.Serializer):
+    """What is wrong with one field; `field` is empty for what concerns several."""
+
+    field = serializers.CharField()
+    message = serializers.CharField()
+
+
+class FormErrors(serializers.Serializer):
+    """A form that is not valid, every wrong field named."""
+
+    errors = FieldError(many=True)
+
+
+class FormErrorsOfDigits(serializers.Serializer):
+    """The same with DIGITS_WIRE_FORMAT=digits."""
+
+    errors = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
+
+
+class Schema(AutoSchema):
+    """What drf-spectacular can't see by itself."""
+
+    def get_operation_id(self):
+        """Method and path, so that no new route renames another: post_models_images_classification."""
+        words = re.findall(r"[a-z_]+", self.path.removesuffix(".json"))
+        return "_".join([self.method.lower(), *words])
+
+    def get_tags(self):
+        app, first = type(self.view).__module__.split(".")[0], self.path.split("/")[1]
+        return ["inference" if app == "inference" else first if first in ("datasets", "models", "jobs") else "server"]
+
+    def get_summary(self):
+        return self._told()[0]
+
+    def get_description(self):
+        return self._told()[1]
+
+    def _told(self) -> list[str]:
+        """The first sentence of the method's docstring, else of the view's, and the rest of it."""
+        method = getattr(self.view, self.method.lower())
+        told = inspect.cleandoc(method.__doc__ or type(self.view).__doc__)
+        summary, *rest = re.split(r"(?<=\.)\s+", told, maxsplit=1)
+        return [summary.rstrip(".").replace("\n", " "), "".join(rest)]
+
+    def get_request_serializer(self):
+        return getattr(self.view, "serializer_class", None)
+
+    def get_override_parameters(self):
+        form = self._declared("queries")
+        parameters = [JOB, *(self._declared("parameters") or ())]
+        in_path = [p for p in parameters if p.location != OpenApiParameter.PATH or f"{{{p.name}}}" in self.path]
+        return [*in_path, form] if form else in_path
+
+    def get_response_serializers(self):
+        answer = self._declared("answers")
+        answers = answer if isinstance(answer, dict) else {200: answer}
+        return answers | {status: self._refusal(status) for status in sorted(self._refusals()) if status not in answers}
+
+    def _refusals(self) -> Iterable[int]:
+        statuses = {401, 403, *(self._declared("refusals") or ())}
+        if "{job_id}" in self.path:
+            statuses.add(404)
+        if self._declared("queries"):
+            statuses.add(400)
+        if self.view.throttle_classes:
+            statuses.add(429)
+        if self.method in ("POST", "PUT") and self.get_request_serializer():
+            statuses |= {400, 413, 415}
+        return statuses
+
+    def _refusal(self, status: int) -> OpenApiResponse:
+        shapes = [Refusal, FormErrors, FormErrorsOfDigits] if status == 400 else [Refusal]
+        refs = [self.resolve_serializer(shape, "response").ref for shape in shapes]
+        return OpenApiResponse({"oneOf": refs} if refs[1:] else refs[0], MEANINGS[status])
+
+    def _declared(self, name: str):
+        """What the view declares under that name for this method."""
+        return getattr(self.view, name, {}).get(self.method.lower())
+
+
+class SessionScheme(OpenApiAuthenticationExtension):
+    """Django's session, as access.Session reads it."""
+
+    target_class = "digits_project.accounts.authentication.Session"
+    name = "session"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    """A token, as access.Token reads it."""
+
+    target_class = "digits_project.accounts.authentication.Token"
+    name = "token"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`Token …`"}
+
+
+class FileFieldExtension(OpenApiSerializerFieldExtension):
+    """A file; no answer holds one."""
+
+    target_class = "rest_framework.serializers.FileField"
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema, direction):
+        return {"type": "string", "format": "binary"}
+
+
+def without_marks(result: dict, **_) -> dict:
+    """drf-spectacular marks choices, for the hook that would name them."""
+    for component in result["components"]["schemas"].values():
+        for field in component.get("properties", {}).values():
+            field.pop("x-spec-enum-id", None)
+    return result
+
+
+def one_of_each_route(endpoints: list) -> list:
+    """Of the two addresses of a route the one that ends in .json: the other is its page."""
+    paths = {path for path, *_ in endpoints}
+    return [endpoint for endpoint in endpoints if f"{endpoint[0]}.json" not in paths and endpoint[0] != "/"]

@@ -1,0 +1,48 @@
+"""Which renderer writes a response, and JSON as the public clients read it."""
+
+import re
+
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import JSONRenderer
+
+
+# --- renderers -----------------------------------------------------------------------------------------------------
+class PrettyJSONRenderer(JSONRenderer):
+    """Two spaces, keys in the order given: public clients read the answer by line."""
+
+    charset = "utf-8"
+    ensure_ascii = False
+
+    def get_indent(self, accepted_media_type, renderer_context):
+        return 2
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        body = super().render(data, accepted_media_type, renderer_context)
+        return body + b"\n" if body else body  # a shell's next prompt begins on a line of its own
+
+
+class SuffixNegotiation(DefaultContentNegotiation):
+    """`.json` answers JSON; without it, JSON where Accept prefers that to a page."""
+
+    def select_renderer(self, request, renderers, format_suffix=None):
+        json = next((renderer for renderer in renderers if renderer.format == "json"), renderers[0])
+        page = next((renderer for renderer in renderers if renderer.format == "api"), json)
+        if format_suffix == "json" or prefers_json(request):
+            return json, json.media_type
+        return page, page.media_type
+
+
+def prefers_json(request) -> bool:
+    """Whether the Accept header prefers JSON to a page."""
+    return _quality(request, "application/json") > _quality(request, "text/html")
+
+
+def _quality(request, media_type: str) -> float:
+    """The q of `media_type` in the Accept header (RFC 9110, 12.5.1): the most specific range that matches decides."""
+    group = media_type.split("/")[0]
+    qualities = {}
+    for entry in request.headers.get("Accept", "*/*").split(","):
+        name, *parameters = (part.strip() for part in entry.split(";"))
+        q = next((p[2:] for p in parameters if re.fullmatch(r"q=[01](\.\d{0,3})?", p)), "1")
+        qualities[name.lower()] = float(q)
+    return next((qualities[name] for name in (media_type, f"{group}/*", "*/*") if name in qualities), 0.0)

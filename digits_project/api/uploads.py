@@ -1,0 +1,113 @@
+"""Bodies of requests: how large they may be, and where the files in them go."""
+
+import fcntl
+import re
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from rest_framework.serializers import FileField, ValidationError
+
+from digits_project.api.exception_handler import FIELDS_TOO_LARGE, refusal
+
+BYTE_ORDER_MARK = "\ufeff"  # what Windows' editors write before a text
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+ABANDONED_SECONDS = 24 * 3600  # no upload takes as long
+TAKES_FILES = ("/datasets/images/", "/models/images/")  # whose forms do, for who has logged in
+FOR_STRANGERS = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # anybody may send these, and they are read for anybody
+MAX_STRANGERS_BODY = 32 << 10  # bytes
+LOG_IN_FIRST = 401, "Log in first; until then a request has a body of at most 32 KiB."
+CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
+
+
+def limit_body(get_response):
+    """Answer a request that the web worker refused, or would have refused; its body was not read.
+
+    Bodies are UTF-8: a client that picks the codec picks what decoding costs.
+    """
+
+    def middleware(request):
+        refused = getattr(request.environ.get("wsgi.input"), "refused", None) or _refused(request)
+        return get_response(request) if refused is None else refusal(*refused)
+
+    return middleware
+
+
+def limit(path: str, content_type: str) -> tuple[int, tuple[int, str]]:
+    """How many bytes a body may have, and the status and reason for who sends more."""
+    if FOR_STRANGERS.fullmatch(path):
+        return MAX_STRANGERS_BODY, (413, "A name and a password take less.")
+    if content_type.partition(";")[0].strip().lower() == "multipart/form-data" and path.startswith(TAKES_FILES):
+        most, what = settings.DIGITS_MAX_UPLOAD << 20, "The form takes more than {} MiB with its files."
+    else:
+        most, what = settings.DATA_UPLOAD_MAX_MEMORY_SIZE, FIELDS_TOO_LARGE
+    return most, (413, what.format(most >> 20))
+
+
+def _refused(request) -> tuple[int, str] | None:
+    """Status and reason, if it is."""
+    charset = request.content_params.get("charset", "utf-8")
+    if charset.strip("\"'").lower() not in CHARSETS:
+        return 400, "The body has to be UTF-8; leave the charset out of the Content-Type."
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit() and len(length) < 19):
+        return 400, "The Content-Length is no number."
+    most, too_large = limit(request.path_info, request.content_type)
+    return too_large if int(length) > most else None
+
+
+class DiskUpload(TemporaryFileUploadHandler):
+    """A file that does not fit into memory goes to the server's own folder, not to /tmp, which may be memory too.
+
+    What a killed server left there goes with the next start, and whatever else is old with the next upload.
+    """
+
+    def new_file(self, *args, **kwargs):
+        for path in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
+            with suppress(FileNotFoundError):  # another request was quicker
+                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    path.unlink()
+        super().new_file(*args, **kwargs)
+        fcntl.flock(self.file.file, fcntl.LOCK_EX)  # home.remove_abandoned_uploads looks for it
+
+    def receive_data_chunk(self, raw_data, start):
+        with self._gone_on_failure():
+            return super().receive_data_chunk(raw_data, start)
+
+    def file_complete(self, file_size):
+        with self._gone_on_failure():
+            return super().file_complete(file_size)
+
+    @contextmanager
+    def _gone_on_failure(self):
+        """On a full disk every byte counts: what was written of the file goes at once."""
+        try:
+            yield
+        except OSError:
+            with suppress(OSError):
+                self.file.close()
+            raise
+
+
+def decoded(raw: bytes) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark, or in UTF-16 with one, as PowerShell writes it.
+
+    Raises UnicodeDecodeError.
+    """
+    return raw.decode("utf-16" if raw.startswith(UTF_16) else "utf-8-sig")
+
+
+class Upload(FileField):
+    """A file of at most so many bytes."""
+
+    def __init__(self, most_bytes: int, **kwargs):
+        super().__init__(**kwargs)
+        self.most_bytes = most_bytes
+
+    def to_internal_value(self, data):
+        upload = super().to_internal_value(data)
+        if upload.size > self.most_bytes:
+            raise ValidationError(f"This file has more than {self.most_bytes >> 20} MiB.")
+        return upload

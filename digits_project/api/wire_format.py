@@ -1,0 +1,24 @@
+"""The two wire formats, DIGITS_WIRE_FORMAT=contract and digits."""
+
+from django.conf import settings
+
+
+# --- wire formats --------------------------------------------------------------------------------------------------
+def predictions(ranked: list[tuple[str, float]]):
+    """[(category, percent)], best first, as DIGITS_WIRE_FORMAT wants them."""
+    if settings.DIGITS_WIRE_FORMAT == "digits":
+        return [[category, percent] for category, percent in ranked]
+    return dict(ranked)
+
+
+def errors(by_field: dict):
+    """{field: [message, …]} as DIGITS_WIRE_FORMAT wants it."""
+    by_field = {field: [printable(message) for message in messages] for field, messages in by_field.items()}
+    if settings.DIGITS_WIRE_FORMAT == "digits":
+        return by_field
+    return [{"field": field, "message": message} for field, messages in by_field.items() for message in messages]
+
+
+def printable(message) -> str:
+    """A message that quotes what somebody sent, without the half characters that JSON can bring and UTF-8 can't."""
+    return str(message).encode("utf-8", "replace").decode()

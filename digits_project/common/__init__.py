@@ -1,0 +1,1 @@
+"""What every part may import: errors, processes, resources, files that users name. No Django, nothing of the server."""

@@ -1,0 +1,181 @@
+"""The one door to files that a user names by their path. Bottom of the import graph: no Django here.
+
+`roots` are the folders whose files may be read; with / among them that is every file. What lies outside of them is
+never looked at: a path is followed one name at a time, each opened in the folder above it and never through a link, and
+a link's target has to lie under a root before anything of it is touched. So what is opened is what was checked, whoever
+exchanges files meanwhile, and an answer can't tell what exists elsewhere. `..` is taken out of a path as text.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from digits_project.common.errors import BadInput
+
+EVERYWHERE = (Path("/"),)
+_MAX_LINKS = 40  # as many as Linux follows
+_MAX_SHOWN = 300  # letters of a path
+_NO_FILE = "not a regular file"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ROOT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_WAYPOINT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # without O_NONBLOCK the opening of a pipe would wait for ever
+
+
+class Outside(BadInput):
+    """A path that lies, or leads through a link, outside of the roots; the text says only that."""
+
+    def __init__(self, path: str | Path, roots: Sequence[Path]):
+        named = ", ".join(map(str, roots))
+        super().__init__(
+            f"{shown(path)} is not in a folder that this server may read ({named}); see DIGITS_DATA_ROOTS."
+        )
+
+
+def resolve(path: str | Path, roots: Sequence[Path]) -> Path:
+    """The path without links, as far as it exists. Raises Outside, or OSError for what can be no path."""
+    if _everywhere(roots):
+        with _no_path_is_an_os_error():
+            return Path(path).resolve()
+    walk = _Walk(path, roots)
+    try:
+        walk.run()
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EINVAL):
+            raise
+    finally:
+        walk.close()
+    return Path(walk.reached, *walk.ahead)
+
+
+def open_file(path: str | Path, roots: Sequence[Path], buffering: int = -1) -> BinaryIO:
+    """A regular file, to read. Raises Outside, or OSError for what is missing, not to be read, or no regular file."""
+    descriptor = _opened(path, roots, _FILE)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, _NO_FILE)
+        return os.fdopen(descriptor, "rb", buffering)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+@contextmanager
+def open_folder(path: str | Path, roots: Sequence[Path]) -> Iterator[int]:
+    """A descriptor of the folder, for os.scandir(). Raises Outside, or OSError as open() does."""
+    descriptor = _opened(path, roots, _FOLDER)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def leads_out(path: str | Path, roots: Sequence[Path]) -> bool:
+    """Whether a path, with every link followed, lies outside of the roots."""
+    try:
+        resolve(path, roots)
+    except Outside:
+        return True
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle, up to Python 3.12
+        return False
+    return False
+
+
+def shown(path: str | Path) -> str:
+    """A path for a message, whatever somebody wrote into it."""
+    text = str(path) if str(path).isprintable() else ascii(str(path))
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+@contextmanager
+def _no_path_is_an_os_error():
+    """Python tells by a ValueError of a zero byte in a path, or of what is no text."""
+    try:
+        yield
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "not a path") from error
+
+
+def _everywhere(roots):
+    return "/" in map(str, roots)
+
+
+def _opened(path, roots, flags):
+    if _everywhere(roots):
+        with _no_path_is_an_os_error():
+            return os.open(path, flags)
+    walk = _Walk(path, roots)
+    try:
+        return walk.run(flags)
+    finally:
+        walk.close()
+
+
+class _Walk:
+    """From a root down to what a path names. `reached` is where it is, without links, and `ahead` the names to go."""
+
+    def __init__(self, path: str | Path, roots: Sequence[Path]):
+        self._path = path
+        self._roots = roots
+        self._links = 0
+        self._folder = None
+        self._start(str(path))
+
+    def run(self, flags: int | None = None) -> int | None:
+        """Go to the end, and open it with `flags` where they are given. Raises Outside or OSError."""
+        with _no_path_is_an_os_error():
+            return self._run(flags)
+
+    def _run(self, flags):
+        while True:
+            if self._folder is None:
+                self._enter(os.open(self.reached, _ROOT))
+            if not self.ahead:
+                return None if flags is None else os.open(".", flags, dir_fd=self._folder)
+            mode = os.stat(self.ahead[0], dir_fd=self._folder, follow_symlinks=False).st_mode
+            if stat.S_ISLNK(mode):
+                self._follow()
+            elif len(self.ahead) > 1:
+                self._enter(os.open(self.ahead[0], _WAYPOINT, dir_fd=self._folder))
+                self.reached = f"{self.reached}/{self.ahead.pop(0)}"
+            elif flags is None:
+                return None
+            elif not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise OSError(errno.EINVAL, _NO_FILE)  # merely to open a device can do things
+            else:
+                return os.open(self.ahead[0], flags | os.O_NOFOLLOW, dir_fd=self._folder)
+
+    def close(self) -> None:
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None
+
+    def _follow(self):
+        self._links += 1
+        if self._links > _MAX_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        target = os.readlink(self.ahead[0], dir_fd=self._folder)
+        self.close()
+        self._start(os.path.join(self.reached, target, *self.ahead[1:]))  # noqa: PTH118 - of text, not of files
+
+    def _start(self, path):
+        """Begin anew at the root that the path lies in."""
+        normal = os.path.normpath(f"/{path.lstrip('/')}") if path.startswith("/") else ""
+        inside = [root for root in map(str, self._roots) if normal == root or normal.startswith(f"{root}/")]
+        if not inside:
+            raise Outside(self._path, self._roots)
+        self.reached = max(inside, key=len)
+        self.ahead = [name for name in normal[len(self.reached) :].split("/") if name]
+
+    def _enter(self, folder):
+        self.close()
+        self._folder = folder

@@ -1,0 +1,194 @@
+"""Fetches an image from a URL that a user named, and from nowhere but the public internet. No Django here.
+
+A name is resolved once, every address of it must be allowed, and the connection goes to an address that was looked at,
+never to the name, so that a name server that changes its answers gains nothing. TLS still checks the certificate
+against the name. Proxies are not used, nothing is decompressed, a redirect is a new URL that is checked from the start.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from digits_project.common.errors import BadInput
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MAX_LETTERS = 4096  # of a URL
+_PORTS = {"http": 80, "https": 443}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_BLOCK = 1 << 16
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in its last 32 bits
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_TUNNELS = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("2001::/32"))  # 6to4, Teredo: lead to an IPv4 host
+
+
+class BadURL(BadInput):
+    """This URL is not fetched, or gave no image; the text says why."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address belongs to the public internet, also when it holds another one inside."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return is_public(address.ipv4_mapped)
+        if address in _NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+        if address not in _GLOBAL_UNICAST or any(address in tunnel for tunnel in _TUNNELS):
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+@dataclass(frozen=True)
+class FetchPolicy:
+    """Where a fetch may go, and what it may cost."""
+
+    allowed: Callable[[Address], bool] = is_public
+    ports: frozenset[int] | None = frozenset({80, 443, 8080, 8443})
+    most_bytes: int = 32 << 20
+    seconds: float = 20
+    redirects: int = 3
+
+
+def fetch(url: str, policy: FetchPolicy = FetchPolicy()) -> bytes:
+    """What the URL holds. Raises BadURL."""
+    deadline = time.monotonic() + policy.seconds
+    for _ in range(policy.redirects + 1):
+        parts = _checked(url, policy)
+        addresses = _resolved(parts, policy, deadline)
+        with _answer(parts, addresses, policy, deadline) as answer:
+            if answer.status not in _REDIRECTS:
+                return _body(answer, url, policy, deadline)
+            url = urljoin(url, answer.headers.get("Location", ""))
+    raise BadURL(f"The URL leads on more than {policy.redirects} times.")
+
+
+def _checked(url, policy) -> SplitResult:
+    """The parts of a URL that is not refused for what it says."""
+    if len(url) > MAX_LETTERS or not url.isprintable() or " " in url or "\\" in url:
+        raise BadURL(f"A URL has at most {MAX_LETTERS} letters, and no blanks or backslashes.")
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, (parts.hostname or "").encode("idna").decode()
+    except ValueError as error:  # UnicodeError is one
+        raise BadURL(f"This is no URL: {error}.") from error
+    if parts.scheme not in _PORTS or not host:
+        raise BadURL("Only URLs that begin with http:// or https:// and name a host are fetched.")
+    if "@" in parts.netloc:
+        raise BadURL("URLs with a user name or password are not fetched.")
+    port = _PORTS[parts.scheme] if port is None else port
+    if policy.ports is not None and port not in policy.ports:
+        raise BadURL(f"Port {port} is not fetched from; {', '.join(map(str, sorted(policy.ports)))} are.")
+    return parts._replace(netloc=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+def _resolved(parts, policy, deadline) -> list[tuple]:
+    """(family, address) of the host, as connect() takes them. What is refused and what does not exist read the same."""
+    found: list[tuple] = []
+    # A thread that may be left behind: getaddrinfo() knows no time limit, and gives up only after half a minute.
+    lookup = threading.Thread(target=_look_up, args=[parts.hostname, parts.port, found], daemon=True)
+    lookup.start()
+    lookup.join(_left(deadline))
+    addresses = list(found)
+    if not addresses or not all(policy.allowed(ipaddress.ip_address(address[0])) for _, address in addresses):
+        raise BadURL(f"{parts.hostname} is no host of the public internet that could be found.")
+    return addresses
+
+
+def _look_up(host, port, found):
+    """Add (family, address) of the host to what was found, all at once."""
+    try:
+        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return
+    found += [(family, address) for family, _, _, _, address in answers]
+
+
+@contextmanager
+def _answer(parts, addresses, policy, deadline) -> Iterator[http.client.HTTPResponse]:
+    """The answer to a GET, its body unread. When the time is up the connection is cut, also under a trickle."""
+    connection = http.client.HTTPConnection(parts.hostname, parts.port)
+    if parts.port == _PORTS[parts.scheme]:
+        connection.port = connection.default_port  # leaves it out of the header Host
+    with _connected(addresses, deadline) as plain, plain.dup() as handle:
+        watch = threading.Timer(_left(deadline), _cut, [handle])
+        watch.daemon = True
+        watch.start()
+        try:
+            connection.sock = _secured(plain, parts)
+            connection.request("GET", _target(parts), headers={"Accept": "image/*", "User-Agent": "digits-server"})
+            with connection.getresponse() as answer:
+                yield answer
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            late = time.monotonic() >= deadline
+            reason = f"it took more than {policy.seconds:g} seconds" if late else _reason(error)
+            raise BadURL(f"Nothing could be fetched from {parts.hostname}: {reason}.") from error
+        finally:
+            watch.cancel()
+            connection.close()
+
+
+def _target(parts):
+    """What is asked for, in ASCII; what is quoted already stays as it is."""
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return quote(path, safe="/?%:@!$&'()*+,;=~-._[]")
+
+
+def _connected(addresses, deadline) -> socket.socket:
+    """A connection to the first of the addresses that takes one."""
+    refusal = None
+    for family, address in addresses:
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(_left(deadline))
+            connection.connect(address)
+            return connection
+        except OSError as error:
+            connection.close()
+            refusal = error
+    raise BadURL(f"Nothing could be fetched: {_reason(refusal)}.") from refusal
+
+
+def _secured(plain, parts):
+    if parts.scheme == "http":
+        return plain
+    return ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname)
+
+
+def _cut(connection):
+    with suppress(OSError):  # it has ended by itself
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _body(answer, url, policy, deadline) -> bytes:
+    if answer.status != 200:
+        raise BadURL(f"{url} answers {answer.status} {answer.reason[:100]}.")
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise BadURL(f"{url} is sent compressed, though that was not asked for.")
+    received = bytearray()
+    while block := answer.read(_BLOCK):
+        received += block
+        if len(received) + (answer.length or 0) > policy.most_bytes:
+            raise BadURL(f"{url} holds more than {policy.most_bytes >> 20} MiB.")
+    if time.monotonic() >= deadline:
+        raise TimeoutError
+    if answer.length:
+        raise BadURL(f"{url} ended too early.")
+    return bytes(received)
+
+
+def _left(deadline) -> float:
+    """Seconds; always some, since 0 would mean "do not wait at all"."""
+    return max(0.001, deadline - time.monotonic())
+
+
+def _reason(error) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip().rstrip(".")[:200]

@@ -1,0 +1,250 @@
+"""Child processes that never outlive their parent, and the lock that keeps a second parent away."""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+RESET_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+LONGEST_DELAY = 30  # seconds, between two starts of a child that keeps dying
+LONG_LIFE = 60  # seconds; what lived that long is started again at once
+LOG_LIMIT = 10 * 2**20  # bytes; a larger log is set aside when its process starts
+
+
+@dataclass(frozen=True)
+class SystemAccount:
+    """The user that a process runs as when root starts it."""
+
+    uid: int
+    gid: int
+
+    def as_arguments(self) -> dict:
+        """For subprocess: this user, and none of root's other groups."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+
+class AlreadyLocked(Exception):
+    """Another process holds the lock."""
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, patience: float = 1.0) -> Iterator[None]:
+    """Hold the lock file `path`, or raise AlreadyLocked after `patience` seconds. The kernel lets go of it when the
+    process ends, however it ends; `is_locked` may hold it for an instant, hence the patience."""
+    with path.open("a") as file:
+        deadline = time.monotonic() + patience
+        while not _try_lock(file.fileno(), fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise AlreadyLocked(str(path))
+            time.sleep(0.05)
+        yield
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the lock file `path`."""
+    if not path.exists():
+        return False
+    with path.open() as file:
+        return not _try_lock(file.fileno(), fcntl.LOCK_SH)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def spawn(
+    argv: Sequence[str | Path],
+    log: Path,
+    *,
+    dies_by: signal.Signals = signal.SIGTERM,
+    account: SystemAccount | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen:
+    """Start a child in a session of its own, so that Ctrl-C in the terminal reaches only its parent, which appends to
+    `log` and gets the signal `dies_by` when its parent dies, even by SIGKILL. The kernel watches the thread that called
+    this, not the process: call it from the main thread."""
+    with log.open("ab") as sink:
+        return subprocess.Popen(
+            [str(word) for word in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=env,
+            pass_fds=pass_fds,
+            start_new_session=True,
+            preexec_fn=_tie_to_parent(dies_by, os.getpid()),  # runs after the change of user, which would undo it
+            **(account.as_arguments() if account else {}),
+        )
+
+
+def _tie_to_parent(dies_by: signal.Signals, parent: int) -> Callable[[], None]:
+    def in_child() -> None:
+        for number in RESET_SIGNALS:  # nohup and `&` in a script leave some ignored, and exec keeps that
+            signal.signal(number, signal.SIG_DFL)
+        die_with(parent, dies_by)
+
+    return in_child
+
+
+@dataclass
+class Child:
+    """A process that is started again whenever it ends, at once the first time and then ever more slowly."""
+
+    name: str
+    argv: Sequence[str]
+    log: Path
+    env: Mapping[str, str]
+    cwd: Path
+    pass_fds: Sequence[int] = ()
+    process: subprocess.Popen = field(init=False)
+    born: float = field(init=False)
+    deaths: int = 0  # in a row, each after a short life
+    due: float | None = None  # when to start it again
+
+    def start(self) -> None:
+        rotate(self.log)
+        self.process = spawn(self.argv, self.log, env=self.env, cwd=self.cwd, pass_fds=self.pass_fds)
+        self.born, self.due = time.monotonic(), None
+
+    def tend(self) -> str | None:
+        """Start it again when it has died and its time has come; a line about it when it has just died."""
+        if self.process.poll() is None:
+            cut(self.log)
+            return None
+        now = time.monotonic()
+        if self.due is not None:
+            if now >= self.due:
+                self.start()
+            return None
+        self.deaths = 0 if now - self.born > LONG_LIFE else self.deaths + 1
+        delay = min(LONGEST_DELAY, 2 ** (self.deaths - 2)) if self.deaths > 1 else 0
+        self.due = now + delay
+        again = f"in {delay} s" if delay else "now"
+        return f"{self.name} ended ({self.process.returncode}) and is started again {again}; see {self.log}"
+
+
+def reap_orphans(own: Iterable[subprocess.Popen]) -> None:
+    """Take the exit status of the adopted orphans that have ended, and leave those of one's own children to them."""
+    pids = {process.pid for process in own}
+    with contextlib.suppress(ChildProcessError):  # no child at all
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in pids:
+                return
+            os.waitpid(ended.si_pid, 0)
+
+
+def stop(processes: Iterable[subprocess.Popen], signals: Sequence[signal.Signals], grace: float) -> None:
+    """Send all of them the first signal, `grace` seconds later the next to those that still run, and so on."""
+    running = [process for process in processes if process.poll() is None]
+    for number in (*signals, signal.SIGKILL):
+        for process in running:
+            process.send_signal(number)
+        running = wait(running, grace)
+
+
+def wait(processes: Iterable[subprocess.Popen], seconds: float) -> list[subprocess.Popen]:
+    """Wait until all have ended; those that still run after `seconds`."""
+    deadline = time.monotonic() + seconds
+    running = []
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            running.append(process)
+    return running
+
+
+def kill_descendants() -> None:
+    """SIGKILL to whatever this process, its children and the orphans that it adopted have left running."""
+    left = psutil.Process().children(recursive=True)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=5)
+
+
+def working_in(directory: Path) -> list[psutil.Process]:
+    """The processes whose working directory is `directory`: a data directory's server and its children."""
+    wanted = str(directory.resolve())
+    return [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == wanted]
+
+
+def wait_until_left(directory: Path, number: signal.Signals, seconds: float) -> bool:
+    """Send what a killed parent left at work in `directory` the signal `number`; whether all of it ended in time."""
+    deadline = time.monotonic() + seconds
+    for process in (left := working_in(directory)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = working_in(directory)
+    return not left
+
+
+def tell_systemd(state: str) -> None:
+    """What sd_notify(3) takes, as READY=1; nothing where no systemd listens (a unit of another type, a shell)."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, contextlib.suppress(OSError):
+            systemd.connect("\0" + address[1:] if address.startswith("@") else address)
+            systemd.send(state.encode())
+
+
+def rotate(log: Path) -> None:
+    """Set a log aside as NAME.1 when it has grown past LOG_LIMIT."""
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        log.replace(log.with_name(log.name + ".1"))
+
+
+def cut(log: Path) -> None:
+    """The same, while its process writes to it: what it holds is copied, and the file goes on empty."""
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        shutil.copyfile(log, log.with_name(log.name + ".1"))
+        os.truncate(log, 0)  # the process appends, so that it goes on at the start
+
+
+def tail(log: Path, lines: int = 15, start: int = 0) -> str:
+    """The last lines that were written to `log` after byte `start`, indented."""
+    with log.open("rb") as file:
+        file.seek(max(start, log.stat().st_size - 16_384))
+        text = file.read().decode(errors="replace")
+    return "\n".join("    " + line for line in text.splitlines()[-lines:])
+
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with(parent: int | None, by: signal.Signals = signal.SIGKILL, status: int = 1) -> None:
+    """In a child: get the signal `by` when the thread that started this process ends; end now, with `status`, if
+    `parent`, a pid, died before this call. Raises OSError where the kernel does not do that."""
+    _prctl(_PR_SET_PDEATHSIG, by)
+    if parent is not None and os.getppid() != parent:
+        os._exit(status)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies, so that a list of the descendants misses none."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _LIBC.prctl(option, int(value), 0, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl({option}) failed")

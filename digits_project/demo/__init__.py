@@ -1,0 +1,1 @@
+"""`make demo`: from folders of digits to a trained classifier, over HTTP."""

@@ -1,0 +1,100 @@
+"""`make demo`: runs the walkthrough and says what came of it."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from digits_project.common.terminal import Screen
+from digits_project.demo.client import DemoFailed, Request
+from digits_project.demo.walkthrough import Demo, percent, shown
+from digits_project.stack.home import home_from_environment
+from digits_project.stack.supervisor import AlreadyRunning, Stack, StackError, port_from_environment
+
+# The demo shows the server as it comes, whatever the one that this shell is set up for does otherwise.
+SETTINGS = {
+    "DIGITS_AUTH": "open",
+    "DIGITS_WIRE_FORMAT": "documented",
+    "DIGITS_DATA_ROOTS": "/",
+    "ALLOWED_HOSTS": "127.0.0.1",
+    "DIGITS_URL_PREFIX": "",
+}
+
+
+def run(screen: Screen) -> Demo:
+    """The whole demo. When it returns, or raises, everything that it started has ended."""
+    began = time.monotonic()
+    screen.heading("Start PostgreSQL, Redis, the web server and the workers")
+    with Stack(home_from_environment(), port_from_environment(), screen.line) as stack:
+        demo = Demo(stack, screen)
+        screen.line(f"{stack.url:<29} its data are in {shown(stack.home)}")
+        screen.line(f"{stack.url + 'admin/':<29} user admin, {password(stack)}")
+        demo.seconds["start"] = time.monotonic() - began
+        demo.write_images()
+        demo.build_dataset()
+        demo.train_model()
+        demo.classify()
+        stopping = time.monotonic()
+    demo.seconds["stop"] = time.monotonic() - stopping
+    return demo
+
+
+def summary(demo: Demo, screen: Screen) -> None:
+    stack, seconds = demo.stack, sum(demo.seconds.values())
+    screen.heading(f"Done in {seconds:.0f} s: {percent(demo.accuracy)} of the validation images classified right")
+    screen.line(", ".join(f"{name} {duration:.1f} s" for name, duration in demo.seconds.items()))
+    screen.line("Every process has ended. What stays:")
+    screen.line(f"dataset   {shown(Path(demo.dataset['directory']))}")
+    screen.line(f"model     {shown(Path(demo.model['directory']))}, a model.onnx for each epoch")
+    screen.line(f"logs      {shown(stack.logs)}, one a process; train.log and build.log with the jobs")
+    screen.heading("Next: the same server with these jobs, until Ctrl-C")
+    screen.command(make_run())
+    screen.command(Request(f"{stack.url}models/{demo.model['id']}.json").curl())
+    screen.line(f"{stack.url}admin/   user admin, {'with the password above' if stack.admin_password else SHOWN_FIRST}")
+    screen.line("README.md has more to try")
+
+
+SHOWN_FIRST = "with the password that the first start showed"
+
+
+def password(stack: Stack) -> str:
+    made = stack.admin_password
+    return f"password {made} (never shown again)" if made else SHOWN_FIRST
+
+
+def make_run() -> str:
+    """`make run` with the variables that the demo was given, so that it finds the same jobs."""
+    given = [f"{name}={os.environ[name]} " for name in ("DIGITS_HOME", "DIGITS_PORT") if os.environ.get(name)]
+    return "".join(given) + "make run"
+
+
+def main() -> int:
+    """0 when all went well, 1 with a message when not, 130 after Ctrl-C."""
+    screen = Screen(sys.stdout)
+    os.environ.update(SETTINGS)
+    try:
+        demo = run(screen)
+    except KeyboardInterrupt:
+        screen.line("Stopped.")
+        return 130
+    except BrokenPipeError:  # as with `make demo | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except AlreadyRunning as error:
+        return _failed(
+            f"{error}\nThe demo starts a server of its own: stop that one first, or set DIGITS_HOME to another folder."
+        )
+    except (StackError, DemoFailed) as error:
+        return _failed(str(error))
+    summary(demo, screen)
+    return 0
+
+
+def _failed(text: str) -> int:
+    sys.stdout.flush()
+    print(f"\n{text}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

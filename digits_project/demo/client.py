@@ -1,0 +1,100 @@
+"""The demo's requests: each can be sent, and shown as the curl line that sends the same."""
+
+import http.client
+import json
+import secrets
+import shlex
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+WIDTH = 78  # columns of a shown line
+PATIENCE = 60  # seconds for an answer
+
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy: it is 127.0.0.1
+
+
+class DemoFailed(Exception):
+    """The demo can't go on; the text tells the user why."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A GET, or with fields, even none ({}), a POST of a form."""
+
+    url: str
+    fields: Mapping[str, Any] | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    def curl(self) -> str:
+        """What to type into a shell to send it: one line, or several that end in a backslash."""
+        options = [" ".join(map(shlex.quote, option)) for option in self._options()]
+        lines = [f"curl {shlex.quote(self.url)}"]
+        for option in options:
+            if len(lines[-1]) + len(option) + 3 <= WIDTH:
+                lines[-1] += f" {option}"
+            else:
+                lines.append(f"  {option}")
+        return " \\\n".join(lines)
+
+    def send(self) -> str:
+        """The answer's body. Raises Failed for any but a good answer."""
+        body, headers = self._body()
+        try:
+            with _opener.open(urllib.request.Request(self.url, body, headers), timeout=PATIENCE) as answer:
+                return answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            said = refusal.read().decode(errors="replace")
+            raise DemoFailed(f"{self.url} answered {refusal.code} {refusal.reason}:\n{said}") from refusal
+        except (OSError, http.client.HTTPException) as error:
+            raise DemoFailed(f"{self.url} does not answer: {error}") from error
+
+    def json(self) -> dict:
+        """The answer as an object. Raises Failed."""
+        said = self.send()
+        try:
+            return json.loads(said)
+        except ValueError as error:
+            raise DemoFailed(f"{self.url} answered what is no JSON:\n{said}") from error
+
+    def _options(self) -> list[list[str]]:
+        if self.fields is None:
+            return []
+        if self.files:
+            # Of -F alone a value could begin with @ or hold ;type=, which mean something to curl.
+            values = [["--form-string", f"{name}={value}"] for name, value in self.fields.items()]
+            return values + [["-F", f"{name}=@{_quoted(path)}"] for name, path in self.files.items()]
+        return [
+            ["-d" if quote(str(value)) == str(value) else "--data-urlencode", f"{name}={value}"]
+            for name, value in self.fields.items()
+        ] or [["-X", "POST"]]
+
+    def _body(self) -> tuple[bytes | None, dict[str, str]]:
+        if self.fields is None:
+            return None, {}
+        return _multipart(self.fields, self.files) if self.files else (urlencode(self.fields).encode(), {})
+
+
+def _quoted(path: Path) -> str:
+    """A path as curl's -F reads it: in quotes where it holds what separates the parts of a -F."""
+    text = str(path)
+    if not set(text) & set(';,"\\'):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _multipart(fields: Mapping[str, Any], files: Mapping[str, Path]) -> tuple[bytes, dict[str, str]]:
+    """multipart/form-data (RFC 7578)."""
+    boundary = secrets.token_hex(16)
+    parts = [(f'name="{name}"', str(value).encode()) for name, value in fields.items()]
+    parts += [(f'name="{name}"; filename="{quote(path.name)}"', path.read_bytes()) for name, path in files.items()]
+    body = b"".join(
+        f"--{boundary}\r\nContent-Disposition: form-data; {about}\r\n\r\n".encode() + content + b"\r\n"
+        for about, content in parts
+    )
+    return body + f"--{boundary}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={boundary}"}

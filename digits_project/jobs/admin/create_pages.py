@@ -1,0 +1,137 @@
+"""The admin's pages that create jobs: the forms of the API, field by field, and its services."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.shortcuts import redirect, render
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from digits_project.accounts import usernames
+from digits_project.accounts.viewer import limited_user, without_paths
+from digits_project.api.forms import Form
+from digits_project.api.uploads import Upload
+from digits_project.common.errors import BadInput, LimitReached
+from digits_project.jobs.models import Job
+
+
+class Shown(NamedTuple):
+    """A field as the page draws it. `only` names what it belongs to: "method=folder", or ""."""
+
+    name: str
+    widget: str
+    value: object
+    required: bool
+    help: str
+    choices: Sequence
+    errors: Sequence[str]
+    only: str
+
+
+class CreatesJobs:
+    """For a ModelAdmin of jobs: its add page takes the forms that the API takes, and `?clone=<id>` fills it."""
+
+    forms: dict[str, type[Form]] = {}  # by the kind of job
+    create_template = "admin/jobs/create.html"
+    create_script = ""  # a module among the static files
+
+    def create(self, owner: str, **fields) -> list[Job]:
+        """The service. Raises ValidationError or BadInput."""
+        raise NotImplementedError
+
+    def form_values(self, job: Job) -> dict:
+        """The fields that would make a job again, as they may be posted."""
+        raise NotImplementedError
+
+    def belongs(self, name: str) -> str:
+        """Which choice a field belongs to, "method=folder"; "" for all."""
+        return ""
+
+    def arranged(self, fields: list[Shown], values: dict, errors: dict) -> list[Shown]:
+        """The fields as the page has them."""
+        return fields
+
+    def suggestions(self, request) -> dict[str, list[tuple[str, str]]]:
+        """{field: [(value, what it is called)]} that a page proposes for fields of text."""
+        return {}
+
+    def posted(self, request) -> dict:
+        """What was sent, files too."""
+        data = request.POST.copy()
+        data.update(request.FILES)
+        return data
+
+    def has_add_permission(self, request):
+        return bool(self.forms) and super().has_add_permission(request)
+
+    def add_view(self, request, form_url="", extra_context=None):
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        clone = self.seen(request, request.GET["clone"]) if request.GET.get("clone") else None
+        named = clone.kind if clone else request.GET.get("kind")
+        kind = named if named in self.forms else next(iter(self.forms))
+        values, errors = (self.form_values(clone) if clone else request.GET.dict()), {}
+        if clone and limited_user():
+            values |= dict.fromkeys(clone.PATHS, "")
+        if request.method == "POST":
+            values = request.POST
+            made, errors = self._make(self.forms[kind](data=self.posted(request)), usernames.owner(request))
+            errors = without_paths(errors)
+            if made:
+                self.message_user(request, f"Created: {', '.join(job.name for job in made[:5])}.", messages.SUCCESS)
+                return redirect(self.address("change", made[0].pk) if len(made) == 1 else self.address("changelist"))
+        return render(request, self.create_template, self._context(request, kind, clone, values, errors))
+
+    def _make(self, form: Form, owner: str) -> tuple[list[Job], dict]:
+        """The jobs, or what is wrong by field."""
+        try:
+            form.is_valid(raise_exception=True)
+            return self.create(owner, **form.validated_data), {}
+        except serializers.ValidationError as wrong:
+            return [], wrong.detail if isinstance(wrong.detail, dict) else {"": wrong.detail}
+        except DjangoValidationError as wrong:
+            return [], {form.WIRE_NAMES.get(column, column): said for column, said in wrong.message_dict.items()}
+        except (BadInput, LimitReached) as wrong:
+            return [], {"": [str(wrong)]}
+
+    def _context(self, request, kind: str, clone: Job | None, values: dict, errors: dict) -> dict:
+        fields = [
+            _shown(name, field, values, errors.get(name, []), self.belongs(name))
+            for name, field in self.forms[kind]().fields.items()
+        ]
+        fields = self.arranged(fields, values, errors)
+        return self.admin_site.each_context(request) | {
+            "title": f"Add {self.opts.verbose_name}",
+            "opts": self.opts,
+            "kind": kind,
+            "kinds": list(self.forms),
+            "clone": clone,
+            "fields": fields,
+            "problems": [f"{name}: {_said(said)}" if name else _said(said) for name, said in errors.items()],
+            "suggestions": self.suggestions(request),
+            "script": self.create_script,
+        }
+
+
+def _said(messages_: Sequence) -> str:
+    return " ".join(map(str, messages_)) if isinstance(messages_, (list, tuple)) else str(messages_)
+
+
+def _shown(name: str, field: serializers.Field, values: dict, errors, only: str) -> Shown:
+    value = values.get(name, field.initial if field.initial is not empty else "")
+    choices: Sequence = ()
+    if isinstance(field, serializers.ChoiceField):
+        widget, choices = "select", list(field.choices)
+    elif isinstance(field, serializers.BooleanField):
+        widget, value = "checkbox", value in field.TRUE_VALUES
+    elif isinstance(field, Upload):
+        widget, value = "file", ""
+    else:
+        widget = "textarea" if field.style.get("base_template") == "textarea.html" else "text"
+    required = field.required and not only
+    return Shown(
+        name, widget, "" if value is None else value, required, str(field.help_text or ""), choices, errors, only
+    )

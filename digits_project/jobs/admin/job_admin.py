@@ -1,0 +1,254 @@
+"""What the admin's pages of both kinds of job share."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.text import capfirst
+from django.views.decorators.http import require_POST
+from rest_framework.exceptions import PermissionDenied as NotTheirs
+
+from digits_project.accounts import permissions
+from digits_project.accounts.viewer import limited_user, without_paths
+from digits_project.common import errors
+from digits_project.common.errors import IllegalTransition, LimitReached
+from digits_project.jobs import log_files, services
+from digits_project.jobs.admin.create_pages import CreatesJobs
+from digits_project.jobs.admin.privacy import ShowsWhatIsVisible
+from digits_project.jobs.models import Job, Status
+from digits_project.jobs.visibility import find_visible, shown_name
+
+EDITABLE = ("name", "notes", "priority")
+LOWEST, HIGHEST = -32768, 32767  # of a priority
+PRIORITY = forms.IntegerField(min_value=LOWEST, max_value=HIGHEST)
+REFUSALS = (errors.Refused, LimitReached, errors.Gone, IllegalTransition, NotTheirs)
+
+
+class JobActions(ActionForm):
+    """What stands beside the choice of an action."""
+
+    priority = forms.CharField(required=False, initial="0", help_text="For the action that changes it.")
+
+
+class DecoratedList(ChangeList):
+    """A list whose rows get what is asked for all of them at once."""
+
+    def __init__(self, request, *args):
+        super().__init__(request, *args)
+        self.title = capfirst(self.opts.verbose_name_plural)
+
+    def get_results(self, request):
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        self.model_admin.decorate(self.result_list)
+
+
+class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
+    """Shows a job whole and lets its name, notes and priority be changed; all else is done through services."""
+
+    list_filter = ("status",)
+    search_fields = ("job_id", "name", "owner")
+    actions = ("abort", "resume", "clone", "change_priority")
+    action_form = JobActions
+    list_per_page = 50
+    list_max_show_all = 200
+    show_full_result_count = False
+    log_file = ""  # in the job's folder
+    change_form_template = "admin/jobs/change_form.html"
+
+    # --- what a page shows -----------------------------------------------------------------------------------------
+    def get_changelist(self, request, **kwargs):
+        return DecoratedList
+
+    def decorate(self, jobs: list[Job]) -> None:
+        """Give the rows of a list what they show beside their columns, in a constant number of queries."""
+
+    def page(self, request, job: Job) -> dict:
+        """What the page of a job shows beside its columns."""
+        return {
+            "job": self.without_paths(job),
+            "may_change": self.has_change_permission(request, job),
+            "may_clone": self.has_add_permission(request),
+            "may_resume": job.status in (Status.ABORTED, Status.ERROR),
+            "log": without_paths(log_files.tail(job.directory / self.log_file)),
+            "log_file": self.log_file,
+        }
+
+    def history_view(self, request, object_id, extra_context=None):
+        """The audit log's entries about the job."""
+        return redirect(f"{reverse('admin:accounts_auditentry_changelist')}?q={object_id}")
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        job = self.find(object_id)
+        shown = self.page(request, job) if job and self.has_view_permission(request, job) else {}
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | shown)
+
+    def get_readonly_fields(self, request, obj=None):
+        left_out = {*EDITABLE, *self.hidden_columns(obj)}
+        return [field.name for field in self.model._meta.fields if field.name not in left_out]
+
+    @admin.display(description="status", ordering="status")
+    def state(self, job: Job):
+        """With how far it is, and what else `about_run` tells of a job that runs."""
+        job.error = without_paths(job.error)
+        return render_to_string("jobs/state.html", {"job": job, "about": self.about_run(job)})
+
+    def about_run(self, job: Job) -> list[str]:
+        """What the list says of a job beside its progress, a line each."""
+        return []
+
+    @admin.display(description="created", ordering="created_at")
+    def created(self, job: Job):
+        return format_html("<span>{}</span> <span>{}</span>", *f"{job.created_at:%Y-%m-%d %H:%M}".split())
+
+    # --- who may what ----------------------------------------------------------------------------------------------
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) and self._is_theirs(request, obj)
+
+    def has_delete_permission(self, request, obj=None):
+        return super().has_delete_permission(request, obj) and self._is_theirs(request, obj)
+
+    def _is_theirs(self, request, job: Job | None) -> bool:
+        try:
+            if job is not None:
+                permissions.refuse_to_change(request, job)
+        except NotTheirs:
+            return False
+        return True
+
+    # --- what can be done ------------------------------------------------------------------------------------------
+    def get_urls(self):
+        return [
+            self.route("<str:job_id>/abort/", require_POST(self.abort_one), "abort"),
+            self.route("<str:job_id>/resume/", require_POST(self.resume_one), "resume"),
+            *super().get_urls(),
+        ]
+
+    def route(self, pattern: str, view: Callable, name: str, cacheable: bool = False):
+        """A further address below the list, for those whom the admin lets in; what is cacheable says so itself."""
+        names = (self.opts.app_label, self.opts.model_name, name)
+        return path(pattern, self.admin_site.admin_view(view, cacheable), name="_".join(names))
+
+    def seen(self, request, job_id: str) -> Job:
+        """The job, for whoever may look at it. Raises Http404 or PermissionDenied."""
+        job = find_visible(job_id, self.model)
+        if job is None:
+            raise Http404("There is no such job.")
+        if not self.has_view_permission(request, job):
+            raise PermissionDenied
+        return job
+
+    def changed(self, request, job_id: str) -> Job:
+        """The job, for whoever may change it. Raises Http404 or PermissionDenied."""
+        job = self.seen(request, job_id)
+        if not self.has_change_permission(request, job):
+            raise PermissionDenied
+        return job
+
+    def address(self, name: str, *args) -> str:
+        """The path of a page of this kind."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=args)
+
+    def abort_one(self, request, job_id):
+        self.attempt(request, services.abort, [self.changed(request, job_id)], "Asked to stop")
+        return redirect(self.address("change", job_id))
+
+    def resume_one(self, request, job_id):
+        self.attempt(request, services.resume, [self.changed(request, job_id)], "Waits again")
+        return redirect(self.address("change", job_id))
+
+    @admin.action(description="Abort selected jobs", permissions=["change"])
+    def abort(self, request, queryset):
+        self.attempt(request, services.abort, queryset, "Asked to stop")
+
+    @admin.action(description="Resume selected jobs", permissions=["change"])
+    def resume(self, request, queryset):
+        self.attempt(request, services.resume, queryset, "Waits again")
+
+    @admin.action(description="Clone with changes", permissions=["add"])
+    def clone(self, request, queryset):
+        chosen = list(queryset.values_list("pk", flat=True)[:2])
+        if len(chosen) != 1:
+            self.message_user(request, "Choose one job to clone.", messages.WARNING)
+            return None
+        return redirect(f"{self.address('add')}?clone={chosen[0]}")
+
+    @admin.action(description="Change the priority of selected jobs", permissions=["change"])
+    def change_priority(self, request, queryset):
+        try:
+            priority = PRIORITY.clean(request.POST.get("priority"))
+        except ValidationError:
+            problem = f"Write the priority beside the action: a whole number from {LOWEST} to {HIGHEST}."
+            self.message_user(request, problem, messages.ERROR)
+            return
+        change = partial(services.set_priority, priority=priority)
+        self.attempt(request, change, queryset, f"Priority {priority}")
+
+    def save_model(self, request, obj, form, change):
+        changed = {name: form.cleaned_data[name] for name in form.changed_data if name in EDITABLE}
+        if "priority" in changed:
+            services.set_priority(obj, changed.pop("priority"))
+        if changed:
+            services.edit(obj, **changed)
+
+    def log_change(self, request, *what):
+        """services keep the audit log; a second history beside it would only differ."""
+
+    log_deletions = log_addition = log_change
+
+    def attempt(self, request, service: Callable, jobs: Sequence[Job], done: str) -> None:
+        """Do it to each job that is theirs, and say what came of it."""
+        names = []
+        for job in jobs:
+            try:
+                permissions.refuse_to_change(request, job)
+                service(job)
+            except REFUSALS as refusal:
+                self.message_user(request, without_paths(str(refusal)) or f"{job.name} is gone.", messages.ERROR)
+            else:
+                names.append(job.name)
+        if names:
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            self.message_user(request, f"{done}: {shown}.", messages.SUCCESS)
+
+    # --- deletion --------------------------------------------------------------------------------------------------
+    def get_deleted_objects(self, objs, request):
+        """What goes with these jobs, counted: Django's own way would list a million metrics."""
+        lines, protected, lacking = [], [], set()
+        for job in objs:
+            if not self.has_delete_permission(request, job):
+                lacking.add(str(job))
+            folder = "" if limited_user() else f" {job.directory}"
+            lines.append(f"{job}: its folder{folder}{''.join(f', {part}' for part in self.goes_with(job))}")
+            protected += [
+                f"{shown_name(other)}, which depends on {job.name}; delete it first" for other in job.dependents()
+            ]
+        return lines, {self.opts.verbose_name_plural: len(lines)}, lacking, protected
+
+    def goes_with(self, job: Job) -> list[str]:
+        """What else is lost with a job."""
+        return []
+
+    def delete_view(self, request, object_id, extra_context=None):
+        """Without Django's transaction around it: the worker of a job that runs has to see that it is to stop."""
+        return self._delete_view(request, object_id, extra_context)
+
+    def delete_model(self, request, obj):
+        self.attempt(request, services.delete, [obj], "Deleted")
+
+    def delete_queryset(self, request, queryset):
+        self.attempt(request, services.delete, queryset, "Deleted")
+
+    def response_delete(self, request, obj_display, obj_id):
+        """attempt() has said what came of it."""
+        exists = self.model.objects.filter(pk=obj_id).exists()
+        return HttpResponseRedirect(self.address("change", obj_id) if exists else self.address("changelist"))

@@ -1,0 +1,1 @@
+"""The routes that all kinds of job share."""

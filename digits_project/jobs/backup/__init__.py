@@ -1,0 +1,1 @@
+"""A backup of the database and the jobs, and its restore."""

@@ -1,0 +1,193 @@
+"""A backup: the database and the folders of its jobs in one tar, taken while the server works.
+
+The dump comes first, the files after it: every row finds its files, and what came later is of no row. Nobody is held
+up; what is half written, or can be made again (decoded pixels), is left out.
+
+    backup.json     what it is: version, applied migrations, the jobs
+    database.dump   pg_dump, custom format
+    jobs/ID/...     as in DIGITS_JOBS_DIR
+    end.json        what was written; a backup without it was cut off
+"""
+
+import contextlib
+import io
+import json
+import os
+import stat
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.db import connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+
+from digits_project.jobs.backup import postgres_tools
+from digits_project.jobs.models import Job, Status, job_kinds
+
+FORMAT = 1
+COPIED_AT_ONCE = 2**20  # bytes
+MANIFEST, DUMP, END = "backup.json", "database.dump", "end.json"
+HALF_WRITTEN = (".part",)
+MADE_AGAIN = (".pixels",)
+RECORDS = (".rec", ".idx")  # of a dataset, with `archive`, the images themselves
+ARCHIVE = "archive"
+
+
+Report = Callable[[int, int], None]  # (done, total), in bytes
+
+
+@dataclass
+class Summary:
+    """What a backup holds, and what it could not."""
+
+    jobs: int = 0
+    files: int = 0
+    bytes: int = 0
+    missing: list[str] = field(default_factory=list)  # gone, or not readable, when their turn came
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder that goes into the tar: where it is, and its name there."""
+
+    path: Path
+    name: str
+    size: int
+
+
+def unheard(done: int, total: int) -> None:
+    """For whoever does not want to know how far it is."""
+
+
+def make(target: Path, *, records: bool = True, report: Report = unheard) -> Summary:
+    """Write the backup to `target`, which is not there yet, in one step and for its owner only.
+
+    `report(done, total)` is told of bytes. Raises FileExistsError, OSError, and ToolFailed.
+    """
+    if target.exists():
+        raise FileExistsError(f"{target} is there already; a backup replaces none")
+    with _aside(target) as aside, tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as scratch:
+        dump = Path(scratch, DUMP)
+        manifest, jobs = _dump_database(dump)
+        manifest["records"] = records
+        summary = Summary(jobs=len(jobs))
+        with aside.open("wb") as file, tarfile.open(fileobj=file, mode="w|", copybufsize=COPIED_AT_ONCE) as tar:
+            _add_text(tar, MANIFEST, manifest)
+            _add(tar, Entry(dump, DUMP, dump.stat().st_size), lambda written: None)
+            _add_folders(tar, jobs, records, summary, report)
+            _add_text(tar, END, vars(summary))
+            tar.close()
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(target)
+    return summary
+
+
+@contextlib.contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """A file of mode 0600 beside the target; gone afterwards, if it has not been renamed."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _dump_database(path: Path) -> tuple[dict, list[Job]]:
+    """The dump, and from the very same moment what the manifest says and the jobs that are in it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("SELECT pg_export_snapshot()")
+        [snapshot] = cursor.fetchone()
+        postgres_tools.dump(path, snapshot)
+        jobs = [job for kind in job_kinds() for job in kind.objects.only("pk", "status").order_by("pk")]
+        applied = sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations())
+    made_at = timezone.now().isoformat(timespec="seconds")
+    return {"format": FORMAT, "made_at": made_at, "migrations": applied, "jobs": [job.pk for job in jobs]}, jobs
+
+
+def _add_folders(tar, jobs: list[Job], records: bool, summary: Summary, report: Report) -> None:
+    entries = [entry for job in jobs for entry in _entries(job, records, summary)]
+    total = sum(entry.size for entry in entries)
+    done = 0
+
+    def advance(written: int) -> None:
+        nonlocal done
+        done += written
+        report(done, max(total, done))
+
+    for entry in entries:
+        try:
+            _add(tar, entry, advance)
+        except OSError as error:
+            if not isinstance(error, (FileNotFoundError, PermissionError)):
+                raise
+            summary.missing.append(entry.name)
+        else:
+            summary.files += 1
+    summary.bytes = done
+
+
+def _entries(job: Job, records: bool, summary: Summary) -> list[Entry]:
+    """What of a job's folder goes into the backup; a folder comes before what is in it."""
+    with_images = records or job.status != Status.DONE  # a build that is not done needs the archive that it was sent
+
+    def wanted(name: str) -> bool:
+        if name.startswith(".") or name.endswith((*HALF_WRITTEN, *MADE_AGAIN)):
+            return False
+        return with_images or not (name.endswith(RECORDS) or name == ARCHIVE)
+
+    found = []
+    walk = os.walk(job.directory.resolve(), onerror=lambda error: summary.missing.append(f"jobs/{job.pk}"))
+    for folder, folders, files in walk:
+        name = Path("jobs", job.pk, Path(folder).relative_to(job.directory.resolve()))
+        folders[:] = sorted(filter(wanted, folders))
+        found.append(Entry(Path(folder), str(name), 0))
+        for file in sorted(filter(wanted, files)):
+            with contextlib.suppress(FileNotFoundError):  # between the listing and now
+                status = Path(folder, file).lstat()
+                if stat.S_ISREG(status.st_mode):
+                    found.append(Entry(Path(folder, file), str(name / file), status.st_size))
+    return found
+
+
+def _add(tar: tarfile.TarFile, entry: Entry, advance: Callable[[int], None]) -> None:
+    """One folder, or one file as long as it is now: a log may grow meanwhile."""
+    handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(handle)
+        member = tarfile.TarInfo(entry.name)
+        member.mode, member.mtime = stat.S_IMODE(status.st_mode) & 0o755, int(status.st_mtime)
+        if stat.S_ISDIR(status.st_mode):
+            member.type = tarfile.DIRTYPE
+            tar.addfile(member)
+        else:
+            member.size = status.st_size
+            tar.addfile(member, _Exactly(handle, status.st_size, advance))
+    finally:
+        os.close(handle)
+
+
+class _Exactly(io.RawIOBase):
+    """So many bytes of a file: no more if it grows, zeros if it is cut off meanwhile."""
+
+    def __init__(self, handle: int, size: int, advance: Callable[[int], None]):
+        self._handle, self._left, self._advance = handle, size, advance
+
+    def read(self, most: int = -1) -> bytes:
+        wanted = self._left if most < 0 else min(most, self._left)
+        read = os.read(self._handle, wanted).ljust(wanted, b"\0")
+        self._left -= len(read)
+        self._advance(len(read))
+        return read
+
+
+def _add_text(tar: tarfile.TarFile, name: str, content: dict) -> None:
+    text = json.dumps(content, indent=1).encode()
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(text), 0o600
+    tar.addfile(member, io.BytesIO(text))

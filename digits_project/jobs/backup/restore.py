@@ -1,0 +1,186 @@
+"""Takes a backup into a server that has no jobs: its files first, then its rows, all or nothing.
+
+A tar may say anything, so each member is checked and written by this code; nothing is extracted by name.
+"""
+
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import Error as DatabaseFailure
+from django.db import connection
+from django.db.migrations.exceptions import BadMigrationError, InconsistentMigrationHistory, NodeNotFoundError
+from django.db.migrations.loader import MigrationLoader
+
+from digits_project.common.job_ids import JOB_ID
+from digits_project.jobs import lifecycle
+from digits_project.jobs.backup import postgres_tools
+from digits_project.jobs.backup.backup_writer import COPIED_AT_ONCE, DUMP, END, FORMAT, MANIFEST, Report, unheard
+from digits_project.jobs.backup.members import (
+    BackupMember,
+    NotWhole,
+    check_manifest,
+    check_plain,
+    printable,
+    read_text,
+    refusing,
+)
+from digits_project.jobs.models import Status, job_kinds
+
+STRANGE_TABLES = (DatabaseFailure, BadMigrationError, InconsistentMigrationHistory, NodeNotFoundError)
+WHY = "It was restored from a backup that was made while it ran."
+
+
+class RestoreRefused(Exception):
+    """Why this backup is not restored here; the text is for the operator."""
+
+
+def restore(source: Path, report: Report = unheard) -> dict:
+    """Take the backup into this server; its manifest. `report(done, total)` is told of bytes.
+
+    Raises Refused, OSError, and ToolFailed; then no job is here, and the same may be tried again.
+    """
+    refuse_unless_empty()
+    settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=settings.DIGITS_JOBS_DIR) as scratch:
+        aside = Path(scratch)
+        try:
+            manifest = _unpack(source, aside, report)
+        except NotWhole as error:
+            raise RestoreRefused(f"{source} is no whole backup: {error}") from error
+        postgres_tools.check(aside / DUMP)
+        placed = []
+        try:
+            for folder in sorted((aside / "jobs").iterdir()):
+                placed.append(folder.rename(settings.DIGITS_JOBS_DIR / folder.name))
+            _load(aside / DUMP)
+            _let_go_on()
+        except BaseException as failure:
+            for folder in placed:
+                shutil.rmtree(folder)
+            if isinstance(failure, STRANGE_TABLES):
+                raise RestoreRefused(f"The tables of {source} are not those of this server: {failure}") from failure
+            raise
+    return manifest
+
+
+def refuse_unless_empty() -> None:
+    """Raise Refused where there are jobs, or where the server runs."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user"
+            " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        [others] = cursor.fetchone()
+    if others:
+        raise RestoreRefused(f"Stop the server first: {others} connections use its database.")
+    tables = set(connection.introspection.table_names())
+    rows = sum(kind.objects.count() for kind in job_kinds() if kind._meta.db_table in tables)
+    folders = _job_folders()
+    if rows or folders:
+        raise RestoreRefused(
+            f"There are jobs here: {rows} in the database, {folders} folders in {settings.DIGITS_JOBS_DIR}. "
+            "A backup is restored only where there are none: with an empty DIGITS_HOME, or an empty database and "
+            "DIGITS_JOBS_DIR."
+        )
+
+
+def _job_folders() -> int:
+    if not settings.DIGITS_JOBS_DIR.is_dir():
+        return 0
+    return sum(1 for path in settings.DIGITS_JOBS_DIR.iterdir() if JOB_ID.fullmatch(path.name))
+
+
+def _unpack(source: Path, aside: Path, report: Report) -> dict:
+    """Everything that the tar holds into `aside`; its manifest."""
+    size = source.stat().st_size
+    free = shutil.disk_usage(aside).free
+    if free < size:
+        left = f"{settings.DIGITS_JOBS_DIR} has {free / 2**30:.1f} GiB left"
+        raise RestoreRefused(f"The backup takes {size / 2**30:.1f} GiB, and {left}.")
+    (aside / "jobs").mkdir()
+    ended = False
+    with refusing(), tarfile.open(source, "r|", tarinfo=BackupMember) as tar:
+        members = iter(tar)
+        manifest = read_text(tar, _next(members, MANIFEST))
+        jobs = _checked(manifest)
+        _write(tar, _next(members, DUMP), aside / DUMP)
+        for member in members:
+            if ended := member.name == END:
+                break
+            _place(tar, member, aside, jobs)
+            report(member.offset_data + member.size, size)
+    if not ended:
+        raise RestoreRefused(f"{source} was cut off: its end is missing.")
+    return manifest
+
+
+def _next(members: Iterator[tarfile.TarInfo], name: str) -> tarfile.TarInfo:
+    member = next(members, None)
+    if member is None or member.name != name:
+        raise ValueError(f"it does not hold {name} where that belongs")
+    return member
+
+
+def _checked(manifest: dict) -> frozenset[str]:
+    """The ids of its jobs. Raises Refused for what this version can't read."""
+    if manifest["format"] != FORMAT:
+        raise RestoreRefused(
+            f"This backup has the format {printable(str(manifest['format']))}; this version reads {FORMAT}."
+        )
+    check_manifest(manifest)
+    known = {f"{app}.{name}" for app, name in MigrationLoader(connection).disk_migrations}
+    if unknown := sorted(set(manifest["migrations"]) - known):
+        raise RestoreRefused(
+            f"A newer version made this backup: this one does not know {printable(', '.join(unknown[:3]))}."
+        )
+    return frozenset(job for job in manifest["jobs"] if JOB_ID.fullmatch(job))
+
+
+def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, aside: Path, jobs: frozenset[str]) -> None:
+    """One folder or file of a job."""
+    parts = PurePosixPath(member.name).parts
+    if "/".join(parts) != member.name or parts[:1] != ("jobs",) or ".." in parts or not set(parts[1:2]) & jobs:
+        raise ValueError(f"{printable(member.name)} is not in the folder of one of its jobs")
+    check_plain(member)
+    path = aside.joinpath(*parts)
+    if member.isdir():
+        path.mkdir(mode=0o755)
+    elif len(parts) == len(("jobs", "ID")):
+        raise ValueError(f"{printable(member.name)} is a file, and not the folder of a job")
+    else:
+        _write(tar, member, path)
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    check_plain(member)
+    if not member.isreg():
+        raise ValueError(f"{printable(member.name)} is no file")
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o755 | 0o600)
+    with os.fdopen(handle, "wb") as file, tar.extractfile(member) as content:
+        shutil.copyfileobj(content, file, COPIED_AT_ONCE)
+        if file.tell() != member.size:
+            raise ValueError(f"{printable(member.name)} is cut off")
+    os.utime(path, (member.mtime, member.mtime))
+
+
+def _load(dump: Path) -> None:
+    """The rows of the dump instead of what `migrate` and the first start left, brought up to this version."""
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names():
+            cursor.execute(f"DROP TABLE IF EXISTS {connection.ops.quote_name(table)} CASCADE")  # nosec B608 (quoted)
+    connection.close()
+    postgres_tools.load(dump)
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+def _let_go_on() -> None:
+    """What ran runs here no more. It waits for a worker, or is aborted if that was asked; no loss is counted."""
+    for job in (job for kind in job_kinds() for job in kind.objects.filter(status=Status.RUNNING)):
+        if job.abort_requested_at or not lifecycle.try_advance(job, Status.WAITING, note=WHY):
+            lifecycle.try_advance(job, Status.ABORTED)

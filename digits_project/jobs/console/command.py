@@ -1,0 +1,157 @@
+"""What the commands of the shell share: exit statuses, --json, help with an example, and how an error is told."""
+
+import json
+import logging
+import os
+import sys
+import textwrap
+from argparse import SUPPRESS, ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from django.db import ProgrammingError
+
+from digits_project.api.exception_handler import AWAY, messages_by_field
+from digits_project.api.wire_format import errors
+from digits_project.common.errors import BadInput, Failed, Gone, IllegalTransition, LimitReached, Refused
+from digits_project.common.terminal import Screen
+from digits_project.jobs.console.embedded_database import has_database, run_again_with_database
+from digits_project.jobs.models import Job, find_job
+
+
+class Exit(IntEnum):
+    """With what a command ends; docs/commands.md and every --help say so too."""
+
+    DONE = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+EXIT_STATUS = "exit status: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted"
+# Options that Django gives every command, which are no help for who trains networks.
+DJANGOS = {"version", "settings", "pythonpath", "traceback", "no_color", "force_color"}
+AWAY_TEXT = "The database or Redis can't be reached ({}). Start the server (make run), or see manage.py doctor."
+OLD_TABLES = "The database has not the tables of this version ({}): manage.py migrate"
+
+
+class Invalid(CommandError):
+    """What a form has to say against its fields, {field: messages}; `options` names them as the shell does."""
+
+    def __init__(self, by_field: dict, options: dict[str, str]):
+        self.by_field = by_field
+        lines = [
+            f"{options.get(field, field)}: {message}" if field else message
+            for field, messages in messages_by_field(by_field).items()
+            for message in messages
+        ]
+        super().__init__("\n".join(lines), returncode=Exit.BAD_INPUT)
+
+
+class ConsoleCommand(BaseCommand):
+    """A command whose answer goes to standard output, and what it has to say on the way to standard error.
+
+    Subclasses set `help` and `example`, the arguments of one.
+    """
+
+    example: str
+    needs_database = True
+    requires_system_checks = ()
+
+    def create_parser(self, prog_name, subcommand, **kwargs):
+        lines = "\n".join(f"  manage.py {subcommand} {line}".rstrip() for line in self.example.split("\n"))
+        epilog = f"example:\n{lines}\n\n{EXIT_STATUS}"
+        parser = super().create_parser(prog_name, subcommand, formatter_class=_Formatter, epilog=epilog, **kwargs)
+        for action in parser._actions:
+            if action.dest in DJANGOS:
+                action.help = SUPPRESS
+            elif action.dest == "verbosity":
+                action.help = "2: the server's log too"
+        return parser
+
+    def add_arguments(self, parser):
+        parser.add_argument("--json", action="store_true", help="the answer as JSON on standard output")
+
+    def execute(self, *args, **options):
+        self.screen = Screen(options.get("stderr") or sys.stderr)
+        self.as_json = options.get("json", False)
+        if self.needs_database and not has_database() and (settings.DIGITS_HOME / "embedded" / "postgres").exists():
+            sys.exit(run_again_with_database())  # the server is stopped; its database is here
+        with _quiet_log(options["verbosity"]):
+            try:
+                return super().execute(*args, **options)
+            except Invalid as wrong:
+                if self.as_json:
+                    self.print_json({"errors": errors(messages_by_field(wrong.by_field))})
+                raise
+            except BrokenPipeError:  # whoever read the answer has had enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(int(Exit.FAILED))
+            except KeyboardInterrupt:
+                raise CommandError("Interrupted.", returncode=Exit.INTERRUPTED) from None
+            except BadInput as wrong:
+                raise CommandError(str(wrong), returncode=Exit.BAD_INPUT) from wrong
+            except (Refused, LimitReached, IllegalTransition, Failed) as refusal:
+                raise CommandError(str(refusal), returncode=Exit.FAILED) from refusal
+            except Gone:
+                raise CommandError("Somebody deleted the job meanwhile.", returncode=Exit.FAILED) from None
+            except AWAY as away:
+                raise CommandError(AWAY_TEXT.format(_first_line(away)), returncode=Exit.FAILED) from away
+            except ProgrammingError as old:
+                raise CommandError(OLD_TABLES.format(_first_line(old)), returncode=Exit.FAILED) from old
+
+    def print_json(self, value) -> None:
+        self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))
+
+    def end(self, status: Exit) -> None:
+        """Leave with this exit status."""
+        if status != Exit.DONE:
+            sys.exit(int(status))
+
+
+class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps the lines of the example, and breaks those of the description."""
+
+    def _fill_text(self, text, width, indent):
+        return super()._fill_text(text if "\n" in text else textwrap.fill(text, width), width, indent)
+
+
+def wrong(text: str) -> CommandError:
+    """What to raise for wrong usage or input."""
+    return CommandError(text, returncode=Exit.BAD_INPUT)
+
+
+def job_of(job_id: str, kind: type[Job] | None = None) -> Job:
+    """The job of that id. Raises CommandError."""
+    job = find_job(job_id, kind)
+    if job is None:
+        what = kind._meta.verbose_name if kind else "job"
+        raise wrong(f"There is no {what} {job_id}; manage.py jobs lists them.")
+    return job
+
+
+@contextmanager
+def _quiet_log(verbosity: int) -> Iterator[None]:
+    """The log's lines belong to servers; here only what is wrong is told, unless -v 2 asks for all."""
+    root = logging.getLogger()
+    before = root.level
+    if verbosity < 2:
+        root.setLevel(max(before, logging.ERROR))
+    try:
+        yield
+    finally:
+        root.setLevel(before)
+
+
+def positive(text: str) -> int:
+    """The value of an option that takes a whole number from 1."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,31 @@
+"""Commands that need the database only, also where no server runs: with the embedded one, as long as they take."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+from digits_project.environment import service_url
+from digits_project.stack.embedded import ServiceError, Services
+
+
+def has_database() -> bool:
+    """Whether one is named by DATABASE_URL, or embedded and running."""
+    return bool(service_url("DATABASE_URL", settings.DIGITS_HOME))
+
+
+def run_again_with_database() -> int:
+    """Start the embedded PostgreSQL of this home and run this same command with it; its exit status."""
+    try:
+        with Services(settings.DIGITS_HOME, redis=False) as services:
+            environment = os.environ | {"DATABASE_URL": services.database_url}
+            process = subprocess.Popen([sys.executable, *sys.argv], env=environment)
+            while process.poll() is None:
+                with contextlib.suppress(KeyboardInterrupt):  # it got the same Ctrl-C, and ends in its own time
+                    process.wait()
+            return process.returncode
+    except ServiceError as error:
+        raise CommandError(str(error)) from error

@@ -1,0 +1,95 @@
+"""Follows jobs to their end: a bar on a terminal, plain lines elsewhere, and Ctrl-C that asks them to abort."""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from django.core.exceptions import ObjectDoesNotExist
+
+from digits_project.common import errors
+from digits_project.common.terminal import Screen
+from digits_project.jobs import services
+from digits_project.jobs.console.command import Exit
+from digits_project.jobs.execution.local import Here
+from digits_project.jobs.execution.runner import patiently
+from digits_project.jobs.models import Job, Status
+
+LOOK_SECONDS = 0.25
+STEPS = 10  # of a job's progress that are told where there is no terminal
+FOLLOWED = ("status", "progress", "error", "worker", "ended_at", "abort_requested_at")
+
+
+class Interrupts:
+    """Within the block the first Ctrl-C (or SIGTERM) is only noted, as `asked`; a second one leaves at once."""
+
+    def __init__(self):
+        self.asked = False
+        self._former: dict = {}
+
+    def __enter__(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._former[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *exception):
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        if self.asked:
+            os._exit(Exit.INTERRUPTED)
+        self.asked = True
+
+
+def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bool = False) -> Exit:
+    """Wait until every job has ended, and say how: FAILED if one did not get Done, INTERRUPTED if Ctrl-C asked for it.
+
+    `here`: this process does the work of those that no worker has taken. Raises Gone.
+    """
+    began, told = time.monotonic(), False
+    horse = Here() if here else None
+    while not all(job.has_ended for job in jobs):
+        if interrupts.asked and not told:
+            told = True
+            screen.line("Asked to abort. A second Ctrl-C leaves at once; the jobs then end by themselves.")
+            abort_all(jobs)
+        if horse:
+            horse.tend(jobs)
+        time.sleep(LOOK_SECONDS)
+        refresh(jobs)
+        show(jobs, screen, began)
+    if horse:
+        horse.end()
+    for job in jobs:
+        screen.line(f"{job.name} ({job.pk}) is {job.status}" + (f": {job.error}" if job.error else ""))
+    if told:
+        return Exit.INTERRUPTED
+    return Exit.DONE if all(job.status == Status.DONE for job in jobs) else Exit.FAILED
+
+
+def abort_all(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        with suppress(errors.Refused, errors.Gone):  # it has ended meanwhile
+            services.abort(job)
+
+
+def refresh(jobs: Sequence[Job]) -> None:
+    """Read what may have changed, also if the database is away for a while. Raises Gone."""
+    for job in jobs:
+        try:
+            patiently(lambda job=job: job.refresh_from_db(fields=FOLLOWED))
+        except ObjectDoesNotExist:
+            raise errors.Gone from None
+
+
+def show(jobs: Sequence[Job], screen: Screen, began: float) -> None:
+    """The bar, or where there is no terminal a line for each tenth."""
+    fraction = sum(1.0 if job.has_ended else job.progress for job in jobs) / len(jobs)
+    status = next((job.status for job in jobs if job.status == Status.RUNNING), jobs[-1].status)
+    if len(jobs) > 1:
+        status = f"{sum(job.has_ended for job in jobs)} of {len(jobs)} jobs have ended, {status}"
+    if not screen.live and 0 < fraction < 1:
+        status = f"{status} {100 // STEPS * int(fraction * STEPS)} %"
+    screen.progress(status, fraction, began)

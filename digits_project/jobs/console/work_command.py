@@ -1,0 +1,96 @@
+"""What the commands that create jobs share: who gets them, whether anybody will run them, and waiting for their end."""
+
+from django.core.management.base import CommandError
+from redis.exceptions import RedisError
+
+from digits_project.common.escaping import escaped
+from digits_project.jobs.console.command import ConsoleCommand, Exit
+from digits_project.jobs.console.follow import Interrupts, follow
+from digits_project.jobs.models import Job
+from digits_project.jobs.scheduling import queues
+
+NOBODY = (
+    "{} is alive, so nothing would {} it. Start the server (make run) or a worker (manage.py worker {}); or add "
+    "--here, to do the work in this command, or --no-wait, to leave it to a worker that comes later."
+)
+
+
+class WorkCommand(ConsoleCommand):
+    """A command that creates or resumes jobs of one kind, and waits for them unless told not to.
+
+    Its answer is the jobs' ids, a line each, or with --json what GET says of them.
+    """
+
+    work: str  # what a worker does: "build", "train"
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        waiting = parser.add_mutually_exclusive_group()
+        waiting.add_argument("--wait", action="store_true", help="until the job has ended; Ctrl-C aborts it [default]")
+        waiting.add_argument("--no-wait", action="store_true", help="only create it; a worker runs it")
+        waiting.add_argument(
+            "--here", action="store_true", help="do the work in this command: neither workers nor Redis are needed"
+        )
+
+    def describe(self, job: Job) -> dict:
+        """The job as GET has it."""
+        raise NotImplementedError
+
+    def warnings(self, job: Job) -> list[str]:
+        """What people should know about a job that has ended."""
+        return []
+
+    def jobs(self, options) -> list[Job]:
+        """Create or resume what is asked for."""
+        raise NotImplementedError
+
+    def refuse_without_workers(self, kind: type[Job], options) -> None:
+        """Raise CommandError where the command would wait for ever."""
+        if not options["no_wait"] and not options["here"]:
+            refuse_without_workers(kind, self.work)
+
+    def answer(self, jobs: list[Job]) -> str:
+        """What standard output gets without --json."""
+        return "\n".join(job.pk for job in jobs)
+
+    def handle(self, **options):
+        with Interrupts() as interrupts:  # from before there is a job that would be left behind
+            jobs = self.jobs(options)
+            self._announce(jobs)
+            status = Exit.DONE if options["no_wait"] else follow(jobs, self.screen, interrupts, options["here"])
+            if options["here"] and status != Exit.INTERRUPTED:
+                status = max(status, self._finish(jobs, interrupts))
+        for job in jobs:
+            job.refresh_from_db()
+            for warning in self.warnings(job):
+                self.screen.line(f"warning: {escaped(warning)}")
+        if not self.as_json:
+            self.stdout.write(self.answer(jobs))
+        else:
+            described = [self.describe(job) for job in jobs]
+            self.print_json(described[0] if len(jobs) == 1 else {"jobs": described})
+        self.end(status)
+
+    def _announce(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self.screen.line(f"{job.name}: {job.pk}")
+
+    def _finish(self, jobs: list[Job], interrupts: Interrupts) -> Exit:
+        """Do what came of the jobs, as the evaluation of a training: no worker may ever come."""
+        came = [part for job in jobs for part in job.parts() if not part.has_ended]
+        self._announce(came)
+        return follow(came, self.screen, interrupts, here=True)
+
+
+def add_owner(parser) -> None:
+    parser.add_argument("--owner", default="", help="the user whose job it is to be [nobody's: operators change it]")
+
+
+def refuse_without_workers(kind: type[Job], work: str) -> None:
+    """Raise CommandError unless a worker listens that could run such a job."""
+    try:
+        listening = queues.live_workers()
+    except RedisError as away:
+        raise CommandError(NOBODY.format("Redis is away and no worker", work, kind.QUEUE)) from away
+    if not any(name == kind.QUEUE or name.startswith(f"{kind.QUEUE}-") for name in listening):
+        raise CommandError(NOBODY.format("No worker", work, kind.QUEUE))

@@ -1,0 +1,1 @@
+"""Running a job: workers, the runner, lost processes, the reaper."""

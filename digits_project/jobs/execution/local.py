@@ -1,0 +1,60 @@
+"""Does the work of waiting jobs without workers, queues or Redis: in a child of the process that asks for it."""
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from digits_project.common.processes import die_with
+from digits_project.jobs.execution.lost_process import handle_lost_process
+from digits_project.jobs.execution.runner import listen_to_stop
+from digits_project.jobs.models import Job, Status
+from digits_project.jobs.process_identity import Process
+from digits_project.jobs.scheduling.dispatch import lease_here
+
+
+class Here:
+    """One job at a time. The child dies with this process, and Ctrl-C in the terminal does not reach it."""
+
+    def __init__(self):
+        self._child: multiprocessing.Process | None = None
+
+    def tend(self, jobs: Sequence[Job]) -> None:
+        """See to it that one of the jobs that may run does."""
+        if self._child is not None and self._child.is_alive():
+            return
+        if self._child is not None:
+            self._bury(jobs)
+        job = next((job for job in jobs if _may_run(job)), None)
+        if job:
+            connections.close_all()  # a forked connection would be shared
+            arguments = (job.TASK, job.pk, os.getpid())
+            self._child = multiprocessing.get_context("fork").Process(target=_work, args=arguments)
+            self._child.start()
+
+    def end(self) -> None:
+        """Wait for what the child does after its job's end: that of a training asks for an evaluation."""
+        if self._child is not None:
+            self._child.join()
+
+    def _bury(self, jobs: Sequence[Job]) -> None:
+        """What died without a word must not leave its job running."""
+        for job in jobs:
+            if job.status == Status.RUNNING and Process.parse(job.worker).pid == self._child.pid:
+                handle_lost_process(job, f"The process that ran this job ended with status {self._child.exitcode}.")
+        self._child = None
+
+
+def _may_run(job: Job) -> bool:
+    if job.status != Status.WAITING or not type(job).ready().filter(pk=job.pk).exists():
+        return False
+    return job.QUEUE != "train" or bool(lease_here(job))
+
+
+def _work(task: str, job_id: str, parent: int) -> None:
+    """In the child: what a worker's horse does."""
+    die_with(parent)
+    listen_to_stop()
+    import_string(task)(job_id)

@@ -1,0 +1,34 @@
+"""A job whose process is gone goes on with another one, unless it keeps losing them."""
+
+from django.db import transaction
+
+from digits_project.jobs import lifecycle
+from digits_project.jobs.models import Job, Status
+
+MAX_LOST_PROCESSES = 3  # lost without progress; a model's new snapshot begins the count again
+
+
+@transaction.atomic
+def handle_lost_process(job: Job, reason: str) -> None:
+    """Move a running job whose process is dead to where it belongs; nothing, if it no longer runs there.
+
+    Aborted if that was asked, Waiting if it may go on, else Error with the reason. What it left half written goes;
+    meanwhile the row is held, so that nobody begins anew in between. Whoever calls this dispatches.
+    """
+    rows = type(job).objects.select_for_update(of=("self",))
+    row = rows.filter(pk=job.pk, status=Status.RUNNING, worker=job.worker).first()
+    if row is None:
+        return
+    row.clear_away()
+    held = {"held_by": row.worker, "only_from": Status.RUNNING, "lost_processes": row.lost_processes + 1}
+    if not row.abort_requested_at and held["lost_processes"] >= MAX_LOST_PROCESSES:
+        lifecycle.try_advance(row, Status.ERROR, error=_given_up(row, reason), **held)
+    elif row.abort_requested_at or not lifecycle.try_advance(row, Status.WAITING, note=reason, **held):
+        lifecycle.try_advance(row, Status.ABORTED, **held)
+
+
+def _given_up(job: Job, reason: str) -> str:
+    return (
+        f"{reason} It has lost {MAX_LOST_PROCESSES} processes without {job.MILESTONE}, "
+        "so it is not tried again by itself. Mend what ends them, then resume it."
+    )

@@ -1,0 +1,70 @@
+"""Looks after the jobs that lost their process, and keeps dispatch going. One tick every few seconds, on any host."""
+
+import logging
+import threading
+from contextlib import suppress
+from datetime import timedelta
+
+from django.db import Error as DatabaseFailure
+from django.db import connections
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from digits_project.common.processes import tell_systemd
+from digits_project.jobs import directory
+from digits_project.jobs.execution.lost_process import handle_lost_process
+from digits_project.jobs.models import Job, Status, job_kinds
+from digits_project.jobs.process_identity import Process
+from digits_project.jobs.scheduling import queues
+from digits_project.jobs.scheduling.dispatch import dispatch
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 5
+SILENCE = timedelta(seconds=60)  # a running job writes a heartbeat every second
+ABORT_GRACE = timedelta(seconds=5)  # a job that is asked to stop looks every 0.4 s
+
+
+def tick() -> None:
+    """Look at every running job once, then dispatch."""
+    for kind in job_kinds():
+        for job in kind.objects.filter(status=Status.RUNNING):
+            _look_after(job)
+    dispatch()
+
+
+def tick_or_leave() -> bool:
+    """The same, and whether it could; a database or a Redis that is away is left to the next tick, not died of."""
+    try:
+        tick()
+    except (DatabaseFailure, RedisError) as away:
+        log.warning("Nothing reaped this time: %s", away)
+        connections.close_all()
+        return False
+    return True
+
+
+def run_forever(stop: threading.Event) -> None:
+    """Tick until `stop` is set, each time with a sign of life: to Redis when the jobs are looked after, which others
+    ask for; to systemd in any case, since a reaper that waits for its database is none to be killed."""
+    directory.finish_removals()
+    tell_systemd("READY=1")
+    while not stop.is_set():
+        if tick_or_leave():
+            with suppress(RedisError):
+                queues.sign_of_reaper()
+        tell_systemd("WATCHDOG=1")
+        stop.wait(TICK_SECONDS)
+
+
+def _look_after(job: Job) -> None:
+    process, now = Process.parse(job.worker), timezone.now()
+    if process.is_local and not process.is_alive():
+        handle_lost_process(job, f"The process that ran this job (pid {process.pid} on {process.host}) died.")
+        return
+    silent = now - job.heartbeat_at > SILENCE
+    unheard = job.abort_requested_at and now - job.abort_requested_at > ABORT_GRACE
+    if silent or unheard:
+        if process.is_local:
+            process.kill()
+        handle_lost_process(job, f"The process that ran this job (pid {process.pid} on {process.host}) fell silent.")

@@ -1,0 +1,117 @@
+"""Decides what may run now. PostgreSQL says what waits and what is free; RQ is only told the outcome.
+
+Runs after every create, end, resume and device change, and on the reaper's timer, so that what one call could not do,
+or what Redis forgot, the next one does.
+"""
+
+import logging
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from redis.exceptions import RedisError
+
+from digits_project.jobs import lifecycle
+from digits_project.jobs.models import Device, Job, Status, job_kinds
+from digits_project.jobs.scheduling import devices, queues
+
+log = logging.getLogger(__name__)
+
+TURN = 0x44494749  # the advisory lock's number, "DIGI": dispatchers take turns
+
+
+def dispatch() -> None:
+    """Fail what can never run, free the devices of what has ended, and queue what may run now."""
+    workers = queues.live_workers()
+    with transaction.atomic():
+        _take_turn()
+        _fail_the_doomed()
+        _free_devices(workers)
+        chosen = [placement for kind in job_kinds() for placement in _place(kind, workers)]
+    for queue_name, job in chosen:
+        queues.enqueue(queue_name, job.TASK, job.pk, attempt=len(job.status_history))
+
+
+def dispatch_or_leave() -> None:
+    """Dispatch now; with Redis or PostgreSQL away the job waits in its row, and the reaper dispatches it later."""
+    try:
+        dispatch()
+    except (RedisError, OperationalError, InterfaceError) as away:
+        log.warning("The reaper dispatches later: %s", away)
+
+
+def lease_here(job: Job) -> list[Device]:
+    """Devices of this host for a waiting job that is to run without a worker; none while they are not free."""
+    devices.register()
+    try:
+        workers = queues.live_workers()
+    except RedisError:
+        workers = {}
+    queue_name = f"train-{settings.DIGITS_HOST_NAME}"
+    with transaction.atomic():
+        _take_turn()
+        _free_devices(workers)
+        return devices.held_by(job) or devices.DevicePool([queue_name]).lease(job)
+
+
+def _take_turn() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])
+
+
+def _fail_the_doomed() -> None:
+    for kind in job_kinds():
+        for job, reason in kind.doomed():
+            lifecycle.try_advance(job, Status.ERROR, error=reason)
+
+
+def _free_devices(workers: dict[str, int]) -> None:
+    """Take back what is held by a job that has ended or is gone, or that waits on a host without a worker."""
+    for device in Device.objects.select_for_update().exclude(leased_to=""):
+        holders = [kind.objects.filter(pk=device.leased_to).first() for kind in job_kinds()]
+        status = next((job.status for job in holders if job), None)
+        stranded = status == Status.WAITING and device.queue_name not in workers
+        if stranded or status not in (Status.WAITING, Status.RUNNING):
+            log.info("%s is free again, after %s (%s)", device, device.leased_to, status or "deleted")
+            device.leased_to = ""
+            device.save(update_fields=["leased_to"])
+
+
+def _place(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
+    """(queue, job) for each job of that kind that may run now.
+
+    Only as many as there are workers go to Redis; the rest keep their place in PostgreSQL, where a later job of
+    higher priority can still overtake them.
+    """
+    if kind.QUEUE != "train":
+        count = max(1, workers.get(kind.QUEUE, 0))
+        return [(kind.QUEUE, job) for job in kind.ready()[:count]] + _place_on_spare(kind, workers)
+    return _place_on_devices(kind, [name for name in workers if name.startswith("train-")])
+
+
+def _place_on_spare(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
+    """(queue, job) for the spare workers: while all others are busy, the jobs of owners of whom none runs.
+
+    One archive of 100,000 images would otherwise make everybody wait. Nobody knows whose the jobs without an owner are,
+    so each of them counts as somebody else's.
+    """
+    name = kind.QUEUE + queues.SPARE
+    if not workers.get(name):
+        return []
+    running = [other.objects.filter(status=Status.RUNNING) for other in job_kinds() if other.QUEUE == kind.QUEUE]
+    served = [owner for jobs in running for owner in jobs.values_list("owner", flat=True)]
+    if len(served) < workers.get(kind.QUEUE, 0):
+        return []
+    waiting = kind.ready().exclude(owner__in=[owner for owner in served if owner])
+    return [(name, job) for job in waiting[: workers[name]]]
+
+
+def _place_on_devices(kind: type[Job], queue_names: list[str]) -> list[tuple[str, Job]]:
+    leased = {device.leased_to: device for device in Device.objects.exclude(leased_to="")}
+    placed = [(leased[job.pk].queue_name, job) for job in kind.ready().filter(pk__in=leased)]
+    pool = devices.DevicePool(queue_names)
+    for job in kind.ready().exclude(pk__in=leased).iterator(chunk_size=16):
+        if pool.is_empty:
+            break
+        if found := pool.lease(job):
+            placed.append((found[0].queue_name, job))
+    return placed

@@ -1,0 +1,1 @@
+"""How an operator sees the state of the server: health, metrics, the doctor, log lines."""

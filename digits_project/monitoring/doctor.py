@@ -1,0 +1,214 @@
+"""What a server needs, looked at one by one, each with how to mend it. Works also where nothing else does."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+from redis.exceptions import RedisError
+
+from digits_project.accounts.checks import unsafe_combinations
+from digits_project.common import processes
+from digits_project.jobs.models import job_kinds
+from digits_project.jobs.scheduling import devices, queues
+from digits_project.monitoring.support_dates import has_ended, supported_until
+from digits_project.stack import supervisor
+
+OK, WARNING, WRONG = "ok", "warning", "wrong"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+LITTLE, TOO_LITTLE = 20 << 30, 1 << 30  # bytes that are free
+ENGINE = "models_app.training.engines.mxnet.compat"  # imported in a process of its own only
+START = "make run, or the parts one by one (README.md, Configuration)"
+
+
+class Finding(NamedTuple):
+    """What was looked at, how it is, and how to mend it, where there is something to mend."""
+
+    name: str
+    state: str
+    text: str
+    mend: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything. An examination that breaks is itself something wrong."""
+    for look in EXAMINATIONS:
+        try:
+            yield from look()
+        except Exception as broken:  # noqa: BLE001 - whatever it is, the others are still to be looked at
+            yield Finding(look.__name__.strip("_"), WRONG, f"{type(broken).__name__}: {broken}", "See the text.")
+
+
+def _python() -> Iterator[Finding]:
+    version, text = sys.version_info, sys.version.split()[0]
+    if f"{version.major}.{version.minor}" in PYTHONS:
+        yield _mended("python", "Python", text, f"install Python {PYTHONS[-1]} or uv, then make environment")
+    else:
+        yield Finding("python", WRONG, f"{text} is none of {', '.join(PYTHONS)}", "make environment finds one of them")
+
+
+def _engine() -> Iterator[Finding]:
+    if find_spec("mxnet") is None:
+        yield Finding(
+            "engine", WARNING, "MXNet is not installed: nothing can be trained here",
+            "pip install --no-deps -r requirements/worker.txt, on hosts that train",
+        )  # fmt: skip
+        return
+    command = [sys.executable, "-c", f"import {ENGINE}, mxnet; print(mxnet.__version__)"]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        yield Finding("engine", WRONG, f"MXNet does not load: {_last(done.stderr)}", "rm -rf .venv; make environment")
+    else:
+        yield Finding("engine", OK, f"MXNet {done.stdout.strip()}")
+
+
+def _inference() -> Iterator[Finding]:
+    command = [
+        sys.executable,
+        "-c",
+        "from digits_project.common.onnx_runtime import onnxruntime as o; print(o.__version__)",
+    ]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        yield Finding("inference", WRONG, f"ONNX Runtime does not load: {_last(done.stderr)}", "make environment")
+    else:
+        yield Finding("inference", OK, f"ONNX Runtime {done.stdout.strip()}")
+
+
+def _gpu() -> Iterator[Finding]:
+    found = devices.find_gpus()
+    if not found:
+        yield Finding("gpu", OK, "none, or no driver: the CPU trains")
+    for gpu in found:
+        text = f"{gpu.index}: {gpu.model_name}, {gpu.memory / 2**30:.0f} GiB"
+        if any(kind.runs_on(gpu) for kind in job_kinds()):
+            yield Finding("gpu", OK, text)
+        else:
+            mend = (
+                "pip install --no-deps -r requirements/gpu.txt; its MXNet has code for compute capabilities 5.0 to 8.6"
+            )
+            capability = ".".join(map(str, gpu.compute_capability))
+            yield Finding("gpu", WARNING, f"{text}: the engine has no code for compute capability {capability}", mend)
+
+
+def _database() -> Iterator[Finding]:
+    connection = connections[DEFAULT_DB_ALIAS]
+    try:
+        connection.ensure_connection()
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as away:
+        yield Finding("database", WRONG, _first(away), f"{START}; or set DATABASE_URL")
+        return
+    version = connection.cursor().connection.server_version
+    text = f"{version // 10000}.{version % 10000}"
+    yield _mended("database", "PostgreSQL", text, "pg_upgrade, or docs/operating.md, Backup, onto a newer one")
+    if missing:
+        yield Finding("migrations", WRONG, f"{len(missing)} are to be applied", "manage.py migrate")
+    else:
+        yield Finding("migrations", OK, "all applied")
+
+
+def _redis() -> Iterator[Finding]:
+    try:
+        server = queues.connection().info("server")
+        listening, reapers = queues.live_workers(), queues.reapers()
+    except RedisError as away:
+        yield Finding("redis", WRONG, _first(away), f"{START}; or set REDIS_URL")
+        return
+    product = "Valkey" if "valkey_version" in server else "Redis"
+    version = server.get("valkey_version", server["redis_version"])
+    yield _mended("redis", product, version, "Python 3.11 or later brings Valkey; or install a newer valkey-server")
+    for queue, work in (("io", "builds datasets"), ("train", "trains")):
+        count = sum(number for name, number in listening.items() if name == queue or name.startswith(f"{queue}-"))
+        if count:
+            yield Finding("workers", OK, f"{count} {work}")
+        else:
+            yield Finding("workers", WRONG, f"none is alive that {work}", f"make run, or manage.py worker {queue}")
+    if reapers:
+        yield Finding("reaper", OK, f"at work on {', '.join(reapers)}")
+    else:
+        text = "none is at work: a job that loses its process stays Running"
+        yield Finding("reaper", WRONG, text, "make run, or manage.py reaper, on any host")
+
+
+def _disk() -> Iterator[Finding]:
+    folder = next(path for path in (settings.DIGITS_JOBS_DIR, *settings.DIGITS_JOBS_DIR.parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    state = WRONG if free < TOO_LITTLE else WARNING if free < LITTLE else OK
+    mend = "" if state == OK else "manage.py prune, manage.py delete_job, or DIGITS_JOBS_DIR on a larger disk"
+    yield Finding("disk", state, f"{free / 2**30:,.1f} GiB free for {settings.DIGITS_JOBS_DIR}", mend)
+
+
+def _folders() -> Iterator[Finding]:
+    for name, path in (("home", settings.DIGITS_HOME), ("jobs", settings.DIGITS_JOBS_DIR)):
+        nearest = next(one for one in (path, *path.parents) if one.exists())
+        if os.access(nearest, os.W_OK | os.X_OK):
+            yield Finding(name, OK, str(path))
+        else:
+            yield Finding(name, WRONG, f"{path} can't be written by this user", f"chown it, or set {_variable(name)}")
+    for root in settings.DIGITS_DATA_ROOTS:
+        yield _data_root(root)
+
+
+def _data_root(root: Path) -> Finding:
+    if not root.is_dir():
+        return Finding("data", WARNING, f"{root} is no folder: nothing can be named in it", f"mkdir -p {root}")
+    if not os.access(root, os.R_OK | os.X_OK):
+        return Finding("data", WRONG, f"{root} can't be read by this user", "chmod or chown it")
+    return Finding("data", OK, f"{root} may be named")
+
+
+def _safety() -> Iterator[Finding]:
+    found = [Finding("safety", WRONG, error.msg, error.hint or "") for error in unsafe_combinations(None)]
+    yield from found or [Finding("safety", OK, f"DIGITS_AUTH is {settings.DIGITS_AUTH}; keys are private")]
+
+
+def _port() -> Iterator[Finding]:
+    if processes.is_locked(settings.DIGITS_HOME / "lock"):
+        yield Finding("server", OK, f"make run is at work on {settings.DIGITS_HOME}")
+        return
+    port = supervisor.port_from_environment()
+    with supervisor.listen(port) as listener:
+        free = listener.getsockname()[1]
+    if free == port or port == 0:
+        yield Finding("port", OK, f"{port} is free")
+    else:
+        yield Finding("port", WARNING, f"{port} is taken; make run would take {free}", "set DIGITS_PORT")
+
+
+def _mended(name: str, product: str, version: str, mend: str) -> Finding:
+    """A warning where the makers of `product` publish no fixes for `version` any more."""
+    numbers = tuple(map(int, re.findall(r"\d+", version)))
+    text = version if name == "python" else f"{product} {version}"
+    if not has_ended(product, numbers):
+        return Finding(name, OK, text)
+    end = supported_until(product, numbers)
+    since = f" since {end:%B %Y}" if end > date.min else ""
+    return Finding(name, WARNING, f"{text}: its makers publish no security fixes for it{since}", mend)
+
+
+def _variable(name: str) -> str:
+    return {"home": "DIGITS_HOME", "jobs": "DIGITS_JOBS_DIR"}[name]
+
+
+def _first(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _last(text: str) -> str:
+    return next(iter(text.strip().splitlines()[-1:]), "it said nothing")
+
+
+EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _python, _engine, _inference, _gpu, _database, _redis, _disk, _folders, _safety, _port,
+)  # fmt: skip

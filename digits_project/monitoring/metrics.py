@@ -1,0 +1,111 @@
+"""`/metrics` for Prometheus: what waits, what runs, what it took.
+
+What PostgreSQL knows is counted when it is asked for, so that it is right whichever process answers; the latency of
+inference is measured by the web process itself.
+"""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.db.models import Count, F, Sum
+from django.http import HttpResponse
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from redis.exceptions import RedisError
+from rest_framework.views import APIView
+
+from digits_project.accounts.roles import Role
+from digits_project.api.renderers import PrettyJSONRenderer
+from digits_project.jobs.models import ENDED, Device, Status, job_kinds
+from digits_project.jobs.scheduling import queues
+
+REGISTRY = CollectorRegistry()
+INFERENCE_SECONDS = Histogram(
+    "digits_inference_seconds",
+    "How long the server took for an answer of a trained model.",
+    ["route"],
+    registry=REGISTRY,
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 300),
+)
+
+
+class Rows:
+    """Jobs, devices and workers, counted when Prometheus asks."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _jobs()
+        yield from _ended()
+        yield _devices()
+        yield _workers()
+
+
+REGISTRY.register(Rows())
+
+
+class Metrics(APIView):
+    """The server in numbers, in the text format of Prometheus."""
+
+    renderer_classes = (PrettyJSONRenderer,)
+    schema = None  # no JSON, and no client of the API's
+
+    @property
+    def reading_role(self) -> Role:
+        """On a private server the numbers of everybody's jobs are for operators."""
+        return Role.OPERATOR if settings.DIGITS_PRIVATE else Role.VIEWER
+
+    def get(self, request):
+        return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
+
+
+def _jobs() -> Iterator[Metric]:
+    jobs = GaugeMetricFamily("digits_jobs", "Jobs by status.", labels=["kind", "status"])
+    queue = GaugeMetricFamily("digits_queue_depth", "Jobs that wait.", labels=["kind"])
+    for kind in job_kinds():
+        counted = dict(kind.objects.order_by().values_list("status").annotate(Count("pk")))
+        for status in Status.values:
+            jobs.add_metric([kind.KIND, status], counted.get(status, 0))
+        queue.add_metric([kind.KIND], counted.get(Status.WAITING, 0))
+    yield jobs
+    yield queue
+
+
+def _ended() -> Iterator[Metric]:
+    """Of the jobs that are still there: one that is deleted is counted no more."""
+    seconds = GaugeMetricFamily("digits_job_seconds_sum", "Seconds that ended jobs ran.", labels=["kind", "status"])
+    count = GaugeMetricFamily("digits_job_seconds_count", "Ended jobs that ran.", labels=["kind", "status"])
+    for kind in job_kinds():
+        ran = kind.objects.filter(status__in=ENDED, started_at__isnull=False, ended_at__isnull=False).order_by()
+        took = ran.values("status").annotate(total=Sum(F("ended_at") - F("started_at")), number=Count("pk"))
+        for status, total, number in took.values_list("status", "total", "number"):
+            seconds.add_metric([kind.KIND, status], total.total_seconds())
+            count.add_metric([kind.KIND, status], number)
+    yield seconds
+    yield count
+
+
+def _devices() -> Metric:
+    devices = GaugeMetricFamily("digits_devices", "Devices by state.", labels=["host", "type", "state"])
+    states = {
+        (host, kind, state): 0
+        for host, kind in Device.objects.values_list("host", "type")
+        for state in ("busy", "free", "off")
+    }
+    for device in Device.objects.all():
+        state = "busy" if device.leased_to else "free" if device.enabled else "off"
+        states[device.host, device.type, state] += 1
+    for labels, number in states.items():
+        devices.add_metric(labels, number)
+    return devices
+
+
+def _workers() -> Metric:
+    """NaN where Redis is away: nobody knows."""
+    workers = GaugeMetricFamily("digits_workers", "Workers that listen on a queue.", labels=["queue"])
+    try:
+        alive = queues.live_workers()
+    except RedisError:
+        alive = {"io": float("nan")}
+    for queue, number in alive.items():
+        workers.add_metric([queue], number)
+    return workers

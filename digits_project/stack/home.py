@@ -1,0 +1,109 @@
+"""The server's home: who may write to it and whose files count, and stack.json, in which the stack that runs there says
+where it serves and how it is set."""
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+from pathlib import Path
+
+from digits_project.common import processes
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ("DIGITS_AUTH", "DIGITS_DATA_ROOTS", "DIGITS_JOBS_DIR")
+STATE = "stack.json"
+WRITE_OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class NotOurs(Exception):
+    """A file of the home that somebody else wrote, or could have; the text tells the operator which and what to do."""
+
+
+def home_from_environment() -> Path:
+    return Path(os.environ.get("DIGITS_HOME") or ROOT / "var").resolve()
+
+
+def keep_others_from_writing() -> None:
+    """Let neither this process nor its children make a file that others may write to, whatever umask it inherited."""
+    os.umask(os.umask(WRITE_OF_OTHERS) | WRITE_OF_OTHERS)
+
+
+def close_to_writers(home: Path) -> None:
+    """Take from others the right to write to a home and its logs, which an earlier start may have given them. A folder
+    that belongs to somebody else, or to everybody as /tmp does, stays as it is."""
+    log = home / "log"
+    for path in (home, home / "lock", home / STATE, home / "jobs", log, *log.glob("*")):
+        status = path.lstat() if path.exists() else None
+        if status is None or stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid():
+            continue
+        if status.st_mode & WRITE_OF_OTHERS and not status.st_mode & stat.S_ISVTX:
+            path.chmod(stat.S_IMODE(status.st_mode) & ~WRITE_OF_OTHERS)
+
+
+def read_own(path: Path, home: Path) -> str:
+    """The text of a file in `home` that decides what this process does. Raises OSError, and NotOurs for a file that is
+    not of this user, of root or of the home's owner, or that everybody can write to."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid not in (os.geteuid(), 0, home.stat().st_uid):
+            raise NotOurs(f"{path} belongs to the user {status.st_uid}, who is not the server's. Remove it.")
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & stat.S_IWOTH:
+            raise NotOurs(f"{path} can be written to by everybody. Look what it holds, then: chmod go-w {path}")
+        return file.read()
+
+
+def remove_abandoned_uploads(folder: Path) -> None:
+    """Remove the uploads that no process has open: a web process that was killed left them. Called at its start.
+
+    A process holds a lock on each of its uploads (uploads.DiskUpload); the kernel drops the locks with the process.
+    """
+    for path in folder.glob("*.upload*"):  # as Django names them
+        with contextlib.suppress(OSError), path.open("rb") as file:  # BlockingIOError while the process lives
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def told() -> dict[str, str]:
+    """What this stack was told that commands in another shell have to know: they are to see its files as it does."""
+    known = {name: os.environ[name] for name in SHARED if os.environ.get(name)}
+    return {"DIGITS_AUTH": "open", **known}
+
+
+def write_state(home: Path, url: str) -> None:
+    """For whoever finds the home taken: which process has it, and where it serves; `url` is '' until it does."""
+    aside = home / f"{STATE}.new"
+    aside.write_text(json.dumps({"pid": os.getpid(), "url": url, "environment": told()}))
+    aside.replace(home / STATE)
+
+
+def who_runs(home: Path) -> str:
+    """What to tell a user who finds the home taken."""
+    try:
+        state = _read_state(home)
+    except NotOurs as strange:
+        return f"DIGITS already runs on {home}. {strange}"
+    if not state:
+        return f"DIGITS already runs on {home}"
+    where, pid = state.get("url") or "starting", state.get("pid")
+    return f"DIGITS already runs on {home}: {where} (pid {pid})\nTo stop it: kill {pid}"
+
+
+def adopt_running() -> None:
+    """Let this process see the stack that runs on its home as the stack's own parts do, but for what is set already.
+    Raises NotOurs for a stack.json that the stack has not written."""
+    home = home_from_environment()
+    if processes.is_locked(home / "lock"):
+        told_there = _read_state(home).get("environment")
+        for name, value in told_there.items() if isinstance(told_there, dict) else ():
+            if name in SHARED and isinstance(value, str):
+                os.environ.setdefault(name, value)
+
+
+def _read_state(home: Path) -> dict:
+    """stack.json; {} where the stack has just begun, or just ended."""
+    try:
+        state = json.loads(read_own(home / STATE, home))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return state if isinstance(state, dict) else {}

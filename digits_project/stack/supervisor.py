@@ -1,0 +1,258 @@
+"""Everything that `make run` runs: PostgreSQL and Redis if need be, the web server, the workers and the reaper.
+
+    with Stack(home, port) as stack:
+        stack.url
+        stack.tend()    # now and then: starts again what died
+
+This process is their supervisor: none of them outlives it, however it ends. Use it from the main thread of a process
+that does nothing else with signals or children.
+"""
+
+import contextlib
+import errno
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from digits_project.common import processes
+from digits_project.stack.embedded import ServiceError, Services
+from digits_project.stack.home import (
+    ROOT,
+    STATE,
+    NotOurs,
+    close_to_writers,
+    keep_others_from_writing,
+    who_runs,
+    write_state,
+)
+
+READY_WITHIN = 60  # seconds
+TEND_EVERY = 0.5  # seconds
+WEB_GRACE, WORKER_GRACE = 5.0, 8.0  # seconds that they get to stop by themselves
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StackError(Exception):
+    """It can't run here; the text tells the user why."""
+
+
+class AlreadyRunning(StackError):
+    """Another process has this home."""
+
+
+class Stack:
+    """The whole server on `home`, as a context manager; raises StackError, whose text is for the user.
+
+    SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt inside it. `url` ends with a slash; `admin_password` is that of
+    the superuser `admin` if this run made it, else ''. `say` is given each line for the user.
+    """
+
+    def __init__(self, home: Path, port: int, say: Callable[[str], None] = print):
+        self.home = home.resolve()
+        self.logs = self.home / "log"
+        self.port = port
+        self.say = say
+        self.url = ""
+        # It is none yet.
+        self.admin_password = ""  # nosec B105
+        self.services: Services | None = None
+        self.children: list[processes.Child] = []
+        self._handlers: dict = {}
+        self._exit = contextlib.ExitStack()
+
+    def __enter__(self) -> "Stack":
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for number in STOP_SIGNALS:  # a second Ctrl-C must not leave half of it running
+            signal.signal(number, signal.SIG_IGN)
+        self._exit.close()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def tend(self) -> None:
+        """Start again what has died, and say so."""
+        services = self.services.services if self.services else []
+        processes.reap_orphans([part.process for part in (*services, *self.children)])
+        notes = self.services.tend() if self.services else []
+        for note in (*notes, *(child.tend() for child in self.children)):
+            if note:
+                self._note(note)
+
+    def _start(self) -> None:
+        self._handlers = _interrupt_on(STOP_SIGNALS)
+        self._take_home()
+        processes.adopt_orphans()
+        self._exit.callback(processes.kill_descendants)
+        env = self._environment()
+        self._migrate(env)
+        self.admin_password = self._ensure_superuser(env)
+        listener = self._exit.enter_context(listen(self.port))
+        port = listener.getsockname()[1]
+        if port != self.port:
+            self._note(f"Port {self.port} is taken; using {port}")
+        prefix = env.get("DIGITS_URL_PREFIX", "").strip("/")  # migrate has taken it for a good one
+        self.url = f"http://127.0.0.1:{port}/{prefix}{'/' if prefix else ''}"
+        self._exit.callback(self._stop_children)
+        self._start_children(env | {"DIGITS_PORT": str(port)}, listener)
+        self._await_web()
+        write_state(self.home, self.url)
+
+    def _take_home(self) -> None:
+        keep_others_from_writing()
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            close_to_writers(self.home)
+            self._exit.enter_context(processes.exclusive(self.home / "lock"))
+        except processes.AlreadyLocked:
+            raise AlreadyRunning(who_runs(self.home)) from None
+        except OSError as error:
+            raise StackError(f"DIGITS_HOME, {self.home}, can't be used: {error}") from None
+        write_state(self.home, self.url)
+        self._exit.callback((self.home / STATE).unlink, missing_ok=True)
+        processes.rotate(self.logs / "stack.log")
+
+    def _environment(self) -> dict[str, str]:
+        """What the children get; starts the services that no variable names."""
+        env = dict(os.environ)
+        env.pop("GUNICORN_CMD_ARGS", None)  # meant for another server
+        postgres, redis = (not (env.get(name) or env.get(f"{name}_FILE")) for name in ("DATABASE_URL", "REDIS_URL"))
+        if postgres or redis:
+            try:
+                self.services = self._exit.enter_context(Services(self.home, postgres=postgres, redis=redis))
+            except (NotOurs, ServiceError) as error:
+                raise StackError(str(error)) from error
+            urls = {"DATABASE_URL": self.services.database_url, "REDIS_URL": self.services.redis_url}
+            env |= {name: url for name, url in urls.items() if url}
+        env.setdefault("DIGITS_AUTH", "open")  # it listens on 127.0.0.1 only
+        env.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports to its makers otherwise
+        return env | {"DIGITS_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+
+    def _migrate(self, env: dict[str, str]) -> None:
+        log = self.logs / "migrate.log"
+        processes.rotate(log)
+        process = processes.spawn([sys.executable, "manage.py", "migrate", "--no-input"], log, env=env, cwd=ROOT)
+        try:
+            failed = process.wait()
+        finally:
+            processes.stop([process], [signal.SIGTERM], WORKER_GRACE)
+        if failed:
+            raise StackError(f"The database could not be prepared. The end of {log}:\n{processes.tail(log)}")
+
+    def _ensure_superuser(self, env: dict[str, str]) -> str:
+        """The password comes through a pipe: it belongs into no log."""
+        argv = [sys.executable, "manage.py", "ensure_superuser"]
+        done = subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, start_new_session=True)
+        if done.returncode:
+            raise StackError(f"The superuser could not be made:\n{done.stderr}")
+        return done.stdout.strip()
+
+    def _start_children(self, env: dict[str, str], listener: socket.socket) -> None:
+        # The socket is handed over, so that no other program can take the port in between, and a web server that is
+        # started again finds the requests that arrived meanwhile.
+        web = ["gunicorn", "--bind", f"fd://{listener.fileno()}", "--workers", "1", "--threads", "8", "--timeout", "60"]
+        web += [
+            "--graceful-timeout",
+            "3",
+            "--no-control-socket",
+            "--worker-class",
+            "digits_project.server.gunicorn_worker.WebWorker",
+        ]
+        web += ["--forwarded-allow-ips", "", "digits_project.wsgi"]  # which headers of a proxy count, settings.py says
+        commands = {
+            "web": ["-m", *web],
+            "worker-io": ["manage.py", "worker", "io"],
+            "worker-io-spare": ["manage.py", "worker", "io-spare"],
+            "worker-train": ["manage.py", "worker", "train"],
+            "reaper": ["manage.py", "reaper"],
+        }
+        for name, command in commands.items():
+            fds = [listener.fileno()] if name == "web" else []
+            child = processes.Child(name, [sys.executable, *command], self.logs / f"{name}.log", env, ROOT, fds)
+            child.start()
+            self.children.append(child)
+
+    def _stop_children(self) -> None:
+        web = [child.process for child in self.children[:1]]
+        others = [child.process for child in self.children[1:]]
+        processes.stop(web, [signal.SIGTERM], WEB_GRACE)
+        processes.stop(others, [signal.SIGTERM], WORKER_GRACE)
+
+    def _await_web(self) -> None:
+        web = self.children[0]
+        deadline = time.monotonic() + READY_WITHIN
+        while (status := _status_of(self.url)) is None and web.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if status is None or status >= 500:
+            answered = f"answers {status}" if status else "does not answer"
+            raise StackError(f"The web server {answered}. The end of {web.log}:\n{processes.tail(web.log)}")
+
+    def _note(self, text: str) -> None:
+        """For the user and for the log."""
+        self.say(text)
+        with (self.logs / "stack.log").open("a") as log:
+            print(time.strftime("%Y-%m-%d %H:%M:%S"), text, file=log)
+
+
+def _interrupt_on(numbers: Sequence[signal.Signals]) -> dict:
+    """Let the signals raise KeyboardInterrupt, all but a SIGHUP that nohup ignores; the former handlers."""
+    former = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in former.items():
+        if not (number == signal.SIGHUP and handler == signal.SIG_IGN):
+            signal.signal(number, _interrupt)
+    return former
+
+
+def _interrupt(number, frame):
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def listen(port: int) -> Iterator[socket.socket]:
+    """A listening socket on 127.0.0.1: `port`, else one of the next nine, else any that is free."""
+    for candidate in (*range(port, min(port + 10, 65536)), 0):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", candidate))
+                listener.listen(128)
+            except PermissionError:
+                raise StackError(f"Only root may use port {candidate}; set DIGITS_PORT to 1024 or more") from None
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
+            yield listener
+            return
+
+
+def _status_of(url: str) -> int | None:
+    """The HTTP status of a GET, or None without an answer. Not through a proxy: this is 127.0.0.1."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        connection.request("GET", "/index.json")
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def port_from_environment() -> int:
+    """DIGITS_PORT, or 5000; 0 is any free port."""
+    text = os.environ.get("DIGITS_PORT") or "5000"
+    if not (text.isdecimal() and int(text) < 65536):
+        raise StackError(f"DIGITS_PORT is {text!r}; it takes a number from 0 to 65535")
+    return int(text)

@@ -1,0 +1,44 @@
+"""The page of an account: its name, its group and what it uses of its limits."""
+
+from django.conf import settings
+from rest_framework.response import Response
+from rest_framework.serializers import CharField, IntegerField, Serializer
+from rest_framework.views import APIView
+
+from digits_project.accounts import permissions, usernames
+from digits_project.accounts.roles import role_of
+from digits_project.jobs import limits, quota
+
+
+class AccountFacts(Serializer):
+    """Who the client is, and how much of what one may have."""
+
+    name = CharField(help_text="Empty for who has not said it to an open server.")
+    group = CharField(allow_null=True, help_text="viewer, user or operator; null on an open server.")
+    waiting = IntegerField(help_text="Jobs that wait.")
+    max_waiting = IntegerField(allow_null=True, help_text="null: any number.")
+    disk_bytes = IntegerField(help_text="What the jobs take: datasets, models with their snapshots, uploads.")
+    max_disk_bytes = IntegerField(allow_null=True, help_text="null: as much as there is.")
+
+
+class AccountPage(APIView):
+    """Who you are, and how many jobs and bytes on disk are yours, of how many that one may have."""
+
+    name = "Your account"
+    page = "account.html"
+    answers = {"get": AccountFacts}
+
+    def get(self, request, format=None):
+        name = usernames.owner(request)
+        role = role_of(request.user) if permissions.has_accounts() else None
+        limited = limits.applies_to(name)
+        return Response(
+            {
+                "name": name,
+                "group": role.group if role else None,
+                "waiting": limits.waiting(name) if name else 0,
+                "max_waiting": settings.DIGITS_MOST_WAITING or None if limited else None,
+                "disk_bytes": quota.used(name) if name else 0,
+                "max_disk_bytes": settings.DIGITS_MAX_OWNER_DISK << 20 or None if limited else None,
+            }
+        )

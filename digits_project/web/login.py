@@ -1,0 +1,131 @@
+"""The routes of the server itself, which belong to no job: logging in and out, and what paths there are."""
+
+from contextlib import suppress
+
+from django.conf import settings
+from django.contrib import auth
+from django.http import HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from rest_framework.exceptions import NotAuthenticated, Throttled
+from rest_framework.permissions import BasePermission
+from rest_framework.serializers import CharField, RegexField
+from rest_framework.views import APIView
+
+from digits_project.accounts import guard, permissions, usernames
+from digits_project.accounts.usernames import USER_NAME, USER_NAME_RULE
+from digits_project.api.forms import Form
+from digits_project.jobs.api.job_responses import MOVED
+from digits_project.jobs.api.views import FormView
+
+
+class LoginForm(Form):
+    """A name, its password where the server has accounts, and the page to go on to."""
+
+    DESCRIPTIONS = {  # nosec B105 (texts)
+        "username": "Who you are.",
+        "password": "Only where the server has accounts, and for the admin.",
+        "next": "The path of this server that the answer leads to, such as /admin/; by itself that is the home page.",
+    }
+
+    username = RegexField(USER_NAME, error_messages={"invalid": USER_NAME_RULE})
+    password = CharField(required=False, max_length=4096, trim_whitespace=False, style={"input_type": "password"})
+    next = CharField(required=False, max_length=4096)
+
+
+class FromHere(BasePermission):
+    """Whoever asks, but no page of another site; not by a link either, where that changes something."""
+
+    def has_permission(self, request, view) -> bool:
+        permissions.refuse_other_sites(request, even_links=getattr(view, "get_changes", False))
+        return True
+
+
+class Login(FormView):
+    """Tell the server who you are, before anything else, as DIGITS's clients do.
+
+    With DIGITS_AUTH=open the name alone is enough; what the client creates is recorded under it, no more. With required
+    it takes the password too, and the session cookie of the answer goes with the client's other requests. The admin
+    always takes a password; who sends the right one with the name is logged in there too.
+    """
+
+    name = "Log in"
+    page = refused_page = "login.html"
+    serializer_class = LoginForm
+    answers = FormView.answers | {"post": MOVED}
+    permission_classes = (FromHere,)
+
+    def post(self, request, format=None):
+        form = LoginForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        name, password = form.validated_data["username"], form.validated_data.get("password", "")
+        answer = HttpResponseRedirect(self.next_page() or reverse("home"))
+        if self.needs_account():
+            _log_in(request, name, password)
+            return answer
+        if password:
+            with suppress(NotAuthenticated, Throttled):  # a name is enough here
+                _log_in(request, name, password)
+        usernames.remember_name(answer, name)
+        return answer
+
+    def needs_account(self) -> bool:
+        """Whether a name is not enough: on a server with accounts, and on the way to the admin."""
+        return permissions.has_accounts() or self.next_page().startswith(reverse("admin:index"))
+
+    def next_page(self) -> str:
+        """The page of this server that `next` names; "" where it names none or another site's."""
+        data = self.request.query_params if self.request.method == "GET" else self.request.data
+        page = str(data.get("next") or "")
+        here = {self.request.get_host()}
+        return page if url_has_allowed_host_and_scheme(page, here, self.request.is_secure()) else ""
+
+    def provider(self) -> str:
+        """What the page calls the OpenID Connect provider where one can log in too; "" where there is none."""
+        return settings.DIGITS_OIDC_NAME if settings.DIGITS_OIDC_ISSUER and self.needs_account() else ""
+
+    def typed_name(self) -> str:
+        """What the page's field for the name begins with."""
+        data = self.request.query_params if self.request.method == "GET" else self.request.data
+        return str(data.get("username") or "")
+
+
+class AdminLogin(Login):
+    """Where Django's admin sends whoever must log in: the page is that of /login."""
+
+    schema = None  # /login is the one to use
+
+    def get(self, request, format=None):
+        if permissions.may_enter_admin(request):
+            return HttpResponseRedirect(reverse("admin:index"))
+        page = urlencode({"next": self.next_page() or reverse("admin:index")})
+        return HttpResponseRedirect(f"{reverse('login')}?{page}")
+
+    def next_page(self) -> str:
+        return super().next_page() or reverse("admin:index")
+
+
+class Logout(APIView):
+    """Forget who the client is."""
+
+    answers = {"get": MOVED, "post": MOVED}
+    permission_classes = (FromHere,)
+    get_changes = True
+
+    def get(self, request, format=None):
+        auth.logout(request._request)
+        answer = HttpResponseRedirect(reverse("home"))
+        usernames.forget_name(answer)
+        return answer
+
+    post = get
+
+
+def _log_in(request, username: str, password: str = "") -> None:  # nosec B107 (without one nobody gets in)
+    """Raises NotAuthenticated or Throttled."""
+    if guard.must_wait(request._request, username):
+        raise Throttled(guard.SECONDS, "Too many wrong passwords.")
+    user = auth.authenticate(request._request, username=username, password=password)
+    if user is None:
+        raise NotAuthenticated("The name and the password do not belong together, or there is no such user.")
+    auth.login(request._request, user)

@@ -1,0 +1,37 @@
+"""The paths of the server that a user may go on to type."""
+
+from rest_framework.response import Response
+from rest_framework.serializers import CharField, ListField, Serializer
+from rest_framework.views import APIView
+
+from digits_project.accounts.roles import Role
+from digits_project.api.forms import Form
+from digits_project.api.renderers import PrettyJSONRenderer
+from digits_project.jobs import data_roots
+
+
+class QueryForm(Form):
+    """What was typed so far."""
+
+    query = CharField(default="", help_text="How the paths begin.")
+
+
+class Suggestions(Serializer):
+    """Paths that one may go on with."""
+
+    suggestions = ListField(child=CharField())
+
+
+class PathSuggestions(APIView):
+    """Paths of the server that begin with `?query=`, at most a hundred, of those that jobs may read.
+
+    It has no page: it is JSON with or without the suffix.
+    """
+
+    renderer_classes = (PrettyJSONRenderer,)
+    reading_role = Role.USER
+    answers = {"get": Suggestions}
+    queries = {"get": QueryForm}
+
+    def get(self, request, format=None):
+        return Response({"suggestions": data_roots.paths_beginning_with(request.query_params.get("query", ""))})

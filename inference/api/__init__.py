@@ -1,0 +1,1 @@
+"""The inference routes: forms, views, JSON, pages."""

@@ -1,0 +1,59 @@
+"""The shapes of the inference answers, for the schema."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+
+from inference.download.archive_stream import FORMS
+
+PAIR = {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "number"}]}, "minItems": 2, "maxItems": 2}
+PAIRS = {"type": "array", "items": PAIR}
+PERCENTS = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 100}}
+ARRAYS = {"type": "object", "additionalProperties": {"type": "array", "items": {}}}
+VISUALIZATION = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "vis_type": {"type": "string", "enum": ["Weights", "Activation"]},
+        "layer_type": {"type": "string", "description": "Of weights: the layer's type."},
+        "param_count": {"type": "integer", "description": "Of weights: how many numbers the layer has, biases too."},
+        "data_stats": {
+            "type": "object",
+            "description": "shape, mean, stddev, min, max, and histogram: [counts, middles of the bins, ticks].",
+        },
+        "image_html": {"type": "string", "description": "A picture, `data:image/png;base64,…`."},
+    },
+    "required": ["name", "vis_type", "data_stats", "image_html"],
+}
+VISUALIZATIONS = {"type": "array", "items": VISUALIZATION, "description": "With `?visualizations=1`."}
+
+
+def _answer(key: str, value: dict, description: str, **optional: dict) -> OpenApiResponse:
+    properties = {key: value} | optional
+    return OpenApiResponse({"type": "object", "properties": properties, "required": [key]}, description)
+
+
+def _of_each(value: dict) -> dict:
+    return {"type": "object", "additionalProperties": value}
+
+
+PREDICTIONS = _answer(
+    "predictions",
+    {"oneOf": [PERCENTS, PAIRS]},
+    "`{category: percent}`, best first, at most five; with DIGITS_WIRE_FORMAT=digits `[[category, percent], …]`.",
+    visualizations=VISUALIZATIONS,
+)
+CLASSIFICATIONS = _answer("classifications", _of_each(PAIRS), "For each image its `[[category, percent], …]`.")
+OUTPUTS = _answer(
+    "outputs",
+    ARRAYS,
+    "For each output of the network its values, a batch of one image.",
+    visualizations=VISUALIZATIONS,
+)
+OUTPUTS_OF_MANY = _answer("outputs", _of_each(ARRAYS), "For each image the values of each output, without a batch.")
+TOP_N = _answer("top_n", _of_each(PAIRS), "For each category its `[[image, percent], …]`, surest first.")
+ARCHIVES = {(200, form.media_type): OpenApiTypes.BINARY for form in FORMS.values()}
+FORM = OpenApiParameter("form", str, OpenApiParameter.PATH, enum=list(FORMS), description="The kind of archive.")
+JOB_ID = OpenApiParameter("job_id", str, description="The model's id; it may stand in the body instead.")
+SKIPPED = OpenApiParameter(
+    "X-Digits-Skipped", int, OpenApiParameter.HEADER, response=[200], description="How many images were left out."
+)

@@ -1,0 +1,154 @@
+"""What the inference routes take."""
+
+from io import BytesIO
+
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from datasets.imagedb.images import decoding
+from digits_project.api.forms import Flag, Form
+from digits_project.api.uploads import Upload
+from digits_project.common.errors import BadInput
+from digits_project.jobs.data_roots import is_folder, readable
+from inference.image_list import MAX_BYTES, ImageList, fetched
+from models_app.api.model_fields import Number
+
+WRONG = object()  # in place of a field that is wrong by itself, which says more than that it is missing
+
+_ASKED = {
+    "job_id": "The model's id; it may stand in the query string instead.",
+    "snapshot_epoch": "The epoch of the snapshot that answers; empty or -1: the newest.",
+}
+ONE_IMAGE = _ASKED | {
+    "image_file": "The image, as an upload. This, image_path or image_url is needed.",
+    "image_path": "A file of the server.",
+    "image_url": "An address to fetch the image from, where the server does that (DIGITS_ALLOW_URLS), or a file of it.",
+    "show_visualizations": "Whether the page shows the weights and activations of each layer.",
+}
+VISUALIZATIONS = {
+    "visualizations": "Whether the answer has, under that key, the weights and activations of each layer."
+}
+IMAGE_LIST = _ASKED | {
+    "image_list": "Upload, or the text itself: an image on each line, its path and perhaps a number. Required.",
+    "image_folder": "Folder of the server that relative paths in the list begin with.",
+    "num_test_images": "Only so many images from the top of the list; empty: all.",
+}
+TOP = IMAGE_LIST | {"top_n": "How many images of each category."}
+DOWNLOAD = {"epoch": "The epoch of the snapshot; empty or -1: the newest."}
+
+
+class InferenceForm(Form):
+    """What every route takes besides `job_id`: the epoch of the snapshot that is to answer."""
+
+    job_id = serializers.CharField(required=False)  # views.named_model reads it, before the form
+    snapshot_epoch = Number(default=None, min_value=-1)
+
+    def missing(self, values: dict) -> dict[str, str]:
+        """{field: message} of the images that the form lacks, as far as `values`, the valid fields, tell."""
+        return {}
+
+    def wrong_together(self, values):
+        """What is missing is reported under its field where another field is wrong; alone it is an `error` (API.md)."""
+        others = (name for name, field in self.fields.items() if field.default is not empty)
+        return self.missing(values) if any(name not in values for name in others) else {}
+
+    def validate(self, form):
+        if missing := self.missing(form):
+            raise BadInput(" ".join(missing.values()))
+        return form
+
+
+class OneImageForm(InferenceForm):
+    """One image; of several a path comes first, as in DIGITS. `image` of the valid data is a path or an open upload."""
+
+    DESCRIPTIONS = ONE_IMAGE
+
+    image_file = Upload(decoding.MAX_BYTES, default=None, allow_empty_file=True)
+    image_path = serializers.CharField(default=None, max_length=4096)
+    image_url = serializers.CharField(default=None, max_length=4096)
+    show_visualizations = Flag()
+
+    def missing(self, values):
+        if any(values.get(name, WRONG) not in (None, "") for name in ("image_file", "image_path", "image_url")):
+            return self._unreadable(values)
+        return {"image_file": "No image: send one of image_file (an upload), image_path or image_url."}
+
+    def _unreadable(self, values) -> dict[str, str]:
+        """Of a path; what a URL holds is only fetched once all else is right."""
+        name = "image_path" if values.get("image_path") else "image_url"
+        path = values.get(name)
+        try:
+            if path and "://" not in path:
+                readable(path)
+        except BadInput as unreadable:
+            return {name: str(unreadable)}
+        return {}
+
+    def validate(self, form):
+        form = super().validate(form)
+        path = form["image_path"] or form["image_url"]
+        if not path:
+            form["image"] = form["image_file"].file
+            return form
+        form["image"] = fetched(path) if "://" in path else readable(path)
+        return form
+
+
+class VisualizationsForm(Form):
+    """The query string of a question about one image."""
+
+    DESCRIPTIONS = VISUALIZATIONS
+
+    visualizations = Flag()
+
+
+class TextUpload(Upload):
+    """A text file, or the text itself where the body has no files; the value is a binary file."""
+
+    def to_internal_value(self, data):
+        if isinstance(data, str):
+            return BytesIO(data.encode("utf-8", "surrogatepass"))
+        return super().to_internal_value(data).file
+
+
+class ImageListForm(InferenceForm):
+    """A list of images. `images` of the valid data is an ImageList."""
+
+    DESCRIPTIONS = IMAGE_LIST
+
+    image_list = TextUpload(MAX_BYTES, default=None, allow_empty_file=True)
+    image_folder = serializers.CharField(default="", max_length=4096)
+    num_test_images = serializers.IntegerField(default=None, min_value=1, max_value=2**31 - 1)
+
+    def missing(self, values):
+        missing = {}
+        if values.get("image_list", WRONG) is None:
+            missing["image_list"] = "image_list is missing: a text file with the path of one image on each line."
+        folder = values.get("image_folder")
+        try:
+            if folder and not is_folder(folder):
+                missing["image_folder"] = f"image_folder: there is no folder {folder}."
+        except BadInput as outside:
+            missing["image_folder"] = str(outside)
+        return missing
+
+    def validate(self, form):
+        form = super().validate(form)
+        form["images"] = ImageList(form["image_list"], form["image_folder"], form["num_test_images"])
+        return form
+
+
+class TopForm(ImageListForm):
+    """A list of images, and how many of them are wanted for each category."""
+
+    DESCRIPTIONS = TOP
+
+    top_n = serializers.IntegerField(default=9, min_value=1, max_value=1000)
+
+
+class DownloadForm(Form):
+    """The query string of a download."""
+
+    DESCRIPTIONS = DOWNLOAD
+
+    epoch = Number(default=None, min_value=-1)

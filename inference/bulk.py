@@ -1,0 +1,91 @@
+"""What may be asked of a trained model about a list of images, however long it is."""
+
+import logging
+from collections.abc import Iterator
+
+from inference import services
+from inference.confusion import Confusion
+from inference.engine.batches import Batches
+from inference.engine.predictor import percent, ranked
+from inference.engine.top_images import BestImages
+from inference.image_list import ImageList, ListedImage
+from inference.spooled_response import Answer
+from models_app.models import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+def classify(snapshot: Snapshot, images: ImageList, confusion: Confusion | None = None) -> tuple[Answer, int]:
+    """`{"classifications": {name: [[category, percent], …]}}` and how many images could not be loaded.
+
+    What the list says of the images' categories is compared with the answers in `confusion`. Raises BadInput when there
+    is none to classify, or services.CanNotClassify.
+    """
+    batches = _batches(snapshot, images)
+    return _written("classifications", _rankings(snapshot, batches, confusion), batches)
+
+
+def infer(snapshot: Snapshot, images: ImageList) -> tuple[Answer, int]:
+    """`{"outputs": {name: {layer: values}}}`, values without batch axis, and how many images could not be loaded.
+
+    Raises BadInput when there is none to infer from.
+    """
+    batches = _batches(snapshot, images)
+    return _written("outputs", _outputs(snapshot, batches), batches)
+
+
+def top(snapshot: Snapshot, images: ImageList, most: int) -> tuple[dict[str, list], int]:
+    """{category: [[name, percent], …]}, the `most` surest images of each, and how many could not be loaded.
+
+    Raises BadInput when there is none to classify, or services.CanNotClassify.
+    """
+    categories = snapshot.trained_model.dataset.category_names
+    batches, best = _batches(snapshot, images), BestImages(most, len(categories))
+    predictor = services.predictor(snapshot)
+    for entries, pixels in batches:
+        best.add([entry.shown for entry in entries], services.scores(snapshot, predictor, pixels))
+    tops = {category: [[name, percent(score)] for name, score in best.of(i)] for i, category in enumerate(categories)}
+    return tops, _skipped(batches)
+
+
+def _batches(snapshot: Snapshot, images: ImageList) -> Batches[ListedImage]:
+    read = services.reader(snapshot)
+    size = services.predictor(snapshot).most_images
+    return Batches(images.entries(), lambda entry: read(images.file(entry.name)), size)
+
+
+def _rankings(
+    snapshot: Snapshot, batches: Batches[ListedImage], confusion: Confusion | None
+) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+    predictor, categories = services.predictor(snapshot), snapshot.trained_model.dataset.category_names
+    for entries, pixels in batches:
+        scores = services.scores(snapshot, predictor, pixels)
+        if confusion:
+            confusion.add([entry.truth for entry in entries], scores)
+        for entry, row in zip(entries, scores, strict=True):
+            yield entry.shown, ranked(row, categories)
+
+
+def _outputs(snapshot: Snapshot, batches: Batches[ListedImage]) -> Iterator[tuple[str, dict]]:
+    predictor = services.predictor(snapshot)
+    for entries, pixels in batches:
+        outputs = predictor.outputs(pixels)
+        for i, entry in enumerate(entries):
+            yield entry.shown, services.told(snapshot, {layer: values[i] for layer, values in outputs.items()})
+
+
+def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) -> tuple[Answer, int]:
+    answer = Answer(key)
+    try:
+        for name, value in entries:
+            answer.add(name, value)
+    except BaseException:
+        answer.close()
+        raise
+    return answer, _skipped(batches)
+
+
+def _skipped(batches: Batches) -> int:
+    if batches.skipped:
+        log.info("%d of a list's images left out; the first is %r", batches.skipped, batches.first_fault)
+    return batches.skipped

@@ -1,0 +1,113 @@
+"""What the commands share that ask a snapshot about images, however many: flat memory, answers in the order of the
+images, a line each."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from datasets.imagedb.images import decoding
+from digits_project.common.errors import BadInput
+from digits_project.jobs.console.command import ConsoleCommand, Exit, job_of, wrong
+from inference import services
+from inference.console import image_files
+from inference.engine.batches import Batches
+from inference.engine.predictor import Predictor
+from models_app.models import Snapshot, TrainedModel
+
+TELL_SECONDS = 0.3
+BEST, NEWEST = "best", "newest"
+
+
+class ImagesCommand(ConsoleCommand):
+    """Reads the images with the rights of whoever calls it, not only those in the data roots."""
+
+    def add_arguments(self, parser):
+        add_snapshot(parser)
+        parser.add_argument(
+            "images", nargs="+", metavar="IMAGE", help="a file, a folder, a pattern in quotes, or - for a list on stdin"
+        )
+        parser.add_argument("--recursive", action="store_true", help="of a folder also what is in its subfolders")
+        parser.add_argument("--output", metavar="FILE", help="where the answers go [standard output]")
+
+    def lines(self, snapshot: Snapshot, batches: Batches[Path], predictor: Predictor, options) -> Iterator[str]:
+        """The answers, one for each image that could be read."""
+        raise NotImplementedError
+
+    def handle(self, **options):
+        snapshot = chosen_snapshot(options)
+        predictor, read = services.predictor(snapshot), services.reader(snapshot, decoding.open_image)
+        names = image_files.image_files(options["images"], options["recursive"], sys.stdin)
+        batches = Batches(names, read, predictor.most_images, self._tell)
+        began = self._told = time.monotonic()
+        with self._output(options["output"]) as output:
+            try:
+                for line in self.lines(snapshot, batches, predictor, options):
+                    output.write(line + "\n")
+                    self._show(batches, began)
+                output.flush()
+            except services.CanNotClassify as no:
+                raise wrong(str(no)) from no
+            except BadInput:
+                if batches.loaded or not batches.skipped:
+                    raise wrong("There is no image in what was named; --recursive looks into subfolders.") from None
+        self._say_end(batches, began)
+
+    @contextmanager
+    def _output(self, name: str | None) -> Iterator[TextIO]:
+        if name is None:
+            self.stdout.ending = ""
+            yield self.stdout
+            return
+        try:
+            # A name that is no UTF-8 keeps its bytes in CSV; JSON writes the same as escapes.
+            with Path(name).open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                yield file
+        except OSError as unwritable:
+            raise wrong(f"{name} can't be written: {unwritable.strerror}.") from unwritable
+
+    def _tell(self, name: Path, fault: BadInput) -> None:
+        self.screen.line(f"{shown(name)}: {fault}")
+
+    def _show(self, batches: Batches, began: float) -> None:
+        now = time.monotonic()
+        if now - self._told > TELL_SECONDS:
+            self._told = now
+            self.screen.passing(_summary(batches, now - began))
+
+    def _say_end(self, batches: Batches, began: float) -> None:
+        self.screen.line(_summary(batches, time.monotonic() - began))
+        self.end(Exit.FAILED if batches.skipped else Exit.DONE)
+
+
+def add_snapshot(parser, default: str = NEWEST) -> None:
+    parser.add_argument("model_id", metavar="MODEL_ID", help="as manage.py jobs --kind models lists them")
+    text = f"an epoch, best or newest [{default}]"
+    parser.add_argument("--snapshot-epoch", default=default, metavar="EPOCH", help=text)
+
+
+def chosen_snapshot(options) -> Snapshot:
+    """The snapshot that the options name. Raises CommandError."""
+    asked, model = options["snapshot_epoch"], job_of(options["model_id"], TrainedModel)
+    try:
+        if asked == BEST:
+            best = model.best_snapshot
+            return services.find_snapshot(model.pk, best.epoch if best else None)
+        return services.find_snapshot(model.pk, None if asked == NEWEST else float(asked))
+    except ValueError:
+        raise wrong(f"--snapshot-epoch: {asked} is neither a number nor best nor newest.") from None
+    except (services.NoSnapshot, services.NoSuchSnapshot) as none:
+        raise wrong(str(none)) from none
+
+
+def shown(name: Path) -> str:
+    text = str(name)
+    return text if text.isprintable() else ascii(text)
+
+
+def _summary(batches: Batches, seconds: float) -> str:
+    speed = f"{batches.loaded / seconds:,.0f} a second" if seconds else ""
+    failed = f", {batches.skipped:,} could not be read" if batches.skipped else ""
+    return f"{batches.loaded:,} images, {speed}{failed}"

@@ -1,0 +1,1 @@
+"""The archive with which a snapshot runs elsewhere."""

@@ -1,0 +1,148 @@
+"""Archives that are made while they are sent: no more than a block of any file is in memory. Plain Python."""
+
+import bz2
+import tarfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import BinaryIO, Protocol
+
+from digits_project.common.resources import usable_cores
+
+BLOCK = 1 << 18  # bytes read at a time
+GZIP = 16 + zlib.MAX_WBITS  # tells zlib to write gzip's header
+COMPRESSING = threading.BoundedSemaphore(max(1, usable_cores() // 2))  # blocks at once; the rest serves requests
+FAST = 1  # weights hardly shrink, so the higher levels only take longer
+DOS_EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip can't tell an earlier time; the same archive always has the same bytes
+
+
+@dataclass(frozen=True)
+class StreamMember:
+    """A file of an archive: a plain name, its content and how many bytes that has."""
+
+    name: str
+    content: BinaryIO
+    size: int
+
+    def blocks(self) -> Iterator[bytes]:
+        while block := self.content.read(BLOCK):
+            yield block
+
+
+class Compressor(Protocol):
+    """What zlib, bz2 and lzma have in common."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+class Uncompressed:
+    """The compressor that does nothing."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class ArchiveStream:
+    """The bytes of an archive, to be iterated over once. Whoever has it closes it, iterated or not."""
+
+    def __init__(self, form: str, members: Sequence[StreamMember]):
+        self._form = form
+        self._members = members
+
+    def __iter__(self) -> Iterator[bytes]:
+        blocks = FORMS[self._form].write(self._members)
+        while (block := _next(blocks)) is not None:
+            if block:
+                yield block
+
+    def close(self) -> None:
+        for member in self._members:
+            member.content.close()
+
+
+def _next(blocks: Iterator[bytes]) -> bytes | None:
+    """The next block, compressed when it is this archive's turn; None at the end."""
+    with COMPRESSING:
+        return next(blocks, None)
+
+
+@dataclass(frozen=True)
+class ArchiveFormat:
+    """How an archive is written, and its media type."""
+
+    write: Callable[[Sequence[StreamMember]], Iterator[bytes]]
+    media_type: str
+
+
+def _tar(compressor: Callable[[], Compressor]) -> Callable[[Sequence[StreamMember]], Iterator[bytes]]:
+    def write(members: Sequence[StreamMember]) -> Iterator[bytes]:
+        compress = compressor()
+        for block in _tar_blocks(members):
+            yield compress.compress(block)
+        yield compress.flush()
+
+    return write
+
+
+def _tar_blocks(members: Sequence[StreamMember]) -> Iterator[bytes]:
+    """POSIX ustar (IEEE 1003.1): a header of 512 bytes, the content padded to 512; two empty blocks at the end."""
+    for member in members:
+        header = tarfile.TarInfo(member.name)
+        header.size = member.size
+        header.mode = 0o755 if member.name.endswith(".py") else 0o644
+        yield header.tobuf(tarfile.PAX_FORMAT)
+        yield from member.blocks()
+        yield bytes(-member.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _zip(members: Sequence[StreamMember]) -> Iterator[bytes]:
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=FAST) as archive:
+        for member in members:
+            entry = zipfile.ZipInfo(member.name, DOS_EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16  # the permissions of a Unix file
+            entry.file_size = member.size  # with which zipfile decides on the 64-bit form
+            with archive.open(entry, "w") as file:
+                for block in member.blocks():
+                    file.write(block)
+                    yield sink.taken()
+            yield sink.taken()
+    yield sink.taken()
+
+
+class _Sink:
+    """A file that can't seek and forgets what was taken from it."""
+
+    def __init__(self):
+        self._written = BytesIO()
+
+    def write(self, data: bytes) -> int:
+        return self._written.write(data)
+
+    def flush(self) -> None:
+        pass
+
+    def taken(self) -> bytes:
+        data = self._written.getvalue()
+        self._written = BytesIO()
+        return data
+
+
+GZIPPED = ArchiveFormat(_tar(lambda: zlib.compressobj(FAST, wbits=GZIP)), "application/gzip")
+FORMS = {
+    "tar": ArchiveFormat(_tar(Uncompressed), "application/x-tar"),
+    "tar.gz": GZIPPED,
+    "tgz": GZIPPED,
+    "tar.bz2": ArchiveFormat(_tar(bz2.BZ2Compressor), "application/x-bzip2"),
+    "zip": ArchiveFormat(_zip, "application/zip"),
+}

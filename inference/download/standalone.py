@@ -1,0 +1,87 @@
+"""Classify images with the model beside this file, as the server that trained it does.
+
+It needs Python 3.10 or newer, NumPy, Pillow and ONNX Runtime: pip install numpy pillow onnxruntime
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from datasets.imagedb.images.decoding import BadImage, read_array
+from inference.engine.predictor import Predictor, plain, ranked
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    """Answer for the images on the command line. 0, or 1 if one of them could not be read."""
+    asked = _arguments()
+    answers, unreadable = {}, 0
+    model = _Model(HERE)
+    for name in asked.images:
+        try:
+            answers[name] = model.answer(name, asked.top)
+        except (BadImage, OSError) as fault:
+            print(f"{name}: {getattr(fault, 'strerror', None) or fault}", file=sys.stderr)
+            unreadable += 1
+    _print(_as_json(answers, model.key) if asked.json or not model.categories else _as_text(answers))
+    return 1 if unreadable else 0
+
+
+def _print(text: str) -> None:
+    """To standard output, whose reader may leave before the end, as `head` does."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Model:
+    """The folder's model.onnx, labels.txt and info.json."""
+
+    def __init__(self, folder: Path):
+        self._image = json.loads((folder / "info.json").read_text(encoding="utf-8"))["image"]
+        labels = folder / "labels.txt"
+        self.categories = labels.read_text(encoding="utf-8").split("\n")[:-1] if labels.exists() else []
+        self.key = "classifications" if self.categories else "outputs"
+        self._predictor = Predictor(folder / "model.onnx", threads=os.cpu_count())
+
+    def answer(self, name: str, top: int) -> Any:
+        """[[category, percent], …] of an image, or {layer: values} if the model has no categories."""
+        with Path(name).open("rb") as file:
+            pixels = read_array(file, **self._image)[None]
+        if self.categories:
+            return ranked(self._predictor.scores(pixels)[0, : len(self.categories)], self.categories, top)
+        return {layer: plain(values[0]) for layer, values in self._predictor.outputs(pixels).items()}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, BMP, PPM or WebP")
+    parser.add_argument("--json", action="store_true", help="answer as the server does, in JSON")
+    parser.add_argument("--top", type=_positive, default=5, metavar="N", help="how many categories of each image (5)")
+    return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def _as_json(answers: dict[str, Any], key: str) -> str:
+    return json.dumps({key: answers}, indent=2, ensure_ascii=False)
+
+
+def _as_text(answers: dict[str, list[tuple[str, float]]]) -> str:
+    lines = []
+    for name, ranking in answers.items():
+        lines += [name, *(f"{percent:7.2f}%  {category}" for category, percent in ranking)]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""What each layer of a network answers to an image. Plain Python, without the onnx package."""
+
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from digits_project.common import protobuf
+from digits_project.common.onnx_runtime import InferenceSession, open_session
+
+MAX_BYTES_A_RUN = 128 << 20  # of the values that one run returns
+BYTES_A_NUMBER = 4
+
+# Where onnx.proto has them: ModelProto.graph, GraphProto.output, ValueInfoProto.name.
+GRAPH, OUTPUT, NAME = 7, 12, 1
+
+
+def activations(
+    onnx_file: Path, names: Sequence[str], feed: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, what that value of the graph is for the first image of `feed`), in the order of the names.
+
+    However large the network, only some of the values are in memory at a time: what does not fit one run has its own.
+    """
+    feed = {name: batch[:1] for name, batch in feed.items()}
+    yield from ((name, feed[name][0]) for name in names if name in feed)
+    names = [name for name in names if name not in feed]
+    session = _session(onnx_file, names)
+    sizes = {output.name: math.prod(output.shape[1:]) * BYTES_A_NUMBER for output in session.get_outputs()}
+    for some in _runs(names, sizes):
+        values = session.run(some, feed)
+        for name in some:
+            yield name, values.pop(0)[0]
+
+
+def _session(onnx_file: Path, names: Sequence[str]) -> InferenceSession:
+    """The model with those values of its graph as further outputs."""
+    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+        with onnx_file.open("rb") as model:
+            shutil.copyfileobj(model, file)
+        file.write(_more_outputs(names))
+        file.flush()
+        return open_session(Path(file.name), for_one_run=True)
+
+
+def _more_outputs(names: Sequence[str]) -> bytes:
+    """What makes those values outputs when it is appended to a model: protobuf merges what follows each other."""
+    return _field(GRAPH, b"".join(_field(OUTPUT, _field(NAME, name.encode())) for name in names))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of a protobuf message that holds bytes, or a message."""
+    return protobuf.head(number, len(content)) + content
+
+
+def _runs(names: Sequence[str], sizes: dict[str, int]) -> Iterator[list[str]]:
+    """The names in groups whose values fit one run."""
+    some: list[str] = []
+    for name in names:
+        if some and sum(map(sizes.get, some)) + sizes[name] > MAX_BYTES_A_RUN:
+            yield some
+            some = []
+        some.append(name)
+    if some:
+        yield some

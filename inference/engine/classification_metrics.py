@@ -1,0 +1,122 @@
+"""How well scores fit the categories that images have. Plain Python: batch by batch, in memory that does not grow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference.engine.confusions import Confusions
+
+MAX_ERRORS = 50
+MAX_CONFUSED = 100
+BINS = 15  # of the calibration error
+TOP = 5
+MIN_SCORE = float(np.finfo(np.float32).eps)  # of a score in the loss, whose logarithm would else be infinite
+
+
+@dataclass(frozen=True)
+class OfCategory:
+    """How one category fares: of what was taken for it, the share that is it (precision); of what is it, the share that
+    was taken for it (recall); their harmonic mean (f1); and how many images are it (support). 0 where there is none."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """An image that was taken for something else: its number, what it is, what it was taken for, how surely."""
+
+    number: int
+    truth: int
+    answer: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What came of an evaluation; shares and confidences are 0 to 1.
+
+    `loss` is the mean of -log(score of the true category). `calibration_error` says by how much the confidences, the
+    highest score of each image, miss the accuracy (expected calibration error: Naeini et al. 2015, Guo et al. 2017):
+
+        Σ_b |B_b|/N · |accuracy(B_b) - mean confidence(B_b)|
+
+    over 15 bins, B_b the images whose confidence lies in ((b-1)/15, b/15]. `confusion_matrix[i][j]` counts the images
+    of category i that were taken for j; None with more than 1000 categories. `most_confused` are (category, what it was
+    taken for, how many images), the most frequent first, at most 100. `worst` are the surest errors, at most 50.
+    """
+
+    images: int
+    accuracy: float
+    top_5_accuracy: float
+    loss: float
+    calibration_error: float
+    categories: list[OfCategory]
+    confusion_matrix: list[list[int]] | None
+    most_confused: list[tuple[int, int, int]]
+    worst: list[Wrong]
+
+
+class ClassificationMetrics:
+    """Collects scores and the categories that the images have."""
+
+    def __init__(self, categories: int):
+        self._images = self._among_best = 0
+        self._loss = 0.0
+        self._support, self._answered, self._hits = (np.zeros(categories, np.int64) for _ in range(3))
+        self._confusions = Confusions(categories)
+        self._bins = np.zeros((3, BINS))  # images, right answers, sum of confidences
+        self._worst: list[Wrong] = []
+
+    def add(self, truths: np.ndarray, scores: np.ndarray) -> None:
+        """A batch of images, the next ones by number: their categories, int N, and scores 0 to 1, N×categories."""
+        rows, best = np.arange(len(truths)), np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+        answers, scores = best[:, 0], scores.astype(np.float64)
+        confidences, right = scores[rows, answers], answers == truths
+        self._loss -= np.log(np.clip(scores[rows, truths], MIN_SCORE, 1)).sum()
+        self._among_best += int((best == truths[:, None]).any(axis=1).sum())
+        for counts, found in ((self._support, truths), (self._answered, answers), (self._hits, answers[right])):
+            np.add.at(counts, found, 1)
+        self._confusions.add(truths, answers)
+        self._add_to_bins(confidences, right)
+        self._keep_worst(truths, answers, confidences)
+        self._images += len(truths)
+
+    def _add_to_bins(self, confidences: np.ndarray, right: np.ndarray) -> None:
+        number = np.clip(np.ceil(confidences * BINS).astype(int) - 1, 0, BINS - 1)
+        for sums, summand in zip(self._bins, (np.ones_like(confidences), right, confidences), strict=True):
+            sums += np.bincount(number, weights=summand, minlength=BINS)
+
+    def _keep_worst(self, truths: np.ndarray, answers: np.ndarray, confidences: np.ndarray) -> None:
+        wrong = np.flatnonzero(answers != truths)
+        surest = wrong[np.argsort(-confidences[wrong], kind="stable")[:MAX_ERRORS]]
+        self._worst += [
+            Wrong(self._images + int(row), int(truths[row]), int(answers[row]), float(confidences[row]))
+            for row in surest
+        ]
+        self._worst = sorted(self._worst, key=lambda error: -error.confidence)[:MAX_ERRORS]
+
+    def figures(self) -> Figures:
+        """Of what was added, at least one image."""
+        precision, recall = _ratio(self._hits, self._answered), _ratio(self._hits, self._support)
+        f1 = _ratio(2 * self._hits, self._answered + self._support)
+        columns = (array.tolist() for array in (precision, recall, f1, self._support))
+        _, right, confidences = self._bins
+        return Figures(
+            images=self._images,
+            accuracy=int(self._hits.sum()) / self._images,
+            top_5_accuracy=self._among_best / self._images,
+            loss=float(self._loss) / self._images,
+            calibration_error=float(np.abs(right - confidences).sum()) / self._images,
+            categories=[OfCategory(*row) for row in zip(*columns, strict=True)],
+            confusion_matrix=self._confusions.matrix(),
+            most_confused=self._confusions.most(MAX_CONFUSED),
+            worst=self._worst,
+        )
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """0 where there is no whole."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

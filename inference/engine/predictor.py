@@ -1,0 +1,88 @@
+"""A snapshot as a function from images to outputs. Plain Python: ONNX Runtime and NumPy, no training engine."""
+
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+
+from digits_project.common.onnx_runtime import open_session
+
+MAX_IMAGES_A_RUN = 64  # this and the next bound the memory that one run takes
+MAX_BYTES_A_RUN = 64 << 20  # of its input
+BYTES_A_VALUE = 4
+
+
+class Predictor:
+    """One loaded model.onnx. Threads may share it; what they ask for at the same time runs as one batch.
+
+    `most_images` is the largest batch that a caller should ask for at once, `source` the name of the network's input,
+    `metadata` what training wrote about the model. `threads` None: as many as there are cores.
+    """
+
+    def __init__(self, onnx_file: Path, threads: int | None = None):
+        self._session = open_session(onnx_file, threads)
+        taken = self._session.get_inputs()[0]
+        self.source = taken.name
+        self._names = [output.name for output in self._session.get_outputs()]
+        self.metadata = self._session.get_modelmeta().custom_metadata_map
+        self.most_images = min(MAX_IMAGES_A_RUN, max(1, MAX_BYTES_A_RUN // (BYTES_A_VALUE * _size(taken.shape[1:]))))
+        self._running = threading.Lock()
+        self._waiting: list[tuple[np.ndarray, Future]] = []
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        """The last output as float32 N×categories: of a classifier, numbers that sum to 1 for each image."""
+        return self.outputs(images)[self._names[-1]].reshape(len(images), -1)
+
+    def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """{name: float32 N×…} of images, uint8 N×H×W×C as imagedb.images reads them."""
+        answer: Future = Future()
+        self._waiting.append((self.batch(images), answer))
+        while not answer.done():
+            with self._running:
+                self._run_what_waits()
+        return answer.result()
+
+    def batch(self, images: np.ndarray) -> np.ndarray:
+        """What the network takes, float32 N×C×H×W, of images, uint8 N×H×W×C."""
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
+
+    def _run_what_waits(self) -> None:
+        """Whoever holds the lock works for all who came while the run before was going on."""
+        asked: list[tuple[np.ndarray, Future]] = []
+        while self._waiting and sum(len(batch) for batch, _ in asked) < self.most_images:
+            asked.append(self._waiting.pop(0))
+        if not asked:
+            return
+        answers = [answer for _, answer in asked]
+        try:
+            outputs = self._session.run(self._names, {self.source: np.concatenate([batch for batch, _ in asked])})
+        except Exception as error:  # noqa: BLE001 - each of those who asked raises it
+            for answer in answers:
+                answer.set_exception(error)
+            return
+        borders = np.cumsum([len(batch) for batch, _ in asked])[:-1]
+        parts = [np.split(output, borders) for output in outputs]
+        for answer, *own in zip(answers, *parts, strict=True):
+            answer.set_result(dict(zip(self._names, own, strict=True)))
+
+
+def ranked(scores: np.ndarray, categories: list[str], most: int = 5) -> list[tuple[str, float]]:
+    """The `most` best categories of one image, best first, with percent (0 to 100, two places)."""
+    best = np.argsort(-scores, kind="stable")[:most]
+    return [(categories[i], percent(scores[i])) for i in best]
+
+
+def percent(score: float) -> float:
+    """A confidence of 0 to 1 as the answers have it."""
+    return round(100 * float(score), 2)
+
+
+def plain(values: np.ndarray) -> list:
+    """Nested lists for JSON, which knows no NaN and no infinity: they become null."""
+    finite = np.isfinite(values)
+    return (values if finite.all() else np.where(finite, values, None)).tolist()
+
+
+def _size(shape: list[int]) -> int:
+    return int(np.prod(shape))

@@ -1,0 +1,95 @@
+"""A running evaluation: the images of a split through a snapshot, and what comes of it into the row."""
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from datasets.imagedb.images.decoding import decode_record
+from datasets.imagedb.store.records import RecordReader
+from datasets.integrity import check_dataset
+from digits_project.common.errors import BadInput
+from digits_project.common.resources import usable_cores
+from inference import services
+from inference.engine import classification_metrics as engine
+from inference.engine.predictor import percent
+from models_app.results import Evaluation
+
+MAX_BYTES = 8 << 20  # of a batch: between two of them an abort is noticed
+BYTES_A_VALUE = 4
+
+
+def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
+    """Evaluate, and keep what came of it. Raises BadInput if the snapshot or a record can't be used."""
+    model = evaluation.trained_model
+    snapshot = model.snapshot_at(evaluation.epoch)
+    if snapshot is None:
+        raise BadInput(f"The snapshot of epoch {evaluation.epoch:g} is gone.")
+    check_dataset(model.dataset, (evaluation.split,))
+    with services.whole(snapshot):
+        predictor = services.load(snapshot.onnx_file)
+    found = engine.ClassificationMetrics(len(model.dataset.categories))
+    records = model.dataset.directory / f"{evaluation.split}.rec"
+    fitting = MAX_BYTES // (BYTES_A_VALUE * math.prod(model.dataset.image_shape))
+    try:
+        for done, truths, pixels in _batches(records, max(1, min(fitting, predictor.most_images))):
+            found.add(truths, services.scores(snapshot, predictor, pixels))
+            report(done)
+    except services.CanNotClassify as unable:
+        raise BadInput(str(unable)) from unable
+    _store(evaluation, found.figures())
+
+
+def _batches(records: Path, size: int) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+    """(share of the images that this is the end of, their categories, pixels N×H×W×C) for each batch."""
+    with RecordReader(records) as reader, ThreadPoolExecutor(usable_cores()) as pool:
+        for first in range(0, len(reader), size):
+            numbers = range(first, min(first + size, len(reader)))
+            labels, pixels = zip(*pool.map(lambda number: _decoded(reader[number]), numbers), strict=True)
+            yield numbers.stop / len(reader), np.array(labels, np.int64), np.stack(pixels)
+
+
+def _decoded(record: tuple[float, bytes]) -> tuple[float, np.ndarray]:
+    label, payload = record
+    return label, decode_record(payload)
+
+
+def _store(evaluation: Evaluation, figures: engine.Figures) -> None:
+    names = evaluation.trained_model.dataset.category_names
+    listing = evaluation.trained_model.dataset.directory / f"{evaluation.split}.txt"
+    paths = _paths(listing, {error.number for error in figures.worst})
+    outcome = asdict(figures)
+    outcome["categories"] = [
+        {"category": name, **asdict(fares)} for name, fares in zip(names, figures.categories, strict=True)
+    ]
+    outcome["worst_errors"] = [
+        {
+            "record": error.number,
+            "path": paths.get(error.number, ""),
+            "category": names[error.truth],
+            "answer": names[error.answer],
+            "confidence": percent(error.confidence),
+        }
+        for error in figures.worst
+    ]
+    outcome["most_confused"] = [
+        {"category": names[truth], "answer": names[answer], "images": count}
+        for truth, answer, count in figures.most_confused
+    ]
+    for column in Evaluation.FIGURES:
+        setattr(evaluation, column, outcome[column])
+    evaluation.save(update_fields=Evaluation.FIGURES)
+
+
+def _paths(listing: Path, numbers: Collection[int]) -> dict[int, str]:
+    """{number: path} of these records: what the dataset's list of them says; where that is gone, none."""
+    try:
+        with listing.open("rb") as lines:
+            found = {number: line for number, line in enumerate(lines) if number in numbers}
+    except FileNotFoundError:
+        return {}
+    # "path label"; bytes that are no text can't be kept in the database
+    return {number: line.rpartition(b" ")[0].decode(errors="backslashreplace") for number, line in found.items()}

@@ -1,0 +1,47 @@
+"""What people see of a training's metrics: curves for charts, sparklines for lists."""
+
+import math
+from collections.abc import Sequence
+
+from django.db.models import Avg, F
+from django.db.models.functions import Floor
+
+from models_app.models import TrainedModel
+from models_app.results import Metric, thinned
+
+MAX_POINTS = 2000  # of a curve
+COLUMNS = ("epoch", "loss", "accuracy", "learning_rate")
+SPARKS = 40  # points of a sparkline
+
+
+def curves(model: TrainedModel, most: int = MAX_POINTS) -> dict[str, dict[str, list]]:
+    """{split: {epoch, loss, accuracy, learning_rate, further outputs by name}} of the splits that were measured.
+
+    At most `most` points of each, thinned evenly; the first and the last always stay. What is no number is None.
+    """
+    found = {split: _points(model, split, most) for split in Metric.Split.values}
+    return {split: points for split, points in found.items() if points["epoch"]}
+
+
+def _points(model: TrainedModel, split: str, most: int) -> dict[str, list]:
+    rows = list(thinned(model.metrics.filter(split=split), most).values_list(*COLUMNS, "outputs"))
+    points = {name: [_number(row[i]) for row in rows] for i, name in enumerate(COLUMNS)}
+    for name in dict.fromkeys(name for row in rows for name in row[-1]):
+        points.setdefault(name, [_number(row[-1].get(name)) for row in rows])
+    return points
+
+
+def _number(value) -> float | None:
+    """None for what JSON has no word for, as a loss that went beyond all bounds."""
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def sparklines(models: Sequence[TrainedModel]) -> dict[str, list[float]]:
+    """The validation accuracy of each of these models, about forty points in the order of the epochs; one query."""
+    share = Floor(F("epoch") * SPARKS / F("trained_model__train_epochs"))
+    measured = Metric.objects.filter(trained_model__in=[model.pk for model in models], split=Metric.Split.VAL)
+    measured = measured.exclude(accuracy=None).annotate(share=share).order_by("trained_model", "share")
+    lines: dict[str, list[float]] = {}
+    for pk, _, accuracy in measured.values_list("trained_model", "share").annotate(Avg("accuracy")):
+        lines.setdefault(pk, []).append(accuracy)
+    return lines

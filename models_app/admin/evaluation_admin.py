@@ -1,0 +1,148 @@
+"""The admin's pages for evaluations, and what a model's page shows of one."""
+
+from collections.abc import Mapping, Sequence
+
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.shortcuts import redirect
+
+from digits_project.accounts import usernames
+from digits_project.accounts.viewer import limited_user, without_paths
+from digits_project.common.errors import BadInput, Gone, LimitReached
+from digits_project.common.job_ids import is_job_id
+from digits_project.jobs.admin.job_admin import JobAdmin
+from digits_project.jobs.models import Status
+from digits_project.jobs.templatetags.operators import share
+from digits_project.jobs.visibility import is_visible, visible
+from models_app import evaluations
+from models_app.models import ModelKind, TrainedModel
+from models_app.results import Evaluation
+
+MAX_COLUMNS = 40  # of a matrix on a page
+MAX_IN_MATRIX, MAX_CONFUSED = 1000, 100  # of what inference.engine.classification_metrics keeps
+MAX_CATEGORIES = 100  # on a page of their table
+MAX_ERRORS = 24
+SORTED_BY = {"category": "Category", "precision": "Precision", "recall": "Recall", "f1": "F1", "support": "Images"}
+
+
+@admin.register(Evaluation)
+class EvaluationAdmin(JobAdmin):
+    list_display = ("name", "state", "share_right", "share_among_five", "mean_loss", "owner", "created")
+    list_filter = ("status", "split")
+    exclude = Evaluation.LARGE
+    change_form_template = "admin/models_app/evaluation/change_form.html"
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).defer(*Evaluation.LARGE, "status_history")
+
+    def get_readonly_fields(self, request, obj=None):
+        return [name for name in super().get_readonly_fields(request, obj) if name not in self.exclude]
+
+    def find(self, job_id):
+        """Without its matrix, which is fetched where it is small enough to show."""
+        return visible(Evaluation).defer("confusion_matrix").filter(pk=job_id).first() if is_job_id(job_id) else None
+
+    def page(self, request, job):
+        return super().page(request, job) | {"evaluation": figures(job, request.GET)}
+
+    @admin.display(description="accuracy", ordering="accuracy")
+    def share_right(self, evaluation):
+        return "–" if evaluation.accuracy is None else share(evaluation.accuracy)
+
+    @admin.display(description="top 5", ordering="top_5_accuracy")
+    def share_among_five(self, evaluation):
+        return "–" if evaluation.top_5_accuracy is None else share(evaluation.top_5_accuracy)
+
+    @admin.display(description="loss", ordering="loss")
+    def mean_loss(self, evaluation):
+        return "–" if evaluation.loss is None else f"{evaluation.loss:.4f}"
+
+
+class Evaluates:
+    """For the ModelAdmin of models: asks for an evaluation, shows the latest."""
+
+    def evaluate(self, request, job_id):
+        model = self.changed(request, job_id)
+        try:
+            epoch = float(request.POST["epoch"]) if request.POST.get("epoch") else None
+            asked = evaluations.evaluate(model, request.POST.get("split", ""), epoch, usernames.owner(request))
+        except ValidationError as wrong:
+            self.message_user(request, " ".join(wrong.messages), messages.ERROR)
+        except (evaluations.CanNotEvaluate, BadInput, LimitReached, ValueError, Gone) as unable:
+            self.message_user(request, without_paths(str(unable)) or f"{model.name} is gone.", messages.ERROR)
+        else:
+            self.message_user(request, f"{asked.name}: {asked.status}.", messages.SUCCESS)
+        return redirect(f"{self.address('change', job_id)}#evaluation")
+
+    def evaluation_of(self, model: TrainedModel, best, asked: Mapping[str, str]) -> dict:
+        """The evaluation of the best snapshot, or else the latest; and on which splits one can be asked for."""
+        found = evaluations.find(model, epoch=best.epoch) if best else None
+        found = found or evaluations.find(model)
+        splits = [split for split in Evaluation.Split.values if model.dataset.entries(split)]
+        can = best is not None and model.kind == ModelKind.CLASSIFICATION
+        return {"evaluation": found and figures(found, asked), "splits": splits if can else []}
+
+
+def figures(evaluation: Evaluation, asked: Mapping[str, str]) -> dict:
+    """An evaluation as the template draws it, however many categories there are: of the table by category the page that
+    the query string asks for, and a small matrix with how dark each cell is, in percent of its row."""
+    count = len(evaluation.categories)
+    return {
+        "job": evaluation,
+        "done": evaluation.status == Status.DONE,
+        "count": count,
+        "names": [row["category"] for row in evaluation.categories[:MAX_COLUMNS]],
+        "matrix": _matrix(evaluation) if 0 < count <= MAX_COLUMNS else [],
+        "has_matrix": count <= MAX_IN_MATRIX,
+        "json": evaluation.get_absolute_url(".json"),
+        "confused": _confused(evaluation),
+        "most_confused": MAX_CONFUSED,
+        "table": _table(evaluation.categories, asked),
+        "worst": without_paths(evaluation.worst_errors[:MAX_ERRORS]) if _shows_images(evaluation) else [],
+        "dataset": evaluation.trained_model.dataset_id,
+    }
+
+
+def _shows_images(evaluation: Evaluation) -> bool:
+    """Whether the images may be shown on which it was measured."""
+    return limited_user() is None or is_visible(evaluation.trained_model.dataset)
+
+
+def _matrix(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, int, bool]]]]:
+    """(category, [(images, their share of the row in percent, whether that is right)])"""
+    return [
+        (
+            fares["category"],
+            [(count, round(100 * count / (fares["support"] or 1)), i == j) for j, count in enumerate(row)],
+        )
+        for i, (fares, row) in enumerate(zip(evaluation.categories, evaluation.confusion_matrix, strict=True))
+    ]
+
+
+def _confused(evaluation: Evaluation) -> list[dict]:
+    """The most frequent errors, each with its share of the images of its category."""
+    support = {row["category"]: row["support"] for row in evaluation.categories}
+    return [pair | {"share": pair["images"] / (support[pair["category"]] or 1)} for pair in evaluation.most_confused]
+
+
+def _table(categories: Sequence[dict], asked: Mapping[str, str]) -> dict:
+    """A page of the categories, in the order that `by` asks for (recall: the lowest first, -recall: the highest), or
+    else in their own."""
+    by = asked.get("by", "")
+    column = by.removeprefix("-")
+    if column in SORTED_BY:
+        categories = sorted(categories, key=lambda row: row[column], reverse=by.startswith("-"))
+    else:
+        by = ""
+    page = Paginator(categories, MAX_CATEGORIES).get_page(asked.get("page"))
+    return {"by": by, "page": page, "heads": [_head(name, title, by) for name, title in SORTED_BY.items()]}
+
+
+def _head(name: str, title: str, by: str) -> dict:
+    """Of a column: how it is sorted, for whoever can't see it, and what a click asks for."""
+    if by == name:
+        return {"title": f"{title} ↑", "by": f"-{name}", "sort": "ascending", "number": name != "category"}
+    if by == f"-{name}":
+        return {"title": f"{title} ↓", "by": name, "sort": "descending", "number": name != "category"}
+    return {"title": title, "by": name, "sort": "none", "number": name != "category"}

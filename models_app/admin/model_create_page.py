@@ -1,0 +1,77 @@
+"""The admin's page that creates models, or clones one with changes."""
+
+from datasets.models import Dataset
+from digits_project.jobs.admin.create_pages import CreatesJobs, Shown
+from digits_project.jobs.models import Status
+from digits_project.jobs.visibility import visible
+from models_app import network_texts, services
+from models_app.api.serializers import ClassificationModelForm, GenericModelForm
+from models_app.models import ModelKind, NetworkMethod, TrainedModel
+from models_app.training.schedule import POLICIES
+
+MAX_OFFERED = 100
+SNAPSHOT = "previous_snapshot"  # this page's name for the API's `<id>-snapshot`
+SNAPSHOT_HELP = "previous: the epoch whose weights are taken too; 0 or empty: fresh weights, -1: the newest."
+
+
+class CreatesModels(CreatesJobs):
+    """What the add page of models takes and proposes."""
+
+    forms = {ModelKind.CLASSIFICATION.value: ClassificationModelForm, ModelKind.GENERIC.value: GenericModelForm}
+    create_template = "admin/models_app/trainedmodel/create.html"
+    create_script = "models_app/rate.js"
+
+    def create(self, owner, **fields):
+        return services.create_models(owner, **fields)
+
+    def posted(self, request):
+        data = super().posted(request)
+        if data.get("previous_networks") and data.get(SNAPSHOT):
+            data[f"{data['previous_networks']}-snapshot"] = data[SNAPSHOT]
+        return data
+
+    def form_values(self, job: TrainedModel):
+        fields = self.forms[job.kind]().fields
+        values = {name: getattr(job, name) for name in fields if hasattr(job, name)} | job.lr_parameters
+        values |= {"learning_rate": [job.learning_rate], "batch_size": [job.batch_size], "dataset": job.dataset_id}
+        values = {
+            name: fields[name].to_representation(value) if name in fields and name != "dataset" else value
+            for name, value in values.items()
+            if value is not None
+        }
+        values |= {
+            "model_name": job.name,
+            "standard_networks": job.standard_network,
+            "previous_networks": job.previous_id or "",
+            SNAPSHOT: "" if job.previous_epoch is None else f"{job.previous_epoch:g}",
+            "select_gpus": "",
+            "select_gpus_list": ",".join(map(str, job.select_gpus)),
+        }
+        if job.method == NetworkMethod.PREVIOUS and not job.previous_id:  # that model was deleted; its network was kept
+            values |= {"method": NetworkMethod.CUSTOM.value, "custom_network": network_texts.prototxt_of(job)}
+        return values
+
+    def arranged(self, fields: list[Shown], values: dict, errors: dict) -> list[Shown]:
+        """With a field for the epoch of the model before, behind that for the model."""
+        wrong = errors.get(f"{values.get('previous_networks')}-snapshot", [])
+        only = self.belongs("previous_networks")
+        epoch = Shown(SNAPSHOT, "text", values.get(SNAPSHOT, ""), False, SNAPSHOT_HELP, (), wrong, only)
+        place = next(i for i, field in enumerate(fields) if field.name == "previous_networks") + 1
+        return [*fields[:place], epoch, *fields[place:]]
+
+    def belongs(self, name):
+        for method, names in ClassificationModelForm.FIELDS_OF.items():
+            if name in names:
+                return f"method={method}"
+        policy = next((policy for policy in POLICIES if name.startswith(f"lr_{policy}_")), None)
+        if policy:
+            return f"lr_policy={policy}"
+        return "solver_type=RMSPROP" if name == "rms_decay" else ""
+
+    def suggestions(self, request):
+        usable = visible(Dataset).exclude(status__in=(Status.ABORTED, Status.ERROR)).order_by("-created_at")
+        models = visible(TrainedModel).order_by("-created_at")
+        return {
+            "dataset": list(usable.values_list("job_id", "name")[:MAX_OFFERED]),
+            "previous_networks": list(models.values_list("job_id", "name")[:MAX_OFFERED]),
+        }

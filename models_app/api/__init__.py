@@ -1,0 +1,1 @@
+"""The model routes: forms, fields, views, JSON."""

@@ -1,0 +1,202 @@
+"""The kinds of fields that the model forms have."""
+
+import math
+from contextlib import suppress
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from datasets.api.dataset_fields import MAX_PATH, readable_or_bad
+from digits_project.api.forms import Flag
+from digits_project.api.uploads import BYTE_ORDER_MARK, decoded
+from digits_project.common.confined_files import open_file
+from digits_project.common.errors import BadInput
+from digits_project.jobs.data_roots import readable
+from digits_project.jobs.models import Job
+from digits_project.jobs.visibility import find_visible
+from models_app.training.snapshots.snapshot_reader import FILES
+
+MAX_NETWORK_TEXT = 8_000_000  # characters of a prototxt, or bytes of its file
+MAX_VALUES = 100  # of a list, as many as make_models makes models of one form
+MAX_GPU_INDEX = 1023
+SMALLEST_RATE = 1e-30
+ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
+
+
+class Number(serializers.FloatField):
+    """A finite number: not what float() reads as nan or inf."""
+
+    def to_internal_value(self, data):
+        number = super().to_internal_value(data)
+        if not math.isfinite(number):
+            self.fail("invalid")
+        return number
+
+
+class PositiveNumber(Number):
+    """A number above 0 that an engine's float32 tells from 0."""
+
+    default_error_messages = {"positive": "This must be above 0."}
+
+    def __init__(self, **kwargs):
+        super().__init__(min_value=SMALLEST_RATE, max_value=1e30, **kwargs)
+
+    def to_internal_value(self, data):
+        number = super().to_internal_value(data)
+        if number <= 0:
+            self.fail("positive")
+        return number
+
+
+class NetworkText(serializers.CharField):
+    """A Caffe prototxt: as text, or as a file of it (curl's -F custom_network=@net.prototxt)."""
+
+    def __init__(self, **kwargs):
+        look = {"base_template": "textarea.html"}
+        # Nothing is trimmed: messages name the line.
+        super().__init__(max_length=MAX_NETWORK_TEXT, trim_whitespace=False, style=look, **kwargs)
+
+    def run_validation(self, data=empty):
+        return super().run_validation(self._read(data) if isinstance(data, UploadedFile) else data)
+
+    def to_internal_value(self, data):
+        return super().to_internal_value(data).removeprefix(BYTE_ORDER_MARK)
+
+    def _read(self, file: UploadedFile) -> str:
+        if file.size > MAX_NETWORK_TEXT:
+            raise serializers.ValidationError(f"This file has more than {MAX_NETWORK_TEXT:,} bytes.")
+        try:
+            file.seek(0)
+            return decoded(file.read())
+        except UnicodeDecodeError as wrong:
+            raise serializers.ValidationError(f"{file.name} is no text in UTF-8; is it a prototxt?") from wrong
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class ListField(serializers.Field):
+    """Values with commas between them, "0.1,0.01", in brackets or not, or a JSON list; as a list, each once.
+
+    `child` is the field of one value; `least` is how many there have to be.
+    """
+
+    default_error_messages = {
+        "empty": "A list without a value is none.",
+        "long": f"These are more than {MAX_VALUES} values.",
+    }
+
+    def __init__(self, child: serializers.Field, least: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        self.child = child
+        self.least = least
+
+    def to_representation(self, value):
+        return ",".join(f"{part:g}" for part in value)
+
+    def to_internal_value(self, data):
+        if isinstance(data, str):
+            data = data.strip().removeprefix("[").removesuffix("]").split(",")
+        parts = data if isinstance(data, list) else [data]
+        if len(parts) > MAX_VALUES:
+            self.fail("long")
+        read = [self.child.run_validation(part.strip() if isinstance(part, str) else part) for part in parts]
+        if len(read) < self.least:
+            self.fail("empty")
+        return list(dict.fromkeys(read))
+
+
+class Numbers(serializers.CharField):
+    """Numbers with commas between them, "50,85", as a list of floats."""
+
+    def to_representation(self, value):
+        return ",".join(f"{number:g}" for number in value)
+
+    def to_internal_value(self, data):
+        text = super().to_internal_value(data)
+        try:
+            numbers = [float(part) for part in text.split(",")]
+        except ValueError:
+            numbers = [math.nan]
+        if not all(map(math.isfinite, numbers)):
+            raise serializers.ValidationError("Numbers with commas between them are wanted, such as 50,85.")
+        return numbers
+
+
+class JobOf(serializers.CharField):
+    """The id of a job of this kind; the value is its row."""
+
+    def __init__(self, kind: type[Job], **kwargs):
+        super().__init__(**kwargs)
+        self.kind = kind
+
+    def to_internal_value(self, data):
+        job = find_visible(super().to_internal_value(data), self.kind)
+        if job is None:
+            raise serializers.ValidationError(f"There is no {self.kind._meta.verbose_name} of that id.")
+        return job
+
+
+class UseMean(serializers.ChoiceField):
+    """none, image or pixel; older clients send a flag: false (0, n, …) for none, true (1, y, …) for image."""
+
+    def to_internal_value(self, data):
+        sent = str(data).strip().lower()
+        flag = sent in Flag.TRUE_VALUES or (False if sent in Flag.FALSE_VALUES else None)
+        return super().to_internal_value({True: "image", False: "none", None: data}[flag])
+
+
+class GpuList(ListField):
+    """The numbers of GPUs."""
+
+    def __init__(self, **kwargs):
+        super().__init__(serializers.IntegerField(min_value=0, max_value=MAX_GPU_INDEX), least=0, **kwargs)
+
+    def to_internal_value(self, data):
+        if isinstance(data, list):
+            data = [part for part in data if part not in ("", None)]  # what a form sends that chooses none
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class GpuField(serializers.Field):
+    """ "next", whichever is free, or the number of a GPU; the value is a list of numbers."""
+
+    def to_representation(self, value):
+        return ",".join(map(str, value)) or "next"
+
+    def to_internal_value(self, data):
+        return [] if data == "next" else GpuList().run_validation([data])
+
+
+class WeightsFile(serializers.CharField):
+    """Where weights are: a snapshot of this server, its folder or its weights.npz, or a .caffemodel; the value is the
+    resolved path. Besides what jobs may read, snapshots may be read."""
+
+    def __init__(self, **kwargs):
+        super().__init__(max_length=MAX_PATH, **kwargs)
+
+    def to_internal_value(self, data):
+        if isinstance(data, UploadedFile):
+            raise serializers.ValidationError(
+                "Weights can't be sent with the form: name a file that lies on the server, under one of its data roots."
+            )
+        try:
+            path = readable(super().to_internal_value(data), settings.DIGITS_JOBS_DIR)
+            return str(self._check(path))
+        except BadInput as wrong:
+            raise serializers.ValidationError(str(wrong)) from wrong
+
+    def _check(self, path: Path) -> Path:
+        head, roots = None, (*settings.DIGITS_DATA_ROOTS, settings.DIGITS_JOBS_DIR)
+        with readable_or_bad(path), suppress(IsADirectoryError), open_file(path, roots) as file:
+            head = file.read(8)
+        if head is None:
+            return self._check(readable(str(path / FILES["weights"]), settings.DIGITS_JOBS_DIR))
+        known = {".npz": head.startswith(ZIP), ".caffemodel": not head.startswith(HDF5)}
+        if not known.get(path.suffix):
+            raise BadInput(f"{path} holds no weights: a snapshot of this server or a .caffemodel is wanted.")
+        return path

@@ -1,0 +1,211 @@
+"""A model as JSON, and the shapes of the answers for the schema."""
+
+from drf_spectacular.utils import PolymorphicProxySerializer
+from rest_framework import serializers
+
+from digits_project.jobs.api.job_responses import Created, JobFacts, created, describe_job
+from digits_project.jobs.models import Status
+from models_app.models import TrainedModel
+from models_app.results import Evaluation, Metric, thinned
+
+MAX_POINTS = 200  # of a curve, unless ?points=all
+MAX_CATEGORIES = 100  # of an evaluation, on a page
+
+
+def model_json(model: TrainedModel, every_point: bool = False) -> dict:
+    """GET /models/<id>.json"""
+    outputs = {f"{split}_outputs": curve(model, split, every_point) for split in Metric.Split.values}
+    stopped = {} if model.stopped_epoch is None else {"stopped_epoch": epoch_json(model.stopped_epoch)}
+    return describe_job(
+        model,
+        snapshots=[epoch_json(epoch) for epoch in model.snapshots.order_by("epoch").values_list("epoch", flat=True)],
+        dataset_id=model.dataset_id,
+        **started_json(model),
+        **stopped,
+        **{name: points for name, points in outputs.items() if points["epoch"]},
+    )
+
+
+def started_json(model: TrainedModel) -> dict:
+    """Which layers started from the weights that were given, which afresh and why; nothing where none were given."""
+    if not model.taken_over:
+        return {}
+    warnings = {"warnings": model.warnings} if model.warnings else {}
+    return {"taken_over": model.taken_over, "afresh": model.afresh, **warnings}
+
+
+def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
+    """`{"epoch": […], "loss": […]}`, `accuracy` where the network has one, and its further outputs by their names.
+
+    At most 200 points unless every one is wanted, thinned evenly; the first and the last always stay.
+    """
+    metrics = thinned(model.metrics.filter(split=split), None if every_point else MAX_POINTS)
+    rows = list(metrics.values_list("epoch", "loss", "accuracy", "outputs"))
+    points = {"epoch": [epoch_json(row[0]) for row in rows], "loss": [row[1] for row in rows]}
+    if any(row[2] is not None for row in rows):
+        points["accuracy"] = [row[2] for row in rows]
+    for name in dict.fromkeys(name for row in rows for name in row[3]):
+        points.setdefault(name, [row[3].get(name) for row in rows])
+    return points
+
+
+def created_json(model: TrainedModel) -> dict:
+    """The answer to a create of one model."""
+    return created(model, dataset_id=model.dataset_id)
+
+
+def evaluation_json(evaluation: Evaluation, whole: bool = True) -> dict:
+    """GET /models/<id>/evaluation.json: what was measured only once the evaluation is Done.
+
+    Without what is for each category, for a page, where that is more than fits on one.
+    """
+    names = Evaluation.FIGURES if evaluation.status == Status.DONE else ()
+    if not whole and len(evaluation.categories) > MAX_CATEGORIES:
+        names = [name for name in names if name not in ("categories", "confusion_matrix")]
+    return describe_job(evaluation, **_evaluated(evaluation), **{name: getattr(evaluation, name) for name in names})
+
+
+def created_evaluation_json(evaluation: Evaluation) -> dict:
+    """The answer to the wish for an evaluation."""
+    return created(evaluation, **_evaluated(evaluation))
+
+
+def _evaluated(evaluation: Evaluation) -> dict:
+    epoch = epoch_json(evaluation.epoch)
+    return {"model_id": evaluation.trained_model_id, "snapshot_epoch": epoch, "split": evaluation.split}
+
+
+def epoch_json(epoch: float) -> float | int:
+    """1, or 0.5."""
+    return int(epoch) if epoch == int(epoch) else epoch
+
+
+class CreatedModel(Created):
+    """A model that was created."""
+
+    dataset_id = serializers.CharField()
+
+
+class CreatedSweep(serializers.Serializer):
+    """Models that were created together."""
+
+    jobs = CreatedModel(many=True)
+
+
+Creation = PolymorphicProxySerializer("Creation", [CreatedModel, CreatedSweep], resource_type_field_name=None)
+
+
+class Curve(serializers.Serializer):
+    """Lists of one length: what was measured at each epoch. Further outputs of the network stand beside them."""
+
+    epoch = serializers.ListField(child=serializers.FloatField())
+    loss = serializers.ListField(child=serializers.FloatField(allow_null=True))
+    accuracy = serializers.ListField(child=serializers.FloatField(allow_null=True), required=False, help_text="0 to 1.")
+
+
+class ModelFacts(JobFacts):
+    """A model."""
+
+    snapshots = serializers.ListField(child=serializers.FloatField(), help_text="The epochs, 1 or 0.5.")
+    dataset_id = serializers.CharField()
+    taken_over = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Layers that started from the weights that were given."
+    )
+    afresh = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Layers that started with random weights instead."
+    )
+    warnings = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Why they did, a sentence each."
+    )
+    stopped_epoch = serializers.FloatField(required=False, help_text="Where early_stop_patience ended it.")
+    train_outputs = Curve(required=False)
+    val_outputs = Curve(required=False)
+
+
+class CurveForm(serializers.Serializer):
+    """The query string of a model's JSON."""
+
+    points = serializers.CharField(
+        required=False, help_text="`all`: every point of the curves, not at most 200 of each."
+    )
+
+
+class Columns(serializers.Serializer):
+    """A name and its numbers, for each curve."""
+
+    columns = serializers.ListField(child=serializers.ListField(child=serializers.JSONField()))
+
+
+class Chart(serializers.Serializer):
+    """Curves to draw."""
+
+    data = Columns()
+
+
+class CustomNetwork(serializers.Serializer):
+    """A network to start one's own from."""
+
+    network = serializers.CharField(help_text="Caffe prototxt.")
+    snapshot = serializers.CharField(
+        allow_null=True, help_text="The path of a snapshot's weights; for operators only on a private server."
+    )
+
+
+class CreatedEvaluation(Created):
+    """An evaluation that was asked for."""
+
+    model_id = serializers.CharField()
+    snapshot_epoch = serializers.FloatField()
+    split = serializers.ChoiceField(Evaluation.Split.choices)
+
+
+class CategoryFigures(serializers.Serializer):
+    """How one category fares."""
+
+    category = serializers.CharField()
+    precision = serializers.FloatField(help_text="Of the images that were taken for it, the share that is it.")
+    recall = serializers.FloatField(help_text="Of the images that are it, the share that was taken for it.")
+    f1 = serializers.FloatField(help_text="The harmonic mean of the two.")
+    support = serializers.IntegerField(help_text="How many images are it.")
+
+
+class Confused(serializers.Serializer):
+    """How many images of a category were taken for another."""
+
+    category = serializers.CharField(help_text="What they are.")
+    answer = serializers.CharField(help_text="What they were taken for.")
+    images = serializers.IntegerField()
+
+
+class WorstError(serializers.Serializer):
+    """An image that was taken for something else."""
+
+    record = serializers.IntegerField(help_text="Its number in the split, from 0.")
+    path = serializers.CharField(help_text="The file that it was made from.")
+    category = serializers.CharField(help_text="What it is.")
+    answer = serializers.CharField(help_text="What it was taken for.")
+    confidence = serializers.FloatField(help_text="In percent.")
+
+
+class EvaluationFacts(JobFacts):
+    """How well a snapshot does. What was measured is there when the status is Done."""
+
+    model_id = serializers.CharField()
+    snapshot_epoch = serializers.FloatField()
+    split = serializers.ChoiceField(Evaluation.Split.choices)
+    images = serializers.IntegerField(required=False)
+    accuracy = serializers.FloatField(required=False, help_text="0 to 1.")
+    top_5_accuracy = serializers.FloatField(required=False, help_text="How many are among the five best; 0 to 1.")
+    loss = serializers.FloatField(required=False, help_text="The mean of -log(score of the true category).")
+    calibration_error = serializers.FloatField(
+        required=False, help_text="By how much confidences miss the accuracy, in the mean over 15 bins; 0 to 1."
+    )
+    categories = CategoryFigures(many=True, required=False)
+    confusion_matrix = serializers.ListField(
+        child=serializers.ListField(child=serializers.IntegerField()),
+        required=False,
+        allow_null=True,
+        help_text="A row for what images are, a column for what they were taken for; null above 1000 categories.",
+    )
+    most_confused = Confused(many=True, required=False, help_text="The most frequent errors, at most 100.")
+    worst_errors = WorstError(many=True, required=False, help_text="The surest ones, at most 50.")

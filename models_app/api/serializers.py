@@ -1,0 +1,278 @@
+"""The model forms."""
+
+from rest_framework import serializers
+
+from datasets.models import Dataset
+from digits_project.api.forms import Flag, Form
+from digits_project.common.errors import BadInput
+from digits_project.jobs.models import Wanted
+from digits_project.jobs.scheduling import devices
+from models_app import network_texts, networks
+from models_app.api import model_descriptions
+from models_app.api.model_fields import GpuField, GpuList, JobOf, ListField, NetworkText, Number, UseMean, WeightsFile
+from models_app.api.policy_form import PolicyForm, not_negative
+from models_app.choices import (
+    LARGEST_SEED,
+    MAX_BATCHES_ACCUMULATED,
+    MAX_EPOCHS,
+    MAX_GPUS,
+    MAX_IMAGES_A_BATCH,
+    ModelKind,
+    NetworkMethod,
+)
+from models_app.models import TrainedModel
+from models_app.results import Evaluation, Snapshot
+from models_app.services import MAX_COMBINATIONS
+from models_app.training.config import MEANS, SOLVERS, TrainConfig
+
+# What trains is MXNet, whatever a script written for DIGITS names.
+FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
+GPU_FIELDS = ("select_gpus_list", "select_gpus", "select_gpu")
+OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
+
+
+def _count(most: int, **kwargs) -> serializers.IntegerField:
+    return serializers.IntegerField(min_value=1, max_value=most, **kwargs)
+
+
+def _none_or_more(most: int) -> serializers.IntegerField:
+    return serializers.IntegerField(default=0, min_value=0, max_value=most)
+
+
+class ModelForm(PolicyForm):
+    """What both kinds of model take. Valid data are create_models' arguments.
+
+    Of the fields that belong to one method, only those of the chosen method are looked at.
+    """
+
+    WIRE_NAMES = {"name": "model_name", "standard_network": "standard_networks", "previous": "previous_networks"}
+    DESCRIPTIONS = model_descriptions.MODEL
+    FIELDS_OF = {
+        NetworkMethod.STANDARD: ("standard_networks",),
+        NetworkMethod.PREVIOUS: ("previous_networks",),
+        NetworkMethod.CUSTOM: ("custom_network", "custom_network_snapshot"),
+    }
+    # The columns that a network and its dataset are judged by, before there is a model.
+    JUDGED = (
+        "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
+        "previous_epoch", "crop_size", "val_interval", "early_stop_patience", "balance_classes",
+    )  # fmt: skip
+    KIND: ModelKind
+    FIRST = (
+        "model_name",
+        "dataset",
+        "method",
+        *(name for names in FIELDS_OF.values() for name in names),
+        "train_epochs",
+    )
+
+    model_name = serializers.CharField(max_length=255)
+    dataset = JobOf(Dataset)
+    framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
+    previous_networks = JobOf(TrainedModel, required=False)
+    custom_network = NetworkText(required=False)
+    custom_network_snapshot = WeightsFile(default="")
+    crop_size = _count(4096, default=None)
+    use_mean = UseMean(MEANS, default="image")
+    train_epochs = _count(MAX_EPOCHS, default=30)
+    snapshot_interval = not_negative(1)
+    val_interval = not_negative(1)
+    early_stop_patience = _none_or_more(MAX_EPOCHS)
+    keep_snapshots = _none_or_more(MAX_EPOCHS)
+    balance_classes = Flag()
+    random_seed = serializers.IntegerField(default=None, min_value=0, max_value=LARGEST_SEED)
+    batch_size = ListField(_count(MAX_IMAGES_A_BATCH), default=None)
+    batch_accumulation = _count(MAX_BATCHES_ACCUMULATED, default=1)
+    solver_type = serializers.ChoiceField(SOLVERS, default="SGD")
+    rms_decay = Number(default=TrainConfig.rms_decay, min_value=0, max_value=1)
+    select_gpu = GpuField(default=[])
+    select_gpus = GpuList(default=[])
+    select_gpus_list = GpuList(default=[])
+    select_gpu_count = _count(MAX_GPUS, default=1)
+
+    def to_internal_value(self, data):
+        if not hasattr(data, "items"):
+            return super().to_internal_value(data)
+        self._keep_fields_of_method(data)
+        if hasattr(data, "getlist") and "select_gpus" in data:  # one field for each chosen GPU
+            data = {**data.dict(), "select_gpus": data.getlist("select_gpus")}
+        self._sent = data
+        return super().to_internal_value(data)
+
+    def _keep_fields_of_method(self, data) -> None:
+        choice = self.fields["method"]
+        method = str(data.get("method"))
+        method = method if method in choice.choices else choice.default
+        for other, names in self.FIELDS_OF.items():
+            for name in names:
+                if other != method:
+                    self.fields.pop(name, None)
+        self.fields[self.FIELDS_OF[method][0]].required = True
+
+    def validate_rms_decay(self, decay):
+        if decay == 1:
+            raise serializers.ValidationError("Ensure this value is less than 1.")
+        return decay
+
+    def wrong_together(self, values):
+        """Also what is wrong with a model of these values, network and dataset among them: beside what else is."""
+        incomplete = len(values) < len(self.fields)
+        wrong = super().wrong_together(values)
+        for check in (self._wrong_epoch, self._wrong_framework, self._wrong_gpus, self._wrong_combinations):
+            wrong |= check(values)
+        if wrong or incomplete:  # else the service says it
+            wrong = {name: message for name, message in self._wrong_model(values).items() if name in values} | wrong
+        return wrong
+
+    def _wrong_epoch(self, values) -> dict[str, str]:
+        """Puts the epoch of `<id>-snapshot` among the values: 0 for fresh weights, -1 for the newest snapshot."""
+        previous = values.get("previous_networks")
+        if not previous:
+            return {}
+        field = f"{previous.pk}-snapshot"
+        asked = self._sent.get(field)
+        try:
+            epoch = Number(min_value=-1).run_validation(0 if asked in ("", None) else asked)
+            snapshot = chosen_snapshot(previous, epoch, field)
+        except serializers.ValidationError as wrong:
+            detail = wrong.detail[field] if isinstance(wrong.detail, dict) else wrong.detail
+            return {field: " ".join(detail) if isinstance(detail, list) else detail}
+        values["previous_epoch"] = snapshot.epoch if snapshot else None
+        return {}
+
+    def _wrong_framework(self, values) -> dict[str, str]:
+        is_custom = values.get("method") == NetworkMethod.CUSTOM
+        return wrong_language(values.get("framework")) if is_custom else {}
+
+    def _wrong_gpus(self, values) -> dict[str, str]:
+        field, indexes = _gpus(values)
+        try:
+            devices.check(Wanted(tuple(indexes), values.get("select_gpu_count", 1)))
+        except BadInput as wrong:
+            return {field: str(wrong)}
+        return {}
+
+    def _wrong_combinations(self, values) -> dict[str, str]:
+        if len(values.get("learning_rate", ())) * len(values.get("batch_size") or [None]) <= MAX_COMBINATIONS:
+            return {}
+        return {"learning_rate": f"These are more than {MAX_COMBINATIONS} combinations with the batch sizes."}
+
+    def _wrong_model(self, values) -> dict[str, str]:
+        """What is wrong with a model of the values that are valid, where they say dataset and network."""
+        network = self.FIELDS_OF.get(values.get("method"), ("method",))[0]
+        if "dataset" not in values or not values.get(network):
+            return wrong_syntax(values)
+        columns = {self._column(name): value for name, value in values.items()}
+        wrong = network_texts.complaints(kind=self.KIND, **{n: v for n, v in columns.items() if n in self.JUDGED})
+        return {self.WIRE_NAMES.get(column, column): " ".join(messages) for column, messages in wrong.items()}
+
+    def _column(self, field: str) -> str:
+        return next((column for column, wire_name in self.WIRE_NAMES.items() if wire_name == field), field)
+
+    def validate(self, form):
+        """Form names to column names."""
+        form = super().validate(form)
+        for column, wire_name in self.WIRE_NAMES.items():
+            if wire_name in form:
+                form[column] = form.pop(wire_name)
+        form["framework"] = "mxnet"
+        _, chosen = _gpus(form)
+        form = {name: value for name, value in form.items() if name not in GPU_FIELDS} | {"select_gpus": chosen}
+        learning_rates, batch_sizes = form.pop("learning_rate"), form.pop("batch_size") or [None]
+        return form | {"kind": self.KIND, "learning_rates": learning_rates, "batch_sizes": batch_sizes}
+
+
+class ClassificationModelForm(ModelForm):
+    """What POST /models/images/classification takes."""
+
+    DESCRIPTIONS = model_descriptions.CLASSIFICATION
+    KIND = ModelKind.CLASSIFICATION
+
+    method = serializers.ChoiceField(NetworkMethod.values, default=NetworkMethod.STANDARD)
+    standard_networks = serializers.ChoiceField(list(networks.STANDARD), required=False)
+
+
+class GenericModelForm(ModelForm):
+    """What POST /models/images/generic takes: there is no standard network for any labels and outputs."""
+
+    DESCRIPTIONS = model_descriptions.GENERIC
+    KIND = ModelKind.GENERIC
+
+    method = serializers.ChoiceField(
+        [NetworkMethod.CUSTOM.value, NetworkMethod.PREVIOUS.value], default=NetworkMethod.CUSTOM
+    )
+
+
+def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot | None:
+    """The snapshot of an epoch, the newest (-1), or none (0). Raises ValidationError for that field."""
+    if epoch == 0:
+        return None
+    snapshot = model.snapshot_at(epoch)
+    if snapshot is None:
+        there = model.epochs or "none"
+        raise serializers.ValidationError({field: f"{model.name} has no snapshot of that epoch; it has {there}."})
+    return snapshot
+
+
+def wrong_language(framework: str | None) -> dict[str, str]:
+    """{field: message} for a framework whose networks are programs."""
+    if language := OTHER_LANGUAGES.get(framework):
+        return {"custom_network": f"A network in {language} can't be read here; write it as Caffe prototxt."}
+    return {}
+
+
+def wrong_syntax(values) -> dict[str, str]:
+    """{field: message} for a prototxt that is none, where its dataset is not known."""
+    complaint = network_texts.syntax_complaint(values["custom_network"]) if values.get("custom_network") else ""
+    return {"custom_network": complaint} if complaint else {}
+
+
+def _gpus(values) -> tuple[str, list[int]]:
+    """The field of three that chooses GPUs by their numbers, and those; else that of their count."""
+    field = next((name for name in GPU_FIELDS if values.get(name)), "select_gpu_count")
+    return field, values[field] if field in GPU_FIELDS else []
+
+
+class NetworkForm(Form):
+    """What POST /models/visualize-network takes; the framework also in the query string."""
+
+    DESCRIPTIONS = model_descriptions.NETWORK
+
+    custom_network = NetworkText()
+    dataset = JobOf(Dataset, default=None)
+    dataset_id = JobOf(Dataset, default=None)
+    framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
+
+    def wrong_together(self, values):
+        incomplete = len(values) < len(self.fields)  # else the view says what is wrong with the network
+        return (wrong_syntax(values) if incomplete else {}) | wrong_language(values.get("framework"))
+
+    def validate(self, form):
+        return {"text": form["custom_network"], "dataset": form["dataset"] or form["dataset_id"]}
+
+
+class CustomizeForm(Form):
+    """What POST /models/customize takes, in the query string or the body."""
+
+    DESCRIPTIONS = model_descriptions.CUSTOMIZE
+
+    network = serializers.CharField(max_length=100)
+    snapshot_epoch = Number(default=0, min_value=-1)
+
+
+class EvaluationForm(Form):
+    """What POST /models/<id>/evaluation takes: which snapshot on which images."""
+
+    DESCRIPTIONS = model_descriptions.EVALUATION
+
+    snapshot_epoch = Number(default=None, min_value=-1)
+    split = serializers.ChoiceField(Evaluation.Split.values, default=Evaluation.Split.VAL.value)
+
+
+class StoredEvaluationForm(Form):
+    """The query string of a model's evaluation."""
+
+    DESCRIPTIONS = model_descriptions.STORED_EVALUATION
+
+    snapshot_epoch = Number(default=None, min_value=-1)
+    split = serializers.ChoiceField(Evaluation.Split.values, default=None)

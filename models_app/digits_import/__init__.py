@@ -1,0 +1,1 @@
+"""Jobs of a DIGITS server, taken over."""

@@ -1,0 +1,173 @@
+"""The job folders of a DIGITS server, as far as they can be read without running anything that stands in them.
+
+`status.pickle` is never unpickled: `pickletools` lists its opcodes, and of those only plain texts and numbers are
+taken, each as the value of the attribute name that stands before it, and the name of the job's class. What they say is
+a hint, checked as any input is.
+"""
+
+import pickletools  # nosec B403 - a parser, which runs nothing
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from digits_project.common.job_ids import JOB_ID
+
+MAX_PICKLE = 64 << 20  # bytes
+MAX_TEXT = 8_000_000
+WANTED = {
+    "_name", "username", "_notes", "dataset_id", "resize_mode", "train_epochs", "batch_size", "learning_rate",
+    "crop_size", "use_mean", "mean_file", "framework_id",
+}  # fmt: skip
+OF_TASKS = {"database", "purpose"}  # each task that looks at a ready-made database has one of both
+CLASS = re.compile(r"digits\.\S+ (\w+Job)")
+SILENT = {"PROTO", "FRAME"}
+STORES = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
+KINDS = (("", "features"), ("_labels", "labels"))
+PURPOSES = {
+    "train": "Training Images", "train_labels": "Training Labels",
+    "val": "Validation Images", "val_labels": "Validation Labels",
+}  # fmt: skip
+MARKS = {"dataset": ("labels.txt", "train_db"), "model": ("solver.prototxt", "deploy.prototxt")}
+SNAPSHOT = re.compile(r"_iter_(\d+)\.caffemodel$")
+SOLVER_ITERATIONS = re.compile(r"^\s*max_iter:\s*(\d+)", re.M)
+
+
+@dataclass(frozen=True)
+class DigitsJob:
+    """A job folder: `kind` is "dataset", "model" or "job", which is neither; `facts` is what status.pickle says."""
+
+    path: Path
+    kind: str
+    facts: dict = field(default_factory=dict)
+
+    @property
+    def job_id(self) -> str:
+        return self.path.name
+
+    @property
+    def name(self) -> str:
+        return str(self.facts.get("_name") or self.job_id)[:255]
+
+    def text(self, *names: str) -> str:
+        """The first of these files that is there; "" if none is."""
+        path = next((self.path / name for name in names if (self.path / name).is_file()), None)
+        if path is None or path.stat().st_size > MAX_TEXT:
+            return ""
+        return path.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def labels(self) -> list[str]:
+        return [line.strip() for line in self.text("labels.txt").splitlines() if line.strip()]
+
+    @property
+    def dataset_id(self) -> str:
+        """Of the dataset that a model is built on: what the pickle says, or else where the network takes its images."""
+        named = JOB_ID.findall(self.text("train_val.prototxt"))
+        said = self.facts.get("dataset_id")
+        return said if isinstance(said, str) and JOB_ID.fullmatch(said) else (named[0] if named else "")
+
+    @property
+    def iterations(self) -> int:
+        """Of the whole training; 0 if the solver does not say."""
+        found = SOLVER_ITERATIONS.search(self.text("solver.prototxt"))
+        return int(found[1]) if found else 0
+
+    @property
+    def job_class(self) -> str:
+        """DIGITS's own name for this kind of job; "" if the pickle does not say."""
+        return self.facts.get("class", "")
+
+    @property
+    def is_generic(self) -> bool:
+        """Whether it is a dataset of any images and labels, or a model of any outputs."""
+        return "Generic" in self.job_class or (self.path / "train_db" / "features").is_dir()
+
+    @property
+    def framework(self) -> str:
+        """What trained a model: caffe, torch, tensorflow."""
+        if any(self.path.glob("*.t7")) or any(self.path.glob("*.lua")):
+            return "torch"
+        if any(self.path.glob("*.ckpt*")) or (self.path / "network.py").exists():
+            return "tensorflow"
+        return str(self.facts.get("framework_id") or "caffe")
+
+    def databases(self) -> dict[str, Path]:
+        """Of a generic dataset: train and val, each with _labels if there are any, and mean, where they were."""
+        own = {f"{split}{end}": self.path / f"{split}_db" / name for split in ("train", "val") for end, name in KINDS}
+        own["mean"] = self.path / "train_db" / "mean.binaryproto"
+        if own["train"].is_dir():
+            return {name: path for name, path in own.items() if path.exists()}
+        named = dict(zip(self.facts.get("purpose", ()), self.facts.get("database", ()), strict=False))
+        found = {name: named[purpose] for name, purpose in PURPOSES.items() if isinstance(named.get(purpose), str)}
+        if mean := self.facts.get("mean_file"):
+            found["mean"] = str(mean)
+        return {name: Path(path) for name, path in found.items()}
+
+    def snapshots(self) -> list[tuple[int, Path]]:
+        """(iteration, .caffemodel), in their order."""
+        files = ((SNAPSHOT.search(path.name), path) for path in self.path.glob("*.caffemodel"))
+        return sorted((int(match[1]), path) for match, path in files if match)
+
+
+def find(folder: Path) -> list[DigitsJob]:
+    """The jobs in a folder of jobs, or the one that it is itself; datasets first."""
+    folders = [folder] if JOB_ID.fullmatch(folder.name) else sorted(path for path in folder.iterdir() if path.is_dir())
+    jobs = [_look(path) for path in folders if JOB_ID.fullmatch(path.name)]
+    return [job for kind in (*MARKS, "job") for job in jobs if job and job.kind == kind]
+
+
+def _look(path: Path) -> DigitsJob | None:
+    """The job in a folder, None where there is none."""
+    facts = read_facts(path / "status.pickle")
+    kinds = [kind for kind in MARKS if facts.get("class", "").endswith(f"{kind.title()}Job")]
+    kinds += [kind for kind, marks in MARKS.items() if any((path / mark).exists() for mark in marks)]
+    if not kinds and not (path / "status.pickle").exists():
+        return None
+    return DigitsJob(path, kinds[0] if kinds else "job", facts)
+
+
+def read_facts(path: Path) -> dict:
+    """{attribute: text or number} of those that are WANTED, {attribute: list of them} of those OF_TASKS, and "class";
+    what can't be read says nothing."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_PICKLE + 1)
+    except OSError:
+        return {}
+    facts: dict = {}
+    try:
+        for key, value in _attributes(content[:MAX_PICKLE]):
+            if key in OF_TASKS:
+                facts.setdefault(key, []).append(value)
+            else:
+                facts.setdefault(key, value)
+    except Exception:  # noqa: BLE001 - a damaged or hostile file can make the parser raise anything
+        return facts
+    return facts
+
+
+def _attributes(content: bytes) -> Iterator[tuple[str, str | int | float]]:
+    """(attribute, what stands behind it), as far as that is a text or a number; ("class", name) of a job's class."""
+    key, last = "", None
+    stored: dict = {}  # what the pickle numbers, to name it again: a text that comes twice stands there once
+    for opcode, value, _ in pickletools.genops(content):
+        if opcode.name in STORES:
+            stored[len(stored) if opcode.name == "MEMOIZE" else int(value)] = last
+            continue
+        if opcode.name in SILENT:
+            continue
+        if opcode.name == "GLOBAL" and (named := CLASS.fullmatch(value)):
+            yield "class", named[1]
+        last = _plain(opcode.name, value, stored)
+        if key and last is not None:
+            yield key, last
+        key = last if isinstance(last, str) and last in WANTED | OF_TASKS and not key else ""
+
+
+def _plain(opcode: str, value: object, stored: dict) -> str | int | float | None:
+    """The text or number that an opcode puts there, None if it is neither."""
+    if "GET" in opcode:
+        return stored.get(int(value))
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return text if isinstance(text, (str, int, float)) and opcode != "GLOBAL" else None

@@ -1,0 +1,86 @@
+"""The networks that forms show and check: standard ones, prototxt, pictures, and the curve of a learning rate."""
+
+from django.core.exceptions import ValidationError
+
+from datasets.models import Dataset, DatasetKind
+from digits_project.common.errors import BadInput
+from models_app import networks
+from models_app.models import ModelKind, NetworkMethod, TrainedModel
+from models_app.networks import Network, prototxt
+from models_app.networks.drawing import svg
+from models_app.networks.retrain import for_any_dataset
+from models_app.training.schedule import LearningRatePolicy, learning_rate
+
+LOSSES = ("EuclideanLoss", "SigmoidCrossEntropyLoss")  # over labels of any shape
+USUAL_IMAGES, USUAL_CATEGORIES = (3, 256, 256), 1000  # where there is no dataset to tell
+
+
+def complaints(**fields) -> dict[str, list[str]]:
+    """{column: messages} of what is wrong with a model of these columns together, `dataset` among them.
+
+    A column that is not there counts as its default. Nothing is saved.
+    """
+    model = TrainedModel(**fields)
+    try:
+        if model.previous:
+            model.previous_network = model.previous.network().to_dict()
+            model.previous_categories = model.previous.categories
+        model.clean()
+    except BadInput as wrong:
+        return {"previous": [str(wrong)]}
+    except ValidationError as wrong:
+        return wrong.message_dict
+    return {}
+
+
+def syntax_complaint(text: str) -> str:
+    """What is wrong with a prototxt whatever dataset it is for; "" if nothing."""
+    try:
+        prototxt.batch_size(text)
+    except BadInput as wrong:
+        return str(wrong)
+    return ""
+
+
+def prototxt_of(model: TrainedModel) -> str:
+    """Its network as a text that another can start from; one's own as it was written. Raises BadInput."""
+    if model.method == NetworkMethod.CUSTOM:
+        return model.custom_network
+    network = model.network()
+    return prototxt.write(
+        for_any_dataset(network, model.categories) if model.kind == ModelKind.CLASSIFICATION else network
+    )
+
+
+def standard_prototxt(name: str) -> str:
+    """A standard network as prototxt, for images of any size that it fits."""
+    return prototxt.write(for_any_dataset(networks.standard(name, USUAL_IMAGES, USUAL_CATEGORIES), USUAL_CATEGORIES))
+
+
+def picture_of(text: str, dataset: Dataset | None) -> str:
+    """A prototxt as SVG: for a dataset, or where there is none yet, for images and labels that it may be meant for.
+
+    Raises BadInput.
+    """
+    if dataset is None or not dataset.shapes_are_known:
+        return svg.svg(_supposed(text))
+    categories = len(dataset.categories) or 2 if dataset.kind == DatasetKind.CLASSIFICATION else None
+    return svg.svg(prototxt.read(text, dataset.image_shape, categories, tuple(dataset.label_shape)))
+
+
+def _supposed(text: str) -> Network:
+    """A classifier if it can be one, else a network for labels of the shape that its loss compares them with."""
+    network = prototxt.read(text, USUAL_IMAGES, USUAL_CATEGORIES, checked=False)
+    try:
+        network.check()
+    except BadInput:
+        shapes = prototxt.read(text, USUAL_IMAGES, checked=False).shapes()
+        compared = [layer.bottoms[0] for layer in network.layers if layer.type in LOSSES if layer.bottoms]
+        return prototxt.read(text, USUAL_IMAGES, label_shape=next((shapes.get(top, ()) for top in compared), ()))
+    return network
+
+
+def learning_rates(base: float, lr_policy: str, lr_parameters: dict) -> list[float]:
+    """The rate at every percent of a training, from 0 to 100. Raises BadInput."""
+    policy = LearningRatePolicy(learning_rate=base, lr_policy=lr_policy, **lr_parameters)
+    return [learning_rate(policy, percent) for percent in range(101)]

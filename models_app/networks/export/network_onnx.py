@@ -1,0 +1,153 @@
+"""Write a Network and its weights as model.onnx, the one file that inference needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, checker, helper, numpy_helper
+
+from models_app.networks.export.onnx_file import save_model
+from models_app.networks.graph import Network
+from models_app.networks.layers import data_and_losses
+from models_app.networks.resolve import Node
+
+# Old enough for every ONNX Runtime since 1.13 (2022), new enough for every operator used.
+OPSET = 17
+IR_VERSION = 8
+
+ROWS_AND_COLUMNS = np.array([2, 3])  # axes of N×C×H×W
+
+
+class GraphWriter:
+    """Collects nodes and constants; a layer's `onnx` rule writes itself through it. Each name is given out once."""
+
+    def __init__(self, taken: Sequence[str]) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.layers: list[dict[str, Any]] = []
+        self._taken = set(taken)
+        self._layer = ""
+
+    def begin(self, layer: str) -> None:
+        """What is written next belongs to this layer and takes its name."""
+        self._layer = layer
+
+    def end(self, node: Node, values: Mapping[str, str]) -> None:
+        """The layer is written; `values` are the names under which its tops are found."""
+        weights = [weight.name for weight in node.weights]
+        self.layers.append({"name": node.layer.name, "type": node.layer.type, "weights": weights, "values": values})
+
+    def node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
+        output = self._unique(f"{self._layer}/{operator}")
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))
+        return output
+
+    def constant(self, array: np.ndarray) -> str:
+        name = self._unique(f"{self._layer}/constant")
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def rename(self, value: str, name: str) -> None:
+        """Give a value the name that it has outside."""
+        self.nodes.append(helper.make_node("Identity", [value], [name], name=self._unique(f"{name}/output")))
+
+    def _unique(self, wanted: str) -> str:
+        name, count = wanted, 1
+        while name in self._taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._taken.add(name)
+        return name
+
+
+def write_onnx(
+    network: Network,
+    weights: Mapping[str, np.ndarray],
+    path: Path,
+    mean: np.ndarray | None,
+    labels: Sequence[str],
+    metadata: Mapping[str, str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> None:
+    """Write the deployed network to `path`.
+
+    Input: the first top of its Data layer ("data"), float32 N×C×H×W, raw values 0 to 255, channels in RGB order, any N.
+    Where `image_shape` is larger than the network's input, it takes images of that shape and cuts out their middle.
+    `mean`, C×H×W of the input or C×1×1, is subtracted inside. Outputs: the network's, under their names ("softmax":
+    N×categories). `labels` (as a JSON list) and `metadata` become metadata_props, and so do the `layers`: a JSON list
+    of {name, type, weights: [name], values: {top: name}}, by which weights and activations are found.
+    """
+    nodes = network.nodes("deploy")
+    outputs = network.outputs("deploy")
+    names = [weight.name for node in nodes for weight in node.weights]
+    inputs = [node.layer.tops[0] for node in nodes if isinstance(node.kind, data_and_losses.DataSource)]
+    writer = GraphWriter([*names, *inputs, *outputs])
+    image_shape = image_shape or network.input_shape
+    values = _write_nodes(writer, nodes, mean, _centre(image_shape, network.input_shape))
+    for output in outputs:
+        writer.rename(values[output], output)
+    shapes = network.shapes("deploy")
+    # Checked with the weights as inputs, which need no values; then these are put in without being copied.
+    graph = helper.make_graph(
+        writer.nodes,
+        network.name,
+        [_value_info(name, ["N", *image_shape]) for name in inputs]
+        + [_value_info(name, weights[name].shape) for name in names],
+        [_value_info(name, ["N", *shapes[name]]) for name in outputs],
+        initializer=writer.constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    facts = {"labels": list(labels), "layers": writer.layers}
+    properties = {name: json.dumps(fact, ensure_ascii=False) for name, fact in facts.items()}
+    helper.set_model_props(model, {**properties, **(metadata or {})})
+    checker.check_model(model, full_check=True)
+    del model.graph.input[len(inputs) :]
+    save_model(model, {name: weights[name] for name in names}, path)
+
+
+def _centre(image_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where the middle begins and ends, in rows and columns; None if that is all."""
+    if image_shape == input_shape:
+        return None
+    starts = np.array(data_and_losses.middle(image_shape, input_shape))
+    return starts, starts + input_shape[1:]
+
+
+def _write_nodes(
+    writer: GraphWriter,
+    nodes: Sequence[Node],
+    mean: np.ndarray | None,
+    centre: tuple[np.ndarray, np.ndarray] | None,
+) -> dict[str, str]:
+    """Write every layer; returns the name of the value that each top stands for at the end."""
+    values: dict[str, str] = {}
+    for node in nodes:
+        writer.begin(node.layer.name)
+        if isinstance(node.kind, data_and_losses.DataSource):
+            data = value = node.layer.tops[0]
+            if centre:
+                value = writer.node("Slice", [value, *map(writer.constant, (*centre, ROWS_AND_COLUMNS))])
+            if mean is not None:
+                value = writer.node("Sub", [value, writer.constant(_batched(mean))])
+            values[data] = value
+            writer.end(node, {data: values[data]})
+            continue
+        inputs = [values[bottom] for bottom in node.layer.bottoms]
+        made = node.kind.onnx(writer, inputs, [weight.name for weight in node.weights], node.inputs)
+        tops = dict(zip(node.layer.tops, made, strict=True))
+        values.update(tops)
+        writer.end(node, tops)
+    return values
+
+
+def _batched(mean: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(mean[np.newaxis], dtype=np.float32)
+
+
+def _value_info(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

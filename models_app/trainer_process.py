@@ -1,0 +1,101 @@
+"""Runs the trainer, a process of its own that knows nothing of the server, and listens to it."""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+
+from digits_project.common import resources
+from digits_project.common.errors import BadInput, Failed, Lost
+
+PULSE_SECONDS = 0.25  # how often the listener gets a turn, whatever the trainer does
+GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
+REMEDY = "Take a smaller batch_size, smaller images or a smaller network, or give the worker more memory"
+SILENCE_SECONDS = 900.0  # a trainer reports every second; one batch of a large network may take minutes
+
+
+class TrainerDied(Lost):
+    """The trainer ended, or fell silent, without saying why."""
+
+
+class TrainerFault(Exception):
+    """The trainer met a fault in its own code; the text is for the log."""
+
+
+BLAMES = {"user": BadInput, "host": Failed, "server": TrainerFault}
+
+
+@contextmanager
+def events(config: Path, log: Path) -> Iterator[Iterator[dict | None]]:
+    """Start the trainer on `config` and yield what it says: an event, or None when it said nothing for a pulse.
+
+    The trainer is gone when the block is left, however it is left; its text output is appended to `log`. Raises
+    BadInput for what the trainer blames on the user, Failed for what on its host, TrainerDied or TrainerFault for any
+    other end but a good one.
+    """
+    command = [sys.executable, "-m", "models_app.training", str(config)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output
+        )
+    try:
+        yield _listen(process)
+    finally:
+        _stop(process)
+
+
+def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
+    heard = time.monotonic()
+    for line in _lines(process.stdout):
+        if line is not None:
+            heard = time.monotonic()
+            event = json.loads(line)
+            if event["event"] == "error":
+                raise BLAMES[event["blame"]](event["message"])
+            yield event
+        elif time.monotonic() - heard > SILENCE_SECONDS:
+            raise TrainerDied(f"The trainer said nothing for {SILENCE_SECONDS:g} s and was given up.")
+        else:
+            yield None
+    if status := process.wait():
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
+        raise TrainerDied(
+            f"The trainer {how}. Out of memory is the usual reason: it had taken "
+            f"{resources.gibibytes(resources.taken_by_children())}, and there are {resources.limit()}. "
+            f"{REMEDY}; train.log may say more."
+        )
+
+
+def _lines(pipe) -> Iterator[bytes | None]:
+    """Whole lines as they come, None for each pulse without one, until the pipe ends."""
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            if not selector.select(PULSE_SECONDS):
+                yield None
+                continue
+            chunk = os.read(pipe.fileno(), 65536)
+            if not chunk:
+                return
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from whole
+
+
+def _stop(process: subprocess.Popen) -> None:
+    """SIGTERM, so that it can leave things whole, then SIGKILL."""
+    process.terminate()
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()

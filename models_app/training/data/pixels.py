@@ -1,0 +1,292 @@
+"""The images of a split as arrays: decoded from its records, or read from a file that holds them decoded.
+
+Decoding costs 20 to 1000 µs an image, reading decoded pixels 2. So a split that takes at most MAX_BYTES is decoded
+once, into NAME.pixels beside NAME.rec, and every training on that dataset reads it there. It is read by position, not
+mapped: the process does not grow with the split.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from datasets.imagedb.foreign.pairs import Pairs, labels_path
+from datasets.imagedb.images.decoding import decode_record
+from datasets.imagedb.store.records import RecordReader
+from digits_project.common.errors import BadInput
+from models_app.training.data.crops import InputLayout, Window
+from models_app.training.snapshots.temporary_paths import partial
+
+logger = logging.getLogger(__name__)
+
+MAX_BYTES = 1 << 30
+HEADER_BYTES = 4096
+LABEL_BYTES = 4
+CHUNK_BYTES = 8 << 20
+LOCK_POLL_SECONDS = 0.2
+
+
+class Images(Protocol):
+    """Numbered images of one shape with their labels."""
+
+    layout: InputLayout
+
+    def __len__(self) -> int: ...
+
+    def read(
+        self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
+    ) -> None:
+        """Put the images of these numbers into `images` (uint8, n×C×H×W) and their labels into `labels` (float32).
+
+        What is taken of each image is said by `windows`; None: all of it.
+        """
+
+    def close(self) -> None: ...
+
+
+class Records:
+    """Images decoded whenever they are read, on `threads` threads."""
+
+    def __init__(self, path: Path, layout: InputLayout, threads: int) -> None:
+        self.path = path
+        self.layout = layout
+        self._entries = Pairs(path, layout.label_shape) if layout.label_shape else RecordReader(path)
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def read(
+        self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
+    ) -> None:
+        share = math.ceil(len(numbers) / self._threads)
+        parts = [range(start, min(start + share, len(numbers))) for start in range(0, len(numbers), share)]
+        for _ in self._pool.map(lambda part: self._decode(part, numbers, images, labels, windows), parts):
+            pass  # to pass on what a thread raised
+
+    def _decode(
+        self,
+        part: range,
+        numbers: Sequence[int],
+        images: np.ndarray,
+        labels: np.ndarray,
+        windows: Sequence[Window] | None,
+    ) -> None:
+        channels, height, width = self.layout.image_shape
+        for place in part:
+            number = int(numbers[place])
+            pixels, label = self._entry(number)
+            if pixels.shape != (height, width, channels):
+                found = "×".join(map(str, pixels.shape))
+                raise BadInput(
+                    f"image {number} of {self.path} is {found}, but the images of this training are "
+                    f"{height}×{width}×{channels} (height×width×channels)"
+                )
+            labels[place] = label if self.layout.label_shape else self._category(label, number)
+            image = pixels.transpose(2, 0, 1)
+            images[place] = windows[place].of(image, *images.shape[2:]) if windows else image
+
+    def _entry(self, number: int) -> tuple[np.ndarray, float | np.ndarray]:
+        """Pixels, H×W×C, and label."""
+        if self.layout.label_shape:
+            return self._entries[number]
+        label, payload = self._entries[number]
+        return decode_record(payload), label
+
+    def _category(self, label: float, number: int) -> float:
+        if not (0 <= label < self.layout.categories and label == int(label)):
+            known = f"there are {self.layout.categories} categories"
+            raise BadInput(f"image {number} of {self.path} has label {label:g}, but {known}")
+        return label
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._entries.close()
+
+
+class PixelFile:
+    """Decoded images at rest: a header, all labels (float32), then the pixels (uint8, N×C×H×W)."""
+
+    def __init__(self, path: Path, layout: InputLayout, identity: dict) -> None:
+        """Open the file if it holds what `identity` says; else FileNotFoundError."""
+        self.layout = layout
+        self._count = identity["images"]
+        self._image_bytes = math.prod(layout.image_shape)
+        self._label_bytes = LABEL_BYTES * math.prod(layout.label_shape)
+        self._start = HEADER_BYTES + self._count * self._label_bytes
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        whole = self._start + self._count * self._image_bytes
+        if (
+            os.pread(self._descriptor, HEADER_BYTES, 0) != header(identity)
+            or os.fstat(self._descriptor).st_size != whole
+        ):
+            os.close(self._descriptor)
+            raise FileNotFoundError(f"{path} is of other records")
+        self._categories: np.ndarray | None = None
+        if not layout.label_shape:
+            stored = os.pread(self._descriptor, self._count * LABEL_BYTES, HEADER_BYTES)
+            self._categories = np.frombuffer(stored, np.float32)
+        self._rows = np.empty((layout.image_shape[0], layout.input_shape[1], layout.image_shape[2]), np.uint8)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def read(
+        self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
+    ) -> None:
+        """By one thread at a time."""
+        self._read_labels(numbers, labels)
+        size, start = self._image_bytes, self._start
+        if windows is None:
+            for number, image in zip(numbers, images, strict=True):
+                self._fill(image, start + int(number) * size)
+            return
+        _, height, width = self.layout.image_shape
+        for number, image, window in zip(numbers, images, windows, strict=True):
+            for channel, rows in enumerate(self._rows):
+                self._fill(rows, start + int(number) * size + (channel * height + window.top) * width)
+            image[:] = window._replace(top=0).of(self._rows, *image.shape[1:])
+
+    def _read_labels(self, numbers: Sequence[int], labels: np.ndarray) -> None:
+        if self._categories is not None:
+            np.take(self._categories, numbers, out=labels)
+            return
+        for number, label in zip(numbers, labels, strict=True):
+            self._fill(label, HEADER_BYTES + int(number) * self._label_bytes)
+
+    def _fill(self, array: np.ndarray, offset: int) -> None:
+        if os.preadv(self._descriptor, [array], offset) != array.nbytes:
+            raise OSError("the file of decoded images has become shorter")
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def open_images(path: Path, layout: InputLayout, threads: int, tick: Callable[[], None]) -> Images:
+    """The split in this record file, decoded once if it is small; meanwhile `tick` is called, which may raise Aborted.
+
+    Raises BadInput for an image of another shape, or a label that is not below the layout's categories: at once, or
+    when it is read if the split is too large.
+    """
+    records = Records(path, layout, threads)
+    if not len(records):
+        records.close()
+        raise BadInput(f"{path} holds no images")
+    entry_bytes = math.prod(layout.image_shape) + LABEL_BYTES * math.prod(layout.label_shape)
+    if len(records) * entry_bytes > MAX_BYTES:
+        return records
+    try:
+        decoded = _decoded_once(records, tick)
+    except OSError as error:
+        logger.warning("%s can't be kept decoded (%s); decoding its images each time", path, error)
+        return records
+    except BaseException:
+        records.close()
+        raise
+    records.close()
+    return decoded
+
+
+def header(identity: dict) -> bytes:
+    """What a pixel file begins with."""
+    return json.dumps(identity).encode().ljust(HEADER_BYTES)
+
+
+def _decoded_once(records: Records, tick: Callable[[], None]) -> PixelFile:
+    identity = _identity(records)
+    path = records.path.with_suffix(".pixels")
+    try:
+        return PixelFile(path, records.layout, identity)
+    except FileNotFoundError:
+        pass
+    with _only_writer(path.with_name(f".{path.name}.part"), tick) as (descriptor, part):
+        try:
+            return PixelFile(path, records.layout, identity)  # written while this process waited
+        except FileNotFoundError:
+            logger.info("decoding %d images of %s", len(records), records.path)
+        _write(descriptor, records, identity, tick)
+        part.rename(path)
+    return PixelFile(path, records.layout, identity)
+
+
+def _identity(records: Records) -> dict:
+    """What tells a file of decoded images from those of other records."""
+    files = [file.stat() for file in (records.path, labels_path(records.path)) if file.exists()]
+    return {
+        "images": len(records),
+        "image_shape": records.layout.image_shape,
+        "label_shape": records.layout.label_shape,
+        "records": [(file.st_size, file.st_mtime_ns) for file in files],
+    }
+
+
+@contextmanager
+def _only_writer(path: Path, tick: Callable[[], None]) -> Iterator[tuple[int, Path]]:
+    """Open `path` for writing, alone: another trainer on the same dataset waits. What a dead one left is reused."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            _lock(descriptor, tick)
+            if _is_at(path, descriptor):
+                with partial(path):
+                    yield descriptor, path
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """False once the writer that held the lock before has renamed or removed the file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _lock(descriptor: int, tick: Callable[[], None]) -> None:
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tick()
+            time.sleep(LOCK_POLL_SECONDS)
+
+
+def _write(descriptor: int, records: Records, identity: dict, tick: Callable[[], None]) -> None:
+    layout, count = records.layout, len(records)
+    size, label_size = math.prod(layout.image_shape), LABEL_BYTES * math.prod(layout.label_shape)
+    start = HEADER_BYTES + count * label_size
+    os.ftruncate(descriptor, 0)
+    os.posix_fallocate(descriptor, 0, start + count * size)  # a full disk shows now, not halfway
+    step = min(count, max(1, CHUNK_BYTES // (size + label_size)))
+    images = np.empty((step, *layout.image_shape), np.uint8)
+    labels = np.empty((step, *layout.label_shape), np.float32)
+    for first in range(0, count, step):
+        tick()
+        numbers = range(first, min(first + step, count))
+        chunk, its_labels = images[: len(numbers)], labels[: len(numbers)]
+        records.read(numbers, chunk, its_labels)
+        _write_at(descriptor, chunk.data.cast("B"), start + first * size)
+        _write_at(descriptor, its_labels.data.cast("B"), HEADER_BYTES + first * label_size)
+    tick()
+    os.fsync(descriptor)
+    _write_at(descriptor, header(identity), 0)
+    os.fsync(descriptor)
+
+
+def _write_at(descriptor: int, data: memoryview | bytes, offset: int) -> None:
+    written = 0
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], offset + written)

@@ -1,0 +1,41 @@
+"""When a training ends before its last epoch: validation no longer improves, or the numbers have diverged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from digits_project.common.errors import BadInput
+
+
+@dataclass
+class EarlyStopping:
+    """Ends a training after `patience` validations in a row that did not improve on the best score; 0: never.
+
+    The score is the accuracy or, for a network without one, the negative loss. `wait` counts the validations since the
+    best. `best_score` and `wait` are stored in each snapshot, so a resumed training stops at the same validation.
+    """
+
+    patience: int = 0
+    best_score: float | None = None
+    wait: int = 0
+
+    def update(self, score: float) -> None:
+        """Record the score of a validation."""
+        if self.best_score is None or score > self.best_score:
+            self.best_score, self.wait = score, 0
+        else:
+            self.wait += 1
+
+    @property
+    def is_over(self) -> bool:
+        return 0 < self.patience <= self.wait
+
+
+class Diverged(BadInput):
+    """The loss, the weights or the outputs are no longer finite numbers. A lower learning rate usually helps."""
+
+    def __init__(self, what: str, epoch: float, learning_rate: float) -> None:
+        super().__init__(
+            f"{what} at epoch {epoch:g}: the training has diverged. "
+            f"Try decreasing your learning rate (it is {learning_rate:g})."
+        )

@@ -1,0 +1,70 @@
+"""The only import of MXNet 1.9.1: it needs names that NumPy 2 has dropped, and its number of threads set beforehand.
+
+MXNet looks the names up while it is imported and offers them again in `mx.np`. They are put into `numpy` for as long as
+that import takes, so that no other package sees them.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from types import MappingProxyType
+
+import numpy
+
+from digits_project.common.resources import usable_cores
+
+logger = logging.getLogger(__name__)
+
+if "OMP_NUM_THREADS" not in os.environ:
+    # Left alone, MXNet takes half the cores and trains at half the speed.
+    os.environ["OMP_NUM_THREADS"] = str(usable_cores())
+    logger.warning("OMP_NUM_THREADS was not set; taking %s", os.environ["OMP_NUM_THREADS"])
+
+# oneDNN's fused operators keep the weights that they first ran with: validation would never see a weight change.
+os.environ["MXNET_SUBGRAPH_BACKEND"] = "NONE"
+
+FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")  # NumPy gave them away to the package numpy-financial
+
+
+def _dropped(*_arguments, **_options):
+    raise NotImplementedError(f"NumPy {numpy.__version__} has no financial functions; the package numpy-financial has")
+
+
+DROPPED_NAMES = MappingProxyType(
+    {
+        "Inf": numpy.inf,
+        "NAN": numpy.nan,
+        "NINF": -numpy.inf,
+        "NZERO": -0.0,
+        "NaN": numpy.nan,
+        "PINF": numpy.inf,
+        "PZERO": 0.0,
+        "alltrue": numpy.all,
+        "in1d": numpy.isin,
+        "msort": lambda array: numpy.sort(array, axis=0),
+        "product": numpy.prod,
+        "round_": numpy.round,
+        "sometrue": numpy.any,
+        "trapz": numpy.trapezoid,
+    }
+    | dict.fromkeys(FINANCIAL, _dropped)
+)
+
+
+@contextlib.contextmanager
+def names_that_numpy_dropped() -> Iterator[None]:
+    """Within the context `numpy` has every name of DROPPED_NAMES; after it only those that it had before."""
+    missing = [name for name in DROPPED_NAMES if name not in vars(numpy)]
+    vars(numpy).update({name: DROPPED_NAMES[name] for name in missing})
+    try:
+        yield
+    finally:
+        for name in missing:
+            del vars(numpy)[name]
+
+
+with names_that_numpy_dropped():
+    import mxnet as mx
+
+__all__ = ["mx"]

@@ -1,0 +1,183 @@
+"""The MXNet engine: a network as bound executors that share their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from digits_project.common.errors import BadInput
+from models_app.networks import Network, Node
+from models_app.networks.layers import dense
+from models_app.training.engines.interface import EngineConfig
+from models_app.training.engines.mxnet.bound_executor import Arrays, BoundExecutor
+from models_app.training.engines.mxnet.compat import mx
+from models_app.training.engines.mxnet.replicas import Replicas
+from models_app.training.engines.mxnet.solvers import SOLVERS
+from models_app.training.measures import Scores, Tally
+
+
+def open_engine(config: EngineConfig) -> MXNetEngine:
+    """Build the network. Raises BadInput if the device is not there."""
+    return MXNetEngine(config)
+
+
+class MXNetEngine:
+    """See Engine. Only putting in a batch waits for the device: until it has read the batch before."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.name = f"mxnet {mx.__version__}"
+        self.device = ", ".join(config.devices)
+        self.threads = config.threads
+        self._config = config
+        self._contexts = [_context(device) for device in config.devices]
+        self._context = self._contexts[0]
+        weights = config.network.weights()
+        self._averages = _Averages(config.network)
+        self._tally = Tally(config.network, "val")
+        self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
+        self._solver = SOLVERS[config.solver_type]([w for w in weights if w.trained], self._weights, config)
+        self._draws = any(node.layer.type == "Dropout" for node in config.network.nodes("train"))
+        self._gathered = 0  # batches since the last step
+        self._replicas: Replicas | None = None
+        self._bound: dict[str, BoundExecutor] = {}
+
+    def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float | None) -> None:
+        replicas = self._training()
+        if self._draws:
+            self._begin_draws()
+        replicas.run(images, labels)
+        self._averages.moved()
+        self._gathered += 1
+        if learning_rate is not None:
+            replicas.gather()
+            self._solver.step(learning_rate, self._gathered)
+            replicas.spread()
+            self._gathered = 0
+
+    def _begin_draws(self) -> None:
+        """Dropout draws what follows from the seed and the batch's number alone: the same in a training that goes on.
+
+        This costs a millisecond, as MXNet has 1024 generators to seed, and so much a batch.
+        """
+        [drawn] = np.random.SeedSequence([self._config.seed, self._solver.batches + self._gathered]).generate_state(1)
+        for context in self._contexts:  # each draws others: MXNet mixes in the device's number
+            mx.random.seed(int(drawn), context)
+
+    def training_scores(self) -> Scores:
+        return self._training().scores()
+
+    def evaluate_batch(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self._measuring("val").run(images, labels, is_train=False)
+
+    def evaluation_scores(self) -> Scores:
+        self._phase("val").read_scores()
+        return self._tally.averages()
+
+    def forward(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        bound = self._measuring("deploy")
+        batch = np.zeros((self._config.batch_size, *images.shape[1:]), np.uint8)
+        batch[: len(images)] = images
+        bound.run(batch, None, is_train=False)
+        results = zip(bound.outputs, bound.results, strict=True)
+        return {name: value.asnumpy()[: len(images)] for name, value in results}
+
+    def weights(self) -> dict[str, np.ndarray]:
+        mx.nd.waitall()  # MXNet does not tell that backward writes the running averages
+        arrays = {name: array.asnumpy() for name, array in self._weights.items()}
+        return {**arrays, **self._averages.factors()}
+
+    def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        mx.nd.waitall()
+        for name, array in self._weights.items():
+            array[:] = weights[name]
+        self._averages.load_factors(weights)
+        if self._replicas:
+            self._replicas.load()
+
+    def optimizer_state(self) -> dict[str, np.ndarray]:
+        return {**self._solver.state(), **self._averages.state()}
+
+    def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
+        of_averages = self._averages.state()
+        self._solver.load_state({name: array for name, array in state.items() if name not in of_averages})
+        self._averages.load_state(state)
+
+    def _training(self) -> Replicas:
+        """Bound when it is first needed."""
+        if not self._replicas:
+            self._replicas = Replicas(self._config, self._contexts, self._weights, self._solver.gradients)
+        return self._replicas
+
+    def _phase(self, phase: str) -> BoundExecutor:
+        """The same for validation and the deployed network, on the first device."""
+        if phase not in self._bound:
+            self._bound[phase] = BoundExecutor(self._config, phase, self._context, self._weights, {}, self._tally)
+        return self._bound[phase]
+
+    def _measuring(self, phase: str) -> BoundExecutor:
+        bound = self._phase(phase)
+        self._averages.correct(self._weights, bound)
+        return bound
+
+
+class _Averages:
+    """The `factor` of every BatchNorm, which MXNet does not know, and what follows from it (see dense.BatchNorm)."""
+
+    def __init__(self, network: Network) -> None:
+        self._nodes: list[Node] = [node for node in network.nodes("train") if isinstance(node.kind, dense.BatchNorm)]
+        self._start = {node.weights[2].name: 0.0 for node in self._nodes}
+        self._batches = 0  # trained since the factors were loaded
+        self._corrected: set[BoundExecutor] = set()
+
+    def moved(self) -> None:
+        """A batch has been trained."""
+        self._batches += 1
+        self._corrected.clear()
+
+    def factors(self) -> dict[str, np.ndarray]:
+        """As they are now."""
+        return {node.weights[2].name: np.array([self._factor(node)], np.float32) for node in self._nodes}
+
+    def _factor(self, node: Node) -> float:
+        start = self._start[node.weights[2].name]
+        if node.kind.use_global_stats:
+            return start
+        return 1 - (1 - start) * node.kind.moving_average_fraction**self._batches
+
+    def load_factors(self, weights: Mapping[str, np.ndarray]) -> None:
+        self._start = {node.weights[2].name: float(weights[node.weights[2].name][0]) for node in self._nodes}
+        self._batches = 0
+        self._corrected.clear()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the factors follow from: rounded to float32 they would come to others in a training that goes on."""
+        return {f"{name}.start": np.array([start, self._batches]) for name, start in self._start.items()}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """The reverse of state(), after load_factors."""
+        if not self.state().keys() <= state.keys():
+            raise BadInput("the snapshot does not say what its running averages started from")
+        for name in self._start:
+            start, since = state[f"{name}.start"]
+            self._start[name], self._batches = float(start), int(since)
+
+    def correct(self, weights: Arrays, bound: BoundExecutor) -> None:
+        """Put averages / factor where a phase without training reads them, if they have changed since."""
+        if not self._nodes or bound in self._corrected:
+            return
+        self._corrected.add(bound)
+        mx.nd.waitall()  # as in MXNetEngine.weights
+        for node in self._nodes:
+            factor = max(self._factor(node), dense.SMALLEST_FACTOR)
+            for weight in node.weights[:2]:
+                bound.averages[weight.name][:] = weights[weight.name] / factor
+
+
+def _context(device: str) -> mx.Context:
+    if device.startswith("cpu"):
+        return mx.cpu(int(device.removeprefix("cpu") or 0))
+    number = int(device.removeprefix("gpu"))
+    if number >= mx.context.num_gpus():
+        raise BadInput(f"there is no {device}: MXNet finds {mx.context.num_gpus()} GPUs here")
+    return mx.gpu(number)

@@ -1,0 +1,89 @@
+"""How losses and accuracies are said in MXNet's symbols.
+
+A loss is a head that backward begins at; what losses and accuracies compare is kept for measures.py to judge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from models_app.networks import Node
+from models_app.networks.layers import data_and_losses
+from models_app.training.class_weights import is_weighable
+from models_app.training.engines.mxnet.compat import mx
+from models_app.training.engines.mxnet.symbols import Symbol, SymbolGraph, rows
+
+
+def accuracy(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    return _compared(graph, node, inputs)
+
+
+def softmax_with_loss(
+    graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]
+) -> list[Symbol]:
+    kind: data_and_losses.SoftmaxWithLoss = node.kind
+    (scores, labels), (scores_shape, label_shape) = inputs, node.inputs
+    places = math.prod(label_shape)  # the labels of an image
+    if places > 1:
+        scores = mx.sym.reshape(scores, shape=(-1, scores_shape[0], places))
+        labels = rows(labels, label_shape)
+    else:
+        scores = scores if len(scores_shape) == 1 else rows(scores, scores_shape)
+        labels = mx.sym.reshape(labels, shape=(-1,)) if label_shape else labels
+    if graph.category_weights is not None and is_weighable(node):
+        scores = _weighted(scores, mx.sym.take(graph.category_weights, mx.sym.BlockGrad(labels), mode="clip"))
+    # "batch" divides by all labels, "null" by those of an image, "valid" by those that are not ignored.
+    divide, factor = {"FULL": ("batch", 1), "BATCH_SIZE": ("batch", places), "NONE": ("null", places)}.get(
+        kind.normalization, ("batch", 1) if kind.ignore_label is None else ("valid", 1)
+    )
+    settings = {"normalization": divide, "grad_scale": kind.loss_weight * factor, "multi_output": places > 1}
+    if kind.ignore_label is not None:
+        settings |= {"use_ignore": True, "ignore_label": kind.ignore_label}
+    graph.heads.append(mx.sym.SoftmaxOutput(scores, labels, **settings))
+    return _compared(graph, node, inputs)
+
+
+def _weighted(scores: Symbol, weights: Symbol) -> Symbol:
+    """The same scores, whose gradient is multiplied by a weight for each image. Weights of 1 change no bit.
+
+    SoftmaxOutput takes no weights: with its out_grad it multiplies by its own output.
+    """
+    scaled = mx.sym.broadcast_mul(scores, mx.sym.expand_dims(weights, axis=1))
+    return scaled + mx.sym.BlockGrad(scores - scaled)
+
+
+def sigmoid_cross_entropy(
+    graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]
+) -> list[Symbol]:
+    """log(1 + eˣ) - x·t, whose gradient is sigmoid(x) - t."""
+    kind: data_and_losses.SigmoidCrossEntropyLoss = node.kind
+    scores, targets = rows(inputs[0], node.inputs[0]), mx.sym.BlockGrad(rows(inputs[1], node.inputs[1]))
+    losses = mx.sym.Activation(scores, act_type="softrelu") - scores * targets
+    if kind.ignore_label is not None:
+        counted = mx.sym.BlockGrad(targets != kind.ignore_label)
+        losses = losses * counted
+        if kind.normalization == "VALID":
+            number = mx.sym.sum(counted, axis=(0, 1), keepdims=True)
+            losses = mx.sym.broadcast_div(losses, mx.sym.broadcast_maximum(number, mx.sym.ones_like(number)))
+            graph.heads.append(mx.sym.MakeLoss(losses, grad_scale=kind.loss_weight))
+            return _compared(graph, node, inputs)
+    of_each = math.prod(node.inputs[0]) if kind.normalization in ("VALID", "FULL") else 1
+    divide = "null" if kind.normalization == "NONE" else "batch"
+    graph.heads.append(mx.sym.MakeLoss(losses, grad_scale=kind.loss_weight / of_each, normalization=divide))
+    return _compared(graph, node, inputs)
+
+
+def euclidean(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
+    difference = rows(inputs[0], node.inputs[0]) - rows(inputs[1], node.inputs[1])
+    halves = {"grad_scale": node.kind.loss_weight / 2, "normalization": "batch"}
+    graph.heads.append(mx.sym.MakeLoss(mx.sym.square(difference), **halves))
+    return _compared(graph, node, inputs)
+
+
+def _compared(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol]) -> list[Symbol]:
+    """Keep what is compared, but for the dataset's own labels. The top, if there is one, stands for nothing."""
+    for value, symbol in zip(node.reads, inputs, strict=True):
+        if value is not None:
+            graph.kept.setdefault(value, symbol)
+    return list(inputs[: len(node.layer.tops)])

@@ -1,0 +1,49 @@
+"""Whether a training fits into memory: told before it begins, as a process that takes too much is killed unheard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from digits_project.common import resources
+from digits_project.common.errors import BadInput
+from models_app.training.engines.interface import EngineConfig
+from models_app.training.engines.mxnet.compat import mx
+
+REMEDY = "take a smaller batch_size, and batch_accumulation to make up for it"
+
+
+@contextmanager
+def too_large_is_told(config: EngineConfig) -> Iterator[None]:
+    """Raises BadInput where MXNet gets no memory for the network."""
+    try:
+        yield
+    except mx.base.MXNetError as error:
+        if resources.is_want_of_memory(error):
+            raise BadInput(f"{_what(config)} is too large for the memory; {REMEDY}") from error
+        raise
+
+
+def check_fits(config: EngineConfig, executor: mx.executor.Executor, context: mx.Context) -> None:
+    """Raises BadInput if what the executor has planned is more than there is. Memory is only taken when it is used."""
+    needed, there = planned_bytes(executor), _memory_of(context)
+    if needed > there:
+        needed, there = map(resources.gibibytes, (needed, there))
+        raise BadInput(f"{_what(config)} needs {needed} of memory, and there are {there}; {REMEDY}")
+
+
+def planned_bytes(executor: mx.executor.Executor) -> int:
+    """What an executor needs for everything between images and results, without weights and gradients."""
+    [megabytes] = re.findall(r"^Total (\d+) MB allocated", executor.debug_str(), re.MULTILINE)
+    return int(megabytes) << 20
+
+
+def _memory_of(context: mx.Context) -> int:
+    if context.device_type == "gpu":
+        return mx.context.gpu_memory_info(context.device_id)[1]
+    return resources.limit().size
+
+
+def _what(config: EngineConfig) -> str:
+    return f"training {config.network.name} with a batch size of {config.batch_size}"

@@ -1,0 +1,113 @@
+"""The training network on one device or on several: each takes its share of every batch, all have the same weights.
+
+Only the first device has a solver. Before a step it gets the other devices' gradients, each weighted by the share of
+the batch that it is the average of, and after the step they get its weights. So several devices take the steps of one,
+but for rounding, except in BatchNorm, which knows only its own share; its running averages are those of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from models_app.networks import BadNetwork, Network
+from models_app.training.engines.interface import EngineConfig
+from models_app.training.engines.mxnet.bound_executor import Arrays, BoundExecutor
+from models_app.training.engines.mxnet.compat import mx
+from models_app.training.engines.mxnet.memory_check import check_fits, too_large_is_told
+from models_app.training.engines.mxnet.solvers import add_scaled
+from models_app.training.measures import Scores, Tally
+
+
+@dataclass(frozen=True)
+class Replica:
+    """The network on one device, for these rows of every batch, which are `share` of it."""
+
+    rows: slice
+    share: float
+    weights: Arrays
+    gradients: Arrays
+    bound: BoundExecutor
+
+
+class Replicas:
+    """One for each context. `weights` and `gradients` are those of the first."""
+
+    def __init__(
+        self, config: EngineConfig, contexts: Sequence[mx.Context], weights: Arrays, gradients: Arrays
+    ) -> None:
+        if len(contexts) > 1:
+            _check_divisible(config.network)
+        self._tally = Tally(config.network, "train")
+        self._accumulates = config.batch_accumulation > 1
+        self._first, *self._others = (
+            self._replica(config, context, rows, weights, gradients)
+            for context, rows in zip(contexts, shares(config.batch_size, len(contexts)), strict=True)
+        )
+        self.load()
+
+    def _replica(
+        self, config: EngineConfig, context: mx.Context, rows: slice, weights: Arrays, gradients: Arrays
+    ) -> Replica:
+        own_weights, own_gradients = (
+            {name: array.as_in_context(context) for name, array in arrays.items()} for arrays in (weights, gradients)
+        )
+        part = replace(config, batch_size=rows.stop - rows.start)
+        with too_large_is_told(part):
+            bound = BoundExecutor(part, "train", context, own_weights, own_gradients, self._tally)
+        check_fits(part, bound.executor, context)
+        return Replica(rows, part.batch_size / config.batch_size, own_weights, own_gradients, bound)
+
+    def run(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Forward and backward, on all devices at the same time."""
+        for replica in (self._first, *self._others):
+            replica.bound.run(images[replica.rows], labels[replica.rows], is_train=True)
+            replica.bound.executor.backward()
+
+    def gather(self) -> None:
+        """Make the first device's gradients those of the whole batch."""
+        if not self._others:
+            return
+        for name, gradient in self._first.gradients.items():
+            gradient *= self._first.share
+            for replica in self._others:
+                add_scaled(gradient, replica.share, replica.gradients[name].as_in_context(gradient.context))
+                if self._accumulates:
+                    replica.gradients[name][:] = 0
+
+    def spread(self) -> None:
+        """Give the other devices the weights that the first has learned."""
+        self._copy(self._first.gradients)
+
+    def load(self) -> None:
+        """Give them all the weights of the first."""
+        self._copy(self._first.weights)
+
+    def _copy(self, names: Mapping[str, object]) -> None:
+        for replica in self._others:
+            for name in names:
+                self._first.weights[name].copyto(replica.weights[name])
+
+    def scores(self) -> Scores:
+        """Averages by measure since the last call, over all devices."""
+        for replica in (self._first, *self._others):
+            replica.bound.read_scores()
+        return self._tally.averages()
+
+
+def shares(batch_size: int, devices: int) -> list[slice]:
+    """A batch dealt out as evenly as it goes: the first devices take one more."""
+    size, more = divmod(batch_size, devices)
+    ends = [size * number + min(number, more) for number in range(devices + 1)]
+    return [slice(start, end) for start, end in pairwise(ends)]
+
+
+def _check_divisible(network: Network) -> None:
+    for node in network.nodes("train"):
+        if getattr(node.kind, "normalization", None) == "NONE":
+            raise BadNetwork(
+                f"layer {node.layer.name}: a loss with normalization NONE can't be shared by several devices"
+            )

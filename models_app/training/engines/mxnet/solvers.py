@@ -1,0 +1,217 @@
+"""The solvers, by Caffe's formulas (https://caffe.berkeleyvision.org/tutorial/solver.html, src/caffe/solvers).
+
+In all of them g is a weight's gradient with its L2 decay, gradient + decay_mult·decay·w, and r its rate, lr_mult·rate.
+MXNet's fused operators are used where they compute the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from digits_project.common.errors import BadInput
+from models_app.networks import Multipliers, Weight
+from models_app.training.engines.interface import EngineConfig
+from models_app.training.engines.mxnet.compat import mx
+
+Array = mx.nd.NDArray
+
+DELTA = 1e-8  # Caffe's default: what is divided by stays above zero
+BETA2 = 0.999  # Caffe's momentum2
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A weight that is trained, its gradient, and what the solver remembers of it, an array for each of its `slots`."""
+
+    name: str
+    multipliers: Multipliers
+    weight: Array
+    gradient: Array
+    memory: tuple[Array, ...]
+
+
+class Solver:
+    """Takes steps, from the gradients that have been put into `gradients`.
+
+    A step leaves nothing in them of use, but zeros where they are to be added up over several batches.
+    """
+
+    name: str
+    slots: Sequence[str]
+
+    def __init__(self, trained: Sequence[Weight], weights: Mapping[str, Array], config: EngineConfig) -> None:
+        self._config = config
+        self._steps = 0
+        self.batches = 0  # that the steps were for
+        self._parameters = [self._parameter(w, weights[w.name]) for w in trained]
+        self.gradients = {p.name: p.gradient for p in self._parameters}
+
+    def _parameter(self, weight: Weight, array: Array) -> Parameter:
+        memory = tuple(mx.nd.zeros_like(array) for _ in self.slots)
+        return Parameter(weight.name, weight.multipliers, array, mx.nd.zeros_like(array), memory)
+
+    def step(self, rate: float, batches: int = 1) -> None:
+        """Change the weights by one step; `gradients` are sums over so many batches."""
+        self._steps += 1
+        self.batches += batches
+        # One array at a time: MXNet's operators for many save calls, but take 3 ms more for LeNet's weights.
+        for p in self._parameters:
+            gradient, decay = p.gradient, self._config.weight_decay * p.multipliers.decay_mult
+            if batches > 1:
+                gradient *= 1 / batches
+            self._update(p.weight, gradient, *p.memory, lr=rate * p.multipliers.lr_mult, wd=decay)
+            if self._config.batch_accumulation > 1:
+                gradient[:] = 0
+
+    def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
+        raise NotImplementedError
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that the next steps depend on."""
+        counts = {"steps": np.array(self._steps), "batches": np.array(self.batches)}
+        return {**counts, **{name: array.asnumpy() for name, array in self._memory().items()}}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """The reverse of state(). Raises BadInput if it is another solver's, or another network's."""
+        memory = self._memory()
+        shapes = {"steps": (), "batches": (), **{name: array.shape for name, array in memory.items()}}
+        if {name: array.shape for name, array in state.items()} != shapes:
+            raise BadInput(f"what the snapshot remembers of its solver is not what {self.name} needs for this network")
+        self._steps, self.batches = int(state["steps"]), int(state["batches"])
+        for name, array in memory.items():
+            array[:] = state[name]
+
+    def _memory(self) -> dict[str, Array]:
+        return {
+            f"{p.name}.{slot}": array
+            for p in self._parameters
+            for slot, array in zip(self.slots, p.memory, strict=True)
+        }
+
+
+class SGD(Solver):
+    """v ← momentum·v + r·g, w ← w - v.
+
+    The rate is kept inside v, so that a change of the rate leaves the steps already under way alone.
+    """
+
+    name = "SGD"
+    slots = ("momentum",)  # -v
+
+    def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
+        mx.nd.sgd_mom_update(weight, gradient, *memory, lr=lr, wd=wd, momentum=self._config.momentum, out=weight)
+
+
+class Nesterov(Solver):
+    """v' ← momentum·v + r·g, w ← w - ((1 + momentum)·v' - momentum·v), which is w - (momentum·v' + r·g)."""
+
+    name = "NESTEROV"
+    slots = ("momentum",)  # -v
+
+    def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
+        add_scaled(gradient, wd, weight)  # nag_mom_update itself reads the weight again when it has changed it
+        mx.nd.nag_mom_update(weight, gradient, *memory, lr=lr, momentum=self._config.momentum, out=weight)
+
+
+class Adam(Solver):
+    """m ← β₁·m + (1 - β₁)·g, v ← β₂·v + (1 - β₂)·g², w ← w - r·c·m / (√v + delta).
+
+    In step t, from 1, c is √(1 - β₂ᵗ) / (1 - β₁ᵗ); β₁ is the momentum.
+    """
+
+    name = "ADAM"
+    slots = ("mean", "square")  # m, v
+
+    def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
+        beta1 = self._config.momentum
+        correction = (1 - BETA2**self._steps) ** 0.5 / (1 - beta1**self._steps)
+        decays = {"beta1": beta1, "beta2": BETA2}
+        mx.nd.adam_update(weight, gradient, *memory, lr=lr * correction, wd=wd, epsilon=DELTA, **decays, out=weight)
+
+
+class _WithScratch(Solver):
+    """A solver that computes in several operations, through memory as large as the largest weight."""
+
+    @cached_property
+    def _shared(self) -> Array:
+        return mx.nd.zeros(max(p.weight.size for p in self._parameters), self._parameters[0].weight.context)
+
+    def _scratch(self, array: Array) -> Array:
+        return self._shared[: array.size].reshape(array.shape)
+
+
+class AdaGrad(_WithScratch):
+    """h ← h + g², w ← w - r·g / (√h + delta)."""
+
+    name = "ADAGRAD"
+    slots = ("square",)  # h
+
+    def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
+        (history,) = memory
+        scratch = self._scratch(weight)
+        add_scaled(gradient, wd, weight)
+        mx.nd.square(gradient, out=scratch)
+        self._remember(history, scratch)
+        _divide_by_root(gradient, history, scratch)
+        add_scaled(weight, -lr, gradient)
+
+    def _remember(self, history: Array, square: Array) -> None:
+        history += square
+
+
+class RMSProp(AdaGrad):
+    """h ← rms_decay·h + (1 - rms_decay)·g², w ← w - r·g / (√h + delta). MXNet's own has delta inside the root."""
+
+    name = "RMSPROP"
+
+    def _remember(self, history: Array, square: Array) -> None:
+        approach(history, square, 1 - self._config.rms_decay)
+
+
+class AdaDelta(_WithScratch):
+    """h ← momentum·h + (1 - momentum)·g², u ← g·√((k + delta) / (h + delta)), k ← momentum·k + (1 - momentum)·u²,
+    w ← w - r·u."""
+
+    name = "ADADELTA"
+    slots = ("square", "update")  # h, k
+
+    def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
+        history, updates = memory
+        scratch = self._scratch(weight)
+        share = 1 - self._config.momentum
+        add_scaled(gradient, wd, weight)
+        mx.nd.square(gradient, out=scratch)
+        approach(history, scratch, share)
+        for squares, combine in ((history, mx.nd.elemwise_div), (updates, mx.nd.elemwise_mul)):
+            mx.nd.identity(squares, out=scratch)
+            scratch += DELTA
+            mx.nd.sqrt(scratch, out=scratch)
+            combine(gradient, scratch, out=gradient)
+        mx.nd.square(gradient, out=scratch)
+        approach(updates, scratch, share)
+        add_scaled(weight, -lr, gradient)
+
+
+def add_scaled(array: Array, factor: float, other: Array) -> None:
+    """array ← array + factor·other, in one pass: what sgd_update comes to with the rate -factor."""
+    if factor:
+        mx.nd.sgd_update(array, other, lr=-factor, out=array)
+
+
+def approach(array: Array, other: Array, share: float) -> None:
+    """array ← (1 - share)·array + share·other: what sgd_update comes to with the rate -share and a decay of -1."""
+    mx.nd.sgd_update(array, other, lr=-share, wd=-1, out=array)
+
+
+def _divide_by_root(array: Array, squares: Array, scratch: Array) -> None:
+    """array ← array / (√squares + delta)."""
+    mx.nd.sqrt(squares, out=scratch)
+    scratch += DELTA
+    mx.nd.elemwise_div(array, scratch, out=array)
+
+
+SOLVERS: dict[str, type[Solver]] = {solver.name: solver for solver in (SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam)}

@@ -1,0 +1,1 @@
+"""Snapshots on disk: written, read, checked."""

@@ -1,0 +1,102 @@
+"""Whether the files of a snapshot still are what the training wrote.
+
+A file is hashed when it is first asked for, and again when it is another file or has changed: a hash takes as long as
+reading the file, and a classifier is asked thousands of times an hour.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from digits_project.common.errors import DamagedFile
+from models_app.training.snapshots.snapshot_reader import DESCRIPTION, sha256
+
+MAX_REMEMBERED = 4096  # files
+SHOWN_PARTS = 4  # of a path: the job's id, snapshots, the epoch and the file. Server paths are for operators only.
+REMEDY = "Restore it from a backup, use another snapshot, or train the model again."
+
+
+class State(NamedTuple):
+    """What changes when a file is replaced or written to. Its ctime can't be set back, as its mtime can."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> State:
+        """Raises OSError."""
+        stat = path.stat()
+        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def verify(*files: Path) -> None:
+    """Raise DamagedFile, which names the file, unless these files of one snapshot are whole.
+
+    Raises FileNotFoundError if the snapshot's folder is gone: then it may have been deleted a moment ago.
+    """
+    directory = files[0].parent
+    directory.stat()
+    digests = read_description(directory).get("sha256")
+    for path in files:
+        try:
+            state = State.of(path)
+            if not state.size:
+                raise _damaged(path, "is empty")
+            # A snapshot of an early version has no digests.
+            if digests is not None and _digest(path, state) != digests[path.name]:
+                raise _damaged(path, "is damaged: it is not what the training wrote (its SHA-256 differs)")
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except (KeyError, TypeError) as error:
+            raise _damaged(directory / DESCRIPTION, f"is damaged: it has no SHA-256 of {path.name}") from error
+
+
+def read_description(directory: Path) -> dict:
+    """snapshot.json of a snapshot. Raises DamagedFile."""
+    path = directory / DESCRIPTION
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"is damaged: {error}") from error
+    if not isinstance(description, dict):
+        raise _damaged(path, "is damaged: it holds no object")
+    return description
+
+
+def shown(path: Path) -> str:
+    """A file of a snapshot as a message names it."""
+    return "/".join(path.parts[-SHOWN_PARTS:])
+
+
+def damaged(path: Path, what: object) -> DamagedFile:
+    """The exception that says that a file of a snapshot can't be used, and why."""
+    return _damaged(path, f"is damaged: {what}")
+
+
+def missing(path: Path) -> DamagedFile:
+    """The exception that says that a file is gone, or the first folder above it that is."""
+    gone = next((folder for folder in (path.parents[2], path.parent) if not folder.is_dir()), path)
+    return DamagedFile(f"{'/'.join(gone.parts[len(path.parts) - SHOWN_PARTS :])} is missing. {REMEDY}")
+
+
+@lru_cache(MAX_REMEMBERED)
+def _digest(path: Path, state: State) -> str:
+    return sha256(path)
+
+
+def _unreadable(path: Path, error: OSError) -> DamagedFile:
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return missing(path)
+    return _damaged(path, f"can't be read: {error.strerror}")
+
+
+def _damaged(path: Path, what: str) -> DamagedFile:
+    return DamagedFile(f"{shown(path)} {what.rstrip('.')}. {REMEDY}")

@@ -1,0 +1,118 @@
+"""Snapshots: a folder with weights, optimizer state and model.onnx, whole or not there at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from digits_project.common.onnx_runtime import open_session
+from models_app.networks import Network
+from models_app.networks.export.network_onnx import write_onnx
+from models_app.training.data.crops import centred
+from models_app.training.early_stopping import Diverged
+from models_app.training.engines.interface import Engine
+from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, TrainingState, sha256
+from models_app.training.snapshots.temporary_paths import partial
+
+# Between two engines on the same weights 1e-6 is usual; a layer that means something else differs by far more.
+TOLERANCE = 1e-4
+
+
+class EnginesDisagree(Exception):
+    """model.onnx does not compute what the engine does: a fault of ours, so nothing of the snapshot is kept."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What stays the same through a training and belongs into every model.onnx."""
+
+    network: Network
+    mean: np.ndarray | None
+    labels: tuple[str, ...]
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SnapshotContents:
+    """A snapshot that was written, and how far model.onnx was from the engine on the sample."""
+
+    directory: Path
+    max_difference: float
+
+
+def write_snapshot(
+    folder: Path, engine: Engine, model: Model, state: TrainingState, sample: np.ndarray, threads: int
+) -> SnapshotContents:
+    """Write folder/epoch-<epoch>, replacing one of the same epoch.
+
+    `sample` (uint8, n×C×H×W) is what model.onnx and the engine are compared on: images as the dataset has them, for
+    model.onnx takes the middle of them by itself. Raises EnginesDisagree or Diverged.
+    """
+    target = folder / f"epoch-{state.epoch:g}"
+    with partial(folder / f".partial-{target.name}") as aside:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        weights = engine.weights()
+        if not all(np.isfinite(array).all() for array in weights.values()):
+            raise Diverged("the weights are not numbers", state.epoch, state.learning_rate)
+        _save_arrays(aside / FILES["weights"], weights)
+        _save_arrays(aside / FILES["optimizer"], engine.optimizer_state())
+        metadata = {**model.metadata, "epoch": f"{state.epoch:g}"}
+        onnx = aside / FILES["onnx"]
+        write_onnx(model.network, weights, onnx, model.mean, model.labels, metadata, sample.shape[1:])
+        del weights  # of a large network: the check needs the room
+        expected = engine.forward(centred(sample, model.network.input_shape))
+        if not all(np.isfinite(array).all() for array in expected.values()):
+            raise Diverged("the answers are not numbers", state.epoch, state.learning_rate)
+        difference = _difference(onnx, expected, sample, threads)
+        _describe(aside, state, model.network)
+        _publish(aside, target)
+    return SnapshotContents(target, difference)
+
+
+def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    np.savez(path, **arrays)
+
+
+def _difference(path: Path, expected: Mapping[str, np.ndarray], sample: np.ndarray, threads: int) -> float:
+    """The largest difference in any output between ONNX Runtime and what the engine answered.
+
+    It is a part of the output's largest value where that is above 1, as a regression's may be.
+    """
+    session = open_session(path, threads)
+    feed = {session.get_inputs()[0].name: sample.astype(np.float32)}
+    outputs = dict(zip(expected, session.run(list(expected), feed), strict=True))
+    of_each = [np.abs(outputs[name] - answer).max() / max(1, np.abs(answer).max()) for name, answer in expected.items()]
+    difference = float(np.max(of_each))  # nan stays nan
+    if not difference <= TOLERANCE:
+        raise EnginesDisagree(f"model.onnx differs from the engine by {difference:g}, more than {TOLERANCE:g}")
+    return difference
+
+
+def _describe(directory: Path, state: TrainingState, network: Network) -> None:
+    digests = {name: sha256(directory / name) for name in FILES.values()}
+    description = {**asdict(state), "sha256": digests, "network": network.to_dict()}
+    (directory / DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
+
+
+def _publish(aside: Path, target: Path) -> None:
+    """Make the folder durable, then visible."""
+    for path in [*aside.iterdir(), aside]:
+        _sync(path)
+    shutil.rmtree(target, ignore_errors=True)
+    aside.rename(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,114 @@
+"""Trains a model: writes the trainer's configuration, follows its events, and stores what they report."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from django.conf import settings
+
+from datasets import services as datasets
+from datasets.integrity import check_dataset
+from datasets.models import Dataset, DatasetKind
+from digits_project.jobs import quota
+from digits_project.jobs.execution.runner import JobProgress, Stopped, patiently
+from digits_project.jobs.models import Device
+from digits_project.jobs.scheduling import devices
+from models_app import pruning, recovery, trainer_process
+from models_app.models import TrainedModel
+from models_app.results import Metric, Snapshot
+from models_app.training.config import TrainConfig
+
+
+def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snapshot | None = None) -> TrainConfig:
+    """What the trainer needs of a model and its dataset, as a plain value."""
+    records = model.dataset.directory
+    weights = None if resume_from else model.initial_weights()
+    batch_size = min(model.batch_size, model.dataset.entries("train"))  # more would only repeat images
+    return TrainConfig(
+        network=model.network().to_dict(),
+        framework=model.framework,
+        train_records=str(records / "train.rec"),
+        val_records=str(records / "val.rec") if model.dataset.entries("val") else None,
+        mean_file=str(datasets.mean_file(model.dataset)),
+        use_mean=model.use_mean,
+        labels_file=str(records / "labels.txt") if model.dataset.kind == DatasetKind.CLASSIFICATION else None,
+        image_shape=model.dataset.image_shape,
+        directory=str(model.directory),
+        epochs=model.train_epochs,
+        batch_size=batch_size,
+        batch_accumulation=model.batch_accumulation,
+        snapshot_interval=model.snapshot_interval,
+        val_interval=model.val_interval,
+        early_stop_patience=model.early_stop_patience,
+        category_weights=model.category_weights(),
+        solver_type=model.solver_type,
+        rms_decay=model.rms_decay,
+        initial_weights=str(weights) if weights else None,
+        readable_roots=[str(root) for root in (*settings.DIGITS_DATA_ROOTS, settings.DIGITS_JOBS_DIR)],
+        random_seed=model.random_seed,
+        devices=[device.label for device in held[:batch_size]],
+        resume_from=str(resume_from.directory) if resume_from else None,
+        **asdict(model.policy()),
+    )
+
+
+def train(model: TrainedModel, report: JobProgress) -> None:
+    """Train a running job's network to its end, and keep its rows up to date on the way."""
+    held = devices.held_by(model)
+    if not held:
+        raise Stopped  # dispatched to another host meanwhile
+    check_dataset(model.dataset, ("train", "val") if model.dataset.entries("val") else ("train",))
+    snapshot = recovery.go_on_from(model)
+    config = model.directory / "config.json"
+    config.write_text(train_config(model, held, snapshot).to_json())
+    try:
+        _follow(model, config, report)
+    finally:  # the first training on a dataset leaves decoded pixels beside its records
+        patiently(partial(quota.forget, Dataset.objects.filter(pk=model.dataset_id)))
+
+
+def _follow(model: TrainedModel, config: Path, report: JobProgress) -> None:
+    """Run the trainer and store what it reports."""
+    with trainer_process.events(config, model.directory / "train.log") as events:
+        for event in events:
+            store = STORE.get(event["event"]) if event else None
+            if store:
+                patiently(partial(store, model, event))
+            report(event.get("fraction") if event else None)
+
+
+def _store_start(model: TrainedModel, event: dict) -> None:
+    """Which layers started from given weights; a training that goes on from a snapshot of its own does not say."""
+    if event["taken_over"]:
+        told = {name: event[name] for name in ("taken_over", "afresh", "warnings")}
+        TrainedModel.objects.filter(pk=model.pk).update(**told)
+
+
+def _store_metric(model: TrainedModel, event: dict) -> None:
+    """Once, also if the database went away before it said that it had stored it."""
+    measured = {name: event.get(name) for name in ("epoch", "loss", "accuracy", "learning_rate")}
+    Metric.objects.update_or_create(
+        trained_model=model,
+        split=event["split"],
+        iteration=event["iteration"],
+        defaults={**measured, "outputs": event.get("outputs") or {}},
+    )
+
+
+def _store_snapshot(model: TrainedModel, event: dict) -> None:
+    """The same; what the training lost before is made good, and older snapshots go as keep_snapshots says."""
+    described = {name: event[name] for name in ("iteration", "max_difference")}
+    Snapshot.objects.update_or_create(
+        trained_model=model, epoch=event["epoch"], defaults={**described, "folder": event["directory"]}
+    )
+    TrainedModel.objects.filter(pk=model.pk, lost_processes__gt=0).update(lost_processes=0)
+    if model.keep_snapshots:
+        pruning.prune(model, pruning.Rule(newest=model.keep_snapshots))
+
+
+def _store_stop(model: TrainedModel, event: dict) -> None:
+    TrainedModel.objects.filter(pk=model.pk).update(stopped_epoch=event["epoch"])
+
+
+STORE = {"started": _store_start, "metrics": _store_metric, "snapshot": _store_snapshot, "stopped_early": _store_stop}

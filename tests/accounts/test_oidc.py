@@ -1,0 +1,230 @@
+"""Logging in at an OpenID Connect provider, which runs beside the test."""
+
+import socket
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import ImproperlyConfigured
+
+from digits_project import environment
+from digits_project.accounts.models import AuditEntry, OidcIdentity
+from tests.support.accounts import PASSWORD, account
+from tests.support.oidc_provider import CLIENT, SECRET, Provider
+
+pytestmark = pytest.mark.django_db
+HTML = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def provider(settings):
+    with Provider() as running:
+        settings.DIGITS_AUTH = "required"
+        settings.DIGITS_OIDC_ISSUER = running.issuer
+        settings.DIGITS_OIDC_NAME = "Example University"
+        settings.DIGITS_OIDC_GROUPS = [("staff", "user"), ("it", "operator"), ("vision-lab", "vision")]
+        settings.OIDC_RP_CLIENT_ID, settings.OIDC_RP_CLIENT_SECRET = CLIENT, SECRET
+        settings.AUTHENTICATION_BACKENDS = [
+            *settings.AUTHENTICATION_BACKENDS,
+            "digits_project.accounts.oidc.OidcBackend",
+        ]
+        yield running
+
+
+@pytest.fixture
+def log_in(client, provider):
+    """Goes to the provider and comes back; the last answer, of the address that it leads to."""
+
+    def log_in(**query):
+        to_provider = client.get("/oidc/login", query)
+        assert to_provider["Location"].startswith(f"{provider.issuer}/authorize?")
+        return client.get(provider.log_in(to_provider["Location"]))
+
+    return log_in
+
+
+def refusal(client, answer):
+    """What the page to log in says, to which a refused one is led."""
+    assert (answer.status_code, answer["Location"]) == (302, "/login")
+    assert client.get("/index.json").status_code == 401
+    return client.get("/login", headers=HTML).content.decode()
+
+
+def groups(name):
+    return sorted(User.objects.get(username=name).groups.values_list("name", flat=True))
+
+
+# --- who gets in ----------------------------------------------------------------------------------------------------
+def test_whom_the_provider_vouches_for_gets_an_account_with_the_mapped_groups(client, provider, log_in):
+    provider.claims["groups"] = ["staff", "vision-lab", "chess"]
+    answer = log_in()
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert client.get("/index.json").status_code == 200
+    ada = User.objects.get(username="ada")
+    assert (groups("ada"), ada.is_staff, ada.has_usable_password()) == (["user", "vision"], False, False)
+    assert AuditEntry.objects.filter(action="log in", subject="ada").exists()
+
+
+def test_who_comes_again_has_the_same_account_by_whatever_name(client, provider, log_in):
+    provider.claims["groups"] = ["staff"]
+    log_in()
+    client.logout()
+    provider.claims |= {"preferred_username": "countess", "email": "lovelace@example.org"}
+    log_in()
+    assert client.get("/account.json").json()["name"] == "ada"
+    assert User.objects.count() == 1
+
+
+def test_the_groups_follow_the_providers_and_others_stay(client, provider, log_in):
+    provider.claims["groups"] = ["it"]
+    log_in()
+    ada = User.objects.get(username="ada")
+    assert (groups("ada"), ada.is_staff) == (["operator"], True)
+    assert client.get("/admin/").status_code == 200
+    ada.groups.add(Group.objects.create(name="of this server"))
+    provider.claims["groups"] = ["staff"]
+    log_in()
+    ada.refresh_from_db()
+    assert (groups("ada"), ada.is_staff) == (["of this server", "user"], False)
+
+
+def test_whose_groups_are_mapped_to_none_may_do_nothing_and_is_told_why(client, provider, log_in):
+    log_in()
+    answer = client.get("/index.json")
+    assert answer.status_code == 403
+    assert "none of the groups viewer, user, operator" in answer.json()["error"]["description"]
+
+
+def test_the_groups_may_be_one_word_in_another_claim(provider, log_in, settings):
+    settings.DIGITS_OIDC_GROUPS_CLAIM = "role"
+    provider.claims |= {"groups": ["it"], "role": "staff"}
+    log_in()
+    assert groups("ada") == ["user"]
+
+
+@pytest.mark.parametrize("page, leads_to", [("/admin/", "/admin/"), ("https://evil.example/", "/"), ("", "/")])
+def test_the_login_leads_to_the_page_that_was_asked_for(log_in, page, leads_to):
+    assert log_in(next=page)["Location"] == leads_to
+
+
+def test_the_page_to_log_in_offers_it_and_passwords_still_work(client, provider):
+    account("root", "operator")
+    page = client.get("/login", {"next": "/admin/"}, headers=HTML).content.decode()
+    assert 'href="/oidc/login?next=/admin/">Log in with Example University</a>' in page
+    assert client.post("/login", {"username": "root", "password": PASSWORD}).status_code == 302
+    assert client.get("/index.json").status_code == 200
+
+
+# --- who does not ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["root", "ROOT"])
+def test_nobody_takes_over_an_account_of_this_server_by_its_name_or_its_email(client, provider, log_in, name):
+    account("root", is_superuser=True, email="root@example.org")
+    provider.claims |= {"preferred_username": name, "email": "root@example.org", "groups": ["it"]}
+    said = refusal(client, log_in())
+    assert f"There is an account {name} already" in said
+    assert not OidcIdentity.objects.exists()
+
+
+def test_a_superuser_connects_an_account_with_an_identity(client, admin_client, provider, log_in):
+    bob = account("bob", "viewer")
+    form = {"user": bob.pk, "issuer": provider.issuer, "subject": "4711"}
+    assert admin_client.post("/admin/accounts/oidcidentity/add/", form).status_code == 302
+    log_in()
+    assert client.get("/account.json").json()["name"] == "bob"
+
+
+def test_an_operator_connects_no_account(client, provider):
+    olga = account("olga", "operator", is_staff=True)
+    client.force_login(olga, "django.contrib.auth.backends.ModelBackend")
+    assert client.get("/admin/accounts/oidcidentity/add/").status_code in (302, 403)
+
+
+def test_an_account_that_is_switched_off_stays_out(client, provider, log_in):
+    provider.claims["groups"] = ["staff"]
+    log_in()
+    client.logout()
+    User.objects.update(is_active=False)
+    assert "could not be logged in at Example University" in refusal(client, log_in())
+
+
+@pytest.mark.parametrize("wrong", [
+    {"aud": "another client"}, {"iss": "https://elsewhere.example"}, {"nonce": "of another login"}, {"exp": 1},
+    {"sub": "0815"}, {"aud": None},
+])  # fmt: skip
+def test_an_id_token_that_is_not_for_this_login_lets_nobody_in(client, provider, log_in, wrong):
+    provider.token = wrong
+    assert "could not be logged in" in refusal(client, log_in())
+    assert not User.objects.exists()
+
+
+def test_an_id_token_that_another_key_signed_lets_nobody_in(client, provider, log_in):
+    provider.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    assert "could not be logged in" in refusal(client, log_in())
+
+
+@pytest.mark.parametrize("name", ["two words", "", "a;b", "x" * 151])
+def test_a_name_that_no_account_can_have_is_refused(client, provider, log_in, name):
+    provider.claims |= {"preferred_username": name, "email": ""}
+    assert "no name that an account can have" in refusal(client, log_in())
+
+
+def test_who_says_no_at_the_provider_is_not_logged_in(client, provider, log_in):
+    provider.refuse = "access_denied"
+    assert "could not be logged in" in refusal(client, log_in())
+
+
+@pytest.mark.parametrize("query", [{"code": "x", "state": "guessed"}, {"code": "x"}, {}, {"error": "x", "state": "y"}])
+def test_a_callback_that_nobody_asked_for_logs_nobody_in(client, provider, query):
+    client.get("/oidc/login")
+    assert "could not be logged in" in refusal(client, client.get("/oidc/callback", query))
+
+
+def test_a_code_is_good_for_once(client, provider):
+    back = provider.log_in(client.get("/oidc/login")["Location"])
+    client.get(back)
+    client.logout()
+    assert "could not be logged in" in refusal(client, client.get(back))
+
+
+def test_a_provider_that_does_not_answer_is_no_fault_of_the_server(client, provider, settings):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        settings.DIGITS_OIDC_ISSUER = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        answer = client.get("/oidc/login")
+    assert "could not be logged in" in refusal(client, answer)
+
+
+def test_a_discovery_document_of_another_issuer_is_not_believed(client, provider, settings):
+    settings.DIGITS_OIDC_ISSUER = provider.issuer.replace("127.0.0.1", "localhost")
+    assert "could not be logged in" in refusal(client, client.get("/oidc/login"))
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+def test_without_a_provider_there_is_no_such_login(client, settings):
+    settings.DIGITS_AUTH = "required"
+    assert client.get("/oidc/login").status_code == 404
+    assert client.get("/oidc/callback").status_code == 404
+    assert "oidc" not in client.get("/login", headers=HTML).content.decode()
+
+
+@pytest.mark.parametrize("value", ["http://login.example.org", "login.example.org", "ftp://127.0.0.1", "https://"])
+def test_a_provider_speaks_https(monkeypatch, value):
+    monkeypatch.setenv("DIGITS_OIDC_CLIENT_ID", CLIENT)
+    monkeypatch.setenv("DIGITS_OIDC_ISSUER", value)
+    with pytest.raises(ImproperlyConfigured, match="begins with https://"):
+        environment.issuer("DIGITS_OIDC_ISSUER")
+
+
+def test_a_provider_without_the_clients_id_is_refused_at_the_start(monkeypatch):
+    monkeypatch.setenv("DIGITS_OIDC_ISSUER", "https://login.example.org/")
+    monkeypatch.delenv("DIGITS_OIDC_CLIENT_ID", raising=False)
+    with pytest.raises(ImproperlyConfigured, match="DIGITS_OIDC_CLIENT_ID is not"):
+        environment.issuer("DIGITS_OIDC_ISSUER")
+
+
+def test_the_mapping_of_groups_is_read(monkeypatch):
+    monkeypatch.setenv("GROUPS", "staff=user, /lab/a=b=vision")
+    assert environment.mapping("GROUPS") == [("staff", "user"), ("/lab/a=b", "vision")]
+    monkeypatch.setenv("GROUPS", "staff")
+    with pytest.raises(ImproperlyConfigured, match="takes pairs"):
+        environment.mapping("GROUPS")

@@ -1,0 +1,197 @@
+"""Images from URLs: only from the public internet, by a checked address, within limits of size and time."""
+
+import ipaddress
+import sys
+
+import pytest
+
+from digits_project.common.fetch import BadURL, FetchPolicy, fetch, is_public
+from tests.support.web_samples import CERTIFICATE, web_server
+
+HOME = FetchPolicy(allowed=lambda address: address.is_loopback, ports=None, most_bytes=1 << 20, seconds=10)
+QUICK = FetchPolicy(allowed=HOME.allowed, ports=None, seconds=0.3)
+IMAGE = b"some bytes of an image" * 100
+
+
+@pytest.fixture(scope="module")
+def server():
+    with web_server(IMAGE) as server:
+        yield server
+
+
+@pytest.fixture
+def events():
+    """Names and arguments of Python's audit events of the test; a hook can't be taken off, only told to stop."""
+    seen, heard = [], ["socket.getaddrinfo", "socket.connect"]
+    sys.addaudithook(lambda event, arguments: seen.append((event, arguments)) if event in heard else None)
+    yield seen
+    heard.clear()
+
+
+def test_an_image_is_fetched_with_a_plain_request(server):
+    assert fetch(f"{server.url}/image?name=Katze%20ü#top", HOME) == IMAGE
+    path, headers = server.requests[-1]
+    assert path == "/image?name=Katze%20%C3%BC"
+    assert headers["Host"] == server.url.removeprefix("http://")
+    assert headers["Accept-Encoding"] == "identity"
+    assert "Cookie" not in headers
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+        "0.1.2.3", "224.0.0.1", "240.0.0.1", "255.255.255.255", "198.18.0.1", "192.0.2.1", "::", "::1", "fe80::1",
+        "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
+        "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1",
+        "2002:7f00:1::1", "2002:808:808::1", "2001::1", "100::1", "fec0::1", "4000::1",
+    ],
+)  # fmt: skip
+def test_no_address_that_is_not_global_is_public(address):
+    assert not is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+)
+def test_global_addresses_are_public(address):
+    assert is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "0", "0.0.0.0",
+        "10.0.0.1", "169.254.169.254", "2852039166", "localhost", "LOCALHOST", "localhost.", "①②⑦.⓪.⓪.①",
+        "127。0。0。1",
+        "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:a00:1]", "[fe80::1%25lo]",
+        "[64:ff9b::127.0.0.1]", "no-such-host.invalid",
+    ],
+)  # fmt: skip
+def test_by_default_this_machine_and_its_network_are_no_hosts_and_nothing_connects(host, events):
+    with pytest.raises(BadURL, match="is no host of the public internet that could be found"):
+        fetch(f"http://{host}:8080/image")
+    assert "socket.connect" not in [event for event, _ in events]
+
+
+@pytest.mark.parametrize(
+    "url, why",
+    [
+        ("ftp://127.0.0.1/x", "http://"),
+        ("file:///etc/passwd", "http://"),
+        ("gopher://127.0.0.1/", "http://"),
+        ("http://", "name a host"),
+        ("http:///etc/passwd", "name a host"),
+        ("http://user@127.0.0.1/", "user name"),
+        ("http://user:password@127.0.0.1/", "user name"),
+        ("http://8.8.8.8@127.0.0.1/", "user name"),
+        ("http://8.8.8.8\\@127.0.0.1/", "backslashes"),
+        ("http://127.0.0.1/\r\nHost: x", "blanks"),
+        ("http://127.0.0.1/a b", "blanks"),
+        ("http://127.0.0.1:22/", "Port 22"),
+        ("http://127.0.0.1:6379/", "Port 6379"),
+        ("http://127.0.0.1:0/", "Port 0"),
+        ("http://127.0.0.1:99999/", "no URL"),
+        ("http://127.0.0.1:x/", "no URL"),
+        ("http://[::1/", "no URL"),
+        ("http://a..b/", "no URL"),
+        ("http://127.0.0.1/" + "x" * 5000, "4096 letters"),
+    ],
+)
+def test_a_url_that_says_the_wrong_thing_is_refused(url, why):
+    with pytest.raises(BadURL, match=why):
+        fetch(url)
+
+
+def test_the_name_is_resolved_once_and_only_its_addresses_are_connected_to(server, events):
+    assert fetch(server.url.replace("127.0.0.1", "localhost") + "/image", HOME) == IMAGE
+    assert [event for event, _ in events].count("socket.getaddrinfo") == 1
+    connected = {arguments[1][0] for event, arguments in events if event == "socket.connect"}
+    assert connected <= {"127.0.0.1", "::1"}
+
+
+def test_one_address_that_is_not_allowed_refuses_the_name():
+    with pytest.raises(BadURL, match="is no host"):
+        fetch("http://localhost/image", FetchPolicy(allowed=lambda address: False, ports=None))
+
+
+def test_redirects_are_followed_three_times(server):
+    assert fetch(f"{server.url}/again?left=2", HOME) == IMAGE
+    with pytest.raises(BadURL, match="more than 3 times"):
+        fetch(f"{server.url}/again?left=3", HOME)
+
+
+@pytest.mark.parametrize(
+    "target, why",
+    [
+        ("http://169.254.169.254/latest/meta-data/", "is no host"),
+        ("//10.0.0.1/", "is no host"),
+        ("http://[fe80::1]/", "is no host"),
+        ("file:///etc/passwd", "http://"),
+        ("http://user@localhost/", "user name"),
+        ("ftp://localhost/", "http://"),
+    ],
+)
+def test_a_redirect_is_checked_like_a_url_of_its_own(server, target, why):
+    with pytest.raises(BadURL, match=why):
+        fetch(f"{server.url}/redirect?to={target}", HOME)
+
+
+def test_a_redirect_may_not_go_to_another_port_than_a_url_may(server):
+    ports = frozenset({server.server_port})
+    with pytest.raises(BadURL, match="Port 22"):
+        fetch(f"{server.url}/redirect?to=http://127.0.0.1:22/", FetchPolicy(allowed=HOME.allowed, ports=ports))
+
+
+@pytest.mark.parametrize(
+    "path, why",
+    [
+        ("endless", "more than 1 MiB"),
+        ("chunked", "more than 1 MiB"),
+        ("announced", "more than 1 MiB"),
+        ("compressed", "compressed"),
+        ("truncated", "ended too early"),
+        ("headers", "got more than 100 headers"),
+        ("garbage", "Nothing could be fetched"),
+        ("missing", "answers 404"),
+    ],
+)
+def test_a_bad_answer_is_refused(server, path, why):
+    with pytest.raises(BadURL, match=why):
+        fetch(f"{server.url}/{path}", HOME)
+
+
+@pytest.mark.parametrize("path", ["trickle", "header_trickle", "silence"])
+def test_who_sends_too_slowly_is_left(server, path):
+    with pytest.raises(BadURL, match=r"took more than 0\.3 seconds"):
+        fetch(f"{server.url}/{path}", QUICK)
+
+
+def test_who_does_not_listen_is_named(server):
+    with web_server() as gone:
+        url = gone.url
+    with pytest.raises(BadURL, match="Connection refused"):
+        fetch(f"{url}/image", HOME)
+
+
+def test_proxies_of_the_environment_are_not_used(server, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1/")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1/")
+    assert fetch(f"{server.url}/image", HOME) == IMAGE
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    path = tmp_path / "certificate.pem"
+    path.write_text(CERTIFICATE)
+    return path
+
+
+def test_over_tls_the_certificate_is_checked_against_the_name(certificate, monkeypatch):
+    with web_server(IMAGE, certificate) as server:
+        with pytest.raises(BadURL, match="certificate verify failed"):
+            fetch(f"{server.url}/image", HOME)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert fetch(f"{server.url}/image", HOME) == IMAGE
+        with pytest.raises(BadURL, match=r"certificate is not valid for '127\.0\.0\.1'"):
+            fetch(f"{server.url.replace('localhost', '127.0.0.1')}/image", HOME)

@@ -1,0 +1,98 @@
+"""Want of memory: told with how much there was and what to try, by real limits on real processes."""
+
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from digits_project.common import resources
+from digits_project.jobs.execution.runner import run
+from digits_project.jobs.models import Device, Status
+from models_app.models import TrainedModel
+from tests.support.console import started
+from tests.support.server import ROOT
+
+LIMIT = 3 << 29  # 1.5 GiB, half of what the first weights of WIDE take while they are drawn
+WIDE = """
+layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 20000 } }
+layer { name: "b" type: "InnerProduct" bottom: "a" top: "b"
+  inner_product_param { num_output: 20000 weight_filler { type: "xavier" } } }
+layer { name: "ip" type: "InnerProduct" bottom: "b" top: "ip" }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" exclude { stage: "deploy" } }
+"""
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # each reserves some of the address space
+
+
+def limited():
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+
+
+@pytest.mark.timeout(300)  # the command and its trainer load everything anew, which takes long on a busy machine
+@pytest.mark.django_db(transaction=True)
+def test_a_training_that_gets_no_memory_says_how_much_it_had_and_what_to_try(built_dataset, cpu, tmp_path):
+    network = tmp_path / "wide.prototxt"
+    network.write_text(WIDE)
+    process = started(
+        "train_model", "wide", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
+        "--batch-size", 7, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE, variables=ONE_THREAD,
+        preexec_fn=limited,
+    )  # fmt: skip
+    said = process.communicate()[1].decode()
+    model = TrainedModel.objects.get()
+    assert model.status == Status.ERROR, said
+    assert model.error.startswith("The training ran out of memory: it had taken 0.")
+    assert "asked for 2.98 GiB more, and there are 1.5 GiB (the limit of the address space, ulimit -v)" in model.error
+    assert "Take a smaller batch_size than 7 (batch_accumulation makes up for it), smaller images" in model.error
+    assert "The training ran out of memory" in said
+    assert not Device.objects.exclude(leased_to="").exists()
+
+
+@pytest.mark.parametrize("size", [LIMIT, 2 * LIMIT])
+def test_the_least_limit_counts(size):
+    script = "from digits_project.common import resources; print(resources.limit().size, resources.taken() > 1 << 20)"
+    said = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
+    ).stdout  # fmt: skip
+    assert said.split() == [str(size), "True"]
+
+
+def raised(error, cause=None):
+    try:
+        raise error from cause
+    except ValueError as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("Failed to allocate CPU Memory"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : bad allocation"),
+        ImportError("libmxnet.so: failed to map segment from shared object"),
+        raised(ValueError("x"), MemoryError()),
+    ],
+    ids=lambda error: f"{type(error).__name__} {error}",
+)
+def test_want_of_memory_is_known_by_whatever_words(error):
+    assert resources.is_want_of_memory(error)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), OSError(28, "No space left on device"), None])
+def test_other_failures_are_no_want_of_memory(error):
+    assert not resources.is_want_of_memory(error)
+
+
+@pytest.mark.django_db
+def test_any_job_that_gets_no_memory_says_so(make_dataset):
+    dataset = make_dataset()
+    run(type(dataset), dataset.pk, lambda job, progress: np.empty(1 << 60, np.uint8))
+    dataset.refresh_from_db()
+    assert dataset.status == Status.ERROR
+    assert dataset.error.startswith("This job ran out of memory: it had taken ")
+    assert "asked for 1.00 EiB more" in dataset.error

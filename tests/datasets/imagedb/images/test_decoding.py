@@ -1,0 +1,201 @@
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.imagedb import BadImage
+from datasets.imagedb.images.decoding import MAX_PIXELS, decode, decode_record, encode, read_array, sniff, to_array
+from datasets.imagedb.images.resize import resize
+from tests.support.samples.imagedb_samples import photo
+
+FORMATS = ["PNG", "JPEG", "BMP", "PPM", "WEBP"]
+
+
+def saved(image, format_name, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, **options)
+    return buffer.getvalue()
+
+
+def png_header(width, height):
+    """A PNG that announces a size and ends where its pixels would begin."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body)) + b"\0\0\0\1IDAT"
+
+
+def damaged(payload, rng):
+    """The payload with four bytes changed."""
+    pixels = np.frombuffer(payload, np.uint8).copy()
+    pixels[rng.integers(0, len(payload), 4)] = rng.integers(0, 256, 4)
+    return pixels.tobytes()
+
+
+def outcome(payload):
+    """What decode() makes of it: the mode of an image, or "bad"."""
+    try:
+        return decode(payload).mode
+    except BadImage:
+        return "bad"
+
+
+@pytest.fixture(scope="module")
+def china():
+    return Image.fromarray(photo("china.jpg")).crop((0, 0, 96, 64))
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_format_is_told_by_content_whatever_the_suffix(tmp_path, china, format_name):
+    (tmp_path / "picture.txt").write_bytes(saved(china, format_name))
+    image = decode(tmp_path / "picture.txt")
+    assert (image.mode, image.size) == ("RGB", (96, 64))
+    assert np.abs(to_array(image, 3).astype(int) - np.asarray(china)).mean() < 5
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_path_bytes_and_file_give_the_same_pixels(tmp_path, china, format_name):
+    payload = saved(china, format_name)
+    (tmp_path / "picture").write_bytes(payload)
+    arrays = [to_array(decode(source), 3) for source in (tmp_path / "picture", payload, io.BytesIO(payload))]
+    np.testing.assert_array_equal(arrays[0], arrays[1])
+    np.testing.assert_array_equal(arrays[0], arrays[2])
+
+
+@pytest.mark.parametrize("format_name", ["GIF", "TIFF", "ICO", "EPS", "TGA", "JPEG2000", "PCX"])
+def test_other_formats_are_refused_even_if_pillow_reads_them(china, format_name):
+    with pytest.raises(BadImage, match="not an image of a known format"):
+        decode(saved(china, format_name))
+
+
+def test_a_text_that_begins_like_a_bitmap_is_no_image():
+    assert sniff(b"BMW and other makers of cars") is None
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_truncated_image_is_bad_though_its_header_is_whole(china, format_name):
+    payload = saved(china, format_name)
+    with pytest.raises(BadImage, match=f"damaged {format_name}"):
+        decode(payload[: len(payload) * 2 // 3])
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_random_damage_gives_an_image_or_a_bad_image_and_nothing_else(china, format_name):
+    whole = saved(china.resize((24, 16)), format_name)
+    rng = np.random.default_rng(0)
+    outcomes = {outcome(damaged(whole, rng)) for _ in range(150)}
+    assert "bad" in outcomes
+    assert outcomes <= {"L", "RGB", "bad"}
+
+
+def test_empty_and_missing_files_folders_and_pipes_are_bad_images(tmp_path):
+    (tmp_path / "empty.png").touch()
+    os.mkfifo(tmp_path / "pipe.png")
+    reasons = {
+        "empty.png": "the file is empty",
+        "none.png": "No such file",
+        ".": "Is a directory",
+        "pipe.png": "not a regular file",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(BadImage, match=reason):
+            decode(tmp_path / name)
+
+
+@pytest.mark.parametrize("size", [(MAX_PIXELS // 1000, 1001), (40_000, 40_000), (1_000_000, 1)])
+def test_a_picture_too_large_is_refused_by_its_header_alone(size):
+    with pytest.raises(BadImage, match="pixels"):
+        decode(png_header(*size))
+
+
+def test_more_bytes_than_any_picture_needs_are_refused_unread(tmp_path, china):
+    path = tmp_path / "vast.png"
+    path.write_bytes(saved(china, "PNG"))
+    os.truncate(path, 300 << 20)
+    with pytest.raises(BadImage, match="more than 256 MiB"):
+        decode(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format_name", ["PNG", "JPEG", "WEBP"])
+def test_the_picture_is_turned_upright(orientation, format_name):
+    """A picture with a bright left half and a dark corner, stored turned, as a camera does, comes back as it was."""
+    upright = np.full((32, 64), 60, np.uint8)
+    upright[:, :32] = 220
+    upright[:16, 48:] = 0
+    turned = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    payload = saved(Image.fromarray(np.ascontiguousarray(turned)), format_name, exif=exif, quality=95)
+    difference = np.abs(to_array(decode(payload), 1)[:, :, 0].astype(int) - upright)
+    assert np.median(difference) <= 2
+
+
+def test_damaged_camera_notes_do_not_spoil_the_picture(china):
+    payload = saved(china, "JPEG", exif=b"Exif\x00\x00nonsense")
+    assert decode(payload).size == china.size
+
+
+def test_sixteen_bit_gray_keeps_its_high_byte():
+    values = np.array([[0, 255, 256, 32768, 65279, 65535]], np.uint16)
+    png = saved(Image.fromarray(values), "PNG")
+    pgm = b"P5 6 1 65535\n" + values.astype(">u2").tobytes()
+    for payload in (png, pgm):
+        np.testing.assert_array_equal(to_array(decode(payload), 1)[:, :, 0], values >> 8)
+
+
+def test_palettes_give_their_colours(china):
+    palette = china.quantize(16)
+    expected = np.asarray(palette.convert("RGB"))
+    np.testing.assert_array_equal(to_array(decode(saved(palette, "PNG")), 3), expected)
+
+
+def test_one_bit_and_cmyk_pictures_are_read(china):
+    black = to_array(decode(saved(Image.new("1", (4, 4)), "PNG")), 3)
+    white = to_array(decode(saved(Image.new("1", (4, 4), 1), "PNG")), 3)
+    assert (black.max(), white.min()) == (0, 255)
+    decoded = to_array(decode(saved(china.convert("CMYK"), "JPEG", quality=95)), 3)
+    assert np.abs(decoded.astype(int) - np.asarray(china)).mean() < 5
+
+
+def test_gray_is_spread_over_three_channels_and_colour_is_weighed_into_one(china):
+    gray = to_array(china.convert("L"), 3)
+    assert (gray[:, :, 0] == gray[:, :, 1]).all()
+    assert (gray[:, :, 0] == gray[:, :, 2]).all()
+    luma = np.asarray(china) @ [0.299, 0.587, 0.114]
+    np.testing.assert_allclose(to_array(china, 1)[:, :, 0], luma, atol=1)
+
+
+def test_reading_is_decoding_resizing_and_converting(china):
+    payload = saved(china, "PNG")
+    array = read_array(payload, 20, 30, 1, "fill")
+    assert (array.shape, array.dtype) == ((30, 20, 1), np.uint8)
+    np.testing.assert_array_equal(array, to_array(resize(china, 20, 30, "fill"), 1))
+
+
+def test_jpeg_records_lose_little(china):
+    pixels = to_array(china, 3)
+    assert np.abs(decode_record(encode(pixels, "jpg")).astype(int) - pixels).mean() < 3
+
+
+@pytest.mark.parametrize("encoding", ["none", "png", "jpg"])
+def test_a_truncated_record_is_a_bad_image(china, encoding):
+    payload = encode(to_array(china, 3), encoding)
+    with pytest.raises(BadImage, match="damaged record"):
+        decode_record(payload[: len(payload) // 2])
+
+
+def test_a_record_in_another_format_is_a_bad_image(china):
+    with pytest.raises(BadImage, match="damaged record"):
+        decode_record(saved(china, "WEBP"))

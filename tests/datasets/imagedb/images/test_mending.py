@@ -1,0 +1,132 @@
+"""Files that are damaged beside their pixels are kept, with a remark; where a pixel is missing, they are not."""
+
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.imagedb import BadImage, build
+from datasets.imagedb.images.decoding import Look, decode, highest_deep_sample
+from tests.support.samples.imagedb_samples import photo, silent, spec, write_digits
+from tests.support.samples.picture_samples import GRAY, RGB, chunk, image, png, random, saved, transparent
+
+MEGABYTES = bytes(3 << 20)
+NOTES = {
+    "a profile of 3 MB": chunk(b"iCCP", b"profile\0\0" + zlib.compress(MEGABYTES)),
+    "a compressed text of 3 MB": chunk(b"zTXt", b"Comment\0\0" + zlib.compress(MEGABYTES)),
+    "a compressed XMP of 3 MB": chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(MEGABYTES)),
+    "texts of 100 MB": b"".join(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1 << 20))) for _ in range(100)),
+    "a text of a wrong checksum": chunk(b"tEXt", b"Comment\0scanned", checksum=7),
+    "a profile of a wrong checksum": chunk(b"iCCP", b"profile\0\0" + zlib.compress(b"x"), checksum=7),
+    "a time of a wrong checksum": chunk(b"tIME", bytes(7), checksum=7),
+    "gamma of a wrong checksum": chunk(b"gAMA", bytes(4), checksum=7),
+}
+COLOURS = random(3)
+PICTURE = Image.fromarray(photo("china.jpg")[:90, :150])
+JPEGS = {
+    "baseline": {},
+    "progressive": {"progressive": True},
+    "optimized": {"optimize": True},
+    "with restarts": {"restart_marker_blocks": 3},
+    "gray": {"quality": 30},
+}
+
+
+def remarks_of(payload):
+    """The image, and what is said about it."""
+    remarks = []
+    return decode(payload, look=Look(remark=remarks.append)), remarks
+
+
+def jpeg(kind):
+    return saved(PICTURE.convert("L" if kind == "gray" else "RGB"), "JPEG", **JPEGS[kind])
+
+
+@pytest.mark.parametrize("kind", NOTES)
+def test_a_png_keeps_its_pixels_whatever_its_notes_hold(kind):
+    found, remarks = remarks_of(png(COLOURS, NOTES[kind], colour=RGB, bits=8))
+    np.testing.assert_array_equal(found, COLOURS)
+    assert [remark.partition(" beside")[0] for remark in remarks] == ["a note"]
+
+
+def test_a_note_behind_the_pixels_may_be_damaged_too():
+    whole = png(COLOURS, colour=RGB, bits=8)
+    end = whole[-12:]
+    for note in NOTES.values():
+        np.testing.assert_array_equal(decode(whole[:-12] + note + end), COLOURS)
+    np.testing.assert_array_equal(decode(whole[:-12]), COLOURS)
+
+
+def test_transparency_and_orientation_outlast_a_damaged_note():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    samples = random(3)
+    samples[:4] = (1, 2, 3)
+    notes = (transparent(1, 2, 3), chunk(b"eXIf", exif.tobytes()[6:]), NOTES["a profile of 3 MB"])
+    found, _ = remarks_of(png(samples, *notes, colour=RGB, bits=8))
+    samples[:4] = 255
+    np.testing.assert_array_equal(found, np.rot90(samples, -1))
+
+
+def test_an_image_of_sixteen_bits_with_a_damaged_note_is_measured(tmp_path):
+    samples = random(1, 4096)
+    (tmp_path / "x.png").write_bytes(png(samples, NOTES["a text of a wrong checksum"], colour=GRAY))
+    assert highest_deep_sample(tmp_path / "x.png") == samples.max()
+
+
+def test_a_damaged_note_does_not_save_damaged_pixels():
+    whole = png(COLOURS, NOTES["a text of a wrong checksum"], colour=RGB, bits=8)
+    with pytest.raises(BadImage, match="damaged PNG"):
+        decode(whole[: len(whole) * 2 // 3])
+
+
+@pytest.mark.parametrize("ending", [b"", b"\xff", bytes(1000)], ids=["none", "half", "zeros"])
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_without_its_end_mark_keeps_its_pixels(kind, ending):
+    whole = jpeg(kind)
+    assert whole.endswith(b"\xff\xd9")
+    assert remarks_of(whole)[1] == []
+    found, remarks = remarks_of(whole[:-2] + ending)
+    np.testing.assert_array_equal(found, decode(whole))
+    assert set(remarks) <= {"its last bytes, which mark its end, are missing, but every pixel is there"}
+
+
+@pytest.mark.parametrize("cut", [4, 6, 20, 25, 26, 49, 50, 200])
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_without_its_last_pixels_is_bad(kind, cut):
+    with pytest.raises(BadImage, match="damaged JPEG"):
+        decode(jpeg(kind)[:-cut])
+
+
+def test_a_progressive_jpeg_that_ends_between_two_scans_is_bad():
+    whole = jpeg("progressive")
+    scans = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
+    tables = [whole.rindex(b"\xff\xc4", 0, at) for at in scans[1:]]
+    assert len(scans) > 5
+    for at in (*scans[1:], *tables):
+        with pytest.raises(BadImage, match="damaged JPEG"):
+            decode(whole[:at])
+
+
+def test_a_bitmap_may_lack_what_fills_up_its_last_row():
+    narrow = image(random(3)[:, :5])  # 15 bytes a row, and one that fills up
+    whole = saved(narrow, "BMP")
+    for cut in (1,):
+        np.testing.assert_array_equal(decode(whole[:-cut]), narrow)
+    for cut in (2, 3, 20):
+        with pytest.raises(BadImage, match="damaged BMP"):
+            decode(whole[:-cut])
+
+
+def test_the_build_keeps_them_and_warns_once_for_each_kind(tmp_path):
+    folder = write_digits(tmp_path / "images", {0: 4, 1: 4})
+    for number in range(3):
+        (folder / "0" / f"jpeg {number}.jpg").write_bytes(jpeg("baseline")[:-2])
+        note = NOTES["a text of a wrong checksum"]
+        (folder / "1" / f"png {number}.png").write_bytes(png(COLOURS, note, colour=RGB, bits=8))
+    built = build(spec(folder), tmp_path / "job", silent)
+    assert built.skipped == 0
+    assert sum(split.entries for split in built.splits) == 14
+    assert sorted(warning[:20] for warning in built.warnings) == ["3 images were kept, "] * 2
+    assert "kept " in (tmp_path / "job" / "build.log").read_text()

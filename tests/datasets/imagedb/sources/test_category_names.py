@@ -1,0 +1,138 @@
+"""Names of categories: which are refused, and which are one and the same."""
+
+import unicodedata
+
+import numpy as np
+import pytest
+
+from datasets.imagedb import FolderSource, Spec, TextSource, build, check, usable_names
+from datasets.imagedb.sources.category_names import fault
+from digits_project.common.errors import BadInput
+from tests.support.samples.imagedb_samples import silent, spec, write_digits
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+
+
+@pytest.fixture
+def folder_of(tmp_path):
+    """A folder of digits, with a subfolder of each of these names."""
+
+    def folder_of(*names, where="images", each=6):
+        folder = write_digits(tmp_path / where, dict.fromkeys(range(len(names)), each))
+        for digit, name in enumerate(names):
+            (folder / str(digit)).rename(folder / name)
+        return folder
+
+    return folder_of
+
+
+@pytest.mark.parametrize(
+    "name, why",
+    [
+        ("\x1b[31mred", "has a character that nobody sees, U+001B (a control character)"),
+        ("a\tb", "has a character that nobody sees, U+0009 (a tab)"),
+        ("cat\u200b", "has a character that nobody sees, U+200B (ZERO WIDTH SPACE)"),
+        ("c\u200dat", "has a character that nobody sees, U+200D (ZERO WIDTH JOINER)"),
+        ("\u202etac", "has a character that nobody sees, U+202E (RIGHT-TO-LEFT OVERRIDE)"),
+        ("\ufeffcat", "has a character that nobody sees, U+FEFF (ZERO WIDTH NO-BREAK SPACE)"),
+        ("\x7f", "has a character that nobody sees, U+007F (a control character)"),
+        ("\u3164", "has a character that nobody sees, U+3164 (HANGUL FILLER)"),
+        (" cat", "begins or ends with a blank"),
+        ("cat\u00a0", "begins or ends with a blank"),
+        ("two\nlines", "must be one line"),
+        ("page\u2028break", "must be one line"),
+        ("", "is empty"),
+        ("caf\udce9", "is not UTF-8"),
+        ("Ankle boot", None),
+        ("T-shirt_top (2)", None),
+        ("猫", None),
+        (DECOMPOSED, None),
+        ("👨\u200d👩\u200d👧", None),
+    ],
+)
+def test_a_name_of_which_people_see_all_can_name_a_category(name, why):
+    assert fault(name) == why
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "a\tb", "cat\u200b", " cat", "cat ", "\u202etac"])
+def test_a_folder_with_such_a_name_is_refused_both_at_once_and_when_built(folder_of, tmp_path, name):
+    folder = folder_of("dog", name)
+    for refused in (lambda: check(Spec(FolderSource(folder))), lambda: build(spec(folder), tmp_path / "job", silent)):
+        with pytest.raises(BadInput, match=r"can't name a category: it .*Rename it") as refusal:
+            refused()
+        assert "\x1b" not in str(refusal.value)
+
+
+def test_a_category_in_two_unicode_forms_is_one_and_that_is_said(folder_of, tmp_path):
+    built = build(spec(folder_of(COMPOSED, DECOMPOSED, "tea")), tmp_path / "job", silent)
+    assert built.categories == [COMPOSED, "tea"]
+    assert sum(np.array(split.per_category) for split in built.splits).tolist() == [12, 6]
+    assert "2 subfolders of" in built.warnings[0]
+    assert "differ only in how Unicode writes their letters" in built.warnings[0]
+    assert r"'caf\xe9', 'cafe\u0301'" in built.warnings[0]
+
+
+def test_the_name_of_a_category_stays_as_the_folder_has_it(folder_of, tmp_path):
+    built = build(spec(folder_of(DECOMPOSED, "tea")), tmp_path / "job", silent)
+    assert (built.categories, built.warnings) == ([DECOMPOSED, "tea"], [])
+    assert (tmp_path / "job" / "labels.txt").read_text(encoding="utf-8") == f"{DECOMPOSED}\ntea\n"
+
+
+def test_a_validation_folder_of_a_mac_belongs_to_a_training_folder_of_linux(folder_of, tmp_path):
+    train, val = folder_of(COMPOSED, "tea"), folder_of(DECOMPOSED, "tea", where="val", each=3)
+    built = build(spec(train, val=FolderSource(val)), tmp_path / "job", silent)
+    assert built.splits[1].per_category == [3, 3]
+    assert len(built.warnings) == 1
+    assert "for val is taken for" in built.warnings[0]
+
+
+def test_two_unicode_forms_of_one_name_are_not_two_categories(folder_of):
+    with pytest.raises(BadInput, match=r"2 subfolders that are one category, .* A classifier needs two"):
+        check(Spec(FolderSource(folder_of(COMPOSED, DECOMPOSED))))
+
+
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        ("crane\ntea\ncrane\n", "Lines 1 and 3 of labels.txt name the same category, 'crane'. Give each"),
+        (f"{COMPOSED}\n{DECOMPOSED}\n", "Lines 1 and 2 of labels.txt name the same category, "),
+        (
+            f"{COMPOSED}\n{DECOMPOSED}\n",
+            r"; they differ only in how Unicode writes their letters ('caf\xe9', 'cafe\u0301')",
+        ),
+        (
+            "cat\n\x1b[31mdog\n",
+            r"Line 2 of labels.txt can't name a category: '\x1b[31mdog' has a character that nobody",
+        ),
+        ("cat\nd\tog\n", r"Line 2 of labels.txt can't name a category: 'd\tog' has a character that nobody sees"),
+        ("cat\nd\u200bog\n", r"Line 2 of labels.txt can't name a category: 'd\u200bog' has a character that"),
+    ],
+)
+def test_labels_of_one_name_or_with_unseen_characters_are_refused_with_their_lines(tmp_path, labels, message):
+    (tmp_path / "labels").write_text(labels, encoding="utf-8")
+    (tmp_path / "list").write_text("/a.png 0\n/b.png 1\n")
+    named = TextSource(tmp_path / "labels", "labels.txt")
+    with pytest.raises(BadInput) as refusal:
+        check(Spec(TextSource(tmp_path / "list", "list.txt"), labels=named))
+    assert message in str(refusal.value)
+
+
+def test_names_that_came_with_an_older_dataset_are_numbered_and_escaped():
+    assert usable_names(["crane", "tea", "crane", "\x1bx", "crane"]) == [
+        "crane",
+        "tea",
+        "crane (2)",
+        r"\x1bx",
+        "crane (3)",
+    ]
+    assert usable_names(["crane", "crane (2)", "crane"]) == ["crane", "crane (2)", "crane (3)"]
+    assert usable_names([" cat", "dog"]) == [" cat", "dog"]
+
+
+def test_what_a_terminal_would_obey_in_a_files_name_is_escaped_in_the_log(folder_of, tmp_path):
+    folder = folder_of("cat", "dog")
+    (folder / "cat" / "\x1b[2Jno.png").write_text("no image")
+    build(spec(folder), tmp_path / "job", silent)
+    log = (tmp_path / "job" / "build.log").read_text()
+    assert "\x1b" not in log
+    assert r"\x1b[2Jno.png: its content is not" in log

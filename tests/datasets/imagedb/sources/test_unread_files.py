@@ -1,0 +1,190 @@
+"""Every file in a folder of images is an image, plainly something else, or counted with a reason."""
+
+import io
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datasets.imagedb import FolderSource, build
+from datasets.imagedb.build_log import BuildLog
+from datasets.imagedb.sources.unread_files import why_not_read
+from datasets.models import Dataset
+from datasets.tasks import build_dataset
+from digits_project.common.errors import BadInput
+from tests.support.console import started
+from tests.support.samples.imagedb_samples import silent, spec, write_digits
+from tests.support.samples.picture_samples import image, random, saved
+
+NOISE = bytes(np.random.default_rng(0).integers(128, 256, 600).tolist())
+JPEG_2000 = b"\0\0\0\x0cjP  \r\n\x87\n" + NOISE
+
+
+@pytest.mark.parametrize(
+    "name, head, format_name",
+    [
+        ("scan.jp2", JPEG_2000, "JPEG 2000"),
+        ("scan.jpg", JPEG_2000, "JPEG 2000"),  # what the content is comes first
+        ("scan", JPEG_2000, "JPEG 2000"),
+        ("x.tga", NOISE, "TGA"),
+        ("X.TGA", NOISE, "TGA"),
+        ("x.raw", NOISE, "RAW"),
+        ("x.NEF", b"MM\0*" + NOISE, "Nikon NEF"),
+        ("x.cr2", b"II*\0\x10\0\0\0CR" + NOISE, "Canon CR2"),
+        ("x.CR3", b"\0\0\0\x18ftypcrx " + NOISE, "Canon CR3"),
+        ("x.pbm", b"P1\n2 2\n0 1 1 0\n", "PBM"),
+        ("x.gif", b"GIF89a" + NOISE, "GIF"),
+        ("x", b"8BPS" + NOISE, "Photoshop"),
+        ("x.dcm", bytes(128) + b"DICM" + NOISE, "DICOM"),
+        ("x", bytes(128) + b"DICM" + NOISE, "DICOM"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        ("x.jxl", b"\xff\x0a" + NOISE, "JPEG XL"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named(name, head, format_name):
+    assert why_not_read(name, head) == f"{format_name} is not read: save it as PNG or JPEG"
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.PNG", "x.jfif", "x", "x.bin", "IMG_0001", "x.unheard-of"])
+def test_what_can_not_be_told_is_taken_for_an_image(name):
+    assert why_not_read(name, NOISE).startswith("its content is not that of a PNG, JPEG, ")
+
+
+def test_a_text_that_is_named_like_an_image_is_counted():
+    assert why_not_read("x.jpg", b"not found\n").startswith("its content is not")
+    assert why_not_read("x.jpg", b"") == why_not_read("x.heic", b"") == "the file is empty"
+
+
+@pytest.mark.parametrize(
+    "name, head",
+    [
+        ("labels.txt", b"cat\ndog\n"),
+        ("README", b"These are the images of\n"),
+        ("LICENSE", "© 2026 Müller".encode()),
+        ("cut", "…".encode() * 170 + "…".encode()[:2]),  # in the middle of a letter
+        ("x.xml", b"<annotation>"),
+        ("x.json", NOISE),
+        ("Thumbs.db", b"\xd0\xcf\x11\xe0" + NOISE),
+        ("film.mp4", b"\0\0\0\x20ftypisom" + NOISE),
+        ("film", b"\0\0\0\x14ftypqt  " + NOISE),
+        ("x.zip", b"PK\x03\x04" + NOISE),
+        ("x", b"%PDF-1.7" + NOISE),
+        ("features.npy", b"\x93NUMPY" + NOISE),
+        ("marker", b""),
+    ],
+)
+def test_what_is_plainly_something_else_needs_no_reason(name, head):
+    assert why_not_read(name, head) is None
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Digits, with files of other kinds between them and beside their folders."""
+    folder = write_digits(tmp_path / "images", {0: 6, 1: 6})
+    for number in range(3):
+        (folder / "0" / f"scan {number}.jp2").write_bytes(JPEG_2000)
+    (folder / "1" / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0" + NOISE)
+    (folder / "1" / "deeper").mkdir()
+    (folder / "1" / "deeper" / "x.tga").write_bytes(NOISE)
+    (folder / "1" / "notes.txt").write_text("no image")
+    (folder / "1" / ".hidden.tga").write_bytes(NOISE)
+    (folder / "beside.png").write_bytes(saved(image(random(3))))
+    (folder / "README.md").write_text("no image")
+    return folder
+
+
+COUNTS = {
+    "JPEG 2000 is not read: save it as PNG or JPEG": 3,
+    "TGA is not read: save it as PNG or JPEG": 1,
+    "it lies beside the folders of the categories, not in one": 1,
+}
+
+
+def test_the_build_counts_what_it_left_out_by_reason(mixed, tmp_path):
+    built = build(spec(mixed), tmp_path / "job", silent)
+    damaged = {reason: count for reason, count in built.skipped_reasons.items() if reason.startswith("damaged JPEG")}
+    assert built.skipped_reasons == COUNTS | damaged
+    assert (built.skipped, list(damaged.values())) == (6, [1])
+    log = (tmp_path / "job" / "build.log").read_text()
+    assert all(f"skipped {mixed}/0/scan {number}.jp2: JPEG 2000 is not read" in log for number in range(3))
+    assert "notes.txt" not in log
+    assert "6 files were skipped: 3 since JPEG 2000 is not read" in log
+
+
+def test_an_archive_counts_the_same(mixed, tmp_path):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in mixed.rglob("*"):
+            archive.write(path, path.relative_to(mixed))
+    (tmp_path / "packed.zip").write_bytes(packed.getvalue())
+    source = FolderSource(tmp_path / "packed.zip", name="packed.zip")
+    built = build(spec(mixed, train=source), tmp_path / "job", silent)
+    assert (built.skipped, built.skipped_reasons | COUNTS) == (6, built.skipped_reasons)
+
+
+def test_a_folder_without_an_image_that_is_read_says_what_there_is(tmp_path):
+    for name in ("cats", "dogs"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "scan.jp2").write_bytes(JPEG_2000)
+    with pytest.raises(BadInput, match=r"holds no images .* 2 files were skipped: JPEG 2000 is not read: save it as"):
+        build(spec(tmp_path / "images"), tmp_path / "job", silent)
+
+
+def test_reasons_that_differ_in_numbers_are_one_and_there_are_not_too_many(tmp_path):
+    with BuildLog(tmp_path / "build.log") as log:
+        for number in range(100):
+            log.skip("x.png", f"damaged PNG: {number} bytes are missing")
+            log.skip("x.png", f"{number}x9000 is more than 64,000,000 pixels")
+        for letter in "abcdefghijklmnopqrstuvwxyz":
+            log.skip("x.png", f"reason {letter}")
+    assert log.skipped_reasons["damaged PNG: … bytes are missing"] == 100
+    assert log.skipped_reasons["… is more than 64,000,000 pixels"] == 100
+    assert log.skipped_reasons["other reasons, which build.log tells"] == 8
+    assert (log.skipped, len(log.skipped_reasons)) == (226, 21)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_json_the_pages_and_the_command_say_what_was_skipped(client, admin_client, settings, mixed):
+    settings.DIGITS_AUTH = "open"
+    settings.DIGITS_DATA_ROOTS = [Path("/")]
+    words = ("create_dataset", "x", "--folder-train", mixed, "--here")
+    answer, told = started(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).communicate()
+    dataset = Dataset.objects.get()
+    assert answer == f"{dataset.pk}\n"
+    assert "6 files were skipped: 3 since JPEG 2000 is not read: save it as PNG or JPEG; 1 since " in told
+    said = client.get(f"/datasets/{dataset.pk}.json").json()
+    assert said["skipped"] == 6
+    assert said["skipped_reasons"] | COUNTS == said["skipped_reasons"]
+    assert next(iter(said["skipped_reasons"])) == "JPEG 2000 is not read: save it as PNG or JPEG"
+    for page in (
+        client.get(f"/datasets/{dataset.pk}", headers={"Accept": "text/html"}),
+        admin_client.get(f"/admin/datasets/dataset/{dataset.pk}/change/"),
+    ):
+        assert "<li>3: JPEG 2000 is not read: save it as PNG or JPEG</li>" in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_without_anything_skipped_the_json_says_nothing_of_it(client, settings, built_dataset):
+    settings.DIGITS_AUTH = "open"
+    said = client.get(f"/datasets/{built_dataset.pk}.json").json()
+    assert not {"skipped", "skipped_reasons"} & set(said)
+    page = client.get(f"/datasets/{built_dataset.pk}", headers={"Accept": "text/html"})
+    assert "Skipped" not in page.content.decode()
+
+
+@pytest.mark.django_db
+def test_lines_of_a_list_count_too(client, settings, mixed):
+    settings.DIGITS_AUTH = "open"
+    settings.DIGITS_DATA_ROOTS = [Path("/")]
+    lines = [f"{path} {path.parent.name}" for path in mixed.glob("[01]/*.*")]
+    lists = {
+        "textfile_train_images": io.BytesIO("\n".join(lines).encode()),
+        "textfile_labels_file": io.BytesIO(b"zero\none\n"),
+    }
+    client.post("/datasets/images/classification.json", {"dataset_name": "x", "method": "textfile", **lists})
+    dataset = Dataset.objects.get()
+    build_dataset(dataset.pk)
+    dataset.refresh_from_db()
+    assert (dataset.skipped, sum(dataset.skipped_reasons.values())) == (6, 6)

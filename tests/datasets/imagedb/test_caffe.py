@@ -1,0 +1,85 @@
+"""Mean images that a user brings, and Caffe's messages however broken."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from datasets.imagedb import PrebuiltSpec, PrebuiltSplit, build_prebuilt
+from datasets.imagedb.foreign.datum import parse_blob, parse_datum
+from digits_project.common.errors import BadInput
+from tests.support.samples.imagedb_samples import silent
+from tests.support.samples.prebuilt_samples import blob, caffe_order, datum, message_class, pictures, write_lmdb
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return write_lmdb(tmp_path / "raw", [datum(caffe_order(image)) for image in pictures(3)])
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return tmp_path / "job"
+
+
+def take(directory, images, mean):
+    return build_prebuilt(PrebuiltSpec(PrebuiltSplit(images), mean=mean, workers=1), directory, silent)
+
+
+@pytest.mark.parametrize("fields", [{"num": 1, "channels": 3, "height": 12, "width": 12}, {"shape": [3, 12, 12]}])
+def test_a_mean_from_caffe_comes_out_in_rgb(tmp_path, raw, directory, fields):
+    mean = np.random.default_rng(1).uniform(0, 255, (3, 12, 12)).astype(np.float32)
+    if "shape" in fields:
+        fields = {"shape": message_class("BlobProto")().shape.__class__(dim=fields["shape"])}
+    (tmp_path / "mean.binaryproto").write_bytes(blob(mean, **fields))
+    take(directory, raw, mean=tmp_path / "mean.binaryproto")
+    assert np.array_equal(np.load(directory / "mean.npy"), mean[::-1])
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 12), (3,), (3, 1, 1)])
+def test_a_mean_as_npy_is_taken_as_it_is_one_value_a_channel_for_every_pixel(tmp_path, raw, directory, shape):
+    mean = np.random.default_rng(1).uniform(0, 255, shape)
+    np.save(tmp_path / "mean.npy", mean)
+    take(directory, raw, mean=tmp_path / "mean.npy")
+    wanted = np.broadcast_to(mean.reshape(3, *(shape[1:] or (1, 1))), (3, 12, 12)).astype(np.float32)
+    assert np.array_equal(np.load(directory / "mean.npy"), wanted)
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("mean.npy", np.ones((3, 11, 12)), "is 3×11×12, but the images are 3×12×12"),
+        ("mean.npy", np.full((3, 12, 12), np.inf), "not finite"),
+        ("mean.npy", np.full((3, 12, 12), "x"), "does not hold numbers"),
+        ("mean.npy", np.full((3, 12, 12), None), "no whole .npy file of numbers"),
+        ("mean.npy", b"\x93NUMPY\x01\x00", "no whole .npy file of numbers"),
+        ("mean.npy", b"text", "no whole .npy file of numbers"),
+        ("mean.binaryproto", b"\x0a\xff", "can't be read as a .binaryproto: the message is cut short"),
+        (
+            "mean.binaryproto",
+            blob(np.ones(9)),
+            "can't be read as a .binaryproto: it says that it is 1×1×1×1, but holds 9",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_mean_that_does_not_fit_is_the_users_error(tmp_path, raw, directory, name, content, message):
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        np.save(tmp_path / name, content, allow_pickle=True)
+    with pytest.raises(BadInput, match=message):
+        take(directory, raw, mean=tmp_path / name)
+
+
+@pytest.mark.parametrize("parse", [parse_datum, parse_blob])
+def test_no_message_however_broken_is_more_than_the_users_error(parse):
+    """Every exception but BadInput fails the test."""
+    random = np.random.default_rng(3)
+    seeds = [datum(np.ones((1, 1, 9), np.float32)), datum(np.ones((1, 3, 3), np.uint8)), blob(np.ones((1, 3, 3)))]
+    for number in range(600):
+        message = bytearray(seeds[number % 3])
+        for _ in range(3):
+            message[random.integers(len(message))] = random.integers(256)
+        with contextlib.suppress(BadInput):
+            parse(bytes(message))

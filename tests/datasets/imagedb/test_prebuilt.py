@@ -1,0 +1,274 @@
+import faulthandler
+import os
+import signal
+import struct
+import sys
+
+import numpy as np
+import pytest
+
+from datasets.imagedb import PrebuiltSpec, PrebuiltSplit, build_prebuilt
+from datasets.imagedb.foreign.database import LmdbDatabase
+from datasets.imagedb.foreign.pairs import Pairs
+from datasets.imagedb.store.records import DamagedRecords, RecordReader, RecordWriter
+from digits_project.common.errors import Aborted, BadInput
+from models_app.training.engines.mxnet.compat import mx
+from tests.support.samples.imagedb_samples import silent
+from tests.support.samples.prebuilt_samples import (
+    caffe_order,
+    datum,
+    encoded_datum,
+    message_class,
+    pictures,
+    write_lmdb,
+)
+
+COUNT = 40  # more than two tasks
+
+
+@pytest.fixture
+def images():
+    return pictures(COUNT)
+
+
+@pytest.fixture
+def raw(tmp_path, images):
+    """An LMDB of raw Datum messages, labelled 0, 1, 2, 0, …"""
+    return write_lmdb(tmp_path / "raw", [datum(caffe_order(image), i % 3) for i, image in enumerate(images)])
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return tmp_path / "job"
+
+
+def take(directory, images, labels=None, **others):
+    return build_prebuilt(PrebuiltSpec(PrebuiltSplit(images, labels), workers=2, **others), directory, silent)
+
+
+def pairs(directory, built, split="train"):
+    with Pairs(directory / f"{split}.rec", built.label_shape) as read:
+        return [read[number] for number in range(len(read))]
+
+
+def test_raw_images_come_out_in_rgb_with_their_own_labels(raw, images, directory):
+    built = take(directory, raw)
+    assert (built.entries, built.image_shape, built.label_shape) == ({"train": COUNT}, (3, 12, 12), (1, 1, 1))
+    taken = pairs(directory, built)
+    assert all(np.array_equal(pixels, image) for (pixels, _), image in zip(taken, images, strict=True))
+    assert [label.item() for _, label in taken] == [i % 3 for i in range(COUNT)]
+    mean = np.load(directory / "mean.npy")
+    assert np.allclose(mean, images.mean(axis=0).transpose(2, 0, 1), atol=1e-4)
+    assert {path.name for path in directory.iterdir()} == {
+        "build.log", "mean.npy", "mean.png", "train.idx", "train.rec"
+    }  # fmt: skip
+
+
+def test_encoded_images_of_one_channel(tmp_path, images, directory):
+    gray = images[:, :, :, 0]
+    built = take(directory, write_lmdb(tmp_path / "encoded", [encoded_datum(image) for image in gray]))
+    assert built.image_shape == (1, 12, 12)
+    assert np.array_equal(pairs(directory, built)[3][0][:, :, 0], gray[3])
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1), (1, 1, 5), (3, 2, 4), (1, 12, 12)])
+def test_float_labels_of_any_shape_keep_their_values(tmp_path, raw, directory, shape):
+    labels = np.random.default_rng(1).normal(size=(COUNT, *shape)).astype(np.float32)
+    built = take(directory, raw, write_lmdb(tmp_path / "labels", [datum(label) for label in labels]))
+    assert (built.label_shape, built.label_images) == (shape, False)
+    taken = np.stack([label for _, label in pairs(directory, built)])
+    assert taken.dtype == np.float32
+    assert np.array_equal(taken, labels)
+
+
+def test_a_label_image_has_records_of_its_own(tmp_path, raw, images, directory):
+    masks = (images[:, :9, :7, 1] > 100).astype(np.uint8)
+    built = take(directory, raw, write_lmdb(tmp_path / "labels", [encoded_datum(mask) for mask in masks]))
+    assert (built.label_shape, built.label_images) == ((1, 9, 7), True)
+    assert np.array_equal(np.stack([label[0] for _, label in pairs(directory, built)]), masks)
+    assert (directory / "train_labels.rec").exists()
+
+
+def test_a_vector_of_bytes_is_numbers_in_the_order_in_which_they_stand(tmp_path, raw, directory):
+    labels = [np.array([i, 2 * i, 3], np.uint8).reshape(3, 1, 1) for i in range(COUNT)]
+    built = take(directory, raw, write_lmdb(tmp_path / "labels", [datum(label) for label in labels]))
+    assert pairs(directory, built)[5][1].ravel().tolist() == [5, 10, 3]
+
+
+def write_mxnet(path, payloads, labels):
+    """A .rec without its .idx, written by MXNet."""
+    record = mx.recordio.MXRecordIO(str(path), "w")
+    for number, (payload, label) in enumerate(zip(payloads, labels, strict=True)):
+        record.write(pack(label, number, payload))
+    record.close()
+    return path
+
+
+def pack(label, number, payload):
+    """What `mx.recordio.pack` returns. For several labels it calls a method of arrays that NumPy has dropped."""
+    if np.ndim(label) == 0:
+        return mx.recordio.pack(mx.recordio.IRHeader(0, label, number, 0), payload)
+    return struct.pack("IfQQ", len(label), 0, number, 0) + np.asarray(label, np.float32).tobytes() + payload
+
+
+@pytest.mark.parametrize("label", [4.5, [0.25, -1.5, 7.0]])
+def test_recordio_that_mxnet_wrote_with_one_label_or_several(tmp_path, images, directory, label):
+    payloads = [message_class("Datum").FromString(encoded_datum(image)).data for image in images]
+    built = take(directory, write_mxnet(tmp_path / "images.rec", payloads, [label] * COUNT))
+    assert built.label_shape == (np.size(label), 1, 1)
+    pixels, found = pairs(directory, built)[-1]
+    assert np.array_equal(pixels, images[-1])
+    assert np.array_equal(found.ravel(), np.ravel(label))
+
+
+def test_mxnet_reads_our_records_of_several_labels(tmp_path):
+    with RecordWriter(tmp_path / "a.rec") as writer:
+        writer.write(np.array([1.5, 2.5], np.float32), b"payload")
+    header, payload = mx.recordio.unpack(mx.recordio.MXRecordIO(str(tmp_path / "a.rec"), "r").read())
+    assert (header.label.tolist(), payload) == ([1.5, 2.5], b"payload")
+
+
+def test_several_labels_are_not_taken_for_one(tmp_path):
+    with RecordWriter(tmp_path / "a.rec") as writer:
+        writer.write(np.array([1.5, 2.5], np.float32), b"payload")
+    with RecordReader(tmp_path / "a.rec") as reader, pytest.raises(DamagedRecords, match="2 labels, not one"):
+        reader[0]
+
+
+def test_validation_has_to_be_like_training(tmp_path, raw, images, directory):
+    val = write_lmdb(tmp_path / "val", [datum(caffe_order(image)) for image in images[:3]])
+    built = take(directory, raw, val=PrebuiltSplit(val))
+    assert built.entries == {"train": COUNT, "val": 3}
+    small = write_lmdb(tmp_path / "small", [datum(caffe_order(image[:5])) for image in images[:3]])
+    with pytest.raises(BadInput, match=r"entry '00000000' of .*small.* is 3×5×12 .* is 3×12×12 .* must be alike"):
+        take(directory, raw, val=PrebuiltSplit(small))
+    assert list(directory.iterdir()) == []
+
+
+def test_counts_have_to_agree(tmp_path, raw, directory):
+    labels = write_lmdb(tmp_path / "labels", [datum(np.ones((1, 1, 1), np.float32))] * 39)
+    with pytest.raises(BadInput, match=r"raw has 40 entries, but .*labels has 39"):
+        take(directory, raw, labels)
+
+
+def test_other_keys_are_a_warning(tmp_path, raw, directory):
+    labels = write_lmdb(tmp_path / "labels", [datum(np.ones((1, 1, 1), np.float32))] * COUNT, key="k{:08}")
+    assert "'00000000' and 'k00000000' are the first" in take(directory, raw, labels).warnings[0]
+
+
+DATUM = message_class("Datum")
+
+
+@pytest.mark.parametrize(
+    "entry, message",
+    [
+        (datum(caffe_order(pictures(1)[0]))[:-40], "the message is cut short"),
+        (DATUM(channels=3, height=9, width=9, data=b"1234").SerializeToString(), "it is 3×9×9, but holds 4"),
+        (DATUM(channels=1, height=-1, width=-4, data=b"1234").SerializeToString(), "it says that it is 1×-1×-4"),
+        (DATUM(channels=2**31 - 1, height=2**31 - 1, width=9, data=b"x").SerializeToString(), "but holds 1 values"),
+        (DATUM(encoded=True, data=b"\x89PNG\r\n\x1a\n" + bytes(30)).SerializeToString(), "damaged PNG: its header can"),
+        (DATUM(encoded=True).SerializeToString(), "the file is empty"),
+        (DATUM(label=1).SerializeToString(), "it holds neither data nor float_data"),
+        (datum(np.ones((3, 12, 12), np.float32)), "holds numbers, not an 8-bit image"),
+        (datum(np.ones((4, 12, 12), np.uint8)), "has 4 channels; an image has 1"),
+        (datum(np.ones((1, 12, 12), np.uint8)), "is 1×12×12 with numbers of 1×1×1 as label; entry"),
+        (b"\x0b", "is of no known type"),
+        (b"\xff" * 40, "is too long"),
+        (b"", "it holds neither data nor float_data"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_an_entry_that_is_wrong_is_named(tmp_path, images, directory, entry, message):
+    entries = [datum(caffe_order(image)) for image in images]
+    entries[17] = entry
+    with pytest.raises(BadInput) as wrong:
+        take(directory, write_lmdb(tmp_path / "images", entries))
+    assert "ntry '00000017' of" in str(wrong.value)
+    assert message in str(wrong.value)
+    assert list(directory.iterdir()) == []
+
+
+def test_a_label_that_is_not_finite(tmp_path, raw, directory):
+    labels = write_lmdb(tmp_path / "labels", [datum(np.full((1, 1, 1), np.nan, np.float32))] * COUNT)
+    with pytest.raises(BadInput, match="label of entry '00000000' is not a finite number"):
+        take(directory, raw, labels)
+
+
+@pytest.mark.parametrize("length", [0, 10, 4096, 8192, 20_000])
+def test_an_lmdb_that_is_cut_short_is_the_users_error(raw, directory, length):
+    os.truncate(raw / "data.mdb", length)
+    with pytest.raises(BadInput, match=r"raw.*(neither an LMDB nor|damaged LMDB|holds no images)"):
+        take(directory, raw)
+
+
+@pytest.fixture
+def _crashes_are_quiet():
+    """A worker that crashes on purpose writes no traceback into the test's output."""
+    faulthandler.disable()
+    yield
+    faulthandler.enable(sys.__stderr__)
+
+
+@pytest.mark.usefixtures("_crashes_are_quiet")
+def test_an_lmdb_with_nonsense_in_its_pages_never_crashes_the_caller(tmp_path, raw, images, directory):
+    whole = (raw / "data.mdb").read_bytes()
+    random = np.random.default_rng(5)
+    for _ in range(12):
+        spoilt = np.frombuffer(whole, np.uint8).copy()
+        places = random.integers(40, len(spoilt), 400)
+        spoilt[places] = random.integers(0, 256, 400)
+        (raw / "data.mdb").write_bytes(spoilt.tobytes())
+        with pytest.raises(BadInput):
+            take(directory, raw)
+
+
+@pytest.mark.usefixtures("_crashes_are_quiet")
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS])
+def test_a_crash_while_reading_is_the_databases_fault(raw, directory, monkeypatch, number):
+    monkeypatch.setattr(LmdbDatabase, "parse", lambda self, content: os.kill(os.getpid(), number))
+    with pytest.raises(BadInput, match="A database is damaged: reading it crashes"):
+        take(directory, raw)
+
+
+def test_running_out_of_memory_is_not(raw, directory, monkeypatch):
+    monkeypatch.setattr(LmdbDatabase, "parse", lambda self, content: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(RuntimeError, match="ran out of memory"):
+        take(directory, raw)
+
+
+@pytest.mark.parametrize("spoil", [-3, -30, 5])
+def test_a_record_file_that_is_cut_short_is_the_users_error(tmp_path, directory, spoil):
+    path = write_mxnet(tmp_path / "images.rec", [b"x" * 50] * 3, [0] * 3)
+    path.write_bytes(path.read_bytes()[:spoil])
+    with pytest.raises(BadInput, match=r"images.rec is (damaged|neither)"):
+        take(directory, path)
+
+
+def test_a_record_that_claims_more_labels_than_it_has(tmp_path, directory):
+    path = write_mxnet(tmp_path / "images.rec", [b"x" * 50] * 3, [0] * 3)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, 8, 2**32 - 1)
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"Entry 0 of .*: it is too short for its 4294967295 labels"):
+        take(directory, path)
+
+
+@pytest.mark.parametrize("name", ["nothing", "text", "folder", "pipe"])
+def test_what_is_no_database_is_the_users_error(tmp_path, directory, name):
+    (tmp_path / "text").write_text("no database at all, but long enough for its head")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(
+        BadInput,
+        match=rf"{name} (does not exist|holds no data.mdb|is neither an LMDB|can.t be read: not a regular file)",
+    ):
+        take(directory, tmp_path / name)
+
+
+def test_an_abort_leaves_nothing(raw, directory):
+    def abort(fraction):
+        raise Aborted
+
+    with pytest.raises(Aborted):
+        build_prebuilt(PrebuiltSpec(PrebuiltSplit(raw)), directory, abort)
+    assert list(directory.iterdir()) == []

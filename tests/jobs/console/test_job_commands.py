@@ -1,0 +1,292 @@
+"""Commands that create jobs and look after them: the same fields and messages as the API, and Ctrl-C."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from importlib import import_module
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command, get_commands
+from rest_framework.serializers import FileField
+
+from datasets.api.serializers import ClassificationDatasetForm, GenericDatasetForm
+from datasets.models import Dataset
+from digits_project.jobs.models import Device, Status
+from digits_project.jobs.scheduling.dispatch import lease_here
+from models_app.api.serializers import ClassificationModelForm, GenericModelForm
+from models_app.models import TrainedModel
+from tests.support.console import on_terminal, started
+from tests.support.samples.digits_samples import write_digits
+from tests.support.samples.model_samples import CLASSIFIER
+from tests.support.server import until
+
+SMALL = ("--resize-width", "28", "--resize-height", "28", "--resize-channels", "1")
+
+
+@pytest.mark.django_db
+def test_every_option_reaches_the_row(digits_folder, capsys):
+    options = {"resize_mode": "fill", "encoding": "jpg", "folder_pct_val": 10, "seed": 7}
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    call_command("create_dataset", "digits", "--folder-train", digits_folder, *SMALL, *words, "--no-wait")
+    dataset = Dataset.objects.get(pk=capsys.readouterr().out.strip())
+    assert {name: getattr(dataset, name) for name in options} == options
+    assert (dataset.name, dataset.resize_width, dataset.status) == ("digits", 28, Status.WAITING)
+
+
+@pytest.mark.django_db
+def test_a_relative_path_is_one_of_the_shell(digits_folder, monkeypatch):
+    monkeypatch.chdir(digits_folder.parent)
+    call_command("create_dataset", "digits", "--folder-train", digits_folder.name, "--no-wait")
+    assert Dataset.objects.get().folder_train == str(digits_folder)
+
+
+@pytest.mark.django_db
+def test_mistakes_are_the_api_s_words_under_the_options_names(digits_folder, capsys):
+    with pytest.raises(CommandError) as wrong:
+        call_command("create_dataset", "x", "--folder-train", "/nowhere", "--encoding", "gif", "--json", "--no-wait")
+    form = ClassificationDatasetForm(data={"dataset_name": "x", "folder_train": "/nowhere", "encoding": "gif"})
+    assert not form.is_valid()
+    lines = [f"--{field.replace('_', '-')}: {message[0]}" for field, message in form.errors.items()]
+    assert (str(wrong.value).split("\n"), wrong.value.returncode) == (lines, 2)
+    assert [error["field"] for error in json.loads(capsys.readouterr().out)["errors"]] == ["encoding", "folder_train"]
+    assert not Dataset.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_build_has_to_say_is_told_when_it_has_ended(tmp_path):
+    folder = write_digits(tmp_path / "images", categories=2, each=6)
+    shutil.copy(folder / "0" / "0.png", folder / "1" / "copy.png")
+    (folder / "1" / "0.png").rename(folder / "1" / "\x1b[2J.png")
+    write_digits(tmp_path / "val", categories=3, each=2)
+    own = ("--has-val-folder", "--folder-val", tmp_path / "val")
+    status, _, said = on_terminal("create_dataset", "digits", "--folder-train", folder, *own, *SMALL, "--here")
+    assert status == 0
+    assert "Left out of val, since train does not have them: 2." in said
+    assert "images are exact copies of one another" in said
+    assert "In more than one category: 1 of these pictures, such as" in said
+    assert "\x1b[2J" not in said
+
+
+@pytest.mark.parametrize(
+    "name, form, more",
+    [
+        ("create_dataset", ClassificationDatasetForm, {"textfile_use_local_files"}),
+        ("create_dataset", GenericDatasetForm, set()),
+        ("train_model", ClassificationModelForm, set()),
+        ("train_model", GenericModelForm, set()),
+    ],
+)
+def test_every_field_has_an_option_with_its_words_but_uploads(name, form, more):
+    fields = {name: field for name, field in form().fields.items() if not isinstance(field, FileField)}
+    options = {option.dest: option for option in parser(name)._actions}
+    assert set(fields) - set(options) == more
+    words = {name: options[name].help for name in fields if name in options}
+    assert all(
+        str(fields[name].help_text).replace("%", "%%") in text for name, text in words.items() if name != "method"
+    )
+
+
+def parser(name):
+    module = import_module(f"{get_commands()[name]}.management.commands.{name}")
+    return module.Command().create_parser("manage.py", name)
+
+
+@pytest.mark.django_db
+def test_a_sweep_makes_several_models(built_dataset, capsys):
+    arguments = ("--dataset", built_dataset.pk, "--standard-networks", "lenet", "--batch-size", "8,16")
+    call_command("train_model", "lenet", *arguments, "--no-wait", "--owner", "ada", "--json")
+    made = json.loads(capsys.readouterr().out)["jobs"]
+    assert [model["name"] for model in made] == ["lenet batch_size:8", "lenet batch_size:16"]
+    assert TrainedModel.objects.filter(owner="ada", batch_size__in=(8, 16)).count() == 2
+
+
+@pytest.mark.django_db
+def test_a_model_goes_on_from_another_s_newest_weights(built_dataset, make_model):
+    from_first = ("--method", "previous", "--previous-networks", make_model(built_dataset).pk)
+    with pytest.raises(CommandError, match=r"^--previous-snapshot: lenet has no snapshot of that epoch; it has none\."):
+        call_command(
+            "train_model", "next", "--dataset", built_dataset.pk, *from_first, "--previous-snapshot", "-1", "--no-wait"
+        )
+
+
+@pytest.mark.django_db
+def test_a_network_is_read_from_a_file(built_dataset, tmp_path):
+    network = tmp_path / "network.prototxt"
+    network.write_text('layer { name: "x" type: "Nonsense" }')
+    with pytest.raises(CommandError, match=r"^--custom-network: .*Nonsense"):
+        call_command(
+            "train_model", "own", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
+            "--no-wait",
+        )  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_network_that_an_editor_of_windows_wrote_is_read_from_its_file(built_dataset, tmp_path, encoding):
+    network = tmp_path / "network.prototxt"
+    network.write_text(CLASSIFIER, encoding=encoding)
+    call_command(
+        "train_model", "own", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
+        "--no-wait",
+    )  # fmt: skip
+    assert TrainedModel.objects.get().custom_network == CLASSIFIER
+
+
+@pytest.mark.timeout(300)  # the trainer loads everything anew, which takes long on a busy machine
+@pytest.mark.django_db(transaction=True)
+def test_a_layer_that_starts_afresh_is_named_on_standard_error(built_dataset, cpu, tmp_path, settings):
+    network, weights = tmp_path / "network.prototxt", tmp_path / "weights.npz"
+    bias = 'layer { name: "bias" type: "Bias" bottom: "data" top: "data" }'
+    network.write_text(bias + CLASSIFIER.replace('name: "hidden"', 'name: "other"'))
+    np.savez(weights, **{"bias.bias": np.zeros(1, np.float32), "hidden.weight": np.zeros((10, 784), np.float32)})
+    process = started(
+        "train_model", "own", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
+        "--custom-network-snapshot", weights, "--train-epochs", 1, "--here", stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, variables={"DIGITS_DATA_ROOTS": str(tmp_path)},
+    )  # fmt: skip
+    said = process.communicate()[1].decode()
+    assert process.returncode == 0, said
+    assert "warning: Layer other starts afresh" in said
+
+
+@pytest.mark.django_db
+def test_without_a_worker_nothing_is_created_and_it_says_what_to_do(digits_folder):
+    with pytest.raises(CommandError, match=r"No worker is alive.*make run.*worker io.*--here.*--no-wait"):
+        call_command("create_dataset", "digits", "--folder-train", digits_folder)
+    assert not Dataset.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_terminal_gets_a_bar_and_standard_output_only_the_answer(digits_folder):
+    status, answer, shown = on_terminal("create_dataset", "digits", "--folder-train", digits_folder, *SMALL, "--here")
+    dataset = Dataset.objects.get(pk=answer.strip())
+    assert (status, dataset.status) == (0, Status.DONE)
+    assert "\r\033[K" in shown
+    assert "░" in shown or "█" in shown
+    assert f"digits ({dataset.pk}) is Done" in shown
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_fails_is_told_in_plain_lines(digits_folder, tmp_path):
+    broken = tmp_path / "images"
+    for category in "ab":
+        (broken / category).mkdir(parents=True)
+        (broken / category / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    process = started(
+        "create_dataset", "digits", "--folder-train", broken, "--folder-train-min-per-class", 1, "--here",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    said = process.communicate()[1]
+    assert (process.returncode, Dataset.objects.get().status) == (1, Status.ERROR)
+    assert "\033" not in said
+    assert Dataset.objects.get().error in said
+
+
+@pytest.mark.timeout(300)  # the command and its trainer load everything anew, which takes long on a busy machine
+@pytest.mark.django_db(transaction=True)
+def test_ctrl_c_aborts_a_training_without_workers(built_dataset, cpu):
+    process = started(
+        "train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet",
+        "--train-epochs", 50_000, "--snapshot-interval", 0, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    until(lambda: TrainedModel.objects.filter(metrics__isnull=False).exists() or process.poll() is not None, 240)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said = process.communicate()[1].decode()
+    model = TrainedModel.objects.get()
+    assert (process.returncode, model.status) == (130, Status.ABORTED), said
+    assert "Asked to abort" in said
+    assert not Device.objects.exclude(leased_to="").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_ctrl_c_leaves_at_once(built_dataset, make_dataset, live_worker):
+    live_worker("io")
+    process = started("resume", waiting(make_dataset).pk, stderr=subprocess.PIPE)
+    until(lambda: Dataset.objects.filter(status=Status.WAITING).exists())
+    Dataset.objects.update(status=Status.RUNNING, worker="elsewhere/1/1")  # it will not hear of the abort
+    process.send_signal(signal.SIGINT)
+    until(lambda: b"Asked to abort" in process.stderr.readline())
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+
+
+def waiting(make_dataset):
+    """A job that was aborted, so that it can be resumed."""
+    dataset = make_dataset()
+    call_command("abort", dataset.pk)
+    return dataset
+
+
+@pytest.mark.django_db
+def test_a_device_that_an_ended_job_still_holds_is_free(built_dataset, make_model, cpu):
+    Device.objects.update(leased_to=built_dataset.pk)
+    model = make_model(built_dataset)
+    assert [device.label for device in lease_here(model)] == ["cpu"]
+    assert Device.objects.get(type="cpu").leased_to == model.pk
+
+
+@pytest.mark.django_db
+def test_jobs_are_listed_and_filtered(built_dataset, make_dataset, make_model, capsys):
+    make_dataset(name="other")
+    make_model(built_dataset)
+    call_command("jobs", "--kind", "datasets", "--status", "Waiting", "--json")
+    assert [(job["name"], job["status"]) for job in json.loads(capsys.readouterr().out)] == [("other", "Waiting")]
+    call_command("jobs", "--name", "LENET")
+    head, only = capsys.readouterr().out.strip().split("\n")
+    assert head.split() == ["id", "kind", "status", "progress", "owner", "created", "name"]
+    assert only.split()[1:] == ["models", "Waiting", "0", "%", "ada", only.split()[6], "lenet"]
+    call_command("jobs", "--owner", "eve", "--json")
+    assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.django_db
+def test_a_dataset_with_models_is_not_deleted_and_they_are_named(built_dataset, make_model, capsys):
+    model = make_model(built_dataset)
+    with pytest.raises(CommandError, match=rf"depend on digits: lenet \({model.pk}\)"):
+        call_command("delete_job", built_dataset.pk, "--yes")
+    assert f"needed by lenet ({model.pk}, Waiting)" in capsys.readouterr().err
+    call_command("delete_job", model.pk, built_dataset.pk, "--yes")
+    assert not Dataset.objects.exists()
+    assert not built_dataset.directory.exists()
+
+
+@pytest.mark.django_db
+def test_nothing_is_deleted_without_a_yes(built_dataset, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda question: "n")
+    with pytest.raises(CommandError, match="Nothing is deleted"):
+        call_command("delete_job", built_dataset.pk)
+    assert built_dataset.directory.exists()
+
+
+@pytest.mark.django_db
+def test_what_has_ended_can_not_be_aborted(built_dataset):
+    with pytest.raises(CommandError, match=r"has ended \(Done\)") as refused:
+        call_command("abort", built_dataset.pk)
+    assert refused.value.returncode == 1
+
+
+@pytest.mark.django_db
+def test_of_several_one_that_has_ended_keeps_no_other_from_being_aborted(built_dataset, make_dataset, capsys):
+    waits = make_dataset()
+    with pytest.raises(CommandError, match="has ended") as refused:
+        call_command("abort", built_dataset.pk, waits.pk, "--json")
+    told = {job["id"]: job["status"] for job in json.loads(capsys.readouterr().out)}
+    assert (refused.value.returncode, told) == (1, {built_dataset.pk: "Done", waits.pk: "Aborted"})
+
+
+def test_a_negative_limit_is_bad_input():
+    with pytest.raises(CommandError, match="--limit takes a number from 0") as wrong:
+        call_command("jobs", "--limit", "-1")
+    assert wrong.value.returncode == 2
+
+
+@pytest.mark.django_db
+def test_an_id_that_is_none_is_bad_input():
+    with pytest.raises(CommandError, match="There is no job 42") as wrong:
+        call_command("abort", "42")
+    assert wrong.value.returncode == 2

@@ -1,0 +1,101 @@
+"""Which GPUs a job gets that asks for certain ones, or for several."""
+
+import pytest
+
+from digits_project.common.errors import BadInput
+from digits_project.jobs import lifecycle
+from digits_project.jobs.models import Device, Status, Wanted
+from digits_project.jobs.scheduling import devices
+from digits_project.jobs.scheduling.dispatch import dispatch
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def hosts(live_worker):
+    """Makes hosts with so many GPUs, and a worker on each; one without a GPU has its CPU on."""
+
+    def hosts(**gpus):
+        for host, count in gpus.items():
+            Device.objects.create(host=host, type="cpu", enabled=not count)
+            Device.objects.bulk_create(Device(host=host, type="gpu", index=i) for i in range(count))
+            live_worker(f"train-{host}")
+
+    return hosts
+
+
+@pytest.fixture
+def make_waiting(built_dataset, make_model):
+    def make(**fields):
+        return make_model(built_dataset, **fields)
+
+    return make
+
+
+def held(model):
+    return [str(device) for device in Device.objects.filter(leased_to=model.pk).order_by("index")]
+
+
+def test_a_job_gets_the_gpus_that_it_names(hosts, make_waiting):
+    hosts(a=1, b=3)
+    model = make_waiting(select_gpus=[0, 2])
+    dispatch()
+    assert held(model) == ["gpu0 of b", "gpu2 of b"]
+
+
+def test_a_job_gets_so_many_gpus_of_one_host(hosts, make_waiting):
+    hosts(a=1, b=2)
+    model = make_waiting(select_gpu_count=2)
+    dispatch()
+    assert held(model) == ["gpu0 of b", "gpu1 of b"]
+
+
+def test_a_job_holds_all_of_its_gpus_or_none(hosts, make_waiting):
+    hosts(a=2)
+    first, both = make_waiting(), make_waiting(select_gpu_count=2)
+    dispatch()
+    assert (held(first), held(both)) == (["gpu0 of a"], [])
+    lifecycle.advance(first, Status.ABORTED)
+    dispatch()
+    assert held(both) == ["gpu0 of a", "gpu1 of a"]
+
+
+def test_what_a_job_waits_for_is_kept_from_those_behind_it(hosts, make_waiting):
+    hosts(a=2)
+    first, _both, last = make_waiting(), make_waiting(select_gpu_count=2), make_waiting()
+    dispatch()
+    assert (held(first), held(last)) == (["gpu0 of a"], [])
+
+
+def test_a_job_that_waits_for_one_gpu_does_not_stop_those_behind_it(hosts, make_waiting):
+    hosts(a=2)
+    first, again, last = make_waiting(select_gpus=[0]), make_waiting(select_gpus=[0]), make_waiting()
+    dispatch()
+    assert (held(first), held(again), held(last)) == (["gpu0 of a"], [], ["gpu1 of a"])
+
+
+def test_without_any_gpu_several_mean_the_cpu(hosts, make_waiting):
+    hosts(a=0)
+    model = make_waiting(select_gpu_count=4)
+    dispatch()
+    assert held(model) == ["cpu of a"]
+
+
+@pytest.mark.parametrize(
+    "wanted, complaint",
+    [
+        (Wanted((3,)), "No host has GPU 3 to train on; there are: 0, 1."),
+        (Wanted((), 3), "No host has 3 GPUs to train on; the most are 2."),
+    ],
+)
+def test_gpus_that_no_host_has_are_refused(hosts, wanted, complaint):
+    hosts(a=1, b=2)
+    with pytest.raises(BadInput, match=complaint):
+        devices.check(wanted)
+
+
+def test_any_number_is_fine_where_there_is_no_gpu_but_not_a_certain_one(hosts):
+    hosts(a=0)
+    devices.check(Wanted((), 8))
+    with pytest.raises(BadInput, match="No host has GPU 0 to train on; there are: none"):
+        devices.check(Wanted((0,)))

@@ -1,0 +1,266 @@
+"""What may run now, and who gets which device."""
+
+import time
+
+import pytest
+from rq.job import Job as QueuedJob
+from rq.serializers import JSONSerializer
+
+from datasets.models import Dataset
+from datasets.tasks import build_dataset
+from digits_project.jobs import lifecycle
+from digits_project.jobs.models import Device, Status
+from digits_project.jobs.scheduling import queues
+from digits_project.jobs.scheduling.dispatch import dispatch
+from models_app.models import TrainedModel
+
+pytestmark = pytest.mark.django_db
+
+
+def queued(name):
+    """The ids of the jobs in a queue; RQ's own ids end with the attempt."""
+    return [queued_id.rpartition("-")[0] for queued_id in queues.queue(name).job_ids]
+
+
+def train_queue(device):
+    return f"train-{device.host}"
+
+
+def test_a_new_dataset_is_queued_once_however_often_dispatch_runs(make_dataset):
+    dataset = make_dataset()
+    for _ in range(3):
+        dispatch()
+    assert queued("io") == [dataset.pk]
+
+
+def test_redis_that_forgot_everything_is_told_again(make_dataset):
+    dataset = make_dataset()
+    dispatch()
+    queues.queue("io").empty()
+    dispatch()
+    assert queued("io") == [dataset.pk]
+
+
+def test_a_queued_id_whose_key_remains_but_whose_list_is_lost_is_queued_again(make_dataset):
+    dataset = make_dataset()
+    dispatch()
+    queues.connection().delete(queues.queue("io").key)
+    dispatch()
+    assert queued("io") == [dataset.pk]
+
+
+def test_the_higher_priority_goes_first_then_the_older(make_dataset, live_worker):
+    for _ in range(3):
+        live_worker("io")
+    older, urgent, newer = make_dataset(), make_dataset(priority=5), make_dataset()
+    dispatch()
+    assert queued("io") == [urgent.pk, older.pk, newer.pk]
+
+
+def test_only_as_many_as_there_are_workers_leave_postgresql(make_dataset, live_worker):
+    live_worker("io")
+    live_worker("io")
+    for _ in range(5):
+        make_dataset()
+    dispatch()
+    assert len(queued("io")) == 2
+
+
+def test_a_model_waits_for_its_dataset(make_dataset, make_model, cpu, live_worker):
+    live_worker(train_queue(cpu))
+    make_model(make_dataset())
+    dispatch()
+    assert queued(train_queue(cpu)) == []
+
+
+def test_a_model_whose_dataset_is_done_gets_a_device_and_a_queue(built_dataset, make_model, cpu, live_worker):
+    live_worker(train_queue(cpu))
+    model = make_model(built_dataset)
+    dispatch()
+    cpu.refresh_from_db()
+    assert (cpu.leased_to, queued(train_queue(cpu))) == (model.pk, [model.pk])
+
+
+def test_a_device_is_leased_to_one_model_at_a_time(built_dataset, make_model, cpu, live_worker):
+    live_worker(train_queue(cpu))
+    first, second = make_model(built_dataset), make_model(built_dataset)
+    dispatch()
+    dispatch()
+    assert queued(train_queue(cpu)) == [first.pk]
+    lifecycle.advance(first, Status.ABORTED)
+    dispatch()
+    cpu.refresh_from_db()
+    assert cpu.leased_to == second.pk
+
+
+def test_a_device_that_is_switched_off_gets_nothing(built_dataset, make_model, cpu, live_worker):
+    live_worker(train_queue(cpu))
+    Device.objects.update(enabled=False)
+    make_model(built_dataset)
+    dispatch()
+    assert queued(train_queue(cpu)) == []
+
+
+def test_a_device_without_a_worker_gets_nothing_until_one_comes(built_dataset, make_model, cpu, live_worker):
+    model = make_model(built_dataset)
+    dispatch()
+    cpu.refresh_from_db()
+    assert cpu.leased_to == ""
+    live_worker(train_queue(cpu))
+    dispatch()
+    cpu.refresh_from_db()
+    assert cpu.leased_to == model.pk
+
+
+def test_a_lease_on_a_host_that_lost_its_worker_is_taken_back(built_dataset, make_model, cpu, live_worker):
+    worker = live_worker(train_queue(cpu))
+    make_model(built_dataset)
+    dispatch()
+    worker.register_death()
+    dispatch()
+    cpu.refresh_from_db()
+    assert cpu.leased_to == ""
+
+
+@pytest.mark.parametrize("end, fate", [("Error", "failed: no images"), ("Aborted", "was aborted.")])
+def test_a_dataset_that_comes_to_nothing_fails_its_models_with_the_reason(make_dataset, make_model, end, fate):
+    dataset = make_dataset()
+    model = make_model(dataset)
+    lifecycle.advance(dataset, Status(end), error="no images" if end == "Error" else "")
+    dispatch()
+    model.refresh_from_db()
+    assert (model.status, model.error) == (Status.ERROR, f"Its dataset digits ({dataset.pk}) {fate}")
+
+
+def test_a_job_whose_execution_has_expired_in_redis_can_be_removed(make_dataset):
+    dataset = make_dataset()
+    dispatch()
+    (queued_id,) = queues.queue("io").job_ids
+    job = QueuedJob.fetch(queued_id, connection=queues.connection(), serializer=JSONSerializer)
+    queues.connection().zadd(job.execution_registry.key, {"gone": time.time() + 60})
+    queues.connection().delete(queues.queue("io").key)
+    dispatch()
+    assert queued("io") == [dataset.pk]
+    assert not queues.connection().exists(job.execution_registry.key)
+
+
+@pytest.fixture
+def dataset_of(make_dataset):
+    """A waiting dataset of an owner."""
+
+    def dataset_of(owner, **fields):
+        dataset = make_dataset(**fields)
+        Dataset.objects.filter(pk=dataset.pk).update(owner=owner)
+        return dataset
+
+    return dataset_of
+
+
+def order():
+    return [job.pk for job in Dataset.ready()]
+
+
+def served(job):
+    """Let it run to its end."""
+    lifecycle.advance(job, Status.RUNNING)
+    lifecycle.advance(job, Status.DONE)
+
+
+def test_owners_take_turns_whoever_came_first(dataset_of):
+    ada = [dataset_of("ada") for _ in range(3)]
+    ben = [dataset_of("ben") for _ in range(2)]
+    assert order() == [job.pk for job in (ada[0], ben[0], ada[1], ben[1], ada[2])]
+
+
+def test_the_owner_whose_last_job_began_the_longest_ago_is_next(dataset_of):
+    ada = [dataset_of("ada") for _ in range(3)]
+    ben = [dataset_of("ben") for _ in range(2)]
+    turns = []
+    while found := Dataset.ready().first():
+        turns.append(found.pk)
+        served(found)
+    assert turns == [job.pk for job in (ada[0], ben[0], ada[1], ben[1], ada[2])]
+
+
+def test_running_jobs_count_as_turns_that_were_taken(dataset_of):
+    lifecycle.advance(dataset_of("ada"), Status.RUNNING)
+    ada = [dataset_of("ada") for _ in range(2)]
+    ben = [dataset_of("ben") for _ in range(2)]
+    assert order() == [job.pk for job in (*ben, *ada)]  # ada's are her second and third
+
+
+def test_priority_goes_before_turns(dataset_of):
+    ada = [dataset_of("ada", priority=1) for _ in range(2)]
+    ben = dataset_of("ben")
+    assert order() == [ada[0].pk, ada[1].pk, ben.pk]
+
+
+def test_jobs_without_an_owner_are_those_of_one_owner(dataset_of):
+    nobody = [dataset_of("") for _ in range(2)]
+    ada = dataset_of("ada")
+    assert order() == [nobody[0].pk, ada.pk, nobody[1].pk]
+
+
+def test_the_queue_of_the_admin_shows_the_same_order(dataset_of):
+    for owner in ("ada", "ada", "ben"):
+        dataset_of(owner)
+    assert [job.pk for job in Dataset.queued()] == order()
+
+
+def test_models_take_turns_too(built_dataset, make_model, cpu, live_worker):
+    live_worker(train_queue(cpu))
+    ada = [make_model(built_dataset) for _ in range(2)]
+    ben = make_model(built_dataset)
+    TrainedModel.objects.filter(pk=ben.pk).update(owner="ben")
+    served(ada[0])
+    dispatch()
+    assert queued(train_queue(cpu)) == [ben.pk]
+
+
+@pytest.fixture
+def busy(dataset_of, live_worker):
+    """One io worker, which builds a dataset of ada's, and a spare one."""
+    live_worker("io")
+    live_worker("io-spare")
+    running = dataset_of("ada")
+    lifecycle.advance(running, Status.RUNNING)
+    queues.queue("io").empty()
+    return running
+
+
+def test_who_would_wait_for_the_build_of_another_gets_the_spare_worker(busy, dataset_of):
+    dataset_of("ada")
+    ben = [dataset_of("ben") for _ in range(2)]
+    dispatch()
+    assert queued("io-spare") == [ben[0].pk]
+
+
+def test_who_has_a_build_that_runs_gets_no_spare_worker(busy, dataset_of):
+    dataset_of("ada")
+    dispatch()
+    assert queued("io-spare") == []
+
+
+def test_somebody_without_a_name_gets_the_spare_worker(busy, dataset_of):
+    Dataset.objects.update(owner="")
+    unnamed = dataset_of("")
+    dispatch()
+    assert queued("io-spare") == [unnamed.pk]
+
+
+def test_while_a_worker_is_free_the_spare_one_rests(dataset_of, live_worker):
+    live_worker("io")
+    live_worker("io-spare")
+    dataset_of("ben")
+    dispatch()
+    assert queued("io-spare") == []
+
+
+def test_a_job_in_both_queues_is_built_once(busy, dataset_of, settings):
+    ben = dataset_of("ben")
+    dispatch()
+    assert (queued("io"), queued("io-spare")) == ([ben.pk], [ben.pk])
+    for _ in range(2):
+        build_dataset(ben.pk)
+    ben.refresh_from_db()
+    assert [change[0] for change in ben.status_history] == ["Waiting", "Running", "Done"]

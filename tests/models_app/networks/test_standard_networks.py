@@ -1,0 +1,140 @@
+"""The standard networks: as large as published, for small images too, and the same in ONNX Runtime as in the engine."""
+
+import math
+
+import numpy as np
+import pytest
+
+from models_app.networks import STANDARD, BadNetwork, parameter_count, standard
+from models_app.networks.export.network_onnx import write_onnx
+from tests.models_app.networks.test_onnx_layers import onnx_outputs
+from tests.support.samples.engine_samples import engine_of, random_images
+
+LEARNED = {  # numbers that the published networks learn for 1,000 categories
+    "alexnet": 60_965_224,
+    "googlenet": 6_998_552,  # without the auxiliary classifiers
+    "vgg16": 138_357_544,
+    "resnet18": 11_689_512,
+    "resnet50": 25_557_032,
+    "mobilenet_v2": 3_504_872,
+    "squeezenet": 1_235_496,
+}
+MIN_SIDE = {"alexnet": 55, "googlenet": 79, "vgg16": 17, "resnet18": 5, "resnet50": 5, "squeezenet": 25}
+DOES_NOT_FIT = {
+    "alexnet": "layer pool5: 3×3 kernel does not fit a 2×2 input",
+    "googlenet": "layer loss1/ave_pool: 5×5 kernel does not fit a 4×4 input",
+    "vgg16": "layer pool5: 2×2 kernel does not fit a 1×1 input",
+    "resnet18": "layer pool1: 3×3 kernel does not fit a 2×2 input",
+    "resnet50": "layer pool1: 3×3 kernel does not fit a 2×2 input",
+    "squeezenet": "layer pool5: 3×3 kernel does not fit a 2×2 input",
+}
+NORMED = {"resnet18", "resnet50", "mobilenet_v2"}  # by batch: over a few pixels of two images that says little
+
+
+def learned(network, phase):
+    return sum(math.prod(w.shape) for node in network.nodes(phase) for w in node.weights if w.learned)
+
+
+@pytest.mark.parametrize("name, count", LEARNED.items())
+def test_a_standard_network_has_as_many_parameters_as_published(name, count):
+    assert learned(standard(name, (3, 256, 256), 1000), "deploy") == count
+
+
+def test_all_standard_networks_but_lenet_are_counted():
+    assert set(LEARNED) == set(STANDARD) - {"lenet"}
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_standard_network_and_its_onnx_model_agree_once_it_has_learnt_a_little(name, tmp_path):
+    side, batch = (64, 8) if name in NORMED else (MIN_SIDE[name], 2)
+    network = standard(name, (3, side, side), 5)
+    engine = engine_of(network, batch_size=batch)
+    engine.load_weights(network.initial_weights(1))
+    for seed in range(2):
+        engine.train_batch(random_images(network, batch, seed), np.arange(batch, dtype=np.float32) % 5, 0.001)
+    images = random_images(network, 2, seed=7)
+    write_onnx(network, engine.weights(), tmp_path / "model.onnx", None, [])
+    expected, got = engine.forward(images)["softmax"], onnx_outputs(tmp_path / "model.onnx", images)["softmax"]
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+    assert got.reshape(2, -1).sum(axis=1) == pytest.approx([1, 1])
+    assert np.ptp(expected[0]) > 1e-3
+    assert np.abs(expected[0] - expected[1]).max() > 1e-6  # the answer depends on the image
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_training_from_scratch_begins_with_scores_of_a_moderate_size(name):
+    side, batch = (64, 8) if name in NORMED else (MIN_SIDE[name], 2)
+    network = standard(name, (3, side, side), 5)
+    engine = engine_of(network, batch_size=batch, mean=np.full((3, 1, 1), 127.5, np.float32))
+    engine.load_weights(network.initial_weights(1))
+    engine.train_batch(random_images(network, batch), np.arange(batch, dtype=np.float32) % 5, 0.001)
+    assert engine.training_scores().loss < 12
+
+
+@pytest.mark.parametrize("name, side", MIN_SIDE.items())
+def test_a_standard_network_takes_small_images_as_far_as_its_layers_fit(name, side):
+    assert standard(name, (1, side, side), 2).input_shape == (1, side, side)
+    with pytest.raises(BadNetwork) as refusal:
+        standard(name, (1, side - 1, side - 1), 2)
+    assert str(refusal.value) == DOES_NOT_FIT[name]
+
+
+@pytest.mark.parametrize(
+    "image_shape, crop_size, input_shape",
+    [
+        ((3, 256, 300), None, (3, 227, 227)),
+        ((3, 227, 227), None, (3, 227, 227)),
+        ((3, 226, 300), None, (3, 226, 300)),
+        ((3, 256, 300), 100, (3, 100, 100)),
+        ((3, 256, 300), 0, (3, 256, 300)),
+    ],
+)
+def test_a_standard_network_takes_its_own_crop_of_larger_images_unless_told_otherwise(
+    image_shape, crop_size, input_shape
+):
+    assert standard("alexnet", image_shape, 2, crop_size).input_shape == input_shape
+
+
+@pytest.mark.parametrize("crop_size", [101, -1])
+def test_a_crop_that_is_no_part_of_the_images_is_refused(crop_size):
+    with pytest.raises(BadNetwork, match="crop_size must be from 1 to the size of the images, 100×120, not "):
+        standard("alexnet", (3, 100, 120), 2, crop_size)
+
+
+def test_the_data_layer_says_what_is_cropped_and_mirrored():
+    assert standard("alexnet", (3, 256, 256), 2).layers[0].parameters == {"crop_size": 227, "mirror": True}
+    assert standard("alexnet", (3, 64, 64), 2).layers[0].parameters == {"mirror": True}
+    assert standard("lenet", (1, 28, 28), 2).layers[0].parameters == {}
+    assert standard("lenet", (1, 28, 28), 2, 24).layers[0].parameters == {"crop_size": 24}
+
+
+def test_the_auxiliary_losses_of_googlenet_count_in_training_alone_and_three_tenths_each():
+    network = standard("googlenet", (3, 224, 224), 10)
+    losses = {node.layer.name: node.kind.loss_weight for node in network.nodes("train") if "Loss" in node.layer.type}
+    assert losses == {"loss1/loss": 0.3, "loss2/loss": 0.3, "loss": 1.0}
+    assert [node.layer.name for node in network.nodes("val") if "Loss" in node.layer.type] == ["loss"]
+    assert learned(network, "val") == learned(network, "deploy") < parameter_count(network)
+
+
+@pytest.mark.parametrize(
+    "name, shapes",
+    [
+        ("alexnet", {"conv2.weight": (256, 48, 5, 5), "fc6.weight": (4096, 9216), "fc8.bias": (1000,)}),
+        ("googlenet", {"conv1/7x7_s2.weight": (64, 3, 7, 7), "inception_3a/5x5.weight": (32, 16, 5, 5),
+                       "inception_5b/pool_proj.bias": (128,), "loss3/classifier.weight": (1000, 1024)}),
+        ("vgg16", {"conv5_3.weight": (512, 512, 3, 3), "fc6.weight": (4096, 25088), "fc7.bias": (4096,)}),
+        ("resnet50", {"conv1.weight": (64, 3, 7, 7), "scale_conv1.bias": (64,), "bn2a_branch1.mean": (256,),
+                      "res3a_branch2a.weight": (128, 256, 1, 1), "scale5c_branch2c.weight": (2048,)}),
+        ("squeezenet", {"fire9/expand3x3.weight": (256, 64, 3, 3), "conv10.weight": (1000, 512, 1, 1)}),
+    ],
+)  # fmt: skip
+def test_layers_are_named_as_in_the_published_caffe_models_so_that_their_weights_fit(name, shapes):
+    found = {weight.name: weight.shape for weight in standard(name, (3, 256, 256), 1000).weights()}
+    assert {weight: found[weight] for weight in shapes} == shapes
+
+
+def test_a_block_of_resnet_that_halves_the_image_does_so_in_both_its_branches():
+    shapes = standard("resnet50", (3, 224, 224), 10).shapes()
+    assert (shapes["pool1"], shapes["res2c"]) == ((64, 56, 56), (256, 56, 56))
+    assert shapes["res3a_branch1"] == shapes["res3a"] == (512, 28, 28)
+    assert (shapes["res5c"], shapes["pool5"]) == ((2048, 7, 7), (2048, 1, 1))

@@ -1,0 +1,132 @@
+"""import_digits: datasets of any images and labels, models of any outputs, and what can't be taken."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+from PIL import Image
+
+from datasets.models import Dataset
+from digits_project.jobs.models import Status
+from inference import services
+from tests.support.samples.caffemodel_samples import blob as weights_blob
+from tests.support.samples.caffemodel_samples import layer
+from tests.support.samples.digits_jobs_samples import write_job
+from tests.support.samples.prebuilt_samples import blob, caffe_order, datum, encoded_datum, pictures, write_lmdb
+
+pytestmark = pytest.mark.django_db
+
+DATASET, MODEL = "20160301-120000-0c1a", "20160301-130000-4907"
+PREBUILT = "digits.dataset.images.generic.job.GenericImageDatasetJob"
+EXTENSION = "digits.dataset.generic.job.GenericDatasetJob"
+SIDE = 8
+IMAGES = pictures(7, SIDE)
+LABELS = [np.float32([[[i]], [[-i]]]) for i in range(len(IMAGES))]
+MEAN = np.mean([caffe_order(image) for image in IMAGES], axis=0).astype(np.float32)
+NETWORK = """
+layer { name: "data" type: "Data" top: "data" include { phase: TRAIN } transform_param { mean_file: "mean.binaryproto" }
+  data_param { source: "train_db/features" batch_size: 5 backend: LMDB } }
+layer { name: "scores" type: "InnerProduct" bottom: "data" top: "scores" inner_product_param { num_output: 2 } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "scores" bottom: "label" top: "loss" }
+"""
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    return tmp_path / "jobs"
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A folder with databases of images and of labels, and a mean image."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    write_databases(folder, "images", "labels")
+    return folder
+
+
+def write_databases(folder, images, labels):
+    write_lmdb(folder / images, [encoded_datum(image) for image in IMAGES])
+    write_lmdb(folder / labels, [datum(label) for label in LABELS])
+    (folder / "mean.binaryproto").write_bytes(blob(MEAN, num=1, channels=3, height=SIDE, width=SIDE))
+
+
+def imported(jobs):
+    call_command("import_digits", jobs, "--json")
+
+
+@pytest.mark.parametrize("protocol", [0, 2])
+def test_a_dataset_is_taken_from_where_its_databases_lie(jobs, elsewhere, protocol):
+    tasks = [
+        {"database": str(elsewhere / "images"), "purpose": "Training Images"},
+        {"purpose": "Training Labels", "database": str(elsewhere / "labels")},
+        {"database": str(elsewhere / "images"), "purpose": "Validation Images"},
+        {"database": str(elsewhere / "labels"), "purpose": "Validation Labels"},
+    ]
+    facts = {"_name": "Old pairs", "mean_file": str(elsewhere / "mean.binaryproto")}
+    write_job(jobs / DATASET, PREBUILT, protocol, tasks, **facts)
+    imported(jobs)
+    dataset = Dataset.objects.get(pk=DATASET)
+    assert (dataset.name, dataset.kind, dataset.status) == ("Old pairs", "generic", Status.DONE)
+    assert dataset.splits == [{"name": "train", "entries": 7}, {"name": "val", "entries": 7}]
+    assert dataset.label_shape == [2, 1, 1]
+    assert np.load(dataset.directory / "mean.npy") == pytest.approx(MEAN[::-1])
+
+
+def test_a_dataset_of_an_extension_and_its_model_answer_as_caffe_would(jobs, tmp_path):
+    dataset = write_job(jobs / DATASET, EXTENSION, _name="Old segments")
+    (dataset / "train_db").mkdir()
+    write_databases(dataset / "train_db", "features", "labels")
+    model = write_job(jobs / MODEL, "digits.model.images.generic.job.GenericImageModelJob", dataset_id=DATASET)
+    weights = np.random.default_rng(1).normal(0, 0.01, (2, 3 * SIDE * SIDE)).astype(np.float32), np.float32([1, -2])
+    (model / "train_val.prototxt").write_text(NETWORK)
+    (model / "snapshot_iter_10.caffemodel").write_bytes(layer("scores", *map(weights_blob, weights)))
+    imported(jobs)
+    assert Dataset.objects.get().label_shape == [2, 1, 1]
+    Image.fromarray(IMAGES[3]).save(tmp_path / "image.png")
+    snapshot = services.find_snapshot(MODEL)
+    answer = services.infer(snapshot, services.reader(snapshot)(tmp_path / "image.png"))
+    expected = weights[0] @ (caffe_order(IMAGES[3]) - MEAN).ravel() + weights[1]
+    assert np.ravel(answer["scores"]) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "dotted, file, facts, kind, said",
+    [
+        ("digits.model.images.classification.job.ImageClassificationModelJob", "model.lua", {}, "model", "^Torch"),
+        ("digits.model.images.generic.job.GenericImageModelJob", "network.py", {}, "model", "^TensorFlow"),
+        ("digits.model.job.ModelJob", "x", {"framework_id": "theano"}, "model", "^theano trained it: only Caffe's"),
+        (PREBUILT, "x", {}, "dataset", "databases are is not known"),
+        ("digits.dataset.images.extraction.job.ExtractionDatasetJob", "x", {}, "dataset", "no labels.txt .*Extraction"),
+        ("digits.evaluation.job.EvaluationJob", "x", {}, "job", "^EvaluationJob is neither a dataset nor a model"),
+    ],
+    ids=["torch", "tensorflow", "another", "nowhere", "extraction", "evaluation"],
+)
+def test_what_can_not_be_taken_is_told_with_the_reason(jobs, dotted, file, facts, kind, said, capsys):
+    (write_job(jobs / MODEL, dotted, **facts) / file).write_text("")
+    left_out, told = refused(jobs, capsys)
+    assert (left_out["id"], left_out["kind"]) == (MODEL, kind)
+    assert re.search(said, left_out["left_out"]), left_out["left_out"]
+    assert "0 taken, 0 there already, 1 left out" in told
+
+
+def test_databases_that_are_not_here_or_that_nobody_may_name_are_told(jobs, elsewhere, settings, capsys):
+    tasks = [{"database": str(elsewhere / "images"), "purpose": "Training Images"}]
+    write_job(jobs / DATASET, PREBUILT, tasks=tasks)
+    settings.DIGITS_DATA_ROOTS = [jobs]
+    assert "is not in a folder that this server may read" in refused(jobs, capsys)[0]["left_out"]
+    (elsewhere / "images").rename(elsewhere / "moved")
+    assert refused(jobs, capsys)[0]["left_out"].startswith(f"{elsewhere / 'images'}, which it was made of, is not here")
+    assert not Dataset.objects.exists()
+
+
+def refused(jobs, capsys):
+    """What is said of the one job that is left out, and of all together."""
+    with pytest.raises(SystemExit) as end:
+        imported(jobs)
+    shown = capsys.readouterr()
+    [told] = json.loads(shown.out)
+    assert end.value.code == 1
+    return told, shown.err

@@ -1,0 +1,224 @@
+"""Trainings of one's own networks and of those that go on from another, as a worker's task runs them."""
+
+import numpy as np
+import pytest
+from django.core.exceptions import ValidationError
+
+from datasets import services as dataset_services
+from datasets.tasks import build_dataset
+from digits_project.jobs.models import Device, Status
+from inference.engine.predictor import Predictor
+from models_app import training_task
+from models_app.models import ModelKind, TrainedModel
+from models_app.networks import prototxt, standard
+from models_app.results import Snapshot
+from models_app.tasks import train_model
+from tests.support.samples.caffemodel_samples import blob, message
+from tests.support.samples.digits_samples import write_digits
+from tests.support.samples.model_samples import CLASSIFIER, REGRESSION, write_weights
+from tests.support.samples.prebuilt_samples import caffe_order, datum, pictures, write_lmdb
+
+pytestmark = pytest.mark.django_db
+STANDING_STILL = {"learning_rate": 1e-30, "lr_policy": "fixed"}
+
+
+@pytest.fixture
+def train(make_model, cpu):
+    """Train a model to its end; the row after it."""
+
+    def train(dataset, **fields):
+        model = make_model(dataset, **fields)
+        Device.objects.update(leased_to=model.pk)
+        train_model(model.pk)
+        return TrainedModel.objects.get(pk=model.pk)
+
+    return train
+
+
+@pytest.fixture
+def three_digits(make_dataset, tmp_path):
+    """A dataset of three categories that is Done."""
+    dataset = make_dataset(folder_train=str(write_digits(tmp_path / "three", categories=3)))
+    build_dataset(dataset.pk)
+    dataset.refresh_from_db()
+    return dataset
+
+
+@pytest.fixture
+def gradients(tmp_path):
+    """A generic dataset that is Done: 10×10 images, two numbers as label."""
+    images = [datum(caffe_order(image)) for image in pictures(12, size=10)]
+    labels = [datum(np.array([i, -i], np.float32).reshape(2, 1, 1)) for i in range(12)]
+    fields = {"name": "gradients", "kind": "generic", "method": "prebuilt"}
+    for split, part in {"train": slice(8), "val": slice(8, None)}.items():
+        fields[f"prebuilt_{split}_images"] = str(write_lmdb(tmp_path / f"{split}_images", images[part]))
+        fields[f"prebuilt_{split}_labels"] = str(write_lmdb(tmp_path / f"{split}_labels", labels[part]))
+    dataset = dataset_services.create_dataset("ada", **fields)
+    build_dataset(dataset.pk)
+    dataset.refresh_from_db()
+    return dataset
+
+
+def custom(text, **fields):
+    return {"method": "custom", "standard_network": "", "custom_network": text} | fields
+
+
+def weights(model):
+    with np.load(model.newest_snapshot.directory / "weights.npz") as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def test_a_network_of_digits_own_tests_is_trained(built_dataset, train):
+    model = train(built_dataset, **custom(CLASSIFIER, crop_size=20, batch_size=10, batch_accumulation=2))
+    assert (model.status, model.error) == (Status.DONE, "")
+    assert model.metrics.get(split="val", epoch=1).accuracy is not None
+    scores = Predictor(model.newest_snapshot.onnx_file).scores(np.zeros((2, 28, 28, 1), np.uint8))
+    assert scores.shape == (2, 10)
+
+
+def test_the_text_of_a_standard_network_gives_the_weights_of_that_network(built_dataset, train):
+    text = prototxt.write(standard("lenet", (1, 28, 28), 10))
+    ones = [train(built_dataset, batch_size=64), train(built_dataset, **custom(text, batch_size=64))]
+    first, second = map(weights, ones)
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_model_goes_on_from_another_but_for_the_layer_of_its_categories(built_dataset, three_digits, train):
+    first = train(built_dataset)
+    fields = {"method": "previous", "standard_network": "", "previous": first, "previous_epoch": 1}
+    second = train(three_digits, **fields, **STANDING_STILL)
+    assert (second.status, second.error) == (Status.DONE, "")
+    before, after = weights(first), weights(second)
+    assert after["ip2_retrain.weight"].shape == (3, 500)
+    kept = {name for name in before if not name.startswith("ip2.")}
+    assert len(kept) == 6
+    assert second.afresh == ["ip2_retrain"]
+    assert second.warnings == [
+        "Layer ip2_retrain starts afresh, with random weights: the file has no layer of this name",
+        "The file has layers that the network does not have: ip2",
+    ]
+    assert all(np.array_equal(before[name], after[name]) for name in kept)
+
+
+def test_a_model_starts_from_the_weights_at_a_path(built_dataset, train, tmp_path):
+    network = prototxt.read(CLASSIFIER, (1, 28, 28), 10)
+    began = write_weights(tmp_path, network) | {"hidden.bias": np.arange(1, 11, dtype=np.float32)}
+    np.savez(tmp_path / "weights.npz", **began)
+    path = str(tmp_path / "weights.npz")
+    model = train(built_dataset, **custom(CLASSIFIER, custom_network_snapshot=path), **STANDING_STILL)
+    assert np.array_equal(weights(model)["hidden.bias"], began["hidden.bias"])
+
+
+TWO_LAYERS = """
+layer { name: "hid" type: "InnerProduct" bottom: "data" top: "hid" inner_product_param { num_output: 4 } }
+layer { name: "ip" type: "InnerProduct" bottom: "hid" top: "ip" }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" exclude { stage: "deploy" } }
+"""
+
+
+def write_caffemodel(path, **layers):
+    """A file that has arrays of zeros of these shapes."""
+    blobs = {name: b"".join(message(7, blob(np.zeros(shape))) for shape in shapes) for name, shapes in layers.items()}
+    path.write_bytes(b"".join(message(100, message(1, name.encode()) + found) for name, found in blobs.items()))
+    return str(path)
+
+
+@pytest.fixture
+def half_started(built_dataset, train, tmp_path):
+    """A model whose weights came from a file with a head of 1000 categories."""
+    path = write_caffemodel(tmp_path / "head.caffemodel", hid=((4, 784), (4,)), ip=((1000, 4), (1000,)))
+    return train(built_dataset, **custom(TWO_LAYERS, custom_network_snapshot=path))
+
+
+HEAD = "Layer ip starts afresh, with random weights: the file has 1000×4 and 1000 for it, the network 10×4 and 10"
+
+
+def test_a_head_that_did_not_fit_is_named_by_the_row_the_json_the_page_and_the_log(half_started, client, open_server):
+    assert (half_started.status, half_started.error) == (Status.DONE, "")
+    assert (half_started.taken_over, half_started.afresh, half_started.warnings) == (["hid"], ["ip"], [HEAD])
+    told = client.get(f"/models/{half_started.pk}.json").json()
+    assert (told["taken_over"], told["afresh"], told["warnings"]) == (["hid"], ["ip"], [HEAD])
+    assert HEAD in client.get(f"/models/{half_started.pk}", HTTP_ACCEPT="text/html").content.decode()
+    assert HEAD in (half_started.directory / "train.log").read_text()
+
+
+def test_a_head_that_did_not_fit_is_named_in_the_admin(half_started, admin_client):
+    page = admin_client.get(f"/admin/models_app/trainedmodel/{half_started.pk}/change/")
+    assert HEAD in page.content.decode()
+
+
+def test_a_training_that_goes_on_keeps_what_it_said_of_its_start(half_started):
+    training_task.STORE["started"](half_started, {"taken_over": (), "afresh": (), "warnings": ()})
+    half_started.refresh_from_db()
+    assert half_started.afresh == ["ip"]
+
+
+def test_weights_of_which_nothing_fits_end_the_training_with_the_reason(built_dataset, train, tmp_path):
+    path = write_caffemodel(tmp_path / "other.caffemodel", conv1=((4, 9), (4,)))
+    model = train(built_dataset, **custom(TWO_LAYERS, custom_network_snapshot=path))
+    assert model.status == Status.ERROR
+    assert "other.caffemodel has weights for no layer of the network, so nothing is taken over" in model.error
+
+
+def test_a_model_without_weights_to_start_from_says_nothing_of_them(built_dataset, train, client, open_server):
+    model = train(built_dataset, **custom(TWO_LAYERS))
+    assert not {"taken_over", "afresh", "warnings"} & client.get(f"/models/{model.pk}.json").json().keys()
+
+
+NORM = 'layer { name: "bn" type: "BatchNorm" bottom: "data" top: "data" '
+STILL = NORM + "batch_norm_param { use_global_stats: true } }\n"
+
+
+def test_averages_that_are_held_still_and_not_in_the_file_end_the_training_with_the_reason(
+    built_dataset, train, tmp_path
+):
+    path = write_caffemodel(tmp_path / "half.caffemodel", hid=((4, 784), (4,)))
+    model = train(built_dataset, **custom(STILL + TWO_LAYERS, custom_network_snapshot=path))
+    assert model.status == Status.ERROR
+    assert model.error.startswith("layer bn: use_global_stats: true holds its running averages still")
+
+
+def test_a_snapshot_that_is_gone_is_told(built_dataset, make_model, cpu):
+    first = make_model(built_dataset)
+    fields = {"method": "previous", "standard_network": "", "previous": first, "previous_epoch": 3}
+    with pytest.raises(ValidationError, match="Its snapshot of epoch 3 is gone"):
+        make_model(built_dataset, **fields)
+    snapshot = Snapshot.objects.create(trained_model=first, epoch=3, folder="snapshots/epoch-3")
+    second = make_model(built_dataset, **fields)
+    snapshot.delete()
+    Device.objects.update(leased_to=second.pk)
+    train_model(second.pk)
+    second.refresh_from_db()
+    assert second.status == Status.ERROR
+    assert second.error == "The snapshot that it starts from, of epoch 3, is gone."
+
+
+def test_a_generic_network_is_trained_and_measured_by_its_loss(gradients, train):
+    model = train(gradients, **custom(REGRESSION, kind=ModelKind.GENERIC, batch_size=4, train_epochs=2))
+    assert (model.status, model.error) == (Status.DONE, "")
+    measured = model.metrics.get(split="val", epoch=2)
+    assert measured.accuracy is None
+    assert measured.loss > 0
+    outputs = Predictor(model.newest_snapshot.onnx_file).outputs(np.zeros((2, 10, 10, 3), np.uint8))
+    assert {name: array.shape for name, array in outputs.items()} == {"output": (2, 2)}
+
+
+def test_a_generic_network_may_be_trained_on_categories_and_have_more_scores_than_there_are(built_dataset, train):
+    text = CLASSIFIER.replace('top: "output"\n}', 'top: "output" inner_product_param { num_output: 12 }\n}', 1)
+    model = train(built_dataset, **custom(text, kind=ModelKind.GENERIC))
+    assert (model.status, model.error) == (Status.DONE, "")
+
+
+def test_fewer_scores_than_categories_are_reported_by_a_job_that_was_made_before_its_dataset_was_built(
+    make_dataset, make_model, cpu
+):
+    text = CLASSIFIER.replace('top: "output"\n}', 'top: "output" inner_product_param { num_output: 9 }\n}', 1)
+    dataset = make_dataset()
+    model = make_model(dataset, **custom(text))
+    build_dataset(dataset.pk)
+    Device.objects.update(leased_to=model.pk)
+    train_model(model.pk)
+    model.refresh_from_db()
+    told = "layer hidden: num_output is 9, but the dataset has 10 categories; make it 10, or leave it out"
+    assert (model.status, model.error) == (Status.ERROR, told)

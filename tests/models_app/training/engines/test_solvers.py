@@ -1,0 +1,160 @@
+"""Each solver against the same arithmetic in NumPy, by Caffe's formulas."""
+
+import numpy as np
+import pytest
+
+from digits_project.common.errors import BadInput
+from models_app.networks.layer import Multipliers
+from models_app.training.config import SOLVERS
+from tests.support.samples.engine_samples import engine_of, random_images, random_weights
+from tests.support.samples.imagedb_samples import digits
+from tests.support.samples.training_samples import softmax_network
+
+MOMENTUM, RMS_DECAY, DECAY, DELTA = 0.9, 0.99, 0.05, 1e-8
+RATES = (0.5, 0.1, 0.1, 0.2, 0.02)  # the rate changes in between, as it does in training
+BATCHES = range(len(RATES))
+
+
+def gradients(weights, images, labels):
+    """Of the mean softmax loss, in float64."""
+    x = images.reshape(len(images), -1) * 0.01
+    scores = x @ weights["ip.weight"].T + weights["ip.bias"]
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    wrong = odds / odds.sum(axis=1, keepdims=True) - np.eye(3)[labels]
+    return {"ip.weight": wrong.T @ x / len(x), "ip.bias": wrong.mean(axis=0)}
+
+
+class Sgd:
+    def __init__(self, shape):
+        self.h, self.k, self.t = np.zeros(shape), np.zeros(shape), 0
+
+    def change(self, g, rate):
+        self.h = MOMENTUM * self.h + rate * g
+        return self.h
+
+
+class Nesterov(Sgd):
+    def change(self, g, rate):
+        before, after = self.h, super().change(g, rate)
+        return (1 + MOMENTUM) * after - MOMENTUM * before
+
+
+class AdaGrad(Sgd):
+    def change(self, g, rate):
+        self.h = self.h + g**2
+        return rate * g / (np.sqrt(self.h) + DELTA)
+
+
+class RmsProp(Sgd):
+    def change(self, g, rate):
+        self.h = RMS_DECAY * self.h + (1 - RMS_DECAY) * g**2
+        return rate * g / (np.sqrt(self.h) + DELTA)
+
+
+class AdaDelta(Sgd):
+    def change(self, g, rate):
+        self.h = MOMENTUM * self.h + (1 - MOMENTUM) * g**2
+        update = g * np.sqrt((self.k + DELTA) / (self.h + DELTA))
+        self.k = MOMENTUM * self.k + (1 - MOMENTUM) * update**2
+        return rate * update
+
+
+class Adam(Sgd):
+    def change(self, g, rate):
+        self.t += 1
+        self.h = 0.9 * self.h + 0.1 * g
+        self.k = 0.999 * self.k + 0.001 * g**2
+        correction = np.sqrt(1 - 0.999**self.t) / (1 - 0.9**self.t)
+        return rate * correction * self.h / (np.sqrt(self.k) + DELTA)
+
+
+CAFFE = {"SGD": Sgd, "NESTEROV": Nesterov, "ADAGRAD": AdaGrad, "RMSPROP": RmsProp, "ADADELTA": AdaDelta, "ADAM": Adam}
+
+
+def caffe(solver_type, weights, batches, multipliers):
+    """The weights after these batches. Decay is added to the gradient; rate and decay are each weight's own."""
+    weights = {name: array.astype(float) for name, array in weights.items()}
+    solvers = {name: CAFFE[solver_type](array.shape) for name, array in weights.items()}
+    for rate, (images, labels) in zip(RATES, batches, strict=True):
+        gradient = gradients(weights, images, labels)
+        for name, (lr_mult, decay_mult) in zip(solvers, multipliers, strict=True):
+            decayed = gradient[name] + decay_mult * DECAY * weights[name]
+            weights[name] = weights[name] - solvers[name].change(decayed, lr_mult * rate)
+    return weights
+
+
+def sample(multipliers=((1, 1), (1, 1)), seed=0):
+    network = softmax_network(3, (1, 2, 2), multipliers=tuple(Multipliers(*m) for m in multipliers))
+    labels = np.random.default_rng(seed).integers(0, 3, (len(BATCHES), 4))
+    return network, [(random_images(network, 4, i), labels[i]) for i in BATCHES]
+
+
+def solver_of(network, solver_type, weights):
+    settings = {"momentum": MOMENTUM, "rms_decay": RMS_DECAY, "weight_decay": DECAY}
+    engine = engine_of(network, solver_type=solver_type, **settings)
+    engine.load_weights(weights)
+    return engine
+
+
+def train(engine, batches, rates=RATES):
+    for rate, (images, labels) in zip(rates, batches, strict=True):
+        engine.train_batch(images, labels.astype(np.float32), rate)
+
+
+def test_every_solver_of_a_configuration_has_its_formula_here():
+    assert set(CAFFE) == set(SOLVERS)
+
+
+@pytest.mark.parametrize("solver_type", SOLVERS)
+@pytest.mark.parametrize("multipliers", [((1, 1), (1, 1)), ((1, 1), (2, 0)), ((0.5, 3), (0.1, 1))])
+def test_the_engine_takes_caffes_steps(solver_type, multipliers):
+    network, batches = sample(multipliers)
+    start = random_weights(network)
+    engine = solver_of(network, solver_type, start)
+    train(engine, batches)
+    expected, got = caffe(solver_type, start, batches, multipliers), engine.weights()
+    assert set(got) == set(expected) == {"ip.weight", "ip.bias"}
+    for name, array in expected.items():
+        moved = np.abs(array - start[name]).max()
+        np.testing.assert_allclose(got[name], array, rtol=0, atol=1e-4 * moved + 3e-8)  # what float32 can tell apart
+        assert (got[name] != start[name]).any()
+
+
+@pytest.mark.parametrize("solver_type", SOLVERS)
+def test_a_solver_that_is_stopped_goes_on_to_the_same_bits(solver_type):
+    network, batches = sample()
+    whole, first = (solver_of(network, solver_type, random_weights(network)) for _ in range(2))
+    train(whole, batches)
+    train(first, batches[:3], RATES[:3])
+    second = solver_of(network, solver_type, first.weights())
+    second.load_optimizer_state(first.optimizer_state())
+    train(second, batches[3:], RATES[3:])
+    for name, array in {**whole.weights(), **whole.optimizer_state()}.items():
+        assert (array == {**second.weights(), **second.optimizer_state()}[name]).all(), name
+
+
+@pytest.mark.parametrize("other", sorted(set(SOLVERS) - {"ADAM"}))
+def test_what_another_solver_remembers_is_refused(other):
+    network, _ = sample()
+    remembered = solver_of(network, "ADAM", random_weights(network)).optimizer_state()
+    with pytest.raises(BadInput, match=f"is not what {other} needs"):
+        solver_of(network, other, random_weights(network)).load_optimizer_state(remembered)
+
+
+@pytest.mark.parametrize(
+    "solver_type, rate",
+    [("SGD", 0.1), ("NESTEROV", 0.1), ("ADAGRAD", 0.05), ("RMSPROP", 0.005), ("ADADELTA", 10.0), ("ADAM", 0.01)],
+)
+def test_every_solver_learns_digits(solver_type, rate):
+    images, labels = digits()
+    network = softmax_network()
+    engine = engine_of(network, batch_size=32, solver_type=solver_type, weight_decay=0.0005)
+    engine.load_weights(network.initial_weights(0))
+    losses = []
+    for _ in range(4):
+        for start in range(0, 320, 32):
+            batch = slice(start, start + 32)
+            engine.train_batch(images[batch, np.newaxis], labels[batch].astype(np.float32), rate)
+        losses.append(engine.training_scores().loss)
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.6 * losses[0]

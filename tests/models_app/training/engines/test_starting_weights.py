@@ -1,0 +1,229 @@
+"""initial_weights: what a training takes over from another's snapshot, and what it starts afresh."""
+
+import json
+from dataclasses import replace
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+
+from digits_project.common.errors import BadInput
+from models_app.networks import Layer
+from models_app.training.starting_weights import starting_weights
+from models_app.training.trainer import train
+from tests.support.samples.caffemodel_samples import blob, message
+from tests.support.samples.engine_samples import random_weights
+from tests.support.samples.network_samples import network
+from tests.support.samples.training_samples import LABELLED, config_of, of_kind, write_digits_dataset
+
+
+def two_layers(hidden=6, last="ip2", categories=10):
+    xavier = {"weight_filler": {"type": "xavier"}}
+    return network(
+        Layer("scale", "Power", ("data",), ("scaled",), {"scale": 0.01}),
+        Layer("ip1", "InnerProduct", ("scaled",), ("ip1",), {"num_output": hidden, **xavier}),
+        Layer(last, "InnerProduct", ("ip1",), ("scores",), {"num_output": categories, **xavier}),
+        Layer("loss", "SoftmaxWithLoss", ("scores", "label"), ("loss",), phases=LABELLED),
+        Layer("softmax", "Softmax", ("scores",), ("softmax",), phases=("deploy",)),
+        input_shape=(1, 8, 8),
+    )
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A file of weights for two_layers()."""
+    np.savez(tmp_path / "weights.npz", **random_weights(two_layers()))
+    return str(tmp_path / "weights.npz")
+
+
+def test_without_a_file_every_layer_starts_from_the_seed():
+    start = starting_weights(two_layers(), 5, None)
+    assert (start.taken_over, start.afresh) == ((), ("ip1", "ip2"))
+    assert all((array == two_layers().initial_weights(5)[name]).all() for name, array in start.arrays.items())
+
+
+@pytest.mark.parametrize(
+    "changed, afresh",
+    [
+        (two_layers(), ()),
+        (two_layers(last="new"), ("new",)),
+        (two_layers(categories=7), ("ip2",)),
+        (two_layers(last="new", categories=7), ("new",)),
+    ],
+)
+def test_layers_of_the_same_name_and_shapes_are_taken_over(weights, changed, afresh):
+    start = starting_weights(changed, 5, weights)
+    assert start.afresh == afresh
+    assert set(start.taken_over) == {"ip1", "ip2", "new"} & {layer.name for layer in changed.layers} - set(afresh)
+    for name, array in start.arrays.items():
+        source = changed.initial_weights(5) if name.startswith(afresh) else random_weights(two_layers())
+        assert (array == source[name]).all(), name
+        assert array.dtype == np.float32
+
+
+def test_a_layer_is_taken_over_whole_or_not_at_all(tmp_path):
+    found = random_weights(two_layers())
+    del found["ip1.bias"]
+    np.savez(tmp_path / "weights.npz", **found)
+    start = starting_weights(two_layers(), 5, str(tmp_path))
+    assert (start.taken_over, start.afresh) == (("ip2",), ("ip1",))
+    assert (start.arrays["ip1.weight"] == two_layers().initial_weights(5)["ip1.weight"]).all()
+
+
+def test_a_file_of_which_no_layer_matches_is_refused(weights):
+    with pytest.raises(
+        BadInput, match=r"weights\.npz has weights for no layer of the network, so nothing is taken over"
+    ):
+        starting_weights(two_layers(hidden=7), 5, weights)
+
+
+def test_a_caffemodel_of_other_names_is_refused_with_its_names_and_ours(tmp_path):
+    layers = [message(100, message(1, name) + message(7, blob(np.zeros(6)))) for name in (b"fc6", b"fc\x1b7")]
+    (tmp_path / "other.caffemodel").write_bytes(b"".join(layers))
+    with pytest.raises(BadInput) as refusal:
+        starting_weights(two_layers(), 5, str(tmp_path / "other.caffemodel"))
+    assert r"Layers of the file: fc6, 'fc\x1b7'; of the network: ip1, ip2" in str(refusal.value)
+
+
+def test_a_head_of_other_categories_is_named_with_both_shapes(weights):
+    assert starting_weights(two_layers(categories=7), 5, weights).warnings == (
+        "Layer ip2 starts afresh, with random weights: the file has 10×6 and 10 for it, the network 7×6 and 7",
+    )
+
+
+def layer_of(name, *shapes):
+    return message(100, message(1, name) + b"".join(message(7, blob(np.zeros(shape))) for shape in shapes))
+
+
+def test_a_head_of_a_caffemodel_of_other_categories_is_named_with_both_shapes(tmp_path):
+    layers = layer_of(b"ip1", (6, 64), (6,)) + layer_of(b"ip2", (1000, 6), (1000,))
+    (tmp_path / "head.caffemodel").write_bytes(layers)
+    assert starting_weights(two_layers(), 5, str(tmp_path / "head.caffemodel")).warnings == (
+        "Layer ip2 starts afresh, with random weights: the file has 1000×6 and 1000 for it, the network 10×6 and 10",
+    )
+
+
+def test_a_layer_of_another_name_is_named_and_so_is_what_nothing_takes(weights):
+    assert starting_weights(two_layers(last="new"), 5, weights).warnings == (
+        "Layer new starts afresh, with random weights: the file has no layer of this name",
+        "The file has layers that the network does not have: ip2",
+    )
+
+
+def test_a_layer_that_the_file_has_in_part_is_named_with_what_it_has(tmp_path):
+    found = random_weights(two_layers())
+    del found["ip1.bias"]
+    np.savez(tmp_path / "weights.npz", **found)
+    assert starting_weights(two_layers(), 5, str(tmp_path)).warnings == (
+        "Layer ip1 starts afresh, with random weights: the file has 6×64 for it, the network 6×64 and 6",
+    )
+
+
+def test_of_many_layers_that_start_afresh_ten_are_explained_and_the_others_named(weights):
+    more = [Layer(f"x{n}", "Bias", ("scaled",), (f"x{n}",)) for n in range(12)]
+    base = two_layers()
+    told = starting_weights(replace(base, layers=(*base.layers, *more)), 5, weights).warnings
+    assert len(told) == 11
+    assert told[10] == "2 more layers start afresh: x10, x11"
+
+
+def test_weights_that_all_fit_leave_nothing_to_say(weights):
+    assert starting_weights(two_layers(), 5, weights).warnings == ()
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    refused = {"holds what is no number": np.full(6, np.nan), "is of type .* not numbers": np.array(["a"] * 6)}
+    for why, broken in refused.items():
+        np.savez(tmp_path / "weights.npz", **{**random_weights(two_layers()), "ip1.bias": broken})
+        with pytest.raises(BadInput, match=rf"ip1\.bias {why}"):
+            starting_weights(two_layers(), 5, str(tmp_path))
+
+
+NPY = (
+    b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n\0\0\0\0"
+)
+
+
+def test_a_caffemodel_gives_its_layers(tmp_path):
+    found = random_weights(two_layers())
+    layer = message(1, b"ip1") + message(7, blob(found["ip1.weight"])) + message(7, blob(found["ip1.bias"]))
+    (tmp_path / "caffe.caffemodel").write_bytes(message(100, layer))
+    start = starting_weights(two_layers(), 5, str(tmp_path / "caffe.caffemodel"))
+    assert (start.taken_over, start.afresh) == (("ip1",), ("ip2",))
+    assert (start.arrays["ip1.weight"] == found["ip1.weight"]).all()
+
+
+class Trap:
+    """Unpickling it fails the test."""
+
+    def __reduce__(self):
+        return pytest.fail, ("was unpickled",)
+
+
+def test_nothing_is_unpickled(tmp_path):
+    trap = np.empty(6, object)
+    trap[:] = [Trap()] * 6
+    np.savez(tmp_path / "weights.npz", **{**random_weights(two_layers()), "ip1.bias": trap})
+    with pytest.raises(BadInput, match="does not hold arrays"):
+        starting_weights(two_layers(), 5, str(tmp_path))
+    trap.dump(tmp_path / "weights.npz")
+    with pytest.raises(BadInput, match="does not hold arrays"):
+        starting_weights(two_layers(), 5, str(tmp_path))
+
+
+def test_arrays_of_another_shape_are_not_even_read(tmp_path):
+    """This one says that it has 10¹⁵ numbers."""
+    np.savez(tmp_path / "weights.npz", **{n: a for n, a in random_weights(two_layers()).items() if n != "ip1.bias"})
+    with ZipFile(tmp_path / "weights.npz", "a") as archive, archive.open("ip1.bias.npy", "w") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (10**15,)}
+        np.lib.format.write_array_header_1_0(file, header)
+    assert starting_weights(two_layers(), 5, str(tmp_path)).taken_over == ("ip2",)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"\x93NUMPY\x01\x00", NPY])
+def test_a_file_of_something_else_is_refused(tmp_path, content):
+    (tmp_path / "weights.npz").write_bytes(content)
+    with pytest.raises(BadInput, match="does not hold arrays"):
+        starting_weights(two_layers(), 5, str(tmp_path))
+
+
+def test_a_file_that_is_not_there_is_the_users_to_mend(tmp_path):
+    with pytest.raises(BadInput, match=r"the weights to start from can't be read: .*No such file"):
+        starting_weights(two_layers(), 5, str(tmp_path / "weights.npz"))
+
+
+def test_a_training_starts_from_the_snapshot_of_another(tmp_path):
+    dataset = write_digits_dataset(tmp_path)
+    first = config_of(dataset, tmp_path / "first", network=two_layers().to_dict())
+    train(first, lambda event: None, lambda: None)
+    snapshot = tmp_path / "first/snapshots/epoch-2"
+    second = config_of(dataset, tmp_path / "second", network=two_layers(last="new").to_dict(), random_seed=9,
+                       initial_weights=str(snapshot), learning_rate=1e-30)  # fmt: skip
+    events = []
+    train(second, events.append, lambda: None)
+    assert of_kind(events[:1], "started", taken_over=("ip1",), afresh=("new",))
+    with np.load(snapshot / "weights.npz") as old, np.load(tmp_path / "second/snapshots/epoch-2/weights.npz") as new:
+        assert (old["ip1.weight"] == new["ip1.weight"]).all()
+        assert (new["new.weight"] == two_layers(last="new").initial_weights(9)["new.weight"]).all()
+
+
+def test_a_training_that_goes_on_does_not_start_from_others_again(tmp_path, weights):
+    dataset = write_digits_dataset(tmp_path)
+    whole = config_of(dataset, tmp_path / "whole", network=two_layers().to_dict(), initial_weights=weights)
+    train(whole, lambda event: None, lambda: None)
+    rest = replace(whole, directory=str(tmp_path / "rest"), resume_from=str(tmp_path / "whole/snapshots/epoch-1"))
+    events = []
+    train(rest, events.append, lambda: None)
+    assert of_kind(events[:1], "started", taken_over=(), afresh=())
+    last = [json.loads((tmp_path / name / "snapshots/epoch-2/snapshot.json").read_text()) for name in ("whole", "rest")]
+    assert last[0]["sha256"]["optimizer.npz"] == last[1]["sha256"]["optimizer.npz"]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_weights_that_became_a_link_out_of_the_roots_are_not_read(tmp_path, weights, folder):
+    (tmp_path / "root" / "snapshot").mkdir(parents=True)
+    (tmp_path / "root" / "snapshot" / "weights.npz").symlink_to(weights)
+    source = tmp_path / "root" / "snapshot" / ("" if folder else "weights.npz")
+    with pytest.raises(BadInput, match="is not in a folder that this server may read"):
+        starting_weights(two_layers(), 5, str(source), [str(tmp_path / "root")])
+    assert starting_weights(two_layers(), 5, str(source), [str(tmp_path)]).taken_over

@@ -1,0 +1,53 @@
+"""MXNet 1.9.1 on a NumPy that has dropped names which MXNet needs while it is imported."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from models_app.training.engines.mxnet import compat
+from models_app.training.engines.mxnet.compat import DROPPED_NAMES, FINANCIAL, mx
+
+
+def test_numpy_has_the_same_names_before_and_after_the_import_of_mxnet():
+    program = (
+        "import numpy; before = set(vars(numpy)); import models_app.training.engines.mxnet.compat; "
+        "print(sorted(name for name in set(vars(numpy)) ^ before if not isinstance(getattr(numpy, name), type(numpy))))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
+
+
+def test_the_names_are_there_only_within_the_context(monkeypatch):
+    monkeypatch.delattr(np, "in1d", raising=False)
+    with compat.names_that_numpy_dropped():
+        assert np.in1d is DROPPED_NAMES["in1d"]
+        assert set(DROPPED_NAMES) <= set(vars(np))
+    assert "in1d" not in vars(np)
+
+
+def test_the_names_are_gone_also_when_the_import_fails(monkeypatch):
+    monkeypatch.delattr(np, "in1d", raising=False)
+    with pytest.raises(ImportError), compat.names_that_numpy_dropped():
+        raise ImportError
+    assert "in1d" not in vars(np)
+
+
+def test_what_stands_in_for_a_function_computes_the_same():
+    numbers = np.array([[3.0, 1.0], [0.0, 2.0]])
+    assert DROPPED_NAMES["product"](numbers[:, 1]) == 2
+    assert (DROPPED_NAMES["alltrue"](numbers), DROPPED_NAMES["sometrue"](numbers)) == (False, True)
+    assert DROPPED_NAMES["msort"](numbers).tolist() == [[0, 1], [3, 2]]
+    assert DROPPED_NAMES["trapz"](numbers[0]) == 2
+
+
+@pytest.mark.parametrize("name", FINANCIAL)
+def test_a_financial_function_says_where_it_is_now(name):
+    with pytest.raises(NotImplementedError, match="numpy-financial"):
+        DROPPED_NAMES[name](0.1, 2, 3)
+
+
+def test_arrays_of_mxnet_take_and_give_booleans_of_numpy():
+    flags = mx.np.array(np.array([True, False]), dtype=np.bool_)
+    assert flags.asnumpy().tolist() == [True, False]

@@ -1,0 +1,91 @@
+"""The learning rate over a training."""
+
+import math
+
+import pytest
+
+from digits_project.common.errors import BadInput
+from models_app.training.schedule import POLICIES, LearningRatePolicy, learning_rate
+
+RATES = {
+    "fixed": {0: 0.01, 33: 0.01, 50: 0.01, 100: 0.01},
+    "step": {0: 0.01, 32.9: 0.01, 33: 0.001, 50: 0.001, 65.9: 0.001, 66: 0.0001, 85: 0.0001, 99: 0.00001},
+    "multistep": {0: 0.01, 49.9: 0.01, 50: 0.005, 84.9: 0.005, 85: 0.0025, 100: 0.0025},
+    "exp": {0: 0.01, 1: 0.0095, 2: 0.009025, 50: 0.01 * 0.95**50, 100: 0.01 * 0.95**100},
+    "inv": {0: 0.01, 30: 0.005, 50: 0.01 / math.sqrt(6), 80: 0.01 / 3, 100: 0.01 / math.sqrt(11)},
+    "poly": {0: 0.01, 33: 0.01 * 0.67**3, 50: 0.00125, 85: 0.01 * 0.15**3, 100: 0},
+    "sigmoid": {0: 0.01 / (1 + math.exp(-5)), 50: 0.005, 85: 0.01 / (1 + math.exp(3.5)), 100: 0.01 / (1 + math.exp(5))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "policy, percent, rate", [(policy, i, rate) for policy, rates in RATES.items() for i, rate in rates.items()]
+)
+def test_the_rate_follows_the_policys_formula(policy, percent, rate):
+    assert learning_rate(LearningRatePolicy(learning_rate=0.01, lr_policy=policy), percent) == pytest.approx(
+        rate, rel=1e-12
+    )
+
+
+def test_every_policy_has_its_rates_above():
+    assert set(POLICIES) == set(RATES)
+
+
+@pytest.mark.parametrize(
+    "parameters, percent, rate",
+    [
+        ({"lr_policy": "step", "lr_step_size": 10, "lr_step_gamma": 0.5}, 30, 1 / 8),
+        ({"lr_policy": "multistep", "lr_multistep_values": (10, 20, 30), "lr_multistep_gamma": 0.1}, 20, 0.01),
+        ({"lr_policy": "multistep", "lr_multistep_values": ()}, 99, 1),
+        ({"lr_policy": "exp", "lr_exp_gamma": 0.5}, 3, 1 / 8),
+        ({"lr_policy": "inv", "lr_inv_gamma": 1, "lr_inv_power": 2}, 3, 1 / 16),
+        ({"lr_policy": "poly", "lr_poly_power": 2}, 50, 1 / 4),
+        ({"lr_policy": "sigmoid", "lr_sigmoid_step": 20, "lr_sigmoid_gamma": -1}, 21, 1 / (1 + math.exp(-1))),
+    ],
+)
+def test_each_parameter_counts_in_its_policy(parameters, percent, rate):
+    assert learning_rate(LearningRatePolicy(learning_rate=1, **parameters), percent) == pytest.approx(rate, rel=1e-12)
+
+
+def test_a_sigmoid_too_steep_for_a_float_ends_at_zero():
+    assert learning_rate(LearningRatePolicy(lr_policy="sigmoid", lr_sigmoid_gamma=1e6), 100) == 0
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"lr_policy": "cosine"}, f"lr_policy must be one of {', '.join(RATES)}, not 'cosine'"),
+        ({"learning_rate": 0}, "learning_rate must be above 0, not 0"),
+        ({"learning_rate": math.nan}, "learning_rate must be a number, not nan"),
+        ({"learning_rate": "0.1"}, "learning_rate must be a number, not '0.1'"),
+        ({"learning_rate": True}, "learning_rate must be a number, not True"),
+        ({"lr_poly_power": math.inf}, "lr_poly_power must be a number, not inf"),
+        ({"lr_step_size": 0}, "lr_step_size must be above 0, not 0"),
+        ({"lr_step_gamma": -1}, "lr_step_gamma must not be negative, not -1"),
+        ({"lr_multistep_gamma": -1}, "lr_multistep_gamma must not be negative, not -1"),
+        ({"lr_exp_gamma": -1}, "lr_exp_gamma must not be negative, not -1"),
+        ({"lr_inv_gamma": -1}, "lr_inv_gamma must not be negative, not -1"),
+        (
+            {"lr_policy": "multistep", "lr_multistep_values": (85, 50)},
+            "lr_multistep_values must rise, as in 50,85; they are 85,50",
+        ),
+        ({"lr_multistep_values": (50, "x")}, "lr_multistep_values must be a number, not 'x'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_policy_is_refused_with_its_reason(parameters, message):
+    with pytest.raises(BadInput) as refused:
+        LearningRatePolicy(**parameters)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    "parameters, percent",
+    [
+        ({"lr_policy": "exp", "lr_exp_gamma": 1e10}, 100),
+        ({"lr_policy": "exp", "lr_exp_gamma": 10}, 60),
+        ({"lr_policy": "step", "lr_step_size": 1e-3, "lr_step_gamma": 10}, 1),
+    ],
+)
+def test_a_rate_beyond_what_engines_compute_with_is_the_users_fault(parameters, percent):
+    with pytest.raises(BadInput, match=f"lr_policy {parameters['lr_policy']} takes the learning rate beyond 1e.38"):
+        learning_rate(LearningRatePolicy(**parameters), percent)

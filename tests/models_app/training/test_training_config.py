@@ -1,0 +1,98 @@
+"""A training's configuration: what travels to the trainer, and what it refuses."""
+
+import json
+import math
+
+import pytest
+
+from digits_project.common.errors import BadInput
+from models_app.networks import BadNetwork
+from models_app.training.config import SOLVERS, TrainConfig
+from models_app.training.schedule import POLICIES
+from tests.support.samples.training_samples import config_of, softmax_network
+
+
+def test_a_configuration_travels_as_json_and_comes_back_equal(tmp_path):
+    config = config_of(
+        tmp_path / "naïve", tmp_path, epochs=2.5, lr_policy="multistep", lr_multistep_values=[10, 90.5],
+        devices=["gpu3"], threads=None, random_seed=2**32 - 1, use_mean="pixel", resume_from="snapshots/epoch-1",
+    )  # fmt: skip
+    (tmp_path / "config.json").write_text(config.to_json(), encoding="utf-8")
+    back = TrainConfig.from_file(tmp_path / "config.json")
+    assert back == config
+    assert (back.lr_multistep_values, back.build_network()) == ((10, 90.5), softmax_network())
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"solver_type": "LBFGS"}, f"solver_type must be one of {', '.join(SOLVERS)}, not 'LBFGS'"),
+        ({"use_mean": "median"}, "use_mean must be one of none, image, pixel, not 'median'"),
+        ({"framework": "caffe"}, "framework must be one of mxnet, not 'caffe'"),
+        ({"labels_file": None}, "there is no labels_file, though the network's labels are categories"),
+        ({"image_shape": [8, 8]}, "image_shape must be channels, height and width, not [8, 8]"),
+        ({"image_shape": [1, 8, 0]}, "image_shape must be channels, height and width, not [1, 8, 0]"),
+        ({"mean_file": None}, "use_mean is image, but there is no mean_file"),
+        ({"devices": ["tpu"]}, "a device must be cpu or gpu0, gpu1 …, not 'tpu'"),
+        ({"devices": ["gpu"]}, "a device must be cpu or gpu0, gpu1 …, not 'gpu'"),
+        ({"devices": "gpu0"}, "devices must be a list, not 'gpu0'"),
+        ({"devices": ["gpu0", 1]}, "a device must be cpu or gpu0, gpu1 …, not 1"),
+        ({"devices": ["gpu0", "gpu0"]}, "devices must name one or more, each once, not ['gpu0', 'gpu0']"),
+        ({"devices": []}, "devices must name one or more, each once, not []"),
+        ({"devices": ["gpu0", "gpu1"], "batch_size": 1}, "a batch of 1 can't be shared by 2 devices"),
+        ({"batch_accumulation": 0}, "batch_accumulation must be a whole number from 1, not 0"),
+        ({"epochs": 0}, "epochs must be above 0"),
+        ({"epochs": -1}, "epochs must be a number from 0, not -1"),
+        ({"epochs": "2"}, "epochs must be a number from 0, not '2'"),
+        ({"epochs": math.inf}, "epochs must be a number from 0, not inf"),
+        ({"epochs": True}, "epochs must be a number from 0, not True"),
+        ({"snapshot_interval": -0.5}, "snapshot_interval must be a number from 0, not -0.5"),
+        ({"val_interval": math.nan}, "val_interval must be a number from 0, not nan"),
+        ({"momentum": 1}, "momentum must be below 1, not 1"),
+        ({"rms_decay": 1}, "rms_decay must be below 1, not 1"),
+        ({"rms_decay": "much"}, "rms_decay must be a number from 0, not 'much'"),
+        ({"momentum": -0.1}, "momentum must be a number from 0, not -0.1"),
+        ({"weight_decay": -0.1}, "weight_decay must be a number from 0, not -0.1"),
+        ({"batch_size": 0}, "batch_size must be a whole number from 1, not 0"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number from 1, not 2.5"),
+        ({"batch_size": None}, "batch_size must be a whole number from 1, not None"),
+        ({"batch_size": True}, "batch_size must be a whole number from 1, not True"),
+        ({"threads": 0}, "threads must be a whole number from 1, not 0"),
+        ({"random_seed": -1}, "random_seed must be a whole number from 0 to 4294967295, not -1"),
+        ({"random_seed": 2**32}, "random_seed must be a whole number from 0 to 4294967295, not 4294967296"),
+        ({"random_seed": 1.5}, "random_seed must be a whole number from 0 to 4294967295, not 1.5"),
+        ({"random_seed": True}, "random_seed must be a whole number from 0 to 4294967295, not True"),
+        ({"learning_rate": 0}, "learning_rate must be above 0, not 0"),
+        ({"lr_policy": "cosine"}, f"lr_policy must be one of {', '.join(POLICIES)}, not 'cosine'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_field_is_refused_with_its_reason(tmp_path, fields, message):
+    with pytest.raises(BadInput) as refused:
+        config_of(tmp_path, tmp_path, **fields)
+    assert str(refused.value) == message
+
+
+def test_a_network_that_does_not_fit_is_refused_with_its_layer(tmp_path):
+    network = softmax_network().to_dict()
+    network["layers"][2]["bottoms"] = ["nowhere"]
+    with pytest.raises(BadNetwork, match="layer ip: its input nowhere"):
+        config_of(tmp_path, tmp_path, network=network)
+
+
+def changed(config, **fields):
+    return json.dumps(json.loads(config.to_json()) | fields)
+
+
+def test_what_is_no_configuration_is_refused(tmp_path):
+    config = config_of(tmp_path, tmp_path)
+    without = {name: value for name, value in json.loads(config.to_json()).items() if name != "train_records"}
+    refused = {
+        "{": "the training's configuration is not JSON: ",
+        "[]": "the training's configuration must be a JSON object",
+        changed(config, colour="red"): "the training's configuration has no field colour",
+        changed(config, lr_multistep_values=5): "lr_multistep_values must be a list",
+        json.dumps(without): "the training's configuration is incomplete: .*train_records",
+    }
+    for text, message in refused.items():
+        with pytest.raises(BadInput, match=message):
+            TrainConfig.from_json(text)

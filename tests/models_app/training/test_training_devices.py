@@ -1,0 +1,108 @@
+"""Training on several devices at once, which here are numbered CPUs: MXNet keeps them apart as it does GPUs."""
+
+import numpy as np
+import pytest
+
+from models_app.networks import BadNetwork, Layer, standard
+from models_app.training.config import SOLVERS
+from models_app.training.trainer import train
+from tests.support.samples.engine_samples import assert_close, engine_of, random_images
+from tests.support.samples.network_samples import network
+from tests.support.samples.training_samples import (
+    LABELLED,
+    config_of,
+    dropout_network,
+    of_kind,
+    softmax_network,
+    write_digits_dataset,
+)
+
+BATCH = 7
+LABELS = np.arange(BATCH, dtype=np.float32) % 10
+
+
+def trained(sample, devices, steps=3, batches=1, **settings):
+    """An engine after steps of so many batches of seven images."""
+    settings = {"batch_size": BATCH, "batch_accumulation": batches, "weight_decay": 0.0005} | settings
+    engine = engine_of(sample, devices=devices, **settings)
+    engine.load_weights(sample.initial_weights(1))
+    for step in range(steps):
+        for batch in range(batches):
+            rate = 0.02 if batch + 1 == batches else None
+            engine.train_batch(random_images(sample, BATCH, seed=step * batches + batch), LABELS, rate)
+    return engine
+
+
+@pytest.mark.parametrize("solver_type", SOLVERS)
+@pytest.mark.parametrize("devices", [("cpu0", "cpu1"), ("cpu0", "cpu1", "cpu2")])
+def test_several_devices_take_the_steps_of_one(devices, solver_type):
+    sample = softmax_network()
+    several, one = (trained(sample, names, solver_type=solver_type) for names in (devices, ("cpu",)))
+    assert_close(several.weights(), one.weights(), sample.initial_weights(1))
+    assert several.training_scores().loss == pytest.approx(one.training_scores().loss, rel=1e-4)
+    assert several.device == ", ".join(devices)
+
+
+def test_several_devices_train_lenet_as_one_does():
+    sample = standard("lenet", (1, 28, 28), 10)
+    several, one = (trained(sample, names, steps=2) for names in (("cpu0", "cpu1"), ("cpu",)))
+    assert_close(several.weights(), one.weights(), sample.initial_weights(1))
+
+
+def test_several_devices_add_up_batches_as_one_does():
+    sample = softmax_network()
+    several, one = (trained(sample, names, batches=3) for names in (("cpu0", "cpu1"), ("cpu",)))
+    assert_close(several.weights(), one.weights(), sample.initial_weights(1))
+
+
+def test_weights_that_are_loaded_later_reach_every_device():
+    sample = softmax_network()
+    engine = trained(sample, ("cpu0", "cpu1"), steps=1)
+    engine.load_weights(sample.initial_weights(2))
+    engine.load_optimizer_state(engine_of(sample).optimizer_state())
+    other = engine_of(sample, batch_size=BATCH, weight_decay=0.0005)
+    other.load_weights(sample.initial_weights(2))
+    for each in (engine, other):
+        each.train_batch(random_images(sample, BATCH), LABELS, 0.02)
+    assert_close(engine.weights(), other.weights(), sample.initial_weights(2))
+
+
+def test_each_device_drops_its_own():
+    """With the same images in both halves, a mask for both would make their gradients the same as for one half."""
+    drop = Layer("drop", "Dropout", ("data",), ("drop",), {"dropout_ratio": 0.5})
+    sample = network(
+        drop,
+        Layer("ip", "InnerProduct", ("drop",), ("ip",), {"num_output": 10}),
+        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED),
+    )
+    images = np.repeat(random_images(sample, 1), 2, axis=0)
+    weights = []
+    for devices, count in ((("cpu0", "cpu1"), 2), (("cpu0",), 1)):
+        engine = engine_of(sample, devices=devices, batch_size=count)
+        engine.load_weights(sample.initial_weights(1))
+        engine.train_batch(images[:count], np.zeros(count, np.float32), 0.01)
+        weights.append(engine.weights()["ip.weight"])
+    assert np.abs(weights[0] - weights[1]).max() > 0.1 * np.abs(weights[1]).max()
+
+
+def test_a_training_on_two_devices_learns_and_goes_on_to_the_same_bits(tmp_path):
+    dataset = write_digits_dataset(tmp_path)
+    fields = {"network": dropout_network().to_dict(), "devices": ["cpu0", "cpu1"], "learning_rate": 0.02, "epochs": 4}
+    events = []
+    whole, rest = (config_of(dataset, tmp_path / name, **fields, **more) for name, more in (
+        ("whole", {}), ("rest", {"resume_from": str(tmp_path / "whole/snapshots/epoch-2")})))  # fmt: skip
+    for config in (whole, rest):
+        train(config, events.append, lambda: None)
+    losses = [event["loss"] for event in of_kind(events, "metrics", split="val")]
+    assert losses[3] < losses[0]
+    names = [tmp_path / name / "snapshots/epoch-4/weights.npz" for name in ("whole", "rest")]
+    with np.load(names[0]) as one, np.load(names[1]) as other:
+        differing = [name for name in one.files if (one[name] != other[name]).any()]
+    assert differing == []
+
+
+def test_a_loss_that_is_not_averaged_can_not_be_shared():
+    loss = Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), {"normalization": "NONE"}, phases=LABELLED)
+    sample = network(Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 10}), loss)
+    with pytest.raises(BadNetwork, match="layer loss: a loss with normalization NONE"):
+        trained(sample, ("cpu0", "cpu1"))

@@ -1,0 +1,141 @@
+"""The trainer as a process: what it says, how it ends, and that it leaves nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.samples.training_samples import (
+    TRAIN_IMAGES,
+    VAL_IMAGES,
+    config_of,
+    of_kind,
+    run_trainer,
+    start_trainer,
+    write_digits_dataset,
+)
+
+LAST = "snapshots/epoch-2"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write_digits_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture(scope="module")
+def config(dataset, tmp_path_factory):
+    """Two epochs."""
+    return config_of(dataset, tmp_path_factory.mktemp("once"), lr_policy="poly", threads=2)
+
+
+@pytest.fixture(scope="module")
+def finished(config):
+    """Exit status, events and log of a training that ran to its end."""
+    return run_trainer(config)
+
+
+def test_a_training_tells_its_life_in_events(finished):
+    status, events, log = finished
+    assert status == 0, log
+    kinds = [event["event"] for event in events]
+    assert (kinds[0], kinds[-2:]) == ("started", ["progress", "done"])
+    told = {"device": "cpu", "threads": 2, "parameters": 650, "random_seed": 1}
+    assert of_kind(events[:1], "started", train_images=TRAIN_IMAGES, val_images=VAL_IMAGES, **told)
+    assert events[0]["engine"].startswith("mxnet ")
+    assert of_kind(events[-2:], "progress", fraction=1.0, epoch=2.0)
+    assert events[-1]["best_epoch"] in (1, 2)
+    assert [event["directory"] for event in of_kind(events, "snapshot")] == ["snapshots/epoch-1", LAST]
+
+
+def test_records_that_are_missing_are_the_users_fault(config, tmp_path):
+    status, events, _ = run_trainer(replace(config, train_records=str(tmp_path / "no.rec"), directory=str(tmp_path)))
+    assert status == 2
+    [error] = events
+    assert (error["event"], error["blame"]) == ("error", "user")
+    assert "no.rec" in error["message"]
+
+
+def test_a_training_that_diverges_is_the_users_to_mend(config, tmp_path):
+    diverging = replace(config, learning_rate=1e30, directory=str(tmp_path))
+    status, events, _ = run_trainer(diverging)
+    assert status == 2
+    assert of_kind(events[-1:], "error", blame="user")
+    assert "the training has diverged. Try decreasing your learning rate (it is " in events[-1]["message"]
+    assert list(tmp_path.glob("snapshots/*")) == []
+
+
+def endless(config, directory):
+    """Started, and past its first snapshot: a training that would take hours."""
+    config = replace(config, epochs=1e6, lr_policy="fixed", directory=str(directory))
+    (directory / "config.json").write_text(config.to_json(), encoding="utf-8")
+    return directory / "config.json"
+
+
+def test_a_training_told_to_stop_does_so_at_once_and_leaves_whole_snapshots(config, tmp_path):
+    process = start_trainer(endless(config, tmp_path))
+    lines = [process.stdout.readline()]
+    while '"snapshot"' not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1]
+    process.send_signal(signal.SIGTERM)
+    told = time.monotonic()
+    rest, log = process.communicate(timeout=30)
+    assert process.returncode == 3, log
+    assert time.monotonic() - told < 2
+    events = [json.loads(line) for line in [*lines, *rest.splitlines()]]
+    assert not of_kind(events, "error")
+    assert not of_kind(events, "done")
+    whole = {"model.onnx", "weights.npz", "optimizer.npz", "snapshot.json"}
+    snapshots = list((tmp_path / "snapshots").iterdir())
+    assert snapshots
+    assert all({file.name for file in snapshot.iterdir()} == whole for snapshot in snapshots)
+
+
+def test_a_training_stops_once_nobody_reads_its_events(config, tmp_path):
+    process = start_trainer(endless(config, tmp_path))
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=30) == 3
+    process.stderr.close()
+
+
+PARENT = """
+import subprocess, sys
+trainer = subprocess.Popen([sys.executable, "-m", "models_app.training", sys.argv[1]], stdout=subprocess.PIPE)
+trainer.stdout.readline()
+print(trainer.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def is_running(pid):
+    """False also for a zombie, which whoever adopted it has yet to collect."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_trainer_dies_with_its_parent(config, tmp_path):
+    command = [sys.executable, "-c", PARENT, str(endless(config, tmp_path))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
+        trainer = int(parent.stdout.readline())
+        assert is_running(trainer)
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while is_running(trainer) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(trainer)
+
+
+def test_a_trainer_whose_parent_is_gone_already_ends_before_it_trains(config, tmp_path):
+    process = start_trainer(endless(config, tmp_path), "--parent", str(os.getppid()))
+    assert process.communicate(timeout=30)[0] == ""
+    assert process.returncode == 3

@@ -1,0 +1,198 @@
+"""The operator's commands: old snapshots pruned by rule, devices switched, what is wrong told with how to mend it."""
+
+import json
+import re
+import subprocess
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from datasets.models import Dataset
+from digits_project.jobs.models import Device, Status
+from digits_project.monitoring import doctor
+from models_app.models import TrainedModel
+from models_app.pruning import Rule, spared
+from models_app.results import Metric, Snapshot
+from tests.support.console import started
+from tests.support.samples.inference_samples import add_snapshot
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def model(make_dataset, make_model):
+    """A model that is Done, with ten snapshots of which that of epoch 4 is the best and that of epoch 2 is kept."""
+    model = make_model(make_dataset())
+    for epoch in range(1, 11):
+        snapshot = Snapshot.objects.create(
+            trained_model=model, epoch=epoch, folder=f"snapshots/{epoch}", keep=epoch == 2
+        )
+        snapshot.directory.mkdir(parents=True)
+        (snapshot.directory / "model.onnx").write_bytes(bytes(1000))
+        measured = {"loss": 1, "accuracy": 1 - abs(epoch - 4) / 10, "learning_rate": 0.1}
+        Metric.objects.create(trained_model=model, split="val", epoch=epoch, iteration=epoch, **measured)
+    TrainedModel.objects.update(status=Status.DONE)
+    return TrainedModel.objects.get()
+
+
+def epochs(model):
+    return [snapshot.epoch for snapshot in model.snapshots.order_by("epoch")]
+
+
+@pytest.mark.parametrize(
+    "rule, stay",
+    [
+        (Rule(), {2, 4, 10}),
+        (Rule(best=3, newest=2), {2, 3, 4, 5, 9, 10}),
+        (Rule(best=0, newest=0, every=3), {2, 3, 6, 9}),
+        (Rule(best=0, newest=0), {2}),
+    ],
+)
+def test_what_a_rule_spares(model, rule, stay):
+    numbers = {snapshot.pk: snapshot.epoch for snapshot in model.snapshots.all()}
+    assert {numbers[pk] for pk in spared(model, rule)} == stay
+
+
+def test_a_training_that_may_go_on_keeps_its_newest(model):
+    model.status = Status.ABORTED
+    TrainedModel.objects.update(status=Status.RUNNING)
+    reasons = spared(TrainedModel.objects.get(), Rule(best=0, newest=0))
+    assert sorted(reasons.values()) == ["kept", "newest"]
+
+
+def test_a_prune_says_first_what_would_go(model, capsys):
+    call_command("prune", model.pk, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert ([one["epoch"] for one in told["snapshots"]], told["bytes"]) == ([1, 3, 5, 6, 7, 8, 9], 7000)
+    assert len(epochs(model)) == 10
+    call_command("prune", model.pk, "--yes")
+    assert epochs(model) == [2, 4, 10]
+    assert sorted(int(path.name) for path in (model.directory / "snapshots").iterdir()) == [2, 4, 10]
+    assert "7 snapshots" in capsys.readouterr().out
+
+
+def test_a_snapshot_that_another_model_is_to_start_from_stays(model, make_model, capsys):
+    successor = make_model(model.dataset, name="next")
+    TrainedModel.objects.filter(pk=successor.pk).update(previous=model, previous_epoch=7)
+    with pytest.raises(SystemExit) as end:
+        call_command("prune", model.pk, "--yes")
+    assert (end.value.code, epochs(model)) == (1, [2, 4, 7, 10])
+    assert "next" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all", "20260101-000000-0000"], ["--all", "--best", "-1"]])
+def test_a_prune_of_nothing_or_of_nonsense_is_refused(arguments):
+    with pytest.raises(CommandError) as wrong:
+        call_command("prune", *arguments)
+    assert wrong.value.returncode == 2
+
+
+def test_devices_are_listed_and_switched(cpu, built_dataset, capsys):
+    Device.objects.update(leased_to=built_dataset.pk)
+    call_command("devices", "off", "cpu", "--json")
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["on"], told["held_by"]["name"]) == (False, "digits")
+    assert not Device.objects.get().enabled
+    call_command("devices", "on", f"{cpu.host}/cpu")
+    assert f"held by digits ({built_dataset.pk}, Done)" in capsys.readouterr().out or not Device.objects.get().leased_to
+    assert Device.objects.get().enabled
+
+
+def test_a_device_that_is_none_is_told(cpu):
+    with pytest.raises(CommandError, match=rf"There is no device gpu7; there are: {cpu.host}/cpu"):
+        call_command("devices", "off", "gpu7")
+
+
+@pytest.fixture
+def findings(capsys):
+    """What the doctor says, by what was looked at, and its exit status."""
+
+    def findings():
+        with pytest.raises(SystemExit) as end:
+            call_command("doctor", "--json")
+        found = json.loads(capsys.readouterr().out)
+        return {finding["name"]: finding for finding in found}, end.value.code
+
+    return findings
+
+
+def test_the_doctor_misses_workers_and_says_how_to_start_them(findings, live_worker, monkeypatch):
+    monkeypatch.setattr(doctor, "EXAMINATIONS", (doctor._database, doctor._redis))
+    live_worker("io")
+    found, status = findings()
+    assert status == 1
+    assert [found[name]["state"] for name in ("database", "migrations")] == ["ok"] * 2
+    assert re.match(r"(Valkey|Redis) \d", found["redis"]["text"])  # that of Python 3.10 is old, which is a warning
+    assert (found["workers"]["state"], found["workers"]["text"]) == ("wrong", "none is alive that trains")
+    assert "manage.py worker train" in found["workers"]["mend"]
+
+
+def test_the_doctor_misses_the_reaper(findings, one_tick, monkeypatch):
+    monkeypatch.setattr(doctor, "EXAMINATIONS", (doctor._redis,))
+    found, _ = findings()
+    assert (found["reaper"]["state"], "manage.py reaper" in found["reaper"]["mend"]) == ("wrong", True)
+    one_tick()
+    found, _ = findings()
+    assert found["reaper"]["state"] == "ok"
+
+
+def test_the_doctor_works_without_database_and_redis(tmp_path):
+    variables = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    process = started("doctor", stdout=subprocess.PIPE, text=True, variables=variables)
+    said = process.communicate()[0]
+    assert process.returncode == 1
+    assert "WRONG  database" in said
+    assert "WRONG  redis" in said
+    assert said.count("to mend:") >= 2
+    assert "ok     engine" in said
+
+
+def test_the_doctor_sees_a_full_disk_and_folders_that_are_not_there(settings, monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "TOO_LITTLE", 1 << 60)
+    settings.DIGITS_DATA_ROOTS = [tmp_path / "none"]
+    found = [*doctor._disk(), *doctor._folders()]
+    states = {finding.name: (finding.state, finding.mend) for finding in found}
+    assert states["disk"][0] == "wrong"
+    assert "manage.py prune" in states["disk"][1]
+    assert states["data"] == ("warning", f"mkdir -p {tmp_path / 'none'}")
+
+
+def test_an_examination_that_breaks_is_told_and_the_others_go_on(monkeypatch):
+    def broken():
+        raise OSError("no such device")
+        yield
+
+    monkeypatch.setattr(doctor, "EXAMINATIONS", (broken, doctor._disk))
+    first, second = doctor.examine()
+    assert (first.state, first.text) == ("wrong", "OSError: no such device")
+    assert second.name == "disk"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_evaluation_without_workers(built_dataset, make_model):
+    model = make_model(built_dataset)
+    add_snapshot(model, 1, seed=1)
+    command = ("evaluate", model.pk, "--here", "--json")
+    process = started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    told = json.loads(process.communicate()[0])
+    assert (process.returncode, told["status"], told["images"]) == (0, "Done", Dataset.objects.get().entries("val"))
+    assert told["accuracy"] == pytest.approx(model.evaluations.get().accuracy)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_training_without_workers_is_evaluated_too(built_dataset, cpu):
+    command = ("train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet")
+    process = started(
+        *command, "--train-epochs", 1, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    answer, said = process.communicate()
+    model = TrainedModel.objects.get()
+    assert (process.returncode, answer, model.evaluations.get().status) == (0, f"{model.pk}\n", Status.DONE), said
+    assert f"lenet, val at epoch 1 ({model.evaluations.get().pk}) is Done" in said
+
+
+def test_only_a_classifier_is_evaluated(make_dataset, make_model, live_worker):
+    live_worker("io")
+    with pytest.raises(CommandError, match="has no images for test") as wrong:
+        call_command("evaluate", make_model(make_dataset()).pk, "--split", "test")
+    assert wrong.value.returncode == 2

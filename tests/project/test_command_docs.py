@@ -1,0 +1,56 @@
+"""docs/commands.md and each --help: every example is one that its command takes, and no command is left out."""
+
+import re
+import shlex
+from importlib import import_module
+
+import pytest
+from django.core.management import get_commands
+
+from digits_project.jobs.console.command import EXIT_STATUS, ConsoleCommand, Exit
+from tests.support.server import ROOT
+
+PAGE = (ROOT / "docs" / "commands.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
+LINES = [line.rpartition("| ")[2].removeprefix("manage.py ") for block in BLOCKS for line in block.splitlines()]
+
+
+def command(name):
+    return import_module(f"{get_commands()[name]}.management.commands.{name}").Command()
+
+
+OURS = sorted(
+    name
+    for name, app in get_commands().items()
+    if app in ("digits_project.jobs", "digits_project.monitoring", "datasets", "models_app", "inference")
+    and isinstance(command(name), ConsoleCommand)
+)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_each_line_of_the_page_is_one_that_its_command_takes(line):
+    name, *arguments = shlex.split(line)
+    command(name).create_parser("manage.py", name).parse_args(arguments)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_command_shows_examples_that_it_takes(name):
+    parser = command(name).create_parser("manage.py", name)
+    text = parser.format_help()
+    shown = re.findall(rf"^  manage\.py {name}\b ?(.*)$", text.partition("example:")[2], re.M)
+    assert shown
+    for arguments in shown:
+        parser.parse_args(shlex.split(re.sub(r"\$\(.*?\)", "x", arguments)))
+    assert EXIT_STATUS in text
+    assert "--json" in text
+
+
+def test_each_command_is_on_the_page():
+    assert len(OURS) >= 15
+    assert {line.split()[0] for line in LINES} == set(OURS)
+
+
+def test_the_page_and_the_help_tell_the_same_exit_statuses():
+    table = PAGE.partition("| exit status | |")[2].partition("##")[0]
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", table, re.M)] == sorted(Exit)
+    assert [int(number) for number in re.findall(r"\d+", EXIT_STATUS)] == sorted(Exit)

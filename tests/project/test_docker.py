@@ -1,0 +1,168 @@
+"""The images and the compose files, as far as they can be checked without Docker (tools/prove_images.py)."""
+
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import get_commands
+
+from digits_project import environment
+from tests.support.server import ROOT
+
+DOCKER = ROOT / "docker"
+COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+GPU = yaml.safe_load((DOCKER / "compose.gpu.yaml").read_text())
+SERVICES = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if service["image"].startswith("digits-")]
+DOCKERFILE = (DOCKER / "Dockerfile").read_text()
+TARGETS = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.M))
+
+
+def test_the_dockerfile_has_nothing_that_hadolint_objects_to():
+    done = subprocess.run([Path(sys.executable).parent / "hadolint", DOCKER / "Dockerfile"], capture_output=True)
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_every_base_image_has_a_fixed_version():
+    bases = set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)) - TARGETS
+    images = [service["image"] for name, service in SERVICES.items() if name not in OURS]
+    assert [image for image in [*bases, *images] if not re.fullmatch(r"\w+:\d+\.\d+[\w.-]*", image)] == []
+
+
+def test_no_image_runs_as_root():
+    stages = re.split(r"^FROM ", DOCKERFILE, flags=re.M)
+    final = {stage.split()[2]: stage for stage in stages[1:] if "CMD [" in stage}
+    assert set(final) == {"web", "worker", "worker-gpu"}
+    assert [name for name, stage in final.items() if not re.search(r"^USER [1-9]\d*:[1-9]\d*$", stage, re.M)] == []
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_can_change_nothing_but_its_volumes(name):
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("privileged", False) is False
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_refers_to_is_there(name):
+    service = SERVICES[name]
+    volumes = {entry.split(":")[0] for entry in service.get("volumes", [])}
+    assert {volume for volume in volumes if re.fullmatch(r"\w+", volume)} <= set(COMPOSE["volumes"])
+    assert set(service["secrets"]) <= set(COMPOSE["secrets"])
+    assert set(service["networks"]) <= set(COMPOSE["networks"])
+    assert set(service.get("depends_on", [])) <= set(SERVICES)
+    files = [value for value in service.get("environment", {}).values() if value.startswith("/run/secrets/")]
+    assert {Path(file).name for file in files} <= set(service["secrets"])
+    assert service.get("build", {}).get("target", "web") in TARGETS
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_of_ours_runs_a_command_that_exists(name):
+    words = SERVICES[name].get("command", ["python3", "manage.py", "worker"])
+    assert words[:2] == ["python3", "manage.py"]
+    assert words[2] in get_commands()
+
+
+def test_every_variable_is_one_that_the_settings_know():
+    source = (ROOT / "digits_project" / "settings.py").read_text()
+    named = {name.removesuffix("_FILE") for name in SERVICES["web"]["environment"]} - {"SECRET_KEY"}
+    assert [name for name in named if f'"{name}"' not in source] == []
+
+
+def test_only_the_web_server_is_reached_from_outside_and_only_from_this_machine():
+    assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
+        "web": ["127.0.0.1:8000:8000"]
+    }
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+    assert [name for name, service in SERVICES.items() if "outside" in service["networks"]] == ["web"]
+
+
+def test_a_gpu_worker_is_the_train_service_on_another_image():
+    assert set(GPU["services"]) <= set(SERVICES)
+    assert GPU["services"]["train"]["build"]["target"] == "worker-gpu"
+    assert GPU["services"]["train"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
+
+
+def test_the_secrets_that_are_made_are_those_that_compose_names_and_open_the_services(tmp_path):
+    script = tmp_path / "secrets.sh"
+    script.write_bytes((DOCKER / "secrets.sh").read_bytes())
+    subprocess.run(["sh", script], check=True, capture_output=True)
+    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert {f"secrets/{name}" for name in made} == {secret["file"] for secret in COMPOSE["secrets"].values()}
+    assert environment.database(made["database_url"].strip())["PASSWORD"] == made["postgres_password"]
+    assert len(made["postgres_password"]) == len(made["secret_key"]) == 64
+    assert f"requirepass {made['redis_password']}\n" in made["redis_conf"]
+    assert oct((tmp_path / "secrets").stat().st_mode & 0o777) == "0o700"
+    again = subprocess.run(["sh", script], check=True, capture_output=True, text=True)
+    assert "nothing was changed" in again.stdout
+    assert (tmp_path / "secrets" / "secret_key").read_text() == made["secret_key"]
+
+
+def healthy(kind):
+    return subprocess.run([sys.executable, DOCKER / "healthy.py", kind], capture_output=True).returncode
+
+
+def test_a_worker_is_healthy_as_long_as_redis_hears_of_it(live_worker):
+    assert healthy("worker") == 1
+    live_worker("io")
+    assert healthy("worker") == 0
+
+
+def test_a_reaper_is_healthy_when_it_has_looked_after_the_jobs(one_tick):
+    assert healthy("reaper") == 1
+    one_tick()
+    assert healthy("reaper") == 0
+
+
+def test_a_web_server_that_does_not_answer_is_not_healthy(monkeypatch, live_server):
+    monkeypatch.setenv("GUNICORN_BIND", f"0.0.0.0:{live_server.thread.port}")
+    assert healthy("web") == 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        unused = listener.getsockname()[1]
+    monkeypatch.setenv("GUNICORN_BIND", f"0.0.0.0:{unused}")
+    assert healthy("web") == 1
+
+
+def test_a_secret_may_lie_in_a_file(monkeypatch, tmp_path):
+    (tmp_path / "url").write_text("postgresql://digits@db/digits\n")
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
+    assert environment.service_url("DATABASE_URL", tmp_path) == "postgresql://digits@db/digits"
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    monkeypatch.setenv("SECRET_KEY_FILE", str(tmp_path / "url"))
+    assert environment.secret_key(tmp_path) == "postgresql://digits@db/digits"
+
+
+@pytest.mark.parametrize(
+    "content, variable, said",
+    [
+        (b"x", "y", "are both set"),
+        (b" \n", "", "is empty"),
+        (b"\xff", "", "can't be read"),
+    ],
+    ids=["twice", "empty", "no text"],
+)
+def test_a_secret_that_is_not_one_is_told(monkeypatch, tmp_path, content, variable, said):
+    (tmp_path / "secret").write_bytes(content)
+    monkeypatch.setenv("REDIS_URL", variable)
+    monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "secret"))
+    with pytest.raises(ImproperlyConfigured, match=said):
+        environment.secret("REDIS_URL")
+
+
+def test_what_the_dockerfile_copies_is_in_the_build_and_nothing_private_is():
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    let_in = [line[1:] for line in lines if line.startswith("!")]
+    copied = [
+        word for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.M) for word in shlex.split(line)[:-1]
+    ]
+    assert sorted(copied) == sorted(let_in)
+    assert next(line for line in lines if line and not line.startswith("#")) == "*"

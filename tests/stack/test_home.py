@@ -1,0 +1,209 @@
+"""Who may write to the server's home, and which files of it are believed."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from digits_project import environment
+from digits_project.api.uploads import DiskUpload
+from digits_project.common import processes
+from digits_project.stack.embedded import Services, running_urls
+from digits_project.stack.home import (
+    NotOurs,
+    adopt_running,
+    close_to_writers,
+    read_own,
+    remove_abandoned_uploads,
+    who_runs,
+)
+from tests.support.server import ROOT, Run, until
+
+OTHERS = stat.S_IWGRP | stat.S_IWOTH
+SOMEBODY = 12_345
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+
+
+@pytest.fixture
+def no_umask():
+    """As some containers and init scripts start a server."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def taken(home, monkeypatch):
+    """A home on which a stack runs; what its stack.json is to say."""
+    monkeypatch.setenv("DIGITS_HOME", str(home))
+    monkeypatch.delenv("DIGITS_JOBS_DIR")
+
+    def say(text):
+        (home / "stack.json").write_text(text)
+        return home
+
+    with processes.exclusive(home / "lock"):
+        yield say
+
+
+def open_to_others(folder):
+    """What in a folder others may write to: neither links nor sockets, whose modes say nothing."""
+    return [
+        str(path.relative_to(folder))
+        for path in (folder, *folder.rglob("*"))
+        if not path.is_symlink() and not path.is_socket() and path.lstat().st_mode & OTHERS
+    ]
+
+
+def test_a_server_that_is_started_without_a_umask_gives_others_nothing_to_write_to(home, no_umask, digits_folder):
+    home = home / "new"
+    home.mkdir()
+    with Run(home, 0) as run:
+        dataset = run.create("/datasets/images/classification.json", dataset_name="d", folder_train=str(digits_folder))
+        manage = [sys.executable, "manage.py", "backup", str(home / "b.tar")]
+        env = {"PATH": os.environ["PATH"], "DIGITS_HOME": str(home)}
+        subprocess.run(manage, env=env, cwd=ROOT, check=True, capture_output=True)
+        assert (home / "jobs" / dataset).is_dir()
+        assert open_to_others(home) == ["said.txt"]  # this test's own
+        assert stat.S_IMODE((home / "log").stat().st_mode) == 0o755
+
+
+def test_what_an_earlier_start_left_open_to_others_is_closed(home):
+    (home / "log").mkdir()
+    (home / "log" / "web.log").touch()
+    (home / "jobs").mkdir()
+    for path in (home, home / "log", home / "log" / "web.log", home / "jobs"):
+        path.chmod(0o777)
+    close_to_writers(home)
+    assert open_to_others(home) == []
+
+
+def test_a_folder_that_is_everybodys_stays_so(home):
+    home.chmod(0o1777)  # as /tmp is
+    close_to_writers(home)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o1777
+
+
+def test_a_link_in_the_logs_changes_no_mode_elsewhere(home):
+    (home / "log").mkdir()
+    (home / "elsewhere").mkdir()
+    (home / "elsewhere" / "file").touch()
+    (home / "elsewhere" / "file").chmod(0o666)
+    (home / "log" / "link").symlink_to(home / "elsewhere" / "file")
+    close_to_writers(home)
+    assert stat.S_IMODE((home / "elsewhere" / "file").stat().st_mode) == 0o666
+
+
+def test_stack_json_sets_no_other_variable_than_the_shared_ones(taken, monkeypatch):
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    taken(json.dumps({"environment": {"LD_PRELOAD": "/tmp/x.so", "DATABASE_URL": "x", "DIGITS_JOBS_DIR": "/jobs"}}))
+    before = os.environ.get("DATABASE_URL")
+    adopt_running()
+    assert "LD_PRELOAD" not in os.environ
+    assert os.environ.get("DATABASE_URL") == before
+    assert os.environ["DIGITS_JOBS_DIR"] == "/jobs"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "7", '{"environment": []}', '{"environment": {"DIGITS_JOBS_DIR": ["/x"]}}', "[" * 100_000, "{}"],
+    ids=lambda text: text[:20],
+)
+def test_a_stack_json_that_says_something_else_sets_nothing(taken, text):
+    home = taken(text)
+    adopt_running()
+    assert "DIGITS_JOBS_DIR" not in os.environ
+    assert f"DIGITS already runs on {home}" in who_runs(home)
+
+
+@needs_root
+def test_a_stack_json_of_another_user_is_refused(taken):
+    home = taken(json.dumps({"pid": 1, "url": "", "environment": {"DIGITS_JOBS_DIR": "/jobs"}}))
+    os.chown(home / "stack.json", SOMEBODY, SOMEBODY)
+    with pytest.raises(NotOurs, match=f"belongs to the user {SOMEBODY}"):
+        adopt_running()
+    assert "kill" not in who_runs(home)
+
+
+def test_a_stack_json_that_everybody_can_write_to_is_refused(taken):
+    home = taken(json.dumps({"environment": {"DIGITS_JOBS_DIR": "/jobs"}}))
+    (home / "stack.json").chmod(0o666)
+    with pytest.raises(NotOurs, match="can be written to by everybody"):
+        adopt_running()
+
+
+def test_manage_py_says_which_file_it_does_not_believe(taken):
+    home = taken("{}")
+    (home / "stack.json").chmod(0o666)
+    env = {"PATH": os.environ["PATH"], "DIGITS_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "stack.json can be written to by everybody" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_none_is_refused(home):
+    os.mkfifo(home / "pipe")
+    with pytest.raises(NotOurs):
+        read_own(home / "pipe", home)
+
+
+@needs_root
+def test_a_secret_key_of_another_user_is_refused(home):
+    environment.secret_key(home)
+    os.chown(home / "secret_key", SOMEBODY, SOMEBODY)
+    with pytest.raises(ImproperlyConfigured, match="secret_key belongs to the user"):
+        environment.secret_key(home)
+
+
+@needs_root
+def test_the_home_may_be_another_users_who_runs_the_server(home):
+    environment.secret_key(home)
+    for path in (home, home / "secret_key"):
+        os.chown(path, SOMEBODY, SOMEBODY)
+    assert environment.secret_key(home)
+
+
+@needs_root
+def test_a_database_that_another_user_names_is_refused(home, monkeypatch):
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with Services(home, postgres=False) as services:
+        assert running_urls(home) == {"REDIS_URL": services.redis_url}
+        os.chown(home / "embedded" / "urls.json", SOMEBODY, SOMEBODY)
+        with pytest.raises(NotOurs):
+            running_urls(home)
+        with pytest.raises(ImproperlyConfigured):
+            environment.service_url("DATABASE_URL", home)
+    os.chown(home / "embedded" / "secrets.json", SOMEBODY, SOMEBODY)
+    with pytest.raises(NotOurs), Services(home, postgres=False):
+        pass
+
+
+def test_an_upload_that_a_process_still_has_stays_and_any_other_goes(settings, tmp_path):
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    (tmp_path / "tmpleft.upload.zip").write_bytes(b"left behind")
+    (tmp_path / "other.onnx").touch()
+    upload = DiskUpload()
+    upload.new_file("archive_train", "a.zip", "application/zip", 4 << 20, None)
+    remove_abandoned_uploads(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {Path(upload.file.temporary_file_path()).name, "other.onnx"}
+    upload.file.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["other.onnx"]
+
+
+def test_what_a_killed_web_process_left_is_gone_when_the_next_answers(home):
+    with Run(home, 0) as run:
+        left = home / "uploads" / "tmpleft.upload"
+        left.write_bytes(bytes(1000))
+        web = run.part("gunicorn")
+        web.kill()
+        until(lambda: run.part("gunicorn") not in (None, web), 60)
+        until(lambda: not left.exists(), 60)
+        until(lambda: run.get("/index.json") == 200, 60)

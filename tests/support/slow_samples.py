@@ -1,0 +1,63 @@
+"""A small application under the web server's worker, with one thread and little patience."""
+
+import hashlib
+
+from digits_project.server.connection import Anybody, Terms
+from digits_project.server.gunicorn_worker import WebWorker
+from digits_project.server.response_writer import Client
+
+LARGE = 16 << 20  # bytes; more than lie between two ends of a connection
+
+
+class Hasty(Client):
+    grace = 0.5
+    least = 8 << 20
+    patience = 0.1
+
+
+class HastyWorker(WebWorker):
+    client = Hasty
+    arrive_within = 1.0
+    hang_up_within = 0.5
+
+
+class Lenient(Client):
+    grace = 600.0
+    patience = 0.1
+
+
+class LenientWorker(WebWorker):
+    client = Lenient
+    most_owed = 3
+
+
+def application(environ, start_response):
+    """/large is LARGE bytes; anything else the digest of the body."""
+    body = environ["wsgi.input"].read()
+    answer = bytes(LARGE) if environ["PATH_INFO"] == "/large" else hashlib.sha256(body).hexdigest().encode()
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return [answer]
+
+
+class Few(Anybody):
+    """At most 100,000 bytes of a body."""
+
+    def terms(self, request, caller):
+        return Terms(limit=100_000, too_large=(413, "too large"))
+
+
+class Limited:
+    """An application that says how long a body was, or with which status it was refused."""
+
+    admission = Few()
+
+    def __call__(self, environ, start_response):
+        body = environ["wsgi.input"].read()
+        digest = hashlib.sha256(body).hexdigest()
+        refused = environ["wsgi.input"].refused
+        answer = f"refused {refused[0]}" if refused else f"{environ['CONTENT_LENGTH']} {digest}"
+        start_response("200 OK", [("Content-Length", str(len(answer)))])
+        return [answer.encode()]
+
+
+limited = Limited()
