@@ -1,6 +1,7 @@
 """Classify images with the model beside this file, as the server that trained it does.
 
 It needs Python 3.10 or newer, NumPy, Pillow and ONNX Runtime: pip install numpy pillow onnxruntime
+For HEIC files, those of iPhones, it needs one more package: pip install pi-heif
 """
 
 import argparse
@@ -10,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from datasets.imagedb.images.decoding import BadImage, read_array
+from datasets.imagedb.images.decoding import read_array
+from datasets.imagedb.images.formats import READABLE, BadImage
 from inference.engine.predictor import Predictor, plain, ranked
 
 HERE = Path(__file__).resolve().parent
@@ -60,7 +62,7 @@ class _Model:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, BMP, PPM or WebP")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help=f"a {READABLE} file")
     parser.add_argument("--json", action="store_true", help="answer as the server does, in JSON")
     parser.add_argument("--top", type=_positive, default=5, metavar="N", help="how many categories of each image (5)")
     return parser.parse_args()

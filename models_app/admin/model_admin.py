@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 
+from datasets.imagedb.images.formats import ACCEPTED
 from datasets.models import Dataset
 from digits_project.accounts.viewer import limited_user
 from digits_project.common.errors import BadInput
@@ -122,6 +123,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
             "best": best,
             "dataset": job.dataset if is_visible(job.dataset) else None,
             "classifies": job.kind == ModelKind.CLASSIFICATION,
+            "accepted": ACCEPTED,
             "held": ", ".join(map(str, Device.objects.filter(leased_to=job.pk))),
             **self.evaluation_of(job, best, request.GET),
         }

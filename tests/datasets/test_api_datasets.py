@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.utils.html import escape
 
+from datasets.imagedb.images.formats import READABLE
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from tests.support.answers import complaints
@@ -150,7 +151,7 @@ def test_folders_without_images_are_refused_by_the_form(client, form, tmp_path):
     wrong = complaints(
         client.post(CREATE, form(folder_train=str(tmp_path), has_val_folder="y", folder_val=str(tmp_path)))
     )
-    told = f"{tmp_path} holds no images in its subfolders. An image is a PNG, JPEG, BMP, PPM (P5, P6) or WebP file."
+    told = f"{tmp_path} holds no images in its subfolders. An image is a {READABLE} file."
     assert wrong == {"folder_train": told, "folder_val": told}
 
 

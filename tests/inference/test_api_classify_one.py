@@ -11,6 +11,7 @@ from digits_project.common.fetch import FetchPolicy
 from digits_project.monitoring.metrics import REGISTRY
 from inference.engine.predictor import Predictor
 from models_app.networks import Layer, Network
+from tests.support.samples.heic_samples import heic
 from tests.support.samples.inference_samples import add_snapshot, categorized
 from tests.support.web_samples import web_server
 
@@ -69,6 +70,19 @@ def test_the_answer_has_the_five_best_and_nothing_else(classify, model, image):
 def test_public_clients_get_a_list_of_pairs(classify, model, image, settings):
     settings.DIGITS_WIRE_FORMAT = "digits"
     assert classify().json()["predictions"] == [list(pair) for pair in expected(model, 2, image).items()]
+
+
+@pytest.mark.parametrize("name", ["turned", "alpha"])
+def test_a_photo_of_a_phone_is_classified_as_what_it_is(classify, model, name, tmp_path):
+    (tmp_path / "IMG_0001.jpg").write_bytes(heic(name))
+    answer = classify(image_file=upload(tmp_path / "IMG_0001.jpg")).json()
+    assert answer["predictions"] == expected(model, 2, tmp_path / "IMG_0001.jpg")
+
+
+def test_a_photo_that_ends_its_decoder_is_refused_and_the_server_goes_on(classify):
+    broken = io.BytesIO(heic("turned").replace(b"Exif", b"Ex\xdaf", 1))
+    assert classify(image_file=broken).status_code == 422
+    assert classify().status_code == 200
 
 
 @pytest.mark.parametrize("asked, used", [(None, 2), ("", 2), ("-1", 2), ("1", 1), ("1.5", 1.5)])

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from models_app.networks import Layer, Network, prototxt, standard
+from tests.support.samples.heic_samples import heic
 from tests.support.samples.inference_samples import DIGITS, add_snapshot, categorized, list_of
 from tests.support.samples.picture_samples import GRAY, GRAY_ALPHA, RGB, png, random, transparent, with_alpha
 
@@ -53,6 +54,9 @@ def pictures(tmp_path_factory):
     (folder / "sixteen bits and alpha.png").write_bytes(png(with_alpha(random(1, 4096), 65536), colour=GRAY_ALPHA))
     photo.convert("L").save(folder / "gray.bmp")
     photo.convert("P").save(folder / "palette.png", transparency=bytes(range(256)))
+    photo.save(folder / "two pages.tif", save_all=True, append_images=[photo.convert("L")])
+    photo.save(folder / "turned.avif", exif=turned)
+    (folder / "turned.heic").write_bytes(heic("turned"))
     return folder
 
 
@@ -224,6 +228,21 @@ def test_classify_whose_reader_leaves_shows_no_traceback(model, taken_away, pict
     process.stderr.close()
     assert said.splitlines() == [f"{pictures / 'none.png'}: No such file or directory"]
     assert process.wait(30) == 1
+
+
+def test_classify_says_what_heic_needs_where_it_is_not_installed(model, taken_away, pictures):
+    script = taken_away(model) / "classify.py"
+    program = "import runpy, sys; sys.modules['pi_heif'] = None; runpy.run_path(sys.argv[0], run_name='__main__')"
+    program = program.replace("sys.argv[0]", repr(str(script)))
+    run = subprocess.run(
+        [sys.executable, "-c", program, pictures / "turned.heic", pictures / "turned.avif"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    heic_file = pictures / "turned.heic"
+    assert run.stderr == f"{heic_file}: HEIC is read with the package pi-heif: pip install pi-heif\n"
+    assert run.stdout.startswith(str(pictures / "turned.avif"))
 
 
 def test_classify_explains_itself(model, taken_away):

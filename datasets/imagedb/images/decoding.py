@@ -2,7 +2,8 @@
 
 What decode() settles, so that training and inference see the same pixels:
 - the format is told by content, and only the plugin of that format is tried;
-- the first frame of an animation is taken, EXIF orientation is applied, colour profiles are ignored;
+- the first frame of an animation and the first page of a TIFF is taken, the main picture of a HEIC;
+- orientation is applied, colour profiles are ignored;
 - transparent pixels are put onto a background colour (`alpha_background`, see transparency.py);
 - 16-bit samples are scaled so that `white_level` becomes 255 (see depth.py).
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -23,19 +24,16 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from datasets.imagedb.images.depth import FULL_RANGE, declared_white, eight_bits, highest_sample, is_deep
-from datasets.imagedb.images.formats import READABLE, SIGNATURE_BYTES, sniff
+from datasets.imagedb.images.formats import READABLE, SIGNATURE_BYTES, BadImage, sniff
+from datasets.imagedb.images.limits import MAX_PIXELS, check_length, check_size
 from datasets.imagedb.images.mending import MENDED, mended
-from datasets.imagedb.images.pixel_budget import PixelBudget
+from datasets.imagedb.images.opening import Picture, picture
+from datasets.imagedb.images.pixel_budget import PixelBudget, Turn
 from datasets.imagedb.images.resize import resize
+from datasets.imagedb.images.tiff import REAL_NUMBERS
 from datasets.imagedb.images.transparency import IGNORE, WHITE, flattened, transparent_colour
-from digits_project.common.errors import BadInput
 
-MAX_PIXELS = 64_000_000  # take up to a gigabyte while a WebP is decoded, half of it for the other formats
-MAX_SIDE = 1 << 16  # pixels; nothing that people take pictures with comes near
-MAX_BYTES = 256 << 20  # MAX_PIXELS uncompressed, four bytes each
-# What Pillow decodes in Python, BMP with run lengths and PPM of other than 8 bits: a second for half of this.
-SLOW_PIXELS, SLOW_BYTES = 2_000_000, 8 << 20
-_SOMETIMES_DEEP = ("PNG", "PPM")
+_SOMETIMES_DEEP = ("PNG", "PPM", "TIFF")
 _PNG_BITS = 24  # where a PNG has the number of bits of a sample
 _TURNS = PixelBudget(2 * MAX_PIXELS)
 _RECORD_FORMATS = ("PNG", "JPEG", "BMP")
@@ -57,10 +55,6 @@ _ENCODERS = {
     # At training sizes every chroma sample counts, so none is thrown away (4:4:4).
     "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
 }
-
-
-class BadImage(BadInput):
-    """This image can't be used; the text says why, without the image's name."""
 
 
 def open_image(path: Path) -> BinaryIO:
@@ -91,26 +85,28 @@ def decode(
 
     `opener` opens a Path, for decode() to close; it may raise OSError or BadImage.
     """
-    with ExitStack() as turn:
+    with Turn(_TURNS) as turn:
         return _read(source, opener, turn, partial(_load, look), look.remark)
 
 
 def highest_deep_sample(path: Path, opener: Callable[[Path], BinaryIO] = open_image) -> int | None:
     """The highest sample of an image of 16 bits a channel; None for any other. Raises BadImage."""
-    with ExitStack() as turn:
+    with Turn(_TURNS) as turn:
         return _read(path, opener, turn, _highest, _say_nothing)
 
 
 def _read(source, opener, turn, read, remark):
-    """What read(file, format_name, turn) returns; `turn` holds the image's share of the memory until it is closed."""
+    """What read(picture, turn) returns; `turn` holds the image's share of the memory until it is given back."""
     with _opened(source, opener) as file:
         head = file.read(SIGNATURE_BYTES)
         format_name = sniff(head)
         if format_name is None:
             raise BadImage(f"not an image of a known format ({READABLE})" if head else "the file is empty")
-        file.seek(0)
         try:
-            return _whole_or_mended(file, format_name, turn, read, remark)
+            found = picture(file, format_name, turn)
+            if found.remark:
+                remark(found.remark)
+            return _whole_or_mended(found, turn, read, remark)
         except BadImage:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -123,21 +119,21 @@ def _read(source, opener, turn, read, remark):
             raise BadImage(f"damaged {format_name}: {_reason(error)}") from error
 
 
-def _whole_or_mended(file, format_name, turn, read, remark):
-    """What `read` returns of a file, or of the file mended where it is damaged beside its pixels."""
+def _whole_or_mended(found, turn, read, remark):
+    """What `read` returns of a picture, or of the file mended where it is damaged beside its pixels."""
     try:
-        return read(file, format_name, turn)
+        return read(found, turn)
     except BadImage:
         raise
     except (OSError, SyntaxError, ValueError) as damage:
-        file.seek(0)
+        found.file.seek(0)
         results = []
-        for data in mended(file.read(), format_name):
-            turn.close()  # what the attempt before had taken of the memory
-            results.append(read(BytesIO(data), format_name, turn))
+        for data in mended(found.file.read(), found.format_name):
+            turn.give_back()  # what the attempt before had taken of the memory
+            results.append(read(Picture(BytesIO(data), found.format_name), turn))
         if not results or any(result != results[0] for result in results):
             raise damage
-        remark(MENDED[format_name])
+        remark(MENDED[found.format_name])
         return results[0]
 
 
@@ -160,7 +156,7 @@ def read_array(
     remark: Callable[[str], None] = _say_nothing,
 ) -> np.ndarray:
     """uint8, HxWxC: the one way from a file to the network's pixels, when building and when classifying."""
-    with ExitStack() as turn:
+    with Turn(_TURNS) as turn:
         look = Look(alpha_background, white_level, remark)
         image = _read(source, opener, turn, partial(_load, look), remark)
         return to_array(resize(image, width, height, resize_mode), channels)
@@ -178,7 +174,7 @@ def decode_record(payload: bytes) -> np.ndarray:
     """uint8, HxWxC, of what encode() wrote; C is 1 or 3, as stored. Raises BadImage."""
     try:
         image = Image.open(BytesIO(payload), formats=_RECORD_FORMATS)
-        _check_size(image)
+        check_size(*image.size)
         array = np.asarray(flattened(_in_eight_bits(image), IGNORE, None, _say_nothing))
     except BadImage:
         raise
@@ -199,75 +195,45 @@ def _opened(source, opener):
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise BadImage("not a regular file")
-            _check_length(status.st_size)
+            check_length(status.st_size)
             yield file
     elif isinstance(source, bytes):
-        _check_length(len(source))
+        check_length(len(source))
         yield BytesIO(source)
     else:
-        _check_length(source.seek(0, os.SEEK_END))
+        check_length(source.seek(0, os.SEEK_END))
         source.seek(0)
         yield source
 
 
-def _check_length(length):
-    if length > MAX_BYTES:
-        raise BadImage(f"more than {MAX_BYTES >> 20} MiB")
-
-
-def _check_size(image):
-    """Only the header has been read by now, so a picture that would fill the memory is stopped here."""
-    if image.width * image.height > MAX_PIXELS:
-        raise BadImage(f"{image.width}x{image.height} is more than {MAX_PIXELS:,} pixels")
-    if max(image.size) > MAX_SIDE:
-        raise BadImage(f"{image.width}x{image.height} is more than {MAX_SIDE} pixels along a side")
-
-
-def _check_speed(image, file):
-    """As little as that takes a picture that is decoded by a loop in Python could keep a core busy for minutes."""
-    if not image.tile or image.tile[0][0] not in Image.DECODERS:
-        return
-    if image.width * image.height > SLOW_PIXELS or file.seek(0, os.SEEK_END) > SLOW_BYTES:
-        most = f"{SLOW_PIXELS:,} pixels or {SLOW_BYTES >> 20} MiB"
-        raise BadImage(f"more than {most}, the most for a {image.format} of this rare kind; save it as PNG")
-
-
-def _open(file, format_name, turn):
-    """The image with nothing but its header read."""
-    file.seek(0)
-    image = Image.open(file, formats=(format_name,))
-    _check_size(image)
-    _check_speed(image, file)
-    turn.enter_context(_TURNS.taken(image.width * image.height))
-    return image
-
-
-def _load(look, file, format_name, turn):
-    image = _open(file, format_name, turn)
+def _load(look, found, turn):
+    image = found.open(turn)
     colour, declared = transparent_colour(image), declared_white(image)
     white = declared or look.white_level
     if declared or (is_deep(image) and (white != FULL_RANGE or _has_key(image, look))):
-        samples, colour = eight_bits(image, partial(_open_again, file, format_name), white), None
+        samples, colour = eight_bits(image, found.open, white), None
     else:
         image.load()
         samples = _in_eight_bits(image)
-    return _upright(flattened(samples, look.alpha_background, colour, look.remark), _orientation(image))
+    flat = flattened(samples, look.alpha_background, colour, look.remark)
+    return _upright(flat, _orientation(image))  # which is 1 where the decoder turned it, as those of HEIC and TIFF do
 
 
 def _has_key(image, look):
     return "transparency" in image.info and look.alpha_background != IGNORE
 
 
-def _open_again(file, format_name):
-    file.seek(0)
-    return Image.open(file, formats=(format_name,))
-
-
-def _highest(file, format_name, turn):
-    if format_name not in _SOMETIMES_DEEP or (format_name == "PNG" and file.read(_PNG_BITS + 1)[-1] != 16):
+def _highest(found, turn):
+    if found.format_name not in _SOMETIMES_DEEP or (found.format_name == "PNG" and _png_bits(found.file) != 16):
         return None
-    image = _open(file, format_name, turn)
-    return highest_sample(image, partial(_open_again, file, format_name)) if is_deep(image) else None
+    image = found.open(turn)
+    return highest_sample(image, found.open) if is_deep(image) else None
+
+
+def _png_bits(file):
+    """The number of bits of a sample."""
+    file.seek(_PNG_BITS)
+    return ord(file.read(1) or b"\0")
 
 
 def _in_eight_bits(image):
@@ -275,7 +241,7 @@ def _in_eight_bits(image):
     if image.mode.startswith("I"):  # I;16 and its kin from PNG, I from PPM
         return Image.fromarray((np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8))
     if image.mode == "F":
-        raise BadImage("its pixels are real numbers, not 8 or 16 bits")
+        raise BadImage(REAL_NUMBERS)
     return image
 
 

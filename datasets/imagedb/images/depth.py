@@ -31,13 +31,14 @@ def is_deep(image: Image.Image) -> bool:
 
     A PPM file with another maximum than 65535 says it, and Pillow scales by it.
     """
-    raw_modes = [_raw_mode(tile) for tile in image.tile]
+    raw_modes = [_raw_mode(tile) for tile in _tiles(image)]
     return bool(raw_modes) and all(_UNDECLARED.fullmatch(mode) for mode in raw_modes)
 
 
 def declared_white(image: Image.Image) -> int | None:
     """The white level that the file itself declares, where Pillow does not scale by it; asked before it is loaded."""
-    return _DECLARED_WHITE.get(_raw_mode(image.tile[0])) if image.tile else None
+    tiles = _tiles(image)
+    return _DECLARED_WHITE.get(_raw_mode(tiles[0])) if tiles else None
 
 
 def highest_sample(image: Image.Image, again: Callable[[], Image.Image]) -> int:
@@ -64,6 +65,11 @@ def eight_bits(image: Image.Image, again: Callable[[], Image.Image], white: int)
         parts.append(np.concatenate(channels, axis=2))
     array = np.concatenate(parts)
     return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+
+
+def _tiles(image):
+    """What is still to be loaded; nothing of an image that another process decoded."""
+    return getattr(image, "tile", ())
 
 
 def _table(white):

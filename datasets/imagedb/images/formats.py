@@ -1,22 +1,55 @@
-"""Which formats of images are read, told by a file's first bytes."""
+"""Which formats of images are read, told by a file's first bytes: the one list that messages, pages and docs take."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-SIGNATURE_BYTES = 18
-READABLE = "PNG, JPEG, BMP, PPM (P5, P6) or WebP"
+from digits_project.common.errors import BadInput
 
-_SIGNATURES = (
-    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
-    ("JPEG", re.compile(rb"\xff\xd8\xff")),
-    ("WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
-    ("PPM", re.compile(rb"P[56][\s#]")),
+SIGNATURE_BYTES = 64  # of a HEIC or AVIF file: as many as the list of what it is compatible with may take
+
+
+class BadImage(BadInput):
+    """This image can't be used; the text says why, without the image's name."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that is read: `name` is Pillow's, or what messages call it, `shown` its name in lists for people."""
+
+    name: str
+    shown: str
+    suffixes: tuple[str, ...]
+    signature: re.Pattern[bytes]
+
+
+def _format(name, signature, suffixes, shown=""):
+    pattern = re.compile(signature, re.DOTALL)
+    return Format(name, shown or name, tuple(f".{suffix}" for suffix in suffixes.split()), pattern)
+
+
+# Boxes of ISO/IEC 14496-12: the brand, a version, then brands that the file is compatible with. "mif1" and the like say
+# only that it is an image.
+_HEIF = rb"....ftyp(?:mif[12]|msf1|miaf|heif)....(?:....)*?"
+FORMATS = (
+    _format("PNG", rb"\x89PNG\r\n\x1a\n", "png apng"),
+    _format("JPEG", rb"\xff\xd8\xff", "jpg jpeg jpe jfif jif"),
     # "BM" alone begins many a text: the length of the second header, which follows, is one of these.
-    ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
+    _format("BMP", rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", "bmp dib"),
+    _format("PPM", rb"P[56][\s#]", "ppm pgm pnm", shown="PPM (P5, P6)"),
+    _format("WEBP", rb"RIFF.{4}WEBP", "webp", shown="WebP"),
+    _format("HEIC", rb"....ftyphe[iv][cxms]|" + _HEIF + rb"he[iv][cxms]", "heic heics heif heifs hif"),
+    _format("AVIF", rb"....ftypavi[fs]|" + _HEIF + rb"avi[fs]", "avif avifs"),
+    # Also BigTIFF; not Canon's CR2, which says so at byte 8.
+    _format("TIFF", rb"II[*+]\0(?!.{4}CR)|MM\0[*+]", "tif tiff"),
 )
+READABLE = ", ".join(known.shown for known in FORMATS[:-1]) + f" or {FORMATS[-1].shown}"
+SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
+# For the file fields of pages: a browser that does not know a suffix would hide its files behind image/* alone.
+ACCEPTED = ",".join(("image/*", *SUFFIXES))
 
 
 def sniff(head: bytes) -> str | None:
     """The format that the first SIGNATURE_BYTES of a file announce, or None if it is not one that is read."""
-    return next((name for name, signature in _SIGNATURES if signature.match(head)), None)
+    return next((known.name for known in FORMATS if known.signature.match(head)), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 
 class PixelBudget:
@@ -26,3 +26,31 @@ class PixelBudget:
             with self._changed:
                 self._free += pixels
                 self._changed.notify_all()
+
+
+class Turn:
+    """What one image takes of the memory, from take() to the end of the with block, or to give_back().
+
+    Only the first take() counts: what holds a share never waits for more.
+    """
+
+    def __init__(self, turns: PixelBudget):
+        self._turns = turns
+        self._stack = ExitStack()
+        self._is_taken = False
+
+    def __enter__(self) -> Turn:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.give_back()
+
+    def take(self, pixels: int) -> None:
+        """Wait until so many pixels are free."""
+        if not self._is_taken:
+            self._stack.enter_context(self._turns.taken(pixels))
+            self._is_taken = True
+
+    def give_back(self) -> None:
+        self._stack.close()
+        self._is_taken = False

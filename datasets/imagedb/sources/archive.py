@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.images.decoding import MAX_BYTES
-from datasets.imagedb.images.formats import sniff
+from datasets.imagedb.images.limits import MAX_BYTES
 from datasets.imagedb.sources import archive_tar, archive_zip
 from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive
-from datasets.imagedb.sources.unread_files import HEAD_BYTES, is_named_otherwise, why_not_read
+from datasets.imagedb.sources.unread_files import HEAD_BYTES, is_named_otherwise, judge
 from digits_project.common.confined_files import Outside, open_file
 from digits_project.common.errors import BadInput
 
@@ -167,9 +166,8 @@ class _Unpacking:
         """Write a member that is an image; others are logged unless they are plainly something else."""
         head = member.read(HEAD_BYTES)
         path = self._into.joinpath(*parts)
-        is_image = sniff(head) is not None
+        is_image, reason = judge(path.name, head)
         if member.size > MAX_BYTES or not is_image:
-            reason = None if is_image else why_not_read(path.name, head)
             if member.size > MAX_BYTES and not is_named_otherwise(path.name):
                 reason = f"more than {MAX_BYTES >> 20} MiB"
             if reason:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.images.confined import OUTSIDE
-from datasets.imagedb.images.formats import READABLE, sniff
+from datasets.imagedb.images.formats import READABLE
 from datasets.imagedb.sources import category_names
 from datasets.imagedb.sources.listing import Listing, ListingWriter
-from datasets.imagedb.sources.unread_files import HEAD_BYTES, is_named_otherwise, why_not_read
+from datasets.imagedb.sources.unread_files import HEAD_BYTES, is_named_otherwise, judge
 from digits_project.common.confined_files import EVERYWHERE, Outside, leads_out, open_file, open_folder
 from digits_project.common.errors import BadInput
 
@@ -184,7 +184,7 @@ def _judged(entry, path, roots):
             return False, "its name has a line break"
         with open_file(path, roots, buffering=0) as file:
             head = file.read(HEAD_BYTES)
-        return (True, None) if sniff(head) else (False, why_not_read(entry.name, head))
+        return judge(entry.name, head)
     except Outside:
         reason = OUTSIDE
     except OSError as error:

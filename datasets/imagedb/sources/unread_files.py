@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from datasets.imagedb.images.formats import READABLE
+from datasets.imagedb.images.formats import READABLE, SUFFIXES, sniff
 
 HEAD_BYTES = 512  # of a file, to tell what it is
 EMPTY = "the file is empty"
@@ -16,14 +16,12 @@ NOT_AN_IMAGE = f"its content is not that of a {READABLE} file"
 
 # What image files of other formats begin with.
 _OTHER_FORMATS = (
-    ("HEIC", re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)),
-    ("AVIF", re.compile(rb"....ftypavi[fs]", re.DOTALL)),
+    ("HEIF of this kind", re.compile(rb"....ftyp(mif[12]|msf1|miaf|heif|avci|avcs|jpe[gs]|j2ki)", re.DOTALL)),
     ("Canon CR3", re.compile(rb"....ftypcrx ", re.DOTALL)),
     ("JPEG 2000", re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51")),
     ("JPEG XL", re.compile(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n")),
     ("GIF", re.compile(rb"GIF8[79]a")),
     ("Canon CR2", re.compile(rb"II\*\0.{4}CR", re.DOTALL)),
-    ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]")),
     ("JPEG XR", re.compile(rb"II\xbc")),
     ("Olympus ORF", re.compile(rb"IIR[OS]|MMOR")),
     ("Panasonic RW2", re.compile(rb"IIU\0")),
@@ -45,17 +43,20 @@ _OTHER_FORMATS = (
 )
 _SUFFIXES = {
     # A file of this name is an image of that format, if any.
-    ".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".avif": "AVIF", ".avifs": "AVIF",
     ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".j2c": "JPEG 2000", ".jpf": "JPEG 2000", ".jpx": "JPEG 2000",
     ".jpc": "JPEG 2000", ".jxl": "JPEG XL", ".jxr": "JPEG XR", ".wdp": "JPEG XR", ".hdp": "JPEG XR",
-    ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF", ".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA",
+    ".gif": "GIF", ".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA",
     ".pbm": "PBM", ".pam": "PAM", ".pfm": "PFM", ".pcx": "PCX", ".ico": "ICO", ".cur": "ICO", ".psd": "Photoshop",
     ".psb": "Photoshop", ".xcf": "GIMP", ".exr": "OpenEXR", ".hdr": "Radiance HDR", ".dds": "DDS", ".bpg": "BPG",
     ".qoi": "QOI", ".svg": "SVG", ".svgz": "SVG", ".eps": "EPS", ".ps": "PostScript", ".ai": "Illustrator",
     ".wmf": "WMF", ".emf": "EMF", ".sgi": "SGI", ".rgb": "SGI", ".bw": "SGI", ".ras": "Sun raster",
     ".xbm": "XBM", ".xpm": "XPM", ".pict": "PICT", ".pct": "PICT", ".djvu": "DjVu", ".fits": "FITS", ".fit": "FITS",
     ".fts": "FITS", ".dcm": "DICOM", ".dicom": "DICOM", ".ima": "DICOM", ".nii": "NIfTI", ".mha": "MetaImage",
-    ".nrrd": "NRRD", ".raw": "RAW", ".cr2": "Canon CR2", ".cr3": "Canon CR3", ".crw": "Canon CRW", ".nef": "Nikon NEF",
+    ".nrrd": "NRRD",
+}  # fmt: skip
+_CAMERAS = {
+    # Most of these are built on TIFF.
+    ".raw": "RAW", ".cr2": "Canon CR2", ".cr3": "Canon CR3", ".crw": "Canon CRW", ".nef": "Nikon NEF",
     ".nrw": "Nikon NRW", ".arw": "Sony ARW", ".srf": "Sony SRF", ".sr2": "Sony SR2", ".dng": "DNG",
     ".orf": "Olympus ORF", ".rw2": "Panasonic RW2", ".raf": "Fujifilm RAF", ".pef": "Pentax PEF", ".srw": "Samsung SRW",
     ".x3f": "Sigma X3F", ".3fr": "Hasselblad 3FR", ".iiq": "Phase One IIQ", ".erf": "Epson ERF", ".kdc": "Kodak KDC",
@@ -67,7 +68,7 @@ def _suffixes(text):
     return frozenset(f".{suffix}" for suffix in text.split())
 
 
-_READ_SUFFIXES = _suffixes("jpg jpeg jpe jfif jif png apng bmp dib ppm pgm pnm webp")
+_READ_SUFFIXES = frozenset(SUFFIXES)
 _TEXTS = _suffixes("""
     txt text md rst tex log csv tsv json jsonl ndjson geojson xml yaml yml html htm css rtf srt vtt ini cfg conf toml
     names data lst list lock py pyc ipynb js ts sh bat ps1 c h cpp hpp java m r sql php go rs xmp aae url lnk webloc
@@ -90,20 +91,31 @@ _OTHER_CONTENT = re.compile(
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
-def why_not_read(name: str, head: bytes) -> str | None:
-    """The reason for a file of that name whose first HEAD_BYTES sniff() does not know; None: it is no image at all."""
-    suffix = _suffix(name)
-    named = _SUFFIXES.get(suffix)
+def judge(name: str, head: bytes) -> tuple[bool, str | None]:
+    """Whether a file of that name with these first HEAD_BYTES is an image that is read, and if not, why.
+
+    No reason is needed for what is no image at all.
+    """
+    format_name, camera = sniff(head), _CAMERAS.get(_suffix(name))
+    if format_name == "TIFF" and camera:
+        return False, _not_read(camera)
+    return (True, None) if format_name else (False, _why_not_read(_suffix(name), head))
+
+
+def _why_not_read(suffix, head):
+    named = _SUFFIXES.get(suffix) or _CAMERAS.get(suffix)
     found = next((format_name for format_name, signature in _OTHER_FORMATS if signature.match(head)), None)
     if not head and (named or suffix in _READ_SUFFIXES):
         return EMPTY
-    if found == "TIFF" and named:  # most cameras' own formats are built on it
-        found = named
     if (found or named) and suffix not in _OTHER_SUFFIXES:
-        return f"{found or named} is not read: save it as PNG or JPEG"
+        return _not_read(found or named)
     if suffix in _READ_SUFFIXES:
         return NOT_AN_IMAGE
     return None if suffix in _OTHER_SUFFIXES or _is_something_else(head) else NOT_AN_IMAGE
+
+
+def _not_read(format_name):
+    return f"{format_name} is not read: save it as PNG or JPEG"
 
 
 def is_named_otherwise(name: str) -> bool:

@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from datasets.imagedb import BadImage
-from datasets.imagedb.images.decoding import MAX_PIXELS, SLOW_BYTES, SLOW_PIXELS, decode
+from datasets.imagedb.images.decoding import decode
+from datasets.imagedb.images.limits import MAX_PIXELS, SLOW_BYTES, SLOW_PIXELS
 from datasets.imagedb.images.pixel_budget import PixelBudget
+from tests.support.samples.heic_samples import heic
 from tests.support.samples.imagedb_samples import photo
+from tests.support.samples.tiff_samples import tags, tiff
 
 # Decodes standard input within so many MiB above what the process takes already.
 LIMITED = """
@@ -82,6 +85,28 @@ def bitmap(width, height, data=b"", compression=1):
     return header + struct.pack("<IiiHHIIiiII", *fields) + bytes(1024) + data
 
 
+def boxed_of(payload, width, height):
+    """A HEIC or AVIF file whose header says that it is larger."""
+    at = payload.index(b"ispe") + 8
+    return payload[:at] + struct.pack(">II", width, height) + payload[at + 8 :]
+
+
+def saved_avif(width, height):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height)).save(buffer, "AVIF", speed=10)
+    return buffer.getvalue()
+
+
+def tiff_of(many, size):
+    """A TIFF of one pixel with so many tags of that many bytes each, all of them the same bytes."""
+    shared = (2, size, 200)
+    needed = {256: (3, 1, 1), 257: (3, 1, 1), 258: (3, 1, 8), 262: (3, 1, 1), 273: (4, 1, 8), 279: (4, 1, 1)}
+    entries = sorted((needed | {40_000 + number: shared for number in range(many)}).items())
+    rows = b"".join(struct.pack("<HHII", tag, *value) for tag, value in entries)
+    body = bytes(size + 200)
+    return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", len(entries)) + rows + bytes(4)
+
+
 HUGE = {
     "png": png(40_000, 40_000),
     "png-side": png(100_000, 1),
@@ -89,6 +114,13 @@ HUGE = {
     "webp": webp_of(16_384, 16_384),
     "ppm": b"P6 50000 50000 255\n",
     "bmp": bitmap(30_000, 30_000, compression=0),
+    "heic": boxed_of(heic("colour"), 30_000, 30_000),
+    "avif": boxed_of(saved_avif(16, 16), 16_000, 16_000),
+    "avif-frames": boxed_of(saved_avif(3000, 3000), 16, 16),
+    "tiff": tiff(tags(1, t256=60_000, t257=60_000, t278=60_000), b"x"),
+    "tiff-tile": tiff(tags(1, t322=60_000, t323=60_000), b"x", places=324),
+    "tiff-planes": tiff(tags(1, t256=8000, t257=8000, t277=60_000, t284=2), *[b"x"] * 9),
+    "tiff-tags": tiff_of(5000, 8 << 20),
     "png-iccp": png(64, 64, chunk(b"iCCP", b"profile\0\0" + bomb(300))),
     "png-many-ztxt": png(64, 64, *[chunk(b"zTXt", b"text\0\0" + zlib.compress(bytes(1 << 20)))] * 200),
 }
@@ -108,6 +140,10 @@ def test_what_would_fill_the_memory_is_refused_within_little_of_it(kind):
 @pytest.mark.parametrize("kind", HUGE_NOTES)
 def test_a_note_that_would_fill_the_memory_is_left_out_within_little_of_it(kind):
     assert outcome(png(64, 64, HUGE_NOTES[kind], pixels=bytes(65 * 64)), SMALL) == "decoded (64, 64, 3)"
+
+
+def test_a_tiff_whose_notes_are_many_times_the_same_bytes_is_read_without_them():
+    assert outcome(tiff_of(900, 1 << 20), SMALL) == "decoded (64, 64, 3)"
 
 
 def test_a_bomb_in_the_pixels_ends_where_the_picture_does():

@@ -10,7 +10,7 @@ import pytest
 
 from datasets.imagedb import FolderSource, build
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.sources.unread_files import why_not_read
+from datasets.imagedb.sources.unread_files import judge
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.common.errors import BadInput
@@ -31,7 +31,9 @@ JPEG_2000 = b"\0\0\0\x0cjP  \r\n\x87\n" + NOISE
         ("x.tga", NOISE, "TGA"),
         ("X.TGA", NOISE, "TGA"),
         ("x.raw", NOISE, "RAW"),
-        ("x.NEF", b"MM\0*" + NOISE, "Nikon NEF"),
+        ("x.NEF", b"MM\0*" + NOISE, "Nikon NEF"),  # cameras' own formats are TIFF files with a small preview
+        ("x.dng", b"II*\0" + NOISE, "DNG"),
+        ("x.heic", b"\0\0\0\x14ftypmif1\0\0\0\0mif1j2ki" + NOISE, "HEIF of this kind"),
         ("x.cr2", b"II*\0\x10\0\0\0CR" + NOISE, "Canon CR2"),
         ("x.CR3", b"\0\0\0\x18ftypcrx " + NOISE, "Canon CR3"),
         ("x.pbm", b"P1\n2 2\n0 1 1 0\n", "PBM"),
@@ -44,17 +46,19 @@ JPEG_2000 = b"\0\0\0\x0cjP  \r\n\x87\n" + NOISE
     ],
 )
 def test_a_format_that_is_not_read_is_named(name, head, format_name):
-    assert why_not_read(name, head) == f"{format_name} is not read: save it as PNG or JPEG"
+    assert judge(name, head) == (False, f"{format_name} is not read: save it as PNG or JPEG")
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.PNG", "x.jfif", "x", "x.bin", "IMG_0001", "x.unheard-of"])
 def test_what_can_not_be_told_is_taken_for_an_image(name):
-    assert why_not_read(name, NOISE).startswith("its content is not that of a PNG, JPEG, ")
+    is_image, reason = judge(name, NOISE)
+    assert not is_image
+    assert reason.startswith("its content is not that of a PNG, JPEG, ")
 
 
 def test_a_text_that_is_named_like_an_image_is_counted():
-    assert why_not_read("x.jpg", b"not found\n").startswith("its content is not")
-    assert why_not_read("x.jpg", b"") == why_not_read("x.heic", b"") == "the file is empty"
+    assert judge("x.jpg", b"not found\n")[1].startswith("its content is not")
+    assert judge("x.jpg", b"") == judge("x.heic", b"") == judge("x.nef", b"") == (False, "the file is empty")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,13 @@ def test_a_text_that_is_named_like_an_image_is_counted():
     ],
 )
 def test_what_is_plainly_something_else_needs_no_reason(name, head):
-    assert why_not_read(name, head) is None
+    assert judge(name, head) == (False, None)
+
+
+@pytest.mark.parametrize("name", ["IMG_0001.jpg", "IMG_0001.HEIC", "IMG_0001", "x.tif"])
+@pytest.mark.parametrize("head", [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b"II*\0\x10\0\0\0", b"II+\0\x08\0\0\0"])
+def test_a_format_that_is_read_is_told_by_content_whatever_the_name(name, head):
+    assert judge(name, head + NOISE) == (True, None)
 
 
 @pytest.fixture
