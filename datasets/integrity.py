@@ -1,31 +1,51 @@
-"""Whether the files of a dataset that was built are whole, as far as that can be seen without reading every image."""
+"""Whether the files of a dataset still are what the build wrote."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb.store.records import RecordReader, index_path
+from datasets.imagedb.store.records import RecordReader, index_path, shown
 from datasets.models import Dataset, DatasetKind
 from datasets.services import mean_file
+from digits_project.common.digests import State, remembered_sha256
 from digits_project.common.errors import DamagedFile
 
 REMEDY = "Restore it from a backup, or build the dataset again."
 
 
-def check_dataset(dataset: Dataset, splits: Iterable[str]) -> None:
-    """Raise DamagedFile, which names the file, unless labels and records are what the dataset's row says."""
+def check_dataset(dataset: Dataset, splits: Collection[str], tick: Callable[[], object], mean: bool = False) -> None:
+    """Raise DamagedFile, which names the file, unless labels and records, and with `mean` the mean image, are what the
+    dataset's row says. `tick` is called all the while: the files are read through, once in each process."""
     if not dataset.directory.is_dir():
         raise DamagedFile(f"The folder {dataset.pk} of the dataset {dataset.name} is missing. {REMEDY}")
-    for split in splits:
+    names = [f"{split}{rest}" for split in splits for rest in (".rec", ".idx", "_labels.rec", "_labels.idx")]
+    check_digests(dataset, ["labels.txt", *names, *(["mean.npy"] if mean else [])], tick)
+    for split in splits:  # also where there are no digests
         records = dataset.directory / f"{split}.rec"
         with RecordReader(records) as reader:
             found, wanted = len(reader), dataset.entries(split)
         if found != wanted:
-            names = f"{_shown(records)} or its index, {_shown(index_path(records))},"
+            names = f"{shown(records)} or its index, {shown(index_path(records))},"
             raise DamagedFile(f"{names} is damaged: there are {found} records, not {wanted}. {REMEDY}")
     if dataset.kind == DatasetKind.CLASSIFICATION:
         _check_labels(dataset)
+
+
+def check_digests(dataset: Dataset, names: Iterable[str], tick: Callable[[], object] = lambda: None) -> None:
+    """Raise DamagedFile, which names the file, unless these files have the digests of the dataset's row, as far as it
+    has any of them: a dataset that was built by an early version has none."""
+    for name in names:
+        if wanted := dataset.digests.get(name):
+            path = dataset.directory / name
+            try:
+                found = remembered_sha256(path, State.of(path), tick)
+            except FileNotFoundError as error:
+                raise DamagedFile(f"{shown(path)} is missing. {REMEDY}") from error
+            except OSError as error:
+                raise _damaged(path, error.strerror) from error
+            if found != wanted:
+                raise _damaged(path, "it is not what the build wrote (its SHA-256 differs)")
 
 
 def check_mean(dataset: Dataset) -> None:
@@ -39,6 +59,7 @@ def check_mean(dataset: Dataset) -> None:
         raise _damaged(path, "it is no whole .npy file") from error
     if mean.shape != dataset.image_shape:
         raise _damaged(path, f"it has the shape {mean.shape}, not {dataset.image_shape}")
+    check_digests(dataset, [path.name])
 
 
 def _check_labels(dataset: Dataset) -> None:
@@ -46,7 +67,7 @@ def _check_labels(dataset: Dataset) -> None:
     try:
         text = path.read_bytes()
     except FileNotFoundError as error:
-        raise DamagedFile(f"{_shown(path)} is missing. {REMEDY}") from error
+        raise DamagedFile(f"{shown(path)} is missing. {REMEDY}") from error
     except OSError as error:
         raise _damaged(path, error.strerror) from error
     if text != "".join(f"{name}\n" for name in dataset.categories).encode():
@@ -54,9 +75,4 @@ def _check_labels(dataset: Dataset) -> None:
 
 
 def _damaged(path: Path, what: object) -> DamagedFile:
-    return DamagedFile(f"{_shown(path)} is damaged: {what}. {REMEDY}")
-
-
-def _shown(path: Path) -> str:
-    """Below the folder of the jobs: server paths are for operators only."""
-    return "/".join(path.parts[-2:])
+    return DamagedFile(f"{shown(path)} is damaged: {what}. {REMEDY}")

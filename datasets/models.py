@@ -106,6 +106,7 @@ class Dataset(Job):
     skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Images that could not be read.")
     skipped_reasons = models.JSONField(default=dict, editable=False)  # how many files for each reason
     warnings = models.JSONField(default=list, editable=False)
+    digests = models.JSONField(default=dict, editable=False)  # SHA-256 of the files; {} before there were any
     white_level = models.PositiveIntegerField(default=65535, editable=False)  # the 16-bit sample that became 255
 
     @property

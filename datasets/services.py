@@ -1,6 +1,7 @@
 """What may be done with datasets."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from django.db import transaction
 from datasets import imagedb
 from datasets.models import Dataset, DatasetKind, SourceMethod
 from digits_project.common.confined_files import open_file, shown
+from digits_project.common.digests import sha256
 from digits_project.jobs import directory, limits, quota
 from digits_project.jobs.execution.runner import patiently
 from digits_project.jobs.models import Status
@@ -22,6 +24,7 @@ from digits_project.jobs.services import submit
 MAX_LIST_BYTES = 256 << 20  # of a text file: some four million lines
 COPY_BYTES = 1 << 20
 MAX_NAME = 255
+DIGESTED = (".rec", ".idx", ".npy", ".txt")
 
 
 class TextList(NamedTuple):
@@ -105,8 +108,9 @@ def take_prebuilt(dataset: Dataset, spec: imagedb.PrebuiltSpec, report) -> None:
     dataset.label_shape = built.label_shape
     dataset.splits = [{"name": name, "entries": count} for name, count in built.entries.items()]
     dataset.warnings = built.warnings
+    dataset.digests = digests(dataset.directory, report)
     shape = ["resize_channels", "resize_height", "resize_width"]
-    patiently(partial(dataset.save, update_fields=[*shape, "label_shape", "splits", "warnings"]))
+    patiently(partial(dataset.save, update_fields=[*shape, "label_shape", "splits", "warnings", "digests"]))
 
 
 def _build_categories(dataset: Dataset, report) -> None:
@@ -119,8 +123,15 @@ def _build_categories(dataset: Dataset, report) -> None:
     dataset.skipped, dataset.skipped_reasons = built.skipped, built.skipped_reasons
     dataset.warnings = built.warnings
     dataset.white_level = built.white_level
-    came = ["categories", "splits", "copies", "skipped", "skipped_reasons", "warnings", "white_level"]
+    dataset.digests = digests(dataset.directory, report)
+    came = ["categories", "splits", "copies", "skipped", "skipped_reasons", "warnings", "white_level", "digests"]
     patiently(partial(dataset.save, update_fields=came))
+
+
+def digests(directory: Path, report: Callable[[float], None]) -> dict[str, str]:
+    """{name: SHA-256} of the files that a build has just written, which are still in the memory of the disk's cache."""
+    built = (path for path in sorted(directory.iterdir()) if path.suffix in DIGESTED)
+    return {path.name: sha256(path, lambda: report(1.0)) for path in built}
 
 
 def after_building(job_id: str) -> None:

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
+from digits_project.common.digests import State
 from inference.engine.predictor import Predictor
-from models_app.training.snapshots.snapshot_check import State
 
 MAX_LOADED = 8
 MAX_BYTES = 2 << 30  # of their files; loaded they take about as much. The one that is asked for is kept in any case.

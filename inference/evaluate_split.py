@@ -28,7 +28,7 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
     snapshot = model.snapshot_at(evaluation.epoch)
     if snapshot is None:
         raise BadInput(f"The snapshot of epoch {evaluation.epoch:g} is gone.")
-    check_dataset(model.dataset, (evaluation.split,))
+    check_dataset(model.dataset, (evaluation.split,), lambda: report(0.0))
     with services.whole(snapshot):
         predictor = services.load(snapshot.onnx_file)
     found = engine.ClassificationMetrics(len(model.dataset.categories))

@@ -58,7 +58,8 @@ def train(model: TrainedModel, report: JobProgress) -> None:
     held = devices.held_by(model)
     if not held:
         raise Stopped  # dispatched to another host meanwhile
-    check_dataset(model.dataset, ("train", "val") if model.dataset.entries("val") else ("train",))
+    splits = [split for split in ("train", "val") if model.dataset.entries(split)]
+    check_dataset(model.dataset, splits, partial(report, None), mean=model.use_mean != "none")
     snapshot = recovery.go_on_from(model)
     config = model.directory / "config.json"
     config.write_text(train_config(model, held, snapshot).to_json())

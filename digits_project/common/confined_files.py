@@ -3,7 +3,8 @@
 `roots` are the folders whose files may be read; with / among them that is every file. What lies outside of them is
 never looked at: a path is followed one name at a time, each opened in the folder above it and never through a link, and
 a link's target has to lie under a root before anything of it is touched. So what is opened is what was checked, whoever
-exchanges files meanwhile, and an answer can't tell what exists elsewhere. `..` is taken out of a path as text.
+exchanges files meanwhile, and an answer can't tell what exists elsewhere. `..` is taken out of a path as text. A name
+that is not there is looked for in its other Unicode forms, in the same folder.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from digits_project.common.errors import BadInput
+from digits_project.common.spellings import on_disk, twin
 
 EVERYWHERE = (Path("/"),)
 _MAX_LINKS = 40  # as many as Linux follows
@@ -42,7 +44,7 @@ def resolve(path: str | Path, roots: Sequence[Path]) -> Path:
     """The path without links, as far as it exists. Raises Outside, or OSError for what can be no path."""
     if _everywhere(roots):
         with _no_path_is_an_os_error():
-            return Path(path).resolve()
+            return Path(on_disk(str(path))).resolve()
     walk = _Walk(path, roots)
     try:
         walk.run()
@@ -112,12 +114,21 @@ def _everywhere(roots):
 def _opened(path, roots, flags):
     if _everywhere(roots):
         with _no_path_is_an_os_error():
-            return os.open(path, flags)
+            return _open_anywhere(str(path), flags)
     walk = _Walk(path, roots)
     try:
         return walk.run(flags)
     finally:
         walk.close()
+
+
+def _open_anywhere(path, flags):
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        if (spelled := on_disk(path)) == path:
+            raise
+        return os.open(spelled, flags)
 
 
 class _Walk:
@@ -141,7 +152,7 @@ class _Walk:
                 self._enter(os.open(self.reached, _ROOT))
             if not self.ahead:
                 return None if flags is None else os.open(".", flags, dir_fd=self._folder)
-            mode = os.stat(self.ahead[0], dir_fd=self._folder, follow_symlinks=False).st_mode
+            mode = self._mode_ahead()
             if stat.S_ISLNK(mode):
                 self._follow()
             elif len(self.ahead) > 1:
@@ -153,6 +164,16 @@ class _Walk:
                 raise OSError(errno.EINVAL, _NO_FILE)  # merely to open a device can do things
             else:
                 return os.open(self.ahead[0], flags | os.O_NOFOLLOW, dir_fd=self._folder)
+
+    def _mode_ahead(self):
+        """What kind of file the next name is, which becomes the spelling that is there."""
+        try:
+            return os.stat(self.ahead[0], dir_fd=self._folder, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            if (spelled := twin(self._folder, self.ahead[0])) is None:
+                raise
+            self.ahead[0] = spelled
+            return os.stat(spelled, dir_fd=self._folder, follow_symlinks=False).st_mode
 
     def close(self) -> None:
         if self._folder is not None:

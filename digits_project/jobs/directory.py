@@ -1,28 +1,58 @@
 """Job ids and the folders that they name."""
 
+import fcntl
+import os
 import secrets
 import shutil
 import time
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from django.conf import settings
 
+ABANDONED_SECONDS = 60.0  # so old is a claim at least whose folder is removed
 
-def claim() -> str:
+
+class Claim:
+    """A job's id and its new, empty folder, for which no row has been committed yet.
+
+    Until settle() a locked file beside the folder says so. The kernel drops the lock with the process, so that a
+    folder whose process died can be told from one that is being filled, however long that takes.
+    """
+
+    def __init__(self, job_id: str):
+        """Raises FileExistsError if the id is taken."""
+        self.job_id = job_id
+        folder = settings.DIGITS_JOBS_DIR / job_id
+        self._marker = _marker(folder)
+        descriptor = os.open(self._marker, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._close = weakref.finalize(self, os.close, descriptor)  # also where the transaction is rolled back
+        _lock_new(descriptor)
+        try:
+            folder.mkdir()
+        except BaseException:
+            self.settle()
+            raise
+
+    def settle(self) -> None:
+        """The row is committed."""
+        with suppress(OSError):
+            self._marker.unlink()
+        self._close()
+
+
+def claim() -> Claim:
     """A new id, `YYYYMMDD-HHMMSS-xxxx` (UTC, four hex digits), with its empty folder.
 
     Making the folder is what claims the id: mkdir succeeds for one process only, whatever the kind of job.
     """
     settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
     while True:
-        job_id = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        try:
-            (settings.DIGITS_JOBS_DIR / job_id).mkdir()
-        except FileExistsError:
-            continue
-        return job_id
+        with suppress(FileExistsError):
+            return Claim(f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
 
 
 def remove(directory: Path) -> None:
@@ -31,8 +61,33 @@ def remove(directory: Path) -> None:
     try:
         directory.rename(doomed)
     except FileNotFoundError:
-        return
-    shutil.rmtree(doomed)
+        pass
+    else:
+        shutil.rmtree(doomed)
+    _marker(directory).unlink(missing_ok=True)
+
+
+def remove_abandoned(has_row: Callable[[str], object], older_than: float = ABANDONED_SECONDS) -> None:
+    """Delete the folders of jobs that no process makes any more and that `has_row(id)` knows nothing of.
+
+    A folder without a claim stays, whatever the database says: it may be the database that is another one.
+    """
+    for marker in settings.DIGITS_JOBS_DIR.glob(".*.creating"):
+        with suppress(OSError):  # it is locked, or another process was quicker; or locks are not known here
+            if time.time() - marker.stat().st_ctime > older_than:
+                _remove_unless_claimed(marker, has_row)
+
+
+def _remove_unless_claimed(marker: Path, has_row: Callable[[str], object]) -> None:
+    folder = marker.with_name(marker.name[1:].removesuffix(".creating"))
+    with marker.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.fstat(file.fileno()).st_nlink:
+            return  # its process has just ended it
+        if has_row(folder.name):  # its process died right after the commit
+            marker.unlink(missing_ok=True)
+        else:
+            remove(folder)
 
 
 def finish_removals(older_than: float = 3600.0) -> None:
@@ -41,3 +96,19 @@ def finish_removals(older_than: float = 3600.0) -> None:
         with suppress(FileNotFoundError):  # another process was quicker
             if time.time() - doomed.stat().st_ctime > older_than:  # renaming it set that
                 shutil.rmtree(doomed)
+
+
+def _marker(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.creating")
+
+
+def _lock_new(descriptor: int) -> None:
+    """Lock a claim's file. Raises FileExistsError if remove_abandoned() had it in between."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise FileExistsError from None
+    except OSError:  # a file system without locks: there nothing is ever taken for abandoned
+        return
+    if not os.fstat(descriptor).st_nlink:
+        raise FileExistsError

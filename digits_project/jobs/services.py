@@ -33,7 +33,8 @@ def submit(job: Job, limited: bool = True) -> Job:
     if limited and job.FILLS_DISK:
         limits.refuse_more_disk(job.owner)
     job.full_clean(exclude=["job_id"])
-    job.job_id = directory.claim()
+    claim = directory.claim()
+    job.job_id = claim.job_id
     try:
         with transaction.atomic():
             job.save(force_insert=True)
@@ -41,6 +42,7 @@ def submit(job: Job, limited: bool = True) -> Job:
             lifecycle.advance(job, Status.WAITING)
             if limited:
                 limits.refuse_more_waiting(job.owner)
+            transaction.on_commit(claim.settle)
             transaction.on_commit(dispatch_or_leave)
     except BaseException:
         directory.remove(job.directory)
@@ -56,9 +58,10 @@ def take_in(job: Job, fill: Callable[[Job], None]) -> Job:
     """
     limits.refuse_more_disk(job.owner)
     settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
-    job.directory.mkdir()
+    claim = directory.Claim(job.job_id)
     try:
         with transaction.atomic():
+            transaction.on_commit(claim.settle)
             job.save(force_insert=True)
             audit.record("import", str(job))
             lifecycle.advance(job, Status.RUNNING, worker=str(Process.current()))

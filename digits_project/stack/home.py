@@ -30,15 +30,38 @@ def keep_others_from_writing() -> None:
 
 
 def close_to_writers(home: Path) -> None:
-    """Take from others the right to write to a home and its logs, which an earlier start may have given them. A folder
-    that belongs to somebody else, or to everybody as /tmp does, stays as it is."""
+    """Take from others the right to write to a home, its logs and the folders of its jobs, which an earlier start may
+    have given them. A folder that belongs to somebody else, or to everybody as /tmp does, stays as it is."""
     log = home / "log"
     for path in (home, home / "lock", home / STATE, home / "jobs", log, *log.glob("*")):
-        status = path.lstat() if path.exists() else None
-        if status is None or stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid():
-            continue
-        if status.st_mode & WRITE_OF_OTHERS and not status.st_mode & stat.S_ISVTX:
-            path.chmod(stat.S_IMODE(status.st_mode) & ~WRITE_OF_OTHERS)
+        if _is_open(path):
+            _close(path)
+    for job in (home / "jobs").glob("*"):
+        if _is_open(job):  # of a closed folder nothing more is looked at: there may be many thousands
+            for path in job.rglob("*"):
+                if _is_open(path):
+                    _close(path)
+            _close(job)  # at last, so that a start that is cut short goes on with the next
+
+
+def _is_open(path: Path) -> bool:
+    """Whether others may write to what is this user's and not everybody's on purpose."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    own = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
+    return own and bool(status.st_mode & WRITE_OF_OTHERS) and not status.st_mode & stat.S_ISVTX
+
+
+def _close(path: Path) -> None:
+    """Not through a link, by which somebody may have replaced the file since it was looked at."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.fchmod(descriptor, stat.S_IMODE(os.fstat(descriptor).st_mode) & ~WRITE_OF_OTHERS)
+        finally:
+            os.close(descriptor)
 
 
 def read_own(path: Path, home: Path) -> str:

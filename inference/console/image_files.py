@@ -5,15 +5,16 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import TextIO
 
 from datasets.imagedb.images import decoding
+from digits_project.common.confined_files import EVERYWHERE, open_file
+from digits_project.common.spellings import on_disk
 
 MAX_SORTED = 100_000  # names of one folder in memory
 
 
-def image_files(names: Iterable[str], recursive: bool, listed: TextIO) -> Iterator[Path]:
-    """The files in the order in which they are named; `-` stands for the lines of `listed`.
+def image_files(names: Iterable[str], recursive: bool, listed: Iterable[bytes]) -> Iterator[Path]:
+    """The files in the order in which they are named; `-` stands for the lines of `listed`, which need not be UTF-8.
 
     What matches a pattern comes sorted, or in the order of the file system where it is more than MAX_SORTED. So do the
     files of a folder that begin as an image does; with `recursive` also those in its subfolders. What does not exist
@@ -21,9 +22,9 @@ def image_files(names: Iterable[str], recursive: bool, listed: TextIO) -> Iterat
     """
     for name in names:
         if name == "-":
-            yield from (Path(line.rstrip("\n")) for line in listed if line.strip())
-        elif os.path.isdir(name):  # noqa: PTH112 - a name may be anything, also what is no path
-            yield from _of_folder(name, recursive)
+            yield from (Path(os.fsdecode(line.rstrip(b"\r\n"))) for line in listed if line.strip())
+        elif os.path.isdir(folder := on_disk(name)):  # noqa: PTH112 - a name may be anything, also what is no path
+            yield from _of_folder(folder, recursive)
         elif glob.has_magic(name) and not os.path.lexists(name):
             yield from _of_pattern(name, recursive)
         else:
@@ -60,7 +61,7 @@ def _of_folder(folder: str, recursive: bool) -> Iterator[Path]:
 
 def _begins_as_image(path: str) -> bool:
     try:
-        with decoding.open_image(Path(path)) as file:
+        with open_file(path, EVERYWHERE) as file:
             return decoding.sniff(file.read(decoding.SIGNATURE_BYTES)) is not None
     except OSError:
         return True  # its reader says what is wrong

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from datasets.imagedb.images import decoding
+from datasets.imagedb.images.confined import opener
+from digits_project.common.confined_files import EVERYWHERE
 from digits_project.common.errors import BadInput
 from digits_project.jobs.console.command import ConsoleCommand, Exit, job_of, wrong
 from inference import services
@@ -38,8 +39,8 @@ class ImagesCommand(ConsoleCommand):
 
     def handle(self, **options):
         snapshot = chosen_snapshot(options)
-        predictor, read = services.predictor(snapshot), services.reader(snapshot, decoding.open_image)
-        names = image_files.image_files(options["images"], options["recursive"], sys.stdin)
+        predictor, read = services.predictor(snapshot), services.reader(snapshot, opener(EVERYWHERE))
+        names = image_files.image_files(options["images"], options["recursive"], sys.stdin.buffer)
         batches = Batches(names, read, predictor.most_images, self._tell)
         began = self._told = time.monotonic()
         with self._output(options["output"]) as output:
@@ -59,6 +60,7 @@ class ImagesCommand(ConsoleCommand):
     def _output(self, name: str | None) -> Iterator[TextIO]:
         if name is None:
             self.stdout.ending = ""
+            sys.stdout.reconfigure(errors="surrogateescape")  # likewise a name's bytes
             yield self.stdout
             return
         try:

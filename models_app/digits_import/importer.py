@@ -86,6 +86,8 @@ def _fill_dataset(dataset: Dataset, found: DigitsJob, taken: bool, report) -> No
         mean = read_mean(found.path / MEAN, dataset.image_shape, EVERYWHERE)
         save_mean(mean, directory / "mean.npy", directory / "mean.png")
     (directory / "labels.txt").write_text("".join(f"{label}\n" for label in dataset.categories), encoding="utf-8")
+    dataset.digests = dataset_services.digests(directory, report)
+    dataset.save(update_fields=["digests"])
 
 
 def _split(directory: Path, name: str, categories: int) -> dict:

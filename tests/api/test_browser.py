@@ -310,7 +310,7 @@ LINES = """(box) => {
   return new Set([...range.getClientRects()].map((one) => Math.round(one.top))).size }"""
 
 
-@pytest.mark.parametrize("width, most", [(1280, 3), (1024, 4)])
+@pytest.mark.parametrize("width, most", [(1280, 3), (1024, 4), (390, 5)])
 def test_the_front_page_cuts_off_no_table_and_breaks_no_name_into_many_lines(visit, busy_server, width, most):
     page = visit("/admin/", viewport={"width": width, "height": 1000})
     page.locator("#workers").get_by_text(f"train-{LONG_HOST}").wait_for()

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import subprocess
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -93,28 +95,49 @@ def test_a_list_comes_on_standard_input(model, digits_folder):
     assert {name: [values] for name, values in answers[0]["outputs"].items()} == expected
 
 
+@pytest.mark.django_db(transaction=True)
+def test_names_on_standard_input_that_are_not_utf_8_keep_their_bytes(model, digits_folder, tmp_path):
+    names = [os.fsencode(tmp_path) + b"/caf\xe9.png", os.fsencode(tmp_path) + "/café.png".encode()]
+    for name in names:
+        Path(os.fsdecode(name)).write_bytes((digits_folder / "3" / "1.png").read_bytes())
+    process = started("classify", model.pk, "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    _, *rows = process.communicate(b"\r\n".join(names))[0].splitlines()
+    assert process.returncode == 0
+    assert [row.split(b",")[0] for row in rows] == names
+
+
+def test_a_folder_and_a_file_are_found_by_another_unicode_form_of_their_names(model, digits_folder, tmp_path, capsys):
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    (tmp_path / decomposed).mkdir()
+    (tmp_path / decomposed / f"{composed}.png").write_bytes((digits_folder / "3" / "1.png").read_bytes())
+    named = [f"{tmp_path}/{composed}", f"{tmp_path}/{composed}/{decomposed}.png"]
+    call_command("classify", model.pk, *named, "--format", "jsonl")
+    answers = [json.loads(line)["image"] for line in capsys.readouterr().out.splitlines()]
+    assert answers == [f"{tmp_path}/{decomposed}/{composed}.png", named[1]]
+
+
 def test_a_folder_gives_images_only_and_subfolders_when_asked(digits_folder, tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "b.png").write_bytes((digits_folder / "3" / "1.png").read_bytes())
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.jpg").write_bytes((digits_folder / "3" / "2.png").read_bytes())
-    flat = list(image_files.image_files([str(tmp_path)], False, io.StringIO()))
+    flat = list(image_files.image_files([str(tmp_path)], False, io.BytesIO()))
     assert flat == [tmp_path / "b.png"]
-    deep = list(image_files.image_files([str(tmp_path)], True, io.StringIO()))
+    deep = list(image_files.image_files([str(tmp_path)], True, io.BytesIO()))
     assert deep == [tmp_path / "b.png", tmp_path / "sub" / "a.jpg"]
 
 
 def test_what_matches_a_pattern_comes_in_the_order_of_the_names(digits_folder):
-    found = list(image_files.image_files([str(digits_folder / "3" / "*.png")], False, io.StringIO()))
+    found = list(image_files.image_files([str(digits_folder / "3" / "*.png")], False, io.BytesIO()))
     assert found == sorted((digits_folder / "3").glob("*.png"))
-    assert list(image_files.image_files(["none-*.png"], False, io.StringIO())) == [Path("none-*.png")]
+    assert list(image_files.image_files(["none-*.png"], False, io.BytesIO())) == [Path("none-*.png")]
 
 
 def test_of_a_huge_folder_only_so_many_names_are_in_memory(digits_folder, monkeypatch):
     monkeypatch.setattr(image_files, "MAX_SORTED", 4)
     opened = []
     monkeypatch.setattr(image_files, "_begins_as_image", lambda path: opened.append(path) or True)
-    files = image_files.image_files([str(digits_folder / "3")], False, io.StringIO())
+    files = image_files.image_files([str(digits_folder / "3")], False, io.BytesIO())
     next(files)
     assert len(opened) == 1
     assert {next(files) for _ in range(11)} < set((digits_folder / "3").iterdir())
@@ -122,7 +145,7 @@ def test_of_a_huge_folder_only_so_many_names_are_in_memory(digits_folder, monkey
 
 
 def test_a_list_is_read_as_it_is_needed():
-    files = image_files.image_files(["-"], False, (f"{i}.png\n" for i in iter(int, 1)))
+    files = image_files.image_files(["-"], False, (b"%d.png\n" % i for i in iter(int, 1)))
     assert next(files) == Path("0.png")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 
 from digits_project import environment
 from tests.support.server import ROOT
@@ -69,6 +69,20 @@ def test_a_service_of_ours_runs_a_command_that_exists(name):
     words = SERVICES[name].get("command", ["python3", "manage.py", "worker"])
     assert words[:2] == ["python3", "manage.py"]
     assert words[2] in get_commands()
+
+
+def queues_of_workers():
+    """The queues that `manage.py worker` can listen on."""
+    parser = load_command_class("digits_project.jobs", "worker").create_parser("manage.py", "worker")
+    return {queue for action in parser._actions if action.dest == "queue" for queue in action.choices}
+
+
+def test_every_kind_of_worker_has_a_service_with_a_check_of_its_health():
+    commands = {name: service.get("command", []) for name, service in SERVICES.items()}
+    listening = {command[-1]: name for name, command in commands.items() if command[2:3] == ["worker"]}
+    assert set(listening) == queues_of_workers() == {"io", "io-spare", "train"}
+    checked = {SERVICES[listening[queue]]["healthcheck"]["test"][-1] for queue in ("io", "io-spare")}
+    assert checked == {"worker"}
 
 
 def test_every_variable_is_one_that_the_settings_know():

@@ -4,7 +4,7 @@ import configparser
 import re
 
 import pytest
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 
 from digits_project.monitoring.metrics import REGISTRY
 from tests.support.server import ROOT
@@ -42,6 +42,13 @@ def test_every_link_of_the_page_leads_somewhere():
     assert [link for link in links if link.startswith("#") and link[1:] not in anchors] == []
     paths = [link.partition("#")[0] for link in links if not link.startswith("#")]
     assert [path for path in paths if not (ROOT / "docs" / path).exists()] == []
+
+
+def test_every_kind_of_worker_has_a_unit():
+    worker = load_command_class("digits_project.jobs", "worker").create_parser("manage.py", "worker")
+    [queues] = [action.choices for action in worker._actions if action.dest == "queue"]
+    started = re.findall(r"^ExecStart=.* manage.py worker (\S+)$", "\n".join(unit.read_text() for unit in UNITS), re.M)
+    assert sorted(started) == sorted(queues)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)

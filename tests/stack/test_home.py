@@ -83,6 +83,28 @@ def test_what_an_earlier_start_left_open_to_others_is_closed(home):
     assert open_to_others(home) == []
 
 
+def test_the_folders_of_jobs_that_an_earlier_start_left_open_are_closed_with_all_in_them(home):
+    job = home / "jobs" / "20260101-000000-0001"
+    (job / "snapshots" / "epoch-1").mkdir(parents=True)
+    (job / "snapshots" / "epoch-1" / "model.onnx").touch()
+    (home / "elsewhere").touch()
+    (job / "link").symlink_to(home / "elsewhere")
+    os.mkfifo(job / "pipe")
+    for path in (home / "elsewhere", *job.rglob("*"), job, home / "jobs", home):
+        path.chmod(0o777)
+    close_to_writers(home)
+    assert open_to_others(home / "jobs") == []
+    assert stat.S_IMODE((home / "elsewhere").stat().st_mode) == 0o777  # behind a link
+
+
+def test_a_closed_folder_of_a_job_is_not_searched(home, monkeypatch):
+    (home / "jobs" / "20260101-000000-0001").mkdir(parents=True)
+    (home / "jobs" / "20260101-000000-0001").chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rglob", None)
+        close_to_writers(home)
+
+
 def test_a_folder_that_is_everybodys_stays_so(home):
     home.chmod(0o1777)  # as /tmp is
     close_to_writers(home)

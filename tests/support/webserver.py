@@ -26,9 +26,9 @@ def served(worker, application, threads=1, **variables):
         server.wait(30)
 
 
-def served_digits(**variables):
+def served_digits(worker="digits_project.server.gunicorn_worker.WebWorker", **variables):
     """The same with this server, with accounts and eight threads, on the tests' database."""
     name = connection.settings_dict["NAME"]
     variables |= {"DATABASE_URL": re.sub(r"/[^/?]+\?", f"/{name}?", os.environ["DATABASE_URL"], count=1)}
     variables |= {"DIGITS_AUTH": "required", "DIGITS_INFERENCE_RATE": "0"}
-    return served("digits_project.server.gunicorn_worker.WebWorker", "digits_project.wsgi", threads=8, **variables)
+    return served(worker, "digits_project.wsgi", threads=8, **variables)

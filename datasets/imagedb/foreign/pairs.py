@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.imagedb.images.decoding import decode_record
-from datasets.imagedb.store.records import DamagedRecords, RecordReader
+from datasets.imagedb.store.records import RecordReader, damaged
 
 
 def labels_path(records: Path) -> Path:
@@ -35,9 +35,7 @@ class Pairs:
         if self._labels is not None:
             label = decode_record(self._labels[number][1]).transpose(2, 0, 1).astype(np.float32)
         if label.size != np.prod(self.label_shape):
-            raise DamagedRecords(
-                f"The label of record {number} of {self._images.path} has another shape than it should."
-            )
+            raise damaged(self._images.path, f"is damaged: the label of record {number} has another shape.")
         return decode_record(payload), label.reshape(self.label_shape)
 
     def __enter__(self) -> Pairs:

@@ -8,6 +8,7 @@ the first, middle and last part, 0 for a record of one part. The data is flag, l
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 from array import array
@@ -20,6 +21,9 @@ import numpy as np
 
 from digits_project.common.errors import BadInput, DamagedFile
 
+log = logging.getLogger(__name__)
+
+SHOWN_PARTS = 2  # of a path: the job's id and the file
 MAGIC = struct.pack("<I", 0xCED7230A)
 _PART = struct.Struct("<4sI")
 _HEADER = struct.Struct("<IfQQ")
@@ -27,11 +31,23 @@ _LABEL = struct.Struct("<f")
 _LABEL_AT = _PART.size + 4
 _LENGTH_BITS = 29
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
+_REMEDY = "Build the dataset again."
 _SYNC_EVERY = 32 << 20  # bytes; the last sync, during which nothing can be reported, stays short
 
 
 class DamagedRecords(DamagedFile):
-    """A record file is cut short or not what it should be."""
+    """A record file is cut short or not what it should be. Its text names files below the folder of their jobs."""
+
+
+def shown(path: Path) -> str:
+    """A file of a dataset as a message names it: server paths are for operators only."""
+    return "/".join(path.parts[-SHOWN_PARTS:])
+
+
+def damaged(path: Path, what: str) -> DamagedRecords:
+    """The exception that says what is wrong with a file; the log has its whole path."""
+    log.error("%s %s", path, what)
+    return DamagedRecords(f"{shown(path)} {what}")
 
 
 class RecordWriter:
@@ -172,19 +188,19 @@ class RecordReader:
         try:
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise DamagedRecords(f"{self.path} does not exist. Build the dataset again.") from error
+            raise damaged(self.path, f"does not exist. {_REMEDY}") from error
 
     def _load_offsets(self):
         """int64, one an entry, in the order of the index."""
         path = index_path(self.path)
         if not path.exists():
-            raise DamagedRecords(f"{path}, the index of {self.path.name}, does not exist. Build the dataset again.")
+            raise damaged(path, f"does not exist; it is the index of {self.path.name}. {_REMEDY}")
         rows = _parsed_index(path.read_bytes())
         if rows is None:
-            raise DamagedRecords(f"{path} is not an index of records. Build the dataset again.")
+            raise damaged(path, f"is not an index of records. {_REMEDY}")
         offsets = rows[:, 1].copy()
         if len(offsets) and not (offsets.min() >= 0 and offsets.max() < self._size and not (offsets % 4).any()):
-            raise self._damaged(f"its index, {path}, points outside of it")
+            raise self._damaged(f"its index, {shown(path)}, points outside of it")
         return offsets
 
     def _check_last(self):
@@ -193,7 +209,7 @@ class RecordReader:
             last = int(np.argmax(self.offsets))
             self._record(last)
         elif self._size:
-            raise self._damaged(f"its index, {index_path(self.path)}, is empty")
+            raise self._damaged(f"its index, {shown(index_path(self.path))}, is empty")
 
     def _unframed(self, record, offset):
         """The data of the record whose parts are `record`, which starts at byte `offset` of the file."""
@@ -213,7 +229,7 @@ class RecordReader:
         return parts[0] if len(parts) == 1 else MAGIC.join(parts)
 
     def _damaged(self, what):
-        return DamagedRecords(f"{self.path} is damaged: {what}. Build the dataset again.")
+        return damaged(self.path, f"is damaged: {what}. {_REMEDY}")
 
 
 def read_record(file: BinaryIO, path: Path, only_skip: bool = False) -> bytes:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from contextlib import suppress
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from redis.exceptions import RedisError
 from digits_project.common.processes import tell_systemd
 from digits_project.jobs import directory
 from digits_project.jobs.execution.lost_process import handle_lost_process
-from digits_project.jobs.models import Job, Status, job_kinds
+from digits_project.jobs.models import Job, Status, find_job, job_kinds
 from digits_project.jobs.process_identity import Process
 from digits_project.jobs.scheduling import queues
 from digits_project.jobs.scheduling.dispatch import dispatch
@@ -21,6 +22,7 @@ from digits_project.jobs.scheduling.dispatch import dispatch
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 5
+TIDY_SECONDS = 60  # how often it looks for folders that killed processes left
 SILENCE = timedelta(seconds=60)  # a running job writes a heartbeat every second
 ABORT_GRACE = timedelta(seconds=5)  # a job that is asked to stop looks every 0.4 s
 
@@ -44,15 +46,28 @@ def tick_or_leave() -> bool:
     return True
 
 
+def tidy_or_leave() -> None:
+    """Remove what killed processes left of jobs that they made or deleted; a database that is away is no reason."""
+    directory.finish_removals()
+    try:
+        directory.remove_abandoned(find_job)
+    except DatabaseFailure as away:
+        log.warning("No folders looked for this time: %s", away)
+        connections.close_all()
+
+
 def run_forever(stop: threading.Event) -> None:
     """Tick until `stop` is set, each time with a sign of life: to Redis when the jobs are looked after, which others
     ask for; to systemd in any case, since a reaper that waits for its database is none to be killed."""
-    directory.finish_removals()
+    tidied = float("-inf")
     tell_systemd("READY=1")
     while not stop.is_set():
         if tick_or_leave():
             with suppress(RedisError):
                 queues.sign_of_reaper()
+        if time.monotonic() - tidied > TIDY_SECONDS:
+            tidied = time.monotonic()
+            tidy_or_leave()
         tell_systemd("WATCHDOG=1")
         stop.wait(TICK_SECONDS)
 

@@ -1,38 +1,16 @@
-"""Whether the files of a snapshot still are what the training wrote.
-
-A file is hashed when it is first asked for, and again when it is another file or has changed: a hash takes as long as
-reading the file, and a classifier is asked thousands of times an hour.
-"""
+"""Whether the files of a snapshot still are what the training wrote."""
 
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
+from digits_project.common.digests import State, remembered_sha256
 from digits_project.common.errors import DamagedFile
-from models_app.training.snapshots.snapshot_reader import DESCRIPTION, sha256
+from models_app.training.snapshots.snapshot_reader import DESCRIPTION
 
-MAX_REMEMBERED = 4096  # files
 SHOWN_PARTS = 4  # of a path: the job's id, snapshots, the epoch and the file. Server paths are for operators only.
 REMEDY = "Restore it from a backup, use another snapshot, or train the model again."
-
-
-class State(NamedTuple):
-    """What changes when a file is replaced or written to. Its ctime can't be set back, as its mtime can."""
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> State:
-        """Raises OSError."""
-        stat = path.stat()
-        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def verify(*files: Path) -> None:
@@ -49,7 +27,7 @@ def verify(*files: Path) -> None:
             if not state.size:
                 raise _damaged(path, "is empty")
             # A snapshot of an early version has no digests.
-            if digests is not None and _digest(path, state) != digests[path.name]:
+            if digests is not None and remembered_sha256(path, state) != digests[path.name]:
                 raise _damaged(path, "is damaged: it is not what the training wrote (its SHA-256 differs)")
         except OSError as error:
             raise _unreadable(path, error) from error
@@ -85,11 +63,6 @@ def missing(path: Path) -> DamagedFile:
     """The exception that says that a file is gone, or the first folder above it that is."""
     gone = next((folder for folder in (path.parents[2], path.parent) if not folder.is_dir()), path)
     return DamagedFile(f"{'/'.join(gone.parts[len(path.parts) - SHOWN_PARTS :])} is missing. {REMEDY}")
-
-
-@lru_cache(MAX_REMEMBERED)
-def _digest(path: Path, state: State) -> str:
-    return sha256(path)
 
 
 def _unreadable(path: Path, error: OSError) -> DamagedFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zlib
 from collections.abc import Collection, Mapping
@@ -12,6 +11,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
+from digits_project.common.digests import sha256
 from digits_project.common.errors import BadInput
 
 FILES = {"onnx": "model.onnx", "weights": "weights.npz", "optimizer": "optimizer.npz"}
@@ -109,11 +109,3 @@ def _shape_of(archive: ZipFile, name: str) -> tuple[int, ...]:
     if dtype.kind not in "fiu":
         raise ValueError(f"{name} is of type {dtype}, not numbers")
     return shape
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from digits_project.common.digests import sha256
 from digits_project.common.onnx_runtime import open_session
 from models_app.networks import Network
 from models_app.networks.export.network_onnx import write_onnx
 from models_app.training.data.crops import centred
 from models_app.training.early_stopping import Diverged
 from models_app.training.engines.interface import Engine
-from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, TrainingState, sha256
+from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, TrainingState
 from models_app.training.snapshots.temporary_paths import partial
 
 # Between two engines on the same weights 1e-6 is usual; a layer that means something else differs by far more.

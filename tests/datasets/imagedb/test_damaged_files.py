@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from datasets.imagedb import PrebuiltSpec, PrebuiltSplit
+from datasets.integrity import check_dataset
+from datasets.services import take_prebuilt
 from datasets.tasks import build_dataset
-from digits_project.common.errors import BadInput
+from digits_project.common.digests import sha256
+from digits_project.common.errors import Aborted, BadInput
 from digits_project.jobs.services import submit
 from inference import services
 from inference.tasks import evaluate
@@ -172,14 +176,17 @@ def test_a_snapshot_that_was_deleted_just_now_is_no_damaged_one(ask, snapshot):
         services.predictor(late)
 
 
-@pytest.mark.parametrize("damage", [empty, cut], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", [empty, cut, flip], ids=lambda damage: damage.__name__)
 def test_a_mean_that_is_not_whole_is_not_packed(ask, snapshot, damage):
+    dataset = snapshot.trained_model.dataset
+    type(dataset).objects.update(digests={"mean.npy": sha256(dataset.directory / "mean.npy")})
+    assert ask("download", snapshot)[0] == 200
     damage(snapshot.trained_model.dataset.directory / "mean.npy")
     status, said = ask("download", snapshot)
     assert (status, f"{snapshot.trained_model.dataset_id}/mean.npy is damaged" in said) == (409, True)
 
 
-@pytest.mark.parametrize("damage", [remove, empty, cut], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("name", ["train.rec", "train.idx", "val.rec", "val.idx", "labels.txt", "mean.npy"])
 def test_a_training_on_a_dataset_that_is_not_whole_names_the_file(built_dataset, make_model, cpu, name, damage):
     model = make_model(built_dataset)
@@ -189,9 +196,49 @@ def test_a_training_on_a_dataset_that_is_not_whole_names_the_file(built_dataset,
     train_model(model.pk)
     model.refresh_from_db()
     assert (model.status, f"{built_dataset.pk}/{name}" in model.error) == ("Error", True), model.error
+    assert str(built_dataset.directory) not in model.error
 
 
-@pytest.mark.parametrize("damage", [remove, empty, cut], ids=lambda damage: damage.__name__)
+READ = [f"{split}.{what}" for split in ("train", "val") for what in ("rec", "idx")] + ["mean.npy"]
+
+
+def test_a_build_stores_the_digest_of_each_file_that_a_training_reads(built_dataset):
+    read = [*READ, "labels.txt"]
+    assert {name: built_dataset.digests[name] for name in read} == digests_of(built_dataset.directory, read)
+
+
+def test_a_generic_dataset_has_the_digest_of_each_file_that_a_training_reads(built_dataset, make_dataset):
+    taken, elsewhere = make_dataset(), built_dataset.directory
+    spec = PrebuiltSpec(PrebuiltSplit(elsewhere / "train.rec"), PrebuiltSplit(elsewhere / "val.rec"))
+    take_prebuilt(taken, spec, lambda fraction: None)
+    taken.refresh_from_db()
+    assert taken.digests == digests_of(taken.directory, sorted(READ))
+
+
+def digests_of(directory, names):
+    return {name: sha256(directory / name) for name in names}
+
+
+def test_a_dataset_that_was_built_before_there_were_digests_is_trained_on(built_dataset, make_model, cpu):
+    type(built_dataset).objects.update(digests={})
+    model = make_model(built_dataset)
+    cpu.leased_to = model.pk
+    cpu.save()
+    flip(built_dataset.directory / "mean.npy")
+    train_model(model.pk)
+    model.refresh_from_db()
+    assert model.status == "Done", model.error
+
+
+def test_a_training_that_checks_a_large_dataset_can_be_aborted(built_dataset):
+    def aborted():
+        raise Aborted
+
+    with pytest.raises(Aborted):
+        check_dataset(built_dataset, ("train",), aborted)
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("name", ["val.rec", "val.idx", "labels.txt"])
 def test_an_evaluation_on_a_dataset_that_is_not_whole_names_the_file(built_dataset, make_model, name, damage):
     model = make_model(built_dataset)
@@ -256,4 +303,5 @@ def test_the_pictures_of_a_dataset_that_is_not_whole_say_which_file(admin_client
         answer = admin_client.get(page + path, follow=True)
         assert answer.status_code in (200, 409)
         assert name in answer.content.decode(), path
+        assert str(built_dataset.directory) not in answer.content.decode().split("folder_train")[0], path
     assert admin_client.get(f"{page}/change/").status_code == 200

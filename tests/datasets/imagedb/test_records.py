@@ -142,7 +142,7 @@ def test_a_missing_file_and_a_missing_index_are_told_apart(path):
     with pytest.raises(DamagedRecords, match=r"train\.rec does not exist"):
         RecordReader(path)
     write(path, [b"x"]).with_suffix(".idx").unlink()
-    with pytest.raises(DamagedRecords, match=r"the index of train\.rec, does not exist"):
+    with pytest.raises(DamagedRecords, match=r"train\.idx does not exist; it is the index of train\.rec"):
         RecordReader(path)
 
 

@@ -83,7 +83,7 @@ def test_an_unknown_layer_is_named_with_its_type_and_line(client, form):
     told = complaint(client.post(CREATE, form(custom_network=CLASSIFIER.replace("InnerProduct", "BogusCode"))))
     assert "layer hidden (type BogusCode, line 2)" in told
     assert not TrainedModel.objects.exists()
-    assert len(list(settings.DIGITS_JOBS_DIR.iterdir())) == 1  # the dataset's
+    assert len(list(settings.DIGITS_JOBS_DIR.glob("2*"))) == 1  # the dataset's
 
 
 @pytest.mark.parametrize(

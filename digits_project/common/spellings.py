@@ -1,0 +1,112 @@
+"""Names of files in another Unicode form than the disk's: é is one character on Linux, two on a Mac. No Django here.
+
+A list that was written on one system names files that were copied by way of the other. Such a name is looked for where
+the name itself is not there; two names are the same where their NFC is.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import unicodedata
+from collections import OrderedDict
+
+MAX_FOLDERS, MAX_NAMES = 64, 100_000  # folders whose names are kept, and names of one of them
+KEPT_SECONDS = 30.0  # so long a folder is not listed again
+_WAYPOINT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def on_disk(path: str) -> str:
+    """The path with the disk's spelling of each name that is not there as it is written.
+
+    From the first name on that is there in no spelling, the path stays as it is.
+    """
+    if path.isascii() or os.path.lexists(path):
+        return path
+    reached = "/" if path.startswith("/") else "."
+    names = path.split("/")
+    for position, name in enumerate(names):
+        if not name.isascii():
+            names[position] = name = _in_folder(reached, name)
+        reached = os.path.join(reached, name)  # noqa: PTH118 - of text: `..` and links mean what they mean to open()
+    return "/".join(names)
+
+
+def twin(folder: int, name: str) -> str | None:
+    """The other spelling in which `name` is in an open folder (O_PATH is enough); None if it is there in none.
+
+    A name that is NFC or NFD throughout is found without a look at the rest of the folder, however large it is.
+    """
+    if name.isascii():
+        return None
+    composed = unicodedata.normalize("NFC", name)
+    for other in (composed, unicodedata.normalize("NFD", name)):
+        if other != name and _is_there(folder, other):
+            return other
+    return _mixtures.of(folder).get(composed)
+
+
+def _in_folder(path, name):
+    try:
+        folder = os.open(path, _WAYPOINT)
+    except (OSError, ValueError):
+        return name
+    try:
+        return name if _is_there(folder, name) else twin(folder, name) or name
+    finally:
+        os.close(folder)
+
+
+def _is_there(folder, name):
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+class _Mixtures:
+    """The names in folders that are neither NFC nor NFD, such as a script's é before a Mac's."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, int], tuple[float, dict[str, str]]] = OrderedDict()
+
+    def of(self, folder: int) -> dict[str, str]:
+        """{NFC: name} in an open folder, as it was at most KEPT_SECONDS ago."""
+        status = os.fstat(folder)
+        key = status.st_dev, status.st_ino
+        with self._lock:
+            until, names = self._kept.get(key, (0.0, {}))
+            if time.monotonic() < until:
+                return names
+        names = _mixed_names(folder)
+        with self._lock:
+            self._kept[key] = (time.monotonic() + KEPT_SECONDS, names)
+            self._kept.move_to_end(key)
+            while len(self._kept) > MAX_FOLDERS:
+                self._kept.popitem(last=False)
+        return names
+
+
+def _mixed_names(folder):
+    try:
+        listed = os.open(".", _LISTED, dir_fd=folder)
+    except OSError:  # it may be entered, not read
+        return {}
+    found: dict[str, str] = {}
+    try:
+        with os.scandir(listed) as entries:
+            for name in (entry.name for entry in entries if not entry.name.isascii()):
+                composed = unicodedata.normalize("NFC", name)
+                if name not in (composed, unicodedata.normalize("NFD", name)) and len(found) < MAX_NAMES:
+                    found[composed] = min(name, found.get(composed, name))
+    finally:
+        os.close(listed)
+    return found
+
+
+_mixtures = _Mixtures()
+os.register_at_fork(after_in_child=lambda: setattr(_mixtures, "_lock", threading.Lock()))
