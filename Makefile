@@ -13,7 +13,7 @@ export PYTHON_VERSION
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment demo run test fuzz chaos lint lock audit bench clean
+.PHONY: help environment demo run test fuzz chaos crowds lint lock audit bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ fuzz: environment ## every operation of the API with hundreds of random requests
 
 chaos: environment ## 200 random faults against a whole server that works all the time, half an hour; FAULTS=, SEED=
 	@exec $(PYTHON) -m tests.chaos --faults $(FAULTS) --seed $(SEED)
+
+crowds: environment ## twice the hostile crowds of the tests, each and all at once, on an idle machine; five minutes
+	@ATTACKS=2 $(PYTHON) -m pytest tests/server/test_security_crowds.py --timeout 300 -s
 
 lint: environment ## ruff, bandit, import contracts, missing migrations, and whether every package has its wheels
 	@$(PYTHON) -m ruff check .

@@ -1,6 +1,7 @@
 """Where a request comes from."""
 
 import ipaddress
+from functools import lru_cache
 
 from django.conf import settings
 
@@ -12,6 +13,7 @@ def sender(request) -> str:
     return told if _parsed(told) else request.META.get("REMOTE_ADDR", "")
 
 
+@lru_cache(1024)
 def household(address: str) -> str:
     """What one client can have addresses of: of IPv6 the first 64 bits, the rest is his to choose."""
     parsed = _parsed(address)

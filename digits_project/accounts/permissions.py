@@ -7,6 +7,9 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from digits_project.accounts.models import AccessToken, Scope
 from digits_project.accounts.roles import Role, role_of
 
+OWN_MACHINE = ("", "127.0.0.1", "::1")  # addresses; none on a Unix socket
+OWN_MACHINE_ONLY = "This server is open to its own machine only; DIGITS_AUTH=required lets others in."
+
 
 class MayUse(BasePermission):
     """With DIGITS_AUTH=required whoever has logged in and is in a group that may do this; with open whoever reaches the
@@ -55,9 +58,8 @@ def refuse_to_change(request, job) -> None:
 
 def refuse_strangers(request) -> None:
     """Raise PermissionDenied on an open server for what does not come from this very machine."""
-    address = request.META.get("REMOTE_ADDR", "")  # none on a Unix socket
-    if address not in ("", "127.0.0.1", "::1") or "X-Forwarded-For" in request.headers:
-        raise PermissionDenied("This server is open to its own machine only; DIGITS_AUTH=required lets others in.")
+    if request.META.get("REMOTE_ADDR", "") not in OWN_MACHINE or "X-Forwarded-For" in request.headers:
+        raise PermissionDenied(OWN_MACHINE_ONLY)
 
 
 def may_enter_admin(request) -> bool:

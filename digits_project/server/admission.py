@@ -34,8 +34,12 @@ DOWNLOAD = re.compile(r"/(models|datasets)/.*download.*")
 OWN_LANES = {"/healthz": "healthz", "/readyz": "readyz"}
 
 
+OWN_MACHINE = {household(address) for address in permissions.OWN_MACHINE}
+
+
 class Admission(Anybody):
-    """For this server: with DIGITS_AUTH=required who has not logged in sends no more than a login form."""
+    """For this server: a client that the views will refuse sends no more than a login form. With DIGITS_AUTH=required
+    that is one that has not logged in, on an open server one of another machine."""
 
     def __init__(self):
         self.behind_proxy = settings.DIGITS_HTTPS
@@ -46,15 +50,19 @@ class Admission(Anybody):
 
     def caller(self, request, address: str) -> Caller | None:
         """Who sends this request; None if look_up() has to say it."""
-        if not permissions.has_accounts():
-            return Caller("whoever is here")
         stranger, credentials = _stranger(request, address), _credentials(request)
+        if not permissions.has_accounts():
+            return Caller(stranger.key, (stranger.key,)) if _is_here(request, address) else stranger
         if credentials is None:
             return stranger
         moment, known = self._known.get(credentials, (0.0, None))
         if time.monotonic() - moment < KNOWN_SECONDS:
             return known or stranger
         return stranger if time.monotonic() < self._away_until else None
+
+    def sender(self, request, address: str) -> Caller:
+        """The address that sends it, behind a proxy the forwarded one: a crowd there keeps nobody else waiting."""
+        return Caller(_stranger(request, address).key, logged_in=False)
 
     def look_up(self, request, address: str) -> Caller:
         """The same, from the database, which takes a thread. Threads keep what the loop finds."""
@@ -83,7 +91,9 @@ class Admission(Anybody):
         limit, too_large = uploads.limit(path, content_type)
         if not caller.logged_in and limit > uploads.MAX_STRANGERS_BODY:
             limit, too_large = uploads.MAX_STRANGERS_BODY, uploads.LOG_IN_FIRST
-            if time.monotonic() < self._away_until:
+            if not permissions.has_accounts():
+                too_large = 403, permissions.OWN_MACHINE_ONLY
+            elif time.monotonic() < self._away_until:
                 too_large = AWAY
         lane = OWN_LANES.get(path) or ("downloads" if DOWNLOAD.fullmatch(path) else "requests")
         return Terms(lane, limit, too_large)
@@ -93,6 +103,11 @@ def _stranger(request, address: str) -> Caller:
     headers = {"X-Forwarded-For": dict(request.headers).get("X-FORWARDED-FOR", "")}
     address = household(sender(SimpleNamespace(headers=headers, META={"REMOTE_ADDR": address})))
     return Caller(f"address {address}", (f"address {address}", "strangers"), logged_in=False)
+
+
+def _is_here(request, address: str) -> bool:
+    """Whether it was sent on this very machine."""
+    return address in OWN_MACHINE and all(name != "X-FORWARDED-FOR" for name, _ in request.headers)
 
 
 def _credentials(request) -> bytes | None:

@@ -1,6 +1,9 @@
 """A client's connection to the web worker, the request that arrives on it, and the terms under which it is taken."""
 
+import socket
 import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from digits_project.accounts.client_address import household
@@ -28,6 +31,10 @@ class Anybody:
 
     def caller(self, request, address: str) -> Caller | None:
         """Who sends a request; None if look_up() has to say it, in a thread."""
+        return Caller(f"address {address}")
+
+    def sender(self, request, address: str) -> Caller:
+        """For whom look_up() takes a thread."""
         return Caller(f"address {address}")
 
     def look_up(self, request, address: str) -> Caller:
@@ -64,7 +71,56 @@ class Connection:
         self.received += len(data)
         self.incoming.buffer += data
 
-    def is_late(self, arrive_within: float) -> bool:
+    def has_hung_up(self) -> bool:
+        """Whether the client has closed its side of the connection, without a word more."""
+        try:
+            return not socket.socket.recv(self.sock, 1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def is_late(self, now: float, arrive_within: float) -> bool:
         """Whether the request is not here in time: that many seconds, and one more for every `least` bytes."""
-        now = time.monotonic()
         return now > self.idle_until or now - self.began > arrive_within + self.received / self.sock.least
+
+
+class Waiting:
+    """Connections that wait for more of their requests, those that have been silent for longest first.
+
+    With dicts in place of these OrderedDicts, finding the first would pass over all that were removed before it.
+    """
+
+    def __init__(self):
+        self._all: OrderedDict[Connection, None] = OrderedDict()
+        self._of: defaultdict[str, OrderedDict[Connection, None]] = defaultdict(OrderedDict)
+
+    def add(self, conn: Connection) -> None:
+        self._all[conn] = self._of[conn.address][conn] = None
+
+    def remove(self, conn: Connection) -> bool:
+        """Whether it was there."""
+        if conn not in self._all:
+            return False
+        del self._all[conn], self._of[conn.address][conn]
+        if not self._of[conn.address]:
+            del self._of[conn.address]
+        return True
+
+    def move_to_end(self, conn: Connection) -> None:
+        """It has sent something."""
+        self._all.move_to_end(conn)
+        self._of[conn.address].move_to_end(conn)
+
+    def oldest(self, address: str | None = None) -> Connection | None:
+        """The one that has been silent for longest, of this address or of any."""
+        return next(iter(self._all if address is None else self._of.get(address, ())), None)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __contains__(self, conn: Connection) -> bool:
+        return conn in self._all
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._all)

@@ -30,7 +30,7 @@ class Departures:
             self._take_leave(client)
 
     def tidy(self) -> None:
-        """Called after every event, and once a second."""
+        """Called twice a second: it looks at all that is owed."""
         while self._leaving and (self._leaving[0][0] < time.monotonic() or self._leaving[0][1].fileno() < 0):
             self._forget(self._leaving.popleft()[1])
         for late in [client for client in self._owed if client.is_late()]:
@@ -88,6 +88,8 @@ class Departures:
             self._forget(client)
 
     def _forget(self, client: Client) -> None:
-        with contextlib.suppress(KeyError, ValueError):  # it was closed before its time
+        if client.fileno() < 0:  # it was closed before its time; the poller would look for it among all connections
+            return
+        with contextlib.suppress(KeyError):
             self._poller.unregister(client)
         util.close(client)

@@ -1,5 +1,6 @@
 """gunicorn's worker of threads with another loop, which accepts connections, reads requests, and cuts who is silent."""
 
+import contextlib
 import errno
 import socket
 import time
@@ -9,11 +10,15 @@ from selectors import EVENT_READ
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from digits_project.server.connection import Connection
+from digits_project.server.connection import Connection, Waiting
 from digits_project.server.response_writer import Client
 
-MAX_ACCEPTED = 100  # connections in a turn of the loop
-BODIES_SECONDS = 0.01  # of reading bodies between two looks at what else is there
+# Connections that the kernel keeps until they are accepted (as many as net.core.somaxconn allows, often 4096). It drops
+# the first packet of more, which a client sends again after a whole second.
+MAX_QUEUED = 8192
+ACCEPT_SECONDS = 0.02  # of accepting connections between two looks at what else is there
+BODIES_SECONDS = 0.01  # of reading bodies
+TIDY_SECONDS = 0.5  # between two looks for connections that are late
 
 
 class ReadingWorker(ThreadWorker):
@@ -25,10 +30,16 @@ class ReadingWorker(ThreadWorker):
     max_by_address = 1000
 
     def init_process(self):
-        self.silent: dict[Connection, None] = {}  # those that are waited for; the one that sent last is last
+        self.silent = Waiting()
         self.by_address: Counter[str] = Counter()
         self.tidied = 0.0
         super().init_process()
+
+    def run(self):
+        for listener in self.sockets:  # whoever bound it may have asked for fewer
+            with contextlib.suppress(OSError):  # not allowed, where another process bound it
+                listener.listen(MAX_QUEUED)
+        super().run()
 
     def _advance(self, conn):
         """Go on with what has arrived in `conn.incoming.buffer`."""
@@ -51,19 +62,23 @@ class ReadingWorker(ThreadWorker):
                 return
 
     def accept(self, listener):
-        """Those that wait, so that a crowd's connections don't take a turn of the loop each."""
+        """Those that wait, for a moment: a crowd's connections don't take a turn of the loop each, and the one behind
+        them comes soon."""
+        server, deadline = listener.getsockname(), time.monotonic() + ACCEPT_SECONDS
+        kind = listener.family, listener.type, listener.proto
         try:
-            for _ in range(MAX_ACCEPTED):
-                self._meet(*listener.accept(), listener.getsockname())
+            while time.monotonic() < deadline:
+                taken, peer = listener.accept()
+                self._meet(self.client(*kind, fileno=taken.detach()), peer, server)
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as full:
             if full.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
-            self._cut_oldest(lambda conn: True)
+            self._cut_oldest()
 
-    def _meet(self, taken, peer, server):
-        conn = Connection(self.cfg, self.client(fileno=taken.detach()), peer, server)
+    def _meet(self, sock, peer, server):
+        conn = Connection(self.cfg, sock, peer, server)
         if not self._make_room(conn.address):
             conn.sock.close()
             return
@@ -72,27 +87,33 @@ class ReadingWorker(ThreadWorker):
         self._await(conn)
 
     def _make_room(self, address: str) -> bool:
-        """Whether there is, after the connection that has been silent for longest was cut."""
+        """Whether there is, where need be after the connection that has been silent for longest was cut."""
         if self.by_address[address] >= self.max_by_address:
-            return self._cut_oldest(lambda conn: conn.address == address)
-        return self.nr_conns < self.max_connections or self._cut_oldest(lambda conn: True)
+            self._cut_oldest(address)
+        elif self.nr_conns >= self.max_connections:
+            self._cut_oldest()
+        return self.by_address[address] < self.max_by_address and self.nr_conns < self.max_connections
 
-    def _cut_oldest(self, matches) -> bool:
-        oldest = next(filter(matches, self.silent), None)
-        if oldest is not None:
-            self._drop(oldest)
-        return oldest is not None
+    def _cut_oldest(self, address: str | None = None) -> None:
+        """Of this address or of any. One that has sent something which the loop has not come to read is not silent."""
+        for _ in range(len(self.silent)):
+            oldest = self.silent.oldest(address)
+            if oldest is None:
+                return
+            if not self._read(oldest, oldest.sock):
+                self._drop(oldest)
+                return
 
     def _await(self, conn):
         """Wait for more of its request."""
         if conn not in self.silent:
             conn.sock.setblocking(False)
             self.poller.register(conn.sock, EVENT_READ, partial(self._read, conn))
-            self.silent[conn] = None
+            self.silent.add(conn)
 
     def _park(self, conn):
         """Read no more of it for now."""
-        if self.silent.pop(conn, self) is not self:
+        if self.silent.remove(conn):
             self.poller.unregister(conn.sock)
 
     def _drop(self, conn):
@@ -110,11 +131,12 @@ class ReadingWorker(ThreadWorker):
             del self.by_address[conn.address]
 
     def murder_pending(self):
-        """Called after every event, and once a second."""
-        self.departures.tidy()
-        if time.monotonic() - self.tidied >= 0.5:
-            self.tidied = time.monotonic()
-            for late in [conn for conn in self.silent if conn.is_late(self.arrive_within)]:
+        """Called after every event, and once a second; looks at all connections, and so twice a second."""
+        now = time.monotonic()
+        if now - self.tidied >= TIDY_SECONDS:
+            self.tidied = now
+            self.departures.tidy()
+            for late in [conn for conn in self.silent if conn.is_late(now, self.arrive_within)]:
                 self._drop(late)
 
     def murder_keepalived(self, force=False):
@@ -126,18 +148,20 @@ class ReadingWorker(ThreadWorker):
             if not conn.received:
                 conn.idle_until = min(conn.idle_until, deadline)
 
-    def _read(self, conn, client):
+    def _read(self, conn, client) -> bool:
+        """Whether there was something: more of a request, or its client's end."""
         if conn not in self.silent:  # it was cut, just now
-            return
+            return False
         try:
             data = socket.socket.recv(client, conn.incoming.block)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self._drop(conn)
-            return
+            return True
         conn.receive(data)
-        self.silent[conn] = self.silent.pop(conn)  # the last one now
+        self.silent.move_to_end(conn)
         self._advance(conn)
+        return True

@@ -23,9 +23,16 @@ from digits_project.server.poll_cache import LONGEST_REQUEST, ResponseCache, is_
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 OPEN_FILES = 8192  # that the process may have: sockets, bodies, responses
-SWITCH_SECONDS = 0.0005  # after which a thread lets go of Python's lock; the loop needs it after each call of its own
+SWITCH_SECONDS = 0.0001  # after which a thread lets go of Python's lock; the loop needs it after each call of its own
 FILES_BESIDES = 400  # of them for anything but connections and their bodies
 NO_ROOM = 507, "The server has no room on its disk for this request just now; try again later."
+TOO_MANY_BODY = b"""{"error": {"message": "503: Service Unavailable", "type": "ServiceUnavailable",
+ "description": "Too many requests of yours, or of others who have not logged in, wait already; send fewer at once."}}
+"""
+TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+    b"Content-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n%b"
+) % (len(TOO_MANY_BODY), TOO_MANY_BODY)
 
 
 class WebWorker(ReadingWorker):
@@ -35,6 +42,7 @@ class WebWorker(ReadingWorker):
     """
 
     hang_up_within = 5.0  # seconds
+    patient_within = 1.0  # seconds that a request waits for a thread before its client may be found to have gone
     most_owed = 200  # responses on disk
 
     def init_process(self):
@@ -90,9 +98,9 @@ class WebWorker(ReadingWorker):
             if caller is not None:
                 self._welcome(conn, caller)
             else:
-                self._park(conn)
+                conn.caller = self.admission.sender(incoming.request, conn.address)
                 look_up = partial(self.admission.look_up, incoming.request, conn.address)
-                self.tpool["lookups"].submit(conn.caller, look_up, partial(self._looked_up, conn))
+                self._queue(conn, "lookups", look_up, partial(self._looked_up, conn))
 
     def _looked_up(self, conn, future):
         try:
@@ -153,9 +161,19 @@ class WebWorker(ReadingWorker):
 
     def _dispatch(self, conn):
         """All of it is here: a thread gets it when it is the caller's turn."""
-        self._park(conn)
         lane = conn.terms.lane if conn.terms else "requests"
-        self.tpool[lane].submit(conn.caller, partial(self.handle, conn), partial(self.finish_request, conn))
+        self._queue(conn, lane, partial(self.handle, conn), partial(self.finish_request, conn))
+
+    def _queue(self, conn, lane, run, done):
+        """Let a thread of this lane call `run()`, then the loop `done(future)`; nothing more is read meanwhile."""
+        self._park(conn)
+        if self.tpool[lane].is_full(conn.caller):
+            with contextlib.suppress(OSError):
+                socket.socket.send(conn.sock, TOO_MANY)
+            self._say_goodbye(conn)
+            return
+        conn.arrived = time.monotonic()
+        self.tpool[lane].submit(conn.caller, run, done)
 
     def _repeat(self, conn, there):
         """Whether this was a poll that has just been answered, and is answered like that."""
@@ -172,7 +190,13 @@ class WebWorker(ReadingWorker):
 
     # --- in a thread, and after it ----------------------------------------------------------------------------------
     def handle(self, conn):
-        """Whether the connection is kept."""
+        """Whether the connection is kept.
+
+        Nobody works for a client that gave up while it waited for a thread. One that only ended its side, as `nc -N`
+        does, looks the same, and is served if there is a thread soon.
+        """
+        if time.monotonic() - conn.arrived > self.patient_within and conn.has_hung_up():
+            return False
         request = conn.incoming.request
         conn.sock.setblocking(True)
         conn.sock.begin(record=conn.poll is not None)
@@ -202,6 +226,9 @@ class WebWorker(ReadingWorker):
                 conn.receive(b"")
                 self._advance(conn)
             return
+        self._say_goodbye(conn)
+
+    def _say_goodbye(self, conn):
         self._forget(conn)
         if self.alive:
             self.departures.add(conn.sock, conn.address)

@@ -132,6 +132,44 @@ def test_a_header_in_an_encoding_of_its_own_fails_nothing(ask, value):
     assert ask("/login.json", b"username=ada", {"Accept": value})[0] < 500
 
 
+def head(path="/jobs/1", **headers):
+    return SimpleNamespace(
+        path=path, headers=[(name.upper().replace("_", "-"), told) for name, told in headers.items()]
+    )
+
+
+def shares(address, told=None):
+    return admission.Admission().caller(head(**({"x_forwarded_for": told} if told else {})), address).shares
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::/64", ""])
+def test_on_an_open_server_an_address_has_at_most_its_share(open_server, address):
+    caller = admission.Admission().caller(head(), address)
+    assert (caller.key, caller.shares, caller.logged_in) == (f"address {address}", (f"address {address}",), True)
+
+
+def test_on_an_open_server_other_machines_are_strangers_who_share(open_server, settings):
+    settings.DIGITS_HTTPS = False
+    assert shares("192.0.2.1") == ("address 192.0.2.1", "strangers")
+    assert shares("127.0.0.1", "192.0.2.1") == ("address 127.0.0.1", "strangers")
+    settings.DIGITS_HTTPS = True
+    assert shares("127.0.0.1", "198.51.100.1, 192.0.2.1") == ("address 192.0.2.1", "strangers")
+
+
+def test_behind_a_proxy_a_session_is_looked_up_for_the_forwarded_address(settings):
+    settings.DIGITS_HTTPS = True
+    sender = admission.Admission().sender(head(x_forwarded_for="198.51.100.1, 192.0.2.1"), "127.0.0.1")
+    assert (sender.key, sender.shares) == ("address 192.0.2.1", ())
+
+
+def test_on_an_open_server_other_machines_send_no_large_bodies(open_server):
+    door = admission.Admission()
+    upload = head("/datasets/images/x", content_type="multipart/form-data; boundary=x")
+    terms = door.terms(upload, door.caller(upload, "192.0.2.1"))
+    assert (terms.limit, terms.too_large[0]) == (MAX_STRANGERS_BODY, 403)
+    assert door.terms(upload, door.caller(upload, "127.0.0.1")).limit == settings.DIGITS_MAX_UPLOAD << 20
+
+
 def test_a_requests_path_is_read_as_the_views_read_it(settings):
     settings.DIGITS_URL_PREFIX, settings.DIGITS_MAX_UPLOAD = "/lab", 100
     door, known = admission.Admission(), SimpleNamespace(logged_in=True)

@@ -3,6 +3,7 @@
 ATTACKS=2 tries it with twice as many and for longer, as docs/reliability.md tells.
 """
 
+import contextlib
 import io
 import os
 import time
@@ -96,6 +97,7 @@ def login(length, charset="utf-8"):
     return post("/login", f"Content-Type: application/x-www-form-urlencoded; charset={charset}", length=length)
 
 
+FLOOD = "a page for everybody"  # takes as much of the cores as it is given
 STRANGERS = {
     "a charset that decodes slowly": (8, {"head": login(3 << 20, "punycode"), "body": b"a" * (3 << 20)}),
     "the same, as short as a login": (8, {"head": login(30_000, "punycode"), "body": b"a" * 30_000}),
@@ -105,6 +107,7 @@ STRANGERS = {
     "chunks without end": (8, {"head": CHUNKED, "body": b"1\r\na\r\n" * 99_999}),
     "sessions that are none": (16, {"head": b"GET / HTTP/1.0\r\nCookie: sessionid={number}\r\n\r\n"}),
     "silence": (1100, {}),
+    FLOOD: (550, {"head": b"GET /login HTTP/1.0\r\nHost: localhost\r\n\r\n"}),
 }  # fmt: skip
 
 
@@ -116,20 +119,40 @@ def test_strangers_silence_nobody(port, ada, attack, tmp_path):
 
 
 # --- with a viewer's ------------------------------------------------------------------------------------------------
-def test_slow_uploads_hold_nobody_up(port, ada, vera, tmp_path):
-    head = post(CLASSIFY, vera, FILES, length=100 << 20)
-    with crowd(tmp_path, port, 8 * ATTACKS, head, slowly=bytes(10 << 20)):
-        all_is_well(port, ada)
+def slow_uploads(model, vera):
+    return 8, {"head": post(CLASSIFY, vera, FILES, length=100 << 20), "slowly": bytes(10 << 20)}
 
 
-def test_downloads_that_are_compressed_hold_nobody_up(port, ada, vera, model, tmp_path):
-    head = f"GET /models/{model.pk}/download.tar.bz2 HTTP/1.0\r\n{vera}\r\n\r\n"
-    with crowd(tmp_path, port, 24 * ATTACKS, head.encode()):
-        all_is_well(port, ada)
+def compressed_downloads(model, vera):
+    return 24, {"head": f"GET /models/{model.pk}/download.tar.bz2 HTTP/1.0\r\n{vera}\r\n\r\n".encode()}
 
 
-def test_large_photos_hold_nobody_up(port, ada, vera, model, tmp_path):
+def downloads_not_taken(model, vera):
+    """For as long as it takes to send line ends that belong to no request."""
+    head = f"GET /models/{model.pk}/download.tar HTTP/1.1\r\nHost: localhost\r\n{vera}\r\n\r\n"
+    return 24, {"head": head.encode(), "slowly": b"\r\n" * 10_000, "piece": 16}
+
+
+def large_photos(model, vera):
     body = question(model, picture((7000, 7000), "JPEG"))
-    head = post(CLASSIFY, vera, FILES, length=len(body))
-    with crowd(tmp_path, port, 120 * ATTACKS, head, body):
+    return 120, {"head": post(CLASSIFY, vera, FILES, length=len(body)), "body": body}
+
+
+VIEWERS = (slow_uploads, compressed_downloads, downloads_not_taken, large_photos)
+
+
+@pytest.mark.parametrize("attack", VIEWERS)
+def test_a_viewer_holds_nobody_up(port, ada, vera, model, attack, tmp_path):
+    number, sent = attack(model, vera)
+    with crowd(tmp_path, port, number * ATTACKS, **sent):
+        all_is_well(port, ada)
+
+
+@pytest.mark.skipif(ATTACKS == 1, reason="It keeps both cores busy; `make crowds` tries it.")
+def test_all_crowds_at_once_hold_nobody_up(port, ada, vera, model, tmp_path_factory):
+    with contextlib.ExitStack() as all_of_them:
+        crowds = [sent for name, sent in STRANGERS.items() if name != FLOOD]
+        for number, sent in (*crowds, *(attack(model, vera) for attack in VIEWERS)):
+            folder = tmp_path_factory.mktemp("crowd")
+            all_of_them.enter_context(crowd(folder, port, number * ATTACKS, **sent))
         all_is_well(port, ada)

@@ -1,7 +1,9 @@
 """A small application under the web server's worker, with one thread and little patience."""
 
 import hashlib
+from pathlib import Path
 
+from digits_project.server import fair_share
 from digits_project.server.connection import Anybody, Terms
 from digits_project.server.gunicorn_worker import WebWorker
 from digits_project.server.response_writer import Client
@@ -61,3 +63,27 @@ class Limited:
 
 
 limited = Limited()
+
+
+class CrampedWorker(WebWorker):
+    """With room for eight connections of an address, and for three requests of a caller that wait for its thread."""
+
+    max_by_address = 8
+    patient_within = 0.0
+
+    def init_process(self):
+        fair_share.MAX_WAITING = fair_share.MIN_WAITING = 3
+        super().init_process()
+
+
+runs = []
+
+
+def held(environ, start_response):
+    """Responds with how many requests for / have come to a thread. /hold keeps its thread until somebody opens the pipe
+    that its query names."""
+    if environ["PATH_INFO"] == "/hold":
+        Path(environ["QUERY_STRING"]).read_bytes()
+    runs.append(environ["PATH_INFO"])
+    start_response("200 OK", [("Connection", "close")])
+    return [b"%d" % runs.count("/")]

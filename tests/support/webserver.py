@@ -18,12 +18,16 @@ def served(worker, application, threads=1, **variables):
     """The process of the server, and its port. Both are named as gunicorn wants it: module.Class, module:name."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = ["-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--threads", str(threads)]
+        # As the supervisor does. With gunicorn's default of 30 seconds a stop takes that long while requests wait.
+        command += ["--graceful-timeout", "3"]
         command += ["--no-control-socket", "--worker-class", worker, application]
         env = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"} | variables
         server = subprocess.Popen([sys.executable, *command], pass_fds=[listener.fileno()], cwd=ROOT, env=env)
-        yield psutil.Process(server.pid), listener.getsockname()[1]
-        server.terminate()
-        server.wait(30)
+        try:
+            yield psutil.Process(server.pid), listener.getsockname()[1]
+        finally:
+            server.terminate()
+            server.wait(60)
 
 
 def served_digits(worker="digits_project.server.gunicorn_worker.WebWorker", **variables):
