@@ -6,14 +6,16 @@ VENV = .venv$(addprefix -,$(PYTHON_VERSION))
 PYTHON = $(VENV)/bin/python
 # Each with services of its own. Tests wait a good part of their time, so more than there are cores.
 TEST_PROCESSES = 3
+# A file's tests stay in one process; the order of the files is that of tests/support/markers.py.
+SHARED_OUT = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 FAULTS = 200
 SEED = 1
-unexport PYTHONPATH PYTHONHOME
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 export PYTHON_VERSION
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment demo run test fuzz chaos crowds lint lock audit bench clean
+.PHONY: help environment demo run test quick fuzz chaos crowds lint lock audit bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -28,7 +30,10 @@ run: environment ## the server on http://127.0.0.1:5000/ until Ctrl-C
 	@exec $(PYTHON) -m digits_project.stack
 
 test: environment ## all tests, against a real PostgreSQL and a real Valkey; PYTHON_VERSION=3.10 for another Python
-	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+	@$(PYTHON) -m pytest $(SHARED_OUT)
+
+quick: environment ## the tests that need no browser, train nothing and are not slow: a first verdict within a minute
+	@$(PYTHON) -m pytest $(SHARED_OUT) -m "not browser and not trainer and not slow"
 
 fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
 	@FUZZ_EXAMPLES=300 $(PYTHON) -m pytest tests/api/test_fuzz.py tests/api/test_hostile.py --timeout 900

@@ -1,5 +1,6 @@
 """What many tests share. PostgreSQL and Redis come from the plugin tests.support.services."""
 
+import gc
 import shutil
 import threading
 
@@ -8,20 +9,30 @@ from django.conf import settings
 from django.core.cache import cache
 from django.test import override_settings
 
+from datasets import imagedb
 from datasets import services as dataset_services
 from datasets.tasks import build_dataset
 from digits_project.jobs.execution import reaper
 from digits_project.jobs.execution.worker import JobWorker
 from digits_project.jobs.scheduling import devices, queues
 from models_app import services as model_services
+from tests.support.markers import pytest_collection_modifyitems, pytest_itemcollected
 from tests.support.samples.digits_samples import write_digits
 from tests.support.services import QUEUE_PREFIX
+
+__all__ = ["pytest_collection_modifyitems", "pytest_itemcollected"]
 
 
 def pytest_make_parametrize_id(val):
     """Bytes stay out of the tests' names: processes that share the tests out must all come to the same names, and what
     a compressor wrote differs with the second."""
     return f"{len(val)}_bytes" if isinstance(val, bytes) else None
+
+
+def pytest_collection_finish():
+    """The collector looks at what was imported and collected no more: half a million objects that stay."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -65,11 +76,32 @@ def make_dataset(digits_folder):
     return make
 
 
+@pytest.fixture(scope="session")
+def build_once(tmp_path_factory):
+    """Stands in for imagedb.build: what it built in this process it copies. Forked builders of a large process are
+    slow, and hundreds of tests need the same few digits."""
+    kept = []
+    build = imagedb.build
+
+    def build_once(spec, directory, report):
+        found = next(((built, folder) for known, built, folder in kept if known == spec), None)
+        if found:
+            shutil.copytree(found[1], directory, dirs_exist_ok=True)
+            return found[0]
+        built, folder = build(spec, directory, report), tmp_path_factory.mktemp("built")
+        kept.append((spec, built, shutil.copytree(directory, folder, dirs_exist_ok=True)))
+        return built
+
+    return build_once
+
+
 @pytest.fixture
-def built_dataset(make_dataset):
+def built_dataset(make_dataset, build_once, monkeypatch):
     """A dataset that is Done."""
     dataset = make_dataset()
-    build_dataset(dataset.pk)
+    with monkeypatch.context() as builder:
+        builder.setattr(imagedb, "build", build_once)
+        build_dataset(dataset.pk)
     dataset.refresh_from_db()
     return dataset
 

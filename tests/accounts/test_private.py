@@ -94,6 +94,7 @@ def texts(client, addresses):
 
 
 # --- what is not shown ----------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_no_address_tells_anything_of_the_jobs_of_others(job, ugo, texts):
     secrets = ("confidential", job.pk, job.dataset_id, Evaluation.objects.get().pk, ">ada<")
     found = texts(ugo)
@@ -110,6 +111,7 @@ def _without_own(text, path):
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"])
 def test_a_job_of_somebody_else_answers_as_one_that_does_not_exist(client, job, ugo, addresses, method):
     client.force_login(ugo)
@@ -244,6 +246,7 @@ def test_who_leaves_the_group_sees_it_no_more(client, shared, ugo):
     assert client.get(f"/models/{shared.pk}.json").status_code == 404
 
 
+@pytest.mark.slow
 def test_no_address_shows_a_path_of_the_server_or_the_dataset_that_is_not_shared(settings, shared, ugo, texts):
     private = (
         str(settings.DIGITS_JOBS_DIR),
@@ -257,6 +260,7 @@ def test_no_address_shows_a_path_of_the_server_or_the_dataset_that_is_not_shared
     assert leaks == {}
 
 
+@pytest.mark.slow
 def test_the_owner_sees_no_paths_either_and_an_operator_sees_them(client, job, texts):
     ada = account("ada", "user", is_staff=True)
     found = {path: text for path, (_, text) in texts(ada).items()}

@@ -7,7 +7,7 @@ from django.urls import get_resolver
 
 from tests.support.accounts import account
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 

@@ -13,7 +13,8 @@ from tests.support.samples.digits_samples import write_digits
 from tests.support.server import Run
 from tests.support.services import temporary_home
 
-pytestmark = pytest.mark.timeout(400)  # a server's start and a page of trainings, which is long on a busy machine
+# A server's start and a page of trainings, which is long on a busy machine.
+pytestmark = [pytest.mark.trainer, pytest.mark.slow(8), pytest.mark.timeout(400)]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 BLOCK = re.compile(r"```sh\n(.*?)```\n(?:```(?:json)?\n(.*?)```\n)?", re.S)

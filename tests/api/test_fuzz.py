@@ -76,6 +76,7 @@ def known(transactional_db, settings, make_dataset, make_model, digits_folder):
     }
 
 
+@pytest.mark.slow(3)
 @pytest.mark.parametrize("wire_format", ["documented", "digits"])
 @pytest.mark.parametrize("tag", OPERATIONS)
 def test_whatever_is_sent_is_answered_as_the_schema_says(tag, known, settings, wire_format):

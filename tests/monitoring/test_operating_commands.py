@@ -136,6 +136,7 @@ def test_the_doctor_misses_the_reaper(findings, one_tick, monkeypatch):
     assert found["reaper"]["state"] == "ok"
 
 
+@pytest.mark.slow
 def test_the_doctor_works_without_database_and_redis(tmp_path):
     variables = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
     process = started("doctor", stdout=subprocess.PIPE, text=True, variables=variables)
@@ -179,6 +180,7 @@ def test_an_evaluation_without_workers(built_dataset, make_model):
     assert told["accuracy"] == pytest.approx(model.evaluations.get().accuracy)
 
 
+@pytest.mark.trainer
 @pytest.mark.django_db(transaction=True)
 def test_a_training_without_workers_is_evaluated_too(built_dataset, cpu):
     command = ("train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet")

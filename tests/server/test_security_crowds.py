@@ -18,7 +18,7 @@ from tests.support.hostile_clients import ask, crowd, post
 from tests.support.samples.inference_samples import add_snapshot, categorized
 from tests.support.webserver import served_digits
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow(4)]
 ATTACKS = int(os.environ.get("ATTACKS", "1"))
 SECONDS = 2 * ATTACKS**3  # 2; 16 with twice as many
 # By hand, on an idle machine, one second is asked for; here other tests run beside. It took 23 to 67 s before.

@@ -213,6 +213,8 @@ def test_each_epoch_is_one_row_of_the_table_however_often_the_model_is_asked():
 
 
 # --- the whole of it -----------------------------------------------------------------------------------------------
+@pytest.mark.slow(30)
+@pytest.mark.trainer
 @pytest.mark.timeout(180)
 def test_the_demo_ends_with_a_good_classifier_and_no_process(home):
     env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}

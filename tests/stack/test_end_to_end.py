@@ -16,6 +16,7 @@ from tests.support.samples.digits_samples import write_digits
 from tests.support.server import Run, until
 from tests.support.services import temporary_home
 
+pytestmark = [pytest.mark.trainer, pytest.mark.slow(6)]
 DATASETS = "/datasets/images/classification.json"
 MODELS = "/models/images/classification.json"
 CLASSIFY = "/models/images/classification/classify_one.json"

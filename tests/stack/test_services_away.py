@@ -12,6 +12,7 @@ from tests.support.samples.digits_samples import write_digits
 from tests.support.server import Run, until
 from tests.support.services import temporary_home
 
+pytestmark = [pytest.mark.trainer, pytest.mark.slow(12)]
 AWAY_SECONDS = float(os.environ.get("AWAY_SECONDS", "7"))  # longer than the workers' heartbeats; 30 shows no more
 MODELS = "/models/images/classification.json"
 

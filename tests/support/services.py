@@ -5,6 +5,7 @@ reads its settings, and gone with the session.
 """
 
 import contextlib
+import gc
 import os
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ QUEUE_PREFIX = f"digits-test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config):
     """Runs around pytest-django's hook of this name, which loads the settings."""
+    gc.disable()  # a third of the time that the collection of the tests takes; conftest.py enables it after that
     asked = early_config.known_args_namespace
     if not (asked.help or asked.version):
         resources = contextlib.ExitStack()

@@ -33,6 +33,7 @@ def groups_of(folder, tmp_path):
     return find([listing], lambda: None)[0].tolist(), [os.fsdecode(listing.path(i)) for i in range(len(listing))]
 
 
+@pytest.mark.slow
 def test_copies_of_an_image_stay_in_one_split_whatever_the_seed(images, tmp_path):
     for number in range(12):
         shutil.copy(images / "0" / f"{number:03}.png", images / "0" / f"copy {number}.png")

@@ -175,6 +175,7 @@ def peak_of_building(folder, directory):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_grows_by_a_few_bytes_an_image(tmp_path):
     """Fewer than the shortest Python string takes, let alone a path."""
     sizes = (1000, 4000)

@@ -135,6 +135,7 @@ def test_a_network_that_an_editor_of_windows_wrote_is_read_from_its_file(built_d
     assert TrainedModel.objects.get().custom_network == CLASSIFIER
 
 
+@pytest.mark.trainer
 @pytest.mark.timeout(300)  # the trainer loads everything anew, which takes long on a busy machine
 @pytest.mark.django_db(transaction=True)
 def test_a_layer_that_starts_afresh_is_named_on_standard_error(built_dataset, cpu, tmp_path, settings):
@@ -185,6 +186,7 @@ def test_a_job_that_fails_is_told_in_plain_lines(digits_folder, tmp_path):
     assert Dataset.objects.get().error in said
 
 
+@pytest.mark.trainer
 @pytest.mark.timeout(300)  # the command and its trainer load everything anew, which takes long on a busy machine
 @pytest.mark.django_db(transaction=True)
 def test_ctrl_c_aborts_a_training_without_workers(built_dataset, cpu):

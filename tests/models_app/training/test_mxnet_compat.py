@@ -1,5 +1,7 @@
 """MXNet 1.9.1 on a NumPy that has dropped names which MXNet needs while it is imported."""
 
+import importlib
+import json
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ from models_app.training.engines.mxnet import compat
 from models_app.training.engines.mxnet.compat import DROPPED_NAMES, FINANCIAL, mx
 
 
+@pytest.mark.slow
 def test_numpy_has_the_same_names_before_and_after_the_import_of_mxnet():
     program = (
         "import numpy; before = set(vars(numpy)); import models_app.training.engines.mxnet.compat; "
@@ -32,6 +35,22 @@ def test_the_names_are_gone_also_when_the_import_fails(monkeypatch):
     with pytest.raises(ImportError), compat.names_that_numpy_dropped():
         raise ImportError
     assert "in1d" not in vars(np)
+
+
+@pytest.mark.slow
+def test_mxnet_brings_in_no_package_that_it_can_do_without():
+    program = "import sys, models_app.training.engines.mxnet.compat; print({'scipy', 'sklearn'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
+
+
+def test_a_package_that_was_imported_before_stays_importable_within_the_context():
+    with compat.without(("json", "no_such_package")):
+        assert importlib.import_module("json") is json
+        with pytest.raises(ImportError):
+            importlib.import_module("no_such_package")
+    assert sys.modules["json"] is json
+    assert "no_such_package" not in sys.modules
 
 
 def test_what_stands_in_for_a_function_computes_the_same():

@@ -7,7 +7,8 @@ that import takes, so that no other package sees them.
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 
 import numpy
@@ -64,7 +65,19 @@ def names_that_numpy_dropped() -> Iterator[None]:
             del vars(numpy)[name]
 
 
-with names_that_numpy_dropped():
+@contextlib.contextmanager
+def without(packages: Iterable[str]) -> Iterator[None]:
+    """Within the context none of these packages can be imported, unless it has been before."""
+    hidden = [name for name in packages if sys.modules.setdefault(name, None) is None]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+# MXNet takes what it finds of them for functions that nobody calls here. They take as long to import as MXNet does.
+with names_that_numpy_dropped(), without(("scipy", "sklearn")):
     import mxnet as mx
 
 __all__ = ["mx"]

@@ -1,0 +1,37 @@
+"""The marks by which `make quick` leaves tests out are those of what a test needs."""
+
+from tests.support.markers import CALLS, called_by
+from tests.support.samples.training_samples import run_trainer, start_trainer
+from tests.support.server import Run
+
+
+def marks(request):
+    return {mark.name for mark in request.node.iter_markers()} & {"browser", "database", "slow", "trainer"}
+
+
+def test_a_test_that_needs_nothing_has_no_mark(request):
+    assert marks(request) == set()
+
+
+def test_a_test_whose_fixture_needs_the_database_is_marked(cpu, request):
+    assert marks(request) == {"database"}
+
+
+def test_a_trainer_that_a_helper_starts_is_found():
+    def fixture():
+        return [run_trainer(config) for config in ()]
+
+    assert start_trainer in called_by(fixture)
+    assert CALLS[start_trainer].marks == {"slow", "trainer"}
+
+
+def test_a_server_that_a_fixture_starts_is_found():
+    def fixture(home):
+        with Run(home, 0) as running:
+            yield running
+
+    assert Run in called_by(fixture)
+
+
+def test_what_a_function_of_the_product_calls_is_not_followed():
+    assert not {*CALLS} & called_by(marks)
