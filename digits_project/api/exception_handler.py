@@ -6,45 +6,24 @@ import sys
 from http import HTTPStatus
 
 from django.conf import settings
-from django.core.exceptions import (
-    PermissionDenied,
-    RequestDataTooBig,
-    SuspiciousOperation,
-    TooManyFieldsSent,
-    TooManyFilesSent,
-)
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpResponse, JsonResponse, UnreadablePostError
+from django.http import HttpResponse, JsonResponse
 from django.views import defaults
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from digits_project.accounts.viewer import without_paths
+from digits_project.api.error_statuses import AWAY, error_status, http_text
 from digits_project.api.renderers import prefers_json
 from digits_project.api.wire_format import errors, printable
-from digits_project.common.errors import (
-    BadInput,
-    DamagedFile,
-    Gone,
-    HasDependents,
-    IllegalTransition,
-    LimitReached,
-    Refused,
-    no_room,
-)
+from digits_project.common.errors import no_room
 
 log = logging.getLogger(__name__)
-
-FIELDS_TOO_LARGE = "The fields of the form take more than {} MiB; send what is large as a file."
 
 # Python 3.13 renamed two statuses, as RFC 9110 did; scripts compare `type`, which stays what it was.
 PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
 
-AWAY = (OperationalError, InterfaceError, RedisConnectionError, RedisTimeoutError)
 RETRY_SECONDS = 5
 
 
@@ -53,7 +32,7 @@ def exception_handler(exc: Exception, context: dict) -> Response:
     if isinstance(exc, DjangoValidationError):
         exc = exceptions.ValidationError(exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages})
     if isinstance(exc, exceptions.ValidationError):
-        return Response({"errors": errors(without_paths(messages_by_field(exc.detail)))}, status=400)
+        return Response({"errors": errors(without_paths(messages_by_field(exc.detail)))}, error_status(exc).http)
     if isinstance(exc, AWAY):
         return _away(context["request"], exc)
     status, description = _explain(exc)
@@ -108,11 +87,11 @@ def server_fault(request):
 
 
 def _away(request, failure: Exception) -> HttpResponse:
-    """503: the database or Redis can't be reached just now. It needs neither itself, as DRF's page would."""
-    log.warning("503 for %s: %s", request.path, failure)
-    text = "The server can't reach its database just now. Nothing is lost; try again in a moment."
-    answer = _page_or_json(request, 503, text) or HttpResponse(
-        text, status=503, content_type="text/plain; charset=utf-8"
+    """The database or Redis can't be reached just now. The response needs neither itself, as DRF's page would."""
+    status, text = error_status(failure).http, http_text(failure)
+    log.warning("%d for %s: %s", status, request.path, failure)
+    answer = _page_or_json(request, status, text) or HttpResponse(
+        text, status=status, content_type="text/plain; charset=utf-8"
     )
     answer.headers["Retry-After"] = str(RETRY_SECONDS)
     return answer
@@ -125,30 +104,14 @@ def _page_or_json(request, status: int, description: str) -> JsonResponse | None
 
 
 def _explain(exc: Exception) -> tuple[int, str]:
+    """The HTTP status of an exception and the text for the client."""
     if isinstance(exc, exceptions.APIException):
         return exc.status_code, str(exc.detail)
-    if isinstance(exc, RequestDataTooBig):
-        return 413, FIELDS_TOO_LARGE.format(settings.DATA_UPLOAD_MAX_MEMORY_SIZE >> 20)
-    if isinstance(exc, (TooManyFieldsSent, TooManyFilesSent)):
-        fields, files = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS, settings.DATA_UPLOAD_MAX_NUMBER_FILES
-        return 400, f"The form has more than {fields} fields or {files} files."
-    if isinstance(exc, (SuspiciousOperation, UnreadablePostError)):
-        return 400, str(exc) or "The request is malformed."
-    if isinstance(exc, Gone):
-        return 404, "Job not found"
-    if isinstance(exc, Http404):
-        return 404, str(exc) or "Not found"
-    if isinstance(exc, LimitReached):
-        return exc.status, str(exc)
-    if isinstance(exc, (HasDependents, Refused, PermissionDenied)):
-        return 403, str(exc) or "Permission denied."
-    if isinstance(exc, DamagedFile):
-        log.error("409: %s", exc)
-        return 409, str(exc)
-    if isinstance(exc, BadInput):
-        return 400, str(exc)
-    if isinstance(exc, IllegalTransition):
-        return 409, str(exc)
+    row = error_status(exc)
+    if row and row.http:
+        if row.is_logged:
+            log.error("%d: %s", row.http, exc)
+        return row.http, http_text(exc)
     if explanation := no_room(exc, settings.DIGITS_HOME):
         log.error("507: %s", explanation)
         return 507, explanation

@@ -10,7 +10,8 @@ from django.conf import settings
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from rest_framework.serializers import FileField, ValidationError
 
-from digits_project.api.exception_handler import FIELDS_TOO_LARGE, refusal
+from digits_project.api.error_statuses import FIELDS_TOO_LARGE
+from digits_project.api.exception_handler import refusal
 
 BYTE_ORDER_MARK = "\ufeff"  # what Windows' editors write before a text
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -40,10 +41,10 @@ def limit(path: str, content_type: str) -> tuple[int, tuple[int, str]]:
     if FOR_STRANGERS.fullmatch(path):
         return MAX_STRANGERS_BODY, (413, "A name and a password take less.")
     if content_type.partition(";")[0].strip().lower() == "multipart/form-data" and path.startswith(TAKES_FILES):
-        most, what = settings.DIGITS_MAX_UPLOAD << 20, "The form takes more than {} MiB with its files."
+        most, what = settings.DIGITS_MAX_UPLOAD << 20, "The form takes more than {max_mib} MiB with its files."
     else:
         most, what = settings.DATA_UPLOAD_MAX_MEMORY_SIZE, FIELDS_TOO_LARGE
-    return most, (413, what.format(most >> 20))
+    return most, (413, what.format(max_mib=most >> 20))
 
 
 def _refused(request) -> tuple[int, str] | None:

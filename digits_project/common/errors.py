@@ -52,12 +52,8 @@ class IllegalTransition(Exception):
 
 
 class LimitReached(Exception):
-    """The owner has as much as one may have; the text says of what, and what to do. `status` is that of HTTP."""
-
-    status = 429
+    """The owner has as much as one may have; the text says of what, and what to do."""
 
 
 class DiskLimitReached(LimitReached):
     """The owner's jobs take as many bytes as they may."""
-
-    status = 507

@@ -8,34 +8,20 @@ import textwrap
 from argparse import SUPPRESS, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
-from django.db import ProgrammingError
 
-from digits_project.api.exception_handler import AWAY, messages_by_field
+from digits_project.api.error_statuses import COMMAND_ERRORS, Exit, error_status, exit_text
+from digits_project.api.exception_handler import messages_by_field
 from digits_project.api.wire_format import errors
-from digits_project.common.errors import BadInput, Failed, Gone, IllegalTransition, LimitReached, Refused
 from digits_project.common.terminal import Screen
 from digits_project.jobs.console.embedded_database import has_database, run_again_with_database
 from digits_project.jobs.models import Job, find_job
 
-
-class Exit(IntEnum):
-    """With what a command ends; docs/commands.md and every --help say so too."""
-
-    DONE = 0
-    FAILED = 1
-    BAD_INPUT = 2
-    INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-
-
 EXIT_STATUS = "exit status: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted"
 # Options that Django gives every command, which are no help for who trains networks.
 DJANGOS = {"version", "settings", "pythonpath", "traceback", "no_color", "force_color"}
-AWAY_TEXT = "The database or Redis can't be reached ({}). Start the server (make run), or see manage.py doctor."
-OLD_TABLES = "The database has not the tables of this version ({}): manage.py migrate"
 
 
 class Invalid(CommandError):
@@ -90,18 +76,8 @@ class ConsoleCommand(BaseCommand):
             except BrokenPipeError:  # whoever read the answer has had enough
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(int(Exit.FAILED))
-            except KeyboardInterrupt:
-                raise CommandError("Interrupted.", returncode=Exit.INTERRUPTED) from None
-            except BadInput as wrong:
-                raise CommandError(str(wrong), returncode=Exit.BAD_INPUT) from wrong
-            except (Refused, LimitReached, IllegalTransition, Failed) as refusal:
-                raise CommandError(str(refusal), returncode=Exit.FAILED) from refusal
-            except Gone:
-                raise CommandError("Somebody deleted the job meanwhile.", returncode=Exit.FAILED) from None
-            except AWAY as away:
-                raise CommandError(AWAY_TEXT.format(_first_line(away)), returncode=Exit.FAILED) from away
-            except ProgrammingError as old:
-                raise CommandError(OLD_TABLES.format(_first_line(old)), returncode=Exit.FAILED) from old
+            except COMMAND_ERRORS as error:
+                raise CommandError(exit_text(error), returncode=error_status(error).exit) from error
 
     def print_json(self, value) -> None:
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))
@@ -151,7 +127,3 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,120 @@
+"""Which HTTP status and which exit status of a command each exception becomes: one row an exception."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from django.conf import settings
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+    ValidationError,
+)
+from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.http import Http404, UnreadablePostError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rest_framework import exceptions
+
+from digits_project.common.errors import (
+    BadInput,
+    DamagedFile,
+    DiskLimitReached,
+    Failed,
+    Gone,
+    IllegalTransition,
+    LimitReached,
+    Refused,
+)
+
+
+class Exit(IntEnum):
+    """The exit statuses of the commands; docs/commands.md and every --help list them too."""
+
+    DONE = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+class ErrorStatus(NamedTuple):
+    """A row of the table. The texts may contain {error}, the first line of the exception's message, and {max_mib},
+    {max_fields}, {max_files}, the limits of a form."""
+
+    http: int | None  # None: a fault of the server, which becomes a 500 with an error id
+    exit: Exit | None  # None: a command shows the traceback
+    http_text: str = ""  # instead of the exception's message
+    exit_text: str = ""  # instead of the exception's message
+    default_text: str = ""  # if the exception has no message
+    is_logged: bool = False
+
+
+FIELDS_TOO_LARGE = "The fields of the form take more than {max_mib} MiB; send what is large as a file."
+TOO_MANY = ErrorStatus(400, None, http_text="The form has more than {max_fields} fields or {max_files} files.")
+MALFORMED = ErrorStatus(400, None, default_text="The request is malformed.")
+FORBIDDEN = ErrorStatus(403, Exit.FAILED, default_text="Permission denied.")
+UNREACHABLE = ErrorStatus(
+    503,
+    Exit.FAILED,
+    http_text="The server can't reach its database just now. Nothing is lost; try again in a moment.",
+    exit_text="The database or Redis can't be reached ({error}). Start the server (make run), or see manage.py doctor.",
+)
+OLD_TABLES = "The database has not the tables of this version ({error}): manage.py migrate"
+
+# An exception has the row of its class, or of the nearest base class that has one. Other exceptions of DRF than
+# ValidationError have their HTTP status themselves; a full disk (507) is recognised by its errno (errors.no_room).
+ERROR_STATUSES = {
+    BadInput: ErrorStatus(400, Exit.BAD_INPUT),
+    DamagedFile: ErrorStatus(409, Exit.BAD_INPUT, is_logged=True),
+    Refused: FORBIDDEN,
+    IllegalTransition: ErrorStatus(409, Exit.FAILED),
+    LimitReached: ErrorStatus(429, Exit.FAILED),
+    DiskLimitReached: ErrorStatus(507, Exit.FAILED),
+    Gone: ErrorStatus(404, Exit.FAILED, "Job not found", "Somebody deleted the job meanwhile."),
+    Failed: ErrorStatus(None, Exit.FAILED),
+    ValidationError: ErrorStatus(400, Exit.BAD_INPUT),
+    exceptions.ValidationError: ErrorStatus(400, Exit.BAD_INPUT),
+    RequestDataTooBig: ErrorStatus(413, None, FIELDS_TOO_LARGE),
+    TooManyFieldsSent: TOO_MANY,
+    TooManyFilesSent: TOO_MANY,
+    SuspiciousOperation: MALFORMED,
+    UnreadablePostError: MALFORMED,
+    Http404: ErrorStatus(404, None, default_text="Not found"),
+    PermissionDenied: FORBIDDEN,
+    OperationalError: UNREACHABLE,
+    InterfaceError: UNREACHABLE,
+    RedisConnectionError: UNREACHABLE,
+    RedisTimeoutError: UNREACHABLE,
+    ProgrammingError: ErrorStatus(None, Exit.FAILED, exit_text=OLD_TABLES),
+    KeyboardInterrupt: ErrorStatus(None, Exit.INTERRUPTED, exit_text="Interrupted."),
+}
+AWAY = tuple(error for error, row in ERROR_STATUSES.items() if row is UNREACHABLE)
+COMMAND_ERRORS = tuple(error for error, row in ERROR_STATUSES.items() if row.exit is not None)
+
+
+def error_status(error: BaseException) -> ErrorStatus | None:
+    """The row of an exception."""
+    return next((ERROR_STATUSES[base] for base in type(error).__mro__ if base in ERROR_STATUSES), None)
+
+
+def http_text(error: BaseException) -> str:
+    """What a client reads about an exception of the table."""
+    row = error_status(error)
+    return _filled_in(row.http_text, error) or str(error) or row.default_text
+
+
+def exit_text(error: BaseException) -> str:
+    """What a command prints about an exception of the table."""
+    row = error_status(error)
+    return _filled_in(row.exit_text, error) or str(error) or row.default_text
+
+
+def _filled_in(text: str, error: BaseException) -> str:
+    return text.format(
+        error=next(iter(str(error).strip().splitlines()), type(error).__name__),
+        max_mib=settings.DATA_UPLOAD_MAX_MEMORY_SIZE >> 20,
+        max_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS,
+        max_files=settings.DATA_UPLOAD_MAX_NUMBER_FILES,
+    )

@@ -1,0 +1,120 @@
+"""The table of exceptions: the HTTP status of the API and the exit status of a command come from one row."""
+
+import pytest
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent
+from django.core.management.base import CommandError
+from django.db import OperationalError, ProgrammingError
+from django.http import Http404
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rest_framework.test import APIRequestFactory
+
+from datasets.imagedb import BadImage
+from digits_project.api.error_statuses import ERROR_STATUSES
+from digits_project.api.exception_handler import exception_handler
+from digits_project.common.errors import (
+    BadInput,
+    DamagedFile,
+    DiskLimitReached,
+    Failed,
+    Gone,
+    HasDependents,
+    IllegalTransition,
+    LimitReached,
+    Refused,
+)
+from digits_project.jobs.console.command import ConsoleCommand
+from models_app.trainer_process import TrainerDied
+
+ROWS = [
+    (BadInput("no folder /x"), 400, 2, "no folder /x"),
+    (BadImage("cut short"), 400, 2, "cut short"),
+    (DamagedFile("model.onnx was changed"), 409, 2, "model.onnx was changed"),
+    (Refused("it runs"), 403, 1, "it runs"),
+    (HasDependents("2 models depend on it"), 403, 1, "2 models depend on it"),
+    (IllegalTransition("it is Done"), 409, 1, "it is Done"),
+    (LimitReached("50 jobs wait"), 429, 1, "50 jobs wait"),
+    (DiskLimitReached("10 GiB"), 507, 1, "10 GiB"),
+    (PermissionDenied(), 403, 1, "Permission denied."),
+]
+
+
+@pytest.fixture
+def respond():
+    """The response to a request whose view raised the exception."""
+    return lambda error: exception_handler(error, {"request": APIRequestFactory().get("/index.json")})
+
+
+@pytest.fixture
+def run():
+    """The CommandError of a command that raised the exception."""
+
+    def run(error):
+        class Failing(ConsoleCommand):
+            needs_database = False
+
+            def handle(self, **options):
+                raise error
+
+        with pytest.raises(CommandError) as caught:
+            Failing().execute(verbosity=1, no_color=True, force_color=False, skip_checks=True)
+        return caught.value
+
+    return run
+
+
+@pytest.mark.parametrize("error, http, exit_status, text", ROWS)
+def test_an_exception_has_one_text_one_http_status_and_one_exit_status(respond, run, error, http, exit_status, text):
+    response, failure = respond(error), run(error)
+    assert (response.status_code, response.data["error"]["description"]) == (http, text)
+    assert (failure.returncode, str(failure)) == (exit_status, text)
+
+
+@pytest.mark.parametrize(
+    "error, http, text",
+    [
+        (Gone(), 404, "Job not found"),
+        (Http404(), 404, "Not found"),
+        (SuspiciousOperation(), 400, "The request is malformed."),
+        (SuspiciousOperation("a NUL"), 400, "a NUL"),
+        (RequestDataTooBig("x"), 413, "The fields of the form take more than 16 MiB; send what is large as a file."),
+        (TooManyFieldsSent("x"), 400, "The form has more than 1000 fields or 100 files."),
+    ],
+)
+def test_the_text_of_the_table_goes_to_the_client(respond, error, http, text):
+    response = respond(error)
+    assert (response.status_code, response.data["error"]["description"]) == (http, text)
+
+
+@pytest.mark.parametrize(
+    "error, exit_status, text",
+    [
+        (Gone(), 1, "Somebody deleted the job meanwhile."),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+        (Failed("the trainer was killed"), 1, "the trainer was killed"),
+        (TrainerDied("the trainer was killed"), 1, "the trainer was killed"),
+        (OperationalError("no route\nmore"), 1, "The database or Redis can't be reached (no route). Start the server"),
+        (ProgrammingError("no such column"), 1, "The database has not the tables of this version (no such column)"),
+    ],
+)
+def test_the_text_of_the_table_goes_to_the_shell(run, error, exit_status, text):
+    failure = run(error)
+    assert failure.returncode == exit_status
+    assert str(failure).startswith(text)
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), RedisTimeoutError("slow")])
+def test_a_database_that_is_away_is_a_503_that_says_when_to_retry(respond, error):
+    response = respond(error)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+
+
+@pytest.mark.parametrize("error", [Failed("a process died"), ProgrammingError("no table"), ValueError("a bug")])
+def test_a_fault_of_the_server_is_a_500_with_an_id_and_no_internals(respond, error):
+    response = respond(error)
+    assert response.status_code == 500
+    assert "error id" in response.data["error"]["description"]
+    assert str(error) not in response.data["error"]["description"]
+
+
+def test_every_row_says_what_happens_on_at_least_one_side():
+    assert [error for error, row in ERROR_STATUSES.items() if row.http is None and row.exit is None] == []
