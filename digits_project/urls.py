@@ -7,8 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from digits_project.accounts import oidc
 from digits_project.api.renderers import PrettyJSONRenderer
-from digits_project.api.routes import with_suffix
-from digits_project.jobs.api.views import Index
+from digits_project.api.routes import action_routes, action_view, with_suffix
 from digits_project.monitoring import health
 from digits_project.monitoring.metrics import Metrics
 from digits_project.web import account, login, path_suggestions
@@ -18,9 +17,10 @@ handler400 = "digits_project.api.exception_handler.bad_request"
 handler404 = "digits_project.api.exception_handler.not_found"
 handler500 = "digits_project.api.exception_handler.server_fault"
 
+LOG_IN = {"get": "defaults", "post": "log_in"}
+
 urlpatterns = [
-    path("", Index.as_view(), name="home"),
-    *with_suffix("login", login.Login, "login"),
+    *action_routes("login", login.LoginViewSet, LOG_IN, "login", name="Log in"),
     path("oidc/login", oidc.Begin.as_view(), name="oidc-login"),
     path("oidc/callback", oidc.Callback.as_view(), name="oidc-callback"),
     *with_suffix("logout", login.Logout, "logout"),
@@ -29,7 +29,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", Metrics.as_view(), name="metrics"),
-    path("admin/login/", login.AdminLogin.as_view()),  # instead of the admin's own page
+    path("admin/login/", action_view(login.AdminLoginViewSet, LOG_IN, name="Log in")),  # not the admin's own page
     path("admin/", admin.site.urls),
     # The admin's own style sheets and scripts, from the installed packages; `insecure` means "although DEBUG is off".
     re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),

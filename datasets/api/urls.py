@@ -1,17 +1,26 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from datasets.api import views
-from datasets.models import Dataset
-from digits_project.api.routes import with_suffix
+from datasets.api.views import ClassificationDatasetViewSet, DatasetViewSet, GenericDatasetViewSet
+from digits_project.api.routes import action_routes
 from digits_project.jobs.api.urls import job_routes
 
+CREATE = {"get": "defaults", "post": "create"}
+
 urlpatterns = [
-    *with_suffix("datasets/images/classification", views.CreateClassificationDataset, "create-dataset"),
-    *with_suffix("datasets/images/generic", views.CreateGenericDataset, "create-generic-dataset"),
+    *action_routes(
+        "datasets/images/classification",
+        ClassificationDatasetViewSet,
+        CREATE,
+        "create-dataset",
+        name="New Image Classification Dataset",
+    ),
+    *action_routes(
+        "datasets/images/generic", GenericDatasetViewSet, CREATE, "create-generic-dataset", name="New Image Dataset"
+    ),
     # Where DIGITS has its forms and its list.
     path("datasets/images/classification/new", RedirectView.as_view(query_string=True, pattern_name="create-dataset")),
     path("datasets/images/generic/new", RedirectView.as_view(query_string=True, pattern_name="create-generic-dataset")),
     path("datasets", RedirectView.as_view(query_string=True, pattern_name="home")),
-    *job_routes("datasets", views.DatasetDetail, Dataset),
+    *job_routes("datasets", DatasetViewSet, "Dataset Detail"),
 ]

@@ -1,40 +1,38 @@
-"""The dataset routes."""
+"""The viewsets of datasets."""
 
-from rest_framework.response import Response
+from drf_spectacular.utils import extend_schema
 
 from datasets import services
 from datasets.api.dataset_responses import DatasetFacts
 from datasets.api.serializers import ClassificationDatasetForm, GenericDatasetForm, dataset_json
 from datasets.models import Dataset
-from digits_project.jobs.api.views import CreateView, EditView, fetch
+from digits_project.api.browsable import PageResponse
+from digits_project.jobs.api.views import CreateViewSet, JobViewSet, fetch
 
 
-class DatasetDetail(EditView):
+class DatasetViewSet(JobViewSet):
     """A dataset: what it holds and how far it is."""
 
     kind = Dataset
-    page = "datasets/dataset.html"
-    answers = EditView.answers | {"get": DatasetFacts}
 
-    def get(self, request, job_id, format=None):
-        return Response(dataset_json(fetch(Dataset, job_id)))
+    @extend_schema(responses={200: DatasetFacts})
+    def retrieve(self, request, job_id, format=None):
+        return PageResponse(dataset_json(fetch(Dataset, job_id)), "datasets/dataset.html")
 
 
-class CreateClassificationDataset(CreateView):
+class ClassificationDatasetViewSet(CreateViewSet):
     """Build a dataset for classification.
 
     The images lie in a folder that holds one subfolder for each category (method=folder), or text files list them
     (method=textfile).
     """
 
-    name = "New Image Classification Dataset"
     serializer_class = ClassificationDatasetForm
-    create = staticmethod(services.create_dataset)
+    make_job = staticmethod(services.create_dataset)
 
 
-class CreateGenericDataset(CreateView):
+class GenericDatasetViewSet(CreateViewSet):
     """Take databases that were built elsewhere: LMDB of Caffe Datum or RecordIO, with labels of any shape."""
 
-    name = "New Image Dataset"
     serializer_class = GenericDatasetForm
-    create = staticmethod(services.create_dataset)
+    make_job = staticmethod(services.create_dataset)

@@ -1,4 +1,4 @@
-"""What a browser sees of a view: its answer, and its forms to fill in. The templates are in templates/ of each app."""
+"""Pages: a view's response and forms as a browser shows them. The templates are in templates/ of each app."""
 
 import re
 
@@ -9,33 +9,45 @@ from django.utils.safestring import mark_safe
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.renderers import BrowsableAPIRenderer, HTMLFormRenderer
+from rest_framework.response import Response
 
 from digits_project.accounts import usernames
 
 FORM_STYLE = {"style": {"template_pack": "rest_framework/horizontal"}}
 
 
-class BrowsablePage(BrowsableAPIRenderer):
-    """DRF's page in this project's dress.
+class PageResponse(Response):
+    """A response whose page has a template of its own, or further `variables` for the template, which JSON lacks."""
 
-    A view may name the `page` that shows its answer and the `refused_page` that shows an error, and give with
-    `prefilled()` what its form for PUT begins with. The query string fills fields too, so that one page can lead to
-    another's form: `?dataset=<id>`. A form comes back with what was posted, without passwords, and with what is wrong.
+    def __init__(self, data, template: str | None = None, headers: dict | None = None, **variables):
+        super().__init__(data, template_name=template, headers=headers)
+        self.page_variables = variables
+
+
+class BrowsablePage(BrowsableAPIRenderer):
+    """DRF's page in this project's style.
+
+    The template of a page is that of its PageResponse, else the view's `page_template`, else DRF's. `prefilled()` of a
+    view gives the values with which its form for PUT starts. The query string fills fields too, so that one page can
+    lead to another's form: `?dataset=<id>`. A refused form shows the values that were posted, without passwords, and
+    the errors.
     """
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
-        is_answer = renderer_context["response"].status_code == 200 and renderer_context["request"].method != "OPTIONS"
-        self.template = getattr(renderer_context["view"], "page" if is_answer else "refused_page", self.template)
+        own = renderer_context["response"].template_name
+        self.template = own or getattr(renderer_context["view"], "page_template", self.template)
         return super().render(data, accepted_media_type, renderer_context)
 
     def get_context(self, data, accepted_media_type, renderer_context):
         context = super().get_context(data, accepted_media_type, renderer_context)
-        return context | {"data": data, "problem": _problem(data), "wrong": _wrong_fields(data)}
+        variables = getattr(renderer_context["response"], "page_variables", {})
+        return context | {"data": data, "problem": _problem(data), "wrong": _wrong_fields(data)} | variables
 
     def get_rendered_html_form(self, data, view, method, request):
         if method not in ("POST", "PUT"):
             return super().get_rendered_html_form(data, view, method, request)
-        if not (hasattr(view, "serializer_class") and self.show_form_for_method(view, method, request, None)):
+        has_form = getattr(view, "serializer_class", None) is not None
+        if not (has_form and self.show_form_for_method(view, method, request, None)):
             return None
         form = view.get_serializer()
         form._errors = _wrong_fields(data) if request.method == method else {}

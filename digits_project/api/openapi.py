@@ -1,13 +1,12 @@
 """The OpenAPI schema of the routes, which drf-spectacular makes from the views, and its page.
 
-A view says what its methods answer, `answers = {"get": a serializer}`, and with which statuses they refuse,
-`refusals = {"post": (409,)}`; `queries = {"get": a form}` names what the query string may hold. Bodies come from the
-view's form. What any route may answer (not logged in, a foreign page, a body that can't be read) is added here.
+A view declares its responses and its query string with drf-spectacular's @extend_schema; `errors(409)` are responses
+with errors. Bodies come from the view's form. Responses that every route of a kind has (not logged in, a request from
+another site, a body that can't be read) are added here.
 """
 
 import inspect
 import re
-from collections.abc import Iterable
 
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
@@ -67,6 +66,11 @@ class FormErrorsOfDigits(serializers.Serializer):
     errors = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
 
 
+def errors(*statuses: int) -> dict[int, OpenApiResponse]:
+    """For @extend_schema: the responses with these statuses."""
+    return {status: OpenApiResponse(Refusal, MEANINGS[status]) for status in statuses}
+
+
 class Schema(AutoSchema):
     """What drf-spectacular can't see by itself."""
 
@@ -80,52 +84,52 @@ class Schema(AutoSchema):
         return ["inference" if app == "inference" else first if first in ("datasets", "models", "jobs") else "server"]
 
     def get_summary(self):
-        return self._told()[0]
+        return self._documentation()[0]
 
     def get_description(self):
-        return self._told()[1]
+        return self._documentation()[1]
 
-    def _told(self) -> list[str]:
-        """The first sentence of the method's docstring, else of the view's, and the rest of it."""
-        method = getattr(self.view, self.method.lower())
-        told = inspect.cleandoc(method.__doc__ or type(self.view).__doc__)
-        summary, *rest = re.split(r"(?<=\.)\s+", told, maxsplit=1)
+    def _documentation(self) -> list[str]:
+        """The first sentence of the docstring of the action, else of the view, and the rest of it."""
+        action = getattr(self.view, getattr(self.view, "action", self.method.lower()))
+        text = inspect.cleandoc(action.__doc__ or type(self.view).__doc__)
+        summary, *rest = re.split(r"(?<=\.)\s+", text, maxsplit=1)
         return [summary.rstrip(".").replace("\n", " "), "".join(rest)]
 
     def get_request_serializer(self):
         return getattr(self.view, "serializer_class", None)
 
     def get_override_parameters(self):
-        form = self._declared("queries")
-        parameters = [JOB, *(self._declared("parameters") or ())]
-        in_path = [p for p in parameters if p.location != OpenApiParameter.PATH or f"{{{p.name}}}" in self.path]
-        return [*in_path, form] if form else in_path
+        return [JOB] if "{job_id}" in self.path else []
 
-    def get_response_serializers(self):
-        answer = self._declared("answers")
-        answers = answer if isinstance(answer, dict) else {200: answer}
-        return answers | {status: self._refusal(status) for status in sorted(self._refusals()) if status not in answers}
+    def _takes_form(self) -> bool:
+        return self.method in ("POST", "PUT") and self.get_request_serializer() is not None
 
-    def _refusals(self) -> Iterable[int]:
-        statuses = {401, 403, *(self._declared("refusals") or ())}
+    def get_operation(self, *args):
+        operation = super().get_operation(*args)
+        if operation:
+            responses = {str(status): self._error_response(status) for status in self._common_errors()}
+            operation["responses"] = dict(sorted((responses | operation["responses"]).items()))
+        return operation
+
+    def _common_errors(self) -> set[int]:
+        """The statuses of the errors that routes like this one have in common."""
+        statuses = {401, 403}
         if "{job_id}" in self.path:
             statuses.add(404)
-        if self._declared("queries"):
+        if any(isinstance(parameter, type) for parameter in self.get_override_parameters()):  # a form
             statuses.add(400)
         if self.view.throttle_classes:
             statuses.add(429)
-        if self.method in ("POST", "PUT") and self.get_request_serializer():
+        if self._takes_form():
             statuses |= {400, 413, 415}
         return statuses
 
-    def _refusal(self, status: int) -> OpenApiResponse:
+    def _error_response(self, status: int) -> dict:
         shapes = [Refusal, FormErrors, FormErrorsOfDigits] if status == 400 else [Refusal]
         refs = [self.resolve_serializer(shape, "response").ref for shape in shapes]
-        return OpenApiResponse({"oneOf": refs} if refs[1:] else refs[0], MEANINGS[status])
-
-    def _declared(self, name: str):
-        """What the view declares under that name for this method."""
-        return getattr(self.view, name, {}).get(self.method.lower())
+        response = OpenApiResponse({"oneOf": refs} if refs[1:] else refs[0], MEANINGS[status])
+        return self._get_response_for_code(response, str(status))
 
 
 class SessionScheme(OpenApiAuthenticationExtension):

@@ -1,12 +1,13 @@
 """The page of an account: its name, its group and what it uses of its limits."""
 
 from django.conf import settings
-from rest_framework.response import Response
+from drf_spectacular.utils import extend_schema
 from rest_framework.serializers import CharField, IntegerField, Serializer
 from rest_framework.views import APIView
 
 from digits_project.accounts import permissions, usernames
 from digits_project.accounts.roles import role_of
+from digits_project.api.browsable import PageResponse
 from digits_project.jobs import limits, quota
 
 
@@ -25,14 +26,13 @@ class AccountPage(APIView):
     """Who you are, and how many jobs and bytes on disk are yours, of how many that one may have."""
 
     name = "Your account"
-    page = "account.html"
-    answers = {"get": AccountFacts}
 
+    @extend_schema(responses={200: AccountFacts})
     def get(self, request, format=None):
         name = usernames.owner(request)
         role = role_of(request.user) if permissions.has_accounts() else None
         limited = limits.applies_to(name)
-        return Response(
+        return PageResponse(
             {
                 "name": name,
                 "group": role.group if role else None,
@@ -40,5 +40,6 @@ class AccountPage(APIView):
                 "max_waiting": settings.DIGITS_MOST_WAITING or None if limited else None,
                 "disk_bytes": quota.used(name) if name else 0,
                 "max_disk_bytes": settings.DIGITS_MAX_OWNER_DISK << 20 or None if limited else None,
-            }
+            },
+            "account.html",
         )

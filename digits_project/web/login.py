@@ -7,6 +7,7 @@ from django.contrib import auth
 from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotAuthenticated, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.serializers import CharField, RegexField
@@ -15,8 +16,8 @@ from rest_framework.views import APIView
 from digits_project.accounts import guard, permissions, usernames
 from digits_project.accounts.usernames import USER_NAME, USER_NAME_RULE
 from digits_project.api.forms import Form
+from digits_project.api.viewsets import FormViewSet
 from digits_project.jobs.api.job_responses import MOVED
-from digits_project.jobs.api.views import FormView
 
 
 class LoginForm(Form):
@@ -41,7 +42,7 @@ class FromHere(BasePermission):
         return True
 
 
-class Login(FormView):
+class LoginViewSet(FormViewSet):
     """Tell the server who you are, before anything else, as DIGITS's clients do.
 
     With DIGITS_AUTH=open the name alone is enough; what the client creates is recorded under it, no more. With required
@@ -49,15 +50,14 @@ class Login(FormView):
     always takes a password; who sends the right one with the name is logged in there too.
     """
 
-    name = "Log in"
-    page = refused_page = "login.html"
+    page_template = "login.html"
     serializer_class = LoginForm
-    answers = FormView.answers | {"post": MOVED}
     permission_classes = (FromHere,)
 
-    def post(self, request, format=None):
-        form = LoginForm(data=request.data)
-        form.is_valid(raise_exception=True)
+    # Without a docstring: page and schema show that of the class.
+    @extend_schema(responses=MOVED)
+    def log_in(self, request, format=None):
+        form = self.valid_form(request.data)
         name, password = form.validated_data["username"], form.validated_data.get("password", "")
         answer = HttpResponseRedirect(self.next_page() or reverse("home"))
         if self.needs_account():
@@ -90,12 +90,12 @@ class Login(FormView):
         return str(data.get("username") or "")
 
 
-class AdminLogin(Login):
+class AdminLoginViewSet(LoginViewSet):
     """Where Django's admin sends whoever must log in: the page is that of /login."""
 
     schema = None  # /login is the one to use
 
-    def get(self, request, format=None):
+    def defaults(self, request, format=None):
         if permissions.may_enter_admin(request):
             return HttpResponseRedirect(reverse("admin:index"))
         page = urlencode({"next": self.next_page() or reverse("admin:index")})
@@ -108,10 +108,10 @@ class AdminLogin(Login):
 class Logout(APIView):
     """Forget who the client is."""
 
-    answers = {"get": MOVED, "post": MOVED}
     permission_classes = (FromHere,)
     get_changes = True
 
+    @extend_schema(responses=MOVED)
     def get(self, request, format=None):
         auth.logout(request._request)
         answer = HttpResponseRedirect(reverse("home"))

@@ -1,5 +1,6 @@
 """The paths of the server that a user may go on to type."""
 
+from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 from rest_framework.serializers import CharField, ListField, Serializer
 from rest_framework.views import APIView
@@ -30,8 +31,7 @@ class PathSuggestions(APIView):
 
     renderer_classes = (PrettyJSONRenderer,)
     reading_role = Role.USER
-    answers = {"get": Suggestions}
-    queries = {"get": QueryForm}
 
+    @extend_schema(responses={200: Suggestions}, parameters=[QueryForm])
     def get(self, request, format=None):
         return Response({"suggestions": data_roots.paths_beginning_with(request.query_params.get("query", ""))})

@@ -1,17 +1,26 @@
 from django.urls import path
 
-from digits_project.api.routes import with_suffix
-from inference.api import views
+from digits_project.api.routes import action_routes, action_view
+from inference.api.views import InferenceViewSet
 
-CLASSIFICATION = "models/images/classification"
-GENERIC = "models/images/generic"
+
+def question_routes(kind: str, action: str, url_name: str) -> list:
+    """The routes of a question to a snapshot, which is a form."""
+    return action_routes(
+        f"models/images/{kind}/{action}", InferenceViewSet, {"get": "defaults", "post": action}, url_name
+    )
+
 
 urlpatterns = [
-    *with_suffix(f"{CLASSIFICATION}/classify_one", views.ClassifyOne, "classify-one"),
-    *with_suffix(f"{CLASSIFICATION}/classify_many", views.ClassifyMany, "classify-many"),
-    *with_suffix(f"{CLASSIFICATION}/top_n", views.TopN, "top-n"),
-    *with_suffix(f"{GENERIC}/infer_one", views.InferOne, "infer-one"),
-    *with_suffix(f"{GENERIC}/infer_many", views.InferMany, "infer-many"),
-    path("models/<str:job_id>/download", views.Download.as_view(), name="download"),
-    path("models/<str:job_id>/download.<str:form>", views.Download.as_view(), name="download-form"),
+    *question_routes("classification", "classify_one", "classify-one"),
+    *question_routes("classification", "classify_many", "classify-many"),
+    *question_routes("classification", "top_n", "top-n"),
+    *question_routes("generic", "infer_one", "infer-one"),
+    *question_routes("generic", "infer_many", "infer-many"),
+    path("models/<str:job_id>/download", action_view(InferenceViewSet, {"get": "download"}), name="download"),
+    path(
+        "models/<str:job_id>/download.<str:form>",
+        action_view(InferenceViewSet, {"get": "download_as"}),
+        name="download-form",
+    ),
 ]

@@ -1,23 +1,39 @@
-"""The inference routes."""
+"""The viewset of inference."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from django.http import StreamingHttpResponse
-from django.http.response import HttpResponseBase
+from django.http import HttpResponse, StreamingHttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 
 from datasets.imagedb import BadImage
 from digits_project.accounts import throttling
 from digits_project.accounts.roles import Role
-from digits_project.api import exceptions, renderers, wire_format
+from digits_project.api import exceptions, wire_format
+from digits_project.api.browsable import PageResponse
+from digits_project.api.openapi import errors
+from digits_project.api.viewsets import FormViewSet
 from digits_project.common.errors import BadInput
-from digits_project.jobs.api.views import FormView, JobApiView, fetch
+from digits_project.jobs.api.views import WITHOUT_PAGE, fetch
 from digits_project.monitoring.metrics import INFERENCE_SECONDS
 from inference import bulk, services
-from inference.api import inference_responses
-from inference.api.pages import AnswerPage, pairs
+from inference.api.inference_responses import (
+    ARCHIVES,
+    CLASSIFICATIONS,
+    FORM,
+    JOB_ID,
+    OUTPUTS,
+    OUTPUTS_OF_MANY,
+    PREDICTIONS,
+    SKIPPED,
+    TOP_N,
+)
+from inference.api.pages import pairs, with_bars
 from inference.api.serializers import DownloadForm, ImageListForm, OneImageForm, TopForm, VisualizationsForm
 from inference.confusion import Confusion
 from inference.download import contents
@@ -26,178 +42,146 @@ from inference.engine.array_picture import picture
 from inference.visualizations import visualizations
 from models_app.models import Snapshot, TrainedModel
 
-SKIPPED = "X-Digits-Skipped"  # header: how many images of a list could not be loaded
 DEFAULT_FORM = "tar.gz"
+QUESTION = {"detail": False, "methods": ["post"]}
+DOWNLOAD = {"detail": True, "name": "Download", "role": Role.USER, "throttle_classes": (), **WITHOUT_PAGE}
 
 
-class InferenceView(FormView):
-    """A question to a snapshot of the model that `job_id` names."""
+class InferenceViewSet(FormViewSet):
+    """Questions to a snapshot of the model that `job_id` names.
+
+    Clients take no unknown key: JSON has the weights and activations of the layers only with `?visualizations=1`, a
+    page with `show_visualizations` of the form.
+    """
 
     role = Role.VIEWER
     throttle_classes = (throttling.InferenceRate,)
-    renderer_classes = (renderers.PrettyJSONRenderer, AnswerPage)
-    refusals = {"post": (404, 409, 422)}
-    parameters = {"post": [inference_responses.JOB_ID]}
+    page_template = "inference/answer.html"
 
-    def answer(self, snapshot: Snapshot, form: dict) -> HttpResponseBase:
-        """The answer to a valid form. May raise what post() knows."""
-        raise NotImplementedError
+    @extend_schema(responses={200: PREDICTIONS, **errors(404, 409, 422)}, parameters=[JOB_ID, VisualizationsForm])
+    @action(name="Classify an image", serializer_class=OneImageForm, **QUESTION)
+    def classify_one(self, request, format=None):
+        """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""  # noqa: E501
+        snapshot, form = self._question()
+        with self._measured(form):
+            pixels = services.reader(snapshot)(form["image"])
+            ranked = services.classify(snapshot, pixels)
+            answer = {"predictions": wire_format.predictions(ranked)}
+            return self._about_image(answer, snapshot, pixels, form, predictions=ranked)
 
-    def post(self, request, format=None):
-        job_id = named_model(request)
-        form = self.serializer_class(data=request.data)
+    @extend_schema(responses={200: OUTPUTS, **errors(404, 409, 422)}, parameters=[JOB_ID, VisualizationsForm])
+    @action(name="Outputs for an image", serializer_class=OneImageForm, **QUESTION)
+    def infer_one(self, request, format=None):
+        """Every output of a network for one image: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
+        snapshot, form = self._question()
+        with self._measured(form):
+            pixels = services.reader(snapshot)(form["image"])
+            outputs = services.infer(snapshot, pixels)
+            return self._about_image({"outputs": outputs}, snapshot, pixels, form, outputs=pairs(outputs))
+
+    @extend_schema(responses={200: CLASSIFICATIONS, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
+    @action(name="Classify a list of images", serializer_class=ImageListForm, **QUESTION)
+    def classify_many(self, request, format=None):
+        """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`. Where a
+        category's number follows the path, the page shows how many are right and what was taken for what."""  # noqa: E501
+        snapshot, form = self._question()
+        with self._measured(form):
+            confusion = None if self._in_json else Confusion(snapshot.trained_model.dataset.category_names)
+            with throttling.one_of_few_lists(request):
+                answer, skipped = bulk.classify(snapshot, form["images"], confusion)
+            return self._about_list(answer, skipped, confusion=confusion)
+
+    @extend_schema(responses={200: OUTPUTS_OF_MANY, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
+    @action(name="Outputs for a list of images", serializer_class=ImageListForm, **QUESTION)
+    def infer_many(self, request, format=None):
+        """Every output of a network for the images of a list, one path on each line: `job_id`, `image_list`."""
+        snapshot, form = self._question()
+        with self._measured(form):
+            with throttling.one_of_few_lists(request):
+                answer, skipped = bulk.infer(snapshot, form["images"])
+            return self._about_list(answer, skipped)
+
+    @extend_schema(responses={200: TOP_N, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
+    @action(name="Surest images of each category", serializer_class=TopForm, **QUESTION)
+    def top_n(self, request, format=None):
+        """For each category the images of a list that are surest of it: `job_id`, `image_list`, `top_n`."""
+        snapshot, form = self._question()
+        with self._measured(form), throttling.one_of_few_lists(request):
+            best, skipped = bulk.top(snapshot, form["images"], form["top_n"])
+        shown = {"skipped": skipped, "by_category": pairs(best)}
+        return PageResponse({"top_n": best}, headers={SKIPPED.name: skipped}, **shown)
+
+    @extend_schema(responses={**ARCHIVES, **errors(409)}, parameters=[DownloadForm])
+    @action(**DOWNLOAD)
+    def download(self, request, job_id):
+        """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=`, else the newest."""
+        return _archive(request, job_id, DEFAULT_FORM)
+
+    @extend_schema(responses={**ARCHIVES, **errors(409)}, parameters=[FORM, DownloadForm])
+    @action(**DOWNLOAD)
+    def download_as(self, request, job_id, form):
+        """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=`, else the newest."""
+        return _archive(request, job_id, form)
+
+    @property
+    def _in_json(self) -> bool:
+        return self.request.accepted_renderer.format == "json"
+
+    def _question(self) -> tuple[Snapshot, dict]:
+        """The snapshot that the request asks and its valid form. Raises what becomes a response with an error."""
+        job_id = named_model(self.request)
         try:
-            form.is_valid(raise_exception=True)
+            form = self.valid_form(self.request.data).validated_data
         except (ValidationError, BadInput):
-            fetch(TrainedModel, job_id)  # that there is no such model is told before anything else
+            fetch(TrainedModel, job_id)  # an unknown model is reported before anything else
             raise
-        snapshot = chosen_snapshot(job_id, form.validated_data["snapshot_epoch"])
+        return chosen_snapshot(job_id, form["snapshot_epoch"]), form
+
+    @contextmanager
+    def _measured(self, form: dict) -> Iterator[None]:
+        """Record the time of an answer for /metrics, and turn what it raises into exceptions of the API."""
+        route = "".join(word.capitalize() for word in self.action.split("_"))  # ClassifyOne, as dashboards name it
         try:
-            with INFERENCE_SECONDS.labels(type(self).__name__).time():
-                return self.answer(snapshot, form.validated_data)
+            with INFERENCE_SECONDS.labels(route).time():
+                yield
         except services.CanNotClassify as unable:
             raise exceptions.Conflict(str(unable)) from unable
         except BadImage as broken:
-            named = f"{form.validated_data['image']}: " if isinstance(form.validated_data["image"], Path) else ""
+            named = f"{form['image']}: " if isinstance(form["image"], Path) else ""
             raise exceptions.Undecodable(f"{named}{broken}") from broken
 
-    def initial(self, request, *args, **kwargs):
-        super().initial(request, *args, **kwargs)
-        self.shown = {}  # what AnswerPage shows of the answer
+    def _about_image(self, answer: dict, snapshot: Snapshot, pixels: np.ndarray, form: dict, **shown) -> Response:
+        """The response about one image; the page shows the image too, and `shown`."""
+        if self._in_json:
+            if wants_visualizations(self.request):
+                answer["visualizations"] = visualizations(snapshot, pixels)
+            return Response(answer)
+        image = picture(pixels.transpose(2, 0, 1), colour=True, span=(0, 255))
+        layers = with_bars(visualizations(snapshot, pixels)) if form["show_visualizations"] else []
+        return PageResponse(answer, image=image, visualizations=layers, **shown)
 
-    @property
-    def in_json(self) -> bool:
-        return self.request.accepted_renderer.format == "json"
-
-
-class OneImageView(InferenceView):
-    """A question about one image. With it the page shows weights and activations, if show_visualizations is on; clients
-    take no unknown key, so that JSON has them under `visualizations` only with `?visualizations=1`."""
-
-    serializer_class = OneImageForm
-    queries = {"post": VisualizationsForm}
-
-    def ask(self, snapshot: Snapshot, pixels: np.ndarray) -> dict:
-        """The answer; on the way `shown` gets what the page is to show."""
-        raise NotImplementedError
-
-    def answer(self, snapshot, form):
-        pixels = services.reader(snapshot)(form["image"])
-        answer = self.ask(snapshot, pixels)
-        if self.in_json and wants_visualizations(self.request):
-            answer["visualizations"] = visualizations(snapshot, pixels)
-        if not self.in_json:
-            self.shown["image"] = picture(pixels.transpose(2, 0, 1), colour=True, span=(0, 255))
-            self.shown["visualizations"] = form["show_visualizations"] and visualizations(snapshot, pixels)
-        return Response(answer)
-
-
-class ClassifyOne(OneImageView):
-    """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
-
-    name = "Classify an image"
-    answers = FormView.answers | {"post": inference_responses.PREDICTIONS}
-
-    def ask(self, snapshot, pixels):
-        ranked = services.classify(snapshot, pixels)
-        self.shown["predictions"] = ranked
-        return {"predictions": wire_format.predictions(ranked)}
-
-
-class InferOne(OneImageView):
-    """Every output of a network for one image: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
-
-    name = "Outputs for an image"
-    answers = FormView.answers | {"post": inference_responses.OUTPUTS}
-
-    def ask(self, snapshot, pixels):
-        outputs = services.infer(snapshot, pixels)
-        self.shown["outputs"] = pairs(outputs)
-        return {"outputs": outputs}
-
-
-class ListView(InferenceView):
-    """A question about every image of a list."""
-
-    serializer_class = ImageListForm
-    refusals = {"post": (404, 409)}
-    parameters = {"post": [inference_responses.JOB_ID, inference_responses.SKIPPED]}
-
-    def ask(self, snapshot: Snapshot, images):
-        """The Answer, and how many images could not be loaded."""
-        raise NotImplementedError
-
-    def answer(self, snapshot, form):
-        with throttling.one_of_few_lists(self.request):
-            answer, skipped = self.ask(snapshot, form["images"])
-        if self.in_json:
-            return answer.response({SKIPPED: skipped})
+    def _about_list(self, answer: bulk.Answer, skipped: int, **shown) -> HttpResponse:
+        """The response about a list of images; the page shows a table of them, and `shown`."""
+        if self._in_json:
+            return answer.response({SKIPPED.name: skipped})
         value = answer.value()
         by_image = [(name, pairs(found)) for name, found in next(iter(value.values())).items()]
-        self.shown |= {"skipped": skipped, "by_image": by_image}
-        return Response(value, headers={SKIPPED: skipped})
+        return PageResponse(value, headers={SKIPPED.name: skipped}, skipped=skipped, by_image=by_image, **shown)
 
 
-class ClassifyMany(ListView):
-    """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`. Where a
-    category's number follows the path, the page shows how many are right and what was taken for what."""
-
-    name = "Classify a list of images"
-    answers = FormView.answers | {"post": inference_responses.CLASSIFICATIONS}
-
-    def ask(self, snapshot, images):
-        if not self.in_json:
-            self.shown["confusion"] = Confusion(snapshot.trained_model.dataset.category_names)
-        return bulk.classify(snapshot, images, self.shown.get("confusion"))
-
-
-class InferMany(ListView):
-    """Every output of a network for the images of a list, one path on each line: `job_id`, `image_list`."""
-
-    name = "Outputs for a list of images"
-    answers = FormView.answers | {"post": inference_responses.OUTPUTS_OF_MANY}
-
-    def ask(self, snapshot, images):
-        return bulk.infer(snapshot, images)
-
-
-class TopN(InferenceView):
-    """For each category the images of a list that are surest of it: `job_id`, `image_list`, `top_n`."""
-
-    name = "Surest images of each category"
-    serializer_class = TopForm
-    answers = FormView.answers | {"post": inference_responses.TOP_N}
-    refusals = {"post": (404, 409)}
-    parameters = {"post": [inference_responses.JOB_ID, inference_responses.SKIPPED]}
-
-    def answer(self, snapshot, form):
-        with throttling.one_of_few_lists(self.request):
-            best, skipped = bulk.top(snapshot, form["images"], form["top_n"])
-        self.shown |= {"skipped": skipped, "by_category": pairs(best)}
-        return Response({"top_n": best}, headers={SKIPPED: skipped})
-
-
-class Download(JobApiView):
-    """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=`, else the newest."""
-
-    renderer_classes = (renderers.PrettyJSONRenderer,)
-    answers = {"get": inference_responses.ARCHIVES}
-    queries = {"get": DownloadForm}
-    parameters = {"get": [inference_responses.FORM]}
-    refusals = {"get": (409,)}
-
-    def get(self, request, job_id, form=DEFAULT_FORM):
-        if form not in FORMS:
-            raise BadInput(f"There is no archive of the form {form}; there are {', '.join(FORMS)}.")
-        asked = DownloadForm(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        snapshot = chosen_snapshot(job_id, asked.validated_data["epoch"])
-        name = f"{job_id}_epoch_{snapshot.epoch:g}.{form}"
-        return StreamingHttpResponse(
-            contents.archive(snapshot, form),
-            content_type=FORMS[form].media_type,
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
+def _archive(request, job_id: str, form: str) -> StreamingHttpResponse:
+    """The archive of a snapshot, sent while it is made."""
+    if form not in FORMS:
+        raise BadInput(f"There is no archive of the form {form}; there are {', '.join(FORMS)}.")
+    asked = DownloadForm(data=request.query_params)
+    asked.is_valid(raise_exception=True)
+    snapshot = chosen_snapshot(job_id, asked.validated_data["epoch"])
+    name = f"{job_id}_epoch_{snapshot.epoch:g}.{form}"
+    return StreamingHttpResponse(
+        contents.archive(snapshot, form),
+        content_type=FORMS[form].media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
 
 def chosen_snapshot(job_id: object, epoch: float | None) -> Snapshot:

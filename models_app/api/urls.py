@@ -1,22 +1,43 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from digits_project.api.routes import with_suffix
+from digits_project.api.routes import action_routes, action_view
 from digits_project.jobs.api.urls import job_routes
-from models_app.api import views
-from models_app.models import TrainedModel
+from models_app.api.views import ClassificationModelViewSet, EvaluationViewSet, GenericModelViewSet, ModelViewSet
+
+CREATE = {"get": "defaults", "post": "create"}
+
+
+def question_routes(route: str, action: str) -> list:
+    """The routes of a question about networks, which is a form."""
+    return action_routes(f"models/{route}", ModelViewSet, {"get": "defaults", "post": action}, route)
+
 
 urlpatterns = [
-    *with_suffix("models/images/classification", views.CreateClassificationModel, "create-model"),
-    *with_suffix("models/images/generic", views.CreateGenericModel, "create-generic-model"),
-    *with_suffix("models/visualize-lr", views.VisualizeLearningRate, "visualize-lr"),
-    *with_suffix("models/visualize-network", views.VisualizeNetwork, "visualize-network"),
-    *with_suffix("models/customize", views.Customize, "customize"),
-    path("models/<str:job_id>/metrics.csv", views.MetricsFile.as_view(), name="metrics-csv"),
-    *with_suffix("models/<str:job_id>/evaluation", views.ModelEvaluation, "evaluation"),
+    *action_routes(
+        "models/images/classification",
+        ClassificationModelViewSet,
+        CREATE,
+        "create-model",
+        name="New Image Classification Model",
+    ),
+    *action_routes(
+        "models/images/generic", GenericModelViewSet, CREATE, "create-generic-model", name="New Image Model"
+    ),
+    *question_routes("visualize-lr", "visualize_lr"),
+    *question_routes("visualize-network", "visualize_network"),
+    *question_routes("customize", "customize"),
+    path("models/<str:job_id>/metrics.csv", action_view(ModelViewSet, {"get": "metrics_csv"}), name="metrics-csv"),
+    *action_routes(
+        "models/<str:job_id>/evaluation",
+        EvaluationViewSet,
+        {"get": "retrieve", "post": "create"},
+        "evaluation",
+        name="Evaluation of a model",
+    ),
     # Where DIGITS has its forms and its list.
     path("models/images/classification/new", RedirectView.as_view(query_string=True, pattern_name="create-model")),
     path("models/images/generic/new", RedirectView.as_view(query_string=True, pattern_name="create-generic-model")),
     path("models", RedirectView.as_view(query_string=True, pattern_name="home")),
-    *job_routes("models", views.ModelDetail, TrainedModel),
+    *job_routes("models", ModelViewSet, "Model Detail"),
 ]

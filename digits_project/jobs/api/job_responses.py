@@ -2,14 +2,14 @@
 
 from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiResponse, extend_schema_serializer
 from rest_framework import serializers
 
 from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.jobs.models import Job, Status
 from digits_project.jobs.sharing import shared_names
 
-SAID = {(200, "text/plain"): OpenApiTypes.STR}
+TEXT = {(200, "text/plain"): OpenApiTypes.STR}
 MOVED = {302: OpenApiResponse(description="`Location` names the page.")}
 
 
@@ -81,14 +81,9 @@ class ListedModel(ListedDataset):
     dataset_id = serializers.CharField()
 
 
+@extend_schema_serializer(many=False)  # an object, although the action is called `list`
 class Listed(serializers.Serializer):
     """All jobs, those that run first, then the newest first."""
 
     datasets = ListedDataset(many=True)
     models = ListedModel(many=True)
-
-
-class Defaults(serializers.Serializer):
-    """The optional fields of a form that have a default."""
-
-    defaults = serializers.DictField(child=serializers.JSONField(allow_null=True))

@@ -1,18 +1,23 @@
-from digits_project.api.routes import with_suffix
-from digits_project.jobs.api import views
+from django.urls import path
+
+from digits_project.api.routes import action_routes, action_view
+from digits_project.jobs.api.views import AnyJobViewSet, IndexViewSet, JobViewSet
 
 
-def job_routes(prefix: str, detail: type, kind=None) -> list:
-    """The routes of every job: itself, its status, its abort, its resume; `detail` answers for the job itself."""
-    status = type("Status", (views.JobStatus,), {"kind": kind, "__doc__": views.JobStatus.__doc__})
-    abort = type("Abort", (views.AbortJob,), {"kind": kind, "__doc__": views.AbortJob.__doc__})
-    resume = type("Resume", (views.ResumeJob,), {"kind": kind, "__doc__": views.ResumeJob.__doc__})
+def job_routes(prefix: str, viewset: type[JobViewSet], name: str) -> list:
+    """The routes of every job: itself, under `name` on its page, its status, its abort, its resume."""
+    job = f"{prefix}/<str:job_id>"
+    itself = {"get": "retrieve", "put": "update", "delete": "destroy"}
     return [
-        *with_suffix(f"{prefix}/<str:job_id>/status", status, f"{prefix}-status"),
-        *with_suffix(f"{prefix}/<str:job_id>/abort", abort, f"{prefix}-abort"),
-        *with_suffix(f"{prefix}/<str:job_id>/resume", resume, f"{prefix}-resume"),
-        *with_suffix(f"{prefix}/<str:job_id>", detail, f"{prefix}-detail"),
+        *action_routes(f"{job}/status", viewset, {"get": "status"}, f"{prefix}-status"),
+        *action_routes(f"{job}/abort", viewset, {"post": "abort"}, f"{prefix}-abort"),
+        *action_routes(f"{job}/resume", viewset, {"post": "resume"}, f"{prefix}-resume"),
+        *action_routes(job, viewset, itself, f"{prefix}-detail", name=name),
     ]
 
 
-urlpatterns = [*with_suffix("index", views.Index, "index"), *job_routes("jobs", views.AnyJob)]
+urlpatterns = [
+    path("", action_view(IndexViewSet, {"get": "list"}, name="Jobs"), name="home"),
+    *action_routes("index", IndexViewSet, {"get": "list"}, "index", name="Jobs"),
+    *job_routes("jobs", AnyJobViewSet, "Any Job"),
+]

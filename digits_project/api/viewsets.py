@@ -1,0 +1,43 @@
+"""The base of the viewsets: routes that take a form, and what OPTIONS says about it."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.metadata import SimpleMetadata
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from digits_project.api.forms import Form
+
+
+class Defaults(serializers.Serializer):
+    """The optional fields of a form that have a default."""
+
+    defaults = serializers.DictField(child=serializers.JSONField(allow_null=True))
+
+
+class FormMetadata(SimpleMetadata):
+    """The response to OPTIONS, with the fields of the form where the route has one."""
+
+    def determine_actions(self, request, view):
+        return super().determine_actions(request, view) if view.serializer_class else {}
+
+
+class FormViewSet(ViewSet):
+    """A viewset whose routes may each have a form: `serializer_class`, which the page of the route shows."""
+
+    serializer_class: type[Form] | None = None
+    metadata_class = FormMetadata
+
+    def get_serializer(self, *args, **kwargs) -> Form:
+        return self.serializer_class(*args, **kwargs)
+
+    @extend_schema(responses={200: Defaults})
+    def defaults(self, request, format=None):
+        """The optional fields with their defaults; in a browser, the form."""
+        return Response({"defaults": self.serializer_class().defaults()})
+
+    def valid_form(self, data) -> Form:
+        """The form of this route with `data`. Raises ValidationError."""
+        form = self.serializer_class(data=data)
+        form.is_valid(raise_exception=True)
+        return form

@@ -1,0 +1,75 @@
+"""The routes of datasets, models, jobs and inference are actions of viewsets, by DRF's names where DRF has one."""
+
+import pytest
+from django.urls import resolve
+from rest_framework.viewsets import ViewSet
+
+from tests.support.samples.inference_samples import add_snapshot, categorized
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
+ID = "20261129-120000-abcd"
+ITSELF = {"get": "retrieve", "put": "update", "delete": "destroy"}
+CREATE = {"get": "defaults", "post": "create"}
+ROUTES = [
+    ("/index", {"get": "list"}),
+    ("/datasets/images/classification", CREATE),
+    ("/datasets/images/generic", CREATE),
+    ("/models/images/classification", CREATE),
+    ("/models/images/generic", CREATE),
+    (f"/models/{ID}/evaluation", {"get": "retrieve", "post": "create"}),
+    ("/models/customize", {"get": "defaults", "post": "customize"}),
+    ("/models/images/classification/classify_one", {"get": "defaults", "post": "classify_one"}),
+    ("/models/images/classification/classify_many", {"get": "defaults", "post": "classify_many"}),
+    ("/models/images/classification/top_n", {"get": "defaults", "post": "top_n"}),
+    ("/models/images/generic/infer_one", {"get": "defaults", "post": "infer_one"}),
+    ("/models/images/generic/infer_many", {"get": "defaults", "post": "infer_many"}),
+    *(
+        (f"/{kind}/{ID}{action}", actions)
+        for kind in ("datasets", "models", "jobs")
+        for action, actions in [
+            ("", ITSELF),
+            ("/status", {"get": "status"}),
+            ("/abort", {"post": "abort"}),
+            ("/resume", {"post": "resume"}),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize("suffix", ["", ".json"])
+@pytest.mark.parametrize("route, actions", ROUTES)
+def test_a_route_is_an_action_of_a_viewset(route, actions, suffix):
+    view = resolve(f"{route}{suffix}").func
+    assert issubclass(view.cls, ViewSet)
+    assert {method: action for method, action in view.actions.items() if method != "head"} == actions
+
+
+def test_options_of_a_route_with_a_form_describe_its_fields(client):
+    described = client.options("/models/images/classification/top_n.json").json()
+    assert described["name"] == "Surest images of each category"
+    assert described["actions"]["POST"]["top_n"]["max_value"] == 1000
+
+
+@pytest.mark.parametrize("route", [f"/models/{ID}/abort.json", "/index.json"])
+def test_options_of_a_route_without_a_form_describe_no_fields(client, route):
+    assert list(client.options(route).json()) == ["name", "description", "renders", "parses"]
+
+
+@pytest.mark.parametrize("method", ["PATCH", "POST", "TRACE"])
+def test_a_method_without_an_action_is_not_allowed(client, make_dataset, method):
+    answer = client.generic(method, f"/datasets/{make_dataset().pk}.json")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, PUT, DELETE, HEAD, OPTIONS")
+
+
+def test_what_a_page_shows_beside_the_json_is_not_in_the_json(
+    client, make_dataset, make_model, digits_folder, settings
+):
+    settings.DIGITS_DATA_ROOTS = [digits_folder]
+    model = make_model(categorized(make_dataset()))
+    add_snapshot(model, epoch=1, seed=0)
+    form = {"job_id": model.pk, "image_path": str(digits_folder / "3" / "0.png"), "show_visualizations": "1"}
+    route = "/models/images/classification/classify_one"
+    page = client.post(route, form, headers={"Accept": "text/html"}).content.decode()
+    assert "<h2>Layers</h2>" in page
+    assert "the image as the network takes it" in page
+    assert list(client.post(f"{route}.json", form).json()) == ["predictions"]
