@@ -167,8 +167,9 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": """Turns folders of images into trained networks.
 
 Every address that ends in `.json` answers JSON. The same address without the suffix is a page for a browser, or JSON
-where `Accept` prefers it. Form, multipart and JSON bodies carry the same fields; unknown fields are ignored, a blank
-optional field means its default, and of a yes or no `y yes true on 1` are true, `n no false off 0` false.
+where `Accept` prefers it. Form, multipart and JSON bodies carry the same fields; unknown fields are ignored, and the
+header `X-Digits-Ignored` lists them; a blank optional field means its default, and of a yes or no `y yes true on 1` are
+true, `n no false off 0` false.
 
 A server speaks one of two wire formats. With `DIGITS_WIRE_FORMAT=documented`, the default, `errors` is a list of
 `{field, message}` and `predictions` an object of categories and percents, best first; with `digits`, which clients of

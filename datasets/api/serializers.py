@@ -18,6 +18,7 @@ from datasets.api.dataset_fields import (
 from datasets.imagedb.images.transparency import WHITE
 from datasets.models import SIZE, Dataset, DatasetKind, Depth, Encoding, ResizeMode, SourceMethod
 from datasets.services import MAX_LIST_BYTES, TextList, describe_skipped, describe_tasks
+from digits_project.api import digits_fields
 from digits_project.api.forms import Flag, Form
 from digits_project.api.uploads import Upload
 from digits_project.jobs.api.job_responses import describe_job
@@ -55,6 +56,7 @@ class ClassificationDatasetForm(Form):
 
     WIRE_NAMES = {"name": "dataset_name"}
     DESCRIPTIONS = dataset_descriptions.CLASSIFICATION
+    DIGITS_FIELDS = digits_fields.DATASET
 
     dataset_name = serializers.CharField(max_length=255)
     method = serializers.ChoiceField(
@@ -180,6 +182,7 @@ class GenericDatasetForm(Form):
 
     WIRE_NAMES = {"name": "dataset_name"}
     DESCRIPTIONS = dataset_descriptions.GENERIC
+    DIGITS_FIELDS = digits_fields.GENERIC_DATASET
 
     dataset_name = serializers.CharField(max_length=255)
     method = serializers.ChoiceField([SourceMethod.PREBUILT.value], default=SourceMethod.PREBUILT)

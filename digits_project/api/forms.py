@@ -7,6 +7,12 @@ from rest_framework import exceptions, serializers
 from rest_framework.fields import SkipField, empty
 from rest_framework.parsers import JSONParser
 
+from digits_project.api.digits_fields import DigitsField, refused
+
+IGNORED = "X-Digits-Ignored"  # header of a response: the fields that mean nothing to the form
+# Fields that clients send along with every form.
+COMPANIONS = {"csrf_token", "csrfmiddlewaretoken", "submit", "username"}
+
 
 # --- bodies --------------------------------------------------------------------------------------------------------
 class JSONObjectParser(JSONParser):
@@ -28,10 +34,12 @@ class Form(serializers.Serializer):
 
     WIRE_NAMES: dict[str, str] = {}  # {column: field}, where a row calls something otherwise than the wire does
     DESCRIPTIONS: dict[str, str] = {}  # {field: what it means}, for the page and the schema
+    DIGITS_FIELDS: dict[str, DigitsField] = {}  # fields of DIGITS's form that this one lacks
     FIRST: tuple[str, ...] = ()  # the fields that the form begins with, whichever class they are of
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        self._known = {*self.fields, *self.DIGITS_FIELDS, *COMPANIONS}
         for name, default in self.defaults().items():
             self.fields[name].initial = default  # what the page's form shows
         for name, description in self.DESCRIPTIONS.items():
@@ -51,6 +59,10 @@ class Form(serializers.Serializer):
             for name, field in defaulted.items()
         }
 
+    def knows(self, name: str) -> bool:
+        """Whether a field of this name means something here, or meant something to DIGITS."""
+        return name in self._known
+
     def in_wire_names(self, invalid: DjangoValidationError) -> dict[str, list[str]]:
         """{field: messages} of what a service has against the columns."""
         return {self.WIRE_NAMES.get(column, column): messages for column, messages in invalid.message_dict.items()}
@@ -63,13 +75,14 @@ class Form(serializers.Serializer):
             for name, field in self.fields.items()
             if name in data and (field.required or getattr(field, "allow_blank", False) or data[name] not in ("", None))
         }
+        not_here = refused(self.DIGITS_FIELDS, data)
         try:
             values = super().to_internal_value(given)
         except serializers.ValidationError as invalid:
             wrong = self.wrong_together(self._valid_values(given, invalid.detail))
-            raise serializers.ValidationError(_as_lists(wrong) | dict(invalid.detail)) from invalid
-        if wrong := self.wrong_together(values):
-            raise serializers.ValidationError(_as_lists(wrong))
+            raise serializers.ValidationError(_as_lists(wrong) | dict(invalid.detail) | not_here) from invalid
+        if wrong := _as_lists(self.wrong_together(values)) | not_here:
+            raise serializers.ValidationError(wrong)
         return values
 
     def wrong_together(self, values: dict) -> dict[str, str]:

@@ -14,6 +14,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
+from digits_project.api.forms import IGNORED
 from digits_project.common.job_ids import JOB_ID
 
 MEANINGS = {
@@ -30,6 +31,14 @@ MEANINGS = {
 }
 JOB = OpenApiParameter(
     "job_id", str, OpenApiParameter.PATH, pattern=f"^{JOB_ID.pattern}$", description="As the create answered it."
+)
+
+IGNORED_FIELDS = OpenApiParameter(
+    IGNORED,
+    str,
+    OpenApiParameter.HEADER,
+    response=[200],
+    description="The fields of the form that this server does not know, with commas; absent without any.",
 )
 
 
@@ -100,7 +109,8 @@ class Schema(AutoSchema):
         return getattr(self.view, "serializer_class", None)
 
     def get_override_parameters(self):
-        return [JOB] if "{job_id}" in self.path else []
+        job = [JOB] if "{job_id}" in self.path else []
+        return [*job, IGNORED_FIELDS] if self._takes_form() else job
 
     def _takes_form(self) -> bool:
         return self.method in ("POST", "PUT") and self.get_request_serializer() is not None

@@ -1,4 +1,8 @@
-"""The base of the viewsets: routes that take a form, and what OPTIONS says about it."""
+"""The base of the viewsets: routes that take a form, the fields that it ignores, and what OPTIONS says about it."""
+
+from collections.abc import Iterable
+from heapq import nsmallest
+from urllib.parse import quote
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -6,7 +10,12 @@ from rest_framework.metadata import SimpleMetadata
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from digits_project.api.forms import Form
+from digits_project.api.forms import IGNORED, Form
+
+# Limits of the header: clients and proxies limit the size of a response's head.
+MAX_IGNORED_NAMES = 50
+MAX_IGNORED_NAME = 60  # characters of a name
+MAX_IGNORED_BYTES = 2000
 
 
 class Defaults(serializers.Serializer):
@@ -39,5 +48,18 @@ class FormViewSet(ViewSet):
     def valid_form(self, data) -> Form:
         """The form of this route with `data`. Raises ValidationError."""
         form = self.serializer_class(data=data)
+        self.headers |= ignored_header(form, self.request.data)
         form.is_valid(raise_exception=True)
         return form
+
+
+def ignored_header(form: Form, sent: Iterable[str]) -> dict[str, str]:
+    """The header that lists, in order, the fields that were sent and mean nothing to the form; {} without any.
+
+    A name can hold anything, so it is quoted as in a URL.
+    """
+    names = nsmallest(MAX_IGNORED_NAMES, (name for name in sent if not form.knows(name)))
+    listed = ", ".join(quote(name[:MAX_IGNORED_NAME], safe="-.[]", errors="replace") for name in names)
+    if len(listed) > MAX_IGNORED_BYTES:
+        listed = listed[:MAX_IGNORED_BYTES].rpartition(", ")[0]
+    return {IGNORED: listed} if listed else {}

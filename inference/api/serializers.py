@@ -6,6 +6,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from datasets.imagedb.images import limits
+from digits_project.api import digits_fields
 from digits_project.api.forms import Flag, Form
 from digits_project.api.uploads import Upload
 from digits_project.common.errors import BadInput
@@ -39,6 +40,8 @@ DOWNLOAD = {"epoch": "The epoch of the snapshot; empty or -1: the newest."}
 
 class InferenceForm(Form):
     """What every route takes besides `job_id`: the epoch of the snapshot that is to answer."""
+
+    DIGITS_FIELDS = digits_fields.INFERENCE
 
     job_id = serializers.CharField(required=False)  # views.named_model reads it, before the form
     snapshot_epoch = Number(default=None, min_value=-1)

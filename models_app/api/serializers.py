@@ -3,8 +3,10 @@
 from rest_framework import serializers
 
 from datasets.models import Dataset
+from digits_project.api import digits_fields
 from digits_project.api.forms import Flag, Form
 from digits_project.common.errors import BadInput
+from digits_project.common.job_ids import is_job_id
 from digits_project.jobs.models import Wanted
 from digits_project.jobs.scheduling import devices
 from models_app import network_texts, networks
@@ -47,6 +49,7 @@ class ModelForm(PolicyForm):
 
     WIRE_NAMES = {"name": "model_name", "standard_network": "standard_networks", "previous": "previous_networks"}
     DESCRIPTIONS = model_descriptions.MODEL
+    DIGITS_FIELDS = digits_fields.MODEL
     FIELDS_OF = {
         NetworkMethod.STANDARD: ("standard_networks",),
         NetworkMethod.PREVIOUS: ("previous_networks",),
@@ -89,6 +92,10 @@ class ModelForm(PolicyForm):
     select_gpus = GpuList(default=[])
     select_gpus_list = GpuList(default=[])
     select_gpu_count = _count(MAX_GPUS, default=1)
+
+    def knows(self, name):
+        """Also `<id>-snapshot`, which DIGITS's page sends for each model of its list."""
+        return super().knows(name) or (name.endswith("-snapshot") and is_job_id(name.removesuffix("-snapshot")))
 
     def to_internal_value(self, data):
         if not hasattr(data, "items"):

@@ -144,8 +144,8 @@ def test_fields_of_other_methods_and_unknown_ones_are_not_looked_at(client, form
         "custom_network_snapshot": "/no/such",
         "group_name": "g",
         "shuffle": "true",
-        "aug_flip": "fliplrud",
-        "python_layer_from_client": "y",
+        "aug_flip": "none",
+        "python_layer_from_client": "n",
     }
     assert client.post(CREATE, form(**others)).status_code == 200
     model = TrainedModel.objects.get()

@@ -1,0 +1,217 @@
+"""Fields that DIGITS had: what would change a training is refused, what changes nothing passes, the rest is named."""
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from datasets.models import Dataset
+from digits_project.api import digits_fields
+from digits_project.api.viewsets import MAX_IGNORED_BYTES
+from models_app.models import TrainedModel
+from tests.support.samples.inference_samples import add_snapshot, categorized
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
+DATASETS, MODELS = "/datasets/images/classification.json", "/models/images/classification.json"
+CLASSIFY = "/models/images/classification/classify_one.json"
+WIRE_FORMATS = ["documented", "digits"]
+# What the page of DIGITS sends when nobody touches it.
+DEFAULTS_OF_DIGITS = {
+    "aug_flip": "none",
+    "aug_quad_rot": "none",
+    "aug_rot": "0",
+    "aug_scale": "0.0",
+    "aug_noise": "0",
+    "aug_contrast": "0",
+    "aug_whitening": "",
+    "aug_hsv_h": "0.02",
+    "aug_hsv_s": "0.04",
+    "aug_hsv_v": "0.06",
+    "shuffle": "y",
+    "python_layer_from_client": "false",
+    "python_layer_server_file": "",
+    "traces_interval": "0",
+    "pretrained_networks": "None",
+}
+
+
+@pytest.fixture
+def model_form(make_dataset):
+    """A valid form for a model, with these fields."""
+    dataset = categorized(make_dataset())
+    return lambda **fields: {"model_name": "m", "dataset": dataset.pk, "standard_networks": "lenet"} | fields
+
+
+@pytest.fixture
+def dataset_form(digits_folder, settings):
+    """A valid form for a dataset, with these fields."""
+    settings.DIGITS_DATA_ROOTS = [digits_folder]
+    return lambda **fields: {"dataset_name": "d", "folder_train": str(digits_folder)} | fields
+
+
+@pytest.fixture(params=WIRE_FORMATS)
+def errors(request, settings):
+    """{field: message} of a refused form, in either wire format."""
+    settings.DIGITS_WIRE_FORMAT = request.param
+    read = {
+        "documented": lambda body: {error["field"]: error["message"] for error in body["errors"]},
+        "digits": lambda body: {field: messages[0] for field, messages in body["errors"].items()},
+    }
+    return lambda answer: read[request.param](answer.json())
+
+
+REFUSED = [
+    ({"aug_flip": "fliplr"}, "mirror: true"),
+    ({"aug_flip": "banana"}, "mirror: true"),
+    ({"aug_quad_rot": "rotall"}, "Send none"),
+    ({"aug_rot": "30"}, "Send 0"),
+    ({"aug_scale": "0.07"}, "Send 0"),
+    ({"aug_noise": "0.03"}, "Send 0"),
+    ({"aug_contrast": "0.8"}, "Send 0"),
+    ({"aug_whitening": "y"}, "Send 0"),
+    ({"aug_hsv_use": "on"}, "Send 0"),
+    ({"shuffle": "0"}, "shuffles the training images"),
+    ({"shuffle": "false"}, "shuffles the training images"),
+    ({"python_layer_from_client": "True"}, "no Python layers"),
+    ({"python_layer_server_file": "/layers.py"}, "no Python layers"),
+    ({"traces_interval": "10"}, "traces"),
+    ({"method": "pretrained"}, "Choose standard, previous or custom"),
+]
+
+
+@pytest.mark.parametrize("content_type", ["multipart", "application/json"])
+@pytest.mark.parametrize("fields, instead", REFUSED)
+def test_a_field_that_would_change_a_training_is_refused(client, model_form, errors, fields, instead, content_type):
+    how = {} if content_type == "multipart" else {"content_type": content_type}
+    answer = client.post(MODELS, model_form(**fields), **how)
+    assert answer.status_code == 400
+    assert list(errors(answer)) == list(fields)
+    assert all(instead in message for message in errors(answer).values())
+    assert not TrainedModel.objects.exists()
+
+
+def test_a_file_with_a_python_layer_is_refused(client, model_form, errors):
+    answer = client.post(MODELS, model_form(python_layer_client_file=SimpleUploadedFile("layers.py", b"pass")))
+    assert list(errors(answer)) == ["python_layer_client_file"]
+
+
+@pytest.mark.parametrize(
+    "fields, instead",
+    [
+        ({"backend": "hdf5"}, "Send lmdb"),
+        ({"backend": "tfrecords"}, "Send lmdb"),
+        ({"compression": "gzip"}, "Send none"),
+        ({"method": "s3", "s3_bucket": "images"}, "Choose folder or textfile"),
+    ],
+)
+def test_a_field_that_would_change_a_dataset_is_refused(client, dataset_form, errors, fields, instead):
+    wrong = errors(client.post(DATASETS, dataset_form(**fields)))
+    assert instead in wrong[next(iter(fields))]
+    assert not Dataset.objects.exists()
+
+
+@pytest.mark.parametrize("key, kind", [("classify", "classification"), ("infer", "generic")])
+def test_an_image_that_should_keep_its_size_is_refused(client, model_form, make_model, errors, key, kind):
+    model = make_model(Dataset.objects.get(pk=model_form()["dataset"]))
+    add_snapshot(model, epoch=1, seed=0)
+    fields = {"job_id": model.pk, "image_file": SimpleUploadedFile("a.png", b"x"), "dont_resize": "1"}
+    assert list(errors(client.post(f"/models/images/{kind}/{key}_one.json", fields))) == ["dont_resize"]
+
+
+def test_it_is_named_beside_other_wrong_fields(client, model_form, errors):
+    wrong = errors(
+        client.post(MODELS, model_form(aug_flip="fliplr", batch_size="0", lr_policy="exp", lr_exp_gamma="-1"))
+    )
+    assert set(wrong) == {"aug_flip", "batch_size", "lr_exp_gamma"}
+
+
+@pytest.mark.parametrize("content_type", ["multipart", "application/json"])
+def test_what_the_page_of_digits_sends_by_itself_passes_and_is_not_listed(client, model_form, content_type):
+    how = {} if content_type == "multipart" else {"content_type": content_type}
+    answer = client.post(MODELS, model_form(**DEFAULTS_OF_DIGITS), **how)
+    assert answer.status_code == 200
+    assert "X-Digits-Ignored" not in answer.headers
+
+
+@pytest.mark.parametrize("value", [0, 0.0, False, None])
+def test_a_json_value_that_means_off_passes(client, model_form, value):
+    fields = {"aug_hsv_use": bool(value), "aug_rot": value, "aug_scale": 0, "shuffle": True, "aug_flip": None}
+    fields["aug_rot"] = None if value is None else float(value)
+    assert client.post(MODELS, model_form(**fields), content_type="application/json").status_code == 200
+
+
+def test_what_a_dataset_of_digits_sends_by_itself_passes(client, dataset_form):
+    fields = {"backend": "lmdb", "compression": "none", "method": "folder", "s3_pct_val": "25", "s3_bucket": ""}
+    answer = client.post(DATASETS, dataset_form(**fields))
+    assert (answer.status_code, answer.headers.get("X-Digits-Ignored")) == (200, None)
+
+
+def test_the_order_of_a_text_file_is_kept_where_it_is_asked_for(client, dataset_form):
+    """The server can do this, so that the field is its own."""
+    assert "textfile_shuffle" not in digits_fields.DATASET
+    answer = client.post(DATASETS, dataset_form(textfile_shuffle="0"))
+    assert (answer.status_code, answer.headers.get("X-Digits-Ignored")) == (200, None)
+
+
+@pytest.mark.parametrize("wire_format", WIRE_FORMATS)
+@pytest.mark.parametrize("content_type", ["multipart", "application/json"])
+def test_fields_that_nobody_knows_are_ignored_and_listed(client, model_form, settings, wire_format, content_type):
+    settings.DIGITS_WIRE_FORMAT = wire_format
+    how = {} if content_type == "multipart" else {"content_type": content_type}
+    unknown = {"wieght_decay": "0.1", "group_name": "g", "a,b: c": "1", "größe": "2"}
+    companions = {"csrfmiddlewaretoken": "x", "csrf_token": "x", "username": "ada", "submit": "Create"}
+    answer = client.post(MODELS, model_form(**unknown, **companions), **how)
+    assert answer.status_code == 200
+    assert answer.headers["X-Digits-Ignored"] == "a%2Cb%3A%20c, group_name, gr%C3%B6%C3%9Fe, wieght_decay"
+
+
+def test_a_refused_form_lists_them_too(client, model_form):
+    answer = client.post(MODELS, model_form(batch_size="0", wieght_decay="0.1"))
+    assert (answer.status_code, answer.headers["X-Digits-Ignored"]) == (400, "wieght_decay")
+
+
+def test_a_browser_that_is_led_on_gets_the_list(client, model_form):
+    answer = client.post(MODELS.removesuffix(".json"), model_form(colour="red"), headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["X-Digits-Ignored"]) == (302, "colour")
+
+
+def test_the_snapshots_of_all_previous_networks_are_known_fields(client, model_form):
+    answer = client.post(MODELS, model_form(**{"20150820-120000-abcd-snapshot": "3"}))
+    assert (answer.status_code, answer.headers.get("X-Digits-Ignored")) == (200, None)
+
+
+def test_fields_of_another_method_are_known_fields(client, dataset_form):
+    answer = client.post(DATASETS, dataset_form(textfile_use_val="y", textfile_labels_file="x"))
+    assert (answer.status_code, answer.headers.get("X-Digits-Ignored")) == (200, None)
+
+
+@pytest.mark.parametrize(
+    "route, form",
+    [
+        ("/models/customize.json", {"network": "lenet"}),
+        ("/models/visualize-lr.json", {}),
+        ("/login.json", {"username": "ada"}),
+        (CLASSIFY, {"job_id": "nobody"}),
+    ],
+)
+def test_every_route_with_a_form_lists_what_it_ignores(client, route, form):
+    assert client.post(route, form | {"learning_rat": "1"}).headers["X-Digits-Ignored"] == "learning_rat"
+
+
+def test_a_change_of_a_job_lists_what_it_ignores(client, make_dataset):
+    body = {"job_name": "new", "job_note": "typo"}
+    answer = client.put(f"/jobs/{make_dataset().pk}", body, content_type="application/json")
+    assert (answer.status_code, answer.headers["X-Digits-Ignored"]) == (200, "job_note")
+
+
+def test_a_thousand_unknown_fields_make_no_header_that_clients_refuse(client, model_form):
+    names = {f"{number:04}{'ü' * 500}": "" for number in range(900)}
+    header = client.post(MODELS, model_form(**names), content_type="application/json").headers["X-Digits-Ignored"]
+    assert len(header) <= MAX_IGNORED_BYTES
+    assert [name[:4] for name in header.split(", ")] == ["0000", "0001", "0002", "0003", "0004"]
+
+
+@pytest.mark.parametrize(
+    "name, listed", [("\ud83d", "%3F"), ("a\r\nX-Other: 1", "a%0D%0AX-Other%3A%201"), ("\0", "%00")]
+)
+def test_no_name_of_a_field_breaks_the_header(client, model_form, name, listed):
+    answer = client.post(MODELS, model_form(**{name: "x"}), content_type="application/json")
+    assert (answer.status_code, answer.headers["X-Digits-Ignored"]) == (200, listed)
