@@ -42,7 +42,7 @@ def standard_networks():
 
 
 def frameworks():
-    return _choices(engines.MODULES)
+    return _choices(engines.ENGINES)
 
 
 def solver_types():

@@ -124,7 +124,7 @@ class TrainedModel(Job):
 
     @classmethod
     def runs_on(cls, gpu) -> bool:
-        return engines.runs_on(gpu.compute_capability)
+        return bool(engines.engines_of_device(gpu.compute_capability))
 
     @property
     def TYPE(self) -> str:

@@ -51,7 +51,7 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     first = _load(engine, config, start, resumed)
     emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
     sample = _sample(val_images or train_images, config.batch_size)
-    model = Model(network, mean, labels, {"network": network.name, "mean": config.use_mean, "engine": engine.name})
+    model = Model(network, labels, {"network": network.name, "mean": config.use_mean, "engine": engine.name})
 
     early_stopping = EarlyStopping(config.early_stop_patience)
     if resumed:

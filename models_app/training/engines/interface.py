@@ -1,9 +1,10 @@
-"""The door to an engine: what the training loop asks of whatever does the arithmetic."""
+"""The interface of an engine: what the trainer asks of the library that does the arithmetic."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,14 +12,25 @@ import numpy as np
 from models_app.networks import Network
 from models_app.training.measures import Scores
 
-# The label of an image that only fills up a batch, and so does not count: no category and no number of a dataset.
+# The label of an image that only fills up a batch and does not count: no category and no number of a dataset.
 NO_LABEL = float("-inf")
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What an engine builds. `mean` (C×H×W or C×1×1) is subtracted from every image; `seed` is for dropout. Of several
-    devices each takes its share of every batch. `category_weights` weigh the images in training, not in what is told.
+    """What an engine builds.
+
+    network: its layers, losses included. The engine builds the losses, and their gradients, itself.
+    mean: subtracted from every image, float32, C×H×W or C×1×1 of the network's input; None: nothing is.
+    batch_size: images in a batch.
+    solver_type: one of config.SOLVERS, with the formulas of engines/mxnet/solvers.py.
+    momentum, weight_decay, rms_decay: the solver's, each 0 to 1.
+    devices: "cpu", or "gpu0", "gpu1" …; of several each takes its share of every batch.
+    threads: how many the CPU may use.
+    seed: of what the engine draws itself, such as dropout.
+    batch_accumulation: at most so many batches make one step of the solver.
+    category_weights: a factor for each category, with which the training's losses count its images; the reported
+        losses stay unweighted. None: all count alike.
     """
 
     network: Network
@@ -36,42 +48,78 @@ class EngineConfig:
 
 
 class Engine(Protocol):
-    """A network on a device. Images are uint8 batch×C×H×W, labels float32, always a full batch.
+    """A network on a device, with its losses and its solver.
 
-    train_batch and evaluate_batch may return before the work is done; whatever returns numbers waits for it. Scores
-    are averages over the images since they were last asked for: "loss", "accuracy" and the network's further measures.
+    Images are uint8, batch×C×H×W, 0 to 255, channels in RGB order. Labels are float32: batch for categories, else batch
+    and the shape of a label. Both are a full batch.
+
+    train_batch and evaluate_batch may return before the work is done, but have read their arrays by then. A method that
+    returns numbers waits for the work. Scores are averages over the images since they were last asked for.
+
+    The same configuration, weights, optimizer state and batches give the same weights on the CPU, to the bit.
     """
 
-    name: str  # the library and its version
-    device: str
+    name: str  # the library and its version, such as "mxnet 1.9.1"
+    device: str  # the devices in use, such as "gpu0, gpu1"
     threads: int
 
     def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float | None) -> None:
-        """Take the batch's gradient, and with a learning rate one step of the solver.
+        """Compute the batch's gradient and, with a learning rate, take one step of the solver.
 
-        A step is by the average gradient of the batches since the last one, at most `batch_accumulation` of them.
+        A step is by the average gradient of the batches since the last step, at most `batch_accumulation` of them.
+        Raises BadNetwork if the network has no loss to train by, BadInput if it does not fit into the memory.
         """
 
     def training_scores(self) -> Scores:
-        """Of the batches trained."""
+        """The scores of the batches trained."""
 
     def evaluate_batch(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Measure, as in validation; images labelled NO_LABEL don't count."""
+        """Measure the batch, as in validation; images labelled NO_LABEL don't count."""
 
     def evaluation_scores(self) -> Scores:
-        """Of the batches evaluated."""
+        """The scores of the batches evaluated."""
 
     def forward(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The deployed network's outputs for any number of images up to a batch."""
+        """The deployed network's outputs by name, float32, n×…, for n images, at most a batch."""
 
     def weights(self) -> dict[str, np.ndarray]:
-        """All of Network.weights(), float32."""
+        """All of Network.weights() by name, float32."""
 
     def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         """The reverse of weights()."""
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
-        """What the solver remembers between steps."""
+        """What the next steps depend on besides the weights, under names that every engine shares.
+
+        "steps" and "batches": how many there have been, whole numbers. "<weight>.<slot>": the solver's memory, float32,
+        in the weight's shape; the slots of each solver are in OPTIMIZER_SLOTS. "<layer>.factor.start": two numbers for
+        each BatchNorm, the factor of its running averages that was loaded, and the batches trained since.
+        """
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """The reverse of optimizer_state(). Raises BadInput if it is another solver's, or another network's."""
+        """The reverse of optimizer_state(), after load_weights().
+
+        Raises BadInput if it is another solver's, or another network's.
+        """
+
+    def export(
+        self, path: Path, labels: Sequence[str], metadata: Mapping[str, str], image_shape: tuple[int, int, int]
+    ) -> None:
+        """Write the deployed network with its weights to `path` as model.onnx, which inference runs.
+
+        Input: float32, N×C×H×W for any N, raw values 0 to 255 in RGB order, images of `image_shape` (C, H, W); the
+        model cuts out the middle that the network takes, and subtracts the mean. Outputs: those of forward(), by their
+        names, within 1e-4. Metadata: `labels`, the categories' names, as a JSON list; `layers`, as write_onnx describes
+        them (networks/export/network_onnx.py); and the given `metadata`.
+        """
+
+
+# What a solver remembers of each weight, by slot: see the formulas in engines/mxnet/solvers.py for the letters.
+OPTIMIZER_SLOTS = {
+    "SGD": ("momentum",),  # -v
+    "NESTEROV": ("momentum",),  # -v
+    "ADAGRAD": ("square",),  # h
+    "RMSPROP": ("square",),  # h
+    "ADADELTA": ("square", "update"),  # h, k
+    "ADAM": ("mean", "square"),  # m, v
+}

@@ -14,7 +14,6 @@ import numpy as np
 from digits_project.common.digests import sha256
 from digits_project.common.onnx_runtime import open_session
 from models_app.networks import Network
-from models_app.networks.export.network_onnx import write_onnx
 from models_app.training.data.crops import centred
 from models_app.training.early_stopping import Diverged
 from models_app.training.engines.interface import Engine
@@ -31,10 +30,12 @@ class EnginesDisagree(Exception):
 
 @dataclass(frozen=True)
 class Model:
-    """What stays the same through a training and belongs into every model.onnx."""
+    """What stays the same through a training and belongs into every snapshot.
+
+    `labels` are the categories' names, and `metadata` further properties of model.onnx.
+    """
 
     network: Network
-    mean: np.ndarray | None
     labels: tuple[str, ...]
     metadata: Mapping[str, str]
 
@@ -52,8 +53,8 @@ def write_snapshot(
 ) -> SnapshotContents:
     """Write folder/epoch-<epoch>, replacing one of the same epoch.
 
-    `sample` (uint8, n×C×H×W) is what model.onnx and the engine are compared on: images as the dataset has them, for
-    model.onnx takes the middle of them by itself. Raises EnginesDisagree or Diverged.
+    `sample` (uint8, n×C×H×W) holds the images on which model.onnx and the engine are compared: whole images of the
+    dataset, since model.onnx cuts out their middle by itself. Raises EnginesDisagree or Diverged.
     """
     target = folder / f"epoch-{state.epoch:g}"
     with partial(folder / f".partial-{target.name}") as aside:
@@ -63,11 +64,10 @@ def write_snapshot(
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise Diverged("the weights are not numbers", state.epoch, state.learning_rate)
         _save_arrays(aside / FILES["weights"], weights)
+        del weights  # of a large network: export and check need the memory
         _save_arrays(aside / FILES["optimizer"], engine.optimizer_state())
-        metadata = {**model.metadata, "epoch": f"{state.epoch:g}"}
         onnx = aside / FILES["onnx"]
-        write_onnx(model.network, weights, onnx, model.mean, model.labels, metadata, sample.shape[1:])
-        del weights  # of a large network: the check needs the room
+        engine.export(onnx, model.labels, {**model.metadata, "epoch": f"{state.epoch:g}"}, sample.shape[1:])
         expected = engine.forward(centred(sample, model.network.input_shape))
         if not all(np.isfinite(array).all() for array in expected.values()):
             raise Diverged("the answers are not numbers", state.epoch, state.learning_rate)
@@ -82,7 +82,7 @@ def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _difference(path: Path, expected: Mapping[str, np.ndarray], sample: np.ndarray, threads: int) -> float:
-    """The largest difference in any output between ONNX Runtime and what the engine answered.
+    """The largest difference in any output between ONNX Runtime and the engine.
 
     It is a part of the output's largest value where that is above 1, as a regression's may be.
     """

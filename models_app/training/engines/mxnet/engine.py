@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from digits_project.common.errors import BadInput
 from models_app.networks import Network, Node
+from models_app.networks.export.network_onnx import write_onnx
 from models_app.networks.layers import dense
 from models_app.training.engines.interface import EngineConfig
 from models_app.training.engines.mxnet.bound_executor import Arrays, BoundExecutor
@@ -102,6 +104,11 @@ class MXNetEngine:
         of_averages = self._averages.state()
         self._solver.load_state({name: array for name, array in state.items() if name not in of_averages})
         self._averages.load_state(state)
+
+    def export(
+        self, path: Path, labels: Sequence[str], metadata: Mapping[str, str], image_shape: tuple[int, int, int]
+    ) -> None:
+        write_onnx(self._config.network, self.weights(), path, self._config.mean, labels, metadata, image_shape)
 
     def _training(self) -> Replicas:
         """Bound when it is first needed."""

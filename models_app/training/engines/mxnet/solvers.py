@@ -14,7 +14,7 @@ import numpy as np
 
 from digits_project.common.errors import BadInput
 from models_app.networks import Multipliers, Weight
-from models_app.training.engines.interface import EngineConfig
+from models_app.training.engines.interface import OPTIMIZER_SLOTS, EngineConfig
 from models_app.training.engines.mxnet.compat import mx
 
 Array = mx.nd.NDArray
@@ -25,7 +25,7 @@ BETA2 = 0.999  # Caffe's momentum2
 
 @dataclass(frozen=True)
 class Parameter:
-    """A weight that is trained, its gradient, and what the solver remembers of it, an array for each of its `slots`."""
+    """A weight that is trained, its gradient, and the solver's memory of it: an array for each of OPTIMIZER_SLOTS."""
 
     name: str
     multipliers: Multipliers
@@ -41,7 +41,6 @@ class Solver:
     """
 
     name: str
-    slots: Sequence[str]
 
     def __init__(self, trained: Sequence[Weight], weights: Mapping[str, Array], config: EngineConfig) -> None:
         self._config = config
@@ -51,7 +50,7 @@ class Solver:
         self.gradients = {p.name: p.gradient for p in self._parameters}
 
     def _parameter(self, weight: Weight, array: Array) -> Parameter:
-        memory = tuple(mx.nd.zeros_like(array) for _ in self.slots)
+        memory = tuple(mx.nd.zeros_like(array) for _ in OPTIMIZER_SLOTS[self.name])
         return Parameter(weight.name, weight.multipliers, array, mx.nd.zeros_like(array), memory)
 
     def step(self, rate: float, batches: int = 1) -> None:
@@ -89,7 +88,7 @@ class Solver:
         return {
             f"{p.name}.{slot}": array
             for p in self._parameters
-            for slot, array in zip(self.slots, p.memory, strict=True)
+            for slot, array in zip(OPTIMIZER_SLOTS[self.name], p.memory, strict=True)
         }
 
 
@@ -100,7 +99,6 @@ class SGD(Solver):
     """
 
     name = "SGD"
-    slots = ("momentum",)  # -v
 
     def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
         mx.nd.sgd_mom_update(weight, gradient, *memory, lr=lr, wd=wd, momentum=self._config.momentum, out=weight)
@@ -110,7 +108,6 @@ class Nesterov(Solver):
     """v' ← momentum·v + r·g, w ← w - ((1 + momentum)·v' - momentum·v), which is w - (momentum·v' + r·g)."""
 
     name = "NESTEROV"
-    slots = ("momentum",)  # -v
 
     def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
         add_scaled(gradient, wd, weight)  # nag_mom_update itself reads the weight again when it has changed it
@@ -124,7 +121,6 @@ class Adam(Solver):
     """
 
     name = "ADAM"
-    slots = ("mean", "square")  # m, v
 
     def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
         beta1 = self._config.momentum
@@ -148,7 +144,6 @@ class AdaGrad(_WithScratch):
     """h ← h + g², w ← w - r·g / (√h + delta)."""
 
     name = "ADAGRAD"
-    slots = ("square",)  # h
 
     def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
         (history,) = memory
@@ -177,7 +172,6 @@ class AdaDelta(_WithScratch):
     w ← w - r·u."""
 
     name = "ADADELTA"
-    slots = ("square", "update")  # h, k
 
     def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
         history, updates = memory

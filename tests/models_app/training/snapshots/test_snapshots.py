@@ -16,7 +16,7 @@ from tests.support.samples.network_samples import chain
 from tests.support.samples.training_samples import softmax_network
 
 NETWORK = softmax_network()
-MODEL = Model(NETWORK, np.full((1, 8, 8), 100, np.float32), tuple("0123456789"), {"network": "sample"})
+MODEL = Model(NETWORK, tuple("0123456789"), {"network": "sample"})
 SAMPLE = random_images(NETWORK, 3)
 
 
@@ -27,7 +27,7 @@ def moment(epoch=1.0):
 @pytest.fixture
 def engine():
     """After one step, so that the solver has something to remember."""
-    engine = engine_of(NETWORK, mean=MODEL.mean)
+    engine = engine_of(NETWORK, mean=np.full((1, 8, 8), 100, np.float32))
     engine.load_weights(NETWORK.initial_weights(1))
     train(engine)
     return engine
@@ -121,7 +121,7 @@ def test_outputs_that_are_large_may_differ_by_as_much_more(tmp_path):
     )
     engine = engine_of(network)
     engine.load_weights(network.initial_weights(1))
-    model = Model(network, None, (), {})
+    model = Model(network, (), {})
     snapshot = write_snapshot(tmp_path, engine, model, moment(), random_images(network, 4), threads=1)
     size = max(np.abs(output).max() for output in engine.forward(random_images(network, 4)).values())
     assert size > 1e5

@@ -1,0 +1,25 @@
+"""The registry's entry of the MXNet engine. It lies outside of engines/mxnet/, which only the trainer may import."""
+
+from models_app.training.engines.registry import EngineDeclaration, register
+
+# Wheels with GPU code, and the compute capabilities that it is for. They hold no PTX, so no newer GPU can run it.
+GPU_WHEELS = dict.fromkeys(("mxnet-cu112", "mxnet-cu117"), ((5, 0), (8, 6)))
+
+LAYER_TYPES = (
+    "AbsVal", "Accuracy", "BatchNorm", "Bias", "Clip", "Concat", "Convolution", "Crop", "Data", "Deconvolution",
+    "Dropout", "ELU", "Eltwise", "EuclideanLoss", "Exp", "Flatten", "InnerProduct", "Input", "LRN", "Log", "PReLU",
+    "Pooling", "Power", "ReLU", "Reshape", "Scale", "Sigmoid", "SigmoidCrossEntropyLoss", "Silence", "Slice", "Softmax",
+    "SoftmaxWithLoss", "Split", "TanH",
+)  # fmt: skip
+
+MXNET = register(
+    EngineDeclaration(
+        name="mxnet",
+        title="MXNet",
+        module="models_app.training.engines.mxnet.engine",
+        package="mxnet",
+        install="pip install --no-deps -r requirements/worker.txt",
+        layer_types=frozenset(LAYER_TYPES),
+        gpu_wheels=GPU_WHEELS,
+    )
+)

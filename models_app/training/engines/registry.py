@@ -1,0 +1,125 @@
+"""The registry of engines: what each supports, and how it is opened. It loads no engine's library."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata, util
+
+from digits_project.common.errors import BadInput
+from models_app.networks import Network
+from models_app.training.engines.interface import Engine, EngineConfig
+
+AUTO = "auto"  # in place of a name: the first registered engine that supports the network and the device
+
+ComputeCapability = tuple[int, int]  # of an NVIDIA GPU, (major, minor): (8, 6) is an RTX 3090
+
+
+@dataclass(frozen=True)
+class EngineDeclaration:
+    """What is known of an engine without its library.
+
+    name: the engine in forms, columns and configurations, such as "mxnet".
+    title: the engine in messages, such as "MXNet".
+    module: imported only by the trainer; its `open_engine(config: EngineConfig)` returns an Engine.
+    package: the Python package whose presence means that the engine is installed.
+    install: the command that installs it.
+    layer_types: the layer types (of networks.layers.TYPES) that it can build.
+    gpu_wheels: the distributions with GPU code, each with the lowest and the highest compute capability that its code
+        runs on. Without any of them installed the engine has the CPU only.
+
+    An engine with an environment of its own overrides is_installed() and runs_on().
+    """
+
+    name: str
+    title: str
+    module: str
+    package: str
+    install: str
+    layer_types: frozenset[str]
+    gpu_wheels: Mapping[str, tuple[ComputeCapability, ComputeCapability]] = field(default_factory=dict)
+
+    def is_installed(self) -> bool:
+        """Whether a trainer on this host can load the engine."""
+        return util.find_spec(self.package) is not None
+
+    def runs_on(self, capability: ComputeCapability | None) -> bool:
+        """Whether the engine, as it is installed on this host, can use a GPU of this capability; None is the CPU."""
+        if capability is None:
+            return self.is_installed()
+        return any(
+            lowest <= capability <= highest and _is_distribution(wheel)
+            for wheel, (lowest, highest) in self.gpu_wheels.items()
+        )
+
+    def unsupported_layers(self, network: Network) -> list[str]:
+        """The layer types of the network that the engine can't build, each once, in the network's order."""
+        return list(dict.fromkeys(layer.type for layer in network.layers if layer.type not in self.layer_types))
+
+
+ENGINES: dict[str, EngineDeclaration] = {}  # by name, in the order in which AUTO prefers them
+
+
+def register(engine: EngineDeclaration) -> EngineDeclaration:
+    """Add an engine, behind those that are registered already."""
+    if engine.name in ENGINES or engine.name == AUTO:
+        raise ValueError(f"an engine {engine.name!r} is registered already")
+    ENGINES[engine.name] = engine
+    return engine
+
+
+def engines_of_device(capability: ComputeCapability | None) -> list[str]:
+    """The names of the engines that can use a device of this host; None is its CPU."""
+    return [name for name, engine in ENGINES.items() if engine.runs_on(capability)]
+
+
+def engines_of_network(network: Network, wanted: str = AUTO) -> list[str]:
+    """The names of the engines that can train the network, the preferred first; of a wanted engine only its own.
+
+    Raises BadInput if there is none, with the layer types that are the reason.
+    """
+    candidates = _named(wanted)
+    missing = {engine.title: engine.unsupported_layers(network) for engine in candidates}
+    if all(missing.values()):
+        reasons = [f"{title} can't train layers of type {', '.join(types)}" for title, types in missing.items()]
+        raise BadInput(f"no engine can train this network: {'; '.join(reasons)}")
+    return [engine.name for engine in candidates if not missing[engine.title]]
+
+
+def choose_installed(network: Network, wanted: str = AUTO) -> str:
+    """The name of the first engine that can train the network and that a trainer on this host can load.
+
+    Raises BadInput if there is none, with what to install.
+    """
+    able = [ENGINES[name] for name in engines_of_network(network, wanted)]
+    for engine in able:
+        if engine.is_installed():
+            return engine.name
+    commands = ", or ".join(f"{engine.title} ({engine.install})" for engine in able)
+    raise BadInput(f"no engine that can train this network is installed on this host; install {commands}")
+
+
+def open_engine(name: str, config: EngineConfig) -> Engine:
+    """Build the network on an engine. Imports only that engine's library: a worker may have no other.
+
+    Raises BadInput if the device is not there, or the network does not fit into its memory.
+    """
+    [engine] = _named(name)
+    return importlib.import_module(engine.module).open_engine(config)
+
+
+def _named(wanted: str) -> list[EngineDeclaration]:
+    if wanted == AUTO:
+        return list(ENGINES.values())
+    if wanted not in ENGINES:
+        raise BadInput(f"there is no engine {wanted!r}; there are: {', '.join(ENGINES)}")
+    return [ENGINES[wanted]]
+
+
+def _is_distribution(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
