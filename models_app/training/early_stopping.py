@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from digits_project.common.errors import BadInput
+from models_app.training.measures import Scores
 
 
 @dataclass
 class EarlyStopping:
     """Ends a training after `patience` validations in a row that did not improve on the best score; 0: never.
 
-    The score is the accuracy or, for a network without one, the negative loss. `wait` counts the validations since the
-    best. `best_score` and `wait` are stored in each snapshot, so a resumed training stops at the same validation.
+    The score is that of score_of(). `wait` counts the validations since the best. `best_score` and `wait` are stored in
+    each snapshot, so a resumed training stops at the same validation.
     """
 
     patience: int = 0
@@ -29,6 +30,11 @@ class EarlyStopping:
     @property
     def is_over(self) -> bool:
         return 0 < self.patience <= self.wait
+
+
+def score_of(scores: Scores) -> float:
+    """How good a validation was: its accuracy or, for a network without one, the negative loss. More is better."""
+    return -scores.loss if scores.accuracy is None else scores.accuracy
 
 
 class Diverged(BadInput):

@@ -1,149 +1,94 @@
-"""The training loop: the same for every engine, and for every server that listens."""
+"""The training loop: the same for every engine. What else happens in a training are callbacks (callbacks.py)."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from itertools import takewhile
-from typing import Any
 
 from models_app.training.config import TrainConfig
-from models_app.training.data.batch_reader import batches_per_epoch, training_batches, validation_batches
+from models_app.training.data.batch_reader import Batch, batches_per_epoch, training_batches
 from models_app.training.data.pixels import Images
-from models_app.training.early_stopping import Diverged, EarlyStopping
 from models_app.training.engines.interface import Engine
 from models_app.training.measures import Scores
 from models_app.training.schedule import learning_rate
+from models_app.training.snapshots.snapshot_writer import SnapshotContents
 from models_app.training.timetable import Timetable
 
-METRICS_EVERY = 1 / 8  # of an epoch
-PROGRESS_SECONDS = 1.0
 
-Emit = Callable[[dict[str, Any]], None]
-TakeSnapshot = Callable[[float, int, float], dict[str, Any]]
+class Callback:
+    """Something that happens in a training besides the steps. Override the hooks that matter; the others do nothing.
+
+    Every hook gets the loop. Within a hook callbacks are called in their order. An exception ends the training.
+    """
+
+    def on_train_begin(self, loop: Loop) -> None:
+        """Called before the first batch; `loop.iteration` is where the training starts or resumes."""
+
+    def on_batch_begin(self, loop: Loop) -> None:
+        """Called before each batch that is trained."""
+
+    def on_step_end(self, loop: Loop) -> None:
+        """Called after each step of the solver."""
+
+    def on_validation_batch_begin(self, loop: Loop) -> None:
+        """Called before each batch that is validated."""
+
+    def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
+        """Called after a validation, with the epoch that names it."""
+
+    def on_snapshot_begin(self, loop: Loop) -> None:
+        """Called before a snapshot is written."""
+
+    def on_snapshot_end(self, loop: Loop, epoch: float, snapshot: SnapshotContents) -> None:
+        """Called once a snapshot is on disk, with the epoch that names it."""
+
+    def on_train_end(self, loop: Loop) -> None:
+        """Called after the last step, or once a callback has stopped the training."""
 
 
 class Loop:
-    """One training. Call run().
+    """One training: gives the engine batches and learning rates, and calls the callbacks. Call run().
 
-    `emit` gets the events; `check_abort` is called for every batch and may raise Aborted; `take_snapshot(epoch,
-    iteration, rate)` writes one and returns what its event says. `early_stopping` gets the score of every validation.
+    iteration: how many batches have been trained.
+    learning_rate: of the step in progress, or of the last one.
+    stop_training: a callback sets it to end the training after the present step.
+
+    Example: Loop(engine, config, images, [AbortCheck(check_abort), Validation(val_images)]).run()
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        config: TrainConfig,
-        train: Images,
-        val: Images | None,
-        emit: Emit,
-        check_abort: Callable[[], None],
-        take_snapshot: TakeSnapshot,
-        early_stopping: EarlyStopping,
-    ) -> None:
-        self._engine = engine
-        self._config = config
-        self._train = train
-        self._val = val
-        self._emit = emit
-        self._check_abort = check_abort
-        self._take_snapshot = take_snapshot
-        self._early_stopping = early_stopping
-        self._timetable = Timetable(
-            config.epochs, batches_per_epoch(len(train), config.batch_size), config.batch_accumulation
-        )
-        self._best: tuple[float, float] | None = None  # the score in validation and the epoch of its snapshot
-        self._rate = 0.0
-        self._told = (time.monotonic(), 0)
+    def __init__(self, engine: Engine, config: TrainConfig, images: Images, callbacks: Sequence[Callback] = ()) -> None:
+        self.engine = engine
+        self.config = config
+        per_epoch = batches_per_epoch(len(images), config.batch_size)
+        self.timetable = Timetable(config.epochs, per_epoch, config.batch_accumulation)
+        self.iteration = 0
+        self.learning_rate = 0.0
+        self.stop_training = False
+        self._images = images
+        self._callbacks = tuple(callbacks)
 
-    def run(self, start: int = 0) -> float | None:
-        """Train from iteration `start` to the last, or until early stopping. Returns the epoch of the snapshot with the
-        best score, None without validation."""
-        policy, timetable, reached = self._config.policy(), self._timetable, start
-        self._told = (time.monotonic(), start)
-        batches = training_batches(self._train, self._config.batch_size, self._config.random_seed, start)
-        with closing(batches):
-            for before, after in takewhile(lambda _: not self._early_stopping.is_over, timetable.groups(start)):
-                self._rate = learning_rate(policy, timetable.percent(before))
-                for iteration in range(before, after):
-                    self._tick(iteration)
-                    batch = next(batches)
-                    is_last = iteration + 1 == after
-                    self._engine.train_batch(batch.images, batch.labels, self._rate if is_last else None)
-                self._after(after)
-                reached = after
-        self._progress(reached)
-        if reached < timetable.iterations:
-            when = {"epoch": timetable.epoch(reached), "iteration": reached}
-            self._emit({"event": "stopped_early", **when, "validations": self._early_stopping.wait})
-        return self._best[1] if self._best else None
+    def run(self, start: int = 0) -> None:
+        """Train from iteration `start` to the last, or until a callback stops the training."""
+        policy, self.iteration = self.config.policy(), start
+        self.call(Callback.on_train_begin)
+        with closing(training_batches(self._images, self.config.batch_size, self.config.random_seed, start)) as batches:
+            for before, after in takewhile(lambda _: not self.stop_training, self.timetable.groups(start)):
+                self.learning_rate = learning_rate(policy, self.timetable.percent(before))
+                self._step(batches, after)
+                self.call(Callback.on_step_end)
+        self.call(Callback.on_train_end)
 
-    def _after(self, iteration: int) -> None:
-        """Whatever is due after this iteration; validation before the snapshot, which is judged by it."""
-        timetable, config = self._timetable, self._config
-        if timetable.due(iteration, METRICS_EVERY) is not None:
-            self._metrics("train", timetable.epoch(iteration), iteration, self._engine.training_scores())
-        score = None
-        validated = timetable.due(iteration, config.val_interval) if self._val else None
-        if validated is not None:
-            score = self._validate(validated, iteration)
-            self._early_stopping.update(score)
-        epoch = timetable.due(iteration, config.snapshot_interval)
-        if epoch is None and iteration == timetable.iterations:
-            epoch = config.epochs
-        if epoch is None and self._early_stopping.is_over:
-            epoch = validated
-        if epoch is not None:
-            self._snapshot(epoch, iteration, score)
+    def _step(self, batches: Iterator[Batch], end: int) -> None:
+        """One step of the solver: the batches up to iteration `end`, of which the last brings the learning rate."""
+        while self.iteration < end:
+            self.call(Callback.on_batch_begin)
+            batch = next(batches)
+            is_last = self.iteration + 1 == end
+            self.engine.train_batch(batch.images, batch.labels, self.learning_rate if is_last else None)
+            self.iteration += 1
 
-    def _metrics(self, split: str, epoch: float, iteration: int, scores: Scores) -> None:
-        """Report scores; a loss that is no number ends the training."""
-        if not math.isfinite(scores.loss):
-            raise Diverged("the loss is not a number", epoch, self._rate)
-        when = {"epoch": epoch, "iteration": iteration}
-        self._emit({"event": "metrics", "split": split, **when, **asdict(scores), "learning_rate": self._rate})
-
-    def _validate(self, epoch: float, iteration: int) -> float:
-        """How good the weights are: their accuracy or, without one, the loss below zero."""
-        with closing(validation_batches(self._val, self._config.batch_size)) as batches:
-            for batch in batches:
-                self._tick(iteration)
-                self._engine.evaluate_batch(batch.images, batch.labels)
-        scores = self._engine.evaluation_scores()
-        self._metrics("val", epoch, iteration, scores)
-        return -scores.loss if scores.accuracy is None else scores.accuracy
-
-    def _snapshot(self, epoch: float, iteration: int, score: float | None) -> None:
-        """Only a snapshot of weights that were validated can be the best; of equals the earliest."""
-        self._tick(iteration)
-        described = self._take_snapshot(epoch, iteration, self._rate)
-        self._emit({"event": "snapshot", "epoch": epoch, "iteration": iteration, **described})
-        if score is not None and (self._best is None or score > self._best[0]):
-            self._best = (score, epoch)
-
-    def _tick(self, iteration: int) -> None:
-        """Notice an abort; tell the progress if the last time is a second ago."""
-        self._check_abort()
-        if time.monotonic() - self._told[0] >= PROGRESS_SECONDS:
-            self._progress(iteration)
-
-    def _progress(self, iteration: int) -> None:
-        now, (then, before) = time.monotonic(), self._told
-        speed = (iteration - before) * self._config.batch_size / max(now - then, 1e-9)
-        self._told = (now, iteration)
-        done = iteration / self._timetable.iterations
-        self._emit(progress(done, self._timetable.epoch(iteration), speed, self._rate))
-
-
-def progress(fraction: float, epoch: float, images_per_second: float, learning_rate: float) -> dict[str, Any]:
-    """The event that says how far the training is."""
-    return {
-        "event": "progress",
-        "fraction": round(fraction, 4),
-        "epoch": epoch,
-        "images_per_second": round(images_per_second, 1),
-        "learning_rate": learning_rate,
-    }
+    def call(self, hook: Callable[..., None], *arguments: object) -> None:
+        """Call a hook, such as Callback.on_step_end, of every callback."""
+        for callback in self._callbacks:
+            getattr(callback, hook.__name__)(self, *arguments)

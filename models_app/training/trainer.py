@@ -1,11 +1,11 @@
-"""A training from its configuration: opens the data and the engine, and connects the loop with the snapshots."""
+"""A training from its configuration: opens the data and the engine, and runs the loop with its callbacks."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,60 +13,89 @@ import numpy as np
 
 from digits_project.common.errors import BadInput
 from models_app.networks import Network, parameter_count
+from models_app.training.callbacks import (
+    PROGRESS_SECONDS,
+    AbortCheck,
+    Emit,
+    EventReporter,
+    ProgressReporter,
+    Snapshots,
+    StopEarly,
+    Validation,
+    progress,
+)
 from models_app.training.config import TrainConfig
 from models_app.training.data.crops import InputLayout, centred, layout_of
 from models_app.training.data.pixels import Images, open_images
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.engines import Engine, EngineConfig, open_engine
-from models_app.training.loop import PROGRESS_SECONDS, Emit, Loop, progress
-from models_app.training.snapshots.snapshot_reader import FILES, TrainingState, read_snapshot
-from models_app.training.snapshots.snapshot_writer import Model, write_snapshot
+from models_app.training.loop import Callback, Loop
+from models_app.training.snapshots.snapshot_reader import TrainingState, read_snapshot
+from models_app.training.snapshots.snapshot_writer import Model
 from models_app.training.starting_weights import StartingWeights, starting_weights
 
 logger = logging.getLogger("trainer")
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training begins: with fresh weights or those of a file, or at a snapshot of its own.
+
+    state, optimizer_state: of that snapshot. taken_over, afresh, warnings: see StartingWeights; empty for a snapshot.
+    """
+
+    weights: Arrays
+    optimizer_state: Arrays | None = None
+    state: TrainingState | None = None
+    taken_over: tuple[str, ...] = ()
+    afresh: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def iteration(self) -> int:
+        """How many batches were trained before."""
+        return self.state.iteration if self.state else 0
 
 
 def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> float | None:
     """Train and take snapshots, as `config` says, its seed and threads settled. Returns the epoch of the best snapshot.
 
-    Raises BadInput for what the user can mend, and whatever check_abort raises.
+    Raises BadInput for what the user can mend, and any exception of check_abort.
     """
     network = config.build_network()
     labels = _labels(config, network)
     layout = layout_of(network, config.image_shape or network.input_shape, len(labels))
     mean = read_mean(config, layout)
-    resumed = read_snapshot(Path(config.resume_from)) if config.resume_from else None
-    if resumed:
-        config = replace(config, random_seed=resumed[2].seed)
-    start = (
-        None
-        if resumed
-        else starting_weights(network, config.random_seed, config.initial_weights, config.readable_roots)
-    )
-    if start:
-        network.check_fresh(start.afresh)
-        _log_start(start, config.initial_weights)
+    start = _start(config, network)
+    if start.state:
+        config = replace(config, random_seed=start.state.seed)
     train_images, val_images = _open_data(config, layout, _preparing(emit, check_abort))
     engine = open_engine(config.framework, _engine_config(config, network, mean))
-    first = _load(engine, config, start, resumed)
+    _load(engine, config, start)
     emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
+
+    early_stopping = _early_stopping(config, start)
+    metadata = {"network": network.name, "mean": config.use_mean, "engine": engine.name}
     sample = _sample(val_images or train_images, config.batch_size)
-    model = Model(network, labels, {"network": network.name, "mean": config.use_mean, "engine": engine.name})
+    snapshots = Snapshots(Model(network, labels, metadata), sample, early_stopping)
+    callbacks = _callbacks(emit, check_abort, early_stopping, val_images, snapshots)
+    Loop(engine, config, train_images, callbacks).run(start.iteration)
+    return snapshots.best_epoch
 
-    early_stopping = EarlyStopping(config.early_stop_patience)
-    if resumed:
-        early_stopping.best_score, early_stopping.wait = resumed[2].best_score, resumed[2].wait
 
-    def take_snapshot(epoch: float, iteration: int, rate: float) -> dict[str, Any]:
-        shared = {"batch_size": config.batch_size, "batch_accumulation": config.batch_accumulation}
-        judged = {"best_score": early_stopping.best_score, "wait": early_stopping.wait}
-        state = TrainingState(epoch, iteration, learning_rate=rate, seed=config.random_seed, **shared, **judged)
-        root = Path(config.directory)
-        snapshot = write_snapshot(root / "snapshots", engine, model, state, sample, config.threads)
-        directory = snapshot.directory.relative_to(root).as_posix()
-        return {"directory": directory, "files": FILES, "max_difference": snapshot.max_difference}
-
-    return Loop(engine, config, train_images, val_images, emit, check_abort, take_snapshot, early_stopping).run(first)
+def _callbacks(
+    emit: Emit,
+    check_abort: Callable[[], None],
+    early_stopping: EarlyStopping,
+    val_images: Images | None,
+    snapshots: Snapshots,
+) -> Sequence[Callback]:
+    """In the order in which they are called: the metrics of training before validation, this before the snapshot."""
+    watching = [AbortCheck(check_abort), ProgressReporter(emit), EventReporter(emit)]
+    validating = [Validation(val_images)] if val_images else []
+    return [*watching, StopEarly(early_stopping, emit), *validating, snapshots]
 
 
 def read_mean(config: TrainConfig, layout: InputLayout) -> np.ndarray | None:
@@ -101,14 +130,14 @@ def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
 
 
 def _preparing(emit: Emit, check_abort: Callable[[], None]) -> Callable[[], None]:
-    """Notices an abort and gives a sign of life, at most one a second, while the data is made ready."""
-    told = time.monotonic()
+    """Returns a function that checks for an abort and, at most once a second, emits progress while data is prepared."""
+    last_emitted = time.monotonic()
 
     def tick() -> None:
-        nonlocal told
+        nonlocal last_emitted
         check_abort()
-        if time.monotonic() - told >= PROGRESS_SECONDS:
-            told = time.monotonic()
+        if time.monotonic() - last_emitted >= PROGRESS_SECONDS:
+            last_emitted = time.monotonic()
             emit(progress(fraction=0.0, epoch=0.0, images_per_second=0.0, learning_rate=0.0))
 
     return tick
@@ -137,25 +166,40 @@ def _engine_config(config: TrainConfig, network: Network, mean: np.ndarray | Non
     )
 
 
-def _load(engine: Engine, config: TrainConfig, start: StartingWeights | None, resumed: Any) -> int:
-    """Give the engine its weights. Returns the iteration to begin at."""
-    if start:
-        engine.load_weights(start.arrays)
-        return 0
-    weights, optimizer_state, state = resumed
+def _start(config: TrainConfig, network: Network) -> Start:
+    """Read or draw the weights to begin with."""
+    if config.resume_from:
+        return Start(*read_snapshot(Path(config.resume_from)))
+    found = starting_weights(network, config.random_seed, config.initial_weights, config.readable_roots)
+    network.check_fresh(found.afresh)
+    _log_start(found, config.initial_weights)
+    return Start(found.arrays, taken_over=found.taken_over, afresh=found.afresh, warnings=found.warnings)
+
+
+def _early_stopping(config: TrainConfig, start: Start) -> EarlyStopping:
+    if start.state is None:
+        return EarlyStopping(config.early_stop_patience)
+    return EarlyStopping(config.early_stop_patience, start.state.best_score, start.state.wait)
+
+
+def _load(engine: Engine, config: TrainConfig, start: Start) -> None:
+    """Give the engine its weights and, of a training that resumes, the optimizer's state. Raises BadInput."""
+    if start.state is None:
+        engine.load_weights(start.weights)
+        return
     for name in ("batch_size", "batch_accumulation"):
-        if getattr(state, name) != getattr(config, name):
-            raise BadInput(f"the snapshot was trained with {name} {getattr(state, name)}, not {getattr(config, name)}")
-    engine.load_weights(weights)
-    engine.load_optimizer_state(optimizer_state)
-    return state.iteration
+        was, now = getattr(start.state, name), getattr(config, name)
+        if was != now:
+            raise BadInput(f"the snapshot was trained with {name} {was}, not {now}")
+    engine.load_weights(start.weights)
+    engine.load_optimizer_state(start.optimizer_state)
 
 
 def _started(
     config: TrainConfig,
     engine: Engine,
     network: Network,
-    start: StartingWeights | None,
+    start: Start,
     train_images: int,
     val_images: int,
 ) -> dict[str, Any]:
@@ -168,14 +212,14 @@ def _started(
         "train_images": train_images,
         "val_images": val_images,
         "random_seed": config.random_seed,
-        "taken_over": start.taken_over if start else (),
-        "afresh": start.afresh if start else (),
-        "warnings": start.warnings if start else (),
+        "taken_over": start.taken_over,
+        "afresh": start.afresh,
+        "warnings": start.warnings,
     }
 
 
 def _log_start(start: StartingWeights, source: str | None) -> None:
-    """For train.log, where there is a file of weights."""
+    """Say in train.log which layers a file of weights gave."""
     if source:
         logger.info("weights are taken over from %s: layers %s", source, ", ".join(start.taken_over))
         logger.info("layers that start afresh: %s", ", ".join(start.afresh) or "none")

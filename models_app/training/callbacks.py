@@ -1,0 +1,207 @@
+"""The callbacks of a training: what watches it, reports it, validates it and stores it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models_app.training.data.batch_reader import validation_batches
+from models_app.training.data.pixels import Images
+from models_app.training.early_stopping import Diverged, EarlyStopping, score_of
+from models_app.training.loop import Callback, Loop
+from models_app.training.measures import Scores
+from models_app.training.snapshots.snapshot_reader import FILES, TrainingState
+from models_app.training.snapshots.snapshot_writer import Model, SnapshotContents, write_snapshot
+
+METRICS_EVERY = 1 / 8  # of an epoch
+PROGRESS_SECONDS = 1.0
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class AbortCheck(Callback):
+    """Calls `check_abort`, which may raise Aborted, before every batch and every snapshot."""
+
+    def __init__(self, check_abort: Callable[[], None]) -> None:
+        self._check_abort = check_abort
+
+    def on_batch_begin(self, loop: Loop) -> None:
+        self._check_abort()
+
+    def on_validation_batch_begin(self, loop: Loop) -> None:
+        self._check_abort()
+
+    def on_snapshot_begin(self, loop: Loop) -> None:
+        self._check_abort()
+
+
+class ProgressReporter(Callback):
+    """Emits a `progress` event about once a second, which is also the heartbeat, and one at the end."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._last = (time.monotonic(), 0)  # when the last event was emitted, at which iteration
+
+    def on_train_begin(self, loop: Loop) -> None:
+        self._last = (time.monotonic(), loop.iteration)
+
+    def on_batch_begin(self, loop: Loop) -> None:
+        if time.monotonic() - self._last[0] >= PROGRESS_SECONDS:
+            self._report(loop)
+
+    def on_validation_batch_begin(self, loop: Loop) -> None:
+        self.on_batch_begin(loop)
+
+    def on_snapshot_begin(self, loop: Loop) -> None:
+        self.on_batch_begin(loop)
+
+    def on_train_end(self, loop: Loop) -> None:
+        self._report(loop)
+
+    def _report(self, loop: Loop) -> None:
+        now, (then, before) = time.monotonic(), self._last
+        speed = (loop.iteration - before) * loop.config.batch_size / max(now - then, 1e-9)
+        self._last = (now, loop.iteration)
+        done = loop.iteration / loop.timetable.iterations
+        self._emit(progress(done, loop.timetable.epoch(loop.iteration), speed, loop.learning_rate))
+
+
+class EventReporter(Callback):
+    """Emits the `metrics` and `snapshot` events. A loss that is no number ends the training: raises Diverged."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    def on_step_end(self, loop: Loop) -> None:
+        if loop.timetable.due(loop.iteration, METRICS_EVERY) is not None:
+            self._report("train", loop, loop.timetable.epoch(loop.iteration), loop.engine.training_scores())
+
+    def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
+        self._report("val", loop, epoch, scores)
+
+    def on_snapshot_end(self, loop: Loop, epoch: float, snapshot: SnapshotContents) -> None:
+        directory = snapshot.directory.relative_to(loop.config.directory).as_posix()
+        written = {"directory": directory, "files": FILES, "max_difference": snapshot.max_difference}
+        self._emit({"event": "snapshot", "epoch": epoch, "iteration": loop.iteration, **written})
+
+    def _report(self, split: str, loop: Loop, epoch: float, scores: Scores) -> None:
+        if not math.isfinite(scores.loss):
+            raise Diverged("the loss is not a number", epoch, loop.learning_rate)
+        when = {"epoch": epoch, "iteration": loop.iteration}
+        measured = {**asdict(scores), "learning_rate": loop.learning_rate}
+        self._emit({"event": "metrics", "split": split, **when, **measured})
+
+
+class Validation(Callback):
+    """Measures the network on `images` every `val_interval` epochs, and calls on_validation_end."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+
+    def on_step_end(self, loop: Loop) -> None:
+        epoch = loop.timetable.due(loop.iteration, loop.config.val_interval)
+        if epoch is None:
+            return
+        with closing(validation_batches(self._images, loop.config.batch_size)) as batches:
+            for batch in batches:
+                loop.call(Callback.on_validation_batch_begin)
+                loop.engine.evaluate_batch(batch.images, batch.labels)
+        loop.call(Callback.on_validation_end, epoch, loop.engine.evaluation_scores())
+
+
+class StopEarly(Callback):
+    """Stops the training once its early stopping says so, and emits the `stopped_early` event.
+
+    That is after a validation or, if a training resumes from the snapshot at which it had stopped, at once.
+    """
+
+    def __init__(self, early_stopping: EarlyStopping, emit: Emit) -> None:
+        self._early_stopping = early_stopping
+        self._emit = emit
+
+    def on_train_begin(self, loop: Loop) -> None:
+        loop.stop_training |= self._early_stopping.is_over
+
+    def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
+        self._early_stopping.update(score_of(scores))
+        loop.stop_training |= self._early_stopping.is_over
+
+    def on_train_end(self, loop: Loop) -> None:
+        if loop.iteration < loop.timetable.iterations:
+            when = {"epoch": loop.timetable.epoch(loop.iteration), "iteration": loop.iteration}
+            self._emit({"event": "stopped_early", **when, "validations": self._early_stopping.wait})
+
+
+class Snapshots(Callback):
+    """Writes a snapshot every `snapshot_interval` epochs and after the last step, and keeps track of the best.
+
+    It comes behind Validation, since a snapshot is judged by the validation of the same step. Of snapshots with equal
+    scores the earliest is the best; one without a validation can't be.
+    """
+
+    def __init__(self, model: Model, sample: np.ndarray, early_stopping: EarlyStopping) -> None:
+        self._model = model
+        self._sample = sample  # uint8 n×C×H×W: the images on which model.onnx is compared with the engine
+        self._early_stopping = early_stopping
+        self._validated: tuple[float, float] | None = None  # epoch and score of this step's validation
+        self._best: tuple[float, float] | None = None  # the same of the best snapshot
+
+    @property
+    def best_epoch(self) -> float | None:
+        """The epoch of the snapshot with the best score; None without validation."""
+        return self._best[0] if self._best else None
+
+    def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
+        self._validated = (epoch, score_of(scores))
+
+    def on_step_end(self, loop: Loop) -> None:
+        validated, self._validated = self._validated, None
+        epoch = self._due(loop, validated[0] if validated else None)
+        if epoch is None:
+            return
+        loop.call(Callback.on_snapshot_begin)
+        loop.call(Callback.on_snapshot_end, epoch, self._write(loop, epoch))
+        if validated and (self._best is None or validated[1] > self._best[1]):
+            self._best = (epoch, validated[1])
+
+    def _due(self, loop: Loop, validated: float | None) -> float | None:
+        """The epoch that names the snapshot to take now; None if none is due. `validated`: that of the validation."""
+        epoch = loop.timetable.due(loop.iteration, loop.config.snapshot_interval)
+        if epoch is None and loop.iteration == loop.timetable.iterations:
+            return loop.config.epochs
+        if epoch is None and loop.stop_training:
+            return loop.timetable.epoch(loop.iteration) if validated is None else validated
+        return epoch
+
+    def _write(self, loop: Loop, epoch: float) -> SnapshotContents:
+        config, early_stopping = loop.config, self._early_stopping
+        state = TrainingState(
+            epoch,
+            loop.iteration,
+            batch_size=config.batch_size,
+            batch_accumulation=config.batch_accumulation,
+            learning_rate=loop.learning_rate,
+            seed=config.random_seed,
+            best_score=early_stopping.best_score,
+            wait=early_stopping.wait,
+        )
+        folder = Path(config.directory) / "snapshots"
+        return write_snapshot(folder, loop.engine, self._model, state, self._sample, config.threads)
+
+
+def progress(fraction: float, epoch: float, images_per_second: float, learning_rate: float) -> dict[str, Any]:
+    """The event that says how far the training is; `fraction` is 0 to 1."""
+    return {
+        "event": "progress",
+        "fraction": round(fraction, 4),
+        "epoch": epoch,
+        "images_per_second": round(images_per_second, 1),
+        "learning_rate": learning_rate,
+    }
