@@ -8,6 +8,8 @@ from models_app.networks.fillers import fill
 from tests.support.samples.engine_samples import engine_of, random_images, random_weights
 from tests.support.samples.network_samples import chain, network
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 CHANNELS = 4
 SCALED_NORM = ("mean", "variance", "weight", "bias")
 

@@ -7,6 +7,8 @@ from models_app.networks import Layer, Network
 from tests.support.samples.engine_samples import engine_of, random_images
 from tests.support.samples.network_samples import DATA, network
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 BATCH = 4
 CATEGORIES = 3
 LABELLED = ("train", "val")

@@ -14,6 +14,8 @@ from models_app.training.engines.mxnet.layer_builders import BUILDERS
 from tests.support.samples.engine_samples import engine_of, random_images, random_weights
 from tests.support.samples.network_samples import chain, network
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 SCALED = ("Power", {"scale": 0.01})
 NEGATIVE = ("Power", {"scale": 0.01, "shift": -1.2})
 
@@ -166,7 +168,7 @@ def test_onnx_runtime_and_the_engine_agree(sample, tmp_path):
     weights, images = random_weights(sample), random_images(sample, 3)
     engine = engine_of(sample)
     engine.load_weights(weights)
-    write_onnx(sample, weights, tmp_path / "model.onnx", None, [])
+    engine.export(tmp_path / "model.onnx", [], {}, sample.input_shape)
     expected, got = engine.forward(images), onnx_outputs(tmp_path / "model.onnx", images)
     assert list(expected) == list(got) == sample.outputs()
     for name, shape in sample.shapes().items():

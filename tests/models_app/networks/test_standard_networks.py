@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from models_app.networks import STANDARD, BadNetwork, parameter_count, standard
-from models_app.networks.export.network_onnx import write_onnx
 from tests.models_app.networks.test_onnx_layers import onnx_outputs
 from tests.support.samples.engine_samples import engine_of, random_images
 
@@ -44,6 +43,7 @@ def test_all_standard_networks_but_lenet_are_counted():
     assert set(LEARNED) == set(STANDARD) - {"lenet"}
 
 
+@pytest.mark.usefixtures("engine_name")
 @pytest.mark.parametrize("name", LEARNED)
 def test_a_standard_network_and_its_onnx_model_agree_once_it_has_learnt_a_little(name, tmp_path):
     side, batch = (64, 8) if name in NORMED else (MIN_SIDE[name], 2)
@@ -53,7 +53,7 @@ def test_a_standard_network_and_its_onnx_model_agree_once_it_has_learnt_a_little
     for seed in range(2):
         engine.train_batch(random_images(network, batch, seed), np.arange(batch, dtype=np.float32) % 5, 0.001)
     images = random_images(network, 2, seed=7)
-    write_onnx(network, engine.weights(), tmp_path / "model.onnx", None, [])
+    engine.export(tmp_path / "model.onnx", [], {}, network.input_shape)
     expected, got = engine.forward(images)["softmax"], onnx_outputs(tmp_path / "model.onnx", images)["softmax"]
     np.testing.assert_allclose(got, expected, atol=1e-4)
     assert got.reshape(2, -1).sum(axis=1) == pytest.approx([1, 1])
@@ -61,6 +61,7 @@ def test_a_standard_network_and_its_onnx_model_agree_once_it_has_learnt_a_little
     assert np.abs(expected[0] - expected[1]).max() > 1e-6  # the answer depends on the image
 
 
+@pytest.mark.usefixtures("engine_name")
 @pytest.mark.parametrize("name", LEARNED)
 def test_training_from_scratch_begins_with_scores_of_a_moderate_size(name):
     side, batch = (64, 8) if name in NORMED else (MIN_SIDE[name], 2)

@@ -12,6 +12,8 @@ from models_app.training.snapshots.snapshot_writer import Model
 from tests.support.samples.engine_samples import engine_of
 from tests.support.samples.training_samples import config_of, softmax_network, write_digits_dataset
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 HOOKS = [name for name in vars(Callback) if name.startswith("on_")]
 NETWORK = softmax_network()
 

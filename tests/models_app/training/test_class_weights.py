@@ -18,6 +18,8 @@ from tests.support.samples.training_samples import (
     write_records,
 )
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 MANY, FEW = 80, 4
 
 

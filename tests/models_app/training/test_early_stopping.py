@@ -6,6 +6,8 @@ from models_app.training.early_stopping import EarlyStopping
 from models_app.training.trainer import train
 from tests.support.samples.training_samples import config_of, of_kind, write_digits_dataset
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 TOO_LITTLE = {"learning_rate": 1e-12, "epochs": 8, "lr_policy": "fixed"}  # every validation is like the first
 
 

@@ -7,6 +7,8 @@ from models_app.training.schedule import learning_rate
 from models_app.training.trainer import train
 from tests.support.samples.training_samples import config_of, of_kind, write_digits_dataset
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):

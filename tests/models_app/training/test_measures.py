@@ -111,6 +111,7 @@ def test_averages_are_over_all_images_since_they_were_last_asked_for():
     assert tally.averages().loss == pytest.approx(cross_entropy(SCORES[3:], LABELS[3:]).mean())
 
 
+@pytest.mark.usefixtures("engine_name")
 @pytest.mark.parametrize("kind", ["EuclideanLoss", "SigmoidCrossEntropyLoss"])
 def test_images_that_fill_up_a_batch_count_in_no_loss_of_float_labels(kind):
     half = Layer("half", "Power", ("label",), ("half",), {"scale": 0.5}, phases=LABELLED)
@@ -128,6 +129,7 @@ def test_images_that_fill_up_a_batch_count_in_no_loss_of_float_labels(kind):
     assert losses[0] == pytest.approx(losses[1]) != 0
 
 
+@pytest.mark.usefixtures("engine_name")
 def test_a_network_may_learn_its_own_input_without_any_label():
     sample = network(
         Layer("small", "Power", ("data",), ("small",), {"scale": 0.01}),
@@ -142,6 +144,7 @@ def test_a_network_may_learn_its_own_input_without_any_label():
     assert engine.evaluation_scores().loss == pytest.approx(((again - images * 0.01) ** 2).sum() / 8, rel=1e-4)
 
 
+@pytest.mark.usefixtures("engine_name")
 def test_what_is_compared_is_the_value_before_a_later_layer_writes_over_it():
     sample = network(
         Layer("small", "Power", ("data",), ("small",), {"scale": 0.001}),
@@ -189,6 +192,7 @@ def test_batches_that_are_measured_together_tell_what_they_tell_one_by_one(norma
     assert told_together.accuracy == told_singly.accuracy > 0
 
 
+@pytest.mark.usefixtures("engine_name")
 def test_a_network_without_a_loss_in_validation_says_so():
     loss = Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=("train",))
     sample = network(IP, loss)

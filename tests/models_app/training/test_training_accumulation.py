@@ -19,6 +19,8 @@ from tests.support.samples.training_samples import (
     write_digits_dataset,
 )
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):

@@ -17,6 +17,8 @@ from tests.support.samples.training_samples import (
     write_digits_dataset,
 )
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 BATCH = 7
 LABELS = np.arange(BATCH, dtype=np.float32) % 10
 

@@ -10,6 +10,8 @@ from models_app.training.measures import Scores
 from tests.support.samples.engine_samples import engine_of, random_images, random_weights
 from tests.support.samples.network_samples import DATA, chain, network
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 BATCH = 4
 CATEGORIES = 6
 LABELS = np.array([0, 1, 2, 3], np.float32)

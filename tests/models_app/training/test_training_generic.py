@@ -15,6 +15,8 @@ from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.network_samples import DATA
 from tests.support.samples.training_samples import LABELLED, config_of, of_kind, run_trainer, write_records
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 TRAIN, VAL = 96, 24
 XAVIER = {"weight_filler": {"type": "xavier"}}
 

@@ -21,6 +21,8 @@ from tests.support.samples.training_samples import (
     write_digits_dataset,
 )
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 LAST = "snapshots/epoch-2"
 
 
@@ -30,7 +32,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def config(dataset, tmp_path_factory):
+def config(engine_name, dataset, tmp_path_factory):
     """Two epochs."""
     return config_of(dataset, tmp_path_factory.mktemp("once"), lr_policy="poly", threads=2)
 
@@ -41,14 +43,14 @@ def finished(config):
     return run_trainer(config)
 
 
-def test_a_training_tells_its_life_in_events(finished):
+def test_a_training_tells_its_life_in_events(engine_name, finished):
     status, events, log = finished
     assert status == 0, log
     kinds = [event["event"] for event in events]
     assert (kinds[0], kinds[-2:]) == ("started", ["progress", "done"])
     told = {"device": "cpu", "threads": 2, "parameters": 650, "random_seed": 1}
     assert of_kind(events[:1], "started", train_images=TRAIN_IMAGES, val_images=VAL_IMAGES, **told)
-    assert events[0]["engine"].startswith("mxnet ")
+    assert events[0]["engine"].startswith(f"{engine_name} ")
     assert of_kind(events[-2:], "progress", fraction=1.0, epoch=2.0)
     assert events[-1]["best_epoch"] in (1, 2)
     assert [event["directory"] for event in of_kind(events, "snapshot")] == ["snapshots/epoch-1", LAST]

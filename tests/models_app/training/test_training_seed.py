@@ -17,6 +17,8 @@ from tests.support.samples.training_samples import (
     write_records,
 )
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 LAST = "snapshots/epoch-2"
 
 
@@ -26,7 +28,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(dataset, tmp_path_factory):
+def whole(engine_name, dataset, tmp_path_factory):
     """A training that ran to its end, on two threads, with whatever could differ between two runs."""
     settings = {"solver_type": "ADAM", "batch_size": 5, "batch_accumulation": 3, "lr_policy": "poly"}
     settings |= {"learning_rate": 0.01, "snapshot_interval": 0.75, "threads": 2}

@@ -1,16 +1,38 @@
 """An engine on a small network, for the tests that need one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+
 import numpy as np
 
 from models_app.networks import Network
 from models_app.training.engines import Engine, EngineConfig, open_engine
+from models_app.training.engines.mxnet_declaration import MXNET
+
+engine_name: ContextVar[str] = ContextVar("engine_name", default="mxnet")
+
+# Stand-ins for further engines: one is installed if its package is, and has GPU code if its distribution is there.
+SECOND = replace(MXNET, name="second", title="Second", package="numpy", gpu_wheels={"numpy": ((7, 5), (12, 0))})
+MISSING = replace(MXNET, name="missing", title="Missing", package="no_such_package", gpu_wheels={"none": ((1, 0),) * 2})
+
+
+@contextmanager
+def under_test(name: str) -> Iterator[None]:
+    """Inside the block the tests' engines and trainings are of this engine; see the fixture engine_name."""
+    token = engine_name.set(name)
+    try:
+        yield
+    finally:
+        engine_name.reset(token)
 
 
 def engine_of(network: Network, **settings) -> Engine:
-    """With batches of four, SGD and no weight decay, unless told otherwise."""
+    """The engine under test, with batches of four, SGD and no weight decay, unless `settings` say otherwise."""
     defaults = {"mean": None, "batch_size": 4, "solver_type": "SGD", "momentum": 0.9, "weight_decay": 0.0}
     setup = EngineConfig(network, **(defaults | {"devices": ("cpu",), "threads": 2, "seed": 0} | settings))
-    return open_engine("mxnet", setup)
+    return open_engine(engine_name.get(), setup)
 
 
 def random_images(network: Network, count: int, seed=0) -> np.ndarray:

@@ -11,6 +11,7 @@ from datasets.imagedb.images.decoding import encode
 from datasets.imagedb.store.records import RecordWriter
 from models_app.networks import Layer, Network
 from models_app.training.config import TrainConfig
+from tests.support.samples import engine_samples
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.network_samples import network
 
@@ -67,10 +68,11 @@ def write_digits_dataset(folder: Path, train=TRAIN_IMAGES, val=VAL_IMAGES) -> Pa
 
 
 def config_of(dataset: Path, directory: Path, **fields) -> TrainConfig:
-    """Two epochs of four batches on write_digits_dataset, unless told otherwise."""
+    """Two epochs of four batches on write_digits_dataset, on the engine under test, unless `fields` say otherwise."""
     paths = {"train_records": "train.rec", "val_records": "val.rec", "labels_file": "labels.txt"}
     defaults = {name: str(dataset / file) for name, file in (paths | {"mean_file": "mean.npy"}).items()}
     defaults |= {"network": softmax_network().to_dict(), "directory": str(directory), "epochs": 2, "batch_size": 10}
+    defaults["framework"] = engine_samples.engine_name.get()
     return TrainConfig(**(defaults | {"random_seed": 1, "threads": 1, "learning_rate": 0.1} | fields))
 
 

@@ -129,6 +129,7 @@ def test_images_that_are_too_small_for_the_network_are_refused(image_shape):
         layout_of(chain(("ReLU", {})), image_shape, 2)
 
 
+@pytest.mark.usefixtures("engine_name")
 @pytest.mark.parametrize(
     "mean, expected",
     [
@@ -157,6 +158,7 @@ def cropping(network: Network, size: int) -> Network:
     return replace(network, layers=(data, *network.layers[1:]))
 
 
+@pytest.mark.usefixtures("engine_name")
 def test_a_training_with_crops_repeats_to_the_bit_and_resumes(tmp_path):
     dataset = write_digits_dataset(tmp_path)
     network = cropping(softmax_network(input_shape=(1, 6, 6)), 6).to_dict()

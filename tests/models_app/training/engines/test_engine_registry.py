@@ -10,13 +10,10 @@ from models_app.networks.layers import TYPES, data_and_losses
 from models_app.training.engines import registry
 from models_app.training.engines.mxnet.layer_builders import BUILDERS
 from models_app.training.engines.mxnet_declaration import MXNET
+from tests.support.samples.engine_samples import MISSING, SECOND
 from tests.support.samples.network_samples import network
 
 LENET = standard("lenet", (1, 28, 28), 10)
-
-# Stand-ins: an engine is installed if a package is, and has GPU code if a distribution is.
-INSTALLED = replace(MXNET, name="second", title="Second", package="numpy", gpu_wheels={"numpy": ((7, 5), (12, 0))})
-MISSING = replace(MXNET, name="missing", title="Missing", package="no_such_package", gpu_wheels={"none": ((1, 0),) * 2})
 
 
 @pytest.fixture
@@ -41,18 +38,18 @@ def test_mxnet_declares_the_layer_types_that_it_has_builders_for():
 
 
 def test_auto_prefers_the_engine_that_was_registered_first(register):
-    register(MXNET, INSTALLED)
+    register(MXNET, SECOND)
     assert registry.engines_of_network(LENET) == ["mxnet", "second"]
     assert registry.engines_of_network(LENET, "second") == ["second"]
 
 
 def test_auto_skips_an_engine_that_has_no_builder_for_a_layer(register):
-    register(without("Pooling"), INSTALLED)
+    register(without("Pooling"), SECOND)
     assert registry.engines_of_network(LENET) == ["second"]
 
 
 def test_a_network_that_no_engine_can_train_is_refused_with_the_layer_types(register):
-    register(without("Pooling", "LRN"), without("InnerProduct", engine=INSTALLED))
+    register(without("Pooling", "LRN"), without("InnerProduct", engine=SECOND))
     with pytest.raises(BadInput) as refused:
         registry.engines_of_network(LENET)
     assert str(refused.value) == (
@@ -62,7 +59,7 @@ def test_a_network_that_no_engine_can_train_is_refused_with_the_layer_types(regi
 
 
 def test_an_engine_that_is_asked_for_by_name_is_refused_for_itself(register):
-    register(MXNET, without("TanH", engine=INSTALLED))
+    register(MXNET, without("TanH", engine=SECOND))
     tanh = network(Layer("t", "TanH", ("data",), ("t",)))
     with pytest.raises(BadInput, match=r"Second can't train layers of type TanH$"):
         registry.engines_of_network(tanh, "second")
@@ -71,7 +68,7 @@ def test_an_engine_that_is_asked_for_by_name_is_refused_for_itself(register):
 
 
 def test_a_trainer_takes_the_first_engine_that_is_installed(register):
-    register(MISSING, INSTALLED)
+    register(MISSING, SECOND)
     assert registry.choose_installed(LENET) == "second"
 
 
@@ -87,12 +84,12 @@ def test_a_trainer_without_an_engine_says_what_to_install(register):
      (None, ["mxnet", "second"])],
 )  # fmt: skip
 def test_an_engine_supports_the_gpus_that_an_installed_wheel_has_code_for(register, capability, engines):
-    register(MXNET, MISSING, INSTALLED)
+    register(MXNET, MISSING, SECOND)
     assert registry.engines_of_device(capability) == engines
 
 
 def test_two_engines_can_not_have_one_name(register):
     with pytest.raises(ValueError, match="an engine 'mxnet' is registered already"):
-        register(MXNET, replace(INSTALLED, name="mxnet"))
+        register(MXNET, replace(SECOND, name="mxnet"))
     with pytest.raises(ValueError, match="an engine 'auto' is registered already"):
-        register(replace(INSTALLED, name="auto"))
+        register(replace(SECOND, name="auto"))

@@ -6,9 +6,12 @@ import pytest
 from digits_project.common.errors import BadInput
 from models_app.networks.layer import Multipliers
 from models_app.training.config import SOLVERS
+from models_app.training.engines.interface import OPTIMIZER_SLOTS
 from tests.support.samples.engine_samples import engine_of, random_images, random_weights
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.training_samples import softmax_network
+
+pytestmark = pytest.mark.usefixtures("engine_name")
 
 MOMENTUM, RMS_DECAY, DECAY, DELTA = 0.9, 0.99, 0.05, 1e-8
 RATES = (0.5, 0.1, 0.1, 0.2, 0.02)  # the rate changes in between, as it does in training
@@ -72,7 +75,8 @@ CAFFE = {"SGD": Sgd, "NESTEROV": Nesterov, "ADAGRAD": AdaGrad, "RMSPROP": RmsPro
 
 
 def caffe(solver_type, weights, batches, multipliers):
-    """The weights after these batches. Decay is added to the gradient; rate and decay are each weight's own."""
+    """The weights after these batches, and the solver's memory of each. Decay is added to the gradient; rate and decay
+    are each weight's own."""
     weights = {name: array.astype(float) for name, array in weights.items()}
     solvers = {name: CAFFE[solver_type](array.shape) for name, array in weights.items()}
     for rate, (images, labels) in zip(RATES, batches, strict=True):
@@ -80,7 +84,7 @@ def caffe(solver_type, weights, batches, multipliers):
         for name, (lr_mult, decay_mult) in zip(solvers, multipliers, strict=True):
             decayed = gradient[name] + decay_mult * DECAY * weights[name]
             weights[name] = weights[name] - solvers[name].change(decayed, lr_mult * rate)
-    return weights
+    return weights, solvers
 
 
 def sample(multipliers=((1, 1), (1, 1)), seed=0):
@@ -112,12 +116,35 @@ def test_the_engine_takes_caffes_steps(solver_type, multipliers):
     start = random_weights(network)
     engine = solver_of(network, solver_type, start)
     train(engine, batches)
-    expected, got = caffe(solver_type, start, batches, multipliers), engine.weights()
+    expected, got = caffe(solver_type, start, batches, multipliers)[0], engine.weights()
     assert set(got) == set(expected) == {"ip.weight", "ip.bias"}
     for name, array in expected.items():
         moved = np.abs(array - start[name]).max()
         np.testing.assert_allclose(got[name], array, rtol=0, atol=1e-4 * moved + 3e-8)  # what float32 can tell apart
         assert (got[name] != start[name]).any()
+
+
+MEMORY = {"momentum": lambda s: -s.h, "square": lambda s: s.h, "update": lambda s: s.k, "mean": lambda s: s.h}
+MEMORY_OF = dict.fromkeys(SOLVERS, MEMORY) | {"ADAM": MEMORY | {"square": lambda s: s.k}}
+
+
+@pytest.mark.parametrize("solver_type", SOLVERS)
+def test_what_a_solver_remembers_is_caffes_memory_under_the_names_that_engines_share(solver_type):
+    network, batches = sample()
+    start = random_weights(network)
+    engine = solver_of(network, solver_type, start)
+    train(engine, batches)
+    _, solvers = caffe(solver_type, start, batches, ((1, 1), (1, 1)))
+    expected = {
+        f"{name}.{slot}": MEMORY_OF[solver_type][slot](solver)
+        for name, solver in solvers.items()
+        for slot in OPTIMIZER_SLOTS[solver_type]
+    }
+    state = engine.optimizer_state()
+    assert (state.pop("steps"), state.pop("batches")) == (len(RATES), len(RATES))
+    assert set(state) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_allclose(state[name], array, rtol=0, atol=2e-4 * np.abs(array).max())
 
 
 @pytest.mark.parametrize("solver_type", SOLVERS)

@@ -15,6 +15,8 @@ from tests.support.samples.engine_samples import engine_of, random_images
 from tests.support.samples.network_samples import chain
 from tests.support.samples.training_samples import softmax_network
 
+pytestmark = pytest.mark.usefixtures("engine_name")
+
 NETWORK = softmax_network()
 MODEL = Model(NETWORK, tuple("0123456789"), {"network": "sample"})
 SAMPLE = random_images(NETWORK, 3)
