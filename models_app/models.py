@@ -123,8 +123,8 @@ class TrainedModel(Job):
         return [(model, f"Its dataset {_fate(model.dataset)}") for model in lost.select_related("dataset")]
 
     @classmethod
-    def runs_on(cls, gpu) -> bool:
-        return bool(engines.engines_of_device(gpu.compute_capability))
+    def engines_of_device(cls, capability: tuple[int, int] | None) -> list[str]:
+        return engines.engines_of_device(capability)
 
     @property
     def TYPE(self) -> str:

@@ -30,10 +30,19 @@ ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
 
 
 class Wanted(NamedTuple):
-    """The GPUs of one host that a job is to have: those of these numbers, or else so many, whichever they are."""
+    """The GPUs of one host that a job is to have: those of these numbers, or else so many, whichever they are.
+
+    `engines` are the names of the engines that can do the job, the preferred first; () if any device will do.
+    """
 
     indexes: tuple[int, ...] = ()
     count: int = 1
+    engines: tuple[str, ...] = ()
+
+    @property
+    def is_any_device(self) -> bool:
+        """Whether one GPU or CPU is enough, whichever it is."""
+        return not self.indexes and self.count == 1
 
 
 class Job(models.Model):
@@ -119,9 +128,12 @@ class Job(models.Model):
         return []
 
     @classmethod
-    def runs_on(cls, gpu) -> bool:
-        """Whether a job of this kind can use the GPU that NVML describes (devices.Gpu)."""
-        return False
+    def engines_of_device(cls, capability: tuple[int, int] | None) -> list[str]:
+        """The names of the engines with which a job of this kind can use a device of this host.
+
+        `capability` is the compute capability of a GPU, such as (8, 6); None is the CPU.
+        """
+        return []
 
     def awaited(self) -> str:
         """What a waiting job needs besides a worker and a device; "" if nothing."""
@@ -169,6 +181,9 @@ class Device(models.Model):
     model_name = models.CharField(max_length=200, blank=True)
     memory = models.BigIntegerField(default=0, help_text="Bytes.")
     compute_capability = models.CharField(max_length=8, blank=True)
+    engines = models.JSONField(
+        null=True, blank=True, help_text="The engines that can use it; empty: its host has not reported them."
+    )
     enabled = models.BooleanField(default=True, help_text="Off: no new job gets it; the one that has it goes on.")
     leased_to = models.CharField(max_length=20, blank=True, db_index=True, editable=False)  # a job's id
 
@@ -183,6 +198,14 @@ class Device(models.Model):
     def label(self) -> str:
         """How the engine names it: cpu, gpu0, gpu1, …"""
         return "cpu" if self.type == self.Type.CPU else f"gpu{self.index}"
+
+    def runs(self, engine: str) -> bool:
+        """Whether an engine can use it, as far as its host has reported."""
+        return self.engines is None or engine in self.engines
+
+    def suits(self, wanted: Wanted) -> bool:
+        """Whether an engine that can do the job can use it."""
+        return not wanted.engines or any(map(self.runs, wanted.engines))
 
     @property
     def queue_name(self) -> str:

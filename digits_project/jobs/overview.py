@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from digits_project.accounts.viewer import limited_user
 from digits_project.jobs import disk_usage, quota
-from digits_project.jobs.models import ENDED, Device, Job, Status, Wanted, job_kinds
+from digits_project.jobs.models import ENDED, Device, Job, Status, job_kinds
 from digits_project.jobs.scheduling import queues
 from digits_project.jobs.scheduling.devices import gpu_use
 from digits_project.jobs.visibility import find_visible, visible
@@ -99,11 +99,13 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
     if not any(device.enabled for device in within_reach):
         return "every device is switched off"
     wanted = job.wanted()
+    if not any(device.enabled and device.suits(wanted) for device in within_reach):
+        return f"waiting for a device that {' or '.join(wanted.engines)} can use"
     if wanted.indexes:
         return f"waiting for GPU {', '.join(map(str, wanted.indexes))}"
     are_gpus = any(device.type == Device.Type.GPU and device.enabled for device in within_reach)
     what = "GPU" if are_gpus else "device"
-    return f"waiting for a {what}" if wanted == Wanted() else f"waiting for {wanted.count} {what}s of one host"
+    return f"waiting for a {what}" if wanted.is_any_device else f"waiting for {wanted.count} {what}s of one host"
 
 
 def _running() -> Iterator[Job]:

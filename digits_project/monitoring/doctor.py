@@ -18,7 +18,6 @@ from redis.exceptions import RedisError
 
 from digits_project.accounts.checks import unsafe_combinations
 from digits_project.common import processes
-from digits_project.jobs.models import job_kinds
 from digits_project.jobs.scheduling import devices, queues
 from digits_project.monitoring.support_dates import has_ended, supported_until
 from digits_project.stack import supervisor
@@ -90,7 +89,7 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("gpu", OK, "none, or no driver: the CPU trains")
     for gpu in found:
         text = f"{gpu.index}: {gpu.model_name}, {gpu.memory / 2**30:.0f} GiB"
-        if any(kind.runs_on(gpu) for kind in job_kinds()):
+        if devices.engines_of(gpu.compute_capability):
             yield Finding("gpu", OK, text)
         else:
             mend = (

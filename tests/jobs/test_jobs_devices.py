@@ -1,4 +1,4 @@
-"""Which GPUs a job gets that asks for certain ones, or for several."""
+"""Which GPUs a job gets that asks for certain ones, or for several, or whose engine can't use all of them."""
 
 import pytest
 
@@ -7,6 +7,8 @@ from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Device, Status, Wanted
 from digits_project.jobs.scheduling import devices
 from digits_project.jobs.scheduling.dispatch import dispatch
+from models_app.training.engines import ENGINES
+from tests.support.samples.engine_samples import SECOND
 
 pytestmark = pytest.mark.django_db
 
@@ -99,3 +101,78 @@ def test_any_number_is_fine_where_there_is_no_gpu_but_not_a_certain_one(hosts):
     devices.check(Wanted((), 8))
     with pytest.raises(BadInput, match="No host has GPU 0 to train on; there are: none"):
         devices.check(Wanted((0,)))
+
+
+@pytest.fixture
+def second_engine(monkeypatch):
+    """Registers an engine beside MXNet, with code for GPUs of compute capability 7.5 to 12.0."""
+    monkeypatch.setitem(ENGINES, "second", SECOND)
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """The device rows of this host with GPUs of these compute capabilities, by label: (enabled, engines)."""
+
+    def registered(*capabilities):
+        gpus = [devices.Gpu(index, "fake", 8 << 30, capability) for index, capability in enumerate(capabilities)]
+        monkeypatch.setattr(devices, "find_gpus", lambda: gpus)
+        return {row.label: (row.enabled, row.engines) for row in devices.register()}
+
+    return registered
+
+
+def test_a_device_row_says_which_engines_can_use_it(second_engine, registered):
+    assert registered((8, 6), (5, 2)) == {
+        "gpu0": (True, ["second"]),
+        "gpu1": (False, []),
+        "cpu": (False, ["mxnet", "second"]),
+    }
+
+
+def test_the_cpu_is_on_where_no_engine_can_use_the_gpus(registered):
+    """Of MXNet only the wheel for CPUs is installed here."""
+    assert registered((8, 6)) == {"gpu0": (False, []), "cpu": (True, ["mxnet"])}
+
+
+def test_a_host_reports_the_engines_anew_and_keeps_what_an_operator_switched(registered, second_engine, monkeypatch):
+    registered((8, 6))
+    Device.objects.update(enabled=False)
+    monkeypatch.delitem(ENGINES, "second")
+    assert registered((8, 6)) == {"gpu0": (False, []), "cpu": (False, ["mxnet"])}
+
+
+@pytest.mark.parametrize(
+    "wanted, engine",
+    [(Wanted(engines=("mxnet", "second")), "mxnet"), (Wanted(engines=("second", "mxnet")), "second"),
+     (Wanted(engines=("torch",)), "torch")],
+)  # fmt: skip
+def test_a_job_is_done_by_its_first_engine_that_can_use_the_device(wanted, engine):
+    assert devices.engine_of(wanted, [Device(type="gpu", engines=["second", "mxnet"])]) == engine
+
+
+def test_a_job_on_several_devices_is_done_by_an_engine_that_can_use_them_all():
+    held = [Device(type="gpu", engines=["mxnet", "second"]), Device(type="gpu", engines=["second"])]
+    assert devices.engine_of(Wanted(engines=("mxnet", "second")), held) == "second"
+
+
+@pytest.mark.parametrize(
+    "wanted, complaint",
+    [
+        (Wanted((1,)), "No host has GPU 1 to train on; there are: 0. mxnet can't use gpu1 of b."),
+        (Wanted((), 2), "No host has 2 GPUs to train on; the most are 1. mxnet can't use gpu1 of b."),
+    ],
+)
+def test_gpus_that_the_engine_can_not_use_are_refused(hosts, wanted, complaint):
+    hosts(b=2)
+    Device.objects.filter(index=1).update(engines=["second"])
+    devices.check(wanted)
+    devices.check(wanted._replace(engines=("mxnet", "second")))
+    with pytest.raises(BadInput, match=complaint):
+        devices.check(wanted._replace(engines=("mxnet",)))
+
+
+def test_a_job_is_refused_where_its_engine_can_use_no_device_at_all(hosts):
+    hosts(a=0)
+    Device.objects.update(engines=[])
+    with pytest.raises(BadInput, match=r"No host has a device to train on\. mxnet can't use cpu of a\."):
+        devices.check(Wanted(engines=("mxnet",)))

@@ -21,7 +21,10 @@ class DeviceAdmin(admin.ModelAdmin):
     list_display = ("__str__", "model_name", "state", "holder", "use", "memory_size")
     list_filter = ("host", "type", "enabled")
     actions = ("switch_off", "switch_on", "break_lease")
-    fields = ("host", "type", "index", "model_name", "memory_size", "compute_capability", "enabled", "holder", "use")
+    fields = (
+        "host", "type", "index", "model_name", "memory_size", "compute_capability", "usable_by", "enabled", "holder",
+        "use",
+    )  # fmt: skip
 
     def get_readonly_fields(self, request, obj=None):
         return [name for name in self.fields if name != "enabled"]
@@ -45,6 +48,11 @@ class DeviceAdmin(admin.ModelAdmin):
     @admin.display(description="state", ordering="enabled")
     def state(self, device: Device):
         return render_to_string("jobs/device_state.html", {"device": device})
+
+    @admin.display(description="engines")
+    def usable_by(self, device: Device):
+        """The engines that can use it, as its host reported them."""
+        return "not reported yet" if device.engines is None else ", ".join(device.engines) or "none"
 
     @admin.display(description="held by")
     def holder(self, device: Device):

@@ -1,7 +1,7 @@
 """The devices of this host, and who holds which."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -27,17 +27,23 @@ class Gpu(NamedTuple):
 def register() -> list[Device]:
     """Bring this host's device rows up to date; what an operator switched off stays off.
 
-    A new GPU is on when some kind of job can run on it, a new CPU when no GPU is: training is far slower there.
+    A new GPU is on when an engine can use it, a new CPU when there is no such GPU: training is far slower there.
     """
-    gpus = find_gpus()
-    usable = {gpu.index for gpu in gpus if any(kind.runs_on(gpu) for kind in job_kinds())}
+    gpus = {gpu: engines_of(gpu.compute_capability) for gpu in find_gpus()}
     rows = [
-        _register(Device.Type.GPU, gpu.index, gpu.index in usable, gpu.model_name, gpu.memory, gpu.compute_capability)
-        for gpu in gpus
+        _register(
+            Device.Type.GPU, gpu.index, bool(engines), gpu.model_name, gpu.memory, gpu.compute_capability, engines
+        )
+        for gpu, engines in gpus.items()
     ]
-    rows.append(_register(Device.Type.CPU, 0, not usable, "CPU", 0, ()))
+    rows.append(_register(Device.Type.CPU, 0, not any(gpus.values()), "CPU", 0, (), engines_of(None)))
     Device.objects.filter(host=settings.DIGITS_HOST_NAME).exclude(pk__in=[row.pk for row in rows]).delete()
     return rows
+
+
+def engines_of(capability: tuple[int, int] | None) -> list[str]:
+    """The names of the engines, of all kinds of job, that can use a GPU of this host; None is its CPU."""
+    return list(dict.fromkeys(name for kind in job_kinds() for name in kind.engines_of_device(capability)))
 
 
 def find_gpus() -> list[Gpu]:
@@ -58,56 +64,88 @@ class DevicePool:
 
     def __init__(self, queue_names: list[str]):
         hosts = [name.removeprefix("train-") for name in queue_names]
-        enabled = Device.objects.filter(enabled=True, host__in=hosts).order_by("-type", "index", "host")
-        self._enabled = list(enabled)
-        self._free = list(enabled.select_for_update(skip_locked=True).filter(leased_to=""))
+        # What no engine can use is left out, so that it does not make a pool without other devices look filled.
+        enabled = Device.objects.filter(enabled=True, host__in=hosts).exclude(engines=[])
+        ordered = enabled.order_by("-type", "index", "host")
+        self._enabled = list(ordered)
+        self._free = list(ordered.select_for_update(skip_locked=True).filter(leased_to=""))
 
     @property
     def is_empty(self) -> bool:
         return not self._free
 
     def lease(self, job: Job) -> list[Device]:
-        """Give `job` all the devices that it wants, of one host, or none.
+        """Give `job` all the devices that it wants, of one host, or none. One engine of the job can use all of them.
 
-        What it then waits for is kept from those behind it, so that jobs for one GPU don't starve one for several.
+        The devices that it then waits for are kept from the jobs behind it, so that jobs for one GPU don't starve a job
+        for several.
         """
-        found = self._find(job.wanted())
+        wanted = job.wanted()
+        found = self._find(wanted)
         for device in found:
             device.leased_to = job.pk
             device.save(update_fields=["leased_to"])
-        taken = found or self._awaited(job.wanted())
+        taken = found or self._awaited(wanted)
         self._free = [device for device in self._free if device not in taken]
         return found
 
     def _find(self, wanted: Wanted) -> list[Device]:
-        if wanted == Wanted():
-            return self._free[:1]  # a GPU, else a CPU
-        fitting = (_fitting(wanted, gpus) for gpus in _by_host(self._free))
+        usable = [device for device in self._free if device.suits(wanted)]
+        if wanted.is_any_device:
+            return usable[:1]  # a GPU, else a CPU
+        fitting = (_fitting(wanted, gpus) for gpus in _usable_together(wanted, usable))
         found = next(filter(None, fitting), [])
         # Where there is no GPU at all, so many of any means the CPU: scripts ask the same on every server.
-        without_gpus = not wanted.indexes and not _by_host(self._enabled)
-        return found or (self._free[:1] if without_gpus else [])
+        without_gpus = not wanted.indexes and not any(_usable_together(wanted, self._enabled))
+        return found or (usable[:1] if without_gpus else [])
 
     def _awaited(self, wanted: Wanted) -> list[Device]:
-        host = next((gpus for gpus in _by_host(self._enabled) if _fitting(wanted, gpus)), [])
-        return _fitting(wanted, host) if wanted.indexes else host
+        gpus = next((gpus for gpus in _usable_together(wanted, self._enabled) if _fitting(wanted, gpus)), [])
+        return _fitting(wanted, gpus) if wanted.indexes else gpus
 
 
 def check(wanted: Wanted) -> None:
-    """Raise BadInput if no host has these GPUs. A number of any is fine where there is no GPU: it means the CPU."""
-    hosts = _by_host(Device.objects.filter(enabled=True))
+    """Raise BadInput if no host has these GPUs for an engine of the job, or no device at all.
+
+    A number of any is fine where there is no GPU: it means the CPU.
+    """
+    enabled = list(Device.objects.filter(enabled=True))
+    hosts = list(_usable_together(wanted, enabled))
     if any(_fitting(wanted, gpus) for gpus in hosts):
         return
+    unusable = ", ".join(str(device) for device in enabled if not device.suits(wanted))
+    why = f" {' and '.join(wanted.engines)} can't use {unusable}." if unusable else ""
     if wanted.indexes:
         there = ", ".join(str(index) for index in sorted({gpu.index for gpus in hosts for gpu in gpus})) or "none"
-        raise BadInput(f"No host has GPU {', '.join(map(str, wanted.indexes))} to train on; there are: {there}.")
+        raise BadInput(f"No host has GPU {', '.join(map(str, wanted.indexes))} to train on; there are: {there}.{why}")
     if hosts:
-        raise BadInput(f"No host has {wanted.count} GPUs to train on; the most are {max(map(len, hosts))}.")
+        raise BadInput(f"No host has {wanted.count} GPUs to train on; the most are {max(map(len, hosts))}.{why}")
+    if enabled and not any(device.suits(wanted) for device in enabled):
+        raise BadInput(f"No host has a device to train on.{why} `manage.py doctor` on that host says what is missing.")
 
 
 def held_by(job: Job) -> list[Device]:
     """The devices of this host that `job` holds."""
     return list(Device.objects.filter(leased_to=job.pk, host=settings.DIGITS_HOST_NAME).order_by("index"))
+
+
+def engine_of(wanted: Wanted, held: Iterable[Device]) -> str:
+    """The engine that does the job on these devices: the first wanted one that can use all of them.
+
+    Without such an engine it is the first wanted one, which then says itself what is missing.
+    """
+    shared = (name for name in wanted.engines if all(device.runs(name) for device in held))
+    return next(shared, wanted.engines[0])
+
+
+def _usable_together(wanted: Wanted, devices: Iterable[Device]) -> Iterator[list[Device]]:
+    """The GPUs among them, those of each host that one engine of the job can use; the preferred engine's first."""
+    for gpus in _by_host(devices):
+        for engine in wanted.engines:
+            if usable := [gpu for gpu in gpus if gpu.runs(engine)]:
+                yield usable
+        if not wanted.engines:
+            yield gpus
 
 
 def _by_host(devices: Iterable[Device]) -> list[list[Device]]:
@@ -145,8 +183,11 @@ def _describe(index: int) -> Gpu:
     )
 
 
-def _register(type_: str, index: int, enabled: bool, model_name: str, memory: int, compute: tuple) -> Device:
-    facts = {"model_name": model_name, "memory": memory, "compute_capability": ".".join(map(str, compute))}
+def _register(
+    type_: str, index: int, enabled: bool, model_name: str, memory: int, capability: tuple, engines: list[str]
+) -> Device:
+    facts = {"model_name": model_name, "memory": memory, "compute_capability": ".".join(map(str, capability))}
+    facts["engines"] = engines
     device, _ = Device.objects.update_or_create(
         host=settings.DIGITS_HOST_NAME,
         type=type_,

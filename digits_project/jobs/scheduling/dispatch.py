@@ -40,8 +40,15 @@ def dispatch_or_leave() -> None:
 
 
 def lease_here(job: Job) -> list[Device]:
-    """Devices of this host for a waiting job that is to run without a worker; none while they are not free."""
-    devices.register()
+    """Devices of this host for a waiting job that is to run without a worker; none while they are not free.
+
+    A job that no device of this host can ever run ends in Error.
+    """
+    wanted = job.wanted()
+    if not any(device.suits(wanted) for device in devices.register()):
+        reason = f"This host has no device that {' or '.join(wanted.engines)} can use; see manage.py doctor."
+        lifecycle.try_advance(job, Status.ERROR, error=reason)
+        return []
     try:
         workers = queues.live_workers()
     except RedisError:
