@@ -42,7 +42,11 @@ def standard_networks():
 
 
 def frameworks():
-    return _choices(engines.ENGINES)
+    return _choices(["mxnet"])  # DIGITS's field, whose values all mean the same here; see engine_names
+
+
+def engine_names():
+    return _choices([engines.AUTO, *engines.ENGINES])
 
 
 def solver_types():

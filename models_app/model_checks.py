@@ -11,6 +11,7 @@ from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Status
 from models_app.choices import NETWORK_COLUMNS, ModelKind, NetworkMethod
 from models_app.networks import prototxt
+from models_app.training import engines
 from models_app.training.class_weights import check_weighable
 from models_app.training.schedule import BadPolicy
 
@@ -80,6 +81,7 @@ def _check_balance(model: TrainedModel) -> None:
 
 
 def _check_network(model: TrainedModel) -> None:
+    """Check the network, and keep which engines can train it."""
     network, dataset = model.network(), model.dataset
     with prototxt.located(model.custom_network) if model.method == NetworkMethod.CUSTOM else nullcontext():
         if dataset.categories and not network.label_shape:
@@ -88,6 +90,7 @@ def _check_network(model: TrainedModel) -> None:
             network.check_fresh()
     if model.balance_classes and dataset.kind == DatasetKind.CLASSIFICATION:
         check_weighable(network)
+    model.usable_engines = engines.engines_of_network(network, model.engine)
 
 
 CHECKS = {

@@ -21,6 +21,7 @@ from models_app.choices import (
     MAX_IMAGES_A_BATCH,
     ModelKind,
     NetworkMethod,
+    engine_names,
     frameworks,
     lr_policies,
     means,
@@ -48,6 +49,7 @@ class TrainedModel(Job):
     MILESTONE = "a new snapshot"
     KIND = "models"
     PATHS = ("custom_network_snapshot",)
+    WANTED = ("select_gpus", "select_gpu_count", "engine", "usable_engines")  # the columns of wanted()
 
     is_imported = False  # import_digits: it brings snapshots that are trained already
     network_is_checked = False  # of several that differ in numbers only, the first is checked for all
@@ -72,6 +74,11 @@ class TrainedModel(Job):
 
     # Its training.
     framework = models.CharField(max_length=20, choices=frameworks, default="mxnet")
+    engine = models.CharField(
+        max_length=20, choices=engine_names, default=engines.AUTO, help_text="auto: the first that can train it."
+    )
+    # Found when it is created: the names of the engines that can train its network, the preferred first.
+    usable_engines = models.JSONField(default=list, blank=True, editable=False)
     train_epochs = models.PositiveIntegerField(default=30, validators=[POSITIVE, MaxValueValidator(MAX_EPOCHS)])
     snapshot_interval = models.FloatField(default=1, validators=NOT_NEGATIVE, help_text="Epochs; 0: only at the end.")
     val_interval = models.FloatField(default=1, validators=NOT_NEGATIVE, help_text="Epochs; 0: never.")
@@ -99,6 +106,7 @@ class TrainedModel(Job):
     balance_classes = models.BooleanField(default=False, help_text="Whether categories count alike in its loss.")
 
     # What came of it.
+    engine_used = models.CharField(max_length=100, blank=True, editable=False, help_text="With its version.")
     taken_over = models.JSONField(default=list, editable=False)  # layers whose weights came from a file or snapshot
     afresh = models.JSONField(default=list, editable=False)  # then: those that started with random ones
     warnings = models.JSONField(default=list, editable=False)
@@ -114,7 +122,7 @@ class TrainedModel(Job):
 
     @classmethod
     def queued(cls) -> QuerySet:
-        columns = (*cls.LISTED, "select_gpus", "select_gpu_count", *(f"dataset__{column}" for column in cls.LISTED))
+        columns = (*cls.LISTED, *cls.WANTED, *(f"dataset__{column}" for column in cls.LISTED))
         return super().queued().select_related("dataset").only(*columns)
 
     @classmethod
@@ -136,7 +144,8 @@ class TrainedModel(Job):
         return f"dataset {self.dataset.name} ({self.dataset.status}, {self.dataset.progress:.0%})"
 
     def wanted(self) -> Wanted:
-        return Wanted(tuple(self.select_gpus), self.select_gpu_count)
+        usable = tuple(self.usable_engines) or engines.candidates(self.engine)
+        return Wanted(tuple(self.select_gpus), self.select_gpu_count, usable)
 
     def clean(self):
         """Besides each column by itself: a dataset to train on, a network that fits its images, a policy that makes

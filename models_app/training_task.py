@@ -27,7 +27,7 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
     batch_size = min(model.batch_size, model.dataset.entries("train"))  # more would only repeat images
     return TrainConfig(
         network=model.network().to_dict(),
-        framework=model.framework,
+        engine=devices.engine_of(model.wanted(), held),
         train_records=str(records / "train.rec"),
         val_records=str(records / "val.rec") if model.dataset.entries("val") else None,
         mean_file=str(datasets.mean_file(model.dataset)),
@@ -80,10 +80,11 @@ def _follow(model: TrainedModel, config: Path, report: JobProgress) -> None:
 
 
 def _store_start(model: TrainedModel, event: dict) -> None:
-    """Which layers started from given weights; a training that goes on from a snapshot of its own does not say."""
+    """The engine, and which layers started from given weights; a resumed training does not report the layers."""
+    started = {"engine_used": event["engine"]}
     if event["taken_over"]:
-        told = {name: event[name] for name in ("taken_over", "afresh", "warnings")}
-        TrainedModel.objects.filter(pk=model.pk).update(**told)
+        started |= {name: event[name] for name in ("taken_over", "afresh", "warnings")}
+    TrainedModel.objects.filter(pk=model.pk).update(**started)
 
 
 def _store_metric(model: TrainedModel, event: dict) -> None:

@@ -30,6 +30,8 @@ SETTINGS = (
     "balance_classes",
     "keep_snapshots",
     "framework",
+    "engine",
+    "engine_used",
     "select_gpus",
     "select_gpu_count",
 )

@@ -18,7 +18,8 @@ POLICY = {
 MODEL = POLICY | {
     "model_name": "What the model is called. Of several that are made at once each adds what is its own.",
     "dataset": "The id of the dataset to train on. It need not be done yet: the model waits for it.",
-    "framework": "Taken for the sake of scripts written for DIGITS: whatever it says, MXNet trains.",
+    "framework": "Taken for the sake of scripts written for DIGITS: it changes nothing; see engine.",
+    "engine": "The engine that trains: auto takes the first that supports the network and the device.",
     "previous_networks": (
         "previous: the id of the model whose network is taken. A further field, `<that id>-snapshot`, names the epoch "
         "whose weights are taken too: 0 or none fresh weights, -1 the newest."

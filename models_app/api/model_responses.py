@@ -20,6 +20,8 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
         model,
         snapshots=[epoch_json(epoch) for epoch in model.snapshots.order_by("epoch").values_list("epoch", flat=True)],
         dataset_id=model.dataset_id,
+        engine=model.engine,
+        **({"engine_used": model.engine_used} if model.engine_used else {}),
         **started_json(model),
         **stopped,
         **{name: points for name, points in outputs.items() if points["epoch"]},
@@ -108,6 +110,8 @@ class ModelFacts(JobFacts):
 
     snapshots = serializers.ListField(child=serializers.FloatField(), help_text="The epochs, 1 or 0.5.")
     dataset_id = serializers.CharField()
+    engine = serializers.CharField(help_text="The engine that was asked for: auto, or its name.")
+    engine_used = serializers.CharField(required=False, help_text="The engine that trains it, with its version.")
     taken_over = serializers.ListField(
         child=serializers.CharField(), required=False, help_text="Layers that started from the weights that were given."
     )

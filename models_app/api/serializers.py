@@ -21,11 +21,13 @@ from models_app.choices import (
     MAX_IMAGES_A_BATCH,
     ModelKind,
     NetworkMethod,
+    engine_names,
 )
 from models_app.models import TrainedModel
 from models_app.results import Evaluation, Snapshot
 from models_app.services import MAX_COMBINATIONS
 from models_app.training.config import MEANS, SOLVERS, TrainConfig
+from models_app.training.engines import AUTO, candidates
 
 # What trains is MXNet, whatever a script written for DIGITS names.
 FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
@@ -59,6 +61,7 @@ class ModelForm(PolicyForm):
     JUDGED = (
         "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
         "previous_epoch", "crop_size", "val_interval", "early_stop_patience", "balance_classes",
+        "engine",
     )  # fmt: skip
     KIND: ModelKind
     FIRST = (
@@ -72,6 +75,7 @@ class ModelForm(PolicyForm):
     model_name = serializers.CharField(max_length=255)
     dataset = JobOf(Dataset)
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
+    engine = serializers.ChoiceField(engine_names(), default=AUTO)
     previous_networks = JobOf(TrainedModel, required=False)
     custom_network = NetworkText(required=False)
     custom_network_snapshot = WeightsFile(default="")
@@ -154,7 +158,8 @@ class ModelForm(PolicyForm):
     def _wrong_gpus(self, values) -> dict[str, str]:
         field, indexes = _gpus(values)
         try:
-            devices.check(Wanted(tuple(indexes), values.get("select_gpu_count", 1)))
+            names = candidates(values.get("engine", AUTO))
+            devices.check(Wanted(tuple(indexes), values.get("select_gpu_count", 1), names))
         except BadInput as wrong:
             return {field: str(wrong)}
         return {}

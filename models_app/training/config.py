@@ -13,6 +13,7 @@ from typing import Any
 from digits_project.common.errors import BadInput
 from models_app.networks import Network
 from models_app.training.class_weights import check_weighable
+from models_app.training.engines.registry import AUTO, ENGINES
 from models_app.training.schedule import LearningRatePolicy
 
 SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM")
@@ -23,6 +24,7 @@ MEANS = ("none", "image", "pixel")
 class TrainConfig:
     """A training, checked. Paths are strings, as they travel as JSON; snapshots go to <directory>/snapshots.
 
+    `engine` is the name of a registered engine, or auto: the first that is installed and can train the network.
     `image_shape` is that of the records (channels, height, width), of which the network takes its part; None: all.
     `labels_file` names the categories; a network whose labels are no categories needs none.
     Intervals are in epochs, fractions allowed, 0 is off. After `early_stop_patience` validations that were no better
@@ -44,7 +46,7 @@ class TrainConfig:
     val_records: str | None = None
     mean_file: str | None = None
     use_mean: str = "image"
-    framework: str = "mxnet"
+    engine: str = AUTO
     epochs: float = 30
     batch_size: int = 64
     batch_accumulation: int = 1
@@ -123,7 +125,7 @@ class TrainConfig:
         object.__setattr__(self, "category_weights", tuple(weights))
 
     def _check_choices(self) -> None:
-        for name, choices in (("solver_type", SOLVERS), ("use_mean", MEANS), ("framework", ("mxnet",))):
+        for name, choices in (("solver_type", SOLVERS), ("use_mean", MEANS), ("engine", (AUTO, *ENGINES))):
             if getattr(self, name) not in choices:
                 raise BadInput(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         if self.use_mean != "none" and not self.mean_file:

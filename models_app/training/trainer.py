@@ -28,7 +28,7 @@ from models_app.training.config import TrainConfig
 from models_app.training.data.crops import InputLayout, centred, layout_of
 from models_app.training.data.pixels import Images, open_images
 from models_app.training.early_stopping import EarlyStopping
-from models_app.training.engines import Engine, EngineConfig, open_engine
+from models_app.training.engines import Engine, EngineConfig, choose_installed, open_engine
 from models_app.training.loop import Callback, Loop
 from models_app.training.snapshots.snapshot_reader import TrainingState, read_snapshot
 from models_app.training.snapshots.snapshot_writer import Model
@@ -72,7 +72,8 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     if start.state:
         config = replace(config, random_seed=start.state.seed)
     train_images, val_images = _open_data(config, layout, _preparing(emit, check_abort))
-    engine = open_engine(config.framework, _engine_config(config, network, mean))
+    engine = open_engine(choose_installed(network, config.engine), _engine_config(config, network, mean))
+    logger.info("engine: %s on %s (configured: %s)", engine.name, engine.device, config.engine)
     _load(engine, config, start)
     emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
 

@@ -5,6 +5,7 @@ from models_app.training.engines.interface import Engine, EngineConfig
 from models_app.training.engines.registry import (
     AUTO,
     ENGINES,
+    candidates,
     choose_installed,
     engines_of_device,
     engines_of_network,
@@ -16,6 +17,7 @@ __all__ = [
     "ENGINES",
     "Engine",
     "EngineConfig",
+    "candidates",
     "choose_installed",
     "engines_of_device",
     "engines_of_network",

@@ -69,6 +69,11 @@ def register(engine: EngineDeclaration) -> EngineDeclaration:
     return engine
 
 
+def candidates(wanted: str = AUTO) -> tuple[str, ...]:
+    """The names of the engines that a choice stands for, the preferred first. Raises BadInput if there is none."""
+    return tuple(engine.name for engine in _named(wanted))
+
+
 def engines_of_device(capability: ComputeCapability | None) -> list[str]:
     """The names of the engines that can use a device of this host; None is its CPU."""
     return [name for name, engine in ENGINES.items() if engine.runs_on(capability)]

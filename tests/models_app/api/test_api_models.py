@@ -272,6 +272,7 @@ def test_a_model_tells_its_snapshots_and_curves(client, model):
         "status": "Waiting",
         "snapshots": [0.5, 1],
         "dataset_id": model.dataset_id,
+        "engine": "auto",
         "val_outputs": {"epoch": [0.5, 1], "loss": [2, 1], "accuracy": [0.25, 0.5]},
         "progress": 0,
     }

@@ -72,7 +72,7 @@ def config_of(dataset: Path, directory: Path, **fields) -> TrainConfig:
     paths = {"train_records": "train.rec", "val_records": "val.rec", "labels_file": "labels.txt"}
     defaults = {name: str(dataset / file) for name, file in (paths | {"mean_file": "mean.npy"}).items()}
     defaults |= {"network": softmax_network().to_dict(), "directory": str(directory), "epochs": 2, "batch_size": 10}
-    defaults["framework"] = engine_samples.engine_name.get()
+    defaults["engine"] = engine_samples.engine_name.get()
     return TrainConfig(**(defaults | {"random_seed": 1, "threads": 1, "learning_rate": 0.1} | fields))
 
 
