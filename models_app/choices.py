@@ -1,16 +1,12 @@
-"""What the columns of a model may hold: kinds, methods, names of networks, engines and solvers, and limits."""
+"""What the columns of a model may hold: kinds, methods, names of networks, engines and solvers."""
 
 from django.db import models
 
 from models_app.networks import STANDARD
 from models_app.training import engines
-from models_app.training.config import MEANS, SOLVERS
+from models_app.training.hyperparameters import SOLVERS
 from models_app.training.schedule import POLICIES
 
-MAX_EPOCHS = 100_000
-MAX_IMAGES_A_BATCH = 100_000
-MAX_BATCHES_ACCUMULATED = 10_000
-LARGEST_SEED = 2**32 - 1
 MAX_GPUS = 64
 
 
@@ -55,7 +51,3 @@ def solver_types():
 
 def lr_policies():
     return _choices(POLICIES)
-
-
-def means():
-    return _choices(MEANS)

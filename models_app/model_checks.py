@@ -10,10 +10,11 @@ from datasets.models import DatasetKind
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Status
 from models_app.choices import NETWORK_COLUMNS, ModelKind, NetworkMethod
+from models_app.hyperparameter_columns import IN_COLUMNS
 from models_app.networks import prototxt
 from models_app.training import engines
 from models_app.training.class_weights import check_weighable
-from models_app.training.schedule import BadPolicy
+from models_app.training.hyperparameter_declaration import BadHyperparameter
 
 if TYPE_CHECKING:
     from models_app.models import TrainedModel
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def wrong_columns(model: TrainedModel) -> dict[str, str]:
     """{column: message}; a parameter of the learning rate's policy stands under its own name."""
-    wrong = _wrong_policy(model)
+    wrong = _wrong_bounds(model) | _wrong_policy(model)
     network = NETWORK_COLUMNS.get(model.method, "method")
     if not getattr(model, network):
         wrong[network] = "This field is required."
@@ -44,10 +45,21 @@ def _complaint(column: str, check: Callable[[TrainedModel], None], model: Traine
     return {}
 
 
+def _wrong_bounds(model: TrainedModel) -> dict[str, str]:
+    """For bounds that are not allowed themselves: the validators of the columns let them pass."""
+    fractions = [declared for declared in IN_COLUMNS if not declared.takes_whole_numbers]
+    values = {declared: getattr(model, declared.wire_name) for declared in fractions}
+    return {
+        declared.wire_name: declared.complaint(value)
+        for declared, value in values.items()
+        if value is not None and value in (declared.above, declared.below)
+    }
+
+
 def _wrong_policy(model: TrainedModel) -> dict[str, str]:
     try:
-        model.policy().check()
-    except BadPolicy as wrong:
+        model.policy().check_rates()
+    except BadHyperparameter as wrong:
         return {wrong.field: str(wrong)}
     return {}
 

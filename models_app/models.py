@@ -12,37 +12,22 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import ENDED, Job, Status, Wanted
-from models_app import model_checks, networks
-from models_app.choices import (
-    LARGEST_SEED,
-    MAX_BATCHES_ACCUMULATED,
-    MAX_EPOCHS,
-    MAX_GPUS,
-    MAX_IMAGES_A_BATCH,
-    ModelKind,
-    NetworkMethod,
-    engine_names,
-    frameworks,
-    lr_policies,
-    means,
-    solver_types,
-    standard_networks,
-)
+from models_app import choices, model_checks, networks
+from models_app.choices import MAX_GPUS, ModelKind, NetworkMethod, engine_names, frameworks, standard_networks
+from models_app.hyperparameter_columns import HyperparameterColumns
 from models_app.networks import Network, prototxt
 from models_app.networks.retrain import retrained
 from models_app.results import NEWEST, Evaluation, Metric, Snapshot, of_epoch
 from models_app.training import engines
 from models_app.training.class_weights import balanced
-from models_app.training.config import TrainConfig
 from models_app.training.schedule import LearningRatePolicy
 
 POSITIVE = MinValueValidator(1)
-NOT_NEGATIVE = [MinValueValidator(0.0)]
-SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+lr_policies, solver_types = choices.lr_policies, choices.solver_types  # the migrations name them here
 
 
 class TrainedModel(Job):
-    """A network and how it is trained on a dataset. The columns are named as in the form (API.md)."""
+    """A network and how it is trained on a dataset. The columns are named as in the form."""
 
     QUEUE = "train"
     TASK = "models_app.tasks.train_model"
@@ -70,7 +55,6 @@ class TrainedModel(Job):
     previous_network = models.JSONField(null=True, blank=True, editable=False)
     previous_categories = models.PositiveIntegerField(null=True, blank=True, editable=False)
     crop_size = models.PositiveIntegerField(null=True, blank=True, validators=[POSITIVE])
-    use_mean = models.CharField(max_length=5, choices=means(), default="image")
 
     # Its training.
     framework = models.CharField(max_length=20, choices=frameworks, default="mxnet")
@@ -79,31 +63,11 @@ class TrainedModel(Job):
     )
     # Found when it is created: the names of the engines that can train its network, the preferred first.
     usable_engines = models.JSONField(default=list, blank=True, editable=False)
-    train_epochs = models.PositiveIntegerField(default=30, validators=[POSITIVE, MaxValueValidator(MAX_EPOCHS)])
-    snapshot_interval = models.FloatField(default=1, validators=NOT_NEGATIVE, help_text="Epochs; 0: only at the end.")
-    val_interval = models.FloatField(default=1, validators=NOT_NEGATIVE, help_text="Epochs; 0: never.")
-    batch_size = models.PositiveIntegerField(validators=[POSITIVE, MaxValueValidator(MAX_IMAGES_A_BATCH)])
-    batch_accumulation = models.PositiveIntegerField(
-        default=1, validators=[POSITIVE, MaxValueValidator(MAX_BATCHES_ACCUMULATED)]
-    )
-    random_seed = models.PositiveBigIntegerField(null=True, blank=True, validators=[MaxValueValidator(LARGEST_SEED)])
-    solver_type = models.CharField(max_length=10, choices=solver_types, default="SGD")
-    rms_decay = models.FloatField(default=TrainConfig.rms_decay, validators=SHARE, help_text="Of RMSPROP.")
-    learning_rate = models.FloatField(default=LearningRatePolicy.learning_rate)
-    lr_policy = models.CharField(max_length=10, choices=lr_policies, default=LearningRatePolicy.lr_policy)
-    lr_parameters = models.JSONField(default=dict, blank=True)  # of the policy: schedule.Policy's fields
+    hyperparameters = HyperparameterColumns()  # the columns train_epochs, batch_size, solver_type …
     select_gpus = models.JSONField(default=list, blank=True, help_text="The numbers of the GPUs that it is to have.")
     select_gpu_count = models.PositiveSmallIntegerField(
         default=1, validators=[POSITIVE, MaxValueValidator(MAX_GPUS)], help_text="How many GPUs, whichever they are."
     )
-
-    early_stop_patience = models.PositiveIntegerField(
-        default=0, validators=[MaxValueValidator(MAX_EPOCHS)], help_text="Validations without improvement; 0: off."
-    )
-    keep_snapshots = models.PositiveIntegerField(
-        default=0, validators=[MaxValueValidator(MAX_EPOCHS)], help_text="The newest, besides the best; 0: all."
-    )
-    balance_classes = models.BooleanField(default=False, help_text="Whether categories count alike in its loss.")
 
     # What came of it.
     engine_used = models.CharField(max_length=100, blank=True, editable=False, help_text="With its version.")

@@ -1,7 +1,7 @@
 """Trains a model: writes the trainer's configuration, follows its events, and stores what they report."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,32 +24,23 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
     """What the trainer needs of a model and its dataset, as a plain value."""
     records = model.dataset.directory
     weights = None if resume_from else model.initial_weights()
-    batch_size = min(model.batch_size, model.dataset.entries("train"))  # more would only repeat images
+    hyperparameters = model.hyperparameters
+    batch_size = min(hyperparameters.batch_size, model.dataset.entries("train"))  # more would only repeat images
     return TrainConfig(
         network=model.network().to_dict(),
         engine=devices.engine_of(model.wanted(), held),
         train_records=str(records / "train.rec"),
         val_records=str(records / "val.rec") if model.dataset.entries("val") else None,
         mean_file=str(datasets.mean_file(model.dataset)),
-        use_mean=model.use_mean,
         labels_file=str(records / "labels.txt") if model.dataset.kind == DatasetKind.CLASSIFICATION else None,
         image_shape=model.dataset.image_shape,
         directory=str(model.directory),
-        epochs=model.train_epochs,
-        batch_size=batch_size,
-        batch_accumulation=model.batch_accumulation,
-        snapshot_interval=model.snapshot_interval,
-        val_interval=model.val_interval,
-        early_stop_patience=model.early_stop_patience,
         category_weights=model.category_weights(),
-        solver_type=model.solver_type,
-        rms_decay=model.rms_decay,
         initial_weights=str(weights) if weights else None,
         readable_roots=[str(root) for root in (*settings.DIGITS_DATA_ROOTS, settings.DIGITS_JOBS_DIR)],
-        random_seed=model.random_seed,
         devices=[device.label for device in held[:batch_size]],
         resume_from=str(resume_from.directory) if resume_from else None,
-        **asdict(model.policy()),
+        **replace(hyperparameters, batch_size=batch_size).values(),
     )
 
 

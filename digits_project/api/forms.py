@@ -36,6 +36,7 @@ class Form(serializers.Serializer):
     DESCRIPTIONS: dict[str, str] = {}  # {field: what it means}, for the page and the schema
     DIGITS_FIELDS: dict[str, DigitsField] = {}  # fields of DIGITS's form that this one lacks
     FIRST: tuple[str, ...] = ()  # the fields that the form begins with, whichever class they are of
+    LAST: tuple[str, ...] = ()  # those that it ends with
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -48,8 +49,13 @@ class Form(serializers.Serializer):
             _name_choices(field)
 
     def get_fields(self):
-        fields = super().get_fields()
-        return {name: fields[name] for name in dict.fromkeys((*self.FIRST, *fields)) if name in fields}
+        fields = self.unordered_fields()
+        order = (*self.FIRST, *(name for name in fields if name not in self.LAST), *self.LAST)
+        return {name: fields[name] for name in dict.fromkeys(order) if name in fields}
+
+    def unordered_fields(self) -> dict[str, serializers.Field]:
+        """The fields that the class declares; a subclass adds those that it makes from declarations elsewhere."""
+        return super().get_fields()
 
     def defaults(self) -> dict:
         """{field: default} of the optional fields, as they may be posted."""
@@ -123,8 +129,8 @@ class Flag(serializers.BooleanField):
     FALSE_VALUES = {"n", "no", "false", "off", "0", "", 0}
     default_error_messages = {"invalid": "This is neither true (y yes true on 1) nor false (n no false off 0)."}
 
-    def __init__(self, **kwargs):
-        super().__init__(default=False, **kwargs)
+    def __init__(self, default=False, **kwargs):
+        super().__init__(default=default, **kwargs)
 
     def to_internal_value(self, data):
         return super().to_internal_value(data.strip().lower() if isinstance(data, str) else data)

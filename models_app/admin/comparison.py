@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from models_app.hyperparameter_columns import IN_COLUMNS
 from models_app.models import TrainedModel
 
 SETTINGS = (
@@ -14,21 +15,8 @@ SETTINGS = (
     "previous",
     "previous_epoch",
     "crop_size",
-    "use_mean",
-    "train_epochs",
-    "snapshot_interval",
-    "val_interval",
-    "batch_size",
-    "batch_accumulation",
-    "random_seed",
-    "solver_type",
-    "rms_decay",
-    "learning_rate",
-    "lr_policy",
+    *(declared.wire_name for declared in IN_COLUMNS),
     "lr_parameters",
-    "early_stop_patience",
-    "balance_classes",
-    "keep_snapshots",
     "framework",
     "engine",
     "engine_used",

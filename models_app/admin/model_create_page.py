@@ -7,11 +7,20 @@ from digits_project.jobs.visibility import visible
 from models_app import network_texts, services
 from models_app.api.serializers import ClassificationModelForm, GenericModelForm
 from models_app.models import ModelKind, NetworkMethod, TrainedModel
-from models_app.training.schedule import POLICIES
+from models_app.training.hyperparameter_declaration import hyperparameters_of
+from models_app.training.hyperparameters import Hyperparameters
 
 MAX_OFFERED = 100
 SNAPSHOT = "previous_snapshot"  # this page's name for the API's `<id>-snapshot`
 SNAPSHOT_HELP = "previous: the epoch whose weights are taken too; 0 or empty: fresh weights, -1: the newest."
+
+
+# {field: the choice it belongs to, "lr_policy=step"}
+ONLY_WITH = {
+    declared.wire_name: "=".join(declared.only_with)
+    for declared in hyperparameters_of(Hyperparameters)
+    if declared.only_with
+}
 
 
 class CreatesModels(CreatesJobs):
@@ -63,10 +72,7 @@ class CreatesModels(CreatesJobs):
         for method, names in ClassificationModelForm.FIELDS_OF.items():
             if name in names:
                 return f"method={method}"
-        policy = next((policy for policy in POLICIES if name.startswith(f"lr_{policy}_")), None)
-        if policy:
-            return f"lr_policy={policy}"
-        return "solver_type=RMSPROP" if name == "rms_decay" else ""
+        return ONLY_WITH.get(name, "")
 
     def suggestions(self, request):
         usable = visible(Dataset).exclude(status__in=(Status.ABORTED, Status.ERROR)).order_by("-created_at")

@@ -24,17 +24,25 @@ from models_app.training.snapshots.snapshot_reader import FILES
 MAX_NETWORK_TEXT = 8_000_000  # characters of a prototxt, or bytes of its file
 MAX_VALUES = 100  # of a list, as many as make_models makes models of one form
 MAX_GPU_INDEX = 1023
-SMALLEST_RATE = 1e-30
+MIN_POSITIVE, MAX_NUMBER = 1e-30, 1e30  # which engines can tell from 0 and infinity, in float32
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 
 
 class Number(serializers.FloatField):
-    """A finite number: not what float() reads as nan or inf."""
+    """A finite number: not what float() reads as nan or inf. `max_value` is allowed, unless `below` is the same."""
+
+    default_error_messages = {"below": "Ensure this value is less than {below}."}
+
+    def __init__(self, below: float | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self._below = below
 
     def to_internal_value(self, data):
         number = super().to_internal_value(data)
         if not math.isfinite(number):
             self.fail("invalid")
+        if number == self._below:
+            self.fail("below", below=self._below)
         return number
 
 
@@ -44,7 +52,7 @@ class PositiveNumber(Number):
     default_error_messages = {"positive": "This must be above 0."}
 
     def __init__(self, **kwargs):
-        super().__init__(min_value=SMALLEST_RATE, max_value=1e30, **kwargs)
+        super().__init__(min_value=MIN_POSITIVE, max_value=MAX_NUMBER, **kwargs)
 
     def to_internal_value(self, data):
         number = super().to_internal_value(data)

@@ -4,47 +4,38 @@ from rest_framework import serializers
 
 from datasets.models import Dataset
 from digits_project.api import digits_fields
-from digits_project.api.forms import Flag, Form
+from digits_project.api.forms import Form
 from digits_project.common.errors import BadInput
 from digits_project.common.job_ids import is_job_id
 from digits_project.jobs.models import Wanted
 from digits_project.jobs.scheduling import devices
 from models_app import network_texts, networks
 from models_app.api import model_descriptions
-from models_app.api.model_fields import GpuField, GpuList, JobOf, ListField, NetworkText, Number, UseMean, WeightsFile
-from models_app.api.policy_form import PolicyForm, not_negative
-from models_app.choices import (
-    LARGEST_SEED,
-    MAX_BATCHES_ACCUMULATED,
-    MAX_EPOCHS,
-    MAX_GPUS,
-    MAX_IMAGES_A_BATCH,
-    ModelKind,
-    NetworkMethod,
-    engine_names,
-)
+from models_app.api.hyperparameter_fields import form_fields
+from models_app.api.model_fields import GpuField, GpuList, JobOf, NetworkText, Number, WeightsFile
+from models_app.api.policy_form import PolicyForm
+from models_app.choices import MAX_GPUS, ModelKind, NetworkMethod, engine_names
 from models_app.models import TrainedModel
 from models_app.results import Evaluation, Snapshot
 from models_app.services import MAX_COMBINATIONS
-from models_app.training.config import MEANS, SOLVERS, TrainConfig
 from models_app.training.engines import AUTO, candidates
+from models_app.training.hyperparameter_declaration import hyperparameters_of
+from models_app.training.hyperparameters import Hyperparameters
+from models_app.training.schedule import LearningRatePolicy
 
 # What trains is MXNet, whatever a script written for DIGITS names.
 FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
 GPU_FIELDS = ("select_gpus_list", "select_gpus", "select_gpu")
+OTHER_HYPERPARAMETERS = [
+    declared
+    for declared in hyperparameters_of(Hyperparameters)
+    if declared not in hyperparameters_of(LearningRatePolicy)
+]
 OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
 
 
-def _count(most: int, **kwargs) -> serializers.IntegerField:
-    return serializers.IntegerField(min_value=1, max_value=most, **kwargs)
-
-
-def _none_or_more(most: int) -> serializers.IntegerField:
-    return serializers.IntegerField(default=0, min_value=0, max_value=most)
-
-
 class ModelForm(PolicyForm):
-    """What both kinds of model take. Valid data are create_models' arguments.
+    """What both kinds of model take: the hyperparameters, and the fields here. Valid data are create_models' arguments.
 
     Of the fields that belong to one method, only those of the chosen method are looked at.
     """
@@ -71,6 +62,7 @@ class ModelForm(PolicyForm):
         *(name for names in FIELDS_OF.values() for name in names),
         "train_epochs",
     )
+    LAST = ("select_gpu", "select_gpus", "select_gpus_list", "select_gpu_count")
 
     model_name = serializers.CharField(max_length=255)
     dataset = JobOf(Dataset)
@@ -79,23 +71,14 @@ class ModelForm(PolicyForm):
     previous_networks = JobOf(TrainedModel, required=False)
     custom_network = NetworkText(required=False)
     custom_network_snapshot = WeightsFile(default="")
-    crop_size = _count(4096, default=None)
-    use_mean = UseMean(MEANS, default="image")
-    train_epochs = _count(MAX_EPOCHS, default=30)
-    snapshot_interval = not_negative(1)
-    val_interval = not_negative(1)
-    early_stop_patience = _none_or_more(MAX_EPOCHS)
-    keep_snapshots = _none_or_more(MAX_EPOCHS)
-    balance_classes = Flag()
-    random_seed = serializers.IntegerField(default=None, min_value=0, max_value=LARGEST_SEED)
-    batch_size = ListField(_count(MAX_IMAGES_A_BATCH), default=None)
-    batch_accumulation = _count(MAX_BATCHES_ACCUMULATED, default=1)
-    solver_type = serializers.ChoiceField(SOLVERS, default="SGD")
-    rms_decay = Number(default=TrainConfig.rms_decay, min_value=0, max_value=1)
+    crop_size = serializers.IntegerField(min_value=1, max_value=4096, default=None)
     select_gpu = GpuField(default=[])
     select_gpus = GpuList(default=[])
     select_gpus_list = GpuList(default=[])
-    select_gpu_count = _count(MAX_GPUS, default=1)
+    select_gpu_count = serializers.IntegerField(min_value=1, max_value=MAX_GPUS, default=1)
+
+    def unordered_fields(self):
+        return super().unordered_fields() | form_fields(OTHER_HYPERPARAMETERS)
 
     def knows(self, name):
         """Also `<id>-snapshot`, which DIGITS's page sends for each model of its list."""
@@ -119,11 +102,6 @@ class ModelForm(PolicyForm):
                 if other != method:
                     self.fields.pop(name, None)
         self.fields[self.FIELDS_OF[method][0]].required = True
-
-    def validate_rms_decay(self, decay):
-        if decay == 1:
-            raise serializers.ValidationError("Ensure this value is less than 1.")
-        return decay
 
     def wrong_together(self, values):
         """Also what is wrong with a model of these values, network and dataset among them: beside what else is."""

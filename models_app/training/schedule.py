@@ -5,74 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from digits_project.common.errors import BadInput
+from models_app.training.hyperparameter_declaration import BadHyperparameter, hyperparameter, hyperparameters_of
 
 LARGEST_RATE = 1e38  # engines compute in float32
-
-
-class BadPolicy(BadInput):
-    """A policy that makes no sense; `field` is the parameter to change."""
-
-    def __init__(self, field: str, message: str):
-        super().__init__(message)
-        self.field = field
-
-
-@dataclass(frozen=True)
-class LearningRatePolicy:
-    """A base rate and how it falls. Names and defaults as in DIGITS; only the chosen policy's parameters count.
-
-    With i the percent of training done (0 to 100) and b the base rate:
-        fixed      b
-        step       b · gamma ^ ⌊i / step_size⌋
-        multistep  b · gamma ^ (how many of the values have been reached)
-        exp        b · gamma ^ i
-        inv        b · (1 + gamma · i) ^ -power
-        poly       b · (1 - i / 100) ^ power
-        sigmoid    b / (1 + e ^ (gamma · (i - step)))
-    """
-
-    learning_rate: float = 0.01
-    lr_policy: str = "step"
-    lr_step_size: float = 33.0
-    lr_step_gamma: float = 0.1
-    lr_multistep_values: tuple[float, ...] = (50.0, 85.0)
-    lr_multistep_gamma: float = 0.5
-    lr_exp_gamma: float = 0.95
-    lr_inv_gamma: float = 0.1
-    lr_inv_power: float = 0.5
-    lr_poly_power: float = 3.0
-    lr_sigmoid_step: float = 50.0
-    lr_sigmoid_gamma: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.lr_policy not in POLICIES:
-            raise BadPolicy("lr_policy", f"lr_policy must be one of {', '.join(POLICIES)}, not {self.lr_policy!r}")
-        for name, value in self._numbers():
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-                raise BadPolicy(name, f"{name} must be a number, not {value!r}")
-        if self.learning_rate <= 0:
-            raise BadPolicy("learning_rate", f"learning_rate must be above 0, not {self.learning_rate}")
-        if self.lr_policy == "step" and self.lr_step_size <= 0:
-            raise BadPolicy("lr_step_size", f"lr_step_size must be above 0, not {self.lr_step_size}")
-        if self.lr_policy == "multistep" and list(self.lr_multistep_values) != sorted(self.lr_multistep_values):
-            given = ",".join(f"{value:g}" for value in self.lr_multistep_values)
-            raise BadPolicy("lr_multistep_values", f"lr_multistep_values must rise, as in 50,85; they are {given}")
-        for gamma in ("lr_step_gamma", "lr_multistep_gamma", "lr_exp_gamma", "lr_inv_gamma"):
-            if getattr(self, gamma) < 0:
-                raise BadPolicy(gamma, f"{gamma} must not be negative, not {getattr(self, gamma)}")
-
-    def check(self) -> None:
-        """Raise BadPolicy if the rate is out of the range of float32 at any percent of the training."""
-        for percent in range(101):
-            learning_rate(self, percent)
-
-    def _numbers(self) -> list[tuple[str, float]]:
-        values = [("lr_multistep_values", value) for value in self.lr_multistep_values]
-        return values + [
-            (name, value) for name, value in vars(self).items() if isinstance(getattr(LearningRatePolicy, name), float)
-        ]
 
 
 def _sigmoid(policy: LearningRatePolicy, percent: float) -> float:
@@ -92,6 +29,67 @@ FACTORS: dict[str, Callable[[LearningRatePolicy, float], float]] = {
 
 POLICIES = tuple(FACTORS)
 
+
+def _of(policy: str, default: Any, help: str, **facts: Any) -> Any:
+    """Declare a parameter of one policy."""
+    return hyperparameter(default, help=f"{policy}: {help}", only_with=("lr_policy", policy), **facts)
+
+
+@dataclass(frozen=True)
+class LearningRatePolicy:
+    """A base rate and how it falls. Names and defaults as in DIGITS; only the chosen policy's parameters count.
+
+    With i the percent of training done (0 to 100) and b the base rate:
+        fixed      b
+        step       b · gamma ^ ⌊i / step_size⌋
+        multistep  b · gamma ^ (how many of the values have been reached)
+        exp        b · gamma ^ i
+        inv        b · (1 + gamma · i) ^ -power
+        poly       b · (1 - i / 100) ^ power
+        sigmoid    b / (1 + e ^ (gamma · (i - step)))
+    """
+
+    learning_rate: float = hyperparameter(
+        0.01,
+        above=0,
+        several=True,
+        help="The base rate, which lr_policy changes. Several, `0.1,0.01`, create one model each.",
+    )
+    lr_policy: str = hyperparameter("step", choices=POLICIES, help="How the rate changes during the training.")
+    lr_step_size: float = _of("step", 33.0, "percent of the training between two steps.", above=0)
+    lr_step_gamma: float = _of("step", 0.1, "the factor of each step.", minimum=0)
+    lr_multistep_values: tuple[float, ...] = _of(
+        "multistep",
+        (50.0, 85.0),
+        "the percents of the training at which the rate changes, with commas between.",
+    )
+    lr_multistep_gamma: float = _of("multistep", 0.5, "the factor of each change.", minimum=0)
+    lr_exp_gamma: float = _of("exp", 0.95, "the factor of each percent of the training.", minimum=0)
+    lr_inv_gamma: float = _of("inv", 0.1, "rate · (1 + gamma · percent) ^ -power.", minimum=0)
+    lr_inv_power: float = _of("inv", 0.5, "the power.", minimum=0)
+    lr_poly_power: float = _of("poly", 3.0, "rate · (1 - percent / 100) ^ power.", minimum=0)
+    lr_sigmoid_step: float = _of(
+        "sigmoid", 50.0, "the percent of the training at which the rate has halved.", minimum=0
+    )
+    lr_sigmoid_gamma: float = _of("sigmoid", 0.1, "how steeply it falls there.", minimum=0)
+
+    def __post_init__(self) -> None:
+        for declared in hyperparameters_of(type(self)):
+            value = getattr(self, declared.name)
+            if declared.type is tuple and isinstance(value, list):  # as JSON has it
+                object.__setattr__(self, declared.name, value := tuple(value))
+            declared.check(value)
+        if self.lr_policy == "multistep" and list(self.lr_multistep_values) != sorted(self.lr_multistep_values):
+            given = ",".join(f"{value:g}" for value in self.lr_multistep_values)
+            wrong = f"lr_multistep_values must rise, as in 50,85; they are {given}"
+            raise BadHyperparameter("lr_multistep_values", wrong)
+
+    def check_rates(self) -> None:
+        """Raise BadHyperparameter if the rate is out of the range of float32 at any percent of the training."""
+        for percent in range(101):
+            learning_rate(self, percent)
+
+
 # The parameter that takes a policy's rate out of range, where that is not the base rate itself.
 STEEPNESS = {
     "step": "lr_step_gamma",
@@ -103,9 +101,9 @@ STEEPNESS = {
 
 
 def learning_rate(policy: LearningRatePolicy, percent: float) -> float:
-    """The rate when `percent` (0 to 100) of the training is done; the formulas are in Policy.
+    """The rate when `percent` (0 to 100) of the training is done; the formulas are in LearningRatePolicy.
 
-    Raises BadPolicy for one that leads out of the range of float32.
+    Raises BadHyperparameter for one that leads out of the range of float32.
     """
     try:
         rate = policy.learning_rate * FACTORS[policy.lr_policy](policy, percent)
@@ -113,7 +111,7 @@ def learning_rate(policy: LearningRatePolicy, percent: float) -> float:
         rate = math.inf
     if not abs(rate) < LARGEST_RATE:
         where = f"beyond {LARGEST_RATE:g} at {percent:g} % of the training"
-        raise BadPolicy(
+        raise BadHyperparameter(
             STEEPNESS.get(policy.lr_policy, "learning_rate"),
             f"lr_policy {policy.lr_policy} takes the learning rate {where}; make it smaller",
         )

@@ -5,7 +5,7 @@ import pytest
 
 from digits_project.common.errors import BadInput
 from models_app.networks import Layer, standard
-from models_app.training.config import SOLVERS
+from models_app.training.hyperparameters import SOLVERS
 from models_app.training.schedule import learning_rate
 from models_app.training.timetable import Timetable
 from models_app.training.trainer import train

@@ -7,7 +7,8 @@ import pytest
 
 from digits_project.common.errors import BadInput
 from models_app.networks import BadNetwork
-from models_app.training.config import SOLVERS, TrainConfig
+from models_app.training.config import TrainConfig
+from models_app.training.hyperparameters import SOLVERS
 from models_app.training.schedule import POLICIES
 from tests.support.samples.training_samples import config_of, softmax_network
 
@@ -40,29 +41,29 @@ def test_a_configuration_travels_as_json_and_comes_back_equal(tmp_path):
         ({"devices": ["gpu0", "gpu0"]}, "devices must name one or more, each once, not ['gpu0', 'gpu0']"),
         ({"devices": []}, "devices must name one or more, each once, not []"),
         ({"devices": ["gpu0", "gpu1"], "batch_size": 1}, "a batch of 1 can't be shared by 2 devices"),
-        ({"batch_accumulation": 0}, "batch_accumulation must be a whole number from 1, not 0"),
-        ({"epochs": 0}, "epochs must be above 0"),
-        ({"epochs": -1}, "epochs must be a number from 0, not -1"),
-        ({"epochs": "2"}, "epochs must be a number from 0, not '2'"),
-        ({"epochs": math.inf}, "epochs must be a number from 0, not inf"),
-        ({"epochs": True}, "epochs must be a number from 0, not True"),
+        ({"batch_accumulation": 0}, "batch_accumulation must be a whole number from 1 to 10000, not 0"),
+        ({"epochs": 0}, "epochs must be a number above 0 and at most 100000, not 0"),
+        ({"epochs": -1}, "epochs must be a number above 0 and at most 100000, not -1"),
+        ({"epochs": "2"}, "epochs must be a number above 0 and at most 100000, not '2'"),
+        ({"epochs": math.inf}, "epochs must be a number above 0 and at most 100000, not inf"),
+        ({"epochs": True}, "epochs must be a number above 0 and at most 100000, not True"),
         ({"snapshot_interval": -0.5}, "snapshot_interval must be a number from 0, not -0.5"),
         ({"val_interval": math.nan}, "val_interval must be a number from 0, not nan"),
-        ({"momentum": 1}, "momentum must be below 1, not 1"),
-        ({"rms_decay": 1}, "rms_decay must be below 1, not 1"),
-        ({"rms_decay": "much"}, "rms_decay must be a number from 0, not 'much'"),
-        ({"momentum": -0.1}, "momentum must be a number from 0, not -0.1"),
+        ({"momentum": 1}, "momentum must be a number from 0 and below 1, not 1"),
+        ({"rms_decay": 1}, "rms_decay must be a number from 0 and below 1, not 1"),
+        ({"rms_decay": "much"}, "rms_decay must be a number from 0 and below 1, not 'much'"),
+        ({"momentum": -0.1}, "momentum must be a number from 0 and below 1, not -0.1"),
         ({"weight_decay": -0.1}, "weight_decay must be a number from 0, not -0.1"),
-        ({"batch_size": 0}, "batch_size must be a whole number from 1, not 0"),
-        ({"batch_size": 2.5}, "batch_size must be a whole number from 1, not 2.5"),
-        ({"batch_size": None}, "batch_size must be a whole number from 1, not None"),
-        ({"batch_size": True}, "batch_size must be a whole number from 1, not True"),
+        ({"batch_size": 0}, "batch_size must be a whole number from 1 to 100000, not 0"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number from 1 to 100000, not 2.5"),
+        ({"batch_size": None}, "batch_size must be a whole number from 1 to 100000, not None"),
+        ({"batch_size": True}, "batch_size must be a whole number from 1 to 100000, not True"),
         ({"threads": 0}, "threads must be a whole number from 1, not 0"),
         ({"random_seed": -1}, "random_seed must be a whole number from 0 to 4294967295, not -1"),
         ({"random_seed": 2**32}, "random_seed must be a whole number from 0 to 4294967295, not 4294967296"),
         ({"random_seed": 1.5}, "random_seed must be a whole number from 0 to 4294967295, not 1.5"),
         ({"random_seed": True}, "random_seed must be a whole number from 0 to 4294967295, not True"),
-        ({"learning_rate": 0}, "learning_rate must be above 0, not 0"),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0, not 0"),
         ({"lr_policy": "cosine"}, f"lr_policy must be one of {', '.join(POLICIES)}, not 'cosine'"),
     ],
 )  # fmt: skip
@@ -96,3 +97,27 @@ def test_what_is_no_configuration_is_refused(tmp_path):
     for text, message in refused.items():
         with pytest.raises(BadInput, match=message):
             TrainConfig.from_json(text)
+
+
+# As to_json wrote it before keep_snapshots and balance_classes were part of a configuration.
+EARLIER = """{
+    "train_records": "/jobs/d/train.rec", "directory": "/jobs/m", "labels_file": "/jobs/d/labels.txt",
+    "image_shape": [1, 8, 8], "val_records": "/jobs/d/val.rec", "mean_file": "/jobs/d/mean.npy", "use_mean": "image",
+    "framework": "mxnet", "epochs": 2, "batch_size": 10, "batch_accumulation": 1, "snapshot_interval": 1.0,
+    "val_interval": 1.0, "early_stop_patience": 0, "solver_type": "RMSPROP", "learning_rate": 0.1, "momentum": 0.9,
+    "weight_decay": 0.0005, "rms_decay": 0.99, "lr_policy": "multistep", "lr_step_size": 33.0, "lr_step_gamma": 0.1,
+    "lr_multistep_values": [50.0, 85.0], "lr_multistep_gamma": 0.5, "lr_exp_gamma": 0.95, "lr_inv_gamma": 0.1,
+    "lr_inv_power": 0.5, "lr_poly_power": 3.0, "lr_sigmoid_step": 50.0, "lr_sigmoid_gamma": 0.1,
+    "category_weights": null, "random_seed": 1, "devices": ["gpu0", "gpu1"], "threads": 1, "initial_weights": null,
+    "readable_roots": ["/"], "resume_from": null, "network": null
+}"""  # fmt: skip
+
+
+def test_a_configuration_of_an_earlier_version_still_loads():
+    written = json.loads(EARLIER) | {"network": softmax_network().to_dict()}
+    loaded = json.loads(TrainConfig.from_json(json.dumps(written)).to_json())
+    assert {name: loaded[name] for name in written} == json.loads(json.dumps(written))
+    assert {name: loaded[name] for name in set(loaded) - set(written)} == {
+        "keep_snapshots": 0,
+        "balance_classes": False,
+    }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models_app.networks import BadNetwork, Layer, standard
-from models_app.training.config import SOLVERS
+from models_app.training.hyperparameters import SOLVERS
 from models_app.training.trainer import train
 from tests.support.samples.engine_samples import assert_close, engine_of, random_images
 from tests.support.samples.network_samples import network

@@ -7,6 +7,7 @@ from digits_project.common.errors import BadInput
 from models_app.networks.layer import Multipliers
 from models_app.training.config import SOLVERS
 from models_app.training.engines.interface import OPTIMIZER_SLOTS
+from models_app.training.hyperparameters import SOLVERS
 from tests.support.samples.engine_samples import engine_of, random_images, random_weights
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.training_samples import softmax_network

@@ -1,0 +1,42 @@
+"""The fields of the model forms that are hyperparameters, made from their declarations."""
+
+from collections.abc import Iterable
+
+from rest_framework import serializers
+
+from digits_project.api.forms import Flag
+from models_app.api.model_fields import MAX_NUMBER, ListField, Number, Numbers, PositiveNumber, UseMean
+from models_app.training.hyperparameter_declaration import Hyperparameter
+
+MAX_NUMBERS = 1000  # characters of a list
+CHOICE_FIELDS = {"use_mean": UseMean}
+
+
+def form_fields(hyperparameters: Iterable[Hyperparameter]) -> dict[str, serializers.Field]:
+    """A field for each that users can set, by its name in forms."""
+    return {declared.wire_name: _form_field(declared) for declared in hyperparameters if not declared.fixed}
+
+
+def _form_field(declared: Hyperparameter) -> serializers.Field:
+    """One that is not given takes its default; None, in forms, if each training has its own."""
+    default = None if declared.is_required else declared.default
+    facts = {"default": default, "help_text": declared.help}
+    if declared.several:
+        return ListField(_one(declared), **facts | {"default": None if default is None else [default]})
+    return _one(declared, **facts)
+
+
+def _one(declared: Hyperparameter, **facts) -> serializers.Field:
+    """The field of one value."""
+    if declared.choices:
+        return CHOICE_FIELDS.get(declared.name, serializers.ChoiceField)(declared.choices, **facts)
+    if declared.type is bool:
+        return Flag(**facts)
+    if declared.type is tuple:
+        return Numbers(max_length=MAX_NUMBERS, **facts)
+    if declared.takes_whole_numbers:
+        return serializers.IntegerField(min_value=declared.lowest, max_value=declared.highest, **facts)
+    if declared.above == 0:
+        return PositiveNumber(**facts)
+    highest = MAX_NUMBER if declared.highest is None else declared.highest
+    return Number(min_value=declared.lowest, max_value=highest, below=declared.below, **facts)

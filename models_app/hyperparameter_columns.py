@@ -1,0 +1,92 @@
+"""The columns that hold a model's hyperparameters, made from their declarations."""
+
+from functools import partial
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from models_app.choices import lr_policies, solver_types
+from models_app.training.hyperparameter_declaration import Hyperparameter, hyperparameters_of
+from models_app.training.hyperparameters import Hyperparameters
+from models_app.training.schedule import LearningRatePolicy
+
+MAX_CHOICE = 10  # characters
+MAX_INTEGER = 2**31 - 1
+CLASSES = {bool: models.BooleanField, float: models.FloatField, str: models.CharField, tuple: models.JSONField}
+# Arguments of columns that older migrations made; other values would need a new migration.
+AS_MIGRATED = {
+    "use_mean": {"max_length": 5},
+    "solver_type": {"choices": solver_types},
+    "lr_policy": {"choices": lr_policies},
+    "learning_rate": {"validators": []},
+    "rms_decay": {"help_text": "Of RMSPROP."},
+    "snapshot_interval": {"help_text": "Epochs; 0: only at the end."},
+    "val_interval": {"help_text": "Epochs; 0: never."},
+    "early_stop_patience": {"help_text": "Validations without improvement; 0: off."},
+    "keep_snapshots": {"help_text": "The newest, besides the best; 0: all."},
+    "balance_classes": {"help_text": "Whether categories count alike in its loss."},
+}
+RATE = hyperparameters_of(LearningRatePolicy)
+# The learning rate comes last, beside lr_parameters, which has the parameters of the chosen policy.
+IN_COLUMNS = (
+    *(declared for declared in hyperparameters_of(Hyperparameters) if declared not in RATE and not declared.fixed),
+    *(declared for declared in RATE if not declared.only_with),
+)
+
+
+class HyperparameterColumns:
+    """Adds a column to a model class for each hyperparameter that users can set; in a row, their checked values.
+
+        class TrainedModel(Job):
+            hyperparameters = HyperparameterColumns()  # the columns batch_size, train_epochs, …
+
+        TrainedModel(batch_size=16).hyperparameters.epochs  # 30
+
+    Raises BadHyperparameter for a row that holds a wrong value.
+    """
+
+    def __init__(self) -> None:
+        self._columns = {declared.wire_name: column(declared) for declared in IN_COLUMNS}
+        self._columns["lr_parameters"] = models.JSONField(default=dict, blank=True)
+
+    def contribute_to_class(self, model: type[models.Model], name: str) -> None:
+        for column_name, made in self._columns.items():
+            model.add_to_class(column_name, made)
+        setattr(model, name, self)
+
+    def __get__(self, row: models.Model | None, model: type[models.Model] | None = None) -> Hyperparameters:
+        if row is None:
+            raise AttributeError("a row has values of the hyperparameters, its class has none")
+        values = {declared.name: getattr(row, declared.wire_name) for declared in IN_COLUMNS}
+        return Hyperparameters(**values, **row.lr_parameters)
+
+
+def column(declared: Hyperparameter) -> models.Field:
+    """The column of one hyperparameter, with its default, choices and range."""
+    facts = {"validators": _validators(declared)}
+    if declared.is_optional:
+        facts |= {"null": True, "blank": True}
+    elif declared.type is tuple:
+        facts |= {"default": partial(list, declared.default), "blank": True}
+    elif not declared.is_required:
+        facts["default"] = declared.default
+    if declared.choices:
+        facts |= {"choices": [(choice, choice) for choice in declared.choices], "max_length": MAX_CHOICE}
+    return _class_of(declared)(**facts | AS_MIGRATED.get(declared.name, {}))
+
+
+def _class_of(declared: Hyperparameter) -> type[models.Field]:
+    if not declared.takes_whole_numbers:
+        return CLASSES[declared.type]
+    if declared.lowest is None or declared.lowest < 0:
+        return models.IntegerField
+    is_big = declared.highest is not None and declared.highest > MAX_INTEGER
+    return models.PositiveBigIntegerField if is_big else models.PositiveIntegerField
+
+
+def _validators(declared: Hyperparameter) -> list[MinValueValidator | MaxValueValidator]:
+    """Validators of the bounds; a column of positive whole numbers refuses negative ones without a validator."""
+    is_positive = declared.takes_whole_numbers and declared.lowest == 0
+    lower = [] if declared.lowest is None or is_positive else [MinValueValidator(declared.lowest)]
+    upper = [] if declared.highest is None else [MaxValueValidator(declared.highest)]
+    return lower + upper

@@ -1,0 +1,103 @@
+"""The hyperparameters: what a user can set about a training, each declared once.
+
+To add one, declare it here, use it (in an engine, or in the loop) and run `manage.py makemigrations`. The forms, the
+columns, the options of `train_model`, the comparison of models, the OpenAPI schema and the configurations of trainer
+and engine are made from these declarations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from models_app.training.hyperparameter_declaration import hyperparameter, hyperparameters_of
+from models_app.training.schedule import LearningRatePolicy
+
+MAX_EPOCHS = 100_000
+SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM")
+MEANS = ("none", "image", "pixel")
+
+
+@dataclass(frozen=True)
+class Hyperparameters(LearningRatePolicy):
+    """Checked values of all hyperparameters; those of the learning rate are declared in LearningRatePolicy.
+
+    Names and defaults are DIGITS's, where DIGITS had them. `help` is shown on the form's page, by the command and in
+    the schema. Raises BadHyperparameter.
+    """
+
+    use_mean: str = hyperparameter(
+        "image",
+        choices=MEANS,
+        help="What is subtracted from an image: the mean image of the dataset, its mean pixel, or nothing.",
+    )
+    epochs: float = hyperparameter(
+        30,
+        wire_name="train_epochs",
+        above=0,
+        maximum=MAX_EPOCHS,
+        whole=True,
+        help="How many times the training goes through the whole dataset.",
+    )
+    snapshot_interval: float = hyperparameter(
+        1, minimum=0, help="Epochs between two snapshots; 0.5 takes two in each epoch, 0 only one at the end."
+    )
+    val_interval: float = hyperparameter(1, minimum=0, help="Epochs between two validations; 0: none.")
+    early_stop_patience: int = hyperparameter(
+        0,
+        minimum=0,
+        maximum=MAX_EPOCHS,
+        help="The training ends after so many validations in a row without a better accuracy (or loss, if the network "
+        "has no accuracy); 0: never.",
+    )
+    # The server deletes snapshots; the trainer writes them all.
+    keep_snapshots: int = hyperparameter(
+        0,
+        minimum=0,
+        maximum=MAX_EPOCHS,
+        help="How many of the newest snapshots stay, besides the best one and those marked to be kept; 0: all.",
+    )
+    # The trainer takes the weights that follow from the dataset, TrainConfig.category_weights.
+    balance_classes: bool = hyperparameter(
+        False,
+        help="Whether all categories have the same weight, whatever their numbers of images: the loss of each image is "
+        "multiplied by n/(k·m), with n images in all, k categories and m images of its own. Reported losses stay "
+        "unweighted.",
+    )
+    random_seed: int | None = hyperparameter(
+        None,
+        minimum=0,
+        maximum=2**32 - 1,
+        help="The same seed on the same machine gives the same weights; empty: a random seed.",
+    )
+    batch_size: int = hyperparameter(  # no default: networks have their own
+        minimum=1,
+        maximum=100_000,
+        several=True,
+        help="Images in a step; empty: the network's own. Several, `32,64`, create one model each.",
+    )
+    batch_accumulation: int = hyperparameter(
+        1, minimum=1, maximum=10_000, help="Number of batches whose average gradient makes one step of the solver."
+    )
+    solver_type: str = hyperparameter("SGD", choices=SOLVERS, help="How a step changes the weights.")
+    rms_decay: float = hyperparameter(
+        0.99,
+        minimum=0,
+        below=1,
+        only_with=("solver_type", "RMSPROP"),
+        help="RMSPROP: how much of the average of squared gradients a step keeps.",
+    )
+    momentum: float = hyperparameter(
+        0.9,
+        minimum=0,
+        below=1,
+        fixed=True,
+        help="How much of the last step is repeated; ADAM: how much of the average gradient a step keeps.",
+    )
+    weight_decay: float = hyperparameter(
+        0.0005, minimum=0, fixed=True, help="How strongly weights are drawn to zero (L2), as a factor of the weight."
+    )
+
+    def values(self) -> dict[str, Any]:
+        """Every hyperparameter by its name, without the further fields of a subclass."""
+        return {found.name: getattr(self, found.name) for found in hyperparameters_of(type(self))}
