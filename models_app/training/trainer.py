@@ -154,16 +154,11 @@ def _engine_config(config: TrainConfig, network: Network, mean: np.ndarray | Non
     return EngineConfig(
         network=network,
         mean=mean,
-        batch_size=config.batch_size,
-        batch_accumulation=config.batch_accumulation,
-        solver_type=config.solver_type,
-        momentum=config.momentum,
-        rms_decay=config.rms_decay,
-        weight_decay=config.weight_decay,
         devices=config.devices,
         threads=config.threads,
         seed=config.random_seed,
         category_weights=config.category_weights,
+        **config.values(),
     )
 
 

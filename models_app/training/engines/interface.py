@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from models_app.networks import Network
+from models_app.training.hyperparameters import Hyperparameters
 from models_app.training.measures import Scores
 
 # The label of an image that only fills up a batch and does not count: no category and no number of a dataset.
@@ -17,33 +18,23 @@ NO_LABEL = float("-inf")
 
 
 @dataclass(frozen=True)
-class EngineConfig:
-    """What an engine builds.
+class EngineConfig(Hyperparameters):
+    """What an engine builds: a network, and the hyperparameters of its training.
 
     network: its layers, losses included. The engine builds the losses, and their gradients, itself.
     mean: subtracted from every image, float32, C×H×W or C×1×1 of the network's input; None: nothing is.
-    batch_size: images in a batch.
-    solver_type: one of config.SOLVERS, with the formulas of engines/mxnet/solvers.py.
-    momentum, weight_decay, rms_decay: the solver's, each 0 to 1.
     devices: "cpu", or "gpu0", "gpu1" …; of several each takes its share of every batch.
     threads: how many the CPU may use.
-    seed: of what the engine draws itself, such as dropout.
-    batch_accumulation: at most so many batches make one step of the solver.
+    seed: of random numbers that the engine draws itself, as for dropout.
     category_weights: a factor for each category, with which the training's losses count its images; the reported
         losses stay unweighted. None: all count alike.
     """
 
     network: Network
     mean: np.ndarray | None
-    batch_size: int
-    solver_type: str
-    momentum: float
-    weight_decay: float
     devices: tuple[str, ...]
     threads: int
     seed: int
-    rms_decay: float = 0.99
-    batch_accumulation: int = 1
     category_weights: tuple[float, ...] | None = None
 
 

@@ -1,0 +1,110 @@
+"""Hyperparameters from their declarations to forms, columns and configurations."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from models_app.api.hyperparameter_fields import form_fields
+from models_app.hyperparameter_columns import IN_COLUMNS, column
+from models_app.models import TrainedModel
+from models_app.training.hyperparameter_declaration import Hyperparameter, hyperparameters_of
+from models_app.training.hyperparameters import Hyperparameters
+from models_app.training_task import train_config
+
+# Each other than its default.
+SET = {
+    "learning_rate": 0.25, "lr_policy": "poly", "lr_parameters": {"lr_poly_power": 2.0}, "use_mean": "pixel",
+    "train_epochs": 3, "snapshot_interval": 0.5, "val_interval": 1.5, "early_stop_patience": 4, "keep_snapshots": 5,
+    "balance_classes": True, "random_seed": 2**32 - 1, "batch_size": 7, "batch_accumulation": 8,
+    "solver_type": "RMSPROP", "rms_decay": 0.75,
+}  # fmt: skip
+
+
+def test_one_declaration_adds_a_hyperparameter_everywhere():
+    program = [sys.executable, "-m", "tests.support.added_hyperparameter"]
+    found = json.loads(subprocess.run(program, check=True, capture_output=True, text=True, timeout=60).stdout)
+    assert found.pop("schema") == {
+        name: {
+            "type": "number",
+            "format": "double",
+            "maximum": 1,
+            "minimum": 0,
+            "default": 0.0,
+            "description": "The share of a label that goes to the other categories.",
+        }
+        for name in ("ClassificationModelForm", "GenericModelForm")
+    }
+    assert found == {
+        "defaults": [0.0, 0.0],
+        "complaint": "Ensure this value is less than 1.",
+        "option": "--label-smoothing",
+        "is_compared": True,
+        "missing_columns": ["Add field label_smoothing to trainedmodel"],
+        "configurations": [0.25, 0.25, 0.25],
+    }
+
+
+@pytest.mark.django_db
+def test_every_hyperparameter_of_a_row_reaches_the_trainer(built_dataset, make_model, cpu):
+    model = make_model(built_dataset, **SET)
+    model.refresh_from_db()
+    values = train_config(model, [cpu]).values()
+    expected = SET | SET["lr_parameters"]
+    names = {declared.name: declared.wire_name for declared in IN_COLUMNS} | {"lr_poly_power": "lr_poly_power"}
+    assert {name: values[name] for name in names} == {name: expected[column] for name, column in names.items()}
+
+
+def test_every_hyperparameter_above_differs_from_its_default():
+    assert set(SET) == {declared.wire_name for declared in IN_COLUMNS} | {"lr_parameters"}
+    assert not [declared.name for declared in IN_COLUMNS if SET[declared.wire_name] == declared.default]
+
+
+def test_users_set_no_hyperparameter_that_is_fixed():
+    fixed = {declared.wire_name for declared in hyperparameters_of(Hyperparameters) if declared.fixed}
+    assert fixed == {"momentum", "weight_decay"}
+    assert not fixed & {*form_fields(hyperparameters_of(Hyperparameters)), *SET}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"rms_decay": 1}, "rms_decay must be a number from 0 and below 1, not 1.0"),
+        ({"rms_decay": 1.5}, "Ensure this value is less than or equal to 1."),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0, not 0.0"),
+        ({"train_epochs": 0}, "Ensure this value is greater than or equal to 1."),
+        ({"batch_size": 100_001}, "Ensure this value is less than or equal to 100000."),
+        ({"snapshot_interval": -1}, "Ensure this value is greater than or equal to 0."),
+    ],
+)
+def test_a_row_with_a_hyperparameter_out_of_range_is_refused(built_dataset, make_model, fields, message):
+    with pytest.raises(ValidationError) as refused:
+        make_model(built_dataset, **fields)
+    assert refused.value.message_dict == {name: [message] for name in fields}
+
+
+@pytest.mark.parametrize(
+    "kind, facts, expected",
+    [
+        (int, {}, models.IntegerField),
+        (int, {"minimum": -1}, models.IntegerField),
+        (int, {"minimum": 0}, models.PositiveIntegerField),
+        (int, {"above": 0, "maximum": 2**31}, models.PositiveBigIntegerField),
+        (float, {"minimum": 1, "whole": True}, models.PositiveIntegerField),
+        (float, {}, models.FloatField),
+        (bool, {}, models.BooleanField),
+        (tuple, {}, models.JSONField),
+        (str, {"choices": ("a", "b")}, models.CharField),
+    ],
+)
+def test_a_column_has_the_class_of_its_values(kind, facts, expected):
+    declared = Hyperparameter("x", kind, default=None, is_optional=True, help="", wire_name="x", **facts)
+    assert type(column(declared)) is expected
+
+
+def test_a_class_has_no_values_of_hyperparameters():
+    assert not hasattr(TrainedModel, "hyperparameters")
