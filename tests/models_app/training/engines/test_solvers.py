@@ -5,7 +5,6 @@ import pytest
 
 from digits_project.common.errors import BadInput
 from models_app.networks.layer import Multipliers
-from models_app.training.config import SOLVERS
 from models_app.training.engines.interface import OPTIMIZER_SLOTS
 from models_app.training.hyperparameters import SOLVERS
 from tests.support.samples.engine_samples import engine_of, random_images, random_weights
