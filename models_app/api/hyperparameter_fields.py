@@ -36,7 +36,8 @@ def _one(declared: Hyperparameter, **facts) -> serializers.Field:
         return Numbers(max_length=MAX_NUMBERS, **facts)
     if declared.takes_whole_numbers:
         return serializers.IntegerField(min_value=declared.lowest, max_value=declared.highest, **facts)
+    bounds = {"max_value": MAX_NUMBER if declared.highest is None else declared.highest, "below": declared.below}
     if declared.above == 0:
-        return PositiveNumber(**facts)
-    highest = MAX_NUMBER if declared.highest is None else declared.highest
-    return Number(min_value=declared.lowest, max_value=highest, below=declared.below, **facts)
+        return PositiveNumber(**bounds, **facts)
+    lowest = -MAX_NUMBER if declared.lowest is None else declared.lowest
+    return Number(min_value=lowest, above=declared.above, **bounds, **facts)

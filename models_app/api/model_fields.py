@@ -29,20 +29,27 @@ ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 
 
 class Number(serializers.FloatField):
-    """A finite number: not what float() reads as nan or inf. `max_value` is allowed, unless `below` is the same."""
+    """A finite number: not what float() reads as nan or inf.
 
-    default_error_messages = {"below": "Ensure this value is less than {below}."}
+    `min_value` and `max_value` are allowed themselves, unless `above` or `below` is the same number.
+    """
 
-    def __init__(self, below: float | None = None, **kwargs):
+    default_error_messages = {
+        "above": "Ensure this value is greater than {bound}.",
+        "below": "Ensure this value is less than {bound}.",
+    }
+
+    def __init__(self, above: float | None = None, below: float | None = None, **kwargs):
         super().__init__(**kwargs)
-        self._below = below
+        self._excluded = {"above": above, "below": below}
 
     def to_internal_value(self, data):
         number = super().to_internal_value(data)
         if not math.isfinite(number):
             self.fail("invalid")
-        if number == self._below:
-            self.fail("below", below=self._below)
+        for key, bound in self._excluded.items():
+            if number == bound:
+                self.fail(key, bound=bound)
         return number
 
 
@@ -51,8 +58,8 @@ class PositiveNumber(Number):
 
     default_error_messages = {"positive": "This must be above 0."}
 
-    def __init__(self, **kwargs):
-        super().__init__(min_value=MIN_POSITIVE, max_value=MAX_NUMBER, **kwargs)
+    def __init__(self, max_value: float = MAX_NUMBER, **kwargs):
+        super().__init__(min_value=MIN_POSITIVE, max_value=max_value, **kwargs)
 
     def to_internal_value(self, data):
         number = super().to_internal_value(data)

@@ -28,6 +28,7 @@ from models_app.networks import caffemodel, prototxt
 from models_app.results import Snapshot
 from models_app.services import BATCH_SIZE
 from models_app.training.data.crops import centred
+from models_app.training.hyperparameters import Hyperparameters
 from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, sha256
 
 MEAN = "mean.binaryproto"
@@ -155,7 +156,7 @@ def take_model(found: DigitsJob, owner: str) -> TrainedModel:
         kind=ModelKind.GENERIC if generic else ModelKind.CLASSIFICATION,
         dataset=dataset, method=NetworkMethod.CUSTOM, custom_network=text, use_mean=_use_mean(found),
         crop_size=crop if isinstance(crop, int) and crop > 0 else None,
-        train_epochs=epochs if isinstance(epochs, int) and epochs > 0 else 30,
+        train_epochs=epochs if isinstance(epochs, int) and epochs > 0 else Hyperparameters.epochs,
         batch_size=prototxt.batch_size(text) or BATCH_SIZE,
     )  # fmt: skip
     model.is_imported = True
