@@ -43,9 +43,9 @@ def test_what_does_not_fit_is_named_with_the_way_out():
 
 
 def test_memory_that_the_system_refuses_is_named_too():
-    batch = 10_000_000
+    batch = 100_000
     sample = network(
-        Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 30_000}),
+        Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 3_000_000}),
         Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED),
         input_shape=(1, 1, 1),
     )
