@@ -1,4 +1,5 @@
-"""Reads one environment variable each: the value, or a plain sentence about what is wrong with it."""
+"""Reads environment variables: each function returns a checked value, or raises with a message that says what is
+wrong."""
 
 import hashlib
 import os
@@ -14,14 +15,14 @@ from digits_project.stack.home import NotOurs, read_own
 
 TRUE = {"y", "yes", "true", "on", "1"}
 FALSE = {"", "n", "no", "false", "off", "0"}
-CONNECT_SECONDS = 5  # a database that does not answer is away, not to be waited for
-# What the routes begin with: below such a prefix some of them could not be told from those of another job.
+CONNECT_SECONDS = 5  # after that the database counts as unreachable
+# First parts of our routes. With such a prefix, some URLs would be ambiguous.
 OWN_PATHS = {"account", "admin", "api", "autocomplete", "datasets", "healthz", "index", "jobs"}
 OWN_PATHS |= {"login", "logout", "metrics", "models", "oidc", "readyz", "static"}
 
 
 def secret(name: str) -> str:
-    """The variable, or what the file that NAME_FILE names holds, as secrets of containers come; '' without either."""
+    """The variable, or the contents of the file that NAME_FILE names (as container secrets); '' without either."""
     value, path = os.environ.get(name, ""), os.environ.get(f"{name}_FILE")
     if not path:
         return value
@@ -37,7 +38,7 @@ def secret(name: str) -> str:
 
 
 def flag(name: str) -> bool:
-    """A switch, off when the variable is unset: y yes true on 1, or n no false off 0."""
+    """A boolean, False if the variable is unset: y yes true on 1, or n no false off 0."""
     value = os.environ.get(name, "off").lower()
     if value not in TRUE | FALSE:
         raise ImproperlyConfigured(f"{name} is {value!r}; it takes on or off")
@@ -45,7 +46,7 @@ def flag(name: str) -> bool:
 
 
 def private(name: str, auth: str) -> bool:
-    """A switch that needs accounts."""
+    """A boolean that can be on only with accounts."""
     value = flag(name)
     if value and auth != "required":
         raise ImproperlyConfigured(f"{name} is on, and DIGITS_AUTH is {auth}: it takes DIGITS_AUTH=required")
@@ -53,7 +54,7 @@ def private(name: str, auth: str) -> bool:
 
 
 def choice(name: str, *choices: str) -> str:
-    """One of `choices`, the first when the variable is unset."""
+    """One of `choices`; the first if the variable is unset."""
     value = os.environ.get(name) or choices[0]
     if value not in choices:
         raise ImproperlyConfigured(f"{name} is {value!r}; it takes {' or '.join(choices)}")
@@ -61,7 +62,7 @@ def choice(name: str, *choices: str) -> str:
 
 
 def issuer(name: str) -> str:
-    """The address of an OpenID Connect provider, without a slash at its end; '' when the variable is unset."""
+    """The address of an OpenID Connect provider, without a trailing slash; '' if the variable is unset."""
     value = os.environ.get(name, "").rstrip("/")
     parts = urlsplit(value)
     is_here = parts.hostname in ("127.0.0.1", "localhost", "::1")
@@ -73,7 +74,7 @@ def issuer(name: str) -> str:
 
 
 def mapping(name: str) -> list[tuple[str, str]]:
-    """Pairs with commas between them: theirs=ours,theirs=ours."""
+    """Pairs separated by commas: theirs=ours,theirs=ours."""
     pairs = [part.strip().rpartition("=") for part in os.environ.get(name, "").split(",") if part.strip()]
     if wrong := next((right for left, _, right in pairs if not (left and right)), None):
         raise ImproperlyConfigured(f"{name} has {wrong!r}; it takes pairs like provider-group=operator")
@@ -89,13 +90,13 @@ def number(name: str, default: int) -> int:
 
 
 def paths(name: str, default: str) -> list[Path]:
-    """Folders, separated by colons as in PATH, absolute; where links lead to one, also by its real name."""
+    """Absolute folders, separated by colons as in PATH; of a folder reached through links also the real path."""
     named = [Path(part).expanduser().absolute() for part in os.environ.get(name, default).split(":") if part]
     return list(dict.fromkeys(Path(os.path.normpath(path)) for folder in named for path in (folder, folder.resolve())))
 
 
 def url_prefix(name: str) -> str:
-    """Where in a site the server lies: "" at its top, else a path with a slash before it and none behind."""
+    """The path of a site under which the server is: "" for the top, else with a leading and no trailing slash."""
     value = os.environ.get(name, "").strip("/")
     prefix = f"/{value}" if value else ""
     if not re.fullmatch(r"(/[\w~-][\w.~-]*)*", prefix, re.ASCII):
@@ -106,13 +107,13 @@ def url_prefix(name: str) -> str:
 
 
 def folder(path: Path) -> Path:
-    """A folder for nobody but the server, made if it is not there."""
+    """The folder, created with mode 0700 if it does not exist."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
 def service_url(name: str, home: Path) -> str:
-    """The URL in the variable or its file, else that of the embedded service that runs on `home`, else ''."""
+    """The URL in the variable or its file, else that of the embedded service running on `home`, else ''."""
     try:
         return secret(name) or running_urls(home).get(name, "")
     except NotOurs as strange:
@@ -139,7 +140,7 @@ def database(url: str) -> dict:
 
 
 def secret_key(home: Path) -> str:
-    """SECRET_KEY, or what its file holds, else the one that was generated into `home` the first time (0600)."""
+    """SECRET_KEY or the contents of its file, else the key in `home`, generated on the first start (mode 0600)."""
     if given := secret("SECRET_KEY"):
         return given
     path = home / "secret_key"
@@ -156,8 +157,8 @@ def secret_key(home: Path) -> str:
 
 
 def server_id(home: Path, key: str) -> str:
-    """Eight hex digits that tell this server from others of its host: browsers send cookies to every port of a host.
+    """Eight hex digits for cookie names, because browsers send the cookies of a host to every port of it.
 
-    They stay the same when the port changes, and say nothing of the key.
+    They do not change with the port, and do not reveal the key.
     """
     return hashlib.sha256(f"server id\0{home}\0{key}".encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""Every setting of the server, and every environment variable that it knows, read once."""
+"""Django's settings. All environment variables of the server are read here, once."""
 
 import os
 import socket
@@ -16,26 +16,28 @@ DIGITS_HOME = Path(os.environ.get("DIGITS_HOME", BASE_DIR / "var")).resolve()
 DIGITS_JOBS_DIR = Path(os.environ.get("DIGITS_JOBS_DIR", DIGITS_HOME / "jobs")).resolve()
 DIGITS_WIRE_FORMAT = environment.choice("DIGITS_WIRE_FORMAT", "documented", "digits")
 DIGITS_AUTH = environment.choice("DIGITS_AUTH", "required", "open")
-# Whether users see their own jobs only, and those that are shared with a group of theirs.
+# Whether users see only their own jobs and those shared with one of their groups.
 DIGITS_PRIVATE = environment.private("DIGITS_PRIVATE", DIGITS_AUTH)
-# Open means one person on one machine, who may name any folder; a server with accounts shows only what it is told to.
+# Open: one person on one machine, who may name any folder. With accounts, only the configured folders are read.
 DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", "/" if DIGITS_AUTH == "open" else str(DIGITS_HOME / "data"))
 DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
-DIGITS_URL_POLICY = fetch.FetchPolicy()  # where image_url may lead: to the public internet
-DIGITS_INFERENCE_RATE = environment.number("DIGITS_INFERENCE_RATE", 3000)  # requests a minute and user; 0: no limit
+DIGITS_URL_POLICY = fetch.FetchPolicy()  # image_url can be on the public internet only
+DIGITS_INFERENCE_RATE = environment.number("DIGITS_INFERENCE_RATE", 3000)  # requests per minute and user; 0: no limit
 DIGITS_MOST_WAITING = environment.number("DIGITS_MOST_WAITING", 500)  # jobs of one user; 0: any number
-DIGITS_MAX_OWNER_DISK = environment.number("DIGITS_MAX_OWNER_DISK", 0)  # MiB that the jobs of one user take; 0: any
-DIGITS_MAX_SNAPSHOTS = environment.number("DIGITS_MAX_SNAPSHOTS", 0)  # that a model of a user keeps; 0: any number
+DIGITS_MAX_OWNER_DISK = environment.number("DIGITS_MAX_OWNER_DISK", 0)  # MiB on disk of one user's jobs; 0: any
+DIGITS_MAX_SNAPSHOTS = environment.number("DIGITS_MAX_SNAPSHOTS", 0)  # per model; 0: any number
 DIGITS_MAX_UPLOAD = environment.number("DIGITS_MAX_UPLOAD", 4096)  # MiB of a form with files
-DIGITS_URL_PREFIX = environment.url_prefix("DIGITS_URL_PREFIX")  # "/digits" where a proxy serves it below that, else ""
+DIGITS_URL_PREFIX = environment.url_prefix(
+    "DIGITS_URL_PREFIX"
+)  # "/digits" if a proxy serves it under that path, else ""
 DIGITS_HTTPS = environment.flag("DIGITS_HTTPS")  # a proxy in front speaks HTTPS and sets X-Forwarded-Proto
 DIGITS_HOST_NAME = socket.gethostname()
 
-# --- what it stands on ---------------------------------------------------------------------------------------------
+# --- PostgreSQL and Redis ---------------------------------------------------------------------------------------------
 DATABASES = {"default": environment.database(environment.service_url("DATABASE_URL", DIGITS_HOME))}
 REDIS_URL = environment.service_url("REDIS_URL", DIGITS_HOME) or "redis://127.0.0.1:6379/0"
 RQ_QUEUES = {
-    # Jobs have no time limit of RQ's: silence, not length, is what ends one (jobs.reaper).
+    # RQ sets no time limit on jobs. The reaper ends a job that sends no heartbeat (jobs.execution.reaper).
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1, "SERIALIZER": JSONSerializer}
     for name in ("io", f"train-{DIGITS_HOST_NAME}")
 }
@@ -69,7 +71,7 @@ INSTALLED_APPS = [
     "datasets",
     "models_app",
     "inference",
-    "digits_project.accounts",  # last: its groups get the permissions of all the others
+    "digits_project.accounts",  # last, because its groups get the permissions of all other apps
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -105,13 +107,13 @@ AUTH_PASSWORD_VALIDATORS = [
 AUTHENTICATION_BACKENDS = ["digits_project.accounts.guard.GuardedBackend"]
 
 # --- logging in at an OpenID Connect provider (accounts.oidc) ------------------------------------------------------
-DIGITS_OIDC_ISSUER = environment.issuer("DIGITS_OIDC_ISSUER")  # the provider's address; "": there is none
+DIGITS_OIDC_ISSUER = environment.issuer("DIGITS_OIDC_ISSUER")  # the provider's address; "" for none
 DIGITS_OIDC_NAME = os.environ.get("DIGITS_OIDC_NAME") or "single sign-on"
-DIGITS_OIDC_GROUPS = environment.mapping("DIGITS_OIDC_GROUPS")  # (a group of the provider's, the group here)
+DIGITS_OIDC_GROUPS = environment.mapping("DIGITS_OIDC_GROUPS")  # (group of the provider, group of this server)
 DIGITS_OIDC_GROUPS_CLAIM = os.environ.get("DIGITS_OIDC_GROUPS_CLAIM") or "groups"
 if DIGITS_OIDC_ISSUER:
     AUTHENTICATION_BACKENDS.append("digits_project.accounts.oidc.OidcBackend")
-# What follows are settings of mozilla-django-oidc.
+# Settings of mozilla-django-oidc.
 OIDC_RP_CLIENT_ID = os.environ.get("DIGITS_OIDC_CLIENT_ID", "")
 OIDC_RP_CLIENT_SECRET = environment.secret("DIGITS_OIDC_CLIENT_SECRET")
 OIDC_RP_SCOPES = os.environ.get("DIGITS_OIDC_SCOPES") or "openid email profile"
@@ -120,20 +122,20 @@ OIDC_USE_PKCE = True
 OIDC_TIMEOUT = 10  # seconds
 OIDC_AUTHENTICATION_CALLBACK_URL = "oidc-callback"
 
-# In the web process's memory: Django's cache in Redis holds pickles, which run code for whoever writes to Redis.
+# In the web process's memory: Django's Redis cache holds pickles, which run code for anybody who can write to Redis.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
-# Names of this server's own: another Django on another port of the host has cookies too, and a browser sends it these.
+# Cookie names of this server's own, because browsers send the cookies of a host to every port, also to another Django.
 DIGITS_ID = environment.server_id(DIGITS_HOME, SECRET_KEY)
 SESSION_COOKIE_NAME = f"digits_session_{DIGITS_ID}"
 CSRF_COOKIE_NAME = f"digits_csrf_{DIGITS_ID}"
-MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # the default has a cookie named "messages"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # the default uses a cookie named "messages"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = DIGITS_URL_PREFIX or "/"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = DIGITS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DIGITS_HTTPS else None
 SECURE_HSTS_SECONDS = 31_536_000 if DIGITS_HTTPS else 0
-DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # a form's fields; files are streamed to disk
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # the fields of a form; files are streamed to disk
 FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "digits_project.api.uploads.DiskUpload",
@@ -179,11 +181,11 @@ DIGITS parse, `errors` is an object of fields and their messages and `prediction
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["digits_project.accounts.permissions.MayUse"],
     "PREPROCESSING_HOOKS": ["digits_project.api.openapi.one_of_each_route"],
-    # Not drf-spectacular's own hook, which names choices: the `method` of two forms is not one type.
+    # drf-spectacular's own hook for enum names is left out, because two forms have different types of `method`.
     "POSTPROCESSING_HOOKS": ["digits_project.api.openapi.without_marks"],
     "SORT_OPERATION_PARAMETERS": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "SWAGGER_UI_DIST": "SIDECAR",  # from a package: no page of ours asks another site for anything
+    "SWAGGER_UI_DIST": "SIDECAR",  # from a package, because our pages load nothing from other sites
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "docExpansion": "list", "defaultModelsExpandDepth": 0},
 }
@@ -201,7 +203,7 @@ LOGGING = {
         "brief": {"class": "logging.StreamHandler", "formatter": "brief"},
     },
     "loggers": {
-        "rq.worker": {"level": "WARNING"},  # it tells of every clean-up; lifecycle tells of every job
+        "rq.worker": {"level": "WARNING"},  # it logs every clean-up; lifecycle logs every job
         "django.security": {"handlers": ["brief"], "propagate": False},  # foreign hosts, malformed requests
     },
     "root": {"handlers": ["stderr"], "level": os.environ.get("DIGITS_LOG_LEVEL", "INFO").upper()},

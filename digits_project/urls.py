@@ -1,4 +1,4 @@
-"""Every route of the server; each app keeps its own."""
+"""All routes of the server; each app defines its own."""
 
 from django.contrib import admin
 from django.contrib.staticfiles.views import serve

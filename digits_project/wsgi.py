@@ -1,4 +1,4 @@
-"""The web process: `gunicorn digits_project.wsgi`."""
+"""The WSGI application of the web process: `gunicorn digits_project.wsgi`."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ from digits_project.stack.home import keep_others_from_writing, remove_abandoned
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
 keep_others_from_writing()
 limit_waits()
-tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # of answers that wait for their clients; /tmp may be memory
+tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # for spooled responses; /tmp can be in memory
 remove_abandoned_uploads(settings.FILE_UPLOAD_TEMP_DIR)
 application = UnderPrefix(get_wsgi_application(), settings.DIGITS_URL_PREFIX)
 

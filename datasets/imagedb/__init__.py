@@ -1,4 +1,4 @@
-"""The engine that turns folders and lists of images into image databases. Plain Python: no server in it."""
+"""The engine that builds image databases from folders, archives and lists of images. Plain Python, no server code."""
 
 from datasets.imagedb.build import build
 from datasets.imagedb.build_log import skipped_in_words

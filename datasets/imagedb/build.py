@@ -1,4 +1,4 @@
-"""Builds the image databases of a dataset: scan, deal out, encode over all cores, write."""
+"""Builds the image databases of a dataset: scans, splits, encodes on all cores, writes."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _OUTPUTS += [name + suffix for name in split.NAMES for suffix in _SPLIT_SUFFIXES
 
 
 def build(spec: Spec, directory: Path, report: Callable[[float], None]) -> Built:
-    """Write the databases of `spec` into `directory` and say what is in them.
+    """Write the databases of `spec` into `directory`. Returns what is in them.
 
-    `report(fraction)` is called several times a second; what it raises stops the build at once. After that, as after
-    any error, no process is left running and no file of the build in `directory`. Raises BadInput when the folders
-    hold nothing to train on. Call it from a thread that lives until it returns.
+    `report(fraction)` is called several times a second; an exception from it stops the build at once. After any
+    exception no process is running and no file of the build is left in `directory`. Raises BadInput if the folders hold
+    nothing to train on. The calling thread must live until this returns.
     """
     progress = BuildProgress(report)
-    for name in _OUTPUTS:  # of an earlier attempt, whose splits may have been others
+    for name in _OUTPUTS:  # of an earlier attempt, which can have had other splits
         (directory / name).unlink(missing_ok=True)
     with staged(directory) as aside:
         with BuildLog(aside / "build.log") as log:
@@ -51,7 +51,7 @@ def build(spec: Spec, directory: Path, report: Callable[[float], None]) -> Built
 
 
 class _Build:
-    """One build, into a folder that nobody else sees."""
+    """One build, into a staging folder."""
 
     def __init__(self, spec: Spec, directory: Path, log: BuildLog, progress: BuildProgress):
         self._spec = spec
@@ -99,7 +99,7 @@ class _Build:
         )
 
     def _measure(self, parts):
-        """Find out which sample of images of 16 bits becomes white."""
+        """Determine the white level of 16-bit images."""
         encoding_from = self._planner.share
         if self._spec.depth == "auto":
             encoding_from += _MEASURE_SHARE
@@ -108,7 +108,8 @@ class _Build:
         self._progress.enter(encoding_from, 1)
 
     def _write_train(self, part, categories):
-        """The part as written, and the label of each of `categories`: -1 for those without a readable image."""
+        """Write the train split. Returns the written part, and the label of each of `categories`: -1 if it has no
+        readable image."""
         with RecordWriter(self._directory / "train.rec") as writer:
             part = self._write(part, writer, self._mean)
             label_of = self._readable_labels(part, categories)
@@ -117,9 +118,9 @@ class _Build:
         return part.relabelled(label_of), label_of
 
     def _readable_labels(self, part, categories):
-        """A label, without gaps, for each category of which an image could be read, -1 for the others.
+        """Labels without gaps for the categories that have a readable image, -1 for the others.
 
-        Labels that a text file gave stay. Raises BadInput if fewer than two categories have an image.
+        Labels from a text file do not change. Raises BadInput if fewer than two categories have an image.
         """
         counts = part.count(len(categories))
         dropped = [name for name, count in zip(categories, counts, strict=True) if not count]
@@ -151,7 +152,7 @@ class _Build:
         return written
 
     def _write(self, part: Part, writer: RecordWriter, mean: RunningMean | None = None) -> Part:
-        """Write a record of every readable image; the part that comes back has only those."""
+        """Write a record for every readable image. Returns a part with only those images."""
         encoder = Encoder(part.listing, self._spec, mean is not None, self._white_level)
         starts = range(0, len(part.images), encoder.images_per_task)
         tasks = (part.images[start : start + encoder.images_per_task] for start in starts)
@@ -176,7 +177,7 @@ class _Build:
         return replace(part, images=part.images[readable])
 
     def _listed(self, part, categories):
-        """Write NAME.txt, a line "path label" for each record, in the order of the records."""
+        """Write NAME.txt with a line "path label" for each record, in the order of the records."""
         with (self._directory / f"{part.name}.txt").open("wb") as file:
             for images, labels in part.blocks():
                 paths = (self._log.shown(os.fsdecode(part.listing.path(image))) for image in images)

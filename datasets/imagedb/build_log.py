@@ -1,4 +1,4 @@
-"""What a build has to tell people: build.log, and the warnings and counts that go with it."""
+"""The log of a build: build.log, and the warnings and counts for the report."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ _SIZE = re.compile(r"\d+x\d+")
 
 
 class BuildLog:
-    """Writes a line at a time to a file, so that a million broken images need no memory.
+    """Writes lines to a file one at a time, so that a million broken images need no memory.
 
-    Names of files stand there with escapes for what a terminal would obey. `skipped` counts the files that could not be
-    used, `skipped_reasons` those of each reason, where reasons that differ only in numbers are one; `first_skipped`
-    describes one of them.
+    Control characters in file names are escaped. `skipped` counts the files that could not be used, `skipped_reasons`
+    counts them by reason (reasons that differ only in numbers count as one), `first_skipped` describes one of them.
     """
 
     def __init__(self, path: Path):
@@ -41,11 +40,11 @@ class BuildLog:
         self._file.close()
 
     def call(self, path: Path, name: str) -> None:
-        """From here on a path of the server's is called by this name."""
+        """From now on show this name in place of a server path."""
         self._called.append((str(path), name))
 
     def shown(self, text: str) -> str:
-        """A text with paths as people know them."""
+        """The text with server paths replaced by the names that users know."""
         for path, name in self._called:
             text = text.replace(path, name)
         return text
@@ -54,7 +53,7 @@ class BuildLog:
         self._file.write(f"{escaped(self.shown(text))}\n")
 
     def skip(self, path: str | bytes, reason: str) -> None:
-        """An image that can't be used."""
+        """Log a file that can't be used."""
         line = escaped(self.shown(f"{os.fsdecode(path)}: {reason}"))
         self.skipped += 1
         self._count(reason)
@@ -68,23 +67,23 @@ class BuildLog:
         self.skipped_reasons[kind] = self.skipped_reasons.get(kind, 0) + 1
 
     def skipped_in_words(self) -> str:
-        """How many were skipped, and why, the most frequent reason first."""
+        """A sentence with the number of skipped files and the reasons, most frequent first."""
         return skipped_in_words(self.skipped, self.skipped_reasons)
 
     def remark(self, path: str | bytes, remark: str) -> None:
-        """Something about an image that is used all the same."""
+        """Log a remark about an image that is used."""
         line = escaped(self.shown(os.fsdecode(path)))
         count, first = self._remarks.get(remark, (0, line))
         self._remarks[remark] = (count + 1, first)
         self.note(f"kept {line}: {remark}")
 
     def sum_up_remarks(self) -> None:
-        """A warning for each kind of remark."""
+        """Add a warning for each kind of remark."""
         for remark, (count, first) in self._remarks.items():
             self.warn(f"{count} images were kept, such as {first}: {remark}.")
 
     def warn(self, text: str) -> None:
-        """Something the user should see beside the result; the first fifty are kept for that."""
+        """Add a warning to the report; only the first fifty are kept."""
         text = escaped(self.shown(text))
         if len(self.warnings) < _MAX_WARNINGS:
             self.warnings.append(text)
@@ -94,13 +93,13 @@ class BuildLog:
 
 
 def skipped_in_words(skipped: int, reasons: dict[str, int]) -> str:
-    """A sentence of how many files were skipped, and why, the most frequent reason first."""
+    """A sentence with the number of skipped files and the reasons, most frequent first."""
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
     told = "; ".join(f"{count} since {reason}" if len(ordered) > 1 else reason for reason, count in ordered)
     return f"{skipped} {'file was' if skipped == 1 else 'files were'} skipped: {told}."
 
 
 def named(names: list[str]) -> str:
-    """A list of names for a message: the first few, and how many there are beside them."""
+    """A list of names for a message: the first few, and the number of the others."""
     shown = ", ".join(names[:_NAMED])
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

@@ -1,4 +1,4 @@
-"""What can be said against folders and lists at once, before a build."""
+"""Checks folders and lists quickly, before a build."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ from datasets.imagedb.sources.split_folders import find_splits
 from datasets.imagedb.spec import Spec
 from digits_project.common.errors import BadInput
 
-_MAX_NAMES, _MAX_SECONDS = 5000, 5  # to look at for an image; beyond that the build finds out
+_MAX_NAMES, _MAX_SECONDS = 5000, 5  # limits of the search for images; beyond them the build finds out
 _CATEGORIES = {"train": 2, "val": 1, "test": 1}
 
 
 def check(spec: Spec) -> None:
-    """Raise BadInput for what can be told at once, before any image is decoded.
-
-    That is a folder that is missing, can't be read, holds too few subfolders or no image, or a line of a text file that
-    is wrong.
-    """
+    """Raise BadInput for errors that can be found without decoding an image: a folder that is missing, unreadable, or
+    has too few subfolders or no image, or a wrong line of a text file."""
     if spec.listed:
         for complaint in textfile.check(spec).values():
             raise BadInput(complaint)
@@ -35,13 +32,12 @@ def check(spec: Spec) -> None:
 
 
 def check_folder(path: Path, roots: Sequence[Path], split: str = "train") -> None:
-    """Raise BadInput for a folder that can't be that of a split: train needs two categories with images, val and test
-    one.
+    """Raise BadInput if the folder can't be used for a split: train needs two categories with images, val and test one.
 
-    It may be packed, as an archive, and that of train may hold the splits instead of the categories.
+    The folder can be an archive. The train folder can hold the splits in place of the categories.
     """
     if archive.is_archive(path, roots):
-        return  # what is in it, its unpacking tells
+        return  # unpacking it checks the contents
     layout = find_splits(path, roots)
     if layout and split == "train":
         for name, inner in layout.folders.items():
@@ -82,7 +78,7 @@ def _only_one(path, names, roots):
 
 
 def _patience():
-    """A function that says, called for each name, whether to go on looking."""
+    """A function that is called for each name and returns whether to go on searching."""
     left, until = _MAX_NAMES, time.monotonic() + _MAX_SECONDS
 
     def goes_on() -> bool:

@@ -1,4 +1,4 @@
-"""Finds images that are exact copies of one another, byte by byte, by a digest of their files."""
+"""Finds images whose files are exact copies of one another, by digest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from digits_project.common.confined_files import open_file
 from digits_project.common.errors import BadInput
 from digits_project.common.escaping import escaped
 
-_TAIL_BYTES = 4096  # of a file, which together with its size tells nearly all files apart
+_TAIL_BYTES = 4096  # of a file; with the size they distinguish nearly all files
 _BLOCK = 1 << 20
 _DIGEST_BYTES = 16
 _MAX_LOGGED = 1000  # groups of copies
@@ -27,8 +27,8 @@ _MAX_PATHS = 20  # of one group
 
 @dataclass(frozen=True)
 class ExactCopies:
-    """How many images have an exact copy, how many different pictures they are, and how many of those pictures lie in
-    more than one category, or in more than one split. `remarks` say the same in sentences, with examples."""
+    """The number of images that have an exact copy, of different pictures among them, and of pictures that are in more
+    than one category or split. `remarks` are sentences with examples."""
 
     images: int = 0
     pictures: int = 0
@@ -38,9 +38,9 @@ class ExactCopies:
 
 
 def find(listings: Sequence[Listing], tick: Callable[[], None]) -> list[np.ndarray]:
-    """For each listing int32: the number of each image's group of copies, counted over all listings; -1 if it has none.
+    """For each listing an int32 array: each image's group of copies, numbered over all listings; -1 without a copy.
 
-    What can't be read has none. The files are opened once; only those that may be copies are read as a whole.
+    Unreadable files have no copy. Each file is opened once; only files that can be copies are read completely.
     """
     ends = np.cumsum([len(listing) for listing in listings])
     digests = np.zeros((ends[-1], _DIGEST_BYTES // 8), np.uint64)
@@ -60,9 +60,9 @@ def find(listings: Sequence[Listing], tick: Callable[[], None]) -> list[np.ndarr
 
 
 def count(parts: Sequence[Part], groups: Sequence[np.ndarray], log: BuildLog, stay: bool) -> ExactCopies:
-    """Count the copies among the images of the parts, `groups[k]` of the listing of part k, and list them in the log.
+    """Count the copies among the images of the parts and list them in the log. `groups[k]` belongs to part k's listing.
 
-    `stay`: it was ours to choose the split of each image, so that copies are in one split.
+    `stay`: the build chose the split of each image, so copies are in one split.
     """
     members = _Members(parts, groups)
     if not members.count:
@@ -99,12 +99,12 @@ def _remarks(found, members, stay):
 
 
 def as_json(found: ExactCopies) -> dict:
-    """Plain lists and numbers; empty if there are no copies."""
+    """The counts and remarks as JSON values; {} if there are no copies."""
     return asdict(found) | {"remarks": list(found.remarks)} if found.images else {}
 
 
 class _Members:
-    """The images of all parts that have a copy among them: their groups from 0, labels, splits, and where they are."""
+    """All images of the parts that have a copy among them: groups (from 0), labels, splits and positions."""
 
     def __init__(self, parts: Sequence[Part], groups: Sequence[np.ndarray]):
         self._parts = parts
@@ -119,21 +119,21 @@ class _Members:
         self.count = int(self.group.max(initial=-1)) + 1
 
     def vary(self, values: np.ndarray) -> np.ndarray:
-        """For each group whether its members differ in these values, one for each member."""
+        """For each group, whether its members differ in `values` (one per member)."""
         least, most = np.full(self.count, np.iinfo(np.int64).max), np.full(self.count, -1)
         np.minimum.at(least, self.group, values)
         np.maximum.at(most, self.group, values)
         return least < most
 
     def example(self, values: np.ndarray) -> str:
-        """Two members of one group that differ in these values."""
+        """A text that names two members of one group that differ in `values`."""
         members = np.flatnonzero(self.group == np.argmax(self.vary(values)))
         first = members[0]
         other = members[values[members] != values[first]][0]
         return escaped(f"{self._path(first)} and {self._path(other)}")
 
     def note(self, log: BuildLog) -> None:
-        """A line for each group in the log."""
+        """Write a line for each group to the log."""
         order = np.argsort(self.group, kind="stable")
         starts = np.searchsorted(self.group[order], np.arange(self.count + 1))
         for start, stop in islice(pairwise(starts), _MAX_LOGGED):
@@ -148,13 +148,13 @@ class _Members:
 
 
 def _image(listings, ends, position):
-    """The listing, and the number in it, of the image at a position among all."""
+    """(listing, number in it) of the image at a position among all images."""
     number = int(np.searchsorted(ends, position, side="right"))
     return listings[number], position - int(ends[number]) + len(listings[number])
 
 
 def _equal(digests, counted):
-    """int32: a number for each image that shares its digest with another one of the `counted`, -1 for the others."""
+    """int32: a group number for each image whose digest occurs more than once among `counted`, -1 for the others."""
     groups = np.full(len(digests), -1, np.int32)
     positions = np.flatnonzero(counted)
     if len(positions):
@@ -164,8 +164,8 @@ def _equal(digests, counted):
 
 
 def _digest(listing, image, tick, whole):
-    """(digest of the file, or of its size and end, as two numbers; whether that was the whole file), None if it can't
-    be read."""
+    """(digest of the file, or of its size and end, as two numbers; whether that was the whole file); None if the file
+    can't be read."""
     tick()
     digest = blake2b(digest_size=_DIGEST_BYTES)
     try:
@@ -179,6 +179,6 @@ def _digest(listing, image, tick, whole):
             while block := file.read(_BLOCK):
                 digest.update(block)
                 tick()
-    except (OSError, BadInput):  # reading it for the records says why
+    except (OSError, BadInput):  # reading it for the records reports why
         return None
     return np.frombuffer(digest.digest(), np.uint64), whole or size <= _TAIL_BYTES

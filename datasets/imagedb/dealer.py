@@ -1,4 +1,4 @@
-"""Deals the images of a category out to splits so that exact copies stay together."""
+"""Divides the images of a category among the splits, keeping exact copies together."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 class Dealer:
-    """Cuts the images of each category into shares.
+    """Divides the images of each category among train, val and test.
 
-    `groups[image]` is the number of an image's group of copies, -1 for none; `drawn` are the images of each category.
-    Copies in one category go where the middle of their group falls. Copies in several categories go to train: there
-    every category keeps an image, and no measurement suffers from an image that is right under two names.
+    `groups[image]` is the image's group of copies, -1 for none; `drawn` are the images of each category. A group of
+    copies in one category goes to the split in which the middle of the group falls. Copies in several categories go to
+    train, because in val and test an image with two correct labels would distort the accuracy.
     """
 
     def __init__(self, groups: np.ndarray, drawn: Sequence[np.ndarray]):
@@ -24,7 +24,8 @@ class Dealer:
         self.has_copies = sum(map(len, numbers)) > len(found)
 
     def shares(self, images: np.ndarray, sizes: tuple[int, int, int]) -> list[np.ndarray]:
-        """The images, in random order, for train, val and test, about `sizes` of them; exactly so without copies."""
+        """The images for train, val and test, in random order: about `sizes` images, exactly that many without
+        copies."""
         groups = self._groups[images]
         if not (groups >= 0).any():
             return np.split(images, np.cumsum(sizes[:-1]))
@@ -40,8 +41,8 @@ class Dealer:
 
 
 def _side_by_side(images, groups):
-    """The images with copies side by side, where the first of them stood, and the number of each one's unit: a group of
-    copies, or an image alone."""
+    """The images reordered so that copies are adjacent, at the place of the first copy, and the unit number of each
+    image. A unit is a group of copies or a single image."""
     places = np.arange(len(images))
     keys = np.where(groups >= 0, groups, -1 - places)
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -51,9 +52,9 @@ def _side_by_side(images, groups):
 
 
 def _cuts(count, pinned, sizes):
-    """Where train ends and where val ends among `count` images, when `pinned` others are in train already."""
+    """The ends of train and of val among `count` images, if `pinned` further images are in train already."""
     train, val, test = sizes
     train = max(0, train - pinned)
-    if train + val + test > count:  # train has more than its share: the others divide what is left
+    if train + val + test > count:  # train has more than its share; val and test divide the rest
         val = round((count - train) * val / (val + test))
     return np.array([train, train + val])

@@ -1,4 +1,4 @@
-"""What a worker process does with the images of one task."""
+"""The work of a worker process: reads and encodes the images of one task."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from datasets.imagedb.sources.listing import Listing
 from datasets.imagedb.spec import Spec
 
 _MAX_IMAGES = 32
-_MAX_BYTES = 4 << 20  # of pixels a task: bounds what is under way at once
+_MAX_BYTES = 4 << 20  # of pixels per task; limits the memory in use at once
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The answer to one task: for each image its payload, or None with the reason in `failed`, by position.
+    """The result of one task: the payload of each image, or None with the reason in `failed`, by position.
 
-    `remarks` has what is to be said about images that were read, by position. `total` (uint32, HxWxC) sums those, if
-    the mean was asked for.
+    `remarks` are remarks on images that were read, by position. `total` (uint32, H×W×C) is the sum of the images if the
+    mean is needed.
     """
 
     payloads: list[bytes | None]
@@ -33,9 +33,9 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Reads, resizes and encodes images of a listing as the spec says; sums them up for the mean if `summing`.
+    """Reads, resizes and encodes images of a listing by the spec. `summing`: also sum them for the mean.
 
-    `white_level` is the 16-bit sample that becomes 255.
+    `white_level` is the 16-bit sample value that becomes 255.
     """
 
     listing: Listing
@@ -45,7 +45,7 @@ class Encoder:
 
     @property
     def images_per_task(self) -> int:
-        """Enough to make the cost of passing answers small, few enough to keep them small."""
+        """The number of images per task: enough to make passing results cheap, few enough to keep them small."""
         pixels = self.spec.width * self.spec.height * self.spec.channels
         return max(1, min(_MAX_IMAGES, _MAX_BYTES // pixels))
 

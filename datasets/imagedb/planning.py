@@ -1,4 +1,4 @@
-"""What a build will write: which images of which categories in which split. All that is known before one is decoded."""
+"""Plans a build: which images of which categories go to which split, before any image is decoded."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from datasets.imagedb.spec import FolderSource, Spec
 from datasets.imagedb.split import Part
 from digits_project.common.confined_files import EVERYWHERE
 
-_SCAN_SHARE = 0.05  # of the progress; reading and encoding take nearly all of the time
-_UNPACK_SHARE, _UNPACK_SHARE_OF_SCAN = 0.4, 0.9  # where there is something to unpack
+_SCAN_SHARE = 0.05  # of the progress; reading and encoding take nearly all the time
+_UNPACK_SHARE, _UNPACK_SHARE_OF_SCAN = 0.4, 0.9  # if there is an archive
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`parts` has train first. `found` are the splits that lay in the folder for training, in folders of their own."""
+    """The parts to write, train first. `found` are the splits that have their own folders in the train folder."""
 
     categories: list[str]
     parts: list[Part]
@@ -34,7 +34,8 @@ class Plan:
 
 
 class Planner:
-    """Scans the sources of one build. `unpacking` is a folder for what archives hold, `aside` one for working files."""
+    """Scans the sources of one build. `unpacking` is the folder for archives' files, `aside` the one for working
+    files."""
 
     def __init__(self, spec: Spec, aside: Path, unpacking: Path, log: BuildLog, progress: BuildProgress):
         self._spec = spec
@@ -46,7 +47,7 @@ class Planner:
         self.share = _UNPACK_SHARE if self._packed else _SCAN_SHARE  # of the build's progress
 
     def run(self) -> Plan:
-        """Raises BadInput."""
+        """Make the plan. Raises BadInput."""
         return self._plan_lists() if self._spec.listed else self._plan_folders()
 
     def _plan_lists(self):
@@ -85,7 +86,7 @@ class Planner:
         return Plan(categories, parts, counted, found)
 
     def _folders_of(self, name, source, start, stop) -> list[tuple[str, Path, Sequence[Path]]]:
-        """(split, folder, its roots) of what a source holds: one split, or all of them in that for train."""
+        """(split, folder, its roots) of a source: one split, or several if the train folder holds the splits."""
         path, roots = source.folder, self._spec.roots
         if source in self._packed:
             unpacked = start + _UNPACK_SHARE_OF_SCAN * (stop - start)
@@ -113,7 +114,7 @@ class Planner:
         return isinstance(source, FolderSource) and (source.sent or archive.is_archive(source.folder, self._spec.roots))
 
     def _unpacked(self, source):
-        """The folder of an archive's images, and the only root that they have. It is gone when the build ends."""
+        """Unpack an archive. Returns its folder of images, and the only root for them. It is removed with the build."""
         self._unpacking.mkdir(exist_ok=True)
         into = self._unpacking / str(len(list(self._unpacking.iterdir())))
         name = source.name or str(source.folder)

@@ -1,9 +1,8 @@
-"""Forked worker processes that answer in order, can be stopped at once, and whose death is an error, not a hang.
+"""A pool of forked workers with ordered results, which can be stopped at once, and where a dead worker is an error.
 
-Every worker has a pipe of its own, whose far end only that worker holds, so a worker that is killed closes it, even
-halfway through an answer. With one queue for all, as in multiprocessing.Pool and ProcessPoolExecutor, the reader would
-wait for ever for the rest of that answer.
-"""
+Each worker has its own pipe, and only that worker holds its far end, so the pipe closes when the worker is killed, even
+in the middle of a result. With a shared queue, as in multiprocessing.Pool and ProcessPoolExecutor, the reader would
+wait for the rest of that result for ever."""
 
 from __future__ import annotations
 
@@ -23,8 +22,8 @@ from digits_project.common.processes import die_with
 
 _FORK = multiprocessing.get_context("fork")
 _TICK_SECONDS = 0.1
-_QUEUED_PER_WORKER = 2  # one in work and one in its pipe, so that no worker waits while the parent writes
-_WINDOW_PER_WORKER = 4  # tasks handed out and not yet yielded; bounds what is held until its turn comes
+_QUEUED_PER_WORKER = 2  # one in progress and one in the pipe, so that no worker waits for the parent
+_WINDOW_PER_WORKER = 4  # tasks sent whose results are not yet yielded; limits the memory for results out of order
 
 
 @dataclass
@@ -35,7 +34,7 @@ class _Worker:
 
 
 class WorkerDied(RuntimeError):
-    """A worker ended before its answer; `signal` killed it, or is None."""
+    """A worker ended before it sent its result. `signal` is the signal that killed it, or None."""
 
     def __init__(self, text: str, killed_by: signal.Signals | None):
         super().__init__(text)
@@ -43,10 +42,10 @@ class WorkerDied(RuntimeError):
 
 
 class WorkerPool:
-    """Workers that apply one function; leaving the with block kills them, whatever they are doing.
+    """Workers that apply one function. Leaving the with block kills them at once.
 
-    `work` reaches the children by fork, so it may hold anything. Tasks and answers are pickled; a task must stay well
-    under the 64 KiB that a pipe holds. The thread that enters must live until the end: the workers die with it.
+    `work` reaches the children by fork, so it can be any callable. Tasks and results are pickled; a task must be well
+    under the 64 KiB of a pipe. The thread that enters the block must live until its end: the workers die with it.
     """
 
     def __init__(self, work: Callable[[Any], Any], count: int):
@@ -67,9 +66,9 @@ class WorkerPool:
         self._kill()
 
     def map(self, tasks: Iterable[Any], tick: Callable[[], None]) -> Iterator[Any]:
-        """The answers in the order of the tasks. `tick` is called ten times a second while waiting; it may raise.
+        """The results in the order of the tasks. `tick` is called ten times a second while waiting; it can raise.
 
-        Raises RuntimeError when a worker dies or `work` raises.
+        Raises RuntimeError if a worker dies or `work` raises.
         """
         numbered, early, due = enumerate(tasks), {}, 0
         while True:
@@ -87,7 +86,7 @@ class WorkerPool:
             tick()
 
     def _feed(self, numbered, held):
-        """Hand out tasks, evenly, as far as the window allows; `held` answers wait for their turn."""
+        """Send tasks evenly to the workers, as far as the window allows; `held` results wait for earlier ones."""
         room = self._count * _WINDOW_PER_WORKER - held - sum(len(worker.queued) for worker in self._workers)
         for level in range(_QUEUED_PER_WORKER):
             idle = [worker for worker in self._workers if len(worker.queued) == level][: max(room, 0)]
@@ -139,20 +138,20 @@ def _death(worker):
 
 
 def _serve(work, connection, parent):
-    """What a worker does, until it is killed."""
+    """The loop of a worker, until it is killed."""
     die_with(parent)
     _forget_signal_handlers()
     while True:
         task = connection.recv()
         try:
             answer = (True, work(task))
-        except Exception:  # noqa: BLE001 - whatever it was, the parent raises it
+        except Exception:  # noqa: BLE001 - the parent raises it
             answer = (False, traceback.format_exc())
         connection.send(answer)
 
 
 def _forget_signal_handlers():
-    """Handlers of the parent would act on its behalf; Ctrl-C goes to the whole group, but only the parent decides."""
+    """Reset the signal handlers inherited from the parent, and ignore Ctrl-C, which the parent handles for all."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):

@@ -1,4 +1,4 @@
-"""How far a build is: the heartbeat that its caller sees, and the point where an abort is noticed."""
+"""Reports the progress of a build. The report is also the heartbeat, and the point where an abort is noticed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _INTERVAL = 0.1  # seconds
 
 
 class BuildProgress:
-    """Passes on the fraction done, at most ten times a second, however often it is told. Never goes back.
+    """Calls `report` with the fraction done, at most ten times a second. The fraction never decreases.
 
-    Whatever `report` raises goes through to the builder.
+    Exceptions of `report` pass through to the builder.
     """
 
     def __init__(self, report: Callable[[float], None]):
@@ -21,23 +21,23 @@ class BuildProgress:
         self._due = 0.0
 
     def enter(self, start: float, stop: float) -> None:
-        """From here on at(0) means `start` and at(1) means `stop`."""
+        """Begin a stage: from now on at(0) means `start` and at(1) means `stop`."""
         self._start, self._stop = start, stop
         self.at(0)
 
     def at(self, fraction: float) -> None:
-        """This fraction of the present stretch is done."""
+        """Report that this fraction of the current stage is done."""
         self._fraction = max(self._fraction, self._start + (self._stop - self._start) * fraction)
         self.tick()
 
     def tick(self) -> None:
-        """Still alive."""
+        """Send a heartbeat."""
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _INTERVAL
             self._report(float(self._fraction))
 
     def finish(self) -> None:
-        """All is done; said at once."""
+        """Report 1.0 at once."""
         self._due = 0.0
         self.enter(1, 1)

@@ -1,4 +1,4 @@
-"""What a build is asked for and what it gives back: plain, frozen values."""
+"""The specification of a build, and its result: frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from digits_project.common.errors import BadInput
 RESIZE_MODES = ("crop", "squash", "fill", "half_crop")
 ENCODINGS = ("none", "png", "jpg")
 CHANNELS = (1, 3)
-RANGES = ("auto", "full")  # of 16-bit samples: what the images use, or all of it
-MAX_SIDE = 4096  # pixels; the mean is held in float64, which at this size takes 400 MB
+RANGES = ("auto", "full")  # of 16-bit samples: the range that the images use, or all 16 bits
+MAX_SIDE = 4096  # pixels; at this size the mean in float64 takes 400 MB
 
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of one subfolder per category. Categories under the minimum are left out, above the maximum cut.
+    """A folder with one subfolder per category. Categories below the minimum number of images are left out; above the
+    maximum, images are dropped.
 
-    The folder may be packed: an archive that users know as `name`. One that was sent lies where no root is.
+    The folder can be an archive, which users know as `name`. An uploaded archive is outside of the roots.
     """
 
     folder: Path
@@ -43,9 +44,9 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class TextSource:
-    """A text file with a line for each image or category; `name` is what its author calls it.
+    """A text file with one image or category per line; `name` is the name that its author knows.
 
-    `folder` is what relative paths in it begin with.
+    `folder` is the base of its relative paths.
     """
 
     file: Path
@@ -55,14 +56,13 @@ class TextSource:
 
 @dataclass(frozen=True)
 class Spec:
-    """An image database to build. Raises BadInput with the first thing that makes no sense.
+    """An image database to build. Raises BadInput with the first invalid value.
 
-    `pct_val` and `pct_test` are percentages of every category of the train folder; each is ignored when its split has
-    a folder of its own, be it one that was found inside the train folder: `val_limits` and `test_limits` are the
-    minimum and maximum of images per category of such a one. With text files instead of folders `labels` names the
-    categories and `shuffle` tells whether the lines are taken in a random order. Only those folders and images count
-    that lie, with every link followed, under one of `roots`.
-    """
+    `pct_val` and `pct_test` are percentages of every category of the train folder. A percentage is ignored if its split
+    has a folder of its own, also one inside the train folder; `val_limits` and `test_limits` are the minimum and
+    maximum number of images per category in that folder. With text files in place of folders, `labels` names the
+    categories and `shuffle` says whether the lines are shuffled. Only folders and images that are, with links resolved,
+    in `roots` are read."""
 
     train: FolderSource | TextSource
     val: FolderSource | TextSource | None = None
@@ -122,12 +122,12 @@ class Spec:
 
     @property
     def share_val(self) -> float:
-        """Percent of the train folder that goes to validation."""
+        """The percentage of the train folder that goes to validation."""
         return self.pct_val if self.val is None and not self.listed else 0
 
     @property
     def share_test(self) -> float:
-        """Percent of the train folder that goes to test."""
+        """The percentage of the train folder that goes to test."""
         return self.pct_test if self.test is None and not self.listed else 0
 
 
@@ -142,12 +142,11 @@ class BuiltSplit:
 
 @dataclass(frozen=True)
 class Built:
-    """What was built. `categories[label]` is a name; `mean_pixel` is of the train split, RGB order, 0 to 255.
+    """The result of a build. `categories[label]` is a name; `mean_pixel` is of the train split, RGB, 0 to 255.
 
-    `skipped_reasons` counts the skipped files of each reason; `white_level` is the 16-bit sample that became 255 in
-    every image.
-    `copies` counts exact copies of images, {} if there are none (copies.Copies); `found` are the splits that had
-    folders of their own inside the folder for training.
+    `skipped_reasons` counts the skipped files by reason. `white_level` is the 16-bit sample value that became 255.
+    `copies` counts exact copies of images, {} without any (copies.ExactCopies). `found` are the splits that had their
+    own folders inside the train folder.
     """
 
     categories: list[str]

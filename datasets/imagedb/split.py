@@ -1,4 +1,4 @@
-"""Deals the images of each category out to train, validation and test. Seeded: the same images always fall the same."""
+"""Divides the images of each category among train, validation and test. Seeded: the same images, the same split."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from datasets.imagedb.spec import FolderSource, Spec
 from digits_project.common.errors import BadInput
 
 NAMES = ("train", "val", "test")
-_BLOCK = 4096  # images looked at together, so that what is computed of them takes no memory to speak of
+_BLOCK = 4096  # images per block, to keep temporary arrays small
 
 
 @dataclass(frozen=True)
 class Part:
-    """The images of one split in the order in which they are written.
+    """The images of one split, in the order of writing.
 
-    `images` (int32) index the listing; `label_of` (int32) gives the label of each category of the listing, -1 for none.
+    `images` (int32) are indexes into the listing; `label_of` (int32) is the label of each category of the listing, -1
+    for none.
     """
 
     name: str
@@ -38,26 +39,26 @@ class Part:
         return self.label_of[self.listing.categories(images)]
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """All images with their labels, a block at a time."""
+        """All images with their labels, one block at a time."""
         for start in range(0, len(self.images), _BLOCK):
             images = self.images[start : start + _BLOCK]
             yield images, self.labels(images)
 
     def count(self, labels: int) -> np.ndarray:
-        """How many images there are of each label under `labels`."""
+        """The number of images of each label below `labels`."""
         return sum((np.bincount(found, minlength=labels) for _, found in self.blocks()), np.zeros(labels, np.int64))
 
     def relabelled(self, label_of: np.ndarray) -> Part:
-        """The part with label l replaced by label_of[l], without the images whose label is then -1."""
+        """The part with each label l replaced by label_of[l], without images whose label becomes -1."""
         part = replace(self, label_of=np.where(self.label_of >= 0, label_of[self.label_of], -1).astype(np.int32))
         kept = [images[labels >= 0] for images, labels in part.blocks()]
         return replace(part, images=np.concatenate(kept)) if kept else part
 
 
 def share_sizes(count: int, percent_val: float, percent_test: float) -> tuple[int, int, int]:
-    """How many of `count` images of a category go to train, val and test.
+    """The numbers of images, of `count` in a category, for train, val and test.
 
-    Shares are rounded to the nearest image, halves up; then train gets one back, from the larger share, if it had none.
+    They are rounded to the nearest image, halves up. If train would get none, it gets one from the larger share.
     """
     val, test = (math.floor(count * percent / 100 + 0.5) for percent in (percent_val, percent_test))
     while val + test >= count > 0:
@@ -68,9 +69,9 @@ def share_sizes(count: int, percent_val: float, percent_test: float) -> tuple[in
 def deal(
     listing: Listing, spec: Spec, log: BuildLog, tick: Callable[[], None], groups: np.ndarray | None = None
 ) -> tuple[list[str], list[Part]]:
-    """The categories (their order gives the labels), and a Part for train and for each share taken from it.
+    """The categories (their order gives the labels), and a Part for train and for each split taken from it.
 
-    `groups` numbers the groups of copies that the images belong to, -1 for none: a group stays in one split.
+    `groups` is the group of copies of each image, -1 for none; a group stays in one split.
     """
     chosen = _chosen(listing, spec.train, "train", log)
     if len(chosen) < 2:
@@ -85,7 +86,7 @@ def deal(
     label_of = np.full(len(listing.names), -1, np.int32)
     label_of[chosen] = np.arange(len(chosen))
     train, *shares = [Part(name, listing, np.concatenate(dealt[name]), label_of) for name in NAMES]
-    # Neighbours in the train records are of mixed categories, so that a reader need not shuffle to train well.
+    # The train records are shuffled, so that a reader that does not shuffle can train too.
     np.random.default_rng(spec.seed).shuffle(train.images)
     for part, percent in zip(shares, (spec.share_val, spec.share_test), strict=True):
         if percent and not len(part.images):
@@ -101,9 +102,9 @@ def deal(
 def own_part(
     name: str, listing: Listing, spec: Spec, categories: list[str], log: BuildLog, tick: Callable[[], None]
 ) -> Part:
-    """The Part of a split that has a folder of its own; only the categories that train has count.
+    """The Part of a split that has its own folder; only categories that train has are used.
 
-    Those that either has and the other has not are warned about, and those that Unicode writes otherwise than train's.
+    Warnings name the categories that only one of the two has, and those whose Unicode form differs from train's.
     """
     source = getattr(spec, name)
     label_of = _labels_in_train(name, listing, categories, log)
@@ -117,7 +118,7 @@ def own_part(
 
 
 def _labels_in_train(split, listing, categories, log):
-    """int32: the label of each category of a listing, -1 for those that train does not have."""
+    """int32: the label of each category of a listing, -1 for categories that train does not have."""
     known = {comparable(category): label for label, category in enumerate(categories)}
     labels = [known.get(comparable(category), -1) for category in listing.names]
     strangers = [category for category, label in zip(listing.names, labels, strict=True) if label < 0]
@@ -131,7 +132,7 @@ def _labels_in_train(split, listing, categories, log):
 
 
 def _none_of_train(split, listing, source, label_of):
-    """Why no category of a split's own folder can be used."""
+    """The message if no category of a split's own folder can be used."""
     none = f"{listing.root} holds no category that train has, with at least {source.min_per_class} images"
     if (label_of >= 0).any():
         field = f"folder_{split}_min_per_class"
@@ -140,7 +141,7 @@ def _none_of_train(split, listing, source, label_of):
 
 
 def listed_part(name: str, listing: Listing, spec: Spec, log: BuildLog) -> Part:
-    """The Part of a split that a text file lists: all of its lines, in their order or, seeded, in a random one."""
+    """The Part of a split that a text file lists: all lines, in order or shuffled by the seed."""
     images = np.arange(len(listing), dtype=np.int32)
     if spec.shuffle:
         np.random.default_rng(spec.seed).shuffle(images)
@@ -158,7 +159,7 @@ def _report_missing(split, categories, present, log):
 
 
 def _chosen(listing, source: FolderSource, split, log):
-    """The categories with at least the minimum of images; the others are warned about and, one by one, logged."""
+    """The categories with at least the minimum number of images; the others are logged, with one warning."""
     counts = listing.counts()
     left_out = [name for name, count in zip(listing.names, counts, strict=True) if count < source.min_per_class]
     if left_out:
@@ -169,10 +170,10 @@ def _chosen(listing, source: FolderSource, split, log):
 
 
 def _drawn(listing, category, maximum, seed, tick):
-    """int32: the images of a category in random order, at most `maximum` of them.
+    """int32: the images of a category in random order, at most `maximum`.
 
-    The order is that of a keyed hash of their relative paths, so it depends neither on the order in which the file
-    system listed them nor on other images.
+    They are sorted by a keyed hash of their relative paths, so the order does not depend on the file system or on other
+    images.
     """
     start, stop = int(listing.starts[category]), int(listing.starts[category + 1])
     keys = np.empty(stop - start, np.uint64)

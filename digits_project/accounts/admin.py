@@ -23,7 +23,7 @@ class TokenForm(forms.ModelForm):
 
 @admin.register(AccessToken)
 class AccessTokenAdmin(admin.ModelAdmin):
-    """Made and withdrawn here; the secret is shown once. A superuser sees everybody's, others their own."""
+    """Creates and withdraws tokens; the secret is shown once. Superusers see all tokens, other users their own."""
 
     list_display = ("name", "user", "scope", "expires_at", "created_at", "last_used_at")
     list_filter = ("scope", "user")
@@ -35,7 +35,7 @@ class AccessTokenAdmin(admin.ModelAdmin):
         return everybody if request.user.is_superuser else everybody.filter(user=request.user)
 
     def formfield_for_foreignkey(self, db_field, request, **kwargs):
-        """A token acts as its user, so that only a superuser may make one for somebody else."""
+        """Only a superuser may create a token for another user, because a token acts as its user."""
         if db_field.name == "user" and not request.user.is_superuser:
             kwargs |= {"queryset": get_user_model().objects.filter(pk=request.user.pk), "initial": request.user.pk}
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
@@ -62,7 +62,7 @@ class AccessTokenAdmin(admin.ModelAdmin):
 
 @admin.register(OidcIdentity)
 class OidcIdentityAdmin(admin.ModelAdmin):
-    """Connects an account with a user of the provider. That is as good as a password: superusers do it."""
+    """Connects an account with a user of the provider. Only superusers may, because it lets that user log in."""
 
     list_display = ("user", "subject", "issuer")
     search_fields = ("user__username", "subject")

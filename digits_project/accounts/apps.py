@@ -6,7 +6,7 @@ class AccountsConfig(AppConfig):
     name = "digits_project.accounts"
 
     def ready(self):
-        from django.contrib.auth.signals import user_logged_in, user_login_failed  # needs the registry of apps
+        from django.contrib.auth.signals import user_logged_in, user_login_failed  # needs the app registry
 
         from digits_project.accounts import audit, checks, guard, roles  # noqa: F401 - checks register themselves
 

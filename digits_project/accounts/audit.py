@@ -1,4 +1,4 @@
-"""Who did what: rows for the admin, and lines in the log."""
+"""The audit log: who did what, as rows for the admin and as lines in the log."""
 
 import getpass
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger("audit")
 
 
 class Actor(NamedTuple):
-    """Who does what is noted: a user's name, and the address of a request; a command has none."""
+    """The user who acts: a name, and the address of the request ("" for a command)."""
 
     name: str
     address: str = ""
@@ -24,7 +24,7 @@ _actor: ContextVar[Callable[[], Actor] | None] = ContextVar("actor", default=Non
 
 @contextmanager
 def acting(who: Callable[[], Actor]) -> Iterator[None]:
-    """What is recorded inside the block is put down to whom `who` names when it is recorded."""
+    """Inside the block, record() names the actor that `who` returns at that moment."""
     before = _actor.set(who)
     try:
         yield
@@ -33,7 +33,7 @@ def acting(who: Callable[[], Actor]) -> Iterator[None]:
 
 
 def record(action: str, subject: str, detail: str = "") -> None:
-    """Note that the one who acts now did this; outside of a request that is who started the command."""
+    """Add an entry for the current actor; outside of a request that is the user who started the command."""
     who = _actor.get()
     actor = who() if who else Actor(f"{_system_user()} at the console")
     entry = AuditEntry(actor=actor.name[:200], address=actor.address[:64], action=action)
@@ -56,5 +56,5 @@ def on_login(sender, request, user, **signal) -> None:
 def _system_user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # an account that the system does not know by name, as in a container
+    except (KeyError, OSError):  # the user id has no name on this system, as in a container
         return "somebody"

@@ -1,4 +1,4 @@
-"""How a request says whose it is: a session or a token."""
+"""Authenticates a request by its session or its token."""
 
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -8,9 +8,9 @@ from digits_project.accounts.permissions import refuse_other_sites
 
 
 class Session(SessionAuthentication):
-    """Django's login; who is not logged in gets a 401, not a 403.
+    """Django's login session; without a login the response is 401, not 403.
 
-    Where Django wants a token to prove that a page of ours sent the request, here the browser says so itself: scripts
+    In place of Django's CSRF token, the headers in which browsers name the page's site are checked, because scripts
     that log in have no page to take a token from.
     """
 
@@ -22,7 +22,7 @@ class Session(SessionAuthentication):
 
 
 class Token(BaseAuthentication):
-    """`Authorization: Token …`, as `manage.py token` and the admin make them."""
+    """The header `Authorization: Token …`, with a token from `manage.py token` or the admin."""
 
     def authenticate(self, request):
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")

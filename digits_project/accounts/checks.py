@@ -1,4 +1,4 @@
-"""`manage.py check --deploy`: what would leave a server open."""
+"""`manage.py check --deploy`: finds settings that would leave the server open."""
 
 import stat
 from pathlib import Path
@@ -11,7 +11,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "[::1]", "::1"}
 
 @register(deploy=True)
 def unsafe_combinations(app_configs, **options) -> list[Error]:
-    """Settings that are fine one by one, and together let strangers in."""
+    """Errors for settings that are safe one by one, but together let strangers in."""
     is_open = settings.DIGITS_AUTH == "open"
     found = []
     if "*" in settings.ALLOWED_HOSTS:

@@ -1,4 +1,4 @@
-"""Where a request comes from."""
+"""The client's address of a request."""
 
 import ipaddress
 from functools import lru_cache
@@ -7,15 +7,15 @@ from django.conf import settings
 
 
 def sender(request) -> str:
-    """The address of whoever sent the request. Behind the proxy that DIGITS_HTTPS promises it is what that proxy added
-    to X-Forwarded-For, the last entry: the ones before it are whatever the client wrote."""
+    """The client's address. With DIGITS_HTTPS a proxy is in front: then it is the last entry of X-Forwarded-For, which
+    the proxy added. The client can write any other entry."""
     told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() if settings.DIGITS_HTTPS else ""
     return told if _parsed(told) else request.META.get("REMOTE_ADDR", "")
 
 
 @lru_cache(1024)
 def household(address: str) -> str:
-    """What one client can have addresses of: of IPv6 the first 64 bits, the rest is his to choose."""
+    """The network that one client can choose addresses from: of an IPv6 address the first 64 bits."""
     parsed = _parsed(address)
     if parsed is None or parsed.version == 4:
         return address

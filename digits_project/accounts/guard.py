@@ -1,4 +1,4 @@
-"""Passwords can't be tried at will: after some wrong ones an address, or an account, has to wait."""
+"""Throttles logins: after several wrong passwords an address, or an account from that address, has to wait."""
 
 from django.contrib.auth.backends import ModelBackend
 from django.core.cache import cache
@@ -8,12 +8,12 @@ from digits_project.accounts import audit
 from digits_project.accounts.client_address import household, sender
 
 MAX_BY_ADDRESS = 30
-MAX_BY_ACCOUNT = 10  # from one address, so that nobody can lock out somebody elsewhere
+MAX_BY_ACCOUNT = 10  # from one address, so that nobody can lock out a user at another address
 SECONDS = 300
 
 
 class GuardedBackend(ModelBackend):
-    """Django's accounts; who has tried too often is refused whatever the password."""
+    """Django's accounts; after too many wrong passwords even the right one is refused for a while."""
 
     def authenticate(self, request, username=None, password=None, **more):
         if must_wait(request, username):
@@ -22,13 +22,13 @@ class GuardedBackend(ModelBackend):
 
 
 def must_wait(request, username: str | None) -> bool:
-    """Whether there were too many wrong passwords within the last minutes."""
+    """Whether there were too many wrong passwords in the last minutes."""
     most = zip(_keys(request, username), (MAX_BY_ADDRESS, MAX_BY_ACCOUNT), strict=True)
     return any(cache.get(key, 0) >= limit for key, limit in most)
 
 
 def on_failure(sender, credentials, request=None, **signal) -> None:
-    """Count it; the first that goes too far is noted."""
+    """Count a failed login; the one that reaches the limit goes to the audit log."""
     username = str(credentials.get("username", ""))
     if must_wait(request, username):
         return
@@ -40,5 +40,5 @@ def on_failure(sender, credentials, request=None, **signal) -> None:
 
 def _keys(request, username: str | None) -> tuple[str, str]:
     address = household(sender(request)) if request else ""
-    name = (username or "").encode().hex()[:300]  # anything may be sent as a name; a key may not hold everything
+    name = (username or "").encode().hex()[:300]  # a cache key can't hold any bytes
     return f"logins-{address}", f"logins-{address}-{name}"

@@ -1,4 +1,4 @@
-"""Tokens for scripts, and the log of who did what."""
+"""Tokens for scripts, identities of an OpenID Connect provider, and the audit log."""
 
 from django.conf import settings
 from django.db import models
@@ -6,7 +6,7 @@ from django.utils import timezone
 
 
 class Scope(models.TextChoices):
-    """What a token lets its user do. Each may do what the ones before it may, and more."""
+    """The requests that a token allows. Each scope includes the ones before it."""
 
     READ = "read", "read: look at jobs, download models"
     INFER = "infer", "infer: also ask models about images"
@@ -14,7 +14,7 @@ class Scope(models.TextChoices):
 
 
 class AccessToken(models.Model):
-    """A secret that stands for a user: `Authorization: Token …`. Only its digest is kept: nobody can read it here."""
+    """A secret that authenticates a user: `Authorization: Token …`. Only its digest is stored."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_tokens")
     name = models.CharField(max_length=100, help_text="What it is for, such as the script that uses it.")
@@ -35,13 +35,13 @@ class AccessToken(models.Model):
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     def allows(self, scope: Scope) -> bool:
-        """Whether it lets its user do what belongs to that scope."""
+        """Whether the token allows requests of that scope."""
         order = list(Scope)
         return order.index(Scope(self.scope)) >= order.index(scope)
 
 
 class OidcIdentity(models.Model):
-    """Whom an OpenID Connect provider means by an account's user."""
+    """The user of an OpenID Connect provider (issuer and `sub`) who logs in to an account."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="oidc_identities")
     issuer = models.CharField(max_length=255, help_text="The provider's address, as DIGITS_OIDC_ISSUER.")
@@ -57,10 +57,10 @@ class OidcIdentity(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Something that somebody did. Entries are only ever added."""
+    """An entry of the audit log. Entries are never changed."""
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
-    actor = models.CharField(max_length=200, blank=True)  # a user's name; what an open server's client calls itself
+    actor = models.CharField(max_length=200, blank=True)  # on an open server the name that the client sent
     address = models.CharField(max_length=64, blank=True)
     action = models.CharField(max_length=20)
     subject = models.CharField(max_length=300)

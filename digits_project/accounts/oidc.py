@@ -1,9 +1,8 @@
-"""Logging in at an OpenID Connect provider (DIGITS_OIDC_ISSUER): authorization code flow with PKCE, state and nonce.
+"""Login at an OpenID Connect provider (DIGITS_OIDC_ISSUER): authorization code flow with PKCE, state and nonce.
 
-mozilla-django-oidc speaks the protocol. Here is what it leaves open: the provider's addresses come from its discovery
-document, the ID token has to be for this client, an account is found by the provider's `sub` and never by a name or an
-email address, and the groups that the provider tells decide what it may do.
-"""
+mozilla-django-oidc implements the protocol. This module adds: the provider's addresses come from its discovery
+document; the ID token must be for this client; an account is found by the provider's `sub`, never by a name or an email
+address; and the groups in the provider's claims decide what the account may do."""
 
 import logging
 
@@ -40,7 +39,7 @@ SORRY = "You could not be logged in at {}; the server's log says why. Try again,
 
 
 class Denied(Exception):
-    """The provider knows the user, and this server does not let them in; the text tells the user why."""
+    """The provider authenticated the user, but this server does not let them in; the text tells the user why."""
 
 
 def discovered() -> dict:
@@ -58,17 +57,17 @@ def discovered() -> dict:
 
 
 def setting(name, *default):
-    """A setting of mozilla-django-oidc; the provider's addresses are those that it tells itself."""
+    """A setting of mozilla-django-oidc; addresses come from the provider's discovery document."""
     return discovered()[ENDPOINTS[name]] if name in ENDPOINTS else utils.import_from_settings(name, *default)
 
 
 class OidcBackend(auth.OIDCAuthenticationBackend):
-    """Whom the provider vouches for."""
+    """Authenticates the users of the provider."""
 
     get_settings = staticmethod(setting)
 
     def __init__(self):
-        """Without asking the provider: Django makes one for every check of a permission."""
+        """Make no request to the provider, because Django creates a backend for every permission check."""
         self.OIDC_RP_CLIENT_ID = settings.OIDC_RP_CLIENT_ID
         self.OIDC_RP_CLIENT_SECRET = settings.OIDC_RP_CLIENT_SECRET
         self.OIDC_RP_SIGN_ALGO = settings.OIDC_RP_SIGN_ALGO
@@ -80,7 +79,7 @@ class OidcBackend(auth.OIDCAuthenticationBackend):
     OIDC_OP_JWKS_ENDPOINT = property(lambda self: setting("OIDC_OP_JWKS_ENDPOINT"))
 
     def authenticate(self, request, **credentials):
-        """Only for the callback: a form with a name and a password has no nonce."""
+        """Authenticate a callback only; a login form with name and password has no nonce."""
         return super().authenticate(request, **credentials) if credentials.get("nonce") else None
 
     def verify_token(self, token, **more):
@@ -103,8 +102,7 @@ class OidcBackend(auth.OIDCAuthenticationBackend):
 
 @transaction.atomic
 def account_of(claims: dict):
-    """The account of whom these claims are about, made if it is not there, with the groups that they give. Raises
-    Denied."""
+    """The account for these claims, created on the first login, with the groups that the claims give. Raises Denied."""
     who = {"issuer": settings.DIGITS_OIDC_ISSUER, "subject": str(claims["sub"])}
     identity = OidcIdentity.objects.select_related("user").filter(**who).first()
     user = identity.user if identity else _new_account(who, claims)
@@ -129,8 +127,8 @@ def _new_account(who: dict, claims: dict):
 
 
 def _give_groups(user, told: object) -> None:
-    """Put the account into those groups of DIGITS_OIDC_GROUPS that the provider tells, and out of the others of them;
-    groups that are not named there stay as they are. Operators may use the admin."""
+    """Give the account exactly those groups of DIGITS_OIDC_GROUPS that the claims name; groups that are not in
+    DIGITS_OIDC_GROUPS do not change. Operators may use the admin."""
     mapping = settings.DIGITS_OIDC_GROUPS
     told = {told} if isinstance(told, str) else set(map(str, told or ()))
     wanted = {ours for theirs, ours in mapping if theirs in told}
@@ -147,7 +145,7 @@ def _give_groups(user, told: object) -> None:
 
 
 class _Configured:
-    """A view that is there where a provider is named; what goes wrong leads back to the page to log in."""
+    """A view that exists only if a provider is configured. Errors lead back to the login page."""
 
     get_settings = staticmethod(setting)
 
@@ -171,7 +169,7 @@ class _Configured:
 
 
 class Begin(_Configured, views.OIDCAuthenticationRequestView):
-    """Lead the browser to the provider."""
+    """Redirects the browser to the provider."""
 
     OIDC_OP_AUTH_ENDPOINT = property(lambda self: setting("OIDC_OP_AUTHORIZATION_ENDPOINT"))
 
@@ -181,7 +179,7 @@ class Begin(_Configured, views.OIDCAuthenticationRequestView):
 
 
 class Callback(_Configured, views.OIDCAuthenticationCallbackView):
-    """Where the provider leads it back to."""
+    """The address to which the provider redirects the browser back."""
 
     @property
     def success_url(self):

@@ -1,4 +1,4 @@
-"""Who may use the server, and which of its files they may name."""
+"""Permissions: who may use the server, and from which sites."""
 
 from django.conf import settings
 from rest_framework.exceptions import PermissionDenied
@@ -12,10 +12,10 @@ OWN_MACHINE_ONLY = "This server is open to its own machine only; DIGITS_AUTH=req
 
 
 class MayUse(BasePermission):
-    """With DIGITS_AUTH=required whoever has logged in and is in a group that may do this; with open whoever reaches the
-    loopback address, as long as no page of another site sent the request.
+    """With DIGITS_AUTH=required, allows users who are logged in and whose group may do this. With open, allows every
+    request from this machine that was not sent by a page of another site.
 
-    A view says by `role` what a request that changes something takes, and by `reading_role` what any other takes.
+    A view's `role` is needed for requests that change something, its `reading_role` for all others.
     """
 
     def has_permission(self, request, view) -> bool:
@@ -37,27 +37,26 @@ class MayUse(BasePermission):
 
 
 def scope_of(needed: Role) -> Scope:
-    """What a token has to be good for, for a request that is no GET: a viewer's such requests are questions to models,
-    and change nothing."""
+    """The scope that a token needs for a request that is not a GET. Those that viewers may send are inference."""
     return Scope.INFER if needed == Role.VIEWER else Scope.ALL
 
 
 def _refuse_beyond_scope(request, scope: Scope) -> None:
-    """Raise PermissionDenied if the request came with a token that is not good for that."""
+    """Raise PermissionDenied if the request's token does not have this scope."""
     token = request.auth
     if isinstance(token, AccessToken) and not token.allows(scope):
         raise PermissionDenied(f"This takes a token of the scope {scope}; the scope of this one is {token.scope}.")
 
 
 def refuse_to_change(request, job) -> None:
-    """Raise PermissionDenied unless the job is the user's own, or he is an operator."""
+    """Raise PermissionDenied unless the job is the user's own or the user is an operator."""
     if has_accounts() and role_of(request.user) < Role.OPERATOR and job.owner != request.user.get_username():
         whose = f"It is {job.owner}'s" if job.owner else "It is nobody's"
         raise PermissionDenied(f"{whose}; only its owner and operators may do that.")
 
 
 def refuse_strangers(request) -> None:
-    """Raise PermissionDenied on an open server for what does not come from this very machine."""
+    """Raise PermissionDenied for a request to an open server that does not come from this machine."""
     if request.META.get("REMOTE_ADDR", "") not in OWN_MACHINE or "X-Forwarded-For" in request.headers:
         raise PermissionDenied(OWN_MACHINE_ONLY)
 
@@ -72,9 +71,9 @@ def has_accounts() -> bool:
 
 
 def refuse_other_sites(request, even_links: bool = False) -> None:
-    """Raise PermissionDenied for a change that a page of another site asks for; with `even_links` a GET is one too.
+    """Raise PermissionDenied if a page of another site sent the request. GETs are allowed, unless `even_links`.
 
-    Browsers say where a request comes from (Origin, Sec-Fetch-Site), scripts send neither.
+    Browsers name the page's site in the headers Origin and Sec-Fetch-Site. Scripts send neither.
     """
     if (even_links or request.method not in SAFE_METHODS) and _comes_from_elsewhere(request):
         raise PermissionDenied("A page of another site sent this request; this server takes it from its own only.")

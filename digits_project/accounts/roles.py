@@ -10,7 +10,7 @@ READ_ONLY = ("accounts.auditentry",)
 
 
 class Role(IntEnum):
-    """Each may do what the ones before it may, and more. The names are those of the groups."""
+    """The roles, named like the groups. Each role includes the ones before it."""
 
     VIEWER = 1  # read everything, classify
     USER = 2  # create jobs; abort, resume, edit and delete one's own
@@ -22,7 +22,7 @@ class Role(IntEnum):
 
 
 def role_of(user) -> Role | None:
-    """The highest role of an account; None has one that is in none of the groups."""
+    """The highest role of an account; None if it is in none of the groups."""
     if user.is_superuser:
         return Role.OPERATOR
     groups = set(user.groups.values_list("name", flat=True))
@@ -30,9 +30,9 @@ def role_of(user) -> Role | None:
 
 
 def make_groups(**signal) -> None:
-    """After every migration: the groups are there, with what each may do in the admin, if its accounts are staff.
+    """Create the groups after every migration, with the permissions that their staff accounts have in the admin.
 
-    Viewers look, users also make jobs (that those which they change are their own, the pages see to), operators do all.
+    Viewers may look. Users may also create jobs and change their own, which the pages check. Operators may do all.
     """
     for role in Role:
         Group.objects.get_or_create(name=role.group)

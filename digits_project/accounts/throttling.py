@@ -14,12 +14,12 @@ from rest_framework.throttling import BaseThrottle
 from digits_project.accounts.permissions import has_accounts
 
 MAX_LISTS = 2
-_lists: Counter = Counter()  # of images, under way, by user
+_lists: Counter = Counter()  # lists of images in progress, by user
 _lists_lock = threading.Lock()
 
 
 class InferenceRate(BaseThrottle):
-    """At most DIGITS_INFERENCE_RATE requests a minute and user, where the server has accounts."""
+    """Allows DIGITS_INFERENCE_RATE requests per minute and user, if the server has accounts."""
 
     def allow_request(self, request, view) -> bool:
         if not (has_accounts() and settings.DIGITS_INFERENCE_RATE):
@@ -35,7 +35,8 @@ class InferenceRate(BaseThrottle):
 
 @contextmanager
 def one_of_few_lists(request) -> Iterator[None]:
-    """A list may keep a thread of the server busy for hours. Raises Throttled where a user has MAX_LISTS under way."""
+    """Count a list of images while the block works on it, which can take a thread hours. Raises Throttled if the user
+    already has MAX_LISTS in progress."""
     user = request.user.pk if has_accounts() else None
     with _lists_lock:
         if user and _lists[user] >= MAX_LISTS:

@@ -1,4 +1,4 @@
-"""Tokens: made, checked and withdrawn."""
+"""Creates, finds and withdraws tokens."""
 
 import hashlib
 import secrets
@@ -10,12 +10,12 @@ from django.utils import timezone
 from digits_project.accounts import audit
 from digits_project.accounts.models import AccessToken, Scope
 
-PREFIX = "digits_"  # by which scanners for leaked secrets know one
+PREFIX = "digits_"  # lets scanners for leaked secrets recognise a token
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
 def issue(user, name: str, scope: str = Scope.ALL, expires_at: datetime | None = None) -> tuple[AccessToken, str]:
-    """A new token of that user and its secret, which is shown to him now and never again. Raises ValidationError."""
+    """A new token of that user, and its secret, which is shown now and never again. Raises ValidationError."""
     secret = PREFIX + secrets.token_urlsafe(32)
     token = AccessToken(user=user, name=name, scope=scope, expires_at=expires_at, digest=_digest(secret))
     token.full_clean()
@@ -28,13 +28,13 @@ def issue(user, name: str, scope: str = Scope.ALL, expires_at: datetime | None =
 
 
 def withdraw(token: AccessToken) -> None:
-    """From now on nobody gets in with it."""
+    """Withdraw a token: it is refused from now on."""
     token.delete()
     audit.record("withdraw token", str(token))
 
 
 def find(secret: str) -> AccessToken | None:
-    """The token of that secret, if it was not withdrawn and its user is active. It may have expired."""
+    """The token of that secret if it was not withdrawn and its user is active, else None. It can be expired."""
     found = AccessToken.objects.select_related("user").filter(digest=_digest(secret), user__is_active=True).first()
     if found is None:
         return None
@@ -47,5 +47,5 @@ def find(secret: str) -> AccessToken | None:
 
 
 def _digest(secret: str) -> str:
-    """Without salt or stretching: the secret has 256 random bits, so there is nothing to guess."""
+    """The digest of a secret, without salt or stretching: 256 random bits can't be guessed."""
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a user can be called: Django's rule, in ASCII, since it travels as a cookie."""
+"""User names: which are allowed (Django's rule, ASCII only, because a cookie carries them), and who owns a new job."""
 
 import re
 
@@ -11,12 +11,12 @@ USER_NAME = re.compile(r"\A[A-Za-z0-9@.+_-]{1,150}\Z")
 USER_NAME_RULE = "A name is of up to 150 letters, digits and @.+-_, without blanks."
 
 
-USER_COOKIE = "username"  # DIGITS's name for it, which its clients send
-OWN_USER_COOKIE = f"digits_username_{settings.DIGITS_ID}"  # the same, which no other server of this host overwrites
+USER_COOKIE = "username"  # DIGITS's cookie, which its clients send
+OWN_USER_COOKIE = f"digits_username_{settings.DIGITS_ID}"  # the same, for this server only
 
 
 def owner(request, named: object = None) -> str:
-    """The name under which what this request creates is recorded; on an open server `named`, else the cookie's."""
+    """The owner of a job that this request creates: the logged-in user; on an open server `named`, else the cookie."""
     if request.user.is_authenticated:
         return request.user.get_username()
     cookies = (request.COOKIES.get(name, "") for name in (OWN_USER_COOKIE, USER_COOKIE))
@@ -25,12 +25,12 @@ def owner(request, named: object = None) -> str:
 
 
 def remember_name(answer: HttpResponse, name: str) -> None:
-    """Let an open server's client come with this name from now on."""
+    """Set the cookies with which an open server's client sends this name from now on."""
     for cookie in (USER_COOKIE, OWN_USER_COOKIE):
         answer.set_cookie(cookie, name, path=settings.SESSION_COOKIE_PATH, httponly=True, samesite="Lax")
 
 
 def forget_name(answer: HttpResponse) -> None:
-    """Let it come without one."""
+    """Delete these cookies."""
     for cookie in (USER_COOKIE, OWN_USER_COOKIE):
         answer.delete_cookie(cookie, path=settings.SESSION_COOKIE_PATH, samesite="Lax")

@@ -1,4 +1,4 @@
-"""For whom the process works just now, and whether everything may be shown to them (DIGITS_PRIVATE)."""
+"""The user for whom this process currently works, and whether that user may see everything (DIGITS_PRIVATE)."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ _user: ContextVar[Callable[[], object] | None] = ContextVar("user", default=None
 
 @contextmanager
 def working_for(user: Callable[[], object]) -> Iterator[None]:
-    """Inside the block the work is for the user whom `user` returns at that moment, as a request's is."""
+    """Inside the block the process works for the user that `user` returns, as for the user of a request."""
     before = _user.set(user)
     try:
         yield
@@ -25,8 +25,8 @@ def working_for(user: Callable[[], object]) -> Iterator[None]:
 
 
 def limited_user():
-    """The user who may see only some jobs and no paths of the server; None where everything may be shown: to operators,
-    to the server's own processes and commands, and without DIGITS_PRIVATE."""
+    """The user who may see only some jobs and no server paths. None if everything may be shown: without DIGITS_PRIVATE,
+    to operators, and to the server's own processes and commands."""
     user = _user.get()
     if not settings.DIGITS_PRIVATE or user is None:
         return None
@@ -35,7 +35,7 @@ def limited_user():
 
 
 def without_paths(value):
-    """A text, or lists and dicts of texts, without the folders of the server's paths for whom those are not."""
+    """A text, or lists and dicts of texts; for a limited user the folders of server paths are removed from it."""
     return value if limited_user() is None else _stripped(value)
 
 
@@ -50,6 +50,6 @@ def _stripped(value):
 
 
 def _roots() -> list[str]:
-    """The server's folders that a message may name, the deepest first; blanks in their names don't end them."""
+    """The server's folders whose paths can occur in messages, deepest first; they can contain spaces."""
     folders = (settings.DIGITS_JOBS_DIR, settings.DIGITS_HOME, settings.BASE_DIR, *settings.DIGITS_DATA_ROOTS)
     return sorted({str(folder) for folder in folders} - {"/"}, key=len, reverse=True)

@@ -1,1 +1,1 @@
-"""What every part may import: errors, processes, resources, files that users name. No Django, nothing of the server."""
+"""Modules that every package may import: errors, processes, resources, confined files. No Django, no server code."""

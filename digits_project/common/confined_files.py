@@ -22,16 +22,16 @@ from digits_project.common.spellings import on_disk, twin
 
 EVERYWHERE = (Path("/"),)
 _MAX_LINKS = 40  # as many as Linux follows
-_MAX_SHOWN = 300  # letters of a path
+_MAX_SHOWN = 300  # characters of a path
 _NO_FILE = "not a regular file"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ROOT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _WAYPOINT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # without O_NONBLOCK the opening of a pipe would wait for ever
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # without O_NONBLOCK, opening a pipe would block for ever
 
 
 class Outside(BadInput):
-    """A path that lies, or leads through a link, outside of the roots; the text says only that."""
+    """A path outside of the roots, or that leads outside through a link; the text says no more than that."""
 
     def __init__(self, path: str | Path, roots: Sequence[Path]):
         named = ", ".join(map(str, roots))
@@ -41,7 +41,7 @@ class Outside(BadInput):
 
 
 def resolve(path: str | Path, roots: Sequence[Path]) -> Path:
-    """The path without links, as far as it exists. Raises Outside, or OSError for what can be no path."""
+    """The path with all links resolved, as far as it exists. Raises Outside, or OSError if it is not a valid path."""
     if _everywhere(roots):
         with _no_path_is_an_os_error():
             return Path(on_disk(str(path))).resolve()
@@ -57,7 +57,8 @@ def resolve(path: str | Path, roots: Sequence[Path]) -> Path:
 
 
 def open_file(path: str | Path, roots: Sequence[Path], buffering: int = -1) -> BinaryIO:
-    """A regular file, to read. Raises Outside, or OSError for what is missing, not to be read, or no regular file."""
+    """Open a regular file for reading. Raises Outside, or OSError if it is missing, unreadable or not a regular
+    file."""
     descriptor = _opened(path, roots, _FILE)
     try:
         mode = os.fstat(descriptor).st_mode
@@ -73,7 +74,7 @@ def open_file(path: str | Path, roots: Sequence[Path], buffering: int = -1) -> B
 
 @contextmanager
 def open_folder(path: str | Path, roots: Sequence[Path]) -> Iterator[int]:
-    """A descriptor of the folder, for os.scandir(). Raises Outside, or OSError as open() does."""
+    """Open a folder; yields a file descriptor for os.scandir(). Raises Outside, or OSError as open() does."""
     descriptor = _opened(path, roots, _FOLDER)
     try:
         yield descriptor
@@ -82,7 +83,7 @@ def open_folder(path: str | Path, roots: Sequence[Path]) -> Iterator[int]:
 
 
 def leads_out(path: str | Path, roots: Sequence[Path]) -> bool:
-    """Whether a path, with every link followed, lies outside of the roots."""
+    """Whether a path, with all links resolved, lies outside of the roots."""
     try:
         resolve(path, roots)
     except Outside:
@@ -93,14 +94,14 @@ def leads_out(path: str | Path, roots: Sequence[Path]) -> bool:
 
 
 def shown(path: str | Path) -> str:
-    """A path for a message, whatever somebody wrote into it."""
+    """A path for a message: shortened, and with unprintable characters escaped."""
     text = str(path) if str(path).isprintable() else ascii(str(path))
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 @contextmanager
 def _no_path_is_an_os_error():
-    """Python tells by a ValueError of a zero byte in a path, or of what is no text."""
+    """Turn the ValueError that Python raises for a path with a zero byte, or with lone surrogates, into an OSError."""
     try:
         yield
     except ValueError as error:
@@ -132,7 +133,7 @@ def _open_anywhere(path, flags):
 
 
 class _Walk:
-    """From a root down to what a path names. `reached` is where it is, without links, and `ahead` the names to go."""
+    """A walk from a root down a path. `reached` is the current folder, without links; `ahead` are the names left."""
 
     def __init__(self, path: str | Path, roots: Sequence[Path]):
         self._path = path
@@ -142,7 +143,7 @@ class _Walk:
         self._start(str(path))
 
     def run(self, flags: int | None = None) -> int | None:
-        """Go to the end, and open it with `flags` where they are given. Raises Outside or OSError."""
+        """Walk to the end and, if `flags` are given, open it. Raises Outside or OSError."""
         with _no_path_is_an_os_error():
             return self._run(flags)
 
@@ -161,7 +162,7 @@ class _Walk:
             elif flags is None:
                 return None
             elif not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                raise OSError(errno.EINVAL, _NO_FILE)  # merely to open a device can do things
+                raise OSError(errno.EINVAL, _NO_FILE)  # opening a device can have side effects
             else:
                 return os.open(self.ahead[0], flags | os.O_NOFOLLOW, dir_fd=self._folder)
 
@@ -186,10 +187,10 @@ class _Walk:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         target = os.readlink(self.ahead[0], dir_fd=self._folder)
         self.close()
-        self._start(os.path.join(self.reached, target, *self.ahead[1:]))  # noqa: PTH118 - of text, not of files
+        self._start(os.path.join(self.reached, target, *self.ahead[1:]))  # noqa: PTH118 - joins text
 
     def _start(self, path):
-        """Begin anew at the root that the path lies in."""
+        """Start again at the root that contains the path."""
         normal = os.path.normpath(f"/{path.lstrip('/')}") if path.startswith("/") else ""
         inside = [root for root in map(str, self._roots) if normal == root or normal.startswith(f"{root}/")]
         if not inside:

@@ -1,5 +1,5 @@
-"""A PostgreSQL that is there but does not answer (stopped, swapping, a dead disk) is as good as away: nobody waits for
-it for ever. Statement timeouts are the server's own, which such a server does not keep."""
+"""Client-side timeouts for PostgreSQL, so that no process waits for ever for a server that hangs (stopped, swapping, a
+dead disk). PostgreSQL's own statement timeouts don't work then, because the server itself enforces them."""
 
 import math
 import select
@@ -8,16 +8,16 @@ import time
 import psycopg2
 from psycopg2 import extensions
 
-STATEMENT_SECONDS, CONNECT_SECONDS = 10.0, 5.0  # the longest that a server process waits
+STATEMENT_SECONDS, CONNECT_SECONDS = 10.0, 5.0  # the longest waits of a server process
 
 
 def limit_waits() -> None:
-    """For all connections of this process, which runs no long statement: not for migrations."""
+    """Set the timeouts for all connections of this process. Not for processes with long statements, as migrations."""
     extensions.set_wait_callback(_wait)
 
 
 def _wait(connection) -> None:
-    """Called by psycopg2 for each statement; it closes the connection of one that fails here."""
+    """The wait callback of psycopg2, called for each statement. psycopg2 closes the connection if this raises."""
     most = CONNECT_SECONDS if connection.status == extensions.STATUS_SETUP else STATEMENT_SECONDS
     deadline = time.monotonic() + most
     poller = select.poll()

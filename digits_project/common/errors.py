@@ -1,27 +1,28 @@
-"""The outcomes that are not faults in the server's code. Bottom of the import graph: no Django here."""
+"""The exceptions that are not faults in the server's code. api/exception_handler.py turns them into HTTP statuses."""
 
 import errno
 from pathlib import Path
 
 
 class BadInput(Exception):
-    """The user's mistake; its text reaches the user word for word, so it says what was wrong, where, and what to do."""
+    """The user's mistake. Its text is shown to the user unchanged: what was wrong, where, and what to do."""
 
 
 class DamagedFile(BadInput):
-    """A file that the server wrote is missing, cut short or changed; the text names it, below the folder of its job."""
+    """A file of the server's own is missing, truncated or changed. The text names it relative to the folder of its
+    job."""
 
 
 class Failed(Exception):
-    """Something around the server broke, such as a process that was killed; its text tells user and log what."""
+    """Something outside of the server's code failed, such as a process that was killed. User and log get the text."""
 
 
 class Lost(Failed):
-    """The process that did the work is gone, for no fault that the work itself can be blamed for: it may go on."""
+    """The process that ran a job is gone, and the job is not to blame: it can go on in another process."""
 
 
 class Aborted(BaseException):
-    """This job is to stop. Not an Exception, so that "skip the broken image" handlers can't swallow it."""
+    """The job must stop. Not an Exception, so that handlers that skip a broken image don't catch it."""
 
 
 RESUME = "resume this job: it goes on from what it had finished"
@@ -29,26 +30,27 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the quota, or t
 
 
 def no_room(error: BaseException, directory: Path, then: str = "try again") -> str | None:
-    """What to tell the user if `error`, met while writing into `directory`, is for want of room; else None."""
+    """The message for the user if `error`, raised while writing into `directory`, means that the disk is full; else
+    None."""
     if not isinstance(error, OSError) or error.errno not in NO_ROOM:
         return None
     return f"{error.strerror}: nothing more can be written into {directory}. Make room there, then {then}."
 
 
 class Refused(Exception):
-    """The job's state does not allow it; the text says why."""
+    """The state of the job does not allow the action; the text says why."""
 
 
 class Gone(Exception):
-    """Somebody else deleted the job meanwhile."""
+    """The job was deleted meanwhile."""
 
 
 class HasDependents(Refused):
-    """Other jobs are built on this one."""
+    """Other jobs depend on this one, so it can't be deleted."""
 
 
 class IllegalTransition(Exception):
-    """The job was not in a status from which it may go there: another process moved it first."""
+    """The job's status does not allow this transition; usually another process changed the status first."""
 
 
 class LimitReached(Exception):
@@ -56,4 +58,4 @@ class LimitReached(Exception):
 
 
 class DiskLimitReached(LimitReached):
-    """The owner's jobs take as many bytes as they may."""
+    """The owner's jobs have reached the limit of bytes on disk."""

@@ -1,4 +1,4 @@
-"""Makes visible what nobody sees and what a terminal would obey. Bottom of the import graph: no Django here."""
+"""Escapes text: invisible and control characters for terminals and logs, formulas for spreadsheets."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, half a character, line and paragraph separators
-_BLANK_LETTERS = "\u034f\u115f\u1160\u2800\u3164\uffa0"  # which Unicode counts as letters, marks or symbols
-_JOINERS = "\u200c\u200d"  # without them Persian is misspelt, and a family's emoji falls apart
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, surrogate, line and paragraph separator
+_BLANK_LETTERS = "\u034f\u115f\u1160\u2800\u3164\uffa0"  # invisible; to Unicode letters, marks or symbols
+_JOINERS = "\u200c\u200d"  # needed to spell Persian, and in emoji of several people
 
 
 def is_unseen(text: str, position: int) -> bool:
-    """Whether the character there has no shape of its own, such as ESC, a tab or a zero-width space.
+    """Whether the character at this position is invisible, such as ESC, a tab or a zero-width space.
 
-    A joiner between two characters beyond ASCII belongs to the spelling.
+    A joiner between two non-ASCII characters is part of the spelling and does not count.
     """
     letter = text[position]
     if letter in _JOINERS:
@@ -24,7 +24,7 @@ def is_unseen(text: str, position: int) -> bool:
 
 
 def escaped(text: str, keep: str = "") -> str:
-    r"""The text with each unseen character as its escape, such as \x1b; those in `keep` stay."""
+    r"""The text with each invisible character replaced by its escape, such as \x1b; characters in `keep` stay."""
     if text.isprintable() and not any(letter in _BLANK_LETTERS for letter in text):
         return text
     return "".join(
@@ -33,15 +33,15 @@ def escaped(text: str, keep: str = "") -> str:
     )
 
 
-# Also as fullwidth characters, which some spreadsheets take for these.
+# Also the fullwidth forms, which some spreadsheets treat like these.
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-END = "\r\n"  # what a writer ends lines with is also what it quotes in a value
+END = "\r\n"  # csv.writer quotes a value that contains its line terminator
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def csv_line(values: Iterable) -> str:
-    """The values as a line, without its end. An apostrophe goes before a text that a spreadsheet would calculate: one
-    that begins with =, +, -, @, a tab or the end of a line and is no number."""
+    """The values as a CSV line, without the line end. Cells that spreadsheets would run as formulas get an apostrophe
+    in front (CSV injection): texts that begin with =, +, -, @, a tab or a line end and are not numbers."""
     line = csv.writer(_Echo(), lineterminator=END).writerow([_as_text(value) for value in values])
     return line.removesuffix(END)
 
@@ -52,7 +52,7 @@ def _as_text(value):
 
 
 class _Echo:
-    """A file that gives back what is written to it."""
+    """A file object whose write() returns the text, so that csv.writer returns the line."""
 
     def write(self, line: str) -> str:
         return line

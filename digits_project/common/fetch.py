@@ -1,9 +1,8 @@
-"""Fetches an image from a URL that a user named, and from nowhere but the public internet. No Django here.
+"""Fetches an image from a URL that a user names, only from the public internet (protects against SSRF).
 
-A name is resolved once, every address of it must be allowed, and the connection goes to an address that was looked at,
-never to the name, so that a name server that changes its answers gains nothing. TLS still checks the certificate
-against the name. Proxies are not used, nothing is decompressed, a redirect is a new URL that is checked from the start.
-"""
+The host name is resolved once, every address must be allowed, and the connection goes to a checked address, never to
+the name, so a name server that changes its answers gains nothing. TLS still checks the certificate against the name.
+Proxies are not used, nothing is decompressed, and a redirect is a new URL that is checked from the start."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ from digits_project.common.errors import BadInput
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-MAX_LETTERS = 4096  # of a URL
+MAX_LETTERS = 4096  # characters of a URL
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _BLOCK = 1 << 16
@@ -32,11 +31,11 @@ _TUNNELS = (ipaddress.ip_network("2002::/16"), ipaddress.ip_network("2001::/32")
 
 
 class BadURL(BadInput):
-    """This URL is not fetched, or gave no image; the text says why."""
+    """The URL is not allowed, or returned no image; the text says why."""
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public internet, also when it holds another one inside."""
+    """Whether an address, and an IPv4 address embedded in it, belongs to the public internet."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return is_public(address.ipv4_mapped)
@@ -49,7 +48,7 @@ def is_public(address: Address) -> bool:
 
 @dataclass(frozen=True)
 class FetchPolicy:
-    """Where a fetch may go, and what it may cost."""
+    """Which addresses a fetch may connect to, and its limits in bytes, seconds and redirects."""
 
     allowed: Callable[[Address], bool] = is_public
     ports: frozenset[int] | None = frozenset({80, 443, 8080, 8443})
@@ -59,7 +58,7 @@ class FetchPolicy:
 
 
 def fetch(url: str, policy: FetchPolicy = FetchPolicy()) -> bytes:
-    """What the URL holds. Raises BadURL."""
+    """The body of the response to a GET of the URL. Raises BadURL."""
     deadline = time.monotonic() + policy.seconds
     for _ in range(policy.redirects + 1):
         parts = _checked(url, policy)
@@ -72,7 +71,7 @@ def fetch(url: str, policy: FetchPolicy = FetchPolicy()) -> bytes:
 
 
 def _checked(url, policy) -> SplitResult:
-    """The parts of a URL that is not refused for what it says."""
+    """The parts of a URL, checked for scheme, length, port and credentials."""
     if len(url) > MAX_LETTERS or not url.isprintable() or " " in url or "\\" in url:
         raise BadURL(f"A URL has at most {MAX_LETTERS} letters, and no blanks or backslashes.")
     try:
@@ -91,9 +90,9 @@ def _checked(url, policy) -> SplitResult:
 
 
 def _resolved(parts, policy, deadline) -> list[tuple]:
-    """(family, address) of the host, as connect() takes them. What is refused and what does not exist read the same."""
+    """(family, address) pairs of the host for connect(). The message is the same for forbidden and unknown hosts."""
     found: list[tuple] = []
-    # A thread that may be left behind: getaddrinfo() knows no time limit, and gives up only after half a minute.
+    # In a thread that is abandoned when the time is up: getaddrinfo() has no timeout and can take half a minute.
     lookup = threading.Thread(target=_look_up, args=[parts.hostname, parts.port, found], daemon=True)
     lookup.start()
     lookup.join(_left(deadline))
@@ -104,7 +103,7 @@ def _resolved(parts, policy, deadline) -> list[tuple]:
 
 
 def _look_up(host, port, found):
-    """Add (family, address) of the host to what was found, all at once."""
+    """Append all (family, address) pairs of the host to `found`."""
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError):
@@ -114,10 +113,11 @@ def _look_up(host, port, found):
 
 @contextmanager
 def _answer(parts, addresses, policy, deadline) -> Iterator[http.client.HTTPResponse]:
-    """The answer to a GET, its body unread. When the time is up the connection is cut, also under a trickle."""
+    """The response to a GET, with its body unread. The connection is cut at the deadline, even if data still
+    trickles."""
     connection = http.client.HTTPConnection(parts.hostname, parts.port)
     if parts.port == _PORTS[parts.scheme]:
-        connection.port = connection.default_port  # leaves it out of the header Host
+        connection.port = connection.default_port  # omits the port from the Host header
     with _connected(addresses, deadline) as plain, plain.dup() as handle:
         watch = threading.Timer(_left(deadline), _cut, [handle])
         watch.daemon = True
@@ -137,13 +137,13 @@ def _answer(parts, addresses, policy, deadline) -> Iterator[http.client.HTTPResp
 
 
 def _target(parts):
-    """What is asked for, in ASCII; what is quoted already stays as it is."""
+    """The request target in ASCII; parts that are quoted already do not change."""
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return quote(path, safe="/?%:@!$&'()*+,;=~-._[]")
 
 
 def _connected(addresses, deadline) -> socket.socket:
-    """A connection to the first of the addresses that takes one."""
+    """A connection to the first address that accepts one."""
     refusal = None
     for family, address in addresses:
         connection = socket.socket(family, socket.SOCK_STREAM)
@@ -164,7 +164,7 @@ def _secured(plain, parts):
 
 
 def _cut(connection):
-    with suppress(OSError):  # it has ended by itself
+    with suppress(OSError):  # it is closed already
         connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -186,7 +186,7 @@ def _body(answer, url, policy, deadline) -> bytes:
 
 
 def _left(deadline) -> float:
-    """Seconds; always some, since 0 would mean "do not wait at all"."""
+    """Seconds until the deadline; always above 0, because a timeout of 0 means non-blocking."""
     return max(0.001, deadline - time.monotonic())
 
 

@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent, and the lock that keeps a second parent away."""
+"""Starts, watches and stops child processes that never outlive their parent; locks and rotates files."""
 
 import contextlib
 import ctypes
@@ -17,8 +17,8 @@ import psutil
 
 RESET_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 LONGEST_DELAY = 30  # seconds, between two starts of a child that keeps dying
-LONG_LIFE = 60  # seconds; what lived that long is started again at once
-LOG_LIMIT = 10 * 2**20  # bytes; a larger log is set aside when its process starts
+LONG_LIFE = 60  # seconds; a child that lived that long is restarted at once
+LOG_LIMIT = 10 * 2**20  # bytes; a larger log is rotated when its process starts
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SystemAccount:
     gid: int
 
     def as_arguments(self) -> dict:
-        """For subprocess: this user, and none of root's other groups."""
+        """Arguments for subprocess: this user, without root's other groups."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
@@ -38,11 +38,11 @@ class AlreadyLocked(Exception):
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, patience: float = 1.0) -> Iterator[None]:
-    """Hold the lock file `path`, or raise AlreadyLocked after `patience` seconds. The kernel lets go of it when the
-    process ends, however it ends; `is_locked` may hold it for an instant, hence the patience."""
+def exclusive(path: Path, timeout: float = 1.0) -> Iterator[None]:
+    """Hold the lock file `path`, or raise AlreadyLocked after `timeout` seconds. The kernel releases the lock when the
+    process ends, however it ends. The timeout is needed because `is_locked` takes the lock for an instant."""
     with path.open("a") as file:
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while not _try_lock(file.fileno(), fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 raise AlreadyLocked(str(path))
@@ -76,9 +76,9 @@ def spawn(
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen:
-    """Start a child in a session of its own, so that Ctrl-C in the terminal reaches only its parent, which appends to
-    `log` and gets the signal `dies_by` when its parent dies, even by SIGKILL. The kernel watches the thread that called
-    this, not the process: call it from the main thread."""
+    """Start a child in a session of its own, so that Ctrl-C in the terminal reaches only the parent. The child appends
+    to `log` and gets the signal `dies_by` when its parent dies, even by SIGKILL. The kernel watches the calling thread,
+    not the process, so call this from the main thread."""
     with log.open("ab") as sink:
         return subprocess.Popen(
             [str(word) for word in argv],
@@ -89,14 +89,14 @@ def spawn(
             env=env,
             pass_fds=pass_fds,
             start_new_session=True,
-            preexec_fn=_tie_to_parent(dies_by, os.getpid()),  # runs after the change of user, which would undo it
+            preexec_fn=_tie_to_parent(dies_by, os.getpid()),  # after the change of user, which would reset it
             **(account.as_arguments() if account else {}),
         )
 
 
 def _tie_to_parent(dies_by: signal.Signals, parent: int) -> Callable[[], None]:
     def in_child() -> None:
-        for number in RESET_SIGNALS:  # nohup and `&` in a script leave some ignored, and exec keeps that
+        for number in RESET_SIGNALS:  # nohup and `&` in a script ignore some signals, and exec inherits that
             signal.signal(number, signal.SIG_DFL)
         die_with(parent, dies_by)
 
@@ -105,7 +105,7 @@ def _tie_to_parent(dies_by: signal.Signals, parent: int) -> Callable[[], None]:
 
 @dataclass
 class Child:
-    """A process that is started again whenever it ends, at once the first time and then ever more slowly."""
+    """A process that is restarted whenever it ends: at once the first time, then after ever longer pauses."""
 
     name: str
     argv: Sequence[str]
@@ -124,7 +124,7 @@ class Child:
         self.born, self.due = time.monotonic(), None
 
     def tend(self) -> str | None:
-        """Start it again when it has died and its time has come; a line about it when it has just died."""
+        """Restart the process if it has died and its pause is over. Returns a line of text if it has just died."""
         if self.process.poll() is None:
             cut(self.log)
             return None
@@ -141,7 +141,7 @@ class Child:
 
 
 def reap_orphans(own: Iterable[subprocess.Popen]) -> None:
-    """Take the exit status of the adopted orphans that have ended, and leave those of one's own children to them."""
+    """Reap the adopted orphans that have ended; not our own children, whose Popen objects do that."""
     pids = {process.pid for process in own}
     with contextlib.suppress(ChildProcessError):  # no child at all
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
@@ -151,7 +151,7 @@ def reap_orphans(own: Iterable[subprocess.Popen]) -> None:
 
 
 def stop(processes: Iterable[subprocess.Popen], signals: Sequence[signal.Signals], grace: float) -> None:
-    """Send all of them the first signal, `grace` seconds later the next to those that still run, and so on."""
+    """Send all processes the first signal; after `grace` seconds send the next to those that still run, and so on."""
     running = [process for process in processes if process.poll() is None]
     for number in (*signals, signal.SIGKILL):
         for process in running:
@@ -160,7 +160,7 @@ def stop(processes: Iterable[subprocess.Popen], signals: Sequence[signal.Signals
 
 
 def wait(processes: Iterable[subprocess.Popen], seconds: float) -> list[subprocess.Popen]:
-    """Wait until all have ended; those that still run after `seconds`."""
+    """Wait until all have ended. Returns those that still run after `seconds`."""
     deadline = time.monotonic() + seconds
     running = []
     for process in processes:
@@ -172,7 +172,7 @@ def wait(processes: Iterable[subprocess.Popen], seconds: float) -> list[subproce
 
 
 def kill_descendants() -> None:
-    """SIGKILL to whatever this process, its children and the orphans that it adopted have left running."""
+    """Send SIGKILL to all descendants of this process that still run, adopted orphans included."""
     left = psutil.Process().children(recursive=True)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -187,7 +187,7 @@ def working_in(directory: Path) -> list[psutil.Process]:
 
 
 def wait_until_left(directory: Path, number: signal.Signals, seconds: float) -> bool:
-    """Send what a killed parent left at work in `directory` the signal `number`; whether all of it ended in time."""
+    """Send the signal `number` to the processes that work in `directory`. Returns whether all ended in time."""
     deadline = time.monotonic() + seconds
     for process in (left := working_in(directory)):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -199,7 +199,7 @@ def wait_until_left(directory: Path, number: signal.Signals, seconds: float) -> 
 
 
 def tell_systemd(state: str) -> None:
-    """What sd_notify(3) takes, as READY=1; nothing where no systemd listens (a unit of another type, a shell)."""
+    """Send a state such as READY=1 to systemd, as sd_notify(3). Does nothing if systemd did not start this process."""
     if address := os.environ.get("NOTIFY_SOCKET"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, contextlib.suppress(OSError):
             systemd.connect("\0" + address[1:] if address.startswith("@") else address)
@@ -207,20 +207,20 @@ def tell_systemd(state: str) -> None:
 
 
 def rotate(log: Path) -> None:
-    """Set a log aside as NAME.1 when it has grown past LOG_LIMIT."""
+    """Rename a log to NAME.1 if it is larger than LOG_LIMIT."""
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         log.replace(log.with_name(log.name + ".1"))
 
 
 def cut(log: Path) -> None:
-    """The same, while its process writes to it: what it holds is copied, and the file goes on empty."""
+    """Rotate a log while its process writes to it: copy it to NAME.1, then truncate it."""
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         shutil.copyfile(log, log.with_name(log.name + ".1"))
-        os.truncate(log, 0)  # the process appends, so that it goes on at the start
+        os.truncate(log, 0)  # the process appends, so it continues at the start
 
 
 def tail(log: Path, lines: int = 15, start: int = 0) -> str:
-    """The last lines that were written to `log` after byte `start`, indented."""
+    """The last lines written to `log` after byte `start`, indented."""
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - 16_384))
         text = file.read().decode(errors="replace")
@@ -233,15 +233,15 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with(parent: int | None, by: signal.Signals = signal.SIGKILL, status: int = 1) -> None:
-    """In a child: get the signal `by` when the thread that started this process ends; end now, with `status`, if
-    `parent`, a pid, died before this call. Raises OSError where the kernel does not do that."""
+    """In a child process: ask the kernel for the signal `by` when the thread that started this process ends. Exit with
+    `status` if the process `parent` died before this call. Raises OSError if the kernel does not support it."""
     _prctl(_PR_SET_PDEATHSIG, by)
     if parent is not None and os.getppid() != parent:
         os._exit(status)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent dies, so that a list of the descendants misses none."""
+    """Become the parent of descendants whose own parent dies, so that a list of the descendants is complete."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 

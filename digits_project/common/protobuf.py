@@ -1,7 +1,7 @@
-"""The protocol buffers wire format, as far as Caffe's and ONNX's messages use it; read without trusting a byte of it.
+"""Reads and writes the protocol buffers wire format, as far as Caffe and ONNX use it. Input is treated as hostile.
 
-Source of the format: the Protocol Buffers encoding documentation. A field is a key, number << 3 | wire type, as a
-varint, then a varint (0), eight bytes (1), a length and that many bytes (2), or four bytes (5).
+Source: the Protocol Buffers encoding documentation. A field is a key, number << 3 | wire type, as a varint, then by
+wire type a varint (0), eight bytes (1), a length and that many bytes (2), or four bytes (5).
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from digits_project.common.errors import BadInput
 
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
 _MAX_VARINT_BYTES = 10
-_MAX_FIELDS = 250_000  # of a message; a list of numbers is one
+_MAX_FIELDS = 250_000  # of a message; a packed list of numbers is one field
 
 Bytes = bytes | memoryview
 
 
 class BadMessage(BadInput):
-    """These bytes are no message of the wire format; the text says why, without the name of what holds them."""
+    """The bytes are not a valid message; the text says why, without the file's name."""
 
 
 def read_fields(data: Bytes) -> Iterator[tuple[int, int, int | Bytes]]:
-    """(number, wire type, value) of every field; the values of four and eight bytes are given as bytes.
+    """(number, wire type, value) of every field. Values of four and eight bytes are yielded as bytes.
 
-    What is read from a memoryview comes as memoryviews, without a copy.
+    From a memoryview the values are memoryviews, without a copy.
 
-    Neighbouring fields of four bytes with one number, an unpacked list of floats, come as one value of all their bytes.
+    Consecutive four-byte fields of one number (an unpacked list of floats) are yielded as one value with all bytes.
     Raises BadMessage.
     """
     position = count = 0
@@ -54,12 +54,12 @@ def read_fields(data: Bytes) -> Iterator[tuple[int, int, int | Bytes]]:
 
 
 def head(number: int, length: int) -> bytes:
-    """What stands before the bytes of a field: its key, and how many they are."""
+    """The head of a field that holds bytes: its key and its length."""
     return _written(number << 3 | BYTES) + _written(length)
 
 
 def signed(value: int) -> int:
-    """What an int32 or int64 field means."""
+    """The value of an int32 or int64 field, whose varint is unsigned."""
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
@@ -83,7 +83,7 @@ def _varint(data, position):
 
 
 def _written(value):
-    """A number as varint: seven bits a byte, the lowest first; all but the last have their eighth bit set."""
+    """A number as a varint: seven bits per byte, lowest first; all bytes but the last have the eighth bit set."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -98,9 +98,9 @@ def _taken(data, position, length):
 
 
 def _run_of_fours(data, start, position):
-    """The values of this field and of those right after it with the same key; field by field would take seconds.
+    """The values of this field and of all following fields with the same key; one by one would take seconds.
 
-    Looks at ever larger pieces, so that a short run costs the same however much comes after it.
+    Compares growing chunks, so that a short run is cheap no matter how much follows.
     """
     key = data[start:position]
     size, runs, piece = len(key) + 4, [], 64

@@ -1,4 +1,4 @@
-"""How much memory this process may take and has taken, and what to report when it gets no more. No Django here."""
+"""The memory and the cores that this process can use, and the message for a user when memory runs out."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-# How libraries that raise no MemoryError say that they get no memory; the loader of libraries is one of them.
+# Messages of libraries that raise other exceptions than MemoryError, the dynamic linker included.
 _WORDS = re.compile(
     r"out of memory|failed to allocate|unable to allocate|cannot allocate memory|bad_alloc|bad allocation|"
     r"failed to map segment|can't start new thread|larger than 2\^31",
     re.IGNORECASE,
 )
-_ASKED = re.compile(r"allocate (\d+(?:\.\d*)? ?[KMGTPE]i?B)")  # NumPy's words
+_ASKED = re.compile(r"allocate (\d+(?:\.\d*)? ?[KMGTPE]i?B)")  # NumPy's message
 CGROUPS = Path("/sys/fs/cgroup")
 V1_LIMIT = CGROUPS / "memory" / "memory.limit_in_bytes"
 
 
 class Limit(NamedTuple):
-    """So many bytes, and what sets them."""
+    """A limit in bytes, and what sets it."""
 
     size: int
     name: str
@@ -32,7 +32,7 @@ class Limit(NamedTuple):
 
 
 def limit() -> Limit:
-    """The least of what the machine has, what the control group grants, and the limit of the address space."""
+    """The smallest of the machine's memory, the control group's limit, and the limit of the address space."""
     return min(_limits())
 
 
@@ -51,7 +51,7 @@ def _limits() -> Iterator[Limit]:
 
 
 def _cgroup_files() -> Iterator[Path]:
-    """The limits of this process's control group and of those around it."""
+    """The memory limit files of this process's control group and of its parents."""
     yield V1_LIMIT
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
@@ -66,7 +66,7 @@ def _cgroup_files() -> Iterator[Path]:
 
 
 def taken() -> int:
-    """The most bytes that this process has had: of its address space where that is limited, else in memory."""
+    """Peak bytes of this process: of its address space if that is limited, else of resident memory."""
     limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
     field = "VmPeak" if limited else "VmHWM"
     found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
@@ -74,12 +74,12 @@ def taken() -> int:
 
 
 def taken_by_children() -> int:
-    """The most bytes in memory that one of the child processes had that have ended."""
+    """Peak resident bytes of the largest child process that has ended."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
 
 
 def is_want_of_memory(error: BaseException | None) -> bool:
-    """Whether an exception, or what it was raised from, is for want of memory."""
+    """Whether an exception, or one of its causes, means that memory ran out."""
     while error is not None:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or _WORDS.search(str(error)):
             return True
@@ -88,7 +88,7 @@ def is_want_of_memory(error: BaseException | None) -> bool:
 
 
 def explain(error: BaseException, what: str, remedy: str) -> str:
-    """What to tell the user: `what` ran out of memory, how much it had, and what to try."""
+    """The message for the user: `what` ran out of memory, how much it had, and what to try."""
     asked = _ASKED.search(str(error))
     more = f" and asked for {asked[1].replace('. ', ' ')} more" if asked else ""
     return f"{what} ran out of memory: it had taken {gibibytes(taken())}{more}, and there are {limit()}. {remedy}"
@@ -103,14 +103,14 @@ CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on, or fewer if its control group is granted less time than that."""
+    """The number of cores that this process can use, by its CPU affinity and its control group's quota."""
     cores = len(os.sched_getaffinity(0))
     quota = cpu_quota()
     return max(1, min(cores, round(quota))) if quota else cores
 
 
 def cpu_quota() -> float | None:
-    """The processor time that the control group grants, in cores; None if it sets no limit."""
+    """The control group's limit of processor time, in cores; None without a limit."""
     try:
         quota, period = CGROUP_V2.read_text().split()
     except (OSError, ValueError):

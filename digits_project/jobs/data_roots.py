@@ -1,4 +1,4 @@
-"""Which files of the server a user may name: those in the data roots, and none of a job that is hidden from them."""
+"""The server paths that a user may name: those in the data roots, without the folders of jobs hidden from the user."""
 
 import os
 from itertools import islice
@@ -12,12 +12,12 @@ from digits_project.common.errors import BadInput
 from digits_project.jobs.visibility import find_visible
 
 MAX_SUGGESTIONS = 100
-MAX_ENTRIES_READ = 20_000  # of a folder, to find them
+MAX_ENTRIES_READ = 20_000  # of a folder, for suggestions
 
 
 def readable(path: str, *more_roots: Path) -> Path:
-    """The server's file or folder that a user named, resolved. Raises BadInput when it lies outside the data roots and
-    `more_roots`, and says nothing then about what is there. Whatever opens it goes through serverfiles."""
+    """The file or folder that a user named, with links resolved. Raises BadInput if it lies outside of the data roots
+    and `more_roots`; the message does not reveal whether it exists. To open the file, use confined_files."""
     if not path.startswith("/"):
         raise BadInput(f"{path} is not an absolute path; paths are those of the server and begin with /.")
     try:
@@ -33,7 +33,7 @@ def readable(path: str, *more_roots: Path) -> Path:
 
 
 def _is_of_hidden_job(path: Path) -> bool:
-    """Whether it lies in the folder of a job that is not shown to the user."""
+    """Whether the path lies in the folder of a job that the user may not see."""
     jobs = settings.DIGITS_JOBS_DIR.resolve()
     if limited_user() is None or not path.is_relative_to(jobs):
         return False
@@ -41,7 +41,7 @@ def _is_of_hidden_job(path: Path) -> bool:
 
 
 def is_folder(path: str) -> bool:
-    """Whether there is such a folder on the server. Raises BadInput as readable() does."""
+    """Whether the path is a folder. Raises BadInput as readable() does."""
     try:
         with confined_files.open_folder(readable(path), settings.DIGITS_DATA_ROOTS):
             return True
@@ -50,9 +50,10 @@ def is_folder(path: str) -> bool:
 
 
 def paths_beginning_with(query: str) -> list[str]:
-    """The paths that one may go on with after typing `query`, sorted; none of what lies outside of the data roots.
+    """Completions of a path that begins with `query`, sorted, only in the data roots.
 
-    As in a shell, hidden names are told only to who begins one. On a private server they are for operators.
+    As in a shell, hidden names are suggested only if the query's last name begins with a dot. On a private server only
+    operators get suggestions.
     """
     if limited_user():
         return []
@@ -63,7 +64,7 @@ def paths_beginning_with(query: str) -> list[str]:
 
 
 def _entries(folder: str, beginning: str) -> list[str]:
-    """The readable entries of a folder whose names begin so."""
+    """The readable entries of a folder whose names begin with `beginning`."""
     try:
         with confined_files.open_folder(folder, settings.DIGITS_DATA_ROOTS) as opened, os.scandir(opened) as entries:
             names = [entry.name for entry in islice(entries, MAX_ENTRIES_READ) if entry.name.startswith(beginning)]

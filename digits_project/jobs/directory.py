@@ -1,4 +1,4 @@
-"""Job ids and the folders that they name."""
+"""Creates job ids with their folders, and removes job folders."""
 
 import fcntl
 import os
@@ -47,7 +47,7 @@ class Claim:
 def claim() -> Claim:
     """A new id, `YYYYMMDD-HHMMSS-xxxx` (UTC, four hex digits), with its empty folder.
 
-    Making the folder is what claims the id: mkdir succeeds for one process only, whatever the kind of job.
+    Creating the folder claims the id: mkdir succeeds for one process only, for all kinds of job.
     """
     settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
     while True:
@@ -56,7 +56,7 @@ def claim() -> Claim:
 
 
 def remove(directory: Path) -> None:
-    """Delete a job's folder; it first leaves its name, so that nobody meets it half deleted."""
+    """Delete a job's folder. It is renamed first, so that no process sees it half deleted."""
     doomed = directory.with_name(f".{directory.name}.deleted")
     try:
         directory.rename(doomed)
@@ -91,9 +91,9 @@ def _remove_unless_claimed(marker: Path, has_row: Callable[[str], object]) -> No
 
 
 def finish_removals(older_than: float = 3600.0) -> None:
-    """Delete what processes that were killed in the midst of `remove` have left, so many seconds ago."""
+    """Delete folders that processes killed during `remove` left more than `older_than` seconds ago."""
     for doomed in settings.DIGITS_JOBS_DIR.glob(".*.deleted"):
-        with suppress(FileNotFoundError):  # another process was quicker
+        with suppress(FileNotFoundError):  # another process has deleted it
             if time.time() - doomed.stat().st_ctime > older_than:  # renaming it set that
                 shutil.rmtree(doomed)
 

@@ -1,4 +1,4 @@
-"""How much of the disk jobs take. Their folders are measured in a thread of their own: no request waits for that."""
+"""The disk space that jobs take. A thread of its own measures the folders, so that no request waits for it."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ STALE_SECONDS = 300
 
 
 class Usage(NamedTuple):
-    """Bytes of the file system that jobs lie on; `jobs` is None until their folders have been measured."""
+    """Bytes of the file system of the jobs folder; `jobs` is None until the folders have been measured."""
 
     total: int
     free: int
@@ -25,7 +25,7 @@ class Usage(NamedTuple):
 
 
 class _Measured:
-    """The last sum, and the thread that makes the next one."""
+    """The last measured sum, and the thread that measures the next one."""
 
     def __init__(self):
         self.bytes: int | None = None
@@ -33,7 +33,7 @@ class _Measured:
         self.lock = threading.Lock()
 
     def refresh(self) -> None:
-        """Start to measure, unless that was done of late or is being done."""
+        """Start a measurement, unless one runs or has just ended."""
         if time.monotonic() - self.at > STALE_SECONDS and self.lock.acquire(blocking=False):
             threading.Thread(target=self._measure, name="disk", daemon=True).start()
 
@@ -49,7 +49,7 @@ _measured = _Measured()
 
 
 def usage() -> Usage | None:
-    """What is known now; None where there is no folder of jobs yet."""
+    """The usage as last measured; None if there is no jobs folder yet."""
     try:
         disk = shutil.disk_usage(settings.DIGITS_JOBS_DIR)
     except OSError:
@@ -59,7 +59,7 @@ def usage() -> Usage | None:
 
 
 def size(folder: Path) -> int:
-    """Bytes of the files in a folder and all below it; 0 where there is none. Links are not followed."""
+    """Bytes of all files in a folder and below it; 0 if it does not exist. Links are not followed."""
     total = 0
     try:
         with os.scandir(folder) as entries:
@@ -68,6 +68,6 @@ def size(folder: Path) -> int:
                     total += size(Path(entry.path))
                 else:
                     total += entry.stat(follow_symlinks=False).st_size
-    except OSError:  # it goes away while it is measured
+    except OSError:  # deleted while it is measured
         return total
     return total

@@ -1,11 +1,11 @@
-"""The only writer of a job's status. Every change is one UPDATE that names the statuses it may start from.
+"""The only writer of a job's status. Every change is one UPDATE that names the allowed previous statuses.
 
     Initialized ──► Waiting ──► Running ──► Done
          │            │  ▲        │ │
          │            │  └────────┘ └─────► Error, Aborted
          └────────────┴───────────────────► Error, Aborted ──► Waiting (resume)
 
-Of eight processes that race to start a job exactly one wins, and a late "done" can't overwrite "aborted".
+If eight processes race to start a job, exactly one wins, and a late "done" can't overwrite "aborted".
 """
 
 import logging
@@ -30,7 +30,7 @@ SOURCES = {
 
 
 class _Append(Func):
-    """jsonb || jsonb: appends to the list within the UPDATE, so that no change is lost to a race."""
+    """jsonb || jsonb: appends to the list within the UPDATE, so that no entry is lost in a race."""
 
     template = "%(expressions)s"
     arg_joiner = " || "
@@ -48,8 +48,8 @@ def advance(
 ) -> None:
     """Move the row to `to` and set `changes` in the same UPDATE, or raise IllegalTransition and change nothing.
 
-    `held_by`: only while that worker runs the job. `only_from`: only from these of the lawful statuses. `note`: what
-    the history is to say of the change.
+    `held_by`: only while that worker runs the job. `only_from`: only from these of the allowed statuses. `note`: a text
+    for the history.
     """
     now = timezone.now()
     sources = SOURCES.get(to, ())
@@ -58,7 +58,7 @@ def advance(
     rows = type(job).objects.filter(pk=job.pk, status__in=sources)
     if held_by is not None:
         rows = rows.filter(worker=held_by)
-    if to in (Status.DONE, Status.WAITING):  # who was told "aborted" never meets it Done, or running again
+    if to in (Status.DONE, Status.WAITING):  # a client that got "aborted" never sees the job Done or running again
         rows = rows.exclude(status=Status.RUNNING, abort_requested_at__isnull=False)
     change = [to, now.isoformat(timespec="milliseconds"), *([note] if note else [])]
     entry = Value([change], JSONField())
@@ -74,7 +74,7 @@ def advance(
 
 
 def try_advance(job: Job, to: Status, **conditions_and_changes) -> bool:
-    """The same, but answers whether it moved: for whoever may lawfully come second."""
+    """The same, but returns whether the row moved, for callers that can lose a race."""
     try:
         advance(job, to, **conditions_and_changes)
     except IllegalTransition as second:
@@ -84,7 +84,7 @@ def try_advance(job: Job, to: Status, **conditions_and_changes) -> bool:
 
 
 def _side_effects(to: Status, now) -> dict:
-    """The columns that follow from a status alone. Its folder changes with it, and is measured anew."""
+    """The columns that depend on the status alone. The folder changes with the status, so it is measured again."""
     changed: dict = {"disk_bytes": None}
     if to == Status.WAITING:
         changed |= {"started_at": None, "ended_at": None, "abort_requested_at": None, "error": "", "worker": ""}

@@ -1,6 +1,6 @@
-"""What one owner may have on a server with accounts: jobs that wait, and bytes on disk.
+"""The limits of an owner on a server with accounts: waiting jobs, and bytes on disk.
 
-Services check it, so that it holds for every way to make a job. Operators, and jobs that are nobody's, have no limits.
+Services check them, so they hold for every way to create a job. Operators and jobs without an owner have no limits.
 """
 
 import time
@@ -27,14 +27,14 @@ def applies_to(owner: str) -> bool:
 
 
 def refuse_more_disk(owner: str, then: str = "try again") -> None:
-    """Raise DiskLimitReached if the jobs of this owner take more bytes than they may."""
+    """Raise DiskLimitReached if the jobs of this owner take more bytes than allowed."""
     if excess := _excess(owner, then):
         raise DiskLimitReached(excess)
 
 
 def refuse_more_waiting(owner: str) -> None:
-    """Raise LimitReached if more jobs of this owner wait than may. Call it in the transaction that lets one wait, after
-    that: until its end no other lets a job of this owner wait."""
+    """Raise LimitReached if more jobs of this owner wait than allowed. Call it in the transaction that moved a job to
+    Waiting: until the transaction ends, no other one can do that for this owner."""
     most = settings.DIGITS_MOST_WAITING
     if not most or not applies_to(owner):
         return
@@ -45,13 +45,13 @@ def refuse_more_waiting(owner: str) -> None:
 
 
 def waiting(owner: str) -> int:
-    """How many jobs of an owner wait."""
+    """The number of waiting jobs of an owner."""
     own = {"owner": owner, "status__in": (Status.INITIALIZED, Status.WAITING)}
     return sum(kind.objects.filter(**own).count() for kind in job_kinds())
 
 
 class Watch:
-    """Measures the folder of a running job now and then. Raises BadInput when its owner has more than may be."""
+    """Measures the folder of a running job regularly. Raises BadInput if its owner's jobs take too many bytes."""
 
     def __init__(self, job: Job):
         self.job = job
@@ -67,7 +67,7 @@ class Watch:
 
 
 def _excess(owner: str, then: str) -> str:
-    """What to tell an owner whose jobs take more than they may; "" if they don't."""
+    """The message for an owner whose jobs take too many bytes; "" if they don't."""
     most = settings.DIGITS_MAX_OWNER_DISK << 20
     if not most or not applies_to(owner) or (size := quota.used(owner)) <= most:
         return ""

@@ -1,4 +1,4 @@
-"""The ends of log files, as far as a page has room for them."""
+"""Reads parts of log files for pages and messages."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ TAIL_BYTES = 16 << 10
 
 
 def tail(path: Path, most: int = TAIL_BYTES) -> str:
-    """The last lines of a log; "" if there is none. What is no text is replaced."""
+    """The last lines of a log; "" if it does not exist. Bytes that are not UTF-8 are replaced."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -19,7 +19,7 @@ def tail(path: Path, most: int = TAIL_BYTES) -> str:
 
 
 def lines_starting_with(path: Path, beginning: str, most: int, most_bytes: int = 8 << 20) -> list[str]:
-    """The rest of the first lines that begin so, of the first megabytes of a log."""
+    """The first `most` lines that start with `beginning`, without it, from the first megabytes of a log."""
     found: list[str] = []
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

@@ -1,4 +1,4 @@
-"""What a job is. It has no table of its own: a dataset or a model is its job, one row and one status."""
+"""The abstract Job, and devices. Job has no table: each dataset or model is its own job, one row with one status."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from digits_project.jobs.owner_turns import in_turn
 
 
 class Status(models.TextChoices):
-    """DIGITS's words, in the order in which a job lives through them."""
+    """The statuses of a job, with DIGITS's names, in order."""
 
     INITIALIZED = "Initialized"
     WAITING = "Waiting"
@@ -46,19 +46,19 @@ class Wanted(NamedTuple):
 
 
 class Job(models.Model):
-    """One piece of work that a worker does, and all that is known of it. Only `lifecycle` writes its status."""
+    """A piece of work for a worker, with its state. Only `lifecycle` writes the status."""
 
-    QUEUE: str  # where it is queued: "io", or "train" for what needs a device of a host
-    TASK: str  # dotted path of the function that a worker calls with the job's id
+    QUEUE: str  # its queue: "io", or "train" for jobs that need a device
+    TASK: str  # dotted path of the function that the worker calls with the job's id
     KIND: str  # "datasets", "models" or "evaluations", as in the routes
     TYPE: str  # DIGITS's name for it, as in /status
-    # The columns that a line about it shows; others may hold megabytes.
+    # The columns that lists show; other columns can hold megabytes.
     LISTED = ("job_id", "name", "owner", "priority", "status", "progress", "created_at", "started_at", "ended_at")
     IN_INDEX = True  # whether the list of all jobs has it
-    PART_OF = ""  # the relation to the job that it goes with: who sees that one sees it
+    PART_OF = ""  # the relation to its parent job, which decides who may see this one
     PATHS: tuple[str, ...] = ()  # columns that hold paths of the server
-    FILLS_DISK = True  # whether its folder grows large
-    MILESTONE = "coming to its end"  # what a job that lost its process had to reach for the loss not to count
+    FILLS_DISK = True  # whether its folder can grow large
+    MILESTONE = "coming to its end"  # a lost process counts only if the job did not reach this
 
     job_id = models.CharField(primary_key=True, max_length=20, editable=False)
     name = models.CharField(max_length=255)
@@ -72,7 +72,7 @@ class Job(models.Model):
         default=0, editable=False, validators=[MinValueValidator(0), MaxValueValidator(1)], help_text="0 to 1"
     )
     error = models.TextField(blank=True, editable=False)
-    worker = models.CharField(max_length=300, blank=True, editable=False)  # the Process that runs it
+    worker = models.CharField(max_length=300, blank=True, editable=False)  # str() of the Process that runs it
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, editable=False)
     ended_at = models.DateTimeField(null=True, editable=False)
@@ -99,12 +99,12 @@ class Job(models.Model):
         return f"{self._meta.verbose_name} {self.job_id} ({self.name})"
 
     def get_absolute_url(self, suffix: str = "") -> str:
-        """Its page, or with the suffix ".json" its JSON; Django's name for it, by which the admin finds it too."""
+        """The URL of its page, or with the suffix ".json" of its JSON. The admin uses this Django method too."""
         return reverse(f"{self.KIND}-detail", args=[self.pk]) + suffix
 
     @property
     def directory(self) -> Path:
-        """Where its files are."""
+        """The job's folder."""
         return settings.DIGITS_JOBS_DIR / self.job_id
 
     @property
@@ -113,12 +113,12 @@ class Job(models.Model):
 
     @classmethod
     def ready(cls) -> models.QuerySet:
-        """The jobs that wait for nothing but a worker, in the order in which they are to run."""
+        """The waiting jobs that need only a worker and a device, in the order in which they run."""
         return in_turn(cls.objects.filter(status=Status.WAITING), cls.objects.all(), Q(status=Status.RUNNING))
 
     @classmethod
     def queued(cls) -> models.QuerySet:
-        """All that wait, in the order in which they are to run, with what `awaited` looks at."""
+        """All waiting jobs, in the order in which they run, with the columns that `waits_for` reads."""
         waiting = cls.objects.filter(status=Status.WAITING)
         return in_turn(waiting, cls.objects.all(), Q(status=Status.RUNNING)).only(*cls.LISTED)
 
@@ -136,32 +136,32 @@ class Job(models.Model):
         return []
 
     def awaited(self) -> str:
-        """What a waiting job needs besides a worker and a device; "" if nothing."""
+        """What a waiting job needs besides a worker and a device, in words; "" if nothing."""
         return ""
 
     def wanted(self) -> Wanted:
-        """The GPUs that it is to have, if it is queued for a device at all."""
+        """The GPUs that the job requests, if it needs a device."""
         return Wanted()
 
     def clear_away(self) -> None:
-        """Remove what a process that died left half written."""
+        """Remove the incomplete files of a process that died."""
 
     def dependents(self) -> list["Job"]:
-        """The jobs that can't live without this one."""
+        """The jobs that depend on this one, so that it can't be deleted."""
         return []
 
     def parts(self) -> list["Job"]:
-        """The jobs that go with this one when it is deleted."""
+        """The jobs that are deleted with this one."""
         return []
 
 
 def job_kinds() -> list[type[Job]]:
-    """Every kind of job of the installed apps."""
+    """All kinds of job of the installed apps."""
     return [model for model in apps.get_models() if issubclass(model, Job)]
 
 
 def find_job(job_id: object, kind: type[Job] | None = None) -> Job | None:
-    """The job of that id, of that kind or of whichever (None); what is no id has no job."""
+    """The job with that id, of that kind or of any (None); None if there is none or the value is not an id."""
     if not is_job_id(job_id):
         return None
     found = (model.objects.filter(pk=job_id).first() for model in ([kind] if kind else job_kinds()))
@@ -169,7 +169,7 @@ def find_job(job_id: object, kind: type[Job] | None = None) -> Job | None:
 
 
 class Device(models.Model):
-    """A GPU, or the CPU of a host, that one training at a time may hold."""
+    """A GPU, or the CPU, of a host. One training at a time can hold it."""
 
     class Type(models.TextChoices):
         CPU = "cpu", "CPU"
@@ -196,7 +196,7 @@ class Device(models.Model):
 
     @property
     def label(self) -> str:
-        """How the engine names it: cpu, gpu0, gpu1, …"""
+        """The engine's name of the device: cpu, gpu0, gpu1, …"""
         return "cpu" if self.type == self.Type.CPU else f"gpu{self.index}"
 
     def runs(self, engine: str) -> bool:
@@ -209,5 +209,5 @@ class Device(models.Model):
 
     @property
     def queue_name(self) -> str:
-        """The RQ queue of the train workers that can reach it."""
+        """The RQ queue of the train workers on its host."""
         return f"train-{self.host}"

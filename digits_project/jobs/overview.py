@@ -1,4 +1,4 @@
-"""The state of the whole server at a glance: what the admin's front page shows."""
+"""The state of the whole server, for the admin's front page."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -23,7 +23,7 @@ A_DAY = timedelta(days=1)
 
 
 class Place(NamedTuple):
-    """Where a waiting job stands in its queue, from 1, and what it waits for."""
+    """A waiting job's position in its queue (from 1), and the reason why it waits."""
 
     position: int
     job: Job
@@ -31,14 +31,15 @@ class Place(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How many jobs of a kind came to an end within a day, by their status."""
+    """The number of jobs of a kind that ended within a day, by status."""
 
     kind: str
     counts: list[tuple[str, int]]
 
 
 def overview() -> dict:
-    """What the front page shows. `workers` is None while Redis is away; everything else needs PostgreSQL only."""
+    """Template context of the front page. `workers` is None if Redis can't be reached; the rest needs only
+    PostgreSQL."""
     devices = list(Device.objects.all())
     try:
         workers = queues.workers()
@@ -60,20 +61,20 @@ def overview() -> dict:
 
 
 def _shown(worker: queues.Listener) -> queues.Listener:
-    """A worker, without the job that it does if that may not be shown."""
+    """The worker, without its job id if the user may not see that job."""
     return worker if limited_user() is None or find_visible(worker.job_id) else worker._replace(job_id="")
 
 
 def holders(devices: Sequence[Device]) -> dict[str, Job]:
-    """The jobs that hold these devices, by their ids, as far as they may be shown."""
+    """{id: job} of the jobs that hold these devices, as far as the user may see them."""
     leased = {device.leased_to for device in devices if device.leased_to}
     found = (visible(kind).filter(pk__in=leased).only("job_id", "name", "status", "owner") for kind in job_kinds())
     return {job.pk: job for jobs in found for job in jobs} if leased else {}
 
 
 def waiting(kind: type[Job], devices: Sequence[Device], workers: Sequence[queues.Listener] | None) -> Iterator[Place]:
-    """The waiting jobs of a kind in the order of the queue, of the first fifty those that may be shown, each with what
-    it waits for."""
+    """The first fifty waiting jobs of a kind in the order of the queue, with the reasons; jobs that the user may not
+    see are left out."""
     queued = list(kind.queued()[:MAX_WAITING])
     places = list(enumerate(queued, 1))
     if limited_user():

@@ -1,4 +1,4 @@
-"""Whose job is next: of equal priority, owners take turns, so that nobody waits behind fifty jobs of one user."""
+"""Orders waiting jobs: at equal priority owners take turns, so that nobody waits behind fifty jobs of one user."""
 
 from django.db.models import Case, Count, F, Max, Q, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
@@ -7,11 +7,11 @@ OLDEST_FIRST = ("-priority", "created_at")
 
 
 def in_turn(waiting: QuerySet, everyone: QuerySet, is_running: Q) -> QuerySet:
-    """The waiting jobs in the order in which they are to run.
+    """The waiting jobs in the order in which they run.
 
-    By priority, then by turn: an owner's first waiting job stands before the second of any other owner, and an owner's
-    running jobs count as turns that were taken. In a turn that owner goes first whose last job began the longest ago.
-    Jobs without an owner are those of one owner, in the order in which they came.
+    The order is by priority, then by turn: an owner's first waiting job comes before the second of any other owner, and
+    running jobs count as turns taken. Within a turn, the owner whose last job started longest ago goes first. Jobs
+    without an owner count as one owner's, in the order of creation.
     """
     owners = list(
         everyone.filter(owner__in=waiting.order_by().values("owner"))

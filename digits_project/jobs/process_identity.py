@@ -1,4 +1,4 @@
-"""Names a process so that nobody can mistake another for it: host, pid, and the moment it began."""
+"""Identifies a process uniquely, by host, pid and start time."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from django.conf import settings
 
 
 class Process(NamedTuple):
-    """A process of some host. `began` is in clock ticks since that host's boot (proc(5), field 22 of stat), so that a
-    reused pid is not taken for it."""
+    """A process on a host. `began` is its start time in clock ticks since the host's boot (proc(5), field 22 of stat),
+    so that a reused pid is not mistaken for it."""
 
     host: str
     pid: int
@@ -34,20 +34,20 @@ class Process(NamedTuple):
         return self.host == settings.DIGITS_HOST_NAME
 
     def is_alive(self) -> bool:
-        """Whether it still runs; only its own host can tell."""
+        """Whether the process still runs. Works only on its own host."""
         return _began(self.pid) == self.began
 
     def kill(self) -> None:
-        """SIGKILL, if it still runs; what it started dies with it (parents.die_with)."""
+        """Send SIGKILL if the process still runs; its children die with it (processes.die_with)."""
         if self.is_alive():
             os.kill(self.pid, signal.SIGKILL)
 
 
 def _began(pid: int) -> int:
-    """When `pid` began, or 0 when there is no such process or it is a zombie."""
+    """The start time of `pid`; 0 if there is no such process or it is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    state, *fields = stat.rpartition(")")[2].split()  # the command's name, in parentheses, may hold anything
+    state, *fields = stat.rpartition(")")[2].split()  # the command's name, in parentheses, can contain any character
     return 0 if state in "ZX" else int(fields[18])

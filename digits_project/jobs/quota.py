@@ -1,7 +1,7 @@
-"""How many bytes on disk the jobs of an owner take.
+"""The bytes on disk that the jobs of an owner take.
 
-Each row keeps the size of its job's folder (`disk_bytes`), so that a sum is one query. It is None, and the folder is
-measured when the size is asked for, after anything that changes a folder: a change of status, a snapshot that goes.
+Each row stores the size of its folder (`disk_bytes`), so that a sum is one query. A change of status or a deleted
+snapshot sets it to None; the folder is then measured when the size is needed.
 """
 
 from typing import NamedTuple
@@ -11,11 +11,11 @@ from django.db.models import Count, Sum
 from digits_project.jobs import disk_usage
 from digits_project.jobs.models import Job, Status, job_kinds
 
-MAX_MEASURED = 100  # folders, for one page
+MAX_MEASURED = 100  # folders measured for one page
 
 
 class Share(NamedTuple):
-    """What an owner has: jobs, and the bytes that those take which have been measured."""
+    """An owner's number of jobs, and the bytes of those that have been measured."""
 
     owner: str
     jobs: int
@@ -23,7 +23,7 @@ class Share(NamedTuple):
 
 
 def used(owner: str) -> int:
-    """Bytes that the jobs of an owner take: datasets, models with their snapshots, what was uploaded for them."""
+    """The bytes of all jobs of an owner: datasets, models with their snapshots, and uploads."""
     total = 0
     for kind in job_kinds():
         rows = kind.objects.filter(owner=owner)
@@ -33,20 +33,20 @@ def used(owner: str) -> int:
 
 
 def measure(job: Job) -> int:
-    """The size of a job's folder now, kept in its row unless the status has changed meanwhile."""
+    """Measure a job's folder and store the size in its row, unless the status has changed meanwhile."""
     size = disk_usage.size(job.directory)
     type(job).objects.filter(pk=job.pk, status=job.status).update(disk_bytes=size)
     return size
 
 
 def forget(jobs) -> None:
-    """Have the folders of these rows, a queryset, measured again: something in them has changed."""
+    """Mark the folders of these rows (a queryset) as changed, so that they are measured again."""
     jobs.update(disk_bytes=None)
 
 
 def shares() -> list[Share]:
-    """The owners and what they have, the largest first. At most MAX_MEASURED folders of each kind are measured for it;
-    those of jobs that run their workers measure."""
+    """The share of each owner, largest first. Measures at most MAX_MEASURED folders of each kind; the folders of
+    running jobs are measured by their workers."""
     found: dict[str, Share] = {}
     for kind in job_kinds():
         unknown = kind.objects.filter(disk_bytes=None).exclude(status=Status.RUNNING).only("job_id", "status")

@@ -1,4 +1,4 @@
-"""What may be done to a job of either kind. Routes, admin and commands all come through here."""
+"""The actions on jobs of all kinds: submit, abort, resume, delete, edit. Routes, admin and commands all call these."""
 
 import logging
 import time
@@ -21,14 +21,14 @@ from digits_project.jobs.visibility import named
 
 log = logging.getLogger(__name__)
 
-ABORT_SECONDS = 15  # the reaper ends what does not listen after 5
+ABORT_SECONDS = 15  # the reaper kills a job that does not stop within 5
 
 
 def submit(job: Job, limited: bool = True) -> Job:
-    """Check a new, unsaved job, give it its id and folder, and let it wait.
+    """Check a new, unsaved job, give it an id and a folder, save it and move it to Waiting.
 
-    Raises ValidationError or LimitReached, nothing saved. `limited`: whether its owner's limits hold for it; not for
-    what the server makes by itself.
+    Raises ValidationError or LimitReached; then nothing is saved. `limited`: whether the owner's limits apply; they do
+    not for jobs that the server creates by itself.
     """
     if limited and job.FILLS_DISK:
         limits.refuse_more_disk(job.owner)
@@ -51,10 +51,10 @@ def submit(job: Job, limited: bool = True) -> Job:
 
 
 def take_in(job: Job, fill: Callable[[Job], None]) -> Job:
-    """Store a job that was done elsewhere, under the id that it has: `fill` puts what belongs there into its folder,
-    and the job is Done; or nothing stays.
+    """Store a job that was done elsewhere, with its own id: `fill` writes its folder, and the job is Done. If anything
+    fails, nothing stays.
 
-    Raises FileExistsError where the id is taken, DiskLimitReached, and what `fill` raises.
+    Raises FileExistsError if the id is taken, DiskLimitReached, and the exceptions of `fill`.
     """
     limits.refuse_more_disk(job.owner)
     settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
@@ -74,9 +74,9 @@ def take_in(job: Job, fill: Callable[[Job], None]) -> Job:
 
 
 def abort(job: Job) -> None:
-    """Stop a job that has not ended: a waiting one at once, a running one as soon as it looks, twice a second.
+    """Abort a job that has not ended: a waiting job at once, a running one at its next check, about twice a second.
 
-    One that does not look is killed by the reaper after five seconds. Raises Refused or Gone.
+    The reaper kills a job that does not stop within five seconds. Raises Refused or Gone.
     """
     for status in (Status.INITIALIZED, Status.WAITING):
         if lifecycle.try_advance(job, Status.ABORTED, only_from=status):
@@ -84,7 +84,7 @@ def abort(job: Job) -> None:
             dispatch_or_leave()
             return
     running = type(job).objects.filter(pk=job.pk, status=Status.RUNNING)
-    # The first request counts: from it the reaper measures how long the job has not listened.
+    # The first request counts: the reaper measures from it how long the job has not stopped.
     asked = running.update(abort_requested_at=Coalesce("abort_requested_at", Now()))
     _refresh(job)
     if not asked:
@@ -93,9 +93,9 @@ def abort(job: Job) -> None:
 
 
 def resume(job: Job) -> None:
-    """Let a job that was aborted or failed wait again; it goes on from the last thing that it finished.
+    """Move an aborted or failed job back to Waiting; it continues from its last completed step.
 
-    Raises Refused if it can't run, IllegalTransition if it is in no such state, or LimitReached.
+    Raises Refused if it can't run, IllegalTransition if it is neither aborted nor failed, or LimitReached.
     """
     resumable = (Status.ABORTED, Status.ERROR)
     if job.FILLS_DISK:
@@ -112,9 +112,9 @@ def resume(job: Job) -> None:
 
 
 def delete(job: Job) -> None:
-    """Remove a job, its row and its folder; a running one is aborted first. Raises HasDependents or Refused.
+    """Delete a job, its row and its folder; a running job is aborted first. Raises HasDependents or Refused.
 
-    Of several that delete a job at once each succeeds.
+    If several processes delete a job at the same time, all succeed.
     """
     _refuse_dependents(job)
     try:
@@ -129,7 +129,7 @@ def delete(job: Job) -> None:
         parts = locked.parts()
         locked.delete()
         audit.record("delete", str(job))
-    for gone in (job, *parts):  # a part that runs sees within a second that its row is gone
+    for gone in (job, *parts):  # a running part notices within a second that its row is gone
         directory.remove(gone.directory)
     dispatch_or_leave()
     log.info("%s is deleted", job)
@@ -147,7 +147,7 @@ def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:
 
 
 def share(job: Job, groups: Sequence[Group]) -> None:
-    """Show a job to the accounts of these groups too, and of no others, on a private server. Raises Gone."""
+    """Set the groups whose accounts see the job too on a private server. Raises Gone."""
     with transaction.atomic():
         if not type(job).objects.select_for_update(no_key=True).filter(pk=job.pk).exists():
             raise Gone
@@ -156,7 +156,7 @@ def share(job: Job, groups: Sequence[Group]) -> None:
 
 
 def set_priority(job: Job, priority: int) -> None:
-    """Let a job run before those of a lower priority, from the next dispatch on. Raises Gone."""
+    """Set a job's priority; the next dispatch runs it before jobs of a lower priority. Raises Gone."""
     if not type(job).objects.filter(pk=job.pk).update(priority=priority):
         raise Gone
     audit.record("change priority", str(job), str(priority))
@@ -164,14 +164,14 @@ def set_priority(job: Job, priority: int) -> None:
 
 
 def switch_device(device: Device, on: bool) -> None:
-    """Give a device to new jobs, or to none from now on: the job that has it goes on."""
+    """Switch a device on or off for new jobs. A job that holds it continues."""
     Device.objects.filter(pk=device.pk).update(enabled=on)
     audit.record("change device", str(device), f"enabled: {on}")
     dispatch_or_leave()
 
 
 def break_lease(device: Device) -> None:
-    """Take a device from the job that holds it. That job is not stopped: the next may meet it there."""
+    """Free a device that a job holds. The job is not stopped, so it and the next job can share the device."""
     holder = device.leased_to
     if Device.objects.filter(pk=device.pk, leased_to=holder).exclude(leased_to="").update(leased_to=""):
         audit.record("break lease", str(device), f"of {holder}")
@@ -185,7 +185,7 @@ def _refuse_dependents(job: Job) -> None:
 
 
 def _bring_to_an_end(job: Job) -> None:
-    """Abort what has not ended and wait for it."""
+    """Abort the job if it has not ended, and wait for its end."""
     deadline = time.monotonic() + ABORT_SECONDS
     while not job.has_ended:
         if not job.abort_requested_at:

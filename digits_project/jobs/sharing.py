@@ -1,4 +1,4 @@
-"""Sharing a job with groups, where the server is private."""
+"""Shares a job with groups on a private server (DIGITS_PRIVATE)."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ MAX_GROUPS = 50
 
 
 class GroupNames(serializers.CharField):
-    """Names of groups with commas between them, "vision,lab 3", or a JSON list; the value is a list of groups."""
+    """Group names separated by commas, "vision,lab 3", or a JSON list. The value is a list of groups."""
 
     def __init__(self, **kwargs):
         super().__init__(max_length=10_000, **kwargs)
@@ -28,11 +28,11 @@ class GroupNames(serializers.CharField):
 
 
 def groups_of(names: Sequence[str]) -> list[Group]:
-    """The groups of these names. Raises DRF's ValidationError for one that the user can't share with."""
+    """The groups with these names. Raises DRF's ValidationError for a group that the user can't share with."""
     wanted = list(dict.fromkeys(name for name in map(str.strip, names) if name))
     if len(wanted) > MAX_GROUPS:
         raise serializers.ValidationError(f"These are more than {MAX_GROUPS} groups.")
-    # Compared here and not by the database, which fails on what is no text.
+    # Compared here, because the database fails on values that are not valid text.
     found = {group.name: group for group in groups_to_share_with()}
     if missing := [name for name in wanted if name not in found]:
         known = ", ".join(list(found)[:MAX_GROUPS])

@@ -1,7 +1,7 @@
-"""Which jobs may be shown to the user for whom the process works.
+"""The jobs that the current user may see.
 
-With DIGITS_PRIVATE they are the user's own and those that are shared with a group of theirs, else all. Routes, forms
-and admin look for jobs here; services and workers see every job.
+With DIGITS_PRIVATE these are the user's own jobs and those shared with one of the user's groups, else all jobs. Routes,
+forms and admin find jobs through this module; services and workers see every job.
 """
 
 from django.contrib.auth.models import Group
@@ -14,7 +14,7 @@ from digits_project.jobs.models import Job, job_kinds
 
 
 def visible(kind: type[Job]) -> QuerySet:
-    """The jobs of a kind."""
+    """The visible jobs of a kind."""
     user = limited_user()
     if user is None:
         return kind.objects.all()
@@ -22,7 +22,7 @@ def visible(kind: type[Job]) -> QuerySet:
 
 
 def find_visible(job_id: object, kind: type[Job] | None = None) -> Job | None:
-    """The job of that id, of that kind or of whichever (None)."""
+    """The visible job with that id, of that kind or of any (None); None if there is none."""
     if not is_job_id(job_id):
         return None
     found = (visible(one).filter(pk=job_id).first() for one in ([kind] if kind else job_kinds()))
@@ -34,17 +34,17 @@ def is_visible(job: Job) -> bool:
 
 
 def named(job: Job) -> str:
-    """A job as a message to the user names it."""
+    """A job's name in a message to the user."""
     return f"{job.name} ({job.pk})" if is_visible(job) else "a job that is not shown to you"
 
 
 def shown_name(job: Job) -> str:
-    """The same with the kind of job before it."""
+    """The same, preceded by the kind of job."""
     return str(job) if is_visible(job) else named(job)
 
 
 def groups_to_share_with() -> QuerySet:
-    """The groups that the user may share a job with: those that they are in, and those of the roles."""
+    """The groups with which the user may share a job: the user's own groups and those of the roles."""
     user = limited_user()
     groups = Group.objects.order_by("name")
     if user is None:

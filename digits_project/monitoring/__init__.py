@@ -1,1 +1,1 @@
-"""How an operator sees the state of the server: health, metrics, the doctor, log lines."""
+"""The server's state for operators: health checks, Prometheus metrics, `manage.py doctor`, log lines."""

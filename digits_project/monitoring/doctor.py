@@ -1,4 +1,4 @@
-"""What a server needs, looked at one by one, each with how to mend it. Works also where nothing else does."""
+"""Checks what a server needs, one by one, and says how to fix each problem. Works even if nothing else does."""
 
 import os
 import re
@@ -24,13 +24,13 @@ from digits_project.stack import supervisor
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-LITTLE, TOO_LITTLE = 20 << 30, 1 << 30  # bytes that are free
-ENGINE = "models_app.training.engines.mxnet.compat"  # imported in a process of its own only
+LITTLE, TOO_LITTLE = 20 << 30, 1 << 30  # free bytes
+ENGINE = "models_app.training.engines.mxnet.compat"  # imported only in a process of its own
 START = "make run, or the parts one by one (README.md, Configuration)"
 
 
 class Finding(NamedTuple):
-    """What was looked at, how it is, and how to mend it, where there is something to mend."""
+    """A check's name, its result, and how to fix the problem if there is one."""
 
     name: str
     state: str
@@ -39,11 +39,11 @@ class Finding(NamedTuple):
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything. An examination that breaks is itself something wrong."""
+    """Run all checks. A check that raises is a finding too."""
     for look in EXAMINATIONS:
         try:
             yield from look()
-        except Exception as broken:  # noqa: BLE001 - whatever it is, the others are still to be looked at
+        except Exception as broken:  # noqa: BLE001 - the other checks must still run
             yield Finding(look.__name__.strip("_"), WRONG, f"{type(broken).__name__}: {broken}", "See the text.")
 
 
@@ -186,7 +186,7 @@ def _port() -> Iterator[Finding]:
 
 
 def _mended(name: str, product: str, version: str, mend: str) -> Finding:
-    """A warning where the makers of `product` publish no fixes for `version` any more."""
+    """A warning if `version` of `product` gets no more security fixes."""
     numbers = tuple(map(int, re.findall(r"\d+", version)))
     text = version if name == "python" else f"{product} {version}"
     if not has_ended(product, numbers):

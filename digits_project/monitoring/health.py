@@ -1,4 +1,4 @@
-"""For whoever watches the server: does the process live, and could it serve a request now."""
+"""The health checks /healthz (the process lives) and /readyz (it can serve a request now)."""
 
 from functools import cache
 
@@ -17,14 +17,14 @@ from digits_project.jobs.scheduling import queues
 @never_cache
 @require_safe
 def healthz(request) -> HttpResponse:
-    """200 as long as the web process answers: restart it when it does not."""
+    """200 as long as the web process responds. Restart the process if it does not."""
     return HttpResponse("ok\n", content_type="text/plain; charset=utf-8")
 
 
 @never_cache
 @require_safe
 def readyz(request) -> JsonResponse:
-    """200 when what a request needs is there, else 503: send it no requests meanwhile. Says which, and no more."""
+    """200 if database, Redis and migrations are ready, else 503: send no requests meanwhile. Names what is missing."""
     found = {"database": _database(), "migrations": _migrations(), "redis": _redis()}
     ready = all(found.values())
     states = {name: "ok" if good else "missing" for name, good in found.items()}
@@ -42,7 +42,7 @@ def _database() -> bool:
 
 
 def _migrations() -> bool:
-    """Whether the tables are those of this version."""
+    """Whether all migrations of this version are applied."""
     try:
         return _newest_migrations() <= MigrationRecorder(connection).applied_migrations().keys()
     except DatabaseError:
@@ -51,7 +51,7 @@ def _migrations() -> bool:
 
 @cache
 def _newest_migrations() -> frozenset[tuple[str, str]]:
-    """App and name of the last migration of each app, from their files: a tenth of a second's work, once."""
+    """App and name of each app's last migration, read once from the files, which takes 0.1 s."""
     return frozenset(MigrationLoader(None).graph.leaf_nodes())
 
 

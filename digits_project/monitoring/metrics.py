@@ -1,7 +1,7 @@
-"""`/metrics` for Prometheus: what waits, what runs, what it took.
+"""`/metrics` for Prometheus: jobs, devices, workers, and the time that inference takes.
 
-What PostgreSQL knows is counted when it is asked for, so that it is right whichever process answers; the latency of
-inference is measured by the web process itself.
+Values from PostgreSQL are counted on each request, so every web process returns the same. The latency of inference is
+measured in the web process itself.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ INFERENCE_SECONDS = Histogram(
 
 
 class Rows:
-    """Jobs, devices and workers, counted when Prometheus asks."""
+    """Collects jobs, devices and workers on each request of Prometheus."""
 
     def collect(self) -> Iterator[Metric]:
         yield from _jobs()
@@ -47,11 +47,11 @@ class Metrics(APIView):
     """The server in numbers, in the text format of Prometheus."""
 
     renderer_classes = (PrettyJSONRenderer,)
-    schema = None  # no JSON, and no client of the API's
+    schema = None  # not JSON, and not for clients of the API
 
     @property
     def reading_role(self) -> Role:
-        """On a private server the numbers of everybody's jobs are for operators."""
+        """On a private server only operators may see the numbers of all jobs."""
         return Role.OPERATOR if settings.DIGITS_PRIVATE else Role.VIEWER
 
     def get(self, request):
@@ -71,7 +71,7 @@ def _jobs() -> Iterator[Metric]:
 
 
 def _ended() -> Iterator[Metric]:
-    """Of the jobs that are still there: one that is deleted is counted no more."""
+    """Metrics of ended jobs. Deleted jobs are not counted."""
     seconds = GaugeMetricFamily("digits_job_seconds_sum", "Seconds that ended jobs ran.", labels=["kind", "status"])
     count = GaugeMetricFamily("digits_job_seconds_count", "Ended jobs that ran.", labels=["kind", "status"])
     for kind in job_kinds():
@@ -100,7 +100,7 @@ def _devices() -> Metric:
 
 
 def _workers() -> Metric:
-    """NaN where Redis is away: nobody knows."""
+    """The number of live workers; NaN if Redis can't be reached."""
     workers = GaugeMetricFamily("digits_workers", "Workers that listen on a queue.", labels=["queue"])
     try:
         alive = queues.live_workers()

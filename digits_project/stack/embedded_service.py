@@ -1,4 +1,4 @@
-"""What PostgreSQL and Redis have in common as children: start, become ready, die, start again, stop."""
+"""The base class of the embedded PostgreSQL and Redis: start, wait until ready, restart, stop."""
 
 import os
 import signal
@@ -8,20 +8,20 @@ from pathlib import Path
 
 from digits_project.common import processes
 
-READY_WITHIN = 60  # seconds; PostgreSQL replays its journal first after a crash
+READY_WITHIN = 60  # seconds; after a crash PostgreSQL first replays its journal
 
 
 class ServiceError(Exception):
-    """A service can't run here; the text tells the user why."""
+    """The service can't run here; the text tells the user why."""
 
 
 class Service:
-    """A server in the foreground. Subclasses say how it is started, when it answers and which signals end it."""
+    """A server process. Subclasses define how it starts, when it is ready and which signals stop it."""
 
     name: str
-    stop_signals: tuple[signal.Signals, ...]  # the first is also what it gets when its parent dies
-    stop_grace: float = 15.0  # seconds for each of them
-    data: Path  # its working directory, in which nothing else works
+    stop_signals: tuple[signal.Signals, ...]  # it gets the first also when its parent dies
+    stop_grace: float = 15.0  # seconds after each signal
+    data: Path  # its working directory; no other process works there
     log: Path
     process: subprocess.Popen
 
@@ -39,20 +39,20 @@ class Service:
         self.stop()
 
     def prepare(self) -> None:
-        """Make the data directory and the configuration."""
+        """Create the data directory and the configuration."""
         raise NotImplementedError
 
     def launch(self) -> subprocess.Popen:
-        """The new process."""
+        """Start the process."""
         raise NotImplementedError
 
     def connect(self) -> bool:
-        """Whether it answers yet."""
+        """Whether the server accepts connections."""
         raise NotImplementedError
 
     def start(self) -> None:
-        """Launch it and wait until it answers. What a killed parent left behind ends first: two servers on one data
-        directory would destroy it, and their own pid files can't tell a server from a reused pid."""
+        """Start the server and wait until it accepts connections. First stop a server that a killed parent left
+        running: two servers on one data directory would destroy it, and a pid file can name a reused pid."""
         if not processes.wait_until_left(self.data, self.stop_signals[0], READY_WITHIN):
             raise ServiceError(f"{self.name} of an earlier run still works in {self.data} and does not stop")
         self.clear_stale_files()
@@ -67,10 +67,10 @@ class Service:
             time.sleep(0.02)
 
     def clear_stale_files(self) -> None:
-        """Remove what only a server that was killed leaves behind; nothing runs now."""
+        """Remove the files that a killed server leaves. No server runs at this point."""
 
     def start_again(self) -> str:
-        """After it died: start it, on the same URL; a line that says so."""
+        """Start it again after it died, with the same URL. Returns a line of text that says so."""
         code = self.process.returncode
         self.start()
         return f"{self.name} ended ({code}) and was started again"
@@ -81,7 +81,7 @@ class Service:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, in one step: never half of it, never readable by others."""
+    """Write a file of mode 0600 atomically: it is never incomplete and never readable by others."""
     aside = path.with_name(path.name + ".new")
     aside.unlink(missing_ok=True)
     with os.fdopen(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:

@@ -1,5 +1,5 @@
-"""The server's home: who may write to it and whose files count, and stack.json, in which the stack that runs there says
-where it serves and how it is set."""
+"""The server's home folder: its permissions, which of its files are trusted, and stack.json, in which the running stack
+writes its URL and its settings."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ WRITE_OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class NotOurs(Exception):
-    """A file of the home that somebody else wrote, or could have; the text tells the operator which and what to do."""
+    """A file of the home that another user wrote or could have written. The text tells the operator what to do."""
 
 
 def home_from_environment() -> Path:
@@ -25,7 +25,7 @@ def home_from_environment() -> Path:
 
 
 def keep_others_from_writing() -> None:
-    """Let neither this process nor its children make a file that others may write to, whatever umask it inherited."""
+    """Set the umask, so that this process and its children create no files that other users can write to."""
     os.umask(os.umask(WRITE_OF_OTHERS) | WRITE_OF_OTHERS)
 
 
@@ -65,8 +65,8 @@ def _close(path: Path) -> None:
 
 
 def read_own(path: Path, home: Path) -> str:
-    """The text of a file in `home` that decides what this process does. Raises OSError, and NotOurs for a file that is
-    not of this user, of root or of the home's owner, or that everybody can write to."""
+    """The text of a file in `home` that this process trusts. Raises OSError; NotOurs if the file does not belong to
+    this user, to root or to the home's owner, or if everybody can write to it."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
         status = os.fstat(file.fileno())
         if status.st_uid not in (os.geteuid(), 0, home.stat().st_uid):
@@ -77,9 +77,9 @@ def read_own(path: Path, home: Path) -> str:
 
 
 def remove_abandoned_uploads(folder: Path) -> None:
-    """Remove the uploads that no process has open: a web process that was killed left them. Called at its start.
+    """Remove the uploads that a killed web process left. The web process calls this at its start.
 
-    A process holds a lock on each of its uploads (uploads.DiskUpload); the kernel drops the locks with the process.
+    A process holds a lock on each of its uploads (uploads.DiskUpload); the kernel releases the locks with the process.
     """
     for path in folder.glob("*.upload*"):  # as Django names them
         with contextlib.suppress(OSError), path.open("rb") as file:  # BlockingIOError while the process lives
@@ -88,20 +88,20 @@ def remove_abandoned_uploads(folder: Path) -> None:
 
 
 def told() -> dict[str, str]:
-    """What this stack was told that commands in another shell have to know: they are to see its files as it does."""
+    """The environment variables of this stack that commands in another shell need, so that they use the same files."""
     known = {name: os.environ[name] for name in SHARED if os.environ.get(name)}
     return {"DIGITS_AUTH": "open", **known}
 
 
 def write_state(home: Path, url: str) -> None:
-    """For whoever finds the home taken: which process has it, and where it serves; `url` is '' until it does."""
+    """Write stack.json: the process that holds the home, and its URL; `url` is '' until the web server is ready."""
     aside = home / f"{STATE}.new"
     aside.write_text(json.dumps({"pid": os.getpid(), "url": url, "environment": told()}))
     aside.replace(home / STATE)
 
 
 def who_runs(home: Path) -> str:
-    """What to tell a user who finds the home taken."""
+    """The message for a user whose home is in use by another stack."""
     try:
         state = _read_state(home)
     except NotOurs as strange:
@@ -113,8 +113,8 @@ def who_runs(home: Path) -> str:
 
 
 def adopt_running() -> None:
-    """Let this process see the stack that runs on its home as the stack's own parts do, but for what is set already.
-    Raises NotOurs for a stack.json that the stack has not written."""
+    """Take over the settings of the stack that runs on this home, except variables that are set already. Raises NotOurs
+    if another user could have written stack.json."""
     home = home_from_environment()
     if processes.is_locked(home / "lock"):
         told_there = _read_state(home).get("environment")
@@ -124,7 +124,7 @@ def adopt_running() -> None:
 
 
 def _read_state(home: Path) -> dict:
-    """stack.json; {} where the stack has just begun, or just ended."""
+    """The contents of stack.json; {} if the stack is just starting or has just ended."""
     try:
         state = json.loads(read_own(home / STATE, home))
     except (OSError, ValueError, RecursionError):

@@ -1,11 +1,11 @@
-"""Everything that `make run` runs: PostgreSQL and Redis if need be, the web server, the workers and the reaper.
+"""The supervisor of `make run`: starts PostgreSQL and Redis if needed, the web server, the workers and the reaper.
 
     with Stack(home, port) as stack:
         stack.url
-        stack.tend()    # now and then: starts again what died
+        stack.tend()    # call it regularly: it restarts what died
 
-This process is their supervisor: none of them outlives it, however it ends. Use it from the main thread of a process
-that does nothing else with signals or children.
+No child outlives this process, however it ends. Use the supervisor from the main thread of a process that handles no
+signals and has no other children.
 """
 
 import contextlib
@@ -35,23 +35,23 @@ from digits_project.stack.home import (
 
 READY_WITHIN = 60  # seconds
 TEND_EVERY = 0.5  # seconds
-WEB_GRACE, WORKER_GRACE = 5.0, 8.0  # seconds that they get to stop by themselves
+WEB_GRACE, WORKER_GRACE = 5.0, 8.0  # seconds to stop after the first signal
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StackError(Exception):
-    """It can't run here; the text tells the user why."""
+    """The stack can't run here; the text tells the user why."""
 
 
 class AlreadyRunning(StackError):
-    """Another process has this home."""
+    """Another process holds this home."""
 
 
 class Stack:
-    """The whole server on `home`, as a context manager; raises StackError, whose text is for the user.
+    """The whole server on `home`, as a context manager. Raises StackError, whose text is for the user.
 
-    SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt inside it. `url` ends with a slash; `admin_password` is that of
-    the superuser `admin` if this run made it, else ''. `say` is given each line for the user.
+    SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt inside it. `url` ends with a slash. `admin_password` is the
+    password of the superuser `admin` if this run created it, else ''. `say` is called with each line for the user.
     """
 
     def __init__(self, home: Path, port: int, say: Callable[[str], None] = print):
@@ -60,7 +60,7 @@ class Stack:
         self.port = port
         self.say = say
         self.url = ""
-        # It is none yet.
+        # There is none yet.
         self.admin_password = ""  # nosec B105
         self.services: Services | None = None
         self.children: list[processes.Child] = []
@@ -76,14 +76,14 @@ class Stack:
         return self
 
     def __exit__(self, *exception) -> None:
-        for number in STOP_SIGNALS:  # a second Ctrl-C must not leave half of it running
+        for number in STOP_SIGNALS:  # a second Ctrl-C must not interrupt the shutdown
             signal.signal(number, signal.SIG_IGN)
         self._exit.close()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     def tend(self) -> None:
-        """Start again what has died, and say so."""
+        """Restart what has died, and report it."""
         services = self.services.services if self.services else []
         processes.reap_orphans([part.process for part in (*services, *self.children)])
         notes = self.services.tend() if self.services else []
@@ -103,7 +103,7 @@ class Stack:
         port = listener.getsockname()[1]
         if port != self.port:
             self._note(f"Port {self.port} is taken; using {port}")
-        prefix = env.get("DIGITS_URL_PREFIX", "").strip("/")  # migrate has taken it for a good one
+        prefix = env.get("DIGITS_URL_PREFIX", "").strip("/")  # migrate has checked it already
         self.url = f"http://127.0.0.1:{port}/{prefix}{'/' if prefix else ''}"
         self._exit.callback(self._stop_children)
         self._start_children(env | {"DIGITS_PORT": str(port)}, listener)
@@ -125,7 +125,7 @@ class Stack:
         processes.rotate(self.logs / "stack.log")
 
     def _environment(self) -> dict[str, str]:
-        """What the children get; starts the services that no variable names."""
+        """The children's environment. Starts the services that no variable names."""
         env = dict(os.environ)
         env.pop("GUNICORN_CMD_ARGS", None)  # meant for another server
         postgres, redis = (not (env.get(name) or env.get(f"{name}_FILE")) for name in ("DATABASE_URL", "REDIS_URL"))
@@ -137,7 +137,7 @@ class Stack:
             urls = {"DATABASE_URL": self.services.database_url, "REDIS_URL": self.services.redis_url}
             env |= {name: url for name, url in urls.items() if url}
         env.setdefault("DIGITS_AUTH", "open")  # it listens on 127.0.0.1 only
-        env.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime reports to its makers otherwise
+        env.setdefault("ORT_DISABLE_TELEMETRY", "1")  # otherwise ONNX Runtime sends telemetry
         return env | {"DIGITS_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
 
     def _migrate(self, env: dict[str, str]) -> None:
@@ -152,7 +152,7 @@ class Stack:
             raise StackError(f"The database could not be prepared. The end of {log}:\n{processes.tail(log)}")
 
     def _ensure_superuser(self, env: dict[str, str]) -> str:
-        """The password comes through a pipe: it belongs into no log."""
+        """Create the superuser `admin` if there is none. Its password is read from a pipe, so it is in no log."""
         argv = [sys.executable, "manage.py", "ensure_superuser"]
         done = subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, start_new_session=True)
         if done.returncode:
@@ -160,8 +160,8 @@ class Stack:
         return done.stdout.strip()
 
     def _start_children(self, env: dict[str, str], listener: socket.socket) -> None:
-        # The socket is handed over, so that no other program can take the port in between, and a web server that is
-        # started again finds the requests that arrived meanwhile.
+        # The web server inherits the socket, so no other program can take the port meanwhile, and a restarted web
+        # server finds the requests that arrived in between.
         web = ["gunicorn", "--bind", f"fd://{listener.fileno()}", "--workers", "1", "--threads", "8", "--timeout", "60"]
         web += [
             "--graceful-timeout",
@@ -170,7 +170,8 @@ class Stack:
             "--worker-class",
             "digits_project.server.gunicorn_worker.WebWorker",
         ]
-        web += ["--forwarded-allow-ips", "", "digits_project.wsgi"]  # which headers of a proxy count, settings.py says
+        # settings.py decides which headers of a proxy are trusted.
+        web += ["--forwarded-allow-ips", "", "digits_project.wsgi"]
         commands = {
             "web": ["-m", *web],
             "worker-io": ["manage.py", "worker", "io"],
@@ -200,14 +201,14 @@ class Stack:
             raise StackError(f"The web server {answered}. The end of {web.log}:\n{processes.tail(web.log)}")
 
     def _note(self, text: str) -> None:
-        """For the user and for the log."""
+        """Write a line for the user and to the log."""
         self.say(text)
         with (self.logs / "stack.log").open("a") as log:
             print(time.strftime("%Y-%m-%d %H:%M:%S"), text, file=log)
 
 
 def _interrupt_on(numbers: Sequence[signal.Signals]) -> dict:
-    """Let the signals raise KeyboardInterrupt, all but a SIGHUP that nohup ignores; the former handlers."""
+    """Let the signals raise KeyboardInterrupt, except a SIGHUP that nohup ignores. Returns the former handlers."""
     former = {number: signal.getsignal(number) for number in numbers}
     for number, handler in former.items():
         if not (number == signal.SIGHUP and handler == signal.SIG_IGN):
@@ -221,7 +222,7 @@ def _interrupt(number, frame):
 
 @contextlib.contextmanager
 def listen(port: int) -> Iterator[socket.socket]:
-    """A listening socket on 127.0.0.1: `port`, else one of the next nine, else any that is free."""
+    """A listening socket on 127.0.0.1, on `port`, else one of the next nine, else any free port."""
     for candidate in (*range(port, min(port + 10, 65536)), 0):
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -239,7 +240,7 @@ def listen(port: int) -> Iterator[socket.socket]:
 
 
 def _status_of(url: str) -> int | None:
-    """The HTTP status of a GET, or None without an answer. Not through a proxy: this is 127.0.0.1."""
+    """The HTTP status of a GET, or None without a response. No proxy is used for 127.0.0.1."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     try:
         connection.request("GET", "/index.json")
@@ -251,7 +252,7 @@ def _status_of(url: str) -> int | None:
 
 
 def port_from_environment() -> int:
-    """DIGITS_PORT, or 5000; 0 is any free port."""
+    """DIGITS_PORT, or 5000; 0 means any free port."""
     text = os.environ.get("DIGITS_PORT") or "5000"
     if not (text.isdecimal() and int(text) < 65536):
         raise StackError(f"DIGITS_PORT is {text!r}; it takes a number from 0 to 65535")

@@ -1,4 +1,4 @@
-"""Networks as data: what a network is, the standard ones, and how one is checked. No engine in here."""
+"""Networks as data: the classes that describe and check a network, and the standard networks. No engine in here."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StandardNetwork:
-    """A published network: makes itself for a frame and a number of categories.
+    """A published network: a function that builds it for an image shape and a number of categories.
 
-    `crop_size` is the square that it takes from larger images unless told otherwise; 0: all of them.
+    `crop_size` is the default side of the square that it crops from larger images, in pixels; 0: no crop.
     """
 
     make: Callable[[Frame, int], Network]
@@ -61,8 +61,8 @@ STANDARD = {
 def standard(name: str, image_shape: tuple[int, int, int], categories: int, crop_size: int | None = None) -> Network:
     """A standard network, checked, for images of that shape (channels, height, width).
 
-    It takes a square of `crop_size` from them; None: of the network's own size, if they are as large as that; 0: all.
-    Raises BadNetwork if the name is unknown, the images are smaller than the crop, or a layer does not fit.
+    It crops a square of `crop_size` pixels from them; None: the network's own crop size if the images are that large;
+    0: no crop. Raises BadNetwork if the name is unknown, the images are smaller than the crop, or a layer does not fit.
     """
     if categories < 1:
         raise BadNetwork(f"a classifier needs at least one category, not {categories}")
@@ -82,7 +82,7 @@ def _frame(image_shape: tuple[int, int, int], crop_size: int) -> Frame:
 
 
 def default_batch_size(name: str) -> int:
-    """How many images a standard network takes at once while it trains, unless told otherwise."""
+    """The default batch size of a standard network, in images."""
     return _published(name).batch_size
 
 

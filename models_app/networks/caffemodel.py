@@ -1,8 +1,8 @@
-"""Weights of a .caffemodel, Caffe's NetParameter in the wire format of protocol buffers, by our names.
+"""Reads the weights of a .caffemodel (Caffe's NetParameter as a protocol buffer) under the names of our networks.
 
 Field numbers are those of Caffe's caffe.proto. Caffe's images have their colours in the order blue, green, red: OpenCV
-reads them so, and DIGITS stores them so for Caffe. Ours are red, green, blue. So the weights that meet the three
-colours of an image are turned round; see docs/decisions/0014-colours-of-caffe.md.
+reads them so, and DIGITS stores them so for Caffe. Ours are red, green, blue. So the weights that are applied to the
+three colours of an image are reversed; see docs/decisions/0014-colours-of-caffe.md.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_BYTES = 1 << 31  # of a message of protocol buffers
 _LAYER, _V1_LAYER = 100, 2
 _NAME_AND_BLOBS = {_LAYER: (1, 7), _V1_LAYER: (4, 6)}
 
-# Types that leave the colours of an image in their order.
+# Layer types that keep the order of an image's colours.
 _KEEPS_COLOURS = {
     "AbsVal", "Clip", "Crop", "Dropout", "ELU", "Eltwise", "Exp", "Flatten", "LRN", "Log", "Pooling", "Power", "ReLU",
     "Reshape", "Sigmoid", "Softmax", "Split", "TanH",
@@ -39,9 +39,9 @@ _BY_COLOUR = {"BatchNorm", "Bias", "PReLU", "Scale"}
 
 @dataclass(frozen=True)
 class CaffeWeights:
-    """What a .caffemodel has for a network: float32 arrays by the names of the network's weights.
+    """The weights of a .caffemodel that fit a network: float32 arrays by the names of the network's weights.
 
-    `layers` are those of the file that have weights; of those that the network has too, the shapes.
+    `layers` maps each layer of the file that has weights to the shapes of its weights, if the network has that layer.
     """
 
     arrays: dict[str, np.ndarray]
@@ -49,7 +49,7 @@ class CaffeWeights:
 
 
 def read_weights(path: Path, network: Network) -> dict[str, np.ndarray]:
-    """The arrays of read_layers(). Raises BadInput too if the file has no layer of the network."""
+    """The arrays of read_layers(). Also raises BadInput if the file has no layer of the network."""
     found = read_layers(path, network)
     if not found.arrays:
         layers = found.layers
@@ -59,8 +59,8 @@ def read_weights(path: Path, network: Network) -> dict[str, np.ndarray]:
 
 
 def read_layers(path: Path, network: Network) -> CaffeWeights:
-    """What the file has of those layers whose name and shapes are the network's. Raises BadInput if the file is no
-    .caffemodel, or holds what is no number."""
+    """The weights of the layers whose name and shapes match the network's. Raises BadInput if the file is not a
+    .caffemodel, or if a weight is not a finite number."""
     wanted = _by_layer(network)
     colours = _meet_colours(network)
     found: dict[str, np.ndarray] = {}
@@ -80,7 +80,7 @@ def read_layers(path: Path, network: Network) -> CaffeWeights:
 
 
 def _mapped(path: Path) -> memoryview:
-    """The file's bytes, read as they are looked at."""
+    """The file, mapped into memory."""
     try:
         size = path.stat().st_size
         if not 0 < size < MAX_BYTES:
@@ -91,7 +91,7 @@ def _mapped(path: Path) -> memoryview:
 
 
 def _layers(message: Bytes) -> Iterator[tuple[str, list[Bytes]]]:
-    """Name and BlobProtos of every layer that has any."""
+    """Name and BlobProtos of every layer that has weights."""
     for number, kind, value in read_fields(message):
         if number in _NAME_AND_BLOBS and kind == BYTES:
             name_field, blob_field = _NAME_AND_BLOBS[number]
@@ -112,7 +112,7 @@ def _by_layer(network: Network) -> dict[str, tuple[Weight, ...]]:
 
 
 def _fitting(weights: Sequence[Weight], arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays as the layer's weights, if they are as many and of their shapes; else none."""
+    """The arrays by the layer's weight names if number and shapes match, else an empty dictionary."""
     if len(weights) != len(arrays):
         return {}
     if any(_real(array.shape) != _real(weight.shape) for weight, array in zip(weights, arrays, strict=True)):
@@ -124,12 +124,12 @@ def _fitting(weights: Sequence[Weight], arrays: Sequence[np.ndarray]) -> dict[st
 
 
 def _real(shape: Sequence[int]) -> list[int]:
-    """The shape without the axes of 1 that older files have in front."""
+    """The shape without the leading axes of size 1 that older files have."""
     return list(dropwhile(lambda size: size == 1, shape))
 
 
 def _meet_colours(network: Network) -> dict[str, int]:
-    """The weights that meet an image's three colours, and along which of their axes."""
+    """The weights that are applied to an image's three colours, and the axis of each that runs over the colours."""
     axes: dict[str, int] = {}
     if network.input_shape[0] != 3:
         return axes
@@ -149,8 +149,7 @@ def _meet_colours(network: Network) -> dict[str, int]:
 
 
 def _axes(node: Node, keeps: bool) -> dict[str, int]:
-    """The same for one layer that takes images, or what still is in the order of their colours; `keeps`: its output
-    is too."""
+    """The same for one layer whose input still has the colours in order; `keeps`: so does its output."""
     kind, layer = node.kind, node.layer
     if keeps:
         return {weight.name: 0 for weight in node.weights if layer.type in _BY_COLOUR and math.prod(weight.shape) > 1}
@@ -166,7 +165,7 @@ def _axes(node: Node, keeps: bool) -> dict[str, int]:
 
 
 def _keeps_colours(node: Node) -> bool:
-    """Whether the first, second and last third of what it makes still are the colours."""
+    """Whether the first, second and last third of the layer's output channels still belong to the three colours."""
     if node.layer.type == "InnerProduct":
         return axis_of(node.kind.axis, node.inputs[0]) > 0
     thirds = all(shape and shape[0] % 3 == 0 for shape in node.outputs)
@@ -174,7 +173,7 @@ def _keeps_colours(node: Node) -> bool:
 
 
 def _turned(array: np.ndarray, axis: int) -> np.ndarray:
-    """The thirds of an axis in the opposite order."""
+    """The array with the thirds of an axis in reverse order."""
     before, size, after = array.shape[:axis], array.shape[axis], array.shape[axis + 1 :]
     thirds = array.reshape(*before, 3, size // 3, *after)
     return np.ascontiguousarray(np.flip(thirds, axis)).reshape(array.shape)

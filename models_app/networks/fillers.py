@@ -1,4 +1,4 @@
-"""Weights before training, drawn from the seed alone: the same on every engine and machine."""
+"""Initial weights, by Caffe's fillers. They depend on the seed alone: the same on every engine and machine."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import numpy as np
 from models_app.networks.layers import Misfit
 from models_app.networks.layers.layer_type import check_finite
 
-NOT_SPARSE = -1  # the value of `sparse` that Caffe has where none is given
+NOT_SPARSE = -1  # Caffe's default of `sparse`
 
 Draw = Callable[[np.random.Generator, tuple[int, ...], Mapping[str, Any]], np.ndarray]
 
 
 def constant(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
-    """`value` [0] everywhere."""
+    """Every weight is `value` [0]."""
     return np.full(shape, filler.get("value", 0.0))
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
-    """From `min` [0] to `max` [1]."""
+    """Uniform from `min` [0] to `max` [1]."""
     return rng.uniform(filler.get("min", 0.0), filler.get("max", 1.0), shape)
 
 
 def gaussian(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
-    """Normal with `mean` [0] and `std` [1]; with `sparse` each number is kept with the probability sparse / outputs,
-    else it is 0 (as Caffe); a `sparse` above the number of outputs keeps all."""
+    """Normal with `mean` [0] and `std` [1]. With `sparse` each weight is kept with probability sparse / outputs and
+    else set to 0 (as Caffe); a `sparse` above the number of outputs keeps all."""
     drawn = rng.normal(filler.get("mean", 0.0), filler.get("std", 1.0), shape)
     sparse = filler.get("sparse", NOT_SPARSE)
     return drawn if sparse == NOT_SPARSE else drawn * (rng.random(shape) < sparse / shape[0])
 
 
 def positive_unitball(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
-    """From 0 to 1, divided so that the numbers of each output add up to 1."""
+    """Uniform from 0 to 1, then divided so that the weights of each output sum to 1."""
     drawn = rng.random((shape[0], math.prod(shape[1:])))
     return (drawn / drawn.sum(axis=1, keepdims=True)).reshape(shape)
 
@@ -53,7 +53,7 @@ def msra(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, 
 
 
 def bilinear(rng: np.random.Generator, shape: tuple[int, ...], filler: Mapping[str, Any]) -> np.ndarray:
-    """What makes a Deconvolution interpolate: (1 - |x/f - c|)·(1 - |y/f - c|), in every filter the same.
+    """Bilinear interpolation as the weights of a Deconvolution: (1 - |x/f - c|)·(1 - |y/f - c|) in every filter.
 
     f is half the filter's size, rounded up, and c = (2f - 1 - f mod 2) / 2f (as Caffe).
     """
@@ -71,7 +71,7 @@ SETTINGS = ("value", "min", "max", "mean", "std", "sparse", "variance_norm")
 
 
 def fan(shape: tuple[int, ...], filler: Mapping[str, Any]) -> float:
-    """Caffe's n: inputs of an output (FAN_IN), outputs of an input (FAN_OUT), or their mean (AVERAGE)."""
+    """Caffe's n: inputs per output (FAN_IN), outputs per input (FAN_OUT), or their mean (AVERAGE)."""
     size = math.prod(shape)
     fan_in, fan_out = size / shape[0], size / (shape[1] if len(shape) > 1 else 1)
     return {"FAN_IN": fan_in, "FAN_OUT": fan_out, "AVERAGE": (fan_in + fan_out) / 2}[
@@ -80,7 +80,7 @@ def fan(shape: tuple[int, ...], filler: Mapping[str, Any]) -> float:
 
 
 def check_filler(filler: Mapping[str, Any], shape: tuple[int, ...]) -> None:
-    """Raise Misfit unless `fill` can use this filler for weights of this shape."""
+    """Raise Misfit if `fill` can't use this filler for weights of this shape."""
     if filler.get("type", "constant") not in FILLERS:
         raise Misfit(f"the filler {filler.get('type')!r} is not known; there are: {', '.join(FILLERS)}")
     for setting, value in filler.items():
@@ -109,6 +109,7 @@ def _check_sparse(filler: Mapping[str, Any]) -> None:
 
 
 def fill(name: str, shape: tuple[int, ...], filler: Mapping[str, Any], seed: int) -> np.ndarray:
-    """A float32 array that depends on the seed and its own name only: adding a layer leaves the others alone."""
+    """The initial float32 array of the weight `name`. It depends on the seed and the name only, so adding a layer does
+    not change the others."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     return FILLERS[filler.get("type", "constant")](rng, shape, filler).astype(np.float32)

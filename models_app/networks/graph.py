@@ -1,4 +1,4 @@
-"""A network as data: layers, checked and resolved to nodes with shapes, weights and names (see resolve.py)."""
+"""A network as data: its layers, checked and resolved to nodes with shapes, weights and names (resolve.py)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ MAX_NAME = 200
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in the order in which they are computed, and the shape (channels, height, width) of the images they take.
+    """A network's layers in the order of computation, and the shape (channels, height, width) of its input images.
 
-    That is the shape after the crop of the Data layer. Labels are () for the number of a category, else the shape of
-    the labels of a generic dataset. A top may be written again only by a layer that reads it (in place, as Caffe's
-    ReLU often is).
+    The shape is the one after the crop of the Data layer. `label_shape` is () if labels are category numbers, else the
+    shape of a generic dataset's labels. Only a layer that reads a top can write it again (in place, as Caffe's ReLU
+    often does).
     """
 
     name: str
@@ -41,7 +41,7 @@ class Network:
     label_shape: Shape = ()
 
     def nodes(self, phase: str) -> tuple[Node, ...]:
-        """The layers of one phase, resolved. Raises BadNetwork, which names the layer that is wrong."""
+        """The layers of one phase, resolved. Raises BadNetwork with the name of the layer that is wrong."""
         if phase not in self._resolved:
             self._check_limits()
             layers = [layer for layer in self.layers if phase in layer.phases]
@@ -50,16 +50,16 @@ class Network:
 
     @cached_property
     def _resolved(self) -> dict[str, tuple[Node, ...]]:
-        """The nodes of each phase that was asked for."""
+        """The resolved nodes of each phase, filled on first use."""
         return {}
 
     @cached_property
     def _nodes(self) -> dict[str, Node]:
-        """What phases have in common."""
+        """Resolved nodes by layer name, shared between phases."""
         return {}
 
     def check(self) -> None:
-        """Raise BadNetwork unless every phase can be built and the deployed network computes something."""
+        """Raise BadNetwork unless every phase can be built and the deployed network has an output."""
         for phase in PHASES:
             numbers = sum(math.prod(shape) for node in self.nodes(phase) for shape in node.outputs)
             if numbers > MAX_NUMBERS:
@@ -70,9 +70,9 @@ class Network:
         self._check_weights()
 
     def check_trainable(self, *phases: str) -> None:
-        """Raise BadNetwork unless each of the phases (train, val) has a loss, and training can move some weight.
+        """Raise BadNetwork unless each of the phases (train, val) has a loss and some weight can be trained.
 
-        A network without weights, such as one that only scales its images, passes: DIGITS trains it too.
+        A network without any weights, such as one that only scales its images, passes, as in DIGITS.
         """
         for phase in phases:
             nodes, doing = self.nodes(phase), {"train": "trained", "val": "validated"}[phase]
@@ -83,7 +83,7 @@ class Network:
                 raise BadNetwork("the network can't be trained: every weight is held still (lr_mult 0)")
 
     def check_categories(self, categories: int) -> None:
-        """Raise BadNetwork where a softmax loss gets fewer scores than there are categories; more are allowed."""
+        """Raise BadNetwork if a softmax loss gets fewer scores than there are categories; more are allowed."""
         for node in (node for phase in ("train", "val") for node in self.nodes(phase)):
             if isinstance(node.kind, data_and_losses.SoftmaxWithLoss):
                 scores = node.inputs[0][node.kind.axis - 1]
@@ -91,7 +91,7 @@ class Network:
                     raise BadNetwork(self._too_few(node, scores, categories))
 
     def _too_few(self, loss: Node, scores: int, categories: int) -> str:
-        """Names the layer whose num_output is the number of scores, if it is one layer's."""
+        """The error message; it names the layer whose num_output is the number of scores, if there is one."""
         makers = {node.layer.name: node for phase in ("train", "val") for node in self.nodes(phase)}
         maker: Node | None = loss
         while maker is not None and "num_output" not in maker.layer.parameters:
@@ -106,7 +106,7 @@ class Network:
         )
 
     def check_fresh(self, layers: Container[str] | None = None) -> None:
-        """Raise BadNetwork if one of `layers` (None: any) can't start without weights from a file."""
+        """Raise BadNetwork if one of `layers` (None: all) can't start without weights from a file."""
         for node in self.nodes("train"):
             if getattr(node.kind, "use_global_stats", False) and (layers is None or node.layer.name in layers):
                 raise BadNetwork(
@@ -116,7 +116,7 @@ class Network:
                 )
 
     def _check_limits(self) -> None:
-        """Cheap, before anything is resolved."""
+        """Raise BadNetwork if the network is too large; a cheap check before anything is resolved."""
         for what, shape in (("input", self.input_shape), ("label", self.label_shape)):
             if any(not isinstance(size, int) or size < 1 for size in shape):
                 raise BadNetwork(f"the {what} must have a size, not {shape}")
@@ -156,7 +156,7 @@ class Network:
         }
 
     def outputs(self, phase: str = "deploy") -> list[str]:
-        """The tops that no layer reads, in order: what the phase computes. Data and Input have none."""
+        """The outputs of a phase: the tops that no layer reads, in order. Tops of Data and Input are not outputs."""
         unread: dict[str, None] = {}
         for node in self.nodes(phase):
             for bottom in node.layer.bottoms:
@@ -166,15 +166,15 @@ class Network:
         return list(unread)
 
     def weights(self) -> list[Weight]:
-        """The parameter arrays of all phases, each once."""
+        """The weights of all phases, each once."""
         return list({w.name: w for phase in PHASES for node in self.nodes(phase) for w in node.weights}.values())
 
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
-        """What training starts from, by name: float32, drawn from the seed alone, so the same on every engine."""
+        """Initial float32 weights by name. They depend on the seed alone, so they are the same on every engine."""
         return {weight.name: fill(weight.name, weight.shape, weight.spec.filler, seed) for weight in self.weights()}
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; from_dict gives an equal network back."""
+        """The network as JSON values; from_dict gives an equal network back."""
         layers = [layer.to_dict() for layer in self.layers]
         shapes = {"input_shape": list(self.input_shape), "label_shape": list(self.label_shape)}
         return {"name": self.name, **shapes, "layers": layers}
@@ -191,5 +191,5 @@ class Network:
 
 
 def parameter_count(network: Network) -> int:
-    """How many numbers training learns."""
+    """The number of trained parameters."""
     return sum(math.prod(weight.shape) for weight in network.weights() if weight.learned)

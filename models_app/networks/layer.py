@@ -1,4 +1,4 @@
-"""A layer as data, and what is wrong with a network."""
+"""A layer as data, and the exception for a network that is wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class BadNetwork(BadInput):
 
 @dataclass(frozen=True)
 class Multipliers:
-    """What the solver's learning rate and weight decay are multiplied with for one of a layer's parameters."""
+    """Factors on the solver's learning rate and weight decay for one of a layer's weights (Caffe's lr_mult,
+    decay_mult)."""
 
     lr_mult: float = 1.0
     decay_mult: float = 1.0
@@ -25,11 +26,11 @@ class Multipliers:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer, in Caffe's words.
+    """One layer, with Caffe's names.
 
     `parameters` are those of its type under their Caffe names (num_output, kernel_size …). `multipliers` belong to the
-    layer's weights in Caffe's order (weight, bias); those not given are 1. `phases` says where the layer takes part:
-    while training, while validating, and in the network that is deployed.
+    layer's weights in Caffe's order (weight, bias); missing ones are 1. `phases` names the phases that have the layer:
+    train, val, deploy.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Layer:
     phases: tuple[str, ...] = PHASES
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; from_dict gives an equal layer back."""
+        """The layer as JSON values; from_dict gives an equal layer back."""
         return {
             "name": self.name,
             "type": self.type,

@@ -1,4 +1,4 @@
-"""Layers in their place: names connected, parameters checked, shapes and weights known."""
+"""Resolves layers to nodes: connects names, checks parameters, computes shapes and weights."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from models_app.networks.layer import BadNetwork, Layer, Multipliers
 from models_app.networks.layers import TYPES, LayerType, Misfit, Shape, WeightSpec, data_and_losses, parse
 from models_app.networks.layers.layer_type import check_finite, check_size
 
-Value = tuple[str, str]  # what a layer made: the layer, and its top, which a later layer may write over
+Value = tuple[str, str]  # (layer, top); a later layer can overwrite the top
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A parameter array of the network. `name` is "<layer>.<role>" and unique."""
+    """A weight array of the network. `name` is "<layer>.<role>" and unique."""
 
     name: str
     spec: WeightSpec
@@ -27,7 +27,7 @@ class Weight:
 
     @property
     def layer(self) -> str:
-        """The name of the layer that it belongs to."""
+        """The name of the layer that the weight belongs to."""
         return self.name.rpartition(".")[0]
 
     @property
@@ -42,9 +42,9 @@ class Weight:
 
 @dataclass(frozen=True)
 class Node:
-    """A layer in its place: its checked parameters, and the shapes of its inputs and outputs without the batch axis.
+    """A resolved layer: its checked parameters, and the shapes of its inputs and outputs without the batch axis.
 
-    `reads` says for each input who made it; None are the dataset's labels as they are.
+    `reads` gives for each input the value that it reads; None: the dataset's labels.
     """
 
     layer: Layer
@@ -56,9 +56,9 @@ class Node:
 
 
 class Resolver:
-    """Resolves the layers of one phase in order, and knows what they have made so far.
+    """Resolves the layers of one phase in order, and keeps the tops computed so far.
 
-    `resolved` has the nodes of phases before, by layer: most are the same again, and checking them is what takes time.
+    `resolved` holds the nodes of other phases by layer name: most are equal, and checking them again would take time.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Resolver:
         self._data_shapes = (input_shape, label_shape)
         self._phase = phase
         self._names: set[str] = set()
-        self._known: dict[str, tuple[Shape, Value | None]] = {}  # of each top its shape, and who made it
+        self._known: dict[str, tuple[Shape, Value | None]] = {}  # of each top its shape and the value it holds
         self._unreadable: dict[str, str] = {}  # tops that no layer can compute with, and why
 
     def run(self) -> tuple[Node, ...]:
-        """Raises BadNetwork, which names the layer that is wrong."""
+        """The nodes. Raises BadNetwork with the name of the layer that is wrong."""
         for position, layer in enumerate(self._layers):
             try:
                 self._add(layer, position)
@@ -100,7 +100,7 @@ class Resolver:
         self.nodes.append(node)
 
     def _check_inputs(self, layer: Layer, position: int) -> None:
-        """Refuse an input that nothing made so far, and one that is not to be read."""
+        """Raise BadNetwork for an input that no earlier layer computes, or that can't be read."""
         for bottom in layer.bottoms:
             if bottom in self._unreadable and layer.type != "Silence":
                 raise Misfit(f"its input {bottom} {self._unreadable[bottom]}")
@@ -108,7 +108,7 @@ class Resolver:
                 raise Misfit(_why_unknown(bottom, layer, self._layers[position:]))
 
     def _check_outputs(self, layer: Layer) -> None:
-        """Refuse an output that another layer made, unless this one reads it."""
+        """Raise BadNetwork for an output that another layer has already, unless this layer reads it (in place)."""
         bottoms, seen = set(layer.bottoms), set()
         for top in layer.tops:
             if top in seen or (top in self._known and top not in bottoms):
@@ -116,7 +116,7 @@ class Resolver:
             seen.add(top)
 
     def _learn(self, node: Node) -> None:
-        """Remember the node's tops."""
+        """Add the node's tops to those computed so far."""
         tops = node.layer.tops
         made: list[Value | None] = [(node.layer.name, top) for top in tops]
         if isinstance(node.kind, data_and_losses.DataSource):

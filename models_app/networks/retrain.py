@@ -1,4 +1,4 @@
-"""A network that was trained on one dataset, for another: the same layers, with a score for each of its categories."""
+"""Adapts a trained network to another dataset: the same layers, with one score per category of the new dataset."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ def retrained(
     categories: tuple[int, int] | None = None,
     crop_size: int | None = None,
 ) -> Network:
-    """The network for images and labels of these shapes, checked. Raises BadNetwork where a layer does not fit them.
+    """The network for images and labels of these shapes, checked. Raises BadNetwork if a layer does not fit them.
 
-    `categories`: how many there were and how many there are. Where that differs, the layers that give the scores get
-    another width and another name, so that no weights of the old ones are taken for them. `crop_size` None: that of
-    the network itself.
+    `categories`: the old and the new number of categories. If they differ, the layers that compute the scores get a
+    new width and a new name, so that they do not start from the old weights. `crop_size` None: the network's own.
     """
     layers = network.layers
     if categories and categories[0] != categories[1]:
@@ -45,9 +44,9 @@ def retrained(
 
 
 def for_any_dataset(network: Network, categories: int) -> Network:
-    """The network without the number of categories where a prototxt may leave it out, for others to start from.
+    """The network without its number of categories, as a template: prototxt allows leaving num_output out.
 
-    It can't be built like this: prototxt.write writes it, and prototxt.read fills in the number.
+    Such a network can't be built. prototxt.write writes it, and prototxt.read fills in the number.
     """
     open_ended = [layer for layer in _scoring(network.layers) if layer.type == "InnerProduct"]
 
@@ -60,7 +59,7 @@ def for_any_dataset(network: Network, categories: int) -> Network:
 
 
 def _scoring(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers that make the scores: upwards from each judge, the first ones with a number of outputs."""
+    """The layers that compute the scores: going up from each loss, accuracy or softmax, the first with num_output."""
     found: list[Layer] = []
     seen: set[tuple[str, int]] = set()
     above = [(layer.bottoms[0], i) for i, layer in enumerate(layers) if layer.type in JUDGES]

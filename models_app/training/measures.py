@@ -1,4 +1,4 @@
-"""Loss and accuracy, from what a network computed and from labels alone: the same for every engine."""
+"""Computes loss and accuracy from a network's outputs and labels, the same way for every engine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Total = tuple[float, float | None]
 
 @dataclass(frozen=True)
 class Scores:
-    """Averages over some images: the weighted sum of the losses, and the accuracy where there is one.
+    """Means over some images: the weighted sum of the losses, and the accuracy (None without one).
 
-    `outputs` has what these two do not tell: every loss, every accuracy by its top's name, where there are several.
+    `outputs` maps the name of a top to its mean if there are several losses or several accuracies.
     """
 
     loss: float
@@ -29,21 +29,21 @@ class Scores:
 
 @dataclass(frozen=True)
 class Measure:
-    """What a loss or accuracy layer says. `reads`: the two values that it compares; None are the dataset's labels."""
+    """A loss or accuracy layer. `reads`: the two values that it compares; None stands for the dataset's labels."""
 
     name: str
     reads: tuple[Value | None, Value | None]
     kind: data_and_losses.Criterion
 
     def of(self, first: np.ndarray, second: np.ndarray) -> Total:
-        """Of some images: a sum, and what it is to be divided by to be an average; None: by nothing in a batch."""
+        """Sum over the images, and the divisor that turns it into a mean; None if the loss is not normalised."""
         return RULES[type(self.kind)](self, first, second)
 
 
 def softmax_with_loss(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> Total:
     """Cross-entropy of the softmax."""
     scores, chosen = _by_label(measure, scores, labels)
-    # Scores that have run away to infinity give a loss that is not a number, as they should.
+    # Infinite scores give a loss that is NaN, which ends the training as diverged.
     with np.errstate(invalid="ignore"):
         shifted = scores - scores.max(axis=1, keepdims=True)
         total = (np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(chosen)), chosen]).sum()
@@ -60,13 +60,13 @@ def sigmoid_cross_entropy(measure: Measure, scores: np.ndarray, targets: np.ndar
 
 
 def euclidean(measure: Measure, first: np.ndarray, second: np.ndarray) -> Total:
-    """Half the sum of squares."""
+    """Half the sum of squared differences."""
     difference = first.reshape(len(first), -1).astype(np.float64) - second.reshape(len(first), -1)
     return float(np.vdot(difference, difference)) / 2, len(first)
 
 
 def accuracy(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> Total:
-    """1 where the label's score is among the top_k highest, else 0; of equal scores the first counts as higher."""
+    """The number of labels whose score is among the top_k highest; of equal scores the first counts as higher."""
     scores, chosen = _by_label(measure, scores, labels)
     own = scores[np.arange(len(chosen)), chosen][:, np.newaxis]
     before = np.arange(scores.shape[1]) < chosen[:, np.newaxis]
@@ -83,7 +83,7 @@ RULES = {
 
 
 def _by_label(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A row of scores (float64) and the number of its category for each label that counts."""
+    """For each label that is not ignored: its row of scores (float64), and its category number."""
     categories = scores.shape[1]
     rows: np.ndarray = scores.astype(np.float64)
     if labels.size != len(scores):
@@ -101,12 +101,12 @@ def _by_label(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> tuple
 
 
 def _divisor(measure: Measure, counted: int, labels: np.ndarray) -> float | None:
-    """What Caffe's normalization divides by, if by anything."""
+    """The divisor of Caffe's `normalization`; None if there is none."""
     return {"VALID": counted, "FULL": labels.size, "BATCH_SIZE": len(labels), "NONE": None}[measure.kind.normalization]
 
 
 class Tally:
-    """Averages of a phase's measures over many batches; an image whose label is NO_LABEL does not count."""
+    """Means of a phase's measures over many batches. Images with the label NO_LABEL do not count."""
 
     def __init__(self, network: Network, phase: str) -> None:
         verdicts = [node for node in network.nodes(phase) if isinstance(node.kind, data_and_losses.Criterion)]
@@ -122,9 +122,9 @@ class Tally:
         self._sums = np.zeros((len(self._measures), 2))
 
     def add(self, values: Mapping[Value, np.ndarray], labels: np.ndarray, batches: int = 1) -> None:
-        """`values`: what the network computed, n×…, as far as the measures read it; `labels`: those of the dataset.
+        """Add the outputs that the measures read (n×…), and the dataset's labels, of `batches` consecutive batches.
 
-        Of so many batches, one after the other: a loss that is not divided is averaged over them.
+        A loss without a divisor is averaged over the batches.
         """
         counted = np.isfinite(labels.reshape(len(labels), -1)).all(axis=1)
         of_all = counted.all()
@@ -134,7 +134,7 @@ class Tally:
             sums += total, batches if divisor is None else divisor
 
     def averages(self) -> Scores:
-        """Of what was added since the last call."""
+        """The means of everything added since the last call."""
         found = {m: float(total / max(count, 1)) for m, (total, count) in zip(self._measures, self._sums, strict=True)}
         self._begin()
         loss = sum(measure.kind.loss_weight * found[measure] for measure in self._losses)
@@ -152,7 +152,8 @@ def _measure(node: Node) -> Measure:
 
 
 def _main_accuracy(losses: list[Measure], accuracies: list[Measure]) -> Measure | None:
-    """That of the last Accuracy layer with top_k 1; where there is none, that of the last loss over categories."""
+    """The measure of the last Accuracy layer with top_k 1; without one, the accuracy at the last loss over
+    categories."""
     top_1 = [measure for measure in accuracies if measure.kind.top_k == 1]
     if top_1:
         return top_1[-1]

@@ -1,4 +1,4 @@
-"""The trainer as a process: where its events go, how it is told to stop, and that it does not outlive its parent."""
+"""The trainer as a process: writes events to standard output, and stops on a signal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from models_app.training.snapshots import temporary_paths
 
 DONE, FAULT, USERS_FAULT, STOPPED = 0, 1, 2, 3
 
-# After SIGTERM the loop has this long to stop between two batches; then the process is ended in the midst of one.
+# After SIGTERM the loop has this long to stop between two batches; then the process exits within a batch.
 GRACE_SECONDS = 0.7
 
 
 class Events:
-    """The standard output as a stream of JSON lines. Whatever else prints there goes to the standard error instead."""
+    """Writes events to standard output as JSON lines. Other prints to standard output go to standard error instead."""
 
     def __init__(self) -> None:
         sys.stdout.flush()
@@ -28,7 +28,7 @@ class Events:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def emit(self, event: dict[str, Any]) -> None:
-        """Write one event. Raises Aborted if nobody reads any more."""
+        """Write one event. Raises Aborted if the reading end of the pipe is closed."""
         line = json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         try:
             while line:
@@ -38,9 +38,9 @@ class Events:
 
 
 class StopSignal:
-    """SIGTERM and SIGINT, noticed between two batches, or after GRACE_SECONDS in the midst of one.
+    """Stops the trainer on SIGTERM or SIGINT: between two batches, or after GRACE_SECONDS within one.
 
-    The second needs a thread: Python's own handlers wait while the main thread is inside the engine.
+    Stopping within a batch needs a thread, because Python's handlers don't run while the main thread is in the engine.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class StopSignal:
         threading.Thread(target=self._watch, args=(wake,), name="stop-signal", daemon=True).start()
 
     def check(self) -> None:
-        """Raise Aborted once the process has been told to stop."""
+        """Raise Aborted if the process got a signal to stop."""
         if self._requested:
             raise Aborted("told to stop")
 

@@ -1,4 +1,4 @@
-"""The learning rate over a training: the one place where it is computed."""
+"""Computes the learning rate of every iteration. No other code computes one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def _of(policy: str, default: Any, help: str, **facts: Any) -> Any:
 
 @dataclass(frozen=True)
 class LearningRatePolicy:
-    """A base rate and how it falls. Names and defaults as in DIGITS; only the chosen policy's parameters count.
+    """A base rate and a policy by which it changes. Names and defaults are DIGITS's; other policies' parameters are
+    ignored.
 
     With i the percent of training done (0 to 100) and b the base rate:
         fixed      b
@@ -90,7 +91,7 @@ class LearningRatePolicy:
             learning_rate(self, percent)
 
 
-# The parameter that takes a policy's rate out of range, where that is not the base rate itself.
+# The parameter by which a policy's rate can leave the range, if it is not the base rate.
 STEEPNESS = {
     "step": "lr_step_gamma",
     "multistep": "lr_multistep_gamma",

@@ -1,4 +1,4 @@
-"""The weights that a training starts from: a file's in every layer that matches, in the others drawn from the seed."""
+"""The initial weights of a training: from a file for every layer that matches, else drawn from the seed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from models_app.networks.resolve import Weight
 from models_app.training.snapshots.snapshot_reader import FILES, array_shapes, load_arrays
 
 MAX_NAMED = 10  # layers in one message
-MAX_NAME = 60  # characters of a name that a file gives
+MAX_NAME = 60  # characters of a name from the file
 
 Shapes = list[tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """All of Network.weights(), the names of the layers that come from the file, and of those that start afresh.
+    """All of Network.weights(), the names of the layers taken over from the file, and of those that start afresh.
 
-    `warnings` say of the latter why, where there is a file.
+    `warnings` give the reason for each layer that starts afresh, if there is a file.
     """
 
     arrays: dict[str, np.ndarray]
@@ -38,8 +38,8 @@ class StartingWeights:
 
 @dataclass(frozen=True)
 class _File:
-    """What a file has: the arrays that fit the network, and its layers with the shapes of those that the network has
-    too."""
+    """The contents of a file: the arrays that fit the network, and its layers, with shapes for those that the network
+    has too."""
 
     arrays: dict[str, np.ndarray]
     layers: dict[str, Shapes]
@@ -48,10 +48,11 @@ class _File:
 def starting_weights(
     network: Network, seed: int, source: str | None, roots: Sequence[str | Path] = EVERYWHERE
 ) -> StartingWeights:
-    """`source` is the path of a snapshot's folder, of its weights, or of a .caffemodel; it has to lie under `roots`.
+    """The initial weights. `source` is the path of a snapshot's folder, its weights.npz, or a .caffemodel, under
+    `roots`.
 
-    A layer matches if all its weights are there, in the same shapes. Raises BadInput if the file can't be read, holds
-    what is no number, or if no layer of the network matches.
+    A layer matches if the file has all its weights in the same shapes. Raises BadInput if the file can't be read, has a
+    value that is not a finite number, or matches no layer of the network.
     """
     arrays = network.initial_weights(seed)
     layers: dict[str, list[Weight]] = {}
@@ -74,7 +75,7 @@ def starting_weights(
 
 
 def _warnings(file: _File, afresh: dict[str, list[Weight]], layers: Iterable[str]) -> list[str]:
-    """One for each layer that starts afresh, and one that names what nothing takes."""
+    """One warning for each layer that starts afresh, and one that names the file's unused layers."""
     told = [
         f"Layer {name} starts afresh, with random weights: {_why(file.layers.get(name), weights)}"
         for name, weights in islice(afresh.items(), MAX_NAMED)
@@ -107,7 +108,7 @@ def _shown(name: str) -> str:
 def _read(path: Path, roots: Sequence[str | Path], network: Network) -> _File:
     try:
         with _opened(path, roots) as file:
-            itself = Path(f"/proc/self/fd/{file.fileno()}")  # what was checked, whatever its path leads to now
+            itself = Path(f"/proc/self/fd/{file.fileno()}")  # the file that was checked
             try:
                 if path.suffix == ".caffemodel":
                     found = read_layers(itself, network)

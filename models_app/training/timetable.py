@@ -1,4 +1,4 @@
-"""When things happen in a training: iterations, epochs and percent, and what is due after which iteration."""
+"""Converts between iterations, epochs and percent of a training, and says what is due after which iteration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# An iteration that is short of a boundary by no more than a rounding error has reached it.
+# An iteration within a rounding error of a boundary has reached it.
 ROUNDING = 1e-9
 
 
@@ -15,7 +15,7 @@ class Timetable:
     """A training of `epochs` epochs, `per_epoch` batches each. Iterations count the batches trained.
 
     The solver takes a step after every `accumulation` batches and after the last, whose group may be smaller. An epoch
-    stays one pass over the images, so a group may reach over its end; whatever is due within a group, comes after it.
+    is one pass over the images, so a group can reach over its end. Events that are due within a group come after it.
     """
 
     epochs: float
@@ -24,27 +24,27 @@ class Timetable:
 
     @property
     def iterations(self) -> int:
-        """How many there are in all, at least one."""
+        """The number of iterations of the whole training, at least one."""
         return max(1, math.ceil(self.epochs * self.per_epoch - ROUNDING))
 
     def epoch(self, iteration: int) -> float:
-        """How many epochs have been trained."""
+        """The number of epochs trained after so many iterations."""
         return self.epochs if iteration >= self.iterations else round(iteration / self.per_epoch, 4)
 
     def groups(self, start: int) -> Iterator[tuple[int, int]]:
-        """Each step from iteration `start` on, where one begins: how many batches were trained before it and after."""
+        """(iterations before, iterations after) of each solver step, from iteration `start` on, where a step begins."""
         for before in range(start, self.iterations, self.accumulation):
             yield before, min(before + self.accumulation, self.iterations)
 
     def percent(self, iteration: int) -> float:
-        """How much of the training is done, 0 to 100."""
+        """The percentage of the training that is done, 0 to 100."""
         return 100 * iteration / self.iterations
 
     def due(self, iteration: int, interval: float) -> float | None:
-        """The epoch to name, if something that happens every `interval` epochs happens after this iteration.
+        """The epoch to report if an event that happens every `interval` epochs is due after this iteration, else None.
 
-        The iteration is the end of a step; an interval between two steps counts for the later one. The last iteration
-        is always due, unless the interval is 0, which turns the thing off.
+        The iteration is the end of a step; a boundary between two steps belongs to the later one. The event is always
+        due at the last iteration, unless the interval is 0, which turns it off.
         """
         if not interval:
             return None

@@ -1,1 +1,1 @@
-"""Databases that another program built: LMDB, RecordIO, Caffe Datum."""
+"""Reads databases that another program built: LMDB of Caffe Datum, RecordIO."""

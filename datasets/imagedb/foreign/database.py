@@ -1,6 +1,6 @@
-"""Databases that somebody else wrote: LMDB of Caffe Datum, and RecordIO with MXNet's image header.
+"""Opens databases of other programs: LMDB of Caffe Datum, and RecordIO with MXNet's image header.
 
-Reading a damaged LMDB can crash the process that does it, so only forked workers may call index() and read().
+Reading a damaged LMDB can crash the process, so only forked workers may call index() and read().
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _HEADER = struct.Struct("<IfQQ")
 
 
 class Database(Protocol):
-    """Numbered entries. A mark tells where to start reading."""
+    """A database of numbered entries. A mark is a position from which entries can be read."""
 
     path: Path
 
     def index(self, step: int) -> tuple[int, list]:
-        """How many entries there are, and the mark of every `step`th. Raises BadInput."""
+        """The number of entries, and the mark of every `step`th entry. Raises BadInput."""
 
     def read(self, mark, count: int) -> Iterator[tuple[str, bytes]]:
         """The names and contents of `count` entries from the mark on. Raises BadInput."""
 
     def parse(self, content: bytes) -> Item:
-        """What an entry holds. Raises BadInput that does not name it."""
+        """Parse the contents of an entry. Raises BadInput without the entry's name."""
 
 
 def open_database(path: Path, roots: Sequence[Path]) -> Database:
-    """An LMDB folder, or its data file, or a .rec file; told by content. Raises BadInput for anything else, and for
-    what does not lie, with every link followed, under one of `roots`."""
+    """Open an LMDB folder, its data file, or a .rec file, recognised by content. Raises BadInput for anything else, and
+    for a path that, with links resolved, is outside of `roots`."""
     file = path
     try:
         try:
@@ -71,7 +71,7 @@ class LmdbDatabase:
     def __init__(self, file: Path, roots: Sequence[Path]):
         self.path = file
         self._roots = roots
-        self._file = self._environment = None  # opened by the worker that uses it
+        self._file = self._environment = None  # opened in the worker that uses it
 
     def index(self, step):
         marks, count = [], 0
@@ -106,7 +106,7 @@ class LmdbDatabase:
     def _opened(self):
         if self._environment is None:
             self._file = reopened(self.path, self._roots)
-            itself = f"/proc/self/fd/{self._file.fileno()}"  # the file that was checked, whatever its path leads to now
+            itself = f"/proc/self/fd/{self._file.fileno()}"  # the file that was checked
             self._environment = lmdb.open(
                 itself, subdir=False, readonly=True, lock=False, readahead=False, create=False
             )
@@ -123,7 +123,7 @@ class LmdbDatabase:
 
 
 class RecordDatabase:
-    """Records with their labels in the header; what follows it, if anything, is an encoded image."""
+    """Records with labels in the header; an encoded image can follow the header."""
 
     def __init__(self, file: Path, roots: Sequence[Path]):
         self.path = file
@@ -161,7 +161,7 @@ class RecordDatabase:
 
 
 def reopened(path: Path, roots: Sequence[Path]) -> BinaryIO:
-    """A file that was there when the form was checked. Raises BadInput."""
+    """Open again a file that was checked with the form. Raises BadInput."""
     try:
         return open_file(path, roots)
     except OSError as error:

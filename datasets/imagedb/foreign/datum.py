@@ -1,6 +1,6 @@
-"""Caffe's messages: Datum, a labelled image or array, and BlobProto, an array, such as a mean image.
+"""Parses Caffe's messages: Datum (a labelled image or array) and BlobProto (an array, such as a mean image).
 
-Field numbers are those of Caffe's caffe.proto. Caffe keeps colour in the order blue, green, red; what comes out is RGB.
+Field numbers are those of Caffe's caffe.proto. Caffe's colour order is blue, green, red; results are RGB.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_AXES = 32  # of Caffe's arrays, and of NumPy's
 
 @dataclass(frozen=True)
 class Item:
-    """One entry of a database: pixels (uint8, H×W×C, RGB), or values (float32, C×H×W), or neither; and its own label
+    """An entry of a database: pixels (uint8, H×W×C, RGB), or values (float32, C×H×W), or neither, and its own label
     (float32, n)."""
 
     pixels: np.ndarray | None
@@ -27,7 +27,7 @@ class Item:
 
 
 def parse_datum(message: bytes) -> Item:
-    """Raises BadMessage or BadImage, which do not name the message."""
+    """Parse a Datum. Raises BadMessage or BadImage, without the entry's name."""
     sizes, data, label, floats, encoded = [0, 0, 0], b"", 0, [], False
     for number, kind, value in read_fields(message):
         if number in (1, 2, 3) and kind == VARINT:  # channels, height, width
@@ -52,7 +52,7 @@ def parse_datum(message: bytes) -> Item:
 
 
 def parse_blob(message: bytes) -> np.ndarray:
-    """A mean image, float32, C×H×W, colour in RGB order. Raises BadMessage."""
+    """Parse a mean image: float32, C×H×W, RGB. Raises BadMessage."""
     array = read_blob(message)
     while array.ndim > 3 and array.shape[0] == 1:
         array = array[0]
@@ -62,7 +62,7 @@ def parse_blob(message: bytes) -> np.ndarray:
 
 
 def read_blob(message: Bytes) -> np.ndarray:
-    """The numbers of a BlobProto in its shape, as they are: float32 or float64. Raises BadMessage."""
+    """The array of a BlobProto, unchanged: float32 or float64. Raises BadMessage."""
     legacy, shape, floats = [1, 1, 1, 1], None, []
     for number, kind, value in read_fields(message):
         if number in (1, 2, 3, 4) and kind == VARINT:  # num, channels, height, width
@@ -82,7 +82,7 @@ def _dimensions(message):
     for number, kind, value in read_fields(message):
         if number == 1 and kind == VARINT:
             found.append(signed(value))
-        elif number == 1 and kind == BYTES:  # each dim as a field of its own reads the same
+        elif number == 1 and kind == BYTES:  # also an unpacked list, one field per dim
             found += [signed(dim) for _, _, dim in read_fields(b"".join(b"\x08" + one for one in _varints(value)))]
     return found
 
@@ -106,10 +106,10 @@ def _shaped(array, shape):
 
 
 def _pixels(array):
-    """C×H×W to H×W×C."""
+    """Transpose C×H×W to H×W×C."""
     return np.ascontiguousarray(_rgb(array).transpose(1, 2, 0))
 
 
 def _rgb(array):
-    """An image of three channels has its colours turned round; a vector of three numbers is no colour."""
+    """Reverse the channels of a three-channel image; a vector of three numbers does not change."""
     return array[::-1] if array.shape[0] == 3 and min(array.shape[1:]) > 1 else array

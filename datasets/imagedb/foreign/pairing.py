@@ -1,4 +1,4 @@
-"""What a worker process does with entries of prebuilt databases: images, and the labels that go with them."""
+"""The work of a worker process on prebuilt databases: reads images with their labels and encodes them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from datasets.imagedb.images.decoding import encode
 from datasets.imagedb.spec import CHANNELS, MAX_SIDE
 from digits_project.common.errors import BadInput
 
-STEP = 16  # entries a task: what of them is under way at once stays small
-ENCODING = "png"  # lossless: what is learnt from is what the databases hold
+STEP = 16  # entries per task; keeps the memory in use small
+ENCODING = "png"  # lossless, so the training sees exactly the database's pixels
 
 
 @dataclass(frozen=True)
 class Paired:
-    """The answer to one task: records, and what they have in common.
+    """The result of one task: records, and the shapes that they share.
 
-    A label is an array of numbers (float32, n), or, in `label_payloads`, an image. Shapes are (C, H, W); `total`
-    (uint32, H×W×C) sums the images. `first` is the name of the first entry; `strays` the keys of the first pair that
-    has not one key.
-    """
+    A label is an array of numbers (float32, n) or, in `label_payloads`, an image. Shapes are (C, H, W); `total`
+    (uint32, H×W×C) is the sum of the images. `first` is the name of the first entry. `strays` are the keys of the first
+    image and label whose keys differ."""
 
     payloads: list[bytes]
     labels: list[np.ndarray]
@@ -37,11 +36,10 @@ class Paired:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Reads entries of `images`, and of `labels` where there is such a database, and encodes them for records.
+    """Reads entries of `images`, and of `labels` if there is such a database, and encodes them for records.
 
-    A task is the mark of the images, that of the labels or None, and the number of entries. What is wrong with the
-    databases is answered as a BadInput, since an exception would be a fault of the worker's.
-    """
+    A task is the images' mark, the labels' mark or None, and the number of entries. Errors of the databases are
+    returned as BadInput, because an exception would mean a fault in the worker."""
 
     images: Database
     labels: Database | None
@@ -75,7 +73,7 @@ class Pairing:
         return Paired(payloads, labels, label_payloads, *shapes[:2], total, first, strays)
 
     def _entries(self, image_mark, label_mark, count) -> Iterator:
-        """(name, image, name of the label, label), the last two None where the images carry their labels."""
+        """(name, image, name of the label, label); the last two are None if the images have their own labels."""
         images = _parsed(self.images, image_mark, count)
         if self.labels is None:
             return ((name, item, None, None) for name, item in images)
@@ -92,7 +90,7 @@ def index(database: Database) -> tuple[int, list] | BadInput:
 
 
 def _parsed(database, mark, count):
-    """(name, Item) of each entry; what is wrong with one is said with its name."""
+    """(name, Item) of each entry. Raises BadInput with the entry's name."""
     for name, content in database.read(mark, count):
         try:
             yield name, database.parse(content)
@@ -113,9 +111,9 @@ def _checked_pixels(item, where):
 
 
 def _label(item):
-    """(numbers, None) or (None, image): what an entry of a label database says. Numbers are float32, C×H×W.
+    """(numbers, None) or (None, image) of an entry in a label database. Numbers are float32, C×H×W.
 
-    Bytes in two dimensions are an image; in one dimension they are numbers, and so is what an image can't be.
+    Bytes in two dimensions are an image. Bytes in one dimension, and values that no image can have, are numbers.
     """
     if item.values is not None:
         return item.values, None
@@ -133,6 +131,6 @@ def _shape(pixels):
 
 
 def told(shapes) -> str:
-    """The shapes of an image and its label, and whether that is numbers, for a message."""
+    """The shapes of an image and its label in words, for a message."""
     image, label = ("×".join(map(str, shape)) for shape in shapes[:2])
     return f"{image} with {'numbers' if shapes[2] else 'an image'} of {label} as label"

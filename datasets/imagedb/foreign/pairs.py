@@ -1,4 +1,4 @@
-"""Reads what build_prebuilt() wrote: images with labels of any shape."""
+"""Reads the records of build_prebuilt(): images with labels of any shape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datasets.imagedb.store.records import RecordReader, damaged
 
 
 def labels_path(records: Path) -> Path:
-    """Where the labels of these records are, if they are images."""
+    """The path of the label records, if labels are images."""
     return records.with_name(f"{records.stem}_labels.rec")
 
 
@@ -30,7 +30,7 @@ class Pairs:
         return len(self._images)
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (uint8, H×W×C, RGB) and label (float32, C×H×W; an image's values are 0 to 255)."""
+        """Pixels (uint8, H×W×C, RGB) and label (float32, C×H×W; if it is an image, values from 0 to 255)."""
         label, payload = self._images.labels(number)
         if self._labels is not None:
             label = decode_record(self._labels[number][1]).transpose(2, 0, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Takes databases that were built elsewhere: checks every entry and turns them into record files of our own."""
+"""Converts databases that were built elsewhere: checks every entry and writes our own record files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OUTPUTS += [f"{split}{rest}" for split in ("train", "val") for rest in (".rec",
 
 @dataclass(frozen=True)
 class PrebuiltSplit:
-    """A database of images, and one of their labels unless the images carry them."""
+    """A database of images, and one of labels unless the images have their own labels."""
 
     images: Path
     labels: Path | None = None
@@ -37,9 +37,10 @@ class PrebuiltSplit:
 
 @dataclass(frozen=True)
 class PrebuiltSpec:
-    """Databases to take, LMDB of Caffe Datum or RecordIO, and a mean image: Caffe's BlobProto, or .npy (C×H×W, RGB).
+    """The databases to convert (LMDB of Caffe Datum, or RecordIO), and a mean image: Caffe's BlobProto, or .npy (C×H×W,
+    RGB).
 
-    All have to lie, with every link followed, under one of `roots`.
+    With links resolved, all must be in `roots`.
     """
 
     train: PrebuiltSplit
@@ -51,7 +52,7 @@ class PrebuiltSpec:
 
 @dataclass(frozen=True)
 class Prebuilt:
-    """What was taken: entries by split, the shapes (C, H, W) of every image and every label."""
+    """The result of a conversion: entries by split, and the shapes (C, H, W) of the images and the labels."""
 
     entries: dict[str, int]
     image_shape: tuple[int, int, int]
@@ -61,15 +62,15 @@ class Prebuilt:
 
 
 def check_prebuilt(path: Path, roots: Sequence[Path]) -> None:
-    """Raise BadInput for what is no database, as far as its first bytes tell."""
+    """Raise BadInput if the first bytes show that the path is not a database."""
     open_database(path, roots)
 
 
 def build_prebuilt(spec: PrebuiltSpec, directory: Path, report: Callable[[float], None]) -> Prebuilt:
-    """Write train.rec and val.rec, beside them NAME_labels.rec where labels are images, and the mean, into `directory`.
+    """Write train.rec and val.rec, NAME_labels.rec if labels are images, and the mean, into `directory`.
 
-    `report` and what happens after an error are as for build(). Raises BadInput for a database that is damaged in any
-    entry, images that are not alike, and counts that do not agree.
+    `report` and the handling of errors are as in build(). Raises BadInput if an entry is damaged, if images differ in
+    shape, or if the numbers of images and labels differ.
     """
     for name in _OUTPUTS:
         (directory / name).unlink(missing_ok=True)
@@ -87,14 +88,14 @@ def build_prebuilt(spec: PrebuiltSpec, directory: Path, report: Callable[[float]
 
 
 class _Taking:
-    """One run, into a folder that nobody else sees."""
+    """One conversion, into a staging folder."""
 
     def __init__(self, spec: PrebuiltSpec, directory: Path, log: BuildLog, progress: BuildProgress):
         self._spec = spec
         self._directory = directory
         self._log = log
         self._progress = progress
-        self._alike: tuple | None = None  # the shapes of images and labels, whether labels are numbers, and who says so
+        self._alike: tuple | None = None  # shapes, whether labels are numbers, and the entry that set them
         self._mean: RunningMean | None = None
         self._read = self._planned = 0
 
@@ -119,7 +120,7 @@ class _Taking:
         return [(name, split) for name in ("train", "val") if (split := getattr(self._spec, name))]
 
     def _plan(self, split):
-        """A Pairing, its tasks, and the number of entries."""
+        """The Pairing of a split, its tasks, and the number of entries."""
         images = open_database(split.images, self._spec.roots)
         labels = open_database(split.labels, self._spec.roots) if split.labels else None
         if labels and labels.path == images.path:
@@ -136,7 +137,7 @@ class _Taking:
         return Pairing(images, labels), list(zip(marks, label_marks, counts, strict=True)), count
 
     def _indexed(self, database):
-        """Database.index(), in a process that may crash."""
+        """Database.index(), in a process of its own, because it can crash."""
         with WorkerPool(index, 1) as pool:
             return _good(next(pool.map([database], self._progress.tick)))
 
@@ -176,7 +177,7 @@ class _Taking:
 
 def _write_pairs(paired, writer, label_writer):
     for number, payload in enumerate(paired.payloads):
-        label = paired.labels[number] if paired.labels else (0.0,)  # which an image beside it replaces
+        label = paired.labels[number] if paired.labels else (0.0,)  # a placeholder if the label is an image
         writer.write(label if len(label) > 1 else float(label[0]), payload)
     for payload in paired.label_payloads:
         label_writer.write(0.0, payload)

@@ -1,1 +1,1 @@
-"""One image: decoding, depth, transparency, mending, resizing."""
+"""Reads one image: decoding, 16-bit depth, transparency, repair of damaged files, resizing."""

@@ -1,4 +1,4 @@
-"""Opens the files of images that users name."""
+"""Opens image files that users name, only in the data roots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OUTSIDE = "it is not in a folder that this server may read"
 
 
 def opener(roots: Sequence[Path]) -> Callable[[Path], BinaryIO]:
-    """What opens a file for images.decode(), if it lies, with every link followed, under one of the roots."""
+    """A function that opens a file for decode() if the file, with links resolved, is in `roots`."""
     return partial(_open_image, tuple(roots))
 
 

@@ -1,7 +1,7 @@
-"""Reading one image, whatever wrote it, and encoding it for a record.
+"""Decodes one image, and encodes it for a record.
 
-What decode() settles, so that training and inference see the same pixels:
-- the format is told by content, and only the plugin of that format is tried;
+decode() follows these rules, so that training and inference see the same pixels:
+- the format is recognised by content, and only the decoder of that format is tried;
 - the first frame of an animation and the first page of a TIFF is taken, the main picture of a HEIC;
 - orientation is applied, colour profiles are ignored;
 - transparent pixels are put onto a background colour (`alpha_background`, see transparency.py);
@@ -34,7 +34,7 @@ from datasets.imagedb.images.tiff import REAL_NUMBERS
 from datasets.imagedb.images.transparency import IGNORE, WHITE, flattened, transparent_colour
 
 _SOMETIMES_DEEP = ("PNG", "PPM", "TIFF")
-_PNG_BITS = 24  # where a PNG has the number of bits of a sample
+_PNG_BITS = 24  # offset of the bits per sample in a PNG
 _TURNS = PixelBudget(2 * MAX_PIXELS)
 _RECORD_FORMATS = ("PNG", "JPEG", "BMP")
 _EXIF_ORIENTATION = 0x0112
@@ -48,29 +48,29 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ENCODERS = {
-    # BMP is uncompressed and still says its own size and type.
+    # BMP is uncompressed and still has its size and type in a header.
     "none": {"format": "BMP"},
     # Level 1 writes photos three times as fast as the default 6, and a tenth larger.
     "png": {"format": "PNG", "compress_level": 1},
-    # At training sizes every chroma sample counts, so none is thrown away (4:4:4).
+    # At training sizes chroma matters, so there is no subsampling (4:4:4).
     "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
 }
 
 
 def open_image(path: Path) -> BinaryIO:
-    """Without O_NONBLOCK the opening of a pipe would wait for ever."""
+    """Open an image file. O_NONBLOCK, because opening a pipe would block for ever."""
     return open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))
 
 
 def _say_nothing(remark: str) -> None:
-    """What takes the remarks where nobody wants them."""
+    """The default receiver of remarks: ignores them."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How transparency and 16-bit samples become 8-bit pixels: one rule for all images of a dataset.
+    """The conversion of transparency and 16-bit samples to 8-bit pixels, the same for all images of a dataset.
 
-    `remark` is called with what people should know about an image that can be used.
+    `remark` is called with a text if an image can be used but has a flaw that users should know.
     """
 
     alpha_background: str = WHITE
@@ -81,16 +81,16 @@ class Look:
 def decode(
     source: Path | bytes | BinaryIO, opener: Callable[[Path], BinaryIO] = open_image, look: Look = Look()
 ) -> Image.Image:
-    """The whole image, upright, in mode L or RGB. Raises BadImage; BinaryIO must be seekable and at its start.
+    """The whole image, upright, in mode L or RGB. Raises BadImage. A BinaryIO must be seekable and at its start.
 
-    `opener` opens a Path, for decode() to close; it may raise OSError or BadImage.
+    `opener` opens a Path, and decode() closes the file; it can raise OSError or BadImage.
     """
     with Turn(_TURNS) as turn:
         return _read(source, opener, turn, partial(_load, look), look.remark)
 
 
 def highest_deep_sample(path: Path, opener: Callable[[Path], BinaryIO] = open_image) -> int | None:
-    """The highest sample of an image of 16 bits a channel; None for any other. Raises BadImage."""
+    """The highest sample of an image with 16 bits per channel; None for any other image. Raises BadImage."""
     with Turn(_TURNS) as turn:
         return _read(path, opener, turn, _highest, _say_nothing)
 
@@ -113,7 +113,7 @@ def _read(source, opener, turn, read, remark):
             raise BadImage(f"more than {MAX_PIXELS:,} pixels") from error
         except MemoryError as error:
             raise BadImage("takes more memory than there is") from error
-        except UnidentifiedImageError as error:  # whose text names the file object
+        except UnidentifiedImageError as error:  # its text names the file object
             raise BadImage(f"damaged {format_name}: its header can't be read") from error
         except Exception as error:  # a hostile file can make Pillow's parsers raise almost anything
             raise BadImage(f"damaged {format_name}: {_reason(error)}") from error
@@ -129,7 +129,7 @@ def _whole_or_mended(found, turn, read, remark):
         found.file.seek(0)
         results = []
         for data in mended(found.file.read(), found.format_name):
-            turn.give_back()  # what the attempt before had taken of the memory
+            turn.give_back()  # return what the previous attempt took of the budget
             results.append(read(Picture(BytesIO(data), found.format_name), turn))
         if not results or any(result != results[0] for result in results):
             raise damage
@@ -138,7 +138,7 @@ def _whole_or_mended(found, turn, read, remark):
 
 
 def to_array(image: Image.Image, channels: int) -> np.ndarray:
-    """uint8, HxWxC, RGB order. Gray is the ITU-R 601 luma (0.299 R + 0.587 G + 0.114 B), as Pillow rounds it."""
+    """The image as uint8, H×W×C, RGB. Gray is the ITU-R 601 luma (0.299 R + 0.587 G + 0.114 B), rounded by Pillow."""
     mode = "L" if channels == 1 else "RGB"
     array = np.asarray(image if image.mode == mode else image.convert(mode))
     return array.reshape(image.height, image.width, channels)
@@ -155,7 +155,7 @@ def read_array(
     white_level: int = FULL_RANGE,
     remark: Callable[[str], None] = _say_nothing,
 ) -> np.ndarray:
-    """uint8, HxWxC: the one way from a file to the network's pixels, when building and when classifying."""
+    """The network's pixels of a file: uint8, H×W×C. Building and classifying both use this function."""
     with Turn(_TURNS) as turn:
         look = Look(alpha_background, white_level, remark)
         image = _read(source, opener, turn, partial(_load, look), remark)
@@ -163,7 +163,7 @@ def read_array(
 
 
 def encode(array: np.ndarray, encoding: str) -> bytes:
-    """uint8, HxWxC to the bytes of a record: "none" is a BMP, "png" is lossless, "jpg" is not."""
+    """Encode uint8, H×W×C, as the bytes of a record: "none" is a BMP, "png" is lossless, "jpg" is lossy."""
     image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
     buffer = BytesIO()
     image.save(buffer, **_ENCODERS[encoding])
@@ -171,7 +171,7 @@ def encode(array: np.ndarray, encoding: str) -> bytes:
 
 
 def decode_record(payload: bytes) -> np.ndarray:
-    """uint8, HxWxC, of what encode() wrote; C is 1 or 3, as stored. Raises BadImage."""
+    """The inverse of encode(): uint8, H×W×C, with C 1 or 3 as stored. Raises BadImage."""
     try:
         image = Image.open(BytesIO(payload), formats=_RECORD_FORMATS)
         check_size(*image.size)
@@ -237,8 +237,8 @@ def _png_bits(file):
 
 
 def _in_eight_bits(image):
-    """What was loaded, in a mode of 8 bits a channel."""
-    if image.mode.startswith("I"):  # I;16 and its kin from PNG, I from PPM
+    """A loaded image, converted to a mode of 8 bits per channel."""
+    if image.mode.startswith("I"):  # I;16 … from PNG, I from PPM
         return Image.fromarray((np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8))
     if image.mode == "F":
         raise BadImage(REAL_NUMBERS)
@@ -248,7 +248,7 @@ def _in_eight_bits(image):
 def _orientation(image):
     try:
         return image.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # noqa: BLE001 - pixels are whole, only the camera's notes are not: as if there were none
+    except Exception:  # noqa: BLE001 - broken EXIF data counts as none
         return None
 
 
@@ -258,5 +258,5 @@ def _upright(image, orientation):
 
 
 def _reason(error):
-    """An exception's text without the errno and the path that OSError puts into it."""
+    """An exception's text, of an OSError without errno and path."""
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip().rstrip(".")

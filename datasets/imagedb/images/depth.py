@@ -1,8 +1,8 @@
-"""Brings samples of 16 bits down to 8, by the range that the images of a dataset use.
+"""Scales 16-bit samples to 8 bits, by the range that the images of a dataset use.
 
-A camera or an X-ray machine writes 10, 12 or 14 bits into files of 16: what the file can hold says nothing about what
-is white. The white level is the sample that becomes 255. A dataset has one white level for all of its images, and what
-is classified later is read with the same. A level of FULL_RANGE keeps the high byte of every sample.
+Cameras and X-ray machines write 10, 12 or 14 bits into 16-bit files, so the range of the file does not tell what is
+white. The white level is the sample value that becomes 255. All images of a dataset, and images classified later, use
+the same white level. A white level of FULL_RANGE keeps the high byte of every sample.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image
 
 FULL_RANGE = 0xFFFF
-DEPTHS = (8, 10, 12, 14, 16)  # bits of the sensors that there are
+DEPTHS = (8, 10, 12, 14, 16)  # bits of existing sensors
 _BLOCK_SAMPLES = 1 << 22
-_DECLARED_WHITE = {"I;12": 0xFFF}  # TIFF can say that its samples have 12 bits
+_DECLARED_WHITE = {"I;12": 0xFFF}  # TIFF can declare samples of 12 bits
 _UNDECLARED = re.compile(r"I;16[BLNR]?|(LA|RGB|RGBX|RGBA);16[BLN]|RGB,65535")
-_OTHER_BYTE = {"B": "L", "L": "B", "N": "B"}  # "N" is written for "L" on the processors that this runs on
+_OTHER_BYTE = {"B": "L", "L": "B", "N": "B"}  # "N" (native) means "L" on all supported processors
 
 
 def white_level_for(highest: int) -> int:
@@ -27,16 +27,16 @@ def white_level_for(highest: int) -> int:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether an image, opened and not yet loaded, has samples of 16 bits, and nothing says which of them is white.
+    """Whether an image, opened and not yet loaded, has 16-bit samples and does not declare its white level.
 
-    A PPM file with another maximum than 65535 says it, and Pillow scales by it.
+    A PPM file whose maximum is not 65535 declares it, and Pillow scales by it.
     """
     raw_modes = [_raw_mode(tile) for tile in _tiles(image)]
     return bool(raw_modes) and all(_UNDECLARED.fullmatch(mode) for mode in raw_modes)
 
 
 def declared_white(image: Image.Image) -> int | None:
-    """The white level that the file itself declares, where Pillow does not scale by it; asked before it is loaded."""
+    """The white level that the file declares, if Pillow does not scale by it. Call this before the image is loaded."""
     tiles = _tiles(image)
     return _DECLARED_WHITE.get(_raw_mode(tiles[0])) if tiles else None
 
@@ -48,10 +48,10 @@ def highest_sample(image: Image.Image, again: Callable[[], Image.Image]) -> int:
 
 
 def eight_bits(image: Image.Image, again: Callable[[], Image.Image], white: int) -> Image.Image:
-    """An image with the samples of `image` scaled from 0..white to 0..255, in mode L, LA, RGB or RGBA.
+    """The image with samples scaled from 0..white to 0..255, in mode L, LA, RGB or RGBA.
 
-    `image` is opened and not yet loaded; `again` opens the same file once more, since Pillow gives one byte of each
-    sample at a time. A colour that the file declares transparent becomes an alpha channel, compared in all 16 bits.
+    `image` is opened and not yet loaded. `again` opens the same file a second time, because Pillow returns one byte of
+    each sample at a time. A transparent colour of the file becomes an alpha channel; it is compared in all 16 bits.
     """
     key, has_alpha = image.info.get("transparency"), _has_alpha(image)
     table, parts = _table(white), []
@@ -73,7 +73,7 @@ def _tiles(image):
 
 
 def _table(white):
-    """The 8-bit sample of each 16-bit one."""
+    """A lookup table from 16-bit samples to 8-bit samples."""
     samples = np.arange(FULL_RANGE + 1)
     if white == FULL_RANGE:
         return (samples >> 8).astype(np.uint8)
@@ -81,17 +81,17 @@ def _table(white):
 
 
 def _has_alpha(image):
-    return image.mode == "RGBA"  # also that of gray with alpha, which Pillow has no mode of its own for
+    return image.mode == "RGBA"  # also for gray with alpha, which has no mode of its own in Pillow
 
 
 def _blocks(image, again) -> Iterator[np.ndarray]:
-    """uint16, rows×width×channels: 1, 2 (gray and alpha), 3 or 4, from the top to the bottom."""
+    """Blocks of uint16, rows×width×channels, from top to bottom; 1, 2 (gray and alpha), 3 or 4 channels."""
     sources = [image]
     if _raw_mode(image.tile[0]).startswith("LA"):
         _set_raw_mode(image, lambda mode: "RGBA")  # the four bytes of a pixel as if they were four channels
     elif not image.mode.startswith("I"):
         _set_raw_mode(image, lambda mode: mode)
-        image.load()  # before the same file is read for the other byte
+        image.load()  # before the file is read again for the other byte
         sources.append(again())
         _set_raw_mode(sources[1], lambda mode: mode[:-1] + _OTHER_BYTE[mode[-1]])
     pairs = len(sources) == 1 and image.mode == "RGBA"
@@ -110,7 +110,7 @@ def _blocks(image, again) -> Iterator[np.ndarray]:
 
 
 def _raw_mode(tile):
-    """How Pillow unpacks the pixels of a tile; with the maximum of a PPM file that Pillow scales by."""
+    """Pillow's raw mode of a tile, and the maximum of a PPM file by which Pillow scales."""
     if tile.codec_name in ("ppm", "ppm_plain"):
         return ",".join(map(str, tile.args))
     return tile.args if isinstance(tile.args, str) else str(tile.args[0])
@@ -121,7 +121,7 @@ def _set_raw_mode(image, change):
 
 
 def _with_raw_mode(tile, change):
-    if tile.codec_name == "ppm":  # a loop in Python that keeps 8 bits
+    if tile.codec_name == "ppm":  # a Python loop that keeps 8 bits
         return tile._replace(codec_name="raw", args=(change("RGB;16B"), 0, 1))
     if isinstance(tile.args, str):
         return tile._replace(args=change(tile.args))

@@ -35,7 +35,7 @@ _HEIF = rb"....ftyp(?:mif[12]|msf1|miaf|heif)....(?:....)*?"
 FORMATS = (
     _format("PNG", rb"\x89PNG\r\n\x1a\n", "png apng"),
     _format("JPEG", rb"\xff\xd8\xff", "jpg jpeg jpe jfif jif"),
-    # "BM" alone begins many a text: the length of the second header, which follows, is one of these.
+    # "BM" alone also begins many texts; in a BMP the length of the second header follows, which is one of these.
     _format("BMP", rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", "bmp dib"),
     _format("PPM", rb"P[56][\s#]", "ppm pgm pnm", shown="PPM (P5, P6)"),
     _format("WEBP", rb"RIFF.{4}WEBP", "webp", shown="WebP"),
@@ -51,5 +51,5 @@ ACCEPTED = ",".join(("image/*", *SUFFIXES))
 
 
 def sniff(head: bytes) -> str | None:
-    """The format that the first SIGNATURE_BYTES of a file announce, or None if it is not one that is read."""
+    """The format by the first SIGNATURE_BYTES of a file; None if it is not a supported one."""
     return next((known.name for known in FORMATS if known.signature.match(head)), None)

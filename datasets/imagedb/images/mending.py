@@ -1,7 +1,7 @@
-"""Mends files that are damaged beside their pixels, as viewers do: a note in a PNG, the end of a JPEG or a bitmap.
+"""Repairs files that are damaged outside of their pixels, as viewers do: metadata of a PNG, the end of a JPEG or BMP.
 
-Nothing is guessed: where bytes are missing, a file is mended in several ways that fill the gap differently. Only if
-all give the same picture were all of its pixels there.
+No pixel is guessed: if bytes are missing, the gap is filled in several ways. Only if all of them decode to the same
+pixels is the image complete.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ MENDED = {
 }
 _PNG_SIGNATURE_BYTES = 8
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-_KEPT_NOTES = (b"tRNS", b"eXIf")  # they change what is seen: transparency and orientation
-_XMP = b"XML:com.adobe.xmp\0\0"  # may tell the orientation too
+_KEPT_NOTES = (b"tRNS", b"eXIf")  # they change the picture: transparency and orientation
+_XMP = b"XML:com.adobe.xmp\0\0"  # it can contain the orientation too
 _MAX_XMP = 1 << 20
 _FILLINGS = (b"\x00", b"\xaa", b"\x55")
 _JPEG_END = b"\xff\xd9"
@@ -25,12 +25,12 @@ _PROGRESSIVE = re.compile(rb"\xff\xc2..\x08....(.)", re.DOTALL)
 
 
 def mended(data: bytes, format_name: str) -> list[bytes]:
-    """The file, mended in one way or several; its picture may be used if all ways give the same."""
+    """Repaired versions of the file. The image can be used if all of them decode to the same pixels."""
     if format_name == "PNG":
         return [_png_without_notes(data)]
     if format_name == "JPEG" and _has_all_scans(data):
         body = data[:-1] if data.endswith(b"\xff") else data
-        # Where intervals are marked, one may be missing from its start on.
+        # In a JPEG with restart markers a whole interval can be missing.
         return [body + filling * 32 + _next_restart(body) + filling * 32 + _JPEG_END for filling in _FILLINGS]
     if format_name == "BMP":
         return [data + filling * 3 for filling in _FILLINGS]
@@ -38,7 +38,7 @@ def mended(data: bytes, format_name: str) -> list[bytes]:
 
 
 def _png_without_notes(data):
-    """The chunks that the picture needs; others, and those of a wrong checksum that it can do without, are left out."""
+    """The PNG with only the chunks that the picture needs; optional chunks with a wrong checksum are left out too."""
     view, position, kept = memoryview(data), _PNG_SIGNATURE_BYTES, [data[:_PNG_SIGNATURE_BYTES]]
     while position + 12 <= len(data):
         stop = position + 12 + int.from_bytes(data[position : position + 4], "big")
@@ -55,20 +55,20 @@ def _is_xmp(kind, body):
 
 
 def _next_restart(body):
-    """The mark that the interval after the last one would begin with."""
+    """The restart marker that would begin the next interval."""
     last = max((body.rfind(b"\xff" + bytes([mark])), mark) for mark in range(0xD0, 0xD8))
     return b"\xff" + bytes([0xD0 if last[0] < 0 else 0xD0 + (last[1] - 0xD0 + 1) % 8])
 
 
 def _has_all_scans(data):
-    """Whether a JPEG that tells its picture in ever finer scans has the last of every component.
+    """Whether a progressive JPEG has the last scan of every component.
 
-    Between two scans nothing tells that more were to come, so that any filling would give the same coarse picture.
+    Between two scans nothing shows that more should follow, so any filling would decode to the same coarse picture.
     """
     frames = list(_PROGRESSIVE.finditer(data))
     if not frames:
         return True
-    frame = frames[-1]  # one before it is that of a thumbnail
+    frame = frames[-1]  # an earlier one is the thumbnail's
     components = [data[frame.end() + 3 * number] for number in range(frame[1][0])]
     finest = set()
     for scan in re.finditer(rb"\xff\xda", data[frame.end() :]):

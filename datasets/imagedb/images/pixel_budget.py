@@ -1,4 +1,4 @@
-"""Bounds what images take of the memory while several threads decode them."""
+"""Limits the memory that several threads use to decode images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 
 class PixelBudget:
-    """So many pixels at once; who wants more waits until others are done. A forked child starts with all of them."""
+    """A pixel budget shared by threads: taken() blocks until enough pixels are free. A forked child starts with all."""
 
     def __init__(self, pixels: int):
         self._free = pixels
@@ -16,7 +16,7 @@ class PixelBudget:
 
     @contextmanager
     def taken(self, pixels: int) -> Iterator[None]:
-        """`pixels` must not be more than there are at all."""
+        """Take pixels of the budget for the block. `pixels` must not exceed the whole budget."""
         with self._changed:
             self._changed.wait_for(lambda: self._free >= pixels)
             self._free -= pixels

@@ -1,20 +1,20 @@
-"""The one place where an image is resized, when a database is built and when an image is classified."""
+"""Resizes images. Building a database and classifying an image both use this function."""
 
 from __future__ import annotations
 
 from PIL import Image
 
-# A triangle over all source pixels that a target pixel covers: antialiased, no ringing, the same on every machine.
+# A triangle filter over all source pixels of a target pixel: antialiased, no ringing, the same on every machine.
 FILTER = Image.Resampling.BILINEAR
 
 
 def resize(image: Image.Image, width: int, height: int, mode: str) -> Image.Image:
-    """The image at exactly width x height, in the same colour mode. Deterministic.
+    """The image at exactly width × height pixels, in the same colour mode. Deterministic.
 
-    squash ignores the aspect ratio. The others keep it; they differ in how many source pixels make a target pixel:
-    crop the smaller of the two ratios (the image covers the target and its centre is kept), fill the larger (the
-    whole image fits inside), half_crop the mean of both (one dimension is cropped, the other filled).
-    What is not covered is black: random noise, as DIGITS had it, would give one image two answers.
+    squash ignores the aspect ratio. The other modes keep it and differ in the scale, in source pixels per target pixel:
+    crop takes the smaller ratio of width and height (the image covers the target, its centre is kept), fill the larger
+    (the whole image fits inside), half_crop the mean of both (one dimension is cropped, the other filled).
+    Uncovered pixels are black. DIGITS filled them with random noise, which would give one image two answers.
     """
     if image.size == (width, height):
         return image
@@ -26,9 +26,9 @@ def resize(image: Image.Image, width: int, height: int, mode: str) -> Image.Imag
 
 
 def _centred(image, width, height, ratio):
-    """The centre of the image at `ratio` source pixels per target pixel, on black where the image ends.
+    """The centre of the image at `ratio` source pixels per target pixel, on a black background.
 
-    The part that is kept is cut by the resize itself (`box`), so a very long image never grows in between.
+    The resize itself crops (`box`), so a very long image is never enlarged in between.
     """
     kept_width, kept_height = min(image.width, width * ratio), min(image.height, height * ratio)
     left, top = (image.width - kept_width) / 2, (image.height - kept_height) / 2

@@ -1,7 +1,7 @@
-"""Puts transparent images onto a background colour, as viewers do.
+"""Composites transparent images onto a background colour, as viewers do.
 
-`IGNORE` instead of a colour keeps the colours that the file has under its transparent pixels, and drops the alpha
-channel. Datasets that were built before there was a background have it.
+With `IGNORE` in place of a colour, the alpha channel is dropped and the colours under transparent pixels are kept.
+Datasets that were built before there was a background have IGNORE.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ _NAMED_COLOURS = {WHITE: (255, 255, 255), "black": (0, 0, 0)}
 _HEX_COLOUR = re.compile(r"#[0-9a-f]{6}")
 _GRAY_MODES = ("1", "L", "LA", "La")
 _ALPHA_MODES = ("LA", "La", "RGBA", "RGBa", "PA")
-# PNG stores a transparent gray as 2 or 4 bits, and Pillow spreads the pixels, not that gray, over 8.
+# PNG stores a transparent gray in 2 or 4 bits; Pillow scales the pixels to 8 bits, but not that gray.
 _SPREAD = {"L;2": 85, "L;4": 17}
 
 
 def is_background(text: str) -> bool:
-    """Whether it is white, black, a colour such as #ff8800, or IGNORE."""
+    """Whether the text is white, black, a colour such as #ff8800, or IGNORE."""
     return text == IGNORE or text in _NAMED_COLOURS or _HEX_COLOUR.fullmatch(text) is not None
 
 
 def transparent_colour(image: Image.Image) -> int | tuple[int, ...] | bytes | None:
-    """What the file declares transparent beside any alpha channel: a colour, in 8-bit samples, or a palette's alphas.
+    """The transparency that the file declares without an alpha channel: a colour in 8-bit samples, or a palette's
+    alphas.
 
-    To be asked before the image is loaded: the number of bits is forgotten then.
+    Call this before the image is loaded, because Pillow then forgets the number of bits.
     """
     declared = image.info.get("transparency")
     if isinstance(declared, tuple):
@@ -46,9 +47,9 @@ def flattened(
     colour: int | tuple[int, ...] | bytes | None,
     remark: Callable[[str], None],
 ) -> Image.Image:
-    """A loaded image of 8 bits in mode L or RGB; `colour` is what transparent_colour() gave."""
+    """Composite a loaded 8-bit image; the result has mode L or RGB. `colour` is the result of transparent_colour()."""
     if background == IGNORE or (colour is None and image.mode not in _ALPHA_MODES):
-        image.info.pop("transparency", None)  # Pillow warns of a palette's, though only its colours are wanted
+        image.info.pop("transparency", None)  # otherwise Pillow warns about a palette's transparency
         return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode in _GRAY_MODES else "RGB")
     image = _with_alpha_channel(image, colour)
     alpha = image.getchannel("A")
@@ -62,7 +63,7 @@ def flattened(
 
 
 def _with_alpha_channel(image, colour):
-    """LA for a gray image, RGBA for any other."""
+    """The image with an alpha channel: LA if it is gray, else RGBA."""
     if image.mode not in _GRAY_MODES:
         if colour is not None:
             image.info["transparency"] = colour

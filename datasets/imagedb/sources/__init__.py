@@ -1,1 +1,1 @@
-"""Where images come from: folders, archives, text files."""
+"""Finds the images of a source: folders, archives, text files."""

@@ -1,8 +1,8 @@
-"""Unpacks an archive of images, zip or tar, without trusting a byte of it.
+"""Unpacks an archive of images (zip or tar), which is treated as hostile.
 
-Only images are written, told by their first bytes, into a folder that is the archive's own. What has no place in an
-archive of images (links, devices, names that lead elsewhere, a name twice) makes the whole archive bad, and so does
-what grows beyond the limits: nothing that a user sent is extracted by a library on its own.
+Only images, recognised by their first bytes, are written, into a folder of their own. Links, devices, names that lead
+elsewhere, duplicate names and members beyond the limits make the whole archive invalid. No library extracts anything by
+itself.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from digits_project.common.errors import BadInput
 KINDS = "zip, tar, tar.gz or tar.bz2"
 _HEAD_BYTES = 512
 _BLOCK = 1 << 20
-_LITTER = ("__MACOSX",)  # what macOS puts into every zip beside the files
+_LITTER = ("__MACOSX",)  # macOS adds it to every zip
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may grow to: so many bytes, and so many times its own size beyond a first gigabyte."""
+    """Limits of an archive's unpacked size: in bytes, and beyond the first gigabyte as a multiple of the archive's
+    size."""
 
     entries: int = 2_000_000
     total: int = 256 << 30
@@ -43,7 +44,7 @@ class Limits:
 
 
 def is_archive(path: Path, roots: Sequence[Path]) -> bool:
-    """Whether it is a file that begins as an archive does. What can't be read is none."""
+    """Whether the path is a readable file that begins like an archive."""
     try:
         with open_file(path, roots) as file:
             return _reader(file.read(_HEAD_BYTES)) is not None
@@ -52,7 +53,7 @@ def is_archive(path: Path, roots: Sequence[Path]) -> bool:
 
 
 def check(file: BinaryIO, name: str) -> None:
-    """Raise BadInput for a file, at its start, that does not begin as an archive does."""
+    """Raise BadInput if the file (at its start) does not begin like an archive."""
     if _reader(file.read(_HEAD_BYTES)) is None:
         raise BadInput(f"{name} is no archive: a {KINDS} with one folder for each category is wanted.")
 
@@ -61,11 +62,10 @@ def unpack(
     path: Path, name: str, into: Path, log: BuildLog, at: Callable[[float], None],
     roots: Sequence[Path], limits: Limits = Limits(),
 ) -> Path:  # fmt: skip
-    """Write the images of an archive below `into`, a new folder; the folder of the categories is what comes back.
+    """Write the images of an archive below `into`, a new folder. Returns the folder that holds the categories.
 
-    That is `into`, or the folder inside it that is alone and holds folders itself, however many lie around one another.
-    `at(fraction)` is called for every block, and what it raises passes through. Raises BadInput that names archive and
-    member.
+    That is `into`, or the innermost of nested single folders that contains folders. `at(fraction)` is called for every
+    block; its exceptions pass through. Raises BadInput with the names of archive and member.
     """
     try:
         file = open_file(path, roots)
@@ -87,7 +87,7 @@ def unpack(
 
 
 class _Passing(BaseException):
-    """What `at` raised, on its way through the libraries; it says nothing about the archive."""
+    """Carries an exception of `at` through the libraries; it has nothing to do with the archive."""
 
     def __init__(self, error: Exception):
         super().__init__()
@@ -105,7 +105,7 @@ def _passing(at):
 
 
 def _reader(head):
-    """The function that reads the members of an archive that begins so, or None."""
+    """The function that reads the members of an archive with this beginning, or None."""
     return archive_zip.reader(head) or archive_tar.reader(head)
 
 
@@ -118,7 +118,7 @@ def _top(folder):
 
 
 class _Unpacking:
-    """One archive on its way into a folder."""
+    """The unpacking of one archive."""
 
     def __init__(self, into: Path, log: BuildLog, limits: Limits):
         self._into = into
@@ -146,7 +146,7 @@ class _Unpacking:
             )
 
     def _checked_parts(self, member: ArchiveMember) -> list[str]:
-        """The names on the way to a member; an empty list for the top itself."""
+        """The parts of a member's path, checked; [] for the top itself."""
         name, limits = member.name, self._limits
         if "\0" in name or "\\" in name:
             raise BadArchive(f"{member} has a backslash or a zero byte in its name")
@@ -163,7 +163,7 @@ class _Unpacking:
         return parts
 
     def _take(self, member: ArchiveMember, parts: list[str]) -> None:
-        """Write a member that is an image; others are logged unless they are plainly something else."""
+        """Write a member that is an image; log any other unless it is plainly something else."""
         head = member.read(HEAD_BYTES)
         path = self._into.joinpath(*parts)
         is_image, reason = judge(path.name, head)

@@ -1,4 +1,4 @@
-"""What the readers of zip and tar give: one member after the other."""
+"""The members that the readers of zip and tar yield, and the limits on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zlib import error as ZlibError
 
 from digits_project.common.errors import BadInput
 
-# What the libraries raise for files that are damaged, or made to harm. Nothing is written while they read.
+# The libraries raise these for damaged or hostile files. Nothing is written while they read.
 _DAMAGE = (
     TarError, BadZipFile, ZlibError, EOFError, OSError, ValueError, ArithmeticError, LookupError, RecursionError,
     NotImplementedError, RuntimeError, MemoryError,
@@ -19,14 +19,14 @@ _DAMAGE = (
 
 
 class BadArchive(BadInput):
-    """An archive that can't be used; the text says why, without the archive's name."""
+    """The archive can't be used; the text says why, without the archive's name."""
 
 
 @dataclass(frozen=True)
 class ArchiveMember:
-    """A file or a folder. `read(n)` gives its next bytes, n of them unless it ends, and b"" at its end.
+    """A file or a folder. `read(n)` returns the next n bytes, fewer at the end, then b"".
 
-    `guessed` is the encoding of its name where the archive names none.
+    `guessed` is the encoding of its name if the archive does not declare one.
     """
 
     name: str
@@ -40,14 +40,14 @@ class ArchiveMember:
 
 
 def shown(name: str) -> str:
-    """A member's name for a message, whatever it holds."""
+    """A member's name for a message, shortened and escaped."""
     text = ascii(name) if not name.isprintable() else repr(name)
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """What a library raises for damage, as BadArchive."""
+    """Turn the exceptions that a library raises for damage into BadArchive."""
     try:
         yield
     except _DAMAGE as error:
@@ -56,7 +56,7 @@ def reading(what: str) -> Iterator[None]:
 
 
 class Budget:
-    """The bytes that may still come out of an archive."""
+    """Counts the unpacked bytes of an archive. Raises BadArchive beyond the limits."""
 
     def __init__(self, most: int):
         self._most = self._left = most

@@ -1,4 +1,4 @@
-"""Reads the members of a tar, plain or compressed with gzip or bzip2, once from its start to its end."""
+"""Reads the members of a tar, plain or compressed with gzip or bzip2, in one pass."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import BinaryIO
 from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive, Budget, reading, shown
 
 _MAGIC, _MAGIC_AT = b"ustar", 257
-_MAX_OF_A_HEADER = 1 << 20  # bytes, with all that belongs to it; the names in one are held in memory
+_MAX_OF_A_HEADER = 1 << 20  # bytes, with its extended headers; names are held in memory
 _BLOCK = 1 << 20
 
 
 def reader(head: bytes):
-    """The function that reads the members of a tar, if a file that begins so is one, or may be one when unpacked."""
+    """The function that reads a tar's members, if a file with this beginning is or can contain a tar; else None."""
     if head.startswith(b"\x1f\x8b"):
         return partial(_members, lambda file: gzip.GzipFile(fileobj=file))
     if head.startswith(b"BZh"):
@@ -29,7 +29,7 @@ def reader(head: bytes):
 
 
 def _members(decompressed, file: BinaryIO, most: int, at: Callable[[float], None]) -> Iterator[ArchiveMember]:
-    """Every member; what follows a member is read when the next is asked for. Raises BadArchive."""
+    """Every member in order. A member must be read before the next one is taken. Raises BadArchive."""
     size = os.fstat(file.fileno()).st_size or 1
     with decompressed(file) as source:
         stream = _Forward(source, Budget(most), lambda: at(min(file.tell() / size, 1.0)))
@@ -37,7 +37,7 @@ def _members(decompressed, file: BinaryIO, most: int, at: Callable[[float], None
             archive = TarFile(fileobj=stream, errorlevel=2)
         last = "its beginning"
         while entry := _next(archive, stream, last):
-            archive.members.clear()  # it would keep them all
+            archive.members.clear()  # tarfile would keep them all
             last = shown(entry.name)
             if not (entry.isfile() or entry.isdir()) or entry.issparse():
                 raise BadArchive(
@@ -46,7 +46,7 @@ def _members(decompressed, file: BinaryIO, most: int, at: Callable[[float], None
             if entry.size < 0:
                 raise BadArchive(f"{last} is shorter than nothing")
             yield ArchiveMember(entry.name, entry.size, entry.isdir(), stream.part(last, entry.size))
-        if stream.last_header != bytes(BLOCKSIZE):  # tarfile takes nonsense for the end
+        if stream.last_header != bytes(BLOCKSIZE):  # tarfile treats an invalid header as the end
             raise BadArchive(f"it is damaged or cut short behind {last}")
 
 
@@ -57,14 +57,14 @@ def _next(archive, stream, last):
 
 
 class _Forward:
-    """The stream as tarfile wants it. It goes forward only, but for one byte, and headers have a limit."""
+    """A forward-only stream for tarfile, which can step back one byte; the size of headers is limited."""
 
     def __init__(self, source: BinaryIO, budget: Budget, tick: Callable[[], None]):
         self._source = source
         self._budget = budget
         self._tick = tick
         self._position = 0
-        self._back = b""  # the last byte, when it is to be read again
+        self._back = b""  # the last byte, if it is read again
         self._last = b""
         self._header_left = _MAX_OF_A_HEADER
         self.last_header = b""
@@ -76,7 +76,7 @@ class _Forward:
         return self._position
 
     def read(self, count: int) -> bytes:
-        """For headers."""
+        """Read bytes of a header."""
         self._header_left -= count
         if not 0 <= count <= _MAX_OF_A_HEADER or self._header_left < 0:
             raise BadArchive(f"a header takes more than {_MAX_OF_A_HEADER >> 20} MiB")
@@ -94,7 +94,7 @@ class _Forward:
             pass
 
     def part(self, name: str, size: int) -> Callable[[int], bytes]:
-        """What reads the next `size` bytes, of a member of that name."""
+        """A function that reads the next `size` bytes, the contents of a member."""
         end = self._position + size
 
         def read(count: int) -> bytes:
@@ -107,7 +107,7 @@ class _Forward:
         return read
 
     def _taken(self, count):
-        """The next bytes, `count` of them unless the stream ends."""
+        """The next `count` bytes, fewer at the end of the stream."""
         self._tick()
         blocks, missing = [self._back[:count]], count - len(self._back[:count])
         self._back = self._back[count:]

@@ -12,17 +12,17 @@ from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive, B
 from datasets.imagedb.sources.zip_names import alphabet, is_marked, name_of
 
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
-_MAX_AT_ONCE = 64 << 20  # of the directory at the end, which is held in memory: half a million names
+_MAX_AT_ONCE = 64 << 20  # of the central directory, which is held in memory; enough for 500,000 names
 _ENCRYPTED = 1
 
 
 def reader(head: bytes):
-    """The function that reads the members of a zip, if a file that begins so is one."""
+    """The function that reads a zip's members, if a file with this beginning is a zip; else None."""
     return _members if head.startswith(_SIGNATURES) else None
 
 
 def _members(file: BinaryIO, most: int, at: Callable[[float], None]) -> Iterator[ArchiveMember]:
-    """Every member in the order of the directory. Raises BadArchive."""
+    """Every member in the order of the central directory. Raises BadArchive."""
     budget, done = Budget(most), 0
     with reading("it"):
         archive = ZipFile(_Bounded(file))
@@ -46,7 +46,7 @@ def _member(archive, entry: ZipInfo, name: str, budget, at, done, total) -> Arch
         return ArchiveMember(name, 0, True, lambda count: b"")
     if entry.flag_bits & _ENCRYPTED:
         raise BadArchive(f"{shown(name)} is encrypted")
-    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # others can grow a millionfold in one step
+    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # other methods can grow a millionfold in one step
         raise BadArchive(f"{shown(name)} is compressed in a way that is not read; store or deflate it")
     opened = []
 
@@ -63,7 +63,7 @@ def _member(archive, entry: ZipInfo, name: str, budget, at, done, total) -> Arch
 
 
 class _Bounded:
-    """A file of which nobody reads very much at once, as zipfile does with a directory of any size."""
+    """A file with a limit on each read; zipfile reads a central directory of any size at once."""
 
     def __init__(self, file: BinaryIO):
         self.seek, self.tell = file.seek, file.tell

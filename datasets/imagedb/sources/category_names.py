@@ -1,4 +1,4 @@
-"""Which names a category can have, and which names are one and the same."""
+"""Checks and compares the names of categories."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _WRITTEN_OTHERWISE = "they differ only in how Unicode writes their letters"
 
 
 def fault(name: str) -> str | None:
-    """Why the name can't name a category, to follow "it"; None if it can.
+    """The reason why a category can't have this name, as a clause after "it"; None if it can.
 
-    A name is a line of labels.txt, of UTF-8, and what people see of it is all of it.
+    A name is one line of labels.txt, valid UTF-8, without invisible characters.
     """
     if any("\ud800" <= letter <= "\udfff" for letter in name):
         return "is not UTF-8"
@@ -30,15 +30,15 @@ def fault(name: str) -> str | None:
 
 
 def comparable(name: str) -> str:
-    """What equal names have in common: the composed form (NFC), without the marks that only change a shape.
+    """The form in which names are compared: composed (NFC) and without variation selectors.
 
-    A Mac writes é as two characters, Linux as one.
+    macOS writes é as two characters, Linux as one.
     """
     return unicodedata.normalize("NFC", name.translate(_JOINERS_AND_VARIANTS))
 
 
 def grouped(names: Iterable[str]) -> list[list[str]]:
-    """The names, sorted, those that are equal together; the first of each group is the one to show."""
+    """The names, sorted and grouped by equality; the first name of each group is shown."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(comparable(name), []).append(name)
@@ -48,12 +48,12 @@ def grouped(names: Iterable[str]) -> list[list[str]]:
 
 
 def different_spellings(names: Sequence[str]) -> str:
-    """For a message about equal names: that they differ only in their spelling, and how each is spelt."""
+    """The part of a message about equal names that says how their spellings differ."""
     return f"{_WRITTEN_OTHERWISE} ({', '.join(map(ascii, names))})"
 
 
 def usable(names: Sequence[str]) -> list[str]:
-    """The names, changed where they could not stay: escaped and stripped, and numbered where one has come before."""
+    """The names, made valid: invisible characters escaped, blanks stripped, duplicates numbered."""
     if len(set(map(comparable, names))) == len(names) and all(map(str.isprintable, names)):
         return list(names)
     taken: set[str] = set()

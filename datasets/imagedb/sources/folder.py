@@ -1,4 +1,4 @@
-"""Finds the images of a folder that holds one subfolder per category."""
+"""Finds the images of a folder that has one subfolder per category."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LEADS_OUT = "leads out of the folders that this server may read, and is left ou
 def scan(
     folder: Path, file: Path, log: BuildLog, at: Callable[[float], None], roots: Sequence[Path] = EVERYWHERE
 ) -> Listing:
-    """All images under `folder`, by category, sorted by name; `file` is a working file that is gone afterwards.
+    """All images under `folder`, by category, sorted by name. `file` is a working file, removed at the end.
 
-    Subfolders whose names differ only in how Unicode writes them are one category, with a warning.
-    Subfolders are searched recursively and links followed, each real folder once a category; a link that leads out of
-    `roots` is not. What is an image is told by content. Hidden names are ignored. `at(fraction)` is called for every
-    name. Raises BadInput if there is no image.
+    Subfolders whose names differ only in their Unicode form are one category, with a warning. Subfolders are searched
+    recursively. Links are followed, each real folder once per category, unless they lead out of `roots`. Images are
+    recognised by content. Hidden names are ignored. `at(fraction)` is called for every name. Raises BadInput if there
+    is no image.
     """
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would show the user another path than he named
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would show another path than the user named
     categories = category_names.grouped(subfolders(folder, roots, log))
     _count_beside(folder, roots, log)
     above = _ancestors(folder)
@@ -53,8 +53,8 @@ def scan(
 
 
 def subfolders(folder: Path, roots: Sequence[Path], log: BuildLog | None = None) -> list[str]:
-    """Names of the subfolders, sorted; each can name a category. Raises BadInput if there are none or the folder can't
-    be read."""
+    """The names of the subfolders, sorted and checked as category names. Raises BadInput if there are none or the
+    folder can't be read."""
     try:
         with open_folder(folder, roots) as descriptor, os.scandir(descriptor) as entries:
             names = sorted(
@@ -93,8 +93,8 @@ def with_images(
     log: BuildLog,
     goes_on: Callable[[], bool],
 ) -> list[str] | None:
-    """The first `enough` of the categories (each is the names of its subfolders) that hold an image, or as many as
-    there are; None if `goes_on`, called for every name, ended the search."""
+    """The first `enough` categories (each a list of subfolder names) that contain an image, or fewer if there are not
+    so many. None if `goes_on`, called for every name, stopped the search."""
     found, above = [], _ancestors(folder)
     for names in categories:
         category = _Category(roots, set(above), log)
@@ -110,12 +110,12 @@ def with_images(
 
 
 def no_images(folder: Path) -> str:
-    """A message about a folder without images."""
+    """The message for a folder without images."""
     return f"{folder} holds no images in its subfolders. An image is a {READABLE} file."
 
 
 def one_category(folder: Path, name: str) -> str:
-    """A message about a folder with images of one category."""
+    """The message for a folder with images of only one category."""
     return (
         f"{folder} holds images of one category only, {name}; a classifier needs two. "
         "Add a subfolder with images of another category."
@@ -123,7 +123,7 @@ def one_category(folder: Path, name: str) -> str:
 
 
 class _Category:
-    """A search for the images of one category. `seen` are the (device, inode) of folders not to enter."""
+    """The search for the images of one category. `seen` are the (device, inode) pairs of folders not to enter."""
 
     def __init__(self, roots: Sequence[Path], seen: set[tuple[int, int]], log: BuildLog):
         self._roots = roots
@@ -131,7 +131,7 @@ class _Category:
         self._log = log
 
     def images(self, folder: str) -> Iterator[str | None]:
-        """The path of every image under it, and None for every other name, so that the caller sees progress."""
+        """The path of every image below the folder, and None for every other name, so that the caller sees progress."""
         pending = [folder]
         while pending:
             current = pending.pop()
@@ -149,7 +149,7 @@ class _Category:
             pending.extend(sorted(found, reverse=True))
 
     def _images_in(self, folder, descriptor, subfolders):
-        """As images(), of the names in one folder; what is a folder itself is added to `subfolders`."""
+        """The same for the names of one folder; its subfolders are appended to `subfolders`."""
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 path = f"{folder}/{entry.name}"
@@ -161,7 +161,8 @@ class _Category:
                 yield path if is_image else None
 
     def _is_image(self, entry, path):
-        """By content. A file that isn't plainly something else is logged as skipped, with the reason."""
+        """Whether a file is an image, by content. If not, it is logged with the reason, unless it is plainly something
+        else."""
         is_image, reason = _judged(entry, path, self._roots)
         if reason:
             self._log.skip(path, reason)
@@ -176,7 +177,7 @@ class _Category:
 
 
 def _judged(entry, path, roots):
-    """(whether a name in a folder is that of an image, the reason why it is none or None if that needs none)"""
+    """(whether the file is an image; the reason if not, or None if it is plainly something else)"""
     try:
         if not entry.is_file():
             return False, None if entry.is_dir() else "the link leads nowhere"
@@ -193,7 +194,7 @@ def _judged(entry, path, roots):
 
 
 def _count_beside(folder, roots, log):
-    """Log the images in the folder itself as skipped: they have no category."""
+    """Log the images in the folder itself as skipped, because they have no category."""
     with open_folder(folder, roots) as descriptor, os.scandir(descriptor) as entries:
         for entry in entries:
             path = f"{folder}/{entry.name}"
@@ -204,7 +205,7 @@ def _count_beside(folder, roots, log):
 
 
 def _leads_out(entry, folder, roots, log):
-    """Whether it is a link out of the roots; that is all that is told, whatever there is."""
+    """Whether the entry is a link out of the roots; the log says no more about its target."""
     if not entry.is_symlink() or not leads_out(f"{folder}/{entry.name}", roots):
         return False
     if log:
@@ -215,18 +216,18 @@ def _leads_out(entry, folder, roots, log):
 def _is_folder(entry):
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself; _is_image() tells of it
+    except OSError:  # a link to itself; _is_image() logs it
         return False
 
 
 def _ancestors(folder):
-    """Identities of the folder and of all that it lies in: a link to one of them leads round in a circle."""
+    """(device, inode) of the folder and of its parents; a link to one of them would be a loop."""
     real = folder.resolve()
     return {_identity(path) for path in (real, *real.parents)}
 
 
 def _identity(path):
-    status = os.stat(path)  # noqa: PTH116 - takes descriptors too
+    status = os.stat(path)  # noqa: PTH116 - the path can be a descriptor
     return status.st_dev, status.st_ino
 
 

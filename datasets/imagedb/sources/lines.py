@@ -1,4 +1,4 @@
-"""The lines of a text that somebody else wrote, and the paths in them."""
+"""Reads the lines of a user's text file, and recognises paths of other systems in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from digits_project.common.errors import BadInput
 
-MAX_LINE_BYTES = 16384  # the longest path that Linux opens has 4096
+MAX_LINE_BYTES = 16384  # the longest path on Linux has 4096
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _HEAD_BYTES = 1 << 16
@@ -21,10 +21,10 @@ _LST = re.compile(r"[0-9]+((?:\t[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)+)\t(\S.*)")
 
 
 def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, line without white space at its ends) of every line of a seekable file, at its start.
+    """(number from 1, stripped line) of every line of a seekable file at its start.
 
-    A text without a line feed may end its lines with CR, as old Macs did. `name` is for messages. Raises BadInput for a
-    line that is too long, and for UTF-16.
+    In a text without line feeds, CR ends the lines, as on old Macs. `name` is for messages. Raises BadInput for a line
+    that is too long, and for UTF-16.
     """
     head = file.read(_HEAD_BYTES)
     file.seek(0)
@@ -48,7 +48,7 @@ def _ended_by_cr(file):
 
 
 class _Kept(io.RawIOBase):
-    """Reads a file that stays open when this is closed."""
+    """A wrapper that reads a file and does not close it."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
@@ -63,19 +63,19 @@ class _Kept(io.RawIOBase):
 
 
 def lst_line(text: str) -> tuple[list[str], str] | None:
-    """(labels, path) of a line of an .lst file for MXNet's im2rec, None if it is none."""
+    """(labels, path) of a line of an .lst file of MXNet's im2rec; None if it is not such a line."""
     match = _LST.fullmatch(text)
     return (match[1].split("\t")[1:], match[2]) if match else None
 
 
 def whole_label(number: str) -> str | None:
-    """A label of an .lst file, such as 3.000000, as a whole number; None if it is none."""
+    """A label of an .lst file, such as 3.000000, as a whole number; None if it is not one."""
     match = re.fullmatch(r"([+-]?[0-9]+)(?:\.0*)?", number)
     return match[1] if match else None
 
 
 def foreign_path(path: str) -> str | None:
-    """What a path is that can't be one of this server, to follow "it"; None if it can be one."""
+    """What a path is that can't be on this server (such as a Windows path), as a clause after "it"; else None."""
     if _DRIVE.match(path):
         return "is a path of Windows. Write the path that the file has on the server, with / between folders"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):

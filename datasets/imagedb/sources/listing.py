@@ -1,4 +1,4 @@
-"""The images that a scan found: their paths on disk, eight bytes of memory an image."""
+"""The images that a scan found. Their paths are on disk; an image takes eight bytes of memory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 class Listing:
     """Images of one folder, grouped by category; image i of category c has starts[c] <= i < starts[c + 1].
 
-    `names` are the categories in order; the images are read only where they lie under one of `roots`, which whoever
-    makes the listing sets. May be read in forked children.
+    `names` are the categories in order. Images are read only in `roots`, which the creator of the listing sets. Forked
+    children can read it.
     """
 
     def __init__(self, root: Path, names: list[str], starts: array, offsets: array, paths: mmap.mmap):
@@ -31,7 +31,7 @@ class Listing:
         return len(self._offsets) - 1
 
     def counts(self) -> np.ndarray:
-        """Images in each category."""
+        """The number of images in each category."""
         return np.diff(self.starts)
 
     def relative_path(self, image: int) -> bytes:
@@ -48,7 +48,7 @@ class Listing:
 
 
 class LabelledListing(Listing):
-    """Images in an order of their own, each with its category; their paths are absolute."""
+    """Images in any order, each with its category; their paths are absolute."""
 
     def __init__(self, names: list[str], labels: array, offsets: array, paths: mmap.mmap):
         super().__init__(Path("/"), names, array("q", [0]), offsets, paths)
@@ -62,7 +62,8 @@ class LabelledListing(Listing):
 
 
 class ListingWriter:
-    """Takes the images of one category after the other; `root` is absolute, `file` a working file, gone at the end."""
+    """Builds a listing, one category after the other. `root` is absolute; `file` is a working file, removed at the
+    end."""
 
     def __init__(self, root: Path, file: Path):
         self._root = root
@@ -83,7 +84,7 @@ class ListingWriter:
         return len(self._offsets) - 1
 
     def add(self, path: str) -> None:
-        """One more image, by its full path, of the category that end_category() will name."""
+        """Add an image, by its full path, to the category that end_category() will name."""
         relative = os.fsencode(path)[self._skip :]
         self._file.write(relative)
         self._offsets.append(self._offsets[-1] + len(relative))
@@ -93,11 +94,11 @@ class ListingWriter:
         self._starts.append(len(self))
 
     def listing(self) -> Listing:
-        """What was added; at least one image. The mapping outlives the file's name."""
+        """The listing of what was added, at least one image. The mapping stays valid after the file is removed."""
         return Listing(self._root, self._names, self._starts, self._offsets, self._mapping())
 
     def labelled(self, names: list[str], labels: array) -> LabelledListing:
-        """The same where labels (int), not their order, tell the category of each; the root must be /."""
+        """A listing in which `labels` (int), not the order, give the category of each image; the root must be /."""
         return LabelledListing(names, labels, self._offsets, self._mapping())
 
     def _mapping(self):
@@ -106,5 +107,5 @@ class ListingWriter:
 
 
 def _prefix(root):
-    """What the path of every image begins with, the slash included."""
+    """The common prefix of all image paths, with the slash."""
     return os.fsencode(root / "_")[:-1]

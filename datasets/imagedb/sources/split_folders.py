@@ -1,6 +1,6 @@
-"""Recognises a folder that holds the splits, such as train/ val/ test/, where the categories are expected.
+"""Recognises a folder that holds splits, such as train/ val/ test/, in place of categories.
 
-Roboflow, Kaggle and YOLO ship data sets like that, sometimes with one more folder inside of each split.
+Datasets of Roboflow, Kaggle and YOLO have this layout, sometimes with one more folder inside each split.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ROLES = {
     "test": ("test", "testing"),
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
-# "seg_train", "training_set", "test images": one of the words, with something around it
+# one of the words, with a prefix or suffix: "seg_train", "training_set", "test images"
 _SPLIT_NAME = re.compile(
     rf"(?P<before>.+[ _-])?(?P<word>{'|'.join(_ROLE_OF)})(?P<after>[ _-]?(?:set|data|dataset|images?|split|folder))?"
 )
@@ -31,16 +31,16 @@ _MAX_DESCENT = 3
 
 @dataclass(frozen=True)
 class SplitFolders:
-    """The folders of the splits; `train` is among them. `unused` are names beside them that are none of them."""
+    """The folders of the splits, train included. `unused` are the names of other subfolders."""
 
     folders: dict[str, Path]
     unused: list[str]
 
 
 def find_splits(folder: Path, roots: Sequence[Path]) -> SplitFolders | None:
-    """The splits that a folder holds, or None if its subfolders are categories.
+    """The splits in a folder, or None if its subfolders are categories.
 
-    Raises BadInput where the names are those of splits, but the images in them are not sorted into categories.
+    Raises BadInput if the names are those of splits, but the images in them are not sorted into categories.
     """
     names = subfolders(folder, roots)
     matches = {name: match for name in names if (match := _SPLIT_NAME.fullmatch(name.casefold()))}
@@ -69,9 +69,9 @@ def _role(match):
 
 
 def _with_categories(path, roots, known):
-    """The folder below `path` that holds categories, and their comparable names; `known` are those of train.
+    """The folder at or below `path` that holds categories, and their comparable names; `known` are train's names.
 
-    Goes into a folder that is alone (seg_train/seg_train) as long as it holds folders and is no category.
+    Descends into a single subfolder (seg_train/seg_train) as long as it contains folders and is not a category.
     """
     names = _inside(path, roots)
     for _ in range(_MAX_DESCENT):
@@ -84,7 +84,7 @@ def _with_categories(path, roots, known):
 def _inside(path, roots):
     try:
         return {comparable(name) for name in subfolders(path, roots)}
-    except BadInput:  # none, or it can't be read: whoever scans it says so
+    except BadInput:  # no folder, or unreadable; the scan reports it
         return set()
 
 

@@ -1,4 +1,4 @@
-"""Finds the images that a text file lists, "path label-number" on each line, and the categories that another names."""
+"""Reads text files that list images ("path label-number" on each line) and categories (one name per line)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from datasets.imagedb.spec import Spec, TextSource
 from digits_project.common.confined_files import open_file
 from digits_project.common.errors import BadInput
 
-MAX_LABEL = 10**9  # what the labels may reach while their names are not known
+MAX_LABEL = 10**9  # the largest label while the category names are not known
 MAX_CATEGORIES = 100_000
-_NUMBER = re.compile(r"[+-]?[0-9]{1,4000}")  # Python refuses to read longer ones
+_NUMBER = re.compile(r"[+-]?[0-9]{1,4000}")  # Python refuses longer numbers
 _QUOTES = ('"', "'")
 
 
 def read_categories(source: TextSource) -> list[str]:
-    """The category names, a line each: line i, from 0, names the category of label i. Raises BadInput with the line."""
+    """The category names: line i (from 0) is the name of label i. Raises BadInput with the line number."""
     names, lines, blank = [], [], None
     for number, text in _lines(source):
         if not text:
@@ -61,16 +61,16 @@ def _refuse_equal(names, lines, source):
 def read_images(
     source: TextSource, categories: int, at: Callable[[float], None], roots: Sequence[Path] = ()
 ) -> Iterator[tuple[str, int]]:
-    """(absolute path, label) of every image, in the order of the lines; blank lines are none.
+    """(absolute path, label) of every image, in the order of the lines. Blank lines are skipped.
 
-    `at(fraction)` is called for every line. Raises BadInput, which names file and line, for a line that is no path and
-    label, a label that is not under `categories`, or a relative path without a folder for it; and for an empty list.
-    A path that is not UTF-8 has to be there, under one of the `roots`.
+    `at(fraction)` is called for every line. Raises BadInput, with file and line, for a line that is not a path and a
+    label, a label that is not below `categories`, or a relative path without a folder; also for an empty list. A path
+    that is not UTF-8 must exist in one of the `roots`.
     """
     size, read, found = max(1, source.file.stat().st_size), 0, False
     folder = f"{source.folder}/" if source.folder else None
     for number, text in _lines(source, roots):
-        read += len(text)  # in letters, not bytes: near enough for a bar, and never more
+        read += len(text)  # characters, not bytes: accurate enough for progress, and never more than the size
         at(min(1.0, read / size))
         if text:
             found = True
@@ -84,7 +84,7 @@ def read_images(
 
 
 def check(spec: Spec) -> dict[str, str]:
-    """What is wrong with which of the text files: a message under labels, train, val, test; at best none."""
+    """{file: message} of the text files that are wrong; the keys are labels, train, val, test."""
     complaints, categories = {}, MAX_LABEL
     try:
         categories = len(read_categories(spec.labels))
@@ -105,7 +105,7 @@ def check(spec: Spec) -> dict[str, str]:
 def scan(
     source: TextSource, names: list[str], file: Path, at: Callable[[float], None], roots: Sequence[Path]
 ) -> LabelledListing:
-    """All images that the file lists; `names` are the categories, `file` is a working file that is gone afterwards."""
+    """All images that the text file lists. `names` are the categories; `file` is a working file, removed at the end."""
     labels = array("i")
     with ListingWriter(Path("/"), file) as writer:
         for path, label in read_images(source, len(names), at, roots):
@@ -117,7 +117,7 @@ def scan(
 
 
 def _check_folder_of_lst(source, first, roots):
-    """Raise BadInput if the first image of a list for im2rec is not there: its paths begin in a folder of im2rec's."""
+    """Raise BadInput if the first image of an im2rec list is missing: its paths are relative to im2rec's own folder."""
     text = next(text for _, text in _lines(source, roots) if text)
     if _is_lst(text) and not _is_there(first, roots):
         raise BadInput(
@@ -127,7 +127,7 @@ def _check_folder_of_lst(source, first, roots):
 
 
 def _parsed(text, folder, categories):
-    """(absolute path, label) of a line; `folder` ends with a slash. Raises BadInput to follow "Line 3 of list.txt"."""
+    """(absolute path, label) of a line. `folder` ends with a slash. Raises BadInput, a clause after "Line 3 of …"."""
     path, label = _path_and_label(text)
     if not _NUMBER.fullmatch(label):
         raise BadInput(f": the label {_shown(label)} is not a number.")
@@ -147,7 +147,7 @@ def _parsed(text, folder, categories):
 
 
 def _path_and_label(text):
-    """Of a line as Caffe has it, "path label", or of one of MXNet's im2rec, "number, label, path" with tabs."""
+    """(path, label) of a line in Caffe's form, "path label", or in im2rec's, "number, label, path" with tabs."""
     parts = text.rsplit(maxsplit=1)
     if _is_lst(text):
         labels, path = lst_line(text)
@@ -160,14 +160,14 @@ def _path_and_label(text):
 
 
 def _is_lst(text):
-    """Whether a line is one of im2rec's; one that ends with a number is Caffe's."""
+    """Whether a line has im2rec's form; a line that ends with a number has Caffe's."""
     return not _NUMBER.fullmatch(text.rsplit(maxsplit=1)[-1]) and lst_line(text) is not None
 
 
 def _lines(source, roots=()) -> Iterator[tuple[int, str]]:
-    """(number from 1, text without white space at its ends) of every line.
+    """(number from 1, stripped text) of every line.
 
-    A line that is not UTF-8 passes where it names an absolute path that is there, as the lists that a build writes do.
+    A line that is not UTF-8 is accepted if it names an existing absolute path, as the lists that a build writes do.
     """
     with source.file.open("rb") as file:
         for number, line in read_lines(file, source.name):
@@ -182,7 +182,7 @@ def _is_utf8(text):
 
 
 def _is_there(path, roots):
-    """Whether this is the absolute path of a file under one of the roots."""
+    """Whether this is the absolute path of an existing file in one of the roots."""
     try:
         with open_file(path, roots):
             return path.startswith("/")
@@ -191,5 +191,5 @@ def _is_there(path, roots):
 
 
 def _shown(text):
-    """Of a text that somebody else wrote, as much as a message can hold."""
+    """A user's text, shortened for a message."""
     return repr(text if len(text) <= 100 else text[:100] + "…")

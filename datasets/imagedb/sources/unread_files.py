@@ -1,7 +1,7 @@
-"""Why a file in a folder of images is not read: a reason for every file that is not plainly something else.
+"""Gives the reason why a file in a folder of images is not read, unless it is plainly not an image.
 
-A missing image is worth a line in the report, a README beside the images is not. Most can be told by name or content;
-what can't is taken for an image, since leaving one out without a word is the worse mistake.
+The report should name an image that is left out, but not a README beside the images. Most files can be recognised by
+name or content. A file that can't counts as an image, because leaving out an image silently is the worse mistake.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 
 from datasets.imagedb.images.formats import READABLE, SUFFIXES, sniff
 
-HEAD_BYTES = 512  # of a file, to tell what it is
+HEAD_BYTES = 512  # of a file, to recognise it
 EMPTY = "the file is empty"
 NOT_AN_IMAGE = f"its content is not that of a {READABLE} file"
 
-# What image files of other formats begin with.
+# The first bytes of image formats that are not read.
 _OTHER_FORMATS = (
     ("HEIF of this kind", re.compile(rb"....ftyp(mif[12]|msf1|miaf|heif|avci|avcs|jpe[gs]|j2ki)", re.DOTALL)),
     ("Canon CR3", re.compile(rb"....ftypcrx ", re.DOTALL)),
@@ -42,7 +42,7 @@ _OTHER_FORMATS = (
     ("DICOM", re.compile(rb".{128}DICM", re.DOTALL)),
 )
 _SUFFIXES = {
-    # A file of this name is an image of that format, if any.
+    # Image formats by the suffix of the file name.
     ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".j2c": "JPEG 2000", ".jpf": "JPEG 2000", ".jpx": "JPEG 2000",
     ".jpc": "JPEG 2000", ".jxl": "JPEG XL", ".jxr": "JPEG XR", ".wdp": "JPEG XR", ".hdp": "JPEG XR",
     ".gif": "GIF", ".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA",
@@ -119,18 +119,18 @@ def _not_read(format_name):
 
 
 def is_named_otherwise(name: str) -> bool:
-    """Whether a file that can't be read is plainly no image, by its name."""
+    """Whether an unreadable file is, by its name, plainly not an image."""
     return _suffix(name) in _OTHER_SUFFIXES
 
 
 def _is_something_else(head):
-    """Whether it is empty, a text, or a document, an archive, a film or a sound."""
+    """Whether the file is empty, a text, a document, an archive, a video or a sound."""
     if not head or _OTHER_CONTENT.match(head):
         return True
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # else only its last letter is cut in two
+        if error.start < len(head) - 3:  # otherwise only its last character is cut off
             return False
     return _CONTROL.search(head) is None
 

@@ -1,4 +1,4 @@
-"""The admin's pages that create jobs: the forms of the API, field by field, and its services."""
+"""The admin's pages that create jobs, with the API's forms and services."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from digits_project.jobs.models import Job
 
 
 class Shown(NamedTuple):
-    """A field as the page draws it. `only` names what it belongs to: "method=folder", or ""."""
+    """A form field on the page. `only` names the choice for which it is shown: "method=folder"; "" for all."""
 
     name: str
     widget: str
@@ -32,34 +32,34 @@ class Shown(NamedTuple):
 
 
 class CreatesJobs:
-    """For a ModelAdmin of jobs: its add page takes the forms that the API takes, and `?clone=<id>` fills it."""
+    """A mixin for a ModelAdmin of jobs: its add page has the API's forms, and `?clone=<id>` fills them in."""
 
     forms: dict[str, type[Form]] = {}  # by the kind of job
     create_template = "admin/jobs/create.html"
     create_script = ""  # a module among the static files
 
     def create(self, owner: str, **fields) -> list[Job]:
-        """The service. Raises ValidationError or BadInput."""
+        """Create the jobs through the service. Raises ValidationError or BadInput."""
         raise NotImplementedError
 
     def form_values(self, job: Job) -> dict:
-        """The fields that would make a job again, as they may be posted."""
+        """The form fields that would create the same job again."""
         raise NotImplementedError
 
     def belongs(self, name: str) -> str:
-        """Which choice a field belongs to, "method=folder"; "" for all."""
+        """The choice for which a field is shown, such as "method=folder"; "" for all."""
         return ""
 
     def arranged(self, fields: list[Shown], values: dict, errors: dict) -> list[Shown]:
-        """The fields as the page has them."""
+        """The fields in the order of the page."""
         return fields
 
     def suggestions(self, request) -> dict[str, list[tuple[str, str]]]:
-        """{field: [(value, what it is called)]} that a page proposes for fields of text."""
+        """{field: [(value, label)]}: values that the page suggests for text fields."""
         return {}
 
     def posted(self, request) -> dict:
-        """What was sent, files too."""
+        """The posted data, including files."""
         data = request.POST.copy()
         data.update(request.FILES)
         return data
@@ -86,7 +86,7 @@ class CreatesJobs:
         return render(request, self.create_template, self._context(request, kind, clone, values, errors))
 
     def _make(self, form: Form, owner: str) -> tuple[list[Job], dict]:
-        """The jobs, or what is wrong by field."""
+        """The created jobs, and the errors by field; one of them is empty."""
         try:
             form.is_valid(raise_exception=True)
             return self.create(owner, **form.validated_data), {}

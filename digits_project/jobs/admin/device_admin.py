@@ -16,7 +16,7 @@ from digits_project.jobs.templatetags.operators import admin_page
 
 @admin.register(Device)
 class DeviceAdmin(admin.ModelAdmin):
-    """Workers register what they find; an operator says what may be used, and may take a device from its job."""
+    """Devices, which workers register. An operator can switch one on or off, and take one away from its job."""
 
     list_display = ("__str__", "model_name", "state", "holder", "use", "memory_size")
     list_filter = ("host", "type", "enabled")
@@ -30,7 +30,7 @@ class DeviceAdmin(admin.ModelAdmin):
         return [name for name in self.fields if name != "enabled"]
 
     def has_add_permission(self, request):
-        return False  # train workers register what they find
+        return False  # train workers register devices
 
     def has_delete_permission(self, request, obj=None):
         return False  # the next worker would register it again
@@ -43,7 +43,7 @@ class DeviceAdmin(admin.ModelAdmin):
             services.switch_device(obj, obj.enabled)
 
     def log_change(self, request, obj, message):
-        """services keep the audit log."""
+        """Do nothing, because services write the audit log."""
 
     @admin.display(description="state", ordering="enabled")
     def state(self, device: Device):
@@ -64,7 +64,7 @@ class DeviceAdmin(admin.ModelAdmin):
 
     @admin.display(description="use")
     def use(self, device: Device):
-        """Of a GPU of this host; what the others do only their own hosts know."""
+        """The use of a GPU of this host; that of other hosts is not known here."""
         use = devices.gpu_use(device)
         return f"{use.percent}%, {filesizeformat(use.memory_used)} of its memory" if use else "–"
 

@@ -1,4 +1,4 @@
-"""What the admin's pages of both kinds of job share."""
+"""The base of the admin's pages for all kinds of job."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -34,13 +34,13 @@ REFUSALS = (errors.Refused, LimitReached, errors.Gone, IllegalTransition, NotThe
 
 
 class JobActions(ActionForm):
-    """What stands beside the choice of an action."""
+    """The further fields of the form with which the list runs an action."""
 
     priority = forms.CharField(required=False, initial="0", help_text="For the action that changes it.")
 
 
 class DecoratedList(ChangeList):
-    """A list whose rows get what is asked for all of them at once."""
+    """A list that loads further data for all its rows at once (JobAdmin.decorate)."""
 
     def __init__(self, request, *args):
         super().__init__(request, *args)
@@ -53,7 +53,7 @@ class DecoratedList(ChangeList):
 
 
 class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
-    """Shows a job whole and lets its name, notes and priority be changed; all else is done through services."""
+    """Shows a job and lets users change its name, notes and priority. All other changes go through services."""
 
     list_filter = ("status",)
     search_fields = ("job_id", "name", "owner")
@@ -70,10 +70,10 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
         return DecoratedList
 
     def decorate(self, jobs: list[Job]) -> None:
-        """Give the rows of a list what they show beside their columns, in a constant number of queries."""
+        """Load the data that the rows of a list show beside their columns, in a constant number of queries."""
 
     def page(self, request, job: Job) -> dict:
-        """What the page of a job shows beside its columns."""
+        """Template context of a job's page, beside its columns."""
         return {
             "job": self.without_paths(job),
             "may_change": self.has_change_permission(request, job),
@@ -84,7 +84,7 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
         }
 
     def history_view(self, request, object_id, extra_context=None):
-        """The audit log's entries about the job."""
+        """Show the audit log's entries about the job."""
         return redirect(f"{reverse('admin:accounts_auditentry_changelist')}?q={object_id}")
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
@@ -98,12 +98,12 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
 
     @admin.display(description="status", ordering="status")
     def state(self, job: Job):
-        """With how far it is, and what else `about_run` tells of a job that runs."""
+        """The status; of a running job also its progress and the lines of `about_run`."""
         job.error = without_paths(job.error)
         return render_to_string("jobs/state.html", {"job": job, "about": self.about_run(job)})
 
     def about_run(self, job: Job) -> list[str]:
-        """What the list says of a job beside its progress, a line each."""
+        """Lines that the list shows below a running job's progress."""
         return []
 
     @admin.display(description="created", ordering="created_at")
@@ -134,12 +134,12 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
         ]
 
     def route(self, pattern: str, view: Callable, name: str, cacheable: bool = False):
-        """A further address below the list, for those whom the admin lets in; what is cacheable says so itself."""
+        """A further URL below the list, for users of the admin. A `cacheable` view sets its own cache headers."""
         names = (self.opts.app_label, self.opts.model_name, name)
         return path(pattern, self.admin_site.admin_view(view, cacheable), name="_".join(names))
 
     def seen(self, request, job_id: str) -> Job:
-        """The job, for whoever may look at it. Raises Http404 or PermissionDenied."""
+        """The job, if the user may view it. Raises Http404 or PermissionDenied."""
         job = find_visible(job_id, self.model)
         if job is None:
             raise Http404("There is no such job.")
@@ -148,14 +148,14 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
         return job
 
     def changed(self, request, job_id: str) -> Job:
-        """The job, for whoever may change it. Raises Http404 or PermissionDenied."""
+        """The job, if the user may change it. Raises Http404 or PermissionDenied."""
         job = self.seen(request, job_id)
         if not self.has_change_permission(request, job):
             raise PermissionDenied
         return job
 
     def address(self, name: str, *args) -> str:
-        """The path of a page of this kind."""
+        """The URL of one of this admin's pages."""
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=args)
 
     def abort_one(self, request, job_id):
@@ -201,12 +201,12 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
             services.edit(obj, **changed)
 
     def log_change(self, request, *what):
-        """services keep the audit log; a second history beside it would only differ."""
+        """Do nothing, because services write the audit log."""
 
     log_deletions = log_addition = log_change
 
     def attempt(self, request, service: Callable, jobs: Sequence[Job], done: str) -> None:
-        """Do it to each job that is theirs, and say what came of it."""
+        """Call the service for each job that the user may change, and show a message with the result."""
         names = []
         for job in jobs:
             try:
@@ -222,7 +222,7 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
 
     # --- deletion --------------------------------------------------------------------------------------------------
     def get_deleted_objects(self, objs, request):
-        """What goes with these jobs, counted: Django's own way would list a million metrics."""
+        """What is deleted with these jobs, as counts. Django's own version would list a million metrics."""
         lines, protected, lacking = [], [], set()
         for job in objs:
             if not self.has_delete_permission(request, job):
@@ -235,11 +235,11 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
         return lines, {self.opts.verbose_name_plural: len(lines)}, lacking, protected
 
     def goes_with(self, job: Job) -> list[str]:
-        """What else is lost with a job."""
+        """Descriptions of what is deleted with a job."""
         return []
 
     def delete_view(self, request, object_id, extra_context=None):
-        """Without Django's transaction around it: the worker of a job that runs has to see that it is to stop."""
+        """Delete without Django's transaction, because the worker of a running job must see the abort request."""
         return self._delete_view(request, object_id, extra_context)
 
     def delete_model(self, request, obj):
@@ -249,6 +249,6 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
         self.attempt(request, services.delete, queryset, "Deleted")
 
     def response_delete(self, request, obj_display, obj_id):
-        """attempt() has said what came of it."""
+        """Go back to the list; attempt() has already shown the result."""
         exists = self.model.objects.filter(pk=obj_id).exists()
         return HttpResponseRedirect(self.address("change", obj_id) if exists else self.address("changelist"))

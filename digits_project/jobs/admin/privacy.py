@@ -1,4 +1,4 @@
-"""What the admin's pages of jobs leave out for whom only some jobs may be shown (DIGITS_PRIVATE)."""
+"""Hides jobs and paths in the admin from users who may see only some jobs (DIGITS_PRIVATE)."""
 
 from django.conf import settings
 
@@ -9,26 +9,26 @@ from digits_project.jobs.visibility import find_visible, groups_to_share_with, i
 
 
 class ShowsWhatIsVisible:
-    """For a ModelAdmin of jobs: its lists, pages and choices hold only what may be shown."""
+    """A mixin for a ModelAdmin of jobs: lists, pages and choices contain only what the user may see."""
 
     def get_queryset(self, request):
         rows = super().get_queryset(request)
         return rows if limited_user() is None else rows.filter(pk__in=visible(self.model).values("pk"))
 
     def get_list_filter(self, request):
-        """Without the owners' names, which are not only those of the jobs that are shown."""
+        """The filters without the one by owner, which would list the owners of hidden jobs too."""
         filters = super().get_list_filter(request)
         return filters if limited_user() is None else [name for name in filters if name != "owner"]
 
     def find(self, job_id: str) -> Job | None:
-        """The job whose page is asked for."""
+        """The job with this id, if the user may see it; else None."""
         return find_visible(job_id, self.model)
 
     def get_exclude(self, request, obj=None):
         return [*(super().get_exclude(request, obj) or ()), *self.hidden_columns(obj)]
 
     def hidden_columns(self, job: Job | None) -> set[str]:
-        """The columns that a page leaves out."""
+        """The columns that the page does not show."""
         unused = set() if settings.DIGITS_PRIVATE else {"shared_with"}
         if limited_user() is None:
             return unused
@@ -41,7 +41,7 @@ class ShowsWhatIsVisible:
         return {name for name, other in others.items() if other is not None and not is_visible(other)}
 
     def without_paths(self, job: Job) -> Job:
-        """The row, to be shown and not to be saved."""
+        """The row with paths removed, for display only."""
         job.error = without_paths(job.error)
         return job
 

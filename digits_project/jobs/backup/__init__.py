@@ -1,1 +1,1 @@
-"""A backup of the database and the jobs, and its restore."""
+"""Backs up the database and the jobs folders, and restores them."""

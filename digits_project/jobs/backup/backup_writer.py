@@ -1,12 +1,12 @@
-"""A backup: the database and the folders of its jobs in one tar, taken while the server works.
+"""Writes a backup: the database and the jobs folders in one tar, while the server runs.
 
-The dump comes first, the files after it: every row finds its files, and what came later is of no row. Nobody is held
-up; what is half written, or can be made again (decoded pixels), is left out.
+The database is dumped first and the files are copied after it, so every row in the dump has its files. No job is held
+up. Incomplete files, and files that can be computed again (decoded pixels), are left out.
 
-    backup.json     what it is: version, applied migrations, the jobs
+    backup.json     the manifest: version, applied migrations, the jobs
     database.dump   pg_dump, custom format
     jobs/ID/...     as in DIGITS_JOBS_DIR
-    end.json        what was written; a backup without it was cut off
+    end.json        the summary; a backup without it is incomplete
 """
 
 import contextlib
@@ -32,7 +32,7 @@ COPIED_AT_ONCE = 2**20  # bytes
 MANIFEST, DUMP, END = "backup.json", "database.dump", "end.json"
 HALF_WRITTEN = (".part",)
 MADE_AGAIN = (".pixels",)
-RECORDS = (".rec", ".idx")  # of a dataset, with `archive`, the images themselves
+RECORDS = (".rec", ".idx")  # of a dataset; with `archive` they are the images
 ARCHIVE = "archive"
 
 
@@ -41,17 +41,17 @@ Report = Callable[[int, int], None]  # (done, total), in bytes
 
 @dataclass
 class Summary:
-    """What a backup holds, and what it could not."""
+    """The contents of a backup, and the files that were missing."""
 
     jobs: int = 0
     files: int = 0
     bytes: int = 0
-    missing: list[str] = field(default_factory=list)  # gone, or not readable, when their turn came
+    missing: list[str] = field(default_factory=list)  # deleted or unreadable by then
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or folder that goes into the tar: where it is, and its name there."""
+    """A file or folder for the tar: its path, and its name in the tar."""
 
     path: Path
     name: str
@@ -59,13 +59,13 @@ class Entry:
 
 
 def unheard(done: int, total: int) -> None:
-    """For whoever does not want to know how far it is."""
+    """The default progress report: does nothing."""
 
 
 def make(target: Path, *, records: bool = True, report: Report = unheard) -> Summary:
-    """Write the backup to `target`, which is not there yet, in one step and for its owner only.
+    """Write the backup to `target`, which must not exist, atomically and with mode 0600.
 
-    `report(done, total)` is told of bytes. Raises FileExistsError, OSError, and ToolFailed.
+    `report(done, total)` gets bytes. Raises FileExistsError, OSError and ToolFailed.
     """
     if target.exists():
         raise FileExistsError(f"{target} is there already; a backup replaces none")
@@ -88,7 +88,7 @@ def make(target: Path, *, records: bool = True, report: Report = unheard) -> Sum
 
 @contextlib.contextmanager
 def _aside(target: Path) -> Iterator[Path]:
-    """A file of mode 0600 beside the target; gone afterwards, if it has not been renamed."""
+    """A temporary file of mode 0600 beside the target; removed at the end if it has not been renamed."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
     os.close(handle)
     try:
@@ -98,7 +98,7 @@ def _aside(target: Path) -> Iterator[Path]:
 
 
 def _dump_database(path: Path) -> tuple[dict, list[Job]]:
-    """The dump, and from the very same moment what the manifest says and the jobs that are in it."""
+    """Dump the database to `path`. Returns the manifest and the jobs from the same database snapshot."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         cursor.execute("SELECT pg_export_snapshot()")
@@ -133,8 +133,8 @@ def _add_folders(tar, jobs: list[Job], records: bool, summary: Summary, report: 
 
 
 def _entries(job: Job, records: bool, summary: Summary) -> list[Entry]:
-    """What of a job's folder goes into the backup; a folder comes before what is in it."""
-    with_images = records or job.status != Status.DONE  # a build that is not done needs the archive that it was sent
+    """The entries of a job's folder for the backup; a folder comes before its contents."""
+    with_images = records or job.status != Status.DONE  # an unfinished build still needs its uploaded archive
 
     def wanted(name: str) -> bool:
         if name.startswith(".") or name.endswith((*HALF_WRITTEN, *MADE_AGAIN)):
@@ -148,7 +148,7 @@ def _entries(job: Job, records: bool, summary: Summary) -> list[Entry]:
         folders[:] = sorted(filter(wanted, folders))
         found.append(Entry(Path(folder), str(name), 0))
         for file in sorted(filter(wanted, files)):
-            with contextlib.suppress(FileNotFoundError):  # between the listing and now
+            with contextlib.suppress(FileNotFoundError):  # deleted since the listing
                 status = Path(folder, file).lstat()
                 if stat.S_ISREG(status.st_mode):
                     found.append(Entry(Path(folder, file), str(name / file), status.st_size))
@@ -156,7 +156,7 @@ def _entries(job: Job, records: bool, summary: Summary) -> list[Entry]:
 
 
 def _add(tar: tarfile.TarFile, entry: Entry, advance: Callable[[int], None]) -> None:
-    """One folder, or one file as long as it is now: a log may grow meanwhile."""
+    """Add one folder, or one file with its current length, because a log can grow meanwhile."""
     handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         status = os.fstat(handle)
@@ -173,7 +173,7 @@ def _add(tar: tarfile.TarFile, entry: Entry, advance: Callable[[int], None]) -> 
 
 
 class _Exactly(io.RawIOBase):
-    """So many bytes of a file: no more if it grows, zeros if it is cut off meanwhile."""
+    """Reads exactly so many bytes of a file: no more if it grows, padded with zeros if it was truncated."""
 
     def __init__(self, handle: int, size: int, advance: Callable[[int], None]):
         self._handle, self._left, self._advance = handle, size, advance

@@ -1,8 +1,7 @@
-"""The members of a backup's tar, read one after the other from a file that anybody may have made.
+"""Reads the members of a backup's tar safely; the tar is treated as hostile.
 
-tarfile trusts the headers of an archive: it takes a header of any length into memory, follows one extended header from
-the next as deep as they come, and raises whatever Python raises for a number that is too large. Here such a tar is a
-NotWhole, which says what is wrong.
+tarfile trusts the headers of an archive: it reads a header of any length into memory, follows extended headers to any
+depth, and raises assorted exceptions for numbers that are out of range. Here such a tar raises NotWhole with a message.
 """
 
 import contextlib
@@ -12,23 +11,23 @@ import tarfile
 from collections.abc import Iterator
 from datetime import datetime
 
-MAX_TEXT_BYTES = 8 * 2**20  # of a manifest: a quarter of a million jobs
+MAX_TEXT_BYTES = 8 * 2**20  # of a manifest; enough for 250,000 jobs
 MAX_HEADER_BYTES = 16 * 2**10  # of an extended header; the longest path has 4 KiB
-MAX_TIME = 2**33  # seconds since 1970: a moment in the year 2242
+MAX_TIME = 2**33  # seconds since 1970: in the year 2242
 PLAIN = (tarfile.REGTYPE, tarfile.DIRTYPE)
-# What tarfile and json raise for what they were not made for: an index, a number or a depth that is out of range.
+# tarfile and json raise these for an index, a number or a depth that is out of range.
 UNFIT = (tarfile.TarError, ValueError, TypeError, LookupError, OverflowError, RecursionError, MemoryError)
 
 
 class NotWhole(Exception):
-    """The file is no whole backup; the text says why."""
+    """The file is not a complete backup; the text says why."""
 
 
 class BackupMember(tarfile.TarInfo):
-    """A member whose headers are of a bearable length."""
+    """A tar member with headers of limited length."""
 
     def _proc_member(self, tar):
-        """tarfile calls it for every header, before it reads what belongs to it."""
+        """Check the length of a header; tarfile calls this for every header before it reads the data."""
         if self.type not in PLAIN and not 0 <= self.size <= MAX_HEADER_BYTES:
             raise tarfile.ReadError("a header is too long")
         return super()._proc_member(tar)
@@ -36,7 +35,7 @@ class BackupMember(tarfile.TarInfo):
 
 @contextlib.contextmanager
 def refusing() -> Iterator[None]:
-    """Raise NotWhole for what a tar that is none, or one that was made to do harm, brings about."""
+    """Turn the exceptions of a broken or hostile tar into NotWhole."""
     try:
         yield
     except (FileExistsError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -48,7 +47,7 @@ def refusing() -> Iterator[None]:
 
 
 def check_plain(member: tarfile.TarInfo) -> None:
-    """Raise ValueError unless it is a file or a folder as backup writes them."""
+    """Raise ValueError unless the member is a file or a folder as the backup writes them."""
     if member.type not in PLAIN or member.issparse():
         raise ValueError(f"{printable(member.name)} is neither a file nor a folder")
     if not 0 <= member.mtime < MAX_TIME:  # a comparison with NaN is false
@@ -58,7 +57,7 @@ def check_plain(member: tarfile.TarInfo) -> None:
 
 
 def read_text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict:
-    """A member that holds a JSON object."""
+    """The JSON object in a member."""
     check_plain(member)
     if not member.isreg() or member.size > MAX_TEXT_BYTES:
         raise ValueError(f"{printable(member.name)} is no text of at most {MAX_TEXT_BYTES >> 20} MiB")
@@ -69,7 +68,7 @@ def read_text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict:
 
 
 def check_manifest(manifest: dict) -> None:
-    """Raise ValueError or KeyError unless its fields are of the types that backup writes."""
+    """Raise ValueError or KeyError unless the fields have the types that the backup writes."""
     for name, kind in (("jobs", str), ("migrations", str)):
         if not isinstance(manifest[name], list) or not all(isinstance(entry, kind) for entry in manifest[name]):
             raise ValueError(f"the manifest's {name} is no list of texts")
@@ -79,5 +78,5 @@ def check_manifest(manifest: dict) -> None:
 
 
 def printable(text: str) -> str:
-    """A text out of the tar as a terminal may have it."""
+    """A text from the tar with control characters escaped, for a terminal."""
     return re.sub(r"[^\x20-\x7e]", "?", text[:200])

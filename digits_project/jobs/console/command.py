@@ -1,4 +1,4 @@
-"""What the commands of the shell share: exit statuses, --json, help with an example, and how an error is told."""
+"""The base class of the management commands: exit statuses, --json, help with an example, error messages."""
 
 import json
 import logging
@@ -20,12 +20,12 @@ from digits_project.jobs.console.embedded_database import has_database, run_agai
 from digits_project.jobs.models import Job, find_job
 
 EXIT_STATUS = "exit status: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted"
-# Options that Django gives every command, which are no help for who trains networks.
+# Options that Django adds to every command; hidden, because users of these commands don't need them.
 DJANGOS = {"version", "settings", "pythonpath", "traceback", "no_color", "force_color"}
 
 
 class Invalid(CommandError):
-    """What a form has to say against its fields, {field: messages}; `options` names them as the shell does."""
+    """Errors of a form, {field: messages}; `options` maps fields to the names of the command's options."""
 
     def __init__(self, by_field: dict, options: dict[str, str]):
         self.by_field = by_field
@@ -38,9 +38,9 @@ class Invalid(CommandError):
 
 
 class ConsoleCommand(BaseCommand):
-    """A command whose answer goes to standard output, and what it has to say on the way to standard error.
+    """A command that writes its result to standard output, and progress and messages to standard error.
 
-    Subclasses set `help` and `example`, the arguments of one.
+    Subclasses set `help`, and `example`: the arguments of an example call.
     """
 
     example: str
@@ -73,7 +73,7 @@ class ConsoleCommand(BaseCommand):
                 if self.as_json:
                     self.print_json({"errors": errors(messages_by_field(wrong.by_field))})
                 raise
-            except BrokenPipeError:  # whoever read the answer has had enough
+            except BrokenPipeError:  # the reader closed the pipe, as in `| head`
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(int(Exit.FAILED))
             except COMMAND_ERRORS as error:
@@ -83,20 +83,20 @@ class ConsoleCommand(BaseCommand):
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))
 
     def end(self, status: Exit) -> None:
-        """Leave with this exit status."""
+        """Exit with this status."""
         if status != Exit.DONE:
             sys.exit(int(status))
 
 
 class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
-    """Keeps the lines of the example, and breaks those of the description."""
+    """Keeps the line breaks of the example and wraps the description."""
 
     def _fill_text(self, text, width, indent):
         return super()._fill_text(text if "\n" in text else textwrap.fill(text, width), width, indent)
 
 
 def wrong(text: str) -> CommandError:
-    """What to raise for wrong usage or input."""
+    """The exception for wrong usage or input."""
     return CommandError(text, returncode=Exit.BAD_INPUT)
 
 
@@ -111,7 +111,7 @@ def job_of(job_id: str, kind: type[Job] | None = None) -> Job:
 
 @contextmanager
 def _quiet_log(verbosity: int) -> Iterator[None]:
-    """The log's lines belong to servers; here only what is wrong is told, unless -v 2 asks for all."""
+    """Inside the block the log shows only warnings and errors, unless verbosity is 2."""
     root = logging.getLogger()
     before = root.level
     if verbosity < 2:
@@ -123,7 +123,7 @@ def _quiet_log(verbosity: int) -> Iterator[None]:
 
 
 def positive(text: str) -> int:
-    """The value of an option that takes a whole number from 1."""
+    """Parse an option that is a whole number from 1."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)

@@ -1,4 +1,4 @@
-"""Commands that need the database only, also where no server runs: with the embedded one, as long as they take."""
+"""Runs a command that needs only the database, with an embedded PostgreSQL of its own if no server runs."""
 
 import contextlib
 import os
@@ -13,18 +13,18 @@ from digits_project.stack.embedded import ServiceError, Services
 
 
 def has_database() -> bool:
-    """Whether one is named by DATABASE_URL, or embedded and running."""
+    """Whether DATABASE_URL names a database, or an embedded one runs."""
     return bool(service_url("DATABASE_URL", settings.DIGITS_HOME))
 
 
 def run_again_with_database() -> int:
-    """Start the embedded PostgreSQL of this home and run this same command with it; its exit status."""
+    """Start the embedded PostgreSQL of this home and run this command again with it. Returns the exit status."""
     try:
         with Services(settings.DIGITS_HOME, redis=False) as services:
             environment = os.environ | {"DATABASE_URL": services.database_url}
             process = subprocess.Popen([sys.executable, *sys.argv], env=environment)
             while process.poll() is None:
-                with contextlib.suppress(KeyboardInterrupt):  # it got the same Ctrl-C, and ends in its own time
+                with contextlib.suppress(KeyboardInterrupt):  # the child got the same Ctrl-C and ends by itself
                     process.wait()
             return process.returncode
     except ServiceError as error:

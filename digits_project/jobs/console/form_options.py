@@ -1,5 +1,4 @@
-"""A form of the API as the options of a command: the same fields, defaults and messages, generated, so that they can't
-drift apart."""
+"""Generates a command's options from a form of the API, so that fields, defaults and messages are always the same."""
 
 import os
 from argparse import SUPPRESS, ArgumentParser
@@ -19,9 +18,9 @@ from digits_project.jobs.console.command import Invalid, wrong
 class FormOptions:
     """The options for the fields of `forms`.
 
-    `name` is the field that comes as the first argument, without an option. Fields of the classes `paths` name files
-    and folders of this machine, which may be relative here. Uploads have no option: what would be sent lies here. A
-    field for a long text takes the name of a file that holds it. `hidden` fields are set by the command itself.
+    `name` is the field that is the command's positional argument. Fields of the classes `paths` are paths on this
+    machine and can be relative. Uploads have no option, because the files are on this machine. The option of a long
+    text takes the name of a file. The command itself sets `hidden` fields.
     """
 
     def __init__(self, *forms: type[Form], name: str, paths: tuple[type[Field], ...] = (), hidden=()):
@@ -29,7 +28,7 @@ class FormOptions:
         self._name = name
         self._fields: dict[str, Field] = {}
         self._defaults: dict = {}
-        self._choices: dict[str, dict] = {}  # what any of the forms takes
+        self._choices: dict[str, dict] = {}  # of all forms together
         for form in (form() for form in forms):
             for name, field in form.fields.items():
                 if name not in hidden and not isinstance(field, FileField):
@@ -68,13 +67,13 @@ class FormOptions:
         return {name: _option(name) for name in self._fields} | {self._name: "NAME"}
 
     def data(self, options: Mapping) -> dict:
-        """What would be posted. Raises CommandError for a text that can't be read."""
+        """The data that would be posted. Raises CommandError if a text's file can't be read."""
         given = {name: options[name] for name in self._fields if name in options}
         return {name: self._value(self._fields[name], value) for name, value in given.items()}
 
     def _value(self, field: Field, value: str) -> str:
         if isinstance(field, self._paths) and value and "://" not in value:
-            return os.path.abspath(value)  # noqa: PTH100 - `..` goes as text, as the server has it
+            return os.path.abspath(value)  # noqa: PTH100 - resolves `..` as text, as the server does
         if _is_long_text(field):
             try:
                 return decoded(Path(value).read_bytes())
@@ -84,7 +83,7 @@ class FormOptions:
 
     @contextmanager
     def complaints(self, form: Form, names: Mapping[str, str] | None = None) -> Iterator[None]:
-        """What form and service raise inside the block as Invalid; `names` are further {field: option}."""
+        """Turn the errors of form and service inside the block into Invalid. `names` adds {field: option}."""
         names = self.names() | (names or {})
         try:
             yield

@@ -1,4 +1,4 @@
-"""What the commands that create jobs share: who gets them, whether anybody will run them, and waiting for their end."""
+"""The base class of commands that create jobs: the owner, a check that workers listen, and waiting for the end."""
 
 from django.core.management.base import CommandError
 from redis.exceptions import RedisError
@@ -16,12 +16,12 @@ NOBODY = (
 
 
 class WorkCommand(ConsoleCommand):
-    """A command that creates or resumes jobs of one kind, and waits for them unless told not to.
+    """A command that creates or resumes jobs of one kind and, by default, waits for them.
 
-    Its answer is the jobs' ids, a line each, or with --json what GET says of them.
+    It prints the jobs' ids, one per line, or with --json the JSON that a GET of each job returns.
     """
 
-    work: str  # what a worker does: "build", "train"
+    work: str  # the worker's task as a verb: "build", "train"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
@@ -33,28 +33,28 @@ class WorkCommand(ConsoleCommand):
         )
 
     def describe(self, job: Job) -> dict:
-        """The job as GET has it."""
+        """The job as a GET returns it."""
         raise NotImplementedError
 
     def warnings(self, job: Job) -> list[str]:
-        """What people should know about a job that has ended."""
+        """Warnings about a job that has ended."""
         return []
 
     def jobs(self, options) -> list[Job]:
-        """Create or resume what is asked for."""
+        """Create or resume the jobs."""
         raise NotImplementedError
 
     def refuse_without_workers(self, kind: type[Job], options) -> None:
-        """Raise CommandError where the command would wait for ever."""
+        """Raise CommandError if the command would wait for ever."""
         if not options["no_wait"] and not options["here"]:
             refuse_without_workers(kind, self.work)
 
     def answer(self, jobs: list[Job]) -> str:
-        """What standard output gets without --json."""
+        """The text for standard output without --json."""
         return "\n".join(job.pk for job in jobs)
 
     def handle(self, **options):
-        with Interrupts() as interrupts:  # from before there is a job that would be left behind
+        with Interrupts() as interrupts:  # installed first, so that Ctrl-C never leaves a job behind
             jobs = self.jobs(options)
             self._announce(jobs)
             status = Exit.DONE if options["no_wait"] else follow(jobs, self.screen, interrupts, options["here"])
@@ -76,7 +76,8 @@ class WorkCommand(ConsoleCommand):
             self.screen.line(f"{job.name}: {job.pk}")
 
     def _finish(self, jobs: list[Job], interrupts: Interrupts) -> Exit:
-        """Do what came of the jobs, as the evaluation of a training: no worker may ever come."""
+        """Run the jobs that these jobs created, such as a training's evaluation, because perhaps no worker ever
+        comes."""
         came = [part for job in jobs for part in job.parts() if not part.has_ended]
         self._announce(came)
         return follow(came, self.screen, interrupts, here=True)
@@ -87,7 +88,7 @@ def add_owner(parser) -> None:
 
 
 def refuse_without_workers(kind: type[Job], work: str) -> None:
-    """Raise CommandError unless a worker listens that could run such a job."""
+    """Raise CommandError if no worker listens that could run such a job."""
     try:
         listening = queues.live_workers()
     except RedisError as away:

@@ -1,1 +1,1 @@
-"""Running a job: workers, the runner, lost processes, the reaper."""
+"""Runs jobs: workers, the runner, the handling of lost processes, the reaper."""

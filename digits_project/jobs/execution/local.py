@@ -1,4 +1,4 @@
-"""Does the work of waiting jobs without workers, queues or Redis: in a child of the process that asks for it."""
+"""Runs waiting jobs without workers, queues or Redis, in a child of the calling process (`--here`)."""
 
 import multiprocessing
 import os
@@ -16,13 +16,13 @@ from digits_project.jobs.scheduling.dispatch import lease_here
 
 
 class Here:
-    """One job at a time. The child dies with this process, and Ctrl-C in the terminal does not reach it."""
+    """Runs one job at a time. The child dies with this process, and Ctrl-C in the terminal does not reach it."""
 
     def __init__(self):
         self._child: multiprocessing.Process | None = None
 
     def tend(self, jobs: Sequence[Job]) -> None:
-        """See to it that one of the jobs that may run does."""
+        """Start one of the jobs that can run, if none is running."""
         if self._child is not None and self._child.is_alive():
             return
         if self._child is not None:
@@ -35,12 +35,12 @@ class Here:
             self._child.start()
 
     def end(self) -> None:
-        """Wait for what the child does after its job's end: that of a training asks for an evaluation."""
+        """Wait until the child has exited; after its job's end a training's child creates an evaluation."""
         if self._child is not None:
             self._child.join()
 
     def _bury(self, jobs: Sequence[Job]) -> None:
-        """What died without a word must not leave its job running."""
+        """Handle the job of a child that died, so that it does not stay Running."""
         for job in jobs:
             if job.status == Status.RUNNING and Process.parse(job.worker).pid == self._child.pid:
                 handle_lost_process(job, f"The process that ran this job ended with status {self._child.exitcode}.")
@@ -54,7 +54,7 @@ def _may_run(job: Job) -> bool:
 
 
 def _work(task: str, job_id: str, parent: int) -> None:
-    """In the child: what a worker's horse does."""
+    """In the child: run the task, as a worker's work-horse does."""
     die_with(parent)
     listen_to_stop()
     import_string(task)(job_id)

@@ -1,20 +1,20 @@
-"""A job whose process is gone goes on with another one, unless it keeps losing them."""
+"""Handles a job whose process died: another process continues it, unless it has lost too many."""
 
 from django.db import transaction
 
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Job, Status
 
-MAX_LOST_PROCESSES = 3  # lost without progress; a model's new snapshot begins the count again
+MAX_LOST_PROCESSES = 3  # in a row without progress; a new snapshot of a model resets the count
 
 
 @transaction.atomic
 def handle_lost_process(job: Job, reason: str) -> None:
-    """Move a running job whose process is dead to where it belongs; nothing, if it no longer runs there.
+    """Move a running job whose process is dead to its next status; do nothing if the process no longer runs it.
 
-    Aborted if that was asked, Waiting if it may go on, else Error with the reason. What it left half written goes;
-    meanwhile the row is held, so that nobody begins anew in between. Whoever calls this dispatches.
-    """
+    The status is Aborted if an abort was requested, Waiting if the job can go on, else Error with the reason.
+    Incomplete files are removed; the row is locked meanwhile, so that no other process starts the job. The caller
+    dispatches."""
     rows = type(job).objects.select_for_update(of=("self",))
     row = rows.filter(pk=job.pk, status=Status.RUNNING, worker=job.worker).first()
     if row is None:

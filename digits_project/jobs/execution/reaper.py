@@ -1,4 +1,4 @@
-"""Looks after the jobs that lost their process, and keeps dispatch going. One tick every few seconds, on any host."""
+"""Finds jobs that lost their process, and dispatches regularly. One tick every few seconds, on any host."""
 
 import logging
 import threading
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 5
 TIDY_SECONDS = 60  # how often it looks for folders that killed processes left
 SILENCE = timedelta(seconds=60)  # a running job writes a heartbeat every second
-ABORT_GRACE = timedelta(seconds=5)  # a job that is asked to stop looks every 0.4 s
+ABORT_GRACE = timedelta(seconds=5)  # a running job checks for an abort every 0.4 s
 
 
 def tick() -> None:
-    """Look at every running job once, then dispatch."""
+    """Check every running job once, then dispatch."""
     for kind in job_kinds():
         for job in kind.objects.filter(status=Status.RUNNING):
             _look_after(job)
@@ -36,7 +36,7 @@ def tick() -> None:
 
 
 def tick_or_leave() -> bool:
-    """The same, and whether it could; a database or a Redis that is away is left to the next tick, not died of."""
+    """The same. Returns False if the database or Redis can't be reached; the next tick tries again."""
     try:
         tick()
     except (DatabaseFailure, RedisError) as away:
@@ -57,8 +57,8 @@ def tidy_or_leave() -> None:
 
 
 def run_forever(stop: threading.Event) -> None:
-    """Tick until `stop` is set, each time with a sign of life: to Redis when the jobs are looked after, which others
-    ask for; to systemd in any case, since a reaper that waits for its database is none to be killed."""
+    """Tick until `stop` is set, and send a heartbeat each time: to Redis after a successful tick, for health checks; to
+    systemd in any case, because a reaper that waits for its database must not be killed."""
     tidied = float("-inf")
     tell_systemd("READY=1")
     while not stop.is_set():

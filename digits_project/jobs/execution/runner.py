@@ -1,4 +1,4 @@
-"""Runs one job from start to end, and decides what its outcome means for the row."""
+"""Runs one job from start to end and writes its outcome to the row."""
 
 import logging
 import secrets
@@ -19,24 +19,24 @@ from digits_project.jobs.scheduling.dispatch import dispatch_or_leave
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.4  # how often a running job looks whether it is to stop
+LOOK_SECONDS = 0.4  # how often a running job checks for an abort
 WRITE_SECONDS = 1.0  # how often it writes its progress and heartbeat
-PATIENCE_SECONDS = 60.0  # how long what a job has to write waits for a database that is away
-STOPPING_SECONDS = 3.0  # the same while its worker is told to stop: the database may have been stopped with it
+PATIENCE_SECONDS = 60.0  # how long a job's write is retried while the database can't be reached
+STOPPING_SECONDS = 3.0  # the same while the worker shuts down, because the database can be shutting down too
 
 
 class Stopped(Aborted):
-    """The worker is shutting down: the job goes back to Waiting."""
+    """The worker is shutting down; the job goes back to Waiting."""
 
 
 class JobProgress:
-    """Call it with the fraction done (0 to 1, or None for "still here"); raises Aborted when the job is to stop, and
-    BadInput when its owner has as much on disk as one may have.
+    """Reports the progress of a job: call it with the fraction done (0 to 1, or None to send a heartbeat only).
 
-    It is the job's heartbeat: a job that never calls it is taken for lost.
+    Raises Aborted if the job must stop, and BadInput if its owner has reached the limit of bytes on disk. The calls are
+    the job's heartbeat: a job that does not call it counts as lost.
     """
 
-    stop_requested = False  # set in the work-horse by SIGTERM
+    stop_requested = False  # SIGTERM sets it in the work-horse
 
     def __init__(self, job: Job, holder: str):
         self.rows = type(job).objects.filter(pk=job.pk, status=Status.RUNNING, worker=holder)
@@ -70,7 +70,8 @@ class JobProgress:
 
 
 def listen_to_stop() -> None:
-    """In the process that does the work: SIGTERM stops the job at its next progress, Ctrl-C in a terminal does not."""
+    """Let SIGTERM stop the job at its next progress call, and ignore SIGINT (Ctrl-C). For the process that runs
+    jobs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop_at_next_progress)
 
@@ -80,10 +81,10 @@ def _stop_at_next_progress(signum, frame):
 
 
 def run(kind: type[Job], job_id: str, work: Callable[[Job, JobProgress], None]) -> None:
-    """Call `work(job, progress)` if this process wins the job, and write how it ended.
+    """Call `work(job, progress)` if this process wins the job, and write the outcome.
 
-    BadInput and Failed reach the user word for word; what is Lost goes on with another process; any other exception
-    goes to the log, and the row says under which id.
+    The texts of BadInput and Failed become the row's error. After Lost another process continues the job. Any other
+    exception goes to the log under an id that the row names.
     """
     holder = str(Process.current())
     job = kind.objects.filter(pk=job_id).first()
@@ -101,7 +102,7 @@ def run(kind: type[Job], job_id: str, work: Callable[[Job, JobProgress], None]) 
 
 
 def _outcome(job: Job, progress: JobProgress, work) -> tuple[Status, dict]:
-    """Do the work; the status that it ends in, and what else the row is to say."""
+    """Do the work. Returns the final status and further column values."""
     try:
         if not job.directory.is_dir():
             raise Failed(f"The folder {job.pk} is missing from DIGITS_JOBS_DIR. Restore it from a backup, then resume.")
@@ -135,13 +136,13 @@ def _outcome(job: Job, progress: JobProgress, work) -> tuple[Status, dict]:
 
 
 def _end(job: Job, end: Status, holder: str, changes: dict) -> None:
-    """Write the outcome; what was asked to abort while it finished, or was stopped, is Aborted."""
+    """Write the outcome; it is Aborted if an abort was requested while the job finished or stopped."""
     if not lifecycle.try_advance(job, end, held_by=holder, only_from=Status.RUNNING, **changes):
         lifecycle.try_advance(job, Status.ABORTED, held_by=holder, only_from=Status.RUNNING)
 
 
 def patiently(write: Callable[[], object]) -> None:
-    """Write to the database even if it is away for a while."""
+    """Call `write`, and retry for a while if the database can't be reached."""
     began = time.monotonic()
     while True:
         try:

@@ -1,6 +1,6 @@
-"""RQ's worker, tuned: nothing that dies goes unnoticed, and nothing outlives what started it.
+"""RQ's worker, adapted: a dead worker or work-horse is noticed soon, and no process outlives its parent.
 
-Stock RQ notices a dead worker after 800 s and lets its horse train on; the figures here bring that to ten seconds.
+RQ itself notices a dead worker after 800 s and lets its work-horse run on. With these settings it takes ten seconds.
 """
 
 import logging
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class JobWorker(Worker):
-    """Runs the tasks of `job_kinds()`, each in a forked process (the horse) that dies with this one."""
+    """Runs the tasks of `job_kinds()`, each in a forked process (the work-horse) that dies with the worker."""
 
     dequeue_timeout = 5
-    max_connection_wait_time = 2.0  # between two attempts at a Redis that is away
+    max_connection_wait_time = 2.0  # seconds between attempts to reach Redis
 
     def __init__(self, queue_names: list[str]):
         super().__init__(
@@ -46,19 +46,19 @@ class JobWorker(Worker):
         self.tasks = {kind.TASK for kind in job_kinds()}
 
     def bootstrap(self, *args, **kwargs):
-        """Register, then look after what the worker before this one left behind."""
+        """Register, then handle the jobs that a dead worker left behind."""
         super().bootstrap(*args, **kwargs)
         reaper.tick_or_leave()
 
     def heartbeat(self, timeout=None, pipeline=None):
         if not self.is_horse and not self.connection.sismember(REDIS_WORKER_KEYS, self.key):
             self.log.warning("Redis has forgotten this worker; it registers again")
-            self.connection.delete(self.key)  # what a heartbeat after the loss left there has no queues
+            self.connection.delete(self.key)  # a heartbeat after Redis lost its data leaves a key without queues
             self.register_birth()
         super().heartbeat(10, pipeline=pipeline)
 
     def maintain_heartbeats(self, job, execution):
-        """While a job runs. It needs no Redis, and would die with this worker."""
+        """Send heartbeats while a job runs, also if Redis can't be reached: the job does not need Redis."""
         try:
             super().maintain_heartbeats(job, execution)
         except RedisError as away:
@@ -68,13 +68,13 @@ class JobWorker(Worker):
         return 10
 
     def request_stop(self, signum, frame):
-        """First SIGTERM or SIGINT: the horse puts its job back to Waiting and ends, then the worker does."""
+        """On the first SIGTERM or SIGINT, let the work-horse put its job back to Waiting and exit, then exit."""
         if self.horse_pid:
             os.kill(self.horse_pid, signal.SIGTERM)
         super().request_stop(signum, frame)
 
     def dequeue_job_and_maintain_ttl(self, *args, **kwargs):
-        """The next job that can be read: what somebody else wrote to Redis ends no worker."""
+        """The next readable job. Entries in Redis that are not ours are removed and must not end the worker."""
         while True:
             try:
                 return super().dequeue_job_and_maintain_ttl(*args, **kwargs)
@@ -83,7 +83,7 @@ class JobWorker(Worker):
             except UnicodeDecodeError:
                 self._forget_what_is_no_text()
             except Exception as unreadable:
-                if not hasattr(unreadable, "job_id"):  # by which RQ says that it is the job's fault
+                if not hasattr(unreadable, "job_id"):  # RQ sets it if the job is at fault
                     raise
                 log.error("Refused %a, which can't be read: %a", unreadable.job_id[:100], str(unreadable)[:200])
                 unreadable.queue.intermediate_queue.remove(unreadable.job_id)
@@ -94,7 +94,7 @@ class JobWorker(Worker):
         super().clean_registries()
 
     def _forget_what_is_no_text(self) -> None:
-        """Of the ids that were taken from a queue: RQ can't even name them."""
+        """Remove ids that are not text from the list of jobs in progress; RQ fails on them."""
         for queue in self.queues:
             for job_id in self.connection.lrange(queue.intermediate_queue_key, 0, -1):
                 if not job_id.isascii():
@@ -102,8 +102,8 @@ class JobWorker(Worker):
                     self.connection.lrem(queue.intermediate_queue_key, 0, job_id)
 
     def execute_job(self, job, queue):
-        """Runs nothing but a task of ours on a job's id, whoever wrote to Redis. RQ calls whatever callbacks
-        a job names, and asks whatever addresses."""
+        """Run only our own tasks with a job id, no matter who wrote to Redis. RQ itself would call any callback and
+        any URL that a job names."""
         if self._is_ours(job):
             super().execute_job(job, queue)
         else:
@@ -114,17 +114,17 @@ class JobWorker(Worker):
         try:
             plain = job.func_name in self.tasks and len(job.args) == 1 and is_job_id(job.args[0]) and not job.kwargs
             plain = plain and job.instance is None
-        except (DeserializationError, TypeError):  # TypeError: not even a list of what makes a job
+        except (DeserializationError, TypeError):  # TypeError: the data is not a job at all
             return False
         hooks = ("_success_callback_name", "_failure_callback_name", "_stopped_callback_name", "webhooks")
         return plain and not any(getattr(job, name) for name in hooks)
 
     def fork_work_horse(self, job, queue):
-        connections.close_all()  # a forked connection would be shared, and one side's close would end both
+        connections.close_all()  # parent and child would share a connection; closing one would end both
         super().fork_work_horse(job, queue)
 
     def main_work_horse(self, job, queue):
-        """The child: dies with its worker."""
+        """The child process; it dies with its worker."""
         die_with(self.pid)
         super().main_work_horse(job, queue)
 
@@ -132,7 +132,7 @@ class JobWorker(Worker):
         listen_to_stop()
 
     def handle_work_horse_killed(self, job, retpid, ret_val, rusage):
-        """The horse died without a word (out of memory, kill -9): its row must not wait for the reaper."""
+        """Handle the job of a work-horse that was killed (out of memory, kill -9) at once, without the reaper."""
         how = f"by signal {os.WTERMSIG(ret_val)}" if os.WIFSIGNALED(ret_val) else f"with status {ret_val}"
         try:
             row = find_job(job.args[0])

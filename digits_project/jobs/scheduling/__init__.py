@@ -1,1 +1,1 @@
-"""Which job runs next, and on which device: dispatch, queues, devices, turns between owners."""
+"""Decides which job runs next, and on which device: dispatch, queues, devices."""

@@ -1,4 +1,4 @@
-"""The devices of this host, and who holds which."""
+"""Registers the devices of a host, and leases them to jobs."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Gpu(NamedTuple):
-    """What NVML tells of one GPU. `memory` is in bytes, `compute_capability` e.g. (8, 6)."""
+    """A GPU as NVML describes it. `memory` is in bytes; `compute_capability` is a pair such as (8, 6)."""
 
     index: int
     model_name: str
@@ -47,7 +47,7 @@ def engines_of(capability: tuple[int, int] | None) -> list[str]:
 
 
 def find_gpus() -> list[Gpu]:
-    """The NVIDIA GPUs of this host; none where there is no driver."""
+    """The NVIDIA GPUs of this host; [] without a driver."""
     try:
         with nvml():
             return [_describe(index) for index in range(pynvml.nvmlDeviceGetCount())]
@@ -57,9 +57,9 @@ def find_gpus() -> list[Gpu]:
 
 
 class DevicePool:
-    """The devices of the hosts whose workers listen, for a dispatcher that deals them out inside its transaction.
+    """The free devices of hosts with a listening worker, which a dispatcher leases inside its transaction.
 
-    SKIP LOCKED: a row that another process is about to take, or an operator edits, is not waited for.
+    SKIP LOCKED: rows that another process is leasing, or that an operator edits, are skipped.
     """
 
     def __init__(self, queue_names: list[str]):
@@ -95,7 +95,7 @@ class DevicePool:
             return usable[:1]  # a GPU, else a CPU
         fitting = (_fitting(wanted, gpus) for gpus in _usable_together(wanted, usable))
         found = next(filter(None, fitting), [])
-        # Where there is no GPU at all, so many of any means the CPU: scripts ask the same on every server.
+        # Without any GPU, a request for a number of GPUs gets the CPU, so that scripts work on every server.
         without_gpus = not wanted.indexes and not any(_usable_together(wanted, self._enabled))
         return found or (usable[:1] if without_gpus else [])
 
@@ -149,7 +149,7 @@ def _usable_together(wanted: Wanted, devices: Iterable[Device]) -> Iterator[list
 
 
 def _by_host(devices: Iterable[Device]) -> list[list[Device]]:
-    """The GPUs among them, those of each host."""
+    """The GPUs among the devices, one list per host."""
     hosts: dict[str, list[Device]] = {}
     for device in devices:
         if device.type == Device.Type.GPU:
@@ -158,14 +158,14 @@ def _by_host(devices: Iterable[Device]) -> list[list[Device]]:
 
 
 def _fitting(wanted: Wanted, gpus: list[Device]) -> list[Device]:
-    """Those of one host's GPUs that are wanted; none where they are not all there."""
+    """The requested GPUs among those of one host; [] if one is missing."""
     chosen = [gpu for gpu in gpus if gpu.index in wanted.indexes] if wanted.indexes else gpus[: wanted.count]
     return chosen if len(chosen) == (len(wanted.indexes) or wanted.count) else []
 
 
 @contextmanager
 def nvml():
-    """NVML is ready inside the block. Raises NVMLError."""
+    """Initialise NVML for the block. Raises NVMLError."""
     pynvml.nvmlInit()
     try:
         yield
@@ -202,7 +202,7 @@ FRESH_SECONDS = 2
 
 
 class GpuUse(NamedTuple):
-    """Percent of the time that it computes; bytes of its memory."""
+    """The utilisation of a GPU in percent, and its used and total memory in bytes."""
 
     percent: int
     memory_used: int
@@ -210,7 +210,7 @@ class GpuUse(NamedTuple):
 
 
 def gpu_use(device: Device) -> GpuUse | None:
-    """None for a CPU, a GPU of another host, and where NVML does not tell."""
+    """The use of a GPU of this host; None for a CPU, a GPU of another host, or if NVML fails."""
     if device.type != Device.Type.GPU or device.host != settings.DIGITS_HOST_NAME:
         return None
     return cache.get_or_set(f"gpu-use-{device.index}", lambda: _ask(device.index), FRESH_SECONDS)

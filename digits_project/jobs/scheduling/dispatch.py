@@ -1,7 +1,7 @@
-"""Decides what may run now. PostgreSQL says what waits and what is free; RQ is only told the outcome.
+"""Decides which jobs can run now. Waiting jobs and free devices are read from PostgreSQL; RQ only gets the result.
 
-Runs after every create, end, resume and device change, and on the reaper's timer, so that what one call could not do,
-or what Redis forgot, the next one does.
+It runs after every create, end, resume and device change, and regularly in the reaper. If one call could not do
+something, or Redis lost it, the next call does it.
 """
 
 import logging
@@ -16,11 +16,11 @@ from digits_project.jobs.scheduling import devices, queues
 
 log = logging.getLogger(__name__)
 
-TURN = 0x44494749  # the advisory lock's number, "DIGI": dispatchers take turns
+TURN = 0x44494749  # the number of the advisory lock, "DIGI"; only one dispatcher runs at a time
 
 
 def dispatch() -> None:
-    """Fail what can never run, free the devices of what has ended, and queue what may run now."""
+    """Fail jobs that can never run, free the devices of ended jobs, and queue the jobs that can run now."""
     workers = queues.live_workers()
     with transaction.atomic():
         _take_turn()
@@ -32,7 +32,8 @@ def dispatch() -> None:
 
 
 def dispatch_or_leave() -> None:
-    """Dispatch now; with Redis or PostgreSQL away the job waits in its row, and the reaper dispatches it later."""
+    """Dispatch now. If Redis or PostgreSQL can't be reached, the job stays Waiting and the reaper dispatches it
+    later."""
     try:
         dispatch()
     except (RedisError, OperationalError, InterfaceError) as away:
@@ -72,7 +73,7 @@ def _fail_the_doomed() -> None:
 
 
 def _free_devices(workers: dict[str, int]) -> None:
-    """Take back what is held by a job that has ended or is gone, or that waits on a host without a worker."""
+    """Free devices whose job has ended or was deleted, or waits on a host without a worker."""
     for device in Device.objects.select_for_update().exclude(leased_to=""):
         holders = [kind.objects.filter(pk=device.leased_to).first() for kind in job_kinds()]
         status = next((job.status for job in holders if job), None)
@@ -84,10 +85,10 @@ def _free_devices(workers: dict[str, int]) -> None:
 
 
 def _place(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
-    """(queue, job) for each job of that kind that may run now.
+    """(queue, job) for each job of that kind that can run now.
 
-    Only as many as there are workers go to Redis; the rest keep their place in PostgreSQL, where a later job of
-    higher priority can still overtake them.
+    Only as many as there are workers go to Redis. The others stay in PostgreSQL, where a later job of higher priority
+    can still overtake them.
     """
     if kind.QUEUE != "train":
         count = max(1, workers.get(kind.QUEUE, 0))
@@ -96,10 +97,10 @@ def _place(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
 
 
 def _place_on_spare(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
-    """(queue, job) for the spare workers: while all others are busy, the jobs of owners of whom none runs.
+    """(queue, job) for the spare workers: while all other workers are busy, jobs of owners without a running job.
 
-    One archive of 100,000 images would otherwise make everybody wait. Nobody knows whose the jobs without an owner are,
-    so each of them counts as somebody else's.
+    Otherwise one archive of 100,000 images would make everybody wait. The owner of a job without an owner is unknown,
+    so each such job counts as another owner's.
     """
     name = kind.QUEUE + queues.SPARE
     if not workers.get(name):

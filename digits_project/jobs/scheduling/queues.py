@@ -1,4 +1,4 @@
-"""RQ's queues, which carry job ids and nothing else; who is alive."""
+"""RQ's queues, which carry only job ids; and which workers and reapers are alive."""
 
 import socket
 from contextlib import suppress
@@ -15,9 +15,9 @@ from rq.job import Job as QueuedJob
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
-REAPER_SECONDS = 30  # how long a sign of life counts; a reaper gives one every five seconds
-SPARE = "-spare"  # the end of the name of a queue for owners who would wait for the jobs of others
-STARTING = timedelta(seconds=20)  # from a worker's pop to the start of the process that does the work
+REAPER_SECONDS = 30  # how long a heartbeat counts; a reaper sends one every five seconds
+SPARE = "-spare"  # suffix of a queue for owners who would otherwise wait for other owners' jobs
+STARTING = timedelta(seconds=20)  # from a worker's pop to the start of its work-horse
 
 
 def connection():
@@ -30,12 +30,12 @@ def queue(name: str) -> Queue:
 
 
 def enqueue(name: str, task: str, job_id: str, attempt: int) -> None:
-    """Have a worker of queue `name` call `task(job_id)` once, however often and by however many this is called.
+    """Let a worker of queue `name` call `task(job_id)` once, even if several processes call this several times.
 
-    A job may be in the spare queue and in its own: the row lets the first of their workers have it.
+    A job can be in the spare queue and in its own queue. The worker that first moves the row to Running gets it.
 
-    Every attempt has an id of its own in RQ. Otherwise a job that lost its worker could not be queued again until RQ
-    had noticed the loss.
+    Each attempt has its own id in RQ. Otherwise a job that lost its worker could not be queued again before RQ notices
+    the loss.
     """
     target = queue(name)
     queued_id = f"{job_id}-{attempt}{'s' if name.endswith(SPARE) else ''}"
@@ -49,7 +49,7 @@ def enqueue(name: str, task: str, job_id: str, attempt: int) -> None:
 
 
 def forget_lost(target: Queue, queued_id: str) -> bool:
-    """Delete a job from RQ if no worker will ever run it, and return whether it did.
+    """Delete a job from RQ if no worker will ever run it. Returns whether it did.
 
     The check and the delete are one transaction. Otherwise a worker could pop the job in between, or another process
     could queue it again, and this would delete a job that is about to run.
@@ -71,7 +71,7 @@ def forget_lost(target: Queue, queued_id: str) -> bool:
 
 
 def live_workers() -> dict[str, int]:
-    """How many workers listen on each queue; a worker that was killed drops out when its heartbeat expires."""
+    """{queue: number of listening workers}. A killed worker drops out when its heartbeat expires."""
     count: dict[str, int] = {}
     for worker in Worker.all(connection=connection(), serializer=JSONSerializer):
         for name in worker.queue_names():
@@ -80,7 +80,7 @@ def live_workers() -> dict[str, int]:
 
 
 class Listener(NamedTuple):
-    """A live worker. `job_id` is what it works on, "" if nothing; `seen` its last sign of life, in UTC."""
+    """A live worker. `job_id` is its current job, "" if none; `seen` is its last heartbeat, in UTC."""
 
     name: str
     host: str
@@ -97,12 +97,12 @@ def workers() -> list[Listener]:
 
 
 def sign_of_reaper() -> None:
-    """This host's reaper has looked after the jobs just now; docker/healthy.py asks for it too. Raises RedisError."""
+    """Record that this host's reaper has just done a tick; docker/healthy.py reads it too. Raises RedisError."""
     connection().set(f"{RQ_KEY_PREFIX}:reaper:{socket.gethostname()}", 1, ex=REAPER_SECONDS)
 
 
 def reapers() -> list[str]:
-    """The hosts whose reaper has looked after the jobs lately. Raises RedisError."""
+    """The hosts whose reaper has done a tick lately. Raises RedisError."""
     start = f"{RQ_KEY_PREFIX}:reaper:"
     return sorted(key.decode().removeprefix(start) for key in connection().scan_iter(f"{start}*"))
 
@@ -121,10 +121,10 @@ def _listener(worker: Worker) -> Listener:
 
 
 def _is_lost(pipe: Pipeline, target: Queue, queued_id: str) -> bool:
-    """Whether RQ has only the record of a job that has ended, or that no list names any more.
+    """Whether RQ has only the record of a job that has ended, or that is in no list any more.
 
     `pipe` watches the keys that this reads. A job that a worker has popped is in the intermediate queue until the
-    worker marks it as started; after STARTING there, its worker has died.
+    worker marks it as started. If it stays there longer than STARTING, its worker has died.
     """
     status = pipe.hget(QueuedJob.key_for(queued_id), "status")
     if status != JobStatus.QUEUED.encode():

@@ -1,4 +1,4 @@
-"""What the admin's templates need of jobs."""
+"""Template tags and filters of the admin's pages for jobs."""
 
 from datetime import datetime
 
@@ -15,19 +15,19 @@ register = template.Library()
 
 @register.simple_tag
 def server_overview() -> dict:
-    """The facts of the front page."""
+    """The template context of the front page."""
     return overview()
 
 
 @register.filter
 def admin_page(job: Job) -> str:
-    """The address of a job's page in the admin."""
+    """The URL of a job's page in the admin."""
     return reverse(f"admin:{job._meta.app_label}_{job._meta.model_name}_change", args=[job.pk])
 
 
 @register.filter
 def found_in(key, found: dict):
-    """What a dict holds under this key."""
+    """The value of a key in a dict."""
     return found.get(key)
 
 
@@ -51,7 +51,7 @@ def share(part: float) -> str:
 
 @register.filter
 def ago(moment: datetime | None) -> str:
-    """How long since: "4 s ago", "3 hours, 2 minutes ago"; a dash for never."""
+    """The time since a moment: "4 s ago", "3 hours, 2 minutes ago"; a dash for None."""
     if moment is None:
         return "–"
     seconds = (timezone.now() - moment).total_seconds()

@@ -1,7 +1,8 @@
-"""Where the boxes of a directed graph go: ranks from top to bottom, and beside each other what is parallel.
+"""Computes the positions of a directed graph's boxes: one rank below the other, parallel branches side by side.
 
-In the manner of Sugiyama et al. 1981: ranks by the longest way, long edges led through ranks by points of their own,
-order by the mean of the neighbours, and places as near to the neighbours as the order and the widths allow.
+Follows Sugiyama et al. 1981: a box's rank is the longest path to it; a long edge gets a point in each rank that it
+crosses; boxes of a rank are ordered by the mean position of their neighbours, and stand as near to these as order and
+widths allow.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-# More points than any real network needs; beyond it long edges run straight.
+# No real network needs more points. Beyond that number long edges are drawn straight.
 MAX_POINTS = 20_000
 SWEEPS = 12
 
@@ -20,7 +21,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Spacing:
-    """Between boxes side by side, between ranks, and how much room a led edge takes."""
+    """Pixels between boxes side by side, between ranks, and for an edge that crosses a rank."""
 
     beside: float = 28
     below: float = 34
@@ -29,7 +30,7 @@ class Spacing:
 
 @dataclass(frozen=True)
 class Placed:
-    """The centre of each box's upper side; the way of each edge, points from box to box; and the whole's size."""
+    """The centre of each box's upper side, the points of each edge from box to box, and the size of the drawing."""
 
     boxes: list[Point]
     ways: list[list[Point]]
@@ -38,7 +39,7 @@ class Placed:
 
 
 def place(sizes: Sequence[tuple[float, float]], edges: Sequence[Edge], spacing: Spacing) -> Placed:
-    """`sizes`: width and height of each box. Every edge leads from a box to a later one."""
+    """Compute the layout. `sizes`: width and height of each box. Each edge goes from a box to a later one."""
     ranks = _ranks(len(sizes), edges)
     widths = [width for width, _ in sizes]
     chains = _lead(edges, ranks, widths, spacing.edge)
@@ -61,7 +62,7 @@ def _ranks(count: int, edges: Sequence[Edge]) -> list[int]:
 
 
 def _lead(edges: Sequence[Edge], ranks: list[int], widths: list[float], room: float) -> list[list[int]]:
-    """Each edge as a chain of neighbours in rank; the points between are added to ranks and widths."""
+    """Each edge as a chain through consecutive ranks; the points between are appended to `ranks` and `widths`."""
     total = sum(ranks[after] - ranks[before] - 1 for before, after in edges)
     chains = []
     for before, after in edges:
@@ -85,7 +86,7 @@ def _neighbours(count: int, links: Sequence[Edge]) -> tuple[list[list[int]], lis
 
 
 def _ordered(ranks: Sequence[int], links: Sequence[Edge]) -> list[list[int]]:
-    """What is in each rank, from left to right; neighbours of the same mean stay in the order of their numbers."""
+    """The boxes and points of each rank, from left to right; those of equal mean keep the order of their numbers."""
     rows: list[list[int]] = [[] for _ in range(max(ranks) + 1)]
     for number, rank in enumerate(ranks):
         rows[rank].append(number)
@@ -103,16 +104,16 @@ def _ordered(ranks: Sequence[int], links: Sequence[Edge]) -> list[list[int]]:
 
 
 def _seat(row: Sequence[int], seat: list[float]) -> None:
-    """Seats from 0 to 1, so that ranks of different length compare."""
+    """Set the positions of a row's boxes within their rank, scaled to 0 … 1 so that ranks of any length compare."""
     for position, number in enumerate(row):
         seat[number] = (position + 0.5) / len(row)
 
 
 def _across(rows: list[list[int]], links: Sequence[Edge], widths: Sequence[float], beside: float) -> list[float]:
-    """The middle of each box and point, left to right."""
+    """The x coordinate of the centre of each box and point."""
     across = [0.0] * len(widths)
     above, below = _neighbours(len(widths), links)
-    for sweep in range(SWEEPS + 1):  # the last one downwards: what follows one box alone stands straight below it
+    for sweep in range(SWEEPS + 1):  # the last sweep goes down, so that a box with one predecessor is straight below it
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             near = above if sweep % 2 == 0 else below
             wanted = [_mean([across[j] for j in near[i]], across[i]) for i in row]
@@ -122,11 +123,11 @@ def _across(rows: list[list[int]], links: Sequence[Edge], widths: Sequence[float
 
 
 def _apart(wanted: Sequence[float], widths: Sequence[float], beside: float) -> list[float]:
-    """The places nearest to those wanted (least squares) that keep order and distance: isotonic regression."""
+    """The positions nearest to the wanted ones (least squares) that keep order and distance: isotonic regression."""
     offsets = [0.0]
     for left, right in pairwise(widths):
         offsets.append(offsets[-1] + (left + right) / 2 + beside)
-    blocks: list[tuple[float, int]] = []  # mean and count of those that touch
+    blocks: list[tuple[float, int]] = []  # mean and count of boxes that touch
     for place, offset in zip(wanted, offsets, strict=True):
         mean, count = place - offset, 1
         while blocks and blocks[-1][0] >= mean:
@@ -142,7 +143,7 @@ def _mean(values: Sequence[float], default: float) -> float:
 
 
 def _down(rows: list[list[int]], sizes: Sequence[tuple[float, float]], below: float) -> tuple[list[float], list[float]]:
-    """Where each rank begins and ends."""
+    """The y coordinates of each rank's upper and lower side."""
     tops, bottoms, at = [], [], 0.0
     for row in rows:
         tops.append(at)
@@ -152,7 +153,8 @@ def _down(rows: list[list[int]], sizes: Sequence[tuple[float, float]], below: fl
 
 
 def _way(chain, across, ranks, tops, bottoms, sizes) -> list[Point]:
-    """From the lower side of the first box, straight through each rank between, to the upper side of the last."""
+    """The points of an edge: lower side of the first box, straight through each rank between, upper side of the
+    last."""
     first, last = chain[0], chain[-1]
     way = [(across[first], tops[ranks[first]] + sizes[first][1])]
     for point in chain[1:-1]:

@@ -1,5 +1,5 @@
-"""A network as an SVG picture: a box for each layer, with what works over its output in strips below; arrows for what
-is read. Needs nothing outside; text is escaped."""
+"""Draws a network as an SVG picture: a box for each layer, a strip below it for each layer that works in place on its
+output, an arrow from each output to the layer that reads it. The file refers to nothing outside; text is escaped."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ _STYLE = (
 
 @dataclass
 class Box:
-    """A layer, and those after it that write over its output."""
+    """A layer, and the later layers that work in place on its output."""
 
     layers: list[Layer]
-    nodes: dict[str, Node] = field(default_factory=dict)  # by the layer's name, from whatever phase it is in
+    nodes: dict[str, Node] = field(default_factory=dict)  # by the layer's name, of any phase
 
     @property
     def height(self) -> float:
         return 2 * PADDING + LINE * len(self.lines()) + STRIP * (len(self.layers) - 1)
 
     def lines(self) -> list[str]:
-        """The name of the box's first layer, and what it says of it."""
+        """The name of the box's first layer, and the lines of its parameters."""
         layer = self.layers[0]
         node = self.nodes[layer.name]
         said = wrap(f"{layer.type} {settings(layer)}", CHARACTERS, max_lines=MAX_LINES, break_on_hyphens=False)
@@ -84,7 +84,7 @@ class Box:
 
 
 def svg(network: Network) -> str:
-    """The picture, as text. The network has been checked."""
+    """The picture as SVG text. The network must have been checked."""
     boxes, edges = _boxes(network)
     placed = place([(WIDTH, box.height) for box in boxes], edges, Spacing())
     width, height = placed.width + 2 * MARGIN, placed.height + TITLE + 2 * MARGIN
@@ -107,7 +107,7 @@ def svg(network: Network) -> str:
 
 
 def settings(layer: Layer) -> str:
-    """A layer's parameters in few words; how weights begin is left out."""
+    """A layer's parameters, shortened; fillers are left out."""
     words = []
     for name, value in layer.parameters.items():
         if isinstance(value, Mapping):
@@ -119,12 +119,12 @@ def settings(layer: Layer) -> str:
         else:
             shown = "×".join(map(str, value)) if isinstance(value, (list, tuple)) else f"{value}"
             words.append(f"{_SHORTER.get(name, name)} {shown}".lstrip())
-    return ", ".join(word.replace(" ", "\xa0") for word in words if word)  # lines end only at commas
+    return ", ".join(word.replace(" ", "\xa0") for word in words if word)  # lines are broken only at commas
 
 
 def _boxes(network: Network) -> tuple[list[Box], list[tuple[int, int]]]:
-    """The boxes in the layers' order, and which reads what another makes. Labels are not drawn as arrows: they would
-    cross the whole picture to say what the losses' type says."""
+    """The boxes in the layers' order, and the pairs (from, to) of boxes where one reads the other's output. Labels get
+    no arrows: these would cross the whole picture and say no more than the type of the loss does."""
     boxes: list[Box] = []
     home: dict[str, int] = {}  # of a layer, by name and phases
     edges: dict[tuple[int, int], None] = {}
@@ -154,7 +154,8 @@ def _key(layer: Layer) -> str:
 
 
 def _below(layer: Layer, network: Network, boxes: list[Box], home: dict[str, int]) -> int | None:
-    """The box that the layer is a strip of: that of the layer before it whose one output it writes over."""
+    """The box in which the layer is a strip: the box of the layer whose only output it overwrites. None: its own
+    box."""
     if not boxes or len(layer.bottoms) != 1 or layer.bottoms != layer.tops:
         return None
     last = boxes[-1].layers[-1]
@@ -167,7 +168,7 @@ def _arrows(placed: Placed) -> Iterator[str]:
 
 
 def _curve(way: list[Point]) -> str:
-    """Bends between ranks, straight through them."""
+    """The path of an arrow: curved between ranks, straight through them."""
     (x, y), *rest = way
     parts = [f"M{x:.1f},{y:.1f}"]
     for after_x, after_y in rest:
@@ -181,7 +182,7 @@ def _curve(way: list[Point]) -> str:
 
 
 def _drawn(box: Box, at: Point) -> Iterator[str]:
-    """A box whose upper side has its middle at this point, and the strips below it."""
+    """A box whose upper side is centred at this point, and the strips below it."""
     left, top = at[0] - WIDTH / 2, at[1]
     lines = box.lines()
     yield _rectangle(box.layers[0], left, top, box.height - STRIP * (len(box.layers) - 1), lines)

@@ -24,7 +24,7 @@ ROWS_AND_COLUMNS = np.array([2, 3])  # axes of N×C×H×W
 
 
 class GraphWriter:
-    """Collects nodes and constants; a layer's `onnx` rule writes itself through it. Each name is given out once."""
+    """Collects the nodes and constants that the layers' `onnx` methods write. Each name is used once."""
 
     def __init__(self, taken: Sequence[str]) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -34,11 +34,11 @@ class GraphWriter:
         self._layer = ""
 
     def begin(self, layer: str) -> None:
-        """What is written next belongs to this layer and takes its name."""
+        """Start a layer: the nodes written next get names that begin with its name."""
         self._layer = layer
 
     def end(self, node: Node, values: Mapping[str, str]) -> None:
-        """The layer is written; `values` are the names under which its tops are found."""
+        """Finish a layer. `values` maps its tops to the names of their values in the graph."""
         weights = [weight.name for weight in node.weights]
         self.layers.append({"name": node.layer.name, "type": node.layer.type, "weights": weights, "values": values})
 
@@ -53,7 +53,7 @@ class GraphWriter:
         return name
 
     def rename(self, value: str, name: str) -> None:
-        """Give a value the name that it has outside."""
+        """Give a value the name that the model's users know it by."""
         self.nodes.append(helper.make_node("Identity", [value], [name], name=self._unique(f"{name}/output")))
 
     def _unique(self, wanted: str) -> str:
@@ -77,10 +77,10 @@ def write_onnx(
     """Write the deployed network to `path`.
 
     Input: the first top of its Data layer ("data"), float32 N×C×H×W, raw values 0 to 255, channels in RGB order, any N.
-    Where `image_shape` is larger than the network's input, it takes images of that shape and cuts out their middle.
+    If `image_shape` is larger than the network's input, the model takes images of that shape and crops their middle.
     `mean`, C×H×W of the input or C×1×1, is subtracted inside. Outputs: the network's, under their names ("softmax":
     N×categories). `labels` (as a JSON list) and `metadata` become metadata_props, and so do the `layers`: a JSON list
-    of {name, type, weights: [name], values: {top: name}}, by which weights and activations are found.
+    of {name, type, weights: [name], values: {top: name}}, which the visualizations use to find weights and activations.
     """
     nodes = network.nodes("deploy")
     outputs = network.outputs("deploy")
@@ -92,7 +92,7 @@ def write_onnx(
     for output in outputs:
         writer.rename(values[output], output)
     shapes = network.shapes("deploy")
-    # Checked with the weights as inputs, which need no values; then these are put in without being copied.
+    # The model is checked with the weights as inputs, which need no values. Then the weights are added without a copy.
     graph = helper.make_graph(
         writer.nodes,
         network.name,
@@ -111,7 +111,7 @@ def write_onnx(
 
 
 def _centre(image_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Where the middle begins and ends, in rows and columns; None if that is all."""
+    """First and last (row, column) of the middle crop; None if it is the whole image."""
     if image_shape == input_shape:
         return None
     starts = np.array(data_and_losses.middle(image_shape, input_shape))
@@ -124,7 +124,7 @@ def _write_nodes(
     mean: np.ndarray | None,
     centre: tuple[np.ndarray, np.ndarray] | None,
 ) -> dict[str, str]:
-    """Write every layer; returns the name of the value that each top stands for at the end."""
+    """Write every layer. Returns {top: name of the value that it holds after the last layer}."""
     values: dict[str, str] = {}
     for node in nodes:
         writer.begin(node.layer.name)

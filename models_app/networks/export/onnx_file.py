@@ -1,7 +1,7 @@
-"""Puts a model into its file without a copy of its weights, which may be two gigabytes.
+"""Saves an ONNX model without copying its weights, which can be two gigabytes.
 
-A protocol buffers message is a run of fields; one that holds a message or bytes is a head and those. So the weights,
-which are the last fields of the graph, go from their arrays to the file.
+A protocol buffers message is a sequence of fields; a field that holds a message or bytes is a head, then the content.
+The weights are the last fields of the graph, so they are written to the file straight from their arrays.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from digits_project.common import protobuf
 
 
 def save_model(model: onnx.ModelProto, weights: Mapping[str, np.ndarray], path: Path) -> None:
-    """Write the model with these arrays, float32, as further initializers of its graph. Takes the graph out of it."""
+    """Write the model with these float32 arrays as further initializers of its graph. Clears `model.graph`."""
     graph = model.graph.SerializeToString()
     arrays = [np.ascontiguousarray(array, "<f4") for array in weights.values()]
     heads = [_initializer_head(name, array) for name, array in zip(weights, arrays, strict=True)]
@@ -30,7 +30,7 @@ def save_model(model: onnx.ModelProto, weights: Mapping[str, np.ndarray], path: 
 
 
 def _initializer_head(name: str, array: np.ndarray) -> bytes:
-    """What stands before the values of an initializer."""
+    """The bytes before the values of an initializer."""
     tensor = onnx.TensorProto(name=name, dims=array.shape, data_type=onnx.TensorProto.FLOAT)
     described = tensor.SerializeToString() + _head(onnx.TensorProto, "raw_data", array.nbytes)
     return _head(onnx.GraphProto, "initializer", len(described) + array.nbytes) + described

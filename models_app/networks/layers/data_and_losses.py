@@ -1,4 +1,4 @@
-"""Where a network begins and ends: Data and Input, the losses, and Accuracy."""
+"""The layers at a network's start and end: Data and Input, the losses, and Accuracy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NORMALIZATIONS = ("VALID", "FULL", "BATCH_SIZE", "NONE")
 
 
 class DataSource(LayerType, abstract=True):
-    """A layer without inputs, whose first top is the batch of images and whose second, if there is one, their labels.
+    """A layer without inputs. Its first top is the batch of images; the second, if there is one, holds their labels.
 
     The shape of the images is the network's, not the layer's: it follows from the dataset.
     """
@@ -24,9 +24,8 @@ class DataSource(LayerType, abstract=True):
 class Data(DataSource):
     """Images and their labels.
 
-    With a crop_size, the network takes a square of the dataset's images: in training one at random, else that in the
-    middle. With mirror, training turns half of the images left to right.
-    """
+    With crop_size the network takes a square of each image: at a random place in training, else the middle. With
+    mirror, training flips half of the images left to right."""
 
     tops = (1, 2)
     crop_size: int = 0
@@ -38,19 +37,19 @@ class Data(DataSource):
 
 
 def middle(image_shape: Shape, input_shape: Shape) -> tuple[int, int]:
-    """First row and column of the part of an image that a deployed network takes; rounded down as in Caffe."""
+    """First row and column of the middle crop that a deployed network takes; rounded down as in Caffe."""
     return (image_shape[1] - input_shape[1]) // 2, (image_shape[2] - input_shape[2]) // 2
 
 
 @dataclass(frozen=True)
 class Input(DataSource):
-    """Images alone."""
+    """Images without labels."""
 
 
 class Criterion(LayerType, abstract=True):
-    """A layer that compares two values, mostly scores and labels: no part of a deployed network.
+    """A layer that compares two values, usually scores and labels: a loss or a metric. A deployed network has none.
 
-    Its top is a number for the whole batch, to be reported; no layer computes with it.
+    Its top is one number for the whole batch, which is reported; no layer reads it.
     """
 
     bottoms = (2, 2)
@@ -63,7 +62,7 @@ class Criterion(LayerType, abstract=True):
 
 
 class CategoryCriterion(Criterion, abstract=True):
-    """Compares scores with numbers of categories: one for each image, or one for each place of an image of scores."""
+    """Compares scores with category numbers: one per image, or one per pixel of a map of scores."""
 
     axis: int
 
@@ -78,7 +77,7 @@ class CategoryCriterion(Criterion, abstract=True):
 
 
 class Loss(Criterion, abstract=True):
-    """A comparison that training makes smaller. `loss_weight` is its share of the network's loss."""
+    """A criterion that training minimises. `loss_weight` is its factor in the network's total loss."""
 
     loss_weight: float
     normalization: str
@@ -90,10 +89,10 @@ class Loss(Criterion, abstract=True):
 
 @dataclass(frozen=True)
 class SoftmaxWithLoss(Loss, CategoryCriterion):
-    """Cross-entropy of the softmax over the channels. Labels that are ignore_label count nothing.
+    """Cross-entropy of the softmax over the channels. Labels equal to ignore_label are left out.
 
-    The sum is divided as `normalization` says: by the labels that count (VALID), by all of them (FULL), by the images
-    of the batch (BATCH_SIZE), or not at all (NONE).
+    `normalization` names the divisor of the sum: the number of labels that are not ignored (VALID), of all labels
+    (FULL), of images in the batch (BATCH_SIZE), or 1 (NONE).
     """
 
     loss_weight: float = 1.0
@@ -113,7 +112,7 @@ class SigmoidCrossEntropyLoss(Loss):
 
 @dataclass(frozen=True)
 class EuclideanLoss(Loss):
-    """1/(2N) Σ (a - b)², N the images of the batch."""
+    """1/(2N) Σ (a - b)², where N is the number of images in the batch."""
 
     loss_weight: float = 1.0
     normalization = "BATCH_SIZE"
@@ -121,7 +120,7 @@ class EuclideanLoss(Loss):
 
 @dataclass(frozen=True)
 class Accuracy(CategoryCriterion):
-    """The share of labels that are among the top_k highest scores, without those that are ignore_label."""
+    """The fraction of labels that are among the top_k highest scores. Labels equal to ignore_label are left out."""
 
     top_k: int = 1
     ignore_label: int | None = None

@@ -1,4 +1,4 @@
-"""Layers that weigh features: InnerProduct, BatchNorm, Scale, Bias, Softmax."""
+"""Layers that weight or normalise features: InnerProduct, BatchNorm, Scale, Bias, Softmax."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from models_app.networks.layers.layer_type import (
     channels,
 )
 
-# Of a BatchNorm that has not been trained: its averages and its factor are 0, and 0 / this is 0.
+# The smallest divisor for a BatchNorm that has not been trained, whose averages and factor are 0.
 SMALLEST_FACTOR = 1e-30
 
 
 @dataclass(frozen=True)
 class InnerProduct(LayerType):
-    """Every output is a weighted sum of all inputs from `axis` on: y = W·x + b.
+    """A fully connected layer: each output is a weighted sum of all inputs from `axis` on, y = W·x + b.
 
-    W is num_output × inputs, with `transpose` the other way round. axis counts the batch as 0, so 1 is the whole image.
+    W is num_output × inputs; with `transpose`, inputs × num_output. The batch is axis 0, so 1 is the whole image.
     """
 
     num_output: int
@@ -64,12 +64,12 @@ class InnerProduct(LayerType):
 
 @dataclass(frozen=True)
 class BatchNorm(SameShape):
-    """(x - mean) / √(variance + eps) by channel: over the batch while training, over its running averages else.
+    """(x - mean) / √(variance + eps) per channel: of the batch in training, else of the running averages.
 
-    The running averages begin at zero and weigh the past with f = moving_average_fraction: a ← f·a + (1 - f)·batch. So
-    does `factor`, with 1 as the batch's value: averages / factor is what counts. use_global_stats: true holds the
-    averages still while training. As in Caffe there is no gain and no bias (a Scale layer follows for those), unless
-    scale_bias or one of the fillers asks for them: a learned gain and bias a channel, as in NVIDIA's Caffe.
+    The running averages start at zero and are updated with f = moving_average_fraction: a ← f·a + (1 - f)·batch. So is
+    `factor`, with 1 as the batch's value; the mean and variance used are averages / factor. With use_global_stats: true
+    the averages don't change in training. As in Caffe there is no gain and no bias (a Scale layer adds them), unless
+    scale_bias or one of the fillers is set: then each channel has a learned gain and bias, as in NVIDIA's Caffe.
     """
 
     moving_average_fraction: float = 0.999
@@ -110,7 +110,7 @@ class BatchNorm(SameShape):
 
 @dataclass(frozen=True)
 class Scale(SameShape):
-    """y = gain · x (+ bias), one learned gain and bias a channel."""
+    """y = gain · x (+ bias), with one learned gain and bias per channel."""
 
     bias_term: bool = False
     filler: dict = field(default_factory=lambda: ONES)
@@ -133,7 +133,7 @@ class Scale(SameShape):
 
 @dataclass(frozen=True)
 class Bias(SameShape):
-    """y = x + bias, one learned bias a channel."""
+    """y = x + bias, with one learned bias per channel."""
 
     filler: dict = field(default_factory=lambda: ZEROS)
     axis: int = 1
@@ -151,7 +151,7 @@ class Bias(SameShape):
 
 
 def _by_channel(graph: OnnxGraph, operators: Sequence[str], value: str, weights: Sequence[str], shape: Shape) -> str:
-    """The operators, each with the number that its weight has for the channel."""
+    """Apply each operator with its weight, one number per channel, one after the other."""
     aligned = graph.constant(np.array([1, -1, *[1] * (len(shape) - 1)], dtype=np.int64))
     for operator, weight in zip(operators, weights, strict=False):
         value = graph.node(operator, [value, graph.node("Reshape", [weight, aligned])])
@@ -160,7 +160,7 @@ def _by_channel(graph: OnnxGraph, operators: Sequence[str], value: str, weights:
 
 @dataclass(frozen=True)
 class Softmax(SameShape):
-    """eˣ / Σ eˣ along an axis, which counts the batch as 0: 1 is the channels."""
+    """eˣ / Σ eˣ along an axis. The batch is axis 0, so 1 is the channels."""
 
     axis: int = 1
 

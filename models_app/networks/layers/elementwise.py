@@ -1,4 +1,4 @@
-"""Layers that change every number by itself, so that the top has the shape of the bottom."""
+"""Layers that compute each number from one number, so that the top has the shape of the bottom."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SameShape(LayerType, abstract=True):
 
 
 class OneOperator(SameShape, abstract=True):
-    """A type without parameters that is one operator in ONNX."""
+    """A layer type without parameters that is a single ONNX operator."""
 
     operator: str
 
@@ -153,7 +153,7 @@ class Log(SameShape):
 
     @property
     def factor(self) -> float:
-        """What the natural logarithm is multiplied with."""
+        """The factor on the natural logarithm."""
         return 1.0 if self.base == -1 else 1 / math.log(self.base)
 
     def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
@@ -163,7 +163,7 @@ class Log(SameShape):
 
 @dataclass(frozen=True)
 class Dropout(SameShape):
-    """While training, each value is dropped with probability dropout_ratio and the others grow to match."""
+    """In training, each value is set to 0 with probability dropout_ratio; the others are scaled up to keep the mean."""
 
     dropout_ratio: float = 0.5
 
@@ -176,7 +176,7 @@ class Dropout(SameShape):
 
 
 def _linear(graph: OnnxGraph, value: str, scale: float, shift: float = 0.0, power: float = 1.0) -> str:
-    """(scale · value + shift) ^ power, without the steps that change nothing."""
+    """(scale · value + shift) ^ power, without the steps that would change nothing."""
     for operator, operand, neutral in (("Mul", scale, 1.0), ("Add", shift, 0.0), ("Pow", power, 1.0)):
         if operand != neutral:
             value = graph.node(operator, [value, graph.constant(np.array(operand, dtype=np.float32))])

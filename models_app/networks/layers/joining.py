@@ -1,4 +1,4 @@
-"""Layers that join what others made, or hand it on in parts: Concat, Eltwise, Slice, Split, Silence."""
+"""Layers that join several inputs or divide one: Concat, Eltwise, Slice, Split, Silence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from models_app.networks.layers.layer_type import (
 
 @dataclass(frozen=True)
 class Concat(LayerType):
-    """The inputs one after the other along an axis; axis counts the batch as 0, so 1 is the channels."""
+    """The inputs, concatenated along an axis. The batch is axis 0, so 1 is the channels."""
 
     bottoms = (1, None)
     axis: int = 1
@@ -79,7 +79,7 @@ class Eltwise(LayerType):
 
 @dataclass(frozen=True)
 class Slice(LayerType):
-    """The input cut along an axis: before each slice_point, or without them into equal parts."""
+    """The input, cut along an axis before each slice_point, or into equal parts if none is given."""
 
     tops = (1, None)
     axis: int = 1
@@ -92,7 +92,7 @@ class Slice(LayerType):
             raise Misfit(f"its {self.parts} outputs need {self.parts - 1} rising slice_point, not {points}")
 
     def cuts(self, bottom: Shape) -> list[tuple[int, int]]:
-        """Where each part begins and ends."""
+        """First and last index (exclusive) of each part."""
         size = bottom[axis_of(self.axis, bottom)]
         if not self.slice_point and size % self.parts:
             raise Misfit(f"can't cut {describe(bottom)} into {self.parts} equal parts along axis {self.axis}")
@@ -112,7 +112,7 @@ class Slice(LayerType):
 
 @dataclass(frozen=True)
 class Split(LayerType):
-    """The input, several times over."""
+    """Copies of the input, one per top."""
 
     tops = (1, None)
     parts: int = 1
@@ -126,7 +126,7 @@ class Split(LayerType):
 
 @dataclass(frozen=True)
 class Silence(LayerType):
-    """Takes what nothing else reads, so that it is no output of the network."""
+    """Reads a top that no other layer reads, so that it is not an output of the network."""
 
     bottoms = (1, None)
     tops = (0, 0)

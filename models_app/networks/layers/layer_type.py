@@ -1,7 +1,7 @@
-"""What a layer type is: a dataclass whose fields are its Caffe parameters, with three rules.
+"""The base class of layer types: a dataclass whose fields are the Caffe parameters, with three methods.
 
-To add a type: write one class beside this that derives from LayerType (its parameters, the shapes of its tops, its
-weights, its ONNX nodes), and one builder in each engine's table. Nothing else knows the types by name.
+To add a type, write one class in this folder that derives from LayerType (parameters, shapes of the tops, weights, ONNX
+nodes), and one builder in each engine's table. No other code knows the types by name.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Shape = tuple[int, ...]  # without the batch axis: (channels, height, width), (f
 ZEROS = {"type": "constant", "value": 0.0}
 ONES = {"type": "constant", "value": 1.0}
 
-# The numbers that one value of a layer may have for each image: 400 MB, where VGG-16's largest has 13 MB.
+# The largest size of one top for one image, in numbers: 400 MB. The largest top of VGG-16 has 13 MB.
 MAX_VALUES = 100_000_000
-# What engines take: float32 and 32-bit whole numbers.
+# The ranges that engines accept: float32 and 32-bit integers.
 LARGEST = 2**31 - 1
 LARGEST_FLOAT, SMALLEST_FLOAT = 1e38, 1e-37
 
@@ -37,14 +37,14 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 class Misfit(ValueError):
-    """Why a layer can't be built, to be said after the layer's name."""
+    """The reason why a layer can't be built; BadNetwork puts the layer's name before it."""
 
 
 @dataclass(frozen=True)
 class WeightSpec:
-    """One of a layer's parameter arrays. `filler` is as in Caffe: {"type": "xavier", …}.
+    """One of a layer's weights. `filler` is as in Caffe: {"type": "xavier", …}.
 
-    A statistic (not learned) is measured while training, and the solver leaves it alone.
+    A statistic (learned=False) is measured in training; the solver does not change it.
     """
 
     role: str
@@ -54,7 +54,7 @@ class WeightSpec:
 
 
 class OnnxGraph(Protocol):
-    """What a layer's `onnx` rule may call to write itself (see networks/export/network_onnx.py)."""
+    """The methods that a layer type's `onnx` calls to write its nodes (networks/export/network_onnx.py)."""
 
     def node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Append a node; returns the name of its output."""
@@ -64,12 +64,12 @@ class OnnxGraph(Protocol):
 
 
 class LayerType:
-    """The rules of one type. Instances hold one layer's checked parameters.
+    """The rules of one layer type. An instance holds the checked parameters of one layer.
 
-    A type with any number of tops has a field `parts`, no parameter: how many this layer has.
+    A type with any number of tops has a field `parts`, which is not a parameter: the number of tops of this layer.
     """
 
-    bottoms: ClassVar[tuple[int, int | None]] = (1, 1)  # how many inputs it takes, at least and at most (None: any)
+    bottoms: ClassVar[tuple[int, int | None]] = (1, 1)  # minimum and maximum number of inputs (None: any)
     tops: ClassVar[tuple[int, int | None]] = (1, 1)
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
@@ -77,20 +77,20 @@ class LayerType:
             TYPES[cls.__name__] = cls
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
-        """The shapes of the tops, or Misfit."""
+        """The shapes of the tops. Raises Misfit."""
         raise NotImplementedError
 
     def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
-        """The layer's parameter arrays, in Caffe's order."""
+        """The layer's weights, in Caffe's order."""
         return []
 
     def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        """Write the layer as ONNX nodes; returns its outputs' names. `shapes` are those of the inputs."""
+        """Write the layer as ONNX nodes. Returns the names of its outputs. `shapes` are those of the inputs."""
         raise NotImplementedError
 
 
 def parse(cls: type[LayerType], parameters: Mapping[str, Any], tops: int = 1) -> LayerType:
-    """Check parameters against the type's fields; Misfit names the one that is wrong."""
+    """Check parameters against the type's fields. Raises Misfit, which names the wrong parameter."""
     known = {f.name: f for f in fields(cls) if f.name != "parts"}
     unknown = sorted(set(parameters) - set(known))
     if unknown:
@@ -107,7 +107,7 @@ def parse(cls: type[LayerType], parameters: Mapping[str, Any], tops: int = 1) ->
 
 
 def _checked(name: str, value: Any, annotation: str) -> Any:
-    """The value, if it is what the field's annotation says: one of KINDS, or Extent; "| None" allows None."""
+    """The value, checked against the field's annotation: one of KINDS, or Extent; "| None" allows None."""
     kind, _, optional = annotation.partition(" | ")
     if optional and value is None:
         return None
@@ -134,7 +134,7 @@ def extent(name: str, value: Any) -> Extent:
 
 
 def check_finite(name: str, value: Any) -> None:
-    """Raise Misfit unless it is a number that a float32 can hold."""
+    """Raise Misfit unless the value is a number that a float32 can hold."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise Misfit(f"{name} must be a number, not {value!r}")
     if not abs(value) <= LARGEST_FLOAT:
@@ -144,7 +144,7 @@ def check_finite(name: str, value: Any) -> None:
 
 
 def whole_numbers(name: str, values: Sequence[Any]) -> list[int]:
-    """The values, if they are whole numbers that an engine can take."""
+    """The values as integers. Raises Misfit if one is not an integer that engines accept."""
     for value in values:
         if not isinstance(value, int) or isinstance(value, bool):
             raise Misfit(f"{name} must be whole numbers, not {value!r}")
@@ -154,7 +154,7 @@ def whole_numbers(name: str, values: Sequence[Any]) -> list[int]:
 
 
 def axis_of(axis: int, shape: Shape, name: str = "axis") -> int:
-    """The place in `shape` of an axis given in Caffe's way: the batch is 0, negative numbers count from the end."""
+    """The index in `shape` of an axis given as in Caffe: the batch is 0, negative numbers count from the end."""
     axes = len(shape) + 1
     if not -axes <= axis < axes:
         raise Misfit(f"{name} {axis} is not one of its input {describe(shape)}")
@@ -164,7 +164,7 @@ def axis_of(axis: int, shape: Shape, name: str = "axis") -> int:
 
 
 def check_size(shape: Shape) -> Shape:
-    """The shape, unless it takes more memory than there is."""
+    """The shape. Raises Misfit if it is too large for memory."""
     if math.prod(shape) > MAX_VALUES:
         numbers = f"{math.prod(shape):,} numbers for each image"
         raise Misfit(f"{describe(shape)} would be {numbers}; at most {MAX_VALUES:,} are possible")
@@ -179,7 +179,7 @@ def channels(shape: Shape) -> int:
 
 
 def image_shape(shape: Shape) -> tuple[int, int, int]:
-    """The shape, if it is that of an image."""
+    """The shape as (channels, height, width). Raises Misfit if it is not an image's."""
     if len(shape) != 3:
         raise Misfit(f"works on images (channels, height, width), its input is {describe(shape)}")
     return shape

@@ -1,4 +1,4 @@
-"""Layers that give the same numbers another shape, or leave some out: Flatten, Reshape, Crop."""
+"""Layers that change the shape or crop: Flatten, Reshape, Crop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from models_app.networks.layers.layer_type import (
 
 
 class Shaped(LayerType, abstract=True):
-    """A type whose top has all numbers of its bottom in another shape."""
+    """A layer type whose top has the same numbers as its bottom, in another shape."""
 
     def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
         shape = graph.constant(np.array([-1, *self.shapes(shapes)[0]], dtype=np.int64))
@@ -30,7 +30,7 @@ class Shaped(LayerType, abstract=True):
 
 @dataclass(frozen=True)
 class Flatten(Shaped):
-    """The axes from `axis` to `end_axis` as one; they count the batch as 0, so that 1 to -1 makes a row of an image."""
+    """Merges the axes from `axis` to `end_axis`. The batch is axis 0, so 1 to -1 makes one row of each image."""
 
     axis: int = 1
     end_axis: int = -1
@@ -47,8 +47,8 @@ class Flatten(Shaped):
 class Reshape(Shaped):
     """Caffe's ReshapeParameter: the `num_axes` axes from `axis` on (-1: all) become those of `shape`.
 
-    There, 0 stands for the size that the input has at that place, and one -1 for what is left. The batch, axis 0,
-    stays as it is.
+    In `shape`, 0 copies the input's size at that position, and one -1 stands for the rest. The batch, axis 0, does not
+    change.
     """
 
     shape: list = field(default_factory=list)
@@ -75,7 +75,7 @@ class Reshape(Shaped):
         return [self._without_batch(bottoms[0], [*bottom[:first], *sizes, *bottom[last:]])]
 
     def _without_batch(self, bottom: Shape, sizes: list[int]) -> Shape:
-        """The sizes of one image's values, none of them -1 any more."""
+        """The shape of one image's values, with -1 resolved."""
         total, batch, rest = math.prod(bottom), sizes[:1], sizes[1:]
         if batch == [-1] and math.prod(rest) == total:
             batch = [0]
@@ -91,9 +91,10 @@ class Reshape(Shaped):
 
 @dataclass(frozen=True)
 class Crop(LayerType):
-    """A part of the first input as large as the second from `axis` on; it begins at `offset`, one for all or for each.
+    """Crops the first input to the size of the second, from `axis` on, starting at `offset` (one number, or one per
+    axis).
 
-    axis counts the batch as 0, so 2 is height and width.
+    The batch is axis 0, so 2 means height and width.
     """
 
     bottoms = (2, 2)
@@ -105,7 +106,7 @@ class Crop(LayerType):
             raise Misfit(f"offset must not be negative, it is {self.offset}")
 
     def cuts(self, bottoms: Sequence[Shape]) -> dict[int, tuple[int, int]]:
-        """Where to begin and end, by axis as Caffe counts."""
+        """{axis, counted as in Caffe: (first, last)} of the crop."""
         (source, wanted), first = bottoms, axis_of(self.axis, bottoms[0])
         axes = range(first, len(source))
         if len(self.offset) > 1 and len(self.offset) != len(axes):

@@ -33,7 +33,7 @@ def check_window(kernel: Extent, stride: Extent, pad: Extent) -> None:
 
 
 def check_fits(kernel: Extent, pad: Extent, channels: int, height: int, width: int) -> None:
-    """Refuse a kernel that is larger than its padded input, and a pad that takes more memory than there is."""
+    """Raise Misfit for a kernel that is larger than its padded input, and for a pad that is too large for memory."""
     check_size((channels, height + 2 * pad[0], width + 2 * pad[1]))
     if kernel[0] > height + 2 * pad[0] or kernel[1] > width + 2 * pad[1]:
         padded = f" with a pad of {pad[0]}×{pad[1]}" if any(pad) else ""
@@ -63,19 +63,19 @@ class Filters(LayerType, abstract=True):
 
     @property
     def covered(self) -> Extent:
-        """The size of the image that the kernel reaches over."""
+        """Height and width that the kernel covers, dilation included."""
         rows, columns = (d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
         return (rows, columns)
 
     def channels(self, bottom: Shape) -> int:
-        """Of its input, which must be an image."""
+        """The number of channels of the input, which must be an image."""
         channels = image_shape(bottom)[0]
         if channels % self.group:
             raise Misfit(f"its {channels} input channels are not a multiple of group {self.group}")
         return channels
 
     def specs(self, shape: Shape) -> list[WeightSpec]:
-        """Filters of this shape, and their bias."""
+        """The weights: filters of this shape, and their bias."""
         weight, bias = (
             WeightSpec("weight", shape, self.weight_filler),
             WeightSpec("bias", (self.num_output,), self.bias_filler),
@@ -90,7 +90,8 @@ class Filters(LayerType, abstract=True):
 
 @dataclass(frozen=True)
 class Convolution(Filters):
-    """The output's size is floor((in + 2·pad - extent) / stride) + 1, with extent = dilation·(kernel - 1) + 1."""
+    """A convolution. Output size: floor((in + 2·pad - extent) / stride) + 1, with extent = dilation·(kernel - 1) +
+    1."""
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
         channels, (height, width) = self.channels(bottoms[0]), bottoms[0][1:]
@@ -107,7 +108,7 @@ class Convolution(Filters):
 
 @dataclass(frozen=True)
 class Deconvolution(Filters):
-    """What a Convolution does backwards, to enlarge images. The output's size is stride·(in - 1) + extent - 2·pad."""
+    """A transposed convolution, which enlarges images. Output size: stride·(in - 1) + extent - 2·pad."""
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
         self.channels(bottoms[0])
@@ -129,9 +130,9 @@ class Deconvolution(Filters):
 class Pooling(LayerType):
     """Caffe's PoolingParameter: MAX or AVE.
 
-    The output's size is ceil((in + 2·pad - kernel) / stride) + 1, less one if the last window would begin beyond the
-    input: so every window holds at least one pixel. With round_mode FLOOR it is rounded down: no window reaches beyond
-    the pad. An average counts the pad but nothing beyond it.
+    The output size is ceil((in + 2·pad - kernel) / stride) + 1, less one if the last window would begin beyond the
+    input, so every window holds at least one pixel. With round_mode FLOOR it is rounded down, so no window reaches
+    beyond the pad. An average counts the pad, but nothing beyond it.
     """
 
     kernel_size: Extent = (0, 0)
@@ -169,13 +170,13 @@ class Pooling(LayerType):
         return pooled - 1 if (pooled - 1) * stride >= size + pad else pooled
 
     def beyond(self, bottom: Shape) -> Extent:
-        """How far the last window reaches beyond the padded input, downwards and to the right; below 0: short of it."""
+        """How far the last window reaches beyond the padded input at the bottom and right; negative: it ends before."""
         size = zip(self.shapes([bottom])[0][1:], bottom[1:], self.kernel_size, self.stride, self.pad, strict=True)
         rows, columns = ((out - 1) * s + k - n - 2 * p for out, n, k, s, p in size)
         return (rows, columns)
 
     def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        """Explicit pads, since ceil_mode of ONNX lacks Caffe's rule for the last window."""
+        """Writes explicit pads, because ONNX's ceil_mode lacks Caffe's rule for the last window."""
         if self.global_pooling:
             return [graph.node("GlobalMaxPool" if self.pool == "MAX" else "GlobalAveragePool", inputs)]
         beyond = tuple(max(0, n) for n in self.beyond(shapes[0]))
@@ -193,8 +194,8 @@ class Pooling(LayerType):
 class LRN(LayerType):
     """Local response normalisation: x / (k + alpha/n · Σ x²)^beta (Krizhevsky et al. 2012).
 
-    The sum goes over the channels around x (n = local_size), or WITHIN_CHANNEL over the square around it
-    (n = local_size², and k is 1). What lies outside of the image counts as 0.
+    The sum runs over the channels around x (n = local_size) or, with WITHIN_CHANNEL, over the square around it
+    (n = local_size², k = 1). Pixels outside of the image count as 0.
     """
 
     local_size: int = 5
@@ -220,7 +221,7 @@ class LRN(LayerType):
 
     @property
     def window(self) -> tuple[Extent, Extent]:
-        """Kernel and pad of the average that the squares within a channel come to."""
+        """Kernel and pad of the average pooling that computes the sums within a channel."""
         return (self.local_size, self.local_size), (self.local_size // 2, self.local_size // 2)
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:

@@ -1,4 +1,4 @@
-"""Networks as Caffe's prototxt, in the conventions of DIGITS: one text for training, validation and deployment."""
+"""Reads and writes networks as Caffe's prototxt. As in DIGITS, one text holds training, validation and deployment."""
 
 from models_app.networks.prototxt.reader import batch_size, located, read
 from models_app.networks.prototxt.writer import write

@@ -1,4 +1,4 @@
-"""A network's text, taken apart: its name, its inputs, and its layers as they are declared."""
+"""Splits a network's text into its name, its inputs and its layers, as the text declares them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models_app.networks.prototxt.text import Field, Message, Word, parse
 MAX_LAYERS = 3000
 MAX_NAME = 200
 
-# What each phase is to Caffe's rules, in DIGITS's words: its phase and its stage. The level is always 0.
+# Caffe's (phase, stage) for each of our phases, with DIGITS's stage names. The level is always 0.
 STATES = {"train": ("TRAIN", "train"), "val": ("TEST", "val"), "deploy": ("TEST", "deploy")}
 
 _TOP_FIELDS = {"debug_info", "force_backward", "input", "input_dim", "input_shape", "layer", "layers", "name", "state"}
@@ -23,7 +23,7 @@ _TOP_FIELDS |= NETWORK_HINTS
 
 @dataclass(frozen=True)
 class Declared:
-    """A layer of the text. `phases` is where its include and exclude rules let it take part."""
+    """A layer of the text. `phases` are those that its include and exclude rules allow."""
 
     name: str
     type: str
@@ -38,7 +38,7 @@ class Declared:
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
-        """Whatever Misfit is found inside is this layer's."""
+        """Turn a Misfit raised inside the block into a BadNetwork that names this layer."""
         try:
             yield
         except Misfit as misfit:
@@ -51,7 +51,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Text:
-    """A whole network as it is declared; `inputs` are the names that stand at the top, the way of old."""
+    """A whole network as declared. `inputs` are the names of the old `input:` fields at the top of the text."""
 
     name: str
     inputs: tuple[str, ...]
@@ -59,7 +59,7 @@ class Text:
 
 
 def take_apart(text: str) -> Text:
-    """Raises BadNetwork, which names a line, and the layer where it is one's."""
+    """Parse the text. Raises BadNetwork, which names the line and, if the fault is in a layer, the layer."""
     whole = parse(text)
     for one in whole.fields:
         if one.name not in _TOP_FIELDS:
@@ -79,7 +79,7 @@ def take_apart(text: str) -> Text:
 
 
 def text_of(message: Message, name: str) -> str | None:
-    """The one string or word of a field, if it is there."""
+    """The string or word of a field that can occur once; None if it is missing."""
     one = single(message, name)
     if one is None:
         return None
@@ -97,7 +97,7 @@ def names(message: Message, name: str) -> list[str]:
 
 
 def single(message: Message, name: str) -> Field | None:
-    """The field, which may be there once."""
+    """The field, which can occur once; None if it is missing."""
     found = message.all(name)
     if len(found) > 1:
         raise Misfit(f"{name} is given twice (line {found[1].line})")
@@ -148,7 +148,7 @@ def _declared(entry: Field) -> Declared:
 
 
 def _phases(message: Message) -> tuple[str, ...]:
-    """Where the rules let a layer take part: where any include is met, or where there is none, no exclude."""
+    """The phases that the rules allow: those that match an include rule or, without any, no exclude rule."""
     include, exclude = messages(message, "include"), messages(message, "exclude")
     if include and exclude:
         raise Misfit("it has include and exclude rules; only one of the two is possible")
@@ -158,7 +158,7 @@ def _phases(message: Message) -> tuple[str, ...]:
 
 
 def _met(rule: Message, phase: str, stage: str) -> bool:
-    """Whether a NetStateRule holds: every condition that it names."""
+    """Whether all conditions of a NetStateRule hold."""
     for name, value, line in rule.fields:
         if name in ("min_level", "max_level") and isinstance(value, int):
             met = value <= 0 if name == "min_level" else value >= 0

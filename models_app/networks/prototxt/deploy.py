@@ -1,4 +1,5 @@
-"""What of a network is deployed: all that needs no label, and for a classifier the way to its softmax."""
+"""Selects the layers of the deployed network: those that need no labels; of a classifier, those that lead to a
+softmax."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ DEPLOY = "deploy"
 
 
 def without_labels(layers: Sequence[Layer], labels: Iterable[str]) -> list[Layer]:
-    """The layers, of which those that compare with labels, or read what only they would make, are not deployed."""
+    """The layers; criteria, and layers that read the output of one, are removed from the phase deploy."""
     absent, kept = set(labels), []
     for layer in layers:
         if DEPLOY in layer.phases:
@@ -27,8 +28,8 @@ def without_labels(layers: Sequence[Layer], labels: Iterable[str]) -> list[Layer
 
 
 def with_softmax(layers: Sequence[Layer], taken: Iterable[str]) -> list[Layer]:
-    """The layers of a classifier; where none of those deployed is a Softmax, one for the scores of the last
-    SoftmaxWithLoss. `taken` are names of other layers and tops."""
+    """The layers of a classifier. If no deployed layer is a Softmax, one is added for the scores of the last
+    SoftmaxWithLoss. `taken` are the names of other layers and tops."""
     losses = [layer for layer in layers if layer.type == "SoftmaxWithLoss" and layer.bottoms]
     if not losses or any(layer.type == "Softmax" and DEPLOY in layer.phases for layer in layers):
         return list(layers)
@@ -38,8 +39,8 @@ def with_softmax(layers: Sequence[Layer], taken: Iterable[str]) -> list[Layer]:
 
 
 def without_dead_ends(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers of a classifier, of which those that lead only to comparisons with labels, such as auxiliary
-    classifiers, are not deployed."""
+    """The layers of a classifier; those that lead only to criteria, such as auxiliary classifiers, are removed from the
+    phase deploy."""
     compared = {bottom for layer in layers if is_verdict(layer) for bottom in layer.bottoms}
     read = {b for layer in layers if DEPLOY in layer.phases for b in layer.bottoms if b not in layer.tops}
     needed = {top for layer in layers if DEPLOY in layer.phases for top in layer.tops} - (compared | read)
@@ -55,7 +56,7 @@ def without_dead_ends(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def missing(layers: Sequence[Layer]) -> list[str]:
-    """What the deployed layers read and none of those before them made."""
+    """The inputs of deployed layers that no earlier deployed layer computes."""
     made: set[str] = set()
     found: dict[str, None] = {}
     for layer in layers:
@@ -66,7 +67,7 @@ def missing(layers: Sequence[Layer]) -> list[str]:
 
 
 def is_verdict(layer: Layer) -> bool:
-    """Whether the layer compares with labels."""
+    """Whether the layer is a criterion, which compares with labels."""
     return issubclass(TYPES[layer.type], data_and_losses.Criterion)
 
 

@@ -1,4 +1,4 @@
-"""A layer's parameters: from Caffe's messages to the fields of its type."""
+"""Converts a layer's parameters from Caffe's messages to the fields of its layer type."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _TRUTH = {"true": True, "True": True, "t": True, "1": True, "false": False, "Fal
 
 
 def place(kind: str, parameter: str) -> str:
-    """The message that a type's parameter stands in, or LAYER."""
+    """The name of the message that holds a type's parameter, or LAYER if it is a field of the layer itself."""
     return PLACES.get((kind, parameter), MESSAGES[kind])
 
 
 def parameters_of(kind: type[LayerType], layer: Message) -> dict[str, Any]:
-    """What the layer says of its type's fields. Raises Misfit, which names what the type does not have."""
+    """The layer's values for its type's fields. Raises Misfit, which names a field that the type does not have."""
     name, known = kind.__name__, {field.name: field.type for field in fields(kind) if field.name != "parts"}
     found: dict[str, list[Field]] = {}
     for field in _own_fields(name, known, layer):
@@ -50,7 +50,7 @@ def parameters_of(kind: type[LayerType], layer: Message) -> dict[str, Any]:
 
 
 def _own_fields(kind: str, known: dict[str, Any], layer: Message) -> list[Field]:
-    """The fields of the layer's messages of parameters, and those parameters that stand in the layer itself."""
+    """The fields of the layer's parameter messages, and the parameters that are fields of the layer itself."""
     places = {MESSAGES[kind]} | {where for (owner, _), where in PLACES.items() if owner == kind and where != LAYER}
     own = []
     for field in layer.fields:
@@ -59,7 +59,7 @@ def _own_fields(kind: str, known: dict[str, Any], layer: Message) -> list[Field]
         elif field.name in known and place(kind, field.name) == LAYER:
             own.append(field)
         elif field.name not in LAYER_FIELDS and not (field.name == "loss_weight" and field.value == 0):
-            own.append(field)  # which the caller refuses
+            own.append(field)  # the caller raises Misfit for it
     return own
 
 
@@ -68,7 +68,7 @@ def _without_effect(kind: str, field: Field) -> bool:
 
 
 def _join_halves(found: dict[str, list[Field]]) -> None:
-    """kernel_h and kernel_w to kernel_size, and so on."""
+    """Join pairs such as kernel_h and kernel_w into one field, here kernel_size."""
     for whole, (high, wide, default) in HALVES.items():
         halves = [found.pop(half, None) for half in (high, wide)]
         given = next((half[0] for half in halves if half), None)
@@ -81,7 +81,8 @@ def _join_halves(found: dict[str, list[Field]]) -> None:
 
 
 def _value(name: str, annotation: str, given: list[Field]) -> Any:
-    """The fields as what the type's annotation wants; what does not fit it is left for the type to refuse."""
+    """The fields' values, converted to the type's annotation. A value that does not fit is returned unchanged, and
+    `parse` raises Misfit for it."""
     kind = annotation.partition(" | ")[0]
     if kind == "list":
         return [number for field in given for number in _numbers(field)]
@@ -99,7 +100,7 @@ def _value(name: str, annotation: str, given: list[Field]) -> Any:
 
 
 def _numbers(field: Field) -> list[Any]:
-    """A value, or those of a BlobShape."""
+    """The field's value, or the numbers of a BlobShape."""
     if not isinstance(field.value, Message):
         return [_plain(field)]
     for dim in field.value.fields:
@@ -147,7 +148,8 @@ def _group(field: Field) -> Message:
 
 
 def multipliers_of(layer: Message) -> tuple[tuple[Multipliers, ...], list[str]]:
-    """What `param` says of the layer's weights, in today's words or those of old; and the names it gives them."""
+    """The multipliers that `param` (or the older blobs_lr, weight_decay) sets for the layer's weights, and the names
+    under which it shares weights."""
     if layer.all("blobs_lr") or layer.all("weight_decay"):
         rates = [_factor(field) for field in layer.all("blobs_lr")]
         decays = [_factor(field) for field in layer.all("weight_decay")]

@@ -1,9 +1,9 @@
-"""Prototxt to Network, in DIGITS's conventions.
+"""Builds a Network from a prototxt, with DIGITS's conventions.
 
-One text holds the network of training (phase TRAIN, stage train), of validation (TEST, val) and the one that is
-deployed (TEST, deploy). DIGITS fills in what depends on the dataset; so does this: the source and shape of the images,
-num_output of an InnerProduct that names none, and of a classifier that is deployed the softmax. A loss that is for
-training alone measures the validation too where the text has no loss for it.
+One text holds three networks: training (phase TRAIN, stage train), validation (TEST, val) and deployment (TEST,
+deploy). As DIGITS does, this module fills in the parts that depend on the dataset: source and shape of the images,
+num_output of an InnerProduct that names none, and the softmax of a deployed classifier. If the text has no loss for
+validation, the losses of training are used there too.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def read(
 ) -> Network:
     """The network, checked, for images of this shape (channels, height, width).
 
-    `categories` makes it a classifier. A `crop_size` (0: none) goes before that of the text, which is cut down to the
-    images. Not `checked` is for shapes that are not known yet: then only what is wrong in itself is found.
+    With `categories` it is a classifier. `crop_size` (0: none) overrides the text's, which is limited to the size of
+    the images. checked=False is for shapes that are not known yet: then only errors of the text itself are found.
     Raises BadNetwork, which names layer, type and line, or line and column.
     """
     declared = take_apart(text)
@@ -64,7 +64,7 @@ def read(
 
 @contextmanager
 def located(text: str) -> Iterator[None]:
-    """What is raised inside against a layer of the text, with the layer's type and line."""
+    """Add type and line of the layer to a BadNetwork raised inside the block."""
     try:
         yield
     except BadNetwork as error:
@@ -72,7 +72,7 @@ def located(text: str) -> Iterator[None]:
 
 
 def batch_size(text: str) -> int | None:
-    """The batch size that the text's Data layer for training names. Raises BadNetwork."""
+    """The batch size of the text's Data layer for training; None if it has none. Raises BadNetwork."""
     for layer in take_apart(text).layers:
         if sources.is_data(layer) and "train" in layer.phases:
             return sources.batch_size_of(layer)
@@ -80,7 +80,7 @@ def batch_size(text: str) -> int | None:
 
 
 def _hidden(declared: Text, categories: int | None) -> list[Placed]:
-    """The layers that read other layers, each with its place in the text."""
+    """All layers but Data and Input, each with its position in the text."""
     owners: dict[str, str] = {}
     hidden = []
     for place, one in enumerate(declared.layers):
@@ -110,7 +110,7 @@ def _layer(one: Declared, categories: int | None, owners: dict[str, str]) -> Lay
 
 
 def _added_feed(declared: Text, hidden: Sequence[Placed], classifier: bool) -> Feed:
-    """What DIGITS adds to a text without a Data layer."""
+    """The Data layer that DIGITS adds to a text without one."""
     inputs = [top for one in declared.layers if one.type == "Input" for top in one.tops]
     images = next(iter([*declared.inputs, *inputs]), "data")
     labelled = classifier or any("label" in layer.bottoms for _, layer in hidden)
@@ -119,7 +119,8 @@ def _added_feed(declared: Text, hidden: Sequence[Placed], classifier: bool) -> F
 
 
 def _with_labels(found: dict[str, Feed], hidden: Sequence[Placed]) -> dict[str, Feed]:
-    """DIGITS adds the labels to Data layers that give images alone, where a layer reads `label` and none makes it."""
+    """The feeds with labels: as DIGITS, add the top `label` to Data layers of images only, if a layer reads it and none
+    computes it."""
     made = {top for feed in found.values() for top in feed.tops} | {top for _, layer in hidden for top in layer.tops}
     is_read = any("label" in layer.bottoms for _, layer in hidden)
     if not is_read or "label" in made or any(len(feed.tops) > 1 for feed in found.values()):
@@ -130,7 +131,7 @@ def _with_labels(found: dict[str, Feed], hidden: Sequence[Placed]) -> dict[str, 
 
 
 def _inputs(declared: Text) -> list[Placed]:
-    """The Input layers that are deployed, of which there may be one; the dataset gives its shape."""
+    """The deployed Input layers; at most one is allowed. Its shape comes from the dataset."""
     inputs = [(place, one) for place, one in enumerate(declared.layers) if one.type == "Input" and one.phases]
     for _, one in inputs[1:]:
         with one.blamed():
@@ -143,14 +144,14 @@ def _inputs(declared: Text) -> list[Placed]:
 
 
 def _wanted(declared: Text, layers: Sequence[Layer], train: Feed) -> str:
-    """The name under which the deployed network takes its images, if no Input layer says it."""
+    """The name of the deployed network's input if there is no Input layer."""
     unmade = deploy.missing(layers)
     said = declared.inputs[:1] or [name for name in (train.tops[0], "data") if name in unmade]
     return said[0] if said else train.tops[0]
 
 
 def _crop(train: Feed, image_shape: tuple[int, int, int], crop_size: int | None) -> int:
-    """The side of the square that is cut out of the images, or 0."""
+    """The side of the square that is cropped from the images, in pixels; 0: none."""
     smaller = min(image_shape[1:])
     if crop_size is None:
         return min(train.crop_size, smaller)
@@ -160,7 +161,7 @@ def _crop(train: Feed, image_shape: tuple[int, int, int], crop_size: int | None)
 
 
 def _check(network: Network, declared: Text) -> None:
-    """Network.check, with type and line of the layer that is to blame."""
+    """Network.check(), with type and line of the wrong layer in the message."""
     try:
         network.check()
     except BadNetwork as error:

@@ -1,8 +1,8 @@
-"""Where Caffe's prototxt keeps a layer's parameters: the names of messages, enums and hints of caffe.proto."""
+"""The names of caffe.proto: messages, fields, enums and hints of each layer type."""
 
 from __future__ import annotations
 
-# The message of each type; fields that have no place in it stand in `PLACES`.
+# The message of each layer type. Fields that are in other messages are listed in `PLACES`.
 MESSAGES = {
     "AbsVal": "absval_param",
     "Accuracy": "accuracy_param",
@@ -47,7 +47,7 @@ PLACES = {
     ("SoftmaxWithLoss", "loss_weight"): LAYER,
 }
 
-# What a layer has beside its own parameters; read apart from them, or of no meaning here.
+# Fields of a layer that are not parameters of its type; read separately, or ignored.
 LAYER_FIELDS = {
     "backward_math",
     "backward_type",
@@ -68,7 +68,7 @@ LAYER_FIELDS = {
     "weight_decay",
 }
 
-# Hints how to compute, not what; among them those of NVIDIA's Caffe.
+# Fields that choose an implementation and do not change the result, NVIDIA's Caffe included.
 HINTS = {
     "conv_algos_override",
     "cudnn_convolution_algo_seeker",
@@ -78,7 +78,7 @@ HINTS = {
     "force_nd_im2col",
     "stable_prod_grad",
 }
-# The same for a whole network: in which precision NVIDIA's Caffe computes, and how it shares out the gradients.
+# The same for a whole network: precision and gradient exchange of NVIDIA's Caffe.
 NETWORK_HINTS = {
     "default_backward_math",
     "default_backward_type",
@@ -92,7 +92,7 @@ NETWORK_HINTS = {
     "reduce_buckets",
 }
 
-# Settings that we do not have, with the value that leaves them without effect.
+# Settings that we do not support, with the value at which they have no effect.
 NEUTRAL = {
     ("Accuracy", "axis"): 1,
     ("Convolution", "axis"): 1,
@@ -100,16 +100,16 @@ NEUTRAL = {
     ("Dropout", "scale_train"): "true",
 }
 
-# Names of old for a field.
+# Former names of fields.
 ALIASES = {("Concat", "concat_dim"): "axis", ("Slice", "slice_dim"): "axis"}
 
-# What losses said before there was `normalization`, and what Pooling says where there is no `round_mode`.
+# Boolean fields that losses had before `normalization`, and Pooling before `round_mode`.
 NORMALIZE = {True: "VALID", False: "BATCH_SIZE"}
 CEIL_MODE = {True: "CEIL", False: "FLOOR"}
-# Flags that say the same as a word of another field: (that field, its words by the flag).
+# Boolean fields that stand for a value of another field: (that field, its value by the boolean).
 FLAGS = {"normalize": ("normalization", NORMALIZE), "ceil_mode": ("round_mode", CEIL_MODE)}
 
-# A size by height and width, and what a missing half counts as.
+# Sizes given as height and width, and the default of a missing half.
 HALVES = {
     "kernel_size": ("kernel_h", "kernel_w", None),
     "pad": ("pad_h", "pad_w", 0),
@@ -117,7 +117,7 @@ HALVES = {
 }
 HALF_OF = {half: whole for whole, (*halves, _) in HALVES.items() for half in halves}
 
-# Values by number, as caffe.proto counts them.
+# Enum values by their number in caffe.proto.
 ENUMS = {
     "norm_region": ("ACROSS_CHANNELS", "WITHIN_CHANNEL"),
     "normalization": ("FULL", "VALID", "BATCH_SIZE", "NONE"),
@@ -128,11 +128,11 @@ ENUMS = {
     "variance_norm": ("FAN_IN", "FAN_OUT", "AVERAGE"),
 }
 
-# Types that read data, all of which give the dataset's.
+# Layer types that read data. Here all of them read the dataset.
 DATA_TYPES = ("Data", "HDF5Data", "ImageData", "MemoryData")
 DATA_MESSAGES = ("data_param", "hdf5_data_param", "image_data_param", "memory_data_param")
 
-# The types of the older `layers`, as Caffe upgrades them.
+# The types of the old `layers` field, upgraded as Caffe does.
 V1_TYPES = {
     "ABSVAL": "AbsVal",
     "ACCURACY": "Accuracy",

@@ -1,8 +1,8 @@
-"""Where a network's images and labels come from: the Data and Input layers of its text, and those it leaves out.
+"""Finds where a network's images and labels come from: the Data and Input layers of its text, and the implied ones.
 
-DIGITS's conventions: a Data layer gives what the dataset holds, whatever source it names; a network without one gets
-one with the tops data and label; the deployed network takes images alone, under the name data or that which its layers
-read. Means are the form's affair, not the text's.
+DIGITS's conventions: a Data layer reads the dataset, no matter which source it names. A network without a Data layer
+gets one with the tops data and label. The deployed network takes images only, under the name data or the name that its
+layers read. The mean is set by the form, not by the text.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from models_app.networks.prototxt.text import Message
 
 LABELLED = ("train", "val")
 
-# What a Data layer may say of its images; a mean of its own gives way to the form's.
+# The fields of a Data layer's transformation. Its mean is ignored: the form sets the mean.
 _TRANSFORMS = {"crop_size", "force_color", "force_gray", "mean_file", "mean_value", "mirror", "scale"}
 
-Placed = tuple[int, Layer]  # a layer and its place among the layers of the text
+Placed = tuple[int, Layer]  # a layer and its position among the layers of the text
 
 
 @dataclass(frozen=True)
 class Feed:
-    """A Data layer, or a pair of which the second gives the labels. `scales` multiply its tops, in order."""
+    """A Data layer, or a pair of Data layers of which the second reads the labels. `scales` are factors on its tops."""
 
     name: str
     tops: tuple[str, ...]
@@ -41,7 +41,7 @@ def is_data(layer: Declared) -> bool:
 
 
 def feeds(layers: Sequence[Declared]) -> dict[str, Feed]:
-    """The feed of training and of validation, where the text has any; where it has but one, that is for both."""
+    """{phase: feed} of training and validation. If the text has one feed only, both phases use it; {} without any."""
     found: dict[str, Feed] = {}
     for phase in LABELLED:
         taking_part = [(i, one) for i, one in enumerate(layers) if is_data(one) and phase in one.phases]
@@ -59,7 +59,7 @@ def feeds(layers: Sequence[Declared]) -> dict[str, Feed]:
 
 
 def batch_size_of(layer: Declared) -> int | None:
-    """How many images the Data layer says that a batch has."""
+    """The Data layer's batch size; None if it names none."""
     with layer.blamed():
         for group in (one for name in DATA_MESSAGES for one in messages(layer.message, name)):
             if (size := single(group, "batch_size")) is not None:
@@ -70,9 +70,9 @@ def batch_size_of(layer: Declared) -> int | None:
 
 
 def build(found: dict[str, Feed], inputs: Sequence[Placed], wanted: str, crop_size: int) -> list[Placed]:
-    """The layers that feed the network, each with its place in the text.
+    """The Data, Input and Power layers that feed the network, each with its position in the text.
 
-    `inputs` are the Input layers of the deployed network; where there is none, it takes its images as `wanted`.
+    `inputs` are the Input layers of the deployed network. Without any, its input is named `wanted`.
     """
     train, val = (found[phase] for phase in LABELLED)
     deployed = inputs[0][1].tops[0] if inputs else wanted
@@ -92,7 +92,7 @@ def build(found: dict[str, Feed], inputs: Sequence[Placed], wanted: str, crop_si
 
 
 def unused(name: str, taken: Iterable[str]) -> str:
-    """The name, or with a number behind it where it is taken."""
+    """The name, with a number appended if it is taken."""
     number, free = 1, name
     while free in taken:
         number += 1
@@ -101,7 +101,7 @@ def unused(name: str, taken: Iterable[str]) -> str:
 
 
 def _feed(place: int, layer: Declared) -> Feed:
-    """What one Data layer says."""
+    """The feed of one Data layer."""
     with layer.blamed():
         settings = _settings(layer.message)
         scale, mirror, crop = settings.get("scale", 1.0), settings.get("mirror", False), settings.get("crop_size", 0)
@@ -119,7 +119,7 @@ def _feed(place: int, layer: Declared) -> Feed:
 
 
 def _settings(message: Message) -> dict[str, object]:
-    """How the images are transformed; older texts say it among what they say of the source."""
+    """The transformation of the images; older texts have these fields in the source's message."""
     settings: dict[str, object] = {}
     for name in (*DATA_MESSAGES, "transform_param"):
         for group in messages(message, name):
@@ -132,7 +132,7 @@ def _settings(message: Message) -> dict[str, object]:
 
 
 def _joined(given: list[Feed]) -> Feed:
-    """A feed of images and one of their labels as one, as DIGITS's generic networks have it."""
+    """Join a feed of images and a feed of labels, as DIGITS's generic networks have them."""
     if len(given) == 1:
         return given[0]
     images, labels = sorted(given, key=lambda feed: "label" in feed.tops)
@@ -149,8 +149,8 @@ def _data(feed: Feed, phases: tuple[str, ...], crop_size: int) -> Layer:
 
 
 def _scales(train: Feed, val: Feed, reaches: tuple[str, ...]) -> list[Placed]:
-    """A Power over each top of a feed that is scaled: over the images wherever they come by, over labels in training
-    and validation. `reaches`: the phases that training's images come by in."""
+    """A Power layer for each scaled top of a feed: for the images in the phases `reaches`, for the labels in training
+    and validation."""
     wanted: dict[tuple[str, float], list[tuple[Feed, str]]] = {}
     for feed, own in ((train, reaches), (val, ("val",))):
         for place, (top, scale) in enumerate(zip(feed.tops, feed.scales, strict=True)):

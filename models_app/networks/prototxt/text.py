@@ -1,7 +1,6 @@
-"""Protocol buffers' text format: text to messages of fields that know their lines. Knows nothing of networks.
+"""Parses protocol buffers' text format into messages whose fields have line numbers. Knows nothing of networks.
 
-Source of the format: the Protocol Buffers text format specification. Not read, since Caffe has no use for them: names
-of extensions in brackets.
+Source: the Protocol Buffers text format specification. Extension names in brackets are not supported; Caffe has none.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from typing import NamedTuple
 
 from models_app.networks.layer import BadNetwork
 
-# Far above any real network (ResNet-152 has 50,000 tokens, and nests four deep), so that no text takes long to refuse.
+# Far above any real network (ResNet-152 has 50,000 tokens in four levels), so that a hostile text is refused soon.
 MAX_TOKENS = 200_000
 MAX_DEPTH = 100
 MAX_NUMBER = 40
 
-BYTE_ORDER_MARK = "\ufeff"  # what Windows' editors write before the text
+BYTE_ORDER_MARK = "\ufeff"  # editors on Windows write it at the start of a file
 
-# No group is repeated without a bound: for each turn the engine remembers where to go back to, 200 bytes.
+# No group repeats without a limit, because the regex engine keeps 200 bytes for each repetition to backtrack.
 _SPACE = re.compile(r"[ \t\r\n\f\v]*")
 _COMMENT = re.compile(r"#[^\n]*")
 _TOKEN = re.compile(
@@ -39,11 +38,11 @@ _ESCAPED = dict(zip(b"abfnrtv\\'\"?", b"\a\b\f\n\r\t\v\\'\"?", strict=True))
 
 
 class Word(str):
-    """A value without quotes: true, false, or the name of an enum's value."""
+    """An unquoted value: true, false, or the name of an enum value."""
 
 
 class Field(NamedTuple):
-    """One `name: value` of a message; `line`, from 1, is where messages point to."""
+    """One `name: value` of a message, with its line number (from 1) for error messages."""
 
     name: str
     value: Value
@@ -52,7 +51,7 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Message:
-    """What stands between braces, in order; the whole text is one too."""
+    """The fields between two braces, in order; the whole text is a message too."""
 
     line: int
     fields: list[Field] = field(default_factory=list)
@@ -65,7 +64,7 @@ Value = str | int | float | Message
 
 
 def parse(text: str) -> Message:
-    """Raises BadNetwork, which names line and column of the first thing that is wrong."""
+    """Parse the text. Raises BadNetwork with line and column of the first error."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -74,11 +73,11 @@ def parse(text: str) -> Message:
 
 
 class _Parser:
-    """Recursive descent, one token ahead."""
+    """A recursive descent parser with one token of lookahead."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._end = 0  # of the token at hand
+        self._end = 0  # of the current token
         self._line = 1
         self._count = 0
         self._advance()
@@ -90,7 +89,7 @@ class _Parser:
         return message
 
     def _message(self, message: Message, closing: str, depth: int) -> Message:
-        """Fields up to the sign that closes them, which stays at hand."""
+        """Read fields up to the closing token, which stays the current token."""
         while self._kind == "name":
             name, line = self._token, self._line
             self._advance()
@@ -144,7 +143,7 @@ class _Parser:
         return float(token.rstrip("fF"))
 
     def _strings(self) -> str:
-        """Strings that stand side by side are one."""
+        """Read adjacent strings as one string."""
         parts = []
         while self._kind == "string":
             part = self._token[1:-1]
@@ -159,14 +158,14 @@ class _Parser:
             raise self._error(f"the string {_short(self._token)} has an escape that is not known") from error
 
     def _accept(self, sign: str) -> bool:
-        """Whether the token at hand is this sign, which then is done with."""
+        """Whether the current token is `sign`; if so, go on to the next token."""
         if self._kind != "sign" or self._token != sign:
             return False
         self._advance()
         return True
 
     def _advance(self) -> None:
-        """Take the next token to hand; its kind is "" at the end."""
+        """Go on to the next token; its kind is "" at the end of the text."""
         start = _SPACE.match(self._text, self._end).end()
         while comment := _COMMENT.match(self._text, start):
             start = _SPACE.match(self._text, comment.end()).end()

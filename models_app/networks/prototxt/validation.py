@@ -1,4 +1,4 @@
-"""What measures a validation: where a text has no loss for it, the losses of training."""
+"""Gives a text without a validation loss the losses of its training."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ VAL, TRAIN = "val", "train"
 
 
 def validated(placed: Sequence[Placed], fed: Sequence[str]) -> list[Placed]:
-    """The layers; where none of those that validate is a loss, the losses of training validate too.
+    """The layers. If no layer of the phase val is a loss, the losses of training are added to that phase.
 
     Caffe's own train_val texts often have the loss in TRAIN and the accuracy in TEST alone (SqueezeNet v1.0). Caffe
-    then reports no validation loss; this server needs one, to tell the better snapshot. A loss whose inputs are not
-    made in validation stays as it is. `fed` are the tops of the Data layer of validation.
+    then reports no validation loss; this server needs one to choose the best snapshot. A loss whose inputs are not
+    computed in validation is not added. `fed` are the tops of the Data layer of validation.
     """
     layers = [layer for _, layer in placed]
     if any(_is_loss(layer) and VAL in layer.phases for layer in layers):

@@ -1,5 +1,5 @@
-"""Network to prototxt: one text for training, validation and deployment, as DIGITS takes it; `read` gives the network
-back."""
+"""Writes a Network as prototxt: one text for training, validation and deployment, as DIGITS has it. `read` is the
+inverse."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _QUOTED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def write(network: Network) -> str:
-    """The text; the shapes of images and labels are no part of it, since the dataset gives them."""
+    """The text. It does not contain the shapes of images and labels, which come from the dataset."""
     lines = [f"name: {_quoted(network.name)}"]
     for layer in network.layers:
         for rules in _rules(layer):
@@ -24,9 +24,10 @@ def write(network: Network) -> str:
 
 
 def _rules(layer: Layer) -> list[list[str]]:
-    """The rules that say in which phases the layer takes part: for each of the layers that are written for it.
+    """The include rules of a layer: one list for each time that the layer is written.
 
-    A Data layer is written for training and for validation, as DIGITS wants it; it feeds the deployed network unsaid.
+    A Data layer is written once for training and once for validation, as DIGITS expects it. DIGITS implies the input of
+    the deployed network.
     """
     phases = [phase for phase in PHASES if phase in layer.phases]
     if layer.type == "Data":

@@ -1,1 +1,1 @@
-"""The standard networks as published, one file each: functions that make one for a frame and a number of categories."""
+"""The standard networks as published, one module each: a function of an image shape and a number of categories."""

@@ -7,7 +7,8 @@ RESPONSE = {"local_size": 5, "alpha": 0.0001, "beta": 0.75}
 
 
 def alexnet(frame: Frame, categories: int) -> Network:
-    """Five convolutions, three of them in two groups, and three inner products with dropout between. From 55×55 on."""
+    """Five convolutions, three of them in two groups, and three inner products with dropout. Images from 55×55
+    pixels."""
     stack = LayerStack(frame)
     stack.convolution("conv1", 96, 11, stride=4, **gaussian(0.01))
     stack.over("ReLU", "relu1")

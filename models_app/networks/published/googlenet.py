@@ -5,7 +5,7 @@ from models_app.networks.published.stack import WEIGHT_AND_BIAS, Frame, LayerSta
 
 RESPONSE = {"local_size": 5, "alpha": 0.0001, "beta": 0.75}
 
-# Channels of each inception's 1×1; 3×3 and what it is reduced to before; 5×5, likewise; and the pooled part.
+# Channels of each inception module: the 1×1; reduction and 3×3; reduction and 5×5; the pool.
 INCEPTIONS = {
     "3a": (64, (96, 128), (16, 32), 32),
     "3b": (128, (128, 192), (32, 96), 64),
@@ -25,9 +25,9 @@ LOSS_WEIGHT = 0.3  # of the two auxiliary losses
 
 
 def googlenet(frame: Frame, categories: int) -> Network:
-    """Nine inception modules; in training two auxiliary classifiers in their midst add to the loss. From 79×79 on.
+    """Nine inception modules. In training, two auxiliary classifiers add to the loss. Images from 79×79 pixels.
 
-    The last pooling, published as 7×7 for 224×224, takes the whole image, whatever its size.
+    The last pooling, published as 7×7 for 224×224, covers the whole image at any size.
     """
     stack = LayerStack(frame)
     _stem(stack)
@@ -74,7 +74,7 @@ def _convolution(stack: LayerStack, name: str, relu: str, channels: int, kernel:
 
 
 def _auxiliary(stack: LayerStack, name: str, categories: int) -> None:
-    """A small classifier of its own, in training alone."""
+    """Add an auxiliary classifier, in training only."""
     learned = {"multipliers": WEIGHT_AND_BIAS, "phases": TRAIN}
     sizes = {"num_output": 128, "kernel_size": 1}
     stack.put("Pooling", f"{name}/ave_pool", {"pool": "AVE", "kernel_size": 5, "stride": 3}, phases=TRAIN)

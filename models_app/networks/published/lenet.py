@@ -12,7 +12,7 @@ XAVIER = {"weight_filler": {"type": "xavier"}, "bias_filler": {"type": "constant
 def lenet(frame: Frame, categories: int) -> Network:
     """Two convolutions with max pooling and two inner products, for small images such as 28×28 digits.
 
-    Pixels are scaled by 0.0125 first: with raw values from 0 to 255 training diverges at the default learning rate.
+    Pixels are scaled by 0.0125 first. With raw values from 0 to 255, training diverges at the default learning rate.
     """
     stack = LayerStack(frame, mirror=False, multipliers=MULTIPLIERS)
     stack.put("Power", "scale", {"scale": 0.0125}, top="scaled")

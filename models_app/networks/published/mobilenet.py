@@ -3,12 +3,13 @@
 from models_app.networks.graph import Network
 from models_app.networks.published.stack import MSRA, Frame, LayerStack, gaussian
 
-# How much wider a block is inside, its channels, how many there are, and the stride of the first: the paper's table 2.
+# Expansion, channels, number of blocks and stride of the first block: table 2 of the paper.
 BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
 
 def mobilenet_v2(frame: Frame, categories: int) -> Network:
-    """Seventeen inverted residual blocks: wider inside than outside, a 3×3 filter for each channel. Any size."""
+    """Seventeen inverted residual blocks: wider inside than outside, with a 3×3 filter per channel. Images of any
+    size."""
     stack = LayerStack(frame)
     _convolution(stack, "conv1", 32, 3, stride=2, pad=1)
     _relu6(stack, "conv1")

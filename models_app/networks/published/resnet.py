@@ -7,17 +7,17 @@ BOTTLENECK_EXPANSION = 4
 
 
 def resnet18(frame: Frame, categories: int) -> Network:
-    """Eight blocks of two 3×3 convolutions each. From 5×5 on."""
+    """Eight blocks of two 3×3 convolutions each. Images from 5×5 pixels."""
     return _resnet("ResNet-18", frame, categories, (2, 2, 2, 2), _basic, 1)
 
 
 def resnet50(frame: Frame, categories: int) -> Network:
-    """Sixteen blocks of a 1×1, a 3×3 and a 1×1 convolution each. From 5×5 on."""
+    """Sixteen blocks of a 1×1, a 3×3 and a 1×1 convolution each. Images from 5×5 pixels."""
     return _resnet("ResNet-50", frame, categories, (3, 4, 6, 3), _bottleneck, BOTTLENECK_EXPANSION)
 
 
 def _resnet(name: str, frame: Frame, categories: int, blocks: tuple[int, ...], branch2, expansion: int) -> Network:
-    """`branch2` puts the learned half of a block upon the stack; it makes expansion times its channels."""
+    """Build a ResNet. `branch2` adds the learned branch of a block; its output has `expansion` times its channels."""
     stack = LayerStack(frame)
     _convolution(stack, "conv1", 64, 7, stride=2, pad=3)
     stack.over("ReLU", "conv1_relu")
@@ -55,6 +55,7 @@ def _bottleneck(stack: LayerStack, block: str, channels: int, stride: int) -> st
 
 
 def _convolution(stack: LayerStack, name: str, channels: int, kernel: int, **window: int) -> str:
-    """The layers of res2a_branch1 are normalised by bn2a_branch1 and scale2a_branch1, those of conv1 by bn_conv1 …"""
+    """A normalised convolution with Caffe's names: res2a_branch1, bn2a_branch1 and scale2a_branch1; conv1, bn_conv1
+    …"""
     part = name.removeprefix("res") if name.startswith("res") else f"_{name}"
     return stack.normed_convolution(name, (f"bn{part}", f"scale{part}"), channels, kernel, **window, **MSRA)

@@ -9,7 +9,7 @@ POOLED_AFTER = (3, 5)
 
 
 def squeezenet(frame: Frame, categories: int) -> Network:
-    """Eight fire modules: a 1×1 convolution, and side by side a 1×1 and a 3×3 one on what it made. From 25×25 on."""
+    """Eight fire modules: a 1×1 convolution, then a 1×1 and a 3×3 one side by side. Images from 25×25 pixels."""
     stack = LayerStack(frame)
     stack.convolution("conv1", 64, 3, stride=2, **xavier())
     stack.over("ReLU", "relu_conv1")

@@ -1,4 +1,4 @@
-"""How the published networks are written down: layer upon layer."""
+"""A builder with which the published networks are written, layer by layer."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ LABELLED = ("train", "val")
 # Weights learn at the solver's rate; biases at twice that and without decay.
 WEIGHT_AND_BIAS = (Multipliers(1, 1), Multipliers(2, 0))
 
-# Caffe's own 0.999 takes a thousand batches to forget how the training began.
+# With Caffe's 0.999 the averages depend on the first weights for about a thousand batches.
 NORM = {"moving_average_fraction": 0.9}
 
 MSRA = {"weight_filler": {"type": "msra"}}
 
 
 def xavier(bias: float = 0.0) -> dict[str, Any]:
-    """Weights by Glorot and Bengio, biases all alike."""
+    """Xavier weights (Glorot and Bengio 2010) and constant biases."""
     return {"weight_filler": {"type": "xavier"}, "bias_filler": {"type": "constant", "value": bias}}
 
 
 def gaussian(std: float, bias: float = 0.0) -> dict[str, Any]:
-    """Weights normal around zero, biases all alike."""
+    """Normal weights with mean 0 and constant biases."""
     return {"weight_filler": {"type": "gaussian", "std": std}, "bias_filler": {"type": "constant", "value": bias}}
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The shape of what enters the network; crop_size, if it is not 0, is the square that is cut from larger images."""
+    """The network's input shape. `crop_size`: side of the square that is cropped from larger images, 0 for none."""
 
     input_shape: tuple[int, int, int]
     crop_size: int = 0
 
 
 class LayerStack:
-    """Layers put one upon the other: each takes what the last one made, unless told otherwise.
+    """A stack of layers: each reads the top of the layer before, unless `bottoms` says otherwise.
 
-    `mirror`: half of the images are turned left to right while training. `multipliers`: those of weights and biases.
+    `mirror`: training flips half of the images left to right. `multipliers`: of weights and biases.
     """
 
     def __init__(
@@ -66,24 +66,24 @@ class LayerStack:
         multipliers: tuple[Multipliers, ...] = (),
         phases: tuple[str, ...] = PHASES,
     ) -> str:
-        """Add a layer whose top has its name, or `top`. Returns that."""
+        """Add a layer whose top is named like it, or `top`. Returns the top's name."""
         taken, self.top = tuple(bottoms) or (self.top,), top or name
         self._layers.append(Layer(name, type, taken, (self.top,), dict(parameters or {}), multipliers, phases))
         return self.top
 
     def over(self, type: str, name: str, parameters: Mapping[str, Any] | None = None, **options: Any) -> str:
-        """Add a layer that writes over its input, as ReLU and Dropout do."""
+        """Add a layer that works in place, as ReLU and Dropout do."""
         return self.put(type, name, parameters, top=self.top, **options)
 
     def convolution(self, name: str, outputs: int, kernel: int, **parameters: Any) -> str:
-        """A convolution with a bias, and multipliers for both."""
+        """Add a convolution with a bias, and multipliers for both."""
         sizes = {"num_output": outputs, "kernel_size": kernel}
         return self.put("Convolution", name, sizes | parameters, multipliers=self._multipliers)
 
     def normed_convolution(
         self, name: str, norms: tuple[str, str], outputs: int, kernel: int, **parameters: Any
     ) -> str:
-        """A convolution without a bias, normalised by batch, with a gain and a bias for each channel.
+        """Add a convolution without a bias, then batch normalisation, then a gain and a bias per channel.
 
         `norms` are the names of its BatchNorm and Scale layers.
         """
@@ -93,18 +93,18 @@ class LayerStack:
         return self.over("Scale", norms[1], {"bias_term": True})
 
     def inner_product(self, name: str, outputs: int, **parameters: Any) -> str:
-        """An inner product with a bias, and multipliers for both."""
+        """Add an inner product with a bias, and multipliers for both."""
         return self.put("InnerProduct", name, {"num_output": outputs} | parameters, multipliers=self._multipliers)
 
     def max_pooling(self, name: str, kernel: int, stride: int, **parameters: Any) -> str:
         return self.put("Pooling", name, {"pool": "MAX", "kernel_size": kernel, "stride": stride} | parameters)
 
     def pool_all(self, name: str) -> str:
-        """Every channel's average."""
+        """Add a pooling that averages each channel over the whole image."""
         return self.put("Pooling", name, {"pool": "AVE", "global_pooling": True})
 
     def classified(self, name: str) -> Network:
-        """The network: the last top holds a score for each category."""
+        """The finished network. The last top must hold one score per category."""
         scores = (self.top, "label")
         self.put("SoftmaxWithLoss", "loss", bottoms=scores, phases=LABELLED)
         self.put("Accuracy", "accuracy", bottoms=scores, phases=LABELLED)

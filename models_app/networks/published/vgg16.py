@@ -7,10 +7,10 @@ STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and how m
 
 
 def vgg16(frame: Frame, categories: int) -> Network:
-    """Thirteen 3×3 convolutions in five stages, and three inner products with dropout between. From 17×17 on.
+    """Thirteen 3×3 convolutions in five stages, and three inner products with dropout. Images from 17×17 pixels.
 
-    Xavier's weights shrink what passes through a ReLU by √2: over these fifteen layers that takes pixels of 0 to 255 to
-    scores of about 1. With He's they would stay as large as pixels, and training would diverge.
+    With Xavier weights, values shrink by √2 at each ReLU: over these fifteen layers, from pixels of 0 to 255 to scores
+    of about 1. With He's weights they would stay as large as pixels, and training would diverge.
     """
     stack = LayerStack(frame)
     for stage, (channels, convolutions) in enumerate(STAGES, start=1):

@@ -1,4 +1,4 @@
-"""Batches from images, read ahead on a thread of their own."""
+"""Yields batches of images; a thread of its own reads ahead."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from models_app.training.data.crops import Window
 from models_app.training.data.pixels import Images
 from models_app.training.engines.interface import NO_LABEL
 
-BUFFERS = 3  # one with the engine, two ahead of it
+BUFFERS = 3  # one in use by the engine, two read ahead
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images as the network takes them (uint8, batch×C×H×W) and labels (float32, batch and the shape of a label).
+    """Images as the network takes them (uint8, batch×C×H×W) and labels (float32, batch × label shape).
 
-    Both are overwritten once the next batch is asked for.
+    Both arrays are overwritten when the next batch is taken from the iterator.
     """
 
     images: np.ndarray
@@ -29,31 +29,31 @@ class Batch:
 
 
 def batches_per_epoch(images: int, batch_size: int) -> int:
-    """The last batch of an epoch is filled up."""
+    """The number of batches of an epoch; the last one is filled up to the batch size."""
     return math.ceil(images / batch_size)
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> np.ndarray:
-    """The numbers of the images in the order of this epoch (from 0). It follows from its arguments alone."""
+    """The image numbers in the order of this epoch (from 0). The order depends on the arguments only."""
     return np.random.default_rng([seed, epoch]).permutation(images)
 
 
 def training_batches(images: Images, batch_size: int, seed: int, start: int = 0) -> Iterator[Batch]:
-    """Batches without end, from iteration `start` on; an epoch's last batch is filled up from the epoch's beginning.
+    """Endless batches from iteration `start` on. An epoch's last batch is filled up with the epoch's first images.
 
-    Crops and flips are drawn for each place in an epoch, by the seed.
+    Crop and flip of an image depend on the seed, the epoch and the image's position in it.
     """
     return _read_ahead(images, batch_size, _training_parts(images, batch_size, seed, start))
 
 
 def validation_batches(images: Images, batch_size: int) -> Iterator[Batch]:
-    """Every image once, its middle; what fills up the last batch is labelled NO_LABEL."""
+    """Batches of the middle crop of every image, once. The padding of the last batch has the label NO_LABEL."""
     starts = range(0, len(images), batch_size)
     numbers = (np.arange(i, min(i + batch_size, len(images))) for i in starts)
     return _read_ahead(images, batch_size, ((chosen, images.layout.centre(len(chosen))) for chosen in numbers))
 
 
-Part = tuple[np.ndarray, Sequence[Window] | None]  # the numbers of a batch's images, and what of them is taken
+Part = tuple[np.ndarray, Sequence[Window] | None]  # image numbers of a batch, and the window of each
 
 
 def _training_parts(images: Images, batch_size: int, seed: int, start: int) -> Iterator[Part]:
@@ -68,7 +68,7 @@ def _training_parts(images: Images, batch_size: int, seed: int, start: int) -> I
 
 
 def _read_ahead(images: Images, batch_size: int, parts: Iterable[Part]) -> Iterator[Batch]:
-    """Close the iterator, or exhaust it, to end its thread."""
+    """Read batches on a thread of their own. Close or exhaust the iterator to end the thread."""
     free: SimpleQueue[Batch | None] = SimpleQueue()
     ready: SimpleQueue[Batch | BaseException | None] = SimpleQueue()
     pixels, labels = (batch_size, *images.layout.input_shape), (batch_size, *images.layout.label_shape)
@@ -90,7 +90,7 @@ def _read_ahead(images: Images, batch_size: int, parts: Iterable[Part]) -> Itera
 
 
 def _read(images: Images, parts: Iterable[Part], free: SimpleQueue, ready: SimpleQueue, stop: threading.Event) -> None:
-    """Fill free buffers until told to stop or out of parts; then None is put into `ready`, or what went wrong."""
+    """Fill free buffers until `stop` is set or no part is left; then put None, or the exception, into `ready`."""
     try:
         for chosen, windows in parts:
             batch = free.get()
@@ -100,5 +100,5 @@ def _read(images: Images, parts: Iterable[Part], free: SimpleQueue, ready: Simpl
             batch.labels[len(chosen) :] = NO_LABEL
             ready.put(batch)
         ready.put(None)
-    except BaseException as error:  # noqa: BLE001  raised again by the thread that asks for the batch
+    except BaseException as error:  # noqa: BLE001  raised again by the thread that takes the batch
         ready.put(error)

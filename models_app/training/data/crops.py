@@ -1,4 +1,4 @@
-"""What the records of a split hold, and which part of an image enters the network: the crop and the flip."""
+"""Crops and flips: which part of each image enters the network."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from models_app.networks.layers import data_and_losses
 
 Shape = tuple[int, int, int]  # channels, height, width
 
-CROPS = 1  # tells the random numbers of an epoch's crops from those of its order
+CROPS = 1  # separates the random numbers of an epoch's crops from those of its order
 
 
 class Window(NamedTuple):
-    """Where in an image the part that is taken begins, and whether it is turned left to right."""
+    """First row and column of a crop, and whether it is flipped left to right."""
 
     top: int
     left: int
     flipped: bool
 
     def of(self, image: np.ndarray, height: int, width: int) -> np.ndarray:
-        """The part of an image C×H×W that is so high and wide."""
+        """The crop of `height` × `width` pixels from an image C×H×W."""
         part = image[:, self.top : self.top + height, self.left : self.left + width]
         return part[:, :, ::-1] if self.flipped else part
 
 
 @dataclass(frozen=True)
 class InputLayout:
-    """Images of `image_shape`, of which the network takes `input_shape`; `mirror` turns half of them in training.
+    """Images of `image_shape`, of which the network takes a crop of `input_shape`; `mirror`: flip half in training.
 
-    Labels are numbers below `categories`, or, where label_shape is not (), float32 of that shape.
+    Labels are category numbers below `categories` or, if label_shape is not (), float32 arrays of that shape.
     """
 
     image_shape: Shape
@@ -44,15 +44,14 @@ class InputLayout:
     label_shape: tuple[int, ...] = ()
 
     def centre(self, images: int) -> Sequence[Window] | None:
-        """The middle of each of so many images; None if that is all of it."""
+        """The middle windows of so many images; None if the crop is the whole image."""
         if self.image_shape == self.input_shape:
             return None
         return [Window(*data_and_losses.middle(self.image_shape, self.input_shape), flipped=False)] * images
 
     def at_random(self, seed: int, epoch: int, first: int, images: int) -> Sequence[Window] | None:
-        """The windows of so many images of an epoch from its `first` on: they follow from seed, epoch and place alone.
-
-        None if there is nothing to choose.
+        """Random windows of `images` images of an epoch, from position `first` on. They depend on seed, epoch and
+        position only. None if the crop is the whole image and there is no flip.
         """
         if self.image_shape == self.input_shape and not self.mirror:
             return None
@@ -66,13 +65,13 @@ class InputLayout:
 
 
 def centred(array: np.ndarray, input_shape: Shape) -> np.ndarray:
-    """The middle of an array whose last axes are channels, height, width; itself if that is all of it."""
+    """The middle crop of an array whose last axes are channels, height, width."""
     top, left = data_and_losses.middle(array.shape[-3:], input_shape)
     return array[..., top : top + input_shape[1], left : left + input_shape[2]]
 
 
 def layout_of(network: Network, image_shape: Shape, categories: int) -> InputLayout:
-    """The layout for a training of this network. Raises BadInput for images that are too small for it."""
+    """The input layout for training this network. Raises BadInput if the images are too small for it."""
     channels, height, width = network.input_shape
     if image_shape[0] != channels or image_shape[1] < height or image_shape[2] < width:
         taken, given = ("×".join(map(str, shape)) for shape in (network.input_shape, image_shape))

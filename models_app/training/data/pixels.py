@@ -1,8 +1,8 @@
-"""The images of a split as arrays: decoded from its records, or read from a file that holds them decoded.
+"""Reads the images of a split as arrays: decoded from its records, or from a file of decoded pixels.
 
-Decoding costs 20 to 1000 µs an image, reading decoded pixels 2. So a split that takes at most MAX_BYTES is decoded
-once, into NAME.pixels beside NAME.rec, and every training on that dataset reads it there. It is read by position, not
-mapped: the process does not grow with the split.
+Decoding takes 20 to 1000 µs per image, reading decoded pixels 2 µs. So a split of at most MAX_BYTES is decoded once,
+into NAME.pixels beside NAME.rec, and every training on that dataset reads that file. It is read with pread, not mapped,
+so the memory of the process does not grow with the split.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LOCK_POLL_SECONDS = 0.2
 
 
 class Images(Protocol):
-    """Numbered images of one shape with their labels."""
+    """Numbered images of one shape, with labels."""
 
     layout: InputLayout
 
@@ -47,16 +47,16 @@ class Images(Protocol):
     def read(
         self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
     ) -> None:
-        """Put the images of these numbers into `images` (uint8, n×C×H×W) and their labels into `labels` (float32).
+        """Read the images of these numbers into `images` (uint8, n×C×H×W) and their labels into `labels` (float32).
 
-        What is taken of each image is said by `windows`; None: all of it.
+        `windows` are the crops, one per image; None: whole images.
         """
 
     def close(self) -> None: ...
 
 
 class Records:
-    """Images decoded whenever they are read, on `threads` threads."""
+    """Images that are decoded each time they are read, on `threads` threads."""
 
     def __init__(self, path: Path, layout: InputLayout, threads: int) -> None:
         self.path = path
@@ -74,7 +74,7 @@ class Records:
         share = math.ceil(len(numbers) / self._threads)
         parts = [range(start, min(start + share, len(numbers))) for start in range(0, len(numbers), share)]
         for _ in self._pool.map(lambda part: self._decode(part, numbers, images, labels, windows), parts):
-            pass  # to pass on what a thread raised
+            pass  # iterating raises a thread's exception here
 
     def _decode(
         self,
@@ -117,10 +117,10 @@ class Records:
 
 
 class PixelFile:
-    """Decoded images at rest: a header, all labels (float32), then the pixels (uint8, N×C×H×W)."""
+    """A file of decoded images: a header, all labels (float32), then the pixels (uint8, N×C×H×W)."""
 
     def __init__(self, path: Path, layout: InputLayout, identity: dict) -> None:
-        """Open the file if it holds what `identity` says; else FileNotFoundError."""
+        """Open the file. Raises FileNotFoundError if its header is not that of `identity`."""
         self.layout = layout
         self._count = identity["images"]
         self._image_bytes = math.prod(layout.image_shape)
@@ -146,7 +146,7 @@ class PixelFile:
     def read(
         self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
     ) -> None:
-        """By one thread at a time."""
+        """See Images.read. Only one thread at a time may call it."""
         self._read_labels(numbers, labels)
         size, start = self._image_bytes, self._start
         if windows is None:
@@ -175,10 +175,11 @@ class PixelFile:
 
 
 def open_images(path: Path, layout: InputLayout, threads: int, tick: Callable[[], None]) -> Images:
-    """The split in this record file, decoded once if it is small; meanwhile `tick` is called, which may raise Aborted.
+    """The split of this record file; a small one is decoded into a pixel file first. `tick` is called meanwhile and can
+    raise Aborted.
 
-    Raises BadInput for an image of another shape, or a label that is not below the layout's categories: at once, or
-    when it is read if the split is too large.
+    Raises BadInput for an image of another shape or a label that is not below the layout's categories: here for a small
+    split, else when the image is read.
     """
     records = Records(path, layout, threads)
     if not len(records):
@@ -200,7 +201,7 @@ def open_images(path: Path, layout: InputLayout, threads: int, tick: Callable[[]
 
 
 def header(identity: dict) -> bytes:
-    """What a pixel file begins with."""
+    """The header of a pixel file."""
     return json.dumps(identity).encode().ljust(HEADER_BYTES)
 
 
@@ -222,7 +223,7 @@ def _decoded_once(records: Records, tick: Callable[[], None]) -> PixelFile:
 
 
 def _identity(records: Records) -> dict:
-    """What tells a file of decoded images from those of other records."""
+    """Values that differ between pixel files of different records."""
     files = [file.stat() for file in (records.path, labels_path(records.path)) if file.exists()]
     return {
         "images": len(records),
@@ -234,7 +235,8 @@ def _identity(records: Records) -> dict:
 
 @contextmanager
 def _only_writer(path: Path, tick: Callable[[], None]) -> Iterator[tuple[int, Path]]:
-    """Open `path` for writing, alone: another trainer on the same dataset waits. What a dead one left is reused."""
+    """Open `path` for writing under a lock: another trainer on the same dataset waits. A dead writer's file is
+    reused."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

@@ -14,9 +14,9 @@ REMEDY = "Restore it from a backup, use another snapshot, or train the model aga
 
 
 def verify(*files: Path) -> None:
-    """Raise DamagedFile, which names the file, unless these files of one snapshot are whole.
+    """Raise DamagedFile, which names the file, if one of these files of a snapshot is damaged or missing.
 
-    Raises FileNotFoundError if the snapshot's folder is gone: then it may have been deleted a moment ago.
+    Raises FileNotFoundError if the snapshot's folder is gone, because it was perhaps deleted a moment ago.
     """
     directory = files[0].parent
     directory.stat()
@@ -50,17 +50,17 @@ def read_description(directory: Path) -> dict:
 
 
 def shown(path: Path) -> str:
-    """A file of a snapshot as a message names it."""
+    """A snapshot's file as messages name it: below the jobs folder."""
     return "/".join(path.parts[-SHOWN_PARTS:])
 
 
 def damaged(path: Path, what: object) -> DamagedFile:
-    """The exception that says that a file of a snapshot can't be used, and why."""
+    """The exception for a file of a snapshot that can't be used, with the reason."""
     return _damaged(path, f"is damaged: {what}")
 
 
 def missing(path: Path) -> DamagedFile:
-    """The exception that says that a file is gone, or the first folder above it that is."""
+    """The exception for a missing file; it names the file, or the topmost folder that is missing."""
     gone = next((folder for folder in (path.parents[2], path.parent) if not folder.is_dir()), path)
     return DamagedFile(f"{'/'.join(gone.parts[len(path.parts) - SHOWN_PARTS :])} is missing. {REMEDY}")
 

@@ -1,4 +1,4 @@
-"""A snapshot at rest: which files it has, and whether they still are what was written."""
+"""Reads a snapshot: its files, their digests, and the training state in them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DESCRIPTION = "snapshot.json"
 
 OLD_STATE_NAMES = {"best_merit": "best_score", "stale": "wait"}  # up to version 0.1
 
-# What NumPy and zipfile raise for a file that is no .npz, or one that is damaged or encrypted.
+# NumPy and zipfile raise these for a file that is not an .npz, or is damaged or encrypted.
 NOT_ARRAYS = (ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where in the training a snapshot is taken. `iteration` is how many batches have been trained."""
+    """The state of a training at a snapshot. `iteration` is the number of batches trained."""
 
     epoch: float
     iteration: int
@@ -38,7 +38,7 @@ class TrainingState:
 
 
 def is_whole(directory: Path) -> bool:
-    """Whether every file of the snapshot is there and what was written."""
+    """Whether every file of the snapshot exists and has its digest."""
     try:
         _described(directory)
     except BadInput:
@@ -47,7 +47,7 @@ def is_whole(directory: Path) -> bool:
 
 
 def read_snapshot(directory: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], TrainingState]:
-    """Weights, optimizer state and training state of a snapshot. Raises BadInput if a file is not what was written."""
+    """Weights, optimizer state and training state of a snapshot. Raises BadInput if a file is missing or damaged."""
     description = _described(directory)
     try:
         state = TrainingState(**_state_fields(description))
@@ -63,7 +63,7 @@ def _state_fields(description: dict) -> dict:
 
 
 def _described(directory: Path) -> dict:
-    """What the snapshot says of itself, once its files have the digests that stand there. Raises BadInput."""
+    """snapshot.json, after checking the files against its digests. Raises BadInput."""
     try:
         description = json.loads((directory / DESCRIPTION).read_text(encoding="utf-8"))
         for name in FILES.values():
@@ -75,9 +75,9 @@ def _described(directory: Path) -> dict:
 
 
 def load_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, np.ndarray]:
-    """Named arrays of an .npz file; with `shapes` only those of them that have their shape, the others are not read.
+    """The named arrays of an .npz file; with `shapes`, only the arrays of these names and shapes are read.
 
-    Never unpickles. Raises BadInput if the file is anything else, OSError if it is not there.
+    Never unpickles. Raises BadInput if the file is anything else, OSError if it is missing.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -90,8 +90,7 @@ def load_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None)
 
 
 def array_shapes(path: Path, wanted: Collection[str]) -> dict[str, tuple[int, ...]]:
-    """The names of the arrays of an .npz file, and the shapes of those that are wanted; of the others (). Raises as
-    load_arrays()."""
+    """{name: shape} of the arrays of an .npz file; () for arrays that are not in `wanted`. Raises as load_arrays()."""
     try:
         with ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
@@ -101,7 +100,7 @@ def array_shapes(path: Path, wanted: Collection[str]) -> dict[str, tuple[int, ..
 
 
 def _shape_of(archive: ZipFile, name: str) -> tuple[int, ...]:
-    """As the array's header says. Raises ValueError if it is not an array of numbers."""
+    """The shape in an array's header. Raises ValueError if it is not an array of numbers."""
     with archive.open(f"{name}.npy") as file:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

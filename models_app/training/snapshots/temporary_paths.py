@@ -1,4 +1,4 @@
-"""What is being written and not yet whole, so that whoever has to end the process at once can remove it."""
+"""Remembers the paths that are being written, so that a process that must end at once can remove them first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _paths: set[Path] = set()
 
 @contextmanager
 def partial(path: Path) -> Iterator[Path]:
-    """`path` is being written inside the block, which ends by renaming it. Whatever is left there after is removed."""
+    """Register `path` while the block writes it and renames it to its final name. What is left at `path` is removed."""
     _paths.add(path)
     try:
         yield path
@@ -22,7 +22,7 @@ def partial(path: Path) -> Iterator[Path]:
 
 
 def remove_all() -> None:
-    """Remove everything that is being written. The process must end right after."""
+    """Remove all registered paths. The process must end right after."""
     for path in list(_paths):
         _remove(path)
 

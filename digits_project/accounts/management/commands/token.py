@@ -39,7 +39,7 @@ class Command(BaseCommand):
         withdraw = actions.add_parser("withdraw", help="nobody gets in with it any more")
         withdraw.add_argument("number", type=int, help="as list shows it")
         for action in (make, show, withdraw):
-            # SUPPRESS: where it is not given here, what was given before the action stays.
+            # SUPPRESS: an option that is missing here keeps the value given before the action.
             action.add_argument("--json", action="store_true", default=SUPPRESS, help="the answer as JSON")
 
     def handle(self, *, action, **options):
@@ -91,7 +91,7 @@ class Command(BaseCommand):
 
 
 def _facts(token: AccessToken) -> dict:
-    """A token as JSON, without its secret, which nobody knows any more."""
+    """A token as JSON, without its secret, which is not stored."""
     used = token.last_used_at
     return {
         "number": token.pk,
@@ -105,7 +105,7 @@ def _facts(token: AccessToken) -> dict:
 
 
 def _moment(text: str) -> datetime:
-    """30d and 12h from now, or a date, its first moment in UTC."""
+    """The time that an option names: 30d or 12h from now, or a date (its start, in UTC)."""
     if span := re.fullmatch(r"(\d{1,5})([hd])", text):
         return datetime.now(timezone.utc) + timedelta(**{UNITS[span[2]]: int(span[1])})
     try:

@@ -24,7 +24,7 @@ class Command(ConsoleCommand):
         for job in jobs:
             try:
                 services.abort(job)
-            except errors.Refused as ended:  # the others are still to be aborted
+            except errors.Refused as ended:  # go on with the other jobs
                 refused.append(str(ended))
         if not options["no_wait"]:
             with Interrupts() as interrupts:

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         JobWorker([name]).work()
 
     def _await_services(self):
-        """Dying of one that is away would put the next start off further and further."""
+        """Wait for PostgreSQL and Redis. Exiting would make the supervisor wait longer before each restart."""
         while True:
             try:
                 queues.connection().ping()

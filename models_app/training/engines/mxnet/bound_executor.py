@@ -1,4 +1,4 @@
-"""A phase of a network, bound: with memory on a device, ready to run."""
+"""A phase of a network, bound to memory on a device and ready to run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Arrays = dict[str, mx.nd.NDArray]
 
 
 class BoundExecutor:
-    """One phase of the network with memory of its own for images, labels and results; weights are shared.
+    """One phase of the network with its own memory for images, labels and results; weights are shared.
 
-    But for training, its running averages are its own too, to be corrected before they are used. The scores of what it
-    runs go to `tally`.
+    Outside of training the running averages are its own too, because they are corrected before use. The scores of each
+    run are added to `tally`.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class BoundExecutor:
 
     @property
     def results(self) -> list[mx.nd.NDArray]:
-        """What the last run computed, for each of `outputs`."""
+        """The results of the last run, one for each of `outputs`."""
         outputs = self.executor.outputs
         return outputs[len(outputs) - len(self.outputs) :]
 
     def run(self, images: np.ndarray, labels: np.ndarray | None, is_train: bool) -> None:
-        # What data[:] = images comes to, at a fifth of the cost.
+        # The same as data[:] = images, in a fifth of the time.
         self.data._sync_copyfrom(images)
         if labels is not None:
             self.label._sync_copyfrom(labels)
@@ -60,14 +60,14 @@ class BoundExecutor:
             self._kept.keep(self.results, labels)
 
     def read_scores(self) -> None:
-        """Wait for what has run, so that `tally` knows all of it."""
+        """Wait for all runs and add their scores to `tally`."""
         self._kept.read()
 
 
 class ScoreBuffer:
-    """The scores of some batches, kept on the device until there are enough to read: reading waits for them.
+    """Keeps the scores of several batches on the device and reads them together, because reading waits for the device.
 
-    Their labels, of `label_size` numbers a batch, are kept on the host meanwhile.
+    Their labels, `label_size` numbers per batch, are kept on the host meanwhile.
     """
 
     MAX_BATCHES = 64
@@ -89,7 +89,7 @@ class ScoreBuffer:
             self.read()
 
     def read(self) -> None:
-        """All of them as one: the measures cost as much for a batch as for many."""
+        """Read the scores of all batches as one, because a measure costs the same for one batch as for many."""
         if not self._labels:
             return
         kept = zip(self._sources, *self._places[: len(self._labels)], strict=True)

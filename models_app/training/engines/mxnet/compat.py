@@ -1,8 +1,7 @@
-"""The only import of MXNet 1.9.1: it needs names that NumPy 2 has dropped, and its number of threads set beforehand.
+"""The only import of MXNet 1.9.1, with the number of threads set and the names restored that NumPy 2 has dropped.
 
-MXNet looks the names up while it is imported and offers them again in `mx.np`. They are put into `numpy` for as long as
-that import takes, so that no other package sees them.
-"""
+MXNet looks these names up during its import and re-exports them in `mx.np`. They are in `numpy` only during that
+import, so no other package sees them."""
 
 import contextlib
 import logging
@@ -18,14 +17,14 @@ from digits_project.common.resources import usable_cores
 logger = logging.getLogger(__name__)
 
 if "OMP_NUM_THREADS" not in os.environ:
-    # Left alone, MXNet takes half the cores and trains at half the speed.
+    # By default MXNet uses half the cores and trains at half the speed.
     os.environ["OMP_NUM_THREADS"] = str(usable_cores())
     logger.warning("OMP_NUM_THREADS was not set; taking %s", os.environ["OMP_NUM_THREADS"])
 
-# oneDNN's fused operators keep the weights that they first ran with: validation would never see a weight change.
+# oneDNN's fused operators keep the weights of their first run, so validation would never see a weight change.
 os.environ["MXNET_SUBGRAPH_BACKEND"] = "NONE"
 
-FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")  # NumPy gave them away to the package numpy-financial
+FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")  # moved from NumPy to the package numpy-financial
 
 
 def _dropped(*_arguments, **_options):
@@ -55,7 +54,7 @@ DROPPED_NAMES = MappingProxyType(
 
 @contextlib.contextmanager
 def names_that_numpy_dropped() -> Iterator[None]:
-    """Within the context `numpy` has every name of DROPPED_NAMES; after it only those that it had before."""
+    """A context in which `numpy` has all DROPPED_NAMES. Afterwards it has only its own names again."""
     missing = [name for name in DROPPED_NAMES if name not in vars(numpy)]
     vars(numpy).update({name: DROPPED_NAMES[name] for name in missing})
     try:

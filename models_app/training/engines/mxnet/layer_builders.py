@@ -1,4 +1,4 @@
-"""How each layer type is said in MXNet's symbols: the engine's half of models_app/networks/layers."""
+"""Builds each layer type of models_app/networks/layers from MXNet's symbols."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models_app.training.engines.mxnet.symbols import Build, Symbol, SymbolGraph
 def build(
     network: Network, phase: str, mean: np.ndarray | None, category_weights: Sequence[float] | None = None
 ) -> SymbolGraph:
-    """The phase as symbols. Its images are uint8. With category_weights its losses weigh each image by its category."""
+    """Build a phase as symbols. Its images are uint8. With category_weights the losses weight images by category."""
     graph = SymbolGraph()
     if category_weights is not None:
         graph.category_weights = graph.constant("category_weights", np.array(category_weights, np.float32))
@@ -59,7 +59,7 @@ def pooling(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: S
     pool_type = {"MAX": "max", "AVE": "avg"}[kind.pool]
     if kind.global_pooling:
         return [mx.sym.Pooling(*inputs, global_pool=True, pool_type=pool_type, kernel=(1, 1))]
-    # "full" rounds up, without Caffe's rule for the last window: what that leaves out is cut off.
+    # "full" rounds up but lacks Caffe's rule for the last window, so that window is cut off here.
     convention = "full" if max(kind.beyond(node.inputs[0])) > 0 else "valid"
     windows = {"kernel": kind.kernel_size, "stride": kind.stride, "pad": kind.pad}
     pooled = mx.sym.Pooling(*inputs, pool_type=pool_type, pooling_convention=convention, **windows)
@@ -100,7 +100,7 @@ def clip(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequ
 
 
 def prelu(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    """Not MXNet's own prelu: its gradient of the slopes is not that of the loss."""
+    """PReLU from other operators, because MXNet's prelu computes a wrong gradient of the slopes."""
     below = mx.sym.broadcast_mul(mx.sym.relu(-inputs[0]), by_channel(weights[0], node.inputs[0]))
     return [mx.sym.relu(inputs[0]) - below]
 
@@ -151,7 +151,7 @@ def batch_norm(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights
     mean, variance, _, *learned = weights
     gain = graph.constant(f"{node.layer.name}.ones", np.ones(size, np.float32))
     bias = graph.constant(f"{node.layer.name}.zeros", np.zeros(size, np.float32))
-    graph.backward.append(gain.name)  # there MXNet moves the averages on
+    graph.backward.append(gain.name)  # in that backward pass MXNet updates the averages
     normalized = mx.sym.BatchNorm(
         *inputs,
         gain,

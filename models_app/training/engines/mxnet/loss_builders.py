@@ -1,6 +1,6 @@
-"""How losses and accuracies are said in MXNet's symbols.
+"""Builds losses and accuracies from MXNet's symbols.
 
-A loss is a head that backward begins at; what losses and accuracies compare is kept for measures.py to judge.
+The backward pass starts at the losses. The values that losses and accuracies compare are outputs, for measures.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def softmax_with_loss(
 ) -> list[Symbol]:
     kind: data_and_losses.SoftmaxWithLoss = node.kind
     (scores, labels), (scores_shape, label_shape) = inputs, node.inputs
-    places = math.prod(label_shape)  # the labels of an image
+    places = math.prod(label_shape)  # labels per image
     if places > 1:
         scores = mx.sym.reshape(scores, shape=(-1, scores_shape[0], places))
         labels = rows(labels, label_shape)
@@ -33,7 +33,7 @@ def softmax_with_loss(
         labels = mx.sym.reshape(labels, shape=(-1,)) if label_shape else labels
     if graph.category_weights is not None and is_weighable(node):
         scores = _weighted(scores, mx.sym.take(graph.category_weights, mx.sym.BlockGrad(labels), mode="clip"))
-    # "batch" divides by all labels, "null" by those of an image, "valid" by those that are not ignored.
+    # Divisors: "batch" all labels, "null" the labels of one image, "valid" those that are not ignored.
     divide, factor = {"FULL": ("batch", 1), "BATCH_SIZE": ("batch", places), "NONE": ("null", places)}.get(
         kind.normalization, ("batch", 1) if kind.ignore_label is None else ("valid", 1)
     )
@@ -45,9 +45,9 @@ def softmax_with_loss(
 
 
 def _weighted(scores: Symbol, weights: Symbol) -> Symbol:
-    """The same scores, whose gradient is multiplied by a weight for each image. Weights of 1 change no bit.
+    """The scores, with a gradient that is multiplied by a weight per image. Weights of 1 change no bit.
 
-    SoftmaxOutput takes no weights: with its out_grad it multiplies by its own output.
+    SoftmaxOutput has no weights; its out_grad would multiply by its own output.
     """
     scaled = mx.sym.broadcast_mul(scores, mx.sym.expand_dims(weights, axis=1))
     return scaled + mx.sym.BlockGrad(scores - scaled)
@@ -56,7 +56,7 @@ def _weighted(scores: Symbol, weights: Symbol) -> Symbol:
 def sigmoid_cross_entropy(
     graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]
 ) -> list[Symbol]:
-    """log(1 + eˣ) - x·t, whose gradient is sigmoid(x) - t."""
+    """log(1 + eˣ) - x·t; its gradient is sigmoid(x) - t."""
     kind: data_and_losses.SigmoidCrossEntropyLoss = node.kind
     scores, targets = rows(inputs[0], node.inputs[0]), mx.sym.BlockGrad(rows(inputs[1], node.inputs[1]))
     losses = mx.sym.Activation(scores, act_type="softrelu") - scores * targets
@@ -82,7 +82,7 @@ def euclidean(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights:
 
 
 def _compared(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol]) -> list[Symbol]:
-    """Keep what is compared, but for the dataset's own labels. The top, if there is one, stands for nothing."""
+    """Make the compared values outputs, except the dataset's labels. The layer's own top is a placeholder."""
     for value, symbol in zip(node.reads, inputs, strict=True):
         if value is not None:
             graph.kept.setdefault(value, symbol)

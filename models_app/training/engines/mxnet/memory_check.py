@@ -1,4 +1,4 @@
-"""Whether a training fits into memory: told before it begins, as a process that takes too much is killed unheard."""
+"""Checks before a training starts whether it fits into memory; the kernel kills a process that takes too much."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REMEDY = "take a smaller batch_size, and batch_accumulation to make up for it"
 
 @contextmanager
 def too_large_is_told(config: EngineConfig) -> Iterator[None]:
-    """Raises BadInput where MXNet gets no memory for the network."""
+    """Raise BadInput if MXNet can't allocate memory for the network inside the block."""
     try:
         yield
     except mx.base.MXNetError as error:
@@ -26,7 +26,7 @@ def too_large_is_told(config: EngineConfig) -> Iterator[None]:
 
 
 def check_fits(config: EngineConfig, executor: mx.executor.Executor, context: mx.Context) -> None:
-    """Raises BadInput if what the executor has planned is more than there is. Memory is only taken when it is used."""
+    """Raise BadInput if the executor's planned memory is more than there is. The kernel assigns memory only on use."""
     needed, there = planned_bytes(executor), _memory_of(context)
     if needed > there:
         needed, there = map(resources.gibibytes, (needed, there))
@@ -34,7 +34,7 @@ def check_fits(config: EngineConfig, executor: mx.executor.Executor, context: mx
 
 
 def planned_bytes(executor: mx.executor.Executor) -> int:
-    """What an executor needs for everything between images and results, without weights and gradients."""
+    """The bytes that an executor needs between images and results, without weights and gradients."""
     [megabytes] = re.findall(r"^Total (\d+) MB allocated", executor.debug_str(), re.MULTILINE)
     return int(megabytes) << 20
 

@@ -1,9 +1,9 @@
-"""The training network on one device or on several: each takes its share of every batch, all have the same weights.
+"""Trains on one device or several: each device computes a share of every batch, and all have the same weights.
 
-Only the first device has a solver. Before a step it gets the other devices' gradients, each weighted by the share of
-the batch that it is the average of, and after the step they get its weights. So several devices take the steps of one,
-but for rounding, except in BatchNorm, which knows only its own share; its running averages are those of the first.
-"""
+Only the first device has a solver. Before a step it gets the other devices' gradients, each weighted by its share of
+the batch; after the step the other devices get its weights. So several devices take the same steps as one, up to
+rounding. BatchNorm is the exception: it normalises each share by itself, and its running averages are those of the
+first device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models_app.training.measures import Scores, Tally
 
 @dataclass(frozen=True)
 class Replica:
-    """The network on one device, for these rows of every batch, which are `share` of it."""
+    """The network on one device, for some rows of every batch; `share` is their fraction of the batch."""
 
     rows: slice
     share: float
@@ -34,7 +34,7 @@ class Replica:
 
 
 class Replicas:
-    """One for each context. `weights` and `gradients` are those of the first."""
+    """The replicas, one per context. `weights` and `gradients` belong to the first."""
 
     def __init__(
         self, config: EngineConfig, contexts: Sequence[mx.Context], weights: Arrays, gradients: Arrays
@@ -62,13 +62,13 @@ class Replicas:
         return Replica(rows, part.batch_size / config.batch_size, own_weights, own_gradients, bound)
 
     def run(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Forward and backward, on all devices at the same time."""
+        """Run forward and backward on all devices at the same time."""
         for replica in (self._first, *self._others):
             replica.bound.run(images[replica.rows], labels[replica.rows], is_train=True)
             replica.bound.executor.backward()
 
     def gather(self) -> None:
-        """Make the first device's gradients those of the whole batch."""
+        """Combine the gradients of all devices on the first."""
         if not self._others:
             return
         for name, gradient in self._first.gradients.items():
@@ -79,11 +79,11 @@ class Replicas:
                     replica.gradients[name][:] = 0
 
     def spread(self) -> None:
-        """Give the other devices the weights that the first has learned."""
+        """Copy the trained weights from the first device to the others."""
         self._copy(self._first.gradients)
 
     def load(self) -> None:
-        """Give them all the weights of the first."""
+        """Copy all weights, trained or not, from the first device to the others."""
         self._copy(self._first.weights)
 
     def _copy(self, names: Mapping[str, object]) -> None:
@@ -92,14 +92,14 @@ class Replicas:
                 self._first.weights[name].copyto(replica.weights[name])
 
     def scores(self) -> Scores:
-        """Averages by measure since the last call, over all devices."""
+        """The means of each measure since the last call, over all devices."""
         for replica in (self._first, *self._others):
             replica.bound.read_scores()
         return self._tally.averages()
 
 
 def shares(batch_size: int, devices: int) -> list[slice]:
-    """A batch dealt out as evenly as it goes: the first devices take one more."""
+    """The rows of a batch for each device, as even as possible; the first devices take one more."""
     size, more = divmod(batch_size, devices)
     ends = [size * number + min(number, more) for number in range(devices + 1)]
     return [slice(start, end) for start, end in pairwise(ends)]

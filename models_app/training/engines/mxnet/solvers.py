@@ -1,7 +1,7 @@
 """The solvers, by Caffe's formulas (https://caffe.berkeleyvision.org/tutorial/solver.html, src/caffe/solvers).
 
-In all of them g is a weight's gradient with its L2 decay, gradient + decay_mult·decay·w, and r its rate, lr_mult·rate.
-MXNet's fused operators are used where they compute the same.
+In all formulas g is a weight's gradient with L2 decay, gradient + decay_mult·decay·w, and r its rate, lr_mult·rate.
+MXNet's fused operators are used if they compute the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from models_app.training.engines.mxnet.compat import mx
 
 Array = mx.nd.NDArray
 
-DELTA = 1e-8  # Caffe's default: what is divided by stays above zero
+DELTA = 1e-8  # Caffe's default; keeps divisors above zero
 BETA2 = 0.999  # Caffe's momentum2
 
 
@@ -35,9 +35,9 @@ class Parameter:
 
 
 class Solver:
-    """Takes steps, from the gradients that have been put into `gradients`.
+    """A solver. Its steps read `gradients`.
 
-    A step leaves nothing in them of use, but zeros where they are to be added up over several batches.
+    A step overwrites `gradients`: with zeros if they are summed over several batches, else with useless values.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Solver:
     def __init__(self, trained: Sequence[Weight], weights: Mapping[str, Array], config: EngineConfig) -> None:
         self._config = config
         self._steps = 0
-        self.batches = 0  # that the steps were for
+        self.batches = 0  # trained so far
         self._parameters = [self._parameter(w, weights[w.name]) for w in trained]
         self.gradients = {p.name: p.gradient for p in self._parameters}
 
@@ -54,10 +54,10 @@ class Solver:
         return Parameter(weight.name, weight.multipliers, array, mx.nd.zeros_like(array), memory)
 
     def step(self, rate: float, batches: int = 1) -> None:
-        """Change the weights by one step; `gradients` are sums over so many batches."""
+        """Take one step. `gradients` are sums over `batches` batches."""
         self._steps += 1
         self.batches += batches
-        # One array at a time: MXNet's operators for many save calls, but take 3 ms more for LeNet's weights.
+        # One array at a time: MXNet's multi-tensor operators take 3 ms longer for LeNet's weights.
         for p in self._parameters:
             gradient, decay = p.gradient, self._config.weight_decay * p.multipliers.decay_mult
             if batches > 1:
@@ -70,12 +70,12 @@ class Solver:
         raise NotImplementedError
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that the next steps depend on."""
+        """All arrays on which the next steps depend."""
         counts = {"steps": np.array(self._steps), "batches": np.array(self.batches)}
         return {**counts, **{name: array.asnumpy() for name, array in self._memory().items()}}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """The reverse of state(). Raises BadInput if it is another solver's, or another network's."""
+        """The inverse of state(). Raises BadInput if the state is of another solver or another network."""
         memory = self._memory()
         shapes = {"steps": (), "batches": (), **{name: array.shape for name, array in memory.items()}}
         if {name: array.shape for name, array in state.items()} != shapes:
@@ -95,7 +95,7 @@ class Solver:
 class SGD(Solver):
     """v ← momentum·v + r·g, w ← w - v.
 
-    The rate is kept inside v, so that a change of the rate leaves the steps already under way alone.
+    v includes the rate, so a change of the rate does not change the momentum of earlier steps.
     """
 
     name = "SGD"
@@ -110,7 +110,7 @@ class Nesterov(Solver):
     name = "NESTEROV"
 
     def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
-        add_scaled(gradient, wd, weight)  # nag_mom_update itself reads the weight again when it has changed it
+        add_scaled(gradient, wd, weight)  # nag_mom_update's own decay would read the weight after changing it
         mx.nd.nag_mom_update(weight, gradient, *memory, lr=lr, momentum=self._config.momentum, out=weight)
 
 
@@ -130,7 +130,7 @@ class Adam(Solver):
 
 
 class _WithScratch(Solver):
-    """A solver that computes in several operations, through memory as large as the largest weight."""
+    """A solver of several operations, with a scratch array of the size of the largest weight."""
 
     @cached_property
     def _shared(self) -> Array:
@@ -191,13 +191,13 @@ class AdaDelta(_WithScratch):
 
 
 def add_scaled(array: Array, factor: float, other: Array) -> None:
-    """array ← array + factor·other, in one pass: what sgd_update comes to with the rate -factor."""
+    """array ← array + factor·other, in one pass: sgd_update with the rate -factor."""
     if factor:
         mx.nd.sgd_update(array, other, lr=-factor, out=array)
 
 
 def approach(array: Array, other: Array, share: float) -> None:
-    """array ← (1 - share)·array + share·other: what sgd_update comes to with the rate -share and a decay of -1."""
+    """array ← (1 - share)·array + share·other: sgd_update with the rate -share and a decay of -1."""
     mx.nd.sgd_update(array, other, lr=-share, wd=-1, out=array)
 
 

@@ -1,4 +1,4 @@
-"""What the builders of layers (layer_builders.py) build: one phase of a network in MXNet's symbols."""
+"""A phase of a network in MXNet's symbols, which layer_builders.py builds."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ Symbol = mx.sym.Symbol
 
 @dataclass
 class SymbolGraph:
-    """One phase of a network as symbols, while it is being built and after.
+    """One phase of a network as symbols.
 
-    `values` are the tops as they are by now. `heads` are what backward begins at; `kept` is what losses and accuracies
-    compare, for measures.py; `constants` are inputs that never change, and `backward` those whose gradient must be
-    asked for, so that backward comes by their layer. `category_weights` weigh the images in the losses.
+    `values` maps each top to its current symbol. The backward pass starts at `heads`. `kept` are the values that losses
+    and accuracies compare, for measures.py. `constants` are inputs that never change. `backward` names the inputs whose
+    gradient is requested only so that the backward pass runs their layer. `category_weights` weight the images in the
+    losses.
     """
 
     images: Symbol = field(default_factory=lambda: mx.sym.Variable("data"))
@@ -43,10 +44,10 @@ Build = Callable[[SymbolGraph, Node, Sequence[Symbol], Sequence[Symbol]], list[S
 
 
 def rows(value: Symbol, shape: Shape) -> Symbol:
-    """Every image's numbers in a row; `shape` is theirs."""
+    """The value reshaped to one row per image. `shape` is that of one image's values."""
     return mx.sym.reshape(value, shape=(-1, math.prod(shape)))
 
 
 def by_channel(weight: Symbol, shape: Shape) -> Symbol:
-    """One number a channel, to be combined with values of this shape."""
+    """A weight with one number per channel, reshaped to broadcast over values of this shape."""
     return mx.sym.reshape(weight, shape=(1, -1, *[1] * (len(shape) - 1)))
