@@ -1,1 +1,1 @@
-"""What all routes share: forms, renderers, wire formats, exceptions as responses, the OpenAPI schema."""
+"""The base of all routes: forms, renderers, wire formats, exceptions as responses, the OpenAPI schema."""

@@ -68,18 +68,18 @@ class BrowsablePage(BrowsableAPIRenderer):
 
 
 def client_name(request) -> dict:
-    """For every template: the name that an open server's client goes by."""
+    """Template context of every page: the name that the client of an open server has given."""
     return {"client_name": lambda: usernames.owner(request)}
 
 
 def _with_code(text: str) -> str:
-    """Text as HTML, `names` in it as code."""
-    # It has been escaped; what is added are two tags.
+    """The text as HTML, with `names` in backticks as code."""
+    # The text is escaped; only two tags are added.
     return mark_safe(re.sub("`(.*?)`", r"<code>\1</code>", conditional_escape(text)))  # nosec B308 B703
 
 
 def _posted(request) -> dict:
-    """What was posted, as far as it can be read."""
+    """The posted values, as far as they can be read."""
     try:
         return dict(request.data.items())
     except (APIException, SuspiciousOperation, UnreadablePostError):
@@ -87,7 +87,7 @@ def _posted(request) -> dict:
 
 
 def _is_secret(field: serializers.Field) -> bool:
-    """Whether no page may repeat what was typed into the field."""
+    """Whether pages must not repeat the value of the field."""
     return field.style.get("input_type") == "password"
 
 
@@ -96,13 +96,13 @@ def _begin_with(field: serializers.Field, value: str) -> None:
 
 
 def _problem(data) -> str:
-    """Why the request was refused as a whole."""
+    """The error of a request that was refused as a whole."""
     error = data.get("error") if isinstance(data, dict) else None
     return error["description"] if isinstance(error, dict) else ""
 
 
 def _wrong_fields(data) -> dict[str, list[str]]:
-    """{field: [message, …]} of a form that was refused, from either wire format."""
+    """{field: [message, …]} of a refused form, from either wire format."""
     errors = data.get("errors", {}) if isinstance(data, dict) else {}
     if isinstance(errors, dict):
         return errors

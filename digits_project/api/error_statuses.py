@@ -36,7 +36,7 @@ class Exit(IntEnum):
     DONE = 0
     FAILED = 1
     BAD_INPUT = 2
-    INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+    INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 
 class ErrorStatus(NamedTuple):

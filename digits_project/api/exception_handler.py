@@ -1,4 +1,4 @@
-"""How an error becomes an HTTP answer, in a view of ours or outside of any."""
+"""Turns exceptions into HTTP responses, inside and outside of views."""
 
 import logging
 import secrets
@@ -21,14 +21,14 @@ from digits_project.common.errors import no_room
 
 log = logging.getLogger(__name__)
 
-# Python 3.13 renamed two statuses, as RFC 9110 did; scripts compare `type`, which stays what it was.
+# Python 3.13 renamed two statuses, as RFC 9110 did. Scripts compare `type`, so it keeps the old names.
 PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
 
 RETRY_SECONDS = 5
 
 
 def exception_handler(exc: Exception, context: dict) -> Response:
-    """Every exception of a view as the contract's answer."""
+    """The response to an exception of a view, in the format of docs/api.md."""
     if isinstance(exc, DjangoValidationError):
         exc = exceptions.ValidationError(exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages})
     if isinstance(exc, exceptions.ValidationError):
@@ -43,7 +43,7 @@ def exception_handler(exc: Exception, context: dict) -> Response:
 
 
 def error_body(status: int, description: str) -> dict:
-    """The contract's `error`, with a text for people."""
+    """The body of an error response; `description` is for people."""
     phrase = PHRASES.get(status) or HTTPStatus(status).phrase
     return {
         "error": {
@@ -55,27 +55,27 @@ def error_body(status: int, description: str) -> dict:
 
 
 def refusal(status: int, description: str) -> JsonResponse:
-    """The same outside of any view."""
+    """An error response outside of any view."""
     content_type, layout = "application/json; charset=utf-8", {"indent": 2}
     body = error_body(status, description)
     return JsonResponse(body, status=status, content_type=content_type, json_dumps_params=layout)
 
 
 def not_found(request, exception=None):
-    """No such route: in JSON where JSON was asked for, else Django's page."""
+    """404 for an unknown route, as JSON if the request prefers JSON, else Django's page."""
     return _page_or_json(request, 404, f"There is no {request.path} here.") or defaults.page_not_found(
         request, exception
     )
 
 
 def bad_request(request, exception=None):
-    """What Django refuses before any view sees it, such as a foreign Host."""
+    """400 for a request that Django refuses before any view, such as one with an unknown Host."""
     why = "This server does not answer to that host name, or the request is malformed."
     return _page_or_json(request, 400, why) or defaults.bad_request(request, exception)
 
 
 def server_fault(request):
-    """What failed outside of any view of ours; the log has it under the request's path."""
+    """500 for an exception outside of our views; the log has it under the request's path."""
     failure = sys.exc_info()[1]
     if isinstance(failure, AWAY):
         return _away(request, failure)
@@ -87,7 +87,7 @@ def server_fault(request):
 
 
 def _away(request, failure: Exception) -> HttpResponse:
-    """The database or Redis can't be reached just now. The response needs neither itself, as DRF's page would."""
+    """503 if the database or Redis can't be reached. The response uses neither; DRF's page would."""
     status, text = error_status(failure).http, http_text(failure)
     log.warning("%d for %s: %s", status, request.path, failure)
     answer = _page_or_json(request, status, text) or HttpResponse(
@@ -121,7 +121,7 @@ def _explain(exc: Exception) -> tuple[int, str]:
 
 
 def messages_by_field(detail) -> dict:
-    """A ValidationError's detail as {field: [message, …]}; what belongs to no field stands under ''."""
+    """A ValidationError's detail as {field: [message, …]}; the key of messages without a field is ''."""
     if not isinstance(detail, dict):
         return {"": detail if isinstance(detail, list) else [detail]}
     general = (api_settings.NON_FIELD_ERRORS_KEY, "__all__")
@@ -129,7 +129,7 @@ def messages_by_field(detail) -> dict:
 
 
 def _messages(value) -> list[str]:
-    """The messages of one field; those of a nested list are flattened."""
+    """The messages of one field; nested lists are flattened."""
     if isinstance(value, dict):
         return [message for nested in value.values() for message in _messages(nested)]
     if isinstance(value, (list, tuple)):

@@ -5,13 +5,13 @@ from rest_framework import exceptions
 
 
 class Conflict(exceptions.APIException):
-    """The job is not in a state for that."""
+    """The state of the job does not allow the request (409)."""
 
     status_code = 409
 
 
 class Undecodable(exceptions.APIException):
-    """An uploaded image that can't be decoded: 422, or 500 as DIGITS answered."""
+    """An uploaded image can't be decoded: 422, or 500 as in DIGITS."""
 
     def __init__(self, detail):
         super().__init__(detail)

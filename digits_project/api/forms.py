@@ -9,14 +9,14 @@ from rest_framework.parsers import JSONParser
 
 from digits_project.api.digits_fields import DigitsField, refused
 
-IGNORED = "X-Digits-Ignored"  # header of a response: the fields that mean nothing to the form
-# Fields that clients send along with every form.
+IGNORED = "X-Digits-Ignored"  # response header that lists the fields unknown to the form
+# Fields that clients send with every form.
 COMPANIONS = {"csrf_token", "csrfmiddlewaretoken", "submit", "username"}
 
 
 # --- bodies --------------------------------------------------------------------------------------------------------
 class JSONObjectParser(JSONParser):
-    """A JSON body is an object; its fields are those of the form."""
+    """Parses a JSON body, which must be an object with the form's fields."""
 
     def parse(self, stream, media_type=None, parser_context=None):
         try:
@@ -30,19 +30,19 @@ class JSONObjectParser(JSONParser):
 
 # --- forms ---------------------------------------------------------------------------------------------------------
 class Form(serializers.Serializer):
-    """A posted form, the same for form, multipart and JSON bodies. A blank optional field means its default."""
+    """A posted form, the same for form, multipart and JSON bodies. A blank optional field gets its default."""
 
-    WIRE_NAMES: dict[str, str] = {}  # {column: field}, where a row calls something otherwise than the wire does
-    DESCRIPTIONS: dict[str, str] = {}  # {field: what it means}, for the page and the schema
-    DIGITS_FIELDS: dict[str, DigitsField] = {}  # fields of DIGITS's form that this one lacks
-    FIRST: tuple[str, ...] = ()  # the fields that the form begins with, whichever class they are of
-    LAST: tuple[str, ...] = ()  # those that it ends with
+    WIRE_NAMES: dict[str, str] = {}  # {column: field}, where a column and its field have different names
+    DESCRIPTIONS: dict[str, str] = {}  # {field: help text}, for the page and the schema
+    DIGITS_FIELDS: dict[str, DigitsField] = {}  # fields of DIGITS's form that this form lacks
+    FIRST: tuple[str, ...] = ()  # the first fields of the form, of any class
+    LAST: tuple[str, ...] = ()  # the last fields
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._known = {*self.fields, *self.DIGITS_FIELDS, *COMPANIONS}
         for name, default in self.defaults().items():
-            self.fields[name].initial = default  # what the page's form shows
+            self.fields[name].initial = default  # the page's form shows it
         for name, description in self.DESCRIPTIONS.items():
             self.fields[name].help_text = description
         for field in self.fields.values():
@@ -54,11 +54,11 @@ class Form(serializers.Serializer):
         return {name: fields[name] for name in dict.fromkeys(order) if name in fields}
 
     def unordered_fields(self) -> dict[str, serializers.Field]:
-        """The fields that the class declares; a subclass adds those that it makes from declarations elsewhere."""
+        """The fields that the class declares. A subclass can add fields that it creates from other declarations."""
         return super().get_fields()
 
     def defaults(self) -> dict:
-        """{field: default} of the optional fields, as they may be posted."""
+        """{field: default} of the optional fields, in the form in which they are posted."""
         defaulted = {name: field for name, field in self.fields.items() if field.default is not empty}
         return {
             name: None if field.default is None else field.to_representation(field.default)
@@ -66,16 +66,16 @@ class Form(serializers.Serializer):
         }
 
     def knows(self, name: str) -> bool:
-        """Whether a field of this name means something here, or meant something to DIGITS."""
+        """Whether the form, or DIGITS's form, has a field of this name."""
         return name in self._known
 
     def in_wire_names(self, invalid: DjangoValidationError) -> dict[str, list[str]]:
-        """{field: messages} of what a service has against the columns."""
+        """{field: messages} from a service's errors, which are by column."""
         return {self.WIRE_NAMES.get(column, column): messages for column, messages in invalid.message_dict.items()}
 
     def to_internal_value(self, data):
         if not hasattr(data, "items"):
-            return super().to_internal_value(data)  # says that it is not an object
+            return super().to_internal_value(data)  # raises: it is not an object
         given = {
             name: data[name]
             for name, field in self.fields.items()
@@ -92,14 +92,14 @@ class Form(serializers.Serializer):
         return values
 
     def wrong_together(self, values: dict) -> dict[str, str]:
-        """{field: message} of what only several fields together can say; reported beside fields that are wrong alone.
+        """{field: message} of errors that concern several fields together, reported with the errors of single fields.
 
-        `values` has the fields that are valid; any may be missing.
+        `values` has the valid fields; any field can be missing.
         """
         return {}
 
     def _valid_values(self, given: dict, invalid: dict) -> dict:
-        """The values of the fields that are not `invalid`."""
+        """The values of the fields that are valid by themselves."""
         values = {}
         for field in self._writable_fields:
             if field.field_name not in invalid:
@@ -113,7 +113,7 @@ def _as_lists(wrong: dict[str, str]) -> dict[str, list[str]]:
 
 
 def _name_choices(field: serializers.Field) -> None:
-    """Let the message about a value that is no choice name the choices."""
+    """Set the field's message for an invalid choice so that it lists the choices."""
     if isinstance(field, serializers.ChoiceField):
         *others, last = (str(choice).replace("{", "{{").replace("}", "}}") for choice in field.choices)
         choices = f"{', '.join(others)} or {last}" if others else last

@@ -1,4 +1,4 @@
-"""The OpenAPI schema of the routes, which drf-spectacular makes from the views, and its page.
+"""The OpenAPI schema of the routes, which drf-spectacular generates from the views.
 
 A view declares its responses and its query string with drf-spectacular's @extend_schema; `errors(409)` are responses
 with errors. Bodies come from the view's form. Responses that every route of a kind has (not logged in, a request from
@@ -81,10 +81,10 @@ def errors(*statuses: int) -> dict[int, OpenApiResponse]:
 
 
 class Schema(AutoSchema):
-    """What drf-spectacular can't see by itself."""
+    """Adds to drf-spectacular's schema what it can't infer from the views."""
 
     def get_operation_id(self):
-        """Method and path, so that no new route renames another: post_models_images_classification."""
+        """The id from method and path, such as post_models_images_classification; new routes never change it."""
         words = re.findall(r"[a-z_]+", self.path.removesuffix(".json"))
         return "_".join([self.method.lower(), *words])
 
@@ -143,7 +143,7 @@ class Schema(AutoSchema):
 
 
 class SessionScheme(OpenApiAuthenticationExtension):
-    """Django's session, as access.Session reads it."""
+    """The security scheme of authentication.Session."""
 
     target_class = "digits_project.accounts.authentication.Session"
     name = "session"
@@ -153,7 +153,7 @@ class SessionScheme(OpenApiAuthenticationExtension):
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
-    """A token, as access.Token reads it."""
+    """The security scheme of authentication.Token."""
 
     target_class = "digits_project.accounts.authentication.Token"
     name = "token"
@@ -163,7 +163,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class FileFieldExtension(OpenApiSerializerFieldExtension):
-    """A file; no answer holds one."""
+    """The schema of an uploaded file; no response has one."""
 
     target_class = "rest_framework.serializers.FileField"
     match_subclasses = True
@@ -173,7 +173,7 @@ class FileFieldExtension(OpenApiSerializerFieldExtension):
 
 
 def without_marks(result: dict, **_) -> dict:
-    """drf-spectacular marks choices, for the hook that would name them."""
+    """A postprocessing hook that removes drf-spectacular's marks on choices, which only its own enum hook needs."""
     for component in result["components"]["schemas"].values():
         for field in component.get("properties", {}).values():
             field.pop("x-spec-enum-id", None)
@@ -181,6 +181,7 @@ def without_marks(result: dict, **_) -> dict:
 
 
 def one_of_each_route(endpoints: list) -> list:
-    """Of the two addresses of a route the one that ends in .json: the other is its page."""
+    """A preprocessing hook that keeps, of the two URLs of a route, the one that ends in .json; the other is its
+    page."""
     paths = {path for path, *_ in endpoints}
     return [endpoint for endpoint in endpoints if f"{endpoint[0]}.json" not in paths and endpoint[0] != "/"]

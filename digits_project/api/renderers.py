@@ -1,4 +1,4 @@
-"""Which renderer writes a response, and JSON as the public clients read it."""
+"""Renders JSON as the public clients of DIGITS parse it, and chooses between JSON and a page."""
 
 import re
 
@@ -8,7 +8,7 @@ from rest_framework.renderers import JSONRenderer
 
 # --- renderers -----------------------------------------------------------------------------------------------------
 class PrettyJSONRenderer(JSONRenderer):
-    """Two spaces, keys in the order given: public clients read the answer by line."""
+    """JSON with an indent of two spaces and keys in the given order; some public clients read it line by line."""
 
     charset = "utf-8"
     ensure_ascii = False
@@ -18,11 +18,11 @@ class PrettyJSONRenderer(JSONRenderer):
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
         body = super().render(data, accepted_media_type, renderer_context)
-        return body + b"\n" if body else body  # a shell's next prompt begins on a line of its own
+        return body + b"\n" if body else body  # so that a shell's next prompt starts on a new line
 
 
 class SuffixNegotiation(DefaultContentNegotiation):
-    """`.json` answers JSON; without it, JSON where Accept prefers that to a page."""
+    """Chooses JSON for a URL with `.json`; else JSON or the page, as the Accept header prefers."""
 
     def select_renderer(self, request, renderers, format_suffix=None):
         json = next((renderer for renderer in renderers if renderer.format == "json"), renderers[0])
@@ -38,7 +38,7 @@ def prefers_json(request) -> bool:
 
 
 def _quality(request, media_type: str) -> float:
-    """The q of `media_type` in the Accept header (RFC 9110, 12.5.1): the most specific range that matches decides."""
+    """The q value of `media_type` in the Accept header (RFC 9110, 12.5.1), by the most specific matching range."""
     group = media_type.split("/")[0]
     qualities = {}
     for entry in request.headers.get("Accept", "*/*").split(","):

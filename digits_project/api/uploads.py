@@ -1,4 +1,4 @@
-"""Bodies of requests: how large they may be, and where the files in them go."""
+"""Limits the bodies of requests, and stores uploaded files."""
 
 import fcntl
 import re
@@ -13,11 +13,11 @@ from rest_framework.serializers import FileField, ValidationError
 from digits_project.api.error_statuses import FIELDS_TOO_LARGE
 from digits_project.api.exception_handler import refusal
 
-BYTE_ORDER_MARK = "\ufeff"  # what Windows' editors write before a text
+BYTE_ORDER_MARK = "\ufeff"  # editors on Windows write it at the start of a file
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-ABANDONED_SECONDS = 24 * 3600  # no upload takes as long
-TAKES_FILES = ("/datasets/images/", "/models/images/")  # whose forms do, for who has logged in
-FOR_STRANGERS = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # anybody may send these, and they are read for anybody
+ABANDONED_SECONDS = 24 * 3600  # longer than any upload takes
+TAKES_FILES = ("/datasets/images/", "/models/images/")  # forms with files, after a login
+FOR_STRANGERS = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # these forms are read without a login
 MAX_STRANGERS_BODY = 32 << 10  # bytes
 LOG_IN_FIRST = 401, "Log in first; until then a request has a body of at most 32 KiB."
 CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
@@ -26,7 +26,7 @@ CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 def limit_body(get_response):
     """Answer a request that the web worker refused, or would have refused; its body was not read.
 
-    Bodies are UTF-8: a client that picks the codec picks what decoding costs.
+    Bodies must be UTF-8: a client that could choose the codec could choose an expensive one.
     """
 
     def middleware(request):
@@ -37,7 +37,7 @@ def limit_body(get_response):
 
 
 def limit(path: str, content_type: str) -> tuple[int, tuple[int, str]]:
-    """How many bytes a body may have, and the status and reason for who sends more."""
+    """The maximum size of a body in bytes, and the status and reason for a larger one."""
     if FOR_STRANGERS.fullmatch(path):
         return MAX_STRANGERS_BODY, (413, "A name and a password take less.")
     if content_type.partition(";")[0].strip().lower() == "multipart/form-data" and path.startswith(TAKES_FILES):
@@ -48,7 +48,7 @@ def limit(path: str, content_type: str) -> tuple[int, tuple[int, str]]:
 
 
 def _refused(request) -> tuple[int, str] | None:
-    """Status and reason, if it is."""
+    """Status and reason of a request that is refused; None if it is not."""
     charset = request.content_params.get("charset", "utf-8")
     if charset.strip("\"'").lower() not in CHARSETS:
         return 400, "The body has to be UTF-8; leave the charset out of the Content-Type."
@@ -60,18 +60,18 @@ def _refused(request) -> tuple[int, str] | None:
 
 
 class DiskUpload(TemporaryFileUploadHandler):
-    """A file that does not fit into memory goes to the server's own folder, not to /tmp, which may be memory too.
+    """Stores a large uploaded file in the server's own folder, because /tmp can be in memory.
 
-    What a killed server left there goes with the next start, and whatever else is old with the next upload.
+    Files that a killed server left there are removed at the next start, other old files at the next upload.
     """
 
     def new_file(self, *args, **kwargs):
         for path in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
-            with suppress(FileNotFoundError):  # another request was quicker
+            with suppress(FileNotFoundError):  # another request has removed it
                 if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                     path.unlink()
         super().new_file(*args, **kwargs)
-        fcntl.flock(self.file.file, fcntl.LOCK_EX)  # home.remove_abandoned_uploads looks for it
+        fcntl.flock(self.file.file, fcntl.LOCK_EX)  # home.remove_abandoned_uploads tests this lock
 
     def receive_data_chunk(self, raw_data, start):
         with self._gone_on_failure():
@@ -83,7 +83,7 @@ class DiskUpload(TemporaryFileUploadHandler):
 
     @contextmanager
     def _gone_on_failure(self):
-        """On a full disk every byte counts: what was written of the file goes at once."""
+        """If the block fails, delete the incomplete file at once, because the disk is perhaps full."""
         try:
             yield
         except OSError:
@@ -101,7 +101,7 @@ def decoded(raw: bytes) -> str:
 
 
 class Upload(FileField):
-    """A file of at most so many bytes."""
+    """A file field with a maximum size in bytes."""
 
     def __init__(self, most_bytes: int, **kwargs):
         super().__init__(**kwargs)

@@ -25,7 +25,7 @@ class Defaults(serializers.Serializer):
 
 
 class FormMetadata(SimpleMetadata):
-    """The response to OPTIONS, with the fields of the form where the route has one."""
+    """The response to OPTIONS, with the fields of the route's form if it has one."""
 
     def determine_actions(self, request, view):
         return super().determine_actions(request, view) if view.serializer_class else {}

@@ -5,14 +5,14 @@ from django.conf import settings
 
 # --- wire formats --------------------------------------------------------------------------------------------------
 def predictions(ranked: list[tuple[str, float]]):
-    """[(category, percent)], best first, as DIGITS_WIRE_FORMAT wants them."""
+    """[(category, percent)], best first, in the format of DIGITS_WIRE_FORMAT."""
     if settings.DIGITS_WIRE_FORMAT == "digits":
         return [[category, percent] for category, percent in ranked]
     return dict(ranked)
 
 
 def errors(by_field: dict):
-    """{field: [message, …]} as DIGITS_WIRE_FORMAT wants it."""
+    """{field: [message, …]} in the format of DIGITS_WIRE_FORMAT."""
     by_field = {field: [printable(message) for message in messages] for field, messages in by_field.items()}
     if settings.DIGITS_WIRE_FORMAT == "digits":
         return by_field
@@ -20,5 +20,5 @@ def errors(by_field: dict):
 
 
 def printable(message) -> str:
-    """A message that quotes what somebody sent, without the half characters that JSON can bring and UTF-8 can't."""
+    """A message with lone surrogates replaced, which JSON can contain but UTF-8 can't."""
     return str(message).encode("utf-8", "replace").decode()

@@ -1,6 +1,6 @@
-"""SHA-256 of files, read again only when a file is another one or has changed. No Django here.
+"""Computes and caches SHA-256 digests of files; a file is hashed again only if it was replaced or changed.
 
-A hash takes as long as reading the file, and a classifier is asked thousands of times an hour.
+Hashing takes as long as reading the file, and a classifier can be used thousands of times an hour.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ BLOCK = 1 << 20
 
 
 class State(NamedTuple):
-    """What changes when a file is replaced or written to. Its ctime can't be set back, as its mtime can."""
+    """Values that change when a file is replaced or written to. The ctime can't be set back; the mtime can."""
 
     device: int
     inode: int
@@ -25,17 +25,17 @@ class State(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> State:
-        """Raises OSError."""
+        """The state of a file now. Raises OSError."""
         stat = path.stat()
         return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def _nothing() -> None:
-    """What is called between two blocks where nobody waits."""
+    """The default `tick`: does nothing."""
 
 
 def sha256(path: Path, tick: Callable[[], object] = _nothing) -> str:
-    """The digest in hex. `tick` is called for each block; what it raises passes through. Raises OSError."""
+    """The SHA-256 of a file in hex. `tick` is called for each block; its exceptions pass through. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -45,7 +45,7 @@ def sha256(path: Path, tick: Callable[[], object] = _nothing) -> str:
 
 
 def remembered_sha256(path: Path, state: State, tick: Callable[[], object] = _nothing) -> str:
-    """The same of a file in this state, which this process reads once."""
+    """The same, cached for a file in this state."""
     found = _remembered.get((path, state))
     if found is None:
         found = sha256(path, tick)

@@ -1,7 +1,7 @@
-"""Names of files in another Unicode form than the disk's: é is one character on Linux, two on a Mac. No Django here.
+"""Finds files whose names have another Unicode form on disk: é is one character on Linux, two on macOS.
 
-A list that was written on one system names files that were copied by way of the other. Such a name is looked for where
-the name itself is not there; two names are the same where their NFC is.
+A list written on one system can name files that were copied through the other. If a name does not exist as written, a
+name with the same NFC form is used.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import time
 import unicodedata
 from collections import OrderedDict
 
-MAX_FOLDERS, MAX_NAMES = 64, 100_000  # folders whose names are kept, and names of one of them
-KEPT_SECONDS = 30.0  # so long a folder is not listed again
+MAX_FOLDERS, MAX_NAMES = 64, 100_000  # cached folders, and names per folder
+KEPT_SECONDS = 30.0  # a folder is listed again after that
 _WAYPOINT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def on_disk(path: str) -> str:
-    """The path with the disk's spelling of each name that is not there as it is written.
+    """The path, with each name that does not exist as written replaced by the disk's spelling.
 
-    From the first name on that is there in no spelling, the path stays as it is.
+    From the first name that exists in no spelling, the rest of the path does not change.
     """
     if path.isascii() or os.path.lexists(path):
         return path
@@ -30,14 +30,14 @@ def on_disk(path: str) -> str:
     for position, name in enumerate(names):
         if not name.isascii():
             names[position] = name = _in_folder(reached, name)
-        reached = os.path.join(reached, name)  # noqa: PTH118 - of text: `..` and links mean what they mean to open()
+        reached = os.path.join(reached, name)  # noqa: PTH118 - joins text; `..` and links keep open()'s meaning
     return "/".join(names)
 
 
 def twin(folder: int, name: str) -> str | None:
-    """The other spelling in which `name` is in an open folder (O_PATH is enough); None if it is there in none.
+    """The other spelling of `name` in an open folder (O_PATH is enough); None if there is none.
 
-    A name that is NFC or NFD throughout is found without a look at the rest of the folder, however large it is.
+    A name that is entirely NFC or NFD is found without listing the folder.
     """
     if name.isascii():
         return None
@@ -68,14 +68,14 @@ def _is_there(folder, name):
 
 
 class _Mixtures:
-    """The names in folders that are neither NFC nor NFD, such as a script's é before a Mac's."""
+    """A cache of the names in folders that are neither entirely NFC nor entirely NFD."""
 
     def __init__(self):
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], tuple[float, dict[str, str]]] = OrderedDict()
 
     def of(self, folder: int) -> dict[str, str]:
-        """{NFC: name} in an open folder, as it was at most KEPT_SECONDS ago."""
+        """{NFC: name} of an open folder, at most KEPT_SECONDS old."""
         status = os.fstat(folder)
         key = status.st_dev, status.st_ino
         with self._lock:
@@ -94,7 +94,7 @@ class _Mixtures:
 def _mixed_names(folder):
     try:
         listed = os.open(".", _LISTED, dir_fd=folder)
-    except OSError:  # it may be entered, not read
+    except OSError:  # the folder can be entered but not read
         return {}
     found: dict[str, str] = {}
     try:

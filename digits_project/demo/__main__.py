@@ -1,4 +1,4 @@
-"""`make demo`: runs the walkthrough and says what came of it."""
+"""`make demo`: runs the walkthrough and prints a summary."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from digits_project.demo.walkthrough import Demo, percent, shown
 from digits_project.stack.home import home_from_environment
 from digits_project.stack.supervisor import AlreadyRunning, Stack, StackError, port_from_environment
 
-# The demo shows the server as it comes, whatever the one that this shell is set up for does otherwise.
+# The demo runs the server with its defaults, regardless of the variables in this shell.
 SETTINGS = {
     "DIGITS_AUTH": "open",
     "DIGITS_WIRE_FORMAT": "documented",
@@ -22,7 +22,7 @@ SETTINGS = {
 
 
 def run(screen: Screen) -> Demo:
-    """The whole demo. When it returns, or raises, everything that it started has ended."""
+    """Run the whole demo. When this returns or raises, all processes that it started have ended."""
     began = time.monotonic()
     screen.heading("Start PostgreSQL, Redis, the web server and the workers")
     with Stack(home_from_environment(), port_from_environment(), screen.line) as stack:
@@ -63,13 +63,13 @@ def password(stack: Stack) -> str:
 
 
 def make_run() -> str:
-    """`make run` with the variables that the demo was given, so that it finds the same jobs."""
+    """The command line of `make run` with the demo's variables, so that it finds the same jobs."""
     given = [f"{name}={os.environ[name]} " for name in ("DIGITS_HOME", "DIGITS_PORT") if os.environ.get(name)]
     return "".join(given) + "make run"
 
 
 def main() -> int:
-    """0 when all went well, 1 with a message when not, 130 after Ctrl-C."""
+    """Run the demo. Returns the exit status: 0 if it succeeded, 1 with a message if not, 130 after Ctrl-C."""
     screen = Screen(sys.stdout)
     os.environ.update(SETTINGS)
     try:

@@ -1,4 +1,4 @@
-"""The demo's requests: each can be sent, and shown as the curl line that sends the same."""
+"""The demo's requests. Each can be sent, and shown as the curl command that sends the same request."""
 
 import http.client
 import json
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-WIDTH = 78  # columns of a shown line
-PATIENCE = 60  # seconds for an answer
+WIDTH = 78  # columns of a line
+TIMEOUT = 60  # seconds for a response
 
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy: it is 127.0.0.1
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for 127.0.0.1
 
 
 class DemoFailed(Exception):
@@ -24,14 +24,14 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """A GET, or with fields, even none ({}), a POST of a form."""
+    """A GET request, or with `fields` (also {}) a POST of a form."""
 
     url: str
     fields: Mapping[str, Any] | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
 
     def curl(self) -> str:
-        """What to type into a shell to send it: one line, or several that end in a backslash."""
+        """The curl command that sends the request: one line, or several that end in a backslash."""
         options = [" ".join(map(shlex.quote, option)) for option in self._options()]
         lines = [f"curl {shlex.quote(self.url)}"]
         for option in options:
@@ -42,10 +42,10 @@ class Request:
         return " \\\n".join(lines)
 
     def send(self) -> str:
-        """The answer's body. Raises Failed for any but a good answer."""
+        """Send the request. Returns the body of the response. Raises DemoFailed for an error status."""
         body, headers = self._body()
         try:
-            with _opener.open(urllib.request.Request(self.url, body, headers), timeout=PATIENCE) as answer:
+            with _opener.open(urllib.request.Request(self.url, body, headers), timeout=TIMEOUT) as answer:
                 return answer.read().decode()
         except urllib.error.HTTPError as refusal:
             said = refusal.read().decode(errors="replace")
@@ -54,7 +54,7 @@ class Request:
             raise DemoFailed(f"{self.url} does not answer: {error}") from error
 
     def json(self) -> dict:
-        """The answer as an object. Raises Failed."""
+        """Send the request. Returns the JSON object of the response. Raises DemoFailed."""
         said = self.send()
         try:
             return json.loads(said)
@@ -65,7 +65,7 @@ class Request:
         if self.fields is None:
             return []
         if self.files:
-            # Of -F alone a value could begin with @ or hold ;type=, which mean something to curl.
+            # With -F in place of --form-string, curl would interpret a value that begins with @ or contains ;type=.
             values = [["--form-string", f"{name}={value}"] for name, value in self.fields.items()]
             return values + [["-F", f"{name}=@{_quoted(path)}"] for name, path in self.files.items()]
         return [
@@ -80,7 +80,7 @@ class Request:
 
 
 def _quoted(path: Path) -> str:
-    """A path as curl's -F reads it: in quotes where it holds what separates the parts of a -F."""
+    """A path for curl's -F, in quotes if it contains a separator of -F."""
     text = str(path)
     if not set(text) & set(';,"\\'):
         return text
@@ -89,7 +89,7 @@ def _quoted(path: Path) -> str:
 
 
 def _multipart(fields: Mapping[str, Any], files: Mapping[str, Path]) -> tuple[bytes, dict[str, str]]:
-    """multipart/form-data (RFC 7578)."""
+    """The body and the headers of a multipart/form-data request (RFC 7578)."""
     boundary = secrets.token_hex(16)
     parts = [(f'name="{name}"', str(value).encode()) for name, value in fields.items()]
     parts += [(f'name="{name}"; filename="{quote(path.name)}"', path.read_bytes()) for name, path in files.items()]

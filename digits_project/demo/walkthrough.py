@@ -1,6 +1,7 @@
-"""`make demo`: from folders of handwritten digits to a trained classifier, over HTTP, as any client would go about it.
+"""The steps of `make demo`: from folders of handwritten digits to a trained classifier, over HTTP as any client.
 
-Starts the whole server on DIGITS_HOME, shows every request as a curl line, and stops all of it again; the jobs stay.
+The demo starts the whole server on DIGITS_HOME, shows every request as a curl command, and stops the server again. The
+jobs stay.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ ENDED = ("Done", "Aborted", "Error")
 
 
 class Demo:
-    """The demo on a running stack: each method is a step of it. They raise Failed."""
+    """The demo on a running stack. Each method is a step, and raises DemoFailed."""
 
     def __init__(self, stack: Stack, screen: Screen):
         self.stack = stack
@@ -96,14 +97,14 @@ class Demo:
         return request.json()
 
     def _run(self, kind: str, fields: dict, look: Callable[[dict], None]) -> dict:
-        """Create a job, and follow it until it is Done; `look(job)` is called for every answer."""
+        """Create a job and poll it until it is Done; `look(job)` is called for every response."""
         job = self._ask(Request(f"{self.stack.url}{kind}/images/classification.json", fields))
         poll = Request(f"{self.stack.url}{kind}/{job['id']}.json")
         self.screen.command(poll.curl())
         try:
             return self._follow(kind, poll, look)
         except KeyboardInterrupt:
-            self._abort(kind, job["id"])  # else it would go on with the next start
+            self._abort(kind, job["id"])  # otherwise it would go on at the next start
             raise
 
     def _follow(self, kind: str, poll: Request, look: Callable[[dict], None]) -> dict:
@@ -130,7 +131,7 @@ class Demo:
 
     def _abort(self, kind: str, job_id: str) -> None:
         job = f"{self.stack.url}{kind}/{job_id}"
-        with contextlib.suppress(DemoFailed):  # it has ended by itself, or the server is going down too
+        with contextlib.suppress(DemoFailed):  # it has ended, or the server is stopping too
             Request(f"{job}/abort.json", {}).send()
             deadline = time.monotonic() + ABORT_SECONDS
             while Request(f"{job}.json").json()["status"] not in ENDED and time.monotonic() < deadline:
@@ -138,14 +139,14 @@ class Demo:
 
 
 class Table:
-    """Loss and accuracy by epoch, a row as soon as the epoch is validated."""
+    """A table of loss and accuracy; each epoch gets a row as soon as it is validated."""
 
     def __init__(self, screen: Screen):
         self.screen = screen
         self.rows = 0
 
     def update(self, model: dict) -> None:
-        """Print what is new in GET /models/<id>.json."""
+        """Print the new epochs of a GET /models/<id>.json."""
         val, train = model.get("val_outputs", {"epoch": []}), model.get("train_outputs", {"epoch": [], "loss": []})
         for row in range(self.rows, len(val["epoch"])):
             if row == 0:
@@ -159,9 +160,9 @@ class Table:
 
 
 def write_digits(folder: Path) -> int:
-    """Write the 1,797 digits, 8×8 pixels of 0 to 16, as folder/<digit>/<number>.png; how many.
+    """Write the 1,797 digits (8×8 pixels from 0 to 16) as folder/<digit>/<number>.png. Returns their number.
 
-    As in MNIST, which LeNet was made for, a digit is DIGIT_SIDE high in the middle of SIDE×SIDE pixels.
+    As in MNIST, for which LeNet was designed, a digit is DIGIT_SIDE pixels high in the middle of SIDE×SIDE pixels.
     """
     digits = load_digits()
     for category in range(10):
@@ -187,5 +188,5 @@ def percent(fraction: float) -> str:
 
 
 def shown(path: Path) -> str:
-    """As short as it can be and still lead there from the present folder."""
+    """The path relative to the current folder if possible."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -1,1 +1,1 @@
-"""What stands around Django in the web process: the gunicorn worker and its connections, middleware."""
+"""The parts of the web process around Django: the gunicorn worker, its connections, middleware."""

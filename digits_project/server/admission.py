@@ -1,4 +1,4 @@
-"""Who sends a request, how large its body may be and which threads it gets, decided before the body is read."""
+"""Decides before a body is read: who sends the request, how large its body can be, and which threads it gets."""
 
 import hashlib
 import logging
@@ -26,9 +26,9 @@ from digits_project.server.url_prefix import without_prefix
 
 log = logging.getLogger(__name__)
 
-KNOWN_SECONDS = 30.0  # for which it is remembered whose a session or token is; whether it is valid, each view asks
+KNOWN_SECONDS = 30.0  # cache of the owners of sessions and tokens; each view still checks that they are valid
 MAX_KNOWN = 5000
-AWAY_SECONDS = 5.0  # for which nobody is looked up after the database could not be reached
+AWAY_SECONDS = 5.0  # pause of lookups after the database could not be reached
 AWAY = 503, "The server can't reach its database just now. Nothing is lost; try again in a moment."
 DOWNLOAD = re.compile(r"/(models|datasets)/.*download.*")
 OWN_LANES = {"/healthz": "healthz", "/readyz": "readyz"}
@@ -38,8 +38,8 @@ OWN_MACHINE = {household(address) for address in permissions.OWN_MACHINE}
 
 
 class Admission(Anybody):
-    """For this server: a client that the views will refuse sends no more than a login form. With DIGITS_AUTH=required
-    that is one that has not logged in, on an open server one of another machine."""
+    """The terms of this server: a client that the views will refuse can send a body no larger than a login form. With
+    DIGITS_AUTH=required that is a client without a login, on an open server one of another machine."""
 
     def __init__(self):
         self.behind_proxy = settings.DIGITS_HTTPS
@@ -49,7 +49,7 @@ class Admission(Anybody):
         self._away_until = 0.0
 
     def caller(self, request, address: str) -> Caller | None:
-        """Who sends this request; None if look_up() has to say it."""
+        """The caller of this request; None if look_up() is needed."""
         stranger, credentials = _stranger(request, address), _credentials(request)
         if not permissions.has_accounts():
             return Caller(stranger.key, (stranger.key,)) if _is_here(request, address) else stranger
@@ -61,15 +61,15 @@ class Admission(Anybody):
         return stranger if time.monotonic() < self._away_until else None
 
     def sender(self, request, address: str) -> Caller:
-        """The address that sends it, behind a proxy the forwarded one: a crowd there keeps nobody else waiting."""
+        """The caller that look_up()'s thread is charged to: the address, behind a proxy the forwarded one."""
         return Caller(_stranger(request, address).key, logged_in=False)
 
     def look_up(self, request, address: str) -> Caller:
-        """The same, from the database, which takes a thread. Threads keep what the loop finds."""
+        """The caller, from the database, in a thread. The result is cached for the loop."""
         try:
             close_old_connections()
             user = _user(request)
-        except Exception as failure:  # noqa: BLE001 - whatever it is, the view meets it too and says so
+        except Exception as failure:  # noqa: BLE001 - the view gets the same exception and reports it
             log.warning("Nobody can be looked up: %s", failure)
             self._away_until = time.monotonic() + AWAY_SECONDS
             return _stranger(request, address)
@@ -106,18 +106,18 @@ def _stranger(request, address: str) -> Caller:
 
 
 def _is_here(request, address: str) -> bool:
-    """Whether it was sent on this very machine."""
+    """Whether the request comes from this machine."""
     return address in OWN_MACHINE and all(name != "X-FORWARDED-FOR" for name, _ in request.headers)
 
 
 def _credentials(request) -> bytes | None:
-    """What the request says of its sender, if it does."""
+    """The session or token of the request; None without one."""
     told = [f"{name}:{value}" for name, value in request.headers if name in ("AUTHORIZATION", "COOKIE")]
     return hashlib.sha256("\n".join(told).encode()).digest() if told else None
 
 
 def _user(request):
-    """The user whose session or token it is, as the views see it, or None."""
+    """The user of the session or token, as the views see it, or None."""
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": BytesIO()}
     environ |= {f"HTTP_{name}": value for name, value in request.headers if name in ("AUTHORIZATION", "COOKIE")}
     asked = WSGIRequest(environ)

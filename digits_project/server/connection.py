@@ -1,4 +1,4 @@
-"""A client's connection to the web worker, the request that arrives on it, and the terms under which it is taken."""
+"""A client's connection to the web worker, with its current request and the terms for that request."""
 
 import socket
 import time
@@ -14,27 +14,27 @@ from digits_project.server.response_writer import Client
 
 @dataclass(frozen=True)
 class Terms:
-    """Under which a request is taken."""
+    """The terms of a request: its caller's lane and limits."""
 
     lane: str = "requests"
     limit: int = 1 << 62  # bytes of its body
-    too_large: tuple[int, str] = (413, "")  # status and reason, where the body has more
-    refusal: tuple[int, str] | None = None  # the same, where the request is not taken at all
+    too_large: tuple[int, str] = (413, "")  # status and reason for a larger body
+    refusal: tuple[int, str] | None = None  # status and reason if the request is refused at once
 
 
 class Anybody:
-    """Terms for whoever comes, of an application that says no others by its attribute `admission` (as wsgi.py does)."""
+    """The terms of an application that has no attribute `admission` (wsgi.py sets it): the same for all clients."""
 
     behind_proxy = False
     max_arriving = 1 << 62
     too_much = 429, ""
 
     def caller(self, request, address: str) -> Caller | None:
-        """Who sends a request; None if look_up() has to say it, in a thread."""
+        """The caller of a request; None if look_up() is needed, which runs in a thread."""
         return Caller(f"address {address}")
 
     def sender(self, request, address: str) -> Caller:
-        """For whom look_up() takes a thread."""
+        """The caller that look_up()'s thread is charged to."""
         return Caller(f"address {address}")
 
     def look_up(self, request, address: str) -> Caller:
@@ -45,21 +45,21 @@ class Anybody:
 
 
 class Connection:
-    """What the loop knows of it; gunicorn calls the socket `sock` and the client's address `client`."""
+    """The loop's state of a connection; gunicorn uses its `sock` and `client` (the address)."""
 
     def __init__(self, cfg, sock: Client, peer, server):
         self.sock, self.client, self.server = sock, peer, server
         self.address = household(peer[0]) if isinstance(peer, tuple) else ""
         self.incoming = Incoming(cfg, peer)
-        self.counted = 0  # bytes of its body that count as its caller's
+        self.counted = 0  # bytes of the body that count for its caller
         self.begin(float("inf"))
 
     def begin(self, idle_until: float) -> None:
-        """A request may come until then."""
+        """Begin to wait for a request, until `idle_until`."""
         self.incoming.reset()
         self.began = self.read_at = time.monotonic()
         self.received, self.idle_until = 0, idle_until
-        self.poll: bytes | None = None  # the request, if it is one for a status
+        self.poll: bytes | None = None  # the request's bytes, if it is a status poll
         self.fault: Exception | None = None
         self.terms: Terms | None = None
         self.caller = Caller(f"address {self.address}", logged_in=False)
@@ -72,7 +72,7 @@ class Connection:
         self.incoming.buffer += data
 
     def has_hung_up(self) -> bool:
-        """Whether the client has closed its side of the connection, without a word more."""
+        """Whether the client has closed its side of the connection and sent nothing more."""
         try:
             return not socket.socket.recv(self.sock, 1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -81,14 +81,14 @@ class Connection:
             return True
 
     def is_late(self, now: float, arrive_within: float) -> bool:
-        """Whether the request is not here in time: that many seconds, and one more for every `least` bytes."""
-        return now > self.idle_until or now - self.began > arrive_within + self.received / self.sock.least
+        """Whether the request is late: it has `arrive_within` seconds, and one more for every `min_pace` bytes."""
+        return now > self.idle_until or now - self.began > arrive_within + self.received / self.sock.min_pace
 
 
 class Waiting:
-    """Connections that wait for more of their requests, those that have been silent for longest first.
+    """The connections that wait for data of their requests, the longest silent first.
 
-    With dicts in place of these OrderedDicts, finding the first would pass over all that were removed before it.
+    OrderedDicts, because in a dict finding the first entry passes over all entries removed before it.
     """
 
     def __init__(self):
@@ -99,7 +99,7 @@ class Waiting:
         self._all[conn] = self._of[conn.address][conn] = None
 
     def remove(self, conn: Connection) -> bool:
-        """Whether it was there."""
+        """Remove a connection. Returns whether it was in."""
         if conn not in self._all:
             return False
         del self._all[conn], self._of[conn.address][conn]
@@ -108,12 +108,12 @@ class Waiting:
         return True
 
     def move_to_end(self, conn: Connection) -> None:
-        """It has sent something."""
+        """Mark that the connection has sent data."""
         self._all.move_to_end(conn)
         self._of[conn.address].move_to_end(conn)
 
     def oldest(self, address: str | None = None) -> Connection | None:
-        """The one that has been silent for longest, of this address or of any."""
+        """The longest silent connection, of this address or of any."""
         return next(iter(self._all if address is None else self._of.get(address, ())), None)
 
     def __len__(self) -> int:

@@ -1,5 +1,5 @@
-"""Connections whose thread has gone: what they have not taken of their response is sent as they take it, then they are
-given a moment to hang up. All of it in the web worker's loop."""
+"""Connections without a thread: the loop sends the spooled rest of their responses, then lets them linger for a moment
+until the client hangs up."""
 
 import contextlib
 import socket
@@ -11,58 +11,60 @@ from gunicorn import util
 
 from digits_project.server.response_writer import BLOCK, Client
 
-MAX_LEAVING = 500
+MAX_LINGERING = 500
 
 
 class Departures:
-    """At most `max_owed` clients have responses on disk; beyond them the slowest of the address with most is cut."""
+    """Sends spooled responses. At most `max_spooled` clients have one; beyond that the slowest client of the address
+    with most of them is closed."""
 
-    def __init__(self, poller: BaseSelector, max_owed: int, hang_up_within: float):
-        self._poller, self._max_owed, self._hang_up_within = poller, max_owed, hang_up_within
-        self._leaving = deque()  # (when to close it, socket) of those that were told goodbye
-        self._owed: dict[Client, str] = {}  # clients that have not taken all of their responses, and their addresses
+    def __init__(self, poller: BaseSelector, max_spooled: int, linger_within: float):
+        self._poller, self._max_spooled, self._linger_within = poller, max_spooled, linger_within
+        self._lingering = deque()  # (time to close, socket) of lingering connections
+        self._spooled: dict[Client, str] = {}  # clients with a spooled response, and their addresses
 
     def add(self, client: Client, address: str) -> None:
-        """Say goodbye, then take what is still coming, so that the client gets to read the response (RFC 9112, 9.6)."""
+        """Let a connection linger: close our side and read what still arrives, so that the client can read the response
+        (RFC 9112, 9.6)."""
         if client.backlog:
             self._owe(client, address)
         else:
             self._take_leave(client)
 
     def tidy(self) -> None:
-        """Called twice a second: it looks at all that is owed."""
-        while self._leaving and (self._leaving[0][0] < time.monotonic() or self._leaving[0][1].fileno() < 0):
-            self._forget(self._leaving.popleft()[1])
-        for late in [client for client in self._owed if client.is_late()]:
+        """Check all clients with spooled responses; called twice a second."""
+        while self._lingering and (self._lingering[0][0] < time.monotonic() or self._lingering[0][1].fileno() < 0):
+            self._forget(self._lingering.popleft()[1])
+        for late in [client for client in self._spooled if client.is_late()]:
             self._cut(late)
 
     def _owe(self, client: Client, address: str) -> None:
         try:
-            client.put_by()
+            client.leave_thread()
             self._poller.register(client, EVENT_WRITE, self._pay)
         except (OSError, ValueError):  # it has gone already
             util.close(client)
             return
-        self._owed[client] = address
-        if len(self._owed) > self._max_owed:
-            (most, _), *_ = Counter(self._owed.values()).most_common(1)
-            self._cut(min((client for client, of in self._owed.items() if of == most), key=Client.pace))
+        self._spooled[client] = address
+        if len(self._spooled) > self._max_spooled:
+            (most, _), *_ = Counter(self._spooled.values()).most_common(1)
+            self._cut(min((client for client, of in self._spooled.items() if of == most), key=Client.pace))
 
     def _pay(self, client: Client) -> None:
         try:
-            if client.go_on():
+            if client.flush():
                 return
         except BlockingIOError:
             return
         except OSError:
             self._cut(client)
             return
-        del self._owed[client]
+        del self._spooled[client]
         self._poller.unregister(client)
         self._take_leave(client)
 
     def _cut(self, client: Client) -> None:
-        self._owed.pop(client, None)
+        self._spooled.pop(client, None)
         self._forget(client)
 
     def _take_leave(self, client: Client) -> None:
@@ -73,9 +75,9 @@ class Departures:
         except (OSError, ValueError):  # it has gone already
             util.close(client)
             return
-        self._leaving.append((time.monotonic() + self._hang_up_within, client))
-        if len(self._leaving) > MAX_LEAVING:
-            self._forget(self._leaving.popleft()[1])
+        self._lingering.append((time.monotonic() + self._linger_within, client))
+        if len(self._lingering) > MAX_LINGERING:
+            self._forget(self._lingering.popleft()[1])
 
     def _drain(self, client: Client) -> None:
         try:
@@ -88,7 +90,7 @@ class Departures:
             self._forget(client)
 
     def _forget(self, client: Client) -> None:
-        if client.fileno() < 0:  # it was closed before its time; the poller would look for it among all connections
+        if client.fileno() < 0:  # already closed; the poller would search for it among all connections
             return
         with contextlib.suppress(KeyError):
             self._poller.unregister(client)

@@ -1,4 +1,5 @@
-"""gunicorn's worker of threads with another loop, which accepts connections, reads requests, and cuts who is silent."""
+"""gunicorn's thread worker with its own event loop, which accepts connections, reads requests and closes silent
+ones."""
 
 import contextlib
 import errno
@@ -13,16 +14,16 @@ from gunicorn.workers.gthread import ThreadWorker
 from digits_project.server.connection import Connection, Waiting
 from digits_project.server.response_writer import Client
 
-# Connections that the kernel keeps until they are accepted (as many as net.core.somaxconn allows, often 4096). It drops
-# the first packet of more, which a client sends again after a whole second.
+# The kernel's queue of connections to accept (limited by net.core.somaxconn, often 4096). If it is full, the kernel
+# drops a new connection's first packet, which the client sends again after a second.
 MAX_QUEUED = 8192
-ACCEPT_SECONDS = 0.02  # of accepting connections between two looks at what else is there
-BODIES_SECONDS = 0.01  # of reading bodies
-TIDY_SECONDS = 0.5  # between two looks for connections that are late
+ACCEPT_SECONDS = 0.02  # for accepting connections before the loop handles other events
+BODIES_SECONDS = 0.01  # for reading bodies
+TIDY_SECONDS = 0.5  # between two checks for late connections
 
 
 class ReadingWorker(ThreadWorker):
-    """Connections wait in the poller. Who subclasses it says in _advance() what becomes of what has arrived."""
+    """Connections wait in the poller. A subclass handles the data that has arrived in _advance()."""
 
     client = Client
     arrive_within = 15.0  # seconds
@@ -36,18 +37,18 @@ class ReadingWorker(ThreadWorker):
         super().init_process()
 
     def run(self):
-        for listener in self.sockets:  # whoever bound it may have asked for fewer
-            with contextlib.suppress(OSError):  # not allowed, where another process bound it
+        for listener in self.sockets:  # the process that bound it can have set a shorter queue
+            with contextlib.suppress(OSError):  # not allowed if another process bound it
                 listener.listen(MAX_QUEUED)
         super().run()
 
     def _advance(self, conn):
-        """Go on with what has arrived in `conn.incoming.buffer`."""
+        """Handle the data in `conn.incoming.buffer`."""
         raise NotImplementedError
 
     def wait_for_and_dispatch_events(self, timeout):
-        """Bodies last, those first that have waited for longest, and for a moment only; the poller tells of the others
-        again. So a new request waits for no crowd of large ones."""
+        """Wait for events and handle them, bodies last: the longest waiting first, for BODIES_SECONDS. The poller
+        reports the others again, so a new request does not wait behind many large ones."""
         bodies = []
         for key, _ in self.poller.select(timeout):
             conn = getattr(key.data, "args", (None,))[0]
@@ -62,8 +63,8 @@ class ReadingWorker(ThreadWorker):
                 return
 
     def accept(self, listener):
-        """Those that wait, for a moment: a crowd's connections don't take a turn of the loop each, and the one behind
-        them comes soon."""
+        """Accept waiting connections for ACCEPT_SECONDS, not one per turn of the loop, so that a connection behind a
+        crowd is accepted soon."""
         server, deadline = listener.getsockname(), time.monotonic() + ACCEPT_SECONDS
         kind = listener.family, listener.type, listener.proto
         try:
@@ -87,7 +88,7 @@ class ReadingWorker(ThreadWorker):
         self._await(conn)
 
     def _make_room(self, address: str) -> bool:
-        """Whether there is, where need be after the connection that has been silent for longest was cut."""
+        """Whether there is room for a connection; if needed, the longest silent one is closed first."""
         if self.by_address[address] >= self.max_by_address:
             self._cut_oldest(address)
         elif self.nr_conns >= self.max_connections:
@@ -95,7 +96,7 @@ class ReadingWorker(ThreadWorker):
         return self.by_address[address] < self.max_by_address and self.nr_conns < self.max_connections
 
     def _cut_oldest(self, address: str | None = None) -> None:
-        """Of this address or of any. One that has sent something which the loop has not come to read is not silent."""
+        """Close the longest silent connection, of this address or of any. One with unread data is not silent."""
         for _ in range(len(self.silent)):
             oldest = self.silent.oldest(address)
             if oldest is None:
@@ -105,14 +106,14 @@ class ReadingWorker(ThreadWorker):
                 return
 
     def _await(self, conn):
-        """Wait for more of its request."""
+        """Wait for more data of the request."""
         if conn not in self.silent:
             conn.sock.setblocking(False)
             self.poller.register(conn.sock, EVENT_READ, partial(self._read, conn))
             self.silent.add(conn)
 
     def _park(self, conn):
-        """Read no more of it for now."""
+        """Stop reading from the connection for now."""
         if self.silent.remove(conn):
             self.poller.unregister(conn.sock)
 
@@ -122,7 +123,7 @@ class ReadingWorker(ThreadWorker):
         conn.sock.close()
 
     def _forget(self, conn):
-        """It is no request's any more."""
+        """Remove the connection from all waiting lists."""
         self._count_body(conn, 0)
         conn.incoming.close()
         self.nr_conns -= 1
@@ -131,7 +132,7 @@ class ReadingWorker(ThreadWorker):
             del self.by_address[conn.address]
 
     def murder_pending(self):
-        """Called after every event, and once a second; looks at all connections, and so twice a second."""
+        """Close late connections. gunicorn calls this after every event; it checks all connections twice a second."""
         now = time.monotonic()
         if now - self.tidied >= TIDY_SECONDS:
             self.tidied = now
@@ -149,8 +150,8 @@ class ReadingWorker(ThreadWorker):
                 conn.idle_until = min(conn.idle_until, deadline)
 
     def _read(self, conn, client) -> bool:
-        """Whether there was something: more of a request, or its client's end."""
-        if conn not in self.silent:  # it was cut, just now
+        """Read from the client. Returns whether there was data, or the end of the stream."""
+        if conn not in self.silent:  # it was just closed
             return False
         try:
             data = socket.socket.recv(client, conn.incoming.block)

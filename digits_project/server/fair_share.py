@@ -1,4 +1,4 @@
-"""Threads of the web server, shared fairly between those who send requests. Called from the worker's loop only."""
+"""Shares the web server's threads fairly among callers. All of it runs in the worker's loop."""
 
 import itertools
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request: a user, or an address where nobody has logged in."""
+    """The sender of a request: a user, or without a login an address."""
 
     key: str
-    shares: tuple[str, ...] = ()  # each of these has at most half of the threads; none: all of them
+    shares: tuple[str, ...] = ()  # each share gets at most half of the threads; without a share all
     logged_in: bool = True
 
 
@@ -23,31 +23,31 @@ class _Job:
     done: Callable[[Future], None]
 
 
-MAX_WAITING = 400  # requests of one caller, or of all who have a share in common, in a lane
-MIN_WAITING = 8  # of a caller that the others who have a share in common with it can't take away
+MAX_WAITING = 400  # waiting requests of one caller, or of all callers of a common share, per lane
+MIN_WAITING = 8  # that a caller always has, no matter how many others of its share wait
 
 
 class Lane:
-    """Some threads for one kind of request, so that other kinds don't wait for them.
+    """The threads for one kind of request, so that other kinds don't wait for them.
 
-    Of the callers who wait, the one with the fewest threads is next; of those the one who has waited for longest. It is
-    found in the same time among any number of callers.
+    Next is the waiting caller with the fewest threads, of several the one that has waited longest. Finding it takes the
+    same time for any number of callers.
     """
 
     def __init__(self, name: str, threads: int, later: Callable):
-        """`later(function, …)` calls the function in the loop."""
+        """`later(function, …)` must call the function in the loop."""
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._free, self._share, self._later = threads, max(1, threads // 2), later
-        self._busy: Counter[str] = Counter()  # threads by key, and by share
-        self._waiting: dict[str, deque[_Job]] = {}  # by key
-        self._queued: Counter[str] = Counter()  # how many of those, by key, and by share
-        # Keys of those who wait and have no thread, and their turns, by the shares that others have too.
+        self._busy: Counter[str] = Counter()  # busy threads by caller, and by share
+        self._waiting: dict[str, deque[_Job]] = {}  # by caller
+        self._queued: Counter[str] = Counter()  # waiting requests by caller, and by share
+        # Waiting callers without a thread, in order, by their common shares.
         self._idle: defaultdict[tuple[str, ...], OrderedDict[str, int]] = defaultdict(OrderedDict)
         self._turns = itertools.count()
 
     def is_full(self, caller: Caller) -> bool:
-        """Whether no more requests of this caller should wait. Each holds a connection, of which an address has only so
-        many: with all of them waiting, there would be none for whoever watches the server from there."""
+        """Whether the caller's further requests must be refused. Each waiting request holds a connection; if an address
+        held all of its connections so, its health checks could not connect."""
         own = self._queued[caller.key]
         crowded = any(self._queued[key] >= MAX_WAITING for key in (caller.key, *caller.shares))
         return crowded and own >= MIN_WAITING
@@ -83,7 +83,7 @@ class Lane:
         return job
 
     def _next_idle(self) -> Caller | None:
-        """The first of those without a thread, who is now no more one of them."""
+        """Remove and return the first waiting caller without a thread."""
         allowed = {
             shares: next(iter(turns.items()))
             for shares, turns in self._idle.items()
@@ -96,7 +96,7 @@ class Lane:
         return self._waiting[key][0].caller
 
     def _next_busy(self) -> Caller | None:
-        """The one with the fewest threads; there are no more of them than threads."""
+        """The waiting caller with the fewest threads; there are at most as many as threads."""
         callers = (self._waiting[key][0].caller for key in self._busy if key in self._waiting)
         allowed = [caller for caller in callers if self._may_start(caller)]
         return min(allowed, key=lambda caller: self._busy[caller.key], default=None)
@@ -130,12 +130,12 @@ def _count(counter: Counter[str], caller: Caller, change: int) -> None:
 
 
 def _common(caller: Caller) -> tuple[str, ...]:
-    """The shares that others have too."""
+    """The caller's shares that other callers have too."""
     return tuple(share for share in caller.shares if share != caller.key)
 
 
 class Lanes:
-    """All threads of the web server."""
+    """All lanes of the web server."""
 
     def __init__(self, threads: int, later: Callable):
         sizes = {"requests": threads, "downloads": max(2, threads // 4), "lookups": 2, "healthz": 1, "readyz": 1}

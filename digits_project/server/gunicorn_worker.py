@@ -1,8 +1,8 @@
-"""gunicorn's worker of threads, which clients can't hold.
+"""gunicorn's thread worker, adapted so that slow clients can't occupy threads.
 
-gunicorn reads requests in a thread, as slowly as a client sends them. Here the loop reads them: a thread gets a request
-when all of it lies in memory or on disk, within the limits of whoever sent it (`admission.py`), and when it is that
-caller's turn (`fair_share.py`). What a client does not take of its response at once goes to disk
+gunicorn reads requests in threads, as slowly as clients send them. Here the loop reads them: a thread gets a request
+when all of it is in memory or on disk, within the limits of its sender (`admission.py`), and when it is that caller's
+turn (`fair_share.py`). The part of a response that a client does not read at once is spooled to disk
 (`response_writer.py`).
 """
 
@@ -22,9 +22,9 @@ from digits_project.server.incoming_request import IN_MEMORY, TooLarge
 from digits_project.server.poll_cache import LONGEST_REQUEST, ResponseCache, is_poll
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-OPEN_FILES = 8192  # that the process may have: sockets, bodies, responses
-SWITCH_SECONDS = 0.0001  # after which a thread lets go of Python's lock; the loop needs it after each call of its own
-FILES_BESIDES = 400  # of them for anything but connections and their bodies
+OPEN_FILES = 8192  # limit of the process: sockets, bodies, responses
+SWITCH_SECONDS = 0.0001  # a thread releases Python's lock after that; the loop needs it after each system call
+FILES_BESIDES = 400  # of them for other files than connections and bodies
 NO_ROOM = 507, "The server has no room on its disk for this request just now; try again later."
 TOO_MANY_BODY = b"""{"error": {"message": "503: Service Unavailable", "type": "ServiceUnavailable",
  "description": "Too many requests of yours, or of others who have not logged in, wait already; send fewer at once."}}
@@ -36,17 +36,17 @@ TOO_MANY = (
 
 
 class WebWorker(ReadingWorker):
-    """Waits in the poller, not in a thread, for requests to arrive and for clients to hang up.
+    """Waits in the poller, not in threads, for requests and for clients that hang up.
 
-    A poll that has just been answered does not need a thread at all.
+    A status poll whose response is cached needs no thread.
     """
 
-    hang_up_within = 5.0  # seconds
-    patient_within = 1.0  # seconds that a request waits for a thread before its client may be found to have gone
-    most_owed = 200  # responses on disk
+    linger_within = 5.0  # seconds
+    patient_within = 1.0  # seconds in the queue, after which a request is run only if its client is still there
+    max_spooled = 200  # responses spooled to disk
 
     def init_process(self):
-        self.arriving: Counter[str] = Counter()  # bytes of large bodies by caller, until they are answered
+        self.arriving: Counter[str] = Counter()  # bytes of large bodies by caller, until the response
         self.repeats = ResponseCache()
         self.notified = 0.0
         super().init_process()
@@ -63,26 +63,26 @@ class WebWorker(ReadingWorker):
         self.admission = getattr(self.wsgi, "admission", None) or Anybody()
         if self.admission.behind_proxy:
             self.max_by_address = self.max_connections
-        self.departures = Departures(self.poller, self.most_owed, self.hang_up_within)
+        self.departures = Departures(self.poller, self.max_spooled, self.linger_within)
         sys.setswitchinterval(SWITCH_SECONDS)
         super().run()
 
     def notify(self):
-        """Tell gunicorn's master of being alive: once a second, not after every event, of which polls make many."""
+        """Send gunicorn's master a heartbeat once a second, not after every event, because polls cause many."""
         if time.monotonic() - self.notified >= 1:
             self.notified = time.monotonic()
             super().notify()
 
     # --- requests ---------------------------------------------------------------------------------------------------
     def _advance(self, conn):
-        """Go on with what has arrived."""
+        """Handle the data that has arrived."""
         incoming = conn.incoming
         try:
             if incoming.request is None:
                 self._take_head(conn)
             elif self._take_body(conn):
                 self._dispatch(conn)
-        except Exception as fault:  # noqa: BLE001 - a thread tells the client; the loop goes on
+        except Exception as fault:  # noqa: BLE001 - a thread reports it to the client; the loop goes on
             conn.fault = fault
             self._dispatch(conn)
 
@@ -110,7 +110,7 @@ class WebWorker(ReadingWorker):
             self._dispatch(conn)
 
     def _welcome(self, conn, caller):
-        """Its caller is known, and so what it may send."""
+        """The caller is known: apply its terms."""
         incoming = conn.incoming
         conn.caller, conn.terms = caller, self.admission.terms(incoming.request, caller)
         refusal = conn.terms.refusal
@@ -132,7 +132,7 @@ class WebWorker(ReadingWorker):
         self._await(conn)
 
     def _take_body(self, conn) -> bool:
-        """Whether it is here, or was refused."""
+        """Read the body. Returns whether it is complete or was refused."""
         incoming = conn.incoming
         try:
             arrived = incoming.take_body()
@@ -150,7 +150,7 @@ class WebWorker(ReadingWorker):
         return True
 
     def _count_body(self, conn, size: int) -> bool:
-        """Whether the caller may have a body of so many bytes on its way besides his others."""
+        """Count a body of so many bytes for its caller. Returns False if the caller has too many bytes in transit."""
         size = size if size > IN_MEMORY else 0
         self.arriving[conn.caller.key] += size - conn.counted
         conn.counted = size
@@ -160,12 +160,13 @@ class WebWorker(ReadingWorker):
         return total <= self.admission.max_arriving
 
     def _dispatch(self, conn):
-        """All of it is here: a thread gets it when it is the caller's turn."""
+        """The request is complete: queue it for a thread."""
         lane = conn.terms.lane if conn.terms else "requests"
         self._queue(conn, lane, partial(self.handle, conn), partial(self.finish_request, conn))
 
     def _queue(self, conn, lane, run, done):
-        """Let a thread of this lane call `run()`, then the loop `done(future)`; nothing more is read meanwhile."""
+        """Let a thread of this lane call `run()`, then the loop `done(future)`; the connection is not read
+        meanwhile."""
         self._park(conn)
         if self.tpool[lane].is_full(conn.caller):
             with contextlib.suppress(OSError):
@@ -176,24 +177,24 @@ class WebWorker(ReadingWorker):
         self.tpool[lane].submit(conn.caller, run, done)
 
     def _repeat(self, conn, there):
-        """Whether this was a poll that has just been answered, and is answered like that."""
+        """Send the cached response if the request is a status poll that has one. Returns whether it was sent."""
         answer = self.repeats.find(conn.address, there) if there and self.alive else None
         if not answer:
             return False
         sent = 0
-        with contextlib.suppress(OSError):  # it has gone, or takes nothing
+        with contextlib.suppress(OSError):  # the client has gone, or its buffer is full
             sent = socket.socket.send(conn.sock, answer)
         if sent < len(answer):
             with contextlib.suppress(OSError):
-                conn.sock.shutdown(socket.SHUT_RDWR)  # which the poller will tell
+                conn.sock.shutdown(socket.SHUT_RDWR)  # the poller reports it
         return True
 
     # --- in a thread, and after it ----------------------------------------------------------------------------------
     def handle(self, conn):
-        """Whether the connection is kept.
+        """Handle the request in a thread. Returns whether the connection stays open.
 
-        Nobody works for a client that gave up while it waited for a thread. One that only ended its side, as `nc -N`
-        does, looks the same, and is served if there is a thread soon.
+        A request whose client hung up while it waited for a thread is not run. A client that only closed its sending
+        side, as `nc -N` does, looks the same; it is served if it gets a thread soon.
         """
         if time.monotonic() - conn.arrived > self.patient_within and conn.has_hung_up():
             return False
@@ -204,7 +205,7 @@ class WebWorker(ReadingWorker):
             if conn.fault is not None:
                 raise conn.fault
             kept = self.handle_request(conn.incoming.finish(), conn)
-        except StopIteration:  # the application failed after it had begun to respond
+        except StopIteration:  # the application failed after the start of its response
             return False
         except (BrokenPipeError, ConnectionResetError) as gone:
             self.log.debug("The client has gone: %s", gone)
@@ -222,7 +223,7 @@ class WebWorker(ReadingWorker):
         if kept and self.alive:
             conn.begin(time.monotonic() + self.cfg.keepalive)
             self._await(conn)
-            if conn.incoming.buffer:  # the next request came with this one
+            if conn.incoming.buffer:  # the next request has arrived already
                 conn.receive(b"")
                 self._advance(conn)
             return

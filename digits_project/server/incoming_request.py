@@ -1,6 +1,6 @@
-"""A request while it arrives: its head, then its body, which waits in memory or on disk until a thread gets it.
+"""A request while it arrives: first its head, then its body, which is kept in memory or on disk until a thread gets it.
 
-Nothing here blocks: the web worker's loop hands over the bytes as they come.
+Nothing here blocks: the web worker's loop passes the bytes as they arrive.
 """
 
 import errno
@@ -27,20 +27,20 @@ from gunicorn.http.unreader import IterUnreader
 MAX_HEAD = 64 << 10  # bytes
 MAX_CHUNK_LINE = 1 << 10  # bytes of a chunk's size with its extensions, or of one trailer
 MAX_TRAILERS = 8 << 10  # bytes of all of them
-IN_MEMORY = 64 << 10  # bytes of a body; a larger one goes to disk
-BLOCK, SMALL_BLOCK = 1 << 20, 8 << 10  # bytes read at a time: of a body; of a head, or of chunks, which may be tiny
+IN_MEMORY = 64 << 10  # bytes of a body; a larger body is spooled to disk
+BLOCK, SMALL_BLOCK = 1 << 20, 8 << 10  # bytes per read: of a body; of a head, or of chunks, which can be tiny
 CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,16})([ \t]*;.*)?", re.DOTALL)
 
 
 class TooLarge(Exception):
-    """The body has more bytes than it may have."""
+    """The body is larger than its limit."""
 
 
 class Spool:
-    """The bytes of a body, a file to be read from its beginning: in memory, or without a name in tempfile's folder."""
+    """The bytes of a body as a file: in memory, or an unnamed file in tempfile's folder."""
 
     refused: tuple[int, str] | None = None  # status and reason of a request whose body was not read
-    _total, _lock = 0, threading.Lock()  # bytes of all of them on disk
+    _total, _lock = 0, threading.Lock()  # bytes on disk of all spools
 
     def __init__(self):
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - close() closes it
@@ -48,7 +48,8 @@ class Spool:
         self.read, self.readline, self.readlines = self._file.read, self._file.readline, self._file.readlines
 
     def add(self, data: bytes) -> None:
-        """Raises OSError where there is no room; all spools leave at least as much free as they take."""
+        """Append data. Raises OSError if the disk is full; all spools together leave as many bytes free as they
+        take."""
         self.size += len(data)
         if self.size > IN_MEMORY:
             disk = os.statvfs(tempfile.gettempdir())
@@ -73,7 +74,7 @@ class Spool:
 
 
 class Chunks:
-    """Takes a body in chunks apart (RFC 9112, 7.1), wherever it was cut on its way. Trailers are dropped."""
+    """Decodes a chunked body (RFC 9112, 7.1) from pieces of any size. Trailers are dropped."""
 
     done = False
 
@@ -81,7 +82,7 @@ class Chunks:
         self._left, self._in_trailers, self._after_chunk, self._trailers = 0, False, False, 0
 
     def take(self, buffer: bytearray) -> bytes:
-        """Remove from the buffer what belongs to the body, and return its content. Raises gunicorn's errors."""
+        """Remove the body's bytes from the buffer and return the decoded content. Raises gunicorn's exceptions."""
         content, self._at = [], 0
         while not self.done:
             if self._left:
@@ -98,7 +99,7 @@ class Chunks:
         return b"".join(content)
 
     def _take_line(self, buffer: bytearray) -> bool:
-        """Whether there was one, all of it: the end of a chunk, the size of the next, or a trailer."""
+        """Remove a line: the end of a chunk, the size of the next, or a trailer. Returns False if it is incomplete."""
         end = buffer.find(b"\r\n", self._at, self._at + MAX_CHUNK_LINE + 2)
         if self._after_chunk and end != self._at and len(buffer) - self._at >= 2:
             raise ChunkMissingTerminator(bytes(buffer[self._at : self._at + 2]))
@@ -140,17 +141,17 @@ class Incoming:
 
     def __init__(self, cfg, peer):
         self._cfg, self._peer, self._number = cfg, peer, 0
-        self.buffer = bytearray()  # what has arrived and was not taken yet, of a next request too
+        self.buffer = bytearray()  # data that has arrived and is not parsed yet, also of a next request
         self.body: Spool | None = None
         self.reset()
 
     def reset(self) -> None:
-        """The next request."""
+        """Start with the next request."""
         self.close()
         self._searched = 0
         self._number += 1
         self.request: Request | None = None
-        self.length: int | None = 0  # of the body as its head announces it; None for one in chunks
+        self.length: int | None = 0  # Content-Length; None for a chunked body
 
     def close(self) -> None:
         if self.body is not None:
@@ -159,13 +160,14 @@ class Incoming:
 
     @property
     def block(self) -> int:
-        """How many bytes to read at a time."""
+        """The number of bytes per read."""
         return BLOCK if self.body and self.length else SMALL_BLOCK
 
     def parse_head(self) -> bool:
-        """Whether the head is here; `request` and `length` are known then. Raises gunicorn's errors.
+        """Parse the head. Returns whether it is complete; then `request` and `length` are set. Raises gunicorn's
+        exceptions.
 
-        It is parsed once, by gunicorn's parser, which nobody else does: what it says is what everybody goes by.
+        gunicorn's parser parses the head once, and all later code uses its result.
         """
         end = self.buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
         self._searched = len(self.buffer)
@@ -186,11 +188,12 @@ class Incoming:
         return True
 
     def begin_body(self, limit: int) -> None:
-        """From now on take_body() takes it, up to so many bytes."""
+        """Begin to read the body, of at most `limit` bytes."""
         self.body, self._limit, self._chunks = Spool(), limit, Chunks()
 
     def take_body(self) -> bool:
-        """Whether the body is here, all of it. Raises TooLarge, OSError where there is no room, gunicorn's errors."""
+        """Read the body. Returns whether it is complete. Raises TooLarge, OSError if the disk is full, or gunicorn's
+        exceptions."""
         if self.length is not None:
             content = bytes(self.buffer[: self.length - self.body.size])
             del self.buffer[: len(content)]
@@ -200,7 +203,7 @@ class Incoming:
         return self._chunks.done
 
     def refuse(self, status: int, reason: str) -> None:
-        """Somebody says so to the client; the body is not read, and the connection ends with the response."""
+        """Refuse the request: the body is not read, the view sends this status, and the connection is closed."""
         self.close()
         self.body, self.length = Spool(), 0
         self.body.refused = (status, reason)
@@ -208,11 +211,11 @@ class Incoming:
         self.request.force_close()
 
     def finish(self) -> Request:
-        """The request as a thread gets it: with a body of a known length, and nothing left to ask the client."""
+        """The complete request for a thread, with a body of known length."""
         framing = ("CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT")
         self.request.headers = [header for header in self.request.headers if header[0] not in framing]
         self.request.headers.append(("CONTENT-LENGTH", str(self.body.size)))
-        self.request._expected_100_continue = False  # gunicorn would answer it, again
+        self.request._expected_100_continue = False  # otherwise gunicorn would send a second 100 Continue
         self.body.rewind()
         self.request.body = self.body
         return self.request

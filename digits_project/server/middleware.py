@@ -1,4 +1,4 @@
-"""What happens to a request before any view sees it, and to the headers of its response."""
+"""Middleware: the audit log's actor, security headers, old clients' double slashes."""
 
 from django.conf import settings
 from django.urls import reverse
@@ -6,7 +6,7 @@ from django.urls import reverse
 from digits_project.accounts import audit, permissions, usernames, viewer
 from digits_project.accounts.client_address import sender
 
-# What pages may load: their own scripts, styles and pictures; nobody may frame them, and nothing comes from elsewhere.
+# Content-Security-Policy: pages load only their own scripts, styles and pictures, and can't be framed.
 CONTENT_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
@@ -14,8 +14,8 @@ CONTENT_POLICY = (
 
 
 def actor(get_response):
-    """What a request does is put down to its user in the audit log; its page may load nothing from elsewhere, and no
-    cache keeps what is for an account."""
+    """Name the request's user in the audit log, and set the headers that forbid foreign content and, for personal
+    responses, caching."""
 
     def middleware(request):
         who = audit.acting(lambda: audit.Actor(usernames.owner(request), sender(request)))
@@ -30,7 +30,7 @@ def actor(get_response):
 
 
 def _is_personal(request) -> bool:
-    """Whether no cache may keep the response: it is for an account, or about logging in."""
+    """Whether caches must not store the response: it is for an account, or about the login."""
     if request.path.startswith(settings.STATIC_URL):
         return False
     has_credentials = "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES
@@ -39,7 +39,7 @@ def _is_personal(request) -> bool:
 
 
 def forgive_double_slash(get_response):
-    """Old clients join "http://host/" and "/index.json": take `//index.json` for `/index.json`."""
+    """Treat `//index.json` as `/index.json`, because old clients join "http://host/" and "/index.json"."""
 
     def middleware(request):
         if request.path_info.startswith("//"):

@@ -1,6 +1,6 @@
-"""Clients poll a job's status, many times a second: what was just answered is answered again, as it was sent.
+"""Caches responses to status polls, which clients send many times a second.
 
-Building an answer costs 1 ms of a core that a training could use, and giving a request to a thread a third of that.
+Building a response takes 1 ms of CPU time that a training could use; passing a request to a thread a third of that.
 """
 
 import re
@@ -15,7 +15,7 @@ MAX_KEPT = 1000
 
 
 def is_poll(request: bytes) -> bool:
-    """Whether this is a request for a status, all of it and nothing else."""
+    """Whether these bytes are exactly one complete request for a status."""
     return (
         len(request) <= LONGEST_REQUEST
         and request.find(b"\r\n\r\n") == len(request) - 4
@@ -25,21 +25,21 @@ def is_poll(request: bytes) -> bool:
 
 
 class ResponseCache:
-    """Answers to polls, by the client's address and by the request as it was sent, on which all of an answer depends.
+    """Responses to polls, by the client's address and the request's bytes, on which the whole response depends.
 
-    Threads keep them, another finds them.
+    Threads store them, the loop finds them.
     """
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, bytes], tuple[float, bytes]] = {}
 
     def find(self, client: str, request: bytes) -> bytes | None:
-        """The answer to this request of this client's, unless it is older than FRESH_SECONDS."""
+        """The response to this request of this client; None if it is older than FRESH_SECONDS."""
         moment, answer = self._kept.get((client, request), (0.0, None))
         return answer if answer and time.monotonic() - moment <= FRESH_SECONDS else None
 
     def keep(self, client: str, request: bytes, answer: bytes) -> None:
-        """`request` is a poll and `answer` all that was sent; refusals and cookies are for once."""
+        """Store a response, unless it is an error or sets cookies. `request` is a poll, `answer` all bytes sent."""
         head = answer.partition(b"\r\n\r\n")[0].lower()
         if not head.startswith(b"http/1.1 200 ") or b"\r\nset-cookie:" in head or len(answer) > LONGEST_ANSWER:
             return

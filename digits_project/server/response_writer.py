@@ -1,4 +1,4 @@
-"""The connection to a client of the web server, and what it has not taken of its answer yet."""
+"""Sends responses to clients. If a client stalls, the rest of its response is spooled to disk."""
 
 import contextlib
 import errno
@@ -12,16 +12,17 @@ BLOCK = 256 << 10
 
 
 class Backlog:
-    """What a client has not taken yet, on disk (in tempfile's folder)."""
+    """The unsent rest of a response, on disk (in tempfile's folder)."""
 
-    _total, _lock = 0, threading.Lock()  # bytes of all of them
+    _total, _lock = 0, threading.Lock()  # bytes of all backlogs
 
     def __init__(self):
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         self._size = self._taken = 0
 
     def add(self, data: bytes) -> None:
-        """Raises OSError where there is no room; all of them leave at least as much free as they take."""
+        """Append data. Raises OSError if the disk is full; all backlogs together leave as many bytes free as they
+        take."""
         disk = os.fstatvfs(self._file.fileno())
         with Backlog._lock:
             if Backlog._total > disk.f_bavail * disk.f_frsize:
@@ -31,7 +32,7 @@ class Backlog:
         self._file.write(data)
 
     def give(self, client: socket.socket) -> int:
-        """Send what a client that does not block takes; how many bytes that was, 0 at the end."""
+        """Send as much as a non-blocking socket accepts. Returns the number of bytes, 0 at the end."""
         self._file.flush()
         sent = client.send(os.pread(self._file.fileno(), BLOCK, self._taken))
         self._taken += sent
@@ -45,20 +46,20 @@ class Backlog:
 
 
 class Client(socket.socket):
-    """The connection to a client, to which a thread sends. Raises ConnectionResetError if its response has no room."""
+    """The socket to which a thread sends a response. Raises ConnectionResetError if there is no room to spool it."""
 
-    grace = 15.0  # seconds that it may take, besides one for every `least` bytes
-    least = 16 << 10
-    patience = 0.2  # seconds of them, after which the rest of an answer is put by
+    send_within = 15.0  # seconds for a whole response, and one more for every `min_pace` bytes
+    min_pace = 16 << 10  # bytes per second
+    spool_after = 0.2  # seconds of stalled sending, after which the rest of the response goes to disk
     backlog: Backlog | None = None
 
     def begin(self, record: bool) -> None:
-        """A request begins, for which all is given anew; `record`: remember what is answered."""
+        """A request begins: reset all limits. `record`: keep the bytes of the response for the poll cache."""
         self._waited, self._moved = 0.0, 0
         self.answer = bytearray() if record else None
 
     def setblocking(self, flag: bool) -> None:
-        self.settimeout(self.grace if flag else 0.0)
+        self.settimeout(self.send_within if flag else 0.0)
 
     def sendall(self, data, *flags) -> None:
         if self.answer is not None:
@@ -66,7 +67,7 @@ class Client(socket.socket):
         left = memoryview(data)
         while left and self.backlog is None:
             try:
-                with self._timing(max(0.0, self.patience - self._waited)):
+                with self._timing(max(0.0, self.spool_after - self._waited)):
                     sent = super().send(left[:BLOCK], *flags)
             except (TimeoutError, BlockingIOError):
                 self.backlog = Backlog()
@@ -83,13 +84,13 @@ class Client(socket.socket):
             self.sendall(block)
             left = None if left is None else left - len(block)
 
-    def put_by(self) -> None:
-        """Its thread has gone; from now on it waits by itself."""
+    def leave_thread(self) -> None:
+        """The thread is done; the loop sends the rest from now on."""
         self.setblocking(False)
         self._began = time.monotonic()
 
-    def go_on(self) -> bool:
-        """Whether there may be more to send of what was put by. Raises OSError."""
+    def flush(self) -> bool:
+        """Send some of the spooled rest. Returns whether there can be more. Raises OSError."""
         sent = self.backlog.give(self)
         self._moved += sent
         return sent > 0
@@ -98,7 +99,7 @@ class Client(socket.socket):
         return self._left() < time.monotonic() - self._began
 
     def pace(self) -> float:
-        """Bytes a second of what was put by."""
+        """The rate at which the client reads the spooled rest, in bytes per second."""
         return self._moved / (self._waited + time.monotonic() - self._began)
 
     def close(self) -> None:
@@ -107,7 +108,7 @@ class Client(socket.socket):
         super().close()
 
     def _left(self) -> float:
-        return self.grace + self._moved / self.least - self._waited
+        return self.send_within + self._moved / self.min_pace - self._waited
 
     @contextlib.contextmanager
     def _timing(self, most: float):

@@ -1,12 +1,12 @@
-"""The server below a path of a site, as in https://example.org/digits/, where a proxy leads to it."""
+"""Serves the application under a path of a site, as in https://example.org/digits/, behind a proxy."""
 
 from collections.abc import Callable, Iterable
 
 
 class UnderPrefix:
-    """A WSGI application around another, which sees paths without the prefix, and links with it.
+    """WSGI middleware: the application gets paths without the prefix, and generates links with it.
 
-    A proxy may take the prefix out of the path or leave it there; who asks the server directly need not know of it.
+    A proxy can remove the prefix from the path or leave it. Direct requests work with and without it.
     """
 
     def __init__(self, application: Callable, prefix: str):
@@ -22,7 +22,7 @@ class UnderPrefix:
 
 def without_prefix(path: str, prefix: str) -> str:
     """The path as the application sees it."""
-    whole = "/" + path.lstrip("/")  # old clients double the first slash
+    whole = "/" + path.lstrip("/")  # old clients send a double slash
     if prefix and (whole == prefix or whole.startswith(prefix + "/")):
         return whole.removeprefix(prefix) or "/"
     return path

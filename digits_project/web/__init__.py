@@ -1,1 +1,1 @@
-"""The product's own pages: login, account, path suggestions, with their templates and static files."""
+"""The server's own pages: login, account, path suggestions, with templates and static files."""

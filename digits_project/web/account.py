@@ -1,4 +1,4 @@
-"""The page of an account: its name, its group and what it uses of its limits."""
+"""The account page: name, group, and the use of limits."""
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema

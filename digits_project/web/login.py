@@ -1,4 +1,4 @@
-"""The routes of the server itself, which belong to no job: logging in and out, and what paths there are."""
+"""The login and logout views."""
 
 from contextlib import suppress
 
@@ -35,7 +35,8 @@ class LoginForm(Form):
 
 
 class FromHere(BasePermission):
-    """Whoever asks, but no page of another site; not by a link either, where that changes something."""
+    """Allows every client, but no request that a page of another site sent, nor a link from there to a GET that changes
+    something."""
 
     def has_permission(self, request, view) -> bool:
         permissions.refuse_other_sites(request, even_links=getattr(view, "get_changes", False))
@@ -70,22 +71,22 @@ class LoginViewSet(FormViewSet):
         return answer
 
     def needs_account(self) -> bool:
-        """Whether a name is not enough: on a server with accounts, and on the way to the admin."""
+        """Whether a password is needed: on a server with accounts, and for the admin."""
         return permissions.has_accounts() or self.next_page().startswith(reverse("admin:index"))
 
     def next_page(self) -> str:
-        """The page of this server that `next` names; "" where it names none or another site's."""
+        """The page of this server that `next` names; "" if there is none or it is on another site."""
         data = self.request.query_params if self.request.method == "GET" else self.request.data
         page = str(data.get("next") or "")
         here = {self.request.get_host()}
         return page if url_has_allowed_host_and_scheme(page, here, self.request.is_secure()) else ""
 
     def provider(self) -> str:
-        """What the page calls the OpenID Connect provider where one can log in too; "" where there is none."""
+        """The name of the OpenID Connect provider on the page; "" without one."""
         return settings.DIGITS_OIDC_NAME if settings.DIGITS_OIDC_ISSUER and self.needs_account() else ""
 
     def typed_name(self) -> str:
-        """What the page's field for the name begins with."""
+        """The initial value of the page's name field."""
         data = self.request.query_params if self.request.method == "GET" else self.request.data
         return str(data.get("username") or "")
 
@@ -122,7 +123,7 @@ class Logout(APIView):
 
 
 def _log_in(request, username: str, password: str = "") -> None:  # nosec B107 (without one nobody gets in)
-    """Raises NotAuthenticated or Throttled."""
+    """Log the user in. Raises NotAuthenticated or Throttled."""
     if guard.must_wait(request._request, username):
         raise Throttled(guard.SECONDS, "Too many wrong passwords.")
     user = auth.authenticate(request._request, username=username, password=password)

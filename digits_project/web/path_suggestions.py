@@ -1,4 +1,4 @@
-"""The paths of the server that a user may go on to type."""
+"""Suggests server paths while a user types one."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response

@@ -1,4 +1,4 @@
-"""A small application under the web server's worker, with one thread and little patience."""
+"""A small application under the web server's worker, with one thread and short timeouts."""
 
 import hashlib
 from pathlib import Path
@@ -12,25 +12,25 @@ LARGE = 16 << 20  # bytes; more than lie between two ends of a connection
 
 
 class Hasty(Client):
-    grace = 0.5
-    least = 8 << 20
-    patience = 0.1
+    send_within = 0.5
+    min_pace = 8 << 20
+    spool_after = 0.1
 
 
 class HastyWorker(WebWorker):
     client = Hasty
     arrive_within = 1.0
-    hang_up_within = 0.5
+    linger_within = 0.5
 
 
 class Lenient(Client):
-    grace = 600.0
-    patience = 0.1
+    send_within = 600.0
+    spool_after = 0.1
 
 
 class LenientWorker(WebWorker):
     client = Lenient
-    most_owed = 3
+    max_spooled = 3
 
 
 def application(environ, start_response):

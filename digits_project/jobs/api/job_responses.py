@@ -1,4 +1,4 @@
-"""A job as JSON, as far as both kinds agree, and the shapes of the answers for the schema."""
+"""A job as JSON, as far as all kinds agree, and serializers of the responses for the schema."""
 
 from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
@@ -14,8 +14,8 @@ MOVED = {302: OpenApiResponse(description="`Location` names the page.")}
 
 
 def describe_job(job: Job, **more) -> dict:
-    """`{id, name, directory, status, …more}` and, when there is something to tell, `progress` and `error`;
-    on a private server `shared_with`."""
+    """`{id, name, directory, status, …more}`, with `progress` and `error` if there are any, and on a private server
+    `shared_with`."""
     directory = "" if limited_user() else str(job.directory)
     facts = {"id": job.pk, "name": job.name, "directory": directory, "status": job.status, **without_paths(more)}
     if job.status in (Status.WAITING, Status.RUNNING):
@@ -28,7 +28,8 @@ def describe_job(job: Job, **more) -> dict:
 
 
 def created(job: Job, **more) -> dict:
-    """The answer to a create: `id` equals `job_id`, since DIGITS's documentation says one and its code the other."""
+    """The response to a create. It has `id` and `job_id`, because DIGITS's documentation names one, its code the
+    other."""
     return {"job_id": job.pk, "id": job.pk, "name": job.name, "status": job.status, **more}
 
 

@@ -1,4 +1,4 @@
-"""Follows jobs to their end: a bar on a terminal, plain lines elsewhere, and Ctrl-C that asks them to abort."""
+"""Follows jobs to their end: a bar on a terminal, else plain lines. Ctrl-C aborts the jobs."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ FOLLOWED = ("status", "progress", "error", "worker", "ended_at", "abort_requeste
 
 
 class Interrupts:
-    """Within the block the first Ctrl-C (or SIGTERM) is only noted, as `asked`; a second one leaves at once."""
+    """Inside the block the first Ctrl-C (or SIGTERM) only sets `asked`; a second one exits at once."""
 
     def __init__(self):
         self.asked = False
@@ -44,9 +44,9 @@ class Interrupts:
 
 
 def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bool = False) -> Exit:
-    """Wait until every job has ended, and say how: FAILED if one did not get Done, INTERRUPTED if Ctrl-C asked for it.
+    """Wait until every job has ended. Returns FAILED if one is not Done, INTERRUPTED if Ctrl-C aborted them.
 
-    `here`: this process does the work of those that no worker has taken. Raises Gone.
+    `here`: this process runs jobs that no worker has taken. Raises Gone.
     """
     began, told = time.monotonic(), False
     horse = Here() if here else None
@@ -71,12 +71,12 @@ def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bo
 
 def abort_all(jobs: Sequence[Job]) -> None:
     for job in jobs:
-        with suppress(errors.Refused, errors.Gone):  # it has ended meanwhile
+        with suppress(errors.Refused, errors.Gone):  # the job has ended
             services.abort(job)
 
 
 def refresh(jobs: Sequence[Job]) -> None:
-    """Read what may have changed, also if the database is away for a while. Raises Gone."""
+    """Read the jobs again, with retries if the database can't be reached. Raises Gone."""
     for job in jobs:
         try:
             patiently(lambda job=job: job.refresh_from_db(fields=FOLLOWED))
