@@ -32,7 +32,7 @@ run: environment ## the server on http://127.0.0.1:5000/ until Ctrl-C
 test: environment ## all tests, against a real PostgreSQL and a real Valkey; PYTHON_VERSION=3.10 for another Python
 	@$(PYTHON) -m pytest $(SHARED_OUT)
 
-quick: environment ## the tests that need no browser, train nothing and are not slow: a first verdict within a minute
+quick: environment ## the tests that need no browser, train nothing and are not slow: a first verdict
 	@$(PYTHON) -m pytest $(SHARED_OUT) -m "not browser and not trainer and not slow"
 
 fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
