@@ -1,102 +1,22 @@
 """The admin's pages as a browser sees them."""
 
-import re
 from datetime import timedelta
 
 import pytest
-from django.conf import settings
-from django.urls import reverse
 from django.utils import timezone
 
-from datasets.models import Dataset
-from datasets.tasks import build_dataset
 from digits_project.accounts import audit
-from digits_project.jobs.models import Device, Status
+from digits_project.jobs.models import Device
 from models_app.models import TrainedModel
-from models_app.results import Evaluation, Metric
-from tests.support.browser import CHROMIUM, SCREENS, WITHOUT, Complaints, chromium
-from tests.support.samples.inference_samples import add_snapshot
+from tests.support.admin_pages import HOSTILE, chromium, complaints, dataset, model, of_model, visit
+from tests.support.browser import CHROMIUM, SCREENS, WITHOUT
 
-__all__ = ["chromium"]
+__all__ = ["chromium", "complaints", "dataset", "model", "visit"]
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not CHROMIUM, reason=WITHOUT),
 ]
-
-HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-
-
-@pytest.fixture
-def dataset(make_dataset):
-    made = make_dataset(name=HOSTILE)
-    build_dataset(made.pk)
-    Dataset.objects.filter(pk=made.pk).update(warnings=[HOSTILE], notes=HOSTILE)
-    made.refresh_from_db()
-    return made
-
-
-@pytest.fixture
-def model(dataset, make_model):
-    """A model that runs, with a snapshot of random weights and some measurements."""
-    model = make_model(dataset, name=HOSTILE, train_epochs=10, notes=HOSTILE)
-    TrainedModel.objects.filter(pk=model.pk).update(status=Status.RUNNING, progress=0.5, error=HOSTILE)
-    (model.directory / "train.log").write_text(HOSTILE)
-    for iteration in range(1, 8):
-        measure(model, "train", iteration)
-    for iteration in (3, 6):
-        measure(model, "val", iteration)
-    add_snapshot(model, epoch=3, seed=1)
-    figures = {"images": 2, "accuracy": 0.5, "top_5_accuracy": 1, "loss": 1, "calibration_error": 0.1}
-    row = {"category": HOSTILE, "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
-    worst = {"record": 0, "path": HOSTILE, "category": HOSTILE, "answer": HOSTILE, "confidence": 90}
-    detail = {"categories": [row], "confusion_matrix": [[2]], "worst_errors": [worst], "status": Status.DONE}
-    identity = {"job_id": "20260101-000000-0001", "trained_model": model, "epoch": 3, "split": "val", "name": HOSTILE}
-    Evaluation.objects.create(**identity, **figures, **detail)
-    model.refresh_from_db()
-    return model
-
-
-def measure(model, split, iteration):
-    fields = {"loss": 2 / iteration, "accuracy": iteration / 10, "learning_rate": 0.01 / iteration}
-    Metric.objects.create(trained_model=model, split=split, iteration=iteration, epoch=iteration, **fields)
-
-
-@pytest.fixture
-def complaints():
-    return Complaints()
-
-
-@pytest.fixture
-def visit(chromium, live_server, admin_client, complaints):
-    """Opens a page of the admin as somebody who has logged in; the page."""
-    contexts = []
-
-    def visit(path, **screen):
-        context = chromium.new_context(**(screen or SCREENS["wide"]))
-        contexts.append(context)
-        context.set_default_timeout(60_000)
-        cookie = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
-        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
-        page = context.new_page()
-        complaints.listen(page)
-        page.goto(live_server.url + path)
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-
-
-def of_model(name, *args):
-    return reverse(f"admin:models_app_trainedmodel_{name}", args=args)
-
-
-def points(page, chart):
-    """{line: how many points it has} of a chart."""
-    lines = page.locator(f'[data-chart="{chart}"] .d-line')
-    lines.first.wait_for(state="attached")
-    return {line.get_attribute("data-name"): int(line.get_attribute("data-points")) for line in lines.all()}
 
 
 @pytest.mark.parametrize("screen", SCREENS)
@@ -145,91 +65,6 @@ def test_no_list_has_to_be_scrolled_sideways(visit, model, cpu, width):
     assert scrolled == [0] * len(LISTS)
 
 
-def test_charts_have_the_points_that_the_json_has(visit, admin_client, model, complaints):
-    page = visit(of_model("change", model.pk))
-    curves = admin_client.get(f"/models/{model.pk}.json?points=all").json()
-    expected = {split: len(curves[f"{split}_outputs"]["epoch"]) for split in ("train", "val")}
-    assert points(page, "Loss") == points(page, "Accuracy") == expected == {"train": 7, "val": 2}
-    assert points(page, "Learning rate") == {"train": 7}
-    assert complaints == []
-
-
-def test_charts_grow_while_a_model_trains(visit, model):
-    page = visit(of_model("change", model.pk))
-    assert points(page, "Loss")["val"] == 2
-    measure(model, "val", 9)
-    page.locator('[data-chart="Loss"] .d-line[data-name="val"][data-points="3"]').wait_for(state="attached")
-
-
-QUANTITIES = {
-    "Validation accuracy": ("val", "accuracy"),
-    "Validation loss": ("val", "loss"),
-    "Training loss": ("train", "loss"),
-    "Training accuracy": ("train", "accuracy"),
-    "Learning rate": ("train", "learning_rate"),
-    "Validation top-5": ("val", "top-5"),
-}
-
-
-def test_compared_models_lie_in_one_chart_with_the_points_of_their_json(
-    visit, admin_client, model, make_model, complaints
-):
-    other = make_model(model.dataset, name="other", train_epochs=10)
-    for iteration in (2, 5, 8):
-        measure(other, "train", iteration)
-        measure(other, "val", iteration)
-    Metric.objects.filter(trained_model=other, split="val").update(outputs={"top-5": 0.9})
-    curves = {job.name: admin_client.get(of_model("curves", job.pk)).json()["curves"] for job in (model, other)}
-    page = visit(f"{of_model('compare')}?ids={model.pk},{other.pk}")
-    choice = page.get_by_label("Quantity")
-    points(page, "Validation accuracy")  # what is shown first
-    assert [option.inner_text() for option in choice.locator("option").all()] == list(QUANTITIES)
-    assert page.locator(".d-chart").count() == 1
-    for title, (split, column) in QUANTITIES.items():
-        choice.select_option(label=title)
-        measured = {name: curves[name][split].get(column, []) for name in curves}
-        assert points(page, title) == {name: len(values) for name, values in measured.items() if values}
-    assert points(page, "Validation top-5") == {"other": 3}
-    assert complaints == []
-
-
-def test_the_comparison_is_used_with_the_keyboard_and_grows(visit, model, make_model):
-    other = make_model(model.dataset, name="other", train_epochs=10)
-    measure(other, "val", 5)
-    page = visit(f"{of_model('compare')}?ids={model.pk},{other.pk}")
-    assert points(page, "Validation accuracy") == {HOSTILE: 2, "other": 1}
-    page.get_by_label("Quantity").focus()
-    page.keyboard.press("ArrowDown")
-    assert points(page, "Validation loss") == {HOSTILE: 2, "other": 1}
-    page.get_by_role("button", name="other").focus()
-    page.keyboard.press("Enter")
-    assert points(page, "Validation loss") == {HOSTILE: 2}
-    measure(model, "val", 9)
-    page.locator('[data-chart="Validation loss"] .d-line[data-points="3"]').wait_for(state="attached")
-    assert page.evaluate("document.activeElement.textContent") == "other"
-
-
-def test_a_chart_tells_values_zooms_and_goes_back(visit, model):
-    page = visit(of_model("change", model.pk))
-    chart = page.locator('[data-chart="Loss"]')
-    points(page, "Loss")
-    plot = chart.locator(".d-plot")
-    plot.scroll_into_view_if_needed()
-    box = plot.bounding_box()
-    middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + 60, middle)
-    assert re.search(r"epoch 1\s*train: 2", chart.locator(".d-tip").inner_text())
-    whole = chart.locator(".d-line").first.get_attribute("d")
-    page.mouse.down()
-    page.mouse.move(box["x"] + 150, middle)
-    page.mouse.up()
-    assert chart.locator(".d-line").first.get_attribute("d") != whole
-    chart.get_by_role("button", name="Whole").click()
-    assert chart.locator(".d-line").first.get_attribute("d") == whole
-    chart.get_by_role("button", name="log").click()
-    assert chart.locator(".d-line").first.get_attribute("d") != whole
-
-
 def test_an_image_is_classified_on_the_models_page(visit, admin_client, model, digits_folder, complaints):
     image = digits_folder / "3" / "0.png"
     page = visit(of_model("change", model.pk))
@@ -253,22 +88,6 @@ def test_what_is_no_image_is_refused_in_words(visit, model, tmp_path):
     said = page.locator("#classify [data-answer] .d-error")
     said.wait_for()
     assert said.inner_text()
-
-
-def test_the_learning_rate_is_drawn_as_its_fields_change(visit, dataset, complaints):
-    page = visit(of_model("add"))
-    chart = '[data-chart="Learning rate"]'
-    assert points(page, "Learning rate") == {"Learning Rate": 101}
-    assert not page.locator("#id_lr_exp_gamma").is_visible()
-    before = page.locator(f"{chart} .d-line").get_attribute("d")
-    page.select_option("#id_lr_policy", "exp")
-    assert page.locator("#id_lr_exp_gamma").is_visible()
-    page.wait_for_function(
-        "([chart, d]) => document.querySelector(`${chart} .d-line`).getAttribute('d') !== d", arg=[chart, before]
-    )
-    page.fill("#id_learning_rate", "0.1,0.01")
-    page.locator(f"{chart} .d-line").nth(1).wait_for(state="attached")
-    assert complaints == []
 
 
 def test_a_model_is_created_in_the_browser(visit, dataset):

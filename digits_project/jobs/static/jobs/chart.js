@@ -1,26 +1,11 @@
-// A line chart as SVG: hover tells the values, dragging zooms in, a double click zooms out, y may be logarithmic.
+// A line chart, drawn by uPlot: the legend shows the values under the pointer and switches lines on and off, dragging
+// zooms in, a double click zooms out, and y can be logarithmic. The page loads uPlot before (jobs/uplot.html).
 
-const SVG = "http://www.w3.org/2000/svg";
-const HEIGHT = 260; // usually
-const MARGIN = {left: 56, right: 12, top: 10, bottom: 30};
-const MOST_DOTS = 60; // more would hide the line
-const COLOURS = 8;
-
-function svg(name, attributes = {}, parent = null, text = null) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== null) element.textContent = text;
-  if (parent) parent.append(element);
-  return element;
-}
-
-function html(name, className, parent, text = "") {
-  const element = document.createElement(name);
-  element.className = className;
-  element.textContent = text;
-  if (parent) parent.append(element);
-  return element;
-}
+const {uPlot} = window;
+const HEIGHT = 280; // CSS pixels, without the legend
+const MAX_COLOURS = 8;
+const FONT = "11px system-ui, sans-serif";
+const TOUCHES = {pointerdown: "mousedown", pointermove: "mousemove", pointerup: "mouseup"};
 
 export function short(value) {
   if (value === null || value === undefined) return "–";
@@ -29,244 +14,160 @@ export function short(value) {
   return String(Number(value.toPrecision(4)));
 }
 
-function niceTicks(from, to, count) {
-  const raw = (to - from) / count || 1;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= raw);
-  const ticks = [];
-  for (let tick = Math.ceil(from / step) * step; tick <= to + step * 1e-9; tick += step) {
-    ticks.push(Number(tick.toPrecision(12)));
-  }
-  return ticks;
+export const asPercent = (share) => (Number.isFinite(share) ? `${short(share * 100)}%` : "–");
+
+function element(name, className, parent, text = "") {
+  const made = document.createElement(name);
+  made.className = className;
+  made.textContent = text;
+  parent?.append(made);
+  return made;
 }
 
-function logTicks(from, to) {
-  const ticks = [];
-  for (let power = Math.floor(Math.log10(from)); power <= Math.ceil(Math.log10(to)); power += 1) {
-    for (const factor of [1, 2, 5]) {
-      const tick = factor * 10 ** power;
-      if (tick >= from * 0.999 && tick <= to * 1.001) ticks.push(tick);
-    }
-  }
-  return ticks.length > 7 ? ticks.filter((tick) => /^1e/.test(tick.toExponential())) : ticks;
+function button(parent, text, action = null) {
+  const made = element("button", "d-small", parent, text);
+  made.type = "button";
+  if (action) made.addEventListener("click", action);
+  return made;
 }
 
 export class LineChart {
-  // `format` writes a value of y; `log` is whether the chart begins logarithmic; `height` in points.
+  // `format` writes a value of y; `log` is whether the chart begins logarithmic; `height` is in CSS pixels.
   constructor(parent, title, {xLabel = "epoch", log = false, format = short, height = HEIGHT} = {}) {
     Object.assign(this, {xLabel, log, height, series: [], zoom: null, hidden: new Set()});
-    this.root = html("figure", "d-chart", parent);
-    const head = html("figcaption", "d-chart-head", this.root);
-    this.title = html("strong", "", head);
+    this.root = element("figure", "d-chart", parent);
+    const head = element("figcaption", "d-chart-head", this.root);
+    this.title = element("strong", "", head);
     this.call(title, format);
-    this.legend = html("span", "d-legend", head);
-    this.reset = this.button(head, "Whole", () => this.zoomTo(null));
-    this.scale = this.button(head, "", () => this.setLog(!this.log));
+    this.reset = button(head, "Whole", () => this.zoomTo(null));
+    this.scale = button(head, "", () => this.setLog(!this.log));
     this.scale.title = "Scale of the y axis";
-    this.plot = html("div", "d-plot", this.root);
+    this.plot = element("div", "d-plot", this.root);
     this.plot.style.minHeight = `${height}px`;
-    this.tip = html("div", "d-tip", this.root);
-    this.plot.addEventListener("pointermove", (event) => this.hover(event));
-    this.plot.addEventListener("pointerleave", () => this.leave());
-    this.plot.addEventListener("pointerdown", (event) => this.press(event));
-    window.addEventListener("pointerup", (event) => this.release(event));
-    this.plot.addEventListener("dblclick", () => this.zoomTo(null));
-    new ResizeObserver(() => this.render()).observe(this.plot);
+    this.nothing = element("p", "d-nothing", this.root, "nothing measured yet");
+    new ResizeObserver(() => this.resize()).observe(this.plot);
+    this.followTheme();
+    this.build();
   }
 
-  // What the chart shows, and how its values are written; whoever changes it draws anew.
+  // The title, and how values are written; draw() shows both.
   call(title, format) {
     this.root.dataset.chart = this.title.textContent = title;
     this.format = format;
   }
 
-  button(parent, text, action) {
-    const button = html("button", "d-small", parent, text);
-    button.type = "button";
-    button.addEventListener("click", action);
-    return button;
-  }
-
-  // [{name, x: […], y: […], dashed}]; null in y is a gap.
+  // series: [{name, x: […], y: […], colour, dashed}]; null in y is a gap.
   draw(series) {
-    this.series = series.map((one, i) => ({...one, colour: `var(--d-series-${((one.colour ?? i) % COLOURS) + 1})`}));
-    const shown = JSON.stringify(this.series.map(({name, colour, dashed}) => [name, colour, dashed]));
-    if (shown !== this.labelled) this.legend.replaceChildren(...this.series.map((one) => this.label(one)));
-    this.labelled = shown; // a button that somebody is on stays where it is
-    this.render();
-  }
-
-  label(one) {
-    const label = html("button", "d-small d-series", null, one.name);
-    label.type = "button";
-    label.style.setProperty("--colour", one.colour);
-    label.classList.toggle("d-dashed", Boolean(one.dashed));
-    label.setAttribute("aria-pressed", String(!this.hidden.has(one.name)));
-    label.addEventListener("click", () => {
-      if (!this.hidden.delete(one.name)) this.hidden.add(one.name);
-      label.setAttribute("aria-pressed", String(!this.hidden.has(one.name)));
-      this.render();
-    });
-    return label;
+    this.series = series.map((one, i) => ({...one, colour: `--d-series-${((one.colour ?? i) % MAX_COLOURS) + 1}`}));
+    this.nothing.hidden = series.some((one) => one.x.length);
+    const lines = JSON.stringify(this.series.map(({name, colour, dashed}) => [name, colour, dashed]));
+    if (lines !== this.lines) {
+      this.lines = lines;
+      this.build();
+    } else { // the legend's buttons stay, and with them the keyboard's focus
+      this.uplot.setData(this.data(), !this.zoom);
+      if (this.zoom) this.zoomTo(this.zoom);
+    }
   }
 
   setLog(log) {
     this.log = log;
-    this.render();
+    this.build();
   }
 
+  // range: {min, max} of x, or null for all.
   zoomTo(range) {
-    this.zoom = range;
-    this.render();
+    const xs = this.uplot.data[0];
+    if (range) this.uplot.setScale("x", range);
+    else if (xs.length) this.uplot.setData(this.uplot.data);
   }
 
-  visible() {
-    return this.series.filter((one) => !this.hidden.has(one.name));
+  // --- uPlot's data and options -------------------------------------------------------------------------------------
+  data() {
+    if (!this.series.length) return [[]];
+    const isShown = (y) => Number.isFinite(y) && (!this.log || y > 0);
+    return uPlot.join(this.series.map(({x, y}) => [x, y.map((one) => (isShown(one) ? one : null))]));
   }
 
-  usable(value) {
-    return Number.isFinite(value) && (!this.log || value > 0);
-  }
-
-  range() {
-    const xs = this.visible().flatMap((one) => one.x);
-    let [left, right] = this.zoom || [xs.reduce((a, b) => Math.min(a, b), Infinity),
-                                      xs.reduce((a, b) => Math.max(a, b), -Infinity)];
-    if (!Number.isFinite(left)) [left, right] = [0, 1];
-    if (left === right) [left, right] = [left - 0.5, right + 0.5];
-    let [low, high] = [Infinity, -Infinity];
-    for (const one of this.visible()) {
-      one.y.forEach((y, i) => {
-        if (this.usable(y) && one.x[i] >= left && one.x[i] <= right) [low, high] = [Math.min(low, y), Math.max(high, y)];
+  build() {
+    const {zoom} = this;
+    this.uplot?.destroy();
+    this.scale.textContent = this.log ? "linear" : "log";
+    this.uplot = new uPlot(this.options(), this.data(), this.plot);
+    this.root.uplot = this.uplot; // for a look from outside: the browser's console, tests
+    for (const [touch, mouse] of Object.entries(TOUCHES)) { // uPlot listens to the mouse only
+      this.uplot.over.addEventListener(touch, (event) => {
+        if (event.pointerType !== "mouse") this.uplot.over.dispatchEvent(new MouseEvent(mouse, event));
       });
     }
-    if (!Number.isFinite(low)) [low, high] = [this.log ? 0.1 : 0, 1];
-    if (this.log) return {left, right, low: low / 1.1, high: high * 1.1};
-    const room = (high - low || Math.abs(high) || 1) * 0.06;
-    return {left, right, low: low >= 0 ? Math.max(0, low - room) : low - room, high: high + room};
+    if (zoom) this.zoomTo(zoom);
   }
 
-  render() {
+  options() {
+    const colour = (name) => () => getComputedStyle(this.root).getPropertyValue(name).trim();
+    const axis = {font: FONT, labelFont: FONT, stroke: colour("--body-quiet-color"), grid: {stroke: colour("--hairline-color"), width: 1},
+                  ticks: {stroke: colour("--hairline-color"), width: 1, size: 4}};
+    const written = (format) => (u, values) => values.map((one) => (one === null ? "" : format(one)));
+    return {
+      width: this.plot.clientWidth || 300,
+      height: this.height,
+      padding: [10, 12, 0, 0],
+      scales: {x: {time: false}, y: {distr: this.log ? 3 : 1}},
+      axes: [
+        {...axis, label: this.xLabel, labelSize: 16, labelGap: 0, size: 26, values: written(short)},
+        {...axis, size: 56, values: written((value) => this.format(value))},
+      ],
+      cursor: {y: false, drag: {dist: 8}},
+      legend: {markers: {
+        stroke: (u, i) => `var(${this.series[i - 1].colour})`,
+        fill: () => "none",
+        dash: (u, i) => (this.series[i - 1].dashed ? "dashed" : "solid"),
+      }},
+      series: [{label: this.xLabel, value: (u, value) => short(value)}, ...this.series.map((one) => ({
+        label: this.label(one),
+        name: one.name,
+        show: !this.hidden.has(one.name),
+        stroke: colour(one.colour),
+        points: {size: 5, fill: colour(one.colour)},
+        width: 1.8,
+        dash: one.dashed ? [5, 3] : undefined,
+        value: (u, value) => this.format(value),
+      }))],
+      hooks: {setScale: [(u, key) => key === "x" && this.noteZoom(u)], setSeries: [(u, i) => this.noteShown(u, i)]},
+    };
+  }
+
+  // The name in the legend. uPlot takes a click on it, or Enter, as a wish to hide the line, or to show it again.
+  label(one) {
+    const label = button(null, one.name);
+    label.setAttribute("aria-pressed", String(!this.hidden.has(one.name)));
+    return label;
+  }
+
+  // --- what happens to the chart ------------------------------------------------------------------------------------
+  noteZoom(uplot) {
+    const xs = uplot.data[0];
+    const {min, max} = uplot.scales.x;
+    this.zoom = xs.length && (min > xs[0] || max < xs.at(-1)) ? {min, max} : null;
     this.reset.hidden = !this.zoom;
-    this.scale.textContent = this.log ? "linear" : "log";
+  }
+
+  noteShown(uplot, index) {
+    if (!index) return;
+    const {name, show, label} = uplot.series[index];
+    if (show) this.hidden.delete(name);
+    else this.hidden.add(name);
+    label.setAttribute("aria-pressed", String(show));
+  }
+
+  resize() {
     const width = this.plot.clientWidth;
-    if (!width) return;
-    const inner = {width: width - MARGIN.left - MARGIN.right, height: this.height - MARGIN.top - MARGIN.bottom};
-    const {left, right, low, high} = this.range();
-    const scaleY = this.log ? Math.log10 : (y) => y;
-    this.x = (x) => MARGIN.left + ((x - left) / (right - left)) * inner.width;
-    this.y = (y) => MARGIN.top + (1 - (scaleY(y) - scaleY(low)) / (scaleY(high) - scaleY(low))) * inner.height;
-    this.back = (pixel) => left + ((pixel - MARGIN.left) / inner.width) * (right - left);
-    const size = {viewBox: `0 0 ${width} ${this.height}`, width, height: this.height};
-    const picture = svg("svg", {...size, role: "img", "aria-label": this.title.textContent});
-    this.axes(picture, width, niceTicks(left, right, Math.max(2, Math.floor(inner.width / 60))),
-              this.log ? logTicks(low, high) : niceTicks(low, high, 5));
-    const clip = `clip-${Math.random().toString(36).slice(2)}`;
-    const clipPath = svg("clipPath", {id: clip}, svg("defs", {}, picture));
-    svg("rect", {x: MARGIN.left, y: MARGIN.top - 4, width: inner.width, height: inner.height + 8}, clipPath);
-    const lines = svg("g", {"clip-path": `url(#${clip})`}, picture);
-    for (const one of this.visible()) this.line(lines, one);
-    this.cross = svg("line", {class: "d-cross", y1: MARGIN.top, y2: this.height - MARGIN.bottom}, picture);
-    this.chosen = svg("rect", {class: "d-chosen", y: MARGIN.top, height: inner.height, width: 0}, picture);
-    this.plot.replaceChildren(picture);
+    if (width && width !== this.uplot.width) this.uplot.setSize({width, height: this.height});
   }
 
-  axes(picture, width, xTicks, yTicks) {
-    const bottom = this.height - MARGIN.bottom;
-    for (const tick of yTicks) {
-      const at = this.y(tick);
-      svg("line", {class: "d-grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: at, y2: at}, picture);
-      svg("text", {x: MARGIN.left - 6, y: at + 4, "text-anchor": "end"}, picture, this.format(tick));
-    }
-    for (const tick of xTicks) {
-      svg("line", {class: "d-grid", x1: this.x(tick), x2: this.x(tick), y1: bottom, y2: bottom + 4}, picture);
-      svg("text", {x: this.x(tick), y: bottom + 16, "text-anchor": "middle"}, picture, short(tick));
-    }
-    svg("text", {x: width - MARGIN.right, y: bottom + 28, "text-anchor": "end"}, picture, this.xLabel);
-    if (!this.series.some((one) => one.x.length)) {
-      svg("text", {x: width / 2, y: this.height / 2, "text-anchor": "middle"}, picture, "nothing measured yet");
-    }
-  }
-
-  line(parent, one) {
-    let [path, gap, count] = ["", true, 0];
-    const dots = [];
-    one.y.forEach((y, i) => {
-      if (!this.usable(y)) {
-        gap = true;
-        return;
-      }
-      const at = [this.x(one.x[i]).toFixed(1), this.y(y).toFixed(1)];
-      path += `${gap ? "M" : "L"}${at}`;
-      gap = false;
-      count += 1;
-      dots.push(at);
-    });
-    const attributes = {d: path || "M0,0", class: "d-line", "data-name": one.name, "data-points": count};
-    svg("path", attributes, parent).style.stroke = one.colour;
-    if (one.dashed) parent.lastChild.setAttribute("stroke-dasharray", "5 3");
-    if (count > MOST_DOTS) return;
-    for (const [cx, cy] of dots) svg("circle", {cx, cy, r: 2.4}, parent).style.fill = one.colour;
-  }
-
-  at(event) {
-    return event.clientX - this.plot.getBoundingClientRect().left;
-  }
-
-  press(event) {
-    if (event.button === 0 && this.x) this.from = this.at(event);
-  }
-
-  release(event) {
-    if (this.from === undefined) return;
-    const edges = [this.from, this.at(event)].sort((a, b) => a - b);
-    this.from = undefined;
-    if (edges[1] - edges[0] > 8) this.zoomTo(edges.map(this.back));
-    else this.chosen?.setAttribute("width", 0);
-  }
-
-  hover(event) {
-    if (!this.x) return;
-    const pixel = this.at(event);
-    if (this.from !== undefined) {
-      this.chosen.setAttribute("x", Math.min(this.from, pixel));
-      this.chosen.setAttribute("width", Math.abs(pixel - this.from));
-    }
-    const wanted = this.back(pixel);
-    const near = this.visible().map((one) => [one, nearest(one.x, wanted)]).filter(([, i]) => i >= 0);
-    if (!near.length) return;
-    const distance = ([one, i]) => Math.abs(one.x[i] - wanted);
-    const [first, index] = near.reduce((best, other) => (distance(other) < distance(best) ? other : best));
-    const x = first.x[index];
-    for (const end of ["x1", "x2"]) this.cross.setAttribute(end, this.x(x));
-    this.cross.style.visibility = "visible";
-    const rows = near.map(([one, i]) => {
-      const row = html("div", "d-series", null, `${one.name}: ${this.format(one.y[i])}`);
-      row.style.setProperty("--colour", one.colour);
-      return row;
-    });
-    this.tip.replaceChildren(html("div", "", null, `${this.xLabel} ${short(x)}`), ...rows);
-    this.tip.style.visibility = "visible";
-    const room = this.plot.clientWidth - this.tip.offsetWidth - 4;
-    this.tip.style.left = `${Math.max(0, Math.min(this.x(x) + 10, room))}px`;
-  }
-
-  leave() {
-    this.tip.style.visibility = "hidden";
-    if (this.cross) this.cross.style.visibility = "hidden";
+  followTheme() {
+    const redraw = () => this.uplot.redraw(false);
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+    new MutationObserver(redraw).observe(document.documentElement, {attributeFilter: ["data-theme"]});
   }
 }
-
-// The index of the number nearest to `wanted` in an ascending list; -1 if that is empty.
-function nearest(numbers, wanted) {
-  let [low, high] = [0, numbers.length - 1];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (numbers[middle] < wanted) low = middle + 1;
-    else high = middle;
-  }
-  if (low > 0 && wanted - numbers[low - 1] < numbers[low] - wanted) return low - 1;
-  return high < 0 ? -1 : low;
-}
-
-export const asPercent = (share) => (Number.isFinite(share) ? `${short(share * 100)}%` : "–");

@@ -1,0 +1,82 @@
+"""The admin's pages in a browser: a dataset and a model with awkward names, and somebody who has logged in."""
+
+import pytest
+from django.conf import settings
+from django.urls import reverse
+
+from datasets.models import Dataset
+from datasets.tasks import build_dataset
+from digits_project.jobs.models import Status
+from models_app.models import TrainedModel
+from models_app.results import Evaluation, Metric
+from tests.support.browser import SCREENS, Complaints, chromium
+from tests.support.samples.inference_samples import add_snapshot
+
+__all__ = ["chromium"]
+
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+
+
+@pytest.fixture
+def dataset(make_dataset):
+    made = make_dataset(name=HOSTILE)
+    build_dataset(made.pk)
+    Dataset.objects.filter(pk=made.pk).update(warnings=[HOSTILE], notes=HOSTILE)
+    made.refresh_from_db()
+    return made
+
+
+@pytest.fixture
+def model(dataset, make_model):
+    """A model that runs, with a snapshot of random weights and some measurements."""
+    model = make_model(dataset, name=HOSTILE, train_epochs=10, notes=HOSTILE)
+    TrainedModel.objects.filter(pk=model.pk).update(status=Status.RUNNING, progress=0.5, error=HOSTILE)
+    (model.directory / "train.log").write_text(HOSTILE)
+    for iteration in range(1, 8):
+        measure(model, "train", iteration)
+    for iteration in (3, 6):
+        measure(model, "val", iteration)
+    add_snapshot(model, epoch=3, seed=1)
+    figures = {"images": 2, "accuracy": 0.5, "top_5_accuracy": 1, "loss": 1, "calibration_error": 0.1}
+    row = {"category": HOSTILE, "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
+    worst = {"record": 0, "path": HOSTILE, "category": HOSTILE, "answer": HOSTILE, "confidence": 90}
+    detail = {"categories": [row], "confusion_matrix": [[2]], "worst_errors": [worst], "status": Status.DONE}
+    identity = {"job_id": "20260101-000000-0001", "trained_model": model, "epoch": 3, "split": "val", "name": HOSTILE}
+    Evaluation.objects.create(**identity, **figures, **detail)
+    model.refresh_from_db()
+    return model
+
+
+def measure(model, split, iteration):
+    fields = {"loss": 2 / iteration, "accuracy": iteration / 10, "learning_rate": 0.01 / iteration}
+    Metric.objects.create(trained_model=model, split=split, iteration=iteration, epoch=iteration, **fields)
+
+
+@pytest.fixture
+def complaints():
+    return Complaints()
+
+
+@pytest.fixture
+def visit(chromium, live_server, admin_client, complaints):
+    """Opens a page of the admin as somebody who has logged in; the page."""
+    contexts = []
+
+    def visit(path, **screen):
+        context = chromium.new_context(**(screen or SCREENS["wide"]))
+        contexts.append(context)
+        context.set_default_timeout(60_000)
+        cookie = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
+        page = context.new_page()
+        complaints.listen(page)
+        page.goto(live_server.url + path)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+def of_model(name, *args):
+    return reverse(f"admin:models_app_trainedmodel_{name}", args=args)
