@@ -21,7 +21,7 @@ DOS_EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip can't tell an earlier time; the same 
 
 @dataclass(frozen=True)
 class StreamMember:
-    """A file of an archive: a plain name, its content and how many bytes that has."""
+    """A file of an archive: its name, its content and how many bytes that has."""
 
     name: str
     content: BinaryIO
@@ -97,7 +97,7 @@ def _tar_blocks(members: Sequence[StreamMember]) -> Iterator[bytes]:
     for member in members:
         header = tarfile.TarInfo(member.name)
         header.size = member.size
-        header.mode = 0o755 if member.name.endswith(".py") else 0o644
+        header.mode = 0o755 if member.name == "classify.py" else 0o644
         yield header.tobuf(tarfile.PAX_FORMAT)
         yield from member.blocks()
         yield bytes(-member.size % tarfile.BLOCKSIZE)

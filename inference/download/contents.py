@@ -10,13 +10,36 @@ from datasets.integrity import check_mean
 from datasets.services import mean_file
 from digits_project.common.errors import BadInput
 from inference import services
-from inference.download import standalone
 from inference.download.archive_stream import ArchiveStream, StreamMember
-from inference.download.bundle import single_file
 from models_app.models import Snapshot
 from models_app.networks import Network, prototxt
 from models_app.training.snapshots.snapshot_check import damaged, read_description, verify
 from models_app.training.snapshots.snapshot_reader import DESCRIPTION
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSIFY = Path(__file__).with_name("classify.py")
+# The modules that classify.py imports, directly or through others. They go into the archive as they are.
+CLASSIFY_MODULES = (
+    "datasets.imagedb.images.av1",
+    "datasets.imagedb.images.avif",
+    "datasets.imagedb.images.boxes",
+    "datasets.imagedb.images.decoding",
+    "datasets.imagedb.images.depth",
+    "datasets.imagedb.images.formats",
+    "datasets.imagedb.images.heic",
+    "datasets.imagedb.images.limits",
+    "datasets.imagedb.images.mending",
+    "datasets.imagedb.images.opening",
+    "datasets.imagedb.images.pixel_budget",
+    "datasets.imagedb.images.resize",
+    "datasets.imagedb.images.tiff",
+    "datasets.imagedb.images.transparency",
+    "digits_project.common.errors",
+    "digits_project.common.onnx_runtime",
+    "digits_project.common.resources",
+    "inference.download.standalone",
+    "inference.engine.predictor",
+)
 
 
 def archive(snapshot: Snapshot, form: str) -> ArchiveStream:
@@ -63,15 +86,24 @@ def network(snapshot: Snapshot) -> Network:
 
 
 @cache
-def classify_script() -> str:
-    """The source of classify.py."""
-    return single_file(standalone)
+def classify_files() -> dict[str, str]:
+    """classify.py, and the folder digits_classify with its modules; {name: source}.
+
+    Each package gets an empty __init__.py: without one, another package called `datasets` that is installed where
+    classify.py runs would be taken.
+    """
+    sources = {}
+    for module in CLASSIFY_MODULES:
+        file = Path(*module.split(".")).with_suffix(".py")
+        sources |= {f"digits_classify/{folder}/__init__.py": "" for folder in file.parents if folder.name}
+        sources[f"digits_classify/{file}"] = (ROOT / file).read_text(encoding="utf-8")
+    return {CLASSIFY.name: CLASSIFY.read_text(encoding="utf-8")} | dict(sorted(sources.items()))
 
 
 def _texts(snapshot: Snapshot) -> dict[str, str]:
     texts = {
         "info.json": json.dumps(info(snapshot), indent=2, ensure_ascii=False) + "\n",
-        "classify.py": classify_script(),
+        **classify_files(),
         "network.prototxt": prototxt.write(network(snapshot)),
     }
     if categories := snapshot.trained_model.dataset.category_names:

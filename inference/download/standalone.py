@@ -1,4 +1,4 @@
-"""Classify images with the model beside this file, as the server that trained it does.
+"""Classify images with the model beside classify.py, as the server that trained it does.
 
 It needs Python 3.10 or newer, NumPy, Pillow and ONNX Runtime: pip install numpy pillow onnxruntime
 For HEIC files, those of iPhones, it needs one more package: pip install pi-heif
@@ -15,14 +15,15 @@ from datasets.imagedb.images.decoding import read_array
 from datasets.imagedb.images.formats import READABLE, BadImage
 from inference.engine.predictor import Predictor, plain, ranked
 
-HERE = Path(__file__).resolve().parent
 
+def main(folder: Path) -> int:
+    """Print the predictions of the folder's model for the images on the command line.
 
-def main() -> int:
-    """Answer for the images on the command line. 0, or 1 if one of them could not be read."""
+    Returns the exit status: 0, or 1 if an image could not be read.
+    """
     asked = _arguments()
     answers, unreadable = {}, 0
-    model = _Model(HERE)
+    model = _Model(folder)
     for name in asked.images:
         try:
             answers[name] = model.answer(name, asked.top)
@@ -83,7 +84,3 @@ def _as_text(answers: dict[str, list[tuple[str, float]]]) -> str:
     for name, ranking in answers.items():
         lines += [name, *(f"{percent:7.2f}%  {category}" for category, percent in ranking)]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,6 +17,7 @@ from tests.support.samples.inference_samples import DIGITS, add_snapshot, catego
 from tests.support.samples.picture_samples import GRAY, GRAY_ALPHA, RGB, png, random, transparent, with_alpha
 
 pytestmark = pytest.mark.django_db
+BESIDE_CLASSIFY = "digits_classify/"  # the modules that classify.py imports
 FILES = {"classify.py", "info.json", "labels.txt", "mean.npy", "model.onnx", "network.prototxt", "weights.npz"}
 
 
@@ -72,6 +73,11 @@ def unpacked(form, content):
         return {entry.name: archive.extractfile(entry).read() for entry in archive.getmembers()}
 
 
+def besides_modules(names):
+    """The files of an archive besides the modules of classify.py."""
+    return {name for name in names if not name.startswith(BESIDE_CLASSIFY)}
+
+
 def classify(folder, *arguments):
     """classify.py in a Python that knows nothing of the project."""
     command = [sys.executable, "-I", "-W", "error", folder / "classify.py", *arguments]
@@ -95,7 +101,7 @@ def taken_away(client, tmp_path):
 def test_every_form_holds_everything_under_plain_names(client, model, form):
     answer = client.get(f"/models/{model.pk}/download.{form}")
     found = unpacked(form, body(answer))
-    assert set(found) == FILES
+    assert besides_modules(found) == FILES
     assert found["model.onnx"] == model.newest_snapshot.onnx_file.read_bytes()
     assert found["weights.npz"] == (model.newest_snapshot.directory / "weights.npz").read_bytes()
     assert found["labels.txt"].decode().splitlines() == DIGITS
@@ -105,7 +111,7 @@ def test_every_form_holds_everything_under_plain_names(client, model, form):
 def test_without_a_suffix_it_is_a_tar_gz(client, model):
     answer = client.get(f"/models/{model.pk}/download", headers={"Accept": "text/html"})
     assert answer["Content-Type"] == "application/gzip"
-    assert set(unpacked("tar.gz", body(answer))) == FILES
+    assert besides_modules(unpacked("tar.gz", body(answer))) == FILES
 
 
 @pytest.mark.parametrize("asked, epoch", [("0.5", 0.5), ("1", 1), ("-1", 1), ("", 1)])
@@ -132,7 +138,8 @@ def test_info_tells_where_the_model_comes_from_and_what_it_takes(client, model):
 def test_without_a_mean_there_is_none_in_it(client, model, make_model):
     plain = make_model(model.dataset, use_mean="none")
     add_snapshot(plain, 1, seed=1)
-    assert set(unpacked("tar", body(client.get(f"/models/{plain.pk}/download.tar")))) == FILES - {"mean.npy"}
+    found = unpacked("tar", body(client.get(f"/models/{plain.pk}/download.tar")))
+    assert besides_modules(found) == FILES - {"mean.npy"}
 
 
 @pytest.mark.parametrize(
@@ -243,6 +250,35 @@ def test_classify_says_what_heic_needs_where_it_is_not_installed(model, taken_aw
     heic_file = pictures / "turned.heic"
     assert run.stderr == f"{heic_file}: HEIC is read with the package pi-heif: pip install pi-heif\n"
     assert run.stdout.startswith(str(pictures / "turned.avif"))
+
+
+LOADED = """
+import runpy, sys
+sys.argv = ["classify.py", "--help"]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit:
+    folder = sys.path[0]
+files = [getattr(module, "__file__", None) or "" for module in sys.modules.values()]
+print(*sorted(file for file in files if file.startswith(folder)))
+"""
+
+
+def test_the_archive_holds_the_modules_that_classify_imports_and_no_others(model, taken_away):
+    folder = taken_away(model)
+    command = [sys.executable, "-I", "-c", LOADED]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    held = sorted(str(file) for file in (folder / BESIDE_CLASSIFY).rglob("*.py"))
+    assert run.stdout.splitlines()[-1].split() == held
+
+
+def test_classify_takes_its_own_modules_where_others_have_their_names(model, taken_away, pictures, tmp_path):
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "__init__.py").write_text("raise ImportError('the wrong one')")
+    script = taken_away(model) / "classify.py"
+    env = {"PYTHONPATH": str(tmp_path)}
+    run = subprocess.run([sys.executable, script, pictures / "gray.bmp"], env=env, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_classify_explains_itself(model, taken_away):
