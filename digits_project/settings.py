@@ -6,13 +6,14 @@ from pathlib import Path
 
 from rq.serializers import JSONSerializer
 
-from digits_project import environment
+from digits_project import __version__, environment
 from digits_project.common import fetch
+from digits_project.stack.home import home_from_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- this server ---------------------------------------------------------------------------------------------------
-DIGITS_HOME = Path(os.environ.get("DIGITS_HOME", BASE_DIR / "var")).resolve()
+DIGITS_HOME = home_from_environment()
 DIGITS_JOBS_DIR = Path(os.environ.get("DIGITS_JOBS_DIR", DIGITS_HOME / "jobs")).resolve()
 DIGITS_WIRE_FORMAT = environment.choice("DIGITS_WIRE_FORMAT", "documented", "digits")
 DIGITS_AUTH = environment.choice("DIGITS_AUTH", "required", "open")
@@ -176,7 +177,7 @@ true, `n no false off 0` false.
 A server speaks one of two wire formats. With `DIGITS_WIRE_FORMAT=documented`, the default, `errors` is a list of
 `{field, message}` and `predictions` an object of categories and percents, best first; with `digits`, which clients of
 DIGITS parse, `errors` is an object of fields and their messages and `predictions` a list of pairs.""",
-    "VERSION": "0.1.0",
+    "VERSION": __version__,
     "SERVERS": [{"url": DIGITS_URL_PREFIX}] if DIGITS_URL_PREFIX else [],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["digits_project.accounts.permissions.MayUse"],

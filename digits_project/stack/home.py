@@ -21,7 +21,13 @@ class NotOurs(Exception):
 
 
 def home_from_environment() -> Path:
-    return Path(os.environ.get("DIGITS_HOME") or ROOT / "var").resolve()
+    return Path(os.environ.get("DIGITS_HOME") or default_home(ROOT)).resolve()
+
+
+def default_home(root: Path) -> Path:
+    """`var` in a clone; `~/.digits` for an installed package, because pip owns the folder that it lies in."""
+    is_installed = root.name in ("site-packages", "dist-packages")
+    return Path.home() / ".digits" if is_installed else root / "var"
 
 
 def keep_others_from_writing() -> None:
