@@ -1,112 +1,166 @@
-"""What the demo and the commands print: headings, a bar that moves on a terminal, tables, and a small picture."""
+"""What the demo and the commands print, drawn by rich: headings, a bar that moves on a terminal, tables, and a small
+picture. Texts are data: neither rich's markup nor control characters in a name have an effect."""
 
+import atexit
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TextIO
 
 from PIL import Image
+from rich.console import Console
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
+from digits_project.common.escaping import escaped
+
+INDENT = 2
 BAR_COLUMNS = 30
 PICTURE_ROWS = 10
-EVERY = 0.1  # seconds, at the most so often, of what is told for each piece of a file
+NO_LIMIT = 10_000  # columns of a table: the terminal breaks a line that is too long, so that no name is cut off
+UPDATE_SECONDS = 0.1  # shortest time between two updates of a bar that counts bytes
 MEGABYTE = 10**6
-UNICODE = {"full": "█", "empty": "░", "shades": " ░▒▓█"}
-ASCII = {"full": "#", "empty": ".", "shades": " .:*#"}
+SHADES, ASCII_SHADES = " ░▒▓█", " .:*#"
 
 
 class Screen:
     """Writes to a terminal, or plain lines without control codes to anything else. Honours NO_COLOR."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str] = os.environ):
-        self.stream = stream
         self.live = stream.isatty() and environ.get("TERM") not in ("dumb", None)
-        self.coloured = self.live and not environ.get("NO_COLOR")
-        self.marks = UNICODE if _can_write(stream, UNICODE["full"]) else ASCII
-        self._barred = False
+        coloured = self.live and not environ.get("NO_COLOR")
+        look = {"force_terminal": self.live, "color_system": "standard" if coloured else None, "no_color": not coloured}
+        plain = {"highlight": False, "markup": False, "emoji": False}
+        self._console = _Console(file=stream, **look, **plain)  # as wide as the terminal: draws the bar
+        self._lines = _Console(file=stream, width=NO_LIMIT, **look, **plain)
+        self._stream = stream
+        self._display: Live | None = None
         self._status = ""
 
-    def line(self, text: str = "") -> None:
-        self.clear_bar()
+    def line(self, text: str = "", style: str = "") -> None:
+        """Print the text, indented; it can have several lines."""
         for part in text.split("\n"):
-            self._write(f"  {part}\n" if part else "\n")
+            self._print(Text.assemble(" " * INDENT, (escaped(part), style)))
 
     def heading(self, text: str) -> None:
-        self.clear_bar()
         self._status = ""
-        self._write(f"\n{self._styled('1', text)}\n")
+        self._print(Text())
+        self._print(Text(escaped(text), "bold"))
 
     def command(self, text: str) -> None:
-        """A line to type into a shell; what it prints follows, or what became of it."""
+        """Print a line for a shell; its output, or a summary of it, follows."""
         first, *others = text.split("\n")
-        self.line("\n".join([f"$ {self._styled('36', first)}", *(self._styled("36", line) for line in others)]))
+        self._print(Text.assemble(" " * INDENT, "$ ", (escaped(first), "cyan")))
+        for other in others:
+            self.line(other, "cyan")
 
     def progress(self, status: str, fraction: float, began: float) -> None:
-        """Where a job is that began at time.monotonic() `began`: a bar, or a line for each new status."""
+        """Show the progress of a job that began at time.monotonic() `began`: a bar, or a line for each new status."""
         if self.live:
             seconds = f"{time.monotonic() - began:.0f} s"
-            bar = self.bar(fraction)
-            self._write(f"\r\033[K  {status:<8} {bar} {100 * fraction:3.0f} %  {seconds}")
-            self._barred = True
+            self._show(f"{status:<8}", self.bar(fraction), f"{100 * fraction:3.0f} %", seconds)
         elif status != self._status:
             self.line(status)
         self._status = status
 
     def passing(self, text: str) -> None:
-        """On a terminal a line that the next one takes the place of; nothing elsewhere."""
+        """Show a line that the next one replaces; nothing if the stream is no terminal."""
         if self.live:
-            self._write(f"\r\033[K  {text}")
-            self._barred = True
+            self._show(text)
 
     def megabytes(self) -> Callable[[int, int], None]:
-        """Takes (done, total), in bytes, for each piece that is done; on a terminal the bar shows it."""
+        """A function of (done, total), in bytes, that shows a bar on a terminal, ten times a second at most."""
         due = 0.0
 
         def report(done: int, total: int) -> None:
             nonlocal due
             now = time.monotonic()
-            if now >= due or done >= total:
-                due = now + EVERY
+            if self.live and (now >= due or done >= total):
+                due = now + UPDATE_SECONDS
                 bar = self.bar(done / total if total else 1.0)
-                self.passing(f"{bar} {done / MEGABYTE:,.0f} of {total / MEGABYTE:,.0f} MB")
+                self._show(bar, f"{done / MEGABYTE:,.0f} of {total / MEGABYTE:,.0f} MB")
 
         return report
 
-    def bar(self, fraction: float, columns: int = BAR_COLUMNS) -> str:
-        done = round(columns * min(max(fraction, 0.0), 1.0))
-        return self.marks["full"] * done + self.marks["empty"] * (columns - done)
+    def bar(self, fraction: float, columns: int = BAR_COLUMNS) -> ProgressBar:
+        return ProgressBar(1.0, fraction, columns, style="bright_black", complete_style="cyan", finished_style="green")
 
-    def picture(self, image: Image.Image) -> list[str]:
-        """A grayscale image in lines of characters, two to a pixel, as bright as it is."""
+    def picture(self, image: Image.Image) -> str:
+        """A grayscale image as lines of characters, two for each pixel, as bright as the pixel."""
         small = image.convert("L").resize((PICTURE_ROWS, PICTURE_ROWS), Image.Resampling.BOX)
-        shades = self.marks["shades"]
+        shades = ASCII_SHADES if self._console.options.ascii_only else SHADES
         pixels = [shades[value * len(shades) // 256] * 2 for value in small.tobytes()]
-        return ["".join(pixels[row : row + PICTURE_ROWS]) for row in range(0, len(pixels), PICTURE_ROWS)]
+        return "\n".join("".join(pixels[row : row + PICTURE_ROWS]) for row in range(0, len(pixels), PICTURE_ROWS))
 
-    def side_by_side(self, left: Sequence[str], right: Sequence[str]) -> None:
-        """Two blocks of lines, the right one in the middle of the left one's height."""
-        above = (len(left) - len(right)) // 2
-        beside = [""] * above + [*right] + [""] * (len(left) - above - len(right))
-        for one, other in zip(left, beside, strict=True):
-            self.line(f"{one}    {other}".rstrip())
+    def side_by_side(self, left: str, right: str) -> None:
+        """Print two blocks of lines; the right one stands halfway down the left one."""
+        grid = Table.grid(padding=(0, 4, 0, 0))
+        grid.add_column()
+        grid.add_column(vertical="middle")
+        grid.add_row(left, right)
+        self._print(_indented(grid))
+
+    def row(self, cells: Sequence[str | ProgressBar], widths: Sequence[int]) -> None:
+        """Print a row of a table whose later rows aren't known yet; texts stand at the right of their columns."""
+        grid = Table.grid()
+        for width in widths:
+            grid.add_column(width=width, justify="right")
+        grid.add_row(*map(_cell, cells))
+        self._print(_indented(grid))
+
+    def table(self, rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> None:
+        """Print rows in columns that are as wide as their longest text, without an indent."""
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        if header:
+            grid.add_row(*(Text(name, "bold") for name in header))
+        for row in rows:
+            grid.add_row(*map(_cell, row))
+        self._print(grid)
 
     def clear_bar(self) -> None:
-        """Before somebody else writes to the terminal."""
-        if self._barred:
-            self._write("\r\033[K")
-            self._barred = False
+        """Remove the bar, and show the cursor again. Called before something else writes to the terminal."""
+        if self._display is not None:
+            self._display.stop()
+            self._display = None
+            atexit.unregister(self.clear_bar)
 
-    def _styled(self, code: str, text: str) -> str:
-        return f"\033[{code}m{text}\033[0m" if self.coloured else text
+    def _show(self, *cells: str | ProgressBar) -> None:
+        """Draw the cells in the place of those that were drawn last."""
+        if self._display is None:
+            # What other programs write stays theirs: rich would take sys.stdout and sys.stderr.
+            quiet = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
+            self._display = Live(console=self._console, transient=True, **quiet)
+            self._display.start()
+            atexit.register(self.clear_bar)  # a bar hides the cursor
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        for _ in cells:
+            grid.add_column(no_wrap=True)  # what has no room on the terminal ends in …
+        grid.add_row(*map(_cell, cells))
+        self._display.update(_indented(grid), refresh=True)
 
-    def _write(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
+    def _print(self, what: Text | Padding | Table) -> None:
+        """Print it without blanks at the ends of lines."""
+        self.clear_bar()
+        with self._lines.capture() as captured:
+            self._lines.print(what, soft_wrap=isinstance(what, Text))
+        lines = (line.rstrip(" ") for line in captured.get().splitlines())
+        self._stream.write("".join(f"{line}\n" for line in lines))
+        self._stream.flush()
 
 
-def _can_write(stream: TextIO, text: str) -> bool:
-    try:
-        text.encode(stream.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
+class _Console(Console):
+    """rich's console, which leaves it to its caller what happens when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError for which rich calls this
+
+
+def _cell(value: str | ProgressBar) -> Text | ProgressBar:
+    return Text(escaped(value)) if isinstance(value, str) else value
+
+
+def _indented(grid: Table) -> Padding:
+    return Padding(grid, (0, 0, 0, INDENT), expand=False)

@@ -88,9 +88,8 @@ class Demo:
             verdict = "right" if best == category else f"wrong: it is a {category}"
             with Image.open(image) as picture:
                 digit = picture.crop((MARGIN, MARGIN, MARGIN + DIGIT_SIDE, MARGIN + DIGIT_SIDE))
-                self.screen.side_by_side(
-                    self.screen.picture(digit), [*rows, "", f"It takes it for a {best}: {verdict}"]
-                )
+                said = "\n".join([*rows, "", f"It takes it for a {best}: {verdict}"])
+                self.screen.side_by_side(self.screen.picture(digit), said)
 
     def _ask(self, request: Request) -> dict:
         self.screen.command(request.curl())
@@ -155,7 +154,8 @@ class Table:
             since = val["epoch"][row - 1] if row else 0
             trained = [x for e, x in zip(train["epoch"], train["loss"], strict=True) if since < e <= epoch]
             bar = self.screen.bar(loss / val["loss"][0], 14)
-            self.screen.line(f"{epoch:5}{statistics.mean(trained):13.4f}{loss:16.4f} {bar}{percent(accuracy):>11}")
+            losses = f"{statistics.mean(trained):.4f}", f"{loss:.4f}"
+            self.screen.row((str(epoch), *losses, "", bar, percent(accuracy)), (5, 13, 16, 1, 14, 11))
         self.rows = len(val["epoch"])
 
 

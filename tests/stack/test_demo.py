@@ -1,6 +1,5 @@
 """The demo: its parts without a server, and the whole of it as a user starts it."""
 
-import io
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from PIL import Image
 from digits_project.common.terminal import Screen
 from digits_project.demo.client import WIDTH, DemoFailed, Request
 from digits_project.demo.walkthrough import Table, image_to_classify, write_digits
+from tests.support.terminal import Pipe
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "http://127.0.0.1:5000/x.json"
@@ -153,50 +153,6 @@ def test_the_image_to_classify_is_one_of_the_validation_split(tmp_path):
 
 
 # --- what is printed -----------------------------------------------------------------------------------------------
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self):
-        return True
-
-
-class Pipe(io.StringIO):
-    encoding = "ascii"
-
-
-def show(stream, **environ):
-    screen = Screen(stream, environ)
-    screen.heading("Train")
-    screen.command("curl x \\\n  -d y=1")
-    for status, fraction in (("Waiting", 0.0), ("Waiting", 0.0), ("Running", 0.25), ("Running", 0.5), ("Done", 1.0)):
-        screen.progress(status, fraction, began=0.0)
-    screen.side_by_side(screen.picture(Image.new("L", (28, 28), 255)), ["3  99.00 %"])
-    screen.line("the end")
-    return stream.getvalue()
-
-
-def test_without_a_terminal_a_line_tells_each_new_status_and_nothing_is_drawn_over():
-    said = show(Pipe())
-    assert re.findall("Waiting|Running|Done", said) == ["Waiting", "Running", "Done"]
-    assert not {"\r", "\033"} & set(said)
-    assert said.isascii()
-
-
-def test_on_a_terminal_the_bar_moves_and_is_gone_when_a_line_follows():
-    said = show(Terminal(), TERM="xterm")
-    assert said.count("\r\033[K  Running") == 2
-    assert " 50 %" in said
-    assert re.search(r"Done[^\n]*\r\033\[K  ██", said)
-    assert "\033[1mTrain\033[0m" in said
-
-
-def test_no_color_leaves_the_bar_and_no_colour():
-    said = show(Terminal(), TERM="xterm", NO_COLOR="1")
-    assert "\r\033[K  Running" in said
-    assert "\033[1m" not in said
-    assert "\033[36m" not in said
-
-
 def test_each_epoch_is_one_row_of_the_table_however_often_the_model_is_asked():
     stream = Pipe()
     table = Table(Screen(stream))

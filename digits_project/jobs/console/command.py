@@ -6,7 +6,7 @@ import os
 import sys
 import textwrap
 from argparse import SUPPRESS, ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from django.conf import settings
@@ -81,6 +81,10 @@ class ConsoleCommand(BaseCommand):
 
     def print_json(self, value) -> None:
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))
+
+    def print_table(self, rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> None:
+        """Print rows of texts on standard output, in columns."""
+        Screen(self.stdout).table(rows, header)
 
     def end(self, status: Exit) -> None:
         """Exit with this status."""

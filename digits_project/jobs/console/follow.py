@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -22,9 +22,11 @@ FOLLOWED = ("status", "progress", "error", "worker", "ended_at", "abort_requeste
 
 
 class Interrupts:
-    """Inside the block the first Ctrl-C (or SIGTERM) only sets `asked`; a second one exits at once."""
+    """Within the block the first Ctrl-C (or SIGTERM) only sets `asked`; a second one ends the process at once, after it
+    has called `before_leaving`."""
 
-    def __init__(self):
+    def __init__(self, before_leaving: Callable[[], None] = lambda: None):
+        self._before_leaving = before_leaving
         self.asked = False
         self._former: dict = {}
 
@@ -39,7 +41,10 @@ class Interrupts:
 
     def _note(self, number, frame):
         if self.asked:
-            os._exit(Exit.INTERRUPTED)
+            try:
+                self._before_leaving()
+            finally:
+                os._exit(Exit.INTERRUPTED)
         self.asked = True
 
 

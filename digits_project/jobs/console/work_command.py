@@ -54,7 +54,8 @@ class WorkCommand(ConsoleCommand):
         return "\n".join(job.pk for job in jobs)
 
     def handle(self, **options):
-        with Interrupts() as interrupts:  # installed first, so that Ctrl-C never leaves a job behind
+        # Installed first, so that Ctrl-C never leaves a job behind.
+        with Interrupts(self.screen.clear_bar) as interrupts:
             jobs = self.jobs(options)
             self._announce(jobs)
             status = Exit.DONE if options["no_wait"] else follow(jobs, self.screen, interrupts, options["here"])

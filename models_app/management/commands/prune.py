@@ -69,7 +69,6 @@ class Command(ConsoleCommand):
         if self.as_json:
             self.print_json({"deleted": done, "bytes": total, "snapshots": gone})
             return
-        for one in gone:
-            self.stdout.write(f"{one['model_id']}  epoch {one['epoch']:g}  {filesizeformat(one['bytes'])}")
+        self.print_table((one["model_id"], f"epoch {one['epoch']:g}", filesizeformat(one["bytes"])) for one in gone)
         what = "are deleted" if done else "would go; --yes deletes them"
         self.stdout.write(f"{len(gone)} snapshots, {filesizeformat(total)}, {what}.")

@@ -58,6 +58,21 @@ def test_without_any_database_it_says_what_to_do(home):
     assert "Traceback" not in said
 
 
+TWICE = """
+import os, signal
+from digits_project.jobs.console.follow import Interrupts
+with Interrupts(lambda: print("the cursor is back", flush=True)):
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_a_second_ctrl_c_leaves_at_once_with_a_tidy_terminal():
+    process = started("shell", "-v", "0", "-c", TWICE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.communicate() == ("the cursor is back\n", "")
+    assert process.returncode == 130
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_watched_list_is_drawn_again_until_ctrl_c(make_dataset):
     make_dataset(name="watched")

@@ -165,8 +165,8 @@ def test_a_terminal_gets_a_bar_and_standard_output_only_the_answer(digits_folder
     status, answer, shown = on_terminal("create_dataset", "digits", "--folder-train", digits_folder, *SMALL, "--here")
     dataset = Dataset.objects.get(pk=answer.strip())
     assert (status, dataset.status) == (0, Status.DONE)
-    assert "\r\033[K" in shown
-    assert "░" in shown or "█" in shown
+    assert "\r\033[2K" in shown
+    assert "━" in shown
     assert f"digits ({dataset.pk}) is Done" in shown
 
 

@@ -27,7 +27,7 @@ class Command(ConsoleCommand):
             except errors.Refused as ended:  # go on with the other jobs
                 refused.append(str(ended))
         if not options["no_wait"]:
-            with Interrupts() as interrupts:
+            with Interrupts(self.screen.clear_bar) as interrupts:
                 follow(jobs, self.screen, interrupts)
         if self.as_json:
             self.print_json([{"id": job.pk, "status": job.status} for job in jobs])

@@ -35,9 +35,9 @@ class Command(ConsoleCommand):
         if self.as_json:
             self.print_json(described)
             return
-        for facts in described:
-            state = "on" if facts["on"] else "off"
-            self.stdout.write(f"{facts['device']:<24} {state:<4} {facts['model']:<24} {_shown(facts)}".rstrip())
+        self.print_table(
+            (facts["device"], "on" if facts["on"] else "off", facts["model"], _shown(facts)) for facts in described
+        )
         if not known:
             self.stdout.write("There are none yet; a train worker registers those of its host: manage.py worker train")
 

@@ -44,7 +44,7 @@ class Command(ConsoleCommand):
         else:
             if options["watch"] is not None and self.stdout.isatty():
                 self.stdout.write(CLEAR, ending="")
-            self.stdout.write("\n".join(_table(rows)))
+            self.print_table(map(_cells, rows), COLUMNS)
         self.stdout.flush()
 
 
@@ -66,10 +66,6 @@ def _rows(kind: type[Job], options) -> Iterator[dict]:
         yield row | ({"error": error} if error else {})
 
 
-def _table(rows: list[dict]) -> Iterator[str]:
-    shown = [{**row, "progress": f"{100 * row['progress']:.0f} %"} for row in rows]
-    widths = {column: max(len(column), *(len(str(row[column])) for row in shown), 0) for column in COLUMNS[:-1]}
-    for row in ({column: column for column in COLUMNS}, *shown):
-        cells = [f"{row[column]:<{width}}" for column, width in widths.items()]
-        name = str(row["name"]) if str(row["name"]).isprintable() else ascii(row["name"])
-        yield "  ".join([*cells, name])
+def _cells(row: dict) -> list[str]:
+    shown = row | {"progress": f"{100 * row['progress']:.0f} %"}
+    return [shown[column] for column in COLUMNS]
