@@ -13,7 +13,7 @@ from digits_project.server.event_loop import ReadingWorker
 from digits_project.server.gunicorn_worker import WebWorker
 from tests.support.server import ROOT
 
-DECISION = (ROOT / "docs/decisions/0051-private-parts-of-gunicorn.md").read_text()
+DECISION = (ROOT / "docs/decisions/0055-private-parts-of-gunicorn.md").read_text()
 LISTED = dict(re.findall(r"^\| `(\w+)(\(.*?\))` \|", DECISION, re.MULTILINE))  # the first table: {method: signature}
 OURS = {name for worker in (WebWorker, ReadingWorker) for name in vars(worker) if not name.startswith("__")}
 SIGNATURES = {
