@@ -1,4 +1,4 @@
-"""Parts of gunicorn that its documentation doesn't promise, and that our worker uses: decision 51 lists them."""
+"""Parts of gunicorn that its documentation doesn't promise, and that our worker uses: decision 55 lists them."""
 
 import inspect
 import re
