@@ -1,4 +1,4 @@
-"""What may be asked of a trained model about a list of images, however long it is."""
+"""Inference on lists of images of any length."""
 
 import logging
 from collections.abc import Iterator
@@ -16,28 +16,30 @@ log = logging.getLogger(__name__)
 
 
 def classify(snapshot: Snapshot, images: ImageList, confusion: Confusion | None = None) -> tuple[Answer, int]:
-    """`{"classifications": {name: [[category, percent], …]}}` and how many images could not be loaded.
+    """`{"classifications": {name: [[category, percent], …]}}`, and the number of images that could not be loaded.
 
-    What the list says of the images' categories is compared with the answers in `confusion`. Raises BadInput when there
-    is none to classify, or services.CanNotClassify.
+    Categories in the list are compared with the predictions in `confusion`. Raises BadInput if no image can be
+    classified, or services.CanNotClassify.
     """
     batches = _batches(snapshot, images)
     return _written("classifications", _rankings(snapshot, batches, confusion), batches)
 
 
 def infer(snapshot: Snapshot, images: ImageList) -> tuple[Answer, int]:
-    """`{"outputs": {name: {layer: values}}}`, values without batch axis, and how many images could not be loaded.
+    """`{"outputs": {name: {layer: values}}}`, values without batch axis, and the number of images that could not be
+    loaded.
 
-    Raises BadInput when there is none to infer from.
+    Raises BadInput if no image can be loaded.
     """
     batches = _batches(snapshot, images)
     return _written("outputs", _outputs(snapshot, batches), batches)
 
 
 def top(snapshot: Snapshot, images: ImageList, most: int) -> tuple[dict[str, list], int]:
-    """{category: [[name, percent], …]}, the `most` surest images of each, and how many could not be loaded.
+    """{category: [[name, percent], …]}, the `most` images with the highest scores of each, and the number of images
+    that could not be loaded.
 
-    Raises BadInput when there is none to classify, or services.CanNotClassify.
+    Raises BadInput if no image can be classified, or services.CanNotClassify.
     """
     categories = snapshot.trained_model.dataset.category_names
     batches, best = _batches(snapshot, images), BestImages(most, len(categories))

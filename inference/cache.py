@@ -1,4 +1,4 @@
-"""Keeps the snapshots that were asked for lately loaded."""
+"""A cache of loaded snapshots, least recently used first out."""
 
 import threading
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from digits_project.common.digests import State
 from inference.engine.predictor import Predictor
 
 MAX_LOADED = 8
-MAX_BYTES = 2 << 30  # of their files; loaded they take about as much. The one that is asked for is kept in any case.
+MAX_BYTES = 2 << 30  # of model files; loaded they take about as much. The current one is kept in any case.
 
 
 class _Key(NamedTuple):
@@ -19,15 +19,15 @@ class _Key(NamedTuple):
     state: State
 
 
-_loaded: OrderedDict[_Key, Future[Predictor]] = OrderedDict()  # the one asked for last stands last
+_loaded: OrderedDict[_Key, Future[Predictor]] = OrderedDict()  # most recently used last
 _lock = threading.Lock()
 
 
 def predictor(onnx_file: Path, load: Callable[[Path], Predictor] = Predictor) -> Predictor:
-    """The predictor of that file, loaded if it is not yet; a file that was replaced or has changed is loaded anew.
+    """The predictor of that file, loaded if needed; a file that was replaced or changed is loaded again.
 
-    Two requests for a cold snapshot load it once, and nobody else waits for it. Raises FileNotFoundError, and what
-    `load` raises.
+    Two requests for a snapshot that is not loaded load it once, and other requests don't wait for it. Raises
+    FileNotFoundError, and the exceptions of `load`.
     """
     key = _Key(onnx_file, State.of(onnx_file))
     with _lock:
@@ -48,13 +48,13 @@ def _load(key: _Key, loading: Future[Predictor], load: Callable[[Path], Predicto
     except BaseException as fault:
         with _lock:
             if _loaded.get(key) is loading:
-                del _loaded[key]  # the next one who asks tries again
+                del _loaded[key]  # the next request tries again
         loading.set_exception(fault)
         raise
 
 
 def _make_room(wanted: _Key) -> None:
-    """Forget what the file was before it was replaced, and of the others those asked for longest ago."""
+    """Drop earlier versions of the file, then the least recently used predictors."""
     for key in [key for key in _loaded if key.onnx_file == wanted.onnx_file]:
         del _loaded[key]
     while _loaded and (len(_loaded) >= MAX_LOADED or _bytes(wanted, *_loaded) > MAX_BYTES):

@@ -1,4 +1,4 @@
-"""A running evaluation: the images of a split through a snapshot, and what comes of it into the row."""
+"""Runs an evaluation: a snapshot on the images of a split, with the result stored in the row."""
 
 import math
 from collections.abc import Callable, Collection, Iterator
@@ -18,12 +18,12 @@ from inference.engine import classification_metrics as engine
 from inference.engine.predictor import percent
 from models_app.results import Evaluation
 
-MAX_BYTES = 8 << 20  # of a batch: between two of them an abort is noticed
+MAX_BYTES = 8 << 20  # of a batch; an abort is noticed between batches
 BYTES_A_VALUE = 4
 
 
 def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
-    """Evaluate, and keep what came of it. Raises BadInput if the snapshot or a record can't be used."""
+    """Run the evaluation and store its result. Raises BadInput if the snapshot or a record can't be used."""
     model = evaluation.trained_model
     snapshot = model.snapshot_at(evaluation.epoch)
     if snapshot is None:
@@ -44,7 +44,7 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
 
 
 def _batches(records: Path, size: int) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
-    """(share of the images that this is the end of, their categories, pixels N×H×W×C) for each batch."""
+    """(fraction of the images done after it, true categories, pixels N×H×W×C) for each batch."""
     with RecordReader(records) as reader, ThreadPoolExecutor(usable_cores()) as pool:
         for first in range(0, len(reader), size):
             numbers = range(first, min(first + size, len(reader)))
@@ -85,7 +85,7 @@ def _store(evaluation: Evaluation, figures: engine.Figures) -> None:
 
 
 def _paths(listing: Path, numbers: Collection[int]) -> dict[int, str]:
-    """{number: path} of these records: what the dataset's list of them says; where that is gone, none."""
+    """{number: path} of these records, from the dataset's list; {} if the list is missing."""
     try:
         with listing.open("rb") as lines:
             found = {number: line for number, line in enumerate(lines) if number in numbers}

@@ -1,6 +1,6 @@
-"""The list of images that classify_many, infer_many and top_n take: one a line, `path-or-URL[ label]`.
+"""Reads the image list of classify_many, infer_many and top_n: one image per line, `path-or-URL[ label]`.
 
-The names are bytes to the file system. Those that are not UTF-8 keep their bytes as Python has it (surrogateescape).
+Names that are not UTF-8 keep their bytes (surrogateescape).
 """
 
 import re
@@ -20,21 +20,21 @@ from digits_project.jobs.data_roots import readable
 
 MAX_BYTES = 256 << 20
 SECONDS_FOR_URLS = 600
-GROUND_TRUTH = re.compile(r"(.*\S)\s+([+-]?\d+)")  # the number behind the last space is the label, whatever the name is
-MAX_DIGITS = 18  # of a label; no dataset has as many categories
+GROUND_TRUTH = re.compile(r"(.*\S)\s+([+-]?\d+)")  # the number after the last space is the label
+MAX_DIGITS = 18  # of a label; far more than any number of categories
 CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f]")
 
 
 @dataclass(frozen=True)
 class ListedImage:
-    """A line of the list: an image's name, and the number of the category that it is said to belong to."""
+    """A line of the list: an image's name, and the number of its category."""
 
     name: str
     truth: int | None = None
 
     @property
     def shown(self) -> str:
-        """The name as text; bytes that are not UTF-8 as escapes."""
+        """The name as text, with bytes that are not UTF-8 escaped."""
         return self.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
     def __str__(self):
@@ -43,9 +43,9 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class ImageList:
-    """What was sent: the list, the folder of its relative names, and how many of its images are wanted (None: all).
+    """The posted list, the folder of its relative names, and the maximum number of images (None: all).
 
-    URLs are fetched until the moment `urls_until` only, so that slow hosts can't hold the server for days.
+    URLs are fetched only until the time `urls_until`, so that slow hosts can't occupy the server for days.
     """
 
     upload: BinaryIO
@@ -54,11 +54,11 @@ class ImageList:
     urls_until: float = field(default_factory=lambda: time.monotonic() + SECONDS_FOR_URLS)
 
     def entries(self) -> Iterator[ListedImage]:
-        """The images as they are written, in their order; blank lines are none. Raises BadInput for what is no list."""
+        """The lines of the list, in order, without blank lines. Raises BadInput if it is not a list."""
         return islice(_entries(self.upload), self.most)
 
     def file(self, name: str) -> Path | bytes:
-        """The file that a name stands for, or what its URL holds. Raises BadInput."""
+        """The file of a name, or the bytes of its URL. Raises BadInput."""
         if "://" in name:
             if time.monotonic() > self.urls_until:
                 raise BadInput(f"the {SECONDS_FOR_URLS // 60} minutes that a list has for its URLs are over")
@@ -71,7 +71,7 @@ class ImageList:
 
 
 def fetched(url: str) -> bytes:
-    """The image that a URL holds, still encoded. Raises BadInput."""
+    """The encoded image at a URL. Raises BadInput."""
     if not settings.DIGITS_ALLOW_URLS:
         raise BadInput("This server does not fetch URLs (DIGITS_ALLOW_URLS is off); send the image as image_file.")
     return fetch(url, settings.DIGITS_URL_POLICY)

@@ -1,4 +1,4 @@
-"""What may be asked of a trained model about one image."""
+"""Inference on one image, and finding and loading snapshots."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,16 +21,16 @@ from models_app.models import TrainedModel
 from models_app.results import NEWEST, Snapshot, of_epoch
 from models_app.training.snapshots.snapshot_check import damaged, missing, verify
 
-MAX_NUMBERS = 8_000_000  # of an answer for one image; 21 categories for each of 500×500 pixels are 5 million
+MAX_NUMBERS = 8_000_000  # of the outputs for one image; 21 categories for each of 500×500 pixels are 5 million
 INSTEAD = "ask infer_one or infer_many for the numbers."
 OF_IMAGES = ("resize_width", "resize_height", "resize_channels", "resize_mode", "alpha_background", "white_level")
 OF_DATASET = ("name", "kind", "categories", *OF_IMAGES)
-# What an answer needs of its rows. More columns take longer than the answer itself; they come when they are asked for.
+# The columns that inference needs. Loading all columns would take longer than the inference.
 USED = ("epoch", "folder", "trained_model__name", *(f"trained_model__dataset__{column}" for column in OF_DATASET))
 
 
 class NoSuchModel(Exception):
-    """There is no model of that id."""
+    """There is no model with that id."""
 
 
 class NoSnapshot(Exception):
@@ -42,7 +42,7 @@ class NoSuchSnapshot(Exception):
 
 
 class CanNotClassify(Exception):
-    """The snapshot's answers are no confidences in the categories of its dataset."""
+    """The snapshot's outputs are not scores of its dataset's categories."""
 
 
 def find_snapshot(job_id: object, epoch: float | None = None) -> Snapshot:
@@ -85,8 +85,8 @@ def infer(snapshot: Snapshot, pixels: np.ndarray) -> dict[str, list]:
 
 
 def told(snapshot: Snapshot, outputs: dict[str, np.ndarray]) -> dict[str, list]:
-    """{layer: values} of one image as lists. Raises BadInput where they would fill the memory: a number that takes four
-    bytes takes forty as an object and its text."""
+    """{layer: values} of one image as lists. Raises BadInput if they would take too much memory: a number of four bytes
+    takes forty as an object and its text."""
     numbers = sum(values.size for values in outputs.values())
     if numbers > MAX_NUMBERS:
         raise BadInput(
@@ -97,13 +97,13 @@ def told(snapshot: Snapshot, outputs: dict[str, np.ndarray]) -> dict[str, list]:
 
 
 def predictor(snapshot: Snapshot) -> Predictor:
-    """The loaded snapshot. Raises BadInput if it was deleted since it was found, DamagedFile if a file is not whole."""
+    """The loaded snapshot. Raises BadInput if it was deleted meanwhile, DamagedFile if a file is damaged."""
     with whole(snapshot):
         return cache.predictor(snapshot.onnx_file, load)
 
 
 def load(onnx_file: Path) -> Predictor:
-    """The predictor of a snapshot's file, which is checked first. Raises FileNotFoundError or DamagedFile."""
+    """Check a snapshot's file and load it. Raises FileNotFoundError or DamagedFile."""
     verify(onnx_file)
     try:
         return Predictor(onnx_file)
@@ -113,8 +113,8 @@ def load(onnx_file: Path) -> Predictor:
 
 @contextmanager
 def whole(snapshot: Snapshot) -> Iterator[None]:
-    """Around what reads the snapshot's files: raises BadInput if the snapshot was deleted meanwhile, DamagedFile if its
-    row is there and a file is not."""
+    """A context for code that reads the snapshot's files: raises BadInput if the snapshot was deleted meanwhile,
+    DamagedFile if its row exists but a file is missing."""
     try:
         yield
     except (FileNotFoundError, DamagedFile) as wrong:
@@ -126,10 +126,10 @@ def whole(snapshot: Snapshot) -> Iterator[None]:
 
 
 def reader(snapshot: Snapshot, opener: Callable[[Path], BinaryIO] | None = None) -> Callable:
-    """What reads an image, Path or BinaryIO, as uint8 H×W×C, or raises imagedb.BadImage. It asks nothing of the
-    database. `opener` opens a Path; by itself it opens what lies in the data roots.
+    """A function that reads an image (Path or BinaryIO) as uint8 H×W×C, or raises imagedb.BadImage. It does not use the
+    database. `opener` opens a Path; by default only in the data roots.
 
-    The image goes the way of the training images: the same decoder, the same resize; mean and softmax are in the model.
+    The image is decoded and resized as the training images were; mean and softmax are in the model.
     """
     dataset = snapshot.trained_model.dataset
     channels, height, width = dataset.image_shape
@@ -139,9 +139,9 @@ def reader(snapshot: Snapshot, opener: Callable[[Path], BinaryIO] | None = None)
 
 
 def scores(snapshot: Snapshot, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
-    """Confidences, float32 N×categories, of uint8 N×H×W×C. Raises CanNotClassify.
+    """Scores, float32 N×categories, of images, uint8 N×H×W×C. Raises CanNotClassify.
 
-    A network may have more outputs than there are categories, as those of a larger problem do: the rest is left out.
+    If the network has more outputs than there are categories, the further outputs are dropped.
     """
     model, categories = snapshot.trained_model, len(snapshot.trained_model.dataset.categories)
     if not categories:

@@ -1,4 +1,4 @@
-"""An answer that may be too long for the memory: written entry by entry, then sent."""
+"""A JSON response that can be too large for memory: written entry by entry, on disk if large, then sent."""
 
 import json
 import tempfile
@@ -7,14 +7,15 @@ from typing import Any
 from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
 
-MAX_IN_MEMORY = 4 << 20  # bytes; a longer answer waits on disk until it is sent
+MAX_IN_MEMORY = 4 << 20  # bytes; a larger response is spooled to disk
 JSON_TYPE = "application/json; charset=utf-8"
 
 
 class Answer:
-    """`{key: {name: value, …}}`, to the byte as api.PrettyJSONRenderer writes it. A name added again changes nothing.
+    """`{key: {name: value, …}}`, byte for byte as api.PrettyJSONRenderer writes it. Only the first value of a name
+    counts.
 
-    It is whole before its first byte is sent, since headers and status depend on its end.
+    It is complete before its first byte is sent, because headers and status depend on the end.
     """
 
     def __init__(self, key: str):
@@ -30,7 +31,7 @@ class Answer:
             self._write("\n  " + entry.replace("\n", "\n  "))
 
     def response(self, headers: dict[str, Any]) -> HttpResponseBase:
-        """Ends the answer. A short one is an ordinary response, a long one is streamed from disk."""
+        """Finish the JSON. Returns an ordinary response, or one that streams from disk if it is large."""
         self._write("\n  }\n}\n")
         length = self._file.tell()
         self._file.seek(0)
@@ -40,7 +41,7 @@ class Answer:
         return FileResponse(self._file, content_type=JSON_TYPE, headers=headers)
 
     def value(self) -> dict:
-        """Ends the answer, as plain data: what a page shows."""
+        """Finish the JSON. Returns its data, for a page."""
         self._write("\n  }\n}\n")
         self._file.seek(0)
         with self._file as file:

@@ -1,4 +1,4 @@
-"""What an io worker calls."""
+"""The tasks of io workers."""
 
 from digits_project.jobs.execution.runner import run
 from inference import evaluate_split

@@ -1,4 +1,4 @@
-"""What a network is made of and what it makes of one image: weights and activations of every layer."""
+"""Pictures and statistics of the weights and activations of every layer, for one image."""
 
 import json
 import threading
@@ -14,14 +14,14 @@ from models_app.models import Snapshot
 from models_app.training.snapshots.snapshot_check import damaged, verify
 from models_app.training.snapshots.snapshot_reader import NOT_ARRAYS
 
-SOURCES = ("Data", "Input")  # their pictures are in colour
-SPANS = {"Softmax": (0.0, 1.0)}  # of layers whose numbers say something by themselves
+SOURCES = ("Data", "Input")  # layers whose pictures are in colour
+SPANS = {"Softmax": (0.0, 1.0)}  # fixed ranges of layers with meaningful absolute values
 
 _one_at_a_time = threading.Lock()  # each loads the whole network once more
 
 
 def visualizations(snapshot: Snapshot, pixels: np.ndarray) -> list[dict]:
-    """Of every layer, in order, its weights and its activations for one image, uint8 H×W×C. In DIGITS's words:
+    """The weights and the activations of every layer for one image, uint8 H×W×C, in DIGITS's format:
 
     `{name, vis_type: "Weights", layer_type, param_count, data_stats, image_html}`, of the weights, not of the bias, and
     `{name, vis_type: "Activation", data_stats, image_html}`; data_stats as in distribution, image_html as in picture.
@@ -34,7 +34,7 @@ def visualizations(snapshot: Snapshot, pixels: np.ndarray) -> list[dict]:
 
 
 def _activations(snapshot: Snapshot, layers: list[dict], feed: dict[str, np.ndarray]) -> dict[str, list[dict]]:
-    """{layer: its activations}. A layer that passes on what it gets, as Dropout does, has none."""
+    """{layer: its activations}. A layer that only passes its input on, such as Dropout, has none."""
     owners: dict[str, tuple[dict, str]] = {}
     tops: set[str] = set()
     for layer in layers:

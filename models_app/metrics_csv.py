@@ -1,4 +1,4 @@
-"""The curves of models as CSV, to look at elsewhere."""
+"""Exports the metrics of models as CSV."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,10 +13,10 @@ HEADER = ("model", *COLUMNS[1:])
 
 
 def metrics_csv(models: Iterable[TrainedModel]) -> Iterator[str]:
-    """Line by line: a header, then every measurement of these models, of each by split and epoch.
+    """The lines of the CSV: a header, then every measurement of these models, by model, split and epoch.
 
-    Further losses and accuracies of the networks, by whatever names, have a column each behind the others. What was not
-    measured is empty. A million measurements take no more memory than a few.
+    Further losses and accuracies have their own columns at the end. Missing values are empty. Memory does not grow with
+    the number of measurements.
     """
     measured = Metric.objects.filter(trained_model__in=[model.pk for model in models])
     names = Func(F("outputs"), function="jsonb_object_keys")

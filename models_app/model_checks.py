@@ -1,4 +1,4 @@
-"""What only several columns of a model can say together, and its dataset: whether it can be trained at all."""
+"""Checks of a model that concern several columns or its dataset: whether it can be trained."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def wrong_columns(model: TrainedModel) -> dict[str, str]:
-    """{column: message}; a parameter of the learning rate's policy stands under its own name."""
+    """{column: message} of all errors; the key of a learning rate policy's parameter is its own name."""
     wrong = _wrong_bounds(model) | _wrong_policy(model)
     network = NETWORK_COLUMNS.get(model.method, "method")
     if not getattr(model, network):

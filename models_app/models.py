@@ -1,4 +1,4 @@
-"""What a trained model is; what its training leaves is in results.py."""
+"""The trained model. Its snapshots, metrics and evaluations are in results.py."""
 
 import math
 import shutil
@@ -27,7 +27,7 @@ lr_policies, solver_types = choices.lr_policies, choices.solver_types  # the mig
 
 
 class TrainedModel(Job):
-    """A network and how it is trained on a dataset. The columns are named as in the form."""
+    """A network and its training on a dataset. Columns have the names of the form's fields."""
 
     QUEUE = "train"
     TASK = "models_app.tasks.train_model"
@@ -36,8 +36,8 @@ class TrainedModel(Job):
     PATHS = ("custom_network_snapshot",)
     WANTED = ("select_gpus", "select_gpu_count", "engine", "usable_engines")  # the columns of wanted()
 
-    is_imported = False  # import_digits: it brings snapshots that are trained already
-    network_is_checked = False  # of several that differ in numbers only, the first is checked for all
+    is_imported = False  # set by import_digits: the model has snapshots already
+    network_is_checked = False  # of models that differ only in numbers, one is checked for all
 
     kind = models.CharField(max_length=14, choices=ModelKind, default=ModelKind.CLASSIFICATION, editable=False)
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="trained_models")
@@ -51,7 +51,7 @@ class TrainedModel(Job):
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="successors", editable=False
     )
     previous_epoch = models.FloatField(null=True, blank=True, help_text="Of its snapshot; empty: fresh weights.")
-    # A copy of that model's network (Network.to_dict) and its number of categories: that model may be deleted.
+    # A copy of the previous model's network (Network.to_dict) and its number of categories; that model can be deleted.
     previous_network = models.JSONField(null=True, blank=True, editable=False)
     previous_categories = models.PositiveIntegerField(null=True, blank=True, editable=False)
     crop_size = models.PositiveIntegerField(null=True, blank=True, validators=[POSITIVE])
@@ -71,8 +71,8 @@ class TrainedModel(Job):
 
     # What came of it.
     engine_used = models.CharField(max_length=100, blank=True, editable=False, help_text="With its version.")
-    taken_over = models.JSONField(default=list, editable=False)  # layers whose weights came from a file or snapshot
-    afresh = models.JSONField(default=list, editable=False)  # then: those that started with random ones
+    taken_over = models.JSONField(default=list, editable=False)  # layers that took weights from a file or snapshot
+    afresh = models.JSONField(default=list, editable=False)  # with those: layers that started with random weights
     warnings = models.JSONField(default=list, editable=False)
     resumed_from = models.FloatField(default=0, editable=False, help_text="Share done when it last began: 0 to 1.")
     stopped_epoch = models.FloatField(null=True, editable=False, help_text="Where early_stop_patience ended it.")
@@ -112,16 +112,15 @@ class TrainedModel(Job):
         return Wanted(tuple(self.select_gpus), self.select_gpu_count, usable)
 
     def clean(self):
-        """Besides each column by itself: a dataset to train on, a network that fits its images, a policy that makes
-        sense."""
+        """Check the columns together: the dataset, a network that fits its images, a valid policy."""
         if wrong := model_checks.wrong_columns(self):
             raise ValidationError(wrong)
 
     def network(self) -> Network:
-        """The network that it trains. Raises BadInput where that does not fit the dataset's images.
+        """The network that the model trains. Raises BadInput if it does not fit the dataset's images.
 
-        Until the dataset is Done its number of categories is not known; two stand in, which is enough to check all but
-        the last layer's width. Of a generic dataset not even the shapes are: then the network is not checked.
+        Before the dataset is Done, its number of categories is unknown; 2 is used, which is enough to check all but the
+        last layer's width. The shapes of a generic dataset are unknown too; then the network is not checked.
         """
         dataset, known = self.dataset, self.dataset.shapes_are_known
         if self.method == NetworkMethod.STANDARD:
@@ -144,7 +143,7 @@ class TrainedModel(Job):
         return len(self.dataset.categories) or 2
 
     def category_weights(self) -> tuple[float, ...] | None:
-        """With which its categories count alike, once its dataset is Done; None: every image counts alike."""
+        """The class weights for balance_classes, once the dataset is Done; None without it."""
         if not self.balance_classes:
             return None
         return balanced(next(split["per_category"] for split in self.dataset.splits if split["name"] == "train"))
@@ -154,9 +153,9 @@ class TrainedModel(Job):
         return self.is_imported or self.previous_epoch is not None or bool(self.custom_network_snapshot)
 
     def initial_weights(self) -> Path | None:
-        """The snapshot or file that its training takes weights from; None: it starts from fresh ones.
+        """The snapshot or file with the initial weights; None: random weights.
 
-        Raises BadInput if the snapshot is gone.
+        Raises BadInput if the snapshot was deleted.
         """
         if self.previous_epoch is None:
             return Path(self.custom_network_snapshot) if self.custom_network_snapshot else None
@@ -167,7 +166,7 @@ class TrainedModel(Job):
 
     @property
     def snapshots_to_keep(self) -> int:
-        """How many snapshots its training leaves: one each interval, or the newest ones and the best."""
+        """The number of snapshots that remain after the training: one per interval, or the newest ones and the best."""
         every = math.ceil(self.train_epochs / self.snapshot_interval) if self.snapshot_interval else 1
         return min(every, self.keep_snapshots + 1) if self.keep_snapshots else every
 
@@ -176,20 +175,20 @@ class TrainedModel(Job):
             shutil.rmtree(half, ignore_errors=True)
 
     def dependents(self) -> list[Job]:
-        """The models that are still to take their first weights from a snapshot of this one."""
+        """The models that have yet to read their initial weights from a snapshot of this model."""
         return list(self.successors.exclude(status__in=ENDED).exclude(previous_epoch=None))
 
     def parts(self) -> list[Job]:
         return list(self.evaluations.defer(*Evaluation.LARGE))
 
     def policy(self) -> LearningRatePolicy:
-        """How the learning rate falls. Raises BadInput."""
+        """The learning rate policy. Raises BadInput."""
         return LearningRatePolicy(learning_rate=self.learning_rate, lr_policy=self.lr_policy, **self.lr_parameters)
 
     def ranked_snapshots(self) -> QuerySet:
-        """The snapshots with their validation `accuracy` and `loss`, the best first.
+        """The snapshots with their validation `accuracy` and `loss`, best first.
 
-        By accuracy, then by loss, then the later one; a snapshot that was not validated comes last.
+        They are sorted by accuracy, then by loss, then later first; a snapshot without validation comes last.
         """
         validation = Metric.objects.filter(
             trained_model=OuterRef("trained_model"), split=Metric.Split.VAL, epoch=OuterRef("epoch")
@@ -202,7 +201,7 @@ class TrainedModel(Job):
 
     @property
     def epochs(self) -> str:
-        """Those of its snapshots, as a message tells them: 1, 1.5, 2."""
+        """The epochs of the snapshots, for a message: 1, 1.5, 2."""
         return ", ".join(f"{epoch:g}" for epoch in self.snapshots.order_by("epoch").values_list("epoch", flat=True))
 
     @property
@@ -214,7 +213,7 @@ class TrainedModel(Job):
         return self.snapshots.order_by("-epoch").first()
 
     def snapshot_at(self, epoch: float) -> Snapshot | None:
-        """That of an epoch, or the newest (-1)."""
+        """The snapshot of an epoch, or the newest (-1); None if there is none."""
         return self.newest_snapshot if epoch == NEWEST else of_epoch(self.snapshots, epoch).first()
 
 

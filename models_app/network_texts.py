@@ -1,4 +1,4 @@
-"""The networks that forms show and check: standard ones, prototxt, pictures, and the curve of a learning rate."""
+"""Networks for the forms: checks, standard networks as prototxt, pictures, and the curve of a learning rate."""
 
 from django.core.exceptions import ValidationError
 
@@ -11,14 +11,14 @@ from models_app.networks.drawing import svg
 from models_app.networks.retrain import for_any_dataset
 from models_app.training.schedule import LearningRatePolicy, learning_rate
 
-LOSSES = ("EuclideanLoss", "SigmoidCrossEntropyLoss")  # over labels of any shape
-USUAL_IMAGES, USUAL_CATEGORIES = (3, 256, 256), 1000  # where there is no dataset to tell
+LOSSES = ("EuclideanLoss", "SigmoidCrossEntropyLoss")  # losses for labels of any shape
+USUAL_IMAGES, USUAL_CATEGORIES = (3, 256, 256), 1000  # assumed if there is no dataset
 
 
 def complaints(**fields) -> dict[str, list[str]]:
-    """{column: messages} of what is wrong with a model of these columns together, `dataset` among them.
+    """{column: messages} of the errors of a model with these columns, `dataset` included.
 
-    A column that is not there counts as its default. Nothing is saved.
+    Missing columns have their defaults. Nothing is saved.
     """
     model = TrainedModel(**fields)
     try:
@@ -34,7 +34,7 @@ def complaints(**fields) -> dict[str, list[str]]:
 
 
 def syntax_complaint(text: str) -> str:
-    """What is wrong with a prototxt whatever dataset it is for; "" if nothing."""
+    """The error of a prototxt that no dataset could fix; "" if there is none."""
     try:
         prototxt.batch_size(text)
     except BadInput as wrong:
@@ -43,7 +43,8 @@ def syntax_complaint(text: str) -> str:
 
 
 def prototxt_of(model: TrainedModel) -> str:
-    """Its network as a text that another can start from; one's own as it was written. Raises BadInput."""
+    """The model's network as prototxt, as a template for another model; a custom network as it was written. Raises
+    BadInput."""
     if model.method == NetworkMethod.CUSTOM:
         return model.custom_network
     network = model.network()
@@ -53,12 +54,12 @@ def prototxt_of(model: TrainedModel) -> str:
 
 
 def standard_prototxt(name: str) -> str:
-    """A standard network as prototxt, for images of any size that it fits."""
+    """A standard network as prototxt, without a fixed image size."""
     return prototxt.write(for_any_dataset(networks.standard(name, USUAL_IMAGES, USUAL_CATEGORIES), USUAL_CATEGORIES))
 
 
 def picture_of(text: str, dataset: Dataset | None) -> str:
-    """A prototxt as SVG: for a dataset, or where there is none yet, for images and labels that it may be meant for.
+    """A prototxt as an SVG picture, for a dataset or, without one, for usual images and labels.
 
     Raises BadInput.
     """
@@ -69,7 +70,7 @@ def picture_of(text: str, dataset: Dataset | None) -> str:
 
 
 def _supposed(text: str) -> Network:
-    """A classifier if it can be one, else a network for labels of the shape that its loss compares them with."""
+    """The network as a classifier if possible, else for labels of the shape that its loss needs."""
     network = prototxt.read(text, USUAL_IMAGES, USUAL_CATEGORIES, checked=False)
     try:
         network.check()

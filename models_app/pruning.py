@@ -1,4 +1,4 @@
-"""Which snapshots of a model may go, by a rule, and their going."""
+"""Deletes snapshots of a model by a rule."""
 
 import logging
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rule:
-    """What stays: the `best` by validation, the `newest`, and every `every`-th in the order of the epochs (0: none)."""
+    """The snapshots to keep: the `best` by validation, the `newest`, and every `every`-th by epoch (0: none)."""
 
     best: int = 1
     newest: int = 1
@@ -23,7 +23,7 @@ class Rule:
 
 
 def spared(model: TrainedModel, rule: Rule) -> dict[int, str]:
-    """{snapshot: why it stays}. One that is marked as to be kept does, and what a training would go on from."""
+    """{snapshot: reason to keep it}. Marked snapshots are kept too, and the one from which a training would resume."""
     ordered = list(model.snapshots.order_by("epoch"))
     reasons: dict[int, str] = {}
     for number, snapshot in enumerate(ordered, 1):
@@ -36,15 +36,15 @@ def spared(model: TrainedModel, rule: Rule) -> dict[int, str]:
 
 
 def prunable(model: TrainedModel, rule: Rule) -> list[Snapshot]:
-    """The snapshots that may go, in the order of the epochs."""
+    """The snapshots that can be deleted, in the order of the epochs."""
     return list(model.snapshots.order_by("epoch").exclude(pk__in=spared(model, rule)))
 
 
 def prune(model: TrainedModel, rule: Rule) -> list[Snapshot]:
-    """Delete the snapshots that may go and that nobody is still to read: rows and folders. Whoever has one of them open
-    goes on with it."""
+    """Delete the prunable snapshots that no job has yet to read, rows and folders. A process that has one open can go
+    on reading it."""
     with transaction.atomic():
-        TrainedModel.objects.select_for_update(no_key=True).filter(pk=model.pk).first()  # no successor comes in between
+        TrainedModel.objects.select_for_update(no_key=True).filter(pk=model.pk).first()  # locks out new successors
         gone = [snapshot for snapshot in prunable(model, rule) if user_of(snapshot) is None]
         Snapshot.objects.filter(pk__in=[snapshot.pk for snapshot in gone]).delete()
     for snapshot in gone:
@@ -56,7 +56,8 @@ def prune(model: TrainedModel, rule: Rule) -> list[Snapshot]:
 
 
 def user_of(snapshot: Snapshot) -> Job | None:
-    """A job that has not ended and is still to read this snapshot: a model that starts from it, or an evaluation."""
+    """A job that has yet to read this snapshot: a model that starts from it, or an evaluation; None if there is
+    none."""
     model = snapshot.trained_model
     by_path = TrainedModel.objects.filter(custom_network_snapshot__startswith=f"{snapshot.directory.resolve()}/")
     readers = (

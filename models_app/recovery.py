@@ -1,4 +1,4 @@
-"""Where a training goes on that lost its process, was stopped, or is resumed."""
+"""Finds the snapshot from which a training resumes after a lost process, a stop or an abort."""
 
 import logging
 import shutil
@@ -10,9 +10,9 @@ log = logging.getLogger(__name__)
 
 
 def go_on_from(model: TrainedModel) -> Snapshot | None:
-    """The newest snapshot that is whole, or None: from the beginning.
+    """The newest snapshot that is complete; None: start from the beginning.
 
-    What is later than that goes, rows and files: the training makes it again.
+    Later rows and files are deleted, because the training will produce them again.
     """
     snapshot = next((s for s in model.snapshots.order_by("-iteration") if is_whole(s.directory)), None)
     reached = snapshot.iteration if snapshot else -1
@@ -27,7 +27,7 @@ def go_on_from(model: TrainedModel) -> Snapshot | None:
 
 
 def _remove_all_but(model: TrainedModel, folders: set[str]) -> None:
-    """Remove the snapshots that no row knows, and what was left half written."""
+    """Remove snapshot folders without a row, and incomplete ones."""
     for directory in model.directory.glob("snapshots/*"):
         if directory.relative_to(model.directory).as_posix() not in folders:
             shutil.rmtree(directory)

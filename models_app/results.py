@@ -1,4 +1,4 @@
-"""What a training leaves: snapshots, metrics, and how well a snapshot does on images that it was not trained on."""
+"""The results of a training: snapshots, metrics and evaluations."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from digits_project.jobs.models import Job
 from models_app.training.snapshots.snapshot_reader import FILES
 
 NEWEST = -1  # instead of an epoch: the newest snapshot
-SAME_EPOCH = 1e-4  # two epochs nearer than this are the same: clients print them rounded
+SAME_EPOCH = 1e-4  # epochs that differ by less are equal, because clients round them
 
 
 def of_epoch(rows: models.QuerySet, epoch: float, column: str = "epoch") -> models.QuerySet:
-    """The rows that name this epoch."""
+    """The rows of this epoch."""
     return rows.filter(**{f"{column}__range": (epoch - SAME_EPOCH, epoch + SAME_EPOCH)})
 
 
 class Snapshot(models.Model):
-    """The weights of a model at one moment of its training, ready to classify with."""
+    """The weights of a model at one point of its training, ready for inference."""
 
     trained_model = models.ForeignKey("TrainedModel", on_delete=models.CASCADE, related_name="snapshots")
     epoch = models.FloatField()
@@ -51,7 +51,7 @@ class Snapshot(models.Model):
 
 
 class Metric(models.Model):
-    """One measurement of a training: the mean over the images since the one before (train), or over the split (val)."""
+    """A measurement of a training: the mean over the images since the previous one (train), or over the split (val)."""
 
     class Split(models.TextChoices):
         TRAIN = "train"
@@ -75,8 +75,8 @@ class Metric(models.Model):
 
 
 def thinned(metrics: models.QuerySet, most: int | None) -> models.QuerySet:
-    """At most so many (None: all) of the measurements of one split, by epoch: evenly spread, with the first and the
-    last. However many there are, no more of them leave the database."""
+    """At most `most` (None: all) measurements of one split, by epoch, evenly spread, with the first and the last. The
+    database does the selection."""
     metrics = metrics.order_by("epoch")
     count = metrics.count()
     if most is None or count <= most:
@@ -86,9 +86,9 @@ def thinned(metrics: models.QuerySet, most: int | None) -> models.QuerySet:
 
 
 class Evaluation(Job):
-    """How a snapshot does on the images of a split, as a worker measures it: one for each snapshot and split.
+    """The evaluation of a snapshot on a split, one for each snapshot and split. A worker runs it.
 
-    It outlives its snapshot, and goes with its model.
+    It remains when its snapshot is deleted, and is deleted with its model.
     """
 
     QUEUE = "io"
@@ -115,11 +115,11 @@ class Evaluation(Job):
     loss = models.FloatField(null=True, editable=False)
     calibration_error = models.FloatField(null=True, editable=False, help_text="0 to 1")
     categories = models.JSONField(default=list, editable=False)  # of each category precision, recall, f1, support
-    confusion_matrix = models.JSONField(null=True, editable=False)  # rows: what it is, columns: what it was taken for
+    confusion_matrix = models.JSONField(null=True, editable=False)  # rows: true category, columns: predicted category
     most_confused = models.JSONField(default=list, editable=False)  # category, answer, images
     worst_errors = models.JSONField(default=list, editable=False)  # record, path, category, answer, confidence
 
-    # What a list of evaluations should defer.
+    # The columns that a list of evaluations should defer.
     LARGE = ("categories", "confusion_matrix", "most_confused", "worst_errors")
     FIGURES = ("images", "accuracy", "top_5_accuracy", "loss", "calibration_error", *LARGE)
 

@@ -1,4 +1,4 @@
-"""What may be done with models."""
+"""The actions on models and snapshots."""
 
 import logging
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from models_app.models import NetworkMethod, TrainedModel
 from models_app.networks import prototxt
 from models_app.results import Snapshot
 
-MAX_COMBINATIONS = 100  # of one form
-BATCH_SIZE = 16  # DIGITS's, where neither form nor network names one
+MAX_COMBINATIONS = 100  # of one form's values
+BATCH_SIZE = 16  # DIGITS's default, if neither form nor network names one
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 def create_models(
     owner: str, dataset: Dataset, name: str, learning_rates: list[float], batch_sizes: list[int | None], **fields
 ) -> list[TrainedModel]:
-    """One model for each combination, named after it; all of them or, with a ValidationError, none.
+    """Create one model for each combination of values, named after it; all of them or, with a ValidationError, none.
 
-    A network that does not fit the dataset's images is refused here, before anything is queued. A batch size of None is
-    the network's own.
+    A network that does not fit the dataset's images is refused here, before anything is queued. A batch size of None
+    means the network's own.
     """
     made: list[TrainedModel] = []
     try:
@@ -52,7 +52,7 @@ def create_models(
 
 
 def _refuse_more_snapshots(model: TrainedModel) -> None:
-    """Raise ValidationError for a model that would keep more snapshots than one of its owner may."""
+    """Raise ValidationError if the model would keep more snapshots than its owner's limit."""
     most = settings.DIGITS_MAX_SNAPSHOTS
     if not most or not limits.applies_to(model.owner) or model.snapshots_to_keep <= most:
         return
@@ -73,8 +73,8 @@ def _combinations(name: str, learning_rates: list[float], batch_sizes: list[int 
 
 
 def _held(dataset: Dataset, previous: TrainedModel | None, epoch: float | None) -> dict:
-    """The rows that new models are built on, held until those are there, so that nobody deletes them or the snapshot of
-    that epoch in between, and what is kept of the model before them."""
+    """Lock the dataset and the previous model until the new models are committed, so that neither they nor the snapshot
+    can be deleted. Returns the new models' columns about them."""
     found = {"dataset": Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()}
     if found["dataset"] is None:
         raise ValidationError({"dataset": "There is no dataset of that id."})
@@ -93,7 +93,7 @@ def _held(dataset: Dataset, previous: TrainedModel | None, epoch: float | None) 
 
 
 def _default_batch_size(model: TrainedModel) -> int:
-    """What the network names. Raises ValidationError."""
+    """The network's own batch size, else BATCH_SIZE. Raises ValidationError."""
     if model.previous:
         return model.previous.batch_size
     if model.method == NetworkMethod.STANDARD and model.standard_network in networks.STANDARD:
@@ -107,13 +107,14 @@ def _default_batch_size(model: TrainedModel) -> int:
 
 
 def keep_snapshot(snapshot: Snapshot, keep: bool) -> None:
-    """Let nobody delete a snapshot, or let it be deleted again."""
+    """Mark a snapshot to be kept, or remove the mark."""
     Snapshot.objects.filter(pk=snapshot.pk).update(keep=keep)
     audit.record("keep" if keep else "don't keep", str(snapshot))
 
 
 def delete_snapshot(snapshot: Snapshot) -> None:
-    """Remove a snapshot, its row and its folder. Raises Refused for one that is kept or that a model starts from."""
+    """Delete a snapshot, its row and its folder. Raises Refused if it is marked to be kept or a job has yet to read
+    it."""
     with transaction.atomic():
         TrainedModel.objects.select_for_update().get(pk=snapshot.trained_model_id)
         snapshot.refresh_from_db()

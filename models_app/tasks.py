@@ -1,4 +1,4 @@
-"""What a train worker calls."""
+"""The task of train workers."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Runs the trainer, a process of its own that knows nothing of the server, and listens to it."""
+"""Runs the trainer process and reads its events."""
 
 import json
 import os
@@ -16,18 +16,18 @@ from django.conf import settings
 from digits_project.common import resources
 from digits_project.common.errors import BadInput, Failed, Lost
 
-PULSE_SECONDS = 0.25  # how often the listener gets a turn, whatever the trainer does
+PULSE_SECONDS = 0.25  # how often the caller gets a turn without an event
 GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
 REMEDY = "Take a smaller batch_size, smaller images or a smaller network, or give the worker more memory"
-SILENCE_SECONDS = 900.0  # a trainer reports every second; one batch of a large network may take minutes
+SILENCE_SECONDS = 900.0  # a trainer reports every second, but one batch of a large network can take minutes
 
 
 class TrainerDied(Lost):
-    """The trainer ended, or fell silent, without saying why."""
+    """The trainer ended or stopped reporting, without an error event."""
 
 
 class TrainerFault(Exception):
-    """The trainer met a fault in its own code; the text is for the log."""
+    """The trainer reported a fault in its own code; the text is for the log."""
 
 
 BLAMES = {"user": BadInput, "host": Failed, "server": TrainerFault}
@@ -35,12 +35,11 @@ BLAMES = {"user": BadInput, "host": Failed, "server": TrainerFault}
 
 @contextmanager
 def events(config: Path, log: Path) -> Iterator[Iterator[dict | None]]:
-    """Start the trainer on `config` and yield what it says: an event, or None when it said nothing for a pulse.
+    """Start the trainer on `config` and yield its events, and None after each PULSE_SECONDS without one.
 
-    The trainer is gone when the block is left, however it is left; its text output is appended to `log`. Raises
-    BadInput for what the trainer blames on the user, Failed for what on its host, TrainerDied or TrainerFault for any
-    other end but a good one.
-    """
+    The trainer has ended when the block is left, however it is left. Its text output is appended to `log`. Raises
+    BadInput for the user's mistakes, Failed for problems of the host, TrainerDied or TrainerFault for any other
+    failure."""
     command = [sys.executable, "-m", "models_app.training", str(config)]
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -75,7 +74,7 @@ def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
 
 
 def _lines(pipe) -> Iterator[bytes | None]:
-    """Whole lines as they come, None for each pulse without one, until the pipe ends."""
+    """Complete lines as they arrive, and None for each pulse without one, until the pipe ends."""
     rest = b""
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
@@ -91,7 +90,7 @@ def _lines(pipe) -> Iterator[bytes | None]:
 
 
 def _stop(process: subprocess.Popen) -> None:
-    """SIGTERM, so that it can leave things whole, then SIGKILL."""
+    """Send SIGTERM, so that the trainer can remove incomplete files, then SIGKILL."""
     process.terminate()
     try:
         process.wait(GRACE_SECONDS)

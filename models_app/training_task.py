@@ -21,11 +21,11 @@ from models_app.training.config import TrainConfig
 
 
 def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snapshot | None = None) -> TrainConfig:
-    """What the trainer needs of a model and its dataset, as a plain value."""
+    """The trainer's configuration for a model and its dataset."""
     records = model.dataset.directory
     weights = None if resume_from else model.initial_weights()
     hyperparameters = model.hyperparameters
-    batch_size = min(hyperparameters.batch_size, model.dataset.entries("train"))  # more would only repeat images
+    batch_size = min(hyperparameters.batch_size, model.dataset.entries("train"))  # more would repeat images
     return TrainConfig(
         network=model.network().to_dict(),
         engine=devices.engine_of(model.wanted(), held),
@@ -45,7 +45,7 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
 
 
 def train(model: TrainedModel, report: JobProgress) -> None:
-    """Train a running job's network to its end, and keep its rows up to date on the way."""
+    """Train the network of a running job, and keep its rows up to date meanwhile."""
     held = devices.held_by(model)
     if not held:
         raise Stopped  # dispatched to another host meanwhile
@@ -56,12 +56,12 @@ def train(model: TrainedModel, report: JobProgress) -> None:
     config.write_text(train_config(model, held, snapshot).to_json())
     try:
         _follow(model, config, report)
-    finally:  # the first training on a dataset leaves decoded pixels beside its records
+    finally:  # the first training on a dataset writes decoded pixels beside its records
         patiently(partial(quota.forget, Dataset.objects.filter(pk=model.dataset_id)))
 
 
 def _follow(model: TrainedModel, config: Path, report: JobProgress) -> None:
-    """Run the trainer and store what it reports."""
+    """Run the trainer and store its events."""
     with trainer_process.events(config, model.directory / "train.log") as events:
         for event in events:
             store = STORE.get(event["event"]) if event else None
@@ -79,7 +79,7 @@ def _store_start(model: TrainedModel, event: dict) -> None:
 
 
 def _store_metric(model: TrainedModel, event: dict) -> None:
-    """Once, also if the database went away before it said that it had stored it."""
+    """Store a metric exactly once, also if the connection broke before the database confirmed it."""
     measured = {name: event.get(name) for name in ("epoch", "loss", "accuracy", "learning_rate")}
     Metric.objects.update_or_create(
         trained_model=model,
@@ -90,7 +90,8 @@ def _store_metric(model: TrainedModel, event: dict) -> None:
 
 
 def _store_snapshot(model: TrainedModel, event: dict) -> None:
-    """The same; what the training lost before is made good, and older snapshots go as keep_snapshots says."""
+    """Store a snapshot exactly once, reset the count of lost processes, and delete older snapshots as keep_snapshots
+    says."""
     described = {name: event[name] for name in ("iteration", "max_difference")}
     Snapshot.objects.update_or_create(
         trained_model=model, epoch=event["epoch"], defaults={**described, "folder": event["directory"]}

@@ -1,4 +1,4 @@
-"""The shapes of the inference answers, for the schema."""
+"""Serializers of the inference responses, for the schema."""
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse

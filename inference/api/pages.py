@@ -1,4 +1,4 @@
-"""What the pages of the inference routes show beside the JSON."""
+"""Template context of the inference pages, beside the JSON."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ BAR, HEIGHT = 8, 40  # pixels of a histogram
 
 
 def pairs(value: Any) -> Any:
-    """A dict as its items. In a template `{{ dict.items }}` is the entry named "items", if there is one."""
+    """A dict as a list of items, because `{{ dict.items }}` in a template is the entry named "items" if there is
+    one."""
     return list(value.items()) if isinstance(value, dict) else value
 
 

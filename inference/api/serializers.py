@@ -1,4 +1,4 @@
-"""What the inference routes take."""
+"""The forms of the inference routes."""
 
 from io import BytesIO
 
@@ -14,7 +14,7 @@ from digits_project.jobs.data_roots import is_folder, readable
 from inference.image_list import MAX_BYTES, ImageList, fetched
 from models_app.api.model_fields import Number
 
-WRONG = object()  # in place of a field that is wrong by itself, which says more than that it is missing
+WRONG = object()  # stands for a field that is invalid; its own error is more useful than "missing"
 
 _ASKED = {
     "job_id": "The model's id; it may stand in the query string instead.",
@@ -43,15 +43,15 @@ class InferenceForm(Form):
 
     DIGITS_FIELDS = digits_fields.INFERENCE
 
-    job_id = serializers.CharField(required=False)  # views.named_model reads it, before the form
+    job_id = serializers.CharField(required=False)  # views.named_model reads it before the form
     snapshot_epoch = Number(default=None, min_value=-1)
 
     def missing(self, values: dict) -> dict[str, str]:
-        """{field: message} of the images that the form lacks, as far as `values`, the valid fields, tell."""
+        """{field: message} of missing images, judged by `values`, the valid fields."""
         return {}
 
     def wrong_together(self, values):
-        """What is missing is reported under its field where another field is wrong; alone it is an `error` (API.md)."""
+        """Report missing images under their field if another field is wrong too; else they are an `error` (API.md)."""
         others = (name for name, field in self.fields.items() if field.default is not empty)
         return self.missing(values) if any(name not in values for name in others) else {}
 
@@ -77,7 +77,7 @@ class OneImageForm(InferenceForm):
         return {"image_file": "No image: send one of image_file (an upload), image_path or image_url."}
 
     def _unreadable(self, values) -> dict[str, str]:
-        """Of a path; what a URL holds is only fetched once all else is right."""
+        """The error of an unreadable path. A URL is fetched only after all other fields are valid."""
         name = "image_path" if values.get("image_path") else "image_url"
         path = values.get(name)
         try:

@@ -1,1 +1,1 @@
-"""What the inference commands share."""
+"""The base of the inference commands."""

@@ -1,4 +1,4 @@
-"""The images that somebody names in a shell: files, folders, patterns, and a list on standard input."""
+"""Finds the images that a command line names: files, folders, patterns, and a list on standard input."""
 
 import glob
 import os
@@ -14,11 +14,11 @@ MAX_SORTED = 100_000  # names of one folder in memory
 
 
 def image_files(names: Iterable[str], recursive: bool, listed: Iterable[bytes]) -> Iterator[Path]:
-    """The files in the order in which they are named; `-` stands for the lines of `listed`, which need not be UTF-8.
+    """The files, in the order of the names. `-` stands for the lines of `listed`, which need not be UTF-8.
 
-    What matches a pattern comes sorted, or in the order of the file system where it is more than MAX_SORTED. So do the
-    files of a folder that begin as an image does; with `recursive` also those in its subfolders. What does not exist
-    comes too: its reader says so.
+    Matches of a pattern are sorted, or in the order of the file system if there are more than MAX_SORTED. So are the
+    files of a folder whose first bytes are an image's; `recursive` adds subfolders. Missing files are yielded too, and
+    the reader reports them.
     """
     for name in names:
         if name == "-":
@@ -64,4 +64,4 @@ def _begins_as_image(path: str) -> bool:
         with open_file(path, EVERYWHERE) as file:
             return decoding.sniff(file.read(decoding.SIGNATURE_BYTES)) is not None
     except OSError:
-        return True  # its reader says what is wrong
+        return True  # the reader reports the error

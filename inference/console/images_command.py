@@ -1,5 +1,4 @@
-"""What the commands share that ask a snapshot about images, however many: flat memory, answers in the order of the
-images, a line each."""
+"""The base of commands that run a snapshot on any number of images: constant memory, one line per image, in order."""
 
 import sys
 import time
@@ -23,7 +22,7 @@ BEST, NEWEST = "best", "newest"
 
 
 class ImagesCommand(ConsoleCommand):
-    """Reads the images with the rights of whoever calls it, not only those in the data roots."""
+    """Reads images with the rights of the calling user, not only in the data roots."""
 
     def add_arguments(self, parser):
         add_snapshot(parser)
@@ -34,7 +33,7 @@ class ImagesCommand(ConsoleCommand):
         parser.add_argument("--output", metavar="FILE", help="where the answers go [standard output]")
 
     def lines(self, snapshot: Snapshot, batches: Batches[Path], predictor: Predictor, options) -> Iterator[str]:
-        """The answers, one for each image that could be read."""
+        """The result lines, one for each image that could be read."""
         raise NotImplementedError
 
     def handle(self, **options):
@@ -64,7 +63,7 @@ class ImagesCommand(ConsoleCommand):
             yield self.stdout
             return
         try:
-            # A name that is no UTF-8 keeps its bytes in CSV; JSON writes the same as escapes.
+            # A name that is not UTF-8 keeps its bytes in CSV; JSON writes them as escapes.
             with Path(name).open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
                 yield file
         except OSError as unwritable:

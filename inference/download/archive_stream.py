@@ -1,4 +1,4 @@
-"""Archives that are made while they are sent: no more than a block of any file is in memory. Plain Python."""
+"""Generates archives while they are sent; only one block of a file is in memory. Plain Python."""
 
 import bz2
 import tarfile
@@ -12,16 +12,16 @@ from typing import BinaryIO, Protocol
 
 from digits_project.common.resources import usable_cores
 
-BLOCK = 1 << 18  # bytes read at a time
-GZIP = 16 + zlib.MAX_WBITS  # tells zlib to write gzip's header
-COMPRESSING = threading.BoundedSemaphore(max(1, usable_cores() // 2))  # blocks at once; the rest serves requests
-FAST = 1  # weights hardly shrink, so the higher levels only take longer
-DOS_EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip can't tell an earlier time; the same archive always has the same bytes
+BLOCK = 1 << 18  # bytes per read
+GZIP = 16 + zlib.MAX_WBITS  # makes zlib write gzip's header
+COMPRESSING = threading.BoundedSemaphore(max(1, usable_cores() // 2))  # blocks at the same time
+FAST = 1  # weights hardly shrink, so higher levels only take longer
+DOS_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip; constant, so the same archive has the same bytes
 
 
 @dataclass(frozen=True)
 class StreamMember:
-    """A file of an archive: its name, its content and how many bytes that has."""
+    """A file of an archive: its name, its content and its size in bytes."""
 
     name: str
     content: BinaryIO
@@ -33,7 +33,7 @@ class StreamMember:
 
 
 class Compressor(Protocol):
-    """What zlib, bz2 and lzma have in common."""
+    """The interface of the compressors of zlib, bz2 and lzma."""
 
     def compress(self, data: bytes, /) -> bytes: ...
 
@@ -51,7 +51,7 @@ class Uncompressed:
 
 
 class ArchiveStream:
-    """The bytes of an archive, to be iterated over once. Whoever has it closes it, iterated or not."""
+    """The bytes of an archive, as an iterator. The caller must close it, even if it was not iterated."""
 
     def __init__(self, form: str, members: Sequence[StreamMember]):
         self._form = form
@@ -69,14 +69,14 @@ class ArchiveStream:
 
 
 def _next(blocks: Iterator[bytes]) -> bytes | None:
-    """The next block, compressed when it is this archive's turn; None at the end."""
+    """The next block, compressed as soon as a core is free for it; None at the end."""
     with COMPRESSING:
         return next(blocks, None)
 
 
 @dataclass(frozen=True)
 class ArchiveFormat:
-    """How an archive is written, and its media type."""
+    """A function that writes an archive, and its media type."""
 
     write: Callable[[Sequence[StreamMember]], Iterator[bytes]]
     media_type: str
@@ -111,7 +111,7 @@ def _zip(members: Sequence[StreamMember]) -> Iterator[bytes]:
             entry = zipfile.ZipInfo(member.name, DOS_EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16  # the permissions of a Unix file
-            entry.file_size = member.size  # with which zipfile decides on the 64-bit form
+            entry.file_size = member.size  # zipfile chooses the 64-bit form by it
             with archive.open(entry, "w") as file:
                 for block in member.blocks():
                     file.write(block)
@@ -121,7 +121,7 @@ def _zip(members: Sequence[StreamMember]) -> Iterator[bytes]:
 
 
 class _Sink:
-    """A file that can't seek and forgets what was taken from it."""
+    """A file that can't seek; taken() returns and clears what was written."""
 
     def __init__(self):
         self._written = BytesIO()

@@ -1,4 +1,4 @@
-"""Everything that is needed to run a snapshot elsewhere, as the members of an archive."""
+"""The members of a snapshot's archive: everything that is needed to run it elsewhere."""
 
 import json
 from contextlib import ExitStack
@@ -43,9 +43,9 @@ CLASSIFY_MODULES = (
 
 
 def archive(snapshot: Snapshot, form: str) -> ArchiveStream:
-    """The snapshot's archive; its files are open already, so that it is whole even if the model is deleted meanwhile.
+    """The snapshot's archive. Its files are open already, so it is complete even if the model is deleted meanwhile.
 
-    Raises DamagedFile if one is missing or is not what was written, BadInput if the snapshot was deleted just now.
+    Raises DamagedFile if a file is missing or damaged, BadInput if the snapshot was just deleted.
     """
     with ExitStack() as opened, services.whole(snapshot):
         verify(snapshot.onnx_file, snapshot.weights_file)
@@ -58,7 +58,7 @@ def archive(snapshot: Snapshot, form: str) -> ArchiveStream:
 
 
 def info(snapshot: Snapshot) -> dict:
-    """What info.json says. classify.py reads `image`: how an image becomes what the network takes."""
+    """The contents of info.json. classify.py reads `image`: how an image is converted to the network's input."""
     model = snapshot.trained_model
     channels, height, width = model.dataset.image_shape
     look = {"resize_mode": model.dataset.resize_mode} | model.dataset.look
@@ -77,7 +77,7 @@ def info(snapshot: Snapshot) -> dict:
 
 
 def network(snapshot: Snapshot) -> Network:
-    """The network as it was trained, whatever this version would make of the model's form."""
+    """The network as it was trained, from the snapshot, not built again from the model's form."""
     description = read_description(snapshot.directory)
     try:
         return Network.from_dict(description["network"])

@@ -35,7 +35,7 @@ def main(folder: Path) -> int:
 
 
 def _print(text: str) -> None:
-    """To standard output, whose reader may leave before the end, as `head` does."""
+    """Print to standard output, whose reader can close it early, as `head` does."""
     try:
         print(text, flush=True)
     except BrokenPipeError:

@@ -1,1 +1,1 @@
-"""Scores and what is computed of them: plain Python, ONNX Runtime and NumPy, no Django, no training engine."""
+"""Runs snapshots and computes metrics of their scores. Plain Python, ONNX Runtime and NumPy; no Django."""

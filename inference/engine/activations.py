@@ -1,4 +1,4 @@
-"""What each layer of a network answers to an image. Plain Python, without the onnx package."""
+"""Computes the activations of each layer for an image. Plain Python, without the onnx package."""
 
 import math
 import shutil

@@ -1,4 +1,4 @@
-"""Many images, read by a few threads a little ahead of the network that takes them. Plain Python."""
+"""Reads many images in a few threads, slightly ahead of the network. Plain Python."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +18,8 @@ Name = TypeVar("Name")  # a text, or what has one
 class Batches(Generic[Name]):
     """Iterates once over (names, pixels uint8 N×H×W×C) with N up to `size`, in the order of the names.
 
-    However many names there are, at most AHEAD batches are in memory. An image that `read` raises BadInput for is left
-    out, counted and told to `tell`; when all are, the iteration ends with BadInput.
+    At most AHEAD batches are in memory. If `read` raises BadInput for an image, it is skipped, counted and passed to
+    `tell`; if all images are skipped, the iteration ends with BadInput.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How well scores fit the categories that images have. Plain Python: batch by batch, in memory that does not grow."""
+"""Computes metrics of scores against true categories, batch by batch, in constant memory. Plain Python."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ MAX_ERRORS = 50
 MAX_CONFUSED = 100
 BINS = 15  # of the calibration error
 TOP = 5
-MIN_SCORE = float(np.finfo(np.float32).eps)  # of a score in the loss, whose logarithm would else be infinite
+MIN_SCORE = float(np.finfo(np.float32).eps)  # of a score in the loss, so that its logarithm is finite
 
 
 @dataclass(frozen=True)
 class OfCategory:
-    """How one category fares: of what was taken for it, the share that is it (precision); of what is it, the share that
-    was taken for it (recall); their harmonic mean (f1); and how many images are it (support). 0 where there is none."""
+    """The metrics of one category: precision, recall, their harmonic mean (f1), and the number of its images (support).
+    A ratio without images is 0."""
 
     precision: float
     recall: float
@@ -26,7 +26,7 @@ class OfCategory:
 
 @dataclass(frozen=True)
 class Wrong:
-    """An image that was taken for something else: its number, what it is, what it was taken for, how surely."""
+    """A misclassified image: its number, true category, predicted category and confidence."""
 
     number: int
     truth: int
@@ -36,16 +36,17 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Figures:
-    """What came of an evaluation; shares and confidences are 0 to 1.
+    """The result of an evaluation; ratios and confidences are 0 to 1.
 
-    `loss` is the mean of -log(score of the true category). `calibration_error` says by how much the confidences, the
-    highest score of each image, miss the accuracy (expected calibration error: Naeini et al. 2015, Guo et al. 2017):
+    `loss` is the mean of -log(score of the true category). `calibration_error` is the expected calibration error of the
+    confidences, the highest score of each image (Naeini et al. 2015, Guo et al. 2017):
 
         Σ_b |B_b|/N · |accuracy(B_b) - mean confidence(B_b)|
 
-    over 15 bins, B_b the images whose confidence lies in ((b-1)/15, b/15]. `confusion_matrix[i][j]` counts the images
-    of category i that were taken for j; None with more than 1000 categories. `most_confused` are (category, what it was
-    taken for, how many images), the most frequent first, at most 100. `worst` are the surest errors, at most 50.
+    over 15 bins, where B_b are the images with a confidence in ((b-1)/15, b/15]. `confusion_matrix[i][j]` counts the
+    images of category i that were predicted as j; None with more than 1000 categories. `most_confused` are (category,
+    predicted category, number of images), most frequent first, at most 100. `worst` are the errors with the highest
+    confidence, at most 50.
     """
 
     images: int
@@ -60,18 +61,18 @@ class Figures:
 
 
 class ClassificationMetrics:
-    """Collects scores and the categories that the images have."""
+    """Collects scores and true categories."""
 
     def __init__(self, categories: int):
         self._images = self._among_best = 0
         self._loss = 0.0
         self._support, self._answered, self._hits = (np.zeros(categories, np.int64) for _ in range(3))
         self._confusions = Confusions(categories)
-        self._bins = np.zeros((3, BINS))  # images, right answers, sum of confidences
+        self._bins = np.zeros((3, BINS))  # images, correct predictions, sum of confidences
         self._worst: list[Wrong] = []
 
     def add(self, truths: np.ndarray, scores: np.ndarray) -> None:
-        """A batch of images, the next ones by number: their categories, int N, and scores 0 to 1, N×categories."""
+        """Add the next images: their true categories (int N) and scores from 0 to 1 (N×categories)."""
         rows, best = np.arange(len(truths)), np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
         answers, scores = best[:, 0], scores.astype(np.float64)
         confidences, right = scores[rows, answers], answers == truths
@@ -99,7 +100,7 @@ class ClassificationMetrics:
         self._worst = sorted(self._worst, key=lambda error: -error.confidence)[:MAX_ERRORS]
 
     def figures(self) -> Figures:
-        """Of what was added, at least one image."""
+        """The result for all added images, at least one."""
         precision, recall = _ratio(self._hits, self._answered), _ratio(self._hits, self._support)
         f1 = _ratio(2 * self._hits, self._answered + self._support)
         columns = (array.tolist() for array in (precision, recall, f1, self._support))
@@ -118,5 +119,5 @@ class ClassificationMetrics:
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """0 where there is no whole."""
+    """part / whole, 0 where `whole` is 0."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

@@ -1,17 +1,17 @@
-"""How the numbers of an array are spread, in memory that does not grow with it. Plain Python."""
+"""Statistics and a histogram of an array, in constant memory. Plain Python."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 BINS = 20
-BLOCK = 1 << 20  # numbers looked at together
+BLOCK = 1 << 20  # numbers per block
 
 
 def distribution(values: np.ndarray) -> dict:
-    """`{shape, mean, stddev, min, max, histogram}` of the numbers that are finite; without any, all but shape is None.
+    """`{shape, mean, stddev, min, max, histogram}` of the finite numbers; without any, all but shape is None.
 
-    The histogram has DIGITS's form: [counts, middles of the bins, [first edge, an edge amid, last edge]].
+    The histogram has DIGITS's form: [counts, centres of the bins, [first edge, middle edge, last edge]].
     """
     facts = {"shape": list(values.shape)}
     count = sum(len(block) for block in _finite(values))
@@ -34,9 +34,9 @@ def _finite(values: np.ndarray) -> Iterator[np.ndarray]:
     flat = values.reshape(-1)
     for start in range(0, len(flat), BLOCK):
         block = flat[start : start + BLOCK]
-        yield block[np.isfinite(block)].astype(np.float64)  # whose sums and squares a float32 could not hold
+        yield block[np.isfinite(block)].astype(np.float64)  # float32 could not hold sums and squares
 
 
 def _short(number: float) -> float:
-    """Six digits are what a float32 holds."""
+    """The number rounded to six digits, the precision of a float32."""
     return float(f"{number:.6g}")

@@ -1,4 +1,4 @@
-"""A snapshot as a function from images to outputs. Plain Python: ONNX Runtime and NumPy, no training engine."""
+"""Runs a snapshot on images with ONNX Runtime. Plain Python and NumPy, no training engine."""
 
 import threading
 from concurrent.futures import Future
@@ -14,10 +14,10 @@ BYTES_A_VALUE = 4
 
 
 class Predictor:
-    """One loaded model.onnx. Threads may share it; what they ask for at the same time runs as one batch.
+    """A loaded model.onnx. Threads can share it; concurrent requests run as one batch.
 
-    `most_images` is the largest batch that a caller should ask for at once, `source` the name of the network's input,
-    `metadata` what training wrote about the model. `threads` None: as many as there are cores.
+    `most_images` is the largest batch for one call, `source` the name of the network's input, `metadata` the metadata
+    that training wrote. `threads` None: the number of usable cores.
     """
 
     def __init__(self, onnx_file: Path, threads: int | None = None):
@@ -31,11 +31,11 @@ class Predictor:
         self._waiting: list[tuple[np.ndarray, Future]] = []
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        """The last output as float32 N×categories: of a classifier, numbers that sum to 1 for each image."""
+        """The last output, float32 N×categories; of a classifier, the scores of an image sum to 1."""
         return self.outputs(images)[self._names[-1]].reshape(len(images), -1)
 
     def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """{name: float32 N×…} of images, uint8 N×H×W×C as imagedb.images reads them."""
+        """{name: float32 N×…} of all outputs for images, uint8 N×H×W×C as imagedb.images reads them."""
         answer: Future = Future()
         self._waiting.append((self.batch(images), answer))
         while not answer.done():
@@ -44,11 +44,11 @@ class Predictor:
         return answer.result()
 
     def batch(self, images: np.ndarray) -> np.ndarray:
-        """What the network takes, float32 N×C×H×W, of images, uint8 N×H×W×C."""
+        """The network's input, float32 N×C×H×W, for images, uint8 N×H×W×C."""
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
 
     def _run_what_waits(self) -> None:
-        """Whoever holds the lock works for all who came while the run before was going on."""
+        """Run all waiting requests as one batch; the thread that holds the lock does it for all."""
         asked: list[tuple[np.ndarray, Future]] = []
         while self._waiting and sum(len(batch) for batch, _ in asked) < self.most_images:
             asked.append(self._waiting.pop(0))
@@ -57,7 +57,7 @@ class Predictor:
         answers = [answer for _, answer in asked]
         try:
             outputs = self._session.run(self._names, {self.source: np.concatenate([batch for batch, _ in asked])})
-        except Exception as error:  # noqa: BLE001 - each of those who asked raises it
+        except Exception as error:  # noqa: BLE001 - each waiting thread raises it
             for answer in answers:
                 answer.set_exception(error)
             return
@@ -68,18 +68,18 @@ class Predictor:
 
 
 def ranked(scores: np.ndarray, categories: list[str], most: int = 5) -> list[tuple[str, float]]:
-    """The `most` best categories of one image, best first, with percent (0 to 100, two places)."""
+    """The `most` best categories of an image, best first, with percentages (0 to 100, two decimals)."""
     best = np.argsort(-scores, kind="stable")[:most]
     return [(categories[i], percent(scores[i])) for i in best]
 
 
 def percent(score: float) -> float:
-    """A confidence of 0 to 1 as the answers have it."""
+    """A confidence of 0 to 1 as a percentage with two decimals."""
     return round(100 * float(score), 2)
 
 
 def plain(values: np.ndarray) -> list:
-    """Nested lists for JSON, which knows no NaN and no infinity: they become null."""
+    """Nested lists for JSON; NaN and infinity, which JSON lacks, become null."""
     finite = np.isfinite(values)
     return (values if finite.all() else np.where(finite, values, None)).tolist()
 

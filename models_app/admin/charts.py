@@ -1,4 +1,4 @@
-"""What people see of a training's metrics: curves for charts, sparklines for lists."""
+"""Data of a training's charts: curves for pages, sparklines for lists."""
 
 import math
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ SPARKS = 40  # points of a sparkline
 
 
 def curves(model: TrainedModel, most: int = MAX_POINTS) -> dict[str, dict[str, list]]:
-    """{split: {epoch, loss, accuracy, learning_rate, further outputs by name}} of the splits that were measured.
+    """{split: {epoch, loss, accuracy, learning_rate, further outputs by name}} of each measured split.
 
-    At most `most` points of each, thinned evenly; the first and the last always stay. What is no number is None.
+    At most `most` points per curve, thinned evenly, with the first and the last. Values that are not finite are None.
     """
     found = {split: _points(model, split, most) for split in Metric.Split.values}
     return {split: points for split, points in found.items() if points["epoch"]}
@@ -32,12 +32,12 @@ def _points(model: TrainedModel, split: str, most: int) -> dict[str, list]:
 
 
 def _number(value) -> float | None:
-    """None for what JSON has no word for, as a loss that went beyond all bounds."""
+    """The value, or None if it is not finite, because JSON has no NaN."""
     return value if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def sparklines(models: Sequence[TrainedModel]) -> dict[str, list[float]]:
-    """The validation accuracy of each of these models, about forty points in the order of the epochs; one query."""
+    """{model id: about forty validation accuracies in the order of the epochs}, with one query."""
     share = Floor(F("epoch") * SPARKS / F("trained_model__train_epochs"))
     measured = Metric.objects.filter(trained_model__in=[model.pk for model in models], split=Metric.Split.VAL)
     measured = measured.exclude(accuracy=None).annotate(share=share).order_by("trained_model", "share")

@@ -1,4 +1,4 @@
-"""What differs between models, as rows of a table."""
+"""Compares the settings of models, as rows of a table."""
 
 from collections.abc import Sequence
 
@@ -27,13 +27,13 @@ LONGEST = 200  # characters of a value
 
 
 def settings_of(model: TrainedModel) -> dict[str, str]:
-    """What a model was trained with, as a table shows it: by columns, and the parameters of its policy."""
+    """The settings of a model as texts: its columns, and the parameters of its learning rate policy."""
     values = {name: getattr(model, name) for name in SETTINGS if name != "lr_parameters"}
     return {name: _shown(value) for name, value in {**values, **model.lr_parameters}.items()}
 
 
 def differences(models: Sequence[TrainedModel]) -> list[tuple[str, list[str]]]:
-    """(setting, its value of each model) of the settings that are not the same for all."""
+    """(setting, [value of each model]) of the settings that are not the same for all models."""
     tables = [settings_of(model) for model in models]
     names = dict.fromkeys(name for table in tables for name in table)
     rows = [(name, [table.get(name, "–") for table in tables]) for name in names]

@@ -1,4 +1,4 @@
-"""The admin's pages for evaluations, and what a model's page shows of one."""
+"""The admin's pages for evaluations, and the evaluation on a model's page."""
 
 from collections.abc import Mapping, Sequence
 
@@ -40,7 +40,7 @@ class EvaluationAdmin(JobAdmin):
         return [name for name in super().get_readonly_fields(request, obj) if name not in self.exclude]
 
     def find(self, job_id):
-        """Without its matrix, which is fetched where it is small enough to show."""
+        """The evaluation without its confusion matrix, which is loaded only if it is small enough to show."""
         return visible(Evaluation).defer("confusion_matrix").filter(pk=job_id).first() if is_job_id(job_id) else None
 
     def page(self, request, job):
@@ -60,7 +60,7 @@ class EvaluationAdmin(JobAdmin):
 
 
 class Evaluates:
-    """For the ModelAdmin of models: asks for an evaluation, shows the latest."""
+    """A mixin for the ModelAdmin of models: creates evaluations and shows the latest."""
 
     def evaluate(self, request, job_id):
         model = self.changed(request, job_id)
@@ -76,7 +76,8 @@ class Evaluates:
         return redirect(f"{self.address('change', job_id)}#evaluation")
 
     def evaluation_of(self, model: TrainedModel, best, asked: Mapping[str, str]) -> dict:
-        """The evaluation of the best snapshot, or else the latest; and on which splits one can be asked for."""
+        """Template context: the evaluation of the best snapshot, else the latest, and the splits that can be
+        evaluated."""
         found = evaluations.find(model, epoch=best.epoch) if best else None
         found = found or evaluations.find(model)
         splits = [split for split in Evaluation.Split.values if model.dataset.entries(split)]
@@ -85,8 +86,8 @@ class Evaluates:
 
 
 def figures(evaluation: Evaluation, asked: Mapping[str, str]) -> dict:
-    """An evaluation as the template draws it, however many categories there are: of the table by category the page that
-    the query string asks for, and a small matrix with how dark each cell is, in percent of its row."""
+    """Template context of an evaluation with any number of categories: one page of the table of categories, chosen by
+    the query string, and a small confusion matrix with the shade of each cell, in percent of its row."""
     count = len(evaluation.categories)
     return {
         "job": evaluation,
@@ -105,12 +106,12 @@ def figures(evaluation: Evaluation, asked: Mapping[str, str]) -> dict:
 
 
 def _shows_images(evaluation: Evaluation) -> bool:
-    """Whether the images may be shown on which it was measured."""
+    """Whether the user may see the images of the evaluation's dataset."""
     return limited_user() is None or is_visible(evaluation.trained_model.dataset)
 
 
 def _matrix(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, int, bool]]]]:
-    """(category, [(images, their share of the row in percent, whether that is right)])"""
+    """(category, [(images, percent of the row, whether the prediction is right)]) of each row."""
     return [
         (
             fares["category"],
@@ -121,14 +122,14 @@ def _matrix(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, int, bool
 
 
 def _confused(evaluation: Evaluation) -> list[dict]:
-    """The most frequent errors, each with its share of the images of its category."""
+    """The most frequent errors, each with its percentage of the category's images."""
     support = {row["category"]: row["support"] for row in evaluation.categories}
     return [pair | {"share": pair["images"] / (support[pair["category"]] or 1)} for pair in evaluation.most_confused]
 
 
 def _table(categories: Sequence[dict], asked: Mapping[str, str]) -> dict:
-    """A page of the categories, in the order that `by` asks for (recall: the lowest first, -recall: the highest), or
-    else in their own."""
+    """A page of the categories, sorted by the query's `by` (recall: lowest first, -recall: highest first), else in
+    their own order."""
     by = asked.get("by", "")
     column = by.removeprefix("-")
     if column in SORTED_BY:
@@ -140,7 +141,7 @@ def _table(categories: Sequence[dict], asked: Mapping[str, str]) -> dict:
 
 
 def _head(name: str, title: str, by: str) -> dict:
-    """Of a column: how it is sorted, for whoever can't see it, and what a click asks for."""
+    """A column's head: its sort order for screen readers (aria-sort), and the query of a click."""
     if by == name:
         return {"title": f"{title} ↑", "by": f"-{name}", "sort": "ascending", "number": name != "category"}
     if by == f"-{name}":

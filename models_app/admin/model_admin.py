@@ -33,7 +33,7 @@ __all__ = ["EvaluationAdmin", "TrainedModelAdmin"]
 
 MAX_SNAPSHOTS = 200  # on a page
 MAX_COMPARED = 8
-MIN_DONE, A_MINUTE = 0.01, timedelta(minutes=1)  # before that nothing is said of the time left
+MIN_DONE, A_MINUTE = 0.01, timedelta(minutes=1)  # below these no remaining time is shown
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
 OF_START = ("taken_over", "afresh", "warnings")
 HEAVY = ("custom_network", "previous_network", *OF_START, "status_history", "notes", "dataset__status_history")
@@ -46,7 +46,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
     list_filter = ("status", "kind", "method", "owner")
     search_fields = (*JobAdmin.search_fields, "dataset__name")
     actions = (*JobAdmin.actions, "compare", "export_metrics")
-    exclude = ("previous_network", *OF_START)  # pages of JSON, and what has a panel
+    exclude = ("previous_network", *OF_START)  # long JSON, and fields with a panel of their own
     log_file = "train.log"
     change_form_template = "admin/models_app/trainedmodel/change_form.html"
 
@@ -71,7 +71,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
             job.sparks, job.held = sparks.get(job.pk, []), ", ".join(held.get(job.pk, []))
 
     def hidden_datasets(self, models: list[TrainedModel]) -> set[str]:
-        """Those of these models' datasets that may not be shown."""
+        """The ids of these models' datasets that the user may not see."""
         if limited_user() is None:
             return set()
         used = {model.dataset_id for model in models}
@@ -180,7 +180,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
         return render(request, "admin/models_app/trainedmodel/compare.html", context)
 
     def hidden_settings(self) -> set[str]:
-        """What a comparison leaves out: paths of the server, and names of jobs that may not be shown."""
+        """The settings that a comparison leaves out: server paths, and names of jobs that the user may not see."""
         return {*self.model.PATHS, "dataset", "previous"} if limited_user() else set()
 
     @admin.action(description="Export the metrics of selected models (CSV)", permissions=["view"])
@@ -197,7 +197,7 @@ def _csv(models: list[TrainedModel], name: str) -> StreamingHttpResponse:
 
 
 def sparkline(values: list[float]) -> dict:
-    """What the template draws: points in a box of 100×20, and the last value."""
+    """Template context of a sparkline: points in a box of 100×20, and the last value."""
     last = max(1, len(values) - 1)
     low, high = min(values), max(values)
     span = (high - low) or 1
@@ -206,9 +206,9 @@ def sparkline(values: list[float]) -> dict:
 
 
 def time_left(model: TrainedModel) -> str:
-    """About how long a training will still take, by what it took since it last began, from its start or a snapshot.
+    """The estimated remaining time of a training, by its speed since it last started or resumed.
 
-    "" if it does not run, or has just begun.
+    "" if it does not run, or has just started.
     """
     if model.status != Status.RUNNING or not model.started_at:
         return ""

@@ -24,7 +24,7 @@ ONLY_WITH = {
 
 
 class CreatesModels(CreatesJobs):
-    """What the add page of models takes and proposes."""
+    """A mixin with the add page of models."""
 
     forms = {ModelKind.CLASSIFICATION.value: ClassificationModelForm, ModelKind.GENERIC.value: GenericModelForm}
     create_template = "admin/models_app/trainedmodel/create.html"
@@ -56,12 +56,12 @@ class CreatesModels(CreatesJobs):
             "select_gpus": "",
             "select_gpus_list": ",".join(map(str, job.select_gpus)),
         }
-        if job.method == NetworkMethod.PREVIOUS and not job.previous_id:  # that model was deleted; its network was kept
+        if job.method == NetworkMethod.PREVIOUS and not job.previous_id:  # it was deleted
             values |= {"method": NetworkMethod.CUSTOM.value, "custom_network": network_texts.prototxt_of(job)}
         return values
 
     def arranged(self, fields: list[Shown], values: dict, errors: dict) -> list[Shown]:
-        """With a field for the epoch of the model before, behind that for the model."""
+        """The fields, with one for the epoch of the previous model after the one for that model."""
         wrong = errors.get(f"{values.get('previous_networks')}-snapshot", [])
         only = self.belongs("previous_networks")
         epoch = Shown(SNAPSHOT, "text", values.get(SNAPSHOT, ""), False, SNAPSHOT_HELP, (), wrong, only)

@@ -1,4 +1,4 @@
-"""What each field of the model forms means that is no hyperparameter: shown on their pages and in the schema."""
+"""The help texts of the model forms' fields that are not hyperparameters, for pages and schema."""
 
 MODEL = {
     "model_name": "What the model is called. Of several that are made at once each adds what is its own.",

@@ -1,4 +1,4 @@
-"""The kinds of fields that the model forms have."""
+"""The field types of the model forms."""
 
 import math
 from contextlib import suppress
@@ -29,7 +29,7 @@ ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 
 
 class Number(serializers.FloatField):
-    """A finite number: not what float() reads as nan or inf.
+    """A finite number; nan and inf are refused.
 
     `min_value` and `max_value` are allowed themselves, unless `above` or `below` is the same number.
     """
@@ -73,7 +73,7 @@ class NetworkText(serializers.CharField):
 
     def __init__(self, **kwargs):
         look = {"base_template": "textarea.html"}
-        # Nothing is trimmed: messages name the line.
+        # Not trimmed, so that line numbers in messages are right.
         super().__init__(max_length=MAX_NETWORK_TEXT, trim_whitespace=False, style=look, **kwargs)
 
     def run_validation(self, data=empty):
@@ -94,9 +94,10 @@ class NetworkText(serializers.CharField):
 
 @extend_schema_field(OpenApiTypes.STR)
 class ListField(serializers.Field):
-    """Values with commas between them, "0.1,0.01", in brackets or not, or a JSON list; as a list, each once.
+    """Values separated by commas, "0.1,0.01", with or without brackets, or a JSON list. The value is a list without
+    duplicates.
 
-    `child` is the field of one value; `least` is how many there have to be.
+    `child` is the field of one value; `least` is the minimum number of values.
     """
 
     default_error_messages = {
@@ -125,7 +126,7 @@ class ListField(serializers.Field):
 
 
 class Numbers(serializers.CharField):
-    """Numbers with commas between them, "50,85", as a list of floats."""
+    """Numbers separated by commas, "50,85". The value is a list of floats."""
 
     def to_representation(self, value):
         return ",".join(f"{number:g}" for number in value)
@@ -172,13 +173,13 @@ class GpuList(ListField):
 
     def to_internal_value(self, data):
         if isinstance(data, list):
-            data = [part for part in data if part not in ("", None)]  # what a form sends that chooses none
+            data = [part for part in data if part not in ("", None)]  # a form without a choice sends these
         return super().to_internal_value(data)
 
 
 @extend_schema_field(OpenApiTypes.STR)
 class GpuField(serializers.Field):
-    """ "next", whichever is free, or the number of a GPU; the value is a list of numbers."""
+    """ "next" (any free GPU), or the number of a GPU. The value is a list of numbers."""
 
     def to_representation(self, value):
         return ",".join(map(str, value)) or "next"
@@ -188,8 +189,8 @@ class GpuField(serializers.Field):
 
 
 class WeightsFile(serializers.CharField):
-    """Where weights are: a snapshot of this server, its folder or its weights.npz, or a .caffemodel; the value is the
-    resolved path. Besides what jobs may read, snapshots may be read."""
+    """The path of initial weights: a snapshot of this server (its folder or weights.npz), or a .caffemodel. The value
+    is the resolved path. It must be in the data roots or be a snapshot."""
 
     def __init__(self, **kwargs):
         super().__init__(max_length=MAX_PATH, **kwargs)

@@ -1,4 +1,4 @@
-"""A model as JSON, and the shapes of the answers for the schema."""
+"""A model as JSON, and serializers of the responses for the schema."""
 
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
@@ -13,7 +13,7 @@ MAX_CATEGORIES = 100  # of an evaluation, on a page
 
 
 def model_json(model: TrainedModel, every_point: bool = False) -> dict:
-    """GET /models/<id>.json"""
+    """The response to GET /models/<id>.json."""
     outputs = {f"{split}_outputs": curve(model, split, every_point) for split in Metric.Split.values}
     stopped = {} if model.stopped_epoch is None else {"stopped_epoch": epoch_json(model.stopped_epoch)}
     return describe_job(
@@ -29,7 +29,7 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
 
 
 def started_json(model: TrainedModel) -> dict:
-    """Which layers started from the weights that were given, which afresh and why; nothing where none were given."""
+    """The layers that started from given weights, those that started afresh, and why; {} if no weights were given."""
     if not model.taken_over:
         return {}
     warnings = {"warnings": model.warnings} if model.warnings else {}
@@ -37,9 +37,9 @@ def started_json(model: TrainedModel) -> dict:
 
 
 def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
-    """`{"epoch": […], "loss": […]}`, `accuracy` where the network has one, and its further outputs by their names.
+    """`{"epoch": […], "loss": […]}`, `accuracy` if the network has one, and its further outputs by name.
 
-    At most 200 points unless every one is wanted, thinned evenly; the first and the last always stay.
+    At most 200 points unless `every_point`, thinned evenly, with the first and the last.
     """
     metrics = thinned(model.metrics.filter(split=split), None if every_point else MAX_POINTS)
     rows = list(metrics.values_list("epoch", "loss", "accuracy", "outputs"))
@@ -52,14 +52,14 @@ def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
 
 
 def created_json(model: TrainedModel) -> dict:
-    """The answer to a create of one model."""
+    """The response to a create of one model."""
     return created(model, dataset_id=model.dataset_id)
 
 
 def evaluation_json(evaluation: Evaluation, whole: bool = True) -> dict:
-    """GET /models/<id>/evaluation.json: what was measured only once the evaluation is Done.
+    """The response to GET /models/<id>/evaluation.json; the metrics are there once the evaluation is Done.
 
-    Without what is for each category, for a page, where that is more than fits on one.
+    Without `whole`, for a page, the metrics by category are left out if there are too many for a page.
     """
     names = Evaluation.FIGURES if evaluation.status == Status.DONE else ()
     if not whole and len(evaluation.categories) > MAX_CATEGORIES:
@@ -68,7 +68,7 @@ def evaluation_json(evaluation: Evaluation, whole: bool = True) -> dict:
 
 
 def created_evaluation_json(evaluation: Evaluation) -> dict:
-    """The answer to the wish for an evaluation."""
+    """The response to a create of an evaluation."""
     return created(evaluation, **_evaluated(evaluation))
 
 
@@ -78,7 +78,7 @@ def _evaluated(evaluation: Evaluation) -> dict:
 
 
 def epoch_json(epoch: float) -> float | int:
-    """1, or 0.5."""
+    """The epoch as an int if it is whole: 1, or 0.5."""
     return int(epoch) if epoch == int(epoch) else epoch
 
 

@@ -1,4 +1,4 @@
-"""The form of a learning rate's policy, with which the forms of models begin."""
+"""The form of a learning rate policy, which is the first part of the model forms."""
 
 from digits_project.api.forms import Form
 from models_app.api.hyperparameter_fields import form_fields
@@ -17,21 +17,21 @@ class PolicyForm(Form):
         try:
             for base in values.get("learning_rate", [LearningRatePolicy.learning_rate]):
                 LearningRatePolicy(learning_rate=base, lr_policy=values["lr_policy"], **parameters).check_rates()
-        except KeyError:  # the policy is wrong by itself
+        except KeyError:  # the policy itself is invalid
             return {}
         except BadHyperparameter as wrong:
             return {wrong.field: str(wrong)}
         return {}
 
     def validate(self, form):
-        """Of the policies' parameters only those of the chosen one are kept, as `lr_parameters`."""
+        """Collect the parameters of the chosen policy in `lr_parameters`, and drop those of other policies."""
         given = {name: form.pop(name) for policy in POLICIES for name in _of_policy(policy)}
         form["lr_parameters"] = {name: given[name] for name in _of_policy(form["lr_policy"])}
         return form
 
 
 def _of_policy(policy: str | None) -> list[str]:
-    """The parameters of a policy."""
+    """The names of a policy's parameters."""
     return [
         declared.name
         for declared in hyperparameters_of(LearningRatePolicy)

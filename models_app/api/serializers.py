@@ -35,9 +35,10 @@ OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
 
 
 class ModelForm(PolicyForm):
-    """What both kinds of model take: the hyperparameters, and the fields here. Valid data are create_models' arguments.
+    """The base form of both kinds of model: the hyperparameters, and these fields. The valid data are the arguments of
+    create_models.
 
-    Of the fields that belong to one method, only those of the chosen method are looked at.
+    Fields of methods that are not chosen are ignored.
     """
 
     WIRE_NAMES = {"name": "model_name", "standard_network": "standard_networks", "previous": "previous_networks"}
@@ -48,7 +49,7 @@ class ModelForm(PolicyForm):
         NetworkMethod.PREVIOUS: ("previous_networks",),
         NetworkMethod.CUSTOM: ("custom_network", "custom_network_snapshot"),
     }
-    # The columns that a network and its dataset are judged by, before there is a model.
+    # The columns that are needed to check a network with its dataset, before there is a model.
     JUDGED = (
         "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
         "previous_epoch", "crop_size", "val_interval", "early_stop_patience", "balance_classes",
@@ -88,7 +89,7 @@ class ModelForm(PolicyForm):
         if not hasattr(data, "items"):
             return super().to_internal_value(data)
         self._keep_fields_of_method(data)
-        if hasattr(data, "getlist") and "select_gpus" in data:  # one field for each chosen GPU
+        if hasattr(data, "getlist") and "select_gpus" in data:  # one value for each chosen GPU
             data = {**data.dict(), "select_gpus": data.getlist("select_gpus")}
         self._sent = data
         return super().to_internal_value(data)
@@ -104,17 +105,18 @@ class ModelForm(PolicyForm):
         self.fields[self.FIELDS_OF[method][0]].required = True
 
     def wrong_together(self, values):
-        """Also what is wrong with a model of these values, network and dataset among them: beside what else is."""
+        """Also the errors of a model with these values, its network and dataset included."""
         incomplete = len(values) < len(self.fields)
         wrong = super().wrong_together(values)
         for check in (self._wrong_epoch, self._wrong_framework, self._wrong_gpus, self._wrong_combinations):
             wrong |= check(values)
-        if wrong or incomplete:  # else the service says it
+        if wrong or incomplete:  # otherwise the service reports it
             wrong = {name: message for name, message in self._wrong_model(values).items() if name in values} | wrong
         return wrong
 
     def _wrong_epoch(self, values) -> dict[str, str]:
-        """Puts the epoch of `<id>-snapshot` among the values: 0 for fresh weights, -1 for the newest snapshot."""
+        """Add the epoch of `<id>-snapshot` to the values: 0 for fresh weights, -1 for the newest snapshot. Returns
+        errors by field."""
         previous = values.get("previous_networks")
         if not previous:
             return {}
@@ -148,7 +150,7 @@ class ModelForm(PolicyForm):
         return {"learning_rate": f"These are more than {MAX_COMBINATIONS} combinations with the batch sizes."}
 
     def _wrong_model(self, values) -> dict[str, str]:
-        """What is wrong with a model of the values that are valid, where they say dataset and network."""
+        """The errors of a model with the valid values, if dataset and network are among them."""
         network = self.FIELDS_OF.get(values.get("method"), ("method",))[0]
         if "dataset" not in values or not values.get(network):
             return wrong_syntax(values)
@@ -160,7 +162,7 @@ class ModelForm(PolicyForm):
         return next((column for column, wire_name in self.WIRE_NAMES.items() if wire_name == field), field)
 
     def validate(self, form):
-        """Form names to column names."""
+        """Rename the fields to their columns."""
         form = super().validate(form)
         for column, wire_name in self.WIRE_NAMES.items():
             if wire_name in form:
@@ -212,13 +214,13 @@ def wrong_language(framework: str | None) -> dict[str, str]:
 
 
 def wrong_syntax(values) -> dict[str, str]:
-    """{field: message} for a prototxt that is none, where its dataset is not known."""
+    """{field: message} for a prototxt with syntax errors, if its dataset is not known."""
     complaint = network_texts.syntax_complaint(values["custom_network"]) if values.get("custom_network") else ""
     return {"custom_network": complaint} if complaint else {}
 
 
 def _gpus(values) -> tuple[str, list[int]]:
-    """The field of three that chooses GPUs by their numbers, and those; else that of their count."""
+    """(field, GPU numbers) of the one of three fields that chooses GPUs; ("select_gpu_count", []) without a choice."""
     field = next((name for name in GPU_FIELDS if values.get(name)), "select_gpu_count")
     return field, values[field] if field in GPU_FIELDS else []
 
@@ -234,7 +236,7 @@ class NetworkForm(Form):
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
 
     def wrong_together(self, values):
-        incomplete = len(values) < len(self.fields)  # else the view says what is wrong with the network
+        incomplete = len(values) < len(self.fields)  # otherwise the view reports the network's errors
         return (wrong_syntax(values) if incomplete else {}) | wrong_language(values.get("framework"))
 
     def validate(self, form):
