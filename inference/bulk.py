@@ -73,7 +73,7 @@ def _outputs(snapshot: Snapshot, batches: Batches[ListedImage]) -> Iterator[tupl
     for entries, pixels in batches:
         outputs = predictor.outputs(pixels)
         for i, entry in enumerate(entries):
-            yield entry.shown, services.told(snapshot, {layer: values[i] for layer, values in outputs.items()})
+            yield entry.shown, services.as_lists(snapshot, {layer: values[i] for layer, values in outputs.items()})
 
 
 def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) -> tuple[Answer, int]:

@@ -81,10 +81,10 @@ def classify(snapshot: Snapshot, pixels: np.ndarray) -> list[tuple[str, float]]:
 
 def infer(snapshot: Snapshot, pixels: np.ndarray) -> dict[str, list]:
     """{layer: values} of one image as reader() reads it, 1×…, of every output of the network. Raises BadInput."""
-    return told(snapshot, predictor(snapshot).outputs(pixels[None]))
+    return as_lists(snapshot, predictor(snapshot).outputs(pixels[None]))
 
 
-def told(snapshot: Snapshot, outputs: dict[str, np.ndarray]) -> dict[str, list]:
+def as_lists(snapshot: Snapshot, outputs: dict[str, np.ndarray]) -> dict[str, list]:
     """{layer: values} of one image as lists. Raises BadInput if they would take too much memory: a number of four bytes
     takes forty as an object and its text."""
     numbers = sum(values.size for values in outputs.values())

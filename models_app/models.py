@@ -11,7 +11,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput
-from digits_project.jobs.models import ENDED, Job, Status, Wanted
+from digits_project.jobs.models import ENDED, DeviceRequest, Job, Status
 from models_app import choices, model_checks, networks
 from models_app.choices import MAX_GPUS, ModelKind, NetworkMethod, engine_names, frameworks, standard_networks
 from models_app.hyperparameter_columns import HyperparameterColumns
@@ -34,7 +34,7 @@ class TrainedModel(Job):
     MILESTONE = "a new snapshot"
     KIND = "models"
     PATHS = ("custom_network_snapshot",)
-    WANTED = ("select_gpus", "select_gpu_count", "engine", "usable_engines")  # the columns of wanted()
+    WANTED = ("select_gpus", "select_gpu_count", "engine", "usable_engines")  # the columns of device_request()
 
     is_imported = False  # set by import_digits: the model has snapshots already
     network_is_checked = False  # of models that differ only in numbers, one is checked for all
@@ -90,7 +90,7 @@ class TrainedModel(Job):
         return super().queued().select_related("dataset").only(*columns)
 
     @classmethod
-    def doomed(cls) -> list[tuple[Job, str]]:
+    def unrunnable(cls) -> list[tuple[Job, str]]:
         lost = cls.objects.filter(status=Status.WAITING, dataset__status__in=(Status.ABORTED, Status.ERROR))
         return [(model, f"Its dataset {_fate(model.dataset)}") for model in lost.select_related("dataset")]
 
@@ -102,14 +102,14 @@ class TrainedModel(Job):
     def TYPE(self) -> str:
         return ModelKind(self.kind).label
 
-    def awaited(self) -> str:
+    def waits_for(self) -> str:
         if self.dataset.status == Status.DONE:
             return ""
         return f"dataset {self.dataset.name} ({self.dataset.status}, {self.dataset.progress:.0%})"
 
-    def wanted(self) -> Wanted:
+    def device_request(self) -> DeviceRequest:
         usable = tuple(self.usable_engines) or engines.candidates(self.engine)
-        return Wanted(tuple(self.select_gpus), self.select_gpu_count, usable)
+        return DeviceRequest(tuple(self.select_gpus), self.select_gpu_count, usable)
 
     def clean(self):
         """Check the columns together: the dataset, a network that fits its images, a valid policy."""

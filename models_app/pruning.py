@@ -22,7 +22,7 @@ class Rule:
     every: int = 0
 
 
-def spared(model: TrainedModel, rule: Rule) -> dict[int, str]:
+def kept_reasons(model: TrainedModel, rule: Rule) -> dict[int, str]:
     """{snapshot: reason to keep it}. Marked snapshots are kept too, and the one from which a training would resume."""
     ordered = list(model.snapshots.order_by("epoch"))
     reasons: dict[int, str] = {}
@@ -37,7 +37,7 @@ def spared(model: TrainedModel, rule: Rule) -> dict[int, str]:
 
 def prunable(model: TrainedModel, rule: Rule) -> list[Snapshot]:
     """The snapshots that can be deleted, in the order of the epochs."""
-    return list(model.snapshots.order_by("epoch").exclude(pk__in=spared(model, rule)))
+    return list(model.snapshots.order_by("epoch").exclude(pk__in=kept_reasons(model, rule)))
 
 
 def prune(model: TrainedModel, rule: Rule) -> list[Snapshot]:

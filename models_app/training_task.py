@@ -28,7 +28,7 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
     batch_size = min(hyperparameters.batch_size, model.dataset.entries("train"))  # more would repeat images
     return TrainConfig(
         network=model.network().to_dict(),
-        engine=devices.engine_of(model.wanted(), held),
+        engine=devices.engine_of(model.device_request(), held),
         train_records=str(records / "train.rec"),
         val_records=str(records / "val.rec") if model.dataset.entries("val") else None,
         mean_file=str(datasets.mean_file(model.dataset)),

@@ -95,8 +95,8 @@ class BuildLog:
 def skipped_in_words(skipped: int, reasons: dict[str, int]) -> str:
     """A sentence with the number of skipped files and the reasons, most frequent first."""
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
-    told = "; ".join(f"{count} since {reason}" if len(ordered) > 1 else reason for reason, count in ordered)
-    return f"{skipped} {'file was' if skipped == 1 else 'files were'} skipped: {told}."
+    reasons_text = "; ".join(f"{count} since {reason}" if len(ordered) > 1 else reason for reason, count in ordered)
+    return f"{skipped} {'file was' if skipped == 1 else 'files were'} skipped: {reasons_text}."
 
 
 def named(names: list[str]) -> str:

@@ -9,8 +9,8 @@ from django.conf import settings
 def sender(request) -> str:
     """The client's address. With DIGITS_HTTPS a proxy is in front: then it is the last entry of X-Forwarded-For, which
     the proxy added. The client can write any other entry."""
-    told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() if settings.DIGITS_HTTPS else ""
-    return told if _parsed(told) else request.META.get("REMOTE_ADDR", "")
+    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() if settings.DIGITS_HTTPS else ""
+    return forwarded if _parsed(forwarded) else request.META.get("REMOTE_ADDR", "")
 
 
 @lru_cache(1024)

@@ -126,12 +126,12 @@ def _new_account(who: dict, claims: dict):
     return user
 
 
-def _give_groups(user, told: object) -> None:
+def _give_groups(user, claimed: object) -> None:
     """Give the account exactly those groups of DIGITS_OIDC_GROUPS that the claims name; groups that are not in
     DIGITS_OIDC_GROUPS do not change. Operators may use the admin."""
     mapping = settings.DIGITS_OIDC_GROUPS
-    told = {told} if isinstance(told, str) else set(map(str, told or ()))
-    wanted = {ours for theirs, ours in mapping if theirs in told}
+    claimed = {claimed} if isinstance(claimed, str) else set(map(str, claimed or ()))
+    wanted = {ours for theirs, ours in mapping if theirs in claimed}
     managed = {ours for _, ours in mapping}
     before = set(user.groups.filter(name__in=managed).values_list("name", flat=True))
     if before == wanted:

@@ -57,13 +57,13 @@ def claim() -> Claim:
 
 def remove(directory: Path) -> None:
     """Delete a job's folder. It is renamed first, so that no process sees it half deleted."""
-    doomed = directory.with_name(f".{directory.name}.deleted")
+    renamed = directory.with_name(f".{directory.name}.deleted")
     try:
-        directory.rename(doomed)
+        directory.rename(renamed)
     except FileNotFoundError:
         pass
     else:
-        shutil.rmtree(doomed)
+        shutil.rmtree(renamed)
     _marker(directory).unlink(missing_ok=True)
 
 
@@ -92,10 +92,10 @@ def _remove_unless_claimed(marker: Path, has_row: Callable[[str], object]) -> No
 
 def finish_removals(older_than: float = 3600.0) -> None:
     """Delete folders that processes killed during `remove` left more than `older_than` seconds ago."""
-    for doomed in settings.DIGITS_JOBS_DIR.glob(".*.deleted"):
+    for renamed in settings.DIGITS_JOBS_DIR.glob(".*.deleted"):
         with suppress(FileNotFoundError):  # another process has deleted it
-            if time.time() - doomed.stat().st_ctime > older_than:  # renaming it set that
-                shutil.rmtree(doomed)
+            if time.time() - renamed.stat().st_ctime > older_than:  # renaming it set that
+                shutil.rmtree(renamed)
 
 
 def _marker(folder: Path) -> Path:

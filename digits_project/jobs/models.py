@@ -29,7 +29,7 @@ class Status(models.TextChoices):
 ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
 
 
-class Wanted(NamedTuple):
+class DeviceRequest(NamedTuple):
     """The GPUs of one host that a job is to have: those of these numbers, or else so many, whichever they are.
 
     `engines` are the names of the engines that can do the job, the preferred first; () if any device will do.
@@ -123,7 +123,7 @@ class Job(models.Model):
         return in_turn(waiting, cls.objects.all(), Q(status=Status.RUNNING)).only(*cls.LISTED)
 
     @classmethod
-    def doomed(cls) -> list[tuple["Job", str]]:
+    def unrunnable(cls) -> list[tuple["Job", str]]:
         """The waiting jobs that can never run, each with the reason."""
         return []
 
@@ -135,13 +135,13 @@ class Job(models.Model):
         """
         return []
 
-    def awaited(self) -> str:
+    def waits_for(self) -> str:
         """What a waiting job needs besides a worker and a device, in words; "" if nothing."""
         return ""
 
-    def wanted(self) -> Wanted:
+    def device_request(self) -> DeviceRequest:
         """The GPUs that the job requests, if it needs a device."""
-        return Wanted()
+        return DeviceRequest()
 
     def clear_away(self) -> None:
         """Remove the incomplete files of a process that died."""
@@ -203,7 +203,7 @@ class Device(models.Model):
         """Whether an engine can use it, as far as its host has reported."""
         return self.engines is None or engine in self.engines
 
-    def suits(self, wanted: Wanted) -> bool:
+    def suits(self, wanted: DeviceRequest) -> bool:
         """Whether an engine that can do the job can use it."""
         return not wanted.engines or any(map(self.runs, wanted.engines))
 

@@ -85,8 +85,8 @@ def waiting(kind: type[Job], devices: Sequence[Device], workers: Sequence[queues
 
 
 def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listener] | None) -> str:
-    if awaited := job.awaited():
-        return f"waiting for {awaited}"
+    if need := job.waits_for():
+        return f"waiting for {need}"
     if workers is None:
         return "Redis is away"
     hosts = {queue.removeprefix("train-") for worker in workers for queue in worker.queues}
@@ -99,7 +99,7 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
         return "waiting for a worker: none that trains is alive"
     if not any(device.enabled for device in within_reach):
         return "every device is switched off"
-    wanted = job.wanted()
+    wanted = job.device_request()
     if not any(device.enabled and device.suits(wanted) for device in within_reach):
         return f"waiting for a device that {' or '.join(wanted.engines)} can use"
     if wanted.indexes:

@@ -112,8 +112,8 @@ def _is_here(request, address: str) -> bool:
 
 def _credentials(request) -> bytes | None:
     """The session or token of the request; None without one."""
-    told = [f"{name}:{value}" for name, value in request.headers if name in ("AUTHORIZATION", "COOKIE")]
-    return hashlib.sha256("\n".join(told).encode()).digest() if told else None
+    credentials = [f"{name}:{value}" for name, value in request.headers if name in ("AUTHORIZATION", "COOKIE")]
+    return hashlib.sha256("\n".join(credentials).encode()).digest() if credentials else None
 
 
 def _user(request):

@@ -93,7 +93,7 @@ def remove_abandoned_uploads(folder: Path) -> None:
             path.unlink()
 
 
-def told() -> dict[str, str]:
+def settings_for_commands() -> dict[str, str]:
     """The environment variables of this stack that commands in another shell need, so that they use the same files."""
     known = {name: os.environ[name] for name in SHARED if os.environ.get(name)}
     return {"DIGITS_AUTH": "open", **known}
@@ -102,7 +102,7 @@ def told() -> dict[str, str]:
 def write_state(home: Path, url: str) -> None:
     """Write stack.json: the process that holds the home, and its URL; `url` is '' until the web server is ready."""
     aside = home / f"{STATE}.new"
-    aside.write_text(json.dumps({"pid": os.getpid(), "url": url, "environment": told()}))
+    aside.write_text(json.dumps({"pid": os.getpid(), "url": url, "environment": settings_for_commands()}))
     aside.replace(home / STATE)
 
 

@@ -41,7 +41,7 @@ class ImagesCommand(ConsoleCommand):
         predictor, read = services.predictor(snapshot), services.reader(snapshot, opener(EVERYWHERE))
         names = image_files.image_files(options["images"], options["recursive"], sys.stdin.buffer)
         batches = Batches(names, read, predictor.most_images, self._tell)
-        began = self._told = time.monotonic()
+        began = self._reported = time.monotonic()
         with self._output(options["output"]) as output:
             try:
                 for line in self.lines(snapshot, batches, predictor, options):
@@ -74,8 +74,8 @@ class ImagesCommand(ConsoleCommand):
 
     def _show(self, batches: Batches, began: float) -> None:
         now = time.monotonic()
-        if now - self._told > TELL_SECONDS:
-            self._told = now
+        if now - self._reported > TELL_SECONDS:
+            self._reported = now
             self.screen.passing(_summary(batches, now - began))
 
     def _say_end(self, batches: Batches, began: float) -> None:

@@ -7,7 +7,7 @@ from digits_project.api import digits_fields
 from digits_project.api.forms import Form
 from digits_project.common.errors import BadInput
 from digits_project.common.job_ids import is_job_id
-from digits_project.jobs.models import Wanted
+from digits_project.jobs.models import DeviceRequest
 from digits_project.jobs.scheduling import devices
 from models_app import network_texts, networks
 from models_app.api import model_descriptions
@@ -139,7 +139,7 @@ class ModelForm(PolicyForm):
         field, indexes = _gpus(values)
         try:
             names = candidates(values.get("engine", AUTO))
-            devices.check(Wanted(tuple(indexes), values.get("select_gpu_count", 1), names))
+            devices.check(DeviceRequest(tuple(indexes), values.get("select_gpu_count", 1), names))
         except BadInput as wrong:
             return {field: str(wrong)}
         return {}

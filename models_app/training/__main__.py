@@ -1,6 +1,6 @@
 """`python -m models_app.training CONFIG.json`: train as configured, one JSON event a line on standard output.
 
-Exit 0 done, 1 a fault of ours, 2 the user's, 3 told to stop (SIGTERM, or nobody reads the events).
+Exit 0 done, 1 a fault of ours, 2 the user's, 3 stopped (SIGTERM, or the reader of the events is gone).
 """
 
 from __future__ import annotations

@@ -76,16 +76,16 @@ def starting_weights(
 
 def _warnings(file: _File, afresh: dict[str, list[Weight]], layers: Iterable[str]) -> list[str]:
     """One warning for each layer that starts afresh, and one that names the file's unused layers."""
-    told = [
+    warnings = [
         f"Layer {name} starts afresh, with random weights: {_why(file.layers.get(name), weights)}"
         for name, weights in islice(afresh.items(), MAX_NAMED)
     ]
     if len(afresh) > MAX_NAMED:
-        told.append(f"{len(afresh) - MAX_NAMED} more layers start afresh: {_named(list(afresh)[MAX_NAMED:])}")
+        warnings.append(f"{len(afresh) - MAX_NAMED} more layers start afresh: {_named(list(afresh)[MAX_NAMED:])}")
     spare = [name for name in file.layers if name not in layers]
     if afresh and spare:
-        told.append(f"The file has layers that the network does not have: {_named(spare)}")
-    return told
+        warnings.append(f"The file has layers that the network does not have: {_named(spare)}")
+    return warnings
 
 
 def _why(found: Shapes | None, weights: list[Weight]) -> str:

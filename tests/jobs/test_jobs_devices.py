@@ -4,7 +4,7 @@ import pytest
 
 from digits_project.common.errors import BadInput
 from digits_project.jobs import lifecycle
-from digits_project.jobs.models import Device, Status, Wanted
+from digits_project.jobs.models import Device, DeviceRequest, Status
 from digits_project.jobs.scheduling import devices
 from digits_project.jobs.scheduling.dispatch import dispatch
 from models_app.training.engines import ENGINES
@@ -86,8 +86,8 @@ def test_without_any_gpu_several_mean_the_cpu(hosts, make_waiting):
 @pytest.mark.parametrize(
     "wanted, complaint",
     [
-        (Wanted((3,)), "No host has GPU 3 to train on; there are: 0, 1."),
-        (Wanted((), 3), "No host has 3 GPUs to train on; the most are 2."),
+        (DeviceRequest((3,)), "No host has GPU 3 to train on; there are: 0, 1."),
+        (DeviceRequest((), 3), "No host has 3 GPUs to train on; the most are 2."),
     ],
 )
 def test_gpus_that_no_host_has_are_refused(hosts, wanted, complaint):
@@ -98,9 +98,9 @@ def test_gpus_that_no_host_has_are_refused(hosts, wanted, complaint):
 
 def test_any_number_is_fine_where_there_is_no_gpu_but_not_a_certain_one(hosts):
     hosts(a=0)
-    devices.check(Wanted((), 8))
+    devices.check(DeviceRequest((), 8))
     with pytest.raises(BadInput, match="No host has GPU 0 to train on; there are: none"):
-        devices.check(Wanted((0,)))
+        devices.check(DeviceRequest((0,)))
 
 
 @pytest.fixture
@@ -143,8 +143,8 @@ def test_a_host_reports_the_engines_anew_and_keeps_what_an_operator_switched(reg
 
 @pytest.mark.parametrize(
     "wanted, engine",
-    [(Wanted(engines=("mxnet", "second")), "mxnet"), (Wanted(engines=("second", "mxnet")), "second"),
-     (Wanted(engines=("torch",)), "torch")],
+    [(DeviceRequest(engines=("mxnet", "second")), "mxnet"), (DeviceRequest(engines=("second", "mxnet")), "second"),
+     (DeviceRequest(engines=("torch",)), "torch")],
 )  # fmt: skip
 def test_a_job_is_done_by_its_first_engine_that_can_use_the_device(wanted, engine):
     assert devices.engine_of(wanted, [Device(type="gpu", engines=["second", "mxnet"])]) == engine
@@ -152,14 +152,14 @@ def test_a_job_is_done_by_its_first_engine_that_can_use_the_device(wanted, engin
 
 def test_a_job_on_several_devices_is_done_by_an_engine_that_can_use_them_all():
     held = [Device(type="gpu", engines=["mxnet", "second"]), Device(type="gpu", engines=["second"])]
-    assert devices.engine_of(Wanted(engines=("mxnet", "second")), held) == "second"
+    assert devices.engine_of(DeviceRequest(engines=("mxnet", "second")), held) == "second"
 
 
 @pytest.mark.parametrize(
     "wanted, complaint",
     [
-        (Wanted((1,)), "No host has GPU 1 to train on; there are: 0. mxnet can't use gpu1 of b."),
-        (Wanted((), 2), "No host has 2 GPUs to train on; the most are 1. mxnet can't use gpu1 of b."),
+        (DeviceRequest((1,)), "No host has GPU 1 to train on; there are: 0. mxnet can't use gpu1 of b."),
+        (DeviceRequest((), 2), "No host has 2 GPUs to train on; the most are 1. mxnet can't use gpu1 of b."),
     ],
 )
 def test_gpus_that_the_engine_can_not_use_are_refused(hosts, wanted, complaint):
@@ -175,4 +175,4 @@ def test_a_job_is_refused_where_its_engine_can_use_no_device_at_all(hosts):
     hosts(a=0)
     Device.objects.update(engines=[])
     with pytest.raises(BadInput, match=r"No host has a device to train on\. mxnet can't use cpu of a\."):
-        devices.check(Wanted(engines=("mxnet",)))
+        devices.check(DeviceRequest(engines=("mxnet",)))

@@ -11,7 +11,7 @@ from datasets.models import Dataset
 from digits_project.jobs.models import Device, Status
 from digits_project.monitoring import doctor
 from models_app.models import TrainedModel
-from models_app.pruning import Rule, spared
+from models_app.pruning import Rule, kept_reasons
 from models_app.results import Metric, Snapshot
 from tests.support.console import started
 from tests.support.samples.inference_samples import add_snapshot
@@ -50,13 +50,13 @@ def epochs(model):
 )
 def test_what_a_rule_spares(model, rule, stay):
     numbers = {snapshot.pk: snapshot.epoch for snapshot in model.snapshots.all()}
-    assert {numbers[pk] for pk in spared(model, rule)} == stay
+    assert {numbers[pk] for pk in kept_reasons(model, rule)} == stay
 
 
 def test_a_training_that_may_go_on_keeps_its_newest(model):
     model.status = Status.ABORTED
     TrainedModel.objects.update(status=Status.RUNNING)
-    reasons = spared(TrainedModel.objects.get(), Rule(best=0, newest=0))
+    reasons = kept_reasons(TrainedModel.objects.get(), Rule(best=0, newest=0))
     assert sorted(reasons.values()) == ["kept", "newest"]
 
 

@@ -61,7 +61,7 @@ class Pairing:
                 raise BadInput(f"The label of entry {name} is not a finite number.")
             found = _shape(pixels), (_shape(image) if image is not None else numbers.shape), image is None
             if shapes not in (None, found):
-                raise BadInput(f"{where} is {told(found)}; entry {first} is {told(shapes)}. All must be alike.")
+                raise BadInput(f"{where} is {in_words(found)}; entry {first} is {in_words(shapes)}. All must be alike.")
             shapes, first = found, first or name
             payloads.append(encode(pixels, ENCODING))
             if image is None:
@@ -130,7 +130,7 @@ def _shape(pixels):
     return channels, height, width
 
 
-def told(shapes) -> str:
+def in_words(shapes) -> str:
     """The shapes of an image and its label in words, for a message."""
     image, label = ("×".join(map(str, shape)) for shape in shapes[:2])
     return f"{image} with {'numbers' if shapes[2] else 'an image'} of {label} as label"

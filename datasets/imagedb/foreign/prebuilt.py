@@ -10,7 +10,7 @@ from pathlib import Path
 
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.foreign.database import open_database
-from datasets.imagedb.foreign.pairing import STEP, Paired, Pairing, index, told
+from datasets.imagedb.foreign.pairing import STEP, Paired, Pairing, in_words, index
 from datasets.imagedb.foreign.pairs import labels_path
 from datasets.imagedb.pool import WorkerDied, WorkerPool
 from datasets.imagedb.progress import BuildProgress
@@ -163,7 +163,9 @@ class _Taking:
         if self._alike is None:
             self._alike = (*found, where)
         if found != self._alike[:3]:
-            raise BadInput(f"{where} is {told(found)}, but {self._alike[3]} is {told(self._alike)}. All must be alike.")
+            raise BadInput(
+                f"{where} is {in_words(found)}, but {self._alike[3]} is {in_words(self._alike)}. All must be alike."
+            )
         if paired.strays and not self._log.warnings:
             names = " and ".join(paired.strays)
             self._log.warn(f"Images and labels are paired in their order, but have other keys: {names} are the first.")

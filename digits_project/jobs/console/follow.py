@@ -12,12 +12,12 @@ from digits_project.common import errors
 from digits_project.common.terminal import Screen
 from digits_project.jobs import services
 from digits_project.jobs.console.command import Exit
-from digits_project.jobs.execution.local import Here
+from digits_project.jobs.execution.local import LocalRunner
 from digits_project.jobs.execution.runner import patiently
 from digits_project.jobs.models import Job, Status
 
 LOOK_SECONDS = 0.25
-STEPS = 10  # of a job's progress that are told where there is no terminal
+STEPS = 10  # of a job's progress reported without a terminal
 FOLLOWED = ("status", "progress", "error", "worker", "ended_at", "abort_requested_at")
 
 
@@ -53,23 +53,23 @@ def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bo
 
     `here`: this process runs jobs that no worker has taken. Raises Gone.
     """
-    began, told = time.monotonic(), False
-    horse = Here() if here else None
+    began, reported = time.monotonic(), False
+    runner = LocalRunner() if here else None
     while not all(job.has_ended for job in jobs):
-        if interrupts.asked and not told:
-            told = True
+        if interrupts.asked and not reported:
+            reported = True
             screen.line("Asked to abort. A second Ctrl-C leaves at once; the jobs then end by themselves.")
             abort_all(jobs)
-        if horse:
-            horse.tend(jobs)
+        if runner:
+            runner.tend(jobs)
         time.sleep(LOOK_SECONDS)
         refresh(jobs)
         show(jobs, screen, began)
-    if horse:
-        horse.end()
+    if runner:
+        runner.end()
     for job in jobs:
         screen.line(f"{job.name} ({job.pk}) is {job.status}" + (f": {job.error}" if job.error else ""))
-    if told:
+    if reported:
         return Exit.INTERRUPTED
     return Exit.DONE if all(job.status == Status.DONE for job in jobs) else Exit.FAILED
 

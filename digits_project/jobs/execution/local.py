@@ -15,7 +15,7 @@ from digits_project.jobs.process_identity import Process
 from digits_project.jobs.scheduling.dispatch import lease_here
 
 
-class Here:
+class LocalRunner:
     """Runs one job at a time. The child dies with this process, and Ctrl-C in the terminal does not reach it."""
 
     def __init__(self):

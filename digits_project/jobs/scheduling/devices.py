@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.cache import cache
 
 from digits_project.common.errors import BadInput
-from digits_project.jobs.models import Device, Job, Wanted, job_kinds
+from digits_project.jobs.models import Device, DeviceRequest, Job, job_kinds
 
 log = logging.getLogger(__name__)
 
@@ -80,16 +80,16 @@ class DevicePool:
         The devices that it then waits for are kept from the jobs behind it, so that jobs for one GPU don't starve a job
         for several.
         """
-        wanted = job.wanted()
+        wanted = job.device_request()
         found = self._find(wanted)
         for device in found:
             device.leased_to = job.pk
             device.save(update_fields=["leased_to"])
-        taken = found or self._awaited(wanted)
+        taken = found or self._reserved(wanted)
         self._free = [device for device in self._free if device not in taken]
         return found
 
-    def _find(self, wanted: Wanted) -> list[Device]:
+    def _find(self, wanted: DeviceRequest) -> list[Device]:
         usable = [device for device in self._free if device.suits(wanted)]
         if wanted.is_any_device:
             return usable[:1]  # a GPU, else a CPU
@@ -99,12 +99,12 @@ class DevicePool:
         without_gpus = not wanted.indexes and not any(_usable_together(wanted, self._enabled))
         return found or (usable[:1] if without_gpus else [])
 
-    def _awaited(self, wanted: Wanted) -> list[Device]:
+    def _reserved(self, wanted: DeviceRequest) -> list[Device]:
         gpus = next((gpus for gpus in _usable_together(wanted, self._enabled) if _fitting(wanted, gpus)), [])
         return _fitting(wanted, gpus) if wanted.indexes else gpus
 
 
-def check(wanted: Wanted) -> None:
+def check(wanted: DeviceRequest) -> None:
     """Raise BadInput if no host has these GPUs for an engine of the job, or no device at all.
 
     A number of any is fine where there is no GPU: it means the CPU.
@@ -129,7 +129,7 @@ def held_by(job: Job) -> list[Device]:
     return list(Device.objects.filter(leased_to=job.pk, host=settings.DIGITS_HOST_NAME).order_by("index"))
 
 
-def engine_of(wanted: Wanted, held: Iterable[Device]) -> str:
+def engine_of(wanted: DeviceRequest, held: Iterable[Device]) -> str:
     """The engine that does the job on these devices: the first wanted one that can use all of them.
 
     Without such an engine it is the first wanted one, which then says itself what is missing.
@@ -138,7 +138,7 @@ def engine_of(wanted: Wanted, held: Iterable[Device]) -> str:
     return next(shared, wanted.engines[0])
 
 
-def _usable_together(wanted: Wanted, devices: Iterable[Device]) -> Iterator[list[Device]]:
+def _usable_together(wanted: DeviceRequest, devices: Iterable[Device]) -> Iterator[list[Device]]:
     """The GPUs among them, those of each host that one engine of the job can use; the preferred engine's first."""
     for gpus in _by_host(devices):
         for engine in wanted.engines:
@@ -157,7 +157,7 @@ def _by_host(devices: Iterable[Device]) -> list[list[Device]]:
     return list(hosts.values())
 
 
-def _fitting(wanted: Wanted, gpus: list[Device]) -> list[Device]:
+def _fitting(wanted: DeviceRequest, gpus: list[Device]) -> list[Device]:
     """The requested GPUs among those of one host; [] if one is missing."""
     chosen = [gpu for gpu in gpus if gpu.index in wanted.indexes] if wanted.indexes else gpus[: wanted.count]
     return chosen if len(chosen) == (len(wanted.indexes) or wanted.count) else []

@@ -24,7 +24,7 @@ def dispatch() -> None:
     workers = queues.live_workers()
     with transaction.atomic():
         _take_turn()
-        _fail_the_doomed()
+        _fail_unrunnable()
         _free_devices(workers)
         chosen = [placement for kind in job_kinds() for placement in _place(kind, workers)]
     for queue_name, job in chosen:
@@ -45,7 +45,7 @@ def lease_here(job: Job) -> list[Device]:
 
     A job that no device of this host can ever run ends in Error.
     """
-    wanted = job.wanted()
+    wanted = job.device_request()
     if not any(device.suits(wanted) for device in devices.register()):
         reason = f"This host has no device that {' or '.join(wanted.engines)} can use; see manage.py doctor."
         lifecycle.try_advance(job, Status.ERROR, error=reason)
@@ -66,9 +66,9 @@ def _take_turn() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TURN])
 
 
-def _fail_the_doomed() -> None:
+def _fail_unrunnable() -> None:
     for kind in job_kinds():
-        for job, reason in kind.doomed():
+        for job, reason in kind.unrunnable():
             lifecycle.try_advance(job, Status.ERROR, error=reason)
 
 

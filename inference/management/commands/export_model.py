@@ -35,8 +35,8 @@ class Command(ConsoleCommand):
                 return
             _write(path, blocks)
         if self.as_json:
-            told = {"file": str(path.absolute()), "bytes": path.stat().st_size, "epoch": snapshot.epoch}
-            self.print_json({"model_id": snapshot.trained_model_id, **told})
+            facts = {"file": str(path.absolute()), "bytes": path.stat().st_size, "epoch": snapshot.epoch}
+            self.print_json({"model_id": snapshot.trained_model_id, **facts})
         else:
             self.stdout.write(str(path))
 

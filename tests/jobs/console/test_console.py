@@ -11,7 +11,7 @@ from django.db import connection
 
 from digits_project.common import processes
 from digits_project.stack.embedded import Services
-from digits_project.stack.home import adopt_running, told
+from digits_project.stack.home import adopt_running, settings_for_commands
 from tests.support.console import started
 from tests.support.server import until
 
@@ -34,7 +34,7 @@ def test_a_command_sees_the_files_that_a_running_server_sees(home, monkeypatch):
 def test_a_server_tells_what_it_was_told(monkeypatch):
     monkeypatch.setenv("DIGITS_DATA_ROOTS", "/images")
     monkeypatch.delenv("DIGITS_AUTH", raising=False)
-    said = told()
+    said = settings_for_commands()
     assert (said["DIGITS_AUTH"], said["DIGITS_DATA_ROOTS"]) == ("open", "/images")
 
 

@@ -15,7 +15,7 @@ REMEDY = "take a smaller batch_size, and batch_accumulation to make up for it"
 
 
 @contextmanager
-def too_large_is_told(config: EngineConfig) -> Iterator[None]:
+def refuse_too_large(config: EngineConfig) -> Iterator[None]:
     """Raise BadInput if MXNet can't allocate memory for the network inside the block."""
     try:
         yield

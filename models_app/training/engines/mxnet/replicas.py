@@ -17,7 +17,7 @@ from models_app.networks import BadNetwork, Network
 from models_app.training.engines.interface import EngineConfig
 from models_app.training.engines.mxnet.bound_executor import Arrays, BoundExecutor
 from models_app.training.engines.mxnet.compat import mx
-from models_app.training.engines.mxnet.memory_check import check_fits, too_large_is_told
+from models_app.training.engines.mxnet.memory_check import check_fits, refuse_too_large
 from models_app.training.engines.mxnet.solvers import add_scaled
 from models_app.training.measures import Scores, Tally
 
@@ -56,7 +56,7 @@ class Replicas:
             {name: array.as_in_context(context) for name, array in arrays.items()} for arrays in (weights, gradients)
         )
         part = replace(config, batch_size=rows.stop - rows.start)
-        with too_large_is_told(part):
+        with refuse_too_large(part):
             bound = BoundExecutor(part, "train", context, own_weights, own_gradients, self._tally)
         check_fits(part, bound.executor, context)
         return Replica(rows, part.batch_size / config.batch_size, own_weights, own_gradients, bound)
