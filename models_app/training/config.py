@@ -124,6 +124,7 @@ class TrainConfig(Hyperparameters):
             raise BadInput(f"the training's configuration is not JSON: {error}") from error
         if not isinstance(data, dict):
             raise BadInput("the training's configuration must be a JSON object")
+        data.pop("framework", None)  # in configurations of earlier versions: always mxnet
         unknown = sorted(set(data) - {f.name for f in fields(cls)})
         if unknown:
             raise BadInput(f"the training's configuration has no field {unknown[0]}")

@@ -149,7 +149,8 @@ def test_a_head_that_did_not_fit_is_named_in_the_admin(half_started, admin_clien
 
 
 def test_a_training_that_goes_on_keeps_what_it_said_of_its_start(half_started):
-    training_task.STORE["started"](half_started, {"taken_over": (), "afresh": (), "warnings": ()})
+    event = {"engine": "mxnet 1.9.1", "taken_over": (), "afresh": (), "warnings": ()}
+    training_task.STORE["started"](half_started, event)
     half_started.refresh_from_db()
     assert half_started.afresh == ["ip"]
 
