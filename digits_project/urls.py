@@ -21,8 +21,8 @@ LOG_IN = {"get": "defaults", "post": "log_in"}
 
 urlpatterns = [
     *action_routes("login", login.LoginViewSet, LOG_IN, "login", name="Log in"),
-    path("oidc/login", oidc.Begin.as_view(), name="oidc-login"),
-    path("oidc/callback", oidc.Callback.as_view(), name="oidc-callback"),
+    path("oidc/login", oidc.OidcBegin.as_view(), name="oidc-login"),
+    path("oidc/callback", oidc.OidcCallback.as_view(), name="oidc-callback"),
     *with_suffix("logout", login.Logout, "logout"),
     *with_suffix("account", account.AccountPage, "account"),
     *with_suffix("autocomplete/path", path_suggestions.PathSuggestions, "autocomplete-path"),

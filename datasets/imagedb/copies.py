@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 import numpy as np
 
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.images.limits import MAX_BYTES
+from datasets.imagedb.images.size_limits import MAX_BYTES
 from datasets.imagedb.sources.listing import Listing
 from datasets.imagedb.split import Part
 from digits_project.common.confined_files import open_file

@@ -168,7 +168,7 @@ class _Configured:
         return HttpResponseRedirect(reverse("login"))
 
 
-class Begin(_Configured, views.OIDCAuthenticationRequestView):
+class OidcBegin(_Configured, views.OIDCAuthenticationRequestView):
     """Redirects the browser to the provider."""
 
     OIDC_OP_AUTH_ENDPOINT = property(lambda self: setting("OIDC_OP_AUTHORIZATION_ENDPOINT"))
@@ -178,7 +178,7 @@ class Begin(_Configured, views.OIDCAuthenticationRequestView):
         self.OIDC_RP_CLIENT_ID = settings.OIDC_RP_CLIENT_ID
 
 
-class Callback(_Configured, views.OIDCAuthenticationCallbackView):
+class OidcCallback(_Configured, views.OIDCAuthenticationCallbackView):
     """The address to which the provider redirects the browser back."""
 
     @property

@@ -118,3 +118,17 @@ def _filled_in(text: str, error: BaseException) -> str:
         max_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS,
         max_files=settings.DATA_UPLOAD_MAX_NUMBER_FILES,
     )
+
+
+class Conflict(exceptions.APIException):
+    """The state of the job does not allow the request (409)."""
+
+    status_code = 409
+
+
+class Undecodable(exceptions.APIException):
+    """An uploaded image can't be decoded: 422, or 500 as in DIGITS."""
+
+    def __init__(self, detail):
+        super().__init__(detail)
+        self.status_code = 500 if settings.DIGITS_WIRE_FORMAT == "digits" else 422

@@ -5,7 +5,7 @@ from io import BytesIO
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from datasets.imagedb.images import limits
+from datasets.imagedb.images import size_limits
 from digits_project.api import digits_fields
 from digits_project.api.forms import Flag, Form
 from digits_project.api.uploads import Upload
@@ -66,7 +66,7 @@ class OneImageForm(InferenceForm):
 
     DESCRIPTIONS = ONE_IMAGE
 
-    image_file = Upload(limits.MAX_BYTES, default=None, allow_empty_file=True)
+    image_file = Upload(size_limits.MAX_BYTES, default=None, allow_empty_file=True)
     image_path = serializers.CharField(default=None, max_length=4096)
     image_url = serializers.CharField(default=None, max_length=4096)
     show_visualizations = Flag()

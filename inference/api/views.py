@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from datasets.imagedb import BadImage
 from digits_project.accounts import throttling
 from digits_project.accounts.roles import Role
-from digits_project.api import exceptions, wire_format
+from digits_project.api import error_statuses, wire_format
 from digits_project.api.browsable import PageResponse
 from digits_project.api.openapi import errors
 from digits_project.api.viewsets import FormViewSet
@@ -145,10 +145,10 @@ class InferenceViewSet(FormViewSet):
             with INFERENCE_SECONDS.labels(route).time():
                 yield
         except services.CanNotClassify as unable:
-            raise exceptions.Conflict(str(unable)) from unable
+            raise error_statuses.Conflict(str(unable)) from unable
         except BadImage as broken:
             named = f"{form['image']}: " if isinstance(form["image"], Path) else ""
-            raise exceptions.Undecodable(f"{named}{broken}") from broken
+            raise error_statuses.Undecodable(f"{named}{broken}") from broken
 
     def _about_image(self, answer: dict, snapshot: Snapshot, pixels: np.ndarray, form: dict, **shown) -> Response:
         """The response about one image; the page shows the image too, and `shown`."""
@@ -191,7 +191,7 @@ def chosen_snapshot(job_id: object, epoch: float | None) -> Snapshot:
     except services.NoSuchModel as unknown:
         raise NotFound("Job not found") from unknown
     except services.NoSnapshot as early:
-        raise exceptions.Conflict(str(early)) from early
+        raise error_statuses.Conflict(str(early)) from early
     except services.NoSuchSnapshot as wrong:
         raise BadInput(str(wrong)) from wrong
 

@@ -27,7 +27,7 @@ CLASSIFY_MODULES = (
     "datasets.imagedb.images.depth",
     "datasets.imagedb.images.formats",
     "datasets.imagedb.images.heic",
-    "datasets.imagedb.images.limits",
+    "datasets.imagedb.images.size_limits",
     "datasets.imagedb.images.mending",
     "datasets.imagedb.images.opening",
     "datasets.imagedb.images.pixel_budget",

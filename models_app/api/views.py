@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from digits_project.accounts.roles import Role
 from digits_project.accounts.viewer import limited_user
 from digits_project.api.browsable import PageResponse
-from digits_project.api.exceptions import Conflict
+from digits_project.api.error_statuses import Conflict
 from digits_project.api.forms import Form
 from digits_project.api.openapi import errors
 from digits_project.api.renderers import PrettyJSONRenderer

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from digits_project.common.fetch import BadURL, FetchPolicy, fetch, is_public
-from tests.support.web_samples import CERTIFICATE, web_server
+from tests.support.applications.web_samples import CERTIFICATE, web_server
 
 HOME = FetchPolicy(allowed=lambda address: address.is_loopback, ports=None, most_bytes=1 << 20, seconds=10)
 QUICK = FetchPolicy(allowed=HOME.allowed, ports=None, seconds=0.3)

@@ -15,8 +15,8 @@ from digits_project.common.fetch import FetchPolicy
 from inference.confusion import Confusion
 from inference.engine.predictor import Predictor, ranked
 from inference.image_list import ImageList
+from tests.support.applications.web_samples import web_server
 from tests.support.samples.inference_samples import DIGITS, add_snapshot, categorized, list_of
-from tests.support.web_samples import web_server
 
 pytestmark = pytest.mark.django_db
 URL = "/models/images/classification/classify_many"

@@ -11,9 +11,9 @@ from digits_project.common.fetch import FetchPolicy
 from digits_project.monitoring.metrics import REGISTRY
 from inference.engine.predictor import Predictor
 from models_app.networks import Layer, Network
+from tests.support.applications.web_samples import web_server
 from tests.support.samples.heic_samples import heic
 from tests.support.samples.inference_samples import add_snapshot, categorized
-from tests.support.web_samples import web_server
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 URL = "/models/images/classification/classify_one.json"

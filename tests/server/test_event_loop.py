@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.slow_samples import CrampedWorker
+from tests.support.applications.slow_samples import CrampedWorker
 from tests.support.webserver import served
 
 SECONDS = 20
@@ -19,7 +19,9 @@ SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text())  # the most th
 @pytest.fixture
 def server():
     """Its port and its worker's process."""
-    with served("tests.support.slow_samples.CrampedWorker", "tests.support.slow_samples:held") as (server, port):
+    with served(
+        "tests.support.applications.slow_samples.CrampedWorker", "tests.support.applications.slow_samples:held"
+    ) as (server, port):
         assert exchange(port, b"GET /up HTTP/1.0\r\n\r\n").endswith(b"0")
         (worker,) = server.children()
         yield port, worker

@@ -20,7 +20,9 @@ SECONDS = 20
 @pytest.fixture(scope="module")
 def port():
     """Of a server that takes bodies of 100,000 bytes from anybody."""
-    with served("digits_project.server.gunicorn_worker.WebWorker", "tests.support.slow_samples:limited") as (_, port):
+    with served(
+        "digits_project.server.gunicorn_worker.WebWorker", "tests.support.applications.slow_samples:limited"
+    ) as (_, port):
         yield port
 
 

@@ -97,7 +97,9 @@ def test_an_answer_that_is_not_taken_at_once_ends_the_connection_and_is_never_le
 def port():
     """Of a server that numbers its answers, and repeats them for so long as a test may take."""
     with served(
-        "tests.support.polling_samples.PatientWorker", "tests.support.polling_samples:application", threads=2
+        "tests.support.applications.polling_samples.PatientWorker",
+        "tests.support.applications.polling_samples:application",
+        threads=2,
     ) as (_, port):
         yield port
 

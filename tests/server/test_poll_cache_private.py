@@ -20,7 +20,7 @@ UNKNOWN = 200, {"error": "Job not found."}  # what clients that poll expect for 
 @pytest.fixture(scope="module")
 def port(django_db_setup):
     """Of a private server that repeats an answer for so long as a test may take."""
-    with served_digits("tests.support.polling_samples.PatientWorker", DIGITS_PRIVATE="on") as (_, port):
+    with served_digits("tests.support.applications.polling_samples.PatientWorker", DIGITS_PRIVATE="on") as (_, port):
         yield port
 
 

@@ -10,26 +10,26 @@ import pytest
 
 from digits_project.server.incoming_request import IN_MEMORY as SHORT
 from digits_project.server.response_writer import Backlog
+from tests.support.applications.slow_samples import LARGE
 from tests.support.server import until
-from tests.support.slow_samples import LARGE
 from tests.support.webserver import served
 
 SECONDS = 20  # that an answer may take; each slow client alone would take one more
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
-APPLICATION = "tests.support.slow_samples:application"
+APPLICATION = "tests.support.applications.slow_samples:application"
 ASKED = b"GET /large HTTP/1.0\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
 def hasty():
-    with served("tests.support.slow_samples.HastyWorker", APPLICATION) as started:
+    with served("tests.support.applications.slow_samples.HastyWorker", APPLICATION) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def lenient_port():
-    with served("tests.support.slow_samples.LenientWorker", APPLICATION) as (_, port):
+    with served("tests.support.applications.slow_samples.LenientWorker", APPLICATION) as (_, port):
         yield port
 
 

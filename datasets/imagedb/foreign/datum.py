@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasets.imagedb.images.decoding import decode, to_array
-from datasets.imagedb.images.limits import MAX_PIXELS
+from datasets.imagedb.images.size_limits import MAX_PIXELS
 from digits_project.common.protobuf import BYTES, VARINT, BadMessage, Bytes, numbers, read_fields, signed
 
 MAX_AXES = 32  # of Caffe's arrays, and of NumPy's

@@ -25,11 +25,11 @@ from PIL import Image, UnidentifiedImageError
 
 from datasets.imagedb.images.depth import FULL_RANGE, declared_white, eight_bits, highest_sample, is_deep
 from datasets.imagedb.images.formats import READABLE, SIGNATURE_BYTES, BadImage, sniff
-from datasets.imagedb.images.limits import MAX_PIXELS, check_length, check_size
 from datasets.imagedb.images.mending import MENDED, mended
 from datasets.imagedb.images.opening import Picture, picture
 from datasets.imagedb.images.pixel_budget import PixelBudget, Turn
 from datasets.imagedb.images.resize import resize
+from datasets.imagedb.images.size_limits import MAX_PIXELS, check_length, check_size
 from datasets.imagedb.images.tiff import REAL_NUMBERS
 from datasets.imagedb.images.transparency import IGNORE, WHITE, flattened, transparent_colour
 

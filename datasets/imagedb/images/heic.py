@@ -16,7 +16,7 @@ from PIL import Image
 
 from datasets.imagedb.images.boxes import BadBoxes, Boxes
 from datasets.imagedb.images.formats import BadImage
-from datasets.imagedb.images.limits import check_size
+from datasets.imagedb.images.size_limits import check_size
 
 MAX_DECODER_MIB = 1536
 MAX_DECODER_SECONDS = 60

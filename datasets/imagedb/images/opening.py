@@ -16,8 +16,8 @@ from PIL import Image, UnidentifiedImageError, features
 from datasets.imagedb.images.avif import still_avif
 from datasets.imagedb.images.formats import BadImage
 from datasets.imagedb.images.heic import announced_size, decoded, is_installed
-from datasets.imagedb.images.limits import MAX_PIXELS, SLOW_BYTES, SLOW_PIXELS, check_size
 from datasets.imagedb.images.pixel_budget import Turn
+from datasets.imagedb.images.size_limits import MAX_PIXELS, SLOW_BYTES, SLOW_PIXELS, check_size
 from datasets.imagedb.images.tiff import first_page
 
 _SMALL_BYTES = 16 << 20  # of a file that may be read as a whole while others are decoded

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasets.imagedb.images.formats import BadImage
-from datasets.imagedb.images.limits import check_size
+from datasets.imagedb.images.size_limits import check_size
 
 MORE_PAGES = "it has more than one page, and only the first was read"
 REAL_NUMBERS = "its pixels are real numbers, not 8 or 16 bits"

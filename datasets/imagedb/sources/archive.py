@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.images.limits import MAX_BYTES
+from datasets.imagedb.images.size_limits import MAX_BYTES
 from datasets.imagedb.sources import archive_tar, archive_zip
 from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive
 from datasets.imagedb.sources.unread_files import HEAD_BYTES, is_named_otherwise, judge

@@ -10,8 +10,8 @@ from PIL import Image
 from datasets.imagedb import BadImage
 from datasets.imagedb.images.decoding import decode, decode_record, encode, read_array, to_array
 from datasets.imagedb.images.formats import sniff
-from datasets.imagedb.images.limits import MAX_PIXELS
 from datasets.imagedb.images.resize import resize
+from datasets.imagedb.images.size_limits import MAX_PIXELS
 from tests.support.samples.imagedb_samples import photo
 
 FORMATS = ["PNG", "JPEG", "BMP", "PPM", "WEBP", "AVIF", "TIFF"]

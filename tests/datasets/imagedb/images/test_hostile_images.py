@@ -13,8 +13,8 @@ from PIL import Image
 
 from datasets.imagedb import BadImage
 from datasets.imagedb.images.decoding import decode
-from datasets.imagedb.images.limits import MAX_PIXELS, SLOW_BYTES, SLOW_PIXELS
 from datasets.imagedb.images.pixel_budget import PixelBudget
+from datasets.imagedb.images.size_limits import MAX_PIXELS, SLOW_BYTES, SLOW_PIXELS
 from tests.support.samples.heic_samples import heic
 from tests.support.samples.imagedb_samples import photo
 from tests.support.samples.tiff_samples import tags, tiff
