@@ -6,6 +6,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from datasets.imagedb.images import size_limits
+from datasets.imagedb.images.formats import READABLE
 from digits_project.api import digits_fields
 from digits_project.api.forms import Flag, Form
 from digits_project.api.uploads import Upload
@@ -21,7 +22,7 @@ _ASKED = {
     "snapshot_epoch": "The epoch of the snapshot that answers; empty or -1: the newest.",
 }
 ONE_IMAGE = _ASKED | {
-    "image_file": "The image, as an upload. This, image_path or image_url is needed.",
+    "image_file": f"The image, as an upload: a {READABLE} file. This, image_path or image_url is needed.",
     "image_path": "A file of the server.",
     "image_url": "An address to fetch the image from, where the server does that (DIGITS_ALLOW_URLS), or a file of it.",
     "show_visualizations": "Whether the page shows the weights and activations of each layer.",

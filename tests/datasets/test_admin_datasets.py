@@ -80,7 +80,7 @@ def test_no_file_of_a_dataset_stays_open(admin_client, built_dataset):
     for name, args in (("image", ("train", 0)), ("strip", ()), ("images", ())):
         admin_client.get(address(name, built_dataset.pk, *args))
     descriptors = [os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir()]
-    assert [path for path in descriptors if built_dataset.pk in path] == []
+    assert [path for path in descriptors if f"/{built_dataset.pk}/" in path] == []
 
 
 def test_images_are_browsed_by_pages(admin_client, built_dataset):

@@ -178,7 +178,7 @@ def test_a_damaged_tiff_writes_nothing_to_standard_error():
     payload = bytearray(saved(PILLOW, "TIFF", compression="tiff_adobe_deflate"))
     payload[len(payload) // 2] ^= 0xFF
     program = (
-        "import sys; from datasets.imagedb.images import BadImage, decode\n"
+        "import sys; from datasets.imagedb.images.decoding import BadImage, decode\n"
         "try: decode(sys.stdin.buffer.read())\nexcept BadImage as error: print(error)"
     )
     run = subprocess.run([sys.executable, "-c", program], input=bytes(payload), capture_output=True, timeout=60)
