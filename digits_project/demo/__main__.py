@@ -1,5 +1,6 @@
 """`make demo`: runs the walkthrough and prints a summary."""
 
+import argparse
 import os
 import sys
 import time
@@ -68,8 +69,12 @@ def make_run() -> str:
     return "".join(given) + "make run"
 
 
-def main() -> int:
-    """Run the demo. Returns the exit status: 0 if it succeeded, 1 with a message if not, 130 after Ctrl-C."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo. Its only option is --help. Returns the exit status: 0 if it
+    succeeded, 1 with a message if not, 130 after Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(prog="make demo", description="From nothing to a trained classifier.")
+    parser.parse_args(arguments)
     screen = Screen(sys.stdout)
     os.environ.update(SETTINGS)
     try:

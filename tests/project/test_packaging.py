@@ -1,6 +1,9 @@
 """What `pip install .` makes a wheel of: the version, the commands, and the files that are not Python."""
 
 import importlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +54,16 @@ def test_each_folder_of_modules_is_a_package():
 @pytest.mark.parametrize("root, home", [("/srv/digits", "/srv/digits/var"), ("/v/lib/site-packages", "~/.digits")])
 def test_an_installed_package_keeps_its_data_in_the_users_home(root, home):
     assert default_home(Path(root)) == Path(home).expanduser()
+
+
+@pytest.mark.parametrize("module", ["digits_project.stack", "digits_project.demo"])
+def test_help_and_a_wrong_option_start_no_server(module, tmp_path):
+    for option, status in (("--help", 0), ("--port=8080", 2)):
+        run = subprocess.run(
+            [sys.executable, "-m", module, option],
+            env=os.environ | {"DIGITS_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            timeout=120,
+        )
+        assert (run.returncode, b"usage: " in run.stdout + run.stderr) == (status, True), run.stderr
+    assert not (tmp_path / "home").exists()
