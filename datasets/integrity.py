@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.imagedb.store.records import RecordReader, index_path, shown
-from datasets.models import Dataset, DatasetKind
+from datasets.models import Dataset
 from datasets.services import mean_file
 from digits_project.common.digests import State, remembered_sha256
 from digits_project.common.errors import DamagedFile
@@ -28,7 +28,7 @@ def check_dataset(dataset: Dataset, splits: Collection[str], tick: Callable[[], 
         if found != wanted:
             names = f"{shown(records)} or its index, {shown(index_path(records))},"
             raise DamagedFile(f"{names} is damaged: there are {found} records, not {wanted}. {REMEDY}")
-    if dataset.kind == DatasetKind.CLASSIFICATION:
+    if dataset.declared_kind.has_categories:
         _check_labels(dataset)
 
 

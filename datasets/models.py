@@ -3,28 +3,13 @@
 from pathlib import Path
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from datasets import imagedb
-from digits_project.common.errors import BadInput
+from datasets import imagedb, kinds, sources
 from digits_project.jobs.models import Job, Status
 
 SIZE = [MinValueValidator(1), MaxValueValidator(4096)]
-PERCENT = [MinValueValidator(0), MaxValueValidator(100)]
-COUNT = [MinValueValidator(1), MaxValueValidator(2**31 - 1)]
-
-
-class DatasetKind(models.TextChoices):
-    CLASSIFICATION = "classification", "Image Classification Dataset"  # DIGITS's words for it, as in /status
-    GENERIC = "generic", "Generic Image Dataset"
-
-
-class SourceMethod(models.TextChoices):
-    FOLDER = "folder", "a folder with one subfolder of images per category"
-    TEXTFILE = "textfile", "text files that list images and their categories"
-    PREBUILT = "prebuilt", "databases that were built elsewhere"
 
 
 class ResizeMode(models.TextChoices):
@@ -48,21 +33,16 @@ class Depth(models.TextChoices):
 class Dataset(Job):
     """Images with their categories, or with labels of any shape, and the databases made of them.
 
-    A classification dataset comes from a folder or from text files, a generic one from databases built elsewhere.
+    `kind` says what the labels are (datasets.kinds), `method` where the images come from (datasets.sources).
     """
 
     QUEUE = "io"
     TASK = "datasets.tasks.build_dataset"
     KIND = "datasets"
-    PATHS = (
-        *(f"folder_{split}" for split in ("train", "val", "test")),
-        *(f"textfile_{split}_folder" for split in ("train", "val", "test")),
-        *(f"prebuilt_{split}_{what}" for split in ("train", "val") for what in ("images", "labels")),
-        "prebuilt_mean_file",
-    )
+    PATHS = tuple(path for source in sources.SOURCES.values() for path in source.paths)
 
-    kind = models.CharField(max_length=14, choices=DatasetKind, default=DatasetKind.CLASSIFICATION, editable=False)
-    method = models.CharField(max_length=8, choices=SourceMethod, default=SourceMethod.FOLDER)
+    kind = models.CharField(max_length=14, choices=kinds.kind_choices, default=kinds.CLASSIFICATION, editable=False)
+    method = models.CharField(max_length=8, choices=sources.method_choices, default=sources.FOLDER.name)
 
     # What was asked for; the names are those of the form (API.md).
     resize_channels = models.PositiveSmallIntegerField(default=3, choices=[(1, "grayscale"), (3, "color")])
@@ -72,29 +52,7 @@ class Dataset(Job):
     encoding = models.CharField(max_length=4, choices=Encoding, default=Encoding.PNG)
     alpha_background = models.CharField(max_length=7, default="white")
     depth = models.CharField(max_length=4, choices=Depth, default=Depth.AUTO)
-    folder_train = models.CharField(max_length=4096, blank=True)
-    archive_train = models.CharField(max_length=255, blank=True, editable=False)  # the name of what was sent instead
-    folder_val = models.CharField(max_length=4096, blank=True)
-    folder_test = models.CharField(max_length=4096, blank=True)
-    folder_pct_val = models.FloatField(default=25, validators=PERCENT)
-    folder_pct_test = models.FloatField(default=0, validators=PERCENT)
-    folder_train_min_per_class = models.PositiveIntegerField(default=2, validators=COUNT)
-    folder_train_max_per_class = models.PositiveIntegerField(null=True, blank=True, validators=COUNT)
-    folder_val_min_per_class = models.PositiveIntegerField(default=2, validators=COUNT)
-    folder_val_max_per_class = models.PositiveIntegerField(null=True, blank=True, validators=COUNT)
-    folder_test_min_per_class = models.PositiveIntegerField(default=2, validators=COUNT)
-    folder_test_max_per_class = models.PositiveIntegerField(null=True, blank=True, validators=COUNT)
-    textfile_use_val = models.BooleanField(default=False)
-    textfile_use_test = models.BooleanField(default=False)
-    textfile_train_folder = models.CharField(max_length=4096, blank=True)
-    textfile_val_folder = models.CharField(max_length=4096, blank=True)
-    textfile_test_folder = models.CharField(max_length=4096, blank=True)
-    textfile_shuffle = models.BooleanField(default=True)
-    prebuilt_train_images = models.CharField(max_length=4096, blank=True)
-    prebuilt_train_labels = models.CharField(max_length=4096, blank=True)
-    prebuilt_val_images = models.CharField(max_length=4096, blank=True)
-    prebuilt_val_labels = models.CharField(max_length=4096, blank=True)
-    prebuilt_mean_file = models.CharField(max_length=4096, blank=True)
+    of_sources = sources.SourceColumns()  # the columns folder_train, textfile_shuffle …
     seed = models.PositiveIntegerField(default=0, help_text="Decides the split and the order of the images.")
 
     # What came of it.
@@ -111,91 +69,44 @@ class Dataset(Job):
 
     @property
     def TYPE(self) -> str:
-        return DatasetKind(self.kind).label
+        return self.declared_kind.label
+
+    @property
+    def declared_kind(self) -> kinds.DatasetKind:
+        """The registered kind of this row."""
+        return kinds.KINDS[self.kind]
+
+    @property
+    def source(self) -> sources.Source:
+        """The registered source of this row."""
+        return sources.SOURCES[self.method]
 
     def clean(self):
-        """Besides each column by itself: a folder that can hold a dataset, and shares that leave some to train on."""
-        required = {SourceMethod.FOLDER: "folder_train", SourceMethod.PREBUILT: "prebuilt_train_images"}.get(
-            self.method
-        )
-        if required and not getattr(self, required) and not self.archive_train:
-            raise ValidationError({required: "This field is required."})
-        if self.method != SourceMethod.FOLDER:
-            return  # the service checks text files, which have no place before the job has its folder
-        try:
-            # An archive that was sent has no place before the job has its folder; its unpacking checks it.
-            imagedb.check(self.spec())
-        except BadInput as wrong:
-            raise ValidationError({"folder_train": str(wrong)}) from wrong
+        """Besides each column by itself: what the source has to say about its columns together."""
+        self.source.check(self)
 
-    def spec(self) -> imagedb.Spec:
+    def spec(self) -> imagedb.Spec | imagedb.PrebuiltSpec:
         """What the engine needs of this row, as a plain value. Raises BadInput."""
-        return imagedb.Spec(
-            **(self._listed_sources() if self.method == SourceMethod.TEXTFILE else self._folder_sources()),
-            pct_val=self.folder_pct_val,
-            pct_test=self.folder_pct_test,
-            width=self.resize_width,
-            height=self.resize_height,
-            channels=self.resize_channels,
-            resize_mode=self.resize_mode,
-            encoding=self.encoding,
-            alpha_background=self.alpha_background,
-            depth=self.depth,
-            seed=self.seed,
-            val_limits=self._limits("val"),
-            test_limits=self._limits("test"),
-            roots=tuple(settings.DIGITS_DATA_ROOTS),
-        )
+        return self.source.spec(self)
 
-    def prebuilt_spec(self) -> imagedb.PrebuiltSpec:
-        """The same of a generic dataset's row."""
-        return imagedb.PrebuiltSpec(
-            train=self._prebuilt_split("train"),
-            val=self._prebuilt_split("val"),
-            mean=Path(self.prebuilt_mean_file) if self.prebuilt_mean_file else None,
-            roots=tuple(settings.DIGITS_DATA_ROOTS),
-        )
-
-    def _prebuilt_split(self, split: str) -> imagedb.PrebuiltSplit | None:
-        images, labels = (getattr(self, f"prebuilt_{split}_{what}") for what in ("images", "labels"))
-        return imagedb.PrebuiltSplit(Path(images), Path(labels) if labels else None) if images else None
+    def image_options(self) -> dict:
+        """The options of imagedb.Spec that are the same for every source."""
+        return {
+            "width": self.resize_width,
+            "height": self.resize_height,
+            "channels": self.resize_channels,
+            "resize_mode": self.resize_mode,
+            "encoding": self.encoding,
+            "alpha_background": self.alpha_background,
+            "depth": self.depth,
+            "seed": self.seed,
+            "roots": tuple(settings.DIGITS_DATA_ROOTS),
+        }
 
     @property
     def archive(self) -> Path:
         """Where an archive that was sent is kept until the dataset is Done."""
         return self.directory / "archive"
-
-    def text_list(self, name: str) -> Path:
-        """Where a text file of the user's is kept: labels, train, val or test."""
-        return self.directory / "lists" / f"{name}.txt"
-
-    def _listed_sources(self) -> dict:
-        used = {"train": True, "val": self.textfile_use_val, "test": self.textfile_use_test}
-        sources = {split: self._text_source(split) for split in used if used[split]}
-        labels = imagedb.TextSource(self.text_list("labels"), "labels.txt")
-        return sources | {"labels": labels, "shuffle": self.textfile_shuffle}
-
-    def _text_source(self, split: str) -> imagedb.TextSource:
-        folder = getattr(self, f"textfile_{split}_folder")
-        return imagedb.TextSource(self.text_list(split), f"{split}.txt", Path(folder) if folder else None)
-
-    def _folder_sources(self) -> dict:
-        return {split: self._source(split) for split in ("train", "val", "test")}
-
-    def _source(self, split: str) -> imagedb.FolderSource | None:
-        folder, sent = getattr(self, f"folder_{split}"), split == "train" and bool(self.archive_train)
-        if not folder and not sent:
-            return None
-        return imagedb.FolderSource(
-            self.archive if sent else Path(folder),
-            *self._limits(split),
-            name=self.archive_train if sent else folder,
-            sent=sent,
-        )
-
-    def _limits(self, split: str) -> tuple[int, int | None]:
-        """The minimum and maximum of images per category."""
-        return getattr(self, f"folder_{split}_min_per_class"), getattr(self, f"folder_{split}_max_per_class")
 
     def entries(self, split: str) -> int:
         """How many images a split has; 0 when there is no such split."""
@@ -219,7 +130,7 @@ class Dataset(Job):
     @property
     def shapes_are_known(self) -> bool:
         """Whether `image_shape` and `label_shape` are those of the records: of a generic dataset, once it is Done."""
-        return self.kind == DatasetKind.CLASSIFICATION or self.status == Status.DONE
+        return self.declared_kind.is_resized or self.status == Status.DONE
 
     def clear_away(self) -> None:
         imagedb.clear_away(self.directory)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from datasets.models import DatasetKind
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Status
 from models_app.choices import NETWORK_COLUMNS, ModelKind, NetworkMethod
@@ -67,7 +66,7 @@ def _wrong_policy(model: TrainedModel) -> dict[str, str]:
 def _check_dataset(model: TrainedModel) -> None:
     if model.dataset.status in (Status.ABORTED, Status.ERROR):
         raise BadInput(f"Its status is {model.dataset.status}; take one that will be Done.")
-    if model.kind == ModelKind.CLASSIFICATION and model.dataset.kind != DatasetKind.CLASSIFICATION:
+    if model.kind == ModelKind.CLASSIFICATION and not model.dataset.declared_kind.has_categories:
         raise BadInput("It is a generic dataset; a classifier needs one for classification.")
 
 
@@ -88,7 +87,7 @@ def _check_crop(model: TrainedModel) -> None:
 
 
 def _check_balance(model: TrainedModel) -> None:
-    if model.balance_classes and model.dataset.kind != DatasetKind.CLASSIFICATION:
+    if model.balance_classes and not model.dataset.declared_kind.has_categories:
         raise BadInput("Its dataset is a generic one, whose images have no categories.")
 
 
@@ -100,7 +99,7 @@ def _check_network(model: TrainedModel) -> None:
             network.check_categories(len(dataset.categories))
         if dataset.shapes_are_known and not model.starts_from_weights:
             network.check_fresh()
-    if model.balance_classes and dataset.kind == DatasetKind.CLASSIFICATION:
+    if model.balance_classes and dataset.declared_kind.has_categories:
         check_weighable(network)
     model.usable_engines = engines.engines_of_network(network, model.engine)
 

@@ -2,7 +2,7 @@
 
 from django.core.exceptions import ValidationError
 
-from datasets.models import Dataset, DatasetKind
+from datasets.models import Dataset
 from digits_project.common.errors import BadInput
 from models_app import networks
 from models_app.models import ModelKind, NetworkMethod, TrainedModel
@@ -65,7 +65,7 @@ def picture_of(text: str, dataset: Dataset | None) -> str:
     """
     if dataset is None or not dataset.shapes_are_known:
         return svg.svg(_supposed(text))
-    categories = len(dataset.categories) or 2 if dataset.kind == DatasetKind.CLASSIFICATION else None
+    categories = len(dataset.categories) or 2 if dataset.declared_kind.has_categories else None
     return svg.svg(prototxt.read(text, dataset.image_shape, categories, tuple(dataset.label_shape)))
 
 

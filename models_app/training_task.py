@@ -9,7 +9,7 @@ from django.conf import settings
 
 from datasets import services as datasets
 from datasets.integrity import check_dataset
-from datasets.models import Dataset, DatasetKind
+from datasets.models import Dataset
 from digits_project.jobs import quota
 from digits_project.jobs.execution.runner import JobProgress, Stopped, patiently
 from digits_project.jobs.models import Device
@@ -32,7 +32,7 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
         train_records=str(records / "train.rec"),
         val_records=str(records / "val.rec") if model.dataset.entries("val") else None,
         mean_file=str(datasets.mean_file(model.dataset)),
-        labels_file=str(records / "labels.txt") if model.dataset.kind == DatasetKind.CLASSIFICATION else None,
+        labels_file=str(records / "labels.txt") if model.dataset.declared_kind.has_categories else None,
         image_shape=model.dataset.image_shape,
         directory=str(model.directory),
         category_weights=model.category_weights(),

@@ -7,10 +7,10 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
-from datasets import services
+from datasets import services, sources
 from datasets.admin import gallery
-from datasets.api.serializers import ClassificationDatasetForm, GenericDatasetForm
-from datasets.models import Dataset, DatasetKind
+from datasets.api.serializers import FORMS
+from datasets.models import Dataset
 from digits_project.accounts.viewer import without_paths
 from digits_project.common.errors import DamagedFile
 from digits_project.jobs import disk_usage, log_files
@@ -33,7 +33,7 @@ class DatasetAdmin(JobAdmin):
     log_file = "build.log"
     change_form_template = "admin/datasets/dataset/change_form.html"
 
-    forms = {DatasetKind.CLASSIFICATION.value: ClassificationDatasetForm, DatasetKind.GENERIC.value: GenericDatasetForm}
+    forms = FORMS
 
     def get_queryset(self, request):
         rows = super().get_queryset(request)
@@ -49,13 +49,14 @@ class DatasetAdmin(JobAdmin):
     def form_values(self, job):
         """Text files and archives that were sent have to be sent again; those of the server are not remembered."""
         values = {name: getattr(job, name) for name in self.forms[job.kind]().fields if hasattr(job, name)}
-        own = {f"has_{split}_folder": bool(getattr(job, f"folder_{split}")) for split in ("val", "test")}
-        return values | own | {"dataset_name": job.name, "archive_train": ""}
+        for source in sources.sources_of(job.kind):
+            values |= source.form_values(job)
+        return values | {"dataset_name": job.name}
 
     def belongs(self, name):
-        if name.startswith("textfile_"):
-            return "method=textfile"
-        return "method=folder" if name.startswith(("folder_", "archive_", "has_")) else ""
+        source = next((source for source in sources.SOURCES.values() if name in source.field_names), None)
+        has_choice = source is not None and len(sources.sources_of(source.kind)) > 1
+        return f"method={source.name}" if has_choice else ""
 
     # --- the list --------------------------------------------------------------------------------------------------
     @admin.display(description="images")

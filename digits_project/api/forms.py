@@ -1,5 +1,6 @@
 """Forms, the fields that they share, and JSON bodies."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -40,22 +41,30 @@ class Form(serializers.Serializer):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._known = {*self.fields, *self.DIGITS_FIELDS, *COMPANIONS}
         for name, default in self.defaults().items():
             self.fields[name].initial = default  # the page's form shows it
-        for name, description in self.DESCRIPTIONS.items():
-            self.fields[name].help_text = description
+        for name in self.fields.keys() & self.DESCRIPTIONS.keys():
+            self.fields[name].help_text = self.DESCRIPTIONS[name]
         for field in self.fields.values():
             _name_choices(field)
 
     def get_fields(self):
         fields = self.unordered_fields()
+        self._known = {*fields, *self.DIGITS_FIELDS, *COMPANIONS}
+        data = getattr(self, "initial_data", None)
+        if hasattr(data, "items"):
+            fields = self.fields_for(data, fields)
         order = (*self.FIRST, *(name for name in fields if name not in self.LAST), *self.LAST)
         return {name: fields[name] for name in dict.fromkeys(order) if name in fields}
 
     def unordered_fields(self) -> dict[str, serializers.Field]:
         """The fields that the class declares. A subclass can add fields that it creates from other declarations."""
         return super().get_fields()
+
+    def fields_for(self, data: Mapping, fields: dict[str, serializers.Field]) -> dict[str, serializers.Field]:
+        """The `fields` that count in a form with these data: all, unless a subclass leaves out those of a choice that
+        the data do not make."""
+        return fields
 
     def defaults(self) -> dict:
         """{field: default} of the optional fields, in the form in which they are posted."""
@@ -106,6 +115,12 @@ class Form(serializers.Serializer):
                 with suppress(SkipField):
                     values[field.field_name] = field.run_validation(field.get_value(given))
         return values
+
+
+def choice_in(data: Mapping, name: str, field: serializers.ChoiceField) -> str:
+    """What posted data choose; the default where they choose nothing that there is, which the field itself says."""
+    choice = str(data.get(name))
+    return choice if choice in field.choices else field.default
 
 
 def _as_lists(wrong: dict[str, str]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from datasets.api.dataset_fields import MAX_PATH, readable_or_bad
+from datasets.sources.source_fields import MAX_PATH, readable_or_bad
 from digits_project.api.forms import Flag
 from digits_project.api.uploads import BYTE_ORDER_MARK, decoded
 from digits_project.common.confined_files import open_file

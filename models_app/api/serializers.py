@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from datasets.models import Dataset
 from digits_project.api import digits_fields
-from digits_project.api.forms import Form
+from digits_project.api.forms import Form, choice_in
 from digits_project.common.errors import BadInput
 from digits_project.common.job_ids import is_job_id
 from digits_project.jobs.models import DeviceRequest
@@ -88,21 +88,17 @@ class ModelForm(PolicyForm):
     def to_internal_value(self, data):
         if not hasattr(data, "items"):
             return super().to_internal_value(data)
-        self._keep_fields_of_method(data)
         if hasattr(data, "getlist") and "select_gpus" in data:  # one value for each chosen GPU
             data = {**data.dict(), "select_gpus": data.getlist("select_gpus")}
         self._sent = data
         return super().to_internal_value(data)
 
-    def _keep_fields_of_method(self, data) -> None:
-        choice = self.fields["method"]
-        method = str(data.get("method"))
-        method = method if method in choice.choices else choice.default
-        for other, names in self.FIELDS_OF.items():
-            for name in names:
-                if other != method:
-                    self.fields.pop(name, None)
-        self.fields[self.FIELDS_OF[method][0]].required = True
+    def fields_for(self, data, fields):
+        """Of the fields that belong to one method only those of the chosen one."""
+        method = choice_in(data, "method", fields["method"])
+        fields[self.FIELDS_OF[method][0]].required = True
+        others = {name for other, names in self.FIELDS_OF.items() if other != method for name in names}
+        return {name: field for name, field in fields.items() if name not in others}
 
     def wrong_together(self, values):
         """Also the errors of a model with these values, its network and dataset included."""

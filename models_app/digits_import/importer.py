@@ -17,7 +17,9 @@ from datasets import services as dataset_services
 from datasets.imagedb.foreign.datum import parse_blob
 from datasets.imagedb.store.mean import read_mean, save_mean
 from datasets.imagedb.store.records import RecordReader
-from datasets.models import Dataset, DatasetKind, ResizeMode, SourceMethod
+from datasets.kinds import GENERIC
+from datasets.models import Dataset, ResizeMode
+from datasets.sources import PREBUILT
 from digits_project.common.confined_files import EVERYWHERE
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import find_job
@@ -61,7 +63,7 @@ def take_dataset(found: DigitsJob, owner: str, records: bool, report: Callable[[
         if label != name
     ]
     dataset = Dataset(
-        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), method=SourceMethod.PREBUILT,
+        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), method=PREBUILT.name,
         categories=categories, resize_channels=channels, resize_height=height, resize_width=width,
         resize_mode=mode if mode in ResizeMode.values else ResizeMode.SQUASH, prebuilt_train_images=str(databases),
         warnings=warnings,
@@ -118,8 +120,8 @@ def _take_generic(found: DigitsJob, owner: str, records: bool, report) -> Datase
     columns = {"train": "train_images", "val": "val_images", "mean": "mean_file"}
     sources = {f"prebuilt_{columns.get(name, name)}": str(path) for name, path in databases.items()}
     dataset = Dataset(
-        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), kind=DatasetKind.GENERIC,
-        method=SourceMethod.PREBUILT, **sources,
+        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), kind=GENERIC,
+        method=PREBUILT.name, **sources,
     )  # fmt: skip
     return take_in(dataset, partial(dataset_services.take_prebuilt, spec=spec, report=report))
 
@@ -148,7 +150,7 @@ def take_model(found: DigitsJob, owner: str) -> TrainedModel:
     text, weights = found.text("original.prototxt", "train_val.prototxt"), found.snapshots()
     if not text or not weights:
         raise BadInput("It has no network as prototxt (original, train_val) or no .caffemodel: only Caffe's are taken.")
-    generic = found.is_generic or dataset.kind == DatasetKind.GENERIC
+    generic = found.is_generic or not dataset.declared_kind.has_categories
     epochs = found.facts.get("train_epochs")
     crop = found.facts.get("crop_size")
     model = TrainedModel(

@@ -4,8 +4,8 @@ import pytest
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from datasets import services
 from datasets.models import Dataset
+from datasets.sources import textfile_source
 from datasets.tasks import build_dataset
 from tests.support.answers import complaints
 
@@ -185,7 +185,7 @@ def test_images_outside_the_data_roots_are_not_read(client, form, settings, tmp_
 
 
 def test_a_list_that_is_too_large_creates_nothing(client, form, monkeypatch):
-    monkeypatch.setattr(services, "MAX_LIST_BYTES", 10)
+    monkeypatch.setattr(textfile_source, "MAX_LIST_BYTES", 10)
     assert complaints(client.post(CREATE, form())) == {"textfile_labels_file": "labels.txt is larger than 0 MiB."}
     assert not list(settings.DIGITS_JOBS_DIR.iterdir())
 

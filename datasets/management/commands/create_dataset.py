@@ -1,16 +1,15 @@
 """`manage.py create_dataset NAME …`"""
 
 from datasets import services
-from datasets.api.dataset_fields import ServerPath
-from datasets.api.serializers import ClassificationDatasetForm, GenericDatasetForm, dataset_json
-from datasets.models import Dataset, SourceMethod
+from datasets.api.serializers import FORMS, dataset_json, form_of
+from datasets.models import Dataset
+from datasets.sources.source_fields import ServerPath
+from datasets.sources.textfile_source import LOCAL
 from digits_project.jobs.console.form_options import FormOptions
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
 
-LOCAL = "textfile_use_local_files"  # what lists there are lie on this machine
-OPTIONS = FormOptions(
-    ClassificationDatasetForm, GenericDatasetForm, name="dataset_name", paths=(ServerPath,), hidden=(LOCAL,)
-)
+# What lists there are lie on this machine.
+OPTIONS = FormOptions(*FORMS.values(), name="dataset_name", paths=(ServerPath,), hidden=(LOCAL,))
 
 
 class Command(WorkCommand):
@@ -37,8 +36,7 @@ class Command(WorkCommand):
 
     def jobs(self, options):
         data = OPTIONS.data(options) | {LOCAL: "on"}
-        is_generic = data.get("method") == SourceMethod.PREBUILT
-        form = (GenericDatasetForm if is_generic else ClassificationDatasetForm)(data=data)
+        form = form_of(data.get("method"))(data=data)
         with OPTIONS.complaints(form):
             form.is_valid(raise_exception=True)
             self.refuse_without_workers(Dataset, options)

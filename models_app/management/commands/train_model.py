@@ -1,6 +1,6 @@
 """`manage.py train_model NAME …`"""
 
-from datasets.api.dataset_fields import ServerPath
+from datasets.sources.source_fields import ServerPath
 from digits_project.jobs.console.form_options import FormOptions
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
 from models_app import services

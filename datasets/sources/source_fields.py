@@ -1,15 +1,13 @@
-"""The kinds of fields that the dataset forms have."""
+"""The types of fields that the forms of the sources have."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
-from PIL import ImageColor
 from rest_framework import serializers
 
 from datasets import imagedb
-from datasets.imagedb.images.transparency import is_background
 from digits_project.api.forms import Flag
 from digits_project.api.uploads import Upload
 from digits_project.common.confined_files import open_file, open_folder, shown
@@ -22,8 +20,8 @@ MAX_PATH = 4096
 class FlagOn(Flag):
     """A flag that is true when it is absent or empty."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
         self.default = True
 
 
@@ -56,24 +54,6 @@ class CategoriesFolder(ServerPath):
 
     def check(self, path):
         imagedb.check_folder(path, settings.DIGITS_DATA_ROOTS, self.split)
-
-
-class Background(serializers.CharField):
-    """What transparent images are put onto: white, black or another colour, which becomes #rrggbb; or ignore."""
-
-    def to_internal_value(self, data):
-        text = super().to_internal_value(data).lower()
-        if is_background(text):
-            return text
-        try:
-            colour = ImageColor.getrgb(text)
-        except ValueError:
-            colour = ()
-        if len(colour) != 3:
-            raise serializers.ValidationError(
-                f"{shown(text)} is not a colour: write white, black, another name such as grey, #rrggbb, or ignore."
-            )
-        return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 class ArchiveField(Upload):

@@ -1,0 +1,59 @@
+"""What a kind of datasets declares, and the registry of kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasets.models import Dataset
+
+MAX_NAME = 14  # characters: the length of the column `kind`
+
+
+class DatasetKind:
+    """What the records of a dataset mean, how they are built, and how the dataset is described.
+
+    name: the kind in the column, in routes and in the other apps' registries, such as "classification".
+    label: DIGITS's words for it, as in /status.
+    has_categories: whether the label of a record is the number of a category, whose names are in `categories` and in
+        labels.txt; else it is an array of the dataset's `label_shape`.
+    is_resized: whether the images are decoded and resized to the form's size, and `image_shape` is known at once.
+    """
+
+    name: str
+    label: str
+    has_categories = False
+    is_resized = False
+
+    def build(self, dataset: Dataset, report: Callable[[float], None]) -> dict:
+        """Build the databases of a row into its folder; the columns to store, by name. Raises BadInput."""
+        raise NotImplementedError
+
+    def describe_tasks(self, dataset: Dataset) -> dict[str, list[dict]]:
+        """DIGITS's lists of tasks, as far as they are done."""
+        raise NotImplementedError
+
+
+KINDS: dict[str, DatasetKind] = {}  # by name
+
+
+def register(kind: DatasetKind) -> DatasetKind:
+    """Add a kind, behind those that are registered already."""
+    if kind.name in KINDS:
+        raise ValueError(f"a kind {kind.name!r} of datasets is registered already")
+    if len(kind.name) > MAX_NAME:
+        raise ValueError(f"the name {kind.name!r} is longer than the column: {MAX_NAME} characters")
+    KINDS[kind.name] = kind
+    return kind
+
+
+def kind_choices() -> list[tuple[str, str]]:
+    """Of the column; a function, so that a new kind needs no migration of the choices."""
+    return [(kind.name, kind.label) for kind in KINDS.values()]
+
+
+def describe_image(dataset: Dataset) -> dict[str, int]:
+    """The size of the records, in DIGITS's words."""
+    width, height = dataset.resize_width, dataset.resize_height
+    return {"image_width": width, "image_height": height, "image_channels": dataset.resize_channels}

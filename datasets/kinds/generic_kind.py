@@ -1,0 +1,37 @@
+"""Images with labels of any shape, or without labels."""
+
+from datasets import imagedb
+from datasets.kinds.dataset_kind import DatasetKind, describe_image
+
+
+class GenericDatasets(DatasetKind):
+    """The records keep the size that they have; labels are arrays, in records of their own or in the images'."""
+
+    name = "generic"
+    label = "Generic Image Dataset"
+
+    def build(self, dataset, report):
+        built = imagedb.build_prebuilt(dataset.spec(), dataset.directory, report)
+        return columns_of(built)
+
+    def describe_tasks(self, dataset):
+        image = describe_image(dataset)
+        return {
+            "AnalyzeDbTasks": [
+                {"name": f"Analyze DB ({split['name']})", "image_count": split["entries"], **image}
+                for split in dataset.splits
+            ]
+        }
+
+
+def columns_of(built: imagedb.Prebuilt) -> dict:
+    """What databases that were taken over mean to the row."""
+    channels, height, width = built.image_shape
+    return {
+        "resize_channels": channels,
+        "resize_height": height,
+        "resize_width": width,
+        "label_shape": built.label_shape,
+        "splits": [{"name": name, "entries": count} for name, count in built.entries.items()],
+        "warnings": built.warnings,
+    }

@@ -1,0 +1,24 @@
+"""The sources of a dataset: each way to give it its images, registered by name."""
+
+from datasets.sources.folder_source import FolderMethod
+from datasets.sources.prebuilt_source import PrebuiltMethod
+from datasets.sources.source import SOURCES, Source, SourceColumns, SourceForm, method_choices, register, sources_of
+from datasets.sources.textfile_source import TextfileMethod
+
+# In this order a command has their options, and a page their columns; the first of a kind is its form's default.
+FOLDER = register(FolderMethod())
+TEXTFILE = register(TextfileMethod())
+PREBUILT = register(PrebuiltMethod())
+
+__all__ = [
+    "FOLDER",
+    "PREBUILT",
+    "SOURCES",
+    "TEXTFILE",
+    "Source",
+    "SourceColumns",
+    "SourceForm",
+    "method_choices",
+    "register",
+    "sources_of",
+]

@@ -1,0 +1,203 @@
+"""method=folder: a folder with one subfolder of images for each category, or a packed one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from rest_framework import serializers
+
+from datasets import imagedb
+from datasets.kinds import CLASSIFICATION
+from datasets.sources.source import Source, SourceForm, describe_parse
+from datasets.sources.source_fields import MAX_PATH, ArchiveField, CategoriesFolder
+from digits_project.api.forms import Flag
+from digits_project.common.confined_files import shown
+from digits_project.common.errors import BadInput
+from digits_project.jobs import limits
+
+MAX_PER_CLASS = 2**31 - 1
+MAX_ARCHIVE_NAME = 255
+SPLITS = ("train", "val", "test")
+PERCENT = [MinValueValidator(0), MaxValueValidator(100)]
+COUNT = [MinValueValidator(1), MaxValueValidator(MAX_PER_CLASS)]
+
+
+def _percent(default: float, help_text: str) -> serializers.FloatField:
+    return serializers.FloatField(
+        default=default, min_value=0, max_value=100, validators=[_leaves_some], help_text=help_text
+    )
+
+
+def _leaves_some(percent: float) -> None:
+    if percent == 100:
+        raise serializers.ValidationError("100 % leaves no image to train on.")
+
+
+def _least() -> serializers.IntegerField:
+    text = "A category with fewer images than this is left out."
+    return serializers.IntegerField(default=2, min_value=1, max_value=MAX_PER_CLASS, help_text=text)
+
+
+def _most() -> serializers.IntegerField:
+    text = "Of a category at most so many images, drawn at random; empty: all."
+    return serializers.IntegerField(default=None, min_value=1, max_value=MAX_PER_CLASS, help_text=text)
+
+
+class FolderForm(SourceForm):
+    folder_train = CategoriesFolder(
+        "train",
+        required=False,
+        help_text=(
+            "Folder of the server with one subfolder for each category, or an archive of one (zip, tar, tar.gz, "
+            "tar.bz2). It may hold train, val and test folders instead, which are used as the splits. With "
+            "method=folder this or archive_train is required."
+        ),
+    )
+    archive_train = ArchiveField(
+        required=False,
+        help_text="Upload: such an archive, instead of folder_train; folders around the categories are fine.",
+    )
+    folder_pct_val = _percent(25, "Percent of each category for validation; not used with has_val_folder.")
+    folder_pct_test = _percent(0, "Percent of each category for testing; not used with has_test_folder.")
+    folder_train_min_per_class = _least()
+    folder_train_max_per_class = _most()
+    has_val_folder = Flag(help_text="Whether the images for validation lie in a folder of their own.")
+    folder_val = CategoriesFolder("val", default="", help_text="That folder, with the same subfolders as folder_train.")
+    folder_val_min_per_class = _least()
+    folder_val_max_per_class = _most()
+    has_test_folder = Flag(help_text="Whether the images for testing lie in a folder of their own.")
+    folder_test = CategoriesFolder(
+        "test", default="", help_text="That folder, with the same subfolders as folder_train."
+    )
+    folder_test_min_per_class = _least()
+    folder_test_max_per_class = _most()
+
+    def fields_for(self, data, fields):
+        fields["folder_train"].required = not data.get("archive_train")
+        return fields
+
+    def wrong_together(self, values):
+        wrong = {}
+        if values.get("archive_train") and values.get("folder_train"):
+            wrong["archive_train"] = "Send an archive or name a folder of the server, not both."
+        shares = 0.0
+        for split in ("val", "test"):
+            has_folder = values.get(f"has_{split}_folder")
+            shares += 0.0 if has_folder else values.get(f"folder_pct_{split}", 0.0)
+            if has_folder and values.get(f"folder_{split}") == "":
+                wrong[f"folder_{split}"] = f"This field is required with has_{split}_folder."
+        if shares >= 100:
+            wrong["folder_pct_val"] = "Validation and test together must leave some images to train on: under 100 %."
+        for split in SPLITS:
+            least, most = (values.get(f"folder_{split}_{bound}_per_class") for bound in ("min", "max"))
+            if least is not None and most is not None and most < least:
+                wrong[f"folder_{split}_max_per_class"] = f"This is less than the minimum, {least}."
+        return wrong
+
+    def columns(self, values):
+        archive = values.pop("archive_train", None)
+        if archive:
+            values |= {"archive_train": shown(archive.name)[:MAX_ARCHIVE_NAME], "files": {"archive": archive}}
+        for split in ("val", "test"):
+            if values.pop(f"has_{split}_folder"):
+                values[f"folder_pct_{split}"] = 0.0
+            else:
+                values[f"folder_{split}"] = ""
+        return values
+
+
+class FolderMethod(Source):
+    """Each subfolder is a category; the splits are shares of it, or have folders of their own."""
+
+    name = "folder"
+    label = "a folder with one subfolder of images per category"
+    description = "one subfolder of images for each category"
+    kind = CLASSIFICATION
+    form = FolderForm
+    columns = {
+        "folder_train": models.CharField(max_length=MAX_PATH, blank=True),
+        # The name of an archive that was sent instead of folder_train.
+        "archive_train": models.CharField(max_length=MAX_ARCHIVE_NAME, blank=True, editable=False),
+        "folder_val": models.CharField(max_length=MAX_PATH, blank=True),
+        "folder_test": models.CharField(max_length=MAX_PATH, blank=True),
+        "folder_pct_val": models.FloatField(default=25, validators=PERCENT),
+        "folder_pct_test": models.FloatField(default=0, validators=PERCENT),
+        "folder_train_min_per_class": models.PositiveIntegerField(default=2, validators=COUNT),
+        "folder_train_max_per_class": models.PositiveIntegerField(null=True, blank=True, validators=COUNT),
+        "folder_val_min_per_class": models.PositiveIntegerField(default=2, validators=COUNT),
+        "folder_val_max_per_class": models.PositiveIntegerField(null=True, blank=True, validators=COUNT),
+        "folder_test_min_per_class": models.PositiveIntegerField(default=2, validators=COUNT),
+        "folder_test_max_per_class": models.PositiveIntegerField(null=True, blank=True, validators=COUNT),
+    }
+    paths = ("folder_train", "folder_val", "folder_test")
+
+    def check(self, dataset):
+        if not dataset.folder_train and not dataset.archive_train:
+            raise ValidationError({"folder_train": "This field is required."})
+        try:
+            # An archive that was sent has no place before the job has its folder; its unpacking checks it.
+            imagedb.check(self.spec(dataset))
+        except BadInput as wrong:
+            raise ValidationError({"folder_train": str(wrong)}) from wrong
+
+    def spec(self, dataset):
+        return imagedb.Spec(
+            **{split: _folder(dataset, split) for split in SPLITS},
+            pct_val=dataset.folder_pct_val,
+            pct_test=dataset.folder_pct_test,
+            val_limits=_limits(dataset, "val"),
+            test_limits=_limits(dataset, "test"),
+            **dataset.image_options(),
+        )
+
+    def keep_files(self, dataset, files):
+        if archive := files.get("archive"):
+            _keep_archive(archive, dataset.archive)
+            limits.refuse_more_disk(dataset.owner)
+
+    def drop_files(self, dataset):
+        dataset.archive.unlink(missing_ok=True)
+
+    def form_values(self, dataset):
+        own = {f"has_{split}_folder": bool(getattr(dataset, f"folder_{split}")) for split in ("val", "test")}
+        return own | {"archive_train": ""}
+
+    def describe_parsed(self, dataset):
+        """What was found in the training folder, with the shares taken from it, then in each split's own folder."""
+        own = {"val": dataset.folder_val, "test": dataset.folder_test}
+        dealt = [split for split in dataset.splits if not (own.get(split["name"]) or split.get("in_train"))]
+        others = [split for split in dataset.splits if split not in dealt]
+        return [
+            describe_parse("Parse Folder", dealt, len(dataset.categories)),
+            *(describe_parse("Parse Folder", [split], sum(map(bool, split["per_category"]))) for split in others),
+        ]
+
+
+def _folder(dataset, split: str) -> imagedb.FolderSource | None:
+    folder, sent = getattr(dataset, f"folder_{split}"), split == "train" and bool(dataset.archive_train)
+    if not folder and not sent:
+        return None
+    return imagedb.FolderSource(
+        dataset.archive if sent else Path(folder),
+        *_limits(dataset, split),
+        name=dataset.archive_train if sent else folder,
+        sent=sent,
+    )
+
+
+def _limits(dataset, split: str) -> tuple[int, int | None]:
+    """The minimum and maximum of images per category."""
+    return getattr(dataset, f"folder_{split}_min_per_class"), getattr(dataset, f"folder_{split}_max_per_class")
+
+
+def _keep_archive(archive: UploadedFile, path: Path) -> None:
+    """Into the job's folder; a large one lies on a disk already and is only moved."""
+    if isinstance(archive, TemporaryUploadedFile):
+        shutil.move(archive.temporary_file_path(), path)
+    else:
+        path.write_bytes(archive.read())

@@ -1,0 +1,130 @@
+"""What a source of a dataset declares, and the registry of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from django.db.models import Field, Model
+from rest_framework import serializers
+
+from datasets import imagedb
+from digits_project.api.forms import Form
+
+if TYPE_CHECKING:
+    from datasets.models import Dataset
+
+MAX_NAME = 8  # characters: the length of the column `method`
+
+
+class SourceForm(Form):
+    """The fields that only one source has. The form of a route has them beside the fields of the dataset itself.
+
+    `fields_for` and `wrong_together` are those of every form; a route's form calls them for the chosen source.
+    """
+
+    def columns(self, values: dict) -> dict:
+        """The valid `values` of the route's form as arguments of create_dataset."""
+        return values
+
+
+class Source:
+    """One way to give a dataset its images.
+
+    name: the value of `method` in forms and in the column, such as "folder"; at most 8 characters.
+    label: what the admin's filter calls it.
+    description: what the help text of `method` says about it.
+    kind: the name of the kind of datasets that it can make (datasets.kinds).
+    form: the fields that only this source has.
+    columns: {name: column} of the dataset's table; a new one takes a migration.
+    paths: the columns that hold paths of the server.
+    """
+
+    name: str
+    label: str
+    description: str
+    kind: str
+    form: type[SourceForm] = SourceForm
+    columns: Mapping[str, Field] = {}
+    paths: tuple[str, ...] = ()
+
+    @cached_property
+    def field_names(self) -> frozenset[str]:
+        """The names of the fields of its form."""
+        return frozenset(self.form().fields)
+
+    def check(self, dataset: Dataset) -> None:
+        """Check what only several columns of a new row tell together. Raises Django's ValidationError."""
+
+    def spec(self, dataset: Dataset) -> imagedb.Spec | imagedb.PrebuiltSpec:
+        """What the engine builds from a row, as a plain value. Raises BadInput."""
+        raise NotImplementedError
+
+    def keep_files(self, dataset: Dataset, files: Mapping) -> None:
+        """Keep the files that came with the form (`files` of create_dataset) in the new job's folder.
+
+        Raises Django's ValidationError or LimitReached.
+        """
+
+    def drop_files(self, dataset: Dataset) -> None:
+        """Remove what a dataset that is Done no longer needs: it is never built again."""
+
+    def form_values(self, dataset: Dataset) -> dict:
+        """The fields that would make the row again and are not columns, as they may be posted."""
+        return {}
+
+    def describe_parsed(self, dataset: Dataset) -> list[dict]:
+        """DIGITS's tasks that found the images of a dataset which has been built."""
+        return [describe_parse("Parse Folder", dataset.splits, len(dataset.categories))]
+
+
+SOURCES: dict[str, Source] = {}  # by name
+
+
+def register(source: Source) -> Source:
+    """Add a source, behind those that are registered already."""
+    if source.name in SOURCES:
+        raise ValueError(f"a source {source.name!r} is registered already")
+    if len(source.name) > MAX_NAME:
+        raise ValueError(f"the name {source.name!r} is longer than the column: {MAX_NAME} characters")
+    SOURCES[source.name] = source
+    return source
+
+
+def sources_of(kind: str) -> list[Source]:
+    """The sources that can make a dataset of this kind; the first is its form's default."""
+    return [source for source in SOURCES.values() if source.kind == kind]
+
+
+def method_choices() -> list[tuple[str, str]]:
+    """Of the column; a function, so that a new source needs no migration of the choices."""
+    return [(source.name, source.label) for source in SOURCES.values()]
+
+
+class SourceColumns:
+    """Adds the columns of every source to a model class, in the order of the sources."""
+
+    def __init__(self) -> None:
+        self._columns = {name: column.clone() for of in SOURCES.values() for name, column in of.columns.items()}
+
+    def contribute_to_class(self, model: type[Model], name: str) -> None:
+        for column_name, column in self._columns.items():
+            model.add_to_class(column_name, column)
+
+
+def method_field(kind: str) -> serializers.ChoiceField:
+    """The form field that chooses among the sources of a kind."""
+    sources = sources_of(kind)
+    described = " ".join(f"{source.name}: {source.description}." for source in sources)
+    return serializers.ChoiceField([source.name for source in sources], default=sources[0].name, help_text=described)
+
+
+def describe_parse(task: str, splits: list[dict], label_count: int) -> dict:
+    """One of DIGITS's tasks that look for images, with how many it found for each split."""
+    counts = {split["name"]: split["entries"] for split in splits}
+    return {
+        "name": f"{task} ({'/'.join(counts)})",
+        "label_count": label_count,
+        **{f"{name}_count": counts.get(name, 0) for name in ("train", "val", "test")},
+    }
