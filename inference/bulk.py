@@ -4,25 +4,25 @@ import logging
 from collections.abc import Iterator
 
 from inference import services
-from inference.confusion import Confusion
 from inference.engine.batches import Batches
 from inference.engine.predictor import percent, ranked
 from inference.engine.top_images import BestImages
 from inference.image_list import ImageList, ListedImage
+from inference.list_accuracy import ListAccuracy
 from inference.spooled_response import Answer
 from models_app.models import Snapshot
 
 log = logging.getLogger(__name__)
 
 
-def classify(snapshot: Snapshot, images: ImageList, confusion: Confusion | None = None) -> tuple[Answer, int]:
+def classify(snapshot: Snapshot, images: ImageList, accuracy: ListAccuracy | None = None) -> tuple[Answer, int]:
     """`{"classifications": {name: [[category, percent], …]}}`, and the number of images that could not be loaded.
 
-    Categories in the list are compared with the predictions in `confusion`. Raises BadInput if no image can be
+    Categories in the list are compared with the predictions in `accuracy`. Raises BadInput if no image can be
     classified, or services.CanNotClassify.
     """
     batches = _batches(snapshot, images)
-    return _written("classifications", _rankings(snapshot, batches, confusion), batches)
+    return _written("classifications", _rankings(snapshot, batches, accuracy), batches)
 
 
 def infer(snapshot: Snapshot, images: ImageList) -> tuple[Answer, int]:
@@ -57,13 +57,13 @@ def _batches(snapshot: Snapshot, images: ImageList) -> Batches[ListedImage]:
 
 
 def _rankings(
-    snapshot: Snapshot, batches: Batches[ListedImage], confusion: Confusion | None
+    snapshot: Snapshot, batches: Batches[ListedImage], accuracy: ListAccuracy | None
 ) -> Iterator[tuple[str, list[tuple[str, float]]]]:
     predictor, categories = services.predictor(snapshot), snapshot.trained_model.dataset.category_names
     for entries, pixels in batches:
         scores = services.scores(snapshot, predictor, pixels)
-        if confusion:
-            confusion.add([entry.truth for entry in entries], scores)
+        if accuracy:
+            accuracy.add([entry.truth for entry in entries], scores)
         for entry, row in zip(entries, scores, strict=True):
             yield entry.shown, ranked(row, categories)
 

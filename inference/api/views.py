@@ -35,10 +35,10 @@ from inference.api.inference_responses import (
 )
 from inference.api.pages import pairs, with_bars
 from inference.api.serializers import DownloadForm, ImageListForm, OneImageForm, TopForm, VisualizationsForm
-from inference.confusion import Confusion
 from inference.download import contents
 from inference.download.archive_stream import FORMS
 from inference.engine.array_picture import picture
+from inference.list_accuracy import ListAccuracy
 from inference.visualizations import visualizations
 from models_app.models import Snapshot, TrainedModel
 
@@ -86,10 +86,11 @@ class InferenceViewSet(FormViewSet):
         category's number follows the path, the page shows how many are right and what was taken for what."""  # noqa: E501
         snapshot, form = self._question()
         with self._measured(form):
-            confusion = None if self._in_json else Confusion(snapshot.trained_model.dataset.category_names)
+            categories = snapshot.trained_model.dataset.category_names
+            accuracy = None if self._in_json else ListAccuracy(categories)
             with throttling.one_of_few_lists(request):
-                answer, skipped = bulk.classify(snapshot, form["images"], confusion)
-            return self._about_list(answer, skipped, confusion=confusion)
+                answer, skipped = bulk.classify(snapshot, form["images"], accuracy)
+            return self._about_list(answer, skipped, list_accuracy=accuracy)
 
     @extend_schema(responses={200: OUTPUTS_OF_MANY, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
     @action(name="Outputs for a list of images", serializer_class=ImageListForm, **QUESTION)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.engine.confusions import Confusions
+from inference.engine.confusion_matrix import ConfusionMatrix
 
 MAX_ERRORS = 50
 MAX_CONFUSED = 100
@@ -66,8 +66,7 @@ class ClassificationMetrics:
     def __init__(self, categories: int):
         self._images = self._among_best = 0
         self._loss = 0.0
-        self._support, self._answered, self._hits = (np.zeros(categories, np.int64) for _ in range(3))
-        self._confusions = Confusions(categories)
+        self._matrix = ConfusionMatrix(categories)
         self._bins = np.zeros((3, BINS))  # images, correct predictions, sum of confidences
         self._worst: list[Wrong] = []
 
@@ -78,9 +77,7 @@ class ClassificationMetrics:
         confidences, right = scores[rows, answers], answers == truths
         self._loss -= np.log(np.clip(scores[rows, truths], MIN_SCORE, 1)).sum()
         self._among_best += int((best == truths[:, None]).any(axis=1).sum())
-        for counts, found in ((self._support, truths), (self._answered, answers), (self._hits, answers[right])):
-            np.add.at(counts, found, 1)
-        self._confusions.add(truths, answers)
+        self._matrix.add(truths, answers)
         self._add_to_bins(confidences, right)
         self._keep_worst(truths, answers, confidences)
         self._images += len(truths)
@@ -101,19 +98,19 @@ class ClassificationMetrics:
 
     def figures(self) -> Figures:
         """The result for all added images, at least one."""
-        precision, recall = _ratio(self._hits, self._answered), _ratio(self._hits, self._support)
-        f1 = _ratio(2 * self._hits, self._answered + self._support)
-        columns = (array.tolist() for array in (precision, recall, f1, self._support))
+        support, answered, hits = self._matrix.support, self._matrix.answered, self._matrix.right
+        f1 = _ratio(2 * hits, answered + support)
+        columns = (array.tolist() for array in (_ratio(hits, answered), _ratio(hits, support), f1, support))
         _, right, confidences = self._bins
         return Figures(
             images=self._images,
-            accuracy=int(self._hits.sum()) / self._images,
+            accuracy=int(hits.sum()) / self._images,
             top_5_accuracy=self._among_best / self._images,
             loss=float(self._loss) / self._images,
             calibration_error=float(np.abs(right - confidences).sum()) / self._images,
             categories=[OfCategory(*row) for row in zip(*columns, strict=True)],
-            confusion_matrix=self._confusions.matrix(),
-            most_confused=self._confusions.most(MAX_CONFUSED),
+            confusion_matrix=self._matrix.whole(),
+            most_confused=self._matrix.most(MAX_CONFUSED),
             worst=self._worst,
         )
 

@@ -12,9 +12,9 @@ from rest_framework.views import APIView
 from datasets.imagedb.images import decoding
 from digits_project.common.errors import BadInput
 from digits_project.common.fetch import FetchPolicy
-from inference.confusion import Confusion
 from inference.engine.predictor import Predictor, ranked
 from inference.image_list import ImageList
+from inference.list_accuracy import ListAccuracy, Row
 from tests.support.applications.web_samples import web_server
 from tests.support.samples.inference_samples import DIGITS, add_snapshot, categorized, list_of
 
@@ -304,13 +304,28 @@ def test_without_ground_truths_the_page_compares_nothing(ask, three):
 
 
 def test_a_matrix_too_wide_for_a_page_is_left_out():
-    confusion = Confusion([str(number) for number in range(200)])
-    confusion.add(range(200), np.eye(200)[::-1])
-    assert (confusion.columns, len(confusion.rows), confusion.rows[0].counts) == ([], 200, [])
-    assert (confusion.images, confusion.accuracy) == (200, 0)
+    accuracy = ListAccuracy([str(number) for number in range(200)])
+    accuracy.add(range(200), np.eye(200)[::-1])
+    assert (accuracy.columns, len(accuracy.rows), accuracy.rows[0].counts) == ([], 200, [])
+    assert (accuracy.images, accuracy.accuracy) == (200, 0)
 
 
 def test_a_picture_larger_than_the_dataset_is_shrunk(ask, model, tmp_path):
     Image.radial_gradient("L").resize((90, 60)).convert("RGB").save(tmp_path / "photo.jpg")
     answer = ask(list_of(tmp_path / "photo.jpg")).json()
     assert answer["classifications"][str(tmp_path / "photo.jpg")] == expected(model, 2, tmp_path / "photo.jpg")
+
+
+@pytest.mark.parametrize("categories", [12, 1200])
+def test_a_list_is_counted_the_same_with_a_whole_matrix_and_without(categories):
+    truths, answers = [3, 3, 9, None, 9, 9, categories, -1, 10**30], [3, 4, 9, 3, 9, 4, 1, 1, 1]
+    accuracy = ListAccuracy([f"c{number}" for number in range(categories)])
+    accuracy.add(truths, np.eye(categories)[answers])
+    assert (accuracy.images, accuracy.accuracy, accuracy.columns) == (5, 60.0, ["c3", "c4", "c9"])
+    assert accuracy.rows == [Row("c3", 2, 50.0, [1, 1, 0]), Row("c9", 3, 66.67, [0, 1, 2])]
+
+
+def test_a_list_without_any_category_has_no_rows():
+    accuracy = ListAccuracy(["a", "b"])
+    accuracy.add([None], np.eye(2)[:1])
+    assert (accuracy.images, accuracy.accuracy, accuracy.rows, accuracy.columns) == (0, 0.0, [], [])

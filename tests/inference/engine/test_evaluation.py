@@ -8,7 +8,7 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from inference.engine.classification_metrics import MAX_CONFUSED, MAX_ERRORS, ClassificationMetrics
-from inference.engine.confusions import Confusions
+from inference.engine.confusion_matrix import ConfusionMatrix
 
 
 def random_scores(images, categories, seed=0):
@@ -84,19 +84,19 @@ def test_the_worst_errors_are_the_surest_in_order_with_their_numbers(sample):
 @pytest.mark.parametrize("categories", [1000, 1500])
 def test_the_most_frequent_errors_are_counted_with_a_matrix_and_without(categories):
     rng = np.random.default_rng(0)
-    confusions, counted = Confusions(categories), Counter()
+    matrix, counted = ConfusionMatrix(categories), Counter()
     for _ in range(4):
         truths, answers = (rng.geometric(0.01, 40_000) % categories for _ in "ab")
-        confusions.add(truths, answers)
+        matrix.add(truths, answers)
         counted.update((t, a) for t, a in zip(truths.tolist(), answers.tolist(), strict=True) if t != a)
     in_order = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-    assert confusions.most(1000) == [(truth, answer, count) for (truth, answer), count in in_order[:1000]]
-    assert (confusions.matrix() is None) == (categories > 1000)
+    assert matrix.most(1000) == [(truth, answer, count) for (truth, answer), count in in_order[:1000]]
+    assert (matrix.whole() is None) == (categories > 1000)
 
 
 def test_what_is_always_right_is_confused_with_nothing():
     assert figures_of(np.arange(12), np.eye(12, dtype=np.float32)).most_confused == []
-    assert Confusions(2000).most(5) == []
+    assert ConfusionMatrix(2000).most(5) == []
 
 
 def test_of_more_than_a_thousand_categories_there_is_no_matrix_but_every_category():
