@@ -14,8 +14,9 @@ from datasets.integrity import check_dataset
 from digits_project.common.errors import BadInput
 from digits_project.common.resources import usable_cores
 from inference import services
-from inference.engine import classification_metrics as engine
+from inference.engine.classification_metrics import Figures
 from inference.engine.predictor import percent
+from inference.inference_kinds import METRICS
 from models_app.results import Evaluation
 
 MAX_BYTES = 8 << 20  # of a batch; an abort is noticed between batches
@@ -31,7 +32,7 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
     check_dataset(model.dataset, (evaluation.split,), lambda: report(0.0))
     with services.whole(snapshot):
         predictor = services.load(snapshot.onnx_file)
-    found = engine.ClassificationMetrics(len(model.dataset.categories))
+    found = METRICS[model.kind](len(model.dataset.categories))
     records = model.dataset.directory / f"{evaluation.split}.rec"
     fitting = MAX_BYTES // (BYTES_A_VALUE * math.prod(model.dataset.image_shape))
     try:
@@ -57,7 +58,7 @@ def _decoded(record: tuple[float, bytes]) -> tuple[float, np.ndarray]:
     return label, decode_record(payload)
 
 
-def _store(evaluation: Evaluation, figures: engine.Figures) -> None:
+def _store(evaluation: Evaluation, figures: Figures) -> None:
     names = evaluation.trained_model.dataset.category_names
     listing = evaluation.trained_model.dataset.directory / f"{evaluation.split}.txt"
     paths = _paths(listing, {error.number for error in figures.worst})

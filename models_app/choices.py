@@ -1,4 +1,4 @@
-"""What the columns of a model may hold: kinds, methods, names of networks, engines and solvers."""
+"""What the columns of a model may hold: methods, names of networks, engines and solvers."""
 
 from django.db import models
 
@@ -8,11 +8,6 @@ from models_app.training.hyperparameters import SOLVERS
 from models_app.training.schedule import POLICIES
 
 MAX_GPUS = 64
-
-
-class ModelKind(models.TextChoices):
-    CLASSIFICATION = "classification", "Image Classification Model"  # DIGITS's words for it, as in /status
-    GENERIC = "generic", "Generic Image Model"
 
 
 class NetworkMethod(models.TextChoices):

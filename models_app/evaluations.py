@@ -9,7 +9,7 @@ from digits_project.accounts import audit
 from digits_project.common.errors import BadInput, Gone, IllegalTransition
 from digits_project.jobs import services
 from digits_project.jobs.models import Status
-from models_app.models import ModelKind, TrainedModel
+from models_app.models import TrainedModel
 from models_app.results import NEWEST, Evaluation, Snapshot, of_epoch
 
 MAX_OF_NAME = 200
@@ -74,14 +74,14 @@ def after_training(job_id: str) -> None:
     nothing where there are none."""
     model = TrainedModel.objects.filter(pk=job_id, status=Status.DONE).select_related("dataset").first()
     split = _first_split(model) if model else None
-    if split is None or model.kind != ModelKind.CLASSIFICATION:
+    if split is None or not model.declared_kind.is_evaluated:
         return
     with audit.acting(lambda: audit.Actor("the training")):
         evaluate(model, split, owner=model.owner, limited=False)
 
 
 def _to_evaluate(model: TrainedModel, split: str, epoch: float | None) -> Snapshot:
-    if model.kind != ModelKind.CLASSIFICATION:
+    if not model.declared_kind.is_evaluated:
         raise CanNotEvaluate(f"{model.name} is no classifier; only of those is known what is right.")
     if not model.dataset.entries(split):
         raise CanNotEvaluate(f"Its dataset, {model.dataset.name}, has no images for {split}.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Status
-from models_app.choices import NETWORK_COLUMNS, ModelKind, NetworkMethod
+from models_app.choices import NETWORK_COLUMNS, NetworkMethod
 from models_app.hyperparameter_columns import IN_COLUMNS
 from models_app.networks import prototxt
 from models_app.training import engines
@@ -66,7 +66,7 @@ def _wrong_policy(model: TrainedModel) -> dict[str, str]:
 def _check_dataset(model: TrainedModel) -> None:
     if model.dataset.status in (Status.ABORTED, Status.ERROR):
         raise BadInput(f"Its status is {model.dataset.status}; take one that will be Done.")
-    if model.kind == ModelKind.CLASSIFICATION and not model.dataset.declared_kind.has_categories:
+    if model.declared_kind.has_categories and not model.dataset.declared_kind.has_categories:
         raise BadInput("It is a generic dataset; a classifier needs one for classification.")
 
 

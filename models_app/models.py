@@ -12,8 +12,8 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import ENDED, DeviceRequest, Job, Status
-from models_app import choices, model_checks, networks
-from models_app.choices import MAX_GPUS, ModelKind, NetworkMethod, engine_names, frameworks, standard_networks
+from models_app import choices, kinds, model_checks, networks
+from models_app.choices import MAX_GPUS, NetworkMethod, engine_names, frameworks, standard_networks
 from models_app.hyperparameter_columns import HyperparameterColumns
 from models_app.networks import Network, prototxt
 from models_app.networks.retrain import retrained
@@ -39,7 +39,7 @@ class TrainedModel(Job):
     is_imported = False  # set by import_digits: the model has snapshots already
     network_is_checked = False  # of models that differ only in numbers, one is checked for all
 
-    kind = models.CharField(max_length=14, choices=ModelKind, default=ModelKind.CLASSIFICATION, editable=False)
+    kind = models.CharField(max_length=14, choices=kinds.kind_choices, default=kinds.CLASSIFICATION, editable=False)
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="trained_models")
 
     # Its network.
@@ -100,7 +100,12 @@ class TrainedModel(Job):
 
     @property
     def TYPE(self) -> str:
-        return ModelKind(self.kind).label
+        return self.declared_kind.label
+
+    @property
+    def declared_kind(self) -> kinds.ModelKind:
+        """The registered kind of this row."""
+        return kinds.KINDS[self.kind]
 
     def waits_for(self) -> str:
         if self.dataset.status == Status.DONE:
@@ -127,15 +132,15 @@ class TrainedModel(Job):
             return networks.standard(self.standard_network, dataset.image_shape, self.categories, self.crop_size)
         shapes = {"image_shape": dataset.image_shape, "label_shape": tuple(dataset.label_shape)}
         shapes["crop_size"] = self.crop_size if known else None
-        classifies = self.kind == ModelKind.CLASSIFICATION
+        has_categories = self.declared_kind.has_categories
         if self.method == NetworkMethod.CUSTOM:
-            categories = self.categories if classifies else None
+            categories = self.categories if has_categories else None
             network = prototxt.read(self.custom_network, **shapes, categories=categories, checked=known)
             if known:
                 network.check_trainable(*(["train", "val"] if self.val_interval else ["train"]))
             return network
         previous = Network.from_dict(self.previous_network)
-        categories = (self.previous_categories, self.categories) if classifies else None
+        categories = (self.previous_categories, self.categories) if has_categories else None
         return retrained(previous, **shapes, categories=categories) if known else previous
 
     @property

@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput
 from models_app import networks
-from models_app.models import ModelKind, NetworkMethod, TrainedModel
+from models_app.models import NetworkMethod, TrainedModel
 from models_app.networks import Network, prototxt
 from models_app.networks.drawing import svg
 from models_app.networks.retrain import for_any_dataset
@@ -48,9 +48,7 @@ def prototxt_of(model: TrainedModel) -> str:
     if model.method == NetworkMethod.CUSTOM:
         return model.custom_network
     network = model.network()
-    return prototxt.write(
-        for_any_dataset(network, model.categories) if model.kind == ModelKind.CLASSIFICATION else network
-    )
+    return prototxt.write(for_any_dataset(network, model.categories) if model.declared_kind.has_categories else network)
 
 
 def standard_prototxt(name: str) -> str:

@@ -16,7 +16,7 @@ from digits_project.jobs.models import Status
 from digits_project.jobs.templatetags.operators import share
 from digits_project.jobs.visibility import is_visible, visible
 from models_app import evaluations
-from models_app.models import ModelKind, TrainedModel
+from models_app.models import TrainedModel
 from models_app.results import Evaluation
 
 MAX_COLUMNS = 40  # of a matrix on a page
@@ -81,7 +81,7 @@ class Evaluates:
         found = evaluations.find(model, epoch=best.epoch) if best else None
         found = found or evaluations.find(model)
         splits = [split for split in Evaluation.Split.values if model.dataset.entries(split)]
-        can = best is not None and model.kind == ModelKind.CLASSIFICATION
+        can = best is not None and model.declared_kind.is_evaluated
         return {"evaluation": found and figures(found, asked), "splits": splits if can else []}
 
 

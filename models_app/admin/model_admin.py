@@ -25,7 +25,7 @@ from models_app.admin import charts, comparison
 from models_app.admin.evaluation_admin import Evaluates, EvaluationAdmin
 from models_app.admin.model_create_page import CreatesModels
 from models_app.metrics_csv import metrics_csv
-from models_app.models import ModelKind, TrainedModel
+from models_app.models import TrainedModel
 from models_app.networks.drawing import svg
 from models_app.results import Snapshot
 
@@ -122,7 +122,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
             "snapshots": newest,
             "best": best,
             "dataset": job.dataset if is_visible(job.dataset) else None,
-            "classifies": job.kind == ModelKind.CLASSIFICATION,
+            "question": job.declared_kind.question,
             "accepted": ACCEPTED,
             "held": ", ".join(map(str, Device.objects.filter(leased_to=job.pk))),
             **self.evaluation_of(job, best, request.GET),

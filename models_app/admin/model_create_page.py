@@ -5,8 +5,8 @@ from digits_project.jobs.admin.create_pages import CreatesJobs, Shown
 from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import visible
 from models_app import network_texts, services
-from models_app.api.serializers import ClassificationModelForm, GenericModelForm
-from models_app.models import ModelKind, NetworkMethod, TrainedModel
+from models_app.api.serializers import FORMS, ModelForm
+from models_app.models import NetworkMethod, TrainedModel
 from models_app.training.hyperparameter_declaration import hyperparameters_of
 from models_app.training.hyperparameters import Hyperparameters
 
@@ -26,7 +26,7 @@ ONLY_WITH = {
 class CreatesModels(CreatesJobs):
     """A mixin with the add page of models."""
 
-    forms = {ModelKind.CLASSIFICATION.value: ClassificationModelForm, ModelKind.GENERIC.value: GenericModelForm}
+    forms = FORMS
     create_template = "admin/models_app/trainedmodel/create.html"
     create_script = "models_app/rate.js"
 
@@ -69,7 +69,7 @@ class CreatesModels(CreatesJobs):
         return [*fields[:place], epoch, *fields[place:]]
 
     def belongs(self, name):
-        for method, names in ClassificationModelForm.FIELDS_OF.items():
+        for method, names in ModelForm.FIELDS_OF.items():
             if name in names:
                 return f"method={method}"
         return ONLY_WITH.get(name, "")

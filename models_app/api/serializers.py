@@ -14,7 +14,8 @@ from models_app.api import model_descriptions
 from models_app.api.hyperparameter_fields import form_fields
 from models_app.api.model_fields import GpuField, GpuList, JobOf, NetworkText, Number, WeightsFile
 from models_app.api.policy_form import PolicyForm
-from models_app.choices import MAX_GPUS, ModelKind, NetworkMethod, engine_names
+from models_app.choices import MAX_GPUS, NetworkMethod, engine_names
+from models_app.kinds import CLASSIFICATION, GENERIC, KINDS
 from models_app.models import TrainedModel
 from models_app.results import Evaluation, Snapshot
 from models_app.services import MAX_COMBINATIONS
@@ -55,7 +56,7 @@ class ModelForm(PolicyForm):
         "previous_epoch", "crop_size", "val_interval", "early_stop_patience", "balance_classes",
         "engine",
     )  # fmt: skip
-    KIND: ModelKind
+    KIND: str  # of models_app.kinds
     FIRST = (
         "model_name",
         "dataset",
@@ -79,7 +80,9 @@ class ModelForm(PolicyForm):
     select_gpu_count = serializers.IntegerField(min_value=1, max_value=MAX_GPUS, default=1)
 
     def unordered_fields(self):
-        return super().unordered_fields() | form_fields(OTHER_HYPERPARAMETERS)
+        methods = KINDS[self.KIND].methods
+        method = {"method": serializers.ChoiceField([method.value for method in methods], default=methods[0])}
+        return super().unordered_fields() | method | form_fields(OTHER_HYPERPARAMETERS)
 
     def knows(self, name):
         """Also `<id>-snapshot`, which DIGITS's page sends for each model of its list."""
@@ -174,9 +177,8 @@ class ClassificationModelForm(ModelForm):
     """What POST /models/images/classification takes."""
 
     DESCRIPTIONS = model_descriptions.CLASSIFICATION
-    KIND = ModelKind.CLASSIFICATION
+    KIND = CLASSIFICATION
 
-    method = serializers.ChoiceField(NetworkMethod.values, default=NetworkMethod.STANDARD)
     standard_networks = serializers.ChoiceField(list(networks.STANDARD), required=False)
 
 
@@ -184,11 +186,10 @@ class GenericModelForm(ModelForm):
     """What POST /models/images/generic takes: there is no standard network for any labels and outputs."""
 
     DESCRIPTIONS = model_descriptions.GENERIC
-    KIND = ModelKind.GENERIC
+    KIND = GENERIC
 
-    method = serializers.ChoiceField(
-        [NetworkMethod.CUSTOM.value, NetworkMethod.PREVIOUS.value], default=NetworkMethod.CUSTOM
-    )
+
+FORMS: dict[str, type[ModelForm]] = {form.KIND: form for form in (ClassificationModelForm, GenericModelForm)}
 
 
 def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot | None:

@@ -13,19 +13,20 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from datasets import imagedb
+from datasets import kinds as dataset_kinds
 from datasets import services as dataset_services
 from datasets.imagedb.foreign.datum import parse_blob
 from datasets.imagedb.store.mean import read_mean, save_mean
 from datasets.imagedb.store.records import RecordReader
-from datasets.kinds import GENERIC
 from datasets.models import Dataset, ResizeMode
 from datasets.sources import PREBUILT
 from digits_project.common.confined_files import EVERYWHERE
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import find_job
 from digits_project.jobs.services import take_in
+from models_app import kinds as model_kinds
 from models_app.digits_import.digits_jobs import DigitsJob
-from models_app.models import ModelKind, NetworkMethod, TrainedModel
+from models_app.models import NetworkMethod, TrainedModel
 from models_app.networks import caffemodel, prototxt
 from models_app.results import Snapshot
 from models_app.services import BATCH_SIZE
@@ -120,7 +121,7 @@ def _take_generic(found: DigitsJob, owner: str, records: bool, report) -> Datase
     columns = {"train": "train_images", "val": "val_images", "mean": "mean_file"}
     sources = {f"prebuilt_{columns.get(name, name)}": str(path) for name, path in databases.items()}
     dataset = Dataset(
-        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), kind=GENERIC,
+        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), kind=dataset_kinds.GENERIC,
         method=PREBUILT.name, **sources,
     )  # fmt: skip
     return take_in(dataset, partial(dataset_services.take_prebuilt, spec=spec, report=report))
@@ -155,7 +156,7 @@ def take_model(found: DigitsJob, owner: str) -> TrainedModel:
     crop = found.facts.get("crop_size")
     model = TrainedModel(
         job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found),
-        kind=ModelKind.GENERIC if generic else ModelKind.CLASSIFICATION,
+        kind=model_kinds.GENERIC if generic else model_kinds.CLASSIFICATION,
         dataset=dataset, method=NetworkMethod.CUSTOM, custom_network=text, use_mean=_use_mean(found),
         crop_size=crop if isinstance(crop, int) and crop > 0 else None,
         train_epochs=epochs if isinstance(epochs, int) and epochs > 0 else Hyperparameters.epochs,

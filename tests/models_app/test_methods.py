@@ -9,7 +9,8 @@ from datasets.tasks import build_dataset
 from digits_project.jobs.models import Device, Status
 from inference.engine.predictor import Predictor
 from models_app import training_task
-from models_app.models import ModelKind, TrainedModel
+from models_app.kinds import GENERIC
+from models_app.models import TrainedModel
 from models_app.networks import prototxt, standard
 from models_app.results import Snapshot
 from models_app.tasks import train_model
@@ -196,7 +197,7 @@ def test_a_snapshot_that_is_gone_is_told(built_dataset, make_model, cpu):
 
 
 def test_a_generic_network_is_trained_and_measured_by_its_loss(gradients, train):
-    model = train(gradients, **custom(REGRESSION, kind=ModelKind.GENERIC, batch_size=4, train_epochs=2))
+    model = train(gradients, **custom(REGRESSION, kind=GENERIC, batch_size=4, train_epochs=2))
     assert (model.status, model.error) == (Status.DONE, "")
     measured = model.metrics.get(split="val", epoch=2)
     assert measured.accuracy is None
@@ -207,7 +208,7 @@ def test_a_generic_network_is_trained_and_measured_by_its_loss(gradients, train)
 
 def test_a_generic_network_may_be_trained_on_categories_and_have_more_scores_than_there_are(built_dataset, train):
     text = CLASSIFIER.replace('top: "output"\n}', 'top: "output" inner_product_param { num_output: 12 }\n}', 1)
-    model = train(built_dataset, **custom(text, kind=ModelKind.GENERIC))
+    model = train(built_dataset, **custom(text, kind=GENERIC))
     assert (model.status, model.error) == (Status.DONE, "")
 
 

@@ -6,10 +6,11 @@ from digits_project.jobs.console.work_command import WorkCommand, add_owner
 from models_app import services
 from models_app.api.model_fields import WeightsFile
 from models_app.api.model_responses import model_json
-from models_app.api.serializers import ClassificationModelForm, GenericModelForm
+from models_app.api.serializers import FORMS
+from models_app.kinds import CLASSIFICATION, GENERIC
 from models_app.models import TrainedModel
 
-OPTIONS = FormOptions(ClassificationModelForm, GenericModelForm, name="model_name", paths=(ServerPath, WeightsFile))
+OPTIONS = FormOptions(*FORMS.values(), name="model_name", paths=(ServerPath, WeightsFile))
 
 
 class Command(WorkCommand):
@@ -45,7 +46,7 @@ class Command(WorkCommand):
         if options["previous_snapshot"] is not None:
             field = f"{data.get('previous_networks', '')}-snapshot"
             data[field], names[field] = options["previous_snapshot"], "--previous-snapshot"
-        form = (GenericModelForm if options["generic"] else ClassificationModelForm)(data=data)
+        form = FORMS[GENERIC if options["generic"] else CLASSIFICATION](data=data)
         with OPTIONS.complaints(form, names):
             form.is_valid(raise_exception=True)
             self.refuse_without_workers(TrainedModel, options)

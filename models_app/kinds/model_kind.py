@@ -1,0 +1,56 @@
+"""What a kind of models declares, and the registry of kinds."""
+
+from dataclasses import dataclass
+
+from models_app.choices import NetworkMethod
+
+MAX_NAME = 14  # characters: the length of the column `kind`
+
+
+@dataclass(frozen=True)
+class Question:
+    """The form on a model's page that asks a snapshot about an image: its words, and the name of the route."""
+
+    title: str
+    button: str
+    url_name: str
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """What the outputs of a network mean, and what that allows.
+
+    name: the kind in the column and in routes; other apps have their part of it under the same name (datasets.kinds,
+        inference.inference_kinds).
+    label: DIGITS's words for it, as in /status.
+    methods: where its network can come from; the first is the default of the form.
+    has_categories: whether the network gives a score to each category of its dataset, whose number then decides the
+        width of its last layers. Such a model needs a dataset with categories; any other takes every dataset.
+    is_evaluated: whether it is known what is right, so that a snapshot can be evaluated, and the best one is.
+    question: what the model's page asks.
+    """
+
+    name: str
+    label: str
+    methods: tuple[NetworkMethod, ...]
+    has_categories: bool
+    is_evaluated: bool
+    question: Question
+
+
+KINDS: dict[str, ModelKind] = {}  # by name
+
+
+def register(kind: ModelKind) -> ModelKind:
+    """Add a kind, behind those that are registered already."""
+    if kind.name in KINDS:
+        raise ValueError(f"a kind {kind.name!r} of models is registered already")
+    if len(kind.name) > MAX_NAME:
+        raise ValueError(f"the name {kind.name!r} is longer than the column: {MAX_NAME} characters")
+    KINDS[kind.name] = kind
+    return kind
+
+
+def kind_choices() -> list[tuple[str, str]]:
+    """Of the column; a function, so that a new kind needs no migration of the choices."""
+    return [(kind.name, kind.label) for kind in KINDS.values()]
