@@ -1,6 +1,7 @@
 """What a dataset is."""
 
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -82,15 +83,16 @@ class Dataset(Job):
         return sources.SOURCES[self.method]
 
     def clean(self):
-        """Besides each column by itself: what the source has to say about its columns together."""
-        self.source.check(self)
+        """Check the columns of the source together; Django has checked each column by itself, `method` too."""
+        if self.method in sources.SOURCES:
+            self.source.check(self)
 
-    def spec(self) -> imagedb.Spec | imagedb.PrebuiltSpec:
-        """What the engine needs of this row, as a plain value. Raises BadInput."""
+    def spec(self) -> Any:
+        """The value that the engine builds from, an imagedb.Spec or PrebuiltSpec. Raises BadInput."""
         return self.source.spec(self)
 
     def image_options(self) -> dict:
-        """The options of imagedb.Spec that are the same for every source."""
+        """The options of imagedb.Spec that do not depend on the source."""
         return {
             "width": self.resize_width,
             "height": self.resize_height,

@@ -54,7 +54,7 @@ class DatasetForm(Form):
         return fields
 
     def fields_for(self, data, fields):
-        """Those of the dataset itself, and of the sources' only the chosen one's."""
+        """The fields of the dataset itself and of the chosen source."""
         chosen = choice_in(data, "method", fields["method"])
         for name, form in self._of_sources.items():
             of_source = {field: fields.pop(field) for field in form.fields}
@@ -107,7 +107,7 @@ FORMS: dict[str, type[DatasetForm]] = {form.KIND: form for form in (Classificati
 
 
 def form_of(method: str | None) -> type[DatasetForm]:
-    """The form of the kind that a source makes; without a source that there is, the first."""
+    """The form that has this source; the form for classification if there is no such source."""
     source = sources.SOURCES.get(method or "")
     return FORMS[source.kind if source else kinds.CLASSIFICATION]
 

@@ -27,7 +27,7 @@ class DatasetKind:
     is_resized = False
 
     def build(self, dataset: Dataset, report: Callable[[float], None]) -> dict:
-        """Build the databases of a row into its folder; the columns to store, by name. Raises BadInput."""
+        """Build the databases of a row in its folder, and return the columns to store, by name. Raises BadInput."""
         raise NotImplementedError
 
     def describe_tasks(self, dataset: Dataset) -> dict[str, list[dict]]:
@@ -39,7 +39,7 @@ KINDS: dict[str, DatasetKind] = {}  # by name
 
 
 def register(kind: DatasetKind) -> DatasetKind:
-    """Add a kind, behind those that are registered already."""
+    """Add a kind, after those that are registered already."""
     if kind.name in KINDS:
         raise ValueError(f"a kind {kind.name!r} of datasets is registered already")
     if len(kind.name) > MAX_NAME:
@@ -49,7 +49,7 @@ def register(kind: DatasetKind) -> DatasetKind:
 
 
 def kind_choices() -> list[tuple[str, str]]:
-    """Of the column; a function, so that a new kind needs no migration of the choices."""
+    """The choices of the column. A function, so that a new kind needs no migration for them."""
     return [(kind.name, kind.label) for kind in KINDS.values()]
 
 

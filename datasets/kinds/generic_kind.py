@@ -25,7 +25,7 @@ class GenericDatasets(DatasetKind):
 
 
 def columns_of(built: imagedb.Prebuilt) -> dict:
-    """What databases that were taken over mean to the row."""
+    """The columns of a row whose databases were built elsewhere."""
     channels, height, width = built.image_shape
     return {
         "resize_channels": channels,

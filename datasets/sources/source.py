@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Field, Model
 from rest_framework import serializers
 
-from datasets import imagedb
 from digits_project.api.forms import Form
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ class Source:
     """One way to give a dataset its images.
 
     name: the value of `method` in forms and in the column, such as "folder"; at most 8 characters.
-    label: what the admin's filter calls it.
-    description: what the help text of `method` says about it.
+    label: its name in the filter of the admin.
+    description: its part of the help text of `method`.
     kind: the name of the kind of datasets that it can make (datasets.kinds).
     form: the fields that only this source has.
     columns: {name: column} of the dataset's table; a new one takes a migration.
@@ -55,27 +54,27 @@ class Source:
         return frozenset(self.form().fields)
 
     def check(self, dataset: Dataset) -> None:
-        """Check what only several columns of a new row tell together. Raises Django's ValidationError."""
+        """Check the columns of a new row together. Raises Django's ValidationError."""
 
-    def spec(self, dataset: Dataset) -> imagedb.Spec | imagedb.PrebuiltSpec:
-        """What the engine builds from a row, as a plain value. Raises BadInput."""
+    def spec(self, dataset: Dataset) -> Any:
+        """The value that the engine builds from: imagedb.Spec, or PrebuiltSpec for a generic kind. Raises BadInput."""
         raise NotImplementedError
 
     def keep_files(self, dataset: Dataset, files: Mapping) -> None:
-        """Keep the files that came with the form (`files` of create_dataset) in the new job's folder.
+        """Copy the files of the form (`files` of create_dataset) into the new job's folder.
 
         Raises Django's ValidationError or LimitReached.
         """
 
     def drop_files(self, dataset: Dataset) -> None:
-        """Remove what a dataset that is Done no longer needs: it is never built again."""
+        """Remove the files that a Done dataset no longer needs, because it is never built again."""
 
     def form_values(self, dataset: Dataset) -> dict:
-        """The fields that would make the row again and are not columns, as they may be posted."""
+        """Values of form fields that are not columns, with which the form would make the same row again."""
         return {}
 
     def describe_parsed(self, dataset: Dataset) -> list[dict]:
-        """DIGITS's tasks that found the images of a dataset which has been built."""
+        """DIGITS's tasks that looked for the images; the dataset is built."""
         return [describe_parse("Parse Folder", dataset.splits, len(dataset.categories))]
 
 
@@ -83,7 +82,7 @@ SOURCES: dict[str, Source] = {}  # by name
 
 
 def register(source: Source) -> Source:
-    """Add a source, behind those that are registered already."""
+    """Add a source, after those that are registered already."""
     if source.name in SOURCES:
         raise ValueError(f"a source {source.name!r} is registered already")
     if len(source.name) > MAX_NAME:
@@ -98,7 +97,7 @@ def sources_of(kind: str) -> list[Source]:
 
 
 def method_choices() -> list[tuple[str, str]]:
-    """Of the column; a function, so that a new source needs no migration of the choices."""
+    """The choices of the column. A function, so that a new source needs no migration for them."""
     return [(source.name, source.label) for source in SOURCES.values()]
 
 
@@ -121,7 +120,7 @@ def method_field(kind: str) -> serializers.ChoiceField:
 
 
 def describe_parse(task: str, splits: list[dict], label_count: int) -> dict:
-    """One of DIGITS's tasks that look for images, with how many it found for each split."""
+    """A task of DIGITS that looks for images, with the number of images that it found for each split."""
     counts = {split["name"]: split["entries"] for split in splits}
     return {
         "name": f"{task} ({'/'.join(counts)})",

@@ -71,7 +71,7 @@ class TextfileForm(SourceForm):
     textfile_shuffle = FlagOn(help_text="Whether the images are stored in a random order.")
 
     def fields_for(self, data, fields):
-        """Those for the lists that this form uses, each either an upload or a file of the server, and required."""
+        """Without the fields of unused lists. A used list is required, as an upload or as a file of the server."""
         used = {"labels", "train", *(split for split in ("val", "test") if _is_set(data, f"textfile_use_{split}"))}
         are_local, left_out = _is_set(data, LOCAL), set()
         for name in LISTS:

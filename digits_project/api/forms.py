@@ -62,8 +62,8 @@ class Form(serializers.Serializer):
         return super().get_fields()
 
     def fields_for(self, data: Mapping, fields: dict[str, serializers.Field]) -> dict[str, serializers.Field]:
-        """The `fields` that count in a form with these data: all, unless a subclass leaves out those of a choice that
-        the data do not make."""
+        """The `fields` that a form with these data has: all of them, unless a subclass leaves out fields that belong to
+        another choice than the data make."""
         return fields
 
     def defaults(self) -> dict:
@@ -118,7 +118,7 @@ class Form(serializers.Serializer):
 
 
 def choice_in(data: Mapping, name: str, field: serializers.ChoiceField) -> str:
-    """What posted data choose; the default where they choose nothing that there is, which the field itself says."""
+    """The choice that the data make; the default if it does not exist, which the field itself reports."""
     choice = str(data.get(name))
     return choice if choice in field.choices else field.default
 

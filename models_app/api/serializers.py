@@ -97,7 +97,7 @@ class ModelForm(PolicyForm):
         return super().to_internal_value(data)
 
     def fields_for(self, data, fields):
-        """Of the fields that belong to one method only those of the chosen one."""
+        """Without the fields that belong to another method than the chosen one."""
         method = choice_in(data, "method", fields["method"])
         fields[self.FIELDS_OF[method][0]].required = True
         others = {name for other, names in self.FIELDS_OF.items() if other != method for name in names}

@@ -26,8 +26,8 @@ class ModelKind:
     methods: where its network can come from; the first is the default of the form.
     has_categories: whether the network gives a score to each category of its dataset, whose number then decides the
         width of its last layers. Such a model needs a dataset with categories; any other takes every dataset.
-    is_evaluated: whether it is known what is right, so that a snapshot can be evaluated, and the best one is.
-    question: what the model's page asks.
+    is_evaluated: whether predictions can be compared with the truth. If so, a training's best snapshot is evaluated.
+    question: the form on the model's page.
     """
 
     name: str
@@ -42,7 +42,7 @@ KINDS: dict[str, ModelKind] = {}  # by name
 
 
 def register(kind: ModelKind) -> ModelKind:
-    """Add a kind, behind those that are registered already."""
+    """Add a kind, after those that are registered already."""
     if kind.name in KINDS:
         raise ValueError(f"a kind {kind.name!r} of models is registered already")
     if len(kind.name) > MAX_NAME:
@@ -52,5 +52,5 @@ def register(kind: ModelKind) -> ModelKind:
 
 
 def kind_choices() -> list[tuple[str, str]]:
-    """Of the column; a function, so that a new kind needs no migration of the choices."""
+    """The choices of the column. A function, so that a new kind needs no migration for them."""
     return [(kind.name, kind.label) for kind in KINDS.values()]

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from datasets.kinds import CLASSIFICATION, GENERIC, KINDS
+from datasets.models import Dataset
 from datasets.sources import FOLDER, PREBUILT, SOURCES, TEXTFILE, register, sources_of
 from datasets.sources.prebuilt_source import PrebuiltMethod
 
@@ -48,3 +50,9 @@ def test_a_name_that_is_taken_or_too_long_is_refused(name, message):
     with pytest.raises(ValueError, match=message):
         register(source)
     assert SOURCES["prebuilt"] is PREBUILT
+
+
+def test_a_row_of_an_unknown_source_is_refused():
+    with pytest.raises(ValidationError) as refused:
+        Dataset(name="d", method="shelf").full_clean(exclude=["job_id"], validate_unique=False)
+    assert refused.value.message_dict == {"method": ["Value 'shelf' is not a valid choice."]}
