@@ -7,6 +7,7 @@ import sys
 import pytest
 from django.core.exceptions import ValidationError
 
+from datasets.api.serializers import ClassificationDatasetForm
 from datasets.kinds import CLASSIFICATION, GENERIC, KINDS
 from datasets.models import Dataset
 from datasets.sources import FOLDER, PREBUILT, SOURCES, TEXTFILE, register, sources_of
@@ -56,3 +57,10 @@ def test_a_row_of_an_unknown_source_is_refused():
     with pytest.raises(ValidationError) as refused:
         Dataset(name="d", method="shelf").full_clean(exclude=["job_id"], validate_unique=False)
     assert refused.value.message_dict == {"method": ["Value 'shelf' is not a valid choice."]}
+
+
+def test_with_an_unknown_method_the_fields_of_the_default_source_are_checked():
+    shares = {"folder_pct_val": "60", "folder_pct_test": "40"}
+    form = ClassificationDatasetForm(data={"dataset_name": "d", "method": "s3", **shares})
+    assert not form.is_valid()
+    assert list(form.errors) == ["folder_pct_val", "method", "folder_train"]
