@@ -46,12 +46,14 @@ def find(listings: Sequence[Listing], tick: Callable[[], None]) -> list[np.ndarr
     digests = np.zeros((ends[-1], _DIGEST_BYTES // 8), np.uint64)
     is_readable, is_whole = np.zeros(ends[-1], bool), np.zeros(ends[-1], bool)
     for position in range(ends[-1]):
-        found = _digest(*_image(listings, ends, position), tick, whole=False)
+        listing, image = _image(listings, ends, position)
+        found = _digest(listing, image, tick, whole=False)
         if found is not None:
             digests[position], is_whole[position], is_readable[position] = found[0], found[1], True
     groups = _equal(digests, is_readable)
-    for position in np.flatnonzero((groups >= 0) & ~is_whole):
-        found = _digest(*_image(listings, ends, position), tick, whole=True)
+    for position in np.flatnonzero((groups >= 0) & ~is_whole).tolist():
+        listing, image = _image(listings, ends, position)
+        found = _digest(listing, image, tick, whole=True)
         is_readable[position] = found is not None
         if found is not None:
             digests[position] = found[0]

@@ -6,6 +6,7 @@ Syntax: ISO/IEC 14496-12 (boxes, `meta`, `iinf`, `iloc`) and 23008-12 (`ispe`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 _MAX_ITEMS = _MAX_BOXES = 10_000
 Range = tuple[int, int]
@@ -43,7 +44,8 @@ class Boxes:
         sizes = fields.number(2)
         offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
         index_size = sizes & 15 if version in (1, 2) else 0
-        contents, left = {}, 4 * len(self._data)
+        contents: dict[int, Any] = {}
+        left = 4 * len(self._data)
         for _ in range(fields.number(4 if version == 2 else 2)):
             item = fields.number(4 if version == 2 else 2)
             method = fields.number(2) & 15 if version in (1, 2) else 0

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -47,7 +47,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ENCODERS = {
+_ENCODERS: dict[str, dict[str, Any]] = {
     # BMP is uncompressed and still has its size and type in a header.
     "none": {"format": "BMP"},
     # Level 1 writes photos three times as fast as the default 6, and a tenth larger.

@@ -36,8 +36,9 @@ def transparent_colour(image: Image.Image) -> int | tuple[int, ...] | bytes | No
     declared = image.info.get("transparency")
     if isinstance(declared, tuple):
         return tuple(sample & 0xFF for sample in declared)
-    if isinstance(declared, int) and image.tile:
-        return (declared * _SPREAD.get(image.tile[0].args, 1)) & 0xFF
+    tile = getattr(image, "tile", None)  # of an image that is read from a file
+    if isinstance(declared, int) and tile:
+        return (declared * _SPREAD.get(tile[0].args, 1)) & 0xFF
     return declared
 
 
