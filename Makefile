@@ -15,7 +15,7 @@ export PYTHON_VERSION
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment demo run test quick fuzz chaos crowds lint lock audit bench clean
+.PHONY: help environment demo run test quick coverage fuzz chaos crowds lint types lock audit bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ test: environment ## all tests, against a real PostgreSQL and a real Valkey; PYT
 quick: environment ## the tests that need no browser, train nothing and are not slow: a first verdict
 	@$(PYTHON) -m pytest $(SHARED_OUT) -m "not browser and not trainer and not slow"
 
+coverage: environment ## the tests of make quick with the lines and branches that they ran; fails below the floor in pyproject.toml
+	@$(PYTHON) -m pytest $(SHARED_OUT) -m "not browser and not trainer and not slow" --cov --cov-report=term:skip-covered
+
 fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
 	@FUZZ_EXAMPLES=300 $(PYTHON) -m pytest tests/api/test_fuzz.py tests/api/test_hostile.py --timeout 900
 
@@ -44,13 +47,17 @@ chaos: environment ## 200 random faults against a whole server that works all th
 crowds: environment ## twice the hostile crowds of the tests, each and all at once, on an idle machine; five minutes
 	@ATTACKS=2 $(PYTHON) -m pytest tests/server/test_security_crowds.py --timeout 300 -s
 
-lint: environment ## ruff, bandit, import contracts, missing migrations, and whether every package has its wheels
+lint: environment ## ruff, bandit, types, import contracts, missing migrations, and whether every package has its wheels
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m bandit -q -c pyproject.toml -r . 2>$(VENV)/bandit.log || { cat $(VENV)/bandit.log; exit 1; }
 	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	@$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run # without a database it warns
+	@$(PYTHON) tools/check_types.py
 	@$(PYTHON) requirements/lock.py --check
+
+types: environment ## mypy with the plugins for Django and DRF; no error but those of tools/type_errors.txt
+	@$(PYTHON) tools/check_types.py
 
 lock: environment ## write requirements/*.txt anew from requirements/*.in; UPGRADE=--upgrade takes newer versions
 	@$(PYTHON) requirements/lock.py $(UPGRADE)
@@ -62,5 +69,5 @@ bench: environment ## throughput of training over the image database, against a 
 	@$(PYTHON) -m benchmarks.training_throughput
 
 clean: ## remove .venv and caches; what the server stored, in ./var, stays
-	rm -rf .venv .venv-3.* .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-3.* .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

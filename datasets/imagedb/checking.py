@@ -43,8 +43,8 @@ def check_folder(path: Path, roots: Sequence[Path], split: str = "train") -> Non
         for name, inner in layout.folders.items():
             _check_categories(inner, roots, _CATEGORIES[name])
     elif layout:
-        inner = layout.folders.get(split)
-        hint = f"name {inner}" if inner else f"it has none for {split}"
+        own = layout.folders.get(split)
+        hint = f"name {own}" if own else f"it has none for {split}"
         raise BadInput(f"{path} holds the splits themselves, {', '.join(layout.folders)}; for folder_{split} {hint}.")
     else:
         _check_categories(path, roots, _CATEGORIES[split])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,11 +52,13 @@ class Encoder:
 
     def __call__(self, images: np.ndarray) -> Encoded:
         spec = self.spec
-        payloads, failed, remarks = [], {}, []
+        payloads: list[bytes | None] = []
+        failed: dict[int, str] = {}
+        remarks: list[tuple[int, str]] = []
         opened = opener(self.listing.roots)
         total = np.zeros((spec.height, spec.width, spec.channels), np.uint32) if self.summing else None
         for position, image in enumerate(images):
-            said = []
+            said: list[str] = []
             try:
                 pixels = self._pixels(Path(os.fsdecode(self.listing.path(image))), opened, said.append)
             except BadImage as error:
@@ -70,6 +73,6 @@ class Encoder:
 
     def _pixels(self, path, opened, remark):
         spec = self.spec
-        size = {"width": spec.width, "height": spec.height, "channels": spec.channels}
+        size: dict[str, Any] = {"width": spec.width, "height": spec.height, "channels": spec.channels}
         look = {"alpha_background": spec.alpha_background, "white_level": self.white_level, "remark": remark}
         return read_array(path, **size, resize_mode=spec.resize_mode, opener=opened, **look)

@@ -70,7 +70,8 @@ class WorkerPool:
 
         Raises RuntimeError if a worker dies or `work` raises.
         """
-        numbered, early, due = enumerate(tasks), {}, 0
+        early: dict[int, Any] = {}
+        numbered, due = enumerate(tasks), 0
         while True:
             self._feed(numbered, len(early))
             if not any(worker.queued for worker in self._workers):

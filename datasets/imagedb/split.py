@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import cast
 
 import numpy as np
 
@@ -73,12 +74,13 @@ def deal(
 
     `groups` is the group of copies of each image, -1 for none; a group stays in one split.
     """
-    chosen = _chosen(listing, spec.train, "train", log)
+    folder = cast(FolderSource, spec.train)  # text files say themselves which split an image is in
+    chosen = _chosen(listing, folder, "train", log)
     if len(chosen) < 2:
-        raise BadInput(_too_few(listing, spec.train, chosen))
-    drawn = [_drawn(listing, category, spec.train.max_per_class, spec.seed, tick) for category in chosen]
+        raise BadInput(_too_few(listing, folder, chosen))
+    drawn = [_drawn(listing, category, folder.max_per_class, spec.seed, tick) for category in chosen]
     dealer = Dealer(groups if groups is not None else np.full(len(listing), -1, np.int32), drawn)
-    dealt = {name: [] for name in NAMES}
+    dealt: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
     for images in drawn:
         sizes = share_sizes(len(images), spec.share_val, spec.share_test)
         for name, share in zip(NAMES, dealer.shares(images, sizes), strict=True):

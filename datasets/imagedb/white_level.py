@@ -29,7 +29,8 @@ class _Gauge:
     listing: Listing
 
     def __call__(self, images: np.ndarray) -> Counter[int]:
-        opened, levels = opener(self.listing.roots), Counter()
+        levels: Counter[int] = Counter()
+        opened = opener(self.listing.roots)
         for image in images:
             try:
                 highest = highest_deep_sample(Path(os.fsdecode(self.listing.path(image))), opened)
@@ -43,7 +44,8 @@ class _Gauge:
 def white_level(parts: Sequence[Part], workers: int, log: BuildLog, at: Callable[[float], None]) -> int:
     """The white level for all images of the parts; the log says what it is. `at(fraction)` is called several times a
     second, and what it raises passes through."""
-    levels, planned = Counter(), sum(len(part.images) for part in parts)
+    levels: Counter[int] = Counter()
+    planned = sum(len(part.images) for part in parts)
     for number, part in enumerate(parts):
         before = sum(len(earlier.images) for earlier in parts[:number])
         tasks = np.array_split(part.images, range(_IMAGES_PER_TASK, len(part.images), _IMAGES_PER_TASK))

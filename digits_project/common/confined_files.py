@@ -139,7 +139,9 @@ class _Walk:
         self._path = path
         self._roots = roots
         self._links = 0
-        self._folder = None
+        self._folder: int | None = None
+        self.reached: str
+        self.ahead: list[str]
         self._start(str(path))
 
     def run(self, flags: int | None = None) -> int | None:
@@ -166,12 +168,12 @@ class _Walk:
             else:
                 return os.open(self.ahead[0], flags | os.O_NOFOLLOW, dir_fd=self._folder)
 
-    def _mode_ahead(self):
+    def _mode_ahead(self) -> int:
         """What kind of file the next name is, which becomes the spelling that is there."""
         try:
             return os.stat(self.ahead[0], dir_fd=self._folder, follow_symlinks=False).st_mode
         except FileNotFoundError:
-            if (spelled := twin(self._folder, self.ahead[0])) is None:
+            if self._folder is None or (spelled := twin(self._folder, self.ahead[0])) is None:
                 raise
             self.ahead[0] = spelled
             return os.stat(spelled, dir_fd=self._folder, follow_symlinks=False).st_mode

@@ -7,6 +7,7 @@ wire type a varint (0), eight bytes (1), a length and that many bytes (2), or fo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class BadMessage(BadInput):
     """The bytes are not a valid message; the text says why, without the file's name."""
 
 
-def read_fields(data: Bytes) -> Iterator[tuple[int, int, int | Bytes]]:
+def read_fields(data: Bytes) -> Iterator[tuple[int, int, Any]]:
     """(number, wire type, value) of every field. Values of four and eight bytes are yielded as bytes.
 
     From a memoryview the values are memoryviews, without a copy.
@@ -63,7 +64,7 @@ def signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def numbers(kind: int, value: int | Bytes, dtype: str) -> np.ndarray:
+def numbers(kind: int, value: Any, dtype: str) -> np.ndarray:
     """The numbers of a field that is a list of floats (<f4) or doubles (<f8), packed or not. Raises BadMessage."""
     if kind == VARINT or len(value) % np.dtype(dtype).itemsize:
         raise BadMessage("a list of numbers is cut short")

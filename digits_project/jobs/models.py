@@ -90,6 +90,8 @@ class Job(models.Model):
     )
     disk_bytes = models.BigIntegerField(null=True, editable=False, help_text="Of its folder; empty: not measured yet.")
 
+    objects = models.Manager()  # Django adds the same; written out for mypy, which finds none in an abstract model
+
     class Meta:
         abstract = True
         indexes = [models.Index(fields=["status", "-priority", "created_at"], name="%(class)s_queue")]

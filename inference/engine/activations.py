@@ -60,7 +60,7 @@ def _runs(names: Sequence[str], sizes: dict[str, int]) -> Iterator[list[str]]:
     """The names in groups whose values fit one run."""
     some: list[str] = []
     for name in names:
-        if some and sum(map(sizes.get, some)) + sizes[name] > MAX_BYTES_A_RUN:
+        if some and sum(sizes[kept] for kept in some) + sizes[name] > MAX_BYTES_A_RUN:
             yield some
             some = []
         some.append(name)

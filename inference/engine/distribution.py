@@ -22,7 +22,8 @@ def distribution(values: np.ndarray) -> dict:
     mean = sum(block.sum() for block in _finite(values)) / count
     squares = sum(np.square(block - mean).sum() for block in _finite(values))
     edges = np.histogram_bin_edges(np.array([low, high]), BINS)
-    counts = sum(np.histogram(block, BINS, (edges[0], edges[-1]))[0] for block in _finite(values))
+    histograms = (np.histogram(block, BINS, (edges[0], edges[-1]))[0] for block in _finite(values))
+    counts = sum(histograms, start=np.zeros(BINS, np.int64))
     middles = (edges[:-1] + edges[1:]) / 2
     ticks = edges[[0, BINS // 2, -1]]
     measures = {"mean": mean, "stddev": np.sqrt(squares / count), "min": low, "max": high}

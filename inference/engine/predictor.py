@@ -81,7 +81,7 @@ def percent(score: float) -> float:
 def plain(values: np.ndarray) -> list:
     """Nested lists for JSON; NaN and infinity, which JSON lacks, become null."""
     finite = np.isfinite(values)
-    return (values if finite.all() else np.where(finite, values, None)).tolist()
+    return (values if finite.all() else np.where(finite, values, np.array(None))).tolist()
 
 
 def _size(shape: list[int]) -> int:

@@ -85,7 +85,7 @@ def _mapped(path: Path) -> memoryview:
         size = path.stat().st_size
         if not 0 < size < MAX_BYTES:
             raise BadInput(f"{path} has {size:,} bytes; a .caffemodel has 1 to {MAX_BYTES - 1:,}")
-        return memoryview(np.memmap(path, np.uint8, mode="r"))
+        return np.memmap(path, np.uint8, mode="r").data
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}") from error
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from models_app.networks.fillers import check_filler
 from models_app.networks.layer import BadNetwork, Layer, Multipliers
-from models_app.networks.layers import TYPES, LayerType, Misfit, Shape, WeightSpec, data_and_losses, parse
+from models_app.networks.layers import TYPES, Misfit, Shape, WeightSpec, data_and_losses, parse
 from models_app.networks.layers.layer_type import check_finite, check_size
 
 Value = tuple[str, str]  # (layer, top); a later layer can overwrite the top
@@ -48,7 +49,7 @@ class Node:
     """
 
     layer: Layer
-    kind: LayerType
+    kind: Any  # an instance of the LayerType that layer.type names
     inputs: tuple[Shape, ...]
     reads: tuple[Value | None, ...]
     outputs: tuple[Shape, ...]
@@ -143,9 +144,9 @@ def _node(layer: Layer, inputs: tuple[Shape, ...], reads: tuple, data_shapes: tu
     specs = [] if is_source else kind.weights(inputs)
     for spec in specs:
         check_filler(spec.filler, spec.shape)
-    for multipliers in layer.multipliers:
-        check_finite("lr_mult", multipliers.lr_mult)
-        check_finite("decay_mult", multipliers.decay_mult)
+    for given in layer.multipliers:
+        check_finite("lr_mult", given.lr_mult)
+        check_finite("decay_mult", given.decay_mult)
     multipliers = layer.multipliers + (Multipliers(),) * len(specs)
     weights = [Weight(f"{layer.name}.{s.role}", s, m) for s, m in zip(specs, multipliers, strict=False)]
     return Node(layer, kind, inputs, reads, tuple(outputs), tuple(weights))

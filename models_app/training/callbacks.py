@@ -188,12 +188,12 @@ class Snapshots(Callback):
             batch_size=config.batch_size,
             batch_accumulation=config.batch_accumulation,
             learning_rate=loop.learning_rate,
-            seed=config.random_seed,
+            seed=config.settled_seed,
             best_score=early_stopping.best_score,
             wait=early_stopping.wait,
         )
         folder = Path(config.directory) / "snapshots"
-        return write_snapshot(folder, loop.engine, self._model, state, self._sample, config.threads)
+        return write_snapshot(folder, loop.engine, self._model, state, self._sample, config.settled_threads)
 
 
 def progress(fraction: float, epoch: float, images_per_second: float, learning_rate: float) -> dict[str, Any]:

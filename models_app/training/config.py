@@ -18,7 +18,7 @@ from models_app.training.hyperparameters import Hyperparameters
 from models_app.training.schedule import LearningRatePolicy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig(Hyperparameters):
     """A training, checked: its hyperparameters, and where its data are. Raises BadInput.
 
@@ -80,6 +80,16 @@ class TrainConfig(Hyperparameters):
         """The same training with what it leaves to the trainer."""
         return replace(self, random_seed=seed, threads=threads)
 
+    @property
+    def settled_seed(self) -> int:
+        """The random seed of a configuration that is settled."""
+        return _settled("random_seed", self.random_seed)
+
+    @property
+    def settled_threads(self) -> int:
+        """The number of threads of a configuration that is settled."""
+        return _settled("threads", self.threads)
+
     def _check_image_shape(self) -> None:
         shape = self.image_shape
         if shape is None:
@@ -137,3 +147,9 @@ class TrainConfig(Hyperparameters):
     def from_file(cls, path: Path) -> TrainConfig:
         """Read what to_json wrote."""
         return cls.from_json(path.read_text(encoding="utf-8"))
+
+
+def _settled(name: str, value: int | None) -> int:
+    if value is None:
+        raise ValueError(f"{name} is None: call settled() before the training begins")
+    return value

@@ -125,9 +125,13 @@ def hyperparameter(default: Any = MISSING, *, help: str, wire_name: str = "", **
     return field(default=default, kw_only=True, metadata={KEY: facts})
 
 
-@cache
 def hyperparameters_of(owner: type) -> tuple[Hyperparameter, ...]:
     """The hyperparameters that a dataclass declares or inherits, in that order; its other fields are left out."""
+    return _declared(owner)
+
+
+@cache
+def _declared(owner: Any) -> tuple[Hyperparameter, ...]:
     types = get_type_hints(owner)
     declared = [(found, found.metadata[KEY]) for found in fields(owner) if KEY in found.metadata]
     return tuple(

@@ -72,7 +72,8 @@ class Loop:
         """Train from iteration `start` to the last, or until a callback stops the training."""
         policy, self.iteration = self.config.policy(), start
         self.call(Callback.on_train_begin)
-        with closing(training_batches(self._images, self.config.batch_size, self.config.random_seed, start)) as batches:
+        config = self.config
+        with closing(training_batches(self._images, config.batch_size, config.settled_seed, start)) as batches:
             for before, after in takewhile(lambda _: not self.stop_training, self.timetable.groups(start)):
                 self.learning_rate = learning_rate(policy, self.timetable.percent(before))
                 self._step(batches, after)

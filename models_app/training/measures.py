@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Measure:
 
     name: str
     reads: tuple[Value | None, Value | None]
-    kind: data_and_losses.Criterion
+    kind: Any  # an instance of a Criterion
 
     def of(self, first: np.ndarray, second: np.ndarray) -> Total:
         """Sum over the images, and the divisor that turns it into a mean; None if the loss is not normalised."""
@@ -138,7 +139,7 @@ class Tally:
         found = {m: float(total / max(count, 1)) for m, (total, count) in zip(self._measures, self._sums, strict=True)}
         self._begin()
         loss = sum(measure.kind.loss_weight * found[measure] for measure in self._losses)
-        return Scores(loss, found.get(self._accuracy), self._outputs(found))
+        return Scores(loss, found[self._accuracy] if self._accuracy else None, self._outputs(found))
 
     def _outputs(self, found: Mapping[Measure, float]) -> dict[str, float]:
         losses = self._losses if len(self._losses) > 1 else []

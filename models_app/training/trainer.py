@@ -104,7 +104,7 @@ def read_mean(config: TrainConfig, layout: InputLayout) -> np.ndarray | None:
     if config.use_mean == "none":
         return None
     try:
-        mean = np.load(config.mean_file, allow_pickle=False).astype(np.float32)
+        mean = np.load(config.mean_file or "", allow_pickle=False).astype(np.float32)
     except (OSError, ValueError, EOFError, SyntaxError) as error:  # NumPy raises any of these for a damaged file
         raise BadInput(f"the mean image {config.mean_file} can't be read: {error}") from error
     if mean.shape != layout.image_shape:
@@ -121,7 +121,7 @@ def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
         return ()
     try:
         # Not splitlines, which also cuts at characters that a category's name may hold.
-        labels = tuple(Path(config.labels_file).read_bytes().decode().removesuffix("\n").split("\n"))
+        labels = tuple(Path(config.labels_file or "").read_bytes().decode().removesuffix("\n").split("\n"))
     except (OSError, ValueError) as error:
         raise BadInput(f"the labels {config.labels_file} can't be read: {error}") from error
     if config.category_weights and len(config.category_weights) != len(labels):
@@ -145,7 +145,7 @@ def _preparing(emit: Emit, check_abort: Callable[[], None]) -> Callable[[], None
 
 
 def _open_data(config: TrainConfig, layout: InputLayout, tick: Callable[[], None]) -> tuple[Images, Images | None]:
-    settings = (layout, config.threads, tick)
+    settings = (layout, config.settled_threads, tick)
     train_images = open_images(Path(config.train_records), *settings)
     return train_images, open_images(Path(config.val_records), *settings) if config.val_records else None
 
@@ -155,8 +155,8 @@ def _engine_config(config: TrainConfig, network: Network, mean: np.ndarray | Non
         network=network,
         mean=mean,
         devices=config.devices,
-        threads=config.threads,
-        seed=config.random_seed,
+        threads=config.settled_threads,
+        seed=config.settled_seed,
         category_weights=config.category_weights,
         **config.values(),
     )
@@ -166,7 +166,7 @@ def _start(config: TrainConfig, network: Network) -> Start:
     """Read or draw the weights to begin with."""
     if config.resume_from:
         return Start(*read_snapshot(Path(config.resume_from)))
-    found = starting_weights(network, config.random_seed, config.initial_weights, config.readable_roots)
+    found = starting_weights(network, config.settled_seed, config.initial_weights, config.readable_roots)
     network.check_fresh(found.afresh)
     _log_start(found, config.initial_weights)
     return Start(found.arrays, taken_over=found.taken_over, afresh=found.afresh, warnings=found.warnings)
@@ -188,7 +188,7 @@ def _load(engine: Engine, config: TrainConfig, start: Start) -> None:
         if was != now:
             raise BadInput(f"the snapshot was trained with {name} {was}, not {now}")
     engine.load_weights(start.weights)
-    engine.load_optimizer_state(start.optimizer_state)
+    engine.load_optimizer_state(start.optimizer_state or {})
 
 
 def _started(

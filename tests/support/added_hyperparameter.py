@@ -67,7 +67,7 @@ def configurations() -> list[float]:
     config = TrainConfig(
         network.to_dict(), "train.rec", "job", "labels.txt", mean_file="mean.npy", **row.hyperparameters.values()
     )
-    engine = EngineConfig(network, None, config.devices, threads=1, seed=0, **config.values())
+    engine = EngineConfig(network=network, mean=None, devices=config.devices, threads=1, seed=0, **config.values())
     return [taken.label_smoothing for taken in (config, TrainConfig.from_json(config.to_json()), engine)]
 
 

@@ -71,7 +71,9 @@ class LmdbDatabase:
     def __init__(self, file: Path, roots: Sequence[Path]):
         self.path = file
         self._roots = roots
-        self._file = self._environment = None  # opened in the worker that uses it
+        # Opened by the worker that uses them.
+        self._file: BinaryIO | None = None
+        self._environment: lmdb.Environment | None = None
 
     def index(self, step):
         marks, count = [], 0
@@ -106,17 +108,18 @@ class LmdbDatabase:
     def _opened(self):
         if self._environment is None:
             self._file = reopened(self.path, self._roots)
-            itself = f"/proc/self/fd/{self._file.fileno()}"  # the file that was checked
+            descriptor = self._file.fileno()
+            itself = f"/proc/self/fd/{descriptor}"  # the file that was checked
             self._environment = lmdb.open(
                 itself, subdir=False, readonly=True, lock=False, readahead=False, create=False
             )
             page = self._environment.stat()["psize"]
-            if (self._environment.info()["last_pgno"] + 1) * page > self._bytes():
+            if (self._environment.info()["last_pgno"] + 1) * page > os.fstat(descriptor).st_size:
                 raise self._damaged("it is cut short")
         return self._environment
 
     def _bytes(self):
-        return os.fstat(self._file.fileno()).st_size
+        return os.fstat(self._file.fileno()).st_size if self._file else 0
 
     def _damaged(self, reason):
         return BadInput(f"{self.path} is a damaged LMDB: {reason}.")

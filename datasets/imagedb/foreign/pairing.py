@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,9 @@ class Pairing:
 
     def _paired(self, image_mark, label_mark, count):
         payloads, labels, label_payloads, strays = [], [], [], None
-        shapes, total, first = None, 0, None
+        shapes: Any = None
+        total: Any = 0
+        first = ""
         for name, item, label_name, label in self._entries(image_mark, label_mark, count):
             where = f"Entry {name} of {self.images.path}"
             pixels = _checked_pixels(item, where)
@@ -70,7 +73,8 @@ class Pairing:
                 label_payloads.append(encode(image, ENCODING))
             total = total + pixels.astype(np.uint32)
             strays = strays or ((name, label_name) if label_name not in (None, name) else None)
-        return Paired(payloads, labels, label_payloads, *shapes[:2], total, first, strays)
+        image_shape, label_shape, _ = shapes
+        return Paired(payloads, labels, label_payloads, image_shape, label_shape, total, first, strays)
 
     def _entries(self, image_mark, label_mark, count) -> Iterator:
         """(name, image, name of the label, label); the last two are None if the images have their own labels."""

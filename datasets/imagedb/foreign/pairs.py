@@ -21,7 +21,7 @@ class Pairs:
     Raises DamagedRecords.
     """
 
-    def __init__(self, records: Path, label_shape: tuple[int, int, int]):
+    def __init__(self, records: Path, label_shape: tuple[int, ...]):
         self.label_shape = tuple(label_shape)
         self._images = RecordReader(records)
         self._labels = RecordReader(labels_path(records)) if labels_path(records).exists() else None

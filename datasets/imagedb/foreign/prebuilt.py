@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.foreign.database import open_database
@@ -95,7 +96,8 @@ class _Taking:
         self._directory = directory
         self._log = log
         self._progress = progress
-        self._alike: tuple | None = None  # shapes, whether labels are numbers, and the entry that set them
+        # Shapes, whether labels are numbers, and the entry that set them; empty before the first entry.
+        self._alike: tuple[Any, ...] = ()
         self._mean: RunningMean | None = None
         self._read = self._planned = 0
 
@@ -108,7 +110,9 @@ class _Taking:
             self._write(name, pairing, tasks)
         image_shape, label_shape, numbers, _ = self._alike
         mean = (
-            self._mean.image() if self._spec.mean is None else read_mean(self._spec.mean, image_shape, self._spec.roots)
+            cast(RunningMean, self._mean).image()
+            if self._spec.mean is None
+            else read_mean(self._spec.mean, image_shape, self._spec.roots)
         )
         save_mean(mean, self._directory / "mean.npy", self._directory / "mean.png")
         entries = {name: count for name, (_, _, count) in plans.items()}
@@ -160,7 +164,7 @@ class _Taking:
     def _check_alike(self, paired: Paired, pairing: Pairing):
         found = (paired.image_shape, paired.label_shape, not paired.label_payloads)
         where = f"entry {paired.first} of {pairing.images.path}"
-        if self._alike is None:
+        if not self._alike:
             self._alike = (*found, where)
         if found != self._alike[:3]:
             raise BadInput(

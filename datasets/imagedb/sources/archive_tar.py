@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from tarfile import BLOCKSIZE, TarFile
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive, Budget, reading, shown
 
@@ -34,7 +34,7 @@ def _members(decompressed, file: BinaryIO, most: int, at: Callable[[float], None
     with decompressed(file) as source:
         stream = _Forward(source, Budget(most), lambda: at(min(file.tell() / size, 1.0)))
         with reading("it"):
-            archive = TarFile(fileobj=stream, errorlevel=2)
+            archive: Any = TarFile(fileobj=cast(BinaryIO, stream), errorlevel=2)
         last = "its beginning"
         while entry := _next(archive, stream, last):
             archive.members.clear()  # tarfile would keep them all

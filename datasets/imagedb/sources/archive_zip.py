@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive, Budget, reading, shown
@@ -48,7 +48,7 @@ def _member(archive, entry: ZipInfo, name: str, budget, at, done, total) -> Arch
         raise BadArchive(f"{shown(name)} is encrypted")
     if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # other methods can grow a millionfold in one step
         raise BadArchive(f"{shown(name)} is compressed in a way that is not read; store or deflate it")
-    opened = []
+    opened: list[Any] = []
 
     def read(count: int) -> bytes:
         at(min(done / total, 1.0))

@@ -135,7 +135,7 @@ class _Category:
         pending = [folder]
         while pending:
             current = pending.pop()
-            found = []
+            found: list[str] = []
             try:
                 with open_folder(current, self._roots) as descriptor:
                     if self._first_visit(descriptor):
@@ -189,7 +189,7 @@ def _judged(entry, path, roots):
     except Outside:
         reason = OUTSIDE
     except OSError as error:
-        reason = error.strerror
+        reason = error.strerror or str(error)
     return False, None if is_named_otherwise(entry.name) else reason
 
 

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from itertools import count
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from digits_project.common.errors import BadInput
 
@@ -43,7 +43,7 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _ended_by_cr(file):
-    text = io.TextIOWrapper(_Kept(file), encoding="latin-1", newline="\r")
+    text = io.TextIOWrapper(cast(BinaryIO, _Kept(file)), encoding="latin-1", newline="\r")
     return lambda most: text.readline(most).encode("latin-1")
 
 

@@ -7,6 +7,7 @@ import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class ListingWriter:
         self._skip = len(_prefix(root))
         self._path = file
         self._file = file.open("w+b", buffering=1 << 16)
-        self._names = []
+        self._names: list[Any] = []
         self._starts, self._offsets = array("q", [0]), array("q", [0])
 
     def __enter__(self) -> ListingWriter:

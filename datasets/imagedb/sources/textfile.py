@@ -21,8 +21,10 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,4000}")  # Python refuses longer numbers
 _QUOTES = ('"', "'")
 
 
-def read_categories(source: TextSource) -> list[str]:
+def read_categories(source: TextSource | None) -> list[str]:
     """The category names: line i (from 0) is the name of label i. Raises BadInput with the line number."""
+    if source is None:
+        raise BadInput("There is no file that names the categories.")
     names, lines, blank = [], [], None
     for number, text in _lines(source):
         if not text:
@@ -149,8 +151,8 @@ def _parsed(text, folder, categories):
 def _path_and_label(text):
     """(path, label) of a line in Caffe's form, "path label", or in im2rec's, "number, label, path" with tabs."""
     parts = text.rsplit(maxsplit=1)
-    if _is_lst(text):
-        labels, path = lst_line(text)
+    if _is_lst(text) and (read := lst_line(text)):
+        labels, path = read
         if len(labels) > 1:
             raise BadInput(f" has {len(labels)} labels, as lists for detecting objects have; a classifier wants one.")
         return path, whole_label(labels[0]) or labels[0]

@@ -31,6 +31,7 @@ _LABEL = struct.Struct("<f")
 _LABEL_AT = _PART.size + 4
 _LENGTH_BITS = 29
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
+_CLOSED = -1  # instead of a descriptor
 _REMEDY = "Build the dataset again."
 _SYNC_EVERY = 32 << 20  # bytes; the last sync, during which nothing can be reported, stays short
 
@@ -129,6 +130,7 @@ class RecordReader:
 
     def __init__(self, path: Path):
         self.path = path
+        self._descriptor = _CLOSED
         self._open()
         try:
             self._size = os.fstat(self._descriptor).st_size
@@ -175,16 +177,16 @@ class RecordReader:
     def reopened(self) -> RecordReader:
         """Another reader of the same file, without reading its index again. Raises DamagedRecords if it is gone."""
         other = copy(self)
-        other._descriptor = None
+        other._descriptor = _CLOSED
         other._open()
         return other
 
     def close(self) -> None:
-        if self._descriptor is not None:
+        if self._descriptor != _CLOSED:
             os.close(self._descriptor)
-            self._descriptor = None
+            self._descriptor = _CLOSED
 
-    def _open(self):
+    def _open(self) -> None:
         try:
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
@@ -213,7 +215,8 @@ class RecordReader:
 
     def _unframed(self, record, offset):
         """The data of the record whose parts are `record`, which starts at byte `offset` of the file."""
-        parts, position, flag = [], 0, None
+        parts: list[bytes] = []
+        position, flag = 0, None
         while flag not in (_WHOLE, _LAST):
             if position + _PART.size > len(record):
                 raise self._damaged(f"the record at byte {offset} is cut short")
@@ -237,7 +240,8 @@ def read_record(file: BinaryIO, path: Path, only_skip: bool = False) -> bytes:
 
     Raises BadInput, which names `path`, for a record that is none or cut short.
     """
-    parts, flag, start = [], None, file.tell()
+    parts: list[bytes] = []
+    flag, start = None, file.tell()
     size = os.fstat(file.fileno()).st_size
     while flag not in (_WHOLE, _LAST):
         head = file.read(_PART.size)

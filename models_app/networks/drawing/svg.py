@@ -108,7 +108,7 @@ def svg(network: Network) -> str:
 
 def settings(layer: Layer) -> str:
     """A layer's parameters, shortened; fillers are left out."""
-    words = []
+    words: list[str] = []
     for name, value in layer.parameters.items():
         if isinstance(value, Mapping):
             continue

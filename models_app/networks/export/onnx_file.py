@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,6 +37,6 @@ def _initializer_head(name: str, array: np.ndarray) -> bytes:
     return _head(onnx.GraphProto, "initializer", len(described) + array.nbytes) + described
 
 
-def _head(message: type, field: str, size: int) -> bytes:
+def _head(message: Any, field: str, size: int) -> bytes:
     """The key of a field and the length of its value."""
     return protobuf.head(message.DESCRIPTOR.fields_by_name[field].number, size)

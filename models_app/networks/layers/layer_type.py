@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -71,6 +71,7 @@ class LayerType:
 
     bottoms: ClassVar[tuple[int, int | None]] = (1, 1)  # minimum and maximum number of inputs (None: any)
     tops: ClassVar[tuple[int, int | None]] = (1, 1)
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]  # of each type, which is a dataclass
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
         if not abstract:
@@ -102,7 +103,7 @@ def parse(cls: type[LayerType], parameters: Mapping[str, Any], tops: int = 1) ->
     ]
     if missing:
         raise Misfit(f"{cls.__name__} needs {missing[0]}")
-    checked = {name: _checked(name, value, known[name].type) for name, value in parameters.items()}
+    checked = {name: _checked(name, value, str(known[name].type)) for name, value in parameters.items()}
     return cls(**checked, **({"parts": tops} if "parts" in cls.__dataclass_fields__ else {}))
 
 

@@ -106,10 +106,12 @@ def single(message: Message, name: str) -> Field | None:
 
 def messages(message: Message, name: str) -> list[Message]:
     """The messages of a repeated field."""
+    found = []
     for one in message.all(name):
         if not isinstance(one.value, Message):
             raise Misfit(f"{name} must be a group {{ … }} (line {one.line})")
-    return [one.value for one in message.all(name)]
+        found.append(one.value)
+    return found
 
 
 def _named(one: Field) -> str:

@@ -33,13 +33,14 @@ def place(kind: str, parameter: str) -> str:
 
 def parameters_of(kind: type[LayerType], layer: Message) -> dict[str, Any]:
     """The layer's values for its type's fields. Raises Misfit, which names a field that the type does not have."""
-    name, known = kind.__name__, {field.name: field.type for field in fields(kind) if field.name != "parts"}
+    name, known = kind.__name__, {field.name: str(field.type) for field in fields(kind) if field.name != "parts"}
     found: dict[str, list[Field]] = {}
     for field in _own_fields(name, known, layer):
         field = field._replace(name=ALIASES.get((name, field.name), field.name))
-        word, values = FLAGS.get(field.name, ("", {}))
+        word, choices = FLAGS.get(field.name, ("", {}))
+        truth = _TRUTH.get(str(field.value))
         if word in known:
-            field = field._replace(name=word, value=values.get(_TRUTH.get(str(field.value)), "unknown"))
+            field = field._replace(name=word, value="unknown" if truth is None else choices.get(truth, "unknown"))
         if field.name in known or HALF_OF.get(field.name) in known:
             found.setdefault(field.name, []).append(field)
         elif field.name not in HINTS and not _without_effect(name, field):
@@ -76,7 +77,7 @@ def _join_halves(found: dict[str, list[Field]]) -> None:
             continue
         if whole in found or (default is None and None in halves):
             raise Misfit(f"{whole} must be given, or both {high} and {wide} (line {given.line})")
-        values = [_one(half) if half else default for half in halves]
+        values: list[Any] = [_one(half) if half else default for half in halves]
         found[whole] = [Field(whole, value, given.line) for value in values]
 
 

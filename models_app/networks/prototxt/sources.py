@@ -77,6 +77,7 @@ def build(found: dict[str, Feed], inputs: Sequence[Placed], wanted: str, crop_si
     train, val = (found[phase] for phase in LABELLED)
     deployed = inputs[0][1].tops[0] if inputs else wanted
     reaches = ("train", "deploy") if deployed == train.tops[0] else ("train",)
+    fed: list[tuple[Feed, tuple[str, ...]]]
     if train.tops == val.tops:
         unsaid = not inputs and "deploy" in reaches
         name = train.name if train.name == val.name or not unsaid else "data"

@@ -166,9 +166,9 @@ class _Parser:
 
     def _advance(self) -> None:
         """Go on to the next token; its kind is "" at the end of the text."""
-        start = _SPACE.match(self._text, self._end).end()
+        start = self._after_space(self._end)
         while comment := _COMMENT.match(self._text, start):
-            start = _SPACE.match(self._text, comment.end()).end()
+            start = self._after_space(comment.end())
         self._line += self._text.count("\n", self._end, start)
         self._start = start
         found = _TOKEN.match(self._text, start)
@@ -180,7 +180,11 @@ class _Parser:
         self._count += 1
         if self._count > MAX_TOKENS:
             raise self._error(f"the text is too long for a network: it has more than {MAX_TOKENS:,} words and signs")
-        self._kind, self._token, self._end = found.lastgroup, found.group(), found.end()
+        self._kind, self._token, self._end = found.lastgroup or "", found.group(), found.end()
+
+    def _after_space(self, start: int) -> int:
+        space = _SPACE.match(self._text, start)
+        return space.end() if space else start
 
     def _wrong(self, expected: str) -> BadNetwork:
         here = self._text[self._start : self._start + 40].split("\n")[0]

@@ -1,5 +1,7 @@
 """GoogLeNet (Szegedy et al. 2014) as Caffe and DIGITS publish it."""
 
+from typing import Any
+
 from models_app.networks.graph import Network
 from models_app.networks.published.stack import WEIGHT_AND_BIAS, Frame, LayerStack, xavier
 
@@ -75,7 +77,7 @@ def _convolution(stack: LayerStack, name: str, relu: str, channels: int, kernel:
 
 def _auxiliary(stack: LayerStack, name: str, categories: int) -> None:
     """Add an auxiliary classifier, in training only."""
-    learned = {"multipliers": WEIGHT_AND_BIAS, "phases": TRAIN}
+    learned: dict[str, Any] = {"multipliers": WEIGHT_AND_BIAS, "phases": TRAIN}
     sizes = {"num_output": 128, "kernel_size": 1}
     stack.put("Pooling", f"{name}/ave_pool", {"pool": "AVE", "kernel_size": 5, "stride": 3}, phases=TRAIN)
     stack.put("Convolution", f"{name}/conv", sizes | xavier(bias=0.2), **learned)

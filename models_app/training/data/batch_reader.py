@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -38,7 +38,7 @@ def epoch_order(images: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(images)
 
 
-def training_batches(images: Images, batch_size: int, seed: int, start: int = 0) -> Iterator[Batch]:
+def training_batches(images: Images, batch_size: int, seed: int, start: int = 0) -> Generator[Batch, None, None]:
     """Endless batches from iteration `start` on. An epoch's last batch is filled up with the epoch's first images.
 
     Crop and flip of an image depend on the seed, the epoch and the image's position in it.
@@ -46,7 +46,7 @@ def training_batches(images: Images, batch_size: int, seed: int, start: int = 0)
     return _read_ahead(images, batch_size, _training_parts(images, batch_size, seed, start))
 
 
-def validation_batches(images: Images, batch_size: int) -> Iterator[Batch]:
+def validation_batches(images: Images, batch_size: int) -> Generator[Batch, None, None]:
     """Batches of the middle crop of every image, once. The padding of the last batch has the label NO_LABEL."""
     starts = range(0, len(images), batch_size)
     numbers = (np.arange(i, min(i + batch_size, len(images))) for i in starts)
@@ -67,7 +67,7 @@ def _training_parts(images: Images, batch_size: int, seed: int, start: int) -> I
         epoch, first = epoch + 1, 0
 
 
-def _read_ahead(images: Images, batch_size: int, parts: Iterable[Part]) -> Iterator[Batch]:
+def _read_ahead(images: Images, batch_size: int, parts: Iterable[Part]) -> Generator[Batch, None, None]:
     """Read batches on a thread of their own. Close or exhaust the iterator to end the thread."""
     free: SimpleQueue[Batch | None] = SimpleQueue()
     ready: SimpleQueue[Batch | BaseException | None] = SimpleQueue()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,6 +36,8 @@ LABEL_BYTES = 4
 CHUNK_BYTES = 8 << 20
 LOCK_POLL_SECONDS = 0.2
 
+Numbers = Sequence[int] | np.ndarray  # of images
+
 
 class Images(Protocol):
     """Numbered images of one shape, with labels."""
@@ -45,7 +47,7 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def read(
-        self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
+        self, numbers: Numbers, images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
     ) -> None:
         """Read the images of these numbers into `images` (uint8, n×C×H×W) and their labels into `labels` (float32).
 
@@ -69,7 +71,7 @@ class Records:
         return len(self._entries)
 
     def read(
-        self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
+        self, numbers: Numbers, images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
     ) -> None:
         share = math.ceil(len(numbers) / self._threads)
         parts = [range(start, min(start + share, len(numbers))) for start in range(0, len(numbers), share)]
@@ -79,7 +81,7 @@ class Records:
     def _decode(
         self,
         part: range,
-        numbers: Sequence[int],
+        numbers: Numbers,
         images: np.ndarray,
         labels: np.ndarray,
         windows: Sequence[Window] | None,
@@ -98,9 +100,9 @@ class Records:
             image = pixels.transpose(2, 0, 1)
             images[place] = windows[place].of(image, *images.shape[2:]) if windows else image
 
-    def _entry(self, number: int) -> tuple[np.ndarray, float | np.ndarray]:
-        """Pixels, H×W×C, and label."""
-        if self.layout.label_shape:
+    def _entry(self, number: int) -> tuple[np.ndarray, Any]:
+        """Pixels, H×W×C, and label: a number, or an array where labels have a shape."""
+        if isinstance(self._entries, Pairs):
             return self._entries[number]
         label, payload = self._entries[number]
         return decode_record(payload), label
@@ -144,7 +146,7 @@ class PixelFile:
         return self._count
 
     def read(
-        self, numbers: Sequence[int], images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
+        self, numbers: Numbers, images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
     ) -> None:
         """See Images.read. Only one thread at a time may call it."""
         self._read_labels(numbers, labels)
@@ -159,7 +161,7 @@ class PixelFile:
                 self._fill(rows, start + int(number) * size + (channel * height + window.top) * width)
             image[:] = window._replace(top=0).of(self._rows, *image.shape[1:])
 
-    def _read_labels(self, numbers: Sequence[int], labels: np.ndarray) -> None:
+    def _read_labels(self, numbers: Numbers, labels: np.ndarray) -> None:
         if self._categories is not None:
             np.take(self._categories, numbers, out=labels)
             return
@@ -167,7 +169,7 @@ class PixelFile:
             self._fill(label, HEADER_BYTES + int(number) * self._label_bytes)
 
     def _fill(self, array: np.ndarray, offset: int) -> None:
-        if os.preadv(self._descriptor, [array], offset) != array.nbytes:
+        if os.preadv(self._descriptor, [array.data], offset) != array.nbytes:
             raise OSError("the file of decoded images has become shorter")
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from models_app.training.measures import Scores
 NO_LABEL = float("-inf")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EngineConfig(Hyperparameters):
     """What an engine builds: a network, and the hyperparameters of its training.
 

@@ -31,7 +31,7 @@ def under_test(name: str) -> Iterator[None]:
 def engine_of(network: Network, **settings) -> Engine:
     """The engine under test, with batches of four, SGD and no weight decay, unless `settings` say otherwise."""
     defaults = {"mean": None, "batch_size": 4, "solver_type": "SGD", "momentum": 0.9, "weight_decay": 0.0}
-    setup = EngineConfig(network, **(defaults | {"devices": ("cpu",), "threads": 2, "seed": 0} | settings))
+    setup = EngineConfig(network=network, **(defaults | {"devices": ("cpu",), "threads": 2, "seed": 0} | settings))
     return open_engine(engine_name.get(), setup)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from models_app.training.engines.interface import EngineConfig
@@ -26,7 +28,7 @@ class BoundExecutor:
         graph = layer_builders.build(config.network, phase, config.mean, weights_of_categories)
         if phase != "deploy":
             config.network.check_trainable(phase)
-        self.outputs = config.network.outputs(phase) if phase == "deploy" else list(graph.kept)
+        self.outputs: list[Any] = config.network.outputs(phase) if phase == "deploy" else list(graph.kept)
         results = [graph.values[name] for name in self.outputs] if phase == "deploy" else list(graph.kept.values())
         symbol = mx.sym.Group([*graph.heads, *map(mx.sym.BlockGrad, results)])
         shape = (config.batch_size, *config.network.input_shape)

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
+from typing import Any
 
 import numpy
 
@@ -67,7 +68,8 @@ def names_that_numpy_dropped() -> Iterator[None]:
 @contextlib.contextmanager
 def without(packages: Iterable[str]) -> Iterator[None]:
     """Within the context none of these packages can be imported, unless it has been before."""
-    hidden = [name for name in packages if sys.modules.setdefault(name, None) is None]
+    modules: dict[str, Any] = sys.modules
+    hidden = [name for name in packages if modules.setdefault(name, None) is None]
     try:
         yield
     finally:

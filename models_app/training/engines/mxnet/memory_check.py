@@ -29,8 +29,8 @@ def check_fits(config: EngineConfig, executor: mx.executor.Executor, context: mx
     """Raise BadInput if the executor's planned memory is more than there is. The kernel assigns memory only on use."""
     needed, there = planned_bytes(executor), _memory_of(context)
     if needed > there:
-        needed, there = map(resources.gibibytes, (needed, there))
-        raise BadInput(f"{_what(config)} needs {needed} of memory, and there are {there}; {REMEDY}")
+        need, have = map(resources.gibibytes, (needed, there))
+        raise BadInput(f"{_what(config)} needs {need} of memory, and there are {have}; {REMEDY}")
 
 
 def planned_bytes(executor: mx.executor.Executor) -> int:

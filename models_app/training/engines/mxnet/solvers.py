@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from models_app.networks import Multipliers, Weight
 from models_app.training.engines.interface import OPTIMIZER_SLOTS, EngineConfig
 from models_app.training.engines.mxnet.compat import mx
 
-Array = mx.nd.NDArray
+Array: TypeAlias = mx.nd.NDArray
 
 DELTA = 1e-8  # Caffe's default; keeps divisors above zero
 BETA2 = 0.999  # Caffe's momentum2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from models_app.networks.layers import Shape
 from models_app.networks.resolve import Value
 from models_app.training.engines.mxnet.compat import mx
 
-Symbol = mx.sym.Symbol
+Symbol: TypeAlias = mx.sym.Symbol
 
 
 @dataclass
