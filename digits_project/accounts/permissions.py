@@ -50,7 +50,9 @@ def _refuse_beyond_scope(request, scope: Scope) -> None:
 
 def refuse_to_change(request, job) -> None:
     """Raise PermissionDenied unless the job is the user's own or the user is an operator."""
-    if has_accounts() and role_of(request.user) < Role.OPERATOR and job.owner != request.user.get_username():
+    role = role_of(request.user)
+    is_operator = role is not None and role >= Role.OPERATOR
+    if has_accounts() and not is_operator and job.owner != request.user.get_username():
         whose = f"It is {job.owner}'s" if job.owner else "It is nobody's"
         raise PermissionDenied(f"{whose}; only its owner and operators may do that.")
 

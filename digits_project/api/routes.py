@@ -1,13 +1,15 @@
 """URL patterns of the views: each with and without `.json`."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.urls import path
+from django.views import View
 from rest_framework.viewsets import ViewSet
 
 
 # --- routes --------------------------------------------------------------------------------------------------------
-def with_suffix(route: str, view: type, name: str) -> list:
+def with_suffix(route: str, view: type[View], name: str) -> list:
     """`route` and `route.json` of an APIView."""
     return [
         path(f"{route}.json", view.as_view(), {"format": "json"}, name=f"{name}-json"),
@@ -28,7 +30,7 @@ def action_view(viewset: type[ViewSet], actions: dict[str, str], **attributes) -
 
     The view gets the attributes that an @action declares, and `attributes`.
     """
-    declared = {}
+    declared: dict[str, Any] = {}
     for action in actions.values():
         declared |= getattr(getattr(viewset, action), "kwargs", {})
     declared.pop("schema", None)  # each action has its own, where drf-spectacular finds it

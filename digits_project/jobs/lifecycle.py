@@ -52,9 +52,9 @@ def advance(
     for the history.
     """
     now = timezone.now()
-    sources = SOURCES.get(to, ())
+    sources = set(SOURCES.get(to, ()))
     if only_from:
-        sources = set(sources) & ({only_from} if isinstance(only_from, Status) else set(only_from))
+        sources &= {only_from} if isinstance(only_from, Status) else set(only_from)
     rows = type(job).objects.filter(pk=job.pk, status__in=sources)
     if held_by is not None:
         rows = rows.filter(worker=held_by)

@@ -53,7 +53,17 @@ class Job(models.Model):
     KIND: str  # "datasets", "models" or "evaluations", as in the routes
     TYPE: str  # DIGITS's name for it, as in /status
     # The columns that lists show; other columns can hold megabytes.
-    LISTED = ("job_id", "name", "owner", "priority", "status", "progress", "created_at", "started_at", "ended_at")
+    LISTED: tuple[str, ...] = (
+        "job_id",
+        "name",
+        "owner",
+        "priority",
+        "status",
+        "progress",
+        "created_at",
+        "started_at",
+        "ended_at",
+    )
     IN_INDEX = True  # whether the list of all jobs has it
     PART_OF = ""  # the relation to its parent job, which decides who may see this one
     PATHS: tuple[str, ...] = ()  # columns that hold paths of the server

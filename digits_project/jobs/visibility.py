@@ -4,6 +4,8 @@ With DIGITS_PRIVATE these are the user's own jobs and those shared with one of t
 forms and admin find jobs through this module; services and workers see every job.
 """
 
+from typing import TypeVar, overload
+
 from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 
@@ -21,6 +23,13 @@ def visible(kind: type[Job]) -> QuerySet:
     return kind.objects.filter(_seen_by(user, kind)) if user.is_authenticated else kind.objects.none()
 
 
+J = TypeVar("J", bound=Job)
+
+
+@overload
+def find_visible(job_id: object, kind: type[J]) -> J | None: ...
+@overload
+def find_visible(job_id: object, kind: None = None) -> Job | None: ...
 def find_visible(job_id: object, kind: type[Job] | None = None) -> Job | None:
     """The visible job with that id, of that kind or of any (None); None if there is none."""
     if not is_job_id(job_id):

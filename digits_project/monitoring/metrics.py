@@ -4,7 +4,7 @@ Values from PostgreSQL are counted on each request, so every web process returns
 measured in the web process itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from django.conf import settings
 from django.db.models import Count, F, Sum
@@ -103,7 +103,7 @@ def _workers() -> Metric:
     """The number of live workers; NaN if Redis can't be reached."""
     workers = GaugeMetricFamily("digits_workers", "Workers that listen on a queue.", labels=["queue"])
     try:
-        alive = queues.live_workers()
+        alive: Mapping[str, float] = queues.live_workers()
     except RedisError:
         alive = {"io": float("nan")}
     for queue, number in alive.items():

@@ -8,7 +8,7 @@ free edition has no dates; as of November 2026.
 
 from datetime import date
 
-_ENDS = {
+_ENDS: dict[str, dict[tuple[int, ...], date]] = {
     "Python": {
         (3, 10): date(2026, 10, 31),
         (3, 11): date(2027, 10, 31),

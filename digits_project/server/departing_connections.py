@@ -6,6 +6,7 @@ import socket
 import time
 from collections import Counter, deque
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
+from typing import Any
 
 from gunicorn import util
 
@@ -20,7 +21,7 @@ class Departures:
 
     def __init__(self, poller: BaseSelector, max_spooled: int, linger_within: float):
         self._poller, self._max_spooled, self._linger_within = poller, max_spooled, linger_within
-        self._lingering = deque()  # (time to close, socket) of lingering connections
+        self._lingering: deque[tuple[float, Any]] = deque()  # (time to close, socket) of lingering connections
         self._spooled: dict[Client, str] = {}  # clients with a spooled response, and their addresses
 
     def add(self, client: Client, address: str) -> None:

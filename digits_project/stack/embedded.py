@@ -72,13 +72,13 @@ class Services:
         sockets = started.enter_context(_socket_folder(self.folder, account))
         postgres, redis = self.wanted
         if postgres:
-            service = Postgres(self.folder, sockets / "postgres", log, passwords, account, durable=self.durable)
-            self.services.append(started.enter_context(service))
-            self.database_url = service.url
+            database = Postgres(self.folder, sockets / "postgres", log, passwords, account, durable=self.durable)
+            self.services.append(started.enter_context(database))
+            self.database_url = database.url
         if redis:
-            service = Redis(self.folder, sockets, log, passwords)
-            self.services.append(started.enter_context(service))
-            self.redis_url = service.url
+            cache = Redis(self.folder, sockets, log, passwords)
+            self.services.append(started.enter_context(cache))
+            self.redis_url = cache.url
         urls = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
         write_private(self.folder / "urls.json", json.dumps({name: url for name, url in urls.items() if url}))
         started.callback((self.folder / "urls.json").unlink)

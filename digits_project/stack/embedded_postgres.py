@@ -159,7 +159,7 @@ def can_reach(path: Path, account: processes.SystemAccount | None) -> bool:
     """Whether that user can enter the folder, or execute the file, `path`."""
     if account is None:
         return os.access(path, os.X_OK)
-    command = ["test", "-x", path]
+    command = ["test", "-x", str(path)]
     return subprocess.run(command, cwd="/", **account.as_arguments()).returncode == 0  # nosec B607 (PATH is ours)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.http import HttpResponse, StreamingHttpResponse
@@ -43,8 +44,14 @@ from inference.visualizations import visualizations
 from models_app.models import Snapshot, TrainedModel
 
 DEFAULT_FORM = "tar.gz"
-QUESTION = {"detail": False, "methods": ["post"]}
-DOWNLOAD = {"detail": True, "name": "Download", "role": Role.USER, "throttle_classes": (), **WITHOUT_PAGE}
+QUESTION: dict[str, Any] = {"detail": False, "methods": ["post"]}
+DOWNLOAD: dict[str, Any] = {
+    "detail": True,
+    "name": "Download",
+    "role": Role.USER,
+    "throttle_classes": (),
+    **WITHOUT_PAGE,
+}
 
 
 class InferenceViewSet(FormViewSet):

@@ -1,5 +1,7 @@
 """The viewsets of models."""
 
+from typing import Any
+
 from django.http import HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -49,7 +51,12 @@ SVG = "image/svg+xml"
 CSV = "text/csv"
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
 # Questions about networks: they change nothing, and have no page.
-QUESTION = {"detail": False, "methods": ["post"], "role": Role.VIEWER, "renderer_classes": (PrettyJSONRenderer,)}
+QUESTION: dict[str, Any] = {
+    "detail": False,
+    "methods": ["post"],
+    "role": Role.VIEWER,
+    "renderer_classes": (PrettyJSONRenderer,),
+}
 
 
 class ModelViewSet(JobViewSet):

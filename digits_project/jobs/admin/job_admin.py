@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -55,9 +56,9 @@ class DecoratedList(ChangeList):
 class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
     """Shows a job and lets users change its name, notes and priority. All other changes go through services."""
 
-    list_filter = ("status",)
+    list_filter: ClassVar[tuple[str, ...]] = ("status",)
     search_fields = ("job_id", "name", "owner")
-    actions = ("abort", "resume", "clone", "change_priority")
+    actions: tuple[str, ...] = ("abort", "resume", "clone", "change_priority")
     action_form = JobActions
     list_per_page = 50
     list_max_show_all = 200

@@ -1,5 +1,7 @@
 """The viewsets that datasets and models share."""
 
+from typing import Any, TypeVar, overload
+
 from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import Case, When
@@ -26,9 +28,15 @@ from digits_project.jobs.sharing import GroupNames, shared_names
 from digits_project.jobs.visibility import find_visible, visible
 
 # Routes that answer JSON or text with and without `.json`, errors included.
-WITHOUT_PAGE = {"renderer_classes": (PrettyJSONRenderer,), "serializer_class": None}
+WITHOUT_PAGE: dict[str, Any] = {"renderer_classes": (PrettyJSONRenderer,), "serializer_class": None}
+
+J = TypeVar("J", bound=Job)
 
 
+@overload
+def fetch(kind: type[J], job_id: str) -> J: ...
+@overload
+def fetch(kind: None, job_id: str) -> Job: ...
 def fetch(kind: type[Job] | None, job_id: str) -> Job:
     """The job of that kind, or of any (None). Raises NotFound, also for a job of another kind."""
     job = find_visible(job_id, kind)

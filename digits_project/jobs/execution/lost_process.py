@@ -1,5 +1,7 @@
 """Handles a job whose process died: another process continues it, unless it has lost too many."""
 
+from typing import Any
+
 from django.db import transaction
 
 from digits_project.jobs import lifecycle
@@ -20,8 +22,9 @@ def handle_lost_process(job: Job, reason: str) -> None:
     if row is None:
         return
     row.clear_away()
-    held = {"held_by": row.worker, "only_from": Status.RUNNING, "lost_processes": row.lost_processes + 1}
-    if not row.abort_requested_at and held["lost_processes"] >= MAX_LOST_PROCESSES:
+    lost = row.lost_processes + 1
+    held: dict[str, Any] = {"held_by": row.worker, "only_from": Status.RUNNING, "lost_processes": lost}
+    if not row.abort_requested_at and lost >= MAX_LOST_PROCESSES:
         lifecycle.try_advance(row, Status.ERROR, error=_given_up(row, reason), **held)
     elif row.abort_requested_at or not lifecycle.try_advance(row, Status.WAITING, note=reason, **held):
         lifecycle.try_advance(row, Status.ABORTED, **held)

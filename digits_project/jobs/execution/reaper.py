@@ -77,7 +77,7 @@ def _look_after(job: Job) -> None:
     if process.is_local and not process.is_alive():
         handle_lost_process(job, f"The process that ran this job (pid {process.pid} on {process.host}) died.")
         return
-    silent = now - job.heartbeat_at > SILENCE
+    silent = now - (job.heartbeat_at or job.created_at) > SILENCE
     unheard = job.abort_requested_at and now - job.abort_requested_at > ABORT_GRACE
     if silent or unheard:
         if process.is_local:

@@ -3,7 +3,7 @@
 import socket
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import django_rq
 from redis.client import Pipeline
@@ -39,7 +39,13 @@ def enqueue(name: str, task: str, job_id: str, attempt: int) -> None:
     """
     target = queue(name)
     queued_id = f"{job_id}-{attempt}{'s' if name.endswith(SPARE) else ''}"
-    arguments = {"args": (job_id,), "job_id": queued_id, "unique": True, "result_ttl": 0, "failure_ttl": 60}
+    arguments: dict[str, Any] = {
+        "args": (job_id,),
+        "job_id": queued_id,
+        "unique": True,
+        "result_ttl": 0,
+        "failure_ttl": 60,
+    }
     try:
         target.enqueue_call(task, **arguments)
     except DuplicateJobError:
