@@ -65,7 +65,7 @@ OLD_TABLES = "The database has not the tables of this version ({error}): manage.
 
 # An exception has the row of its class, or of the nearest base class that has one. Other exceptions of DRF than
 # ValidationError have their HTTP status themselves; a full disk (507) is recognised by its errno (errors.no_room).
-ERROR_STATUSES = {
+ERROR_STATUSES: dict[type[BaseException], ErrorStatus] = {
     BadInput: ErrorStatus(400, Exit.BAD_INPUT),
     DamagedFile: ErrorStatus(409, Exit.BAD_INPUT, is_logged=True),
     Refused: FORBIDDEN,
@@ -99,15 +99,20 @@ def error_status(error: BaseException) -> ErrorStatus | None:
     return next((ERROR_STATUSES[base] for base in type(error).__mro__ if base in ERROR_STATUSES), None)
 
 
+def listed_status(error: BaseException) -> ErrorStatus:
+    """The row of an exception that is known to have one."""
+    return ERROR_STATUSES[next(base for base in type(error).__mro__ if base in ERROR_STATUSES)]
+
+
 def http_text(error: BaseException) -> str:
     """What a client reads about an exception of the table."""
-    row = error_status(error)
+    row = listed_status(error)
     return _filled_in(row.http_text, error) or str(error) or row.default_text
 
 
 def exit_text(error: BaseException) -> str:
     """What a command prints about an exception of the table."""
-    row = error_status(error)
+    row = listed_status(error)
     return _filled_in(row.exit_text, error) or str(error) or row.default_text
 
 

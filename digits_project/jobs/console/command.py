@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
 
-from digits_project.api.error_statuses import COMMAND_ERRORS, Exit, error_status, exit_text
+from digits_project.api.error_statuses import COMMAND_ERRORS, Exit, exit_text, listed_status
 from digits_project.api.exception_handler import messages_by_field
 from digits_project.api.wire_format import errors
 from digits_project.common.terminal import Screen
@@ -77,7 +77,9 @@ class ConsoleCommand(BaseCommand):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(int(Exit.FAILED))
             except COMMAND_ERRORS as error:
-                raise CommandError(exit_text(error), returncode=error_status(error).exit) from error
+                raise CommandError(
+                    exit_text(error), returncode=int(listed_status(error).exit or Exit.FAILED)
+                ) from error
 
     def print_json(self, value) -> None:
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))

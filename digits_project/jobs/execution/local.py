@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
 
 from django.db import connections
 from django.utils.module_loading import import_string
@@ -19,31 +20,32 @@ class LocalRunner:
     """Runs one job at a time. The child dies with this process, and Ctrl-C in the terminal does not reach it."""
 
     def __init__(self):
-        self._child: multiprocessing.Process | None = None
+        self._child: BaseProcess | None = None
 
     def tend(self, jobs: Sequence[Job]) -> None:
         """Start one of the jobs that can run, if none is running."""
         if self._child is not None and self._child.is_alive():
             return
         if self._child is not None:
-            self._bury(jobs)
+            self._bury(self._child, jobs)
         job = next((job for job in jobs if _may_run(job)), None)
         if job:
             connections.close_all()  # a forked connection would be shared
             arguments = (job.TASK, job.pk, os.getpid())
-            self._child = multiprocessing.get_context("fork").Process(target=_work, args=arguments)
-            self._child.start()
+            child = multiprocessing.get_context("fork").Process(target=_work, args=arguments)
+            child.start()
+            self._child = child
 
     def end(self) -> None:
         """Wait until the child has exited; after its job's end a training's child creates an evaluation."""
         if self._child is not None:
             self._child.join()
 
-    def _bury(self, jobs: Sequence[Job]) -> None:
+    def _bury(self, child: BaseProcess, jobs: Sequence[Job]) -> None:
         """Handle the job of a child that died, so that it does not stay Running."""
         for job in jobs:
-            if job.status == Status.RUNNING and Process.parse(job.worker).pid == self._child.pid:
-                handle_lost_process(job, f"The process that ran this job ended with status {self._child.exitcode}.")
+            if job.status == Status.RUNNING and Process.parse(job.worker).pid == child.pid:
+                handle_lost_process(job, f"The process that ran this job ended with status {child.exitcode}.")
         self._child = None
 
 
