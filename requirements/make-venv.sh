@@ -113,7 +113,7 @@ say_what_is_needed() {
 }
 
 install_requirements() {
-    echo "Installing the packages of requirements/dev.txt (up to 240 MB to download; half a minute to three)"
+    echo "Installing the packages of requirements/dev.txt (up to 265 MB to download; half a minute to three)"
     rm -f "$venv/installed"
     options="--no-deps --require-hashes --only-binary :all: -r requirements/dev.txt"
     {
