@@ -55,8 +55,9 @@ class DatasetAdmin(JobAdmin):
 
     def belongs(self, name):
         source = next((source for source in sources.SOURCES.values() if name in source.field_names), None)
-        has_choice = source is not None and len(sources.sources_of(source.kind)) > 1
-        return f"method={source.name}" if has_choice else ""
+        if source is None or len(sources.sources_of(source.kind)) == 1:
+            return ""
+        return f"method={source.name}"
 
     # --- the list --------------------------------------------------------------------------------------------------
     @admin.display(description="images")

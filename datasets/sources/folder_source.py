@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
@@ -146,8 +147,9 @@ class FolderMethod(Source):
             raise ValidationError({"folder_train": str(wrong)}) from wrong
 
     def spec(self, dataset):
+        folders: dict[str, Any] = {split: _folder(dataset, split) for split in SPLITS}
         return imagedb.Spec(
-            **{split: _folder(dataset, split) for split in SPLITS},
+            **folders,
             pct_val=dataset.folder_pct_val,
             pct_test=dataset.folder_pct_test,
             val_limits=_limits(dataset, "val"),

@@ -13,6 +13,7 @@ from datasets import imagedb
 from datasets.kinds import GENERIC
 from datasets.sources.source import Source, SourceForm
 from datasets.sources.source_fields import MAX_PATH, DatabaseField, MeanFile
+from digits_project.common.errors import BadInput
 
 if TYPE_CHECKING:
     from datasets.models import Dataset
@@ -67,8 +68,11 @@ class PrebuiltMethod(Source):
             raise ValidationError({"prebuilt_train_images": "This field is required."})
 
     def spec(self, dataset):
+        train = _split(dataset, "train")
+        if train is None:
+            raise BadInput("There is no database of training images.")
         return imagedb.PrebuiltSpec(
-            train=_split(dataset, "train"),
+            train=train,
             val=_split(dataset, "val"),
             mean=Path(dataset.prebuilt_mean_file) if dataset.prebuilt_mean_file else None,
             roots=tuple(settings.DIGITS_DATA_ROOTS),

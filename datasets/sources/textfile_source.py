@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -112,8 +112,9 @@ class TextfileMethod(Source):
 
     def spec(self, dataset):
         used = {"train": True, "val": dataset.textfile_use_val, "test": dataset.textfile_use_test}
+        lists: dict[str, Any] = {split: _list_of_split(dataset, split) for split in used if used[split]}
         return imagedb.Spec(
-            **{split: _list_of_split(dataset, split) for split in used if used[split]},
+            **lists,
             labels=imagedb.TextSource(_kept(dataset, "labels"), "labels.txt"),
             shuffle=dataset.textfile_shuffle,
             **dataset.image_options(),
@@ -151,7 +152,7 @@ def _copy(given: TextList, path: Path) -> None:
                 raise ValidationError({given.field: f"{given.file.name} is larger than {MAX_LIST_BYTES >> 20} MiB."})
 
 
-def _opened(given: TextList) -> BinaryIO:
+def _opened(given: TextList) -> BinaryIO | UploadedFile:
     if not isinstance(given.file, Path):
         return given.file.open("rb")
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any, cast
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import exceptions, serializers
@@ -52,7 +53,7 @@ class Form(serializers.Serializer):
         fields = self.unordered_fields()
         self._known = {*fields, *self.DIGITS_FIELDS, *COMPANIONS}
         data = getattr(self, "initial_data", None)
-        if hasattr(data, "items"):
+        if isinstance(data, Mapping):
             fields = self.fields_for(data, fields)
         order = (*self.FIRST, *(name for name in fields if name not in self.LAST), *self.LAST)
         return {name: fields[name] for name in dict.fromkeys(order) if name in fields}
@@ -94,8 +95,9 @@ class Form(serializers.Serializer):
         try:
             values = super().to_internal_value(given)
         except serializers.ValidationError as invalid:
-            wrong = self.wrong_together(self._valid_values(given, invalid.detail))
-            raise serializers.ValidationError(_as_lists(wrong) | dict(invalid.detail) | not_here) from invalid
+            by_field = cast(dict[str, Any], invalid.detail)
+            wrong = _as_lists(self.wrong_together(self._valid_values(given, by_field)))
+            raise serializers.ValidationError(wrong | by_field | not_here) from invalid
         if wrong := _as_lists(self.wrong_together(values)) | not_here:
             raise serializers.ValidationError(wrong)
         return values
@@ -133,8 +135,8 @@ def _name_choices(field: serializers.Field) -> None:
         *others, last = (str(choice).replace("{", "{{").replace("}", "}}") for choice in field.choices)
         choices = f"{', '.join(others)} or {last}" if others else last
         field.error_messages["invalid_choice"] = f'"{{input}}" is not a valid choice. Choose {choices}.'
-    elif isinstance(getattr(field, "child", None), serializers.Field):
-        _name_choices(field.child)
+    elif isinstance(child := getattr(field, "child", None), serializers.Field):
+        _name_choices(child)
 
 
 class Flag(serializers.BooleanField):

@@ -5,7 +5,7 @@ import atexit
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from PIL import Image
 from rich.console import Console
@@ -32,10 +32,14 @@ class Screen:
     def __init__(self, stream: TextIO, environ: Mapping[str, str] = os.environ):
         self.live = stream.isatty() and environ.get("TERM") not in ("dumb", None)
         coloured = self.live and not environ.get("NO_COLOR")
-        look = {"force_terminal": self.live, "color_system": "standard" if coloured else None, "no_color": not coloured}
-        plain = {"highlight": False, "markup": False, "emoji": False}
-        self._console = _Console(file=stream, **look, **plain)  # as wide as the terminal: draws the bar
-        self._lines = _Console(file=stream, width=NO_LIMIT, **look, **plain)
+        look: dict[str, Any] = {
+            "force_terminal": self.live,
+            "color_system": "standard" if coloured else None,
+            "no_color": not coloured,
+            **dict.fromkeys(("highlight", "markup", "emoji"), False),
+        }
+        self._console = _Console(file=stream, **look)  # as wide as the terminal: draws the bar
+        self._lines = _Console(file=stream, width=NO_LIMIT, **look)
         self._stream = stream
         self._display: Live | None = None
         self._status = ""
@@ -131,7 +135,7 @@ class Screen:
         """Draw the cells in the place of those that were drawn last."""
         if self._display is None:
             # What other programs write stays theirs: rich would take sys.stdout and sys.stderr.
-            quiet = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
+            quiet: dict[str, Any] = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
             self._display = Live(console=self._console, transient=True, **quiet)
             self._display.start()
             atexit.register(self.clear_bar)  # a bar hides the cursor

@@ -92,7 +92,7 @@ def classify_files() -> dict[str, str]:
     Each package gets an empty __init__.py: without one, another package called `datasets` that is installed where
     classify.py runs would be taken.
     """
-    sources = {}
+    sources: dict[str, str] = {}
     for module in CLASSIFY_MODULES:
         file = Path(*module.split(".")).with_suffix(".py")
         sources |= {f"digits_classify/{folder}/__init__.py": "" for folder in file.parents if folder.name}

@@ -1,6 +1,6 @@
 """The admin's pages that create jobs, with the API's forms and services."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from django.contrib import messages
@@ -34,7 +34,7 @@ class Shown(NamedTuple):
 class CreatesJobs:
     """A mixin for a ModelAdmin of jobs: its add page has the API's forms, and `?clone=<id>` fills them in."""
 
-    forms: dict[str, type[Form]] = {}  # by the kind of job
+    forms: Mapping[str, type[Form]] = {}  # by the kind of job
     create_template = "admin/jobs/create.html"
     create_script = ""  # a module among the static files
 

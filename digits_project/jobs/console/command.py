@@ -8,6 +8,7 @@ import textwrap
 from argparse import SUPPRESS, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
@@ -86,7 +87,7 @@ class ConsoleCommand(BaseCommand):
 
     def print_table(self, rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> None:
         """Print rows of texts on standard output, in columns."""
-        Screen(self.stdout).table(rows, header)
+        Screen(cast(TextIO, self.stdout)).table(rows, header)
 
     def end(self, status: Exit) -> None:
         """Exit with this status."""
