@@ -1,4 +1,4 @@
-"""Whether the files of a dataset still are what the build wrote."""
+"""Checks that the files of a dataset are still as the build wrote them."""
 
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -15,13 +15,13 @@ REMEDY = "Restore it from a backup, or build the dataset again."
 
 
 def check_dataset(dataset: Dataset, splits: Collection[str], tick: Callable[[], object], mean: bool = False) -> None:
-    """Raise DamagedFile, which names the file, unless labels and records, and with `mean` the mean image, are what the
-    dataset's row says. `tick` is called all the while: the files are read through, once in each process."""
+    """Raise DamagedFile, which names the file, unless the labels, the records and (with `mean`) the mean image match
+    the dataset's row. Reads each file fully, once in each process, and calls `tick` meanwhile."""
     if not dataset.directory.is_dir():
         raise DamagedFile(f"The folder {dataset.pk} of the dataset {dataset.name} is missing. {REMEDY}")
     names = [f"{split}{rest}" for split in splits for rest in (".rec", ".idx", "_labels.rec", "_labels.idx")]
     check_digests(dataset, ["labels.txt", *names, *(["mean.npy"] if mean else [])], tick)
-    for split in splits:  # also where there are no digests
+    for split in splits:  # even if the row has no digests
         records = dataset.directory / f"{split}.rec"
         with RecordReader(records) as reader:
             found, wanted = len(reader), dataset.entries(split)
@@ -33,8 +33,8 @@ def check_dataset(dataset: Dataset, splits: Collection[str], tick: Callable[[], 
 
 
 def check_digests(dataset: Dataset, names: Iterable[str], tick: Callable[[], object] = lambda: None) -> None:
-    """Raise DamagedFile, which names the file, unless these files have the digests of the dataset's row, as far as it
-    has any of them: a dataset that was built by an early version has none."""
+    """Raise DamagedFile, which names the file, unless these files have the digests of the dataset's row. Files without
+    a digest there pass: early versions stored none."""
     for name in names:
         if wanted := dataset.digests.get(name):
             path = dataset.directory / name
@@ -49,13 +49,13 @@ def check_digests(dataset: Dataset, names: Iterable[str], tick: Callable[[], obj
 
 
 def check_mean(dataset: Dataset) -> None:
-    """Raise DamagedFile unless the mean image is one for the dataset's images."""
+    """Raise DamagedFile unless the mean image has the shape of the dataset's images."""
     path = mean_file(dataset)
     try:
         mean = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise _damaged(path, error.strerror or error) from error
-    except (ValueError, EOFError, SyntaxError, OverflowError) as error:  # what NumPy raises for what is no .npy file
+    except (ValueError, EOFError, SyntaxError, OverflowError) as error:  # for what is not .npy
         raise _damaged(path, "it is no whole .npy file") from error
     if mean.shape != dataset.image_shape:
         raise _damaged(path, f"it has the shape {mean.shape}, not {dataset.image_shape}")

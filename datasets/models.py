@@ -1,4 +1,4 @@
-"""What a dataset is."""
+"""The table of datasets."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Dataset(Job):
     kind = models.CharField(max_length=14, choices=kinds.kind_choices, default=kinds.CLASSIFICATION, editable=False)
     method = models.CharField(max_length=8, choices=sources.method_choices, default=sources.FOLDER.name)
 
-    # What was asked for; the names are those of the form (API.md).
+    # The request. The columns have the names of the form's fields (docs/api.md).
     resize_channels = models.PositiveSmallIntegerField(default=3, choices=[(1, "grayscale"), (3, "color")])
     resize_width = models.PositiveIntegerField(default=256, validators=SIZE)
     resize_height = models.PositiveIntegerField(default=256, validators=SIZE)
@@ -56,16 +56,16 @@ class Dataset(Job):
     of_sources = sources.SourceColumns()  # the columns folder_train, textfile_shuffle …
     seed = models.PositiveIntegerField(default=0, help_text="Decides the split and the order of the images.")
 
-    # What came of it.
+    # The result of the build.
     categories = models.JSONField(default=list, editable=False)  # their names, in the order of the labels
-    # imagedb.Split: name, entries, per_category; and in_train where it was found in the folder for training
+    # imagedb.Split: name, entries, per_category; also in_train if the split was a subfolder of the training folder
     splits = models.JSONField(default=list, editable=False)
     label_shape = models.JSONField(default=list, editable=False)  # C, H, W of a generic dataset's labels
-    copies = models.JSONField(default=dict, editable=False)  # how many images are exact copies of others
+    copies = models.JSONField(default=dict, editable=False)  # numbers of images that are exact copies of others
     skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Images that could not be read.")
-    skipped_reasons = models.JSONField(default=dict, editable=False)  # how many files for each reason
+    skipped_reasons = models.JSONField(default=dict, editable=False)  # {reason: number of files}
     warnings = models.JSONField(default=list, editable=False)
-    digests = models.JSONField(default=dict, editable=False)  # SHA-256 of the files; {} before there were any
+    digests = models.JSONField(default=dict, editable=False)  # {file: SHA-256}; {} for datasets of early versions
     white_level = models.PositiveIntegerField(default=65535, editable=False)  # the 16-bit sample that became 255
 
     @property
@@ -83,7 +83,7 @@ class Dataset(Job):
         return sources.SOURCES[self.method]
 
     def clean(self):
-        """Check the columns of the source together; Django has checked each column by itself, `method` too."""
+        """Check the source's columns together. Django has already checked each column, including `method`."""
         if self.method in sources.SOURCES:
             self.source.check(self)
 
@@ -107,31 +107,31 @@ class Dataset(Job):
 
     @property
     def archive(self) -> Path:
-        """Where an archive that was sent is kept until the dataset is Done."""
+        """The uploaded archive, which is kept until the dataset is Done."""
         return self.directory / "archive"
 
     def entries(self, split: str) -> int:
-        """How many images a split has; 0 when there is no such split."""
+        """The number of images in a split; 0 if there is no such split."""
         return next((found["entries"] for found in self.splits if found["name"] == split), 0)
 
     @property
     def category_names(self) -> list[str]:
-        """The categories as answers call them: an older dataset may have two of one name, or unseen characters."""
+        """The categories' names in responses: made unique and printable, which those of older datasets may not be."""
         return imagedb.usable_names(self.categories)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """C×H×W of every record. A generic dataset knows it when it is Done; until then this is a stand-in."""
+        """C×H×W of every record. For a generic dataset it is a placeholder until it is Done."""
         return self.resize_channels, self.resize_height, self.resize_width
 
     @property
     def look(self) -> dict[str, str | int]:
-        """How transparency and 16-bit samples became pixels, and become them in images that are classified."""
+        """How transparency and 16-bit samples are converted, in the build and in images to classify."""
         return {"alpha_background": self.alpha_background, "white_level": self.white_level}
 
     @property
     def shapes_are_known(self) -> bool:
-        """Whether `image_shape` and `label_shape` are those of the records: of a generic dataset, once it is Done."""
+        """Whether `image_shape` and `label_shape` are real: a generic dataset has placeholders until it is Done."""
         return self.declared_kind.is_resized or self.status == Status.DONE
 
     def clear_away(self) -> None:

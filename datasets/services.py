@@ -1,4 +1,4 @@
-"""What may be done with datasets."""
+"""Operations on datasets: create, build, clean up."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,9 +20,9 @@ DIGESTED = (".rec", ".idx", ".npy", ".txt")
 
 @transaction.atomic
 def create_dataset(owner: str, files: Mapping | None = None, **fields) -> Dataset:
-    """Record the request and let dispatch queue it. Raises ValidationError or LimitReached, nothing saved.
+    """Save the request; dispatch queues it. Raises ValidationError or LimitReached, and then nothing is saved.
 
-    `files` are those that came with the form and that the source keeps in the job's folder (Source.keep_files).
+    `files`: the form's files, which the source copies into the job's folder (Source.keep_files).
     """
     dataset = submit(Dataset(owner=owner, **fields))
     try:
@@ -34,18 +34,18 @@ def create_dataset(owner: str, files: Mapping | None = None, **fields) -> Datase
 
 
 def build(dataset: Dataset, report: Callable[[float], None]) -> None:
-    """Build the image databases of a running job into its folder, and store what came of it."""
+    """Build the image databases of a running job into its folder, and save the result."""
     _store(dataset, dataset.declared_kind.build(dataset, report), report)
 
 
 def take_prebuilt(dataset: Dataset, spec: imagedb.PrebuiltSpec, report: Callable[[float], None]) -> None:
-    """Take databases into a generic dataset's folder, and store what they hold. Raises BadInput."""
+    """Copy databases into a generic dataset's folder, and save what they contain. Raises BadInput."""
     built = imagedb.build_prebuilt(spec, dataset.directory, report)
     _store(dataset, generic_kind.columns_of(built), report)
 
 
 def _store(dataset: Dataset, columns: dict, report: Callable[[float], None]) -> None:
-    """Save what a build found, with the digests of its files."""
+    """Save the result of a build, with the digests of its files."""
     columns = columns | {"digests": digests(dataset.directory, report)}
     for name, value in columns.items():
         setattr(dataset, name, value)
@@ -53,13 +53,13 @@ def _store(dataset: Dataset, columns: dict, report: Callable[[float], None]) -> 
 
 
 def digests(directory: Path, report: Callable[[float], None]) -> dict[str, str]:
-    """{name: SHA-256} of the files that a build has just written, which are still in the memory of the disk's cache."""
+    """{name: SHA-256} of the files that a build has just written, which are still in the page cache."""
     built = (path for path in sorted(directory.iterdir()) if path.suffix in DIGESTED)
     return {path.name: sha256(path, lambda: report(1.0)) for path in built}
 
 
 def after_building(job_id: str) -> None:
-    """A dataset that is Done is never built again, so that the archive that was sent for it may go."""
+    """Remove the files that a Done dataset no longer needs, such as its uploaded archive: it is never built again."""
     dataset = Dataset.objects.filter(pk=job_id, status=Status.DONE).first()
     if dataset:
         dataset.source.drop_files(dataset)
@@ -67,7 +67,7 @@ def after_building(job_id: str) -> None:
 
 
 def describe_skipped(dataset: Dataset) -> dict:
-    """How many files of the folders and lists are in no database, and why; nothing if there are none."""
+    """The entries `skipped` and `skipped_reasons` of a dataset's JSON; {} if no file was skipped."""
     if not dataset.skipped:
         return {}
     reasons = sorted(dataset.skipped_reasons.items(), key=lambda item: -item[1])
@@ -75,7 +75,7 @@ def describe_skipped(dataset: Dataset) -> dict:
 
 
 def report(dataset: Dataset) -> list[str]:
-    """What people should know of a dataset that was built: its warnings, and what was skipped."""
+    """The lines that users should read about a built dataset: its warnings and the skipped files."""
     skipped = [imagedb.skipped_in_words(dataset.skipped, dataset.skipped_reasons)] if dataset.skipped else []
     return [*dataset.warnings, *skipped]
 

@@ -1,4 +1,4 @@
-"""What an io worker calls."""
+"""The tasks that io workers run."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The admin's pages of datasets; Django finds them by importing this package."""
+"""The admin pages of datasets. Django finds them by importing this package."""
 
 from datasets.admin import dataset_admin
 

@@ -18,8 +18,8 @@ from digits_project.jobs.admin.job_admin import JobAdmin
 from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import visible
 
-MAX_SKIPPED = 200  # of the skipped files, on a page
-MAX_CATEGORIES = 200  # of a histogram
+MAX_SKIPPED = 200  # skipped files shown on a page
+MAX_CATEGORIES = 200  # categories shown in a histogram
 MAX_MODELS = 100
 HEAVY = ("categories", "warnings", "status_history", "notes", "label_shape", "skipped_reasons")
 FOR_A_DAY = "private, max-age=86400"
@@ -29,7 +29,7 @@ FOR_A_DAY = "private, max-age=86400"
 class DatasetAdmin(JobAdmin):
     list_display = ("name", "thumbnails", "state", "counts", "size", "owner", "created")
     list_filter = ("status", "kind", "method", "owner")
-    exclude = ("splits", "categories", "warnings", "skipped_reasons")  # shown above in their own way
+    exclude = ("splits", "categories", "warnings", "skipped_reasons")  # the page's template shows them
     log_file = "build.log"
     change_form_template = "admin/datasets/dataset/change_form.html"
 
@@ -47,7 +47,8 @@ class DatasetAdmin(JobAdmin):
         return [services.create_dataset(owner, **fields)]
 
     def form_values(self, job):
-        """Text files and archives that were sent have to be sent again; those of the server are not remembered."""
+        """The values of the form that made the job. Uploaded files must be chosen again, and the server does not keep
+        the paths of its own text files."""
         values = {name: getattr(job, name) for name in self.forms[job.kind]().fields if hasattr(job, name)}
         for source in sources.sources_of(job.kind):
             values |= source.form_values(job)
@@ -101,7 +102,7 @@ class DatasetAdmin(JobAdmin):
         }
 
     def _first(self, dataset: Dataset) -> list[int]:
-        """The records of the first images, none where there are none yet."""
+        """The numbers of the first records; empty before the dataset is built."""
         try:
             return gallery.page(dataset, "train", None, 1).records[:24]
         except (gallery.NoSuchImage, DamagedFile):
@@ -167,7 +168,7 @@ class DatasetAdmin(JobAdmin):
 
 
 def histogram(dataset: Dataset) -> list[dict]:
-    """Of each category its images by split, and how wide the bars are, in percent of the largest category."""
+    """For each category the number of images in each split, and the bars' widths in percent of the largest category."""
     counts = {split["name"]: split.get("per_category", []) for split in dataset.splits}
     rows = [
         {"number": i, "name": name, "counts": [(split, of[i]) for split, of in counts.items() if i < len(of)]}
@@ -180,13 +181,13 @@ def histogram(dataset: Dataset) -> list[dict]:
 
 
 def category_of(dataset: Dataset, labels, record: int) -> str:
-    """The name of a record's category; "" where it has none."""
+    """The name of a record's category; "" if it has none."""
     known = labels is not None and record < len(labels) and 0 <= labels[record] < len(dataset.categories)
     return dataset.categories[labels[record]] if known else ""
 
 
 def version(dataset: Dataset) -> str:
-    """What changes the address of a picture when the dataset is built anew: browsers keep pictures for a day."""
+    """A part of each image's URL that changes when the dataset is built again, because browsers cache images a day."""
     return f"v={dataset.ended_at:%Y%m%d%H%M%S}" if dataset.ended_at else ""
 
 

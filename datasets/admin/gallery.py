@@ -1,4 +1,4 @@
-"""The images of a dataset as people look at them, straight from its record files."""
+"""Reads the images of a dataset from its record files, for the pages."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from datasets.models import Dataset
 from digits_project.common.errors import BadInput, DamagedFile
 
 A_PAGE = 60
-STRIP, STRIP_SIDE = 6, 40  # images of a strip, and how high it is
+STRIP, STRIP_SIDE = 6, 40  # number of images in a strip, and its height in pixels
 AS_THEY_ARE = {"PNG": "image/png", "JPEG": "image/jpeg"}
-KEPT = 16  # indexes of record files
+KEPT = 16  # cached indexes of record files
 
 
 class NoSuchImage(Exception):
@@ -28,7 +28,7 @@ class NoSuchImage(Exception):
 
 
 class GalleryPage(NamedTuple):
-    """Some images of a split: the numbers of their records, which page of how many it is, how many images in all."""
+    """A page of images of a split: their record numbers, the page's number, the number of pages and of all images."""
 
     records: list[int]
     number: int
@@ -37,7 +37,10 @@ class GalleryPage(NamedTuple):
 
 
 def image(dataset: Dataset, split: str, number: int) -> tuple[bytes, str]:
-    """One record's image as a browser takes it, and its media type. Raises NoSuchImage, or DamagedFile, as all here."""
+    """A record's image in a format that browsers show, and its media type.
+
+    Raises NoSuchImage, or DamagedFile, as every function of this module does.
+    """
     with _reader(dataset, split) as reader:
         payload = _payload(reader, number)
     kind = decoding.sniff(payload[:64])
@@ -72,7 +75,7 @@ def _thumbnail(pixels: np.ndarray) -> Image.Image:
 
 
 def page(dataset: Dataset, split: str, category: int | None, number: int) -> GalleryPage:
-    """The records of a split, or of one category in it, sixty to a page; a page beyond the last is the last one."""
+    """The records of a split, or of one category in it, sixty a page. A number beyond the last page gives the last."""
     with _reader(dataset, split) as reader:
         count = len(reader)
     if category is None:
@@ -113,8 +116,7 @@ def _changed(path: Path) -> int:
 
 @lru_cache(KEPT)
 def _index(path: Path, changed: int) -> RecordReader:
-    """A closed reader, which knows where the records are: one that stays open would hold the disk of a dataset that is
-    deleted."""
+    """A reader with its index loaded and its file closed. An open file would keep a deleted dataset on disk."""
     with RecordReader(path) as reader:
         return reader
 
@@ -124,6 +126,6 @@ def _labels(path: Path, changed: int) -> np.ndarray:
     try:
         with path.open("rb") as file:
             return np.fromiter((int(line.rsplit(b" ", 1)[1]) for line in file), np.int32)
-    except (OSError, ValueError, IndexError) as odd:  # as of an image whose path has a line break
+    except (OSError, ValueError, IndexError) as odd:  # for example, an image path with a line break
         named = f"{path.parent.name}/{path.name}"
         raise DamagedFile(f"{named} can't be read, so nothing says which category an image is of.") from odd

@@ -1,4 +1,4 @@
-"""What each field of the dataset forms means: shown on their pages and in the schema."""
+"""Help texts of the dataset forms' fields, for the pages and the schema."""
 
 DATASET_NAME = "What the dataset is called."
 

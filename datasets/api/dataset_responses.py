@@ -1,4 +1,4 @@
-"""The shapes of the dataset answers, for the schema."""
+"""Serializers of the dataset responses, for the schema."""
 
 from rest_framework import serializers
 

@@ -16,7 +16,7 @@ from digits_project.jobs.api.job_responses import describe_job
 
 
 class Background(serializers.CharField):
-    """What transparent images are put onto: white, black or another colour, which becomes #rrggbb; or ignore."""
+    """The background of transparent images: white, black, another colour (stored as #rrggbb), or ignore."""
 
     def to_internal_value(self, data):
         text = super().to_internal_value(data).lower()
@@ -72,9 +72,9 @@ class DatasetForm(Form):
 
 
 class ClassificationDatasetForm(DatasetForm):
-    """What POST /datasets/images/classification takes. Valid data are create_dataset's arguments.
+    """The form of POST /datasets/images/classification. Its valid data are create_dataset's arguments.
 
-    Of the fields that belong to one method, only those of the chosen method are looked at.
+    Fields of other methods than the chosen one are ignored.
     """
 
     KIND = kinds.CLASSIFICATION
@@ -93,9 +93,9 @@ class ClassificationDatasetForm(DatasetForm):
 
 
 class GenericDatasetForm(DatasetForm):
-    """What POST /datasets/images/generic takes. Valid data are create_dataset's arguments.
+    """The form of POST /datasets/images/generic. Its valid data are create_dataset's arguments.
 
-    The databases keep the size and the pixels that they have, so there is nothing to resize or encode.
+    It has no fields for resizing or encoding, because the databases are taken as they are.
     """
 
     KIND = kinds.GENERIC
@@ -107,7 +107,7 @@ FORMS: dict[str, type[DatasetForm]] = {form.KIND: form for form in (Classificati
 
 
 def form_of(method: str | None) -> type[DatasetForm]:
-    """The form that has this source; the form for classification if there is no such source."""
+    """The form of the source with this name; the form for classification if there is none."""
     source = sources.SOURCES.get(method or "")
     return FORMS[source.kind if source else kinds.CLASSIFICATION]
 

@@ -18,7 +18,7 @@ urlpatterns = [
     *action_routes(
         "datasets/images/generic", GenericDatasetViewSet, CREATE, "create-generic-dataset", name="New Image Dataset"
     ),
-    # Where DIGITS has its forms and its list.
+    # The URLs of DIGITS's forms and of its list.
     path("datasets/images/classification/new", RedirectView.as_view(query_string=True, pattern_name="create-dataset")),
     path("datasets/images/generic/new", RedirectView.as_view(query_string=True, pattern_name="create-generic-dataset")),
     path("datasets", RedirectView.as_view(query_string=True, pattern_name="home")),

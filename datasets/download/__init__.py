@@ -1,1 +1,1 @@
-"""Published sets of images, fetched for `manage.py download_data`."""
+"""Downloads published image sets, for `manage.py download_data`."""

@@ -1,4 +1,4 @@
-"""Fetches a published file over HTTP: goes on where it was interrupted, and takes nothing with another digest."""
+"""Downloads a published file over HTTP. Resumes interrupted downloads and checks the file's digest."""
 
 import hashlib
 import http.client
@@ -10,18 +10,18 @@ from pathlib import Path
 from digits_project.common.errors import BadInput, Failed
 
 BLOCK = 1 << 18
-MAX_BYTES = 1 << 30  # no file of those that are known is a fifth of it
+MAX_BYTES = 1 << 30  # over five times the largest known file
 TRIES = 5
-SECONDS = 60  # without a byte
+SECONDS = 60  # timeout while no byte arrives
 NOT_SATISFIABLE = 416
 
-Report = Callable[[int, int | None], None]  # bytes that are here, and how many there are, if that is known
+Report = Callable[[int, int | None], None]  # called with the bytes received and the file's size, if that is known
 
 
 def download(url: str, md5: str, path: Path, report: Report) -> None:
-    """Leave the file at `path`, whole. Raises BadInput for an address that can't be one, Failed for any other trouble.
+    """Download the file to `path`. Raises BadInput for an invalid URL, Failed for any other error.
 
-    What has come stays beside it as .part, also when the process is killed, and the next call asks for the rest only.
+    The received bytes stay beside it as .part, even if the process is killed; the next call requests only the rest.
     """
     if not url.startswith(("http://", "https://")):
         raise BadInput(f"{url} is no http or https address.")
@@ -43,7 +43,7 @@ def download(url: str, md5: str, path: Path, report: Report) -> None:
 
 
 def digest(path: Path) -> str:
-    """MD5, which the publishers name: against mishaps, not against enemies."""
+    """The file's MD5, the digest that the publishers give. It detects damage, but no attack."""
     found = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -52,14 +52,14 @@ def digest(path: Path) -> str:
 
 
 def _fetch_rest(url: str, part: Path, report: Report) -> None:
-    """Append what is missing; begin anew where the server does not give a part."""
+    """Append the missing bytes; start from the beginning if the server does not send ranges."""
     here = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={here}-"} if here else {})
     try:
         answer = urllib.request.urlopen(request, timeout=SECONDS)  # nosec B310 - download() lets http and https through
     except urllib.error.HTTPError as refusal:
         refusal.close()
-        if refusal.code == NOT_SATISFIABLE:  # all of it is here, or more: the digest tells
+        if refusal.code == NOT_SATISFIABLE:  # we have the whole file, or more; the digest check decides
             return
         raise
     with answer:

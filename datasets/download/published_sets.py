@@ -1,7 +1,7 @@
-"""Published sets of images: where their files are, what digest they have, and what is in them.
+"""Published image sets: the URLs, digests and readers of their files.
 
-Plain values and readers. The digests are MD5, since that is what the publishers name (for CIFAR on its page, for
-Fashion-MNIST in its README; for MNIST, whose page names none, torchvision's); the source of each is in its `digests`.
+The digests are MD5, because the publishers give that (CIFAR on its page, Fashion-MNIST in its README; MNIST's page has
+none, so its digests are torchvision's). The source of each is in its `digests`.
 """
 
 import gzip
@@ -17,11 +17,11 @@ import numpy as np
 from digits_project.common.errors import BadInput
 
 DIGITS = tuple("0123456789")
-# "T-shirt/top" of the publisher's can't be the name of a folder.
+# The publisher's "T-shirt/top" can't be the name of a folder.
 CLOTHES = (
     "T-shirt_top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
-IDX_IMAGES, IDX_LABELS = b"\0\0\x08\x03", b"\0\0\x08\x01"  # uint8 with three dimensions, with one
+IDX_IMAGES, IDX_LABELS = b"\0\0\x08\x03", b"\0\0\x08\x01"  # uint8 in three dimensions, and in one
 CIFAR_SHAPE = (3, 32, 32)
 CATEGORY = re.compile(r"[\w .+-]{1,100}")
 MAX_LABEL_BYTES = 100_000
@@ -32,8 +32,8 @@ Split = Iterator[tuple[str, np.ndarray]]  # (category, uint8 H×W or H×W×3) of
 
 @dataclass(frozen=True)
 class Published:
-    """`files` are {name: MD5}, `base` the address that the names stand behind; `read` gives the images of "train" or
-    "test" from the folder that holds the files."""
+    """A published set: `files` is {name: MD5}, `base` the URL before the names. `read` yields the images of "train" or
+    "test" from the folder with the files."""
 
     base: str
     files: Mapping[str, str]
@@ -71,12 +71,12 @@ def cifar10(folder: Path, split: str) -> Split:
 
 
 def cifar100(folder: Path, split: str) -> Split:
-    """CIFAR-100's: two labels, of which the second is the fine one."""
+    """CIFAR-100's binary version: a coarse and a fine label, then the pixels as in CIFAR-10. The fine label is used."""
     return _cifar(folder / "cifar-100-binary.tar.gz", [f"{split}.bin"], "fine_label_names.txt", label_bytes=2)
 
 
 def _cifar(path: Path, batches: list[str], names: str, label_bytes: int) -> Split:
-    """Nothing of the archive goes to the disk: the members are found by their names and read."""
+    """Read the members with the given names from the archive, without unpacking it to the disk."""
     try:
         with tarfile.open(path, "r:gz") as archive:
             categories = _categories(path, _members(archive, [names])[names])
@@ -88,7 +88,7 @@ def _cifar(path: Path, batches: list[str], names: str, label_bytes: int) -> Spli
 
 
 def _members(archive: tarfile.TarFile, names: list[str]) -> dict:
-    """Open files by their last names. Raises ValueError."""
+    """Open members by the last part of their paths. Raises ValueError if one is missing."""
     found = {Path(member.name).name: member for member in archive if member.isfile()}
     if missing := [name for name in names if name not in found]:
         raise ValueError(f"it has no {missing[0]}")

@@ -8,7 +8,7 @@ from datasets.sources.textfile_source import LOCAL
 from digits_project.jobs.console.form_options import FormOptions
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
 
-# What lists there are lie on this machine.
+# A command's lists are files of this machine.
 OPTIONS = FormOptions(*FORMS.values(), name="dataset_name", paths=(ServerPath,), hidden=(LOCAL,))
 
 

@@ -61,7 +61,7 @@ class Command(ConsoleCommand):
             self.screen.progress(name, here / total if total else 0.0, began)
 
     def _write(self, published: Published, fetched: Path, folder: Path) -> int:
-        """The images of a split, all of them or no folder."""
+        """Write the images of a split. The folder appears only when all of them are written."""
         part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         self.screen.line(f"Writing {folder}")
