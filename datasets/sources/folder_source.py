@@ -1,4 +1,4 @@
-"""method=folder: a folder with one subfolder of images for each category, or a packed one."""
+"""method=folder: a folder, or an archive, with one subfolder of images for each category."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class FolderForm(SourceForm):
 
 
 class FolderMethod(Source):
-    """Each subfolder is a category; the splits are shares of it, or have folders of their own."""
+    """Each subfolder is a category. A split is a percentage of every category, or has a folder of its own."""
 
     name = "folder"
     label = "a folder with one subfolder of images per category"
@@ -122,7 +122,7 @@ class FolderMethod(Source):
     form = FolderForm
     columns = {
         "folder_train": models.CharField(max_length=MAX_PATH, blank=True),
-        # The name of an archive that was sent instead of folder_train.
+        # The name of the uploaded archive, if there was one instead of folder_train.
         "archive_train": models.CharField(max_length=MAX_ARCHIVE_NAME, blank=True, editable=False),
         "folder_val": models.CharField(max_length=MAX_PATH, blank=True),
         "folder_test": models.CharField(max_length=MAX_PATH, blank=True),
@@ -141,7 +141,7 @@ class FolderMethod(Source):
         if not dataset.folder_train and not dataset.archive_train:
             raise ValidationError({"folder_train": "This field is required."})
         try:
-            # An archive that was sent has no place before the job has its folder; its unpacking checks it.
+            # An uploaded archive is stored only when the job has its folder. It is checked when it is unpacked.
             imagedb.check(self.spec(dataset))
         except BadInput as wrong:
             raise ValidationError({"folder_train": str(wrong)}) from wrong
@@ -170,7 +170,7 @@ class FolderMethod(Source):
         return own | {"archive_train": ""}
 
     def describe_parsed(self, dataset):
-        """What was found in the training folder, with the shares taken from it, then in each split's own folder."""
+        """A task for the training folder, with the splits taken from it, and one for each split's own folder."""
         own = {"val": dataset.folder_val, "test": dataset.folder_test}
         dealt = [split for split in dataset.splits if not (own.get(split["name"]) or split.get("in_train"))]
         others = [split for split in dataset.splits if split not in dealt]
@@ -193,12 +193,12 @@ def _folder(dataset, split: str) -> imagedb.FolderSource | None:
 
 
 def _limits(dataset, split: str) -> tuple[int, int | None]:
-    """The minimum and maximum of images per category."""
+    """The minimum and maximum number of images per category in a split's own folder."""
     return getattr(dataset, f"folder_{split}_min_per_class"), getattr(dataset, f"folder_{split}_max_per_class")
 
 
 def _keep_archive(archive: UploadedFile, path: Path) -> None:
-    """Into the job's folder; a large one lies on a disk already and is only moved."""
+    """Store an uploaded archive in the job's folder. A large one is already a file and is only moved."""
     if isinstance(archive, TemporaryUploadedFile):
         shutil.move(archive.temporary_file_path(), path)
     else:

@@ -33,10 +33,10 @@ class PrebuiltForm(SourceForm):
     )
 
     def wrong_together(self, values):
-        """Labels lie in databases of their own for both splits or for neither."""
+        """Either both splits or neither have their labels in separate databases."""
         names = ("val_images", "train_labels", "val_labels")
         if any(f"prebuilt_{name}" not in values for name in names):
-            return {}  # one of them is wrong by itself
+            return {}  # one of these fields is invalid, and reports that itself
         has_val, train_labels, val_labels = (bool(values[f"prebuilt_{name}"]) for name in names)
         if val_labels and not has_val:
             return {"prebuilt_val_images": "These images are missing to the labels."}
@@ -47,7 +47,7 @@ class PrebuiltForm(SourceForm):
 
 
 class PrebuiltMethod(Source):
-    """The databases keep the size and the pixels that they have, so there is nothing to resize or encode."""
+    """Databases that are taken as they are: nothing is resized or encoded."""
 
     name = "prebuilt"
     label = "databases that were built elsewhere"

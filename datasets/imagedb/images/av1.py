@@ -1,5 +1,5 @@
-"""Reads how large the frames of AV1 data are, without decoding them: the frame size of a bitstream is what a decoder
-allocates, whatever the file around it says.
+"""Reads the frame sizes of AV1 data without decoding it. A decoder allocates memory for these sizes, whatever size the
+container announces.
 
 Syntax: AV1 Bitstream & Decoding Process Specification, sections 5.3 to 5.9.
 """
@@ -9,24 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _SEQUENCE_HEADER = 1
-_FRAMES = (3, 6, 7)  # a frame's header, a frame, a header that is repeated
-_SELECT = 2  # each frame chooses for itself
+_FRAMES = (3, 6, 7)  # unit types: frame header, frame, redundant frame header
+_SELECT = 2  # a value that means that each frame chooses
 _KEY, _SWITCH = 0, 3
-_HEADER_BYTES = 64  # of a header, more than those of its fields that are read
+_HEADER_BYTES = 64  # enough for all header fields that are read
 _MAX_UNITS = 100_000
 
 
 class BadBitstream(ValueError):
-    """It is no AV1 data, or its frames have sizes of their own."""
+    """The data is not AV1, or a frame has another size than its sequence."""
 
 
 @dataclass(frozen=True)
 class _Sequence:
-    """Of a sequence header what the headers of its frames are read with."""
+    """The values of a sequence header that are needed to read its frame headers."""
 
     width: int
     height: int
-    is_still: bool  # all frames then have this size
+    is_still: bool  # then all frames have the sequence's size
     time_bits: int
     id_bits: int
     screen_content: int
@@ -52,7 +52,7 @@ def largest_frame(data: bytes) -> tuple[int, int]:
 
 
 def _unit(data, position):
-    """(type, start, end) of the open bitstream unit there."""
+    """(type, start, end) of the open bitstream unit at `position`."""
     header = data[position]
     position += 2 if header & 4 else 1
     stop = len(data)
@@ -116,7 +116,7 @@ def _sequence(bits):
 
 
 def _skip_timing(bits):
-    """The number of bits of a frame's time, 0 if frames have none; `bits` stand behind the operating points."""
+    """Skip everything up to the end of the operating points. Returns the number of bits of a frame's time, or 0."""
     equal_intervals = delay_bits = time_bits = 0
     if bits.read():
         bits.read(64)
@@ -140,8 +140,8 @@ def _skip_timing(bits):
 
 
 def _has_own_size(bits, sequence):
-    """Whether a frame says its size itself: no decoder compares that with the sequence's."""
-    if sequence.is_still or bits.read():  # or it is shown once more
+    """Whether a frame has a size of its own, which no decoder compares with the sequence's."""
+    if sequence.is_still or bits.read():  # or an earlier frame is shown again
         return False
     kind, is_shown = bits.read(2), bits.read()
     if is_shown and sequence.time_bits:

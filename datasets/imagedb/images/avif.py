@@ -1,7 +1,7 @@
-"""Finds out, before an AVIF file is decoded, how large its frames really are.
+"""Reads the real frame sizes of an AVIF file before it is decoded.
 
-libavif checks the size that the container announces, decodes frames of any size up to 16384×16384, and scales them.
-Of a film that also has a still picture, only that is decoded, so that this is what has to be looked at.
+libavif checks only the size that the container announces; then it decodes frames up to 16384×16384 and scales them.
+In a film that also has a still image, only the still image is decoded, so only that is checked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _BRAND = slice(8, 12)
 
 
 def still_avif(data: bytes) -> tuple[bytes, tuple[int, int]]:
-    """The file, as one that is decoded by its still picture, and the size of its largest frame. Raises BadImage."""
+    """The file, set to decode its still image, and (width, height) of its largest frame. Raises BadImage."""
     try:
         boxes = Boxes(data)
         kinds, contents = boxes.kinds(), boxes.contents()

@@ -1,4 +1,4 @@
-"""Reads the boxes that HEIC and AVIF files are made of: which items there are, where they lie, how large they are.
+"""Reads the boxes of HEIC and AVIF files: the items, their bytes and their sizes.
 
 Syntax: ISO/IEC 14496-12 (boxes, `meta`, `iinf`, `iloc`) and 23008-12 (`ispe`).
 """
@@ -13,7 +13,7 @@ Range = tuple[int, int]
 
 
 class BadBoxes(ValueError):
-    """The file is not made of boxes as it should be."""
+    """The file's boxes are invalid."""
 
 
 class Boxes:
@@ -64,7 +64,7 @@ class Boxes:
         return contents
 
     def largest_size(self) -> Range:
-        """Width and height of the largest picture that is announced; (0, 0) if there is none."""
+        """(width, height) of the largest image that the file announces; (0, 0) if there is none."""
         largest = (0, 0)
         for name, first, end in self._within(self._only(b"ipco", self._only(b"iprp", self._meta))):
             if name == b"ispe":
@@ -74,7 +74,7 @@ class Boxes:
         return largest
 
     def _within(self, place: Range) -> Iterator[tuple[bytes, int, int]]:
-        """(type, start and end of the content) of each box there."""
+        """(type, start of the content, end) of each box in this range."""
         start, stop = place
         boxes = 0
         while start + 8 <= stop:
@@ -92,7 +92,7 @@ class Boxes:
             start += size
 
     def _only(self, kind: bytes, place: Range, skip: int = 0, needed: bool = True) -> Range:
-        """The content of the one box of that type, without `skip` bytes at its start."""
+        """The content of the only box of this type, without its first `skip` bytes."""
         found = [(first + skip, end) for name, first, end in self._within(place) if name == kind]
         if len(found) > 1 or (needed and not found):
             raise BadBoxes(f"it has {len(found)} boxes {kind.decode()}, not one")
@@ -110,7 +110,7 @@ class Boxes:
 
 
 class _Fields:
-    """Numbers of a box, one after another."""
+    """Reads consecutive numbers of a box."""
 
     def __init__(self, data: bytes, start: int, stop: int):
         self._data, self._position, self._stop = data, start, stop

@@ -1,4 +1,4 @@
-"""Which formats of images are read, told by a file's first bytes: the one list that messages, pages and docs take."""
+"""The list of supported image formats, with the first bytes by which they are recognised. Messages and pages use it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from digits_project.common.errors import BadInput
 
-SIGNATURE_BYTES = 64  # of a HEIC or AVIF file: as many as the list of what it is compatible with may take
+SIGNATURE_BYTES = 64  # the list of compatible brands of a HEIC or AVIF file must fit
 
 
 class BadImage(BadInput):
-    """This image can't be used; the text says why, without the image's name."""
+    """The image can't be used. The text says why, without the image's name."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format that is read: `name` is Pillow's, or what messages call it, `shown` its name in lists for people."""
+    """A supported format. `name` is Pillow's name or the one in messages, `shown` the name in lists for users."""
 
     name: str
     shown: str
@@ -46,7 +46,7 @@ FORMATS = (
 )
 READABLE = ", ".join(known.shown for known in FORMATS[:-1]) + f" or {FORMATS[-1].shown}"
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
-# For the file fields of pages: a browser that does not know a suffix would hide its files behind image/* alone.
+# For the file fields of pages. With image/* alone, a browser would hide files whose suffix it does not know.
 ACCEPTED = ",".join(("image/*", *SUFFIXES))
 
 

@@ -1,7 +1,7 @@
-"""Decodes HEIC files in a process of its own.
+"""Decodes each HEIC file in a process of its own.
 
-A changed byte in a file's notes is enough to end the process that opens it (pi-heif 1.4, libheif 1.23). So every file
-gets a process, which has little memory and time, none of the server's environment, and nothing but that file.
+One changed byte in a file's metadata can crash the process that opens it (pi-heif 1.4, libheif 1.23). The process has
+limits on memory and time, none of the server's environment variables, and only that file.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _MAX_HEADER, _HEADER_END = 400, b"\n"
 
 
 def is_installed() -> bool:
-    """Whether there is a decoder: a downloaded model may classify beside NumPy, Pillow and ONNX Runtime alone."""
+    """Whether the decoder is installed. A downloaded model may have only NumPy, Pillow and ONNX Runtime."""
     return find_spec("pi_heif") is not None
 
 
 def announced_size(data: bytes) -> tuple[int, int]:
-    """Width and height of the largest picture in a HEIC file. Raises BadImage."""
+    """(width, height) of the largest image in a HEIC file. Raises BadImage."""
     try:
         return Boxes(data).largest_size()
     except BadBoxes as error:
@@ -39,7 +39,7 @@ def announced_size(data: bytes) -> tuple[int, int]:
 
 
 def decoded(data: bytes) -> Image.Image:
-    """The main picture of a HEIC file, turned upright. Raises BadImage."""
+    """The main image of a HEIC file, upright. Raises BadImage."""
     program = inspect.getsource(_decode) + f"\n_decode({MAX_DECODER_MIB << 20}, {MAX_DECODER_SECONDS})\n"
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     try:
@@ -66,12 +66,13 @@ def decoded(data: bytes) -> Image.Image:
 
 
 def _decode(most_bytes, most_seconds):
-    """What the process does, from its text alone: standard input is the file, standard output a header and pixels."""
+    """Runs in the process, which gets this function as source text. Reads the file from standard input; writes a header
+    and the pixels to standard output."""
     import sys
 
     try:
         import resource
-    except ImportError:  # of Windows, where a downloaded model may classify
+    except ImportError:  # on Windows, where a downloaded model may run
         pass
     else:
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
@@ -79,14 +80,14 @@ def _decode(most_bytes, most_seconds):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     import pi_heif
 
-    for option in ("THUMBNAILS", "DEPTH_IMAGES", "AUX_IMAGES"):  # pictures that nobody asked for
+    for option in ("THUMBNAILS", "DEPTH_IMAGES", "AUX_IMAGES"):  # not needed
         setattr(pi_heif.options, option, False)
-    pi_heif.options.DECODE_THREADS = 1  # a build has a process for each core already
+    pi_heif.options.DECODE_THREADS = 1  # a build already has a process for each core
     try:
         file = pi_heif.open_heif(sys.stdin.buffer.read(), convert_hdr_to_8bit=True)
         picture = file[file.primary_index]
         pixels = picture.data
-    except Exception as error:  # noqa: BLE001 - whatever it was, the process that asked says it
+    except Exception as error:  # noqa: BLE001 - the calling process reports it, whatever it is
         reason = "it takes too much memory" if isinstance(error, MemoryError) else " ".join(str(error).split())
         sys.stdout.buffer.write(b"refused " + reason.encode("utf-8", "replace")[:300] + b"\n")
         return

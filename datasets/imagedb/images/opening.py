@@ -1,4 +1,4 @@
-"""Opens an image with the decoder of its format, once what the file announces was compared with the limits."""
+"""Opens an image with the decoder of its format, after checking the announced sizes against the limits."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from datasets.imagedb.images.pixel_budget import Turn
 from datasets.imagedb.images.size_limits import MAX_PIXELS, SLOW_BYTES, SLOW_PIXELS, check_size
 from datasets.imagedb.images.tiff import first_page
 
-_SMALL_BYTES = 16 << 20  # of a file that may be read as a whole while others are decoded
-_SMALL_FRAME = 1 << 16  # pixels, that those of the pieces of a small picture may have
+_SMALL_BYTES = 16 << 20  # a larger file takes the whole pixel budget, because it is read into memory
+_SMALL_FRAME = 1 << 16  # allowed pixels of a frame, even in a smaller image
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A file whose picture can be decoded, the number of pixels that takes, and what is to be said about it."""
+    """A file ready to be decoded, the number of pixels to reserve for it, and the remarks about it."""
 
     file: BinaryIO
     format_name: str
@@ -34,7 +34,7 @@ class Picture:
     remark: str | None = None
 
     def open(self, turn: Turn | None = None) -> Image.Image:
-        """The image with nothing but its header read, when its turn has come. Raises BadImage, and what Pillow does."""
+        """Wait for the turn, then open the image and read only its header. Raises BadImage and Pillow's exceptions."""
         if self.format_name == "HEIC":
             return self._decoded_heic(turn)
         self.file.seek(0)
@@ -53,7 +53,7 @@ class Picture:
             )
         if turn is not None:
             turn.take(max(self.pixels, pixels))
-        if self.format_name == "AVIF":  # its boxes alone say how it is turned: Pillow would believe a note as well
+        if self.format_name == "AVIF":  # only its boxes give the orientation; Pillow would also apply EXIF's
             image.info.pop("xmp", None)
         return image
 
@@ -65,7 +65,7 @@ class Picture:
 
 
 def picture(file: BinaryIO, format_name: str, turn: Turn) -> Picture:
-    """What is to be decoded of a file of that format. Raises BadImage."""
+    """The image of a file in this format, checked and not yet decoded. Raises BadImage."""
     prepare = _PREPARE.get(format_name)
     if prepare is None:
         return Picture(file, format_name)
@@ -100,7 +100,7 @@ _PREPARE: dict[str, Callable[[BinaryIO], Picture]] = {"AVIF": _avif, "HEIC": _he
 
 
 def _check_speed(image, file):
-    """As little as that takes a picture that is decoded by a loop in Python could keep a core busy for minutes."""
+    """Refuse large images in formats that Pillow decodes in Python: they could keep a core busy for minutes."""
     if not image.tile or image.tile[0][0] not in Image.DECODERS:
         return
     if image.width * image.height > SLOW_PIXELS or file.seek(0, os.SEEK_END) > SLOW_BYTES:
@@ -109,7 +109,7 @@ def _check_speed(image, file):
 
 
 def _silence_libtiff():
-    """libtiff writes a line to standard error for each fault that it finds in a file; Pillow raises all the same."""
+    """Stop libtiff from writing a line to standard error for each fault in a file. Pillow raises exceptions anyway."""
     for path in (Path(PIL.__file__).parent.parent / "pillow.libs").glob("libtiff-*.so*"):
         library = ctypes.CDLL(str(path))
         for name in ("TIFFSetErrorHandler", "TIFFSetErrorHandlerExt"):

@@ -29,9 +29,9 @@ class PixelBudget:
 
 
 class Turn:
-    """What one image takes of the memory, from take() to the end of the with block, or to give_back().
+    """The share of one image in the budget, from take() to the end of the with block or to give_back().
 
-    Only the first take() counts: what holds a share never waits for more.
+    Only the first take() counts, so that a thread that holds a share never waits for more.
     """
 
     def __init__(self, turns: PixelBudget):
@@ -46,7 +46,7 @@ class Turn:
         self.give_back()
 
     def take(self, pixels: int) -> None:
-        """Wait until so many pixels are free."""
+        """Wait until this number of pixels is free."""
         if not self._is_taken:
             self._stack.enter_context(self._turns.taken(pixels))
             self._is_taken = True

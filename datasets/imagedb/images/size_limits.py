@@ -1,14 +1,14 @@
-"""How large an image may be: more than people's pictures are, less than what fills the memory of a server."""
+"""Limits on the size of an image: above any usual photo, below what would fill a server's memory."""
 
 from __future__ import annotations
 
 from datasets.imagedb.images.formats import BadImage
 
-# Take half a gigabyte while they are decoded, of a WebP a whole one, of an AVIF or HEIC with alpha 1.2 to 1.5.
+# Decoding this many pixels takes half a gigabyte; for WebP one gigabyte, for AVIF or HEIC with alpha 1.2 to 1.5.
 MAX_PIXELS = 64_000_000
-MAX_SIDE = 1 << 16  # pixels; nothing that people take pictures with comes near
+MAX_SIDE = 1 << 16  # pixels; far above any camera
 MAX_BYTES = 256 << 20  # MAX_PIXELS uncompressed, four bytes each
-# What Pillow decodes in Python, BMP with run lengths and PPM of other than 8 bits: a second for half of this.
+# For formats that Pillow decodes in Python: run-length BMP, and PPM that is not 8-bit. Half of this takes a second.
 SLOW_PIXELS, SLOW_BYTES = 2_000_000, 8 << 20
 
 
@@ -19,7 +19,7 @@ def check_length(length: int) -> None:
 
 
 def check_size(width: int, height: int) -> None:
-    """Raise BadImage for too many pixels. What calls it has read no more than a header."""
+    """Raise BadImage for too many pixels. Called when only the header has been read."""
     if width * height > MAX_PIXELS:
         raise BadImage(f"{width}x{height} is more than {MAX_PIXELS:,} pixels")
     if max(width, height) > MAX_SIDE:

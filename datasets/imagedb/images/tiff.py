@@ -1,8 +1,8 @@
-"""Makes of any TIFF file one that holds only what the picture of its first page needs.
+"""Rewrites a TIFF file so that it contains only what the image of its first page needs.
 
-TIFF is a tree of tables: pages, thumbnails, a camera's notes, profiles, in any number, anywhere in the file, even many
-times the same bytes. Decoders read them all. What they are given here has one table, of tags that are known to be of
-use and whose sizes were compared with each other; the file's own bytes lie in front of it, unchanged.
+A TIFF file is a tree of tables (pages, thumbnails, camera metadata, profiles), any number of them, anywhere in the
+file, even sharing bytes. Decoders read them all. The rewritten file has a single table with the tags that are needed,
+whose sizes have been checked against each other. The file's own bytes precede it unchanged.
 
 Tags: TIFF 6.0, and BigTIFF with its 64-bit offsets.
 """
@@ -49,34 +49,34 @@ _NONE = 1
 # Fax of three kinds, LZW, JPEG, Deflate by two numbers, PackBits, LZMA, Zstandard. Old-style JPEG (6) is left out: its
 # tables lie outside of the pixels, anywhere in the file.
 _COMPRESSIONS = {_NONE, 2, 3, 4, 5, 7, 8, 32946, 32773, 34925, 50000}
-_CAMERAS = {32767, 32769, 32770, 32772, 34713, 34892, 65000, 65535}  # compressions of their own
+_CAMERAS = {32767, 32769, 32770, 32772, 34713, 34892, 65000, 65535}  # compressions that only cameras use
 _SENSOR, _LINEAR = 32803, 34892  # photometric interpretations of a sensor's values
-# Colours, and how many bits their samples may have: white is 0, black is 0, RGB, palette, CMYK, YCbCr.
+# Photometric interpretations and the bits that a sample may have: white is 0, black is 0, RGB, palette, CMYK, YCbCr.
 _DEPTHS = {0: (1, 2, 4, 8), 1: (1, 2, 4, 8, 12, 16), 2: (8, 16), 3: (1, 2, 4, 8), 5: (8, 16), 6: (8,)}
 _UNSIGNED = 1
 _REAL = (3, 6)
 _MAX_TAGS = 1000
-_MAX_SAMPLES = 8  # of a pixel
+_MAX_SAMPLES = 8  # per pixel
 _MAX_PIECES = 200_000  # strips or tiles
-_MAX_PAGES = 100  # to look at for one that is no thumbnail
-_MIN_TILE = 1 << 20  # pixels that a tile may have, even if the picture has fewer
+_MAX_PAGES = 100  # searched for a page that is no thumbnail
+_MIN_TILE = 1 << 20  # pixels that a tile may have even if the image has fewer
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a TIFF file writes its numbers."""
+    """The byte order and the width of offsets in a TIFF file."""
 
     order: str
     is_big: bool
 
     @property
     def number(self) -> str:
-        """The format of a count or an offset."""
+        """The struct format of a count or an offset."""
         return "Q" if self.is_big else "I"
 
     @property
     def inline(self) -> int:
-        """How many bytes of a value stand in the table itself."""
+        """The number of bytes of a value that fit in the table itself."""
         return 8 if self.is_big else 4
 
     def unpack(self, kinds: str, data: bytes, position: int) -> tuple:
@@ -91,7 +91,7 @@ class _Layout:
 
 @dataclass(frozen=True)
 class _Table:
-    """The tags of a page that are looked at, (type, count, bytes) of each; all its tags; where the next table is."""
+    """A page: the tags that are read, as (type, count, bytes); the numbers of all tags; the next table's offset."""
 
     layout: _Layout
     tags: dict[int, tuple[int, int, bytes]]
@@ -111,7 +111,7 @@ class _Table:
 
 
 def first_page(data: bytes) -> tuple[bytes, str | None]:
-    """A TIFF file of the first page alone, and a remark if there are others. Raises BadImage."""
+    """A TIFF file with only the first page, and a remark if there are others. Raises BadImage."""
     layout = _Layout("<" if data.startswith(b"II") else ">", 43 in data[2:4])
     (start,) = layout.unpack(layout.number, data, 8 if layout.is_big else 4)
     table = _table_at(layout, data, start)
@@ -148,7 +148,7 @@ def _table_at(layout: _Layout, data: bytes, position: int) -> _Table:
 
 
 def _refuse_cameras(layout: _Layout, data: bytes, table: _Table) -> None:
-    """Cameras' raw files are TIFF files whose first page is a small preview."""
+    """Raise BadImage for a camera's raw file: a TIFF file whose first page is a small preview."""
     if _DNG in table.names:
         raise BadImage(_NOT_READ.format("DNG"))
     is_preview = table.number(_SUBFILE, 0) & 1 and _SUB_TABLES in table.names
@@ -158,7 +158,7 @@ def _refuse_cameras(layout: _Layout, data: bytes, table: _Table) -> None:
 
 
 def _check_kind(table: _Table) -> None:
-    """Raise BadImage for samples that would come out wrong, or not at all."""
+    """Raise BadImage for kinds of samples that can't be decoded correctly."""
     formats, bits = set(table.numbers(_SAMPLE_FORMAT, (_UNSIGNED,))), set(table.numbers(_BITS, (1,)))
     photometric = table.number(_PHOTOMETRIC, 0)
     if formats & set(_REAL):
@@ -184,7 +184,7 @@ def _is_plain(table):
 
 
 def _checked_pieces(table: _Table, data: bytes) -> _Table:
-    """The table, once its strips or tiles fit the picture and lie in the file."""
+    """The table, after checking that its strips or tiles fit the image and lie inside the file."""
     width, length = table.number(_WIDTH, 0), table.number(_LENGTH, 0)
     if not width or not length:
         raise BadImage(_DAMAGED.format("it has no size"))
@@ -211,7 +211,7 @@ def _checked_pieces(table: _Table, data: bytes) -> _Table:
 
 
 def _check_room(table, offsets, width, rows, length):
-    """Raise BadImage if the last rows of uncompressed samples lie behind the end of the file."""
+    """Raise BadImage if the last rows of uncompressed samples lie beyond the end of the file."""
     samples = 1 if table.number(_PLANAR, 1) == 2 else table.number(_SAMPLES, 1)
     last = rows if _TILE_OFFSETS in table.tags else (table.number(_LENGTH, 0) - 1) % rows + 1
     needed = (width * samples * table.number(_BITS, 1) + 7) // 8 * last
@@ -220,7 +220,7 @@ def _check_room(table, offsets, width, rows, length):
 
 
 def _has_more_pages(layout, data, table, start):
-    """Whether another table is that of a page: neither a smaller copy of one nor a mask."""
+    """Whether another table is a page of its own, not a smaller copy or a mask."""
     seen = {start}
     while table.following and table.following not in seen and len(seen) < _MAX_PAGES:
         seen.add(table.following)
@@ -228,15 +228,15 @@ def _has_more_pages(layout, data, table, start):
             table = _table_at(layout, data, table.following)
             if not table.number(_SUBFILE, 0) & 5 and _WIDTH in table.tags:
                 return True
-        except BadImage:  # of a page that nobody wants
+        except BadImage:  # in a page that is not used
             return False
     return False
 
 
 def _interleaved(table: _Table, data: bytes) -> tuple[bytes, _Table]:
-    """The file and its table with the samples of each pixel side by side, in one strip at the end.
+    """The file and its table with interleaved samples, in one strip at the end of the file.
 
-    Pillow reads planes only of 8 bits.
+    Pillow reads separate planes only if they have 8 bits.
     """
     width, length, planes = table.number(_WIDTH, 0), table.number(_LENGTH, 0), table.number(_SAMPLES, 1)
     bits = table.number(_BITS, 1)
@@ -259,7 +259,7 @@ def _interleaved(table: _Table, data: bytes) -> tuple[bytes, _Table]:
 
 
 def _written(data: bytes, table: _Table) -> bytes:
-    """The file with one table, at its end, in the form with offsets of 32 bits: Pillow can't read all of the other."""
+    """The file with a single table at its end, with 32-bit offsets, because Pillow can't read all BigTIFF files."""
     layout, order = table.layout, b"II" if table.layout.order == "<" else b"MM"
     kept = sorted(_in_32_bits(table, tag) for tag in table.tags if tag in _KEPT)
     padding = bytes(-len(data) % 8)
@@ -284,6 +284,6 @@ def _in_32_bits(table, tag):
     if kind == _LONG8:
         numbers = table.numbers(tag)
         if max(numbers) >> 32:
-            raise BadImage(_CUT)  # no file that is read is as long
+            raise BadImage(_CUT)  # files are far shorter (MAX_BYTES)
         return tag, _LONG, count, table.layout.pack(f"{count}I", *numbers)
     return tag, kind, count, value

@@ -1,1 +1,1 @@
-"""What a build writes: records, the mean image, folders that appear when they are complete."""
+"""Files that a build writes: records, the mean image, folders that become visible when they are complete."""

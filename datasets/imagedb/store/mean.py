@@ -1,4 +1,4 @@
-"""The mean of the train split, as an image and as a pixel, and as a picture to look at."""
+"""Computes, writes and reads the mean image of a training split."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datasets.imagedb.foreign.datum import parse_blob
 from digits_project.common.confined_files import open_file
 from digits_project.common.errors import BadInput
 
-_MAX_BLOB_BYTES = 512 << 20  # three channels of 4096×4096 doubles, and some room
+_MAX_BLOB_BYTES = 512 << 20  # three channels of 4096×4096 doubles, and some more
 
 
 class RunningMean:
@@ -48,10 +48,10 @@ def save_mean(image: np.ndarray, array_path: Path, picture_path: Path) -> None:
 
 
 def read_mean(path: Path, shape: tuple[int, int, int], roots: Sequence[Path]) -> np.ndarray:
-    """A mean for images of this shape (C, H, W) that a user brought, as float64, H×W×C, RGB. Raises BadInput, also for
-    a path that leads out of `roots`.
+    """A user's mean file, for images of this shape (C, H, W), as float64, H×W×C, RGB. Raises BadInput, also for a path
+    outside of `roots`.
 
-    A .npy is C×H×W, or one value a channel, in the order RGB; anything else is taken for Caffe's BlobProto.
+    A .npy file holds C×H×W values or one per channel, in the order RGB. Any other file is read as Caffe's BlobProto.
     """
     try:
         with open_file(path, roots) as file:
@@ -73,9 +73,11 @@ def read_mean(path: Path, shape: tuple[int, int, int], roots: Sequence[Path]) ->
 
 
 def _read_npy(path, file):
-    itself = f"/proc/self/fd/{file.fileno()}"  # NumPy maps only what has a path
+    itself = f"/proc/self/fd/{file.fileno()}"  # NumPy maps only files with a path
     try:
-        array = np.load(itself, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies about its size is cheap
+        array = np.load(
+            itself, mmap_mode="r", allow_pickle=False
+        )  # mapped, so a false size in the header costs no memory
     except (OSError, ValueError, EOFError, OverflowError, MemoryError, SyntaxError) as error:
         raise BadInput(f"The mean {path} can't be read: it is no whole .npy file of numbers.") from error
     if not isinstance(array, np.ndarray):

@@ -1,9 +1,9 @@
-"""Record files: dmlc RecordIO with MXNet's image header, so that MXNet's own readers take them too.
+"""Reads and writes record files: dmlc RecordIO with MXNet's image header, which MXNet's own readers can read too.
 
-A record is a run of parts; a part is MAGIC, then a word of 3 bits of flag and 29 bits of length, then the data, padded
-to four bytes. Data that holds MAGIC at a multiple of four is cut there and MAGIC itself left out: flags 1, 2…, 3 for
-the first, middle and last part, 0 for a record of one part. The data is flag, label, id, id2 and the payload.
-`NAME.idx` beside `NAME.rec` lists "id<tab>offset" of every record.
+A record consists of one or more parts. A part is MAGIC, a word with a 3-bit flag and a 29-bit length, and the data,
+padded to four bytes. Data with MAGIC at a multiple of four bytes is split there, and that MAGIC is left out. The flag
+is 0 for a record of one part, else 1 for the first, 2 for middle and 3 for the last part. The data is: flag, label,
+id, id2, payload. `NAME.idx` beside `NAME.rec` lists "id<tab>offset" of every record.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from digits_project.common.errors import BadInput, DamagedFile
 
 log = logging.getLogger(__name__)
 
-SHOWN_PARTS = 2  # of a path: the job's id and the file
+SHOWN_PARTS = 2  # parts of a path in messages: the job's id and the file's name
 MAGIC = struct.pack("<I", 0xCED7230A)
 _PART = struct.Struct("<4sI")
 _HEADER = struct.Struct("<IfQQ")
@@ -37,24 +37,24 @@ _SYNC_EVERY = 32 << 20  # bytes; the last sync, during which nothing can be repo
 
 
 class DamagedRecords(DamagedFile):
-    """A record file is cut short or not what it should be. Its text names files below the folder of their jobs."""
+    """A record file is truncated or invalid. The text names the file relative to the folder of jobs."""
 
 
 def shown(path: Path) -> str:
-    """A file of a dataset as a message names it: server paths are for operators only."""
+    """A dataset's file as messages name it. Only operators see full server paths."""
     return "/".join(path.parts[-SHOWN_PARTS:])
 
 
 def damaged(path: Path, what: str) -> DamagedRecords:
-    """The exception that says what is wrong with a file; the log has its whole path."""
+    """The exception for a damaged file. Logs the file's full path."""
     log.error("%s %s", path, what)
     return DamagedRecords(f"{shown(path)} {what}")
 
 
 class RecordWriter:
-    """Writes NAME.rec and NAME.idx aside; a clean end of the with block makes them durable and visible at once.
+    """Writes NAME.rec and NAME.idx under temporary names; the end of the with block syncs and renames them.
 
-    After an error nothing is left of either.
+    After an error neither file is left.
     """
 
     def __init__(self, path: Path):
@@ -112,7 +112,7 @@ class RecordWriter:
             index.writelines(f"{number}\t{offset}\n" for number, offset in enumerate(self._offsets))
             index.flush()
             os.fsync(index.fileno())
-        # The index first: whoever sees a .rec finds its .idx.
+        # Rename the index first, so that every visible .rec has its .idx.
         self._index_aside.replace(index_path(self.path))
         self._aside.replace(self.path)
 
@@ -123,9 +123,9 @@ class RecordWriter:
 
 
 class RecordReader:
-    """Random access to a record file. Safe for threads and forked children: it reads by position, never seeks.
+    """Random access to a record file. Safe for threads and forked children: it reads by position and never seeks.
 
-    Raises DamagedRecords when opened on a file that is cut short, or when a record that is read is not one.
+    Raises DamagedRecords when a truncated file is opened and when an invalid record is read.
     """
 
     def __init__(self, path: Path):
@@ -193,7 +193,7 @@ class RecordReader:
             raise damaged(self.path, f"does not exist. {_REMEDY}") from error
 
     def _load_offsets(self):
-        """int64, one an entry, in the order of the index."""
+        """int64, one offset per record, in the order of the index."""
         path = index_path(self.path)
         if not path.exists():
             raise damaged(path, f"does not exist; it is the index of {self.path.name}. {_REMEDY}")
@@ -206,7 +206,7 @@ class RecordReader:
         return offsets
 
     def _check_last(self):
-        """A file that was cut short shows at once, not hours into a training."""
+        """Read the last record, so that a truncated file is found now and not hours into a training."""
         if len(self.offsets):
             last = int(np.argmax(self.offsets))
             self._record(last)
@@ -214,7 +214,7 @@ class RecordReader:
             raise self._damaged(f"its index, {shown(index_path(self.path))}, is empty")
 
     def _unframed(self, record, offset):
-        """The data of the record whose parts are `record`, which starts at byte `offset` of the file."""
+        """The data of a record, from its bytes `record`, which start at byte `offset` of the file."""
         parts: list[bytes] = []
         position, flag = 0, None
         while flag not in (_WHOLE, _LAST):
@@ -236,9 +236,9 @@ class RecordReader:
 
 
 def read_record(file: BinaryIO, path: Path, only_skip: bool = False) -> bytes:
-    """The data of the record at the file's position, which moves behind it; b"" if it is only to be skipped.
+    """Read the record at the file's position and return its data; with `only_skip`, b"".
 
-    Raises BadInput, which names `path`, for a record that is none or cut short.
+    Raises BadInput, which names `path`, for an invalid or truncated record.
     """
     parts: list[bytes] = []
     flag, start = None, file.tell()
@@ -282,7 +282,7 @@ def _framed(data):
 
 
 def _parsed_index(text):
-    """int64, Nx2, or None if the text is not two whole numbers a line."""
+    """int64, N×2; None if any line is not two whole numbers."""
     if text.translate(None, b"0123456789\t\r\n"):
         return None
     numbers = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, np.int64)
@@ -290,6 +290,6 @@ def _parsed_index(text):
 
 
 def _ends(offsets, size):
-    """Where each record ends: where the next one in the file begins, whatever the order of the index."""
+    """The end of each record: the start of the next one in the file, whatever the order of the index."""
     borders = np.append(np.sort(offsets), size)
     return borders[np.searchsorted(borders, offsets, side="right")]

@@ -1,4 +1,4 @@
-"""Files that appear in a folder all together, when they are complete, or not at all."""
+"""Writes files so that they appear in a folder together when all are complete, or not at all."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _NAME = "building"
 
 @contextmanager
 def staged(directory: Path) -> Iterator[Path]:
-    """A folder inside `directory` to write into. A clean end moves its files up, durably; an error removes them.
+    """A folder inside `directory` to write into. At the end its files are synced and moved up; after an error they are
+    removed.
 
-    What a killed process left of an earlier attempt is removed first.
+    Files that a killed process left from an earlier attempt are removed first.
     """
     aside = directory / _NAME
     directory.mkdir(parents=True, exist_ok=True)
@@ -40,12 +41,12 @@ def staged(directory: Path) -> Iterator[Path]:
 
 
 def clear_away(directory: Path) -> None:
-    """Remove what a killed process left of its files in `directory`."""
+    """Remove unfinished files that a killed process left in `directory`."""
     shutil.rmtree(directory / _NAME, ignore_errors=True)
 
 
 def _sync(path):
-    """Make a file's content, or a folder's names, survive a power cut."""
+    """Sync a file's content or a folder's names to the disk, so that they survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
