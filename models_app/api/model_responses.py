@@ -164,30 +164,30 @@ class CreatedEvaluation(Created):
 
 
 class CategoryFigures(serializers.Serializer):
-    """How one category fares."""
+    """The figures of one category."""
 
     category = serializers.CharField()
-    precision = serializers.FloatField(help_text="Of the images that were taken for it, the share that is it.")
-    recall = serializers.FloatField(help_text="Of the images that are it, the share that was taken for it.")
+    precision = serializers.FloatField(help_text="Of the images predicted as this category, the share that is right.")
+    recall = serializers.FloatField(help_text="Of the images of this category, the fraction predicted as it.")
     f1 = serializers.FloatField(help_text="The harmonic mean of the two.")
-    support = serializers.IntegerField(help_text="How many images are it.")
+    support = serializers.IntegerField(help_text="The number of images of this category.")
 
 
 class Confused(serializers.Serializer):
-    """How many images of a category were taken for another."""
+    """The number of images of one category that were predicted as another."""
 
-    category = serializers.CharField(help_text="What they are.")
-    answer = serializers.CharField(help_text="What they were taken for.")
+    category = serializers.CharField(help_text="The true category.")
+    answer = serializers.CharField(help_text="The predicted category.")
     images = serializers.IntegerField()
 
 
 class WorstError(serializers.Serializer):
-    """An image that was taken for something else."""
+    """An image that was classified wrongly."""
 
     record = serializers.IntegerField(help_text="Its number in the split, from 0.")
-    path = serializers.CharField(help_text="The file that it was made from.")
-    category = serializers.CharField(help_text="What it is.")
-    answer = serializers.CharField(help_text="What it was taken for.")
+    path = serializers.CharField(help_text="The file of the image.")
+    category = serializers.CharField(help_text="The true category.")
+    answer = serializers.CharField(help_text="The predicted category.")
     confidence = serializers.FloatField(help_text="In percent.")
 
 
@@ -209,7 +209,7 @@ class EvaluationFacts(JobFacts):
         child=serializers.ListField(child=serializers.IntegerField()),
         required=False,
         allow_null=True,
-        help_text="A row for what images are, a column for what they were taken for; null above 1000 categories.",
+        help_text="A row for each true category, a column for each predicted one; null above 1000 categories.",
     )
     most_confused = Confused(many=True, required=False, help_text="The most frequent errors, at most 100.")
     worst_errors = WorstError(many=True, required=False, help_text="The surest ones, at most 50.")

@@ -285,7 +285,7 @@ def test_the_page_compares_with_the_ground_truths(ask, model, digits_folder, tmp
     answer = ask(listed, url=URL, headers={"Accept": "text/html"})
     (heading, *rows), listing = page(answer)[:2]
     taken_for = [answer[0][0] for answer in answers]
-    assert heading == ["Category", "Images", "Accuracy", *(f"taken for {c}" for c in sorted({*"36", *taken_for}))]
+    assert heading == ["Category", "Images", "Accuracy", *(f"predicted {c}" for c in sorted({*"36", *taken_for}))]
     right = [truth == best for truth, best in zip("33336666", taken_for, strict=True)]
     assert [row[:3] for row in rows] == [
         ["3", "4", f"{25.0 * sum(right[:4])}%"],
@@ -294,7 +294,7 @@ def test_the_page_compares_with_the_ground_truths(ask, model, digits_folder, tmp
     assert [sum(map(int, row[3:])) for row in rows] == [4, 4]
     of_five = sum(path.parent.name in dict(answer) for path, answer in zip(paths, answers, strict=True))
     told = " ".join(answer.content.decode().split())
-    assert f"{12.5 * sum(right)}% of 8 images are right; {12.5 * of_five}% have" in told
+    assert f"{12.5 * sum(right)}% of 8 images are classified correctly; {12.5 * of_five}% have" in told
     best, percent = answers[0][0]
     assert listing[1][:2] == [str(paths[0]), f"{best} {percent:.2f}%"]
 

@@ -65,7 +65,12 @@ def configurations() -> list[float]:
     """The value of a row in the trainer's configuration, in that read from JSON, and in the engine's."""
     network, row = softmax_network(), TrainedModel(batch_size=4, label_smoothing=0.25)
     config = TrainConfig(
-        network.to_dict(), "train.rec", "job", "labels.txt", mean_file="mean.npy", **row.hyperparameters.values()
+        network=network.to_dict(),
+        train_records="train.rec",
+        directory="job",
+        labels_file="labels.txt",
+        mean_file="mean.npy",
+        **row.hyperparameters.values(),
     )
     engine = EngineConfig(network=network, mean=None, devices=config.devices, threads=1, seed=0, **config.values())
     return [taken.label_smoothing for taken in (config, TrainConfig.from_json(config.to_json()), engine)]
