@@ -167,7 +167,7 @@ def test_a_job_that_is_not_there_is_told_on_a_page(client):
 
 def test_an_address_that_is_none_is_told_on_a_page(client):
     answer = client.get("/<nothing>", headers=BROWSER)
-    assert (answer.status_code, b"/&lt;nothing&gt; is no address" in answer.content) == (404, True)
+    assert (answer.status_code, b"/&lt;nothing&gt; is not an address" in answer.content) == (404, True)
 
 
 def test_who_has_to_log_in_is_led_there(client, settings):
