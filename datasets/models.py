@@ -42,8 +42,10 @@ class Dataset(Job):
     KIND = "datasets"
     PATHS = tuple(path for source in sources.SOURCES.values() for path in source.paths)
 
-    kind = models.CharField(max_length=14, choices=kinds.kind_choices, default=kinds.CLASSIFICATION, editable=False)
-    method = models.CharField(max_length=8, choices=sources.method_choices, default=sources.FOLDER.name)
+    kind = models.CharField(
+        max_length=kinds.MAX_NAME, choices=kinds.kind_choices, default=kinds.CLASSIFICATION, editable=False
+    )
+    method = models.CharField(max_length=sources.MAX_NAME, choices=sources.method_choices, default=sources.FOLDER.name)
 
     # The request. The columns have the names of the form's fields (docs/api.md).
     resize_channels = models.PositiveSmallIntegerField(default=3, choices=[(1, "grayscale"), (3, "color")])

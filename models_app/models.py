@@ -39,7 +39,9 @@ class TrainedModel(Job):
     is_imported = False  # set by import_digits: the model has snapshots already
     network_is_checked = False  # of models that differ only in numbers, one is checked for all
 
-    kind = models.CharField(max_length=14, choices=kinds.kind_choices, default=kinds.CLASSIFICATION, editable=False)
+    kind = models.CharField(
+        max_length=kinds.MAX_NAME, choices=kinds.kind_choices, default=kinds.CLASSIFICATION, editable=False
+    )
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="trained_models")
 
     # Its network.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from digits_project.common import declarations
+
 if TYPE_CHECKING:
     from datasets.models import Dataset
 
@@ -40,12 +42,7 @@ KINDS: dict[str, DatasetKind] = {}  # by name
 
 def register(kind: DatasetKind) -> DatasetKind:
     """Add a kind, after those that are registered already."""
-    if kind.name in KINDS:
-        raise ValueError(f"a kind {kind.name!r} of datasets is registered already")
-    if len(kind.name) > MAX_NAME:
-        raise ValueError(f"the name {kind.name!r} is longer than the column: {MAX_NAME} characters")
-    KINDS[kind.name] = kind
-    return kind
+    return declarations.add(KINDS, kind, "a kind {!r} of datasets", MAX_NAME)
 
 
 def kind_choices() -> list[tuple[str, str]]:

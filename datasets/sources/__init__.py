@@ -2,7 +2,16 @@
 
 from datasets.sources.folder_source import FolderMethod
 from datasets.sources.prebuilt_source import PrebuiltMethod
-from datasets.sources.source import SOURCES, Source, SourceColumns, SourceForm, method_choices, register, sources_of
+from datasets.sources.source import (
+    MAX_NAME,
+    SOURCES,
+    Source,
+    SourceColumns,
+    SourceForm,
+    method_choices,
+    register,
+    sources_of,
+)
 from datasets.sources.textfile_source import TextfileMethod
 
 # In this order a command has their options, and a page their columns; the first of a kind is its form's default.
@@ -12,6 +21,7 @@ PREBUILT = register(PrebuiltMethod())
 
 __all__ = [
     "FOLDER",
+    "MAX_NAME",
     "PREBUILT",
     "SOURCES",
     "TEXTFILE",

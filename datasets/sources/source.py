@@ -10,6 +10,7 @@ from django.db.models import Field, Model
 from rest_framework import serializers
 
 from digits_project.api.forms import Form
+from digits_project.common import declarations
 
 if TYPE_CHECKING:
     from datasets.models import Dataset
@@ -83,12 +84,7 @@ SOURCES: dict[str, Source] = {}  # by name
 
 def register(source: Source) -> Source:
     """Add a source, after those that are registered already."""
-    if source.name in SOURCES:
-        raise ValueError(f"a source {source.name!r} is registered already")
-    if len(source.name) > MAX_NAME:
-        raise ValueError(f"the name {source.name!r} is longer than the column: {MAX_NAME} characters")
-    SOURCES[source.name] = source
-    return source
+    return declarations.add(SOURCES, source, "a source {!r}", MAX_NAME)
 
 
 def sources_of(kind: str) -> list[Source]:

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from datasets import imagedb
 from digits_project.api.forms import Flag
 from digits_project.api.uploads import Upload
-from digits_project.common.confined_files import open_file, open_folder, shown
+from digits_project.common.confined_files import open_file, open_folder, shown, unreadable
 from digits_project.common.errors import BadInput
 from digits_project.jobs.data_roots import readable
 
@@ -115,7 +115,5 @@ def readable_or_bad(path: Path) -> Iterator[None]:
         raise BadInput(f"{path} is not a file.") from error
     except NotADirectoryError as error:
         raise BadInput(f"{path} is not a folder.") from error
-    except PermissionError as error:
-        raise BadInput(f"{path} can't be read: permission denied. Let the server's user read it.") from error
     except OSError as error:
-        raise BadInput(f"{path} can't be read: {error.strerror}.") from error
+        raise unreadable(path, error) from error

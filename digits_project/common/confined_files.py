@@ -30,6 +30,13 @@ _WAYPOINT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # without O_NONBLOCK, opening a pipe would block for ever
 
 
+def unreadable(path: str | Path, error: OSError) -> BadInput:
+    """The exception for a path that can't be opened; its text says what to do about missing permission."""
+    if isinstance(error, PermissionError):
+        return BadInput(f"{path} can't be read: permission denied. Let the server's user read it.")
+    return BadInput(f"{path} can't be read: {error.strerror}.")
+
+
 class Outside(BadInput):
     """A path outside of the roots, or that leads outside through a link; the text says no more than that."""
 

@@ -1,7 +1,7 @@
 """The kinds of models: one for each task that a network can have, registered by name."""
 
 from models_app.choices import NetworkMethod
-from models_app.kinds.model_kind import KINDS, ModelKind, Question, kind_choices, register
+from models_app.kinds.model_kind import KINDS, MAX_NAME, ModelKind, Question, kind_choices, register
 
 CLASSIFICATION = register(
     ModelKind(
@@ -24,4 +24,4 @@ GENERIC = register(
     )
 ).name
 
-__all__ = ["CLASSIFICATION", "GENERIC", "KINDS", "ModelKind", "Question", "kind_choices", "register"]
+__all__ = ["CLASSIFICATION", "GENERIC", "KINDS", "MAX_NAME", "ModelKind", "Question", "kind_choices", "register"]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from digits_project.common import declarations
 from models_app.choices import NetworkMethod
 
 MAX_NAME = 14  # characters: the length of the column `kind`
@@ -43,12 +44,7 @@ KINDS: dict[str, ModelKind] = {}  # by name
 
 def register(kind: ModelKind) -> ModelKind:
     """Add a kind, after those that are registered already."""
-    if kind.name in KINDS:
-        raise ValueError(f"a kind {kind.name!r} of models is registered already")
-    if len(kind.name) > MAX_NAME:
-        raise ValueError(f"the name {kind.name!r} is longer than the column: {MAX_NAME} characters")
-    KINDS[kind.name] = kind
-    return kind
+    return declarations.add(KINDS, kind, "a kind {!r} of models", MAX_NAME)
 
 
 def kind_choices() -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from datasets.imagedb.images.formats import READABLE
 from datasets.imagedb.sources import category_names
 from datasets.imagedb.sources.listing import Listing, ListingWriter
 from datasets.imagedb.sources.unread_files import HEAD_BYTES, is_named_otherwise, judge
-from digits_project.common.confined_files import EVERYWHERE, Outside, leads_out, open_file, open_folder
+from digits_project.common.confined_files import EVERYWHERE, Outside, leads_out, open_file, open_folder, unreadable
 from digits_project.common.errors import BadInput
 
 _BESIDE = "it lies beside the folders of the categories, not in one"
@@ -66,10 +66,8 @@ def subfolders(folder: Path, roots: Sequence[Path], log: BuildLog | None = None)
         raise BadInput(f"{folder} does not exist. Name a folder of the server that holds images.") from error
     except NotADirectoryError as error:
         raise BadInput(f"{folder} is not a folder. Name the folder that holds one subfolder per category.") from error
-    except PermissionError as error:
-        raise BadInput(f"{folder} can't be read: permission denied. Let the server's user read it.") from error
     except OSError as error:
-        raise BadInput(f"{folder} can't be read: {error.strerror}.") from error
+        raise unreadable(folder, error) from error
     if not names:
         raise BadInput(f"{folder} holds no subfolders. Put the images of each category into a subfolder of its own.")
     for name in names:

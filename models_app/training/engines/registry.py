@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, util
 
+from digits_project.common import declarations
 from digits_project.common.errors import BadInput
 from models_app.networks import Network
 from models_app.training.engines.interface import Engine, EngineConfig
@@ -63,10 +64,7 @@ ENGINES: dict[str, EngineDeclaration] = {}  # by name, in the order in which AUT
 
 def register(engine: EngineDeclaration) -> EngineDeclaration:
     """Add an engine, behind those that are registered already."""
-    if engine.name in ENGINES or engine.name == AUTO:
-        raise ValueError(f"an engine {engine.name!r} is registered already")
-    ENGINES[engine.name] = engine
-    return engine
+    return declarations.add(ENGINES, engine, "an engine {!r}", reserved=(AUTO,))
 
 
 def candidates(wanted: str = AUTO) -> tuple[str, ...]:
