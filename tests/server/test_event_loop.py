@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.applications.slow_samples import CrampedWorker
-from tests.support.webserver import served
+from tests.support.webserver import rest, served
 
 SECONDS = 20
 ROOM = CrampedWorker.max_by_address
@@ -59,15 +59,6 @@ def exchange(port, sent):
     with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
         connection.sendall(sent)
         return rest(connection)
-
-
-def rest(connection):
-    """What comes until the server closes the connection."""
-    received = bytearray()
-    with contextlib.suppress(ConnectionResetError):
-        while more := connection.recv(1 << 16):
-            received += more
-    return bytes(received)
 
 
 def test_the_kernel_keeps_a_crowds_connections_until_the_loop_comes_to_them(server, connect):

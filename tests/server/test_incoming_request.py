@@ -9,7 +9,7 @@ import pytest
 from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, LimitRequestHeaders
 
 from digits_project.server.incoming_request import IN_MEMORY, MAX_CHUNK_LINE, MAX_TRAILERS, Chunks
-from tests.support.webserver import served
+from tests.support.webserver import rest, served
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -33,14 +33,6 @@ def ask(port, *pieces):
             for piece in pieces:
                 connection.sendall(piece)
         return rest(connection)
-
-
-def rest(connection):
-    received = bytearray()
-    with contextlib.suppress(ConnectionResetError):
-        while more := connection.recv(1 << 16):
-            received += more
-    return bytes(received)
 
 
 def in_chunks(body, size):

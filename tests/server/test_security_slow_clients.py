@@ -12,7 +12,7 @@ from digits_project.server.incoming_request import IN_MEMORY as SHORT
 from digits_project.server.response_writer import Backlog
 from tests.support.applications.slow_samples import LARGE
 from tests.support.server import until
-from tests.support.webserver import served
+from tests.support.webserver import rest, served
 
 SECONDS = 20  # that an answer may take; each slow client alone would take one more
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -66,15 +66,6 @@ def answer(port, body):
 
 def digest(body):
     return hashlib.sha256(body).hexdigest()
-
-
-def rest(connection):
-    """What still comes before the server closes the connection."""
-    received = bytearray()
-    with contextlib.suppress(ConnectionResetError):
-        while more := connection.recv(1 << 16):
-            received += more
-    return bytes(received)
 
 
 @pytest.mark.parametrize("sent", [

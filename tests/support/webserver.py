@@ -36,3 +36,12 @@ def served_digits(worker="digits_project.server.gunicorn_worker.WebWorker", **va
     variables |= {"DATABASE_URL": re.sub(r"/[^/?]+\?", f"/{name}?", os.environ["DATABASE_URL"], count=1)}
     variables |= {"DIGITS_AUTH": "required", "DIGITS_INFERENCE_RATE": "0"}
     return served(worker, "digits_project.wsgi", threads=8, **variables)
+
+
+def rest(connection):
+    """What comes until the server closes the connection."""
+    received = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        while more := connection.recv(1 << 16):
+            received += more
+    return bytes(received)
