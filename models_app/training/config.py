@@ -15,7 +15,6 @@ from models_app.training.class_weights import check_weighable
 from models_app.training.engines.registry import AUTO, ENGINES
 from models_app.training.hyperparameter_declaration import is_number, is_whole
 from models_app.training.hyperparameters import Hyperparameters
-from models_app.training.schedule import LearningRatePolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +64,6 @@ class TrainConfig(Hyperparameters):
             check_weighable(network)
         if not network.label_shape and self.labels_file is None:
             raise BadInput("there is no labels_file, though the network's labels are categories")
-
-    def policy(self) -> LearningRatePolicy:
-        """How the learning rate falls."""
-        return self
 
     def build_network(self) -> Network:
         """The network, checked."""

@@ -70,12 +70,11 @@ class Loop:
 
     def run(self, start: int = 0) -> None:
         """Train from iteration `start` to the last, or until a callback stops the training."""
-        policy, self.iteration = self.config.policy(), start
+        config, self.iteration = self.config, start
         self.call(Callback.on_train_begin)
-        config = self.config
         with closing(training_batches(self._images, config.batch_size, config.settled_seed, start)) as batches:
             for before, after in takewhile(lambda _: not self.stop_training, self.timetable.groups(start)):
-                self.learning_rate = learning_rate(policy, self.timetable.percent(before))
+                self.learning_rate = learning_rate(config, self.timetable.percent(before))
                 self._step(batches, after)
                 self.call(Callback.on_step_end)
         self.call(Callback.on_train_end)

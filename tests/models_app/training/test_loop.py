@@ -69,7 +69,7 @@ def test_an_epoch_is_measured_before_its_snapshot(events_of):
 
 def test_the_rate_of_the_events_follows_the_schedule(events_of, dataset, tmp_path):
     _, events = events_of(lr_policy="poly")
-    policy = config_of(dataset, tmp_path, lr_policy="poly").policy()
+    policy = config_of(dataset, tmp_path, lr_policy="poly")
     trained = of_kind(events, "metrics", split="train")
     assert [event["learning_rate"] for event in trained] == [learning_rate(policy, 100 * i / 8) for i in range(8)]
 

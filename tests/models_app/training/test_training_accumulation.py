@@ -110,7 +110,7 @@ def test_rates_and_snapshots_come_with_the_steps(dataset, tmp_path):
     config = config_of(dataset, tmp_path, batch_accumulation=3, lr_policy="poly", snapshot_interval=0.5)
     train(config, events.append, lambda: None)
     told = of_kind(events, "metrics", split="train")
-    assert [event["learning_rate"] for event in told] == [learning_rate(config.policy(), p) for p in (0, 37.5, 75)]
+    assert [event["learning_rate"] for event in told] == [learning_rate(config, p) for p in (0, 37.5, 75)]
     assert [event["epoch"] for event in of_kind(events, "snapshot")] == [0.5, 1.5, 2]
 
 
