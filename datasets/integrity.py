@@ -40,10 +40,8 @@ def check_digests(dataset: Dataset, names: Iterable[str], tick: Callable[[], obj
             path = dataset.directory / name
             try:
                 found = remembered_sha256(path, State.of(path), tick)
-            except FileNotFoundError as error:
-                raise DamagedFile(f"{shown(path)} is missing. {REMEDY}") from error
             except OSError as error:
-                raise _damaged(path, error.strerror) from error
+                raise _unreadable(path, error) from error
             if found != wanted:
                 raise _damaged(path, "it is not what the build wrote (its SHA-256 differs)")
 
@@ -66,12 +64,16 @@ def _check_labels(dataset: Dataset) -> None:
     path = dataset.directory / "labels.txt"
     try:
         text = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DamagedFile(f"{shown(path)} is missing. {REMEDY}") from error
     except OSError as error:
-        raise _damaged(path, error.strerror) from error
+        raise _unreadable(path, error) from error
     if text != "".join(f"{name}\n" for name in dataset.categories).encode():
         raise _damaged(path, "it does not name the categories of the dataset")
+
+
+def _unreadable(path: Path, error: OSError) -> DamagedFile:
+    if isinstance(error, FileNotFoundError):
+        return DamagedFile(f"{shown(path)} is missing. {REMEDY}")
+    return _damaged(path, error.strerror)
 
 
 def _damaged(path: Path, what: object) -> DamagedFile:

@@ -1,7 +1,7 @@
 """Which HTTP status and which exit status of a command each exception becomes: one row an exception."""
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from django.conf import settings
 from django.core.exceptions import (
@@ -101,7 +101,7 @@ def error_status(error: BaseException) -> ErrorStatus | None:
 
 def listed_status(error: BaseException) -> ErrorStatus:
     """The row of an exception that is known to have one."""
-    return ERROR_STATUSES[next(base for base in type(error).__mro__ if base in ERROR_STATUSES)]
+    return cast(ErrorStatus, error_status(error))
 
 
 def http_text(error: BaseException) -> str:
