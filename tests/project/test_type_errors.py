@@ -1,5 +1,7 @@
 """tools/check_types.py: type errors may only become fewer, and there are none in the engines."""
 
+import sys
+
 import pytest
 
 from tests.support.server import ROOT
@@ -54,4 +56,10 @@ def test_output_of_a_mypy_that_stopped_is_no_result(monkeypatch):
         check_types, "MYPY", ("python", "-c", "print('a.py: error: INTERNAL ERROR'); raise SystemExit(2)")
     )
     with pytest.raises(check_types.MypyFailure, match="INTERNAL ERROR"):
+        check_types.run_mypy()
+
+
+def test_a_mypy_that_is_not_installed_is_no_result(monkeypatch):
+    monkeypatch.setattr(check_types, "MYPY", (sys.executable, "-m", "no_such_mypy"))
+    with pytest.raises(check_types.MypyFailure, match="No module named no_such_mypy"):
         check_types.run_mypy()
