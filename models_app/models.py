@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.core.exceptions import ValidationError
@@ -11,7 +12,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput
-from digits_project.jobs.models import ENDED, DeviceRequest, Job, Status
+from digits_project.jobs.models import ENDED, DeviceRequest, Job, JobEngine, Status
 from models_app import choices, kinds, model_checks, networks
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names, frameworks, standard_networks
 from models_app.hyperparameter_columns import HyperparameterColumns
@@ -97,8 +98,8 @@ class TrainedModel(Job):
         return [(model, f"Its dataset {_fate(model.dataset)}") for model in lost.select_related("dataset")]
 
     @classmethod
-    def engines_of_device(cls, capability: tuple[int, int] | None) -> list[str]:
-        return engines.engines_of_device(capability)
+    def engines(cls) -> Sequence[JobEngine]:
+        return engines.declared()
 
     @property
     def TYPE(self) -> str:

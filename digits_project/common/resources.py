@@ -17,6 +17,7 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _ASKED = re.compile(r"allocate (\d+(?:\.\d*)? ?[KMGTPE]i?B)")  # NumPy's message
+ComputeCapability = tuple[int, int]  # of an NVIDIA GPU, (major, minor): (8, 6) is an RTX 3090
 CGROUPS = Path("/sys/fs/cgroup")
 V1_LIMIT = CGROUPS / "memory" / "memory.limit_in_bytes"
 

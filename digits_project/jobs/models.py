@@ -1,7 +1,8 @@
 """The abstract Job, and devices. Job has no table: each dataset or model is its own job, one row with one status."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from django.apps import apps
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from digits_project.common.job_ids import is_job_id
+from digits_project.common.resources import ComputeCapability
 from digits_project.jobs.owner_turns import in_turn
 
 
@@ -43,6 +45,24 @@ class DeviceRequest(NamedTuple):
     def is_any_device(self) -> bool:
         """Whether one GPU or CPU is enough, whichever it is."""
         return not self.indexes and self.count == 1
+
+
+class JobEngine(Protocol):
+    """A library with which jobs use a device. The registry of engines in models_app says what each member means."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def install(self) -> str: ...
+    @property
+    def gpu_install(self) -> str: ...
+
+    def is_installed(self) -> bool: ...
+    def runs_on(self, capability: ComputeCapability | None) -> bool: ...
+    def load_command(self) -> list[str]: ...
+    def gpu_capabilities(self) -> tuple[ComputeCapability, ComputeCapability] | None: ...
 
 
 class Job(models.Model):
@@ -140,12 +160,9 @@ class Job(models.Model):
         return []
 
     @classmethod
-    def engines_of_device(cls, capability: tuple[int, int] | None) -> list[str]:
-        """The names of the engines with which a job of this kind can use a device of this host.
-
-        `capability` is the compute capability of a GPU, such as (8, 6); None is the CPU.
-        """
-        return []
+    def engines(cls) -> Sequence[JobEngine]:
+        """The engines of this kind of job, the preferred first."""
+        return ()
 
     def waits_for(self) -> str:
         """What a waiting job needs besides a worker and a device, in words; "" if nothing."""

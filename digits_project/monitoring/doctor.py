@@ -5,9 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +17,8 @@ from redis.exceptions import RedisError
 
 from digits_project.accounts.checks import unsafe_combinations
 from digits_project.common import processes
+from digits_project.common.resources import ComputeCapability
+from digits_project.jobs.models import JobEngine
 from digits_project.jobs.scheduling import devices, queues
 from digits_project.monitoring.support_dates import has_ended, supported_until
 from digits_project.stack import supervisor
@@ -25,7 +26,6 @@ from digits_project.stack import supervisor
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 LITTLE, TOO_LITTLE = 20 << 30, 1 << 30  # free bytes
-ENGINE = "models_app.training.engines.mxnet.compat"  # imported only in a process of its own
 START = "make run, or the parts one by one (README.md, Configuration)"
 
 
@@ -56,18 +56,44 @@ def _python() -> Iterator[Finding]:
 
 
 def _engine() -> Iterator[Finding]:
-    if find_spec("mxnet") is None:
-        yield Finding(
-            "engine", WARNING, "MXNet is not installed: nothing can be trained here",
-            "pip install --no-deps -r requirements/worker.txt, on hosts that train",
-        )  # fmt: skip
-        return
-    command = [sys.executable, "-c", f"import {ENGINE}, mxnet; print(mxnet.__version__)"]
-    done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
-    if done.returncode:
-        yield Finding("engine", WRONG, f"MXNet does not load: {_last(done.stderr)}", "rm -rf .venv; make environment")
-    else:
-        yield Finding("engine", OK, f"MXNet {done.stdout.strip()}")
+    """Each registered engine with the devices that it can use here, and the engine that engine=auto takes on each."""
+    engines, capabilities = devices.all_engines(), {"cpu": None} | _gpu_capabilities()
+    nothing_trains = not any(engine.is_installed() for engine in engines)
+    for engine in engines:
+        if engine.is_installed():
+            usable = [device for device, capability in capabilities.items() if engine.runs_on(capability)]
+            yield _loaded(engine, ", ".join(usable) or "no device of this host")
+        else:
+            state = WARNING if nothing_trains else OK
+            yield Finding("engine", state, f"{engine.title} is not installed", f"{engine.install}, on hosts that train")
+    yield _auto({device: devices.engines_of(capability) for device, capability in capabilities.items()})
+
+
+def _gpu_capabilities() -> dict[str, ComputeCapability]:
+    return {f"gpu{gpu.index}": gpu.compute_capability for gpu in devices.find_gpus()}
+
+
+def _loaded(engine: JobEngine, usable: str) -> Finding:
+    """What comes of loading an engine, in a process of its own."""
+    done = subprocess.run(engine.load_command(), cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
+    if not done.returncode:
+        return Finding("engine", OK, f"{engine.title} {done.stdout.strip()} can use {usable}")
+    mend = f"rm -rf .venv; make environment; or install it again: {engine.install}"
+    return Finding("engine", WRONG, f"{engine.title} does not load: {_last(done.stderr)}", mend)
+
+
+def _auto(usable: Mapping[str, Sequence[str]]) -> Finding:
+    """The engine that engine=auto takes on each device, from the names of those that can use the device."""
+    titles = {engine.name: engine.title for engine in devices.all_engines()}
+    taken: dict[str, list[str]] = {}
+    for device, names in usable.items():
+        for name in names[:1]:
+            taken.setdefault(titles[name], []).append(device)
+    if not taken:
+        mend = "; or ".join(engine.install for engine in devices.all_engines())
+        return Finding("auto", WARNING, "no engine can use a device here: nothing can be trained", mend)
+    chosen = "; ".join(f"{title} on {', '.join(where)}" for title, where in taken.items())
+    return Finding("auto", OK, f"engine=auto takes {chosen}, if it can train the network")
 
 
 def _inference() -> Iterator[Finding]:
@@ -92,11 +118,21 @@ def _gpu() -> Iterator[Finding]:
         if devices.engines_of(gpu.compute_capability):
             yield Finding("gpu", OK, text)
         else:
-            mend = (
-                "pip install --no-deps -r requirements/gpu.txt; its MXNet has code for compute capabilities 5.0 to 8.6"
-            )
-            capability = ".".join(map(str, gpu.compute_capability))
-            yield Finding("gpu", WARNING, f"{text}: the engine has no code for compute capability {capability}", mend)
+            text += f": no engine has code for compute capability {_dotted(gpu.compute_capability)}"
+            yield Finding("gpu", WARNING, text, _gpu_engines())
+
+
+def _gpu_engines() -> str:
+    """The commands that install engines with code for GPUs, and for which GPUs they have code."""
+    return "; or ".join(
+        f"{engine.gpu_install}; {engine.title} then has code for compute capabilities {_dotted(low)} to {_dotted(high)}"
+        for engine in devices.all_engines()
+        for low, high in filter(None, [engine.gpu_capabilities()])
+    )
+
+
+def _dotted(capability: ComputeCapability) -> str:
+    return ".".join(map(str, capability))
 
 
 def _database() -> Iterator[Finding]:

@@ -10,7 +10,8 @@ from django.conf import settings
 from django.core.cache import cache
 
 from digits_project.common.errors import BadInput
-from digits_project.jobs.models import Device, DeviceRequest, Job, job_kinds
+from digits_project.common.resources import ComputeCapability
+from digits_project.jobs.models import Device, DeviceRequest, Job, JobEngine, job_kinds
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ class Gpu(NamedTuple):
     index: int
     model_name: str
     memory: int
-    compute_capability: tuple[int, int]
+    compute_capability: ComputeCapability
 
 
 def register() -> list[Device]:
@@ -41,9 +42,14 @@ def register() -> list[Device]:
     return rows
 
 
-def engines_of(capability: tuple[int, int] | None) -> list[str]:
-    """The names of the engines, of all kinds of job, that can use a GPU of this host; None is its CPU."""
-    return list(dict.fromkeys(name for kind in job_kinds() for name in kind.engines_of_device(capability)))
+def all_engines() -> list[JobEngine]:
+    """The engines of all kinds of job, the preferred first."""
+    return list({engine.name: engine for kind in job_kinds() for engine in kind.engines()}.values())
+
+
+def engines_of(capability: ComputeCapability | None) -> list[str]:
+    """The names of the engines that can use a GPU of this host, the preferred first; None is its CPU."""
+    return [engine.name for engine in all_engines() if engine.runs_on(capability)]
 
 
 def find_gpus() -> list[Gpu]:

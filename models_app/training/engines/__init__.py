@@ -7,7 +7,7 @@ from models_app.training.engines.registry import (
     ENGINES,
     candidates,
     choose_installed,
-    engines_of_device,
+    declared,
     engines_of_network,
     open_engine,
 )
@@ -19,7 +19,7 @@ __all__ = [
     "EngineConfig",
     "candidates",
     "choose_installed",
-    "engines_of_device",
+    "declared",
     "engines_of_network",
     "open_engine",
 ]

@@ -20,6 +20,7 @@ MXNET = register(
         package="mxnet",
         install="pip install --no-deps -r requirements/worker.txt",
         layer_types=frozenset(LAYER_TYPES),
+        gpu_install="pip install --no-deps -r requirements/gpu.txt",
         gpu_wheels=GPU_WHEELS,
     )
 )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, util
 
 from digits_project.common import declarations
 from digits_project.common.errors import BadInput
+from digits_project.common.resources import ComputeCapability
 from models_app.networks import Network
 from models_app.training.engines.interface import Engine, EngineConfig
 
 AUTO = "auto"  # in place of a name: the first registered engine that supports the network and the device
-
-ComputeCapability = tuple[int, int]  # of an NVIDIA GPU, (major, minor): (8, 6) is an RTX 3090
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,12 @@ class EngineDeclaration:
     module: imported only by the trainer; its `open_engine(config: EngineConfig)` returns an Engine.
     package: the Python package whose presence means that the engine is installed.
     install: the command that installs it.
+    gpu_install: the command that installs it with code for GPUs; "" if there is none of its own.
     layer_types: the layer types (of networks.layers.TYPES) that it can build.
     gpu_wheels: the distributions with GPU code, each with the lowest and the highest compute capability that its code
         runs on. Without any of them installed the engine has the CPU only.
 
-    An engine with an environment of its own overrides is_installed() and runs_on().
+    An engine with an environment of its own overrides is_installed(), runs_on() and load_command().
     """
 
     name: str
@@ -39,6 +40,7 @@ class EngineDeclaration:
     package: str
     install: str
     layer_types: frozenset[str]
+    gpu_install: str = ""
     gpu_wheels: Mapping[str, tuple[ComputeCapability, ComputeCapability]] = field(default_factory=dict)
 
     def is_installed(self) -> bool:
@@ -53,6 +55,15 @@ class EngineDeclaration:
             lowest <= capability <= highest and _is_distribution(wheel)
             for wheel, (lowest, highest) in self.gpu_wheels.items()
         )
+
+    def load_command(self) -> list[str]:
+        """A command that loads the engine and prints its version; it is run in the folder of the project."""
+        return [sys.executable, "-c", f"import {self.module}, {self.package} as library; print(library.__version__)"]
+
+    def gpu_capabilities(self) -> tuple[ComputeCapability, ComputeCapability] | None:
+        """The lowest and the highest compute capability that its wheels have code for; None without such wheels."""
+        ranges = self.gpu_wheels.values()
+        return (min(lowest for lowest, _ in ranges), max(highest for _, highest in ranges)) if ranges else None
 
     def unsupported_layers(self, network: Network) -> list[str]:
         """The layer types of the network that the engine can't build, each once, in the network's order."""
@@ -72,9 +83,9 @@ def candidates(wanted: str = AUTO) -> tuple[str, ...]:
     return tuple(engine.name for engine in _named(wanted))
 
 
-def engines_of_device(capability: ComputeCapability | None) -> list[str]:
-    """The names of the engines that can use a device of this host; None is its CPU."""
-    return [name for name, engine in ENGINES.items() if engine.runs_on(capability)]
+def declared() -> list[EngineDeclaration]:
+    """All registered engines, in the order in which AUTO prefers them."""
+    return _named(AUTO)
 
 
 def engines_of_network(network: Network, wanted: str = AUTO) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from models_app.networks import Network
-from models_app.training.engines import Engine, EngineConfig, open_engine
+from models_app.training.engines import Engine, EngineConfig, open_engine, registry
 from models_app.training.engines.mxnet_declaration import MXNET
 
 engine_name: ContextVar[str] = ContextVar("engine_name", default="mxnet")
@@ -16,6 +16,13 @@ engine_name: ContextVar[str] = ContextVar("engine_name", default="mxnet")
 # Stand-ins for further engines: one is installed if its package is, and has GPU code if its distribution is there.
 SECOND = replace(MXNET, name="second", title="Second", package="numpy", gpu_wheels={"numpy": ((7, 5), (12, 0))})
 MISSING = replace(MXNET, name="missing", title="Missing", package="no_such_package", gpu_wheels={"none": ((1, 0),) * 2})
+
+
+def register_only(monkeypatch, *engines: registry.EngineDeclaration) -> None:
+    """Put engines in place of the registered ones, for one test."""
+    monkeypatch.setattr(registry, "ENGINES", {})
+    for engine in engines:
+        registry.register(engine)
 
 
 @contextmanager
