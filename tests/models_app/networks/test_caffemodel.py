@@ -1,4 +1,4 @@
-"""Weights of Caffe: what of a .caffemodel becomes whose weights, and what is refused."""
+"""read_weights: which arrays of a .caffemodel become which weights, and which files are refused."""
 
 import contextlib
 import random
@@ -31,12 +31,12 @@ def numbers(*shape):
 
 
 def gray(*layers):
-    """These layers on images of one channel, whose weights are taken as they are."""
+    """A network of these layers for one-channel images, so that no weights are reordered from BGR to RGB."""
     return network(*layers, input_shape=(1, 8, 8))
 
 
-def answers(net, weights, images, folder):
-    """What the network computes, by ONNX Runtime."""
+def outputs_of(net, weights, images, folder):
+    """The outputs of the network, computed by ONNX Runtime."""
     write_onnx(net, weights, folder / "model.onnx", None, [])
     outputs = net.outputs("deploy")
     return dict(zip(outputs, open_session(folder / "model.onnx", 1).run(outputs, {"data": images}), strict=True))
@@ -47,7 +47,7 @@ INNER = Layer("ip", "InnerProduct", ("conv",), ("ip",), {"num_output": 5})
 
 
 @pytest.fixture
-def written(tmp_path):
+def write_caffemodel(tmp_path):
     def write(*parts):
         path = tmp_path / "weights.caffemodel"
         path.write_bytes(message(1, b"a network") + b"".join(parts))
@@ -58,7 +58,7 @@ def written(tmp_path):
 
 @pytest.mark.parametrize("write_layer", [layer, old_layer])
 @pytest.mark.parametrize("write_blob", [blob, old_blob, double_blob, unpacked_blob])
-def test_weights_come_by_our_names_and_in_our_shapes(written, write_layer, write_blob):
+def test_weights_get_the_names_and_shapes_of_the_network(write_caffemodel, write_layer, write_blob):
     expected = {
         "conv.weight": numbers(4, 1, 3, 3),
         "conv.bias": numbers(4),
@@ -66,7 +66,7 @@ def test_weights_come_by_our_names_and_in_our_shapes(written, write_layer, write
         "ip.bias": numbers(5),
     }
     conv, ip = list(expected.values())[:2], list(expected.values())[2:]
-    path = written(write_layer("conv", *map(write_blob, conv)), write_layer("ip", *map(write_blob, ip)))
+    path = write_caffemodel(write_layer("conv", *map(write_blob, conv)), write_layer("ip", *map(write_blob, ip)))
     found = read_weights(path, gray(CONVOLUTION, INNER))
     assert list(found) == list(expected)
     for name, array in expected.items():
@@ -74,10 +74,10 @@ def test_weights_come_by_our_names_and_in_our_shapes(written, write_layer, write
         assert np.array_equal(found[name], array)
 
 
-def test_the_three_arrays_of_a_batch_norm_are_its_sums_and_their_factor(written):
+def test_the_three_arrays_of_a_batch_norm_become_mean_variance_and_factor(write_caffemodel):
     norm = Layer("norm", "BatchNorm", ("data",), ("norm",))
     arrays = [numbers(1), numbers(1), np.array([999.98], np.float32)]
-    found = read_weights(written(layer("norm", *map(blob, arrays))), gray(norm))
+    found = read_weights(write_caffemodel(layer("norm", *map(blob, arrays))), gray(norm))
     assert [(name, float(array[0])) for name, array in found.items()] == [
         ("norm.mean", arrays[0][0]),
         ("norm.variance", arrays[1][0]),
@@ -85,8 +85,8 @@ def test_the_three_arrays_of_a_batch_norm_are_its_sums_and_their_factor(written)
     ]
 
 
-def test_layers_of_other_names_shapes_or_numbers_of_arrays_are_left_afresh(written):
-    path = written(
+def test_layers_of_another_name_shape_or_number_of_arrays_get_no_weights(write_caffemodel):
+    path = write_caffemodel(
         layer("other", blob(numbers(4, 1, 3, 3)), blob(numbers(4))),
         layer("conv", blob(numbers(1, 4, 3, 3)), blob(numbers(4))),
         layer("ip", blob(numbers(5, 144))),
@@ -118,25 +118,25 @@ GROWN = (
 
 
 @pytest.mark.parametrize("layers", [CONVOLVED, FLATTENED, GROWN], ids=["convolved", "flattened", "grown"])
-def test_a_network_of_caffe_gives_the_same_answer_for_colours_the_other_way_round(written, tmp_path, layers):
-    """Written by Caffe for blue, green, red; asked with red, green, blue."""
-    taught = network(*layers)
-    weights = {w.name: np.abs(numbers(*w.shape)) for w in taught.weights()}
+def test_a_network_of_caffe_gives_the_same_outputs_for_images_in_rgb_order(write_caffemodel, tmp_path, layers):
+    """The file's weights expect blue, green, red, as Caffe's do; the images have red, green, blue."""
+    net = network(*layers)
+    weights = {w.name: np.abs(numbers(*w.shape)) for w in net.weights()}
     parts = {}
     for name, array in weights.items():
         parts.setdefault(name.split(".")[0], []).append(blob(array))
-    found = read_weights(written(*(layer(name, *blobs) for name, blobs in parts.items())), taught)
+    found = read_weights(write_caffemodel(*(layer(name, *blobs) for name, blobs in parts.items())), net)
     images = RANDOM.uniform(0, 255, (2, 3, 8, 8)).astype(np.float32)
-    (blue_first,) = answers(taught, weights, images[:, ::-1].copy(), tmp_path).values()
-    (red_first,) = answers(taught, found, images, tmp_path).values()
+    (blue_first,) = outputs_of(net, weights, images[:, ::-1].copy(), tmp_path).values()
+    (red_first,) = outputs_of(net, found, images, tmp_path).values()
     assert np.allclose(red_first, blue_first, rtol=1e-4)
-    assert not np.allclose(red_first, next(iter(answers(taught, weights, images, tmp_path).values())), rtol=1e-4)
+    assert not np.allclose(red_first, next(iter(outputs_of(net, weights, images, tmp_path).values())), rtol=1e-4)
 
 
-def test_weights_further_up_are_as_they_were(written):
+def test_weights_of_later_layers_are_read_unchanged(write_caffemodel):
     lenet = standard("lenet", (3, 28, 28), 10)
     second = numbers(50, 20, 5, 5)
-    found = read_weights(written(layer("conv2", blob(second), blob(numbers(50)))), lenet)
+    found = read_weights(write_caffemodel(layer("conv2", blob(second), blob(numbers(50)))), lenet)
     assert np.array_equal(found["conv2.weight"], second)
 
 
@@ -154,8 +154,8 @@ EACH = Layer("x", "Convolution", ("data",), ("x",), {"num_output": 3, "kernel_si
     ],
     ids=["group", "Eltwise", "Concat", "Slice", "Reshape"],
 )
-def test_where_single_colours_are_worked_on_weights_of_caffe_are_refused(written, layers):
-    path = written(layer("x", blob(numbers(3, 3, 1, 1)), blob(numbers(3))))
+def test_weights_of_caffe_are_refused_where_a_layer_processes_single_colours(write_caffemodel, layers):
+    path = write_caffemodel(layer("x", blob(numbers(3, 3, 1, 1)), blob(numbers(3))))
     with pytest.raises(BadInput, match=rf"^layer {layers[-1].name}: weights of Caffe can't be used here, where single"):
         read_weights(path, network(*layers))
 
@@ -177,29 +177,29 @@ def test_where_single_colours_are_worked_on_weights_of_caffe_are_refused(written
     ],
     ids=range(10),
 )  # fmt: skip
-def test_what_is_no_caffemodel_is_refused_with_the_reason(tmp_path, content, message_):
+def test_an_invalid_caffemodel_is_refused_with_the_reason(tmp_path, content, message_):
     path = tmp_path / "weights.caffemodel"
     path.write_bytes(content)
-    with pytest.raises(BadInput) as refusal:
+    with pytest.raises(BadInput) as raised:
         read_weights(path, gray(CONVOLUTION))
-    assert str(refusal.value).startswith(str(path))
-    assert message_ in str(refusal.value)
+    assert str(raised.value).startswith(str(path))
+    assert message_ in str(raised.value)
 
 
-def test_a_missing_file_is_the_users_error(tmp_path):
+def test_a_missing_caffemodel_is_a_bad_input(tmp_path):
     with pytest.raises(BadInput, match="No such file or directory"):
         read_weights(tmp_path / "none.caffemodel", gray(CONVOLUTION))
 
 
-def test_nothing_but_bad_input_comes_of_a_spoilt_file(tmp_path):
+def test_a_damaged_caffemodel_raises_nothing_but_bad_input(tmp_path):
     whole = layer("conv", blob(numbers(4, 1, 3, 3)), old_blob(numbers(4))) + old_layer("ip", unpacked_blob(numbers(5)))
-    path, random_, network = tmp_path / "weights.caffemodel", random.Random(4), gray(CONVOLUTION)
+    path, generator, network = tmp_path / "weights.caffemodel", random.Random(4), gray(CONVOLUTION)
     refused = 0
     for _ in range(400):
-        spoilt = bytearray(whole)
-        for _ in range(random_.randint(1, 5)):
-            spoilt[random_.randrange(60 if random_.random() < 0.7 else len(spoilt))] = random_.randrange(256)
-        path.write_bytes(spoilt[: random_.choice([len(spoilt), random_.randrange(1, len(spoilt))])])
+        damaged = bytearray(whole)
+        for _ in range(generator.randint(1, 5)):
+            damaged[generator.randrange(60 if generator.random() < 0.7 else len(damaged))] = generator.randrange(256)
+        path.write_bytes(damaged[: generator.choice([len(damaged), generator.randrange(1, len(damaged))])])
         with contextlib.suppress(BadInput):
             read_weights(path, network)
             refused -= 1

@@ -1,4 +1,4 @@
-"""What a network refuses, and in which words."""
+"""Network.check: the graphs and layers that it refuses, with the error messages, and those that it accepts."""
 
 import json
 
@@ -14,7 +14,7 @@ def relu(name, bottom, top=None):
     return Layer(name, "ReLU", (bottom,), (top or name,))
 
 
-def test_a_kernel_that_does_not_fit_is_refused_with_the_layers_name():
+def test_a_kernel_larger_than_its_input_is_refused_with_the_name_of_the_layer():
     with pytest.raises(BadNetwork, match=r"^layer conv2: 5×5 kernel does not fit a 4×4 input$"):
         standard("lenet", (1, 12, 12), 10)
 
@@ -35,10 +35,10 @@ def test_a_kernel_that_does_not_fit_is_refused_with_the_layers_name():
         ([Layer("a", "Eltwise", ("data",), ("a",))], "layer a: must have 2 or more inputs, not 1"),
     ],
 )  # fmt: skip
-def test_a_graph_that_does_not_hang_together_is_refused_with_the_layers_name(layers, message):
-    with pytest.raises(BadNetwork) as refusal:
+def test_an_inconsistent_graph_is_refused_with_the_name_of_the_layer(layers, message):
+    with pytest.raises(BadNetwork) as raised:
         network(*layers).check()
-    assert str(refusal.value) == message
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize(
@@ -108,19 +108,19 @@ def test_a_graph_that_does_not_hang_together_is_refused_with_the_layers_name(lay
         ("Dropout", {"dropout_ratio": 1}, "dropout_ratio must be from 0 to below 1, not 1"),
     ],
 )  # fmt: skip
-def test_a_layers_bad_parameters_are_refused_by_name(kind, parameters, message):
-    with pytest.raises(BadNetwork) as refusal:
+def test_an_invalid_parameter_is_refused_with_the_name_of_the_layer(kind, parameters, message):
+    with pytest.raises(BadNetwork) as raised:
         chain((kind, parameters)).check()
-    assert str(refusal.value) == f"layer {kind.lower()}1: {message}"
+    assert str(raised.value) == f"layer {kind.lower()}1: {message}"
 
 
-def test_a_layer_may_write_over_its_own_input():
+def test_a_layer_can_overwrite_its_own_input():
     in_place = network(Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 4}), relu("relu", "ip", "ip"))
     in_place.check()
     assert in_place.outputs() == ["ip"]
 
 
-def test_inputs_of_different_shapes_can_not_be_added():
+def test_an_eltwise_layer_refuses_inputs_of_different_shapes():
     flat = Layer("flat", "Flatten", ("data",), ("flat",))
     with pytest.raises(BadNetwork, match=r"layer sum: its inputs differ in shape: 3×8×8 and 192"):
         network(flat, Layer("sum", "Eltwise", ("data", "flat"), ("sum",))).check()
@@ -139,22 +139,22 @@ def test_inputs_of_different_shapes_can_not_be_added():
         ("Crop", ("label", "data"), "can't crop 2×1×1 to 3×8×8 at [9, 9]"),
     ],
 )
-def test_values_that_do_not_go_together_are_refused(kind, bottoms, message):
+def test_inputs_of_incompatible_sizes_are_refused(kind, bottoms, message):
     parameters = {"offset": [9]} if kind == "Crop" else {}
     layers = (DATA, relu("relu", "data"), Layer("both", kind, bottoms, ("both",), parameters, phases=("train",)))
-    with pytest.raises(BadNetwork) as refusal:
+    with pytest.raises(BadNetwork) as raised:
         Network("pair", (3, 8, 8), layers, (2, 1, 1)).check()
-    assert str(refusal.value) == f"layer both: {message}"
+    assert str(raised.value) == f"layer both: {message}"
 
 
-def test_parts_must_be_there_to_be_cut():
+def test_a_slice_layer_that_does_not_fit_its_input_is_refused():
     for points, message in (([1, 3], "can't cut 3×8×8 along axis 1 at 3"), ([], "can't cut 3×8×8 into 2 equal parts")):
         tops = ("a", "b", "c")[: len(points) + 1 if points else 2]
         with pytest.raises(BadNetwork, match=message):
             network(Layer("cut", "Slice", ("data",), tops, {"slice_point": points})).check()
 
 
-def test_a_deployed_network_has_no_labels():
+def test_a_deployed_layer_that_reads_labels_is_refused():
     scaled = Layer("scaled", "Power", ("label",), ("scaled",))
     with pytest.raises(
         BadNetwork, match="layer scaled: its input label holds labels, which a deployed network does not"
@@ -165,7 +165,7 @@ def test_a_deployed_network_has_no_labels():
         network(relu("relu", "data"), loss).check()
 
 
-def test_no_layer_computes_with_what_a_loss_says_but_it_can_be_silenced():
+def test_the_output_of_a_loss_can_feed_a_silence_layer_only():
     loss = Layer("loss", "EuclideanLoss", ("relu", "data"), ("loss",), phases=("train",))
     silence = Layer("silence", "Silence", ("loss",), phases=("train",))
     network(relu("relu", "data"), loss, silence).check()
@@ -173,12 +173,12 @@ def test_no_layer_computes_with_what_a_loss_says_but_it_can_be_silenced():
         network(relu("relu", "data"), loss, Layer("twice", "Power", ("loss",), ("twice",), phases=("train",))).check()
 
 
-def test_images_come_from_one_layer():
+def test_a_second_layer_of_input_images_is_refused():
     with pytest.raises(BadNetwork, match="layer more: there is another layer that the images come from"):
         network(relu("relu", "data"), Layer("more", "Input", (), ("more",))).check()
 
 
-def test_a_layers_weights_have_one_shape_in_all_phases():
+def test_weights_whose_shape_differs_between_phases_are_refused():
     def scores(count, *phases):
         return Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": count}, phases=phases)
 
@@ -186,7 +186,7 @@ def test_a_layers_weights_have_one_shape_in_all_phases():
         network(scores(5, "train"), scores(6, "val", "deploy")).check()
 
 
-def test_what_is_read_and_then_written_over_in_place_is_an_output_again():
+def test_a_value_that_is_read_and_then_overwritten_in_place_is_an_output():
     twice = network(
         Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 4}), relu("a", "ip"), relu("b", "ip", "ip")
     )
@@ -194,7 +194,7 @@ def test_what_is_read_and_then_written_over_in_place_is_an_output_again():
     assert network(relu("a", "data"), relu("b", "data"), Layer("quiet", "Silence", ("a",))).outputs() == ["b"]
 
 
-def test_only_a_network_with_a_loss_and_something_to_learn_can_be_trained():
+def test_a_network_without_a_loss_or_without_learnable_weights_cannot_be_trained():
     loss = Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=("train",))
     ip = Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 4})
     network(ip, loss).check_trainable("train")
@@ -210,24 +210,24 @@ def test_a_network_without_an_output_is_refused():
         Network("empty", (1, 8, 8), (DATA,)).check()
 
 
-def test_more_weights_than_a_model_file_holds_are_refused_at_the_layer_that_has_them():
+def test_more_weights_than_a_model_file_can_hold_are_refused_with_the_name_of_the_layer():
     with pytest.raises(BadNetwork, match=r"^layer innerproduct2: the network would have .* weights"):
         chain(*[("InnerProduct", {"num_output": 30_000})] * 2).check()
 
 
-def test_layers_take_part_in_their_phases_only():
+def test_layers_are_part_of_their_own_phases_only():
     lenet = standard("lenet", (1, 28, 28), 10)
     deployed = {node.layer.type for node in lenet.nodes("deploy")}
     assert "Softmax" in deployed
     assert not {"SoftmaxWithLoss", "Accuracy"} & deployed
 
 
-def test_a_network_survives_json():
+def test_a_network_converted_to_json_and_back_is_equal():
     lenet = standard("lenet", (3, 32, 32), 7)
     assert Network.from_dict(json.loads(json.dumps(lenet.to_dict()))) == lenet
 
 
-def test_labels_have_the_shape_that_the_network_says():
+def test_labels_have_the_label_shape_of_the_network():
     scaled = Layer("half", "Power", ("label",), ("half",), {"scale": 0.5}, phases=("train",))
     generic = Network("generic", (3, 8, 8), (DATA, scaled, relu("relu", "data")), label_shape=(2, 4, 4))
     generic.check()
@@ -235,20 +235,20 @@ def test_labels_have_the_shape_that_the_network_says():
     assert Network.from_dict(json.loads(json.dumps(generic.to_dict()))) == generic
 
 
-def test_a_network_that_says_nothing_of_its_labels_has_categories():
+def test_a_network_without_a_label_shape_has_categories_as_labels():
     described = {name: value for name, value in chain(("ReLU", {})).to_dict().items() if name != "label_shape"}
     assert Network.from_dict(described).label_shape == ()
 
 
 @pytest.mark.parametrize("parameters", [{"crop_size": -1}, {"crop_size": 2.5}, {"mirror": 1}])
-def test_a_bad_crop_or_mirror_of_a_data_layer_is_refused(parameters):
+def test_an_invalid_crop_size_or_mirror_of_a_data_layer_is_refused(parameters):
     data = Layer("data", "Data", (), ("data", "label"), parameters)
     with pytest.raises(BadNetwork, match=f"layer data: {next(iter(parameters))} must"):
         Network("cropped", (3, 8, 8), (data, relu("relu", "data"))).check()
 
 
 @pytest.mark.parametrize("data", [{}, {"name": "x", "input_shape": [1, 2], "layers": []}, {"name": "x", "layers": 3}])
-def test_what_is_not_a_network_is_the_users_error(data):
+def test_from_dict_refuses_data_that_is_not_a_network(data):
     with pytest.raises(BadNetwork, match="this is not a network"):
         Network.from_dict(data)
 
@@ -259,7 +259,7 @@ def test_an_unknown_standard_network_is_refused():
     assert default_batch_size("lenet") == 64
 
 
-def test_every_type_refuses_a_parameter_that_it_does_not_have():
+def test_every_layer_type_refuses_an_unknown_parameter():
     for kind in TYPES.values():
         with pytest.raises(Misfit, match="has no parameter nonsense"):
             parse(kind, {"nonsense": 1})

@@ -1,4 +1,4 @@
-"""Layers compute what their formulas say, written out in NumPy here."""
+"""Layers compute their formulas, which the tests write out in NumPy."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ CHANNELS = 4
 SCALED_NORM = ("mean", "variance", "weight", "bias")
 
 
-def computed(kind, parameters, input_shape=(CHANNELS, 6, 5)):
-    """Two images scaled down to about 1, the layer's weights, and what the layer makes of the images."""
+def compute(kind, parameters, input_shape=(CHANNELS, 6, 5)):
+    """Two images scaled down to about 1, the layer's weights, and the layer's output for these images."""
     sample = chain(("Power", {"scale": 0.01}), (kind, parameters), input_shape=input_shape)
     images, weights = random_images(sample, 2), random_weights(sample)
     engine = engine_of(sample)
@@ -24,80 +24,80 @@ def computed(kind, parameters, input_shape=(CHANNELS, 6, 5)):
     return images * 0.01, roles, engine.forward(images)[f"{kind.lower()}2"]
 
 
-def close(got, expected):
+def assert_close(got, expected):
     assert got.shape == expected.shape
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
 def windows(image, kernel, stride, size):
-    """The rows and columns of each window, cut off where the image ends."""
+    """The pixels of each pooling window, in rows of windows, cut off at the edge of the image."""
     rows = range(0, size[0] * stride, stride)
     columns = range(0, size[1] * stride, stride)
     return [[image[..., y : y + kernel, x : x + kernel] for x in columns] for y in rows]
 
 
-def test_lrn_divides_by_the_squares_of_the_channels_around():
-    images, _, got = computed("LRN", {"local_size": 3, "alpha": 0.6, "beta": 0.75, "k": 1.5})
+def test_lrn_divides_by_the_squares_of_the_neighbouring_channels():
+    images, _, got = compute("LRN", {"local_size": 3, "alpha": 0.6, "beta": 0.75, "k": 1.5})
     squares = np.pad(images**2, ((0, 0), (1, 1), (0, 0), (0, 0)))
     sums = sum(squares[:, channel : channel + CHANNELS] for channel in range(3))
-    close(got, images / (1.5 + 0.6 / 3 * sums) ** 0.75)
+    assert_close(got, images / (1.5 + 0.6 / 3 * sums) ** 0.75)
 
 
-def test_lrn_within_channels_divides_by_the_squares_around_in_the_image():
-    images, _, got = computed("LRN", {"local_size": 3, "alpha": 0.6, "norm_region": "WITHIN_CHANNEL"})
+def test_lrn_within_channels_divides_by_the_squares_of_the_neighbouring_pixels():
+    images, _, got = compute("LRN", {"local_size": 3, "alpha": 0.6, "norm_region": "WITHIN_CHANNEL"})
     squares = np.pad(images**2, ((0, 0), (0, 0), (1, 1), (1, 1)))
     sums = sum(squares[:, :, y : y + 6, x : x + 5] for y in range(3) for x in range(3))
-    close(got, images / (1 + 0.6 / 9 * sums) ** 0.75)
+    assert_close(got, images / (1 + 0.6 / 9 * sums) ** 0.75)
 
 
-def test_batch_norm_takes_its_averages_divided_by_their_factor():
-    images, weights, got = computed("BatchNorm", {"eps": 0.01})
+def test_batch_norm_divides_its_stored_sums_by_their_factor():
+    images, weights, got = compute("BatchNorm", {"eps": 0.01})
     mean, variance = (weights[role][:, np.newaxis, np.newaxis] / weights["factor"] for role in ("mean", "variance"))
-    close(got, (images - mean) / np.sqrt(variance + 0.01))
+    assert_close(got, (images - mean) / np.sqrt(variance + 0.01))
 
 
-def test_batch_norm_with_a_scale_filler_learns_a_gain_and_a_bias():
-    images, weights, got = computed("BatchNorm", {"scale_filler": {"type": "constant", "value": 1.0}})
+def test_batch_norm_with_a_scale_filler_applies_a_gain_and_a_bias():
+    images, weights, got = compute("BatchNorm", {"scale_filler": {"type": "constant", "value": 1.0}})
     mean, variance, gain, bias = (weights[role][:, np.newaxis, np.newaxis] for role in SCALED_NORM)
     normalized = (images - mean / weights["factor"]) / np.sqrt(variance / weights["factor"] + 1e-5)
-    close(got, normalized * gain + bias)
+    assert_close(got, normalized * gain + bias)
 
 
 @pytest.mark.parametrize(
     "group, stride, pad, dilation", [(1, 1, 0, 1), (1, 2, 1, 1), (2, 2, 0, 1), (2, 3, 1, 2), (4, 1, 2, 2)]
 )
-def test_a_deconvolution_adds_every_pixel_times_the_filter_at_its_place(group, stride, pad, dilation):
+def test_a_deconvolution_adds_the_filter_times_each_pixel_at_the_place_of_the_pixel(group, stride, pad, dilation):
     parameters = {"num_output": 4, "kernel_size": 3, "stride": stride, "pad": pad, "dilation": dilation}
-    images, weights, got = computed("Deconvolution", {**parameters, "group": group})
+    images, weights, got = compute("Deconvolution", {**parameters, "group": group})
     covered = dilation * 2 + 1
-    grown = np.zeros((2, 4, stride * 5 + covered, stride * 4 + covered))
-    of_each = 4 // group
+    summed = np.zeros((2, 4, stride * 5 + covered, stride * 4 + covered))
+    per_group = 4 // group
     for channel in range(CHANNELS):
-        outputs = slice(channel // (CHANNELS // group) * of_each, (channel // (CHANNELS // group) + 1) * of_each)
+        outputs = slice(channel // (CHANNELS // group) * per_group, (channel // (CHANNELS // group) + 1) * per_group)
         for y, x in np.ndindex(6, 5):
             rows = slice(y * stride, y * stride + covered, dilation)
             columns = slice(x * stride, x * stride + covered, dilation)
-            grown[:, outputs, rows, columns] += (
+            summed[:, outputs, rows, columns] += (
                 images[:, channel, y, x][:, np.newaxis, np.newaxis, np.newaxis] * weights["weight"][channel]
             )
-    cropped = grown[:, :, pad : grown.shape[2] - pad, pad : grown.shape[3] - pad]
-    close(got, cropped + weights["bias"][:, np.newaxis, np.newaxis])
+    cropped = summed[:, :, pad : summed.shape[2] - pad, pad : summed.shape[3] - pad]
+    assert_close(got, cropped + weights["bias"][:, np.newaxis, np.newaxis])
 
 
 @pytest.mark.parametrize("kernel, stride, pad, size", [(3, 2, 0, (3, 2)), (2, 2, 1, (4, 3)), (2, 3, 0, (2, 2))])
-def test_max_pooling_rounds_its_size_up_and_cuts_the_last_windows(kernel, stride, pad, size):
-    images, _, got = computed("Pooling", {"kernel_size": kernel, "stride": stride, "pad": pad})
+def test_max_pooling_rounds_its_output_size_up_and_cuts_off_the_last_windows(kernel, stride, pad, size):
+    images, _, got = compute("Pooling", {"kernel_size": kernel, "stride": stride, "pad": pad})
     padded = np.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)), constant_values=-np.inf)
     expected = [[window.max(axis=(-2, -1)) for window in row] for row in windows(padded, kernel, stride, size)]
-    close(got, np.moveaxis(np.array(expected), (0, 1), (2, 3)))
+    assert_close(got, np.moveaxis(np.array(expected), (0, 1), (2, 3)))
 
 
 @pytest.mark.parametrize("kernel, stride, pad, size", [(3, 2, 0, (3, 2)), (3, 2, 1, (4, 3)), (2, 3, 0, (2, 2))])
-def test_average_pooling_counts_the_pad_but_nothing_beyond_it(kernel, stride, pad, size):
-    images, _, got = computed("Pooling", {"pool": "AVE", "kernel_size": kernel, "stride": stride, "pad": pad})
+def test_average_pooling_counts_the_padding_and_nothing_beyond_it(kernel, stride, pad, size):
+    images, _, got = compute("Pooling", {"pool": "AVE", "kernel_size": kernel, "stride": stride, "pad": pad})
     padded = np.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     expected = [[window.mean(axis=(-2, -1)) for window in row] for row in windows(padded, kernel, stride, size)]
-    close(got, np.moveaxis(np.array(expected), (0, 1), (2, 3)))
+    assert_close(got, np.moveaxis(np.array(expected), (0, 1), (2, 3)))
 
 
 @pytest.mark.parametrize(
@@ -113,54 +113,54 @@ def test_average_pooling_counts_the_pad_but_nothing_beyond_it(kernel, stride, pa
         ("Clip", {"min": 0.5, "max": 1.5}, lambda x: np.clip(x, 0.5, 1.5)),
     ],
 )
-def test_a_function_of_each_number_is_caffes(kind, parameters, formula):
-    images, _, got = computed(kind, parameters)
-    close(got, formula(images))
+def test_an_elementwise_layer_computes_the_formula_of_caffe(kind, parameters, formula):
+    images, _, got = compute(kind, parameters)
+    assert_close(got, formula(images))
 
 
-def test_an_inner_product_can_leave_the_first_axes_alone():
-    images, weights, got = computed("InnerProduct", {"num_output": 3, "axis": 2})
-    close(got, images.reshape(2, CHANNELS, -1) @ weights["weight"].T + weights["bias"])
+def test_an_inner_product_with_an_axis_keeps_the_axes_before_it():
+    images, weights, got = compute("InnerProduct", {"num_output": 3, "axis": 2})
+    assert_close(got, images.reshape(2, CHANNELS, -1) @ weights["weight"].T + weights["bias"])
 
 
-def test_a_transposed_inner_product_has_its_weights_the_other_way_round():
-    images, weights, got = computed("InnerProduct", {"num_output": 3, "transpose": True})
+def test_a_transposed_inner_product_has_transposed_weights():
+    images, weights, got = compute("InnerProduct", {"num_output": 3, "transpose": True})
     assert weights["weight"].shape == (CHANNELS * 30, 3)
-    close(got, images.reshape(2, -1) @ weights["weight"] + weights["bias"])
+    assert_close(got, images.reshape(2, -1) @ weights["weight"] + weights["bias"])
 
 
 @pytest.mark.parametrize("parameters, slopes", [({}, (1, CHANNELS, 1, 1)), ({"channel_shared": True}, (1, 1, 1, 1))])
-def test_a_prelu_has_a_slope_below_zero_for_each_channel_or_for_all(parameters, slopes):
+def test_a_prelu_has_one_slope_for_each_channel_or_one_for_all(parameters, slopes):
     sample = chain(("Power", {"scale": 0.01, "shift": -1.2}), ("PReLU", parameters), input_shape=(CHANNELS, 6, 5))
     images, weights, engine = random_images(sample, 2), random_weights(sample), engine_of(sample)
     engine.load_weights(weights)
     shifted = images * 0.01 - 1.2
     slope = weights["prelu2.slope"].reshape(slopes)
-    close(engine.forward(images)["prelu2"], np.where(shifted > 0, shifted, slope * shifted))
+    assert_close(engine.forward(images)["prelu2"], np.where(shifted > 0, shifted, slope * shifted))
     assert (sample.initial_weights(0)["prelu2.slope"] == 0.25).all()
 
 
-def test_a_crop_begins_at_its_offset_and_is_as_large_as_its_second_input():
+def test_a_crop_layer_begins_at_its_offset_and_is_as_large_as_its_second_input():
     small = Layer("small", "Pooling", ("data",), ("small",), {"kernel_size": [3, 4]})
     crop = Layer("crop", "Crop", ("data", "small"), ("crop",), {"offset": [2, 1]})
     sample = network(small, crop, input_shape=(2, 6, 5))
     images = random_images(sample, 2)
-    close(engine_of(sample).forward(images)["crop"], images[:, :, 2:6, 1:3])
+    assert_close(engine_of(sample).forward(images)["crop"], images[:, :, 2:6, 1:3])
 
 
-def test_a_slice_hands_out_the_parts_between_its_points():
+def test_a_slice_layer_splits_its_input_at_its_slice_points():
     cut = Layer("cut", "Slice", ("data",), ("a", "b", "c"), {"axis": -1, "slice_point": [1, 4]})
     sample = network(cut, input_shape=(2, 6, 5))
     images = random_images(sample, 2)
     got = engine_of(sample).forward(images)
     for name, part in (("a", slice(0, 1)), ("b", slice(1, 4)), ("c", slice(4, 5))):
-        close(got[name], images[..., part])
+        assert_close(got[name], images[..., part])
 
 
 @pytest.mark.parametrize(
     "size, line", [(4, [0.25, 0.75, 0.75, 0.25]), (5, [1 / 3, 2 / 3, 1, 2 / 3, 1 / 3]), (3, [0.25, 0.75, 0.75])]
 )
-def test_a_bilinear_filter_falls_off_from_its_middle(size, line):
+def test_the_weights_of_a_bilinear_filter_decrease_from_its_centre(size, line):
     weights = fill("up.weight", (2, 1, size, size), {"type": "bilinear"}, seed=0)
     expected = np.outer(line, line)
     assert weights.dtype == np.float32

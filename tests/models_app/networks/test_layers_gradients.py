@@ -1,4 +1,4 @@
-"""What training learns from: the gradient of the loss is what the loss does when a weight is moved a little."""
+"""Gradients: a training step changes each weight by the slope of the loss, measured by moving the weight a little."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ FIRST = Layer("first", "Convolution", ("scaled",), ("first",), {"num_output": 4,
 
 
 def gradients(sample: Network, images, labels) -> dict[str, np.ndarray]:
-    """What one step of plain descent at rate 1 takes away from the weights."""
+    """The amounts that one step of gradient descent at learning rate 1 subtracts from the weights."""
     engine, before = engine_of(sample, batch_size=BATCH, momentum=0), sample.initial_weights(0)
     engine.load_weights(before)
     engine.train_batch(images, labels, 1.0)
@@ -29,7 +29,7 @@ def gradients(sample: Network, images, labels) -> dict[str, np.ndarray]:
 
 
 def slopes(sample: Network, images, labels, places: dict[str, list[tuple]]) -> dict[str, list[float]]:
-    """How the loss changes with single weights, from its values on both sides."""
+    """The slope of the loss at single weights, from the losses a small step below and above each weight."""
     engine, weights = engine_of(sample, batch_size=BATCH), sample.initial_weights(0)
 
     def loss_with(name, place, change):
@@ -46,7 +46,7 @@ def slopes(sample: Network, images, labels, places: dict[str, list[tuple]]) -> d
 
 
 def check(sample: Network, labels) -> None:
-    """Compare both at the two largest gradients of every array."""
+    """Compare gradients and slopes at the two largest gradients of every array."""
     images = random_images(sample, BATCH)
     found = gradients(sample, images, labels)
     places = {
@@ -92,7 +92,7 @@ def test_the_gradient_passes_through_a_layer(kind):
     check(network(SCALED, FIRST, layer, scores, loss, input_shape=(2, 5, 5)), CATEGORY_LABELS)
 
 
-def test_a_batch_norm_with_a_gain_and_a_bias_is_trained_as_one_with_a_scale_behind_it():
+def test_a_batch_norm_with_gain_and_bias_has_the_gradients_of_a_batch_norm_with_a_scale_layer():
     scores = Layer("scores", "InnerProduct", ("norm",), ("scores",), {"num_output": CATEGORIES, **FILLED})
     loss = Layer("loss", "SoftmaxWithLoss", ("scores", "label"), ("loss",), phases=LABELLED)
     one = Layer("norm", "BatchNorm", ("first",), ("norm",), {"scale_bias": True})
@@ -107,7 +107,7 @@ def test_a_batch_norm_with_a_gain_and_a_bias_is_trained_as_one_with_a_scale_behi
         np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-6)
 
 
-def test_the_gradient_passes_through_what_is_cut_and_joined():
+def test_the_gradient_passes_through_slice_split_crop_and_concat_layers():
     layers = (
         Layer("cut", "Slice", ("first",), ("a", "b"), {"axis": 1}),
         Layer("twice", "Split", ("a",), ("a1", "a2")),
@@ -126,7 +126,7 @@ IMAGE_LABELS = np.random.default_rng(1).integers(0, CATEGORIES, (BATCH, 1, 4, 4)
 
 @pytest.mark.parametrize("ignored", [{}, {"ignore_label": 1}], ids=["all", "ignoring"])
 @pytest.mark.parametrize("normalization", ["VALID", "FULL", "BATCH_SIZE", "NONE"])
-def test_a_softmax_loss_over_images_of_labels_divides_as_it_says(normalization, ignored):
+def test_a_softmax_loss_over_label_images_follows_its_normalization(normalization, ignored):
     scores = Layer("scores", "Convolution", ("scaled",), ("scores",), {"num_output": 3, "kernel_size": 2, **FILLED})
     settings = {"normalization": normalization, "loss_weight": 0.5, **ignored}
     loss = Layer("loss", "SoftmaxWithLoss", ("scores", "label"), ("loss",), settings, phases=LABELLED)
@@ -135,7 +135,7 @@ def test_a_softmax_loss_over_images_of_labels_divides_as_it_says(normalization, 
 
 @pytest.mark.parametrize("ignored", [{}, {"ignore_label": 1}], ids=["all", "ignoring"])
 @pytest.mark.parametrize("normalization", ["VALID", "FULL", "BATCH_SIZE", "NONE"])
-def test_a_sigmoid_loss_divides_as_it_says(normalization, ignored):
+def test_a_sigmoid_loss_follows_its_normalization(normalization, ignored):
     scores = Layer("scores", "InnerProduct", ("scaled",), ("scores",), {"num_output": 6, **FILLED})
     settings = {"normalization": normalization, "loss_weight": 0.5, **ignored}
     loss = Layer("loss", "SigmoidCrossEntropyLoss", ("scores", "label"), ("loss",), settings, phases=LABELLED)
@@ -143,7 +143,7 @@ def test_a_sigmoid_loss_divides_as_it_says(normalization, ignored):
     check(Network("several", (2, 5, 5), (DATA, SCALED, scores, loss), (6, 1, 1)), labels)
 
 
-def test_a_sigmoid_loss_begins_to_learn_from_scores_of_nought():
+def test_a_sigmoid_loss_learns_from_scores_of_zero():
     scores = Layer("scores", "InnerProduct", ("scaled",), ("scores",), {"num_output": 1})
     loss = Layer("loss", "SigmoidCrossEntropyLoss", ("scores", "label"), ("loss",), phases=LABELLED)
     sample = Network("one", (2, 5, 5), (DATA, SCALED, scores, loss), (1, 1, 1))
@@ -165,7 +165,7 @@ def test_a_euclidean_loss_learns_from_labels_that_layers_have_changed(swapped):
     check(Network("angles", (2, 5, 5), (DATA, SCALED, *layers), (3, 1, 1)), labels)
 
 
-def test_both_sides_of_a_euclidean_loss_learn():
+def test_both_inputs_of_a_euclidean_loss_receive_gradients():
     sides = (
         Layer("a", "InnerProduct", ("scaled",), ("a",), {"num_output": 2, **FILLED}),
         Layer("b", "InnerProduct", ("scaled",), ("b",), {"num_output": 2, **FILLED}),
@@ -174,7 +174,7 @@ def test_both_sides_of_a_euclidean_loss_learn():
     check(network(SCALED, *sides, loss, input_shape=(2, 5, 5)), CATEGORY_LABELS)
 
 
-def test_several_losses_teach_by_their_weight():
+def test_several_losses_contribute_to_the_gradient_by_their_weight():
     layers = (
         Layer("one", "InnerProduct", ("first",), ("one",), {"num_output": CATEGORIES, **FILLED}),
         Layer("two", "InnerProduct", ("first",), ("two",), {"num_output": CATEGORIES, **FILLED}),

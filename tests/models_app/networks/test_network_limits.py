@@ -1,4 +1,4 @@
-"""Networks that ask for more than there is are refused in words, at once, before anything is made."""
+"""Networks beyond the size limits are refused with a message, before any memory is allocated for them."""
 
 import math
 
@@ -35,14 +35,14 @@ HUGE = 2**31 - 1
         ("Eltwise", {"coeff": [math.nan]}, "coeff must be finite, not nan"),
     ],
 )
-def test_a_layer_that_would_take_all_memory_is_refused(kind, parameters, message):
-    with pytest.raises(BadNetwork) as refusal:
+def test_a_layer_beyond_the_size_limits_is_refused_with_its_name(kind, parameters, message):
+    with pytest.raises(BadNetwork) as raised:
         chain((kind, parameters)).check()
-    assert str(refusal.value).startswith(f"layer {kind.lower()}1: ")
-    assert message in str(refusal.value)
+    assert str(raised.value).startswith(f"layer {kind.lower()}1: ")
+    assert message in str(raised.value)
 
 
-def test_many_layers_of_a_lawful_size_may_be_too_much_together():
+def test_layers_within_the_limits_are_refused_if_their_sum_exceeds_the_limit():
     wide = [("Convolution", {"num_output": 1000, "kernel_size": 1})] * 40
     with pytest.raises(BadNetwork, match=r"the network would compute 1,.* numbers for each image"):
         chain(*wide, input_shape=(3, 200, 200)).check()
@@ -65,19 +65,19 @@ def test_too_many_inputs_of_all_layers_are_refused():
 
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "\ud800", "x" * 201, 7])
-def test_what_can_not_be_written_down_is_no_name(name):
+def test_a_name_that_is_not_printable_text_of_1_to_200_characters_is_refused(name):
     for layer in (Layer(name, "ReLU", ("data",), ("a",)), Layer("a", "ReLU", ("data",), (name,))):
         with pytest.raises(BadNetwork, match="can't be a name: it must be 1 to 200 printable characters"):
             network(layer).check()
 
 
 @pytest.mark.parametrize("shapes", [((3, 0, 8), ()), ((3, 8, 8), (2, 0, 1)), ((3, 8, 8), (2.5,)), ((3, 8, 8), ("2",))])
-def test_images_and_labels_without_a_size_are_refused(shapes):
+def test_shapes_of_images_and_labels_with_an_invalid_size_are_refused(shapes):
     with pytest.raises(BadNetwork, match="must have a size, not"):
         Network("empty", shapes[0], (DATA, Layer("a", "ReLU", ("data",), ("a",))), shapes[1]).check()
 
 
-def test_a_network_is_resolved_once_whatever_it_is_asked_for():
+def test_a_network_resolves_the_layers_of_each_phase_only_once():
     sample = chain(*[("ReLU", {})] * 100)
     nodes = {phase: sample.nodes(phase) for phase in ("train", "val", "deploy")}
     sample.check()

@@ -1,4 +1,4 @@
-"""Pictures of networks: whole, well formed, nothing upon anything else."""
+"""Drawings of networks: well-formed SVG in which each layer has a box, no boxes overlap, and arrows join the layers."""
 
 from collections import Counter
 from itertools import combinations
@@ -15,7 +15,7 @@ from tests.support.samples.prototxt_samples import LENET
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(net):
+def draw(net):
     return ElementTree.fromstring(svg(net))
 
 
@@ -24,7 +24,7 @@ def texts(picture):
 
 
 def boxes(picture):
-    """Name of the layer, left, top, width and height of every box."""
+    """The layer's name, left, top, width and height of every box."""
     found = []
     for one in picture.iter(f"{SVG}rect"):
         for title in one.findall(f"{SVG}title"):
@@ -42,7 +42,7 @@ def overlaps(one, other):
 @pytest.mark.parametrize("name", STANDARD)
 def test_every_layer_has_a_box_of_its_own_in_the_picture(name):
     net = standard(name, (3, 224, 224), 10)
-    picture = drawn(net)
+    picture = draw(net)
     found = boxes(picture)
     assert Counter(box[0] for box in found) == Counter(layer.name for layer in net.layers)
     assert not [pair for pair in combinations(found, 2) if overlaps(*pair)]
@@ -50,33 +50,33 @@ def test_every_layer_has_a_box_of_its_own_in_the_picture(name):
     assert all(x >= 0 and y >= 0 and x + w <= width and y + h <= height for _, x, y, w, h in found)
 
 
-def test_branches_stand_side_by_side_between_what_they_come_from_and_go_to():
-    at = {name: (x, y) for name, x, y, _, _ in boxes(drawn(standard("googlenet", (3, 224, 224), 10)))}
+def test_branches_stand_side_by_side_below_their_input_and_above_their_output():
+    at = {name: (x, y) for name, x, y, _, _ in boxes(draw(standard("googlenet", (3, 224, 224), 10)))}
     branches = [at[f"inception_3a/{name}"] for name in ("1x1", "3x3_reduce", "5x5_reduce", "pool")]
     assert len({y for _, y in branches}) == 1
     assert branches == sorted(branches)
     assert at["pool2/3x3_s2"][1] < branches[0][1] < at["inception_3a/output"][1]
 
 
-def test_a_box_says_type_parameters_shape_and_number_of_weights():
-    said = texts(drawn(standard("lenet", (1, 28, 28), 10)))
-    assert said[:2] == ["LeNet", "1×28×28 · 431,080 parameters · 12 layers"]
-    start = said.index("conv1")
-    assert said[start : start + 3] == ["conv1", "Convolution 5×5, output 20", "→ 20×24×24 · 520 parameters"]
-    assert "only in: deploy" in said
+def test_a_box_shows_type_parameters_shape_and_number_of_weights():
+    shown = texts(draw(standard("lenet", (1, 28, 28), 10)))
+    assert shown[:2] == ["LeNet", "1×28×28 · 431,080 parameters · 12 layers"]
+    start = shown.index("conv1")
+    assert shown[start : start + 3] == ["conv1", "Convolution 5×5, output 20", "→ 20×24×24 · 520 parameters"]
+    assert "only in: deploy" in shown
 
 
-def test_arrows_lead_from_whoever_makes_it_in_any_phase():
-    """The scaled images come from the Data layer in training, from a Power of their own when deployed."""
-    picture = drawn(prototxt.read(LENET, (1, 28, 28), 10))
+def test_arrows_start_at_every_layer_that_makes_an_input_in_some_phase():
+    """In training the scaled images come from the Data layer, in deployment from a Power layer."""
+    picture = draw(prototxt.read(LENET, (1, 28, 28), 10))
     at = {name: (x + w / 2, y + h) for name, x, y, w, h in boxes(picture)}
     starts = {tuple(map(float, one.attrib["d"].split()[0][1:].split(","))) for one in picture.iter(f"{SVG}path")}
     assert {at["train-data/scaled/scale"], at["scale"]} <= starts
 
 
-def test_names_are_text_whatever_is_in_them():
+def test_special_characters_in_the_name_of_a_layer_are_escaped():
     name = "<script>&\"'"
-    picture = drawn(network(Layer(name, "ReLU", ("data",), (name,))))
+    picture = draw(network(Layer(name, "ReLU", ("data",), (name,))))
     assert name in texts(picture)
     assert not list(picture.iter(f"{SVG}script"))
 
@@ -91,19 +91,19 @@ def test_names_are_text_whatever_is_in_them():
         ("ReLU", {}, ""),
     ],
 )  # fmt: skip
-def test_parameters_are_said_in_few_words(kind, parameters, words):
+def test_a_box_abbreviates_the_parameters_of_its_layer(kind, parameters, words):
     assert settings(Layer("x", kind, parameters=parameters)).replace("\xa0", " ") == words
 
 
-def test_a_long_edge_goes_round_the_boxes_that_it_passes():
+def test_a_long_arrow_goes_around_the_boxes_between_its_ends():
     placed = place([(100, 20)] * 4, [(0, 1), (1, 2), (2, 3), (0, 3)], Spacing())
-    beside = placed.ways[-1][1:-1]
-    assert beside
-    for x, y in beside:
+    bends = placed.ways[-1][1:-1]
+    assert bends
+    for x, y in bends:
         assert all(abs(x - middle) > 50 or not top <= y <= top + 20 for middle, top in placed.boxes)
 
 
-def test_a_network_with_no_end_of_connections_is_drawn_with_straight_ones():
+def test_a_network_with_thousands_of_connections_is_drawn_with_straight_arrows():
     count = 400
     edges = [(before, after) for after in range(count) for before in range(max(0, after - 60), after)]
     placed = place([(100, 20)] * count, edges, Spacing())

@@ -1,4 +1,4 @@
-"""model.onnx computes what the engine computes, layer type by layer type."""
+"""model.onnx computes the same outputs as the engine, for each layer type."""
 
 import json
 
@@ -164,7 +164,7 @@ def onnx_outputs(path, images):
 
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
-def test_onnx_runtime_and_the_engine_agree(sample, tmp_path):
+def test_onnx_runtime_and_the_engine_compute_equal_outputs(sample, tmp_path):
     weights, images = random_weights(sample), random_images(sample, 3)
     engine = engine_of(sample)
     engine.load_weights(weights)
@@ -178,7 +178,7 @@ def test_onnx_runtime_and_the_engine_agree(sample, tmp_path):
         np.testing.assert_allclose(got[name], expected[name], atol=1e-4, rtol=1e-4)
 
 
-def test_every_type_that_computes_has_a_builder_and_a_sample():
+def test_every_computing_layer_type_has_a_builder_and_a_sample():
     computing = {name for name, kind in TYPES.items() if not issubclass(kind, DataSource)}
     measuring = {name for name, kind in TYPES.items() if issubclass(kind, Criterion)}
     assert set(BUILDERS) == computing
@@ -196,7 +196,7 @@ def test_the_mean_is_subtracted_inside_the_model(mean_shape, tmp_path):
     np.testing.assert_allclose(engine_of(sample, mean=mean).forward(images)["power1"], got, atol=1e-5)
 
 
-def test_a_model_takes_any_number_of_images_and_tells_what_it_is(tmp_path):
+def test_a_model_takes_any_batch_size_and_holds_labels_and_layers_as_metadata(tmp_path):
     lenet = standard("lenet", (1, 28, 28), 3)
     labels = ["cat", "dog", 'naïve, "quoted"']
     write_onnx(lenet, random_weights(lenet), tmp_path / "model.onnx", None, labels, {"epoch": "2"})
@@ -211,7 +211,8 @@ def test_a_model_takes_any_number_of_images_and_tells_what_it_is(tmp_path):
 
 
 def caffe_average_pool(image, kernel, stride, pad, size):
-    """AVE pooling of a square image by Caffe's definition: divided by the window's part inside the padded image."""
+    """AVE pooling of a square image as Caffe defines it: a window's sum, divided by the number of its pixels inside the
+    padded image."""
     padded = np.pad(image, pad)
     windows = [[padded[y : y + kernel, x : x + kernel] for x in range(0, size * stride, stride)]
                for y in range(0, size * stride, stride)]  # fmt: skip

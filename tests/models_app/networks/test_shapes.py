@@ -1,4 +1,4 @@
-"""The shapes of layers, and the sizes of networks."""
+"""The output shapes of layers, and the parameter counts of networks."""
 
 import pytest
 
@@ -40,26 +40,26 @@ def test_a_convolution_rounds_its_size_down(parameters, expected):
         (9, {"global_pooling": True}, 1),
     ],
 )
-def test_pooling_rounds_its_size_up_but_begins_no_window_beyond_the_image(size, parameters, expected):
+def test_pooling_rounds_its_size_up_but_starts_no_window_beyond_the_image(size, parameters, expected):
     assert output_shape("Pooling", (4, size, size), **parameters) == (4, expected, expected)
 
 
-def test_an_inner_product_takes_the_whole_image():
+def test_an_inner_product_reads_the_whole_image():
     one = chain(("InnerProduct", {"num_output": 7}), input_shape=(3, 4, 5))
     assert one.shapes()["innerproduct1"] == (7,)
     assert parameter_count(one) == 7 * 60 + 7
 
 
-def test_groups_share_the_input_channels_of_a_convolution():
+def test_each_group_of_a_convolution_reads_its_share_of_the_input_channels():
     grouped = chain(("Convolution", {"num_output": 6, "kernel_size": 3, "group": 3, "bias_term": False}))
     assert parameter_count(grouped) == 6 * 1 * 3 * 3
 
 
-def test_a_batch_norm_learns_nothing_and_a_scale_learns_two_numbers_a_channel():
+def test_a_batch_norm_has_no_parameters_and_a_scale_layer_has_two_for_each_channel():
     assert parameter_count(chain(("BatchNorm", {}), ("Scale", {"bias_term": True}))) == 6
 
 
-def test_concat_adds_up_the_channels():
+def test_a_concat_layer_adds_up_the_channels():
     joined = network(
         Layer("a", "Convolution", ("data",), ("a",), {"num_output": 4, "kernel_size": 1}),
         Layer("b", "Concat", ("data", "a"), ("b",)),
@@ -67,7 +67,7 @@ def test_concat_adds_up_the_channels():
     assert joined.shapes()["b"] == (7, 8, 8)
 
 
-def test_lenet_has_the_published_size():
+def test_lenet_has_the_published_number_of_parameters():
     assert parameter_count(standard("lenet", (1, 28, 28), 10)) == 431_080
 
 

@@ -1,4 +1,4 @@
-"""The standard networks: as large as published, for small images too, and the same in ONNX Runtime as in the engine."""
+"""Standard networks: published sizes, minimum image sizes, and equal scores in ONNX Runtime and in the engine."""
 
 import math
 
@@ -9,7 +9,7 @@ from models_app.networks import STANDARD, BadNetwork, parameter_count, standard
 from tests.models_app.networks.test_onnx_layers import onnx_outputs
 from tests.support.samples.engine_samples import engine_of, random_images
 
-LEARNED = {  # numbers that the published networks learn for 1,000 categories
+LEARNED = {  # learnable parameters of the published networks, for 1,000 categories
     "alexnet": 60_965_224,
     "googlenet": 6_998_552,  # without the auxiliary classifiers
     "vgg16": 138_357_544,
@@ -27,25 +27,26 @@ DOES_NOT_FIT = {
     "resnet50": "layer pool1: 3×3 kernel does not fit a 2×2 input",
     "squeezenet": "layer pool5: 3×3 kernel does not fit a 2×2 input",
 }
-NORMED = {"resnet18", "resnet50", "mobilenet_v2"}  # by batch: over a few pixels of two images that says little
+# With batch normalisation, which needs more than a few pixels of two images.
+NORMED = {"resnet18", "resnet50", "mobilenet_v2"}
 
 
-def learned(network, phase):
+def count_learned(network, phase):
     return sum(math.prod(w.shape) for node in network.nodes(phase) for w in node.weights if w.learned)
 
 
 @pytest.mark.parametrize("name, count", LEARNED.items())
 def test_a_standard_network_has_as_many_parameters_as_published(name, count):
-    assert learned(standard(name, (3, 256, 256), 1000), "deploy") == count
+    assert count_learned(standard(name, (3, 256, 256), 1000), "deploy") == count
 
 
-def test_all_standard_networks_but_lenet_are_counted():
+def test_the_published_parameter_counts_cover_every_standard_network_but_lenet():
     assert set(LEARNED) == set(STANDARD) - {"lenet"}
 
 
 @pytest.mark.usefixtures("engine_name")
 @pytest.mark.parametrize("name", LEARNED)
-def test_a_standard_network_and_its_onnx_model_agree_once_it_has_learnt_a_little(name, tmp_path):
+def test_a_standard_network_and_its_onnx_model_give_equal_scores_after_two_batches(name, tmp_path):
     side, batch = (64, 8) if name in NORMED else (MIN_SIDE[name], 2)
     network = standard(name, (3, side, side), 5)
     engine = engine_of(network, batch_size=batch)
@@ -58,12 +59,12 @@ def test_a_standard_network_and_its_onnx_model_agree_once_it_has_learnt_a_little
     np.testing.assert_allclose(got, expected, atol=1e-4)
     assert got.reshape(2, -1).sum(axis=1) == pytest.approx([1, 1])
     assert np.ptp(expected[0]) > 1e-3
-    assert np.abs(expected[0] - expected[1]).max() > 1e-6  # the answer depends on the image
+    assert np.abs(expected[0] - expected[1]).max() > 1e-6  # the scores depend on the image
 
 
 @pytest.mark.usefixtures("engine_name")
 @pytest.mark.parametrize("name", LEARNED)
-def test_training_from_scratch_begins_with_scores_of_a_moderate_size(name):
+def test_training_from_scratch_begins_with_a_moderate_loss(name):
     side, batch = (64, 8) if name in NORMED else (MIN_SIDE[name], 2)
     network = standard(name, (3, side, side), 5)
     engine = engine_of(network, batch_size=batch, mean=np.full((3, 1, 1), 127.5, np.float32))
@@ -73,11 +74,11 @@ def test_training_from_scratch_begins_with_scores_of_a_moderate_size(name):
 
 
 @pytest.mark.parametrize("name, side", MIN_SIDE.items())
-def test_a_standard_network_takes_small_images_as_far_as_its_layers_fit(name, side):
+def test_a_standard_network_takes_images_of_its_minimum_size_and_refuses_smaller_ones(name, side):
     assert standard(name, (1, side, side), 2).input_shape == (1, side, side)
-    with pytest.raises(BadNetwork) as refusal:
+    with pytest.raises(BadNetwork) as raised:
         standard(name, (1, side - 1, side - 1), 2)
-    assert str(refusal.value) == DOES_NOT_FIT[name]
+    assert str(raised.value) == DOES_NOT_FIT[name]
 
 
 @pytest.mark.parametrize(
@@ -90,31 +91,31 @@ def test_a_standard_network_takes_small_images_as_far_as_its_layers_fit(name, si
         ((3, 256, 300), 0, (3, 256, 300)),
     ],
 )
-def test_a_standard_network_takes_its_own_crop_of_larger_images_unless_told_otherwise(
+def test_a_standard_network_crops_larger_images_to_its_own_size_unless_a_crop_size_is_given(
     image_shape, crop_size, input_shape
 ):
     assert standard("alexnet", image_shape, 2, crop_size).input_shape == input_shape
 
 
 @pytest.mark.parametrize("crop_size", [101, -1])
-def test_a_crop_that_is_no_part_of_the_images_is_refused(crop_size):
+def test_a_crop_size_outside_of_the_images_is_refused(crop_size):
     with pytest.raises(BadNetwork, match="crop_size must be from 1 to the size of the images, 100×120, not "):
         standard("alexnet", (3, 100, 120), 2, crop_size)
 
 
-def test_the_data_layer_says_what_is_cropped_and_mirrored():
+def test_the_data_layer_holds_crop_size_and_mirror():
     assert standard("alexnet", (3, 256, 256), 2).layers[0].parameters == {"crop_size": 227, "mirror": True}
     assert standard("alexnet", (3, 64, 64), 2).layers[0].parameters == {"mirror": True}
     assert standard("lenet", (1, 28, 28), 2).layers[0].parameters == {}
     assert standard("lenet", (1, 28, 28), 2, 24).layers[0].parameters == {"crop_size": 24}
 
 
-def test_the_auxiliary_losses_of_googlenet_count_in_training_alone_and_three_tenths_each():
+def test_the_auxiliary_losses_of_googlenet_count_in_training_only_with_weight_three_tenths():
     network = standard("googlenet", (3, 224, 224), 10)
     losses = {node.layer.name: node.kind.loss_weight for node in network.nodes("train") if "Loss" in node.layer.type}
     assert losses == {"loss1/loss": 0.3, "loss2/loss": 0.3, "loss": 1.0}
     assert [node.layer.name for node in network.nodes("val") if "Loss" in node.layer.type] == ["loss"]
-    assert learned(network, "val") == learned(network, "deploy") < parameter_count(network)
+    assert count_learned(network, "val") == count_learned(network, "deploy") < parameter_count(network)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_layers_are_named_as_in_the_published_caffe_models_so_that_their_weights
     assert {weight: found[weight] for weight in shapes} == shapes
 
 
-def test_a_block_of_resnet_that_halves_the_image_does_so_in_both_its_branches():
+def test_a_resnet_block_that_halves_the_image_does_so_in_both_branches():
     shapes = standard("resnet50", (3, 224, 224), 10).shapes()
     assert (shapes["pool1"], shapes["res2c"]) == ((64, 56, 56), (256, 56, 56))
     assert shapes["res3a_branch1"] == shapes["res3a"] == (512, 28, 28)

@@ -1,4 +1,4 @@
-"""What read refuses, in which words, and how soon."""
+"""prototxt.read: the texts that it refuses, the error messages, and the length at which it stops reading."""
 
 import random
 from contextlib import suppress
@@ -12,13 +12,13 @@ from models_app.networks.prototxt.text import Message, Word, parse
 from tests.support.samples.prototxt_samples import LENET, LENET_OF_CAFFE, LOSS, SCORES, ip, layer
 
 
-def refusal(text, categories=4, image_shape=(3, 8, 8)):
+def error_of(text, categories=4, image_shape=(3, 8, 8)):
     with pytest.raises(BadNetwork) as caught:
         prototxt.read(text, image_shape, categories)
     return str(caught.value)
 
 
-def test_text_format_is_read_as_protocol_buffers_define_it():
+def test_the_parser_reads_the_text_format_of_protocol_buffers():
     text = """
     a: 1, b: -2.5e1; c: "one " 'two\\n\\x41\\101\\303\\251'  # comment
     d { e: true } d: < e: WORD > d { }
@@ -58,8 +58,8 @@ def test_text_format_is_read_as_protocol_buffers_define_it():
         ("layer { }\nlayers { }", "line 2: `layers` is the older word for `layer`; use one of the two throughout"),
     ],
 )  # fmt: skip
-def test_what_is_no_network_is_refused_with_its_line(text, message):
-    assert refusal(text) == message
+def test_a_text_that_is_no_network_is_refused_with_the_line(text, message):
+    assert error_of(text) == message
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ def test_what_is_no_network_is_refused_with_its_line(text, message):
          "layer e (type Input, line 3): a network takes one input, its images"),
     ],
 )  # fmt: skip
-def test_a_bad_layer_is_named_with_its_type_and_line(text, message):
-    assert refusal("name: 'n'\n" + text + (SCORES + LOSS)).startswith(message)
+def test_the_error_of_an_invalid_layer_names_its_type_and_line(text, message):
+    assert error_of("name: 'n'\n" + text + (SCORES + LOSS)).startswith(message)
 
 
-def test_every_layer_type_has_its_place_in_caffes_messages():
+def test_every_layer_type_has_an_entry_in_the_schema_of_caffe():
     assert set(TYPES) <= set(MESSAGES)
 
 
@@ -130,20 +130,20 @@ LENGTH = "the text is too long for a network: it has more than 200,000 words and
     ],
     ids=range(9),
 )
-def test_five_megabytes_of_nonsense_are_refused_by_what_comes_first(text, message):
-    assert message in refusal(text)
+def test_five_megabytes_of_nonsense_are_refused_at_the_first_error(text, message):
+    assert message in error_of(text)
 
 
-def test_nothing_but_bad_networks_comes_of_spoilt_text():
-    """Pieces of two networks left out, doubled, swapped, and letters changed: whatever it is, it is refused or read."""
-    random_ = random.Random(3)
+def test_damaged_text_raises_nothing_but_bad_network():
+    """Words of two networks are left out, doubled, swapped or replaced; each such text is either read or refused."""
+    generator = random.Random(3)
     originals = [text.replace("{", " { ").replace("}", " } ").split(" ") for text in (LENET, LENET_OF_CAFFE)]
     refused = 0
     for _ in range(1_500):
-        words = list(random_.choice(originals))
-        for _ in range(random_.randint(1, 4)):
-            place, other = random_.randrange(len(words)), random_.randrange(len(words))
-            spoilt = [
+        words = list(generator.choice(originals))
+        for _ in range(generator.randint(1, 4)):
+            place, other = generator.randrange(len(words)), generator.randrange(len(words))
+            replacements = [
                 "",
                 words[place] * 2,
                 words[other],
@@ -156,7 +156,7 @@ def test_nothing_but_bad_networks_comes_of_spoilt_text():
                 "layer",
                 "99999999999",
             ]
-            words[place] = random_.choice(spoilt)
+            words[place] = generator.choice(replacements)
         with suppress(BadNetwork):
             prototxt.read(" ".join(words), (1, 28, 28), 10)
             refused -= 1

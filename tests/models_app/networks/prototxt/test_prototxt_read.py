@@ -1,4 +1,4 @@
-"""What read makes of a prototxt."""
+"""prototxt.read: the network that it makes of a text."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def read(text, image_shape=IMAGES, categories=4, **more):
     return prototxt.read(text, image_shape, categories, **more)
 
 
-def named(network, name):
+def find_layer(network, name):
     (one,) = [one for one in network.layers if one.name == name]
     return one
 
@@ -22,8 +22,8 @@ BOTTOMS = {"Eltwise": "data data", "Crop": "data data"}
 
 
 def one_layer(kind, more=""):
-    """The layer `x` of a network that has nothing else to compute."""
-    return named(
+    """The layer `x` of a network in which only the scores and the loss follow it."""
+    return find_layer(
         read(
             layer("x", kind, BOTTOMS.get(kind, "data"), "x", more)
             + ip("scores", "x")
@@ -34,7 +34,7 @@ def one_layer(kind, more=""):
 
 
 @pytest.mark.parametrize("text", [LENET, LENET_OF_CAFFE], ids=["digits", "caffe"])
-def test_lenet_in_its_published_forms_has_the_standard_networks_weights_and_shapes(text):
+def test_the_published_forms_of_lenet_have_the_weights_and_shapes_of_the_standard_network(text):
     ours, theirs = standard("lenet", (1, 28, 28), 10), read(text, (1, 28, 28), 10)
     expected, found = ours.initial_weights(7), theirs.initial_weights(7)
     assert list(found) == list(expected)
@@ -44,35 +44,35 @@ def test_lenet_in_its_published_forms_has_the_standard_networks_weights_and_shap
     assert theirs.outputs("deploy") == ["softmax"]
 
 
-def test_the_scale_of_a_data_layer_becomes_a_power_wherever_the_same_images_come_by():
+def test_the_scale_of_a_data_layer_becomes_a_power_layer():
     assert [one.name for one in read(LENET_OF_CAFFE, (1, 28, 28), 10).layers[:2]] == ["mnist", "mnist/data/scale"]
     assert read(LENET_OF_CAFFE, (1, 28, 28), 10).layers[1] == Layer(
         "mnist/data/scale", "Power", ("data",), ("data",), {"scale": 0.0125}
     )
-    labelled = named(read(LENET, (1, 28, 28), 10), "train-data/scaled/scale")
-    assert labelled.phases == ("train", "val")  # deployed, the text has a Power of its own
+    labelled = find_layer(read(LENET, (1, 28, 28), 10), "train-data/scaled/scale")
+    assert labelled.phases == ("train", "val")  # in deployment the text has a Power layer of its own
 
 
 def test_a_text_without_a_data_layer_gets_one():
     assert read(SCORES + LOSS).layers[0] == Layer("data", "Data", (), ("data", "label"))
 
 
-def test_the_scores_of_the_last_loss_get_a_softmax_where_none_is_deployed():
+def test_the_scores_of_the_last_loss_get_a_softmax_layer_if_none_is_deployed():
     assert read(SCORES + LOSS).layers[-1] == Layer("softmax", "Softmax", ("output",), ("softmax",), phases=("deploy",))
 
 
-def test_every_inner_product_without_num_output_gives_a_score_to_each_category():
+def test_an_inner_product_without_num_output_gets_one_output_for_each_category():
     auxiliary = ip("aux", "data") + layer("loss1", "SoftmaxWithLoss", "aux label", "loss1", "loss_weight: 0.3")
     network = read(auxiliary + SCORES + LOSS)
-    assert named(network, "aux").parameters["num_output"] == 4
-    assert named(network, "hidden").parameters["num_output"] == 4
-    assert named(network, "loss1").parameters == {"loss_weight": 0.3}
+    assert find_layer(network, "aux").parameters["num_output"] == 4
+    assert find_layer(network, "hidden").parameters["num_output"] == 4
+    assert find_layer(network, "loss1").parameters == {"loss_weight": 0.3}
 
 
 def test_auxiliary_classifiers_are_not_deployed():
     auxiliary = ip("aux", "data") + layer("loss1", "SoftmaxWithLoss", "aux label", "loss1")
     network = read(auxiliary + SCORES + LOSS)
-    assert named(network, "aux").phases == ("train", "val")
+    assert find_layer(network, "aux").phases == ("train", "val")
     assert network.outputs("deploy") == ["softmax"]
 
 
@@ -93,13 +93,13 @@ def test_auxiliary_classifiers_are_not_deployed():
         ("include { max_level: 1 phase: TRAIN }", ("train",)),
     ],
 )
-def test_rules_say_where_a_layer_takes_part(rules, phases):
+def test_include_and_exclude_rules_choose_the_phases_of_a_layer(rules, phases):
     network = read(layer("x", "ReLU", "data", "x", rules) + SCORES + LOSS, categories=4)
     assert [one.phases for one in network.layers if one.name == "x"] == ([phases] if phases else [])
 
 
 @pytest.mark.parametrize(
-    "kind, said, parameters",
+    "kind, text, parameters",
     [
         ("Convolution", "convolution_param { num_output: 2 kernel_h: 3 kernel_w: 1 pad_w: 2 engine: CUDNN }",
          {"num_output": 2, "kernel_size": [3, 1], "pad": [0, 2]}),
@@ -132,24 +132,24 @@ def test_rules_say_where_a_layer_takes_part(rules, phases):
          {"num_output": 2, "kernel_size": 3, "weight_filler": {"type": "gaussian", "sparse": 1}}),
     ],
 )  # fmt: skip
-def test_parameters_are_taken_under_caffes_names(kind, said, parameters):
-    assert one_layer(kind, said).parameters == parameters
+def test_parameters_in_the_notation_of_caffe_are_read(kind, text, parameters):
+    assert one_layer(kind, text).parameters == parameters
 
 
-@pytest.mark.parametrize("said, normalization", [("true", "VALID"), ("false", "BATCH_SIZE")])
-def test_losses_may_say_how_they_are_averaged_in_the_older_way(said, normalization):
-    said = f"loss_param {{ normalize: {said} ignore_label: 255 }}"
-    loss = named(read(SCORES + LOSS + layer("x", "SoftmaxWithLoss", "output label", "x", said)), "x")
+@pytest.mark.parametrize("text, normalization", [("true", "VALID"), ("false", "BATCH_SIZE")])
+def test_the_older_normalize_field_of_a_loss_is_read(text, normalization):
+    text = f"loss_param {{ normalize: {text} ignore_label: 255 }}"
+    loss = find_layer(read(SCORES + LOSS + layer("x", "SoftmaxWithLoss", "output label", "x", text)), "x")
     assert loss.parameters == {"normalization": normalization, "ignore_label": 255}
 
 
-def test_a_sum_is_weighted_by_repeated_coefficients():
+def test_repeated_coefficients_weight_the_inputs_of_a_sum():
     text = "eltwise_param { operation: SUM coeff: 1 coeff: -1 stable_prod_grad: false }"
     assert one_layer("Eltwise", text).parameters == {"operation": "SUM", "coeff": [1, -1]}
 
 
 @pytest.mark.parametrize(
-    "said, multipliers",
+    "text, multipliers",
     [
         ("param { lr_mult: 1 } param { lr_mult: 2 decay_mult: 0 }", (Multipliers(), Multipliers(2, 0))),
         ("blobs_lr: 1 blobs_lr: 2 weight_decay: 1 weight_decay: 0", (Multipliers(), Multipliers(2, 0))),
@@ -158,8 +158,8 @@ def test_a_sum_is_weighted_by_repeated_coefficients():
         ("", ()),
     ],
 )
-def test_multipliers_are_taken_in_words_new_and_old(said, multipliers):
-    assert one_layer("InnerProduct", f"inner_product_param {{ num_output: 2 }} {said}").multipliers == multipliers
+def test_multipliers_are_read_in_the_new_and_the_old_notation(text, multipliers):
+    assert one_layer("InnerProduct", f"inner_product_param {{ num_output: 2 }} {text}").multipliers == multipliers
 
 
 def test_layers_of_the_older_format_are_read():
@@ -174,7 +174,7 @@ def test_layers_of_the_older_format_are_read():
     assert [one.type for one in network.layers] == [
         "Data", "Convolution", "ReLU", "InnerProduct", "SoftmaxWithLoss", "Softmax",
     ]  # fmt: skip
-    assert named(network, "c").multipliers == (Multipliers(1, 1), Multipliers(2, 1))
+    assert find_layer(network, "c").multipliers == (Multipliers(1, 1), Multipliers(2, 1))
 
 
 @pytest.mark.parametrize(
@@ -184,12 +184,12 @@ def test_layers_of_the_older_format_are_read():
         'input: "picture" input_shape { dim: 1 dim: 3 dim: 9 dim: 9 }',
     ],
 )
-def test_inputs_at_the_top_name_the_images(head):
+def test_an_input_field_at_the_top_names_the_images(head):
     network = read(head + "\n" + (SCORES + LOSS).replace("data", "picture"))
     assert network.layers[0] == Layer("data", "Data", (), ("picture", "label"))
 
 
-def test_an_input_layer_is_what_the_deployed_network_takes():
+def test_an_input_layer_is_the_input_of_the_deployed_network():
     network = read(layer("in", "Input", "", "data", "input_param { shape { dim: 1 } }") + SCORES + LOSS)
     assert [(one.name, one.type, one.phases) for one in network.layers[:2]] == [
         ("data", "Data", ("train", "val")),
@@ -200,48 +200,48 @@ def test_an_input_layer_is_what_the_deployed_network_takes():
 CROPPED = layer("data", "Data", "", "data label", "transform_param { crop_size: 6 mirror: true mean_value: 104 }")
 
 
-def test_a_data_layer_says_how_images_are_cropped_and_turned():
+def test_crop_size_and_mirror_of_a_data_layer_are_read():
     network = read(CROPPED + SCORES + LOSS)
     assert network.input_shape == (3, 6, 6)
     assert network.layers[0] == Layer("data", "Data", (), ("data", "label"), {"crop_size": 6, "mirror": True})
 
 
-def test_the_forms_crop_goes_before_the_texts():
+def test_the_crop_size_of_the_form_overrides_the_crop_size_of_the_text():
     assert read(CROPPED + SCORES + LOSS, crop_size=5).input_shape == (3, 5, 5)
     assert read(SCORES + LOSS, crop_size=5).layers[0].parameters == {"crop_size": 5}
     with pytest.raises(BadNetwork, match=r"^crop_size 9 does not fit the images, 8×8$"):
         read(CROPPED + SCORES + LOSS, crop_size=9)
 
 
-def test_a_crop_of_the_text_is_cut_down_to_smaller_images():
+def test_the_crop_size_of_the_text_is_reduced_to_smaller_images():
     assert read(CROPPED + SCORES + LOSS, (3, 7, 4)).input_shape == (3, 4, 4)
 
 
-def test_accuracy_among_more_categories_than_there_are_is_left_out():
+def test_an_accuracy_layer_with_a_top_k_above_the_number_of_categories_is_left_out():
     top5 = layer("top5", "Accuracy", "output label", "top5", "accuracy_param { top_k: 5 }")
     assert [one.name for one in read(SCORES + LOSS + top5, categories=5).layers if one.type == "Accuracy"] == ["top5"]
     assert not [one for one in read(SCORES + LOSS + top5, categories=4).layers if one.type == "Accuracy"]
 
 
-def test_a_generic_network_keeps_its_outputs_and_needs_every_num_output():
+def test_a_generic_network_keeps_its_outputs_and_needs_num_output_in_every_layer():
     text = ip("points", "data", 2) + layer("loss", "EuclideanLoss", "points label", "loss")
     network = read(text, categories=None, label_shape=(2, 1, 1))
     assert network.outputs("deploy") == ["points"]
-    assert (network.label_shape, named(network, "loss").phases) == ((2, 1, 1), ("train", "val"))
+    assert (network.label_shape, find_layer(network, "loss").phases) == ((2, 1, 1), ("train", "val"))
     with pytest.raises(
         BadNetwork, match=r"^layer hidden \(type InnerProduct, line 1\): InnerProduct needs num_output$"
     ):
         read(SCORES + LOSS, categories=None)
 
 
-def test_what_needs_a_label_is_not_deployed():
+def test_layers_that_need_a_label_are_not_deployed():
     text = ip("a", "data", 1) + layer("halves", "Slice", "label", "one other", "slice_param { slice_point: 1 }")
     text += layer("loss", "EuclideanLoss", "a one", "loss") + layer("quiet", "Silence", "other", "")
     network = read(text, categories=None, label_shape=(2, 1, 1))
     assert {one.name for one in network.layers if "deploy" in one.phases} == {"data", "a"}
 
 
-def test_images_and_labels_may_come_from_two_data_layers():
+def test_images_and_labels_can_come_from_two_data_layers():
     text = layer("images", "Data", "", "data", 'include { stage: "train" }')
     text += layer("points", "Data", "", "label", 'transform_param { scale: 0.5 } include { stage: "train" }')
     text += ip("a", "data", 2) + layer("loss", "EuclideanLoss", "a label", "loss")
@@ -252,7 +252,7 @@ def test_images_and_labels_may_come_from_two_data_layers():
     )
 
 
-def test_the_batch_size_is_that_of_the_data_layer_for_training():
+def test_the_batch_size_comes_from_the_data_layer_for_training():
     assert prototxt.batch_size(LENET) == 64
     assert prototxt.batch_size(SCORES) is None
     with pytest.raises(BadNetwork, match=r"^layer train-data \(type Data, line 3\): batch_size must be a whole number"):
@@ -264,7 +264,7 @@ def test_a_byte_order_mark_before_a_text_changes_nothing(mark):
     assert read(mark + SCORES + LOSS) == read(SCORES + LOSS)
 
 
-def test_a_word_that_is_wrong_stands_in_the_same_column_behind_a_byte_order_mark():
+def test_a_byte_order_mark_does_not_shift_the_column_in_an_error():
     with pytest.raises(BadNetwork, match="line 1, column 7"):
         read("\ufefflayer ]")
 
@@ -273,20 +273,20 @@ TRAIN_LOSS = layer("loss", "SoftmaxWithLoss", "output label", "loss", "include {
 VAL_ACCURACY = layer("accuracy", "Accuracy", "output label", "accuracy", "include { phase: TEST }")
 
 
-def test_a_loss_for_training_alone_measures_the_validation_where_that_has_none():
+def test_a_loss_for_training_is_used_in_validation_if_validation_has_no_loss():
     network = read(SCORES + TRAIN_LOSS + VAL_ACCURACY)
     network.check_trainable("train", "val")
-    assert named(network, "loss").phases == ("train", "val")
+    assert find_layer(network, "loss").phases == ("train", "val")
     assert network.outputs("deploy") == ["softmax"]
 
 
-def test_a_loss_of_validation_stays_its_only_one():
+def test_a_loss_for_training_is_not_used_in_validation_if_validation_has_its_own():
     other = layer("other", "SoftmaxWithLoss", "output label", "other", "include { phase: TEST }")
     network = read(SCORES + TRAIN_LOSS + other)
-    assert [named(network, name).phases for name in ("loss", "other")] == [("train",), ("val",)]
+    assert [find_layer(network, name).phases for name in ("loss", "other")] == [("train",), ("val",)]
 
 
-def test_a_loss_of_what_training_alone_computes_does_not_measure_the_validation():
+def test_a_loss_whose_input_exists_in_training_only_is_not_used_in_validation():
     auxiliary = ip("aux", "data", 4, "include { phase: TRAIN }")
     deployed = layer("softmax", "Softmax", "output", "softmax", 'include { stage: "deploy" }')
     network = read(SCORES + auxiliary + TRAIN_LOSS.replace("output", "aux") + VAL_ACCURACY + deployed)
@@ -294,6 +294,6 @@ def test_a_loss_of_what_training_alone_computes_does_not_measure_the_validation(
         network.check_trainable("train", "val")
 
 
-def test_hints_of_nvidias_caffe_for_the_whole_network_change_nothing():
+def test_hints_of_nvidia_caffe_for_the_whole_network_change_nothing():
     hints = "default_forward_type: FLOAT16 default_backward_math: FLOAT global_grad_scale: 1000.0\n"
     assert read(hints + SCORES + LOSS) == read(SCORES + LOSS)

@@ -1,4 +1,4 @@
-"""LeNet trains alike, whether it is the standard one or comes as prototxt."""
+"""LeNet trains to the same weights as a standard network and as a prototxt."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SHAPE = (1, 16, 16)
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """As write_digits_dataset, each pixel four times, since LeNet needs 16×16."""
+    """The digits of write_digits_dataset, doubled to 16×16 pixels, the smallest size that LeNet takes."""
     folder = write_digits_dataset(tmp_path_factory.mktemp("digits"))
     images, labels = digits()
     large = images[..., np.newaxis].repeat(2, axis=1).repeat(2, axis=2)
@@ -24,7 +24,7 @@ def dataset(tmp_path_factory):
     return folder
 
 
-def trained(network, dataset, folder):
+def weights_after_training(network, dataset, folder):
     """The weights after eight batches."""
     train(config_of(dataset, folder, network=network.to_dict(), learning_rate=0.01), lambda event: None, lambda: None)
     with np.load(folder / "snapshots" / "epoch-2" / "weights.npz") as arrays:
@@ -32,9 +32,9 @@ def trained(network, dataset, folder):
 
 
 @pytest.mark.parametrize("text", [LENET, LENET_OF_CAFFE], ids=["digits", "caffe"])
-def test_the_same_seed_gives_the_same_weights_to_the_bit(dataset, tmp_path, text):
-    expected = trained(standard("lenet", SHAPE, 10), dataset, tmp_path / "standard")
-    found = trained(prototxt.read(text, SHAPE, 10), dataset, tmp_path / "prototxt")
+def test_lenet_read_from_prototxt_trains_to_the_same_bits_as_the_standard_network(dataset, tmp_path, text):
+    expected = weights_after_training(standard("lenet", SHAPE, 10), dataset, tmp_path / "standard")
+    found = weights_after_training(prototxt.read(text, SHAPE, 10), dataset, tmp_path / "prototxt")
     assert list(found) == list(expected)
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
     initial = standard("lenet", SHAPE, 10).initial_weights(1)

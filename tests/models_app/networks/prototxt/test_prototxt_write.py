@@ -1,4 +1,4 @@
-"""What write makes of a network, read gives back."""
+"""prototxt.write: read() turns the text back into an equal network."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from models_app.networks import STANDARD, Layer, Multipliers, Network, prototxt,
 from tests.models_app.networks.test_onnx_layers import SAMPLES
 from tests.support.samples.network_samples import DATA, network
 
-# Large enough for each network, no larger.
+# Image sides that are just large enough for each network.
 SIZES = {"lenet": 20, "alexnet": 67, "googlenet": 96, "vgg16": 32}
 
 
@@ -34,19 +34,19 @@ def test_every_layer_type_is_read_as_it_was_written(sample):
 def test_every_comparison_with_labels_is_read_as_it_was_written(kind, parameters):
     shape = (3, 8, 8) if kind in ("EuclideanLoss", "SigmoidCrossEntropyLoss") else (1, 8, 8)
     scores = Layer("x", "Convolution", ("data",), ("x",), {"num_output": 3, "kernel_size": 1})
-    verdict = Layer("v", kind, ("x", "label"), ("v",), parameters, phases=("train", "val"))
-    net = Network("n", (3, 8, 8), (DATA, scores, verdict), shape)
+    comparison = Layer("v", kind, ("x", "label"), ("v",), parameters, phases=("train", "val"))
+    net = Network("n", (3, 8, 8), (DATA, scores, comparison), shape)
     assert prototxt.read(prototxt.write(net), (3, 8, 8), label_shape=shape) == net
 
 
 @pytest.mark.parametrize("name", ["alexnet", "lenet"])
-def test_what_is_cropped_is_read_for_images_as_large_as_before(name):
+def test_a_cropping_network_is_read_as_it_was_written(name):
     net = standard(name, (3, 90, 80), 6, crop_size=75)
     assert prototxt.read(prototxt.write(net), (3, 90, 80), 6) == net
 
 
 @pytest.mark.parametrize(
-    "phases, said",
+    "phases, rule",
     [
         (("train", "val", "deploy"), ""),
         (("train",), 'include { stage: "train" }'),
@@ -56,14 +56,14 @@ def test_what_is_cropped_is_read_for_images_as_large_as_before(name):
         (("train", "deploy"), 'exclude { stage: "val" }'),
     ],
 )
-def test_rules_say_the_phases_of_a_layer(phases, said):
+def test_include_and_exclude_rules_state_the_phases_of_a_layer(phases, rule):
     relu = Layer("relu", "ReLU", ("data",), ("relu",), phases=phases)
     text = prototxt.write(network(Layer("exp", "Exp", ("data",), ("exp",)), relu))
-    assert [line.strip() for line in text.split('"relu"')[-1].splitlines() if "stage" in line] == [said] * bool(said)
+    assert [line.strip() for line in text.split('"relu"')[-1].splitlines() if "stage" in line] == [rule] * bool(rule)
     assert prototxt.read(text, (3, 8, 8)).layers[-1] == relu
 
 
-def test_names_and_settings_of_any_kind_survive():
+def test_quoted_names_and_nested_parameters_are_read_as_they_were_written():
     convolution = Layer(
         'a "quoted" \\name/5×5',
         "Convolution",
@@ -82,7 +82,7 @@ def test_names_and_settings_of_any_kind_survive():
     assert prototxt.read(prototxt.write(net), (3, 8, 8)) == net
 
 
-def test_a_network_with_an_input_of_its_own_for_deployment_keeps_it():
+def test_a_network_with_an_input_layer_for_deployment_is_read_as_it_was_written():
     data = Layer("data", "Data", (), ("data", "label"), phases=("train", "val"))
     picture = Layer("in", "Input", (), ("data",), phases=("deploy",))
     net = Network("n", (3, 8, 8), (data, picture, Layer("relu", "ReLU", ("data",), ("relu",))))
