@@ -1,4 +1,4 @@
-"""Logging in at an OpenID Connect provider, which runs beside the test."""
+"""Login at an OpenID Connect provider, which the tests start."""
 
 import socket
 
@@ -18,6 +18,7 @@ HTML = {"Accept": "text/html"}
 
 @pytest.fixture
 def provider(settings):
+    """A running provider, and a server that requires accounts and maps three of the provider's groups."""
     with Provider() as running:
         settings.DIGITS_AUTH = "required"
         settings.DIGITS_OIDC_ISSUER = running.issuer
@@ -33,7 +34,7 @@ def provider(settings):
 
 @pytest.fixture
 def log_in(client, provider):
-    """Goes to the provider and comes back; the last answer, of the address that it leads to."""
+    """A function that logs in at the provider and returns the response of the callback URL."""
 
     def log_in(**query):
         to_provider = client.get("/oidc/login", query)
@@ -43,9 +44,9 @@ def log_in(client, provider):
     return log_in
 
 
-def refusal(client, answer):
-    """What the page to log in says, to which a refused one is led."""
-    assert (answer.status_code, answer["Location"]) == (302, "/login")
+def login_error(client, response):
+    """The login page after a failed login: the response redirects there, and nobody is logged in."""
+    assert (response.status_code, response["Location"]) == (302, "/login")
     assert client.get("/index.json").status_code == 401
     return client.get("/login", headers=HTML).content.decode()
 
@@ -54,18 +55,18 @@ def groups(name):
     return sorted(User.objects.get(username=name).groups.values_list("name", flat=True))
 
 
-# --- who gets in ----------------------------------------------------------------------------------------------------
-def test_whom_the_provider_vouches_for_gets_an_account_with_the_mapped_groups(client, provider, log_in):
+# --- successful logins -----------------------------------------------------------------------------------------------
+def test_a_new_user_of_the_provider_gets_an_account_with_the_mapped_groups(client, provider, log_in):
     provider.claims["groups"] = ["staff", "vision-lab", "chess"]
-    answer = log_in()
-    assert (answer.status_code, answer["Location"]) == (302, "/")
+    response = log_in()
+    assert (response.status_code, response["Location"]) == (302, "/")
     assert client.get("/index.json").status_code == 200
     ada = User.objects.get(username="ada")
     assert (groups("ada"), ada.is_staff, ada.has_usable_password()) == (["user", "vision"], False, False)
     assert AuditEntry.objects.filter(action="log in", subject="ada").exists()
 
 
-def test_who_comes_again_has_the_same_account_by_whatever_name(client, provider, log_in):
+def test_a_returning_user_keeps_the_account_under_a_changed_name(client, provider, log_in):
     provider.claims["groups"] = ["staff"]
     log_in()
     client.logout()
@@ -75,7 +76,7 @@ def test_who_comes_again_has_the_same_account_by_whatever_name(client, provider,
     assert User.objects.count() == 1
 
 
-def test_the_groups_follow_the_providers_and_others_stay(client, provider, log_in):
+def test_each_login_updates_the_mapped_groups_and_keeps_the_others(client, provider, log_in):
     provider.claims["groups"] = ["it"]
     log_in()
     ada = User.objects.get(username="ada")
@@ -88,14 +89,14 @@ def test_the_groups_follow_the_providers_and_others_stay(client, provider, log_i
     assert (groups("ada"), ada.is_staff) == (["of this server", "user"], False)
 
 
-def test_whose_groups_are_mapped_to_none_may_do_nothing_and_is_told_why(client, provider, log_in):
+def test_a_user_without_a_mapped_group_gets_403_and_the_reason(client, provider, log_in):
     log_in()
-    answer = client.get("/index.json")
-    assert answer.status_code == 403
-    assert "none of the groups viewer, user, operator" in answer.json()["error"]["description"]
+    response = client.get("/index.json")
+    assert response.status_code == 403
+    assert "none of the groups viewer, user, operator" in response.json()["error"]["description"]
 
 
-def test_the_groups_may_be_one_word_in_another_claim(provider, log_in, settings):
+def test_the_groups_claim_can_have_another_name_and_be_a_single_word(provider, log_in, settings):
     settings.DIGITS_OIDC_GROUPS_CLAIM = "role"
     provider.claims |= {"groups": ["it"], "role": "staff"}
     log_in()
@@ -103,11 +104,11 @@ def test_the_groups_may_be_one_word_in_another_claim(provider, log_in, settings)
 
 
 @pytest.mark.parametrize("page, leads_to", [("/admin/", "/admin/"), ("https://evil.example/", "/"), ("", "/")])
-def test_the_login_leads_to_the_page_that_was_asked_for(log_in, page, leads_to):
+def test_login_redirects_to_the_requested_page_of_this_server_only(log_in, page, leads_to):
     assert log_in(next=page)["Location"] == leads_to
 
 
-def test_the_page_to_log_in_offers_it_and_passwords_still_work(client, provider):
+def test_the_login_page_offers_the_provider_and_still_accepts_passwords(client, provider):
     account("root", "operator")
     page = client.get("/login", {"next": "/admin/"}, headers=HTML).content.decode()
     assert 'href="/oidc/login?next=/admin/">Log in with Example University</a>' in page
@@ -115,17 +116,17 @@ def test_the_page_to_log_in_offers_it_and_passwords_still_work(client, provider)
     assert client.get("/index.json").status_code == 200
 
 
-# --- who does not ---------------------------------------------------------------------------------------------------
+# --- rejected logins -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["root", "ROOT"])
-def test_nobody_takes_over_an_account_of_this_server_by_its_name_or_its_email(client, provider, log_in, name):
+def test_a_user_of_the_provider_cannot_take_over_a_local_account_by_name_or_email(client, provider, log_in, name):
     account("root", is_superuser=True, email="root@example.org")
     provider.claims |= {"preferred_username": name, "email": "root@example.org", "groups": ["it"]}
-    said = refusal(client, log_in())
-    assert f"There is an account {name} already" in said
+    page = login_error(client, log_in())
+    assert f"There is an account {name} already" in page
     assert not OidcIdentity.objects.exists()
 
 
-def test_a_superuser_connects_an_account_with_an_identity(client, admin_client, provider, log_in):
+def test_a_superuser_can_connect_an_account_with_an_identity(client, admin_client, provider, log_in):
     bob = account("bob", "viewer")
     form = {"user": bob.pk, "issuer": provider.issuer, "subject": "4711"}
     assert admin_client.post("/admin/accounts/oidcidentity/add/", form).status_code == 302
@@ -133,74 +134,74 @@ def test_a_superuser_connects_an_account_with_an_identity(client, admin_client, 
     assert client.get("/account.json").json()["name"] == "bob"
 
 
-def test_an_operator_connects_no_account(client, provider):
+def test_an_operator_cannot_connect_an_account_with_an_identity(client, provider):
     olga = account("olga", "operator", is_staff=True)
     client.force_login(olga, "django.contrib.auth.backends.ModelBackend")
     assert client.get("/admin/accounts/oidcidentity/add/").status_code in (302, 403)
 
 
-def test_an_account_that_is_switched_off_stays_out(client, provider, log_in):
+def test_a_disabled_account_cannot_log_in_at_the_provider(client, provider, log_in):
     provider.claims["groups"] = ["staff"]
     log_in()
     client.logout()
     User.objects.update(is_active=False)
-    assert "could not be logged in at Example University" in refusal(client, log_in())
+    assert "could not be logged in at Example University" in login_error(client, log_in())
 
 
 @pytest.mark.parametrize("wrong", [
     {"aud": "another client"}, {"iss": "https://elsewhere.example"}, {"nonce": "of another login"}, {"exp": 1},
     {"sub": "0815"}, {"aud": None},
 ])  # fmt: skip
-def test_an_id_token_that_is_not_for_this_login_lets_nobody_in(client, provider, log_in, wrong):
+def test_an_id_token_issued_for_another_login_is_rejected(client, provider, log_in, wrong):
     provider.token = wrong
-    assert "could not be logged in" in refusal(client, log_in())
+    assert "could not be logged in" in login_error(client, log_in())
     assert not User.objects.exists()
 
 
-def test_an_id_token_that_another_key_signed_lets_nobody_in(client, provider, log_in):
+def test_an_id_token_signed_with_another_key_is_rejected(client, provider, log_in):
     provider.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    assert "could not be logged in" in refusal(client, log_in())
+    assert "could not be logged in" in login_error(client, log_in())
 
 
 @pytest.mark.parametrize("name", ["two words", "", "a;b", "x" * 151])
-def test_a_name_that_no_account_can_have_is_refused(client, provider, log_in, name):
+def test_a_name_that_is_invalid_for_an_account_is_rejected(client, provider, log_in, name):
     provider.claims |= {"preferred_username": name, "email": ""}
-    assert "no name that an account can have" in refusal(client, log_in())
+    assert "no name that an account can have" in login_error(client, log_in())
 
 
-def test_who_says_no_at_the_provider_is_not_logged_in(client, provider, log_in):
+def test_a_user_who_cancels_at_the_provider_is_not_logged_in(client, provider, log_in):
     provider.refuse = "access_denied"
-    assert "could not be logged in" in refusal(client, log_in())
+    assert "could not be logged in" in login_error(client, log_in())
 
 
 @pytest.mark.parametrize("query", [{"code": "x", "state": "guessed"}, {"code": "x"}, {}, {"error": "x", "state": "y"}])
-def test_a_callback_that_nobody_asked_for_logs_nobody_in(client, provider, query):
+def test_a_callback_without_a_matching_login_is_rejected(client, provider, query):
     client.get("/oidc/login")
-    assert "could not be logged in" in refusal(client, client.get("/oidc/callback", query))
+    assert "could not be logged in" in login_error(client, client.get("/oidc/callback", query))
 
 
-def test_a_code_is_good_for_once(client, provider):
+def test_an_authorization_code_works_once(client, provider):
     back = provider.log_in(client.get("/oidc/login")["Location"])
     client.get(back)
     client.logout()
-    assert "could not be logged in" in refusal(client, client.get(back))
+    assert "could not be logged in" in login_error(client, client.get(back))
 
 
-def test_a_provider_that_does_not_answer_is_no_fault_of_the_server(client, provider, settings):
+def test_an_unreachable_provider_is_reported_on_the_login_page(client, provider, settings):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         settings.DIGITS_OIDC_ISSUER = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        answer = client.get("/oidc/login")
-    assert "could not be logged in" in refusal(client, answer)
+        response = client.get("/oidc/login")
+    assert "could not be logged in" in login_error(client, response)
 
 
-def test_a_discovery_document_of_another_issuer_is_not_believed(client, provider, settings):
+def test_a_discovery_document_of_another_issuer_is_rejected(client, provider, settings):
     settings.DIGITS_OIDC_ISSUER = provider.issuer.replace("127.0.0.1", "localhost")
-    assert "could not be logged in" in refusal(client, client.get("/oidc/login"))
+    assert "could not be logged in" in login_error(client, client.get("/oidc/login"))
 
 
-# --- settings -------------------------------------------------------------------------------------------------------
-def test_without_a_provider_there_is_no_such_login(client, settings):
+# --- settings --------------------------------------------------------------------------------------------------------
+def test_the_oidc_routes_return_404_without_a_provider(client, settings):
     settings.DIGITS_AUTH = "required"
     assert client.get("/oidc/login").status_code == 404
     assert client.get("/oidc/callback").status_code == 404
@@ -208,21 +209,21 @@ def test_without_a_provider_there_is_no_such_login(client, settings):
 
 
 @pytest.mark.parametrize("value", ["http://login.example.org", "login.example.org", "ftp://127.0.0.1", "https://"])
-def test_a_provider_speaks_https(monkeypatch, value):
+def test_the_url_of_the_provider_must_use_https(monkeypatch, value):
     monkeypatch.setenv("DIGITS_OIDC_CLIENT_ID", CLIENT)
     monkeypatch.setenv("DIGITS_OIDC_ISSUER", value)
     with pytest.raises(ImproperlyConfigured, match="begins with https://"):
         environment.issuer("DIGITS_OIDC_ISSUER")
 
 
-def test_a_provider_without_the_clients_id_is_refused_at_the_start(monkeypatch):
+def test_a_provider_without_a_client_id_is_a_configuration_error(monkeypatch):
     monkeypatch.setenv("DIGITS_OIDC_ISSUER", "https://login.example.org/")
     monkeypatch.delenv("DIGITS_OIDC_CLIENT_ID", raising=False)
     with pytest.raises(ImproperlyConfigured, match="DIGITS_OIDC_CLIENT_ID is not"):
         environment.issuer("DIGITS_OIDC_ISSUER")
 
 
-def test_the_mapping_of_groups_is_read(monkeypatch):
+def test_the_group_mapping_is_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("GROUPS", "staff=user, /lab/a=b=vision")
     assert environment.mapping("GROUPS") == [("staff", "user"), ("/lab/a=b", "vision")]
     monkeypatch.setenv("GROUPS", "staff")

@@ -1,4 +1,4 @@
-"""What a hostile tester tried and got through with, once."""
+"""Attacks that once succeeded: cross-site logout, forged addresses, log injection, costly requests, inline scripts."""
 
 import logging
 import re
@@ -18,14 +18,9 @@ from tests.support.accounts import PASSWORD, account, token_of
 LOGIN = "/login.json"
 
 
-@pytest.fixture
-def required(settings, db):
-    settings.DIGITS_AUTH = "required"
-
-
-# --- browsers -------------------------------------------------------------------------------------------------------
+# --- browsers --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("header", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}])
-def test_a_link_or_a_picture_on_another_site_logs_nobody_out(client, required, header):
+def test_a_link_on_another_site_cannot_log_a_user_out(client, auth_required, header):
     client.force_login(account("ada", "viewer"))
     assert client.get("/logout", headers=header).status_code == 403
     assert client.get("/index.json").status_code == 200
@@ -33,8 +28,8 @@ def test_a_link_or_a_picture_on_another_site_logs_nobody_out(client, required, h
     assert client.get("/index.json").status_code == 401
 
 
-# --- addresses ------------------------------------------------------------------------------------------------------
-def test_behind_a_proxy_who_guesses_passwords_locks_out_only_himself(client, required, settings):
+# --- client addresses ------------------------------------------------------------------------------------------------
+def test_password_guessing_behind_a_proxy_locks_only_the_guessers_address(client, auth_required, settings):
     settings.DIGITS_HTTPS = True
     account("ada", "viewer")
     guesser, ada = {"X-Forwarded-For": "198.51.100.7"}, {"X-Forwarded-For": "198.51.100.8"}
@@ -46,42 +41,43 @@ def test_behind_a_proxy_who_guesses_passwords_locks_out_only_himself(client, req
     assert client.post(LOGIN, form, headers=ada).status_code == 302
 
 
-@pytest.mark.parametrize("https, told, address", [
+@pytest.mark.parametrize("https, forwarded, address", [
     (False, "198.51.100.7", "127.0.0.1"), (True, "", "127.0.0.1"), (True, "198.51.100.7", "198.51.100.7"),
     (True, "1.1.1.1, 2001:db8::7", "2001:db8::7"), (True, "1.1.1.1, junk\x00", "127.0.0.1"),
 ])  # fmt: skip
-def test_only_what_the_proxy_itself_adds_is_believed(rf, settings, https, told, address):
+def test_the_client_address_is_the_last_entry_that_the_proxy_added(rf, settings, https, forwarded, address):
     settings.DIGITS_HTTPS = https
-    assert sender(rf.get("/", headers={"X-Forwarded-For": told})) == address
+    assert sender(rf.get("/", headers={"X-Forwarded-For": forwarded})) == address
 
 
-@pytest.mark.parametrize("address, whole", [
+@pytest.mark.parametrize("address, counted_as", [
     ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("::ffff:192.0.2.1", "192.0.2.1"), ("192.0.2.1", "192.0.2.1"),
     ("", ""), ("no address", "no address"),
 ])  # fmt: skip
-def test_the_many_ipv6_addresses_of_one_client_count_as_one(address, whole):
-    assert household(address) == whole
+def test_ipv6_addresses_of_one_network_count_as_one_client(address, counted_as):
+    assert household(address) == counted_as
 
 
-# --- logs -----------------------------------------------------------------------------------------------------------
-def logged(formatter, message, *arguments, **more):
-    made = logging.LogRecord("x", logging.ERROR, "", 1, message, arguments, more.get("exc_info"))
-    return formatter("%(levelname)s %(message)s").format(made)
+# --- logs ------------------------------------------------------------------------------------------------------------
+def logged(formatter, message, *arguments, exc_info=None):
+    """The text that a formatter makes of an error message."""
+    record = logging.LogRecord("x", logging.ERROR, "", 1, message, arguments, exc_info)
+    return formatter("%(levelname)s %(message)s").format(record)
 
 
 @pytest.mark.parametrize("letter", ["\n", "\r", "\x1b", "\x85", "\u2028", "\x00", "\ud800"])
-def test_nobody_writes_lines_into_the_log(letter):
+def test_a_request_cannot_add_lines_to_the_log(letter):
     line = logged(OneLine, "Not Found: %s", f"/a{letter}ERROR forged")
     assert line == f"ERROR Not Found: /a{ascii(letter)[1:-1]}ERROR forged"
 
 
-def test_a_faults_traceback_is_logged_and_that_of_a_malformed_request_is_not():
+def test_the_log_has_tracebacks_of_faults_but_not_of_malformed_requests():
     fault = (ValueError, ValueError("broken"), None)
     assert logged(OneLine, "fault", exc_info=fault).splitlines() == ["ERROR fault", "ValueError: broken"]
     assert logged(Brief, "foreign host", exc_info=fault) == "ERROR foreign host"
 
 
-def test_a_running_processes_log_does_not_grow_without_end(tmp_path, monkeypatch):
+def test_the_log_of_a_running_process_is_rotated(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "LOG_LIMIT", 100)
     log = tmp_path / "web.log"
     with log.open("a") as writer:
@@ -93,9 +89,9 @@ def test_a_running_processes_log_does_not_grow_without_end(tmp_path, monkeypatch
     assert log.with_name("web.log.1").read_text() == "old" * 100 + "\n"
 
 
-# --- what one request may cost --------------------------------------------------------------------------------------
+# --- limits of one request -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("text", ["#\n" * 100_000 + "}", 'a: "' + "\\n" * 100_000, "a: '" + "\\'" * 100_000])
-def test_a_text_of_comments_or_escapes_takes_no_memory(text):
+def test_a_prototxt_of_comments_or_escapes_needs_little_memory(text):
     tracemalloc = pytest.importorskip("tracemalloc")
     tracemalloc.start()
     with pytest.raises(BadNetwork):
@@ -105,51 +101,50 @@ def test_a_text_of_comments_or_escapes_takes_no_memory(text):
     assert peak < 10 * len(text)
 
 
-def test_a_string_may_have_some_escapes():
+def test_a_prototxt_string_can_contain_escapes():
     assert parse('a: "' + "\\n" * 999 + '"').fields[0].value == "\n" * 999
 
 
 @pytest.mark.parametrize("field", ["learning_rate"])
-def test_a_chart_has_no_more_curves_than_a_form_makes_models(client, settings, field):
+def test_a_learning_rate_chart_has_at_most_100_curves(client, settings, field):
     settings.DIGITS_AUTH = "open"
-    answer = client.post("/models/visualize-lr", {field: ",".join(f"{i}e-4" for i in range(1, 102))})
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
+    response = client.post("/models/visualize-lr", {field: ",".join(f"{i}e-4" for i in range(1, 102))})
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, field)
     assert client.post("/models/visualize-lr", {field: ",".join(f"{i}e-4" for i in range(1, 101))}).status_code == 200
 
 
-# --- pages ----------------------------------------------------------------------------------------------------------
+# --- pages -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("path", ["/", "/login", "/models/images/classification", "/admin/login/", "/api/docs"])
-def test_no_page_has_a_script_of_its_own_nor_may_run_one(client, settings, db, path):
+def test_pages_contain_no_inline_scripts_and_forbid_them(client, settings, db, path):
     settings.DIGITS_AUTH = "open"
-    answer = client.get(path, headers={"Accept": "text/html"})
-    assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
-    page = answer.content.decode()
+    response = client.get(path, headers={"Accept": "text/html"})
+    assert "script-src 'self';" in response.headers["Content-Security-Policy"]
+    page = response.content.decode()
     assert re.findall(r"<script(?![^>]*\bsrc=)", page) == re.findall(r"\son[a-z]+=", page) == []
 
 
-# --- what one account may cost --------------------------------------------------------------------------------------
-def test_a_user_has_only_so_many_jobs_waiting_and_an_operator_any_number(client, required, settings, digits_folder):
-    settings.DIGITS_DATA_ROOTS, settings.DIGITS_MOST_WAITING = [digits_folder], 2
-    form = {"dataset_name": "digits", "folder_train": str(digits_folder)}
+# --- limits of one account -------------------------------------------------------------------------------------------
+def test_the_limit_of_waiting_jobs_applies_to_users_but_not_to_operators(client, auth_required, settings, dataset_form):
+    settings.DIGITS_MOST_WAITING = 2
     ugo, uma, olga = (token_of(account(*who)) for who in (("ugo", "user"), ("uma", "user"), ("olga", "operator")))
     create = "/datasets/images/classification.json"
-    jobs = [client.post(create, form, headers=ugo).json()["job_id"] for _ in range(2)]
-    refused = client.post(create, form, headers=ugo)
-    assert (refused.status_code, refused.json()["error"]["type"]) == (429, "TooManyRequests")
-    assert "2 jobs of yours are waiting" in refused.json()["error"]["description"]
+    jobs = [client.post(create, dataset_form, headers=ugo).json()["job_id"] for _ in range(2)]
+    response = client.post(create, dataset_form, headers=ugo)
+    assert (response.status_code, response.json()["error"]["type"]) == (429, "TooManyRequests")
+    assert "2 jobs of yours are waiting" in response.json()["error"]["description"]
     assert client.get(create, headers=ugo).status_code == 200
-    assert client.post(create, form, headers=uma).status_code == 200
-    assert [client.post(create, form, headers=olga).status_code for _ in range(3)] == [200] * 3
+    assert client.post(create, dataset_form, headers=uma).status_code == 200
+    assert [client.post(create, dataset_form, headers=olga).status_code for _ in range(3)] == [200] * 3
     client.post(f"/jobs/{jobs[0]}/abort", headers=ugo)
-    assert client.post(create, form, headers=ugo).status_code == 200
+    assert client.post(create, dataset_form, headers=ugo).status_code == 200
 
 
-def test_a_user_has_only_so_many_lists_under_way(rf, required):
+def test_the_limit_of_concurrent_lists_applies_to_each_user(rf, auth_required):
     request, other = rf.post("/"), rf.post("/")
     request.user, other.user = account("vera", "viewer"), account("vito", "viewer")
     with throttling.one_of_few_lists(request), throttling.one_of_few_lists(request), throttling.one_of_few_lists(other):
-        third = throttling.one_of_few_lists(request)
+        third_list = throttling.one_of_few_lists(request)
         with pytest.raises(Throttled, match="2 lists of yours"):
-            third.__enter__()
+            third_list.__enter__()
     with throttling.one_of_few_lists(request), throttling.one_of_few_lists(request):
-        """Those that ended don't count."""
+        """Lists that have ended are not counted."""

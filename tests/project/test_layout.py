@@ -17,8 +17,6 @@ MAX_MODULES = 15  # in a folder, without __init__
 MAX_LINES = 300  # of a module
 
 LONG_MODULES = {
-    "tests/accounts/test_accounts.py",
-    "tests/accounts/test_private.py",
     "tests/datasets/imagedb/test_damaged_files.py",
     "tests/datasets/test_api_datasets.py",
     "tests/inference/test_api_classify_many.py",
