@@ -1,10 +1,15 @@
+"""Text for a terminal, and cells of CSV files: harmful characters are escaped."""
+
+import csv
+import math
+
 import pytest
 
-from digits_project.common.escaping import escaped
+from digits_project.common.escaping import csv_line, escaped
 
 
 @pytest.mark.parametrize(
-    "text, shown",
+    "text, expected",
     [
         ("cat", "cat"),
         ("un café", "un café"),
@@ -22,9 +27,29 @@ from digits_project.common.escaping import escaped
         ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
     ],
 )
-def test_what_a_terminal_obeys_or_nobody_sees_becomes_an_escape(text, shown):
-    assert escaped(text) == shown
+def test_control_and_invisible_characters_become_escapes(text, expected):
+    assert escaped(text) == expected
 
 
-def test_what_is_to_be_kept_stays():
+def test_characters_in_keep_are_not_escaped():
     assert escaped("a\tb\x1b\n", keep="\t\n") == "a\tb\\x1b\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", '=A("x","y")', "+cat", "-cat", "-1+2", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "-"]
+)
+def test_csv_cells_that_spreadsheets_would_run_as_formulas_are_escaped(text):
+    assert next(csv.reader([csv_line(["before", text])])) == ["before", f"'{text}"]
+
+
+@pytest.mark.parametrize("text", ["cat", "a=b", "1-2", "-0.5", "+3", "-1e-05", "'=1", "", " =1", "3", "ä"])
+def test_other_csv_texts_are_unchanged(text):
+    assert next(csv.reader([csv_line(["before", text])])) == ["before", text]
+
+
+def test_csv_numbers_are_not_escaped_and_none_is_empty():
+    assert csv_line([-0.5, 3, None, -math.inf, 1e-07]) == "-0.5,3,,-inf,1e-07"
+
+
+def test_csv_cells_with_commas_quotes_or_newlines_are_quoted():
+    assert csv_line(['a "b", c', "d\ne"]) == '"a ""b"", c","d\ne"'

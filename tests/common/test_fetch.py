@@ -1,4 +1,4 @@
-"""Images from URLs: only from the public internet, by a checked address, within limits of size and time."""
+"""Downloads of images from URLs: only from public addresses, with limits of size and time."""
 
 import ipaddress
 import sys
@@ -8,8 +8,8 @@ import pytest
 from digits_project.common.fetch import BadURL, FetchPolicy, fetch, is_public
 from tests.support.applications.web_samples import CERTIFICATE, web_server
 
-HOME = FetchPolicy(allowed=lambda address: address.is_loopback, ports=None, most_bytes=1 << 20, seconds=10)
-QUICK = FetchPolicy(allowed=HOME.allowed, ports=None, seconds=0.3)
+LOOPBACK = FetchPolicy(allowed=lambda address: address.is_loopback, ports=None, most_bytes=1 << 20, seconds=10)
+SHORT_TIMEOUT = FetchPolicy(allowed=LOOPBACK.allowed, ports=None, seconds=0.3)
 IMAGE = b"some bytes of an image" * 100
 
 
@@ -21,15 +21,18 @@ def server():
 
 @pytest.fixture
 def events():
-    """Names and arguments of Python's audit events of the test; a hook can't be taken off, only told to stop."""
-    seen, heard = [], ["socket.getaddrinfo", "socket.connect"]
-    sys.addaudithook(lambda event, arguments: seen.append((event, arguments)) if event in heard else None)
-    yield seen
-    heard.clear()
+    """Python's audit events of DNS look-ups and connections during a test, as (name, arguments).
+
+    Python cannot remove an audit hook, so that clearing `recorded` stops this one.
+    """
+    events, recorded = [], ["socket.getaddrinfo", "socket.connect"]
+    sys.addaudithook(lambda event, arguments: events.append((event, arguments)) if event in recorded else None)
+    yield events
+    recorded.clear()
 
 
-def test_an_image_is_fetched_with_a_plain_request(server):
-    assert fetch(f"{server.url}/image?name=Katze%20ü#top", HOME) == IMAGE
+def test_an_image_is_fetched_with_a_plain_get_request(server):
+    assert fetch(f"{server.url}/image?name=Katze%20ü#top", LOOPBACK) == IMAGE
     path, headers = server.requests[-1]
     assert path == "/image?name=Katze%20%C3%BC"
     assert headers["Host"] == server.url.removeprefix("http://")
@@ -47,7 +50,7 @@ def test_an_image_is_fetched_with_a_plain_request(server):
         "2002:7f00:1::1", "2002:808:808::1", "2001::1", "100::1", "fec0::1", "4000::1",
     ],
 )  # fmt: skip
-def test_no_address_that_is_not_global_is_public(address):
+def test_local_and_reserved_addresses_are_not_public(address):
     assert not is_public(ipaddress.ip_address(address))
 
 
@@ -68,14 +71,14 @@ def test_global_addresses_are_public(address):
         "[64:ff9b::127.0.0.1]", "no-such-host.invalid",
     ],
 )  # fmt: skip
-def test_by_default_this_machine_and_its_network_are_no_hosts_and_nothing_connects(host, events):
+def test_the_default_policy_rejects_local_hosts_before_connecting(host, events):
     with pytest.raises(BadURL, match="is no host of the public internet that could be found"):
         fetch(f"http://{host}:8080/image")
     assert "socket.connect" not in [event for event, _ in events]
 
 
 @pytest.mark.parametrize(
-    "url, why",
+    "url, message",
     [
         ("ftp://127.0.0.1/x", "http://"),
         ("file:///etc/passwd", "http://"),
@@ -98,31 +101,31 @@ def test_by_default_this_machine_and_its_network_are_no_hosts_and_nothing_connec
         ("http://127.0.0.1/" + "x" * 5000, "4096 letters"),
     ],
 )
-def test_a_url_that_says_the_wrong_thing_is_refused(url, why):
-    with pytest.raises(BadURL, match=why):
+def test_an_invalid_url_is_rejected(url, message):
+    with pytest.raises(BadURL, match=message):
         fetch(url)
 
 
-def test_the_name_is_resolved_once_and_only_its_addresses_are_connected_to(server, events):
-    assert fetch(server.url.replace("127.0.0.1", "localhost") + "/image", HOME) == IMAGE
+def test_a_host_name_is_resolved_once_and_only_these_addresses_are_used(server, events):
+    assert fetch(server.url.replace("127.0.0.1", "localhost") + "/image", LOOPBACK) == IMAGE
     assert [event for event, _ in events].count("socket.getaddrinfo") == 1
     connected = {arguments[1][0] for event, arguments in events if event == "socket.connect"}
     assert connected <= {"127.0.0.1", "::1"}
 
 
-def test_one_address_that_is_not_allowed_refuses_the_name():
+def test_a_host_name_with_a_forbidden_address_is_rejected():
     with pytest.raises(BadURL, match="is no host"):
         fetch("http://localhost/image", FetchPolicy(allowed=lambda address: False, ports=None))
 
 
-def test_redirects_are_followed_three_times(server):
-    assert fetch(f"{server.url}/again?left=2", HOME) == IMAGE
+def test_at_most_three_redirects_are_followed(server):
+    assert fetch(f"{server.url}/again?left=2", LOOPBACK) == IMAGE
     with pytest.raises(BadURL, match="more than 3 times"):
-        fetch(f"{server.url}/again?left=3", HOME)
+        fetch(f"{server.url}/again?left=3", LOOPBACK)
 
 
 @pytest.mark.parametrize(
-    "target, why",
+    "target, message",
     [
         ("http://169.254.169.254/latest/meta-data/", "is no host"),
         ("//10.0.0.1/", "is no host"),
@@ -132,19 +135,19 @@ def test_redirects_are_followed_three_times(server):
         ("ftp://localhost/", "http://"),
     ],
 )
-def test_a_redirect_is_checked_like_a_url_of_its_own(server, target, why):
-    with pytest.raises(BadURL, match=why):
-        fetch(f"{server.url}/redirect?to={target}", HOME)
+def test_the_target_of_a_redirect_is_checked_like_any_url(server, target, message):
+    with pytest.raises(BadURL, match=message):
+        fetch(f"{server.url}/redirect?to={target}", LOOPBACK)
 
 
-def test_a_redirect_may_not_go_to_another_port_than_a_url_may(server):
+def test_the_port_of_a_redirect_is_checked(server):
     ports = frozenset({server.server_port})
     with pytest.raises(BadURL, match="Port 22"):
-        fetch(f"{server.url}/redirect?to=http://127.0.0.1:22/", FetchPolicy(allowed=HOME.allowed, ports=ports))
+        fetch(f"{server.url}/redirect?to=http://127.0.0.1:22/", FetchPolicy(allowed=LOOPBACK.allowed, ports=ports))
 
 
 @pytest.mark.parametrize(
-    "path, why",
+    "path, message",
     [
         ("endless", "more than 1 MiB"),
         ("chunked", "more than 1 MiB"),
@@ -156,28 +159,28 @@ def test_a_redirect_may_not_go_to_another_port_than_a_url_may(server):
         ("missing", "answers 404"),
     ],
 )
-def test_a_bad_answer_is_refused(server, path, why):
-    with pytest.raises(BadURL, match=why):
-        fetch(f"{server.url}/{path}", HOME)
+def test_an_invalid_response_is_rejected(server, path, message):
+    with pytest.raises(BadURL, match=message):
+        fetch(f"{server.url}/{path}", LOOPBACK)
 
 
 @pytest.mark.parametrize("path", ["trickle", "header_trickle", "silence"])
-def test_who_sends_too_slowly_is_left(server, path):
+def test_a_server_that_sends_too_slowly_causes_a_timeout(server, path):
     with pytest.raises(BadURL, match=r"took more than 0\.3 seconds"):
-        fetch(f"{server.url}/{path}", QUICK)
+        fetch(f"{server.url}/{path}", SHORT_TIMEOUT)
 
 
-def test_who_does_not_listen_is_named(server):
-    with web_server() as gone:
-        url = gone.url
+def test_a_refused_connection_is_reported(server):
+    with web_server() as stopped:
+        url = stopped.url
     with pytest.raises(BadURL, match="Connection refused"):
-        fetch(f"{url}/image", HOME)
+        fetch(f"{url}/image", LOOPBACK)
 
 
-def test_proxies_of_the_environment_are_not_used(server, monkeypatch):
+def test_proxies_from_the_environment_are_ignored(server, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1/")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1/")
-    assert fetch(f"{server.url}/image", HOME) == IMAGE
+    assert fetch(f"{server.url}/image", LOOPBACK) == IMAGE
 
 
 @pytest.fixture
@@ -187,11 +190,11 @@ def certificate(tmp_path):
     return path
 
 
-def test_over_tls_the_certificate_is_checked_against_the_name(certificate, monkeypatch):
+def test_the_tls_certificate_is_checked_against_the_host_name(certificate, monkeypatch):
     with web_server(IMAGE, certificate) as server:
         with pytest.raises(BadURL, match="certificate verify failed"):
-            fetch(f"{server.url}/image", HOME)
+            fetch(f"{server.url}/image", LOOPBACK)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        assert fetch(f"{server.url}/image", HOME) == IMAGE
+        assert fetch(f"{server.url}/image", LOOPBACK) == IMAGE
         with pytest.raises(BadURL, match=r"certificate is not valid for '127\.0\.0\.1'"):
-            fetch(f"{server.url.replace('localhost', '127.0.0.1')}/image", HOME)
+            fetch(f"{server.url.replace('localhost', '127.0.0.1')}/image", LOOPBACK)

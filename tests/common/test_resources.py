@@ -1,4 +1,4 @@
-"""Want of memory: told with how much there was and what to try, by real limits on real processes."""
+"""Out of memory: the error reports the usage, the limit and what to try, measured with real limits on processes."""
 
 import resource
 import subprocess
@@ -14,7 +14,7 @@ from models_app.models import TrainedModel
 from tests.support.console import started
 from tests.support.server import ROOT
 
-LIMIT = 3 << 29  # 1.5 GiB, half of what the first weights of WIDE take while they are drawn
+LIMIT = 3 << 29  # 1.5 GiB: half of the memory that the first weights of WIDE need while they are initialised
 WIDE = """
 layer { name: "a" type: "InnerProduct" bottom: "data" top: "a" inner_product_param { num_output: 20000 } }
 layer { name: "b" type: "InnerProduct" bottom: "a" top: "b"
@@ -22,44 +22,45 @@ layer { name: "b" type: "InnerProduct" bottom: "a" top: "b"
 layer { name: "ip" type: "InnerProduct" bottom: "b" top: "ip" }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" exclude { stage: "deploy" } }
 """
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # each reserves some of the address space
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # because each thread reserves address space
 
 
-def limited():
+def limit_address_space():
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
 
 
-@pytest.mark.timeout(300)  # the command and its trainer load everything anew, which takes long on a busy machine
+@pytest.mark.timeout(300)  # the command and its trainer start as new processes, which takes long on a busy machine
 @pytest.mark.django_db(transaction=True)
-def test_a_training_that_gets_no_memory_says_how_much_it_had_and_what_to_try(built_dataset, cpu, tmp_path):
+def test_a_training_out_of_memory_reports_its_usage_and_what_to_try(built_dataset, cpu, tmp_path):
     network = tmp_path / "wide.prototxt"
     network.write_text(WIDE)
     process = started(
         "train_model", "wide", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
         "--batch-size", 7, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE, variables=ONE_THREAD,
-        preexec_fn=limited,
+        preexec_fn=limit_address_space,
     )  # fmt: skip
-    said = process.communicate()[1].decode()
+    output = process.communicate()[1].decode()
     model = TrainedModel.objects.get()
-    assert model.status == Status.ERROR, said
+    assert model.status == Status.ERROR, output
     assert model.error.startswith("The training ran out of memory: it had taken 0.")
     assert "asked for 2.98 GiB more, and there are 1.5 GiB (the limit of the address space, ulimit -v)" in model.error
     assert "Take a smaller batch_size than 7 (batch_accumulation makes up for it), smaller images" in model.error
-    assert "The training ran out of memory" in said
+    assert "The training ran out of memory" in output
     assert not Device.objects.exclude(leased_to="").exists()
 
 
 @pytest.mark.parametrize("size", [LIMIT, 2 * LIMIT])
-def test_the_least_limit_counts(size):
+def test_the_memory_limit_is_the_smallest_of_all_limits(size):
     script = "from digits_project.common import resources; print(resources.limit().size, resources.taken() > 1 << 20)"
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
     ).stdout  # fmt: skip
-    assert said.split() == [str(size), "True"]
+    assert output.split() == [str(size), "True"]
 
 
-def raised(error, cause=None):
+def with_cause(error, cause=None):
+    """The error as it is after `raise error from cause`."""
     try:
         raise error from cause
     except ValueError as caught:
@@ -75,21 +76,21 @@ def raised(error, cause=None):
         RuntimeError("can't start new thread"),
         RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : bad allocation"),
         ImportError("libmxnet.so: failed to map segment from shared object"),
-        raised(ValueError("x"), MemoryError()),
+        with_cause(ValueError("x"), MemoryError()),
     ],
     ids=lambda error: f"{type(error).__name__} {error}",
 )
-def test_want_of_memory_is_known_by_whatever_words(error):
+def test_out_of_memory_errors_of_all_libraries_are_recognised(error):
     assert resources.is_want_of_memory(error)
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), OSError(28, "No space left on device"), None])
-def test_other_failures_are_no_want_of_memory(error):
+def test_other_errors_are_not_out_of_memory_errors(error):
     assert not resources.is_want_of_memory(error)
 
 
 @pytest.mark.django_db
-def test_any_job_that_gets_no_memory_says_so(make_dataset):
+def test_a_dataset_build_out_of_memory_reports_it(make_dataset):
     dataset = make_dataset()
     run(type(dataset), dataset.pk, lambda job, progress: np.empty(1 << 60, np.uint8))
     dataset.refresh_from_db()

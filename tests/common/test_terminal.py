@@ -1,4 +1,4 @@
-"""What commands and the demo print, on a terminal and elsewhere."""
+"""The output of commands and of the demo, on a terminal and in a pipe."""
 
 import re
 import subprocess
@@ -12,10 +12,11 @@ from tests.support.server import ROOT
 from tests.support.terminal import Pipe, Terminal, lines_shown
 
 HOSTILE = "[red]a[/red] :smile: \033[2J\r\u202eb"
-HARMLESS = r"[red]a[/red] :smile: \x1b[2J\r\u202eb"
+ESCAPED = r"[red]a[/red] :smile: \x1b[2J\r\u202eb"
 
 
 def show(stream, **environ):
+    """The output of a screen that shows a heading, a command, a bar, a picture and a line."""
     screen = Screen(stream, environ)
     screen.heading("Train")
     screen.command("curl x \\\n  -d y=1")
@@ -26,46 +27,46 @@ def show(stream, **environ):
     return stream.getvalue()
 
 
-def test_without_a_terminal_a_line_tells_each_new_status_and_nothing_is_drawn_over():
-    said = show(Pipe())
-    assert re.findall("Waiting|Running|Done", said) == ["Waiting", "Running", "Done"]
-    assert not {"\r", "\033"} & set(said)
-    assert said.isascii()
+def test_a_pipe_gets_one_line_for_each_new_status():
+    output = show(Pipe())
+    assert re.findall("Waiting|Running|Done", output) == ["Waiting", "Running", "Done"]
+    assert not {"\r", "\033"} & set(output)
+    assert output.isascii()
 
 
-def test_on_a_terminal_the_bar_moves_and_is_gone_when_a_line_follows():
+def test_a_terminal_shows_a_moving_bar_that_the_next_line_replaces():
     terminal = Terminal()
-    said = show(terminal, TERM="xterm")
-    assert said.count("Running") == 2
-    assert " 50 %" in said
-    assert "━" * 15 in said
+    output = show(terminal, TERM="xterm")
+    assert output.count("Running") == 2
+    assert " 50 %" in output
+    assert "━" * 15 in output
     assert terminal.lines()[1:5] == ["Train", "  $ curl x \\", "    -d y=1", "  " + "█" * 20]
     assert terminal.lines()[-2:] == ["  the end", ""]
-    assert "\033[1mTrain\033[0m" in said
+    assert "\033[1mTrain\033[0m" in output
 
 
 @pytest.mark.parametrize("environ", [{"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}, {}])
-def test_no_color_and_simple_terminals_get_no_colour(environ):
-    said = show(Terminal(), **environ)
-    assert not re.search(r"\033\[[0-9;]*m", said)
-    assert ("━" in said) == ("NO_COLOR" in environ)
+def test_simple_terminals_and_no_color_get_no_colours(environ):
+    output = show(Terminal(), **environ)
+    assert not re.search(r"\033\[[0-9;]*m", output)
+    assert ("━" in output) == ("NO_COLOR" in environ)
 
 
 @pytest.mark.parametrize("stream, environ", [(Pipe, {}), (Terminal, {"TERM": "xterm"})])
-def test_a_name_has_no_effect_on_the_terminal(stream, environ):
-    written = stream()
-    screen = Screen(written, environ)
+def test_control_characters_in_a_name_are_escaped_on_the_terminal(stream, environ):
+    output = stream()
+    screen = Screen(output, environ)
     screen.line(HOSTILE)
     screen.table([(HOSTILE, "x")], ("name", "status"))
     screen.passing(HOSTILE)
     screen.heading(HOSTILE)
-    shown = re.sub(r"\033\[[0-9;]*m", "", written.getvalue())
-    assert shown.startswith(f"  {HARMLESS}\nname{' ' * (len(HARMLESS) - 2)}status\n{HARMLESS}  x\n")
-    assert shown.endswith(f"\n{HARMLESS}\n")
+    shown = re.sub(r"\033\[[0-9;]*m", "", output.getvalue())
+    assert shown.startswith(f"  {ESCAPED}\nname{' ' * (len(ESCAPED) - 2)}status\n{ESCAPED}  x\n")
+    assert shown.endswith(f"\n{ESCAPED}\n")
     assert "\033[2J" not in shown
 
 
-def test_columns_are_as_wide_as_their_longest_text_and_no_text_is_cut_off():
+def test_table_columns_fit_their_longest_text():
     stream = Pipe()
     Screen(stream, {}).table([("1", "a" * 300), ("日本", "b")], ("id", "name"))
     assert stream.getvalue() == f"id    name\n1     {'a' * 300}\n日本  b\n"
@@ -83,7 +84,7 @@ def test_a_long_status_stays_on_one_line_of_the_terminal(monkeypatch):
     assert terminal.lines() == ["  the end", ""]
 
 
-def test_bytes_are_counted_by_a_bar_on_a_terminal_only():
+def test_a_download_bar_is_shown_only_on_a_terminal():
     terminal, pipe = Terminal(), Pipe()
     for stream in (terminal, pipe):
         report = Screen(stream, {"TERM": "xterm"}).megabytes()
@@ -93,7 +94,7 @@ def test_bytes_are_counted_by_a_bar_on_a_terminal_only():
     assert pipe.getvalue() == ""
 
 
-def test_a_program_that_ends_with_a_bar_shows_the_cursor_again():
+def test_a_program_that_exits_while_it_shows_a_bar_restores_the_cursor():
     script = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
 from digits_project.common.terminal import Screen
@@ -104,13 +105,13 @@ Screen(stream, {{"TERM": "xterm"}}).progress("Running", 0.5, 0.0)
 raise SystemExit("stopped")
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True)
-    written = run.stdout.decode()
+    output = run.stdout.decode()
     assert run.stderr.strip() == b"stopped"
-    assert "Running" in written
-    assert lines_shown(written) == (["", ""], True)
+    assert "Running" in output
+    assert lines_shown(output) == (["", ""], True)
 
 
-def test_a_reader_that_has_gone_is_an_exception_of_the_caller():
+def test_a_closed_pipe_raises_broken_pipe_in_the_caller():
     class Gone(Terminal):
         def write(self, text):
             raise BrokenPipeError
