@@ -15,8 +15,8 @@ from rest_framework import serializers
 from datasets import imagedb
 from datasets.kinds import CLASSIFICATION
 from datasets.sources.source import Source, SourceForm, describe_parse
-from datasets.sources.source_fields import MAX_PATH, ArchiveField, CategoriesFolder
-from digits_project.api.forms import Flag
+from datasets.sources.source_fields import ArchiveField, CategoriesFolder
+from digits_project.api.forms import MAX_PATH, Flag
 from digits_project.common.confined_files import shown
 from digits_project.common.errors import BadInput
 from digits_project.jobs import limits

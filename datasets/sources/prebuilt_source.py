@@ -12,7 +12,8 @@ from django.db import models
 from datasets import imagedb
 from datasets.kinds import GENERIC
 from datasets.sources.source import Source, SourceForm
-from datasets.sources.source_fields import MAX_PATH, DatabaseField, MeanFile
+from datasets.sources.source_fields import DatabaseField, MeanFile
+from digits_project.api.forms import MAX_PATH
 from digits_project.common.errors import BadInput
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -111,8 +111,13 @@ class SourceColumns:
 def method_field(kind: str) -> serializers.ChoiceField:
     """The form field that chooses among the sources of a kind."""
     sources = sources_of(kind)
-    described = " ".join(f"{source.name}: {source.description}." for source in sources)
-    return serializers.ChoiceField([source.name for source in sources], default=sources[0].name, help_text=described)
+    names = [source.name for source in sources]
+    return serializers.ChoiceField(names, default=names[0], help_text=describe_sources(sources))
+
+
+def describe_sources(sources: Iterable[Source]) -> str:
+    """The name of each source and what it takes, for help texts."""
+    return " ".join(f"{source.name}: {source.description}." for source in sources)
 
 
 def describe_parse(task: str, splits: list[dict], label_count: int) -> dict:

@@ -8,13 +8,11 @@ from django.conf import settings
 from rest_framework import serializers
 
 from datasets import imagedb
-from digits_project.api.forms import Flag
+from digits_project.api.forms import Flag, PathField
 from digits_project.api.uploads import Upload
 from digits_project.common.confined_files import open_file, open_folder, shown, unreadable
 from digits_project.common.errors import BadInput
 from digits_project.jobs.data_roots import readable
-
-MAX_PATH = 4096
 
 
 class FlagOn(Flag):
@@ -25,11 +23,8 @@ class FlagOn(Flag):
         self.default = True
 
 
-class ServerPath(serializers.CharField):
-    """An absolute path that the server may read; the value is resolved. Subclasses say what must be there."""
-
-    def __init__(self, **kwargs):
-        super().__init__(max_length=MAX_PATH, **kwargs)
+class ServerPath(PathField):
+    """A path that the server may read; the value is resolved. Subclasses say what must be there."""
 
     def to_internal_value(self, data):
         try:

@@ -11,6 +11,7 @@ from rest_framework.parsers import JSONParser
 
 from digits_project.api.digits_fields import DigitsField, refused
 
+MAX_PATH = 4096  # characters
 IGNORED = "X-Digits-Ignored"  # response header that lists the fields unknown to the form
 # Fields that clients send with every form.
 COMPANIONS = {"csrf_token", "csrfmiddlewaretoken", "submit", "username"}
@@ -137,6 +138,13 @@ def _name_choices(field: serializers.Field) -> None:
         field.error_messages["invalid_choice"] = f'"{{input}}" is not a valid choice. Choose {choices}.'
     elif isinstance(child := getattr(field, "child", None), serializers.Field):
         _name_choices(child)
+
+
+class PathField(serializers.CharField):
+    """An absolute path on the server. Pages suggest paths for it; the option of a command can be relative."""
+
+    def __init__(self, **kwargs):
+        super().__init__(max_length=MAX_PATH, **kwargs)
 
 
 class Flag(serializers.BooleanField):

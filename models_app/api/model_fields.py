@@ -11,8 +11,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from datasets.sources.source_fields import MAX_PATH, readable_or_bad
-from digits_project.api.forms import Flag
+from datasets.sources.source_fields import readable_or_bad
+from digits_project.api.forms import Flag, PathField
 from digits_project.api.uploads import BYTE_ORDER_MARK, decoded
 from digits_project.common.confined_files import open_file
 from digits_project.common.errors import BadInput
@@ -188,12 +188,9 @@ class GpuField(serializers.Field):
         return [] if data == "next" else GpuList().run_validation([data])
 
 
-class WeightsFile(serializers.CharField):
+class WeightsFile(PathField):
     """The path of initial weights: a snapshot of this server (its folder or weights.npz), or a .caffemodel. The value
     is the resolved path. It must be in the data roots or be a snapshot."""
-
-    def __init__(self, **kwargs):
-        super().__init__(max_length=MAX_PATH, **kwargs)
 
     def to_internal_value(self, data):
         if isinstance(data, UploadedFile):

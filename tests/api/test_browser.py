@@ -65,6 +65,14 @@ def test_no_list_has_to_be_scrolled_sideways(visit, model, cpu, width):
     assert scrolled == [0] * len(LISTS)
 
 
+def test_the_page_that_creates_datasets_suggests_paths(visit, complaints, digits_folder):
+    page = visit("/admin/datasets/dataset/add/")
+    page.locator("[name=folder_train]").press_sequentially(str(digits_folder)[:-1])
+    suggestion = page.locator(f'datalist#paths_folder_train option[value="{digits_folder}"]')
+    suggestion.wait_for(state="attached")
+    assert complaints == []
+
+
 def test_an_image_is_classified_on_the_models_page(visit, admin_client, model, digits_folder, complaints):
     image = digits_folder / "3" / "0.png"
     page = visit(of_model("change", model.pk))

@@ -26,8 +26,11 @@ def test_a_registered_source_is_found_everywhere():
         "wrong_together": {"shelf_number": ["The shelf 13 is empty."]},
         "taken": {"method": "shelf", "shelf_number": 7, "folder": "/shelves/7"},
         "option": "2",
+        "path_option": True,
+        "command_help": True,
+        "widgets": {"shelf_number": "text", "shelf_plan": "path"},
         "page": "method=shelf",
-        "missing_columns": ["Add field shelf_number to dataset"],
+        "missing_columns": ["Add field shelf_number to dataset", "Add field shelf_plan to dataset"],
         "schema": {"ClassificationDatasetForm": {"type": "integer", "minimum": 1, "description": "Which shelf."}},
     }
 

@@ -31,9 +31,10 @@ from django.db.migrations.state import ProjectState
 from drf_spectacular.generators import SchemaGenerator
 
 from datasets.api.serializers import ClassificationDatasetForm, GenericDatasetForm, form_of
+from datasets.kinds import CLASSIFICATION
 from datasets.models import Dataset
 
-NAME = "shelf_number"
+NAME, PATH = "shelf_number", "shelf_plan"
 
 
 def missing_columns() -> list[str]:
@@ -68,7 +69,14 @@ def schema_properties() -> dict:
     return {name: described[NAME] for name, described in properties.items() if NAME in described}
 
 
-parser = load_command_class("datasets", "create_dataset").create_parser("manage.py", "create_dataset")
+def page_widgets() -> dict[str, str]:
+    """The widget of each of its fields on the page that creates datasets."""
+    fields = admin.site.get_model_admin(Dataset).shown_fields(CLASSIFICATION, {}, {})
+    return {field.name: field.widget for field in fields if field.name in (NAME, PATH)}
+
+
+command = load_command_class("datasets", "create_dataset")
+parser = command.create_parser("manage.py", "create_dataset")
 found = {
     "forms": [NAME in form().fields for form in (ClassificationDatasetForm, GenericDatasetForm)],
     "method": list(ClassificationDatasetForm().fields["method"].choices),
@@ -78,6 +86,9 @@ found = {
     "wrong_together": complaints(shelf_number="13"),
     "taken": taken(),
     "option": parser.parse_args(["d", "--method", "shelf", "--shelf-number", "2"]).shelf_number,
+    "path_option": "--shelf-plan PATH" in parser.format_help(),
+    "command_help": "shelf: the number of a shelf." in command.help,
+    "widgets": page_widgets(),
     "page": admin.site.get_model_admin(Dataset).belongs(NAME),
     "missing_columns": missing_columns(),
     "schema": schema_properties(),

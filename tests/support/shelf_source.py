@@ -8,10 +8,13 @@ from rest_framework import serializers
 from datasets import imagedb
 from datasets.kinds import CLASSIFICATION
 from datasets.sources import Source, SourceForm, register
+from datasets.sources.source_fields import ServerFile
+from digits_project.api.forms import MAX_PATH
 
 
 class ShelfForm(SourceForm):
     shelf_number = serializers.IntegerField(min_value=1, required=False, help_text="Which shelf.")
+    shelf_plan = ServerFile(default="", help_text="File of the server that says what is on the shelf.")
 
     def fields_for(self, data, fields):
         fields["shelf_number"].required = True
@@ -27,7 +30,11 @@ class ShelfMethod(Source):
     description = "the number of a shelf"
     kind = CLASSIFICATION
     form = ShelfForm
-    columns = {"shelf_number": models.PositiveIntegerField(default=1)}
+    columns = {
+        "shelf_number": models.PositiveIntegerField(default=1),
+        "shelf_plan": models.CharField(max_length=MAX_PATH, blank=True),
+    }
+    paths = ("shelf_plan",)
 
     def spec(self, dataset):
         folder = imagedb.FolderSource(Path(f"/shelves/{dataset.shelf_number}"))

@@ -3,19 +3,20 @@
 from datasets import services
 from datasets.api.serializers import FORMS, dataset_json, form_of
 from datasets.models import Dataset
-from datasets.sources.source_fields import ServerPath
+from datasets.sources import SOURCES
+from datasets.sources.source import describe_sources
 from datasets.sources.textfile_source import LOCAL
 from digits_project.jobs.console.form_options import FormOptions
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
 
 # A command's lists are files of this machine.
-OPTIONS = FormOptions(*FORMS.values(), name="dataset_name", paths=(ServerPath,), hidden=(LOCAL,))
+OPTIONS = FormOptions(*FORMS.values(), name="dataset_name", hidden=(LOCAL,))
 
 
 class Command(WorkCommand):
     help = (
-        "Build a dataset: of a folder with one subfolder of images for each category, of text files that list images "
-        "(--method textfile), or of databases that were built elsewhere (--method prebuilt). Prints its id."
+        "Build a dataset from a source of images, which --method names. "
+        f"{describe_sources(SOURCES.values())} Prints its id."
     )
     example = (
         "digits --folder-train var/demo/digits --resize-width 28 --resize-height 28 --resize-channels 1\n"

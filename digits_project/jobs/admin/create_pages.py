@@ -12,14 +12,15 @@ from rest_framework.fields import empty
 
 from digits_project.accounts import usernames
 from digits_project.accounts.viewer import limited_user, without_paths
-from digits_project.api.forms import Form
+from digits_project.api.forms import Form, PathField
 from digits_project.api.uploads import Upload
 from digits_project.common.errors import BadInput, LimitReached
 from digits_project.jobs.models import Job
 
 
 class Shown(NamedTuple):
-    """A form field on the page. `only` names the choice for which it is shown: "method=folder"; "" for all."""
+    """A form field on the page. `widget` is select, checkbox, textarea, file, text, or path, for which paths are
+    suggested. `only` names the choice for which it is shown: "method=folder"; "" for all."""
 
     name: str
     widget: str
@@ -97,19 +98,22 @@ class CreatesJobs:
         except (BadInput, LimitReached) as wrong:
             return [], {"": [str(wrong)]}
 
-    def _context(self, request, kind: str, clone: Job | None, values: dict, errors: dict) -> dict:
+    def shown_fields(self, kind: str, values: dict, errors: dict) -> list[Shown]:
+        """The fields of the form for this kind, with the values and the errors that the page shows."""
         fields = [
             _shown(name, field, values, errors.get(name, []), self.belongs(name))
             for name, field in self.forms[kind]().fields.items()
         ]
-        fields = self.arranged(fields, values, errors)
+        return self.arranged(fields, values, errors)
+
+    def _context(self, request, kind: str, clone: Job | None, values: dict, errors: dict) -> dict:
         return self.admin_site.each_context(request) | {
             "title": f"Add {self.opts.verbose_name}",
             "opts": self.opts,
             "kind": kind,
             "kinds": list(self.forms),
             "clone": clone,
-            "fields": fields,
+            "fields": self.shown_fields(kind, values, errors),
             "problems": [f"{name}: {_said(said)}" if name else _said(said) for name, said in errors.items()],
             "suggestions": self.suggestions(request),
             "script": self.create_script,
@@ -129,6 +133,8 @@ def _shown(name: str, field: serializers.Field, values: dict, errors, only: str)
         widget, value = "checkbox", value in field.TRUE_VALUES
     elif isinstance(field, Upload):
         widget, value = "file", ""
+    elif isinstance(field, PathField):
+        widget = "path"
     else:
         widget = "textarea" if field.style.get("base_template") == "textarea.html" else "text"
     required = field.required and not only

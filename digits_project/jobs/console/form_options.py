@@ -2,7 +2,7 @@
 
 import os
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import BooleanField, Field, FileField
 
-from digits_project.api.forms import Form
+from digits_project.api.forms import Form, PathField
 from digits_project.api.uploads import decoded
 from digits_project.jobs.console.command import Invalid, wrong
 
@@ -18,13 +18,12 @@ from digits_project.jobs.console.command import Invalid, wrong
 class FormOptions:
     """The options for the fields of `forms`.
 
-    `name` is the field that is the command's positional argument. Fields of the classes `paths` are paths on this
-    machine and can be relative. Uploads have no option, because the files are on this machine. The option of a long
-    text takes the name of a file. The command itself sets `hidden` fields.
+    `name` is the field that is the command's positional argument. Paths are on this machine and can be relative.
+    Uploads have no option, because the files are on this machine. The option of a long text takes the name of a file.
+    The command itself sets `hidden` fields.
     """
 
-    def __init__(self, *forms: type[Form], name: str, paths: tuple[type[Field], ...] = (), hidden=()):
-        self._paths = paths
+    def __init__(self, *forms: type[Form], name: str, hidden: Collection[str] = ()):
         self._name = name
         self._fields: dict[str, Field] = {}
         self._defaults: dict = {}
@@ -56,7 +55,7 @@ class FormOptions:
 
     def _metavar(self, name: str) -> str:
         field = self._fields[name]
-        if isinstance(field, self._paths):
+        if isinstance(field, PathField):
             return "PATH"
         if _is_long_text(field):
             return "FILE"
@@ -72,7 +71,7 @@ class FormOptions:
         return {name: self._value(self._fields[name], value) for name, value in given.items()}
 
     def _value(self, field: Field, value: str) -> str:
-        if isinstance(field, self._paths) and value and "://" not in value:
+        if isinstance(field, PathField) and value and "://" not in value:
             return os.path.abspath(value)  # noqa: PTH100 - resolves `..` as text, as the server does
         if _is_long_text(field):
             try:

@@ -1,16 +1,14 @@
 """`manage.py train_model NAME …`"""
 
-from datasets.sources.source_fields import ServerPath
 from digits_project.jobs.console.form_options import FormOptions
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
 from models_app import services
-from models_app.api.model_fields import WeightsFile
 from models_app.api.model_responses import model_json
 from models_app.api.serializers import FORMS
 from models_app.kinds import CLASSIFICATION, GENERIC
 from models_app.models import TrainedModel
 
-OPTIONS = FormOptions(*FORMS.values(), name="model_name", paths=(ServerPath, WeightsFile))
+OPTIONS = FormOptions(*FORMS.values(), name="model_name")
 
 
 class Command(WorkCommand):

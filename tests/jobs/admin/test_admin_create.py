@@ -1,12 +1,17 @@
 """Jobs are created and cloned in the admin with the API's forms and services."""
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from datasets.api.serializers import FORMS as DATASET_FORMS
 from datasets.models import Dataset
 from digits_project.accounts.models import AuditEntry
+from digits_project.api.forms import PathField
 from digits_project.jobs.models import Status
+from models_app.api.serializers import FORMS as MODEL_FORMS
 from models_app.models import TrainedModel
 from models_app.results import Snapshot
 from tests.support.accounts import account
@@ -39,6 +44,16 @@ def test_the_forms_have_every_field_of_the_api(admin_client, page):
     route = f"/{'datasets' if page.startswith(DATASET) else 'models'}/images/{kind}.json"
     missing = [name for name in admin_client.get(route).json()["defaults"] if f'name="{name}"' not in content]
     assert missing == []
+
+
+@pytest.mark.parametrize("kind", ["classification", "generic"])
+@pytest.mark.parametrize("page, forms", [(DATASET, DATASET_FORMS), (MODEL, MODEL_FORMS)], ids=["dataset", "model"])
+def test_the_page_marks_the_path_fields_of_the_form(admin_client, page, forms, kind):
+    marked = re.findall(
+        r'<input [^>]*name="(\w+)"[^>]* data-path', admin_client.get(f"{page}?kind={kind}").content.decode()
+    )
+    paths = [name for name, field in forms[kind]().fields.items() if isinstance(field, PathField)]
+    assert marked == paths != []
 
 
 def test_a_dataset_is_created_for_whoever_asks(staff, digits_folder):

@@ -1,7 +1,5 @@
 // A form that creates a job: shows the fields of what is chosen only, and proposes paths of the server.
 
-const PATHS = /^(folder_(train|val|test)|textfile_local_.*|textfile_(train|val|test)_folder|prebuilt_.*|custom_network_snapshot)$/;
-
 function showWhatIsChosen(form) {
   for (const row of form.querySelectorAll("[data-only]")) {
     const [name, value] = row.dataset.only.split("=");
@@ -30,7 +28,5 @@ function proposesPaths(form, input) {
 for (const form of document.querySelectorAll("form[data-create]")) {
   showWhatIsChosen(form);
   form.addEventListener("change", () => showWhatIsChosen(form));
-  for (const input of form.querySelectorAll("input[type=text]")) {
-    if (PATHS.test(input.name)) proposesPaths(form, input);
-  }
+  for (const input of form.querySelectorAll("input[data-path]")) proposesPaths(form, input);
 }
