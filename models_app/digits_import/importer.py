@@ -161,6 +161,7 @@ def take_model(found: DigitsJob, owner: str) -> TrainedModel:
         crop_size=crop if isinstance(crop, int) and crop > 0 else None,
         train_epochs=epochs if isinstance(epochs, int) and epochs > 0 else Hyperparameters.epochs,
         batch_size=prototxt.batch_size(text) or BATCH_SIZE,
+        engine_used=found.framework,
     )  # fmt: skip
     model.is_imported = True
     try:

@@ -107,6 +107,7 @@ def test_the_answers_are_caffe_s(jobs, weights, images, mean, tmp_path):
     imported(jobs)
     model = TrainedModel.objects.get(pk=MODEL)
     assert (model.name, model.status, model.epochs) == ("Old network", Status.DONE, "2, 4")
+    assert model.engine_used == "caffe"
     Image.fromarray(images[3]).save(tmp_path / "image.png")
     snapshot = services.find_snapshot(MODEL)
     answer = dict(services.classify(snapshot, services.reader(snapshot)(tmp_path / "image.png")))

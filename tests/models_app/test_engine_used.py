@@ -1,0 +1,53 @@
+"""Which engine trained a model that is older than the column for it."""
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from models_app.models import TrainedModel
+from models_app.results import Metric, Snapshot
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def migrate_from(name: str) -> None:
+    """Undo the migrations of models_app behind `name`, and apply them again."""
+    latest = [node for node in MigrationExecutor(connection).loader.graph.leaf_nodes() if node[0] == "models_app"]
+    MigrationExecutor(connection).migrate([("models_app", name)])
+    MigrationExecutor(connection).migrate(latest)
+
+
+def trained(model, engine=""):
+    """The model with what its training leaves behind."""
+    Metric.objects.create(trained_model=model, split="train", epoch=1, iteration=4, loss=0.5, learning_rate=0.01)
+    Snapshot.objects.create(trained_model=model, epoch=1, iteration=4, folder="snapshots/epoch-1")
+    TrainedModel.objects.filter(pk=model.pk).update(engine_used=engine)
+    return model
+
+
+def engine_on_page(client, model) -> str:
+    page = client.get(f"/models/{model.pk}", headers={"accept": "text/html"}).content.decode()
+    return page.partition("<th>Engine</th><td>")[2].partition("</td>")[0]
+
+
+def test_a_model_that_was_trained_before_the_column_shows_mxnet(admin_client, built_dataset, make_model):
+    old, new = trained(make_model(built_dataset)), trained(make_model(built_dataset), "second 2.0")
+    assert engine_on_page(admin_client, old) == "auto"
+    migrate_from("0012_kinds")
+    assert engine_on_page(admin_client, old) == "mxnet 1.9.1"
+    assert engine_on_page(admin_client, new) == "second 2.0"
+
+
+def test_a_model_that_was_imported_before_the_column_shows_caffe(admin_client, built_dataset, make_model):
+    model = make_model(built_dataset)
+    Snapshot.objects.create(trained_model=model, epoch=1, iteration=4, folder="snapshots/epoch-1")
+    migrate_from("0012_kinds")
+    assert engine_on_page(admin_client, model) == "caffe"
+
+
+def test_a_model_that_nothing_has_trained_yet_shows_the_engine_that_it_is_to_have(
+    admin_client, built_dataset, make_model
+):
+    model = make_model(built_dataset)
+    migrate_from("0012_kinds")
+    assert engine_on_page(admin_client, model) == "auto"
