@@ -1,4 +1,4 @@
-"""The conformance tests run on every engine: mark them with `pytest.mark.usefixtures("engine_name")`."""
+"""Conformance tests run once for each installed engine: mark them with `pytest.mark.usefixtures("engine_name")`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The hooks of the training loop: which is called when, and what a callback can do."""
+"""The hooks of the training loop: the order of their calls, and what a callback can do."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ NETWORK = softmax_network()
 
 
 class Recorder(Callback):
-    """Notes each hook that is called, and the iteration."""
+    """Records each hook that is called, with the iteration."""
 
     def __init__(self):
         self.calls = []
@@ -45,13 +45,16 @@ class Fault(Exception):
 
 
 class Raises(Callback):
+    """Raises Fault after the first step."""
+
     def on_step_end(self, loop):
         raise Fault
 
 
 @pytest.fixture
 def make_loop(tmp_path):
-    """A loop of one epoch, four batches of ten images, unless told otherwise; with one validation of three batches."""
+    """Makes a loop of one epoch: four batches of ten images, then a validation of three batches. `fields` change its
+    configuration."""
     dataset = write_digits_dataset(tmp_path)
 
     def make(*callbacks, **fields):
@@ -67,7 +70,7 @@ def make_loop(tmp_path):
     return make
 
 
-def test_every_hook_is_called_in_its_place(make_loop):
+def test_the_loop_calls_every_hook_in_order(make_loop):
     recorder = Recorder()
     make_loop(recorder, batch_accumulation=2).run()
     assert recorder.calls == [

@@ -1,4 +1,4 @@
-"""Category weights: the loss of every image multiplied by the weight of its category, in training only."""
+"""Category weights: training multiplies the loss of each image by the weight of its category; validation does not."""
 
 import numpy as np
 import pytest
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.usefixtures("engine_name")
 MANY, FEW = 80, 4
 
 
-def steps(network, labels, weights, count=3, **settings):
-    """The weights of a network before and after some steps on one batch."""
+def train_steps(network, labels, weights, count=3, **settings):
+    """The weights of a network before and after `count` steps on one batch, and the scores of the training."""
     engine = engine_of(network, category_weights=weights, momentum=0.0, batch_size=len(labels), **settings)
     before = network.initial_weights(1)
     engine.load_weights(before)
@@ -34,7 +34,7 @@ def steps(network, labels, weights, count=3, **settings):
     return before, engine.weights(), engine.training_scores()
 
 
-def test_the_weights_of_all_images_come_to_their_number():
+def test_balanced_weights_of_all_images_add_up_to_the_number_of_images():
     counts = (60, 30, 0, 10)
     weights = balanced(counts)
     assert weights == pytest.approx((100 / 180, 100 / 90, 0, 100 / 30))
@@ -42,37 +42,37 @@ def test_the_weights_of_all_images_come_to_their_number():
 
 
 @pytest.mark.parametrize("settings", [{}, {"batch_accumulation": 2}, {"devices": ("cpu0", "cpu1")}])
-def test_weights_of_one_give_the_same_bits_as_none(settings):
+def test_category_weights_of_one_train_to_the_same_bits_as_no_weights(settings):
     sample = softmax_network()
-    _, without, _ = steps(sample, [0, 3, 9, 1, 3, 3], None, **settings)
-    before, ones, _ = steps(sample, [0, 3, 9, 1, 3, 3], (1.0,) * 10, **settings)
+    _, without, _ = train_steps(sample, [0, 3, 9, 1, 3, 3], None, **settings)
+    before, ones, _ = train_steps(sample, [0, 3, 9, 1, 3, 3], (1.0,) * 10, **settings)
     assert all(np.array_equal(without[name], ones[name]) for name in without)
     assert not np.array_equal(before["ip.weight"], ones["ip.weight"])
 
 
-def test_an_image_pulls_as_much_as_its_category_weighs_and_the_loss_is_told_unweighted():
+def test_the_gradient_is_scaled_by_the_category_weight_and_the_reported_loss_is_not():
     sample = softmax_network()
-    before, plain, told = steps(sample, [3, 3, 3, 3], None, count=1)
-    _, weighted, told_weighted = steps(sample, [3, 3, 3, 3], (1.0, 1, 1, 2.5) + (1.0,) * 6, count=1)
+    before, plain, reported = train_steps(sample, [3, 3, 3, 3], None, count=1)
+    _, weighted, reported_weighted = train_steps(sample, [3, 3, 3, 3], (1.0, 1, 1, 2.5) + (1.0,) * 6, count=1)
     moved, moved_weighted = (after["ip.weight"] - before["ip.weight"] for after in (plain, weighted))
     np.testing.assert_allclose(moved_weighted, 2.5 * moved, rtol=1e-4, atol=1e-7)
-    assert told_weighted == told
+    assert reported_weighted == reported
 
 
-def test_every_loss_of_a_network_is_weighted():
+def test_every_loss_of_a_network_is_weighted_by_category():
     loss = {"bottoms": ("ip", "label"), "phases": LABELLED}
     sample = network(
         Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 3, "weight_filler": {"type": "xavier"}}),
         Layer("first", "SoftmaxWithLoss", tops=("first",), parameters={"loss_weight": 0.3}, **loss),
         Layer("second", "SoftmaxWithLoss", tops=("second",), **loss),
     )
-    before, plain, _ = steps(sample, [1, 1], None, count=1)
-    _, weighted, _ = steps(sample, [1, 1], (1.0, 3.0, 1.0), count=1)
+    before, plain, _ = train_steps(sample, [1, 1], None, count=1)
+    _, weighted, _ = train_steps(sample, [1, 1], (1.0, 3.0, 1.0), count=1)
     moved, moved_weighted = (after["ip.bias"] - before["ip.bias"] for after in (plain, weighted))
     np.testing.assert_allclose(moved_weighted, 3 * moved, rtol=1e-4)
 
 
-def test_the_recall_of_a_rare_category_rises(tmp_path):
+def test_balanced_category_weights_raise_the_recall_of_a_rare_category(tmp_path):
     images, labels = digits()
     threes, eights = (images[labels == digit][..., np.newaxis] for digit in (3, 8))
     write_records(tmp_path / "train.rec", np.concatenate([threes[:MANY], eights[:FEW]]), [0] * MANY + [1] * FEW)
@@ -91,11 +91,11 @@ def test_the_recall_of_a_rare_category_rises(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "weights, complaint",
+    "weights, message",
     [([1.0] * 9, "there are 9 category_weights for 10 categories"), ([1.0, -1.0], "must be a list of numbers from 0"),
      ("heavy", "must be a list of numbers from 0")],
 )  # fmt: skip
-def test_weights_that_make_no_sense_are_refused(tmp_path, weights, complaint):
+def test_invalid_category_weights_are_refused(tmp_path, weights, message):
     write_digits_dataset(tmp_path)
-    with pytest.raises(BadInput, match=complaint):
+    with pytest.raises(BadInput, match=message):
         train(config_of(tmp_path, tmp_path / "model", category_weights=weights), lambda event: None, lambda: None)

@@ -1,29 +1,24 @@
-"""early_stop_patience: a training that learns no more ends, in order, and where it would have ended without a loss."""
+"""early_stop_patience: a training that no longer improves stops early, and a resumed one stops at the same epoch."""
 
 import pytest
 
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.trainer import train
-from tests.support.samples.training_samples import config_of, of_kind, write_digits_dataset
+from tests.support.samples.training_samples import config_of, of_kind
 
 pytestmark = pytest.mark.usefixtures("engine_name")
 
-TOO_LITTLE = {"learning_rate": 1e-12, "epochs": 8, "lr_policy": "fixed"}  # every validation is like the first
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_digits_dataset(tmp_path_factory.mktemp("dataset"))
+NO_PROGRESS = {"learning_rate": 1e-12, "epochs": 8, "lr_policy": "fixed"}  # every validation has the score of the first
 
 
 @pytest.fixture
-def events_of(dataset, tmp_path):
-    def events_of(name="model", **fields):
+def run_training(dataset, tmp_path):
+    def run_training(name="model", **fields):
         events = []
-        train(config_of(dataset, tmp_path / name, **(TOO_LITTLE | fields)), events.append, lambda: None)
+        train(config_of(dataset, tmp_path / name, **(NO_PROGRESS | fields)), events.append, lambda: None)
         return events
 
-    return events_of
+    return run_training
 
 
 def epochs(events, kind, **fields):
@@ -35,15 +30,15 @@ def epochs(events, kind, **fields):
     [([0.5], 0, False), ([0.5, 0.5], 1, False), ([0.5, 0.4, 0.5], 2, True), ([0.5, 0.4, 0.6], 0, False),
      ([-2.0, -1.0, -1.5], 1, False)],
 )  # fmt: skip
-def test_only_a_better_validation_begins_the_count_again(scores, wait, is_over):
+def test_only_a_better_validation_score_resets_the_wait(scores, wait, is_over):
     early_stopping = EarlyStopping(2)
     for score in scores:
         early_stopping.update(score)
     assert (early_stopping.wait, early_stopping.is_over) == (wait, is_over)
 
 
-def test_a_training_ends_after_so_many_validations_with_a_last_snapshot(events_of):
-    events = events_of(early_stop_patience=2, snapshot_interval=2)
+def test_a_training_stops_after_its_patience_of_validations_and_writes_a_snapshot(run_training):
+    events = run_training(early_stop_patience=2, snapshot_interval=2)
     assert epochs(events, "metrics", split="val") == [1, 2, 3]
     assert epochs(events, "snapshot") == [2, 3]
     assert of_kind(events, "stopped_early") == [
@@ -51,22 +46,24 @@ def test_a_training_ends_after_so_many_validations_with_a_last_snapshot(events_o
     ]
 
 
-def test_the_last_snapshot_has_the_epoch_of_the_validation_that_ended_it(events_of):
-    events = events_of(early_stop_patience=1, snapshot_interval=0, val_interval=0.75)
+def test_the_last_snapshot_has_the_epoch_of_the_validation_that_stopped_the_training(run_training):
+    events = run_training(early_stop_patience=1, snapshot_interval=0, val_interval=0.75)
     assert epochs(events, "snapshot") == epochs(events, "metrics", split="val")[-1:] == [1.5]
 
 
-def test_without_patience_or_while_it_lasts_a_training_goes_to_its_end(events_of):
+def test_a_training_without_patience_or_within_its_patience_runs_to_its_last_epoch(run_training):
     for patience in (0, 3):
-        events = events_of(str(patience), early_stop_patience=patience, epochs=3, snapshot_interval=0)
+        events = run_training(str(patience), early_stop_patience=patience, epochs=3, snapshot_interval=0)
         assert epochs(events, "metrics", split="val") == [1, 2, 3]
         assert of_kind(events, "stopped_early") == []
 
 
-@pytest.mark.parametrize("lost_after, left", [(1, [2, 3]), (2, [3]), (3, [])])
-def test_a_training_that_goes_on_ends_where_it_would_have_ended(events_of, tmp_path, lost_after, left):
-    whole = events_of(early_stop_patience=2)
-    snapshot = tmp_path / "model" / "snapshots" / f"epoch-{lost_after}"
-    rest = events_of("again", early_stop_patience=2, resume_from=str(snapshot))
-    assert epochs(rest, "snapshot") == left
+@pytest.mark.parametrize("resumed_after, remaining", [(1, [2, 3]), (2, [3]), (3, [])])
+def test_a_resumed_training_stops_early_at_the_epoch_of_an_uninterrupted_one(
+    run_training, tmp_path, resumed_after, remaining
+):
+    whole = run_training(early_stop_patience=2)
+    snapshot = tmp_path / "model" / "snapshots" / f"epoch-{resumed_after}"
+    rest = run_training("again", early_stop_patience=2, resume_from=str(snapshot))
+    assert epochs(rest, "snapshot") == remaining
     assert of_kind(rest, "stopped_early") == of_kind(whole, "stopped_early")

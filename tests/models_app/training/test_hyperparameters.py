@@ -1,4 +1,4 @@
-"""What a hyperparameter's declaration says, and which values it allows."""
+"""The declaration of a hyperparameter: what it holds, and which values it allows."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Samples:
 DECLARED = {declared.name: declared for declared in hyperparameters_of(Samples)}
 
 
-def test_a_declaration_says_name_type_and_default():
+def test_a_declaration_holds_wire_name_type_and_whether_a_value_is_required():
     seen = {name: (d.wire_name, d.type, d.is_required, d.is_optional) for name, d in DECLARED.items()}
     assert seen == {
         "share": ("share", float, False, False),
@@ -66,22 +66,22 @@ def test_a_value_in_the_range_is_allowed(name, value):
         ("steps", (1, "x"), "steps must be a list of numbers, not (1, 'x')"),
     ],
 )
-def test_a_value_out_of_the_range_is_refused_with_the_range(name, value, message):
-    with pytest.raises(BadHyperparameter) as refused:
+def test_a_value_outside_of_the_range_is_refused_with_the_range(name, value, message):
+    with pytest.raises(BadHyperparameter) as raised:
         DECLARED[name].check(value)
-    assert (str(refused.value), refused.value.field) == (message, name)
+    assert (str(raised.value), raised.value.field) == (message, name)
 
 
-def test_whole_numbers_have_bounds_that_are_allowed_themselves():
+def test_lowest_and_highest_of_a_whole_number_are_allowed_values():
     assert (DECLARED["count"].lowest, DECLARED["count"].highest) == (1, 9)
     assert (DECLARED["share"].lowest, DECLARED["share"].highest) == (0, 1)
 
 
-def test_every_hyperparameter_checks_its_default_and_has_a_help_text():
+def test_every_hyperparameter_allows_its_default_and_has_a_help_text():
     declared = hyperparameters_of(Hyperparameters)
     assert not [found.name for found in declared if not found.is_required and found.complaint(found.default)]
     assert not [found.name for found in declared if not found.help.endswith(".")]
 
 
-def test_lists_from_json_become_tuples():
+def test_a_list_from_json_becomes_a_tuple():
     assert Hyperparameters(batch_size=1, lr_multistep_values=[1, 2]).lr_multistep_values == (1, 2)

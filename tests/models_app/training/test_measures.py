@@ -1,4 +1,4 @@
-"""What is reported of scores and labels: losses, accuracies, and which images count."""
+"""Tally: the losses and accuracies that it computes from scores and labels, and the images that it counts."""
 
 import numpy as np
 import pytest
@@ -19,12 +19,12 @@ LABELS = np.array([0, 1, 2, 2], np.float32)
 READ = ("ip", "ip")  # the layer and its top
 
 
-def verdict(kind, name, bottoms=("ip", "label"), **parameters) -> Layer:
+def criterion(kind, name, bottoms=("ip", "label"), **parameters) -> Layer:
     return Layer(name, kind, bottoms, (name,), parameters, phases=LABELLED)
 
 
-def told(layers, labels, label_shape=(), scores=SCORES, **more):
-    """What the layers behind `ip` say of these scores."""
+def averages_of(layers, labels, label_shape=(), scores=SCORES, **more):
+    """The losses and accuracies that the layers behind `ip` compute from these scores."""
     tally = Tally(Network("measured", (3, 2, 2), (DATA, IP, *layers), label_shape), "val")
     tally.add({READ: scores, **more}, labels)
     return tally.averages()
@@ -35,51 +35,53 @@ def cross_entropy(scores, labels):
     return -np.log(odds[np.arange(len(labels)), labels.astype(int)] / odds.sum(axis=1))
 
 
-def test_one_loss_and_one_accuracy_have_no_further_names():
-    scores = told([verdict("SoftmaxWithLoss", "loss"), verdict("Accuracy", "acc")], LABELS)
+def test_one_loss_and_one_accuracy_are_reported_without_further_outputs():
+    scores = averages_of([criterion("SoftmaxWithLoss", "loss"), criterion("Accuracy", "acc")], LABELS)
     assert (scores.loss, scores.accuracy) == pytest.approx((cross_entropy(SCORES, LABELS).mean(), 0.75))
     assert scores.outputs == {}
 
 
-def test_several_losses_add_up_by_their_weight_and_are_told_one_by_one_without_it():
-    scores = told([verdict("SoftmaxWithLoss", "aux", loss_weight=0.3), verdict("SoftmaxWithLoss", "loss")], LABELS)
+def test_several_losses_add_up_by_their_weight_and_are_reported_one_by_one_without_it():
+    scores = averages_of(
+        [criterion("SoftmaxWithLoss", "aux", loss_weight=0.3), criterion("SoftmaxWithLoss", "loss")], LABELS
+    )
     one = cross_entropy(SCORES, LABELS).mean()
     assert scores.loss == pytest.approx(1.3 * one)
     assert scores.outputs == pytest.approx({"aux": one, "loss": one})
 
 
-def test_the_accuracy_is_that_of_the_last_layer_that_counts_first_places():
+def test_the_accuracy_comes_from_the_last_accuracy_layer_with_a_top_k_of_one():
     layers = [
-        verdict("Accuracy", "early", ignore_label=2),
-        verdict("Accuracy", "top1"),
-        verdict("Accuracy", "top2", top_k=2),
+        criterion("Accuracy", "early", ignore_label=2),
+        criterion("Accuracy", "top1"),
+        criterion("Accuracy", "top2", top_k=2),
     ]
-    scores = told([verdict("SoftmaxWithLoss", "loss"), *layers], LABELS)
+    scores = averages_of([criterion("SoftmaxWithLoss", "loss"), *layers], LABELS)
     assert scores.accuracy == 0.75
     assert scores.outputs == {"early": 1.0, "top1": 0.75, "top2": 0.75}
 
 
 def test_ignored_labels_count_in_no_average():
-    loss = verdict("SoftmaxWithLoss", "loss", ignore_label=2)
-    scores = told([loss], LABELS)
+    loss = criterion("SoftmaxWithLoss", "loss", ignore_label=2)
+    scores = averages_of([loss], LABELS)
     assert scores.loss == pytest.approx(cross_entropy(SCORES[:2], LABELS[:2]).mean())
     assert scores.accuracy == 1.0
-    assert told([loss], np.full(4, 2, np.float32)).loss == 0
+    assert averages_of([loss], np.full(4, 2, np.float32)).loss == 0
 
 
 @pytest.mark.parametrize("label", [-1, 3, 255])
-def test_a_label_that_is_no_category_is_the_users_error(label):
+def test_a_label_that_is_no_category_is_a_bad_input(label):
     with pytest.raises(BadInput, match=f"loss: the label {label} is none of its 3 categories, 0 to 2"):
-        told([verdict("SoftmaxWithLoss", "loss")], np.array([0, 1, 2, label], np.float32))
+        averages_of([criterion("SoftmaxWithLoss", "loss")], np.array([0, 1, 2, label], np.float32))
 
 
-def test_every_place_of_an_image_of_labels_counts():
+def test_every_pixel_of_a_label_image_counts():
     scores = np.random.default_rng(0).normal(size=(2, 3, 2, 2)).astype(np.float32)
     labels = np.array([[0, 1, 2, 2], [1, 1, 0, 2]], np.float32)
     rows = scores.reshape(2, 3, 4).transpose(0, 2, 1).reshape(8, 3)
     layers = [
         Layer("map", "Convolution", ("data",), ("map",), {"num_output": 3, "kernel_size": 1}),
-        verdict("SoftmaxWithLoss", "loss", ("map", "label")),
+        criterion("SoftmaxWithLoss", "loss", ("map", "label")),
     ]
     tally = Tally(Network("measured", (3, 2, 2), (DATA, *layers), (1, 2, 2)), "val")
     tally.add({("map", "map"): scores}, labels.reshape(2, 1, 2, 2))
@@ -88,22 +90,22 @@ def test_every_place_of_an_image_of_labels_counts():
     assert got.accuracy == pytest.approx((rows.argmax(axis=1) == labels.ravel()).mean())
 
 
-def test_a_euclidean_loss_is_half_the_squares_of_an_image():
+def test_a_euclidean_loss_is_half_the_sum_of_the_squared_differences_of_an_image():
     labels = np.random.default_rng(0).normal(size=(4, 3, 1, 1)).astype(np.float32)
     expected = ((SCORES - labels[:, :, 0, 0]) ** 2).sum() / 2 / 4
-    scores = told([verdict("EuclideanLoss", "loss")], labels, (3, 1, 1))
+    scores = averages_of([criterion("EuclideanLoss", "loss")], labels, (3, 1, 1))
     assert scores.loss == pytest.approx(expected, rel=1e-6)
     assert scores.accuracy is None
 
 
-def test_a_sigmoid_loss_stays_finite_and_adds_up_the_numbers_of_an_image():
+def test_a_sigmoid_loss_stays_finite_and_adds_up_the_outputs_of_an_image():
     scores = np.array([[800, -800, 0]], np.float32)
-    got = told([verdict("SigmoidCrossEntropyLoss", "loss")], np.array([[1, 1, 1]], np.float32), (3,), scores)
+    got = averages_of([criterion("SigmoidCrossEntropyLoss", "loss")], np.array([[1, 1, 1]], np.float32), (3,), scores)
     assert got.loss == pytest.approx(800 + np.log(2))
 
 
-def test_averages_are_over_all_images_since_they_were_last_asked_for():
-    tally = Tally(network(IP, verdict("SoftmaxWithLoss", "loss")), "val")
+def test_averages_cover_all_images_since_they_were_last_read():
+    tally = Tally(network(IP, criterion("SoftmaxWithLoss", "loss")), "val")
     tally.add({READ: SCORES[:3]}, LABELS[:3])
     tally.add({READ: SCORES[3:]}, LABELS[3:])
     assert tally.averages().loss == pytest.approx(cross_entropy(SCORES, LABELS).mean())
@@ -117,7 +119,9 @@ def test_images_that_fill_up_a_batch_count_in_no_loss_of_float_labels(kind):
     half = Layer("half", "Power", ("label",), ("half",), {"scale": 0.5}, phases=LABELLED)
     layers = (Layer("small", "Power", ("data",), ("small",), {"scale": 0.01}), half)
     scores = Layer("scores", "InnerProduct", ("small",), ("scores",), {"num_output": 2})
-    sample = Network("floats", (3, 4, 4), (DATA, *layers, scores, verdict(kind, "loss", ("scores", "half"))), (2, 1, 1))
+    sample = Network(
+        "floats", (3, 4, 4), (DATA, *layers, scores, criterion(kind, "loss", ("scores", "half"))), (2, 1, 1)
+    )
     images, weights = random_images(sample, 4), random_weights(sample)
     labels = np.random.default_rng(0).uniform(0, 1, (4, 2, 1, 1)).astype(np.float32)
     losses = []
@@ -130,12 +134,12 @@ def test_images_that_fill_up_a_batch_count_in_no_loss_of_float_labels(kind):
 
 
 @pytest.mark.usefixtures("engine_name")
-def test_a_network_may_learn_its_own_input_without_any_label():
+def test_a_network_can_learn_its_own_input_without_labels():
     sample = network(
         Layer("small", "Power", ("data",), ("small",), {"scale": 0.01}),
         Layer("code", "Convolution", ("small",), ("code",), {"num_output": 2, "kernel_size": 2, "stride": 2}),
         Layer("again", "Deconvolution", ("code",), ("again",), {"num_output": 3, "kernel_size": 2, "stride": 2}),
-        verdict("EuclideanLoss", "loss", ("again", "small")),
+        criterion("EuclideanLoss", "loss", ("again", "small")),
     )
     engine, images, weights = engine_of(sample), random_images(sample, 4), random_weights(sample)
     engine.load_weights(weights)
@@ -145,13 +149,13 @@ def test_a_network_may_learn_its_own_input_without_any_label():
 
 
 @pytest.mark.usefixtures("engine_name")
-def test_what_is_compared_is_the_value_before_a_later_layer_writes_over_it():
+def test_a_loss_compares_a_value_before_a_later_layer_overwrites_it():
     sample = network(
         Layer("small", "Power", ("data",), ("small",), {"scale": 0.001}),
         Layer("ip", "InnerProduct", ("small",), ("ip",), {"num_output": 1}),
-        verdict("EuclideanLoss", "raw"),
+        criterion("EuclideanLoss", "raw"),
         Layer("squashed", "Sigmoid", ("ip",), ("ip",)),
-        verdict("EuclideanLoss", "squashed_loss"),
+        criterion("EuclideanLoss", "squashed_loss"),
     )
     engine, images, weights = engine_of(sample), random_images(sample, 4), random_weights(sample)
     engine.load_weights(weights)
@@ -162,12 +166,12 @@ def test_what_is_compared_is_the_value_before_a_later_layer_writes_over_it():
     assert engine.evaluation_scores().outputs == pytest.approx(expected, rel=1e-2)
 
 
-def test_large_labels_are_not_kept_for_later():
+def test_large_labels_are_measured_at_once_instead_of_buffered():
     layers = (
         Layer("cut", "Slice", ("label",), ("angle", "rest"), {"slice_point": [1]}, phases=LABELLED),
         Layer("quiet", "Silence", ("rest",), phases=LABELLED),
         Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 1}),
-        verdict("EuclideanLoss", "loss", ("ip", "angle")),
+        criterion("EuclideanLoss", "loss", ("ip", "angle")),
     )
     labels = np.ones((4, 300_000, 1, 1), np.float32)
     tally = Tally(Network("large", (3, 2, 2), (DATA, *layers), labels.shape[1:]), "train")
@@ -177,8 +181,8 @@ def test_large_labels_are_not_kept_for_later():
 
 
 @pytest.mark.parametrize("normalization", ["VALID", "FULL", "BATCH_SIZE", "NONE"])
-def test_batches_that_are_measured_together_tell_what_they_tell_one_by_one(normalization):
-    layers = [verdict("SoftmaxWithLoss", "loss", normalization=normalization), verdict("Accuracy", "acc")]
+def test_buffered_batches_give_the_averages_of_batches_measured_one_by_one(normalization):
+    layers = [criterion("SoftmaxWithLoss", "loss", normalization=normalization), criterion("Accuracy", "acc")]
     sample = Network("measured", (3, 2, 2), (DATA, IP, *layers))
     batches = [(SCORES, LABELS), (SCORES[::-1], LABELS), (-SCORES, np.array([2, 1, NO_LABEL, NO_LABEL], np.float32))]
     single, together = Tally(sample, "train"), Tally(sample, "train")
@@ -187,13 +191,13 @@ def test_batches_that_are_measured_together_tell_what_they_tell_one_by_one(norma
         single.add({READ: scores}, labels)
         kept.keep([mx.nd.array(scores)], labels)
     kept.read()
-    told_together, told_singly = together.averages(), single.averages()
-    assert told_together.loss == pytest.approx(told_singly.loss)
-    assert told_together.accuracy == told_singly.accuracy > 0
+    averages_together, averages_single = together.averages(), single.averages()
+    assert averages_together.loss == pytest.approx(averages_single.loss)
+    assert averages_together.accuracy == averages_single.accuracy > 0
 
 
 @pytest.mark.usefixtures("engine_name")
-def test_a_network_without_a_loss_in_validation_says_so():
+def test_a_network_without_a_loss_in_validation_cannot_be_validated():
     loss = Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=("train",))
     sample = network(IP, loss)
     with pytest.raises(BadInput, match="can't be validated: it has no loss"):

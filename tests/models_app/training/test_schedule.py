@@ -1,4 +1,4 @@
-"""The learning rate over a training."""
+"""The learning rate during a training, by policy."""
 
 import math
 
@@ -21,13 +21,13 @@ RATES = {
 @pytest.mark.parametrize(
     "policy, percent, rate", [(policy, i, rate) for policy, rates in RATES.items() for i, rate in rates.items()]
 )
-def test_the_rate_follows_the_policys_formula(policy, percent, rate):
+def test_the_learning_rate_follows_the_formula_of_its_policy(policy, percent, rate):
     assert learning_rate(LearningRatePolicy(learning_rate=0.01, lr_policy=policy), percent) == pytest.approx(
         rate, rel=1e-12
     )
 
 
-def test_every_policy_has_its_rates_above():
+def test_every_policy_has_expected_rates_in_this_module():
     assert set(POLICIES) == set(RATES)
 
 
@@ -43,11 +43,11 @@ def test_every_policy_has_its_rates_above():
         ({"lr_policy": "sigmoid", "lr_sigmoid_step": 20, "lr_sigmoid_gamma": 1}, 21, 1 / (1 + math.exp(1))),
     ],
 )
-def test_each_parameter_counts_in_its_policy(parameters, percent, rate):
+def test_each_parameter_of_a_policy_changes_its_learning_rate(parameters, percent, rate):
     assert learning_rate(LearningRatePolicy(learning_rate=1, **parameters), percent) == pytest.approx(rate, rel=1e-12)
 
 
-def test_a_sigmoid_too_steep_for_a_float_ends_at_zero():
+def test_a_sigmoid_policy_too_steep_for_a_float_ends_at_zero():
     assert learning_rate(LearningRatePolicy(lr_policy="sigmoid", lr_sigmoid_gamma=1e6), 100) == 0
 
 
@@ -72,10 +72,10 @@ def test_a_sigmoid_too_steep_for_a_float_ends_at_zero():
         ({"lr_multistep_values": (50, "x")}, "lr_multistep_values must be a list of numbers, not (50, 'x')"),
     ],
 )  # fmt: skip
-def test_a_wrong_policy_is_refused_with_its_reason(parameters, message):
-    with pytest.raises(BadInput) as refused:
+def test_an_invalid_policy_is_refused_with_the_reason(parameters, message):
+    with pytest.raises(BadInput) as raised:
         LearningRatePolicy(**parameters)
-    assert str(refused.value) == message
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,6 @@ def test_a_wrong_policy_is_refused_with_its_reason(parameters, message):
         ({"lr_policy": "step", "lr_step_size": 1e-3, "lr_step_gamma": 10}, 1),
     ],
 )
-def test_a_rate_beyond_what_engines_compute_with_is_the_users_fault(parameters, percent):
+def test_a_learning_rate_beyond_the_range_of_float32_is_a_bad_input(parameters, percent):
     with pytest.raises(BadInput, match=f"lr_policy {parameters['lr_policy']} takes the learning rate beyond 1e.38"):
         learning_rate(LearningRatePolicy(**parameters), percent)

@@ -1,4 +1,4 @@
-"""initial_weights: what a training takes over from another's snapshot, and what it starts afresh."""
+"""initial_weights: the layers that a training takes over from a file, and those that start with random weights."""
 
 import json
 from dataclasses import replace
@@ -31,12 +31,12 @@ def two_layers(hidden=6, last="ip2", categories=10):
 
 @pytest.fixture
 def weights(tmp_path):
-    """A file of weights for two_layers()."""
+    """The path of a file with weights for two_layers()."""
     np.savez(tmp_path / "weights.npz", **random_weights(two_layers()))
     return str(tmp_path / "weights.npz")
 
 
-def test_without_a_file_every_layer_starts_from_the_seed():
+def test_every_layer_starts_from_the_seed_without_a_file_of_weights():
     start = starting_weights(two_layers(), 5, None)
     assert (start.taken_over, start.afresh) == ((), ("ip1", "ip2"))
     assert all((array == two_layers().initial_weights(5)[name]).all() for name, array in start.arrays.items())
@@ -70,22 +70,22 @@ def test_a_layer_is_taken_over_whole_or_not_at_all(tmp_path):
     assert (start.arrays["ip1.weight"] == two_layers().initial_weights(5)["ip1.weight"]).all()
 
 
-def test_a_file_of_which_no_layer_matches_is_refused(weights):
+def test_a_file_without_a_matching_layer_is_refused(weights):
     with pytest.raises(
         BadInput, match=r"weights\.npz has weights for no layer of the network, so nothing is taken over"
     ):
         starting_weights(two_layers(hidden=7), 5, weights)
 
 
-def test_a_caffemodel_of_other_names_is_refused_with_its_names_and_ours(tmp_path):
+def test_a_caffemodel_without_a_matching_layer_is_refused_with_the_names_of_all_layers(tmp_path):
     layers = [message(100, message(1, name) + message(7, blob(np.zeros(6)))) for name in (b"fc6", b"fc\x1b7")]
     (tmp_path / "other.caffemodel").write_bytes(b"".join(layers))
-    with pytest.raises(BadInput) as refusal:
+    with pytest.raises(BadInput) as raised:
         starting_weights(two_layers(), 5, str(tmp_path / "other.caffemodel"))
-    assert r"Layers of the file: fc6, 'fc\x1b7'; of the network: ip1, ip2" in str(refusal.value)
+    assert r"Layers of the file: fc6, 'fc\x1b7'; of the network: ip1, ip2" in str(raised.value)
 
 
-def test_a_head_of_other_categories_is_named_with_both_shapes(weights):
+def test_a_warning_names_a_layer_for_other_categories_with_both_shapes(weights):
     assert starting_weights(two_layers(categories=7), 5, weights).warnings == (
         "Layer ip2 starts afresh, with random weights: the file has 10×6 and 10 for it, the network 7×6 and 7",
     )
@@ -95,7 +95,7 @@ def layer_of(name, *shapes):
     return message(100, message(1, name) + b"".join(message(7, blob(np.zeros(shape))) for shape in shapes))
 
 
-def test_a_head_of_a_caffemodel_of_other_categories_is_named_with_both_shapes(tmp_path):
+def test_a_warning_names_a_layer_of_a_caffemodel_for_other_categories_with_both_shapes(tmp_path):
     layers = layer_of(b"ip1", (6, 64), (6,)) + layer_of(b"ip2", (1000, 6), (1000,))
     (tmp_path / "head.caffemodel").write_bytes(layers)
     assert starting_weights(two_layers(), 5, str(tmp_path / "head.caffemodel")).warnings == (
@@ -103,14 +103,14 @@ def test_a_head_of_a_caffemodel_of_other_categories_is_named_with_both_shapes(tm
     )
 
 
-def test_a_layer_of_another_name_is_named_and_so_is_what_nothing_takes(weights):
+def test_warnings_name_the_layers_that_only_the_network_or_only_the_file_has(weights):
     assert starting_weights(two_layers(last="new"), 5, weights).warnings == (
         "Layer new starts afresh, with random weights: the file has no layer of this name",
         "The file has layers that the network does not have: ip2",
     )
 
 
-def test_a_layer_that_the_file_has_in_part_is_named_with_what_it_has(tmp_path):
+def test_a_warning_names_a_layer_of_which_the_file_has_only_some_arrays(tmp_path):
     found = random_weights(two_layers())
     del found["ip1.bias"]
     np.savez(tmp_path / "weights.npz", **found)
@@ -119,23 +119,23 @@ def test_a_layer_that_the_file_has_in_part_is_named_with_what_it_has(tmp_path):
     )
 
 
-def test_of_many_layers_that_start_afresh_ten_are_explained_and_the_others_named(weights):
+def test_ten_layers_that_start_afresh_get_a_warning_each_and_the_others_share_one(weights):
     more = [Layer(f"x{n}", "Bias", ("scaled",), (f"x{n}",)) for n in range(12)]
     base = two_layers()
-    told = starting_weights(replace(base, layers=(*base.layers, *more)), 5, weights).warnings
-    assert len(told) == 11
-    assert told[10] == "2 more layers start afresh: x10, x11"
+    warnings = starting_weights(replace(base, layers=(*base.layers, *more)), 5, weights).warnings
+    assert len(warnings) == 11
+    assert warnings[10] == "2 more layers start afresh: x10, x11"
 
 
-def test_weights_that_all_fit_leave_nothing_to_say(weights):
+def test_weights_for_every_layer_give_no_warning(weights):
     assert starting_weights(two_layers(), 5, weights).warnings == ()
 
 
-def test_weights_that_are_no_numbers_are_refused(tmp_path):
-    refused = {"holds what is no number": np.full(6, np.nan), "is of type .* not numbers": np.array(["a"] * 6)}
-    for why, broken in refused.items():
-        np.savez(tmp_path / "weights.npz", **{**random_weights(two_layers()), "ip1.bias": broken})
-        with pytest.raises(BadInput, match=rf"ip1\.bias {why}"):
+def test_weights_that_are_not_finite_numbers_are_refused(tmp_path):
+    messages = {"holds what is no number": np.full(6, np.nan), "is of type .* not numbers": np.array(["a"] * 6)}
+    for message_, bias in messages.items():
+        np.savez(tmp_path / "weights.npz", **{**random_weights(two_layers()), "ip1.bias": bias})
+        with pytest.raises(BadInput, match=rf"ip1\.bias {message_}"):
             starting_weights(two_layers(), 5, str(tmp_path))
 
 
@@ -144,7 +144,7 @@ NPY = (
 )
 
 
-def test_a_caffemodel_gives_its_layers(tmp_path):
+def test_layers_of_a_caffemodel_are_taken_over(tmp_path):
     found = random_weights(two_layers())
     layer = message(1, b"ip1") + message(7, blob(found["ip1.weight"])) + message(7, blob(found["ip1.bias"]))
     (tmp_path / "caffe.caffemodel").write_bytes(message(100, layer))
@@ -154,13 +154,13 @@ def test_a_caffemodel_gives_its_layers(tmp_path):
 
 
 class Trap:
-    """Unpickling it fails the test."""
+    """An object that fails the test when it is unpickled."""
 
     def __reduce__(self):
         return pytest.fail, ("was unpickled",)
 
 
-def test_nothing_is_unpickled(tmp_path):
+def test_arrays_of_objects_are_refused_without_being_unpickled(tmp_path):
     trap = np.empty(6, object)
     trap[:] = [Trap()] * 6
     np.savez(tmp_path / "weights.npz", **{**random_weights(two_layers()), "ip1.bias": trap})
@@ -171,8 +171,8 @@ def test_nothing_is_unpickled(tmp_path):
         starting_weights(two_layers(), 5, str(tmp_path))
 
 
-def test_arrays_of_another_shape_are_not_even_read(tmp_path):
-    """This one says that it has 10¹⁵ numbers."""
+def test_arrays_of_another_shape_are_not_read(tmp_path):
+    """The header of ip1.bias claims 10¹⁵ numbers, which no machine could read."""
     np.savez(tmp_path / "weights.npz", **{n: a for n, a in random_weights(two_layers()).items() if n != "ip1.bias"})
     with ZipFile(tmp_path / "weights.npz", "a") as archive, archive.open("ip1.bias.npy", "w") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (10**15,)}
@@ -181,18 +181,18 @@ def test_arrays_of_another_shape_are_not_even_read(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"\x93NUMPY\x01\x00", NPY])
-def test_a_file_of_something_else_is_refused(tmp_path, content):
+def test_a_file_that_holds_no_arrays_is_refused(tmp_path, content):
     (tmp_path / "weights.npz").write_bytes(content)
     with pytest.raises(BadInput, match="does not hold arrays"):
         starting_weights(two_layers(), 5, str(tmp_path))
 
 
-def test_a_file_that_is_not_there_is_the_users_to_mend(tmp_path):
+def test_a_missing_file_of_weights_is_a_bad_input(tmp_path):
     with pytest.raises(BadInput, match=r"the weights to start from can't be read: .*No such file"):
         starting_weights(two_layers(), 5, str(tmp_path / "weights.npz"))
 
 
-def test_a_training_starts_from_the_snapshot_of_another(tmp_path):
+def test_a_training_starts_from_the_snapshot_of_another_training(tmp_path):
     dataset = write_digits_dataset(tmp_path)
     first = config_of(dataset, tmp_path / "first", network=two_layers().to_dict())
     train(first, lambda event: None, lambda: None)
@@ -207,7 +207,7 @@ def test_a_training_starts_from_the_snapshot_of_another(tmp_path):
         assert (new["new.weight"] == two_layers(last="new").initial_weights(9)["new.weight"]).all()
 
 
-def test_a_training_that_goes_on_does_not_start_from_others_again(tmp_path, weights):
+def test_a_resumed_training_does_not_take_over_its_initial_weights_again(tmp_path, weights):
     dataset = write_digits_dataset(tmp_path)
     whole = config_of(dataset, tmp_path / "whole", network=two_layers().to_dict(), initial_weights=weights)
     train(whole, lambda event: None, lambda: None)
@@ -220,7 +220,7 @@ def test_a_training_that_goes_on_does_not_start_from_others_again(tmp_path, weig
 
 
 @pytest.mark.parametrize("folder", [False, True])
-def test_weights_that_became_a_link_out_of_the_roots_are_not_read(tmp_path, weights, folder):
+def test_a_link_to_weights_outside_of_the_readable_roots_is_refused(tmp_path, weights, folder):
     (tmp_path / "root" / "snapshot").mkdir(parents=True)
     (tmp_path / "root" / "snapshot" / "weights.npz").symlink_to(weights)
     source = tmp_path / "root" / "snapshot" / ("" if folder else "weights.npz")

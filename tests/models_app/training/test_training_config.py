@@ -1,4 +1,4 @@
-"""A training's configuration: what travels to the trainer, and what it refuses."""
+"""TrainConfig: the JSON that the trainer reads, and the fields that it refuses."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from models_app.training.schedule import POLICIES
 from tests.support.samples.training_samples import config_of, softmax_network
 
 
-def test_a_configuration_travels_as_json_and_comes_back_equal(tmp_path):
+def test_a_configuration_written_as_json_is_read_back_equal(tmp_path):
     config = config_of(
         tmp_path / "naïve", tmp_path, epochs=2.5, lr_policy="multistep", lr_multistep_values=[10, 90.5],
         devices=["gpu3"], threads=None, random_seed=2**32 - 1, use_mean="pixel", resume_from="snapshots/epoch-1",
@@ -67,39 +67,39 @@ def test_a_configuration_travels_as_json_and_comes_back_equal(tmp_path):
         ({"lr_policy": "cosine"}, f"lr_policy must be one of {', '.join(POLICIES)}, not 'cosine'"),
     ],
 )  # fmt: skip
-def test_a_wrong_field_is_refused_with_its_reason(tmp_path, fields, message):
-    with pytest.raises(BadInput) as refused:
+def test_an_invalid_field_of_a_configuration_is_refused_with_the_reason(tmp_path, fields, message):
+    with pytest.raises(BadInput) as raised:
         config_of(tmp_path, tmp_path, **fields)
-    assert str(refused.value) == message
+    assert str(raised.value) == message
 
 
-def test_a_network_that_does_not_fit_is_refused_with_its_layer(tmp_path):
+def test_an_invalid_network_in_a_configuration_is_refused_with_the_name_of_the_layer(tmp_path):
     network = softmax_network().to_dict()
     network["layers"][2]["bottoms"] = ["nowhere"]
     with pytest.raises(BadNetwork, match="layer ip: its input nowhere"):
         config_of(tmp_path, tmp_path, network=network)
 
 
-def changed(config, **fields):
+def json_with(config, **fields):
     return json.dumps(json.loads(config.to_json()) | fields)
 
 
-def test_what_is_no_configuration_is_refused(tmp_path):
+def test_a_text_that_is_no_configuration_is_refused(tmp_path):
     config = config_of(tmp_path, tmp_path)
     without = {name: value for name, value in json.loads(config.to_json()).items() if name != "train_records"}
-    refused = {
+    messages = {
         "{": "the training's configuration is not JSON: ",
         "[]": "the training's configuration must be a JSON object",
-        changed(config, colour="red"): "the training's configuration has no field colour",
-        changed(config, lr_multistep_values=5): "lr_multistep_values must be a list",
+        json_with(config, colour="red"): "the training's configuration has no field colour",
+        json_with(config, lr_multistep_values=5): "lr_multistep_values must be a list",
         json.dumps(without): "the training's configuration is incomplete: .*train_records",
     }
-    for text, message in refused.items():
+    for text, message in messages.items():
         with pytest.raises(BadInput, match=message):
             TrainConfig.from_json(text)
 
 
-# As to_json wrote it before keep_snapshots and balance_classes were part of a configuration.
+# The JSON that to_json wrote before keep_snapshots and balance_classes were part of a configuration.
 EARLIER = """{
     "train_records": "/jobs/d/train.rec", "directory": "/jobs/m", "labels_file": "/jobs/d/labels.txt",
     "image_shape": [1, 8, 8], "val_records": "/jobs/d/val.rec", "mean_file": "/jobs/d/mean.npy", "use_mean": "image",

@@ -1,4 +1,4 @@
-"""Training on several devices at once, which here are numbered CPUs: MXNet keeps them apart as it does GPUs."""
+"""Training on several devices at once. The tests use numbered CPUs, which MXNet keeps apart as it does GPUs."""
 
 import numpy as np
 import pytest
@@ -23,8 +23,8 @@ BATCH = 7
 LABELS = np.arange(BATCH, dtype=np.float32) % 10
 
 
-def trained(sample, devices, steps=3, batches=1, **settings):
-    """An engine after steps of so many batches of seven images."""
+def trained_engine(sample, devices, steps=3, batches=1, **settings):
+    """An engine after `steps` steps, each of `batches` batches of seven images."""
     settings = {"batch_size": BATCH, "batch_accumulation": batches, "weight_decay": 0.0005} | settings
     engine = engine_of(sample, devices=devices, **settings)
     engine.load_weights(sample.initial_weights(1))
@@ -37,29 +37,29 @@ def trained(sample, devices, steps=3, batches=1, **settings):
 
 @pytest.mark.parametrize("solver_type", SOLVERS)
 @pytest.mark.parametrize("devices", [("cpu0", "cpu1"), ("cpu0", "cpu1", "cpu2")])
-def test_several_devices_take_the_steps_of_one(devices, solver_type):
+def test_several_devices_train_to_the_weights_of_one_device(devices, solver_type):
     sample = softmax_network()
-    several, one = (trained(sample, names, solver_type=solver_type) for names in (devices, ("cpu",)))
+    several, one = (trained_engine(sample, names, solver_type=solver_type) for names in (devices, ("cpu",)))
     assert_close(several.weights(), one.weights(), sample.initial_weights(1))
     assert several.training_scores().loss == pytest.approx(one.training_scores().loss, rel=1e-4)
     assert several.device == ", ".join(devices)
 
 
-def test_several_devices_train_lenet_as_one_does():
+def test_several_devices_train_lenet_to_the_weights_of_one_device():
     sample = standard("lenet", (1, 28, 28), 10)
-    several, one = (trained(sample, names, steps=2) for names in (("cpu0", "cpu1"), ("cpu",)))
+    several, one = (trained_engine(sample, names, steps=2) for names in (("cpu0", "cpu1"), ("cpu",)))
     assert_close(several.weights(), one.weights(), sample.initial_weights(1))
 
 
-def test_several_devices_add_up_batches_as_one_does():
+def test_several_devices_accumulate_batches_as_one_device_does():
     sample = softmax_network()
-    several, one = (trained(sample, names, batches=3) for names in (("cpu0", "cpu1"), ("cpu",)))
+    several, one = (trained_engine(sample, names, batches=3) for names in (("cpu0", "cpu1"), ("cpu",)))
     assert_close(several.weights(), one.weights(), sample.initial_weights(1))
 
 
-def test_weights_that_are_loaded_later_reach_every_device():
+def test_newly_loaded_weights_reach_every_device():
     sample = softmax_network()
-    engine = trained(sample, ("cpu0", "cpu1"), steps=1)
+    engine = trained_engine(sample, ("cpu0", "cpu1"), steps=1)
     engine.load_weights(sample.initial_weights(2))
     engine.load_optimizer_state(engine_of(sample).optimizer_state())
     other = engine_of(sample, batch_size=BATCH, weight_decay=0.0005)
@@ -69,8 +69,8 @@ def test_weights_that_are_loaded_later_reach_every_device():
     assert_close(engine.weights(), other.weights(), sample.initial_weights(2))
 
 
-def test_each_device_drops_its_own():
-    """With the same images in both halves, a mask for both would make their gradients the same as for one half."""
+def test_each_device_draws_its_own_dropout_mask():
+    """Both halves of the batch hold the same image: with one mask for both, the step would equal that of one half."""
     drop = Layer("drop", "Dropout", ("data",), ("drop",), {"dropout_ratio": 0.5})
     sample = network(
         drop,
@@ -87,7 +87,7 @@ def test_each_device_drops_its_own():
     assert np.abs(weights[0] - weights[1]).max() > 0.1 * np.abs(weights[1]).max()
 
 
-def test_a_training_on_two_devices_learns_and_goes_on_to_the_same_bits(tmp_path):
+def test_a_training_on_two_devices_learns_and_resumes_to_the_same_bits(tmp_path):
     dataset = write_digits_dataset(tmp_path)
     fields = {"network": dropout_network().to_dict(), "devices": ["cpu0", "cpu1"], "learning_rate": 0.02, "epochs": 4}
     events = []
@@ -103,8 +103,8 @@ def test_a_training_on_two_devices_learns_and_goes_on_to_the_same_bits(tmp_path)
     assert differing == []
 
 
-def test_a_loss_that_is_not_averaged_can_not_be_shared():
+def test_a_loss_that_is_not_averaged_cannot_be_split_over_devices():
     loss = Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), {"normalization": "NONE"}, phases=LABELLED)
     sample = network(Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 10}), loss)
     with pytest.raises(BadNetwork, match="layer loss: a loss with normalization NONE"):
-        trained(sample, ("cpu0", "cpu1"))
+        trained_engine(sample, ("cpu0", "cpu1"))

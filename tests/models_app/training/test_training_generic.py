@@ -1,4 +1,4 @@
-"""Networks that answer numbers or images instead of categories, trained on labels of that kind."""
+"""Networks that predict numbers or images instead of categories, trained on labels of that kind."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def regression(outputs: int, label_shape) -> Network:
 
 
 def halves(images):
-    """The mean brightness of the upper and of the lower half, 0 to 1000: what is to be learnt."""
+    """The labels to learn: the mean brightness of the upper and of the lower half of each image, 0 to 1000."""
     return np.stack([images[:, :4].mean(axis=(1, 2)), images[:, 4:].mean(axis=(1, 2))], axis=1) / 255 * 1000
 
 
@@ -59,7 +59,7 @@ def losses(events, split):
     return [event["loss"] for event in of_kind(events, "metrics", split=split)]
 
 
-def test_an_image_is_turned_into_numbers(vectors, tmp_path):
+def test_a_network_learns_to_predict_numbers(vectors, tmp_path):
     config = generic_config(vectors, tmp_path, regression(2, (2, 1, 1)))
     status, events, log = run_trainer(config)
     assert status == 0, log
@@ -72,7 +72,7 @@ def test_an_image_is_turned_into_numbers(vectors, tmp_path):
     assert np.abs(got["ip"] - halves(images)).mean() < 30
 
 
-def test_the_best_epoch_is_the_one_of_the_lowest_loss(vectors, tmp_path):
+def test_the_best_epoch_of_a_generic_model_has_the_lowest_loss(vectors, tmp_path):
     rising = generic_config(vectors, tmp_path, regression(2, (2, 1, 1)), epochs=4, snapshot_interval=1)
     events = []
     best = train(rising, events.append, lambda: None)
@@ -81,8 +81,8 @@ def test_the_best_epoch_is_the_one_of_the_lowest_loss(vectors, tmp_path):
     assert len(set(by_epoch.values())) == 4
 
 
-def test_an_image_is_turned_into_an_image(tmp_path):
-    """The label is every second pixel, inverted: what one convolution can say."""
+def test_a_network_learns_to_predict_an_image(tmp_path):
+    """The label is every second pixel, inverted, which one convolution can compute."""
     images = digits()[0][:TRAIN, :, :, np.newaxis]
     write_records(tmp_path / "train.rec", images, [0] * TRAIN)
     write_records(labels_path(tmp_path / "train.rec"), 255 - images[:, ::2, ::2], [0] * TRAIN)

@@ -1,4 +1,4 @@
-"""The trainer as a process: what it says, how it ends, and that it leaves nothing behind."""
+"""The trainer as a process: its events, its exit status, and the end of the process."""
 
 import json
 import os
@@ -18,7 +18,6 @@ from tests.support.samples.training_samples import (
     of_kind,
     run_trainer,
     start_trainer,
-    write_digits_dataset,
 )
 
 pytestmark = pytest.mark.usefixtures("engine_name")
@@ -27,13 +26,8 @@ LAST = "snapshots/epoch-2"
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_digits_dataset(tmp_path_factory.mktemp("dataset"))
-
-
-@pytest.fixture(scope="module")
 def config(engine_name, dataset, tmp_path_factory):
-    """Two epochs."""
+    """A training of two epochs on two threads."""
     return config_of(dataset, tmp_path_factory.mktemp("once"), lr_policy="poly", threads=2)
 
 
@@ -43,20 +37,20 @@ def finished(config):
     return run_trainer(config)
 
 
-def test_a_training_tells_its_life_in_events(engine_name, finished):
+def test_a_training_reports_its_course_in_events(engine_name, finished):
     status, events, log = finished
     assert status == 0, log
     kinds = [event["event"] for event in events]
     assert (kinds[0], kinds[-2:]) == ("started", ["progress", "done"])
-    told = {"device": "cpu", "threads": 2, "parameters": 650, "random_seed": 1}
-    assert of_kind(events[:1], "started", train_images=TRAIN_IMAGES, val_images=VAL_IMAGES, **told)
+    expected = {"device": "cpu", "threads": 2, "parameters": 650, "random_seed": 1}
+    assert of_kind(events[:1], "started", train_images=TRAIN_IMAGES, val_images=VAL_IMAGES, **expected)
     assert events[0]["engine"].startswith(f"{engine_name} ")
     assert of_kind(events[-2:], "progress", fraction=1.0, epoch=2.0)
     assert events[-1]["best_epoch"] in (1, 2)
     assert [event["directory"] for event in of_kind(events, "snapshot")] == ["snapshots/epoch-1", LAST]
 
 
-def test_records_that_are_missing_are_the_users_fault(config, tmp_path):
+def test_missing_records_end_the_trainer_with_an_error_of_the_user(config, tmp_path):
     status, events, _ = run_trainer(replace(config, train_records=str(tmp_path / "no.rec"), directory=str(tmp_path)))
     assert status == 2
     [error] = events
@@ -64,7 +58,7 @@ def test_records_that_are_missing_are_the_users_fault(config, tmp_path):
     assert "no.rec" in error["message"]
 
 
-def test_a_training_that_diverges_is_the_users_to_mend(config, tmp_path):
+def test_a_diverging_training_ends_the_trainer_with_an_error_of_the_user(config, tmp_path):
     diverging = replace(config, learning_rate=1e30, directory=str(tmp_path))
     status, events, _ = run_trainer(diverging)
     assert status == 2
@@ -73,24 +67,24 @@ def test_a_training_that_diverges_is_the_users_to_mend(config, tmp_path):
     assert list(tmp_path.glob("snapshots/*")) == []
 
 
-def endless(config, directory):
-    """Started, and past its first snapshot: a training that would take hours."""
+def write_endless_config(config, directory):
+    """The path of the configuration of a training that would take hours."""
     config = replace(config, epochs=1e5, lr_policy="fixed", directory=str(directory))
     (directory / "config.json").write_text(config.to_json(), encoding="utf-8")
     return directory / "config.json"
 
 
-def test_a_training_told_to_stop_does_so_at_once_and_leaves_whole_snapshots(config, tmp_path):
-    process = start_trainer(endless(config, tmp_path))
+def test_a_trainer_stops_at_once_on_sigterm_and_leaves_whole_snapshots(config, tmp_path):
+    process = start_trainer(write_endless_config(config, tmp_path))
     lines = [process.stdout.readline()]
     while '"snapshot"' not in lines[-1]:
         lines.append(process.stdout.readline())
         assert lines[-1]
     process.send_signal(signal.SIGTERM)
-    told = time.monotonic()
+    stopped = time.monotonic()
     rest, log = process.communicate(timeout=30)
     assert process.returncode == 3, log
-    assert time.monotonic() - told < 2
+    assert time.monotonic() - stopped < 2
     events = [json.loads(line) for line in [*lines, *rest.splitlines()]]
     assert not of_kind(events, "error")
     assert not of_kind(events, "done")
@@ -100,8 +94,8 @@ def test_a_training_told_to_stop_does_so_at_once_and_leaves_whole_snapshots(conf
     assert all({file.name for file in snapshot.iterdir()} == whole for snapshot in snapshots)
 
 
-def test_a_training_stops_once_nobody_reads_its_events(config, tmp_path):
-    process = start_trainer(endless(config, tmp_path))
+def test_a_trainer_stops_once_the_reader_of_its_events_is_gone(config, tmp_path):
+    process = start_trainer(write_endless_config(config, tmp_path))
     process.stdout.readline()
     process.stdout.close()
     assert process.wait(timeout=30) == 3
@@ -118,7 +112,7 @@ sys.stdin.read()
 
 
 def is_running(pid):
-    """False also for a zombie, which whoever adopted it has yet to collect."""
+    """Whether the process runs. False for a zombie too, whose new parent has yet to read its exit status."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -126,7 +120,7 @@ def is_running(pid):
 
 
 def test_a_trainer_dies_with_its_parent(config, tmp_path):
-    command = [sys.executable, "-c", PARENT, str(endless(config, tmp_path))]
+    command = [sys.executable, "-c", PARENT, str(write_endless_config(config, tmp_path))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
         trainer = int(parent.stdout.readline())
         assert is_running(trainer)
@@ -137,7 +131,7 @@ def test_a_trainer_dies_with_its_parent(config, tmp_path):
     assert not is_running(trainer)
 
 
-def test_a_trainer_whose_parent_is_gone_already_ends_before_it_trains(config, tmp_path):
-    process = start_trainer(endless(config, tmp_path), "--parent", str(os.getppid()))
+def test_a_trainer_whose_parent_has_already_ended_exits_before_it_trains(config, tmp_path):
+    process = start_trainer(write_endless_config(config, tmp_path), "--parent", str(os.getppid()))
     assert process.communicate(timeout=30)[0] == ""
     assert process.returncode == 3

@@ -1,4 +1,4 @@
-"""A seed settles a training to the bit: in a second run, and in one that goes on where another stood."""
+"""The seed determines a training to the bit: a second run and a resumed run end with the same weights."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,22 +23,17 @@ LAST = "snapshots/epoch-2"
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_digits_dataset(tmp_path_factory.mktemp("dataset"))
-
-
-@pytest.fixture(scope="module")
 def whole(engine_name, dataset, tmp_path_factory):
-    """A training that ran to its end, on two threads, with whatever could differ between two runs."""
+    """The configuration of a finished training, on two threads, with every setting that could make two runs differ."""
     settings = {"solver_type": "ADAM", "batch_size": 5, "batch_accumulation": 3, "lr_policy": "poly"}
     settings |= {"learning_rate": 0.01, "snapshot_interval": 0.75, "threads": 2}
     cropped = Layer("data", "Data", (), ("data", "label"), {"crop_size": 6, "mirror": True})
     layers = (cropped, *dropout_network().layers[1:])
     settings |= {"network": Network("sample", (1, 6, 6), layers).to_dict(), "image_shape": [1, 8, 8]}
-    return finished(config_of(dataset, tmp_path_factory.mktemp("whole"), **settings))
+    return run_to_end(config_of(dataset, tmp_path_factory.mktemp("whole"), **settings))
 
 
-def finished(config):
+def run_to_end(config):
     status, _, log = run_trainer(config)
     assert status == 0, log
     return config
@@ -52,27 +47,27 @@ def assert_same_bits(first, second, snapshot=LAST):
             assert all((one[name] == other[name]).all() for name in one.files)
 
 
-def test_the_same_seed_gives_the_same_bits(whole, tmp_path):
-    assert_same_bits(finished(replace(whole, directory=str(tmp_path))), whole)
+def test_two_runs_with_one_seed_end_with_the_same_bits(whole, tmp_path):
+    assert_same_bits(run_to_end(replace(whole, directory=str(tmp_path))), whole)
 
 
-def test_another_seed_gives_others(whole, tmp_path):
+def test_another_seed_ends_with_other_weights(whole, tmp_path):
     other = replace(whole, directory=str(tmp_path), random_seed=2)
     train(other, lambda event: None, lambda: None)
     with pytest.raises(AssertionError):
         assert_same_bits(other, whole)
 
 
-def test_a_training_that_goes_on_comes_to_the_same_bits(whole, tmp_path):
+def test_a_resumed_training_ends_with_the_same_bits(whole, tmp_path):
     middle = f"{whole.directory}/snapshots/epoch-0.75"
-    assert_same_bits(finished(replace(whole, directory=str(tmp_path), resume_from=middle)), whole)
+    assert_same_bits(run_to_end(replace(whole, directory=str(tmp_path), resume_from=middle)), whole)
 
 
-def test_lenet_comes_to_the_same_bits(tmp_path):
+def test_two_runs_of_lenet_end_with_the_same_bits(tmp_path):
     write_digits_dataset(tmp_path)
     images, labels = digits()
     large = np.pad(images[:40].repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))[..., np.newaxis]
     write_records(tmp_path / "train.rec", large, labels[:40])
     config = config_of(tmp_path, tmp_path / "one", network=standard("lenet", (1, 28, 28), 10).to_dict(), threads=2,
                        use_mean="none", val_records=None, learning_rate=0.01)  # fmt: skip
-    assert_same_bits(finished(config), finished(replace(config, directory=str(tmp_path / "other"))))
+    assert_same_bits(run_to_end(config), run_to_end(replace(config, directory=str(tmp_path / "other"))))

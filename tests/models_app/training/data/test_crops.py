@@ -1,4 +1,4 @@
-"""The part of an image that the network takes: at random while training, the middle everywhere else."""
+"""Crops: training takes a random window of each image, validation and inference take the middle."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -28,12 +28,12 @@ from tests.support.samples.training_samples import (
 )
 
 COUNT, BATCH = 10, 4
-WHOLE, PART = (3, 9, 12), (3, 4, 6)
-LAYOUT = InputLayout(WHOLE, PART, mirror=True, categories=COUNT)
+WHOLE, WINDOW = (3, 9, 12), (3, 4, 6)
+LAYOUT = InputLayout(WHOLE, WINDOW, mirror=True, categories=COUNT)
 
 
 def numbered():
-    """uint8, C×H×W: every pixel tells its image, row and column, so any part of one tells where it was."""
+    """uint8, N×C×H×W: each pixel holds the number of its image, its row and its column, so a window shows its place."""
     image, row, column = np.meshgrid(range(COUNT), range(WHOLE[1]), range(WHOLE[2]), indexing="ij")
     return np.stack([image, row, column], axis=1).astype(np.uint8)
 
@@ -51,52 +51,53 @@ def images(records, request, monkeypatch):
         yield images
 
 
-def parts(images, count, seed=1, start=0):
-    """Image, top row, left column of each part in the first batches, and whether it is flipped; all pixels checked."""
+def windows_of(images, count, seed=1, start=0):
+    """The image, top row and left column of each window in the first batches, and whether it is flipped; asserts that
+    all of its pixels are right."""
     found = []
     with closing(training_batches(images, BATCH, seed, start)) as batches:
         for batch in islice(batches, count):
-            for part, label in zip(batch.images, batch.labels, strict=True):
-                flipped = part[2, 0, 0] > part[2, 0, -1]
-                straight = part[:, :, ::-1] if flipped else part
+            for window, label in zip(batch.images, batch.labels, strict=True):
+                flipped = window[2, 0, 0] > window[2, 0, -1]
+                straight = window[:, :, ::-1] if flipped else window
                 number, top, left = straight[:, 0, 0].tolist()
-                assert (straight == numbered()[number, :, top : top + PART[1], left : left + PART[2]]).all()
+                assert (straight == numbered()[number, :, top : top + WINDOW[1], left : left + WINDOW[2]]).all()
                 assert label == number
                 found.append((number, top, left, bool(flipped)))
     return found
 
 
 def test_training_takes_every_window_and_flips_half_of_them(images):
-    taken = parts(images, 150)
-    assert {top for _, top, _, _ in taken} == set(range(WHOLE[1] - PART[1] + 1))
-    assert {left for _, _, left, _ in taken} == set(range(WHOLE[2] - PART[2] + 1))
+    taken = windows_of(images, 150)
+    assert {top for _, top, _, _ in taken} == set(range(WHOLE[1] - WINDOW[1] + 1))
+    assert {left for _, _, left, _ in taken} == set(range(WHOLE[2] - WINDOW[2] + 1))
     assert 0.4 < np.mean([flipped for *_, flipped in taken]) < 0.6
 
 
-def test_the_same_image_is_cut_otherwise_in_each_epoch_and_the_same_for_the_same_seed(images):
-    first = parts(images, 6)
-    assert first == parts(images, 6)
+def test_the_window_of_an_image_depends_on_seed_and_epoch(images):
+    first = windows_of(images, 6)
+    assert first == windows_of(images, 6)
     assert sorted(first[:COUNT]) != sorted(first[12 : 12 + COUNT])
-    assert sorted(first[:COUNT]) != sorted(parts(images, 3, seed=2)[:COUNT])
+    assert sorted(first[:COUNT]) != sorted(windows_of(images, 3, seed=2)[:COUNT])
 
 
 @pytest.mark.parametrize("start", [1, 3, 5])
-def test_a_training_that_goes_on_in_the_middle_cuts_as_it_would_have(images, start):
-    assert parts(images, 4, start=start) == parts(images, start + 4)[start * BATCH :]
+def test_a_resumed_training_takes_the_same_windows(images, start):
+    assert windows_of(images, 4, start=start) == windows_of(images, start + 4)[start * BATCH :]
 
 
-def test_windows_follow_from_seed_epoch_and_place_not_from_the_batch_size():
+def test_windows_depend_on_seed_epoch_and_place_and_not_on_the_batch_size():
     alone = [LAYOUT.at_random(7, 2, place, 1)[0] for place in range(12)]
     assert alone == LAYOUT.at_random(7, 2, 0, 12) == LAYOUT.at_random(7, 2, 0, 5) + LAYOUT.at_random(7, 2, 5, 7)
 
 
-def test_without_mirror_nothing_is_flipped(records):
+def test_no_image_is_flipped_without_mirror(records):
     layout = replace(LAYOUT, mirror=False)
     with closing(open_images(records, layout, threads=1, tick=lambda: None)) as images:
-        assert not any(flipped for *_, flipped in parts(images, 20))
+        assert not any(flipped for *_, flipped in windows_of(images, 20))
 
 
-def test_mirror_alone_flips_whole_images(records):
+def test_mirror_without_a_crop_flips_whole_images(records):
     layout = replace(LAYOUT, input_shape=WHOLE)
     with (
         closing(open_images(records, layout, threads=1, tick=lambda: None)) as images,
@@ -110,14 +111,14 @@ def test_mirror_alone_flips_whole_images(records):
     assert 0 < flipped.sum() < COUNT
 
 
-def test_validation_takes_the_middle_rounded_down_as_caffe_does(images):
+def test_validation_takes_the_middle_window_rounded_down_as_caffe_does(images):
     expected = numbered()[:, :, 2:6, 3:9]
     batches = [(batch.images.copy(), batch.labels.copy()) for batch in validation_batches(images, BATCH)]
     assert (np.concatenate([b for b, _ in batches])[:COUNT] == expected).all()
     assert np.concatenate([labels for _, labels in batches])[:COUNT].tolist() == list(range(COUNT))
 
 
-def test_nothing_is_chosen_where_the_network_takes_whole_images():
+def test_no_window_is_chosen_if_the_network_takes_whole_images():
     whole = InputLayout(WHOLE, WHOLE)
     assert whole.centre(3) is None
     assert whole.at_random(1, 0, 0, 3) is None
@@ -138,7 +139,7 @@ def test_images_that_are_too_small_for_the_network_are_refused(image_shape):
         ("pixel", lambda whole: whole.mean()),  # of the whole image, as DIGITS does
     ],
 )
-def test_what_is_subtracted_is_the_same_in_engine_and_onnx_on_the_middle(mean, expected, tmp_path):
+def test_engine_and_onnx_subtract_the_same_mean_from_the_middle_window(mean, expected, tmp_path):
     rng = np.random.default_rng(0)
     whole = rng.uniform(0, 255, (1, 11, 12)).astype(np.float32)
     np.save(tmp_path / "mean.npy", whole)
@@ -153,15 +154,15 @@ def test_what_is_subtracted_is_the_same_in_engine_and_onnx_on_the_middle(mean, e
     np.testing.assert_allclose(engine_of(network, mean=subtracted).forward(middle)["power1"], got, atol=1e-5)
 
 
-def cropping(network: Network, size: int) -> Network:
+def with_crop(network: Network, size: int) -> Network:
     data = Layer("data", "Data", (), ("data", "label"), {"crop_size": size, "mirror": True})
     return replace(network, layers=(data, *network.layers[1:]))
 
 
 @pytest.mark.usefixtures("engine_name")
-def test_a_training_with_crops_repeats_to_the_bit_and_resumes(tmp_path):
+def test_a_training_with_crops_gives_the_same_bits_in_a_second_and_in_a_resumed_run(tmp_path):
     dataset = write_digits_dataset(tmp_path)
-    network = cropping(softmax_network(input_shape=(1, 6, 6)), 6).to_dict()
+    network = with_crop(softmax_network(input_shape=(1, 6, 6)), 6).to_dict()
     fields = {"network": network, "image_shape": (1, 8, 8), "snapshot_interval": 0.75}
     runs = {name: config_of(dataset, tmp_path / name, **fields) for name in ("once", "again")}
     resume_from = str(tmp_path / "once" / "snapshots" / "epoch-0.75")

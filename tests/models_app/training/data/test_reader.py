@@ -1,4 +1,4 @@
-"""Which image is read when, and where decoded images are kept."""
+"""Batch readers: the order in which they read images, and the file in which they keep decoded images."""
 
 import logging
 import os
@@ -25,11 +25,11 @@ from tests.support.samples.training_samples import write_records
 
 SHAPE, CATEGORIES = (3, 2, 4), 23
 COUNT, BATCH = 23, 5
-PER_EPOCH = 5  # the last batch has three images of its own
+PER_EPOCH = 5  # batches; the last one has three images and is filled up with two
 
 
 def numbered(count=COUNT):
-    """Images that differ, labelled with their own numbers."""
+    """Different images, each labelled with its number."""
     return np.random.default_rng(0).integers(0, 256, (count, 2, 4, 3), dtype=np.uint8), range(count)
 
 
@@ -38,21 +38,21 @@ def records(tmp_path):
     return write_records(tmp_path / "train.rec", *numbered())
 
 
-def opened(path, shape=SHAPE, categories=CATEGORIES, tick=lambda: None):
+def open_records(path, shape=SHAPE, categories=CATEGORIES, tick=lambda: None):
     return closing(open_images(path, InputLayout(shape, shape, categories=categories), threads=2, tick=tick))
 
 
 def labels_of(batches):
-    """The labels, so the numbers, of the images in each batch; buffers are used again, so copied."""
+    """The labels, which are the numbers, of the images in each batch; copies, since the buffers are reused."""
     return [batch.labels.tolist() for batch in batches]
 
 
 def first_batches(path, count, seed=1, start=0):
-    with opened(path) as images, closing(training_batches(images, BATCH, seed, start)) as batches:
+    with open_records(path) as images, closing(training_batches(images, BATCH, seed, start)) as batches:
         return labels_of(islice(batches, count))
 
 
-def test_every_epoch_holds_every_image_once_and_is_filled_up_from_its_own_beginning(records):
+def test_every_epoch_holds_every_image_once_and_is_filled_up_with_its_first_images(records):
     batches = first_batches(records, 2 * PER_EPOCH)
     assert batches_per_epoch(COUNT, BATCH) == PER_EPOCH
     for epoch in (batches[:PER_EPOCH], batches[PER_EPOCH:]):
@@ -61,7 +61,7 @@ def test_every_epoch_holds_every_image_once_and_is_filled_up_from_its_own_beginn
         assert numbers[COUNT:] == numbers[:2]
 
 
-def test_the_order_follows_from_seed_and_epoch_alone(records):
+def test_the_order_of_images_depends_on_seed_and_epoch_only(records):
     batches = first_batches(records, 2 * PER_EPOCH)
     assert [list(chain(*batches[i : i + PER_EPOCH]))[:COUNT] for i in (0, PER_EPOCH)] == [
         epoch_order(COUNT, seed=1, epoch=epoch).tolist() for epoch in (0, 1)
@@ -71,19 +71,19 @@ def test_the_order_follows_from_seed_and_epoch_alone(records):
 
 
 @pytest.mark.parametrize("start", [2, PER_EPOCH - 1, PER_EPOCH, PER_EPOCH + 3])
-def test_a_training_that_goes_on_in_the_middle_sees_what_it_would_have_seen(records, start):
+def test_a_resumed_training_reads_the_same_batches(records, start):
     assert first_batches(records, 4, start=start) == first_batches(records, start + 4)[start:]
 
 
-def test_a_batch_larger_than_the_split_repeats_it(tmp_path):
+def test_a_batch_larger_than_the_split_repeats_its_images(tmp_path):
     path = write_records(tmp_path / "train.rec", *numbered(2))
     [batch] = first_batches(path, 1)
     assert batch == [*batch[:2], *batch[:2], batch[0]]
     assert sorted(batch[:2]) == [0, 1]
 
 
-def test_validation_counts_every_image_once_in_order(records):
-    with opened(records) as images:
+def test_validation_reads_every_image_once_in_order(records):
+    with open_records(records) as images:
         numbers = labels_of(validation_batches(images, BATCH))
     assert len(numbers) == PER_EPOCH
     assert list(chain(*numbers)) == [*range(COUNT), NO_LABEL, NO_LABEL]
@@ -93,7 +93,7 @@ def test_validation_counts_every_image_once_in_order(records):
 def test_a_batch_holds_the_pixels_of_its_images(records, kept, monkeypatch):
     monkeypatch.setattr(pixels, "MAX_BYTES", kept * pixels.MAX_BYTES)
     expected = numbered()[0].transpose(0, 3, 1, 2)
-    with opened(records) as images, closing(training_batches(images, BATCH, seed=1)) as batches:
+    with open_records(records) as images, closing(training_batches(images, BATCH, seed=1)) as batches:
         assert isinstance(images, PixelFile if kept else Records)
         for batch in islice(batches, PER_EPOCH):
             assert (batch.images == expected[batch.labels.astype(int)]).all()
@@ -108,20 +108,20 @@ def test_a_batch_holds_the_pixels_of_its_images(records, kept, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("kept", [True, False])
-def test_records_that_do_not_fit_are_the_users_fault(records, shape, categories, message, kept, monkeypatch):
+def test_records_that_do_not_fit_the_training_are_a_bad_input(records, shape, categories, message, kept, monkeypatch):
     monkeypatch.setattr(pixels, "MAX_BYTES", kept * pixels.MAX_BYTES)
-    with pytest.raises(BadInput, match=message), opened(records, shape, categories) as images:
+    with pytest.raises(BadInput, match=message), open_records(records, shape, categories) as images:
         labels_of(validation_batches(images, BATCH))
     assert sorted(p.name for p in records.parent.iterdir()) == ["train.idx", "train.rec"]
 
 
-def test_records_without_images_are_the_users_fault(tmp_path):
+def test_records_without_images_are_a_bad_input(tmp_path):
     path = write_records(tmp_path / "train.rec", *numbered(0))
-    with pytest.raises(BadInput, match="holds no images"), opened(path):
+    with pytest.raises(BadInput, match="holds no images"), open_records(path):
         pass
 
 
-def test_images_are_decoded_once_and_read_from_there_ever_after(records):
+def test_images_are_decoded_once_and_then_read_from_the_file_of_decoded_images(records):
     kept = records.with_suffix(".pixels")
     first = first_batches(records, PER_EPOCH)
     written = kept.stat()
@@ -131,19 +131,19 @@ def test_images_are_decoded_once_and_read_from_there_ever_after(records):
     assert sorted(p.name for p in records.parent.iterdir()) == ["train.idx", "train.pixels", "train.rec"]
 
 
-def test_other_records_are_decoded_anew(records):
-    with opened(records):
+def test_changed_records_are_decoded_again(records):
+    with open_records(records):
         pass
     images, labels = numbered()
     write_records(records, 255 - images, labels)
     batch, found = np.empty((COUNT, *SHAPE), np.uint8), np.empty(COUNT, np.float32)
-    with opened(records) as again:
+    with open_records(records) as again:
         again.read(range(COUNT), batch, found)
     assert (batch == 255 - images.transpose(0, 3, 1, 2)).all()
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"x" + data[1:], lambda data: b""])
-def test_a_damaged_file_of_decoded_images_is_written_anew(records, damage):
+def test_a_damaged_file_of_decoded_images_is_written_again(records, damage):
     kept = records.with_suffix(".pixels")
     first = first_batches(records, PER_EPOCH)
     whole = kept.read_bytes()
@@ -152,40 +152,40 @@ def test_a_damaged_file_of_decoded_images_is_written_anew(records, damage):
     assert kept.read_bytes() == whole
 
 
-def test_where_nothing_can_be_kept_images_are_decoded_each_time(records, caplog):
+def test_images_are_decoded_each_time_if_their_file_cannot_be_written(records, caplog):
     expected = first_batches(records, 2 * PER_EPOCH)
     records.with_suffix(".pixels").unlink()
-    records.with_name(".train.pixels.part").mkdir()  # refuses even root
-    with caplog.at_level(logging.WARNING), opened(records) as images:
+    records.with_name(".train.pixels.part").mkdir()  # a folder in its place stops even root
+    with caplog.at_level(logging.WARNING), open_records(records) as images:
         assert isinstance(images, Records)
     assert "can't be kept decoded" in caplog.text
     assert first_batches(records, 2 * PER_EPOCH) == expected
 
 
-def test_an_abort_while_decoding_leaves_nothing_behind(records):
+def test_an_abort_while_decoding_leaves_no_file_behind(records):
     def abort():
-        raise Aborted("told to stop")
+        raise Aborted("aborted by the test")
 
-    with pytest.raises(Aborted), opened(records, tick=abort):
+    with pytest.raises(Aborted), open_records(records, tick=abort):
         pass
     assert sorted(p.name for p in records.parent.iterdir()) == ["train.idx", "train.rec"]
 
 
-def test_a_record_that_breaks_while_training_reaches_the_one_who_trains(records, monkeypatch):
+def test_a_record_damaged_during_a_training_is_a_bad_input(records, monkeypatch):
     monkeypatch.setattr(pixels, "MAX_BYTES", 0)
     with RecordReader(records) as reader:
         _, payload = reader[COUNT - 1]
     data = records.read_bytes()
     at = data.rindex(payload)
     records.write_bytes(data[:at] + bytes(len(payload)) + data[at + len(payload) :])
-    with pytest.raises(BadInput), opened(records) as images:
+    with pytest.raises(BadInput), open_records(records) as images:
         labels_of(validation_batches(images, BATCH))
 
 
 def peak_memory(path, count):
     write_records(path, np.zeros((count, 32, 32, 3), np.uint8), [0] * count)
     tracemalloc.start()
-    with opened(path, (3, 32, 32), 1) as images, closing(training_batches(images, BATCH, seed=1)) as batches:
+    with open_records(path, (3, 32, 32), 1) as images, closing(training_batches(images, BATCH, seed=1)) as batches:
         for _ in islice(batches, batches_per_epoch(count, BATCH)):
             pass
     peak = tracemalloc.get_traced_memory()[1]
@@ -195,6 +195,6 @@ def peak_memory(path, count):
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path, monkeypatch):
     monkeypatch.setattr(pixels, "CHUNK_BYTES", 100 * 3072)
-    peak_memory(tmp_path / "first.rec", 100)  # what is loaded once
+    peak_memory(tmp_path / "first.rec", 100)  # imports modules, outside of the measurement
     few, many = peak_memory(tmp_path / "few.rec", 200), peak_memory(tmp_path / "many.rec", 2000)
     assert many - few < 1800 * 3072 / 10

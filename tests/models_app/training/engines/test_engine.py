@@ -1,4 +1,4 @@
-"""The MXNet engine's own duties: what it measures, what it leaves alone, what it remembers."""
+"""Every engine: the scores that it measures, the weights that it leaves unchanged, the state that it keeps."""
 
 import numpy as np
 import pytest
@@ -26,8 +26,8 @@ def classifier(*between: Layer, scores=SCORES) -> Network:
     return network(SCALED, *between, scores, LOSS, TOP_3, input_shape=(2, 5, 5))
 
 
-def ready(sample: Network):
-    """An engine with random weights, images to train on, and those weights."""
+def prepare(sample: Network):
+    """An engine with random weights, a batch of images, and the weights."""
     engine, weights = engine_of(sample, batch_size=BATCH), random_weights(sample)
     engine.load_weights(weights)
     return engine, random_images(sample, BATCH), weights
@@ -45,23 +45,23 @@ def flat(scores: Scores) -> dict[str, float]:
     return {"loss": scores.loss, "accuracy": scores.accuracy, **scores.outputs}
 
 
-def test_loss_and_accuracies_are_those_of_the_scores():
-    engine, images, _ = ready(classifier())
+def test_loss_and_accuracies_follow_from_the_scores_of_the_network():
+    engine, images, _ = prepare(classifier())
     engine.evaluate_batch(images, LABELS)
     scores = engine.forward(images)["ip"].astype(float)
     assert flat(engine.evaluation_scores()) == pytest.approx(expected_scores(scores, LABELS), rel=1e-5)
 
 
-def test_images_that_only_fill_up_a_batch_count_in_no_score():
-    engine, images, _ = ready(classifier())
+def test_images_that_fill_up_a_batch_count_in_no_score():
+    engine, images, _ = prepare(classifier())
     labels = np.array([5, 1, NO_LABEL, NO_LABEL], np.float32)
     engine.evaluate_batch(images, labels)
     scores = engine.forward(images)["ip"].astype(float)[:2]
     assert flat(engine.evaluation_scores()) == pytest.approx(expected_scores(scores, labels[:2]), rel=1e-5)
 
 
-def test_scores_begin_anew_once_they_were_asked_for():
-    engine, images, _ = ready(classifier())
+def test_reading_the_scores_resets_them():
+    engine, images, _ = prepare(classifier())
     engine.evaluate_batch(images, LABELS)
     first = engine.evaluation_scores()
     engine.evaluate_batch(images, LABELS)
@@ -69,12 +69,12 @@ def test_scores_begin_anew_once_they_were_asked_for():
     assert flat(engine.evaluation_scores()) == pytest.approx(flat(first))
 
 
-def test_validation_and_the_deployed_network_follow_the_weights_while_they_learn():
+def test_validation_and_the_deployed_network_use_the_current_weights_of_a_training():
     convolution = Layer("conv", "Convolution", ("scaled",), ("conv",), {"num_output": 3, "kernel_size": 3})
     relu = Layer("relu", "ReLU", ("conv",), ("conv",))
     scores = Layer("ip", "InnerProduct", ("conv",), ("ip",), {"num_output": CATEGORIES})
     sample = classifier(convolution, relu, scores=scores)
-    engine, images, _ = ready(sample)
+    engine, images, _ = prepare(sample)
     before = engine.forward(images)["ip"]
     engine.evaluate_batch(images, LABELS)
     engine.evaluation_scores()
@@ -89,7 +89,7 @@ def test_validation_and_the_deployed_network_follow_the_weights_while_they_learn
     assert np.abs(engine.forward(images)["ip"] - before).max() > 0.01
 
 
-def test_of_equal_scores_the_first_is_the_answer():
+def test_the_first_of_equal_scores_is_the_prediction():
     sample = classifier()
     engine = engine_of(sample, batch_size=BATCH)
     engine.load_weights({name: np.zeros_like(array) for name, array in random_weights(sample).items()})
@@ -99,19 +99,19 @@ def test_of_equal_scores_the_first_is_the_answer():
     )
 
 
-def test_a_layer_that_does_not_learn_stays_as_it_is():
+def test_a_frozen_layer_keeps_its_weights_and_has_no_optimizer_state():
     frozen = Layer(
         "first", "InnerProduct", ("scaled",), ("first",), {"num_output": 3}, (Multipliers(0), Multipliers(0))
     )
     scores = Layer("ip", "InnerProduct", ("first",), ("ip",), {"num_output": CATEGORIES})
-    engine, images, before = ready(classifier(frozen, scores=scores))
+    engine, images, before = prepare(classifier(frozen, scores=scores))
     engine.train_batch(images, LABELS, 0.1)
     after = engine.weights()
     assert {name for name in before if (before[name] == after[name]).all()} == {"first.weight", "first.bias"}
     assert set(engine.optimizer_state()) == {"steps", "batches", "ip.weight.momentum", "ip.bias.momentum"}
 
 
-def test_running_averages_are_those_of_the_batches_from_the_first_on():
+def test_running_averages_of_batch_norm_include_every_batch_from_the_first():
     norm = Layer("norm", "BatchNorm", ("scaled",), ("norm",), {"moving_average_fraction": 0.75})
     scores = Layer("ip", "InnerProduct", ("norm",), ("ip",), {"num_output": CATEGORIES})
     sample = classifier(norm, scores=scores)
@@ -121,14 +121,14 @@ def test_running_averages_are_those_of_the_batches_from_the_first_on():
     for images in batches:
         engine.train_batch(images, LABELS, 0.0)
     weights = engine.weights()
-    of_each = [(images * 0.01).mean(axis=(0, 2, 3)) for images in batches]
+    means = [(images * 0.01).mean(axis=(0, 2, 3)) for images in batches]
     assert weights["norm.factor"] == pytest.approx(1 - 0.75**2)
-    expected = (0.25 * 0.75 * of_each[0] + 0.25 * of_each[1]) / (1 - 0.75**2)
+    expected = (0.25 * 0.75 * means[0] + 0.25 * means[1]) / (1 - 0.75**2)
     np.testing.assert_allclose(weights["norm.mean"] / weights["norm.factor"], expected, rtol=1e-4)
 
 
-def test_running_averages_that_go_on_come_to_the_same_bits():
-    """After 4 of 12 batches the factor, rounded to float32, would lead to another."""
+def test_resumed_running_averages_end_with_the_same_bits():
+    """Resumes after 4 of 12 batches, where a factor rounded to float32 would lead to other bits."""
     norm = Layer("norm", "BatchNorm", ("scaled",), ("norm",))
     sample = classifier(norm, scores=Layer("ip", "InnerProduct", ("norm",), ("ip",), {"num_output": CATEGORIES}))
     whole, first, second = (engine_of(sample, batch_size=BATCH) for _ in range(3))
@@ -146,18 +146,18 @@ def test_running_averages_that_go_on_come_to_the_same_bits():
     assert [name for name, array in expected.items() if (got[name] != array).any()] == []
 
 
-def test_a_state_without_the_history_of_running_averages_is_refused():
+def test_an_optimizer_state_without_the_history_of_running_averages_is_refused():
     norm = Layer("norm", "BatchNorm", ("scaled",), ("norm",))
-    engine, _, _ = ready(classifier(norm, scores=Layer("ip", "InnerProduct", ("norm",), ("ip",), {"num_output": 6})))
+    engine, _, _ = prepare(classifier(norm, scores=Layer("ip", "InnerProduct", ("norm",), ("ip",), {"num_output": 6})))
     state = {name: array for name, array in engine.optimizer_state().items() if not name.startswith("norm")}
     with pytest.raises(BadInput, match="running averages"):
         engine.load_optimizer_state(state)
 
 
-def test_running_averages_held_still_stay_as_they_are():
+def test_running_averages_with_use_global_stats_stay_unchanged():
     norm = Layer("norm", "BatchNorm", ("scaled",), ("norm",), {"use_global_stats": True})
     scores = Layer("ip", "InnerProduct", ("norm",), ("ip",), {"num_output": CATEGORIES})
-    engine, images, before = ready(classifier(norm, scores=scores))
+    engine, images, before = prepare(classifier(norm, scores=scores))
     engine.train_batch(images, LABELS, 0.1)
     for role in ("mean", "variance", "factor"):
         assert engine.weights()[f"norm.{role}"] == pytest.approx(before[f"norm.{role}"])
@@ -170,21 +170,21 @@ def test_the_losses_of_several_heads_add_up_by_their_weight():
     one, both = classifier(), network(SCALED, SCORES, LOSS, second, input_shape=(2, 5, 5))
     losses = []
     for sample in (one, both):
-        engine, images, _ = ready(sample)
+        engine, images, _ = prepare(sample)
         engine.evaluate_batch(images, LABELS)
         losses.append(engine.evaluation_scores().loss)
     assert losses[1] == pytest.approx(1.5 * losses[0])
 
 
-def test_a_network_without_a_loss_can_not_be_trained():
+def test_a_network_without_a_loss_is_refused_when_a_batch_is_trained():
     sample = chain(("InnerProduct", {"num_output": 3}))
-    engine, images, _ = ready(sample)
+    engine, images, _ = prepare(sample)
     with pytest.raises(BadNetwork, match="it has no loss"):
         engine.train_batch(images, LABELS, 0.1)
 
 
 def test_scores_that_are_images_of_one_pixel_can_be_compared_with_labels():
     scores = Layer("ip", "Convolution", ("scaled",), ("ip",), {"num_output": CATEGORIES, "kernel_size": 5})
-    engine, images, _ = ready(Network("sample", (2, 5, 5), (DATA, SCALED, scores, LOSS)))
+    engine, images, _ = prepare(Network("sample", (2, 5, 5), (DATA, SCALED, scores, LOSS)))
     engine.train_batch(images, LABELS, 0.01)
     assert 0 < engine.training_scores().loss < 10

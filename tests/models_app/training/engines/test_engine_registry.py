@@ -1,4 +1,4 @@
-"""The registry of engines: which one trains a network, and on which devices."""
+"""The registry of engines: which engine trains a network, and on which devices."""
 
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ LENET = standard("lenet", (1, 28, 28), 10)
 
 @pytest.fixture
 def register(monkeypatch):
-    """Puts engines in place of the registered ones."""
+    """Replaces the registered engines by the given ones."""
     return partial(register_only, monkeypatch)
 
 
@@ -45,15 +45,15 @@ def test_auto_skips_an_engine_that_has_no_builder_for_a_layer(register):
 
 def test_a_network_that_no_engine_can_train_is_refused_with_the_layer_types(register):
     register(without("Pooling", "LRN"), without("InnerProduct", engine=SECOND))
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(BadInput) as raised:
         registry.engines_of_network(LENET)
-    assert str(refused.value) == (
+    assert str(raised.value) == (
         "no engine can train this network: MXNet can't train layers of type Pooling; "
         "Second can't train layers of type InnerProduct"
     )
 
 
-def test_an_engine_that_is_asked_for_by_name_is_refused_for_itself(register):
+def test_an_engine_requested_by_name_is_refused_with_its_own_reason(register):
     register(MXNET, without("TanH", engine=SECOND))
     tanh = network(Layer("t", "TanH", ("data",), ("t",)))
     with pytest.raises(BadInput, match=r"Second can't train layers of type TanH$"):
@@ -67,7 +67,7 @@ def test_a_trainer_takes_the_first_engine_that_is_installed(register):
     assert registry.choose_installed(LENET) == "second"
 
 
-def test_a_trainer_without_an_engine_says_what_to_install(register):
+def test_a_trainer_without_an_engine_names_the_package_to_install(register):
     register(MISSING)
     with pytest.raises(BadInput, match=r"install Missing \(pip install --no-deps -r requirements/worker.txt\)$"):
         registry.choose_installed(LENET)
@@ -83,7 +83,7 @@ def test_an_engine_supports_the_gpus_that_an_installed_wheel_has_code_for(regist
     assert [engine.name for engine in registry.declared() if engine.runs_on(capability)] == engines
 
 
-def test_two_engines_can_not_have_one_name(register):
+def test_two_engines_cannot_have_one_name(register):
     with pytest.raises(ValueError, match="an engine 'mxnet' is registered already"):
         register(MXNET, replace(SECOND, name="mxnet"))
     with pytest.raises(ValueError, match="an engine 'auto' is registered already"):

@@ -1,4 +1,4 @@
-"""A training that does not fit into memory says so before it begins; no memory is really taken here."""
+"""A training that does not fit into memory is refused before it begins; the tests do not allocate that memory."""
 
 import math
 import os
@@ -15,8 +15,8 @@ from tests.support.samples.training_samples import LABELLED
 SIDE, CHANNELS = 64, 500
 
 
-def deep(poolings):
-    """Every pooling keeps 8 MB an image, for backward; they have no weights."""
+def deep_network(poolings):
+    """A network of pooling layers: each keeps 8 MB per image for the backward pass, and has no weights."""
     layers = [Layer("conv", "Convolution", ("data",), ("x0",), {"num_output": CHANNELS, "kernel_size": 1})]
     for number in range(poolings):
         window = {"pool": "AVE", "kernel_size": 3, "stride": 1, "pad": 1}
@@ -33,16 +33,16 @@ def train(sample, batch):
     engine.train_batch(np.zeros((batch, *sample.input_shape), np.uint8), np.zeros(batch, np.float32), 0.1)
 
 
-def test_what_does_not_fit_is_named_with_the_way_out():
+def test_a_training_that_exceeds_the_memory_is_refused_with_the_advice_of_a_smaller_batch():
     memory, batch = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 256
-    a_layer = 4 * batch * CHANNELS * SIDE * SIDE
+    bytes_per_layer = 4 * batch * CHANNELS * SIDE * SIDE
     with pytest.raises(
         BadInput, match=r"training sample with a batch size of 256 .*memory.*; take a smaller batch_size"
     ):
-        train(deep(math.ceil(memory / a_layer) + 2), batch)
+        train(deep_network(math.ceil(memory / bytes_per_layer) + 2), batch)
 
 
-def test_memory_that_the_system_refuses_is_named_too():
+def test_a_failed_allocation_is_reported_as_a_lack_of_memory():
     batch = 100_000
     sample = network(
         Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 3_000_000}),
@@ -53,5 +53,5 @@ def test_memory_that_the_system_refuses_is_named_too():
         train(sample, batch)
 
 
-def test_what_fits_trains():
-    train(deep(2), 2)
+def test_a_training_that_fits_into_memory_runs():
+    train(deep_network(2), 2)

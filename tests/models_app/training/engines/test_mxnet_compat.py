@@ -1,4 +1,4 @@
-"""MXNet 1.9.1 on a NumPy that has dropped names which MXNet needs while it is imported."""
+"""MXNet 1.9.1 can be imported with a NumPy that has dropped names which the import needs."""
 
 import importlib
 import json
@@ -22,7 +22,7 @@ def test_numpy_has_the_same_names_before_and_after_the_import_of_mxnet():
     assert run.stdout == "[]\n"
 
 
-def test_the_names_are_there_only_within_the_context(monkeypatch):
+def test_the_dropped_names_exist_only_within_the_context(monkeypatch):
     monkeypatch.delattr(np, "in1d", raising=False)
     with compat.names_that_numpy_dropped():
         assert np.in1d is DROPPED_NAMES["in1d"]
@@ -30,7 +30,7 @@ def test_the_names_are_there_only_within_the_context(monkeypatch):
     assert "in1d" not in vars(np)
 
 
-def test_the_names_are_gone_also_when_the_import_fails(monkeypatch):
+def test_the_dropped_names_are_removed_after_a_failed_import(monkeypatch):
     monkeypatch.delattr(np, "in1d", raising=False)
     with pytest.raises(ImportError), compat.names_that_numpy_dropped():
         raise ImportError
@@ -38,7 +38,7 @@ def test_the_names_are_gone_also_when_the_import_fails(monkeypatch):
 
 
 @pytest.mark.slow
-def test_mxnet_brings_in_no_package_that_it_can_do_without():
+def test_mxnet_is_imported_without_its_optional_packages():
     program = "import sys, models_app.training.engines.mxnet.compat; print({'scipy', 'sklearn'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
@@ -53,7 +53,7 @@ def test_a_package_that_was_imported_before_stays_importable_within_the_context(
     assert "no_such_package" not in sys.modules
 
 
-def test_what_stands_in_for_a_function_computes_the_same():
+def test_the_replacement_of_a_dropped_function_computes_the_same_result():
     numbers = np.array([[3.0, 1.0], [0.0, 2.0]])
     assert DROPPED_NAMES["product"](numbers[:, 1]) == 2
     assert (DROPPED_NAMES["alltrue"](numbers), DROPPED_NAMES["sometrue"](numbers)) == (False, True)
@@ -62,11 +62,11 @@ def test_what_stands_in_for_a_function_computes_the_same():
 
 
 @pytest.mark.parametrize("name", FINANCIAL)
-def test_a_financial_function_says_where_it_is_now(name):
+def test_a_dropped_financial_function_names_the_package_that_has_it(name):
     with pytest.raises(NotImplementedError, match="numpy-financial"):
         DROPPED_NAMES[name](0.1, 2, 3)
 
 
-def test_arrays_of_mxnet_take_and_give_booleans_of_numpy():
+def test_arrays_of_mxnet_accept_and_return_numpy_booleans():
     flags = mx.np.array(np.array([True, False]), dtype=np.bool_)
     assert flags.asnumpy().tolist() == [True, False]

@@ -1,4 +1,4 @@
-"""Each solver against the same arithmetic in NumPy, by Caffe's formulas."""
+"""Each solver takes the steps of Caffe's formula, which the tests write out in NumPy."""
 
 import numpy as np
 import pytest
@@ -14,17 +14,17 @@ from tests.support.samples.training_samples import softmax_network
 pytestmark = pytest.mark.usefixtures("engine_name")
 
 MOMENTUM, RMS_DECAY, DECAY, DELTA = 0.9, 0.99, 0.05, 1e-8
-RATES = (0.5, 0.1, 0.1, 0.2, 0.02)  # the rate changes in between, as it does in training
+RATES = (0.5, 0.1, 0.1, 0.2, 0.02)  # a rate for each step, changing as in a training
 BATCHES = range(len(RATES))
 
 
 def gradients(weights, images, labels):
-    """Of the mean softmax loss, in float64."""
+    """The gradients of the mean softmax loss, in float64."""
     x = images.reshape(len(images), -1) * 0.01
     scores = x @ weights["ip.weight"].T + weights["ip.bias"]
     odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-    wrong = odds / odds.sum(axis=1, keepdims=True) - np.eye(3)[labels]
-    return {"ip.weight": wrong.T @ x / len(x), "ip.bias": wrong.mean(axis=0)}
+    error = odds / odds.sum(axis=1, keepdims=True) - np.eye(3)[labels]
+    return {"ip.weight": error.T @ x / len(x), "ip.bias": error.mean(axis=0)}
 
 
 class Sgd:
@@ -75,8 +75,8 @@ CAFFE = {"SGD": Sgd, "NESTEROV": Nesterov, "ADAGRAD": AdaGrad, "RMSPROP": RmsPro
 
 
 def caffe(solver_type, weights, batches, multipliers):
-    """The weights after these batches, and the solver's memory of each. Decay is added to the gradient; rate and decay
-    are each weight's own."""
+    """The weights after these batches, and the solver of each array with its state. Weight decay is added to the
+    gradient; each array has its own multipliers of rate and decay."""
     weights = {name: array.astype(float) for name, array in weights.items()}
     solvers = {name: CAFFE[solver_type](array.shape) for name, array in weights.items()}
     for rate, (images, labels) in zip(RATES, batches, strict=True):
@@ -105,13 +105,13 @@ def train(engine, batches, rates=RATES):
         engine.train_batch(images, labels.astype(np.float32), rate)
 
 
-def test_every_solver_of_a_configuration_has_its_formula_here():
+def test_every_solver_has_its_formula_in_this_module():
     assert set(CAFFE) == set(SOLVERS)
 
 
 @pytest.mark.parametrize("solver_type", SOLVERS)
 @pytest.mark.parametrize("multipliers", [((1, 1), (1, 1)), ((1, 1), (2, 0)), ((0.5, 3), (0.1, 1))])
-def test_the_engine_takes_caffes_steps(solver_type, multipliers):
+def test_a_solver_takes_the_steps_of_caffe(solver_type, multipliers):
     network, batches = sample(multipliers)
     start = random_weights(network)
     engine = solver_of(network, solver_type, start)
@@ -120,23 +120,23 @@ def test_the_engine_takes_caffes_steps(solver_type, multipliers):
     assert set(got) == set(expected) == {"ip.weight", "ip.bias"}
     for name, array in expected.items():
         moved = np.abs(array - start[name]).max()
-        np.testing.assert_allclose(got[name], array, rtol=0, atol=1e-4 * moved + 3e-8)  # what float32 can tell apart
+        np.testing.assert_allclose(got[name], array, rtol=0, atol=1e-4 * moved + 3e-8)  # precision of float32
         assert (got[name] != start[name]).any()
 
 
-MEMORY = {"momentum": lambda s: -s.h, "square": lambda s: s.h, "update": lambda s: s.k, "mean": lambda s: s.h}
-MEMORY_OF = dict.fromkeys(SOLVERS, MEMORY) | {"ADAM": MEMORY | {"square": lambda s: s.k}}
+SLOT_VALUES = {"momentum": lambda s: -s.h, "square": lambda s: s.h, "update": lambda s: s.k, "mean": lambda s: s.h}
+SLOT_VALUES_OF = dict.fromkeys(SOLVERS, SLOT_VALUES) | {"ADAM": SLOT_VALUES | {"square": lambda s: s.k}}
 
 
 @pytest.mark.parametrize("solver_type", SOLVERS)
-def test_what_a_solver_remembers_is_caffes_memory_under_the_names_that_engines_share(solver_type):
+def test_the_optimizer_state_has_the_values_of_caffe_under_the_names_that_engines_share(solver_type):
     network, batches = sample()
     start = random_weights(network)
     engine = solver_of(network, solver_type, start)
     train(engine, batches)
     _, solvers = caffe(solver_type, start, batches, ((1, 1), (1, 1)))
     expected = {
-        f"{name}.{slot}": MEMORY_OF[solver_type][slot](solver)
+        f"{name}.{slot}": SLOT_VALUES_OF[solver_type][slot](solver)
         for name, solver in solvers.items()
         for slot in OPTIMIZER_SLOTS[solver_type]
     }
@@ -148,7 +148,7 @@ def test_what_a_solver_remembers_is_caffes_memory_under_the_names_that_engines_s
 
 
 @pytest.mark.parametrize("solver_type", SOLVERS)
-def test_a_solver_that_is_stopped_goes_on_to_the_same_bits(solver_type):
+def test_a_resumed_solver_ends_with_the_same_bits(solver_type):
     network, batches = sample()
     whole, first = (solver_of(network, solver_type, random_weights(network)) for _ in range(2))
     train(whole, batches)
@@ -161,11 +161,11 @@ def test_a_solver_that_is_stopped_goes_on_to_the_same_bits(solver_type):
 
 
 @pytest.mark.parametrize("other", sorted(set(SOLVERS) - {"ADAM"}))
-def test_what_another_solver_remembers_is_refused(other):
+def test_the_optimizer_state_of_another_solver_is_refused(other):
     network, _ = sample()
-    remembered = solver_of(network, "ADAM", random_weights(network)).optimizer_state()
+    state = solver_of(network, "ADAM", random_weights(network)).optimizer_state()
     with pytest.raises(BadInput, match=f"is not what {other} needs"):
-        solver_of(network, other, random_weights(network)).load_optimizer_state(remembered)
+        solver_of(network, other, random_weights(network)).load_optimizer_state(state)
 
 
 @pytest.mark.parametrize(

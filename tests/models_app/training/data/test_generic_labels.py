@@ -1,4 +1,4 @@
-"""Labels that are no categories: numbers of any shape, or images, as generic datasets hold them."""
+"""Labels of generic datasets: numbers of any shape, or images."""
 
 import tracemalloc
 from contextlib import closing
@@ -23,12 +23,12 @@ SHAPE, PART = (1, 5, 6), (1, 4, 4)
 
 
 def numbered():
-    """uint8, N×H×W×C: every pixel is the number of its image."""
+    """uint8, N×H×W×C: every pixel holds the number of its image."""
     return np.broadcast_to(np.arange(COUNT, dtype=np.uint8)[:, None, None, None], (COUNT, 5, 6, 1))
 
 
 def write(path, labels):
-    """Images and labels, each a number, an array of one dimension, or in all an array of images N×H×W×C."""
+    """Records with these labels: a number or a one-dimensional array for each image, or label images N×H×W×C."""
     with RecordWriter(path) as writer:
         for image, label in zip(numbered(), labels, strict=True):
             writer.write(0.0 if np.ndim(label) == 3 else label, encode(image, "png"))
@@ -47,13 +47,13 @@ LABELS = {
 }
 
 
-def expected(labels, shape):
-    """float32, N and the shape."""
+def as_array(labels, shape):
+    """The labels as float32, N×shape."""
     array = np.array(labels, np.float32)
     return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array.reshape(COUNT, *shape)
 
 
-def opened(path, label_shape, part=SHAPE):
+def open_records(path, label_shape, part=SHAPE):
     return closing(open_images(path, InputLayout(SHAPE, part, label_shape=label_shape), threads=2, tick=lambda: None))
 
 
@@ -63,19 +63,19 @@ def opened(path, label_shape, part=SHAPE):
 def test_every_image_comes_with_its_label(labels, shape, kept, part, tmp_path, monkeypatch):
     monkeypatch.setattr(pixels, "MAX_BYTES", kept * pixels.MAX_BYTES)
     path = write(tmp_path / "train.rec", labels)
-    with opened(path, shape, part) as images, closing(training_batches(images, BATCH, seed=1)) as batches:
+    with open_records(path, shape, part) as images, closing(training_batches(images, BATCH, seed=1)) as batches:
         assert isinstance(images, PixelFile if kept else Records)
         for batch in islice(batches, 4):
             assert (batch.images.shape, batch.labels.shape) == ((BATCH, *part), (BATCH, *shape))
             assert batch.labels.dtype == np.float32
-            assert (batch.labels == expected(labels, shape)[batch.images[:, 0, 0, 0]]).all()
+            assert (batch.labels == as_array(labels, shape)[batch.images[:, 0, 0, 0]]).all()
 
 
-def test_what_fills_up_the_last_batch_of_validation_has_no_label(tmp_path):
+def test_images_that_fill_up_the_last_batch_of_validation_have_no_label(tmp_path):
     path = write(tmp_path / "val.rec", VECTORS)
-    with opened(path, (3, 1, 1)) as images:
+    with open_records(path, (3, 1, 1)) as images:
         labels = np.concatenate([batch.labels.copy() for batch in validation_batches(images, BATCH)])
-    np.testing.assert_array_equal(labels[:COUNT], expected(VECTORS, (3, 1, 1)))
+    np.testing.assert_array_equal(labels[:COUNT], as_array(VECTORS, (3, 1, 1)))
     np.testing.assert_array_equal(labels[COUNT:], np.full((2, 3, 1, 1), NO_LABEL, np.float32))
 
 
@@ -84,13 +84,13 @@ def test_labels_of_another_shape_are_refused(kept, tmp_path, monkeypatch):
     monkeypatch.setattr(pixels, "MAX_BYTES", kept * pixels.MAX_BYTES)
     path = write(tmp_path / "train.rec", VECTORS)
     refused = pytest.raises(BadInput, match=r"train.rec is damaged: the label of record 0 has another shape")
-    with refused, opened(path, (2, 1, 1)) as images:
+    with refused, open_records(path, (2, 1, 1)) as images:
         list(validation_batches(images, BATCH))
 
 
-def test_a_file_of_decoded_images_is_not_taken_for_one_with_other_labels(tmp_path):
+def test_decoded_images_are_not_reused_for_labels_of_another_kind(tmp_path):
     path = write(tmp_path / "train.rec", [2.0 * number for number in range(COUNT)])
-    with opened(path, (1, 1, 1)) as images:
+    with open_records(path, (1, 1, 1)) as images:
         generic = next(validation_batches(images, BATCH)).labels.copy()
     categories = InputLayout(SHAPE, SHAPE, categories=13)
     with closing(open_images(path, categories, threads=1, tick=lambda: None)) as images:
@@ -98,14 +98,14 @@ def test_a_file_of_decoded_images_is_not_taken_for_one_with_other_labels(tmp_pat
     assert generic.ravel().tolist() == numbers.tolist() == [0, 2, 4]
 
 
-def test_other_label_images_beside_the_same_records_are_decoded_anew(tmp_path):
+def test_changed_label_images_beside_the_same_records_are_decoded_again(tmp_path):
     path = write(tmp_path / "train.rec", IMAGES)
-    with opened(path, (1, 3, 2)):
+    with open_records(path, (1, 3, 2)):
         pass
     write_records(labels_path(path), 255 - IMAGES, [0] * COUNT)
-    with opened(path, (1, 3, 2)) as images:
+    with open_records(path, (1, 3, 2)) as images:
         labels = next(validation_batches(images, COUNT)).labels.copy()
-    np.testing.assert_array_equal(labels, expected(255 - IMAGES, (1, 3, 2)))
+    np.testing.assert_array_equal(labels, as_array(255 - IMAGES, (1, 3, 2)))
 
 
 def peak_memory(path, count):
@@ -127,6 +127,6 @@ def peak_memory(path, count):
 
 def test_memory_does_not_grow_with_the_number_of_labels(tmp_path, monkeypatch):
     monkeypatch.setattr(pixels, "CHUNK_BYTES", 50 * 4096)
-    peak_memory(tmp_path / "first.rec", 60)  # what is loaded once
+    peak_memory(tmp_path / "first.rec", 60)  # imports modules, outside of the measurement
     few, many = peak_memory(tmp_path / "few.rec", 60), peak_memory(tmp_path / "many.rec", 300)
     assert many - few < 240 * 4096 / 10
