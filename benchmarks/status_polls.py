@@ -24,8 +24,8 @@ import psycopg2
 
 from digits_project.common.resources import usable_cores
 from digits_project.stack.embedded import running_urls
-from tests.support.samples.digits_samples import write_digits
-from tests.support.server import Run, until
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
+from tests.support.server import RunningServer, wait_until
 from tests.support.services import temporary_home
 
 CLIENTS = 4  # connections, which the server keeps open
@@ -42,7 +42,7 @@ class Half(NamedTuple):
 
 def main() -> int:
     options = _parse()
-    with temporary_home() as home, Run(home, 0) as server:
+    with temporary_home() as home, RunningServer(home, 0) as server:
         job = _train(server)
         alone, polled = [], []
         for number in range(1, options.rounds + 1):
@@ -69,22 +69,22 @@ def _summarise(alone: list[Half], polled: list[Half]) -> None:
     print(f"the polls cost the web server {web:.1%} of a core, {web / cores:.1%} of the {cores} that there are")
 
 
-def _train(server: Run) -> str:
+def _train(server: RunningServer) -> str:
     """The id of a LeNet that trains for long."""
     size = {"resize_width": 28, "resize_height": 28, "resize_channels": 1}
-    images = write_digits(server.home / "images", each=170)
-    dataset = server.create(
+    images = write_28_pixel_digits(server.home / "images", each=170)
+    dataset = server.create_job(
         "/datasets/images/classification.json", dataset_name="digits", folder_train=str(images), **size
     )
-    until(lambda: server.status(dataset) == "Done", 120)
+    wait_until(lambda: server.job_status(dataset) == "Done", 120)
     fields = {"model_name": "lenet", "dataset": dataset, "standard_networks": "lenet", "random_seed": 1}
     rare = {"train_epochs": 100_000, "snapshot_interval": 0, "val_interval": 0}
-    job = server.create("/models/images/classification.json", **fields, **rare)
-    until(lambda: _iteration(server, job) > 100, 120)
+    job = server.create_job("/models/images/classification.json", **fields, **rare)
+    wait_until(lambda: _iteration(server, job) > 100, 120)
     return job
 
 
-def _iteration(server: Run, job: str) -> int:
+def _iteration(server: RunningServer, job: str) -> int:
     """How many batches the training had done at its newest measurement, of which there are eight an epoch."""
     url = running_urls(server.home)["DATABASE_URL"]
     with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
@@ -92,7 +92,7 @@ def _iteration(server: Run, job: str) -> int:
         return cursor.fetchone()[0]
 
 
-def _half(server: Run, job: str, seconds: float) -> Half:
+def _half(server: RunningServer, job: str, seconds: float) -> Half:
     """About so long, from one measurement of the training's to another."""
     web = _processes(server, "gunicorn")
     trainer = _processes(server, "models_app.training")
@@ -104,7 +104,7 @@ def _half(server: Run, job: str, seconds: float) -> Half:
     return Half(images / passed, images / (_cpu(trainer) - trainer_before), (_cpu(web) - web_before) / passed)
 
 
-def _processes(server: Run, word: str) -> list[psutil.Process]:
+def _processes(server: RunningServer, word: str) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(server.process.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # those of the database come and go
@@ -118,7 +118,7 @@ def _cpu(processes: list[psutil.Process]) -> float:
     return sum(process.cpu_times().user + process.cpu_times().system for process in processes)
 
 
-def _newest(server: Run, job: str) -> tuple[int, float]:
+def _newest(server: RunningServer, job: str) -> tuple[int, float]:
     """The next measurement to come, and when it came."""
     before = _iteration(server, job)
     while (now := _iteration(server, job)) == before:

@@ -9,8 +9,8 @@ from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Device, Status
 from models_app import evaluations
 from models_app.results import Evaluation
-from tests.support.accounts import account
-from tests.support.samples.inference_samples import add_snapshot
+from tests.support.api_requests import make_account
+from tests.support.samples.row_samples import add_snapshot
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def model(built_dataset, make_model, cpu):
 @pytest.fixture
 def ugo():
     """Another user, who can open the admin."""
-    return account("ugo", "user", is_staff=True)
+    return make_account("ugo", "user", is_staff=True)
 
 
 @pytest.fixture

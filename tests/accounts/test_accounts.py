@@ -10,7 +10,7 @@ from datasets.models import Dataset
 from digits_project.accounts import guard
 from digits_project.accounts.models import AuditEntry
 from digits_project.jobs.models import Device, Status
-from tests.support.accounts import PASSWORD, account, token_of
+from tests.support.api_requests import PASSWORD, make_account, token_header
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("auth_required")]
 CREATE = "/datasets/images/classification.json"
@@ -22,7 +22,7 @@ def status_of(client):
     """A function that sends a JSON request with a token of a user and returns the status code."""
 
     def status_of(user, method, path, **fields):
-        json_request = {"QUERY_STRING": "", "content_type": "application/json", "headers": token_of(user)}
+        json_request = {"QUERY_STRING": "", "content_type": "application/json", "headers": token_header(user)}
         return client.generic(method, path, **json_request, **fields).status_code
 
     return status_of
@@ -40,14 +40,14 @@ def test_every_route_returns_401_without_an_account(client, method, path):
 
 
 def test_an_account_without_a_group_gets_403_and_the_reason(client):
-    response = client.get("/index.json", headers=token_of(account("new")))
+    response = client.get("/index.json", headers=token_header(make_account("new")))
     assert response.status_code == 403
     assert "none of the groups viewer, user, operator" in response.json()["error"]["description"]
 
 
 # --- groups ----------------------------------------------------------------------------------------------------------
 def test_a_viewer_can_read_and_classify_but_change_nothing(status_of, built_dataset):
-    viewer = account("vera", "viewer")
+    viewer = make_account("vera", "viewer")
     assert status_of(viewer, "GET", "/index.json") == 200
     assert status_of(viewer, "GET", f"/datasets/{built_dataset.pk}.json") == 200
     assert status_of(viewer, "POST", CLASSIFY, data='{"job_id": "20260101-000000-0000"}') == 404  # permitted
@@ -58,8 +58,8 @@ def test_a_viewer_can_read_and_classify_but_change_nothing(status_of, built_data
 
 
 def test_a_user_can_create_jobs_and_change_only_their_own(client, status_of, dataset_form, make_dataset):
-    user, other_dataset = account("ugo", "user"), make_dataset()
-    response = client.post(CREATE, dataset_form, headers=token_of(user))
+    user, other_dataset = make_account("ugo", "user"), make_dataset()
+    response = client.post(CREATE, dataset_form, headers=token_header(user))
     own_id = response.json()["job_id"]
     assert Dataset.objects.get(pk=own_id).owner == "ugo"
     assert status_of(user, "PUT", f"/datasets/{own_id}", data='{"job_name": "mine"}') == 200
@@ -74,7 +74,7 @@ def test_a_user_can_create_jobs_and_change_only_their_own(client, status_of, dat
 
 def test_an_operator_can_delete_a_job_of_another_account(status_of, make_dataset):
     other_dataset = make_dataset()
-    assert status_of(account("olga", "operator"), "DELETE", f"/datasets/{other_dataset.pk}") == 200
+    assert status_of(make_account("olga", "operator"), "DELETE", f"/datasets/{other_dataset.pk}") == 200
     assert not Dataset.objects.exists()
 
 
@@ -87,7 +87,7 @@ def test_the_server_has_three_groups_and_operators_cannot_edit_the_audit_log():
 
 # --- login and rate limits -------------------------------------------------------------------------------------------
 def test_an_account_is_locked_after_too_many_wrong_passwords(client):
-    account("ada", "user")
+    make_account("ada", "user")
     for _ in range(guard.MAX_BY_ACCOUNT):
         assert client.post("/login.json", {"username": "ada", "password": "wrong"}).status_code == 401
     response = client.post("/login.json", {"username": "ada", "password": PASSWORD})
@@ -95,15 +95,15 @@ def test_an_account_is_locked_after_too_many_wrong_passwords(client):
 
 
 def test_wrong_passwords_for_one_account_do_not_lock_another(client):
-    account("ada", "user")
-    account("bob", "user")
+    make_account("ada", "user")
+    make_account("bob", "user")
     for _ in range(guard.MAX_BY_ACCOUNT):
         client.post("/login.json", {"username": "ada", "password": "wrong"})
     assert client.post("/login", {"username": "bob", "password": PASSWORD}).status_code == 302
 
 
 def test_the_admin_login_is_locked_after_too_many_wrong_passwords(client):
-    account("root", is_superuser=True, is_staff=True)
+    make_account("root", is_superuser=True, is_staff=True)
     for _ in range(guard.MAX_BY_ACCOUNT):
         client.post("/admin/login/", {"username": "root", "password": "wrong"})
     assert client.post("/admin/login/", {"username": "root", "password": PASSWORD}).status_code == 429
@@ -111,7 +111,7 @@ def test_the_admin_login_is_locked_after_too_many_wrong_passwords(client):
 
 def test_inference_requests_are_rate_limited(client, settings):
     settings.DIGITS_INFERENCE_RATE = 3
-    headers = token_of(account("vera", "viewer"))
+    headers = token_header(make_account("vera", "viewer"))
     statuses = [client.post(CLASSIFY, {"job_id": "x"}, headers=headers).status_code for _ in range(8)]
     assert statuses[:3] == [404] * 3
     assert 429 in statuses[3:]  # a new minute can begin during the test, and with it a new count
@@ -119,7 +119,7 @@ def test_inference_requests_are_rate_limited(client, settings):
 
 # --- the audit log ---------------------------------------------------------------------------------------------------
 def test_the_audit_log_records_who_created_aborted_resumed_renamed_and_deleted_a_job(client, dataset_form):
-    headers = token_of(account("ugo", "user"))
+    headers = token_header(make_account("ugo", "user"))
     AuditEntry.objects.all().delete()
     own_id = client.post(CREATE, dataset_form, headers=headers).json()["job_id"]
     client.post(f"/jobs/{own_id}/abort", headers=headers)
@@ -140,7 +140,7 @@ def test_the_audit_log_records_who_disabled_a_device(admin_client, cpu):
 
 
 def test_the_audit_log_records_successful_and_failed_logins(client):
-    account("ada", "user")
+    make_account("ada", "user")
     client.post("/login", {"username": "ada", "password": "wrong"})
     client.post("/login", {"username": "ada", "password": PASSWORD})
     assert list(AuditEntry.objects.order_by("pk").values_list("action", "subject")) == [

@@ -8,7 +8,7 @@ from django.test import Client
 from datasets.models import Dataset
 from digits_project import environment
 from digits_project.accounts import guard
-from tests.support.accounts import PASSWORD, account
+from tests.support.api_requests import PASSWORD, make_account
 
 pytestmark = pytest.mark.django_db
 CREATE = "/datasets/images/classification.json"
@@ -30,7 +30,7 @@ def open_server(settings, digits_folder):
 @pytest.fixture
 def ada(auth_required):
     """A user of a server that requires accounts."""
-    return account("ada", "user")
+    return make_account("ada", "user")
 
 
 def test_an_open_server_logs_in_a_name_without_a_password(client, open_server, dataset_form):
@@ -100,7 +100,7 @@ def test_logout_ends_the_session(client, ada):
 
 
 def test_a_logged_in_user_can_log_in_as_another(client, ada):
-    account("grace", "user")
+    make_account("grace", "user")
     client.post("/login", {"username": "ada", "password": PASSWORD})
     assert client.post("/login", {"username": "grace", "password": PASSWORD}).status_code == 302
 
@@ -198,7 +198,7 @@ def test_login_does_not_redirect_to_another_site(client, ada, page):
 
 
 def test_the_admin_of_an_open_server_requires_a_password(client, open_server):
-    root = account("root", is_staff=True, is_superuser=True)
+    root = make_account("root", is_staff=True, is_superuser=True)
     response = client.post("/login", {"username": "root", "next": "/admin/"})
     assert response.status_code == 401
     assert "username" not in response.cookies

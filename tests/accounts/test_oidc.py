@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from digits_project import environment
 from digits_project.accounts.models import AuditEntry, OidcIdentity
-from tests.support.accounts import PASSWORD, account
+from tests.support.api_requests import PASSWORD, make_account
 from tests.support.oidc_provider import CLIENT, SECRET, Provider
 
 pytestmark = pytest.mark.django_db
@@ -109,7 +109,7 @@ def test_login_redirects_to_the_requested_page_of_this_server_only(log_in, page,
 
 
 def test_the_login_page_offers_the_provider_and_still_accepts_passwords(client, provider):
-    account("root", "operator")
+    make_account("root", "operator")
     page = client.get("/login", {"next": "/admin/"}, headers=HTML).content.decode()
     assert 'href="/oidc/login?next=/admin/">Log in with Example University</a>' in page
     assert client.post("/login", {"username": "root", "password": PASSWORD}).status_code == 302
@@ -119,7 +119,7 @@ def test_the_login_page_offers_the_provider_and_still_accepts_passwords(client, 
 # --- rejected logins -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["root", "ROOT"])
 def test_a_user_of_the_provider_cannot_take_over_a_local_account_by_name_or_email(client, provider, log_in, name):
-    account("root", is_superuser=True, email="root@example.org")
+    make_account("root", is_superuser=True, email="root@example.org")
     provider.claims |= {"preferred_username": name, "email": "root@example.org", "groups": ["it"]}
     page = login_error(client, log_in())
     assert f"There is an account {name} already" in page
@@ -127,7 +127,7 @@ def test_a_user_of_the_provider_cannot_take_over_a_local_account_by_name_or_emai
 
 
 def test_a_superuser_can_connect_an_account_with_an_identity(client, admin_client, provider, log_in):
-    bob = account("bob", "viewer")
+    bob = make_account("bob", "viewer")
     form = {"user": bob.pk, "issuer": provider.issuer, "subject": "4711"}
     assert admin_client.post("/admin/accounts/oidcidentity/add/", form).status_code == 302
     log_in()
@@ -135,7 +135,7 @@ def test_a_superuser_can_connect_an_account_with_an_identity(client, admin_clien
 
 
 def test_an_operator_cannot_connect_an_account_with_an_identity(client, provider):
-    olga = account("olga", "operator", is_staff=True)
+    olga = make_account("olga", "operator", is_staff=True)
     client.force_login(olga, "django.contrib.auth.backends.ModelBackend")
     assert client.get("/admin/accounts/oidcidentity/add/").status_code in (302, 403)
 
@@ -170,7 +170,7 @@ def test_a_name_that_is_invalid_for_an_account_is_rejected(client, provider, log
 
 
 def test_a_user_who_cancels_at_the_provider_is_not_logged_in(client, provider, log_in):
-    provider.refuse = "access_denied"
+    provider.error = "access_denied"
     assert "could not be logged in" in login_error(client, log_in())
 
 

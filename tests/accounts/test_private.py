@@ -10,7 +10,7 @@ from digits_project import environment
 from digits_project.accounts.roles import Role
 from digits_project.jobs.models import Status
 from models_app.results import Evaluation
-from tests.support.accounts import account, token_of
+from tests.support.api_requests import make_account, token_header
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("private_server")]
 JOB_ID = r"\d{8}-\d{6}-[0-9a-f]{4}"
@@ -138,24 +138,24 @@ def test_server_paths_are_suggested_only_to_operators(client, ugo, digits_folder
     query = {"query": f"{digits_folder}/"}
     client.force_login(ugo)
     assert client.get("/autocomplete/path.json", query).json() == {"suggestions": []}
-    client.force_login(account("olga", "operator"))
+    client.force_login(make_account("olga", "operator"))
     assert client.get("/autocomplete/path.json", query).json()["suggestions"]
 
 
 def test_metrics_are_visible_only_to_operators(client, ugo, model):
-    assert client.get("/metrics", headers=token_of(ugo)).status_code == 403
-    assert client.get("/metrics", headers=token_of(account("olga", "operator"))).status_code == 200
+    assert client.get("/metrics", headers=token_header(ugo)).status_code == 403
+    assert client.get("/metrics", headers=token_header(make_account("olga", "operator"))).status_code == 200
 
 
 @pytest.mark.slow
 def test_server_paths_are_visible_to_operators_but_not_to_the_owner(client, model, page_texts):
-    ada = account("ada", "user", is_staff=True)
+    ada = make_account("ada", "user", is_staff=True)
     found = {path: text for path, (_, text) in page_texts(ada).items()}
     server_paths = (str(model.directory.parent), model.dataset.folder_train)
     assert {path: secret for path, text in found.items() for secret in server_paths if secret in text} == {}
     assert "confidential model" in found[f"/models/{model.pk}"]
     assert "snapshots can't be written." in found[f"/models/{model.pk}.json"] + found[f"/jobs/{model.pk}/status"]
-    client.force_login(account("olga", "operator"))
+    client.force_login(make_account("olga", "operator"))
     facts = client.get(f"/models/{model.pk}.json").json()
     assert (facts["directory"], facts["error"]) == (
         str(model.directory),
@@ -188,7 +188,7 @@ def test_a_server_that_is_not_private_shows_all_jobs_to_everybody(settings, clie
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.USER])
 def test_two_accounts_that_poll_one_job_get_separate_responses(client, model, role):
-    ada, ugo = (token_of(account(name, role.group)) for name in ("ada", "ugo"))
+    ada, ugo = (token_header(make_account(name, role.group)) for name in ("ada", "ugo"))
     status = f"/models/{model.pk}/status"
     missing = f"/models/{UNKNOWN}/status"
     assert client.get(status, headers=ada).json()["status"] == "Error"

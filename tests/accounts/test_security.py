@@ -13,7 +13,7 @@ from digits_project.common import processes
 from digits_project.monitoring.log_format import Brief, OneLine
 from models_app.networks.layer import BadNetwork
 from models_app.networks.prototxt.text import parse
-from tests.support.accounts import PASSWORD, account, token_of
+from tests.support.api_requests import PASSWORD, make_account, token_header
 
 LOGIN = "/login.json"
 
@@ -21,7 +21,7 @@ LOGIN = "/login.json"
 # --- browsers --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("header", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}])
 def test_a_link_on_another_site_cannot_log_a_user_out(client, auth_required, header):
-    client.force_login(account("ada", "viewer"))
+    client.force_login(make_account("ada", "viewer"))
     assert client.get("/logout", headers=header).status_code == 403
     assert client.get("/index.json").status_code == 200
     assert client.get("/logout", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 302
@@ -31,7 +31,7 @@ def test_a_link_on_another_site_cannot_log_a_user_out(client, auth_required, hea
 # --- client addresses ------------------------------------------------------------------------------------------------
 def test_password_guessing_behind_a_proxy_locks_only_the_guessers_address(client, auth_required, settings):
     settings.DIGITS_HTTPS = True
-    account("ada", "viewer")
+    make_account("ada", "viewer")
     guesser, ada = {"X-Forwarded-For": "198.51.100.7"}, {"X-Forwarded-For": "198.51.100.8"}
     for number in range(MAX_BY_ADDRESS):
         client.post(LOGIN, {"username": f"u{number}", "password": "?"}, headers=guesser)
@@ -126,7 +126,9 @@ def test_pages_contain_no_inline_scripts_and_forbid_them(client, settings, db, p
 # --- limits of one account -------------------------------------------------------------------------------------------
 def test_the_limit_of_waiting_jobs_applies_to_users_but_not_to_operators(client, auth_required, settings, dataset_form):
     settings.DIGITS_MOST_WAITING = 2
-    ugo, uma, olga = (token_of(account(*who)) for who in (("ugo", "user"), ("uma", "user"), ("olga", "operator")))
+    ugo, uma, olga = (
+        token_header(make_account(*who)) for who in (("ugo", "user"), ("uma", "user"), ("olga", "operator"))
+    )
     create = "/datasets/images/classification.json"
     jobs = [client.post(create, dataset_form, headers=ugo).json()["job_id"] for _ in range(2)]
     response = client.post(create, dataset_form, headers=ugo)
@@ -141,7 +143,7 @@ def test_the_limit_of_waiting_jobs_applies_to_users_but_not_to_operators(client,
 
 def test_the_limit_of_concurrent_lists_applies_to_each_user(rf, auth_required):
     request, other = rf.post("/"), rf.post("/")
-    request.user, other.user = account("vera", "viewer"), account("vito", "viewer")
+    request.user, other.user = make_account("vera", "viewer"), make_account("vito", "viewer")
     with throttling.one_of_few_lists(request), throttling.one_of_few_lists(request), throttling.one_of_few_lists(other):
         third_list = throttling.one_of_few_lists(request)
         with pytest.raises(Throttled, match="2 lists of yours"):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.accounts import account
+from tests.support.api_requests import make_account
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
@@ -73,25 +73,25 @@ def test_only_the_listed_routes_are_open_without_an_account(all_urls, accepted_u
 
 @pytest.mark.parametrize("staff", [False, True])
 def test_an_account_without_a_group_can_use_only_the_public_routes(client, all_urls, accepted_urls, staff):
-    client.force_login(account("nina", is_staff=staff))
+    client.force_login(make_account("nina", is_staff=staff))
     api_urls = [path for path in all_urls if not path.startswith("/admin/")]
     assert accepted_urls(api_urls, METHODS, is_forbidden) == (PUBLIC | REDIRECTS) - ADMIN_LOGIN
 
 
 def test_a_staff_account_without_a_group_sees_only_the_empty_admin_pages(client, all_urls, accepted_urls):
-    client.force_login(account("stan", is_staff=True))
+    client.force_login(make_account("stan", is_staff=True))
     pages = [path for path in all_urls if path.startswith("/admin/") and path not in ADMIN_LOGIN]
     assert accepted_urls(pages, ("GET", *CHANGING), is_forbidden_page) == STAFF_PAGES
 
 
 def test_a_viewer_can_post_only_to_routes_that_change_nothing(client, all_urls, accepted_urls):
-    client.force_login(account("vera", "viewer"))
+    client.force_login(make_account("vera", "viewer"))
     api_urls = [path for path in all_urls if not path.startswith("/admin/")]
     assert accepted_urls(api_urls, CHANGING, is_forbidden) == (PUBLIC | REDIRECTS | READ_ONLY_POSTS) - ADMIN_LOGIN
 
 
 def test_a_user_cannot_change_the_job_of_another(client, all_urls, accepted_urls):
-    client.force_login(account("ugo", "user"))
+    client.force_login(make_account("ugo", "user"))
     job_urls = [path for path in all_urls if re.match(r"/(jobs|datasets|models)/\d", path)]
     changed = accepted_urls(job_urls, CHANGING, lambda response: response.status_code in (403, 405))
     new_job = with_suffix("/models/evaluation")  # creates a job that belongs to ugo
@@ -99,7 +99,7 @@ def test_a_user_cannot_change_the_job_of_another(client, all_urls, accepted_urls
 
 
 def test_no_route_fails_on_head_or_options(client, all_urls, accepted_urls):
-    client.force_login(account("root", is_superuser=True, is_staff=True))
+    client.force_login(make_account("root", is_superuser=True, is_staff=True))
     urls = [path for path in all_urls if path not in with_suffix("/logout") | {"/admin/logout/", "/readyz"}]
     responses = [client.generic(method, path) for method in ("HEAD", "OPTIONS") for path in urls]
     assert max(response.status_code for response in responses) < 500

@@ -8,7 +8,7 @@ from django.core.management import call_command
 
 from digits_project.accounts import audit
 from models_app.results import Evaluation
-from tests.support.accounts import account
+from tests.support.api_requests import make_account
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("private_server")]
 CLASSIFY = "/models/images/classification/classify_one.json"
@@ -56,7 +56,7 @@ def test_no_url_of_a_shared_model_shows_server_paths_or_its_dataset(settings, sh
 
 # --- how an owner shares ---------------------------------------------------------------------------------------------
 def test_an_owner_can_share_with_their_own_groups_and_the_role_groups(client, model):
-    ada = account("ada", "user")
+    ada = make_account("ada", "user")
     Group.objects.create(name="others")
     ada.groups.add(Group.objects.create(name="vision"))
     client.force_login(ada)
@@ -73,7 +73,7 @@ def test_an_owner_can_share_with_their_own_groups_and_the_role_groups(client, mo
 
 
 def test_an_owner_can_share_a_model_in_the_admin(client, model):
-    ada = account("ada", "user", is_staff=True)
+    ada = make_account("ada", "user", is_staff=True)
     vision = Group.objects.create(name="vision")
     ada.groups.add(vision)
     client.force_login(ada)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from digits_project.accounts import tokens
 from digits_project.accounts.models import AccessToken, AuditEntry
-from tests.support.accounts import account, token_of
+from tests.support.api_requests import make_account, token_header
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("auth_required")]
 CREATE = "/datasets/images/classification.json"
@@ -23,8 +23,8 @@ def test_an_unknown_token_gets_401(client, secret):
 
 
 def test_a_withdrawn_token_or_a_disabled_account_gets_401(client):
-    user = account("ada", "user")
-    headers = token_of(user)
+    user = make_account("ada", "user")
+    headers = token_header(user)
     assert client.get("/index.json", headers=headers).status_code == 200
     user.is_active = False
     user.save()
@@ -36,14 +36,14 @@ def test_a_withdrawn_token_or_a_disabled_account_gets_401(client):
 
 
 def test_the_database_does_not_contain_the_secret_of_a_token():
-    _, secret = tokens.issue(account("ada"), "script")
+    _, secret = tokens.issue(make_account("ada"), "script")
     assert secret not in str(AccessToken.objects.values().get())
     assert secret.removeprefix(tokens.PREFIX) not in str(list(AuditEntry.objects.values()))
 
 
 # --- the token command and the admin ---------------------------------------------------------------------------------
 def test_the_token_command_makes_lists_and_withdraws_tokens(client, capsys):
-    account("ada", "viewer")
+    make_account("ada", "viewer")
     call_command("token", "make", "ada", "--name", "nightly")
     headers = {"Authorization": f"Token {capsys.readouterr().out.strip()}"}
     assert client.get("/index.json", headers=headers).status_code == 200
@@ -55,7 +55,7 @@ def test_the_token_command_makes_lists_and_withdraws_tokens(client, capsys):
 
 
 def test_the_token_command_prints_json(capsys):
-    account("ada", "viewer")
+    make_account("ada", "viewer")
     call_command("token", "make", "ada", "--name", "nightly", "--json")
     created = json.loads(capsys.readouterr().out)
     assert created.pop("token").startswith(tokens.PREFIX)
@@ -83,7 +83,7 @@ def test_the_admin_shows_the_secret_of_a_new_token_once(admin_client, admin_user
 
 
 def test_an_operator_can_make_tokens_only_for_their_own_account(client, admin_user):
-    operator = account("olga", "operator", is_staff=True)
+    operator = make_account("olga", "operator", is_staff=True)
     client.force_login(operator)
     client.post("/admin/accounts/accesstoken/add/", {"user": admin_user.pk, "name": "theft", "scope": "all"})
     assert not AccessToken.objects.exists()
@@ -92,16 +92,11 @@ def test_an_operator_can_make_tokens_only_for_their_own_account(client, admin_us
 
 
 # --- scope and expiry ------------------------------------------------------------------------------------------------
-def token_header(user, **limits):
-    """The Authorization header of a new token with this scope or expiry."""
-    return {"Authorization": f"Token {tokens.issue(user, 'script', **limits)[1]}"}
-
-
 @pytest.mark.parametrize(
     "scope, statuses", [("read", [200, 403, 403]), ("infer", [200, 404, 403]), ("all", [200, 404, 400])]
 )
 def test_the_scope_of_a_token_limits_what_its_user_can_do(client, scope, statuses):
-    headers = token_header(account("ugo", "user"), scope=scope)
+    headers = token_header(make_account("ugo", "user"), scope=scope)
     responses = [
         client.get("/index.json", headers=headers),
         client.post(CLASSIFY, {"job_id": "20260101-000000-0000"}, headers=headers),
@@ -115,7 +110,7 @@ def test_the_scope_of_a_token_limits_what_its_user_can_do(client, scope, statuse
 ])  # fmt: skip
 @pytest.mark.parametrize("scope", ["read", "infer"])
 def test_an_operators_token_cannot_change_a_job_beyond_its_scope(client, make_dataset, scope, method, path):
-    headers = token_header(account("olga", "operator"), scope=scope)
+    headers = token_header(make_account("olga", "operator"), scope=scope)
     response = client.generic(method, path.format(make_dataset().pk), headers=headers | {"Accept": "application/json"})
     reason = f"takes a token of the scope all; the scope of this one is {scope}"
     assert response.status_code == 403
@@ -123,11 +118,11 @@ def test_an_operators_token_cannot_change_a_job_beyond_its_scope(client, make_da
 
 
 def test_the_scope_of_a_token_adds_no_permissions_to_its_user(client):
-    assert client.post(CREATE, {}, headers=token_header(account("vera", "viewer"), scope="all")).status_code == 403
+    assert client.post(CREATE, {}, headers=token_header(make_account("vera", "viewer"), scope="all")).status_code == 403
 
 
 def test_an_expired_token_gets_401_and_the_reason(client):
-    headers = token_header(account("ada", "user"), expires_at=timezone.now() + timedelta(hours=1))
+    headers = token_header(make_account("ada", "user"), expires_at=timezone.now() + timedelta(hours=1))
     assert client.get("/index.json", headers=headers).status_code == 200
     AccessToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     response = client.get("/index.json", headers=headers)
@@ -136,12 +131,12 @@ def test_an_expired_token_gets_401_and_the_reason(client):
 
 
 def test_a_token_without_limits_has_all_scopes_and_never_expires(client):
-    token, _ = tokens.issue(account("ada", "user"), "old")
+    token, _ = tokens.issue(make_account("ada", "user"), "old")
     assert (token.scope, token.expires_at) == ("all", None)
 
 
 def test_the_token_command_sets_scope_and_expiry(capsys):
-    account("ada", "viewer")
+    make_account("ada", "viewer")
     call_command("token", "make", "ada", "--scope", "infer", "--expires", "30d")
     token = AccessToken.objects.get()
     assert token.scope == "infer"
@@ -154,7 +149,7 @@ def test_the_token_command_sets_scope_and_expiry(capsys):
 
 @pytest.mark.parametrize("arguments", [("--expires", "soon"), ("--expires", "2001-01-01"), ("--scope", "root")])
 def test_the_token_command_rejects_an_invalid_expiry_or_scope(arguments):
-    account("ada", "viewer")
+    make_account("ada", "viewer")
     with pytest.raises(CommandError):
         call_command("token", "make", "ada", *arguments)
     assert not AccessToken.objects.exists()

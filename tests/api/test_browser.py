@@ -8,19 +8,19 @@ from django.utils import timezone
 from digits_project.accounts import audit
 from digits_project.jobs.models import Device
 from models_app.models import TrainedModel
-from tests.support.admin_pages import HOSTILE, chromium, complaints, dataset, model, of_model, visit
-from tests.support.browser import CHROMIUM, SCREENS, WITHOUT
+from tests.support.admin_pages import HOSTILE, chromium, dataset, model, model_url, page_errors, visit
+from tests.support.browser import CHROMIUM, NO_CHROMIUM, SCREENS
 
-__all__ = ["chromium", "complaints", "dataset", "model", "visit"]
+__all__ = ["chromium", "dataset", "model", "page_errors", "visit"]
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not CHROMIUM, reason=WITHOUT),
+    pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM),
 ]
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-def test_no_page_complains_or_is_wider_than_the_screen(visit, complaints, model, cpu, make_model, screen):
+def test_no_page_reports_an_error_or_is_wider_than_the_screen(visit, page_errors, model, cpu, make_model, screen):
     other = make_model(model.dataset, name=HOSTILE)
     addresses = ["/admin/"]
     for kind, pk in (
@@ -30,8 +30,8 @@ def test_no_page_complains_or_is_wider_than_the_screen(visit, complaints, model,
     ):
         addresses += [f"/admin/{kind}/", f"/admin/{kind}/{pk}/change/"]
     addresses += [f"/admin/{kind}/add/" for kind in ("datasets/dataset", "models_app/trainedmodel")]
-    addresses += [f"/admin/datasets/dataset/{model.dataset_id}/images/", of_model("delete", model.pk)]
-    addresses += [f"{of_model('compare')}?ids={model.pk},{other.pk}", f"{of_model('add')}?clone={model.pk}"]
+    addresses += [f"/admin/datasets/dataset/{model.dataset_id}/images/", model_url("delete", model.pk)]
+    addresses += [f"{model_url('compare')}?ids={model.pk},{other.pk}", f"{model_url('add')}?clone={model.pk}"]
     addresses += ["/admin/models_app/evaluation/", "/admin/models_app/evaluation/20260101-000000-0001/change/"]
     addresses += ["/", f"/datasets/{model.dataset_id}", f"/models/{model.pk}", f"/models/{model.pk}/evaluation"]
     page = visit("/admin/", **SCREENS[screen])
@@ -42,7 +42,7 @@ def test_no_page_complains_or_is_wider_than_the_screen(visit, complaints, model,
         width = page.evaluate("document.documentElement.scrollWidth")
         if width > page.viewport_size["width"]:
             too_wide.append((address, width))
-    assert complaints == []
+    assert page_errors == []
     assert too_wide == []
 
 
@@ -65,17 +65,17 @@ def test_no_list_has_to_be_scrolled_sideways(visit, model, cpu, width):
     assert scrolled == [0] * len(LISTS)
 
 
-def test_the_page_that_creates_datasets_suggests_paths(visit, complaints, digits_folder):
+def test_the_page_that_creates_datasets_suggests_paths(visit, page_errors, digits_folder):
     page = visit("/admin/datasets/dataset/add/")
     page.locator("[name=folder_train]").press_sequentially(str(digits_folder)[:-1])
     suggestion = page.locator(f'datalist#paths_folder_train option[value="{digits_folder}"]')
     suggestion.wait_for(state="attached")
-    assert complaints == []
+    assert page_errors == []
 
 
-def test_an_image_is_classified_on_the_models_page(visit, admin_client, model, digits_folder, complaints):
+def test_an_image_is_classified_on_the_models_page(visit, admin_client, model, digits_folder, page_errors):
     image = digits_folder / "3" / "0.png"
-    page = visit(of_model("change", model.pk))
+    page = visit(model_url("change", model.pk))
     page.set_input_files("#classify input[type=file]", image)
     page.get_by_role("button", name="Classify", exact=True).click()
     rows = page.locator("#classify [data-answer] tr")
@@ -85,12 +85,12 @@ def test_an_image_is_classified_on_the_models_page(visit, admin_client, model, d
         form = {"job_id": model.pk, "image_file": file}
         answer = admin_client.post("/models/images/classification/classify_one.json", form).json()["predictions"]
     assert {name: float(text.removesuffix(" %")) for name, text in shown.items()} == pytest.approx(answer)
-    assert complaints == []
+    assert page_errors == []
 
 
 def test_what_is_no_image_is_refused_in_words(visit, model, tmp_path):
     (tmp_path / "text.png").write_text("no image")
-    page = visit(of_model("change", model.pk))
+    page = visit(model_url("change", model.pk))
     page.set_input_files("#classify input[type=file]", tmp_path / "text.png")
     page.get_by_role("button", name="Classify", exact=True).click()
     said = page.locator("#classify [data-answer] .d-error")
@@ -99,7 +99,7 @@ def test_what_is_no_image_is_refused_in_words(visit, model, tmp_path):
 
 
 def test_a_model_is_created_in_the_browser(visit, dataset):
-    page = visit(of_model("add"))
+    page = visit(model_url("add"))
     page.fill("#id_model_name", "from the browser")
     page.fill("#id_dataset", dataset.pk)
     page.fill("#id_train_epochs", "3")

@@ -3,14 +3,14 @@
 import pytest
 
 from models_app.results import Metric
-from tests.support.admin_pages import HOSTILE, chromium, complaints, dataset, measure, model, of_model, visit
-from tests.support.browser import CHROMIUM, SCREENS, WITHOUT
+from tests.support.admin_pages import HOSTILE, add_metric, chromium, dataset, model, model_url, page_errors, visit
+from tests.support.browser import CHROMIUM, NO_CHROMIUM, SCREENS
 
-__all__ = ["chromium", "complaints", "dataset", "model", "visit"]
+__all__ = ["chromium", "dataset", "model", "page_errors", "visit"]
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not CHROMIUM, reason=WITHOUT),
+    pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM),
 ]
 
 
@@ -50,19 +50,19 @@ def points(page, title):
     return chart_of(page, title).evaluate(POINTS)
 
 
-def test_charts_have_the_points_that_the_json_has(visit, admin_client, model, complaints):
-    page = visit(of_model("change", model.pk))
+def test_charts_have_the_points_that_the_json_has(visit, admin_client, model, page_errors):
+    page = visit(model_url("change", model.pk))
     curves = admin_client.get(f"/models/{model.pk}.json?points=all").json()
     expected = {split: len(curves[f"{split}_outputs"]["epoch"]) for split in ("train", "val")}
     assert points(page, "Loss") == points(page, "Accuracy") == expected == {"train": 7, "val": 2}
     assert points(page, "Learning rate") == {"train": 7}
-    assert complaints == []
+    assert page_errors == []
 
 
 def test_charts_grow_while_a_model_trains(visit, model):
-    page = visit(of_model("change", model.pk))
+    page = visit(model_url("change", model.pk))
     assert points(page, "Loss")["val"] == 2
-    measure(model, "val", 9)
+    add_metric(model, "val", 9)
     await_points(page, "Loss", "val", 3)
 
 
@@ -77,15 +77,15 @@ QUANTITIES = {
 
 
 def test_compared_models_lie_in_one_chart_with_the_points_of_their_json(
-    visit, admin_client, model, make_model, complaints
+    visit, admin_client, model, make_model, page_errors
 ):
     other = make_model(model.dataset, name="other", train_epochs=10)
     for iteration in (2, 5, 8):
-        measure(other, "train", iteration)
-        measure(other, "val", iteration)
+        add_metric(other, "train", iteration)
+        add_metric(other, "val", iteration)
     Metric.objects.filter(trained_model=other, split="val").update(outputs={"top-5": 0.9})
-    curves = {job.name: admin_client.get(of_model("curves", job.pk)).json()["curves"] for job in (model, other)}
-    page = visit(f"{of_model('compare')}?ids={model.pk},{other.pk}")
+    curves = {job.name: admin_client.get(model_url("curves", job.pk)).json()["curves"] for job in (model, other)}
+    page = visit(f"{model_url('compare')}?ids={model.pk},{other.pk}")
     choice = page.get_by_label("Quantity")
     points(page, "Validation accuracy")  # what is shown first
     assert [option.inner_text() for option in choice.locator("option").all()] == list(QUANTITIES)
@@ -95,13 +95,13 @@ def test_compared_models_lie_in_one_chart_with_the_points_of_their_json(
         measured = {name: curves[name][split].get(column, []) for name in curves}
         assert points(page, title) == {name: len(values) for name, values in measured.items() if values}
     assert points(page, "Validation top-5") == {"other": 3}
-    assert complaints == []
+    assert page_errors == []
 
 
 def test_the_comparison_is_used_with_the_keyboard_and_grows(visit, model, make_model):
     other = make_model(model.dataset, name="other", train_epochs=10)
-    measure(other, "val", 5)
-    page = visit(f"{of_model('compare')}?ids={model.pk},{other.pk}")
+    add_metric(other, "val", 5)
+    page = visit(f"{model_url('compare')}?ids={model.pk},{other.pk}")
     assert points(page, "Validation accuracy") == {HOSTILE: 2, "other": 1}
     page.get_by_label("Quantity").focus()
     page.keyboard.press("ArrowDown")
@@ -109,7 +109,7 @@ def test_the_comparison_is_used_with_the_keyboard_and_grows(visit, model, make_m
     page.get_by_role("button", name="other").focus()
     page.keyboard.press("Enter")
     assert points(page, "Validation loss") == {HOSTILE: 2}
-    measure(model, "val", 9)
+    add_metric(model, "val", 9)
     await_points(page, "Validation loss", HOSTILE, 3)
     assert page.evaluate("document.activeElement.textContent") == "other"
 
@@ -129,7 +129,7 @@ def plot_of(chart):
 
 
 def test_a_chart_tells_values_zooms_and_goes_back(visit, model):
-    page = visit(of_model("change", model.pk))
+    page = visit(model_url("change", model.pk))
     points(page, "Loss")
     chart = chart_of(page, "Loss")
     box = plot_of(chart)
@@ -149,12 +149,12 @@ def test_a_chart_tells_values_zooms_and_goes_back(visit, model):
 
 
 def test_a_zoomed_chart_stays_where_it_is_when_it_grows_or_becomes_logarithmic(visit, model):
-    page = visit(of_model("change", model.pk))
+    page = visit(model_url("change", model.pk))
     points(page, "Loss")
     chart = chart_of(page, "Loss")
     drag(page, plot_of(chart))
     zoomed = chart.evaluate(RANGE)
-    measure(model, "val", 9)
+    add_metric(model, "val", 9)
     await_points(page, "Loss", "val", 3)
     assert chart.evaluate(RANGE) == zoomed
     chart.get_by_role("button", name="log").click()
@@ -165,14 +165,14 @@ def test_a_zoomed_chart_stays_where_it_is_when_it_grows_or_becomes_logarithmic(v
 
 def test_a_logarithmic_chart_leaves_out_what_is_not_positive(visit, model):
     Metric.objects.filter(trained_model=model, split="train", iteration__in=(2, 3)).update(loss=0)
-    page = visit(of_model("change", model.pk))
+    page = visit(model_url("change", model.pk))
     assert points(page, "Loss") == {"train": 7, "val": 2}
     chart_of(page, "Loss").get_by_role("button", name="log").click()
     assert points(page, "Loss") == {"train": 5, "val": 2}
 
 
 def test_a_finger_zooms_into_a_chart(visit, model):
-    page = visit(of_model("change", model.pk), **SCREENS["phone"], has_touch=True)
+    page = visit(model_url("change", model.pk), **SCREENS["phone"], has_touch=True)
     points(page, "Loss")
     chart = chart_of(page, "Loss")
     box = plot_of(chart)
@@ -186,7 +186,7 @@ def test_a_finger_zooms_into_a_chart(visit, model):
 
 
 def test_a_chart_is_drawn_in_the_colours_of_the_theme(visit, model):
-    page = visit(of_model("change", model.pk))
+    page = visit(model_url("change", model.pk))
     points(page, "Loss")
     chart = chart_of(page, "Loss")
     for scheme in ("light", "dark", "light"):
@@ -195,7 +195,7 @@ def test_a_chart_is_drawn_in_the_colours_of_the_theme(visit, model):
 
 
 def test_a_chart_is_as_wide_as_its_place(visit, model):
-    page = visit(of_model("change", model.pk))
+    page = visit(model_url("change", model.pk))
     points(page, "Loss")
     canvas = chart_of(page, "Loss").locator("canvas")
     wide = canvas.bounding_box()["width"]
@@ -204,8 +204,8 @@ def test_a_chart_is_as_wide_as_its_place(visit, model):
     assert canvas.bounding_box()["width"] < 390 < wide
 
 
-def test_the_learning_rate_is_drawn_as_its_fields_change(visit, dataset, complaints):
-    page = visit(of_model("add"))
+def test_the_learning_rate_is_drawn_as_its_fields_change(visit, dataset, page_errors):
+    page = visit(model_url("add"))
     assert points(page, "Learning rate") == {"Learning Rate": 101}
     assert not page.locator("#id_lr_exp_gamma").is_visible()
     rates = "document.querySelector('[data-chart=\"Learning rate\"]').uplot.data[1]"
@@ -215,4 +215,4 @@ def test_the_learning_rate_is_drawn_as_its_fields_change(visit, dataset, complai
     page.wait_for_function(f"(before) => {rates}.join() !== before", arg=before)
     page.fill("#id_learning_rate", "0.1,0.01")
     page.wait_for_function(f"() => {rates.replace('data[1]', 'data.length')} === 3")
-    assert complaints == []
+    assert page_errors == []

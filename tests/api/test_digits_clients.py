@@ -10,9 +10,9 @@ from models_app.models import TrainedModel
 from models_app.networks import prototxt
 from models_app.training.trainer import train
 from models_app.training_task import train_config
-from tests.support.samples.digits_samples import write_digits
-from tests.support.samples.model_samples import REGRESSION
-from tests.support.samples.prebuilt_samples import encoded_datum, pictures, write_lmdb
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
+from tests.support.samples.network_samples import REGRESSION
+from tests.support.samples.prebuilt_samples import encoded_datum, photo_crops, write_lmdb
 
 pytestmark = pytest.mark.django_db
 DATASETS, MODELS = "/datasets/images/classification.json", "/models/images/classification.json"
@@ -37,7 +37,7 @@ def _open_server(settings):
 @pytest.fixture
 def parsed(client, tmp_path):
     """The ParseFolderTasks of a dataset of eight images in each of three categories, with these fields."""
-    write_digits(tmp_path / "images", categories=3, each=8)
+    write_28_pixel_digits(tmp_path / "images", categories=3, each=8)
 
     def parsed(**fields):
         size = {"resize_width": 28, "resize_height": 28, "resize_channels": 1}
@@ -51,7 +51,7 @@ def parsed(client, tmp_path):
 
 @pytest.mark.parametrize("split, rest, name", [("val", "test", "train/test"), ("test", "val", "train/val")])
 def test_a_folder_of_a_splits_own_is_parsed_by_a_task_of_its_own(parsed, tmp_path, split, rest, name):
-    write_digits(tmp_path / "own", categories=2, each=5)
+    write_28_pixel_digits(tmp_path / "own", categories=2, each=5)
     own = {f"has_{split}_folder": "True", f"folder_{split}": str(tmp_path / "own")}
     none = {"train_count": 0, "val_count": 0, "test_count": 0}
     assert parsed(folder_pct_val="25", folder_pct_test="25", **own) == [
@@ -101,7 +101,7 @@ def test_data_layers_that_give_images_alone_get_the_labels_that_a_loss_reads():
 
 def test_images_that_are_their_own_labels_train_a_network_without_weights(client, tmp_path, cpu):
     """As DIGITS's test of image processing has it; one database is read as both."""
-    database = write_lmdb(tmp_path / "images", [encoded_datum(image[..., 0]) for image in pictures(6, size=10)])
+    database = write_lmdb(tmp_path / "images", [encoded_datum(image[..., 0]) for image in photo_crops(6, size=10)])
     both = {"prebuilt_train_images": str(database), "prebuilt_train_labels": str(database / "data.mdb")}
     created = client.post("/datasets/images/generic.json", {"dataset_name": "pictures", **both})
     build_dataset(created.json()["id"])

@@ -7,7 +7,7 @@ from datasets.models import Dataset
 from digits_project.api import digits_fields
 from digits_project.api.viewsets import MAX_IGNORED_BYTES
 from models_app.models import TrainedModel
-from tests.support.samples.inference_samples import add_snapshot, categorized
+from tests.support.samples.row_samples import add_snapshot, with_categories
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 DATASETS, MODELS = "/datasets/images/classification.json", "/models/images/classification.json"
@@ -36,7 +36,7 @@ DEFAULTS_OF_DIGITS = {
 @pytest.fixture
 def model_form(make_dataset):
     """A valid form for a model, with these fields."""
-    dataset = categorized(make_dataset())
+    dataset = with_categories(make_dataset())
     return lambda **fields: {"model_name": "m", "dataset": dataset.pk, "standard_networks": "lenet"} | fields
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
-from tests.support.samples.digits_samples import write_digits
-from tests.support.server import Run
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
+from tests.support.server import RunningServer
 from tests.support.services import temporary_home
 
 # A server's start and a page of trainings, which is long on a busy machine.
@@ -40,8 +40,8 @@ class Example(NamedTuple):
 def examples():
     if not shutil.which("curl"):
         pytest.skip("there is no curl")
-    with temporary_home() as home, Run(home, 0) as server:
-        digits = write_digits(home / "images")
+    with temporary_home() as home, RunningServer(home, 0) as server:
+        digits = write_28_pixel_digits(home / "images")
         for number, name in ((4, "0627.png"), (7, "0007.png")):
             shutil.copy(digits / str(number) / "0.png", digits / str(number) / name)
         return run(

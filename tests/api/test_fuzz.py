@@ -17,8 +17,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from tests.support.samples.inference_samples import add_snapshot, categorized, list_of
-from tests.support.samples.model_samples import CLASSIFIER
+from tests.support.samples.network_samples import CLASSIFIER
+from tests.support.samples.row_samples import add_snapshot, image_list, with_categories
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
 CHECKS = [
@@ -52,7 +52,7 @@ def known(transactional_db, settings, make_dataset, make_model, digits_folder):
     """{field: a value with which a request gets far}; random ones alone are refused at the first field."""
     settings.DIGITS_AUTH = "open"
     settings.DIGITS_DATA_ROOTS = [digits_folder]
-    dataset = categorized(make_dataset())
+    dataset = with_categories(make_dataset())
     model = make_model(dataset)
     add_snapshot(model, epoch=1, seed=0)
     image = str(digits_folder / "3" / "0.png")
@@ -70,7 +70,7 @@ def known(transactional_db, settings, make_dataset, make_model, digits_folder):
         "custom_network": CLASSIFIER,
         "folder_train": str(digits_folder),
         "image_path": image,
-        "image_list": list_of(image).decode(),
+        "image_list": image_list(image).decode(),
         "snapshot_epoch": 1,
         "epoch": 1,
     }

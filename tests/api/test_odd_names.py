@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from datasets.tasks import build_dataset
-from tests.support.samples.inference_samples import add_snapshot, list_of
+from tests.support.samples.row_samples import add_snapshot, image_list
 
 pytestmark = pytest.mark.django_db
 CLASSIFY = "/models/images/classification"
@@ -83,7 +83,7 @@ def test_a_list_of_no_text_is_refused(client, samba, model_on):
 )
 def test_a_path_that_can_not_be_one_of_the_server_is_called_what_it_is(client, samba, model_on, name, why):
     model = model_on(samba)
-    fields = {"job_id": model.pk, "image_list": io.BytesIO(list_of(name)), "image_folder": str(samba)}
+    fields = {"job_id": model.pk, "image_list": io.BytesIO(image_list(name)), "image_folder": str(samba)}
     answer = client.post(f"{CLASSIFY}/classify_many.json", fields)
     assert answer.status_code == 400
     assert why in answer.json()["error"]["description"]
@@ -99,7 +99,7 @@ def test_an_older_dataset_with_two_categories_of_one_name_loses_no_answer(client
     image = {"job_id": cranes.pk, "image_path": str(digits_folder / "2" / "0.png")}
     predictions = client.post(f"{CLASSIFY}/classify_one.json", image).json()["predictions"]
     assert len(predictions) == 5
-    listed = io.BytesIO(list_of(digits_folder / "0" / "0.png", digits_folder / "2" / "0.png"))
+    listed = io.BytesIO(image_list(digits_folder / "0" / "0.png", digits_folder / "2" / "0.png"))
     tops = client.post(f"{CLASSIFY}/top_n.json", {"job_id": cranes.pk, "image_list": listed}).json()
     named = next(iter(tops.values()))
     assert list(named)[:3] == ["crane", "tea", "crane (2)"]

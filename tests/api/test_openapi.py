@@ -8,7 +8,7 @@ from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 
-from tests.support.accounts import account
+from tests.support.api_requests import make_account
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
@@ -94,7 +94,7 @@ def test_every_operation_says_what_it_answers_and_how_it_refuses(schema):
 def test_who_has_not_logged_in_reads_no_schema(client, settings):
     settings.DIGITS_AUTH = "required"
     assert [client.get(f"/api/{what}").status_code for what in ("schema", "docs")] == [401, 401]
-    client.force_login(account("ada", "viewer"))
+    client.force_login(make_account("ada", "viewer"))
     assert [client.get(f"/api/{what}").status_code for what in ("schema", "docs")] == [200, 200]
 
 

@@ -9,7 +9,7 @@ from datasets.models import Dataset
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
 from tests.api.test_openapi import routes
-from tests.support.samples.inference_samples import add_snapshot, categorized
+from tests.support.samples.row_samples import add_snapshot, with_categories
 
 pytestmark = pytest.mark.django_db
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -41,7 +41,7 @@ def post(client):
 
 @pytest.fixture
 def model(make_dataset, make_model):
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     add_snapshot(model, epoch=1.5, seed=0)
     return model
 

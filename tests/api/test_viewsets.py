@@ -4,7 +4,7 @@ import pytest
 from django.urls import resolve
 from rest_framework.viewsets import ViewSet
 
-from tests.support.samples.inference_samples import add_snapshot, categorized
+from tests.support.samples.row_samples import add_snapshot, with_categories
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 ID = "20261129-120000-abcd"
@@ -65,7 +65,7 @@ def test_what_a_page_shows_beside_the_json_is_not_in_the_json(
     client, make_dataset, make_model, digits_folder, settings
 ):
     settings.DIGITS_DATA_ROOTS = [digits_folder]
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     add_snapshot(model, epoch=1, seed=0)
     form = {"job_id": model.pk, "image_path": str(digits_folder / "3" / "0.png"), "show_visualizations": "1"}
     route = "/models/images/classification/classify_one"

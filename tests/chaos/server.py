@@ -11,7 +11,7 @@ import psutil
 import psycopg2
 
 from digits_project.stack.embedded import running_urls
-from tests.support.server import Run, until
+from tests.support.server import RunningServer, wait_until
 
 ROLES = {  # what the command line of each holds
     "trainer": "models_app.training",
@@ -31,13 +31,15 @@ class Server:
     def __init__(self, home: Path, jobs: Path):
         self.home = home
         self.jobs = jobs
-        self.run = Run(home, 0, DIGITS_JOBS_DIR=str(jobs))
+        self.run = RunningServer(home, 0, DIGITS_JOBS_DIR=str(jobs))
 
     def start(self) -> None:
-        with self.run.said.open("w") as output:
+        with self.run.output.open("w") as output:
             self.run.process = subprocess.Popen(**self.run.command, stdout=output, stderr=output)
-        until(lambda: "DIGITS is running" in self.run.said.read_text() or self.run.process.poll() is not None, 120)
-        assert self.run.process.poll() is None, self.run.said.read_text()
+        wait_until(
+            lambda: "DIGITS is running" in self.run.output.read_text() or self.run.process.poll() is not None, 120
+        )
+        assert self.run.process.poll() is None, self.run.output.read_text()
         self.run.url = json.loads((self.home / "stack.json").read_text())["url"]
 
     def stop(self) -> None:

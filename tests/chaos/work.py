@@ -17,7 +17,7 @@ from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.store.records import RecordReader
 from models_app.training.snapshots.snapshot_reader import is_whole, load_arrays
 from tests.chaos.server import AWAY, Server, patiently
-from tests.support.samples.digits_samples import write_digits
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
 
 AT_WORK = 2  # of each kind
 DATASETS, MODELS = "/datasets/images/classification", "/models/images/classification"
@@ -39,15 +39,15 @@ class Work:
         self.broken: list[str] = []
         self.ended = collections.Counter()
         self.seen: set[str] = set()
-        self.images = write_digits(server.home / "images", each=60)
+        self.images = write_28_pixel_digits(server.home / "images", each=60)
         self.made = 0
 
     def begin(self) -> None:
         """A dataset that stays, and the training that nothing happens to."""
-        self.base = self.run.create(f"{DATASETS}.json", dataset_name="base", folder_train=str(self.images), **SIZE)
-        assert patiently(lambda: self.run.status(self.base) == "Done", 120), "the first dataset is not Done"
+        self.base = self.run.create_job(f"{DATASETS}.json", dataset_name="base", folder_train=str(self.images), **SIZE)
+        assert patiently(lambda: self.run.job_status(self.base) == "Done", 120), "the first dataset is not Done"
         model = self._create_model()
-        assert patiently(lambda: self.run.status(model) == "Done", 240), "the first model is not Done"
+        assert patiently(lambda: self.run.job_status(model) == "Done", 240), "the first model is not Done"
         self.bits = self._bits(model)
         self.run.send("DELETE", f"/models/{model}")
 
@@ -90,11 +90,11 @@ class Work:
             for image in category.iterdir():
                 for copy in "abc":
                     shutil.copyfile(image, folder / category.name / f"{copy}{image.name}")
-        return self.run.create(f"{DATASETS}.json", dataset_name=f"d{self.made}", folder_train=str(folder), **LARGE)
+        return self.run.create_job(f"{DATASETS}.json", dataset_name=f"d{self.made}", folder_train=str(folder), **LARGE)
 
     def _create_model(self) -> str:
         self.made += 1
-        return self.run.create(f"{MODELS}.json", model_name=f"m{self.made}", dataset=self.base, **TRAINING)
+        return self.run.create_job(f"{MODELS}.json", model_name=f"m{self.made}", dataset=self.base, **TRAINING)
 
     def _check(self, kind: str, job_id: str, status: str, error: str) -> None:
         if status == "Error" and not any(lawful in error for lawful in LAWFUL_ERRORS):

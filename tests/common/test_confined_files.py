@@ -16,8 +16,8 @@ from datasets.imagedb.sources.folder import scan
 from digits_project import environment
 from digits_project.common.confined_files import EVERYWHERE, Outside, leads_out, open_file, open_folder, resolve
 from digits_project.common.errors import BadInput
-from tests.support.samples.imagedb_samples import silent, spec, write_digits
-from tests.support.samples.prebuilt_samples import caffe_order, datum, pictures, write_lmdb
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits
+from tests.support.samples.prebuilt_samples import caffe_order, datum, photo_crops, write_lmdb
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def folder_with_links(tmp_path):
 
 
 def test_a_build_skips_links_that_lead_out_of_the_roots(folder_with_links, tmp_path):
-    built = build(spec(folder_with_links, pct_val=0, roots=(tmp_path / "root",)), tmp_path / "job", silent)
+    built = build(spec_of(folder_with_links, pct_val=0, roots=(tmp_path / "root",)), tmp_path / "job", ignore_progress)
     assert (built.categories, [split.per_category for split in built.splits]) == (["0", "1"], [[3, 4]])
     reason = "leads out of the folders that this server may read, and is left out."
     links = [folder_with_links / name for name in ("2", "0/deeper", "0/file.png", "0/nothing.png")]
@@ -178,7 +178,7 @@ def test_a_build_skips_links_that_lead_out_of_the_roots(folder_with_links, tmp_p
 
 
 def test_a_build_without_roots_follows_all_links(folder_with_links, tmp_path):
-    built = build(spec(folder_with_links, pct_val=0), tmp_path / "job", silent)
+    built = build(spec_of(folder_with_links, pct_val=0), tmp_path / "job", ignore_progress)
     assert (built.categories, [split.per_category for split in built.splits]) == (["0", "1", "2"], [[7, 4, 3]])
 
 
@@ -186,11 +186,11 @@ def test_an_image_replaced_by_a_link_after_the_scan_is_not_read(tmp_path):
     images = write_digits(tmp_path / "root", {0: 3, 1: 3})
     outside = write_digits(tmp_path / "outside", {5: 1}) / "5" / "000.png"
     with BuildLog(tmp_path / "build.log") as log:
-        listing = scan(images, tmp_path / "paths", log, silent, (images,))
+        listing = scan(images, tmp_path / "paths", log, ignore_progress, (images,))
     victim = Path(os.fsdecode(listing.path(0)))
     victim.unlink()
     victim.symlink_to(outside)
-    encoded = Encoder(listing, spec(images, roots=(images,)), summing=False, white_level=FULL_RANGE)(np.arange(6))
+    encoded = Encoder(listing, spec_of(images, roots=(images,)), summing=False, white_level=FULL_RANGE)(np.arange(6))
     assert encoded.failed == {0: "it is not in a folder that this server may read"}
     assert encoded.payloads.count(None) == 1
 
@@ -199,17 +199,17 @@ def test_an_image_replaced_by_a_link_after_the_scan_is_not_read(tmp_path):
 def test_a_prebuilt_database_replaced_by_a_link_is_not_read(tmp_path, name):
     databases = tmp_path / "root"
     databases.mkdir()
-    write_lmdb(databases / "images", [datum(caffe_order(image), 0) for image in pictures(2)])
-    build_prebuilt(PrebuiltSpec(PrebuiltSplit(databases / "images")), databases / "first", silent)
+    write_lmdb(databases / "images", [datum(caffe_order(image), 0) for image in photo_crops(2)])
+    build_prebuilt(PrebuiltSpec(PrebuiltSplit(databases / "images")), databases / "first", ignore_progress)
     (databases / "first" / "mean.npy").rename(databases / "mean.npy")
     (databases / name).rename(tmp_path / name)
     (databases / name).symlink_to(tmp_path / name)
     prebuilt = PrebuiltSpec(PrebuiltSplit(databases / "images"), mean=databases / "mean.npy", roots=(databases,))
     with pytest.raises(BadInput, match="is not in a folder that this server may read"):
-        build_prebuilt(prebuilt, tmp_path / "job", silent)
+        build_prebuilt(prebuilt, tmp_path / "job", ignore_progress)
 
 
 def test_a_prebuilt_database_under_a_root_is_read(tmp_path):
-    write_lmdb(tmp_path / "images", [datum(caffe_order(image), 0) for image in pictures(2)])
+    write_lmdb(tmp_path / "images", [datum(caffe_order(image), 0) for image in photo_crops(2)])
     prebuilt = PrebuiltSpec(PrebuiltSplit(Path(tmp_path / "images")), roots=(tmp_path,))
-    assert build_prebuilt(prebuilt, tmp_path / "job", silent).entries == {"train": 2}
+    assert build_prebuilt(prebuilt, tmp_path / "job", ignore_progress).entries == {"train": 2}

@@ -11,7 +11,7 @@ from digits_project.common import resources
 from digits_project.jobs.execution.runner import run
 from digits_project.jobs.models import Device, Status
 from models_app.models import TrainedModel
-from tests.support.console import started
+from tests.support.console import start_command
 from tests.support.server import ROOT
 
 LIMIT = 3 << 29  # 1.5 GiB: half of the memory that the first weights of WIDE need while they are initialised
@@ -34,7 +34,7 @@ def limit_address_space():
 def test_a_training_out_of_memory_reports_its_usage_and_what_to_try(built_dataset, cpu, tmp_path):
     network = tmp_path / "wide.prototxt"
     network.write_text(WIDE)
-    process = started(
+    process = start_command(
         "train_model", "wide", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
         "--batch-size", 7, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE, variables=ONE_THREAD,
         preexec_fn=limit_address_space,

@@ -13,9 +13,9 @@ from digits_project.common import spellings
 from digits_project.common.confined_files import EVERYWHERE, Outside, open_file, open_folder, resolve
 from digits_project.common.spellings import on_disk
 from digits_project.jobs.data_roots import readable
-from tests.support.samples.imagedb_samples import silent, write_digits
-from tests.support.samples.inference_samples import add_snapshot, categorized
+from tests.support.samples.imagedb_samples import ignore_progress, write_digits
 from tests.support.samples.prebuilt_samples import datum, write_lmdb
+from tests.support.samples.row_samples import add_snapshot, with_categories
 
 NFC, NFD = (unicodedata.normalize(form, "Möhre") for form in ("NFC", "NFD"))
 ROOTS = {True: lambda folder: EVERYWHERE, False: lambda folder: (folder,)}
@@ -96,7 +96,7 @@ def test_a_text_file_can_list_images_in_another_unicode_form(tmp_path):
     (tmp_path / "labels.txt").write_text("one\ntwo\n")
     sources = {name: TextSource(tmp_path / f"{name}.txt", name, images) for name in ("train", "labels")}
     spec = Spec(**sources, width=8, height=8, channels=1, workers=2, roots=(images.resolve(),))
-    built = build(spec, tmp_path / "job", silent)
+    built = build(spec, tmp_path / "job", ignore_progress)
     assert (built.splits, built.warnings) == ([BuiltSplit("train", 12, [6, 6])], [])
 
 
@@ -104,7 +104,7 @@ def test_a_prebuilt_database_is_found_by_another_unicode_form(tmp_path):
     write_lmdb(tmp_path / NFD, [datum(np.zeros((3, 8, 8), np.uint8), label=label) for label in (0, 1)])
     spec = PrebuiltSpec(PrebuiltSplit(tmp_path / NFC), roots=(tmp_path,))
     (tmp_path / "job").mkdir()
-    assert build_prebuilt(spec, tmp_path / "job", silent).entries == {"train": 2}
+    assert build_prebuilt(spec, tmp_path / "job", ignore_progress).entries == {"train": 2}
 
 
 @pytest.mark.django_db
@@ -112,7 +112,7 @@ def test_a_list_of_images_to_classify_can_use_another_unicode_form(
     client, settings, make_dataset, make_model, tmp_path
 ):
     settings.DIGITS_AUTH = "open"
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     add_snapshot(model, 1, seed=1)
     write_digits(tmp_path / NFC, {3: 1})
     given_name = f"{tmp_path}/{NFD}/3/000.png"

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from digits_project.common.terminal import Screen
+from tests.support.console import Pipe, Terminal, displayed_lines
 from tests.support.server import ROOT
-from tests.support.terminal import Pipe, Terminal, lines_shown
 
 HOSTILE = "[red]a[/red] :smile: \033[2J\r\u202eb"
 ESCAPED = r"[red]a[/red] :smile: \x1b[2J\r\u202eb"
@@ -98,7 +98,7 @@ def test_a_program_that_exits_while_it_shows_a_bar_restores_the_cursor():
     script = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
 from digits_project.common.terminal import Screen
-from tests.support.terminal import Terminal
+from tests.support.console import Terminal
 Terminal.close = lambda self: None
 stream = type("Stream", (Terminal,), {{"write": lambda self, text: sys.stdout.write(text)}})()
 Screen(stream, {{"TERM": "xterm"}}).progress("Running", 0.5, 0.0)
@@ -108,7 +108,7 @@ raise SystemExit("stopped")
     output = run.stdout.decode()
     assert run.stderr.strip() == b"stopped"
     assert "Running" in output
-    assert lines_shown(output) == (["", ""], True)
+    assert displayed_lines(output) == (["", ""], True)
 
 
 def test_a_closed_pipe_raises_broken_pipe_in_the_caller():

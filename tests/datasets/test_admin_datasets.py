@@ -14,8 +14,8 @@ from datasets.imagedb.store.records import RecordReader
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.jobs.models import Status
-from tests.conftest import write_digits
-from tests.support.accounts import account
+from tests.support.api_requests import make_account
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
 
 pytestmark = pytest.mark.django_db
 
@@ -97,7 +97,7 @@ def test_a_split_that_is_not_there_can_not_be_browsed(admin_client, built_datase
 
 
 def test_the_page_shows_the_histogram_the_mean_and_what_was_skipped(admin_client, make_dataset, tmp_path):
-    folder = write_digits(tmp_path / "digits", categories=3, each=8)
+    folder = write_28_pixel_digits(tmp_path / "digits", categories=3, each=8)
     (folder / "0" / f"{'&lt;'}broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no image")
     dataset = make_dataset(folder_train=str(folder))
     build_dataset(dataset.pk)
@@ -134,7 +134,7 @@ def test_names_of_users_and_categories_are_text(admin_client, built_dataset):
 
 def test_images_are_for_those_who_may_see_the_dataset(built_dataset):
     client = Client()
-    client.force_login(account("nobody", is_staff=True))
+    client.force_login(make_account("nobody", is_staff=True))
     for name, args in (("image", ("train", 0)), ("strip", ()), ("mean", ()), ("images", ())):
         assert client.get(address(name, built_dataset.pk, *args)).status_code == 403
 

@@ -16,9 +16,9 @@ from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from inference import services
 from inference.download.contents import info
-from tests.support.answers import complaints
-from tests.support.samples.inference_samples import add_snapshot
-from tests.support.samples.picture_samples import GRAY, RGBA, image, png, random, saved, with_alpha
+from tests.support.api_requests import field_errors
+from tests.support.samples.picture_samples import GRAY, RGBA, add_alpha, encode_image, image_of, png, random_samples
+from tests.support.samples.row_samples import add_snapshot
 
 CREATE = "/datasets/images/classification.json"
 pytestmark = pytest.mark.django_db
@@ -37,9 +37,11 @@ def folder(tmp_path_factory):
     for kind in ("transparent", "deep"):
         (folder / kind).mkdir()
     for seed in range(6):
-        (folder / "transparent" / f"{seed}.png").write_bytes(saved(image(with_alpha(random(3, seed=seed)))))
-        (folder / "deep" / f"{seed}.png").write_bytes(png(random(1, 4096, seed=seed), colour=GRAY))
-    deep = with_alpha(random(3, 4096), 65536)
+        (folder / "transparent" / f"{seed}.png").write_bytes(
+            encode_image(image_of(add_alpha(random_samples(3, seed=seed))))
+        )
+        (folder / "deep" / f"{seed}.png").write_bytes(png(random_samples(1, 4096, seed=seed), colour=GRAY))
+    deep = add_alpha(random_samples(3, 4096), 65536)
     (folder / "deep" / "and transparent.png").write_bytes(png(deep, colour=RGBA))
     return folder
 
@@ -69,7 +71,7 @@ def test_a_background_is_a_colour_or_ignore(client, form, given, kept):
 @pytest.mark.parametrize("given", ["transparent", "#ff", "#ff00ff80", "rgba(1,2,3,4)", "white,black", "x" * 300])
 def test_what_is_no_colour_is_told_at_its_field(client, form, given):
     answer = client.post(CREATE, form | {"alpha_background": given, "depth": "12"})
-    found = complaints(answer)
+    found = field_errors(answer)
     assert sorted(found) == ["alpha_background", "depth"]
     assert "is not a colour: write white, black, another name such as grey, #rrggbb, or ignore." in str(found)
     assert not Dataset.objects.exists()

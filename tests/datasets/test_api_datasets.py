@@ -10,8 +10,8 @@ from django.utils.html import escape
 from datasets.imagedb.images.formats import READABLE
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
-from tests.support.answers import complaints
-from tests.support.samples.digits_samples import write_digits
+from tests.support.api_requests import field_errors
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
 
 pytestmark = pytest.mark.django_db
 CREATE = "/datasets/images/classification.json"
@@ -85,14 +85,14 @@ def test_blank_optional_fields_mean_their_defaults_and_unknown_ones_are_ignored(
     ],
 )
 def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, field, value, message):
-    assert complaints(client.post(CREATE, form(**{field: value}))) == {field: message}
+    assert field_errors(client.post(CREATE, form(**{field: value}))) == {field: message}
     assert not Dataset.objects.exists()
     assert not settings.DIGITS_JOBS_DIR.exists()
 
 
 def test_every_wrong_field_is_named_at_once(client):
     answer = client.post(CREATE, {"resize_width": 0, "encoding": "gif", "folder_train": "/nowhere"})
-    assert set(complaints(answer)) == {"dataset_name", "resize_width", "encoding", "folder_train"}
+    assert set(field_errors(answer)) == {"dataset_name", "resize_width", "encoding", "folder_train"}
 
 
 def test_fields_that_are_wrong_together_are_named_beside_fields_that_are_wrong_alone(client):
@@ -100,47 +100,49 @@ def test_fields_that_are_wrong_together_are_named_beside_fields_that_are_wrong_a
     limits = {"folder_train_min_per_class": 5, "folder_train_max_per_class": 4}
     answer = client.post(CREATE, {"encoding": "gif", "folder_train": "/nowhere"} | together | limits)
     named = {"dataset_name", "encoding", "folder_train", "folder_pct_val", "folder_train_max_per_class"}
-    assert set(complaints(answer)) == named
+    assert set(field_errors(answer)) == named
 
 
 def test_a_validation_folder_that_is_announced_and_not_named_is_told_beside_a_missing_name(client, form):
-    wrong = complaints(client.post(CREATE, form(dataset_name=None, has_val_folder="on")))
+    wrong = field_errors(client.post(CREATE, form(dataset_name=None, has_val_folder="on")))
     assert set(wrong) == {"dataset_name", "folder_val"}
 
 
 def test_a_folder_that_is_wrong_by_itself_gets_no_second_message(client, form):
-    wrong = complaints(client.post(CREATE, form(has_val_folder="on", folder_val="/nowhere")))
+    wrong = field_errors(client.post(CREATE, form(has_val_folder="on", folder_val="/nowhere")))
     assert wrong == {"folder_val": "/nowhere does not exist. Name a folder of the server that holds images."}
 
 
 def test_shares_that_leave_nothing_to_train_on_are_refused(client, form):
-    wrong = complaints(client.post(CREATE, form(folder_pct_val=60, folder_pct_test=40)))
+    wrong = field_errors(client.post(CREATE, form(folder_pct_val=60, folder_pct_test=40)))
     assert "must leave some images to train on" in wrong["folder_pct_val"]
 
 
 def test_a_validation_folder_that_is_announced_must_be_named(client, form):
-    wrong = complaints(client.post(CREATE, form(has_val_folder="on")))
+    wrong = field_errors(client.post(CREATE, form(has_val_folder="on")))
     assert wrong == {"folder_val": "This field is required with has_val_folder."}
 
 
 def test_a_folder_that_is_not_there(client, form, tmp_path):
-    wrong = complaints(client.post(CREATE, form(folder_train=str(tmp_path / "gone"))))
+    wrong = field_errors(client.post(CREATE, form(folder_train=str(tmp_path / "gone"))))
     assert str(tmp_path / "gone") in wrong["folder_train"]
     assert "not exist" in wrong["folder_train"]
 
 
 def test_a_file_where_a_folder_should_be(client, form, tmp_path):
     (tmp_path / "file").touch()
-    assert "not a folder" in complaints(client.post(CREATE, form(folder_train=str(tmp_path / "file"))))["folder_train"]
+    assert (
+        "not a folder" in field_errors(client.post(CREATE, form(folder_train=str(tmp_path / "file"))))["folder_train"]
+    )
 
 
 def test_a_folder_without_categories(client, form, tmp_path):
-    assert "subfolder" in complaints(client.post(CREATE, form(folder_train=str(tmp_path))))["folder_train"]
+    assert "subfolder" in field_errors(client.post(CREATE, form(folder_train=str(tmp_path))))["folder_train"]
 
 
 def test_a_folder_of_one_category(client, form, tmp_path):
     (tmp_path / "cats").mkdir()
-    wrong = complaints(client.post(CREATE, form(folder_train=str(tmp_path))))
+    wrong = field_errors(client.post(CREATE, form(folder_train=str(tmp_path))))
     assert "one subfolder only, cats" in wrong["folder_train"]
 
 
@@ -148,7 +150,7 @@ def test_folders_without_images_are_refused_by_the_form(client, form, tmp_path):
     for name in ("cats", "dogs"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "notes.txt").write_text("to come")
-    wrong = complaints(
+    wrong = field_errors(
         client.post(CREATE, form(folder_train=str(tmp_path), has_val_folder="y", folder_val=str(tmp_path)))
     )
     told = f"{tmp_path} holds no images in its subfolders. An image is a {READABLE} file."
@@ -156,14 +158,14 @@ def test_folders_without_images_are_refused_by_the_form(client, form, tmp_path):
 
 
 def test_a_folder_with_images_of_one_category_is_refused_by_the_form(client, form, tmp_path):
-    write_digits(tmp_path, categories=1, each=3)
+    write_28_pixel_digits(tmp_path, categories=1, each=3)
     (tmp_path / "dogs").mkdir()
-    wrong = complaints(client.post(CREATE, form(folder_train=str(tmp_path))))
+    wrong = field_errors(client.post(CREATE, form(folder_train=str(tmp_path))))
     assert wrong["folder_train"].startswith(f"{tmp_path} holds images of one category only, 0; a classifier needs two.")
 
 
 def test_images_of_a_folder_that_vanish_before_the_build_are_an_error_of_the_job(client, form, tmp_path):
-    write_digits(tmp_path / "images", categories=2, each=3)
+    write_28_pixel_digits(tmp_path / "images", categories=2, each=3)
     client.post(CREATE, form(folder_train=str(tmp_path / "images")))
     for image in (tmp_path / "images").rglob("*.png"):
         image.unlink()
@@ -178,14 +180,14 @@ def test_images_of_a_folder_that_vanish_before_the_build_are_an_error_of_the_job
 def test_a_folder_outside_the_data_roots_is_refused_whether_it_exists_or_not(client, form, settings, tmp_path):
     settings.DIGITS_DATA_ROOTS = [tmp_path / "allowed"]
     for outside in ("/etc", "/no/such/folder"):
-        wrong = complaints(client.post(CREATE, form(folder_train=outside)))
+        wrong = field_errors(client.post(CREATE, form(folder_train=outside)))
         assert wrong["folder_train"].startswith(f"{outside} is not in a folder that this server may read")
 
 
 def test_a_link_does_not_lead_out_of_the_data_roots(client, form, settings, tmp_path, digits_folder):
     settings.DIGITS_DATA_ROOTS = [tmp_path]
     (tmp_path / "link").symlink_to(digits_folder)
-    assert "may read" in complaints(client.post(CREATE, form(folder_train=str(tmp_path / "link"))))["folder_train"]
+    assert "may read" in field_errors(client.post(CREATE, form(folder_train=str(tmp_path / "link"))))["folder_train"]
 
 
 @pytest.fixture
@@ -203,13 +205,13 @@ def forbidden(tmp_path, client):
 
 def test_a_folder_without_permission(client, form, forbidden):
     for path in forbidden:
-        assert "permission" in complaints(client.post(CREATE, form(folder_train=path)))["folder_train"]
+        assert "permission" in field_errors(client.post(CREATE, form(folder_train=path)))["folder_train"]
 
 
 def test_links_that_lead_in_a_circle(client, form, tmp_path):
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    wrong = complaints(client.post(CREATE, form(folder_train=str(tmp_path / "a" / "images"))))
+    wrong = field_errors(client.post(CREATE, form(folder_train=str(tmp_path / "a" / "images"))))
     assert str(tmp_path / "a" / "images") in wrong["folder_train"]
 
 
@@ -229,7 +231,7 @@ def test_a_list_instead_of_an_object_is_the_clients_fault(client):
 
 
 def test_a_built_dataset_tells_its_counts(client, form, tmp_path):
-    write_digits(tmp_path / "images", categories=3, each=8)
+    write_28_pixel_digits(tmp_path / "images", categories=3, each=8)
     client.post(CREATE, form(folder_train=str(tmp_path / "images"), folder_pct_test=25, resize_channels=1))
     dataset = Dataset.objects.get()
     build_dataset(dataset.pk)
@@ -261,7 +263,7 @@ def test_a_built_dataset_tells_its_counts(client, form, tmp_path):
 
 
 def test_copies_are_told_in_json_on_the_page_and_in_the_admin(client, admin_client, form, tmp_path):
-    folder = write_digits(tmp_path / "images", categories=2, each=8)
+    folder = write_28_pixel_digits(tmp_path / "images", categories=2, each=8)
     for digit in ("0", "1"):
         shutil.copy(folder / "0" / "0.png", folder / digit / "<b>copy.png")
     client.post(CREATE, form(folder_train=str(folder)))
@@ -280,7 +282,7 @@ def test_copies_are_told_in_json_on_the_page_and_in_the_admin(client, admin_clie
 
 def test_splits_that_lie_in_the_folder_for_training_have_tasks_of_their_own(client, form, tmp_path):
     for name, each in (("train", 6), ("valid", 3), ("test", 2)):
-        write_digits(tmp_path / "data" / name, categories=2, each=each)
+        write_28_pixel_digits(tmp_path / "data" / name, categories=2, each=each)
     client.post(CREATE, form(folder_train=str(tmp_path / "data")))
     dataset = Dataset.objects.get()
     build_dataset(dataset.pk)
@@ -296,17 +298,21 @@ def test_splits_that_lie_in_the_folder_for_training_have_tasks_of_their_own(clie
 
 def test_splits_that_are_not_sorted_into_categories_are_refused_by_the_form(client, form, tmp_path):
     for digit, name in enumerate(("train", "test")):
-        shutil.move(write_digits(tmp_path / "some" / name, categories=2, each=3) / str(digit), tmp_path / "data" / name)
-    wrong = complaints(client.post(CREATE, form(folder_train=str(tmp_path / "data"))))
+        shutil.move(
+            write_28_pixel_digits(tmp_path / "some" / name, categories=2, each=3) / str(digit), tmp_path / "data" / name
+        )
+    wrong = field_errors(client.post(CREATE, form(folder_train=str(tmp_path / "data"))))
     assert "which are the names of splits, not of categories" in wrong["folder_train"]
 
 
 def test_validation_and_test_folders_have_limits_of_their_own_and_what_does_not_match_training_is_told(
     client, form, tmp_path
 ):
-    train = write_digits(tmp_path / "train", categories=4, each=8)
+    train = write_28_pixel_digits(tmp_path / "train", categories=4, each=8)
     for split, each, category in (("val", 6, "0"), ("test", 3, "3")):
-        (write_digits(tmp_path / split, categories=4, each=each) / category).rename(tmp_path / split / "stranger")
+        (write_28_pixel_digits(tmp_path / split, categories=4, each=each) / category).rename(
+            tmp_path / split / "stranger"
+        )
     limits = {"folder_val_max_per_class": 5, "folder_test_min_per_class": 3, "folder_train_max_per_class": 7}
     own = {f"folder_{split}": str(tmp_path / split) for split in ("val", "test")}
     client.post(CREATE, form(folder_train=str(train), has_val_folder="y", has_test_folder="y", **own, **limits))
@@ -325,7 +331,10 @@ def test_validation_and_test_folders_have_limits_of_their_own_and_what_does_not_
 
 
 def test_a_test_folder_without_enough_images_for_its_minimum_fails_the_job(client, form, tmp_path):
-    own = {"folder_test": str(write_digits(tmp_path / "test", categories=2, each=3)), "folder_test_min_per_class": 4}
+    own = {
+        "folder_test": str(write_28_pixel_digits(tmp_path / "test", categories=2, each=3)),
+        "folder_test_min_per_class": 4,
+    }
     client.post(CREATE, form(has_test_folder="y", **own))
     dataset = Dataset.objects.get()
     build_dataset(dataset.pk)

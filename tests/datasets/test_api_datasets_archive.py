@@ -9,12 +9,12 @@ from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.jobs import services
 from digits_project.jobs.models import Status
-from tests.support.samples.archive_samples import pictures, tar_of, zip_of
+from tests.support.samples.archive_samples import digit_files, tar_of, zip_of
 
 pytestmark = pytest.mark.django_db
 CREATE = "/datasets/images/classification.json"
 FORM = {"dataset_name": "digits", "resize_width": 8, "resize_height": 8, "resize_channels": 1}
-PICTURES = pictures("pets/")
+PICTURES = digit_files("pets/")
 
 
 @pytest.fixture(autouse=True)

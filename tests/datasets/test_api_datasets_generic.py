@@ -7,8 +7,8 @@ from django.conf import settings
 from datasets.imagedb.foreign.pairs import Pairs
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
-from tests.support.answers import complaints
-from tests.support.samples.prebuilt_samples import caffe_order, datum, pictures, write_lmdb
+from tests.support.api_requests import field_errors
+from tests.support.samples.prebuilt_samples import caffe_order, datum, photo_crops, write_lmdb
 
 pytestmark = pytest.mark.django_db
 CREATE = "/datasets/images/generic.json"
@@ -24,7 +24,7 @@ def _open_server(settings):
 @pytest.fixture
 def databases(tmp_path):
     """{field: path}: six images of 10×10 for training and four for validation, with two numbers each as labels."""
-    images = [datum(caffe_order(image)) for image in pictures(10, size=10)]
+    images = [datum(caffe_order(image)) for image in photo_crops(10, size=10)]
     labels = [datum(np.array([i, -i], np.float32).reshape(2, 1, 1)) for i in range(10)]
     parts = {"train": slice(6), "val": slice(6, None)}
     for split, part in parts.items():
@@ -106,7 +106,7 @@ def test_a_mean_of_ones_own_is_used(client, form, tmp_path):
 
 
 def test_a_database_that_is_damaged_inside_fails_the_job_with_the_entry(client, form, tmp_path):
-    images = [datum(caffe_order(image)) for image in pictures(6, size=10)]
+    images = [datum(caffe_order(image)) for image in photo_crops(6, size=10)]
     spoilt = write_lmdb(tmp_path / "spoilt", [*images[:5], images[5][:-9]])
     client.post(CREATE, form(prebuilt_train_images=str(spoilt)))
     answer = built(client)
@@ -145,7 +145,7 @@ def test_counts_that_do_not_agree_fail_the_job(client, form, databases):
     ],
 )
 def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, fields, wrong):
-    assert complaints(client.post(CREATE, form(**fields))) == wrong
+    assert field_errors(client.post(CREATE, form(**fields))) == wrong
     assert not Dataset.objects.exists()
     assert not settings.DIGITS_JOBS_DIR.exists()
 
@@ -155,7 +155,7 @@ def test_no_link_leads_out_of_the_data_roots(client, form, settings, tmp_path, d
     (tmp_path / "allowed" / "lmdb").mkdir(parents=True)
     (tmp_path / "allowed" / "lmdb" / "data.mdb").symlink_to(tmp_path / "train_images" / "data.mdb")
     train = {"prebuilt_train_images": str(tmp_path / "allowed" / "lmdb")}
-    wrong = complaints(client.post(CREATE, form(**train)))
+    wrong = field_errors(client.post(CREATE, form(**train)))
     assert set(wrong) == set(databases)
     assert all("is not in a folder that this server may read" in message for message in wrong.values())
 

@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from datasets.models import Dataset
 from datasets.sources import textfile_source
 from datasets.tasks import build_dataset
-from tests.support.answers import complaints
+from tests.support.api_requests import field_errors
 
 pytestmark = pytest.mark.django_db
 CREATE = "/datasets/images/classification.json"
@@ -149,19 +149,19 @@ def test_the_job_keeps_the_lists_as_they_were_when_it_was_created(client, local_
 def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, fields, wrong):
     fields = {name: upload(value) if isinstance(value, bytes) else value for name, value in fields.items()}
     wrong = {"textfile_train_images": wrong} if isinstance(wrong, str) else wrong
-    assert complaints(client.post(CREATE, form(**fields))) == wrong
+    assert field_errors(client.post(CREATE, form(**fields))) == wrong
     assert not Dataset.objects.exists()
     assert not settings.DIGITS_JOBS_DIR.exists() or not list(settings.DIGITS_JOBS_DIR.iterdir())
 
 
 def test_wrong_lines_of_several_files_are_told_of_at_once(client, form):
     lists = {"textfile_val_images": upload("x 9\n"), "textfile_labels_file": upload("one"), "textfile_use_val": "1"}
-    assert set(complaints(client.post(CREATE, form(**lists)))) == {"textfile_labels_file", "textfile_val_images"}
+    assert set(field_errors(client.post(CREATE, form(**lists)))) == {"textfile_labels_file", "textfile_val_images"}
 
 
 def test_a_list_on_the_server_that_is_missing_or_no_file(client, local_form, tmp_path):
     paths = {"textfile_local_train_images": str(tmp_path / "gone"), "textfile_local_labels_file": str(tmp_path)}
-    assert complaints(client.post(CREATE, local_form(**paths))) == {
+    assert field_errors(client.post(CREATE, local_form(**paths))) == {
         "textfile_local_train_images": f"{tmp_path / 'gone'} does not exist.",
         "textfile_local_labels_file": f"{tmp_path} is not a file.",
     }
@@ -170,7 +170,7 @@ def test_a_list_on_the_server_that_is_missing_or_no_file(client, local_form, tmp
 def test_neither_lists_nor_folders_outside_the_data_roots_can_be_named(client, local_form, settings, tmp_path):
     settings.DIGITS_DATA_ROOTS = [tmp_path]
     paths = {"textfile_local_train_images": "/etc/passwd", "textfile_train_folder": "/etc"}
-    wrong = complaints(client.post(CREATE, local_form(textfile_val_folder=None, **paths)))
+    wrong = field_errors(client.post(CREATE, local_form(textfile_val_folder=None, **paths)))
     assert set(wrong) == set(paths)
     assert all("is not in a folder that this server may read" in message for message in wrong.values())
 
@@ -186,7 +186,7 @@ def test_images_outside_the_data_roots_are_not_read(client, form, settings, tmp_
 
 def test_a_list_that_is_too_large_creates_nothing(client, form, monkeypatch):
     monkeypatch.setattr(textfile_source, "MAX_LIST_BYTES", 10)
-    assert complaints(client.post(CREATE, form())) == {"textfile_labels_file": "labels.txt is larger than 0 MiB."}
+    assert field_errors(client.post(CREATE, form())) == {"textfile_labels_file": "labels.txt is larger than 0 MiB."}
     assert not list(settings.DIGITS_JOBS_DIR.iterdir())
 
 
@@ -195,12 +195,12 @@ def test_fields_of_the_other_method_are_not_looked_at(client, form):
 
 
 def test_a_flag_that_is_neither_true_nor_false(client, form):
-    assert set(complaints(client.post(CREATE, form(textfile_use_val="maybe")))) == {"textfile_use_val"}
+    assert set(field_errors(client.post(CREATE, form(textfile_use_val="maybe")))) == {"textfile_use_val"}
 
 
 def test_a_method_of_any_type_is_no_fault_of_the_server(client):
     answer = client.post(CREATE, {"method": ["textfile"], "dataset_name": "x"}, content_type="application/json")
-    assert set(complaints(answer)) >= {"method"}
+    assert set(field_errors(answer)) >= {"method"}
 
 
 def test_the_page_shows_the_form_of_both_methods(client):

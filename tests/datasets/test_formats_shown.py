@@ -6,7 +6,7 @@ import pytest
 
 from datasets.imagedb.images.formats import ACCEPTED, FORMATS, READABLE
 from datasets.imagedb.sources.folder import no_images
-from tests.support.samples.inference_samples import add_snapshot, categorized
+from tests.support.samples.row_samples import add_snapshot, with_categories
 
 LIST = "PNG, JPEG, BMP, PPM (P5, P6), WebP, HEIC, AVIF or TIFF"
 
@@ -28,7 +28,7 @@ def test_the_schema_names_every_format(client, settings):
 
 @pytest.mark.django_db
 def test_the_page_of_a_model_lets_a_browser_choose_every_format(admin_client, make_dataset, make_model):
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     add_snapshot(model, 1, 1)
     page = admin_client.get(f"/admin/models_app/trainedmodel/{model.pk}/change/").content.decode()
     assert f'name="image_file" accept="{ACCEPTED}"' in page

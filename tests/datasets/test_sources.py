@@ -24,7 +24,7 @@ def test_a_registered_source_is_found_everywhere():
         "missing": {"shelf_number": ["This field is required."]},
         "wrong": {"shelf_number": ["Ensure this value is greater than or equal to 1."]},
         "wrong_together": {"shelf_number": ["The shelf 13 is empty."]},
-        "taken": {"method": "shelf", "shelf_number": 7, "folder": "/shelves/7"},
+        "validated": {"method": "shelf", "shelf_number": 7, "folder": "/shelves/7"},
         "option": "2",
         "path_option": True,
         "command_help": True,

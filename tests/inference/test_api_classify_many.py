@@ -16,7 +16,7 @@ from inference.engine.predictor import Predictor, ranked
 from inference.image_list import ImageList
 from inference.list_accuracy import ListAccuracy, Row
 from tests.support.applications.web_samples import web_server
-from tests.support.samples.inference_samples import DIGITS, add_snapshot, categorized, list_of
+from tests.support.samples.row_samples import DIGITS, add_snapshot, image_list, with_categories
 
 pytestmark = pytest.mark.django_db
 URL = "/models/images/classification/classify_many"
@@ -32,7 +32,7 @@ def _open_server(settings, digits_folder, tmp_path):
 @pytest.fixture
 def model(make_dataset, make_model):
     """A model with snapshots at the epochs 1 and 2."""
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     for epoch in (1, 2):
         add_snapshot(model, epoch, seed=epoch)
     return model
@@ -67,7 +67,7 @@ def complaint(answer):
 @pytest.mark.parametrize("wire_format", ["documented", "digits"])
 def test_every_image_gets_its_five_best_under_its_name(ask, model, digits_folder, three, settings, wire_format):
     settings.DIGITS_WIRE_FORMAT = wire_format
-    answer = ask(list_of(*three))
+    answer = ask(image_list(*three))
     wanted = {path: expected(model, 2, digits_folder / path) for path in three}
     assert answer.json() == {"classifications": wanted}
     assert list(answer.json()["classifications"]) == three
@@ -75,7 +75,7 @@ def test_every_image_gets_its_five_best_under_its_name(ask, model, digits_folder
 
 
 def test_the_answer_is_written_as_every_other_json(ask, three):
-    answer = ask(list_of(*three, "/nowhere"))
+    answer = ask(image_list(*three, "/nowhere"))
     assert answer["Content-Type"] == "application/json; charset=utf-8"
     assert answer.content == as_usual(answer.json())
 
@@ -83,7 +83,7 @@ def test_the_answer_is_written_as_every_other_json(ask, three):
 def test_names_need_not_be_ascii(ask, tmp_path, three, digits_folder):
     odd = tmp_path / "träume \u2028 schäume.png"
     odd.write_bytes((digits_folder / "3" / "0.png").read_bytes())
-    answer = ask(list_of(odd, three[1]))
+    answer = ask(image_list(odd, three[1]))
     assert list(answer.json()["classifications"]) == [str(odd), three[1]]
     assert answer.content == as_usual(answer.json())
 
@@ -92,7 +92,7 @@ def test_the_number_behind_a_name_is_a_label_and_no_part_of_it(ask, tmp_path, th
     spaced = tmp_path / "a digit 3.png"
     spaced.write_bytes((digits_folder / "3" / "0.png").read_bytes())
     answer = ask(
-        list_of(f"{three[0]} 3", f"{spaced}\t12", f"{spaced} -1", f"{three[1]}  100000", f"{three[2]} {'9' * 5000}")
+        image_list(f"{three[0]} 3", f"{spaced}\t12", f"{spaced} -1", f"{three[1]}  100000", f"{three[2]} {'9' * 5000}")
     )
     assert list(answer.json()["classifications"]) == [three[0], str(spaced), *three[1:]]
     assert answer["X-Digits-Skipped"] == "0"
@@ -101,12 +101,12 @@ def test_the_number_behind_a_name_is_a_label_and_no_part_of_it(ask, tmp_path, th
 @pytest.mark.parametrize(
     "write",
     [
-        lambda names: list_of(*names, end="\r\n"),
-        lambda names: list_of("", names[0], "   ", *names[1:], "", ""),
-        lambda names: b"\xef\xbb\xbf" + list_of(*names),
-        lambda names: list_of(*names)[:-1],
-        lambda names: list_of(*names, end="\r"),
-        lambda names: list_of(*(f"{n}\t{n}.000000\t{name}" for n, name in enumerate(names))),
+        lambda names: image_list(*names, end="\r\n"),
+        lambda names: image_list("", names[0], "   ", *names[1:], "", ""),
+        lambda names: b"\xef\xbb\xbf" + image_list(*names),
+        lambda names: image_list(*names)[:-1],
+        lambda names: image_list(*names, end="\r"),
+        lambda names: image_list(*(f"{n}\t{n}.000000\t{name}" for n, name in enumerate(names))),
     ],
     ids=["crlf", "blank lines", "byte order mark", "no end of line", "cr", "for im2rec"],
 )
@@ -117,7 +117,7 @@ def test_the_list_may_come_from_any_editor(ask, three, write):
 
 
 def test_names_are_looked_for_in_the_folder_and_stay_as_they_are_written(ask, model, digits_folder, three):
-    answer = ask(list_of("3/0.png 3", three[1]), image_folder=str(digits_folder)).json()
+    answer = ask(image_list("3/0.png 3", three[1]), image_folder=str(digits_folder)).json()
     assert list(answer["classifications"]) == ["3/0.png", three[1]]
     assert answer["classifications"]["3/0.png"] == expected(model, 2, digits_folder / "3" / "0.png")
 
@@ -131,13 +131,13 @@ def test_what_can_not_be_loaded_is_left_out_and_counted(ask, three, tmp_path):
         "http://example.com/a.png",
         "nul\0.png",
     ]
-    answer = ask(list_of(*three[:2], *broken, "/etc/passwd", three[2]))
+    answer = ask(image_list(*three[:2], *broken, "/etc/passwd", three[2]))
     assert list(answer.json()["classifications"]) == three
     assert answer["X-Digits-Skipped"] == "6"
 
 
 def test_when_none_can_be_loaded_the_first_reason_is_told(ask):
-    status, why = complaint(ask(list_of("http://example.com/a.png", "relative.png")))
+    status, why = complaint(ask(image_list("http://example.com/a.png", "relative.png")))
     assert status == 400
     assert why.startswith("None of the 2 images of image_list could be loaded. The first is http://example.com/a.png: ")
     assert "DIGITS_ALLOW_URLS" in why
@@ -147,7 +147,7 @@ def test_where_urls_are_allowed_a_list_may_hold_some(ask, model, digits_folder, 
     settings.DIGITS_ALLOW_URLS = True
     settings.DIGITS_URL_POLICY = FetchPolicy(allowed=lambda address: address.is_loopback, ports=None)
     with web_server((digits_folder / "3" / "0.png").read_bytes()) as server:
-        listed = list_of(f"{server.url}/image 3", three[1], "http://10.0.0.1/image", f"{server.url}/missing")
+        listed = image_list(f"{server.url}/image 3", three[1], "http://10.0.0.1/image", f"{server.url}/missing")
         answer = ask(listed)
     image = expected(model, 2, digits_folder / "3" / "0.png")
     assert list(answer.json()["classifications"]) == [f"{server.url}/image", three[1]]
@@ -167,27 +167,27 @@ def test_a_list_costs_one_query_however_long_it_is(ask, digits_folder, django_as
     names = [str(path) for path in sorted(digits_folder.glob("*/*.png"))[:100]]
     for listed in (names[:1], names):
         with django_assert_num_queries(1):
-            assert len(ask(list_of(*listed)).json()["classifications"]) == len(listed)
+            assert len(ask(image_list(*listed)).json()["classifications"]) == len(listed)
 
 
 def test_num_test_images_cuts_the_list(ask, three):
-    assert list(ask(list_of(*three), num_test_images=2).json()["classifications"]) == three[:2]
-    assert list(ask(list_of(*three), num_test_images="").json()["classifications"]) == three
+    assert list(ask(image_list(*three), num_test_images=2).json()["classifications"]) == three[:2]
+    assert list(ask(image_list(*three), num_test_images="").json()["classifications"]) == three
 
 
 @pytest.mark.parametrize("number", [0, -1, 10**30, "all"])
 def test_a_number_of_images_that_makes_no_sense_is_named(ask, three, number):
-    answer = ask(list_of(*three), num_test_images=number)
+    answer = ask(image_list(*three), num_test_images=number)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "num_test_images")
 
 
 def test_the_snapshot_is_the_one_of_the_epoch(ask, model, digits_folder, three):
-    answer = ask(list_of(three[0]), snapshot_epoch=1).json()
+    answer = ask(image_list(three[0]), snapshot_epoch=1).json()
     assert answer["classifications"][three[0]] == expected(model, 1, digits_folder / "3" / "0.png")
 
 
 def test_the_job_id_may_stand_in_the_query_string(client, model, three):
-    answer = client.post(f"{URL}.json?job_id={model.pk}", {"image_list": io.BytesIO(list_of(*three))})
+    answer = client.post(f"{URL}.json?job_id={model.pk}", {"image_list": io.BytesIO(image_list(*three))})
     assert list(answer.json()["classifications"]) == three
 
 
@@ -200,7 +200,7 @@ def test_a_body_without_files_holds_the_list_itself(client, model, three, conten
 
 
 def test_a_browser_gets_a_page_with_the_same_answer(ask, three):
-    answer = ask(list_of(three[0], "/nowhere"), url=URL, headers={"Accept": "text/html"})
+    answer = ask(image_list(three[0], "/nowhere"), url=URL, headers={"Accept": "text/html"})
     assert answer["Content-Type"].startswith("text/html")
     assert answer["X-Digits-Skipped"] == "1"
     assert three[0] in answer.content.decode()
@@ -223,8 +223,8 @@ def test_what_is_no_list_is_refused(ask, listed, why):
 
 
 def test_a_folder_outside_the_data_roots_is_refused(ask, tmp_path):
-    assert "may read" in complaint(ask(list_of("passwd"), image_folder="/etc"))[1]
-    assert "there is no folder" in complaint(ask(list_of("a"), image_folder=str(tmp_path / "missing")))[1]
+    assert "may read" in complaint(ask(image_list("passwd"), image_folder="/etc"))[1]
+    assert "there is no folder" in complaint(ask(image_list("a"), image_folder=str(tmp_path / "missing")))[1]
 
 
 def test_a_list_and_a_folder_that_are_not_there_are_reported_together(ask, tmp_path):
@@ -251,20 +251,20 @@ def test_a_body_that_is_no_form(client, db, body):
 
 def test_a_model_without_a_snapshot(ask, model, make_model, three):
     fresh = make_model(model.dataset)
-    assert complaint(ask(list_of(*three), job_id=fresh.pk)) == (409, "lenet is Waiting and has no snapshot yet.")
+    assert complaint(ask(image_list(*three), job_id=fresh.pk)) == (409, "lenet is Waiting and has no snapshot yet.")
 
 
 def test_a_network_with_too_few_answers_is_no_classifier(ask, model, three):
-    categorized(model.dataset, [*DIGITS, "ten", "eleven"])
-    status, why = complaint(ask(list_of(*three)))
+    with_categories(model.dataset, [*DIGITS, "ten", "eleven"])
+    status, why = complaint(ask(image_list(*three)))
     assert status == 409
     assert why.startswith("lenet answers 10 numbers for an image, and its dataset has 12 categories")
 
 
 def test_answers_beyond_the_categories_are_left_out(ask, model, three):
-    all_ten = ask(list_of(*three)).json()["classifications"]
-    categorized(model.dataset, DIGITS[:7])
-    for name, ranking in ask(list_of(*three)).json()["classifications"].items():
+    all_ten = ask(image_list(*three)).json()["classifications"]
+    with_categories(model.dataset, DIGITS[:7])
+    for name, ranking in ask(image_list(*three)).json()["classifications"].items():
         assert len(ranking) == 5
         known = [pair for pair in all_ten[name] if pair[0] in DIGITS[:7]]
         assert known == ranking[: len(known)]
@@ -281,7 +281,7 @@ def page(answer):
 def test_the_page_compares_with_the_ground_truths(ask, model, digits_folder, tmp_path):
     paths = [digits_folder / digit / f"{i}.png" for digit in "36" for i in range(4)]
     answers = [expected(model, 2, path) for path in paths]
-    listed = list_of(*(f"{path} {path.parent.name}" for path in paths), f"{paths[0]} 99", f"{paths[1]} -1", paths[2])
+    listed = image_list(*(f"{path} {path.parent.name}" for path in paths), f"{paths[0]} 99", f"{paths[1]} -1", paths[2])
     answer = ask(listed, url=URL, headers={"Accept": "text/html"})
     (heading, *rows), listing = page(answer)[:2]
     taken_for = [answer[0][0] for answer in answers]
@@ -300,7 +300,7 @@ def test_the_page_compares_with_the_ground_truths(ask, model, digits_folder, tmp
 
 
 def test_without_ground_truths_the_page_compares_nothing(ask, three):
-    assert "Accuracy" not in ask(list_of(*three), url=URL, headers={"Accept": "text/html"}).content.decode()
+    assert "Accuracy" not in ask(image_list(*three), url=URL, headers={"Accept": "text/html"}).content.decode()
 
 
 def test_a_matrix_too_wide_for_a_page_is_left_out():
@@ -312,7 +312,7 @@ def test_a_matrix_too_wide_for_a_page_is_left_out():
 
 def test_a_picture_larger_than_the_dataset_is_shrunk(ask, model, tmp_path):
     Image.radial_gradient("L").resize((90, 60)).convert("RGB").save(tmp_path / "photo.jpg")
-    answer = ask(list_of(tmp_path / "photo.jpg")).json()
+    answer = ask(image_list(tmp_path / "photo.jpg")).json()
     assert answer["classifications"][str(tmp_path / "photo.jpg")] == expected(model, 2, tmp_path / "photo.jpg")
 
 

@@ -12,8 +12,8 @@ from digits_project.monitoring.metrics import REGISTRY
 from inference.engine.predictor import Predictor
 from models_app.networks import Layer, Network
 from tests.support.applications.web_samples import web_server
-from tests.support.samples.heic_samples import heic
-from tests.support.samples.inference_samples import add_snapshot, categorized
+from tests.support.samples.heic_samples import heic_file
+from tests.support.samples.row_samples import add_snapshot, with_categories
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 URL = "/models/images/classification/classify_one.json"
@@ -22,7 +22,7 @@ URL = "/models/images/classification/classify_one.json"
 @pytest.fixture
 def model(make_dataset, make_model, settings):
     """A model with snapshots at the epochs 1, 1.5 and 2, on a server that reads no file by its path."""
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     for seed, epoch in enumerate((1, 1.5, 2)):
         add_snapshot(model, epoch, seed)
     settings.DIGITS_DATA_ROOTS = []
@@ -74,13 +74,13 @@ def test_public_clients_get_a_list_of_pairs(classify, model, image, settings):
 
 @pytest.mark.parametrize("name", ["turned", "alpha"])
 def test_a_photo_of_a_phone_is_classified_as_what_it_is(classify, model, name, tmp_path):
-    (tmp_path / "IMG_0001.jpg").write_bytes(heic(name))
+    (tmp_path / "IMG_0001.jpg").write_bytes(heic_file(name))
     answer = classify(image_file=upload(tmp_path / "IMG_0001.jpg")).json()
     assert answer["predictions"] == expected(model, 2, tmp_path / "IMG_0001.jpg")
 
 
 def test_a_photo_that_ends_its_decoder_is_refused_and_the_server_goes_on(classify):
-    broken = io.BytesIO(heic("turned").replace(b"Exif", b"Ex\xdaf", 1))
+    broken = io.BytesIO(heic_file("turned").replace(b"Exif", b"Ex\xdaf", 1))
     assert classify(image_file=broken).status_code == 422
     assert classify().status_code == 200
 
@@ -205,7 +205,7 @@ def test_a_dataset_can_not_classify(classify, model):
 
 
 def test_a_model_without_categories_can_not_classify(classify, model):
-    categorized(model.dataset, [])
+    with_categories(model.dataset, [])
     status, why = complaint(classify())
     assert status == 409
     assert why == (

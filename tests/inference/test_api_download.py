@@ -12,9 +12,17 @@ import pytest
 from PIL import Image
 
 from models_app.networks import Layer, Network, prototxt, standard
-from tests.support.samples.heic_samples import heic
-from tests.support.samples.inference_samples import DIGITS, add_snapshot, categorized, list_of
-from tests.support.samples.picture_samples import GRAY, GRAY_ALPHA, RGB, png, random, transparent, with_alpha
+from tests.support.samples.heic_samples import heic_file
+from tests.support.samples.picture_samples import (
+    GRAY,
+    GRAY_ALPHA,
+    RGB,
+    add_alpha,
+    png,
+    random_samples,
+    transparency_chunk,
+)
+from tests.support.samples.row_samples import DIGITS, add_snapshot, image_list, with_categories
 
 pytestmark = pytest.mark.django_db
 BESIDE_CLASSIFY = "digits_classify/"  # the modules that classify.py imports
@@ -30,7 +38,7 @@ def _open_server(settings, tmp_path, digits_folder):
 @pytest.fixture
 def model(make_dataset, make_model):
     """A model with snapshots at the epochs 0.5 and 1, and a mean image."""
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     model.dataset.directory.mkdir(parents=True, exist_ok=True)
     np.save(model.dataset.directory / "mean.npy", np.zeros((1, 28, 28), np.float32))
     for epoch in (0.5, 1):
@@ -50,14 +58,18 @@ def pictures(tmp_path_factory):
     Image.fromarray(colours).resize((31, 70), Image.Resampling.NEAREST).save(folder / "transparent.png")
     deep = (colours[:, :, 0].astype(np.uint16) << 8) + 200
     Image.fromarray(deep).save(folder / "sixteen bits.png")
-    (folder / "twelve bits.png").write_bytes(png(random(3, 4096), colour=RGB))
-    (folder / "transparent colour.png").write_bytes(png(random(1, 4), transparent(2), colour=GRAY, bits=2))
-    (folder / "sixteen bits and alpha.png").write_bytes(png(with_alpha(random(1, 4096), 65536), colour=GRAY_ALPHA))
+    (folder / "twelve bits.png").write_bytes(png(random_samples(3, 4096), colour=RGB))
+    (folder / "transparent colour.png").write_bytes(
+        png(random_samples(1, 4), transparency_chunk(2), colour=GRAY, bits=2)
+    )
+    (folder / "sixteen bits and alpha.png").write_bytes(
+        png(add_alpha(random_samples(1, 4096), 65536), colour=GRAY_ALPHA)
+    )
     photo.convert("L").save(folder / "gray.bmp")
     photo.convert("P").save(folder / "palette.png", transparency=bytes(range(256)))
     photo.save(folder / "two pages.tif", save_all=True, append_images=[photo.convert("L")])
     photo.save(folder / "turned.avif", exif=turned)
-    (folder / "turned.heic").write_bytes(heic("turned"))
+    (folder / "turned.heic").write_bytes(heic_file("turned"))
     return folder
 
 
@@ -182,12 +194,12 @@ def test_classify_answers_as_the_server(
 ):
     """Percentages and the numbers themselves, of images of every kind, with a crop and without."""
     settings.DIGITS_DATA_ROOTS = [pictures, digits_folder]
-    model = make_model(categorized(make_dataset(resize_mode=mode, resize_channels=channels, **look)))
+    model = make_model(with_categories(make_dataset(resize_mode=mode, resize_channels=channels, **look)))
     network = standard("lenet", (channels, 28 - cut, 28 - cut), 10)
     mean = np.random.default_rng(1).uniform(0, 255, network.input_shape)
     add_snapshot(model, 1, 1, network, mean)
     names = sorted(map(str, pictures.iterdir()))
-    sent = {"job_id": model.pk, "image_list": io.BytesIO(list_of(*names))}
+    sent = {"job_id": model.pk, "image_list": io.BytesIO(image_list(*names))}
     server = client.post("/models/images/classification/classify_many.json", sent).json()["classifications"]
     sent["image_list"].seek(0)
     scores = client.post("/models/images/generic/infer_many.json", sent).json()["outputs"]
@@ -247,8 +259,8 @@ def test_classify_says_what_heic_needs_where_it_is_not_installed(model, taken_aw
         text=True,
         timeout=60,
     )
-    heic_file = pictures / "turned.heic"
-    assert run.stderr == f"{heic_file}: HEIC is read with the package pi-heif: pip install pi-heif\n"
+    turned = pictures / "turned.heic"
+    assert run.stderr == f"{turned}: HEIC is read with the package pi-heif: pip install pi-heif\n"
     assert run.stdout.startswith(str(pictures / "turned.avif"))
 
 

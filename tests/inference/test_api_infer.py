@@ -10,7 +10,7 @@ from inference import services
 from inference.engine.predictor import Predictor
 from models_app.networks import Layer, Network, standard
 from models_app.networks.export.network_onnx import write_onnx
-from tests.support.samples.inference_samples import add_snapshot, categorized, list_of
+from tests.support.samples.row_samples import add_snapshot, image_list, with_categories
 
 pytestmark = pytest.mark.django_db
 ONE = "/models/images/generic/infer_one.json"
@@ -29,7 +29,7 @@ def _open_server(settings, digits_folder):
 @pytest.fixture
 def model(make_dataset, make_model):
     """A classifier without a snapshot."""
-    return make_model(categorized(make_dataset()))
+    return make_model(with_categories(make_dataset()))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_every_output_is_answered_with_its_batch_axis(ask, model, image):
 
 def test_a_list_gets_the_outputs_of_each_image_without_batch_axis(ask, model, digits_folder):
     snapshot = add_snapshot(model, 1, seed=1, network=branched())
-    answer = ask(MANY, image_list=list_of("3/0.png 3", "missing.png", "4/1.png"), image_folder=str(digits_folder))
+    answer = ask(MANY, image_list=image_list("3/0.png 3", "missing.png", "4/1.png"), image_folder=str(digits_folder))
     assert (list(answer.json()), answer["X-Digits-Skipped"]) == (["outputs"], "1")
     assert list(answer.json()["outputs"]) == ["3/0.png", "4/1.png"]
     for path, layers in answer.json()["outputs"].items():
@@ -129,7 +129,7 @@ def test_what_can_not_be_decoded_is_told_so(ask, model, settings, wire_format, s
 def test_the_page_has_a_table_of_the_outputs_whatever_they_are_called(ask, model, image, url, sent):
     items = Layer("items", "Pooling", ("data",), ("items",), {"pool": "MAX", "kernel_size": 28})
     add_snapshot(model, 1, seed=1, network=Network("named", SQUARE, (DATA, items)))
-    values = {"image_file": image.read_bytes(), "image_list": list_of(image)}
+    values = {"image_file": image.read_bytes(), "image_list": image_list(image)}
     page = ask(url.removesuffix(".json"), **{sent: values[sent]}).content.decode()
     table = page.split('<table class="table">')[1].split("</table>")[0]
     brightest = float(decoding.read_array(image, 28, 28, 1, "squash").max())

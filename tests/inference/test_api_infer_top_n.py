@@ -8,7 +8,7 @@ import pytest
 from datasets.imagedb.images import decoding
 from inference.engine.predictor import Predictor
 from inference.engine.top_images import BestImages
-from tests.support.samples.inference_samples import DIGITS, add_snapshot, categorized, list_of
+from tests.support.samples.row_samples import DIGITS, add_snapshot, image_list, with_categories
 
 URL = "/models/images/classification/top_n.json"
 
@@ -17,7 +17,7 @@ URL = "/models/images/classification/top_n.json"
 def model(make_dataset, make_model, settings, digits_folder):
     settings.DIGITS_AUTH = "open"
     settings.DIGITS_DATA_ROOTS = [digits_folder]
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     add_snapshot(model, 1, seed=1)
     return model
 
@@ -25,7 +25,7 @@ def model(make_dataset, make_model, settings, digits_folder):
 @pytest.fixture
 def ask(client, model, digits_folder):
     def ask(names, url=URL, **fields):
-        upload = io.BytesIO(list_of(*names))
+        upload = io.BytesIO(image_list(*names))
         sent = {"job_id": model.pk, "image_list": upload, "image_folder": str(digits_folder)}
         return client.post(url, sent | fields)
 

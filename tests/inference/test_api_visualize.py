@@ -6,9 +6,9 @@ import pytest
 
 from models_app.models import TrainedModel
 from models_app.networks import STANDARD, prototxt, standard
-from tests.support.accounts import account, token_of
-from tests.support.samples.inference_samples import add_snapshot, categorized
-from tests.support.samples.model_samples import CLASSIFIER, REGRESSION, generic
+from tests.support.api_requests import make_account, token_header
+from tests.support.samples.network_samples import CLASSIFIER, REGRESSION
+from tests.support.samples.row_samples import add_snapshot, as_generic, with_categories
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 RATES = "/models/visualize-lr"
@@ -17,7 +17,7 @@ CUSTOMIZE = "/models/customize"
 
 @pytest.fixture
 def model(make_dataset, make_model):
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     for epoch in (1, 2):
         add_snapshot(model, epoch, seed=1)
     return model
@@ -133,9 +133,9 @@ def test_a_network_that_is_no_classifier_is_drawn_too(client):
 
 @pytest.mark.parametrize("field", ["dataset", "dataset_id"])
 def test_a_network_is_drawn_for_the_dataset_that_is_named(client, make_dataset, field):
-    dataset = categorized(make_dataset())
+    dataset = with_categories(make_dataset())
     assert "1×28×28" in picture(client, CLASSIFIER, **{field: dataset.pk})
-    assert "1×10×10" in picture(client, REGRESSION, **{field: generic(dataset).pk})
+    assert "1×10×10" in picture(client, REGRESSION, **{field: as_generic(dataset).pk})
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_name_in_a_picture_is_text_and_nothing_else(client):
 
 def test_an_account_that_may_only_look_may_look_at_networks(client, settings):
     settings.DIGITS_AUTH = "required"
-    viewer = {"headers": token_of(account("vera", "viewer"))}
+    viewer = {"headers": token_header(make_account("vera", "viewer"))}
     assert client.post(f"{RATES}.json", {}, **viewer).status_code == 200
     assert client.post(f"{CUSTOMIZE}?network=lenet", **viewer).status_code == 200
     sent = {"custom_network": CLASSIFIER}

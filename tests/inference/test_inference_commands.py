@@ -15,8 +15,8 @@ from django.core.management import CommandError, call_command
 from datasets.imagedb.images import decoding
 from inference import services
 from inference.console import image_files
-from tests.support.console import started
-from tests.support.samples.inference_samples import add_snapshot, categorized
+from tests.support.console import start_command
+from tests.support.samples.row_samples import add_snapshot, with_categories
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def model(make_dataset, make_model):
     """A LeNet with two snapshots of random weights."""
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     add_snapshot(model, 1, seed=1)
     add_snapshot(model, 2, seed=2)
     return model
@@ -86,7 +86,7 @@ def test_what_can_not_be_read_is_told_counted_and_fails(model, digits_folder, tm
 
 @pytest.mark.django_db(transaction=True)
 def test_a_list_comes_on_standard_input(model, digits_folder):
-    process = started("infer", model.pk, "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = start_command("infer", model.pk, "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     paths = [str(digits_folder / "3" / "1.png"), str(digits_folder / "4" / "1.png")]
     answers = [json.loads(line) for line in process.communicate("\n".join(paths))[0].splitlines()]
     assert [answer["image"] for answer in answers] == paths
@@ -100,7 +100,7 @@ def test_names_on_standard_input_that_are_not_utf_8_keep_their_bytes(model, digi
     names = [os.fsencode(tmp_path) + b"/caf\xe9.png", os.fsencode(tmp_path) + "/café.png".encode()]
     for name in names:
         Path(os.fsdecode(name)).write_bytes((digits_folder / "3" / "1.png").read_bytes())
-    process = started("classify", model.pk, "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = start_command("classify", model.pk, "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     _, *rows = process.communicate(b"\r\n".join(names))[0].splitlines()
     assert process.returncode == 0
     assert [row.split(b",")[0] for row in rows] == names

@@ -15,9 +15,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from digits_project.jobs.backup import backup_writer
-from tests.support.console import on_terminal
-from tests.support.samples.inference_samples import add_snapshot
-from tests.support.server import ROOT, Run, until
+from tests.support.console import run_on_terminal
+from tests.support.samples.row_samples import add_snapshot
+from tests.support.server import ROOT, RunningServer, wait_until
 from tests.support.services import temporary_home
 
 EPOCHS = 15
@@ -44,21 +44,23 @@ def listed(index):
 @pytest.fixture(scope="module")
 def saved(digits_folder):
     """What a stack answered that was backed up while it trained."""
-    with temporary_home() as home, Run(home, 0) as run:
+    with temporary_home() as home, RunningServer(home, 0) as run:
         image = {"resize_width": 28, "resize_height": 28, "resize_channels": 1}
-        dataset = run.create(
+        dataset = run.create_job(
             "/datasets/images/classification.json", dataset_name="d", folder_train=str(digits_folder), **image
         )
         common = {"dataset": dataset, "standard_networks": "lenet", "batch_size": 64, "random_seed": 1}
-        done = run.create("/models/images/classification.json", model_name="done", train_epochs=1, **common)
-        training = run.create("/models/images/classification.json", model_name="runs", train_epochs=EPOCHS, **common)
-        until(lambda: run.json(f"/models/{training}.json")["snapshots"], 90)
+        done = run.create_job("/models/images/classification.json", model_name="done", train_epochs=1, **common)
+        training = run.create_job(
+            "/models/images/classification.json", model_name="runs", train_epochs=EPOCHS, **common
+        )
+        wait_until(lambda: run.json(f"/models/{training}.json")["snapshots"], 90)
         held = trainer(run)
         held.suspend()  # however slow this machine is, it is not done before the backup is
         answer = {"job_id": done, "image_path": str(digits_folder / "3" / "0.png")}
         seen = {"home": home, "tar": home / "digits.tar", "training": training, "asked": answer}
         seen["backup"] = manage(home, "backup", str(seen["tar"]), "--json")
-        assert run.status(training) == "Running"
+        assert run.job_status(training) == "Running"
         held.resume()
         run.send("POST", f"/models/{training}/abort.json")  # what comes now is not in the backup
         yield seen | {"index": listed(run.json("/index.json")), "answer": run.send("POST", CLASSIFY, **answer)}
@@ -69,9 +71,9 @@ def moved(saved):
     """What a stack answers in an empty home that the backup was restored into."""
     with temporary_home() as home:
         seen = {"home": home, "restore": manage(home, "restore", str(saved["tar"]))}
-        with Run(home, 0) as run:
+        with RunningServer(home, 0) as run:
             seen |= {"index": listed(run.json("/index.json")), "answer": run.send("POST", CLASSIFY, **saved["asked"])}
-            until(lambda: run.status(saved["training"]) in ("Done", "Error"), 90)
+            wait_until(lambda: run.job_status(saved["training"]) in ("Done", "Error"), 90)
             yield seen | {"trained": run.json(f"/models/{saved['training']}.json")}
 
 
@@ -190,7 +192,7 @@ def test_a_backup_that_is_there_is_not_replaced(model, tmp_path):
 
 
 def test_a_terminal_gets_a_bar(model, tmp_path):
-    status, answer, shown = on_terminal("backup", tmp_path / "b.tar")
+    status, answer, shown = run_on_terminal("backup", tmp_path / "b.tar")
     assert (status, "2 jobs" in answer) == (0, True), shown
     assert re.search(r"━+\x1b\[0m \d+ of \d+ MB", shown), repr(shown)
 

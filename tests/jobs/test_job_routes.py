@@ -6,7 +6,7 @@ from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
-from tests.support.accounts import account
+from tests.support.api_requests import make_account
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 
@@ -139,7 +139,7 @@ def test_a_wrong_method_is_told_so(client):
 def test_with_required_login_nobody_gets_in_without(client, settings):
     settings.DIGITS_AUTH = "required"
     assert client.get("/index.json").status_code == 401
-    client.force_login(account("ada", "user"))
+    client.force_login(make_account("ada", "user"))
     assert client.get("/index.json").status_code == 200
 
 
@@ -157,7 +157,7 @@ def test_a_foreign_host_name_is_refused(client):
 
 def test_who_creates_a_job_owns_it(client, settings, digits_folder):
     settings.DIGITS_DATA_ROOTS = [digits_folder]
-    client.force_login(account("grace", "user"))
+    client.force_login(make_account("grace", "user"))
     client.post("/datasets/images/classification.json", {"dataset_name": "d", "folder_train": str(digits_folder)})
     assert Dataset.objects.get().owner == "grace"
 

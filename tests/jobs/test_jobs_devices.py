@@ -14,14 +14,14 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def hosts(live_worker):
+def hosts(register_worker):
     """Makes hosts with so many GPUs, and a worker on each; one without a GPU has its CPU on."""
 
     def hosts(**gpus):
         for host, count in gpus.items():
             Device.objects.create(host=host, type="cpu", enabled=not count)
             Device.objects.bulk_create(Device(host=host, type="gpu", index=i) for i in range(count))
-            live_worker(f"train-{host}")
+            register_worker(f"train-{host}")
 
     return hosts
 

@@ -14,8 +14,8 @@ from django.db import connections, transaction
 from datasets.models import Dataset
 from digits_project.jobs import directory, services
 from digits_project.jobs.models import find_job
-from tests.support.console import started
-from tests.support.server import until
+from tests.support.console import start_command
+from tests.support.server import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CREATORS, EACH = 4, 25
@@ -36,10 +36,10 @@ def sweep():
 def test_the_folder_of_a_process_that_was_killed_while_it_created_a_job_is_removed(make_dataset, tmp_path):
     kept = make_dataset()
     os.mkfifo(tmp_path / "train.txt")  # what it copies into the folder never comes
-    creating = started(
+    creating = start_command(
         "shell", "-c", CREATE.format(fifo=str(tmp_path / "train.txt"), owner="ada"), stdin=subprocess.DEVNULL
     )
-    new = until(lambda: {name for name in folders() if not name.startswith(".")} - {kept.pk}, 60)
+    new = wait_until(lambda: {name for name in folders() if not name.startswith(".")} - {kept.pk}, 60)
     sweep()
     assert new < folders()  # it lives
     creating.send_signal(signal.SIGKILL)
@@ -132,10 +132,10 @@ def test_a_job_that_is_taken_in_has_a_claim_until_it_is_stored(digits_folder):
     assert folders() == {dataset.pk}
 
 
-def test_the_reaper_looks_for_abandoned_folders_when_it_starts(one_tick, make_dataset, monkeypatch):
+def test_the_reaper_looks_for_abandoned_folders_when_it_starts(run_reaper_once, make_dataset, monkeypatch):
     monkeypatch.setattr(directory.remove_abandoned, "__defaults__", (-1,))
     abandoned = make_dataset().directory
     Dataset.objects.all().delete()
     directory._marker(abandoned).touch()
-    one_tick()
+    run_reaper_once()
     assert folders() == set()

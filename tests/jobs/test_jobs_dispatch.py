@@ -49,40 +49,40 @@ def test_a_queued_id_whose_key_remains_but_whose_list_is_lost_is_queued_again(ma
     assert queued("io") == [dataset.pk]
 
 
-def test_the_higher_priority_goes_first_then_the_older(make_dataset, live_worker):
+def test_the_higher_priority_goes_first_then_the_older(make_dataset, register_worker):
     for _ in range(3):
-        live_worker("io")
+        register_worker("io")
     older, urgent, newer = make_dataset(), make_dataset(priority=5), make_dataset()
     dispatch()
     assert queued("io") == [urgent.pk, older.pk, newer.pk]
 
 
-def test_only_as_many_as_there_are_workers_leave_postgresql(make_dataset, live_worker):
-    live_worker("io")
-    live_worker("io")
+def test_only_as_many_as_there_are_workers_leave_postgresql(make_dataset, register_worker):
+    register_worker("io")
+    register_worker("io")
     for _ in range(5):
         make_dataset()
     dispatch()
     assert len(queued("io")) == 2
 
 
-def test_a_model_waits_for_its_dataset(make_dataset, make_model, cpu, live_worker):
-    live_worker(train_queue(cpu))
+def test_a_model_waits_for_its_dataset(make_dataset, make_model, cpu, register_worker):
+    register_worker(train_queue(cpu))
     make_model(make_dataset())
     dispatch()
     assert queued(train_queue(cpu)) == []
 
 
-def test_a_model_whose_dataset_is_done_gets_a_device_and_a_queue(built_dataset, make_model, cpu, live_worker):
-    live_worker(train_queue(cpu))
+def test_a_model_whose_dataset_is_done_gets_a_device_and_a_queue(built_dataset, make_model, cpu, register_worker):
+    register_worker(train_queue(cpu))
     model = make_model(built_dataset)
     dispatch()
     cpu.refresh_from_db()
     assert (cpu.leased_to, queued(train_queue(cpu))) == (model.pk, [model.pk])
 
 
-def test_a_device_is_leased_to_one_model_at_a_time(built_dataset, make_model, cpu, live_worker):
-    live_worker(train_queue(cpu))
+def test_a_device_is_leased_to_one_model_at_a_time(built_dataset, make_model, cpu, register_worker):
+    register_worker(train_queue(cpu))
     first, second = make_model(built_dataset), make_model(built_dataset)
     dispatch()
     dispatch()
@@ -93,27 +93,27 @@ def test_a_device_is_leased_to_one_model_at_a_time(built_dataset, make_model, cp
     assert cpu.leased_to == second.pk
 
 
-def test_a_device_that_is_switched_off_gets_nothing(built_dataset, make_model, cpu, live_worker):
-    live_worker(train_queue(cpu))
+def test_a_device_that_is_switched_off_gets_nothing(built_dataset, make_model, cpu, register_worker):
+    register_worker(train_queue(cpu))
     Device.objects.update(enabled=False)
     make_model(built_dataset)
     dispatch()
     assert queued(train_queue(cpu)) == []
 
 
-def test_a_device_without_a_worker_gets_nothing_until_one_comes(built_dataset, make_model, cpu, live_worker):
+def test_a_device_without_a_worker_gets_nothing_until_one_comes(built_dataset, make_model, cpu, register_worker):
     model = make_model(built_dataset)
     dispatch()
     cpu.refresh_from_db()
     assert cpu.leased_to == ""
-    live_worker(train_queue(cpu))
+    register_worker(train_queue(cpu))
     dispatch()
     cpu.refresh_from_db()
     assert cpu.leased_to == model.pk
 
 
-def test_a_lease_on_a_host_that_lost_its_worker_is_taken_back(built_dataset, make_model, cpu, live_worker):
-    worker = live_worker(train_queue(cpu))
+def test_a_lease_on_a_host_that_lost_its_worker_is_taken_back(built_dataset, make_model, cpu, register_worker):
+    worker = register_worker(train_queue(cpu))
     make_model(built_dataset)
     dispatch()
     worker.register_death()
@@ -207,8 +207,8 @@ def test_the_queue_of_the_admin_shows_the_same_order(dataset_of):
     assert [job.pk for job in Dataset.queued()] == order()
 
 
-def test_models_take_turns_too(built_dataset, make_model, cpu, live_worker):
-    live_worker(train_queue(cpu))
+def test_models_take_turns_too(built_dataset, make_model, cpu, register_worker):
+    register_worker(train_queue(cpu))
     ada = [make_model(built_dataset) for _ in range(2)]
     ben = make_model(built_dataset)
     TrainedModel.objects.filter(pk=ben.pk).update(owner="ben")
@@ -218,10 +218,10 @@ def test_models_take_turns_too(built_dataset, make_model, cpu, live_worker):
 
 
 @pytest.fixture
-def busy(dataset_of, live_worker):
+def busy(dataset_of, register_worker):
     """One io worker, which builds a dataset of ada's, and a spare one."""
-    live_worker("io")
-    live_worker("io-spare")
+    register_worker("io")
+    register_worker("io-spare")
     running = dataset_of("ada")
     lifecycle.advance(running, Status.RUNNING)
     queues.queue("io").empty()
@@ -248,9 +248,9 @@ def test_somebody_without_a_name_gets_the_spare_worker(busy, dataset_of):
     assert queued("io-spare") == [unnamed.pk]
 
 
-def test_while_a_worker_is_free_the_spare_one_rests(dataset_of, live_worker):
-    live_worker("io")
-    live_worker("io-spare")
+def test_while_a_worker_is_free_the_spare_one_rests(dataset_of, register_worker):
+    register_worker("io")
+    register_worker("io-spare")
     dataset_of("ben")
     dispatch()
     assert queued("io-spare") == []

@@ -16,7 +16,7 @@ from digits_project.jobs.execution import reaper
 from digits_project.jobs.models import Status
 from digits_project.jobs.process_identity import Process
 from digits_project.jobs.scheduling import queues
-from tests.support.server import until
+from tests.support.server import wait_until
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timedelta(minutes=5)
@@ -96,7 +96,7 @@ def test_the_third_loss_is_an_error_that_says_why_and_what_to_do(running, proces
 
 def test_a_zombie_counts_as_dead(running, process):
     process.kill()  # not waited for: it stays in the process table
-    until(lambda: stat(process.pid)[0] == "Z")
+    wait_until(lambda: stat(process.pid)[0] == "Z")
     assert after_a_tick(running) == Status.WAITING
 
 
@@ -153,17 +153,17 @@ def systemd(tmp_path, monkeypatch):
         yield listener
 
 
-def test_it_tells_systemd_and_redis_that_it_works(one_tick, systemd):
-    one_tick()
+def test_it_tells_systemd_and_redis_that_it_works(run_reaper_once, systemd):
+    run_reaper_once()
     assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
     assert queues.reapers() == [socket.gethostname()]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_whose_database_is_away_lives_but_looks_after_nothing(one_tick, systemd, monkeypatch):
+def test_one_whose_database_is_away_lives_but_looks_after_nothing(run_reaper_once, systemd, monkeypatch):
     connection.close()
     monkeypatch.setitem(connection.settings_dict, "HOST", "/nonexistent")
-    one_tick()
+    run_reaper_once()
     assert [systemd.recv(100), systemd.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
     assert queues.reapers() == []
     connection.close()

@@ -21,8 +21,8 @@ from models_app import evaluations
 from models_app import services as model_services
 from models_app.models import TrainedModel
 from models_app.results import Evaluation
-from tests.support.accounts import account, token_of
-from tests.support.samples.inference_samples import add_snapshot
+from tests.support.api_requests import make_account, token_header
+from tests.support.samples.row_samples import add_snapshot
 
 pytestmark = pytest.mark.django_db
 CREATE = "/datasets/images/classification.json"
@@ -38,7 +38,7 @@ def required(settings, digits_folder):
 @pytest.fixture
 def ugo(db, required):
     """A user of that name, who may use the admin."""
-    return account("ugo", "user", is_staff=True)
+    return make_account("ugo", "user", is_staff=True)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def form(digits_folder):
 def two_waiting(settings, client, ugo, form):
     """The ids of ugo's two jobs that wait, and he may have no more."""
     settings.DIGITS_MOST_WAITING = 2
-    return [client.post(CREATE, form, headers=token_of(ugo)).json()["job_id"] for _ in range(2)]
+    return [client.post(CREATE, form, headers=token_header(ugo)).json()["job_id"] for _ in range(2)]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def large(settings, make_dataset):
 
 # --- jobs that wait -------------------------------------------------------------------------------------------------
 def test_the_api_lets_no_more_jobs_wait(client, ugo, two_waiting, form):
-    answer = client.post(CREATE, form, headers=token_of(ugo))
+    answer = client.post(CREATE, form, headers=token_header(ugo))
     assert (answer.status_code, answer.json()["error"]["type"]) == (429, "TooManyRequests")
     assert Dataset.objects.count() == 2
 
@@ -121,7 +121,7 @@ def test_the_evaluation_after_a_training_is_made_whatever_waits(ugo, two_waiting
 def test_operators_nobody_and_the_owners_of_an_open_server_may_have_any_number(
     settings, ugo, two_waiting, make_dataset
 ):
-    account("ada", "operator")
+    make_account("ada", "operator")
     make_dataset()
     dataset_services.create_dataset("", name="nobody's", folder_train=Dataset.objects.first().folder_train)
     settings.DIGITS_AUTH = "open"
@@ -152,7 +152,7 @@ def test_of_many_that_come_at_once_no_more_get_in(settings, ugo, digits_folder):
 
 # --- bytes on disk --------------------------------------------------------------------------------------------------
 def test_whoever_has_too_much_on_disk_makes_nothing_more(client, ugo, large, form):
-    answer = client.post(CREATE, form, headers=token_of(ugo))
+    answer = client.post(CREATE, form, headers=token_header(ugo))
     assert answer.status_code == 507
     assert "takes 2 MiB on disk, and may take 1 (DIGITS_MAX_OWNER_DISK)" in answer.json()["error"]["description"]
     client.force_login(ugo)
@@ -168,14 +168,14 @@ def test_an_upload_counts_before_it_is_built(settings, client, ugo):
         for name in ("a/1.png", "b/1.png"):
             archive.writestr(name, bytes(MIB))
     upload = SimpleUploadedFile("images.zip", packed.getvalue())
-    answer = client.post(CREATE, {"dataset_name": "d", "archive_train": upload}, headers=token_of(ugo))
+    answer = client.post(CREATE, {"dataset_name": "d", "archive_train": upload}, headers=token_header(ugo))
     assert answer.status_code == 507
     assert not Dataset.objects.exists()
 
 
 def test_what_has_ended_is_not_resumed_while_its_owner_has_too_much(client, ugo, large):
     services.abort(large)
-    answer = client.post(f"/jobs/{large.pk}/resume", headers=token_of(ugo))
+    answer = client.post(f"/jobs/{large.pk}/resume", headers=token_header(ugo))
     assert answer.status_code == 507
     assert "then resume this job" in answer.json()["error"]["description"]
 
@@ -221,7 +221,7 @@ def test_a_snapshot_that_is_deleted_takes_nothing_more(built_dataset, make_model
 
 def test_owners_see_what_they_have_and_may_have(settings, client, ugo, large):
     settings.DIGITS_MOST_WAITING = 7
-    facts = client.get("/account.json", headers=token_of(ugo)).json()
+    facts = client.get("/account.json", headers=token_header(ugo)).json()
     assert facts == {
         "name": "ugo", "group": "user", "waiting": 1, "max_waiting": 7,
         "disk_bytes": 2 * MIB + facts["disk_bytes"] % MIB, "max_disk_bytes": MIB,
@@ -246,7 +246,7 @@ def test_operators_see_who_has_how_much(admin_client, ugo, large):
 def test_a_model_may_leave_only_so_many_snapshots(settings, client, ugo, built_dataset, fields, refused):
     settings.DIGITS_MAX_SNAPSHOTS = 5
     form = {"model_name": "m", "dataset": built_dataset.pk, "standard_networks": "lenet", **fields}
-    answer = client.post("/models/images/classification.json", form, headers=token_of(ugo))
+    answer = client.post("/models/images/classification.json", form, headers=token_header(ugo))
     assert answer.status_code == (400 if refused else 200)
     assert ("snapshot_interval" in answer.content.decode()) == refused
 

@@ -12,7 +12,7 @@ from models_app.models import TrainedModel
 from models_app.tasks import train_model
 from models_app.training.engines import ENGINES
 from models_app.training_task import train_config
-from tests.support.answers import complaints
+from tests.support.api_requests import field_errors
 from tests.support.samples.engine_samples import MISSING, SECOND
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -34,11 +34,11 @@ def second_engine(monkeypatch):
 
 
 @pytest.fixture
-def gpus(live_worker):
+def gpus(register_worker):
     """Rows of GPUs of one host with a worker, each with the engines that can use it."""
 
     def gpus(*engines):
-        live_worker("train-a")
+        register_worker("train-a")
         rows = [Device(host="a", type="gpu", index=i, engines=names) for i, names in enumerate(engines)]
         Device.objects.bulk_create(rows)
 
@@ -60,7 +60,7 @@ def test_the_form_chooses_an_engine(client, form, fields, engine):
 
 
 def test_an_unknown_engine_is_refused(client, form):
-    told = complaints(client.post(CREATE, form(engine="caffe")))
+    told = field_errors(client.post(CREATE, form(engine="caffe")))
     assert told == {"engine": '"caffe" is not a valid choice. Choose auto or mxnet.'}
 
 
@@ -73,7 +73,7 @@ def test_the_framework_of_a_digits_script_chooses_no_engine(client, form):
 def test_a_network_that_no_engine_can_train_is_refused_with_its_layer_types(client, form, monkeypatch):
     without = replace(ENGINES["mxnet"], layer_types=ENGINES["mxnet"].layer_types - {"Pooling"})
     monkeypatch.setitem(ENGINES, "mxnet", without)
-    told = complaints(client.post(CREATE, form()))
+    told = field_errors(client.post(CREATE, form()))
     assert told == {"standard_networks": "no engine can train this network: MXNet can't train layers of type Pooling"}
 
 
@@ -117,7 +117,7 @@ def test_gpus_that_no_engine_can_use_together_are_not_leased_together(second_eng
 
 def test_a_gpu_that_the_engine_can_not_use_is_refused_by_the_form(client, form, gpus):
     gpus(["mxnet"], [])
-    told = complaints(client.post(CREATE, form(select_gpu="1")))
+    told = field_errors(client.post(CREATE, form(select_gpu="1")))
     assert told == {"select_gpu": "No host has GPU 1 to train on; there are: 0. mxnet can't use gpu1 of a."}
 
 

@@ -40,7 +40,7 @@ def test_one_declaration_adds_a_hyperparameter_everywhere():
     }
     assert found == {
         "defaults": [0.0, 0.0],
-        "complaint": "Ensure this value is less than 1.",
+        "field_error": "Ensure this value is less than 1.",
         "option": "--label-smoothing",
         "is_compared": True,
         "missing_columns": ["Add field label_smoothing to trainedmodel"],

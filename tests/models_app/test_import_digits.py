@@ -15,9 +15,8 @@ from digits_project.jobs.models import Status
 from inference import services
 from models_app.digits_import import digits_jobs
 from models_app.models import TrainedModel
-from tests.support.samples.caffemodel_samples import blob as weights_blob
-from tests.support.samples.caffemodel_samples import layer
-from tests.support.samples.prebuilt_samples import blob, caffe_order, encoded_datum, pictures, write_lmdb
+from tests.support.samples.digits_job_samples import layer_message, weights_blob
+from tests.support.samples.prebuilt_samples import blob_proto, caffe_order, encoded_datum, photo_crops, write_lmdb
 
 pytestmark = pytest.mark.django_db
 
@@ -68,7 +67,7 @@ def weights():
 
 @pytest.fixture
 def images():
-    return pictures(7, SIDE)
+    return photo_crops(7, SIDE)
 
 
 @pytest.fixture
@@ -84,7 +83,7 @@ def jobs(tmp_path, weights, images, mean):
     dataset, model = folder / DATASET, folder / MODEL
     dataset.mkdir(parents=True)
     (dataset / "labels.txt").write_text("cat\ndog\nbird\n")
-    (dataset / "mean.binaryproto").write_bytes(blob(mean, num=1, channels=3, height=SIDE, width=SIDE))
+    (dataset / "mean.binaryproto").write_bytes(blob_proto(mean, num=1, channels=3, height=SIDE, width=SIDE))
     write_lmdb(dataset / "train_db", [encoded_datum(image, label=i % 3) for i, image in enumerate(images)])
     (dataset / "status.pickle").write_bytes(STATUS % (str(tmp_path / "ran").encode(), b"Old pets"))
     model.mkdir()
@@ -93,7 +92,7 @@ def jobs(tmp_path, weights, images, mean):
     (model / "deploy.prototxt").write_text("")
     (model / "status.pickle").write_bytes(STATUS % (str(tmp_path / "ran").encode(), b"Old network"))
     for iteration, factor in ((20, 0.5), (40, 1)):
-        content = layer("scores", *(weights_blob(np.float32(factor) * array) for array in weights))
+        content = layer_message("scores", *(weights_blob(np.float32(factor) * array) for array in weights))
         (model / f"snapshot_iter_{iteration}.caffemodel").write_bytes(content)
     return folder
 

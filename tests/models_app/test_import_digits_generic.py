@@ -11,10 +11,15 @@ from PIL import Image
 from datasets.models import Dataset
 from digits_project.jobs.models import Status
 from inference import services
-from tests.support.samples.caffemodel_samples import blob as weights_blob
-from tests.support.samples.caffemodel_samples import layer
-from tests.support.samples.digits_jobs_samples import write_job
-from tests.support.samples.prebuilt_samples import blob, caffe_order, datum, encoded_datum, pictures, write_lmdb
+from tests.support.samples.digits_job_samples import layer_message, weights_blob, write_digits_job
+from tests.support.samples.prebuilt_samples import (
+    blob_proto,
+    caffe_order,
+    datum,
+    encoded_datum,
+    photo_crops,
+    write_lmdb,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +27,7 @@ DATASET, MODEL = "20160301-120000-0c1a", "20160301-130000-4907"
 PREBUILT = "digits.dataset.images.generic.job.GenericImageDatasetJob"
 EXTENSION = "digits.dataset.generic.job.GenericDatasetJob"
 SIDE = 8
-IMAGES = pictures(7, SIDE)
+IMAGES = photo_crops(7, SIDE)
 LABELS = [np.float32([[[i]], [[-i]]]) for i in range(len(IMAGES))]
 MEAN = np.mean([caffe_order(image) for image in IMAGES], axis=0).astype(np.float32)
 NETWORK = """
@@ -50,7 +55,7 @@ def elsewhere(tmp_path):
 def write_databases(folder, images, labels):
     write_lmdb(folder / images, [encoded_datum(image) for image in IMAGES])
     write_lmdb(folder / labels, [datum(label) for label in LABELS])
-    (folder / "mean.binaryproto").write_bytes(blob(MEAN, num=1, channels=3, height=SIDE, width=SIDE))
+    (folder / "mean.binaryproto").write_bytes(blob_proto(MEAN, num=1, channels=3, height=SIDE, width=SIDE))
 
 
 def imported(jobs):
@@ -66,7 +71,7 @@ def test_a_dataset_is_taken_from_where_its_databases_lie(jobs, elsewhere, protoc
         {"database": str(elsewhere / "labels"), "purpose": "Validation Labels"},
     ]
     facts = {"_name": "Old pairs", "mean_file": str(elsewhere / "mean.binaryproto")}
-    write_job(jobs / DATASET, PREBUILT, protocol, tasks, **facts)
+    write_digits_job(jobs / DATASET, PREBUILT, protocol, tasks, **facts)
     imported(jobs)
     dataset = Dataset.objects.get(pk=DATASET)
     assert (dataset.name, dataset.kind, dataset.status) == ("Old pairs", "generic", Status.DONE)
@@ -76,13 +81,13 @@ def test_a_dataset_is_taken_from_where_its_databases_lie(jobs, elsewhere, protoc
 
 
 def test_a_dataset_of_an_extension_and_its_model_answer_as_caffe_would(jobs, tmp_path):
-    dataset = write_job(jobs / DATASET, EXTENSION, _name="Old segments")
+    dataset = write_digits_job(jobs / DATASET, EXTENSION, _name="Old segments")
     (dataset / "train_db").mkdir()
     write_databases(dataset / "train_db", "features", "labels")
-    model = write_job(jobs / MODEL, "digits.model.images.generic.job.GenericImageModelJob", dataset_id=DATASET)
+    model = write_digits_job(jobs / MODEL, "digits.model.images.generic.job.GenericImageModelJob", dataset_id=DATASET)
     weights = np.random.default_rng(1).normal(0, 0.01, (2, 3 * SIDE * SIDE)).astype(np.float32), np.float32([1, -2])
     (model / "train_val.prototxt").write_text(NETWORK)
-    (model / "snapshot_iter_10.caffemodel").write_bytes(layer("scores", *map(weights_blob, weights)))
+    (model / "snapshot_iter_10.caffemodel").write_bytes(layer_message("scores", *map(weights_blob, weights)))
     imported(jobs)
     assert Dataset.objects.get().label_shape == [2, 1, 1]
     Image.fromarray(IMAGES[3]).save(tmp_path / "image.png")
@@ -105,7 +110,7 @@ def test_a_dataset_of_an_extension_and_its_model_answer_as_caffe_would(jobs, tmp
     ids=["torch", "tensorflow", "another", "nowhere", "extraction", "evaluation"],
 )
 def test_what_can_not_be_taken_is_told_with_the_reason(jobs, dotted, file, facts, kind, said, capsys):
-    (write_job(jobs / MODEL, dotted, **facts) / file).write_text("")
+    (write_digits_job(jobs / MODEL, dotted, **facts) / file).write_text("")
     left_out, told = refused(jobs, capsys)
     assert (left_out["id"], left_out["kind"]) == (MODEL, kind)
     assert re.search(said, left_out["left_out"]), left_out["left_out"]
@@ -114,7 +119,7 @@ def test_what_can_not_be_taken_is_told_with_the_reason(jobs, dotted, file, facts
 
 def test_databases_that_are_not_here_or_that_nobody_may_name_are_told(jobs, elsewhere, settings, capsys):
     tasks = [{"database": str(elsewhere / "images"), "purpose": "Training Images"}]
-    write_job(jobs / DATASET, PREBUILT, tasks=tasks)
+    write_digits_job(jobs / DATASET, PREBUILT, tasks=tasks)
     settings.DIGITS_DATA_ROOTS = [jobs]
     assert "is not in a folder that this server may read" in refused(jobs, capsys)[0]["left_out"]
     (elsewhere / "images").rename(elsewhere / "moved")

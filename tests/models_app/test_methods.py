@@ -14,10 +14,11 @@ from models_app.models import TrainedModel
 from models_app.networks import prototxt, standard
 from models_app.results import Snapshot
 from models_app.tasks import train_model
-from tests.support.samples.caffemodel_samples import blob, message
-from tests.support.samples.digits_samples import write_digits
-from tests.support.samples.model_samples import CLASSIFIER, REGRESSION, write_weights
-from tests.support.samples.prebuilt_samples import caffe_order, datum, pictures, write_lmdb
+from tests.support.samples.digits_job_samples import message, weights_blob
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
+from tests.support.samples.network_samples import CLASSIFIER, REGRESSION
+from tests.support.samples.prebuilt_samples import caffe_order, datum, photo_crops, write_lmdb
+from tests.support.samples.row_samples import write_weights
 
 pytestmark = pytest.mark.django_db
 STANDING_STILL = {"learning_rate": 1e-30, "lr_policy": "fixed"}
@@ -39,7 +40,7 @@ def train(make_model, cpu):
 @pytest.fixture
 def three_digits(make_dataset, tmp_path):
     """A dataset of three categories that is Done."""
-    dataset = make_dataset(folder_train=str(write_digits(tmp_path / "three", categories=3)))
+    dataset = make_dataset(folder_train=str(write_28_pixel_digits(tmp_path / "three", categories=3)))
     build_dataset(dataset.pk)
     dataset.refresh_from_db()
     return dataset
@@ -48,7 +49,7 @@ def three_digits(make_dataset, tmp_path):
 @pytest.fixture
 def gradients(tmp_path):
     """A generic dataset that is Done: 10×10 images, two numbers as label."""
-    images = [datum(caffe_order(image)) for image in pictures(12, size=10)]
+    images = [datum(caffe_order(image)) for image in photo_crops(12, size=10)]
     labels = [datum(np.array([i, -i], np.float32).reshape(2, 1, 1)) for i in range(12)]
     fields = {"name": "gradients", "kind": "generic", "method": "prebuilt"}
     for split, part in {"train": slice(8), "val": slice(8, None)}.items():
@@ -120,7 +121,9 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 
 def write_caffemodel(path, **layers):
     """A file that has arrays of zeros of these shapes."""
-    blobs = {name: b"".join(message(7, blob(np.zeros(shape))) for shape in shapes) for name, shapes in layers.items()}
+    blobs = {
+        name: b"".join(message(7, weights_blob(np.zeros(shape))) for shape in shapes) for name, shapes in layers.items()
+    }
     path.write_bytes(b"".join(message(100, message(1, name.encode()) + found) for name, found in blobs.items()))
     return str(path)
 

@@ -10,7 +10,7 @@ from models_app.models import TrainedModel
 from models_app.pruning import Rule, prune
 from models_app.results import Metric, Snapshot
 from models_app.tasks import train_model
-from tests.support.samples.inference_samples import add_snapshot
+from tests.support.samples.row_samples import add_snapshot
 
 pytestmark = pytest.mark.django_db
 

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
-from tests.support.accounts import account, token_of
+from tests.support.api_requests import make_account, token_header
 
 pytestmark = pytest.mark.django_db
 
@@ -72,8 +72,8 @@ def test_the_seconds_of_ended_jobs_add_up(built_dataset, scrape):
     assert numbers["digits_job_seconds_count", "datasets", "Done"] == 1
 
 
-def test_devices_and_workers_are_counted(cpu, live_worker, scrape):
-    live_worker("io")
+def test_devices_and_workers_are_counted(cpu, register_worker, scrape):
+    register_worker("io")
     numbers = scrape()
     assert numbers["digits_devices", cpu.host, "free", "cpu"] == 1
     assert numbers["digits_workers", "io"] == 1
@@ -82,4 +82,4 @@ def test_devices_and_workers_are_counted(cpu, live_worker, scrape):
 def test_where_there_are_accounts_the_metrics_take_one_and_the_probes_none(client, settings):
     settings.DIGITS_AUTH = "required"
     assert [client.get(path).status_code for path in ("/metrics", "/healthz", "/readyz")] == [401, 200, 200]
-    assert client.get("/metrics", headers=token_of(account("prometheus", "viewer"))).status_code == 200
+    assert client.get("/metrics", headers=token_header(make_account("prometheus", "viewer"))).status_code == 200

@@ -13,8 +13,8 @@ from digits_project.monitoring import doctor
 from models_app.models import TrainedModel
 from models_app.pruning import Rule, kept_reasons
 from models_app.results import Metric, Snapshot
-from tests.support.console import started
-from tests.support.samples.inference_samples import add_snapshot
+from tests.support.console import start_command
+from tests.support.samples.row_samples import add_snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -116,9 +116,9 @@ def findings(capsys):
     return findings
 
 
-def test_the_doctor_misses_workers_and_says_how_to_start_them(findings, live_worker, monkeypatch):
+def test_the_doctor_misses_workers_and_says_how_to_start_them(findings, register_worker, monkeypatch):
     monkeypatch.setattr(doctor, "EXAMINATIONS", (doctor._database, doctor._redis))
-    live_worker("io")
+    register_worker("io")
     found, status = findings()
     assert status == 1
     assert [found[name]["state"] for name in ("database", "migrations")] == ["ok"] * 2
@@ -127,11 +127,11 @@ def test_the_doctor_misses_workers_and_says_how_to_start_them(findings, live_wor
     assert "manage.py worker train" in found["workers"]["mend"]
 
 
-def test_the_doctor_misses_the_reaper(findings, one_tick, monkeypatch):
+def test_the_doctor_misses_the_reaper(findings, run_reaper_once, monkeypatch):
     monkeypatch.setattr(doctor, "EXAMINATIONS", (doctor._redis,))
     found, _ = findings()
     assert (found["reaper"]["state"], "manage.py reaper" in found["reaper"]["mend"]) == ("wrong", True)
-    one_tick()
+    run_reaper_once()
     found, _ = findings()
     assert found["reaper"]["state"] == "ok"
 
@@ -139,7 +139,7 @@ def test_the_doctor_misses_the_reaper(findings, one_tick, monkeypatch):
 @pytest.mark.slow
 def test_the_doctor_works_without_database_and_redis(tmp_path):
     variables = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
-    process = started("doctor", stdout=subprocess.PIPE, text=True, variables=variables)
+    process = start_command("doctor", stdout=subprocess.PIPE, text=True, variables=variables)
     said = process.communicate()[0]
     assert process.returncode == 1
     assert "WRONG  database" in said
@@ -174,7 +174,7 @@ def test_an_evaluation_without_workers(built_dataset, make_model):
     model = make_model(built_dataset)
     add_snapshot(model, 1, seed=1)
     command = ("evaluate", model.pk, "--here", "--json")
-    process = started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start_command(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     told = json.loads(process.communicate()[0])
     assert (process.returncode, told["status"], told["images"]) == (0, "Done", Dataset.objects.get().entries("val"))
     assert told["accuracy"] == pytest.approx(model.evaluations.get().accuracy)
@@ -184,7 +184,7 @@ def test_an_evaluation_without_workers(built_dataset, make_model):
 @pytest.mark.django_db(transaction=True)
 def test_a_training_without_workers_is_evaluated_too(built_dataset, cpu):
     command = ("train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet")
-    process = started(
+    process = start_command(
         *command, "--train-epochs", 1, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     answer, said = process.communicate()
@@ -193,8 +193,8 @@ def test_a_training_without_workers_is_evaluated_too(built_dataset, cpu):
     assert f"lenet, val at epoch 1 ({model.evaluations.get().pk}) is Done" in said
 
 
-def test_only_a_classifier_is_evaluated(make_dataset, make_model, live_worker):
-    live_worker("io")
+def test_only_a_classifier_is_evaluated(make_dataset, make_model, register_worker):
+    register_worker("io")
     with pytest.raises(CommandError, match="has no images for test") as wrong:
         call_command("evaluate", make_model(make_dataset()).pk, "--split", "test")
     assert wrong.value.returncode == 2

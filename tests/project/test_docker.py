@@ -124,15 +124,15 @@ def healthy(kind):
     return subprocess.run([sys.executable, DOCKER / "healthy.py", kind], capture_output=True).returncode
 
 
-def test_a_worker_is_healthy_as_long_as_redis_hears_of_it(live_worker):
+def test_a_worker_is_healthy_as_long_as_redis_hears_of_it(register_worker):
     assert healthy("worker") == 1
-    live_worker("io")
+    register_worker("io")
     assert healthy("worker") == 0
 
 
-def test_a_reaper_is_healthy_when_it_has_looked_after_the_jobs(one_tick):
+def test_a_reaper_is_healthy_when_it_has_looked_after_the_jobs(run_reaper_once):
     assert healthy("reaper") == 1
-    one_tick()
+    run_reaper_once()
     assert healthy("reaper") == 0
 
 

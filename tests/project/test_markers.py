@@ -2,7 +2,7 @@
 
 from tests.support.markers import CALLS, called_by
 from tests.support.samples.training_samples import run_trainer, start_trainer
-from tests.support.server import Run
+from tests.support.server import RunningServer
 
 
 def marks(request):
@@ -27,10 +27,10 @@ def test_a_trainer_that_a_helper_starts_is_found():
 
 def test_a_server_that_a_fixture_starts_is_found():
     def fixture(home):
-        with Run(home, 0) as running:
+        with RunningServer(home, 0) as running:
             yield running
 
-    assert Run in called_by(fixture)
+    assert RunningServer in called_by(fixture)
 
 
 def test_what_a_function_of_the_product_calls_is_not_followed():

@@ -11,8 +11,8 @@ from django.test import Client
 
 from digits_project.api.uploads import MAX_STRANGERS_BODY
 from digits_project.server import admission
-from tests.support.accounts import account, token_of
-from tests.support.webserver import served_digits
+from tests.support.api_requests import make_account, token_header
+from tests.support.webserver import digits_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CLASSIFY = "/models/images/classification/classify_one.json"
@@ -25,7 +25,7 @@ CODECS = sorted({*aliases.values(), "idna", "punycode", "raw_unicode_escape", "u
 
 @pytest.fixture(scope="module")
 def port(django_db_setup):
-    with served_digits() as (_, port):
+    with digits_server() as (_, port):
         yield port
 
 
@@ -45,7 +45,7 @@ def ask(port):
 
 @pytest.fixture
 def ada(db):
-    return account("ada", "viewer")
+    return make_account("ada", "viewer")
 
 
 def session_of(user):
@@ -83,14 +83,14 @@ def test_what_a_stranger_may_send_reaches_the_view(ask):
 
 
 def test_who_has_a_token_or_a_session_may_send_more(ask, ada):
-    for credentials in (token_of(ada), session_of(ada)):
+    for credentials in (token_header(ada), session_of(ada)):
         assert ask(CLASSIFY, b"job_id=" + b"1" * LARGE, credentials)[0] == 404
         chunked = credentials | {"Transfer-Encoding": "chunked"}
         assert ask(CLASSIFY, iter([b"job_id=", b"1" * LARGE]), chunked, chunked=True)[0] == 404
 
 
 def test_whose_account_is_switched_off_is_a_stranger(ask, ada):
-    credentials = token_of(ada)
+    credentials = token_header(ada)
     ada.is_active = False
     ada.save(update_fields=["is_active"])
     assert ask(CLASSIFY, b"x" * LARGE, credentials)[0] == 401
@@ -98,7 +98,7 @@ def test_whose_account_is_switched_off_is_a_stranger(ask, ada):
 
 def test_more_than_a_form_takes_is_refused_to_who_has_logged_in_too(ask, ada):
     length = (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1) * b"x"
-    assert ask(CLASSIFY, length, token_of(ada), JSON)[0] == 413
+    assert ask(CLASSIFY, length, token_header(ada), JSON)[0] == 413
 
 
 def test_only_utf_8_is_decoded(ask):
@@ -121,7 +121,10 @@ PARTS = ["name*=no-such''a", "name*=punycode''a", "name=a; filename*=no-such''b"
 def test_a_part_of_a_form_in_an_encoding_of_its_own_is_the_clients_fault(ask, ada, disposition):
     body = f"--x\r\nContent-Disposition: form-data; {disposition}\r\n\r\nvalue\r\n--x--\r\n".encode()
     for path in ("/login.json", CLASSIFY):
-        assert ask(path, body, token_of(account(path[1:4], "viewer")), "multipart/form-data; boundary=x")[0] == 400
+        assert (
+            ask(path, body, token_header(make_account(path[1:4], "viewer")), "multipart/form-data; boundary=x")[0]
+            == 400
+        )
 
 
 @pytest.mark.parametrize(

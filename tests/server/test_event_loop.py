@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.applications.slow_samples import CrampedWorker
-from tests.support.webserver import rest, served
+from tests.support.applications.wsgi_samples import CrampedWorker
+from tests.support.webserver import gunicorn_server, read_until_close
 
 SECONDS = 20
 ROOM = CrampedWorker.max_by_address
@@ -19,8 +19,8 @@ SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text())  # the most th
 @pytest.fixture
 def server():
     """Its port and its worker's process."""
-    with served(
-        "tests.support.applications.slow_samples.CrampedWorker", "tests.support.applications.slow_samples:held"
+    with gunicorn_server(
+        "tests.support.applications.wsgi_samples.CrampedWorker", "tests.support.applications.wsgi_samples:holding"
     ) as (server, port):
         assert exchange(port, b"GET /up HTTP/1.0\r\n\r\n").endswith(b"0")
         (worker,) = server.children()
@@ -58,7 +58,7 @@ def hold(server, connect, tmp_path):
 def exchange(port, sent):
     with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
         connection.sendall(sent)
-        return rest(connection)
+        return read_until_close(connection)
 
 
 def test_the_kernel_keeps_a_crowds_connections_until_the_loop_comes_to_them(server, connect):
@@ -66,16 +66,16 @@ def test_the_kernel_keeps_a_crowds_connections_until_the_loop_comes_to_them(serv
     worker.suspend()
     waiting = [connect(port, ASKED) for _ in range(min(1000, SOMAXCONN))]
     worker.resume()
-    assert rest(waiting[0]).startswith(b"HTTP/1.0 200 ")
+    assert read_until_close(waiting[0]).startswith(b"HTTP/1.0 200 ")
 
 
 def test_of_too_many_connections_the_one_that_was_silent_for_longest_is_cut(server, connect):
     port, _ = server
     first, *others = [connect(port) for _ in range(ROOM)]
     assert exchange(port, ASKED).endswith(b"1")
-    assert rest(first) == b""
+    assert read_until_close(first) == b""
     others[-1].sendall(ASKED)
-    assert rest(others[-1]).endswith(b"2")
+    assert read_until_close(others[-1]).endswith(b"2")
 
 
 def test_a_connection_is_not_silent_because_the_loop_has_not_read_it_yet(server, connect):
@@ -84,8 +84,8 @@ def test_a_connection_is_not_silent_because_the_loop_has_not_read_it_yet(server,
     first = connect(port, ASKED)
     silent = [connect(port) for _ in range(ROOM)]
     worker.resume()
-    assert rest(first).endswith(b"1")
-    assert rest(silent[0]) == b""
+    assert read_until_close(first).endswith(b"1")
+    assert read_until_close(silent[0]) == b""
 
 
 def test_nobody_works_for_clients_that_gave_up_while_they_waited(server, connect, hold):
@@ -105,4 +105,4 @@ def test_a_request_that_too_many_wait_before_is_refused_at_once(server, connect,
     assert refused.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: 1" in refused
     let_go()
-    assert [rest(connection)[-1:] for connection in waiting] == [b"1", b"2", b"3"]
+    assert [read_until_close(connection)[-1:] for connection in waiting] == [b"1", b"2", b"3"]

@@ -9,7 +9,7 @@ import pytest
 from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, LimitRequestHeaders
 
 from digits_project.server.incoming_request import IN_MEMORY, MAX_CHUNK_LINE, MAX_TRAILERS, Chunks
-from tests.support.webserver import rest, served
+from tests.support.webserver import gunicorn_server, read_until_close
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -20,8 +20,8 @@ SECONDS = 20
 @pytest.fixture(scope="module")
 def port():
     """Of a server that takes bodies of 100,000 bytes from anybody."""
-    with served(
-        "digits_project.server.gunicorn_worker.WebWorker", "tests.support.applications.slow_samples:limited"
+    with gunicorn_server(
+        "digits_project.server.gunicorn_worker.WebWorker", "tests.support.applications.wsgi_samples:limited"
     ) as (_, port):
         yield port
 
@@ -32,7 +32,7 @@ def ask(port, *pieces):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for piece in pieces:
                 connection.sendall(piece)
-        return rest(connection)
+        return read_until_close(connection)
 
 
 def in_chunks(body, size):
@@ -130,7 +130,7 @@ def test_who_asks_whether_to_send_is_answered_once(port, framing, body):
         connection.sendall(POST + framing + b"Expect: 100-Continue\r\n\r\n")
         assert connection.recv(1000) == CONTINUE
         connection.sendall(body)
-        answer = rest(connection)
+        answer = read_until_close(connection)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert CONTINUE not in answer
 

@@ -9,8 +9,8 @@ import pytest
 from digits_project.server import poll_cache
 from digits_project.server.gunicorn_worker import WebWorker
 from digits_project.server.poll_cache import ResponseCache, is_poll
-from tests.support.server import until
-from tests.support.webserver import served
+from tests.support.server import wait_until
+from tests.support.webserver import gunicorn_server
 
 HEAD = b"GET /models/20260101-000000-abcd/status HTTP/1.1\r\nHost: x\r\n"
 POLL = HEAD + b"\r\n"
@@ -96,9 +96,9 @@ def test_an_answer_that_is_not_taken_at_once_ends_the_connection_and_is_never_le
 @pytest.fixture(scope="module")
 def port():
     """Of a server that numbers its answers, and repeats them for so long as a test may take."""
-    with served(
-        "tests.support.applications.polling_samples.PatientWorker",
-        "tests.support.applications.polling_samples:application",
+    with gunicorn_server(
+        "tests.support.applications.wsgi_samples.LongCacheWorker",
+        "tests.support.applications.wsgi_samples:numbering",
         threads=2,
     ) as (_, port):
         yield port
@@ -128,7 +128,7 @@ def poll(name):
 
 def repeated(connection, answers, request):
     """The number that is told again and again. An answer is kept just after it was sent: the next may miss it."""
-    until(lambda: ask(connection, answers, request) == ask(connection, answers, request), 20)
+    wait_until(lambda: ask(connection, answers, request) == ask(connection, answers, request), 20)
     return ask(connection, answers, request)
 
 

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.test import Client
 
 from digits_project.jobs.models import Status
-from tests.support.accounts import account, token_of
-from tests.support.server import until
-from tests.support.webserver import served_digits
+from tests.support.api_requests import make_account, token_header
+from tests.support.server import wait_until
+from tests.support.webserver import digits_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 UNKNOWN = 200, {"error": "Job not found."}  # what clients that poll expect for an id that is none
@@ -20,7 +20,7 @@ UNKNOWN = 200, {"error": "Job not found."}  # what clients that poll expect for 
 @pytest.fixture(scope="module")
 def port(django_db_setup):
     """Of a private server that repeats an answer for so long as a test may take."""
-    with served_digits("tests.support.applications.polling_samples.PatientWorker", DIGITS_PRIVATE="on") as (_, port):
+    with digits_server("tests.support.applications.wsgi_samples.LongCacheWorker", DIGITS_PRIVATE="on") as (_, port):
         yield port
 
 
@@ -34,8 +34,8 @@ def dataset(make_dataset):
 @pytest.fixture(params=["token", "session"])
 def headers(request):
     """The credentials of ada, who owns the job, and of ben, to whom it is not shown."""
-    made = {"token": token_of, "session": session_of}[request.param]
-    return {name: made(account(name, "viewer")) for name in ("ada", "ben")}
+    made = {"token": token_header, "session": session_of}[request.param]
+    return {name: made(make_account(name, "viewer")) for name in ("ada", "ben")}
 
 
 def session_of(user):
@@ -66,7 +66,7 @@ def kept_for_ada(connection, path, dataset, headers):
         type(dataset).objects.update(progress=next(changed) / 1000)
         return ask(connection, path, headers) == before and before
 
-    return until(is_repeated, 60)
+    return wait_until(is_repeated, 60)
 
 
 @pytest.mark.parametrize("path", ["/jobs/{}/status", "/datasets/{}/status.json?a=b"])

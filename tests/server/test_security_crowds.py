@@ -13,10 +13,10 @@ import pytest
 from django.test.client import encode_multipart
 from PIL import Image
 
-from tests.support.accounts import account, token_of
-from tests.support.hostile_clients import ask, crowd, post
-from tests.support.samples.inference_samples import add_snapshot, categorized
-from tests.support.webserver import served_digits
+from tests.support.api_requests import make_account, token_header
+from tests.support.hostile_clients import crowd, post_head, timed_request
+from tests.support.samples.row_samples import add_snapshot, with_categories
+from tests.support.webserver import digits_server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow(4)]
 ATTACKS = int(os.environ.get("ATTACKS", "1"))
@@ -33,14 +33,14 @@ CHUNKED = b"POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\
 @pytest.fixture(scope="module")
 def port(django_db_setup):
     """Of a server with accounts, on the tests' database."""
-    with served_digits() as (_, port):
+    with digits_server() as (_, port):
         yield port
 
 
 @pytest.fixture
 def model(make_dataset, make_model):
     """A model with a snapshot of 34 MB of random weights, which bzip2 takes seconds for."""
-    model = make_model(categorized(make_dataset(resize_width=64, resize_height=64)))
+    model = make_model(with_categories(make_dataset(resize_width=64, resize_height=64)))
     add_snapshot(model, 1, seed=1)
     return model
 
@@ -48,17 +48,17 @@ def model(make_dataset, make_model):
 @pytest.fixture
 def vera():
     """The token of the viewer who is hostile."""
-    return "Authorization: " + token_of(account("vera", "viewer"))["Authorization"]
+    return "Authorization: " + token_header(make_account("vera", "viewer"))["Authorization"]
 
 
 @pytest.fixture
 def ada(port, model):
     """Somebody else, who classifies an image; her call returns how many seconds it took."""
-    token = token_of(account("ada", "viewer"))
+    token = token_header(make_account("ada", "viewer"))
     body = question(model, picture((64, 64)))
 
     def classify():
-        status, seconds = ask(port, "POST", CLASSIFY, body, token | {"Content-Type": FORM})
+        status, seconds = timed_request(port, "POST", CLASSIFY, body, token | {"Content-Type": FORM})
         assert status == 200
         return seconds
 
@@ -83,7 +83,7 @@ def all_is_well(port, ada):
     started, seconds, waited = time.monotonic(), [], []
     while time.monotonic() < started + SECONDS:
         for path in ("/healthz", "/readyz"):
-            status, took = ask(port, "GET", path)
+            status, took = timed_request(port, "GET", path)
             assert status == 200
             seconds.append(took)
         waited.append(ada())
@@ -94,7 +94,7 @@ def all_is_well(port, ada):
 
 # --- without an account ---------------------------------------------------------------------------------------------
 def login(length, charset="utf-8"):
-    return post("/login", f"Content-Type: application/x-www-form-urlencoded; charset={charset}", length=length)
+    return post_head("/login", f"Content-Type: application/x-www-form-urlencoded; charset={charset}", length=length)
 
 
 FLOOD = "a page for everybody"  # takes as much of the cores as it is given
@@ -103,7 +103,7 @@ STRANGERS = {
     "the same, as short as a login": (8, {"head": login(30_000, "punycode"), "body": b"a" * 30_000}),
     "a length with leading zeros": (16, {"head": login("0" * 90 + "30000")}),
     "a body that trickles": (16, {"head": login(30_000), "slowly": bytes(30_000)}),
-    "a form for files": (8, {"head": post(CLASSIFY, FILES, length=100 << 20), "slowly": bytes(1 << 20)}),
+    "a form for files": (8, {"head": post_head(CLASSIFY, FILES, length=100 << 20), "slowly": bytes(1 << 20)}),
     "chunks without end": (8, {"head": CHUNKED, "body": b"1\r\na\r\n" * 99_999}),
     "sessions that are none": (16, {"head": b"GET / HTTP/1.0\r\nCookie: sessionid={number}\r\n\r\n"}),
     "silence": (1100, {}),
@@ -120,7 +120,7 @@ def test_strangers_silence_nobody(port, ada, attack, tmp_path):
 
 # --- with a viewer's ------------------------------------------------------------------------------------------------
 def slow_uploads(model, vera):
-    return 8, {"head": post(CLASSIFY, vera, FILES, length=100 << 20), "slowly": bytes(10 << 20)}
+    return 8, {"head": post_head(CLASSIFY, vera, FILES, length=100 << 20), "slowly": bytes(10 << 20)}
 
 
 def compressed_downloads(model, vera):
@@ -135,7 +135,7 @@ def downloads_not_taken(model, vera):
 
 def large_photos(model, vera):
     body = question(model, picture((7000, 7000), "JPEG"))
-    return 120, {"head": post(CLASSIFY, vera, FILES, length=len(body)), "body": body}
+    return 120, {"head": post_head(CLASSIFY, vera, FILES, length=len(body)), "body": body}
 
 
 VIEWERS = (slow_uploads, compressed_downloads, downloads_not_taken, large_photos)

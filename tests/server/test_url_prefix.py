@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import get_resolver
 
 from digits_project import environment
-from tests.support.server import Run
+from tests.support.server import RunningServer
 from tests.support.services import temporary_home
 
 PREFIX = "/tools/digits"
@@ -22,13 +22,13 @@ BROWSER = {"Accept": "text/html"}
 
 @pytest.fixture(scope="module")
 def run(digits_folder):
-    with temporary_home() as home, Run(home, 0, DIGITS_URL_PREFIX=PREFIX) as running:
+    with temporary_home() as home, RunningServer(home, 0, DIGITS_URL_PREFIX=PREFIX) as running:
         running.connection = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=30)
-        running.dataset = running.create(
+        running.dataset = running.create_job(
             f"{PREFIX}/datasets/images/classification.json", dataset_name="d", folder_train=str(digits_folder)
         )
         fields = {"model_name": "m", "dataset": running.dataset, "standard_networks": "lenet"}
-        running.model = running.create("/models/images/classification.json", **fields)  # as the proxy may ask too
+        running.model = running.create_job("/models/images/classification.json", **fields)  # as the proxy may ask too
         yield running
         running.connection.close()
 
@@ -78,7 +78,7 @@ def test_redirects_stay_below_it(run, ask):
 
 
 def test_cookies_are_sent_to_no_other_tool_of_the_site(run, ask):
-    password = re.search(r"password (\S+)", run.said.read_text())[1]
+    password = re.search(r"password (\S+)", run.output.read_text())[1]
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = ask(f"{PREFIX}/login", "POST", urlencode({"username": "admin", "password": password}), **form)
     cookies = answer[1].get_all("Set-Cookie")

@@ -19,7 +19,7 @@ from PIL import Image
 from digits_project.common.terminal import Screen
 from digits_project.demo.client import WIDTH, DemoFailed, Request
 from digits_project.demo.walkthrough import Table, image_to_classify, write_digits
-from tests.support.terminal import Pipe
+from tests.support.console import Pipe
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "http://127.0.0.1:5000/x.json"

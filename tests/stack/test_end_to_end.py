@@ -12,8 +12,8 @@ from rq import Queue
 from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
 
-from tests.support.samples.digits_samples import write_digits
-from tests.support.server import Run, until
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
+from tests.support.server import RunningServer, wait_until
 from tests.support.services import temporary_home
 
 pytestmark = [pytest.mark.trainer, pytest.mark.slow(6)]
@@ -25,20 +25,20 @@ ENDED = ("Done", "Aborted", "Error")
 
 @pytest.fixture(scope="module")
 def server():
-    with temporary_home() as home, Run(home, 0) as running:
+    with temporary_home() as home, RunningServer(home, 0) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def images(server):
-    return write_digits(server.home / "images", each=60)
+    return write_28_pixel_digits(server.home / "images", each=60)
 
 
 @pytest.fixture(scope="module")
 def dataset(server, images):
     """The id of a dataset that is Done."""
     size = {"resize_width": 28, "resize_height": 28, "resize_channels": 1}
-    job_id = server.create(DATASETS, dataset_name="digits", folder_train=str(images), **size)
+    job_id = server.create_job(DATASETS, dataset_name="digits", folder_train=str(images), **size)
     assert end_of(server, job_id) == "Done"
     return job_id
 
@@ -46,8 +46,8 @@ def dataset(server, images):
 @pytest.fixture
 def long_training(server, dataset):
     """The id of a model that has been training for a while and would for long; deleted afterwards."""
-    job_id = server.create(MODELS, **lenet(dataset, train_epochs=50_000, snapshot_interval=0))
-    until(lambda: server.json(f"/models/{job_id}.json").get("val_outputs"))
+    job_id = server.create_job(MODELS, **lenet(dataset, train_epochs=50_000, snapshot_interval=0))
+    wait_until(lambda: server.json(f"/models/{job_id}.json").get("val_outputs"))
     yield job_id
     server.send("DELETE", f"/models/{job_id}")
 
@@ -58,7 +58,7 @@ def lenet(dataset, **fields):
 
 def end_of(server, job_id):
     """The status in which the job ends."""
-    return until(lambda: (status := server.status(job_id)) in ENDED and status, seconds=60)
+    return wait_until(lambda: (status := server.job_status(job_id)) in ENDED and status, seconds=60)
 
 
 def trainers(server):
@@ -70,7 +70,7 @@ def trainers(server):
 @pytest.fixture(scope="module")
 def trained(server, dataset):
     """The id of a model that is Done."""
-    job_id = server.create(MODELS, **lenet(dataset, train_epochs=12))
+    job_id = server.create_job(MODELS, **lenet(dataset, train_epochs=12))
     assert end_of(server, job_id) == "Done"
     return job_id
 
@@ -92,7 +92,7 @@ def test_from_a_folder_to_a_classified_image(server, trained, images):
 def test_an_abort_ends_a_training_within_two_seconds_and_leaves_no_process(server, long_training):
     asked = time.monotonic()
     assert server.send("POST", f"/models/{long_training}/abort") == (200, b"Job aborted.")
-    until(lambda: server.status(long_training) == "Aborted" and not trainers(server), seconds=10)
+    wait_until(lambda: server.job_status(long_training) == "Aborted" and not trainers(server), seconds=10)
     assert time.monotonic() - asked < 2
 
 
@@ -107,38 +107,38 @@ def test_a_running_job_is_deleted_with_its_folder_and_process(server, long_train
 
 def test_images_are_classified_while_a_network_trains(server, trained, images, long_training):
     assert classify(server, trained, images / "4" / "0.png") == (200, "4")
-    assert server.status(long_training) == "Running"
+    assert server.job_status(long_training) == "Running"
 
 
 def test_a_second_training_waits_for_the_device_and_then_runs(server, dataset, long_training):
-    second = server.create(MODELS, **lenet(dataset, train_epochs=1))
-    assert server.status(second) == "Waiting"
+    second = server.create_job(MODELS, **lenet(dataset, train_epochs=1))
+    assert server.job_status(second) == "Waiting"
     server.send("POST", f"/models/{long_training}/abort")
     assert end_of(server, second) == "Done"
 
 
 def test_kill_9_of_the_train_worker_leaves_no_orphan_and_its_training_goes_on(server, long_training):
     before = trainers(server)
-    server.part("worker", "train").kill()
+    server.child("worker", "train").kill()
     killed = time.monotonic()
-    until(lambda: not any(trainer.is_running() for trainer in before), seconds=15)
-    until(lambda: server.status(long_training) == "Running" and trainers(server))
+    wait_until(lambda: not any(trainer.is_running() for trainer in before), seconds=15)
+    wait_until(lambda: server.job_status(long_training) == "Running" and trainers(server))
     assert time.monotonic() - killed < 20
 
 
 def test_kill_9_of_the_work_horse_leaves_no_orphan_and_its_training_goes_on(server, long_training):
     before = trainers(server)
-    (horse,) = server.part("worker", "train").children()
+    (horse,) = server.child("worker", "train").children()
     horse.kill()
-    until(lambda: not any(trainer.is_running() for trainer in before), seconds=15)
-    until(lambda: server.status(long_training) == "Running" and trainers(server))
+    wait_until(lambda: not any(trainer.is_running() for trainer in before), seconds=15)
+    wait_until(lambda: server.job_status(long_training) == "Running" and trainers(server))
 
 
 def test_a_worker_that_is_told_to_stop_puts_its_job_back(server, long_training):
     before = trainers(server)
-    server.part("worker", "train").terminate()
-    until(lambda: before != trainers(server))
-    until(lambda: server.status(long_training) == "Running" and trainers(server))  # under the worker after it
+    server.child("worker", "train").terminate()
+    wait_until(lambda: before != trainers(server))
+    wait_until(lambda: server.job_status(long_training) == "Running" and trainers(server))  # under the worker after it
 
 
 def test_an_abort_of_a_build_leaves_no_process_and_no_files(server, images):
@@ -147,13 +147,15 @@ def test_an_abort_of_a_build_leaves_no_process_and_no_files(server, images):
         (many / category.name).mkdir(parents=True)
         for number in range(1000):
             os.link(category / "0.png", many / category.name / f"{number}.png")
-    job_id = server.create(DATASETS, dataset_name="large", folder_train=str(many), resize_width=512, resize_height=512)
-    until(lambda: server.json(f"/datasets/{job_id}/status")["progress"] > 0.06)
-    (horse,) = server.part("worker", "io").children()
+    job_id = server.create_job(
+        DATASETS, dataset_name="large", folder_train=str(many), resize_width=512, resize_height=512
+    )
+    wait_until(lambda: server.json(f"/datasets/{job_id}/status")["progress"] > 0.06)
+    (horse,) = server.child("worker", "io").children()
     builders = horse.children()
     asked = time.monotonic()
     server.send("POST", f"/datasets/{job_id}/abort")
-    until(lambda: server.status(job_id) == "Aborted", seconds=10)
+    wait_until(lambda: server.job_status(job_id) == "Aborted", seconds=10)
     assert time.monotonic() - asked < 2
     assert psutil.wait_procs(builders, timeout=5)[1] == []
     assert list(Path(server.json(f"/datasets/{job_id}.json")["directory"]).iterdir()) == []
@@ -164,12 +166,12 @@ def test_a_worker_runs_no_function_that_is_not_a_task(server):
     redis = Redis.from_url(json.loads((server.home / "embedded" / "urls.json").read_text())["REDIS_URL"])
     queue = Queue("io", connection=redis, serializer=JSONSerializer)
     job = queue.enqueue("os.mkdir", str(server.home / "made"))
-    until(lambda: not QueuedJob.exists(job.id, connection=redis))  # refused, and thrown away
+    wait_until(lambda: not QueuedJob.exists(job.id, connection=redis))  # refused, and thrown away
     assert not (server.home / "made").exists()
 
 
 def test_redis_that_is_emptied_stops_nothing(server, dataset, long_training):
-    waiting = server.create(MODELS, **lenet(dataset, train_epochs=1))
+    waiting = server.create_job(MODELS, **lenet(dataset, train_epochs=1))
     redis = Redis.from_url(json.loads((server.home / "embedded" / "urls.json").read_text())["REDIS_URL"])
     redis.flushall()
     server.send("POST", f"/models/{long_training}/abort")
@@ -177,18 +179,18 @@ def test_redis_that_is_emptied_stops_nothing(server, dataset, long_training):
 
 
 def test_redis_that_is_killed_stops_nothing(server, dataset, long_training):
-    waiting = server.create(MODELS, **lenet(dataset, train_epochs=1))
+    waiting = server.create_job(MODELS, **lenet(dataset, train_epochs=1))
     next(part for part in server.children() if part.name() in ("valkey-server", "redis-server")).kill()
     server.send("POST", f"/models/{long_training}/abort")
     assert end_of(server, waiting) == "Done"
 
 
 def test_a_training_survives_a_postgresql_that_is_killed(server, dataset):
-    job_id = server.create(MODELS, **lenet(dataset, train_epochs=60))
-    until(lambda: server.json(f"/models/{job_id}.json").get("val_outputs"))
+    job_id = server.create_job(MODELS, **lenet(dataset, train_epochs=60))
+    wait_until(lambda: server.json(f"/models/{job_id}.json").get("val_outputs"))
     postgres = next(part for part in server.children() if part.name() == "postgres")
     postgres.kill()
-    until(lambda: server.get("/index.json") == 200)
+    wait_until(lambda: server.get("/index.json") == 200)
     assert end_of(server, job_id) == "Done"
     told = server.json(f"/models/{job_id}.json")
     assert told["val_outputs"]["epoch"] == told["snapshots"] == list(range(1, 61))

@@ -22,7 +22,7 @@ from digits_project.stack.home import (
     remove_abandoned_uploads,
     who_runs,
 )
-from tests.support.server import ROOT, Run, until
+from tests.support.server import ROOT, RunningServer, wait_until
 
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 SOMEBODY = 12_345
@@ -63,8 +63,10 @@ def open_to_others(folder):
 def test_a_server_that_is_started_without_a_umask_gives_others_nothing_to_write_to(home, no_umask, digits_folder):
     home = home / "new"
     home.mkdir()
-    with Run(home, 0) as run:
-        dataset = run.create("/datasets/images/classification.json", dataset_name="d", folder_train=str(digits_folder))
+    with RunningServer(home, 0) as run:
+        dataset = run.create_job(
+            "/datasets/images/classification.json", dataset_name="d", folder_train=str(digits_folder)
+        )
         manage = [sys.executable, "manage.py", "backup", str(home / "b.tar")]
         env = {"PATH": os.environ["PATH"], "DIGITS_HOME": str(home)}
         subprocess.run(manage, env=env, cwd=ROOT, check=True, capture_output=True)
@@ -221,11 +223,11 @@ def test_an_upload_that_a_process_still_has_stays_and_any_other_goes(settings, t
 
 
 def test_what_a_killed_web_process_left_is_gone_when_the_next_answers(home):
-    with Run(home, 0) as run:
+    with RunningServer(home, 0) as run:
         left = home / "uploads" / "tmpleft.upload"
         left.write_bytes(bytes(1000))
-        web = run.part("gunicorn")
+        web = run.child("gunicorn")
         web.kill()
-        until(lambda: run.part("gunicorn") not in (None, web), 60)
-        until(lambda: not left.exists(), 60)
-        until(lambda: run.get("/index.json") == 200, 60)
+        wait_until(lambda: run.child("gunicorn") not in (None, web), 60)
+        wait_until(lambda: not left.exists(), 60)
+        wait_until(lambda: run.get("/index.json") == 200, 60)

@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from digits_project.stack.embedded import Services
-from tests.support.samples.digits_samples import write_digits
-from tests.support.server import Run, until
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
+from tests.support.server import RunningServer, wait_until
 from tests.support.services import temporary_home
 
 pytestmark = [pytest.mark.trainer, pytest.mark.slow(12)]
@@ -27,17 +27,17 @@ def services():
 @pytest.fixture(scope="module")
 def server(services):
     urls = {"DATABASE_URL": services.database_url, "REDIS_URL": services.redis_url}
-    with temporary_home() as home, Run(home, 0, **urls) as running:
+    with temporary_home() as home, RunningServer(home, 0, **urls) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def dataset(server):
-    images = write_digits(server.home / "images", each=60)
+    images = write_28_pixel_digits(server.home / "images", each=60)
     size = {"resize_width": 28, "resize_height": 28, "resize_channels": 1}
     fields = {"dataset_name": "digits", "folder_train": str(images)} | size
-    job_id = server.create("/datasets/images/classification.json", **fields)
-    until(lambda: server.status(job_id) == "Done", 60)
+    job_id = server.create_job("/datasets/images/classification.json", **fields)
+    wait_until(lambda: server.job_status(job_id) == "Done", 60)
     return job_id
 
 
@@ -45,14 +45,14 @@ def dataset(server):
 def training(server, dataset):
     """The id of a model that has been training for a while and would for long."""
     job_id = create(server, dataset, train_epochs=50_000)
-    until(lambda: server.json(f"/models/{job_id}.json").get("val_outputs"))
+    wait_until(lambda: server.json(f"/models/{job_id}.json").get("val_outputs"))
     yield job_id
     server.send("DELETE", f"/models/{job_id}")
 
 
 def create(server, dataset, **fields):
     fields |= {"model_name": "lenet", "dataset": dataset, "standard_networks": "lenet", "snapshot_interval": 0}
-    return server.create(MODELS, **fields)
+    return server.create_job(MODELS, **fields)
 
 
 def trainer(server):
@@ -68,8 +68,8 @@ def validated(server, job_id):
 
 def assert_it_went_on(server, job_id, process, before):
     """The same process trains on, and every epoch's validation is there."""
-    until(lambda: len(validated(server, job_id)) > before, 60)
-    assert (server.status(job_id), trainer(server)) == ("Running", process)
+    wait_until(lambda: len(validated(server, job_id)) > before, 60)
+    assert (server.job_status(job_id), trainer(server)) == ("Running", process)
     epochs = validated(server, job_id)
     assert epochs == list(range(1, len(epochs) + 1))
 
@@ -88,7 +88,7 @@ def test_redis_is_away_and_what_runs_goes_on_and_what_is_asked_meanwhile_is_done
     redis.start()
     assert_it_went_on(server, training, process, before)
     server.send("POST", f"/models/{training}/abort")
-    until(lambda: server.status(waiting) == "Done", 20 + 30)
+    wait_until(lambda: server.job_status(waiting) == "Done", 20 + 30)
 
 
 def test_postgresql_is_away_and_what_runs_goes_on_and_loses_no_metric(services, server, training):
@@ -101,7 +101,7 @@ def test_postgresql_is_away_and_what_runs_goes_on_and_loses_no_metric(services, 
         assert time.monotonic() - asked < 5
         time.sleep(0.2)
     postgres.start()
-    until(lambda: server.get("/index.json") == 200)
+    wait_until(lambda: server.get("/index.json") == 200)
     assert_it_went_on(server, training, process, before)
 
 
@@ -117,5 +117,5 @@ def test_a_postgresql_that_hangs_holds_no_request_for_ever(services, server, tra
         for part in hanging:
             part.send_signal(signal.SIGCONT)
     assert answer == 503
-    until(lambda: server.get("/index.json") == 200)
+    wait_until(lambda: server.get("/index.json") == 200)
     assert_it_went_on(server, training, process, before)

@@ -11,7 +11,7 @@ import sys
 import psutil
 import pytest
 
-from tests.support.server import ROOT, Run, until
+from tests.support.server import ROOT, RunningServer, wait_until
 from tests.support.services import temporary_home
 
 PASSWORD = re.compile(r"user admin, password (\S+)")
@@ -25,7 +25,7 @@ def taken_port():
 
 @pytest.fixture(scope="module")
 def run(taken_port):
-    with temporary_home() as home, Run(home, taken_port) as running:
+    with temporary_home() as home, RunningServer(home, taken_port) as running:
         yield running
 
 
@@ -36,23 +36,23 @@ def test_the_web_server_answers(run):
 def test_a_taken_port_is_replaced_and_that_is_said(run, taken_port):
     port = int(run.url.rstrip("/").rpartition(":")[2])
     assert port != taken_port
-    assert f"Port {taken_port} is taken; using {port}" in run.said.read_text()
+    assert f"Port {taken_port} is taken; using {port}" in run.output.read_text()
 
 
 def test_it_listens_on_this_machine_only(run):
-    sockets = [part for child in run.parts for part in child.net_connections("inet") if part.status == "LISTEN"]
+    sockets = [part for child in run.processes for part in child.net_connections("inet") if part.status == "LISTEN"]
     assert {listener.laddr.ip for listener in sockets} == {"127.0.0.1"}
 
 
 def test_a_second_start_says_where_the_first_is_and_exits(run):
-    second = run.again()
+    second = run.start_again()
     assert second.returncode == 1
     assert f"{run.url} (pid {run.process.pid})" in second.stderr
 
 
 def test_the_password_of_the_superuser_is_printed_and_kept_nowhere(run):
-    password = PASSWORD.search(run.said.read_text())[1]
-    files = [path for path in run.home.rglob("*") if path.is_file() and path != run.said]
+    password = PASSWORD.search(run.output.read_text())[1]
+    files = [path for path in run.home.rglob("*") if path.is_file() and path != run.output]
     assert [path for path in files if password.encode() in path.read_bytes()] == []
 
 
@@ -63,14 +63,14 @@ def test_no_password_is_in_an_argument_list(run):
 
 
 def test_no_process_lets_onnx_runtime_report_to_its_makers(run):
-    children = [child for child in run.parts if "manage.py" in child.cmdline() or "gunicorn" in child.cmdline()]
+    children = [child for child in run.processes if "manage.py" in child.cmdline() or "gunicorn" in child.cmdline()]
     assert {child.environ()["ORT_DISABLE_TELEMETRY"] for child in children} == {"1"}
 
 
 @pytest.mark.parametrize("words", [("gunicorn",), ("worker", "train"), ("reaper",)], ids=" ".join)
 def test_a_killed_process_is_started_again(run, words):
-    run.part(*words).kill()
-    until(lambda: (new := run.part(*words)) and new not in run.parts)
+    run.child(*words).kill()
+    wait_until(lambda: (new := run.child(*words)) and new not in run.processes)
     assert run.get("/index.json") == 200
 
 
@@ -82,35 +82,35 @@ def test_manage_py_in_another_shell_uses_the_running_services(run):
 
 
 def test_ctrl_c_leaves_no_process_and_the_next_run_finds_everything(home):
-    with Run(home, 0) as first:
+    with RunningServer(home, 0) as first:
         first.process.send_signal(signal.SIGINT)
         assert first.process.wait(20) == 0
-        assert [part for part in first.parts if part.is_running()] == []
-        assert PASSWORD.search(first.said.read_text())
-    with Run(home, 0) as second:
-        assert not PASSWORD.search(second.said.read_text())
+        assert [part for part in first.processes if part.is_running()] == []
+        assert PASSWORD.search(first.output.read_text())
+    with RunningServer(home, 0) as second:
+        assert not PASSWORD.search(second.output.read_text())
 
 
 def test_kill_9_leaves_no_process(home):
-    with Run(home, 0) as running:
+    with RunningServer(home, 0) as running:
         running.process.kill()
-        assert psutil.wait_procs(running.parts, timeout=20)[1] == []
+        assert psutil.wait_procs(running.processes, timeout=20)[1] == []
 
 
 def test_with_both_urls_set_nothing_embedded_starts(home):
     urls = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
-    with Run(home, 0, **urls) as running:
+    with RunningServer(home, 0, **urls) as running:
         assert running.get("/index.json") == 200
     assert not (home / "embedded").exists()
 
 
 def test_a_port_that_is_no_number_is_refused(home):
-    refused = Run(home, "http").again()
+    refused = RunningServer(home, "http").start_again()
     assert (refused.returncode, refused.stderr) == (1, "DIGITS_PORT is 'http'; it takes a number from 0 to 65535\n")
 
 
 def test_a_home_that_can_not_be_made_is_explained(home):
     (home / "file").touch()
-    refused = Run(home, 0, DIGITS_HOME=str(home / "file" / "below")).again()
+    refused = RunningServer(home, 0, DIGITS_HOME=str(home / "file" / "below")).start_again()
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"DIGITS_HOME, {home}/file/below, can't be used: ")

@@ -23,11 +23,6 @@ class MoreHyperparameters(hyperparameters.Hyperparameters):
 hyperparameters.Hyperparameters = MoreHyperparameters
 django.setup()
 
-from django.apps import apps
-from django.db.migrations.autodetector import MigrationAutodetector
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.state import ProjectState
-from drf_spectacular.generators import SchemaGenerator
 from rest_framework.exceptions import ValidationError
 
 from models_app.admin import comparison
@@ -36,24 +31,13 @@ from models_app.management.commands.train_model import OPTIONS
 from models_app.models import TrainedModel
 from models_app.training.config import TrainConfig
 from models_app.training.engines import EngineConfig
+from tests.support.derived_declarations import missing_columns, schema_properties
 from tests.support.samples.training_samples import softmax_network
 
 NAME = "label_smoothing"
 
 
-def missing_columns() -> list[str]:
-    """What `manage.py makemigrations` would write."""
-    loader = MigrationLoader(None)
-    found = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps)).changes(loader.graph)
-    return [
-        operation.describe()
-        for migrations in found.values()
-        for migration in migrations
-        for operation in migration.operations
-    ]
-
-
-def complaint(value: str) -> str:
+def field_error(value: str) -> str:
     try:
         ClassificationModelForm().fields[NAME].run_validation(value)
     except ValidationError as invalid:
@@ -73,22 +57,16 @@ def configurations() -> list[float]:
         **row.hyperparameters.values(),
     )
     engine = EngineConfig(network=network, mean=None, devices=config.devices, threads=1, seed=0, **config.values())
-    return [taken.label_smoothing for taken in (config, TrainConfig.from_json(config.to_json()), engine)]
-
-
-def schema_properties() -> dict:
-    schemas = SchemaGenerator().get_schema(public=True)["components"]["schemas"]
-    properties = {name: schema.get("properties", {}) for name, schema in schemas.items()}
-    return {name: described[NAME] for name, described in properties.items() if NAME in described}
+    return [each.label_smoothing for each in (config, TrainConfig.from_json(config.to_json()), engine)]
 
 
 found = {
     "defaults": [form().defaults()[NAME] for form in (ClassificationModelForm, GenericModelForm)],
-    "complaint": complaint("1"),
+    "field_error": field_error("1"),
     "option": OPTIONS.names()[NAME],
     "is_compared": NAME in comparison.SETTINGS,
     "missing_columns": missing_columns(),
     "configurations": configurations(),
-    "schema": schema_properties(),
+    "schema": schema_properties(NAME),
 }
 print(json.dumps(found))

@@ -22,40 +22,24 @@ class WithShelves(DatasetsConfig):
 settings.INSTALLED_APPS = [f"{__name__}.WithShelves" if app == "datasets" else app for app in settings.INSTALLED_APPS]
 django.setup()
 
-from django.apps import apps
 from django.contrib import admin
 from django.core.management import load_command_class
-from django.db.migrations.autodetector import MigrationAutodetector
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.state import ProjectState
-from drf_spectacular.generators import SchemaGenerator
 
 from datasets.api.serializers import ClassificationDatasetForm, GenericDatasetForm, form_of
 from datasets.kinds import CLASSIFICATION
 from datasets.models import Dataset
+from tests.support.derived_declarations import missing_columns, schema_properties
 
 NAME, PATH = "shelf_number", "shelf_plan"
 
 
-def missing_columns() -> list[str]:
-    """What `manage.py makemigrations` would write."""
-    loader = MigrationLoader(None)
-    found = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps)).changes(loader.graph)
-    return [
-        operation.describe()
-        for migrations in found.values()
-        for migration in migrations
-        for operation in migration.operations
-    ]
-
-
-def complaints(**fields) -> dict:
+def field_errors(**fields) -> dict:
     form = form_of("shelf")(data={"dataset_name": "d", "method": "shelf", **fields})
     form.is_valid()
     return form.errors
 
 
-def taken() -> dict:
+def validated() -> dict:
     """The columns and the engine's folder of a valid form, which also has a field of another source."""
     form = form_of("shelf")(data={"dataset_name": "d", "method": "shelf", NAME: "7", "folder_train": "/nowhere"})
     form.is_valid(raise_exception=True)
@@ -63,14 +47,8 @@ def taken() -> dict:
     return {"method": dataset.method, NAME: dataset.shelf_number, "folder": str(dataset.spec().train.folder)}
 
 
-def schema_properties() -> dict:
-    schemas = SchemaGenerator().get_schema(public=True)["components"]["schemas"]
-    properties = {name: schema.get("properties", {}) for name, schema in schemas.items()}
-    return {name: described[NAME] for name, described in properties.items() if NAME in described}
-
-
 def page_widgets() -> dict[str, str]:
-    """The widget of each of its fields on the page that creates datasets."""
+    """{field: widget} of the source's fields on the page that creates datasets."""
     fields = admin.site.get_model_admin(Dataset).shown_fields(CLASSIFICATION, {}, {})
     return {field.name: field.widget for field in fields if field.name in (NAME, PATH)}
 
@@ -81,16 +59,16 @@ found = {
     "forms": [NAME in form().fields for form in (ClassificationDatasetForm, GenericDatasetForm)],
     "method": list(ClassificationDatasetForm().fields["method"].choices),
     "described": "shelf: the number of a shelf." in ClassificationDatasetForm().fields["method"].help_text,
-    "missing": complaints(),
-    "wrong": complaints(shelf_number="0"),
-    "wrong_together": complaints(shelf_number="13"),
-    "taken": taken(),
+    "missing": field_errors(),
+    "wrong": field_errors(shelf_number="0"),
+    "wrong_together": field_errors(shelf_number="13"),
+    "validated": validated(),
     "option": parser.parse_args(["d", "--method", "shelf", "--shelf-number", "2"]).shelf_number,
     "path_option": "--shelf-plan PATH" in parser.format_help(),
     "command_help": "shelf: the number of a shelf." in command.help,
     "widgets": page_widgets(),
     "page": admin.site.get_model_admin(Dataset).belongs(NAME),
     "missing_columns": missing_columns(),
-    "schema": schema_properties(),
+    "schema": schema_properties(NAME),
 }
 print(json.dumps(found))

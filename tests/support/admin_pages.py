@@ -1,4 +1,4 @@
-"""The admin's pages in a browser: a dataset and a model with awkward names, and somebody who has logged in."""
+"""Fixtures for the admin's pages in a browser: a dataset and a model with hostile names, and a logged-in user."""
 
 import pytest
 from django.conf import settings
@@ -9,8 +9,8 @@ from datasets.tasks import build_dataset
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
 from models_app.results import Evaluation, Metric
-from tests.support.browser import SCREENS, Complaints, chromium
-from tests.support.samples.inference_samples import add_snapshot
+from tests.support.browser import SCREENS, PageErrors, chromium
+from tests.support.samples.row_samples import add_snapshot
 
 __all__ = ["chromium"]
 
@@ -28,14 +28,14 @@ def dataset(make_dataset):
 
 @pytest.fixture
 def model(dataset, make_model):
-    """A model that runs, with a snapshot of random weights and some measurements."""
+    """A running model with a snapshot of random weights, metrics and an evaluation."""
     model = make_model(dataset, name=HOSTILE, train_epochs=10, notes=HOSTILE)
     TrainedModel.objects.filter(pk=model.pk).update(status=Status.RUNNING, progress=0.5, error=HOSTILE)
     (model.directory / "train.log").write_text(HOSTILE)
     for iteration in range(1, 8):
-        measure(model, "train", iteration)
+        add_metric(model, "train", iteration)
     for iteration in (3, 6):
-        measure(model, "val", iteration)
+        add_metric(model, "val", iteration)
     add_snapshot(model, epoch=3, seed=1)
     figures = {"images": 2, "accuracy": 0.5, "top_5_accuracy": 1, "loss": 1, "calibration_error": 0.1}
     row = {"category": HOSTILE, "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
@@ -47,19 +47,19 @@ def model(dataset, make_model):
     return model
 
 
-def measure(model, split, iteration):
+def add_metric(model, split, iteration):
     fields = {"loss": 2 / iteration, "accuracy": iteration / 10, "learning_rate": 0.01 / iteration}
     Metric.objects.create(trained_model=model, split=split, iteration=iteration, epoch=iteration, **fields)
 
 
 @pytest.fixture
-def complaints():
-    return Complaints()
+def page_errors():
+    return PageErrors()
 
 
 @pytest.fixture
-def visit(chromium, live_server, admin_client, complaints):
-    """Opens a page of the admin as somebody who has logged in; the page."""
+def visit(chromium, live_server, admin_client, page_errors):
+    """A function that opens a page of the admin as a logged-in user and returns it."""
     contexts = []
 
     def visit(path, **screen):
@@ -69,7 +69,7 @@ def visit(chromium, live_server, admin_client, complaints):
         cookie = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
         context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
         page = context.new_page()
-        complaints.listen(page)
+        page_errors.listen(page)
         page.goto(live_server.url + path)
         return page
 
@@ -78,5 +78,5 @@ def visit(chromium, live_server, admin_client, complaints):
         context.close()
 
 
-def of_model(name, *args):
+def model_url(name, *args):
     return reverse(f"admin:models_app_trainedmodel_{name}", args=args)

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, which downloads no browser of its own."""
+"""Debian's Chromium, driven by Playwright. Playwright downloads no browser of its own."""
 
 import shutil
 
@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 CHROMIUM = shutil.which("chromium")
-WITHOUT = "There is no chromium on this machine (apt-get install chromium)."
-QUIETLY = (
+NO_CHROMIUM = "There is no chromium on this machine (apt-get install chromium)."
+OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -26,18 +26,18 @@ SCREENS = {
 @pytest.fixture(scope="module")
 def chromium():
     with pytest.MonkeyPatch.context() as environment, sync_playwright() as playwright:
-        # Playwright's loop runs in this thread, and Django takes that for a program that must not wait.
+        # Playwright's event loop runs in this thread. Django would refuse synchronous database calls beside it.
         environment.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=QUIETLY)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=OPTIONS)
         yield browser
         browser.close()
 
 
-class Complaints(list):
-    """What a page has to complain about: errors of its scripts, messages on its console, answers that failed."""
+class PageErrors(list):
+    """Errors of a page: of its scripts, on its console, responses with an error status, and dialogs."""
 
     def listen(self, page):
         page.on("pageerror", lambda error: self.append(f"script: {error}"))
-        page.on("console", lambda said: said.type in ("error", "warning") and self.append(f"console: {said.text}"))
+        page.on("console", lambda line: line.type in ("error", "warning") and self.append(f"console: {line.text}"))
         page.on("response", lambda reply: reply.status >= 400 and self.append(f"{reply.status}: {reply.url}"))
         page.on("dialog", lambda dialog: (self.append(f"dialog: {dialog.message}"), dialog.dismiss()))

@@ -1,7 +1,9 @@
-"""Commands of manage.py as processes of their own, on the tests' database."""
+"""Commands of manage.py as processes on the tests' database, and streams that stand for a terminal and a pipe."""
 
+import io
 import os
 import pty
+import re
 import subprocess
 import sys
 from urllib.parse import urlsplit
@@ -10,27 +12,66 @@ from django.db import connection
 
 from tests.support.server import ROOT
 
+CONTROL = re.compile(r"\033\[(?P<number>\??\d*)(?P<code>[a-zA-Z])|(?P<letter>.)", re.DOTALL)
 
-def started(*arguments, variables=None, **streams):
-    """The process of `manage.py …`; its rows are those of the test, which has to be transactional."""
+
+def start_command(*arguments, variables=None, **streams):
+    """The process of `manage.py …`. It sees only committed rows, so the test has to be transactional."""
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     command = [sys.executable, "manage.py", *map(str, arguments)]
     env = {**os.environ, "DATABASE_URL": url, "TERM": "xterm"} | (variables or {})
     return subprocess.Popen(command, cwd=ROOT, env=env, **streams)
 
 
-def on_terminal(*arguments):
-    """(exit status, standard output, what the terminal shows) of a command whose standard error is a terminal."""
-    shown, terminal = pty.openpty()
-    process = started(*arguments, stdout=subprocess.PIPE, stderr=terminal)
+def run_on_terminal(*arguments):
+    """(exit status, standard output, characters sent to the terminal) of a command whose stderr is a terminal."""
+    reader, terminal = pty.openpty()
+    process = start_command(*arguments, stdout=subprocess.PIPE, stderr=terminal)
     os.close(terminal)
-    said = b"".join(iter(lambda: _read(shown), b"")).decode()
-    os.close(shown)
-    return process.wait(), process.communicate()[0].decode(), said
+    written = b"".join(iter(lambda: _read(reader), b"")).decode()
+    os.close(reader)
+    return process.wait(), process.communicate()[0].decode(), written
 
 
 def _read(terminal):
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux says EIO where the other side is gone
+    except OSError:  # Linux raises EIO once the other side is closed
         return b""
+
+
+class Pipe(io.StringIO):
+    encoding = "ascii"
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+    def lines(self):
+        """The lines on its screen."""
+        return displayed_lines(self.getvalue())[0]
+
+
+def displayed_lines(written):
+    """(the lines that a terminal shows after these characters, whether its cursor is visible)."""
+    lines, row, column, visible = [""], 0, 0, True
+    for found in CONTROL.finditer(written):
+        match found["code"], found["number"], found["letter"]:
+            case "A", number, _:
+                row -= int(number or 1)
+            case "K", _, _:
+                lines[row] = ""
+            case ("l" | "h") as code, "?25", _:
+                visible = code == "h"
+            case None, _, "\r":
+                column = 0
+            case None, _, "\n":
+                row, column = row + 1, 0
+                lines += [""] * (row + 1 - len(lines))
+            case None, _, letter:
+                lines[row] = lines[row].ljust(column)[:column] + letter + lines[row][column + 1 :]
+                column += 1
+    return lines, visible

@@ -1,4 +1,4 @@
-"""Clients that try to silence a server: `python -m tests.support.hostile_clients CROWD.json`, a process of its own."""
+"""Clients that try to overload a server, as a process: `python -m tests.support.hostile_clients CROWD.json`."""
 
 import contextlib
 import http.client
@@ -11,22 +11,22 @@ import threading
 import time
 from pathlib import Path
 
-from tests.support.server import ROOT, until
+from tests.support.server import ROOT, wait_until
 
-PAUSE = 0.05  # seconds between two pieces of what is sent slowly
-NUMBERED = b"{number}"  # in a head: another number each time
+PAUSE = 0.05  # seconds between two pieces of data that is sent slowly
+NUMBERED = b"{number}"  # replaced in a head by the number of the request
 
 
 @contextlib.contextmanager
 def crowd(folder, port, number, head=b"", body=b"", slowly=b"", piece=1600):
-    """`number` clients that each connect, send this, then the rest slowly, and read the response; again and again.
+    """Run `number` clients during the block. Each repeats: connect, send head and body, send `slowly` in pieces, read.
 
-    Those with no head are silent.
+    Without a head the clients connect once and send nothing.
     """
     sent = {"head": head, "body": body, "slowly": slowly}
-    told = {name: data.decode("latin-1") for name, data in sent.items()}
+    texts = {name: data.decode("latin-1") for name, data in sent.items()}
     path = folder / "crowd.json"
-    path.write_text(json.dumps(told | {"port": port, "number": number, "piece": piece}))
+    path.write_text(json.dumps(texts | {"port": port, "number": number, "piece": piece}))
     command = [sys.executable, "-m", "tests.support.hostile_clients", str(path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
@@ -38,21 +38,21 @@ def crowd(folder, port, number, head=b"", body=b"", slowly=b"", piece=1600):
         process.stdout.close()
 
 
-def post(path, *headers, length):
-    """The head of such a request."""
+def post_head(path, *headers, length):
+    """The head of a POST with a body of `length` bytes."""
     return "\r\n".join(
         (f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {length}", *headers, "", "")
     ).encode()
 
 
-def ask(port, method, path, body=None, headers=()):
-    """(status, seconds) of a request."""
+def timed_request(port, method, path, body=None, headers=()):
+    """(status, duration in seconds) of a request."""
     started = time.monotonic()
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request(method, path, body, dict(headers))
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status, time.monotonic() - started
+        response = connection.getresponse()
+        response.read()
+        return response.status, time.monotonic() - started
 
 
 class Crowd:
@@ -61,13 +61,13 @@ class Crowd:
         self._head, self._body, self._slowly = (text.encode("latin-1") for text in (head, body, slowly))
         self._requests = itertools.count(1)
 
-    def stay(self):
-        """All of them, until the process is killed."""
+    def run(self):
+        """Run all clients until the process is killed."""
         if self._head:
-            threads = [threading.Thread(target=self._insist) for _ in range(self._number)]
+            threads = [threading.Thread(target=self._repeat) for _ in range(self._number)]
             for thread in threads:
                 thread.start()
-            until(lambda: next(self._requests) > self._number)
+            wait_until(lambda: next(self._requests) > self._number)
         else:
             self._silent = [self._connect() for _ in range(self._number)]
         print("connected", flush=True)
@@ -76,7 +76,7 @@ class Crowd:
     def _connect(self):
         return socket.create_connection(("127.0.0.1", self._port), timeout=60)
 
-    def _insist(self):
+    def _repeat(self):
         while True:
             with contextlib.suppress(OSError), contextlib.closing(self._connect()) as connection:
                 self._request(connection)
@@ -89,8 +89,8 @@ class Crowd:
                 time.sleep(PAUSE)
                 connection.sendall(self._slowly[at : at + self._piece])
         while connection.recv(1 << 16):
-            """All of the response."""
+            """Read the whole response."""
 
 
 if __name__ == "__main__":
-    Crowd(**json.loads(Path(sys.argv[1]).read_text())).stay()
+    Crowd(**json.loads(Path(sys.argv[1]).read_text())).run()

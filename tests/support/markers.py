@@ -1,11 +1,11 @@
-"""What conftest.py does with the collected tests: mark each with what it needs, and put files that take long first.
+"""Hooks of conftest.py on the collected tests: mark each test with what it needs, and put the slowest files first.
 
-The marks `browser`, `database`, `trainer` and `slow` come from a test's fixtures and from its code: a test that calls
-`start_trainer`, itself or through a fixture or a helper of tests/, gets the mark `trainer`. What can't be seen that
-way, as in `call_command("train", …)`, is marked in the test's file.
+The marks `browser`, `database`, `trainer` and `slow` are derived from a test's fixtures and code: a test that calls
+`start_trainer`, itself or through a fixture or a helper of tests/, gets the mark `trainer`. A need that the code does
+not show, as in `call_command("train", …)`, is marked in the test's file.
 
-With `--no-loadscope-reorder` (Makefile) xdist hands the files out in this order, so that no process works on a long
-file alone at the end.
+With `--no-loadscope-reorder` (Makefile) xdist distributes the files in this order, so that no process is left alone
+with a long file at the end.
 """
 
 import functools
@@ -26,7 +26,7 @@ from tests.support.samples import training_samples
 
 
 class Need(NamedTuple):
-    """What a call tells about a test: its marks, and how many seconds the call takes, roughly."""
+    """What a call shows of a test: the marks that the test needs, and roughly how many seconds the call takes."""
 
     marks: set[str]
     seconds: float
@@ -37,17 +37,17 @@ CALLS = {
     train: Need({"trainer"}, 0.5),
     train_model: Need({"trainer", "slow"}, 4),
     training_samples.start_trainer: Need({"trainer", "slow"}, 4),
-    server.Run: Need({"slow"}, 15),
+    server.RunningServer: Need({"slow"}, 15),
     Services: Need({"slow"}, 2),
-    webserver.served: Need({"slow"}, 4),
-    console.started: Need({"slow"}, 3),  # manage.py as a process
+    webserver.gunicorn_server: Need({"slow"}, 4),
+    console.start_command: Need({"slow"}, 3),  # manage.py as a process
 }
 FIXTURES = {"chromium": {"browser", "slow"}, "db": {"database"}, "transactional_db": {"database"}}
-SECONDS = {"slow": 1.0, "database": 0.05}  # that a test with such a mark takes besides; slow(30) says 30
+SECONDS = {"slow": 1.0, "database": 0.05}  # added for each test with this mark; slow(30) adds 30
 
 
 def pytest_itemcollected(item):
-    """Before `-m` chooses among the tests."""
+    """Mark a test before `-m` selects tests."""
     found = {"database"} if item.get_closest_marker("django_db") else set()
     found = found.union(*(FIXTURES.get(name, set()) for name in item.fixturenames))
     for mark in sorted(found.union(*(need.marks for function, _ in _functions(item) for need in _needs(function)))):
@@ -71,7 +71,7 @@ def _seconds(mark: pytest.Mark) -> float:
 
 
 def _functions(item: pytest.Item) -> Iterator[tuple[FunctionType, bool]]:
-    """The test and its fixtures; whether other tests of the file share what the function returned."""
+    """The test and its fixtures, each with whether other tests of the file share its result."""
     yield item.function, False
     for definitions in item._fixtureinfo.name2fixturedefs.values():
         for definition in definitions:
@@ -84,21 +84,21 @@ def _needs(function: FunctionType) -> list[Need]:
 
 
 def called_by(function: object) -> set[object]:
-    """The functions and classes that a function names, and those that the functions of tests/ among them name."""
+    """The functions and classes that a function refers to, directly or through functions of tests/."""
     found: set[object] = set()
-    ahead = [function]
-    while ahead:
-        looked_at = unwrap(ahead.pop())
-        if isinstance(looked_at, FunctionType):
-            named = [looked_at.__globals__.get(name) for name in _names(looked_at.__code__)]
+    to_do = [function]
+    while to_do:
+        current = unwrap(to_do.pop())
+        if isinstance(current, FunctionType):
+            named = [current.__globals__.get(name) for name in _names(current.__code__)]
             new = {each for each in named if isinstance(each, FunctionType | type)} - found
             found |= new
-            ahead += [each for each in new if each.__module__.startswith("tests.")]
+            to_do += [each for each in new if each.__module__.startswith("tests.")]
     return found
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """The names that a function looks up, also in the functions within it."""
+    """The names that a function looks up, nested functions included."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

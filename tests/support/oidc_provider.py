@@ -1,4 +1,4 @@
-"""A small OpenID Connect provider on loopback: it logs in whoever its test says, and is strict about the rest."""
+"""A small OpenID Connect provider on loopback: it logs in the user that the test sets, and checks each request."""
 
 import hashlib
 import json
@@ -12,19 +12,20 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-CLIENT, SECRET = "digits", "of the client"
+CLIENT, SECRET = "digits", "client secret"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 class Provider:
-    """`claims` are those of whoever logs in next; `token` changes the ID token; `refuse` is an error to answer with."""
+    """`claims` belong to the next user who logs in; `token` overrides claims of the ID token; `error` is an OAuth error
+    that the next login returns."""
 
     def __init__(self):
         self.claims = {"sub": "4711", "preferred_username": "ada", "email": "ada@example.org", "groups": []}
         self.token = {}
         self.key = KEY
-        self.refuse = ""
-        self.asked = {}  # {code: what the browser was sent here with}
+        self.error = ""
+        self.requests = {}  # {code: parameters of the authorization request}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.issuer = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
@@ -39,16 +40,16 @@ class Provider:
         self.thread.join()
 
     def log_in(self, address):
-        """What a browser does at the address that it was led to; the address that it is led back to."""
-        asked = dict(parse_qsl(urlsplit(address).query))
-        assert (asked["response_type"], asked["client_id"]) == ("code", CLIENT)
-        assert asked["code_challenge_method"] == "S256"
-        answer = {"state": asked["state"]}
-        if self.refuse:
-            return f"{asked['redirect_uri']}?{urlencode(answer | {'error': self.refuse})}"
+        """Log in at this authorization address, as a browser does; return the address of the redirect back."""
+        request = dict(parse_qsl(urlsplit(address).query))
+        assert (request["response_type"], request["client_id"]) == ("code", CLIENT)
+        assert request["code_challenge_method"] == "S256"
+        parameters = {"state": request["state"]}
+        if self.error:
+            return f"{request['redirect_uri']}?{urlencode(parameters | {'error': self.error})}"
         code = secrets.token_urlsafe()
-        self.asked[code] = asked
-        return f"{asked['redirect_uri']}?{urlencode(answer | {'code': code})}"
+        self.requests[code] = request
+        return f"{request['redirect_uri']}?{urlencode(parameters | {'code': code})}"
 
     def discovery(self, form, headers):
         names = {"authorization_endpoint": "authorize", "token_endpoint": "token", "userinfo_endpoint": "userinfo"}
@@ -61,11 +62,11 @@ class Provider:
         return {"keys": [public | {"kid": "1", "alg": "RS256", "use": "sig"}]}
 
     def tokens(self, form, headers):
-        asked = self.asked.pop(form["code"])  # good for once
+        request = self.requests.pop(form["code"])  # a code is valid once
         proof = urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=").decode()
-        assert (proof, form["redirect_uri"]) == (asked["code_challenge"], asked["redirect_uri"])
+        assert (proof, form["redirect_uri"]) == (request["code_challenge"], request["redirect_uri"])
         assert (form["client_id"], form["client_secret"]) == (CLIENT, SECRET)
-        claims = {"iss": self.issuer, "aud": CLIENT, "sub": self.claims["sub"], "nonce": asked["nonce"]}
+        claims = {"iss": self.issuer, "aud": CLIENT, "sub": self.claims["sub"], "nonce": request["nonce"]}
         claims |= {"iat": int(time.time()), "exp": int(time.time()) + 60} | self.token
         signed = jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": "1"})
         return {"access_token": "opens userinfo", "token_type": "Bearer", "id_token": signed}
@@ -86,16 +87,16 @@ class Provider:
             def do_GET(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
                 form = {name: values[0] for name, values in parse_qs(body).items()}
-                answer = json.dumps(routes[urlsplit(self.path).path](form, self.headers)).encode()
+                content = json.dumps(routes[urlsplit(self.path).path](form, self.headers)).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
+                self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(answer)
+                self.wfile.write(content)
 
             do_POST = do_GET
 
             def log_message(self, *words):
-                """Not on standard error."""
+                """Keep requests out of standard error."""
 
         return Handler

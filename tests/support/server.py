@@ -1,4 +1,4 @@
-"""A whole server as a test's subject: `python -m digits_project.stack` in a home of its own."""
+"""A whole server as a process: `python -m digits_project.stack` in a home of its own."""
 
 import contextlib
 import http.client
@@ -14,39 +14,39 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Run:
-    """A `python -m digits_project.stack` on `home`, once it has said that it is running."""
+class RunningServer:
+    """A server on `home`, from the moment that it reports that it is running to the end of the block."""
 
     def __init__(self, home, port, **variables):
         self.home = home
-        self.said = home / "said.txt"
+        self.output = home / "output.txt"
         env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         env.pop("ORT_DISABLE_TELEMETRY", None)
         env |= {"DIGITS_HOME": str(home), "DIGITS_PORT": str(port), "DIGITS_JOBS_DIR": str(home / "jobs"), **variables}
         self.command = {"args": [sys.executable, "-m", "digits_project.stack"], "env": env, "cwd": ROOT}
 
     def __enter__(self):
-        with self.said.open("w") as output:
-            self.process = subprocess.Popen(**self.command, stdout=output, stderr=output)
-        until(lambda: "DIGITS is running" in self.said.read_text() or self.process.poll() is not None, 90)
-        assert self.process.poll() is None, self.said.read_text()
+        with self.output.open("w") as file:
+            self.process = subprocess.Popen(**self.command, stdout=file, stderr=file)
+        wait_until(lambda: "DIGITS is running" in self.output.read_text() or self.process.poll() is not None, 90)
+        assert self.process.poll() is None, self.output.read_text()
         self.url = json.loads((self.home / "stack.json").read_text())["url"]
-        self.parts = psutil.Process(self.process.pid).children(recursive=True)
+        self.processes = psutil.Process(self.process.pid).children(recursive=True)
         return self
 
     def __exit__(self, *exception):
         self.process.terminate()
         self.process.wait(30)
 
-    def again(self):
-        """A second start beside this one."""
+    def start_again(self):
+        """The finished process of a second start on the same home."""
         return subprocess.run(**self.command, capture_output=True, text=True)
 
     def children(self):
         return psutil.Process(self.process.pid).children()
 
-    def part(self, *words):
-        """The child whose command line holds these words."""
+    def child(self, *words):
+        """The child process whose command line contains these words, or None."""
         processes = [process.info for process in psutil.process_iter(["pid", "ppid", "cmdline"])]
         children = [info for info in processes if info["ppid"] == self.process.pid]
         return next(
@@ -55,38 +55,39 @@ class Run:
 
     def get(self, path):
         """The status code of a GET."""
-        return self._ask("GET", path)[0]
+        return self._request("GET", path)[0]
 
     def json(self, path):
-        """The JSON of a GET."""
-        return json.loads(self._ask("GET", path)[1])
+        """The parsed body of a GET."""
+        return json.loads(self._request("GET", path)[1])
 
     def send(self, method, path, **fields):
-        """(status code, body) of a request with these fields, as JSON."""
-        return self._ask(method, path, json.dumps(fields), {"Content-Type": "application/json"})
+        """(status code, body) of a request that sends these fields as JSON."""
+        return self._request(method, path, json.dumps(fields), {"Content-Type": "application/json"})
 
-    def create(self, path, **fields):
-        """The id of the job that a POST creates."""
+    def create_job(self, path, **fields):
+        """Create a job by a POST; return its id."""
         status, body = self.send("POST", path, **fields)
         assert status == 200, body
         return json.loads(body)["job_id"]
 
-    def status(self, job_id):
-        """None while the server can't tell, as in the moments after its database has gone."""
-        code, body = self._ask("GET", f"/jobs/{job_id}/status")
+    def job_status(self, job_id):
+        """The status of a job, or None while the server can't read it, as just after its database has died."""
+        code, body = self._request("GET", f"/jobs/{job_id}/status")
         return json.loads(body)["status"] if code == 200 else None
 
-    def _ask(self, method, path, body=None, headers=None):
+    def _request(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection(self.url.split("/")[2], timeout=30)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
 
 
-def until(happened, seconds=30):
+def wait_until(condition, seconds=30):
+    """Poll the condition until it is true; return its value."""
     deadline = time.monotonic() + seconds
-    while not (result := happened()):
-        assert time.monotonic() < deadline, "it did not happen"
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"the condition was still false after {seconds} seconds"
         time.sleep(0.05)
     return result

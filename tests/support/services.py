@@ -1,7 +1,7 @@
-"""A pytest plugin (`-p tests.support.services` in pyproject.toml): PostgreSQL and Redis for the test session.
+"""A pytest plugin (`-p tests.support.services` in pyproject.toml) that provides PostgreSQL and Redis to the session.
 
-Where DATABASE_URL and REDIS_URL are set, those are used; what is missing is started in a temporary home before Django
-reads its settings, and gone with the session.
+It uses the services in DATABASE_URL and REDIS_URL. A service whose variable is not set is started in a temporary home
+before Django reads its settings, and stopped at the end of the session.
 """
 
 import contextlib
@@ -15,16 +15,16 @@ import pytest
 
 from digits_project.stack.embedded import Services
 
-# The tests' queues keep apart in a Redis that they share, also with tests that run beside them.
+# Test processes that share a Redis use queues with different prefixes.
 QUEUE_PREFIX = f"digits-test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config):
-    """Runs around pytest-django's hook of this name, which loads the settings."""
-    gc.disable()  # a third of the time that the collection of the tests takes; conftest.py enables it after that
-    asked = early_config.known_args_namespace
-    if not (asked.help or asked.version):
+    """Provide the services before pytest-django's hook of the same name loads the settings."""
+    gc.disable()  # it takes a third of the time of collecting; conftest.py enables it afterwards
+    options = early_config.known_args_namespace
+    if not (options.help or options.version):
         resources = contextlib.ExitStack()
         early_config.add_cleanup(resources.close)
         _provide(resources)
@@ -46,14 +46,14 @@ def _provide(resources: contextlib.ExitStack) -> None:
 
 @pytest.fixture
 def home():
-    """A temporary DIGITS_HOME that no services run on yet."""
+    """A temporary DIGITS_HOME on which no services run yet."""
     with temporary_home() as folder:
         yield folder
 
 
 @contextlib.contextmanager
 def temporary_home():
-    """Unlike pytest's, a folder that PostgreSQL's user can reach when root runs the tests."""
+    """A temporary folder that PostgreSQL's user can reach, unlike tmp_path, when root runs the tests."""
     folder = Path(tempfile.mkdtemp(prefix="digits-test-"))
     folder.chmod(0o711)
     yield folder
@@ -61,9 +61,9 @@ def temporary_home():
 
 
 def remove_home(folder: Path) -> None:
-    """The home, the databases that it links to where they could not be inside, and the sockets that kill -9 left."""
+    """Remove a home, the databases outside of it that it links to, and the sockets that killed services left."""
     for database in folder.rglob("embedded/postgres"):
         shutil.rmtree(database.resolve())
     for sockets in folder.rglob("embedded/sockets"):
-        shutil.rmtree(sockets.read_text(), ignore_errors=True)  # most are gone
+        shutil.rmtree(sockets.read_text(), ignore_errors=True)  # services that stop remove theirs
     shutil.rmtree(folder)

@@ -1,4 +1,7 @@
-"""method=shelf: a source of datasets that only tests register (added_source)."""
+"""method=shelf, a source of datasets that added_source registers.
+
+It is a module of its own because it can be imported only while Django loads the models.
+"""
 
 from pathlib import Path
 

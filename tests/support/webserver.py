@@ -1,4 +1,4 @@
-"""gunicorn with a worker of ours, or one made of it, in front of an application of a test's."""
+"""gunicorn with this project's web worker, or a subclass, in front of a test's application."""
 
 import contextlib
 import os
@@ -14,11 +14,14 @@ from tests.support.server import ROOT
 
 
 @contextlib.contextmanager
-def served(worker, application, threads=1, **variables):
-    """The process of the server, and its port. Both are named as gunicorn wants it: module.Class, module:name."""
+def gunicorn_server(worker, application, threads=1, **variables):
+    """The process of a server and its port.
+
+    Worker and application are given as gunicorn takes them: module.Class, module:name.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         command = ["-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--threads", str(threads)]
-        # As the supervisor does. With gunicorn's default of 30 seconds a stop takes that long while requests wait.
+        # As the supervisor sets it. With gunicorn's default a stop takes 30 seconds while requests are queued.
         command += ["--graceful-timeout", "3"]
         command += ["--no-control-socket", "--worker-class", worker, application]
         env = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"} | variables
@@ -30,16 +33,16 @@ def served(worker, application, threads=1, **variables):
             server.wait(60)
 
 
-def served_digits(worker="digits_project.server.gunicorn_worker.WebWorker", **variables):
-    """The same with this server, with accounts and eight threads, on the tests' database."""
+def digits_server(worker="digits_project.server.gunicorn_worker.WebWorker", **variables):
+    """gunicorn_server() of digits_project on the tests' database, with accounts and eight threads."""
     name = connection.settings_dict["NAME"]
     variables |= {"DATABASE_URL": re.sub(r"/[^/?]+\?", f"/{name}?", os.environ["DATABASE_URL"], count=1)}
     variables |= {"DIGITS_AUTH": "required", "DIGITS_INFERENCE_RATE": "0"}
-    return served(worker, "digits_project.wsgi", threads=8, **variables)
+    return gunicorn_server(worker, "digits_project.wsgi", threads=8, **variables)
 
 
-def rest(connection):
-    """What comes until the server closes the connection."""
+def read_until_close(connection):
+    """The bytes that the server sends before it closes the connection."""
     received = bytearray()
     with contextlib.suppress(ConnectionResetError):
         while more := connection.recv(1 << 16):

@@ -10,7 +10,7 @@ from datasets.imagedb import BuiltSplit, FolderSource, build, progress
 from datasets.imagedb.images.decoding import decode_record, read_array
 from datasets.imagedb.store.records import RecordReader
 from digits_project.common.errors import BadInput
-from tests.support.samples.imagedb_samples import silent, spec, write_digits, write_photos
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits, write_photos
 
 ALWAYS = {"build.log", "labels.txt", "mean.npy", "mean.png", "train.rec", "train.idx", "train.txt"}
 VAL = {"val.rec", "val.idx", "val.txt"}
@@ -48,7 +48,7 @@ def spoil(path):
 
 
 def test_a_folder_of_digits_becomes_databases(images, directory):
-    built = build(spec(images), directory, silent)
+    built = build(spec_of(images), directory, ignore_progress)
     assert built.categories == ["0", "1", "2"]
     assert built.splits == [BuiltSplit("train", 30, [9, 6, 15]), BuiltSplit("val", 10, [3, 2, 5])]
     assert (built.skipped, built.warnings) == (0, [])
@@ -58,7 +58,7 @@ def test_a_folder_of_digits_becomes_databases(images, directory):
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_every_record_is_the_image_that_the_list_names(images, directory, split):
-    built = build(spec(images, pct_test=10), directory, silent)
+    built = build(spec_of(images, pct_test=10), directory, ignore_progress)
     lines, stored = listed(directory, split), records(directory, split)
     assert len(lines) == len(stored) > 0
     for (path, listed_label), (label, pixels) in zip(lines, stored, strict=True):
@@ -71,8 +71,8 @@ def test_every_record_is_the_image_that_the_list_names(images, directory, split)
 @pytest.mark.parametrize("resize_mode", ["squash", "half_crop"])
 def test_photos_are_stored_as_asked(tmp_path, directory, encoding, tolerance, channels, resize_mode):
     photos = write_photos(tmp_path / "photos", 2, 3)
-    wanted = spec(photos, width=60, height=50, channels=channels, encoding=encoding, resize_mode=resize_mode)
-    build(wanted, directory, silent)
+    wanted = spec_of(photos, width=60, height=50, channels=channels, encoding=encoding, resize_mode=resize_mode)
+    build(wanted, directory, ignore_progress)
     (path, _), *_ = listed(directory, "train")
     (_, pixels), *_ = records(directory, "train")
     assert pixels.shape == (50, 60, channels)
@@ -81,7 +81,9 @@ def test_photos_are_stored_as_asked(tmp_path, directory, encoding, tolerance, ch
 
 
 def test_the_mean_is_that_of_the_train_split(tmp_path, directory):
-    built = build(spec(write_photos(tmp_path / "photos", 2, 5), channels=3, width=20, height=10), directory, silent)
+    built = build(
+        spec_of(write_photos(tmp_path / "photos", 2, 5), channels=3, width=20, height=10), directory, ignore_progress
+    )
     expected = np.mean([pixels for _, pixels in records(directory, "train")], axis=0)
     mean = np.load(directory / "mean.npy")
     assert (mean.shape, mean.dtype) == ((3, 10, 20), np.float32)
@@ -92,9 +94,9 @@ def test_the_mean_is_that_of_the_train_split(tmp_path, directory):
 
 def test_the_same_seed_gives_the_same_bytes_however_many_workers(images, tmp_path):
     first, second, other = tmp_path / "first", tmp_path / "second", tmp_path / "other"
-    build(spec(images, workers=1), first, silent)
-    build(spec(images, workers=3), second, silent)
-    build(spec(images, seed=1), other, silent)
+    build(spec_of(images, workers=1), first, ignore_progress)
+    build(spec_of(images, workers=3), second, ignore_progress)
+    build(spec_of(images, seed=1), other, ignore_progress)
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in ALWAYS | VAL)
     assert (first / "train.rec").read_bytes() != (other / "train.rec").read_bytes()
 
@@ -103,7 +105,7 @@ def test_unreadable_images_are_skipped_counted_and_logged_with_the_reason(images
     spoil(images / "0" / "003.png")
     spoil(images / "2" / "007.png")
     (images / "1" / "text.png").write_text("no image")
-    built = build(spec(images), directory, silent)
+    built = build(spec_of(images), directory, ignore_progress)
     assert built.skipped == 3
     assert sum(split.entries for split in built.splits) == 38
     log = (directory / "build.log").read_text()
@@ -128,7 +130,7 @@ def test_images_that_vanish_change_or_are_cut_short_while_it_builds_are_skipped_
             changed.write_text("no image")
 
     monkeypatch.setattr(progress, "_INTERVAL", 0)
-    built = build(spec(images), directory, report)
+    built = build(spec_of(images), directory, report)
     assert built.skipped == 3
     log = (directory / "build.log").read_text()
     assert all(str(path) in log for path in (gone, cut, changed))
@@ -140,7 +142,7 @@ def test_images_that_vanish_change_or_are_cut_short_while_it_builds_are_skipped_
 def test_a_category_without_a_readable_image_is_dropped_and_labels_close_up(images, directory):
     for path in (images / "1").iterdir():
         spoil(path)
-    built = build(spec(images), directory, silent)
+    built = build(spec_of(images), directory, ignore_progress)
     assert built.categories == ["0", "2"]
     assert built.splits == [BuiltSplit("train", 24, [9, 15]), BuiltSplit("val", 8, [3, 5])]
     assert built.warnings == ["Dropped, since no image for training could be read: 1."]
@@ -154,7 +156,7 @@ def test_nothing_readable_is_the_users_error_with_an_example(images, directory):
     for path in images.glob("*/*.png"):
         spoil(path)
     with pytest.raises(BadInput, match=r"None of the images for training could be read\. /.*png: damaged PNG"):
-        build(spec(images), directory, silent)
+        build(spec_of(images), directory, ignore_progress)
     assert names(directory) == set()
 
 
@@ -162,14 +164,14 @@ def test_one_readable_category_is_the_users_error(images, directory):
     for path in [*(images / "0").iterdir(), *(images / "2").iterdir()]:
         spoil(path)
     with pytest.raises(BadInput, match=r"Only one category has images .* None of: 0, 2\. /.*damaged PNG"):
-        build(spec(images), directory, silent)
+        build(spec_of(images), directory, ignore_progress)
     assert names(directory) == set()
 
 
 def test_validation_and_test_may_have_folders_of_their_own(images, tmp_path, directory):
     val = FolderSource(write_digits(tmp_path / "val", {0: 3, 2: 4, 7: 5}))
     test = FolderSource(write_digits(tmp_path / "test", {1: 6}))
-    built = build(spec(images, val=val, test=test), directory, silent)
+    built = build(spec_of(images, val=val, test=test), directory, ignore_progress)
     assert built.splits == [
         BuiltSplit("train", 40, [12, 8, 20]),
         BuiltSplit("val", 7, [3, 0, 4]),
@@ -187,14 +189,14 @@ def test_a_validation_folder_in_which_nothing_can_be_read_is_a_warning_and_no_sp
     val = write_digits(tmp_path / "val", {0: 3, 1: 3, 2: 3})
     for path in val.glob("*/*"):
         spoil(path)
-    built = build(spec(images, val=FolderSource(val)), directory, silent)
+    built = build(spec_of(images, val=FolderSource(val)), directory, ignore_progress)
     assert [split.name for split in built.splits] == ["train"]
     assert built.warnings == ["The val split is empty: none of its images could be read."]
     assert names(directory) == ALWAYS
 
 
 def test_without_a_share_there_is_no_validation_split(images, directory):
-    built = build(spec(images, pct_val=0), directory, silent)
+    built = build(spec_of(images, pct_val=0), directory, ignore_progress)
     assert built.splits == [BuiltSplit("train", 40, [12, 8, 20])]
     assert names(directory) == ALWAYS
 
@@ -203,7 +205,7 @@ def test_what_an_earlier_attempt_left_is_replaced_and_other_files_stay(images, d
     (directory / "building").mkdir(parents=True)
     for name in ("building/train.rec.part", "val.rec", "test.rec", "log.txt"):
         (directory / name).write_text("left over")
-    build(spec(images, pct_val=0), directory, silent)
+    build(spec_of(images, pct_val=0), directory, ignore_progress)
     assert names(directory) == ALWAYS | {"log.txt"}
 
 
@@ -211,12 +213,12 @@ def test_names_of_any_bytes_and_suffix_make_it_into_the_list(images, directory):
     source = images / "0" / "000.png"
     odd = Path(os.fsdecode(os.fsencode(source.parent) + b"/\xff \xe2\x82\xac"))
     source.rename(odd)
-    build(spec(images, pct_val=0), directory, silent)
+    build(spec_of(images, pct_val=0), directory, ignore_progress)
     assert (odd, 0) in listed(directory, "train")
 
 
 def test_the_log_sums_up(images, directory):
-    build(spec(images), directory, silent)
+    build(spec_of(images), directory, ignore_progress)
     assert (directory / "build.log").read_text().splitlines() == [
         "3 categories: 0, 1, 2",
         "train: 30 images, 6 to 15 a category",

@@ -8,13 +8,20 @@ import pytest
 from datasets.imagedb import PrebuiltSpec, PrebuiltSplit, build_prebuilt
 from datasets.imagedb.foreign.datum import parse_blob, parse_datum
 from digits_project.common.errors import BadInput
-from tests.support.samples.imagedb_samples import silent
-from tests.support.samples.prebuilt_samples import blob, caffe_order, datum, message_class, pictures, write_lmdb
+from tests.support.samples.imagedb_samples import ignore_progress
+from tests.support.samples.prebuilt_samples import (
+    blob_proto,
+    caffe_order,
+    datum,
+    message_class,
+    photo_crops,
+    write_lmdb,
+)
 
 
 @pytest.fixture
 def raw(tmp_path):
-    return write_lmdb(tmp_path / "raw", [datum(caffe_order(image)) for image in pictures(3)])
+    return write_lmdb(tmp_path / "raw", [datum(caffe_order(image)) for image in photo_crops(3)])
 
 
 @pytest.fixture
@@ -23,7 +30,7 @@ def directory(tmp_path):
 
 
 def take(directory, images, mean):
-    return build_prebuilt(PrebuiltSpec(PrebuiltSplit(images), mean=mean, workers=1), directory, silent)
+    return build_prebuilt(PrebuiltSpec(PrebuiltSplit(images), mean=mean, workers=1), directory, ignore_progress)
 
 
 @pytest.mark.parametrize("fields", [{"num": 1, "channels": 3, "height": 12, "width": 12}, {"shape": [3, 12, 12]}])
@@ -31,7 +38,7 @@ def test_a_mean_from_caffe_comes_out_in_rgb(tmp_path, raw, directory, fields):
     mean = np.random.default_rng(1).uniform(0, 255, (3, 12, 12)).astype(np.float32)
     if "shape" in fields:
         fields = {"shape": message_class("BlobProto")().shape.__class__(dim=fields["shape"])}
-    (tmp_path / "mean.binaryproto").write_bytes(blob(mean, **fields))
+    (tmp_path / "mean.binaryproto").write_bytes(blob_proto(mean, **fields))
     take(directory, raw, mean=tmp_path / "mean.binaryproto")
     assert np.array_equal(np.load(directory / "mean.npy"), mean[::-1])
 
@@ -57,7 +64,7 @@ def test_a_mean_as_npy_is_taken_as_it_is_one_value_a_channel_for_every_pixel(tmp
         ("mean.binaryproto", b"\x0a\xff", "can't be read as a .binaryproto: the message is cut short"),
         (
             "mean.binaryproto",
-            blob(np.ones(9)),
+            blob_proto(np.ones(9)),
             "can't be read as a .binaryproto: it says that it is 1×1×1×1, but holds 9",
         ),
     ],
@@ -76,7 +83,7 @@ def test_a_mean_that_does_not_fit_is_the_users_error(tmp_path, raw, directory, n
 def test_no_message_however_broken_is_more_than_the_users_error(parse):
     """Every exception but BadInput fails the test."""
     random = np.random.default_rng(3)
-    seeds = [datum(np.ones((1, 1, 9), np.float32)), datum(np.ones((1, 3, 3), np.uint8)), blob(np.ones((1, 3, 3)))]
+    seeds = [datum(np.ones((1, 1, 9), np.float32)), datum(np.ones((1, 3, 3), np.uint8)), blob_proto(np.ones((1, 3, 3)))]
     for number in range(600):
         message = bytearray(seeds[number % 3])
         for _ in range(3):

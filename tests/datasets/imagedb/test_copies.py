@@ -13,7 +13,7 @@ from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.copies import find
 from datasets.imagedb.dealer import Dealer
 from datasets.imagedb.sources.folder import scan
-from tests.support.samples.imagedb_samples import silent, spec, write_digits
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def splits_of(directory):
 
 def groups_of(folder, tmp_path):
     with BuildLog(tmp_path / "log") as log:
-        listing = scan(folder, tmp_path / "paths", log, silent)
+        listing = scan(folder, tmp_path / "paths", log, ignore_progress)
     return find([listing], lambda: None)[0].tolist(), [os.fsdecode(listing.path(i)) for i in range(len(listing))]
 
 
@@ -39,7 +39,7 @@ def test_copies_of_an_image_stay_in_one_split_whatever_the_seed(images, tmp_path
         shutil.copy(images / "0" / f"{number:03}.png", images / "0" / f"copy {number}.png")
     seen = set()
     for seed in range(4):
-        built = build(spec(images, seed=seed, pct_val=50), tmp_path / str(seed), silent)
+        built = build(spec_of(images, seed=seed, pct_val=50), tmp_path / str(seed), ignore_progress)
         where = splits_of(tmp_path / str(seed))
         pairs = [(where[f"{images}/0/{n:03}.png"], where[f"{images}/0/copy {n}.png"]) for n in range(12)]
         assert all(first == second for first, second in pairs)
@@ -51,7 +51,7 @@ def test_copies_of_an_image_stay_in_one_split_whatever_the_seed(images, tmp_path
 
 
 def test_without_copies_the_split_is_the_one_that_it_always_was(images, tmp_path):
-    built = build(spec(images, seed=7), tmp_path / "job", silent)
+    built = build(spec_of(images, seed=7), tmp_path / "job", ignore_progress)
     assert built.copies == {}
     assert [path[-9:-4] for path, split in splits_of(tmp_path / "job").items() if split == "val"] == [
         "0/011", "0/016", "0/000", "0/022", "0/018", "0/004", "1/018", "1/000", "1/011", "1/008", "1/019", "1/012",
@@ -61,7 +61,7 @@ def test_without_copies_the_split_is_the_one_that_it_always_was(images, tmp_path
 def test_an_image_in_two_categories_is_told_and_goes_to_train(images, tmp_path):
     for number in range(8):
         shutil.copy(images / "0" / f"{number:03}.png", images / "1" / f"copy {number}.png")
-    built = build(spec(images, pct_val=50), tmp_path / "job", silent)
+    built = build(spec_of(images, pct_val=50), tmp_path / "job", ignore_progress)
     where = splits_of(tmp_path / "job")
     assert {where[f"{images}/0/{n:03}.png"] for n in range(8)} == {"train"}
     assert {where[f"{images}/1/copy {n}.png"] for n in range(8)} == {"train"}
@@ -77,7 +77,7 @@ def test_a_category_of_copies_alone_keeps_them_for_training_and_the_empty_split_
     for digit in ("0", "1"):
         for number in range(1, 8):
             shutil.copy(folder / digit / "000.png", folder / digit / f"{number:03}.png")
-    built = build(spec(folder), tmp_path / "job", silent)
+    built = build(spec_of(folder), tmp_path / "job", ignore_progress)
     assert [split.per_category for split in built.splits] == [[8, 8]]
     assert built.warnings == ["The val split is empty: the images of each category are copies of one another."]
 
@@ -85,7 +85,7 @@ def test_a_category_of_copies_alone_keeps_them_for_training_and_the_empty_split_
 def test_copies_between_folders_of_the_users_own_stay_and_are_told(images, tmp_path):
     val = tmp_path / "val"
     shutil.copytree(images / "0", val / "0")
-    built = build(spec(images, val=FolderSource(val)), tmp_path / "job", silent)
+    built = build(spec_of(images, val=FolderSource(val)), tmp_path / "job", ignore_progress)
     assert [split.entries for split in built.splits] == [48, 24]
     assert (built.copies["images"], built.copies["in_two_splits"]) == (48, 24)
     said = re.search(r"such as (.*) and (.*)\. What is measured", built.copies["remarks"][1])
@@ -99,7 +99,7 @@ def test_copies_between_lists_are_told(images, tmp_path):
 
     lines = "".join(f"{digit}/{n:03}.png {digit}\n" for digit in (0, 1) for n in range(6))
     lists = {"train": listed("train.txt", lines), "val": listed("val.txt", "0/001.png 0\n1/009.png 1\n0/002.png 1\n")}
-    built = build(spec(images, **lists, labels=listed("labels.txt", "a\nb\n")), tmp_path / "job", silent)
+    built = build(spec_of(images, **lists, labels=listed("labels.txt", "a\nb\n")), tmp_path / "job", ignore_progress)
     assert [split.entries for split in built.splits] == [12, 3]
     assert (built.copies["in_two_splits"], built.copies["in_two_categories"]) == (2, 1)
 

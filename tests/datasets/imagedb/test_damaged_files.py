@@ -20,7 +20,7 @@ from inference.tasks import evaluate
 from models_app.models import Snapshot
 from models_app.results import Evaluation
 from models_app.tasks import train_model
-from tests.support.samples.inference_samples import add_snapshot, categorized, list_of
+from tests.support.samples.row_samples import add_snapshot, image_list, with_categories
 
 pytestmark = pytest.mark.django_db
 ROUTES = "/models/images/classification"
@@ -34,7 +34,7 @@ def _open_server(settings, digits_folder):
 
 @pytest.fixture
 def snapshot(make_dataset, make_model):
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     np.save(model.dataset.directory / "mean.npy", np.zeros((1, 28, 28), np.float32))
     return add_snapshot(model, 1, seed=1)
 
@@ -92,7 +92,7 @@ def ask(client, digits_folder):
 
 
 def listed(model, image):
-    return {"job_id": model.pk, "image_list": SimpleUploadedFile("list.txt", list_of(image))}
+    return {"job_id": model.pk, "image_list": SimpleUploadedFile("list.txt", image_list(image))}
 
 
 ONNX_ROUTES = ["classify_one", "infer_one", "classify_many", "top_n", "visualizations", "page", "download"]

@@ -13,13 +13,13 @@ from datasets.imagedb.foreign.pairs import Pairs
 from datasets.imagedb.store.records import DamagedRecords, RecordReader, RecordWriter
 from digits_project.common.errors import Aborted, BadInput
 from models_app.training.engines.mxnet.compat import mx
-from tests.support.samples.imagedb_samples import silent
+from tests.support.samples.imagedb_samples import ignore_progress
 from tests.support.samples.prebuilt_samples import (
     caffe_order,
     datum,
     encoded_datum,
     message_class,
-    pictures,
+    photo_crops,
     write_lmdb,
 )
 
@@ -28,7 +28,7 @@ COUNT = 40  # more than two tasks
 
 @pytest.fixture
 def images():
-    return pictures(COUNT)
+    return photo_crops(COUNT)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def directory(tmp_path):
 
 
 def take(directory, images, labels=None, **others):
-    return build_prebuilt(PrebuiltSpec(PrebuiltSplit(images, labels), workers=2, **others), directory, silent)
+    return build_prebuilt(PrebuiltSpec(PrebuiltSplit(images, labels), workers=2, **others), directory, ignore_progress)
 
 
 def pairs(directory, built, split="train"):
@@ -162,7 +162,7 @@ DATUM = message_class("Datum")
 @pytest.mark.parametrize(
     "entry, message",
     [
-        (datum(caffe_order(pictures(1)[0]))[:-40], "the message is cut short"),
+        (datum(caffe_order(photo_crops(1)[0]))[:-40], "the message is cut short"),
         (DATUM(channels=3, height=9, width=9, data=b"1234").SerializeToString(), "it is 3×9×9, but holds 4"),
         (DATUM(channels=1, height=-1, width=-4, data=b"1234").SerializeToString(), "it says that it is 1×-1×-4"),
         (DATUM(channels=2**31 - 1, height=2**31 - 1, width=9, data=b"x").SerializeToString(), "but holds 1 values"),

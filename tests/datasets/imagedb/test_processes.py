@@ -12,7 +12,7 @@ import pytest
 from datasets.imagedb import build
 from datasets.imagedb.pool import WorkerPool
 from digits_project.common.errors import Aborted
-from tests.support.samples.imagedb_samples import silent, spec, write_digits, write_photos
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits, write_photos
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def photos(tmp_path_factory):
 
 
 def slow(photos):
-    return spec(photos, width=400, height=400, channels=3)
+    return spec_of(photos, width=400, height=400, channels=3)
 
 
 def children():
@@ -169,7 +169,7 @@ def peak_of_building(folder, directory):
     """Bytes that Python and NumPy held at most, less what they held before."""
     tracemalloc.start()
     try:
-        build(spec(folder), directory, silent)
+        build(spec_of(folder), directory, ignore_progress)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

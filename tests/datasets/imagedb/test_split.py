@@ -9,7 +9,7 @@ from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.sources.folder import scan
 from datasets.imagedb.split import deal, own_part, share_sizes
 from digits_project.common.errors import BadInput
-from tests.support.samples.imagedb_samples import spec, write_digits
+from tests.support.samples.imagedb_samples import spec_of, write_digits
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_shares_are_rounded_to_the_nearest_image_and_train_keeps_one(count, val,
 
 def test_every_category_gives_its_share_and_no_image_is_in_two_splits(tmp_path, log):
     folder = write_digits(tmp_path / "images", {0: 20, 1: 40, 2: 60})
-    _, splits = dealt(spec(folder, pct_val=25, pct_test=10), log)
+    _, splits = dealt(spec_of(folder, pct_val=25, pct_test=10), log)
     assert {name: per_category(split) for name, split in splits.items()} == {
         "train": [13, 26, 39],
         "val": [5, 10, 15],
@@ -70,14 +70,14 @@ def test_every_category_gives_its_share_and_no_image_is_in_two_splits(tmp_path, 
 
 
 def test_a_label_is_the_category_of_the_images_folder(tmp_path, log):
-    categories, splits = dealt(spec(write_digits(tmp_path / "images", {3: 8, 5: 8})), log)
+    categories, splits = dealt(spec_of(write_digits(tmp_path / "images", {3: 8, 5: 8})), log)
     assert categories == ["3", "5"]
     assert all(path.startswith(categories[label]) for split in splits.values() for path, label in split.items())
 
 
 def test_the_same_seed_deals_the_same_and_another_seed_otherwise(tmp_path, log):
     folder = write_digits(tmp_path / "images", {0: 30, 1: 30})
-    first, again, other = (dealt(spec(folder, seed=seed), log)[1] for seed in (7, 7, 8))
+    first, again, other = (dealt(spec_of(folder, seed=seed), log)[1] for seed in (7, 7, 8))
     assert [list(split) for split in first.values()] == [list(split) for split in again.values()]
     assert set(first["val"]) != set(other["val"])
 
@@ -89,19 +89,19 @@ def test_the_order_in_which_the_file_system_lists_names_does_not_matter(tmp_path
         copy = backwards / image.relative_to(folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(image, copy)
-    assert list(dealt(spec(folder), log)[1]["train"]) == list(dealt(spec(backwards), log)[1]["train"])
+    assert list(dealt(spec_of(folder), log)[1]["train"]) == list(dealt(spec_of(backwards), log)[1]["train"])
 
 
 def test_neighbours_in_train_are_of_mixed_categories(tmp_path, log):
     folder = write_digits(tmp_path / "images", dict.fromkeys(range(4), 30))
-    labels = list(dealt(spec(folder), log)[1]["train"].values())
+    labels = list(dealt(spec_of(folder), log)[1]["train"].values())
     changes = np.count_nonzero(np.diff(labels))
     assert changes > len(labels) / 2
 
 
 def test_a_category_under_the_minimum_is_left_out_with_a_warning(tmp_path, log):
     folder = write_digits(tmp_path / "images", {0: 10, 1: 4, 2: 10, 3: 5})
-    categories, splits = dealt(spec(folder, train=FolderSource(folder, min_per_class=5), pct_val=0), log)
+    categories, splits = dealt(spec_of(folder, train=FolderSource(folder, min_per_class=5), pct_val=0), log)
     assert categories == ["0", "2", "3"]
     assert per_category(splits["train"]) == [10, 10, 5]
     assert log.warnings == ["Left out of train, for want of 5 images: 1."]
@@ -109,7 +109,9 @@ def test_a_category_under_the_minimum_is_left_out_with_a_warning(tmp_path, log):
 
 def test_a_category_over_the_maximum_is_cut_at_random_but_seeded(tmp_path, log):
     folder = write_digits(tmp_path / "images", {0: 60, 1: 10})
-    limited = [spec(folder, train=FolderSource(folder, max_per_class=20), pct_val=0, seed=seed) for seed in (1, 1, 2)]
+    limited = [
+        spec_of(folder, train=FolderSource(folder, max_per_class=20), pct_val=0, seed=seed) for seed in (1, 1, 2)
+    ]
     first, again, other = (set(dealt(spec, log)[1]["train"]) for spec in limited)
     assert len(first) == 30
     assert first == again != other
@@ -117,7 +119,7 @@ def test_a_category_over_the_maximum_is_cut_at_random_but_seeded(tmp_path, log):
 
 def test_images_of_a_cut_category_are_spread_over_the_whole_train_split(tmp_path, log):
     folder = write_digits(tmp_path / "images", {0: 100, 1: 20, 2: 20})
-    cut = spec(folder, train=FolderSource(folder, max_per_class=20), pct_val=0)
+    cut = spec_of(folder, train=FolderSource(folder, max_per_class=20), pct_val=0)
     labels = np.array(list(dealt(cut, log)[1]["train"].values()))
     assert (labels[:30] == 0).any()
     assert (labels[30:] == 0).any()
@@ -134,18 +136,18 @@ def test_images_of_a_cut_category_are_spread_over_the_whole_train_split(tmp_path
 def test_fewer_than_two_categories_are_the_users_error(tmp_path, log, counts, minimum, message):
     folder = write_digits(tmp_path / "images", counts)
     with pytest.raises(BadInput, match=message):
-        dealt(spec(folder, train=FolderSource(folder, min_per_class=minimum)), log)
+        dealt(spec_of(folder, train=FolderSource(folder, min_per_class=minimum)), log)
 
 
 def test_a_share_too_small_for_an_image_is_a_warning(tmp_path, log):
-    _, splits = dealt(spec(write_digits(tmp_path / "images", {0: 5, 1: 5}), pct_val=5), log)
+    _, splits = dealt(spec_of(write_digits(tmp_path / "images", {0: 5, 1: 5}), pct_val=5), log)
     assert list(splits) == ["train"]
     assert log.warnings == ["The val split is empty: 5 % of each category is less than half an image."]
 
 
 def test_a_folder_of_its_own_keeps_trains_labels_and_leaves_out_strangers(tmp_path, log):
     own = FolderSource(write_digits(tmp_path / "val", {1: 1, 2: 6, 3: 4, 9: 4}), min_per_class=2, max_per_class=5)
-    wanted = spec(tmp_path / "unused", val=own)
+    wanted = spec_of(tmp_path / "unused", val=own)
     part = own_part("val", listed(own.folder, log), wanted, ["0", "1", "2", "3"], log, lambda: None)
     assert per_category(paths(part)) == [0, 0, 5, 4]
     assert log.warnings == [
@@ -158,7 +160,7 @@ def test_a_folder_of_its_own_keeps_trains_labels_and_leaves_out_strangers(tmp_pa
 def test_a_folder_of_its_own_without_a_category_of_train_is_the_users_error(tmp_path, log):
     own = FolderSource(write_digits(tmp_path / "val", {8: 4, 9: 4}))
     with pytest.raises(BadInput, match="val holds no category that train has"):
-        own_part("val", listed(own.folder, log), spec(tmp_path, val=own), ["0", "1"], log, lambda: None)
+        own_part("val", listed(own.folder, log), spec_of(tmp_path, val=own), ["0", "1"], log, lambda: None)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from inference import cache
 from inference.engine.predictor import Predictor, ranked
 from models_app import networks
 from models_app.networks.export.network_onnx import write_onnx
-from tests.support.server import until
+from tests.support.server import wait_until
 
 CATEGORIES = ["cat", "dog", "emu"]
 
@@ -62,7 +62,7 @@ def test_requests_that_wait_for_a_run_share_the_next_one(onnx_file, images, monk
         answers = [pool.submit(predictor.scores, images[:1])]
         assert first_runs.wait(10)
         answers += [pool.submit(predictor.scores, images[i : i + 1]) for i in range(1, 5)]
-        until(lambda: len(predictor._waiting) == 4)
+        wait_until(lambda: len(predictor._waiting) == 4)
         go_on.set()
         assert [answer.result(10).shape for answer in answers] == [(1, 3)] * 5
     assert sizes == [1, 4]
@@ -131,7 +131,7 @@ def test_nobody_waits_for_a_snapshot_that_another_one_loads(onnx_file, tmp_path)
 
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(cache.predictor, slow, load)
-        until(lambda: any(key.onnx_file == slow for key in cache._loaded))
+        wait_until(lambda: any(key.onnx_file == slow for key in cache._loaded))
         assert cache.predictor(onnx_file).scores(np.zeros((1, 28, 28, 1), np.uint8)).shape == (1, 3)
         assert not loading.done()
         slow.write_bytes(b"no model")

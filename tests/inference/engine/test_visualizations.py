@@ -18,7 +18,7 @@ from models_app.networks import Layer, Network
 from models_app.networks.export.network_onnx import write_onnx
 from tests.models_app.networks.test_onnx_layers import SAMPLES
 from tests.support.samples.engine_samples import random_images, random_weights
-from tests.support.samples.inference_samples import DIGITS, add_snapshot, categorized
+from tests.support.samples.row_samples import DIGITS, add_snapshot, with_categories
 
 ONE = "/models/images/classification/classify_one"
 INFER = "/models/images/generic/infer_one"
@@ -28,7 +28,7 @@ INFER = "/models/images/generic/infer_one"
 def model(make_dataset, make_model, settings, digits_folder):
     settings.DIGITS_AUTH = "open"
     settings.DIGITS_DATA_ROOTS = [digits_folder]
-    model = make_model(categorized(make_dataset()))
+    model = make_model(with_categories(make_dataset()))
     add_snapshot(model, 1, seed=1)
     return model
 

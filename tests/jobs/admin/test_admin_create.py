@@ -14,8 +14,8 @@ from digits_project.jobs.models import Status
 from models_app.api.serializers import FORMS as MODEL_FORMS
 from models_app.models import TrainedModel
 from models_app.results import Snapshot
-from tests.support.accounts import account
-from tests.support.samples.model_samples import CLASSIFIER
+from tests.support.api_requests import make_account
+from tests.support.samples.network_samples import CLASSIFIER
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,7 @@ def staff(settings):
 
     def client_of(name, *groups):
         client = Client()
-        client.force_login(account(name, *groups, is_staff=True))
+        client.force_login(make_account(name, *groups, is_staff=True))
         return client
 
     return client_of

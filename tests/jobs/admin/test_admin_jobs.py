@@ -13,8 +13,8 @@ from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Device, Status
 from models_app.models import TrainedModel
 from models_app.results import Metric
-from tests.support.accounts import account
-from tests.support.server import until
+from tests.support.api_requests import make_account
+from tests.support.server import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,7 @@ def operator(settings):
     """A client of somebody who is staff and an operator."""
     settings.DIGITS_AUTH = "required"
     client = Client()
-    client.force_login(account("olga", "operator", is_staff=True))
+    client.force_login(make_account("olga", "operator", is_staff=True))
     return client
 
 
@@ -85,7 +85,7 @@ def test_a_job_that_runs_is_stopped_and_deleted(admin_client, make_dataset):
     lifecycle.advance(dataset, Status.RUNNING, worker="somewhere")
 
     def stops_when_asked():
-        until(lambda: Dataset.objects.get().abort_requested_at)
+        wait_until(lambda: Dataset.objects.get().abort_requested_at)
         lifecycle.advance(Dataset.objects.get(), Status.ABORTED)
         connection.close()
 

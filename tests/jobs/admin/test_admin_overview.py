@@ -19,8 +19,8 @@ def reasons():
     return {place.job.name: (place.position, place.reason) for place in overview()["queue"]}
 
 
-def test_the_front_page_shows_what_there_is(admin_client, built_dataset, make_dataset, cpu, live_worker):
-    worker = live_worker("io")
+def test_the_front_page_shows_what_there_is(admin_client, built_dataset, make_dataset, cpu, register_worker):
+    worker = register_worker("io")
     make_dataset(name="cats")
     page = admin_client.get(reverse("admin:index")).content.decode()
     assert all(text in page for text in (str(cpu), worker.hostname, "cats", "waiting for a worker", "are free"))
@@ -40,8 +40,8 @@ def test_a_job_without_a_worker_says_so(built_dataset, make_dataset, make_model,
     }
 
 
-def test_models_say_that_they_wait_for_a_device_and_in_which_order(built_dataset, make_model, cpu, live_worker):
-    live_worker(cpu.queue_name)
+def test_models_say_that_they_wait_for_a_device_and_in_which_order(built_dataset, make_model, cpu, register_worker):
+    register_worker(cpu.queue_name)
     first = make_model(built_dataset, name="first")
     Device.objects.update(leased_to=first.pk)
     make_model(built_dataset, name="second")
@@ -53,15 +53,15 @@ def test_models_say_that_they_wait_for_a_device_and_in_which_order(built_dataset
     }
 
 
-def test_a_model_says_that_every_device_is_off(built_dataset, make_model, cpu, live_worker):
-    live_worker(cpu.queue_name)
+def test_a_model_says_that_every_device_is_off(built_dataset, make_model, cpu, register_worker):
+    register_worker(cpu.queue_name)
     Device.objects.update(enabled=False)
     make_model(built_dataset)
     assert reasons()["lenet"] == (1, "every device is switched off")
 
 
-def test_a_model_says_which_gpu_it_waits_for(built_dataset, make_model, cpu, live_worker):
-    live_worker(cpu.queue_name)
+def test_a_model_says_which_gpu_it_waits_for(built_dataset, make_model, cpu, register_worker):
+    register_worker(cpu.queue_name)
     Device.objects.create(host=cpu.host, type="gpu", index=1, leased_to="another")
     make_model(built_dataset, select_gpus=[1])
     assert reasons()["lenet"] == (1, "waiting for GPU 1")

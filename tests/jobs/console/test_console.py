@@ -12,8 +12,8 @@ from django.db import connection
 from digits_project.common import processes
 from digits_project.stack.embedded import Services
 from digits_project.stack.home import adopt_running, settings_for_commands
-from tests.support.console import started
-from tests.support.server import until
+from tests.support.console import start_command
+from tests.support.server import wait_until
 
 ALONE = {"DATABASE_URL": "", "REDIS_URL": ""}
 
@@ -42,7 +42,7 @@ def test_a_server_tells_what_it_was_told(monkeypatch):
 def test_where_the_server_is_stopped_its_database_is_started(home):
     with Services(home, redis=False, durable=False):
         pass
-    process = started("jobs", stderr=subprocess.PIPE, text=True, variables=ALONE | {"DIGITS_HOME": str(home)})
+    process = start_command("jobs", stderr=subprocess.PIPE, text=True, variables=ALONE | {"DIGITS_HOME": str(home)})
     said = process.communicate()[1]
     assert process.returncode == 1
     assert "has not the tables of this version" in said  # so it was reached
@@ -51,7 +51,7 @@ def test_where_the_server_is_stopped_its_database_is_started(home):
 
 @pytest.mark.django_db
 def test_without_any_database_it_says_what_to_do(home):
-    process = started("jobs", stderr=subprocess.PIPE, text=True, variables=ALONE | {"DIGITS_HOME": str(home)})
+    process = start_command("jobs", stderr=subprocess.PIPE, text=True, variables=ALONE | {"DIGITS_HOME": str(home)})
     said = process.communicate()[1]
     assert process.returncode == 1
     assert "make run" in said
@@ -68,7 +68,7 @@ with Interrupts(lambda: print("the cursor is back", flush=True)):
 
 
 def test_a_second_ctrl_c_leaves_at_once_with_a_tidy_terminal():
-    process = started("shell", "-v", "0", "-c", TWICE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start_command("shell", "-v", "0", "-c", TWICE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.communicate() == ("the cursor is back\n", "")
     assert process.returncode == 130
 
@@ -77,10 +77,10 @@ def test_a_second_ctrl_c_leaves_at_once_with_a_tidy_terminal():
 def test_a_watched_list_is_drawn_again_until_ctrl_c(make_dataset):
     make_dataset(name="watched")
     shown, terminal = pty.openpty()
-    process = started("jobs", "--watch", "0.1", stdout=terminal, stderr=subprocess.PIPE)
+    process = start_command("jobs", "--watch", "0.1", stdout=terminal, stderr=subprocess.PIPE)
     os.close(terminal)
     seen = bytearray()
-    until(lambda: seen.extend(os.read(shown, 4096)) or seen.count(b"\033[H\033[2J") >= 2)
+    wait_until(lambda: seen.extend(os.read(shown, 4096)) or seen.count(b"\033[H\033[2J") >= 2)
     process.send_signal(signal.SIGINT)
     process.communicate()
     os.close(shown)
@@ -91,7 +91,7 @@ def test_a_watched_list_is_drawn_again_until_ctrl_c(make_dataset):
 @pytest.mark.django_db(transaction=True)
 def test_a_reader_that_has_had_enough_sees_no_traceback(make_dataset):
     make_dataset()
-    process = started("jobs", "--watch", "0.1", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start_command("jobs", "--watch", "0.1", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()
     process.stdout.close()
     said = process.stderr.read()
@@ -103,7 +103,7 @@ def test_a_reader_that_has_had_enough_sees_no_traceback(make_dataset):
 @pytest.mark.django_db(transaction=True)
 def test_a_reader_that_leaves_before_the_answer_sees_no_traceback(make_dataset, words):
     make_dataset()
-    process = started(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start_command(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     said = process.stderr.read()
     process.stderr.close()
@@ -114,7 +114,7 @@ def test_a_reader_that_leaves_before_the_answer_sees_no_traceback(make_dataset, 
 @pytest.mark.parametrize("words", [("prune", "--all"), ("jobs",), ("token", "list")])
 @pytest.mark.django_db(transaction=True)
 def test_tables_of_an_older_version_are_told_with_what_to_do(words, older_tables):
-    process = started(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start_command(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     said = process.communicate()[1].decode()
     assert process.returncode == 1
     assert "Traceback" not in said

@@ -18,10 +18,10 @@ from digits_project.jobs.models import Device, Status
 from digits_project.jobs.scheduling.dispatch import lease_here
 from models_app.api.serializers import ClassificationModelForm, GenericModelForm
 from models_app.models import TrainedModel
-from tests.support.console import on_terminal, started
-from tests.support.samples.digits_samples import write_digits
-from tests.support.samples.model_samples import CLASSIFIER
-from tests.support.server import until
+from tests.support.console import run_on_terminal, start_command
+from tests.support.samples.imagedb_samples import write_28_pixel_digits
+from tests.support.samples.network_samples import CLASSIFIER
+from tests.support.server import wait_until
 
 SMALL = ("--resize-width", "28", "--resize-height", "28", "--resize-channels", "1")
 
@@ -57,12 +57,12 @@ def test_mistakes_are_the_api_s_words_under_the_options_names(digits_folder, cap
 
 @pytest.mark.django_db(transaction=True)
 def test_what_a_build_has_to_say_is_told_when_it_has_ended(tmp_path):
-    folder = write_digits(tmp_path / "images", categories=2, each=6)
+    folder = write_28_pixel_digits(tmp_path / "images", categories=2, each=6)
     shutil.copy(folder / "0" / "0.png", folder / "1" / "copy.png")
     (folder / "1" / "0.png").rename(folder / "1" / "\x1b[2J.png")
-    write_digits(tmp_path / "val", categories=3, each=2)
+    write_28_pixel_digits(tmp_path / "val", categories=3, each=2)
     own = ("--has-val-folder", "--folder-val", tmp_path / "val")
-    status, _, said = on_terminal("create_dataset", "digits", "--folder-train", folder, *own, *SMALL, "--here")
+    status, _, said = run_on_terminal("create_dataset", "digits", "--folder-train", folder, *own, *SMALL, "--here")
     assert status == 0
     assert "Left out of val, since train does not have them: 2." in said
     assert "images are exact copies of one another" in said
@@ -143,7 +143,7 @@ def test_a_layer_that_starts_afresh_is_named_on_standard_error(built_dataset, cp
     bias = 'layer { name: "bias" type: "Bias" bottom: "data" top: "data" }'
     network.write_text(bias + CLASSIFIER.replace('name: "hidden"', 'name: "other"'))
     np.savez(weights, **{"bias.bias": np.zeros(1, np.float32), "hidden.weight": np.zeros((10, 784), np.float32)})
-    process = started(
+    process = start_command(
         "train_model", "own", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
         "--custom-network-snapshot", weights, "--train-epochs", 1, "--here", stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, variables={"DIGITS_DATA_ROOTS": str(tmp_path)},
@@ -162,7 +162,9 @@ def test_without_a_worker_nothing_is_created_and_it_says_what_to_do(digits_folde
 
 @pytest.mark.django_db(transaction=True)
 def test_a_terminal_gets_a_bar_and_standard_output_only_the_answer(digits_folder):
-    status, answer, shown = on_terminal("create_dataset", "digits", "--folder-train", digits_folder, *SMALL, "--here")
+    status, answer, shown = run_on_terminal(
+        "create_dataset", "digits", "--folder-train", digits_folder, *SMALL, "--here"
+    )
     dataset = Dataset.objects.get(pk=answer.strip())
     assert (status, dataset.status) == (0, Status.DONE)
     assert "\r\033[2K" in shown
@@ -176,7 +178,7 @@ def test_a_job_that_fails_is_told_in_plain_lines(digits_folder, tmp_path):
     for category in "ab":
         (broken / category).mkdir(parents=True)
         (broken / category / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    process = started(
+    process = start_command(
         "create_dataset", "digits", "--folder-train", broken, "--folder-train-min-per-class", 1, "--here",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -190,12 +192,12 @@ def test_a_job_that_fails_is_told_in_plain_lines(digits_folder, tmp_path):
 @pytest.mark.timeout(300)  # the command and its trainer load everything anew, which takes long on a busy machine
 @pytest.mark.django_db(transaction=True)
 def test_ctrl_c_aborts_a_training_without_workers(built_dataset, cpu):
-    process = started(
+    process = start_command(
         "train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet",
         "--train-epochs", 50_000, "--snapshot-interval", 0, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
-    until(lambda: TrainedModel.objects.filter(metrics__isnull=False).exists() or process.poll() is not None, 240)
+    wait_until(lambda: TrainedModel.objects.filter(metrics__isnull=False).exists() or process.poll() is not None, 240)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     said = process.communicate()[1].decode()
     model = TrainedModel.objects.get()
@@ -205,13 +207,13 @@ def test_ctrl_c_aborts_a_training_without_workers(built_dataset, cpu):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_second_ctrl_c_leaves_at_once(built_dataset, make_dataset, live_worker):
-    live_worker("io")
-    process = started("resume", waiting(make_dataset).pk, stderr=subprocess.PIPE)
-    until(lambda: Dataset.objects.filter(status=Status.WAITING).exists())
+def test_a_second_ctrl_c_leaves_at_once(built_dataset, make_dataset, register_worker):
+    register_worker("io")
+    process = start_command("resume", waiting(make_dataset).pk, stderr=subprocess.PIPE)
+    wait_until(lambda: Dataset.objects.filter(status=Status.WAITING).exists())
     Dataset.objects.update(status=Status.RUNNING, worker="elsewhere/1/1")  # it will not hear of the abort
     process.send_signal(signal.SIGINT)
-    until(lambda: b"Asked to abort" in process.stderr.readline())
+    wait_until(lambda: b"Asked to abort" in process.stderr.readline())
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 130

@@ -18,7 +18,7 @@ from inference.tasks import evaluate
 from models_app.results import Evaluation
 from models_app.tasks import train_model
 from tests.jobs.test_jobs_dispatch import queued
-from tests.support.samples.inference_samples import add_snapshot
+from tests.support.samples.row_samples import add_snapshot
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 

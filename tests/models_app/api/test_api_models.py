@@ -8,7 +8,7 @@ from datasets.models import Dataset
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Device, Status
 from models_app.models import Metric, Snapshot, TrainedModel
-from tests.support.answers import complaints
+from tests.support.api_requests import field_errors
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/classification.json"
@@ -103,12 +103,12 @@ def test_a_right_form_makes_a_waiting_job_with_the_defaults_of_digits(client, fo
     ],
 )
 def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, field, value, message):
-    assert complaints(client.post(CREATE, form(**{field: value}))) == {field: message}
+    assert field_errors(client.post(CREATE, form(**{field: value}))) == {field: message}
     assert not TrainedModel.objects.exists()
 
 
 def test_patience_needs_validations_to_count(client, form):
-    told = complaints(client.post(CREATE, form(early_stop_patience=3, val_interval=0)))
+    told = field_errors(client.post(CREATE, form(early_stop_patience=3, val_interval=0)))
     assert told == {"early_stop_patience": "This counts validations, and there are none: val_interval is 0."}
 
 
@@ -171,7 +171,7 @@ def test_gpus_are_chosen_by_number_or_counted(client, form):
         assert client.post(CREATE, form(**choice)).status_code == 200
     asked = TrainedModel.objects.order_by("created_at").values_list("select_gpus", "select_gpu_count")
     assert list(asked) == [([], 1), ([1], 1), ([0, 2], 1), ([1, 2], 1), ([], 2)]
-    wrong = complaints(client.post(CREATE, form(select_gpu_count=4)))
+    wrong = field_errors(client.post(CREATE, form(select_gpu_count=4)))
     assert wrong == {"select_gpu_count": "No host has 4 GPUs to train on; the most are 3."}
 
 
@@ -185,13 +185,13 @@ def test_further_outputs_of_a_network_stand_beside_loss_and_accuracy(client, mod
 
 def test_a_network_that_does_not_fit_the_images_is_refused_with_its_layer(client, form, make_dataset):
     tiny = make_dataset(resize_width=8, resize_height=8)
-    wrong = complaints(client.post(CREATE, form(dataset=tiny.pk)))
+    wrong = field_errors(client.post(CREATE, form(dataset=tiny.pk)))
     assert wrong["standard_networks"].startswith("layer conv2: 5×5 kernel does not fit a 2×2 input")
     assert not TrainedModel.objects.exists()
 
 
 def test_values_of_a_policy_that_do_not_rise_are_refused(client, form):
-    wrong = complaints(client.post(CREATE, form(lr_policy="multistep", lr_multistep_values="85,50")))
+    wrong = field_errors(client.post(CREATE, form(lr_policy="multistep", lr_multistep_values="85,50")))
     assert wrong == {"lr_multistep_values": "lr_multistep_values must rise, as in 50,85; they are 85,50"}
 
 
@@ -204,7 +204,7 @@ def test_falling_values_of_a_policy_that_is_not_chosen_are_left_alone(client, fo
     [("step", "lr_step_gamma"), ("multistep", "lr_multistep_gamma"), ("exp", "lr_exp_gamma")],
 )
 def test_a_rate_beyond_all_numbers_is_refused_at_the_parameter_that_takes_it_there(client, form, policy, field):
-    wrong = complaints(client.post(CREATE, form(lr_policy=policy, **{field: "1e30"})))
+    wrong = field_errors(client.post(CREATE, form(lr_policy=policy, **{field: "1e30"})))
     assert list(wrong) == [field]
     assert "takes the learning rate beyond 1e+38" in wrong[field]
 
@@ -214,7 +214,7 @@ def test_what_is_wrong_together_is_reported_beside_what_is_wrong_alone(client, f
         train_epochs=0, crop_size=29, lr_policy="multistep", lr_multistep_values="85,50", early_stop_patience=1,
         val_interval=0, learning_rate=0, select_gpu=7,
     )  # fmt: skip
-    assert complaints(client.post(CREATE, sent)) == {
+    assert field_errors(client.post(CREATE, sent)) == {
         "train_epochs": "Ensure this value is greater than or equal to 1.",
         "learning_rate": "This must be above 0.",
         "crop_size": "This is larger than the images, which are 28×28.",
@@ -227,21 +227,21 @@ def test_what_is_wrong_together_is_reported_beside_what_is_wrong_alone(client, f
 def test_too_many_combinations_are_reported_beside_a_policy_that_makes_no_sense(client, form):
     many = ",".join(map(str, range(1, 12)))
     sent = form(learning_rate=many, batch_size=many, lr_policy="multistep", lr_multistep_values="85,50")
-    assert set(complaints(client.post(CREATE, sent))) == {"learning_rate", "lr_multistep_values"}
+    assert set(field_errors(client.post(CREATE, sent))) == {"learning_rate", "lr_multistep_values"}
 
 
 @pytest.mark.parametrize("end", [Status.ABORTED, Status.ERROR])
 def test_a_dataset_that_came_to_nothing_is_refused(client, form, make_dataset, end):
     dataset = make_dataset()
     lifecycle.advance(dataset, end)
-    wrong = complaints(client.post(CREATE, form(dataset=dataset.pk)))
+    wrong = field_errors(client.post(CREATE, form(dataset=dataset.pk)))
     assert wrong == {"dataset": f"Its status is {end}; take one that will be Done."}
 
 
 def test_a_generic_dataset_is_refused(client, form, make_dataset):
     dataset = make_dataset()
     Dataset.objects.update(kind="generic")
-    wrong = complaints(client.post(CREATE, form(dataset=dataset.pk)))
+    wrong = field_errors(client.post(CREATE, form(dataset=dataset.pk)))
     assert wrong == {"dataset": "It is a generic dataset; a classifier needs one for classification."}
 
 

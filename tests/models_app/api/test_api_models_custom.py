@@ -8,8 +8,8 @@ from django.conf import settings
 
 from models_app.models import TrainedModel
 from models_app.networks import prototxt, standard
-from tests.support.samples.inference_samples import categorized
-from tests.support.samples.model_samples import CLASSIFIER, write_weights
+from tests.support.samples.network_samples import CLASSIFIER
+from tests.support.samples.row_samples import with_categories, write_weights
 
 pytestmark = pytest.mark.django_db
 CREATE = "/models/images/classification.json"
@@ -54,7 +54,7 @@ def test_a_prototxt_becomes_a_model(client, form, content_type):
 def test_the_last_layer_gets_as_many_outputs_as_there_are_categories(client, form):
     client.post(CREATE, form())
     model = TrainedModel.objects.get()
-    categorized(model.dataset)
+    with_categories(model.dataset)
     model = TrainedModel.objects.get()
     assert model.network().shapes()["softmax"] == (10,)
 

@@ -6,8 +6,9 @@ from datasets.models import Dataset
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
 from models_app.networks import prototxt
-from tests.support.answers import complaints
-from tests.support.samples.model_samples import CLASSIFIER, REGRESSION, generic
+from tests.support.api_requests import field_errors
+from tests.support.samples.network_samples import CLASSIFIER, REGRESSION
+from tests.support.samples.row_samples import as_generic
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/generic.json"
@@ -16,7 +17,7 @@ CREATE = "/models/images/generic.json"
 @pytest.fixture
 def gradients(make_dataset):
     """A generic dataset that is Done: 10×10 gray, two numbers as label."""
-    return generic(make_dataset())
+    return as_generic(make_dataset())
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_dataset_for_classification_will_do_too(client, form, make_dataset):
     ],
 )
 def test_what_does_not_fit_is_refused(client, form, fields, field):
-    assert list(complaints(client.post(CREATE, form(**fields)))) == [field]
+    assert list(field_errors(client.post(CREATE, form(**fields)))) == [field]
     assert not TrainedModel.objects.exists()
 
 
@@ -64,7 +65,7 @@ def test_only_a_network_with_a_loss_over_categories_can_balance_them(client, for
     network = REGRESSION.replace("num_output: 2", "num_output: 1")
     asked = form(dataset=make_dataset().pk, custom_network=network)
     assert client.post(CREATE, asked).status_code == 200
-    told = complaints(client.post(CREATE, asked | {"balance_classes": "on"}))
+    told = field_errors(client.post(CREATE, asked | {"balance_classes": "on"}))
     assert list(told) == ["custom_network"]
     assert "this network has none" in told["custom_network"]
 
@@ -72,7 +73,7 @@ def test_only_a_network_with_a_loss_over_categories_can_balance_them(client, for
 def test_until_the_dataset_is_done_only_the_text_is_checked(client, form, gradients):
     Dataset.objects.filter(pk=gradients.pk).update(status=Status.WAITING, label_shape=[], resize_width=256)
     assert client.post(CREATE, form(crop_size=300)).status_code == 200
-    assert list(complaints(client.post(CREATE, form(custom_network="layer { type: 'Bogus' }")))) == ["custom_network"]
+    assert list(field_errors(client.post(CREATE, form(custom_network="layer { type: 'Bogus' }")))) == ["custom_network"]
 
 
 def test_it_goes_on_from_another_generic_model(client, form):

@@ -5,8 +5,8 @@ import pytest
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
-from tests.support.answers import complaints
-from tests.support.samples.inference_samples import add_snapshot, categorized
+from tests.support.api_requests import field_errors
+from tests.support.samples.row_samples import add_snapshot, with_categories
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/classification.json"
@@ -15,7 +15,7 @@ CREATE = "/models/images/classification.json"
 @pytest.fixture
 def digits(make_dataset):
     """A dataset of ten categories."""
-    return categorized(make_dataset())
+    return with_categories(make_dataset())
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_same_categories_keep_the_network_and_its_batch_size(client, form, f
 
 
 def test_other_categories_start_the_last_layer_afresh(client, form, make_dataset):
-    cats_and_dogs = categorized(make_dataset(), ["cat", "dog"])
+    cats_and_dogs = with_categories(make_dataset(), ["cat", "dog"])
     client.post(CREATE, form(dataset=cats_and_dogs.pk))
     names = {weight.name: weight.shape for weight in second().network().weights()}
     assert names["ip2_retrain.weight"] == (2, 500)
@@ -81,28 +81,28 @@ def test_without_an_epoch_the_weights_are_fresh(client, form, first, fields):
 )
 def test_an_epoch_that_is_none_is_refused_under_its_field(client, form, first, epoch, message):
     field = f"{first.pk}-snapshot"
-    assert complaints(client.post(CREATE, form(**{field: epoch}))) == {field: message}
+    assert field_errors(client.post(CREATE, form(**{field: epoch}))) == {field: message}
     assert not TrainedModel.objects.filter(name="second").exists()
 
 
 @pytest.mark.parametrize("named", ["20200101-000000-abcd", "None"])
 def test_a_model_that_does_not_exist_is_refused(client, form, named):
-    wrong = complaints(client.post(CREATE, form(previous_networks=named)))
+    wrong = field_errors(client.post(CREATE, form(previous_networks=named)))
     assert wrong == {"previous_networks": "There is no model of that id."}
 
 
 def test_the_model_has_to_be_named(client, form):
-    assert "previous_networks" in complaints(client.post(CREATE, form(previous_networks="")))
+    assert "previous_networks" in field_errors(client.post(CREATE, form(previous_networks="")))
 
 
 def test_a_generic_models_network_is_no_classifier(client, form):
     TrainedModel.objects.update(kind="generic")
-    wrong = complaints(client.post(CREATE, form()))
+    wrong = field_errors(client.post(CREATE, form()))
     assert wrong == {"previous_networks": "It is a model of another kind: Generic Image Model."}
 
 
 def test_images_that_its_network_can_not_take_are_refused(client, form, make_dataset):
-    wrong = complaints(client.post(CREATE, form(dataset=make_dataset(resize_width=8, resize_height=8).pk)))
+    wrong = field_errors(client.post(CREATE, form(dataset=make_dataset(resize_width=8, resize_height=8).pk)))
     assert wrong["previous_networks"].startswith("layer conv2: 5×5 kernel does not fit a 2×2 input")
 
 

@@ -11,15 +11,15 @@ from digits_project.common.onnx_runtime import open_session
 from models_app.networks import Layer, standard
 from models_app.networks.caffemodel import read_weights
 from models_app.networks.export.network_onnx import write_onnx
-from tests.support.samples.caffemodel_samples import (
-    blob,
+from tests.support.samples.digits_job_samples import (
     double_blob,
     integer,
-    layer,
+    layer_message,
     message,
     old_blob,
-    old_layer,
+    old_layer_message,
     unpacked_blob,
+    weights_blob,
 )
 from tests.support.samples.network_samples import network
 
@@ -56,8 +56,8 @@ def write_caffemodel(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("write_layer", [layer, old_layer])
-@pytest.mark.parametrize("write_blob", [blob, old_blob, double_blob, unpacked_blob])
+@pytest.mark.parametrize("write_layer", [layer_message, old_layer_message])
+@pytest.mark.parametrize("write_blob", [weights_blob, old_blob, double_blob, unpacked_blob])
 def test_weights_get_the_names_and_shapes_of_the_network(write_caffemodel, write_layer, write_blob):
     expected = {
         "conv.weight": numbers(4, 1, 3, 3),
@@ -77,7 +77,7 @@ def test_weights_get_the_names_and_shapes_of_the_network(write_caffemodel, write
 def test_the_three_arrays_of_a_batch_norm_become_mean_variance_and_factor(write_caffemodel):
     norm = Layer("norm", "BatchNorm", ("data",), ("norm",))
     arrays = [numbers(1), numbers(1), np.array([999.98], np.float32)]
-    found = read_weights(write_caffemodel(layer("norm", *map(blob, arrays))), gray(norm))
+    found = read_weights(write_caffemodel(layer_message("norm", *map(weights_blob, arrays))), gray(norm))
     assert [(name, float(array[0])) for name, array in found.items()] == [
         ("norm.mean", arrays[0][0]),
         ("norm.variance", arrays[1][0]),
@@ -87,10 +87,10 @@ def test_the_three_arrays_of_a_batch_norm_become_mean_variance_and_factor(write_
 
 def test_layers_of_another_name_shape_or_number_of_arrays_get_no_weights(write_caffemodel):
     path = write_caffemodel(
-        layer("other", blob(numbers(4, 1, 3, 3)), blob(numbers(4))),
-        layer("conv", blob(numbers(1, 4, 3, 3)), blob(numbers(4))),
-        layer("ip", blob(numbers(5, 144))),
-        layer("last", blob(numbers(2, 5)), blob(numbers(2))),
+        layer_message("other", weights_blob(numbers(4, 1, 3, 3)), weights_blob(numbers(4))),
+        layer_message("conv", weights_blob(numbers(1, 4, 3, 3)), weights_blob(numbers(4))),
+        layer_message("ip", weights_blob(numbers(5, 144))),
+        layer_message("last", weights_blob(numbers(2, 5)), weights_blob(numbers(2))),
     )
     last = Layer("last", "InnerProduct", ("ip",), ("last",), {"num_output": 2})
     assert list(read_weights(path, gray(CONVOLUTION, INNER, last))) == ["last.weight", "last.bias"]
@@ -124,8 +124,8 @@ def test_a_network_of_caffe_gives_the_same_outputs_for_images_in_rgb_order(write
     weights = {w.name: np.abs(numbers(*w.shape)) for w in net.weights()}
     parts = {}
     for name, array in weights.items():
-        parts.setdefault(name.split(".")[0], []).append(blob(array))
-    found = read_weights(write_caffemodel(*(layer(name, *blobs) for name, blobs in parts.items())), net)
+        parts.setdefault(name.split(".")[0], []).append(weights_blob(array))
+    found = read_weights(write_caffemodel(*(layer_message(name, *blobs) for name, blobs in parts.items())), net)
     images = RANDOM.uniform(0, 255, (2, 3, 8, 8)).astype(np.float32)
     (blue_first,) = outputs_of(net, weights, images[:, ::-1].copy(), tmp_path).values()
     (red_first,) = outputs_of(net, found, images, tmp_path).values()
@@ -136,7 +136,9 @@ def test_a_network_of_caffe_gives_the_same_outputs_for_images_in_rgb_order(write
 def test_weights_of_later_layers_are_read_unchanged(write_caffemodel):
     lenet = standard("lenet", (3, 28, 28), 10)
     second = numbers(50, 20, 5, 5)
-    found = read_weights(write_caffemodel(layer("conv2", blob(second), blob(numbers(50)))), lenet)
+    found = read_weights(
+        write_caffemodel(layer_message("conv2", weights_blob(second), weights_blob(numbers(50)))), lenet
+    )
     assert np.array_equal(found["conv2.weight"], second)
 
 
@@ -155,7 +157,7 @@ EACH = Layer("x", "Convolution", ("data",), ("x",), {"num_output": 3, "kernel_si
     ids=["group", "Eltwise", "Concat", "Slice", "Reshape"],
 )
 def test_weights_of_caffe_are_refused_where_a_layer_processes_single_colours(write_caffemodel, layers):
-    path = write_caffemodel(layer("x", blob(numbers(3, 3, 1, 1)), blob(numbers(3))))
+    path = write_caffemodel(layer_message("x", weights_blob(numbers(3, 3, 1, 1)), weights_blob(numbers(3))))
     with pytest.raises(BadInput, match=rf"^layer {layers[-1].name}: weights of Caffe can't be used here, where single"):
         read_weights(path, network(*layers))
 
@@ -166,11 +168,15 @@ def test_weights_of_caffe_are_refused_where_a_layer_processes_single_colours(wri
         (b"", "has 0 bytes"),
         (b"PK\x03\x04 a zip file", "can't be read as a .caffemodel"),
         (message(1, b"x"), "has no layer with the name and shape of one of the network; its layers are: none"),
-        (layer("a", blob(np.ones(2))), "has no layer with the name and shape of one of the network; its layers are: a"),
-        (layer("conv", blob(np.ones((4, 1, 3, 3))), blob(np.ones(4)))[:-3], "the message is cut short"),
-        (layer("conv", blob(np.full((4, 1, 3, 3), np.nan)), blob(np.ones(4))), "has values that are no numbers, as"),
-        (layer("conv", blob(np.ones((4, 1, 3, 3))), integer(1, 2**63)), "it holds no numbers"),
-        (layer("conv", blob(np.ones((4, 1, 3, 3))), message(7, message(1, b"\x01" * 40)) + message(5, b"1234")),
+        (layer_message("a", weights_blob(np.ones(2))),
+         "has no layer with the name and shape of one of the network; its layers are: a"),
+        (layer_message("conv", weights_blob(np.ones((4, 1, 3, 3))), weights_blob(np.ones(4)))[:-3],
+         "the message is cut short"),
+        (layer_message("conv", weights_blob(np.full((4, 1, 3, 3), np.nan)), weights_blob(np.ones(4))),
+         "has values that are no numbers, as"),
+        (layer_message("conv", weights_blob(np.ones((4, 1, 3, 3))), integer(1, 2**63)), "it holds no numbers"),
+        (layer_message("conv", weights_blob(np.ones((4, 1, 3, 3))), message(7, message(1, b"\x01" * 40))
+         + message(5, b"1234")),
          "it says that it has 40 axes"),
         (message(2, message(1, b"old")), "it is in Caffe's format of 2013; upgrade it with upgrade_net_proto_binary"),
         (integer(3, 1) * 250_001, "it has more than 250,000 fields"),
@@ -192,7 +198,9 @@ def test_a_missing_caffemodel_is_a_bad_input(tmp_path):
 
 
 def test_a_damaged_caffemodel_raises_nothing_but_bad_input(tmp_path):
-    whole = layer("conv", blob(numbers(4, 1, 3, 3)), old_blob(numbers(4))) + old_layer("ip", unpacked_blob(numbers(5)))
+    whole = layer_message("conv", weights_blob(numbers(4, 1, 3, 3)), old_blob(numbers(4))) + old_layer_message(
+        "ip", unpacked_blob(numbers(5))
+    )
     path, generator, network = tmp_path / "weights.caffemodel", random.Random(4), gray(CONVOLUTION)
     refused = 0
     for _ in range(400):

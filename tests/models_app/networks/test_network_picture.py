@@ -9,8 +9,7 @@ import pytest
 from models_app.networks import STANDARD, Layer, prototxt, standard
 from models_app.networks.drawing.graph_layout import Spacing, place
 from models_app.networks.drawing.svg import settings, svg
-from tests.support.samples.network_samples import network
-from tests.support.samples.prototxt_samples import LENET
+from tests.support.samples.network_samples import LENET, network
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -11,7 +11,7 @@ from tests.support.samples.engine_samples import engine_of, random_images
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.network_samples import network
 from tests.support.samples.training_samples import (
-    LABELLED,
+    LABELLED_PHASES,
     config_of,
     softmax_network,
     write_digits_dataset,
@@ -60,7 +60,7 @@ def test_the_gradient_is_scaled_by_the_category_weight_and_the_reported_loss_is_
 
 
 def test_every_loss_of_a_network_is_weighted_by_category():
-    loss = {"bottoms": ("ip", "label"), "phases": LABELLED}
+    loss = {"bottoms": ("ip", "label"), "phases": LABELLED_PHASES}
     sample = network(
         Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 3, "weight_filler": {"type": "xavier"}}),
         Layer("first", "SoftmaxWithLoss", tops=("first",), parameters={"loss_weight": 0.3}, **loss),

@@ -4,7 +4,7 @@ import pytest
 
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.trainer import train
-from tests.support.samples.training_samples import config_of, of_kind
+from tests.support.samples.training_samples import config_of, events_of_kind
 
 pytestmark = pytest.mark.usefixtures("engine_name")
 
@@ -22,7 +22,7 @@ def run_training(dataset, tmp_path):
 
 
 def epochs(events, kind, **fields):
-    return [event["epoch"] for event in of_kind(events, kind, **fields)]
+    return [event["epoch"] for event in events_of_kind(events, kind, **fields)]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_training_stops_after_its_patience_of_validations_and_writes_a_snapsho
     events = run_training(early_stop_patience=2, snapshot_interval=2)
     assert epochs(events, "metrics", split="val") == [1, 2, 3]
     assert epochs(events, "snapshot") == [2, 3]
-    assert of_kind(events, "stopped_early") == [
+    assert events_of_kind(events, "stopped_early") == [
         {"event": "stopped_early", "epoch": 3, "iteration": 12, "validations": 2}
     ]
 
@@ -55,7 +55,7 @@ def test_a_training_without_patience_or_within_its_patience_runs_to_its_last_epo
     for patience in (0, 3):
         events = run_training(str(patience), early_stop_patience=patience, epochs=3, snapshot_interval=0)
         assert epochs(events, "metrics", split="val") == [1, 2, 3]
-        assert of_kind(events, "stopped_early") == []
+        assert events_of_kind(events, "stopped_early") == []
 
 
 @pytest.mark.parametrize("resumed_after, remaining", [(1, [2, 3]), (2, [3]), (3, [])])
@@ -66,4 +66,4 @@ def test_a_resumed_training_stops_early_at_the_epoch_of_an_uninterrupted_one(
     snapshot = tmp_path / "model" / "snapshots" / f"epoch-{resumed_after}"
     rest = run_training("again", early_stop_patience=2, resume_from=str(snapshot))
     assert epochs(rest, "snapshot") == remaining
-    assert of_kind(rest, "stopped_early") == of_kind(whole, "stopped_early")
+    assert events_of_kind(rest, "stopped_early") == events_of_kind(whole, "stopped_early")

@@ -5,7 +5,7 @@ import pytest
 from models_app.training.early_stopping import Diverged
 from models_app.training.schedule import learning_rate
 from models_app.training.trainer import train
-from tests.support.samples.training_samples import config_of, of_kind
+from tests.support.samples.training_samples import config_of, events_of_kind
 
 pytestmark = pytest.mark.usefixtures("engine_name")
 
@@ -23,7 +23,7 @@ def run_training(dataset, tmp_path):
 
 
 def epochs(events, kind, **fields):
-    return [event["epoch"] for event in of_kind(events, kind, **fields)]
+    return [event["epoch"] for event in events_of_kind(events, kind, **fields)]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_training_of_part_of_an_epoch_ends_with_a_snapshot(run_training):
 
 def test_the_best_epoch_is_the_first_snapshot_of_the_highest_accuracy(run_training):
     best, events = run_training(epochs=4)
-    accuracy = {event["epoch"]: event["accuracy"] for event in of_kind(events, "metrics", split="val")}
+    accuracy = {event["epoch"]: event["accuracy"] for event in events_of_kind(events, "metrics", split="val")}
     assert best == max(accuracy, key=accuracy.get)
     assert len(set(accuracy.values())) > 1
 
@@ -56,7 +56,7 @@ def test_a_training_without_validation_has_no_best_epoch(run_training):
 
 def test_an_epoch_reports_its_metrics_before_its_snapshot(run_training):
     _, events = run_training()
-    kept = [event for kind in ("metrics", "snapshot") for event in of_kind(events, kind, epoch=1)]
+    kept = [event for kind in ("metrics", "snapshot") for event in events_of_kind(events, kind, epoch=1)]
     order = [(event["event"], event.get("split")) for event in events if event in kept]
     assert order == [("metrics", "train"), ("metrics", "val"), ("snapshot", None)]
     assert events[0]["event"] == "started"
@@ -65,7 +65,7 @@ def test_an_epoch_reports_its_metrics_before_its_snapshot(run_training):
 def test_the_learning_rate_in_the_events_follows_its_policy(run_training, dataset, tmp_path):
     _, events = run_training(lr_policy="poly")
     policy = config_of(dataset, tmp_path, lr_policy="poly")
-    trained = of_kind(events, "metrics", split="train")
+    trained = events_of_kind(events, "metrics", split="train")
     assert [event["learning_rate"] for event in trained] == [learning_rate(policy, 100 * i / 8) for i in range(8)]
 
 

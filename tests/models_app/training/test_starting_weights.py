@@ -11,10 +11,10 @@ from digits_project.common.errors import BadInput
 from models_app.networks import Layer
 from models_app.training.starting_weights import starting_weights
 from models_app.training.trainer import train
-from tests.support.samples.caffemodel_samples import blob, message
+from tests.support.samples.digits_job_samples import message, weights_blob
 from tests.support.samples.engine_samples import random_weights
 from tests.support.samples.network_samples import network
-from tests.support.samples.training_samples import LABELLED, config_of, of_kind, write_digits_dataset
+from tests.support.samples.training_samples import LABELLED_PHASES, config_of, events_of_kind, write_digits_dataset
 
 
 def two_layers(hidden=6, last="ip2", categories=10):
@@ -23,7 +23,7 @@ def two_layers(hidden=6, last="ip2", categories=10):
         Layer("scale", "Power", ("data",), ("scaled",), {"scale": 0.01}),
         Layer("ip1", "InnerProduct", ("scaled",), ("ip1",), {"num_output": hidden, **xavier}),
         Layer(last, "InnerProduct", ("ip1",), ("scores",), {"num_output": categories, **xavier}),
-        Layer("loss", "SoftmaxWithLoss", ("scores", "label"), ("loss",), phases=LABELLED),
+        Layer("loss", "SoftmaxWithLoss", ("scores", "label"), ("loss",), phases=LABELLED_PHASES),
         Layer("softmax", "Softmax", ("scores",), ("softmax",), phases=("deploy",)),
         input_shape=(1, 8, 8),
     )
@@ -78,7 +78,7 @@ def test_a_file_without_a_matching_layer_is_refused(weights):
 
 
 def test_a_caffemodel_without_a_matching_layer_is_refused_with_the_names_of_all_layers(tmp_path):
-    layers = [message(100, message(1, name) + message(7, blob(np.zeros(6)))) for name in (b"fc6", b"fc\x1b7")]
+    layers = [message(100, message(1, name) + message(7, weights_blob(np.zeros(6)))) for name in (b"fc6", b"fc\x1b7")]
     (tmp_path / "other.caffemodel").write_bytes(b"".join(layers))
     with pytest.raises(BadInput) as raised:
         starting_weights(two_layers(), 5, str(tmp_path / "other.caffemodel"))
@@ -92,7 +92,7 @@ def test_a_warning_names_a_layer_for_other_categories_with_both_shapes(weights):
 
 
 def layer_of(name, *shapes):
-    return message(100, message(1, name) + b"".join(message(7, blob(np.zeros(shape))) for shape in shapes))
+    return message(100, message(1, name) + b"".join(message(7, weights_blob(np.zeros(shape))) for shape in shapes))
 
 
 def test_a_warning_names_a_layer_of_a_caffemodel_for_other_categories_with_both_shapes(tmp_path):
@@ -146,7 +146,9 @@ NPY = (
 
 def test_layers_of_a_caffemodel_are_taken_over(tmp_path):
     found = random_weights(two_layers())
-    layer = message(1, b"ip1") + message(7, blob(found["ip1.weight"])) + message(7, blob(found["ip1.bias"]))
+    layer = (
+        message(1, b"ip1") + message(7, weights_blob(found["ip1.weight"])) + message(7, weights_blob(found["ip1.bias"]))
+    )
     (tmp_path / "caffe.caffemodel").write_bytes(message(100, layer))
     start = starting_weights(two_layers(), 5, str(tmp_path / "caffe.caffemodel"))
     assert (start.taken_over, start.afresh) == (("ip1",), ("ip2",))
@@ -201,7 +203,7 @@ def test_a_training_starts_from_the_snapshot_of_another_training(tmp_path):
                        initial_weights=str(snapshot), learning_rate=1e-30)  # fmt: skip
     events = []
     train(second, events.append, lambda: None)
-    assert of_kind(events[:1], "started", taken_over=("ip1",), afresh=("new",))
+    assert events_of_kind(events[:1], "started", taken_over=("ip1",), afresh=("new",))
     with np.load(snapshot / "weights.npz") as old, np.load(tmp_path / "second/snapshots/epoch-2/weights.npz") as new:
         assert (old["ip1.weight"] == new["ip1.weight"]).all()
         assert (new["new.weight"] == two_layers(last="new").initial_weights(9)["new.weight"]).all()
@@ -214,7 +216,7 @@ def test_a_resumed_training_does_not_take_over_its_initial_weights_again(tmp_pat
     rest = replace(whole, directory=str(tmp_path / "rest"), resume_from=str(tmp_path / "whole/snapshots/epoch-1"))
     events = []
     train(rest, events.append, lambda: None)
-    assert of_kind(events[:1], "started", taken_over=(), afresh=())
+    assert events_of_kind(events[:1], "started", taken_over=(), afresh=())
     last = [json.loads((tmp_path / name / "snapshots/epoch-2/snapshot.json").read_text()) for name in ("whole", "rest")]
     assert last[0]["sha256"]["optimizer.npz"] == last[1]["sha256"]["optimizer.npz"]
 

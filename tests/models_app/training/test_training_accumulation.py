@@ -11,12 +11,7 @@ from models_app.training.timetable import Timetable
 from models_app.training.trainer import train
 from tests.support.samples.engine_samples import assert_close, engine_of, random_images
 from tests.support.samples.network_samples import network
-from tests.support.samples.training_samples import (
-    LABELLED,
-    config_of,
-    of_kind,
-    softmax_network,
-)
+from tests.support.samples.training_samples import LABELLED_PHASES, config_of, events_of_kind, softmax_network
 
 pytestmark = pytest.mark.usefixtures("engine_name")
 
@@ -73,7 +68,7 @@ def test_running_averages_are_updated_with_every_batch_of_a_group():
     sample = network(
         Layer("norm", "BatchNorm", ("data",), ("norm",), {"moving_average_fraction": 0.5}),
         Layer("ip", "InnerProduct", ("norm",), ("ip",), {"num_output": 3, "weight_filler": {"type": "xavier"}}),
-        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED),
+        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED_PHASES),
     )
     images = random_images(sample, 8)
     labels = np.arange(8, dtype=np.float32) % 3
@@ -103,9 +98,9 @@ def test_metrics_and_snapshots_come_once_for_each_group_of_batches(dataset, tmp_
     events = []
     config = config_of(dataset, tmp_path, batch_accumulation=3, lr_policy="poly", snapshot_interval=0.5)
     train(config, events.append, lambda: None)
-    metrics = of_kind(events, "metrics", split="train")
+    metrics = events_of_kind(events, "metrics", split="train")
     assert [event["learning_rate"] for event in metrics] == [learning_rate(config, p) for p in (0, 37.5, 75)]
-    assert [event["epoch"] for event in of_kind(events, "snapshot")] == [0.5, 1.5, 2]
+    assert [event["epoch"] for event in events_of_kind(events, "snapshot")] == [0.5, 1.5, 2]
 
 
 def test_a_training_resumes_only_with_the_batch_accumulation_of_its_snapshot(dataset, tmp_path):

@@ -9,10 +9,10 @@ from models_app.training.trainer import train
 from tests.support.samples.engine_samples import assert_close, engine_of, random_images
 from tests.support.samples.network_samples import network
 from tests.support.samples.training_samples import (
-    LABELLED,
+    LABELLED_PHASES,
     config_of,
     dropout_network,
-    of_kind,
+    events_of_kind,
     softmax_network,
     write_digits_dataset,
 )
@@ -75,7 +75,7 @@ def test_each_device_draws_its_own_dropout_mask():
     sample = network(
         drop,
         Layer("ip", "InnerProduct", ("drop",), ("ip",), {"num_output": 10}),
-        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED),
+        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED_PHASES),
     )
     images = np.repeat(random_images(sample, 1), 2, axis=0)
     weights = []
@@ -95,7 +95,7 @@ def test_a_training_on_two_devices_learns_and_resumes_to_the_same_bits(tmp_path)
         ("whole", {}), ("rest", {"resume_from": str(tmp_path / "whole/snapshots/epoch-2")})))  # fmt: skip
     for config in (whole, rest):
         train(config, events.append, lambda: None)
-    losses = [event["loss"] for event in of_kind(events, "metrics", split="val")]
+    losses = [event["loss"] for event in events_of_kind(events, "metrics", split="val")]
     assert losses[3] < losses[0]
     names = [tmp_path / name / "snapshots/epoch-4/weights.npz" for name in ("whole", "rest")]
     with np.load(names[0]) as one, np.load(names[1]) as other:
@@ -104,7 +104,9 @@ def test_a_training_on_two_devices_learns_and_resumes_to_the_same_bits(tmp_path)
 
 
 def test_a_loss_that_is_not_averaged_cannot_be_split_over_devices():
-    loss = Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), {"normalization": "NONE"}, phases=LABELLED)
+    loss = Layer(
+        "loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), {"normalization": "NONE"}, phases=LABELLED_PHASES
+    )
     sample = network(Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 10}), loss)
     with pytest.raises(BadNetwork, match="layer loss: a loss with normalization NONE"):
         trained_engine(sample, ("cpu0", "cpu1"))

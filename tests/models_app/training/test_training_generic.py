@@ -13,7 +13,13 @@ from models_app.training.trainer import train
 from tests.models_app.networks.test_onnx_layers import onnx_outputs
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.network_samples import DATA
-from tests.support.samples.training_samples import LABELLED, config_of, of_kind, run_trainer, write_records
+from tests.support.samples.training_samples import (
+    LABELLED_PHASES,
+    config_of,
+    events_of_kind,
+    run_trainer,
+    write_records,
+)
 
 pytestmark = pytest.mark.usefixtures("engine_name")
 
@@ -27,7 +33,7 @@ def regression(outputs: int, label_shape) -> Network:
         DATA,
         Layer("scale", "Power", ("data",), ("scaled",), {"scale": 1 / 255}),
         Layer("ip", "InnerProduct", ("scaled",), ("ip",), {"num_output": outputs, **XAVIER}),
-        Layer("loss", "EuclideanLoss", ("ip", "label"), ("loss",), phases=LABELLED),
+        Layer("loss", "EuclideanLoss", ("ip", "label"), ("loss",), phases=LABELLED_PHASES),
     )
     return Network("regression", (1, 8, 8), layers, label_shape)
 
@@ -56,7 +62,7 @@ def generic_config(dataset, directory, network, **fields):
 
 
 def losses(events, split):
-    return [event["loss"] for event in of_kind(events, "metrics", split=split)]
+    return [event["loss"] for event in events_of_kind(events, "metrics", split=split)]
 
 
 def test_a_network_learns_to_predict_numbers(vectors, tmp_path):
@@ -65,7 +71,7 @@ def test_a_network_learns_to_predict_numbers(vectors, tmp_path):
     assert status == 0, log
     for split in ("train", "val"):
         assert losses(events, split)[-1] < losses(events, split)[0] / 50
-        assert {event["accuracy"] for event in of_kind(events, "metrics", split=split)} == {None}
+        assert {event["accuracy"] for event in events_of_kind(events, "metrics", split=split)} == {None}
     images = digits()[0][TRAIN : TRAIN + VAL]
     got = onnx_outputs(tmp_path / "snapshots" / "epoch-15" / "model.onnx", images[:, np.newaxis])
     assert list(got) == ["ip"]
@@ -76,7 +82,7 @@ def test_the_best_epoch_of_a_generic_model_has_the_lowest_loss(vectors, tmp_path
     rising = generic_config(vectors, tmp_path, regression(2, (2, 1, 1)), epochs=4, snapshot_interval=1)
     events = []
     best = train(rising, events.append, lambda: None)
-    by_epoch = {event["epoch"]: event["loss"] for event in of_kind(events, "metrics", split="val")}
+    by_epoch = {event["epoch"]: event["loss"] for event in events_of_kind(events, "metrics", split="val")}
     assert best == min(by_epoch, key=by_epoch.get)
     assert len(set(by_epoch.values())) == 4
 
@@ -89,11 +95,11 @@ def test_a_network_learns_to_predict_an_image(tmp_path):
     layers = (
         DATA,
         Layer("scale", "Power", ("data",), ("scaled",), {"scale": 1 / 255}),
-        Layer("target", "Power", ("label",), ("target",), {"scale": 1 / 255}, phases=LABELLED),
+        Layer("target", "Power", ("label",), ("target",), {"scale": 1 / 255}, phases=LABELLED_PHASES),
         Layer(
             "conv", "Convolution", ("scaled",), ("conv",), {"num_output": 1, "kernel_size": 2, "stride": 2, **XAVIER}
         ),
-        Layer("loss", "EuclideanLoss", ("conv", "target"), ("loss",), phases=LABELLED),
+        Layer("loss", "EuclideanLoss", ("conv", "target"), ("loss",), phases=LABELLED_PHASES),
     )
     network = Network("inverted", (1, 8, 8), layers, (1, 4, 4))
     fields = {"val_records": None, "use_mean": "none", "learning_rate": 0.05, "epochs": 12}

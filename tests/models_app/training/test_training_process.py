@@ -15,7 +15,7 @@ from tests.support.samples.training_samples import (
     TRAIN_IMAGES,
     VAL_IMAGES,
     config_of,
-    of_kind,
+    events_of_kind,
     run_trainer,
     start_trainer,
 )
@@ -43,11 +43,11 @@ def test_a_training_reports_its_course_in_events(engine_name, finished):
     kinds = [event["event"] for event in events]
     assert (kinds[0], kinds[-2:]) == ("started", ["progress", "done"])
     expected = {"device": "cpu", "threads": 2, "parameters": 650, "random_seed": 1}
-    assert of_kind(events[:1], "started", train_images=TRAIN_IMAGES, val_images=VAL_IMAGES, **expected)
+    assert events_of_kind(events[:1], "started", train_images=TRAIN_IMAGES, val_images=VAL_IMAGES, **expected)
     assert events[0]["engine"].startswith(f"{engine_name} ")
-    assert of_kind(events[-2:], "progress", fraction=1.0, epoch=2.0)
+    assert events_of_kind(events[-2:], "progress", fraction=1.0, epoch=2.0)
     assert events[-1]["best_epoch"] in (1, 2)
-    assert [event["directory"] for event in of_kind(events, "snapshot")] == ["snapshots/epoch-1", LAST]
+    assert [event["directory"] for event in events_of_kind(events, "snapshot")] == ["snapshots/epoch-1", LAST]
 
 
 def test_missing_records_end_the_trainer_with_an_error_of_the_user(config, tmp_path):
@@ -62,7 +62,7 @@ def test_a_diverging_training_ends_the_trainer_with_an_error_of_the_user(config,
     diverging = replace(config, learning_rate=1e30, directory=str(tmp_path))
     status, events, _ = run_trainer(diverging)
     assert status == 2
-    assert of_kind(events[-1:], "error", blame="user")
+    assert events_of_kind(events[-1:], "error", blame="user")
     assert "the training has diverged. Try decreasing your learning rate (it is " in events[-1]["message"]
     assert list(tmp_path.glob("snapshots/*")) == []
 
@@ -86,8 +86,8 @@ def test_a_trainer_stops_at_once_on_sigterm_and_leaves_whole_snapshots(config, t
     assert process.returncode == 3, log
     assert time.monotonic() - stopped < 2
     events = [json.loads(line) for line in [*lines, *rest.splitlines()]]
-    assert not of_kind(events, "error")
-    assert not of_kind(events, "done")
+    assert not events_of_kind(events, "error")
+    assert not events_of_kind(events, "done")
     whole = {"model.onnx", "weights.npz", "optimizer.npz", "snapshot.json"}
     snapshots = list((tmp_path / "snapshots").iterdir())
     assert snapshots

@@ -1,4 +1,4 @@
-"""A web server on 127.0.0.1 that behaves in every bad way, for the tests of what fetches from URLs."""
+"""A web server on 127.0.0.1 that misbehaves in every way, for tests of code that fetches URLs."""
 
 import gzip
 import ssl
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-# Nobody trusts this key: it is here for all to read. The certificate is for the name localhost, until 2120.
+# Nothing trusts this published key. The certificate is valid for the name localhost, until 2120.
 CERTIFICATE = """\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVLwCXMmeNjzYzzEC
@@ -29,7 +29,7 @@ AiEA5mdsdVNp96zpoagLI/QLSx2j7EKHY92//xq5UWxH4ggCIDg2d5SWP50NXkyT
 
 
 class Handler(BaseHTTPRequestHandler):
-    """/image is server.image; the other paths are below. `requests` of the server are (path, headers)."""
+    """Sends server.image for /image; each other path has a method below. Appends (path, headers) to server.requests."""
 
     def do_GET(self):
         path = unquote(urlsplit(self.path).path).strip("/")
@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def send_again(self):
-        """To itself, so many times."""
+        """Redirect to /again `left` times, then to /image."""
         left = int(parse_qs(urlsplit(self.path).query)["left"][0])
         self.send_response(301)
         self.send_header("Location", f"/again?left={left - 1}" if left else "/image")
@@ -112,11 +112,11 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def web_server(image=b"", certificate=None):
-    """The server, as it listens; `url` is where. With a file of key and certificate it speaks TLS, as localhost."""
+    """A listening server with its address as `url`; with a file of key and certificate it speaks TLS, as localhost."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.image, server.requests, server.daemon_threads = image, [], True
         server.url = f"http://127.0.0.1:{server.server_port}"
-        server.handle_error = lambda request, address: None  # clients that hang up in the midst of TLS
+        server.handle_error = lambda request, address: None  # clients that disconnect during the TLS handshake
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)

@@ -1,4 +1,4 @@
-"""Archives of images, friendly and hostile, made by hand where no tool would make them."""
+"""Archives of images, valid and hostile. Those that no tool would write are put together byte by byte."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ from tests.support.samples.imagedb_samples import digits
 
 
 @cache
-def picture(digit, number):
+def digit_png(digit, number):
     """One handwritten digit as PNG."""
     images, targets = digits()
     buffer = io.BytesIO()
@@ -20,9 +20,9 @@ def picture(digit, number):
     return buffer.getvalue()
 
 
-def pictures(top="", counts=(3, 4)):
-    """{name: content}: counts[digit] images of each digit, in a folder named after it, and things to leave out."""
-    named = {f"{top}{digit}/{n}.png": picture(digit, n) for digit, count in enumerate(counts) for n in range(count)}
+def digit_files(top="", counts=(3, 4)):
+    """{name: content} of counts[digit] images of each digit, in a folder named after it, and of files to leave out."""
+    named = {f"{top}{digit}/{n}.png": digit_png(digit, n) for digit, count in enumerate(counts) for n in range(count)}
     litter = {f"__MACOSX/{top}0/._0.png": b"\0\5\x16\7", f"{top}0/.DS_Store": b"x", f"{top}0/README.txt": b"digits"}
     return named | litter
 
@@ -48,21 +48,21 @@ def tar_of(members, mode="w"):
 
 
 def tar_entry(name, kind, target=""):
-    """The head of a member of that kind, to be packed with no content."""
+    """The header of a member of this type, which has no content."""
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, target
     return info
 
 
 def zip_entry(name, mode):
-    """The head of a member with that Unix mode."""
+    """The header of a member with this Unix mode."""
     info = zipfile.ZipInfo(name)
     info.create_system, info.external_attr = 3, mode << 16
     return info
 
 
 def raw_tar(name=b"0/0.png", size=b"00000000000", kind=b"0", content=b"", end=bytes(1024)):
-    """A tar of one header with these very bytes in its fields."""
+    """A tar of one member whose header has exactly these bytes in its fields."""
     header = bytearray(512)
     header[: len(name)] = name
     header[100:108], header[108:116], header[116:124] = b"0000644\0", b"0000000\0", b"0000000\0"
@@ -73,16 +73,16 @@ def raw_tar(name=b"0/0.png", size=b"00000000000", kind=b"0", content=b"", end=by
     return bytes(header) + content + bytes(-len(content) % 512) + end
 
 
-def patched(archive, *changes):
-    """The archive with some of its bytes replaced wherever they stand."""
+def replace_bytes(archive, *changes):
+    """The archive with every occurrence of some bytes replaced: changes are (old, new)."""
     for old, new in changes:
         assert old in archive
         archive = archive.replace(old, new)
     return archive
 
 
-def directory_of(size):
-    """The end of a zip that says that its directory takes so many bytes."""
+def zip_with_directory_size(size):
+    """A zip whose end record states a central directory of this many bytes."""
     return b"PK\x03\x04" + bytes(size) + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 65535, 65535, size, 4, 0)
 
 

@@ -1,4 +1,4 @@
-"""An engine on a small network, for the tests that need one."""
+"""Engines on small networks, with random images and weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,8 @@ from models_app.training.engines.mxnet_declaration import MXNET
 
 engine_name: ContextVar[str] = ContextVar("engine_name", default="mxnet")
 
-# Stand-ins for further engines: one is installed if its package is, and has GPU code if its distribution is there.
+# Stand-ins for further engines. An engine counts as installed if its package can be found, and as built for GPUs if a
+# distribution of its gpu_wheels is installed: both hold for SECOND, neither for MISSING.
 SECOND = replace(MXNET, name="second", title="Second", package="numpy", gpu_wheels={"numpy": ((7, 5), (12, 0))})
 MISSING = replace(MXNET, name="missing", title="Missing", package="no_such_package", gpu_wheels={"none": ((1, 0),) * 2})
 
@@ -26,8 +27,8 @@ def register_only(monkeypatch, *engines: registry.EngineDeclaration) -> None:
 
 
 @contextmanager
-def under_test(name: str) -> Iterator[None]:
-    """Inside the block the tests' engines and trainings are of this engine; see the fixture engine_name."""
+def use_engine(name: str) -> Iterator[None]:
+    """Run the block's engines and trainings on this engine; see the fixture engine_name."""
     token = engine_name.set(name)
     try:
         yield
@@ -36,7 +37,7 @@ def under_test(name: str) -> Iterator[None]:
 
 
 def engine_of(network: Network, **settings) -> Engine:
-    """The engine under test, with batches of four, SGD and no weight decay, unless `settings` say otherwise."""
+    """The engine under test with `settings`; by default batches of four, SGD and no weight decay."""
     defaults = {"mean": None, "batch_size": 4, "solver_type": "SGD", "momentum": 0.9, "weight_decay": 0.0}
     setup = EngineConfig(network=network, **(defaults | {"devices": ("cpu",), "threads": 2, "seed": 0} | settings))
     return open_engine(engine_name.get(), setup)
@@ -47,13 +48,13 @@ def random_images(network: Network, count: int, seed=0) -> np.ndarray:
 
 
 def random_weights(network: Network, seed=0) -> dict[str, np.ndarray]:
-    """Every weight at random, so that none can be left out unnoticed; all above zero, as variances are."""
+    """Random values for every weight, so that a missing one is noticed; all above zero, as variances have to be."""
     rng = np.random.default_rng(seed)
     return {w.name: rng.uniform(0.02, 0.2, w.shape).astype(np.float32) for w in network.weights()}
 
 
 def assert_close(weights, expected, start):
-    """Two trainings came from `start` to the same weights, by what each array moved."""
+    """Assert that two trainings from `start` reached the same weights, relative to how far each array moved."""
     for name, array in expected.items():
         moved = np.abs(array - start[name]).max()
         np.testing.assert_allclose(weights[name], array, rtol=0, atol=1e-4 * moved + 1e-7)

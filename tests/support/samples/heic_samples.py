@@ -1,9 +1,9 @@
-"""Small HEIC files, since no package that this project installs can write one.
+"""Small HEIC files, stored here because no package that this project installs can write them.
 
-They were made once, by pillow-heif 1.4.0 (x265 4.2), without loss: `quality=-1, chroma=444, matrix_coefficients=0`.
-All show picture(): "alpha" with alpha(), "gray" its luma, "gray of twelve bits" its red channel, "turned" stored a
-quarter turn to the left, which both its `irot` box and its EXIF note say, "several" as the primary image, which is the
-second of three.
+They were written once, by pillow-heif 1.4.0 (x265 4.2), without loss: `quality=-1, chroma=444, matrix_coefficients=0`.
+All show expected_pixels(): "alpha" with expected_alpha(), "gray" its luma, "gray of twelve bits" its red channel,
+"turned" rotated by a quarter turn to the left, as both its `irot` box and its EXIF orientation state, "several" as the
+primary image, the second of three.
 """
 
 from base64 import b64decode
@@ -13,19 +13,19 @@ import numpy as np
 HEIGHT, WIDTH = 16, 24
 
 
-def picture() -> np.ndarray:
+def expected_pixels() -> np.ndarray:
     """Height×width×3, 0 to 255."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     return np.stack([rows * 16, columns * 10, 255 - rows * 8 - columns * 5], axis=2)
 
 
-def alpha() -> np.ndarray:
+def expected_alpha() -> np.ndarray:
     """Height×width×1, 0 to 255."""
     return np.mgrid[:HEIGHT, :WIDTH][1][:, :, None] * 11
 
 
-def heic(name: str) -> bytes:
-    """One of the files."""
+def heic_file(name: str) -> bytes:
+    """The content of the file of this name."""
     return b64decode(_FILES[name])
 
 

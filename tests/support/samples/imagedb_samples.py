@@ -1,4 +1,4 @@
-"""Small real images on disk for the tests of the image databases."""
+"""Folders of real images: handwritten digits and photos."""
 
 import os
 from functools import cache
@@ -15,19 +15,19 @@ PHOTOS = ("china.jpg", "flower.jpg")
 
 @cache
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """uint8, Nx8x8, handwritten digits, and which digit each is."""
+    """Handwritten digits, uint8 N×8×8, and their labels."""
     bunch = load_digits()
     return (bunch.images * 15.9375).astype(np.uint8), bunch.target
 
 
 @cache
 def photo(name: str) -> np.ndarray:
-    """uint8, 427x640x3."""
+    """A photo, uint8 427×640×3, RGB."""
     return load_sample_image(name)
 
 
 def write_digits(folder: Path, counts: dict[int, int], suffix: str = ".png") -> Path:
-    """counts[digit] images of each digit, in a subfolder named after it."""
+    """counts[digit] images of each digit, 8×8, in a subfolder named after it."""
     images, targets = digits()
     for digit, count in counts.items():
         category = folder / str(digit)
@@ -37,8 +37,19 @@ def write_digits(folder: Path, counts: dict[int, int], suffix: str = ".png") -> 
     return folder
 
 
+def write_28_pixel_digits(folder, categories=10, each=12):
+    """`each` handwritten digits of each category as PNG, enlarged to 28×28, in a subfolder named after it."""
+    bunch = load_digits()
+    for category in range(categories):
+        (folder / str(category)).mkdir(parents=True)
+        for i, image in enumerate(bunch.images[bunch.target == category][:each]):
+            pixels = np.round(image * 255 / 16).astype(np.uint8)
+            Image.fromarray(pixels).resize((28, 28), Image.Resampling.BICUBIC).save(folder / str(category) / f"{i}.png")
+    return folder
+
+
 def write_photos(folder: Path, categories: int, per_category: int) -> Path:
-    """Two photos of 640x427 under many names, in subfolders "category 0" and so on."""
+    """Two photos, 640×427, under many names in subfolders "category 0" and so on."""
     folder.mkdir(parents=True)
     for number, name in enumerate(PHOTOS):
         Image.fromarray(photo(name)).save(folder / f".{number}", "JPEG")
@@ -49,10 +60,10 @@ def write_photos(folder: Path, categories: int, per_category: int) -> Path:
     return folder
 
 
-def spec(folder: Path, /, **changes) -> Spec:
-    """A Spec for 8x8 grayscale, read by two workers."""
+def spec_of(folder: Path, /, **changes) -> Spec:
+    """A Spec of 8×8 grayscale images, read by two workers, with `changes`."""
     return Spec(**{"train": FolderSource(folder), "width": 8, "height": 8, "channels": 1, "workers": 2} | changes)
 
 
-def silent(fraction: float) -> None:
-    """A report callback for those who do not look at progress."""
+def ignore_progress(fraction: float) -> None:
+    """A progress callback that does nothing."""

@@ -1,6 +1,6 @@
-"""Databases as Caffe's and MXNet's own tools write them, for the tests of what reads them.
+"""Image databases as Caffe's and MXNet's own tools write them.
 
-The messages are described to Google's protobuf, so what is written does not come from the code under test.
+Google's protobuf encodes the messages, so that they don't come from the code under test.
 """
 
 import io
@@ -24,7 +24,7 @@ INT32, INT64, FLOAT, BYTES, BOOL, DOUBLE, MESSAGE = (
     FIELD.TYPE_DOUBLE,
     FIELD.TYPE_MESSAGE,
 )
-MESSAGES = {  # {message: [(field, number, type, repeated, packed)]}, as caffe.proto has them
+MESSAGES = {  # {message: [(field, number, type, repeated, packed)]}, as in caffe.proto
     "BlobShape": [("dim", 1, INT64, True, True)],
     "Datum": [
         ("channels", 1, INT32, False, False),
@@ -49,7 +49,7 @@ MESSAGES = {  # {message: [(field, number, type, repeated, packed)]}, as caffe.p
 
 @cache
 def message_class(name):
-    """A protobuf class of one of Caffe's messages."""
+    """The protobuf class of one of Caffe's messages."""
     file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
     for message, fields in MESSAGES.items():
         described = file.message_type.add(name=message)
@@ -66,11 +66,11 @@ def message_class(name):
 
 
 def datum(array, label=0) -> bytes:
-    """A Datum as caffe.io.array_to_datum makes it: C×H×W, colour in the order BGR, uint8 as bytes, else floats."""
+    """A Datum as caffe.io.array_to_datum makes it: C×H×W, channels BGR, uint8 as bytes, other types as floats."""
     channels, height, width = array.shape
     content = {"data": array.tobytes()} if array.dtype == np.uint8 else {"float_data": array.ravel()}
-    whole = message_class("Datum")(channels=channels, height=height, width=width, label=label, **content)
-    return whole.SerializeToString()
+    message = message_class("Datum")(channels=channels, height=height, width=width, label=label, **content)
+    return message.SerializeToString()
 
 
 def encoded_datum(pixels, label=0, format="PNG") -> bytes:
@@ -80,8 +80,8 @@ def encoded_datum(pixels, label=0, format="PNG") -> bytes:
     return message_class("Datum")(data=file.getvalue(), encoded=True, label=label).SerializeToString()
 
 
-def blob(array, **fields) -> bytes:
-    """A BlobProto of this array; the shape as `fields` say."""
+def blob_proto(array, **fields) -> bytes:
+    """A BlobProto of this array; `fields` give its shape."""
     return message_class("BlobProto")(data=array.ravel(), **fields).SerializeToString()
 
 
@@ -92,12 +92,12 @@ def write_lmdb(folder: Path, entries: list[bytes], key="{:08}") -> Path:
     return folder
 
 
-def pictures(count, size=12) -> np.ndarray:
-    """uint8, N×size×size×3, RGB: parts of a photo."""
-    whole = photo("flower.jpg")
-    return np.stack([whole[7 * i : 7 * i + size, 11 * i : 11 * i + size] for i in range(count)])
+def photo_crops(count, size=12) -> np.ndarray:
+    """Crops of a photo, uint8 N×size×size×3, RGB."""
+    flower = photo("flower.jpg")
+    return np.stack([flower[7 * i : 7 * i + size, 11 * i : 11 * i + size] for i in range(count)])
 
 
 def caffe_order(pixels) -> np.ndarray:
-    """H×W×3 in RGB to C×H×W in BGR."""
+    """Pixels H×W×3 in RGB as C×H×W in BGR."""
     return np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1))

@@ -1,21 +1,21 @@
-"""Small TIFF files of kinds that Pillow can't write, tag by tag."""
+"""Small TIFF files of kinds that Pillow can't write, put together tag by tag."""
 
 import struct
 
 import numpy as np
 
-from tests.support.samples.heic_samples import picture
+from tests.support.samples.heic_samples import expected_pixels
 
-HEIGHT, WIDTH = picture().shape[:2]
+HEIGHT, WIDTH = expected_pixels().shape[:2]
 SHORT, LONG = 3, 4
 _CODES = {1: "B", SHORT: "H", LONG: "I", 16: "Q"}
 _NUMBER = {False: "I", True: "Q"}
 
 
 def tiff(tags, *pieces, order="<", big=False, places=273, following=0):
-    """A file of one page: {tag: number or list, or (type, numbers)}, and its strips or tiles.
+    """A file of one page with `tags`, {tag: number or list, or (type, numbers)}, and its strips or tiles, `pieces`.
 
-    `places` is the tag of their offsets: 273 of strips, 324 of tiles. The lengths are the tag after the next, or 325.
+    `places` is the tag of their offsets: 273 for strips, whose lengths have tag 279, or 324 for tiles, with 325.
     """
     start = 16 if big else 8
     offsets = [start + sum(map(len, pieces[:number])) for number in range(len(pieces))]
@@ -50,7 +50,7 @@ def _rows(tags, order, big, table):
 
 
 def tags(samples, bits=8, photometric=None, **more):
-    """The tags of a page of so many samples a pixel; `more` are others, as t339=…."""
+    """The tags of a page with this number of samples per pixel, and `more`, as t339=…."""
     found = {
         256: WIDTH, 257: HEIGHT, 258: [bits] * samples, 259: 1, 262: photometric or (2 if samples > 2 else 1),
         277: samples, 278: HEIGHT,
@@ -58,6 +58,6 @@ def tags(samples, bits=8, photometric=None, **more):
     return found | {int(name[1:]): value for name, value in more.items()}
 
 
-def raw(samples, bits=8, order="<"):
-    """Whole numbers as they lie in a file."""
+def raw_bytes(samples, bits=8, order="<"):
+    """Integers in the byte order of a file."""
     return np.asarray(samples).astype(f"{order}u{bits // 8}").tobytes()

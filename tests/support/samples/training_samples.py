@@ -1,4 +1,4 @@
-"""A small network, small record files of real digits, and trainings on them."""
+"""Small networks, record files of real digits, and trainings on them."""
 
 import json
 import subprocess
@@ -16,23 +16,23 @@ from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.network_samples import network
 
 TRAIN_IMAGES, VAL_IMAGES = 40, 22
-LABELLED = ("train", "val")
+LABELLED_PHASES = ("train", "val")
 
 
 def softmax_network(categories=10, input_shape=(1, 8, 8), scale=0.01, **inner_product) -> Network:
-    """Pixels scaled, then one InnerProduct, ip, under a softmax. `inner_product` are further arguments of its Layer."""
+    """Scaled pixels, one InnerProduct named ip, and a softmax. `inner_product` are further arguments of its Layer."""
     filler = {"weight_filler": {"type": "xavier"}}
     return network(
         Layer("scale", "Power", ("data",), ("scaled",), {"scale": scale}),
         Layer("ip", "InnerProduct", ("scaled",), ("ip",), {"num_output": categories, **filler}, **inner_product),
-        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED),
+        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED_PHASES),
         Layer("softmax", "Softmax", ("ip",), ("softmax",), phases=("deploy",)),
         input_shape=input_shape,
     )
 
 
 def dropout_network() -> Network:
-    """A convolution, batch normalization and dropout: with what an engine draws, and keeps, by itself."""
+    """A convolution, batch normalization and dropout, so that an engine draws random numbers and keeps statistics."""
     xavier = {"weight_filler": {"type": "xavier"}}
     return network(
         Layer("scale", "Power", ("data",), ("scaled",), {"scale": 0.01}),
@@ -42,14 +42,14 @@ def dropout_network() -> Network:
         Layer("relu", "ReLU", ("gain",), ("gain",)),
         Layer("drop", "Dropout", ("gain",), ("gain",), {"dropout_ratio": 0.3}),
         Layer("ip", "InnerProduct", ("gain",), ("ip",), {"num_output": 10, **xavier}),
-        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED),
+        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED_PHASES),
         Layer("softmax", "Softmax", ("ip",), ("softmax",), phases=("deploy",)),
         input_shape=(1, 8, 8),
     )
 
 
 def write_records(path: Path, images: np.ndarray, labels) -> Path:
-    """Records of these images, uint8 N×H×W×C."""
+    """Write a record file of these images, uint8 N×H×W×C."""
     with RecordWriter(path) as writer:
         for image, label in zip(images, labels, strict=True):
             writer.write(float(label), encode(image, "png"))
@@ -57,7 +57,7 @@ def write_records(path: Path, images: np.ndarray, labels) -> Path:
 
 
 def write_digits_dataset(folder: Path, train=TRAIN_IMAGES, val=VAL_IMAGES) -> Path:
-    """train.rec, val.rec, labels.txt and mean.npy of 8×8 digits."""
+    """Write train.rec, val.rec, labels.txt and mean.npy of 8×8 digits."""
     images, labels = digits()
     images = images[..., np.newaxis]
     write_records(folder / "train.rec", images[:train], labels[:train])
@@ -68,7 +68,10 @@ def write_digits_dataset(folder: Path, train=TRAIN_IMAGES, val=VAL_IMAGES) -> Pa
 
 
 def config_of(dataset: Path, directory: Path, **fields) -> TrainConfig:
-    """Two epochs of four batches on write_digits_dataset, on the engine under test, unless `fields` say otherwise."""
+    """A configuration with `fields`; by default two epochs of four batches of a write_digits_dataset.
+
+    Its engine is the one under test.
+    """
     paths = {"train_records": "train.rec", "val_records": "val.rec", "labels_file": "labels.txt"}
     defaults = {name: str(dataset / file) for name, file in (paths | {"mean_file": "mean.npy"}).items()}
     defaults |= {"network": softmax_network().to_dict(), "directory": str(directory), "epochs": 2, "batch_size": 10}
@@ -82,7 +85,7 @@ def start_trainer(config_file: Path, *arguments: str) -> subprocess.Popen:
 
 
 def run_trainer(config: TrainConfig) -> tuple[int, list[dict], str]:
-    """Exit status, events and log of the trainer as a process of its own."""
+    """Run the trainer as a process; return its exit status, events and log."""
     directory = Path(config.directory)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(config.to_json(), encoding="utf-8")
@@ -91,6 +94,6 @@ def run_trainer(config: TrainConfig) -> tuple[int, list[dict], str]:
     return process.returncode, [json.loads(line) for line in output.splitlines()], log
 
 
-def of_kind(events: list[dict], kind: str, **fields) -> list[dict]:
-    """The events of this kind whose fields are these."""
+def events_of_kind(events: list[dict], kind: str, **fields) -> list[dict]:
+    """The events of this kind that have these fields."""
     return [event for event in events if {**event, "event": kind, **fields} == event]

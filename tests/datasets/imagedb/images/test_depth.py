@@ -8,7 +8,7 @@ from datasets.imagedb.images.decoding import decode, decode_record, highest_deep
 from datasets.imagedb.images.depth import white_level_for
 from datasets.imagedb.store.records import RecordReader
 from digits_project.common.errors import BadInput
-from tests.support.samples.imagedb_samples import silent, spec
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of
 from tests.support.samples.picture_samples import (
     GRAY,
     GRAY_ALPHA,
@@ -16,11 +16,11 @@ from tests.support.samples.picture_samples import (
     RGB,
     RGBA,
     WIDTH,
-    image,
+    add_alpha,
+    encode_image,
+    image_of,
     png,
-    random,
-    saved,
-    with_alpha,
+    random_samples,
 )
 
 TWELVE = 4095
@@ -36,7 +36,7 @@ def netpbm(samples, most=65535):
     return b"P%d %d %d %d\n" % (kind, WIDTH, HEIGHT, most) + samples.astype(">u2").tobytes()
 
 
-GRAYS, COLOURS = random(1, TWELVE + 1), random(3, TWELVE + 1)
+GRAYS, COLOURS = random_samples(1, TWELVE + 1), random_samples(3, TWELVE + 1)
 UNDECLARED = {
     "gray PNG": (png(GRAYS, colour=GRAY), GRAYS),
     "colour PNG": (png(COLOURS, colour=RGB), COLOURS),
@@ -77,7 +77,7 @@ def test_what_is_above_the_white_level_is_white():
 
 
 def test_images_of_eight_bits_know_no_white_level():
-    payload = saved(image(random(3)))
+    payload = encode_image(image_of(random_samples(3)))
     np.testing.assert_array_equal(
         read_array(payload, WIDTH, HEIGHT, 3, "squash", white_level=255),
         read_array(payload, WIDTH, HEIGHT, 3, "squash"),
@@ -85,7 +85,7 @@ def test_images_of_eight_bits_know_no_white_level():
 
 
 def test_scaling_and_blending_go_together():
-    samples = with_alpha(COLOURS, 65536)
+    samples = add_alpha(COLOURS, 65536)
     found = read_array(png(samples, colour=RGBA), WIDTH, HEIGHT, 3, "squash", white_level=TWELVE)
     alpha = samples[:, :, 3:] / 65535
     assert np.abs(found - (COLOURS / TWELVE * 255 * alpha + 255 * (1 - alpha))).max() <= 2
@@ -107,7 +107,9 @@ def test_the_highest_sample_is_found_and_alpha_is_none(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    "payload", [saved(image(random(3)), kind) for kind in ("PNG", "JPEG", "BMP", "PPM", "WEBP")] + [DECLARED["PGM"][0]]
+    "payload",
+    [encode_image(image_of(random_samples(3)), kind) for kind in ("PNG", "JPEG", "BMP", "PPM", "WEBP")]
+    + [DECLARED["PGM"][0]],
 )
 def test_images_that_need_no_white_level_are_not_measured(tmp_path, payload):
     (tmp_path / "image").write_bytes(payload)
@@ -135,7 +137,7 @@ def xrays(folder, most=TWELVE, count=8):
 
 def built(folder, directory, **changes):
     """What was built, and all the greys that are stored for training."""
-    found = build(spec(folder, width=28, height=28, **changes), directory, silent)
+    found = build(spec_of(folder, width=28, height=28, **changes), directory, ignore_progress)
     with RecordReader(directory / "train.rec") as reader:
         return found, np.unique([decode_record(reader[number][1]) for number in range(len(reader))])
 
@@ -164,15 +166,15 @@ def test_images_that_use_sixteen_bits_are_left_as_they_are(tmp_path):
 
 def test_one_image_that_uses_more_is_said_to_keep_the_others_dark(tmp_path):
     folder = xrays(tmp_path / "images")
-    (folder / "plain" / "odd.png").write_bytes(png(random(1, 65536)))
+    (folder / "plain" / "odd.png").write_bytes(png(random_samples(1, 65536)))
     found, _ = built(folder, tmp_path / "job")
     assert found.white_level == 65535
     assert "16 of them use 12 or fewer: those stay dark" in found.warnings[0]
 
 
 def test_a_folder_for_validation_is_measured_too(tmp_path):
-    asked = spec(xrays(tmp_path / "train")).train
-    brighter = spec(xrays(tmp_path / "val", most=16383)).train
+    asked = spec_of(xrays(tmp_path / "train")).train
+    brighter = spec_of(xrays(tmp_path / "val", most=16383)).train
     found, _ = built(tmp_path / "train", tmp_path / "job", train=asked, val=brighter)
     assert found.white_level == 16383
 
@@ -187,4 +189,4 @@ def test_damaged_images_do_not_stop_the_measuring(tmp_path):
 
 def test_other_words_are_no_depth(tmp_path):
     with pytest.raises(BadInput, match="The depth must be one of auto, full, not deep"):
-        spec(tmp_path, depth="deep")
+        spec_of(tmp_path, depth="deep")

@@ -14,18 +14,18 @@ from datasets.imagedb.images.avif import still_avif
 from datasets.imagedb.images.decoding import decode, highest_deep_sample, read_array, to_array
 from datasets.imagedb.images.formats import sniff
 from tests.support.samples import heic_samples
-from tests.support.samples.heic_samples import HEIGHT, WIDTH, alpha, picture
-from tests.support.samples.imagedb_samples import silent, spec, write_digits
-from tests.support.samples.picture_samples import flat, image, saved
+from tests.support.samples.heic_samples import HEIGHT, WIDTH, expected_alpha, expected_pixels
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits
+from tests.support.samples.picture_samples import composite, encode_image, image_of
 
-COLOURS = picture()
+COLOURS = expected_pixels()
 LUMA = COLOURS @ [0.299, 0.587, 0.114]
 PILLOW = Image.fromarray(COLOURS.astype(np.uint8))
 BACKGROUND = (0x30, 0x80, 0xC0)
 HEIC_FILES = {
     "colour": COLOURS,
     "gray": LUMA[:, :, None],
-    "alpha": flat(COLOURS / 255, alpha() / 255, BACKGROUND),
+    "alpha": composite(COLOURS / 255, expected_alpha() / 255, BACKGROUND),
     "ten bits": COLOURS,
     "gray of twelve bits": COLOURS[:, :, :1],
     "turned": COLOURS,
@@ -34,7 +34,7 @@ HEIC_FILES = {
 
 
 def avif(picture=PILLOW, **options):
-    return saved(picture, "AVIF", quality=100, subsampling="4:4:4", speed=8, **options)
+    return encode_image(picture, "AVIF", quality=100, subsampling="4:4:4", speed=8, **options)
 
 
 def announcing(payload, width, height):
@@ -45,7 +45,7 @@ def announcing(payload, width, height):
 
 @pytest.mark.parametrize("kind", HEIC_FILES)
 def test_the_pixels_of_a_heic_are_those_of_its_main_picture(kind):
-    found = read_array(heic_samples.heic(kind), WIDTH, HEIGHT, 3, "squash", alpha_background="#3080c0")
+    found = read_array(heic_samples.heic_file(kind), WIDTH, HEIGHT, 3, "squash", alpha_background="#3080c0")
     assert np.abs(found - HEIC_FILES[kind]).max() <= 2
 
 
@@ -53,7 +53,7 @@ def test_the_pixels_of_a_heic_are_those_of_its_main_picture(kind):
 def test_samples_of_ten_and_twelve_bits_need_no_white_level(tmp_path, white_level):
     """The file says itself what is white."""
     for name in ("ten bits", "gray of twelve bits"):
-        (tmp_path / "image").write_bytes(heic_samples.heic(name))
+        (tmp_path / "image").write_bytes(heic_samples.heic_file(name))
         assert highest_deep_sample(tmp_path / "image") is None
         found = read_array(tmp_path / "image", WIDTH, HEIGHT, 3, "squash", white_level=white_level)
         assert np.abs(found - HEIC_FILES[name]).max() <= 2
@@ -67,8 +67,8 @@ def test_the_pixels_of_an_avif_are_those_that_it_holds():
 
 
 def test_an_avif_with_alpha_is_put_onto_the_background():
-    samples = np.concatenate([COLOURS, alpha()], axis=2)
-    found = read_array(avif(image(samples)), WIDTH, HEIGHT, 3, "squash", alpha_background="#3080c0")
+    samples = np.concatenate([COLOURS, expected_alpha()], axis=2)
+    found = read_array(avif(image_of(samples)), WIDTH, HEIGHT, 3, "squash", alpha_background="#3080c0")
     assert np.abs(found - HEIC_FILES["alpha"]).max() <= 3
 
 
@@ -88,7 +88,7 @@ def test_of_a_film_the_still_picture_is_read():
 @pytest.mark.parametrize(
     "head, format_name",
     [
-        (heic_samples.heic("colour"), "HEIC"),
+        (heic_samples.heic_file("colour"), "HEIC"),
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1miafheic", "HEIC"),
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1miafavif", "AVIF"),
         (b"\0\0\0\x18ftypmif1\0\0\0\0mif1j2ki", None),
@@ -103,10 +103,10 @@ def test_the_format_is_that_of_the_brands(head, format_name):
 def test_photos_of_a_phone_named_jpg_are_built_as_what_they_are(tmp_path):
     folder = write_digits(tmp_path / "images", {0: 4, 1: 4})
     for number, name in enumerate(("colour", "turned", "ten bits")):
-        (folder / "0" / f"IMG_{number}.jpg").write_bytes(heic_samples.heic(name))
+        (folder / "0" / f"IMG_{number}.jpg").write_bytes(heic_samples.heic_file(name))
     (folder / "1" / "web.avif").write_bytes(avif())
-    (folder / "1" / "broken.heic").write_bytes(heic_samples.heic("colour")[:600])
-    built = build(spec(folder), tmp_path / "job", silent)
+    (folder / "1" / "broken.heic").write_bytes(heic_samples.heic_file("colour")[:600])
+    built = build(spec_of(folder), tmp_path / "job", ignore_progress)
     assert sum(split.entries for split in built.splits) == 12
     assert built.skipped_reasons == {"damaged HEIC: it is cut short": 1}
 
@@ -116,7 +116,7 @@ def test_photos_of_a_phone_named_jpg_are_built_as_what_they_are(tmp_path):
 
 def test_a_heic_that_ends_its_decoder_is_a_bad_image():
     """pi-heif 1.4 reads the type of a note as UTF-8, and ends its process if it is none."""
-    payload = heic_samples.heic("turned").replace(b"Exif", b"Ex\xdaf", 1)
+    payload = heic_samples.heic_file("turned").replace(b"Exif", b"Ex\xdaf", 1)
     with pytest.raises(BadImage, match="damaged HEIC: "):
         decode(payload)
 
@@ -124,15 +124,15 @@ def test_a_heic_that_ends_its_decoder_is_a_bad_image():
 def test_a_decoder_that_wants_too_much_memory_is_refused_it(monkeypatch):
     monkeypatch.setattr(heic, "MAX_DECODER_MIB", 30)
     with pytest.raises(BadImage, match="damaged HEIC: "):
-        decode(heic_samples.heic("colour"))
+        decode(heic_samples.heic_file("colour"))
 
 
 def test_the_decoder_knows_nothing_of_the_servers_environment(monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # with which no Python starts
-    assert decode(heic_samples.heic("colour")).size == (WIDTH, HEIGHT)
+    assert decode(heic_samples.heic_file("colour")).size == (WIDTH, HEIGHT)
 
 
-@pytest.mark.parametrize("payload", [heic_samples.heic("colour"), avif()], ids=["HEIC", "AVIF"])
+@pytest.mark.parametrize("payload", [heic_samples.heic_file("colour"), avif()], ids=["HEIC", "AVIF"])
 def test_a_size_beyond_the_limit_is_refused_by_the_header(payload):
     with pytest.raises(BadImage, match="9000x9000 is more than 64,000,000 pixels"):
         decode(announcing(payload, 9000, 9000))
@@ -176,7 +176,7 @@ def test_a_frame_that_says_another_size_than_its_sequence_is_refused():
 
 
 def test_every_cut_of_an_avif_and_a_heic_is_damaged():
-    for whole in (avif(), heic_samples.heic("colour")):
+    for whole in (avif(), heic_samples.heic_file("colour")):
         for length in range(20, len(whole), len(whole) // 12):
             with pytest.raises(BadImage, match="damaged "):
                 decode(io.BytesIO(whole[:length]))

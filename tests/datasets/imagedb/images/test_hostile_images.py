@@ -15,7 +15,7 @@ from datasets.imagedb import BadImage
 from datasets.imagedb.images.decoding import decode
 from datasets.imagedb.images.pixel_budget import PixelBudget
 from datasets.imagedb.images.size_limits import MAX_PIXELS, SLOW_BYTES, SLOW_PIXELS
-from tests.support.samples.heic_samples import heic
+from tests.support.samples.heic_samples import heic_file
 from tests.support.samples.imagedb_samples import photo
 from tests.support.samples.tiff_samples import tags, tiff
 
@@ -117,7 +117,7 @@ HUGE = {
     "webp": lambda: webp_of(16_384, 16_384),
     "ppm": lambda: b"P6 50000 50000 255\n",
     "bmp": lambda: bitmap(30_000, 30_000, compression=0),
-    "heic": lambda: boxed_of(heic("colour"), 30_000, 30_000),
+    "heic": lambda: boxed_of(heic_file("colour"), 30_000, 30_000),
     "avif": lambda: boxed_of(saved_avif(16, 16), 16_000, 16_000),
     "avif-frames": lambda: boxed_of(saved_avif(3000, 3000), 16, 16),
     "tiff": lambda: tiff(tags(1, t256=60_000, t257=60_000, t278=60_000), b"x"),

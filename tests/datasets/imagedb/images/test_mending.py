@@ -8,21 +8,30 @@ from PIL import Image
 
 from datasets.imagedb import BadImage, build
 from datasets.imagedb.images.decoding import Look, decode, highest_deep_sample
-from tests.support.samples.imagedb_samples import photo, silent, spec, write_digits
-from tests.support.samples.picture_samples import GRAY, RGB, chunk, image, png, random, saved, transparent
+from tests.support.samples.imagedb_samples import ignore_progress, photo, spec_of, write_digits
+from tests.support.samples.picture_samples import (
+    GRAY,
+    RGB,
+    encode_image,
+    image_of,
+    png,
+    png_chunk,
+    random_samples,
+    transparency_chunk,
+)
 
 MEGABYTES = bytes(3 << 20)
 NOTES = {
-    "a profile of 3 MB": chunk(b"iCCP", b"profile\0\0" + zlib.compress(MEGABYTES)),
-    "a compressed text of 3 MB": chunk(b"zTXt", b"Comment\0\0" + zlib.compress(MEGABYTES)),
-    "a compressed XMP of 3 MB": chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(MEGABYTES)),
-    "texts of 100 MB": b"".join(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1 << 20))) for _ in range(100)),
-    "a text of a wrong checksum": chunk(b"tEXt", b"Comment\0scanned", checksum=7),
-    "a profile of a wrong checksum": chunk(b"iCCP", b"profile\0\0" + zlib.compress(b"x"), checksum=7),
-    "a time of a wrong checksum": chunk(b"tIME", bytes(7), checksum=7),
-    "gamma of a wrong checksum": chunk(b"gAMA", bytes(4), checksum=7),
+    "a profile of 3 MB": png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(MEGABYTES)),
+    "a compressed text of 3 MB": png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(MEGABYTES)),
+    "a compressed XMP of 3 MB": png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(MEGABYTES)),
+    "texts of 100 MB": b"".join(png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1 << 20))) for _ in range(100)),
+    "a text of a wrong checksum": png_chunk(b"tEXt", b"Comment\0scanned", checksum=7),
+    "a profile of a wrong checksum": png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(b"x"), checksum=7),
+    "a time of a wrong checksum": png_chunk(b"tIME", bytes(7), checksum=7),
+    "gamma of a wrong checksum": png_chunk(b"gAMA", bytes(4), checksum=7),
 }
-COLOURS = random(3)
+COLOURS = random_samples(3)
 PICTURE = Image.fromarray(photo("china.jpg")[:90, :150])
 JPEGS = {
     "baseline": {},
@@ -40,7 +49,7 @@ def remarks_of(payload):
 
 
 def jpeg(kind):
-    return saved(PICTURE.convert("L" if kind == "gray" else "RGB"), "JPEG", **JPEGS[kind])
+    return encode_image(PICTURE.convert("L" if kind == "gray" else "RGB"), "JPEG", **JPEGS[kind])
 
 
 @pytest.mark.parametrize("kind", NOTES)
@@ -61,16 +70,16 @@ def test_a_note_behind_the_pixels_may_be_damaged_too():
 def test_transparency_and_orientation_outlast_a_damaged_note():
     exif = Image.Exif()
     exif[0x0112] = 6
-    samples = random(3)
+    samples = random_samples(3)
     samples[:4] = (1, 2, 3)
-    notes = (transparent(1, 2, 3), chunk(b"eXIf", exif.tobytes()[6:]), NOTES["a profile of 3 MB"])
+    notes = (transparency_chunk(1, 2, 3), png_chunk(b"eXIf", exif.tobytes()[6:]), NOTES["a profile of 3 MB"])
     found, _ = remarks_of(png(samples, *notes, colour=RGB, bits=8))
     samples[:4] = 255
     np.testing.assert_array_equal(found, np.rot90(samples, -1))
 
 
 def test_an_image_of_sixteen_bits_with_a_damaged_note_is_measured(tmp_path):
-    samples = random(1, 4096)
+    samples = random_samples(1, 4096)
     (tmp_path / "x.png").write_bytes(png(samples, NOTES["a text of a wrong checksum"], colour=GRAY))
     assert highest_deep_sample(tmp_path / "x.png") == samples.max()
 
@@ -110,8 +119,8 @@ def test_a_progressive_jpeg_that_ends_between_two_scans_is_bad():
 
 
 def test_a_bitmap_may_lack_what_fills_up_its_last_row():
-    narrow = image(random(3)[:, :5])  # 15 bytes a row, and one that fills up
-    whole = saved(narrow, "BMP")
+    narrow = image_of(random_samples(3)[:, :5])  # 15 bytes a row, and one that fills up
+    whole = encode_image(narrow, "BMP")
     for cut in (1,):
         np.testing.assert_array_equal(decode(whole[:-cut]), narrow)
     for cut in (2, 3, 20):
@@ -125,7 +134,7 @@ def test_the_build_keeps_them_and_warns_once_for_each_kind(tmp_path):
         (folder / "0" / f"jpeg {number}.jpg").write_bytes(jpeg("baseline")[:-2])
         note = NOTES["a text of a wrong checksum"]
         (folder / "1" / f"png {number}.png").write_bytes(png(COLOURS, note, colour=RGB, bits=8))
-    built = build(spec(folder), tmp_path / "job", silent)
+    built = build(spec_of(folder), tmp_path / "job", ignore_progress)
     assert built.skipped == 0
     assert sum(split.entries for split in built.splits) == 14
     assert sorted(warning[:20] for warning in built.warnings) == ["3 images were kept, "] * 2

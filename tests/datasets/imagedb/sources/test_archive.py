@@ -15,17 +15,17 @@ from datasets.imagedb.sources.archive import Limits, unpack
 from digits_project.common.errors import Aborted, BadInput
 from tests.support.samples.archive_samples import (
     FORMS,
-    directory_of,
-    patched,
-    picture,
-    pictures,
+    digit_files,
+    digit_png,
     raw_tar,
+    replace_bytes,
     tar_entry,
     tar_of,
     zip_entry,
     zip_of,
+    zip_with_directory_size,
 )
-from tests.support.samples.imagedb_samples import silent
+from tests.support.samples.imagedb_samples import ignore_progress
 
 SMALL = Limits(entries=50, total=8 << 20, ratio=10, free=1 << 20)
 
@@ -36,7 +36,7 @@ def opened(tmp_path):
     attempts = count()
     (tmp_path / "out").mkdir()
 
-    def unpacked(content, limits=SMALL, at=silent):
+    def unpacked(content, limits=SMALL, at=ignore_progress):
         (tmp_path / "archive").write_bytes(content)
         into = tmp_path / "out" / str(next(attempts))
         with BuildLog(tmp_path / "build.log") as log:
@@ -54,19 +54,19 @@ def images(counts=(3, 4)):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("top", ["", "pets/", "./", "./pets/"])
 def test_only_images_come_out_whether_a_folder_is_around_them_or_not(opened, form, top):
-    assert opened(FORMS[form](pictures(top))) == images()
+    assert opened(FORMS[form](digit_files(top))) == images()
 
 
 def test_what_was_packed_is_what_comes_out(opened, tmp_path):
-    opened(zip_of(pictures()))
-    assert (tmp_path / "out" / "0" / "1" / "2.png").read_bytes() == picture(1, 2)
+    opened(zip_of(digit_files()))
+    assert (tmp_path / "out" / "0" / "1" / "2.png").read_bytes() == digit_png(1, 2)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out" / "0").rglob("*")}
     assert modes == {0o600, 0o700}
 
 
 def test_tar_by_tools_of_other_kinds_is_read(opened):
     long = "x" * 120
-    members = {f"{digit}/{long}/{'y' * 90}.png": picture(digit, 0) for digit in (0, 1)}
+    members = {f"{digit}/{long}/{'y' * 90}.png": digit_png(digit, 0) for digit in (0, 1)}
     for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
@@ -79,7 +79,7 @@ def test_tar_by_tools_of_other_kinds_is_read(opened):
 
 
 def test_what_is_no_image_is_left_out_and_told_if_its_name_says_otherwise(opened, tmp_path):
-    assert opened(zip_of(pictures() | {"0/movie.mp4": bytes(1000), "0/broken.png": b"<html>", "1/empty.jpg": b""}))
+    assert opened(zip_of(digit_files() | {"0/movie.mp4": bytes(1000), "0/broken.png": b"<html>", "1/empty.jpg": b""}))
     told = (tmp_path / "build.log").read_text()
     assert "broken.png: its content is not that of a" in told
     assert "empty.jpg: the file is empty" in told
@@ -87,7 +87,7 @@ def test_what_is_no_image_is_left_out_and_told_if_its_name_says_otherwise(opened
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------
-GOOD = ("0/0.png", picture(0, 0))
+GOOD = ("0/0.png", digit_png(0, 0))
 NAMES = {
     "../evil.png": "'../evil.png' leads out of the archive",
     "0/../../evil.png": "leads out of the archive",
@@ -105,14 +105,14 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_leads_elsewhere_is_refused(opened, tmp_path, pack, name):
     with pytest.raises(BadInput, match=r"pets\.zip can't be used: ") as refusal:
-        opened(pack([GOOD, (name, picture(0, 1))]))
+        opened(pack([GOOD, (name, digit_png(0, 1))]))
     assert NAMES[name] in str(refusal.value)
     assert not list(tmp_path.rglob("evil*"))
 
 
 def test_a_zero_byte_in_a_name_is_refused(opened):
     with pytest.raises(BadInput, match=r"'0/0\.png\\x00\.txt' has a backslash or a zero byte"):
-        opened(patched(zip_of([("0/0.png!.txt", picture(0, 0))]), (b"0/0.png!", b"0/0.png\0")))
+        opened(replace_bytes(zip_of([("0/0.png!.txt", digit_png(0, 0))]), (b"0/0.png!", b"0/0.png\0")))
 
 
 @pytest.mark.parametrize("pack", [zip_of, tar_of])
@@ -120,7 +120,7 @@ def test_a_zero_byte_in_a_name_is_refused(opened):
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_twice_is_refused(opened, pack, second):
     with pytest.raises(BadInput, match="is in it twice, or is a file and a folder"):
-        opened(pack([GOOD, (second, picture(1, 0))]))
+        opened(pack([GOOD, (second, digit_png(1, 0))]))
 
 
 KINDS = {
@@ -138,17 +138,17 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_neither_file_nor_folder_is_refused_in_a_tar(opened, kind):
     with pytest.raises(BadInput, match=r"'0/\w+(\.png)?' is a link, a device or has holes"):
-        opened(tar_of([GOOD, (KINDS[kind], b""), ("0/link/2.png", picture(0, 2))]))
+        opened(tar_of([GOOD, (KINDS[kind], b""), ("0/link/2.png", digit_png(0, 2))]))
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK])
 def test_what_is_neither_file_nor_folder_is_refused_in_a_zip(opened, kind):
     with pytest.raises(BadInput, match=r"'0/link' is a link or a device"):
-        opened(zip_of([GOOD, (zip_entry("0/link", kind | 0o777), b"/etc"), ("0/link/passwd", picture(0, 1))]))
+        opened(zip_of([GOOD, (zip_entry("0/link", kind | 0o777), b"/etc"), ("0/link/passwd", digit_png(0, 1))]))
 
 
 def test_a_member_without_a_name_is_left_out(opened):
-    archive = zip_of(pictures() | {"!": picture(0, 0)})
+    archive = zip_of(digit_files() | {"!": digit_png(0, 0)})
     entry, end = archive.rindex(b"PK\1\2"), archive.rindex(b"PK\5\6")
     nameless = archive[entry : entry + 28] + b"\0\0" + archive[entry + 30 : entry + 46]
     size = (end - archive.index(b"PK\1\2") - 1).to_bytes(4, "little")
@@ -156,7 +156,7 @@ def test_a_member_without_a_name_is_left_out(opened):
 
 
 # --- bombs ---------------------------------------------------------------------------------------------------------
-BLANK = picture(0, 0) + bytes(3 << 20)  # an image that goes on with nothing
+BLANK = digit_png(0, 0) + bytes(3 << 20)  # an image that goes on with nothing
 
 
 @pytest.mark.parametrize("form", ["zip", "tar.gz", "tar.bz2"])
@@ -178,16 +178,16 @@ def test_too_many_members_are_refused(opened, form):
 
 
 def test_a_member_that_says_that_it_is_small_is_not_read_any_further(opened):
-    archive = zip_of({"0/0.png": BLANK, "1/1.png": picture(1, 1)})
+    archive = zip_of({"0/0.png": BLANK, "1/1.png": digit_png(1, 1)})
     size = len(BLANK).to_bytes(4, "little")
     with pytest.raises(BadInput, match=r"'0/0\.png' is damaged or cut short \(Bad CRC-32"):
-        opened(patched(archive, (size, (500).to_bytes(4, "little"))))
+        opened(replace_bytes(archive, (size, (500).to_bytes(4, "little"))))
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_compressions_in_a_zip_are_refused(opened, method):
     with pytest.raises(BadInput, match="is compressed in a way that is not read"):
-        opened(zip_of(pictures(), method))
+        opened(zip_of(digit_files(), method))
 
 
 def test_an_encrypted_member_is_refused(opened):
@@ -200,12 +200,12 @@ def test_an_encrypted_member_is_refused(opened):
 
 def test_a_zips_directory_has_a_limit(opened):
     with pytest.raises(BadInput, match="its directory takes more than 64 MiB"):
-        opened(directory_of(65 << 20))
+        opened(zip_with_directory_size(65 << 20))
 
 
 def test_two_members_in_one_place_are_one_bomb(opened):
     """Every entry of the directory leads to the same data."""
-    archive = zip_of({f"0/{i}.png": picture(0, 0) + bytes(1 << 20) for i in range(2)})
+    archive = zip_of({f"0/{i}.png": digit_png(0, 0) + bytes(1 << 20) for i in range(2)})
     directory = archive.index(b"PK\1\2")
     second = archive.index(b"PK\1\2", directory + 1)
     at_first = archive[: second + 42] + bytes(4) + archive[second + 46 :]
@@ -225,7 +225,7 @@ def test_two_members_in_one_place_are_one_bomb(opened):
         raw_tar(size=b"\xff" * 12),  # minus one
         raw_tar(size=b"\x80" + b"\xff" * 11),  # 2^88
         raw_tar(size=b"99999999999"),
-        raw_tar(size=b"00000001000", content=picture(0, 0), end=b""),
+        raw_tar(size=b"00000001000", content=digit_png(0, 0), end=b""),
     ],
 )
 def test_headers_made_to_harm_are_refused(opened, archive):
@@ -237,14 +237,14 @@ def test_headers_made_to_harm_are_refused(opened, archive):
 # --- damage --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("form", FORMS)
 def test_an_archive_that_is_cut_short_is_refused_wherever_it_is_cut(opened, form):
-    whole = FORMS[form](pictures()).rstrip(b"\0")  # more zeros than a tar needs
+    whole = FORMS[form](digit_files()).rstrip(b"\0")  # more zeros than a tar needs
     for part in range(1, 12):
         with pytest.raises(BadInput, match=r"pets\.zip (can't be used|is no archive)"):
             opened(whole[: len(whole) * part // 13])
 
 
 def test_a_tar_whose_header_is_damaged_does_not_end_there(opened):
-    whole = bytearray(tar_of(pictures()))
+    whole = bytearray(tar_of(digit_files()))
     whole[whole.index(b"1/0.png")] ^= 1
     with pytest.raises(BadInput, match=r"it is damaged or cut short behind '0/2\.png'"):
         opened(bytes(whole))
@@ -252,7 +252,7 @@ def test_a_tar_whose_header_is_damaged_does_not_end_there(opened):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_random_damage_is_harmless_or_refused(opened, form, tmp_path):
-    whole, rng = FORMS[form](pictures()), np.random.default_rng(0)
+    whole, rng = FORMS[form](digit_files()), np.random.default_rng(0)
     outcomes = set()
     for _ in range(40):
         damaged = np.frombuffer(whole, np.uint8).copy()
@@ -280,4 +280,4 @@ def test_an_abort_or_an_error_of_the_callback_passes_through(opened):
 
         for form in ("zip", "tar.gz"):
             with pytest.raises(error):
-                opened(FORMS[form](pictures()), at=stop)
+                opened(FORMS[form](digit_files()), at=stop)

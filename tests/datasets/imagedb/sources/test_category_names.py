@@ -8,7 +8,7 @@ import pytest
 from datasets.imagedb import FolderSource, Spec, TextSource, build, check, usable_names
 from datasets.imagedb.sources.category_names import fault
 from digits_project.common.errors import BadInput
-from tests.support.samples.imagedb_samples import silent, spec, write_digits
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 
@@ -57,14 +57,17 @@ def test_a_name_of_which_people_see_all_can_name_a_category(name, why):
 @pytest.mark.parametrize("name", ["\x1b[31mred", "a\tb", "cat\u200b", " cat", "cat ", "\u202etac"])
 def test_a_folder_with_such_a_name_is_refused_both_at_once_and_when_built(folder_of, tmp_path, name):
     folder = folder_of("dog", name)
-    for refused in (lambda: check(Spec(FolderSource(folder))), lambda: build(spec(folder), tmp_path / "job", silent)):
+    for refused in (
+        lambda: check(Spec(FolderSource(folder))),
+        lambda: build(spec_of(folder), tmp_path / "job", ignore_progress),
+    ):
         with pytest.raises(BadInput, match=r"can't name a category: it .*Rename it") as refusal:
             refused()
         assert "\x1b" not in str(refusal.value)
 
 
 def test_a_category_in_two_unicode_forms_is_one_and_that_is_said(folder_of, tmp_path):
-    built = build(spec(folder_of(COMPOSED, DECOMPOSED, "tea")), tmp_path / "job", silent)
+    built = build(spec_of(folder_of(COMPOSED, DECOMPOSED, "tea")), tmp_path / "job", ignore_progress)
     assert built.categories == [COMPOSED, "tea"]
     assert sum(np.array(split.per_category) for split in built.splits).tolist() == [12, 6]
     assert "2 subfolders of" in built.warnings[0]
@@ -73,14 +76,14 @@ def test_a_category_in_two_unicode_forms_is_one_and_that_is_said(folder_of, tmp_
 
 
 def test_the_name_of_a_category_stays_as_the_folder_has_it(folder_of, tmp_path):
-    built = build(spec(folder_of(DECOMPOSED, "tea")), tmp_path / "job", silent)
+    built = build(spec_of(folder_of(DECOMPOSED, "tea")), tmp_path / "job", ignore_progress)
     assert (built.categories, built.warnings) == ([DECOMPOSED, "tea"], [])
     assert (tmp_path / "job" / "labels.txt").read_text(encoding="utf-8") == f"{DECOMPOSED}\ntea\n"
 
 
 def test_a_validation_folder_of_a_mac_belongs_to_a_training_folder_of_linux(folder_of, tmp_path):
     train, val = folder_of(COMPOSED, "tea"), folder_of(DECOMPOSED, "tea", where="val", each=3)
-    built = build(spec(train, val=FolderSource(val)), tmp_path / "job", silent)
+    built = build(spec_of(train, val=FolderSource(val)), tmp_path / "job", ignore_progress)
     assert built.splits[1].per_category == [3, 3]
     assert len(built.warnings) == 1
     assert "for val is taken for" in built.warnings[0]
@@ -132,7 +135,7 @@ def test_names_that_came_with_an_older_dataset_are_numbered_and_escaped():
 def test_what_a_terminal_would_obey_in_a_files_name_is_escaped_in_the_log(folder_of, tmp_path):
     folder = folder_of("cat", "dog")
     (folder / "cat" / "\x1b[2Jno.png").write_text("no image")
-    build(spec(folder), tmp_path / "job", silent)
+    build(spec_of(folder), tmp_path / "job", ignore_progress)
     log = (tmp_path / "job" / "build.log").read_text()
     assert "\x1b" not in log
     assert r"\x1b[2Jno.png: its content is not" in log

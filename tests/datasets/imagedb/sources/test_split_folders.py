@@ -8,7 +8,7 @@ from datasets.imagedb import FolderSource, Spec, build, check, check_folder
 from digits_project.common.confined_files import EVERYWHERE
 from digits_project.common.errors import BadInput
 from tests.support.samples.archive_samples import zip_of
-from tests.support.samples.imagedb_samples import silent, spec, write_digits
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits
 
 SIZES = {"train": {0: 6, 1: 5, 2: 4}, "val": {0: 3, 1: 2, 2: 2}, "test": {0: 2, 1: 2, 2: 3}}
 
@@ -27,7 +27,7 @@ def layout(tmp_path):
 
 def built_of(folder, tmp_path, **changes):
     check(Spec(FolderSource(folder)))
-    built = build(spec(folder, **changes), tmp_path / "job", silent)
+    built = build(spec_of(folder, **changes), tmp_path / "job", ignore_progress)
     return built.categories, {split.name: split.per_category for split in built.splits}, built
 
 
@@ -150,7 +150,7 @@ def test_splits_that_are_not_sorted_into_categories_are_refused_both_at_once_and
     with pytest.raises(BadInput, match=message):
         check(Spec(FolderSource(folder)))
     with pytest.raises(BadInput, match=message):
-        build(spec(folder), tmp_path / "job", silent)
+        build(spec_of(folder), tmp_path / "job", ignore_progress)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from datasets.imagedb import BuiltSplit, Spec, TextSource, build, check, check_l
 from datasets.imagedb.images.decoding import decode_record, read_array
 from datasets.imagedb.store.records import RecordReader
 from digits_project.common.errors import BadInput
-from tests.support.samples.imagedb_samples import silent, write_digits
+from tests.support.samples.imagedb_samples import ignore_progress, write_digits
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def labels_and_paths(directory, split="train"):
 
 
 def test_a_list_of_digits_becomes_databases_with_the_labels_of_its_lines(lists, tmp_path, images):
-    built = build(lists(EVERY, val="0/000.png 2\n1/001.png 0\n"), tmp_path / "job", silent)
+    built = build(lists(EVERY, val="0/000.png 2\n1/001.png 0\n"), tmp_path / "job", ignore_progress)
     assert built.categories == ["nought", "one", "two"]
     assert built.splits == [BuiltSplit("train", 18, [6, 6, 6]), BuiltSplit("val", 2, [1, 0, 1])]
     assert built.warnings == ["Without images in val: one."]
@@ -60,7 +60,7 @@ def test_a_list_of_digits_becomes_databases_with_the_labels_of_its_lines(lists, 
 def test_without_shuffle_the_order_of_the_lines_stays_and_with_it_the_seed_decides(lists, tmp_path):
     orders = []
     for number, changes in enumerate([{"shuffle": False}, {"seed": 1}, {"seed": 1}, {"seed": 2}]):
-        build(lists(EVERY, **changes), tmp_path / str(number), silent)
+        build(lists(EVERY, **changes), tmp_path / str(number), ignore_progress)
         orders.append(labels_and_paths(tmp_path / str(number)))
     assert orders[0] == sorted(orders[0])
     assert orders[1] == orders[2]
@@ -71,7 +71,7 @@ def test_spaces_quotes_blank_lines_windows_line_ends_and_a_byte_order_mark(lists
     (images / "0" / "000.png").rename(images / "a b  c.png")
     absolute = images / "1" / "000.png"
     text = f"\ufeff\"a b  c.png\" 0\r\n\r\n  a b  c.png\t2\r\n{absolute}   1\r\n'2/000.png' 2"
-    build(lists(text, shuffle=False), tmp_path / "job", silent)
+    build(lists(text, shuffle=False), tmp_path / "job", ignore_progress)
     assert labels_and_paths(tmp_path / "job") == [
         (0, f"{images}/a b  c.png"),
         (2, f"{images}/a b  c.png"),
@@ -137,13 +137,13 @@ def test_a_relative_path_needs_a_folder(tmp_path):
 
 
 def test_an_image_that_is_not_there_is_skipped_and_logged(lists, tmp_path, images):
-    built = build(lists(EVERY + "0/gone.png 0\n"), tmp_path / "job", silent)
+    built = build(lists(EVERY + "0/gone.png 0\n"), tmp_path / "job", ignore_progress)
     assert (built.splits[0].entries, built.skipped) == (18, 1)
     assert f"skipped {images}/0/gone.png: No such file or directory" in (tmp_path / "job" / "build.log").read_text()
 
 
 def test_a_category_without_images_keeps_its_number(lists, tmp_path):
-    built = build(lists("0/000.png 0\n2/000.png 2\n"), tmp_path / "job", silent)
+    built = build(lists("0/000.png 0\n2/000.png 2\n"), tmp_path / "job", ignore_progress)
     assert built.categories == ["nought", "one", "two"]
     assert built.splits[0].per_category == [1, 0, 1]
     assert built.warnings == ["Without an image for training that can be read: one."]
@@ -151,7 +151,7 @@ def test_a_category_without_images_keeps_its_number(lists, tmp_path):
 
 def test_images_of_one_category_only_are_the_users_error(lists, tmp_path):
     with pytest.raises(BadInput, match="Only one category has images for training that can be read"):
-        build(lists("0/000.png 1\n0/001.png 1\n"), tmp_path / "job", silent)
+        build(lists("0/000.png 1\n0/001.png 1\n"), tmp_path / "job", ignore_progress)
 
 
 def test_a_path_or_a_link_that_leads_out_of_the_roots_is_skipped_without_a_word_on_what_is_there(
@@ -161,7 +161,7 @@ def test_a_path_or_a_link_that_leads_out_of_the_roots_is_skipped_without_a_word_
     os.link(images / "0" / "000.png", outside)
     (images / "link.png").symlink_to(outside)
     wrong = f"link.png 0\n{outside} 0\n../outside.png 0\n/no/such/file.png 0\n"
-    built = build(lists(EVERY + wrong, roots=(images,)), tmp_path / "job", silent)
+    built = build(lists(EVERY + wrong, roots=(images,)), tmp_path / "job", ignore_progress)
     assert (built.splits[0].entries, built.skipped) == (18, 4)
     log = (tmp_path / "job" / "build.log").read_text()
     assert log.count(": it is not in a folder that this server may read\n") == 4
@@ -190,13 +190,13 @@ def test_a_path_that_can_not_be_one_of_the_server_is_called_what_it_is(lists, li
 
 
 def test_backslashes_between_the_folders_of_a_relative_path_are_slashes(lists, tmp_path, images):
-    build(lists(EVERY.replace("/", "\\"), shuffle=False), tmp_path / "job", silent)
+    build(lists(EVERY.replace("/", "\\"), shuffle=False), tmp_path / "job", ignore_progress)
     assert labels_and_paths(tmp_path / "job")[0] == (0, f"{images}/0/000.png")
 
 
 def test_a_list_for_im2rec_is_read(lists, tmp_path, images):
     lines = "".join(f"{n}\t{label}.000000\t{label}/{n:03}.png\n" for n in range(4) for label in (0, 1))
-    built = build(lists(lines, val="7\t1\t1/005.png\n", shuffle=False), tmp_path / "job", silent)
+    built = build(lists(lines, val="7\t1\t1/005.png\n", shuffle=False), tmp_path / "job", ignore_progress)
     assert [split.per_category for split in built.splits] == [[4, 4, 0], [0, 1, 0]]
     assert labels_and_paths(tmp_path / "job")[:2] == [(0, f"{images}/0/000.png"), (1, f"{images}/1/000.png")]
 
@@ -219,7 +219,7 @@ def test_lines_may_end_with_cr_alone_as_on_old_macs(lists, tmp_path):
     built = build(
         lists(EVERY.replace("\n", "\r"), labels="nought\rone\rtwo\r", val="0/000.png 0\r1/000.png 1"),
         tmp_path / "job",
-        silent,
+        ignore_progress,
     )
     assert built.categories == ["nought", "one", "two"]
     assert [split.entries for split in built.splits] == [18, 2]
@@ -240,7 +240,7 @@ def test_the_lists_that_a_build_wrote_make_a_dataset_again_whatever_bytes_are_in
     names = [os.fsencode(path) for path in sorted(images.rglob("*.png"))]
     own = b"".join(b"%s %d\n" % (name, number % 3) for number, name in enumerate(names))
     check(lists(own))
-    build(lists(own, shuffle=False), tmp_path / "job", silent)
+    build(lists(own, shuffle=False), tmp_path / "job", ignore_progress)
     assert (tmp_path / "job" / "train.txt").read_bytes() == own
     with pytest.raises(BadInput, match=r"Line 1 of train.txt is not UTF-8 text"):
         check(lists(os.fsencode(images) + b"/0/gone\xe9.png 0\n"))

@@ -14,9 +14,9 @@ from datasets.imagedb.sources.unread_files import judge
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.common.errors import BadInput
-from tests.support.console import started
-from tests.support.samples.imagedb_samples import silent, spec, write_digits
-from tests.support.samples.picture_samples import image, random, saved
+from tests.support.console import start_command
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits
+from tests.support.samples.picture_samples import encode_image, image_of, random_samples
 
 NOISE = bytes(np.random.default_rng(0).integers(128, 256, 600).tolist())
 JPEG_2000 = b"\0\0\0\x0cjP  \r\n\x87\n" + NOISE
@@ -100,7 +100,7 @@ def mixed(tmp_path):
     (folder / "1" / "deeper" / "x.tga").write_bytes(NOISE)
     (folder / "1" / "notes.txt").write_text("no image")
     (folder / "1" / ".hidden.tga").write_bytes(NOISE)
-    (folder / "beside.png").write_bytes(saved(image(random(3))))
+    (folder / "beside.png").write_bytes(encode_image(image_of(random_samples(3))))
     (folder / "README.md").write_text("no image")
     return folder
 
@@ -113,7 +113,7 @@ COUNTS = {
 
 
 def test_the_build_counts_what_it_left_out_by_reason(mixed, tmp_path):
-    built = build(spec(mixed), tmp_path / "job", silent)
+    built = build(spec_of(mixed), tmp_path / "job", ignore_progress)
     damaged = {reason: count for reason, count in built.skipped_reasons.items() if reason.startswith("damaged JPEG")}
     assert built.skipped_reasons == COUNTS | damaged
     assert (built.skipped, list(damaged.values())) == (6, [1])
@@ -130,7 +130,7 @@ def test_an_archive_counts_the_same(mixed, tmp_path):
             archive.write(path, path.relative_to(mixed))
     (tmp_path / "packed.zip").write_bytes(packed.getvalue())
     source = FolderSource(tmp_path / "packed.zip", name="packed.zip")
-    built = build(spec(mixed, train=source), tmp_path / "job", silent)
+    built = build(spec_of(mixed, train=source), tmp_path / "job", ignore_progress)
     assert (built.skipped, built.skipped_reasons | COUNTS) == (6, built.skipped_reasons)
 
 
@@ -139,7 +139,7 @@ def test_a_folder_without_an_image_that_is_read_says_what_there_is(tmp_path):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "scan.jp2").write_bytes(JPEG_2000)
     with pytest.raises(BadInput, match=r"holds no images .* 2 files were skipped: JPEG 2000 is not read: save it as"):
-        build(spec(tmp_path / "images"), tmp_path / "job", silent)
+        build(spec_of(tmp_path / "images"), tmp_path / "job", ignore_progress)
 
 
 def test_reasons_that_differ_in_numbers_are_one_and_there_are_not_too_many(tmp_path):
@@ -160,7 +160,7 @@ def test_json_the_pages_and_the_command_say_what_was_skipped(client, admin_clien
     settings.DIGITS_AUTH = "open"
     settings.DIGITS_DATA_ROOTS = [Path("/")]
     words = ("create_dataset", "x", "--folder-train", mixed, "--here")
-    answer, told = started(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).communicate()
+    answer, told = start_command(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).communicate()
     dataset = Dataset.objects.get()
     assert answer == f"{dataset.pk}\n"
     assert "6 files were skipped: 3 since JPEG 2000 is not read: save it as PNG or JPEG; 1 since " in told

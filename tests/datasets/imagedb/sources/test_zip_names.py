@@ -7,8 +7,8 @@ import pytest
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.sources.archive import unpack
 from digits_project.common.errors import BadInput
-from tests.support.samples.archive_samples import patched, picture, zip_entry, zip_of
-from tests.support.samples.imagedb_samples import silent
+from tests.support.samples.archive_samples import digit_png, replace_bytes, zip_entry, zip_of
+from tests.support.samples.imagedb_samples import ignore_progress
 
 DOS = 0
 
@@ -21,7 +21,7 @@ def opened(tmp_path):
         (tmp_path / "archive").write_bytes(content)
         with BuildLog(tmp_path / "build.log") as log:
             log.call(tmp_path / "out", "pets.zip")
-            top = unpack(tmp_path / "archive", "pets.zip", tmp_path / "out", log, silent, (tmp_path,))
+            top = unpack(tmp_path / "archive", "pets.zip", tmp_path / "out", log, ignore_progress, (tmp_path,))
         return {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}, log.warnings
 
     return opened
@@ -38,12 +38,12 @@ def zip_in(encoding, names):
     """A zip with names in an encoding that it does not name, as Windows packs them: Python would write UTF-8 and say
     so, hence names of the same length take their place at first."""
     stand_ins = {f"{'x' * (len(name.encode(encoding)) - 2)}{number:02}": name for number, name in enumerate(names)}
-    content = zip_of([(entry(name), picture(number % 2, number)) for number, name in enumerate(stand_ins)])
-    return patched(content, *((old.encode(), new.encode(encoding)) for old, new in stand_ins.items()))
+    content = zip_of([(entry(name), digit_png(number % 2, number)) for number, name in enumerate(stand_ins)])
+    return replace_bytes(content, *((old.encode(), new.encode(encoding)) for old, new in stand_ins.items()))
 
 
 def test_the_backslashes_of_powershell_are_slashes(opened):
-    members = [(entry(f"data\\{digit}\\{n}.png"), picture(digit, n)) for digit in (0, 1) for n in (0, 1)]
+    members = [(entry(f"data\\{digit}\\{n}.png"), digit_png(digit, n)) for digit in (0, 1) for n in (0, 1)]
     files, warnings = opened(zip_of([(entry("data\\"), b""), (entry("data\\0\\"), b""), *members]))
     assert files == {"0/0.png", "0/1.png", "1/0.png", "1/1.png"}
     assert warnings == []
@@ -59,7 +59,7 @@ def test_the_backslashes_of_powershell_are_slashes(opened):
 )
 def test_backslashes_lead_nowhere_else(opened, tmp_path, name, message):
     with pytest.raises(BadInput, match=message):
-        opened(zip_of([(entry(name), picture(0, 0))]))
+        opened(zip_of([(entry(name), digit_png(0, 0))]))
     assert not list(tmp_path.rglob("evil*"))
 
 
@@ -67,18 +67,18 @@ def test_a_backslash_in_a_zip_of_unix_is_part_of_a_name_and_refused(opened):
     info = zip_entry("x", 0o100644)
     info.filename = "0\\1.png"
     with pytest.raises(BadInput, match="has a backslash"):
-        opened(zip_of([(info, picture(0, 0))]))
+        opened(zip_of([(info, digit_png(0, 0))]))
 
 
 @pytest.mark.parametrize("around", ["a/b/", "a/b/c/d/", "data/data/"])
 def test_several_folders_around_the_categories_are_passed(opened, around):
-    files, _ = opened(zip_of({f"{around}{digit}/{n}.png": picture(digit, n) for digit in (0, 1) for n in (0, 1)}))
+    files, _ = opened(zip_of({f"{around}{digit}/{n}.png": digit_png(digit, n) for digit in (0, 1) for n in (0, 1)}))
     assert files == {"0/0.png", "0/1.png", "1/0.png", "1/1.png"}
 
 
 def test_an_image_beside_the_folder_around_the_categories_does_not_hide_them(opened):
-    members = {f"data/{digit}/{n}.png": picture(digit, n) for digit in (0, 1) for n in (0, 1)}
-    files, _ = opened(zip_of(members | {"preview.png": picture(0, 0)}))
+    members = {f"data/{digit}/{n}.png": digit_png(digit, n) for digit in (0, 1) for n in (0, 1)}
+    files, _ = opened(zip_of(members | {"preview.png": digit_png(0, 0)}))
     assert files == {"0/0.png", "0/1.png", "1/0.png", "1/1.png"}
 
 
@@ -108,5 +108,5 @@ def test_how_names_were_read_is_said(opened):
 
 
 def test_names_that_are_marked_as_utf8_are_taken_as_such(opened):
-    files, warnings = opened(zip_of({"猫/1.png": picture(0, 0), "狗/1.png": picture(1, 0)}))
+    files, warnings = opened(zip_of({"猫/1.png": digit_png(0, 0), "狗/1.png": digit_png(1, 0)}))
     assert (files, warnings) == ({"猫/1.png", "狗/1.png"}, [])

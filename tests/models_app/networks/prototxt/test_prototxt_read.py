@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models_app.networks import BadNetwork, Layer, Multipliers, prototxt, standard
-from tests.support.samples.prototxt_samples import LENET, LENET_OF_CAFFE, LOSS, SCORES, ip, layer
+from tests.support.samples.network_samples import LENET, LENET_OF_CAFFE, LOSS, SCORES, inner_product, layer_text
 
 IMAGES = (3, 8, 8)
 
@@ -25,8 +25,8 @@ def one_layer(kind, more=""):
     """The layer `x` of a network in which only the scores and the loss follow it."""
     return find_layer(
         read(
-            layer("x", kind, BOTTOMS.get(kind, "data"), "x", more)
-            + ip("scores", "x")
+            layer_text("x", kind, BOTTOMS.get(kind, "data"), "x", more)
+            + inner_product("scores", "x")
             + LOSS.replace("output", "scores")
         ),
         "x",
@@ -62,15 +62,15 @@ def test_the_scores_of_the_last_loss_get_a_softmax_layer_if_none_is_deployed():
 
 
 def test_an_inner_product_without_num_output_gets_one_output_for_each_category():
-    auxiliary = ip("aux", "data") + layer("loss1", "SoftmaxWithLoss", "aux label", "loss1", "loss_weight: 0.3")
-    network = read(auxiliary + SCORES + LOSS)
+    loss = layer_text("loss1", "SoftmaxWithLoss", "aux label", "loss1", "loss_weight: 0.3")
+    network = read(inner_product("aux", "data") + loss + SCORES + LOSS)
     assert find_layer(network, "aux").parameters["num_output"] == 4
     assert find_layer(network, "hidden").parameters["num_output"] == 4
     assert find_layer(network, "loss1").parameters == {"loss_weight": 0.3}
 
 
 def test_auxiliary_classifiers_are_not_deployed():
-    auxiliary = ip("aux", "data") + layer("loss1", "SoftmaxWithLoss", "aux label", "loss1")
+    auxiliary = inner_product("aux", "data") + layer_text("loss1", "SoftmaxWithLoss", "aux label", "loss1")
     network = read(auxiliary + SCORES + LOSS)
     assert find_layer(network, "aux").phases == ("train", "val")
     assert network.outputs("deploy") == ["softmax"]
@@ -94,7 +94,7 @@ def test_auxiliary_classifiers_are_not_deployed():
     ],
 )
 def test_include_and_exclude_rules_choose_the_phases_of_a_layer(rules, phases):
-    network = read(layer("x", "ReLU", "data", "x", rules) + SCORES + LOSS, categories=4)
+    network = read(layer_text("x", "ReLU", "data", "x", rules) + SCORES + LOSS, categories=4)
     assert [one.phases for one in network.layers if one.name == "x"] == ([phases] if phases else [])
 
 
@@ -139,7 +139,7 @@ def test_parameters_in_the_notation_of_caffe_are_read(kind, text, parameters):
 @pytest.mark.parametrize("text, normalization", [("true", "VALID"), ("false", "BATCH_SIZE")])
 def test_the_older_normalize_field_of_a_loss_is_read(text, normalization):
     text = f"loss_param {{ normalize: {text} ignore_label: 255 }}"
-    loss = find_layer(read(SCORES + LOSS + layer("x", "SoftmaxWithLoss", "output label", "x", text)), "x")
+    loss = find_layer(read(SCORES + LOSS + layer_text("x", "SoftmaxWithLoss", "output label", "x", text)), "x")
     assert loss.parameters == {"normalization": normalization, "ignore_label": 255}
 
 
@@ -190,14 +190,14 @@ def test_an_input_field_at_the_top_names_the_images(head):
 
 
 def test_an_input_layer_is_the_input_of_the_deployed_network():
-    network = read(layer("in", "Input", "", "data", "input_param { shape { dim: 1 } }") + SCORES + LOSS)
+    network = read(layer_text("in", "Input", "", "data", "input_param { shape { dim: 1 } }") + SCORES + LOSS)
     assert [(one.name, one.type, one.phases) for one in network.layers[:2]] == [
         ("data", "Data", ("train", "val")),
         ("in", "Input", ("deploy",)),
     ]
 
 
-CROPPED = layer("data", "Data", "", "data label", "transform_param { crop_size: 6 mirror: true mean_value: 104 }")
+CROPPED = layer_text("data", "Data", "", "data label", "transform_param { crop_size: 6 mirror: true mean_value: 104 }")
 
 
 def test_crop_size_and_mirror_of_a_data_layer_are_read():
@@ -218,13 +218,13 @@ def test_the_crop_size_of_the_text_is_reduced_to_smaller_images():
 
 
 def test_an_accuracy_layer_with_a_top_k_above_the_number_of_categories_is_left_out():
-    top5 = layer("top5", "Accuracy", "output label", "top5", "accuracy_param { top_k: 5 }")
+    top5 = layer_text("top5", "Accuracy", "output label", "top5", "accuracy_param { top_k: 5 }")
     assert [one.name for one in read(SCORES + LOSS + top5, categories=5).layers if one.type == "Accuracy"] == ["top5"]
     assert not [one for one in read(SCORES + LOSS + top5, categories=4).layers if one.type == "Accuracy"]
 
 
 def test_a_generic_network_keeps_its_outputs_and_needs_num_output_in_every_layer():
-    text = ip("points", "data", 2) + layer("loss", "EuclideanLoss", "points label", "loss")
+    text = inner_product("points", "data", 2) + layer_text("loss", "EuclideanLoss", "points label", "loss")
     network = read(text, categories=None, label_shape=(2, 1, 1))
     assert network.outputs("deploy") == ["points"]
     assert (network.label_shape, find_layer(network, "loss").phases) == ((2, 1, 1), ("train", "val"))
@@ -235,16 +235,17 @@ def test_a_generic_network_keeps_its_outputs_and_needs_num_output_in_every_layer
 
 
 def test_layers_that_need_a_label_are_not_deployed():
-    text = ip("a", "data", 1) + layer("halves", "Slice", "label", "one other", "slice_param { slice_point: 1 }")
-    text += layer("loss", "EuclideanLoss", "a one", "loss") + layer("quiet", "Silence", "other", "")
+    text = inner_product("a", "data", 1)
+    text += layer_text("halves", "Slice", "label", "one other", "slice_param { slice_point: 1 }")
+    text += layer_text("loss", "EuclideanLoss", "a one", "loss") + layer_text("quiet", "Silence", "other", "")
     network = read(text, categories=None, label_shape=(2, 1, 1))
     assert {one.name for one in network.layers if "deploy" in one.phases} == {"data", "a"}
 
 
 def test_images_and_labels_can_come_from_two_data_layers():
-    text = layer("images", "Data", "", "data", 'include { stage: "train" }')
-    text += layer("points", "Data", "", "label", 'transform_param { scale: 0.5 } include { stage: "train" }')
-    text += ip("a", "data", 2) + layer("loss", "EuclideanLoss", "a label", "loss")
+    text = layer_text("images", "Data", "", "data", 'include { stage: "train" }')
+    text += layer_text("points", "Data", "", "label", 'transform_param { scale: 0.5 } include { stage: "train" }')
+    text += inner_product("a", "data", 2) + layer_text("loss", "EuclideanLoss", "a label", "loss")
     network = read(text, categories=None, label_shape=(2, 1, 1))
     assert network.layers[0] == Layer("images", "Data", (), ("data", "label"))
     assert network.layers[1] == Layer(
@@ -269,8 +270,8 @@ def test_a_byte_order_mark_does_not_shift_the_column_in_an_error():
         read("\ufefflayer ]")
 
 
-TRAIN_LOSS = layer("loss", "SoftmaxWithLoss", "output label", "loss", "include { phase: TRAIN }")
-VAL_ACCURACY = layer("accuracy", "Accuracy", "output label", "accuracy", "include { phase: TEST }")
+TRAIN_LOSS = layer_text("loss", "SoftmaxWithLoss", "output label", "loss", "include { phase: TRAIN }")
+VAL_ACCURACY = layer_text("accuracy", "Accuracy", "output label", "accuracy", "include { phase: TEST }")
 
 
 def test_a_loss_for_training_is_used_in_validation_if_validation_has_no_loss():
@@ -281,14 +282,14 @@ def test_a_loss_for_training_is_used_in_validation_if_validation_has_no_loss():
 
 
 def test_a_loss_for_training_is_not_used_in_validation_if_validation_has_its_own():
-    other = layer("other", "SoftmaxWithLoss", "output label", "other", "include { phase: TEST }")
+    other = layer_text("other", "SoftmaxWithLoss", "output label", "other", "include { phase: TEST }")
     network = read(SCORES + TRAIN_LOSS + other)
     assert [find_layer(network, name).phases for name in ("loss", "other")] == [("train",), ("val",)]
 
 
 def test_a_loss_whose_input_exists_in_training_only_is_not_used_in_validation():
-    auxiliary = ip("aux", "data", 4, "include { phase: TRAIN }")
-    deployed = layer("softmax", "Softmax", "output", "softmax", 'include { stage: "deploy" }')
+    auxiliary = inner_product("aux", "data", 4, "include { phase: TRAIN }")
+    deployed = layer_text("softmax", "Softmax", "output", "softmax", 'include { stage: "deploy" }')
     network = read(SCORES + auxiliary + TRAIN_LOSS.replace("output", "aux") + VAL_ACCURACY + deployed)
     with pytest.raises(BadNetwork, match="can't be validated: it has no loss"):
         network.check_trainable("train", "val")

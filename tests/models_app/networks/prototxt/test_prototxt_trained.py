@@ -6,7 +6,7 @@ import pytest
 from models_app.networks import prototxt, standard
 from models_app.training.trainer import train
 from tests.support.samples.imagedb_samples import digits
-from tests.support.samples.prototxt_samples import LENET, LENET_OF_CAFFE
+from tests.support.samples.network_samples import LENET, LENET_OF_CAFFE
 from tests.support.samples.training_samples import config_of, write_digits_dataset, write_records
 
 SHAPE = (1, 16, 16)

@@ -21,7 +21,7 @@ from tests.support.samples.engine_samples import engine_of
 from tests.support.samples.network_samples import chain
 from tests.support.samples.training_samples import (
     config_of,
-    of_kind,
+    events_of_kind,
     softmax_network,
     write_digits_dataset,
     write_records,
@@ -170,7 +170,7 @@ def test_a_training_with_crops_gives_the_same_bits_in_a_second_and_in_a_resumed_
     for name, config in runs.items():
         events = []
         train(config, events.append, lambda: None)
-        assert all(event["max_difference"] < 1e-4 for event in of_kind(events, "snapshot")), name
+        assert all(event["max_difference"] < 1e-4 for event in events_of_kind(events, "snapshot")), name
     once, again, rest = (np.load(Path(c.directory) / "snapshots" / "epoch-2" / "weights.npz") for c in runs.values())
     assert (once["ip.weight"] == again["ip.weight"]).all()
     assert (once["ip.weight"] == rest["ip.weight"]).all()

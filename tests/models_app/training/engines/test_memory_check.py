@@ -10,7 +10,7 @@ from digits_project.common.errors import BadInput
 from models_app.networks import Layer
 from tests.support.samples.engine_samples import engine_of
 from tests.support.samples.network_samples import network
-from tests.support.samples.training_samples import LABELLED
+from tests.support.samples.training_samples import LABELLED_PHASES
 
 SIDE, CHANNELS = 64, 500
 
@@ -24,7 +24,7 @@ def deep_network(poolings):
     top = f"x{poolings}"
     layers.append(Layer("all", "Pooling", (top,), ("all",), {"pool": "AVE", "global_pooling": True}))
     layers.append(Layer("ip", "InnerProduct", ("all",), ("ip",), {"num_output": 3}))
-    layers.append(Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED))
+    layers.append(Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED_PHASES))
     return network(*layers, input_shape=(1, SIDE, SIDE))
 
 
@@ -46,7 +46,7 @@ def test_a_failed_allocation_is_reported_as_a_lack_of_memory():
     batch = 100_000
     sample = network(
         Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 3_000_000}),
-        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED),
+        Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=LABELLED_PHASES),
         input_shape=(1, 1, 1),
     )
     with pytest.raises(BadInput, match=f"training sample with a batch size of {batch} .*memory"):
