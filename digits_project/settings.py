@@ -105,7 +105,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-AUTHENTICATION_BACKENDS = ["digits_project.accounts.guard.GuardedBackend"]
+AUTHENTICATION_BACKENDS = ["digits_project.accounts.login_throttling.ThrottledBackend"]
 
 # --- logging in at an OpenID Connect provider (accounts.oidc) ------------------------------------------------------
 DIGITS_OIDC_ISSUER = environment.issuer("DIGITS_OIDC_ISSUER")  # the provider's address; "" for none

@@ -13,7 +13,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.serializers import CharField, RegexField
 from rest_framework.views import APIView
 
-from digits_project.accounts import guard, permissions, usernames
+from digits_project.accounts import login_throttling, permissions, usernames
 from digits_project.accounts.usernames import USER_NAME, USER_NAME_RULE
 from digits_project.api.forms import Form
 from digits_project.api.viewsets import FormViewSet
@@ -124,8 +124,8 @@ class Logout(APIView):
 
 def _log_in(request, username: str, password: str = "") -> None:  # nosec B107 (without one nobody gets in)
     """Log the user in. Raises NotAuthenticated or Throttled."""
-    if guard.must_wait(request._request, username):
-        raise Throttled(guard.SECONDS, "Too many wrong passwords.")
+    if login_throttling.must_wait(request._request, username):
+        raise Throttled(login_throttling.SECONDS, "Too many wrong passwords.")
     user = auth.authenticate(request._request, username=username, password=password)
     if user is None:
         raise NotAuthenticated("The name and the password do not belong together, or there is no such user.")

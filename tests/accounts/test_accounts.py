@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from django.core.checks import run_checks
 
 from datasets.models import Dataset
-from digits_project.accounts import guard
+from digits_project.accounts import login_throttling
 from digits_project.accounts.models import AuditEntry
 from digits_project.jobs.models import Device, Status
 from tests.support.api_requests import PASSWORD, make_account, token_header
@@ -88,23 +88,23 @@ def test_the_server_has_three_groups_and_operators_cannot_edit_the_audit_log():
 # --- login and rate limits -------------------------------------------------------------------------------------------
 def test_an_account_is_locked_after_too_many_wrong_passwords(client):
     make_account("ada", "user")
-    for _ in range(guard.MAX_BY_ACCOUNT):
+    for _ in range(login_throttling.MAX_BY_ACCOUNT):
         assert client.post("/login.json", {"username": "ada", "password": "wrong"}).status_code == 401
     response = client.post("/login.json", {"username": "ada", "password": PASSWORD})
-    assert (response.status_code, response.headers["Retry-After"]) == (429, str(guard.SECONDS))
+    assert (response.status_code, response.headers["Retry-After"]) == (429, str(login_throttling.SECONDS))
 
 
 def test_wrong_passwords_for_one_account_do_not_lock_another(client):
     make_account("ada", "user")
     make_account("bob", "user")
-    for _ in range(guard.MAX_BY_ACCOUNT):
+    for _ in range(login_throttling.MAX_BY_ACCOUNT):
         client.post("/login.json", {"username": "ada", "password": "wrong"})
     assert client.post("/login", {"username": "bob", "password": PASSWORD}).status_code == 302
 
 
 def test_the_admin_login_is_locked_after_too_many_wrong_passwords(client):
     make_account("root", is_superuser=True, is_staff=True)
-    for _ in range(guard.MAX_BY_ACCOUNT):
+    for _ in range(login_throttling.MAX_BY_ACCOUNT):
         client.post("/admin/login/", {"username": "root", "password": "wrong"})
     assert client.post("/admin/login/", {"username": "root", "password": PASSWORD}).status_code == 429
 

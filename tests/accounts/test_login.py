@@ -7,7 +7,7 @@ from django.test import Client
 
 from datasets.models import Dataset
 from digits_project import environment
-from digits_project.accounts import guard
+from digits_project.accounts import login_throttling
 from tests.support.api_requests import PASSWORD, make_account
 
 pytestmark = pytest.mark.django_db
@@ -142,7 +142,7 @@ def test_the_login_page_does_not_repeat_a_password_from_the_query_string(client,
 
 
 def test_the_page_of_a_locked_account_does_not_repeat_the_password(client, ada):
-    for _ in range(guard.MAX_BY_ACCOUNT):
+    for _ in range(login_throttling.MAX_BY_ACCOUNT):
         client.post("/login.json", {"username": "ada", "password": "wrong"})
     response = client.post("/login", {"username": "ada", "password": SECRET}, headers=BROWSER)
     assert response.status_code == 429

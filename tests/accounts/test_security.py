@@ -8,7 +8,7 @@ from rest_framework.exceptions import Throttled
 
 from digits_project.accounts import throttling
 from digits_project.accounts.client_address import household, sender
-from digits_project.accounts.guard import MAX_BY_ADDRESS
+from digits_project.accounts.login_throttling import MAX_BY_ADDRESS
 from digits_project.common import processes
 from digits_project.monitoring.log_format import Brief, OneLine
 from models_app.networks.layer import BadNetwork

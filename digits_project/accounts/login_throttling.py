@@ -1,4 +1,4 @@
-"""Throttles logins: after several wrong passwords an address, or an account from that address, has to wait."""
+"""Limits wrong passwords: after several, an address (or an account at that address) must wait before the next login."""
 
 from django.contrib.auth.backends import ModelBackend
 from django.core.cache import cache
@@ -12,8 +12,8 @@ MAX_BY_ACCOUNT = 10  # from one address, so that nobody can lock out a user at a
 SECONDS = 300
 
 
-class GuardedBackend(ModelBackend):
-    """Django's accounts; after too many wrong passwords even the right one is refused for a while."""
+class ThrottledBackend(ModelBackend):
+    """Django's login by password; after too many wrong passwords even the right one is refused for five minutes."""
 
     def authenticate(self, request, username=None, password=None, **more):
         if must_wait(request, username):
