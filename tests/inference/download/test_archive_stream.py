@@ -1,4 +1,4 @@
-"""Archives: whole in every form, never whole in memory, closed whatever happens."""
+"""ArchiveStream: archives of every form are complete, are never held in memory, and close their files."""
 
 import io
 import tarfile
@@ -22,8 +22,8 @@ def member(name, content):
     return StreamMember(name, io.BytesIO(content), len(content))
 
 
-def unpacked(form, body):
-    """{name: content}, by Python's own readers; they check what the archive says of itself."""
+def unpack(form, body):
+    """{name: content}, read by Python's own modules, which check the checksums of the archive."""
     if form == "zip":
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             assert archive.testzip() is None
@@ -33,18 +33,18 @@ def unpacked(form, body):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_holds_every_file(form):
+def test_an_archive_of_every_form_holds_every_file(form):
     body = b"".join(ArchiveStream(form, [member(*item) for item in CONTENTS.items()]))
-    assert unpacked(form, body) == CONTENTS
+    assert unpack(form, body) == CONTENTS
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_same_files_make_the_same_bytes(form):
+def test_archives_of_the_same_files_have_the_same_bytes(form):
     first, second = (b"".join(ArchiveStream(form, [member(*item) for item in CONTENTS.items()])) for _ in range(2))
     assert first == second
 
 
-def test_the_forms_are_compressed_as_their_names_say():
+def test_every_form_is_compressed_as_its_name_says():
     bodies = {form: b"".join(ArchiveStream(form, [member("a", bytes(10_000))])) for form in FORMS}
     assert {form: body[:2] for form, body in bodies.items()} == {
         "tar": b"a\0",
@@ -57,19 +57,19 @@ def test_the_forms_are_compressed_as_their_names_say():
 
 
 @pytest.mark.parametrize("form", ["tar", "tar.gz", "zip"])
-def test_a_large_file_is_never_in_memory(form, tmp_path):
+def test_an_archive_never_holds_a_large_file_in_memory(form, tmp_path):
     with (tmp_path / "large").open("wb") as file:
         file.truncate(LARGE)
     with (tmp_path / "large").open("rb") as file:
         tracemalloc.start()
         for _ in ArchiveStream(form, [StreamMember("large", file, LARGE)]):
             pass
-        most = tracemalloc.get_traced_memory()[1]
+        peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert most < LARGE / 10
+    assert peak < LARGE / 10
 
 
-def test_closing_closes_the_files_though_nothing_was_read():
+def test_closing_an_unread_archive_closes_its_files():
     members = [member(*item) for item in CONTENTS.items()]
     ArchiveStream("zip", members).close()
     assert all(each.content.closed for each in members)

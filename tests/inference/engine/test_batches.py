@@ -1,4 +1,4 @@
-"""Many images: flat memory, order, and answers too long for the memory."""
+"""Batches reads many images in order and in constant memory; responses too large for memory go through the disk."""
 
 import json
 import threading
@@ -9,23 +9,23 @@ import pytest
 from rest_framework.views import APIView
 
 from digits_project.common.errors import BadInput
-from inference import spooled_response as answers
+from inference import spooled_response
 from inference.engine.batches import AHEAD, Batches
 from inference.spooled_response import Answer
 
 SIDE = 128
 BATCH = 4
-as_usual = APIView.renderer_classes[0]().render
+render_json = APIView.renderer_classes[0]().render
 
 
 def read(name):
-    """An image as large as a real one, of the name's number."""
+    """An image of the size of a real one, whose pixels have the number in its name; BadInput if the name ends in x."""
     if name.endswith("x"):
         raise BadInput("not an image")
     return np.full((SIDE, SIDE, 1), int(name) % 256, np.uint8)
 
 
-def test_the_images_come_in_order_whoever_reads_them():
+def test_batches_hold_the_images_in_the_order_of_their_names():
     batches = Batches(map(str, range(11)), read, BATCH)
     found = [(names, pixels[:, 0, 0, 0].tolist()) for names, pixels in batches]
     assert [len(names) for names, _ in found] == [4, 4, 3]
@@ -33,13 +33,13 @@ def test_the_images_come_in_order_whoever_reads_them():
     assert [value for _, values in found for value in values] == list(range(11))
 
 
-def test_what_can_not_be_read_is_left_out_and_the_first_is_told():
+def test_batches_skip_unreadable_images_and_report_the_first():
     batches = Batches(["1", "2x", "3", "4x", "5x", "6x", "7x", "8x", "9"], read, BATCH)
     assert [names for names, _ in batches] == [["1", "3"], ["9"]]
     assert (batches.loaded, batches.skipped, batches.first_fault) == (3, 6, "2x: not an image")
 
 
-def test_a_fault_of_ours_ends_everything():
+def test_an_unexpected_exception_ends_the_iteration_and_its_threads():
     def fail(name):
         raise OSError("disk")
 
@@ -48,7 +48,7 @@ def test_a_fault_of_ours_ends_everything():
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("image")]
 
 
-def test_the_list_is_read_only_as_far_as_it_is_needed():
+def test_the_list_of_names_is_read_only_two_batches_ahead():
     taken = []
     batches = iter(Batches((taken.append(i) or str(i) for i in range(1000)), read, BATCH))
     next(batches)
@@ -56,47 +56,47 @@ def test_the_list_is_read_only_as_far_as_it_is_needed():
     batches.close()
 
 
-def test_ten_times_the_images_take_the_same_memory():
-    assert peak(400) < 1.3 * peak(40)
+def test_ten_times_as_many_images_take_the_same_memory():
+    assert peak_memory(400) < 1.3 * peak_memory(40)
 
 
-def peak(count):
-    """The most memory while `count` images are read, in bytes."""
+def peak_memory(count):
+    """The peak of memory while `count` images are read, in bytes."""
     tracemalloc.start()
     for _ in Batches((str(i) for i in range(count)), read, BATCH):
         pass
-    most = tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return most
+    return peak
 
 
 ENTRIES = {"ä \u2028.png": {"prob": [[0.5, 1e-7], []]}, 'quote"\\\n': {}, "b": [1, None, True]}
 
 
-def test_an_answer_is_what_the_renderer_writes():
-    answer = Answer("outputs")
+def test_a_spooled_response_has_the_bytes_of_the_renderer():
+    response_body = Answer("outputs")
     for name, value in ENTRIES.items():
-        answer.add(name, value)
-    assert answer.response({}).content == as_usual({"outputs": ENTRIES})
+        response_body.add(name, value)
+    assert response_body.response({}).content == render_json({"outputs": ENTRIES})
 
 
-def test_a_name_that_comes_again_is_answered_once():
-    answer = Answer("outputs")
-    answer.add("a", 1)
-    answer.add("a", 2)
-    assert answer.value() == {"outputs": {"a": 1}}
+def test_a_repeated_name_appears_once_in_a_spooled_response():
+    response_body = Answer("outputs")
+    response_body.add("a", 1)
+    response_body.add("a", 2)
+    assert response_body.value() == {"outputs": {"a": 1}}
 
 
-@pytest.mark.django_db  # the end of a response looks after the connections
-def test_a_long_answer_is_streamed_from_disk(monkeypatch):
-    monkeypatch.setattr(answers, "MAX_IN_MEMORY", 1000)
-    answer = Answer("outputs")
+@pytest.mark.django_db  # closing a response closes old database connections
+def test_a_long_response_is_streamed_from_disk(monkeypatch):
+    monkeypatch.setattr(spooled_response, "MAX_IN_MEMORY", 1000)
+    response_body = Answer("outputs")
     tracemalloc.start()
     for i in range(60):
-        answer.add(str(i), list(range(1000)))
+        response_body.add(str(i), list(range(1000)))
     assert tracemalloc.get_traced_memory()[1] < 1 << 19
     tracemalloc.stop()
-    response = answer.response({"X-Digits-Skipped": 3})
+    response = response_body.response({"X-Digits-Skipped": 3})
     body = b"".join(response.streaming_content)
     response.close()
     assert json.loads(body)["outputs"]["59"] == list(range(1000))

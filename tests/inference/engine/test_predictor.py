@@ -1,4 +1,4 @@
-"""The predictor: right scores, whoever else asks at the same time."""
+"""The predictor computes right scores for concurrent requests, and the cache keeps predictors loaded."""
 
 import os
 import threading
@@ -43,15 +43,15 @@ def test_each_of_many_threads_gets_the_scores_of_its_own_image(onnx_file, images
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-def test_requests_that_wait_for_a_run_share_the_next_one(onnx_file, images, monkeypatch):
+def test_requests_that_wait_for_a_run_share_the_next_run(onnx_file, images, monkeypatch):
     predictor = Predictor(onnx_file)
-    sizes, first_runs, go_on = [], threading.Event(), threading.Event()
+    sizes, first_runs, proceed = [], threading.Event(), threading.Event()
     run = predictor._session.run
 
     def watched_run(outputs, feed):
         sizes.append(len(feed["data"]))
         first_runs.set()
-        assert go_on.wait(10)
+        assert proceed.wait(10)
         return run(outputs, feed)
 
     class Session:
@@ -59,37 +59,37 @@ def test_requests_that_wait_for_a_run_share_the_next_one(onnx_file, images, monk
 
     monkeypatch.setattr(predictor, "_session", Session)
     with ThreadPoolExecutor(5) as pool:
-        answers = [pool.submit(predictor.scores, images[:1])]
+        futures = [pool.submit(predictor.scores, images[:1])]
         assert first_runs.wait(10)
-        answers += [pool.submit(predictor.scores, images[i : i + 1]) for i in range(1, 5)]
+        futures += [pool.submit(predictor.scores, images[i : i + 1]) for i in range(1, 5)]
         wait_until(lambda: len(predictor._waiting) == 4)
-        go_on.set()
-        assert [answer.result(10).shape for answer in answers] == [(1, 3)] * 5
+        proceed.set()
+        assert [future.result(10).shape for future in futures] == [(1, 3)] * 5
     assert sizes == [1, 4]
 
 
-def test_a_fault_reaches_everyone_who_asked(onnx_file, images):
+def test_an_exception_of_a_run_reaches_its_caller_and_leaves_the_predictor_usable(onnx_file, images):
     predictor = Predictor(onnx_file)
     with pytest.raises(Exception, match="Got invalid dimensions"):
         predictor.scores(images[:, :5])
     assert predictor.scores(images[:1]).shape == (1, 3)
 
 
-def test_ranked_gives_percentages_of_two_places_best_first():
+def test_ranked_gives_percentages_with_two_decimals_best_first():
     scores = np.array([0.1, 0.72346, 0.17654], dtype=np.float32)
     assert ranked(scores, CATEGORIES) == [("dog", 72.35), ("emu", 17.65), ("cat", 10.0)]
 
 
-def test_ranked_gives_at_most_five():
+def test_ranked_gives_at_most_five_categories():
     scores = np.linspace(0, 1, 8)
     assert [name for name, _ in ranked(scores, list("abcdefgh"))] == list("hgfed")
 
 
-def test_a_snapshot_that_was_asked_for_stays_loaded(onnx_file):
+def test_a_snapshot_is_loaded_once_and_stays_loaded(onnx_file):
     assert cache.predictor(onnx_file) is cache.predictor(onnx_file)
 
 
-def test_a_file_that_was_replaced_is_loaded_anew(onnx_file, images):
+def test_a_replaced_model_file_is_loaded_again(onnx_file, images):
     before = cache.predictor(onnx_file)
     network = networks.standard("lenet", (1, 28, 28), 2)
     write_onnx(network, network.initial_weights(8), onnx_file, mean=None, labels=CATEGORIES[:2])
@@ -99,14 +99,14 @@ def test_a_file_that_was_replaced_is_loaded_anew(onnx_file, images):
 
 @pytest.fixture
 def copies(onnx_file, tmp_path):
-    """More files than stay loaded."""
+    """One file more than the cache keeps loaded."""
     files = [tmp_path / f"{i}.onnx" for i in range(cache.MAX_LOADED + 1)]
     for file in files:
         file.write_bytes(onnx_file.read_bytes())
     return files
 
 
-def test_only_so_many_stay_loaded_those_asked_for_last(copies):
+def test_the_cache_keeps_the_most_recently_used_predictors(copies):
     first, second, *others = [cache.predictor(file) for file in copies[:-1]]
     assert cache.predictor(copies[0]) is first
     cache.predictor(copies[-1])
@@ -115,18 +115,18 @@ def test_only_so_many_stay_loaded_those_asked_for_last(copies):
     assert cache.predictor(copies[1]) is not second
 
 
-def test_large_ones_do_not_stay_loaded_together(copies, monkeypatch):
+def test_the_cache_drops_predictors_that_exceed_its_bytes(copies, monkeypatch):
     monkeypatch.setattr(cache, "MAX_BYTES", 2.5 * copies[0].stat().st_size)
     first, second, third = [cache.predictor(file) for file in copies[:3]]
     assert [cache.predictor(file) for file in copies[1:3]] == [second, third]
     assert cache.predictor(copies[0]) is not first
 
 
-def test_nobody_waits_for_a_snapshot_that_another_one_loads(onnx_file, tmp_path):
+def test_a_snapshot_that_loads_slowly_does_not_block_another(onnx_file, tmp_path):
     slow = tmp_path / "slow.onnx"
-    os.mkfifo(slow)  # reading it begins when somebody writes
+    os.mkfifo(slow)  # a reader waits until somebody writes
 
-    def load(file):  # ONNX Runtime 1.23, of Python 3.10, lets no other thread run while it reads a file
+    def load(file):  # ONNX Runtime 1.23, of Python 3.10, holds the GIL while it reads a file
         raise ValueError(file.read_bytes())
 
     with ThreadPoolExecutor(1) as pool:
