@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from django.conf import settings
 
-from datasets.imagedb.sources.lines import foreign_path, lst_line, read_lines, whole_label
+from datasets.imagedb.readers.lines import foreign_path, lst_line, read_lines, whole_label
 from digits_project.common.errors import BadInput
 from digits_project.common.fetch import fetch
 from digits_project.jobs.data_roots import readable

@@ -5,9 +5,9 @@ from datasets.imagedb.build_log import skipped_in_words
 from datasets.imagedb.checking import check, check_folder
 from datasets.imagedb.foreign.prebuilt import Prebuilt, PrebuiltSpec, PrebuiltSplit, build_prebuilt, check_prebuilt
 from datasets.imagedb.images.decoding import BadImage
-from datasets.imagedb.sources.archive import check as check_archive
-from datasets.imagedb.sources.category_names import usable as usable_names
-from datasets.imagedb.sources.textfile import check as check_lists
+from datasets.imagedb.readers.archive import check as check_archive
+from datasets.imagedb.readers.category_names import usable as usable_names
+from datasets.imagedb.readers.textfile import check as check_lists
 from datasets.imagedb.spec import Built, BuiltSplit, FolderSource, Spec, TextSource
 from datasets.imagedb.store.staging import clear_away
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.sources import archive, folder, textfile
-from datasets.imagedb.sources.category_names import different_spellings, grouped
-from datasets.imagedb.sources.split_folders import find_splits
+from datasets.imagedb.readers import archive, folder, textfile
+from datasets.imagedb.readers.category_names import different_spellings, grouped
+from datasets.imagedb.readers.split_folders import find_splits
 from datasets.imagedb.spec import Spec
 from digits_project.common.errors import BadInput
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.images.size_limits import MAX_BYTES
-from datasets.imagedb.sources.listing import Listing
+from datasets.imagedb.readers.listing import Listing
 from datasets.imagedb.split import Part
 from digits_project.common.confined_files import open_file
 from digits_project.common.errors import BadInput

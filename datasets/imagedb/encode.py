@@ -11,7 +11,7 @@ import numpy as np
 
 from datasets.imagedb.images.confined import opener
 from datasets.imagedb.images.decoding import BadImage, encode, read_array
-from datasets.imagedb.sources.listing import Listing
+from datasets.imagedb.readers.listing import Listing
 from datasets.imagedb.spec import Spec
 
 _MAX_IMAGES = 32

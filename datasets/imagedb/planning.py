@@ -12,9 +12,9 @@ from datasets.imagedb import copies, split
 from datasets.imagedb.build_log import BuildLog, named
 from datasets.imagedb.copies import ExactCopies
 from datasets.imagedb.progress import BuildProgress
-from datasets.imagedb.sources import archive, folder, textfile
-from datasets.imagedb.sources.listing import Listing
-from datasets.imagedb.sources.split_folders import find_splits
+from datasets.imagedb.readers import archive, folder, textfile
+from datasets.imagedb.readers.listing import Listing
+from datasets.imagedb.readers.split_folders import find_splits
 from datasets.imagedb.spec import FolderSource, Spec
 from datasets.imagedb.split import Part
 from digits_project.common.confined_files import EVERYWHERE

@@ -12,9 +12,9 @@ import numpy as np
 
 from datasets.imagedb.build_log import BuildLog, named
 from datasets.imagedb.dealer import Dealer
-from datasets.imagedb.sources.category_names import comparable, different_spellings
-from datasets.imagedb.sources.folder import one_category
-from datasets.imagedb.sources.listing import Listing
+from datasets.imagedb.readers.category_names import comparable, different_spellings
+from datasets.imagedb.readers.folder import one_category
+from datasets.imagedb.readers.listing import Listing
 from datasets.imagedb.spec import FolderSource, Spec
 from digits_project.common.errors import BadInput
 

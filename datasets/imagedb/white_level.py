@@ -16,7 +16,7 @@ from datasets.imagedb.images.confined import opener
 from datasets.imagedb.images.decoding import BadImage, highest_deep_sample
 from datasets.imagedb.images.depth import FULL_RANGE, white_level_for
 from datasets.imagedb.pool import WorkerPool
-from datasets.imagedb.sources.listing import Listing
+from datasets.imagedb.readers.listing import Listing
 from datasets.imagedb.split import Part
 
 _IMAGES_PER_TASK = 64

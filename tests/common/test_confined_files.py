@@ -12,7 +12,7 @@ from datasets.imagedb import PrebuiltSpec, PrebuiltSplit, build, build_prebuilt
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.encode import Encoder
 from datasets.imagedb.images.depth import FULL_RANGE
-from datasets.imagedb.sources.folder import scan
+from datasets.imagedb.readers.folder import scan
 from digits_project import environment
 from digits_project.common.confined_files import EVERYWHERE, Outside, leads_out, open_file, open_folder, resolve
 from digits_project.common.errors import BadInput

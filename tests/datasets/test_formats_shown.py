@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from datasets.imagedb.images.formats import ACCEPTED, FORMATS, READABLE
-from datasets.imagedb.sources.folder import no_images
+from datasets.imagedb.readers.folder import no_images
 from tests.support.samples.row_samples import add_snapshot, with_categories
 
 LIST = "PNG, JPEG, BMP, PPM (P5, P6), WebP, HEIC, AVIF or TIFF"

@@ -12,7 +12,7 @@ from datasets.imagedb import FolderSource, TextSource, build
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.copies import find
 from datasets.imagedb.dealer import Dealer
-from datasets.imagedb.sources.folder import scan
+from datasets.imagedb.readers.folder import scan
 from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from datasets.imagedb import FolderSource, Spec
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.sources.folder import scan
+from datasets.imagedb.readers.folder import scan
 from datasets.imagedb.split import deal, own_part, share_sizes
 from digits_project.common.errors import BadInput
 from tests.support.samples.imagedb_samples import spec_of, write_digits

@@ -10,7 +10,7 @@ from functools import partial
 from tarfile import BLOCKSIZE, TarFile
 from typing import Any, BinaryIO, cast
 
-from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive, Budget, reading, shown
+from datasets.imagedb.readers.archive_member import ArchiveMember, BadArchive, Budget, reading, shown
 
 _MAGIC, _MAGIC_AT = b"ustar", 257
 _MAX_OF_A_HEADER = 1 << 20  # bytes, with its extended headers; names are held in memory

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasets.imagedb import FolderSource, Spec, TextSource, build, check, usable_names
-from datasets.imagedb.sources.category_names import fault
+from datasets.imagedb.readers.category_names import fault
 from digits_project.common.errors import BadInput
 from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits
 

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from datasets.imagedb.sources import category_names
-from datasets.imagedb.sources.lines import foreign_path, lst_line, read_lines, whole_label
-from datasets.imagedb.sources.listing import LabelledListing, ListingWriter
+from datasets.imagedb.readers import category_names
+from datasets.imagedb.readers.lines import foreign_path, lst_line, read_lines, whole_label
+from datasets.imagedb.readers.listing import LabelledListing, ListingWriter
 from datasets.imagedb.spec import Spec, TextSource
 from digits_project.common.confined_files import open_file
 from digits_project.common.errors import BadInput

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive, Budget, reading, shown
-from datasets.imagedb.sources.zip_names import alphabet, is_marked, name_of
+from datasets.imagedb.readers.archive_member import ArchiveMember, BadArchive, Budget, reading, shown
+from datasets.imagedb.readers.zip_names import alphabet, is_marked, name_of
 
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 _MAX_AT_ONCE = 64 << 20  # of the central directory, which is held in memory; enough for 500,000 names

@@ -8,7 +8,7 @@ import pytest
 
 from datasets.imagedb import FolderSource, Spec, check
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.sources.folder import scan
+from datasets.imagedb.readers.folder import scan
 from digits_project.common.errors import BadInput
 from tests.support.samples.imagedb_samples import write_digits
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.images.confined import OUTSIDE
 from datasets.imagedb.images.formats import READABLE
-from datasets.imagedb.sources import category_names
-from datasets.imagedb.sources.listing import Listing, ListingWriter
-from datasets.imagedb.sources.unread_files import HEAD_BYTES, is_named_otherwise, judge
+from datasets.imagedb.readers import category_names
+from datasets.imagedb.readers.listing import Listing, ListingWriter
+from datasets.imagedb.readers.unread_files import HEAD_BYTES, is_named_otherwise, judge
 from digits_project.common.confined_files import EVERYWHERE, Outside, leads_out, open_file, open_folder, unreadable
 from digits_project.common.errors import BadInput
 

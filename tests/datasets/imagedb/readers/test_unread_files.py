@@ -10,7 +10,7 @@ import pytest
 
 from datasets.imagedb import FolderSource, build
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.sources.unread_files import judge
+from datasets.imagedb.readers.unread_files import judge
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.common.errors import BadInput

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.sources.archive import Limits, unpack
+from datasets.imagedb.readers.archive import Limits, unpack
 from digits_project.common.errors import Aborted, BadInput
 from tests.support.samples.archive_samples import (
     FORMS,

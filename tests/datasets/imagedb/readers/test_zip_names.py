@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.sources.archive import unpack
+from datasets.imagedb.readers.archive import unpack
 from digits_project.common.errors import BadInput
 from tests.support.samples.archive_samples import digit_png, replace_bytes, zip_entry, zip_of
 from tests.support.samples.imagedb_samples import ignore_progress

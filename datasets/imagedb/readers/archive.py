@@ -15,9 +15,9 @@ from typing import BinaryIO
 
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.images.size_limits import MAX_BYTES
-from datasets.imagedb.sources import archive_tar, archive_zip
-from datasets.imagedb.sources.archive_member import ArchiveMember, BadArchive
-from datasets.imagedb.sources.unread_files import HEAD_BYTES, is_named_otherwise, judge
+from datasets.imagedb.readers import archive_tar, archive_zip
+from datasets.imagedb.readers.archive_member import ArchiveMember, BadArchive
+from datasets.imagedb.readers.unread_files import HEAD_BYTES, is_named_otherwise, judge
 from digits_project.common.confined_files import Outside, open_file
 from digits_project.common.errors import BadInput
 

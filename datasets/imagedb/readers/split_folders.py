@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.imagedb.sources.category_names import comparable
-from datasets.imagedb.sources.folder import subfolders
+from datasets.imagedb.readers.category_names import comparable
+from datasets.imagedb.readers.folder import subfolders
 from digits_project.common.errors import BadInput
 
 _ROLES = {

@@ -1,0 +1,1 @@
+"""Readers of the images that a source names: folders, archives, text files."""

@@ -1,1 +1,0 @@
-"""Finds the images of a source: folders, archives, text files."""
