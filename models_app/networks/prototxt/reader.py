@@ -15,10 +15,10 @@ from dataclasses import replace
 from models_app.networks.graph import Network
 from models_app.networks.layer import BadNetwork, Layer
 from models_app.networks.layers import TYPES, Misfit, Shape
-from models_app.networks.prototxt import deploy, sources
+from models_app.networks.prototxt import data_layers, deploy
+from models_app.networks.prototxt.data_layers import Feed, Placed
 from models_app.networks.prototxt.declared import Declared, Text, take_apart
 from models_app.networks.prototxt.parameters import multipliers_of, parameters_of
-from models_app.networks.prototxt.sources import Feed, Placed
 from models_app.networks.prototxt.validation import validated
 
 
@@ -39,9 +39,9 @@ def read(
     """
     declared = take_apart(text)
     hidden = _hidden(declared, categories)
-    found = sources.feeds(declared.layers)
+    found = data_layers.feeds(declared.layers)
     if not found:
-        found = dict.fromkeys(sources.LABELLED, _added_feed(declared, hidden, categories is not None))
+        found = dict.fromkeys(data_layers.LABELLED, _added_feed(declared, hidden, categories is not None))
     else:
         found = _with_labels(found, hidden)
     hidden = validated(hidden, found["val"].tops)
@@ -51,7 +51,7 @@ def read(
         layers = deploy.with_softmax(layers, taken=[one.name for one in declared.layers])
         layers = deploy.without_dead_ends(layers)
     crop = _crop(found["train"], image_shape, crop_size)
-    first = sources.build(found, _inputs(declared), _wanted(declared, layers, found["train"]), crop)
+    first = data_layers.build(found, _inputs(declared), _wanted(declared, layers, found["train"]), crop)
     places = [place for place, _ in hidden] + [len(declared.layers)] * (len(layers) - len(hidden))
     ordered = sorted([*first, *zip(places, layers, strict=True)], key=lambda placed: placed[0])
     size = (crop, crop) if crop else image_shape[1:]
@@ -74,8 +74,8 @@ def located(text: str) -> Iterator[None]:
 def batch_size(text: str) -> int | None:
     """The batch size of the text's Data layer for training; None if it has none. Raises BadNetwork."""
     for layer in take_apart(text).layers:
-        if sources.is_data(layer) and "train" in layer.phases:
-            return sources.batch_size_of(layer)
+        if data_layers.is_data(layer) and "train" in layer.phases:
+            return data_layers.batch_size_of(layer)
     return None
 
 
@@ -84,7 +84,7 @@ def _hidden(declared: Text, categories: int | None) -> list[Placed]:
     owners: dict[str, str] = {}
     hidden = []
     for place, one in enumerate(declared.layers):
-        if sources.is_data(one) or one.type == "Input" or not one.phases:
+        if data_layers.is_data(one) or one.type == "Input" or not one.phases:
             continue
         with one.blamed():
             layer = _layer(one, categories, owners)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from models_app.networks.layer import Layer
 from models_app.networks.layers import TYPES, data_and_losses
-from models_app.networks.prototxt.sources import Placed
+from models_app.networks.prototxt.data_layers import Placed
 
 VAL, TRAIN = "val", "train"
 
