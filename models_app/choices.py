@@ -5,7 +5,7 @@ from django.db import models
 from models_app.networks import STANDARD
 from models_app.training import engines
 from models_app.training.hyperparameters import SOLVERS
-from models_app.training.schedule import POLICIES
+from models_app.training.learning_rate import POLICIES
 
 MAX_GPUS = 64
 

@@ -8,7 +8,7 @@ from django.db import models
 from models_app.choices import lr_policies, solver_types
 from models_app.training.hyperparameter_declaration import Hyperparameter, hyperparameters_of
 from models_app.training.hyperparameters import Hyperparameters
-from models_app.training.schedule import LearningRatePolicy
+from models_app.training.learning_rate import LearningRatePolicy
 
 MAX_CHOICE = 10  # characters
 MAX_INTEGER = 2**31 - 1

@@ -21,7 +21,7 @@ from models_app.networks.retrain import retrained
 from models_app.results import NEWEST, Evaluation, Metric, Snapshot, of_epoch
 from models_app.training import engines
 from models_app.training.class_weights import balanced
-from models_app.training.schedule import LearningRatePolicy
+from models_app.training.learning_rate import LearningRatePolicy
 
 POSITIVE = MinValueValidator(1)
 lr_policies, solver_types = choices.lr_policies, choices.solver_types  # the migrations name them here

@@ -9,7 +9,7 @@ from models_app.models import NetworkMethod, TrainedModel
 from models_app.networks import Network, prototxt
 from models_app.networks.drawing import svg
 from models_app.networks.retrain import for_any_dataset
-from models_app.training.schedule import LearningRatePolicy, learning_rate
+from models_app.training.learning_rate import LearningRatePolicy, learning_rate
 
 LOSSES = ("EuclideanLoss", "SigmoidCrossEntropyLoss")  # losses for labels of any shape
 USUAL_IMAGES, USUAL_CATEGORIES = (3, 256, 256), 1000  # assumed if there is no dataset

@@ -3,7 +3,7 @@
 from digits_project.api.forms import Form
 from models_app.api.hyperparameter_fields import form_fields
 from models_app.training.hyperparameter_declaration import BadHyperparameter, hyperparameters_of
-from models_app.training.schedule import POLICIES, LearningRatePolicy
+from models_app.training.learning_rate import POLICIES, LearningRatePolicy
 
 
 class PolicyForm(Form):

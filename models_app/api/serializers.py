@@ -22,7 +22,7 @@ from models_app.services import MAX_COMBINATIONS
 from models_app.training.engines import AUTO, candidates
 from models_app.training.hyperparameter_declaration import hyperparameters_of
 from models_app.training.hyperparameters import Hyperparameters
-from models_app.training.schedule import LearningRatePolicy
+from models_app.training.learning_rate import LearningRatePolicy
 
 # What trains is MXNet, whatever a script written for DIGITS names.
 FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")

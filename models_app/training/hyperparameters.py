@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models_app.training.hyperparameter_declaration import hyperparameter, hyperparameters_of
-from models_app.training.schedule import LearningRatePolicy
+from models_app.training.learning_rate import LearningRatePolicy
 
 MAX_EPOCHS = 100_000
 SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM")

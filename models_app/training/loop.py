@@ -10,8 +10,8 @@ from models_app.training.config import TrainConfig
 from models_app.training.data.batch_reader import Batch, batches_per_epoch, training_batches
 from models_app.training.data.pixels import Images
 from models_app.training.engines.interface import Engine
+from models_app.training.learning_rate import learning_rate
 from models_app.training.measures import Scores
-from models_app.training.schedule import learning_rate
 from models_app.training.snapshots.snapshot_writer import SnapshotContents
 from models_app.training.timetable import Timetable
 

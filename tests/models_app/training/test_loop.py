@@ -3,7 +3,7 @@
 import pytest
 
 from models_app.training.early_stopping import Diverged
-from models_app.training.schedule import learning_rate
+from models_app.training.learning_rate import learning_rate
 from models_app.training.trainer import train
 from tests.support.samples.training_samples import config_of, events_of_kind
 

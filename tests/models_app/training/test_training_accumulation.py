@@ -6,7 +6,7 @@ import pytest
 from digits_project.common.errors import BadInput
 from models_app.networks import Layer, standard
 from models_app.training.hyperparameters import SOLVERS
-from models_app.training.schedule import learning_rate
+from models_app.training.learning_rate import learning_rate
 from models_app.training.timetable import Timetable
 from models_app.training.trainer import train
 from tests.support.samples.engine_samples import assert_close, engine_of, random_images

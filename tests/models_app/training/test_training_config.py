@@ -9,7 +9,7 @@ from digits_project.common.errors import BadInput
 from models_app.networks import BadNetwork
 from models_app.training.config import TrainConfig
 from models_app.training.hyperparameters import SOLVERS
-from models_app.training.schedule import POLICIES
+from models_app.training.learning_rate import POLICIES
 from tests.support.samples.training_samples import config_of, softmax_network
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from digits_project.common.errors import BadInput
-from models_app.training.schedule import POLICIES, LearningRatePolicy, learning_rate
+from models_app.training.learning_rate import POLICIES, LearningRatePolicy, learning_rate
 
 RATES = {
     "fixed": {0: 0.01, 33: 0.01, 50: 0.01, 100: 0.01},
