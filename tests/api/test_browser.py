@@ -1,4 +1,4 @@
-"""The admin's pages as a browser sees them."""
+"""The pages of the admin in a browser: layout, errors, classification, creation."""
 
 from datetime import timedelta
 
@@ -22,26 +22,26 @@ pytestmark = [
 @pytest.mark.parametrize("screen", SCREENS)
 def test_no_page_reports_an_error_or_is_wider_than_the_screen(visit, page_errors, model, cpu, make_model, screen):
     other = make_model(model.dataset, name=HOSTILE)
-    addresses = ["/admin/"]
+    paths = ["/admin/"]
     for kind, pk in (
         ("datasets/dataset", model.dataset_id),
         ("models_app/trainedmodel", model.pk),
         ("jobs/device", cpu.pk),
     ):
-        addresses += [f"/admin/{kind}/", f"/admin/{kind}/{pk}/change/"]
-    addresses += [f"/admin/{kind}/add/" for kind in ("datasets/dataset", "models_app/trainedmodel")]
-    addresses += [f"/admin/datasets/dataset/{model.dataset_id}/images/", model_url("delete", model.pk)]
-    addresses += [f"{model_url('compare')}?ids={model.pk},{other.pk}", f"{model_url('add')}?clone={model.pk}"]
-    addresses += ["/admin/models_app/evaluation/", "/admin/models_app/evaluation/20260101-000000-0001/change/"]
-    addresses += ["/", f"/datasets/{model.dataset_id}", f"/models/{model.pk}", f"/models/{model.pk}/evaluation"]
+        paths += [f"/admin/{kind}/", f"/admin/{kind}/{pk}/change/"]
+    paths += [f"/admin/{kind}/add/" for kind in ("datasets/dataset", "models_app/trainedmodel")]
+    paths += [f"/admin/datasets/dataset/{model.dataset_id}/images/", model_url("delete", model.pk)]
+    paths += [f"{model_url('compare')}?ids={model.pk},{other.pk}", f"{model_url('add')}?clone={model.pk}"]
+    paths += ["/admin/models_app/evaluation/", "/admin/models_app/evaluation/20260101-000000-0001/change/"]
+    paths += ["/", f"/datasets/{model.dataset_id}", f"/models/{model.pk}", f"/models/{model.pk}/evaluation"]
     page = visit("/admin/", **SCREENS[screen])
     origin = page.url.removesuffix("/admin/")
     too_wide = []
-    for address in addresses:
-        page.goto(origin + address, wait_until="load")
+    for path in paths:
+        page.goto(origin + path, wait_until="load")
         width = page.evaluate("document.documentElement.scrollWidth")
         if width > page.viewport_size["width"]:
-            too_wide.append((address, width))
+            too_wide.append((path, width))
     assert page_errors == []
     assert too_wide == []
 
@@ -50,7 +50,7 @@ LISTS = ("datasets/dataset", "models_app/trainedmodel", "models_app/evaluation",
 
 
 @pytest.mark.parametrize("width", [1300, 1024])
-def test_no_list_has_to_be_scrolled_sideways(visit, model, cpu, width):
+def test_the_admin_lists_need_no_horizontal_scrolling(visit, model, cpu, width):
     type(cpu).objects.update(leased_to=model.pk)
     began = timezone.now() - timedelta(hours=30, minutes=5)
     TrainedModel.objects.update(started_at=began, owner="somebody@example.org")
@@ -73,7 +73,9 @@ def test_the_page_that_creates_datasets_suggests_paths(visit, page_errors, digit
     assert page_errors == []
 
 
-def test_an_image_is_classified_on_the_models_page(visit, admin_client, model, digits_folder, page_errors):
+def test_an_image_can_be_classified_on_the_admin_page_of_a_model(
+    visit, admin_client, model, digits_folder, page_errors
+):
     image = digits_folder / "3" / "0.png"
     page = visit(model_url("change", model.pk))
     page.set_input_files("#classify input[type=file]", image)
@@ -83,22 +85,23 @@ def test_an_image_is_classified_on_the_models_page(visit, admin_client, model, d
     shown = {row.locator("th").inner_text(): row.locator("td").inner_text() for row in rows.all()}
     with image.open("rb") as file:
         form = {"job_id": model.pk, "image_file": file}
-        answer = admin_client.post("/models/images/classification/classify_one.json", form).json()["predictions"]
-    assert {name: float(text.removesuffix(" %")) for name, text in shown.items()} == pytest.approx(answer)
+        response = admin_client.post("/models/images/classification/classify_one.json", form)
+    predictions = response.json()["predictions"]
+    assert {name: float(text.removesuffix(" %")) for name, text in shown.items()} == pytest.approx(predictions)
     assert page_errors == []
 
 
-def test_what_is_no_image_is_refused_in_words(visit, model, tmp_path):
+def test_a_file_that_is_no_image_shows_an_error_on_the_admin_page(visit, model, tmp_path):
     (tmp_path / "text.png").write_text("no image")
     page = visit(model_url("change", model.pk))
     page.set_input_files("#classify input[type=file]", tmp_path / "text.png")
     page.get_by_role("button", name="Classify", exact=True).click()
-    said = page.locator("#classify [data-answer] .d-error")
-    said.wait_for()
-    assert said.inner_text()
+    error = page.locator("#classify [data-answer] .d-error")
+    error.wait_for()
+    assert error.inner_text()
 
 
-def test_a_model_is_created_in_the_browser(visit, dataset):
+def test_a_model_can_be_created_in_the_browser(visit, dataset):
     page = visit(model_url("add"))
     page.fill("#id_model_name", "from the browser")
     page.fill("#id_dataset", dataset.pk)
@@ -109,7 +112,7 @@ def test_a_model_is_created_in_the_browser(visit, dataset):
     assert (model.name, model.train_epochs, model.owner) == ("from the browser", 3, "admin")
 
 
-def test_the_images_of_a_dataset_are_seen(visit, dataset):
+def test_the_admin_shows_the_images_of_a_dataset(visit, dataset):
     page = visit(f"/admin/datasets/dataset/{dataset.pk}/images/?split=val&category=2")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.d-browse img')].every((image) => image.naturalWidth === 28)"
@@ -122,33 +125,34 @@ LONG_NAME = "Clothing photos of the autumn catalogue, ResNet-50 batch_size:8 lea
 
 
 @pytest.fixture
-def busy_server(model, cpu, make_model, live_worker):
-    """Long names of hosts, devices and jobs, and a worker that is busy."""
+def busy_server(model, cpu, make_model, register_worker):
+    """A server with long names of hosts, devices and jobs, and with busy workers."""
     TrainedModel.objects.update(name=LONG_NAME, owner="somebody@example.org")
     make_model(model.dataset, name=LONG_NAME)
     Device.objects.create(host=LONG_HOST, type=Device.Type.GPU, model_name="NVIDIA RTX 6000 Ada", leased_to=model.pk)
     for queue in ("io", f"train-{LONG_HOST}"):
-        worker = live_worker(queue)
+        worker = register_worker(queue)
         worker.connection.hset(worker.key, mapping={"hostname": LONG_HOST, "state": "busy"})
 
 
-LINES = """(box) => {
+# The number of text lines in an element.
+COUNT_LINES = """(box) => {
   const range = document.createRange(); range.selectNodeContents(box);
   return new Set([...range.getClientRects()].map((one) => Math.round(one.top))).size }"""
 
 
-@pytest.mark.parametrize("width, most", [(1280, 3), (1024, 4), (390, 5)])
-def test_the_front_page_cuts_off_no_table_and_breaks_no_name_into_many_lines(visit, busy_server, width, most):
+@pytest.mark.parametrize("width, max_lines", [(1280, 3), (1024, 4), (390, 5)])
+def test_the_admin_front_page_shows_whole_tables_and_few_lines_per_cell(visit, busy_server, width, max_lines):
     page = visit("/admin/", viewport={"width": width, "height": 1000})
     page.locator("#workers").get_by_text(f"train-{LONG_HOST}").wait_for()
     panels = page.locator("#overview .d-panel").all()
     hidden = {panel.get_attribute("id"): panel.evaluate("(p) => p.scrollWidth - p.clientWidth") for panel in panels}
     assert hidden == dict.fromkeys(hidden, 0)
-    lines = [cell.evaluate(LINES) for cell in page.locator("#overview tbody th, #overview tbody td").all()]
-    assert max(lines) <= most
+    lines = [cell.evaluate(COUNT_LINES) for cell in page.locator("#overview tbody th, #overview tbody td").all()]
+    assert max(lines) <= max_lines
 
 
-def test_the_front_page_follows_what_happens(visit, dataset, make_dataset):
+def test_the_admin_front_page_updates_itself(visit, dataset, make_dataset):
     page = visit("/admin/")
     make_dataset(name="a new job")
     page.locator("#queue").get_by_text("a new job").wait_for()

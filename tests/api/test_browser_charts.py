@@ -1,4 +1,4 @@
-"""The charts of the admin's pages, as a browser draws them with uPlot."""
+"""The charts of the admin's pages, which uPlot draws in a browser."""
 
 import pytest
 
@@ -14,11 +14,11 @@ pytestmark = [
 ]
 
 
-# {line: how many points it has} of the lines that a chart of uPlot's shows.
+# {line: number of points} of the visible lines of a uPlot chart.
 POINTS = """({uplot}) => Object.fromEntries(uplot.series.slice(1).map(({name, show}, i) => (
   [name, show && uplot.data[i + 1].filter(Number.isFinite).length])).filter(([, count]) => count !== false))"""
 RANGE = "({uplot}) => [uplot.scales.x.min, uplot.scales.x.max]"
-# How many pixels of a chart have the colour of a line.
+# The number of pixels of a chart that have the colour of a line.
 COLOURED = """(figure, line) => {
   const {ctx} = figure.uplot, brush = document.createElement("canvas").getContext("2d");
   brush.fillStyle = getComputedStyle(figure).getPropertyValue(`--d-series-${line}`).trim(); brush.fillRect(0, 0, 1, 1);
@@ -34,7 +34,7 @@ def chart_of(page, title):
 
 
 def await_points(page, title, line, count):
-    """Wait until a line of a chart has so many points."""
+    """Wait until a line of a chart has `count` points."""
     chart_of(page, title).wait_for()
     reached = """([title, line, count]) => {
       const figure = document.querySelector(`[data-chart="${title}"]`);
@@ -43,14 +43,14 @@ def await_points(page, title, line, count):
 
 
 def points(page, title):
-    """{line: how many points it has} of the lines that a chart shows, as soon as it has one."""
+    """{line: number of points} of the visible lines of a chart, once it has at least one line."""
     chart_of(page, title).wait_for()
     drawn = '(title) => document.querySelector(`[data-chart="${title}"]`).uplot.series.length > 1'
     page.wait_for_function(drawn, arg=title)
     return chart_of(page, title).evaluate(POINTS)
 
 
-def test_charts_have_the_points_that_the_json_has(visit, admin_client, model, page_errors):
+def test_charts_show_the_points_of_the_json(visit, admin_client, model, page_errors):
     page = visit(model_url("change", model.pk))
     curves = admin_client.get(f"/models/{model.pk}.json?points=all").json()
     expected = {split: len(curves[f"{split}_outputs"]["epoch"]) for split in ("train", "val")}
@@ -59,7 +59,7 @@ def test_charts_have_the_points_that_the_json_has(visit, admin_client, model, pa
     assert page_errors == []
 
 
-def test_charts_grow_while_a_model_trains(visit, model):
+def test_charts_are_updated_while_a_model_trains(visit, model):
     page = visit(model_url("change", model.pk))
     assert points(page, "Loss")["val"] == 2
     add_metric(model, "val", 9)
@@ -76,7 +76,7 @@ QUANTITIES = {
 }
 
 
-def test_compared_models_lie_in_one_chart_with_the_points_of_their_json(
+def test_compared_models_share_one_chart_with_the_points_of_their_json(
     visit, admin_client, model, make_model, page_errors
 ):
     other = make_model(model.dataset, name="other", train_epochs=10)
@@ -87,7 +87,7 @@ def test_compared_models_lie_in_one_chart_with_the_points_of_their_json(
     curves = {job.name: admin_client.get(model_url("curves", job.pk)).json()["curves"] for job in (model, other)}
     page = visit(f"{model_url('compare')}?ids={model.pk},{other.pk}")
     choice = page.get_by_label("Quantity")
-    points(page, "Validation accuracy")  # what is shown first
+    points(page, "Validation accuracy")  # the quantity that is shown first
     assert [option.inner_text() for option in choice.locator("option").all()] == list(QUANTITIES)
     assert page.locator(".d-chart").count() == 1
     for title, (split, column) in QUANTITIES.items():
@@ -98,7 +98,7 @@ def test_compared_models_lie_in_one_chart_with_the_points_of_their_json(
     assert page_errors == []
 
 
-def test_the_comparison_is_used_with_the_keyboard_and_grows(visit, model, make_model):
+def test_the_comparison_chart_can_be_used_with_the_keyboard_and_is_updated(visit, model, make_model):
     other = make_model(model.dataset, name="other", train_epochs=10)
     add_metric(other, "val", 5)
     page = visit(f"{model_url('compare')}?ids={model.pk},{other.pk}")
@@ -115,7 +115,7 @@ def test_the_comparison_is_used_with_the_keyboard_and_grows(visit, model, make_m
 
 
 def drag(page, box):
-    """Over a part of the plot, from epoch 1 on."""
+    """Drag the mouse over a part of the plot that starts at epoch 1."""
     middle = box["y"] + 100
     page.mouse.move(box["x"] + 60, middle)
     page.mouse.down()
@@ -128,14 +128,14 @@ def plot_of(chart):
     return chart.locator(".d-plot").bounding_box()
 
 
-def test_a_chart_tells_values_zooms_and_goes_back(visit, model):
+def test_a_chart_shows_values_zooms_in_and_zooms_out(visit, model):
     page = visit(model_url("change", model.pk))
     points(page, "Loss")
     chart = chart_of(page, "Loss")
     box = plot_of(chart)
     page.mouse.move(box["x"] + 60, box["y"] + 100)
-    told = {row.locator("th").inner_text(): row.locator("td").inner_text() for row in chart.locator("tr").all()}
-    assert told == {"epoch": "1", "train": "2", "val": "0.6667"}
+    values = {row.locator("th").inner_text(): row.locator("td").inner_text() for row in chart.locator("tr").all()}
+    assert values == {"epoch": "1", "train": "2", "val": "0.6667"}
     assert chart.evaluate(RANGE) == [1, 7]
     drag(page, box)
     left, right = chart.evaluate(RANGE)
@@ -148,7 +148,7 @@ def test_a_chart_tells_values_zooms_and_goes_back(visit, model):
     assert not chart.get_by_role("button", name="Whole").is_visible()
 
 
-def test_a_zoomed_chart_stays_where_it_is_when_it_grows_or_becomes_logarithmic(visit, model):
+def test_a_chart_keeps_its_zoom_when_points_or_a_logarithmic_scale_are_added(visit, model):
     page = visit(model_url("change", model.pk))
     points(page, "Loss")
     chart = chart_of(page, "Loss")
@@ -163,7 +163,7 @@ def test_a_zoomed_chart_stays_where_it_is_when_it_grows_or_becomes_logarithmic(v
     assert (chart.evaluate(RANGE), chart.evaluate("({uplot}) => uplot.scales.y.distr")) == (zoomed, 1)
 
 
-def test_a_logarithmic_chart_leaves_out_what_is_not_positive(visit, model):
+def test_a_logarithmic_chart_omits_values_that_are_not_positive(visit, model):
     Metric.objects.filter(trained_model=model, split="train", iteration__in=(2, 3)).update(loss=0)
     page = visit(model_url("change", model.pk))
     assert points(page, "Loss") == {"train": 7, "val": 2}
@@ -171,7 +171,7 @@ def test_a_logarithmic_chart_leaves_out_what_is_not_positive(visit, model):
     assert points(page, "Loss") == {"train": 5, "val": 2}
 
 
-def test_a_finger_zooms_into_a_chart(visit, model):
+def test_a_chart_can_be_zoomed_on_a_touch_screen(visit, model):
     page = visit(model_url("change", model.pk), **SCREENS["phone"], has_touch=True)
     points(page, "Loss")
     chart = chart_of(page, "Loss")
@@ -185,26 +185,28 @@ def test_a_finger_zooms_into_a_chart(visit, model):
     assert 1 < left < right < 5
 
 
-def test_a_chart_is_drawn_in_the_colours_of_the_theme(visit, model):
+def test_a_chart_uses_the_colours_of_the_theme(visit, model):
     page = visit(model_url("change", model.pk))
     points(page, "Loss")
     chart = chart_of(page, "Loss")
     for scheme in ("light", "dark", "light"):
         page.emulate_media(color_scheme=scheme)
-        assert all(chart.evaluate(COLOURED, line) > 50 for line in (1, 2))
+        for line in (1, 2):
+            redrawn = f"([figure, line]) => ({COLOURED})(figure, line) > 50"
+            page.wait_for_function(redrawn, arg=[chart.element_handle(), line])
 
 
-def test_a_chart_is_as_wide_as_its_place(visit, model):
+def test_a_chart_follows_the_width_of_the_window(visit, model):
     page = visit(model_url("change", model.pk))
     points(page, "Loss")
     canvas = chart_of(page, "Loss").locator("canvas")
-    wide = canvas.bounding_box()["width"]
+    width_before = canvas.bounding_box()["width"]
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function("() => document.querySelector('[data-chart=Loss] canvas').clientWidth < 390")
-    assert canvas.bounding_box()["width"] < 390 < wide
+    assert canvas.bounding_box()["width"] < 390 < width_before
 
 
-def test_the_learning_rate_is_drawn_as_its_fields_change(visit, dataset, page_errors):
+def test_the_learning_rate_chart_follows_the_fields_of_the_form(visit, dataset, page_errors):
     page = visit(model_url("add"))
     assert points(page, "Learning rate") == {"Learning Rate": 101}
     assert not page.locator("#id_lr_exp_gamma").is_visible()

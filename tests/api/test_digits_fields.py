@@ -1,4 +1,4 @@
-"""Fields that DIGITS had: what would change a training is refused, what changes nothing passes, the rest is named."""
+"""DIGITS's form fields: a value that would change a job is rejected, others pass, and unknown fields are listed."""
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 DATASETS, MODELS = "/datasets/images/classification.json", "/models/images/classification.json"
 CLASSIFY = "/models/images/classification/classify_one.json"
 WIRE_FORMATS = ["documented", "digits"]
-# What the page of DIGITS sends when nobody touches it.
-DEFAULTS_OF_DIGITS = {
+# The fields of DIGITS's model page with their default values.
+DIGITS_DEFAULTS = {
     "aug_flip": "none",
     "aug_quad_rot": "none",
     "aug_rot": "0",
@@ -35,30 +35,29 @@ DEFAULTS_OF_DIGITS = {
 
 @pytest.fixture
 def model_form(make_dataset):
-    """A valid form for a model, with these fields."""
+    """A function that returns a valid form for a model, with more fields."""
     dataset = with_categories(make_dataset())
     return lambda **fields: {"model_name": "m", "dataset": dataset.pk, "standard_networks": "lenet"} | fields
 
 
 @pytest.fixture
-def dataset_form(digits_folder, settings):
-    """A valid form for a dataset, with these fields."""
-    settings.DIGITS_DATA_ROOTS = [digits_folder]
+def dataset_form(digits_folder):
+    """A function that returns a valid form for a dataset, with more fields."""
     return lambda **fields: {"dataset_name": "d", "folder_train": str(digits_folder)} | fields
 
 
 @pytest.fixture(params=WIRE_FORMATS)
 def errors(request, settings):
-    """{field: message} of a refused form, in either wire format."""
+    """A function that returns {field: message} of a rejected form, in each wire format in turn."""
     settings.DIGITS_WIRE_FORMAT = request.param
     read = {
         "documented": lambda body: {error["field"]: error["message"] for error in body["errors"]},
         "digits": lambda body: {field: messages[0] for field, messages in body["errors"].items()},
     }
-    return lambda answer: read[request.param](answer.json())
+    return lambda response: read[request.param](response.json())
 
 
-REFUSED = [
+REJECTED = [
     ({"aug_flip": "fliplr"}, "mirror: true"),
     ({"aug_flip": "banana"}, "mirror: true"),
     ({"aug_quad_rot": "rotall"}, "Send none"),
@@ -78,23 +77,25 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("content_type", ["multipart", "application/json"])
-@pytest.mark.parametrize("fields, instead", REFUSED)
-def test_a_field_that_would_change_a_training_is_refused(client, model_form, errors, fields, instead, content_type):
-    how = {} if content_type == "multipart" else {"content_type": content_type}
-    answer = client.post(MODELS, model_form(**fields), **how)
-    assert answer.status_code == 400
-    assert list(errors(answer)) == list(fields)
-    assert all(instead in message for message in errors(answer).values())
+@pytest.mark.parametrize("fields, advice", REJECTED)
+def test_a_digits_field_that_would_change_a_training_is_rejected(
+    client, model_form, errors, fields, advice, content_type
+):
+    options = {} if content_type == "multipart" else {"content_type": content_type}
+    response = client.post(MODELS, model_form(**fields), **options)
+    assert response.status_code == 400
+    assert list(errors(response)) == list(fields)
+    assert all(advice in message for message in errors(response).values())
     assert not TrainedModel.objects.exists()
 
 
-def test_a_file_with_a_python_layer_is_refused(client, model_form, errors):
-    answer = client.post(MODELS, model_form(python_layer_client_file=SimpleUploadedFile("layers.py", b"pass")))
-    assert list(errors(answer)) == ["python_layer_client_file"]
+def test_a_file_with_a_python_layer_is_rejected(client, model_form, errors):
+    response = client.post(MODELS, model_form(python_layer_client_file=SimpleUploadedFile("layers.py", b"pass")))
+    assert list(errors(response)) == ["python_layer_client_file"]
 
 
 @pytest.mark.parametrize(
-    "fields, instead",
+    "fields, advice",
     [
         ({"backend": "hdf5"}, "Send lmdb"),
         ({"backend": "tfrecords"}, "Send lmdb"),
@@ -102,85 +103,83 @@ def test_a_file_with_a_python_layer_is_refused(client, model_form, errors):
         ({"method": "s3", "s3_bucket": "images"}, "Choose folder or textfile"),
     ],
 )
-def test_a_field_that_would_change_a_dataset_is_refused(client, dataset_form, errors, fields, instead):
-    wrong = errors(client.post(DATASETS, dataset_form(**fields)))
-    assert instead in wrong[next(iter(fields))]
+def test_a_digits_field_that_would_change_a_dataset_is_rejected(client, dataset_form, errors, fields, advice):
+    field_errors = errors(client.post(DATASETS, dataset_form(**fields)))
+    assert advice in field_errors[next(iter(fields))]
     assert not Dataset.objects.exists()
 
 
 @pytest.mark.parametrize("key, kind", [("classify", "classification"), ("infer", "generic")])
-def test_an_image_that_should_keep_its_size_is_refused(client, model_form, make_model, errors, key, kind):
+def test_the_field_dont_resize_is_rejected(client, model_form, make_model, errors, key, kind):
     model = make_model(Dataset.objects.get(pk=model_form()["dataset"]))
     add_snapshot(model, epoch=1, seed=0)
     fields = {"job_id": model.pk, "image_file": SimpleUploadedFile("a.png", b"x"), "dont_resize": "1"}
     assert list(errors(client.post(f"/models/images/{kind}/{key}_one.json", fields))) == ["dont_resize"]
 
 
-def test_it_is_named_beside_other_wrong_fields(client, model_form, errors):
-    wrong = errors(
-        client.post(MODELS, model_form(aug_flip="fliplr", batch_size="0", lr_policy="exp", lr_exp_gamma="-1"))
-    )
-    assert set(wrong) == {"aug_flip", "batch_size", "lr_exp_gamma"}
+def test_a_rejected_digits_field_is_reported_with_the_other_field_errors(client, model_form, errors):
+    form = model_form(aug_flip="fliplr", batch_size="0", lr_policy="exp", lr_exp_gamma="-1")
+    assert set(errors(client.post(MODELS, form))) == {"aug_flip", "batch_size", "lr_exp_gamma"}
 
 
 @pytest.mark.parametrize("content_type", ["multipart", "application/json"])
-def test_what_the_page_of_digits_sends_by_itself_passes_and_is_not_listed(client, model_form, content_type):
-    how = {} if content_type == "multipart" else {"content_type": content_type}
-    answer = client.post(MODELS, model_form(**DEFAULTS_OF_DIGITS), **how)
-    assert answer.status_code == 200
-    assert "X-Digits-Ignored" not in answer.headers
+def test_the_default_fields_of_a_digits_model_form_are_accepted_and_not_listed(client, model_form, content_type):
+    options = {} if content_type == "multipart" else {"content_type": content_type}
+    response = client.post(MODELS, model_form(**DIGITS_DEFAULTS), **options)
+    assert response.status_code == 200
+    assert "X-Digits-Ignored" not in response.headers
 
 
 @pytest.mark.parametrize("value", [0, 0.0, False, None])
-def test_a_json_value_that_means_off_passes(client, model_form, value):
+def test_a_json_value_that_means_off_is_accepted(client, model_form, value):
     fields = {"aug_hsv_use": bool(value), "aug_rot": value, "aug_scale": 0, "shuffle": True, "aug_flip": None}
     fields["aug_rot"] = None if value is None else float(value)
     assert client.post(MODELS, model_form(**fields), content_type="application/json").status_code == 200
 
 
-def test_what_a_dataset_of_digits_sends_by_itself_passes(client, dataset_form):
+def test_the_default_fields_of_a_digits_dataset_form_are_accepted(client, dataset_form):
     fields = {"backend": "lmdb", "compression": "none", "method": "folder", "s3_pct_val": "25", "s3_bucket": ""}
-    answer = client.post(DATASETS, dataset_form(**fields))
-    assert (answer.status_code, answer.headers.get("X-Digits-Ignored")) == (200, None)
+    response = client.post(DATASETS, dataset_form(**fields))
+    assert (response.status_code, response.headers.get("X-Digits-Ignored")) == (200, None)
 
 
-def test_the_order_of_a_text_file_is_kept_where_it_is_asked_for(client, dataset_form):
-    """The server can do this, so that the field is its own."""
+def test_the_field_textfile_shuffle_can_be_off(client, dataset_form):
+    """The server supports the field itself, so that it is not in the list of DIGITS's fields."""
     assert "textfile_shuffle" not in digits_fields.DATASET
-    answer = client.post(DATASETS, dataset_form(textfile_shuffle="0"))
-    assert (answer.status_code, answer.headers.get("X-Digits-Ignored")) == (200, None)
+    response = client.post(DATASETS, dataset_form(textfile_shuffle="0"))
+    assert (response.status_code, response.headers.get("X-Digits-Ignored")) == (200, None)
 
 
 @pytest.mark.parametrize("wire_format", WIRE_FORMATS)
 @pytest.mark.parametrize("content_type", ["multipart", "application/json"])
-def test_fields_that_nobody_knows_are_ignored_and_listed(client, model_form, settings, wire_format, content_type):
+def test_unknown_fields_are_ignored_and_listed_in_a_header(client, model_form, settings, wire_format, content_type):
     settings.DIGITS_WIRE_FORMAT = wire_format
-    how = {} if content_type == "multipart" else {"content_type": content_type}
+    options = {} if content_type == "multipart" else {"content_type": content_type}
     unknown = {"wieght_decay": "0.1", "group_name": "g", "a,b: c": "1", "größe": "2"}
     companions = {"csrfmiddlewaretoken": "x", "csrf_token": "x", "username": "ada", "submit": "Create"}
-    answer = client.post(MODELS, model_form(**unknown, **companions), **how)
-    assert answer.status_code == 200
-    assert answer.headers["X-Digits-Ignored"] == "a%2Cb%3A%20c, group_name, gr%C3%B6%C3%9Fe, wieght_decay"
+    response = client.post(MODELS, model_form(**unknown, **companions), **options)
+    assert response.status_code == 200
+    assert response.headers["X-Digits-Ignored"] == "a%2Cb%3A%20c, group_name, gr%C3%B6%C3%9Fe, wieght_decay"
 
 
-def test_a_refused_form_lists_them_too(client, model_form):
-    answer = client.post(MODELS, model_form(batch_size="0", wieght_decay="0.1"))
-    assert (answer.status_code, answer.headers["X-Digits-Ignored"]) == (400, "wieght_decay")
+def test_an_invalid_form_also_lists_unknown_fields(client, model_form):
+    response = client.post(MODELS, model_form(batch_size="0", wieght_decay="0.1"))
+    assert (response.status_code, response.headers["X-Digits-Ignored"]) == (400, "wieght_decay")
 
 
-def test_a_browser_that_is_led_on_gets_the_list(client, model_form):
-    answer = client.post(MODELS.removesuffix(".json"), model_form(colour="red"), headers={"Accept": "text/html"})
-    assert (answer.status_code, answer.headers["X-Digits-Ignored"]) == (302, "colour")
+def test_a_redirect_of_a_browser_also_lists_unknown_fields(client, model_form):
+    response = client.post(MODELS.removesuffix(".json"), model_form(colour="red"), headers={"Accept": "text/html"})
+    assert (response.status_code, response.headers["X-Digits-Ignored"]) == (302, "colour")
 
 
-def test_the_snapshots_of_all_previous_networks_are_known_fields(client, model_form):
-    answer = client.post(MODELS, model_form(**{"20150820-120000-abcd-snapshot": "3"}))
-    assert (answer.status_code, answer.headers.get("X-Digits-Ignored")) == (200, None)
+def test_the_snapshot_fields_of_previous_networks_are_not_listed_as_unknown(client, model_form):
+    response = client.post(MODELS, model_form(**{"20150820-120000-abcd-snapshot": "3"}))
+    assert (response.status_code, response.headers.get("X-Digits-Ignored")) == (200, None)
 
 
-def test_fields_of_another_method_are_known_fields(client, dataset_form):
-    answer = client.post(DATASETS, dataset_form(textfile_use_val="y", textfile_labels_file="x"))
-    assert (answer.status_code, answer.headers.get("X-Digits-Ignored")) == (200, None)
+def test_the_fields_of_another_method_are_not_listed_as_unknown(client, dataset_form):
+    response = client.post(DATASETS, dataset_form(textfile_use_val="y", textfile_labels_file="x"))
+    assert (response.status_code, response.headers.get("X-Digits-Ignored")) == (200, None)
 
 
 @pytest.mark.parametrize(
@@ -192,17 +191,17 @@ def test_fields_of_another_method_are_known_fields(client, dataset_form):
         (CLASSIFY, {"job_id": "nobody"}),
     ],
 )
-def test_every_route_with_a_form_lists_what_it_ignores(client, route, form):
+def test_every_route_with_a_form_lists_unknown_fields(client, route, form):
     assert client.post(route, form | {"learning_rat": "1"}).headers["X-Digits-Ignored"] == "learning_rat"
 
 
-def test_a_change_of_a_job_lists_what_it_ignores(client, make_dataset):
+def test_an_update_of_a_job_lists_unknown_fields(client, make_dataset):
     body = {"job_name": "new", "job_note": "typo"}
-    answer = client.put(f"/jobs/{make_dataset().pk}", body, content_type="application/json")
-    assert (answer.status_code, answer.headers["X-Digits-Ignored"]) == (200, "job_note")
+    response = client.put(f"/jobs/{make_dataset().pk}", body, content_type="application/json")
+    assert (response.status_code, response.headers["X-Digits-Ignored"]) == (200, "job_note")
 
 
-def test_a_thousand_unknown_fields_make_no_header_that_clients_refuse(client, model_form):
+def test_the_header_of_unknown_fields_has_a_maximum_length(client, model_form):
     names = {f"{number:04}{'ü' * 500}": "" for number in range(900)}
     header = client.post(MODELS, model_form(**names), content_type="application/json").headers["X-Digits-Ignored"]
     assert len(header) <= MAX_IGNORED_BYTES
@@ -212,6 +211,6 @@ def test_a_thousand_unknown_fields_make_no_header_that_clients_refuse(client, mo
 @pytest.mark.parametrize(
     "name, listed", [("\ud83d", "%3F"), ("a\r\nX-Other: 1", "a%0D%0AX-Other%3A%201"), ("\0", "%00")]
 )
-def test_no_name_of_a_field_breaks_the_header(client, model_form, name, listed):
-    answer = client.post(MODELS, model_form(**{name: "x"}), content_type="application/json")
-    assert (answer.status_code, answer.headers["X-Digits-Ignored"]) == (200, listed)
+def test_the_names_of_unknown_fields_are_encoded_in_the_header(client, model_form, name, listed):
+    response = client.post(MODELS, model_form(**{name: "x"}), content_type="application/json")
+    assert (response.status_code, response.headers["X-Digits-Ignored"]) == (200, listed)

@@ -1,4 +1,4 @@
-"""The table of exceptions: the HTTP status of the API and the exit status of a command come from one row."""
+"""The table of exceptions: one row gives both the HTTP status of the API and the exit status of a command."""
 
 import pytest
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent
@@ -39,16 +39,16 @@ ROWS = [
 
 
 @pytest.fixture
-def respond():
-    """The response to a request whose view raised the exception."""
+def response_to():
+    """A function that returns the response to a request whose view raised the exception."""
     return lambda error: exception_handler(error, {"request": APIRequestFactory().get("/index.json")})
 
 
 @pytest.fixture
-def run():
-    """The CommandError of a command that raised the exception."""
+def command_error():
+    """A function that returns the CommandError of a command that raised the exception."""
 
-    def run(error):
+    def command_error(error):
         class Failing(ConsoleCommand):
             needs_database = False
 
@@ -59,12 +59,14 @@ def run():
             Failing().execute(verbosity=1, no_color=True, force_color=False, skip_checks=True)
         return caught.value
 
-    return run
+    return command_error
 
 
 @pytest.mark.parametrize("error, http, exit_status, text", ROWS)
-def test_an_exception_has_one_text_one_http_status_and_one_exit_status(respond, run, error, http, exit_status, text):
-    response, failure = respond(error), run(error)
+def test_an_exception_has_one_text_for_its_http_status_and_its_exit_status(
+    response_to, command_error, error, http, exit_status, text
+):
+    response, failure = response_to(error), command_error(error)
     assert (response.status_code, response.data["error"]["description"]) == (http, text)
     assert (failure.returncode, str(failure)) == (exit_status, text)
 
@@ -80,8 +82,8 @@ def test_an_exception_has_one_text_one_http_status_and_one_exit_status(respond, 
         (TooManyFieldsSent("x"), 400, "The form has more than 1000 fields or 100 files."),
     ],
 )
-def test_the_text_of_the_table_goes_to_the_client(respond, error, http, text):
-    response = respond(error)
+def test_the_client_gets_the_text_of_the_error_table(response_to, error, http, text):
+    response = response_to(error)
     assert (response.status_code, response.data["error"]["description"]) == (http, text)
 
 
@@ -96,25 +98,25 @@ def test_the_text_of_the_table_goes_to_the_client(respond, error, http, text):
         (ProgrammingError("no such column"), 1, "The database has not the tables of this version (no such column)"),
     ],
 )
-def test_the_text_of_the_table_goes_to_the_shell(run, error, exit_status, text):
-    failure = run(error)
+def test_the_shell_gets_the_text_of_the_error_table(command_error, error, exit_status, text):
+    failure = command_error(error)
     assert failure.returncode == exit_status
     assert str(failure).startswith(text)
 
 
 @pytest.mark.parametrize("error", [OperationalError("gone"), RedisTimeoutError("slow")])
-def test_a_database_that_is_away_is_a_503_that_says_when_to_retry(respond, error):
-    response = respond(error)
+def test_an_unreachable_database_is_a_503_with_retry_after(response_to, error):
+    response = response_to(error)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
 
 
 @pytest.mark.parametrize("error", [Failed("a process died"), ProgrammingError("no table"), ValueError("a bug")])
-def test_a_fault_of_the_server_is_a_500_with_an_id_and_no_internals(respond, error):
-    response = respond(error)
+def test_a_server_error_is_a_500_with_an_id_and_no_details(response_to, error):
+    response = response_to(error)
     assert response.status_code == 500
     assert "error id" in response.data["error"]["description"]
     assert str(error) not in response.data["error"]["description"]
 
 
-def test_every_row_says_what_happens_on_at_least_one_side():
+def test_every_row_of_the_error_table_has_an_http_or_an_exit_status():
     assert [error for error, row in ERROR_STATUSES.items() if row.http is None and row.exit is None] == []

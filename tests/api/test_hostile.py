@@ -1,4 +1,4 @@
-"""Requests that nobody sends by accident: each is refused in the contract's shape, and none fails the server."""
+"""Malformed and hostile requests: each gets an error in the documented format, and none causes a server error."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from tests.api.test_openapi import routes
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 DATASETS = "/datasets/images/classification.json"
 MODELS = "/models/images/classification.json"
 CLASSIFY_ONE = "/models/images/classification/classify_one.json"
@@ -19,54 +19,48 @@ JSON = "application/json; charset=utf-8"
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"]
 
 
-@pytest.fixture(autouse=True)
-def _open_server(settings, digits_folder):
-    settings.DIGITS_AUTH = "open"
-    settings.DIGITS_DATA_ROOTS = [digits_folder]
-
-
-def ours():
+def json_routes():
     return [route for route in routes(get_resolver().url_patterns) if route.endswith(".json")]
 
 
-def refused(answer, status):
-    """Whether the answer is that status, in the contract's shape."""
-    assert answer.status_code == status, answer.content
-    assert answer["Content-Type"] == JSON
-    problem = answer.json()["error"]
-    assert list(problem) == ["message", "type", "description"]
-    assert problem["message"].startswith(f"{status}: ")
-    assert problem["description"]
+def is_error(response, status):
+    """Check that a response has this status and the documented error format; returns True."""
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == JSON
+    error = response.json()["error"]
+    assert list(error) == ["message", "type", "description"]
+    assert error["message"].startswith(f"{status}: ")
+    assert error["description"]
     return True
 
 
-# --- methods -------------------------------------------------------------------------------------------------------
+# --- methods ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("method", METHODS)
-def test_each_method_is_answered_on_each_route(client, method):
-    answers = [client.generic(method, route.replace("{job_id}", "20200101-000000-abcd")) for route in ours()]
-    assert max(answer.status_code for answer in answers) < 500
-    not_allowed = [answer for answer in answers if answer.status_code == 405]
-    assert all(method not in answer["Allow"] for answer in not_allowed)
-    assert all(method == "HEAD" or refused(answer, 405) for answer in not_allowed)
+def test_every_method_gets_a_response_on_every_route(client, method):
+    responses = [client.generic(method, route.replace("{job_id}", "20200101-000000-abcd")) for route in json_routes()]
+    assert max(response.status_code for response in responses) < 500
+    not_allowed = [response for response in responses if response.status_code == 405]
+    assert all(method not in response["Allow"] for response in not_allowed)
+    assert all(method == "HEAD" or is_error(response, 405) for response in not_allowed)
 
 
-def test_options_tells_what_a_route_takes(client):
-    told = client.options(DATASETS)
-    assert (told.status_code, told["Content-Type"]) == (200, JSON)
-    assert told["Allow"] == "GET, POST, HEAD, OPTIONS"
-    assert told.json()["actions"]["POST"]["dataset_name"]["required"] is True
+def test_options_describes_the_fields_of_a_route(client):
+    description = client.options(DATASETS)
+    assert (description.status_code, description["Content-Type"]) == (200, JSON)
+    assert description["Allow"] == "GET, POST, HEAD, OPTIONS"
+    assert description.json()["actions"]["POST"]["dataset_name"]["required"] is True
 
 
-def test_head_is_get_without_its_body(client):
-    answer = client.head("/index.json")
-    assert (answer.status_code, answer["Content-Type"], answer.content) == (200, JSON, b"")
+def test_head_returns_the_headers_of_get_without_a_body(client):
+    response = client.head("/index.json")
+    assert (response.status_code, response["Content-Type"], response.content) == (200, JSON, b"")
 
 
-# --- content types -------------------------------------------------------------------------------------------------
+# --- content types ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "image/png", "nonsense", "multipart/mixed"])
 @pytest.mark.parametrize("route", [DATASETS, CLASSIFY_ONE])
-def test_a_body_of_another_type_is_a_415(client, route, content_type):
-    assert refused(client.post(route, b"dataset_name=a", content_type=content_type), 415)
+def test_a_body_of_an_unsupported_content_type_gets_415(client, route, content_type):
+    assert is_error(client.post(route, b"dataset_name=a", content_type=content_type), 415)
 
 
 @pytest.mark.parametrize(
@@ -80,27 +74,27 @@ def test_a_body_of_another_type_is_a_415(client, route, content_type):
         "application/x-www-form-urlencoded; charset=no-such",
     ],
 )
-def test_a_body_that_is_not_what_it_says_is_the_clients_fault(client, content_type):
+def test_a_body_that_does_not_match_its_content_type_gets_400(client, content_type):
     for body in (b"", b"{}", b"\xff\xfe\x00", b"--x\r\n", b"\0" * 100):
-        assert refused(client.generic("POST", CLASSIFY_ONE, body, content_type=content_type), 400)
+        assert is_error(client.generic("POST", CLASSIFY_ONE, body, content_type=content_type), 400)
 
 
 @pytest.mark.parametrize(
     "accept", ["image/png", "application/xml", "*/*;q=0", "nonsense", "", "text/html;q=oops", ";;,"]
 )
-def test_json_routes_answer_json_whatever_is_accepted(client, accept):
-    answer = client.get("/index.json", headers={"Accept": accept})
-    assert (answer.status_code, answer["Content-Type"]) == (200, JSON)
+def test_json_routes_return_json_for_any_accept_header(client, accept):
+    response = client.get("/index.json", headers={"Accept": accept})
+    assert (response.status_code, response["Content-Type"]) == (200, JSON)
 
 
-# --- bodies --------------------------------------------------------------------------------------------------------
+# --- bodies ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("route", [DATASETS, MODELS, CLASSIFY_ONE, CLASSIFY_MANY, "/login.json"])
-def test_a_body_that_is_no_json_object_is_the_clients_fault(client, route):
+def test_a_json_body_that_is_no_object_gets_400(client, route):
     for body in ("[]", "[{}]", "3", '"x"', "null", "true", "", "{", "nul", "NaN", '{"a":' * 5000):
         assert client.post(route, body, content_type="application/json").status_code == 400
 
 
-HOSTILE = [
+HOSTILE_VALUES = [
     None,
     True,
     [],
@@ -133,35 +127,35 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def forms():
-    """[(method, route, fields)] of everything that takes a form."""
+    """[(method, route, fields)] of every operation with a form."""
     schema = SchemaGenerator().get_schema(public=True)
-    taken = []
+    forms = []
     for route, methods in schema["paths"].items():
-        for method, told in methods.items():
-            if "requestBody" in told:
-                name = told["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-                taken.append((method, route, list(schema["components"]["schemas"][name]["properties"])))
-    return taken
+        for method, description in methods.items():
+            if "requestBody" in description:
+                name = description["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                forms.append((method, route, list(schema["components"]["schemas"][name]["properties"])))
+    return forms
 
 
-@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: ascii(value)[:20])
-def test_no_field_fails_the_server_whatever_it_holds(client, forms, value, make_dataset, make_model):
+@pytest.mark.parametrize("value", HOSTILE_VALUES, ids=lambda value: ascii(value)[:20])
+def test_hostile_values_in_any_field_cause_no_server_error(client, forms, value, make_dataset, make_model):
     model = make_model(make_dataset())
     for method, route, fields in forms:
         url = route.replace("{job_id}", model.pk if "models" in route else model.dataset_id)
-        for chosen in ({"method": "textfile"}, {}):
-            body = json.dumps(dict.fromkeys(fields, value) | {"job_id": model.pk} | chosen)
-            answer = client.generic(method.upper(), url, body, content_type="application/json")
-            assert answer.status_code < 500, (route, answer.content)
+        for method_field in ({"method": "textfile"}, {}):
+            body = json.dumps(dict.fromkeys(fields, value) | {"job_id": model.pk} | method_field)
+            response = client.generic(method.upper(), url, body, content_type="application/json")
+            assert response.status_code < 500, (route, response.content)
 
 
-# --- sizes and counts ----------------------------------------------------------------------------------------------
+# --- sizes and counts ------------------------------------------------------------------------------------------------
 LARGE = 17 << 20
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"
 
 
-def part(name, value, more=""):
-    return f'--b\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value}\r\n'
+def part(name, value, parameters=""):
+    return f'--b\r\nContent-Disposition: form-data; name="{name}"{parameters}\r\n\r\n{value}\r\n'
 
 
 @pytest.mark.parametrize(
@@ -176,11 +170,11 @@ def part(name, value, more=""):
     ],
     ids=["form", "multipart", "JSON", "form of many fields", "multipart of many fields", "multipart of many files"],
 )
-def test_a_body_that_is_too_large_or_of_too_many_parts_is_refused(client, status, content_type, body):
-    assert refused(client.generic("POST", DATASETS, body, content_type=content_type), status)
+def test_a_body_that_is_too_large_or_has_too_many_parts_is_rejected(client, status, content_type, body):
+    assert is_error(client.generic("POST", DATASETS, body, content_type=content_type), status)
 
 
-def test_of_a_field_that_is_sent_twice_the_last_counts(client, make_dataset):
+def test_the_last_value_of_a_repeated_field_is_used(client, make_dataset):
     dataset = make_dataset()
     body = "job_name=first&job_name=second"
     client.put(f"/jobs/{dataset.pk}.json", body, content_type=FORM)
@@ -189,23 +183,23 @@ def test_of_a_field_that_is_sent_twice_the_last_counts(client, make_dataset):
 
 
 @pytest.mark.parametrize("name", ["../../../../tmp/evil", "/etc/passwd", "a\0b", "", ".", "..", "é" * 300, "con\r\nx"])
-def test_the_name_of_an_upload_is_no_path(client, digits_folder, make_dataset, name):
+def test_the_file_name_of_an_upload_is_not_used_as_a_path(client, digits_folder, make_dataset, name):
     labels = part("textfile_labels_file", "0\n1\n", f'; filename="{name}"')
     images = part("textfile_train_images", f"{digits_folder}/0/0.png 0\n", f'; filename="{name}"')
     fields = part("dataset_name", "x") + part("method", "textfile")
-    answer = client.generic("POST", DATASETS, fields + labels + images + "--b--\r\n", content_type=MULTIPART)
-    assert answer.status_code in (200, 400)
+    response = client.generic("POST", DATASETS, fields + labels + images + "--b--\r\n", content_type=MULTIPART)
+    assert response.status_code in (200, 400)
     assert not Path("/tmp/evil").exists()
 
 
-def test_a_file_where_a_text_belongs_and_a_text_where_a_file_belongs_are_wrong_fields(client):
-    sent = {"dataset_name": io.BytesIO(b"x"), "method": "textfile", "textfile_train_images": "/etc/passwd"}
-    answer = client.post(DATASETS, sent)
-    wrong = {error["field"] for error in answer.json()["errors"]}
-    assert (answer.status_code, wrong >= {"dataset_name", "textfile_train_images"}) == (400, True)
+def test_files_in_text_fields_and_text_in_file_fields_are_rejected(client):
+    form = {"dataset_name": io.BytesIO(b"x"), "method": "textfile", "textfile_train_images": "/etc/passwd"}
+    response = client.post(DATASETS, form)
+    field_errors = {error["field"] for error in response.json()["errors"]}
+    assert (response.status_code, field_errors >= {"dataset_name", "textfile_train_images"}) == (400, True)
 
 
-# --- addresses -----------------------------------------------------------------------------------------------------
+# --- URLs ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "path",
     [
@@ -227,7 +221,7 @@ def test_a_file_where_a_text_belongs_and_a_text_where_a_file_belongs_are_wrong_f
         "/" + "x" * 10_000,
     ],
 )
-def test_no_address_fails_the_server_or_shows_a_file(client, path):
-    answer = client.get(path)
-    assert answer.status_code < 500
-    assert b"root:" not in answer.getvalue()
+def test_hostile_urls_cause_no_server_error_and_show_no_file(client, path):
+    response = client.get(path)
+    assert response.status_code < 500
+    assert b"root:" not in response.getvalue()

@@ -1,4 +1,4 @@
-"""Names that are no UTF-8, or that two categories share, on their way through the API."""
+"""File names that are not UTF-8, and category names that occur twice, in requests and responses of the API."""
 
 import io
 import os
@@ -9,19 +9,13 @@ import pytest
 from datasets.tasks import build_dataset
 from tests.support.samples.row_samples import add_snapshot, image_list
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CLASSIFY = "/models/images/classification"
 
 
-@pytest.fixture(autouse=True)
-def _open_server(settings, tmp_path, digits_folder):
-    settings.DIGITS_AUTH = "open"
-    settings.DIGITS_DATA_ROOTS = [tmp_path, digits_folder]
-
-
 @pytest.fixture
-def samba(tmp_path, digits_folder):
-    """Two digits, half of whose images have a name in Latin-1."""
+def latin_1_names(tmp_path, digits_folder):
+    """A folder of two digits; half of the images of each have a name in Latin-1."""
     for digit in ("0", "1"):
         shutil.copytree(digits_folder / digit, tmp_path / "samba" / digit)
         for number in range(6):
@@ -32,7 +26,7 @@ def samba(tmp_path, digits_folder):
 
 @pytest.fixture
 def model_on(make_dataset, make_model):
-    """A model with a snapshot, on a dataset of this folder whose categories are called so afterwards."""
+    """A function that returns a model with a snapshot, on a dataset of a folder; its categories can be renamed."""
 
     def model_on(folder, categories=()):
         dataset = make_dataset(folder_train=str(folder), folder_pct_val=50)
@@ -49,57 +43,61 @@ def model_on(make_dataset, make_model):
 
 
 @pytest.mark.parametrize("route", ["classify_many", "top_n"])
-def test_the_val_txt_that_a_build_wrote_is_taken_whatever_bytes_are_in_a_name(client, samba, model_on, route):
-    model = model_on(samba)
-    own = (model.dataset.directory / "val.txt").read_bytes()
-    assert b"\xe9" in own
-    answer = client.post(f"{CLASSIFY}/{route}.json", {"job_id": model.pk, "image_list": io.BytesIO(own)})
-    assert (answer.status_code, answer["X-Digits-Skipped"]) == (200, "0")
-    assert answer.content.decode().count(r"/caf\\xe9 ") >= own.count(b"\xe9")
+def test_the_val_txt_of_a_dataset_is_accepted_with_file_names_that_are_not_utf_8(
+    client, latin_1_names, model_on, route
+):
+    model = model_on(latin_1_names)
+    val_txt = (model.dataset.directory / "val.txt").read_bytes()
+    assert b"\xe9" in val_txt
+    response = client.post(f"{CLASSIFY}/{route}.json", {"job_id": model.pk, "image_list": io.BytesIO(val_txt)})
+    assert (response.status_code, response["X-Digits-Skipped"]) == (200, "0")
+    assert response.content.decode().count(r"/caf\\xe9 ") >= val_txt.count(b"\xe9")
 
 
-def test_every_image_with_such_a_name_has_an_answer_of_its_own(client, samba, model_on):
-    model = model_on(samba)
-    own = (model.dataset.directory / "val.txt").read_bytes()
-    answer = client.post(f"{CLASSIFY}/classify_many.json", {"job_id": model.pk, "image_list": io.BytesIO(own)})
-    shown = {line.rsplit(b" ", 1)[0].decode("utf-8", "backslashreplace") for line in own.splitlines()}
-    assert set(answer.json()["classifications"]) == shown
+def test_every_image_has_a_classification_if_file_names_are_not_utf_8(client, latin_1_names, model_on):
+    model = model_on(latin_1_names)
+    val_txt = (model.dataset.directory / "val.txt").read_bytes()
+    response = client.post(f"{CLASSIFY}/classify_many.json", {"job_id": model.pk, "image_list": io.BytesIO(val_txt)})
+    shown = {line.rsplit(b" ", 1)[0].decode("utf-8", "backslashreplace") for line in val_txt.splitlines()}
+    assert set(response.json()["classifications"]) == shown
 
 
-def test_a_list_of_no_text_is_refused(client, samba, model_on):
-    model = model_on(samba)
-    listed = io.BytesIO(b"/a.png\n\xff\xd8\xff\xe0\0\x10JFIF")
-    answer = client.post(f"{CLASSIFY}/classify_many.json", {"job_id": model.pk, "image_list": listed})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["description"] == "Line 2 of image_list is not UTF-8 text."
+def test_an_image_list_that_is_no_text_is_rejected(client, latin_1_names, model_on):
+    model = model_on(latin_1_names)
+    upload = io.BytesIO(b"/a.png\n\xff\xd8\xff\xe0\0\x10JFIF")
+    response = client.post(f"{CLASSIFY}/classify_many.json", {"job_id": model.pk, "image_list": upload})
+    assert response.status_code == 400
+    assert response.json()["error"]["description"] == "Line 2 of image_list is not UTF-8 text."
 
 
 @pytest.mark.parametrize(
-    "name, why",
+    "name, message",
     [
         (r"C:\data\1.png", "it is a path of Windows. Write the path that the file has on the server"),
         ("~/1.png", "it begins with ~, which only a shell knows."),
     ],
 )
-def test_a_path_that_can_not_be_one_of_the_server_is_called_what_it_is(client, samba, model_on, name, why):
-    model = model_on(samba)
-    fields = {"job_id": model.pk, "image_list": io.BytesIO(image_list(name)), "image_folder": str(samba)}
-    answer = client.post(f"{CLASSIFY}/classify_many.json", fields)
-    assert answer.status_code == 400
-    assert why in answer.json()["error"]["description"]
+def test_a_windows_or_home_path_in_an_image_list_is_explained(client, latin_1_names, model_on, name, message):
+    model = model_on(latin_1_names)
+    fields = {"job_id": model.pk, "image_list": io.BytesIO(image_list(name)), "image_folder": str(latin_1_names)}
+    response = client.post(f"{CLASSIFY}/classify_many.json", fields)
+    assert response.status_code == 400
+    assert message in response.json()["error"]["description"]
 
 
 @pytest.fixture
-def cranes(digits_folder, model_on):
-    """A model on an older dataset, two of whose categories have one name."""
+def repeated_category_model(digits_folder, model_on):
+    """A model on an old dataset in which two categories have the same name."""
     return model_on(digits_folder, ["crane", "tea", "crane", *"3456789"])
 
 
-def test_an_older_dataset_with_two_categories_of_one_name_loses_no_answer(client, cranes, digits_folder, settings):
-    image = {"job_id": cranes.pk, "image_path": str(digits_folder / "2" / "0.png")}
+def test_an_old_dataset_with_a_repeated_category_name_keeps_all_predictions(
+    client, repeated_category_model, digits_folder
+):
+    image = {"job_id": repeated_category_model.pk, "image_path": str(digits_folder / "2" / "0.png")}
     predictions = client.post(f"{CLASSIFY}/classify_one.json", image).json()["predictions"]
     assert len(predictions) == 5
-    listed = io.BytesIO(image_list(digits_folder / "0" / "0.png", digits_folder / "2" / "0.png"))
-    tops = client.post(f"{CLASSIFY}/top_n.json", {"job_id": cranes.pk, "image_list": listed}).json()
-    named = next(iter(tops.values()))
-    assert list(named)[:3] == ["crane", "tea", "crane (2)"]
+    upload = io.BytesIO(image_list(digits_folder / "0" / "0.png", digits_folder / "2" / "0.png"))
+    top_n = client.post(f"{CLASSIFY}/top_n.json", {"job_id": repeated_category_model.pk, "image_list": upload}).json()
+    categories = next(iter(top_n.values()))
+    assert list(categories)[:3] == ["crane", "tea", "crane (2)"]

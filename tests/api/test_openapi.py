@@ -1,4 +1,4 @@
-"""/api/schema and its page: valid, complete, and readable for whom the rest is."""
+"""/api/schema and /api/docs: the schema is valid and complete, and has the same permissions as the API."""
 
 import re
 
@@ -12,10 +12,8 @@ from tests.support.api_requests import make_account
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
-
-
-# No routes of the API.
-OTHERS = r"/(admin|\^static|api|healthz|readyz|metrics|oidc|(datasets|models)(/images/\w+/new)?$)"
+# Routes that do not belong to the API.
+OTHER_ROUTES = r"/(admin|\^static|api|healthz|readyz|metrics|oidc|(datasets|models)(/images/\w+/new)?$)"
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +22,13 @@ def schema():
 
 
 def operations(schema):
-    return {(method, path): told for path, methods in schema["paths"].items() for method, told in methods.items()}
+    """{(method, path): operation}"""
+    paths = schema["paths"].items()
+    return {(method, path): operation for path, methods in paths for method, operation in methods.items()}
 
 
 def routes(patterns, prefix=""):
-    """Every path of ours, as the schema writes it."""
+    """Every URL path of the server, in the notation of the schema."""
     for pattern in patterns:
         if hasattr(pattern, "url_patterns"):
             yield from routes(pattern.url_patterns, prefix + str(pattern.pattern))
@@ -36,43 +36,43 @@ def routes(patterns, prefix=""):
             yield re.sub(r"<\w+:(\w+)>", r"{\1}", f"/{prefix}{pattern.pattern}")
 
 
-def test_the_schema_is_valid_and_its_generator_has_no_complaint(capsys):
+def test_the_openapi_schema_is_valid_and_generated_without_warnings(capsys):
     validate_schema(SchemaGenerator().get_schema(public=True))
     assert not GENERATOR_STATS
     assert capsys.readouterr().err == ""
 
 
-def test_the_schema_has_every_route_once_by_its_json_address(schema):
-    ours = {path for path in routes(get_resolver().url_patterns) if not re.match(OTHERS, path)}
-    assert set(schema["paths"]) == {path for path in ours - {"/"} if f"{path}.json" not in ours}
+def test_the_openapi_schema_lists_every_route_once(schema):
+    api_routes = {path for path in routes(get_resolver().url_patterns) if not re.match(OTHER_ROUTES, path)}
+    assert set(schema["paths"]) == {path for path in api_routes - {"/"} if f"{path}.json" not in api_routes}
     assert {"/index.json", "/models/{job_id}/download.{form}"} <= set(schema["paths"])
 
 
-def test_each_operation_has_an_id_of_its_own_that_comes_from_its_route(schema):
-    ids = {told["operationId"] for told in operations(schema).values()}
+def test_each_openapi_operation_has_a_unique_id_from_its_route(schema):
+    ids = {operation["operationId"] for operation in operations(schema).values()}
     assert len(ids) == len(operations(schema))
     assert {"get_index", "post_datasets_images_classification", "delete_jobs_job_id"} <= ids
 
 
-def test_a_form_can_be_sent_in_three_ways(schema):
-    bodies = [sorted(told["requestBody"]["content"]) for told in operations(schema).values() if "requestBody" in told]
+def test_the_openapi_schema_lists_three_content_types_for_each_form(schema):
+    bodies = [operation["requestBody"] for operation in operations(schema).values() if "requestBody" in operation]
     assert len(bodies) > 5
-    assert all(body == BODIES for body in bodies)
+    assert all(sorted(body["content"]) == BODIES for body in bodies)
 
 
-def test_every_field_and_every_parameter_is_described(schema):
+def test_every_openapi_field_and_parameter_has_a_description(schema):
     forms = {name: form for name, form in schema["components"]["schemas"].items() if name.endswith("Form")}
-    fields = {f"{name}.{field}": told for name, form in forms.items() for field, told in form["properties"].items()}
+    fields = {f"{name}.{key}": field for name, form in forms.items() for key, field in form["properties"].items()}
     parameters = {
-        f"{told['operationId']}.{parameter['name']}": parameter
-        for told in operations(schema).values()
-        for parameter in told.get("parameters", [])
+        f"{operation['operationId']}.{parameter['name']}": parameter
+        for operation in operations(schema).values()
+        for parameter in operation.get("parameters", [])
     }
     assert len(fields) > 60
-    assert [name for name, told in (fields | parameters).items() if not told.get("description")] == []
+    assert [name for name, described in (fields | parameters).items() if not described.get("description")] == []
 
 
-def test_defaults_choices_bounds_and_what_is_required_come_from_the_form(schema):
+def test_the_openapi_schema_has_the_defaults_choices_and_bounds_of_the_form(schema):
     form = schema["components"]["schemas"]["ClassificationDatasetForm"]
     assert form["required"] == ["dataset_name"]
     assert form["properties"]["resize_mode"]["enum"] == ["crop", "squash", "fill", "half_crop"]
@@ -82,34 +82,34 @@ def test_defaults_choices_bounds_and_what_is_required_come_from_the_form(schema)
     assert form["properties"]["textfile_train_images"]["format"] == "binary"
 
 
-def test_every_operation_says_what_it_answers_and_how_it_refuses(schema):
-    told = operations(schema)
-    assert all("302" in answers["responses"] or answers["responses"]["200"]["content"] for answers in told.values())
-    one = told["post", "/models/images/classification/classify_one.json"]["responses"]
-    assert set(one) == {"200", "400", "401", "403", "404", "409", "413", "415", "422", "429"}
-    assert one["404"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Refusal"}
+def test_every_openapi_operation_lists_its_responses_and_errors(schema):
+    responses = {key: operation["responses"] for key, operation in operations(schema).items()}
+    assert all("302" in by_status or by_status["200"]["content"] for by_status in responses.values())
+    classify = responses["post", "/models/images/classification/classify_one.json"]
+    assert set(classify) == {"200", "400", "401", "403", "404", "409", "413", "415", "422", "429"}
+    assert classify["404"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Refusal"}
     assert {"FormErrors", "FormErrorsOfDigits"} <= set(schema["components"]["schemas"])
 
 
-def test_who_has_not_logged_in_reads_no_schema(client, settings):
+def test_the_openapi_schema_requires_a_login_on_a_server_with_accounts(client, settings):
     settings.DIGITS_AUTH = "required"
     assert [client.get(f"/api/{what}").status_code for what in ("schema", "docs")] == [401, 401]
     client.force_login(make_account("ada", "viewer"))
     assert [client.get(f"/api/{what}").status_code for what in ("schema", "docs")] == [200, 200]
 
 
-def test_the_schema_is_json_whoever_asks(client):
-    answer = client.get("/api/schema", headers={"Accept": "text/html"})
-    assert answer["Content-Type"] == "application/json; charset=utf-8"
-    assert answer.json()["openapi"].startswith("3.")
+def test_the_openapi_schema_is_json_even_for_a_browser(client):
+    response = client.get("/api/schema", headers={"Accept": "text/html"})
+    assert response["Content-Type"] == "application/json; charset=utf-8"
+    assert response.json()["openapi"].startswith("3.")
 
 
-def test_the_page_asks_no_other_site_for_anything(client):
+def test_the_openapi_page_loads_nothing_from_other_sites(client):
     page = client.get("/api/docs").content.decode()
-    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert len(addresses) >= 3
-    assert all(address.startswith(("/static/", "/api/docs?")) for address in addresses)
-    assert all(client.get(address).getvalue() for address in addresses)
+    urls = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(urls) >= 3
+    assert all(url.startswith(("/static/", "/api/docs?")) for url in urls)
+    assert all(client.get(url).getvalue() for url in urls)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_page_asks_no_other_site_for_anything(client):
         ("generic/infer_many", "outputs"),
     ],
 )
-def test_an_answer_of_a_network_has_its_documented_key(schema, route, key):
-    answer = operations(schema)["post", f"/models/images/{route}.json"]["responses"]["200"]
-    assert answer["content"]["application/json"]["schema"]["required"] == [key]
-    assert ("X-Digits-Skipped" in answer.get("headers", {})) == (not route.endswith("_one"))
+def test_the_openapi_schema_names_the_key_of_each_inference_response(schema, route, key):
+    response = operations(schema)["post", f"/models/images/{route}.json"]["responses"]["200"]
+    assert response["content"]["application/json"]["schema"]["required"] == [key]
+    assert ("X-Digits-Skipped" in response.get("headers", {})) == (not route.endswith("_one"))

@@ -1,4 +1,4 @@
-"""How large a request may be: told by its head, by its files and by its fields."""
+"""Limits of the size of a request: by its Content-Length, by its files and by its fields."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from django.test.client import encode_multipart
 from digits_project.api.uploads import ABANDONED_SECONDS, Upload
 from inference.api.serializers import OneImageForm
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("small_uploads")]
 ROUTES = [
     "/datasets/images/classification.json",
     "/datasets/images/generic.json",
@@ -27,8 +27,8 @@ WITHOUT_FILES = [
 ]
 
 
-class Unread(io.RawIOBase):
-    """A body that nobody may read."""
+class UnreadableBody(io.RawIOBase):
+    """A body that fails the test if it is read."""
 
     def read(self, size=-1):
         raise AssertionError("the body was read")
@@ -36,65 +36,65 @@ class Unread(io.RawIOBase):
     readline = read
 
 
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
+@pytest.fixture
+def small_uploads(open_server, settings):
+    """An open server that accepts files of at most 2 MiB."""
     settings.DIGITS_MAX_UPLOAD = 2
 
 
-def announced(client, route, length, content_type, **headers):
-    head = {"CONTENT_LENGTH": str(length), "CONTENT_TYPE": content_type, "wsgi.input": Unread()} | headers
-    answer = client.request(REQUEST_METHOD="POST", PATH_INFO=route, **head)
-    return answer.status_code, answer.json()["error"]
+def post_unread_body(client, route, length, content_type, **headers):
+    environ = {"CONTENT_LENGTH": str(length), "CONTENT_TYPE": content_type, "wsgi.input": UnreadableBody()} | headers
+    response = client.request(REQUEST_METHOD="POST", PATH_INFO=route, **environ)
+    return response.status_code, response.json()["error"]
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_body_that_says_that_it_is_too_large_is_refused_unread_on_every_route(client, route):
-    status, error = announced(client, route, (2 << 20) + 1, "multipart/form-data; boundary=x")
+def test_a_body_with_a_too_large_content_length_is_rejected_unread(client, route):
+    status, error = post_unread_body(client, route, (2 << 20) + 1, "multipart/form-data; boundary=x")
     assert (status, error["message"]) == (413, "413: Request Entity Too Large")
     assert "more than 2 MiB" in error["description"]
     for content_type in ("application/json", "application/x-www-form-urlencoded", "text/plain", ""):
-        status, error = announced(client, route, (16 << 20) + 1, content_type)
+        status, error = post_unread_body(client, route, (16 << 20) + 1, content_type)
         assert (status, "more than 16 MiB" in error["description"]) == (413, True)
 
 
 @pytest.mark.parametrize("route", WITHOUT_FILES)
-def test_only_forms_that_take_files_may_be_as_large_as_files(client, route):
-    status, error = announced(client, route, (16 << 20) + 1, "multipart/form-data; boundary=x")
+def test_routes_without_file_fields_have_the_smaller_body_limit(client, route):
+    status, error = post_unread_body(client, route, (16 << 20) + 1, "multipart/form-data; boundary=x")
     assert (status, "more than 16 MiB" in error["description"]) == (413, True)
 
 
 @pytest.mark.parametrize("route", ["/login", "/login.json", "/logout", "//login", "/admin/login/", "/admin/logout/"])
 @pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "application/json", "text/plain"])
-def test_what_is_read_for_anybody_is_short(client, route, content_type):
-    assert announced(client, route, (32 << 10) + 1, content_type)[0] == 413
+def test_the_login_routes_have_a_small_body_limit(client, route, content_type):
+    assert post_unread_body(client, route, (32 << 10) + 1, content_type)[0] == 413
 
 
 @pytest.mark.parametrize("length", ["-1", "1e9", "٣", "0x10"])
-def test_a_length_that_is_no_number_is_refused(client, length):
-    assert announced(client, ROUTES[0], length, "application/json")[0] == 400
+def test_an_invalid_content_length_gets_400(client, length):
+    assert post_unread_body(client, ROUTES[0], length, "application/json")[0] == 400
 
 
 def form(**fields):
     return encode_multipart("x", fields), "multipart/form-data; boundary=x"
 
 
-def test_a_file_within_the_limit_is_taken(client):
-    picture = io.BytesIO(bytes(1 << 20))
-    answer = client.post(ROUTES[3], {"job_id": "20200101-000000-0000", "image_file": picture})
-    assert (answer.status_code, answer.json()["error"]["description"]) == (404, "Job not found")
+def test_a_file_within_the_limit_is_accepted(client):
+    image = io.BytesIO(bytes(1 << 20))
+    response = client.post(ROUTES[3], {"job_id": "20200101-000000-0000", "image_file": image})
+    assert (response.status_code, response.json()["error"]["description"]) == (404, "Job not found")
 
 
-def test_a_field_of_a_file_has_a_limit_of_its_own():
-    picture = io.BytesIO(bytes(2 << 20))
+def test_a_file_field_has_its_own_size_limit():
+    image = io.BytesIO(bytes(2 << 20))
     field = Upload(1 << 20)
-    picture.name, picture.size = "large.png", 2 << 20
+    image.name, image.size = "large.png", 2 << 20
     with pytest.raises(Exception, match="This file has more than 1 MiB"):
-        field.run_validation(picture)
+        field.run_validation(image)
     assert OneImageForm().fields["image_file"].most_bytes == 256 << 20
 
 
-def test_a_large_file_lies_in_the_servers_own_folder_and_is_gone_afterwards(client, settings, tmp_path):
+def test_uploaded_files_and_abandoned_ones_are_deleted_after_the_request(client, settings, tmp_path):
     settings.DIGITS_MAX_UPLOAD = 16
     folder = settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "uploads"
     folder.mkdir()

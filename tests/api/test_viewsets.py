@@ -1,4 +1,4 @@
-"""The routes of datasets, models, jobs and inference are actions of viewsets, by DRF's names where DRF has one."""
+"""The routes of datasets, models, jobs and inference are actions of viewsets, with DRF's action names."""
 
 import pytest
 from django.urls import resolve
@@ -38,33 +38,31 @@ ROUTES = [
 
 @pytest.mark.parametrize("suffix", ["", ".json"])
 @pytest.mark.parametrize("route, actions", ROUTES)
-def test_a_route_is_an_action_of_a_viewset(route, actions, suffix):
+def test_every_route_is_an_action_of_a_viewset(route, actions, suffix):
     view = resolve(f"{route}{suffix}").func
     assert issubclass(view.cls, ViewSet)
     assert {method: action for method, action in view.actions.items() if method != "head"} == actions
 
 
-def test_options_of_a_route_with_a_form_describe_its_fields(client):
-    described = client.options("/models/images/classification/top_n.json").json()
-    assert described["name"] == "Surest images of each category"
-    assert described["actions"]["POST"]["top_n"]["max_value"] == 1000
+def test_options_describes_the_fields_of_a_form(client):
+    description = client.options("/models/images/classification/top_n.json").json()
+    assert description["name"] == "Surest images of each category"
+    assert description["actions"]["POST"]["top_n"]["max_value"] == 1000
 
 
 @pytest.mark.parametrize("route", [f"/models/{ID}/abort.json", "/index.json"])
-def test_options_of_a_route_without_a_form_describe_no_fields(client, route):
+def test_options_of_a_route_without_a_form_lists_no_fields(client, route):
     assert list(client.options(route).json()) == ["name", "description", "renders", "parses"]
 
 
 @pytest.mark.parametrize("method", ["PATCH", "POST", "TRACE"])
-def test_a_method_without_an_action_is_not_allowed(client, make_dataset, method):
-    answer = client.generic(method, f"/datasets/{make_dataset().pk}.json")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, PUT, DELETE, HEAD, OPTIONS")
+def test_a_method_without_an_action_gets_405(client, make_dataset, method):
+    response = client.generic(method, f"/datasets/{make_dataset().pk}.json")
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET, PUT, DELETE, HEAD, OPTIONS")
 
 
-def test_what_a_page_shows_beside_the_json_is_not_in_the_json(
-    client, make_dataset, make_model, digits_folder, settings
-):
-    settings.DIGITS_DATA_ROOTS = [digits_folder]
+def test_visualizations_are_on_the_page_but_not_in_the_json(client, make_dataset, make_model, digits_folder):
+
     model = make_model(with_categories(make_dataset()))
     add_snapshot(model, epoch=1, seed=0)
     form = {"job_id": model.pk, "image_path": str(digits_folder / "3" / "0.png"), "show_visualizations": "1"}
