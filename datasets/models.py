@@ -39,7 +39,7 @@ class Dataset(Job):
 
     QUEUE = "io"
     TASK = "datasets.tasks.build_dataset"
-    KIND = "datasets"
+    ROUTE = "datasets"
     PATHS = tuple(path for source in sources.SOURCES.values() for path in source.paths)
 
     kind = models.CharField(

@@ -33,7 +33,7 @@ class TrainedModel(Job):
     QUEUE = "train"
     TASK = "models_app.tasks.train_model"
     MILESTONE = "a new snapshot"
-    KIND = "models"
+    ROUTE = "models"
     PATHS = ("custom_network_snapshot",)
     WANTED = ("select_gpus", "select_gpu_count", "engine", "usable_engines")  # the columns of device_request()
 

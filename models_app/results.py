@@ -93,7 +93,7 @@ class Evaluation(Job):
 
     QUEUE = "io"
     TASK = "inference.tasks.evaluate"
-    KIND = "evaluations"
+    ROUTE = "evaluations"
     TYPE = "Model Evaluation"
     IN_INDEX = False
     FILLS_DISK = False

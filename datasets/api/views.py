@@ -13,7 +13,7 @@ from digits_project.jobs.api.views import CreateViewSet, JobViewSet, fetch
 class DatasetViewSet(JobViewSet):
     """A dataset: what it holds and how far it is."""
 
-    kind = Dataset
+    job_class = Dataset
 
     @extend_schema(responses={200: DatasetFacts})
     def retrieve(self, request, job_id, format=None):

@@ -47,7 +47,7 @@ class Claim:
 def claim() -> Claim:
     """A new id, `YYYYMMDD-HHMMSS-xxxx` (UTC, four hex digits), with its empty folder.
 
-    Creating the folder claims the id: mkdir succeeds for one process only, for all kinds of job.
+    Creating the folder claims the id: mkdir succeeds for one process only.
     """
     settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
     while True:

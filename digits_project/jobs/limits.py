@@ -12,7 +12,7 @@ from django.db import connection
 from digits_project.accounts.roles import Role, role_of
 from digits_project.common.errors import BadInput, DiskLimitReached, LimitReached
 from digits_project.jobs import quota
-from digits_project.jobs.models import Job, Status, job_kinds
+from digits_project.jobs.models import Job, Status, job_classes
 
 MEASURE_SECONDS = 10.0  # how often the folder of a running job is measured
 TOO_MUCH = "{} takes {:,} MiB on disk, and may take {:,} (DIGITS_MAX_OWNER_DISK). Delete jobs or snapshots, then {}."
@@ -47,7 +47,7 @@ def refuse_more_waiting(owner: str) -> None:
 def waiting(owner: str) -> int:
     """The number of waiting jobs of an owner."""
     own = {"owner": owner, "status__in": (Status.INITIALIZED, Status.WAITING)}
-    return sum(kind.objects.filter(**own).count() for kind in job_kinds())
+    return sum(job_class.objects.filter(**own).count() for job_class in job_classes())
 
 
 class Watch:

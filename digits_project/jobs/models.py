@@ -70,7 +70,7 @@ class Job(models.Model):
 
     QUEUE: str  # its queue: "io", or "train" for jobs that need a device
     TASK: str  # dotted path of the function that the worker calls with the job's id
-    KIND: str  # "datasets", "models" or "evaluations", as in the routes
+    ROUTE: str  # "datasets", "models" or "evaluations", as in the routes
     TYPE: str  # DIGITS's name for it, as in /status
     # The columns that lists show; other columns can hold megabytes.
     LISTED: tuple[str, ...] = (
@@ -132,7 +132,7 @@ class Job(models.Model):
 
     def get_absolute_url(self, suffix: str = "") -> str:
         """The URL of its page, or with the suffix ".json" of its JSON. The admin uses this Django method too."""
-        return reverse(f"{self.KIND}-detail", args=[self.pk]) + suffix
+        return reverse(f"{self.ROUTE}-detail", args=[self.pk]) + suffix
 
     @property
     def directory(self) -> Path:
@@ -161,7 +161,7 @@ class Job(models.Model):
 
     @classmethod
     def engines(cls) -> Sequence[JobEngine]:
-        """The engines of this kind of job, the preferred first."""
+        """The engines that can run jobs of this class, the preferred first."""
         return ()
 
     def waits_for(self) -> str:
@@ -184,16 +184,16 @@ class Job(models.Model):
         return []
 
 
-def job_kinds() -> list[type[Job]]:
-    """All kinds of job of the installed apps."""
+def job_classes() -> list[type[Job]]:
+    """The subclasses of Job in the installed apps: Dataset, TrainedModel and Evaluation."""
     return [model for model in apps.get_models() if issubclass(model, Job)]
 
 
-def find_job(job_id: object, kind: type[Job] | None = None) -> Job | None:
-    """The job with that id, of that kind or of any (None); None if there is none or the value is not an id."""
+def find_job(job_id: object, job_class: type[Job] | None = None) -> Job | None:
+    """The job with that id, of that class or of any (None); None if there is none or the value is not an id."""
     if not is_job_id(job_id):
         return None
-    found = (model.objects.filter(pk=job_id).first() for model in ([kind] if kind else job_kinds()))
+    found = (one.objects.filter(pk=job_id).first() for one in ([job_class] if job_class else job_classes()))
     return next((job for job in found if job), None)
 
 

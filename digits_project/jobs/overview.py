@@ -11,12 +11,12 @@ from redis.exceptions import RedisError
 
 from digits_project.accounts.viewer import limited_user
 from digits_project.jobs import disk_usage, quota
-from digits_project.jobs.models import ENDED, Device, Job, Status, job_kinds
+from digits_project.jobs.models import ENDED, Device, Job, Status, job_classes
 from digits_project.jobs.scheduling import queues
 from digits_project.jobs.scheduling.devices import gpu_use
 from digits_project.jobs.visibility import find_visible, visible
 
-MAX_WAITING = 50  # of each kind
+MAX_WAITING = 50  # of each class of jobs
 MAX_OWNERS = 20  # those with the most on disk
 HIDDEN_HOLDER = "a job of somebody else"
 A_DAY = timedelta(days=1)
@@ -31,9 +31,9 @@ class Place(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The number of jobs of a kind that ended within a day, by status."""
+    """The numbers of jobs that ended within a day, by status; `route` names their class, such as "models"."""
 
-    kind: str
+    route: str
     counts: list[tuple[str, int]]
 
 
@@ -50,13 +50,13 @@ def overview() -> dict:
         "holders": holders(devices),
         "unknown_holder": HIDDEN_HOLDER if limited_user() else "",
         "running": list(_running()),
-        "queue": [place for kind in job_kinds() for place in waiting(kind, devices, workers)],
-        "waiting": sum(visible(kind).filter(status=Status.WAITING).count() for kind in job_kinds()),
+        "queue": [place for job_class in job_classes() for place in waiting(job_class, devices, workers)],
+        "waiting": sum(visible(job_class).filter(status=Status.WAITING).count() for job_class in job_classes()),
         "workers": workers and [_shown(worker) for worker in workers],
         "disk": disk_usage.usage(),
         "owners": [] if limited_user() else quota.shares()[:MAX_OWNERS],
         "max_owner_bytes": settings.DIGITS_MAX_OWNER_DISK << 20,
-        "outcomes": [_outcome(kind) for kind in job_kinds()],
+        "outcomes": [_outcome(job_class) for job_class in job_classes()],
     }
 
 
@@ -68,17 +68,22 @@ def _shown(worker: queues.Listener) -> queues.Listener:
 def holders(devices: Sequence[Device]) -> dict[str, Job]:
     """{id: job} of the jobs that hold these devices, as far as the user may see them."""
     leased = {device.leased_to for device in devices if device.leased_to}
-    found = (visible(kind).filter(pk__in=leased).only("job_id", "name", "status", "owner") for kind in job_kinds())
+    found = (
+        visible(job_class).filter(pk__in=leased).only("job_id", "name", "status", "owner")
+        for job_class in job_classes()
+    )
     return {job.pk: job for jobs in found for job in jobs} if leased else {}
 
 
-def waiting(kind: type[Job], devices: Sequence[Device], workers: Sequence[queues.Listener] | None) -> Iterator[Place]:
-    """The first fifty waiting jobs of a kind in the order of the queue, with the reasons; jobs that the user may not
+def waiting(
+    job_class: type[Job], devices: Sequence[Device], workers: Sequence[queues.Listener] | None
+) -> Iterator[Place]:
+    """The first fifty waiting jobs of a class, in the order of the queue, with the reasons; jobs that the user may not
     see are left out."""
-    queued = list(kind.queued()[:MAX_WAITING])
+    queued = list(job_class.queued()[:MAX_WAITING])
     places = list(enumerate(queued, 1))
     if limited_user():
-        shown = set(visible(kind).filter(pk__in=[job.pk for job in queued]).values_list("pk", flat=True))
+        shown = set(visible(job_class).filter(pk__in=[job.pk for job in queued]).values_list("pk", flat=True))
         places = [(position, job) for position, job in places if job.pk in shown]
     for position, job in places:
         yield Place(position, job, _reason(job, devices, workers))
@@ -110,11 +115,16 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
 
 
 def _running() -> Iterator[Job]:
-    for kind in job_kinds():
-        yield from visible(kind).filter(status=Status.RUNNING).only(*kind.LISTED).order_by("started_at")[:MAX_WAITING]
+    for job_class in job_classes():
+        yield from (
+            visible(job_class)
+            .filter(status=Status.RUNNING)
+            .only(*job_class.LISTED)
+            .order_by("started_at")[:MAX_WAITING]
+        )
 
 
-def _outcome(kind: type[Job]) -> Outcome:
-    ended = visible(kind).filter(ended_at__gte=timezone.now() - A_DAY, status__in=ENDED).order_by("status")
+def _outcome(job_class: type[Job]) -> Outcome:
+    ended = visible(job_class).filter(ended_at__gte=timezone.now() - A_DAY, status__in=ENDED).order_by("status")
     counts = dict(ended.values_list("status").annotate(Count("pk")))
-    return Outcome(kind.KIND, [(status.label, counts.get(status, 0)) for status in ENDED])
+    return Outcome(job_class.ROUTE, [(status.label, counts.get(status, 0)) for status in ENDED])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.db.models import Count, Sum
 
 from digits_project.jobs import disk_usage
-from digits_project.jobs.models import Job, Status, job_kinds
+from digits_project.jobs.models import Job, Status, job_classes
 
 MAX_MEASURED = 100  # folders measured for one page
 
@@ -25,8 +25,8 @@ class Share(NamedTuple):
 def used(owner: str) -> int:
     """The bytes of all jobs of an owner: datasets, models with their snapshots, and uploads."""
     total = 0
-    for kind in job_kinds():
-        rows = kind.objects.filter(owner=owner)
+    for job_class in job_classes():
+        rows = job_class.objects.filter(owner=owner)
         total += rows.aggregate(bytes=Sum("disk_bytes"))["bytes"] or 0
         total += sum(measure(job) for job in rows.filter(disk_bytes=None).only("job_id", "status"))
     return total
@@ -45,14 +45,14 @@ def forget(jobs) -> None:
 
 
 def shares() -> list[Share]:
-    """The share of each owner, largest first. Measures at most MAX_MEASURED folders of each kind; the folders of
+    """The share of each owner, largest first. Measures at most MAX_MEASURED folders of each class; the folders of
     running jobs are measured by their workers."""
     found: dict[str, Share] = {}
-    for kind in job_kinds():
-        unknown = kind.objects.filter(disk_bytes=None).exclude(status=Status.RUNNING).only("job_id", "status")
+    for job_class in job_classes():
+        unknown = job_class.objects.filter(disk_bytes=None).exclude(status=Status.RUNNING).only("job_id", "status")
         for job in unknown[:MAX_MEASURED]:
             measure(job)
-        rows = kind.objects.order_by().values_list("owner").annotate(Count("pk"), Sum("disk_bytes"))
+        rows = job_class.objects.order_by().values_list("owner").annotate(Count("pk"), Sum("disk_bytes"))
         for owner, jobs, size in rows:
             before = found.get(owner, Share(owner, 0, 0))
             found[owner] = Share(owner, before.jobs + jobs, before.bytes + (size or 0))

@@ -1,4 +1,4 @@
-"""The actions on jobs of all kinds: submit, abort, resume, delete, edit. Routes, admin and commands all call these."""
+"""The actions on jobs: submit, abort, resume, delete, edit. Routes, admin and commands all call these."""
 
 import logging
 import time

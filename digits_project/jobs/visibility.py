@@ -12,29 +12,29 @@ from django.db.models import Q, QuerySet
 from digits_project.accounts.roles import Role
 from digits_project.accounts.viewer import limited_user
 from digits_project.common.job_ids import is_job_id
-from digits_project.jobs.models import Job, job_kinds
+from digits_project.jobs.models import Job, job_classes
 
 
-def visible(kind: type[Job]) -> QuerySet:
-    """The visible jobs of a kind."""
+def visible(job_class: type[Job]) -> QuerySet:
+    """The jobs of a class that the user may see."""
     user = limited_user()
     if user is None:
-        return kind.objects.all()
-    return kind.objects.filter(_seen_by(user, kind)) if user.is_authenticated else kind.objects.none()
+        return job_class.objects.all()
+    return job_class.objects.filter(_seen_by(user, job_class)) if user.is_authenticated else job_class.objects.none()
 
 
 J = TypeVar("J", bound=Job)
 
 
 @overload
-def find_visible(job_id: object, kind: type[J]) -> J | None: ...
+def find_visible(job_id: object, job_class: type[J]) -> J | None: ...
 @overload
-def find_visible(job_id: object, kind: None = None) -> Job | None: ...
-def find_visible(job_id: object, kind: type[Job] | None = None) -> Job | None:
-    """The visible job with that id, of that kind or of any (None); None if there is none."""
+def find_visible(job_id: object, job_class: None = None) -> Job | None: ...
+def find_visible(job_id: object, job_class: type[Job] | None = None) -> Job | None:
+    """The visible job with that id, of that class or of any (None); None if there is none."""
     if not is_job_id(job_id):
         return None
-    found = (visible(one).filter(pk=job_id).first() for one in ([kind] if kind else job_kinds()))
+    found = (visible(one).filter(pk=job_id).first() for one in ([job_class] if job_class else job_classes()))
     return next((job for job in found if job), None)
 
 
@@ -48,7 +48,7 @@ def named(job: Job) -> str:
 
 
 def shown_name(job: Job) -> str:
-    """The same, preceded by the kind of job."""
+    """A job's name with its kind in front, in a message to the user."""
     return str(job) if is_visible(job) else named(job)
 
 
@@ -61,12 +61,12 @@ def groups_to_share_with() -> QuerySet:
     return groups.filter(Q(user=user) | Q(name__in=[role.group for role in Role])).distinct()
 
 
-def _seen_by(user, kind: type[Job]) -> Q:
-    through = kind.shared_with.through
-    column = f"{kind._meta.model_name}_id"
+def _seen_by(user, job_class: type[Job]) -> Q:
+    through = job_class.shared_with.through
+    column = f"{job_class._meta.model_name}_id"
     shared = through.objects.filter(group__user=user).values(column)
     seen = Q(owner=user.get_username()) | Q(pk__in=shared)
-    if not kind.PART_OF:
+    if not job_class.PART_OF:
         return seen
-    whole = kind._meta.get_field(kind.PART_OF).related_model
-    return seen | Q(**{f"{kind.PART_OF}__in": visible(whole)})
+    whole = job_class._meta.get_field(job_class.PART_OF).related_model
+    return seen | Q(**{f"{job_class.PART_OF}__in": visible(whole)})

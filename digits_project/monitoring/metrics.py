@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from digits_project.accounts.roles import Role
 from digits_project.api.renderers import PrettyJSONRenderer
-from digits_project.jobs.models import ENDED, Device, Status, job_kinds
+from digits_project.jobs.models import ENDED, Device, Status, job_classes
 from digits_project.jobs.scheduling import queues
 
 REGISTRY = CollectorRegistry()
@@ -61,11 +61,11 @@ class Metrics(APIView):
 def _jobs() -> Iterator[Metric]:
     jobs = GaugeMetricFamily("digits_jobs", "Jobs by status.", labels=["kind", "status"])
     queue = GaugeMetricFamily("digits_queue_depth", "Jobs that wait.", labels=["kind"])
-    for kind in job_kinds():
-        counted = dict(kind.objects.order_by().values_list("status").annotate(Count("pk")))
+    for job_class in job_classes():
+        counted = dict(job_class.objects.order_by().values_list("status").annotate(Count("pk")))
         for status in Status.values:
-            jobs.add_metric([kind.KIND, status], counted.get(status, 0))
-        queue.add_metric([kind.KIND], counted.get(Status.WAITING, 0))
+            jobs.add_metric([job_class.ROUTE, status], counted.get(status, 0))
+        queue.add_metric([job_class.ROUTE], counted.get(Status.WAITING, 0))
     yield jobs
     yield queue
 
@@ -74,12 +74,12 @@ def _ended() -> Iterator[Metric]:
     """Metrics of ended jobs. Deleted jobs are not counted."""
     seconds = GaugeMetricFamily("digits_job_seconds_sum", "Seconds that ended jobs ran.", labels=["kind", "status"])
     count = GaugeMetricFamily("digits_job_seconds_count", "Ended jobs that ran.", labels=["kind", "status"])
-    for kind in job_kinds():
-        ran = kind.objects.filter(status__in=ENDED, started_at__isnull=False, ended_at__isnull=False).order_by()
+    for job_class in job_classes():
+        ran = job_class.objects.filter(status__in=ENDED, started_at__isnull=False, ended_at__isnull=False).order_by()
         took = ran.values("status").annotate(total=Sum(F("ended_at") - F("started_at")), number=Count("pk"))
         for status, total, number in took.values_list("status", "total", "number"):
-            seconds.add_metric([kind.KIND, status], total.total_seconds())
-            count.add_metric([kind.KIND, status], number)
+            seconds.add_metric([job_class.ROUTE, status], total.total_seconds())
+            count.add_metric([job_class.ROUTE, status], number)
     yield seconds
     yield count
 

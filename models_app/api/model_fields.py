@@ -143,16 +143,16 @@ class Numbers(serializers.CharField):
 
 
 class JobOf(serializers.CharField):
-    """The id of a job of this kind; the value is its row."""
+    """The id of a visible job of one class, such as Dataset; the value is its row."""
 
-    def __init__(self, kind: type[Job], **kwargs):
+    def __init__(self, job_class: type[Job], **kwargs):
         super().__init__(**kwargs)
-        self.kind = kind
+        self.job_class = job_class
 
     def to_internal_value(self, data):
-        job = find_visible(super().to_internal_value(data), self.kind)
+        job = find_visible(super().to_internal_value(data), self.job_class)
         if job is None:
-            raise serializers.ValidationError(f"There is no {self.kind._meta.verbose_name} of that id.")
+            raise serializers.ValidationError(f"There is no {self.job_class._meta.verbose_name} of that id.")
         return job
 
 

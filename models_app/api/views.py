@@ -62,7 +62,7 @@ QUESTION: dict[str, Any] = {
 class ModelViewSet(JobViewSet):
     """A model: its snapshots, its curves, and how far it is. `?points=all`: every point of the curves."""
 
-    kind = TrainedModel
+    job_class = TrainedModel
 
     @extend_schema(responses={200: ModelFacts}, parameters=[CurveForm])
     def retrieve(self, request, job_id, format=None):

@@ -74,14 +74,14 @@ class DigitsJob:
         return int(found[1]) if found else 0
 
     @property
-    def job_class(self) -> str:
-        """DIGITS's own name for this kind of job; "" if the pickle does not say."""
+    def digits_class(self) -> str:
+        """The class of the job in DIGITS, such as "ImageClassificationModelJob"; "" if the pickle does not say."""
         return self.facts.get("class", "")
 
     @property
     def is_generic(self) -> bool:
         """Whether it is a dataset of any images and labels, or a model of any outputs."""
-        return "Generic" in self.job_class or (self.path / "train_db" / "features").is_dir()
+        return "Generic" in self.digits_class or (self.path / "train_db" / "features").is_dir()
 
     @property
     def framework(self) -> str:

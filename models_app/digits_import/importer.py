@@ -128,7 +128,7 @@ def _take_generic(found: DigitsJob, owner: str, records: bool, report) -> Datase
 
 
 def _of_class(found: DigitsJob) -> str:
-    return f" (it is a {found.job_class})" if found.job_class else ""
+    return f" (it is a {found.digits_class})" if found.digits_class else ""
 
 
 def _mean_shape(path: Path) -> tuple[int, int, int] | None:

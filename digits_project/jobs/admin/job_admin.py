@@ -1,4 +1,4 @@
-"""The base of the admin's pages for all kinds of job."""
+"""The base of the admin's pages for jobs."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

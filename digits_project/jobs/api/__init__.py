@@ -1,1 +1,1 @@
-"""The routes that all kinds of job share."""
+"""The routes that all jobs have."""

@@ -1,4 +1,4 @@
-"""A job as JSON, as far as all kinds agree, and serializers of the responses for the schema."""
+"""A job as JSON, with the fields that all jobs have, and serializers of the responses for the schema."""
 
 from django.conf import settings
 from drf_spectacular.types import OpenApiTypes

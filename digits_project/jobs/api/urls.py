@@ -5,7 +5,7 @@ from digits_project.jobs.api.views import AnyJobViewSet, IndexViewSet, JobViewSe
 
 
 def job_routes(prefix: str, viewset: type[JobViewSet], name: str) -> list:
-    """The routes of a kind of job: the job itself (`name` is its page's title), status, abort, resume."""
+    """The routes of one class of jobs: the job itself (`name` is its page's title), status, abort, resume."""
     job = f"{prefix}/<str:job_id>"
     itself = {"get": "retrieve", "put": "update", "delete": "destroy"}
     return [

@@ -23,7 +23,7 @@ from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.api.viewsets import FormViewSet
 from digits_project.jobs import services
 from digits_project.jobs.api.job_responses import MOVED, TEXT, Created, Listed, Progress, created
-from digits_project.jobs.models import Job, Status, job_kinds
+from digits_project.jobs.models import Job, Status, job_classes
 from digits_project.jobs.sharing import GroupNames, shared_names
 from digits_project.jobs.visibility import find_visible, visible
 
@@ -34,12 +34,12 @@ J = TypeVar("J", bound=Job)
 
 
 @overload
-def fetch(kind: type[J], job_id: str) -> J: ...
+def fetch(job_class: type[J], job_id: str) -> J: ...
 @overload
-def fetch(kind: None, job_id: str) -> Job: ...
-def fetch(kind: type[Job] | None, job_id: str) -> Job:
-    """The job of that kind, or of any (None). Raises NotFound, also for a job of another kind."""
-    job = find_visible(job_id, kind)
+def fetch(job_class: None, job_id: str) -> Job: ...
+def fetch(job_class: type[Job] | None, job_id: str) -> Job:
+    """The job with that id, of that class or of any (None). Raises NotFound, also for a job of another class."""
+    job = find_visible(job_id, job_class)
     if job is None:
         raise NotFound("Job not found")
     return job
@@ -53,7 +53,7 @@ class PageForm(Form):
 
 
 class IndexViewSet(ViewSet):
-    """All jobs, those that run first, then the newest first; with `?page=` or `?page_size=` so many of each kind."""
+    """All jobs, those that run first, then the newest first; `?page=` and `?page_size=` choose a part of each list."""
 
     role = Role.USER
 
@@ -64,18 +64,18 @@ class IndexViewSet(ViewSet):
         number, size = asked.validated_data["page"], asked.validated_data["page_size"]
         by_pages = {"page", "page_size"} & set(request.query_params) or request.accepted_renderer.format != "json"
         window = slice((number - 1) * size, number * size) if by_pages else slice(None)
-        listed = {kind.KIND: _listed(kind, window) for kind in job_kinds() if kind.IN_INDEX}
+        listed = {job_class.ROUTE: _listed(job_class, window) for job_class in job_classes() if job_class.IN_INDEX}
         newer = number - 1  # the pages before and after this one, 0 where there is none
         older = number + 1 if max(map(len, listed.values())) >= size else 0
         return PageResponse(listed, "home.html", newer=newer, older=older)
 
 
-def _listed(kind: type[Job], window: slice) -> list[dict]:
+def _listed(job_class: type[Job], window: slice) -> list[dict]:
     columns = {"id": "job_id", "name": "name", "status": "status"}
-    if hasattr(kind, "dataset_id"):
+    if hasattr(job_class, "dataset_id"):
         columns["dataset_id"] = "dataset_id"
     running_first = Case(When(status=Status.RUNNING, then=0), default=1)
-    rows = visible(kind).order_by(running_first, "-created_at").values_list(*columns.values())
+    rows = visible(job_class).order_by(running_first, "-created_at").values_list(*columns.values())
     return [dict(zip(columns, row, strict=True)) for row in rows[window]]
 
 
@@ -129,21 +129,21 @@ class EditForm(Form):
 
 
 class JobViewSet(FormViewSet):
-    """The jobs of one kind, or of all kinds (`kind` None); `retrieve` is each kind's own."""
+    """The jobs of one class, or of all (`job_class` None). Each app has its own `retrieve`."""
 
-    kind: type[Job] | None = None
+    job_class: type[Job] | None = None
     role = Role.USER
     serializer_class = EditForm
 
     def fetch_own(self, job_id: str) -> Job:
         """The job, if the user may change it. Raises NotFound or PermissionDenied."""
-        job = fetch(self.kind, job_id)
+        job = fetch(self.job_class, job_id)
         permissions.refuse_to_change(self.request, job)
         return job
 
     def prefilled(self) -> dict:
         """The values with which the page's form for PUT starts."""
-        job = find_visible(self.kwargs["job_id"], self.kind)
+        job = find_visible(self.kwargs["job_id"], self.job_class)
         if job is None:
             return {}
         shared = {"shared_with": ",".join(shared_names(job))} if settings.DIGITS_PRIVATE else {}
@@ -170,7 +170,7 @@ class JobViewSet(FormViewSet):
     @action(detail=True, **WITHOUT_PAGE)
     def status(self, request, job_id, format=None):
         """Where a job is: what clients poll. It has no page, so it is JSON with or without the suffix."""
-        job = find_visible(job_id, self.kind)
+        job = find_visible(job_id, self.job_class)
         if job is None:
             return Response({"error": "Job not found."})  # 200: clients that poll expect it
         return Response(

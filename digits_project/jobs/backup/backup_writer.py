@@ -25,7 +25,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from digits_project.jobs.backup import postgres_tools
-from digits_project.jobs.models import Job, Status, job_kinds
+from digits_project.jobs.models import Job, Status, job_classes
 
 FORMAT = 1
 COPIED_AT_ONCE = 2**20  # bytes
@@ -104,7 +104,7 @@ def _dump_database(path: Path) -> tuple[dict, list[Job]]:
         cursor.execute("SELECT pg_export_snapshot()")
         [snapshot] = cursor.fetchone()
         postgres_tools.dump(path, snapshot)
-        jobs = [job for kind in job_kinds() for job in kind.objects.only("pk", "status").order_by("pk")]
+        jobs = [job for job_class in job_classes() for job in job_class.objects.only("pk", "status").order_by("pk")]
         applied = sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations())
     made_at = timezone.now().isoformat(timespec="seconds")
     return {"format": FORMAT, "made_at": made_at, "migrations": applied, "jobs": [job.pk for job in jobs]}, jobs

@@ -30,7 +30,7 @@ from digits_project.jobs.backup.members import (
     read_text,
     refusing,
 )
-from digits_project.jobs.models import Status, job_kinds
+from digits_project.jobs.models import Status, job_classes
 
 STRANGE_TABLES = (DatabaseFailure, BadMigrationError, InconsistentMigrationHistory, NodeNotFoundError)
 WHY = "It was restored from a backup that was made while it ran."
@@ -80,7 +80,7 @@ def refuse_unless_empty() -> None:
     if others:
         raise RestoreRefused(f"Stop the server first: {others} connections use its database.")
     tables = set(connection.introspection.table_names())
-    rows = sum(kind.objects.count() for kind in job_kinds() if kind._meta.db_table in tables)
+    rows = sum(job_class.objects.count() for job_class in job_classes() if job_class._meta.db_table in tables)
     folders = _job_folders()
     if rows or folders:
         raise RestoreRefused(
@@ -181,6 +181,6 @@ def _load(dump: Path) -> None:
 
 def _let_go_on() -> None:
     """Move jobs that ran during the backup to Waiting, or to Aborted if an abort was requested. No loss is counted."""
-    for job in (job for kind in job_kinds() for job in kind.objects.filter(status=Status.RUNNING)):
+    for job in (job for job_class in job_classes() for job in job_class.objects.filter(status=Status.RUNNING)):
         if job.abort_requested_at or not lifecycle.try_advance(job, Status.WAITING, note=WHY):
             lifecycle.try_advance(job, Status.ABORTED)

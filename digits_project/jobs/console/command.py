@@ -107,11 +107,11 @@ def wrong(text: str) -> CommandError:
     return CommandError(text, returncode=Exit.BAD_INPUT)
 
 
-def job_of(job_id: str, kind: type[Job] | None = None) -> Job:
+def job_of(job_id: str, job_class: type[Job] | None = None) -> Job:
     """The job of that id. Raises CommandError."""
-    job = find_job(job_id, kind)
+    job = find_job(job_id, job_class)
     if job is None:
-        what = kind._meta.verbose_name if kind else "job"
+        what = job_class._meta.verbose_name if job_class else "job"
         raise wrong(f"There is no {what} {job_id}; manage.py jobs lists them.")
     return job
 

@@ -16,7 +16,7 @@ NOBODY = (
 
 
 class WorkCommand(ConsoleCommand):
-    """A command that creates or resumes jobs of one kind and, by default, waits for them.
+    """A command that creates or resumes jobs of one class and, by default, waits for them.
 
     It prints the jobs' ids, one per line, or with --json the JSON that a GET of each job returns.
     """
@@ -44,10 +44,10 @@ class WorkCommand(ConsoleCommand):
         """Create or resume the jobs."""
         raise NotImplementedError
 
-    def refuse_without_workers(self, kind: type[Job], options) -> None:
+    def refuse_without_workers(self, job_class: type[Job], options) -> None:
         """Raise CommandError if the command would wait for ever."""
         if not options["no_wait"] and not options["here"]:
-            refuse_without_workers(kind, self.work)
+            refuse_without_workers(job_class, self.work)
 
     def answer(self, jobs: list[Job]) -> str:
         """The text for standard output without --json."""
@@ -88,11 +88,11 @@ def add_owner(parser) -> None:
     parser.add_argument("--owner", default="", help="the user whose job it is to be [nobody's: operators change it]")
 
 
-def refuse_without_workers(kind: type[Job], work: str) -> None:
+def refuse_without_workers(job_class: type[Job], work: str) -> None:
     """Raise CommandError if no worker listens that could run such a job."""
     try:
         listening = queues.live_workers()
     except RedisError as away:
-        raise CommandError(NOBODY.format("Redis is away and no worker", work, kind.QUEUE)) from away
-    if not any(name == kind.QUEUE or name.startswith(f"{kind.QUEUE}-") for name in listening):
-        raise CommandError(NOBODY.format("No worker", work, kind.QUEUE))
+        raise CommandError(NOBODY.format("Redis is away and no worker", work, job_class.QUEUE)) from away
+    if not any(name == job_class.QUEUE or name.startswith(f"{job_class.QUEUE}-") for name in listening):
+        raise CommandError(NOBODY.format("No worker", work, job_class.QUEUE))

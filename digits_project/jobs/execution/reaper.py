@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from digits_project.common.processes import tell_systemd
 from digits_project.jobs import directory
 from digits_project.jobs.execution.lost_process import handle_lost_process
-from digits_project.jobs.models import Job, Status, find_job, job_kinds
+from digits_project.jobs.models import Job, Status, find_job, job_classes
 from digits_project.jobs.process_identity import Process
 from digits_project.jobs.scheduling import queues
 from digits_project.jobs.scheduling.dispatch import dispatch
@@ -29,8 +29,8 @@ ABORT_GRACE = timedelta(seconds=5)  # a running job checks for an abort every 0.
 
 def tick() -> None:
     """Check every running job once, then dispatch."""
-    for kind in job_kinds():
-        for job in kind.objects.filter(status=Status.RUNNING):
+    for job_class in job_classes():
+        for job in job_class.objects.filter(status=Status.RUNNING):
             _look_after(job)
     dispatch()
 

@@ -80,14 +80,14 @@ def _stop_at_next_progress(signum, frame):
     JobProgress.stop_requested = True
 
 
-def run(kind: type[Job], job_id: str, work: Callable[[Job, JobProgress], None]) -> None:
+def run(job_class: type[Job], job_id: str, work: Callable[[Job, JobProgress], None]) -> None:
     """Call `work(job, progress)` if this process wins the job, and write the outcome.
 
     The texts of BadInput and Failed become the row's error. After Lost another process continues the job. Any other
     exception goes to the log under an id that the row names.
     """
     holder = str(Process.current())
-    job = kind.objects.filter(pk=job_id).first()
+    job = job_class.objects.filter(pk=job_id).first()
     if job is None or not lifecycle.try_advance(job, Status.RUNNING, only_from=Status.WAITING, worker=holder):
         log.info("%s is gone or somebody else's", job_id)
         return

@@ -21,7 +21,7 @@ from digits_project.common.processes import die_with
 from digits_project.jobs.execution import reaper
 from digits_project.jobs.execution.lost_process import handle_lost_process
 from digits_project.jobs.execution.runner import listen_to_stop
-from digits_project.jobs.models import find_job, job_kinds
+from digits_project.jobs.models import find_job, job_classes
 from digits_project.jobs.scheduling import queues
 from digits_project.jobs.scheduling.dispatch import dispatch_or_leave
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class JobWorker(Worker):
-    """Runs the tasks of `job_kinds()`, each in a forked process (the work-horse) that dies with the worker."""
+    """Runs the tasks of `job_classes()`, each in a forked process (the work-horse) that dies with the worker."""
 
     dequeue_timeout = 5
     max_connection_wait_time = 2.0  # seconds between attempts to reach Redis
@@ -43,7 +43,7 @@ class JobWorker(Worker):
             maintenance_interval=5,
             log_job_description=False,
         )
-        self.tasks = {kind.TASK for kind in job_kinds()}
+        self.tasks = {job_class.TASK for job_class in job_classes()}
 
     def bootstrap(self, *args, **kwargs):
         """Register, then handle the jobs that a dead worker left behind."""

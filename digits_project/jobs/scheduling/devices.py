@@ -11,7 +11,7 @@ from django.core.cache import cache
 
 from digits_project.common.errors import BadInput
 from digits_project.common.resources import ComputeCapability
-from digits_project.jobs.models import Device, DeviceRequest, Job, JobEngine, job_kinds
+from digits_project.jobs.models import Device, DeviceRequest, Job, JobEngine, job_classes
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def register() -> list[Device]:
 
 
 def all_engines() -> list[JobEngine]:
-    """The engines of all kinds of job, the preferred first."""
-    return list({engine.name: engine for kind in job_kinds() for engine in kind.engines()}.values())
+    """The engines that jobs can use, the preferred first."""
+    return list({engine.name: engine for job_class in job_classes() for engine in job_class.engines()}.values())
 
 
 def engines_of(capability: ComputeCapability | None) -> list[str]:

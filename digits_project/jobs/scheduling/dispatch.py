@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from redis.exceptions import RedisError
 
 from digits_project.jobs import lifecycle
-from digits_project.jobs.models import Device, Job, Status, job_kinds
+from digits_project.jobs.models import Device, Job, Status, job_classes
 from digits_project.jobs.scheduling import devices, queues
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def dispatch() -> None:
         _take_turn()
         _fail_unrunnable()
         _free_devices(workers)
-        chosen = [placement for kind in job_kinds() for placement in _place(kind, workers)]
+        chosen = [placement for job_class in job_classes() for placement in _place(job_class, workers)]
     for queue_name, job in chosen:
         queues.enqueue(queue_name, job.TASK, job.pk, attempt=len(job.status_history))
 
@@ -67,15 +67,15 @@ def _take_turn() -> None:
 
 
 def _fail_unrunnable() -> None:
-    for kind in job_kinds():
-        for job, reason in kind.unrunnable():
+    for job_class in job_classes():
+        for job, reason in job_class.unrunnable():
             lifecycle.try_advance(job, Status.ERROR, error=reason)
 
 
 def _free_devices(workers: dict[str, int]) -> None:
     """Free devices whose job has ended or was deleted, or waits on a host without a worker."""
     for device in Device.objects.select_for_update().exclude(leased_to=""):
-        holders = [kind.objects.filter(pk=device.leased_to).first() for kind in job_kinds()]
+        holders = [job_class.objects.filter(pk=device.leased_to).first() for job_class in job_classes()]
         status = next((job.status for job in holders if job), None)
         stranded = status == Status.WAITING and device.queue_name not in workers
         if stranded or status not in (Status.WAITING, Status.RUNNING):
@@ -84,40 +84,40 @@ def _free_devices(workers: dict[str, int]) -> None:
             device.save(update_fields=["leased_to"])
 
 
-def _place(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
-    """(queue, job) for each job of that kind that can run now.
+def _place(job_class: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
+    """(queue, job) for each job of that class that can run now.
 
     Only as many as there are workers go to Redis. The others stay in PostgreSQL, where a later job of higher priority
     can still overtake them.
     """
-    if kind.QUEUE != "train":
-        count = max(1, workers.get(kind.QUEUE, 0))
-        return [(kind.QUEUE, job) for job in kind.ready()[:count]] + _place_on_spare(kind, workers)
-    return _place_on_devices(kind, [name for name in workers if name.startswith("train-")])
+    if job_class.QUEUE != "train":
+        count = max(1, workers.get(job_class.QUEUE, 0))
+        return [(job_class.QUEUE, job) for job in job_class.ready()[:count]] + _place_on_spare(job_class, workers)
+    return _place_on_devices(job_class, [name for name in workers if name.startswith("train-")])
 
 
-def _place_on_spare(kind: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
+def _place_on_spare(job_class: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
     """(queue, job) for the spare workers: while all other workers are busy, jobs of owners without a running job.
 
     Otherwise one archive of 100,000 images would make everybody wait. The owner of a job without an owner is unknown,
     so each such job counts as another owner's.
     """
-    name = kind.QUEUE + queues.SPARE
+    name = job_class.QUEUE + queues.SPARE
     if not workers.get(name):
         return []
-    running = [other.objects.filter(status=Status.RUNNING) for other in job_kinds() if other.QUEUE == kind.QUEUE]
+    running = [other.objects.filter(status=Status.RUNNING) for other in job_classes() if other.QUEUE == job_class.QUEUE]
     served = [owner for jobs in running for owner in jobs.values_list("owner", flat=True)]
-    if len(served) < workers.get(kind.QUEUE, 0):
+    if len(served) < workers.get(job_class.QUEUE, 0):
         return []
-    waiting = kind.ready().exclude(owner__in=[owner for owner in served if owner])
+    waiting = job_class.ready().exclude(owner__in=[owner for owner in served if owner])
     return [(name, job) for job in waiting[: workers[name]]]
 
 
-def _place_on_devices(kind: type[Job], queue_names: list[str]) -> list[tuple[str, Job]]:
+def _place_on_devices(job_class: type[Job], queue_names: list[str]) -> list[tuple[str, Job]]:
     leased = {device.leased_to: device for device in Device.objects.exclude(leased_to="")}
-    placed = [(leased[job.pk].queue_name, job) for job in kind.ready().filter(pk__in=leased)]
+    placed = [(leased[job.pk].queue_name, job) for job in job_class.ready().filter(pk__in=leased)]
     pool = devices.DevicePool(queue_names)
-    for job in kind.ready().exclude(pk__in=leased).iterator(chunk_size=16):
+    for job in job_class.ready().exclude(pk__in=leased).iterator(chunk_size=16):
         if pool.is_empty:
             break
         if found := pool.lease(job):

@@ -56,7 +56,7 @@ class Command(ConsoleCommand):
             elif found.kind == "model":
                 importer.take_model(found, options["owner"])
             else:
-                why = f"{found.job_class or 'what it is'} is neither a dataset nor a model."
+                why = f"{found.digits_class or 'what it is'} is neither a dataset nor a model."
         except FileExistsError:
             why = THERE
         except BadInput as left_out:

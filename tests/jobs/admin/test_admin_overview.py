@@ -70,7 +70,7 @@ def test_a_model_says_which_gpu_it_waits_for(built_dataset, make_model, cpu, reg
 def test_jobs_of_the_last_day_are_counted_by_outcome(make_dataset):
     lifecycle.advance(make_dataset(), Status.ABORTED)
     lifecycle.advance(make_dataset(), Status.ERROR, ended_at=timezone.now() - timedelta(hours=25))
-    outcomes = {outcome.kind: dict(outcome.counts) for outcome in overview()["outcomes"]}
+    outcomes = {outcome.route: dict(outcome.counts) for outcome in overview()["outcomes"]}
     assert outcomes["datasets"] == {"Done": 0, "Aborted": 1, "Error": 0}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from digits_project.jobs.console.command import ConsoleCommand, wrong
-from digits_project.jobs.models import Job, Status, job_kinds
+from digits_project.jobs.models import Job, Status, job_classes
 
 CLEAR = "\033[H\033[2J"
 COLUMNS = ("id", "kind", "status", "progress", "owner", "created", "name")
@@ -17,7 +17,7 @@ class Command(ConsoleCommand):
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        kinds = [kind.KIND for kind in job_kinds()]
+        kinds = [job_class.ROUTE for job_class in job_classes()]
         parser.add_argument("--kind", choices=kinds, help="only these")
         parser.add_argument("--status", choices=Status.values, action="append", help="only these; may come again")
         parser.add_argument("--owner", help="only this user's")
@@ -36,7 +36,12 @@ class Command(ConsoleCommand):
             self._show(options)
 
     def _show(self, options) -> None:
-        rows = [row for kind in job_kinds() if options["kind"] in (None, kind.KIND) for row in _rows(kind, options)]
+        rows = [
+            row
+            for job_class in job_classes()
+            if options["kind"] in (None, job_class.ROUTE)
+            for row in _rows(job_class, options)
+        ]
         rows = sorted(rows, key=lambda row: (row["status"] == Status.RUNNING, row["created"]), reverse=True)
         rows = rows[: options["limit"] or None]
         if self.as_json:
@@ -48,8 +53,8 @@ class Command(ConsoleCommand):
         self.stdout.flush()
 
 
-def _rows(kind: type[Job], options) -> Iterator[dict]:
-    found = kind.objects.order_by("-created_at")
+def _rows(job_class: type[Job], options) -> Iterator[dict]:
+    found = job_class.objects.order_by("-created_at")
     if options["status"]:
         found = found.filter(status__in=options["status"])
     if options["owner"] is not None:
@@ -61,7 +66,7 @@ def _rows(kind: type[Job], options) -> Iterator[dict]:
     others = found.exclude(status=Status.RUNNING).values_list(*columns)
     rows = (row for rows in (running, others) for row in rows[: options["limit"] or None])
     for job_id, status, progress, owner, created, name, error in islice(rows, options["limit"] or None):
-        row = {"id": job_id, "kind": kind.KIND, "status": status, "progress": round(progress, 4), "owner": owner}
+        row = {"id": job_id, "kind": job_class.ROUTE, "status": status, "progress": round(progress, 4), "owner": owner}
         row |= {"created": f"{created:%Y-%m-%dT%H:%M:%SZ}", "name": name}
         yield row | ({"error": error} if error else {})
 
