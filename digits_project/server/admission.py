@@ -12,10 +12,11 @@ from django.contrib import auth
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import close_old_connections
+from django.http import HttpResponse
 from gunicorn.util import unquote_to_wsgi_str
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
-from rest_framework.settings import api_settings
+from rest_framework.views import APIView
 
 from digits_project.accounts import permissions
 from digits_project.accounts.client_address import household, sender
@@ -79,7 +80,8 @@ class Admission(Anybody):
         known = Caller(key, (key,)) if user else None
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known[_credentials(request)] = time.monotonic(), known
+        if credentials := _credentials(request):
+            self._known[credentials] = time.monotonic(), known
         return known or _stranger(request, address)
 
     def terms(self, request, caller: Caller) -> Terms:
@@ -121,10 +123,10 @@ def _user(request):
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": BytesIO()}
     environ |= {f"HTTP_{name}": value for name, value in request.headers if name in ("AUTHORIZATION", "COOKIE")}
     asked = WSGIRequest(environ)
-    SessionMiddleware(lambda asked: None).process_request(asked)
+    SessionMiddleware(lambda asked: HttpResponse()).process_request(asked)
     asked.user = auth.get_user(asked)
     try:
-        user = Request(asked, authenticators=[known() for known in api_settings.DEFAULT_AUTHENTICATION_CLASSES]).user
+        user = Request(asked, authenticators=APIView().get_authenticators()).user
     except APIException:
         return None
     return user if user and user.is_authenticated else None

@@ -12,6 +12,7 @@ from selectors import EVENT_READ
 from gunicorn.workers.gthread import ThreadWorker
 
 from digits_project.server.connection import Connection, Waiting
+from digits_project.server.departing_connections import Departures
 from digits_project.server.response_writer import Client
 
 # The kernel's queue of connections to accept (limited by net.core.somaxconn, often 4096). If it is full, the kernel
@@ -23,9 +24,11 @@ TIDY_SECONDS = 0.5  # between two checks for late connections
 
 
 class ReadingWorker(ThreadWorker):
-    """Connections wait in the poller. A subclass handles the data that has arrived in _advance()."""
+    """Connections wait in the poller. A subclass handles the data that has arrived in _advance(),
+    and counts it in _count_body()."""
 
     client = Client
+    departures: Departures  # connections whose requests are over; the subclass makes it in run()
     arrive_within = 15.0  # seconds
     max_connections = 2000
     max_by_address = 1000
@@ -44,6 +47,10 @@ class ReadingWorker(ThreadWorker):
 
     def _advance(self, conn):
         """Handle the data in `conn.incoming.buffer`."""
+        raise NotImplementedError
+
+    def _count_body(self, conn, size: int) -> bool:
+        """Count a body of so many bytes for its caller. Returns False if the caller has too many bytes in transit."""
         raise NotImplementedError
 
     def wait_for_and_dispatch_events(self, timeout):

@@ -5,6 +5,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Lane:
             self._free -= 1
             _count(self._busy, job.caller, 1)
             future = self._executor.submit(job.run)
-            future.add_done_callback(lambda future, job=job: self._later(self._finish, job, future))
+            future.add_done_callback(partial(self._later, self._finish, job))
 
     def _next(self) -> _Job | None:
         caller = self._next_idle() or self._next_busy()

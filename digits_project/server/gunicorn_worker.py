@@ -52,7 +52,8 @@ class WebWorker(ReadingWorker):
         super().init_process()
 
     def get_thread_pool(self):
-        return Lanes(self.cfg.threads, self.method_queue.defer)
+        self.lanes = Lanes(self.cfg.threads, self.method_queue.defer)
+        return self.lanes
 
     def run(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -168,13 +169,13 @@ class WebWorker(ReadingWorker):
         """Let a thread of this lane call `run()`, then the loop `done(future)`; the connection is not read
         meanwhile."""
         self._park(conn)
-        if self.tpool[lane].is_full(conn.caller):
+        if self.lanes[lane].is_full(conn.caller):
             with contextlib.suppress(OSError):
                 socket.socket.send(conn.sock, TOO_MANY)
             self._say_goodbye(conn)
             return
         conn.arrived = time.monotonic()
-        self.tpool[lane].submit(conn.caller, run, done)
+        self.lanes[lane].submit(conn.caller, run, done)
 
     def _repeat(self, conn, there):
         """Send the cached response if the request is a status poll that has one. Returns whether it was sent."""

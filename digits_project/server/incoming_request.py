@@ -9,8 +9,10 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
+from typing import cast
 
-from gunicorn.http.body import CHUNK_EXT_RE, ChunkedReader
+from gunicorn.http import body as gunicorn_body
+from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.errors import (
     ChunkMissingTerminator,
     InvalidChunkExtension,
@@ -29,6 +31,7 @@ MAX_CHUNK_LINE = 1 << 10  # bytes of a chunk's size with its extensions, or of o
 MAX_TRAILERS = 8 << 10  # bytes of all of them
 IN_MEMORY = 64 << 10  # bytes of a body; a larger body is spooled to disk
 BLOCK, SMALL_BLOCK = 1 << 20, 8 << 10  # bytes per read: of a body; of a head, or of chunks, which can be tiny
+CHUNK_EXTENSIONS: re.Pattern[bytes] = vars(gunicorn_body)["CHUNK_EXT_RE"]  # as gunicorn's own reader checks them
 CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,16})([ \t]*;.*)?", re.DOTALL)
 
 
@@ -131,9 +134,15 @@ def _chunk_size(line: bytes) -> int:
     parts = CHUNK_SIZE.fullmatch(line)
     if parts is None:
         raise InvalidChunkSize(line)
-    if parts[2] and not CHUNK_EXT_RE.fullmatch(parts[2]):
+    if parts[2] and not CHUNK_EXTENSIONS.fullmatch(parts[2]):
         raise InvalidChunkExtension("invalid chunk extension")
     return int(parts[1], 16)
+
+
+class Head(Request):
+    """gunicorn's request, with what its type leaves out."""
+
+    _expected_100_continue: bool  # whether gunicorn sends 100 Continue before the application reads the body
 
 
 class Incoming:
@@ -150,7 +159,7 @@ class Incoming:
         self.close()
         self._searched = 0
         self._number += 1
-        self.request: Request | None = None
+        self.request: Head | None = None
         self.length: int | None = 0  # Content-Length; None for a chunked body
 
     def close(self) -> None:
@@ -178,13 +187,13 @@ class Incoming:
         head = bytes(self.buffer[: end + 4])
         del self.buffer[: end + 4]
         try:
-            self.request = Request(self._cfg, IterUnreader([head]), self._peer, self._number)
+            self.request = request = Head(self._cfg, IterUnreader([head]), self._peer, self._number)
         except NoMoreData as cut:
             raise InvalidRequestLine("") from cut
-        if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in self.request.headers):
+        if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in request.headers):
             raise UnsupportedTransferCoding("Bodies are taken as they are, with Content-Length or in chunks.")
-        reader = self.request.body.reader
-        self.length = None if isinstance(reader, ChunkedReader) else reader.length
+        reader = request.body and request.body.reader
+        self.length = reader.length if isinstance(reader, LengthReader) else None
         return True
 
     def begin_body(self, limit: int) -> None:
@@ -194,34 +203,43 @@ class Incoming:
     def take_body(self) -> bool:
         """Read the body. Returns whether it is complete. Raises TooLarge, OSError if the disk is full, or gunicorn's
         exceptions."""
+        _, body = self._begun()
         if self.length is not None:
-            content = bytes(self.buffer[: self.length - self.body.size])
+            content = bytes(self.buffer[: self.length - body.size])
             del self.buffer[: len(content)]
-            self._add(content)
-            return self.body.size == self.length
-        self._add(self._chunks.take(self.buffer))
+            self._add(body, content)
+            return body.size == self.length
+        self._add(body, self._chunks.take(self.buffer))
         return self._chunks.done
 
     def refuse(self, status: int, reason: str) -> None:
         """Refuse the request: the body is not read, the view sends this status, and the connection is closed."""
         self.close()
         self.body, self.length = Spool(), 0
-        self.body.refused = (status, reason)
-        self.request.headers = [header for header in self.request.headers if header[0] != "CONTENT-TYPE"]
-        self.request.force_close()
+        request, body = self._begun()
+        body.refused = (status, reason)
+        request.headers = [header for header in request.headers if header[0] != "CONTENT-TYPE"]
+        request.force_close()
 
     def finish(self) -> Request:
         """The complete request for a thread, with a body of known length."""
         framing = ("CONTENT-LENGTH", "TRANSFER-ENCODING", "EXPECT")
-        self.request.headers = [header for header in self.request.headers if header[0] not in framing]
-        self.request.headers.append(("CONTENT-LENGTH", str(self.body.size)))
-        self.request._expected_100_continue = False  # otherwise gunicorn would send a second 100 Continue
-        self.body.rewind()
-        self.request.body = self.body
-        return self.request
+        request, body = self._begun()
+        request.headers = [header for header in request.headers if header[0] not in framing]
+        request.headers.append(("CONTENT-LENGTH", str(body.size)))
+        request._expected_100_continue = False  # otherwise gunicorn would send a second 100 Continue
+        body.rewind()
+        request.body = cast(Body, body)  # it has the methods by which the application reads a body
+        return request
 
-    def _add(self, content: bytes) -> None:
-        if self.body.size + len(content) > self._limit:
+    def _begun(self) -> tuple[Head, Spool]:
+        """The request and its body, after parse_head(), and begin_body() or refuse()."""
+        if self.request is None or self.body is None:
+            raise RuntimeError("The request's head has not been parsed, or its body not begun.")
+        return self.request, self.body
+
+    def _add(self, body: Spool, content: bytes) -> None:
+        if body.size + len(content) > self._limit:
             raise TooLarge
         if content:
-            self.body.add(content)
+            body.add(content)

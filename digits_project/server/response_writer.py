@@ -20,7 +20,7 @@ class Backlog:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         self._size = self._taken = 0
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | memoryview) -> None:
         """Append data. Raises OSError if the disk is full; all backlogs together leave as many bytes free as they
         take."""
         disk = os.fstatvfs(self._file.fileno())
@@ -74,15 +74,18 @@ class Client(socket.socket):
             else:
                 self._moved += sent
                 left = left[sent:]
-        if left:
+        if self.backlog is not None and left:
             self.backlog.add(left)
 
-    def sendfile(self, file, offset=0, count=None) -> None:
+    def sendfile(self, file, offset=0, count=None) -> int:
+        """Send the file from `offset` on, at most `count` bytes. Returns the number of bytes."""
         file.seek(offset)
-        left = count
+        left, sent = count, 0
         while block := file.read(BLOCK if left is None else min(BLOCK, left)):
             self.sendall(block)
+            sent += len(block)
             left = None if left is None else left - len(block)
+        return sent
 
     def leave_thread(self) -> None:
         """The thread is done; the loop sends the rest from now on."""
@@ -91,7 +94,7 @@ class Client(socket.socket):
 
     def flush(self) -> bool:
         """Send some of the spooled rest. Returns whether there can be more. Raises OSError."""
-        sent = self.backlog.give(self)
+        sent = self.backlog.give(self) if self.backlog else 0
         self._moved += sent
         return sent > 0
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterable
 
+from digits_project.server.connection import Anybody
+
 
 class UnderPrefix:
     """WSGI middleware: the application gets paths without the prefix, and generates links with it.
 
     A proxy can remove the prefix from the path or leave it. Direct requests work with and without it.
     """
+
+    admission: Anybody  # the terms of its requests; wsgi.py sets it, and the gunicorn worker reads it
 
     def __init__(self, application: Callable, prefix: str):
         self._application = application

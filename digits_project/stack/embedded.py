@@ -54,6 +54,12 @@ class Services:
     def __exit__(self, *exception) -> None:
         self._exit.close()
 
+    @property
+    def urls(self) -> dict[str, str]:
+        """DATABASE_URL and REDIS_URL of the requested services."""
+        urls = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
+        return {name: url for name, url in urls.items() if url}
+
     def tend(self) -> list[str]:
         """Restart the services that have died. Returns a line of text for each."""
         return [service.start_again() for service in self.services if service.process.poll() is not None]
@@ -79,8 +85,7 @@ class Services:
             cache = Redis(self.folder, sockets, log, passwords)
             self.services.append(started.enter_context(cache))
             self.redis_url = cache.url
-        urls = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
-        write_private(self.folder / "urls.json", json.dumps({name: url for name, url in urls.items() if url}))
+        write_private(self.folder / "urls.json", json.dumps(self.urls))
         started.callback((self.folder / "urls.json").unlink)
 
 

