@@ -43,8 +43,8 @@ class AccessTokenAdmin(admin.ModelAdmin):
     def has_change_permission(self, request, obj=None):
         return False
 
-    def get_form(self, request, obj=None, **kwargs):
-        return super().get_form(request, obj, form=TokenForm, **kwargs)
+    def get_form(self, request, obj=None, change=False, **kwargs):
+        return super().get_form(request, obj, change, form=TokenForm, **kwargs)
 
     def save_model(self, request, obj, form, change):
         token, secret = tokens.issue(obj.user, obj.name, obj.scope, obj.expires_at)

@@ -5,6 +5,7 @@ document; the ID token must be for this client; an account is found by the provi
 address; and the groups in the provider's claims decide what the account may do."""
 
 import logging
+from collections.abc import Iterable
 
 import jwt
 import requests
@@ -17,6 +18,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import transaction
 from django.http import Http404, HttpResponseRedirect
 from django.urls import reverse
+from django.views import View
 from mozilla_django_oidc import auth, utils, views
 
 from digits_project.accounts import audit
@@ -130,8 +132,7 @@ def _give_groups(user, claimed: object) -> None:
     """Give the account exactly those groups of DIGITS_OIDC_GROUPS that the claims name; groups that are not in
     DIGITS_OIDC_GROUPS do not change. Operators may use the admin."""
     mapping = settings.DIGITS_OIDC_GROUPS
-    claimed = {claimed} if isinstance(claimed, str) else set(map(str, claimed or ()))
-    wanted = {ours for theirs, ours in mapping if theirs in claimed}
+    wanted = {ours for theirs, ours in mapping if theirs in _names(claimed)}
     managed = {ours for _, ours in mapping}
     before = set(user.groups.filter(name__in=managed).values_list("name", flat=True))
     if before == wanted:
@@ -144,16 +145,23 @@ def _give_groups(user, claimed: object) -> None:
     audit.record("change groups", user.get_username(), ", ".join(sorted(wanted)) or "none")
 
 
-class _Configured:
-    """A view that exists only if a provider is configured. Errors lead back to the login page."""
+def _names(claimed: object) -> set[str]:
+    """The groups of a claim: a list of names, or one name; a claim of another type names none."""
+    if isinstance(claimed, str):
+        return {claimed}
+    return set(map(str, claimed)) if isinstance(claimed, Iterable) else set()
+
+
+class _Configured(View):
+    """A mixin for a view that exists only if a provider is configured. Errors lead back to the login page."""
 
     get_settings = staticmethod(setting)
 
-    def get(self, request):
+    def dispatch(self, request, *args, **kwargs):
         if not settings.DIGITS_OIDC_ISSUER:
             raise Http404("This server has no OpenID Connect provider.")
         try:
-            return super().get(request)
+            return super().dispatch(request, *args, **kwargs)
         except Denied as why:
             return self.refused(str(why))
         except FAILURES as failure:

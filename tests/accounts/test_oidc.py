@@ -103,6 +103,13 @@ def test_the_groups_claim_can_have_another_name_and_be_a_single_word(provider, l
     assert groups("ada") == ["user"]
 
 
+@pytest.mark.parametrize("claimed", [7, None, True], ids=str)
+def test_a_claim_that_is_neither_a_name_nor_a_list_gives_no_group(provider, log_in, claimed):
+    provider.claims["groups"] = claimed
+    assert log_in().status_code == 302
+    assert groups("ada") == []
+
+
 @pytest.mark.parametrize("page, leads_to", [("/admin/", "/admin/"), ("https://evil.example/", "/"), ("", "/")])
 def test_login_redirects_to_the_requested_page_of_this_server_only(log_in, page, leads_to):
     assert log_in(next=page)["Location"] == leads_to
