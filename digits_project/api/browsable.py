@@ -38,6 +38,8 @@ class BrowsablePage(BrowsableAPIRenderer):
         self.template = own or getattr(renderer_context["view"], "page_template", self.template)
         return super().render(data, accepted_media_type, renderer_context)
 
+    accepted_media_type: str  # BrowsableAPIRenderer.render() sets it
+
     def get_context(self, data, accepted_media_type, renderer_context):
         context = super().get_context(data, accepted_media_type, renderer_context)
         variables = getattr(renderer_context["response"], "page_variables", {})

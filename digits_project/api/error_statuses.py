@@ -104,6 +104,12 @@ def listed_status(error: BaseException) -> ErrorStatus:
     return cast(ErrorStatus, error_status(error))
 
 
+def http_status(error: BaseException) -> int:
+    """The HTTP status of an exception: that of its row, else 500."""
+    row = error_status(error)
+    return row.http if row and row.http else 500
+
+
 def http_text(error: BaseException) -> str:
     """What a client reads about an exception of the table."""
     row = listed_status(error)

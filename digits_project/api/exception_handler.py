@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from digits_project.accounts.viewer import without_paths
-from digits_project.api.error_statuses import AWAY, error_status, http_text, listed_status
+from digits_project.api.error_statuses import AWAY, error_status, http_status, http_text
 from digits_project.api.renderers import prefers_json
 from digits_project.api.wire_format import errors, printable
 from digits_project.common.errors import no_room
@@ -27,12 +27,12 @@ PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
 RETRY_SECONDS = 5
 
 
-def exception_handler(exc: Exception, context: dict) -> Response:
+def exception_handler(exc: Exception, context: dict) -> HttpResponse:
     """The response to an exception of a view, in the format of docs/api.md."""
     if isinstance(exc, DjangoValidationError):
         exc = exceptions.ValidationError(exc.message_dict if hasattr(exc, "error_dict") else {"": exc.messages})
     if isinstance(exc, exceptions.ValidationError):
-        return Response({"errors": errors(without_paths(messages_by_field(exc.detail)))}, listed_status(exc).http)
+        return Response({"errors": errors(without_paths(messages_by_field(exc.detail)))}, http_status(exc))
     if isinstance(exc, AWAY):
         return _away(context["request"], exc)
     status, description = _explain(exc)
@@ -88,7 +88,7 @@ def server_fault(request):
 
 def _away(request, failure: BaseException) -> HttpResponse:
     """503 if the database or Redis can't be reached. The response uses neither; DRF's page would."""
-    status, text = listed_status(failure).http, http_text(failure)
+    status, text = http_status(failure), http_text(failure)
     log.warning("%d for %s: %s", status, request.path, failure)
     answer = _page_or_json(request, status, text) or HttpResponse(
         text, status=status, content_type="text/plain; charset=utf-8"

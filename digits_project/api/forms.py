@@ -123,7 +123,7 @@ class Form(serializers.Serializer):
 def choice_in(data: Mapping, name: str, field: serializers.ChoiceField) -> str:
     """The choice that the data make; the default if it does not exist, which the field itself reports."""
     choice = str(data.get(name))
-    return choice if choice in field.choices else field.default
+    return choice if choice in field.choices else str(field.default)
 
 
 def _as_lists(wrong: dict[str, str]) -> dict[str, list[str]]:

@@ -66,13 +66,15 @@ class FieldError(serializers.Serializer):
 class FormErrors(serializers.Serializer):
     """A form that is not valid, every wrong field named."""
 
-    errors = FieldError(many=True)
+    def get_fields(self):
+        return {"errors": FieldError(many=True)}  # as an attribute it would hide the serializer's own `errors`
 
 
 class FormErrorsOfDigits(serializers.Serializer):
     """The same with DIGITS_WIRE_FORMAT=digits."""
 
-    errors = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
+    def get_fields(self):
+        return {"errors": serializers.DictField(child=serializers.ListField(child=serializers.CharField()))}
 
 
 def errors(*statuses: int) -> dict[int, OpenApiResponse]:
@@ -95,13 +97,13 @@ class Schema(AutoSchema):
     def get_summary(self):
         return self._documentation()[0]
 
-    def get_description(self):
+    def get_description(self, path="", method=""):
         return self._documentation()[1]
 
     def _documentation(self) -> list[str]:
         """The first sentence of the docstring of the action, else of the view, and the rest of it."""
         action = getattr(self.view, getattr(self.view, "action", self.method.lower()))
-        text = inspect.cleandoc(action.__doc__ or type(self.view).__doc__)
+        text = inspect.cleandoc(action.__doc__ or type(self.view).__doc__ or "")
         summary, *rest = re.split(r"(?<=\.)\s+", text, maxsplit=1)
         return [summary.rstrip(".").replace("\n", " "), "".join(rest)]
 

@@ -71,7 +71,7 @@ class DiskUpload(TemporaryFileUploadHandler):
                 if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                     path.unlink()
         super().new_file(*args, **kwargs)
-        fcntl.flock(self.file.file, fcntl.LOCK_EX)  # home.remove_abandoned_uploads tests this lock
+        fcntl.flock(self.file.fileno(), fcntl.LOCK_EX)  # home.remove_abandoned_uploads tests this lock
 
     def receive_data_chunk(self, raw_data, start):
         with self._gone_on_failure():

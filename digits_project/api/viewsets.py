@@ -1,7 +1,8 @@
 """The base of the viewsets: routes that take a form, the fields that it ignores, and what OPTIONS says about it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import nsmallest
+from typing import Any, cast
 from urllib.parse import quote
 
 from drf_spectacular.utils import extend_schema
@@ -38,17 +39,23 @@ class FormViewSet(ViewSet):
     metadata_class = FormMetadata
 
     def get_serializer(self, *args, **kwargs) -> Form:
+        if self.serializer_class is None:
+            raise TypeError(f"{type(self).__name__} has no form on this route")
         return self.serializer_class(*args, **kwargs)
 
     @extend_schema(responses={200: Defaults})
     def defaults(self, request, format=None):
         """The optional fields with their defaults; in a browser, the form."""
-        return Response({"defaults": self.serializer_class().defaults()})
+        return Response({"defaults": self.get_serializer().defaults()})
+
+    def sent(self) -> Mapping[str, Any]:
+        """The fields of the request's body; the parsers take no other body than an object or a form."""
+        return cast(Mapping[str, Any], self.request.data)
 
     def valid_form(self, data) -> Form:
         """The form of this route with `data`. Raises ValidationError."""
-        form = self.serializer_class(data=data)
-        self.headers |= ignored_header(form, self.request.data)
+        form = self.get_serializer(data=data)
+        self.headers |= ignored_header(form, self.sent())
         form.is_valid(raise_exception=True)
         return form
 

@@ -1,8 +1,9 @@
 """The abstract Job, and devices. Job has no table: each dataset or model is its own job, one row with one status."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from django.apps import apps
 from django.conf import settings
@@ -31,7 +32,8 @@ class Status(models.TextChoices):
 ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
 
 
-class DeviceRequest(NamedTuple):
+@dataclass(frozen=True)
+class DeviceRequest:
     """The GPUs of one host that a job is to have: those of these numbers, or else so many, whichever they are.
 
     `engines` are the names of the engines that can do the job, the preferred first; () if any device will do.

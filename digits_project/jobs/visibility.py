@@ -64,9 +64,10 @@ def groups_to_share_with() -> QuerySet:
 def _seen_by(user, job_class: type[Job]) -> Q:
     through = job_class.shared_with.through
     column = f"{job_class._meta.model_name}_id"
-    shared = through.objects.filter(group__user=user).values(column)
+    shared = through._default_manager.filter(group__user=user).values(column)
     seen = Q(owner=user.get_username()) | Q(pk__in=shared)
     if not job_class.PART_OF:
         return seen
-    whole = job_class._meta.get_field(job_class.PART_OF).related_model
+    related = job_class._meta.get_field(job_class.PART_OF).related_model
+    whole = next(parent for parent in job_classes() if parent is related)
     return seen | Q(**{f"{job_class.PART_OF}__in": visible(whole)})

@@ -228,7 +228,7 @@ def _mended(name: str, product: str, version: str, mend: str) -> Finding:
     if not has_ended(product, numbers):
         return Finding(name, OK, text)
     end = supported_until(product, numbers)
-    since = f" since {end:%B %Y}" if end > date.min else ""
+    since = f" since {end:%B %Y}" if end and end > date.min else ""
     return Finding(name, WARNING, f"{text}: its makers publish no security fixes for it{since}", mend)
 
 

@@ -76,7 +76,7 @@ class LoginViewSet(FormViewSet):
 
     def next_page(self) -> str:
         """The page of this server that `next` names; "" if there is none or it is on another site."""
-        data = self.request.query_params if self.request.method == "GET" else self.request.data
+        data = self.request.query_params if self.request.method == "GET" else self.sent()
         page = str(data.get("next") or "")
         here = {self.request.get_host()}
         return page if url_has_allowed_host_and_scheme(page, here, self.request.is_secure()) else ""
@@ -87,7 +87,7 @@ class LoginViewSet(FormViewSet):
 
     def typed_name(self) -> str:
         """The initial value of the page's name field."""
-        data = self.request.query_params if self.request.method == "GET" else self.request.data
+        data = self.request.query_params if self.request.method == "GET" else self.sent()
         return str(data.get("username") or "")
 
 

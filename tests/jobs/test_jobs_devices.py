@@ -1,5 +1,7 @@
 """Which GPUs a job gets that asks for certain ones, or for several, or whose engine can't use all of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from digits_project.common.errors import BadInput
@@ -166,9 +168,9 @@ def test_gpus_that_the_engine_can_not_use_are_refused(hosts, wanted, complaint):
     hosts(b=2)
     Device.objects.filter(index=1).update(engines=["second"])
     devices.check(wanted)
-    devices.check(wanted._replace(engines=("mxnet", "second")))
+    devices.check(replace(wanted, engines=("mxnet", "second")))
     with pytest.raises(BadInput, match=complaint):
-        devices.check(wanted._replace(engines=("mxnet",)))
+        devices.check(replace(wanted, engines=("mxnet",)))
 
 
 def test_a_job_is_refused_where_its_engine_can_use_no_device_at_all(hosts):

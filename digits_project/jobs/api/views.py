@@ -104,7 +104,7 @@ class CreateViewSet(FormViewSet):
 
     def owner(self) -> str:
         """The name under which the job is recorded; clients of DIGITS may send it with the form."""
-        sent = self.request.query_params.get("username") or self.request.data.get("username")
+        sent = self.request.query_params.get("username") or self.sent().get("username")
         return usernames.owner(self.request, sent)
 
     def respond(self, job: Job) -> HttpResponse:

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from django.core.exceptions import ObjectDoesNotExist
 
@@ -84,7 +85,7 @@ def refresh(jobs: Sequence[Job]) -> None:
     """Read the jobs again, with retries if the database can't be reached. Raises Gone."""
     for job in jobs:
         try:
-            patiently(lambda job=job: job.refresh_from_db(fields=FOLLOWED))
+            patiently(partial(job.refresh_from_db, fields=FOLLOWED))
         except ObjectDoesNotExist:
             raise errors.Gone from None
 

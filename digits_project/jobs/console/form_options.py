@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import BooleanField, Field, FileField
 
+from digits_project.api.exception_handler import messages_by_field
 from digits_project.api.forms import Form, PathField
 from digits_project.api.uploads import decoded
 from digits_project.jobs.console.command import Invalid, wrong
@@ -36,7 +37,7 @@ class FormOptions:
             self._defaults = form.defaults() | self._defaults
 
     def add_to(self, parser: ArgumentParser) -> None:
-        parser.add_argument(self._name, metavar="NAME", help=self._fields[self._name].help_text)
+        parser.add_argument(self._name, metavar="NAME", help=str(self._fields[self._name].help_text or ""))
         group = parser.add_argument_group("fields of the form")
         for name, field in self._fields.items():
             if name != self._name:
@@ -83,13 +84,13 @@ class FormOptions:
     @contextmanager
     def complaints(self, form: Form, names: Mapping[str, str] | None = None) -> Iterator[None]:
         """Turn the errors of form and service inside the block into Invalid. `names` adds {field: option}."""
-        names = self.names() | (names or {})
+        options = {**self.names(), **(names or {})}
         try:
             yield
         except ValidationError as invalid:
-            raise Invalid(invalid.detail, names) from invalid
+            raise Invalid(messages_by_field(invalid.detail), options) from invalid
         except DjangoValidationError as invalid:
-            raise Invalid(form.in_wire_names(invalid), names) from invalid
+            raise Invalid(form.in_wire_names(invalid), options) from invalid
 
 
 def _option(name: str, negated: bool = False) -> str:

@@ -83,7 +83,7 @@ class JobWorker(Worker):
             except UnicodeDecodeError:
                 self._forget_what_is_no_text()
             except Exception as unreadable:
-                if not hasattr(unreadable, "job_id"):  # RQ sets it if the job is at fault
+                if not (hasattr(unreadable, "job_id") and hasattr(unreadable, "queue")):  # RQ sets them for a bad job
                     raise
                 log.error("Refused %a, which can't be read: %a", unreadable.job_id[:100], str(unreadable)[:200])
                 unreadable.queue.intermediate_queue.remove(unreadable.job_id)
@@ -99,7 +99,7 @@ class JobWorker(Worker):
             for job_id in self.connection.lrange(queue.intermediate_queue_key, 0, -1):
                 if not job_id.isascii():
                     log.error("Refused %a, which is no job's id", job_id[:100])
-                    self.connection.lrem(queue.intermediate_queue_key, 0, job_id)
+                    self.connection.execute_command("LREM", queue.intermediate_queue_key, 0, job_id)
 
     def execute_job(self, job, queue):
         """Run only our own tasks with a job id, no matter who wrote to Redis. RQ itself would call any callback and

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import pynvml
@@ -16,7 +17,8 @@ from digits_project.jobs.models import Device, DeviceRequest, Job, JobEngine, jo
 log = logging.getLogger(__name__)
 
 
-class Gpu(NamedTuple):
+@dataclass(frozen=True)
+class Gpu:
     """A GPU as NVML describes it. `memory` is in bytes; `compute_capability` is a pair such as (8, 6)."""
 
     index: int

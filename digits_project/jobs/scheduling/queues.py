@@ -14,6 +14,7 @@ from rq.executions import ExecutionRegistry
 from rq.job import Job as QueuedJob
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
 
 REAPER_SECONDS = 30  # how long a heartbeat counts; a reaper sends one every five seconds
 SPARE = "-spare"  # suffix of a queue for owners who would otherwise wait for other owners' jobs
@@ -113,7 +114,7 @@ def reapers() -> list[str]:
     return sorted(key.decode().removeprefix(start) for key in connection().scan_iter(f"{start}*"))
 
 
-def _listener(worker: Worker) -> Listener:
+def _listener(worker: BaseWorker) -> Listener:
     attempt = worker.get_current_job_id() or ""
     seen = worker.last_heartbeat
     return Listener(

@@ -2,6 +2,7 @@
 
 from rest_framework.exceptions import ValidationError
 
+from digits_project.api.exception_handler import messages_by_field
 from digits_project.jobs import services
 from digits_project.jobs.console.command import ConsoleCommand, job_of, wrong
 from digits_project.jobs.sharing import groups_of, shared_names
@@ -24,7 +25,7 @@ class Command(ConsoleCommand):
         try:
             services.share(job, groups_of(groups))
         except ValidationError as unknown:
-            raise wrong(str(unknown.detail[0])) from unknown
+            raise wrong(messages_by_field(unknown.detail)[""][0]) from unknown
         names = shared_names(job)
         if self.as_json:
             self.print_json({"id": job.pk, "shared_with": names})
