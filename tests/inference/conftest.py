@@ -1,7 +1,11 @@
 """Fixtures that the tests of inference share."""
 
+import io
+
 import pytest
 
+from datasets.imagedb.images import decoding
+from inference.engine.predictor import Predictor
 from tests.support.samples.row_samples import add_snapshot, with_categories
 
 
@@ -24,3 +28,34 @@ def model(make_dataset, make_model):
 def image(digits_folder):
     """The path of an image of the digit 3."""
     return digits_folder / "3" / "0.png"
+
+
+@pytest.fixture
+def three_images(digits_folder):
+    """The paths of images of three digits."""
+    return [str(digits_folder / digit / "0.png") for digit in "369"]
+
+
+@pytest.fixture
+def ranking(model):
+    """Computes the five best [category, percentage] of an image, best first, from the scores of a snapshot."""
+
+    def ranking(path, epoch=2):
+        pixels = decoding.read_array(path, 28, 28, 1, "squash")
+        scores = Predictor(model.snapshots.get(epoch=epoch).onnx_file).scores(pixels[None])[0]
+        best = sorted(zip(scores.tolist(), model.dataset.categories, strict=True), reverse=True)[:5]
+        return [[category, round(100 * score, 2)] for score, category in best]
+
+    return ranking
+
+
+@pytest.fixture
+def classify_many(client, model):
+    """Posts a list, the content of a file or a text, to classify_many; returns the response."""
+
+    def classify_many(listed, suffix=".json", **fields):
+        upload = io.BytesIO(listed) if isinstance(listed, bytes) else listed
+        sent = {"job_id": model.pk, "image_list": upload} | fields
+        return client.post(f"/models/images/classification/classify_many{suffix}", sent)
+
+    return classify_many

@@ -1,4 +1,4 @@
-"""The parts that each app has of a kind: they are joined by its name."""
+"""Kinds: each app has a part of every kind, which it finds by the name of the kind."""
 
 import pytest
 from django.urls import reverse
@@ -38,7 +38,7 @@ def registered(monkeypatch):
     model_kinds.register(SEGMENTATION_MODEL)
 
 
-def test_a_registered_kind_is_found_in_its_column_and_its_rows(registered):
+def test_a_registered_kind_is_a_choice_of_its_column_and_the_type_of_its_rows(registered):
     for model, name in ((Dataset, "Image Segmentation Dataset"), (TrainedModel, "Image Segmentation Model")):
         column = model._meta.get_field("kind")
         assert ("segmentation", name) in list(column.choices)
@@ -46,17 +46,17 @@ def test_a_registered_kind_is_found_in_its_column_and_its_rows(registered):
 
 
 @pytest.mark.parametrize("kinds, kind", [(dataset_kinds, Segmentation()), (model_kinds, SEGMENTATION_MODEL)])
-def test_no_kind_is_registered_twice(registered, kinds, kind):
+def test_a_kind_cannot_be_registered_twice(registered, kinds, kind):
     with pytest.raises(ValueError, match=r"'segmentation' of .* is registered already"):
         kinds.register(kind)
 
 
-def test_every_kind_of_datasets_has_a_form_and_sources():
+def test_every_kind_of_dataset_has_a_form_and_sources():
     assert list(dataset_kinds.KINDS) == list(DATASET_FORMS)
     assert all(sources_of(kind) for kind in dataset_kinds.KINDS)
 
 
-def test_every_kind_of_models_has_a_form_and_questions():
+def test_every_kind_of_model_has_a_form_and_questions():
     assert list(model_kinds.KINDS) == list(MODEL_FORMS) == list(QUESTIONS)
 
 
@@ -65,7 +65,7 @@ def test_every_kind_that_is_evaluated_has_metrics():
 
 
 @pytest.mark.parametrize("kind", model_kinds.KINDS)
-def test_the_question_of_a_models_page_is_one_of_its_kind(kind):
+def test_the_question_on_the_page_of_a_model_belongs_to_its_kind(kind):
     routes = {reverse(f"{action.replace('_', '-')}-json") for action in QUESTIONS[kind]}
     assert reverse(model_kinds.KINDS[kind].question.url_name) in routes
     assert all(hasattr(InferenceViewSet, action) for action in QUESTIONS[kind])
