@@ -47,7 +47,7 @@ class TrainedModel(Job):
 
     # Its network.
     method = models.CharField(max_length=8, choices=NetworkMethod, default=NetworkMethod.STANDARD)
-    standard_network = models.CharField(max_length=40, choices=standard_networks, blank=True)
+    standard_network = models.CharField(max_length=networks.MAX_NETWORK_NAME, choices=standard_networks, blank=True)
     custom_network = models.TextField(blank=True)
     custom_network_snapshot = models.CharField(max_length=4096, blank=True, help_text="The weights it starts from.")
     previous = models.ForeignKey(

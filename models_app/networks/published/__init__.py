@@ -1,1 +1,23 @@
-"""The standard networks as published, one module each: a function of an image shape and a number of categories."""
+"""The standard networks as published, registered by name: each module builds one, and declares its defaults."""
+
+from models_app.networks.published.alexnet import ALEXNET
+from models_app.networks.published.googlenet import GOOGLENET
+from models_app.networks.published.lenet import LENET
+from models_app.networks.published.mobilenet import MOBILENET_V2
+from models_app.networks.published.resnet import RESNET18, RESNET50
+from models_app.networks.published.squeezenet import SQUEEZENET
+from models_app.networks.published.standard_network import (
+    MAX_NETWORK_NAME,
+    STANDARD,
+    StandardNetwork,
+    default_batch_size,
+    register,
+    standard,
+)
+from models_app.networks.published.vgg16 import VGG16
+
+# Forms and messages list them in this order.
+for network in (LENET, ALEXNET, GOOGLENET, VGG16, RESNET18, RESNET50, MOBILENET_V2, SQUEEZENET):
+    register(network)
+
+__all__ = ["MAX_NETWORK_NAME", "STANDARD", "StandardNetwork", "default_batch_size", "register", "standard"]

@@ -2,6 +2,7 @@
 
 from models_app.networks.graph import Network
 from models_app.networks.published.stack import Frame, LayerStack, gaussian
+from models_app.networks.published.standard_network import StandardNetwork
 
 RESPONSE = {"local_size": 5, "alpha": 0.0001, "beta": 0.75}
 
@@ -31,3 +32,6 @@ def alexnet(frame: Frame, categories: int) -> Network:
         stack.over("Dropout", f"drop{number}", {"dropout_ratio": 0.5})
     stack.inner_product("fc8", categories, **gaussian(0.01))
     return stack.classified("AlexNet")
+
+
+ALEXNET = StandardNetwork("alexnet", alexnet, batch_size=128, crop_size=227)

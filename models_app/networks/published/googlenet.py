@@ -4,6 +4,7 @@ from typing import Any
 
 from models_app.networks.graph import Network
 from models_app.networks.published.stack import WEIGHT_AND_BIAS, Frame, LayerStack, xavier
+from models_app.networks.published.standard_network import StandardNetwork
 
 RESPONSE = {"local_size": 5, "alpha": 0.0001, "beta": 0.75}
 
@@ -44,6 +45,9 @@ def googlenet(frame: Frame, categories: int) -> Network:
     stack.over("Dropout", "pool5/drop_7x7_s1", {"dropout_ratio": 0.4})
     stack.inner_product("loss3/classifier", categories, **xavier())
     return stack.classified("GoogLeNet")
+
+
+GOOGLENET = StandardNetwork("googlenet", googlenet, batch_size=32, crop_size=224)
 
 
 def _stem(stack: LayerStack) -> None:

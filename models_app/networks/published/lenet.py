@@ -3,8 +3,9 @@
 from models_app.networks.graph import Network
 from models_app.networks.layer import Multipliers
 from models_app.networks.published.stack import Frame, LayerStack
+from models_app.networks.published.standard_network import StandardNetwork
 
-# Its biases decay as its weights do.
+# (lr_mult, decay_mult) of weights and biases: weight decay applies to LeNet's biases too.
 MULTIPLIERS = (Multipliers(1, 1), Multipliers(2, 1))
 XAVIER = {"weight_filler": {"type": "xavier"}, "bias_filler": {"type": "constant"}}
 
@@ -24,3 +25,6 @@ def lenet(frame: Frame, categories: int) -> Network:
     stack.over("ReLU", "relu1")
     stack.inner_product("ip2", categories, **XAVIER)
     return stack.classified("LeNet")
+
+
+LENET = StandardNetwork("lenet", lenet, batch_size=64)

@@ -2,6 +2,7 @@
 
 from models_app.networks.graph import Network
 from models_app.networks.published.stack import MSRA, Frame, LayerStack, gaussian
+from models_app.networks.published.standard_network import StandardNetwork
 
 # Expansion, channels, number of blocks and stride of the first block: table 2 of the paper.
 BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -23,6 +24,9 @@ def mobilenet_v2(frame: Frame, categories: int) -> Network:
     stack.over("Dropout", "drop", {"dropout_ratio": 0.2})
     stack.inner_product("fc", categories, **gaussian(0.01))
     return stack.classified("MobileNet-v2")
+
+
+MOBILENET_V2 = StandardNetwork("mobilenet_v2", mobilenet_v2, batch_size=32, crop_size=224)
 
 
 def _blocks() -> list[tuple[int, int, int]]:

@@ -2,6 +2,7 @@
 
 from models_app.networks.graph import Network
 from models_app.networks.published.stack import MSRA, Frame, LayerStack
+from models_app.networks.published.standard_network import StandardNetwork
 
 BOTTLENECK_EXPANSION = 4
 
@@ -14,6 +15,10 @@ def resnet18(frame: Frame, categories: int) -> Network:
 def resnet50(frame: Frame, categories: int) -> Network:
     """Sixteen blocks of a 1×1, a 3×3 and a 1×1 convolution each. Images from 5×5 pixels."""
     return _resnet("ResNet-50", frame, categories, (3, 4, 6, 3), _bottleneck, BOTTLENECK_EXPANSION)
+
+
+RESNET18 = StandardNetwork("resnet18", resnet18, batch_size=32, crop_size=224)
+RESNET50 = StandardNetwork("resnet50", resnet50, batch_size=16, crop_size=224)
 
 
 def _resnet(name: str, frame: Frame, categories: int, blocks: tuple[int, ...], branch2, expansion: int) -> Network:

@@ -2,6 +2,7 @@
 
 from models_app.networks.graph import Network
 from models_app.networks.published.stack import Frame, LayerStack, gaussian, xavier
+from models_app.networks.published.standard_network import StandardNetwork
 
 SQUEEZED = {2: 16, 3: 16, 4: 32, 5: 32, 6: 48, 7: 48, 8: 64, 9: 64}  # channels of each fire module's bottleneck
 EXPANSION = 4  # of each of its two halves
@@ -23,6 +24,9 @@ def squeezenet(frame: Frame, categories: int) -> Network:
     stack.over("ReLU", "relu_conv10")
     stack.pool_all("pool10")
     return stack.classified("SqueezeNet")
+
+
+SQUEEZENET = StandardNetwork("squeezenet", squeezenet, batch_size=32, crop_size=224)
 
 
 def _fire(stack: LayerStack, name: str, squeezed: int) -> None:

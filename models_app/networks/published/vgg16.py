@@ -2,6 +2,7 @@
 
 from models_app.networks.graph import Network
 from models_app.networks.published.stack import Frame, LayerStack, xavier
+from models_app.networks.published.standard_network import StandardNetwork
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and how many convolutions
 
@@ -24,3 +25,6 @@ def vgg16(frame: Frame, categories: int) -> Network:
         stack.over("Dropout", f"drop{number}", {"dropout_ratio": 0.5})
     stack.inner_product("fc8", categories, **xavier())
     return stack.classified("VGG-16")
+
+
+VGG16 = StandardNetwork("vgg16", vgg16, batch_size=16, crop_size=224)

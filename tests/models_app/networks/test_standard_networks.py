@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from models_app.networks import STANDARD, BadNetwork, parameter_count, standard
+from models_app.networks import STANDARD, BadNetwork, default_batch_size, parameter_count, standard
+from models_app.networks.published import StandardNetwork, register
+from models_app.networks.published.lenet import lenet
 from tests.models_app.networks.test_onnx_layers import onnx_outputs
 from tests.support.samples.engine_samples import engine_of, random_images
 
@@ -42,6 +44,22 @@ def test_a_standard_network_has_as_many_parameters_as_published(name, count):
 
 def test_the_published_parameter_counts_cover_every_standard_network_but_lenet():
     assert set(LEARNED) == set(STANDARD) - {"lenet"}
+
+
+@pytest.fixture
+def registered_network():
+    yield register(StandardNetwork("lenet5", lenet, batch_size=7, crop_size=28))
+    del STANDARD["lenet5"]
+
+
+def test_a_registered_network_is_built_by_its_name_with_its_own_crop_size_and_batch_size(registered_network):
+    assert standard("lenet5", (1, 32, 32), 10).input_shape == (1, 28, 28)
+    assert default_batch_size("lenet5") == 7
+
+
+def test_a_second_network_of_one_name_is_refused():
+    with pytest.raises(ValueError, match="a standard network 'lenet' is registered already"):
+        register(StandardNetwork("lenet", lenet, batch_size=7))
 
 
 @pytest.mark.usefixtures("engine_name")
