@@ -1,4 +1,4 @@
-"""Generic datasets over HTTP: databases that were built elsewhere, checked before the job is Done."""
+"""Generic datasets over HTTP: databases that another program built, which the job checks."""
 
 import numpy as np
 import pytest
@@ -6,19 +6,12 @@ from django.conf import settings
 
 from datasets.imagedb.foreign.pairs import Pairs
 from datasets.models import Dataset
-from datasets.tasks import build_dataset
 from tests.support.api_requests import field_errors
 from tests.support.samples.prebuilt_samples import caffe_order, datum, photo_crops, write_lmdb
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/datasets/images/generic.json"
 LABELS_FOR_BOTH = "Name a database of labels for both splits, or for neither."
-
-
-@pytest.fixture(autouse=True)
-def _open_server(settings):
-    settings.DIGITS_AUTH = "open"
-    settings.DIGITS_DATA_ROOTS = [settings.BASE_DIR.__class__("/")]
 
 
 @pytest.fixture
@@ -39,32 +32,25 @@ def databases(tmp_path):
 
 @pytest.fixture
 def form(databases):
-    """A form that is right, with what the test changes; None leaves a field out."""
+    """A function that returns a valid form; arguments change fields, None removes one."""
 
     def form(**fields):
-        right = {"dataset_name": "gradients", **databases}
-        return {name: value for name, value in (right | fields).items() if value is not None}
+        valid = {"dataset_name": "gradients", **databases}
+        return {name: value for name, value in (valid | fields).items() if value is not None}
 
     return form
 
 
-def built(client):
-    """The only dataset, built, as its JSON."""
-    dataset = Dataset.objects.get()
-    build_dataset(dataset.pk)
-    return client.get(f"/datasets/{dataset.pk}.json").json()
-
-
 @pytest.mark.parametrize("content_type", ["multipart", "application/x-www-form-urlencoded", "application/json"])
-def test_prebuilt_databases_become_a_generic_dataset(client, form, content_type):
+def test_prebuilt_databases_become_a_generic_dataset(client, form, content_type, build_json):
     data = form(method="prebuilt")
     if content_type == "application/x-www-form-urlencoded":
         data = "&".join(f"{name}={value}" for name, value in data.items())
-    answer = client.post(CREATE, data, **({} if content_type == "multipart" else {"content_type": content_type}))
+    response = client.post(CREATE, data, **({} if content_type == "multipart" else {"content_type": content_type}))
     dataset = Dataset.objects.get()
-    assert answer.json() == {"job_id": dataset.pk, "id": dataset.pk, "name": "gradients", "status": "Waiting"}
+    assert response.json() == {"job_id": dataset.pk, "id": dataset.pk, "name": "gradients", "status": "Waiting"}
     image = {"image_width": 10, "image_height": 10, "image_channels": 3}
-    assert built(client) == {
+    assert build_json() == {
         "id": dataset.pk,
         "name": "gradients",
         "directory": str(dataset.directory),
@@ -76,9 +62,9 @@ def test_prebuilt_databases_become_a_generic_dataset(client, form, content_type)
     }
 
 
-def test_the_row_tells_what_a_network_has_to_fit(client, form):
+def test_a_generic_dataset_stores_the_shapes_that_a_network_needs(client, form, build_json):
     client.post(CREATE, form())
-    built(client)
+    build_json()
     dataset = Dataset.objects.get()
     assert (dataset.kind, dataset.image_shape, dataset.label_shape) == ("generic", (3, 10, 10), [2, 1, 1])
     assert (dataset.entries("train"), dataset.entries("val")) == (6, 4)
@@ -86,41 +72,41 @@ def test_the_row_tells_what_a_network_has_to_fit(client, form):
         assert pairs[1][1].ravel().tolist() == [7, -7]
 
 
-def test_the_status_has_the_type_of_digits(client, form):
+def test_the_status_of_a_generic_dataset_has_the_type_of_digits(client, form):
     client.post(CREATE, form())
     assert client.get(f"/datasets/{Dataset.objects.get().pk}/status").json()["type"] == "Generic Image Dataset"
 
 
-def test_images_alone_carry_their_own_labels(client, form):
-    alone = form(prebuilt_train_labels="", prebuilt_val_images="", prebuilt_val_labels="")
-    client.post(CREATE, alone)
-    assert [task["name"] for task in built(client)["AnalyzeDbTasks"]] == ["Analyze DB (train)"]
+def test_a_generic_dataset_needs_no_label_databases(client, form, build_json):
+    images_only = form(prebuilt_train_labels="", prebuilt_val_images="", prebuilt_val_labels="")
+    client.post(CREATE, images_only)
+    assert [task["name"] for task in build_json()["AnalyzeDbTasks"]] == ["Analyze DB (train)"]
 
 
-def test_a_mean_of_ones_own_is_used(client, form, tmp_path):
+def test_a_generic_dataset_uses_the_given_mean_file(client, form, tmp_path, build_json):
     mean = np.full((3, 10, 10), 99, np.float32)
     np.save(tmp_path / "mean.npy", mean)
     client.post(CREATE, form(prebuilt_mean_file=str(tmp_path / "mean.npy")))
-    built(client)
+    build_json()
     assert np.array_equal(np.load(Dataset.objects.get().directory / "mean.npy"), mean)
 
 
-def test_a_database_that_is_damaged_inside_fails_the_job_with_the_entry(client, form, tmp_path):
+def test_a_job_with_a_damaged_database_fails_and_names_the_entry(client, form, tmp_path, build_json):
     images = [datum(caffe_order(image)) for image in photo_crops(6, size=10)]
-    spoilt = write_lmdb(tmp_path / "spoilt", [*images[:5], images[5][:-9]])
-    client.post(CREATE, form(prebuilt_train_images=str(spoilt)))
-    answer = built(client)
-    assert answer["status"] == "Error"
-    assert answer["error"] == f"Entry '00000005' of {spoilt}/data.mdb can't be used: the message is cut short."
+    damaged = write_lmdb(tmp_path / "spoilt", [*images[:5], images[5][:-9]])
+    client.post(CREATE, form(prebuilt_train_images=str(damaged)))
+    facts = build_json()
+    assert facts["status"] == "Error"
+    assert facts["error"] == f"Entry '00000005' of {damaged}/data.mdb can't be used: the message is cut short."
 
 
-def test_counts_that_do_not_agree_fail_the_job(client, form, databases):
+def test_a_job_with_different_numbers_of_images_and_labels_fails(client, form, databases, build_json):
     client.post(CREATE, form(prebuilt_train_labels=databases["prebuilt_val_labels"]))
-    assert "has 6 entries, but" in built(client)["error"]
+    assert "has 6 entries, but" in build_json()["error"]
 
 
 @pytest.mark.parametrize(
-    "fields, wrong",
+    "fields, errors",
     [
         ({"dataset_name": None}, {"dataset_name": "This field is required."}),
         ({"method": "folder"}, {"method": '"folder" is not a valid choice. Choose prebuilt.'}),
@@ -144,22 +130,22 @@ def test_counts_that_do_not_agree_fail_the_job(client, form, databases):
         ({"prebuilt_val_labels": ""}, {"prebuilt_val_labels": LABELS_FOR_BOTH}),
     ],
 )
-def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, fields, wrong):
-    assert field_errors(client.post(CREATE, form(**fields))) == wrong
+def test_an_invalid_field_of_a_generic_form_is_reported_and_creates_nothing(client, form, fields, errors):
+    assert field_errors(client.post(CREATE, form(**fields))) == errors
     assert not Dataset.objects.exists()
     assert not settings.DIGITS_JOBS_DIR.exists()
 
 
-def test_no_link_leads_out_of_the_data_roots(client, form, settings, tmp_path, databases):
+def test_prebuilt_databases_outside_the_data_roots_are_rejected(client, form, settings, tmp_path, databases):
     settings.DIGITS_DATA_ROOTS = [tmp_path / "allowed"]
     (tmp_path / "allowed" / "lmdb").mkdir(parents=True)
     (tmp_path / "allowed" / "lmdb" / "data.mdb").symlink_to(tmp_path / "train_images" / "data.mdb")
     train = {"prebuilt_train_images": str(tmp_path / "allowed" / "lmdb")}
-    wrong = field_errors(client.post(CREATE, form(**train)))
-    assert set(wrong) == set(databases)
-    assert all("is not in a folder that this server may read" in message for message in wrong.values())
+    errors = field_errors(client.post(CREATE, form(**train)))
+    assert set(errors) == set(databases)
+    assert all("is not in a folder that this server may read" in message for message in errors.values())
 
 
-def test_without_the_suffix_the_answer_leads_to_the_jobs_page(client, form):
-    answer = client.post(CREATE.removesuffix(".json"), form())
-    assert (answer.status_code, answer["Location"]) == (302, f"/datasets/{Dataset.objects.get().pk}")
+def test_a_generic_form_without_json_suffix_redirects_to_the_page_of_the_job(client, form):
+    response = client.post(CREATE.removesuffix(".json"), form())
+    assert (response.status_code, response["Location"]) == (302, f"/datasets/{Dataset.objects.get().pk}")

@@ -1,4 +1,4 @@
-"""Sources of datasets from their registration to forms, columns and the engine."""
+"""The registry of dataset sources: what is derived from a source, and which sources are rejected."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from datasets.sources import FOLDER, PREBUILT, SOURCES, TEXTFILE, register, sour
 from datasets.sources.prebuilt_source import PrebuiltMethod
 
 
-def test_a_registered_source_is_found_everywhere():
+def test_a_registered_source_appears_in_forms_columns_command_page_and_schema():
     program = [sys.executable, "-m", "tests.support.added_source"]
     found = json.loads(subprocess.run(program, check=True, capture_output=True, text=True, timeout=60).stdout)
     assert found == {
@@ -35,11 +35,11 @@ def test_a_registered_source_is_found_everywhere():
     }
 
 
-def test_each_kind_has_its_sources():
+def test_each_kind_of_dataset_has_its_sources():
     assert {kind: sources_of(kind) for kind in KINDS} == {CLASSIFICATION: [FOLDER, TEXTFILE], GENERIC: [PREBUILT]}
 
 
-def test_no_two_sources_have_a_column_or_a_field_of_one_name():
+def test_columns_and_fields_of_sources_have_unique_names():
     names = [name for source in SOURCES.values() for name in {*source.columns, *source.field_names}]
     assert len(names) == len(set(names))
 
@@ -48,7 +48,7 @@ def test_no_two_sources_have_a_column_or_a_field_of_one_name():
     "name, message",
     [("prebuilt", "a source 'prebuilt' is registered already"), ("databases", "'databases' is longer than the column")],
 )
-def test_a_name_that_is_taken_or_too_long_is_refused(name, message):
+def test_a_source_with_a_duplicate_or_too_long_name_is_rejected(name, message):
     source = PrebuiltMethod()
     source.name = name
     with pytest.raises(ValueError, match=message):
@@ -56,13 +56,13 @@ def test_a_name_that_is_taken_or_too_long_is_refused(name, message):
     assert SOURCES["prebuilt"] is PREBUILT
 
 
-def test_a_row_of_an_unknown_source_is_refused():
-    with pytest.raises(ValidationError) as refused:
+def test_a_dataset_row_with_an_unknown_source_is_rejected():
+    with pytest.raises(ValidationError) as error:
         Dataset(name="d", method="shelf").full_clean(exclude=["job_id"], validate_unique=False)
-    assert refused.value.message_dict == {"method": ["Value 'shelf' is not a valid choice."]}
+    assert error.value.message_dict == {"method": ["Value 'shelf' is not a valid choice."]}
 
 
-def test_with_an_unknown_method_the_fields_of_the_default_source_are_checked():
+def test_a_form_with_an_unknown_method_validates_the_fields_of_the_default_source():
     shares = {"folder_pct_val": "60", "folder_pct_test": "40"}
     form = ClassificationDatasetForm(data={"dataset_name": "d", "method": "s3", **shares})
     assert not form.is_valid()

@@ -18,7 +18,6 @@ MAX_LINES = 300  # of a module
 
 LONG_MODULES = {
     "tests/datasets/imagedb/test_damaged_files.py",
-    "tests/datasets/test_api_datasets.py",
 }
 # Names that Python, pytest, Django and DRF give to modules: each app may have one of its own.
 USUAL_MODULES = {

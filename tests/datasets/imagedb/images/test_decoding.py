@@ -2,6 +2,7 @@ import io
 import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from PIL import Image
 
 from datasets.imagedb import BadImage
 from datasets.imagedb.images.decoding import decode, decode_record, encode, read_array, to_array
-from datasets.imagedb.images.formats import sniff
+from datasets.imagedb.images.formats import ACCEPTED, READABLE, sniff
+from datasets.imagedb.images.formats import FORMATS as READABLE_FORMATS
 from datasets.imagedb.images.resize import resize
 from datasets.imagedb.images.size_limits import MAX_PIXELS
+from datasets.imagedb.readers.folder import no_images
 from tests.support.samples.imagedb_samples import photo
+from tests.support.samples.row_samples import add_snapshot, with_categories
 
 FORMATS = ["PNG", "JPEG", "BMP", "PPM", "WEBP", "AVIF", "TIFF"]
 
@@ -201,3 +205,31 @@ def test_a_truncated_record_is_a_bad_image(china, encoding):
 def test_a_record_in_another_format_is_a_bad_image(china):
     with pytest.raises(BadImage, match="damaged record"):
         decode_record(saved(china, "WEBP"))
+
+
+# --- the list of formats that users see ------------------------------------------------------------------------------
+FORMAT_LIST = "PNG, JPEG, BMP, PPM (P5, P6), WebP, HEIC, AVIF or TIFF"
+
+
+def test_error_messages_list_the_readable_formats():
+    assert READABLE == FORMAT_LIST
+    assert f"An image is a {FORMAT_LIST} file." in no_images(Path("/images"))
+
+
+def test_the_api_docs_list_the_readable_formats():
+    assert f"An image is a {FORMAT_LIST} file" in " ".join(Path("docs/api.md").read_text().split())
+
+
+@pytest.mark.django_db
+def test_the_openapi_schema_lists_the_readable_formats(client, settings):
+    settings.DIGITS_AUTH = "open"
+    assert f"The image, as an upload: a {FORMAT_LIST} file." in client.get("/api/schema").content.decode()
+
+
+@pytest.mark.django_db
+def test_the_file_field_of_a_page_accepts_the_readable_formats(admin_client, make_dataset, make_model):
+    model = make_model(with_categories(make_dataset()))
+    add_snapshot(model, 1, 1)
+    page = admin_client.get(f"/admin/models_app/trainedmodel/{model.pk}/change/").content.decode()
+    assert f'name="image_file" accept="{ACCEPTED}"' in page
+    assert all(suffix in ACCEPTED for format_ in READABLE_FORMATS for suffix in format_.suffixes)

@@ -111,7 +111,7 @@ def test_photos_of_a_phone_named_jpg_are_built_as_what_they_are(tmp_path):
     assert built.skipped_reasons == {"damaged HEIC: it is cut short": 1}
 
 
-# --- what is damaged or made to do harm --------------------------------------------------------------------------
+# --- what is damaged or made to do harm ------------------------------------------------------------------------------
 
 
 def test_a_heic_that_ends_its_decoder_is_a_bad_image():

@@ -50,7 +50,7 @@ def images(counts=(3, 4)):
     return {f"{digit}/{n}.png" for digit, count in enumerate(counts) for n in range(count)}
 
 
-# --- what is read --------------------------------------------------------------------------------------------------
+# --- what is read ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("top", ["", "pets/", "./", "./pets/"])
 def test_only_images_come_out_whether_a_folder_is_around_them_or_not(opened, form, top):
@@ -86,7 +86,7 @@ def test_what_is_no_image_is_left_out_and_told_if_its_name_says_otherwise(opened
     assert "movie" not in told
 
 
-# --- what is refused -----------------------------------------------------------------------------------------------
+# --- what is refused -------------------------------------------------------------------------------------------------
 GOOD = ("0/0.png", digit_png(0, 0))
 NAMES = {
     "../evil.png": "'../evil.png' leads out of the archive",
@@ -155,7 +155,7 @@ def test_a_member_without_a_name_is_left_out(opened):
     assert opened(archive[:entry] + nameless + archive[end : end + 12] + size + archive[end + 16 :]) == images()
 
 
-# --- bombs ---------------------------------------------------------------------------------------------------------
+# --- bombs -----------------------------------------------------------------------------------------------------------
 BLANK = digit_png(0, 0) + bytes(3 << 20)  # an image that goes on with nothing
 
 
@@ -234,7 +234,7 @@ def test_headers_made_to_harm_are_refused(opened, archive):
             opened(content)
 
 
-# --- damage --------------------------------------------------------------------------------------------------------
+# --- damage ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("form", FORMS)
 def test_an_archive_that_is_cut_short_is_refused_wherever_it_is_cut(opened, form):
     whole = FORMS[form](digit_files()).rstrip(b"\0")  # more zeros than a tar needs
