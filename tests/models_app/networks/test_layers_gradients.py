@@ -1,9 +1,11 @@
 """Gradients: a training step changes each weight by the slope of the loss, measured by moving the weight a little."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from models_app.networks import Layer, Network
+from models_app.networks import Layer, Multipliers, Network
 from tests.support.samples.engine_samples import engine_of, random_images
 from tests.support.samples.network_samples import DATA, network
 
@@ -105,6 +107,30 @@ def test_a_batch_norm_with_gain_and_bias_has_the_gradients_of_a_batch_norm_with_
     assert all(np.abs(found[name]).max() > 1e-4 for name in ("norm.weight", "norm.bias"))
     for name, array in moved.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-6)
+
+
+def behind_a_norm(scale: Layer, *others: Layer) -> Network:
+    """A convolution, a BatchNorm `norm`, other layers, a Scale that makes `out`, and a loss."""
+    norm = Layer("norm", "BatchNorm", ("first",), ("norm",), {"moving_average_fraction": 0.5})
+    scores = Layer("scores", "InnerProduct", ("out",), ("scores",), {"num_output": CATEGORIES, **FILLED})
+    loss = Layer("loss", "SoftmaxWithLoss", ("scores", "label"), ("loss",), phases=LABELLED)
+    return network(SCALED, FIRST, norm, *others, scale, scores, loss, input_shape=(2, 5, 5))
+
+
+@pytest.mark.parametrize("bias_term", [True, False])
+@pytest.mark.parametrize("gain_rate", [1, 0], ids=["trained", "frozen"])
+def test_a_scale_that_alone_reads_a_batch_norm_learns_as_one_beside_another_reader(bias_term, gain_rate):
+    """An engine can compute the first pair as one layer, but not the second. Running averages are compared, too."""
+    scale = Layer("scale", "Scale", ("norm",), ("out",), {"bias_term": bias_term}, (Multipliers(gain_rate),))
+    split = Layer("split", "Split", ("norm",), ("copy", "unused"))
+    silence = Layer("silence", "Silence", ("unused",))
+    alone, beside = behind_a_norm(scale), behind_a_norm(replace(scale, bottoms=("copy",)), split, silence)
+    images = random_images(alone, BATCH)
+    found, expected = (gradients(sample, images, CATEGORY_LABELS) for sample in (alone, beside))
+    moved = {name for name, array in found.items() if np.abs(array).max() > 1e-4}
+    assert moved == set(expected) - ({"scale.weight"} if gain_rate == 0 else set()) - {"first.bias"}
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5)
 
 
 def test_the_gradient_passes_through_slice_split_crop_and_concat_layers():
