@@ -135,6 +135,7 @@ def unreachable_database(transactional_db, open_server, monkeypatch):
     connection.close()
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "path", ["/index.json", "/datasets/20260101-000000-0000.json", "/models/20260101-000000-0000/status", "/admin/"]
 )
@@ -146,15 +147,18 @@ def test_a_route_returns_503_and_retry_after_without_a_database(client, unreacha
     assert "can't reach its database" in response.content.decode()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_503_without_a_database_has_the_usual_error_format(client, unreachable_database):
     error = client.get("/index.json").json()["error"]
     assert (error["message"], error["type"]) == ("503: Service Unavailable", "ServiceUnavailable")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_post_returns_503_without_a_database(client, unreachable_database):
     assert client.post("/models/20260101-000000-0000/abort").status_code == 503
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_route_works_as_soon_as_the_database_is_back(client, unreachable_database):
     assert client.get("/index.json").status_code == 503
     unreachable_database.undo()
