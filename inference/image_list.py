@@ -43,7 +43,7 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class ImageList:
-    """The posted list, the folder of its relative names, and the maximum number of images (None: all).
+    """A posted list of images. A relative path starts at `folder`; at most `most` images are read (None: all).
 
     URLs are fetched only until the time `urls_until`, so that slow hosts can't occupy the server for days.
     """

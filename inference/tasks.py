@@ -1,4 +1,4 @@
-"""The tasks of io workers."""
+"""The RQ task that evaluates a snapshot, run by io workers."""
 
 from digits_project.jobs.execution.runner import run
 from inference import evaluate_split

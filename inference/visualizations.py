@@ -39,7 +39,8 @@ def _activations(snapshot: Snapshot, layers: list[dict], feed: dict[str, np.ndar
     tops: set[str] = set()
     for layer in layers:
         for top, value in layer["values"].items():
-            owners.setdefault(value, (layer, layer["name"] if top in tops else top))  # in place: the layer's own name
+            # A layer that works in place reuses the name of its input, so its own name is shown instead.
+            owners.setdefault(value, (layer, layer["name"] if top in tops else top))
         tops.update(layer["values"])
     made: dict[str, list[dict]] = {}
     for value, numbers in activations(snapshot.onnx_file, list(owners), feed):

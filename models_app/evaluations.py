@@ -1,4 +1,4 @@
-"""What may be asked about how well a model does on images that it was not trained on."""
+"""Starts and finds evaluations of a model on images that it was not trained on."""
 
 from contextlib import suppress
 
@@ -57,7 +57,7 @@ def find(model: TrainedModel, split: str | None = None, epoch: float | None = No
 
 
 def missing(model: TrainedModel, split: str | None, epoch: float | None) -> str:
-    """Why there is no such evaluation, or how to get it."""
+    """A message: the reason why there is no such evaluation, or how to request it."""
     try:
         _to_evaluate(model, split or _first_split(model) or Evaluation.Split.VAL, epoch)
     except (CanNotEvaluate, BadInput) as why:

@@ -174,7 +174,8 @@ class TrainedModel(Job):
 
     @property
     def snapshots_to_keep(self) -> int:
-        """The number of snapshots that remain after the training: one per interval, or the newest ones and the best."""
+        """The number of snapshots left after training: one an interval; with `keep_snapshots`, at most that many and
+        the best."""
         every = math.ceil(self.train_epochs / self.snapshot_interval) if self.snapshot_interval else 1
         return min(every, self.keep_snapshots + 1) if self.keep_snapshots else every
 

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rule:
-    """The snapshots to keep: the `best` by validation, the `newest`, and every `every`-th by epoch (0: none)."""
+    """Which snapshots to keep: the first `best` by validation, the last `newest`, and each `every`-th (0: none)."""
 
     best: int = 1
     newest: int = 1

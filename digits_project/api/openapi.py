@@ -71,7 +71,7 @@ class FormErrors(serializers.Serializer):
 
 
 class FormErrorsOfDigits(serializers.Serializer):
-    """The same with DIGITS_WIRE_FORMAT=digits."""
+    """A form that is not valid, with DIGITS_WIRE_FORMAT=digits: a list of messages for each field."""
 
     def get_fields(self):
         return {"errors": serializers.DictField(child=serializers.ListField(child=serializers.CharField()))}
@@ -101,7 +101,7 @@ class Schema(AutoSchema):
         return self._documentation()[1]
 
     def _documentation(self) -> list[str]:
-        """The first sentence of the docstring of the action, else of the view, and the rest of it."""
+        """[summary, description]: the first sentence and the rest of the action's docstring, else of the view's."""
         action = getattr(self.view, getattr(self.view, "action", self.method.lower()))
         text = inspect.cleandoc(action.__doc__ or type(self.view).__doc__ or "")
         summary, *rest = re.split(r"(?<=\.)\s+", text, maxsplit=1)
@@ -183,7 +183,6 @@ def without_marks(result: dict, **_) -> dict:
 
 
 def one_of_each_route(endpoints: list) -> list:
-    """A preprocessing hook that keeps, of the two URLs of a route, the one that ends in .json; the other is its
-    page."""
+    """A preprocessing hook that drops the pages: the front page, and of a route with two URLs the one without .json."""
     paths = {path for path, *_ in endpoints}
     return [endpoint for endpoint in endpoints if f"{endpoint[0]}.json" not in paths and endpoint[0] != "/"]

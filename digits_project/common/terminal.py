@@ -108,7 +108,7 @@ class Screen:
         self._print(_indented(grid))
 
     def row(self, cells: Sequence[str | ProgressBar], widths: Sequence[int]) -> None:
-        """Print a row of a table whose later rows aren't known yet; texts stand at the right of their columns."""
+        """Print one row of a table whose later rows aren't known yet. Texts are right-aligned."""
         grid = Table.grid()
         for width in widths:
             grid.add_column(width=width, justify="right")

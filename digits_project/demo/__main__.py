@@ -44,7 +44,7 @@ def summary(demo: Demo, screen: Screen) -> None:
     stack, seconds = demo.stack, sum(demo.seconds.values())
     screen.heading(f"Done in {seconds:.0f} s: {percent(demo.accuracy)} of the validation images classified right")
     screen.line(", ".join(f"{name} {duration:.1f} s" for name, duration in demo.seconds.items()))
-    screen.line("Every process has ended. What stays:")
+    screen.line("Every process has ended. These files remain:")
     screen.line(f"dataset   {shown(Path(demo.dataset['directory']))}")
     screen.line(f"model     {shown(Path(demo.model['directory']))}, a model.onnx for each epoch")
     screen.line(f"logs      {shown(stack.logs)}, one a process; train.log and build.log with the jobs")

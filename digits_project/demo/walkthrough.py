@@ -43,7 +43,7 @@ class Demo:
 
     @contextlib.contextmanager
     def phase(self, name: str, heading: str) -> Iterator[None]:
-        """Measure the block, which prints under `heading`."""
+        """Print `heading`, run the `with` block, and store the seconds that it took under `name`."""
         self.screen.heading(heading)
         began = time.monotonic()
         yield
@@ -88,7 +88,7 @@ class Demo:
             verdict = "right" if best == category else f"wrong: it is a {category}"
             with Image.open(image) as picture:
                 digit = picture.crop((MARGIN, MARGIN, MARGIN + DIGIT_SIDE, MARGIN + DIGIT_SIDE))
-                said = "\n".join([*rows, "", f"It takes it for a {best}: {verdict}"])
+                said = "\n".join([*rows, "", f"Predicted: {best}, {verdict}"])
                 self.screen.side_by_side(self.screen.picture(digit), said)
 
     def _ask(self, request: Request) -> dict:

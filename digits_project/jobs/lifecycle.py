@@ -74,7 +74,7 @@ def advance(
 
 
 def try_advance(job: Job, to: Status, **conditions_and_changes) -> bool:
-    """The same, but returns whether the row moved, for callers that can lose a race."""
+    """Like advance(), but returns False instead of raising IllegalTransition, for callers that can lose a race."""
     try:
         advance(job, to, **conditions_and_changes)
     except IllegalTransition as second:

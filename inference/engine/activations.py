@@ -47,7 +47,7 @@ def _session(onnx_file: Path, names: Sequence[str]) -> InferenceSession:
 
 
 def _more_outputs(names: Sequence[str]) -> bytes:
-    """What makes those values outputs when it is appended to a model: protobuf merges what follows each other."""
+    """Protobuf bytes that, appended to a model's file, make those values outputs: protobuf merges repeated messages."""
     return _field(GRAPH, b"".join(_field(OUTPUT, _field(NAME, name.encode())) for name in names))
 
 

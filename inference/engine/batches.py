@@ -12,7 +12,7 @@ from digits_project.common.errors import BadInput
 from digits_project.common.resources import usable_cores
 
 AHEAD = 2  # batches in memory: one in the network, one being read
-Name = TypeVar("Name")  # a text, or what has one
+Name = TypeVar("Name")  # names an image: a str, or an object whose str() is shown in messages
 
 
 class Batches(Generic[Name]):

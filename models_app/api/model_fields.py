@@ -54,7 +54,7 @@ class Number(serializers.FloatField):
 
 
 class PositiveNumber(Number):
-    """A number above 0 that an engine's float32 tells from 0."""
+    """A number above 0, large enough that float32, in which engines compute, does not round it to 0."""
 
     default_error_messages = {"positive": "This must be above 0."}
 

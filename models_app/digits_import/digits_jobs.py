@@ -62,14 +62,14 @@ class DigitsJob:
 
     @property
     def dataset_id(self) -> str:
-        """Of the dataset that a model is built on: what the pickle says, or else where the network takes its images."""
+        """The id of a model's dataset: from the pickle, else from the paths in train_val.prototxt; "" if unknown."""
         named = JOB_ID.findall(self.text("train_val.prototxt"))
         said = self.facts.get("dataset_id")
         return said if isinstance(said, str) and JOB_ID.fullmatch(said) else (named[0] if named else "")
 
     @property
     def iterations(self) -> int:
-        """Of the whole training; 0 if the solver does not say."""
+        """The number of iterations of the whole training, from solver.prototxt; 0 if it is not there."""
         found = SOLVER_ITERATIONS.search(self.text("solver.prototxt"))
         return int(found[1]) if found else 0
 
@@ -85,7 +85,7 @@ class DigitsJob:
 
     @property
     def framework(self) -> str:
-        """What trained a model: caffe, torch, tensorflow."""
+        """The framework that trained the model: caffe, torch or tensorflow."""
         if any(self.path.glob("*.t7")) or any(self.path.glob("*.lua")):
             return "torch"
         if any(self.path.glob("*.ckpt*")) or (self.path / "network.py").exists():
@@ -93,7 +93,7 @@ class DigitsJob:
         return str(self.facts.get("framework_id") or "caffe")
 
     def databases(self) -> dict[str, Path]:
-        """Of a generic dataset: train and val, each with _labels if there are any, and mean, where they were."""
+        """A generic dataset's databases, {name: path}: train, val, train_labels, val_labels, mean, if known."""
         own = {f"{split}{end}": self.path / f"{split}_db" / name for split in ("train", "val") for end, name in KINDS}
         own["mean"] = self.path / "train_db" / "mean.binaryproto"
         if own["train"].is_dir():
@@ -148,9 +148,9 @@ def read_facts(path: Path) -> dict:
 
 
 def _attributes(content: bytes) -> Iterator[tuple[str, str | int | float]]:
-    """(attribute, what stands behind it), as far as that is a text or a number; ("class", name) of a job's class."""
+    """The (attribute, value) pairs of a pickle with a text or number as value; ("class", name) for the job's class."""
     key, last = "", None
-    stored: dict = {}  # what the pickle numbers, to name it again: a text that comes twice stands there once
+    stored: dict = {}  # the pickle's memo, {index: value}: a repeated text is stored once and then named by its index
     for opcode, value, _ in pickletools.genops(content):
         if opcode.name in STORES:
             stored[len(stored) if opcode.name == "MEMOIZE" else int(value)] = last

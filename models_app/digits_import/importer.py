@@ -201,7 +201,7 @@ def _write_snapshot(model: TrainedModel, path: Path, directory: Path) -> None:
 
 
 def _mean(model: TrainedModel) -> np.ndarray | None:
-    """What is subtracted: C×H×W of the network's input, C×1×1, or nothing."""
+    """The mean that is subtracted: C×H×W like the network's input, or C×1×1; None if nothing is subtracted."""
     if model.use_mean == "none":
         return None
     mean = np.load(dataset_services.mean_file(model.dataset), allow_pickle=False).astype(np.float32)
@@ -211,7 +211,7 @@ def _mean(model: TrainedModel) -> np.ndarray | None:
 
 
 def _use_mean(found: DigitsJob) -> str:
-    """As the network that was trained says (transform_param), which knows better than the form."""
+    """The value of `use_mean` from the trained network's transform_param, which is more reliable than the form."""
     text = found.text("train_val.prototxt")
     if "mean_file" in text:
         return "image"

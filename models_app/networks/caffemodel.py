@@ -49,7 +49,8 @@ class CaffeWeights:
 
 
 def read_weights(path: Path, network: Network) -> dict[str, np.ndarray]:
-    """The arrays of read_layers(). Also raises BadInput if the file has no layer of the network."""
+    """The weights in a .caffemodel that fit the network, {name: array}. Raises BadInput as read_layers() does, and if
+    none fits."""
     found = read_layers(path, network)
     if not found.arrays:
         layers = found.layers

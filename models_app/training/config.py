@@ -72,17 +72,17 @@ class TrainConfig(Hyperparameters):
         return network
 
     def settled(self, seed: int, threads: int) -> TrainConfig:
-        """The same training with what it leaves to the trainer."""
+        """A copy with the random seed and the number of threads that the trainer chose."""
         return replace(self, random_seed=seed, threads=threads)
 
     @property
     def settled_seed(self) -> int:
-        """The random seed of a configuration that is settled."""
+        """The random seed, which settled() has set. Raises ValueError if it is still None."""
         return _settled("random_seed", self.random_seed)
 
     @property
     def settled_threads(self) -> int:
-        """The number of threads of a configuration that is settled."""
+        """The number of threads, which settled() has set. Raises ValueError if it is still None."""
         return _settled("threads", self.threads)
 
     def _check_image_shape(self) -> None:

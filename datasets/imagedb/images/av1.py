@@ -105,7 +105,7 @@ def _sequence(bits):
     if bits.read():
         id_bits = bits.read(4) + 2
         id_bits += bits.read(3) + 1
-    bits.read(7)  # 128×128 blocks, filters, and how frames are predicted
+    bits.read(7)  # seven flags: the superblock size, and which coding tools are enabled
     if bits.read():  # order hints
         bits.read(2)
     screen_content = _SELECT if bits.read() else bits.read()

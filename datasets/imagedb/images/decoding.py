@@ -96,7 +96,7 @@ def highest_deep_sample(path: Path, opener: Callable[[Path], BinaryIO] = open_im
 
 
 def _read(source, opener, turn, read, remark):
-    """What read(picture, turn) returns; `turn` holds the image's share of the memory until it is given back."""
+    """Open the source and return read(picture, turn). `turn` reserves the image's memory until it is given back."""
     with _opened(source, opener) as file:
         head = file.read(SIGNATURE_BYTES)
         format_name = sniff(head)
@@ -120,7 +120,7 @@ def _read(source, opener, turn, read, remark):
 
 
 def _whole_or_mended(found, turn, read, remark):
-    """What `read` returns of a picture, or of the file mended where it is damaged beside its pixels."""
+    """Return read(found, turn), or, if the file is damaged only outside its pixels, read() of the repaired file."""
     try:
         return read(found, turn)
     except BadImage:

@@ -68,7 +68,7 @@ def eight_bits(image: Image.Image, again: Callable[[], Image.Image], white: int)
 
 
 def _tiles(image):
-    """What is still to be loaded; nothing of an image that another process decoded."""
+    """Pillow's tiles that are not decoded yet; none if another process has decoded the image."""
     return getattr(image, "tile", ())
 
 

@@ -75,7 +75,7 @@ def whole_label(number: str) -> str | None:
 
 
 def foreign_path(path: str) -> str | None:
-    """What a path is that can't be on this server (such as a Windows path), as a clause after "it"; else None."""
+    """Why a path can't be on this server (such as a Windows path), as a clause after "it"; None if it can."""
     if _DRIVE.match(path):
         return "is a path of Windows. Write the path that the file has on the server, with / between folders"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):

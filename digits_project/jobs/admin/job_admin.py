@@ -135,7 +135,7 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
         ]
 
     def route(self, pattern: str, view: Callable, name: str, cacheable: bool = False):
-        """A further URL below the list, for users of the admin. A `cacheable` view sets its own cache headers."""
+        """A URL pattern under the admin's list page, for admin users. A `cacheable` view sets its own cache headers."""
         names = (self.opts.app_label, self.opts.model_name, name)
         return path(pattern, self.admin_site.admin_view(view, cacheable), name="_".join(names))
 

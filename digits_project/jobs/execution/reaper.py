@@ -36,7 +36,7 @@ def tick() -> None:
 
 
 def tick_or_leave() -> bool:
-    """The same. Returns False if the database or Redis can't be reached; the next tick tries again."""
+    """Like tick(), but returns False if the database or Redis can't be reached; the next tick tries again."""
     try:
         tick()
     except (DatabaseFailure, RedisError) as away:

@@ -74,7 +74,7 @@ class JobWorker(Worker):
         super().request_stop(signum, frame)
 
     def dequeue_job_and_maintain_ttl(self, *args, **kwargs):
-        """The next readable job. Entries in Redis that are not ours are removed and must not end the worker."""
+        """The next readable job. Unreadable entries in Redis are removed, and never end the worker."""
         while True:
             try:
                 return super().dequeue_job_and_maintain_ttl(*args, **kwargs)

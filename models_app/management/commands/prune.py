@@ -57,7 +57,7 @@ class Command(ConsoleCommand):
         self.end(Exit.FAILED if refused else Exit.DONE)
 
     def _remove(self, snapshot: Snapshot) -> str:
-        """Why it could not go, or nothing."""
+        """Delete a snapshot. Returns the reason if the server refuses, else an empty string."""
         try:
             services.delete_snapshot(snapshot)
         except Refused as refusal:

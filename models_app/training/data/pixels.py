@@ -177,10 +177,10 @@ class PixelFile:
 
 
 def open_images(path: Path, layout: InputLayout, threads: int, tick: Callable[[], None]) -> Images:
-    """The split of this record file; a small one is decoded into a pixel file first. `tick` is called meanwhile and can
-    raise Aborted.
+    """Open the images of a record file. A small split is decoded into a pixel file first; `tick` is called during that
+    and can raise Aborted.
 
-    Raises BadInput for an image of another shape or a label that is not below the layout's categories: here for a small
+    Raises BadInput for an image of another shape, or for a label outside the layout's categories: at once for a small
     split, else when the image is read.
     """
     records = Records(path, layout, threads)

@@ -80,11 +80,12 @@ class Engine(Protocol):
         """The reverse of weights()."""
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
-        """What the next steps depend on besides the weights, under names that every engine shares.
+        """The arrays that the next steps need besides the weights, under names that every engine shares.
 
-        "steps" and "batches": how many there have been, whole numbers. "<weight>.<slot>": the solver's memory, float32,
-        in the weight's shape; the slots of each solver are in OPTIMIZER_SLOTS. "<layer>.factor.start": two numbers for
-        each BatchNorm, the factor of its running averages that was loaded, and the batches trained since.
+        "steps" and "batches": the numbers of steps taken and of batches trained. "<weight>.<slot>": an array that the
+        solver keeps for each weight (such as momentum), float32, in the weight's shape; OPTIMIZER_SLOTS lists the slots
+        of each solver. "<layer>.factor.start": two numbers for each BatchNorm, the scale factor of its running averages
+        when the weights were loaded, and the number of batches trained since.
         """
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:

@@ -129,7 +129,7 @@ class MXNetEngine:
 
 
 class _Averages:
-    """The `factor` of every BatchNorm, which MXNet does not know, and what follows from it (see dense.BatchNorm)."""
+    """Computes Caffe's scale `factor` of every BatchNorm, which MXNet lacks, and applies it (see dense.BatchNorm)."""
 
     def __init__(self, network: Network) -> None:
         self._nodes: list[Node] = [node for node in network.nodes("train") if isinstance(node.kind, dense.BatchNorm)]
@@ -143,7 +143,7 @@ class _Averages:
         self._corrected.clear()
 
     def factors(self) -> dict[str, np.ndarray]:
-        """As they are now."""
+        """The current factor of every BatchNorm, {weight's name: array of one number}."""
         return {node.weights[2].name: np.array([self._factor(node)], np.float32) for node in self._nodes}
 
     def _factor(self, node: Node) -> float:
@@ -158,7 +158,7 @@ class _Averages:
         self._corrected.clear()
 
     def state(self) -> dict[str, np.ndarray]:
-        """What the factors follow from: rounded to float32 they would come to others in a training that goes on."""
+        """The exact numbers behind the factors; factors rounded to float32 would differ after a resume."""
         return {f"{name}.start": np.array([start, self._batches]) for name, start in self._start.items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:

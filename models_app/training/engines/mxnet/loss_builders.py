@@ -45,9 +45,10 @@ def softmax_with_loss(
 
 
 def _weighted(scores: Symbol, weights: Symbol) -> Symbol:
-    """The scores, with a gradient that is multiplied by a weight per image. Weights of 1 change no bit.
+    """The same scores, but with a gradient that is multiplied by one weight per image. Weights of 1 change no bit.
 
-    SoftmaxOutput has no weights; its out_grad would multiply by its own output.
+    SoftmaxOutput takes no weights: its option out_grad multiplies the gradient by SoftmaxOutput's own output, not by
+    the gradient that arrives (decision 25).
     """
     scaled = mx.sym.broadcast_mul(scores, mx.sym.expand_dims(weights, axis=1))
     return scaled + mx.sym.BlockGrad(scores - scaled)
