@@ -1,4 +1,4 @@
-"""The database goes away under a job that runs."""
+"""The database becomes unreachable while a job runs."""
 
 import threading
 from contextlib import contextmanager
@@ -15,47 +15,47 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def away(monkeypatch):
-    """A context in which PostgreSQL can't be reached: its socket is not where it was."""
+def unreachable(monkeypatch):
+    """A context manager inside which the socket of PostgreSQL does not exist."""
 
     @contextmanager
-    def away():
+    def unreachable():
         connection.close()
         with monkeypatch.context() as patch:
             patch.setitem(connection.settings_dict, "HOST", "/nonexistent")
             yield
 
-    return away
+    return unreachable
 
 
-def after(dataset, work):
+def run_to_end(dataset, work):
     runner.run(Dataset, dataset.pk, work)
     dataset.refresh_from_db()
     return dataset
 
 
-def test_a_build_that_ends_while_the_database_is_away_stores_what_it_built_once_it_is_back(make_dataset, away):
+def test_a_build_that_ends_during_a_database_outage_stores_its_result_afterwards(make_dataset, unreachable):
     def work(dataset, report):
-        gone = away()
-        gone.__enter__()
-        threading.Timer(3, gone.__exit__, (None, None, None)).start()
+        outage = unreachable()
+        outage.__enter__()
+        threading.Timer(3, outage.__exit__, (None, None, None)).start()
         services.build(dataset, report)
 
-    dataset = after(make_dataset(), work)
+    dataset = run_to_end(make_dataset(), work)
     assert (dataset.status, dataset.entries("train")) == (Status.DONE, 90)
 
 
-def test_work_that_asks_a_database_that_is_away_is_done_again_later(make_dataset, away):
+def test_a_job_that_fails_on_an_unreachable_database_is_queued_again(make_dataset, unreachable):
     def work(dataset, report):
-        with away():
+        with unreachable():
             Dataset.objects.get(pk=dataset.pk)
 
-    dataset = after(make_dataset(), work)
+    dataset = run_to_end(make_dataset(), work)
     assert (dataset.status, dataset.lost_processes) == (Status.WAITING, 1)
     assert "The database was away" in dataset.status_history[-1][2]
 
 
-def test_a_job_that_is_told_to_stop_while_the_database_is_away_does_not_outlive_its_worker(away, monkeypatch):
+def test_a_job_that_is_stopped_during_a_database_outage_does_not_outlive_its_worker(unreachable, monkeypatch):
     attempts = []
 
     def write():
@@ -64,6 +64,6 @@ def test_a_job_that_is_told_to_stop_while_the_database_is_away_does_not_outlive_
 
     monkeypatch.setattr(runner.JobProgress, "stop_requested", True)
     monkeypatch.setattr(runner, "STOPPING_SECONDS", 0.2)
-    with away(), pytest.raises(OperationalError):
+    with unreachable(), pytest.raises(OperationalError):
         runner.patiently(write)
-    assert len(attempts) == 2  # of a hundred and twenty
+    assert len(attempts) == 2  # not all 120

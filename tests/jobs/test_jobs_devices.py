@@ -1,4 +1,4 @@
-"""Which GPUs a job gets that asks for certain ones, or for several, or whose engine can't use all of them."""
+"""Leasing devices: certain GPUs, several GPUs, and devices that an engine can't use."""
 
 from dataclasses import replace
 
@@ -17,15 +17,15 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def hosts(register_worker):
-    """Makes hosts with so many GPUs, and a worker on each; one without a GPU has its CPU on."""
+    """A function that creates hosts with these numbers of GPUs and a worker; a host without GPUs has its CPU on."""
 
-    def hosts(**gpus):
+    def create(**gpus):
         for host, count in gpus.items():
             Device.objects.create(host=host, type="cpu", enabled=not count)
             Device.objects.bulk_create(Device(host=host, type="gpu", index=i) for i in range(count))
             register_worker(f"train-{host}")
 
-    return hosts
+    return create
 
 
 @pytest.fixture
@@ -36,69 +36,69 @@ def make_waiting(built_dataset, make_model):
     return make
 
 
-def held(model):
+def leased_devices(model):
     return [str(device) for device in Device.objects.filter(leased_to=model.pk).order_by("index")]
 
 
-def test_a_job_gets_the_gpus_that_it_names(hosts, make_waiting):
+def test_a_job_is_leased_the_gpus_that_it_names(hosts, make_waiting):
     hosts(a=1, b=3)
     model = make_waiting(select_gpus=[0, 2])
     dispatch()
-    assert held(model) == ["gpu0 of b", "gpu2 of b"]
+    assert leased_devices(model) == ["gpu0 of b", "gpu2 of b"]
 
 
-def test_a_job_gets_so_many_gpus_of_one_host(hosts, make_waiting):
+def test_a_job_is_leased_the_requested_number_of_gpus_on_one_host(hosts, make_waiting):
     hosts(a=1, b=2)
     model = make_waiting(select_gpu_count=2)
     dispatch()
-    assert held(model) == ["gpu0 of b", "gpu1 of b"]
+    assert leased_devices(model) == ["gpu0 of b", "gpu1 of b"]
 
 
-def test_a_job_holds_all_of_its_gpus_or_none(hosts, make_waiting):
+def test_a_job_is_leased_all_of_its_gpus_or_none(hosts, make_waiting):
     hosts(a=2)
     first, both = make_waiting(), make_waiting(select_gpu_count=2)
     dispatch()
-    assert (held(first), held(both)) == (["gpu0 of a"], [])
+    assert (leased_devices(first), leased_devices(both)) == (["gpu0 of a"], [])
     lifecycle.advance(first, Status.ABORTED)
     dispatch()
-    assert held(both) == ["gpu0 of a", "gpu1 of a"]
+    assert leased_devices(both) == ["gpu0 of a", "gpu1 of a"]
 
 
-def test_what_a_job_waits_for_is_kept_from_those_behind_it(hosts, make_waiting):
+def test_a_job_that_waits_for_several_gpus_keeps_them_from_later_jobs(hosts, make_waiting):
     hosts(a=2)
     first, _both, last = make_waiting(), make_waiting(select_gpu_count=2), make_waiting()
     dispatch()
-    assert (held(first), held(last)) == (["gpu0 of a"], [])
+    assert (leased_devices(first), leased_devices(last)) == (["gpu0 of a"], [])
 
 
-def test_a_job_that_waits_for_one_gpu_does_not_stop_those_behind_it(hosts, make_waiting):
+def test_a_job_that_waits_for_one_gpu_does_not_block_later_jobs(hosts, make_waiting):
     hosts(a=2)
     first, again, last = make_waiting(select_gpus=[0]), make_waiting(select_gpus=[0]), make_waiting()
     dispatch()
-    assert (held(first), held(again), held(last)) == (["gpu0 of a"], [], ["gpu1 of a"])
+    assert (leased_devices(first), leased_devices(again), leased_devices(last)) == (["gpu0 of a"], [], ["gpu1 of a"])
 
 
-def test_without_any_gpu_several_mean_the_cpu(hosts, make_waiting):
+def test_a_request_for_several_gpus_gets_the_cpu_where_no_host_has_a_gpu(hosts, make_waiting):
     hosts(a=0)
     model = make_waiting(select_gpu_count=4)
     dispatch()
-    assert held(model) == ["cpu of a"]
+    assert leased_devices(model) == ["cpu of a"]
 
 
 @pytest.mark.parametrize(
-    "wanted, complaint",
+    "requested, message",
     [
         (DeviceRequest((3,)), "No host has GPU 3 to train on; there are: 0, 1."),
         (DeviceRequest((), 3), "No host has 3 GPUs to train on; the most are 2."),
     ],
 )
-def test_gpus_that_no_host_has_are_refused(hosts, wanted, complaint):
+def test_a_request_for_gpus_that_no_host_has_is_refused(hosts, requested, message):
     hosts(a=1, b=2)
-    with pytest.raises(BadInput, match=complaint):
-        devices.check(wanted)
+    with pytest.raises(BadInput, match=message):
+        devices.check(requested)
 
 
-def test_any_number_is_fine_where_there_is_no_gpu_but_not_a_certain_one(hosts):
+def test_where_no_host_has_a_gpu_any_number_passes_but_no_index(hosts):
     hosts(a=0)
     devices.check(DeviceRequest((), 8))
     with pytest.raises(BadInput, match="No host has GPU 0 to train on; there are: none"):
@@ -107,73 +107,73 @@ def test_any_number_is_fine_where_there_is_no_gpu_but_not_a_certain_one(hosts):
 
 @pytest.fixture
 def second_engine(monkeypatch):
-    """Registers an engine beside MXNet, with code for GPUs of compute capability 7.5 to 12.0."""
+    """An engine beside MXNet, with code for GPUs of compute capability 7.5 to 12.0."""
     monkeypatch.setitem(ENGINES, "second", SECOND)
 
 
 @pytest.fixture
-def registered(monkeypatch):
-    """The device rows of this host with GPUs of these compute capabilities, by label: (enabled, engines)."""
+def register_gpus(monkeypatch):
+    """A function that registers GPUs of these compute capabilities and returns {label: (enabled, engines)}."""
 
-    def registered(*capabilities):
+    def register_gpus(*capabilities):
         gpus = [devices.Gpu(index, "fake", 8 << 30, capability) for index, capability in enumerate(capabilities)]
         monkeypatch.setattr(devices, "find_gpus", lambda: gpus)
         return {row.label: (row.enabled, row.engines) for row in devices.register()}
 
-    return registered
+    return register_gpus
 
 
-def test_a_device_row_says_which_engines_can_use_it(second_engine, registered):
-    assert registered((8, 6), (5, 2)) == {
+def test_a_device_row_names_the_engines_that_can_use_it(second_engine, register_gpus):
+    assert register_gpus((8, 6), (5, 2)) == {
         "gpu0": (True, ["second"]),
         "gpu1": (False, []),
         "cpu": (False, ["mxnet", "second"]),
     }
 
 
-def test_the_cpu_is_on_where_no_engine_can_use_the_gpus(registered):
-    """Of MXNet only the wheel for CPUs is installed here."""
-    assert registered((8, 6)) == {"gpu0": (False, []), "cpu": (True, ["mxnet"])}
+def test_the_cpu_is_enabled_where_no_engine_can_use_the_gpus(register_gpus):
+    """Only MXNet's wheel for CPUs is installed."""
+    assert register_gpus((8, 6)) == {"gpu0": (False, []), "cpu": (True, ["mxnet"])}
 
 
-def test_a_host_reports_the_engines_anew_and_keeps_what_an_operator_switched(registered, second_engine, monkeypatch):
-    registered((8, 6))
+def test_registering_again_updates_the_engines_and_keeps_the_switches(register_gpus, second_engine, monkeypatch):
+    register_gpus((8, 6))
     Device.objects.update(enabled=False)
     monkeypatch.delitem(ENGINES, "second")
-    assert registered((8, 6)) == {"gpu0": (False, []), "cpu": (False, ["mxnet"])}
+    assert register_gpus((8, 6)) == {"gpu0": (False, []), "cpu": (False, ["mxnet"])}
 
 
 @pytest.mark.parametrize(
-    "wanted, engine",
+    "requested, engine",
     [(DeviceRequest(engines=("mxnet", "second")), "mxnet"), (DeviceRequest(engines=("second", "mxnet")), "second"),
      (DeviceRequest(engines=("torch",)), "torch")],
 )  # fmt: skip
-def test_a_job_is_done_by_its_first_engine_that_can_use_the_device(wanted, engine):
-    assert devices.engine_of(wanted, [Device(type="gpu", engines=["second", "mxnet"])]) == engine
+def test_a_job_uses_its_first_engine_that_can_use_the_device(requested, engine):
+    assert devices.engine_of(requested, [Device(type="gpu", engines=["second", "mxnet"])]) == engine
 
 
-def test_a_job_on_several_devices_is_done_by_an_engine_that_can_use_them_all():
-    held = [Device(type="gpu", engines=["mxnet", "second"]), Device(type="gpu", engines=["second"])]
-    assert devices.engine_of(DeviceRequest(engines=("mxnet", "second")), held) == "second"
+def test_a_job_on_several_devices_uses_an_engine_that_can_use_them_all():
+    leased = [Device(type="gpu", engines=["mxnet", "second"]), Device(type="gpu", engines=["second"])]
+    assert devices.engine_of(DeviceRequest(engines=("mxnet", "second")), leased) == "second"
 
 
 @pytest.mark.parametrize(
-    "wanted, complaint",
+    "requested, message",
     [
         (DeviceRequest((1,)), "No host has GPU 1 to train on; there are: 0. mxnet can't use gpu1 of b."),
         (DeviceRequest((), 2), "No host has 2 GPUs to train on; the most are 1. mxnet can't use gpu1 of b."),
     ],
 )
-def test_gpus_that_the_engine_can_not_use_are_refused(hosts, wanted, complaint):
+def test_a_request_for_gpus_that_the_engine_cannot_use_is_refused(hosts, requested, message):
     hosts(b=2)
     Device.objects.filter(index=1).update(engines=["second"])
-    devices.check(wanted)
-    devices.check(replace(wanted, engines=("mxnet", "second")))
-    with pytest.raises(BadInput, match=complaint):
-        devices.check(replace(wanted, engines=("mxnet",)))
+    devices.check(requested)
+    devices.check(replace(requested, engines=("mxnet", "second")))
+    with pytest.raises(BadInput, match=message):
+        devices.check(replace(requested, engines=("mxnet",)))
 
 
-def test_a_job_is_refused_where_its_engine_can_use_no_device_at_all(hosts):
+def test_a_request_is_refused_where_the_engine_can_use_no_device(hosts):
     hosts(a=0)
     Device.objects.update(engines=[])
     with pytest.raises(BadInput, match=r"No host has a device to train on\. mxnet can't use cpu of a\."):

@@ -1,4 +1,4 @@
-"""Folders of jobs that were being created: those of a killed process go, those of a living one never."""
+"""Folders of jobs under creation: removed after their process was killed, kept while it lives."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ from tests.support.console import start_command
 from tests.support.server import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-CREATORS, EACH = 4, 25
+CREATORS, JOBS_EACH = 4, 25
 
 
 def folders():
@@ -33,19 +33,19 @@ def sweep():
     directory.remove_abandoned(find_job, older_than=-1)
 
 
-def test_the_folder_of_a_process_that_was_killed_while_it_created_a_job_is_removed(make_dataset, tmp_path):
+def test_the_folder_of_a_job_whose_creator_was_killed_is_removed(make_dataset, tmp_path):
     kept = make_dataset()
-    os.mkfifo(tmp_path / "train.txt")  # what it copies into the folder never comes
-    creating = start_command(
+    os.mkfifo(tmp_path / "train.txt")  # the process blocks on copying this file into the folder
+    creator = start_command(
         "shell", "-c", CREATE.format(fifo=str(tmp_path / "train.txt"), owner="ada"), stdin=subprocess.DEVNULL
     )
     new = wait_until(lambda: {name for name in folders() if not name.startswith(".")} - {kept.pk}, 60)
     sweep()
-    assert new < folders()  # it lives
-    creating.send_signal(signal.SIGKILL)
-    creating.wait()
+    assert new < folders()  # the creator lives
+    creator.send_signal(signal.SIGKILL)
+    creator.wait()
     directory.remove_abandoned(find_job)
-    assert new < folders()  # too young
+    assert new < folders()  # the folder is too young
     sweep()
     assert folders() == {kept.pk}
 
@@ -60,19 +60,19 @@ with transaction.atomic():
 """
 
 
-def test_no_folder_is_removed_while_its_job_is_created_however_often_it_is_looked_for(make_dataset):
+def test_repeated_sweeps_remove_no_folder_of_a_job_under_creation(make_dataset):
     stop = threading.Event()
 
-    def sweep_all_the_time():
+    def sweep_repeatedly():
         try:
             while not stop.is_set():
                 sweep()
         finally:
             connections.close_all()
 
-    def create_some(_):
+    def create_several(_):
         try:
-            return [create(number % 5 == 0) for number in range(EACH)]
+            return [create(number % 5 == 0) for number in range(JOBS_EACH)]
         finally:
             connections.close_all()
 
@@ -85,37 +85,37 @@ def test_no_folder_is_removed_while_its_job_is_created_however_often_it_is_looke
         return None if fails else dataset.pk
 
     with ThreadPoolExecutor(CREATORS + 2) as pool:
-        sweepers = [pool.submit(sweep_all_the_time) for _ in range(2)]
-        made = {pk for some in pool.map(create_some, range(CREATORS)) for pk in some if pk}
+        sweepers = [pool.submit(sweep_repeatedly) for _ in range(2)]
+        created = {pk for pks in pool.map(create_several, range(CREATORS)) for pk in pks if pk}
         stop.set()
         assert [sweeper.exception() for sweeper in sweepers] == [None, None]
     sweep()
-    assert rows() == made == folders()
-    assert all((settings.DIGITS_JOBS_DIR / pk / "file").exists() for pk in made)
+    assert rows() == created == folders()
+    assert all((settings.DIGITS_JOBS_DIR / pk / "file").exists() for pk in created)
 
 
-def test_a_job_whose_process_died_right_after_its_commit_keeps_its_folder(make_dataset):
+def test_a_job_whose_creator_died_right_after_the_commit_keeps_its_folder(make_dataset):
     dataset = make_dataset()
     directory._marker(dataset.directory).touch()
     sweep()
     assert folders() == {dataset.pk}
 
 
-def test_a_folder_that_no_process_claimed_stays_whatever_the_database_says(make_dataset):
+def test_a_folder_without_a_marker_stays_even_without_a_row(make_dataset):
     dataset = make_dataset()
-    Dataset.objects.all().delete()  # as where the server is started on another database
+    Dataset.objects.all().delete()  # as if the server was started on another database
     sweep()
     assert folders() == {dataset.pk}
 
 
-def test_a_job_that_is_not_created_leaves_neither_folder_nor_claim(make_dataset):
+def test_a_refused_job_leaves_neither_folder_nor_marker(make_dataset):
     with pytest.raises(ValidationError):
         make_dataset(folder_train="/nowhere")
     settings.DIGITS_JOBS_DIR.mkdir(exist_ok=True)
     assert folders() == set()
 
 
-def test_a_job_that_is_taken_in_has_a_claim_until_it_is_stored(digits_folder):
+def test_an_imported_job_has_a_marker_until_it_is_stored(digits_folder):
     dataset = Dataset(job_id="20260101-000000-0001", name="d", owner="ada", folder_train=str(digits_folder))
     seen = []
 
@@ -132,7 +132,7 @@ def test_a_job_that_is_taken_in_has_a_claim_until_it_is_stored(digits_folder):
     assert folders() == {dataset.pk}
 
 
-def test_the_reaper_looks_for_abandoned_folders_when_it_starts(run_reaper_once, make_dataset, monkeypatch):
+def test_the_reaper_removes_abandoned_folders_when_it_starts(run_reaper_once, make_dataset, monkeypatch):
     monkeypatch.setattr(directory.remove_abandoned, "__defaults__", (-1,))
     abandoned = make_dataset().directory
     Dataset.objects.all().delete()

@@ -1,4 +1,4 @@
-"""What may run now, and who gets which device."""
+"""Dispatch: which jobs are queued, in which order, and which device each gets."""
 
 import time
 
@@ -26,14 +26,14 @@ def train_queue(device):
     return f"train-{device.host}"
 
 
-def test_a_new_dataset_is_queued_once_however_often_dispatch_runs(make_dataset):
+def test_a_new_dataset_is_queued_once_though_dispatch_runs_repeatedly(make_dataset):
     dataset = make_dataset()
     for _ in range(3):
         dispatch()
     assert queued("io") == [dataset.pk]
 
 
-def test_redis_that_forgot_everything_is_told_again(make_dataset):
+def test_dispatch_queues_jobs_again_after_redis_lost_them(make_dataset):
     dataset = make_dataset()
     dispatch()
     queues.queue("io").empty()
@@ -41,7 +41,7 @@ def test_redis_that_forgot_everything_is_told_again(make_dataset):
     assert queued("io") == [dataset.pk]
 
 
-def test_a_queued_id_whose_key_remains_but_whose_list_is_lost_is_queued_again(make_dataset):
+def test_a_job_whose_redis_key_remains_but_whose_queue_is_lost_is_queued_again(make_dataset):
     dataset = make_dataset()
     dispatch()
     queues.connection().delete(queues.queue("io").key)
@@ -49,7 +49,7 @@ def test_a_queued_id_whose_key_remains_but_whose_list_is_lost_is_queued_again(ma
     assert queued("io") == [dataset.pk]
 
 
-def test_the_higher_priority_goes_first_then_the_older(make_dataset, register_worker):
+def test_jobs_are_queued_by_priority_then_age(make_dataset, register_worker):
     for _ in range(3):
         register_worker("io")
     older, urgent, newer = make_dataset(), make_dataset(priority=5), make_dataset()
@@ -57,7 +57,7 @@ def test_the_higher_priority_goes_first_then_the_older(make_dataset, register_wo
     assert queued("io") == [urgent.pk, older.pk, newer.pk]
 
 
-def test_only_as_many_as_there_are_workers_leave_postgresql(make_dataset, register_worker):
+def test_dispatch_queues_only_as_many_jobs_as_there_are_workers(make_dataset, register_worker):
     register_worker("io")
     register_worker("io")
     for _ in range(5):
@@ -73,7 +73,7 @@ def test_a_model_waits_for_its_dataset(make_dataset, make_model, cpu, register_w
     assert queued(train_queue(cpu)) == []
 
 
-def test_a_model_whose_dataset_is_done_gets_a_device_and_a_queue(built_dataset, make_model, cpu, register_worker):
+def test_a_model_whose_dataset_is_done_gets_a_device_and_is_queued(built_dataset, make_model, cpu, register_worker):
     register_worker(train_queue(cpu))
     model = make_model(built_dataset)
     dispatch()
@@ -93,7 +93,7 @@ def test_a_device_is_leased_to_one_model_at_a_time(built_dataset, make_model, cp
     assert cpu.leased_to == second.pk
 
 
-def test_a_device_that_is_switched_off_gets_nothing(built_dataset, make_model, cpu, register_worker):
+def test_a_device_that_is_switched_off_gets_no_job(built_dataset, make_model, cpu, register_worker):
     register_worker(train_queue(cpu))
     Device.objects.update(enabled=False)
     make_model(built_dataset)
@@ -101,7 +101,7 @@ def test_a_device_that_is_switched_off_gets_nothing(built_dataset, make_model, c
     assert queued(train_queue(cpu)) == []
 
 
-def test_a_device_without_a_worker_gets_nothing_until_one_comes(built_dataset, make_model, cpu, register_worker):
+def test_a_device_gets_no_job_until_its_host_has_a_worker(built_dataset, make_model, cpu, register_worker):
     model = make_model(built_dataset)
     dispatch()
     cpu.refresh_from_db()
@@ -112,7 +112,7 @@ def test_a_device_without_a_worker_gets_nothing_until_one_comes(built_dataset, m
     assert cpu.leased_to == model.pk
 
 
-def test_a_lease_on_a_host_that_lost_its_worker_is_taken_back(built_dataset, make_model, cpu, register_worker):
+def test_a_lease_on_a_host_that_lost_its_worker_is_released(built_dataset, make_model, cpu, register_worker):
     worker = register_worker(train_queue(cpu))
     make_model(built_dataset)
     dispatch()
@@ -123,7 +123,7 @@ def test_a_lease_on_a_host_that_lost_its_worker_is_taken_back(built_dataset, mak
 
 
 @pytest.mark.parametrize("end, fate", [("Error", "failed: no images"), ("Aborted", "was aborted.")])
-def test_a_dataset_that_comes_to_nothing_fails_its_models_with_the_reason(make_dataset, make_model, end, fate):
+def test_a_dataset_that_failed_or_was_aborted_fails_its_models_with_the_reason(make_dataset, make_model, end, fate):
     dataset = make_dataset()
     model = make_model(dataset)
     lifecycle.advance(dataset, Status(end), error="no images" if end == "Error" else "")
@@ -146,7 +146,7 @@ def test_a_job_whose_execution_has_expired_in_redis_can_be_removed(make_dataset)
 
 @pytest.fixture
 def dataset_of(make_dataset):
-    """A waiting dataset of an owner."""
+    """A function that creates a waiting dataset of this owner."""
 
     def dataset_of(owner, **fields):
         dataset = make_dataset(**fields)
@@ -160,25 +160,25 @@ def order():
     return [job.pk for job in Dataset.ready()]
 
 
-def served(job):
-    """Let it run to its end."""
+def run_to_end(job):
+    """Advance the job through Running to Done."""
     lifecycle.advance(job, Status.RUNNING)
     lifecycle.advance(job, Status.DONE)
 
 
-def test_owners_take_turns_whoever_came_first(dataset_of):
+def test_jobs_of_several_owners_alternate_in_the_queue(dataset_of):
     ada = [dataset_of("ada") for _ in range(3)]
     ben = [dataset_of("ben") for _ in range(2)]
     assert order() == [job.pk for job in (ada[0], ben[0], ada[1], ben[1], ada[2])]
 
 
-def test_the_owner_whose_last_job_began_the_longest_ago_is_next(dataset_of):
+def test_the_owner_whose_last_job_started_longest_ago_is_next(dataset_of):
     ada = [dataset_of("ada") for _ in range(3)]
     ben = [dataset_of("ben") for _ in range(2)]
     turns = []
     while found := Dataset.ready().first():
         turns.append(found.pk)
-        served(found)
+        run_to_end(found)
     assert turns == [job.pk for job in (ada[0], ben[0], ada[1], ben[1], ada[2])]
 
 
@@ -186,40 +186,40 @@ def test_running_jobs_count_as_turns_that_were_taken(dataset_of):
     lifecycle.advance(dataset_of("ada"), Status.RUNNING)
     ada = [dataset_of("ada") for _ in range(2)]
     ben = [dataset_of("ben") for _ in range(2)]
-    assert order() == [job.pk for job in (*ben, *ada)]  # ada's are her second and third
+    assert order() == [job.pk for job in (*ben, *ada)]  # ada's jobs are her second and third
 
 
-def test_priority_goes_before_turns(dataset_of):
+def test_priority_overrides_turns_of_owners(dataset_of):
     ada = [dataset_of("ada", priority=1) for _ in range(2)]
     ben = dataset_of("ben")
     assert order() == [ada[0].pk, ada[1].pk, ben.pk]
 
 
-def test_jobs_without_an_owner_are_those_of_one_owner(dataset_of):
+def test_jobs_without_an_owner_take_turns_as_one_owner(dataset_of):
     nobody = [dataset_of("") for _ in range(2)]
     ada = dataset_of("ada")
     assert order() == [nobody[0].pk, ada.pk, nobody[1].pk]
 
 
-def test_the_queue_of_the_admin_shows_the_same_order(dataset_of):
+def test_the_queue_in_the_admin_has_the_order_of_dispatch(dataset_of):
     for owner in ("ada", "ada", "ben"):
         dataset_of(owner)
     assert [job.pk for job in Dataset.queued()] == order()
 
 
-def test_models_take_turns_too(built_dataset, make_model, cpu, register_worker):
+def test_models_of_several_owners_alternate(built_dataset, make_model, cpu, register_worker):
     register_worker(train_queue(cpu))
     ada = [make_model(built_dataset) for _ in range(2)]
     ben = make_model(built_dataset)
     TrainedModel.objects.filter(pk=ben.pk).update(owner="ben")
-    served(ada[0])
+    run_to_end(ada[0])
     dispatch()
     assert queued(train_queue(cpu)) == [ben.pk]
 
 
 @pytest.fixture
-def busy(dataset_of, register_worker):
-    """One io worker, which builds a dataset of ada's, and a spare one."""
+def running_build(dataset_of, register_worker):
+    """A dataset of ada's that the only io worker builds; a spare io worker is idle."""
     register_worker("io")
     register_worker("io-spare")
     running = dataset_of("ada")
@@ -228,27 +228,27 @@ def busy(dataset_of, register_worker):
     return running
 
 
-def test_who_would_wait_for_the_build_of_another_gets_the_spare_worker(busy, dataset_of):
+def test_a_user_who_waits_for_the_build_of_another_gets_the_spare_worker(running_build, dataset_of):
     dataset_of("ada")
     ben = [dataset_of("ben") for _ in range(2)]
     dispatch()
     assert queued("io-spare") == [ben[0].pk]
 
 
-def test_who_has_a_build_that_runs_gets_no_spare_worker(busy, dataset_of):
+def test_a_user_whose_build_runs_gets_no_spare_worker(running_build, dataset_of):
     dataset_of("ada")
     dispatch()
     assert queued("io-spare") == []
 
 
-def test_somebody_without_a_name_gets_the_spare_worker(busy, dataset_of):
+def test_a_job_without_an_owner_gets_the_spare_worker(running_build, dataset_of):
     Dataset.objects.update(owner="")
     unnamed = dataset_of("")
     dispatch()
     assert queued("io-spare") == [unnamed.pk]
 
 
-def test_while_a_worker_is_free_the_spare_one_rests(dataset_of, register_worker):
+def test_the_spare_worker_gets_no_job_while_an_io_worker_is_idle(dataset_of, register_worker):
     register_worker("io")
     register_worker("io-spare")
     dataset_of("ben")
@@ -256,7 +256,7 @@ def test_while_a_worker_is_free_the_spare_one_rests(dataset_of, register_worker)
     assert queued("io-spare") == []
 
 
-def test_a_job_in_both_queues_is_built_once(busy, dataset_of, settings):
+def test_a_job_in_both_queues_is_built_once(running_build, dataset_of, settings):
     ben = dataset_of("ben")
     dispatch()
     assert (queued("io"), queued("io-spare")) == ([ben.pk], [ben.pk])

@@ -1,4 +1,4 @@
-"""Every change of a status, lawful or not, and the races."""
+"""Every transition of a status, legal or not, and races between them."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +12,7 @@ from digits_project.jobs import lifecycle
 from digits_project.jobs.lifecycle import advance, try_advance
 from digits_project.jobs.models import Status
 
-LAWFUL = {
+LEGAL = {
     ("Initialized", "Waiting"),
     ("Initialized", "Running"),
     ("Initialized", "Aborted"),
@@ -31,30 +31,30 @@ ALL = [(a, b) for a in Status.values for b in Status.values]
 
 
 @pytest.fixture
-def put(make_dataset):
-    """A dataset in any status, however it got there."""
+def dataset_in(make_dataset):
+    """A function that creates a dataset in this status."""
 
-    def put(status):
+    def dataset_in(status):
         dataset = make_dataset()
         Dataset.objects.filter(pk=dataset.pk).update(status=status)
         dataset.refresh_from_db()
         return dataset
 
-    return put
+    return dataset_in
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("before, after", sorted(LAWFUL))
-def test_a_lawful_change_is_made(put, before, after):
-    dataset = put(before)
+@pytest.mark.parametrize("before, after", sorted(LEGAL))
+def test_a_legal_transition_changes_the_status(dataset_in, before, after):
+    dataset = dataset_in(before)
     advance(dataset, Status(after))
     assert dataset.status == after
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("before, after", sorted(set(ALL) - LAWFUL))
-def test_any_other_change_is_refused_and_leaves_the_row_alone(put, before, after):
-    dataset = put(before)
+@pytest.mark.parametrize("before, after", sorted(set(ALL) - LEGAL))
+def test_an_illegal_transition_raises_and_leaves_the_row_unchanged(dataset_in, before, after):
+    dataset = dataset_in(before)
     with pytest.raises(IllegalTransition, match=f"is {before} and cannot become {after}"):
         advance(dataset, Status(after), error="late")
     dataset.refresh_from_db()
@@ -62,7 +62,7 @@ def test_any_other_change_is_refused_and_leaves_the_row_alone(put, before, after
 
 
 @pytest.mark.django_db
-def test_the_history_has_every_status_in_order(make_dataset):
+def test_the_status_history_has_every_status_in_order(make_dataset):
     dataset = make_dataset()
     advance(dataset, Status.RUNNING, worker="host/1/1")
     advance(dataset, Status.DONE)
@@ -78,7 +78,7 @@ def test_only_the_worker_that_runs_a_job_can_end_it(make_dataset):
 
 
 @pytest.mark.django_db
-def test_what_is_asked_to_abort_can_not_become_done_or_wait_again(make_dataset):
+def test_a_job_with_an_abort_request_can_only_become_aborted(make_dataset):
     dataset = make_dataset()
     advance(dataset, Status.RUNNING, worker="host/1/1")
     Dataset.objects.update(abort_requested_at=dataset.started_at)
@@ -89,7 +89,7 @@ def test_what_is_asked_to_abort_can_not_become_done_or_wait_again(make_dataset):
 
 
 @pytest.mark.django_db
-def test_waiting_again_forgets_the_earlier_run(make_dataset):
+def test_a_resumed_job_drops_the_error_and_times_of_its_earlier_run(make_dataset):
     dataset = make_dataset()
     advance(dataset, Status.RUNNING, worker="host/1/1")
     advance(dataset, Status.ERROR, error="out of memory")
@@ -98,7 +98,7 @@ def test_waiting_again_forgets_the_earlier_run(make_dataset):
 
 
 @pytest.mark.django_db
-def test_a_job_that_was_aborted_can_wait_run_and_be_done(make_dataset):
+def test_an_aborted_job_can_be_resumed_run_and_finish(make_dataset):
     dataset = make_dataset()
     advance(dataset, Status.RUNNING, worker="host/1/1")
     Dataset.objects.update(abort_requested_at=timezone.now())
@@ -108,13 +108,13 @@ def test_a_job_that_was_aborted_can_wait_run_and_be_done(make_dataset):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_eight_that_race_to_start_a_job_one_wins(make_dataset):
+def test_one_of_eight_workers_that_race_to_start_a_job_wins(make_dataset):
     dataset = make_dataset()
 
     def race(number):
-        mine = Dataset.objects.get(pk=dataset.pk)
+        own_copy = Dataset.objects.get(pk=dataset.pk)
         try:
-            return lifecycle.try_advance(mine, Status.RUNNING, worker=f"host/{number}/1")
+            return lifecycle.try_advance(own_copy, Status.RUNNING, worker=f"host/{number}/1")
         finally:
             connections.close_all()
 

@@ -1,4 +1,4 @@
-"""What two dispatchers and a worker do to one queued job between each other's steps."""
+"""Races of two dispatchers and a worker over one queued job."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def worker():
 
 @pytest.fixture
 def between(monkeypatch):
-    """Has `step` run once, after RQ has refused a job as queued already and before the caller hears of it."""
+    """A function that makes `step` run once, between RQ's refusal of a duplicate job and the exception's handler."""
 
     def between(step):
         enqueue_call, steps = Queue.enqueue_call, [step]
@@ -56,7 +56,7 @@ def test_a_job_that_a_worker_has_just_popped_is_not_queued_again(worker):
     popped, _ = worker.dequeue_job_and_maintain_ttl(None)
     enqueue()
     assert waiting() == []
-    assert popped.get_status() == JobStatus.QUEUED  # its record is still there for the worker
+    assert popped.get_status() == JobStatus.QUEUED  # its record still exists for the worker
 
 
 def test_a_job_that_a_worker_pops_between_the_two_steps_is_not_queued_again(worker, between):
@@ -79,19 +79,19 @@ def test_a_job_that_a_worker_starts_between_the_two_steps_is_not_queued_again(wo
     assert waiting() == []
 
 
-def test_a_job_that_ends_between_the_two_steps_does_not_raise(worker, between):
+def test_enqueueing_a_job_that_ends_between_the_two_steps_does_not_raise(worker, between):
     enqueue()
 
     def end():
         job, _ = worker.dequeue_job_and_maintain_ttl(None)
-        job.delete()  # as RQ does with a finished job of result_ttl 0
+        job.delete()  # as RQ deletes a finished job with result_ttl 0
 
     between(end)
     enqueue()
-    assert waiting() == [f"{ID}-{ATTEMPT}"]  # the row decides: a worker that pops it finds that it has ended
+    assert waiting() == [f"{ID}-{ATTEMPT}"]  # the row decides: a worker that pops the job finds that it has ended
 
 
-def test_two_dispatchers_that_find_the_same_lost_job_queue_it_once(monkeypatch):
+def test_two_dispatchers_queue_the_same_lost_job_once(monkeypatch):
     enqueue()
     queues.connection().delete(queues.queue("io").key)
     enqueue_call, calls = Queue.enqueue_call, []
@@ -110,10 +110,10 @@ def test_two_dispatchers_that_find_the_same_lost_job_queue_it_once(monkeypatch):
 def test_eight_dispatchers_at_once_queue_a_lost_job_once():
     enqueue()
     queues.connection().delete(queues.queue("io").key)
-    together = threading.Barrier(8)
+    barrier = threading.Barrier(8)
 
     def dispatcher():
-        together.wait()
+        barrier.wait()
         enqueue()
 
     with ThreadPoolExecutor(8) as pool:
@@ -123,15 +123,17 @@ def test_eight_dispatchers_at_once_queue_a_lost_job_once():
 
 
 @pytest.mark.parametrize("status", ["finished", "failed", "stopped", "canceled"])
-def test_a_job_of_which_redis_has_only_an_ended_record_is_queued_again(worker, status):
+def test_a_job_with_only_an_ended_record_in_redis_is_queued_again(worker, status):
     enqueue()
     worker.dequeue_job_and_maintain_ttl(None)[0].set_status(JobStatus(status))
     enqueue()
     assert waiting() == [f"{ID}-{ATTEMPT}"]
 
 
-def test_a_record_without_a_status_is_queued_again():
-    queues.connection().hset(QueuedJob.key_for(f"{ID}-{ATTEMPT}"), "last_heartbeat", "x")  # a heartbeat after the end
+def test_a_job_whose_redis_record_has_no_status_is_queued_again():
+    queues.connection().hset(
+        QueuedJob.key_for(f"{ID}-{ATTEMPT}"), "last_heartbeat", "x"
+    )  # a heartbeat after the job's end
     enqueue()
     assert waiting() == [f"{ID}-{ATTEMPT}"]
 
@@ -146,7 +148,7 @@ def test_a_job_whose_worker_died_right_after_its_pop_is_queued_again(worker, mon
 
 
 @pytest.mark.parametrize("act", [services.abort, services.delete])
-def test_what_is_done_to_one_job_succeeds_though_a_worker_pops_another(act, make_dataset, worker, between):
+def test_aborting_or_deleting_one_job_succeeds_while_a_worker_pops_another(act, make_dataset, worker, between):
     first, second = make_dataset(), make_dataset()
     dispatch()
     between(lambda: worker.dequeue_job_and_maintain_ttl(None))

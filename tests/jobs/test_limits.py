@@ -1,4 +1,4 @@
-"""What one owner may have, whichever door a job comes through: jobs that wait, bytes on disk, snapshots of a model."""
+"""Limits of an owner on every way to create jobs: waiting jobs, bytes on disk, snapshots of a model."""
 
 import io
 import threading
@@ -30,14 +30,14 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def required(settings, digits_folder):
+def accounts_required(settings, digits_folder):
     settings.DIGITS_AUTH = "required"
     settings.DIGITS_DATA_ROOTS = [digits_folder]
 
 
 @pytest.fixture
-def ugo(db, required):
-    """A user of that name, who may use the admin."""
+def ugo(db, accounts_required):
+    """A user named ugo, with access to the admin."""
     return make_account("ugo", "user", is_staff=True)
 
 
@@ -48,14 +48,14 @@ def form(digits_folder):
 
 @pytest.fixture
 def two_waiting(settings, client, ugo, form):
-    """The ids of ugo's two jobs that wait, and he may have no more."""
+    """The ids of ugo's two waiting jobs, which reach the limit."""
     settings.DIGITS_MOST_WAITING = 2
     return [client.post(CREATE, form, headers=token_header(ugo)).json()["job_id"] for _ in range(2)]
 
 
 @pytest.fixture
 def large(settings, make_dataset):
-    """A dataset of ugo's that takes more than he may have; the limit is one MiB."""
+    """A dataset of ugo's that takes two MiB, over the limit of one."""
     settings.DIGITS_MAX_OWNER_DISK = 1
     dataset = make_dataset()
     Dataset.objects.update(owner="ugo")
@@ -64,28 +64,28 @@ def large(settings, make_dataset):
     return dataset
 
 
-# --- jobs that wait -------------------------------------------------------------------------------------------------
-def test_the_api_lets_no_more_jobs_wait(client, ugo, two_waiting, form):
-    answer = client.post(CREATE, form, headers=token_header(ugo))
-    assert (answer.status_code, answer.json()["error"]["type"]) == (429, "TooManyRequests")
+# --- waiting jobs ---------------------------------------------------------------------------------------------------
+def test_the_api_refuses_a_job_beyond_the_limit_of_waiting_jobs(client, ugo, two_waiting, form):
+    response = client.post(CREATE, form, headers=token_header(ugo))
+    assert (response.status_code, response.json()["error"]["type"]) == (429, "TooManyRequests")
     assert Dataset.objects.count() == 2
 
 
-def test_the_admins_add_page_lets_no_more_jobs_wait(client, ugo, two_waiting, form):
+def test_the_admins_add_page_refuses_a_job_beyond_the_limit_of_waiting_jobs(client, ugo, two_waiting, form):
     client.force_login(ugo)
     page = client.post("/admin/datasets/dataset/add/", form)
     assert "2 jobs of yours are waiting already" in page.content.decode()
     assert Dataset.objects.count() == 2
 
 
-def test_a_command_lets_no_more_jobs_of_an_owner_wait(two_waiting, digits_folder):
+def test_a_command_refuses_a_job_beyond_the_limit_of_waiting_jobs(two_waiting, digits_folder):
     with pytest.raises(CommandError, match="2 jobs of yours are waiting"):
         call_command("create_dataset", "digits", "--folder-train", str(digits_folder), "--owner", "ugo", "--no-wait")
     assert Dataset.objects.count() == 2
 
 
 @pytest.mark.parametrize("address", ["/jobs/{}/resume", "/admin/datasets/dataset/{}/resume/"])
-def test_a_job_that_is_resumed_waits_too(client, ugo, two_waiting, form, address):
+def test_a_resumed_job_counts_as_a_waiting_job(client, ugo, two_waiting, form, address):
     client.force_login(ugo)
     client.post(f"/jobs/{two_waiting[0]}/abort")
     assert client.post(CREATE, form).status_code == 200
@@ -93,7 +93,7 @@ def test_a_job_that_is_resumed_waits_too(client, ugo, two_waiting, form, address
     assert Dataset.objects.get(pk=two_waiting[0]).status == Status.ABORTED
 
 
-def test_a_sweep_that_would_go_beyond_makes_no_job(ugo, two_waiting):
+def test_a_sweep_beyond_the_limit_creates_no_job(ugo, two_waiting):
     dataset = Dataset.objects.get(pk=two_waiting[0])
     services.abort(Dataset.objects.get(pk=two_waiting[1]))
     fields = {"name": "m", "standard_network": "lenet"}
@@ -103,14 +103,14 @@ def test_a_sweep_that_would_go_beyond_makes_no_job(ugo, two_waiting):
     assert {path.name for path in dataset.directory.parent.glob("[!.]*")} == set(two_waiting)
 
 
-def test_an_evaluation_that_somebody_asks_for_waits_too(ugo, two_waiting, built_dataset, make_model):
+def test_a_requested_evaluation_counts_as_a_waiting_job(ugo, two_waiting, built_dataset, make_model):
     model = make_model(built_dataset)
     add_snapshot(model, 1, seed=1)
     with pytest.raises(errors.LimitReached):
         evaluations.evaluate(model, "val", owner="ugo")
 
 
-def test_the_evaluation_after_a_training_is_made_whatever_waits(ugo, two_waiting, built_dataset, make_model):
+def test_the_evaluation_after_a_training_is_exempt_from_the_limit(ugo, two_waiting, built_dataset, make_model):
     model = make_model(built_dataset)
     add_snapshot(model, 1, seed=1)
     TrainedModel.objects.update(owner="ugo", status=Status.DONE)
@@ -118,7 +118,7 @@ def test_the_evaluation_after_a_training_is_made_whatever_waits(ugo, two_waiting
     assert Evaluation.objects.get().owner == "ugo"
 
 
-def test_operators_nobody_and_the_owners_of_an_open_server_may_have_any_number(
+def test_operators_jobs_without_owner_and_open_servers_have_no_limit_of_waiting_jobs(
     settings, ugo, two_waiting, make_dataset
 ):
     make_account("ada", "operator")
@@ -130,15 +130,15 @@ def test_operators_nobody_and_the_owners_of_an_open_server_may_have_any_number(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_that_come_at_once_no_more_get_in(settings, ugo, digits_folder):
+def test_concurrent_requests_do_not_exceed_the_limit_of_waiting_jobs(settings, ugo, digits_folder):
     settings.DIGITS_MOST_WAITING = 3
-    refused = []
+    refusals = []
 
     def create():
         try:
             dataset_services.create_dataset("ugo", name="d", folder_train=str(digits_folder))
         except errors.LimitReached:
-            refused.append(1)
+            refusals.append(1)
         finally:
             connection.close()
 
@@ -147,40 +147,40 @@ def test_of_many_that_come_at_once_no_more_get_in(settings, ugo, digits_folder):
         thread.start()
     for thread in threads:
         thread.join()
-    assert (Dataset.objects.count(), len(refused)) == (3, 5)
+    assert (Dataset.objects.count(), len(refusals)) == (3, 5)
 
 
 # --- bytes on disk --------------------------------------------------------------------------------------------------
-def test_whoever_has_too_much_on_disk_makes_nothing_more(client, ugo, large, form):
-    answer = client.post(CREATE, form, headers=token_header(ugo))
-    assert answer.status_code == 507
-    assert "takes 2 MiB on disk, and may take 1 (DIGITS_MAX_OWNER_DISK)" in answer.json()["error"]["description"]
+def test_a_user_over_the_disk_limit_cannot_create_jobs(client, ugo, large, form):
+    response = client.post(CREATE, form, headers=token_header(ugo))
+    assert response.status_code == 507
+    assert "takes 2 MiB on disk, and may take 1 (DIGITS_MAX_OWNER_DISK)" in response.json()["error"]["description"]
     client.force_login(ugo)
     assert "DIGITS_MAX_OWNER_DISK" in client.post("/admin/datasets/dataset/add/", form).content.decode()
     services.delete(large)
     assert client.post(CREATE, form).status_code == 200
 
 
-def test_an_upload_counts_before_it_is_built(settings, client, ugo):
+def test_an_upload_counts_against_the_disk_limit_before_it_is_built(settings, client, ugo):
     settings.DIGITS_MAX_OWNER_DISK = 1
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name in ("a/1.png", "b/1.png"):
             archive.writestr(name, bytes(MIB))
-    upload = SimpleUploadedFile("images.zip", packed.getvalue())
-    answer = client.post(CREATE, {"dataset_name": "d", "archive_train": upload}, headers=token_header(ugo))
-    assert answer.status_code == 507
+    upload = SimpleUploadedFile("images.zip", buffer.getvalue())
+    response = client.post(CREATE, {"dataset_name": "d", "archive_train": upload}, headers=token_header(ugo))
+    assert response.status_code == 507
     assert not Dataset.objects.exists()
 
 
-def test_what_has_ended_is_not_resumed_while_its_owner_has_too_much(client, ugo, large):
+def test_an_ended_job_is_not_resumed_while_its_owner_is_over_the_disk_limit(client, ugo, large):
     services.abort(large)
-    answer = client.post(f"/jobs/{large.pk}/resume", headers=token_header(ugo))
-    assert answer.status_code == 507
-    assert "then resume this job" in answer.json()["error"]["description"]
+    response = client.post(f"/jobs/{large.pk}/resume", headers=token_header(ugo))
+    assert response.status_code == 507
+    assert "then resume this job" in response.json()["error"]["description"]
 
 
-def test_a_job_that_writes_too_much_ends_with_the_reason(settings, monkeypatch, ugo, make_dataset):
+def test_a_job_that_exceeds_the_disk_limit_ends_with_the_reason(settings, monkeypatch, ugo, make_dataset):
     settings.DIGITS_MAX_OWNER_DISK = 1
     monkeypatch.setattr(limits, "MEASURE_SECONDS", 0)
     monkeypatch.setattr("digits_project.jobs.execution.runner.LOOK_SECONDS", 0)
@@ -210,7 +210,7 @@ def test_a_folder_is_measured_again_after_each_change(make_dataset):
     assert quota.used("ada") == 0
 
 
-def test_a_snapshot_that_is_deleted_takes_nothing_more(built_dataset, make_model):
+def test_deleting_a_snapshot_frees_disk_usage(built_dataset, make_model):
     model = make_model(built_dataset)
     snapshot = add_snapshot(model, 1, seed=1)
     TrainedModel.objects.update(status=Status.DONE)
@@ -219,18 +219,18 @@ def test_a_snapshot_that_is_deleted_takes_nothing_more(built_dataset, make_model
     assert quota.used("ada") < before
 
 
-def test_owners_see_what_they_have_and_may_have(settings, client, ugo, large):
+def test_owners_see_their_usage_and_limits(settings, client, ugo, large):
     settings.DIGITS_MOST_WAITING = 7
-    facts = client.get("/account.json", headers=token_header(ugo)).json()
-    assert facts == {
+    account = client.get("/account.json", headers=token_header(ugo)).json()
+    assert account == {
         "name": "ugo", "group": "user", "waiting": 1, "max_waiting": 7,
-        "disk_bytes": 2 * MIB + facts["disk_bytes"] % MIB, "max_disk_bytes": MIB,
+        "disk_bytes": 2 * MIB + account["disk_bytes"] % MIB, "max_disk_bytes": MIB,
     }  # fmt: skip
     client.force_login(ugo)
     assert "of 1.0\xa0MB that you may have" in client.get("/account", headers={"Accept": "text/html"}).content.decode()
 
 
-def test_operators_see_who_has_how_much(admin_client, ugo, large):
+def test_operators_see_the_usage_of_each_owner(admin_client, ugo, large):
     page = admin_client.get("/admin/").content.decode()
     owners = page.partition('id="owners"')[2].partition("</section>")[0]
     assert "<th>ugo</th><td>1</td>" in owners
@@ -243,15 +243,15 @@ def test_operators_see_who_has_how_much(admin_client, ugo, large):
     ({"snapshot_interval": 0}, False), ({"snapshot_interval": 0.5, "train_epochs": 2}, False),
     ({"snapshot_interval": 0.5, "train_epochs": 3}, True),
 ])  # fmt: skip
-def test_a_model_may_leave_only_so_many_snapshots(settings, client, ugo, built_dataset, fields, refused):
+def test_a_model_that_would_store_too_many_snapshots_is_refused(settings, client, ugo, built_dataset, fields, refused):
     settings.DIGITS_MAX_SNAPSHOTS = 5
     form = {"model_name": "m", "dataset": built_dataset.pk, "standard_networks": "lenet", **fields}
-    answer = client.post("/models/images/classification.json", form, headers=token_header(ugo))
-    assert answer.status_code == (400 if refused else 200)
-    assert ("snapshot_interval" in answer.content.decode()) == refused
+    response = client.post("/models/images/classification.json", form, headers=token_header(ugo))
+    assert response.status_code == (400 if refused else 200)
+    assert ("snapshot_interval" in response.content.decode()) == refused
 
 
-def test_the_admin_and_a_command_say_so_too(settings, client, ugo, built_dataset):
+def test_the_admin_and_a_command_report_too_many_snapshots(settings, client, ugo, built_dataset):
     settings.DIGITS_MAX_SNAPSHOTS = 5
     form = {"model_name": "m", "dataset": built_dataset.pk, "standard_networks": "lenet"}
     client.force_login(ugo)

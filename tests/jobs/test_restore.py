@@ -1,4 +1,4 @@
-"""What restore refuses: a server that is not empty or not stopped, and a tar that backup has not written whole."""
+"""Refusals of restore: a server that is not empty or not stopped, and a tar that is no complete backup."""
 
 import io
 import json
@@ -18,12 +18,18 @@ JOB, OTHER = "20260101-000000-abcd", "20260101-000000-abce"
 
 
 class Tar:
-    """A backup as somebody might have made it."""
+    """Writes a backup with a changed manifest and any members."""
 
     def __init__(self, path, **changes):
         self.path = path
-        made = {"format": 1, "made_at": "2026-11-29T10:00:00+00:00", "migrations": [], "jobs": [JOB], "records": True}
-        self.manifest = made | changes
+        manifest = {
+            "format": 1,
+            "made_at": "2026-11-29T10:00:00+00:00",
+            "migrations": [],
+            "jobs": [JOB],
+            "records": True,
+        }
+        self.manifest = manifest | changes
 
     def __enter__(self):
         self.tar = tarfile.open(self.path, "w")
@@ -43,28 +49,28 @@ class Tar:
         self.tar.close()
 
 
-def refused(path):
-    """Why it is not restored; nothing may be there afterwards."""
+def refusal_of(path):
+    """The message with which restore refuses this file. Asserts that nothing was restored."""
     settings.DIGITS_JOBS_DIR.mkdir(exist_ok=True)
-    with pytest.raises(CommandError) as said:
+    with pytest.raises(CommandError) as error:
         call_command("restore", str(path))
     assert [entry.name for entry in settings.DIGITS_JOBS_DIR.iterdir()] == []
     assert not TrainedModel.objects.exists()
-    return str(said.value)
+    return str(error.value)
 
 
 @pytest.mark.django_db
-def test_while_a_server_uses_the_database_nothing_is_restored(tmp_path):
+def test_restore_is_refused_while_a_server_uses_the_database(tmp_path):
     with Tar(tmp_path / "b.tar") as tar:
         tar.add("end.json", b"{}")
     server = connection.copy()
     with server.temporary_connection():
-        assert "Stop the server first: 1 connections" in refused(tmp_path / "b.tar")
+        assert "Stop the server first: 1 connections" in refusal_of(tmp_path / "b.tar")
     server.close()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_where_there_are_jobs_nothing_is_restored(built_dataset, tmp_path):
+def test_restore_is_refused_where_jobs_exist(built_dataset, tmp_path):
     with Tar(tmp_path / "b.tar") as tar:
         tar.add("end.json", b"{}")
     with pytest.raises(CommandError, match="There are jobs here: 1 in the database, 1 folders in"):
@@ -73,14 +79,14 @@ def test_where_there_are_jobs_nothing_is_restored(built_dataset, tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_folder_without_a_row_is_a_job_too(tmp_path):
+def test_restore_is_refused_where_a_folder_has_no_row(tmp_path):
     (settings.DIGITS_JOBS_DIR / JOB).mkdir(parents=True)
     with pytest.raises(restore.RestoreRefused, match="There are jobs here: 0 in the database, 1 folders in"):
         restore.restore(tmp_path / "b.tar")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_row_without_a_folder_is_a_job_too(built_dataset, tmp_path):
+def test_restore_is_refused_where_a_row_has_no_folder(built_dataset, tmp_path):
     shutil.rmtree(built_dataset.directory)
     with pytest.raises(restore.RestoreRefused, match="There are jobs here: 1 in the database, 0 folders in"):
         restore.restore(tmp_path / "b.tar")
@@ -104,46 +110,46 @@ def test_a_row_without_a_folder_is_a_job_too(built_dataset, tmp_path):
     ],
     ids=lambda member: f"{member['name']} {member.get('type', b'0').decode()}",
 )
-def test_a_member_that_belongs_into_no_folder_of_a_job_is_refused(tmp_path, member):
+def test_a_member_outside_the_folders_of_jobs_is_refused(tmp_path, member):
     with Tar(tmp_path / "b.tar") as tar:
         tar.add(**member)
         tar.add("end.json", b"{}")
-    assert "is no whole backup" in refused(tmp_path / "b.tar")
+    assert "is no whole backup" in refusal_of(tmp_path / "b.tar")
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "changes, said",
+    "changes, message",
     [({"format": 2}, "has the format 2"), ({"migrations": ["jobs.9999_later"]}, "does not know jobs.9999_later")],
     ids=["format", "migrations"],
 )
-def test_a_backup_of_a_newer_version_is_refused(tmp_path, changes, said):
+def test_a_backup_of_a_newer_version_is_refused(tmp_path, changes, message):
     with Tar(tmp_path / "b.tar", **changes) as tar:
         tar.add("end.json", b"{}")
-    assert said in refused(tmp_path / "b.tar")
+    assert message in refusal_of(tmp_path / "b.tar")
 
 
 @pytest.mark.django_db
-def test_a_backup_that_was_cut_off_is_refused(tmp_path):
+def test_a_truncated_backup_is_refused(tmp_path):
     with Tar(tmp_path / "b.tar") as tar:
         tar.add(f"jobs/{JOB}/file", bytes(100_000))
-    assert "its end is missing" in refused(tmp_path / "b.tar")
+    assert "its end is missing" in refusal_of(tmp_path / "b.tar")
     os.truncate(tmp_path / "b.tar", 50_000)
-    assert "is no whole backup" in refused(tmp_path / "b.tar")
+    assert "is no whole backup" in refusal_of(tmp_path / "b.tar")
     (tmp_path / "b.tar").write_bytes(b"no tar")
-    assert "is no whole backup" in refused(tmp_path / "b.tar")
+    assert "is no whole backup" in refusal_of(tmp_path / "b.tar")
 
 
 @pytest.mark.django_db
-def test_what_is_no_dump_is_found_out_before_anything_is_replaced(tmp_path):
+def test_an_invalid_database_dump_is_refused_before_the_database_changes(tmp_path):
     with Tar(tmp_path / "b.tar") as tar:
         tar.add("end.json", b"{}")
-    assert "pg_restore failed" in refused(tmp_path / "b.tar")
+    assert "pg_restore failed" in refusal_of(tmp_path / "b.tar")
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "headers, said",
+    "headers, message",
     [
         ({"mtime": "1e30"}, "impossible time"),
         ({"mtime": "-1e30"}, "impossible time"),
@@ -158,15 +164,15 @@ def test_what_is_no_dump_is_found_out_before_anything_is_replaced(tmp_path):
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
-def test_an_extended_header_that_means_harm_is_refused(tmp_path, headers, said):
+def test_a_hostile_extended_header_is_refused(tmp_path, headers, message):
     with Tar(tmp_path / "b.tar") as tar:
         tar.add(f"jobs/{JOB}/file", b"x", pax_headers=headers)
         tar.add("end.json", b"{}")
-    assert said in refused(tmp_path / "b.tar")
+    assert message in refusal_of(tmp_path / "b.tar")
 
 
 def header(kind, size):
-    """The 512 bytes in front of an extended header, or of a sparse file, of that many bytes."""
+    """The 512 bytes of a member header of this type and size."""
     member = tarfile.TarInfo("x")
     member.type, member.size = kind, size
     return member.tobuf(tarfile.GNU_FORMAT)
@@ -174,7 +180,7 @@ def header(kind, size):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "headers, said",
+    "headers, message",
     [
         (header(tarfile.XHDTYPE, 0) * 3000, "nested too deeply"),
         (header(tarfile.XGLTYPE, 0) * 3000, "nested too deeply"),
@@ -187,10 +193,10 @@ def header(kind, size):
     ],
     ids=["extended", "global", "name", "long", "below 0", "endless", "folder", "sparse"],
 )
-def test_a_chain_of_headers_or_one_of_an_impossible_size_is_refused(tmp_path, headers, said):
+def test_a_long_chain_of_headers_or_an_impossible_size_is_refused(tmp_path, headers, message):
     with Tar(tmp_path / "b.tar") as tar:
         tar.tar.fileobj.write(headers)
-    assert said in refused(tmp_path / "b.tar")
+    assert message in refusal_of(tmp_path / "b.tar")
 
 
 @pytest.mark.django_db
@@ -199,12 +205,12 @@ def test_a_chain_of_headers_or_one_of_an_impossible_size_is_refused(tmp_path, he
     ["[" * 100_000, '{"a":' * 100_000, "[]", "7", "null", "{}", "\xff", "1" * 5000, '{"format": ' + "1" * 5000 + "}"],
     ids=["deep list", "deep object", "list", "number", "null", "empty", "no UTF-8", "long number", "long format"],
 )
-def test_a_manifest_that_is_no_manifest_is_refused(tmp_path, manifest):
+def test_an_invalid_manifest_is_refused(tmp_path, manifest):
     with tarfile.open(tmp_path / "b.tar", "w") as tar:
         member = tarfile.TarInfo("backup.json")
         member.size = len(manifest.encode("latin-1"))
         tar.addfile(member, io.BytesIO(manifest.encode("latin-1")))
-    assert "is no whole backup" in refused(tmp_path / "b.tar")
+    assert "is no whole backup" in refusal_of(tmp_path / "b.tar")
 
 
 @pytest.mark.django_db
@@ -223,12 +229,12 @@ def test_a_manifest_that_is_no_manifest_is_refused(tmp_path, manifest):
     ],
     ids=str,
 )
-def test_a_manifest_with_a_field_of_another_type_is_refused_before_anything_is_written(tmp_path, changes):
+def test_a_manifest_with_a_field_of_a_wrong_type_is_refused(tmp_path, changes):
     with Tar(tmp_path / "b.tar", **changes) as tar:
         tar.add("end.json", b"{}")
-    said = refused(tmp_path / "b.tar")
-    assert "is no whole backup" in said or "has the format" in said
-    assert said.isprintable()
+    message = refusal_of(tmp_path / "b.tar")
+    assert "is no whole backup" in message or "has the format" in message
+    assert message.isprintable()
 
 
 @pytest.mark.django_db
@@ -248,9 +254,9 @@ def test_members_that_contradict_each_other_are_refused(tmp_path, members):
         for name, content in members:
             tar.add(name, content)
         tar.add("end.json", b"{}")
-    said = refused(tmp_path / "b.tar")
-    assert "is no whole backup" in said
-    assert said.isprintable()
+    message = refusal_of(tmp_path / "b.tar")
+    assert "is no whole backup" in message
+    assert message.isprintable()
 
 
 @pytest.mark.django_db
@@ -263,4 +269,4 @@ def test_a_dump_that_is_a_folder_is_refused(tmp_path):
         folder = tarfile.TarInfo("database.dump")
         folder.type = tarfile.DIRTYPE
         tar.addfile(folder)
-    assert "database.dump is no file" in refused(tmp_path / "b.tar")
+    assert "database.dump is no file" in refusal_of(tmp_path / "b.tar")

@@ -1,4 +1,4 @@
-"""Who can write to Redis can have nothing run but what the server would run anyway."""
+"""Jobs forged in Redis: the worker runs only the server's own tasks."""
 
 import pytest
 from rq import Callback
@@ -20,20 +20,21 @@ def worker():
 
 
 @pytest.fixture
-def refused(worker, monkeypatch):
-    """Whether the worker runs none of it, and forgets it. A fork would be one of the whole test."""
+def is_refused(worker, monkeypatch):
+    """A function that returns whether the worker drops a forged job without running it."""
+    # A real fork would copy the whole test process.
     forked = []
     monkeypatch.setattr("os.fork", lambda: forked.append(1) or 1 / 0)
 
-    def refused(**written):
-        job = queues.queue("io").enqueue_call(**{"func": TASK, "args": (ID,)} | written)
+    def is_refused(**fields):
+        job = queues.queue("io").enqueue_call(**{"func": TASK, "args": (ID,)} | fields)
         worker.execute_job(job, queues.queue("io"))
         return not forked and not QueuedJob.exists(job.id, connection=queues.connection())
 
-    return refused
+    return is_refused
 
 
-@pytest.mark.parametrize("written", [
+@pytest.mark.parametrize("fields", [
     {"func": "os.system", "args": ("id",)},
     {"func": "datasets.tasks.Dataset.objects.all", "args": ()},
     {"args": ()},
@@ -46,17 +47,17 @@ def refused(worker, monkeypatch):
     {"on_stopped": Callback("os.system")},
     {"webhooks": [Webhook("http://127.0.0.1:1/", JobStatus.FINISHED)]},
 ])  # fmt: skip
-def test_what_is_no_task_of_ours_is_not_run(refused, written):
-    assert refused(**written)
+def test_a_forged_task_is_not_run(is_refused, fields):
+    assert is_refused(**fields)
 
 
-@pytest.mark.parametrize("job_id, written", [
+@pytest.mark.parametrize("job_id, fields", [
     ("../x", {}), ("bad", {"status": "nonsense"}), ("bad", {"created_at": "junk"}), ("bad", {"timeout": "x"}),
     ("bad", {"result_ttl": "junk"}),
 ])  # fmt: skip
-def test_what_is_no_job_is_thrown_away_and_the_worker_takes_the_next(worker, job_id, written):
+def test_an_invalid_job_is_dropped_and_the_worker_takes_the_next(worker, job_id, fields):
     redis, queue = queues.connection(), queues.queue("io")
-    fields = {"created_at": "2026-01-01T00:00:00.000000Z", "status": "queued", "origin": "io", "data": b"{}"} | written
+    fields = {"created_at": "2026-01-01T00:00:00.000000Z", "status": "queued", "origin": "io", "data": b"{}"} | fields
     redis.hset(QueuedJob.key_for(job_id), mapping=fields)
     redis.rpush(queue.key, job_id)
     good = queue.enqueue_call(TASK, (ID,))
@@ -66,7 +67,7 @@ def test_what_is_no_job_is_thrown_away_and_the_worker_takes_the_next(worker, job
     assert job_id.encode() not in redis.lrange(queue.intermediate_queue_key, 0, -1)
 
 
-def test_an_id_that_is_no_text_is_thrown_away_and_the_worker_takes_the_next(worker):
+def test_an_undecodable_id_is_dropped_and_the_worker_takes_the_next(worker):
     redis, queue = queues.connection(), queues.queue("io")
     redis.rpush(queue.key, b"\x80id")
     good = queue.enqueue_call(TASK, (ID,))
@@ -75,17 +76,17 @@ def test_an_id_that_is_no_text_is_thrown_away_and_the_worker_takes_the_next(work
 
 
 @pytest.mark.parametrize("data", ["[1, 2, 3, 4]", "null", "{}", "[]", f'["{TASK}", "os", ["{ID}"], {{}}]'])
-def test_what_is_json_and_no_task_is_not_run(worker, data, monkeypatch):
+def test_json_that_is_no_task_is_not_run(worker, data, monkeypatch):
     monkeypatch.setattr("os.fork", lambda: 1 / 0)
     job = queues.queue("io").enqueue_call(TASK, (ID,))
     queues.connection().hset(job.key, "data", data)
-    written = QueuedJob.fetch(job.id, connection=queues.connection(), serializer=queues.JSONSerializer)
-    worker.execute_job(written, queues.queue("io"))
+    forged = QueuedJob.fetch(job.id, connection=queues.connection(), serializer=queues.JSONSerializer)
+    worker.execute_job(forged, queues.queue("io"))
     assert not QueuedJob.exists(job.id, connection=queues.connection())
 
 
-def test_what_can_not_be_read_is_not_run(worker):
+def test_a_pickle_is_not_run(worker):
     job = queues.queue("io").enqueue_call(TASK, (ID,))
-    queues.connection().hset(job.key, "data", b"\x80\x04cos\nsystem\n")  # a pickle, where JSON belongs
+    queues.connection().hset(job.key, "data", b"\x80\x04cos\nsystem\n")  # a pickle in place of JSON
     worker.execute_job(QueuedJob.fetch(job.id, connection=queues.connection(), serializer=queues.JSONSerializer), None)
     assert not QueuedJob.exists(job.id, connection=queues.connection())

@@ -1,4 +1,4 @@
-"""Threads are shared fairly between callers."""
+"""The fair share of threads among callers."""
 
 import queue
 import threading
@@ -11,26 +11,26 @@ from digits_project.server.fair_share import MAX_WAITING, MIN_WAITING, Caller, L
 
 @pytest.fixture
 def lane():
-    """Of four threads: submit(caller, name), next_begun() as (name, event), finish(event), the queue of those begun."""
-    later, begun = queue.Queue(), queue.Queue()
-    lane = Lane("test", 4, lambda *call: later.put(call))
+    """A lane of four threads: submit(caller, name), next_started() -> (name, event), finish(event), the queue."""
+    finished, started = queue.Queue(), queue.Queue()
+    lane = Lane("test", 4, lambda *call: finished.put(call))
 
     def submit(caller, name):
         end = threading.Event()
-        lane.submit(caller, lambda: (begun.put((name, end)), end.wait(20)), lambda future: None)
+        lane.submit(caller, lambda: (started.put((name, end)), end.wait(20)), lambda future: None)
 
     def finish(end):
         end.set()
-        function, *arguments = later.get(timeout=20)
+        function, *arguments = finished.get(timeout=20)
         function(*arguments)
 
     running = []
 
-    def next_begun():
-        running.append(begun.get(timeout=20))
+    def next_started():
+        running.append(started.get(timeout=20))
         return running[-1]
 
-    yield submit, next_begun, finish, begun
+    yield submit, next_started, finish, started
     for _, end in running:
         end.set()
     lane.shutdown(wait=False)
@@ -44,66 +44,66 @@ def stranger(address):
     return Caller(address, (address, "strangers"), logged_in=False)
 
 
-def test_nobody_has_more_than_half_and_the_next_comes_at_once(lane):
-    submit, next_begun, finish, begun = lane
+def test_a_caller_gets_at_most_half_of_the_threads(lane):
+    submit, next_started, finish, started = lane
     for number in range(9):
         submit(user("vera"), f"vera {number}")
-    first, second = next_begun(), next_begun()
+    first, second = next_started(), next_started()
     submit(user("ada"), "ada")
-    assert {first[0], second[0], next_begun()[0]} == {"vera 0", "vera 1", "ada"}
-    assert begun.empty()
+    assert {first[0], second[0], next_started()[0]} == {"vera 0", "vera 1", "ada"}
+    assert started.empty()
     finish(first[1])
-    assert next_begun()[0] == "vera 2"
+    assert next_started()[0] == "vera 2"
 
 
-def test_strangers_have_half_of_the_threads_together(lane):
-    submit, next_begun, finish, begun = lane
+def test_strangers_together_get_half_of_the_threads(lane):
+    submit, next_started, finish, started = lane
     for number in range(5):
         submit(stranger(f"192.0.2.{number}"), number)
-    first, _ = next_begun(), next_begun()
+    first, _ = next_started(), next_started()
     submit(user("ada"), "ada")
-    assert next_begun()[0] == "ada"
-    assert begun.empty()
+    assert next_started()[0] == "ada"
+    assert started.empty()
     finish(first[1])
-    assert next_begun()[0] == 2
+    assert next_started()[0] == 2
 
 
-def test_of_those_who_wait_the_one_with_the_fewest_threads_is_next(lane):
-    submit, next_begun, finish, _ = lane
+def test_the_waiting_caller_with_the_fewest_threads_is_next(lane):
+    submit, next_started, finish, _ = lane
     for name in ("vera", "vera", "vito", "vito", "vera", "ada"):
         submit(user(name), name)
-    first = [next_begun() for _ in range(4)]
+    first = [next_started() for _ in range(4)]
     assert sorted(name for name, _ in first) == ["vera", "vera", "vito", "vito"]
     finish(first[0][1])
-    assert next_begun()[0] == "ada"
+    assert next_started()[0] == "ada"
 
 
-def test_of_those_without_a_thread_the_one_who_has_waited_for_longest_is_next(lane):
-    submit, next_begun, finish, _ = lane
+def test_the_caller_without_a_thread_that_has_waited_longest_is_next(lane):
+    submit, next_started, finish, _ = lane
     for number in range(4):
         submit(user(f"busy {number}"), number)
-    first = [next_begun() for _ in range(4)]
+    first = [next_started() for _ in range(4)]
     for caller in (stranger("192.0.2.1"), user("ada"), stranger("192.0.2.2"), user("vito")):
         submit(caller, caller.key)
-    begun = []
+    started = []
     for _, end in first:
         finish(end)
-        begun.append(next_begun()[0])
-    assert begun == ["192.0.2.1", "ada", "192.0.2.2", "vito"]
+        started.append(next_started()[0])
+    assert started == ["192.0.2.1", "ada", "192.0.2.2", "vito"]
 
 
-def test_a_crowd_of_callers_costs_no_more_for_each():
+def test_the_cost_of_a_submission_does_not_grow_with_the_number_of_callers():
     lane = Lane("test", 2, lambda *call: None)
     started = time.thread_time()
     for number in range(8_000):
         lane.submit(stranger(f"192.0.2.{number}"), threading.Event().set, lambda future: None)
-    assert time.thread_time() - started < 4  # it took 16
+    assert time.thread_time() - started < 4  # a search through all callers took 16
     lane.shutdown(wait=False)
 
 
 @pytest.fixture
-def held_lane():
-    """Its only thread is busy."""
+def busy_lane():
+    """A lane whose only thread is busy."""
     lane, end = Lane("test", 1, lambda *call: None), threading.Event()
     lane.submit(user("somebody"), lambda: end.wait(20), lambda future: None)
     yield lane
@@ -111,21 +111,21 @@ def held_lane():
     lane.shutdown(wait=False)
 
 
-def wait(lane, caller, times):
+def submit_waiting(lane, caller, times):
     for _ in range(times):
         lane.submit(caller, threading.Event, lambda future: None)
 
 
-def test_only_so_many_requests_of_a_caller_wait(held_lane):
-    wait(held_lane, user("vera"), MAX_WAITING)
-    assert held_lane.is_full(user("vera"))
-    assert not held_lane.is_full(user("ada"))
+def test_a_caller_has_a_limited_number_of_waiting_requests(busy_lane):
+    submit_waiting(busy_lane, user("vera"), MAX_WAITING)
+    assert busy_lane.is_full(user("vera"))
+    assert not busy_lane.is_full(user("ada"))
 
 
-def test_a_stranger_among_many_has_few_requests_waiting_and_some_in_any_case(held_lane):
-    wait(held_lane, stranger("192.0.2.1"), MAX_WAITING)
-    assert held_lane.is_full(stranger("192.0.2.1"))
-    assert not held_lane.is_full(stranger("192.0.2.2"))
-    wait(held_lane, stranger("192.0.2.2"), MIN_WAITING)
-    assert held_lane.is_full(stranger("192.0.2.2"))
-    assert not held_lane.is_full(user("ada"))
+def test_strangers_share_the_limit_of_waiting_requests_above_a_minimum_for_each(busy_lane):
+    submit_waiting(busy_lane, stranger("192.0.2.1"), MAX_WAITING)
+    assert busy_lane.is_full(stranger("192.0.2.1"))
+    assert not busy_lane.is_full(stranger("192.0.2.2"))
+    submit_waiting(busy_lane, stranger("192.0.2.2"), MIN_WAITING)
+    assert busy_lane.is_full(stranger("192.0.2.2"))
+    assert not busy_lane.is_full(user("ada"))

@@ -1,4 +1,4 @@
-"""Parts of gunicorn that its documentation doesn't promise, and that our worker uses: decision 55 lists them."""
+"""Undocumented parts of gunicorn that the web worker uses. Decision 55 lists them."""
 
 import inspect
 import re
@@ -15,7 +15,7 @@ from tests.support.server import ROOT
 
 DECISION = (ROOT / "docs/decisions/0055-private-parts-of-gunicorn.md").read_text()
 LISTED = dict(re.findall(r"^\| `(\w+)(\(.*?\))` \|", DECISION, re.MULTILINE))  # the first table: {method: signature}
-OURS = {name for worker in (WebWorker, ReadingWorker) for name in vars(worker) if not name.startswith("__")}
+OVERRIDES = {name for worker in (WebWorker, ReadingWorker) for name in vars(worker) if not name.startswith("__")}
 SIGNATURES = {
     ThreadWorker.handle_request: "(self, req, conn)",
     ThreadWorker.handle_error: "(self, req, client, addr, exc)",
@@ -35,7 +35,7 @@ def test_gunicorn_has_a_version_that_the_worker_was_written_for():
 
 
 def test_the_decision_lists_each_method_that_the_worker_overrides():
-    assert {name for name in OURS if hasattr(ThreadWorker, name)} == set(LISTED)
+    assert {name for name in OVERRIDES if hasattr(ThreadWorker, name)} == set(LISTED)
 
 
 @pytest.mark.parametrize("name", LISTED)
@@ -46,7 +46,9 @@ def test_gunicorn_has_an_overridden_method_with_its_signature(name):
 @pytest.mark.parametrize("name", LISTED)
 def test_an_overriding_method_takes_the_arguments_of_gunicorns(name):
     theirs, ours = (inspect.signature(getattr(worker, name)).parameters for worker in (ThreadWorker, WebWorker))
-    assert [(one.kind, one.default) for one in ours.values()] == [(one.kind, one.default) for one in theirs.values()]
+    assert [(parameter.kind, parameter.default) for parameter in ours.values()] == [
+        (parameter.kind, parameter.default) for parameter in theirs.values()
+    ]
 
 
 @pytest.mark.parametrize("used", SIGNATURES, ids=lambda used: used.__qualname__)
@@ -65,7 +67,7 @@ def test_the_loop_calls_the_methods_that_the_worker_overrides():
     assert [name for name in (*called, "get_thread_pool") if f"self.{name}(" not in loop] == []
 
 
-def test_gunicorns_request_knows_whether_its_client_waits_to_be_asked_for_the_body():
+def test_gunicorns_request_knows_whether_its_client_expects_100_continue():
     assert message.Request._expected_100_continue is False
     assert body.CHUNK_EXT_RE.fullmatch(b";name=value")
     assert issubclass(errors.NoMoreData, OSError)

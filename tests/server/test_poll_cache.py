@@ -1,4 +1,4 @@
-"""A status that was just answered is answered again as it was sent, without a thread."""
+"""The cache of responses to polls: a repeated request for a status gets the same response, without a thread."""
 
 import contextlib
 import socket
@@ -19,21 +19,21 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that a test moves by hand."""
+    """A monotonic clock that the test sets."""
     now = [100.0]
     monkeypatch.setattr(poll_cache.time, "monotonic", lambda: now[0])
     return now
 
 
 @pytest.mark.parametrize("path", ["/jobs/2026-a/status", "//datasets/1/status.json", "/lab/digits/models/1/status?a=b"])
-def test_a_question_for_a_status_is_a_poll(path):
+def test_a_request_for_a_status_is_a_poll(path):
     assert is_poll(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
 
 
 @pytest.mark.parametrize(
     "path", ["/index.json", "/models/1.json", "/models/1/status/", "/admin/status", "/?/models/1/status"]
 )
-def test_nothing_else_is(path):
+def test_a_request_for_another_path_is_no_poll(path):
     assert not is_poll(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
 
 
@@ -42,60 +42,60 @@ def test_nothing_else_is(path):
     HEAD + b"Content-Length: 0\r\n\r\n", HEAD + b"transfer-encoding: chunked\r\n\r\n", HEAD + b"Expect: 100\r\n\r\n",
     HEAD + b"Upgrade: h2c\r\n\r\n", HEAD + b"X: %s\r\n\r\n" % bytes(5000),
 ])  # fmt: skip
-def test_what_more_or_less_may_belong_to_is_none(request_):
+def test_an_incomplete_or_unusual_request_is_no_poll(request_):
     assert not is_poll(request_)
 
 
-def test_an_answer_is_repeated_for_a_moment(clock):
-    repeats = ResponseCache()
-    repeats.keep("10.0.0.1", POLL, OK)
-    assert repeats.find("10.0.0.1", POLL) == OK
+def test_a_cached_response_is_fresh_for_a_short_time(clock):
+    cache = ResponseCache()
+    cache.keep("10.0.0.1", POLL, OK)
+    assert cache.find("10.0.0.1", POLL) == OK
     clock[0] += poll_cache.FRESH_SECONDS + 0.01
-    assert repeats.find("10.0.0.1", POLL) is None
+    assert cache.find("10.0.0.1", POLL) is None
 
 
-def test_only_to_the_same_client_for_the_same_request():
-    repeats = ResponseCache()
-    repeats.keep("10.0.0.1", POLL, OK)
-    assert repeats.find("10.0.0.2", POLL) is None
-    assert repeats.find("10.0.0.1", HEAD + b"Cookie: a=b\r\n\r\n") is None
+def test_a_cached_response_is_only_for_the_same_client_and_request():
+    cache = ResponseCache()
+    cache.keep("10.0.0.1", POLL, OK)
+    assert cache.find("10.0.0.2", POLL) is None
+    assert cache.find("10.0.0.1", HEAD + b"Cookie: a=b\r\n\r\n") is None
 
 
-@pytest.mark.parametrize("answer", [
+@pytest.mark.parametrize("response", [
     b"HTTP/1.1 401 Unauthorized\r\n\r\n", b"HTTP/1.1 200 OK\r\nset-Cookie: a=b\r\n\r\n", OK + bytes(20_000), b"",
 ])  # fmt: skip
-def test_a_refusal_a_cookie_and_a_long_answer_are_not_repeated(answer):
-    repeats = ResponseCache()
-    repeats.keep("10.0.0.1", POLL, answer)
-    assert repeats.find("10.0.0.1", POLL) is None
+def test_errors_cookies_and_long_responses_are_not_cached(response):
+    cache = ResponseCache()
+    cache.keep("10.0.0.1", POLL, response)
+    assert cache.find("10.0.0.1", POLL) is None
 
 
-def test_what_is_kept_has_a_bound(monkeypatch):
+def test_the_number_of_cached_responses_is_limited(monkeypatch):
     monkeypatch.setattr(poll_cache, "MAX_KEPT", 10)
-    repeats = ResponseCache()
+    cache = ResponseCache()
     for number in range(50):
-        repeats.keep("10.0.0.1", HEAD + b"Cookie: %d\r\n\r\n" % number, OK)
-    assert len(repeats._kept) <= 10
+        cache.keep("10.0.0.1", HEAD + b"Cookie: %d\r\n\r\n" % number, OK)
+    assert len(cache._kept) <= 10
 
 
-def test_an_answer_that_is_not_taken_at_once_ends_the_connection_and_is_never_left_out():
-    repeats = ResponseCache()
-    repeats.keep("", POLL, OK)
+def test_a_cached_response_that_the_client_does_not_read_closes_the_connection():
+    cache = ResponseCache()
+    cache.keep("", POLL, OK)
     server, client = socket.socketpair()
     with server, client:
         server.setblocking(False)
         with pytest.raises(BlockingIOError):
-            send_without_end(server, bytes(1 << 16))
+            send_forever(server, bytes(1 << 16))
         client.sendall(POLL)
         client.settimeout(20)
         conn = SimpleNamespace(sock=server, address="")
-        assert WebWorker._repeat(SimpleNamespace(alive=True, repeats=repeats), conn, POLL)
+        assert WebWorker._repeat(SimpleNamespace(alive=True, repeats=cache), conn, POLL)
         assert list(iter(lambda: client.recv(1 << 20), b""))
 
 
 @pytest.fixture(scope="module")
 def port():
-    """Of a server that numbers its answers, and repeats them for so long as a test may take."""
+    """The port of a server that numbers its responses, and caches them for longer than a test takes."""
     with gunicorn_server(
         "tests.support.applications.wsgi_samples.LongCacheWorker",
         "tests.support.applications.wsgi_samples:numbering",
@@ -106,86 +106,92 @@ def port():
 
 @contextlib.contextmanager
 def connected(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection, connection.makefile("rb") as answers:
-        yield connection, answers
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+        connection.makefile("rb") as responses,
+    ):
+        yield connection, responses
 
 
-def ask(connection, answers, request):
-    """The number of the answer."""
+def ask(connection, responses, request):
+    """Send a request; return the number in its response."""
     connection.sendall(request)
-    return read(answers)
+    return read_number(responses)
 
 
-def read(answers):
-    lines = list(iter(answers.readline, b"\r\n"))
+def read_number(responses):
+    lines = list(iter(responses.readline, b"\r\n"))
     (length,) = [int(line.split()[1]) for line in lines if line.lower().startswith(b"content-length")]
-    return int(answers.read(length))
+    return int(responses.read(length))
 
 
 def poll(name):
     return POLL.replace(b"Host: x", b"Host: " + name)
 
 
-def repeated(connection, answers, request):
-    """The number that is told again and again. An answer is kept just after it was sent: the next may miss it."""
-    wait_until(lambda: ask(connection, answers, request) == ask(connection, answers, request), 20)
-    return ask(connection, answers, request)
+def cached_number(connection, responses, request):
+    """Repeat a poll until its response comes from the cache; return the number in it.
+
+    A response is cached just after it was sent, so the next request can still miss it.
+    """
+    wait_until(lambda: ask(connection, responses, request) == ask(connection, responses, request), 20)
+    return ask(connection, responses, request)
 
 
-def test_every_connection_of_a_client_gets_the_same_answer(port):
+def test_every_connection_of_a_client_gets_the_cached_response(port):
     with connected(port) as first, connected(port) as second:
-        number = repeated(*first, poll(b"same"))
+        number = cached_number(*first, poll(b"same"))
         assert [ask(*second, poll(b"same")), ask(*second, poll(b"same"))] == [number, number]
         assert ask(*second, poll(b"other")) > number
 
 
-def test_other_requests_go_on_between_polls(port):
+def test_other_requests_between_polls_reach_the_application(port):
     with connected(port) as server:
-        number = repeated(*server, poll(b"between"))
+        number = cached_number(*server, poll(b"between"))
         assert ask(*server, b"GET /index.json HTTP/1.1\r\nHost: x\r\n\r\n") > number
         assert ask(*server, poll(b"between")) == number
 
 
-def test_polls_that_are_sent_at_once_do_no_harm(port):
-    with connected(port) as (connection, answers):
-        repeated(connection, answers, poll(b"at-once"))
+def test_pipelined_polls_do_not_break_the_cache(port):
+    with connected(port) as (connection, responses):
+        cached_number(connection, responses, poll(b"at-once"))
         connection.sendall(poll(b"at-once") * 3)
-        assert read(answers)
+        assert read_number(responses)
         with connected(port) as again:
-            assert repeated(*again, poll(b"at-once"))
+            assert cached_number(*again, poll(b"at-once"))
 
 
 def test_a_body_behind_a_poll_is_not_taken_for_a_request(port):
     head = poll(b"body").replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
-    with connected(port) as (connection, answers):
-        numbers = [ask(connection, answers, head + b"3\r\nabc\r\n0\r\n\r\n") for _ in range(3)]
+    with connected(port) as (connection, responses):
+        numbers = [ask(connection, responses, head + b"3\r\nabc\r\n0\r\n\r\n") for _ in range(3)]
     assert len(set(numbers)) == 3
 
 
-def test_a_poll_that_arrives_in_pieces_is_answered_too(port):
-    with connected(port) as (connection, answers):
-        number = repeated(connection, answers, poll(b"pieces"))
+def test_a_poll_that_arrives_in_pieces_gets_the_cached_response(port):
+    with connected(port) as (connection, responses):
+        number = cached_number(connection, responses, poll(b"pieces"))
         for byte in poll(b"pieces"):
             connection.sendall(bytes([byte]))
-        assert read(answers) == number
+        assert read_number(responses) == number
 
 
-def test_who_polls_and_does_not_listen_is_cut_off(port):
-    with connected(port) as (connection, answers):
-        repeated(connection, answers, poll(b"deaf"))
+def test_a_client_that_polls_without_reading_is_disconnected(port):
+    with connected(port) as (connection, responses):
+        cached_number(connection, responses, poll(b"deaf"))
         connection.setblocking(False)
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            insist(connection, poll(b"deaf"))
+            send_all_forever(connection, poll(b"deaf"))
     with connected(port) as server:
         assert ask(*server, poll(b"deaf"))
 
 
-def send_without_end(connection, data):
+def send_forever(connection, data):
     while True:
         connection.send(data)
 
 
-def insist(connection, request):
+def send_all_forever(connection, request):
     while True:
         with contextlib.suppress(BlockingIOError):
             connection.sendall(request)

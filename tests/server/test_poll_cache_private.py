@@ -1,4 +1,4 @@
-"""On a private server nobody gets the answer kept for somebody else's poll: a real gunicorn, one kept connection."""
+"""The cache of polls on a private server: a cached response is only for requests with the same credentials."""
 
 import contextlib
 import http.client
@@ -14,28 +14,28 @@ from tests.support.server import wait_until
 from tests.support.webserver import digits_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
-UNKNOWN = 200, {"error": "Job not found."}  # what clients that poll expect for an id that is none
+UNKNOWN = 200, {"error": "Job not found."}  # what polling clients expect for an unknown id
 
 
 @pytest.fixture(scope="module")
 def port(django_db_setup):
-    """Of a private server that repeats an answer for so long as a test may take."""
+    """The port of a private server that caches responses for longer than a test takes."""
     with digits_server("tests.support.applications.wsgi_samples.LongCacheWorker", DIGITS_PRIVATE="on") as (_, port):
         yield port
 
 
 @pytest.fixture
 def dataset(make_dataset):
-    dataset = make_dataset()  # ada's
+    dataset = make_dataset()  # of ada
     type(dataset).objects.update(status=Status.RUNNING, progress=0.5)
     return dataset
 
 
 @pytest.fixture(params=["token", "session"])
 def headers(request):
-    """The credentials of ada, who owns the job, and of ben, to whom it is not shown."""
-    made = {"token": token_header, "session": session_of}[request.param]
-    return {name: made(make_account(name, "viewer")) for name in ("ada", "ben")}
+    """The credentials of ada, who owns the job, and of ben, who can't see it."""
+    credentials_of = {"token": token_header, "session": session_of}[request.param]
+    return {name: credentials_of(make_account(name, "viewer")) for name in ("ada", "ben")}
 
 
 def session_of(user):
@@ -51,29 +51,29 @@ def connected(port):
 
 
 def ask(connection, path, headers):
-    """(status, what the answer says)."""
+    """(status, parsed JSON) of a GET."""
     connection.request("GET", path, headers=headers)
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
 
 
-def kept_for_ada(connection, path, dataset, headers):
-    """Let the server keep ada's answer; the job goes on, and the answer stays what it was."""
-    changed = iter(range(1, 1000))
+def cached_for_ada(connection, path, dataset, headers):
+    """Poll as ada until the response is cached, which shows in that it ignores the job's progress; return it."""
+    numbers = iter(range(1, 1000))
 
-    def is_repeated():
+    def is_cached():
         before = ask(connection, path, headers)
-        type(dataset).objects.update(progress=next(changed) / 1000)
+        type(dataset).objects.update(progress=next(numbers) / 1000)
         return ask(connection, path, headers) == before and before
 
-    return wait_until(is_repeated, 60)
+    return wait_until(is_cached, 60)
 
 
 @pytest.mark.parametrize("path", ["/jobs/{}/status", "/datasets/{}/status.json?a=b"])
-def test_a_kept_answer_is_for_those_who_sent_the_same_credentials(port, dataset, headers, path):
+def test_a_cached_response_is_only_for_the_same_credentials(port, dataset, headers, path):
     path = path.format(dataset.pk)
     with connected(port) as connection:
-        hers = kept_for_ada(connection, path, dataset, headers["ada"])
+        hers = cached_for_ada(connection, path, dataset, headers["ada"])
         assert (hers[0], hers[1]["status"]) == (200, "Running")
         for _ in range(3):
             assert ask(connection, path, headers["ben"]) == UNKNOWN
@@ -85,9 +85,9 @@ def test_a_kept_answer_is_for_those_who_sent_the_same_credentials(port, dataset,
 
 
 @pytest.mark.parametrize("more", ["Cookie: a=b", "Accept: application/json", "X-Forwarded-For: 10.0.0.1"])
-def test_a_request_that_differs_in_anything_is_answered_anew(port, dataset, headers, more):
+def test_a_request_with_another_header_is_not_served_from_the_cache(port, dataset, headers, more):
     path, (name, _, value) = f"/jobs/{dataset.pk}/status", more.partition(": ")
     with connected(port) as connection:
-        hers = kept_for_ada(connection, path, dataset, headers["ada"])
+        hers = cached_for_ada(connection, path, dataset, headers["ada"])
         assert ask(connection, path, headers["ada"] | {name: f"{headers['ada'].get(name, '')}; {value}"}) != hers
         assert ask(connection, path, headers["ada"]) == hers

@@ -1,4 +1,4 @@
-"""Clients that take their time, against a web server of one thread: nobody else waits for them."""
+"""Slow clients of a web server with one thread: other clients do not wait for them."""
 
 import contextlib
 import hashlib
@@ -14,11 +14,11 @@ from tests.support.applications.wsgi_samples import LARGE
 from tests.support.server import wait_until
 from tests.support.webserver import gunicorn_server, read_until_close
 
-SECONDS = 20  # that an answer may take; each slow client alone would take one more
+SECONDS = 20  # timeout of a response; each slow client that blocked the thread would add a second
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 APPLICATION = "tests.support.applications.wsgi_samples:digesting"
-ASKED = b"GET /large HTTP/1.0\r\n\r\n"
+LARGE_REQUEST = b"GET /large HTTP/1.0\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def port(hasty):
 
 @pytest.fixture
 def connect(port):
-    """Connections that send this much and then nothing."""
+    """A function that opens connections which send these bytes and then nothing."""
     opened = []
 
     def connect(number, sent, port=port):
@@ -54,14 +54,14 @@ def connect(port):
         connection.close()
 
 
-def ask(connection, body):
+def post(connection, body):
     connection.request("POST", "/", body)
     return connection.getresponse().read().decode()
 
 
-def answer(port, body):
+def fetch(port, body):
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
-        return ask(connection, body)
+        return post(connection, body)
 
 
 def digest(body):
@@ -72,43 +72,43 @@ def digest(body):
     b"", b"P", HEAD, HEAD + b"X: ", HEAD + b"Content-Length: 9\r\n\r\n", HEAD + b"Content-Length: 9\r\n\r\n12345678",
     HEAD + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n",
 ])  # fmt: skip
-def test_who_sends_half_a_request_is_waited_for_by_nobody_and_cut_off(port, connect, sent):
+def test_a_client_that_sends_half_a_request_is_disconnected_and_delays_no_other(port, connect, sent):
     slow = connect(50, sent)
-    assert answer(port, b"quick") == digest(b"quick")
+    assert fetch(port, b"quick") == digest(b"quick")
     assert read_until_close(slow) in (b"", CONTINUE)
 
 
-def test_a_large_body_that_stops_is_cut_off(port, connect):
+def test_a_client_that_stops_within_a_large_body_is_disconnected(port, connect):
     slow = connect(3, HEAD + b"Content-Length: 1000000\r\n\r\n" + bytes(SHORT))
-    assert answer(port, b"quick") == digest(b"quick")
+    assert fetch(port, b"quick") == digest(b"quick")
     assert read_until_close(slow) == b""
 
 
-def test_who_does_not_take_his_answer_is_cut_off_and_what_was_put_by_for_him_is_gone(port, connect, hasty):
-    assert answer(port, b"quick") == digest(b"quick")
+def test_a_client_that_does_not_read_is_disconnected_and_its_spooled_response_deleted(port, connect, hasty):
+    assert fetch(port, b"quick") == digest(b"quick")
     (worker,) = hasty[0].children()
     before = worker.num_fds()
-    slow = connect(1, ASKED)
-    assert answer(port, b"quick") == digest(b"quick")
+    slow = connect(1, LARGE_REQUEST)
+    assert fetch(port, b"quick") == digest(b"quick")
     wait_until(lambda: worker.num_fds() <= before, SECONDS)
     assert len(read_until_close(slow)) < LARGE
 
 
-def test_answers_that_are_not_taken_wait_without_a_thread_and_come_whole(lenient_port, connect):
-    slow = [connect(1, ASKED, lenient_port) for _ in range(3)]
-    assert answer(lenient_port, b"quick") == digest(b"quick")
+def test_unread_responses_wait_without_a_thread_and_arrive_whole(lenient_port, connect):
+    slow = [connect(1, LARGE_REQUEST, lenient_port) for _ in range(3)]
+    assert fetch(lenient_port, b"quick") == digest(b"quick")
     assert all(len(connection.recv(1)) == 1 for connection in slow)
-    assert answer(lenient_port, b"quick") == digest(b"quick")
+    assert fetch(lenient_port, b"quick") == digest(b"quick")
     assert [len(read_until_close(connection)) > LARGE for connection in slow] == [True] * 3
 
 
-def test_of_too_many_slow_clients_the_slowest_is_cut_off(lenient_port, connect):
-    slow = [connect(1, ASKED, lenient_port) for _ in range(4)]
-    assert answer(lenient_port, b"quick") == digest(b"quick")
+def test_the_slowest_of_too_many_slow_clients_is_disconnected(lenient_port, connect):
+    slow = [connect(1, LARGE_REQUEST, lenient_port) for _ in range(4)]
+    assert fetch(lenient_port, b"quick") == digest(b"quick")
     assert sorted(len(read_until_close(connection)) > LARGE for connection in slow) == [False, True, True, True]
 
 
-def test_what_is_put_by_leaves_room_on_the_disk(monkeypatch):
+def test_spooling_stops_at_its_limit_of_disk_space(monkeypatch):
     with contextlib.closing(Backlog()) as backlog:
         backlog.add(b"some")
         monkeypatch.setattr(Backlog, "_total", 1 << 62)
@@ -116,35 +116,35 @@ def test_what_is_put_by_leaves_room_on_the_disk(monkeypatch):
             backlog.add(b"more")
 
 
-def test_who_does_not_hang_up_holds_nobody_up(port, connect):
+def test_clients_that_do_not_close_their_connection_delay_no_other(port, connect):
     connect(50, b"GET / HTTP/1.0\r\n\r\n")
-    assert answer(port, b"quick") == digest(b"quick")
+    assert fetch(port, b"quick") == digest(b"quick")
 
 
 @pytest.mark.parametrize("size", [1, SHORT - 1, SHORT + 1, 20 << 20])
-def test_a_body_arrives_whole_with_and_without_asking_first(port, connect, size):
+def test_a_body_arrives_whole_with_and_without_100_continue(port, connect, size):
     body = os.urandom(size)
-    assert answer(port, body) == digest(body)
-    asking = connect(1, HEAD + f"Expect: 100-continue\r\nContent-Length: {size}\r\n\r\n".encode())
-    assert asking.recv(len(CONTINUE)) == CONTINUE
-    asking.sendall(body)
-    assert read_until_close(asking).endswith(digest(body).encode())
+    assert fetch(port, body) == digest(body)
+    expecting = connect(1, HEAD + f"Expect: 100-continue\r\nContent-Length: {size}\r\n\r\n".encode())
+    assert expecting.recv(len(CONTINUE)) == CONTINUE
+    expecting.sendall(body)
+    assert read_until_close(expecting).endswith(digest(body).encode())
 
 
-def test_a_request_may_come_byte_by_byte(port, connect):
+def test_a_request_can_arrive_byte_by_byte(port, connect):
     slow = connect(1, b"")
     for byte in HEAD + b"Content-Length: 3\r\n\r\nabc":
         slow.sendall(bytes([byte]))
     assert read_until_close(slow).endswith(digest(b"abc").encode())
 
 
-def test_a_connection_is_kept_for_the_next_request(port):
+def test_a_connection_stays_open_for_the_next_request(port):
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
-        assert ask(connection, b"one") == digest(b"one")
-        kept = connection.sock
-        assert ask(connection, b"two") == digest(b"two")
-        assert connection.sock is kept
+        assert post(connection, b"one") == digest(b"one")
+        first_socket = connection.sock
+        assert post(connection, b"two") == digest(b"two")
+        assert connection.sock is first_socket
 
 
-def test_a_large_answer_is_taken_whole_by_who_takes_it(connect):
+def test_a_large_response_reaches_a_reading_client_whole(connect):
     assert len(read_until_close(connect(1, b"GET /large HTTP/1.0\r\n\r\n"))) > LARGE

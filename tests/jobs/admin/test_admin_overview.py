@@ -19,19 +19,21 @@ def reasons():
     return {place.job.name: (place.position, place.reason) for place in overview()["queue"]}
 
 
-def test_the_front_page_shows_what_there_is(admin_client, built_dataset, make_dataset, cpu, register_worker):
+def test_the_front_page_shows_devices_workers_queue_and_disk(
+    admin_client, built_dataset, make_dataset, cpu, register_worker
+):
     worker = register_worker("io")
     make_dataset(name="cats")
     page = admin_client.get(reverse("admin:index")).content.decode()
     assert all(text in page for text in (str(cpu), worker.hostname, "cats", "waiting for a worker", "are free"))
 
 
-def test_a_model_says_which_dataset_it_waits_for(make_dataset, make_model):
+def test_the_reason_of_a_model_names_the_dataset_that_it_waits_for(make_dataset, make_model):
     model = make_model(make_dataset(name="digits"))
     assert reasons()[model.name] == (1, "waiting for dataset digits (Waiting, 0%)")
 
 
-def test_a_job_without_a_worker_says_so(built_dataset, make_dataset, make_model, cpu):
+def test_the_reason_of_a_job_without_a_worker_says_which_is_missing(built_dataset, make_dataset, make_model, cpu):
     make_dataset(name="cats")
     make_model(built_dataset, name="lenet")
     assert reasons() == {
@@ -40,7 +42,7 @@ def test_a_job_without_a_worker_says_so(built_dataset, make_dataset, make_model,
     }
 
 
-def test_models_say_that_they_wait_for_a_device_and_in_which_order(built_dataset, make_model, cpu, register_worker):
+def test_models_that_wait_for_a_device_are_listed_in_order(built_dataset, make_model, cpu, register_worker):
     register_worker(cpu.queue_name)
     first = make_model(built_dataset, name="first")
     Device.objects.update(leased_to=first.pk)
@@ -53,14 +55,14 @@ def test_models_say_that_they_wait_for_a_device_and_in_which_order(built_dataset
     }
 
 
-def test_a_model_says_that_every_device_is_off(built_dataset, make_model, cpu, register_worker):
+def test_the_reason_of_a_model_says_that_every_device_is_off(built_dataset, make_model, cpu, register_worker):
     register_worker(cpu.queue_name)
     Device.objects.update(enabled=False)
     make_model(built_dataset)
     assert reasons()["lenet"] == (1, "every device is switched off")
 
 
-def test_a_model_says_which_gpu_it_waits_for(built_dataset, make_model, cpu, register_worker):
+def test_the_reason_of_a_model_names_the_gpu_that_it_waits_for(built_dataset, make_model, cpu, register_worker):
     register_worker(cpu.queue_name)
     Device.objects.create(host=cpu.host, type="gpu", index=1, leased_to="another")
     make_model(built_dataset, select_gpus=[1])
@@ -74,7 +76,7 @@ def test_jobs_of_the_last_day_are_counted_by_outcome(make_dataset):
     assert outcomes["datasets"] == {"Done": 0, "Aborted": 1, "Error": 0}
 
 
-def test_the_front_page_works_while_redis_is_away(admin_client, cpu, make_dataset, monkeypatch):
+def test_the_front_page_opens_while_redis_is_unreachable(admin_client, cpu, make_dataset, monkeypatch):
     make_dataset(name="cats")
     monkeypatch.setattr(queues, "connection", lambda: Redis(port=1))
     page = admin_client.get(reverse("admin:index")).content.decode()
@@ -82,13 +84,13 @@ def test_the_front_page_works_while_redis_is_away(admin_client, cpu, make_datase
     assert "cats" in page
 
 
-def test_the_front_page_asks_a_constant_number_of_queries(
+def test_the_front_page_runs_the_same_number_of_queries_for_any_number_of_jobs(
     admin_client, built_dataset, make_model, make_dataset, cpu, django_assert_num_queries, django_assert_max_num_queries
 ):
-    admin_client.get(reverse("admin:index"))  # the first look measures the folders
-    with django_assert_max_num_queries(40) as few:
+    admin_client.get(reverse("admin:index"))  # the first request measures the folders
+    with django_assert_max_num_queries(40) as first:
         admin_client.get(reverse("admin:index"))
-    queries = len(few)
+    queries = len(first)
     for number in range(4):
         make_model(built_dataset, name=f"model {number}")
         make_dataset(name=f"dataset {number}")
@@ -97,7 +99,7 @@ def test_the_front_page_asks_a_constant_number_of_queries(
         admin_client.get(reverse("admin:index"))
 
 
-def test_a_folder_is_as_large_as_its_files_and_those_below(tmp_path):
+def test_the_size_of_a_folder_includes_its_subfolders_but_follows_no_links(tmp_path):
     (tmp_path / "below").mkdir()
     (tmp_path / "a").write_bytes(b"12345")
     (tmp_path / "below" / "b").write_bytes(b"123")
@@ -106,11 +108,11 @@ def test_a_folder_is_as_large_as_its_files_and_those_below(tmp_path):
     assert disk_usage.size(tmp_path / "none") == 0
 
 
-def test_the_use_of_a_cpu_is_not_asked_of_nvml(cpu):
+def test_the_overview_has_no_use_for_a_cpu(cpu):
     assert overview()["devices"] == [{"device": devices.Device.objects.get(), "use": None}]
 
 
-def test_a_gpu_that_does_not_answer_has_no_use(admin_client, cpu):
+def test_the_overview_has_no_use_for_a_gpu_that_nvml_does_not_find(admin_client, cpu):
     Device.objects.create(host=cpu.host, type="gpu", index=99, model_name="Gone")
     assert [entry["use"] for entry in overview()["devices"]] == [None, None]
     assert "gpu99" in admin_client.get("/admin/jobs/device/").content.decode()

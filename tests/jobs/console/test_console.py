@@ -1,4 +1,4 @@
-"""What all commands keep to: where the server is found, what a reader that leaves sees, and a list that is watched."""
+"""Behaviour of all commands: finding the server, closed pipes, older tables, and a watched list."""
 
 import json
 import os
@@ -18,44 +18,44 @@ from tests.support.server import wait_until
 ALONE = {"DATABASE_URL": "", "REDIS_URL": ""}
 
 
-def test_a_command_sees_the_files_that_a_running_server_sees(home, monkeypatch):
+def test_a_command_adopts_the_settings_of_the_running_server(home, monkeypatch):
     monkeypatch.setenv("DIGITS_HOME", str(home))
     monkeypatch.delenv("DIGITS_DATA_ROOTS")
-    monkeypatch.setenv("DIGITS_AUTH", "required")  # what is set here stays
+    monkeypatch.setenv("DIGITS_AUTH", "required")  # a variable that is set here stays
     environment = {"DIGITS_AUTH": "open", "DIGITS_DATA_ROOTS": "/images"}
     (home / "stack.json").write_text(json.dumps({"pid": 1, "url": "", "environment": environment}))
     adopt_running()
-    assert "DIGITS_DATA_ROOTS" not in os.environ  # a killed server left its file behind
+    assert "DIGITS_DATA_ROOTS" not in os.environ  # the lock is free: a killed server left the file
     with processes.exclusive(home / "lock"):
         adopt_running()
     assert (os.environ["DIGITS_DATA_ROOTS"], os.environ["DIGITS_AUTH"]) == ("/images", "required")
 
 
-def test_a_server_tells_what_it_was_told(monkeypatch):
+def test_the_settings_for_commands_are_those_of_the_server(monkeypatch):
     monkeypatch.setenv("DIGITS_DATA_ROOTS", "/images")
     monkeypatch.delenv("DIGITS_AUTH", raising=False)
-    said = settings_for_commands()
-    assert (said["DIGITS_AUTH"], said["DIGITS_DATA_ROOTS"]) == ("open", "/images")
+    settings = settings_for_commands()
+    assert (settings["DIGITS_AUTH"], settings["DIGITS_DATA_ROOTS"]) == ("open", "/images")
 
 
 @pytest.mark.django_db
-def test_where_the_server_is_stopped_its_database_is_started(home):
+def test_a_command_starts_the_embedded_database_of_a_stopped_server(home):
     with Services(home, redis=False, durable=False):
         pass
     process = start_command("jobs", stderr=subprocess.PIPE, text=True, variables=ALONE | {"DIGITS_HOME": str(home)})
-    said = process.communicate()[1]
+    error = process.communicate()[1]
     assert process.returncode == 1
-    assert "has not the tables of this version" in said  # so it was reached
-    assert "manage.py migrate" in said
+    assert "has not the tables of this version" in error  # so the command reached the database
+    assert "manage.py migrate" in error
 
 
 @pytest.mark.django_db
-def test_without_any_database_it_says_what_to_do(home):
+def test_a_command_without_a_database_says_how_to_start_one(home):
     process = start_command("jobs", stderr=subprocess.PIPE, text=True, variables=ALONE | {"DIGITS_HOME": str(home)})
-    said = process.communicate()[1]
+    error = process.communicate()[1]
     assert process.returncode == 1
-    assert "make run" in said
-    assert "Traceback" not in said
+    assert "make run" in error
+    assert "Traceback" not in error
 
 
 TWICE = """
@@ -67,59 +67,59 @@ with Interrupts(lambda: print("the cursor is back", flush=True)):
 """
 
 
-def test_a_second_ctrl_c_leaves_at_once_with_a_tidy_terminal():
+def test_a_second_ctrl_c_exits_at_once_and_restores_the_cursor():
     process = start_command("shell", "-v", "0", "-c", TWICE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.communicate() == ("the cursor is back\n", "")
     assert process.returncode == 130
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_watched_list_is_drawn_again_until_ctrl_c(make_dataset):
+def test_a_watched_list_is_redrawn_until_ctrl_c(make_dataset):
     make_dataset(name="watched")
-    shown, terminal = pty.openpty()
+    reader, terminal = pty.openpty()
     process = start_command("jobs", "--watch", "0.1", stdout=terminal, stderr=subprocess.PIPE)
     os.close(terminal)
-    seen = bytearray()
-    wait_until(lambda: seen.extend(os.read(shown, 4096)) or seen.count(b"\033[H\033[2J") >= 2)
+    output = bytearray()
+    wait_until(lambda: output.extend(os.read(reader, 4096)) or output.count(b"\033[H\033[2J") >= 2)
     process.send_signal(signal.SIGINT)
     process.communicate()
-    os.close(shown)
+    os.close(reader)
     assert process.returncode == 130
-    assert b"watched" in seen
+    assert b"watched" in output
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_that_has_had_enough_sees_no_traceback(make_dataset):
+def test_a_watched_list_whose_pipe_closes_prints_no_traceback(make_dataset):
     make_dataset()
     process = start_command("jobs", "--watch", "0.1", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()
     process.stdout.close()
-    said = process.stderr.read()
+    error = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(30), said) == (1, b"")
+    assert (process.wait(30), error) == (1, b"")
 
 
 @pytest.mark.parametrize("words", [("help",), ("jobs",), ("token", "list"), ("showmigrations",), ("jobs", "--help")])
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_that_leaves_before_the_answer_sees_no_traceback(make_dataset, words):
+def test_a_command_whose_pipe_is_closed_prints_no_traceback(make_dataset, words):
     make_dataset()
     process = start_command(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
-    said = process.stderr.read()
+    error = process.stderr.read()
     process.stderr.close()
-    assert said == b""
+    assert error == b""
     process.wait(30)
 
 
 @pytest.mark.parametrize("words", [("prune", "--all"), ("jobs",), ("token", "list")])
 @pytest.mark.django_db(transaction=True)
-def test_tables_of_an_older_version_are_told_with_what_to_do(words, older_tables):
+def test_a_command_on_tables_of_an_older_version_says_to_migrate(words, older_tables):
     process = start_command(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    said = process.communicate()[1].decode()
+    error = process.communicate()[1].decode()
     assert process.returncode == 1
-    assert "Traceback" not in said
-    assert "The database has not the tables of this version (column" in said
-    assert "manage.py migrate" in said
+    assert "Traceback" not in error
+    assert "The database has not the tables of this version (column" in error
+    assert "manage.py migrate" in error
 
 
 RENAMED = {"models_app_trainedmodel": "learning_rate", "datasets_dataset": "owner", "accounts_accesstoken": "name"}
@@ -127,7 +127,7 @@ RENAMED = {"models_app_trainedmodel": "learning_rate", "datasets_dataset": "owne
 
 @pytest.fixture
 def older_tables(make_dataset, make_model):
-    """Tables of which a column has another name than this version knows."""
+    """Tables with a column that this version does not know by its name."""
     make_model(make_dataset())
     with connection.cursor() as cursor:
         for table, column in RENAMED.items():

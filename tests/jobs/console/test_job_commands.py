@@ -1,4 +1,4 @@
-"""Commands that create jobs and look after them: the same fields and messages as the API, and Ctrl-C."""
+"""Commands that create, list, abort and delete jobs: fields and messages of the API, progress, Ctrl-C."""
 
 import json
 import os
@@ -27,7 +27,7 @@ SMALL = ("--resize-width", "28", "--resize-height", "28", "--resize-channels", "
 
 
 @pytest.mark.django_db
-def test_every_option_reaches_the_row(digits_folder, capsys):
+def test_every_option_of_create_dataset_is_stored_in_the_row(digits_folder, capsys):
     options = {"resize_mode": "fill", "encoding": "jpg", "folder_pct_val": 10, "seed": 7}
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     call_command("create_dataset", "digits", "--folder-train", digits_folder, *SMALL, *words, "--no-wait")
@@ -37,37 +37,37 @@ def test_every_option_reaches_the_row(digits_folder, capsys):
 
 
 @pytest.mark.django_db
-def test_a_relative_path_is_one_of_the_shell(digits_folder, monkeypatch):
+def test_a_relative_path_is_relative_to_the_shells_folder(digits_folder, monkeypatch):
     monkeypatch.chdir(digits_folder.parent)
     call_command("create_dataset", "digits", "--folder-train", digits_folder.name, "--no-wait")
     assert Dataset.objects.get().folder_train == str(digits_folder)
 
 
 @pytest.mark.django_db
-def test_mistakes_are_the_api_s_words_under_the_options_names(digits_folder, capsys):
-    with pytest.raises(CommandError) as wrong:
+def test_errors_are_the_apis_messages_under_the_names_of_options(digits_folder, capsys):
+    with pytest.raises(CommandError) as error:
         call_command("create_dataset", "x", "--folder-train", "/nowhere", "--encoding", "gif", "--json", "--no-wait")
     form = ClassificationDatasetForm(data={"dataset_name": "x", "folder_train": "/nowhere", "encoding": "gif"})
     assert not form.is_valid()
     lines = [f"--{field.replace('_', '-')}: {message[0]}" for field, message in form.errors.items()]
-    assert (str(wrong.value).split("\n"), wrong.value.returncode) == (lines, 2)
+    assert (str(error.value).split("\n"), error.value.returncode) == (lines, 2)
     assert [error["field"] for error in json.loads(capsys.readouterr().out)["errors"]] == ["encoding", "folder_train"]
     assert not Dataset.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_a_build_has_to_say_is_told_when_it_has_ended(tmp_path):
+def test_the_warnings_of_a_build_are_printed_at_its_end(tmp_path):
     folder = write_28_pixel_digits(tmp_path / "images", categories=2, each=6)
     shutil.copy(folder / "0" / "0.png", folder / "1" / "copy.png")
     (folder / "1" / "0.png").rename(folder / "1" / "\x1b[2J.png")
     write_28_pixel_digits(tmp_path / "val", categories=3, each=2)
     own = ("--has-val-folder", "--folder-val", tmp_path / "val")
-    status, _, said = run_on_terminal("create_dataset", "digits", "--folder-train", folder, *own, *SMALL, "--here")
+    status, _, log = run_on_terminal("create_dataset", "digits", "--folder-train", folder, *own, *SMALL, "--here")
     assert status == 0
-    assert "Left out of val, since train does not have them: 2." in said
-    assert "images are exact copies of one another" in said
-    assert "In more than one category: 1 of these pictures, such as" in said
-    assert "\x1b[2J" not in said
+    assert "Left out of val, since train does not have them: 2." in log
+    assert "images are exact copies of one another" in log
+    assert "In more than one category: 1 of these pictures, such as" in log
+    assert "\x1b[2J" not in log
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_a_build_has_to_say_is_told_when_it_has_ended(tmp_path):
         ("train_model", GenericModelForm, set()),
     ],
 )
-def test_every_field_has_an_option_with_its_words_but_uploads(name, form, more):
+def test_every_field_but_uploads_has_an_option_with_its_help_text(name, form, more):
     fields = {name: field for name, field in form().fields.items() if not isinstance(field, FileField)}
     options = {option.dest: option for option in parser(name)._actions}
     assert set(fields) - set(options) == more
@@ -95,16 +95,16 @@ def parser(name):
 
 
 @pytest.mark.django_db
-def test_a_sweep_makes_several_models(built_dataset, capsys):
+def test_train_model_creates_a_model_for_each_batch_size(built_dataset, capsys):
     arguments = ("--dataset", built_dataset.pk, "--standard-networks", "lenet", "--batch-size", "8,16")
     call_command("train_model", "lenet", *arguments, "--no-wait", "--owner", "ada", "--json")
-    made = json.loads(capsys.readouterr().out)["jobs"]
-    assert [model["name"] for model in made] == ["lenet batch_size:8", "lenet batch_size:16"]
+    created = json.loads(capsys.readouterr().out)["jobs"]
+    assert [model["name"] for model in created] == ["lenet batch_size:8", "lenet batch_size:16"]
     assert TrainedModel.objects.filter(owner="ada", batch_size__in=(8, 16)).count() == 2
 
 
 @pytest.mark.django_db
-def test_a_model_goes_on_from_another_s_newest_weights(built_dataset, make_model):
+def test_train_model_refuses_a_previous_model_without_snapshots(built_dataset, make_model):
     from_first = ("--method", "previous", "--previous-networks", make_model(built_dataset).pk)
     with pytest.raises(CommandError, match=r"^--previous-snapshot: lenet has no snapshot of that epoch; it has none\."):
         call_command(
@@ -113,7 +113,7 @@ def test_a_model_goes_on_from_another_s_newest_weights(built_dataset, make_model
 
 
 @pytest.mark.django_db
-def test_a_network_is_read_from_a_file(built_dataset, tmp_path):
+def test_train_model_reads_the_network_from_a_file(built_dataset, tmp_path):
     network = tmp_path / "network.prototxt"
     network.write_text('layer { name: "x" type: "Nonsense" }')
     with pytest.raises(CommandError, match=r"^--custom-network: .*Nonsense"):
@@ -125,7 +125,7 @@ def test_a_network_is_read_from_a_file(built_dataset, tmp_path):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_network_that_an_editor_of_windows_wrote_is_read_from_its_file(built_dataset, tmp_path, encoding):
+def test_train_model_reads_a_network_in_the_encodings_of_windows_editors(built_dataset, tmp_path, encoding):
     network = tmp_path / "network.prototxt"
     network.write_text(CLASSIFIER, encoding=encoding)
     call_command(
@@ -136,9 +136,9 @@ def test_a_network_that_an_editor_of_windows_wrote_is_read_from_its_file(built_d
 
 
 @pytest.mark.trainer
-@pytest.mark.timeout(300)  # the trainer loads everything anew, which takes long on a busy machine
+@pytest.mark.timeout(300)  # a trainer takes long to start on a busy machine
 @pytest.mark.django_db(transaction=True)
-def test_a_layer_that_starts_afresh_is_named_on_standard_error(built_dataset, cpu, tmp_path, settings):
+def test_train_model_warns_of_a_layer_that_starts_afresh(built_dataset, cpu, tmp_path, settings):
     network, weights = tmp_path / "network.prototxt", tmp_path / "weights.npz"
     bias = 'layer { name: "bias" type: "Bias" bottom: "data" top: "data" }'
     network.write_text(bias + CLASSIFIER.replace('name: "hidden"', 'name: "other"'))
@@ -148,24 +148,24 @@ def test_a_layer_that_starts_afresh_is_named_on_standard_error(built_dataset, cp
         "--custom-network-snapshot", weights, "--train-epochs", 1, "--here", stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, variables={"DIGITS_DATA_ROOTS": str(tmp_path)},
     )  # fmt: skip
-    said = process.communicate()[1].decode()
-    assert process.returncode == 0, said
-    assert "warning: Layer other starts afresh" in said
+    log = process.communicate()[1].decode()
+    assert process.returncode == 0, log
+    assert "warning: Layer other starts afresh" in log
 
 
 @pytest.mark.django_db
-def test_without_a_worker_nothing_is_created_and_it_says_what_to_do(digits_folder):
+def test_create_dataset_without_a_worker_creates_nothing_and_says_what_to_do(digits_folder):
     with pytest.raises(CommandError, match=r"No worker is alive.*make run.*worker io.*--here.*--no-wait"):
         call_command("create_dataset", "digits", "--folder-train", digits_folder)
     assert not Dataset.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_terminal_gets_a_bar_and_standard_output_only_the_answer(digits_folder):
-    status, answer, shown = run_on_terminal(
+def test_the_progress_bar_goes_to_the_terminal_and_only_the_id_to_standard_output(digits_folder):
+    status, output, shown = run_on_terminal(
         "create_dataset", "digits", "--folder-train", digits_folder, *SMALL, "--here"
     )
-    dataset = Dataset.objects.get(pk=answer.strip())
+    dataset = Dataset.objects.get(pk=output.strip())
     assert (status, dataset.status) == (0, Status.DONE)
     assert "\r\033[2K" in shown
     assert "━" in shown
@@ -173,7 +173,7 @@ def test_a_terminal_gets_a_bar_and_standard_output_only_the_answer(digits_folder
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_that_fails_is_told_in_plain_lines(digits_folder, tmp_path):
+def test_a_failed_job_is_reported_without_control_characters(digits_folder, tmp_path):
     broken = tmp_path / "images"
     for category in "ab":
         (broken / category).mkdir(parents=True)
@@ -182,36 +182,36 @@ def test_a_job_that_fails_is_told_in_plain_lines(digits_folder, tmp_path):
         "create_dataset", "digits", "--folder-train", broken, "--folder-train-min-per-class", 1, "--here",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    said = process.communicate()[1]
+    log = process.communicate()[1]
     assert (process.returncode, Dataset.objects.get().status) == (1, Status.ERROR)
-    assert "\033" not in said
-    assert Dataset.objects.get().error in said
+    assert "\033" not in log
+    assert Dataset.objects.get().error in log
 
 
 @pytest.mark.trainer
-@pytest.mark.timeout(300)  # the command and its trainer load everything anew, which takes long on a busy machine
+@pytest.mark.timeout(300)  # the command and its trainer take long to start on a busy machine
 @pytest.mark.django_db(transaction=True)
-def test_ctrl_c_aborts_a_training_without_workers(built_dataset, cpu):
+def test_ctrl_c_aborts_a_training_without_a_worker(built_dataset, cpu):
     process = start_command(
         "train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet",
         "--train-epochs", 50_000, "--snapshot-interval", 0, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
     wait_until(lambda: TrainedModel.objects.filter(metrics__isnull=False).exists() or process.poll() is not None, 240)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    said = process.communicate()[1].decode()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
+    log = process.communicate()[1].decode()
     model = TrainedModel.objects.get()
-    assert (process.returncode, model.status) == (130, Status.ABORTED), said
-    assert "Asked to abort" in said
+    assert (process.returncode, model.status) == (130, Status.ABORTED), log
+    assert "Asked to abort" in log
     assert not Device.objects.exclude(leased_to="").exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_second_ctrl_c_leaves_at_once(built_dataset, make_dataset, register_worker):
+def test_a_second_ctrl_c_exits_before_the_job_has_stopped(built_dataset, make_dataset, register_worker):
     register_worker("io")
-    process = start_command("resume", waiting(make_dataset).pk, stderr=subprocess.PIPE)
+    process = start_command("resume", aborted_job(make_dataset).pk, stderr=subprocess.PIPE)
     wait_until(lambda: Dataset.objects.filter(status=Status.WAITING).exists())
-    Dataset.objects.update(status=Status.RUNNING, worker="elsewhere/1/1")  # it will not hear of the abort
+    Dataset.objects.update(status=Status.RUNNING, worker="elsewhere/1/1")  # no process sees the abort request
     process.send_signal(signal.SIGINT)
     wait_until(lambda: b"Asked to abort" in process.stderr.readline())
     process.send_signal(signal.SIGINT)
@@ -219,15 +219,15 @@ def test_a_second_ctrl_c_leaves_at_once(built_dataset, make_dataset, register_wo
     assert process.returncode == 130
 
 
-def waiting(make_dataset):
-    """A job that was aborted, so that it can be resumed."""
+def aborted_job(make_dataset):
+    """An aborted job, which can be resumed."""
     dataset = make_dataset()
     call_command("abort", dataset.pk)
     return dataset
 
 
 @pytest.mark.django_db
-def test_a_device_that_an_ended_job_still_holds_is_free(built_dataset, make_model, cpu):
+def test_a_device_leased_to_an_ended_job_can_be_leased(built_dataset, make_model, cpu):
     Device.objects.update(leased_to=built_dataset.pk)
     model = make_model(built_dataset)
     assert [device.label for device in lease_here(model)] == ["cpu"]
@@ -235,21 +235,21 @@ def test_a_device_that_an_ended_job_still_holds_is_free(built_dataset, make_mode
 
 
 @pytest.mark.django_db
-def test_jobs_are_listed_and_filtered(built_dataset, make_dataset, make_model, capsys):
+def test_the_jobs_command_lists_and_filters_jobs(built_dataset, make_dataset, make_model, capsys):
     make_dataset(name="other")
     make_model(built_dataset)
     call_command("jobs", "--kind", "datasets", "--status", "Waiting", "--json")
     assert [(job["name"], job["status"]) for job in json.loads(capsys.readouterr().out)] == [("other", "Waiting")]
     call_command("jobs", "--name", "LENET")
-    head, only = capsys.readouterr().out.strip().split("\n")
+    head, row = capsys.readouterr().out.strip().split("\n")
     assert head.split() == ["id", "kind", "status", "progress", "owner", "created", "name"]
-    assert only.split()[1:] == ["models", "Waiting", "0", "%", "ada", only.split()[6], "lenet"]
+    assert row.split()[1:] == ["models", "Waiting", "0", "%", "ada", row.split()[6], "lenet"]
     call_command("jobs", "--owner", "eve", "--json")
     assert json.loads(capsys.readouterr().out) == []
 
 
 @pytest.mark.django_db
-def test_a_dataset_with_models_is_not_deleted_and_they_are_named(built_dataset, make_model, capsys):
+def test_delete_job_refuses_a_dataset_with_models_and_names_them(built_dataset, make_model, capsys):
     model = make_model(built_dataset)
     with pytest.raises(CommandError, match=rf"depend on digits: lenet \({model.pk}\)"):
         call_command("delete_job", built_dataset.pk, "--yes")
@@ -260,7 +260,7 @@ def test_a_dataset_with_models_is_not_deleted_and_they_are_named(built_dataset, 
 
 
 @pytest.mark.django_db
-def test_nothing_is_deleted_without_a_yes(built_dataset, monkeypatch):
+def test_delete_job_deletes_nothing_without_a_yes(built_dataset, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda question: "n")
     with pytest.raises(CommandError, match="Nothing is deleted"):
         call_command("delete_job", built_dataset.pk)
@@ -268,29 +268,29 @@ def test_nothing_is_deleted_without_a_yes(built_dataset, monkeypatch):
 
 
 @pytest.mark.django_db
-def test_what_has_ended_can_not_be_aborted(built_dataset):
-    with pytest.raises(CommandError, match=r"has ended \(Done\)") as refused:
+def test_the_abort_command_refuses_an_ended_job(built_dataset):
+    with pytest.raises(CommandError, match=r"has ended \(Done\)") as error:
         call_command("abort", built_dataset.pk)
-    assert refused.value.returncode == 1
+    assert error.value.returncode == 1
 
 
 @pytest.mark.django_db
-def test_of_several_one_that_has_ended_keeps_no_other_from_being_aborted(built_dataset, make_dataset, capsys):
-    waits = make_dataset()
-    with pytest.raises(CommandError, match="has ended") as refused:
-        call_command("abort", built_dataset.pk, waits.pk, "--json")
-    told = {job["id"]: job["status"] for job in json.loads(capsys.readouterr().out)}
-    assert (refused.value.returncode, told) == (1, {built_dataset.pk: "Done", waits.pk: "Aborted"})
+def test_the_abort_command_aborts_the_other_jobs_beside_an_ended_one(built_dataset, make_dataset, capsys):
+    waiting_job = make_dataset()
+    with pytest.raises(CommandError, match="has ended") as error:
+        call_command("abort", built_dataset.pk, waiting_job.pk, "--json")
+    statuses = {job["id"]: job["status"] for job in json.loads(capsys.readouterr().out)}
+    assert (error.value.returncode, statuses) == (1, {built_dataset.pk: "Done", waiting_job.pk: "Aborted"})
 
 
-def test_a_negative_limit_is_bad_input():
-    with pytest.raises(CommandError, match="--limit takes a number from 0") as wrong:
+def test_a_negative_limit_exits_with_the_status_of_bad_input():
+    with pytest.raises(CommandError, match="--limit takes a number from 0") as error:
         call_command("jobs", "--limit", "-1")
-    assert wrong.value.returncode == 2
+    assert error.value.returncode == 2
 
 
 @pytest.mark.django_db
-def test_an_id_that_is_none_is_bad_input():
-    with pytest.raises(CommandError, match="There is no job 42") as wrong:
+def test_an_unknown_id_exits_with_the_status_of_bad_input():
+    with pytest.raises(CommandError, match="There is no job 42") as error:
         call_command("abort", "42")
-    assert wrong.value.returncode == 2
+    assert error.value.returncode == 2
