@@ -1,1 +1,1 @@
-"""Random faults against a whole server that works all the time: `python -m tests.chaos --faults 200 --seed 1`."""
+"""Random faults against a whole server under load: `python -m tests.chaos --faults 200 --seed 1`."""

@@ -1,7 +1,7 @@
-"""`python -m tests.chaos --faults 200 --seed 1`: random faults at random moments against a whole, working server.
+"""`python -m tests.chaos --faults 200 --seed 1`: random faults at random moments against a whole server under load.
 
-One line a fault, a summary, exit status 1 if anything did not hold. A seed gives the same faults in the same order;
-what they hit depends on the moment.
+Prints a line for each fault and a summary; the exit status is 1 if an invariant was violated. A seed gives the same
+faults in the same order; their effects depend on the moment.
 """
 
 import argparse
@@ -15,19 +15,19 @@ import time
 from pathlib import Path
 
 from tests.chaos import faults
-from tests.chaos.invariants import complaints
-from tests.chaos.server import Server, patiently
-from tests.chaos.work import GONE, Work
+from tests.chaos.invariants import broken_invariants
+from tests.chaos.target import Server, wait_for
+from tests.chaos.work import RESPONSE_ERRORS, Work
 from tests.support.services import temporary_home
 
-SOON = 20.0  # seconds until all is well again
-TELL = 4.0  # seconds; what took longer is told with what it waited for
-END_SECONDS = 300  # for all jobs to end, once nothing is done to them any more
+RECOVERY_SECONDS = 20.0  # seconds within which all invariants have to hold again
+SLOW_SECONDS = 4.0  # seconds; a slower recovery is printed with the last broken invariant
+END_SECONDS = 300  # seconds for all jobs to end after the last fault
 DISK = "640m"
 
 
 class Chaos:
-    """A server, its work, and what was done to them."""
+    """A server, its jobs, the faults so far and the violations of invariants."""
 
     def __init__(self, home: Path, small_disk: bool):
         self.small_disk = small_disk
@@ -38,8 +38,9 @@ class Chaos:
         self.slowest = 0.0
 
     def start_again(self, why: str) -> str:
-        if not patiently(lambda: not self.server.of_this_home(), SOON):
-            self.violate(f"after {why} there are left: {[p.cmdline() for p in self.server.of_this_home()]}")
+        if not wait_for(lambda: not self.server.of_this_home(), RECOVERY_SECONDS):
+            remaining = [process.cmdline() for process in self.server.of_this_home()]
+            self.violate(f"after {why} these processes remain: {remaining}")
         self.server.start()
         return f"{why}, started again"
 
@@ -47,58 +48,59 @@ class Chaos:
         self.violations.append(what)
         print(f"    VIOLATION: {what}", flush=True)
 
-    def one(self, number: int, seed: int) -> bool:
-        """One fault, and until all is well again; whether there was one."""
+    def inject(self, number: int, seed: int) -> bool:
+        """Inject a fault and wait for the recovery; return whether the fault found something to hit."""
         rng = random.Random(f"{seed}-{number}")
         name = rng.choice(sorted(self.names))
         time.sleep(rng.uniform(0, 2))
         try:
             done = faults.ALL[name](self, rng)
-        except GONE as away:
-            done = f"{name} met a server that is away: {away}"
+        except RESPONSE_ERRORS as error:
+            done = f"{name} found the server unreachable: {error}"
         if done is None:
             return False
         self.count[name] += 1
-        if rng.random() < 0.2:  # and the next one at once
-            print(f"{number:4} {done}; the next at once", flush=True)
+        if rng.random() < 0.2:  # the next fault comes without a recovery
+            print(f"{number:4} {done}; the next fault at once", flush=True)
             return True
-        began = time.monotonic()
-        well, last = self._wait_until_well()
-        took = time.monotonic() - began
-        print(f"{number:4} {done}; well again after {took:.1f} s{last if took > TELL else ''}", flush=True)
-        self.slowest = max(self.slowest, took)
-        if not well:
-            self.violate(f"{SOON:g} s after {done}{last}")
-        self.work.keep()
-        self.tell_broken()
+        started = time.monotonic()
+        recovered, last = self._wait_until_recovered()
+        duration = time.monotonic() - started
+        reason = last if duration > SLOW_SECONDS else ""
+        print(f"{number:4} {done}; recovered after {duration:.1f} s{reason}", flush=True)
+        self.slowest = max(self.slowest, duration)
+        if not recovered:
+            self.violate(f"{RECOVERY_SECONDS:g} s after {done}{last}")
+        self.work.refill()
+        self.report_broken()
         return True
 
-    def _wait_until_well(self) -> tuple[bool, str]:
-        """Whether all was well soon, and what was the last thing that was not."""
+    def _wait_until_recovered(self) -> tuple[bool, str]:
+        """Return whether all invariants held again in time, and which was broken last."""
         last = [""]
 
-        def well() -> bool:
-            if found := complaints(self.server, self.work):
+        def all_hold() -> bool:
+            if found := broken_invariants(self.server, self.work):
                 last[0] = f" ({'; '.join(found)})"
             return not found
 
-        return bool(patiently(well, SOON)), last[0]
+        return bool(wait_for(all_hold, RECOVERY_SECONDS)), last[0]
 
-    def tell_broken(self) -> None:
+    def report_broken(self) -> None:
         for broken in self.work.broken:
             self.violate(broken)
         self.work.broken.clear()
 
     def finish(self) -> None:
-        """Every job comes to its end without a hand on it; then nothing is left of the server either."""
-        print("no more faults; every job is to end", flush=True)
-        if not patiently(lambda: not self.work.unfinished(), END_SECONDS):
-            self.violate(f"not ended: {self.work.unfinished()}; {complaints(self.server, self.work)}")
-        patiently(lambda: self.work.harvest() or True, 60)
-        self.tell_broken()
+        """Wait for every job to end without faults, then stop the server and check that no process remains."""
+        print("no more faults; waiting for every job to end", flush=True)
+        if not wait_for(lambda: not self.work.unfinished(), END_SECONDS):
+            self.violate(f"not ended: {self.work.unfinished()}; {broken_invariants(self.server, self.work)}")
+        wait_for(lambda: self.work.check_ended() or True, 60)
+        self.report_broken()
         self.server.stop()
-        if left := self.server.of_this_home():
-            self.violate(f"after the end there are left: {[process.cmdline() for process in left]}")
+        if remaining := self.server.of_this_home():
+            self.violate(f"after the end these processes remain: {[process.cmdline() for process in remaining]}")
 
     def summary(self) -> str:
         kinds = "\n".join(f"  {count:4} {name}" for name, count in sorted(self.count.items()))
@@ -120,7 +122,7 @@ def main() -> int:
         chaos.server.start()
         try:
             chaos.work.begin()
-            chaos.work.keep()
+            chaos.work.refill()
             _attack(chaos, options)
             chaos.finish()
         finally:
@@ -132,14 +134,14 @@ def main() -> int:
 
 
 def _attack(chaos: Chaos, options) -> None:
-    number, made, deadline = 0, 0, time.monotonic() + options.minutes * 60
-    while made < options.faults and time.monotonic() < deadline:
+    number, injected, deadline = 0, 0, time.monotonic() + options.minutes * 60
+    while injected < options.faults and time.monotonic() < deadline:
         number += 1
-        made += chaos.one(number, options.seed)
+        injected += chaos.inject(number, options.seed)
 
 
 def _mount(jobs: Path, stack: contextlib.ExitStack) -> bool:
-    """A small disk for the jobs, where this user may mount one; without, the disk is never full."""
+    """Mount a small disk for the jobs; return whether this user could. Without it the disk is never filled."""
     jobs.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         return False
@@ -153,9 +155,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=60, help="stop after so long, however many there were")
-    parser.add_argument("--only", action="append", choices=sorted(faults.ALL), help="this fault only; may be repeated")
-    parser.add_argument("--keep", type=Path, help="an empty folder to work in, which stays")
+    parser.add_argument("--minutes", type=float, default=60, help="stop after this time, with any number of faults")
+    parser.add_argument("--only", action="append", choices=sorted(faults.ALL), help="only this fault; can be repeated")
+    parser.add_argument("--keep", type=Path, help="an empty folder to work in, which is kept")
     return parser.parse_args()
 
 

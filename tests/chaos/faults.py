@@ -1,5 +1,7 @@
-"""The faults. Each is called with the chaos and a random.Random, and says in a few words what it did, or
-returns None where there was nothing to do it to."""
+"""The faults. Each takes the Chaos and a random.Random, and returns a short description of its effect.
+
+It returns None where there was nothing to hit.
+"""
 
 import contextlib
 import os
@@ -10,11 +12,11 @@ import time
 import psutil
 from redis import Redis
 
-from tests.chaos.server import patiently
+from tests.chaos.target import wait_for
 from tests.chaos.work import UNFINISHED
 
 KILLED = ("trainer", "horse-io", "horse-train", "worker-io", "worker-train", "web", "reaper", "redis", "postgres")
-LONGEST_PAUSE = 8.0  # seconds
+MAX_PAUSE_SECONDS = 8.0
 FULL_SECONDS = 4.0
 
 
@@ -28,14 +30,14 @@ def kill(role: str):
 
 def pause(role: str):
     def pause_one(chaos, rng: random.Random) -> str | None:
-        seconds, target = rng.uniform(0.5, LONGEST_PAUSE), _target(chaos, role)
+        seconds, target = rng.uniform(0.5, MAX_PAUSE_SECONDS), _target(chaos, role)
         if target is None:
             return None
-        family = [target, *target.children(recursive=True)] if role == "postgres" else [target]
-        for process in family:
+        processes = [target, *target.children(recursive=True)] if role == "postgres" else [target]
+        for process in processes:
             _signal(process, signal.SIGSTOP, "")
         time.sleep(seconds)
-        for process in family:
+        for process in processes:
             _signal(process, signal.SIGCONT, "")
         return f"SIGSTOP of the {role} for {seconds:.1f} s"
 
@@ -64,42 +66,42 @@ def flush(chaos, rng: random.Random) -> str:
 
 
 def spoil_image(chaos, rng: random.Random) -> str | None:
-    """An image of a dataset in work vanishes, is cut short or changes."""
+    """Images of a dataset under construction vanish, are truncated or change."""
     folders = sorted((chaos.server.home / "private").iterdir(), key=lambda path: int(path.name))[-2:]
     images = sorted(rng.choice(folders).rglob("*.png"))
     if not images:
         return None
-    how = rng.choice(["vanish", "are cut short", "change"])
+    how = rng.choice(["vanish", "are truncated", "change"])
     for image in rng.sample(images, 20):
         if how == "vanish":
             image.unlink()
-        elif how == "are cut short":
+        elif how == "are truncated":
             os.truncate(image, image.stat().st_size // 2)
         else:
             image.write_bytes(rng.choice(images).read_bytes() if rng.random() < 0.5 else rng.randbytes(500))
     return f"20 images of a dataset {how}"
 
 
-def ask(action: str):
-    """Abort, delete or resume a job, twice at once."""
-    wanted = {"resume": ("Aborted", "Error")}.get(action, UNFINISHED)
+def request(action: str):
+    """Abort, delete or resume a job."""
+    statuses = {"resume": ("Aborted", "Error")}.get(action, UNFINISHED)
 
-    def ask_one(chaos, rng: random.Random) -> str | None:
-        rows = [row for row in chaos.work.rows() if row[2] in wanted]
+    def request_one(chaos, rng: random.Random) -> str | None:
+        rows = [row for row in chaos.work.rows() if row[2] in statuses]
         if not rows:
             return None
         kind, job_id, *_ = rng.choice(rows)
         method, path = ("DELETE", f"/{kind}/{job_id}") if action == "delete" else ("POST", f"/{kind}/{job_id}/{action}")
         status, body = chaos.server.run.send(method, path)
         if status == 500:
-            chaos.work.broken.append(f"{action} of {job_id} answers 500: {body[:300]!r}")
+            chaos.work.broken.append(f"{action} of {job_id} responds with 500: {body[:300]!r}")
         return f"{action} of one of the {kind} ({status})"
 
-    return ask_one
+    return request_one
 
 
 def fill_disk(chaos, rng: random.Random) -> str | None:
-    """The disk of the jobs folder is full for a while."""
+    """The disk of the jobs folder is full for some seconds."""
     if not chaos.small_disk:
         return None
     filler = chaos.server.jobs / ".filler"
@@ -115,18 +117,18 @@ ALL = {f"kill {role}": kill(role) for role in KILLED}
 ALL |= {f"pause {role}": pause(role) for role in KILLED}
 ALL |= {"kill supervisor": kill_supervisor, "kill everything": kill_everything, "restart": restart, "flush": flush}
 ALL |= {"spoil images": spoil_image, "fill disk": fill_disk}
-ALL |= {action: ask(action) for action in ("abort", "delete", "resume")}
+ALL |= {action: request(action) for action in ("abort", "delete", "resume")}
 
 
 def _target(chaos, role: str) -> psutil.Process | None:
-    """A process of that role, waited for a little."""
-    found = patiently(lambda: chaos.server.find(role), 3)
+    """The newest process of this role, or None if none appears within three seconds."""
+    found = wait_for(lambda: chaos.server.find(role), 3)
     return found[-1] if found else None
 
 
-def _signal(process: psutil.Process, number: signal.Signals, said: str) -> str | None:
+def _signal(process: psutil.Process, number: signal.Signals, description: str) -> str | None:
     try:
         process.send_signal(number)
     except psutil.NoSuchProcess:
         return None
-    return said
+    return description

@@ -1,4 +1,4 @@
-"""Two datasets and two models in work all the time, and the check of all that ended."""
+"""The load: two datasets and two models at any time, and checks of the jobs that ended."""
 
 import collections
 import contextlib
@@ -16,22 +16,22 @@ import numpy as np
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.store.records import RecordReader
 from models_app.training.snapshots.snapshot_reader import is_whole, load_arrays
-from tests.chaos.server import AWAY, Server, patiently
+from tests.chaos.target import CONNECTION_ERRORS, Server, wait_for
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
 
-AT_WORK = 2  # of each kind
+JOBS = 2  # of each kind at a time
 DATASETS, MODELS = "/datasets/images/classification", "/models/images/classification"
 SIZE = {"resize_width": 28, "resize_height": 28, "resize_channels": 1}
 LARGE = {"resize_width": 256, "resize_height": 256, "resize_channels": 1, "encoding": "png"}
 TRAINING = {"standard_networks": "lenet", "train_epochs": 40, "snapshot_interval": 5, "random_seed": 1}
 UNFINISHED = ("Initialized", "Waiting", "Running")
-# What an ended job may say for itself when nobody is to blame but the faults.
-LAWFUL_ERRORS = ("It has lost 3 processes", "space", "could be read", "could not be read", "can be read")
-GONE = (*AWAY, http.client.HTTPException, zipfile.BadZipFile)
+# Parts of the errors that faults can cause in a correct server.
+EXPECTED_ERRORS = ("It has lost 3 processes", "space", "could be read", "could not be read", "can be read")
+RESPONSE_ERRORS = (*CONNECTION_ERRORS, http.client.HTTPException, zipfile.BadZipFile)
 
 
 class Work:
-    """The jobs. `broken` collects what is not as it should be."""
+    """The jobs. `broken` collects violations."""
 
     def __init__(self, server: Server):
         self.server = server
@@ -40,14 +40,14 @@ class Work:
         self.ended = collections.Counter()
         self.seen: set[str] = set()
         self.images = write_28_pixel_digits(server.home / "images", each=60)
-        self.made = 0
+        self.created = 0
 
     def begin(self) -> None:
-        """A dataset that stays, and the training that nothing happens to."""
+        """Build the dataset that is never attacked, and train a model without faults for its weights."""
         self.base = self.run.create_job(f"{DATASETS}.json", dataset_name="base", folder_train=str(self.images), **SIZE)
-        assert patiently(lambda: self.run.job_status(self.base) == "Done", 120), "the first dataset is not Done"
+        assert wait_for(lambda: self.run.job_status(self.base) == "Done", 120), "the first dataset is not Done"
         model = self._create_model()
-        assert patiently(lambda: self.run.job_status(model) == "Done", 240), "the first model is not Done"
+        assert wait_for(lambda: self.run.job_status(model) == "Done", 240), "the first model is not Done"
         self.bits = self._bits(model)
         self.run.send("DELETE", f"/models/{model}")
 
@@ -61,18 +61,18 @@ class Work:
     def unfinished(self) -> list[tuple]:
         return [row for row in self.rows() if row[2] in UNFINISHED]
 
-    def keep(self) -> None:
-        """Check what has ended, remove it, and give the server as much to do as before; it may be away."""
-        with contextlib.suppress(*GONE, AssertionError):
-            self.harvest()
+    def refill(self) -> None:
+        """Check and delete ended jobs and create new ones. Does nothing while the server is unreachable."""
+        with contextlib.suppress(*RESPONSE_ERRORS, AssertionError):
+            self.check_ended()
             count = collections.Counter(kind for kind, *_ in self.unfinished())
-            for _ in range(AT_WORK - count["datasets"]):
+            for _ in range(JOBS - count["datasets"]):
                 self._create_dataset()
-            for _ in range(AT_WORK - count["models"]):
+            for _ in range(JOBS - count["models"]):
                 self._create_model()
 
-    def harvest(self) -> None:
-        """Check and remove all that has ended. What was aborted may be resumed: it stays for a while."""
+    def check_ended(self) -> None:
+        """Check and delete ended jobs. Aborted jobs stay for some rounds, so that they can be resumed."""
         for kind, job_id, status, _, error in self.rows():
             if status in UNFINISHED or (status == "Aborted" and random.random() < 0.8):
                 continue
@@ -83,27 +83,29 @@ class Work:
             self.run.send("DELETE", f"/{kind}/{job_id}")
 
     def _create_dataset(self) -> str:
-        self.made += 1
-        folder = self.server.home / "private" / str(self.made)
+        self.created += 1
+        folder = self.server.home / "private" / str(self.created)
         for category in self.images.iterdir():
             (folder / category.name).mkdir(parents=True)
             for image in category.iterdir():
                 for copy in "abc":
                     shutil.copyfile(image, folder / category.name / f"{copy}{image.name}")
-        return self.run.create_job(f"{DATASETS}.json", dataset_name=f"d{self.made}", folder_train=str(folder), **LARGE)
+        return self.run.create_job(
+            f"{DATASETS}.json", dataset_name=f"d{self.created}", folder_train=str(folder), **LARGE
+        )
 
     def _create_model(self) -> str:
-        self.made += 1
-        return self.run.create_job(f"{MODELS}.json", model_name=f"m{self.made}", dataset=self.base, **TRAINING)
+        self.created += 1
+        return self.run.create_job(f"{MODELS}.json", model_name=f"m{self.created}", dataset=self.base, **TRAINING)
 
     def _check(self, kind: str, job_id: str, status: str, error: str) -> None:
-        if status == "Error" and not any(lawful in error for lawful in LAWFUL_ERRORS):
+        if status == "Error" and not any(expected in error for expected in EXPECTED_ERRORS):
             self.broken.append(f"{kind} {job_id} failed: {error}")
         folder = self.server.jobs / job_id
-        half = [path.name for path in folder.rglob("*") if path.name.startswith((".partial", "building"))]
-        half += [path.name for path in folder.rglob("*.part")]
-        if half:
-            self.broken.append(f"{kind} {job_id}, {status}, left {half}")
+        partial = [path.name for path in folder.rglob("*") if path.name.startswith((".partial", "building"))]
+        partial += [path.name for path in folder.rglob("*.part")]
+        if partial:
+            self.broken.append(f"{kind} {job_id}, {status}, left {partial}")
         if status == "Done":
             check = self._check_dataset if kind == "datasets" else self._check_model
             check(job_id, folder)
@@ -117,23 +119,23 @@ class Work:
                         self.broken.append(f"{job_id}: {split['name']} has {len(records)} records: {split}")
                     for number in range(len(records)):
                         decode_record(records[number][1])
-        except Exception as damage:  # noqa: BLE001 - it is what is looked for
+        except Exception as damage:  # noqa: BLE001 - damage can raise any exception
             self.broken.append(f"{job_id}: {type(damage).__name__}: {damage}")
 
     def _check_model(self, job_id: str, folder: Path) -> None:
         rows = self.server.query("SELECT folder FROM models_app_snapshot WHERE trained_model_id = %s", job_id)
-        named, there = {name for (name,) in rows}, {f"snapshots/{p.name}" for p in folder.glob("snapshots/*")}
-        wanted = TRAINING["train_epochs"] // TRAINING["snapshot_interval"]
-        if named != there or len(named) != wanted:
-            self.broken.append(f"{job_id}: rows of {sorted(named)}, folders {sorted(there)}")
-        self.broken += [f"{job_id}: {name} is damaged" for name in named if not is_whole(folder / name)]
+        recorded, folders = {name for (name,) in rows}, {f"snapshots/{p.name}" for p in folder.glob("snapshots/*")}
+        expected_count = TRAINING["train_epochs"] // TRAINING["snapshot_interval"]
+        if recorded != folders or len(recorded) != expected_count:
+            self.broken.append(f"{job_id}: rows of {sorted(recorded)}, folders {sorted(folders)}")
+        self.broken += [f"{job_id}: {name} is damaged" for name in recorded if not is_whole(folder / name)]
         metrics = "SELECT count(*), count(DISTINCT iteration) FROM models_app_metric WHERE trained_model_id = %s"
-        ((all_of_them, different),) = self.server.query(f"{metrics} AND split = 'val'", job_id)
-        if (all_of_them, different) != (TRAINING["train_epochs"],) * 2:
-            self.broken.append(f"{job_id}: {all_of_them} validations, {different} different")
+        ((total, distinct),) = self.server.query(f"{metrics} AND split = 'val'", job_id)
+        if (total, distinct) != (TRAINING["train_epochs"],) * 2:
+            self.broken.append(f"{job_id}: {total} validations, {distinct} different")
         if self._bits(job_id) != self.bits:
             self.broken.append(f"{job_id}: its weights are not those of the undisturbed training")
-        self._check_answers(job_id)
+        self._check_responses(job_id)
 
     def _bits(self, job_id: str) -> str:
         arrays = load_arrays(self.server.jobs / job_id / f"snapshots/epoch-{TRAINING['train_epochs']}" / "weights.npz")
@@ -142,16 +144,16 @@ class Work:
             digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
         return digest.hexdigest()
 
-    def _check_answers(self, job_id: str) -> None:
-        """Raises one of GONE if the server is away, so that it is asked again."""
+    def _check_responses(self, job_id: str) -> None:
+        """Classify an image and download the model. Raises RESPONSE_ERRORS while the server is unreachable."""
         image = str(self.images / "7" / "0.png")
         status, body = self.run.send("POST", f"{MODELS}/classify_one.json", job_id=job_id, image_path=image)
         if status in (502, 503):
-            raise OSError("away")
+            raise OSError("the server is unreachable")
         if status != 200 or next(iter(json.loads(body)["predictions"])) != "7":
-            self.broken.append(f"{job_id}: classify_one answers {status} {body[:300]!r}")
-        status, body = self.run._ask("GET", f"/models/{job_id}/download.zip")
+            self.broken.append(f"{job_id}: classify_one responds with {status} {body[:300]!r}")
+        status, body = self.run.request("GET", f"/models/{job_id}/download.zip")
         if status in (502, 503):
-            raise OSError("away")
+            raise OSError("the server is unreachable")
         if status != 200 or zipfile.ZipFile(io.BytesIO(body)).testzip() is not None:
             self.broken.append(f"{job_id}: its archive, {status}, is not whole")

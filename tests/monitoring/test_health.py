@@ -1,4 +1,4 @@
-"""What whoever watches the server is told."""
+"""Health, readiness and metrics."""
 
 import pytest
 from django.db import connection
@@ -18,45 +18,47 @@ def open_server(settings):
 
 @pytest.fixture
 def scrape(client):
-    """{(name, labels…): value} as Prometheus reads it."""
+    """A function that returns {(name, labels…): value} of /metrics, as Prometheus reads it."""
 
     def scrape():
-        answer = client.get("/metrics")
-        assert answer["Content-Type"].startswith("text/plain; version=")
-        families = text_string_to_metric_families(answer.content.decode())
-        return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+        response = client.get("/metrics")
+        assert response["Content-Type"].startswith("text/plain; version=")
+        families = text_string_to_metric_families(response.content.decode())
+        return {
+            (sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples
+        }
 
     return scrape
 
 
-def test_a_process_that_answers_is_healthy_whatever_else_is_away(client, monkeypatch, transactional_db):
+def test_healthz_succeeds_without_a_database(client, monkeypatch, transactional_db):
     connection.close()
     monkeypatch.setitem(connection.settings_dict, "HOST", "/nonexistent")
     assert client.get("/healthz").content == b"ok\n"
 
 
-def test_with_everything_there_it_is_ready(client):
-    answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"database": "ok", "migrations": "ok", "redis": "ok"})
+def test_readyz_succeeds_with_database_tables_and_redis(client):
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()) == (200, {"database": "ok", "migrations": "ok", "redis": "ok"})
 
 
-def test_without_its_database_it_is_not(client, monkeypatch, transactional_db):
+def test_readyz_fails_without_a_database(client, monkeypatch, transactional_db):
     connection.close()
     monkeypatch.setitem(connection.settings_dict, "HOST", "/nonexistent")
-    answer = client.get("/readyz")
-    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
-    assert answer.json() == {"database": "missing", "migrations": "missing", "redis": "ok"}
+    response = client.get("/readyz")
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert response.json() == {"database": "missing", "migrations": "missing", "redis": "ok"}
     connection.close()
 
 
-def test_with_the_tables_of_an_older_version_it_is_not(client):
+def test_readyz_fails_on_tables_of_an_older_version(client):
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'models_app'")
-    answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()["migrations"]) == (503, "missing")
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["migrations"]) == (503, "missing")
 
 
-def test_jobs_are_counted_by_kind_and_status(make_dataset, scrape):
+def test_the_metrics_count_jobs_by_kind_and_status(make_dataset, scrape):
     make_dataset()
     lifecycle.advance(make_dataset(), Status.RUNNING, worker="host/1/1")
     numbers = scrape()
@@ -65,21 +67,21 @@ def test_jobs_are_counted_by_kind_and_status(make_dataset, scrape):
     assert numbers["digits_jobs", "models", "Waiting"] == 0
 
 
-def test_the_seconds_of_ended_jobs_add_up(built_dataset, scrape):
-    took = (built_dataset.ended_at - built_dataset.started_at).total_seconds()
+def test_the_metrics_sum_the_seconds_of_ended_jobs(built_dataset, scrape):
+    duration = (built_dataset.ended_at - built_dataset.started_at).total_seconds()
     numbers = scrape()
-    assert numbers["digits_job_seconds_sum", "datasets", "Done"] == pytest.approx(took)
+    assert numbers["digits_job_seconds_sum", "datasets", "Done"] == pytest.approx(duration)
     assert numbers["digits_job_seconds_count", "datasets", "Done"] == 1
 
 
-def test_devices_and_workers_are_counted(cpu, register_worker, scrape):
+def test_the_metrics_count_devices_and_workers(cpu, register_worker, scrape):
     register_worker("io")
     numbers = scrape()
     assert numbers["digits_devices", cpu.host, "free", "cpu"] == 1
     assert numbers["digits_workers", "io"] == 1
 
 
-def test_where_there_are_accounts_the_metrics_take_one_and_the_probes_none(client, settings):
+def test_metrics_need_a_login_and_probes_need_none(client, settings):
     settings.DIGITS_AUTH = "required"
     assert [client.get(path).status_code for path in ("/metrics", "/healthz", "/readyz")] == [401, 200, 200]
     assert client.get("/metrics", headers=token_header(make_account("prometheus", "viewer"))).status_code == 200

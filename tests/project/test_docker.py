@@ -1,4 +1,4 @@
-"""The images and the compose files, as far as they can be checked without Docker (tools/prove_images.py)."""
+"""The images and compose files, checked without Docker. tools/prove_images.py builds the images."""
 
 import re
 import shlex
@@ -19,19 +19,19 @@ DOCKER = ROOT / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 GPU = yaml.safe_load((DOCKER / "compose.gpu.yaml").read_text())
 SERVICES = COMPOSE["services"]
-OURS = [name for name, service in SERVICES.items() if service["image"].startswith("digits-")]
+OWN_SERVICES = [name for name, service in SERVICES.items() if service["image"].startswith("digits-")]
 DOCKERFILE = (DOCKER / "Dockerfile").read_text()
 TARGETS = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.M))
 
 
-def test_the_dockerfile_has_nothing_that_hadolint_objects_to():
-    done = subprocess.run([Path(sys.executable).parent / "hadolint", DOCKER / "Dockerfile"], capture_output=True)
-    assert (done.returncode, done.stdout) == (0, b"")
+def test_hadolint_accepts_the_dockerfile():
+    finished = subprocess.run([Path(sys.executable).parent / "hadolint", DOCKER / "Dockerfile"], capture_output=True)
+    assert (finished.returncode, finished.stdout) == (0, b"")
 
 
 def test_every_base_image_has_a_fixed_version():
     bases = set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)) - TARGETS
-    images = [service["image"] for name, service in SERVICES.items() if name not in OURS]
+    images = [service["image"] for name, service in SERVICES.items() if name not in OWN_SERVICES]
     assert [image for image in [*bases, *images] if not re.fullmatch(r"\w+:\d+\.\d+[\w.-]*", image)] == []
 
 
@@ -43,7 +43,7 @@ def test_no_image_runs_as_root():
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_can_change_nothing_but_its_volumes(name):
+def test_a_service_can_write_only_to_its_volumes(name):
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -52,7 +52,7 @@ def test_a_service_can_change_nothing_but_its_volumes(name):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_a_service_refers_to_is_there(name):
+def test_volumes_secrets_and_networks_of_a_service_exist(name):
     service = SERVICES[name]
     volumes = {entry.split(":")[0] for entry in service.get("volumes", [])}
     assert {volume for volume in volumes if re.fullmatch(r"\w+", volume)} <= set(COMPOSE["volumes"])
@@ -64,8 +64,8 @@ def test_what_a_service_refers_to_is_there(name):
     assert service.get("build", {}).get("target", "web") in TARGETS
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_a_service_of_ours_runs_a_command_that_exists(name):
+@pytest.mark.parametrize("name", OWN_SERVICES)
+def test_a_service_of_this_project_runs_a_command_that_exists(name):
     words = SERVICES[name].get("command", ["python3", "manage.py", "worker"])
     assert words[:2] == ["python3", "manage.py"]
     assert words[2] in get_commands()
@@ -77,7 +77,7 @@ def queues_of_workers():
     return {queue for action in parser._actions if action.dest == "queue" for queue in action.choices}
 
 
-def test_every_kind_of_worker_has_a_service_with_a_check_of_its_health():
+def test_every_kind_of_worker_has_a_service_with_a_health_check():
     commands = {name: service.get("command", []) for name, service in SERVICES.items()}
     listening = {command[-1]: name for name, command in commands.items() if command[2:3] == ["worker"]}
     assert set(listening) == queues_of_workers() == {"io", "io-spare", "train"}
@@ -85,13 +85,13 @@ def test_every_kind_of_worker_has_a_service_with_a_check_of_its_health():
     assert checked == {"worker"}
 
 
-def test_every_variable_is_one_that_the_settings_know():
+def test_the_settings_read_every_variable_of_the_compose_file():
     source = (ROOT / "digits_project" / "settings.py").read_text()
     named = {name.removesuffix("_FILE") for name in SERVICES["web"]["environment"]} - {"SECRET_KEY"}
     assert [name for name in named if f'"{name}"' not in source] == []
 
 
-def test_only_the_web_server_is_reached_from_outside_and_only_from_this_machine():
+def test_only_the_web_server_has_a_port_and_only_on_loopback():
     assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
         "web": ["127.0.0.1:8000:8000"]
     }
@@ -105,47 +105,47 @@ def test_a_gpu_worker_is_the_train_service_on_another_image():
     assert GPU["services"]["train"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
 
 
-def test_the_secrets_that_are_made_are_those_that_compose_names_and_open_the_services(tmp_path):
+def test_the_script_creates_the_secrets_that_the_compose_file_names(tmp_path):
     script = tmp_path / "secrets.sh"
     script.write_bytes((DOCKER / "secrets.sh").read_bytes())
     subprocess.run(["sh", script], check=True, capture_output=True)
-    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
-    assert {f"secrets/{name}" for name in made} == {secret["file"] for secret in COMPOSE["secrets"].values()}
-    assert environment.database(made["database_url"].strip())["PASSWORD"] == made["postgres_password"]
-    assert len(made["postgres_password"]) == len(made["secret_key"]) == 64
-    assert f"requirepass {made['redis_password']}\n" in made["redis_conf"]
+    secrets = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert {f"secrets/{name}" for name in secrets} == {secret["file"] for secret in COMPOSE["secrets"].values()}
+    assert environment.database(secrets["database_url"].strip())["PASSWORD"] == secrets["postgres_password"]
+    assert len(secrets["postgres_password"]) == len(secrets["secret_key"]) == 64
+    assert f"requirepass {secrets['redis_password']}\n" in secrets["redis_conf"]
     assert oct((tmp_path / "secrets").stat().st_mode & 0o777) == "0o700"
     again = subprocess.run(["sh", script], check=True, capture_output=True, text=True)
     assert "nothing was changed" in again.stdout
-    assert (tmp_path / "secrets" / "secret_key").read_text() == made["secret_key"]
+    assert (tmp_path / "secrets" / "secret_key").read_text() == secrets["secret_key"]
 
 
-def healthy(kind):
+def health_status(kind):
     return subprocess.run([sys.executable, DOCKER / "healthy.py", kind], capture_output=True).returncode
 
 
-def test_a_worker_is_healthy_as_long_as_redis_hears_of_it(register_worker):
-    assert healthy("worker") == 1
+def test_a_worker_is_healthy_while_it_is_registered_in_redis(register_worker):
+    assert health_status("worker") == 1
     register_worker("io")
-    assert healthy("worker") == 0
+    assert health_status("worker") == 0
 
 
-def test_a_reaper_is_healthy_when_it_has_looked_after_the_jobs(run_reaper_once):
-    assert healthy("reaper") == 1
+def test_a_reaper_is_healthy_after_its_first_round(run_reaper_once):
+    assert health_status("reaper") == 1
     run_reaper_once()
-    assert healthy("reaper") == 0
+    assert health_status("reaper") == 0
 
 
-def test_a_web_server_that_does_not_answer_is_not_healthy(monkeypatch, live_server):
+def test_a_web_server_that_does_not_respond_is_not_healthy(monkeypatch, live_server):
     monkeypatch.setenv("GUNICORN_BIND", f"0.0.0.0:{live_server.thread.port}")
-    assert healthy("web") == 0
+    assert health_status("web") == 0
     with socket.create_server(("127.0.0.1", 0)) as listener:
         unused = listener.getsockname()[1]
     monkeypatch.setenv("GUNICORN_BIND", f"0.0.0.0:{unused}")
-    assert healthy("web") == 1
+    assert health_status("web") == 1
 
 
-def test_a_secret_may_lie_in_a_file(monkeypatch, tmp_path):
+def test_a_secret_can_be_read_from_a_file(monkeypatch, tmp_path):
     (tmp_path / "url").write_text("postgresql://digits@db/digits\n")
     monkeypatch.delenv("DATABASE_URL")
     monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
@@ -156,7 +156,7 @@ def test_a_secret_may_lie_in_a_file(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, variable, said",
+    "content, variable, message",
     [
         (b"x", "y", "are both set"),
         (b" \n", "", "is empty"),
@@ -164,19 +164,19 @@ def test_a_secret_may_lie_in_a_file(monkeypatch, tmp_path):
     ],
     ids=["twice", "empty", "no text"],
 )
-def test_a_secret_that_is_not_one_is_told(monkeypatch, tmp_path, content, variable, said):
+def test_an_invalid_secret_file_is_refused_with_the_reason(monkeypatch, tmp_path, content, variable, message):
     (tmp_path / "secret").write_bytes(content)
     monkeypatch.setenv("REDIS_URL", variable)
     monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "secret"))
-    with pytest.raises(ImproperlyConfigured, match=said):
+    with pytest.raises(ImproperlyConfigured, match=message):
         environment.secret("REDIS_URL")
 
 
-def test_what_the_dockerfile_copies_is_in_the_build_and_nothing_private_is():
+def test_the_build_context_contains_exactly_what_the_dockerfile_copies():
     lines = (ROOT / ".dockerignore").read_text().splitlines()
-    let_in = [line[1:] for line in lines if line.startswith("!")]
+    included = [line[1:] for line in lines if line.startswith("!")]
     copied = [
         word for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.M) for word in shlex.split(line)[:-1]
     ]
-    assert sorted(copied) == sorted(let_in)
+    assert sorted(copied) == sorted(included)
     assert next(line for line in lines if line and not line.startswith("#")) == "*"

@@ -1,6 +1,6 @@
-"""requirements/make-venv.sh where it can't make an environment: the line that helps there, and nothing left behind.
+"""Failures of requirements/make-venv.sh: the advice for the machine, and no leftovers.
 
-That it does make one is shown by every run of this suite.
+Every run of this suite shows that the script can make an environment.
 """
 
 import re
@@ -36,12 +36,12 @@ def add_program(machine, name, script):
 
 
 def add_python(machine, version):
-    """A program that says it is this Python and can import nothing."""
+    """A program that reports this version of Python and fails to import anything."""
     add_program(machine, "python3", f'case "$2" in *print*) echo {version} ;; *) exit 1 ;; esac')
 
 
 def make_environment(machine, distribution="ID=debian\nVERSION_ID=12\n", **variables):
-    """The exit status, and what was printed."""
+    """Run the script; return its exit status and output."""
     (machine / "os-release").write_text(distribution)
     variables |= {"PATH": str(machine / "bin"), "OS_RELEASE": str(machine / "os-release")}
     command = [shutil.which("sh"), machine / "requirements" / "make-venv.sh"]
@@ -49,11 +49,11 @@ def make_environment(machine, distribution="ID=debian\nVERSION_ID=12\n", **varia
     return run.returncode, run.stdout + run.stderr
 
 
-def advice(printed):
-    return re.search(r"This helps here: +(.*)", printed)[1]
+def advice(output):
+    return re.search(r"This helps here: +(.*)", output)[1]
 
 
-def left_behind(machine):
+def leftovers(machine):
     return sorted(path.name for path in machine.iterdir() if path.name.startswith(".venv"))
 
 
@@ -69,10 +69,10 @@ def left_behind(machine):
         ("ID=arch\n", "pacman -S uv"),
     ],
 )
-def test_a_machine_without_python_gets_the_line_of_its_distribution_and_no_venv(machine, distribution, line):
-    status, printed = make_environment(machine, distribution)
-    assert (status, advice(printed), left_behind(machine)) == (1, line, [])
-    assert f"{NEEDED} 3.10 to 3.14 with pip. Found:\n    no Python that runs" in printed
+def test_a_machine_without_python_gets_the_install_command_of_its_distribution(machine, distribution, line):
+    status, output = make_environment(machine, distribution)
+    assert (status, advice(output), leftovers(machine)) == (1, line, [])
+    assert f"{NEEDED} 3.10 to 3.14 with pip. Found:\n    no Python that runs" in output
 
 
 @pytest.mark.parametrize(
@@ -85,51 +85,51 @@ def test_a_machine_without_python_gets_the_line_of_its_distribution_and_no_venv(
         ('ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.6"\n', "3.9"),
     ],
 )
-def test_the_package_of_a_python_that_does_not_suit_is_not_suggested_again(machine, distribution, version):
+def test_the_package_of_an_unsuitable_python_is_not_suggested(machine, distribution, version):
     add_python(machine, version)
-    status, printed = make_environment(machine, distribution)
-    assert (status, left_behind(machine)) == (1, [])
-    assert f"/bin/python3 (Python {version})" in printed
-    assert re.search(r"\buv\b|python3\.12", advice(printed))
-    assert "install python3 " not in advice(printed)
+    status, output = make_environment(machine, distribution)
+    assert (status, leftovers(machine)) == (1, [])
+    assert f"/bin/python3 (Python {version})" in output
+    assert re.search(r"\buv\b|python3\.12", advice(output))
+    assert "install python3 " not in advice(output)
 
 
-def test_a_version_that_was_asked_for_and_is_not_there_is_named(machine):
+def test_a_requested_version_that_is_missing_is_named(machine):
     add_python(machine, "3.13")
-    status, printed = make_environment(machine, PYTHON_VERSION="3.10")
-    assert (status, left_behind(machine)) == (1, [])
-    assert f"{NEEDED} 3.10 with pip" in printed
-    assert "uv" in advice(printed)
+    status, output = make_environment(machine, PYTHON_VERSION="3.10")
+    assert (status, leftovers(machine)) == (1, [])
+    assert f"{NEEDED} 3.10 with pip" in output
+    assert "uv" in advice(output)
 
 
-def test_a_version_that_is_not_supported_is_refused(machine):
-    status, printed = make_environment(machine, PYTHON_VERSION="3.9")
-    assert (status, printed) == (1, "PYTHON_VERSION is one of 3.10, 3.11, 3.12, 3.13 and 3.14, not 3.9\n")
+def test_an_unsupported_version_is_refused(machine):
+    status, output = make_environment(machine, PYTHON_VERSION="3.9")
+    assert (status, output) == (1, "PYTHON_VERSION is one of 3.10, 3.11, 3.12, 3.13 and 3.14, not 3.9\n")
 
 
-def test_a_uv_that_can_not_make_an_environment_is_quoted_and_leaves_nothing(machine):
+def test_the_error_of_a_failing_uv_is_quoted_and_no_venv_remains(machine):
     add_program(machine, "uv", "echo 'error: No download found' >&2; exit 2")
-    status, printed = make_environment(machine)
-    assert (status, left_behind(machine)) == (1, [])
-    assert "What was tried:\n    error: No download found" in printed
+    status, output = make_environment(machine)
+    assert (status, leftovers(machine)) == (1, [])
+    assert "What was tried:\n    error: No download found" in output
 
 
-def test_aarch64_is_not_refused(machine):
+def test_aarch64_is_accepted(machine):
     add_program(machine, "uname", "echo Linux aarch64")
     assert NEEDED in make_environment(machine)[1]
 
 
 @pytest.mark.parametrize("system", ["Linux riscv64", "Darwin arm64"])
-def test_another_kind_of_machine_is_refused_with_the_reason(machine, system):
+def test_an_unsupported_platform_is_refused_with_the_reason(machine, system):
     add_program(machine, "uname", f"echo {system}")
-    status, printed = make_environment(machine)
-    assert (status, f"DIGITS runs on Linux on x86-64 and aarch64; this is {system}." in printed) == (1, True)
+    status, output = make_environment(machine)
+    assert (status, f"DIGITS runs on Linux on x86-64 and aarch64; this is {system}." in output) == (1, True)
 
 
 @pytest.mark.parametrize(
     "getconf, reason", [("echo glibc 2.17", "this machine has glibc 2.17"), ("exit 1", "no wheel for musl")]
 )
-def test_a_c_library_that_no_wheel_runs_on_is_refused(machine, getconf, reason):
+def test_an_unsupported_c_library_is_refused(machine, getconf, reason):
     add_program(machine, "getconf", getconf)
-    status, printed = make_environment(machine)
-    assert (status, reason in printed) == (1, True)
+    status, output = make_environment(machine)
+    assert (status, reason in output) == (1, True)

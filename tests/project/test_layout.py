@@ -1,7 +1,6 @@
-"""The order of the folders, modules and names: small folders, short modules, one meaning for each name.
+"""The layout of the project: small folders, short modules, one meaning for each name.
 
-The lists of exceptions are those of today. They can only shrink: an exception that is no longer needed fails its test
-until it leaves the list.
+The lists of exceptions can only shrink: an exception that is no longer needed fails its test until it is removed.
 """
 
 import ast
@@ -19,26 +18,25 @@ MAX_LINES = 300  # of a module
 LONG_MODULES = {
     "tests/datasets/imagedb/test_damaged_files.py",
 }
-# Names that Python, pytest, Django and DRF give to modules: each app may have one of its own.
+# Names that Python, pytest, Django and DRF give to modules: each app can have its own.
 USUAL_MODULES = {
     *("__init__", "__main__", "conftest"),
     *("admin", "apps", "models", "serializers", "services", "tasks", "urls", "views"),
 }
-SHARED_MODULES = {"server"}  # in tests/: of tests/chaos and of tests/support
 USUAL_CLASSES = {"Command"}  # of a management command, by Django's rule
 
 PRODUCT = ("digits_project", "datasets", "models_app", "inference")
-NOT_OURS = {"migrations", "__pycache__", "commands"}  # made by Django, or named by it
+GENERATED = {"migrations", "__pycache__", "commands"}  # made by Django, or named by it
 
-# The packages of which every part has to stand in a layer, and the parts that need none.
+# The packages whose parts all have to be in a layer, and the parts that need none.
 CONTAINERS = ["datasets", "digits_project", "digits_project.jobs", "inference", "models_app"]
 WITHOUT_LAYER = {"apps", "migrations"}
 
 
 def modules(*folders):
-    """The paths of all modules below these folders, without what Django makes and names."""
+    """The paths of all modules below these folders, without migrations and commands."""
     found = sorted(path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob("*.py"))
-    return [path for path in found if not NOT_OURS.intersection(path.parts)]
+    return [path for path in found if not GENERATED.intersection(path.parts)]
 
 
 def repeated(names):
@@ -57,7 +55,7 @@ def layer_contracts():
     return {container: contract for contract in contracts for container in contract.get("containers", ())}
 
 
-def test_no_folder_holds_more_modules_than_a_newcomer_can_survey():
+def test_no_folder_holds_more_than_fifteen_modules():
     sizes = Counter(str(path.parent) for path in modules(*PRODUCT, "tests") if path.stem != "__init__")
     assert {folder for folder, size in sizes.items() if size > MAX_MODULES} == set()
 
@@ -67,15 +65,15 @@ def test_no_module_is_longer_than_three_hundred_lines():
     assert {path for path, length in lengths.items() if length > MAX_LINES} == LONG_MODULES
 
 
-def test_no_two_modules_of_the_product_have_one_name():
+def test_no_two_modules_of_the_product_have_the_same_name():
     assert repeated(path.stem for path in modules(*PRODUCT)) - USUAL_MODULES == set()
 
 
-def test_no_two_modules_of_the_tests_have_one_name():
-    assert repeated(path.stem for path in modules("tests")) - USUAL_MODULES == SHARED_MODULES
+def test_no_two_modules_of_the_tests_have_the_same_name():
+    assert repeated(path.stem for path in modules("tests")) - USUAL_MODULES == set()
 
 
-def test_no_two_public_classes_of_the_product_have_one_name():
+def test_no_two_public_classes_of_the_product_have_the_same_name():
     names = [name for path in modules(*PRODUCT) for name in public_classes(path)]
     assert repeated(names) - USUAL_CLASSES == set()
 
@@ -85,14 +83,14 @@ def test_every_folder_with_modules_is_a_package():
     assert [folder for folder in sorted(folders) if not (ROOT / folder / "__init__.py").exists()] == []
 
 
-def test_the_contracts_cover_the_four_packages_of_the_product():
+def test_the_import_contracts_cover_the_packages_of_the_product():
     options = read_configuration(str(ROOT / "pyproject.toml"))["session_options"]
     assert sorted(options["root_packages"]) == sorted(PRODUCT)
     assert sorted(layer_contracts()) == CONTAINERS
 
 
 @pytest.mark.parametrize("package", CONTAINERS)
-def test_each_part_of_a_package_has_a_layer(package):
+def test_each_part_of_a_package_is_in_a_layer(package):
     contract = layer_contracts()[package]
     layers = {name.strip(" ()") for layer in contract["layers"] for name in layer.split("|")}
     folder = ROOT / Path(*package.split("."))

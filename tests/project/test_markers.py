@@ -1,4 +1,4 @@
-"""The marks by which `make quick` leaves tests out are those of what a test needs."""
+"""Marks of tests are derived from what a test needs. `make quick` leaves tests out by them."""
 
 from tests.support.markers import CALLS, called_by
 from tests.support.samples.training_samples import run_trainer, start_trainer
@@ -17,7 +17,7 @@ def test_a_test_whose_fixture_needs_the_database_is_marked(cpu, request):
     assert marks(request) == {"database"}
 
 
-def test_a_trainer_that_a_helper_starts_is_found():
+def test_a_trainer_started_by_a_helper_is_found():
     def fixture():
         return [run_trainer(config) for config in ()]
 
@@ -25,7 +25,7 @@ def test_a_trainer_that_a_helper_starts_is_found():
     assert CALLS[start_trainer].marks == {"slow", "trainer"}
 
 
-def test_a_server_that_a_fixture_starts_is_found():
+def test_a_server_started_by_a_fixture_is_found():
     def fixture(home):
         with RunningServer(home, 0) as running:
             yield running
@@ -33,5 +33,5 @@ def test_a_server_that_a_fixture_starts_is_found():
     assert RunningServer in called_by(fixture)
 
 
-def test_what_a_function_of_the_product_calls_is_not_followed():
+def test_calls_inside_functions_of_the_product_are_not_followed():
     assert not {*CALLS} & called_by(marks)

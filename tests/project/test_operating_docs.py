@@ -1,4 +1,4 @@
-"""docs/operating.md and the systemd units: what they name is there."""
+"""docs/operating.md and the systemd units: everything that they name exists."""
 
 import configparser
 import re
@@ -14,27 +14,27 @@ UNITS = sorted((ROOT / "docs" / "systemd").glob("*.service"))
 
 
 @pytest.mark.django_db
-def test_every_metric_is_explained_and_every_explained_one_is_there():
-    there = {family.name for family in REGISTRY.collect()}
+def test_the_page_explains_exactly_the_exported_metrics():
+    exported = {family.name for family in REGISTRY.collect()}
     table = re.findall(r"^\| `(digits_\w+)`", PAGE, re.M)
     assert {name.removesuffix("_sum") for name in table} == {
-        name.removesuffix("_sum").removesuffix("_count") for name in there
+        name.removesuffix("_sum").removesuffix("_count") for name in exported
     }
 
 
-def test_every_command_of_the_page_exists():
+def test_every_command_in_operating_md_exists():
     named = set(re.findall(r"manage\.py (\w+)", PAGE))
     assert {"backup", "restore", "doctor", "prune"} <= named
     assert named - set(get_commands()) == set()
 
 
-def test_every_variable_of_the_page_is_in_the_readme():
+def test_every_variable_in_operating_md_is_in_the_readme():
     readme = (ROOT / "README.md").read_text()
     named = {name.removesuffix("_FILE") for name in re.findall(r"\b(?:DIGITS|SECRET|ALLOWED)_[A-Z_]+\b", PAGE)}
     assert [name for name in sorted(named) if name not in readme and name not in ("DIGITS_HOSTS", "DIGITS_DATA")] == []
 
 
-def test_every_link_of_the_page_leads_somewhere():
+def test_every_link_in_operating_md_has_a_target():
     anchors = {
         re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", PAGE, re.M)
     }
@@ -44,7 +44,7 @@ def test_every_link_of_the_page_leads_somewhere():
     assert [path for path in paths if not (ROOT / "docs" / path).exists()] == []
 
 
-def test_every_kind_of_worker_has_a_unit():
+def test_every_kind_of_worker_has_a_systemd_unit():
     worker = load_command_class("digits_project.jobs", "worker").create_parser("manage.py", "worker")
     [queues] = [action.choices for action in worker._actions if action.dest == "queue"]
     started = re.findall(r"^ExecStart=.* manage.py worker (\S+)$", "\n".join(unit.read_text() for unit in UNITS), re.M)
@@ -52,7 +52,7 @@ def test_every_kind_of_worker_has_a_unit():
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
-def test_a_unit_starts_something_that_is_there(unit):
+def test_a_systemd_unit_starts_a_program_that_exists(unit):
     parsed = configparser.ConfigParser(interpolation=None, strict=False)
     parsed.optionxform = str
     parsed.read(unit)

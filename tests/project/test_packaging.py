@@ -1,4 +1,4 @@
-"""What `pip install .` makes a wheel of: the version, the commands, and the files that are not Python."""
+"""The wheel that `pip install .` builds: its version, commands, and files that are not Python."""
 
 import importlib
 import os
@@ -22,7 +22,7 @@ def files(pattern):
     return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
 
 
-def test_the_version_stands_in_one_place():
+def test_the_version_is_written_in_one_place():
     assert 'version = { attr = "digits_project.__version__" }' in PROJECT
     assert settings.SPECTACULAR_SETTINGS["VERSION"] == digits_project.__version__
     stated = [
@@ -40,7 +40,7 @@ def test_a_command_of_the_package_names_a_function(target):
     assert callable(getattr(importlib.import_module(module), function))
 
 
-def test_each_file_that_is_not_python_lies_in_a_folder_that_the_wheel_takes():
+def test_each_file_that_is_not_python_is_in_a_folder_that_the_wheel_includes():
     assert '"*" = ["templates/**", "static/**"]' in PROJECT
     others = [path for path in files("*") if path.suffix != ".py"]
     assert others
@@ -57,7 +57,7 @@ def test_an_installed_package_keeps_its_data_in_the_users_home(root, home):
 
 
 @pytest.mark.parametrize("module", ["digits_project.stack", "digits_project.demo"])
-def test_help_and_a_wrong_option_start_no_server(module, tmp_path):
+def test_a_start_with_help_or_a_wrong_option_starts_no_server(module, tmp_path):
     for option, status in (("--help", 0), ("--port=8080", 2)):
         run = subprocess.run(
             [sys.executable, "-m", module, option],

@@ -1,4 +1,4 @@
-"""The hooks that run before a commit are the checks of `make lint`, with the tools of this environment."""
+"""The pre-commit hooks are checks of `make lint`, run with the tools of the environment."""
 
 import shlex
 import subprocess
@@ -15,20 +15,20 @@ LINT = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")
 
 
 def command(hook):
-    """The words of a hook's command, with this Python in the place of .venv's."""
+    """The words of a hook's command, with this Python in place of that in .venv."""
     program, *arguments = shlex.split(hook["entry"])
     assert program == ".venv/bin/python"
     return [sys.executable, *arguments]
 
 
-def test_all_hooks_are_local_and_use_the_environment():
+def test_all_hooks_run_locally_in_the_environment():
     assert {repository["repo"] for repository in CONFIG["repos"]} == {"local"}
     assert {hook["language"] for hook in HOOKS.values()} == {"system"}
     assert set(HOOKS) == {"ruff-check", "ruff-format", "import-contracts", "types", "migrations"}
 
 
 @pytest.mark.parametrize("name", sorted(HOOKS))
-def test_a_hook_runs_what_make_lint_runs(name):
+def test_a_hook_runs_a_command_of_make_lint(name):
     words = [word for word in command(HOOKS[name])[1:] if word != "--force-exclude"]
     linted = [shlex.split(line, comments=True)[1:] for line in LINT.splitlines()[1:]]
     assert words in [line[: len(words)] for line in linted]
@@ -36,7 +36,7 @@ def test_a_hook_runs_what_make_lint_runs(name):
 
 @pytest.mark.parametrize("name", ["ruff-check", "ruff-format"])
 @pytest.mark.parametrize("content, status", [("x = [1]\n", 0), ("import os\nx = [ 1 ]\n", 1)], ids=["good", "bad"])
-def test_a_hook_on_files_judges_each_file(name, content, status, tmp_path):
+def test_a_hook_on_files_fails_on_a_bad_file_only(name, content, status, tmp_path):
     path = tmp_path / "module.py"
     path.write_text(content)
     words = [*command(HOOKS[name]), "--config", ROOT / "pyproject.toml", path]

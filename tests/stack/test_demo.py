@@ -1,4 +1,4 @@
-"""The demo: its parts without a server, and the whole of it as a user starts it."""
+"""The demo: its parts without a server, and the whole command."""
 
 import os
 import re
@@ -26,41 +26,44 @@ URL = "http://127.0.0.1:5000/x.json"
 AWKWARD = """it's "5 %" & more; $HOME `id` \\ é @x;type=a"""
 
 
-# --- what a curl line sends ----------------------------------------------------------------------------------------
+# --- the curl line of a request -------------------------------------------------------------------------------------
 def words(line):
-    """What a shell passes to curl."""
+    """The arguments that a shell passes to curl for this line."""
     script = "curl() { printf '%s\\0' \"$@\"; }\n" + line
     return subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout.decode().split("\0")[:-1]
 
 
 class Recorder(BaseHTTPRequestHandler):
-    """Keeps what it is sent in `server.received`, and answers `server.answer`."""
+    """Appends each request to `server.received`, and responds with `server.response`."""
 
     def handle_any(self):
         content_type = self.headers["Content-Type"] or ""
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         if content_type.startswith("multipart/"):
             message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
-            disposed = [(part, dict(part["Content-Disposition"].params)) for part in message.iter_parts()]
-            form = {about["name"]: (about.get("filename"), part.get_payload(decode=True)) for part, about in disposed}
+            parts = [(part, dict(part["Content-Disposition"].params)) for part in message.iter_parts()]
+            form = {
+                parameters["name"]: (parameters.get("filename"), part.get_payload(decode=True))
+                for part, parameters in parts
+            }
         else:
             form = parse_qs(body.decode(), strict_parsing=bool(body))
         self.server.received.append((self.command, self.path, form))
-        status, answer = self.server.answer
+        status, response = self.server.response
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(response)
 
     do_GET = do_POST = handle_any
 
     def log_message(self, *arguments):
-        """Nothing on the test's standard error."""
+        """Keep requests out of standard error."""
 
 
 @pytest.fixture
 def recorder():
     with HTTPServer(("127.0.0.1", 0), Recorder) as server:
-        server.received, server.answer = [], (200, b"{}")
+        server.received, server.response = [], (200, b"{}")
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield server
         server.shutdown()
@@ -73,19 +76,19 @@ def upload(tmp_path):
     return path
 
 
-def test_a_shell_hands_awkward_values_to_curl_as_they_are():
+def test_a_shell_passes_special_characters_of_the_curl_line_unchanged():
     line = Request(URL, {"name": AWKWARD, "folder": "/data/digits"}).curl()
     assert words(line) == [URL, "--data-urlencode", f"name={AWKWARD}", "-d", "folder=/data/digits"]
 
 
-def test_a_shell_hands_an_upload_to_curl_as_it_is(upload):
+def test_a_shell_passes_the_path_of_an_upload_unchanged(upload):
     line = Request(URL, {"job_id": "1"}, {"image_file": upload}).curl()
     quoted = str(upload).replace('"', '\\"')
     assert words(line) == [URL, "--form-string", "job_id=1", "-F", f'image_file=@"{quoted}"']
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
-def test_the_curl_line_sends_what_the_demo_sends(recorder, upload):
+def test_the_curl_line_sends_the_same_request_as_the_demo(recorder, upload):
     url = f"http://127.0.0.1:{recorder.server_port}/x.json"
     fields = {"name": AWKWARD, "folder": "/data/digits", "size": 28}
     for request in (Request(url), Request(url, {}), Request(url, fields), Request(url, fields, {"image": upload})):
@@ -100,23 +103,23 @@ def test_the_curl_line_sends_what_the_demo_sends(recorder, upload):
 
 
 def without_file_names(form):
-    """Programs escape those differently, and the server does not look at them."""
+    """The form without file names: programs escape them differently, and the server ignores them."""
     return {name: value[-1] for name, value in form.items()}
 
 
-def test_a_long_request_is_shown_in_lines_that_fit():
+def test_a_long_curl_line_is_wrapped():
     line = Request(URL, {f"field_{number}": "x" * 20 for number in range(12)}).curl()
     assert max(len(part) for part in line.split("\n")) <= WIDTH + len(" \\")
     assert len(words(line)) == 1 + 2 * 12
 
 
-def test_a_refusal_is_told_with_what_the_server_said(recorder):
-    recorder.answer = (400, b'{"errors": "no such folder"}')
+def test_an_error_response_raises_with_the_servers_message(recorder):
+    recorder.response = (400, b'{"errors": "no such folder"}')
     with pytest.raises(DemoFailed, match=r"answered 400 Bad Request:\n.*no such folder"):
         Request(f"http://127.0.0.1:{recorder.server_port}/x.json", {"a": 1}).json()
 
 
-def test_a_server_that_is_gone_is_told(recorder):
+def test_a_request_to_a_stopped_server_raises_with_the_reason(recorder):
     recorder.shutdown()
     recorder.server_close()
     with pytest.raises(DemoFailed, match="does not answer"):
@@ -131,7 +134,7 @@ def digits(tmp_path_factory):
     return folder
 
 
-def test_1797_digits_are_written_in_ten_folders_however_often(digits):
+def test_writing_the_digits_twice_gives_1797_images_in_ten_folders(digits):
     counts = {category.name: len(list(category.iterdir())) for category in digits.iterdir()}
     assert sorted(counts) == [str(digit) for digit in range(10)]
     assert sum(counts.values()) == 1797
@@ -146,21 +149,21 @@ def test_a_digit_is_a_gray_png_of_28_by_28_with_a_dark_margin(digits):
         assert max(image.getbbox()) <= 24
 
 
-def test_the_image_to_classify_is_one_of_the_validation_split(tmp_path):
+def test_the_image_to_classify_is_from_the_validation_split(tmp_path):
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
     (tmp_path / "val.txt").write_text("/pets/a 1.png 0\n/pets/b 2.png 1\n/pets/c.png 0\n")
     assert image_to_classify(tmp_path) == (Path("/pets/b 2.png"), "dog")
 
 
-# --- what is printed -----------------------------------------------------------------------------------------------
-def test_each_epoch_is_one_row_of_the_table_however_often_the_model_is_asked():
+# --- the printed table ---------------------------------------------------------------------------------------------
+def test_each_epoch_is_one_row_of_the_table_though_the_model_is_polled_repeatedly():
     stream = Pipe()
     table = Table(Screen(stream))
     first = {"epoch": [1], "loss": [0.4], "accuracy": [0.9]}
     both = {"epoch": [1, 2], "loss": [0.4, 0.1], "accuracy": [0.9, 0.975]}
     train = {"epoch": [0.5, 1, 1.5, 2], "loss": [3.0, 1.0, 0.5, 0.1]}
-    for answer in ({}, {"val_outputs": first, "train_outputs": train}, {"val_outputs": both, "train_outputs": train}):
-        table.update(answer)
+    for response in ({}, {"val_outputs": first, "train_outputs": train}, {"val_outputs": both, "train_outputs": train}):
+        table.update(response)
     rows = [line.split() for line in stream.getvalue().splitlines()[1:]]
     assert [(row[:3], row[-2:]) for row in rows] == [
         (["1", "2.0000", "0.4000"], ["90.00", "%"]),
@@ -168,24 +171,24 @@ def test_each_epoch_is_one_row_of_the_table_however_often_the_model_is_asked():
     ]
 
 
-# --- the whole of it -----------------------------------------------------------------------------------------------
+# --- the whole command ----------------------------------------------------------------------------------------------
 @pytest.mark.slow(30)
 @pytest.mark.trainer
 @pytest.mark.timeout(180)
 def test_the_demo_ends_with_a_good_classifier_and_no_process(home):
     env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     env |= {"DIGITS_HOME": str(home), "DIGITS_JOBS_DIR": str(home / "jobs"), "DIGITS_PORT": "0"}
-    done = subprocess.run([sys.executable, "-m", "digits_project.demo"], env=env, cwd=ROOT, capture_output=True)
-    said = done.stdout.decode()
-    assert done.returncode == 0, said + done.stderr.decode()
-    assert float(re.search(r"Done in \d+ s: ([\d.]+) % of the validation images", said)[1]) >= 97
+    run = subprocess.run([sys.executable, "-m", "digits_project.demo"], env=env, cwd=ROOT, capture_output=True)
+    output = run.stdout.decode()
+    assert run.returncode == 0, output + run.stderr.decode()
+    assert float(re.search(r"Done in \d+ s: ([\d.]+) % of the validation images", output)[1]) >= 97
     assert len(list((home / "jobs").glob("*/snapshots/*/model.onnx"))) == 10
-    password = re.search("user admin, password ([^ ]+) ", said)[1]
-    assert (said.count(password), said.count("never shown again")) == (1, 1)
-    assert using(home) == []
+    password = re.search("user admin, password ([^ ]+) ", output)[1]
+    assert (output.count(password), output.count("never shown again")) == (1, 1)
+    assert processes_on(home) == []
 
 
-def using(home):
-    """The processes that were started on `home`."""
+def processes_on(home):
+    """The ids of the processes that were started on `home`."""
     processes = psutil.process_iter(["pid", "cwd", "cmdline", "environ"])
     return [process.info["pid"] for process in processes if str(home) in str(process.info)]

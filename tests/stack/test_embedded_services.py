@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of our own, with real processes: private, alone on their home, and not to be lost."""
+"""The embedded PostgreSQL and Redis as real processes: access, restarts, one supervisor on a home."""
 
 import contextlib
 import json
@@ -40,22 +40,22 @@ def services():
 
 @contextlib.contextmanager
 def supervisor_process(home):
-    """A process of its own that runs the services; it and their URLs."""
+    """Run the services under another process; yields that process and the URLs."""
     with subprocess.Popen([sys.executable, "-c", SUPERVISOR, home], stdout=subprocess.PIPE, text=True) as process:
         yield process, *json.loads(process.stdout.readline())
         process.kill()
 
 
-def answers(database_url, redis_url, query="SELECT 1"):
-    """The first column of what the query finds, once Redis has answered too."""
+def query_both(database_url, redis_url, query="SELECT 1"):
+    """Ping Redis; return the first column of the query's first row."""
     assert redis.Redis.from_url(redis_url).ping()
     with contextlib.closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
         cursor.execute(query)
         return cursor.fetchone()[0]
 
 
-def test_both_services_answer_on_their_urls(services):
-    assert answers(services.database_url, services.redis_url, "SELECT current_user") == "digits"
+def test_both_services_respond_on_their_urls(services):
+    assert query_both(services.database_url, services.redis_url, "SELECT current_user") == "digits"
 
 
 def test_a_second_supervisor_on_the_same_home_is_refused(services):
@@ -72,12 +72,12 @@ def test_no_password_is_in_an_argument_list_or_a_log(services):
     passwords = json.loads((services.folder / "secrets.json").read_text())
     words = [word for process in psutil.process_iter(["cmdline"]) for word in process.info["cmdline"] or []]
     logs = [log.read_text() for log in (services.home / "log").iterdir()]
-    said = "\n".join([*words, *logs])
+    text = "\n".join([*words, *logs])
     assert len(logs) == 2
-    assert [name for name in ("postgres", "digits", "redis") if passwords[name] in said] == []
+    assert [name for name in ("postgres", "digits", "redis") if passwords[name] in text] == []
 
 
-def test_nobody_gets_in_without_the_password(services):
+def test_both_services_refuse_clients_without_the_password(services):
     sockets = services.database_url.partition("host=")[2]
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         psycopg2.connect(host=sockets, user="postgres", dbname="postgres", password="guess")
@@ -86,8 +86,8 @@ def test_nobody_gets_in_without_the_password(services):
 
 
 def test_neither_service_listens_on_a_port(services):
-    parts = [psutil.Process(service.process.pid) for service in services.services]
-    assert [part.net_connections("inet") for part in parts] == [[], []]
+    children = [psutil.Process(service.process.pid) for service in services.services]
+    assert [child.net_connections("inet") for child in children] == [[], []]
 
 
 def test_another_shell_finds_the_running_services(services):
@@ -96,14 +96,14 @@ def test_another_shell_finds_the_running_services(services):
 
 
 @pytest.mark.parametrize("position", [0, 1], ids=["postgres", "redis"])
-def test_a_service_that_is_killed_comes_back_on_its_url(services, position):
+def test_a_killed_service_is_restarted_on_its_url(services, position):
     services.services[position].process.kill()
     services.services[position].process.wait()
     assert "was started again" in services.tend()[0]
-    assert answers(services.database_url, services.redis_url) == 1
+    assert query_both(services.database_url, services.redis_url) == 1
 
 
-def test_kill_9_of_the_supervisor_ends_both_and_loses_nothing(home):
+def test_kill_9_of_the_supervisor_ends_both_services_and_loses_no_data(home):
     with supervisor_process(home) as (process, database_url, redis_url):
         with (
             contextlib.closing(psycopg2.connect(database_url)) as connection,
@@ -112,45 +112,45 @@ def test_kill_9_of_the_supervisor_ends_both_and_loses_nothing(home):
         ):
             cursor.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         redis.Redis.from_url(redis_url).set("kept", "too")
-        parts = psutil.Process(process.pid).children(recursive=True)
+        children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
-        left = psutil.wait_procs(parts, timeout=15)[1]
-    assert (len(parts) > 2, left, running_urls(home)) == (True, [], {})
+        survivors = psutil.wait_procs(children, timeout=15)[1]
+    assert (len(children) > 2, survivors, running_urls(home)) == (True, [], {})
     with Services(home, durable=False) as again:
-        assert answers(again.database_url, again.redis_url, "SELECT answer FROM kept") == 42
+        assert query_both(again.database_url, again.redis_url, "SELECT answer FROM kept") == 42
         assert redis.Redis.from_url(again.redis_url).get("kept") == b"too"
 
 
-def test_the_next_start_need_not_wait_for_what_kill_9_left(home):
+def test_a_start_right_after_kill_9_succeeds(home):
     with supervisor_process(home) as (process, *_):
         process.kill()
         process.wait()
         with Services(home, durable=False) as again:
-            assert answers(again.database_url, again.redis_url) == 1
+            assert query_both(again.database_url, again.redis_url) == 1
 
 
-def test_a_pid_file_whose_pid_is_now_another_process_does_no_harm(home):
+def test_a_stale_pid_file_with_the_pid_of_another_process_is_ignored(home):
     with Services(home, durable=False):
         data = (home / "embedded" / "postgres").resolve()
     (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n1\n5432\n\n\n\n")
     with Services(home, durable=False) as again:
-        assert answers(again.database_url, again.redis_url) == 1
+        assert query_both(again.database_url, again.redis_url) == 1
 
 
-def test_a_long_path_with_spaces_will_do(home, monkeypatch):
+def test_both_services_run_below_a_long_path_with_spaces(home, monkeypatch):
     folder = home / ("a long name " * 8) / ("and another " * 8)
     folder.mkdir(parents=True)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     with Services(folder, durable=False) as running:
-        assert answers(running.database_url, running.redis_url) == 1
+        assert query_both(running.database_url, running.redis_url) == 1
 
 
-def test_only_what_is_wanted_starts(home):
+def test_only_the_requested_service_starts(home):
     with Services(home, postgres=False, durable=False) as running:
         assert (running.database_url, [part.name for part in running.services]) == (None, [newest_server().product])
 
 
-def test_a_service_that_does_not_start_is_explained_by_its_log(home):
+def test_the_error_of_a_service_that_does_not_start_quotes_its_log(home):
     with Services(home, durable=False):
         data = (home / "embedded" / "postgres").resolve()
     (data / "PG_VERSION").write_text("9.6\n")
@@ -173,7 +173,7 @@ def test_a_database_without_its_passwords_is_not_replaced(home):
 def test_an_interrupted_initdb_is_not_taken_for_a_database(home):
     (home / "embedded" / "postgres.new" / "base").mkdir(parents=True)
     with Services(home, durable=False) as running:
-        assert answers(running.database_url, running.redis_url) == 1
+        assert query_both(running.database_url, running.redis_url) == 1
 
 
 def run_as_nobody(home):
@@ -181,14 +181,14 @@ def run_as_nobody(home):
     os.setgid(NOBODY.gid)
     os.setuid(NOBODY.uid)
     with Services(home, durable=False) as running:
-        assert answers(running.database_url, running.redis_url) == 1
+        assert query_both(running.database_url, running.redis_url) == 1
 
 
 @pytest.mark.skipif(
     os.geteuid() != 0 or not embedded_postgres.can_reach(newest_server().path, NOBODY),
-    reason="only root can become another user, who must be able to reach this Python's packages",
+    reason="only root can become another user, and that user must be able to read this Python's packages",
 )
-def test_an_ordinary_user_runs_both_below_a_home_of_mode_0700(home):
+def test_an_unprivileged_user_runs_both_services_below_a_home_of_mode_0700(home):
     os.chown(home, NOBODY.uid, NOBODY.gid)
     home.chmod(0o700)
     process = multiprocessing.get_context("fork").Process(target=run_as_nobody, args=(home,))
@@ -197,11 +197,11 @@ def test_an_ordinary_user_runs_both_below_a_home_of_mode_0700(home):
     assert process.exitcode == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only for root does PostgreSQL have to run as somebody else")
-def test_below_a_private_home_of_root_the_database_lives_where_its_user_can_reach_it(home):
+@pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user only under root")
+def test_the_database_of_a_private_home_of_root_lies_where_its_user_can_reach_it(home):
     home.chmod(0o700)
     with Services(home, durable=False) as running:
-        assert answers(running.database_url, running.redis_url) == 1
+        assert query_both(running.database_url, running.redis_url) == 1
         data = (home / "embedded" / "postgres").resolve()
         assert data.parent == embedded_postgres.PUBLIC
         assert psutil.Process(running.services[0].process.pid).uids().effective == data.stat().st_uid != 0

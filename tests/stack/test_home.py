@@ -1,4 +1,4 @@
-"""Who may write to the server's home, and which files of it are believed."""
+"""The server's home: who can write to it, and which of its files are trusted."""
 
 import json
 import os
@@ -24,43 +24,43 @@ from digits_project.stack.home import (
 )
 from tests.support.server import ROOT, RunningServer, wait_until
 
-OTHERS = stat.S_IWGRP | stat.S_IWOTH
-SOMEBODY = 12_345
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+OTHER_USER = 12_345
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 
 
 @pytest.fixture
 def no_umask():
-    """As some containers and init scripts start a server."""
+    """A umask of 0, as some containers and init scripts set it."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
 @pytest.fixture
-def taken(home, monkeypatch):
-    """A home on which a stack runs; what its stack.json is to say."""
+def running_home(home, monkeypatch):
+    """A home on which a server runs; calling the fixture writes its stack.json and returns the home."""
     monkeypatch.setenv("DIGITS_HOME", str(home))
     monkeypatch.delenv("DIGITS_JOBS_DIR")
 
-    def say(text):
+    def write_stack_json(text):
         (home / "stack.json").write_text(text)
         return home
 
     with processes.exclusive(home / "lock"):
-        yield say
+        yield write_stack_json
 
 
-def open_to_others(folder):
-    """What in a folder others may write to: neither links nor sockets, whose modes say nothing."""
+def writable_by_others(folder):
+    """The paths in a folder that others can write to, without links and sockets, whose modes mean nothing."""
     return [
         str(path.relative_to(folder))
         for path in (folder, *folder.rglob("*"))
-        if not path.is_symlink() and not path.is_socket() and path.lstat().st_mode & OTHERS
+        if not path.is_symlink() and not path.is_socket() and path.lstat().st_mode & WRITABLE_BY_OTHERS
     ]
 
 
-def test_a_server_that_is_started_without_a_umask_gives_others_nothing_to_write_to(home, no_umask, digits_folder):
+def test_a_server_started_without_a_umask_writes_no_file_that_others_can_change(home, no_umask, digits_folder):
     home = home / "new"
     home.mkdir()
     with RunningServer(home, 0) as run:
@@ -71,21 +71,21 @@ def test_a_server_that_is_started_without_a_umask_gives_others_nothing_to_write_
         env = {"PATH": os.environ["PATH"], "DIGITS_HOME": str(home)}
         subprocess.run(manage, env=env, cwd=ROOT, check=True, capture_output=True)
         assert (home / "jobs" / dataset).is_dir()
-        assert open_to_others(home) == ["said.txt"]  # this test's own
+        assert writable_by_others(home) == ["output.txt"]  # of this test
         assert stat.S_IMODE((home / "log").stat().st_mode) == 0o755
 
 
-def test_what_an_earlier_start_left_open_to_others_is_closed(home):
+def test_a_start_closes_files_that_others_can_write_to(home):
     (home / "log").mkdir()
     (home / "log" / "web.log").touch()
     (home / "jobs").mkdir()
     for path in (home, home / "log", home / "log" / "web.log", home / "jobs"):
         path.chmod(0o777)
     close_to_writers(home)
-    assert open_to_others(home) == []
+    assert writable_by_others(home) == []
 
 
-def test_the_folders_of_jobs_that_an_earlier_start_left_open_are_closed_with_all_in_them(home):
+def test_a_start_closes_open_folders_of_jobs_with_their_content(home):
     job = home / "jobs" / "20260101-000000-0001"
     (job / "snapshots" / "epoch-1").mkdir(parents=True)
     (job / "snapshots" / "epoch-1" / "model.onnx").touch()
@@ -95,8 +95,8 @@ def test_the_folders_of_jobs_that_an_earlier_start_left_open_are_closed_with_all
     for path in (home / "elsewhere", *job.rglob("*"), job, home / "jobs", home):
         path.chmod(0o777)
     close_to_writers(home)
-    assert open_to_others(home / "jobs") == []
-    assert stat.S_IMODE((home / "elsewhere").stat().st_mode) == 0o777  # behind a link
+    assert writable_by_others(home / "jobs") == []
+    assert stat.S_IMODE((home / "elsewhere").stat().st_mode) == 0o777  # it is behind a link
 
 
 def test_a_closed_folder_of_a_job_is_not_searched(home, monkeypatch):
@@ -107,8 +107,8 @@ def test_a_closed_folder_of_a_job_is_not_searched(home, monkeypatch):
         close_to_writers(home)
 
 
-def test_a_folder_that_is_everybodys_stays_so(home):
-    home.chmod(0o1777)  # as /tmp is
+def test_a_home_with_the_sticky_bit_stays_open(home):
+    home.chmod(0o1777)  # the mode of /tmp
     close_to_writers(home)
     assert stat.S_IMODE(home.stat().st_mode) == 0o1777
 
@@ -123,9 +123,11 @@ def test_a_link_in_the_logs_changes_no_mode_elsewhere(home):
     assert stat.S_IMODE((home / "elsewhere" / "file").stat().st_mode) == 0o666
 
 
-def test_stack_json_sets_no_other_variable_than_the_shared_ones(taken, monkeypatch):
+def test_stack_json_sets_only_the_shared_variables(running_home, monkeypatch):
     monkeypatch.delenv("LD_PRELOAD", raising=False)
-    taken(json.dumps({"environment": {"LD_PRELOAD": "/tmp/x.so", "DATABASE_URL": "x", "DIGITS_JOBS_DIR": "/jobs"}}))
+    running_home(
+        json.dumps({"environment": {"LD_PRELOAD": "/tmp/x.so", "DATABASE_URL": "x", "DIGITS_JOBS_DIR": "/jobs"}})
+    )
     before = os.environ.get("DATABASE_URL")
     adopt_running()
     assert "LD_PRELOAD" not in os.environ
@@ -138,42 +140,42 @@ def test_stack_json_sets_no_other_variable_than_the_shared_ones(taken, monkeypat
     ["", "[]", "7", '{"environment": []}', '{"environment": {"DIGITS_JOBS_DIR": ["/x"]}}', "[" * 100_000, "{}"],
     ids=lambda text: text[:20],
 )
-def test_a_stack_json_that_says_something_else_sets_nothing(taken, text):
-    home = taken(text)
+def test_an_invalid_stack_json_sets_no_variable(running_home, text):
+    home = running_home(text)
     adopt_running()
     assert "DIGITS_JOBS_DIR" not in os.environ
     assert f"DIGITS already runs on {home}" in who_runs(home)
 
 
 @needs_root
-def test_a_stack_json_of_another_user_is_refused(taken):
-    home = taken(json.dumps({"pid": 1, "url": "", "environment": {"DIGITS_JOBS_DIR": "/jobs"}}))
-    os.chown(home / "stack.json", SOMEBODY, SOMEBODY)
-    with pytest.raises(NotOurs, match=f"belongs to the user {SOMEBODY}"):
+def test_a_stack_json_of_another_user_is_refused(running_home):
+    home = running_home(json.dumps({"pid": 1, "url": "", "environment": {"DIGITS_JOBS_DIR": "/jobs"}}))
+    os.chown(home / "stack.json", OTHER_USER, OTHER_USER)
+    with pytest.raises(NotOurs, match=f"belongs to the user {OTHER_USER}"):
         adopt_running()
     assert "kill" not in who_runs(home)
 
 
-def test_a_stack_json_that_everybody_can_write_to_is_refused(taken):
-    home = taken(json.dumps({"environment": {"DIGITS_JOBS_DIR": "/jobs"}}))
+def test_a_world_writable_stack_json_is_refused(running_home):
+    home = running_home(json.dumps({"environment": {"DIGITS_JOBS_DIR": "/jobs"}}))
     (home / "stack.json").chmod(0o666)
     with pytest.raises(NotOurs, match="can be written to by everybody"):
         adopt_running()
 
 
-def test_manage_py_says_which_file_it_does_not_believe(taken):
-    home = taken("{}")
+def test_manage_py_names_the_file_that_it_does_not_trust(running_home):
+    home = running_home("{}")
     (home / "stack.json").chmod(0o666)
     env = {"PATH": os.environ["PATH"], "DIGITS_HOME": str(home)}
-    done = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "manage.py", "check"], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 1
-    assert "stack.json can be written to by everybody" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert run.returncode == 1
+    assert "stack.json can be written to by everybody" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
-def test_a_file_that_is_none_is_refused(home):
+def test_a_named_pipe_is_refused(home):
     os.mkfifo(home / "pipe")
     with pytest.raises(NotOurs):
         read_own(home / "pipe", home)
@@ -182,35 +184,35 @@ def test_a_file_that_is_none_is_refused(home):
 @needs_root
 def test_a_secret_key_of_another_user_is_refused(home):
     environment.secret_key(home)
-    os.chown(home / "secret_key", SOMEBODY, SOMEBODY)
+    os.chown(home / "secret_key", OTHER_USER, OTHER_USER)
     with pytest.raises(ImproperlyConfigured, match="secret_key belongs to the user"):
         environment.secret_key(home)
 
 
 @needs_root
-def test_the_home_may_be_another_users_who_runs_the_server(home):
+def test_root_accepts_a_home_of_the_user_who_runs_the_server(home):
     environment.secret_key(home)
     for path in (home, home / "secret_key"):
-        os.chown(path, SOMEBODY, SOMEBODY)
+        os.chown(path, OTHER_USER, OTHER_USER)
     assert environment.secret_key(home)
 
 
 @needs_root
-def test_a_database_that_another_user_names_is_refused(home, monkeypatch):
+def test_urls_and_secrets_of_another_user_are_refused(home, monkeypatch):
     monkeypatch.delenv("DATABASE_URL", raising=False)
     with Services(home, postgres=False) as services:
         assert running_urls(home) == {"REDIS_URL": services.redis_url}
-        os.chown(home / "embedded" / "urls.json", SOMEBODY, SOMEBODY)
+        os.chown(home / "embedded" / "urls.json", OTHER_USER, OTHER_USER)
         with pytest.raises(NotOurs):
             running_urls(home)
         with pytest.raises(ImproperlyConfigured):
             environment.service_url("DATABASE_URL", home)
-    os.chown(home / "embedded" / "secrets.json", SOMEBODY, SOMEBODY)
+    os.chown(home / "embedded" / "secrets.json", OTHER_USER, OTHER_USER)
     with pytest.raises(NotOurs), Services(home, postgres=False):
         pass
 
 
-def test_an_upload_that_a_process_still_has_stays_and_any_other_goes(settings, tmp_path):
+def test_uploads_that_no_process_holds_open_are_removed(settings, tmp_path):
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path
     (tmp_path / "tmpleft.upload.zip").write_bytes(b"left behind")
     (tmp_path / "other.onnx").touch()
@@ -222,12 +224,12 @@ def test_an_upload_that_a_process_still_has_stays_and_any_other_goes(settings, t
     assert [path.name for path in tmp_path.iterdir()] == ["other.onnx"]
 
 
-def test_what_a_killed_web_process_left_is_gone_when_the_next_answers(home):
+def test_uploads_of_a_killed_web_process_are_removed_by_the_next(home):
     with RunningServer(home, 0) as run:
-        left = home / "uploads" / "tmpleft.upload"
-        left.write_bytes(bytes(1000))
+        leftover = home / "uploads" / "tmpleft.upload"
+        leftover.write_bytes(bytes(1000))
         web = run.child("gunicorn")
         web.kill()
         wait_until(lambda: run.child("gunicorn") not in (None, web), 60)
-        wait_until(lambda: not left.exists(), 60)
+        wait_until(lambda: not leftover.exists(), 60)
         wait_until(lambda: run.get("/index.json") == 200, 60)

@@ -1,4 +1,4 @@
-"""`make run`, with real processes: one stack a home, nothing lost, and nothing left behind."""
+"""The supervisor of `make run` with real processes: start, restart, stop, and one server on a home."""
 
 import json
 import os
@@ -29,28 +29,28 @@ def run(taken_port):
         yield running
 
 
-def test_the_web_server_answers(run):
+def test_the_web_server_responds(run):
     assert run.get("/index.json") == 200
 
 
-def test_a_taken_port_is_replaced_and_that_is_said(run, taken_port):
+def test_a_taken_port_is_replaced_with_a_message(run, taken_port):
     port = int(run.url.rstrip("/").rpartition(":")[2])
     assert port != taken_port
     assert f"Port {taken_port} is taken; using {port}" in run.output.read_text()
 
 
-def test_it_listens_on_this_machine_only(run):
-    sockets = [part for child in run.processes for part in child.net_connections("inet") if part.status == "LISTEN"]
+def test_all_processes_listen_on_loopback_only(run):
+    sockets = [end for child in run.processes for end in child.net_connections("inet") if end.status == "LISTEN"]
     assert {listener.laddr.ip for listener in sockets} == {"127.0.0.1"}
 
 
-def test_a_second_start_says_where_the_first_is_and_exits(run):
+def test_a_second_start_exits_with_the_url_of_the_first(run):
     second = run.start_again()
     assert second.returncode == 1
     assert f"{run.url} (pid {run.process.pid})" in second.stderr
 
 
-def test_the_password_of_the_superuser_is_printed_and_kept_nowhere(run):
+def test_the_password_of_the_superuser_is_printed_but_not_stored(run):
     password = PASSWORD.search(run.output.read_text())[1]
     files = [path for path in run.home.rglob("*") if path.is_file() and path != run.output]
     assert [path for path in files if password.encode() in path.read_bytes()] == []
@@ -62,13 +62,13 @@ def test_no_password_is_in_an_argument_list(run):
     assert [name for name in ("postgres", "digits", "redis") if secrets[name] in words] == []
 
 
-def test_no_process_lets_onnx_runtime_report_to_its_makers(run):
+def test_the_telemetry_of_onnx_runtime_is_off_in_every_process(run):
     children = [child for child in run.processes if "manage.py" in child.cmdline() or "gunicorn" in child.cmdline()]
     assert {child.environ()["ORT_DISABLE_TELEMETRY"] for child in children} == {"1"}
 
 
 @pytest.mark.parametrize("words", [("gunicorn",), ("worker", "train"), ("reaper",)], ids=" ".join)
-def test_a_killed_process_is_started_again(run, words):
+def test_a_killed_process_is_restarted(run, words):
     run.child(*words).kill()
     wait_until(lambda: (new := run.child(*words)) and new not in run.processes)
     assert run.get("/index.json") == 200
@@ -77,27 +77,27 @@ def test_a_killed_process_is_started_again(run, words):
 def test_manage_py_in_another_shell_uses_the_running_services(run):
     env = {name: run.command["env"][name] for name in ("PATH", "DIGITS_HOME")}
     command = [sys.executable, "manage.py", "ensure_superuser"]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "")
+    finished = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+    assert (finished.returncode, finished.stdout) == (0, "")
 
 
-def test_ctrl_c_leaves_no_process_and_the_next_run_finds_everything(home):
+def test_ctrl_c_leaves_no_process_and_the_next_start_keeps_the_data(home):
     with RunningServer(home, 0) as first:
         first.process.send_signal(signal.SIGINT)
         assert first.process.wait(20) == 0
-        assert [part for part in first.processes if part.is_running()] == []
+        assert [process for process in first.processes if process.is_running()] == []
         assert PASSWORD.search(first.output.read_text())
     with RunningServer(home, 0) as second:
         assert not PASSWORD.search(second.output.read_text())
 
 
-def test_kill_9_leaves_no_process(home):
+def test_kill_9_of_the_supervisor_leaves_no_process(home):
     with RunningServer(home, 0) as running:
         running.process.kill()
         assert psutil.wait_procs(running.processes, timeout=20)[1] == []
 
 
-def test_with_both_urls_set_nothing_embedded_starts(home):
+def test_no_embedded_service_starts_where_both_urls_are_set(home):
     urls = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
     with RunningServer(home, 0, **urls) as running:
         assert running.get("/index.json") == 200
@@ -105,12 +105,12 @@ def test_with_both_urls_set_nothing_embedded_starts(home):
 
 
 def test_a_port_that_is_no_number_is_refused(home):
-    refused = RunningServer(home, "http").start_again()
-    assert (refused.returncode, refused.stderr) == (1, "DIGITS_PORT is 'http'; it takes a number from 0 to 65535\n")
+    finished = RunningServer(home, "http").start_again()
+    assert (finished.returncode, finished.stderr) == (1, "DIGITS_PORT is 'http'; it takes a number from 0 to 65535\n")
 
 
-def test_a_home_that_can_not_be_made_is_explained(home):
+def test_a_home_that_cannot_be_created_exits_with_the_reason(home):
     (home / "file").touch()
-    refused = RunningServer(home, 0, DIGITS_HOME=str(home / "file" / "below")).start_again()
-    assert refused.returncode == 1
-    assert refused.stderr.startswith(f"DIGITS_HOME, {home}/file/below, can't be used: ")
+    finished = RunningServer(home, 0, DIGITS_HOME=str(home / "file" / "below")).start_again()
+    assert finished.returncode == 1
+    assert finished.stderr.startswith(f"DIGITS_HOME, {home}/file/below, can't be used: ")

@@ -55,15 +55,15 @@ class RunningServer:
 
     def get(self, path):
         """The status code of a GET."""
-        return self._request("GET", path)[0]
+        return self.request("GET", path)[0]
 
     def json(self, path):
         """The parsed body of a GET."""
-        return json.loads(self._request("GET", path)[1])
+        return json.loads(self.request("GET", path)[1])
 
     def send(self, method, path, **fields):
         """(status code, body) of a request that sends these fields as JSON."""
-        return self._request(method, path, json.dumps(fields), {"Content-Type": "application/json"})
+        return self.request(method, path, json.dumps(fields), {"Content-Type": "application/json"})
 
     def create_job(self, path, **fields):
         """Create a job by a POST; return its id."""
@@ -73,10 +73,11 @@ class RunningServer:
 
     def job_status(self, job_id):
         """The status of a job, or None while the server can't read it, as just after its database has died."""
-        code, body = self._request("GET", f"/jobs/{job_id}/status")
+        code, body = self.request("GET", f"/jobs/{job_id}/status")
         return json.loads(body)["status"] if code == 200 else None
 
-    def _request(self, method, path, body=None, headers=None):
+    def request(self, method, path, body=None, headers=None):
+        """(status code, body) of a request."""
         connection = http.client.HTTPConnection(self.url.split("/")[2], timeout=30)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers or {})

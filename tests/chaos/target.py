@@ -1,4 +1,4 @@
-"""The server under attack: its processes by their role, its rows, and its life from one start to the next."""
+"""The server under attack: its processes by role, its rows, and its starts and stops."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ import psycopg2
 from digits_project.stack.embedded import running_urls
 from tests.support.server import RunningServer, wait_until
 
-ROLES = {  # what the command line of each holds
+ROLES = {  # {role: what its command line contains}
     "trainer": "models_app.training",
     "worker-io": "worker io",
     "worker-train": "worker train",
@@ -22,11 +22,11 @@ ROLES = {  # what the command line of each holds
     "redis": "unixsocket:",  # valkey-server and redis-server call themselves PROGRAM unixsocket:PATH
     "postgres": "postgres",
 }
-AWAY = (OSError, psycopg2.OperationalError, json.JSONDecodeError, KeyError)
+CONNECTION_ERRORS = (OSError, psycopg2.OperationalError, json.JSONDecodeError, KeyError)
 
 
 class Server:
-    """`python -m digits_project.stack` on `home`, started as often as need be; its jobs folder is `jobs`."""
+    """A server on `home` with the jobs folder `jobs`, which can be started repeatedly."""
 
     def __init__(self, home: Path, jobs: Path):
         self.home = home
@@ -34,8 +34,8 @@ class Server:
         self.run = RunningServer(home, 0, DIGITS_JOBS_DIR=str(jobs))
 
     def start(self) -> None:
-        with self.run.output.open("w") as output:
-            self.run.process = subprocess.Popen(**self.run.command, stdout=output, stderr=output)
+        with self.run.output.open("w") as file:
+            self.run.process = subprocess.Popen(**self.run.command, stdout=file, stderr=file)
         wait_until(
             lambda: "DIGITS is running" in self.run.output.read_text() or self.run.process.poll() is not None, 120
         )
@@ -43,12 +43,12 @@ class Server:
         self.run.url = json.loads((self.home / "stack.json").read_text())["url"]
 
     def stop(self) -> None:
-        """As Ctrl-C does."""
+        """Stop the server as Ctrl-C does."""
         self.run.process.send_signal(signal.SIGINT)
         self.run.process.wait(60)
 
     def kill(self, everything: bool) -> None:
-        """SIGKILL to the supervisor, of which all others are to die, or to all at once; returns when none is left."""
+        """Send SIGKILL to the supervisor only, which has to end all its children, or to all processes."""
         targets = self.processes() if everything else []
         self.run.process.kill()
         for process in targets:
@@ -57,14 +57,14 @@ class Server:
         self.run.process.wait(10)
 
     def processes(self) -> list[psutil.Process]:
-        """All that descends from the supervisor."""
+        """All descendants of the supervisor."""
         try:
             return psutil.Process(self.run.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
 
     def strays(self) -> list[psutil.Process]:
-        """Processes of this home that no supervisor looks after."""
+        """Processes of this home outside the supervisor's tree."""
         known = {self.run.process.pid, *(process.pid for process in self.processes())}
         return [process for process in self.of_this_home() if process.pid not in known]
 
@@ -77,7 +77,7 @@ class Server:
         return found
 
     def find(self, role: str) -> list[psutil.Process]:
-        """The processes of that role, oldest first; `horse-io` and `horse-train` are the workers' children."""
+        """The processes of this role, oldest first; `horse-io` and `horse-train` are the workers' children."""
         if role.startswith("horse-"):
             workers = self.find(role.replace("horse", "worker"))
             return [child for worker in workers for child in _children(worker)]
@@ -91,7 +91,7 @@ class Server:
         return sorted(found, key=lambda process: process.pid)
 
     def query(self, statement: str, *values) -> list[tuple]:
-        """The rows of a SELECT, past the web server; raises one of AWAY."""
+        """The rows of a SELECT, read without the web server; raises CONNECTION_ERRORS if the database is down."""
         url = running_urls(self.home)["DATABASE_URL"]
         with contextlib.closing(psycopg2.connect(url, connect_timeout=5)) as connection, connection.cursor() as cursor:
             cursor.execute(statement, values)
@@ -108,12 +108,15 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def patiently(happened, seconds: float):
-    """What `happened()` returns once that is true, or None after so many seconds; the server may be away meanwhile."""
+def wait_for(condition, seconds: float):
+    """Poll `condition()` until it is true and return its value, or None after these seconds.
+
+    Errors of an unreachable server count as false.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with contextlib.suppress(*AWAY, AssertionError, psutil.Error):
-            if result := happened():
+        with contextlib.suppress(*CONNECTION_ERRORS, AssertionError, psutil.Error):
+            if result := condition():
                 return result
         time.sleep(0.1)
     return None
