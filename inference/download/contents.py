@@ -38,6 +38,7 @@ CLASSIFY_MODULES = (
     "digits_project.common.onnx_runtime",
     "digits_project.common.resources",
     "inference.download.standalone",
+    "inference.engine.joint_runs",
     "inference.engine.predictor",
 )
 

@@ -1,12 +1,12 @@
 """Runs a snapshot on images with ONNX Runtime. Plain Python and NumPy, no training engine."""
 
-import threading
-from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from digits_project.common.onnx_runtime import open_session
+from digits_project.common.onnx_runtime import InferenceSession, open_session
+from inference.engine.joint_runs import JointRuns
 
 MAX_IMAGES_A_RUN = 64  # this and the next bound the memory that one run takes
 MAX_BYTES_A_RUN = 64 << 20  # of its input
@@ -27,8 +27,8 @@ class Predictor:
         self._names = [output.name for output in self._session.get_outputs()]
         self.metadata = self._session.get_modelmeta().custom_metadata_map
         self.most_images = min(MAX_IMAGES_A_RUN, max(1, MAX_BYTES_A_RUN // (BYTES_A_VALUE * _size(taken.shape[1:]))))
-        self._running = threading.Lock()
-        self._waiting: list[tuple[np.ndarray, Future]] = []
+        # No method of self: a predictor that the cache drops is freed at once, not when the collector finds a cycle.
+        self._runs = JointRuns(partial(_run, self._session, self._names, self.source), self.most_images)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """The last output, float32 N×categories; of a classifier, the scores of an image sum to 1."""
@@ -36,35 +36,15 @@ class Predictor:
 
     def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """{name: float32 N×…} of all outputs for images, uint8 N×H×W×C as imagedb.images reads them."""
-        answer: Future = Future()
-        self._waiting.append((self.batch(images), answer))
-        while not answer.done():
-            with self._running:
-                self._run_what_waits()
-        return answer.result()
+        return dict(zip(self._names, self._runs.outputs(self.batch(images)), strict=True))
 
     def batch(self, images: np.ndarray) -> np.ndarray:
         """The network's input, float32 N×C×H×W, for images, uint8 N×H×W×C."""
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
 
-    def _run_what_waits(self) -> None:
-        """Run all waiting requests as one batch; the thread that holds the lock does it for all."""
-        asked: list[tuple[np.ndarray, Future]] = []
-        while self._waiting and sum(len(batch) for batch, _ in asked) < self.most_images:
-            asked.append(self._waiting.pop(0))
-        if not asked:
-            return
-        answers = [answer for _, answer in asked]
-        try:
-            outputs = self._session.run(self._names, {self.source: np.concatenate([batch for batch, _ in asked])})
-        except Exception as error:  # noqa: BLE001 - each waiting thread raises it
-            for answer in answers:
-                answer.set_exception(error)
-            return
-        borders = np.cumsum([len(batch) for batch, _ in asked])[:-1]
-        parts = [np.split(output, borders) for output in outputs]
-        for answer, *own in zip(answers, *parts, strict=True):
-            answer.set_result(dict(zip(self._names, own, strict=True)))
+
+def _run(session: InferenceSession, names: list[str], source: str, batch: np.ndarray) -> list[np.ndarray]:
+    return session.run(names, {source: batch})
 
 
 def ranked(scores: np.ndarray, categories: list[str], most: int = 5) -> list[tuple[str, float]]:

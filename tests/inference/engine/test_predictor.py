@@ -1,7 +1,9 @@
 """The predictor computes right scores for concurrent requests, and the cache keeps predictors loaded."""
 
+import gc
 import os
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -43,29 +45,17 @@ def test_each_of_many_threads_gets_the_scores_of_its_own_image(onnx_file, images
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-def test_requests_that_wait_for_a_run_share_the_next_run(onnx_file, images, monkeypatch):
+def test_a_predictor_that_nobody_holds_is_freed_at_once(onnx_file, images):
     predictor = Predictor(onnx_file)
-    sizes, first_runs, proceed = [], threading.Event(), threading.Event()
-    run = predictor._session.run
-
-    def watched_run(outputs, feed):
-        sizes.append(len(feed["data"]))
-        first_runs.set()
-        assert proceed.wait(10)
-        return run(outputs, feed)
-
-    class Session:
-        run = staticmethod(watched_run)
-
-    monkeypatch.setattr(predictor, "_session", Session)
-    with ThreadPoolExecutor(5) as pool:
-        futures = [pool.submit(predictor.scores, images[:1])]
-        assert first_runs.wait(10)
-        futures += [pool.submit(predictor.scores, images[i : i + 1]) for i in range(1, 5)]
-        wait_until(lambda: len(predictor._waiting) == 4)
-        proceed.set()
-        assert [future.result(10).shape for future in futures] == [(1, 3)] * 5
-    assert sizes == [1, 4]
+    predictor.scores(images)
+    threads, remaining = threading.active_count(), weakref.ref(predictor)
+    gc.disable()
+    try:
+        del predictor
+        assert remaining() is None
+    finally:
+        gc.enable()
+    assert threading.active_count() == threads
 
 
 def test_an_exception_of_a_run_reaches_its_caller_and_leaves_the_predictor_usable(onnx_file, images):
