@@ -1,4 +1,4 @@
-"""What each kind of models can be asked, under the name that the kind has in models_app.kinds."""
+"""The inference routes and the metrics of each kind of models, by the kind's name in models_app.kinds."""
 
 from inference.engine.classification_metrics import ClassificationMetrics
 from models_app.kinds import CLASSIFICATION, GENERIC

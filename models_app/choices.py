@@ -1,4 +1,4 @@
-"""What the columns of a model may hold: methods, names of networks, engines and solvers."""
+"""The choices of a model's columns: methods, names of networks, engines and solvers."""
 
 from django.db import models
 

@@ -6,7 +6,7 @@ from digits_project.jobs.api.job_responses import JobFacts
 
 
 class ParseFolderTask(serializers.Serializer):
-    """How many categories and images were found."""
+    """The numbers of categories and images found in a folder."""
 
     name = serializers.CharField()
     label_count = serializers.IntegerField()

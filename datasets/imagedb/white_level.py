@@ -24,7 +24,7 @@ _IMAGES_PER_TASK = 64
 
 @dataclass(frozen=True)
 class _Gauge:
-    """What a worker does: counts the images of 16 bits of a listing by the white level that each asks for."""
+    """Run in the worker processes: counts a listing's 16-bit images by the white level that suits each."""
 
     listing: Listing
 

@@ -1,4 +1,4 @@
-"""What a kind of datasets declares, and the registry of kinds."""
+"""DatasetKind, the base class of the kinds of datasets, and their registry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_NAME = 14  # characters: the length of the column `kind`
 
 
 class DatasetKind:
-    """What the records of a dataset mean, how they are built, and how the dataset is described.
+    """A kind of datasets, such as classification: what its labels mean, how it is built, and how it is described.
 
     name: the kind in the column, in routes and in the other apps' registries, such as "classification".
     label: DIGITS's words for it, as in /status.

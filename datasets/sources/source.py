@@ -1,4 +1,4 @@
-"""What a source of a dataset declares, and the registry of sources."""
+"""Source, the base class of the ways to give a dataset its images, and their registry."""
 
 from __future__ import annotations
 

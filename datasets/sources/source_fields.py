@@ -101,7 +101,7 @@ class MeanFile(ServerFile):
 
 @contextmanager
 def readable_or_bad(path: Path) -> Iterator[None]:
-    """What keeps a path from being opened, as BadInput that says what to do."""
+    """Raise BadInput, which says what to do, if the block can't open the path."""
     try:
         yield
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""How many requests a user may send: inference requests a minute, and lists of images at a time."""
+"""Limits a user's requests: inference requests per minute, and lists of images at a time."""
 
 import threading
 import time

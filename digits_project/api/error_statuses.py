@@ -95,7 +95,7 @@ COMMAND_ERRORS = tuple(error for error, row in ERROR_STATUSES.items() if row.exi
 
 
 def error_status(error: BaseException) -> ErrorStatus | None:
-    """The row of an exception."""
+    """The row of the table for an exception: that of the nearest class in its MRO; None if the table has none."""
     return next((ERROR_STATUSES[base] for base in type(error).__mro__ if base in ERROR_STATUSES), None)
 
 
@@ -111,13 +111,13 @@ def http_status(error: BaseException) -> int:
 
 
 def http_text(error: BaseException) -> str:
-    """What a client reads about an exception of the table."""
+    """The message to a client for an exception of the table."""
     row = listed_status(error)
     return _filled_in(row.http_text, error) or str(error) or row.default_text
 
 
 def exit_text(error: BaseException) -> str:
-    """What a command prints about an exception of the table."""
+    """The message that a command prints for an exception of the table."""
     row = listed_status(error)
     return _filled_in(row.exit_text, error) or str(error) or row.default_text
 

@@ -43,7 +43,7 @@ IGNORED_FIELDS = OpenApiParameter(
 
 
 class Problem(serializers.Serializer):
-    """What is wrong, in words."""
+    """The reason why a request was refused."""
 
     message = serializers.CharField(help_text="The status and its name, such as `404: Not Found`.")
     type = serializers.CharField(help_text="The name of the status without spaces, such as `NotFound`.")
@@ -57,7 +57,7 @@ class Refusal(serializers.Serializer):
 
 
 class FieldError(serializers.Serializer):
-    """What is wrong with one field; `field` is empty for what concerns several."""
+    """An error of one field of a form; `field` is empty for an error of several fields together."""
 
     field = serializers.CharField()
     message = serializers.CharField()

@@ -45,7 +45,7 @@ def sha256(path: Path, tick: Callable[[], object] = _nothing) -> str:
 
 
 def remembered_sha256(path: Path, state: State, tick: Callable[[], object] = _nothing) -> str:
-    """The same, cached for a file in this state."""
+    """The SHA-256 of a file in hex, from a cache if it was computed for this file in this state. Like sha256()."""
     found = _remembered.get((path, state))
     if found is None:
         found = sha256(path, tick)

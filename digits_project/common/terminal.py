@@ -1,5 +1,5 @@
-"""What the demo and the commands print, drawn by rich: headings, a bar that moves on a terminal, tables, and a small
-picture. Texts are data: neither rich's markup nor control characters in a name have an effect."""
+"""Draws, with rich, the output of the demo and of the commands: headings, a bar that moves on a terminal, tables, and a
+small picture. Texts are data: neither rich's markup nor control characters in a name have an effect."""
 
 import atexit
 import os

@@ -167,7 +167,7 @@ class Job(models.Model):
         return ()
 
     def waits_for(self) -> str:
-        """What a waiting job needs besides a worker and a device, in words; "" if nothing."""
+        """The reason why the job can't run yet, apart from a worker and a device, such as its dataset; "" if none."""
         return ""
 
     def device_request(self) -> DeviceRequest:

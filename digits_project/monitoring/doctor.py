@@ -74,7 +74,7 @@ def _gpu_capabilities() -> dict[str, ComputeCapability]:
 
 
 def _loaded(engine: JobEngine, usable: str) -> Finding:
-    """What comes of loading an engine, in a process of its own."""
+    """Load an engine in a separate process, and report its version or the error."""
     done = subprocess.run(engine.load_command(), cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
     if not done.returncode:
         return Finding("engine", OK, f"{engine.title} {done.stdout.strip()} can use {usable}")

@@ -12,13 +12,13 @@ from digits_project.jobs import data_roots
 
 
 class QueryForm(Form):
-    """What was typed so far."""
+    """The query string: the beginning of a path."""
 
     query = CharField(default="", help_text="How the paths begin.")
 
 
 class Suggestions(Serializer):
-    """Paths that one may go on with."""
+    """Server paths with the typed beginning."""
 
     suggestions = ListField(child=CharField())
 

@@ -40,7 +40,7 @@ DOWNLOAD = {"epoch": "The epoch of the snapshot; empty or -1: the newest."}
 
 
 class InferenceForm(Form):
-    """What every route takes besides `job_id`: the epoch of the snapshot that is to answer."""
+    """The fields that all inference routes have: the model's id, and the epoch of the snapshot that predicts."""
 
     DIGITS_FIELDS = digits_fields.INFERENCE
 

@@ -213,7 +213,7 @@ def named_model(request) -> object:
 
 
 def wants_visualizations(request) -> bool:
-    """What `?visualizations=` says. Raises ValidationError."""
+    """Whether the query string has visualizations=1 (or true, …). Raises ValidationError if it is not a flag."""
     asked = VisualizationsForm(data=request.query_params)
     asked.is_valid(raise_exception=True)
     return asked.validated_data["visualizations"]

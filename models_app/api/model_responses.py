@@ -192,7 +192,7 @@ class WorstError(serializers.Serializer):
 
 
 class EvaluationFacts(JobFacts):
-    """How well a snapshot does. What was measured is there when the status is Done."""
+    """The evaluation of a snapshot. The results are there once its status is Done."""
 
     model_id = serializers.CharField()
     snapshot_epoch = serializers.FloatField()

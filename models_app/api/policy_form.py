@@ -7,7 +7,7 @@ from models_app.training.learning_rate import POLICIES, LearningRatePolicy
 
 
 class PolicyForm(Form):
-    """What POST /models/visualize-lr takes: how the learning rate falls."""
+    """The form of POST /models/visualize-lr: a learning rate and the policy by which it falls."""
 
     def unordered_fields(self):
         return form_fields(hyperparameters_of(LearningRatePolicy)) | super().unordered_fields()

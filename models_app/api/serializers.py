@@ -174,7 +174,7 @@ class ModelForm(PolicyForm):
 
 
 class ClassificationModelForm(ModelForm):
-    """What POST /models/images/classification takes."""
+    """The form of POST /models/images/classification."""
 
     DESCRIPTIONS = model_descriptions.CLASSIFICATION
     KIND = CLASSIFICATION
@@ -183,7 +183,7 @@ class ClassificationModelForm(ModelForm):
 
 
 class GenericModelForm(ModelForm):
-    """What POST /models/images/generic takes: there is no standard network for any labels and outputs."""
+    """The form of POST /models/images/generic. It offers no standard networks, because all of them are classifiers."""
 
     DESCRIPTIONS = model_descriptions.GENERIC
     KIND = GENERIC
@@ -223,7 +223,7 @@ def _gpus(values) -> tuple[str, list[int]]:
 
 
 class NetworkForm(Form):
-    """What POST /models/visualize-network takes; the framework also in the query string."""
+    """The form of POST /models/visualize-network; `framework` can be in the query string instead."""
 
     DESCRIPTIONS = model_descriptions.NETWORK
 
@@ -241,7 +241,7 @@ class NetworkForm(Form):
 
 
 class CustomizeForm(Form):
-    """What POST /models/customize takes, in the query string or the body."""
+    """The form of POST /models/customize, in the query string or the body."""
 
     DESCRIPTIONS = model_descriptions.CUSTOMIZE
 
@@ -250,7 +250,7 @@ class CustomizeForm(Form):
 
 
 class EvaluationForm(Form):
-    """What POST /models/<id>/evaluation takes: which snapshot on which images."""
+    """The form of POST /models/<id>/evaluation: the snapshot to evaluate, and the split of the images."""
 
     DESCRIPTIONS = model_descriptions.EVALUATION
 
@@ -259,7 +259,7 @@ class EvaluationForm(Form):
 
 
 class StoredEvaluationForm(Form):
-    """The query string of a model's evaluation."""
+    """The query string of GET /models/<id>/evaluation."""
 
     DESCRIPTIONS = model_descriptions.STORED_EVALUATION
 

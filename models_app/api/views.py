@@ -152,15 +152,15 @@ class GenericModelViewSet(CreateModelsViewSet):
 
 
 class EvaluationViewSet(CreateViewSet):
-    """How well a snapshot of a classifier does on images that it was not trained on."""
+    """Evaluations of a classifier's snapshots on images that it was not trained on."""
 
     serializer_class = EvaluationForm
 
     @extend_schema(responses={200: EvaluationFacts}, parameters=[StoredEvaluationForm])
     def retrieve(self, request, job_id, format=None):
-        """What was measured; until the evaluation is Done, its status only.
+        """The results of an evaluation; until it is Done, only its status.
 
-        The best snapshot of a classifier is evaluated after its training, any other once that is asked for."""
+        The best snapshot of a classifier is evaluated after its training; any other after a POST to this address."""
         model = fetch(TrainedModel, job_id)
         asked = StoredEvaluationForm(data=request.query_params)
         asked.is_valid(raise_exception=True)
@@ -173,7 +173,8 @@ class EvaluationViewSet(CreateViewSet):
 
     @extend_schema(responses={200: CreatedEvaluation, **errors(409, 429, 507)})
     def create(self, request, job_id, format=None):
-        """Have a snapshot evaluated. A worker does it; what is there already, or on its way, is not done again."""
+        """Start the evaluation of a snapshot by a worker. An evaluation that exists or is in progress is returned
+        instead."""
         self.model = fetch(TrainedModel, job_id)
         return super().create(request, format)
 

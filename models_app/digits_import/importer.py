@@ -95,7 +95,8 @@ def _fill_dataset(dataset: Dataset, found: DigitsJob, taken: bool, report) -> No
 
 
 def _split(directory: Path, name: str, categories: int) -> dict:
-    """What is stored of a split, counted from its records. Raises BadInput for a label of no category."""
+    """The entry of `Dataset.splits` for a split, counted from its records. Raises BadInput for a label of no
+    category."""
     with RecordReader(directory / f"{name}.rec") as reader:
         counts = Counter(int(reader[number][0]) for number in range(len(reader)))
     if strange := [label for label in counts if not 0 <= label < categories]:
@@ -104,7 +105,7 @@ def _split(directory: Path, name: str, categories: int) -> dict:
 
 
 def _take_generic(found: DigitsJob, owner: str, records: bool, report) -> Dataset:
-    """One of any images and labels, in databases of its own or wherever they lie, in the data roots then."""
+    """Import a generic dataset. Its databases are in the job's folder, or elsewhere in the data roots."""
     databases = found.databases()
     if "train" not in databases:
         raise BadInput(f"Where its databases are is not known{_of_class(found)}.")

@@ -1,4 +1,4 @@
-"""What a kind of models declares, and the registry of kinds."""
+"""ModelKind, the declaration of a kind of models, and the registry of kinds."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Question:
 
 @dataclass(frozen=True)
 class ModelKind:
-    """What the outputs of a network mean, and what that allows.
+    """A kind of models, such as classification: what a network's outputs mean, and so what the server can do with it.
 
     name: the kind in the column and in routes; other apps have their part of it under the same name (datasets.kinds,
         inference.inference_kinds).

@@ -150,7 +150,8 @@ def _meet_colours(network: Network) -> dict[str, int]:
 
 
 def _axes(node: Node, keeps: bool) -> dict[str, int]:
-    """The same for one layer whose input still has the colours in order; `keeps`: so does its output."""
+    """{weight: axis over the colours} of one layer whose input has the colours in order; `keeps`: so does its
+    output."""
     kind, layer = node.kind, node.layer
     if keeps:
         return {weight.name: 0 for weight in node.weights if layer.type in _BY_COLOUR and math.prod(weight.shape) > 1}

@@ -1,4 +1,4 @@
-"""How a hyperparameter is declared: a field of a dataclass, with its range or choices, its help and its names.
+"""Declares hyperparameters: fields of a dataclass with their range or choices, their help and their names.
 
     @dataclass(frozen=True)
     class Hyperparameters:
@@ -29,7 +29,7 @@ class BadHyperparameter(BadInput):
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """What is declared of one hyperparameter.
+    """The declaration of one hyperparameter.
 
     `type` is float, int, bool, str, or tuple for a list of numbers. `default` is MISSING if every training has to say.
     The bounds `minimum` and `maximum` are allowed values, `above` and `below` are not.
@@ -73,7 +73,7 @@ class Hyperparameter:
 
     @property
     def highest(self) -> float | None:
-        """The upper bound in the same way."""
+        """The upper bound as validators and schemas have it: of fractions it is not allowed itself if it is `below`."""
         if self.below is None:
             return self.maximum
         return self.below - 1 if self.takes_whole_numbers else self.below
@@ -84,7 +84,7 @@ class Hyperparameter:
             raise BadHyperparameter(self.name, wrong)
 
     def complaint(self, value: Any) -> str:
-        """What is wrong with a value; "" if nothing."""
+        """A message that says why the hyperparameter can't have this value; "" if it can."""
         if (value is None and self.is_optional) or self._allows(value):
             return ""
         return f"{self.name} must be {self._expected()}, not {value!r}"

@@ -100,7 +100,10 @@ def _callbacks(
 
 
 def read_mean(config: TrainConfig, layout: InputLayout) -> np.ndarray | None:
-    """What is subtracted: the mean image's middle, C×H×W (image), its mean by channel, C×1×1 (pixel), or nothing."""
+    """The array that the engine subtracts from images; None without one (`use_mean` none).
+
+    It is the middle of the mean image, C×H×W (`use_mean` image), or the mean of each channel, C×1×1 (pixel).
+    """
     if config.use_mean == "none":
         return None
     try:

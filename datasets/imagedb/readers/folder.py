@@ -147,7 +147,7 @@ class _Category:
             pending.extend(sorted(found, reverse=True))
 
     def _images_in(self, folder, descriptor, subfolders):
-        """The same for the names of one folder; its subfolders are appended to `subfolders`."""
+        """Yield like images(), but for the names in one folder; its subfolders are appended to `subfolders`."""
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 path = f"{folder}/{entry.name}"

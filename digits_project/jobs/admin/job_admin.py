@@ -223,7 +223,11 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
 
     # --- deletion --------------------------------------------------------------------------------------------------
     def get_deleted_objects(self, objs, request):
-        """What is deleted with these jobs, as counts. Django's own version would list a million metrics."""
+        """The jobs to delete, as Django's confirmation page lists them. Django's own version would list a million
+        metrics.
+
+        Returns (lines, counts by type, jobs that the user may not delete, reasons why a job can't be deleted).
+        """
         lines, protected, lacking = [], [], set()
         for job in objs:
             if not self.has_delete_permission(request, job):

@@ -59,7 +59,8 @@ class JobFacts(serializers.Serializer):
 
 
 class Progress(serializers.Serializer):
-    """What clients poll. Of a job that does not exist only `error`, with the status 200."""
+    """The status of a job, for clients that poll. For a job that does not exist it has only `error`, with the status
+    200."""
 
     error = serializers.CharField(allow_null=True)
     status = serializers.ChoiceField(Status.choices, required=False)

@@ -114,7 +114,7 @@ class CreateViewSet(FormViewSet):
 
 
 class EditForm(Form):
-    """What PUT takes: DIGITS's names for a job's name and notes."""
+    """The form that changes a job: name and notes, as DIGITS called these fields, and the groups that see it."""
 
     job_name = CharField(required=False, max_length=255, help_text="Another name.")
     job_notes = CharField(required=False, max_length=100_000, allow_blank=True, help_text="What is to be noted.")

@@ -1,1 +1,1 @@
-"""What a training reads: records, pixels, crops, batches."""
+"""The data path of a training: from records to pixels, crops and batches."""

@@ -19,7 +19,7 @@ NO_LABEL = float("-inf")
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig(Hyperparameters):
-    """What an engine builds: a network, and the hyperparameters of its training.
+    """The configuration of an engine: a network, and the hyperparameters of its training.
 
     network: its layers, losses included. The engine builds the losses, and their gradients, itself.
     mean: subtracted from every image, float32, C×H×W or C×1×1 of the network's input; None: nothing is.
@@ -77,7 +77,7 @@ class Engine(Protocol):
         """All of Network.weights() by name, float32."""
 
     def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        """The reverse of weights()."""
+        """Set all weights to these arrays, as weights() returns them."""
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
         """The arrays that the next steps need besides the weights, under names that every engine shares.
@@ -89,7 +89,7 @@ class Engine(Protocol):
         """
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """The reverse of optimizer_state(), after load_weights().
+        """Restore the arrays of optimizer_state(). Call it after load_weights().
 
         Raises BadInput if it is another solver's, or another network's.
         """

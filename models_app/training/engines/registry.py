@@ -19,7 +19,7 @@ AUTO = "auto"  # in place of a name: the first registered engine that supports t
 
 @dataclass(frozen=True)
 class EngineDeclaration:
-    """What is known of an engine without its library.
+    """The properties of an engine that the server reads without loading the engine's library.
 
     name: the engine in forms, columns and configurations, such as "mxnet".
     title: the engine in messages, such as "MXNet".

@@ -1,4 +1,4 @@
-"""Whether the files of a snapshot still are what the training wrote."""
+"""Checks that the files of a snapshot are still those that the training wrote."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class EnginesDisagree(Exception):
 
 @dataclass(frozen=True)
 class Model:
-    """What stays the same through a training and belongs into every snapshot.
+    """The parts of a snapshot that stay the same during a training: all but weights and optimizer state.
 
     `labels` are the categories' names, and `metadata` further properties of model.onnx.
     """

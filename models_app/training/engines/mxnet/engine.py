@@ -111,13 +111,14 @@ class MXNetEngine:
         write_onnx(self._config.network, self.weights(), path, self._config.mean, labels, metadata, image_shape)
 
     def _training(self) -> Replicas:
-        """Bound when it is first needed."""
+        """The executors of training, one for each device; bound when they are first needed."""
         if not self._replicas:
             self._replicas = Replicas(self._config, self._contexts, self._weights, self._solver.gradients)
         return self._replicas
 
     def _phase(self, phase: str) -> BoundExecutor:
-        """The same for validation and the deployed network, on the first device."""
+        """The executor of a phase without training (val or deploy), on the first device; bound when it is first
+        needed."""
         if phase not in self._bound:
             self._bound[phase] = BoundExecutor(self._config, phase, self._context, self._weights, {}, self._tally)
         return self._bound[phase]
@@ -162,7 +163,7 @@ class _Averages:
         return {f"{name}.start": np.array([start, self._batches]) for name, start in self._start.items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """The reverse of state(), after load_factors."""
+        """Restore the arrays of state(). Call it after load_factors()."""
         if not self.state().keys() <= state.keys():
             raise BadInput("the snapshot does not say what its running averages started from")
         for name in self._start:

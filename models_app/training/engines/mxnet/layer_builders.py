@@ -96,7 +96,7 @@ def relu(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequ
 
 
 def clip(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
-    """The same values and gradients as mx.sym.clip, in a fifth of its time on the CPU."""
+    """Clip from minimum and maximum: values and gradients of mx.sym.clip, in a fifth of its time on the CPU."""
     return [mx.sym.maximum(mx.sym.minimum(inputs[0], node.kind.max), node.kind.min)]
 
 
