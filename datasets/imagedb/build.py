@@ -34,7 +34,7 @@ _OUTPUTS += [name + suffix for name in split.NAMES for suffix in _SPLIT_SUFFIXES
 
 
 def build(spec: Spec, directory: Path, report: Callable[[float], None]) -> Built:
-    """Write the databases of `spec` into `directory`. Returns what is in them.
+    """Write the databases of `spec` into `directory`. Returns their categories, numbers of images and warnings.
 
     `report(fraction)` is called several times a second; an exception from it stops the build at once. After any
     exception no process is running and no file of the build is left in `directory`. Raises BadInput if the folders hold

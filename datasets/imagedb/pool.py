@@ -139,7 +139,7 @@ def _death(worker):
 
 
 def _serve(work, connection, parent):
-    """The loop of a worker, until it is killed."""
+    """Run in a worker process: receive tasks and send back what `work` returns or raises, until it is killed."""
     die_with(parent)
     _forget_signal_handlers()
     while True:

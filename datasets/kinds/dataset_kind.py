@@ -51,6 +51,6 @@ def kind_choices() -> list[tuple[str, str]]:
 
 
 def describe_image(dataset: Dataset) -> dict[str, int]:
-    """The size of the records, in DIGITS's words."""
+    """{name: number} of the images' width, height and channels, under DIGITS's names."""
     width, height = dataset.resize_width, dataset.resize_height
     return {"image_width": width, "image_height": height, "image_channels": dataset.resize_channels}

@@ -81,7 +81,8 @@ class OidcBackend(auth.OIDCAuthenticationBackend):
     OIDC_OP_JWKS_ENDPOINT = property(lambda self: setting("OIDC_OP_JWKS_ENDPOINT"))
 
     def authenticate(self, request, **credentials):
-        """Authenticate a callback only; a login form with name and password has no nonce."""
+        """Authenticate only the provider's callback, which has a nonce; a login form with name and password has
+        none."""
         return super().authenticate(request, **credentials) if credentials.get("nonce") else None
 
     def verify_token(self, token, **more):

@@ -36,8 +36,8 @@ OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
 
 
 class ModelForm(PolicyForm):
-    """The base form of both kinds of model: the hyperparameters, and these fields. The valid data are the arguments of
-    create_models.
+    """The base of the forms that create models: the hyperparameters, and the fields below. The valid data are the
+    arguments of create_models.
 
     Fields of methods that are not chosen are ignored.
     """
@@ -149,7 +149,8 @@ class ModelForm(PolicyForm):
         return {"learning_rate": f"These are more than {MAX_COMBINATIONS} combinations with the batch sizes."}
 
     def _wrong_model(self, values) -> dict[str, str]:
-        """The errors of a model with the valid values, if dataset and network are among them."""
+        """{field: message} of errors of dataset and network together; without both only those of the prototxt's
+        syntax."""
         network = self.FIELDS_OF.get(values.get("method"), ("method",))[0]
         if "dataset" not in values or not values.get(network):
             return wrong_syntax(values)

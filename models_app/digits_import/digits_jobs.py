@@ -50,7 +50,7 @@ class DigitsJob:
         return str(self.facts.get("_name") or self.job_id)[:255]
 
     def text(self, *names: str) -> str:
-        """The first of these files that is there; "" if none is."""
+        """The text of the first of these files that exists; "" if none does."""
         path = next((self.path / name for name in names if (self.path / name).is_file()), None)
         if path is None or path.stat().st_size > MAX_TEXT:
             return ""

@@ -62,7 +62,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _settled(config: TrainConfig) -> TrainConfig:
-    """The configuration with what it leaves to the trainer."""
+    """The configuration with a random seed and a number of threads, chosen here if it has none."""
     seed = secrets.randbits(32) if config.random_seed is None else config.random_seed
     return config.settled(seed, config.threads or usable_cores())
 

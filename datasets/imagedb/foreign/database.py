@@ -32,7 +32,7 @@ class Database(Protocol):
     path: Path
 
     def index(self, step: int) -> tuple[int, list]:
-        """The number of entries, and the mark of every `step`th entry. Raises BadInput."""
+        """The number of entries, and the marks (positions for read()) of every `step`th entry. Raises BadInput."""
 
     def read(self, mark, count: int) -> Iterator[tuple[str, bytes]]:
         """The names and contents of `count` entries from the mark on. Raises BadInput."""
@@ -126,7 +126,7 @@ class LmdbDatabase:
 
 
 class RecordDatabase:
-    """Records with labels in the header; an encoded image can follow the header."""
+    """A RecordIO file: each record has a header with labels, which an encoded image can follow."""
 
     def __init__(self, file: Path, roots: Sequence[Path]):
         self.path = file

@@ -66,8 +66,10 @@ def decoded(data: bytes) -> Image.Image:
 
 
 def _decode(most_bytes, most_seconds):
-    """Runs in the process, which gets this function as source text. Reads the file from standard input; writes a header
-    and the pixels to standard output."""
+    """Decode a HEIC, from standard input to a header and pixels on standard output.
+
+    It runs in a process of its own, which gets this function as source text.
+    """
     import sys
 
     try:

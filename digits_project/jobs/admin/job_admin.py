@@ -35,7 +35,7 @@ REFUSALS = (errors.Refused, LimitReached, errors.Gone, IllegalTransition, NotThe
 
 
 class JobActions(ActionForm):
-    """The further fields of the form with which the list runs an action."""
+    """The form above a list of jobs that runs an action on the selected ones, with the field that one action needs."""
 
     priority = forms.CharField(required=False, initial="0", help_text="For the action that changes it.")
 

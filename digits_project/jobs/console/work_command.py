@@ -77,8 +77,8 @@ class WorkCommand(ConsoleCommand):
             self.screen.line(f"{job.name}: {job.pk}")
 
     def _finish(self, jobs: list[Job], interrupts: Interrupts) -> Exit:
-        """Run the jobs that these jobs created, such as a training's evaluation, because perhaps no worker ever
-        comes."""
+        """With --here: run the jobs that these jobs created, such as a training's evaluation, since there may be no
+        worker that would."""
         came = [part for job in jobs for part in job.parts() if not part.has_ended]
         self._announce(came)
         return follow(came, self.screen, interrupts, here=True)

@@ -147,7 +147,10 @@ def engine_of(wanted: DeviceRequest, held: Iterable[Device]) -> str:
 
 
 def _usable_together(wanted: DeviceRequest, devices: Iterable[Device]) -> Iterator[list[Device]]:
-    """The GPUs among them, those of each host that one engine of the job can use; the preferred engine's first."""
+    """Groups of GPUs that one job can use together: for each host, those that one of its engines can use.
+
+    The group of the preferred engine comes first.
+    """
     for gpus in _by_host(devices):
         for engine in wanted.engines:
             if usable := [gpu for gpu in gpus if gpu.runs(engine)]:

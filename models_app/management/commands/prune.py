@@ -14,8 +14,11 @@ from models_app.results import Snapshot
 
 
 def _every_model() -> Iterator[TrainedModel]:
-    """One at a time. Not by QuerySet.iterator(): where its cursor on the server can't be opened, as on the tables of an
-    older version, Django fails while it closes it, with an exception that is none of Django's."""
+    """All models, read one at a time.
+
+    QuerySet.iterator() is not used: on the tables of an older version its server-side cursor can't be opened, and
+    Django fails while closing it, with an exception that is not one of Django's.
+    """
     for pk in TrainedModel.objects.values_list("pk", flat=True):
         if model := TrainedModel.objects.filter(pk=pk).first():  # it may have been deleted meanwhile
             yield model

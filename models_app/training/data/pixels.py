@@ -252,7 +252,8 @@ def _only_writer(path: Path, tick: Callable[[], None]) -> Iterator[tuple[int, Pa
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """False once the writer that held the lock before has renamed or removed the file."""
+    """Whether `path` is still the open file. It is not once the previous holder of the lock has renamed or removed
+    it."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -58,9 +58,9 @@ class MXNetEngine:
             self._gathered = 0
 
     def _begin_draws(self) -> None:
-        """Dropout draws what follows from the seed and the batch's number alone: the same in a training that goes on.
+        """Seed MXNet's random numbers, which dropout draws, from the training's seed and the number of the batch.
 
-        This costs a millisecond, as MXNet has 1024 generators to seed, and so much a batch.
+        So a resumed training draws the same numbers. It takes a millisecond a batch: MXNet seeds 1024 generators.
         """
         [drawn] = np.random.SeedSequence([self._config.seed, self._solver.batches + self._gathered]).generate_state(1)
         for context in self._contexts:  # each draws others: MXNet mixes in the device's number
