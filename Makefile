@@ -1,12 +1,12 @@
-# Every target makes .venv first, or brings it up to date, when it has to (requirements/make-venv.sh).
+# Every target first makes .venv or brings it up to date, if necessary (requirements/make-venv.sh).
 SHELL = /bin/sh
-# The newest suitable Python, in .venv; with PYTHON_VERSION=3.10 that one, in .venv-3.10.
+# .venv has the newest suitable Python; PYTHON_VERSION=3.10 selects a version, in .venv-3.10.
 PYTHON_VERSION =
 VENV = .venv$(addprefix -,$(PYTHON_VERSION))
 PYTHON = $(VENV)/bin/python
-# Each with services of its own. Tests wait a good part of their time, so more than there are cores.
+# Each process starts its own services. Tests wait a good part of their time, so there are more processes than cores.
 TEST_PROCESSES = 3
-# A file's tests stay in one process; the order of the files is that of tests/support/markers.py.
+# The tests of a file run in one process; tests/support/markers.py orders the files.
 SHARED_OUT = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 FAULTS = 200
 SEED = 1
@@ -32,22 +32,22 @@ run: environment ## the server on http://127.0.0.1:5000/ until Ctrl-C
 test: environment ## all tests, against a real PostgreSQL and a real Valkey; PYTHON_VERSION=3.10 for another Python
 	@$(PYTHON) -m pytest $(SHARED_OUT)
 
-quick: environment ## the tests that need no browser, train nothing and are not slow: a first verdict
+quick: environment ## tests without a browser, without training and without the mark slow: a first verdict
 	@$(PYTHON) -m pytest $(SHARED_OUT) -m "not browser and not trainer and not slow"
 
-coverage: environment ## the tests of make quick with the lines and branches that they ran; fails below the floor in pyproject.toml
+coverage: environment ## make quick with the coverage of lines and branches; fails below the floor in pyproject.toml
 	@$(PYTHON) -m pytest $(SHARED_OUT) -m "not browser and not trainer and not slow" --cov --cov-report=term:skip-covered
 
 fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
 	@FUZZ_EXAMPLES=300 $(PYTHON) -m pytest tests/api/test_fuzz.py tests/api/test_hostile.py --timeout 900
 
-chaos: environment ## 200 random faults against a whole server that works all the time, half an hour; FAULTS=, SEED=
+chaos: environment ## 200 random faults against a whole server under load, half an hour; FAULTS=, SEED=
 	@exec $(PYTHON) -m tests.chaos --faults $(FAULTS) --seed $(SEED)
 
-crowds: environment ## twice the hostile crowds of the tests, each and all at once, on an idle machine; five minutes
+crowds: environment ## the hostile crowds of the tests at twice their size, one by one and together, on an idle machine; five minutes
 	@ATTACKS=2 $(PYTHON) -m pytest tests/server/test_security_crowds.py --timeout 300 -s
 
-lint: environment ## ruff, bandit, types, import contracts, missing migrations, and whether every package has its wheels
+lint: environment ## ruff, bandit, types, import contracts, missing migrations, missing wheels of packages
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m bandit -q -c pyproject.toml -r . 2>$(VENV)/bandit.log || { cat $(VENV)/bandit.log; exit 1; }
@@ -56,18 +56,18 @@ lint: environment ## ruff, bandit, types, import contracts, missing migrations, 
 	@$(PYTHON) tools/check_types.py
 	@$(PYTHON) requirements/lock.py --check
 
-types: environment ## mypy with the plugins for Django and DRF; no error but those of tools/type_errors.txt
+types: environment ## mypy with the plugins for Django and DRF; only the errors in tools/type_errors.txt are accepted
 	@$(PYTHON) tools/check_types.py
 
-lock: environment ## write requirements/*.txt anew from requirements/*.in; UPGRADE=--upgrade takes newer versions
+lock: environment ## write requirements/*.txt from requirements/*.in; UPGRADE=--upgrade takes newer versions
 	@$(PYTHON) requirements/lock.py $(UPGRADE)
 
-audit: environment ## whether a package has a known vulnerability; fails too where that can't be found out
+audit: environment ## look up known vulnerabilities of all packages; also fails if a lookup fails
 	@$(PYTHON) requirements/audit.py
 
-bench: environment ## throughput of training over the image database, against a bare loop
+bench: environment ## throughput of training over the image database, compared with a bare loop
 	@$(PYTHON) -m benchmarks.training_throughput
 
-clean: ## remove .venv and caches; what the server stored, in ./var, stays
+clean: ## remove .venv and caches; the data of the server in ./var stays
 	rm -rf .venv .venv-3.* .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The bare MXNet loop that the trainer is measured against: LeNet, SGD with momentum, synthetic batches in memory."""
+"""The bare MXNet loop with which the trainer is compared: LeNet, SGD with momentum, synthetic batches in memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 
 
 def images_per_second(shape: tuple[int, int, int], batch_size: int, images: int, epochs: int) -> float:
-    """Train so many images that many times; the first epoch, before that, is not counted."""
-    from models_app.training.engines.mxnet.compat import mx  # the parent process, which only measures, needs no engine
+    """The speed of `epochs` epochs of `images` images. One epoch before them is not counted."""
+    from models_app.training.engines.mxnet.compat import mx  # not at the top: the parent process needs no engine
 
     symbol = lenet(mx.sym)
-    executor = symbol.simple_bind(mx.cpu(), data=(batch_size, *shape), label=(batch_size,), grad_req=requests(symbol))
+    executor = symbol.simple_bind(
+        mx.cpu(), data=(batch_size, *shape), label=(batch_size,), grad_req=gradient_requests(symbol)
+    )
     weights = [name for name in symbol.list_arguments() if name not in ("data", "label")]
     for name in weights:
         executor.arg_dict[name][:] = mx.nd.random.uniform(-0.05, 0.05, executor.arg_dict[name].shape)
@@ -37,19 +39,19 @@ def images_per_second(shape: tuple[int, int, int], batch_size: int, images: int,
         mx.nd.waitall()
 
     epoch()
-    began = time.perf_counter()
+    started = time.perf_counter()
     for _ in range(epochs):
         epoch()
-    return epochs * per_epoch * batch_size / (time.perf_counter() - began)
+    return epochs * per_epoch * batch_size / (time.perf_counter() - started)
 
 
-def requests(symbol) -> dict[str, str]:
-    """Gradients for the weights, none for the inputs."""
+def gradient_requests(symbol) -> dict[str, str]:
+    """MXNet's grad_req: gradients for the weights, none for the inputs."""
     return {name: "null" if name in ("data", "label") else "write" for name in symbol.list_arguments()}
 
 
 def lenet(sym):
-    """The network of models_app/networks/lenet.py, as one writes it in MXNet."""
+    """The standard network LeNet, written in MXNet."""
     value = sym.Variable("data") * 0.0125
     for name, filters in (("conv1", 20), ("conv2", 50)):
         value = sym.Convolution(value, num_filter=filters, kernel=(5, 5), name=name)

@@ -1,8 +1,8 @@
 """Training throughput: the whole trainer over an image database, against a bare MXNet loop on synthetic data.
 
-Both train LeNet with the same batch size, solver and threads, in processes of their own, in turns. The trainer reads
-records, shuffles, follows the schedule, measures loss and accuracy, reports, validates and takes verified snapshots;
-the bare loop does nothing but train on batches that lie in memory, and waits for the device once an epoch.
+Both train LeNet with the same batch size, solver and threads, in alternating processes. The trainer reads records,
+shuffles, follows the schedule, measures loss and accuracy, reports, validates and takes verified snapshots. The bare
+loop only trains on batches in memory, and waits for the device once per epoch.
 
 Run it with `make bench`, or `python -m benchmarks.training_throughput --help`.
 """
@@ -65,22 +65,22 @@ def main() -> int:
 
 
 def _median_ratio(speeds: list[float], bare: list[float]) -> float:
-    """Round by round: the two runs of a round lie side by side, while the machine's own speed changes by minutes."""
+    """The median of the ratios of each round. The machine's speed changes over minutes, hardly within a round."""
     return statistics.median(speed / base for speed, base in zip(speeds, bare, strict=True))
 
 
 class Timing:
-    """One run of the trainer process, timed by its events: where each second went."""
+    """One run of the trainer process, timed by its events: seconds of training, validation and snapshots."""
 
     def __init__(self, config: Path, environment: dict[str, str]) -> None:
         self.validation_seconds = self.snapshot_seconds = 0.0
         command = [sys.executable, "-m", "models_app.training", str(config)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
-            began = last = time.perf_counter()
+            started = last = time.perf_counter()
             for line in process.stdout:
                 now, event = time.perf_counter(), json.loads(line)
                 if event["event"] == "started":
-                    began = now
+                    started = now
                 elif event["event"] == "snapshot":
                     self.snapshot_seconds += now - last
                 elif event.get("split") == "val":
@@ -90,20 +90,20 @@ class Timing:
             errors = process.stderr.read().decode()
         if process.returncode:
             raise RuntimeError(f"the trainer ended with {process.returncode}:\n{errors}")
-        self.seconds = last - began
+        self.seconds = last - started
         self.training_seconds = self.seconds - self.validation_seconds - self.snapshot_seconds
 
 
 def _bare(shape: tuple[int, int, int], options: argparse.Namespace, environment: dict[str, str]) -> float:
-    """Images per second of the bare loop, in a process of its own."""
+    """Images per second of the bare loop, run in another process."""
     settings = {"shape": shape, "batch_size": options.batch_size, "images": options.images, "epochs": options.epochs}
     command = [sys.executable, "-m", bare_mxnet.__name__, json.dumps(settings)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=True)
-    return json.loads(done.stdout)["images_per_second"]
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=True)
+    return json.loads(run.stdout)["images_per_second"]
 
 
 def _prepare(folder: Path, shape: tuple[int, int, int], options: argparse.Namespace) -> Path:
-    """Records of scikit-learn's digits, repeated as often as it takes; returns the path of a configuration."""
+    """Write records of scikit-learn's digits, repeated to the wanted number; return the path of a configuration."""
     images, labels = _digits(shape)
     _write_records(folder / "train.rec", images, labels, options.images)
     _write_records(folder / "val.rec", images, labels, options.val_images)

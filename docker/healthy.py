@@ -1,8 +1,8 @@
-"""HEALTHCHECK of the containers: exit 0 when this one works. `python3 docker/healthy.py web|worker|reaper`
+"""HEALTHCHECK of the containers: `python3 docker/healthy.py web|worker|reaper` exits with 0 if the process works.
 
-Light, since it runs every few seconds: no Django. A worker tells Redis every few seconds that it lives, under the name
-of its host; the entry is gone ten seconds after the last one. So does a reaper each time that it has looked after the
-jobs, for thirty seconds (digits_project/jobs/scheduling/queues.py).
+It runs every few seconds, so it does not load Django. A worker writes a heartbeat to Redis every few seconds, under the
+name of its host; the entry expires after ten seconds. A reaper writes one after each round, which expires after thirty
+(digits_project/jobs/scheduling/queues.py).
 """
 
 import os
@@ -12,12 +12,12 @@ import urllib.request
 from pathlib import Path
 
 PREFIX = os.environ.get("RQ_KEY_PREFIX", "rq")
-PORT = os.environ.get("GUNICORN_BIND", ":8000").rpartition(":")[2]  # as gunicorn.conf.py has it
+PORT = os.environ.get("GUNICORN_BIND", ":8000").rpartition(":")[2]  # the default of gunicorn.conf.py
 
 
 def web() -> bool:
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=5) as answer:  # nosec B310 (always http)
-        return answer.status == 200
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=5) as response:  # nosec B310 (always http)
+        return response.status == 200
 
 
 def worker() -> bool:
@@ -32,7 +32,7 @@ def reaper() -> bool:
 
 
 def redis_client():
-    import redis  # the web's check has no need of it
+    import redis  # not at the top: the check of the web server needs no Redis
 
     file = os.environ.get("REDIS_URL_FILE")
     url = Path(file).read_text().strip() if file else os.environ["REDIS_URL"]

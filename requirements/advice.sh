@@ -1,8 +1,8 @@
 #!/bin/sh
-# Prints the one line that helps on this distribution where no environment can be made (make-venv.sh).
+# Prints the command that installs what make-venv.sh lacks on this distribution.
 #   sh requirements/advice.sh python [VERSION]    there is no suitable Python
-#   sh requirements/advice.sh pip                 there is one, but no pip
-# What is installed already is not suggested again: a package `python3` helps only where there is no python3.
+#   sh requirements/advice.sh pip                 there is a suitable Python, but no pip
+# It does not suggest an installed package: the package python3 is suggested only where there is no python3.
 set -eu
 os_release=${OS_RELEASE:-/etc/os-release}
 missing=$1
@@ -20,7 +20,7 @@ case " $ID $ID_LIKE " in
     *) family=other ;;
 esac
 
-# Whether the distribution's own package python3 is a Python from 3.10 to 3.14, and is not installed.
+# Succeeds if the distribution's package python3 is not installed and is a Python from 3.10 to 3.14.
 own_python_helps() {
     ! command -v python3 >/dev/null && [ -z "$version" ] || return 1
     case "$ID-$VERSION_ID" in

@@ -1,8 +1,8 @@
-"""Whether a package that the requirements lead to has a known vulnerability: `make audit`.
+"""Look up known vulnerabilities of all packages of the requirements: `make audit`.
 
-Asks PyPI's advisory service through pip-audit, about the versions in dev.txt and gpu.txt that hold for this Python.
-Exit status 0: every one was looked up, and none is known; 1: some are; 2: not every one could be looked up, which
-proves nothing.
+Queries PyPI's advisory service through pip-audit for the versions in dev.txt and gpu.txt that apply to this Python.
+Exit status: 0 if all packages were looked up and none has a known vulnerability, 1 if one has, 2 if a package could not
+be looked up, so that the result is unknown.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOOL = Path(sys.prefix) / "audit"
-LOCKS = [HERE / f"{name}.txt" for name in ("dev", "gpu")]  # gpu.txt has what dev.txt lacks, dev.txt the rest
+LOCKS = [HERE / f"{name}.txt" for name in ("dev", "gpu")]  # dev.txt has all packages but those of gpu.txt
 OPTIONS = ["--strict", "--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json"]
 
 
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def report(packages: list[dict], messages: str, status: int) -> int:
-    """Print what is known; the exit status of this program, from what pip-audit found, wrote and returned."""
+    """Print the vulnerabilities; return the exit status of this program, given pip-audit's results, log and status."""
     skipped = [f"{package['name']}: {package['skip_reason']}" for package in packages if "skip_reason" in package]
     vulnerable = [package for package in packages if package.get("vulns")]
     for package in vulnerable:
@@ -54,12 +54,12 @@ def report(packages: list[dict], messages: str, status: int) -> int:
 
 
 def install() -> bool:
-    """pip-audit, where it is not there already."""
+    """Install pip-audit if it is not installed yet; return whether it is."""
     wanted = (HERE / "audit.txt").read_text()
     stamp = TOOL / "requirements.txt"
     if stamp.exists() and stamp.read_text() == wanted:
         return True
-    uv = Path(sysconfig.get_path("scripts")) / "uv"  # an environment that uv made has no pip
+    uv = Path(sysconfig.get_path("scripts")) / "uv"  # an environment made by uv has no pip
     command = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--python", sys.executable]
     if subprocess.run([*command, "--target", TOOL, "-r", HERE / "audit.txt"]).returncode:
         return False
@@ -68,10 +68,10 @@ def install() -> bool:
 
 
 def reason(log: str) -> str:
-    """The last that a log says of errors, or just the last."""
+    """The last line of a log with an error, or else its last line."""
     lines = [line for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if "ERROR" in line or "Error" in line]
-    return (errors or lines or ["it said nothing"])[-1].rpartition("ERROR:pip_audit._cli:")[2]
+    return (errors or lines or ["it printed nothing"])[-1].rpartition("ERROR:pip_audit._cli:")[2]
 
 
 def failed(why: str) -> int:

@@ -1,8 +1,8 @@
-"""Lets MXNet find, on a machine without them, two system libraries that other wheels bring along.
+"""Link two libraries that MXNet needs and the system lacks to the copies in other wheels.
 
-libmxnet.so wants libgomp.so.1 and libquadmath.so.0 and looks in its own folder first ($ORIGIN). scikit-learn and NumPy
-carry both under names of their own, so a link in that folder is enough: nothing to install, no LD_LIBRARY_PATH.
-`python requirements/link_libraries.py` links what the system lacks and says what it can't find.
+libmxnet.so loads libgomp.so.1 and libquadmath.so.0 and searches its own folder first ($ORIGIN). scikit-learn and NumPy
+ship both under other names, so a link in that folder is enough: no package to install, no LD_LIBRARY_PATH.
+`python requirements/link_libraries.py` creates the missing links and reports libraries that it can't find.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ def loads(library: str) -> bool:
 
 
 def link(library: str, mxnet: Path) -> bool:
-    """Put a link to another wheel's copy of `library` beside libmxnet.so; whether there was one that loads."""
+    """Link another wheel's copy of `library` beside libmxnet.so; return whether there is a copy that loads."""
     pattern = BUNDLED.get(library)
     copy = next(mxnet.parent.glob(pattern), None) if pattern else None
     if copy is None or not loads(str(copy)):

@@ -1,11 +1,11 @@
-"""The locks `requirements/*.txt`: made from `*.in` with `make lock`, checked by `make lint`. Both need the network.
+"""The locks `requirements/*.txt`: `make lock` writes them from `*.in`, `make lint` checks them. Both need the network.
 
-A lock holds every package that its `.in` file leads to, with versions and hashes for each supported Python, so it is
-installed with `--no-deps`. That is also what lets MXNet run beside NumPy 2 (overrides.txt).
+A lock lists the packages of its `.in` file with all their dependencies, with versions and hashes for each supported
+Python, so it is installed with `--no-deps`. This also lets MXNet run with NumPy 2 (overrides.txt).
 
 `python requirements/lock.py` writes the locks and keeps their versions; `--upgrade` takes the newest ones that the
-`.in` files allow. `--check` asks, for each kind of processor and each Python, whether every package has a wheel,
-without installing any; it does nothing where these very locks have passed before.
+`.in` files allow. `--check` verifies, without installing, that every package has a wheel for each processor and
+Python; it does nothing if the same locks have passed before.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 UV = Path(sysconfig.get_path("scripts")) / "uv"
-LOCKS = ("dev", "base", "worker", "gpu", "audit")  # each takes the versions of the first
+LOCKS = ("dev", "base", "worker", "gpu", "audit")  # the others take the versions of the first
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 PROCESSORS = {"x86_64": ("dev", "gpu", "audit"), "aarch64": ("dev", "audit")}  # MXNet for GPUs is for x86-64 only
 GLIBC = "manylinux_2_28"
@@ -27,7 +27,7 @@ COMPILE = (UV, "pip", "compile", "--quiet", "--no-header", "--only-binary", ":al
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only look whether every package has its wheels")
+    parser.add_argument("--check", action="store_true", help="only check that every package has its wheels")
     parser.add_argument("--upgrade", action="store_true", help="take newer versions where the .in files allow them")
     options = parser.parse_args()
     if options.check:
@@ -48,13 +48,13 @@ def write(name: str, *, upgrade: bool) -> None:
 
 
 def check() -> int:
-    """Exit status 0 when every package of every lock has a wheel for each processor and Python, else 1."""
+    """Return exit status 0 if every package of every lock has a wheel for each processor and Python, else 1."""
     locks = "".join((HERE / f"{name}.txt").read_text() for name in LOCKS)
     digest = hashlib.sha256(locks.encode()).hexdigest()
     if CHECKED.exists() and CHECKED.read_text() == digest:
         return 0
     targets = [(name, machine, python) for machine in PROCESSORS for name in PROCESSORS[machine] for python in PYTHONS]
-    found = [has_wheels(*target) for target in targets]  # each is tried, so that all faults are printed
+    found = [has_wheels(*target) for target in targets]  # all are checked, so that all errors are printed
     if not all(found):
         return 1
     CHECKED.write_text(digest)
@@ -63,7 +63,10 @@ def check() -> int:
 
 
 def has_wheels(name: str, processor: str, python: str) -> bool:
-    """Whether NAME.txt resolves there. uv's cache is asked first: the index answers the same for every target."""
+    """Whether NAME.txt resolves for this target.
+
+    uv's cache is tried first: the index gives the same response for every target.
+    """
     target = ("--python-platform", f"{processor}-{GLIBC}", "--python-version", python)
     for offline in (("--offline",), ()):
         command = (*COMPILE, "--no-deps", *target, *offline, f"{name}.txt")

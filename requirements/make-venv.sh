@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv, or brings it up to date, with the packages of requirements/dev.txt. `make` runs this before every target;
-# it does nothing, within milliseconds, when .venv was made from these very requirements.
+# it takes milliseconds and does nothing if .venv was made from the same requirements.
 #
 #   sh requirements/make-venv.sh                        the newest suitable Python, in .venv
 #   PYTHON_VERSION=3.10 sh requirements/make-venv.sh    Python 3.10, in .venv-3.10
@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_REQUIRE_VIRTUALENV=0 P
 
 version=${PYTHON_VERSION:-}
 venv=.venv${version:+-$version}
-stamp=$venv/requirements.cksum # what $venv holds; absent while it is being changed
+stamp=$venv/requirements.cksum # checksum of the requirements in $venv; absent during an installation
 wanted=$(cat requirements/*.txt requirements/*.sh requirements/link_libraries.py | cksum)
 
 fail() {
@@ -41,8 +41,8 @@ check_machine() {
     esac
 }
 
-# Every python3.14, python3.13 … python on PATH that runs, as "VERSION PATH". Pyenv's shims for versions that are not
-# active exist and fail, so each is tried.
+# Prints "VERSION PATH" for every python3.14, python3.13 … python on PATH that runs. Pyenv's shims for inactive versions
+# exist but fail, so each program is tried.
 pythons() {
     for name in python3.14 python3.13 python3.12 python3.11 python3.10 python3 python; do
         (
@@ -56,7 +56,7 @@ pythons() {
     done
 }
 
-# The paths of those that $minors names, newest version first.
+# Prints the paths of the Pythons whose version is in $minors, newest first.
 suitable() {
     pythons | while read -r found path; do
         if "$path" -c "$suits" 2>/dev/null; then echo "$found $path"; fi
@@ -75,7 +75,7 @@ some_pip() {
     done | grep .
 }
 
-# Make $venv with uv where there is one, and with the standard library and pip elsewhere.
+# Makes $venv with uv if it is installed, else with the standard library and pip.
 make_environment() {
     if command -v uv >/dev/null; then make_with_uv; else make_with_pip; fi
     "$venv/bin/python" -c "$suits" 2>/dev/null
@@ -83,12 +83,13 @@ make_environment() {
 
 make_with_uv() {
     python=$(suitable | head -1)
-    [ -n "$python" ] || python=$([ -n "$version" ] && echo "$version" || echo '>=3.10,<3.15') # uv fetches one
+    [ -n "$python" ] || python=$([ -n "$version" ] && echo "$version" || echo '>=3.10,<3.15') # uv downloads it
     echo "Making $venv with uv and Python $python"
     uv venv --quiet --allow-existing --python "$python" "$venv" >>"$log" 2>&1 || true
 }
 
-# Debian's Python without python3-venv can make an environment, but put no pip into it: any Python's pip can then.
+# Debian's Python without python3-venv can make an environment, but can't install pip into it. The pip of any other
+# Python can.
 make_with_pip() {
     suitable | while read -r python; do
         if has_modules "$python" venv ensurepip; then
@@ -117,7 +118,7 @@ install_requirements() {
     rm -f "$venv/installed"
     options="--no-deps --require-hashes --only-binary :all: -r requirements/dev.txt"
     {
-        # shellcheck disable=SC2086 # words of our own
+        # shellcheck disable=SC2086 # the words come from this script
         if command -v uv >/dev/null; then
             uv pip install --python "$venv/bin/python" $options 2>&1
         else
@@ -133,14 +134,14 @@ install_requirements() {
 up_to_date && exit
 check_machine
 exec 9<requirements/make-venv.sh
-if command -v flock >/dev/null; then flock 9; fi # another make may be at it
+if command -v flock >/dev/null; then flock 9; fi # another make can be running
 up_to_date && exit
 began=$(date +%s)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! { [ -f "$stamp" ] && "$venv/bin/python" -c "$suits" 2>/dev/null &&
     { command -v uv >/dev/null || has_modules "$venv/bin/python" pip; }; }; then
-    rm -rf "$venv" # half made, or of another Python
+    rm -rf "$venv" # incomplete, or of another Python
     make_environment || {
         rm -rf "$venv"
         fail "$(say_what_is_needed)"

@@ -1,11 +1,11 @@
-"""Type errors of the product, compared with those that are accepted: make types
+"""Compare the type errors of the product with the accepted ones: make types
 
-Runs mypy, as pyproject.toml configures it, and counts the errors of each file. tools/type_errors.txt says how many each
-file may have; a file that it does not list may have none, and the engines are never listed. The numbers can only fall:
-more errors fail the check, and fewer fail it too, until `python tools/check_types.py --write` has lowered the number.
-Counts stay right when lines move. Exit status: 0 as listed, 1 otherwise, 2 if mypy could not do its work.
+Runs mypy, as pyproject.toml configures it, and counts the errors of each file. tools/type_errors.txt lists the accepted
+numbers. A file that it does not list must have no error; the engines are never listed. The numbers can only fall: more
+errors fail the check, and fewer fail it too, until `python tools/check_types.py --write` has lowered the number.
+Moved lines do not matter. Exit status: 0 if the numbers are equal, 1 if not, 2 if mypy failed.
 
-On Python 3.10 it checks nothing: the plugin for Django has no version for it.
+On Python 3.10 it checks nothing: the plugin for Django has no version for 3.10.
 """
 
 import argparse
@@ -29,7 +29,7 @@ MYPY = (sys.executable, "-m", "mypy", "--no-error-summary", "--hide-error-contex
 
 
 class MypyFailure(Exception):
-    """mypy stopped before it had checked everything; the message is its output."""
+    """mypy stopped before it had checked all files; the message is its output."""
 
 
 def main() -> int:

@@ -1,11 +1,11 @@
-"""Builds the images of the Dockerfile without Docker, and tries what is in them: sudo python3 tools/prove_images.py
+"""Build the images of the Dockerfile without Docker, and test their content: sudo python3 tools/prove_images.py
 
-Reads the Dockerfile and carries out its instructions with chroot, on a Debian root that debootstrap makes: the same
-RUN, COPY, ENV and USER lines, none copied here. Then, as the image's own user: the imports, `manage.py check`, and in
-a worker the trainer's engine. Not proven so: the registry's base image, HEALTHCHECK under Docker, and a GPU.
+Reads the Dockerfile and runs its RUN, COPY, ENV and USER instructions with chroot, on a Debian root from debootstrap.
+Then tests, as the image's own user, the imports, `manage.py check`, and in a worker the trainer's engine. It can't test
+the registry's base image, HEALTHCHECK under Docker, or a GPU.
 
-Needs root, debootstrap, some 4 GB below --folder (worker-gpu: 20 GB), and the network. Exit status: 0 proven, 1 an
-instruction or a trial failed, 2 nothing could be proven here, with the reason.
+Needs root, debootstrap, some 4 GB below --folder (worker-gpu: 20 GB), and the network. Exit status: 0 if all passed, 1
+if an instruction or a test failed, 2 if this machine can't run the tests; the reason is printed.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from pathlib import Path
 HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
-LARGE = Path("/var/tmp")  # nosec B108 (mkdtemp's parent; /tmp is often of memory)
+LARGE = Path("/var/tmp")  # nosec B108 (mkdtemp's parent; /tmp is often in memory)
 RELEASES = {"13": "trixie"}
 SITE = "/opt/digits/lib/python3*/site-packages"
-# The engine of a worker for GPUs can't be loaded without a driver: there the loader is asked what it would miss.
+# The engine of worker-gpu can't be loaded without a driver. There `ldd` lists the missing libraries.
 TRIALS = {
     "web": [
         "python3 -c 'import datasets.imagedb.build, inference.engine.predictor, gunicorn'",
@@ -42,19 +42,19 @@ TRIALS = {
     ],
     "worker-gpu": [
         "python3 manage.py check",
-        # the driver's own is all that may be missing
+        # only the driver's library can be missing
         f"ldd {SITE}/mxnet/libmxnet.so | grep 'not found' | xargs echo | grep -x 'libcuda.so.1 => not found'",
     ],
 }
 
 
-class CanNot(Exception):
-    """Why nothing can be proven here."""
+class CannotProve(Exception):
+    """This machine can't build the images; the message is the reason."""
 
 
 @dataclass
 class Stage:
-    """A root file system as far as it has been built, and what holds in it."""
+    """A root file system under construction, with its environment, working folder and user."""
 
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -64,29 +64,29 @@ class Stage:
     def run(self, command: str) -> None:
         words = [shutil.which("chroot"), *([f"--userspec={self.user}"] if self.user else []), str(self.root)]
         inside = f"mkdir -p {self.folder} 2>/dev/null; cd {self.folder} && {command}"
-        given = {name: value for name, value in os.environ.items() if re.match(r"PIP_|.*_proxy$|.*_PROXY$", name)}
+        variables = {name: value for name, value in os.environ.items() if re.match(r"PIP_|.*_proxy$|.*_PROXY$", name)}
         if (self.root / "etc/host.crt").exists():
-            given["PIP_CERT"] = "/etc/host.crt"
+            variables["PIP_CERT"] = "/etc/host.crt"
         path = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}
-        environment = path | given | self.environment | {"DEBIAN_FRONTEND": "noninteractive"}
+        environment = path | variables | self.environment | {"DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run([*words, "/bin/sh", "-c", inside], env=environment, check=True)
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
-    """[(keyword, arguments)], with continued lines joined and comments left out."""
+    """[(keyword, arguments)], with continued lines joined and without comments."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ")
     return [tuple(line.strip().split(None, 1)) for line in joined.splitlines() if line.strip()]
 
 
 def build(target: str, folder: Path, stages: dict[str, Stage]) -> Stage:
-    """Every stage that `target` needs and that is not among `stages` yet, each as a root in `folder`."""
-    wanted = needed(target) - set(stages)
+    """Build each stage that `target` needs and that is not in `stages` yet, as a root in `folder`."""
+    missing = needed_stages(target) - set(stages)
     stage = None
     for keyword, arguments in instructions(DOCKERFILE.read_text()):
         if keyword == "FROM":
             base, name = re.fullmatch(r"(\S+) AS (\S+)", arguments).groups()
-            stage = begin(base, name, stages, folder) if name in wanted else None
+            stage = begin(base, name, stages, folder) if name in missing else None
         elif keyword in STEPS and stage:
             print(f"[{target}] {keyword} {arguments}", flush=True)
             STEPS[keyword](stage, arguments, stages)
@@ -95,8 +95,8 @@ def build(target: str, folder: Path, stages: dict[str, Stage]) -> Stage:
     return stages[target]
 
 
-def needed(target: str) -> set[str]:
-    """The stage, what it begins with, and what it copies from."""
+def needed_stages(target: str) -> set[str]:
+    """The stage, and all stages that it begins with or copies from."""
     uses: dict[str, set[str]] = {}
     for keyword, arguments in instructions(DOCKERFILE.read_text()):
         if keyword == "FROM":
@@ -111,17 +111,17 @@ def needed(target: str) -> set[str]:
 
 
 def begin(base: str, name: str, stages: dict[str, Stage], folder: Path) -> Stage:
-    """A copy of what the stage begins with."""
+    """Start a stage with a copy of its base."""
     earlier = stages.get(base) or Stage(debian(base, folder))
     root = folder / name
-    shutil.rmtree(root, ignore_errors=True)  # of an earlier run
+    shutil.rmtree(root, ignore_errors=True)  # left by an earlier run
     subprocess.run(["cp", "-a", "--reflink=auto", earlier.root, root], check=True)  # nosec B607 (root's own PATH)
     stages[name] = Stage(root, dict(earlier.environment), earlier.folder, earlier.user)
     return stages[name]
 
 
 def debian(image: str, folder: Path) -> Path:
-    """What stands for that image: a root of its release, made once in this folder."""
+    """A root of the image's Debian release, which stands for the image; made once in this folder."""
     version = re.fullmatch(r"debian:(\d+)[.\d]*-slim", image)
     if not version or version[1] not in RELEASES:
         raise SystemExit(f"{image} is not a Debian that this script knows how to make")
@@ -135,9 +135,9 @@ def debootstrap(release: str, root: Path) -> None:
     command = ["debootstrap", "--variant=minbase", release, str(root)]
     if subprocess.run(command).returncode:
         shutil.rmtree(root, ignore_errors=True)
-        raise CanNot("debootstrap failed: no Debian mirror, or no right to make devices and mount here")
+        raise CannotProve("debootstrap failed: no Debian mirror, or no right to make devices and mount here")
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-    if HOST_CERTIFICATES.exists():  # the network of this host may have an authority of its own
+    if HOST_CERTIFICATES.exists():  # the host's network can have a certificate authority of its own
         shutil.copy(HOST_CERTIFICATES, root / "etc/host.crt")
     quiet = root / "etc/apt/apt.conf.d/00host"
     quiet.write_text('Acquire::Check-Valid-Until "false";\nAcquire::Check-Date "false";\n')
@@ -155,7 +155,7 @@ def copy(stage: Stage, arguments: str, stages: dict[str, Stage]) -> None:
     into = stage.root / os.path.normpath(f"{stage.folder}/{target}" if not target.startswith("/") else target)[1:]
     for name in names:
         path = origin / name.lstrip("/")
-        if not source and not let_through(name):
+        if not source and not is_in_context(name):
             raise SystemExit(f".dockerignore keeps {name} out, which the Dockerfile copies")
         if path.is_dir():
             shutil.copytree(path, into, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -165,13 +165,13 @@ def copy(stage: Stage, arguments: str, stages: dict[str, Stage]) -> None:
             shutil.copy(path, place)
 
 
-def let_through(name: str) -> bool:
-    """Whether .dockerignore lets it into the build: the last line that matches counts."""
-    let = True
+def is_in_context(name: str) -> bool:
+    """Whether .dockerignore includes this name in the build context. The last matching line decides."""
+    included = True
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         if line and not line.startswith("#") and fnmatch.fnmatch(name, line.lstrip("!")):
-            let = line.startswith("!")
-    return let
+            included = line.startswith("!")
+    return included
 
 
 def environment(stage: Stage, arguments: str, stages: dict) -> None:
@@ -190,41 +190,41 @@ def user(stage: Stage, arguments: str, stages: dict) -> None:
 STEPS = {"RUN": run, "COPY": copy, "ENV": environment, "WORKDIR": workdir, "USER": user}
 
 
-def refuse_where_impossible() -> None:
+def check_machine() -> None:
     if os.geteuid() != 0:
-        raise CanNot("chroot and debootstrap take root")
+        raise CannotProve("chroot and debootstrap take root")
     if not shutil.which("debootstrap"):
-        raise CanNot("there is no debootstrap; on Debian: apt-get install debootstrap")
+        raise CannotProve("there is no debootstrap; on Debian: apt-get install debootstrap")
     try:
         os.fork() or (os.chroot("/"), os._exit(0))
     except PermissionError:
-        raise CanNot("chroot is not allowed here") from None
+        raise CannotProve("chroot is not allowed here") from None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("targets", nargs="*", default=["web", "worker"], help=f"of {', '.join(TRIALS)}")
     parser.add_argument("--folder", type=Path, help="where the roots go, and stay; else they are removed at the end")
-    chosen = parser.parse_args()
-    folder = chosen.folder or Path(tempfile.mkdtemp(prefix="digits-images-", dir=LARGE))
+    options = parser.parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="digits-images-", dir=LARGE))
     try:
-        refuse_where_impossible()
+        check_machine()
         folder.mkdir(parents=True, exist_ok=True)
         stages: dict[str, Stage] = {}
-        for target in chosen.targets:
+        for target in options.targets:
             stage = build(target, folder, stages)
             for trial in TRIALS[target]:
                 print(f"[{target}] trial: {trial}", flush=True)
                 stage.run(trial)
             print(json.dumps({"proven": target, "instructions of": str(DOCKERFILE)}), flush=True)
-    except CanNot as reason:
+    except CannotProve as reason:
         print(f"Nothing is proven: {reason}.", file=sys.stderr)
         return 2
     except subprocess.CalledProcessError as failed:
         print(f"Not proven: {failed.cmd[-1]} ended with {failed.returncode}", file=sys.stderr)
         return 1
     finally:
-        if not chosen.folder:
+        if not options.folder:
             shutil.rmtree(folder, ignore_errors=True)
     return 0
 
