@@ -63,7 +63,9 @@ def _summarise(alone: list[Half], polled: list[Half]) -> None:
     web = beside.web_cores - without.web_cores
     slower, costlier = 1 - beside.speed / without.speed, 1 - beside.per_cpu_second / without.per_cpu_second
     print(f"medians: {without.speed:.0f} images/s alone, {beside.speed:.0f} with polls: {slower:.1%} less")
-    per_second = f"{without.per_cpu_second:.0f} images alone, {beside.per_cpu_second:.0f} with polls: {costlier:.1%} less"
+    per_second = (
+        f"{without.per_cpu_second:.0f} images alone, {beside.per_cpu_second:.0f} with polls: {costlier:.1%} less"
+    )
     print(f"per second of the training's processor time: {per_second}")
     print(f"the polls cost the web server {web:.1%} of a core, {web / cores:.1%} of the {cores} that there are")
 
