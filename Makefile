@@ -10,6 +10,7 @@ TEST_PROCESSES = 3
 SHARED_OUT = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 FAULTS = 200
 SEED = 1
+ONLY =
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 export PYTHON_VERSION
 export ORT_DISABLE_TELEMETRY ?= 1
@@ -65,8 +66,8 @@ lock: environment ## write requirements/*.txt from requirements/*.in; UPGRADE=--
 audit: environment ## look up known vulnerabilities of all packages; also fails if a lookup fails
 	@$(PYTHON) requirements/audit.py
 
-bench: environment ## throughput of training over the image database, compared with a bare loop
-	@$(PYTHON) -m benchmarks.training_throughput
+bench: environment ## speed against PyTorch, Gluon, bare loops, on an idle machine; ONLY=training,whole_training
+	@$(PYTHON) -m benchmarks --only "$(ONLY)"
 
 clean: ## remove .venv and caches; the data of the server in ./var stays
 	rm -rf .venv .venv-3.* .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .coverage .coverage.*

@@ -1,36 +1,33 @@
-"""The bare MXNet loop with which the trainer is compared: LeNet, SGD with momentum, synthetic batches in memory."""
+"""LeNet as one writes it in MXNet, with batches that lie in memory: `bare_mxnet_loop SIZE BATCH CHANNELS`."""
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 
 import numpy as np
 
+from benchmarks.loops.rounds import serve
+from models_app.training.engines.mxnet.compat import mx
 
-def images_per_second(shape: tuple[int, int, int], batch_size: int, images: int, epochs: int) -> float:
-    """The speed of `epochs` epochs of `images` images. One epoch before them is not counted."""
-    from models_app.training.engines.mxnet.compat import mx  # not at the top: the parent process needs no engine
 
+def main(size: int, batch_size: int, channels: int) -> None:
+    """Train LeNet with SGD and momentum. It measures and reports nothing, and waits for the device once a round."""
     symbol = lenet(mx.sym)
-    executor = symbol.simple_bind(
-        mx.cpu(), data=(batch_size, *shape), label=(batch_size,), grad_req=gradient_requests(symbol)
-    )
-    weights = [name for name in symbol.list_arguments() if name not in ("data", "label")]
+    shapes = {"data": (batch_size, channels, size, size), "label": (batch_size,)}
+    executor = symbol.simple_bind(mx.cpu(), **shapes, grad_req=requests(symbol))
+    weights = [name for name in symbol.list_arguments() if name not in shapes]
     for name in weights:
         executor.arg_dict[name][:] = mx.nd.random.uniform(-0.05, 0.05, executor.arg_dict[name].shape)
     momenta = {name: mx.nd.zeros_like(executor.arg_dict[name]) for name in weights}
     rng = np.random.default_rng(0)
     batches = [
-        (mx.nd.array(rng.integers(0, 256, (batch_size, *shape))), mx.nd.array(rng.integers(0, 10, batch_size)))
+        (mx.nd.array(rng.integers(0, 256, shapes["data"])), mx.nd.array(rng.integers(0, 10, batch_size)))
         for _ in range(20)
     ]
-    per_epoch = images // batch_size
 
-    def epoch() -> None:
-        for number in range(per_epoch):
-            data, label = batches[number % len(batches)]
+    def run(steps: int) -> None:
+        for step in range(steps):
+            data, label = batches[step % len(batches)]
             executor.forward(is_train=True, data=data, label=label)
             executor.backward()
             for name in weights:
@@ -38,20 +35,16 @@ def images_per_second(shape: tuple[int, int, int], batch_size: int, images: int,
                 mx.nd.sgd_mom_update(weight, gradient, momentum, lr=0.01, wd=0.0005, momentum=0.9, out=weight)
         mx.nd.waitall()
 
-    epoch()
-    started = time.perf_counter()
-    for _ in range(epochs):
-        epoch()
-    return epochs * per_epoch * batch_size / (time.perf_counter() - started)
+    serve(run, batch_size)
 
 
-def gradient_requests(symbol) -> dict[str, str]:
-    """MXNet's grad_req: gradients for the weights, none for the inputs."""
+def requests(symbol) -> dict[str, str]:
+    """Gradients for the weights, none for the inputs."""
     return {name: "null" if name in ("data", "label") else "write" for name in symbol.list_arguments()}
 
 
 def lenet(sym):
-    """The standard network LeNet, written in MXNet."""
+    """The network of models_app/networks/published/lenet.py."""
     value = sym.Variable("data") * 0.0125
     for name, filters in (("conv1", 20), ("conv2", 50)):
         value = sym.Convolution(value, num_filter=filters, kernel=(5, 5), name=name)
@@ -62,4 +55,4 @@ def lenet(sym):
 
 
 if __name__ == "__main__":
-    print(json.dumps({"images_per_second": images_per_second(**json.loads(sys.argv[1]))}))
+    main(*map(int, sys.argv[1:]))

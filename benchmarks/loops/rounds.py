@@ -1,0 +1,69 @@
+"""Loops that run in processes of their own, each for a while in turn, so that two are compared side by side.
+
+This module imports nothing but the standard library, because a loop's process may have an environment of its own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def serve(run: Callable[[int], None], images_per_step: int) -> None:
+    """In a loop's process: for each line of input, a number of seconds, train so long and print images/s.
+
+    run: trains so many steps, and returns when the device has done them.
+    """
+    run(2)
+    began = time.perf_counter()
+    run(2)
+    step_seconds = (time.perf_counter() - began) / 2
+    print("ready", flush=True)
+    for line in sys.stdin:
+        steps = max(1, round(float(line) / step_seconds))
+        began = time.perf_counter()
+        run(steps)
+        seconds = time.perf_counter() - began
+        step_seconds = seconds / steps
+        print(steps * images_per_step / seconds, flush=True)
+
+
+class Loop(AbstractContextManager):
+    """A loop's process. Between its rounds it waits for a line of input."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+        self._read("ready")
+
+    def images_per_second(self, seconds: float) -> float:
+        """Train for about so long. Returns the speed."""
+        print(seconds, file=self._process.stdin, flush=True)
+        return float(self._read())
+
+    def _read(self, expected: str = "") -> str:
+        line = self._process.stdout.readline().strip()
+        if not line or (expected and line != expected):
+            raise RuntimeError(f"the loop {self._process.args} ended: {line}")
+        return line
+
+    def __exit__(self, *_: object) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def alternate(ours: Loop, anchor: Loop, rounds: int, seconds: float) -> list[tuple[float, float]]:
+    """(our speed, the anchor's) of each round; who begins changes from round to round."""
+    pairs = []
+    for number in range(rounds):
+        order = (ours, anchor) if number % 2 == 0 else (anchor, ours)
+        speeds = {id(loop): loop.images_per_second(seconds) for loop in order}
+        pairs.append((speeds[id(ours)], speeds[id(anchor)]))
+    return pairs
