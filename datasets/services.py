@@ -20,7 +20,7 @@ DIGESTED = (".rec", ".idx", ".npy", ".txt")
 
 @transaction.atomic
 def create_dataset(owner: str, files: Mapping | None = None, **fields) -> Dataset:
-    """Save the request; dispatch queues it. Raises ValidationError or LimitReached, and then nothing is saved.
+    """Create a dataset, which an io worker then builds. Raises ValidationError or LimitReached, and then saves nothing.
 
     `files`: the form's files, which the source copies into the job's folder (Source.keep_files).
     """

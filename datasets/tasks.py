@@ -1,4 +1,4 @@
-"""The tasks that io workers run."""
+"""The RQ task that builds a dataset, run by io workers."""
 
 from functools import partial
 

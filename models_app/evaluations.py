@@ -22,10 +22,10 @@ class CanNotEvaluate(Exception):
 def evaluate(
     model: TrainedModel, split: str, epoch: float | None = None, owner: str = "", limited: bool = True
 ) -> Evaluation:
-    """The evaluation on a split of the snapshot of an epoch, the newest (-1) or the best (None).
+    """Start an evaluation on a split: of the snapshot of an epoch, the newest (-1) or the best (None).
 
-    A worker makes it, unless it is there already or on its way; one that failed or was aborted is tried again. Raises
-    CanNotEvaluate, BadInput where there is no snapshot of that epoch, LimitReached (if `limited`), or Gone.
+    An evaluation that exists already is returned, and resumed if it failed or was aborted. Raises CanNotEvaluate,
+    BadInput if there is no snapshot of that epoch, LimitReached (if `limited`), or Gone.
     """
     snapshot = _to_evaluate(model, split, epoch)
     with transaction.atomic():
@@ -43,8 +43,11 @@ def evaluate(
 
 
 def find(model: TrainedModel, split: str | None = None, epoch: float | None = None) -> Evaluation | None:
-    """A model's evaluation on this split, or on whichever, of the snapshot of this epoch (-1: the newest), or of
-    whichever: of several the latest that is Done. Its matrix is fetched when it is looked at: it may be large."""
+    """The latest evaluation of a model, Done ones first; None if there is none.
+
+    `split`, `epoch`: only those of this split or snapshot (-1: the newest). The confusion matrix, which can be large,
+    is loaded only when it is read.
+    """
     found = model.evaluations.defer("confusion_matrix")
     if split:
         found = found.filter(split=split)
@@ -70,8 +73,10 @@ def _first_split(model: TrainedModel) -> str | None:
 
 
 def after_training(job_id: str) -> None:
-    """Have the best snapshot of a model that is Done evaluated, on the images for validation or else on those for test;
-    nothing where there are none."""
+    """Start the evaluation of the best snapshot of a Done model, on its validation images or else on its test images.
+
+    Without such images, or if models of this kind are not evaluated, do nothing.
+    """
     model = TrainedModel.objects.filter(pk=job_id, status=Status.DONE).select_related("dataset").first()
     split = _first_split(model) if model else None
     if split is None or not model.declared_kind.is_evaluated:

@@ -45,7 +45,7 @@ def _complaint(column: str, check: Callable[[TrainedModel], None], model: Traine
 
 
 def _wrong_bounds(model: TrainedModel) -> dict[str, str]:
-    """For bounds that are not allowed themselves: the validators of the columns let them pass."""
+    """{column: message} for values that equal an exclusive bound, which the columns' validators let pass."""
     fractions = [declared for declared in IN_COLUMNS if not declared.takes_whole_numbers]
     values = {declared: getattr(model, declared.wire_name) for declared in fractions}
     return {

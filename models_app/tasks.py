@@ -1,4 +1,4 @@
-"""The task of train workers."""
+"""The RQ task that trains a model, run by train workers."""
 
 from functools import partial
 

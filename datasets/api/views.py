@@ -11,7 +11,7 @@ from digits_project.jobs.api.views import CreateViewSet, JobViewSet, fetch
 
 
 class DatasetViewSet(JobViewSet):
-    """A dataset: what it holds and how far it is."""
+    """A dataset: its contents and its progress."""
 
     job_class = Dataset
 

@@ -1,4 +1,4 @@
-"""Images that each have one of several categories."""
+"""The kind of datasets whose images each have one of several categories."""
 
 from dataclasses import asdict
 

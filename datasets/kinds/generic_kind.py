@@ -1,4 +1,4 @@
-"""Images with labels of any shape, or without labels."""
+"""The kind of datasets whose images have labels of any shape, or no labels."""
 
 from datasets import imagedb
 from datasets.kinds.dataset_kind import DatasetKind, describe_image

@@ -75,7 +75,7 @@ class Source:
         return {}
 
     def describe_parsed(self, dataset: Dataset) -> list[dict]:
-        """DIGITS's tasks that looked for the images; the dataset is built."""
+        """The tasks of a built dataset that looked for its images, under DIGITS's names."""
         return [describe_parse("Parse Folder", dataset.splits, len(dataset.categories))]
 
 

@@ -52,7 +52,7 @@ class CategoriesFolder(ServerPath):
 
 
 class ArchiveField(Upload):
-    """A packed folder. As large as the whole form may be."""
+    """An uploaded archive of a folder. Only the limit of the whole form limits its size."""
 
     def __init__(self, **kwargs):
         super().__init__(most_bytes=1 << 62, **kwargs)
@@ -68,7 +68,7 @@ class ArchiveField(Upload):
 
 
 class ImagesFolder(ServerPath):
-    """A folder that relative names begin with."""
+    """The folder that relative paths in a list start from."""
 
     def check(self, path):
         with readable_or_bad(path), open_folder(path, settings.DIGITS_DATA_ROOTS):
@@ -76,7 +76,7 @@ class ImagesFolder(ServerPath):
 
 
 class ServerFile(ServerPath):
-    """A file."""
+    """The path of a file on the server."""
 
     def check(self, path):
         with readable_or_bad(path), open_file(path, settings.DIGITS_DATA_ROOTS):

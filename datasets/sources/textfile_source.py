@@ -168,7 +168,7 @@ def _list_fields(name: str) -> tuple[str, str]:
 
 
 def _is_set(data, field: str) -> bool:
-    """Whether a flag is posted and true; that it is neither true nor false, its own field says."""
+    """Whether a flag is posted and true. An invalid value counts as false here; its own field reports it."""
     try:
         return Flag().run_validation(data.get(field, False))
     except serializers.ValidationError:

@@ -15,7 +15,7 @@ def sender(request) -> str:
 
 @lru_cache(1024)
 def household(address: str) -> str:
-    """The network that one client can choose addresses from: of an IPv6 address the first 64 bits."""
+    """The network within which one client can choose its address: of an IPv6 address the first 64 bits."""
     parsed = _parsed(address)
     if parsed is None or parsed.version == 4:
         return address

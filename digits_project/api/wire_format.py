@@ -1,4 +1,4 @@
-"""The two wire formats, DIGITS_WIRE_FORMAT=contract and digits."""
+"""The two wire formats, DIGITS_WIRE_FORMAT=documented and digits."""
 
 from django.conf import settings
 

@@ -1,4 +1,4 @@
-"""The one door to files that a user names by their path. Bottom of the import graph: no Django here.
+"""Opens the files that a user names by their path, only inside the allowed roots. Nothing else opens them.
 
 `roots` are the folders whose files may be read; with / among them that is every file. What lies outside of them is
 never looked at: a path is followed one name at a time, each opened in the folder above it and never through a link, and

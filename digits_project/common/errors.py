@@ -54,7 +54,7 @@ class IllegalTransition(Exception):
 
 
 class LimitReached(Exception):
-    """The owner has as much as one may have; the text says of what, and what to do."""
+    """The owner has reached a limit; the text says which one, and what to do."""
 
 
 class DiskLimitReached(LimitReached):

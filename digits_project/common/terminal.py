@@ -156,7 +156,7 @@ class Screen:
 
 
 class _Console(Console):
-    """rich's console, which leaves it to its caller what happens when nobody reads any more."""
+    """rich's console, but a closed pipe raises BrokenPipeError to the caller; rich would exit."""
 
     def on_broken_pipe(self) -> None:
         raise  # the BrokenPipeError for which rich calls this

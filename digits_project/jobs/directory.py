@@ -38,7 +38,7 @@ class Claim:
             raise
 
     def settle(self) -> None:
-        """The row is committed."""
+        """Call this once the row is committed: it removes the claim and its lock."""
         with suppress(OSError):
             self._marker.unlink()
         self._close()
@@ -68,7 +68,7 @@ def remove(directory: Path) -> None:
 
 
 def remove_abandoned(has_row: Callable[[str], object], older_than: float = ABANDONED_SECONDS) -> None:
-    """Delete the folders of jobs that no process makes any more and that `has_row(id)` knows nothing of.
+    """Delete the folders of jobs without a row (by `has_row(id)`) whose creating process has died.
 
     A folder without a claim stays, whatever the database says: it may be the database that is another one.
     """

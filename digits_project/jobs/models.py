@@ -34,7 +34,7 @@ ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
 
 @dataclass(frozen=True)
 class DeviceRequest:
-    """The GPUs of one host that a job is to have: those of these numbers, or else so many, whichever they are.
+    """A request for GPUs of one host: those with the numbers `indexes`, or without numbers any `count` of them.
 
     `engines` are the names of the engines that can do the job, the preferred first; () if any device will do.
     """
@@ -50,7 +50,8 @@ class DeviceRequest:
 
 
 class JobEngine(Protocol):
-    """A library with which jobs use a device. The registry of engines in models_app says what each member means."""
+    """The members of an engine that jobs need, as models_app.training.engines.registry.EngineDeclaration documents
+    them."""
 
     @property
     def name(self) -> str: ...
@@ -231,11 +232,11 @@ class Device(models.Model):
         return "cpu" if self.type == self.Type.CPU else f"gpu{self.index}"
 
     def runs(self, engine: str) -> bool:
-        """Whether an engine can use it, as far as its host has reported."""
+        """Whether an engine can use the device; True as long as its host has not reported which engines can."""
         return self.engines is None or engine in self.engines
 
     def suits(self, wanted: DeviceRequest) -> bool:
-        """Whether an engine that can do the job can use it."""
+        """Whether the device can be used by an engine of the request."""
         return not wanted.engines or any(map(self.runs, wanted.engines))
 
     @property

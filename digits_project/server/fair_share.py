@@ -131,7 +131,7 @@ def _count(counter: Counter[str], caller: Caller, change: int) -> None:
 
 
 def _common(caller: Caller) -> tuple[str, ...]:
-    """The caller's shares that other callers have too."""
+    """The caller's shares without its own key: those that it has in common with other callers."""
     return tuple(share for share in caller.shares if share != caller.key)
 
 

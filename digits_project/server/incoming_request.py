@@ -140,7 +140,7 @@ def _chunk_size(line: bytes) -> int:
 
 
 class Head(Request):
-    """gunicorn's request, with what its type leaves out."""
+    """gunicorn's request, with the type of an attribute that gunicorn sets without declaring it."""
 
     _expected_100_continue: bool  # whether gunicorn sends 100 Continue before the application reads the body
 

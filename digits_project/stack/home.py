@@ -51,7 +51,7 @@ def close_to_writers(home: Path) -> None:
 
 
 def _is_open(path: Path) -> bool:
-    """Whether others may write to what is this user's and not everybody's on purpose."""
+    """Whether other users can write to a path of this user that is not world-writable on purpose (sticky, as /tmp)."""
     try:
         status = path.lstat()
     except OSError:
@@ -61,7 +61,8 @@ def _is_open(path: Path) -> bool:
 
 
 def _close(path: Path) -> None:
-    """Not through a link, by which somebody may have replaced the file since it was looked at."""
+    """Remove the write permission of other users. A link, which may have replaced the file meanwhile, is not
+    followed."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

@@ -12,7 +12,7 @@ from digits_project.jobs import limits, quota
 
 
 class AccountFacts(Serializer):
-    """Who the client is, and how much of what one may have."""
+    """The client's name and group, and its use of each limit."""
 
     name = CharField(help_text="Empty for who has not said it to an open server.")
     group = CharField(allow_null=True, help_text="viewer, user or operator; null on an open server.")
@@ -23,7 +23,7 @@ class AccountFacts(Serializer):
 
 
 class AccountPage(APIView):
-    """Who you are, and how many jobs and bytes on disk are yours, of how many that one may have."""
+    """Your name and group, your waiting jobs and their limit, and your bytes on disk and their limit."""
 
     name = "Your account"
 

@@ -92,7 +92,7 @@ class LoginViewSet(FormViewSet):
 
 
 class AdminLoginViewSet(LoginViewSet):
-    """Where Django's admin sends whoever must log in: the page is that of /login."""
+    """The login address of Django's admin, which redirects to /login."""
 
     schema = None  # /login is the one to use
 
@@ -107,7 +107,7 @@ class AdminLoginViewSet(LoginViewSet):
 
 
 class Logout(APIView):
-    """Forget who the client is."""
+    """Log out, and forget the name that the client of an open server has given."""
 
     permission_classes = (FromHere,)
     get_changes = True

@@ -99,7 +99,7 @@ class OneImageForm(InferenceForm):
 
 
 class VisualizationsForm(Form):
-    """The query string of a question about one image."""
+    """The query string of classify_one and infer_one."""
 
     DESCRIPTIONS = VISUALIZATIONS
 

@@ -6,7 +6,7 @@ from inference.inference_kinds import QUESTIONS
 
 
 def question_routes(kind: str, action: str) -> list:
-    """The routes of a question to a snapshot, which is a form."""
+    """The routes of an inference action: GET shows its form, POST runs it."""
     methods = {"get": "defaults", "post": action}
     return action_routes(f"models/images/{kind}/{action}", InferenceViewSet, methods, action.replace("_", "-"))
 

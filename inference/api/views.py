@@ -136,7 +136,7 @@ class InferenceViewSet(FormViewSet):
         return self.request.accepted_renderer.format == "json"
 
     def _question(self) -> tuple[Snapshot, dict]:
-        """The snapshot that the request asks and its valid form. Raises what becomes a response with an error."""
+        """(snapshot, valid form) of the request. Raises exceptions that become responses with an error."""
         job_id = named_model(self.request)
         try:
             form = self.valid_form(self.request.data).validated_data
@@ -147,7 +147,7 @@ class InferenceViewSet(FormViewSet):
 
     @contextmanager
     def _measured(self, form: dict) -> Iterator[None]:
-        """Record the time of an answer for /metrics, and turn what it raises into exceptions of the API."""
+        """Record for /metrics how long the block takes, and turn its exceptions into those of the API."""
         route = "".join(word.capitalize() for word in self.action.split("_"))  # ClassifyOne, as dashboards name it
         try:
             with INFERENCE_SECONDS.labels(route).time():
@@ -193,7 +193,7 @@ def _archive(request, job_id: str, form: str) -> StreamingHttpResponse:
 
 
 def chosen_snapshot(job_id: object, epoch: float | None) -> Snapshot:
-    """services.find_snapshot, with what is wrong as an HTTP answer."""
+    """The snapshot that services.find_snapshot() returns; its exceptions are turned into those of the API."""
     try:
         return services.find_snapshot(job_id, epoch)
     except services.NoSuchModel as unknown:

@@ -21,7 +21,7 @@ GRAPH, OUTPUT, NAME = 7, 12, 1
 def activations(
     onnx_file: Path, names: Sequence[str], feed: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, what that value of the graph is for the first image of `feed`), in the order of the names.
+    """Yield (name, array) for each named value of the graph, computed for the first image of `feed`.
 
     However large the network, only some of the values are in memory at a time: what does not fit one run has its own.
     """

@@ -13,12 +13,12 @@ CHOICE_FIELDS = {"use_mean": UseMean}
 
 
 def form_fields(hyperparameters: Iterable[Hyperparameter]) -> dict[str, serializers.Field]:
-    """A field for each that users can set, by its name in forms."""
+    """{name in forms: field} for those of the hyperparameters that users can set."""
     return {declared.wire_name: _form_field(declared) for declared in hyperparameters if not declared.fixed}
 
 
 def _form_field(declared: Hyperparameter) -> serializers.Field:
-    """One that is not given takes its default; None, in forms, if each training has its own."""
+    """The field of a hyperparameter. Without a value it has the default; None if that depends on the training."""
     default = None if declared.is_required else declared.default
     facts = {"default": default, "help_text": declared.help}
     if declared.several:
@@ -27,7 +27,7 @@ def _form_field(declared: Hyperparameter) -> serializers.Field:
 
 
 def _one(declared: Hyperparameter, **facts) -> serializers.Field:
-    """The field of one value."""
+    """The field for one value of a hyperparameter, without several separated by commas."""
     if declared.choices:
         return CHOICE_FIELDS.get(declared.name, serializers.ChoiceField)(declared.choices, **facts)
     if declared.type is bool:

@@ -9,7 +9,7 @@ CREATE = {"get": "defaults", "post": "create"}
 
 
 def question_routes(route: str, action: str) -> list:
-    """The routes of a question about networks, which is a form."""
+    """The routes of an action that answers a form without creating a job."""
     return action_routes(f"models/{route}", ModelViewSet, {"get": "defaults", "post": action}, route)
 
 

@@ -60,7 +60,7 @@ QUESTION: dict[str, Any] = {
 
 
 class ModelViewSet(JobViewSet):
-    """A model: its snapshots, its curves, and how far it is. `?points=all`: every point of the curves."""
+    """A model: its snapshots, its curves and its progress. `?points=all`: every point of the curves."""
 
     job_class = TrainedModel
 
@@ -110,7 +110,7 @@ class ModelViewSet(JobViewSet):
     @extend_schema(responses={(200, SVG): OpenApiTypes.STR})
     @action(name="Visualize Network", serializer_class=NetworkForm, **QUESTION)
     def visualize_network(self, request, format=None):
-        """The picture of a network that is given as prototxt, as SVG. What is wrong with it is told in JSON."""
+        """The picture of a network that is given as prototxt, as SVG. Errors of the network are returned as JSON."""
         form = self.valid_form(given(request, NetworkForm))
         try:
             drawn = network_texts.picture_of(**form.validated_data)

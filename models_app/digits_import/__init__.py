@@ -1,1 +1,1 @@
-"""Jobs of a DIGITS server, taken over."""
+"""Imports the jobs of a DIGITS server."""

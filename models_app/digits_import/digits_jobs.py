@@ -1,8 +1,7 @@
-"""The job folders of a DIGITS server, as far as they can be read without running anything that stands in them.
+"""Reads the job folders of a DIGITS server without running anything that is in them.
 
-`status.pickle` is never unpickled: `pickletools` lists its opcodes, and of those only plain texts and numbers are
-taken, each as the value of the attribute name that stands before it, and the name of the job's class. What they say is
-a hint, checked as any input is.
+`status.pickle` is never unpickled: `pickletools` lists its opcodes, and only plain texts and numbers are used, each
+as the value of the attribute whose name precedes it, and the name of the job's class. They are checked like any input.
 """
 
 import pickletools  # nosec B403 - a parser, which runs nothing
@@ -105,20 +104,20 @@ class DigitsJob:
         return {name: Path(path) for name, path in found.items()}
 
     def snapshots(self) -> list[tuple[int, Path]]:
-        """(iteration, .caffemodel), in their order."""
+        """The (iteration, path of the .caffemodel) pairs, by iteration."""
         files = ((SNAPSHOT.search(path.name), path) for path in self.path.glob("*.caffemodel"))
         return sorted((int(match[1]), path) for match, path in files if match)
 
 
 def find(folder: Path) -> list[DigitsJob]:
-    """The jobs in a folder of jobs, or the one that it is itself; datasets first."""
+    """The jobs in a folder of job folders, or the one job if it is a job folder itself; datasets first."""
     folders = [folder] if JOB_ID.fullmatch(folder.name) else sorted(path for path in folder.iterdir() if path.is_dir())
     jobs = [_look(path) for path in folders if JOB_ID.fullmatch(path.name)]
     return [job for kind in (*MARKS, "job") for job in jobs if job and job.kind == kind]
 
 
 def _look(path: Path) -> DigitsJob | None:
-    """The job in a folder, None where there is none."""
+    """The job in a folder; None if the folder holds no job."""
     facts = read_facts(path / "status.pickle")
     kinds = [kind for kind in MARKS if facts.get("class", "").endswith(f"{kind.title()}Job")]
     kinds += [kind for kind, marks in MARKS.items() if any((path / mark).exists() for mark in marks)]
@@ -128,8 +127,11 @@ def _look(path: Path) -> DigitsJob | None:
 
 
 def read_facts(path: Path) -> dict:
-    """{attribute: text or number} of those that are WANTED, {attribute: list of them} of those OF_TASKS, and "class";
-    what can't be read says nothing."""
+    """The attributes of a pickle: {name: text or number} of those in WANTED, {name: list} of those in OF_TASKS,
+    "class".
+
+    Whatever can't be read is left out.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_PICKLE + 1)
@@ -166,7 +168,7 @@ def _attributes(content: bytes) -> Iterator[tuple[str, str | int | float]]:
 
 
 def _plain(opcode: str, value: object, stored: dict) -> str | int | float | None:
-    """The text or number that an opcode puts there, None if it is neither."""
+    """The value that an opcode pushes if it is a text or a number, else None."""
     if "GET" in opcode:
         return stored.get(int(value))
     text = value.decode("latin-1") if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Makes datasets and models of the jobs of a DIGITS server (digitsjobs), with the ids that they had."""
+"""Creates datasets and models from the jobs of a DIGITS server (digits_jobs), with their ids."""
 
 import json
 import shutil
@@ -43,8 +43,10 @@ WITHOUT_RECORDS = "It was taken from DIGITS without its databases: models answer
 
 
 def take_dataset(found: DigitsJob, owner: str, records: bool, report: Callable[[float], None]) -> Dataset:
-    """A dataset; of one for classification only with `records` its databases too. Raises BadInput, or FileExistsError
-    for an id that is taken."""
+    """Import a dataset. The databases of one for classification are copied only with `records`.
+
+    Raises BadInput, or FileExistsError if the id is taken.
+    """
     if found.is_generic:
         return _take_generic(found, owner, records, report)
     labels, databases = found.labels, found.path / "train_db"
@@ -133,7 +135,7 @@ def _of_class(found: DigitsJob) -> str:
 
 
 def _mean_shape(path: Path) -> tuple[int, int, int] | None:
-    """C, H, W of a mean image. Raises BadInput for one that is none."""
+    """(C, H, W) of a mean image; None if the file does not exist. Raises BadInput if it is damaged."""
     if not path.is_file():
         return None
     try:
@@ -143,7 +145,7 @@ def _mean_shape(path: Path) -> tuple[int, int, int] | None:
 
 
 def take_model(found: DigitsJob, owner: str) -> TrainedModel:
-    """A network with a snapshot for each .caffemodel. Raises as take_dataset()."""
+    """Import a model, with a snapshot for each .caffemodel. Raises BadInput, or FileExistsError if the id is taken."""
     if found.framework != "caffe":
         raise BadInput(UNREADABLE.get(found.framework, f"{found.framework} trained it: only Caffe's models are taken."))
     dataset = find_job(found.dataset_id, Dataset)

@@ -37,7 +37,7 @@ class Weight:
 
     @property
     def trained(self) -> bool:
-        """Whether the solver changes it."""
+        """Whether the solver changes the weight."""
         return self.learned and self.multipliers.lr_mult != 0
 
 

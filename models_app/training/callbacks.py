@@ -1,4 +1,4 @@
-"""The callbacks of a training: what watches it, reports it, validates it and stores it."""
+"""The callbacks of a training: abort checks, progress and events, validation, early stopping, snapshots."""
 
 from __future__ import annotations
 

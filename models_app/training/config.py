@@ -1,4 +1,4 @@
-"""Everything a training needs to know, as one value that travels as JSON."""
+"""TrainConfig, the configuration of a training, which the server passes to the trainer as JSON."""
 
 from __future__ import annotations
 
@@ -117,12 +117,12 @@ class TrainConfig(Hyperparameters):
             raise BadInput(f"a batch of {self.batch_size} can't be shared by {len(self.devices)} devices")
 
     def to_json(self) -> str:
-        """from_json gives an equal config back."""
+        """The configuration as JSON; from_json() is the inverse."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> TrainConfig:
-        """Raises BadInput for a field that is unknown, missing or out of range."""
+        """A configuration from JSON. Raises BadInput for a field that is unknown, missing or out of range."""
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:

@@ -147,7 +147,8 @@ def _declared(owner: Any) -> tuple[Hyperparameter, ...]:
 
 
 def _plain(annotation: Any) -> type:
-    """int of `int | None`, tuple of `tuple[float, ...]`, a class of itself."""
+    """The class behind an annotation: int for `int | None`, tuple for `tuple[float, ...]`, else the annotation
+    itself."""
     if get_origin(annotation) is tuple:
         return tuple
     return next((part for part in get_args(annotation) if part is not type(None)), annotation)

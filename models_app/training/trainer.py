@@ -93,7 +93,8 @@ def _callbacks(
     val_images: Images | None,
     snapshots: Snapshots,
 ) -> Sequence[Callback]:
-    """In the order in which they are called: the metrics of training before validation, this before the snapshot."""
+    """The callbacks of a training, in the order of their calls: metrics of training, then validation, then the
+    snapshot."""
     watching = [AbortCheck(check_abort), ProgressReporter(emit), EventReporter(emit)]
     validating = [Validation(val_images)] if val_images else []
     return [*watching, StopEarly(early_stopping, emit), *validating, snapshots]
@@ -227,7 +228,7 @@ def _log_start(start: StartingWeights, source: str | None) -> None:
 
 
 def _sample(images: Images, most: int) -> np.ndarray:
-    """The first images, whole: uint8 n×C×H×W."""
+    """At most `most` images from the start of a split, not cropped: uint8 n×C×H×W."""
     numbers, layout = range(min(len(images), most)), images.layout
     sample = np.empty((len(numbers), *layout.image_shape), np.uint8)
     labels = np.empty((len(numbers), *layout.label_shape), np.float32)

@@ -51,7 +51,7 @@ class DeviceAdmin(admin.ModelAdmin):
 
     @admin.display(description="engines")
     def usable_by(self, device: Device):
-        """The engines that can use it, as its host reported them."""
+        """The engines that can use the device, as its host reported them."""
         return "not reported yet" if device.engines is None else ", ".join(device.engines) or "none"
 
     @admin.display(description="held by")

@@ -46,7 +46,7 @@ def fetch(job_class: type[Job] | None, job_id: str) -> Job:
 
 
 class PageForm(Form):
-    """Which part of a list."""
+    """The query string that chooses a page of the index."""
 
     page = IntegerField(default=1, min_value=1, max_value=1_000_000, help_text="From 1. Without both, all are listed.")
     page_size = IntegerField(default=100, min_value=1, max_value=10_000, help_text="Jobs of each kind on a page.")
@@ -169,7 +169,7 @@ class JobViewSet(FormViewSet):
     @extend_schema(responses={200: Progress})
     @action(detail=True, **WITHOUT_PAGE)
     def status(self, request, job_id, format=None):
-        """Where a job is: what clients poll. It has no page, so it is JSON with or without the suffix."""
+        """The status of a job, for clients that poll. It has no page, so it is JSON with or without the suffix."""
         job = find_visible(job_id, self.job_class)
         if job is None:
             return Response({"error": "Job not found."})  # 200: clients that poll expect it

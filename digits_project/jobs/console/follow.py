@@ -91,7 +91,7 @@ def refresh(jobs: Sequence[Job]) -> None:
 
 
 def show(jobs: Sequence[Job], screen: Screen, began: float) -> None:
-    """The bar, or where there is no terminal a line for each tenth."""
+    """Show the progress of the jobs: as a bar on a terminal, elsewhere as a line for each tenth."""
     fraction = sum(1.0 if job.has_ended else job.progress for job in jobs) / len(jobs)
     status = next((job.status for job in jobs if job.status == Status.RUNNING), jobs[-1].status)
     if len(jobs) > 1:

@@ -47,7 +47,7 @@ def tick_or_leave() -> bool:
 
 
 def tidy_or_leave() -> None:
-    """Remove what killed processes left of jobs that they made or deleted; a database that is away is no reason."""
+    """Remove folders that killed processes left; if the database can't be reached, the next call tries again."""
     directory.finish_removals()
     try:
         directory.remove_abandoned(find_job)

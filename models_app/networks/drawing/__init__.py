@@ -1,1 +1,1 @@
-"""A network as an SVG picture."""
+"""Draws a network as an SVG picture."""

@@ -1,1 +1,1 @@
-"""A network and its weights as model.onnx."""
+"""Exports a network and its weights as model.onnx."""

@@ -83,7 +83,7 @@ class Filters(LayerType, abstract=True):
         return [weight, bias] if self.bias_term else [weight]
 
     def settings(self) -> dict[str, Any]:
-        """ONNX attributes."""
+        """The attributes of the ONNX node."""
         windows = {"kernel_shape": self.kernel_size, "strides": self.stride, "dilations": self.dilation}
         return {**windows, "pads": self.pad * 2, "group": self.group}
 

@@ -1,1 +1,1 @@
-"""Snapshots on disk: written, read, checked."""
+"""Writes, reads and checks snapshots on disk."""

@@ -25,7 +25,7 @@ def open_engine(config: EngineConfig) -> MXNetEngine:
 
 
 class MXNetEngine:
-    """See Engine. Only putting in a batch waits for the device: until it has read the batch before."""
+    """The Engine that trains with MXNet. train_batch() waits only until the device has read the previous batch."""
 
     def __init__(self, config: EngineConfig) -> None:
         self.name = f"mxnet {mx.__version__}"

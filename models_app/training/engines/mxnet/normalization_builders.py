@@ -58,7 +58,7 @@ def batch_norm(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights
 
 
 def _gain_and_bias(graph: SymbolGraph, node: Node, learned: Sequence[Weight]) -> list[Symbol]:
-    """The learned ones, else constants that change nothing."""
+    """Symbols of a gain and a bias: the learned ones, else constants (1 and 0) that change nothing."""
     size, name = node.weights[0].shape, node.layer.name
     symbols = [mx.sym.Variable(weight.name) for weight in learned]
     if not learned:
