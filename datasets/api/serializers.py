@@ -113,7 +113,7 @@ def form_of(method: str | None) -> type[DatasetForm]:
 
 
 def dataset_json(dataset: Dataset) -> dict:
-    """GET /datasets/<id>.json"""
+    """The response to GET /datasets/<id>.json."""
     found = {name: value for name in ("copies", "warnings") if (value := getattr(dataset, name))}
     look = dataset.look | {"depth": dataset.depth} if dataset.declared_kind.is_resized else {}
     tasks = dataset.declared_kind.describe_tasks(dataset)

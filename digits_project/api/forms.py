@@ -121,7 +121,7 @@ class Form(serializers.Serializer):
 
 
 def choice_in(data: Mapping, name: str, field: serializers.ChoiceField) -> str:
-    """The choice that the data make; the default if it does not exist, which the field itself reports."""
+    """The value of a choice field in posted data; the default if it is missing or invalid, which the field reports."""
     choice = str(data.get(name))
     return choice if choice in field.choices else str(field.default)
 

@@ -282,7 +282,7 @@ def _framed(data):
 
 
 def _parsed_index(text):
-    """int64, N×2; None if any line is not two whole numbers."""
+    """The (number, offset) pairs of an .idx file, int64, N×2; None if any line is not two whole numbers."""
     if text.translate(None, b"0123456789\t\r\n"):
         return None
     numbers = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else np.empty(0, np.int64)

@@ -85,11 +85,11 @@ class CreateViewSet(FormViewSet):
     role = Role.USER
 
     def make_job(self, owner: str, **fields) -> Job:
-        """The service that makes the job from the valid form. Raises Django's ValidationError."""
+        """Create the job from the fields of the valid form, by the app's service. Raises Django's ValidationError."""
         raise NotImplementedError
 
     def describe(self, job: Job) -> dict:
-        """The response in JSON."""
+        """The JSON object of the response for a created job."""
         return created(job)
 
     # Without a docstring: page and schema show that of the class.

@@ -12,7 +12,7 @@ from models_app.networks.layers.layer_type import LayerType, Misfit, OnnxGraph, 
 
 
 class SameShape(LayerType, abstract=True):
-    """A type whose top has the shape of its bottom."""
+    """The base of layer types whose output has the shape of their input."""
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
         return [bottoms[0]]
