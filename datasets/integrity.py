@@ -26,8 +26,8 @@ def check_dataset(dataset: Dataset, splits: Collection[str], tick: Callable[[], 
         with RecordReader(records) as reader:
             found, wanted = len(reader), dataset.entries(split)
         if found != wanted:
-            names = f"{shown(records)} or its index, {shown(index_path(records))},"
-            raise DamagedFile(f"{names} is damaged: there are {found} records, not {wanted}. {REMEDY}")
+            files = f"{shown(records)} or its index, {shown(index_path(records))},"
+            raise DamagedFile(f"{files} is damaged: there are {found} records, not {wanted}. {REMEDY}")
     if dataset.declared_kind.has_categories:
         _check_labels(dataset)
 

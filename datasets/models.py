@@ -1,7 +1,7 @@
 """The table of datasets."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -29,6 +29,13 @@ class Encoding(models.TextChoices):
 class Depth(models.TextChoices):
     AUTO = "auto", "the range that the images use"
     FULL = "full", "the whole range of 16 bits"
+
+
+class LookOptions(TypedDict):
+    """How transparency and 16-bit samples are converted: arguments of imagedb's read_array."""
+
+    alpha_background: str
+    white_level: int
 
 
 class Dataset(Job):
@@ -127,7 +134,7 @@ class Dataset(Job):
         return self.resize_channels, self.resize_height, self.resize_width
 
     @property
-    def look(self) -> dict[str, str | int]:
+    def look(self) -> LookOptions:
         """How transparency and 16-bit samples are converted, in the build and in images to classify."""
         return {"alpha_background": self.alpha_background, "white_level": self.white_level}
 

@@ -26,7 +26,7 @@ FOR_A_DAY = "private, max-age=86400"
 
 
 @admin.register(Dataset)
-class DatasetAdmin(JobAdmin):
+class DatasetAdmin(JobAdmin[Dataset]):
     list_display = ("name", "thumbnails", "state", "counts", "size", "owner", "created")
     list_filter = ("status", "kind", "method", "owner")
     exclude = ("splits", "categories", "warnings", "skipped_reasons")  # the page's template shows them
@@ -46,10 +46,13 @@ class DatasetAdmin(JobAdmin):
     def create(self, owner, **fields):
         return [services.create_dataset(owner, **fields)]
 
+    def kind_of(self, job):
+        return job.kind
+
     def form_values(self, job):
         """The values of the form that made the job. Uploaded files must be chosen again, and the server does not keep
         the paths of its own text files."""
-        values = {name: getattr(job, name) for name in self.forms[job.kind]().fields if hasattr(job, name)}
+        values = {name: getattr(job, name) for name in self.forms[job.kind]().names() if hasattr(job, name)}
         for source in sources.sources_of(job.kind):
             values |= source.form_values(job)
         return values | {"dataset_name": job.name}

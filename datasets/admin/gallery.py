@@ -79,7 +79,7 @@ def page(dataset: Dataset, split: str, category: int | None, number: int) -> Gal
     with _reader(dataset, split) as reader:
         count = len(reader)
     if category is None:
-        found: Sequence[int] = range(count)
+        found: Sequence[int] | np.ndarray = range(count)
     else:
         found = np.flatnonzero(labels(dataset, split) == category)
     pages = max(1, math.ceil(len(found) / A_PAGE))

@@ -1,5 +1,7 @@
 """The dataset forms, and a dataset as JSON."""
 
+from contextlib import suppress
+
 from PIL import ImageColor
 from rest_framework import serializers
 
@@ -22,10 +24,9 @@ class Background(serializers.CharField):
         text = super().to_internal_value(data).lower()
         if is_background(text):
             return text
-        try:
+        colour: tuple[int, ...] = ()
+        with suppress(ValueError):
             colour = ImageColor.getrgb(text)
-        except ValueError:
-            colour = ()
         if len(colour) != 3:
             raise serializers.ValidationError(
                 f"{shown(text)} is not a colour: write white, black, another name such as grey, #rrggbb, or ignore."
@@ -57,7 +58,7 @@ class DatasetForm(Form):
         """The fields of the dataset itself and of the chosen source."""
         chosen = choice_in(data, "method", fields["method"])
         for name, form in self._of_sources.items():
-            of_source = {field: fields.pop(field) for field in form.fields}
+            of_source = {field: fields.pop(field) for field in form.names()}
             fields |= form.fields_for(data, of_source) if name == chosen else {}
         return fields
 

@@ -20,7 +20,14 @@ class DatasetViewSet(JobViewSet):
         return PageResponse(dataset_json(fetch(Dataset, job_id)), "datasets/dataset.html")
 
 
-class ClassificationDatasetViewSet(CreateViewSet):
+class CreateDatasetViewSet(CreateViewSet[Dataset]):
+    """One dataset."""
+
+    def make_jobs(self, owner, **fields):
+        return [services.create_dataset(owner, **fields)]
+
+
+class ClassificationDatasetViewSet(CreateDatasetViewSet):
     """Build a dataset for classification.
 
     The images lie in a folder that holds one subfolder for each category (method=folder), or text files list them
@@ -28,11 +35,9 @@ class ClassificationDatasetViewSet(CreateViewSet):
     """
 
     serializer_class = ClassificationDatasetForm
-    make_job = staticmethod(services.create_dataset)
 
 
-class GenericDatasetViewSet(CreateViewSet):
+class GenericDatasetViewSet(CreateDatasetViewSet):
     """Take databases that were built elsewhere: LMDB of Caffe Datum or RecordIO, with labels of any shape."""
 
     serializer_class = GenericDatasetForm
-    make_job = staticmethod(services.create_dataset)

@@ -52,7 +52,7 @@ class Source:
     @cached_property
     def field_names(self) -> frozenset[str]:
         """The names of the fields of its form."""
-        return frozenset(self.form().fields)
+        return frozenset(self.form().names())
 
     def check(self, dataset: Dataset) -> None:
         """Check the columns of a new row together. Raises Django's ValidationError."""

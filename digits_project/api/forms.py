@@ -68,6 +68,10 @@ class Form(serializers.Serializer):
         another choice than the data make."""
         return fields
 
+    def names(self) -> list[str]:
+        """The names of the fields, in the order of the form."""
+        return list(self.fields.keys())
+
     def defaults(self) -> dict:
         """{field: default} of the optional fields, in the form in which they are posted."""
         defaulted = {name: field for name, field in self.fields.items() if field.default is not empty}

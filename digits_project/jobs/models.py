@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, overload
 
 from django.apps import apps
 from django.conf import settings
@@ -74,7 +74,6 @@ class Job(models.Model):
     QUEUE: str  # its queue: "io", or "train" for jobs that need a device
     TASK: str  # dotted path of the function that the worker calls with the job's id
     ROUTE: str  # "datasets", "models" or "evaluations", as in the routes
-    TYPE: str  # DIGITS's name for it, as in /status
     # The columns that lists show; other columns can hold megabytes.
     LISTED: tuple[str, ...] = (
         "job_id",
@@ -138,6 +137,11 @@ class Job(models.Model):
         return reverse(f"{self.ROUTE}-detail", args=[self.pk]) + suffix
 
     @property
+    def TYPE(self) -> str:
+        """DIGITS's name for it, as in /status."""
+        raise NotImplementedError
+
+    @property
     def directory(self) -> Path:
         """The job's folder."""
         return settings.DIGITS_JOBS_DIR / self.job_id
@@ -187,11 +191,18 @@ class Job(models.Model):
         return []
 
 
+J = TypeVar("J", bound=Job)
+
+
 def job_classes() -> list[type[Job]]:
     """The subclasses of Job in the installed apps: Dataset, TrainedModel and Evaluation."""
     return [model for model in apps.get_models() if issubclass(model, Job)]
 
 
+@overload
+def find_job(job_id: object, job_class: type[J]) -> J | None: ...
+@overload
+def find_job(job_id: object, job_class: None = None) -> Job | None: ...
 def find_job(job_id: object, job_class: type[Job] | None = None) -> Job | None:
     """The job with that id, of that class or of any (None); None if there is none or the value is not an id."""
     if not is_job_id(job_id):

@@ -14,7 +14,7 @@ from digits_project.accounts import audit
 from digits_project.common import errors
 from digits_project.common.errors import Gone, HasDependents, Refused
 from digits_project.jobs import directory, lifecycle, limits
-from digits_project.jobs.models import Device, Job, Status
+from digits_project.jobs.models import Device, J, Job, Status
 from digits_project.jobs.process_identity import Process
 from digits_project.jobs.scheduling.dispatch import dispatch_or_leave
 from digits_project.jobs.visibility import named
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 ABORT_SECONDS = 15  # the reaper kills a job that does not stop within 5
 
 
-def submit(job: Job, limited: bool = True) -> Job:
+def submit(job: J, limited: bool = True) -> J:
     """Check a new, unsaved job, give it an id and a folder, save it and move it to Waiting.
 
     Raises ValidationError or LimitReached; then nothing is saved. `limited`: whether the owner's limits apply; they do
@@ -50,7 +50,7 @@ def submit(job: Job, limited: bool = True) -> Job:
     return job
 
 
-def take_in(job: Job, fill: Callable[[Job], None]) -> Job:
+def take_in(job: J, fill: Callable[[J], None]) -> J:
     """Store a job that was done elsewhere, with its own id: `fill` writes its folder, and the job is Done. If anything
     fails, nothing stays.
 

@@ -4,7 +4,7 @@ With DIGITS_PRIVATE these are the user's own jobs and those shared with one of t
 forms and admin find jobs through this module; services and workers see every job.
 """
 
-from typing import TypeVar, overload
+from typing import overload
 
 from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from digits_project.accounts.roles import Role
 from digits_project.accounts.viewer import limited_user
 from digits_project.common.job_ids import is_job_id
-from digits_project.jobs.models import Job, job_classes
+from digits_project.jobs.models import J, Job, job_classes
 
 
 def visible(job_class: type[Job]) -> QuerySet:
@@ -21,9 +21,6 @@ def visible(job_class: type[Job]) -> QuerySet:
     if user is None:
         return job_class.objects.all()
     return job_class.objects.filter(_seen_by(user, job_class)) if user.is_authenticated else job_class.objects.none()
-
-
-J = TypeVar("J", bound=Job)
 
 
 @overload

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, ValidationError
@@ -168,7 +168,7 @@ class InferenceViewSet(FormViewSet):
         layers = with_bars(visualizations(snapshot, pixels)) if form["show_visualizations"] else []
         return PageResponse(answer, image=image, visualizations=layers, **shown)
 
-    def _about_list(self, answer: bulk.Answer, skipped: int, **shown) -> HttpResponse:
+    def _about_list(self, answer: bulk.Answer, skipped: int, **shown) -> HttpResponseBase:
         """The response about a list of images; the page shows a table of them, and `shown`."""
         if self._in_json:
             return answer.response({SKIPPED.name: skipped})

@@ -12,6 +12,7 @@ from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.common.errors import BadInput, Gone, LimitReached
 from digits_project.common.job_ids import is_job_id
 from digits_project.jobs.admin.job_admin import JobAdmin
+from digits_project.jobs.admin.privacy import ShowsWhatIsVisible
 from digits_project.jobs.models import Status
 from digits_project.jobs.templatetags.operators import share
 from digits_project.jobs.visibility import is_visible, visible
@@ -27,7 +28,7 @@ SORTED_BY = {"category": "Category", "precision": "Precision", "recall": "Recall
 
 
 @admin.register(Evaluation)
-class EvaluationAdmin(JobAdmin):
+class EvaluationAdmin(JobAdmin[Evaluation]):
     list_display = ("name", "state", "share_right", "share_among_five", "mean_loss", "owner", "created")
     list_filter = ("status", "split")
     exclude = Evaluation.LARGE
@@ -59,8 +60,8 @@ class EvaluationAdmin(JobAdmin):
         return "–" if evaluation.loss is None else f"{evaluation.loss:.4f}"
 
 
-class Evaluates:
-    """A mixin for the ModelAdmin of models: creates evaluations and shows the latest."""
+class Evaluates(ShowsWhatIsVisible[TrainedModel]):
+    """A part of the pages of models: creates evaluations and shows the latest."""
 
     def evaluate(self, request, job_id):
         model = self.changed(request, job_id)
@@ -117,7 +118,7 @@ def _matrix(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, int, bool
             fares["category"],
             [(count, round(100 * count / (fares["support"] or 1)), i == j) for j, count in enumerate(row)],
         )
-        for i, (fares, row) in enumerate(zip(evaluation.categories, evaluation.confusion_matrix, strict=True))
+        for i, (fares, row) in enumerate(zip(evaluation.categories, evaluation.confusion_matrix or (), strict=True))
     ]
 
 

@@ -41,7 +41,7 @@ HEAVY_OF_DATASET = ("dataset__categories", "dataset__splits", "dataset__warnings
 
 
 @admin.register(TrainedModel)
-class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin):
+class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
     list_display = ("name", "state", "accuracy", "network_name", "of_dataset", "owner", "created")
     list_filter = ("status", "kind", "method", "owner")
     search_fields = (*JobAdmin.search_fields, "dataset__name")

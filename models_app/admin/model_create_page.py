@@ -23,7 +23,7 @@ ONLY_WITH = {
 }
 
 
-class CreatesModels(CreatesJobs):
+class CreatesModels(CreatesJobs[TrainedModel]):
     """A mixin with the add page of models."""
 
     forms = FORMS
@@ -39,9 +39,13 @@ class CreatesModels(CreatesJobs):
             data[f"{data['previous_networks']}-snapshot"] = data[SNAPSHOT]
         return data
 
-    def form_values(self, job: TrainedModel):
-        fields = self.forms[job.kind]().fields
-        values = {name: getattr(job, name) for name in fields if hasattr(job, name)} | job.lr_parameters
+    def kind_of(self, job):
+        return job.kind
+
+    def form_values(self, job):
+        form = self.forms[job.kind]()
+        fields = form.fields
+        values = {name: getattr(job, name) for name in form.names() if hasattr(job, name)} | job.lr_parameters
         values |= {"learning_rate": [job.learning_rate], "batch_size": [job.batch_size], "dataset": job.dataset_id}
         values = {
             name: fields[name].to_representation(value) if name in fields and name != "dataset" else value

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from django.http import HttpResponse, HttpResponseRedirect, StreamingHttpResponse
-from django.urls import reverse
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.decorators import action
@@ -46,6 +45,7 @@ from models_app.api.serializers import (
 from models_app.metrics_csv import metrics_csv
 from models_app.models import TrainedModel
 from models_app.networks import STANDARD
+from models_app.results import Evaluation
 
 SVG = "image/svg+xml"
 CSV = "text/csv"
@@ -120,16 +120,14 @@ class ModelViewSet(JobViewSet):
 
 
 @extend_schema_view(create=extend_schema(responses={200: Creation, **errors(429, 507)}))
-class CreateModelsViewSet(CreateViewSet):
+class CreateModelsViewSet(CreateViewSet[TrainedModel]):
     """One model, or with several batch sizes or learning rates one for each combination."""
 
-    make_job = staticmethod(services.create_models)
+    def make_jobs(self, owner, **fields):
+        return services.create_models(owner, **fields)
 
-    def respond(self, models):
-        json = [created_json(model) for model in models]
-        if self.request.accepted_renderer.format == "json":
-            return Response(json[0] if len(json) == 1 else {"jobs": json})
-        return HttpResponseRedirect(models[0].get_absolute_url() if len(models) == 1 else reverse("home"))
+    def describe(self, job):
+        return created_json(job)
 
 
 class ClassificationModelViewSet(CreateModelsViewSet):
@@ -151,7 +149,7 @@ class GenericModelViewSet(CreateModelsViewSet):
     serializer_class = GenericModelForm
 
 
-class EvaluationViewSet(CreateViewSet):
+class EvaluationViewSet(CreateViewSet[Evaluation]):
     """Evaluations of a classifier's snapshots on images that it was not trained on."""
 
     serializer_class = EvaluationForm
@@ -172,15 +170,15 @@ class EvaluationViewSet(CreateViewSet):
         return PageResponse(evaluation_json(evaluation, whole=in_json), "models_app/measured.html")
 
     @extend_schema(responses={200: CreatedEvaluation, **errors(409, 429, 507)})
-    def create(self, request, job_id, format=None):
+    def create(self, request, format=None, **names):
         """Start the evaluation of a snapshot by a worker. An evaluation that exists or is in progress is returned
         instead."""
-        self.model = fetch(TrainedModel, job_id)
+        self.model = fetch(TrainedModel, names["job_id"])
         return super().create(request, format)
 
-    def make_job(self, owner, split, snapshot_epoch):
+    def make_jobs(self, owner, **fields):
         try:
-            return evaluations.evaluate(self.model, split, snapshot_epoch, owner)
+            return [evaluations.evaluate(self.model, fields["split"], fields["snapshot_epoch"], owner)]
         except evaluations.CanNotEvaluate as unable:
             raise Conflict(str(unable)) from unable
 

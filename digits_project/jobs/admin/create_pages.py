@@ -15,7 +15,8 @@ from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.api.forms import Form, PathField
 from digits_project.api.uploads import Upload
 from digits_project.common.errors import BadInput, LimitReached
-from digits_project.jobs.models import Job
+from digits_project.jobs.admin.privacy import ShowsWhatIsVisible
+from digits_project.jobs.models import J
 
 
 class Shown(NamedTuple):
@@ -32,18 +33,22 @@ class Shown(NamedTuple):
     only: str
 
 
-class CreatesJobs:
-    """A mixin for a ModelAdmin of jobs: its add page has the API's forms, and `?clone=<id>` fills them in."""
+class CreatesJobs(ShowsWhatIsVisible[J]):
+    """The page that adds jobs of one class: it has the API's forms, and `?clone=<id>` fills them in."""
 
     forms: Mapping[str, type[Form]] = {}  # by the kind of job
     create_template = "admin/jobs/create.html"
     create_script = ""  # a module among the static files
 
-    def create(self, owner: str, **fields) -> list[Job]:
+    def create(self, owner: str, **fields) -> list[J]:
         """Create the jobs through the service. Raises ValidationError or BadInput."""
         raise NotImplementedError
 
-    def form_values(self, job: Job) -> dict:
+    def kind_of(self, job: J) -> str:
+        """The kind of the form that creates such a job."""
+        raise NotImplementedError
+
+    def form_values(self, job: J) -> dict:
         """The form fields that would create the same job again."""
         raise NotImplementedError
 
@@ -72,9 +77,10 @@ class CreatesJobs:
         if not self.has_add_permission(request):
             raise PermissionDenied
         clone = self.seen(request, request.GET["clone"]) if request.GET.get("clone") else None
-        named = clone.kind if clone else request.GET.get("kind")
+        named = self.kind_of(clone) if clone else request.GET.get("kind")
         kind = named if named in self.forms else next(iter(self.forms))
-        values, errors = (self.form_values(clone) if clone else request.GET.dict()), {}
+        values: dict = self.form_values(clone) if clone else request.GET.dict()
+        errors: dict = {}
         if clone and limited_user():
             values |= dict.fromkeys(clone.PATHS, "")
         if request.method == "POST":
@@ -86,7 +92,7 @@ class CreatesJobs:
                 return redirect(self.address("change", made[0].pk) if len(made) == 1 else self.address("changelist"))
         return render(request, self.create_template, self._context(request, kind, clone, values, errors))
 
-    def _make(self, form: Form, owner: str) -> tuple[list[Job], dict]:
+    def _make(self, form: Form, owner: str) -> tuple[list[J], dict]:
         """The created jobs, and the errors by field; one of them is empty."""
         try:
             form.is_valid(raise_exception=True)
@@ -106,7 +112,7 @@ class CreatesJobs:
         ]
         return self.arranged(fields, values, errors)
 
-    def _context(self, request, kind: str, clone: Job | None, values: dict, errors: dict) -> dict:
+    def _context(self, request, kind: str, clone: J | None, values: dict, errors: dict) -> dict:
         return self.admin_site.each_context(request) | {
             "title": f"Add {self.opts.verbose_name}",
             "opts": self.opts,

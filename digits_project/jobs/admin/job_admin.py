@@ -1,6 +1,6 @@
 """The base of the admin's pages for jobs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import ClassVar
 
@@ -8,11 +8,11 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404, HttpResponseRedirect
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.views.decorators.http import require_POST
@@ -24,9 +24,8 @@ from digits_project.common import errors
 from digits_project.common.errors import IllegalTransition, LimitReached
 from digits_project.jobs import log_files, services
 from digits_project.jobs.admin.create_pages import CreatesJobs
-from digits_project.jobs.admin.privacy import ShowsWhatIsVisible
-from digits_project.jobs.models import Job, Status
-from digits_project.jobs.visibility import find_visible, shown_name
+from digits_project.jobs.models import J, Status
+from digits_project.jobs.visibility import shown_name
 
 EDITABLE = ("name", "notes", "priority")
 LOWEST, HIGHEST = -32768, 32767  # of a priority
@@ -43,9 +42,11 @@ class JobActions(ActionForm):
 class DecoratedList(ChangeList):
     """A list that loads further data for all its rows at once (JobAdmin.decorate)."""
 
+    model_admin: "JobAdmin"
+
     def __init__(self, request, *args):
         super().__init__(request, *args)
-        self.title = capfirst(self.opts.verbose_name_plural)
+        self.title = str(capfirst(self.opts.verbose_name_plural))
 
     def get_results(self, request):
         super().get_results(request)
@@ -53,11 +54,11 @@ class DecoratedList(ChangeList):
         self.model_admin.decorate(self.result_list)
 
 
-class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
+class JobAdmin(CreatesJobs[J]):
     """Shows a job and lets users change its name, notes and priority. All other changes go through services."""
 
     list_filter: ClassVar[tuple[str, ...]] = ("status",)
-    search_fields = ("job_id", "name", "owner")
+    search_fields: ClassVar[tuple[str, ...]] = ("job_id", "name", "owner")
     actions: tuple[str, ...] = ("abort", "resume", "clone", "change_priority")
     action_form = JobActions
     list_per_page = 50
@@ -65,15 +66,16 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
     show_full_result_count = False
     log_file = ""  # in the job's folder
     change_form_template = "admin/jobs/change_form.html"
+    _delete_view: Callable[..., HttpResponse]  # Django's delete_view() without its transaction
 
     # --- what a page shows -----------------------------------------------------------------------------------------
     def get_changelist(self, request, **kwargs):
         return DecoratedList
 
-    def decorate(self, jobs: list[Job]) -> None:
+    def decorate(self, jobs: list[J]) -> None:
         """Load the data that the rows of a list show beside their columns, in a constant number of queries."""
 
-    def page(self, request, job: Job) -> dict:
+    def page(self, request, job: J) -> dict:
         """Template context of a job's page, beside its columns."""
         return {
             "job": self.without_paths(job),
@@ -98,17 +100,17 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
         return [field.name for field in self.model._meta.fields if field.name not in left_out]
 
     @admin.display(description="status", ordering="status")
-    def state(self, job: Job):
+    def state(self, job: J):
         """The status; of a running job also its progress and the lines of `about_run`."""
         job.error = without_paths(job.error)
         return render_to_string("jobs/state.html", {"job": job, "about": self.about_run(job)})
 
-    def about_run(self, job: Job) -> list[str]:
+    def about_run(self, job: J) -> list[str]:
         """Lines that the list shows below a running job's progress."""
         return []
 
     @admin.display(description="created", ordering="created_at")
-    def created(self, job: Job):
+    def created(self, job: J):
         return format_html("<span>{}</span> <span>{}</span>", *f"{job.created_at:%Y-%m-%d %H:%M}".split())
 
     # --- who may what ----------------------------------------------------------------------------------------------
@@ -118,7 +120,7 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
     def has_delete_permission(self, request, obj=None):
         return super().has_delete_permission(request, obj) and self._is_theirs(request, obj)
 
-    def _is_theirs(self, request, job: Job | None) -> bool:
+    def _is_theirs(self, request, job: J | None) -> bool:
         try:
             if job is not None:
                 permissions.refuse_to_change(request, job)
@@ -133,31 +135,6 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
             self.route("<str:job_id>/resume/", require_POST(self.resume_one), "resume"),
             *super().get_urls(),
         ]
-
-    def route(self, pattern: str, view: Callable, name: str, cacheable: bool = False):
-        """A URL pattern under the admin's list page, for admin users. A `cacheable` view sets its own cache headers."""
-        names = (self.opts.app_label, self.opts.model_name, name)
-        return path(pattern, self.admin_site.admin_view(view, cacheable), name="_".join(names))
-
-    def seen(self, request, job_id: str) -> Job:
-        """The job, if the user may view it. Raises Http404 or PermissionDenied."""
-        job = find_visible(job_id, self.model)
-        if job is None:
-            raise Http404("There is no such job.")
-        if not self.has_view_permission(request, job):
-            raise PermissionDenied
-        return job
-
-    def changed(self, request, job_id: str) -> Job:
-        """The job, if the user may change it. Raises Http404 or PermissionDenied."""
-        job = self.seen(request, job_id)
-        if not self.has_change_permission(request, job):
-            raise PermissionDenied
-        return job
-
-    def address(self, name: str, *args) -> str:
-        """The URL of one of this admin's pages."""
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=args)
 
     def abort_one(self, request, job_id):
         self.attempt(request, services.abort, [self.changed(request, job_id)], "Asked to stop")
@@ -206,7 +183,7 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
 
     log_deletions = log_addition = log_change
 
-    def attempt(self, request, service: Callable, jobs: Sequence[Job], done: str) -> None:
+    def attempt(self, request, service: Callable, jobs: Iterable[J], done: str) -> None:
         """Call the service for each job that the user may change, and show a message with the result."""
         names = []
         for job in jobs:
@@ -239,7 +216,7 @@ class JobAdmin(CreatesJobs, ShowsWhatIsVisible, admin.ModelAdmin):
             ]
         return lines, {self.opts.verbose_name_plural: len(lines)}, lacking, protected
 
-    def goes_with(self, job: Job) -> list[str]:
+    def goes_with(self, job: J) -> list[str]:
         """Descriptions of what is deleted with a job."""
         return []
 

@@ -1,11 +1,12 @@
 """The viewsets that datasets and models share."""
 
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, overload
 
 from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import Case, When
 from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, ValidationError
@@ -23,21 +24,19 @@ from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.api.viewsets import FormViewSet
 from digits_project.jobs import services
 from digits_project.jobs.api.job_responses import MOVED, TEXT, Created, Listed, Progress, created
-from digits_project.jobs.models import Job, Status, job_classes
+from digits_project.jobs.models import J, Job, Status, job_classes
 from digits_project.jobs.sharing import GroupNames, shared_names
 from digits_project.jobs.visibility import find_visible, visible
 
 # Routes that answer JSON or text with and without `.json`, errors included.
 WITHOUT_PAGE: dict[str, Any] = {"renderer_classes": (PrettyJSONRenderer,), "serializer_class": None}
 
-J = TypeVar("J", bound=Job)
-
 
 @overload
-def fetch(job_class: type[J], job_id: str) -> J: ...
+def fetch(job_class: type[J], job_id: object) -> J: ...
 @overload
-def fetch(job_class: None, job_id: str) -> Job: ...
-def fetch(job_class: type[Job] | None, job_id: str) -> Job:
+def fetch(job_class: None, job_id: object) -> Job: ...
+def fetch(job_class: type[Job] | None, job_id: object) -> Job:
     """The job with that id, of that class or of any (None). Raises NotFound, also for a job of another class."""
     job = find_visible(job_id, job_class)
     if job is None:
@@ -79,38 +78,37 @@ def _listed(job_class: type[Job], window: slice) -> list[dict]:
     return [dict(zip(columns, row, strict=True)) for row in rows[window]]
 
 
-class CreateViewSet(FormViewSet):
-    """POST of a form makes a job. Without `.json` the response leads a browser to the job's page."""
+class CreateViewSet(FormViewSet, Generic[J]):
+    """POST of a form makes one job or several. Without `.json` the response leads a browser to the job's page, or to
+    the list of all jobs."""
 
     role = Role.USER
 
-    def make_job(self, owner: str, **fields) -> Job:
-        """Create the job from the fields of the valid form, by the app's service. Raises Django's ValidationError."""
+    def make_jobs(self, owner: str, **fields) -> list[J]:
+        """Create the jobs from the fields of the valid form, by the app's service. Raises Django's ValidationError."""
         raise NotImplementedError
 
-    def describe(self, job: Job) -> dict:
+    def describe(self, job: J) -> dict:
         """The JSON object of the response for a created job."""
         return created(job)
 
     # Without a docstring: page and schema show that of the class.
     @extend_schema(responses={200: Created, **errors(429, 507)})
-    def create(self, request, format=None):
+    def create(self, request, format=None, **names):
         form = self.valid_form(request.data)
         try:
-            job = self.make_job(self.owner(), **form.validated_data)
+            jobs = self.make_jobs(self.owner(), **form.validated_data)
         except DjangoValidationError as wrong:
             raise ValidationError(form.in_wire_names(wrong)) from wrong
-        return self.respond(job)
+        if request.accepted_renderer.format == "json":
+            described = [self.describe(job) for job in jobs]
+            return Response(described[0] if len(jobs) == 1 else {"jobs": described})
+        return HttpResponseRedirect(jobs[0].get_absolute_url() if len(jobs) == 1 else reverse("home"))
 
     def owner(self) -> str:
         """The name under which the job is recorded; clients of DIGITS may send it with the form."""
         sent = self.request.query_params.get("username") or self.sent().get("username")
         return usernames.owner(self.request, sent)
-
-    def respond(self, job: Job) -> HttpResponse:
-        if self.request.accepted_renderer.format == "json":
-            return Response(self.describe(job))
-        return HttpResponseRedirect(job.get_absolute_url())
 
 
 class EditForm(Form):

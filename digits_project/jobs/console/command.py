@@ -8,7 +8,7 @@ import textwrap
 from argparse import SUPPRESS, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TextIO, cast
+from typing import TextIO, cast, overload
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
@@ -18,7 +18,7 @@ from digits_project.api.exception_handler import messages_by_field
 from digits_project.api.wire_format import errors
 from digits_project.common.terminal import Screen
 from digits_project.jobs.console.embedded_database import has_database, run_again_with_database
-from digits_project.jobs.models import Job, find_job
+from digits_project.jobs.models import J, Job, find_job
 
 EXIT_STATUS = "exit status: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted"
 # Options that Django adds to every command; hidden, because users of these commands don't need them.
@@ -107,6 +107,10 @@ def wrong(text: str) -> CommandError:
     return CommandError(text, returncode=Exit.BAD_INPUT)
 
 
+@overload
+def job_of(job_id: str, job_class: type[J]) -> J: ...
+@overload
+def job_of(job_id: str, job_class: None = None) -> Job: ...
 def job_of(job_id: str, job_class: type[Job] | None = None) -> Job:
     """The job of that id. Raises CommandError."""
     job = find_job(job_id, job_class)

@@ -13,7 +13,7 @@ from digits_project.common import resources
 from digits_project.common.errors import RESUME, Aborted, BadInput, Failed, Lost, no_room
 from digits_project.jobs import lifecycle, limits
 from digits_project.jobs.execution.lost_process import handle_lost_process
-from digits_project.jobs.models import Job, Status
+from digits_project.jobs.models import J, Job, Status
 from digits_project.jobs.process_identity import Process
 from digits_project.jobs.scheduling.dispatch import dispatch_or_leave
 
@@ -80,7 +80,7 @@ def _stop_at_next_progress(signum, frame):
     JobProgress.stop_requested = True
 
 
-def run(job_class: type[Job], job_id: str, work: Callable[[Job, JobProgress], None]) -> None:
+def run(job_class: type[J], job_id: str, work: Callable[[J, JobProgress], None]) -> None:
     """Call `work(job, progress)` if this process wins the job, and write the outcome.
 
     The texts of BadInput and Failed become the row's error. After Lost another process continues the job. Any other
@@ -101,7 +101,7 @@ def run(job_class: type[Job], job_id: str, work: Callable[[Job, JobProgress], No
     dispatch_or_leave()
 
 
-def _outcome(job: Job, progress: JobProgress, work) -> tuple[Status, dict]:
+def _outcome(job: J, progress: JobProgress, work: Callable[[J, JobProgress], None]) -> tuple[Status, dict]:
     """Do the work. Returns the final status and further column values."""
     try:
         if not job.directory.is_dir():
