@@ -133,9 +133,15 @@ def reader(snapshot: Snapshot, opener: Callable[[Path], BinaryIO] | None = None)
     """
     dataset = snapshot.trained_model.dataset
     channels, height, width = dataset.image_shape
-    size = {"width": width, "height": height, "channels": channels}
-    opener = opener or confined.opener(settings.DIGITS_DATA_ROOTS)
-    return partial(decoding.read_array, **size, resize_mode=dataset.resize_mode, opener=opener, **dataset.look)
+    return partial(
+        decoding.read_array,
+        width=width,
+        height=height,
+        channels=channels,
+        resize_mode=dataset.resize_mode,
+        opener=opener or confined.opener(settings.DIGITS_DATA_ROOTS),
+        **dataset.look,
+    )
 
 
 def scores(snapshot: Snapshot, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:

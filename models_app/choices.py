@@ -16,7 +16,7 @@ class NetworkMethod(models.TextChoices):
     CUSTOM = "custom", "a network of one's own, as Caffe prototxt"
 
 
-NETWORK_COLUMNS = {
+NETWORK_COLUMNS: dict[str, str] = {
     NetworkMethod.STANDARD: "standard_network",
     NetworkMethod.PREVIOUS: "previous",
     NetworkMethod.CUSTOM: "custom_network",

@@ -78,8 +78,10 @@ def after_training(job_id: str) -> None:
     Without such images, or if models of this kind are not evaluated, do nothing.
     """
     model = TrainedModel.objects.filter(pk=job_id, status=Status.DONE).select_related("dataset").first()
-    split = _first_split(model) if model else None
-    if split is None or not model.declared_kind.is_evaluated:
+    if model is None or not model.declared_kind.is_evaluated:
+        return
+    split = _first_split(model)
+    if split is None:
         return
     with audit.acting(lambda: audit.Actor("the training")):
         evaluate(model, split, owner=model.owner, limited=False)

@@ -1,6 +1,9 @@
 """The columns that hold a model's hyperparameters, made from their declarations."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -10,11 +13,14 @@ from models_app.training.hyperparameter_declaration import Hyperparameter, hyper
 from models_app.training.hyperparameters import Hyperparameters
 from models_app.training.learning_rate import LearningRatePolicy
 
+if TYPE_CHECKING:
+    from models_app.models import TrainedModel
+
 MAX_CHOICE = 10  # characters
 MAX_INTEGER = 2**31 - 1
 CLASSES = {bool: models.BooleanField, float: models.FloatField, str: models.CharField, tuple: models.JSONField}
 # Arguments of columns that older migrations made; other values would need a new migration.
-AS_MIGRATED = {
+AS_MIGRATED: dict[str, dict[str, Any]] = {
     "use_mean": {"max_length": 5},
     "solver_type": {"choices": solver_types},
     "lr_policy": {"choices": lr_policies},
@@ -54,7 +60,7 @@ class HyperparameterColumns:
             model.add_to_class(column_name, made)
         setattr(model, name, self)
 
-    def __get__(self, row: models.Model | None, model: type[models.Model] | None = None) -> Hyperparameters:
+    def __get__(self, row: TrainedModel | None, model: type[models.Model] | None = None) -> Hyperparameters:
         if row is None:
             raise AttributeError("a row has values of the hyperparameters, its class has none")
         values = {declared.name: getattr(row, declared.wire_name) for declared in IN_COLUMNS}
@@ -63,7 +69,7 @@ class HyperparameterColumns:
 
 def column(declared: Hyperparameter) -> models.Field:
     """The column of one hyperparameter, with its default, choices and range."""
-    facts = {"validators": _validators(declared)}
+    facts: dict[str, Any] = {"validators": _validators(declared)}
     if declared.is_optional:
         facts |= {"null": True, "blank": True}
     elif declared.type is tuple:

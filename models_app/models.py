@@ -4,6 +4,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -67,6 +68,18 @@ class TrainedModel(Job):
     # Found when it is created: the names of the engines that can train its network, the preferred first.
     usable_engines = models.JSONField(default=list, blank=True, editable=False)
     hyperparameters = HyperparameterColumns()  # the columns train_epochs, batch_size, solver_type …
+    # The types of those that code names, for mypy; they are declared in training/hyperparameters.py.
+    use_mean: str
+    train_epochs: float
+    snapshot_interval: float
+    val_interval: float
+    early_stop_patience: int
+    keep_snapshots: int
+    balance_classes: bool
+    batch_size: int
+    learning_rate: float
+    lr_policy: str
+    lr_parameters: dict[str, Any]
     select_gpus = models.JSONField(default=list, blank=True, help_text="The numbers of the GPUs that it is to have.")
     select_gpu_count = models.PositiveSmallIntegerField(
         default=1, validators=[POSITIVE, MaxValueValidator(MAX_GPUS)], help_text="How many GPUs, whichever they are."
@@ -133,18 +146,20 @@ class TrainedModel(Job):
         dataset, known = self.dataset, self.dataset.shapes_are_known
         if self.method == NetworkMethod.STANDARD:
             return networks.standard(self.standard_network, dataset.image_shape, self.categories, self.crop_size)
-        shapes = {"image_shape": dataset.image_shape, "label_shape": tuple(dataset.label_shape)}
-        shapes["crop_size"] = self.crop_size if known else None
+        image_shape, label_shape = dataset.image_shape, tuple(dataset.label_shape)
+        crop_size = self.crop_size if known else None
         has_categories = self.declared_kind.has_categories
         if self.method == NetworkMethod.CUSTOM:
             categories = self.categories if has_categories else None
-            network = prototxt.read(self.custom_network, **shapes, categories=categories, checked=known)
+            network = prototxt.read(self.custom_network, image_shape, categories, label_shape, crop_size, checked=known)
             if known:
                 network.check_trainable(*(["train", "val"] if self.val_interval else ["train"]))
             return network
-        previous = Network.from_dict(self.previous_network)
-        categories = (self.previous_categories, self.categories) if has_categories else None
-        return retrained(previous, **shapes, categories=categories) if known else previous
+        if self.previous_network is None:
+            raise BadInput("It has no network of a previous model.")
+        previous, before = Network.from_dict(self.previous_network), self.previous_categories or self.categories
+        changed = (before, self.categories) if has_categories else None
+        return retrained(previous, image_shape, label_shape, changed, crop_size) if known else previous
 
     @property
     def categories(self) -> int:
@@ -223,7 +238,7 @@ class TrainedModel(Job):
 
     def snapshot_at(self, epoch: float) -> Snapshot | None:
         """The snapshot of an epoch, or the newest (-1); None if there is none."""
-        return self.newest_snapshot if epoch == NEWEST else of_epoch(self.snapshots, epoch).first()
+        return self.newest_snapshot if epoch == NEWEST else of_epoch(self.snapshots.all(), epoch).first()
 
 
 def _fate(dataset: Dataset) -> str:

@@ -61,8 +61,8 @@ def user_of(snapshot: Snapshot) -> Job | None:
     model = snapshot.trained_model
     by_path = TrainedModel.objects.filter(custom_network_snapshot__startswith=f"{snapshot.directory.resolve()}/")
     readers = (
-        of_epoch(model.successors, snapshot.epoch, "previous_epoch"),
+        of_epoch(model.successors.all(), snapshot.epoch, "previous_epoch"),
         by_path,
-        of_epoch(model.evaluations, snapshot.epoch),
+        of_epoch(model.evaluations.all(), snapshot.epoch),
     )
     return next((job for jobs in readers if (job := jobs.exclude(status__in=ENDED).first())), None)

@@ -41,7 +41,7 @@ def create_models(
                 model.network_is_checked = bool(made)
                 model.usable_engines = made[0].usable_engines if made else []
                 _refuse_more_snapshots(model)
-                if model.batch_size is None:
+                if varied["batch_size"] is None:
                     model.batch_size = made[0].batch_size if made else _default_batch_size(model)
                 made.append(submit(model))
     except BaseException:

@@ -37,8 +37,8 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
         directory=str(model.directory),
         category_weights=model.category_weights(),
         initial_weights=str(weights) if weights else None,
-        readable_roots=[str(root) for root in (*settings.DIGITS_DATA_ROOTS, settings.DIGITS_JOBS_DIR)],
-        devices=[device.label for device in held[:batch_size]],
+        readable_roots=tuple(map(str, (*settings.DIGITS_DATA_ROOTS, settings.DIGITS_JOBS_DIR))),
+        devices=tuple(device.label for device in held[:batch_size]),
         resume_from=str(resume_from.directory) if resume_from else None,
         **replace(hyperparameters, batch_size=batch_size).values(),
     )
@@ -64,8 +64,7 @@ def _follow(model: TrainedModel, config: Path, report: JobProgress) -> None:
     """Run the trainer and store its events."""
     with trainer_process.events(config, model.directory / "train.log") as events:
         for event in events:
-            store = STORE.get(event["event"]) if event else None
-            if store:
+            if event and (store := STORE.get(event["event"])):
                 patiently(partial(store, model, event))
             report(event.get("fraction") if event else None)
 

@@ -4,8 +4,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from datasets.imagedb.images.confined import opener
 from digits_project.common.confined_files import EVERYWHERE
@@ -59,8 +60,9 @@ class ImagesCommand(ConsoleCommand):
     def _output(self, name: str | None) -> Iterator[TextIO]:
         if name is None:
             self.stdout.ending = ""
-            sys.stdout.reconfigure(errors="surrogateescape")  # likewise a name's bytes
-            yield self.stdout
+            if isinstance(sys.stdout, TextIOWrapper):
+                sys.stdout.reconfigure(errors="surrogateescape")  # likewise a name's bytes
+            yield cast(TextIO, self.stdout)
             return
         try:
             # A name that is not UTF-8 keeps its bytes in CSV; JSON writes them as escapes.

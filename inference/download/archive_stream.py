@@ -130,7 +130,10 @@ class _Sink:
         return self._written.write(data)
 
     def flush(self) -> None:
-        pass
+        """Do nothing: what is written is there at once."""
+
+    def close(self) -> None:
+        """Do nothing: the content stays until taken() returns it."""
 
     def taken(self) -> bytes:
         data = self._written.getvalue()

@@ -35,9 +35,14 @@ def _one(declared: Hyperparameter, **facts) -> serializers.Field:
     if declared.type is tuple:
         return Numbers(max_length=MAX_NUMBERS, **facts)
     if declared.takes_whole_numbers:
-        return serializers.IntegerField(min_value=declared.lowest, max_value=declared.highest, **facts)
-    bounds = {"max_value": MAX_NUMBER if declared.highest is None else declared.highest, "below": declared.below}
+        return serializers.IntegerField(min_value=_whole(declared.lowest), max_value=_whole(declared.highest), **facts)
+    highest = MAX_NUMBER if declared.highest is None else declared.highest
     if declared.above == 0:
-        return PositiveNumber(**bounds, **facts)
+        return PositiveNumber(max_value=highest, below=declared.below, **facts)
     lowest = -MAX_NUMBER if declared.lowest is None else declared.lowest
-    return Number(min_value=lowest, above=declared.above, **bounds, **facts)
+    return Number(min_value=lowest, max_value=highest, above=declared.above, below=declared.below, **facts)
+
+
+def _whole(bound: float | None) -> int | None:
+    """The bound of a field of whole numbers."""
+    return None if bound is None else int(bound)

@@ -83,7 +83,7 @@ class NetworkText(serializers.CharField):
         return super().to_internal_value(data).removeprefix(BYTE_ORDER_MARK)
 
     def _read(self, file: UploadedFile) -> str:
-        if file.size > MAX_NETWORK_TEXT:
+        if (file.size or 0) > MAX_NETWORK_TEXT:
             raise serializers.ValidationError(f"This file has more than {MAX_NETWORK_TEXT:,} bytes.")
         try:
             file.seek(0)

@@ -61,9 +61,9 @@ def evaluation_json(evaluation: Evaluation, whole: bool = True) -> dict:
 
     Without `whole`, for a page, the metrics by category are left out if there are too many for a page.
     """
-    names = Evaluation.FIGURES if evaluation.status == Status.DONE else ()
+    names: tuple[str, ...] = Evaluation.FIGURES if evaluation.status == Status.DONE else ()
     if not whole and len(evaluation.categories) > MAX_CATEGORIES:
-        names = [name for name in names if name not in ("categories", "confusion_matrix")]
+        names = tuple(name for name in names if name not in ("categories", "confusion_matrix"))
     return describe_job(evaluation, **_evaluated(evaluation), **{name: getattr(evaluation, name) for name in names})
 
 
@@ -143,7 +143,8 @@ class Columns(serializers.Serializer):
 class Chart(serializers.Serializer):
     """Curves to draw."""
 
-    data = Columns()
+    def get_fields(self):
+        return {"data": Columns()}  # as an attribute it would hide the serializer's own `data`
 
 
 class CustomNetwork(serializers.Serializer):

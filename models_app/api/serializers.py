@@ -45,7 +45,7 @@ class ModelForm(PolicyForm):
     WIRE_NAMES = {"name": "model_name", "standard_network": "standard_networks", "previous": "previous_networks"}
     DESCRIPTIONS = model_descriptions.MODEL
     DIGITS_FIELDS = digits_fields.MODEL
-    FIELDS_OF = {
+    FIELDS_OF: dict[str, tuple[str, ...]] = {
         NetworkMethod.STANDARD: ("standard_networks",),
         NetworkMethod.PREVIOUS: ("previous_networks",),
         NetworkMethod.CUSTOM: ("custom_network", "custom_network_snapshot"),
@@ -126,7 +126,7 @@ class ModelForm(PolicyForm):
             snapshot = chosen_snapshot(previous, epoch, field)
         except serializers.ValidationError as wrong:
             detail = wrong.detail[field] if isinstance(wrong.detail, dict) else wrong.detail
-            return {field: " ".join(detail) if isinstance(detail, list) else detail}
+            return {field: " ".join(map(str, detail)) if isinstance(detail, list) else str(detail)}
         values["previous_epoch"] = snapshot.epoch if snapshot else None
         return {}
 
@@ -206,7 +206,7 @@ def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot |
 
 def wrong_language(framework: str | None) -> dict[str, str]:
     """{field: message} for a framework whose networks are programs."""
-    if language := OTHER_LANGUAGES.get(framework):
+    if language := OTHER_LANGUAGES.get(framework or ""):
         return {"custom_network": f"A network in {language} can't be read here; write it as Caffe prototxt."}
     return {}
 

@@ -155,11 +155,11 @@ def _attributes(content: bytes) -> Iterator[tuple[str, str | int | float]]:
     stored: dict = {}  # the pickle's memo, {index: value}: a repeated text is stored once and then named by its index
     for opcode, value, _ in pickletools.genops(content):
         if opcode.name in STORES:
-            stored[len(stored) if opcode.name == "MEMOIZE" else int(value)] = last
+            stored[len(stored) if value is None else int(value)] = last  # only MEMOIZE has no number
             continue
         if opcode.name in SILENT:
             continue
-        if opcode.name == "GLOBAL" and (named := CLASS.fullmatch(value)):
+        if opcode.name == "GLOBAL" and (named := CLASS.fullmatch(str(value))):
             yield "class", named[1]
         last = _plain(opcode.name, value, stored)
         if key and last is not None:
@@ -170,6 +170,6 @@ def _attributes(content: bytes) -> Iterator[tuple[str, str | int | float]]:
 def _plain(opcode: str, value: object, stored: dict) -> str | int | float | None:
     """The value that an opcode pushes if it is a text or a number, else None."""
     if "GET" in opcode:
-        return stored.get(int(value))
+        return stored.get(int(value)) if isinstance(value, (int, str)) else None
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     return text if isinstance(text, (str, int, float)) and opcode != "GLOBAL" else None

@@ -33,6 +33,7 @@ from models_app.services import BATCH_SIZE
 from models_app.training.data.crops import centred
 from models_app.training.hyperparameters import Hyperparameters
 from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, sha256
+from models_app.training.snapshots.snapshot_writer import save_arrays
 
 MEAN = "mean.binaryproto"
 UNREADABLE = {
@@ -89,8 +90,8 @@ def _fill_dataset(dataset: Dataset, found: DigitsJob, taken: bool, report) -> No
         dataset.splits = [_split(directory, name, len(dataset.categories)) for name in built.entries]
         dataset.save(update_fields=["resize_channels", "resize_height", "resize_width", "splits"])
     else:
-        mean = read_mean(found.path / MEAN, dataset.image_shape, EVERYWHERE)
-        save_mean(mean, directory / "mean.npy", directory / "mean.png")
+        pixels = read_mean(found.path / MEAN, dataset.image_shape, EVERYWHERE)
+        save_mean(pixels, directory / "mean.npy", directory / "mean.png")
     (directory / "labels.txt").write_text("".join(f"{label}\n" for label in dataset.categories), encoding="utf-8")
     dataset.digests = dataset_services.digests(directory, report)
     dataset.save(update_fields=["digests"])
@@ -115,12 +116,12 @@ def _take_generic(found: DigitsJob, owner: str, records: bool, report) -> Datase
         raise BadInput("Of a generic dataset there is nothing to take but its databases.")
     if missing := next((path for path in databases.values() if not path.exists()), None):
         raise BadInput(f"{missing}, which it was made of, is not here; bring it there, or link to it.")
-    splits = [
-        imagedb.PrebuiltSplit(databases[name], databases.get(f"{name}_labels")) if name in databases else None
-        for name in ("train", "val")
-    ]
-    roots = (found.path, *settings.DIGITS_DATA_ROOTS)
-    spec = imagedb.PrebuiltSpec(*splits, mean=databases.get("mean"), roots=roots)
+    spec = imagedb.PrebuiltSpec(
+        train=imagedb.PrebuiltSplit(databases["train"], databases.get("train_labels")),
+        val=imagedb.PrebuiltSplit(databases["val"], databases.get("val_labels")) if "val" in databases else None,
+        mean=databases.get("mean"),
+        roots=(found.path, *settings.DIGITS_DATA_ROOTS),
+    )
     columns = {"train": "train_images", "val": "val_images", "mean": "mean_file"}
     sources = {f"prebuilt_{columns.get(name, name)}": str(path) for name, path in databases.items()}
     dataset = Dataset(
@@ -194,11 +195,11 @@ def _write_snapshot(model: TrainedModel, path: Path, directory: Path) -> None:
         raise BadInput("Models take a worker's packages: pip install --no-deps -r requirements/worker.txt") from missing
     network, dataset = model.network(), model.dataset
     weights = caffemodel.read_weights(path, network)
-    if missing := [weight.name for weight in network.weights() if weight.name not in weights]:
-        raise BadInput(f"{path.name} has no {missing[0]} of the shape that the network has.")
+    if absent := [weight.name for weight in network.weights() if weight.name not in weights]:
+        raise BadInput(f"{path.name} has no {absent[0]} of the shape that the network has.")
     onnx, arrays = directory / FILES["onnx"], directory / FILES["weights"]
     write_onnx(network, weights, onnx, _mean(model), dataset.categories, image_shape=dataset.image_shape)
-    np.savez(arrays, **weights)
+    save_arrays(arrays, weights)
     digests = {file.name: sha256(file) for file in (onnx, arrays)}
     (directory / DESCRIPTION).write_text(json.dumps({"network": network.to_dict(), "sha256": digests}, indent=2))
 

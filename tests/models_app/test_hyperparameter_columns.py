@@ -108,3 +108,10 @@ def test_a_column_has_the_class_of_its_values(kind, facts, expected):
 
 def test_a_class_has_no_values_of_hyperparameters():
     assert not hasattr(TrainedModel, "hyperparameters")
+
+
+def test_the_columns_have_the_types_of_their_hyperparameters():
+    declared = {each.wire_name: each.type | None if each.is_optional else each.type for each in IN_COLUMNS}
+    named = {name: hint for name, hint in TrainedModel.__annotations__.items() if name != "lr_parameters"}
+    assert named == {name: declared.get(name) for name in named}
+    assert "train_epochs" in named

@@ -1,6 +1,7 @@
 """`manage.py import_digits FOLDER`"""
 
 import time
+from functools import partial
 from pathlib import Path
 
 from digits_project.common.errors import BadInput
@@ -43,6 +44,10 @@ class Command(ConsoleCommand):
         self.screen.line(f"{taken} taken, {there} there already, {len(left_out)} left out")
         self.end(Exit.FAILED if left_out else Exit.DONE)
 
+    def _report(self, name: str, began: float, fraction: float) -> None:
+        if self.screen.live:
+            self.screen.progress(name, fraction, began)
+
     def _take(self, found: DigitsJob, options) -> dict:
         began, why = time.monotonic(), ""
         try:
@@ -51,7 +56,7 @@ class Command(ConsoleCommand):
                     found,
                     options["owner"],
                     records=not options["no_records"],
-                    report=lambda fraction: self.screen.live and self.screen.progress(found.name, fraction, began),
+                    report=partial(self._report, found.name, began),
                 )
             elif found.kind == "model":
                 importer.take_model(found, options["owner"])

@@ -64,9 +64,9 @@ def write_snapshot(
         weights = engine.weights()
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise Diverged("the weights are not numbers", state.epoch, state.learning_rate)
-        _save_arrays(aside / FILES["weights"], weights)
+        save_arrays(aside / FILES["weights"], weights)
         del weights  # of a large network: export and check need the memory
-        _save_arrays(aside / FILES["optimizer"], engine.optimizer_state())
+        save_arrays(aside / FILES["optimizer"], engine.optimizer_state())
         onnx = aside / FILES["onnx"]
         engine.export(onnx, model.labels, {**model.metadata, "epoch": f"{state.epoch:g}"}, sample.shape[1:])
         expected = engine.forward(centred(sample, model.network.input_shape))
@@ -78,7 +78,8 @@ def write_snapshot(
     return SnapshotContents(target, difference)
 
 
-def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays by name as .npz."""
     np.savez(path, **arrays)
 
 
