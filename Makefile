@@ -57,7 +57,7 @@ lint: environment ## ruff, bandit, types, import contracts, missing migrations, 
 	@$(PYTHON) tools/check_types.py
 	@$(PYTHON) requirements/lock.py --check
 
-types: environment ## mypy with the plugins for Django and DRF; only the errors in tools/type_errors.txt are accepted
+types: environment ## mypy with the plugins for Django and DRF
 	@$(PYTHON) tools/check_types.py
 
 lock: environment ## write requirements/*.txt from requirements/*.in; UPGRADE=--upgrade takes newer versions
