@@ -14,8 +14,10 @@ from datasets import services as dataset_services
 from datasets.tasks import build_dataset
 from digits_project.jobs.execution import reaper
 from digits_project.jobs.execution.worker import JobWorker
+from digits_project.jobs.models import Device
 from digits_project.jobs.scheduling import devices, queues
 from models_app import services as model_services
+from models_app.tasks import train_model
 from tests.support.markers import pytest_collection_modifyitems, pytest_itemcollected
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
 from tests.support.services import QUEUE_PREFIX
@@ -155,3 +157,16 @@ def run_reaper_once(db):
 def cpu(db):
     """The CPU of this host, registered as a device."""
     return next(device for device in devices.register() if device.type == "cpu")
+
+
+@pytest.fixture
+def run_training_task(cpu):
+    """A function that runs the worker's task of a waiting model on the CPU and returns the model afterwards."""
+
+    def run_training_task(model):
+        Device.objects.update(leased_to=model.pk)
+        train_model(model.pk)
+        model.refresh_from_db()
+        return model
+
+    return run_training_task

@@ -38,7 +38,7 @@ def three_images(digits_folder):
 
 @pytest.fixture
 def ranking(model):
-    """Computes the five best [category, percentage] of an image, best first, from the scores of a snapshot."""
+    """A function that computes the five best [category, percentage] of an image from the scores of a snapshot."""
 
     def ranking(path, epoch=2):
         pixels = decoding.read_array(path, 28, 28, 1, "squash")
@@ -51,7 +51,7 @@ def ranking(model):
 
 @pytest.fixture
 def classify_many(client, model):
-    """Posts a list, the content of a file or a text, to classify_many; returns the response."""
+    """A function that posts a list, the content of a file or a text, to classify_many."""
 
     def classify_many(listed, suffix=".json", **fields):
         upload = io.BytesIO(listed) if isinstance(listed, bytes) else listed

@@ -31,6 +31,8 @@ def model(make_dataset, make_model, settings):
 
 @pytest.fixture
 def classify(client, model, image):
+    """A function that posts the image, unless `fields` name another one, to classify_one."""
+
     def classify(**fields):
         named = {"image_path", "image_url"} & set(fields)
         form = {"job_id": model.pk, "image_file": None if named else upload(image)} | fields

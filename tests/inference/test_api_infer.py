@@ -28,6 +28,8 @@ def model(make_dataset, make_model):
 
 @pytest.fixture
 def post(client, model):
+    """A function that posts a form, in which bytes are files, to an address."""
+
     def post(url, **fields):
         sent = {name: io.BytesIO(value) if isinstance(value, bytes) else value for name, value in fields.items()}
         return client.post(url, {"job_id": model.pk} | sent)

@@ -15,6 +15,8 @@ URL = "/models/images/classification/top_n.json"
 
 @pytest.fixture
 def post(client, data_roots, model, digits_folder):
+    """A function that posts a list of names in the folder of digits to top_n."""
+
     def post(names, url=URL, **fields):
         upload = io.BytesIO(image_list(*names))
         sent = {"job_id": model.pk, "image_list": upload, "image_folder": str(digits_folder)}

@@ -11,5 +11,5 @@ INSTALLED = [name for name, engine in ENGINES.items() if engine.is_installed()]
 @pytest.fixture(scope="module", params=INSTALLED)
 def engine_name(request):
     """Each installed engine in turn: engine_of() opens it, and the trainings of config_of() run on it."""
-    with engine_samples.under_test(request.param):
+    with engine_samples.use_engine(request.param):
         yield request.param

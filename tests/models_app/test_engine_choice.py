@@ -1,4 +1,4 @@
-"""Which engine trains a model: asked for in the form, narrowed by its network, and chosen with the device."""
+"""The engine that trains a model: requested in the form, limited by the network, and chosen with the device."""
 
 from dataclasses import replace
 
@@ -9,7 +9,6 @@ from digits_project.jobs.overview import overview
 from digits_project.jobs.scheduling import devices
 from digits_project.jobs.scheduling.dispatch import dispatch, lease_here
 from models_app.models import TrainedModel
-from models_app.tasks import train_model
 from models_app.training.engines import ENGINES
 from models_app.training_task import train_config
 from tests.support.api_requests import field_errors
@@ -21,6 +20,8 @@ CREATE = "/models/images/classification.json"
 
 @pytest.fixture
 def form(make_dataset):
+    """A function that returns a valid form with further fields."""
+
     def form(**fields):
         return {"model_name": "lenet", "dataset": make_dataset().pk, "standard_networks": "lenet", **fields}
 
@@ -29,13 +30,13 @@ def form(make_dataset):
 
 @pytest.fixture
 def second_engine(monkeypatch):
-    """Registers an engine beside MXNet."""
+    """Registers a second engine beside MXNet."""
     monkeypatch.setitem(ENGINES, "second", SECOND)
 
 
 @pytest.fixture
 def gpus(register_worker):
-    """Rows of GPUs of one host with a worker, each with the engines that can use it."""
+    """A function that registers GPUs of one host with a worker, each with the engines that can use it."""
 
     def gpus(*engines):
         register_worker("train-a")
@@ -45,23 +46,23 @@ def gpus(register_worker):
     return gpus
 
 
-def held(model):
+def leased_devices(model):
     return list(Device.objects.filter(leased_to=model.pk).order_by("index"))
 
 
 @pytest.mark.parametrize("fields, engine", [({}, "auto"), ({"engine": "auto"}, "auto"), ({"engine": "mxnet"}, "mxnet")])
 def test_the_form_chooses_an_engine(client, form, fields, engine):
-    answer = client.post(CREATE, form(**fields)).json()
+    response = client.post(CREATE, form(**fields)).json()
     model = TrainedModel.objects.get()
     assert (model.engine, model.usable_engines) == (engine, ["mxnet"])
-    facts = client.get(f"/models/{answer['id']}.json").json()
+    facts = client.get(f"/models/{response['id']}.json").json()
     assert facts["engine"] == engine
     assert "engine_used" not in facts
 
 
 def test_an_unknown_engine_is_refused(client, form):
-    told = field_errors(client.post(CREATE, form(engine="caffe")))
-    assert told == {"engine": '"caffe" is not a valid choice. Choose auto or mxnet.'}
+    errors = field_errors(client.post(CREATE, form(engine="caffe")))
+    assert errors == {"engine": '"caffe" is not a valid choice. Choose auto or mxnet.'}
 
 
 def test_the_framework_of_a_digits_script_chooses_no_engine(client, form):
@@ -73,8 +74,8 @@ def test_the_framework_of_a_digits_script_chooses_no_engine(client, form):
 def test_a_network_that_no_engine_can_train_is_refused_with_its_layer_types(client, form, monkeypatch):
     without = replace(ENGINES["mxnet"], layer_types=ENGINES["mxnet"].layer_types - {"Pooling"})
     monkeypatch.setitem(ENGINES, "mxnet", without)
-    told = field_errors(client.post(CREATE, form()))
-    assert told == {"standard_networks": "no engine can train this network: MXNet can't train layers of type Pooling"}
+    errors = field_errors(client.post(CREATE, form()))
+    assert errors == {"standard_networks": "no engine can train this network: MXNet can't train layers of type Pooling"}
 
 
 def test_every_model_of_a_sweep_keeps_the_engines_that_can_train_it(client, form, second_engine):
@@ -86,9 +87,9 @@ def test_a_gpu_is_leased_only_to_a_model_whose_engine_can_use_it(second_engine, 
     gpus(["second"], ["mxnet"])
     mxnet, either = make_model(built_dataset, engine="mxnet"), make_model(built_dataset)
     dispatch()
-    assert [device.index for device in held(mxnet)] == [1]
-    assert [device.index for device in held(either)] == [0]
-    configured = [train_config(model, held(model)).engine for model in (mxnet, either)]
+    assert [device.index for device in leased_devices(mxnet)] == [1]
+    assert [device.index for device in leased_devices(either)] == [0]
+    configured = [train_config(model, leased_devices(model)).engine for model in (mxnet, either)]
     assert configured == ["mxnet", "second"]
 
 
@@ -96,7 +97,7 @@ def test_a_gpu_that_no_engine_can_use_is_leased_to_no_model(gpus, built_dataset,
     gpus([])
     model = make_model(built_dataset)
     dispatch()
-    assert held(model) == []
+    assert leased_devices(model) == []
     assert [place.reason for place in overview()["queue"]] == ["waiting for a device that mxnet can use"]
 
 
@@ -104,31 +105,31 @@ def test_several_gpus_of_a_model_are_used_by_one_engine(second_engine, gpus, bui
     gpus(["mxnet"], ["second"], ["mxnet", "second"])
     model = make_model(built_dataset, select_gpu_count=2)
     dispatch()
-    assert [device.index for device in held(model)] == [0, 2]
-    assert train_config(model, held(model)).engine == "mxnet"
+    assert [device.index for device in leased_devices(model)] == [0, 2]
+    assert train_config(model, leased_devices(model)).engine == "mxnet"
 
 
 def test_gpus_that_no_engine_can_use_together_are_not_leased_together(second_engine, gpus, built_dataset, make_model):
     gpus(["mxnet"], ["second"])
     model = make_model(built_dataset, select_gpu_count=2)
     dispatch()
-    assert held(model) == []
+    assert leased_devices(model) == []
 
 
-def test_a_gpu_that_the_engine_can_not_use_is_refused_by_the_form(client, form, gpus):
+def test_a_gpu_that_the_engine_cannot_use_is_refused_by_the_form(client, form, gpus):
     gpus(["mxnet"], [])
-    told = field_errors(client.post(CREATE, form(select_gpu="1")))
-    assert told == {"select_gpu": "No host has GPU 1 to train on; there are: 0. mxnet can't use gpu1 of a."}
+    errors = field_errors(client.post(CREATE, form(select_gpu="1")))
+    assert errors == {"select_gpu": "No host has GPU 1 to train on; there are: 0. mxnet can't use gpu1 of a."}
 
 
-def test_a_device_whose_host_has_not_reported_its_engines_is_leased_as_before(gpus, built_dataset, make_model):
+def test_a_device_whose_host_has_not_reported_its_engines_is_leased(gpus, built_dataset, make_model):
     gpus(None)
     model = make_model(built_dataset)
     dispatch()
-    assert [device.index for device in held(model)] == [0]
+    assert [device.index for device in leased_devices(model)] == [0]
 
 
-def test_without_workers_a_model_ends_at_once_where_its_engine_is_missing(built_dataset, make_model, monkeypatch):
+def test_a_model_trained_without_workers_fails_at_once_if_its_engine_is_missing(built_dataset, make_model, monkeypatch):
     monkeypatch.setitem(ENGINES, "mxnet", replace(MISSING, name="mxnet"))
     monkeypatch.setattr(devices, "find_gpus", list)
     model = make_model(built_dataset)
@@ -138,10 +139,10 @@ def test_without_workers_a_model_ends_at_once_where_its_engine_is_missing(built_
     assert (model.status, model.error) == (Status.ERROR, reason)
 
 
-def test_a_model_says_which_engine_trained_it(client, built_dataset, make_model, cpu):
-    model = make_model(built_dataset)
-    Device.objects.update(leased_to=model.pk)
-    train_model(model.pk)
+def test_json_page_and_log_of_a_model_name_the_engine_that_trained_it(
+    client, built_dataset, make_model, run_training_task
+):
+    model = run_training_task(make_model(built_dataset))
     facts = client.get(f"/models/{model.pk}.json").json()
     assert (facts["engine"], facts["engine_used"]) == ("auto", "mxnet 1.9.1")
     assert "mxnet 1.9.1" in client.get(f"/models/{model.pk}", headers={"Accept": "text/html"}).content.decode()

@@ -1,4 +1,4 @@
-"""Which engine trained a model that is older than the column for it."""
+"""The engine that a model shows if it was trained before the column engine_used existed."""
 
 import pytest
 from django.db import connection
@@ -11,14 +11,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def migrate_from(name: str) -> None:
-    """Undo the migrations of models_app behind `name`, and apply them again."""
+    """Undo the migrations of models_app after `name`, and apply them again."""
     latest = [node for node in MigrationExecutor(connection).loader.graph.leaf_nodes() if node[0] == "models_app"]
     MigrationExecutor(connection).migrate([("models_app", name)])
     MigrationExecutor(connection).migrate(latest)
 
 
-def trained(model, engine=""):
-    """The model with what its training leaves behind."""
+def add_training(model, engine=""):
+    """Add the metric and the snapshot that a training leaves; return the model."""
     Metric.objects.create(trained_model=model, split="train", epoch=1, iteration=4, loss=0.5, learning_rate=0.01)
     Snapshot.objects.create(trained_model=model, epoch=1, iteration=4, folder="snapshots/epoch-1")
     TrainedModel.objects.filter(pk=model.pk).update(engine_used=engine)
@@ -30,24 +30,22 @@ def engine_on_page(client, model) -> str:
     return page.partition("<th>Engine</th><td>")[2].partition("</td>")[0]
 
 
-def test_a_model_that_was_trained_before_the_column_shows_mxnet(admin_client, built_dataset, make_model):
-    old, new = trained(make_model(built_dataset)), trained(make_model(built_dataset), "second 2.0")
+def test_a_model_that_was_trained_before_the_column_existed_shows_mxnet(admin_client, built_dataset, make_model):
+    old, new = add_training(make_model(built_dataset)), add_training(make_model(built_dataset), "second 2.0")
     assert engine_on_page(admin_client, old) == "auto"
     migrate_from("0012_kinds")
     assert engine_on_page(admin_client, old) == "mxnet 1.9.1"
     assert engine_on_page(admin_client, new) == "second 2.0"
 
 
-def test_a_model_that_was_imported_before_the_column_shows_caffe(admin_client, built_dataset, make_model):
+def test_a_model_that_was_imported_before_the_column_existed_shows_caffe(admin_client, built_dataset, make_model):
     model = make_model(built_dataset)
     Snapshot.objects.create(trained_model=model, epoch=1, iteration=4, folder="snapshots/epoch-1")
     migrate_from("0012_kinds")
     assert engine_on_page(admin_client, model) == "caffe"
 
 
-def test_a_model_that_nothing_has_trained_yet_shows_the_engine_that_it_is_to_have(
-    admin_client, built_dataset, make_model
-):
+def test_a_model_that_is_not_yet_trained_shows_its_chosen_engine(admin_client, built_dataset, make_model):
     model = make_model(built_dataset)
     migrate_from("0012_kinds")
     assert engine_on_page(admin_client, model) == "auto"

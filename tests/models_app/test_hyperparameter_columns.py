@@ -1,4 +1,4 @@
-"""Hyperparameters from their declarations to forms, columns and configurations."""
+"""Forms, columns and configurations derive from the declarations of hyperparameters."""
 
 import json
 import subprocess
@@ -15,8 +15,8 @@ from models_app.training.hyperparameter_declaration import Hyperparameter, hyper
 from models_app.training.hyperparameters import Hyperparameters
 from models_app.training_task import train_config
 
-# Each other than its default.
-SET = {
+# A value of each hyperparameter that differs from its default.
+SAMPLES = {
     "learning_rate": 0.25, "lr_policy": "poly", "lr_parameters": {"lr_poly_power": 2.0}, "use_mean": "pixel",
     "train_epochs": 3, "snapshot_interval": 0.5, "val_interval": 1.5, "early_stop_patience": 4, "keep_snapshots": 5,
     "balance_classes": True, "random_seed": 2**32 - 1, "batch_size": 7, "batch_accumulation": 8,
@@ -50,23 +50,23 @@ def test_one_declaration_adds_a_hyperparameter_everywhere():
 
 @pytest.mark.django_db
 def test_every_hyperparameter_of_a_row_reaches_the_trainer(built_dataset, make_model, cpu):
-    model = make_model(built_dataset, **SET)
+    model = make_model(built_dataset, **SAMPLES)
     model.refresh_from_db()
     values = train_config(model, [cpu]).values()
-    expected = SET | SET["lr_parameters"]
+    expected = SAMPLES | SAMPLES["lr_parameters"]
     names = {declared.name: declared.wire_name for declared in IN_COLUMNS} | {"lr_poly_power": "lr_poly_power"}
     assert {name: values[name] for name in names} == {name: expected[column] for name, column in names.items()}
 
 
-def test_every_hyperparameter_above_differs_from_its_default():
-    assert set(SET) == {declared.wire_name for declared in IN_COLUMNS} | {"lr_parameters"}
-    assert not [declared.name for declared in IN_COLUMNS if SET[declared.wire_name] == declared.default]
+def test_every_sample_of_a_hyperparameter_differs_from_its_default():
+    assert set(SAMPLES) == {declared.wire_name for declared in IN_COLUMNS} | {"lr_parameters"}
+    assert not [declared.name for declared in IN_COLUMNS if SAMPLES[declared.wire_name] == declared.default]
 
 
-def test_users_set_no_hyperparameter_that_is_fixed():
+def test_users_cannot_set_a_fixed_hyperparameter():
     fixed = {declared.wire_name for declared in hyperparameters_of(Hyperparameters) if declared.fixed}
     assert fixed == {"momentum", "weight_decay"}
-    assert not fixed & {*form_fields(hyperparameters_of(Hyperparameters)), *SET}
+    assert not fixed & {*form_fields(hyperparameters_of(Hyperparameters)), *SAMPLES}
 
 
 @pytest.mark.django_db
@@ -81,10 +81,10 @@ def test_users_set_no_hyperparameter_that_is_fixed():
         ({"snapshot_interval": -1}, "Ensure this value is greater than or equal to 0."),
     ],
 )
-def test_a_row_with_a_hyperparameter_out_of_range_is_refused(built_dataset, make_model, fields, message):
-    with pytest.raises(ValidationError) as refused:
+def test_a_row_with_a_hyperparameter_outside_of_its_range_is_refused(built_dataset, make_model, fields, message):
+    with pytest.raises(ValidationError) as raised:
         make_model(built_dataset, **fields)
-    assert refused.value.message_dict == {name: [message] for name in fields}
+    assert raised.value.message_dict == {name: [message] for name in fields}
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_a_row_with_a_hyperparameter_out_of_range_is_refused(built_dataset, make
         (str, {"choices": ("a", "b")}, models.CharField),
     ],
 )
-def test_a_column_has_the_class_of_its_values(kind, facts, expected):
+def test_a_column_has_the_field_class_of_its_values(kind, facts, expected):
     declared = Hyperparameter("x", kind, default=None, is_optional=True, help="", wire_name="x", **facts)
     assert type(column(declared)) is expected
 
 
-def test_a_class_has_no_values_of_hyperparameters():
+def test_the_class_of_models_has_no_values_of_hyperparameters():
     assert not hasattr(TrainedModel, "hyperparameters")
 
 

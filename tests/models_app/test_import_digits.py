@@ -1,4 +1,4 @@
-"""import_digits: a job folder as DIGITS leaves it becomes a dataset and a model that answers as Caffe would."""
+"""import_digits: job folders of DIGITS become a dataset and a model that gives the scores of Caffe."""
 
 import json
 import pickle
@@ -21,7 +21,7 @@ from tests.support.samples.prebuilt_samples import blob_proto, caffe_order, enco
 pytestmark = pytest.mark.django_db
 
 DATASET, MODEL = "20170301-120000-0c1a", "20170301-130000-4907"
-SIDE = 28  # as small as LeNet takes
+SIDE = 28  # the smallest size that LeNet takes
 NETWORK = """
 layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
   transform_param { mean_file: "/jobs/20170301-120000-0c1a/mean.binaryproto" }
@@ -29,7 +29,7 @@ layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAI
 layer { name: "scores" type: "InnerProduct" bottom: "data" top: "scores" inner_product_param { num_output: 3 } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "scores" bottom: "label" top: "loss" }
 """
-# What Python 2 wrote, protocol 0, with an object in it that would run a command if anybody unpickled it.
+# A pickle of Python 2, protocol 0, with an object that runs a command when it is unpickled.
 STATUS = b"""(dp0
 S'tasks'
 p1
@@ -72,7 +72,7 @@ def images():
 
 @pytest.fixture
 def mean(images):
-    """C×H×W, in Caffe's order."""
+    """The mean image, C×H×W, in Caffe's order of colours."""
     return np.mean([caffe_order(image) for image in images], axis=0).astype(np.float32)
 
 
@@ -97,26 +97,26 @@ def jobs(tmp_path, weights, images, mean):
     return folder
 
 
-def imported(jobs, *options):
-    """What the command says of each job, in JSON."""
+def run_import(jobs, *options):
+    """Run the command, which prints a JSON list of the jobs."""
     call_command("import_digits", jobs, "--json", *options)
 
 
-def test_the_answers_are_caffe_s(jobs, weights, images, mean, tmp_path):
-    imported(jobs)
+def test_an_imported_model_gives_the_scores_of_caffe(jobs, weights, images, mean, tmp_path):
+    run_import(jobs)
     model = TrainedModel.objects.get(pk=MODEL)
     assert (model.name, model.status, model.epochs) == ("Old network", Status.DONE, "2, 4")
     assert model.engine_used == "caffe"
     Image.fromarray(images[3]).save(tmp_path / "image.png")
     snapshot = services.find_snapshot(MODEL)
-    answer = dict(services.classify(snapshot, services.reader(snapshot)(tmp_path / "image.png")))
+    prediction = dict(services.classify(snapshot, services.reader(snapshot)(tmp_path / "image.png")))
     scores = weights[0] @ (caffe_order(images[3]) - mean).ravel() + weights[1]
     shares = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
-    assert answer == pytest.approx(dict(zip(("cat", "dog", "bird"), 100 * shares, strict=True)), abs=0.02)
+    assert prediction == pytest.approx(dict(zip(("cat", "dog", "bird"), 100 * shares, strict=True)), abs=0.02)
 
 
-def test_the_dataset_can_be_trained_on(jobs, images):
-    imported(jobs, "--owner", "ada")
+def test_an_imported_dataset_can_train_a_new_model(jobs, images):
+    run_import(jobs, "--owner", "ada")
     dataset = Dataset.objects.get(pk=DATASET)
     assert (dataset.name, dataset.owner, dataset.status) == ("Old pets", "ada", Status.DONE)
     assert (dataset.categories, dataset.resize_mode) == (["cat", "dog", "bird"], "crop")
@@ -128,23 +128,23 @@ def test_the_dataset_can_be_trained_on(jobs, images):
     call_command("train_model", "next", "--dataset", DATASET, *size)
 
 
-def test_nothing_that_stands_in_a_pickle_is_run(jobs, tmp_path):
-    imported(jobs)
+def test_a_pickle_is_read_without_running_its_code(jobs, tmp_path):
+    run_import(jobs)
     assert not (tmp_path / "ran").exists()
     pickle.loads((jobs / MODEL / "status.pickle").read_bytes())
     assert (tmp_path / "ran").exists()
 
 
-def test_what_is_there_is_left_alone(jobs, capsys):
-    imported(jobs)
+def test_a_second_import_leaves_out_the_jobs_of_the_first(jobs, capsys):
+    run_import(jobs)
     capsys.readouterr()
-    imported(jobs)
+    run_import(jobs)
     assert {job["left_out"] for job in json.loads(capsys.readouterr().out)} == {"is there already"}
 
 
-def test_two_categories_of_one_name_get_names_of_their_own_and_that_is_said(jobs):
+def test_categories_of_one_name_are_renamed_with_a_warning(jobs):
     (jobs / DATASET / "labels.txt").write_text("crane\nte\x1ba\ncrane\n")
-    imported(jobs)
+    run_import(jobs)
     dataset = Dataset.objects.get(pk=DATASET)
     assert dataset.categories == ["crane", r"te\x1ba", "crane (2)"]
     assert (dataset.directory / "labels.txt").read_text() == "crane\nte\\x1ba\ncrane (2)\n"
@@ -152,8 +152,8 @@ def test_two_categories_of_one_name_get_names_of_their_own_and_that_is_said(jobs
     assert "is called crane (2) here" in dataset.warnings[1]
 
 
-def test_without_its_databases_a_dataset_only_serves_models(jobs, capsys):
-    imported(jobs, "--no-records")
+def test_a_dataset_imported_without_records_only_serves_its_models(jobs, capsys):
+    run_import(jobs, "--no-records")
     dataset = Dataset.objects.get(pk=DATASET)
     assert (dataset.image_shape, dataset.splits) == ((3, SIDE, SIDE), [])
     assert "nothing can be trained" in dataset.warnings[0]
@@ -161,7 +161,7 @@ def test_without_its_databases_a_dataset_only_serves_models(jobs, capsys):
 
 
 @pytest.mark.parametrize(
-    "spoil, said",
+    "damage, words",
     [
         (lambda jobs: (jobs / MODEL / "snapshot_iter_40.caffemodel").write_bytes(b"no weights"), "caffemodel"),
         (lambda jobs: (jobs / MODEL / "train_val.prototxt").write_text("layer {"), "prototxt|line 1"),
@@ -169,34 +169,34 @@ def test_without_its_databases_a_dataset_only_serves_models(jobs, capsys):
         (lambda jobs: (jobs / DATASET / "mean.binaryproto").write_bytes(b"\xff"), "mean.binaryproto can't be read"),
     ],
 )
-def test_what_is_damaged_is_left_out_whole(jobs, spoil, said, capsys, settings):
+def test_a_damaged_job_is_left_out_completely(jobs, damage, words, capsys, settings):
     settings.DIGITS_JOBS_DIR.mkdir(exist_ok=True)
-    spoil(jobs)
+    damage(jobs)
     with pytest.raises(SystemExit) as end:
-        imported(jobs)
-    told = [job for job in json.loads(capsys.readouterr().out) if job["left_out"]]
+        run_import(jobs)
+    left_out = [job["left_out"] for job in json.loads(capsys.readouterr().out) if job["left_out"]]
     assert end.value.code == 1
-    assert any(word in told[0]["left_out"] for word in said.split("|")), told[0]["left_out"]
-    there = {path.name for path in settings.DIGITS_JOBS_DIR.glob("[!.]*")}
-    assert there == {job.pk for kind in (Dataset, TrainedModel) for job in kind.objects.all()}
+    assert any(word in left_out[0] for word in words.split("|")), left_out[0]
+    folders = {path.name for path in settings.DIGITS_JOBS_DIR.glob("[!.]*")}
+    assert folders == {job.pk for kind in (Dataset, TrainedModel) for job in kind.objects.all()}
 
 
-def test_a_host_without_onnx_says_what_to_install(jobs, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "models_app.networks.export.network_onnx", None)  # as if it could not be imported
+def test_an_import_without_onnx_names_the_packages_to_install(jobs, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "models_app.networks.export.network_onnx", None)  # makes its import fail
     with pytest.raises(SystemExit):
-        imported(jobs)
+        run_import(jobs)
     left_out = [job["left_out"] for job in json.loads(capsys.readouterr().out)]
     assert left_out == ["", "Models take a worker's packages: pip install --no-deps -r requirements/worker.txt"]
 
 
-def test_a_folder_without_jobs_is_bad_input(tmp_path):
-    with pytest.raises(CommandError, match="holds no job folders of DIGITS") as wrong:
+def test_a_folder_without_jobs_of_digits_is_refused(tmp_path):
+    with pytest.raises(CommandError, match="holds no job folders of DIGITS") as raised:
         call_command("import_digits", tmp_path)
-    assert wrong.value.returncode == 2
+    assert raised.value.returncode == 2
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 4])
-def test_facts_are_read_of_every_protocol(protocol, tmp_path):
+def test_facts_are_read_from_pickles_of_every_protocol(protocol, tmp_path):
     stated = {"_name": "ä network", "unknown": ["_name"], "train_epochs": 7, "learning_rate": 0.5, "username": None}
     (tmp_path / "status.pickle").write_bytes(pickle.dumps(stated, protocol))
     facts = digits_jobs.read_facts(tmp_path / "status.pickle")
@@ -204,6 +204,6 @@ def test_facts_are_read_of_every_protocol(protocol, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no pickle", b"\x80\x04\x95", b"X\xff\xff\xff\xff", b"(dp0\nS'_name'\n"])
-def test_a_damaged_pickle_says_nothing(content, tmp_path):
+def test_a_damaged_pickle_gives_no_facts(content, tmp_path):
     (tmp_path / "status.pickle").write_bytes(content)
     assert digits_jobs.read_facts(tmp_path / "status.pickle") == {}

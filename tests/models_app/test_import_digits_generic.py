@@ -1,4 +1,4 @@
-"""import_digits: datasets of any images and labels, models of any outputs, and what can't be taken."""
+"""import_digits: generic datasets, generic models, and jobs that cannot be imported."""
 
 import json
 import re
@@ -58,12 +58,12 @@ def write_databases(folder, images, labels):
     (folder / "mean.binaryproto").write_bytes(blob_proto(MEAN, num=1, channels=3, height=SIDE, width=SIDE))
 
 
-def imported(jobs):
+def run_import(jobs):
     call_command("import_digits", jobs, "--json")
 
 
 @pytest.mark.parametrize("protocol", [0, 2])
-def test_a_dataset_is_taken_from_where_its_databases_lie(jobs, elsewhere, protocol):
+def test_a_generic_dataset_is_imported_from_databases_in_another_folder(jobs, elsewhere, protocol):
     tasks = [
         {"database": str(elsewhere / "images"), "purpose": "Training Images"},
         {"purpose": "Training Labels", "database": str(elsewhere / "labels")},
@@ -72,7 +72,7 @@ def test_a_dataset_is_taken_from_where_its_databases_lie(jobs, elsewhere, protoc
     ]
     facts = {"_name": "Old pairs", "mean_file": str(elsewhere / "mean.binaryproto")}
     write_digits_job(jobs / DATASET, PREBUILT, protocol, tasks, **facts)
-    imported(jobs)
+    run_import(jobs)
     dataset = Dataset.objects.get(pk=DATASET)
     assert (dataset.name, dataset.kind, dataset.status) == ("Old pairs", "generic", Status.DONE)
     assert dataset.splits == [{"name": "train", "entries": 7}, {"name": "val", "entries": 7}]
@@ -80,7 +80,7 @@ def test_a_dataset_is_taken_from_where_its_databases_lie(jobs, elsewhere, protoc
     assert np.load(dataset.directory / "mean.npy") == pytest.approx(MEAN[::-1])
 
 
-def test_a_dataset_of_an_extension_and_its_model_answer_as_caffe_would(jobs, tmp_path):
+def test_a_model_of_an_extension_dataset_gives_the_outputs_of_caffe(jobs, tmp_path):
     dataset = write_digits_job(jobs / DATASET, EXTENSION, _name="Old segments")
     (dataset / "train_db").mkdir()
     write_databases(dataset / "train_db", "features", "labels")
@@ -88,17 +88,17 @@ def test_a_dataset_of_an_extension_and_its_model_answer_as_caffe_would(jobs, tmp
     weights = np.random.default_rng(1).normal(0, 0.01, (2, 3 * SIDE * SIDE)).astype(np.float32), np.float32([1, -2])
     (model / "train_val.prototxt").write_text(NETWORK)
     (model / "snapshot_iter_10.caffemodel").write_bytes(layer_message("scores", *map(weights_blob, weights)))
-    imported(jobs)
+    run_import(jobs)
     assert Dataset.objects.get().label_shape == [2, 1, 1]
     Image.fromarray(IMAGES[3]).save(tmp_path / "image.png")
     snapshot = services.find_snapshot(MODEL)
-    answer = services.infer(snapshot, services.reader(snapshot)(tmp_path / "image.png"))
+    outputs = services.infer(snapshot, services.reader(snapshot)(tmp_path / "image.png"))
     expected = weights[0] @ (caffe_order(IMAGES[3]) - MEAN).ravel() + weights[1]
-    assert np.ravel(answer["scores"]) == pytest.approx(expected, abs=1e-3)
+    assert np.ravel(outputs["scores"]) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(
-    "dotted, file, facts, kind, said",
+    "dotted, file, facts, kind, reason",
     [
         ("digits.model.images.classification.job.ImageClassificationModelJob", "model.lua", {}, "model", "^Torch"),
         ("digits.model.images.generic.job.GenericImageModelJob", "network.py", {}, "model", "^TensorFlow"),
@@ -109,29 +109,31 @@ def test_a_dataset_of_an_extension_and_its_model_answer_as_caffe_would(jobs, tmp
     ],
     ids=["torch", "tensorflow", "another", "nowhere", "extraction", "evaluation"],
 )
-def test_what_can_not_be_taken_is_told_with_the_reason(jobs, dotted, file, facts, kind, said, capsys):
+def test_a_job_that_cannot_be_imported_is_left_out_with_the_reason(jobs, dotted, file, facts, kind, reason, capsys):
     (write_digits_job(jobs / MODEL, dotted, **facts) / file).write_text("")
-    left_out, told = refused(jobs, capsys)
+    left_out, summary = failed_import(jobs, capsys)
     assert (left_out["id"], left_out["kind"]) == (MODEL, kind)
-    assert re.search(said, left_out["left_out"]), left_out["left_out"]
-    assert "0 taken, 0 there already, 1 left out" in told
+    assert re.search(reason, left_out["left_out"]), left_out["left_out"]
+    assert "0 taken, 0 there already, 1 left out" in summary
 
 
-def test_databases_that_are_not_here_or_that_nobody_may_name_are_told(jobs, elsewhere, settings, capsys):
+def test_databases_that_are_missing_or_outside_of_the_data_roots_are_reported(jobs, elsewhere, settings, capsys):
     tasks = [{"database": str(elsewhere / "images"), "purpose": "Training Images"}]
     write_digits_job(jobs / DATASET, PREBUILT, tasks=tasks)
     settings.DIGITS_DATA_ROOTS = [jobs]
-    assert "is not in a folder that this server may read" in refused(jobs, capsys)[0]["left_out"]
+    assert "is not in a folder that this server may read" in failed_import(jobs, capsys)[0]["left_out"]
     (elsewhere / "images").rename(elsewhere / "moved")
-    assert refused(jobs, capsys)[0]["left_out"].startswith(f"{elsewhere / 'images'}, which it was made of, is not here")
+    assert failed_import(jobs, capsys)[0]["left_out"].startswith(
+        f"{elsewhere / 'images'}, which it was made of, is not here"
+    )
     assert not Dataset.objects.exists()
 
 
-def refused(jobs, capsys):
-    """What is said of the one job that is left out, and of all together."""
+def failed_import(jobs, capsys):
+    """Import a folder whose only job is left out; return the job's JSON and the text on standard error."""
     with pytest.raises(SystemExit) as end:
-        imported(jobs)
+        run_import(jobs)
     shown = capsys.readouterr()
-    [told] = json.loads(shown.out)
+    [left_out] = json.loads(shown.out)
     assert end.value.code == 1
-    return told, shown.err
+    return left_out, shown.err

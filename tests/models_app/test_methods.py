@@ -1,4 +1,4 @@
-"""Trainings of one's own networks and of those that go on from another, as a worker's task runs them."""
+"""Trainings of custom networks and of networks from another model, as a worker's task runs them."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,12 @@ from django.core.exceptions import ValidationError
 
 from datasets import services as dataset_services
 from datasets.tasks import build_dataset
-from digits_project.jobs.models import Device, Status
+from digits_project.jobs.models import Status
 from inference.engine.predictor import Predictor
 from models_app import training_task
 from models_app.kinds import GENERIC
-from models_app.models import TrainedModel
 from models_app.networks import prototxt, standard
 from models_app.results import Snapshot
-from models_app.tasks import train_model
 from tests.support.samples.digits_job_samples import message, weights_blob
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
 from tests.support.samples.network_samples import CLASSIFIER, REGRESSION
@@ -21,18 +19,15 @@ from tests.support.samples.prebuilt_samples import caffe_order, datum, photo_cro
 from tests.support.samples.row_samples import write_weights
 
 pytestmark = pytest.mark.django_db
-STANDING_STILL = {"learning_rate": 1e-30, "lr_policy": "fixed"}
+NO_CHANGE = {"learning_rate": 1e-30, "lr_policy": "fixed"}
 
 
 @pytest.fixture
-def train(make_model, cpu):
-    """Train a model to its end; the row after it."""
+def train(make_model, run_training_task):
+    """A function that creates a model of these fields on a dataset and trains it to its end."""
 
     def train(dataset, **fields):
-        model = make_model(dataset, **fields)
-        Device.objects.update(leased_to=model.pk)
-        train_model(model.pk)
-        return TrainedModel.objects.get(pk=model.pk)
+        return run_training_task(make_model(dataset, **fields))
 
     return train
 
@@ -70,7 +65,7 @@ def weights(model):
         return {name: arrays[name] for name in arrays.files}
 
 
-def test_a_network_of_digits_own_tests_is_trained(built_dataset, train):
+def test_a_network_from_the_tests_of_digits_is_trained(built_dataset, train):
     model = train(built_dataset, **custom(CLASSIFIER, crop_size=20, batch_size=10, batch_accumulation=2))
     assert (model.status, model.error) == (Status.DONE, "")
     assert model.metrics.get(split="val", epoch=1).accuracy is not None
@@ -78,18 +73,18 @@ def test_a_network_of_digits_own_tests_is_trained(built_dataset, train):
     assert scores.shape == (2, 10)
 
 
-def test_the_text_of_a_standard_network_gives_the_weights_of_that_network(built_dataset, train):
+def test_a_standard_network_sent_as_prototxt_trains_to_the_same_weights(built_dataset, train):
     text = prototxt.write(standard("lenet", (1, 28, 28), 10))
-    ones = [train(built_dataset, batch_size=64), train(built_dataset, **custom(text, batch_size=64))]
-    first, second = map(weights, ones)
+    models = [train(built_dataset, batch_size=64), train(built_dataset, **custom(text, batch_size=64))]
+    first, second = map(weights, models)
     assert first.keys() == second.keys()
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_a_model_goes_on_from_another_but_for_the_layer_of_its_categories(built_dataset, three_digits, train):
+def test_a_model_takes_over_all_layers_of_another_but_the_one_of_its_categories(built_dataset, three_digits, train):
     first = train(built_dataset)
     fields = {"method": "previous", "standard_network": "", "previous": first, "previous_epoch": 1}
-    second = train(three_digits, **fields, **STANDING_STILL)
+    second = train(three_digits, **fields, **NO_CHANGE)
     assert (second.status, second.error) == (Status.DONE, "")
     before, after = weights(first), weights(second)
     assert after["ip2_retrain.weight"].shape == (3, 500)
@@ -105,11 +100,11 @@ def test_a_model_goes_on_from_another_but_for_the_layer_of_its_categories(built_
 
 def test_a_model_starts_from_the_weights_at_a_path(built_dataset, train, tmp_path):
     network = prototxt.read(CLASSIFIER, (1, 28, 28), 10)
-    began = write_weights(tmp_path, network) | {"hidden.bias": np.arange(1, 11, dtype=np.float32)}
-    np.savez(tmp_path / "weights.npz", **began)
+    initial = write_weights(tmp_path, network) | {"hidden.bias": np.arange(1, 11, dtype=np.float32)}
+    np.savez(tmp_path / "weights.npz", **initial)
     path = str(tmp_path / "weights.npz")
-    model = train(built_dataset, **custom(CLASSIFIER, custom_network_snapshot=path), **STANDING_STILL)
-    assert np.array_equal(weights(model)["hidden.bias"], began["hidden.bias"])
+    model = train(built_dataset, **custom(CLASSIFIER, custom_network_snapshot=path), **NO_CHANGE)
+    assert np.array_equal(weights(model)["hidden.bias"], initial["hidden.bias"])
 
 
 TWO_LAYERS = """
@@ -120,7 +115,7 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 
 
 def write_caffemodel(path, **layers):
-    """A file that has arrays of zeros of these shapes."""
+    """Write a file with arrays of zeros of these shapes; return its path."""
     blobs = {
         name: b"".join(message(7, weights_blob(np.zeros(shape))) for shape in shapes) for name, shapes in layers.items()
     }
@@ -129,8 +124,8 @@ def write_caffemodel(path, **layers):
 
 
 @pytest.fixture
-def half_started(built_dataset, train, tmp_path):
-    """A model whose weights came from a file with a head of 1000 categories."""
+def partly_started(built_dataset, train, tmp_path):
+    """A model whose initial weights came from a file with a last layer for 1000 categories."""
     path = write_caffemodel(tmp_path / "head.caffemodel", hid=((4, 784), (4,)), ip=((1000, 4), (1000,)))
     return train(built_dataset, **custom(TWO_LAYERS, custom_network_snapshot=path))
 
@@ -138,35 +133,37 @@ def half_started(built_dataset, train, tmp_path):
 HEAD = "Layer ip starts afresh, with random weights: the file has 1000×4 and 1000 for it, the network 10×4 and 10"
 
 
-def test_a_head_that_did_not_fit_is_named_by_the_row_the_json_the_page_and_the_log(half_started, client, open_server):
-    assert (half_started.status, half_started.error) == (Status.DONE, "")
-    assert (half_started.taken_over, half_started.afresh, half_started.warnings) == (["hid"], ["ip"], [HEAD])
-    told = client.get(f"/models/{half_started.pk}.json").json()
-    assert (told["taken_over"], told["afresh"], told["warnings"]) == (["hid"], ["ip"], [HEAD])
-    assert HEAD in client.get(f"/models/{half_started.pk}", HTTP_ACCEPT="text/html").content.decode()
-    assert HEAD in (half_started.directory / "train.log").read_text()
+def test_a_layer_that_did_not_fit_is_named_in_the_row_the_json_the_page_and_the_log(
+    partly_started, client, open_server
+):
+    assert (partly_started.status, partly_started.error) == (Status.DONE, "")
+    assert (partly_started.taken_over, partly_started.afresh, partly_started.warnings) == (["hid"], ["ip"], [HEAD])
+    facts = client.get(f"/models/{partly_started.pk}.json").json()
+    assert (facts["taken_over"], facts["afresh"], facts["warnings"]) == (["hid"], ["ip"], [HEAD])
+    assert HEAD in client.get(f"/models/{partly_started.pk}", HTTP_ACCEPT="text/html").content.decode()
+    assert HEAD in (partly_started.directory / "train.log").read_text()
 
 
-def test_a_head_that_did_not_fit_is_named_in_the_admin(half_started, admin_client):
-    page = admin_client.get(f"/admin/models_app/trainedmodel/{half_started.pk}/change/")
+def test_a_layer_that_did_not_fit_is_named_in_the_admin(partly_started, admin_client):
+    page = admin_client.get(f"/admin/models_app/trainedmodel/{partly_started.pk}/change/")
     assert HEAD in page.content.decode()
 
 
-def test_a_training_that_goes_on_keeps_what_it_said_of_its_start(half_started):
+def test_a_resumed_training_keeps_the_warnings_of_its_start(partly_started):
     event = {"engine": "mxnet 1.9.1", "taken_over": (), "afresh": (), "warnings": ()}
-    training_task.STORE["started"](half_started, event)
-    half_started.refresh_from_db()
-    assert half_started.afresh == ["ip"]
+    training_task.STORE["started"](partly_started, event)
+    partly_started.refresh_from_db()
+    assert partly_started.afresh == ["ip"]
 
 
-def test_weights_of_which_nothing_fits_end_the_training_with_the_reason(built_dataset, train, tmp_path):
+def test_weights_without_a_matching_layer_end_the_training_with_the_reason(built_dataset, train, tmp_path):
     path = write_caffemodel(tmp_path / "other.caffemodel", conv1=((4, 9), (4,)))
     model = train(built_dataset, **custom(TWO_LAYERS, custom_network_snapshot=path))
     assert model.status == Status.ERROR
     assert "other.caffemodel has weights for no layer of the network, so nothing is taken over" in model.error
 
 
-def test_a_model_without_weights_to_start_from_says_nothing_of_them(built_dataset, train, client, open_server):
+def test_the_json_of_a_model_without_initial_weights_has_no_warnings(built_dataset, train, client, open_server):
     model = train(built_dataset, **custom(TWO_LAYERS))
     assert not {"taken_over", "afresh", "warnings"} & client.get(f"/models/{model.pk}.json").json().keys()
 
@@ -175,16 +172,14 @@ NORM = 'layer { name: "bn" type: "BatchNorm" bottom: "data" top: "data" '
 STILL = NORM + "batch_norm_param { use_global_stats: true } }\n"
 
 
-def test_averages_that_are_held_still_and_not_in_the_file_end_the_training_with_the_reason(
-    built_dataset, train, tmp_path
-):
+def test_fixed_running_averages_that_the_file_lacks_end_the_training_with_the_reason(built_dataset, train, tmp_path):
     path = write_caffemodel(tmp_path / "half.caffemodel", hid=((4, 784), (4,)))
     model = train(built_dataset, **custom(STILL + TWO_LAYERS, custom_network_snapshot=path))
     assert model.status == Status.ERROR
     assert model.error.startswith("layer bn: use_global_stats: true holds its running averages still")
 
 
-def test_a_snapshot_that_is_gone_is_told(built_dataset, make_model, cpu):
+def test_a_model_whose_initial_snapshot_is_deleted_ends_with_the_reason(built_dataset, make_model, run_training_task):
     first = make_model(built_dataset)
     fields = {"method": "previous", "standard_network": "", "previous": first, "previous_epoch": 3}
     with pytest.raises(ValidationError, match="Its snapshot of epoch 3 is gone"):
@@ -192,9 +187,7 @@ def test_a_snapshot_that_is_gone_is_told(built_dataset, make_model, cpu):
     snapshot = Snapshot.objects.create(trained_model=first, epoch=3, folder="snapshots/epoch-3")
     second = make_model(built_dataset, **fields)
     snapshot.delete()
-    Device.objects.update(leased_to=second.pk)
-    train_model(second.pk)
-    second.refresh_from_db()
+    run_training_task(second)
     assert second.status == Status.ERROR
     assert second.error == "The snapshot that it starts from, of epoch 3, is gone."
 
@@ -209,21 +202,19 @@ def test_a_generic_network_is_trained_and_measured_by_its_loss(gradients, train)
     assert {name: array.shape for name, array in outputs.items()} == {"output": (2, 2)}
 
 
-def test_a_generic_network_may_be_trained_on_categories_and_have_more_scores_than_there_are(built_dataset, train):
+def test_a_generic_network_on_categories_can_have_more_outputs_than_categories(built_dataset, train):
     text = CLASSIFIER.replace('top: "output"\n}', 'top: "output" inner_product_param { num_output: 12 }\n}', 1)
     model = train(built_dataset, **custom(text, kind=GENERIC))
     assert (model.status, model.error) == (Status.DONE, "")
 
 
-def test_fewer_scores_than_categories_are_reported_by_a_job_that_was_made_before_its_dataset_was_built(
-    make_dataset, make_model, cpu
+def test_a_model_created_before_its_dataset_was_built_reports_fewer_scores_than_categories(
+    make_dataset, make_model, run_training_task
 ):
     text = CLASSIFIER.replace('top: "output"\n}', 'top: "output" inner_product_param { num_output: 9 }\n}', 1)
     dataset = make_dataset()
     model = make_model(dataset, **custom(text))
     build_dataset(dataset.pk)
-    Device.objects.update(leased_to=model.pk)
-    train_model(model.pk)
-    model.refresh_from_db()
-    told = "layer hidden: num_output is 9, but the dataset has 10 categories; make it 10, or leave it out"
-    assert (model.status, model.error) == (Status.ERROR, told)
+    run_training_task(model)
+    message = "layer hidden: num_output is 9, but the dataset has 10 categories; make it 10, or leave it out"
+    assert (model.status, model.error) == (Status.ERROR, message)

@@ -1,4 +1,4 @@
-"""The curves of models as CSV."""
+"""The metrics of models as CSV."""
 
 import csv
 
@@ -21,14 +21,14 @@ def measure(model, split, epoch, **more):
     Metric.objects.create(trained_model=model, split=split, epoch=epoch, **(defaults | more))
 
 
-def test_every_measurement_is_a_line_by_split_and_epoch(client, model):
+def test_every_metric_is_a_line_sorted_by_split_and_epoch(client, model):
     measure(model, "val", 1, accuracy=0.75)
     for epoch in (2, 0.5):
         measure(model, "train", epoch, accuracy=None)
-    answer = client.get(f"/models/{model.pk}/metrics.csv")
-    assert answer["Content-Type"] == "text/csv; charset=utf-8"
-    assert answer["Content-Disposition"] == f'attachment; filename="{model.pk}_metrics.csv"'
-    assert answer.getvalue().decode().splitlines() == [
+    response = client.get(f"/models/{model.pk}/metrics.csv")
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert response["Content-Disposition"] == f'attachment; filename="{model.pk}_metrics.csv"'
+    assert response.getvalue().decode().splitlines() == [
         "model,split,epoch,iteration,loss,accuracy,learning_rate",
         f"{model.pk},train,0.5,4,2.0,,0.01",
         f"{model.pk},train,2.0,16,0.5,,0.01",
@@ -36,20 +36,20 @@ def test_every_measurement_is_a_line_by_split_and_epoch(client, model):
     ]
 
 
-def test_further_outputs_have_columns_of_their_own_whatever_they_are_called(model, make_dataset, make_model):
+def test_further_outputs_of_any_name_have_columns_of_their_own(model, make_dataset, make_model):
     other = make_model(make_dataset())
     measure(model, "val", 1, outputs={'a "top", 5': 0.5})
     measure(other, "val", 1, outputs={"aux": 0.25})
     rows = list(csv.DictReader(metrics_csv([model, other])))
-    told = {row["model"]: (row['a "top", 5'], row["aux"]) for row in rows}
-    assert told == {model.pk: ("0.5", ""), other.pk: ("", "0.25")}
+    found = {row["model"]: (row['a "top", 5'], row["aux"]) for row in rows}
+    assert found == {model.pk: ("0.5", ""), other.pk: ("", "0.25")}
 
 
-def test_no_name_of_an_output_is_a_formula_and_numbers_stay_numbers(model):
+def test_csv_escapes_the_names_of_outputs_and_leaves_numbers_unchanged(model):
     measure(model, "val", 1, outputs={"=1+1": -0.5})
     assert next(csv.DictReader(metrics_csv([model])))["'=1+1"] == "-0.5"
 
 
-def test_only_a_model_has_them(client, model):
+def test_a_dataset_has_no_metrics_and_a_new_model_has_none_yet(client, model):
     assert client.get(f"/models/{model.dataset_id}/metrics.csv").status_code == 404
     assert "".join(metrics_csv([model])).count("\n") == 1

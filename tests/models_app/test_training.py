@@ -1,4 +1,4 @@
-"""A training from row to rows: the real trainer, run as a worker's task runs it."""
+"""The training task of a worker: it runs the real trainer for a model and stores what the trainer reports."""
 
 import itertools
 import json
@@ -23,22 +23,18 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def train(built_dataset, make_model, cpu):
-    """Train a model to its end; the row after it."""
+def train(built_dataset, make_model, run_training_task):
+    """A function that creates a model of these fields and trains it to its end."""
 
     def train(**fields):
-        model = make_model(built_dataset, **fields)
-        Device.objects.update(leased_to=model.pk)
-        train_model(model.pk)
-        model.refresh_from_db()
-        return model
+        return run_training_task(make_model(built_dataset, **fields))
 
     return train
 
 
 @pytest.fixture
 def during_training(monkeypatch):
-    """Calls `act(model, pid of the trainer)` once, after the trainer's first progress."""
+    """A function that has `act(model, pid)` called once, after the first progress event of the trainer of this pid."""
 
     def during(act):
         listen = trainer_process._listen
@@ -57,13 +53,13 @@ def during_training(monkeypatch):
     return during
 
 
-def test_a_training_takes_every_device_that_it_holds_but_no_more_than_a_batch_has_images(built_dataset, make_model):
+def test_a_training_uses_its_leased_devices_up_to_the_number_of_images_of_a_batch(built_dataset, make_model):
     gpus = [Device(type=Device.Type.GPU, index=index) for index in range(3)]
     taken = [train_config(make_model(built_dataset, batch_size=size), gpus).devices for size in (8, 2)]
     assert taken == [("gpu0", "gpu1", "gpu2"), ("gpu0", "gpu1")]
 
 
-def test_a_training_leaves_snapshots_metrics_and_a_model_that_answers(train):
+def test_a_training_leaves_snapshots_metrics_and_a_usable_model(train):
     model = train(train_epochs=2, snapshot_interval=0.5)
     assert (model.status, model.progress, model.error) == (Status.DONE, 1, "")
     assert [s.epoch for s in model.snapshots.order_by("epoch")] == [0.5, 1, 1.5, 2]
@@ -83,7 +79,7 @@ def test_a_training_leaves_snapshots_metrics_and_a_model_that_answers(train):
         {"lr_policy": "exp", "lr_parameters": {"lr_exp_gamma": 2.3}, "snapshot_interval": 0},
     ],
 )
-def test_a_training_that_diverges_is_the_users_to_mend(train, policy):
+def test_a_diverging_training_ends_with_advice_on_the_learning_rate(train, policy):
     model = train(train_epochs=5, **policy)
     assert model.status == Status.ERROR
     assert "learning rate" in model.error
@@ -91,22 +87,22 @@ def test_a_training_that_diverges_is_the_users_to_mend(train, policy):
 
 
 def test_an_abort_ends_the_trainer_within_two_seconds(train, during_training):
-    asked = []
+    aborts = []
 
     def abort(model, pid):
-        asked.append((time.monotonic(), pid))
+        aborts.append((time.monotonic(), pid))
         TrainedModel.objects.update(abort_requested_at=timezone.now())
 
     during_training(abort)
     model = train(train_epochs=10_000, snapshot_interval=0)
-    (moment, pid), now = asked[0], time.monotonic()
+    (abort_time, pid), now = aborts[0], time.monotonic()
     assert model.status == Status.ABORTED
-    assert now - moment < 2
+    assert now - abort_time < 2
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
-def test_a_trainer_that_can_not_stop_by_itself_is_killed(train, during_training):
+def test_a_trainer_that_does_not_stop_by_itself_is_killed(train, during_training):
     def freeze_and_abort(model, pid):
         os.kill(pid, signal.SIGSTOP)
         TrainedModel.objects.update(abort_requested_at=timezone.now())
@@ -115,7 +111,7 @@ def test_a_trainer_that_can_not_stop_by_itself_is_killed(train, during_training)
     assert train(train_epochs=10_000, snapshot_interval=0).status == Status.ABORTED
 
 
-def test_a_trainer_that_says_nothing_for_too_long_is_given_up(train, during_training, monkeypatch):
+def test_a_trainer_that_is_silent_for_too_long_counts_as_lost(train, during_training, monkeypatch):
     monkeypatch.setattr(trainer_process, "SILENCE_SECONDS", 1.0)
     during_training(lambda model, pid: os.kill(pid, signal.SIGSTOP))
     model = train(train_epochs=10_000, snapshot_interval=0)
@@ -123,14 +119,14 @@ def test_a_trainer_that_says_nothing_for_too_long_is_given_up(train, during_trai
     assert "said nothing for 1 s" in model.status_history[-1][2]
 
 
-def test_without_a_device_on_this_host_the_job_goes_back_to_waiting(built_dataset, make_model, cpu):
+def test_a_training_without_a_device_on_this_host_goes_back_to_waiting(built_dataset, make_model, cpu):
     model = make_model(built_dataset)
     train_model(model.pk)
     model.refresh_from_db()
     assert model.status == Status.WAITING
 
 
-def test_the_trainer_gets_every_choice_of_the_row(train):
+def test_the_trainer_gets_the_settings_of_the_row(train):
     policy = {"learning_rate": 0.02, "lr_policy": "exp", "lr_parameters": {"lr_exp_gamma": 0.9}}
     model = train(**policy, use_mean="pixel", batch_size=16, balance_classes=True)
     config = json.loads((model.directory / "config.json").read_text())
@@ -146,7 +142,7 @@ def test_the_trainer_gets_every_choice_of_the_row(train):
     assert config["category_weights"] == [1.0] * 10
 
 
-def test_lines_are_whole_however_the_pipe_cuts_them():
+def test_lines_from_a_pipe_are_complete_wherever_the_chunks_end():
     read, write = os.pipe()
     chunks = [b'{"a"', b": 1}\n{", b'"b": 2}\n']
     writer = threading.Thread(target=lambda: [os.write(write, c) for c in chunks] and os.close(write))
@@ -157,7 +153,7 @@ def test_lines_are_whole_however_the_pipe_cuts_them():
     assert lines == [b'{"a": 1}', b'{"b": 2}']
 
 
-def test_a_training_that_learns_no_more_is_done_early_and_says_when(train):
+def test_a_training_without_improvement_is_done_early_and_reports_the_epoch(train):
     model = train(train_epochs=50, learning_rate=1e-12, lr_policy="fixed", early_stop_patience=1)
     assert (model.status, model.stopped_epoch, model.progress) == (Status.DONE, 2, 1)
     assert [s.epoch for s in model.snapshots.order_by("epoch")] == [1, 2]

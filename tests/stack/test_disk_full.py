@@ -18,7 +18,7 @@ from datasets.tasks import build_dataset
 from digits_project.jobs.models import Status
 from digits_project.jobs.services import resume
 from models_app.training.snapshots.snapshot_reader import is_whole
-from tests.models_app.test_resume import EPOCHS, assert_same_bits, at, work_on  # noqa: F401 - fixtures
+from tests.models_app.test_resume import EPOCHS, assert_same_bits, on_event  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
 MAX_FILE_BYTES = 20_000
@@ -77,24 +77,24 @@ def test_unpacking_an_archive_on_a_full_disk_is_not_reported_as_damage(make_data
 
 
 def test_a_snapshot_on_a_full_disk_keeps_the_earlier_ones_and_the_training_can_be_resumed(
-    built_dataset, make_model, work_on, at  # noqa: F811 - fixtures
+    built_dataset, make_model, run_training_task, on_event  # noqa: F811 - a fixture
 ):  # fmt: skip
     def fill(pid):
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, resource.RLIM_INFINITY))
 
     # The trainer does not wait until its event is read: it can write more snapshots before the limit is set.
     fields = EPOCHS | {"train_epochs": 4}
-    at("snapshot", fill, epoch=0.5)
-    model = work_on(make_model(built_dataset, **fields))
+    on_event("snapshot", fill, epoch=0.5)
+    model = run_training_task(make_model(built_dataset, **fields))
     assert_error_names_the_disk(model)
     directories = {row.folder: row.directory for row in model.snapshots.all()}
     assert {f"snapshots/{path.name}" for path in (model.directory / "snapshots").iterdir()} == set(directories)
     assert [folder for folder, directory in directories.items() if not is_whole(directory)] == []
     assert 0.5 <= model.newest_snapshot.epoch < 4
     resume(model)
-    assert work_on(model).status == Status.DONE
-    undisturbed = work_on(make_model(built_dataset, **fields))
-    assert_same_bits(model, undisturbed)
+    assert run_training_task(model).status == Status.DONE
+    uninterrupted = run_training_task(make_model(built_dataset, **fields))
+    assert_same_bits(model, uninterrupted)
 
 
 @pytest.mark.parametrize("path", ["/datasets/images/classification.json", "/datasets/images/classification"])

@@ -29,7 +29,7 @@ MODULES = "digits_classify"  # the folder of the modules that classify.py import
 
 @pytest.fixture
 def unpack_download(client, tmp_path):
-    """Downloads a model and unpacks its archive; returns the folder."""
+    """A function that downloads a model, unpacks the archive, and returns the folder."""
 
     def unpack_download(model):
         folder = tmp_path / "elsewhere"

@@ -26,7 +26,7 @@ INFER = "/models/images/generic/infer_one"
 
 @pytest.fixture
 def post(client, data_roots, model, image):
-    """Posts the image to an address, with further form fields; returns the response."""
+    """A function that posts the image to an address, with further form fields."""
 
     def post(url, **fields):
         return client.post(url, {"job_id": model.pk, "image_file": io.BytesIO(image.read_bytes())} | fields)

@@ -1,4 +1,4 @@
-"""What the admin shows of evaluations, and how one is asked for there."""
+"""The admin's pages of evaluations, and the form that starts one."""
 
 import re
 
@@ -26,7 +26,7 @@ def model(built_dataset, make_model):
     return TrainedModel.objects.get(pk=model.pk)
 
 
-def evaluation(model, epoch=1, **fields):
+def make_evaluation(model, epoch=1, **fields):
     figures = {"images": 5, "accuracy": 0.6, "top_5_accuracy": 1, "loss": 0.5, "calibration_error": 0.1}
     categories = [
         {"category": name, "precision": 0.75, "recall": 0.25, "f1": 0.375, "support": 3} for name in (HOSTILE, "one")
@@ -37,14 +37,15 @@ def evaluation(model, epoch=1, **fields):
     return Evaluation.objects.create(**(identity | {"split": "val", "status": Status.DONE} | figures | detail | fields))
 
 
-def page_of(client, job, **asked):
+def page_of(client, job, **query):
+    """The text of the admin's page of a model or an evaluation."""
     name = f"admin:{job._meta.app_label}_{job._meta.model_name}_change"
-    return client.get(reverse(name, args=[job.pk]), asked).content.decode()
+    return client.get(reverse(name, args=[job.pk]), query).content.decode()
 
 
-def test_the_models_page_shows_the_evaluation_of_the_best_snapshot(admin_client, model):
-    evaluation(model, epoch=1)
-    evaluation(model, epoch=2, accuracy=0.1234)  # the latest
+def test_the_page_of_a_model_shows_the_evaluation_of_the_best_snapshot(admin_client, model):
+    make_evaluation(model, epoch=1)
+    make_evaluation(model, epoch=2, accuracy=0.1234)  # newer, but not of the best snapshot
     page = page_of(admin_client, model)
     assert all(text in page for text in ("60.00 %", "75.00 %", "25.00 %", "37.50 %", "97.5 %"))
     assert "12.34 %" not in page
@@ -52,35 +53,35 @@ def test_the_models_page_shows_the_evaluation_of_the_best_snapshot(admin_client,
     assert reverse("admin:datasets_dataset_image", args=[model.dataset_id, "val", 2]) in page
 
 
-def of_many(model, count):
-    """An evaluation of so many categories, the recall of which falls with their number."""
+def make_large_evaluation(model, count):
+    """An evaluation of `count` categories, whose recall falls from the first to the last."""
     rows = [
         {"category": f"kind-{n}", "precision": 0.5, "recall": 1 - n / count, "f1": 0.5, "support": 10}
         for n in range(count)
     ]
     confused = [{"category": "kind-7", "answer": "kind-9", "images": 6}]
     matrix = [[0] * count for _ in range(count)] if count <= 1000 else None
-    return evaluation(model, categories=rows, confusion_matrix=matrix, most_confused=confused)
+    return make_evaluation(model, categories=rows, confusion_matrix=matrix, most_confused=confused)
 
 
 def rows_of(page):
-    """(category, recall) of the lines of the table by category."""
+    """(category, recall) of each row in the table of categories."""
     table = page.partition('id="categories"')[2].partition("</table>")[0]
     return re.findall(r"<tr><th>(.*?)</th>(?:<td[^>]*>[^<]*</td>)<td[^>]*>(.*?)</td>", table)
 
 
 @pytest.mark.parametrize(
-    "count, said",
+    "count, message",
     [(300, "A matrix of 300 categories is too large for a page"), (1200, "Of 1200 categories no matrix is kept")],
 )
-def test_many_categories_are_paged_and_sorted_and_their_matrix_is_not_even_read(
-    admin_client, model, count, said, django_assert_max_num_queries
+def test_many_categories_are_paged_and_sorted_and_their_matrix_is_not_read(
+    admin_client, model, count, message, django_assert_max_num_queries
 ):
-    found = of_many(model, count)
-    with django_assert_max_num_queries(20) as asked:
+    found = make_large_evaluation(model, count)
+    with django_assert_max_num_queries(20) as queries:
         page = page_of(admin_client, found)
-    assert not any("confusion_matrix" in query["sql"] for query in asked)
-    assert said in page
+    assert not any("confusion_matrix" in query["sql"] for query in queries)
+    assert message in page
     assert "<tr><th>kind-7</th><td>kind-9</td>" in page
     assert "60.00 %" in page.partition('id="confused"')[2].partition("</table>")[0]
     assert rows_of(page)[::99] == [("kind-0", "100.00 %"), ("kind-99", f"{100 - 9900 / count:.2f} %")]
@@ -92,40 +93,40 @@ def test_many_categories_are_paged_and_sorted_and_their_matrix_is_not_even_read(
     assert rows_of(page_of(admin_client, found, by="-recall", page=2))[0][0] == "kind-100"
 
 
-@pytest.mark.parametrize("asked", [{"by": "x"}, {"by": "-"}, {"page": "x"}, {"page": "-1"}, {"by": "--f1"}])
-def test_what_the_table_can_not_be_sorted_by_is_passed_over(admin_client, model, asked):
-    shown = [name for name, _ in rows_of(page_of(admin_client, of_many(model, 12), **asked))]
+@pytest.mark.parametrize("query", [{"by": "x"}, {"by": "-"}, {"page": "x"}, {"page": "-1"}, {"by": "--f1"}])
+def test_an_invalid_sort_column_or_page_number_is_ignored(admin_client, model, query):
+    shown = [name for name, _ in rows_of(page_of(admin_client, make_large_evaluation(model, 12), **query))]
     assert shown == [f"kind-{n}" for n in range(12)]
 
 
-def test_names_in_an_evaluation_are_text(admin_client, model):
-    found = evaluation(model)
+def test_names_in_an_evaluation_are_escaped(admin_client, model):
+    found = make_evaluation(model)
     for page in (page_of(admin_client, model), page_of(admin_client, found)):
         assert HOSTILE not in page
         assert "&lt;script&gt;" in page
 
 
-def test_an_evaluation_is_asked_for_on_the_models_page(admin_client, model):
+def test_the_page_of_a_model_starts_an_evaluation(admin_client, model):
     admin_client.post(reverse("admin:models_app_trainedmodel_evaluate", args=[model.pk]), {"split": "val"})
     made = Evaluation.objects.get()
     assert (made.epoch, made.split, made.status, made.owner) == (1, "val", Status.WAITING, "admin")
 
 
 @pytest.mark.parametrize(
-    "asked", [{"split": "test"}, {"split": "train"}, {"split": "val", "epoch": "7"}, {"split": "val", "epoch": "x"}]
+    "form", [{"split": "test"}, {"split": "train"}, {"split": "val", "epoch": "7"}, {"split": "val", "epoch": "x"}]
 )
-def test_what_can_not_be_evaluated_is_said(admin_client, model, asked):
+def test_an_evaluation_that_cannot_start_shows_an_error(admin_client, model, form):
     address = reverse("admin:models_app_trainedmodel_evaluate", args=[model.pk])
-    assert 'class="error"' in admin_client.post(address, asked, follow=True).content.decode()
+    assert 'class="error"' in admin_client.post(address, form, follow=True).content.decode()
     assert not Evaluation.objects.exists()
 
 
-def test_the_list_of_evaluations_asks_a_constant_number_of_queries(
+def test_the_list_of_evaluations_costs_a_constant_number_of_queries(
     admin_client, model, django_assert_num_queries, django_assert_max_num_queries
 ):
-    evaluation(model)
+    make_evaluation(model)
     with django_assert_max_num_queries(12) as few:
         admin_client.get("/admin/models_app/evaluation/")
-    evaluation(model, epoch=2)
+    make_evaluation(model, epoch=2)
     with django_assert_num_queries(len(few)):
         admin_client.get("/admin/models_app/evaluation/")

@@ -1,4 +1,4 @@
-"""The admin's pages for models: what a list and a page show, and what can be done there."""
+"""The admin's pages of models: the list, the page of a model, and their actions."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def address(name, *args):
     return reverse(f"admin:models_app_trainedmodel_{name}", args=args)
 
 
-def measured(model, epochs, split="val", **fields):
+def add_metrics(model, epochs, split="val", **fields):
     rows = [
         Metric(
             trained_model=model,
@@ -38,40 +38,42 @@ def measured(model, epochs, split="val", **fields):
     return model
 
 
-def snapshot(model, epoch):
-    taken = Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/epoch-{epoch:g}")
-    taken.directory.mkdir(parents=True)
-    (taken.directory / "model.onnx").write_bytes(bytes(3000))
-    return taken
+def make_snapshot(model, epoch):
+    snapshot = Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/epoch-{epoch:g}")
+    snapshot.directory.mkdir(parents=True)
+    (snapshot.directory / "model.onnx").write_bytes(bytes(3000))
+    return snapshot
 
 
 @pytest.fixture
 def model(built_dataset, make_model):
+    """A waiting model of four epochs."""
     return make_model(built_dataset, train_epochs=4)
 
 
 @pytest.fixture
-def ended(model):
+def done_model(model):
+    """The model, Done."""
     TrainedModel.objects.filter(pk=model.pk).update(status=Status.DONE, progress=1)
     model.refresh_from_db()
     return model
 
 
-def test_the_list_shows_how_far_the_accuracy_has_come(admin_client, model):
-    measured(model, 4)
+def test_the_list_shows_the_accuracy_and_its_curve(admin_client, model):
+    add_metrics(model, 4)
     page = admin_client.get(LIST).content.decode()
     assert "87.5%" in page
     assert '<polyline points="0.0,19.0 ' in page
 
 
-def test_the_list_asks_a_constant_number_of_queries(
+def test_the_list_of_models_costs_a_constant_number_of_queries(
     admin_client, model, make_model, django_assert_num_queries, django_assert_max_num_queries
 ):
-    measured(model, 4)
+    add_metrics(model, 4)
     with django_assert_max_num_queries(15) as few:
         admin_client.get(LIST)
     for number in range(5):
-        measured(make_model(model.dataset, name=f"model {number}"), 3)
+        add_metrics(make_model(model.dataset, name=f"model {number}"), 3)
     with django_assert_num_queries(len(few)):
         admin_client.get(LIST)
 
@@ -86,91 +88,93 @@ def test_the_list_asks_a_constant_number_of_queries(
         (0.5, 0, ""),
     ],
 )
-def test_the_time_left_follows_from_what_this_run_of_a_training_did(model, resumed_from, progress, expected):
+def test_the_time_left_follows_from_the_progress_since_the_last_resume(model, resumed_from, progress, expected):
     began = timezone.now() - timedelta(hours=1, seconds=5)
     rows = TrainedModel.objects.filter(pk=model.pk)
     rows.update(status=Status.RUNNING, started_at=began, progress=progress, resumed_from=resumed_from)
     assert time_left(rows.get()) == expected
 
 
-def test_the_curves_hold_every_point_that_was_measured(admin_client, model):
-    measured(model, 4)
-    measured(model, 7, split="train", accuracy=None)
-    answer = admin_client.get(address("curves", model.pk)).json()
-    assert answer["curves"]["val"]["accuracy"] == [0.5, 0.75, 1 - 0.5 / 3, 0.875]
-    assert answer["curves"]["train"]["epoch"] == [1, 2, 3, 4, 5, 6, 7]
-    assert answer["curves"]["train"]["learning_rate"] == [0.01] * 7
-    assert not answer["ended"]
+def test_the_curves_hold_every_metric(admin_client, model):
+    add_metrics(model, 4)
+    add_metrics(model, 7, split="train", accuracy=None)
+    response = admin_client.get(address("curves", model.pk)).json()
+    assert response["curves"]["val"]["accuracy"] == [0.5, 0.75, 1 - 0.5 / 3, 0.875]
+    assert response["curves"]["train"]["epoch"] == [1, 2, 3, 4, 5, 6, 7]
+    assert response["curves"]["train"]["learning_rate"] == [0.01] * 7
+    assert not response["ended"]
 
 
 def test_long_curves_are_thinned_and_keep_their_ends(model):
-    measured(model, 100)
+    add_metrics(model, 100)
     epochs = charts.curves(model, most=10)["val"]["epoch"]
     assert epochs == [1, 12, 23, 34, 45, 56, 67, 78, 89, 100]
 
 
-def test_a_loss_that_is_no_number_is_a_gap(admin_client, model):
-    measured(model, 2, loss=float("nan"))
+def test_a_loss_that_is_not_a_number_is_a_gap_in_the_curve(admin_client, model):
+    add_metrics(model, 2, loss=float("nan"))
     assert admin_client.get(address("curves", model.pk)).json()["curves"]["val"]["loss"] == [None, None]
 
 
 def test_the_network_is_drawn_with_its_parameters(admin_client, model):
-    answer = admin_client.get(address("network", model.pk))
-    assert answer["Content-Type"] == "image/svg+xml"
-    assert "default-src 'none'" in answer["Content-Security-Policy"]
-    assert b"parameters" in answer.content
+    response = admin_client.get(address("network", model.pk))
+    assert response["Content-Type"] == "image/svg+xml"
+    assert "default-src 'none'" in response["Content-Security-Policy"]
+    assert b"parameters" in response.content
 
 
-def test_the_page_shows_the_snapshots_with_their_metrics_and_size(admin_client, ended):
-    measured(ended, 2)
-    snapshot(ended, 1)
-    snapshot(ended, 2)
-    page = admin_client.get(address("change", ended.pk)).content.decode()
+def test_the_page_of_a_model_shows_the_snapshots_with_their_metrics_and_size(admin_client, done_model):
+    add_metrics(done_model, 2)
+    make_snapshot(done_model, 1)
+    make_snapshot(done_model, 2)
+    page = admin_client.get(address("change", done_model.pk)).content.decode()
     assert all(
-        text in page for text in ("50.00 %", "75.00 %", "2.9\xa0KB", ">best<", f"/models/{ended.pk}/download.zip")
+        text in page for text in ("50.00 %", "75.00 %", "2.9\xa0KB", ">best<", f"/models/{done_model.pk}/download.zip")
     )
 
 
-def test_the_page_shows_the_end_of_the_log(admin_client, ended):
-    (ended.directory / "train.log").write_text("old\n" * 9000 + "<b>the last word</b>\n")
-    page = admin_client.get(address("change", ended.pk)).content.decode()
+def test_the_page_of_a_model_shows_the_end_of_its_log(admin_client, done_model):
+    (done_model.directory / "train.log").write_text("old\n" * 9000 + "<b>the last word</b>\n")
+    page = admin_client.get(address("change", done_model.pk)).content.decode()
     assert "&lt;b&gt;the last word&lt;/b&gt;" in page
     assert page.count("old\n") < 5000
 
 
-def test_a_snapshot_is_deleted_with_its_folder(admin_client, ended):
-    taken = snapshot(ended, 1)
-    admin_client.post(address("snapshot_delete", ended.pk, taken.pk))
-    assert not ended.snapshots.exists()
-    assert not taken.directory.exists()
+def test_a_snapshot_is_deleted_with_its_folder(admin_client, done_model):
+    snapshot = make_snapshot(done_model, 1)
+    admin_client.post(address("snapshot_delete", done_model.pk, snapshot.pk))
+    assert not done_model.snapshots.exists()
+    assert not snapshot.directory.exists()
     assert AuditEntry.objects.filter(actor="admin", action="delete snapshot").exists()
 
 
-def test_a_snapshot_that_is_kept_is_not_deleted(admin_client, ended):
-    taken = snapshot(ended, 1)
-    admin_client.post(address("snapshot_keep", ended.pk, taken.pk), {"keep": "yes"})
-    said = admin_client.post(address("snapshot_delete", ended.pk, taken.pk), follow=True).content.decode()
-    assert "is to be kept" in said
-    assert taken.directory.exists()
+def test_a_snapshot_marked_to_be_kept_is_not_deleted(admin_client, done_model):
+    snapshot = make_snapshot(done_model, 1)
+    admin_client.post(address("snapshot_keep", done_model.pk, snapshot.pk), {"keep": "yes"})
+    page = admin_client.post(address("snapshot_delete", done_model.pk, snapshot.pk), follow=True).content.decode()
+    assert "is to be kept" in page
+    assert snapshot.directory.exists()
 
 
-def test_a_snapshot_that_a_model_is_to_start_from_is_not_deleted(admin_client, ended, make_model):
-    taken = snapshot(ended, 1)
-    make_model(ended.dataset, name="next", method="previous", standard_network="", previous=ended, previous_epoch=1)
-    said = admin_client.post(address("snapshot_delete", ended.pk, taken.pk), follow=True).content.decode()
-    assert "is still to read the snapshot" in said
-    assert taken.directory.exists()
+def test_a_snapshot_that_a_waiting_model_starts_from_is_not_deleted(admin_client, done_model, make_model):
+    snapshot = make_snapshot(done_model, 1)
+    make_model(
+        done_model.dataset, name="next", method="previous", standard_network="", previous=done_model, previous_epoch=1
+    )
+    page = admin_client.post(address("snapshot_delete", done_model.pk, snapshot.pk), follow=True).content.decode()
+    assert "is still to read the snapshot" in page
+    assert snapshot.directory.exists()
 
 
-def test_a_snapshot_of_another_model_is_not_found_under_this_one(admin_client, ended, make_model):
-    taken = snapshot(make_model(ended.dataset, name="other"), 1)
-    assert admin_client.post(address("snapshot_delete", ended.pk, taken.pk)).status_code == 404
-    assert taken.directory.exists()
+def test_a_snapshot_is_not_found_at_the_address_of_another_model(admin_client, done_model, make_model):
+    snapshot = make_snapshot(make_model(done_model.dataset, name="other"), 1)
+    assert admin_client.post(address("snapshot_delete", done_model.pk, snapshot.pk)).status_code == 404
+    assert snapshot.directory.exists()
 
 
 def test_the_metrics_of_several_models_are_exported_by_an_action(admin_client, model, make_model):
-    other = measured(make_model(model.dataset, name="other"), 2)
-    measured(model, 1)
+    other = add_metrics(make_model(model.dataset, name="other"), 2)
+    add_metrics(model, 1)
     chosen = {"action": "export_metrics", "_selected_action": [model.pk, other.pk]}
     text = b"".join(admin_client.post(LIST, chosen).streaming_content).decode()
     assert len(text.splitlines()) == 1 + 3
@@ -196,13 +200,13 @@ def test_every_setting_of_a_model_is_compared():
     assert columns - about_the_job - set(comparison.SETTINGS) == set()
 
 
-def test_one_model_alone_is_not_compared(admin_client, model):
-    said = admin_client.post(LIST, {"action": "compare", "_selected_action": [model.pk]}, follow=True)
-    assert "Choose from 2 to 8 models" in said.content.decode()
+def test_a_single_model_is_not_compared(admin_client, model):
+    response = admin_client.post(LIST, {"action": "compare", "_selected_action": [model.pk]}, follow=True)
+    assert "Choose from 2 to 8 models" in response.content.decode()
 
 
-def test_what_users_write_is_text_on_every_page(admin_client, built_dataset, make_model):
-    model = measured(make_model(built_dataset, name=HOSTILE, notes=HOSTILE), 2)
+def test_every_page_escapes_the_texts_of_users(admin_client, built_dataset, make_model):
+    model = add_metrics(make_model(built_dataset, name=HOSTILE, notes=HOSTILE), 2)
     other = make_model(built_dataset, name=HOSTILE)
     (model.directory / "train.log").write_text(HOSTILE)
     TrainedModel.objects.filter(pk=model.pk).update(status=Status.ERROR, error=HOSTILE)

@@ -1,4 +1,4 @@
-"""The model form, and models as JSON."""
+"""The form of a new classification model, and models as JSON."""
 
 from urllib.parse import urlencode
 
@@ -16,11 +16,11 @@ CREATE = "/models/images/classification.json"
 
 @pytest.fixture
 def form(make_dataset):
-    """A form that is right, with what the test changes."""
+    """A function that returns a valid form, changed by `fields`; None leaves a field out."""
 
     def form(**fields):
-        right = {"model_name": "lenet", "dataset": make_dataset().pk, "standard_networks": "lenet"}
-        return {name: value for name, value in (right | fields).items() if value is not None}
+        valid = {"model_name": "lenet", "dataset": make_dataset().pk, "standard_networks": "lenet"}
+        return {name: value for name, value in (valid | fields).items() if value is not None}
 
     return form
 
@@ -30,18 +30,18 @@ def model(make_dataset, make_model):
     return make_model(make_dataset())
 
 
-def test_a_right_form_makes_a_waiting_job_with_the_defaults_of_digits(client, form):
-    answer = client.post(CREATE, form()).json()
+def test_a_valid_form_creates_a_waiting_model_with_the_defaults_of_digits(client, form):
+    response = client.post(CREATE, form()).json()
     model = TrainedModel.objects.get()
-    assert answer == {
+    assert response == {
         "job_id": model.pk,
         "id": model.pk,
         "name": "lenet",
         "status": "Waiting",
         "dataset_id": model.dataset_id,
     }
-    asked = (model.train_epochs, model.batch_size, model.solver_type, model.learning_rate, model.lr_policy)
-    assert asked == (30, 64, "SGD", 0.01, "step")
+    stored = (model.train_epochs, model.batch_size, model.solver_type, model.learning_rate, model.lr_policy)
+    assert stored == (30, 64, "SGD", 0.01, "step")
     assert (model.snapshot_interval, model.val_interval, model.use_mean) == (1, 1, "image")
 
 
@@ -102,25 +102,25 @@ def test_a_right_form_makes_a_waiting_job_with_the_defaults_of_digits(client, fo
         ("early_stop_patience", -1, "Ensure this value is greater than or equal to 0."),
     ],
 )
-def test_a_wrong_field_gets_its_own_message_and_creates_nothing(client, form, field, value, message):
+def test_an_invalid_field_of_a_model_gets_its_message_and_creates_nothing(client, form, field, value, message):
     assert field_errors(client.post(CREATE, form(**{field: value}))) == {field: message}
     assert not TrainedModel.objects.exists()
 
 
-def test_patience_needs_validations_to_count(client, form):
-    told = field_errors(client.post(CREATE, form(early_stop_patience=3, val_interval=0)))
-    assert told == {"early_stop_patience": "This counts validations, and there are none: val_interval is 0."}
+def test_early_stop_patience_needs_validations(client, form):
+    errors = field_errors(client.post(CREATE, form(early_stop_patience=3, val_interval=0)))
+    assert errors == {"early_stop_patience": "This counts validations, and there are none: val_interval is 0."}
 
 
 @pytest.mark.parametrize("content_type", ["multipart", "application/x-www-form-urlencoded", "application/json"])
-def test_every_choice_of_the_form_is_kept(client, form, content_type):
-    asked = {
+def test_every_field_of_the_form_is_stored(client, form, content_type):
+    fields = {
         "crop_size": 24,
         "batch_size": 10,
         "batch_accumulation": 3,
         "solver_type": "RMSPROP",
         "rms_decay": 0.9,
-        "random_seed": 0xCAFEBABE,  # what DIGITS's own tests send
+        "random_seed": 0xCAFEBABE,  # the value that DIGITS's own tests send
         "snapshot_interval": 0.5,
         "val_interval": 2.0,
         "early_stop_patience": 5,
@@ -128,16 +128,16 @@ def test_every_choice_of_the_form_is_kept(client, form, content_type):
         "balance_classes": True,
         "use_mean": "pixel",
     }
-    data = form(**asked)
+    data = form(**fields)
     if content_type == "application/x-www-form-urlencoded":
         data = urlencode(data)
     client.post(CREATE, data, **({} if content_type == "multipart" else {"content_type": content_type}))
     model = TrainedModel.objects.get()
-    assert {column: getattr(model, column) for column in asked} == asked
+    assert {column: getattr(model, column) for column in fields} == fields
     assert model.network().input_shape == (1, 24, 24)
 
 
-def test_fields_of_other_methods_and_unknown_ones_are_not_looked_at(client, form):
+def test_fields_of_other_methods_and_unknown_fields_are_ignored(client, form):
     others = {
         "previous_networks": "None",
         "custom_network": "nonsense",
@@ -153,12 +153,12 @@ def test_fields_of_other_methods_and_unknown_ones_are_not_looked_at(client, form
 
 
 @pytest.mark.parametrize("framework", ["caffe", "torch", "tensorflow", "mxnet", ""])
-def test_whatever_framework_a_script_names_mxnet_trains(client, form, framework):
+def test_mxnet_is_the_framework_for_every_framework_of_digits(client, form, framework):
     assert client.post(CREATE, form(framework=framework)).status_code == 200
     assert TrainedModel.objects.get().framework == "mxnet"
 
 
-def test_gpus_are_chosen_by_number_or_counted(client, form):
+def test_gpus_are_chosen_by_index_or_by_count(client, form):
     Device.objects.bulk_create(Device(host="a", type="gpu", index=i) for i in range(3))
     chosen = [
         {"select_gpu": "next"},
@@ -169,13 +169,13 @@ def test_gpus_are_chosen_by_number_or_counted(client, form):
     ]
     for choice in chosen:
         assert client.post(CREATE, form(**choice)).status_code == 200
-    asked = TrainedModel.objects.order_by("created_at").values_list("select_gpus", "select_gpu_count")
-    assert list(asked) == [([], 1), ([1], 1), ([0, 2], 1), ([1, 2], 1), ([], 2)]
-    wrong = field_errors(client.post(CREATE, form(select_gpu_count=4)))
-    assert wrong == {"select_gpu_count": "No host has 4 GPUs to train on; the most are 3."}
+    stored = TrainedModel.objects.order_by("created_at").values_list("select_gpus", "select_gpu_count")
+    assert list(stored) == [([], 1), ([1], 1), ([0, 2], 1), ([1, 2], 1), ([], 2)]
+    errors = field_errors(client.post(CREATE, form(select_gpu_count=4)))
+    assert errors == {"select_gpu_count": "No host has 4 GPUs to train on; the most are 3."}
 
 
-def test_further_outputs_of_a_network_stand_beside_loss_and_accuracy(client, model):
+def test_further_outputs_of_a_network_are_listed_beside_loss_and_accuracy(client, model):
     for epoch in (1, 2):
         measured = {"loss": 0.5, "outputs": {"loss": 7, "loss1/loss": 0.1 * epoch}, "learning_rate": 0.01}
         Metric.objects.create(trained_model=model, split="val", epoch=epoch, **measured)
@@ -183,19 +183,19 @@ def test_further_outputs_of_a_network_stand_beside_loss_and_accuracy(client, mod
     assert curve == {"epoch": [1, 2], "loss": [0.5, 0.5], "loss1/loss": [0.1, 0.2]}
 
 
-def test_a_network_that_does_not_fit_the_images_is_refused_with_its_layer(client, form, make_dataset):
+def test_a_network_that_does_not_fit_the_images_is_refused_with_the_name_of_the_layer(client, form, make_dataset):
     tiny = make_dataset(resize_width=8, resize_height=8)
-    wrong = field_errors(client.post(CREATE, form(dataset=tiny.pk)))
-    assert wrong["standard_networks"].startswith("layer conv2: 5×5 kernel does not fit a 2×2 input")
+    errors = field_errors(client.post(CREATE, form(dataset=tiny.pk)))
+    assert errors["standard_networks"].startswith("layer conv2: 5×5 kernel does not fit a 2×2 input")
     assert not TrainedModel.objects.exists()
 
 
-def test_values_of_a_policy_that_do_not_rise_are_refused(client, form):
-    wrong = field_errors(client.post(CREATE, form(lr_policy="multistep", lr_multistep_values="85,50")))
-    assert wrong == {"lr_multistep_values": "lr_multistep_values must rise, as in 50,85; they are 85,50"}
+def test_multistep_values_that_do_not_rise_are_refused(client, form):
+    errors = field_errors(client.post(CREATE, form(lr_policy="multistep", lr_multistep_values="85,50")))
+    assert errors == {"lr_multistep_values": "lr_multistep_values must rise, as in 50,85; they are 85,50"}
 
 
-def test_falling_values_of_a_policy_that_is_not_chosen_are_left_alone(client, form):
+def test_invalid_values_of_another_policy_are_ignored(client, form):
     assert client.post(CREATE, form(lr_multistep_values="85,50")).status_code == 200
 
 
@@ -203,13 +203,13 @@ def test_falling_values_of_a_policy_that_is_not_chosen_are_left_alone(client, fo
     "policy, field",
     [("step", "lr_step_gamma"), ("multistep", "lr_multistep_gamma"), ("exp", "lr_exp_gamma")],
 )
-def test_a_rate_beyond_all_numbers_is_refused_at_the_parameter_that_takes_it_there(client, form, policy, field):
-    wrong = field_errors(client.post(CREATE, form(lr_policy=policy, **{field: "1e30"})))
-    assert list(wrong) == [field]
-    assert "takes the learning rate beyond 1e+38" in wrong[field]
+def test_a_learning_rate_beyond_float32_is_refused_at_the_parameter_that_causes_it(client, form, policy, field):
+    errors = field_errors(client.post(CREATE, form(lr_policy=policy, **{field: "1e30"})))
+    assert list(errors) == [field]
+    assert "takes the learning rate beyond 1e+38" in errors[field]
 
 
-def test_what_is_wrong_together_is_reported_beside_what_is_wrong_alone(client, form):
+def test_errors_across_fields_are_reported_together_with_errors_of_single_fields(client, form):
     sent = form(
         train_epochs=0, crop_size=29, lr_policy="multistep", lr_multistep_values="85,50", early_stop_patience=1,
         val_interval=0, learning_rate=0, select_gpu=7,
@@ -224,48 +224,48 @@ def test_what_is_wrong_together_is_reported_beside_what_is_wrong_alone(client, f
     }
 
 
-def test_too_many_combinations_are_reported_beside_a_policy_that_makes_no_sense(client, form):
+def test_too_many_combinations_are_reported_together_with_an_invalid_policy(client, form):
     many = ",".join(map(str, range(1, 12)))
     sent = form(learning_rate=many, batch_size=many, lr_policy="multistep", lr_multistep_values="85,50")
     assert set(field_errors(client.post(CREATE, sent))) == {"learning_rate", "lr_multistep_values"}
 
 
 @pytest.mark.parametrize("end", [Status.ABORTED, Status.ERROR])
-def test_a_dataset_that_came_to_nothing_is_refused(client, form, make_dataset, end):
+def test_an_aborted_or_failed_dataset_is_refused(client, form, make_dataset, end):
     dataset = make_dataset()
     lifecycle.advance(dataset, end)
-    wrong = field_errors(client.post(CREATE, form(dataset=dataset.pk)))
-    assert wrong == {"dataset": f"Its status is {end}; take one that will be Done."}
+    errors = field_errors(client.post(CREATE, form(dataset=dataset.pk)))
+    assert errors == {"dataset": f"Its status is {end}; take one that will be Done."}
 
 
-def test_a_generic_dataset_is_refused(client, form, make_dataset):
+def test_a_classifier_refuses_a_generic_dataset(client, form, make_dataset):
     dataset = make_dataset()
     Dataset.objects.update(kind="generic")
-    wrong = field_errors(client.post(CREATE, form(dataset=dataset.pk)))
-    assert wrong == {"dataset": "It is a generic dataset; a classifier needs one for classification."}
+    errors = field_errors(client.post(CREATE, form(dataset=dataset.pk)))
+    assert errors == {"dataset": "It is a generic dataset; a classifier needs one for classification."}
 
 
 @pytest.mark.parametrize(
     "sent, meant", [("1", "image"), ("0", "none"), ("Y", "image"), ("false", "none"), ("pixel", "pixel"), ("", "image")]
 )
-def test_use_mean_takes_the_older_spelling_too(client, form, sent, meant):
+def test_use_mean_accepts_the_older_values(client, form, sent, meant):
     client.post(CREATE, form(use_mean=sent))
     assert TrainedModel.objects.get().use_mean == meant
 
 
-def test_only_the_chosen_policys_parameters_are_kept(client, form):
+def test_only_the_parameters_of_the_chosen_policy_are_stored(client, form):
     client.post(CREATE, form(lr_policy="exp", lr_exp_gamma="0.9", lr_step_gamma="0.5"))
     assert TrainedModel.objects.get().lr_parameters == {"lr_exp_gamma": 0.9}
 
 
-def test_a_model_tells_its_snapshots_and_curves(client, model):
+def test_the_json_of_a_model_has_its_snapshots_and_curves(client, model):
     for epoch in (0.5, 1):
         Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/{epoch}")
         Metric.objects.create(
             trained_model=model, split="val", epoch=epoch, loss=1 / epoch, accuracy=epoch / 2, learning_rate=0.01
         )
-    answer = client.get(f"/models/{model.pk}.json").json()
-    assert answer == {
+    response = client.get(f"/models/{model.pk}.json").json()
+    assert response == {
         "id": model.pk,
         "name": "lenet",
         "directory": str(model.directory),
@@ -284,12 +284,12 @@ def test_a_long_curve_is_thinned_to_200_points_and_keeps_its_ends(client, model)
         for i in range(1, 1001)
     )
     thinned = client.get(f"/models/{model.pk}.json").json()["train_outputs"]
-    whole = client.get(f"/models/{model.pk}.json?points=all").json()["train_outputs"]
+    all_points = client.get(f"/models/{model.pk}.json?points=all").json()["train_outputs"]
     assert (len(thinned["loss"]), thinned["loss"][0], thinned["loss"][-1]) == (200, 1, 1000)
-    assert whole["loss"] == list(range(1, 1001))
+    assert all_points["loss"] == list(range(1, 1001))
 
 
-def test_the_best_snapshot_is_the_most_accurate_then_the_one_of_least_loss(model):
+def test_the_best_snapshot_has_the_highest_accuracy_and_then_the_lowest_loss(model):
     for epoch, accuracy, loss in ((1, 0.8, 0.5), (2, 0.9, 0.4), (3, 0.9, 0.3), (4, 0.7, 0.1)):
         Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/{epoch}")
         Metric.objects.create(

@@ -1,4 +1,4 @@
-"""Models of one's own network: POST of a prototxt, and of the weights that it starts from."""
+"""Custom models: POST of a prototxt, and of the path of the weights that its training starts from."""
 
 import os
 from io import BytesIO
@@ -26,27 +26,28 @@ def _open_server(settings, tmp_path, digits_folder):
 
 @pytest.fixture
 def form(make_dataset):
-    """A form that is right, with what the test changes; None leaves a field out."""
+    """A function that returns a valid form, changed by `fields`; None leaves a field out."""
 
     def form(**fields):
-        right = {"model_name": "mine", "dataset": make_dataset().pk, "method": "custom", "custom_network": CLASSIFIER}
-        return {name: value for name, value in (right | fields).items() if value is not None}
+        valid = {"model_name": "mine", "dataset": make_dataset().pk, "method": "custom", "custom_network": CLASSIFIER}
+        return {name: value for name, value in (valid | fields).items() if value is not None}
 
     return form
 
 
-def complaint(answer, field="custom_network"):
-    assert answer.status_code == 400, answer.content
-    assert [error["field"] for error in answer.json()["errors"]] == [field]
-    return answer.json()["errors"][0]["message"]
+def error_of(response, field="custom_network"):
+    """The message of a response with status 400 and one invalid field."""
+    assert response.status_code == 400, response.content
+    assert [error["field"] for error in response.json()["errors"]] == [field]
+    return response.json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize("content_type", ["multipart", "application/json"])
 def test_a_prototxt_becomes_a_model(client, form, content_type):
     sent = form(framework="caffe", random_seed=0xCAFEBABE, batch_size=10)
-    answer = client.post(CREATE, sent, **({} if content_type == "multipart" else {"content_type": content_type}))
+    response = client.post(CREATE, sent, **({} if content_type == "multipart" else {"content_type": content_type}))
     model = TrainedModel.objects.get()
-    assert answer.json()["id"] == model.pk
+    assert response.json()["id"] == model.pk
     assert (model.method, model.custom_network, model.batch_size) == ("custom", CLASSIFIER, 10)
     assert client.get(f"/models/{model.pk}/status").json()["type"] == "Image Classification Model"
 
@@ -59,14 +60,14 @@ def test_the_last_layer_gets_as_many_outputs_as_there_are_categories(client, for
     assert model.network().shapes()["softmax"] == (10,)
 
 
-def test_the_batch_size_is_the_networks_own_else_that_of_digits(client, form):
+def test_the_batch_size_comes_from_the_network_or_else_from_digits(client, form):
     data = 'layer { name: "data" type: "Data" top: "data" top: "label" data_param { batch_size: 7 } }'
     client.post(CREATE, form(custom_network=data + CLASSIFIER))
     client.post(CREATE, form())
     assert list(TrainedModel.objects.order_by("created_at").values_list("batch_size", flat=True)) == [7, 16]
 
 
-def test_the_crop_is_that_of_the_form_else_that_of_the_network(client, form):
+def test_the_crop_size_comes_from_the_form_or_else_from_the_network(client, form):
     data = 'layer { name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 20 } }'
     client.post(CREATE, form(custom_network=data + CLASSIFIER))
     client.post(CREATE, form(custom_network=data + CLASSIFIER, crop_size=8))
@@ -74,16 +75,16 @@ def test_the_crop_is_that_of_the_form_else_that_of_the_network(client, form):
     assert shapes == [(1, 20, 20), (1, 8, 8)]
 
 
-def test_a_standard_network_as_prototxt_is_that_network(client, form):
+def test_a_standard_network_sent_as_prototxt_stays_that_network(client, form):
     client.post(CREATE, form(custom_network=prototxt.write(standard("lenet", (1, 28, 28), 2))))
     assert TrainedModel.objects.get().network() == standard("lenet", (1, 28, 28), 2)
 
 
-def test_an_unknown_layer_is_named_with_its_type_and_line(client, form):
-    told = complaint(client.post(CREATE, form(custom_network=CLASSIFIER.replace("InnerProduct", "BogusCode"))))
-    assert "layer hidden (type BogusCode, line 2)" in told
+def test_an_unknown_layer_type_is_refused_with_its_name_and_line(client, form):
+    error = error_of(client.post(CREATE, form(custom_network=CLASSIFIER.replace("InnerProduct", "BogusCode"))))
+    assert "layer hidden (type BogusCode, line 2)" in error
     assert not TrainedModel.objects.exists()
-    assert len(list(settings.DIGITS_JOBS_DIR.glob("2*"))) == 1  # the dataset's
+    assert len(list(settings.DIGITS_JOBS_DIR.glob("2*"))) == 1  # that of the dataset
 
 
 @pytest.mark.parametrize(
@@ -98,43 +99,43 @@ def test_an_unknown_layer_is_named_with_its_type_and_line(client, form):
     ],
     ids=["letters", "braces", "fields", "no such input", "control characters", "blank"],
 )
-def test_nonsense_is_refused(client, form, text):
-    assert complaint(client.post(CREATE, form(custom_network=text)))
+def test_an_invalid_prototxt_is_refused(client, form, text):
+    assert error_of(client.post(CREATE, form(custom_network=text)))
     assert not TrainedModel.objects.exists()
 
 
 def test_a_network_without_a_loss_is_refused(client, form):
-    told = complaint(client.post(CREATE, form(custom_network=CLASSIFIER.replace("SoftmaxWithLoss", "Accuracy"))))
-    assert told == "the network can't be trained: it has no loss (a layer such as SoftmaxWithLoss)"
+    error = error_of(client.post(CREATE, form(custom_network=CLASSIFIER.replace("SoftmaxWithLoss", "Accuracy"))))
+    assert error == "the network can't be trained: it has no loss (a layer such as SoftmaxWithLoss)"
 
 
-def test_a_loss_for_training_alone_measures_the_validation_too(client, form):
+def test_a_network_with_a_loss_for_training_only_is_accepted(client, form):
     text = CLASSIFIER.replace('exclude { stage: "deploy" }', "include { phase: TRAIN }")
     assert client.post(CREATE, form(custom_network=text)).status_code == 200
 
 
-def test_a_network_without_a_loss_in_validation_can_do_without_validation(client, form):
+def test_a_network_without_a_loss_in_validation_is_accepted_without_validations(client, form):
     beside = 'layer { name: "beside" type: "Power" bottom: "output" top: "beside" include { phase: TRAIN } }'
     loss = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "beside" bottom: "label" include { phase: TRAIN } }'
     text = f"{SCORES}{beside}{loss}{DEPLOYED}"
-    told = complaint(client.post(CREATE, form(custom_network=text)))
-    assert told == "the network can't be validated: it has no loss (a layer such as SoftmaxWithLoss)"
+    error = error_of(client.post(CREATE, form(custom_network=text)))
+    assert error == "the network can't be validated: it has no loss (a layer such as SoftmaxWithLoss)"
     assert client.post(CREATE, form(custom_network=text, val_interval=0)).status_code == 200
 
 
 @pytest.mark.parametrize("text", [None, ""])
 def test_a_custom_model_needs_its_network(client, form, text):
-    assert complaint(client.post(CREATE, form(custom_network=text)))
+    assert error_of(client.post(CREATE, form(custom_network=text)))
 
 
 @pytest.mark.parametrize("framework, language", [("torch", "Lua"), ("tensorflow", "Python")])
 def test_networks_in_other_languages_are_refused(client, form, framework, language):
-    told = complaint(client.post(CREATE, form(framework=framework)))
-    assert told == f"A network in {language} can't be read here; write it as Caffe prototxt."
+    error = error_of(client.post(CREATE, form(framework=framework)))
+    assert error == f"A network in {language} can't be read here; write it as Caffe prototxt."
 
 
 @pytest.mark.parametrize("named", ["{folder}", "{folder}/weights.npz"])
-def test_it_starts_from_a_snapshot_that_is_named_by_its_path(client, form, make_dataset, make_model, named):
+def test_a_custom_model_starts_from_a_snapshot_at_a_path(client, form, make_dataset, make_model, named):
     other = make_model(make_dataset())
     folder = other.directory / "snapshots" / "epoch-1"
     write_weights(folder, other.network())
@@ -142,41 +143,41 @@ def test_it_starts_from_a_snapshot_that_is_named_by_its_path(client, form, make_
     assert TrainedModel.objects.get(name="mine").initial_weights() == folder / "weights.npz"
 
 
-def test_it_starts_from_a_caffemodel_in_the_data_roots(client, form, tmp_path):
+def test_a_custom_model_starts_from_a_caffemodel_in_the_data_roots(client, form, tmp_path):
     (tmp_path / "net.caffemodel").write_bytes(b"\x0a\x00")
     client.post(CREATE, form(custom_network_snapshot=str(tmp_path / "net.caffemodel")))
     assert TrainedModel.objects.get().initial_weights() == tmp_path / "net.caffemodel"
 
 
-def test_what_holds_no_weights_or_lies_outside_is_refused(client, form, tmp_path):
+def test_a_path_without_weights_or_outside_of_the_data_roots_is_refused(client, form, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.npz").write_text("no archive")
     (tmp_path / "new.caffemodel").write_bytes(b"\x89HDF\r\n\x1a\n")
     (tmp_path / "link.npz").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "pipe.npz")
-    told = {
-        name: complaint(client.post(CREATE, form(custom_network_snapshot=name)), "custom_network_snapshot")
+    errors = {
+        name: error_of(client.post(CREATE, form(custom_network_snapshot=name)), "custom_network_snapshot")
         for name in (
             "net.caffemodel",
             "/etc/passwd",
             *(str(tmp_path / name) for name in ("none", "empty", "text.npz", "new.caffemodel", "link.npz", "pipe.npz")),
         )
     }
-    assert all(told.values())
-    assert "is not in a folder that this server may read" in told["/etc/passwd"]
-    assert "holds no weights" in told[str(tmp_path / "text.npz")]
+    assert all(errors.values())
+    assert "is not in a folder that this server may read" in errors["/etc/passwd"]
+    assert "holds no weights" in errors[str(tmp_path / "text.npz")]
     assert not TrainedModel.objects.exists()
 
 
-def test_with_the_wire_format_of_digits_the_field_is_the_key(client, form, settings):
+def test_the_wire_format_of_digits_has_the_field_as_key_of_an_error(client, form, settings):
     settings.DIGITS_WIRE_FORMAT = "digits"
-    answer = client.post(CREATE, form(custom_network="layer {"))
-    assert answer.status_code == 400
-    assert list(answer.json()["errors"]) == ["custom_network"]
+    response = client.post(CREATE, form(custom_network="layer {"))
+    assert response.status_code == 400
+    assert list(response.json()["errors"]) == ["custom_network"]
 
 
 # --- a network as a file -------------------------------------------------------------------------------------------
-def uploaded(content, name="net.prototxt"):
+def upload(content, name="net.prototxt"):
     file = BytesIO(content)
     file.name = name
     return file
@@ -192,20 +193,20 @@ def uploaded(content, name="net.prototxt"):
     ],
     ids=["UTF-8", "UTF-8 with a mark", "UTF-16", "lines of Windows"],
 )
-def test_a_network_may_be_sent_as_a_file(client, form, content):
-    answer = client.post(CREATE, form(custom_network=uploaded(content)))
-    assert answer.status_code == 200, answer.content
+def test_a_network_can_be_sent_as_a_file(client, form, content):
+    response = client.post(CREATE, form(custom_network=upload(content)))
+    assert response.status_code == 200, response.content
     assert TrainedModel.objects.get().custom_network.replace("\r\n", "\n") == CLASSIFIER
 
 
-def test_a_byte_order_mark_before_a_network_is_not_kept(client, form):
+def test_a_byte_order_mark_before_a_network_is_not_stored(client, form):
     assert client.post(CREATE, form(custom_network="\ufeff" + CLASSIFIER)).status_code == 200
     assert TrainedModel.objects.get().custom_network == CLASSIFIER
 
 
-def test_a_file_of_a_network_is_read_again_where_another_field_is_wrong(client, form):
-    answer = client.post(CREATE, form(custom_network=uploaded(CLASSIFIER.encode()), train_epochs=0))
-    complaint(answer, "train_epochs")
+def test_an_uploaded_network_stays_valid_beside_an_invalid_field(client, form):
+    response = client.post(CREATE, form(custom_network=upload(CLASSIFIER.encode()), train_epochs=0))
+    error_of(response, "train_epochs")
 
 
 @pytest.mark.parametrize(
@@ -217,23 +218,23 @@ def test_a_file_of_a_network_is_read_again_where_another_field_is_wrong(client, 
     ],
 )
 def test_a_file_that_is_no_network_is_refused(client, form, content, message):
-    assert complaint(client.post(CREATE, form(custom_network=uploaded(content)))) == message
+    assert error_of(client.post(CREATE, form(custom_network=upload(content)))) == message
 
 
 @pytest.mark.parametrize("url", [CREATE, VISUALIZE])
-def test_a_text_that_is_no_network_is_reported_beside_a_dataset_that_is_not_there(client, form, url):
-    answer = client.post(url, form(dataset="20200101-000000-abcd", custom_network="layer {"))
-    assert {error["field"] for error in answer.json()["errors"]} == {"custom_network", "dataset"}
+def test_an_invalid_network_is_reported_together_with_an_unknown_dataset(client, form, url):
+    response = client.post(url, form(dataset="20200101-000000-abcd", custom_network="layer {"))
+    assert {error["field"] for error in response.json()["errors"]} == {"custom_network", "dataset"}
 
 
-def test_a_network_that_is_sent_as_a_file_is_drawn(client):
-    answer = client.post(VISUALIZE, {"custom_network": uploaded(CLASSIFIER.encode("utf-8-sig"))})
-    assert answer.content.startswith(b"<svg"), answer.content
+def test_an_uploaded_network_is_drawn(client):
+    response = client.post(VISUALIZE, {"custom_network": upload(CLASSIFIER.encode("utf-8-sig"))})
+    assert response.content.startswith(b"<svg"), response.content
 
 
-def test_weights_that_are_sent_with_the_form_are_refused_with_what_to_do(client, form):
-    answer = client.post(CREATE, form(custom_network_snapshot=uploaded(b"\x0a\x00", "net.caffemodel")))
-    assert "name a file that lies on the server" in complaint(answer, "custom_network_snapshot")
+def test_uploaded_weights_are_refused_with_advice(client, form):
+    response = client.post(CREATE, form(custom_network_snapshot=upload(b"\x0a\x00", "net.caffemodel")))
+    assert "name a file that lies on the server" in error_of(response, "custom_network_snapshot")
 
 
 # --- a network that does not fit its dataset, or its weights ---------------------------------------------------------
@@ -255,8 +256,8 @@ layer { name: "all" type: "Pooling" bottom: "conv" top: "output" pooling_param {
     ],
 )  # fmt: skip
 def test_fewer_scores_than_categories_are_refused_by_the_form(client, form, built_dataset, scores, message):
-    told = complaint(client.post(CREATE, form(dataset=built_dataset.pk, custom_network=scores + LOSS)))
-    assert told == message
+    error = error_of(client.post(CREATE, form(dataset=built_dataset.pk, custom_network=scores + LOSS)))
+    assert error == message
     assert not TrainedModel.objects.exists()
 
 
@@ -265,28 +266,30 @@ def test_more_scores_than_categories_are_allowed(client, form, built_dataset):
     assert client.post(CREATE, form(dataset=built_dataset.pk, custom_network=text)).status_code == 200
 
 
-def test_fewer_scores_than_categories_are_reported_beside_another_field(client, form, built_dataset):
+def test_fewer_scores_than_categories_are_reported_together_with_another_field(client, form, built_dataset):
     sent = form(dataset=built_dataset.pk, custom_network=TWO_SCORES + LOSS, train_epochs=0)
-    answer = client.post(CREATE, sent)
-    assert {error["field"] for error in answer.json()["errors"]} == {"custom_network", "train_epochs"}
+    response = client.post(CREATE, sent)
+    assert {error["field"] for error in response.json()["errors"]} == {"custom_network", "train_epochs"}
 
 
 NORM = 'layer { name: "bn" type: "BatchNorm" bottom: "data" top: "data" '
 STILL = NORM + "batch_norm_param { use_global_stats: true } }\n"
 
 
-def test_averages_that_are_held_still_need_weights_to_start_from(client, form):
-    told = complaint(client.post(CREATE, form(custom_network=STILL + CLASSIFIER)))
-    assert told.startswith("layer bn (type BatchNorm, line 1): use_global_stats: true holds its running averages still")
+def test_fixed_running_averages_need_weights_to_start_from(client, form):
+    error = error_of(client.post(CREATE, form(custom_network=STILL + CLASSIFIER)))
+    assert error.startswith(
+        "layer bn (type BatchNorm, line 1): use_global_stats: true holds its running averages still"
+    )
 
 
-def test_averages_that_are_held_still_in_validation_alone_need_no_weights(client, form):
+def test_running_averages_fixed_in_validation_only_need_no_weights(client, form):
     text = STILL.replace("batch_norm_param", "include { phase: TEST } batch_norm_param")
     text += 'layer { name: "b" type: "BatchNorm" bottom: "data" top: "data" include { phase: TRAIN } }\n'
     assert client.post(CREATE, form(custom_network=text + CLASSIFIER)).status_code == 200
 
 
-def test_averages_that_are_held_still_are_taken_with_weights(client, form, tmp_path):
+def test_fixed_running_averages_are_accepted_with_weights(client, form, tmp_path):
     (tmp_path / "net.caffemodel").write_bytes(b"\x0a\x00")
     sent = form(custom_network=STILL + CLASSIFIER, custom_network_snapshot=str(tmp_path / "net.caffemodel"))
     assert client.post(CREATE, sent).status_code == 200

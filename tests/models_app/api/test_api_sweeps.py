@@ -1,4 +1,4 @@
-"""Several batch sizes or learning rates in one form: a model for each combination, all or none."""
+"""Sweeps: several batch sizes or learning rates in one form create a model for each combination, or none at all."""
 
 import pytest
 from django.conf import settings
@@ -11,27 +11,29 @@ CREATE = "/models/images/classification.json"
 
 @pytest.fixture
 def form(make_dataset):
+    """A function that returns a valid form with further fields."""
+
     def form(**fields):
         return {"model_name": "net", "dataset": make_dataset().pk, "standard_networks": "lenet"} | fields
 
     return form
 
 
-def test_each_combination_becomes_a_model_that_is_named_after_it(client, form):
-    answer = client.post(CREATE, form(learning_rate="0.1,0.01", batch_size="8,16")).json()
-    assert list(answer) == ["jobs"]
-    assert [job["name"] for job in answer["jobs"]] == [
+def test_each_combination_of_a_sweep_becomes_a_model_that_is_named_after_it(client, form):
+    response = client.post(CREATE, form(learning_rate="0.1,0.01", batch_size="8,16")).json()
+    assert list(response) == ["jobs"]
+    assert [job["name"] for job in response["jobs"]] == [
         "net learning_rate:0.1 batch_size:8",
         "net learning_rate:0.01 batch_size:8",
         "net learning_rate:0.1 batch_size:16",
         "net learning_rate:0.01 batch_size:16",
     ]
-    rows = TrainedModel.objects.in_bulk([job["id"] for job in answer["jobs"]])
-    trained = [(rows[job["id"]].learning_rate, rows[job["id"]].batch_size) for job in answer["jobs"]]
+    rows = TrainedModel.objects.in_bulk([job["id"] for job in response["jobs"]])
+    trained = [(rows[job["id"]].learning_rate, rows[job["id"]].batch_size) for job in response["jobs"]]
     assert trained == [(0.1, 8), (0.01, 8), (0.1, 16), (0.01, 16)]
 
 
-def test_each_is_told_as_a_single_one_would_be(client, form):
+def test_each_model_of_a_sweep_has_the_json_of_a_single_model(client, form):
     jobs = client.post(CREATE, form(batch_size="8,16")).json()["jobs"]
     first = TrainedModel.objects.get(batch_size=8)
     assert jobs[0] == {
@@ -44,24 +46,24 @@ def test_each_is_told_as_a_single_one_would_be(client, form):
 
 
 @pytest.mark.parametrize("rates", ["0.1,0.02", "[0.1, 0.02]", " 0.1 , 0.02 ", "0.1,0.02,0.1"])
-def test_a_list_is_read_with_brackets_blanks_and_repetitions(client, form, rates):
-    answer = client.post(CREATE, form(learning_rate=rates)).json()
-    assert [job["name"] for job in answer["jobs"]] == ["net learning_rate:0.1", "net learning_rate:0.02"]
+def test_a_list_of_learning_rates_can_have_brackets_blanks_and_repetitions(client, form, rates):
+    response = client.post(CREATE, form(learning_rate=rates)).json()
+    assert [job["name"] for job in response["jobs"]] == ["net learning_rate:0.1", "net learning_rate:0.02"]
 
 
-def test_a_list_may_be_one_of_json(client, form):
+def test_a_list_of_learning_rates_can_be_a_json_list(client, form):
     body = form(learning_rate=[0.1, 0.02], batch_size=8)
     jobs = client.post(CREATE, body, content_type="application/json").json()["jobs"]
     assert [job["name"] for job in jobs] == ["net learning_rate:0.1", "net learning_rate:0.02"]
 
 
-def test_a_list_of_json_without_a_value_is_none(client, form):
-    answer = client.post(CREATE, form(learning_rate=[]), content_type="application/json")
-    assert answer.json()["errors"] == [{"field": "learning_rate", "message": "A list without a value is none."}]
+def test_an_empty_json_list_of_learning_rates_is_refused(client, form):
+    response = client.post(CREATE, form(learning_rate=[]), content_type="application/json")
+    assert response.json()["errors"] == [{"field": "learning_rate", "message": "A list without a value is none."}]
 
 
 @pytest.mark.parametrize("one", ["0.1", "[0.1]", "0.1,0.1"])
-def test_a_list_of_one_is_no_list(client, form, one):
+def test_a_list_of_one_learning_rate_creates_a_single_model(client, form, one):
     assert client.post(CREATE, form(learning_rate=one)).json()["name"] == "net"
 
 
@@ -81,22 +83,22 @@ def test_a_list_of_one_is_no_list(client, form, one):
         ({"learning_rate": "0.1,0.2", "lr_policy": "multistep", "lr_multistep_values": "85,50"}, "lr_multistep_values"),
     ],
 )
-def test_one_wrong_combination_and_none_is_created(client, form, fields, field):
-    answer = client.post(CREATE, form(**fields))
-    assert answer.status_code == 400
-    assert [error["field"] for error in answer.json()["errors"]] == [field]
+def test_one_invalid_combination_of_a_sweep_creates_no_model(client, form, fields, field):
+    response = client.post(CREATE, form(**fields))
+    assert response.status_code == 400
+    assert [error["field"] for error in response.json()["errors"]] == [field]
     assert not TrainedModel.objects.exists()
-    assert len(list(settings.DIGITS_JOBS_DIR.glob("2*"))) == 1  # the dataset's
+    assert len(list(settings.DIGITS_JOBS_DIR.glob("2*"))) == 1  # that of the dataset
 
 
-def test_what_fails_on_the_way_leaves_no_folder_behind(client, form):
-    names = {"model_name": "n" * 237}  # with "learning_rate:0.1" it is short enough, with the second it is not
+def test_a_sweep_that_fails_midway_leaves_no_folder_behind(client, form):
+    names = {"model_name": "n" * 237}  # short enough for "learning_rate:0.1" behind it, not for the second
     assert client.post(CREATE, form(learning_rate="0.1,0.01", **names)).status_code == 400
     assert not TrainedModel.objects.exists()
     assert len(list(settings.DIGITS_JOBS_DIR.glob("2*"))) == 1
 
 
-def test_without_the_suffix_several_lead_to_the_index_and_one_to_its_page(client, form):
+def test_a_sweep_redirects_to_the_index_and_a_single_model_to_its_page(client, form):
     create = CREATE.removesuffix(".json")
     assert client.post(create, form(batch_size="8,16"))["Location"] == "/"
     one = client.post(create, form(model_name="one"))

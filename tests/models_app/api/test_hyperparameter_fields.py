@@ -1,4 +1,4 @@
-"""The form fields that are made from declarations of hyperparameters."""
+"""Form fields that derive from declarations of hyperparameters."""
 
 import pytest
 from rest_framework.exceptions import ValidationError
@@ -27,7 +27,7 @@ def field_of(kind, default=None, **facts):
         (int, {"several": True, "minimum": 1}, "3", [3]),
     ],
 )
-def test_a_field_takes_the_values_in_the_range(kind, facts, sent, expected):
+def test_a_form_field_takes_the_values_in_its_range(kind, facts, sent, expected):
     assert field_of(kind, **facts).run_validation(sent) == expected
 
 
@@ -46,13 +46,13 @@ def test_a_field_takes_the_values_in_the_range(kind, facts, sent, expected):
         (int, {"above": 0, "below": 10}, "10", "Ensure this value is less than or equal to 9."),
     ],
 )
-def test_a_field_refuses_a_value_out_of_the_range(kind, facts, sent, message):
-    with pytest.raises(ValidationError) as refused:
+def test_a_form_field_refuses_a_value_outside_of_its_range(kind, facts, sent, message):
+    with pytest.raises(ValidationError) as raised:
         field_of(kind, **facts).run_validation(sent)
-    assert [str(said) for said in refused.value.detail] == [message]
+    assert [str(error) for error in raised.value.detail] == [message]
 
 
-def test_a_hyperparameter_without_a_default_may_be_left_out_of_a_form():
+def test_a_hyperparameter_without_a_default_can_be_left_out_of_a_form():
     assert field_of(int, several=True).get_default() is None
 
 

@@ -48,6 +48,8 @@ INNER = Layer("ip", "InnerProduct", ("conv",), ("ip",), {"num_output": 5})
 
 @pytest.fixture
 def write_caffemodel(tmp_path):
+    """A function that writes messages of layers to a .caffemodel and returns its path."""
+
     def write(*parts):
         path = tmp_path / "weights.caffemodel"
         path.write_bytes(message(1, b"a network") + b"".join(parts))

@@ -48,6 +48,7 @@ def test_the_published_parameter_counts_cover_every_standard_network_but_lenet()
 
 @pytest.fixture
 def registered_network():
+    """Registers a network lenet5, which crops images to 28×28 and has a batch size of 7."""
     yield register(StandardNetwork("lenet5", lenet, batch_size=7, crop_size=28))
     del STANDARD["lenet5"]
 

@@ -53,8 +53,8 @@ class Raises(Callback):
 
 @pytest.fixture
 def make_loop(tmp_path):
-    """Makes a loop of one epoch: four batches of ten images, then a validation of three batches. `fields` change its
-    configuration."""
+    """A function that makes a loop of one epoch: four batches of ten images, then a validation of three batches.
+    `fields` change its configuration."""
     dataset = write_digits_dataset(tmp_path)
 
     def make(*callbacks, **fields):

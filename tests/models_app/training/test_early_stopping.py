@@ -13,6 +13,8 @@ NO_PROGRESS = {"learning_rate": 1e-12, "epochs": 8, "lr_policy": "fixed"}  # eve
 
 @pytest.fixture
 def run_training(dataset, tmp_path):
+    """A function that trains without progress and returns the events."""
+
     def run_training(name="model", **fields):
         events = []
         train(config_of(dataset, tmp_path / name, **(NO_PROGRESS | fields)), events.append, lambda: None)

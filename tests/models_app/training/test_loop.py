@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("engine_name")
 
 @pytest.fixture
 def run_training(dataset, tmp_path):
-    """Runs a training in epochs of four batches; returns its best epoch and its events."""
+    """A function that trains in epochs of four batches and returns the best epoch and the events."""
 
     def run_training(**fields):
         events = []

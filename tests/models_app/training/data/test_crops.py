@@ -45,6 +45,7 @@ def records(tmp_path):
 
 @pytest.fixture(params=[True, False], ids=["kept decoded", "decoded each time"])
 def images(records, request, monkeypatch):
+    """The open records, read from the file of decoded images or decoded each time."""
     monkeypatch.setattr(pixels, "MAX_BYTES", request.param * pixels.MAX_BYTES)
     with closing(open_images(records, LAYOUT, threads=2, tick=lambda: None)) as images:
         assert isinstance(images, PixelFile if request.param else Records)

@@ -19,7 +19,7 @@ LENET = standard("lenet", (1, 28, 28), 10)
 
 @pytest.fixture
 def register(monkeypatch):
-    """Replaces the registered engines by the given ones."""
+    """A function that replaces the registered engines by others."""
     return partial(register_only, monkeypatch)
 
 
