@@ -24,7 +24,7 @@ SHELL_SETUP = """
 server={server} digits={digits} image={digits}/4/0.png
 job_id() {{ tee -a /dev/stderr | sed -n 's/.*"job_id": "\\(.*\\)",/\\1/p'; }}
 note='%{{stderr}}\\n@ %{{method}} %{{url_effective}} %{{http_code}}\\n'
-curl() {{ command curl -sS --noproxy '*' -w "$note" "$@" 2>>"$noted"; }}
+curl() {{ command curl -sS --noproxy '*' -w "$note" "$@" 2>>"$log"; }}
 """
 
 
@@ -54,11 +54,11 @@ def run(blocks, folder, setup):
     """Run the blocks in one shell; the output and the requests of each go to files of their own."""
     script = [
         setup,
-        *(f"noted={folder}/noted.{i}\n{{\n{lines}}} >>said.{i} 2>&1 </dev/null" for i, (lines, _) in enumerate(blocks)),
+        *(f"log={folder}/log.{i}\n{{\n{lines}}} >>output.{i} 2>&1 </dev/null" for i, (lines, _) in enumerate(blocks)),
     ]
     subprocess.run(["sh", "-c", "\n".join(script)], cwd=folder, timeout=300, check=True)
     texts = [
-        [(folder / f"{kind}.{i}").read_text(errors="replace") for kind in ("said", "noted")] for i in range(len(blocks))
+        [(folder / f"{kind}.{i}").read_text(errors="replace") for kind in ("output", "log")] for i in range(len(blocks))
     ]
     return [example(shown, "".join(text)) for (_, shown), text in zip(blocks, texts, strict=True)]
 

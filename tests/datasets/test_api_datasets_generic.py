@@ -93,7 +93,7 @@ def test_a_generic_dataset_uses_the_given_mean_file(client, form, tmp_path, buil
 
 def test_a_job_with_a_damaged_database_fails_and_names_the_entry(client, form, tmp_path, build_json):
     images = [datum(caffe_order(image)) for image in photo_crops(6, size=10)]
-    damaged = write_lmdb(tmp_path / "spoilt", [*images[:5], images[5][:-9]])
+    damaged = write_lmdb(tmp_path / "damaged", [*images[:5], images[5][:-9]])
     client.post(CREATE, form(prebuilt_train_images=str(damaged)))
     facts = build_json()
     assert facts["status"] == "Error"

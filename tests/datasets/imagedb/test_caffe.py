@@ -1,4 +1,4 @@
-"""Mean images that a user brings, and Caffe's messages however broken."""
+"""Mean images that a user provides, and damaged messages of Caffe."""
 
 import contextlib
 
@@ -20,36 +20,31 @@ from tests.support.samples.prebuilt_samples import (
 
 
 @pytest.fixture
-def raw(tmp_path):
+def database(tmp_path):
     return write_lmdb(tmp_path / "raw", [datum(caffe_order(image)) for image in photo_crops(3)])
 
 
-@pytest.fixture
-def directory(tmp_path):
-    return tmp_path / "job"
-
-
-def take(directory, images, mean):
+def build_with_mean(directory, images, mean):
     return build_prebuilt(PrebuiltSpec(PrebuiltSplit(images), mean=mean, workers=1), directory, ignore_progress)
 
 
 @pytest.mark.parametrize("fields", [{"num": 1, "channels": 3, "height": 12, "width": 12}, {"shape": [3, 12, 12]}])
-def test_a_mean_from_caffe_comes_out_in_rgb(tmp_path, raw, directory, fields):
+def test_a_mean_from_caffe_is_converted_to_rgb(tmp_path, database, directory, fields):
     mean = np.random.default_rng(1).uniform(0, 255, (3, 12, 12)).astype(np.float32)
     if "shape" in fields:
         fields = {"shape": message_class("BlobProto")().shape.__class__(dim=fields["shape"])}
     (tmp_path / "mean.binaryproto").write_bytes(blob_proto(mean, **fields))
-    take(directory, raw, mean=tmp_path / "mean.binaryproto")
+    build_with_mean(directory, database, mean=tmp_path / "mean.binaryproto")
     assert np.array_equal(np.load(directory / "mean.npy"), mean[::-1])
 
 
 @pytest.mark.parametrize("shape", [(3, 12, 12), (3,), (3, 1, 1)])
-def test_a_mean_as_npy_is_taken_as_it_is_one_value_a_channel_for_every_pixel(tmp_path, raw, directory, shape):
+def test_a_mean_as_npy_is_used_unchanged_or_repeated_for_every_pixel(tmp_path, database, directory, shape):
     mean = np.random.default_rng(1).uniform(0, 255, shape)
     np.save(tmp_path / "mean.npy", mean)
-    take(directory, raw, mean=tmp_path / "mean.npy")
-    wanted = np.broadcast_to(mean.reshape(3, *(shape[1:] or (1, 1))), (3, 12, 12)).astype(np.float32)
-    assert np.array_equal(np.load(directory / "mean.npy"), wanted)
+    build_with_mean(directory, database, mean=tmp_path / "mean.npy")
+    expected = np.broadcast_to(mean.reshape(3, *(shape[1:] or (1, 1))), (3, 12, 12)).astype(np.float32)
+    assert np.array_equal(np.load(directory / "mean.npy"), expected)
 
 
 @pytest.mark.parametrize(
@@ -70,22 +65,26 @@ def test_a_mean_as_npy_is_taken_as_it_is_one_value_a_channel_for_every_pixel(tmp
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_mean_that_does_not_fit_is_the_users_error(tmp_path, raw, directory, name, content, message):
+def test_an_invalid_mean_file_is_bad_input(tmp_path, database, directory, name, content, message):
     if isinstance(content, bytes):
         (tmp_path / name).write_bytes(content)
     else:
         np.save(tmp_path / name, content, allow_pickle=True)
     with pytest.raises(BadInput, match=message):
-        take(directory, raw, mean=tmp_path / name)
+        build_with_mean(directory, database, mean=tmp_path / name)
 
 
 @pytest.mark.parametrize("parse", [parse_datum, parse_blob])
-def test_no_message_however_broken_is_more_than_the_users_error(parse):
-    """Every exception but BadInput fails the test."""
+def test_random_damage_of_caffe_messages_causes_only_bad_input(parse):
+    """Every exception except BadInput fails the test."""
     random = np.random.default_rng(3)
-    seeds = [datum(np.ones((1, 1, 9), np.float32)), datum(np.ones((1, 3, 3), np.uint8)), blob_proto(np.ones((1, 3, 3)))]
+    messages = [
+        datum(np.ones((1, 1, 9), np.float32)),
+        datum(np.ones((1, 3, 3), np.uint8)),
+        blob_proto(np.ones((1, 3, 3))),
+    ]
     for number in range(600):
-        message = bytearray(seeds[number % 3])
+        message = bytearray(messages[number % 3])
         for _ in range(3):
             message[random.integers(len(message))] = random.integers(256)
         with contextlib.suppress(BadInput):

@@ -1,3 +1,5 @@
+"""Record files (RecordIO): reading, writing, damage, and compatibility with MXNet."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,8 +10,8 @@ from datasets.imagedb.store.records import MAGIC, DamagedRecords, RecordReader, 
 from models_app.training.engines.mxnet.compat import mx
 from tests.support.samples.imagedb_samples import digits, photo
 
-# Around the places where the format must cut a record: at its start, its end, twice in a row, and off the alignment.
-AWKWARD = [
+# The format splits a record where it contains MAGIC: at the start, at the end, twice in a row, and not aligned.
+PAYLOADS = [
     b"",
     b"a",
     MAGIC,
@@ -33,34 +35,34 @@ def write(path, payloads):
     return path
 
 
-def test_records_come_back_as_they_were_written(path):
-    with RecordReader(write(path, AWKWARD)) as reader:
-        assert [reader[number] for number in range(len(reader))] == [(n % 3, p) for n, p in enumerate(AWKWARD)]
+def test_records_are_read_as_they_were_written(path):
+    with RecordReader(write(path, PAYLOADS)) as reader:
+        assert [reader[number] for number in range(len(reader))] == [(n % 3, p) for n, p in enumerate(PAYLOADS)]
 
 
-def test_negative_numbers_count_from_the_end_and_too_large_ones_are_index_errors(path):
+def test_a_record_reader_has_the_indexes_of_a_list(path):
     with RecordReader(write(path, [b"first", b"last"])) as reader:
         assert reader[-1] == (1, b"last")
         with pytest.raises(IndexError):
             reader[2]
 
 
-def test_mxnet_writes_the_same_bytes(path, tmp_path):
-    write(path, AWKWARD)
-    theirs = mx.recordio.MXIndexedRecordIO(str(tmp_path / "mx.idx"), str(tmp_path / "mx.rec"), "w")
-    for number, payload in enumerate(AWKWARD):
-        theirs.write_idx(number, mx.recordio.pack(mx.recordio.IRHeader(0, number % 3, number, 0), payload))
-    theirs.close()
+def test_a_record_file_has_the_same_bytes_as_one_of_mxnet(path, tmp_path):
+    write(path, PAYLOADS)
+    mxnet_file = mx.recordio.MXIndexedRecordIO(str(tmp_path / "mx.idx"), str(tmp_path / "mx.rec"), "w")
+    for number, payload in enumerate(PAYLOADS):
+        mxnet_file.write_idx(number, mx.recordio.pack(mx.recordio.IRHeader(0, number % 3, number, 0), payload))
+    mxnet_file.close()
     assert path.read_bytes() == (tmp_path / "mx.rec").read_bytes()
     assert path.with_suffix(".idx").read_text() == (tmp_path / "mx.idx").read_text()
 
 
-def test_mxnet_reads_the_records_by_index(path):
-    write(path, AWKWARD)
-    theirs = mx.recordio.MXIndexedRecordIO(str(path.with_suffix(".idx")), str(path), "r")
-    unpacked = [mx.recordio.unpack(theirs.read_idx(number)) for number in range(len(AWKWARD))]
+def test_mxnet_reads_records_by_index(path):
+    write(path, PAYLOADS)
+    mxnet_file = mx.recordio.MXIndexedRecordIO(str(path.with_suffix(".idx")), str(path), "r")
+    unpacked = [mx.recordio.unpack(mxnet_file.read_idx(number)) for number in range(len(PAYLOADS))]
     assert [(header.label, header.id, payload) for header, payload in unpacked] == [
-        (number % 3, number, payload) for number, payload in enumerate(AWKWARD)
+        (number % 3, number, payload) for number, payload in enumerate(PAYLOADS)
     ]
 
 
@@ -69,13 +71,13 @@ def gray_images():
 
 
 def colour_images():
-    """Twenty pieces of a photo."""
+    """Twenty crops of a photo, 8×8 pixels each."""
     return photo("flower.jpg")[200:208, 200:360].reshape(8, 20, 8, 3).swapaxes(0, 1)
 
 
 @pytest.mark.parametrize("encoding", ["none", "png"])
 @pytest.mark.parametrize("images, channels", [(gray_images(), 1), (colour_images(), 3)], ids=["gray", "colour"])
-def test_mxnets_iterator_sees_every_pixel(path, encoding, images, channels):
+def test_the_image_iterator_of_mxnet_reads_every_pixel(path, encoding, images, channels):
     write(path, [encode(image, encoding) for image in images])
     shape = (channels, 8, 8)
     iterator = mx.io.ImageRecordIter(path_imgrec=str(path), data_shape=shape, batch_size=20, preprocess_threads=1)
@@ -84,7 +86,7 @@ def test_mxnets_iterator_sees_every_pixel(path, encoding, images, channels):
     np.testing.assert_array_equal(batch.label[0].asnumpy(), [number % 3 for number in range(20)])
 
 
-def test_labels_can_be_replaced_before_the_end(path):
+def test_a_record_writer_can_replace_labels_before_it_is_closed(path):
     with RecordWriter(path) as writer:
         for label in (0, 2, 2, 0):
             writer.write(label, MAGIC * 2)
@@ -93,44 +95,44 @@ def test_labels_can_be_replaced_before_the_end(path):
         assert [reader[number] for number in range(4)] == [(label, MAGIC * 2) for label in (5, 1, 1, 5)]
 
 
-def test_nothing_can_be_seen_before_the_end(path):
+def test_a_record_file_appears_only_when_its_writer_is_closed(path):
     with RecordWriter(path) as writer:
         writer.write(0, b"payload")
         assert not path.exists()
         assert not path.with_suffix(".idx").exists()
-    assert {found.name for found in path.parent.iterdir()} == {"train.rec", "train.idx"}
+    assert {file.name for file in path.parent.iterdir()} == {"train.rec", "train.idx"}
 
 
-def test_nothing_is_left_after_an_error(path):
+def test_a_record_writer_leaves_no_files_after_an_error(path):
     with pytest.raises(TypeError):
         write(path, [b"payload", None])
     assert list(path.parent.iterdir()) == []
 
 
-def test_threads_read_at_the_same_time(path):
+def test_threads_can_share_a_record_reader(path):
     payloads = [bytes([number % 256]) * number for number in range(500)]
     with RecordReader(write(path, payloads)) as reader, ThreadPoolExecutor(8) as threads:
         assert [payload for _, payload in threads.map(reader.__getitem__, range(500))] == payloads
 
 
-def test_a_file_without_records_is_empty(path):
+def test_a_record_file_without_records_has_length_0(path):
     with RecordReader(write(path, [])) as reader:
         assert len(reader) == 0
 
 
 @pytest.mark.parametrize("missing", [1, 4, 9, 40, 60])
-def test_a_file_that_was_cut_short_is_told_when_it_is_opened(path, missing):
-    whole = write(path, [b"x" * 21, b"y" * 21]).read_bytes()
-    path.write_bytes(whole[:-missing])
+def test_a_truncated_record_file_is_rejected_when_it_is_opened(path, missing):
+    content = write(path, [b"x" * 21, b"y" * 21]).read_bytes()
+    path.write_bytes(content[:-missing])
     with pytest.raises(DamagedRecords, match=r"train\.rec is damaged: .* Build the dataset again"):
         RecordReader(path)
 
 
-def test_a_damaged_record_is_told_when_it_is_read_and_the_others_are_well(path):
-    whole = bytearray(write(path, [b"x" * 20, b"y" * 20, b"z" * 20]).read_bytes())
+def test_a_damaged_record_is_rejected_when_it_is_read(path):
+    content = bytearray(write(path, [b"x" * 20, b"y" * 20, b"z" * 20]).read_bytes())
     second = int(RecordReader(path).offsets[1])
-    whole[second] ^= 0xFF
-    path.write_bytes(whole)
+    content[second] ^= 0xFF
+    path.write_bytes(content)
     with RecordReader(path) as reader:
         assert reader[0] == (0, b"x" * 20)
         with pytest.raises(DamagedRecords, match=f"no record begins at byte {second}"):
@@ -138,7 +140,7 @@ def test_a_damaged_record_is_told_when_it_is_read_and_the_others_are_well(path):
         assert reader[2] == (2, b"z" * 20)
 
 
-def test_a_missing_file_and_a_missing_index_are_told_apart(path):
+def test_a_missing_record_file_and_a_missing_index_have_different_errors(path):
     with pytest.raises(DamagedRecords, match=r"train\.rec does not exist"):
         RecordReader(path)
     write(path, [b"x"]).with_suffix(".idx").unlink()
@@ -147,7 +149,7 @@ def test_a_missing_file_and_a_missing_index_are_told_apart(path):
 
 
 @pytest.mark.parametrize("text", ["0\t0\n1\n", "zero\tone\n", "0\t-4\n", "0\t4000\n", "0\t2\n", ""])
-def test_an_index_that_does_not_fit_is_told(path, text):
+def test_an_invalid_record_index_is_rejected(path, text):
     write(path, [b"x"]).with_suffix(".idx").write_text(text)
     with pytest.raises(DamagedRecords, match="Build the dataset again"):
         RecordReader(path)
@@ -155,6 +157,6 @@ def test_an_index_that_does_not_fit_is_told(path, text):
 
 @pytest.mark.parametrize("encoding", ["none", "png"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_lossless_encodings_keep_every_pixel(encoding, channels):
+def test_lossless_record_encodings_keep_every_pixel(encoding, channels):
     image = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
     np.testing.assert_array_equal(decode_record(encode(image, encoding)), image)

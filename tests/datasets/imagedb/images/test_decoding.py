@@ -21,14 +21,14 @@ from tests.support.samples.row_samples import add_snapshot, with_categories
 FORMATS = ["PNG", "JPEG", "BMP", "PPM", "WEBP", "AVIF", "TIFF"]
 
 
-def saved(image, format_name, **options):
+def encode_as(image, format_name, **options):
     buffer = io.BytesIO()
     image.save(buffer, format_name, **options)
     return buffer.getvalue()
 
 
 def png_header(width, height):
-    """A PNG that announces a size and ends where its pixels would begin."""
+    """A PNG with a header of this size that ends where its pixels would start."""
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body)) + b"\0\0\0\1IDAT"
 
@@ -41,7 +41,7 @@ def damaged(payload, rng):
 
 
 def outcome(payload):
-    """What decode() makes of it: the mode of an image, or "bad"."""
+    """The mode of the decoded image, or "bad" if decode() raises BadImage."""
     try:
         return decode(payload).mode
     except BadImage:
@@ -54,16 +54,16 @@ def china():
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_a_format_is_told_by_content_whatever_the_suffix(tmp_path, china, format_name):
-    (tmp_path / "picture.txt").write_bytes(saved(china, format_name))
+def test_the_image_format_is_detected_by_content_not_by_suffix(tmp_path, china, format_name):
+    (tmp_path / "picture.txt").write_bytes(encode_as(china, format_name))
     image = decode(tmp_path / "picture.txt")
     assert (image.mode, image.size) == ("RGB", (96, 64))
     assert np.abs(to_array(image, 3).astype(int) - np.asarray(china)).mean() < 5
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_path_bytes_and_file_give_the_same_pixels(tmp_path, china, format_name):
-    payload = saved(china, format_name)
+def test_an_image_can_be_decoded_from_a_path_bytes_or_a_file(tmp_path, china, format_name):
+    payload = encode_as(china, format_name)
     (tmp_path / "picture").write_bytes(payload)
     arrays = [to_array(decode(source), 3) for source in (tmp_path / "picture", payload, io.BytesIO(payload))]
     np.testing.assert_array_equal(arrays[0], arrays[1])
@@ -71,27 +71,27 @@ def test_path_bytes_and_file_give_the_same_pixels(tmp_path, china, format_name):
 
 
 @pytest.mark.parametrize("format_name", ["GIF", "ICO", "EPS", "TGA", "JPEG2000", "PCX"])
-def test_other_formats_are_refused_even_if_pillow_reads_them(china, format_name):
+def test_formats_that_only_pillow_reads_are_rejected(china, format_name):
     with pytest.raises(BadImage, match="not an image of a known format"):
-        decode(saved(china, format_name))
+        decode(encode_as(china, format_name))
 
 
-def test_a_text_that_begins_like_a_bitmap_is_no_image():
+def test_a_text_that_starts_like_a_bitmap_is_not_an_image():
     assert sniff(b"BMW and other makers of cars") is None
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_a_truncated_image_is_bad_though_its_header_is_whole(china, format_name):
-    payload = saved(china, format_name)
+def test_a_truncated_image_is_a_bad_image(china, format_name):
+    payload = encode_as(china, format_name)
     with pytest.raises(BadImage, match=f"damaged {format_name}"):
         decode(payload[: len(payload) * 2 // 3])
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_random_damage_gives_an_image_or_a_bad_image_and_nothing_else(china, format_name):
-    whole = saved(china.resize((24, 16)), format_name)
+def test_random_damage_of_an_image_causes_only_bad_image(china, format_name):
+    payload = encode_as(china.resize((24, 16)), format_name)
     rng = np.random.default_rng(0)
-    outcomes = {outcome(damaged(whole, rng)) for _ in range(150)}
+    outcomes = {outcome(damaged(payload, rng)) for _ in range(150)}
     assert "bad" in outcomes
     assert outcomes <= {"L", "RGB", "bad"}
 
@@ -111,14 +111,14 @@ def test_empty_and_missing_files_folders_and_pipes_are_bad_images(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(MAX_PIXELS // 1000, 1001), (40_000, 40_000), (1_000_000, 1)])
-def test_a_picture_too_large_is_refused_by_its_header_alone(size):
+def test_an_image_with_too_many_pixels_is_rejected_by_its_header(size):
     with pytest.raises(BadImage, match="pixels"):
         decode(png_header(*size))
 
 
-def test_more_bytes_than_any_picture_needs_are_refused_unread(tmp_path, china):
+def test_an_image_file_with_too_many_bytes_is_rejected_unread(tmp_path, china):
     path = tmp_path / "vast.png"
-    path.write_bytes(saved(china, "PNG"))
+    path.write_bytes(encode_as(china, "PNG"))
     os.truncate(path, 300 << 20)
     with pytest.raises(BadImage, match="more than 256 MiB"):
         decode(path)
@@ -126,8 +126,8 @@ def test_more_bytes_than_any_picture_needs_are_refused_unread(tmp_path, china):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format_name", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF"])
-def test_the_picture_is_turned_upright(orientation, format_name):
-    """A picture with a bright left half and a dark corner, stored turned, as a camera does, comes back as it was."""
+def test_an_image_is_rotated_by_its_exif_orientation(orientation, format_name):
+    """The image has a bright left half and a dark corner, and is stored rotated, as by a camera."""
     upright = np.full((32, 64), 60, np.uint8)
     upright[:, :32] = 220
     upright[:16, 48:] = 0
@@ -143,39 +143,39 @@ def test_the_picture_is_turned_upright(orientation, format_name):
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    payload = saved(Image.fromarray(np.ascontiguousarray(turned)), format_name, exif=exif, quality=95)
+    payload = encode_as(Image.fromarray(np.ascontiguousarray(turned)), format_name, exif=exif, quality=95)
     difference = np.abs(to_array(decode(payload), 1)[:, :, 0].astype(int) - upright)
     assert np.median(difference) <= 2
 
 
-def test_damaged_camera_notes_do_not_spoil_the_picture(china):
-    payload = saved(china, "JPEG", exif=b"Exif\x00\x00nonsense")
+def test_an_image_with_damaged_exif_data_is_decoded(china):
+    payload = encode_as(china, "JPEG", exif=b"Exif\x00\x00nonsense")
     assert decode(payload).size == china.size
 
 
-def test_sixteen_bit_gray_keeps_its_high_byte():
+def test_a_gray_image_of_16_bits_keeps_its_high_byte():
     values = np.array([[0, 255, 256, 32768, 65279, 65535]], np.uint16)
-    png = saved(Image.fromarray(values), "PNG")
+    png = encode_as(Image.fromarray(values), "PNG")
     pgm = b"P5 6 1 65535\n" + values.astype(">u2").tobytes()
     for payload in (png, pgm):
         np.testing.assert_array_equal(to_array(decode(payload), 1)[:, :, 0], values >> 8)
 
 
-def test_palettes_give_their_colours(china):
+def test_a_palette_image_gets_the_colours_of_its_palette(china):
     palette = china.quantize(16)
     expected = np.asarray(palette.convert("RGB"))
-    np.testing.assert_array_equal(to_array(decode(saved(palette, "PNG")), 3), expected)
+    np.testing.assert_array_equal(to_array(decode(encode_as(palette, "PNG")), 3), expected)
 
 
-def test_one_bit_and_cmyk_pictures_are_read(china):
-    black = to_array(decode(saved(Image.new("1", (4, 4)), "PNG")), 3)
-    white = to_array(decode(saved(Image.new("1", (4, 4), 1), "PNG")), 3)
+def test_one_bit_and_cmyk_images_are_decoded(china):
+    black = to_array(decode(encode_as(Image.new("1", (4, 4)), "PNG")), 3)
+    white = to_array(decode(encode_as(Image.new("1", (4, 4), 1), "PNG")), 3)
     assert (black.max(), white.min()) == (0, 255)
-    decoded = to_array(decode(saved(china.convert("CMYK"), "JPEG", quality=95)), 3)
+    decoded = to_array(decode(encode_as(china.convert("CMYK"), "JPEG", quality=95)), 3)
     assert np.abs(decoded.astype(int) - np.asarray(china)).mean() < 5
 
 
-def test_gray_is_spread_over_three_channels_and_colour_is_weighed_into_one(china):
+def test_gray_and_colour_images_are_converted_into_each_other(china):
     gray = to_array(china.convert("L"), 3)
     assert (gray[:, :, 0] == gray[:, :, 1]).all()
     assert (gray[:, :, 0] == gray[:, :, 2]).all()
@@ -183,14 +183,14 @@ def test_gray_is_spread_over_three_channels_and_colour_is_weighed_into_one(china
     np.testing.assert_allclose(to_array(china, 1)[:, :, 0], luma, atol=1)
 
 
-def test_reading_is_decoding_resizing_and_converting(china):
-    payload = saved(china, "PNG")
+def test_read_array_decodes_resizes_and_converts_an_image(china):
+    payload = encode_as(china, "PNG")
     array = read_array(payload, 20, 30, 1, "fill")
     assert (array.shape, array.dtype) == ((30, 20, 1), np.uint8)
     np.testing.assert_array_equal(array, to_array(resize(china, 20, 30, "fill"), 1))
 
 
-def test_jpeg_records_lose_little(china):
+def test_jpeg_records_differ_little_from_the_image(china):
     pixels = to_array(china, 3)
     assert np.abs(decode_record(encode(pixels, "jpg")).astype(int) - pixels).mean() < 3
 
@@ -204,7 +204,7 @@ def test_a_truncated_record_is_a_bad_image(china, encoding):
 
 def test_a_record_in_another_format_is_a_bad_image(china):
     with pytest.raises(BadImage, match="damaged record"):
-        decode_record(saved(china, "WEBP"))
+        decode_record(encode_as(china, "WEBP"))
 
 
 # --- the list of formats that users see ------------------------------------------------------------------------------

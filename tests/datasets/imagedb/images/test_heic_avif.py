@@ -1,4 +1,4 @@
-"""HEIC and AVIF files: the pixels of their main picture, turned once, and no more memory than they announce."""
+"""HEIC and AVIF files: the pixels of the main picture, its rotation, and limits of size and memory."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ from tests.support.samples.picture_samples import composite, encode_image, image
 
 COLOURS = expected_pixels()
 LUMA = COLOURS @ [0.299, 0.587, 0.114]
-PILLOW = Image.fromarray(COLOURS.astype(np.uint8))
+PICTURE = Image.fromarray(COLOURS.astype(np.uint8))
 BACKGROUND = (0x30, 0x80, 0xC0)
 HEIC_FILES = {
     "colour": COLOURS,
@@ -33,60 +33,60 @@ HEIC_FILES = {
 }
 
 
-def avif(picture=PILLOW, **options):
+def avif(picture=PICTURE, **options):
     return encode_image(picture, "AVIF", quality=100, subsampling="4:4:4", speed=8, **options)
 
 
-def announcing(payload, width, height):
-    """The file with another size in its header than that of its pixels."""
-    at = payload.index(b"ispe") + 8
-    return payload[:at] + struct.pack(">II", width, height) + payload[at + 8 :]
+def change_header_size(payload, width, height):
+    """A copy of the file with another size in its header."""
+    position = payload.index(b"ispe") + 8
+    return payload[:position] + struct.pack(">II", width, height) + payload[position + 8 :]
 
 
 @pytest.mark.parametrize("kind", HEIC_FILES)
-def test_the_pixels_of_a_heic_are_those_of_its_main_picture(kind):
-    found = read_array(heic_samples.heic_file(kind), WIDTH, HEIGHT, 3, "squash", alpha_background="#3080c0")
-    assert np.abs(found - HEIC_FILES[kind]).max() <= 2
+def test_a_heic_file_is_decoded_to_its_main_picture(kind):
+    pixels = read_array(heic_samples.heic_file(kind), WIDTH, HEIGHT, 3, "squash", alpha_background="#3080c0")
+    assert np.abs(pixels - HEIC_FILES[kind]).max() <= 2
 
 
 @pytest.mark.parametrize("white_level", [65535, 4095])
-def test_samples_of_ten_and_twelve_bits_need_no_white_level(tmp_path, white_level):
-    """The file says itself what is white."""
+def test_heic_files_of_10_and_12_bits_need_no_white_level(tmp_path, white_level):
+    """The file itself declares its bit depth."""
     for name in ("ten bits", "gray of twelve bits"):
         (tmp_path / "image").write_bytes(heic_samples.heic_file(name))
         assert highest_deep_sample(tmp_path / "image") is None
-        found = read_array(tmp_path / "image", WIDTH, HEIGHT, 3, "squash", white_level=white_level)
-        assert np.abs(found - HEIC_FILES[name]).max() <= 2
+        pixels = read_array(tmp_path / "image", WIDTH, HEIGHT, 3, "squash", white_level=white_level)
+        assert np.abs(pixels - HEIC_FILES[name]).max() <= 2
 
 
-def test_the_pixels_of_an_avif_are_those_that_it_holds():
-    """Its colours lose up to 3 of 255 when they are turned into those of a film, before anything is left out."""
+def test_an_avif_file_is_decoded_to_its_pixels():
+    """The conversion of RGB to YUV alone changes a colour by up to 3 of 255."""
     assert np.abs(to_array(decode(avif()), 3).astype(int) - COLOURS).max() <= 3
-    gray = to_array(decode(avif(PILLOW.convert("L"))), 1)[:, :, 0]
+    gray = to_array(decode(avif(PICTURE.convert("L"))), 1)[:, :, 0]
     assert np.abs(gray - LUMA).max() <= 2
 
 
-def test_an_avif_with_alpha_is_put_onto_the_background():
+def test_an_avif_file_with_alpha_is_blended_with_the_background():
     samples = np.concatenate([COLOURS, expected_alpha()], axis=2)
-    found = read_array(avif(image_of(samples)), WIDTH, HEIGHT, 3, "squash", alpha_background="#3080c0")
-    assert np.abs(found - HEIC_FILES["alpha"]).max() <= 3
+    pixels = read_array(avif(image_of(samples)), WIDTH, HEIGHT, 3, "squash", alpha_background="#3080c0")
+    assert np.abs(pixels - HEIC_FILES["alpha"]).max() <= 3
 
 
-def test_a_note_about_the_orientation_does_not_turn_an_avif_that_has_no_box_for_it():
-    note = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
-    assert decode(avif(xmp=note)).size == (WIDTH, HEIGHT)
+def test_the_xmp_orientation_does_not_rotate_an_avif_file():
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    assert decode(avif(xmp=xmp)).size == (WIDTH, HEIGHT)
 
 
-def test_of_a_film_the_still_picture_is_read():
+def test_an_avif_animation_is_decoded_to_its_still_picture():
     frames = [Image.new("RGB", (WIDTH, HEIGHT), name) for name in ("red", "blue")]
-    film = avif(save_all=True, append_images=frames)
-    assert film[8:12] == b"avis"
-    assert np.abs(to_array(decode(film), 3).astype(int) - COLOURS).max() <= 12
-    assert still_avif(film)[1] == (WIDTH, HEIGHT)
+    animation = avif(save_all=True, append_images=frames)
+    assert animation[8:12] == b"avis"
+    assert np.abs(to_array(decode(animation), 3).astype(int) - COLOURS).max() <= 12
+    assert still_avif(animation)[1] == (WIDTH, HEIGHT)
 
 
 @pytest.mark.parametrize(
-    "head, format_name",
+    "header, format_name",
     [
         (heic_samples.heic_file("colour"), "HEIC"),
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1miafheic", "HEIC"),
@@ -96,11 +96,11 @@ def test_of_a_film_the_still_picture_is_read():
         (avif(), "AVIF"),
     ],
 )
-def test_the_format_is_that_of_the_brands(head, format_name):
-    assert sniff(head[:64]) == format_name
+def test_heic_and_avif_are_detected_by_their_brands(header, format_name):
+    assert sniff(header[:64]) == format_name
 
 
-def test_photos_of_a_phone_named_jpg_are_built_as_what_they_are(tmp_path):
+def test_a_build_reads_heic_files_with_the_suffix_jpg(tmp_path):
     folder = write_digits(tmp_path / "images", {0: 4, 1: 4})
     for number, name in enumerate(("colour", "turned", "ten bits")):
         (folder / "0" / f"IMG_{number}.jpg").write_bytes(heic_samples.heic_file(name))
@@ -111,48 +111,48 @@ def test_photos_of_a_phone_named_jpg_are_built_as_what_they_are(tmp_path):
     assert built.skipped_reasons == {"damaged HEIC: it is cut short": 1}
 
 
-# --- what is damaged or made to do harm ------------------------------------------------------------------------------
+# --- damaged and hostile files ---------------------------------------------------------------------------------------
 
 
-def test_a_heic_that_ends_its_decoder_is_a_bad_image():
-    """pi-heif 1.4 reads the type of a note as UTF-8, and ends its process if it is none."""
+def test_a_heic_file_that_crashes_its_decoder_is_a_bad_image():
+    """pi-heif 1.4 decodes the type of a metadata block as UTF-8, and ends its process if that fails."""
     payload = heic_samples.heic_file("turned").replace(b"Exif", b"Ex\xdaf", 1)
     with pytest.raises(BadImage, match="damaged HEIC: "):
         decode(payload)
 
 
-def test_a_decoder_that_wants_too_much_memory_is_refused_it(monkeypatch):
+def test_the_heic_decoder_has_a_memory_limit(monkeypatch):
     monkeypatch.setattr(heic, "MAX_DECODER_MIB", 30)
     with pytest.raises(BadImage, match="damaged HEIC: "):
         decode(heic_samples.heic_file("colour"))
 
 
-def test_the_decoder_knows_nothing_of_the_servers_environment(monkeypatch):
-    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # with which no Python starts
+def test_the_heic_decoder_does_not_get_the_environment_of_the_server(monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # Python cannot start with this
     assert decode(heic_samples.heic_file("colour")).size == (WIDTH, HEIGHT)
 
 
 @pytest.mark.parametrize("payload", [heic_samples.heic_file("colour"), avif()], ids=["HEIC", "AVIF"])
-def test_a_size_beyond_the_limit_is_refused_by_the_header(payload):
+def test_a_heic_or_avif_header_with_too_many_pixels_is_rejected(payload):
     with pytest.raises(BadImage, match="9000x9000 is more than 64,000,000 pixels"):
-        decode(announcing(payload, 9000, 9000))
+        decode(change_header_size(payload, 9000, 9000))
 
 
-def test_frames_of_an_avif_that_are_larger_than_it_says_are_refused():
-    """libavif would decode them all and scale them down."""
-    large = avif(Image.new("RGB", (1024, 1024)))
+def test_an_avif_file_with_frames_larger_than_its_header_is_rejected():
+    """libavif would decode the large frames and scale them down."""
+    large_avif = avif(Image.new("RGB", (1024, 1024)))
     with pytest.raises(BadImage, match="damaged AVIF: its pixels are more than those of 8x8"):
-        decode(announcing(large, 8, 8))
+        decode(change_header_size(large_avif, 8, 8))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (63, 65), (256, 129), (1024, 8)])
-def test_the_size_of_frames_is_read_without_decoding_them(size):
+def test_the_size_of_avif_frames_is_read_without_decoding(size):
     assert still_avif(avif(Image.new("RGB", size)))[1] == size
     assert still_avif(avif(Image.new("RGB", size), save_all=True, append_images=[Image.new("RGB", size)]))[1] == size
 
 
-def units(*bits):
-    """Units of AV1 data, each from its type and its bits."""
+def av1_units(*bits):
+    """AV1 data units (OBUs), each from its type and its bits."""
     data = b""
     for kind, text in bits:
         text = text.replace(" ", "")
@@ -161,22 +161,22 @@ def units(*bits):
     return data
 
 
-# Profile, not a still picture, whole header, no timing, no delay, one operating point; 16 bits for each side, 8×8;
-# no numbers of frames, blocks and filters, no order hints, no screen content.
+# An AV1 sequence header: profile, no still picture, full header, no timing and delay, one operating point; 16 bits for
+# width and height, 8×8; no frame ids, block sizes, filters, order hints and screen content tools.
 SEQUENCE = "000 0 0 0 0 00000 000000000000 00000 1111 1111" + f" {7:016b}" * 2 + " 0 0000000 0 0 0 0000"
 
 
-FRAME = "0 00 1 0 {} 000000"  # a key frame, shown; then whether it has a size of its own
+FRAME = "0 00 1 0 {} 000000"  # a key frame that is shown; the flag for a frame size of its own
 
 
-def test_a_frame_that_says_another_size_than_its_sequence_is_refused():
-    assert largest_frame(units((1, SEQUENCE), (6, FRAME.format(0)))) == (8, 8)
+def test_an_av1_frame_with_another_size_than_its_sequence_is_rejected():
+    assert largest_frame(av1_units((1, SEQUENCE), (6, FRAME.format(0)))) == (8, 8)
     with pytest.raises(BadBitstream, match="a frame has another size than its sequence"):
-        largest_frame(units((1, SEQUENCE), (6, FRAME.format(1))))
+        largest_frame(av1_units((1, SEQUENCE), (6, FRAME.format(1))))
 
 
-def test_every_cut_of_an_avif_and_a_heic_is_damaged():
-    for whole in (avif(), heic_samples.heic_file("colour")):
-        for length in range(20, len(whole), len(whole) // 12):
+def test_truncated_heic_and_avif_files_are_bad_images():
+    for payload in (avif(), heic_samples.heic_file("colour")):
+        for length in range(20, len(payload), len(payload) // 12):
             with pytest.raises(BadImage, match="damaged "):
-                decode(io.BytesIO(whole[:length]))
+                decode(io.BytesIO(payload[:length]))

@@ -1,4 +1,4 @@
-"""Files that are damaged beside their pixels are kept, with a remark; where a pixel is missing, they are not."""
+"""Damaged image files are kept with a remark if all their pixels are intact, and rejected if pixels are missing."""
 
 import zlib
 
@@ -21,7 +21,7 @@ from tests.support.samples.picture_samples import (
 )
 
 MEGABYTES = bytes(3 << 20)
-NOTES = {
+DAMAGED_CHUNKS = {
     "a profile of 3 MB": png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(MEGABYTES)),
     "a compressed text of 3 MB": png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(MEGABYTES)),
     "a compressed XMP of 3 MB": png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(MEGABYTES)),
@@ -42,8 +42,8 @@ JPEGS = {
 }
 
 
-def remarks_of(payload):
-    """The image, and what is said about it."""
+def decode_with_remarks(payload):
+    """The image, and the list of remarks about it."""
     remarks = []
     return decode(payload, look=Look(remark=remarks.append)), remarks
 
@@ -52,88 +52,88 @@ def jpeg(kind):
     return encode_image(PICTURE.convert("L" if kind == "gray" else "RGB"), "JPEG", **JPEGS[kind])
 
 
-@pytest.mark.parametrize("kind", NOTES)
-def test_a_png_keeps_its_pixels_whatever_its_notes_hold(kind):
-    found, remarks = remarks_of(png(COLOURS, NOTES[kind], colour=RGB, bits=8))
-    np.testing.assert_array_equal(found, COLOURS)
+@pytest.mark.parametrize("kind", DAMAGED_CHUNKS)
+def test_a_png_with_damaged_metadata_keeps_its_pixels(kind):
+    image, remarks = decode_with_remarks(png(COLOURS, DAMAGED_CHUNKS[kind], colour=RGB, bits=8))
+    np.testing.assert_array_equal(image, COLOURS)
     assert [remark.partition(" beside")[0] for remark in remarks] == ["a note"]
 
 
-def test_a_note_behind_the_pixels_may_be_damaged_too():
-    whole = png(COLOURS, colour=RGB, bits=8)
-    end = whole[-12:]
-    for note in NOTES.values():
-        np.testing.assert_array_equal(decode(whole[:-12] + note + end), COLOURS)
-    np.testing.assert_array_equal(decode(whole[:-12]), COLOURS)
+def test_damaged_png_metadata_after_the_pixels_is_ignored():
+    payload = png(COLOURS, colour=RGB, bits=8)
+    end = payload[-12:]
+    for chunk in DAMAGED_CHUNKS.values():
+        np.testing.assert_array_equal(decode(payload[:-12] + chunk + end), COLOURS)
+    np.testing.assert_array_equal(decode(payload[:-12]), COLOURS)
 
 
-def test_transparency_and_orientation_outlast_a_damaged_note():
+def test_a_png_with_damaged_metadata_keeps_transparency_and_orientation():
     exif = Image.Exif()
     exif[0x0112] = 6
     samples = random_samples(3)
     samples[:4] = (1, 2, 3)
-    notes = (transparency_chunk(1, 2, 3), png_chunk(b"eXIf", exif.tobytes()[6:]), NOTES["a profile of 3 MB"])
-    found, _ = remarks_of(png(samples, *notes, colour=RGB, bits=8))
+    chunks = (transparency_chunk(1, 2, 3), png_chunk(b"eXIf", exif.tobytes()[6:]), DAMAGED_CHUNKS["a profile of 3 MB"])
+    image, _ = decode_with_remarks(png(samples, *chunks, colour=RGB, bits=8))
     samples[:4] = 255
-    np.testing.assert_array_equal(found, np.rot90(samples, -1))
+    np.testing.assert_array_equal(image, np.rot90(samples, -1))
 
 
-def test_an_image_of_sixteen_bits_with_a_damaged_note_is_measured(tmp_path):
+def test_the_highest_sample_of_a_png_with_damaged_metadata_is_found(tmp_path):
     samples = random_samples(1, 4096)
-    (tmp_path / "x.png").write_bytes(png(samples, NOTES["a text of a wrong checksum"], colour=GRAY))
+    (tmp_path / "x.png").write_bytes(png(samples, DAMAGED_CHUNKS["a text of a wrong checksum"], colour=GRAY))
     assert highest_deep_sample(tmp_path / "x.png") == samples.max()
 
 
-def test_a_damaged_note_does_not_save_damaged_pixels():
-    whole = png(COLOURS, NOTES["a text of a wrong checksum"], colour=RGB, bits=8)
+def test_a_png_with_damaged_metadata_and_pixels_is_a_bad_image():
+    payload = png(COLOURS, DAMAGED_CHUNKS["a text of a wrong checksum"], colour=RGB, bits=8)
     with pytest.raises(BadImage, match="damaged PNG"):
-        decode(whole[: len(whole) * 2 // 3])
+        decode(payload[: len(payload) * 2 // 3])
 
 
 @pytest.mark.parametrize("ending", [b"", b"\xff", bytes(1000)], ids=["none", "half", "zeros"])
 @pytest.mark.parametrize("kind", JPEGS)
-def test_a_jpeg_without_its_end_mark_keeps_its_pixels(kind, ending):
-    whole = jpeg(kind)
-    assert whole.endswith(b"\xff\xd9")
-    assert remarks_of(whole)[1] == []
-    found, remarks = remarks_of(whole[:-2] + ending)
-    np.testing.assert_array_equal(found, decode(whole))
+def test_a_jpeg_without_its_end_marker_keeps_its_pixels(kind, ending):
+    payload = jpeg(kind)
+    assert payload.endswith(b"\xff\xd9")
+    assert decode_with_remarks(payload)[1] == []
+    image, remarks = decode_with_remarks(payload[:-2] + ending)
+    np.testing.assert_array_equal(image, decode(payload))
     assert set(remarks) <= {"its last bytes, which mark its end, are missing, but every pixel is there"}
 
 
 @pytest.mark.parametrize("cut", [4, 6, 20, 25, 26, 49, 50, 200])
 @pytest.mark.parametrize("kind", JPEGS)
-def test_a_jpeg_without_its_last_pixels_is_bad(kind, cut):
+def test_a_jpeg_without_its_last_pixels_is_a_bad_image(kind, cut):
     with pytest.raises(BadImage, match="damaged JPEG"):
         decode(jpeg(kind)[:-cut])
 
 
-def test_a_progressive_jpeg_that_ends_between_two_scans_is_bad():
-    whole = jpeg("progressive")
-    scans = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
-    tables = [whole.rindex(b"\xff\xc4", 0, at) for at in scans[1:]]
+def test_a_progressive_jpeg_that_ends_between_two_scans_is_a_bad_image():
+    payload = jpeg("progressive")
+    scans = [position for position in range(len(payload)) if payload[position : position + 2] == b"\xff\xda"]
+    tables = [payload.rindex(b"\xff\xc4", 0, position) for position in scans[1:]]
     assert len(scans) > 5
-    for at in (*scans[1:], *tables):
+    for position in (*scans[1:], *tables):
         with pytest.raises(BadImage, match="damaged JPEG"):
-            decode(whole[:at])
+            decode(payload[:position])
 
 
-def test_a_bitmap_may_lack_what_fills_up_its_last_row():
-    narrow = image_of(random_samples(3)[:, :5])  # 15 bytes a row, and one that fills up
-    whole = encode_image(narrow, "BMP")
+def test_a_bitmap_without_the_padding_of_its_last_row_is_decoded():
+    narrow_image = image_of(random_samples(3)[:, :5])  # 15 bytes a row, and one byte of padding
+    payload = encode_image(narrow_image, "BMP")
     for cut in (1,):
-        np.testing.assert_array_equal(decode(whole[:-cut]), narrow)
+        np.testing.assert_array_equal(decode(payload[:-cut]), narrow_image)
     for cut in (2, 3, 20):
         with pytest.raises(BadImage, match="damaged BMP"):
-            decode(whole[:-cut])
+            decode(payload[:-cut])
 
 
-def test_the_build_keeps_them_and_warns_once_for_each_kind(tmp_path):
+def test_a_build_keeps_repaired_images_and_warns_once_for_each_kind(tmp_path):
     folder = write_digits(tmp_path / "images", {0: 4, 1: 4})
     for number in range(3):
         (folder / "0" / f"jpeg {number}.jpg").write_bytes(jpeg("baseline")[:-2])
-        note = NOTES["a text of a wrong checksum"]
-        (folder / "1" / f"png {number}.png").write_bytes(png(COLOURS, note, colour=RGB, bits=8))
+        chunk = DAMAGED_CHUNKS["a text of a wrong checksum"]
+        (folder / "1" / f"png {number}.png").write_bytes(png(COLOURS, chunk, colour=RGB, bits=8))
     built = build(spec_of(folder), tmp_path / "job", ignore_progress)
     assert built.skipped == 0
     assert sum(split.entries for split in built.splits) == 14

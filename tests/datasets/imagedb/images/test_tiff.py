@@ -1,4 +1,4 @@
-"""TIFF files of many kinds give the pixels that they hold, or a reason."""
+"""TIFF files: many kinds are decoded to their pixels, the others are rejected with a reason."""
 
 import io
 import subprocess
@@ -17,13 +17,13 @@ from tests.support.samples.tiff_samples import HEIGHT, WIDTH, raw_bytes, tags, t
 
 COLOURS, ALPHA = expected_pixels(), expected_alpha()
 GRAY = COLOURS[:, :, :1]
-TWELVE = 4095
+MAX_12_BITS = 4095
 PLANES = COLOURS.transpose(2, 0, 1)
-PILLOW = Image.fromarray(COLOURS.astype(np.uint8))
+PICTURE = Image.fromarray(COLOURS.astype(np.uint8))
 
 
-def twelve(samples):
-    """Two samples in three bytes."""
+def pack_12_bits(samples):
+    """Samples of 12 bits, packed as two in three bytes."""
     pairs = samples.reshape(-1, 2)
     first, second = pairs[:, 0], pairs[:, 1]
     return np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1).astype(np.uint8).tobytes()
@@ -53,42 +53,42 @@ EXACT = {
     "16 bits, big-endian": (tiff(tags(3, 16), raw_bytes(COLOURS * 257, 16, ">"), order=">"), COLOURS),
     "gray of 16 bits": (tiff(tags(1, 16), raw_bytes(GRAY * 257, 16)), GRAY),
     "gray of 16 bits, big-endian": (tiff(tags(1, 16), raw_bytes(GRAY * 257, 16, ">"), order=">"), GRAY),
-    "gray of 12 bits": (tiff(tags(1, 12), twelve(GRAY * 16 + GRAY // 16)), GRAY),
+    "gray of 12 bits": (tiff(tags(1, 12), pack_12_bits(GRAY * 16 + GRAY // 16)), GRAY),
     "gray whose white is 0": (tiff(tags(1) | {262: 0}, raw_bytes(255 - GRAY)), GRAY),
     "one bit": (tiff(tags(1, 1), np.packbits(GRAY[:, :, 0] > 127, axis=1).tobytes()), (GRAY > 127) * 255),
-    "LZW": (encode_image(PILLOW, "TIFF", compression="tiff_lzw"), COLOURS),
-    "Deflate": (encode_image(PILLOW, "TIFF", compression="tiff_adobe_deflate"), COLOURS),
-    "PackBits": (encode_image(PILLOW, "TIFF", compression="packbits"), COLOURS),
+    "LZW": (encode_image(PICTURE, "TIFF", compression="tiff_lzw"), COLOURS),
+    "Deflate": (encode_image(PICTURE, "TIFF", compression="tiff_adobe_deflate"), COLOURS),
+    "PackBits": (encode_image(PICTURE, "TIFF", compression="packbits"), COLOURS),
     "fax": (
         encode_image(image_of(GRAY).point(lambda value: value > 127, "1"), "TIFF", compression="group4"),
         (GRAY > 127) * 255,
     ),
-    "a palette": (encode_image(PILLOW.quantize(16), "TIFF"), np.asarray(PILLOW.quantize(16).convert("RGB"))),
-    "CMYK": (encode_image(PILLOW.convert("CMYK"), "TIFF"), COLOURS),
+    "a palette": (encode_image(PICTURE.quantize(16), "TIFF"), np.asarray(PICTURE.quantize(16).convert("RGB"))),
+    "CMYK": (encode_image(PICTURE.convert("CMYK"), "TIFF"), COLOURS),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", EXACT)
-def test_the_pixels_of_a_tiff_are_those_that_it_holds(kind):
+def test_a_tiff_of_each_kind_is_decoded_to_its_pixels(kind):
     payload, expected = EXACT[kind]
-    found = to_array(decode(payload), 3).astype(int)
-    assert np.abs(found - expected).max() <= 1
+    pixels = to_array(decode(payload), 3).astype(int)
+    assert np.abs(pixels - expected).max() <= 1
 
 
 @pytest.mark.parametrize("extra, stored", [(2, COLOURS), (1, np.rint(COLOURS * ALPHA / 255))])
-def test_a_tiff_with_alpha_is_put_onto_the_background(extra, stored):
-    """Whether its colours were multiplied by alpha, as extra samples of kind 1 are, or not."""
+def test_a_tiff_with_alpha_is_blended_with_the_background(extra, stored):
+    """With colours multiplied by alpha (ExtraSamples 1) and without (ExtraSamples 2)."""
     payload = tiff(tags(4, t338=extra), raw_bytes(np.concatenate([stored, ALPHA], axis=2)))
-    found = read_array(payload, WIDTH, HEIGHT, 3, "squash", alpha_background="#3080c0")
-    assert np.abs(found - composite(COLOURS / 255, ALPHA / 255, (0x30, 0x80, 0xC0))).max() <= 2
+    pixels = read_array(payload, WIDTH, HEIGHT, 3, "squash", alpha_background="#3080c0")
+    assert np.abs(pixels - composite(COLOURS / 255, ALPHA / 255, (0x30, 0x80, 0xC0))).max() <= 2
 
 
-def test_jpeg_in_tiff_is_read():
-    payload = encode_image(PILLOW, "TIFF", compression="jpeg", quality=95)
+def test_a_tiff_with_jpeg_compression_is_decoded():
+    payload = encode_image(PICTURE, "TIFF", compression="jpeg", quality=95)
     assert np.abs(to_array(decode(payload), 3).astype(int) - COLOURS).mean() < 4
 
 
-DEEP = {
+SAMPLES_OF_12_BITS = {
     "colours": (tiff(tags(3, 16), raw_bytes(COLOURS * 16, 16)), COLOURS * 16),
     "colours, big-endian": (tiff(tags(3, 16), raw_bytes(COLOURS * 16, 16, ">"), order=">"), COLOURS * 16),
     "planes": (tiff(tags(3, 16, t284=2), *(raw_bytes(plane * 16, 16) for plane in PLANES)), COLOURS * 16),
@@ -99,30 +99,30 @@ DEEP = {
 }
 
 
-@pytest.mark.parametrize("kind", DEEP)
-def test_twelve_bits_in_a_tiff_of_sixteen_are_measured_and_scaled(tmp_path, kind):
-    payload, samples = DEEP[kind]
+@pytest.mark.parametrize("kind", SAMPLES_OF_12_BITS)
+def test_12_bit_samples_in_a_16_bit_tiff_are_found_and_scaled(tmp_path, kind):
+    payload, samples = SAMPLES_OF_12_BITS[kind]
     (tmp_path / "scan").write_bytes(payload)
     assert highest_deep_sample(tmp_path / "scan") == samples.max()
-    found = read_array(payload, WIDTH, HEIGHT, 3, "squash", white_level=TWELVE)
-    assert np.abs(found - samples * 255 / TWELVE).max() <= 1
+    pixels = read_array(payload, WIDTH, HEIGHT, 3, "squash", white_level=MAX_12_BITS)
+    assert np.abs(pixels - samples * 255 / MAX_12_BITS).max() <= 1
 
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_tiff_is_turned_upright_once(orientation, compression, bits):
+def test_a_tiff_is_rotated_by_its_orientation_once(orientation, compression, bits):
     turned = {
         1: GRAY, 2: GRAY[:, ::-1], 3: GRAY[::-1, ::-1], 4: GRAY[::-1], 5: GRAY.transpose(1, 0, 2), 6: np.rot90(GRAY),
         7: GRAY[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(GRAY, -1),
     }[orientation]  # fmt: skip
     stored = Image.fromarray((turned[:, :, 0] * (1 if bits == 8 else 16)).astype(f"u{bits // 8}"))
     payload = encode_image(stored, "TIFF", compression=compression, tiffinfo={274: orientation})
-    found = read_array(payload, WIDTH, HEIGHT, 1, "squash", white_level=TWELVE)
-    assert np.abs(found - GRAY).max() <= 1
+    pixels = read_array(payload, WIDTH, HEIGHT, 1, "squash", white_level=MAX_12_BITS)
+    assert np.abs(pixels - GRAY).max() <= 1
 
 
-REFUSED = {
+REJECTED = {
     "its pixels are real numbers": encode_image(Image.fromarray(GRAY[:, :, 0].astype(np.float32)), "TIFF"),
     "a TIFF whose samples have a sign is not read": tiff(tags(1, 16, t339=2), raw_bytes(GRAY, 16)),
     "a TIFF with samples of 32 bits is not read": tiff(tags(1, 32), raw_bytes(GRAY, 32)),
@@ -144,35 +144,35 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("reason", REFUSED)
-def test_a_tiff_that_can_not_be_used_says_why(reason):
+@pytest.mark.parametrize("reason", REJECTED)
+def test_a_tiff_that_is_not_supported_is_rejected_with_the_reason(reason):
     with pytest.raises(BadImage, match=reason):
-        decode(REFUSED[reason])
+        decode(REJECTED[reason])
 
 
 def several_pages(first=None):
     others = [Image.new("RGB", (WIDTH, HEIGHT), name) for name in ("red", "blue")]
-    return encode_image(first or PILLOW, "TIFF", save_all=True, append_images=others)
+    return encode_image(first or PICTURE, "TIFF", save_all=True, append_images=others)
 
 
-def test_of_several_pages_the_first_is_read_and_a_remark_says_so():
+def test_a_tiff_of_several_pages_is_decoded_to_the_first_with_a_remark():
     remarks = []
     look = Look(remark=remarks.append)
     np.testing.assert_array_equal(to_array(decode(several_pages(), look=look), 3), COLOURS)
     assert remarks == ["it has more than one page, and only the first was read"]
-    decode(encode_image(PILLOW, "TIFF"), look=look)
+    decode(encode_image(PICTURE, "TIFF"), look=look)
     assert len(remarks) == 1
 
 
-def test_a_smaller_copy_of_the_picture_is_no_page():
-    small, remarks = tiff(tags(3, t254=1), raw_bytes(COLOURS)), []
-    (table,) = np.frombuffer(small[4:8], "<u4")
-    page = tiff(tags(3), raw_bytes(COLOURS), following=4096).ljust(4096, b"\0") + small[table:]
+def test_a_thumbnail_in_a_tiff_is_not_counted_as_a_page():
+    thumbnail, remarks = tiff(tags(3, t254=1), raw_bytes(COLOURS)), []
+    (directory_offset,) = np.frombuffer(thumbnail[4:8], "<u4")
+    page = tiff(tags(3), raw_bytes(COLOURS), following=4096).ljust(4096, b"\0") + thumbnail[directory_offset:]
     decode(page, look=Look(remark=remarks.append))
     assert remarks == []
 
 
-def test_the_report_of_a_build_counts_files_with_several_pages(tmp_path):
+def test_a_build_warns_about_tiff_files_with_several_pages(tmp_path):
     folder = write_digits(tmp_path / "images", {0: 4, 1: 4})
     for number in range(3):
         (folder / "0" / f"scan {number}.tif").write_bytes(several_pages(image_of(GRAY - number)))
@@ -183,7 +183,7 @@ def test_the_report_of_a_build_counts_files_with_several_pages(tmp_path):
 
 
 def test_a_damaged_tiff_writes_nothing_to_standard_error():
-    payload = bytearray(encode_image(PILLOW, "TIFF", compression="tiff_adobe_deflate"))
+    payload = bytearray(encode_image(PICTURE, "TIFF", compression="tiff_adobe_deflate"))
     payload[len(payload) // 2] ^= 0xFF
     program = (
         "import sys; from datasets.imagedb.images.decoding import BadImage, decode\n"
@@ -194,8 +194,8 @@ def test_a_damaged_tiff_writes_nothing_to_standard_error():
     assert run.stdout.startswith(b"damaged TIFF: ")
 
 
-def test_every_cut_of_a_tiff_is_damaged():
-    whole = encode_image(PILLOW, "TIFF", compression="tiff_lzw")
-    for length in range(64, len(whole), 97):
+def test_truncated_tiff_files_are_bad_images():
+    payload = encode_image(PICTURE, "TIFF", compression="tiff_lzw")
+    for length in range(64, len(payload), 97):
         with pytest.raises(BadImage, match="TIFF"):
-            decode(io.BytesIO(whole[:length]))
+            decode(io.BytesIO(payload[:length]))

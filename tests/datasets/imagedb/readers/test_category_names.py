@@ -1,4 +1,4 @@
-"""Names of categories: which are refused, and which are one and the same."""
+"""Names of categories: which are rejected, and which count as one category."""
 
 import unicodedata
 
@@ -15,10 +15,10 @@ COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC",
 
 @pytest.fixture
 def folder_of(tmp_path):
-    """A folder of digits, with a subfolder of each of these names."""
+    """A function that writes a folder of digits with subfolders of these names."""
 
-    def folder_of(*names, where="images", each=6):
-        folder = write_digits(tmp_path / where, dict.fromkeys(range(len(names)), each))
+    def folder_of(*names, parent="images", each=6):
+        folder = write_digits(tmp_path / parent, dict.fromkeys(range(len(names)), each))
         for digit, name in enumerate(names):
             (folder / str(digit)).rename(folder / name)
         return folder
@@ -27,7 +27,7 @@ def folder_of(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, why",
+    "name, message",
     [
         ("\x1b[31mred", "has a character that nobody sees, U+001B (a control character)"),
         ("a\tb", "has a character that nobody sees, U+0009 (a tab)"),
@@ -50,23 +50,23 @@ def folder_of(tmp_path):
         ("👨\u200d👩\u200d👧", None),
     ],
 )
-def test_a_name_of_which_people_see_all_can_name_a_category(name, why):
-    assert fault(name) == why
+def test_a_category_name_contains_only_visible_characters(name, message):
+    assert fault(name) == message
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred", "a\tb", "cat\u200b", " cat", "cat ", "\u202etac"])
-def test_a_folder_with_such_a_name_is_refused_both_at_once_and_when_built(folder_of, tmp_path, name):
+def test_a_folder_with_an_invalid_category_name_is_rejected_by_check_and_build(folder_of, tmp_path, name):
     folder = folder_of("dog", name)
-    for refused in (
+    for check_or_build in (
         lambda: check(Spec(FolderSource(folder))),
         lambda: build(spec_of(folder), tmp_path / "job", ignore_progress),
     ):
-        with pytest.raises(BadInput, match=r"can't name a category: it .*Rename it") as refusal:
-            refused()
-        assert "\x1b" not in str(refusal.value)
+        with pytest.raises(BadInput, match=r"can't name a category: it .*Rename it") as error:
+            check_or_build()
+        assert "\x1b" not in str(error.value)
 
 
-def test_a_category_in_two_unicode_forms_is_one_and_that_is_said(folder_of, tmp_path):
+def test_a_category_in_two_unicode_forms_is_merged_with_a_warning(folder_of, tmp_path):
     built = build(spec_of(folder_of(COMPOSED, DECOMPOSED, "tea")), tmp_path / "job", ignore_progress)
     assert built.categories == [COMPOSED, "tea"]
     assert sum(np.array(split.per_category) for split in built.splits).tolist() == [12, 6]
@@ -75,21 +75,21 @@ def test_a_category_in_two_unicode_forms_is_one_and_that_is_said(folder_of, tmp_
     assert r"'caf\xe9', 'cafe\u0301'" in built.warnings[0]
 
 
-def test_the_name_of_a_category_stays_as_the_folder_has_it(folder_of, tmp_path):
+def test_a_category_keeps_the_unicode_form_of_its_folder(folder_of, tmp_path):
     built = build(spec_of(folder_of(DECOMPOSED, "tea")), tmp_path / "job", ignore_progress)
     assert (built.categories, built.warnings) == ([DECOMPOSED, "tea"], [])
     assert (tmp_path / "job" / "labels.txt").read_text(encoding="utf-8") == f"{DECOMPOSED}\ntea\n"
 
 
-def test_a_validation_folder_of_a_mac_belongs_to_a_training_folder_of_linux(folder_of, tmp_path):
-    train, val = folder_of(COMPOSED, "tea"), folder_of(DECOMPOSED, "tea", where="val", each=3)
+def test_a_validation_folder_in_another_unicode_form_matches_the_training_folder(folder_of, tmp_path):
+    train, val = folder_of(COMPOSED, "tea"), folder_of(DECOMPOSED, "tea", parent="val", each=3)
     built = build(spec_of(train, val=FolderSource(val)), tmp_path / "job", ignore_progress)
     assert built.splits[1].per_category == [3, 3]
     assert len(built.warnings) == 1
     assert "for val is taken for" in built.warnings[0]
 
 
-def test_two_unicode_forms_of_one_name_are_not_two_categories(folder_of):
+def test_two_unicode_forms_of_one_name_do_not_count_as_two_categories(folder_of):
     with pytest.raises(BadInput, match=r"2 subfolders that are one category, .* A classifier needs two"):
         check(Spec(FolderSource(folder_of(COMPOSED, DECOMPOSED))))
 
@@ -111,16 +111,16 @@ def test_two_unicode_forms_of_one_name_are_not_two_categories(folder_of):
         ("cat\nd\u200bog\n", r"Line 2 of labels.txt can't name a category: 'd\u200bog' has a character that"),
     ],
 )
-def test_labels_of_one_name_or_with_unseen_characters_are_refused_with_their_lines(tmp_path, labels, message):
+def test_repeated_or_invalid_labels_are_rejected_with_their_line_numbers(tmp_path, labels, message):
     (tmp_path / "labels").write_text(labels, encoding="utf-8")
     (tmp_path / "list").write_text("/a.png 0\n/b.png 1\n")
     named = TextSource(tmp_path / "labels", "labels.txt")
-    with pytest.raises(BadInput) as refusal:
+    with pytest.raises(BadInput) as error:
         check(Spec(TextSource(tmp_path / "list", "list.txt"), labels=named))
-    assert message in str(refusal.value)
+    assert message in str(error.value)
 
 
-def test_names_that_came_with_an_older_dataset_are_numbered_and_escaped():
+def test_invalid_category_names_of_old_datasets_are_numbered_and_escaped():
     assert usable_names(["crane", "tea", "crane", "\x1bx", "crane"]) == [
         "crane",
         "tea",
@@ -132,7 +132,7 @@ def test_names_that_came_with_an_older_dataset_are_numbered_and_escaped():
     assert usable_names([" cat", "dog"]) == [" cat", "dog"]
 
 
-def test_what_a_terminal_would_obey_in_a_files_name_is_escaped_in_the_log(folder_of, tmp_path):
+def test_control_characters_in_file_names_are_escaped_in_the_build_log(folder_of, tmp_path):
     folder = folder_of("cat", "dog")
     (folder / "cat" / "\x1b[2Jno.png").write_text("no image")
     build(spec_of(folder), tmp_path / "job", ignore_progress)

@@ -1,3 +1,5 @@
+"""Folders of images: which files and subfolders are found, and which folders are rejected."""
+
 import contextlib
 import itertools
 import os
@@ -7,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from datasets.imagedb import FolderSource, Spec, check
-from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.readers.folder import scan
 from digits_project.common.errors import BadInput
 from tests.support.samples.imagedb_samples import write_digits
@@ -16,19 +17,13 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def log(tmp_path):
-    with BuildLog(tmp_path / "build.log") as log:
-        yield log
-
-
-@pytest.fixture
 def images(tmp_path):
     return write_digits(tmp_path / "images", {0: 3, 1: 2})
 
 
 @contextlib.contextmanager
-def as_an_ordinary_user(images):
-    """Root may read everything, so the tests about permissions step down; pytest's folders let them through."""
+def without_root_permissions(images):
+    """Run as an ordinary user, because root can read everything; opens pytest's folders for this user."""
     before = os.geteuid()
     images.parent.chmod(0o777)
     for folder in itertools.takewhile(lambda folder: folder != Path(tempfile.gettempdir()), images.parent.parents):
@@ -41,8 +36,8 @@ def as_an_ordinary_user(images):
         os.seteuid(before)
 
 
-def found(folder, log):
-    """{category: [paths below it]}, sorted."""
+def find_images(folder, log):
+    """{category: sorted paths of its images, relative to its folder}"""
     listing = scan(folder, folder.parent / "working-file", log, lambda fraction: None)
     paths = [os.fsdecode(listing.relative_path(image)) for image in range(len(listing))]
     return {
@@ -55,29 +50,29 @@ def log_text(folder):
     return (folder.parent / "build.log").read_text()
 
 
-def test_each_subfolder_is_a_category_sorted_by_name(images, log):
+def test_each_subfolder_is_a_category_in_sorted_order(images, log):
     (images / "0").rename(images / "zebra")
-    assert found(images, log) == {"1": ["000.png", "001.png"], "zebra": ["000.png", "001.png", "002.png"]}
+    assert find_images(images, log) == {"1": ["000.png", "001.png"], "zebra": ["000.png", "001.png", "002.png"]}
 
 
-def test_the_working_file_is_gone_afterwards(images, log):
-    found(images, log)
+def test_a_scan_deletes_its_working_file(images, log):
+    find_images(images, log)
     assert not (images.parent / "working-file").exists()
 
 
-def test_subfolders_of_a_category_belong_to_it(images, log):
-    deep = images / "0" / "a" / "b"
-    deep.mkdir(parents=True)
-    (images / "0" / "000.png").rename(deep / "deep.png")
-    assert found(images, log)["0"] == ["001.png", "002.png", "a/b/deep.png"]
+def test_images_in_subfolders_of_a_category_belong_to_it(images, log):
+    subfolder = images / "0" / "a" / "b"
+    subfolder.mkdir(parents=True)
+    (images / "0" / "000.png").rename(subfolder / "deep.png")
+    assert find_images(images, log)["0"] == ["001.png", "002.png", "a/b/deep.png"]
 
 
-def test_content_decides_not_the_suffix(images, log):
+def test_images_are_found_by_content_not_by_suffix(images, log):
     (images / "0" / "000.png").rename(images / "0" / "picture.dat")
     (images / "0" / "README.txt").write_text("three zeros")
     (images / "0" / "notes.png").write_text("not a picture at all")
     (images / "0" / "empty.jpg").touch()
-    assert found(images, log)["0"] == ["001.png", "002.png", "picture.dat"]
+    assert find_images(images, log)["0"] == ["001.png", "002.png", "picture.dat"]
     assert log.skipped == 2
     assert "notes.png: its content is not that of a PNG" in log_text(images)
     assert "empty.jpg: the file is empty" in log_text(images)
@@ -88,7 +83,7 @@ def test_hidden_files_and_folders_are_ignored(images, log):
     (images / "0" / "000.png").rename(images / "0" / ".000.png")
     (images / ".cache").mkdir()
     (images / "0" / "001.png").rename(images / ".cache" / "001.png")
-    assert found(images, log) == {"0": ["002.png"], "1": ["000.png", "001.png"]}
+    assert find_images(images, log) == {"0": ["002.png"], "1": ["000.png", "001.png"]}
 
 
 def test_links_to_files_and_folders_are_followed(images, tmp_path, log):
@@ -96,56 +91,59 @@ def test_links_to_files_and_folders_are_followed(images, tmp_path, log):
     (images / "7").symlink_to(elsewhere / "7")
     (images / "0" / "more").symlink_to(elsewhere / "7")
     (images / "0" / "linked.png").symlink_to(elsewhere / "7" / "000.png")
-    listed = found(images, log)
-    assert listed["7"] == ["000.png", "001.png"]
-    assert listed["0"] == ["000.png", "001.png", "002.png", "linked.png", "more/000.png", "more/001.png"]
+    images_by_category = find_images(images, log)
+    assert images_by_category["7"] == ["000.png", "001.png"]
+    assert images_by_category["0"] == ["000.png", "001.png", "002.png", "linked.png", "more/000.png", "more/001.png"]
 
 
 @pytest.mark.parametrize("target", [".", "..", "../..", "../../..", "/"])
-def test_a_link_that_leads_round_in_a_circle_is_not_followed(images, log, target):
+def test_circular_links_are_not_followed(images, log, target):
     (images / "0" / "loop").symlink_to(target)
-    assert found(images, log)["0"] == ["000.png", "001.png", "002.png"]
+    assert find_images(images, log)["0"] == ["000.png", "001.png", "002.png"]
 
 
-def test_a_folder_that_two_links_lead_to_is_read_once(images, tmp_path, log):
+def test_a_folder_with_two_links_is_read_once(images, tmp_path, log):
     elsewhere = write_digits(tmp_path / "elsewhere", {7: 2})
     (images / "0" / "first").symlink_to(elsewhere / "7")
     (images / "0" / "second").symlink_to(elsewhere / "7")
-    assert found(images, log)["0"] == ["000.png", "001.png", "002.png", "first/000.png", "first/001.png"]
+    assert find_images(images, log)["0"] == ["000.png", "001.png", "002.png", "first/000.png", "first/001.png"]
 
 
-def test_broken_links_and_links_to_themselves_are_skipped(images, log):
+def test_broken_links_are_skipped(images, log):
     (images / "0" / "gone.png").symlink_to("nowhere.png")
     (images / "0" / "itself.png").symlink_to("itself.png")
-    (images / "itself").symlink_to("itself")  # where a category was meant to be
-    assert found(images, log)["0"] == ["000.png", "001.png", "002.png"]
+    (images / "itself").symlink_to("itself")  # in the place of a category
+    assert find_images(images, log)["0"] == ["000.png", "001.png", "002.png"]
     assert log.skipped == 3
 
 
-def test_names_of_any_bytes_are_found(images, log):
+def test_file_names_that_are_not_utf_8_are_found(images, log):
     source = images / "0" / "000.png"
     source.rename(os.fsdecode(os.fsencode(source.parent) + b"/\xff\xfe.png"))
-    assert found(images, log)["0"][-1] == "\udcff\udcfe.png"
+    assert find_images(images, log)["0"][-1] == "\udcff\udcfe.png"
 
 
-def test_a_name_with_a_line_break_would_break_the_lists_and_is_skipped(images, log):
+def test_a_file_name_with_a_line_break_is_skipped(images, log):
     (images / "0" / "000.png").rename(images / "0" / "two\nlines.png")
-    assert found(images, log)["0"] == ["001.png", "002.png"]
+    assert find_images(images, log)["0"] == ["001.png", "002.png"]
     assert "two\\nlines.png: its name has a line break" in log_text(images)
 
 
-def test_a_subfolder_without_permission_is_a_warning(images, log):
-    closed = images / "0" / "closed"
-    closed.mkdir(mode=0)
-    with as_an_ordinary_user(images):
+def test_an_unreadable_subfolder_is_a_warning(images, log):
+    unreadable = images / "0" / "closed"
+    unreadable.mkdir(mode=0)
+    with without_root_permissions(images):
         listing = scan(images, images.parent / "working-file", log, lambda fraction: None)
     assert len(listing) == 5
-    assert log.warnings == [f"{closed} can't be read: Permission denied."]
+    assert log.warnings == [f"{unreadable} can't be read: Permission denied."]
 
 
-def test_a_folder_without_permission_is_the_users_error(images, log):
+def test_an_unreadable_folder_is_bad_input(images, log):
     images.chmod(0)
-    with as_an_ordinary_user(images), pytest.raises(BadInput, match=r"images can't be read: permission denied\. Let"):
+    with (
+        without_root_permissions(images),
+        pytest.raises(BadInput, match=r"images can't be read: permission denied\. Let"),
+    ):
         scan(images, images.parent / "working-file", log, lambda fraction: None)
     images.chmod(0o700)
 
@@ -161,7 +159,7 @@ def test_a_folder_without_permission_is_the_users_error(images, log):
         ("zero\0byte", "can't be read: not a path"),
     ],
 )
-def test_a_folder_that_can_not_be_used_is_the_users_error_both_at_once_and_when_built(images, log, path, message):
+def test_an_invalid_folder_is_bad_input_for_check_and_scan(images, log, path, message):
     folder = images.parent / path
     with pytest.raises(BadInput, match=message):
         check(Spec(FolderSource(folder)))
@@ -169,7 +167,7 @@ def test_a_folder_that_can_not_be_used_is_the_users_error_both_at_once_and_when_
         scan(folder, images.parent / "working-file", log, lambda fraction: None)
 
 
-def test_subfolders_without_an_image_are_the_users_error(tmp_path, log):
+def test_a_folder_whose_subfolders_have_no_images_is_bad_input(tmp_path, log):
     (tmp_path / "images" / "cats").mkdir(parents=True)
     (tmp_path / "images" / "cats" / "README.txt").write_text("to come")
     with pytest.raises(BadInput, match=r"images holds no images in its subfolders\. An image is a PNG, JPEG"):
@@ -177,25 +175,25 @@ def test_subfolders_without_an_image_are_the_users_error(tmp_path, log):
 
 
 @pytest.mark.parametrize("name", ["two\nlines", b"\xff\xfe", "page\x0cbreak"])
-def test_a_category_that_labels_txt_could_not_hold_is_the_users_error(images, log, name):
+def test_a_category_name_that_labels_txt_cannot_store_is_bad_input(images, log, name):
     (images / "0").rename(os.fsdecode(os.fsencode(images) + b"/" + os.fsencode(name)))
     with pytest.raises(BadInput, match="can't name a category"):
-        found(images, log)
+        find_images(images, log)
 
 
-def test_one_subfolder_is_refused_at_once(images):
+def test_a_folder_with_one_subfolder_is_bad_input(images):
     (images / "1").rename(images / "0" / "1")
     with pytest.raises(BadInput, match="has one subfolder only, 0; a classifier needs two categories"):
         check(Spec(FolderSource(images)))
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_the_other_folders_are_checked_too(images, split):
+def test_the_validation_and_test_folders_are_checked(images, split):
     with pytest.raises(BadInput, match="missing does not exist"):
         check(Spec(FolderSource(images), **{split: FolderSource(images.parent / "missing")}))
 
 
-def test_a_relative_folder_is_listed_with_full_paths(images, log, monkeypatch):
+def test_the_images_of_a_relative_folder_have_absolute_paths(images, log, monkeypatch):
     monkeypatch.chdir(images.parent)
     listing = scan(images.relative_to(images.parent), images.parent / "working-file", log, lambda fraction: None)
     assert os.fsdecode(listing.path(0)).startswith(f"{images}/0/")

@@ -1,3 +1,5 @@
+"""Text files that list images and labels: which lines are read, and which are rejected."""
+
 import os
 import re
 from dataclasses import replace
@@ -18,25 +20,25 @@ def images(tmp_path):
 
 
 @pytest.fixture
-def lists(tmp_path, images):
-    """Spec for text files of these contents, which the user calls train.txt, val.txt, … ."""
+def spec_of_lists(tmp_path, images):
+    """A function that returns a Spec of text files with these contents, named train.txt, val.txt and so on."""
 
     def source(name, content):
         file = tmp_path / f"uploaded {name}"
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
         return TextSource(file, f"{name}.txt", images)
 
-    def lists(train, labels="nought\none\ntwo\n", roots=(), **others):
+    def spec_of_lists(train, labels="nought\none\ntwo\n", roots=(), **others):
         splits = {name: source(name, others.pop(name)) for name in ("val", "test") if name in others}
         small = {"width": 8, "height": 8, "channels": 1, "workers": 2}
         if roots:
             small["roots"] = roots
         return Spec(train=source("train", train), labels=source("labels", labels), **splits, **small | others)
 
-    return lists
+    return spec_of_lists
 
 
-EVERY = "".join(f"{digit}/{number:03}.png {digit}\n" for digit in range(3) for number in range(6))
+ALL_LINES = "".join(f"{digit}/{number:03}.png {digit}\n" for digit in range(3) for number in range(6))
 
 
 def labels_and_paths(directory, split="train"):
@@ -44,8 +46,8 @@ def labels_and_paths(directory, split="train"):
     return [(int(label), path) for path, label in (line.rsplit(" ", 1) for line in lines)]
 
 
-def test_a_list_of_digits_becomes_databases_with_the_labels_of_its_lines(lists, tmp_path, images):
-    built = build(lists(EVERY, val="0/000.png 2\n1/001.png 0\n"), tmp_path / "job", ignore_progress)
+def test_a_build_from_text_files_uses_the_labels_of_the_lines(spec_of_lists, tmp_path, images):
+    built = build(spec_of_lists(ALL_LINES, val="0/000.png 2\n1/001.png 0\n"), tmp_path / "job", ignore_progress)
     assert built.categories == ["nought", "one", "two"]
     assert built.splits == [BuiltSplit("train", 18, [6, 6, 6]), BuiltSplit("val", 2, [1, 0, 1])]
     assert built.warnings == ["Without images in val: one."]
@@ -53,25 +55,25 @@ def test_a_list_of_digits_becomes_databases_with_the_labels_of_its_lines(lists, 
         for number, (label, path) in enumerate(labels_and_paths(tmp_path / "job")):
             assert path.startswith(f"{images}/{label}/")
             assert reader[number][0] == label
-            wanted = read_array(images / path, 8, 8, 1, "squash")
-            assert np.array_equal(decode_record(reader[number][1]), wanted)
+            expected = read_array(images / path, 8, 8, 1, "squash")
+            assert np.array_equal(decode_record(reader[number][1]), expected)
 
 
-def test_without_shuffle_the_order_of_the_lines_stays_and_with_it_the_seed_decides(lists, tmp_path):
+def test_the_order_of_lines_is_kept_or_shuffled_with_the_seed(spec_of_lists, tmp_path):
     orders = []
     for number, changes in enumerate([{"shuffle": False}, {"seed": 1}, {"seed": 1}, {"seed": 2}]):
-        build(lists(EVERY, **changes), tmp_path / str(number), ignore_progress)
+        build(spec_of_lists(ALL_LINES, **changes), tmp_path / str(number), ignore_progress)
         orders.append(labels_and_paths(tmp_path / str(number)))
     assert orders[0] == sorted(orders[0])
     assert orders[1] == orders[2]
     assert len({str(order) for order in orders}) == 3
 
 
-def test_spaces_quotes_blank_lines_windows_line_ends_and_a_byte_order_mark(lists, tmp_path, images):
+def test_text_files_can_have_quotes_blank_lines_crlf_and_a_byte_order_mark(spec_of_lists, tmp_path, images):
     (images / "0" / "000.png").rename(images / "a b  c.png")
     absolute = images / "1" / "000.png"
     text = f"\ufeff\"a b  c.png\" 0\r\n\r\n  a b  c.png\t2\r\n{absolute}   1\r\n'2/000.png' 2"
-    build(lists(text, shuffle=False), tmp_path / "job", ignore_progress)
+    build(spec_of_lists(text, shuffle=False), tmp_path / "job", ignore_progress)
     assert labels_and_paths(tmp_path / "job") == [
         (0, f"{images}/a b  c.png"),
         (2, f"{images}/a b  c.png"),
@@ -97,9 +99,9 @@ def test_spaces_quotes_blank_lines_windows_line_ends_and_a_byte_order_mark(lists
         ("\n \r\n", "train.txt lists no images."),
     ],
 )
-def test_a_wrong_line_is_named_with_its_file(lists, lines, message):
+def test_an_invalid_line_is_bad_input_with_file_and_line_number(spec_of_lists, lines, message):
     with pytest.raises(BadInput, match=re.escape(message)):
-        check(lists(lines))
+        check(spec_of_lists(lines))
 
 
 @pytest.mark.parametrize(
@@ -113,22 +115,22 @@ def test_a_wrong_line_is_named_with_its_file(lists, lines, message):
         ("x\n" * 100_001, "labels.txt names more than 100,000 categories."),
     ],
 )
-def test_a_wrong_line_of_the_labels_is_named_too(lists, labels, message):
+def test_an_invalid_line_of_the_labels_file_is_bad_input(spec_of_lists, labels, message):
     with pytest.raises(BadInput, match=re.escape(message)):
-        check(lists(EVERY, labels))
+        check(spec_of_lists(ALL_LINES, labels))
 
 
-def test_every_wrong_file_is_told_of_at_once(lists):
-    wrong = check_lists(lists("train", "only one", val="0/000.png 2", test="test"))
-    assert set(wrong) == {"labels", "train", "test"}
+def test_all_invalid_text_files_are_reported_together(spec_of_lists):
+    errors = check_lists(spec_of_lists("train", "only one", val="0/000.png 2", test="test"))
+    assert set(errors) == {"labels", "train", "test"}
 
 
-def test_a_line_of_the_validation_list_is_checked_as_well(lists):
+def test_the_lines_of_the_validation_list_are_checked(spec_of_lists):
     with pytest.raises(BadInput, match=r"Line 1 of val.txt: the label '7' is out of range"):
-        check(lists(EVERY, val="0/000.png 7"))
+        check(spec_of_lists(ALL_LINES, val="0/000.png 7"))
 
 
-def test_a_relative_path_needs_a_folder(tmp_path):
+def test_a_relative_path_without_a_folder_is_bad_input(tmp_path):
     (tmp_path / "list").write_text("0/000.png 0\n")
     (tmp_path / "labels").write_text("a\nb\n")
     source = TextSource(tmp_path / "list", "list.txt")
@@ -136,38 +138,36 @@ def test_a_relative_path_needs_a_folder(tmp_path):
         check(Spec(source, labels=TextSource(tmp_path / "labels", "labels.txt")))
 
 
-def test_an_image_that_is_not_there_is_skipped_and_logged(lists, tmp_path, images):
-    built = build(lists(EVERY + "0/gone.png 0\n"), tmp_path / "job", ignore_progress)
+def test_a_missing_image_of_a_text_file_is_skipped_and_logged(spec_of_lists, tmp_path, images):
+    built = build(spec_of_lists(ALL_LINES + "0/gone.png 0\n"), tmp_path / "job", ignore_progress)
     assert (built.splits[0].entries, built.skipped) == (18, 1)
     assert f"skipped {images}/0/gone.png: No such file or directory" in (tmp_path / "job" / "build.log").read_text()
 
 
-def test_a_category_without_images_keeps_its_number(lists, tmp_path):
-    built = build(lists("0/000.png 0\n2/000.png 2\n"), tmp_path / "job", ignore_progress)
+def test_a_category_without_images_keeps_its_label(spec_of_lists, tmp_path):
+    built = build(spec_of_lists("0/000.png 0\n2/000.png 2\n"), tmp_path / "job", ignore_progress)
     assert built.categories == ["nought", "one", "two"]
     assert built.splits[0].per_category == [1, 0, 1]
     assert built.warnings == ["Without an image for training that can be read: one."]
 
 
-def test_images_of_one_category_only_are_the_users_error(lists, tmp_path):
+def test_a_text_file_with_images_of_one_category_is_bad_input(spec_of_lists, tmp_path):
     with pytest.raises(BadInput, match="Only one category has images for training that can be read"):
-        build(lists("0/000.png 1\n0/001.png 1\n"), tmp_path / "job", ignore_progress)
+        build(spec_of_lists("0/000.png 1\n0/001.png 1\n"), tmp_path / "job", ignore_progress)
 
 
-def test_a_path_or_a_link_that_leads_out_of_the_roots_is_skipped_without_a_word_on_what_is_there(
-    lists, tmp_path, images
-):
+def test_the_log_does_not_reveal_whether_a_path_outside_the_roots_exists(spec_of_lists, tmp_path, images):
     outside = tmp_path / "outside.png"
     os.link(images / "0" / "000.png", outside)
     (images / "link.png").symlink_to(outside)
-    wrong = f"link.png 0\n{outside} 0\n../outside.png 0\n/no/such/file.png 0\n"
-    built = build(lists(EVERY + wrong, roots=(images,)), tmp_path / "job", ignore_progress)
+    outside_lines = f"link.png 0\n{outside} 0\n../outside.png 0\n/no/such/file.png 0\n"
+    built = build(spec_of_lists(ALL_LINES + outside_lines, roots=(images,)), tmp_path / "job", ignore_progress)
     assert (built.splits[0].entries, built.skipped) == (18, 4)
     log = (tmp_path / "job" / "build.log").read_text()
     assert log.count(": it is not in a folder that this server may read\n") == 4
 
 
-FOREIGN = {
+FOREIGN_PATHS = {
     r"C:\data\0\000.png 0": "is a path of Windows. Write the path that the file has on the server",
     "d:/data/0/000.png 0": "is a path of Windows",
     r"\\nas\photos\0\000.png 0": "is a path of Windows",
@@ -179,24 +179,24 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("has_folder", [True, False])
-@pytest.mark.parametrize("line", FOREIGN)
-def test_a_path_that_can_not_be_one_of_the_server_is_called_what_it_is(lists, line, has_folder):
-    wanted = lists(f"0/000.png 0\n{line}\n" if has_folder else line)
-    source = replace(wanted.train, folder=wanted.train.folder if has_folder else None)
-    with pytest.raises(BadInput, match=rf"Line {1 + has_folder} of train.txt: ") as refusal:
-        check(replace(wanted, train=source))
-    assert FOREIGN[line] in str(refusal.value)
-    assert "relative path" not in str(refusal.value)
+@pytest.mark.parametrize("line", FOREIGN_PATHS)
+def test_a_windows_path_url_or_home_path_in_a_text_file_is_explained(spec_of_lists, line, has_folder):
+    spec = spec_of_lists(f"0/000.png 0\n{line}\n" if has_folder else line)
+    source = replace(spec.train, folder=spec.train.folder if has_folder else None)
+    with pytest.raises(BadInput, match=rf"Line {1 + has_folder} of train.txt: ") as error:
+        check(replace(spec, train=source))
+    assert FOREIGN_PATHS[line] in str(error.value)
+    assert "relative path" not in str(error.value)
 
 
-def test_backslashes_between_the_folders_of_a_relative_path_are_slashes(lists, tmp_path, images):
-    build(lists(EVERY.replace("/", "\\"), shuffle=False), tmp_path / "job", ignore_progress)
+def test_backslashes_in_a_relative_path_are_read_as_slashes(spec_of_lists, tmp_path, images):
+    build(spec_of_lists(ALL_LINES.replace("/", "\\"), shuffle=False), tmp_path / "job", ignore_progress)
     assert labels_and_paths(tmp_path / "job")[0] == (0, f"{images}/0/000.png")
 
 
-def test_a_list_for_im2rec_is_read(lists, tmp_path, images):
+def test_a_list_for_im2rec_is_read(spec_of_lists, tmp_path, images):
     lines = "".join(f"{n}\t{label}.000000\t{label}/{n:03}.png\n" for n in range(4) for label in (0, 1))
-    built = build(lists(lines, val="7\t1\t1/005.png\n", shuffle=False), tmp_path / "job", ignore_progress)
+    built = build(spec_of_lists(lines, val="7\t1\t1/005.png\n", shuffle=False), tmp_path / "job", ignore_progress)
     assert [split.per_category for split in built.splits] == [[4, 4, 0], [0, 1, 0]]
     assert labels_and_paths(tmp_path / "job")[:2] == [(0, f"{images}/0/000.png"), (1, f"{images}/1/000.png")]
 
@@ -210,14 +210,14 @@ def test_a_list_for_im2rec_is_read(lists, tmp_path, images):
         ("0\t2\t5\t0.1\t0.2\t0/000.png", "Line 1 of train.txt has 4 labels, as lists for detecting objects have"),
     ],
 )
-def test_a_wrong_line_of_a_list_for_im2rec_is_named(lists, line, message):
+def test_an_invalid_line_of_a_list_for_im2rec_is_bad_input(spec_of_lists, line, message):
     with pytest.raises(BadInput, match=re.escape(message)):
-        check(lists(line))
+        check(spec_of_lists(line))
 
 
-def test_lines_may_end_with_cr_alone_as_on_old_macs(lists, tmp_path):
+def test_lines_can_end_with_cr_alone(spec_of_lists, tmp_path):
     built = build(
-        lists(EVERY.replace("\n", "\r"), labels="nought\rone\rtwo\r", val="0/000.png 0\r1/000.png 1"),
+        spec_of_lists(ALL_LINES.replace("\n", "\r"), labels="nought\rone\rtwo\r", val="0/000.png 0\r1/000.png 1"),
         tmp_path / "job",
         ignore_progress,
     )
@@ -225,22 +225,22 @@ def test_lines_may_end_with_cr_alone_as_on_old_macs(lists, tmp_path):
     assert [split.entries for split in built.splits] == [18, 2]
 
 
-def test_a_wrong_line_that_ends_with_cr_is_named_by_its_number(lists):
+def test_lines_that_end_with_cr_are_counted(spec_of_lists):
     with pytest.raises(BadInput, match=r"Line 2 of train.txt: the label 'cat' is not a number"):
-        check(lists("0/000.png 0\r0/001.png cat\r"))
+        check(spec_of_lists("0/000.png 0\r0/001.png cat\r"))
 
 
-def test_utf16_is_called_by_its_name(lists):
+def test_a_text_file_in_utf_16_is_explained(spec_of_lists):
     with pytest.raises(BadInput, match=r"Line 1 of train.txt is not UTF-8 text. It may be UTF-16, as PowerShell"):
-        check(lists(EVERY.encode("utf-16")))
+        check(spec_of_lists(ALL_LINES.encode("utf-16")))
 
 
-def test_the_lists_that_a_build_wrote_make_a_dataset_again_whatever_bytes_are_in_a_name(lists, tmp_path, images):
+def test_a_list_written_by_a_build_can_be_used_as_a_text_file(spec_of_lists, tmp_path, images):
     (images / "0" / "000.png").rename(os.fsdecode(os.fsencode(images) + b"/0/caf\xe9.png"))
     names = [os.fsencode(path) for path in sorted(images.rglob("*.png"))]
-    own = b"".join(b"%s %d\n" % (name, number % 3) for number, name in enumerate(names))
-    check(lists(own))
-    build(lists(own, shuffle=False), tmp_path / "job", ignore_progress)
-    assert (tmp_path / "job" / "train.txt").read_bytes() == own
+    train_txt = b"".join(b"%s %d\n" % (name, number % 3) for number, name in enumerate(names))
+    check(spec_of_lists(train_txt))
+    build(spec_of_lists(train_txt, shuffle=False), tmp_path / "job", ignore_progress)
+    assert (tmp_path / "job" / "train.txt").read_bytes() == train_txt
     with pytest.raises(BadInput, match=r"Line 1 of train.txt is not UTF-8 text"):
-        check(lists(os.fsencode(images) + b"/0/gone\xe9.png 0\n"))
+        check(spec_of_lists(os.fsencode(images) + b"/0/gone\xe9.png 0\n"))

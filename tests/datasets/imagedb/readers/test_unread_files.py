@@ -1,4 +1,4 @@
-"""Every file in a folder of images is an image, plainly something else, or counted with a reason."""
+"""Files in a folder of images that are not read: each is either clearly no image, or counted with a reason."""
 
 import io
 import subprocess
@@ -23,15 +23,15 @@ JPEG_2000 = b"\0\0\0\x0cjP  \r\n\x87\n" + NOISE
 
 
 @pytest.mark.parametrize(
-    "name, head, format_name",
+    "name, header, format_name",
     [
         ("scan.jp2", JPEG_2000, "JPEG 2000"),
-        ("scan.jpg", JPEG_2000, "JPEG 2000"),  # what the content is comes first
+        ("scan.jpg", JPEG_2000, "JPEG 2000"),  # the content decides before the name
         ("scan", JPEG_2000, "JPEG 2000"),
         ("x.tga", NOISE, "TGA"),
         ("X.TGA", NOISE, "TGA"),
         ("x.raw", NOISE, "RAW"),
-        ("x.NEF", b"MM\0*" + NOISE, "Nikon NEF"),  # cameras' own formats are TIFF files with a small preview
+        ("x.NEF", b"MM\0*" + NOISE, "Nikon NEF"),  # camera formats are TIFF files with a small preview
         ("x.dng", b"II*\0" + NOISE, "DNG"),
         ("x.heic", b"\0\0\0\x14ftypmif1\0\0\0\0mif1j2ki" + NOISE, "HEIF of this kind"),
         ("x.cr2", b"II*\0\x10\0\0\0CR" + NOISE, "Canon CR2"),
@@ -45,29 +45,29 @@ JPEG_2000 = b"\0\0\0\x0cjP  \r\n\x87\n" + NOISE
         ("x.jxl", b"\xff\x0a" + NOISE, "JPEG XL"),
     ],
 )
-def test_a_format_that_is_not_read_is_named(name, head, format_name):
-    assert judge(name, head) == (False, f"{format_name} is not read: save it as PNG or JPEG")
+def test_the_reason_for_a_skipped_file_names_its_format(name, header, format_name):
+    assert judge(name, header) == (False, f"{format_name} is not read: save it as PNG or JPEG")
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.PNG", "x.jfif", "x", "x.bin", "IMG_0001", "x.unheard-of"])
-def test_what_can_not_be_told_is_taken_for_an_image(name):
+def test_a_file_of_unknown_content_is_counted_as_an_unreadable_image(name):
     is_image, reason = judge(name, NOISE)
     assert not is_image
     assert reason.startswith("its content is not that of a PNG, JPEG, ")
 
 
-def test_a_text_that_is_named_like_an_image_is_counted():
+def test_a_text_file_named_like_an_image_is_counted_as_unreadable():
     assert judge("x.jpg", b"not found\n")[1].startswith("its content is not")
     assert judge("x.jpg", b"") == judge("x.heic", b"") == judge("x.nef", b"") == (False, "the file is empty")
 
 
 @pytest.mark.parametrize(
-    "name, head",
+    "name, header",
     [
         ("labels.txt", b"cat\ndog\n"),
         ("README", b"These are the images of\n"),
         ("LICENSE", "© 2026 Müller".encode()),
-        ("cut", "…".encode() * 170 + "…".encode()[:2]),  # in the middle of a letter
+        ("cut", "…".encode() * 170 + "…".encode()[:2]),  # cut within a character
         ("x.xml", b"<annotation>"),
         ("x.json", NOISE),
         ("Thumbs.db", b"\xd0\xcf\x11\xe0" + NOISE),
@@ -79,19 +79,19 @@ def test_a_text_that_is_named_like_an_image_is_counted():
         ("marker", b""),
     ],
 )
-def test_what_is_plainly_something_else_needs_no_reason(name, head):
-    assert judge(name, head) == (False, None)
+def test_files_that_are_clearly_no_images_are_ignored_without_a_reason(name, header):
+    assert judge(name, header) == (False, None)
 
 
 @pytest.mark.parametrize("name", ["IMG_0001.jpg", "IMG_0001.HEIC", "IMG_0001", "x.tif"])
-@pytest.mark.parametrize("head", [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b"II*\0\x10\0\0\0", b"II+\0\x08\0\0\0"])
-def test_a_format_that_is_read_is_told_by_content_whatever_the_name(name, head):
-    assert judge(name, head + NOISE) == (True, None)
+@pytest.mark.parametrize("header", [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b"II*\0\x10\0\0\0", b"II+\0\x08\0\0\0"])
+def test_a_readable_format_is_detected_by_content_not_by_name(name, header):
+    assert judge(name, header + NOISE) == (True, None)
 
 
 @pytest.fixture
-def mixed(tmp_path):
-    """Digits, with files of other kinds between them and beside their folders."""
+def mixed_folder(tmp_path):
+    """A folder of digits with files of other kinds within and beside the categories."""
     folder = write_digits(tmp_path / "images", {0: 6, 1: 6})
     for number in range(3):
         (folder / "0" / f"scan {number}.jp2").write_bytes(JPEG_2000)
@@ -105,36 +105,36 @@ def mixed(tmp_path):
     return folder
 
 
-COUNTS = {
+EXPECTED_REASONS = {
     "JPEG 2000 is not read: save it as PNG or JPEG": 3,
     "TGA is not read: save it as PNG or JPEG": 1,
     "it lies beside the folders of the categories, not in one": 1,
 }
 
 
-def test_the_build_counts_what_it_left_out_by_reason(mixed, tmp_path):
-    built = build(spec_of(mixed), tmp_path / "job", ignore_progress)
+def test_a_build_counts_skipped_files_by_reason(mixed_folder, tmp_path):
+    built = build(spec_of(mixed_folder), tmp_path / "job", ignore_progress)
     damaged = {reason: count for reason, count in built.skipped_reasons.items() if reason.startswith("damaged JPEG")}
-    assert built.skipped_reasons == COUNTS | damaged
+    assert built.skipped_reasons == EXPECTED_REASONS | damaged
     assert (built.skipped, list(damaged.values())) == (6, [1])
     log = (tmp_path / "job" / "build.log").read_text()
-    assert all(f"skipped {mixed}/0/scan {number}.jp2: JPEG 2000 is not read" in log for number in range(3))
+    assert all(f"skipped {mixed_folder}/0/scan {number}.jp2: JPEG 2000 is not read" in log for number in range(3))
     assert "notes.txt" not in log
     assert "6 files were skipped: 3 since JPEG 2000 is not read" in log
 
 
-def test_an_archive_counts_the_same(mixed, tmp_path):
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for path in mixed.rglob("*"):
-            archive.write(path, path.relative_to(mixed))
-    (tmp_path / "packed.zip").write_bytes(packed.getvalue())
+def test_a_build_from_an_archive_counts_skipped_files_by_reason(mixed_folder, tmp_path):
+    archive_bytes = io.BytesIO()
+    with zipfile.ZipFile(archive_bytes, "w") as archive:
+        for path in mixed_folder.rglob("*"):
+            archive.write(path, path.relative_to(mixed_folder))
+    (tmp_path / "packed.zip").write_bytes(archive_bytes.getvalue())
     source = FolderSource(tmp_path / "packed.zip", name="packed.zip")
-    built = build(spec_of(mixed, train=source), tmp_path / "job", ignore_progress)
-    assert (built.skipped, built.skipped_reasons | COUNTS) == (6, built.skipped_reasons)
+    built = build(spec_of(mixed_folder, train=source), tmp_path / "job", ignore_progress)
+    assert (built.skipped, built.skipped_reasons | EXPECTED_REASONS) == (6, built.skipped_reasons)
 
 
-def test_a_folder_without_an_image_that_is_read_says_what_there_is(tmp_path):
+def test_the_error_for_a_folder_without_readable_images_names_the_formats_found(tmp_path):
     for name in ("cats", "dogs"):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "scan.jp2").write_bytes(JPEG_2000)
@@ -142,7 +142,7 @@ def test_a_folder_without_an_image_that_is_read_says_what_there_is(tmp_path):
         build(spec_of(tmp_path / "images"), tmp_path / "job", ignore_progress)
 
 
-def test_reasons_that_differ_in_numbers_are_one_and_there_are_not_too_many(tmp_path):
+def test_similar_reasons_are_counted_together_and_their_number_is_limited(tmp_path):
     with BuildLog(tmp_path / "build.log") as log:
         for number in range(100):
             log.skip("x.png", f"damaged PNG: {number} bytes are missing")
@@ -156,18 +156,18 @@ def test_reasons_that_differ_in_numbers_are_one_and_there_are_not_too_many(tmp_p
 
 
 @pytest.mark.django_db(transaction=True)
-def test_json_the_pages_and_the_command_say_what_was_skipped(client, admin_client, settings, mixed):
+def test_skipped_files_are_reported_in_json_on_pages_and_by_the_command(client, admin_client, settings, mixed_folder):
     settings.DIGITS_AUTH = "open"
     settings.DIGITS_DATA_ROOTS = [Path("/")]
-    words = ("create_dataset", "x", "--folder-train", mixed, "--here")
-    answer, told = start_command(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).communicate()
+    arguments = ("create_dataset", "x", "--folder-train", mixed_folder, "--here")
+    output, errors = start_command(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).communicate()
     dataset = Dataset.objects.get()
-    assert answer == f"{dataset.pk}\n"
-    assert "6 files were skipped: 3 since JPEG 2000 is not read: save it as PNG or JPEG; 1 since " in told
-    said = client.get(f"/datasets/{dataset.pk}.json").json()
-    assert said["skipped"] == 6
-    assert said["skipped_reasons"] | COUNTS == said["skipped_reasons"]
-    assert next(iter(said["skipped_reasons"])) == "JPEG 2000 is not read: save it as PNG or JPEG"
+    assert output == f"{dataset.pk}\n"
+    assert "6 files were skipped: 3 since JPEG 2000 is not read: save it as PNG or JPEG; 1 since " in errors
+    facts = client.get(f"/datasets/{dataset.pk}.json").json()
+    assert facts["skipped"] == 6
+    assert facts["skipped_reasons"] | EXPECTED_REASONS == facts["skipped_reasons"]
+    assert next(iter(facts["skipped_reasons"])) == "JPEG 2000 is not read: save it as PNG or JPEG"
     for page in (
         client.get(f"/datasets/{dataset.pk}", headers={"Accept": "text/html"}),
         admin_client.get(f"/admin/datasets/dataset/{dataset.pk}/change/"),
@@ -176,19 +176,19 @@ def test_json_the_pages_and_the_command_say_what_was_skipped(client, admin_clien
 
 
 @pytest.mark.django_db
-def test_without_anything_skipped_the_json_says_nothing_of_it(client, settings, built_dataset):
+def test_a_dataset_without_skipped_files_does_not_mention_them(client, settings, built_dataset):
     settings.DIGITS_AUTH = "open"
-    said = client.get(f"/datasets/{built_dataset.pk}.json").json()
-    assert not {"skipped", "skipped_reasons"} & set(said)
+    facts = client.get(f"/datasets/{built_dataset.pk}.json").json()
+    assert not {"skipped", "skipped_reasons"} & set(facts)
     page = client.get(f"/datasets/{built_dataset.pk}", headers={"Accept": "text/html"})
     assert "Skipped" not in page.content.decode()
 
 
 @pytest.mark.django_db
-def test_lines_of_a_list_count_too(client, settings, mixed):
+def test_a_build_from_a_text_file_counts_skipped_files_by_reason(client, settings, mixed_folder):
     settings.DIGITS_AUTH = "open"
     settings.DIGITS_DATA_ROOTS = [Path("/")]
-    lines = [f"{path} {path.parent.name}" for path in mixed.glob("[01]/*.*")]
+    lines = [f"{path} {path.parent.name}" for path in mixed_folder.glob("[01]/*.*")]
     lists = {
         "textfile_train_images": io.BytesIO("\n".join(lines).encode()),
         "textfile_labels_file": io.BytesIO(b"zero\none\n"),
