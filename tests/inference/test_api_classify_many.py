@@ -206,7 +206,7 @@ def test_a_missing_list_is_reported_together_with_invalid_fields(classify_many):
 
 
 @pytest.mark.parametrize("job_id", ["20200101-000000-abcd", "a\0b", "\ud800", "../..", {"a": 1}])
-def test_a_list_for_an_unknown_job_is_answered_with_404(client, db, job_id):
+def test_a_list_for_an_unknown_job_is_refused_with_404(client, db, job_id):
     response = client.post(f"{URL}.json", json.dumps({"job_id": job_id}), content_type="application/json")
     assert error_of(response) == (404, "Job not found")
 

@@ -182,7 +182,7 @@ def test_a_request_without_an_image_is_refused(client, model):
     assert message.startswith("No image")
 
 
-def test_an_image_for_an_unknown_job_is_answered_with_404(classify):
+def test_an_image_for_an_unknown_job_is_refused_with_404(classify):
     assert error_of(classify(job_id="20200101-000000-abcd")) == (404, "Job not found")
 
 

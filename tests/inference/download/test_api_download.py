@@ -76,7 +76,7 @@ def test_an_unknown_epoch_or_form_of_a_download_is_refused(client, model, path, 
 
 
 @pytest.mark.parametrize("job_id", ["20200101-000000-abcd", "%00", "."])
-def test_a_download_of_an_unknown_model_is_answered_with_404(client, db, job_id):
+def test_a_download_of_an_unknown_model_is_refused_with_404(client, db, job_id):
     assert client.get(f"/models/{job_id}/download.zip").status_code == 404
 
 
