@@ -226,9 +226,9 @@ def test_a_page_of_the_own_origin_can_post(client, make_dataset):
 
 
 def test_the_index_is_paginated(client, make_dataset):
-    made = [make_dataset().pk for _ in range(5)]
+    created = [make_dataset().pk for _ in range(5)]
     pages = [client.get(f"/index.json?page={page}&page_size=2").json()["datasets"] for page in (1, 2, 3, 4)]
-    assert [[job["id"] for job in page] for page in pages] == [made[4:2:-1], made[2:0:-1], made[:1], []]
+    assert [[job["id"] for job in page] for page in pages] == [created[4:2:-1], created[2:0:-1], created[:1], []]
 
 
 def test_a_page_that_is_no_number_is_an_error_of_its_field(client):

@@ -1,4 +1,4 @@
-"""The reaper: jobs that lost their process, left folders, and its heartbeat."""
+"""The reaper: jobs that lost their process, leftover folders, and its heartbeat."""
 
 import socket
 import subprocess

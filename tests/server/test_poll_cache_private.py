@@ -73,21 +73,21 @@ def cached_for_ada(connection, path, dataset, headers):
 def test_a_cached_response_is_only_for_the_same_credentials(port, dataset, headers, path):
     path = path.format(dataset.pk)
     with connected(port) as connection:
-        hers = cached_for_ada(connection, path, dataset, headers["ada"])
-        assert (hers[0], hers[1]["status"]) == (200, "Running")
+        cached = cached_for_ada(connection, path, dataset, headers["ada"])
+        assert (cached[0], cached[1]["status"]) == (200, "Running")
         for _ in range(3):
             assert ask(connection, path, headers["ben"]) == UNKNOWN
             assert ask(connection, path, {})[0] == 401
-            assert ask(connection, path, headers["ada"]) == hers
+            assert ask(connection, path, headers["ada"]) == cached
         with connected(port) as another:
             assert ask(another, path, headers["ben"]) == UNKNOWN
-            assert ask(another, path, headers["ada"]) == hers
+            assert ask(another, path, headers["ada"]) == cached
 
 
 @pytest.mark.parametrize("more", ["Cookie: a=b", "Accept: application/json", "X-Forwarded-For: 10.0.0.1"])
 def test_a_request_with_another_header_is_not_served_from_the_cache(port, dataset, headers, more):
     path, (name, _, value) = f"/jobs/{dataset.pk}/status", more.partition(": ")
     with connected(port) as connection:
-        hers = cached_for_ada(connection, path, dataset, headers["ada"])
-        assert ask(connection, path, headers["ada"] | {name: f"{headers['ada'].get(name, '')}; {value}"}) != hers
-        assert ask(connection, path, headers["ada"]) == hers
+        cached = cached_for_ada(connection, path, dataset, headers["ada"])
+        assert ask(connection, path, headers["ada"] | {name: f"{headers['ada'].get(name, '')}; {value}"}) != cached
+        assert ask(connection, path, headers["ada"]) == cached

@@ -19,11 +19,11 @@ HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 @pytest.fixture
 def dataset(make_dataset):
-    made = make_dataset(name=HOSTILE)
-    build_dataset(made.pk)
-    Dataset.objects.filter(pk=made.pk).update(warnings=[HOSTILE], notes=HOSTILE)
-    made.refresh_from_db()
-    return made
+    created = make_dataset(name=HOSTILE)
+    build_dataset(created.pk)
+    Dataset.objects.filter(pk=created.pk).update(warnings=[HOSTILE], notes=HOSTILE)
+    created.refresh_from_db()
+    return created
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A whole server as a process: `python -m digits_project.stack` in a home of its own."""
+"""A whole server as a process: `python -m digits_project.stack` on a home."""
 
 import contextlib
 import http.client

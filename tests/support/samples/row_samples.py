@@ -1,4 +1,4 @@
-"""Rows without the work that makes them: datasets that nobody built, snapshots that nobody trained."""
+"""Rows without a build or a training: datasets with categories only, snapshots with random weights."""
 
 import json
 from pathlib import Path
