@@ -7,18 +7,15 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from models_app.training.data.batch_reader import validation_batches
 from models_app.training.data.pixels import Images
 from models_app.training.early_stopping import Diverged, EarlyStopping, score_of
 from models_app.training.loop import Callback, Loop
 from models_app.training.measures import Scores
-from models_app.training.snapshots.snapshot_reader import FILES, TrainingState
-from models_app.training.snapshots.snapshot_writer import Model, SnapshotContents, write_snapshot
+from models_app.training.snapshots.snapshot_reader import FILES
+from models_app.training.snapshots.snapshot_writer import SnapshotContents
 
 METRICS_EVERY = 1 / 8  # of an epoch
 PROGRESS_SECONDS = 1.0
@@ -89,7 +86,7 @@ class EventReporter(Callback):
     def on_snapshot_end(self, loop: Loop, epoch: float, snapshot: SnapshotContents) -> None:
         directory = snapshot.directory.relative_to(loop.config.directory).as_posix()
         written = {"directory": directory, "files": FILES, "max_difference": snapshot.max_difference}
-        self._emit({"event": "snapshot", "epoch": epoch, "iteration": loop.iteration, **written})
+        self._emit({"event": "snapshot", "epoch": epoch, "iteration": snapshot.iteration, **written})
 
     def _report(self, split: str, loop: Loop, epoch: float, scores: Scores) -> None:
         if not math.isfinite(scores.loss):
@@ -137,63 +134,6 @@ class StopEarly(Callback):
         if loop.iteration < loop.timetable.iterations:
             when = {"epoch": loop.timetable.epoch(loop.iteration), "iteration": loop.iteration}
             self._emit({"event": "stopped_early", **when, "validations": self._early_stopping.wait})
-
-
-class Snapshots(Callback):
-    """Writes a snapshot every `snapshot_interval` epochs and after the last step, and keeps track of the best.
-
-    It comes behind Validation, since a snapshot is judged by the validation of the same step. Of snapshots with equal
-    scores the earliest is the best; one without a validation can't be.
-    """
-
-    def __init__(self, model: Model, sample: np.ndarray, early_stopping: EarlyStopping) -> None:
-        self._model = model
-        self._sample = sample  # uint8 n×C×H×W: the images on which model.onnx is compared with the engine
-        self._early_stopping = early_stopping
-        self._validated: tuple[float, float] | None = None  # epoch and score of this step's validation
-        self._best: tuple[float, float] | None = None  # the same of the best snapshot
-
-    @property
-    def best_epoch(self) -> float | None:
-        """The epoch of the snapshot with the best score; None without validation."""
-        return self._best[0] if self._best else None
-
-    def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
-        self._validated = (epoch, score_of(scores))
-
-    def on_step_end(self, loop: Loop) -> None:
-        validated, self._validated = self._validated, None
-        epoch = self._due(loop, validated[0] if validated else None)
-        if epoch is None:
-            return
-        loop.call(Callback.on_snapshot_begin)
-        loop.call(Callback.on_snapshot_end, epoch, self._write(loop, epoch))
-        if validated and (self._best is None or validated[1] > self._best[1]):
-            self._best = (epoch, validated[1])
-
-    def _due(self, loop: Loop, validated: float | None) -> float | None:
-        """The epoch that names the snapshot to take now; None if none is due. `validated`: that of the validation."""
-        epoch = loop.timetable.due(loop.iteration, loop.config.snapshot_interval)
-        if epoch is None and loop.iteration == loop.timetable.iterations:
-            return loop.config.epochs
-        if epoch is None and loop.stop_training:
-            return loop.timetable.epoch(loop.iteration) if validated is None else validated
-        return epoch
-
-    def _write(self, loop: Loop, epoch: float) -> SnapshotContents:
-        config, early_stopping = loop.config, self._early_stopping
-        state = TrainingState(
-            epoch,
-            loop.iteration,
-            batch_size=config.batch_size,
-            batch_accumulation=config.batch_accumulation,
-            learning_rate=loop.learning_rate,
-            seed=config.settled_seed,
-            best_score=early_stopping.best_score,
-            wait=early_stopping.wait,
-        )
-        folder = Path(config.directory) / "snapshots"
-        return write_snapshot(folder, loop.engine, self._model, state, self._sample, config.settled_threads)
 
 
 def progress(fraction: float, epoch: float, images_per_second: float, learning_rate: float) -> dict[str, Any]:

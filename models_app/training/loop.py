@@ -41,10 +41,13 @@ class Callback:
         """Called before a snapshot is written."""
 
     def on_snapshot_end(self, loop: Loop, epoch: float, snapshot: SnapshotContents) -> None:
-        """Called once a snapshot is on disk, with the epoch that names it."""
+        """Called once a snapshot is on disk, with the epoch that names it. Later batches may be trained already."""
 
     def on_train_end(self, loop: Loop) -> None:
         """Called after the last step, or once a callback has stopped the training."""
+
+    def on_exception(self, loop: Loop, error: BaseException) -> None:
+        """Called instead of on_train_end when an exception ends the training."""
 
 
 class Loop:
@@ -70,14 +73,22 @@ class Loop:
 
     def run(self, start: int = 0) -> None:
         """Train from iteration `start` to the last, or until a callback stops the training."""
-        config, self.iteration = self.config, start
-        self.call(Callback.on_train_begin)
+        self.iteration = start
+        try:
+            self.call(Callback.on_train_begin)
+            self._train(start)
+        except BaseException as error:
+            self.call(Callback.on_exception, error)
+            raise
+        self.call(Callback.on_train_end)
+
+    def _train(self, start: int) -> None:
+        config = self.config
         with closing(training_batches(self._images, config.batch_size, config.settled_seed, start)) as batches:
             for before, after in takewhile(lambda _: not self.stop_training, self.timetable.groups(start)):
                 self.learning_rate = learning_rate(config, self.timetable.percent(before))
                 self._step(batches, after)
                 self.call(Callback.on_step_end)
-        self.call(Callback.on_train_end)
 
     def _step(self, batches: Iterator[Batch], end: int) -> None:
         """One step of the solver: the batches up to iteration `end`, of which the last brings the learning rate."""

@@ -19,7 +19,6 @@ from models_app.training.callbacks import (
     Emit,
     EventReporter,
     ProgressReporter,
-    Snapshots,
     StopEarly,
     Validation,
     progress,
@@ -30,6 +29,7 @@ from models_app.training.data.pixels import Images, open_images
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.engines import Engine, EngineConfig, choose_installed, open_engine
 from models_app.training.loop import Callback, Loop
+from models_app.training.snapshot_callback import Snapshots
 from models_app.training.snapshots.snapshot_reader import TrainingState, read_snapshot
 from models_app.training.snapshots.snapshot_writer import Model
 from models_app.training.starting_weights import StartingWeights, starting_weights

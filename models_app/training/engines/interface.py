@@ -95,9 +95,16 @@ class Engine(Protocol):
         """
 
     def export(
-        self, path: Path, labels: Sequence[str], metadata: Mapping[str, str], image_shape: tuple[int, int, int]
+        self,
+        path: Path,
+        weights: Mapping[str, np.ndarray],
+        labels: Sequence[str],
+        metadata: Mapping[str, str],
+        image_shape: tuple[int, int, int],
     ) -> None:
-        """Write the deployed network with its weights to `path` as model.onnx, which inference runs.
+        """Write the deployed network to `path` as model.onnx, which inference runs, with what weights() returned.
+
+        It can run on another thread while the engine trains.
 
         Input: float32, N×C×H×W for any N, raw values 0 to 255 in RGB order, images of `image_shape` (C, H, W); the
         model cuts out the middle that the network takes, and subtracts the mean. Outputs: those of forward(), by their

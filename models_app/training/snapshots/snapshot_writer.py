@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from models_app.training.early_stopping import Diverged
 from models_app.training.engines.interface import Engine
 from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, TrainingState
 from models_app.training.snapshots.temporary_paths import partial
+
+Arrays: TypeAlias = dict[str, np.ndarray]
 
 # Between two engines on the same weights 1e-6 is usual; a layer that means something else differs by far more.
 TOLERANCE = 1e-4
@@ -46,16 +48,59 @@ class SnapshotContents:
     """A snapshot that was written, and how far model.onnx was from the engine on the sample."""
 
     directory: Path
+    iteration: int
     max_difference: float
 
 
+class EngineState(Protocol):
+    """What a snapshot needs of an engine; see Engine."""
+
+    def weights(self) -> Arrays: ...
+
+    def optimizer_state(self) -> Arrays: ...
+
+    def forward(self, images: np.ndarray) -> Arrays: ...
+
+    @property
+    def export(self) -> Callable[..., None]: ...
+
+
+class EngineCopy:
+    """The state of an engine at one moment. Another thread can write it while the engine continues.
+
+    images: the only ones that forward() is called with, uint8 n×C×H×W as the network takes them.
+    """
+
+    def __init__(self, engine: Engine, images: np.ndarray) -> None:
+        self._weights = engine.weights()
+        self._optimizer_state = engine.optimizer_state()
+        self._outputs = engine.forward(images)
+        self.export = engine.export
+
+    def weights(self) -> Arrays:
+        return self._weights
+
+    def optimizer_state(self) -> Arrays:
+        return self._optimizer_state
+
+    def forward(self, images: np.ndarray) -> Arrays:
+        return self._outputs
+
+
 def write_snapshot(
-    folder: Path, engine: Engine, model: Model, state: TrainingState, sample: np.ndarray, threads: int
+    folder: Path,
+    engine: EngineState,
+    model: Model,
+    state: TrainingState,
+    sample: np.ndarray,
+    threads: int,
+    check_wanted: Callable[[], None] = lambda: None,
 ) -> SnapshotContents:
     """Write folder/epoch-<epoch>, replacing one of the same epoch.
 
     `sample` (uint8, n×C×H×W) holds the images on which model.onnx and the engine are compared: whole images of the
-    dataset, since model.onnx cuts out their middle by itself. Raises EnginesDisagree or Diverged.
+    dataset, since model.onnx cuts out their middle by itself. `check_wanted` is called before the snapshot becomes
+    visible, and can raise. Raises EnginesDisagree or Diverged.
     """
     target = folder / f"epoch-{state.epoch:g}"
     with partial(folder / f".partial-{target.name}") as aside:
@@ -65,17 +110,19 @@ def write_snapshot(
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise Diverged("the weights are not numbers", state.epoch, state.learning_rate)
         save_arrays(aside / FILES["weights"], weights)
-        del weights  # of a large network: export and check need the memory
-        save_arrays(aside / FILES["optimizer"], engine.optimizer_state())
         onnx = aside / FILES["onnx"]
-        engine.export(onnx, model.labels, {**model.metadata, "epoch": f"{state.epoch:g}"}, sample.shape[1:])
+        metadata = {**model.metadata, "epoch": f"{state.epoch:g}"}
+        engine.export(onnx, weights, model.labels, metadata, sample.shape[1:])
+        del weights  # of a large network: optimizer state and check need the memory
+        save_arrays(aside / FILES["optimizer"], engine.optimizer_state())
         expected = engine.forward(centred(sample, model.network.input_shape))
         if not all(np.isfinite(array).all() for array in expected.values()):
             raise Diverged("the answers are not numbers", state.epoch, state.learning_rate)
         difference = _difference(onnx, expected, sample, threads)
         _describe(aside, state, model.network)
+        check_wanted()
         _publish(aside, target)
-    return SnapshotContents(target, difference)
+    return SnapshotContents(target, state.iteration, difference)
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:

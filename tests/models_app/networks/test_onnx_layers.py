@@ -168,7 +168,7 @@ def test_onnx_runtime_and_the_engine_compute_equal_outputs(sample, tmp_path):
     weights, images = random_weights(sample), random_images(sample, 3)
     engine = engine_of(sample)
     engine.load_weights(weights)
-    engine.export(tmp_path / "model.onnx", [], {}, sample.input_shape)
+    engine.export(tmp_path / "model.onnx", engine.weights(), [], {}, sample.input_shape)
     expected, got = engine.forward(images), onnx_outputs(tmp_path / "model.onnx", images)
     assert list(expected) == list(got) == sample.outputs()
     for name, shape in sample.shapes().items():

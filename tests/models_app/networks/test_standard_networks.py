@@ -73,7 +73,7 @@ def test_a_standard_network_and_its_onnx_model_give_equal_scores_after_two_batch
     for seed in range(2):
         engine.train_batch(random_images(network, batch, seed), np.arange(batch, dtype=np.float32) % 5, 0.001)
     images = random_images(network, 2, seed=7)
-    engine.export(tmp_path / "model.onnx", [], {}, network.input_shape)
+    engine.export(tmp_path / "model.onnx", engine.weights(), [], {}, network.input_shape)
     expected, got = engine.forward(images)["softmax"], onnx_outputs(tmp_path / "model.onnx", images)["softmax"]
     np.testing.assert_allclose(got, expected, atol=1e-4)
     assert got.reshape(2, -1).sum(axis=1) == pytest.approx([1, 1])

@@ -106,9 +106,14 @@ class MXNetEngine:
         self._averages.load_state(state)
 
     def export(
-        self, path: Path, labels: Sequence[str], metadata: Mapping[str, str], image_shape: tuple[int, int, int]
+        self,
+        path: Path,
+        weights: Mapping[str, np.ndarray],
+        labels: Sequence[str],
+        metadata: Mapping[str, str],
+        image_shape: tuple[int, int, int],
     ) -> None:
-        write_onnx(self._config.network, self.weights(), path, self._config.mean, labels, metadata, image_shape)
+        write_onnx(self._config.network, weights, path, self._config.mean, labels, metadata, image_shape)
 
     def _training(self) -> Replicas:
         """The executors of training, one for each device; bound when they are first needed."""
