@@ -54,7 +54,7 @@ def check_mean(dataset: Dataset) -> None:
     except OSError as error:
         raise _damaged(path, error.strerror or error) from error
     except (ValueError, EOFError, SyntaxError, OverflowError) as error:  # for what is not .npy
-        raise _damaged(path, "it is no whole .npy file") from error
+        raise _damaged(path, "it is not a complete .npy file") from error
     if mean.shape != dataset.image_shape:
         raise _damaged(path, f"it has the shape {mean.shape}, not {dataset.image_shape}")
     check_digests(dataset, [path.name])
@@ -67,7 +67,7 @@ def _check_labels(dataset: Dataset) -> None:
     except OSError as error:
         raise _unreadable(path, error) from error
     if text != "".join(f"{name}\n" for name in dataset.categories).encode():
-        raise _damaged(path, "it does not name the categories of the dataset")
+        raise _damaged(path, "it does not name the dataset's categories")
 
 
 def _unreadable(path: Path, error: OSError) -> DamagedFile:

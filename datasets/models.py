@@ -14,7 +14,7 @@ SIZE = [MinValueValidator(1), MaxValueValidator(4096)]
 
 
 class ResizeMode(models.TextChoices):
-    CROP = "crop", "scale until it covers, cut the rest"
+    CROP = "crop", "scale until it covers the size, cut the rest"
     SQUASH = "squash", "change the aspect ratio"
     FILL = "fill", "scale until it fits, pad the rest"
     HALF_CROP = "half_crop", "half way between crop and fill"
@@ -63,7 +63,7 @@ class Dataset(Job):
     alpha_background = models.CharField(max_length=7, default="white")
     depth = models.CharField(max_length=4, choices=Depth, default=Depth.AUTO)
     of_sources = sources.SourceColumns()  # the columns folder_train, textfile_shuffle …
-    seed = models.PositiveIntegerField(default=0, help_text="Decides the split and the order of the images.")
+    seed = models.PositiveIntegerField(default=0, help_text="Decides the splits and the order of the images.")
 
     # The result of the build.
     categories = models.JSONField(default=list, editable=False)  # their names, in the order of the labels
@@ -71,7 +71,7 @@ class Dataset(Job):
     splits = models.JSONField(default=list, editable=False)
     label_shape = models.JSONField(default=list, editable=False)  # C, H, W of a generic dataset's labels
     copies = models.JSONField(default=dict, editable=False)  # numbers of images that are exact copies of others
-    skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Images that could not be read.")
+    skipped = models.PositiveIntegerField(default=0, editable=False, help_text="Files that could not be used.")
     skipped_reasons = models.JSONField(default=dict, editable=False)  # {reason: number of files}
     warnings = models.JSONField(default=list, editable=False)
     digests = models.JSONField(default=dict, editable=False)  # {file: SHA-256}; {} for datasets of early versions

@@ -27,7 +27,7 @@ def secret(name: str) -> str:
     if not path:
         return value
     if value:
-        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; it takes one of them")
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; set only one of them")
     try:
         value = Path(path).read_text().strip()
     except (OSError, ValueError) as error:
@@ -41,7 +41,7 @@ def flag(name: str) -> bool:
     """A boolean, False if the variable is unset: y yes true on 1, or n no false off 0."""
     value = os.environ.get(name, "off").lower()
     if value not in TRUE | FALSE:
-        raise ImproperlyConfigured(f"{name} is {value!r}; it takes on or off")
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be on or off")
     return value in TRUE
 
 
@@ -49,7 +49,7 @@ def private(name: str, auth: str) -> bool:
     """A boolean that can be on only with accounts."""
     value = flag(name)
     if value and auth != "required":
-        raise ImproperlyConfigured(f"{name} is on, and DIGITS_AUTH is {auth}: it takes DIGITS_AUTH=required")
+        raise ImproperlyConfigured(f"{name} is on, and DIGITS_AUTH is {auth}: it needs DIGITS_AUTH=required")
     return value
 
 
@@ -57,7 +57,7 @@ def choice(name: str, *choices: str) -> str:
     """One of `choices`; the first if the variable is unset."""
     value = os.environ.get(name) or choices[0]
     if value not in choices:
-        raise ImproperlyConfigured(f"{name} is {value!r}; it takes {' or '.join(choices)}")
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be {' or '.join(choices)}")
     return value
 
 
@@ -67,9 +67,9 @@ def issuer(name: str) -> str:
     parts = urlsplit(value)
     is_here = parts.hostname in ("127.0.0.1", "localhost", "::1")
     if value and not (parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and is_here))):
-        raise ImproperlyConfigured(f"{name} is {value!r}; it takes an address that begins with https://")
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be an address that begins with https://")
     if value and not os.environ.get("DIGITS_OIDC_CLIENT_ID"):
-        raise ImproperlyConfigured(f"{name} is set, and DIGITS_OIDC_CLIENT_ID is not: it takes both")
+        raise ImproperlyConfigured(f"{name} is set, and DIGITS_OIDC_CLIENT_ID is not: set both")
     return value
 
 
@@ -77,7 +77,7 @@ def mapping(name: str) -> list[tuple[str, str]]:
     """Pairs separated by commas: theirs=ours,theirs=ours."""
     pairs = [part.strip().rpartition("=") for part in os.environ.get(name, "").split(",") if part.strip()]
     if wrong := next((right for left, _, right in pairs if not (left and right)), None):
-        raise ImproperlyConfigured(f"{name} has {wrong!r}; it takes pairs like provider-group=operator")
+        raise ImproperlyConfigured(f"{name} has {wrong!r}; it must be pairs like provider-group=operator")
     return [(left.strip(), right.strip()) for left, _, right in pairs]
 
 
@@ -85,7 +85,7 @@ def number(name: str, default: int) -> int:
     """A whole number from 0."""
     value = os.environ.get(name) or str(default)
     if not value.isascii() or not value.isdigit():
-        raise ImproperlyConfigured(f"{name} is {value!r}; it takes a whole number from 0")
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number from 0")
     return int(value)
 
 
@@ -100,7 +100,7 @@ def url_prefix(name: str) -> str:
     value = os.environ.get(name, "").strip("/")
     prefix = f"/{value}" if value else ""
     if not re.fullmatch(r"(/[\w~-][\w.~-]*)*", prefix, re.ASCII):
-        raise ImproperlyConfigured(f"{name} is {os.environ[name]!r}; it takes a path like /digits")
+        raise ImproperlyConfigured(f"{name} is {os.environ[name]!r}; it must be a path like /digits")
     if (first := value.partition("/")[0]).partition(".")[0] in OWN_PATHS:
         raise ImproperlyConfigured(f"{name} is {os.environ[name]!r}, but /{first} is a path of the server's own")
     return prefix
@@ -124,7 +124,7 @@ def database(url: str) -> dict:
     """Django's settings for `postgresql://user:password@host:port/name?host=/socket/folder`."""
     parts = urlsplit(url)
     if url and parts.scheme not in ("postgres", "postgresql"):
-        raise ImproperlyConfigured(f"DATABASE_URL has the scheme {parts.scheme!r}; it takes postgresql://")
+        raise ImproperlyConfigured(f"DATABASE_URL has the scheme {parts.scheme!r}; it must be postgresql://")
     query = parse_qs(parts.query)
     return {
         "ENGINE": "django.db.backends.postgresql",

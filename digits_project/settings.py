@@ -169,14 +169,14 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "DIGITS",
     "DESCRIPTION": """Turns folders of images into trained networks.
 
-Every address that ends in `.json` answers JSON. The same address without the suffix is a page for a browser, or JSON
-where `Accept` prefers it. Form, multipart and JSON bodies carry the same fields; unknown fields are ignored, and the
-header `X-Digits-Ignored` lists them; a blank optional field means its default, and of a yes or no `y yes true on 1` are
-true, `n no false off 0` false.
+An address that ends in `.json` responds with JSON. The same address without the suffix responds with a page, or with
+JSON if `Accept` prefers it. Form, multipart and JSON bodies have the same fields. Unknown fields are ignored, and the
+header `X-Digits-Ignored` lists them. A blank optional field means its default. Booleans: `y yes true on 1` mean true,
+`n no false off 0` mean false.
 
-A server speaks one of two wire formats. With `DIGITS_WIRE_FORMAT=documented`, the default, `errors` is a list of
-`{field, message}` and `predictions` an object of categories and percents, best first; with `digits`, which clients of
-DIGITS parse, `errors` is an object of fields and their messages and `predictions` a list of pairs.""",
+A server uses one of two wire formats. With `DIGITS_WIRE_FORMAT=documented`, the default, `errors` is a list of
+`{field, message}`, and `predictions` is an object of categories and percents, best first. With `digits`, which clients
+of DIGITS parse, `errors` is an object of fields and their messages, and `predictions` is a list of pairs.""",
     "VERSION": __version__,
     "SERVERS": [{"url": DIGITS_URL_PREFIX}] if DIGITS_URL_PREFIX else [],
     "SERVE_INCLUDE_SCHEMA": False,

@@ -89,5 +89,5 @@ def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) 
 
 def _skipped(batches: Batches) -> int:
     if batches.skipped:
-        log.info("%d of a list's images left out; the first is %r", batches.skipped, batches.first_fault)
+        log.info("%d images of a list were skipped; the first is %r", batches.skipped, batches.first_fault)
     return batches.skipped

@@ -28,7 +28,7 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
     model = evaluation.trained_model
     snapshot = model.snapshot_at(evaluation.epoch)
     if snapshot is None:
-        raise BadInput(f"The snapshot of epoch {evaluation.epoch:g} is gone.")
+        raise BadInput(f"The snapshot of epoch {evaluation.epoch:g} was deleted.")
     check_dataset(model.dataset, (evaluation.split,), lambda: report(0.0))
     with services.whole(snapshot):
         predictor = services.load(snapshot.onnx_file)

@@ -61,10 +61,10 @@ class ImageList:
         """The file of a name, or the bytes of its URL. Raises BadInput."""
         if "://" in name:
             if time.monotonic() > self.urls_until:
-                raise BadInput(f"the {SECONDS_FOR_URLS // 60} minutes that a list has for its URLs are over")
+                raise BadInput(f"the {SECONDS_FOR_URLS // 60} minutes for fetching the URLs of a list are over")
             return fetched(name)
         if "\0" in name:
-            raise BadInput("no file has such a name")
+            raise BadInput("there is no file with such a name")
         if foreign := foreign_path(name):
             raise BadInput(f"it {foreign}")
         return readable(name if name.startswith("/") or not self.folder else f"{self.folder.rstrip('/')}/{name}")

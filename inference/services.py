@@ -22,7 +22,7 @@ from models_app.results import NEWEST, Snapshot, of_epoch
 from models_app.training.snapshots.snapshot_check import damaged, missing, verify
 
 MAX_NUMBERS = 8_000_000  # of the outputs for one image; 21 categories for each of 500×500 pixels are 5 million
-INSTEAD = "ask infer_one or infer_many for the numbers."
+INSTEAD = "use infer_one or infer_many to get the numbers."
 OF_IMAGES = ("resize_width", "resize_height", "resize_channels", "resize_mode", "alpha_background", "white_level")
 OF_DATASET = ("name", "kind", "categories", *OF_IMAGES)
 # The columns that inference needs. Loading all columns would take longer than the inference.
@@ -71,7 +71,7 @@ def _why_none(job_id: str, epoch: float | None) -> Exception:
     there = model.epochs
     if not there:
         return NoSnapshot(f"{model.name} is {model.status} and has no snapshot yet.")
-    return NoSuchSnapshot(f"{model.name} has no snapshot of epoch {epoch:g}; it has {there}.")
+    return NoSuchSnapshot(f"{model.name} has no snapshot of epoch {epoch:g}; its epochs are: {there}.")
 
 
 def classify(snapshot: Snapshot, pixels: np.ndarray) -> list[tuple[str, float]]:
@@ -90,8 +90,8 @@ def as_lists(snapshot: Snapshot, outputs: dict[str, np.ndarray]) -> dict[str, li
     numbers = sum(values.size for values in outputs.values())
     if numbers > MAX_NUMBERS:
         raise BadInput(
-            f"{snapshot.trained_model.name} answers {numbers:,} numbers for an image, and at most {MAX_NUMBERS:,} are "
-            "told over HTTP; download the model to have them all."
+            f"{snapshot.trained_model.name} outputs {numbers:,} numbers for an image, and a response has at most "
+            f"{MAX_NUMBERS:,}; download the model to get them all."
         )
     return {name: plain(values) for name, values in outputs.items()}
 
@@ -151,13 +151,13 @@ def scores(snapshot: Snapshot, predictor: Predictor, pixels: np.ndarray) -> np.n
     """
     model, categories = snapshot.trained_model, len(snapshot.trained_model.dataset.categories)
     if not categories:
-        raise CanNotClassify(f"{model.name} is no classifier: its dataset has no categories; {INSTEAD}")
+        raise CanNotClassify(f"{model.name} is not a classifier: its dataset has no categories; {INSTEAD}")
     found = predictor.scores(pixels)
     if found.shape[1] < categories:
         raise CanNotClassify(
-            f"{model.name} answers {found.shape[1]} numbers for an image, and its dataset has {categories} categories; "
-            f"{INSTEAD}"
+            f"{model.name} outputs {found.shape[1]} numbers for an image, but its dataset has {categories} "
+            f"categories; {INSTEAD}"
         )
     if not np.isfinite(found).all():
-        raise CanNotClassify(f"{model.name} at epoch {snapshot.epoch:g} answers with what is no number.")
+        raise CanNotClassify(f"{model.name} at epoch {snapshot.epoch:g} outputs values that are not numbers.")
     return found[:, :categories]

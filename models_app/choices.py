@@ -13,7 +13,7 @@ MAX_GPUS = 64
 class NetworkMethod(models.TextChoices):
     STANDARD = "standard", "a published network"
     PREVIOUS = "previous", "the network of another model"
-    CUSTOM = "custom", "a network of one's own, as Caffe prototxt"
+    CUSTOM = "custom", "your own network, as Caffe prototxt"
 
 
 NETWORK_COLUMNS: dict[str, str] = {

@@ -65,7 +65,7 @@ def missing(model: TrainedModel, split: str | None, epoch: float | None) -> str:
         _to_evaluate(model, split or _first_split(model) or Evaluation.Split.VAL, epoch)
     except (CanNotEvaluate, BadInput) as why:
         return str(why)
-    return f"There is no such evaluation of {model.name}; a POST to this address asks for one."
+    return f"There is no such evaluation of {model.name}; send a POST to this address to create one."
 
 
 def _first_split(model: TrainedModel) -> str | None:
@@ -89,12 +89,12 @@ def after_training(job_id: str) -> None:
 
 def _to_evaluate(model: TrainedModel, split: str, epoch: float | None) -> Snapshot:
     if not model.declared_kind.is_evaluated:
-        raise CanNotEvaluate(f"{model.name} is no classifier; only of those is known what is right.")
+        raise CanNotEvaluate(f"{model.name} is not a classifier; only classifiers can be evaluated.")
     if not model.dataset.entries(split):
         raise CanNotEvaluate(f"Its dataset, {model.dataset.name}, has no images for {split}.")
     if not model.snapshots.exists():
         raise CanNotEvaluate(f"{model.name} is {model.status} and has no snapshot yet.")
     snapshot = model.best_snapshot if epoch is None else model.snapshot_at(epoch)
     if snapshot is None:
-        raise BadInput(f"{model.name} has no snapshot of epoch {epoch:g}; it has {model.epochs}.")
+        raise BadInput(f"{model.name} has no snapshot of epoch {epoch:g}; its epochs are: {model.epochs}.")
     return snapshot

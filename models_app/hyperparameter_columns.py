@@ -25,12 +25,12 @@ AS_MIGRATED: dict[str, dict[str, Any]] = {
     "solver_type": {"choices": solver_types},
     "lr_policy": {"choices": lr_policies},
     "learning_rate": {"validators": []},
-    "rms_decay": {"help_text": "Of RMSPROP."},
+    "rms_decay": {"help_text": "Only for RMSPROP."},
     "snapshot_interval": {"help_text": "Epochs; 0: only at the end."},
     "val_interval": {"help_text": "Epochs; 0: never."},
-    "early_stop_patience": {"help_text": "Validations without improvement; 0: off."},
-    "keep_snapshots": {"help_text": "The newest, besides the best; 0: all."},
-    "balance_classes": {"help_text": "Whether categories count alike in its loss."},
+    "early_stop_patience": {"help_text": "Validations without improvement before the training stops; 0: never."},
+    "keep_snapshots": {"help_text": "How many of the newest to keep, besides the best; 0: all."},
+    "balance_classes": {"help_text": "Whether all categories have the same weight in the loss."},
 }
 RATE = hyperparameters_of(LearningRatePolicy)
 # The learning rate comes last, beside lr_parameters, which has the parameters of the chosen policy.

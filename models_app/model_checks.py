@@ -65,7 +65,7 @@ def _wrong_policy(model: TrainedModel) -> dict[str, str]:
 
 def _check_dataset(model: TrainedModel) -> None:
     if model.dataset.status in (Status.ABORTED, Status.ERROR):
-        raise BadInput(f"Its status is {model.dataset.status}; take one that will be Done.")
+        raise BadInput(f"Its status is {model.dataset.status}; choose a dataset that is or will be Done.")
     if model.declared_kind.has_categories and not model.dataset.declared_kind.has_categories:
         raise BadInput("It is a generic dataset; a classifier needs one for classification.")
 
@@ -77,7 +77,7 @@ def _check_previous(model: TrainedModel) -> None:
 
 def _check_patience(model: TrainedModel) -> None:
     if model.early_stop_patience and not model.val_interval:
-        raise BadInput("This counts validations, and there are none: val_interval is 0.")
+        raise BadInput("This is a number of validations, but val_interval is 0, so there are none.")
 
 
 def _check_crop(model: TrainedModel) -> None:
@@ -88,7 +88,7 @@ def _check_crop(model: TrainedModel) -> None:
 
 def _check_balance(model: TrainedModel) -> None:
     if model.balance_classes and not model.dataset.declared_kind.has_categories:
-        raise BadInput("Its dataset is a generic one, whose images have no categories.")
+        raise BadInput("Its dataset is generic, so its images have no categories.")
 
 
 def _check_network(model: TrainedModel) -> None:

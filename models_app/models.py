@@ -50,11 +50,15 @@ class TrainedModel(Job):
     method = models.CharField(max_length=8, choices=NetworkMethod, default=NetworkMethod.STANDARD)
     standard_network = models.CharField(max_length=networks.MAX_NETWORK_NAME, choices=standard_networks, blank=True)
     custom_network = models.TextField(blank=True)
-    custom_network_snapshot = models.CharField(max_length=4096, blank=True, help_text="The weights it starts from.")
+    custom_network_snapshot = models.CharField(
+        max_length=4096, blank=True, help_text="The weights that the training starts from."
+    )
     previous = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="successors", editable=False
     )
-    previous_epoch = models.FloatField(null=True, blank=True, help_text="Of its snapshot; empty: fresh weights.")
+    previous_epoch = models.FloatField(
+        null=True, blank=True, help_text="The epoch of the previous model's snapshot; empty: random weights."
+    )
     # A copy of the previous model's network (Network.to_dict) and its number of categories; that model can be deleted.
     previous_network = models.JSONField(null=True, blank=True, editable=False)
     previous_categories = models.PositiveIntegerField(null=True, blank=True, editable=False)
@@ -63,7 +67,7 @@ class TrainedModel(Job):
     # Its training.
     framework = models.CharField(max_length=20, choices=frameworks, default="mxnet")
     engine = models.CharField(
-        max_length=20, choices=engine_names, default=engines.AUTO, help_text="auto: the first that can train it."
+        max_length=20, choices=engine_names, default=engines.AUTO, help_text="auto: the first engine that can train it."
     )
     # Found when it is created: the names of the engines that can train its network, the preferred first.
     usable_engines = models.JSONField(default=list, blank=True, editable=False)
@@ -80,18 +84,22 @@ class TrainedModel(Job):
     learning_rate: float
     lr_policy: str
     lr_parameters: dict[str, Any]
-    select_gpus = models.JSONField(default=list, blank=True, help_text="The numbers of the GPUs that it is to have.")
+    select_gpus = models.JSONField(default=list, blank=True, help_text="The numbers of the GPUs to train on.")
     select_gpu_count = models.PositiveSmallIntegerField(
-        default=1, validators=[POSITIVE, MaxValueValidator(MAX_GPUS)], help_text="How many GPUs, whichever they are."
+        default=1, validators=[POSITIVE, MaxValueValidator(MAX_GPUS)], help_text="How many GPUs, any free ones."
     )
 
     # What came of it.
-    engine_used = models.CharField(max_length=100, blank=True, editable=False, help_text="With its version.")
+    engine_used = models.CharField(max_length=100, blank=True, editable=False, help_text="The engine and its version.")
     taken_over = models.JSONField(default=list, editable=False)  # layers that took weights from a file or snapshot
     afresh = models.JSONField(default=list, editable=False)  # with those: layers that started with random weights
     warnings = models.JSONField(default=list, editable=False)
-    resumed_from = models.FloatField(default=0, editable=False, help_text="Share done when it last began: 0 to 1.")
-    stopped_epoch = models.FloatField(null=True, editable=False, help_text="Where early_stop_patience ended it.")
+    resumed_from = models.FloatField(
+        default=0, editable=False, help_text="The fraction that was done when the training last started: 0 to 1."
+    )
+    stopped_epoch = models.FloatField(
+        null=True, editable=False, help_text="The epoch at which early_stop_patience ended the training."
+    )
 
     class Meta(Job.Meta):
         verbose_name = "model"
@@ -184,7 +192,7 @@ class TrainedModel(Job):
             return Path(self.custom_network_snapshot) if self.custom_network_snapshot else None
         snapshot = self.previous.snapshot_at(self.previous_epoch) if self.previous else None
         if snapshot is None:
-            raise BadInput(f"The snapshot that it starts from, of epoch {self.previous_epoch:g}, is gone.")
+            raise BadInput(f"The snapshot that it starts from, of epoch {self.previous_epoch:g}, was deleted.")
         return snapshot.directory
 
     @property

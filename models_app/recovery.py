@@ -22,7 +22,7 @@ def go_on_from(model: TrainedModel) -> Snapshot | None:
     share = min(snapshot.epoch / model.train_epochs, 1) if snapshot else 0
     TrainedModel.objects.filter(pk=model.pk).update(stopped_epoch=None, resumed_from=share)
     if snapshot:
-        log.info("%s goes on from epoch %g", model, snapshot.epoch)
+        log.info("%s continues from epoch %g", model, snapshot.epoch)
     return snapshot
 
 

@@ -24,10 +24,12 @@ class Snapshot(models.Model):
 
     trained_model = models.ForeignKey("TrainedModel", on_delete=models.CASCADE, related_name="snapshots")
     epoch = models.FloatField()
-    iteration = models.PositiveIntegerField(default=0, help_text="Batches trained until then.")
+    iteration = models.PositiveIntegerField(default=0, help_text="Batches trained up to the snapshot.")
     folder = models.CharField(max_length=255)  # within the model's directory
-    max_difference = models.FloatField(null=True, help_text="Between the engine's and ONNX Runtime's answers.")
-    keep = models.BooleanField(default=False, help_text="It stays, whatever keep_snapshots says.")
+    max_difference = models.FloatField(
+        null=True, help_text="The largest difference between the outputs of the engine and of ONNX Runtime."
+    )
+    keep = models.BooleanField(default=False, help_text="Never deleted automatically, whatever keep_snapshots is.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -60,11 +62,11 @@ class Metric(models.Model):
     trained_model = models.ForeignKey("TrainedModel", on_delete=models.CASCADE, related_name="metrics")
     split = models.CharField(max_length=5, choices=Split)
     epoch = models.FloatField()
-    iteration = models.PositiveIntegerField(default=0, help_text="Batches trained until then.")
+    iteration = models.PositiveIntegerField(default=0, help_text="Batches trained up to the measurement.")
     loss = models.FloatField()
     accuracy = models.FloatField(null=True, help_text="0 to 1")
     learning_rate = models.FloatField()
-    outputs = models.JSONField(default=dict, help_text="Further losses and accuracies of the network, by name.")
+    outputs = models.JSONField(default=dict, help_text="The network's other losses and accuracies, by name.")
 
     class Meta:
         indexes = [models.Index(fields=["trained_model", "split", "epoch"], name="metric_curve")]
@@ -105,7 +107,7 @@ class Evaluation(Job):
         TEST = "test"
 
     trained_model = models.ForeignKey("TrainedModel", on_delete=models.CASCADE, related_name="evaluations")
-    epoch = models.FloatField(help_text="Of the snapshot.")
+    epoch = models.FloatField(help_text="The epoch of the snapshot.")
     split = models.CharField(max_length=4, choices=Split)
 
     # What came of it; inference.engine.classification_metrics.Figures says what each is.

@@ -57,10 +57,10 @@ def _refuse_more_snapshots(model: TrainedModel) -> None:
     if not most or not limits.applies_to(model.owner) or model.snapshots_to_keep <= most:
         return
     problem = (
-        f"{model.train_epochs} epochs would leave {model.snapshots_to_keep:,} snapshots, and a model may keep {most:,} "
-        "(DIGITS_MAX_SNAPSHOTS): take fewer with a longer interval"
+        f"{model.train_epochs} epochs would create {model.snapshots_to_keep:,} snapshots, but a model can keep at "
+        f"most {most:,} (DIGITS_MAX_SNAPSHOTS): set a longer snapshot_interval"
     )
-    instead = f", or set keep_snapshots to at most {most - 1:,}." if most > 1 else "; 0 takes one, at the end."
+    instead = f", or set keep_snapshots to at most {most - 1:,}." if most > 1 else "; 0 takes one snapshot, at the end."
     raise ValidationError({"snapshot_interval": problem + instead})
 
 
@@ -77,14 +77,14 @@ def _held(dataset: Dataset, previous: TrainedModel | None, epoch: float | None) 
     can be deleted. Returns the new models' columns about them."""
     found = {"dataset": Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()}
     if found["dataset"] is None:
-        raise ValidationError({"dataset": "There is no dataset of that id."})
+        raise ValidationError({"dataset": "There is no dataset with this id."})
     if previous is None:
         return found
     locked = TrainedModel.objects.select_for_update(no_key=True).filter(pk=previous.pk).first()
     if locked is None:
-        raise ValidationError({"previous": "There is no model of that id."})
+        raise ValidationError({"previous": "There is no model with this id."})
     if epoch is not None and locked.snapshot_at(epoch) is None:
-        raise ValidationError({"previous": f"Its snapshot of epoch {epoch:g} is gone."})
+        raise ValidationError({"previous": f"Its snapshot of epoch {epoch:g} was deleted."})
     try:
         network = locked.network().to_dict()
     except BadInput as wrong:
@@ -119,9 +119,9 @@ def delete_snapshot(snapshot: Snapshot) -> None:
         TrainedModel.objects.select_for_update().get(pk=snapshot.trained_model_id)
         snapshot.refresh_from_db()
         if snapshot.keep:
-            raise Refused(f"The snapshot of epoch {snapshot.epoch:g} is to be kept; take that back first.")
+            raise Refused(f"The snapshot of epoch {snapshot.epoch:g} is marked to be kept; unmark it first.")
         if user := pruning.user_of(snapshot):
-            raise Refused(f"{named(user)} is still to read the snapshot of that epoch.")
+            raise Refused(f"{named(user)} still needs the snapshot of that epoch.")
         Snapshot.objects.filter(pk=snapshot.pk).delete()
         audit.record("delete snapshot", str(snapshot))
     directory.remove(snapshot.directory)

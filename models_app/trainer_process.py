@@ -61,7 +61,7 @@ def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
                 raise BLAMES[event["blame"]](event["message"])
             yield event
         elif time.monotonic() - heard > SILENCE_SECONDS:
-            raise TrainerDied(f"The trainer said nothing for {SILENCE_SECONDS:g} s and was given up.")
+            raise TrainerDied(f"The trainer sent nothing for {SILENCE_SECONDS:g} s and was stopped.")
         else:
             yield None
     if status := process.wait():

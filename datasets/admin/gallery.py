@@ -128,4 +128,4 @@ def _labels(path: Path, changed: int) -> np.ndarray:
             return np.fromiter((int(line.rsplit(b" ", 1)[1]) for line in file), np.int32)
     except (OSError, ValueError, IndexError) as odd:  # for example, an image path with a line break
         named = f"{path.parent.name}/{path.name}"
-        raise DamagedFile(f"{named} can't be read, so nothing says which category an image is of.") from odd
+        raise DamagedFile(f"{named} can't be read, so the categories of the images are unknown.") from odd

@@ -1,20 +1,26 @@
 """Help texts of the dataset forms' fields, for the pages and the schema."""
 
-DATASET_NAME = "What the dataset is called."
+DATASET_NAME = "The name of the dataset."
 
 CLASSIFICATION = {
     "dataset_name": DATASET_NAME,
     "resize_channels": "3 for colour, 1 for grayscale.",
     "resize_width": "Width to which every image is resized, in pixels.",
     "resize_height": "Height to which every image is resized, in pixels.",
-    "resize_mode": "crop covers and cuts, squash changes the aspect ratio, fill pads, half_crop is between both.",
-    "encoding": "How the images are kept: png and none lose nothing, jpg is smaller.",
+    "resize_mode": (
+        "crop scales the image to cover the size and cuts the rest, squash changes the aspect ratio, fill "
+        "scales to fit and pads the rest, half_crop is half way between crop and fill."
+    ),
+    "encoding": "How the images are stored: png and none are lossless, jpg is smaller.",
     "alpha_background": (
-        "The colour that transparent images are put onto: white, black, another name or #rrggbb; ignore drops the "
+        "The background colour for transparent images: white, black, another name or #rrggbb; ignore drops the "
         "alpha channel and keeps the colours under it."
     ),
-    "depth": ("Of images of 16 bits a channel: auto scales by the bits that they use, full takes all of the 16."),
-    "seed": "The same seed and images give the same split and order.",
+    "depth": (
+        "How images with 16 bits per channel become 8-bit: auto scales by the range that the images use, full by "
+        "the whole range of 16 bits."
+    ),
+    "seed": "The same seed with the same images gives the same splits and the same order.",
 }
 
 GENERIC = {"dataset_name": DATASET_NAME}

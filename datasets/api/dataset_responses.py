@@ -40,10 +40,12 @@ class Copies(serializers.Serializer):
     """Exact copies among the images of all splits."""
 
     images = serializers.IntegerField(help_text="How many images have an exact copy.")
-    pictures = serializers.IntegerField(help_text="How many different pictures these are.")
-    in_two_categories = serializers.IntegerField(help_text="Of the pictures: in more than one category.")
-    in_two_splits = serializers.IntegerField(help_text="Of the pictures: in more than one split.")
-    remarks = serializers.ListField(child=serializers.CharField(), help_text="The same in sentences, with examples.")
+    pictures = serializers.IntegerField(help_text="How many different pictures these images are.")
+    in_two_categories = serializers.IntegerField(help_text="How many of the pictures are in more than one category.")
+    in_two_splits = serializers.IntegerField(help_text="How many of the pictures are in more than one split.")
+    remarks = serializers.ListField(
+        child=serializers.CharField(), help_text="The same figures in sentences, with examples."
+    )
 
 
 class DatasetFacts(JobFacts):
@@ -51,11 +53,11 @@ class DatasetFacts(JobFacts):
 
     ParseFolderTasks = ParseFolderTask(many=True, required=False)
     CreateDbTasks = CreateDbTask(many=True, required=False)
-    AnalyzeDbTasks = AnalyzeDbTask(many=True, required=False, help_text="Of a generic dataset.")
-    copies = Copies(required=False, help_text="Absent without copies.")
-    alpha_background = serializers.CharField(required=False, help_text="What transparent images were put onto.")
-    white_level = serializers.IntegerField(required=False, help_text="The sample of 16-bit images that became white.")
+    AnalyzeDbTasks = AnalyzeDbTask(many=True, required=False, help_text="Only for a generic dataset.")
+    copies = Copies(required=False, help_text="Absent if there are no copies.")
+    alpha_background = serializers.CharField(required=False, help_text="The background colour for transparent images.")
+    white_level = serializers.IntegerField(required=False, help_text="The 16-bit value that became white.")
     depth = serializers.ChoiceField(["auto", "full"], required=False)
-    skipped = serializers.IntegerField(required=False, help_text="Files that are in no database; absent if none.")
+    skipped = serializers.IntegerField(required=False, help_text="Files that were not used; absent if there are none.")
     skipped_reasons = serializers.DictField(child=serializers.IntegerField(), required=False)
     warnings = serializers.ListField(child=serializers.CharField(), required=False)

@@ -24,7 +24,7 @@ def download(url: str, md5: str, path: Path, report: Report) -> None:
     The received bytes stay beside it as .part, even if the process is killed; the next call requests only the rest.
     """
     if not url.startswith(("http://", "https://")):
-        raise BadInput(f"{url} is no http or https address.")
+        raise BadInput(f"{url} is not an http or https address.")
     if path.exists() and digest(path) == md5:
         return
     part = path.with_name(f"{path.name}.part")
@@ -35,10 +35,12 @@ def download(url: str, md5: str, path: Path, report: Report) -> None:
         except (urllib.error.URLError, http.client.HTTPException, OSError) as trouble:
             final = isinstance(trouble, urllib.error.HTTPError) and trouble.code < 500
             if final or attempt == TRIES - 1:
-                raise Failed(f"{url} can't be fetched: {trouble}. --mirror names another place.") from trouble
+                raise Failed(f"{url} can't be fetched: {trouble}. Use --mirror to name another address.") from trouble
     if (found := digest(part)) != md5:
         part.unlink()
-        raise Failed(f"{url} is not the file that was published: its MD5 is {found}, not {md5}. Try --mirror.")
+        raise Failed(
+            f"{url} is not the published file: its MD5 is {found}, not {md5}. Use --mirror to name another address."
+        )
     part.replace(path)
 
 
@@ -72,7 +74,7 @@ def _fetch_rest(url: str, part: Path, report: Report) -> None:
                 file.write(block)
                 here += len(block)
                 if here > MAX_BYTES:
-                    raise Failed(f"{url} is larger than any published file.")
+                    raise Failed(f"{url} is larger than the largest published file.")
                 report(here, total)
     if total is not None and here < total:
         raise http.client.IncompleteRead(b"", total - here)

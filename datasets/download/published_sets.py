@@ -47,7 +47,7 @@ def idx(categories: tuple[str, ...], folder: Path, split: str) -> Split:
     images = _idx(folder / f"{prefix}-images-idx3-ubyte.gz", IDX_IMAGES)
     labels = _idx(folder / f"{prefix}-labels-idx1-ubyte.gz", IDX_LABELS)
     if len(images) != len(labels) or (len(labels) and labels.max() >= len(categories)):
-        raise BadInput(f"{folder}: the labels of {split} do not belong to its images.")
+        raise BadInput(f"{folder}: the numbers of labels and images of {split} differ.")
     for image, label in zip(images, labels, strict=True):
         yield categories[label], image
 
@@ -56,7 +56,7 @@ def _idx(path: Path, magic: bytes) -> np.ndarray:
     try:
         with gzip.open(path) as file:
             if file.read(4) != magic:
-                raise BadInput(f"{path} is no IDX file of {magic[3]} dimension(s).")
+                raise BadInput(f"{path} is not an IDX file of {magic[3]} dimension(s).")
             shape = [int(size) for size in np.frombuffer(file.read(4 * magic[3]), ">u4")]
             content = file.read(int(np.prod(shape)))
             return np.frombuffer(content, np.uint8).reshape(shape)
@@ -98,7 +98,7 @@ def _members(archive: tarfile.TarFile, names: list[str]) -> dict:
 def _categories(path: Path, file) -> list[str]:
     categories = file.read(MAX_LABEL_BYTES).decode().split()
     if not categories or not all(CATEGORY.fullmatch(name) and name.strip(".") for name in categories):
-        raise BadInput(f"{path} names its categories strangely.")
+        raise BadInput(f"{path} has a category name that can't name a folder.")
     return categories
 
 
@@ -106,7 +106,7 @@ def _records(path: Path, file, categories: list[str], label_bytes: int) -> Split
     size = label_bytes + int(np.prod(CIFAR_SHAPE))
     while record := file.read(size):
         if len(record) != size or record[label_bytes - 1] >= len(categories):
-            raise BadInput(f"{path} is damaged: a record of it is cut off, or of no category.")
+            raise BadInput(f"{path} is damaged: a record is cut off, or its category is out of range.")
         pixels = np.frombuffer(record, np.uint8, offset=label_bytes).reshape(CIFAR_SHAPE)
         yield categories[record[label_bytes - 1]], pixels.transpose(1, 2, 0)
 

@@ -129,17 +129,17 @@ class _Build:
             raise BadInput(f"None of the images for training could be read. {self._log.first_skipped}.")
         if kept == 1:
             raise BadInput(
-                f"Only one category has images for training that can be read; a classifier needs two. None of: "
-                f"{named(dropped)}. {self._log.first_skipped}."
+                "Only one category has readable images for training; a classifier needs two. Categories without "
+                f"any: {named(dropped)}. {self._log.first_skipped}."
             )
         if dropped and self._spec.listed:
-            self._log.warn(f"Without an image for training that can be read: {named(dropped)}.")
+            self._log.warn(f"Without a readable image for training: {named(dropped)}.")
         if self._spec.listed:
             return np.arange(len(categories))
         if dropped:
-            self._log.warn(f"Dropped, since no image for training could be read: {named(dropped)}.")
+            self._log.warn(f"Left out, because no image for training could be read: {named(dropped)}.")
         for name in dropped:
-            self._log.note(f"dropped: {name}")
+            self._log.note(f"left out: {name}")
         return np.where(counts > 0, np.cumsum(counts > 0) - 1, -1)
 
     def _write_other(self, part):

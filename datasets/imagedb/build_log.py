@@ -11,7 +11,7 @@ from digits_project.common.escaping import escaped
 _NAMED = 5
 _MAX_WARNINGS = 50
 _MAX_REASONS = 20
-_OTHER_REASONS = "other reasons, which build.log tells"
+_OTHER_REASONS = "other reasons, listed in build.log"
 _NUMBERS = re.compile(r"\d+")
 _SIZE = re.compile(r"\d+x\d+")
 

@@ -44,7 +44,7 @@ def check_folder(path: Path, roots: Sequence[Path], split: str = "train") -> Non
             _check_categories(inner, roots, _CATEGORIES[name])
     elif layout:
         own = layout.folders.get(split)
-        hint = f"name {own}" if own else f"it has none for {split}"
+        hint = f"name {own}" if own else f"it has no folder for {split}"
         raise BadInput(f"{path} holds the splits themselves, {', '.join(layout.folders)}; for folder_{split} {hint}.")
     else:
         _check_categories(path, roots, _CATEGORIES[split])
@@ -63,8 +63,8 @@ def _check_categories(path, roots, least):
 def _only_one(path, names, roots):
     if len(names) > 1:
         return (
-            f"{path} has {len(names)} subfolders that are one category, {names[0]}: {different_spellings(names)}. A "
-            "classifier needs two categories."
+            f"{path} has {len(names)} subfolders that name the same category, {names[0]}: "
+            f"{different_spellings(names)}. A classifier needs two categories."
         )
     try:
         inside = folder.subfolders(path / names[0], roots)
@@ -72,8 +72,8 @@ def _only_one(path, names, roots):
         inside = []
     hint = f" If the categories are in {names[0]}, name {path / names[0]}." if len(inside) > 1 else ""
     return (
-        f"{path} has one subfolder only, {names[0]}; a classifier needs two categories. "
-        f"Put the images of each category into a subfolder of its own.{hint}"
+        f"{path} has only one subfolder, {names[0]}; a classifier needs two categories. Put the images of each "
+        f"category into a subfolder of its own.{hint}"
     )
 
 

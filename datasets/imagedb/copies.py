@@ -84,19 +84,19 @@ def count(parts: Sequence[Part], groups: Sequence[np.ndarray], log: BuildLog, st
 
 def _remarks(found, members, stay):
     shown = "one picture" if found.pictures == 1 else f"{found.pictures} pictures"
-    kept = " Copies of one picture are kept in one split." if stay else ""
+    kept = " Copies of a picture stay in one split." if stay else ""
     yield f"{found.images} images are exact copies of one another: together they show {shown}.{kept}"
     if found.in_two_categories:
         example = members.example(members.label)
         yield (
-            f"In more than one category: {found.in_two_categories} of these pictures, such as {example}. "
-            "A network can't learn both."
+            f"In more than one category: {found.in_two_categories} of these pictures, such as {example}. A network "
+            "can't learn both categories."
         )
     if found.in_two_splits:
         example = members.example(members.split)
         yield (
-            f"In more than one split: {found.in_two_splits} of these pictures, such as {example}. What is measured on "
-            "them is better than on new images."
+            f"In more than one split: {found.in_two_splits} of these pictures, such as {example}. The accuracy on "
+            "them is higher than on new images."
         )
 
 

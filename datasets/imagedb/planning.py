@@ -99,12 +99,12 @@ class Planner:
             return [(name, path, roots)]
         used = {role: inner for role, inner in layout.folders.items() if role == name or not getattr(self._spec, role)}
         self._log.warn(
-            f"{path} holds {', '.join(inner.name for inner in layout.folders.values())}: they are used as the splits, "
-            "and the subfolders of each as its categories."
+            f"{path} holds {', '.join(inner.name for inner in layout.folders.values())}: they are used as the "
+            "splits, and their subfolders as the categories."
         )
         unused = layout.unused + [inner.name for role, inner in layout.folders.items() if role not in used]
         if unused:
-            self._log.warn(f"Not used of {path}: {named(unused)}.")
+            self._log.warn(f"Not used in {path}: {named(unused)}.")
         return [(role, inner, roots) for role, inner in used.items()]
 
     def _found_source(self, name, path):

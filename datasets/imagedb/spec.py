@@ -108,11 +108,11 @@ class Spec:
     def _check_shares(self):
         for name, share in (("validation", self.share_val), ("test", self.share_test)):
             if not (math.isfinite(share) and 0 <= share < 100):
-                raise BadInput(f"The share for {name} must be from 0 to under 100 %, not {share:g} %.")
+                raise BadInput(f"The share for {name} must be from 0 to below 100 %, not {share:g} %.")
         if self.share_val + self.share_test >= 100:
             raise BadInput(
-                f"The shares for validation ({self.share_val:g} %) and test ({self.share_test:g} %) must "
-                "stay under 100 % together: nothing would be left to train on."
+                f"The shares for validation ({self.share_val:g} %) and test ({self.share_test:g} %) must together "
+                "be below 100 %: otherwise no image is left for training."
             )
 
     @property

@@ -125,21 +125,21 @@ def _labels_in_train(split, listing, categories, log):
     labels = [known.get(comparable(category), -1) for category in listing.names]
     strangers = [category for category, label in zip(listing.names, labels, strict=True) if label < 0]
     if strangers:
-        log.warn(f"Left out of {split}, since train does not have them: {named(strangers)}.")
+        log.warn(f"Left out of {split}, because train has no such category: {named(strangers)}.")
     for category, label in zip(listing.names, labels, strict=True):
         if label >= 0 and category != categories[label]:
             spelt = different_spellings([category, categories[label]])
-            log.warn(f"The folder {category} for {split} is taken for {categories[label]} of train: {spelt}.")
+            log.warn(f"The folder {category} for {split} is matched with {categories[label]} of train: {spelt}.")
     return np.array(labels, np.int32)
 
 
 def _none_of_train(split, listing, source, label_of):
     """The message if no category of a split's own folder can be used."""
-    none = f"{listing.root} holds no category that train has, with at least {source.min_per_class} images"
+    none = f"{listing.root} has no category of train with at least {source.min_per_class} images"
     if (label_of >= 0).any():
         field = f"folder_{split}_min_per_class"
-        return f"{none}: it has fewer of each. Add images, or lower {field}, which is {source.min_per_class}."
-    return f"{none}. The subfolders for {split} must be named like those for train."
+        return f"{none}: it has fewer images of each. Add images, or lower {field}, which is {source.min_per_class}."
+    return f"{none}. The subfolders for {split} must have the same names as those for train."
 
 
 def listed_part(name: str, listing: Listing, spec: Spec, log: BuildLog) -> Part:
@@ -165,7 +165,7 @@ def _chosen(listing, source: FolderSource, split, log):
     counts = listing.counts()
     left_out = [name for name, count in zip(listing.names, counts, strict=True) if count < source.min_per_class]
     if left_out:
-        log.warn(f"Left out of {split}, for want of {source.min_per_class} images: {named(left_out)}.")
+        log.warn(f"Left out of {split}, because they have fewer than {source.min_per_class} images: {named(left_out)}.")
     for name in left_out:
         log.note(f"left out of {split}: {name}")
     return np.flatnonzero(counts >= source.min_per_class)

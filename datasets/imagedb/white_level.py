@@ -63,16 +63,17 @@ def _reported(levels, log):
     fewer = count - levels[level]
     if level < FULL_RANGE:
         log.warn(
-            f"{count} images have 16 bits a channel, but none uses more than {level.bit_length()}: {level} becomes "
-            "white in all of them, and in images that are classified later. With depth=full 65535 becomes white."
+            f"{count} images have 16 bits per channel, but none uses more than {level.bit_length()}: {level} "
+            "becomes white in all of them, and in images that are classified later. With depth=full, 65535 becomes "
+            "white."
         )
     elif fewer:
         log.warn(
-            f"{count} images have 16 bits a channel, and {fewer} of them use {_second(levels).bit_length()} or fewer: "
-            f"those stay dark, since {FULL_RANGE} becomes white in all of them."
+            f"{count} images have 16 bits per channel, and {fewer} of them use {_second(levels).bit_length()} or "
+            f"fewer: those stay dark, because {FULL_RANGE} becomes white in all of them."
         )
     else:
-        log.note(f"{count} images have 16 bits a channel and use them all: {FULL_RANGE} becomes white")
+        log.note(f"{count} images have 16 bits per channel and use all of them: {FULL_RANGE} becomes white")
     return level
 
 

@@ -36,7 +36,7 @@ def _percent(default: float, help_text: str) -> serializers.FloatField:
 
 def _leaves_some(percent: float) -> None:
     if percent == 100:
-        raise serializers.ValidationError("100 % leaves no image to train on.")
+        raise serializers.ValidationError("100 % leaves no image for training.")
 
 
 def _least() -> serializers.IntegerField:
@@ -45,7 +45,7 @@ def _least() -> serializers.IntegerField:
 
 
 def _most() -> serializers.IntegerField:
-    text = "Of a category at most so many images, drawn at random; empty: all."
+    text = "The maximum number of images of a category, drawn at random; empty: all."
     return serializers.IntegerField(default=None, min_value=1, max_value=MAX_PER_CLASS, help_text=text)
 
 
@@ -54,26 +54,30 @@ class FolderForm(SourceForm):
         "train",
         required=False,
         help_text=(
-            "Folder of the server with one subfolder for each category, or an archive of one (zip, tar, tar.gz, "
-            "tar.bz2). It may hold train, val and test folders instead, which are used as the splits. With "
-            "method=folder this or archive_train is required."
+            "Folder of the server with one subfolder for each category, or an archive of such a folder (zip, tar, "
+            "tar.gz, tar.bz2). It can hold train, val and test folders instead, which become the splits. "
+            "method=folder requires this or archive_train."
         ),
     )
     archive_train = ArchiveField(
         required=False,
-        help_text="Upload: such an archive, instead of folder_train; folders around the categories are fine.",
+        help_text="Upload of such an archive, instead of folder_train; it can have folders around the categories.",
     )
-    folder_pct_val = _percent(25, "Percent of each category for validation; not used with has_val_folder.")
-    folder_pct_test = _percent(0, "Percent of each category for testing; not used with has_test_folder.")
+    folder_pct_val = _percent(25, "Percent of each category for validation; ignored with has_val_folder.")
+    folder_pct_test = _percent(0, "Percent of each category for testing; ignored with has_test_folder.")
     folder_train_min_per_class = _least()
     folder_train_max_per_class = _most()
-    has_val_folder = Flag(help_text="Whether the images for validation lie in a folder of their own.")
-    folder_val = CategoriesFolder("val", default="", help_text="That folder, with the same subfolders as folder_train.")
+    has_val_folder = Flag(help_text="Whether the images for validation are in a separate folder.")
+    folder_val = CategoriesFolder(
+        "val",
+        default="",
+        help_text="The folder of the images for validation, with the same subfolders as folder_train.",
+    )
     folder_val_min_per_class = _least()
     folder_val_max_per_class = _most()
-    has_test_folder = Flag(help_text="Whether the images for testing lie in a folder of their own.")
+    has_test_folder = Flag(help_text="Whether the images for testing are in a separate folder.")
     folder_test = CategoriesFolder(
-        "test", default="", help_text="That folder, with the same subfolders as folder_train."
+        "test", default="", help_text="The folder of the images for testing, with the same subfolders as folder_train."
     )
     folder_test_min_per_class = _least()
     folder_test_max_per_class = _most()
@@ -85,7 +89,7 @@ class FolderForm(SourceForm):
     def wrong_together(self, values):
         wrong = {}
         if values.get("archive_train") and values.get("folder_train"):
-            wrong["archive_train"] = "Send an archive or name a folder of the server, not both."
+            wrong["archive_train"] = "Send either an archive or the name of a folder of the server, not both."
         shares = 0.0
         for split in ("val", "test"):
             has_folder = values.get(f"has_{split}_folder")
@@ -93,7 +97,9 @@ class FolderForm(SourceForm):
             if has_folder and values.get(f"folder_{split}") == "":
                 wrong[f"folder_{split}"] = f"This field is required with has_{split}_folder."
         if shares >= 100:
-            wrong["folder_pct_val"] = "Validation and test together must leave some images to train on: under 100 %."
+            wrong["folder_pct_val"] = (
+                "Validation and test together must be below 100 %, so that some images are left for training."
+            )
         for split in SPLITS:
             least, most = (values.get(f"folder_{split}_{bound}_per_class") for bound in ("min", "max"))
             if least is not None and most is not None and most < least:

@@ -19,18 +19,18 @@ from digits_project.common.errors import BadInput
 if TYPE_CHECKING:
     from datasets.models import Dataset
 
-_LABELS = "Database of their labels, when they are not in the images' own."
+_LABELS = "Database of their labels, if the labels are not in the database of the images."
 
 
 class PrebuiltForm(SourceForm):
     prebuilt_train_images = DatabaseField(
-        help_text="LMDB of Caffe Datum or a RecordIO file, on the server: the images to train on."
+        help_text="LMDB of Caffe Datum or a RecordIO file, on the server: the images for training."
     )
     prebuilt_train_labels = DatabaseField(default="", help_text=_LABELS)
-    prebuilt_val_images = DatabaseField(default="", help_text="The same with the images for validation.")
+    prebuilt_val_images = DatabaseField(default="", help_text="The same for the images for validation.")
     prebuilt_val_labels = DatabaseField(default="", help_text=_LABELS)
     prebuilt_mean_file = MeanFile(
-        default="", help_text="Mean image, .binaryproto or .npy, on the server; empty: it is computed."
+        default="", help_text="Mean image, .binaryproto or .npy, on the server; empty: the mean is computed."
     )
 
     def wrong_together(self, values):
@@ -40,7 +40,7 @@ class PrebuiltForm(SourceForm):
             return {}  # one of these fields is invalid, and reports that itself
         has_val, train_labels, val_labels = (bool(values[f"prebuilt_{name}"]) for name in names)
         if val_labels and not has_val:
-            return {"prebuilt_val_images": "These images are missing to the labels."}
+            return {"prebuilt_val_images": "Required with prebuilt_val_labels: the images of these labels."}
         if has_val and train_labels != val_labels:
             missing = "train" if val_labels else "val"
             return {f"prebuilt_{missing}_labels": "Name a database of labels for both splits, or for neither."}
@@ -51,7 +51,7 @@ class PrebuiltMethod(Source):
     """Databases that are taken as they are: nothing is resized or encoded."""
 
     name = "prebuilt"
-    label = "databases that were built elsewhere"
+    label = "databases that exist already"
     description = label
     kind = GENERIC
     form = PrebuiltForm

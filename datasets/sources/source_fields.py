@@ -29,7 +29,7 @@ class ServerPath(PathField):
     def to_internal_value(self, data):
         try:
             if "://" in str(data):
-                raise BadInput("This is a URL; only what lies on the server can be named here.")
+                raise BadInput("This is a URL; only a path on the server can be named here.")
             path = readable(super().to_internal_value(data))
             self.check(path)
         except BadInput as wrong:

@@ -37,16 +37,19 @@ class TextList(NamedTuple):
 
 
 def _uploaded() -> Upload:
-    text = "Upload: an image on each line, its path and its category's number, from 0; or a list for MXNet's im2rec."
+    text = (
+        "Upload: one image on each line, as its path and the number of its category, from 0; or a list for MXNet's "
+        "im2rec."
+    )
     return Upload(MAX_LIST_BYTES, required=False, help_text=text)
 
 
 def _local() -> ServerFile:
-    return ServerFile(required=False, help_text="The same as a file of the server, with textfile_use_local_files.")
+    return ServerFile(required=False, help_text="The same list as a file of the server, with textfile_use_local_files.")
 
 
 def _prefix() -> ImagesFolder:
-    return ImagesFolder(default="", help_text="Folder of the server that relative paths in the list begin with.")
+    return ImagesFolder(default="", help_text="Folder of the server for relative paths in the list.")
 
 
 class TextfileForm(SourceForm):
@@ -59,7 +62,7 @@ class TextfileForm(SourceForm):
     textfile_labels_file = Upload(
         MAX_LIST_BYTES,
         required=False,
-        help_text="Upload: the name of a category on each line; the first is category 0.",
+        help_text="Upload: the name of one category on each line; the first line is category 0.",
     )
     textfile_local_train_images = _local()
     textfile_local_val_images = _local()

@@ -17,7 +17,7 @@ class TokenForm(forms.ModelForm):
     def clean_expires_at(self):
         moment = self.cleaned_data["expires_at"]
         if moment and moment <= timezone.now():
-            raise ValidationError("This is in the past: the token would never be good.")
+            raise ValidationError("This time is in the past: the token would never work. Choose a later time.")
         return moment
 
 

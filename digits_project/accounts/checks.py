@@ -19,15 +19,15 @@ def unsafe_combinations(app_configs, **options) -> list[Error]:
             _error(
                 "E001",
                 "ALLOWED_HOSTS holds *: any page that a browser visits can reach this server.",
-                "Name the hosts under which it answers.",
+                "List the host names of this server instead.",
             )
         )
     elif is_open and (strangers := sorted(set(settings.ALLOWED_HOSTS) - LOOPBACK)):
         found.append(
             _error(
                 "E002",
-                f"DIGITS_AUTH is open and ALLOWED_HOSTS holds {', '.join(strangers)}: whoever "
-                "reaches that name may do everything.",
+                f"DIGITS_AUTH is open and ALLOWED_HOSTS holds {', '.join(strangers)}: anyone who can reach the "
+                "server under that name can do everything.",
                 "Set DIGITS_AUTH=required.",
             )
         )
@@ -36,7 +36,7 @@ def unsafe_combinations(app_configs, **options) -> list[Error]:
             _error(
                 "E003",
                 "DIGITS_DATA_ROOTS is /: every account can read every file of this host.",
-                "Name the folders that hold images.",
+                "Name only the folders that hold images.",
             )
         )
     private = (settings.DIGITS_HOME, settings.DIGITS_JOBS_DIR, settings.DIGITS_HOME / "embedded")
@@ -47,7 +47,7 @@ def unsafe_combinations(app_configs, **options) -> list[Error]:
             _error(
                 "E004",
                 "DIGITS_HOME lies inside DIGITS_DATA_ROOTS: every account can read its keys.",
-                "Name a folder beside DIGITS_HOME, or one inside it that holds images only.",
+                "Name a folder outside of DIGITS_HOME, or one inside it that holds only images.",
             )
         )
     return found + _readable_secrets()
@@ -56,7 +56,7 @@ def unsafe_combinations(app_configs, **options) -> list[Error]:
 def _readable_secrets() -> list[Error]:
     secrets = [settings.DIGITS_HOME / "secret_key", *settings.DIGITS_HOME.glob("embedded/*.json")]
     exposed = [path for path in secrets if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]
-    return [_error("E005", f"{path} can be read by others.", f"chmod 600 {path}") for path in exposed]
+    return [_error("E005", f"{path} can be read by other users of this host.", f"chmod 600 {path}") for path in exposed]
 
 
 def _error(number: str, what: str, mend: str) -> Error:

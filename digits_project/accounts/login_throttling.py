@@ -35,7 +35,7 @@ def on_failure(sender, credentials, request=None, **signal) -> None:
     for key in _keys(request, username):
         cache.add(key, 0, SECONDS)
         cache.incr(key)
-    audit.record("fail to log in", username, "too many: has to wait" if must_wait(request, username) else "")
+    audit.record("fail to log in", username, "too many failures: must wait" if must_wait(request, username) else "")
 
 
 def _keys(request, username: str | None) -> tuple[str, str]:

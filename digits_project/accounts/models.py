@@ -9,20 +9,22 @@ class Scope(models.TextChoices):
     """The requests that a token allows. Each scope includes the ones before it."""
 
     READ = "read", "read: look at jobs, download models"
-    INFER = "infer", "infer: also ask models about images"
-    ALL = "all", "all: whatever the user may"
+    INFER = "infer", "infer: also classify images with models"
+    ALL = "all", "all: everything that the user may do"
 
 
 class AccessToken(models.Model):
     """A secret that authenticates a user: `Authorization: Token …`. Only its digest is stored."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_tokens")
-    name = models.CharField(max_length=100, help_text="What it is for, such as the script that uses it.")
+    name = models.CharField(max_length=100, help_text="What the token is for, such as the script that uses it.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scope = models.CharField(max_length=5, choices=Scope, default=Scope.ALL)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="UTC; empty: it is good until it is withdrawn.")
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="UTC; empty: the token works until it is withdrawn."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
-    last_used_at = models.DateTimeField(null=True, editable=False, help_text="To the minute.")
+    last_used_at = models.DateTimeField(null=True, editable=False, help_text="Rounded to the minute.")
 
     class Meta:
         ordering = ["-created_at"]
@@ -44,8 +46,8 @@ class OidcIdentity(models.Model):
     """The user of an OpenID Connect provider (issuer and `sub`) who logs in to an account."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="oidc_identities")
-    issuer = models.CharField(max_length=255, help_text="The provider's address, as DIGITS_OIDC_ISSUER.")
-    subject = models.CharField(max_length=255, help_text="Its name for the user: the claim `sub`.")
+    issuer = models.CharField(max_length=255, help_text="The provider's address, as in DIGITS_OIDC_ISSUER.")
+    subject = models.CharField(max_length=255, help_text="The provider's name for the user: the claim `sub`.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="oidc_identity_once")]

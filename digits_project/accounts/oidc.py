@@ -53,7 +53,7 @@ def discovered() -> dict:
         answer.raise_for_status()
         document = answer.json()
         if document.get("issuer", "").rstrip("/") != settings.DIGITS_OIDC_ISSUER:
-            raise SuspiciousOperation(f"The discovery document is that of another issuer, {document.get('issuer')!a}.")
+            raise SuspiciousOperation(f"The discovery document belongs to another issuer, {document.get('issuer')!a}.")
         cache.set(key, document, DISCOVERY_SECONDS)
     return document
 
@@ -89,7 +89,7 @@ class OidcBackend(auth.OIDCAuthenticationBackend):
         payload = super().verify_token(token, **more)
         audience = payload.get("aud")
         if self.OIDC_RP_CLIENT_ID not in (audience if isinstance(audience, list) else [audience]):
-            raise SuspiciousOperation("The ID token is for another client.")
+            raise SuspiciousOperation("The ID token was issued for another client.")
         if str(payload.get("iss", "")).rstrip("/") != settings.DIGITS_OIDC_ISSUER:
             raise SuspiciousOperation("The ID token is from another issuer.")
         if "exp" not in payload:
@@ -117,11 +117,14 @@ def _new_account(who: dict, claims: dict):
     users = get_user_model().objects
     name = str(claims.get("preferred_username") or claims.get("email") or "")
     if not USER_NAME.match(name):
-        raise Denied(f"The provider tells no name that an account can have ({name[:150]!a}).")
+        raise Denied(
+            f"The provider's name for this user, {name[:150]!a}, can't be the name of an account here: a name has "
+            "up to 150 letters, digits and @.+-_, without blanks."
+        )
     if users.filter(username__iexact=name).exists():
         raise Denied(
-            f"There is an account {name} already, which is not known to be yours. A superuser can connect it, in the "
-            f"admin under OIDC identities, with the subject {who['subject']}."
+            f"An account {name} exists already, and nothing connects it with your login at the provider. A "
+            f"superuser can connect it, in the admin under OIDC identities, with the subject {who['subject']}."
         )
     user = users.create_user(name, email=str(claims.get("email") or "")[:254])
     OidcIdentity.objects.create(user=user, **who)

@@ -8,7 +8,9 @@ from digits_project.accounts.models import AccessToken, Scope
 from digits_project.accounts.roles import Role, role_of
 
 OWN_MACHINE = ("", "127.0.0.1", "::1")  # addresses; none on a Unix socket
-OWN_MACHINE_ONLY = "This server is open to its own machine only; DIGITS_AUTH=required lets others in."
+OWN_MACHINE_ONLY = (
+    "This server accepts requests only from its own machine. To open it to others, set DIGITS_AUTH=required."
+)
 
 
 class MayUse(BasePermission):
@@ -31,7 +33,9 @@ class MayUse(BasePermission):
         if role is None:
             raise PermissionDenied("This account is in none of the groups viewer, user, operator; ask an operator.")
         if role < needed:
-            raise PermissionDenied(f"This takes an account of the group {needed.group}; yours is a {role.group}'s.")
+            raise PermissionDenied(
+                f"This needs an account of the group {needed.group}; your account is in the group {role.group}."
+            )
         _refuse_beyond_scope(request, Scope.READ if name == "reading_role" else scope_of(needed))
         return True
 
@@ -45,7 +49,7 @@ def _refuse_beyond_scope(request, scope: Scope) -> None:
     """Raise PermissionDenied if the request's token does not have this scope."""
     token = request.auth
     if isinstance(token, AccessToken) and not token.allows(scope):
-        raise PermissionDenied(f"This takes a token of the scope {scope}; the scope of this one is {token.scope}.")
+        raise PermissionDenied(f"This needs a token with the scope {scope}; this token has the scope {token.scope}.")
 
 
 def refuse_to_change(request, job) -> None:
@@ -78,7 +82,9 @@ def refuse_other_sites(request, even_links: bool = False) -> None:
     Browsers name the page's site in the headers Origin and Sec-Fetch-Site. Scripts send neither.
     """
     if (even_links or request.method not in SAFE_METHODS) and _comes_from_elsewhere(request):
-        raise PermissionDenied("A page of another site sent this request; this server takes it from its own only.")
+        raise PermissionDenied(
+            "A page of another site sent this request; this server accepts it only from its own pages."
+        )
 
 
 def _comes_from_elsewhere(request) -> bool:

@@ -40,7 +40,12 @@ def one_of_few_lists(request) -> Iterator[None]:
     user = request.user.pk if has_accounts() else None
     with _lists_lock:
         if user and _lists[user] >= MAX_LISTS:
-            raise Throttled(detail=f"{MAX_LISTS} lists of yours are being worked on; send this one after them.")
+            raise Throttled(
+                detail=(
+                    f"The server is already working on {MAX_LISTS} lists of yours. Send this one when one of "
+                    "them is finished."
+                )
+            )
         _lists[user] += 1
     try:
         yield

@@ -20,7 +20,9 @@ def issue(user, name: str, scope: str = Scope.ALL, expires_at: datetime | None =
     token = AccessToken(user=user, name=name, scope=scope, expires_at=expires_at, digest=_digest(secret))
     token.full_clean()
     if token.has_expired:
-        raise ValidationError({"expires_at": "This is in the past: the token would never be good."})
+        raise ValidationError(
+            {"expires_at": "This time is in the past: the token would never work. Choose a later time."}
+        )
     token.save()
     until = f", until {expires_at:%Y-%m-%d %H:%M}" if expires_at else ""
     audit.record("make token", str(token), f"scope {token.scope}{until}")

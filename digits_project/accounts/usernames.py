@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from digits_project.accounts.permissions import has_accounts
 
 USER_NAME = re.compile(r"\A[A-Za-z0-9@.+_-]{1,150}\Z")
-USER_NAME_RULE = "A name is of up to 150 letters, digits and @.+-_, without blanks."
+USER_NAME_RULE = "A name has up to 150 letters, digits and @.+-_, without blanks."
 
 
 USER_COOKIE = "username"  # DIGITS's cookie, which its clients send

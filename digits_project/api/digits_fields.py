@@ -38,10 +38,10 @@ def nothing(value: str) -> bool:
 off, on, none = one_of(*FALSE), one_of(*TRUE), one_of("none")
 
 _FLIP = (
-    "This server has no such augmentation yet. Send none; the published networks (not lenet) flip images left to right "
-    "at random, and so does a custom network with mirror: true in the transform_param of its Data layer."
+    "This server does not offer this augmentation. Send none; the published networks (not lenet) flip images left "
+    "to right at random, and so does a custom network with mirror: true in the transform_param of its Data layer."
 )
-_AUGMENTATION = "This server has no such augmentation yet. Send {}; crop_size gives random crops."
+_AUGMENTATION = "This server does not offer this augmentation. Send {}; crop_size gives random crops."
 _PYTHON_LAYER = "This server runs no Python layers. Leave the field out and describe the network with layers of Caffe."
 _RECORDS = "This server writes RecordIO, uncompressed. Send {}; encoding chooses how each image is compressed."
 

@@ -51,7 +51,7 @@ class ErrorStatus(NamedTuple):
     is_logged: bool = False
 
 
-FIELDS_TOO_LARGE = "The fields of the form take more than {max_mib} MiB; send what is large as a file."
+FIELDS_TOO_LARGE = "The fields of the form take more than {max_mib} MiB; send large values as files."
 TOO_MANY = ErrorStatus(400, None, http_text="The form has more than {max_fields} fields or {max_files} files.")
 MALFORMED = ErrorStatus(400, None, default_text="The request is malformed.")
 FORBIDDEN = ErrorStatus(403, Exit.FAILED, default_text="Permission denied.")
@@ -61,7 +61,7 @@ UNREACHABLE = ErrorStatus(
     http_text="The server can't reach its database just now. Nothing is lost; try again in a moment.",
     exit_text="The database or Redis can't be reached ({error}). Start the server (make run), or see manage.py doctor.",
 )
-OLD_TABLES = "The database has not the tables of this version ({error}): manage.py migrate"
+OLD_TABLES = "The database lacks tables of this version ({error}). Run manage.py migrate."
 
 # An exception has the row of its class, or of the nearest base class that has one. Other exceptions of DRF than
 # ValidationError have their HTTP status themselves; a full disk (507) is recognised by its errno (errors.no_room).
@@ -72,7 +72,7 @@ ERROR_STATUSES: dict[type[BaseException], ErrorStatus] = {
     IllegalTransition: ErrorStatus(409, Exit.FAILED),
     LimitReached: ErrorStatus(429, Exit.FAILED),
     DiskLimitReached: ErrorStatus(507, Exit.FAILED),
-    Gone: ErrorStatus(404, Exit.FAILED, "Job not found", "Somebody deleted the job meanwhile."),
+    Gone: ErrorStatus(404, Exit.FAILED, "Job not found", "The job has been deleted meanwhile."),
     Failed: ErrorStatus(None, Exit.FAILED),
     ValidationError: ErrorStatus(400, Exit.BAD_INPUT),
     exceptions.ValidationError: ErrorStatus(400, Exit.BAD_INPUT),

@@ -70,7 +70,7 @@ def not_found(request, exception=None):
 
 def bad_request(request, exception=None):
     """400 for a request that Django refuses before any view, such as one with an unknown Host."""
-    why = "This server does not answer to that host name, or the request is malformed."
+    why = "The host name of the request is not one of this server's (ALLOWED_HOSTS), or the request is malformed."
     return _page_or_json(request, 400, why) or defaults.bad_request(request, exception)
 
 
@@ -82,7 +82,7 @@ def server_fault(request):
     if failure and (explanation := no_room(failure, settings.DIGITS_HOME)):
         return _page_or_json(request, 507, explanation) or HttpResponse(explanation, "text/plain", 507)
     return _page_or_json(
-        request, 500, "The server failed on this request; its log says more."
+        request, 500, "The server failed on this request; its log has the details."
     ) or defaults.server_error(request)
 
 

@@ -19,18 +19,25 @@ from digits_project.common.job_ids import JOB_ID
 
 MEANINGS = {
     400: "A field is wrong or missing, or the body can't be read.",
-    401: "Nobody is logged in, and this server wants that (DIGITS_AUTH=required).",
-    403: "Not allowed: not to this user, not in this state of the job, or not from a page of another site.",
-    404: "There is no such job, or it is of the other kind.",
-    409: "The job is not in a state for that.",
+    401: "The request has no login, and this server requires one (DIGITS_AUTH=required).",
+    403: "Not allowed for this user, in this state of the job, or from a page of another site.",
+    404: "There is no such job, or it is of another kind.",
+    409: "The job's status does not allow this.",
     413: "The body is too large.",
-    415: "The body is neither form, multipart nor JSON.",
+    415: "The body is not a form, multipart or JSON.",
     422: "The image can't be decoded (500 with DIGITS_WIRE_FORMAT=digits).",
-    507: "The disk of the server is full, or what its owner may take of it (DIGITS_MAX_OWNER_DISK).",
-    429: "More than one may ask in a minute (DIGITS_INFERENCE_RATE) or at once, or have waiting (DIGITS_MOST_WAITING).",
+    507: "The server's disk is full, or the owner's jobs use more of it than allowed (DIGITS_MAX_OWNER_DISK).",
+    429: (
+        "Too many requests in a minute (DIGITS_INFERENCE_RATE) or at the same time, or too many waiting jobs "
+        "(DIGITS_MOST_WAITING)."
+    ),
 }
 JOB = OpenApiParameter(
-    "job_id", str, OpenApiParameter.PATH, pattern=f"^{JOB_ID.pattern}$", description="As the create answered it."
+    "job_id",
+    str,
+    OpenApiParameter.PATH,
+    pattern=f"^{JOB_ID.pattern}$",
+    description="The job's id, as the response of its creation gave it.",
 )
 
 IGNORED_FIELDS = OpenApiParameter(
@@ -38,7 +45,7 @@ IGNORED_FIELDS = OpenApiParameter(
     str,
     OpenApiParameter.HEADER,
     response=[200],
-    description="The fields of the form that this server does not know, with commas; absent without any.",
+    description="The fields of the form that this server does not know, separated by commas; absent if there are none.",
 )
 
 

@@ -19,7 +19,7 @@ ABANDONED_SECONDS = 24 * 3600  # longer than any upload takes
 TAKES_FILES = ("/datasets/images/", "/models/images/")  # forms with files, after a login
 FOR_STRANGERS = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # these forms are read without a login
 MAX_STRANGERS_BODY = 32 << 10  # bytes
-LOG_IN_FIRST = 401, "Log in first; until then a request has a body of at most 32 KiB."
+LOG_IN_FIRST = 401, "Log in first; without a login, a request's body has at most 32 KiB."
 CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
@@ -39,7 +39,7 @@ def limit_body(get_response):
 def limit(path: str, content_type: str) -> tuple[int, tuple[int, str]]:
     """The maximum size of a body in bytes, and the status and reason for a larger one."""
     if FOR_STRANGERS.fullmatch(path):
-        return MAX_STRANGERS_BODY, (413, "A name and a password take less.")
+        return MAX_STRANGERS_BODY, (413, "A login request takes at most 32 KiB.")
     if content_type.partition(";")[0].strip().lower() == "multipart/form-data" and path.startswith(TAKES_FILES):
         most, what = settings.DIGITS_MAX_UPLOAD << 20, "The form takes more than {max_mib} MiB with its files."
     else:
@@ -51,10 +51,10 @@ def _refused(request) -> tuple[int, str] | None:
     """Status and reason of a request that is refused; None if it is not."""
     charset = request.content_params.get("charset", "utf-8")
     if charset.strip("\"'").lower() not in CHARSETS:
-        return 400, "The body has to be UTF-8; leave the charset out of the Content-Type."
+        return 400, "The body must be UTF-8; leave the charset out of the Content-Type."
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit() and len(length) < 19):
-        return 400, "The Content-Length is no number."
+        return 400, "The Content-Length is not a number."
     most, too_large = limit(request.path_info, request.content_type)
     return too_large if int(length) > most else None
 

@@ -112,7 +112,7 @@ def _no_path_is_an_os_error():
     try:
         yield
     except ValueError as error:
-        raise OSError(errno.EINVAL, "not a path") from error
+        raise OSError(errno.EINVAL, "not a valid path") from error
 
 
 def _everywhere(roots):

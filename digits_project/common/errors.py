@@ -25,7 +25,7 @@ class Aborted(BaseException):
     """The job must stop. Not an Exception, so that handlers that skip a broken image don't catch it."""
 
 
-RESUME = "resume this job: it goes on from what it had finished"
+RESUME = "resume this job: it continues from what it has finished"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the quota, or the largest file allowed
 
 
@@ -34,7 +34,7 @@ def no_room(error: BaseException, directory: Path, then: str = "try again") -> s
     None."""
     if not isinstance(error, OSError) or error.errno not in NO_ROOM:
         return None
-    return f"{error.strerror}: nothing more can be written into {directory}. Make room there, then {then}."
+    return f"{error.strerror}: nothing more can be written to {directory}. Free some space there, then {then}."
 
 
 class Refused(Exception):

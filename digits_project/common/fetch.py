@@ -67,7 +67,7 @@ def fetch(url: str, policy: FetchPolicy = FetchPolicy()) -> bytes:
             if answer.status not in _REDIRECTS:
                 return _body(answer, url, policy, deadline)
             url = urljoin(url, answer.headers.get("Location", ""))
-    raise BadURL(f"The URL leads on more than {policy.redirects} times.")
+    raise BadURL(f"The URL redirects more than {policy.redirects} times.")
 
 
 def _checked(url, policy) -> SplitResult:
@@ -78,14 +78,14 @@ def _checked(url, policy) -> SplitResult:
         parts = urlsplit(url)
         port, host = parts.port, (parts.hostname or "").encode("idna").decode()
     except ValueError as error:  # UnicodeError is one
-        raise BadURL(f"This is no URL: {error}.") from error
+        raise BadURL(f"This is not a URL: {error}.") from error
     if parts.scheme not in _PORTS or not host:
         raise BadURL("Only URLs that begin with http:// or https:// and name a host are fetched.")
     if "@" in parts.netloc:
         raise BadURL("URLs with a user name or password are not fetched.")
     port = _PORTS[parts.scheme] if port is None else port
     if policy.ports is not None and port not in policy.ports:
-        raise BadURL(f"Port {port} is not fetched from; {', '.join(map(str, sorted(policy.ports)))} are.")
+        raise BadURL(f"The port of a URL must be one of {', '.join(map(str, sorted(policy.ports)))}, not {port}.")
     return parts._replace(netloc=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
@@ -98,7 +98,7 @@ def _resolved(parts, policy, deadline) -> list[tuple]:
     lookup.join(_left(deadline))
     addresses = list(found)
     if not addresses or not all(policy.allowed(ipaddress.ip_address(address[0])) for _, address in addresses):
-        raise BadURL(f"{parts.hostname} is no host of the public internet that could be found.")
+        raise BadURL(f"No public internet address was found for the host {parts.hostname}.")
     return addresses
 
 
@@ -170,9 +170,9 @@ def _cut(connection):
 
 def _body(answer, url, policy, deadline) -> bytes:
     if answer.status != 200:
-        raise BadURL(f"{url} answers {answer.status} {answer.reason[:100]}.")
+        raise BadURL(f"{url} returned {answer.status} {answer.reason[:100]}.")
     if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise BadURL(f"{url} is sent compressed, though that was not asked for.")
+        raise BadURL(f"{url} was sent compressed, although the server asked for it uncompressed.")
     received = bytearray()
     while block := answer.read(_BLOCK):
         received += block
@@ -181,7 +181,7 @@ def _body(answer, url, policy, deadline) -> bytes:
     if time.monotonic() >= deadline:
         raise TimeoutError
     if answer.length:
-        raise BadURL(f"{url} ended too early.")
+        raise BadURL(f"{url} ended before the whole file had arrived.")
     return bytes(received)
 
 

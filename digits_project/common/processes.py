@@ -137,7 +137,7 @@ class Child:
         delay = min(LONGEST_DELAY, 2 ** (self.deaths - 2)) if self.deaths > 1 else 0
         self.due = now + delay
         again = f"in {delay} s" if delay else "now"
-        return f"{self.name} ended ({self.process.returncode}) and is started again {again}; see {self.log}"
+        return f"{self.name} ended ({self.process.returncode}) and is restarted {again}; see {self.log}"
 
 
 def reap_orphans(own: Iterable[subprocess.Popen]) -> None:

@@ -49,7 +49,7 @@ def read_fields(data: Bytes) -> Iterator[tuple[int, int, Any]]:
         else:
             length, position = _varint(data, position) if kind == BYTES else (8, position)
             if kind not in (BYTES, EIGHT):
-                raise BadMessage(f"the field at byte {start} is of no known type")
+                raise BadMessage(f"the field at byte {start} has an unknown type")
             value, position = _taken(data, position, length)
         yield number, kind, value
 

@@ -28,7 +28,7 @@ def run(screen: Screen) -> Demo:
     screen.heading("Start PostgreSQL, Redis, the web server and the workers")
     with Stack(home_from_environment(), port_from_environment(), screen.line) as stack:
         demo = Demo(stack, screen)
-        screen.line(f"{stack.url:<29} its data are in {shown(stack.home)}")
+        screen.line(f"{stack.url:<29} the data are in {shown(stack.home)}")
         screen.line(f"{stack.url + 'admin/':<29} user admin, {password(stack)}")
         demo.seconds["start"] = time.monotonic() - began
         demo.write_images()

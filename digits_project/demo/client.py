@@ -59,7 +59,7 @@ class Request:
         try:
             return json.loads(said)
         except ValueError as error:
-            raise DemoFailed(f"{self.url} answered what is no JSON:\n{said}") from error
+            raise DemoFailed(f"{self.url} answered with something that is not JSON: {said}") from error
 
     def _options(self) -> list[list[str]]:
         if self.fields is None:

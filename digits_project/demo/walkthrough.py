@@ -79,7 +79,7 @@ class Demo:
             )
 
     def classify(self) -> None:
-        with self.phase("classification", "Classify an image that it has not been trained on"):
+        with self.phase("classification", "Classify an image that was not used for training"):
             image, category = image_to_classify(Path(self.dataset["directory"]))
             url = f"{self.stack.url}models/images/classification/classify_one.json"
             predictions = self._ask(Request(url, {"job_id": self.model["id"]}, {"image_file": image}))["predictions"]

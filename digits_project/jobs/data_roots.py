@@ -29,7 +29,7 @@ def readable(path: str, *more_roots: Path) -> Path:
         raise confined_files.Outside(path, settings.DIGITS_DATA_ROOTS) from None
     except (OSError, RuntimeError) as unreadable:  # RuntimeError: links in a circle, up to Python 3.12
         named = confined_files.shown(path)
-        raise BadInput(f"{named} can't be read: no permission, links in a circle, or not a path.") from unreadable
+        raise BadInput(f"{named} can't be read: no permission, links in a circle, or not a valid path.") from unreadable
 
 
 def _is_of_hidden_job(path: Path) -> bool:

@@ -67,7 +67,7 @@ def advance(
     try:
         job.refresh_from_db()
     except ObjectDoesNotExist:
-        raise IllegalTransition(f"{job} is gone and cannot become {to}") from None
+        raise IllegalTransition(f"{job} was deleted and cannot become {to}") from None
     if not moved:
         raise IllegalTransition(f"{job} is {job.status} and cannot become {to}")
     log.info("%s is %s%s", job, to, f": {job.error}" if job.error else "")
@@ -78,7 +78,7 @@ def try_advance(job: Job, to: Status, **conditions_and_changes) -> bool:
     try:
         advance(job, to, **conditions_and_changes)
     except IllegalTransition as second:
-        log.info("Left alone: %s", second)
+        log.info("Not moved: %s", second)
         return False
     return True
 

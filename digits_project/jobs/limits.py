@@ -15,7 +15,10 @@ from digits_project.jobs import quota
 from digits_project.jobs.models import Job, Status, job_classes
 
 MEASURE_SECONDS = 10.0  # how often the folder of a running job is measured
-TOO_MUCH = "{} takes {:,} MiB on disk, and may take {:,} (DIGITS_MAX_OWNER_DISK). Delete jobs or snapshots, then {}."
+TOO_MUCH = (
+    "The jobs of {} take {:,} MiB on disk; at most {:,} MiB are allowed (DIGITS_MAX_OWNER_DISK). Delete jobs or "
+    "snapshots, then {}."
+)
 
 
 def applies_to(owner: str) -> bool:
@@ -71,4 +74,4 @@ def _excess(owner: str, then: str) -> str:
     most = settings.DIGITS_MAX_OWNER_DISK << 20
     if not most or not applies_to(owner) or (size := quota.used(owner)) <= most:
         return ""
-    return TOO_MUCH.format(f"What {owner} has", size + (1 << 20) - 1 >> 20, most >> 20, then)
+    return TOO_MUCH.format(owner, size + (1 << 20) - 1 >> 20, most >> 20, then)

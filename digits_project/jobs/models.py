@@ -90,13 +90,13 @@ class Job(models.Model):
     PART_OF = ""  # the relation to its parent job, which decides who may see this one
     PATHS: tuple[str, ...] = ()  # columns that hold paths of the server
     FILLS_DISK = True  # whether its folder can grow large
-    MILESTONE = "coming to its end"  # a lost process counts only if the job did not reach this
+    MILESTONE = "reaching its end"  # a lost process counts only if the job did not reach this
 
     job_id = models.CharField(primary_key=True, max_length=20, editable=False)
     name = models.CharField(max_length=255)
     notes = models.TextField(blank=True)
     owner = models.CharField(max_length=150, blank=True)
-    priority = models.SmallIntegerField(default=0, help_text="Higher runs first.")
+    priority = models.SmallIntegerField(default=0, help_text="Jobs with a higher priority run first.")
     status = models.CharField(max_length=11, choices=Status, default=Status.INITIALIZED, editable=False)
     # [status, ISO time] of every change, or [status, ISO time, why].
     status_history = models.JSONField(default=list, editable=False)
@@ -111,16 +111,18 @@ class Job(models.Model):
     heartbeat_at = models.DateTimeField(null=True, editable=False)
     abort_requested_at = models.DateTimeField(null=True, editable=False)
     lost_processes = models.PositiveSmallIntegerField(
-        default=0, editable=False, help_text="How many processes it lost since it last got anywhere."
+        default=0, editable=False, help_text="How many processes the job has lost since it last made progress."
     )
 
     shared_with = models.ManyToManyField(
         Group,
         blank=True,
         related_name="+",
-        help_text="Whose accounts see it too, on a private server (DIGITS_PRIVATE).",
+        help_text="Groups whose members can also see the job on a private server (DIGITS_PRIVATE).",
     )
-    disk_bytes = models.BigIntegerField(null=True, editable=False, help_text="Of its folder; empty: not measured yet.")
+    disk_bytes = models.BigIntegerField(
+        null=True, editable=False, help_text="Bytes in the job's folder; empty: not measured yet."
+    )
 
     objects = models.Manager()  # Django adds the same; written out for mypy, which finds none in an abstract model
 
@@ -225,9 +227,11 @@ class Device(models.Model):
     memory = models.BigIntegerField(default=0, help_text="Bytes.")
     compute_capability = models.CharField(max_length=8, blank=True)
     engines = models.JSONField(
-        null=True, blank=True, help_text="The engines that can use it; empty: its host has not reported them."
+        null=True, blank=True, help_text="The engines that can use the device; empty: its host has not reported them."
     )
-    enabled = models.BooleanField(default=True, help_text="Off: no new job gets it; the one that has it goes on.")
+    enabled = models.BooleanField(
+        default=True, help_text="Off: no new job gets the device; the job that holds it continues."
+    )
     leased_to = models.CharField(max_length=20, blank=True, db_index=True, editable=False)  # a job's id
 
     class Meta:

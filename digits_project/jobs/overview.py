@@ -18,7 +18,7 @@ from digits_project.jobs.visibility import find_visible, visible
 
 MAX_WAITING = 50  # of each class of jobs
 MAX_OWNERS = 20  # those with the most on disk
-HIDDEN_HOLDER = "a job of somebody else"
+HIDDEN_HOLDER = "another user's job"
 A_DAY = timedelta(days=1)
 
 
@@ -93,7 +93,7 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
     if need := job.waits_for():
         return f"waiting for {need}"
     if workers is None:
-        return "Redis is away"
+        return "Redis can't be reached"
     hosts = {queue.removeprefix("train-") for worker in workers for queue in worker.queues}
     if job.QUEUE != "train":
         return "waiting for a worker" if job.QUEUE in hosts else "waiting for a worker: none for datasets is alive"
@@ -101,7 +101,7 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
     if any(device.leased_to == job.pk for device in within_reach):
         return "waiting for a worker"
     if not within_reach:
-        return "waiting for a worker: none that trains is alive"
+        return "waiting for a worker: none for training is alive"
     if not any(device.enabled for device in within_reach):
         return "every device is switched off"
     wanted = job.device_request()

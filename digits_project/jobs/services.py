@@ -102,13 +102,13 @@ def resume(job: Job) -> None:
         limits.refuse_more_disk(job.owner, "resume this job")
     with transaction.atomic():
         if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note="Resumed.", lost_processes=0):
-            raise errors.IllegalTransition(f"{job} is {job.status}; what was aborted or has failed can be resumed")
+            raise errors.IllegalTransition(f"{job} is {job.status}; only an aborted or failed job can be resumed")
         limits.refuse_more_waiting(job.owner)
         audit.record("resume", str(job))
     dispatch_or_leave()
     _refresh(job)
     if job.status == Status.ERROR:
-        raise Refused(f"{job.name} can't go on: {job.error}")
+        raise Refused(f"{job.name} can't continue: {job.error}")
 
 
 def delete(job: Job) -> None:
@@ -132,7 +132,7 @@ def delete(job: Job) -> None:
     for gone in (job, *parts):  # a running part notices within a second that its row is gone
         directory.remove(gone.directory)
     dispatch_or_leave()
-    log.info("%s is deleted", job)
+    log.info("%s was deleted", job)
 
 
 def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:

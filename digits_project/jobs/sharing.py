@@ -31,12 +31,14 @@ def groups_of(names: Sequence[str]) -> list[Group]:
     """The groups with these names. Raises DRF's ValidationError for a group that the user can't share with."""
     wanted = list(dict.fromkeys(name for name in map(str.strip, names) if name))
     if len(wanted) > MAX_GROUPS:
-        raise serializers.ValidationError(f"These are more than {MAX_GROUPS} groups.")
+        raise serializers.ValidationError(f"These are more than {MAX_GROUPS} groups, the most for one job.")
     # Compared here, because the database fails on values that are not valid text.
     found = {group.name: group for group in groups_to_share_with()}
     if missing := [name for name in wanted if name not in found]:
         known = ", ".join(list(found)[:MAX_GROUPS])
-        raise serializers.ValidationError(f"There is no group {missing[0]} that you can share with; there are {known}.")
+        raise serializers.ValidationError(
+            f"There is no group {missing[0]} that you can share with; your groups are: {known}."
+        )
     return [found[name] for name in wanted]
 
 

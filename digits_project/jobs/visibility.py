@@ -41,7 +41,7 @@ def is_visible(job: Job) -> bool:
 
 def named(job: Job) -> str:
     """A job's name in a message to the user."""
-    return f"{job.name} ({job.pk})" if is_visible(job) else "a job that is not shown to you"
+    return f"{job.name} ({job.pk})" if is_visible(job) else "a job that you can't see"
 
 
 def shown_name(job: Job) -> str:

@@ -26,7 +26,7 @@ from digits_project.stack import supervisor
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 LITTLE, TOO_LITTLE = 20 << 30, 1 << 30  # free bytes
-START = "make run, or the parts one by one (README.md, Configuration)"
+START = "start it with make run, or start its parts separately (README.md, Configuration)"
 
 
 class Finding(NamedTuple):
@@ -44,7 +44,7 @@ def examine() -> Iterator[Finding]:
         try:
             yield from look()
         except Exception as broken:  # noqa: BLE001 - the other checks must still run
-            yield Finding(look.__name__.strip("_"), WRONG, f"{type(broken).__name__}: {broken}", "See the text.")
+            yield Finding(look.__name__.strip("_"), WRONG, f"{type(broken).__name__}: {broken}", "See the message.")
 
 
 def _python() -> Iterator[Finding]:
@@ -146,9 +146,14 @@ def _database() -> Iterator[Finding]:
         return
     version = connection.cursor().connection.server_version
     text = f"{version // 10000}.{version % 10000}"
-    yield _mended("database", "PostgreSQL", text, "pg_upgrade, or docs/operating.md, Backup, onto a newer one")
+    yield _mended(
+        "database",
+        "PostgreSQL",
+        text,
+        "upgrade with pg_upgrade, or restore a backup into a newer PostgreSQL (docs/operating.md, Backup)",
+    )
     if missing:
-        yield Finding("migrations", WRONG, f"{len(missing)} are to be applied", "manage.py migrate")
+        yield Finding("migrations", WRONG, f"{len(missing)} not applied", "manage.py migrate")
     else:
         yield Finding("migrations", OK, "all applied")
 
@@ -170,9 +175,9 @@ def _redis() -> Iterator[Finding]:
         else:
             yield Finding("workers", WRONG, f"none is alive that {work}", f"make run, or manage.py worker {queue}")
     if reapers:
-        yield Finding("reaper", OK, f"at work on {', '.join(reapers)}")
+        yield Finding("reaper", OK, f"running on {', '.join(reapers)}")
     else:
-        text = "none is at work: a job that loses its process stays Running"
+        text = "none is running: a job that loses its process stays Running"
         yield Finding("reaper", WRONG, text, "make run, or manage.py reaper, on any host")
 
 
@@ -180,7 +185,13 @@ def _disk() -> Iterator[Finding]:
     folder = next(path for path in (settings.DIGITS_JOBS_DIR, *settings.DIGITS_JOBS_DIR.parents) if path.exists())
     free = shutil.disk_usage(folder).free
     state = WRONG if free < TOO_LITTLE else WARNING if free < LITTLE else OK
-    mend = "" if state == OK else "manage.py prune, manage.py delete_job, or DIGITS_JOBS_DIR on a larger disk"
+    mend = (
+        ""
+        if state == OK
+        else (
+            "delete with manage.py prune or manage.py delete_job, or set DIGITS_JOBS_DIR to a folder on a larger disk"
+        )
+    )
     yield Finding("disk", state, f"{free / 2**30:,.1f} GiB free for {settings.DIGITS_JOBS_DIR}", mend)
 
 
@@ -197,10 +208,10 @@ def _folders() -> Iterator[Finding]:
 
 def _data_root(root: Path) -> Finding:
     if not root.is_dir():
-        return Finding("data", WARNING, f"{root} is no folder: nothing can be named in it", f"mkdir -p {root}")
+        return Finding("data", WARNING, f"{root} is not a folder", f"mkdir -p {root}")
     if not os.access(root, os.R_OK | os.X_OK):
         return Finding("data", WRONG, f"{root} can't be read by this user", "chmod or chown it")
-    return Finding("data", OK, f"{root} may be named")
+    return Finding("data", OK, f"{root} can be read")
 
 
 def _safety() -> Iterator[Finding]:
@@ -210,7 +221,7 @@ def _safety() -> Iterator[Finding]:
 
 def _port() -> Iterator[Finding]:
     if processes.is_locked(settings.DIGITS_HOME / "lock"):
-        yield Finding("server", OK, f"make run is at work on {settings.DIGITS_HOME}")
+        yield Finding("server", OK, f"make run is running on {settings.DIGITS_HOME}")
         return
     port = supervisor.port_from_environment()
     with supervisor.listen(port) as listener:
@@ -229,7 +240,7 @@ def _mended(name: str, product: str, version: str, mend: str) -> Finding:
         return Finding(name, OK, text)
     end = supported_until(product, numbers)
     since = f" since {end:%B %Y}" if end and end > date.min else ""
-    return Finding(name, WARNING, f"{text}: its makers publish no security fixes for it{since}", mend)
+    return Finding(name, WARNING, f"{text}: out of support{since}, no more security fixes", mend)
 
 
 def _variable(name: str) -> str:
@@ -241,7 +252,7 @@ def _first(error: Exception) -> str:
 
 
 def _last(text: str) -> str:
-    return next(iter(text.strip().splitlines()[-1:]), "it said nothing")
+    return next(iter(text.strip().splitlines()[-1:]), "it printed no message")
 
 
 EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (

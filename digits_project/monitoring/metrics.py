@@ -23,7 +23,7 @@ from digits_project.jobs.scheduling import queues
 REGISTRY = CollectorRegistry()
 INFERENCE_SECONDS = Histogram(
     "digits_inference_seconds",
-    "How long the server took for an answer of a trained model.",
+    "Seconds from a request to a trained model until its response.",
     ["route"],
     registry=REGISTRY,
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 300),

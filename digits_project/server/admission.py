@@ -45,7 +45,13 @@ class Admission(Anybody):
     def __init__(self):
         self.behind_proxy = settings.DIGITS_HTTPS
         self.max_arriving = 2 * settings.DIGITS_MAX_UPLOAD << 20
-        self.too_much = 429, f"You are sending more than {self.max_arriving >> 20} MiB at once already."
+        self.too_much = (
+            429,
+            (
+                f"You are already sending more than {self.max_arriving >> 20} MiB at once. Wait until some of it has "
+                "arrived."
+            ),
+        )
         self._known: dict[bytes, tuple[float, Caller | None]] = {}
         self._away_until = 0.0
 
@@ -71,7 +77,7 @@ class Admission(Anybody):
             close_old_connections()
             user = _user(request)
         except Exception as failure:  # noqa: BLE001 - the view gets the same exception and reports it
-            log.warning("Nobody can be looked up: %s", failure)
+            log.warning("Could not look up the user of a request: %s", failure)
             self._away_until = time.monotonic() + AWAY_SECONDS
             return _stranger(request, address)
         finally:
@@ -89,7 +95,12 @@ class Admission(Anybody):
         path = "/" + path.lstrip("/")
         content_type = dict(request.headers).get("CONTENT-TYPE", "")
         if "*" in content_type.partition(";")[2]:
-            return Terms(refusal=(400, "The Content-Type has a parameter with an encoding of its own."))
+            return Terms(
+                refusal=(
+                    400,
+                    "A parameter of the Content-Type has an encoding of its own (name*=…). Send it without.",
+                )
+            )
         limit, too_large = uploads.limit(path, content_type)
         if not caller.logged_in and limit > uploads.MAX_STRANGERS_BODY:
             limit, too_large = uploads.MAX_STRANGERS_BODY, uploads.LOG_IN_FIRST

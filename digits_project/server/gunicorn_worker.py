@@ -25,7 +25,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 OPEN_FILES = 8192  # limit of the process: sockets, bodies, responses
 SWITCH_SECONDS = 0.0001  # a thread releases Python's lock after that; the loop needs it after each system call
 FILES_BESIDES = 400  # of them for other files than connections and bodies
-NO_ROOM = 507, "The server has no room on its disk for this request just now; try again later."
+NO_ROOM = 507, "The server has no disk space left for this request; try again later."
 TOO_MANY_BODY = b"""{"error": {"message": "503: Service Unavailable", "type": "ServiceUnavailable",
  "description": "Too many requests of yours, or of others who have not logged in, wait already; send fewer at once."}}
 """
@@ -209,7 +209,7 @@ class WebWorker(ReadingWorker):
         except StopIteration:  # the application failed after the start of its response
             return False
         except (BrokenPipeError, ConnectionResetError) as gone:
-            self.log.debug("The client has gone: %s", gone)
+            self.log.debug("The client closed the connection: %s", gone)
             return False
         except Exception as fault:  # noqa: BLE001 - as gunicorn's own worker does
             self.handle_error(request, conn.sock, conn.client, fault)

@@ -58,7 +58,7 @@ class Spool:
             disk = os.statvfs(tempfile.gettempdir())
             with Spool._lock:
                 if Spool._total > disk.f_bavail * disk.f_frsize:
-                    raise OSError(errno.ENOSPC, "too many bodies are waiting on this disk")
+                    raise OSError(errno.ENOSPC, "request bodies fill the disk")
                 Spool._total += self.size - self._on_disk
             self._on_disk = self.size
         self._file.write(data)
@@ -126,7 +126,7 @@ class Chunks:
         if self._trailers > MAX_TRAILERS:
             raise LimitRequestHeaders(f"trailers of more than {MAX_TRAILERS} bytes")
         if b"\n" in line or b"\r" in line:
-            raise InvalidHeader("a bare line end in a trailer")
+            raise InvalidHeader("a bare CR or LF in a trailer")
         self.done = not line
 
 
@@ -181,7 +181,7 @@ class Incoming:
         end = self.buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
         self._searched = len(self.buffer)
         if max(end, self._searched if end < 0 else 0) > MAX_HEAD:
-            raise LimitRequestHeaders(f"a head of more than {MAX_HEAD} bytes")
+            raise LimitRequestHeaders(f"headers of more than {MAX_HEAD} bytes")
         if end < 0:
             return False
         head = bytes(self.buffer[: end + 4])
@@ -191,7 +191,9 @@ class Incoming:
         except NoMoreData as cut:
             raise InvalidRequestLine("") from cut
         if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in request.headers):
-            raise UnsupportedTransferCoding("Bodies are taken as they are, with Content-Length or in chunks.")
+            raise UnsupportedTransferCoding(
+                "A request's body must come with Content-Length or in chunks, without another Transfer-Encoding."
+            )
         reader = request.body and request.body.reader
         self.length = reader.length if isinstance(reader, LengthReader) else None
         return True

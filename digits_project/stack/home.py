@@ -77,9 +77,9 @@ def read_own(path: Path, home: Path) -> str:
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
         status = os.fstat(file.fileno())
         if status.st_uid not in (os.geteuid(), 0, home.stat().st_uid):
-            raise NotOurs(f"{path} belongs to the user {status.st_uid}, who is not the server's. Remove it.")
+            raise NotOurs(f"{path} belongs to the user {status.st_uid}, not to the server's user. Remove it.")
         if not stat.S_ISREG(status.st_mode) or status.st_mode & stat.S_IWOTH:
-            raise NotOurs(f"{path} can be written to by everybody. Look what it holds, then: chmod go-w {path}")
+            raise NotOurs(f"{path} can be written to by everybody. Check its contents, then: chmod go-w {path}")
         return file.read()
 
 

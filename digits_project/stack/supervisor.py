@@ -255,5 +255,5 @@ def port_from_environment() -> int:
     """DIGITS_PORT, or 5000; 0 means any free port."""
     text = os.environ.get("DIGITS_PORT") or "5000"
     if not (text.isdecimal() and int(text) < 65536):
-        raise StackError(f"DIGITS_PORT is {text!r}; it takes a number from 0 to 65535")
+        raise StackError(f"DIGITS_PORT is {text!r}; it must be a number from 0 to 65535")
     return int(text)

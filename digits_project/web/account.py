@@ -14,12 +14,14 @@ from digits_project.jobs import limits, quota
 class AccountFacts(Serializer):
     """The client's name and group, and its use of each limit."""
 
-    name = CharField(help_text="Empty for who has not said it to an open server.")
+    name = CharField(help_text="Empty if the client of an open server has not given its name.")
     group = CharField(allow_null=True, help_text="viewer, user or operator; null on an open server.")
-    waiting = IntegerField(help_text="Jobs that wait.")
-    max_waiting = IntegerField(allow_null=True, help_text="null: any number.")
+    waiting = IntegerField(help_text="Jobs of the client that wait.")
+    max_waiting = IntegerField(allow_null=True, help_text="How many jobs of the client can wait; null: any number.")
     disk_bytes = IntegerField(help_text="What the jobs take: datasets, models with their snapshots, uploads.")
-    max_disk_bytes = IntegerField(allow_null=True, help_text="null: as much as there is.")
+    max_disk_bytes = IntegerField(
+        allow_null=True, help_text="How much of it is allowed; null: as much as the disk has."
+    )
 
 
 class AccountPage(APIView):

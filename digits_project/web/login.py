@@ -24,9 +24,9 @@ class LoginForm(Form):
     """A name, its password where the server has accounts, and the page to go on to."""
 
     DESCRIPTIONS = {  # nosec B105 (texts)
-        "username": "Who you are.",
-        "password": "Only where the server has accounts, and for the admin.",
-        "next": "The path of this server that the answer leads to, such as /admin/; by itself that is the home page.",
+        "username": "Your user name.",
+        "password": "Needed only if the server has accounts, and for the admin.",
+        "next": "The path of this server to which the response redirects, such as /admin/ [the home page].",
     }
 
     username = RegexField(USER_NAME, error_messages={"invalid": USER_NAME_RULE})
@@ -128,5 +128,5 @@ def _log_in(request, username: str, password: str = "") -> None:  # nosec B107 (
         raise Throttled(login_throttling.SECONDS, "Too many wrong passwords.")
     user = auth.authenticate(request._request, username=username, password=password)
     if user is None:
-        raise NotAuthenticated("The name and the password do not belong together, or there is no such user.")
+        raise NotAuthenticated("The user name or the password is wrong.")
     auth.login(request._request, user)

@@ -14,7 +14,7 @@ from digits_project.jobs import data_roots
 class QueryForm(Form):
     """The query string: the beginning of a path."""
 
-    query = CharField(default="", help_text="How the paths begin.")
+    query = CharField(default="", help_text="The beginning of a path.")
 
 
 class Suggestions(Serializer):

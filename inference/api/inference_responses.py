@@ -14,13 +14,16 @@ VISUALIZATION = {
     "properties": {
         "name": {"type": "string"},
         "vis_type": {"type": "string", "enum": ["Weights", "Activation"]},
-        "layer_type": {"type": "string", "description": "Of weights: the layer's type."},
-        "param_count": {"type": "integer", "description": "Of weights: how many numbers the layer has, biases too."},
+        "layer_type": {"type": "string", "description": "Only for weights: the layer's type."},
+        "param_count": {
+            "type": "integer",
+            "description": "Only for weights: how many parameters the layer has, biases included.",
+        },
         "data_stats": {
             "type": "object",
-            "description": "shape, mean, stddev, min, max, and histogram: [counts, middles of the bins, ticks].",
+            "description": "shape, mean, stddev, min, max, and histogram: [counts, centres of the bins, ticks].",
         },
-        "image_html": {"type": "string", "description": "A picture, `data:image/png;base64,…`."},
+        "image_html": {"type": "string", "description": "A PNG picture, `data:image/png;base64,…`."},
     },
     "required": ["name", "vis_type", "data_stats", "image_html"],
 }
@@ -46,14 +49,16 @@ CLASSIFICATIONS = _answer("classifications", _of_each(PAIRS), "For each image it
 OUTPUTS = _answer(
     "outputs",
     ARRAYS,
-    "For each output of the network its values, a batch of one image.",
+    "The values of each output of the network, for a batch of one image.",
     visualizations=VISUALIZATIONS,
 )
-OUTPUTS_OF_MANY = _answer("outputs", _of_each(ARRAYS), "For each image the values of each output, without a batch.")
+OUTPUTS_OF_MANY = _answer(
+    "outputs", _of_each(ARRAYS), "For each image the values of each output, without a batch axis."
+)
 TOP_N = _answer("top_n", _of_each(PAIRS), "For each category its `[[image, percent], …]`, surest first.")
 ARCHIVES = {(200, form.media_type): OpenApiTypes.BINARY for form in FORMS.values()}
 FORM = OpenApiParameter("form", str, OpenApiParameter.PATH, enum=list(FORMS), description="The kind of archive.")
-JOB_ID = OpenApiParameter("job_id", str, description="The model's id; it may stand in the body instead.")
+JOB_ID = OpenApiParameter("job_id", str, description="The model's id; the body can have it instead.")
 SKIPPED = OpenApiParameter(
     "X-Digits-Skipped", int, OpenApiParameter.HEADER, response=[200], description="How many images were left out."
 )

@@ -18,25 +18,32 @@ from models_app.api.model_fields import Number
 WRONG = object()  # stands for a field that is invalid; its own error is more useful than "missing"
 
 _ASKED = {
-    "job_id": "The model's id; it may stand in the query string instead.",
-    "snapshot_epoch": "The epoch of the snapshot that answers; empty or -1: the newest.",
+    "job_id": "The model's id; the query string can have it instead.",
+    "snapshot_epoch": "The epoch of the snapshot to use; empty or -1: the newest.",
 }
 ONE_IMAGE = _ASKED | {
     "image_file": f"The image, as an upload: a {READABLE} file. This, image_path or image_url is needed.",
-    "image_path": "A file of the server.",
-    "image_url": "An address to fetch the image from, where the server does that (DIGITS_ALLOW_URLS), or a file of it.",
+    "image_path": "Path of a file of the server.",
+    "image_url": (
+        "A URL to fetch the image from, if the server allows URLs (DIGITS_ALLOW_URLS), or the path of a file of "
+        "the server."
+    ),
     "show_visualizations": "Whether the page shows the weights and activations of each layer.",
 }
 VISUALIZATIONS = {
-    "visualizations": "Whether the answer has, under that key, the weights and activations of each layer."
+    "visualizations": (
+        "Whether the response has the weights and activations of each layer, under the key visualizations."
+    )
 }
 IMAGE_LIST = _ASKED | {
-    "image_list": "Upload, or the text itself: an image on each line, its path and perhaps a number. Required.",
-    "image_folder": "Folder of the server that relative paths in the list begin with.",
-    "num_test_images": "Only so many images from the top of the list; empty: all.",
+    "image_list": (
+        "An upload, or the text itself. Each line has the path of an image and optionally a label number. Required."
+    ),
+    "image_folder": "Folder of the server for relative paths in the list.",
+    "num_test_images": "Use only this many images from the top of the list; empty: all.",
 }
 TOP = IMAGE_LIST | {"top_n": "How many images of each category."}
-DOWNLOAD = {"epoch": "The epoch of the snapshot; empty or -1: the newest."}
+DOWNLOAD = {"epoch": "The epoch of the snapshot to use; empty or -1: the newest."}
 
 
 class InferenceForm(Form):

@@ -180,7 +180,7 @@ class InferenceViewSet(FormViewSet):
 def _archive(request, job_id: str, form: str) -> StreamingHttpResponse:
     """The archive of a snapshot, sent while it is made."""
     if form not in FORMS:
-        raise BadInput(f"There is no archive of the form {form}; there are {', '.join(FORMS)}.")
+        raise BadInput(f"There is no archive of the type {form}; choose one of {', '.join(FORMS)}.")
     asked = DownloadForm(data=request.query_params)
     asked.is_valid(raise_exception=True)
     snapshot = chosen_snapshot(job_id, asked.validated_data["epoch"])
@@ -208,7 +208,7 @@ def named_model(request) -> object:
     """The `job_id` of the query string or else of the body. Raises BadInput."""
     job_id = request.query_params.get("job_id") or request.data.get("job_id")
     if not job_id:
-        raise BadInput("job_id is missing: the id of the model that is asked.")
+        raise BadInput("job_id is missing: send the model's id.")
     return job_id
 
 

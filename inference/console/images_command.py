@@ -28,10 +28,13 @@ class ImagesCommand(ConsoleCommand):
     def add_arguments(self, parser):
         add_snapshot(parser)
         parser.add_argument(
-            "images", nargs="+", metavar="IMAGE", help="a file, a folder, a pattern in quotes, or - for a list on stdin"
+            "images",
+            nargs="+",
+            metavar="IMAGE",
+            help="a file, a folder, a quoted pattern, or - to read a list from stdin",
         )
-        parser.add_argument("--recursive", action="store_true", help="of a folder also what is in its subfolders")
-        parser.add_argument("--output", metavar="FILE", help="where the answers go [standard output]")
+        parser.add_argument("--recursive", action="store_true", help="search folders with their subfolders")
+        parser.add_argument("--output", metavar="FILE", help="the file for the results [standard output]")
 
     def lines(self, snapshot: Snapshot, batches: Batches[Path], predictor: Predictor, options) -> Iterator[str]:
         """The result lines, one for each image that could be read."""
@@ -53,7 +56,9 @@ class ImagesCommand(ConsoleCommand):
                 raise wrong(str(no)) from no
             except BadInput:
                 if batches.loaded or not batches.skipped:
-                    raise wrong("There is no image in what was named; --recursive looks into subfolders.") from None
+                    raise wrong(
+                        "There is no image in the named files and folders; --recursive also searches subfolders."
+                    ) from None
         self._say_end(batches, began)
 
     @contextmanager
@@ -86,7 +91,7 @@ class ImagesCommand(ConsoleCommand):
 
 
 def add_snapshot(parser, default: str = NEWEST) -> None:
-    parser.add_argument("model_id", metavar="MODEL_ID", help="as manage.py jobs --kind models lists them")
+    parser.add_argument("model_id", metavar="MODEL_ID", help="the model's id, as manage.py jobs --kind models lists it")
     text = f"an epoch, best or newest [{default}]"
     parser.add_argument("--snapshot-epoch", default=default, metavar="EPOCH", help=text)
 
@@ -100,7 +105,7 @@ def chosen_snapshot(options) -> Snapshot:
             return services.find_snapshot(model.pk, best.epoch if best else None)
         return services.find_snapshot(model.pk, None if asked == NEWEST else float(asked))
     except ValueError:
-        raise wrong(f"--snapshot-epoch: {asked} is neither a number nor best nor newest.") from None
+        raise wrong(f"--snapshot-epoch must be an epoch, best or newest, not {asked}.") from None
     except (services.NoSnapshot, services.NoSuchSnapshot) as none:
         raise wrong(str(none)) from none
 
@@ -111,6 +116,6 @@ def shown(name: Path) -> str:
 
 
 def _summary(batches: Batches, seconds: float) -> str:
-    speed = f"{batches.loaded / seconds:,.0f} a second" if seconds else ""
+    speed = f"{batches.loaded / seconds:,.0f} images a second" if seconds else ""
     failed = f", {batches.skipped:,} could not be read" if batches.skipped else ""
     return f"{batches.loaded:,} images, {speed}{failed}"

@@ -83,7 +83,7 @@ def network(snapshot: Snapshot) -> Network:
     try:
         return Network.from_dict(description["network"])
     except (BadInput, KeyError) as wrong:
-        raise damaged(snapshot.directory / DESCRIPTION, f"it describes no network ({wrong})") from wrong
+        raise damaged(snapshot.directory / DESCRIPTION, f"it does not describe a network ({wrong})") from wrong
 
 
 @cache

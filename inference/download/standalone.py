@@ -64,14 +64,14 @@ class _Model:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help=f"a {READABLE} file")
-    parser.add_argument("--json", action="store_true", help="answer as the server does, in JSON")
-    parser.add_argument("--top", type=_positive, default=5, metavar="N", help="how many categories of each image (5)")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON, like the server's responses")
+    parser.add_argument("--top", type=_positive, default=5, metavar="N", help="how many categories for each image (5)")
     return parser.parse_args()
 
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
 
 

@@ -71,7 +71,9 @@ class Evaluates(ShowsWhatIsVisible[TrainedModel]):
         except ValidationError as wrong:
             self.message_user(request, " ".join(wrong.messages), messages.ERROR)
         except (evaluations.CanNotEvaluate, BadInput, LimitReached, ValueError, Gone) as unable:
-            self.message_user(request, without_paths(str(unable)) or f"{model.name} is gone.", messages.ERROR)
+            self.message_user(
+                request, without_paths(str(unable)) or f"{model.name} was deleted meanwhile.", messages.ERROR
+            )
         else:
             self.message_user(request, f"{asked.name}: {asked.status}.", messages.SUCCESS)
         return redirect(f"{self.address('change', job_id)}#evaluation")

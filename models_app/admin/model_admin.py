@@ -147,7 +147,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
         except services.Refused as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
         else:
-            self.message_user(request, f"The snapshot of epoch {snapshot.epoch:g} is deleted.", messages.SUCCESS)
+            self.message_user(request, f"The snapshot of epoch {snapshot.epoch:g} was deleted.", messages.SUCCESS)
         return redirect(self.address("change", job_id))
 
     def keep_snapshot(self, request, job_id, number):

@@ -12,7 +12,9 @@ from models_app.training.hyperparameters import Hyperparameters
 
 MAX_OFFERED = 100
 SNAPSHOT = "previous_snapshot"  # this page's name for the API's `<id>-snapshot`
-SNAPSHOT_HELP = "previous: the epoch whose weights are taken too; 0 or empty: fresh weights, -1: the newest."
+SNAPSHOT_HELP = (
+    "previous: the epoch whose weights the training starts from; 0 or empty: random weights, -1: the newest."
+)
 
 
 # {field: the choice it belongs to, "lr_policy=step"}

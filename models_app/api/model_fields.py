@@ -89,7 +89,7 @@ class NetworkText(serializers.CharField):
             file.seek(0)
             return decoded(file.read())
         except UnicodeDecodeError as wrong:
-            raise serializers.ValidationError(f"{file.name} is no text in UTF-8; is it a prototxt?") from wrong
+            raise serializers.ValidationError(f"{file.name} is not UTF-8 text. Is it a prototxt?") from wrong
 
 
 @extend_schema_field(OpenApiTypes.STR)
@@ -101,7 +101,7 @@ class ListField(serializers.Field):
     """
 
     default_error_messages = {
-        "empty": "A list without a value is none.",
+        "empty": "The list has no value.",
         "long": f"These are more than {MAX_VALUES} values.",
     }
 
@@ -138,7 +138,7 @@ class Numbers(serializers.CharField):
         except ValueError:
             numbers = [math.nan]
         if not all(map(math.isfinite, numbers)):
-            raise serializers.ValidationError("Numbers with commas between them are wanted, such as 50,85.")
+            raise serializers.ValidationError("This must be numbers separated by commas, such as 50,85.")
         return numbers
 
 
@@ -152,7 +152,7 @@ class JobOf(serializers.CharField):
     def to_internal_value(self, data):
         job = find_visible(super().to_internal_value(data), self.job_class)
         if job is None:
-            raise serializers.ValidationError(f"There is no {self.job_class._meta.verbose_name} of that id.")
+            raise serializers.ValidationError(f"There is no {self.job_class._meta.verbose_name} with this id.")
         return job
 
 
@@ -195,7 +195,7 @@ class WeightsFile(PathField):
     def to_internal_value(self, data):
         if isinstance(data, UploadedFile):
             raise serializers.ValidationError(
-                "Weights can't be sent with the form: name a file that lies on the server, under one of its data roots."
+                "Weights can't be uploaded with the form. Name a file on the server, under one of its data roots."
             )
         try:
             path = readable(super().to_internal_value(data), settings.DIGITS_JOBS_DIR)
@@ -211,5 +211,5 @@ class WeightsFile(PathField):
             return self._check(readable(str(path / FILES["weights"]), settings.DIGITS_JOBS_DIR))
         known = {".npz": head.startswith(ZIP), ".caffemodel": not head.startswith(HDF5)}
         if not known.get(path.suffix):
-            raise BadInput(f"{path} holds no weights: a snapshot of this server or a .caffemodel is wanted.")
+            raise BadInput(f"{path} holds no weights. It must be a snapshot of this server or a .caffemodel.")
         return path

@@ -110,18 +110,20 @@ class ModelFacts(JobFacts):
 
     snapshots = serializers.ListField(child=serializers.FloatField(), help_text="The epochs, 1 or 0.5.")
     dataset_id = serializers.CharField()
-    engine = serializers.CharField(help_text="The engine that was asked for: auto, or its name.")
+    engine = serializers.CharField(help_text="The requested engine: auto, or its name.")
     engine_used = serializers.CharField(required=False, help_text="The engine that trains it, with its version.")
     taken_over = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="Layers that started from the weights that were given."
+        child=serializers.CharField(), required=False, help_text="Layers that started from the given weights."
     )
     afresh = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="Layers that started with random weights instead."
+        child=serializers.CharField(), required=False, help_text="Layers that started with random weights."
     )
     warnings = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="Why they did, a sentence each."
+        child=serializers.CharField(), required=False, help_text="The reasons, one sentence for each layer."
     )
-    stopped_epoch = serializers.FloatField(required=False, help_text="Where early_stop_patience ended it.")
+    stopped_epoch = serializers.FloatField(
+        required=False, help_text="The epoch at which early_stop_patience ended the training."
+    )
     train_outputs = Curve(required=False)
     val_outputs = Curve(required=False)
 
@@ -130,7 +132,7 @@ class CurveForm(serializers.Serializer):
     """The query string of a model's JSON."""
 
     points = serializers.CharField(
-        required=False, help_text="`all`: every point of the curves, not at most 200 of each."
+        required=False, help_text="`all`: every point of the curves; otherwise at most 200 of each."
     )
 
 
@@ -152,7 +154,7 @@ class CustomNetwork(serializers.Serializer):
 
     network = serializers.CharField(help_text="Caffe prototxt.")
     snapshot = serializers.CharField(
-        allow_null=True, help_text="The path of a snapshot's weights; for operators only on a private server."
+        allow_null=True, help_text="The path of a snapshot's weights; on a private server only for operators."
     )
 
 
@@ -168,9 +170,11 @@ class CategoryFigures(serializers.Serializer):
     """The figures of one category."""
 
     category = serializers.CharField()
-    precision = serializers.FloatField(help_text="Of the images predicted as this category, the share that is right.")
-    recall = serializers.FloatField(help_text="Of the images of this category, the fraction predicted as it.")
-    f1 = serializers.FloatField(help_text="The harmonic mean of the two.")
+    precision = serializers.FloatField(
+        help_text="Precision: of the images predicted as this category, the fraction that is right."
+    )
+    recall = serializers.FloatField(help_text="Recall: of the images of this category, the fraction predicted as it.")
+    f1 = serializers.FloatField(help_text="The harmonic mean of precision and recall.")
     support = serializers.IntegerField(help_text="The number of images of this category.")
 
 
@@ -185,7 +189,7 @@ class Confused(serializers.Serializer):
 class WorstError(serializers.Serializer):
     """An image that was classified wrongly."""
 
-    record = serializers.IntegerField(help_text="Its number in the split, from 0.")
+    record = serializers.IntegerField(help_text="The image's number in the split, from 0.")
     path = serializers.CharField(help_text="The file of the image.")
     category = serializers.CharField(help_text="The true category.")
     answer = serializers.CharField(help_text="The predicted category.")
@@ -200,17 +204,24 @@ class EvaluationFacts(JobFacts):
     split = serializers.ChoiceField(Evaluation.Split.choices)
     images = serializers.IntegerField(required=False)
     accuracy = serializers.FloatField(required=False, help_text="0 to 1.")
-    top_5_accuracy = serializers.FloatField(required=False, help_text="How many are among the five best; 0 to 1.")
+    top_5_accuracy = serializers.FloatField(
+        required=False, help_text="The fraction of images whose true category is among the five best; 0 to 1."
+    )
     loss = serializers.FloatField(required=False, help_text="The mean of -log(score of the true category).")
     calibration_error = serializers.FloatField(
-        required=False, help_text="By how much confidences miss the accuracy, in the mean over 15 bins; 0 to 1."
+        required=False,
+        help_text=(
+            "Expected calibration error: the mean difference between confidence and accuracy over 15 bins; 0 to 1."
+        ),
     )
     categories = CategoryFigures(many=True, required=False)
     confusion_matrix = serializers.ListField(
         child=serializers.ListField(child=serializers.IntegerField()),
         required=False,
         allow_null=True,
-        help_text="A row for each true category, a column for each predicted one; null above 1000 categories.",
+        help_text="One row for each true category, one column for each predicted one; null above 1000 categories.",
     )
     most_confused = Confused(many=True, required=False, help_text="The most frequent errors, at most 100.")
-    worst_errors = WorstError(many=True, required=False, help_text="The surest ones, at most 50.")
+    worst_errors = WorstError(
+        many=True, required=False, help_text="The errors with the highest confidence, at most 50."
+    )

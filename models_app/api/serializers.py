@@ -146,7 +146,9 @@ class ModelForm(PolicyForm):
     def _wrong_combinations(self, values) -> dict[str, str]:
         if len(values.get("learning_rate", ())) * len(values.get("batch_size") or [None]) <= MAX_COMBINATIONS:
             return {}
-        return {"learning_rate": f"These are more than {MAX_COMBINATIONS} combinations with the batch sizes."}
+        return {
+            "learning_rate": f"These are more than {MAX_COMBINATIONS} combinations of learning rates and batch sizes."
+        }
 
     def _wrong_model(self, values) -> dict[str, str]:
         """{field: message} of errors of dataset and network together; without both only those of the prototxt's
@@ -200,14 +202,16 @@ def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot |
     snapshot = model.snapshot_at(epoch)
     if snapshot is None:
         there = model.epochs or "none"
-        raise serializers.ValidationError({field: f"{model.name} has no snapshot of that epoch; it has {there}."})
+        raise serializers.ValidationError(
+            {field: f"{model.name} has no snapshot of that epoch; its epochs are: {there}."}
+        )
     return snapshot
 
 
 def wrong_language(framework: str | None) -> dict[str, str]:
     """{field: message} for a framework whose networks are programs."""
     if language := OTHER_LANGUAGES.get(framework or ""):
-        return {"custom_network": f"A network in {language} can't be read here; write it as Caffe prototxt."}
+        return {"custom_network": f"A network in {language} can't be read; write it as Caffe prototxt."}
     return {}
 
 

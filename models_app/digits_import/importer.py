@@ -37,10 +37,14 @@ from models_app.training.snapshots.snapshot_writer import save_arrays
 
 MEAN = "mean.binaryproto"
 UNREADABLE = {
-    "torch": "Torch trained it: its network is a program in Lua; only Caffe's models are taken.",
-    "tensorflow": "TensorFlow trained it: its network is a program in Python; only Caffe's models are taken.",
+    "torch": "It was trained with Torch, and its network is a Lua program; only Caffe's models can be imported.",
+    "tensorflow": (
+        "It was trained with TensorFlow, and its network is a Python program; only Caffe's models can be imported."
+    ),
 }
-WITHOUT_RECORDS = "It was taken from DIGITS without its databases: models answer, but nothing can be trained on it."
+WITHOUT_RECORDS = (
+    "It was imported from DIGITS without its databases: models classify, but nothing can be trained on it."
+)
 
 
 def take_dataset(found: DigitsJob, owner: str, records: bool, report: Callable[[float], None]) -> Dataset:
@@ -52,11 +56,11 @@ def take_dataset(found: DigitsJob, owner: str, records: bool, report: Callable[[
         return _take_generic(found, owner, records, report)
     labels, databases = found.labels, found.path / "train_db"
     if not labels:
-        raise BadInput(f"It has no labels.txt{_of_class(found)}: nothing says what its categories are.")
+        raise BadInput(f"It has no labels.txt{_of_class(found)}, so the names of its categories are unknown.")
     shape = _mean_shape(found.path / MEAN)
     taken = records and databases.exists()
     if shape is None and not taken:
-        raise BadInput(f"The size of its images is not known: it has no {MEAN}, and its databases are not taken.")
+        raise BadInput(f"The size of its images is unknown: it has no {MEAN}, and its databases are not imported.")
     channels, height, width = shape or (3, 1, 1)
     mode = found.facts.get("resize_mode")
     categories = imagedb.usable_names(labels)
@@ -103,7 +107,7 @@ def _split(directory: Path, name: str, categories: int) -> dict:
     with RecordReader(directory / f"{name}.rec") as reader:
         counts = Counter(int(reader[number][0]) for number in range(len(reader)))
     if strange := [label for label in counts if not 0 <= label < categories]:
-        raise BadInput(f"Its {name}_db has the label {strange[0]}, and labels.txt {categories} lines.")
+        raise BadInput(f"Its {name}_db has the label {strange[0]}, but labels.txt has only {categories} lines.")
     return asdict(imagedb.BuiltSplit(name, sum(counts.values()), [counts[label] for label in range(categories)]))
 
 
@@ -111,11 +115,11 @@ def _take_generic(found: DigitsJob, owner: str, records: bool, report) -> Datase
     """Import a generic dataset. Its databases are in the job's folder, or elsewhere in the data roots."""
     databases = found.databases()
     if "train" not in databases:
-        raise BadInput(f"Where its databases are is not known{_of_class(found)}.")
+        raise BadInput(f"The place of its databases is unknown{_of_class(found)}.")
     if not records:
-        raise BadInput("Of a generic dataset there is nothing to take but its databases.")
+        raise BadInput("A generic dataset consists only of its databases, so nothing is left to import.")
     if missing := next((path for path in databases.values() if not path.exists()), None):
-        raise BadInput(f"{missing}, which it was made of, is not here; bring it there, or link to it.")
+        raise BadInput(f"{missing}, from which it was built, is not on this server; copy it there, or link to it.")
     spec = imagedb.PrebuiltSpec(
         train=imagedb.PrebuiltSplit(databases["train"], databases.get("train_labels")),
         val=imagedb.PrebuiltSplit(databases["val"], databases.get("val_labels")) if "val" in databases else None,
@@ -148,13 +152,22 @@ def _mean_shape(path: Path) -> tuple[int, int, int] | None:
 def take_model(found: DigitsJob, owner: str) -> TrainedModel:
     """Import a model, with a snapshot for each .caffemodel. Raises BadInput, or FileExistsError if the id is taken."""
     if found.framework != "caffe":
-        raise BadInput(UNREADABLE.get(found.framework, f"{found.framework} trained it: only Caffe's models are taken."))
+        raise BadInput(
+            UNREADABLE.get(
+                found.framework, f"It was trained with {found.framework}; only Caffe's models can be imported."
+            )
+        )
     dataset = find_job(found.dataset_id, Dataset)
     if dataset is None:
-        raise BadInput(f"Its dataset, {found.dataset_id or 'which is not named'}, is not here; take that first.")
+        raise BadInput(
+            f"Its dataset, {found.dataset_id or 'which is not named'}, is not on this server; import that first."
+        )
     text, weights = found.text("original.prototxt", "train_val.prototxt"), found.snapshots()
     if not text or not weights:
-        raise BadInput("It has no network as prototxt (original, train_val) or no .caffemodel: only Caffe's are taken.")
+        raise BadInput(
+            "It has no network as prototxt (original, train_val) or no .caffemodel; only Caffe's models can be "
+            "imported."
+        )
     generic = found.is_generic or not dataset.declared_kind.has_categories
     epochs = found.facts.get("train_epochs")
     crop = found.facts.get("crop_size")
@@ -192,7 +205,9 @@ def _write_snapshot(model: TrainedModel, path: Path, directory: Path) -> None:
     try:
         from models_app.networks.export.network_onnx import write_onnx  # a host that only serves has no onnx
     except ModuleNotFoundError as missing:
-        raise BadInput("Models take a worker's packages: pip install --no-deps -r requirements/worker.txt") from missing
+        raise BadInput(
+            "Importing models needs a worker's packages: pip install --no-deps -r requirements/worker.txt"
+        ) from missing
     network, dataset = model.network(), model.dataset
     weights = caffemodel.read_weights(path, network)
     if absent := [weight.name for weight in network.weights() if weight.name not in weights]:
@@ -223,4 +238,4 @@ def _use_mean(found: DigitsJob) -> str:
 
 
 def _notes(found: DigitsJob) -> str:
-    return "\n".join(filter(None, [str(found.facts.get("_notes") or ""), f"Taken from DIGITS: {found.path}"]))
+    return "\n".join(filter(None, [str(found.facts.get("_notes") or ""), f"Imported from DIGITS: {found.path}"]))

@@ -55,7 +55,7 @@ def read_weights(path: Path, network: Network) -> dict[str, np.ndarray]:
     if not found.arrays:
         layers = found.layers
         has = ", ".join(name[:40] for name in islice(layers, 10)) + ", …" * (len(layers) > 10) or "none with weights"
-        raise BadInput(f"{path} has no layer with the name and shape of one of the network; its layers are: {has}")
+        raise BadInput(f"{path} has no layer with the name and shape of a layer of the network; its layers are: {has}")
     return found.arrays
 
 
@@ -75,7 +75,7 @@ def read_layers(path: Path, network: Network) -> CaffeWeights:
         raise BadInput(f"{path} can't be read as a .caffemodel: {error}") from error
     for name, array in found.items():
         if not np.isfinite(array).all():
-            raise BadInput(f"{path} has values that are no numbers, as {name}")
+            raise BadInput(f"{path} has values that are not numbers, as {name}")
     turned = {name: _turned(array, colours[name]) if name in colours else array for name, array in found.items()}
     return CaffeWeights(turned, layers)
 
@@ -162,7 +162,8 @@ def _axes(node: Node, keeps: bool) -> dict[str, int]:
     if isinstance(kind, data_and_losses.Criterion) or not layer.tops:
         return {}
     raise BadInput(
-        f"layer {layer.name}: weights of Caffe can't be used here, where single colours of the images are worked on"
+        f"layer {layer.name}: weights of Caffe can't be used here, because this layer works on single colours of "
+        "the images, which Caffe has in the order BGR"
     )
 
 

@@ -80,7 +80,7 @@ class Network:
                 raise BadNetwork(f"the network can't be {doing}: it has no loss (a layer such as SoftmaxWithLoss)")
             weights = [weight for node in nodes for weight in node.weights]
             if phase == "train" and weights and not any(weight.trained for weight in weights):
-                raise BadNetwork("the network can't be trained: every weight is held still (lr_mult 0)")
+                raise BadNetwork("the network can't be trained: every weight is fixed (lr_mult 0)")
 
     def check_categories(self, categories: int) -> None:
         """Raise BadNetwork if a softmax loss gets fewer scores than there are categories; more are allowed."""
@@ -110,9 +110,9 @@ class Network:
         for node in self.nodes("train"):
             if getattr(node.kind, "use_global_stats", False) and (layers is None or node.layer.name in layers):
                 raise BadNetwork(
-                    f"layer {node.layer.name}: use_global_stats: true holds its running averages still while training, "
-                    "and they start at zero, since no weights are given for this layer. Take use_global_stats out of "
-                    "the layer, or start from a snapshot that has it"
+                    f"layer {node.layer.name}: use_global_stats: true fixes its running averages while training, "
+                    "and they start at zero, because there are no weights for this layer. Take use_global_stats "
+                    "out of the layer, or start from a snapshot that has it"
                 )
 
     def _check_limits(self) -> None:

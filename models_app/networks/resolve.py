@@ -95,7 +95,7 @@ class Resolver:
         if node is None or node.layer is not layer or (node.inputs, node.reads) != (shapes, reads):
             node = self._resolved[layer.name] = _node(layer, shapes, reads, self._data_shapes)
         if isinstance(node.kind, data_and_losses.Criterion) and self._phase == "deploy":
-            raise Misfit(f"{layer.type} compares with labels: it can't be part of the network that is deployed")
+            raise Misfit(f"{layer.type} compares with labels: it can't be part of the deployed network")
         self._check_outputs(layer)
         self._learn(node)
         self.nodes.append(node)
@@ -122,12 +122,12 @@ class Resolver:
         made: list[Value | None] = [(node.layer.name, top) for top in tops]
         if isinstance(node.kind, data_and_losses.DataSource):
             if any(isinstance(other.kind, data_and_losses.DataSource) for other in self.nodes):
-                raise Misfit("there is another layer that the images come from; one Data layer has images and labels")
+                raise Misfit("another layer already provides the images; one Data layer has images and labels")
             made[1:] = [None] * len(made[1:])
             if self._phase == "deploy":
                 self._unreadable |= dict.fromkeys(tops[1:], "holds labels, which a deployed network does not have")
         if isinstance(node.kind, data_and_losses.Criterion):
-            self._unreadable |= dict.fromkeys(tops, "is what a loss or accuracy says, which no layer computes with")
+            self._unreadable |= dict.fromkeys(tops, "is the output of a loss or an accuracy, which no layer can use")
         self._known.update(zip(tops, zip(node.outputs, made, strict=True), strict=True))
 
 

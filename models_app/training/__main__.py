@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         if explanation := no_room(error, options.config.parent, RESUME):
             return _failed(events, "host", explanation)
         if resources.is_want_of_memory(error):
-            logger.exception("the training got no more memory")
+            logger.exception("the training ran out of memory")
             return _failed(events, "user", resources.explain(error, "The training", _remedy(config)))
         logger.exception("the training failed")
         return _failed(events, "server", f"{type(error).__name__}: {error}")
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models_app.training", description=__doc__)
-    parser.add_argument("config", type=Path, help="what TrainConfig.to_json wrote")
+    parser.add_argument("config", type=Path, help="the file that TrainConfig.to_json wrote")
     parser.add_argument("--parent", type=int, help="process id of the parent: end at once if it is not the parent")
     return parser.parse_args(arguments)
 

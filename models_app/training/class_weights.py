@@ -26,6 +26,4 @@ def is_weighable(node: Node) -> bool:
 def check_weighable(network: Network) -> None:
     """Raise BadInput if the network has no softmax loss that reads the dataset's labels."""
     if network.label_shape or not any(is_weighable(node) for node in network.nodes("train")):
-        raise BadInput(
-            "balance_classes weighs the categories in a SoftmaxWithLoss of the dataset's labels; this network has none"
-        )
+        raise BadInput("balance_classes needs a SoftmaxWithLoss of the dataset's labels, and this network has none")

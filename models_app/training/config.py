@@ -114,7 +114,7 @@ class TrainConfig(Hyperparameters):
         if not self.devices or len(set(self.devices)) < len(self.devices):
             raise BadInput(f"devices must name one or more, each once, not {list(self.devices)}")
         if self.batch_size < len(self.devices):
-            raise BadInput(f"a batch of {self.batch_size} can't be shared by {len(self.devices)} devices")
+            raise BadInput(f"a batch of {self.batch_size} can't be divided among {len(self.devices)} devices")
 
     def to_json(self) -> str:
         """The configuration as JSON; from_json() is the inverse."""

@@ -47,15 +47,17 @@ class Hyperparameters(LearningRatePolicy):
         0,
         minimum=0,
         maximum=MAX_EPOCHS,
-        help="The training ends after so many validations in a row without a better accuracy (or loss, if the network "
-        "has no accuracy); 0: never.",
+        help=(
+            "The training ends after this many validations in a row without a better accuracy (or loss, if "
+            "the network has no accuracy); 0: never."
+        ),
     )
     # The server deletes snapshots; the trainer writes them all.
     keep_snapshots: int = hyperparameter(
         0,
         minimum=0,
         maximum=MAX_EPOCHS,
-        help="How many of the newest snapshots stay, besides the best one and those marked to be kept; 0: all.",
+        help="How many of the newest snapshots are kept, besides the best one and those marked to be kept; 0: all.",
     )
     # The trainer takes the weights that follow from the dataset, TrainConfig.category_weights.
     balance_classes: bool = hyperparameter(
@@ -85,17 +87,23 @@ class Hyperparameters(LearningRatePolicy):
         minimum=0,
         below=1,
         only_with=("solver_type", "RMSPROP"),
-        help="RMSPROP: how much of the average of squared gradients a step keeps.",
+        help="RMSPROP: the fraction of the average of squared gradients that a step keeps.",
     )
     momentum: float = hyperparameter(
         0.9,
         minimum=0,
         below=1,
         fixed=True,
-        help="How much of the last step is repeated; ADAM: how much of the average gradient a step keeps.",
+        help=(
+            "The fraction of the last step that is repeated; ADAM: the fraction of the average gradient that "
+            "a step keeps."
+        ),
     )
     weight_decay: float = hyperparameter(
-        0.0005, minimum=0, fixed=True, help="How strongly weights are drawn to zero (L2), as a factor of the weight."
+        0.0005,
+        minimum=0,
+        fixed=True,
+        help="How strongly weights are pulled towards zero (L2), as a factor of the weight.",
     )
 
     def values(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class LearningRatePolicy:
     lr_multistep_values: tuple[float, ...] = _of(
         "multistep",
         (50.0, 85.0),
-        "the percents of the training at which the rate changes, with commas between.",
+        "the percents of the training at which the rate changes, separated by commas.",
     )
     lr_multistep_gamma: float = _of("multistep", 0.5, "the factor of each change.", minimum=0)
     lr_exp_gamma: float = _of("exp", 0.95, "the factor of each percent of the training.", minimum=0)
@@ -82,7 +82,7 @@ class LearningRatePolicy:
             declared.check(value)
         if self.lr_policy == "multistep" and list(self.lr_multistep_values) != sorted(self.lr_multistep_values):
             given = ",".join(f"{value:g}" for value in self.lr_multistep_values)
-            wrong = f"lr_multistep_values must rise, as in 50,85; they are {given}"
+            wrong = f"lr_multistep_values must increase, as in 50,85, but are {given}"
             raise BadHyperparameter("lr_multistep_values", wrong)
 
     def check_rates(self) -> None:
@@ -114,6 +114,6 @@ def learning_rate(policy: LearningRatePolicy, percent: float) -> float:
         where = f"beyond {LARGEST_RATE:g} at {percent:g} % of the training"
         raise BadHyperparameter(
             STEEPNESS.get(policy.lr_policy, "learning_rate"),
-            f"lr_policy {policy.lr_policy} takes the learning rate {where}; make it smaller",
+            f"lr_policy {policy.lr_policy} raises the learning rate {where}; choose a smaller value",
         )
     return rate

@@ -95,7 +95,7 @@ def _by_label(measure: Measure, scores: np.ndarray, labels: np.ndarray) -> tuple
         rows, chosen = rows[counted], chosen[counted]
     if len(chosen) and not 0 <= chosen.min() <= chosen.max() < categories:
         wrong = chosen.min() if chosen.min() < 0 else chosen.max()
-        hint = "ignore_label leaves out a label that is to count nothing"
+        hint = "ignore_label excludes a label from the loss and the accuracy"
         raise BadInput(f"{measure.name}: the label {wrong} is none of its {categories} categories, 0 to "
                        f"{categories - 1}; {hint}")  # fmt: skip
     return rows, chosen

@@ -55,7 +55,7 @@ class StopSignal:
     def check(self) -> None:
         """Raise Aborted if the process got a signal to stop."""
         if self._requested:
-            raise Aborted("told to stop")
+            raise Aborted("stopped by SIGTERM")
 
     def _watch(self, wake: int) -> None:
         os.read(wake, 1)

@@ -64,8 +64,8 @@ def starting_weights(
     taken = tuple(layer for layer, weights in layers.items() if {weight.name for weight in weights} <= set(file.arrays))
     if not taken:
         raise BadInput(
-            f"{source} has weights for no layer of the network, so nothing is taken over: names and shapes must be the "
-            f"same. Layers of the file: {_named(file.layers)}; of the network: {_named(layers)}"
+            f"{source} has no weights for any layer of the network: names and shapes must be the same. Layers of "
+            f"the file: {_named(file.layers)}; of the network: {_named(layers)}"
         )
     for weight in (weight for layer in taken for weight in layers[layer]):
         arrays[weight.name] = _checked(weight.name, file.arrays[weight.name], source)
@@ -77,11 +77,13 @@ def starting_weights(
 def _warnings(file: _File, afresh: dict[str, list[Weight]], layers: Iterable[str]) -> list[str]:
     """One warning for each layer that starts afresh, and one that names the file's unused layers."""
     warnings = [
-        f"Layer {name} starts afresh, with random weights: {_why(file.layers.get(name), weights)}"
+        f"Layer {name} starts with random weights: {_why(file.layers.get(name), weights)}"
         for name, weights in islice(afresh.items(), MAX_NAMED)
     ]
     if len(afresh) > MAX_NAMED:
-        warnings.append(f"{len(afresh) - MAX_NAMED} more layers start afresh: {_named(list(afresh)[MAX_NAMED:])}")
+        warnings.append(
+            f"{len(afresh) - MAX_NAMED} more layers start with random weights: {_named(list(afresh)[MAX_NAMED:])}"
+        )
     spare = [name for name in file.layers if name not in layers]
     if afresh and spare:
         warnings.append(f"The file has layers that the network does not have: {_named(spare)}")
@@ -90,9 +92,9 @@ def _warnings(file: _File, afresh: dict[str, list[Weight]], layers: Iterable[str
 
 def _why(found: Shapes | None, weights: list[Weight]) -> str:
     if found is None:
-        return "the file has no layer of this name"
+        return "the file has no layer with this name"
     shapes = (" and ".join(map(describe, one)) for one in (found, [weight.shape for weight in weights]))
-    return "the file has {} for it, the network {}".format(*shapes)
+    return "its shapes are {} in the file, {} in the network".format(*shapes)
 
 
 def _named(names: Iterable[str]) -> str:
@@ -137,5 +139,5 @@ def _opened(path, roots):
 
 def _checked(name: str, array: np.ndarray, source: str | None) -> np.ndarray:
     if not np.isfinite(array).all():
-        raise BadInput(f"{source}: {name} holds what is no number")
+        raise BadInput(f"{source}: {name} holds values that are not numbers")
     return array.astype(np.float32)

@@ -221,8 +221,8 @@ def _started(
 def _log_start(start: StartingWeights, source: str | None) -> None:
     """Say in train.log which layers a file of weights gave."""
     if source:
-        logger.info("weights are taken over from %s: layers %s", source, ", ".join(start.taken_over))
-        logger.info("layers that start afresh: %s", ", ".join(start.afresh) or "none")
+        logger.info("weights copied from %s: layers %s", source, ", ".join(start.taken_over))
+        logger.info("layers with random weights: %s", ", ".join(start.afresh) or "none")
         for warning in start.warnings:
             logger.warning("%s", warning)
 

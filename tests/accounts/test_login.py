@@ -182,7 +182,7 @@ def test_the_admin_redirects_to_the_login_page_and_back(client, ada):
 def test_the_login_page_explains_that_the_admin_needs_a_staff_account(client, ada):
     client.force_login(ada)
     page = client.get("/admin/", follow=True, headers=BROWSER).content.decode()
-    assert "You are logged in as ada, who may not see /admin/" in page
+    assert "You are logged in as ada, who is not allowed to see /admin/" in page
 
 
 def test_the_admin_login_url_accepts_a_name_and_a_password(client, ada):

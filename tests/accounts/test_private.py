@@ -83,14 +83,14 @@ def test_a_form_rejects_a_dataset_of_another_user(client, model, ugo, path, fiel
     client.force_login(ugo)
     response = client.post(path, form)
     assert response.status_code == 400
-    assert "There is no dataset of that id." in response.content.decode()
+    assert "There is no dataset with this id." in response.content.decode()
 
 
 def test_a_form_rejects_a_previous_model_of_another_user(client, model, ugo):
     form = {"model_name": "m", "method": "previous", "previous_networks": model.pk, "dataset": UNKNOWN}
     client.force_login(ugo)
     response = client.post("/models/images/classification.json", form)
-    assert "There is no model of that id." in response.content.decode()
+    assert "There is no model with this id." in response.content.decode()
 
 
 def test_a_form_rejects_weights_in_the_folder_of_another_users_job(client, model, ugo):
@@ -198,6 +198,6 @@ def test_two_accounts_that_poll_one_job_get_separate_responses(client, model, ro
 
 def test_an_open_server_cannot_be_private(monkeypatch):
     monkeypatch.setenv("DIGITS_PRIVATE", "on")
-    with pytest.raises(ImproperlyConfigured, match="it takes DIGITS_AUTH=required"):
+    with pytest.raises(ImproperlyConfigured, match="it needs DIGITS_AUTH=required"):
         environment.private("DIGITS_PRIVATE", "open")
     assert environment.private("DIGITS_PRIVATE", "required")

@@ -112,7 +112,7 @@ def test_the_scope_of_a_token_limits_what_its_user_can_do(client, scope, statuse
 def test_an_operators_token_cannot_change_a_job_beyond_its_scope(client, make_dataset, scope, method, path):
     headers = token_header(make_account("olga", "operator"), scope=scope)
     response = client.generic(method, path.format(make_dataset().pk), headers=headers | {"Accept": "application/json"})
-    reason = f"takes a token of the scope all; the scope of this one is {scope}"
+    reason = f"needs a token with the scope all; this token has the scope {scope}"
     assert response.status_code == 403
     assert reason in response.json()["error"]["description"]
 

@@ -81,7 +81,7 @@ def test_an_exception_has_one_text_for_its_http_status_and_its_exit_status(
         (Http404(), 404, "Not found"),
         (SuspiciousOperation(), 400, "The request is malformed."),
         (SuspiciousOperation("a NUL"), 400, "a NUL"),
-        (RequestDataTooBig("x"), 413, "The fields of the form take more than 16 MiB; send what is large as a file."),
+        (RequestDataTooBig("x"), 413, "The fields of the form take more than 16 MiB; send large values as files."),
         (TooManyFieldsSent("x"), 400, "The form has more than 1000 fields or 100 files."),
     ],
 )
@@ -93,12 +93,12 @@ def test_the_client_gets_the_text_of_the_error_table(response_to, error, http, t
 @pytest.mark.parametrize(
     "error, exit_status, text",
     [
-        (Gone(), 1, "Somebody deleted the job meanwhile."),
+        (Gone(), 1, "The job has been deleted meanwhile."),
         (KeyboardInterrupt(), 130, "Interrupted."),
         (Failed("the trainer was killed"), 1, "the trainer was killed"),
         (TrainerDied("the trainer was killed"), 1, "the trainer was killed"),
         (OperationalError("no route\nmore"), 1, "The database or Redis can't be reached (no route). Start the server"),
-        (ProgrammingError("no such column"), 1, "The database has not the tables of this version (no such column)"),
+        (ProgrammingError("no such column"), 1, "The database lacks tables of this version (no such column)"),
     ],
 )
 def test_the_shell_gets_the_text_of_the_error_table(command_error, error, exit_status, text):

@@ -73,8 +73,8 @@ def test_an_image_list_that_is_no_text_is_rejected(client, latin_1_names, model_
 @pytest.mark.parametrize(
     "name, message",
     [
-        (r"C:\data\1.png", "it is a path of Windows. Write the path that the file has on the server"),
-        ("~/1.png", "it begins with ~, which only a shell knows."),
+        (r"C:\data\1.png", "it is a Windows path. Write the path that the file has on the server"),
+        ("~/1.png", "it begins with ~, which only a shell understands."),
     ],
 )
 def test_a_windows_or_home_path_in_an_image_list_is_explained(client, latin_1_names, model_on, name, message):

@@ -69,5 +69,5 @@ def test_visualizations_are_on_the_page_but_not_in_the_json(client, make_dataset
     route = "/models/images/classification/classify_one"
     page = client.post(route, form, headers={"Accept": "text/html"}).content.decode()
     assert "<h2>Layers</h2>" in page
-    assert "the image as the network takes it" in page
+    assert "the image as the network gets it" in page
     assert list(client.post(f"{route}.json", form).json()) == ["predictions"]

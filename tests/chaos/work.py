@@ -26,7 +26,7 @@ LARGE = {"resize_width": 256, "resize_height": 256, "resize_channels": 1, "encod
 TRAINING = {"standard_networks": "lenet", "train_epochs": 40, "snapshot_interval": 5, "random_seed": 1}
 UNFINISHED = ("Initialized", "Waiting", "Running")
 # Parts of the errors that faults can cause in a correct server.
-EXPECTED_ERRORS = ("It has lost 3 processes", "space", "could be read", "could not be read", "can be read")
+EXPECTED_ERRORS = ("The job has lost 3 processes", "space", "could be read", "could not be read", "can be read")
 RESPONSE_ERRORS = (*CONNECTION_ERRORS, http.client.HTTPException, zipfile.BadZipFile)
 
 

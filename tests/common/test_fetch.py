@@ -72,7 +72,7 @@ def test_global_addresses_are_public(address):
     ],
 )  # fmt: skip
 def test_the_default_policy_rejects_local_hosts_before_connecting(host, events):
-    with pytest.raises(BadURL, match="is no host of the public internet that could be found"):
+    with pytest.raises(BadURL, match="No public internet address was found for the host"):
         fetch(f"http://{host}:8080/image")
     assert "socket.connect" not in [event for event, _ in events]
 
@@ -91,13 +91,13 @@ def test_the_default_policy_rejects_local_hosts_before_connecting(host, events):
         ("http://8.8.8.8\\@127.0.0.1/", "backslashes"),
         ("http://127.0.0.1/\r\nHost: x", "blanks"),
         ("http://127.0.0.1/a b", "blanks"),
-        ("http://127.0.0.1:22/", "Port 22"),
-        ("http://127.0.0.1:6379/", "Port 6379"),
-        ("http://127.0.0.1:0/", "Port 0"),
-        ("http://127.0.0.1:99999/", "no URL"),
-        ("http://127.0.0.1:x/", "no URL"),
-        ("http://[::1/", "no URL"),
-        ("http://a..b/", "no URL"),
+        ("http://127.0.0.1:22/", "not 22"),
+        ("http://127.0.0.1:6379/", "not 6379"),
+        ("http://127.0.0.1:0/", "not 0\\."),
+        ("http://127.0.0.1:99999/", "not a URL"),
+        ("http://127.0.0.1:x/", "not a URL"),
+        ("http://[::1/", "not a URL"),
+        ("http://a..b/", "not a URL"),
         ("http://127.0.0.1/" + "x" * 5000, "4096 letters"),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_host_name_is_resolved_once_and_only_these_addresses_are_used(server, 
 
 
 def test_a_host_name_with_a_forbidden_address_is_rejected():
-    with pytest.raises(BadURL, match="is no host"):
+    with pytest.raises(BadURL, match="No public internet address"):
         fetch("http://localhost/image", FetchPolicy(allowed=lambda address: False, ports=None))
 
 
@@ -127,9 +127,9 @@ def test_at_most_three_redirects_are_followed(server):
 @pytest.mark.parametrize(
     "target, message",
     [
-        ("http://169.254.169.254/latest/meta-data/", "is no host"),
-        ("//10.0.0.1/", "is no host"),
-        ("http://[fe80::1]/", "is no host"),
+        ("http://169.254.169.254/latest/meta-data/", "No public internet address"),
+        ("//10.0.0.1/", "No public internet address"),
+        ("http://[fe80::1]/", "No public internet address"),
         ("file:///etc/passwd", "http://"),
         ("http://user@localhost/", "user name"),
         ("ftp://localhost/", "http://"),
@@ -142,7 +142,7 @@ def test_the_target_of_a_redirect_is_checked_like_any_url(server, target, messag
 
 def test_the_port_of_a_redirect_is_checked(server):
     ports = frozenset({server.server_port})
-    with pytest.raises(BadURL, match="Port 22"):
+    with pytest.raises(BadURL, match="not 22"):
         fetch(f"{server.url}/redirect?to=http://127.0.0.1:22/", FetchPolicy(allowed=LOOPBACK.allowed, ports=ports))
 
 
@@ -153,10 +153,10 @@ def test_the_port_of_a_redirect_is_checked(server):
         ("chunked", "more than 1 MiB"),
         ("announced", "more than 1 MiB"),
         ("compressed", "compressed"),
-        ("truncated", "ended too early"),
+        ("truncated", "ended before the whole file had arrived"),
         ("headers", "got more than 100 headers"),
         ("garbage", "Nothing could be fetched"),
-        ("missing", "answers 404"),
+        ("missing", "returned 404"),
     ],
 )
 def test_an_invalid_response_is_rejected(server, path, message):

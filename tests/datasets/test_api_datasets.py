@@ -55,11 +55,11 @@ def test_blank_optional_fields_of_a_dataset_form_get_their_defaults(client, fold
         ("encoding", "gif", '"gif" is not a valid choice. Choose none, png or jpg.'),
         ("folder_train", None, "This field is required."),
         ("folder_train", "images", "images is not an absolute path; paths are those of the server and begin with /."),
-        ("folder_pct_val", 100, "100 % leaves no image to train on."),
+        ("folder_pct_val", 100, "100 % leaves no image for training."),
         ("folder_pct_val", -1, "Ensure this value is greater than or equal to 0."),
         ("folder_pct_test", 101, "Ensure this value is less than or equal to 100."),
         ("folder_pct_val", "nan", "A valid number is required."),
-        ("folder_train", "http://example.com/", "This is a URL; only what lies on the server can be named here."),
+        ("folder_train", "http://example.com/", "This is a URL; only a path on the server can be named here."),
         ("folder_train_min_per_class", 0, "Ensure this value is greater than or equal to 1."),
         ("folder_train_max_per_class", 1, "This is less than the minimum, 2."),
         ("has_val_folder", "maybe", "This is neither true (y yes true on 1) nor false (n no false off 0)."),
@@ -86,7 +86,7 @@ def test_errors_of_field_combinations_are_reported_with_errors_of_single_fields(
 
 def test_shares_that_leave_no_images_for_training_are_rejected(client, folder_form):
     errors = field_errors(client.post(CREATE, folder_form(folder_pct_val=60, folder_pct_test=40)))
-    assert "must leave some images to train on" in errors["folder_pct_val"]
+    assert "so that some images are left for training" in errors["folder_pct_val"]
 
 
 def test_the_digits_wire_format_has_a_list_of_errors_for_each_field(client, folder_form, settings):

@@ -101,7 +101,11 @@ def test_a_failed_job_can_be_resumed_with_its_archive(create):
 @pytest.mark.parametrize(
     "fields, field, message",
     [
-        ({"archive_train": upload(b"no archive")}, "archive_train", "pets.zip is no archive: a zip, tar, tar.gz or"),
+        (
+            {"archive_train": upload(b"no archive")},
+            "archive_train",
+            "pets.zip is not an archive. Send a zip, tar, tar.gz or",
+        ),
         ({"archive_train": upload(b"")}, "archive_train", "empty"),
         ({"archive_train": "pets.zip"}, "archive_train", "not a file"),
         ({}, "folder_train", "This field is required."),

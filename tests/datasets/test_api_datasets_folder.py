@@ -49,7 +49,7 @@ def test_a_folder_without_subfolders_is_rejected(client, folder_form, tmp_path):
 def test_a_folder_with_one_subfolder_is_rejected(client, folder_form, tmp_path):
     (tmp_path / "cats").mkdir()
     errors = field_errors(client.post(CREATE, folder_form(folder_train=str(tmp_path))))
-    assert "one subfolder only, cats" in errors["folder_train"]
+    assert "only one subfolder, cats" in errors["folder_train"]
 
 
 def test_folders_without_images_are_rejected(client, folder_form, tmp_path):
@@ -139,7 +139,7 @@ def test_a_folder_of_splits_without_categories_is_rejected(client, folder_form, 
         images = write_28_pixel_digits(tmp_path / "some" / name, categories=2, each=3)
         shutil.move(images / str(digit), tmp_path / "data" / name)
     errors = field_errors(client.post(CREATE, folder_form(folder_train=str(tmp_path / "data"))))
-    assert "which are the names of splits, not of categories" in errors["folder_train"]
+    assert "which are names of splits, not of categories" in errors["folder_train"]
 
 
 def test_validation_and_test_folders_have_their_own_limits_and_warnings(client, folder_form, tmp_path, build_json):
@@ -155,9 +155,9 @@ def test_validation_and_test_folders_have_their_own_limits_and_warnings(client, 
     dataset = Dataset.objects.get()
     assert [task["entries"] for task in facts["CreateDbTasks"]] == [28, 15, 9]
     assert facts["warnings"] == [
-        "Left out of val, since train does not have them: stranger.",
+        "Left out of val, because train has no such category: stranger.",
         "Without images in val: 0.",
-        "Left out of test, since train does not have them: stranger.",
+        "Left out of test, because train has no such category: stranger.",
         "Without images in test: 3.",
     ]
     log = (dataset.directory / "build.log").read_text()
@@ -167,4 +167,4 @@ def test_validation_and_test_folders_have_their_own_limits_and_warnings(client, 
 def test_a_job_whose_test_folder_has_too_few_images_fails(client, folder_form, tmp_path, build_json):
     folder = write_28_pixel_digits(tmp_path / "test", categories=2, each=3)
     client.post(CREATE, folder_form(has_test_folder="y", folder_test=str(folder), folder_test_min_per_class=4))
-    assert "holds no category that train has, with at least 4 images" in build_json()["error"]
+    assert "has no category of train with at least 4 images" in build_json()["error"]

@@ -125,7 +125,10 @@ def test_a_job_with_different_numbers_of_images_and_labels_fails(client, form, d
             {"prebuilt_mean_file": "/etc/passwd is neither a .binaryproto nor a .npy file."},
         ),
         ({"prebuilt_mean_file": "/no/such.npy"}, {"prebuilt_mean_file": "/no/such.npy does not exist."}),
-        ({"prebuilt_val_images": ""}, {"prebuilt_val_images": "These images are missing to the labels."}),
+        (
+            {"prebuilt_val_images": ""},
+            {"prebuilt_val_images": "Required with prebuilt_val_labels: the images of these labels."},
+        ),
         ({"prebuilt_train_labels": ""}, {"prebuilt_train_labels": LABELS_FOR_BOTH}),
         ({"prebuilt_val_labels": ""}, {"prebuilt_val_labels": LABELS_FOR_BOTH}),
     ],

@@ -129,9 +129,9 @@ def test_a_list_can_hold_urls_if_the_server_allows_them(classify_many, ranking, 
 
 def test_the_urls_of_a_list_share_a_time_limit(settings):
     settings.DIGITS_ALLOW_URLS = True
-    with pytest.raises(BadInput, match="the 10 minutes that a list has for its URLs are over"):
+    with pytest.raises(BadInput, match="the 10 minutes for fetching the URLs of a list are over"):
         ImageList(io.BytesIO(), urls_until=0).file("http://127.0.0.1/image")
-    with pytest.raises(BadInput, match="no host of the public internet"):
+    with pytest.raises(BadInput, match="No public internet address"):
         ImageList(io.BytesIO()).file("http://127.0.0.1/image")
 
 
@@ -228,7 +228,7 @@ def test_a_network_with_fewer_outputs_than_categories_is_refused(classify_many, 
     with_categories(model.dataset, [*DIGITS, "ten", "eleven"])
     status, message = error_of(classify_many(image_list(*three_images)))
     assert status == 409
-    assert message.startswith("lenet answers 10 numbers for an image, and its dataset has 12 categories")
+    assert message.startswith("lenet outputs 10 numbers for an image, but its dataset has 12 categories")
 
 
 def test_outputs_beyond_the_number_of_categories_are_left_out(classify_many, model, three_images):

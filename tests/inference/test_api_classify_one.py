@@ -88,7 +88,7 @@ def test_a_classification_costs_one_query(classify, sent, django_assert_num_quer
 
 
 def test_an_epoch_without_a_snapshot_is_refused_with_the_epochs_that_have_one(classify):
-    assert error_of(classify(snapshot_epoch=7)) == (400, "lenet has no snapshot of epoch 7; it has 1, 1.5, 2.")
+    assert error_of(classify(snapshot_epoch=7)) == (400, "lenet has no snapshot of epoch 7; its epochs are: 1, 1.5, 2.")
 
 
 def test_the_job_id_for_an_image_can_be_in_the_query_string(client, ranking, model, image):
@@ -121,7 +121,7 @@ def test_image_url_is_fetched_if_the_server_allows_urls(classify, ranking, image
     with web_server(image.read_bytes()) as server:
         assert classify(image_url=f"{server.url}/image").json()["predictions"] == dict(ranking(image))
         status, message = error_of(classify(image_url=f"{server.url}/missing"))
-    assert (status, "answers 404" in message) == (400, True)
+    assert (status, "returned 404" in message) == (400, True)
 
 
 def test_a_url_without_an_image_is_refused(classify, settings):
@@ -200,7 +200,7 @@ def test_a_model_without_categories_cannot_classify(classify, model):
     status, message = error_of(classify())
     assert status == 409
     assert message == (
-        "lenet is no classifier: its dataset has no categories; ask infer_one or infer_many for the numbers."
+        "lenet is not a classifier: its dataset has no categories; use infer_one or infer_many to get the numbers."
     )
 
 

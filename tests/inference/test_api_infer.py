@@ -92,7 +92,7 @@ def test_a_response_that_would_fill_the_memory_is_refused(post, model, image, mo
     listed = str(image).encode()
     for response in (post(ONE, image_path=str(image)), post(MANY, image_list=listed)):
         assert response.status_code == 400
-        assert "19 numbers for an image, and at most 18" in response.json()["error"]["description"]
+        assert "19 numbers for an image, and a response has at most 18" in response.json()["error"]["description"]
 
 
 def test_a_cropping_network_reads_the_centre_of_an_image(post, model, image, tmp_path):

@@ -103,7 +103,7 @@ def test_customize_refuses_an_unknown_network(client, named, status):
 
 def test_customize_refuses_an_unknown_epoch(client, model):
     response = client.post(f"{CUSTOMIZE}?network={model.pk}", {"snapshot_epoch": 9})
-    assert response.json()["errors"][0]["message"] == "lenet has no snapshot of that epoch; it has 1, 2."
+    assert response.json()["errors"][0]["message"] == "lenet has no snapshot of that epoch; its epochs are: 1, 2."
 
 
 def draw(client, text, query="", **fields):
@@ -137,7 +137,7 @@ def test_a_network_is_drawn_for_the_image_shape_of_a_dataset(client, make_datase
         ({"custom_network": "layer {"}, "line 1"),
         ({"custom_network": CLASSIFIER.replace("InnerProduct", "Bogus")}, "layer hidden (type Bogus, line 2)"),
         ({"custom_network": CLASSIFIER.replace('"data"', '"nothing"')}, "layer hidden"),
-        ({"custom_network": "return function(p) end", "framework": "torch"}, "A network in Lua can't be read here"),
+        ({"custom_network": "return function(p) end", "framework": "torch"}, "A network in Lua can't be read"),
     ],
 )
 def test_an_invalid_network_is_refused_with_the_place_of_the_error(client, fields, message):

@@ -100,7 +100,7 @@ def test_a_snapshot_json_without_a_network_gets_409_that_names_the_file(send, sn
     path = snapshot.directory / "snapshot.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"network": {"layers": 3}}))
     status, text = send("download", snapshot)
-    assert (status, "snapshot.json is damaged: it describes no network" in text) == (409, True)
+    assert (status, "snapshot.json is damaged: it does not describe a network" in text) == (409, True)
 
 
 @pytest.mark.parametrize("route", ONNX_ROUTES)

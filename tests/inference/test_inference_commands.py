@@ -40,7 +40,7 @@ def test_classify_prints_the_predictions_of_the_server_in_the_order_of_the_image
 
 @pytest.mark.parametrize("count", ["0", "-1", "two"])
 def test_classify_refuses_a_number_of_categories_below_one(model, digits_folder, count):
-    with pytest.raises(CommandError, match="is no whole number from 1"):
+    with pytest.raises(CommandError, match="is not a whole number from 1"):
         call_command("classify", model.pk, f"{digits_folder}/7/1.png", f"--top={count}")
 
 
@@ -147,7 +147,8 @@ def test_classify_refuses_a_model_without_a_snapshot(make_dataset, make_model):
 
 
 @pytest.mark.parametrize(
-    "epoch, message", [("7", "has no snapshot of epoch 7; it has 1, 2"), ("x", "neither a number")]
+    "epoch, message",
+    [("7", "has no snapshot of epoch 7; its epochs are: 1, 2"), ("x", "must be an epoch, best or newest, not x")],
 )
 def test_infer_refuses_an_unknown_epoch(model, epoch, message):
     with pytest.raises(CommandError, match=message):

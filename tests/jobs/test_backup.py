@@ -189,7 +189,7 @@ def test_a_file_that_grows_or_shrinks_during_the_backup_keeps_its_announced_size
 
 def test_an_existing_file_is_not_overwritten_by_a_backup(model, tmp_path):
     (tmp_path / "b.tar").write_text("yesterday's backup")
-    with pytest.raises(CommandError, match="is there already"):
+    with pytest.raises(CommandError, match="exists already"):
         call_command("backup", str(tmp_path / "b.tar"))
     assert [path.read_text() for path in tmp_path.iterdir()] == ["yesterday's backup"]
 

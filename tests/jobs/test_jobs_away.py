@@ -52,7 +52,7 @@ def test_a_job_that_fails_on_an_unreachable_database_is_queued_again(make_datase
 
     dataset = run_to_end(make_dataset(), work)
     assert (dataset.status, dataset.lost_processes) == (Status.WAITING, 1)
-    assert "The database was away" in dataset.status_history[-1][2]
+    assert "The database could not be reached" in dataset.status_history[-1][2]
 
 
 def test_a_job_that_is_stopped_during_a_database_outage_does_not_outlive_its_worker(unreachable, monkeypatch):

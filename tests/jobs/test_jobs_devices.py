@@ -89,7 +89,7 @@ def test_a_request_for_several_gpus_gets_the_cpu_where_no_host_has_a_gpu(hosts, 
     "requested, message",
     [
         (DeviceRequest((3,)), "No host has GPU 3 to train on; there are: 0, 1."),
-        (DeviceRequest((), 3), "No host has 3 GPUs to train on; the most are 2."),
+        (DeviceRequest((), 3), "No host has 3 GPUs to train on; the largest number on one host is 2."),
     ],
 )
 def test_a_request_for_gpus_that_no_host_has_is_refused(hosts, requested, message):
@@ -161,7 +161,10 @@ def test_a_job_on_several_devices_uses_an_engine_that_can_use_them_all():
     "requested, message",
     [
         (DeviceRequest((1,)), "No host has GPU 1 to train on; there are: 0. mxnet can't use gpu1 of b."),
-        (DeviceRequest((), 2), "No host has 2 GPUs to train on; the most are 1. mxnet can't use gpu1 of b."),
+        (
+            DeviceRequest((), 2),
+            "No host has 2 GPUs to train on; the largest number on one host is 1. mxnet can't use gpu1 of b.",
+        ),
     ],
 )
 def test_a_request_for_gpus_that_the_engine_cannot_use_is_refused(hosts, requested, message):

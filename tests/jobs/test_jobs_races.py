@@ -126,7 +126,7 @@ def test_a_model_whose_previous_model_is_being_deleted_waits_and_is_then_refused
         TrainedModel.objects.select_for_update().get(pk=first.pk).delete()
         created = pool.submit(run_concurrently, lambda: make_model(first.dataset, **fields))
         wait_until_a_lock_blocks()
-    assert [str(refusal) for refusal in created.result()] == [str({"previous": ["There is no model of that id."]})]
+    assert [str(refusal) for refusal in created.result()] == [str({"previous": ["There is no model with this id."]})]
     assert not TrainedModel.objects.exists()
 
 
@@ -152,6 +152,6 @@ def test_a_model_of_a_deleted_dataset_is_refused_and_leaves_no_folder(make_datas
     dataset = make_dataset()
     deleted = Dataset.objects.get(pk=dataset.pk)
     services.delete(dataset)
-    with pytest.raises(ValidationError, match="no dataset of that id"):
+    with pytest.raises(ValidationError, match="no dataset with this id"):
         make_model(deleted)
     assert list(settings.DIGITS_JOBS_DIR.iterdir()) == []

@@ -91,7 +91,7 @@ def test_the_third_lost_process_ends_a_job_with_the_reason(running, process):
     process.wait()
     assert status_after_tick(running) == Status.ERROR
     assert f"pid {process.pid} on {settings.DIGITS_HOST_NAME}) died" in running.error
-    assert "It has lost 3 processes without coming to its end" in running.error
+    assert "The job has lost 3 processes without reaching its end" in running.error
 
 
 def test_a_zombie_counts_as_dead(running, process):

@@ -154,7 +154,10 @@ def test_concurrent_requests_do_not_exceed_the_limit_of_waiting_jobs(settings, u
 def test_a_user_over_the_disk_limit_cannot_create_jobs(client, ugo, large, form):
     response = client.post(CREATE, form, headers=token_header(ugo))
     assert response.status_code == 507
-    assert "takes 2 MiB on disk, and may take 1 (DIGITS_MAX_OWNER_DISK)" in response.json()["error"]["description"]
+    assert (
+        "take 2 MiB on disk; at most 1 MiB are allowed (DIGITS_MAX_OWNER_DISK)"
+        in response.json()["error"]["description"]
+    )
     client.force_login(ugo)
     assert "DIGITS_MAX_OWNER_DISK" in client.post("/admin/datasets/dataset/add/", form).content.decode()
     services.delete(large)
@@ -195,7 +198,10 @@ def test_a_job_that_exceeds_the_disk_limit_ends_with_the_reason(settings, monkey
     run(Dataset, dataset.pk, write)
     dataset.refresh_from_db()
     assert dataset.status == Status.ERROR
-    assert "may take 1 (DIGITS_MAX_OWNER_DISK). Delete jobs or snapshots, then resume this job." in dataset.error
+    assert (
+        "at most 1 MiB are allowed (DIGITS_MAX_OWNER_DISK). Delete jobs or snapshots, then resume this job."
+        in dataset.error
+    )
 
 
 def test_a_folder_is_measured_again_after_each_change(make_dataset):
@@ -227,7 +233,7 @@ def test_owners_see_their_usage_and_limits(settings, client, ugo, large):
         "disk_bytes": 2 * MIB + account["disk_bytes"] % MIB, "max_disk_bytes": MIB,
     }  # fmt: skip
     client.force_login(ugo)
-    assert "of 1.0\xa0MB that you may have" in client.get("/account", headers={"Accept": "text/html"}).content.decode()
+    assert "of at most 1.0\xa0MB" in client.get("/account", headers={"Accept": "text/html"}).content.decode()
 
 
 def test_operators_see_the_usage_of_each_owner(admin_client, ugo, large):
@@ -255,8 +261,8 @@ def test_the_admin_and_a_command_report_too_many_snapshots(settings, client, ugo
     settings.DIGITS_MAX_SNAPSHOTS = 5
     form = {"model_name": "m", "dataset": built_dataset.pk, "standard_networks": "lenet"}
     client.force_login(ugo)
-    assert "a model may keep 5" in client.post("/admin/models_app/trainedmodel/add/", form).content.decode()
-    with pytest.raises(CommandError, match="a model may keep 5"):
+    assert "a model can keep at most 5" in client.post("/admin/models_app/trainedmodel/add/", form).content.decode()
+    with pytest.raises(CommandError, match="a model can keep at most 5"):
         call_command(
             "train_model", "m", "--dataset", built_dataset.pk, "--standard-networks", "lenet", "--owner", "ugo",
             "--no-wait",

@@ -114,7 +114,7 @@ def test_a_member_outside_the_folders_of_jobs_is_refused(tmp_path, member):
     with Tar(tmp_path / "b.tar") as tar:
         tar.add(**member)
         tar.add("end.json", b"{}")
-    assert "is no whole backup" in refusal_of(tmp_path / "b.tar")
+    assert "is not a complete backup" in refusal_of(tmp_path / "b.tar")
 
 
 @pytest.mark.django_db
@@ -135,9 +135,9 @@ def test_a_truncated_backup_is_refused(tmp_path):
         tar.add(f"jobs/{JOB}/file", bytes(100_000))
     assert "its end is missing" in refusal_of(tmp_path / "b.tar")
     os.truncate(tmp_path / "b.tar", 50_000)
-    assert "is no whole backup" in refusal_of(tmp_path / "b.tar")
+    assert "is not a complete backup" in refusal_of(tmp_path / "b.tar")
     (tmp_path / "b.tar").write_bytes(b"no tar")
-    assert "is no whole backup" in refusal_of(tmp_path / "b.tar")
+    assert "is not a complete backup" in refusal_of(tmp_path / "b.tar")
 
 
 @pytest.mark.django_db
@@ -151,15 +151,15 @@ def test_an_invalid_database_dump_is_refused_before_the_database_changes(tmp_pat
 @pytest.mark.parametrize(
     "headers, message",
     [
-        ({"mtime": "1e30"}, "impossible time"),
-        ({"mtime": "-1e30"}, "impossible time"),
-        ({"mtime": "nan"}, "impossible time"),
-        ({"mtime": "inf"}, "impossible time"),
+        ({"mtime": "1e30"}, "impossible modification time"),
+        ({"mtime": "-1e30"}, "impossible modification time"),
+        ({"mtime": "nan"}, "impossible modification time"),
+        ({"mtime": "inf"}, "impossible modification time"),
         ({"size": "-1"}, "a size below 0"),
-        ({"size": str(10**30)}, "is no whole backup"),
-        ({"GNU.sparse.size": "9" * 5000}, "is no whole backup"),
-        ({"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}, "is no whole backup"),
-        ({"path": "jobs/x\0y"}, "is no whole backup"),
+        ({"size": str(10**30)}, "is not a complete backup"),
+        ({"GNU.sparse.size": "9" * 5000}, "is not a complete backup"),
+        ({"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}, "is not a complete backup"),
+        ({"path": "jobs/x\0y"}, "is not a complete backup"),
         ({"comment": "9" * 20_000}, "a header is too long"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
@@ -186,10 +186,10 @@ def header(kind, size):
         (header(tarfile.XGLTYPE, 0) * 3000, "nested too deeply"),
         (header(tarfile.GNUTYPE_LONGNAME, 2**40), "a header is too long"),
         (header(tarfile.XHDTYPE, 2**40), "a header is too long"),
-        (header(tarfile.REGTYPE, -1), "is no whole backup"),
-        (header(tarfile.REGTYPE, 2**60), "is no whole backup"),
-        (header(tarfile.DIRTYPE, -(2**40)), "is no whole backup"),
-        (header(tarfile.GNUTYPE_SPARSE, 0), "is no whole backup"),
+        (header(tarfile.REGTYPE, -1), "is not a complete backup"),
+        (header(tarfile.REGTYPE, 2**60), "is not a complete backup"),
+        (header(tarfile.DIRTYPE, -(2**40)), "is not a complete backup"),
+        (header(tarfile.GNUTYPE_SPARSE, 0), "is not a complete backup"),
     ],
     ids=["extended", "global", "name", "long", "below 0", "endless", "folder", "sparse"],
 )
@@ -210,7 +210,7 @@ def test_an_invalid_manifest_is_refused(tmp_path, manifest):
         member = tarfile.TarInfo("backup.json")
         member.size = len(manifest.encode("latin-1"))
         tar.addfile(member, io.BytesIO(manifest.encode("latin-1")))
-    assert "is no whole backup" in refusal_of(tmp_path / "b.tar")
+    assert "is not a complete backup" in refusal_of(tmp_path / "b.tar")
 
 
 @pytest.mark.django_db
@@ -233,7 +233,7 @@ def test_a_manifest_with_a_field_of_a_wrong_type_is_refused(tmp_path, changes):
     with Tar(tmp_path / "b.tar", **changes) as tar:
         tar.add("end.json", b"{}")
     message = refusal_of(tmp_path / "b.tar")
-    assert "is no whole backup" in message or "has the format" in message
+    assert "is not a complete backup" in message or "has the format" in message
     assert message.isprintable()
 
 
@@ -255,7 +255,7 @@ def test_members_that_contradict_each_other_are_refused(tmp_path, members):
             tar.add(name, content)
         tar.add("end.json", b"{}")
     message = refusal_of(tmp_path / "b.tar")
-    assert "is no whole backup" in message
+    assert "is not a complete backup" in message
     assert message.isprintable()
 
 
@@ -269,4 +269,4 @@ def test_a_dump_that_is_a_folder_is_refused(tmp_path):
         folder = tarfile.TarInfo("database.dump")
         folder.type = tarfile.DIRTYPE
         tar.addfile(folder)
-    assert "database.dump is no file" in refusal_of(tmp_path / "b.tar")
+    assert "database.dump is not a file" in refusal_of(tmp_path / "b.tar")

@@ -165,7 +165,7 @@ def test_a_dataset_imported_without_records_only_serves_its_models(jobs, capsys)
     [
         (lambda jobs: (jobs / MODEL / "snapshot_iter_40.caffemodel").write_bytes(b"no weights"), "caffemodel"),
         (lambda jobs: (jobs / MODEL / "train_val.prototxt").write_text("layer {"), "prototxt|line 1"),
-        (lambda jobs: (jobs / DATASET / "labels.txt").write_text("cat\n"), "labels.txt 1 lines"),
+        (lambda jobs: (jobs / DATASET / "labels.txt").write_text("cat\n"), "labels.txt has only 1 lines"),
         (lambda jobs: (jobs / DATASET / "mean.binaryproto").write_bytes(b"\xff"), "mean.binaryproto can't be read"),
     ],
 )
@@ -186,7 +186,10 @@ def test_an_import_without_onnx_names_the_packages_to_install(jobs, capsys, monk
     with pytest.raises(SystemExit):
         run_import(jobs)
     left_out = [job["left_out"] for job in json.loads(capsys.readouterr().out)]
-    assert left_out == ["", "Models take a worker's packages: pip install --no-deps -r requirements/worker.txt"]
+    assert left_out == [
+        "",
+        "Importing models needs a worker's packages: pip install --no-deps -r requirements/worker.txt",
+    ]
 
 
 def test_a_folder_without_jobs_of_digits_is_refused(tmp_path):

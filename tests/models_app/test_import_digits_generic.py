@@ -100,10 +100,10 @@ def test_a_model_of_an_extension_dataset_gives_the_outputs_of_caffe(jobs, tmp_pa
 @pytest.mark.parametrize(
     "dotted, file, facts, kind, reason",
     [
-        ("digits.model.images.classification.job.ImageClassificationModelJob", "model.lua", {}, "model", "^Torch"),
-        ("digits.model.images.generic.job.GenericImageModelJob", "network.py", {}, "model", "^TensorFlow"),
-        ("digits.model.job.ModelJob", "x", {"framework_id": "theano"}, "model", "^theano trained it: only Caffe's"),
-        (PREBUILT, "x", {}, "dataset", "databases are is not known"),
+        ("digits.model.images.classification.job.ImageClassificationModelJob", "model.lua", {}, "model", "with Torch"),
+        ("digits.model.images.generic.job.GenericImageModelJob", "network.py", {}, "model", "trained with TensorFlow"),
+        ("digits.model.job.ModelJob", "x", {"framework_id": "theano"}, "model", "with theano; only Caffe's"),
+        (PREBUILT, "x", {}, "dataset", "place of its databases is unknown"),
         ("digits.dataset.images.extraction.job.ExtractionDatasetJob", "x", {}, "dataset", "no labels.txt .*Extraction"),
         ("digits.evaluation.job.EvaluationJob", "x", {}, "job", "^EvaluationJob is neither a dataset nor a model"),
     ],
@@ -114,7 +114,7 @@ def test_a_job_that_cannot_be_imported_is_left_out_with_the_reason(jobs, dotted,
     left_out, summary = failed_import(jobs, capsys)
     assert (left_out["id"], left_out["kind"]) == (MODEL, kind)
     assert re.search(reason, left_out["left_out"]), left_out["left_out"]
-    assert "0 taken, 0 there already, 1 left out" in summary
+    assert "0 imported, 0 already there, 1 left out" in summary
 
 
 def test_databases_that_are_missing_or_outside_of_the_data_roots_are_reported(jobs, elsewhere, settings, capsys):
@@ -124,7 +124,7 @@ def test_databases_that_are_missing_or_outside_of_the_data_roots_are_reported(jo
     assert "is not in a folder that this server may read" in failed_import(jobs, capsys)[0]["left_out"]
     (elsewhere / "images").rename(elsewhere / "moved")
     assert failed_import(jobs, capsys)[0]["left_out"].startswith(
-        f"{elsewhere / 'images'}, which it was made of, is not here"
+        f"{elsewhere / 'images'}, from which it was built, is not on this server"
     )
     assert not Dataset.objects.exists()
 

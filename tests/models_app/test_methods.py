@@ -92,7 +92,7 @@ def test_a_model_takes_over_all_layers_of_another_but_the_one_of_its_categories(
     assert len(kept) == 6
     assert second.afresh == ["ip2_retrain"]
     assert second.warnings == [
-        "Layer ip2_retrain starts afresh, with random weights: the file has no layer of this name",
+        "Layer ip2_retrain starts with random weights: the file has no layer with this name",
         "The file has layers that the network does not have: ip2",
     ]
     assert all(np.array_equal(before[name], after[name]) for name in kept)
@@ -130,7 +130,7 @@ def partly_started(built_dataset, train, tmp_path):
     return train(built_dataset, **custom(TWO_LAYERS, custom_network_snapshot=path))
 
 
-HEAD = "Layer ip starts afresh, with random weights: the file has 1000×4 and 1000 for it, the network 10×4 and 10"
+HEAD = "Layer ip starts with random weights: its shapes are 1000×4 and 1000 in the file, 10×4 and 10 in the network"
 
 
 def test_a_layer_that_did_not_fit_is_named_in_the_row_the_json_the_page_and_the_log(
@@ -160,7 +160,7 @@ def test_weights_without_a_matching_layer_end_the_training_with_the_reason(built
     path = write_caffemodel(tmp_path / "other.caffemodel", conv1=((4, 9), (4,)))
     model = train(built_dataset, **custom(TWO_LAYERS, custom_network_snapshot=path))
     assert model.status == Status.ERROR
-    assert "other.caffemodel has weights for no layer of the network, so nothing is taken over" in model.error
+    assert "other.caffemodel has no weights for any layer of the network" in model.error
 
 
 def test_the_json_of_a_model_without_initial_weights_has_no_warnings(built_dataset, train, client, open_server):
@@ -176,20 +176,20 @@ def test_fixed_running_averages_that_the_file_lacks_end_the_training_with_the_re
     path = write_caffemodel(tmp_path / "half.caffemodel", hid=((4, 784), (4,)))
     model = train(built_dataset, **custom(STILL + TWO_LAYERS, custom_network_snapshot=path))
     assert model.status == Status.ERROR
-    assert model.error.startswith("layer bn: use_global_stats: true holds its running averages still")
+    assert model.error.startswith("layer bn: use_global_stats: true fixes its running averages")
 
 
 def test_a_model_whose_initial_snapshot_is_deleted_ends_with_the_reason(built_dataset, make_model, run_training_task):
     first = make_model(built_dataset)
     fields = {"method": "previous", "standard_network": "", "previous": first, "previous_epoch": 3}
-    with pytest.raises(ValidationError, match="Its snapshot of epoch 3 is gone"):
+    with pytest.raises(ValidationError, match="Its snapshot of epoch 3 was deleted"):
         make_model(built_dataset, **fields)
     snapshot = Snapshot.objects.create(trained_model=first, epoch=3, folder="snapshots/epoch-3")
     second = make_model(built_dataset, **fields)
     snapshot.delete()
     run_training_task(second)
     assert second.status == Status.ERROR
-    assert second.error == "The snapshot that it starts from, of epoch 3, is gone."
+    assert second.error == "The snapshot that it starts from, of epoch 3, was deleted."
 
 
 def test_a_generic_network_is_trained_and_measured_by_its_loss(gradients, train):

@@ -115,7 +115,7 @@ def test_three_lost_processes_without_a_snapshot_are_an_error_and_a_snapshot_res
     on_event("started", lambda pid: (half.mkdir(), kill(pid)))
     assert run_training_task(model).status == Status.ERROR
     assert not half.exists()
-    assert "It has lost 3 processes without a new snapshot" in model.error
+    assert "The job has lost 3 processes without a new snapshot" in model.error
 
 
 def test_an_aborted_training_resumes_from_its_newest_snapshot(

@@ -36,13 +36,13 @@ def test_support_has_ended_for_an_old_version_and_not_for_a_new_one():
 def test_doctor_warns_of_a_server_without_security_fixes():
     finding = doctor._mended("redis", "Redis", "6.2.14", "install another")
     assert (finding.state, finding.mend) == (doctor.WARNING, "install another")
-    assert finding.text == "Redis 6.2.14: its makers publish no security fixes for it"
+    assert finding.text == "Redis 6.2.14: out of support, no more security fixes"
 
 
 def test_doctor_names_the_month_in_which_support_ended(monkeypatch):
     monkeypatch.setattr(doctor, "has_ended", lambda *_: True)
     finding = doctor._mended("python", "Python", "3.10.13", "install another")
-    assert finding.text == "3.10.13: its makers publish no security fixes for it since October 2026"
+    assert finding.text == "3.10.13: out of support since October 2026, no more security fixes"
 
 
 def test_doctor_accepts_a_supported_version():

@@ -111,7 +111,7 @@ def test_the_prefix_is_accepted_with_and_without_slashes(monkeypatch, value, pre
 @pytest.mark.parametrize("value", ["/a//b", "/../a", "https://example.org/a", "/a b", "/a?b", "/é"])
 def test_a_prefix_that_is_no_path_is_refused(monkeypatch, value):
     monkeypatch.setitem(os.environ, "DIGITS_URL_PREFIX", value)
-    with pytest.raises(ImproperlyConfigured, match="it takes a path like /digits"):
+    with pytest.raises(ImproperlyConfigured, match="it must be a path like /digits"):
         environment.url_prefix("DIGITS_URL_PREFIX")
 
 

@@ -42,8 +42,8 @@ def file_limit():
 def assert_error_names_the_disk(job):
     assert job.status == Status.ERROR
     assert job.error == (
-        f"File too large: nothing more can be written into {job.directory}. Make room there, "
-        "then resume this job: it goes on from what it had finished."
+        f"File too large: nothing more can be written to {job.directory}. Free some space there, "
+        "then resume this job: it continues from what it has finished."
     )
 
 
@@ -104,6 +104,6 @@ def test_an_upload_on_a_full_disk_is_a_507_and_leaves_no_file(client, settings, 
     response = client.post(path, {"dataset_name": "d", "archive_train": large}, HTTP_ACCEPT="application/json")
     assert response.status_code == 507
     assert response.json()["error"]["message"] == "507: Insufficient Storage"
-    assert f"nothing more can be written into {server.DIGITS_HOME}" in response.json()["error"]["description"]
+    assert f"nothing more can be written to {server.DIGITS_HOME}" in response.json()["error"]["description"]
     assert list(settings.FILE_UPLOAD_TEMP_DIR.iterdir()) == []
     assert not Dataset.objects.exists()

@@ -166,7 +166,7 @@ def test_a_database_without_its_passwords_is_not_replaced(home):
     with Services(home, durable=False):
         pass
     (home / "embedded" / "secrets.json").unlink()
-    with pytest.raises(ServiceError, match=r"secrets\.json, are gone"), Services(home, durable=False):
+    with pytest.raises(ServiceError, match=r"secrets\.json, are missing"), Services(home, durable=False):
         pass
 
 

@@ -106,7 +106,7 @@ def test_no_embedded_service_starts_where_both_urls_are_set(home):
 
 def test_a_port_that_is_no_number_is_refused(home):
     finished = RunningServer(home, "http").start_again()
-    assert (finished.returncode, finished.stderr) == (1, "DIGITS_PORT is 'http'; it takes a number from 0 to 65535\n")
+    assert (finished.returncode, finished.stderr) == (1, "DIGITS_PORT is 'http'; it must be a number from 0 to 65535\n")
 
 
 def test_a_home_that_cannot_be_created_exits_with_the_reason(home):

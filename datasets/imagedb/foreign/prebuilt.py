@@ -83,7 +83,9 @@ def build_prebuilt(spec: PrebuiltSpec, directory: Path, report: Callable[[float]
             except WorkerDied as death:
                 if death.signal not in _CRASHES:
                     raise
-                raise BadInput("A database is damaged: reading it crashes. Build it again.") from death
+                raise BadInput(
+                    "A database is damaged: reading it crashed the process. Build the database again."
+                ) from death
         progress.finish()
     return built
 
@@ -172,7 +174,7 @@ class _Taking:
             )
         if paired.strays and not self._log.warnings:
             names = " and ".join(paired.strays)
-            self._log.warn(f"Images and labels are paired in their order, but have other keys: {names} are the first.")
+            self._log.warn(f"Images and labels are paired in order, but their keys differ; the first pair is {names}.")
 
     def _add_to_mean(self, paired: Paired):
         if self._mean is None:

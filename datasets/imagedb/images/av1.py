@@ -46,7 +46,7 @@ def largest_frame(data: bytes) -> tuple[int, int]:
             sequence = _sequence(bits)
             largest = max(largest, (sequence.width, sequence.height), key=lambda size: size[0] * size[1])
         elif kind in _FRAMES and sequence and _has_own_size(bits, sequence):
-            raise BadBitstream("a frame has another size than its sequence")
+            raise BadBitstream("a frame differs in size from its sequence")
         position = stop
     return largest
 

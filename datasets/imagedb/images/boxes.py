@@ -59,7 +59,7 @@ class Boxes:
                 if left < 0:
                     raise BadBoxes("its items overlap")
             if item in contents or method > 1 or len(contents) == _MAX_ITEMS:
-                raise BadBoxes("its items can't be told apart")
+                raise BadBoxes("its items can't be distinguished")
             contents[item] = b"".join(pieces)
         return contents
 

@@ -112,7 +112,7 @@ def _read(source, opener, turn, read, remark):
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise BadImage(f"more than {MAX_PIXELS:,} pixels") from error
         except MemoryError as error:
-            raise BadImage("takes more memory than there is") from error
+            raise BadImage("needs more memory than is available") from error
         except UnidentifiedImageError as error:  # its text names the file object
             raise BadImage(f"damaged {format_name}: its header can't be read") from error
         except Exception as error:  # a hostile file can make Pillow's parsers raise almost anything

@@ -57,10 +57,10 @@ def decoded(data: bytes) -> Image.Image:
     if words[0] == "refused":
         raise BadImage(f"damaged HEIC: {header.decode('utf-8', 'replace')[8:]}")
     if done.returncode or len(words) != 4:
-        raise BadImage("damaged HEIC: its decoder broke off")
+        raise BadImage("damaged HEIC: its decoder crashed")
     mode, width, height = words[0], int(words[1]), int(words[2])
     if mode not in _MODES:
-        raise BadImage(f"a HEIC with samples of kind {mode} is not read: save it as PNG or JPEG")
+        raise BadImage(f"HEIC with samples of type {mode} is not supported: save it as PNG or JPEG")
     check_size(width, height)
     return Image.frombytes(mode, (width, height), memoryview(done.stdout)[len(header) + 1 :])
 
@@ -90,7 +90,7 @@ def _decode(most_bytes, most_seconds):
         picture = file[file.primary_index]
         pixels = picture.data
     except Exception as error:  # noqa: BLE001 - the calling process reports it, whatever it is
-        reason = "it takes too much memory" if isinstance(error, MemoryError) else " ".join(str(error).split())
+        reason = "it needs too much memory" if isinstance(error, MemoryError) else " ".join(str(error).split())
         sys.stdout.buffer.write(b"refused " + reason.encode("utf-8", "replace")[:300] + b"\n")
         return
     width, height = picture.size

@@ -43,14 +43,12 @@ class Picture:
         except UnidentifiedImageError as error:
             if self.format_name != "TIFF":
                 raise
-            raise BadImage("a TIFF of this kind is not read: save it as PNG or JPEG") from error
+            raise BadImage("TIFF of this kind is not supported: save it as PNG or JPEG") from error
         check_size(*image.size)
         _check_speed(image, self.file)
         pixels = image.width * image.height
         if self.pixels > 4 * pixels + _SMALL_FRAME:
-            raise BadImage(
-                f"damaged {self.format_name}: its pixels are more than those of {image.width}x{image.height}"
-            )
+            raise BadImage(f"damaged {self.format_name}: it holds more pixels than {image.width}x{image.height}")
         if turn is not None:
             turn.take(max(self.pixels, pixels))
         if self.format_name == "AVIF":  # only its boxes give the orientation; Pillow would also apply EXIF's
@@ -77,7 +75,7 @@ def picture(file: BinaryIO, format_name: str, turn: Turn) -> Picture:
 
 def _avif(file):
     if not features.check("avif"):
-        raise BadImage("AVIF is read with Pillow 11.3 or newer: pip install --upgrade pillow")
+        raise BadImage("AVIF needs Pillow 11.3 or newer: pip install --upgrade pillow")
     data, (width, height) = still_avif(file.read())
     check_size(width, height)
     return Picture(BytesIO(data), "AVIF", width * height)
@@ -85,7 +83,7 @@ def _avif(file):
 
 def _heic(file):
     if not is_installed():
-        raise BadImage("HEIC is read with the package pi-heif: pip install pi-heif")
+        raise BadImage("HEIC needs the package pi-heif: pip install pi-heif")
     width, height = announced_size(file.read())
     check_size(width, height)
     return Picture(file, "HEIC", width * height)

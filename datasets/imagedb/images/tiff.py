@@ -17,9 +17,9 @@ import numpy as np
 from datasets.imagedb.images.formats import BadImage
 from datasets.imagedb.images.size_limits import check_size
 
-MORE_PAGES = "it has more than one page, and only the first was read"
+MORE_PAGES = "it has more than one page, and only the first was used"
 REAL_NUMBERS = "its pixels are real numbers, not 8 or 16 bits"
-_NOT_READ = "{} is not read: save it as PNG or JPEG"
+_NOT_READ = "{} is not supported: save it as PNG or JPEG"
 _DAMAGED = "damaged TIFF: {}"
 _CUT = _DAMAGED.format("it is cut short")
 
@@ -103,7 +103,7 @@ class _Table:
             return default
         kind, count, value = self.tags[tag]
         if kind not in _WHOLE_NUMBERS or not count:
-            raise BadImage(_DAMAGED.format(f"its tag {tag} is no number"))
+            raise BadImage(_DAMAGED.format(f"its tag {tag} is not a number"))
         return self.layout.unpack(f"{count}{_WHOLE_NUMBERS[kind]}", value, 0)
 
     def number(self, tag: int, default: int) -> int:
@@ -164,11 +164,11 @@ def _check_kind(table: _Table) -> None:
     if formats & set(_REAL):
         raise BadImage(REAL_NUMBERS)
     if formats != {_UNSIGNED}:
-        raise BadImage(_NOT_READ.format("a TIFF whose samples have a sign"))
+        raise BadImage(_NOT_READ.format("a TIFF with signed samples"))
     if table.number(_COMPRESSION, _NONE) not in _COMPRESSIONS:
         raise BadImage(_NOT_READ.format(f"a TIFF of compression {table.number(_COMPRESSION, _NONE)}"))
     if photometric not in _DEPTHS:
-        raise BadImage(_NOT_READ.format(f"a TIFF of colours of kind {photometric}"))
+        raise BadImage(_NOT_READ.format(f"a TIFF with colours of type {photometric}"))
     if len(bits) > 1 or not bits <= set(_DEPTHS[photometric]):
         depth = " and ".join(str(number) for number in sorted(bits))
         which = {0: " of which 0 is white", 3: " that choose from a palette"}.get(photometric, "")

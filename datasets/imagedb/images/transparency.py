@@ -13,7 +13,7 @@ from PIL import Image
 
 IGNORE = "ignore"
 WHITE = "white"
-INVISIBLE = "every pixel is transparent, so that only the background is left"
+INVISIBLE = "every pixel is transparent, so only the background is left"
 _NAMED_COLOURS = {WHITE: (255, 255, 255), "black": (0, 0, 0)}
 _HEX_COLOUR = re.compile(r"#[0-9a-f]{6}")
 _GRAY_MODES = ("1", "L", "LA", "La")

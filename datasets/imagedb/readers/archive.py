@@ -55,7 +55,7 @@ def is_archive(path: Path, roots: Sequence[Path]) -> bool:
 def check(file: BinaryIO, name: str) -> None:
     """Raise BadInput if the file (at its start) does not begin like an archive."""
     if _reader(file.read(_HEAD_BYTES)) is None:
-        raise BadInput(f"{name} is no archive: a {KINDS} with one folder for each category is wanted.")
+        raise BadInput(f"{name} is not an archive. Send a {KINDS} with one folder for each category.")
 
 
 def unpack(
@@ -141,8 +141,8 @@ class _Unpacking:
             self._take(member, parts)
         if self._guessed:
             self._log.warn(
-                f"{self._into} does not say how its names are encoded; they were read as {self._guessed}. If they look "
-                "wrong, pack them as UTF-8 (7-Zip: cu=on), or as tar."
+                f"{self._into} does not say how its names are encoded; they were read as {self._guessed}. If they "
+                "look wrong, pack the archive with names in UTF-8 (7-Zip: cu=on), or as tar."
             )
 
     def _checked_parts(self, member: ArchiveMember) -> list[str]:
@@ -158,7 +158,8 @@ class _Unpacking:
         lengths = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
         if sum(lengths) > limits.name_bytes or max(lengths, default=0) > 255 or len(parts) > limits.depth:
             raise BadArchive(
-                f"{member} has a name of more than {limits.name_bytes} bytes, or lies more than {limits.depth} deep"
+                f"{member} has a name of more than {limits.name_bytes} bytes, or lies more than {limits.depth} "
+                "folders deep"
             )
         return parts
 
@@ -185,4 +186,4 @@ class _Unpacking:
                 self._folders.add(path.parent)
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except (FileExistsError, NotADirectoryError) as error:
-            raise BadArchive(f"{member} is in it twice, or is a file and a folder") from error
+            raise BadArchive(f"{member} is in it twice, or is both a file and a folder") from error

@@ -41,13 +41,13 @@ def _members(decompressed, file: BinaryIO, most: int, at: Callable[[float], None
             last = shown(entry.name)
             if not (entry.isfile() or entry.isdir()) or entry.issparse():
                 raise BadArchive(
-                    f"{last} is a link, a device or has holes; an archive of images holds files and folders"
+                    f"{last} is a link, a device or a sparse file; an archive of images can hold only files and folders"
                 )
             if entry.size < 0:
-                raise BadArchive(f"{last} is shorter than nothing")
+                raise BadArchive(f"{last} has a negative size")
             yield ArchiveMember(entry.name, entry.size, entry.isdir(), stream.part(last, entry.size))
         if stream.last_header != bytes(BLOCKSIZE):  # tarfile treats an invalid header as the end
-            raise BadArchive(f"it is damaged or cut short behind {last}")
+            raise BadArchive(f"it is damaged or cut short after {last}")
 
 
 def _next(archive, stream, last):
@@ -89,7 +89,7 @@ class _Forward:
         if position == self._position - 1 and self._last:
             self._back, self._position = self._last, position
         elif position < self._position:
-            raise BadArchive("a member begins before the one that it follows")
+            raise BadArchive("a member begins before the end of the previous one")
         while self._position < position and self._taken(min(_BLOCK, position - self._position)):
             pass
 

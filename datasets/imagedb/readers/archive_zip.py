@@ -41,13 +41,13 @@ def _members(file: BinaryIO, most: int, at: Callable[[float], None]) -> Iterator
 def _member(archive, entry: ZipInfo, name: str, budget, at, done, total) -> ArchiveMember:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise BadArchive(f"{shown(name)} is a link or a device; an archive of images holds files and folders")
+        raise BadArchive(f"{shown(name)} is a link or a device; an archive of images can hold only files and folders")
     if name.endswith("/"):
         return ArchiveMember(name, 0, True, lambda count: b"")
     if entry.flag_bits & _ENCRYPTED:
         raise BadArchive(f"{shown(name)} is encrypted")
     if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # other methods can grow a millionfold in one step
-        raise BadArchive(f"{shown(name)} is compressed in a way that is not read; store or deflate it")
+        raise BadArchive(f"{shown(name)} uses an unsupported compression; store or deflate it")
     opened: list[Any] = []
 
     def read(count: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from digits_project.common.escaping import escaped, is_unseen
 
 _JOINERS_AND_VARIANTS = {0x200C: None, 0x200D: None} | dict.fromkeys((*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
-_WRITTEN_OTHERWISE = "they differ only in how Unicode writes their letters"
+_WRITTEN_OTHERWISE = "they differ only in how Unicode encodes their letters"
 
 
 def fault(name: str) -> str | None:
@@ -23,7 +23,7 @@ def fault(name: str) -> str | None:
     for position, letter in enumerate(name):
         if is_unseen(name, position):
             called = "a tab" if letter == "\t" else unicodedata.name(letter, "a control character")
-            return f"has a character that nobody sees, U+{ord(letter):04X} ({called})"
+            return f"has an invisible character, U+{ord(letter):04X} ({called})"
     if name != name.strip():
         return "begins or ends with a blank"
     return None

@@ -16,7 +16,7 @@ from datasets.imagedb.readers.unread_files import HEAD_BYTES, is_named_otherwise
 from digits_project.common.confined_files import EVERYWHERE, Outside, leads_out, open_file, open_folder, unreadable
 from digits_project.common.errors import BadInput
 
-_BESIDE = "it lies beside the folders of the categories, not in one"
+_BESIDE = "it lies beside the folders of the categories, not in one of them"
 _LEADS_OUT = "leads out of the folders that this server may read, and is left out."
 
 
@@ -139,7 +139,7 @@ class _Category:
                     if self._first_visit(descriptor):
                         yield from self._images_in(current, descriptor, found)
                     else:
-                        self._log.note(f"{current} leads to a folder that is read already")
+                        self._log.note(f"{current} leads to a folder that was already searched")
             except Outside:
                 self._log.warn(f"{current} {_LEADS_OUT}")
             except OSError as error:

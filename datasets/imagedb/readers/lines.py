@@ -38,7 +38,7 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
         if not line:
             return
         if len(line) > MAX_LINE_BYTES:
-            raise BadInput(f"Line {number} of {name} is longer than {MAX_LINE_BYTES} bytes; is this text?")
+            raise BadInput(f"Line {number} of {name} is longer than {MAX_LINE_BYTES} bytes. Is the file a text?")
         yield number, (line.removeprefix(_BOM) if number == 1 else line).strip()
 
 
@@ -77,9 +77,9 @@ def whole_label(number: str) -> str | None:
 def foreign_path(path: str) -> str | None:
     """Why a path can't be on this server (such as a Windows path), as a clause after "it"; None if it can."""
     if _DRIVE.match(path):
-        return "is a path of Windows. Write the path that the file has on the server, with / between folders"
+        return "is a Windows path. Write the path that the file has on the server, with / between folders"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):
-        return "is a URL. Only images that lie on the server can be listed here"
+        return "is a URL. Only images on the server can be listed here"
     if _HOME.match(path):
-        return "begins with ~, which only a shell knows. Write the whole path, from / on"
+        return "begins with ~, which only a shell understands. Write the whole path, from / on"
     return None

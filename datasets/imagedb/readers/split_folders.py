@@ -99,21 +99,21 @@ def _is_of_detection(categories):
 
 def _ambiguous(folder, names):
     return (
-        f"{folder} holds {_listed(names)}, which look like splits, but two of them have the same role. Name one folder "
-        f"for each: folder_train, has_val_folder with folder_val, has_test_folder with folder_test."
+        f"{folder} holds {_listed(names)}, which look like splits, but two of them have the same role. Name one "
+        "folder for each: folder_train, has_val_folder with folder_val, has_test_folder with folder_test."
     )
 
 
 def _not_sorted(folder, names, categories):
     if _is_of_detection(categories):
         return (
-            f"{folder} holds {_listed(names)}, each with images beside labels or annotations, as for detecting objects "
-            "(YOLO, COCO). A classifier needs the images of each split in one subfolder for each category, or lists of "
-            "images and categories (method=textfile)."
+            f"{folder} holds {_listed(names)}, each with images beside labels or annotations, as for object "
+            "detection (YOLO, COCO). A classifier needs the images of each split in one subfolder for each "
+            "category, or lists of images and categories (method=textfile)."
         )
     return (
-        f"{folder} holds {_listed(names)}, which are the names of splits, not of categories, and no subfolder for each "
-        "category in them. Put the images of each split into subfolders by category, or list them in text files "
+        f"{folder} holds {_listed(names)}, which are names of splits, not of categories, and they hold no subfolder "
+        "for each category. Put the images of each split into subfolders by category, or list them in text files "
         f"(method=textfile). If {_listed(names)} are your categories, rename them."
     )
 

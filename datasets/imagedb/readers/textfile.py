@@ -123,8 +123,8 @@ def _check_folder_of_lst(source, first, roots):
     text = next(text for _, text in _lines(source, roots) if text)
     if _is_lst(text) and not _is_there(first, roots):
         raise BadInput(
-            f"{source.name} is a list for im2rec, and its first image, {_shown(first)}, is not there. Name the folder "
-            "that im2rec was given as root as the folder of these images."
+            f"{source.name} is a list for im2rec, and its first image, {_shown(first)}, is not there. Name the "
+            "folder that im2rec got as its root as the folder of these images."
         )
 
 
@@ -154,10 +154,10 @@ def _path_and_label(text):
     if _is_lst(text) and (read := lst_line(text)):
         labels, path = read
         if len(labels) > 1:
-            raise BadInput(f" has {len(labels)} labels, as lists for detecting objects have; a classifier wants one.")
+            raise BadInput(f" has {len(labels)} labels, as in lists for object detection; a classifier needs one.")
         return path, whole_label(labels[0]) or labels[0]
     if len(parts) < 2:
-        raise BadInput(f" is {_shown(text)}; a path and the number of its category are wanted, such as cats/1.png 0.")
+        raise BadInput(f" is {_shown(text)}; it must be a path and the number of its category, such as cats/1.png 0.")
     return parts
 
 

@@ -115,7 +115,7 @@ def _why_not_read(suffix, head):
 
 
 def _not_read(format_name):
-    return f"{format_name} is not read: save it as PNG or JPEG"
+    return f"{format_name} is not supported: save it as PNG or JPEG"
 
 
 def is_named_otherwise(name: str) -> bool:

@@ -79,9 +79,9 @@ def _read_npy(path, file):
             itself, mmap_mode="r", allow_pickle=False
         )  # mapped, so a false size in the header costs no memory
     except (OSError, ValueError, EOFError, OverflowError, MemoryError, SyntaxError) as error:
-        raise BadInput(f"The mean {path} can't be read: it is no whole .npy file of numbers.") from error
+        raise BadInput(f"The mean {path} can't be read: it is not a complete .npy file of numbers.") from error
     if not isinstance(array, np.ndarray):
-        raise BadInput(f"The mean {path} holds several arrays; one is wanted.")
+        raise BadInput(f"The mean {path} holds several arrays; it must hold one.")
     return array
 
 

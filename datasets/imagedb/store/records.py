@@ -80,7 +80,7 @@ class RecordWriter:
             header = _HEADER.pack(0, label, len(self._offsets), 0)
         data = header + payload
         if len(data) >= 1 << _LENGTH_BITS:
-            raise ValueError(f"A record holds less than {1 << _LENGTH_BITS} bytes, this one has {len(data)}")
+            raise ValueError(f"A record holds fewer than {1 << _LENGTH_BITS} bytes, but this one has {len(data)}")
         record = _framed(data)
         self._file.write(record)
         self._offsets.append(self._position)

@@ -17,8 +17,9 @@ TELL_EVERY = 500  # images
 
 class Command(ConsoleCommand):
     help = (
-        "Fetch a published set of images and write it as folders that create_dataset takes: train and test, each with "
-        "a subfolder of PNG files for every category. Goes on where it was interrupted; checks what it fetched."
+        "Download a published set of images and write it as folders for create_dataset: train and test, each with "
+        "one subfolder of PNG files for each category. An interrupted download is continued; downloaded files are "
+        "checked."
     )
     example = "mnist ~/data/mnist\ncifar10 ~/data/cifar10 --mirror https://mirror.example/cifar/"
 
@@ -26,10 +27,10 @@ class Command(ConsoleCommand):
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("name", choices=list(PUBLISHED), help="the set")
-        parser.add_argument("folder", help="where it goes; made if it is not there")
-        parser.add_argument("--mirror", metavar="URL", help="another address below which the published files lie")
-        parser.add_argument("--keep-files", action="store_true", help="keep what was fetched, in FOLDER/.download")
+        parser.add_argument("name", choices=list(PUBLISHED), help="the set to download")
+        parser.add_argument("folder", help="the folder to write; created if it does not exist")
+        parser.add_argument("--mirror", metavar="URL", help="another address of the folder with the published files")
+        parser.add_argument("--keep-files", action="store_true", help="keep the downloaded files, in FOLDER/.download")
 
     def handle(self, *, name, folder, **options):
         published, target = PUBLISHED[name], Path(folder).absolute()
@@ -52,7 +53,7 @@ class Command(ConsoleCommand):
 
     def _fetch(self, published: Published, base: str, folder: Path) -> None:
         for name, md5 in published.files.items():
-            self.screen.line(f"Fetching {name}")
+            self.screen.line(f"Downloading {name}")
             began = time.monotonic()
             download(f"{base.rstrip('/')}/{name}", md5, folder / name, partial(self._show, name, began))
 

@@ -72,7 +72,9 @@ class DeviceAdmin(admin.ModelAdmin):
     def memory_size(self, device: Device):
         return filesizeformat(device.memory) if device.memory else "–"
 
-    @admin.action(description="Switch off: drain, what runs goes on, no new job", permissions=["change"])
+    @admin.action(
+        description="Switch off: the running job continues, no new job gets the device", permissions=["change"]
+    )
     def switch_off(self, request, queryset):
         self._switch(request, queryset, on=False)
 
@@ -86,11 +88,11 @@ class DeviceAdmin(admin.ModelAdmin):
         names = ", ".join(map(str, devices))
         self.message_user(request, f"{'On' if on else 'Off for new jobs'}: {names}.", messages.SUCCESS)
 
-    @admin.action(description="Take from the job that holds it …", permissions=["change"])
+    @admin.action(description="Take from the job that holds the device …", permissions=["change"])
     def break_lease(self, request, queryset):
         held = list(queryset.exclude(leased_to=""))
         if not held:
-            self.message_user(request, "No job holds one of these.", messages.WARNING)
+            self.message_user(request, "No job holds one of these devices.", messages.WARNING)
             return None
         if "confirmed" not in request.POST:
             jobs = holders(held)

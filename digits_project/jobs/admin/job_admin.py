@@ -36,7 +36,7 @@ REFUSALS = (errors.Refused, LimitReached, errors.Gone, IllegalTransition, NotThe
 class JobActions(ActionForm):
     """The form above a list of jobs that runs an action on the selected ones, with the field that one action needs."""
 
-    priority = forms.CharField(required=False, initial="0", help_text="For the action that changes it.")
+    priority = forms.CharField(required=False, initial="0", help_text="For the action that changes the priority.")
 
 
 class DecoratedList(ChangeList):
@@ -137,20 +137,20 @@ class JobAdmin(CreatesJobs[J]):
         ]
 
     def abort_one(self, request, job_id):
-        self.attempt(request, services.abort, [self.changed(request, job_id)], "Asked to stop")
+        self.attempt(request, services.abort, [self.changed(request, job_id)], "Asked to abort")
         return redirect(self.address("change", job_id))
 
     def resume_one(self, request, job_id):
-        self.attempt(request, services.resume, [self.changed(request, job_id)], "Waits again")
+        self.attempt(request, services.resume, [self.changed(request, job_id)], "Waiting again")
         return redirect(self.address("change", job_id))
 
     @admin.action(description="Abort selected jobs", permissions=["change"])
     def abort(self, request, queryset):
-        self.attempt(request, services.abort, queryset, "Asked to stop")
+        self.attempt(request, services.abort, queryset, "Asked to abort")
 
     @admin.action(description="Resume selected jobs", permissions=["change"])
     def resume(self, request, queryset):
-        self.attempt(request, services.resume, queryset, "Waits again")
+        self.attempt(request, services.resume, queryset, "Waiting again")
 
     @admin.action(description="Clone with changes", permissions=["add"])
     def clone(self, request, queryset):
@@ -191,7 +191,9 @@ class JobAdmin(CreatesJobs[J]):
                 permissions.refuse_to_change(request, job)
                 service(job)
             except REFUSALS as refusal:
-                self.message_user(request, without_paths(str(refusal)) or f"{job.name} is gone.", messages.ERROR)
+                self.message_user(
+                    request, without_paths(str(refusal)) or f"{job.name} was deleted meanwhile.", messages.ERROR
+                )
             else:
                 names.append(job.name)
         if names:

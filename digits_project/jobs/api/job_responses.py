@@ -10,7 +10,7 @@ from digits_project.jobs.models import Job, Status
 from digits_project.jobs.sharing import shared_names
 
 TEXT = {(200, "text/plain"): OpenApiTypes.STR}
-MOVED = {302: OpenApiResponse(description="`Location` names the page.")}
+MOVED = {302: OpenApiResponse(description="`Location` is the address of the page.")}
 
 
 def describe_job(job: Job, **more) -> dict:
@@ -48,13 +48,15 @@ class JobFacts(serializers.Serializer):
     id = serializers.CharField()
     name = serializers.CharField()
     directory = serializers.CharField(
-        help_text="The job's folder on the server; empty for who is no operator of a private one."
+        help_text="The job's folder on the server; empty on a private server for users who are not operators."
     )
     status = serializers.ChoiceField(Status.choices)
-    progress = serializers.FloatField(required=False, min_value=0, max_value=1, help_text="Until the job has ended.")
-    error = serializers.CharField(required=False, help_text="Why the job failed, or another word about its end.")
+    progress = serializers.FloatField(
+        required=False, min_value=0, max_value=1, help_text="Absent once the job has ended."
+    )
+    error = serializers.CharField(required=False, help_text="Why the job failed, or another remark on how it ended.")
     shared_with = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="Groups that see it, on a private server."
+        child=serializers.CharField(), required=False, help_text="Groups that can see the job on a private server."
     )
 
 

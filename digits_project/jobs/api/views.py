@@ -47,7 +47,12 @@ def fetch(job_class: type[Job] | None, job_id: object) -> Job:
 class PageForm(Form):
     """The query string that chooses a page of the index."""
 
-    page = IntegerField(default=1, min_value=1, max_value=1_000_000, help_text="From 1. Without both, all are listed.")
+    page = IntegerField(
+        default=1,
+        min_value=1,
+        max_value=1_000_000,
+        help_text="The page, from 1. Without page and page_size, the response lists all jobs.",
+    )
     page_size = IntegerField(default=100, min_value=1, max_value=10_000, help_text="Jobs of each kind on a page.")
 
 
@@ -114,10 +119,12 @@ class CreateViewSet(FormViewSet, Generic[J]):
 class EditForm(Form):
     """The form that changes a job: name and notes, as DIGITS called these fields, and the groups that see it."""
 
-    job_name = CharField(required=False, max_length=255, help_text="Another name.")
-    job_notes = CharField(required=False, max_length=100_000, allow_blank=True, help_text="What is to be noted.")
+    job_name = CharField(required=False, max_length=255, help_text="The job's new name.")
+    job_notes = CharField(required=False, max_length=100_000, allow_blank=True, help_text="The job's new notes.")
     shared_with = GroupNames(
-        required=False, allow_blank=True, help_text="Groups whose accounts see it too on a private server, with commas."
+        required=False,
+        allow_blank=True,
+        help_text="Groups whose members can also see the job on a private server, separated by commas.",
     )
 
     def validate(self, form):

@@ -74,7 +74,7 @@ def make(target: Path, *, records: bool = True, report: Report = unheard) -> Sum
     `report(done, total)` gets bytes. Raises FileExistsError, OSError and ToolFailed.
     """
     if target.exists():
-        raise FileExistsError(f"{target} is there already; a backup replaces none")
+        raise FileExistsError(f"{target} exists already; a backup never replaces a file. Choose another name")
     with _aside(target) as aside, tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as scratch:
         dump = Path(scratch, DUMP)
         manifest, jobs = _dump_database(dump)

@@ -44,7 +44,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except (FileExistsError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise NotWhole("it holds the same name twice, or a file outside of a folder that it holds") from error
+        raise NotWhole("it holds a name twice, or a file outside of the folders that it holds") from error
     except RecursionError as error:
         raise NotWhole("its headers or its manifest are nested too deeply") from error
     except UNFIT as error:
@@ -54,9 +54,9 @@ def refusing() -> Iterator[None]:
 def check_plain(member: tarfile.TarInfo) -> None:
     """Raise ValueError unless the member is a file or a folder as the backup writes them."""
     if member.type not in PLAIN or member.issparse():
-        raise ValueError(f"{printable(member.name)} is neither a file nor a folder")
+        raise ValueError(f"{printable(member.name)} is neither a regular file nor a folder")
     if not 0 <= member.mtime < MAX_TIME:  # a comparison with NaN is false
-        raise ValueError(f"{printable(member.name)} has an impossible time of change")
+        raise ValueError(f"{printable(member.name)} has an impossible modification time")
     if member.size < 0:
         raise ValueError(f"{printable(member.name)} has a size below 0")
 
@@ -65,7 +65,7 @@ def open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     """The content of a file in the tar. Raises ValueError for a member of another type."""
     content = tar.extractfile(member)
     if content is None:
-        raise ValueError(f"{printable(member.name)} is no file")
+        raise ValueError(f"{printable(member.name)} is not a file")
     return content
 
 
@@ -73,10 +73,10 @@ def read_text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict:
     """The JSON object in a member."""
     check_plain(member)
     if not member.isreg() or member.size > MAX_TEXT_BYTES:
-        raise ValueError(f"{printable(member.name)} is no text of at most {MAX_TEXT_BYTES >> 20} MiB")
+        raise ValueError(f"{printable(member.name)} is not a text of at most {MAX_TEXT_BYTES >> 20} MiB")
     content = json.loads(open_member(tar, member).read())
     if not isinstance(content, dict):
-        raise ValueError(f"{printable(member.name)} holds no JSON object")
+        raise ValueError(f"{printable(member.name)} does not hold a JSON object")
     return content
 
 
@@ -84,7 +84,7 @@ def check_manifest(manifest: dict) -> None:
     """Raise ValueError or KeyError unless the fields have the types that the backup writes."""
     for name, kind in (("jobs", str), ("migrations", str)):
         if not isinstance(manifest[name], list) or not all(isinstance(entry, kind) for entry in manifest[name]):
-            raise ValueError(f"the manifest's {name} is no list of texts")
+            raise ValueError(f"the manifest's {name} is not a list of texts")
     if not isinstance(manifest["records"], bool):
         raise ValueError("the manifest's records is neither true nor false")
     datetime.fromisoformat(manifest["made_at"])

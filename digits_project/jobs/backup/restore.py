@@ -34,7 +34,7 @@ from digits_project.jobs.backup.members import (
 from digits_project.jobs.models import Status, job_classes
 
 STRANGE_TABLES = (DatabaseFailure, BadMigrationError, InconsistentMigrationHistory, NodeNotFoundError)
-WHY = "It was restored from a backup that was made while it ran."
+WHY = "Restored from a backup that was made while the job ran."
 
 
 class RestoreRefused(Exception):
@@ -53,7 +53,7 @@ def restore(source: Path, report: Report = unheard) -> dict:
         try:
             manifest = _unpack(source, aside, report)
         except NotWhole as error:
-            raise RestoreRefused(f"{source} is no whole backup: {error}") from error
+            raise RestoreRefused(f"{source} is not a complete backup: {error}") from error
         postgres_tools.check(aside / DUMP)
         placed = []
         try:
@@ -103,7 +103,7 @@ def _unpack(source: Path, aside: Path, report: Report) -> dict:
     free = shutil.disk_usage(aside).free
     if free < size:
         left = f"{settings.DIGITS_JOBS_DIR} has {free / 2**30:.1f} GiB left"
-        raise RestoreRefused(f"The backup takes {size / 2**30:.1f} GiB, and {left}.")
+        raise RestoreRefused(f"The backup takes {size / 2**30:.1f} GiB, but {left}.")
     (aside / "jobs").mkdir()
     ended = False
     with refusing(), tarfile.open(source, "r|", tarinfo=BackupMember) as tar:
@@ -117,14 +117,14 @@ def _unpack(source: Path, aside: Path, report: Report) -> dict:
             _place(tar, member, aside, jobs)
             report(member.offset_data + member.size, size)
     if not ended:
-        raise RestoreRefused(f"{source} was cut off: its end is missing.")
+        raise RestoreRefused(f"{source} is cut off: its end is missing.")
     return manifest
 
 
 def _next(members: Iterator[tarfile.TarInfo], name: str) -> tarfile.TarInfo:
     member = next(members, None)
     if member is None or member.name != name:
-        raise ValueError(f"it does not hold {name} where that belongs")
+        raise ValueError(f"{name} is missing, or in the wrong place")
     return member
 
 
@@ -153,7 +153,7 @@ def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, aside: Path, jobs: fro
     if member.isdir():
         path.mkdir(mode=0o755)
     elif len(parts) == len(("jobs", "ID")):
-        raise ValueError(f"{printable(member.name)} is a file, and not the folder of a job")
+        raise ValueError(f"{printable(member.name)} is a file, not the folder of a job")
     else:
         _write(tar, member, path)
 
@@ -161,7 +161,7 @@ def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, aside: Path, jobs: fro
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     check_plain(member)
     if not member.isreg():
-        raise ValueError(f"{printable(member.name)} is no file")
+        raise ValueError(f"{printable(member.name)} is not a file")
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, member.mode & 0o755 | 0o600)
     with os.fdopen(handle, "wb") as file, open_member(tar, member) as content:
         shutil.copyfileobj(content, file, COPIED_AT_ONCE)

@@ -60,7 +60,7 @@ class ConsoleCommand(BaseCommand):
         return parser
 
     def add_arguments(self, parser):
-        parser.add_argument("--json", action="store_true", help="the answer as JSON on standard output")
+        parser.add_argument("--json", action="store_true", help="print the result as JSON to standard output")
 
     def execute(self, *args, **options):
         self.screen = Screen(options.get("stderr") or sys.stderr)
@@ -112,7 +112,7 @@ def job_of(job_id: str, job_class: type[J]) -> J: ...
 @overload
 def job_of(job_id: str, job_class: None = None) -> Job: ...
 def job_of(job_id: str, job_class: type[Job] | None = None) -> Job:
-    """The job of that id. Raises CommandError."""
+    """The job with this id. Raises CommandError."""
     job = find_job(job_id, job_class)
     if job is None:
         what = job_class._meta.verbose_name if job_class else "job"
@@ -136,5 +136,5 @@ def _quiet_log(verbosity: int) -> Iterator[None]:
 def positive(text: str) -> int:
     """Parse an option that is a whole number from 1."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)

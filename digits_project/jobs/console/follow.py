@@ -59,7 +59,7 @@ def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bo
     while not all(job.has_ended for job in jobs):
         if interrupts.asked and not reported:
             reported = True
-            screen.line("Asked to abort. A second Ctrl-C leaves at once; the jobs then end by themselves.")
+            screen.line("Aborting. A second Ctrl-C leaves at once; the jobs then stop by themselves.")
             abort_all(jobs)
         if runner:
             runner.tend(jobs)

@@ -10,8 +10,8 @@ from digits_project.jobs.models import Job
 from digits_project.jobs.scheduling import queues
 
 NOBODY = (
-    "{} is alive, so nothing would {} it. Start the server (make run) or a worker (manage.py worker {}); or add "
-    "--here, to do the work in this command, or --no-wait, to leave it to a worker that comes later."
+    "{} is alive, so nothing would {} it. Start the server (make run) or a worker (manage.py worker {}). Or add "
+    "--here, to do the work in this command, or --no-wait, to leave it to a worker that starts later."
 )
 
 
@@ -26,8 +26,10 @@ class WorkCommand(ConsoleCommand):
     def add_arguments(self, parser):
         super().add_arguments(parser)
         waiting = parser.add_mutually_exclusive_group()
-        waiting.add_argument("--wait", action="store_true", help="until the job has ended; Ctrl-C aborts it [default]")
-        waiting.add_argument("--no-wait", action="store_true", help="only create it; a worker runs it")
+        waiting.add_argument(
+            "--wait", action="store_true", help="wait until the job has ended; Ctrl-C aborts it [default]"
+        )
+        waiting.add_argument("--no-wait", action="store_true", help="only create the job; a worker runs it")
         waiting.add_argument(
             "--here", action="store_true", help="do the work in this command: neither workers nor Redis are needed"
         )
@@ -85,7 +87,9 @@ class WorkCommand(ConsoleCommand):
 
 
 def add_owner(parser) -> None:
-    parser.add_argument("--owner", default="", help="the user whose job it is to be [nobody's: operators change it]")
+    parser.add_argument(
+        "--owner", default="", help="the user who will own the job [nobody; then only operators can change it]"
+    )
 
 
 def refuse_without_workers(job_class: type[Job], work: str) -> None:
@@ -93,6 +97,6 @@ def refuse_without_workers(job_class: type[Job], work: str) -> None:
     try:
         listening = queues.live_workers()
     except RedisError as away:
-        raise CommandError(NOBODY.format("Redis is away and no worker", work, job_class.QUEUE)) from away
+        raise CommandError(NOBODY.format("Redis can't be reached and no worker", work, job_class.QUEUE)) from away
     if not any(name == job_class.QUEUE or name.startswith(f"{job_class.QUEUE}-") for name in listening):
         raise CommandError(NOBODY.format("No worker", work, job_class.QUEUE))

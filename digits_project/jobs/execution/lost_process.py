@@ -32,6 +32,6 @@ def handle_lost_process(job: Job, reason: str) -> None:
 
 def _given_up(job: Job, reason: str) -> str:
     return (
-        f"{reason} It has lost {MAX_LOST_PROCESSES} processes without {job.MILESTONE}, "
-        "so it is not tried again by itself. Mend what ends them, then resume it."
+        f"{reason} The job has lost {MAX_LOST_PROCESSES} processes without {job.MILESTONE}, so it is not retried "
+        "automatically. Fix what ends its processes, then resume it."
     )

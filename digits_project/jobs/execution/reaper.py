@@ -40,7 +40,7 @@ def tick_or_leave() -> bool:
     try:
         tick()
     except (DatabaseFailure, RedisError) as away:
-        log.warning("Nothing reaped this time: %s", away)
+        log.warning("Could not check the running jobs, will try again: %s", away)
         connections.close_all()
         return False
     return True
@@ -52,7 +52,7 @@ def tidy_or_leave() -> None:
     try:
         directory.remove_abandoned(find_job)
     except DatabaseFailure as away:
-        log.warning("No folders looked for this time: %s", away)
+        log.warning("Could not look for abandoned job folders: %s", away)
         connections.close_all()
 
 

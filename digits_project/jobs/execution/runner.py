@@ -56,7 +56,7 @@ class JobProgress:
         try:
             self._look_and_write(now)
         except (OperationalError, InterfaceError) as away:
-            log.warning("The database is away, the job goes on: %s", away)
+            log.warning("The database can't be reached, the job continues: %s", away)
             connections.close_all()
 
     def _look_and_write(self, now: float) -> None:
@@ -89,7 +89,7 @@ def run(job_class: type[J], job_id: str, work: Callable[[J, JobProgress], None])
     holder = str(Process.current())
     job = job_class.objects.filter(pk=job_id).first()
     if job is None or not lifecycle.try_advance(job, Status.RUNNING, only_from=Status.WAITING, worker=holder):
-        log.info("%s is gone or somebody else's", job_id)
+        log.info("%s was deleted, or another process runs it", job_id)
         return
     try:
         end, changes = _outcome(job, JobProgress(job, holder), work)
@@ -119,13 +119,13 @@ def _outcome(job: J, progress: JobProgress, work: Callable[[J, JobProgress], Non
         log.error("%s failed: %s", job, failure)
         return Status.ERROR, {"error": str(failure)}
     except (OperationalError, InterfaceError) as away:
-        raise Lost(f"The database was away: {away}") from away
+        raise Lost(f"The database could not be reached: {away}") from away
     except Exception as failure:
         if explanation := no_room(failure, job.directory, RESUME):
             log.error("%s failed: %s", job, explanation)
             return Status.ERROR, {"error": explanation}
         if resources.is_want_of_memory(failure):
-            log.exception("%s got no more memory", job)
+            log.exception("%s ran out of memory", job)
             return Status.ERROR, {"error": resources.explain(failure, "This job", "Give the worker more memory.")}
         fault = secrets.token_hex(4)
         log.exception("%s failed, error id %s", job, fault)
@@ -151,6 +151,6 @@ def patiently(write: Callable[[], object]) -> None:
         except (OperationalError, InterfaceError):
             if time.monotonic() - began > (STOPPING_SECONDS if JobProgress.stop_requested else PATIENCE_SECONDS):
                 raise
-            log.warning("The database is away; what a job has to write waits until it is back")
+            log.warning("The database can't be reached; the job waits to write until it can")
             connections.close_all()
             time.sleep(0.5)

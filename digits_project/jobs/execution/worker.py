@@ -52,7 +52,7 @@ class JobWorker(Worker):
 
     def heartbeat(self, timeout=None, pipeline=None):
         if not self.is_horse and not self.connection.sismember(REDIS_WORKER_KEYS, self.key):
-            self.log.warning("Redis has forgotten this worker; it registers again")
+            self.log.warning("Redis has lost this worker's registration; registering again")
             self.connection.delete(self.key)  # a heartbeat after Redis lost its data leaves a key without queues
             self.register_birth()
         super().heartbeat(10, pipeline=pipeline)
@@ -62,7 +62,7 @@ class JobWorker(Worker):
         try:
             super().maintain_heartbeats(job, execution)
         except RedisError as away:
-            self.log.warning("Redis is away, the job goes on: %s", away)
+            self.log.warning("Redis can't be reached, the job continues: %s", away)
 
     def get_heartbeat_ttl(self, job, working_time=0.0) -> int:
         return 10
@@ -98,7 +98,7 @@ class JobWorker(Worker):
         for queue in self.queues:
             for job_id in self.connection.lrange(queue.intermediate_queue_key, 0, -1):
                 if not job_id.isascii():
-                    log.error("Refused %a, which is no job's id", job_id[:100])
+                    log.error("Refused %a, which is not a job's id", job_id[:100])
                     self.connection.execute_command("LREM", queue.intermediate_queue_key, 0, job_id)
 
     def execute_job(self, job, queue):
@@ -107,7 +107,7 @@ class JobWorker(Worker):
         if self._is_ours(job):
             super().execute_job(job, queue)
         else:
-            log.error("Refused to run %s, which is no task of this server", job.id)
+            log.error("Refused to run %s, which is not a task of this server", job.id)
             job.delete()
 
     def _is_ours(self, job) -> bool:
@@ -142,5 +142,5 @@ class JobWorker(Worker):
                 )
                 dispatch_or_leave()
         except DatabaseFailure as away:
-            log.warning("The reaper looks after %s, which died %s: %s", job.args[0], how, away)
+            log.warning("Leaving %s, whose process died %s, to the reaper: %s", job.args[0], how, away)
         connections.close_all()

@@ -127,7 +127,10 @@ def check(wanted: DeviceRequest) -> None:
         there = ", ".join(str(index) for index in sorted({gpu.index for gpus in hosts for gpu in gpus})) or "none"
         raise BadInput(f"No host has GPU {', '.join(map(str, wanted.indexes))} to train on; there are: {there}.{why}")
     if hosts:
-        raise BadInput(f"No host has {wanted.count} GPUs to train on; the most are {max(map(len, hosts))}.{why}")
+        raise BadInput(
+            f"No host has {wanted.count} GPUs to train on; the largest number on one host is "
+            f"{max(map(len, hosts))}.{why}"
+        )
     if enabled and not any(device.suits(wanted) for device in enabled):
         raise BadInput(f"No host has a device to train on.{why} `manage.py doctor` on that host says what is missing.")
 

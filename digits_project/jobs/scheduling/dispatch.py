@@ -37,7 +37,7 @@ def dispatch_or_leave() -> None:
     try:
         dispatch()
     except (RedisError, OperationalError, InterfaceError) as away:
-        log.warning("The reaper dispatches later: %s", away)
+        log.warning("Left the dispatch to the reaper: %s", away)
 
 
 def lease_here(job: Job) -> list[Device]:
@@ -79,7 +79,7 @@ def _free_devices(workers: dict[str, int]) -> None:
         status = next((job.status for job in holders if job), None)
         stranded = status == Status.WAITING and device.queue_name not in workers
         if stranded or status not in (Status.WAITING, Status.RUNNING):
-            log.info("%s is free again, after %s (%s)", device, device.leased_to, status or "deleted")
+            log.info("%s is free again; it was leased to %s (%s)", device, device.leased_to, status or "deleted")
             device.leased_to = ""
             device.save(update_fields=["leased_to"])
 

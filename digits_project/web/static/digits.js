@@ -1,6 +1,6 @@
 "use strict";
 
-// A form or a button with data-method asks for JSON; what is refused is shown in place.
+// A form or a button with data-method requests JSON; an error is shown on the page.
 async function send(method, url, body, next) {
   const answer = await fetch(url, { method, body, headers: { Accept: "application/json" } });
   if (answer.ok) {
@@ -29,8 +29,8 @@ for (const button of document.querySelectorAll("button[data-action]")) {
   });
 }
 
-// A choice shows the fields that belong to it: of lr_policy=step those that begin with lr_step_, of method=folder those
-// that begin with folder_.
+// A choice shows only its own fields: lr_policy=step the fields that begin with lr_step_, method=folder those that
+// begin with folder_.
 for (const choice of document.querySelectorAll("form select")) {
   const before = choice.name.includes("_") ? choice.name.replace(/_.*/, "_") : "";
   const fields = [...choice.form.elements].filter((field) => field.name && field !== choice);
@@ -45,7 +45,7 @@ for (const choice of document.querySelectorAll("form select")) {
   show();
 }
 
-// The page of a job that has not ended follows it.
+// The page of a job polls its status until the job has ended.
 const progress = document.querySelector("progress[data-status]");
 if (progress) {
   const shown = document.querySelector("h1 .label").textContent;

@@ -12,9 +12,9 @@ from inference.engine.predictor import ranked
 
 class Command(ImagesCommand):
     help = (
-        "Classify images with a snapshot, any number of them: the answers come while it works, a line for each image, "
-        "in the order of the images. What can't be read is told on standard error and counted; the exit status is 1 "
-        "then."
+        "Classify any number of images with a snapshot. The results are written while the command works, one line "
+        "for each image, in the order of the images. An unreadable image is reported on standard error and "
+        "counted; the exit status is then 1."
     )
     example = (
         "20261125-120000-0c1a photos --recursive --top 3 --output answers.csv\n"
@@ -23,9 +23,9 @@ class Command(ImagesCommand):
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("--top", type=positive, default=5, help="at most so many categories of each image [5]")
+        parser.add_argument("--top", type=positive, default=5, help="at most this many categories for each image [5]")
         parser.add_argument(
-            "--format", choices=["csv", "jsonl"], default="csv", help="of a line: values, or a JSON object [csv]"
+            "--format", choices=["csv", "jsonl"], default="csv", help="format of a line: values, or a JSON object [csv]"
         )
         parser.add_argument("--json", action="store_const", dest="format", const="jsonl", help="--format jsonl")
 

@@ -14,9 +14,9 @@ from models_app.results import Evaluation
 
 class Command(WorkCommand):
     help = (
-        "Measure a classifier on the images for validation or test: accuracy, top-5, loss, calibration, each "
-        "category's precision and recall, the confusion matrix and the worst errors. What is there already is "
-        "not measured again."
+        "Evaluate a classifier on its validation or test images: accuracy, top-5, loss, calibration, precision and "
+        "recall of each category, the confusion matrix and the worst errors. An existing evaluation is shown, not "
+        "repeated."
     )
     example = "20261125-120000-0c1a --split test --snapshot-epoch best --json"
     work = "make"
@@ -25,7 +25,9 @@ class Command(WorkCommand):
         super().add_arguments(parser)
         add_owner(parser)
         add_snapshot(parser, BEST)
-        parser.add_argument("--split", choices=Evaluation.Split.values, default="val", help="which images [val]")
+        parser.add_argument(
+            "--split", choices=Evaluation.Split.values, default="val", help="the images of which split [val]"
+        )
 
     def describe(self, job):
         return evaluation_json(job)

@@ -13,16 +13,22 @@ from inference.download.contents import archive
 
 class Command(ConsoleCommand):
     help = (
-        "Write everything that is needed to run a snapshot elsewhere as one archive, the same as the server's "
-        "download: model.onnx, labels, mean, network, weights, and classify.py, which gives the server's answers."
+        "Write everything that is needed to run a snapshot elsewhere into one archive, the same as the server's "
+        "download: model.onnx, labels, mean, network, weights, and classify.py, which gives the same results as "
+        "the server."
     )
     example = "20261125-120000-0c1a --form zip -o model.zip"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
         add_snapshot(parser)
-        parser.add_argument("--form", choices=list(FORMS), help="of the archive [as FILE ends, else zip]")
-        parser.add_argument("-o", "--output", metavar="FILE", help="- is standard output [<id>-epoch-<epoch>.<form>]")
+        parser.add_argument("--form", choices=list(FORMS), help="type of the archive [the suffix of FILE, else zip]")
+        parser.add_argument(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="the file to write; - is standard output [<id>-epoch-<epoch>.<form>]",
+        )
 
     def handle(self, **options):
         snapshot, name = chosen_snapshot(options), options["output"]

@@ -8,15 +8,15 @@ from inference.engine.predictor import plain
 
 class Command(ImagesCommand):
     help = (
-        "Ask any network about images, any number of them: for each a line of JSON with the values of the network's "
-        "outputs, in the order of the images. What can't be read is told on standard error and counted; the exit "
-        "status is 1 then."
+        "Run any network on any number of images. The outputs of each image are written as one line of JSON, in "
+        "the order of the images. An unreadable image is reported on standard error and counted; the exit status "
+        "is then 1."
     )
     example = "20261125-120000-0c1a photos/1.png photos/2.png"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("--json", action="store_true", help="a line of JSON for each image, as it is anyway")
+        parser.add_argument("--json", action="store_true", help="a line of JSON for each image; this is always so")
 
     def lines(self, snapshot, batches, predictor, options):
         for names, pixels in batches:

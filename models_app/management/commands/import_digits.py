@@ -15,18 +15,18 @@ THERE = "is there already"
 
 class Command(ConsoleCommand):
     help = (
-        "Take over the jobs of a DIGITS server: datasets with their databases, and models that Caffe trained, whose "
-        "snapshots then answer here. Ids and names stay, so old links go on working. What can't be taken is told with "
-        "the reason, and the exit status is 1 then. "
-        "Nothing in FOLDER is changed, and nothing in it is run: status.pickle is not unpickled."
+        "Import the jobs of a DIGITS server: datasets with their databases, and models that Caffe trained, with "
+        "their snapshots. Ids and names stay the same, so old links continue to work. The command lists each job "
+        "that can't be imported, with the reason; the exit status is then 1. It changes nothing in FOLDER and runs "
+        "nothing from it: status.pickle is not unpickled."
     )
     example = "/var/digits/jobs\n/var/digits/jobs/20170301-120000-0c1a --no-records"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
         add_owner(parser)
-        parser.add_argument("folder", type=Path, help="DIGITS's folder of jobs, or one job in it")
-        parser.add_argument("--no-records", action="store_true", help="leave the datasets' databases where they are")
+        parser.add_argument("folder", type=Path, help="DIGITS's folder of jobs, or the folder of one job")
+        parser.add_argument("--no-records", action="store_true", help="do not import the databases of the datasets")
 
     def handle(self, *, folder, **options):
         try:
@@ -41,7 +41,7 @@ class Command(ConsoleCommand):
         left_out = [one["left_out"] for one in outcomes if one["left_out"] not in ("", THERE)]
         there = sum(one["left_out"] == THERE for one in outcomes)
         taken = len(outcomes) - there - len(left_out)
-        self.screen.line(f"{taken} taken, {there} there already, {len(left_out)} left out")
+        self.screen.line(f"{taken} imported, {there} already there, {len(left_out)} left out")
         self.end(Exit.FAILED if left_out else Exit.DONE)
 
     def _report(self, name: str, began: float, fraction: float) -> None:

@@ -26,26 +26,30 @@ def _every_model() -> Iterator[TrainedModel]:
 
 class Command(ConsoleCommand):
     help = (
-        "Remove old snapshots by a rule; what the rule does not spare goes. Without --yes it only says what would go. "
-        "Snapshots that are marked to be kept stay, and those that another model is still to start from."
+        "Delete all snapshots that no option keeps. Without --yes, only list them. Snapshots that are marked to be "
+        "kept stay, and so do those from which another model is still to start."
     )
     example = "20261125-120000-0c1a --best 2 --newest 1 --every 10\n--all --yes"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("model_ids", nargs="*", metavar="MODEL_ID", help="as manage.py jobs lists them")
-        parser.add_argument("--all", action="store_true", help="every model")
-        parser.add_argument("--best", type=int, default=Rule.best, help="so many of the best by validation stay [1]")
-        parser.add_argument("--newest", type=int, default=Rule.newest, help="so many of the newest stay [1]")
-        parser.add_argument("--every", type=int, default=Rule.every, help="every n-th stays [0: none for this alone]")
-        parser.add_argument("--yes", action="store_true", help="do it")
+        parser.add_argument(
+            "model_ids", nargs="*", metavar="MODEL_ID", help="the models' ids, as manage.py jobs lists them"
+        )
+        parser.add_argument("--all", action="store_true", help="all models")
+        parser.add_argument(
+            "--best", type=int, default=Rule.best, help="how many of the best to keep, by validation [1]"
+        )
+        parser.add_argument("--newest", type=int, default=Rule.newest, help="how many of the newest to keep [1]")
+        parser.add_argument("--every", type=int, default=Rule.every, help="keep every n-th [0: none]")
+        parser.add_argument("--yes", action="store_true", help="delete the snapshots")
 
     def handle(self, *, model_ids, yes, **options):
         rule = Rule(*(options[name] for name in ("best", "newest", "every")))
         if min(rule.best, rule.newest, rule.every) < 0:
-            raise wrong("--best, --newest and --every take numbers from 0.")
+            raise wrong("--best, --newest and --every must be whole numbers from 0.")
         if bool(model_ids) == options["all"]:
-            raise wrong("Name models, or --all.")
+            raise wrong("Name models, or use --all.")
         models = [job_of(job_id, TrainedModel) for job_id in model_ids] or _every_model()
         gone, refused = [], False
         for model in models:
@@ -73,5 +77,5 @@ class Command(ConsoleCommand):
             self.print_json({"deleted": done, "bytes": total, "snapshots": gone})
             return
         self.print_table((one["model_id"], f"epoch {one['epoch']:g}", filesizeformat(one["bytes"])) for one in gone)
-        what = "are deleted" if done else "would go; --yes deletes them"
+        what = "are deleted" if done else "would be deleted; --yes deletes them"
         self.stdout.write(f"{len(gone)} snapshots, {filesizeformat(total)}, {what}.")

@@ -13,9 +13,9 @@ OPTIONS = FormOptions(*FORMS.values(), name="model_name")
 
 class Command(WorkCommand):
     help = (
-        "Train a network on a dataset: a standard one, that of another model (--method previous), or one of your own "
-        "(--method custom). Several learning rates or batch sizes, with commas between them, train a model for each "
-        "combination. Prints the ids."
+        "Train a network on a dataset: a standard network, the network of another model (--method previous), or "
+        "your own (--method custom). Several learning rates or batch sizes, separated by commas, train one model "
+        "for each combination. Prints the models' ids."
     )
     example = (
         "lenet --dataset 20261125-120000-0c1a --standard-networks lenet --train-epochs 5\n"
@@ -27,9 +27,13 @@ class Command(WorkCommand):
     def add_arguments(self, parser):
         super().add_arguments(parser)
         add_owner(parser)
-        parser.add_argument("--generic", action="store_true", help="any losses and outputs, on any dataset")
         parser.add_argument(
-            "--previous-snapshot", metavar="EPOCH", help="of the previous network: start from its weights; -1: newest"
+            "--generic", action="store_true", help="a network with any losses and outputs, on any dataset"
+        )
+        parser.add_argument(
+            "--previous-snapshot",
+            metavar="EPOCH",
+            help="epoch of the previous network's weights to start from; -1: the newest",
         )
         OPTIONS.add_to(parser)
 

@@ -146,7 +146,7 @@ class Pooling(LayerType):
         if self.round_mode not in ROUNDING:
             raise Misfit(f"round_mode must be {' or '.join(ROUNDING)}, not {self.round_mode!r}")
         if self.pool == "STOCHASTIC":
-            raise Misfit("pool STOCHASTIC is not offered: it answers by chance; MAX and AVE are")
+            raise Misfit("pool STOCHASTIC is not supported, because its results are random; use MAX or AVE")
         if self.pool not in ("MAX", "AVE"):
             raise Misfit(f"pool must be MAX or AVE, not {self.pool!r}")
         if self.global_pooling:

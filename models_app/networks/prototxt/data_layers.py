@@ -126,7 +126,7 @@ def _settings(message: Message) -> dict[str, object]:
         for group in messages(message, name):
             for field in group.fields:
                 if name == "transform_param" and field.name not in _TRANSFORMS:
-                    raise Misfit(f"transform_param has no field {field.name} that is known (line {field.line})")
+                    raise Misfit(f"transform_param has an unknown field {field.name} (line {field.line})")
                 if field.name in _TRANSFORMS:
                     settings[field.name] = field.value
     return settings

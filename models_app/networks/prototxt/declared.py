@@ -128,8 +128,8 @@ def _declared(entry: Field) -> Declared:
     message = Message(entry.line, message.fields)
     if message.all("layer"):
         raise BadNetwork(
-            f"line {entry.line}: a layer inside `layers` is Caffe's format of 2013, which is not read; upgrade it "
-            "with Caffe's upgrade_net_proto_text"
+            f"line {entry.line}: a layer inside `layers` is Caffe's format of 2013, which is not supported; upgrade "
+            "it with Caffe's upgrade_net_proto_text"
         )
     try:
         kind = text_of(message, "type")

@@ -101,7 +101,7 @@ def _layer(one: Declared, categories: int | None, owners: dict[str, str]) -> Lay
         parameters.setdefault("num_output", categories)
     for field in one.message.all("propagate_down"):
         if str(field.value) not in ("1", "true", "True", "t") and not deploy.is_verdict(Layer(one.name, one.type)):
-            raise Misfit(f"propagate_down can't be false; an lr_mult of 0 holds weights still (line {field.line})")
+            raise Misfit(f"propagate_down can't be false; to fix weights, set lr_mult to 0 (line {field.line})")
     multipliers, shared = multipliers_of(one.message)
     for name in shared:
         if name and owners.setdefault(name, one.name) != one.name:

@@ -66,5 +66,5 @@ def _frame(image_shape: tuple[int, int, int], crop_size: int) -> Frame:
 
 def _published(name: str) -> StandardNetwork:
     if name not in STANDARD:
-        raise BadNetwork(f"there is no standard network {name!r}; there are: {', '.join(sorted(STANDARD))}")
+        raise BadNetwork(f"there is no standard network {name!r}; choose one of {', '.join(sorted(STANDARD))}")
     return STANDARD[name]

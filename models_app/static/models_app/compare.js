@@ -1,8 +1,8 @@
-// The curves of several models in one chart, one quantity at a time; they grow while a model trains.
+// The curves of several models in one chart, one quantity at a time, updated while a model trains.
 import {LineChart, asPercent, short} from "../jobs/chart.js";
 import {poll} from "../jobs/poll.js";
 
-const SOLID = 4; // further lines are dashed: eight colours alone are too alike for some eyes
+const SOLID = 4; // further lines are dashed, because some people can't distinguish eight colours
 const SPLITS = {train: "Training", val: "Validation"};
 const USUAL = ["val accuracy", "val loss", "train loss", "train accuracy", "train learning_rate"];
 
@@ -14,7 +14,7 @@ const pointsOf = ({curves}, quantity) => {
 const isMeasured = (answers, quantity) =>
   answers.some((answer) => pointsOf(answer, quantity).y.some((value) => value !== null));
 
-// The usual quantities, then what else the networks measure.
+// The usual quantities, then the networks' other ones.
 function quantitiesOf(answers) {
   const found = answers.flatMap(({curves}) => Object.entries(curves).flatMap(
     ([split, points]) => Object.keys(points).map((column) => `${split} ${column}`)));
@@ -27,7 +27,7 @@ function titleOf(quantity) {
   return quantity === "train learning_rate" ? "Learning rate" : `${SPLITS[split]} ${column.join(" ")}`;
 }
 
-// The names of the models, with their ids where two are called alike.
+// The names of the models, with their ids where two have the same name.
 function namesOf(links) {
   const names = links.map((link) => link.dataset.name);
   return links.map((link, i) => (

@@ -1,4 +1,4 @@
-// A model's page: its curves, which grow while it trains, and the form that classifies an image with it.
+// A model's page: its curves, updated while it trains, and the form that classifies an image.
 import {LineChart, asPercent, short} from "../jobs/chart.js";
 import {poll} from "../jobs/poll.js";
 
@@ -62,7 +62,7 @@ function row([name, value]) {
 function complaint(answer) {
   if (answer.error) return answer.error.description;
   const errors = Array.isArray(answer.errors) ? answer.errors.map((one) => one.message) : Object.values(answer.errors || {});
-  return errors.flat().join(" ") || "The server did not answer that.";
+  return errors.flat().join(" ") || "The server did not accept this.";
 }
 
 function classifies(form) {

@@ -1,4 +1,4 @@
-// Draws how the learning rate will fall while the fields of a form are filled in.
+// Draws the course of the learning rate while the user fills in the form.
 import {LineChart} from "../jobs/chart.js";
 
 const AFTER_MILLISECONDS = 250;
@@ -24,7 +24,7 @@ function previews(parent) {
       if (number !== asked) return;
       if (!reply.ok) {
         const errors = Array.isArray(answer.errors) ? answer.errors.map((one) => `${one.field}: ${one.message}`) : Object.entries(answer.errors || {}).map((one) => one.join(": "));
-        said.textContent = errors.join(" ") || "This can't be drawn.";
+        said.textContent = errors.join(" ") || "The learning rate can't be drawn.";
         return;
       }
       said.textContent = "";

@@ -135,7 +135,7 @@ class PixelFile:
             or os.fstat(self._descriptor).st_size != whole
         ):
             os.close(self._descriptor)
-            raise FileNotFoundError(f"{path} is of other records")
+            raise FileNotFoundError(f"{path} belongs to other records")
         self._categories: np.ndarray | None = None
         if not layout.label_shape:
             stored = os.pread(self._descriptor, self._count * LABEL_BYTES, HEADER_BYTES)
@@ -193,7 +193,7 @@ def open_images(path: Path, layout: InputLayout, threads: int, tick: Callable[[]
     try:
         decoded = _decoded_once(records, tick)
     except OSError as error:
-        logger.warning("%s can't be kept decoded (%s); decoding its images each time", path, error)
+        logger.warning("%s can't be stored decoded (%s); its images are decoded each time", path, error)
         return records
     except BaseException:
         records.close()

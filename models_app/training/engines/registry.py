@@ -127,7 +127,7 @@ def _named(wanted: str) -> list[EngineDeclaration]:
     if wanted == AUTO:
         return list(ENGINES.values())
     if wanted not in ENGINES:
-        raise BadInput(f"there is no engine {wanted!r}; there are: {', '.join(ENGINES)}")
+        raise BadInput(f"there is no engine {wanted!r}; choose one of {', '.join(ENGINES)}")
     return [ENGINES[wanted]]
 
 

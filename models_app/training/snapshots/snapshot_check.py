@@ -45,7 +45,7 @@ def read_description(directory: Path) -> dict:
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"is damaged: {error}") from error
     if not isinstance(description, dict):
-        raise _damaged(path, "is damaged: it holds no object")
+        raise _damaged(path, "is damaged: it does not hold a JSON object")
     return description
 
 

@@ -52,7 +52,7 @@ def read_snapshot(directory: Path) -> tuple[dict[str, np.ndarray], dict[str, np.
     try:
         state = TrainingState(**_state_fields(description))
     except TypeError as error:
-        raise BadInput(f"{directory} is not a whole snapshot: {error}") from error
+        raise BadInput(f"{directory} is not a complete snapshot: {error}") from error
     return load_arrays(directory / FILES["weights"]), load_arrays(directory / FILES["optimizer"]), state
 
 
@@ -70,7 +70,7 @@ def _described(directory: Path) -> dict:
             if sha256(directory / name) != description["sha256"][name]:
                 raise BadInput(f"{directory / name} is damaged")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{directory} is not a whole snapshot: {error}") from error
+        raise BadInput(f"{directory} is not a complete snapshot: {error}") from error
     return description
 
 

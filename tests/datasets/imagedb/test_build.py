@@ -138,7 +138,7 @@ def test_a_category_without_a_readable_image_is_dropped_and_labels_are_renumbere
     built = build(spec_of(images), directory, ignore_progress)
     assert built.categories == ["0", "2"]
     assert built.splits == [BuiltSplit("train", 24, [9, 15]), BuiltSplit("val", 8, [3, 5])]
-    assert built.warnings == ["Dropped, since no image for training could be read: 1."]
+    assert built.warnings == ["Left out, because no image for training could be read: 1."]
     assert (directory / "labels.txt").read_text() == "0\n2\n"
     for split in ("train", "val"):
         assert [label for label, _ in read_records(directory, split)] == [
@@ -158,7 +158,9 @@ def test_a_build_without_readable_images_is_bad_input_with_an_example(images, di
 def test_a_build_with_one_readable_category_is_bad_input(images, directory):
     for path in [*(images / "0").iterdir(), *(images / "2").iterdir()]:
         cut_in_half(path)
-    with pytest.raises(BadInput, match=r"Only one category has images .* None of: 0, 2\. /.*damaged PNG"):
+    with pytest.raises(
+        BadInput, match=r"Only one category has readable images .* Categories without any: 0, 2\. /.*damaged PNG"
+    ):
         build(spec_of(images), directory, ignore_progress)
     assert file_names(directory) == set()
 
@@ -173,7 +175,7 @@ def test_validation_and_test_can_have_their_own_folders(images, tmp_path, direct
         BuiltSplit("test", 6, [0, 6, 0]),
     ]
     assert built.warnings == [
-        "Left out of val, since train does not have them: 7.",
+        "Left out of val, because train has no such category: 7.",
         "Without images in val: 1.",
         "Without images in test: 0, 2.",
     ]

@@ -53,9 +53,9 @@ def test_a_mean_as_npy_is_used_unchanged_or_repeated_for_every_pixel(tmp_path, d
         ("mean.npy", np.ones((3, 11, 12)), "is 3×11×12, but the images are 3×12×12"),
         ("mean.npy", np.full((3, 12, 12), np.inf), "not finite"),
         ("mean.npy", np.full((3, 12, 12), "x"), "does not hold numbers"),
-        ("mean.npy", np.full((3, 12, 12), None), "no whole .npy file of numbers"),
-        ("mean.npy", b"\x93NUMPY\x01\x00", "no whole .npy file of numbers"),
-        ("mean.npy", b"text", "no whole .npy file of numbers"),
+        ("mean.npy", np.full((3, 12, 12), None), "not a complete .npy file of numbers"),
+        ("mean.npy", b"\x93NUMPY\x01\x00", "not a complete .npy file of numbers"),
+        ("mean.npy", b"text", "not a complete .npy file of numbers"),
         ("mean.binaryproto", b"\x0a\xff", "can't be read as a .binaryproto: the message is cut short"),
         (
             "mean.binaryproto",

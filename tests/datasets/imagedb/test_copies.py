@@ -91,7 +91,7 @@ def test_copies_in_separate_split_folders_are_kept_and_reported(images, tmp_path
     built = build(spec_of(images, val=FolderSource(val)), tmp_path / "job", ignore_progress)
     assert [split.entries for split in built.splits] == [48, 24]
     assert (built.copies["images"], built.copies["in_two_splits"]) == (48, 24)
-    paths = re.search(r"such as (.*) and (.*)\. What is measured", built.copies["remarks"][1])
+    paths = re.search(r"such as (.*) and (.*)\. The accuracy", built.copies["remarks"][1])
     assert paths[1].replace(str(images), str(val)) == paths[2]
 
 

@@ -152,7 +152,10 @@ def test_different_numbers_of_images_and_labels_are_bad_input(tmp_path, raw_data
 
 def test_different_keys_of_images_and_labels_are_a_warning(tmp_path, raw_database, directory):
     labels = write_lmdb(tmp_path / "labels", [datum(np.ones((1, 1, 1), np.float32))] * COUNT, key="k{:08}")
-    assert "'00000000' and 'k00000000' are the first" in build_from(directory, raw_database, labels).warnings[0]
+    assert (
+        "their keys differ; the first pair is '00000000' and 'k00000000'."
+        in build_from(directory, raw_database, labels).warnings[0]
+    )
 
 
 DATUM = message_class("Datum")
@@ -171,7 +174,7 @@ DATUM = message_class("Datum")
         (datum(np.ones((3, 12, 12), np.float32)), "holds numbers, not an 8-bit image"),
         (datum(np.ones((4, 12, 12), np.uint8)), "has 4 channels; an image has 1"),
         (datum(np.ones((1, 12, 12), np.uint8)), "is 1×12×12 with numbers of 1×1×1 as label; entry"),
-        (b"\x0b", "is of no known type"),
+        (b"\x0b", "has an unknown type"),
         (b"\xff" * 40, "is too long"),
         (b"", "it holds neither data nor float_data"),
     ],
@@ -225,7 +228,7 @@ def test_random_damage_of_an_lmdb_causes_only_bad_input(tmp_path, raw_database, 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS])
 def test_a_crash_of_the_database_reader_is_bad_input(raw_database, directory, monkeypatch, number):
     monkeypatch.setattr(LmdbDatabase, "parse", lambda self, content: os.kill(os.getpid(), number))
-    with pytest.raises(BadInput, match="A database is damaged: reading it crashes"):
+    with pytest.raises(BadInput, match="A database is damaged: reading it crashed the process"):
         build_from(directory, raw_database)
 
 

@@ -101,7 +101,7 @@ def test_a_category_below_the_minimum_is_omitted_with_a_warning(tmp_path, log):
     categories, splits = split_folder(spec_of(folder, train=FolderSource(folder, min_per_class=5), pct_val=0), log)
     assert categories == ["0", "2", "3"]
     assert per_category(splits["train"]) == [10, 10, 5]
-    assert log.warnings == ["Left out of train, for want of 5 images: 1."]
+    assert log.warnings == ["Left out of train, because they have fewer than 5 images: 1."]
 
 
 def test_a_category_above_the_maximum_is_sampled_with_the_seed(tmp_path, log):
@@ -148,15 +148,15 @@ def test_a_separate_validation_folder_keeps_the_labels_of_train_and_omits_other_
     part = own_part("val", scan_folder(own_folder.folder, log), spec, ["0", "1", "2", "3"], log, lambda: None)
     assert per_category(paths(part)) == [0, 0, 5, 4]
     assert log.warnings == [
-        "Left out of val, since train does not have them: 9.",
-        "Left out of val, for want of 2 images: 1.",
+        "Left out of val, because train has no such category: 9.",
+        "Left out of val, because they have fewer than 2 images: 1.",
         "Without images in val: 0, 1.",
     ]
 
 
 def test_a_separate_validation_folder_without_a_category_of_train_is_bad_input(tmp_path, log):
     own_folder = FolderSource(write_digits(tmp_path / "val", {8: 4, 9: 4}))
-    with pytest.raises(BadInput, match="val holds no category that train has"):
+    with pytest.raises(BadInput, match="val has no category of train"):
         own_part(
             "val", scan_folder(own_folder.folder, log), spec_of(tmp_path, val=own_folder), ["0", "1"], log, lambda: None
         )
@@ -165,11 +165,11 @@ def test_a_separate_validation_folder_without_a_category_of_train_is_bad_input(t
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"pct_val": 100}, "share for validation must be from 0 to under 100 %, not 100 %"),
+        ({"pct_val": 100}, "share for validation must be from 0 to below 100 %, not 100 %"),
         ({"pct_val": -1}, "share for validation"),
         ({"pct_val": float("nan")}, "share for validation"),
         ({"pct_test": 100}, "share for test"),
-        ({"pct_val": 60, "pct_test": 40}, "must stay under 100 % together: nothing would be left to train on"),
+        ({"pct_val": 60, "pct_test": 40}, "must together be below 100 %: otherwise no image is left for training"),
         ({"width": 0}, "image width must be from 1 to 4096 pixels, not 0"),
         ({"height": 100_000}, "image height must be from 1 to 4096 pixels, not 100000"),
         ({"channels": 2}, "number of channels must be one of 1, 3, not 2"),

@@ -139,7 +139,7 @@ def test_classify_py_prints_a_ranking_and_continues_after_a_damaged_image(model,
 def test_classify_py_refuses_a_number_of_categories_below_one(model, unpack_download, pictures, count):
     run = run_script(unpack_download(model), "--top", count, pictures / "gray.bmp")
     assert run.returncode == 2
-    assert "is no whole number from 1" in run.stderr
+    assert "is not a whole number from 1" in run.stderr
 
 
 def test_classify_py_shows_no_traceback_if_its_output_is_closed(model, unpack_download, pictures):
@@ -164,7 +164,7 @@ def test_classify_py_names_the_package_that_heic_needs(model, unpack_download, p
         timeout=60,
     )
     turned = pictures / "turned.heic"
-    assert run.stderr == f"{turned}: HEIC is read with the package pi-heif: pip install pi-heif\n"
+    assert run.stderr == f"{turned}: HEIC needs the package pi-heif: pip install pi-heif\n"
     assert run.stdout.startswith(str(pictures / "turned.avif"))
 
 

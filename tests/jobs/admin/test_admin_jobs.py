@@ -45,7 +45,7 @@ def test_the_resume_action_resumes_an_aborted_job(operator, make_dataset):
 
 def test_the_resume_action_reports_a_job_that_cannot_be_resumed(operator, make_dataset):
     page = post_action(operator, "resume", make_dataset()).content.decode()
-    assert "is Waiting; what was aborted or has failed can be resumed" in page
+    assert "is Waiting; only an aborted or failed job can be resumed" in page
 
 
 def test_the_buttons_of_a_jobs_page_abort_and_resume_it(operator, make_dataset):

@@ -38,7 +38,7 @@ def test_the_reason_of_a_job_without_a_worker_says_which_is_missing(built_datase
     make_model(built_dataset, name="lenet")
     assert reasons() == {
         "cats": (1, "waiting for a worker: none for datasets is alive"),
-        "lenet": (1, "waiting for a worker: none that trains is alive"),
+        "lenet": (1, "waiting for a worker: none for training is alive"),
     }
 
 
@@ -80,7 +80,7 @@ def test_the_front_page_opens_while_redis_is_unreachable(admin_client, cpu, make
     make_dataset(name="cats")
     monkeypatch.setattr(queues, "connection", lambda: Redis(port=1))
     page = admin_client.get(reverse("admin:index")).content.decode()
-    assert "Redis is away" in page
+    assert "Redis can't be reached, so the state of the workers is unknown" in page
     assert "cats" in page
 
 

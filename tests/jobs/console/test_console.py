@@ -45,7 +45,7 @@ def test_a_command_starts_the_embedded_database_of_a_stopped_server(home):
     process = start_command("jobs", stderr=subprocess.PIPE, text=True, variables=ALONE | {"DIGITS_HOME": str(home)})
     error = process.communicate()[1]
     assert process.returncode == 1
-    assert "has not the tables of this version" in error  # so the command reached the database
+    assert "lacks tables of this version" in error  # so the command reached the database
     assert "manage.py migrate" in error
 
 
@@ -118,7 +118,7 @@ def test_a_command_on_tables_of_an_older_version_says_to_migrate(words, older_ta
     error = process.communicate()[1].decode()
     assert process.returncode == 1
     assert "Traceback" not in error
-    assert "The database has not the tables of this version (column" in error
+    assert "The database lacks tables of this version (column" in error
     assert "manage.py migrate" in error
 
 

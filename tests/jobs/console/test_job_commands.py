@@ -64,7 +64,7 @@ def test_the_warnings_of_a_build_are_printed_at_its_end(tmp_path):
     own = ("--has-val-folder", "--folder-val", tmp_path / "val")
     status, _, log = run_on_terminal("create_dataset", "digits", "--folder-train", folder, *own, *SMALL, "--here")
     assert status == 0
-    assert "Left out of val, since train does not have them: 2." in log
+    assert "Left out of val, because train has no such category: 2." in log
     assert "images are exact copies of one another" in log
     assert "In more than one category: 1 of these pictures, such as" in log
     assert "\x1b[2J" not in log
@@ -106,7 +106,9 @@ def test_train_model_creates_a_model_for_each_batch_size(built_dataset, capsys):
 @pytest.mark.django_db
 def test_train_model_refuses_a_previous_model_without_snapshots(built_dataset, make_model):
     from_first = ("--method", "previous", "--previous-networks", make_model(built_dataset).pk)
-    with pytest.raises(CommandError, match=r"^--previous-snapshot: lenet has no snapshot of that epoch; it has none\."):
+    with pytest.raises(
+        CommandError, match=r"^--previous-snapshot: lenet has no snapshot of that epoch; its epochs are: none\."
+    ):
         call_command(
             "train_model", "next", "--dataset", built_dataset.pk, *from_first, "--previous-snapshot", "-1", "--no-wait"
         )
@@ -202,7 +204,7 @@ def test_ctrl_c_aborts_a_training_without_a_worker(built_dataset, cpu):
     log = process.communicate()[1].decode()
     model = TrainedModel.objects.get()
     assert (process.returncode, model.status) == (130, Status.ABORTED), log
-    assert "Asked to abort" in log
+    assert "Aborting" in log
     assert not Device.objects.exclude(leased_to="").exists()
 
 
@@ -213,7 +215,7 @@ def test_a_second_ctrl_c_exits_before_the_job_has_stopped(built_dataset, make_da
     wait_until(lambda: Dataset.objects.filter(status=Status.WAITING).exists())
     Dataset.objects.update(status=Status.RUNNING, worker="elsewhere/1/1")  # no process sees the abort request
     process.send_signal(signal.SIGINT)
-    wait_until(lambda: b"Asked to abort" in process.stderr.readline())
+    wait_until(lambda: b"Aborting" in process.stderr.readline())
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 130
@@ -262,7 +264,7 @@ def test_delete_job_refuses_a_dataset_with_models_and_names_them(built_dataset, 
 @pytest.mark.django_db
 def test_delete_job_deletes_nothing_without_a_yes(built_dataset, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda question: "n")
-    with pytest.raises(CommandError, match="Nothing is deleted"):
+    with pytest.raises(CommandError, match="Nothing was deleted"):
         call_command("delete_job", built_dataset.pk)
     assert built_dataset.directory.exists()
 
@@ -284,7 +286,7 @@ def test_the_abort_command_aborts_the_other_jobs_beside_an_ended_one(built_datas
 
 
 def test_a_negative_limit_exits_with_the_status_of_bad_input():
-    with pytest.raises(CommandError, match="--limit takes a number from 0") as error:
+    with pytest.raises(CommandError, match="--limit must be a whole number from 0") as error:
         call_command("jobs", "--limit", "-1")
     assert error.value.returncode == 2
 

@@ -152,7 +152,7 @@ def test_a_snapshot_marked_to_be_kept_is_not_deleted(admin_client, done_model):
     snapshot = make_snapshot(done_model, 1)
     admin_client.post(address("snapshot_keep", done_model.pk, snapshot.pk), {"keep": "yes"})
     page = admin_client.post(address("snapshot_delete", done_model.pk, snapshot.pk), follow=True).content.decode()
-    assert "is to be kept" in page
+    assert "is marked to be kept" in page
     assert snapshot.directory.exists()
 
 
@@ -162,7 +162,7 @@ def test_a_snapshot_that_a_waiting_model_starts_from_is_not_deleted(admin_client
         done_model.dataset, name="next", method="previous", standard_network="", previous=done_model, previous_epoch=1
     )
     page = admin_client.post(address("snapshot_delete", done_model.pk, snapshot.pk), follow=True).content.decode()
-    assert "is still to read the snapshot" in page
+    assert "still needs the snapshot" in page
     assert snapshot.directory.exists()
 
 

@@ -154,7 +154,7 @@ def test_a_request_without_anything_to_evaluate_is_refused(built_dataset, make_m
     status, body = send("post", model, {"split": "test"})
     assert (status, body["error"]["description"]) == (409, "Its dataset, digits, has no images for test.")
     status, body = send("post", model, {"snapshot_epoch": 7})
-    assert (status, body["error"]["description"]) == (400, "lenet has no snapshot of epoch 7; it has 1, 2.")
+    assert (status, body["error"]["description"]) == (400, "lenet has no snapshot of epoch 7; its epochs are: 1, 2.")
     assert send("post", model, {"split": "train"})[0] == 400
     assert send("get", built_dataset)[0] == send("post", built_dataset)[0] == 404
     assert send("get", model)[0] == 404
@@ -162,14 +162,14 @@ def test_a_request_without_anything_to_evaluate_is_refused(built_dataset, make_m
 
 def test_a_missing_evaluation_is_reported_with_the_reason_and_advice(built_dataset, make_model, send, model):
     responses = {
-        "a POST to this address asks for one": send("get", model),
+        "send a POST to this address to create one": send("get", model),
         "has no images for test.": send("get", model, {"split": "test"}),
-        "lenet has no snapshot of epoch 7; it has 1, 2.": send("get", model, {"snapshot_epoch": 7}),
+        "lenet has no snapshot of epoch 7; its epochs are: 1, 2.": send("get", model, {"snapshot_epoch": 7}),
         "has no snapshot yet.": send("get", make_model(built_dataset)),
     }
     generic = make_model(built_dataset)
     type(generic).objects.filter(pk=generic.pk).update(kind="generic")
-    responses["is no classifier; only of those is known what is right."] = send("get", generic)
+    responses["is not a classifier; only classifiers can be evaluated."] = send("get", generic)
     assert {status for status, _ in responses.values()} == {404}
     assert all(body["error"]["description"].endswith((text, f"{text}.")) for text, (_, body) in responses.items())
     assert send("post", generic)[0] == 409
@@ -216,4 +216,4 @@ def test_an_evaluation_of_a_deleted_snapshot_fails_with_the_reason(send, model):
     job_id = send("post", model, {"snapshot_epoch": 2})[1]["job_id"]
     model.snapshots.all().delete()
     evaluate(job_id)
-    assert find_job(job_id).error == "The snapshot of epoch 2 is gone."
+    assert find_job(job_id).error == "The snapshot of epoch 2 was deleted."

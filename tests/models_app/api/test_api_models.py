@@ -51,7 +51,7 @@ def test_a_valid_form_creates_a_waiting_model_with_the_defaults_of_digits(client
         ("model_name", None, "This field is required."),
         ("model_name", "x" * 10_000, "Ensure this field has no more than 255 characters."),
         ("dataset", None, "This field is required."),
-        ("dataset", "20200101-000000-abcd", "There is no dataset of that id."),
+        ("dataset", "20200101-000000-abcd", "There is no dataset with this id."),
         ("standard_networks", None, "This field is required."),
         (
             "standard_networks",
@@ -74,7 +74,7 @@ def test_a_valid_form_creates_a_waiting_model_with_the_defaults_of_digits(client
         ("snapshot_interval", "inf", "A valid number is required."),
         ("rms_decay", "nan", "A valid number is required."),
         ("lr_step_size", 0, "This must be above 0."),
-        ("lr_multistep_values", "50,nan", "Numbers with commas between them are wanted, such as 50,85."),
+        ("lr_multistep_values", "50,nan", "This must be numbers separated by commas, such as 50,85."),
         (
             "solver_type",
             "SGDX",
@@ -86,7 +86,7 @@ def test_a_valid_form_creates_a_waiting_model_with_the_defaults_of_digits(client
             '"cosine" is not a valid choice. Choose fixed, step, multistep, exp, inv, poly or sigmoid.',
         ),
         ("random_seed", -1, "Ensure this value is greater than or equal to 0."),
-        ("lr_multistep_values", "a,b", "Numbers with commas between them are wanted, such as 50,85."),
+        ("lr_multistep_values", "a,b", "This must be numbers separated by commas, such as 50,85."),
         ("use_mean", "median", '"median" is not a valid choice. Choose none, image or pixel.'),
         ("framework", "skynet", '"skynet" is not a valid choice. Choose mxnet, caffe, torch or tensorflow.'),
         ("crop_size", 29, "This is larger than the images, which are 28×28."),
@@ -109,7 +109,9 @@ def test_an_invalid_field_of_a_model_gets_its_message_and_creates_nothing(client
 
 def test_early_stop_patience_needs_validations(client, form):
     errors = field_errors(client.post(CREATE, form(early_stop_patience=3, val_interval=0)))
-    assert errors == {"early_stop_patience": "This counts validations, and there are none: val_interval is 0."}
+    assert errors == {
+        "early_stop_patience": "This is a number of validations, but val_interval is 0, so there are none."
+    }
 
 
 @pytest.mark.parametrize("content_type", ["multipart", "application/x-www-form-urlencoded", "application/json"])
@@ -172,7 +174,7 @@ def test_gpus_are_chosen_by_index_or_by_count(client, form):
     stored = TrainedModel.objects.order_by("created_at").values_list("select_gpus", "select_gpu_count")
     assert list(stored) == [([], 1), ([1], 1), ([0, 2], 1), ([1, 2], 1), ([], 2)]
     errors = field_errors(client.post(CREATE, form(select_gpu_count=4)))
-    assert errors == {"select_gpu_count": "No host has 4 GPUs to train on; the most are 3."}
+    assert errors == {"select_gpu_count": "No host has 4 GPUs to train on; the largest number on one host is 3."}
 
 
 def test_further_outputs_of_a_network_are_listed_beside_loss_and_accuracy(client, model):
@@ -192,7 +194,7 @@ def test_a_network_that_does_not_fit_the_images_is_refused_with_the_name_of_the_
 
 def test_multistep_values_that_do_not_rise_are_refused(client, form):
     errors = field_errors(client.post(CREATE, form(lr_policy="multistep", lr_multistep_values="85,50")))
-    assert errors == {"lr_multistep_values": "lr_multistep_values must rise, as in 50,85; they are 85,50"}
+    assert errors == {"lr_multistep_values": "lr_multistep_values must increase, as in 50,85, but are 85,50"}
 
 
 def test_invalid_values_of_another_policy_are_ignored(client, form):
@@ -206,7 +208,7 @@ def test_invalid_values_of_another_policy_are_ignored(client, form):
 def test_a_learning_rate_beyond_float32_is_refused_at_the_parameter_that_causes_it(client, form, policy, field):
     errors = field_errors(client.post(CREATE, form(lr_policy=policy, **{field: "1e30"})))
     assert list(errors) == [field]
-    assert "takes the learning rate beyond 1e+38" in errors[field]
+    assert "raises the learning rate beyond 1e+38" in errors[field]
 
 
 def test_errors_across_fields_are_reported_together_with_errors_of_single_fields(client, form):
@@ -218,8 +220,8 @@ def test_errors_across_fields_are_reported_together_with_errors_of_single_fields
         "train_epochs": "Ensure this value is greater than or equal to 1.",
         "learning_rate": "This must be above 0.",
         "crop_size": "This is larger than the images, which are 28×28.",
-        "lr_multistep_values": "lr_multistep_values must rise, as in 50,85; they are 85,50",
-        "early_stop_patience": "This counts validations, and there are none: val_interval is 0.",
+        "lr_multistep_values": "lr_multistep_values must increase, as in 50,85, but are 85,50",
+        "early_stop_patience": "This is a number of validations, but val_interval is 0, so there are none.",
         "select_gpu": "No host has GPU 7 to train on; there are: none.",
     }
 
@@ -235,7 +237,7 @@ def test_an_aborted_or_failed_dataset_is_refused(client, form, make_dataset, end
     dataset = make_dataset()
     lifecycle.advance(dataset, end)
     errors = field_errors(client.post(CREATE, form(dataset=dataset.pk)))
-    assert errors == {"dataset": f"Its status is {end}; take one that will be Done."}
+    assert errors == {"dataset": f"Its status is {end}; choose a dataset that is or will be Done."}
 
 
 def test_a_classifier_refuses_a_generic_dataset(client, form, make_dataset):

@@ -131,7 +131,7 @@ def test_a_custom_model_needs_its_network(client, form, text):
 @pytest.mark.parametrize("framework, language", [("torch", "Lua"), ("tensorflow", "Python")])
 def test_networks_in_other_languages_are_refused(client, form, framework, language):
     error = error_of(client.post(CREATE, form(framework=framework)))
-    assert error == f"A network in {language} can't be read here; write it as Caffe prototxt."
+    assert error == f"A network in {language} can't be read; write it as Caffe prototxt."
 
 
 @pytest.mark.parametrize("named", ["{folder}", "{folder}/weights.npz"])
@@ -212,7 +212,7 @@ def test_an_uploaded_network_stays_valid_beside_an_invalid_field(client, form):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"\x89PNG\r\n\xff\xd8", "net.prototxt is no text in UTF-8; is it a prototxt?"),
+        (b"\x89PNG\r\n\xff\xd8", "net.prototxt is not UTF-8 text. Is it a prototxt?"),
         (b"layer {", "line 1, column 8: expected the name of a field, or the } for line 1, found the end of the text"),
         (b" " * 8_000_001, "This file has more than 8,000,000 bytes."),
     ],
@@ -234,7 +234,7 @@ def test_an_uploaded_network_is_drawn(client):
 
 def test_uploaded_weights_are_refused_with_advice(client, form):
     response = client.post(CREATE, form(custom_network_snapshot=upload(b"\x0a\x00", "net.caffemodel")))
-    assert "name a file that lies on the server" in error_of(response, "custom_network_snapshot")
+    assert "Name a file on the server" in error_of(response, "custom_network_snapshot")
 
 
 # --- a network that does not fit its dataset, or its weights ---------------------------------------------------------
@@ -278,9 +278,7 @@ STILL = NORM + "batch_norm_param { use_global_stats: true } }\n"
 
 def test_fixed_running_averages_need_weights_to_start_from(client, form):
     error = error_of(client.post(CREATE, form(custom_network=STILL + CLASSIFIER)))
-    assert error.startswith(
-        "layer bn (type BatchNorm, line 1): use_global_stats: true holds its running averages still"
-    )
+    assert error.startswith("layer bn (type BatchNorm, line 1): use_global_stats: true fixes its running averages")
 
 
 def test_running_averages_fixed_in_validation_only_need_no_weights(client, form):

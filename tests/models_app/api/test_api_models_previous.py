@@ -75,7 +75,7 @@ def test_a_model_without_an_epoch_of_the_previous_one_starts_with_random_weights
 @pytest.mark.parametrize(
     "epoch, message",
     [
-        ("7", "lenet has no snapshot of that epoch; it has 0.5, 1."),
+        ("7", "lenet has no snapshot of that epoch; its epochs are: 0.5, 1."),
         ("-2", "Ensure this value is greater than or equal to -1."),
         ("last", "A valid number is required."),
     ],
@@ -89,7 +89,7 @@ def test_an_unknown_epoch_of_the_previous_model_is_refused_with_its_field(client
 @pytest.mark.parametrize("job_id", ["20200101-000000-abcd", "None"])
 def test_an_unknown_previous_model_is_refused(client, form, job_id):
     errors = field_errors(client.post(CREATE, form(previous_networks=job_id)))
-    assert errors == {"previous_networks": "There is no model of that id."}
+    assert errors == {"previous_networks": "There is no model with this id."}
 
 
 def test_a_missing_previous_model_is_refused(client, form):

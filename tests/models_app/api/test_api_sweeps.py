@@ -59,7 +59,7 @@ def test_a_list_of_learning_rates_can_be_a_json_list(client, form):
 
 def test_an_empty_json_list_of_learning_rates_is_refused(client, form):
     response = client.post(CREATE, form(learning_rate=[]), content_type="application/json")
-    assert response.json()["errors"] == [{"field": "learning_rate", "message": "A list without a value is none."}]
+    assert response.json()["errors"] == [{"field": "learning_rate", "message": "The list has no value."}]
 
 
 @pytest.mark.parametrize("one", ["0.1", "[0.1]", "0.1,0.1"])

@@ -160,7 +160,10 @@ EACH = Layer("x", "Convolution", ("data",), ("x",), {"num_output": 3, "kernel_si
 )
 def test_weights_of_caffe_are_refused_where_a_layer_processes_single_colours(write_caffemodel, layers):
     path = write_caffemodel(layer_message("x", weights_blob(numbers(3, 3, 1, 1)), weights_blob(numbers(3))))
-    with pytest.raises(BadInput, match=rf"^layer {layers[-1].name}: weights of Caffe can't be used here, where single"):
+    with pytest.raises(
+        BadInput,
+        match=rf"^layer {layers[-1].name}: weights of Caffe can't be used here, because this layer works on single",
+    ):
         read_weights(path, network(*layers))
 
 
@@ -169,13 +172,13 @@ def test_weights_of_caffe_are_refused_where_a_layer_processes_single_colours(wri
     [
         (b"", "has 0 bytes"),
         (b"PK\x03\x04 a zip file", "can't be read as a .caffemodel"),
-        (message(1, b"x"), "has no layer with the name and shape of one of the network; its layers are: none"),
+        (message(1, b"x"), "has no layer with the name and shape of a layer of the network; its layers are: none"),
         (layer_message("a", weights_blob(np.ones(2))),
-         "has no layer with the name and shape of one of the network; its layers are: a"),
+         "has no layer with the name and shape of a layer of the network; its layers are: a"),
         (layer_message("conv", weights_blob(np.ones((4, 1, 3, 3))), weights_blob(np.ones(4)))[:-3],
          "the message is cut short"),
         (layer_message("conv", weights_blob(np.full((4, 1, 3, 3), np.nan)), weights_blob(np.ones(4))),
-         "has values that are no numbers, as"),
+         "has values that are not numbers, as"),
         (layer_message("conv", weights_blob(np.ones((4, 1, 3, 3))), integer(1, 2**63)), "it holds no numbers"),
         (layer_message("conv", weights_blob(np.ones((4, 1, 3, 3))), message(7, message(1, b"\x01" * 40))
          + message(5, b"1234")),

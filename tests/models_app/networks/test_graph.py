@@ -71,7 +71,7 @@ def test_an_inconsistent_graph_is_refused_with_the_name_of_the_layer(layers, mes
         ("Convolution", {"num_output": 2, "kernel_size": 2, "weight_filler": {"std": float("nan")}},
          "a filler's std must be finite, not nan"),
         ("Pooling", {"kernel_size": 2, "pool": "STOCHASTIC"},
-         "pool STOCHASTIC is not offered: it answers by chance; MAX and AVE are"),
+         "pool STOCHASTIC is not supported, because its results are random; use MAX or AVE"),
         ("LRN", {"norm_region": "AROUND"}, "norm_region must be ACROSS_CHANNELS or WITHIN_CHANNEL, not 'AROUND'"),
         ("LRN", {"norm_region": "WITHIN_CHANNEL", "k": 2}, "k must be 1 for norm_region WITHIN_CHANNEL, not 2"),
         ("InnerProduct", {"num_output": 2, "axis": 4}, "axis 4 is not one of its input 3×8×8"),
@@ -169,12 +169,12 @@ def test_the_output_of_a_loss_can_feed_a_silence_layer_only():
     loss = Layer("loss", "EuclideanLoss", ("relu", "data"), ("loss",), phases=("train",))
     silence = Layer("silence", "Silence", ("loss",), phases=("train",))
     network(relu("relu", "data"), loss, silence).check()
-    with pytest.raises(BadNetwork, match="layer twice: its input loss is what a loss or accuracy says"):
+    with pytest.raises(BadNetwork, match="layer twice: its input loss is the output of a loss or an accuracy"):
         network(relu("relu", "data"), loss, Layer("twice", "Power", ("loss",), ("twice",), phases=("train",))).check()
 
 
 def test_a_second_layer_of_input_images_is_refused():
-    with pytest.raises(BadNetwork, match="layer more: there is another layer that the images come from"):
+    with pytest.raises(BadNetwork, match="layer more: another layer already provides the images"):
         network(relu("relu", "data"), Layer("more", "Input", (), ("more",))).check()
 
 
@@ -201,7 +201,7 @@ def test_a_network_without_a_loss_or_without_learnable_weights_cannot_be_trained
     with pytest.raises(BadNetwork, match="the network can't be validated: it has no loss"):
         network(ip, loss).check_trainable("train", "val")
     frozen = Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 4}, (Multipliers(0), Multipliers(0)))
-    with pytest.raises(BadNetwork, match="the network can't be trained: every weight is held still"):
+    with pytest.raises(BadNetwork, match="the network can't be trained: every weight is fixed"):
         network(frozen, loss).check_trainable("train")
 
 

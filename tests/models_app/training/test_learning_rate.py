@@ -67,7 +67,7 @@ def test_a_sigmoid_policy_too_steep_for_a_float_ends_at_zero():
         ({"lr_inv_gamma": -1}, "lr_inv_gamma must be a number from 0, not -1"),
         (
             {"lr_policy": "multistep", "lr_multistep_values": (85, 50)},
-            "lr_multistep_values must rise, as in 50,85; they are 85,50",
+            "lr_multistep_values must increase, as in 50,85, but are 85,50",
         ),
         ({"lr_multistep_values": (50, "x")}, "lr_multistep_values must be a list of numbers, not (50, 'x')"),
     ],
@@ -87,5 +87,5 @@ def test_an_invalid_policy_is_refused_with_the_reason(parameters, message):
     ],
 )
 def test_a_learning_rate_beyond_the_range_of_float32_is_a_bad_input(parameters, percent):
-    with pytest.raises(BadInput, match=f"lr_policy {parameters['lr_policy']} takes the learning rate beyond 1e.38"):
+    with pytest.raises(BadInput, match=f"lr_policy {parameters['lr_policy']} raises the learning rate beyond 1e.38"):
         learning_rate(LearningRatePolicy(**parameters), percent)

@@ -71,9 +71,7 @@ def test_a_layer_is_taken_over_whole_or_not_at_all(tmp_path):
 
 
 def test_a_file_without_a_matching_layer_is_refused(weights):
-    with pytest.raises(
-        BadInput, match=r"weights\.npz has weights for no layer of the network, so nothing is taken over"
-    ):
+    with pytest.raises(BadInput, match=r"weights\.npz has no weights for any layer of the network"):
         starting_weights(two_layers(hidden=7), 5, weights)
 
 
@@ -87,7 +85,7 @@ def test_a_caffemodel_without_a_matching_layer_is_refused_with_the_names_of_all_
 
 def test_a_warning_names_a_layer_for_other_categories_with_both_shapes(weights):
     assert starting_weights(two_layers(categories=7), 5, weights).warnings == (
-        "Layer ip2 starts afresh, with random weights: the file has 10×6 and 10 for it, the network 7×6 and 7",
+        "Layer ip2 starts with random weights: its shapes are 10×6 and 10 in the file, 7×6 and 7 in the network",
     )
 
 
@@ -99,13 +97,13 @@ def test_a_warning_names_a_layer_of_a_caffemodel_for_other_categories_with_both_
     layers = layer_of(b"ip1", (6, 64), (6,)) + layer_of(b"ip2", (1000, 6), (1000,))
     (tmp_path / "head.caffemodel").write_bytes(layers)
     assert starting_weights(two_layers(), 5, str(tmp_path / "head.caffemodel")).warnings == (
-        "Layer ip2 starts afresh, with random weights: the file has 1000×6 and 1000 for it, the network 10×6 and 10",
+        "Layer ip2 starts with random weights: its shapes are 1000×6 and 1000 in the file, 10×6 and 10 in the network",
     )
 
 
 def test_warnings_name_the_layers_that_only_the_network_or_only_the_file_has(weights):
     assert starting_weights(two_layers(last="new"), 5, weights).warnings == (
-        "Layer new starts afresh, with random weights: the file has no layer of this name",
+        "Layer new starts with random weights: the file has no layer with this name",
         "The file has layers that the network does not have: ip2",
     )
 
@@ -115,7 +113,7 @@ def test_a_warning_names_a_layer_of_which_the_file_has_only_some_arrays(tmp_path
     del found["ip1.bias"]
     np.savez(tmp_path / "weights.npz", **found)
     assert starting_weights(two_layers(), 5, str(tmp_path)).warnings == (
-        "Layer ip1 starts afresh, with random weights: the file has 6×64 for it, the network 6×64 and 6",
+        "Layer ip1 starts with random weights: its shapes are 6×64 in the file, 6×64 and 6 in the network",
     )
 
 
@@ -124,7 +122,7 @@ def test_ten_layers_that_start_afresh_get_a_warning_each_and_the_others_share_on
     base = two_layers()
     warnings = starting_weights(replace(base, layers=(*base.layers, *more)), 5, weights).warnings
     assert len(warnings) == 11
-    assert warnings[10] == "2 more layers start afresh: x10, x11"
+    assert warnings[10] == "2 more layers start with random weights: x10, x11"
 
 
 def test_weights_for_every_layer_give_no_warning(weights):
@@ -132,7 +130,10 @@ def test_weights_for_every_layer_give_no_warning(weights):
 
 
 def test_weights_that_are_not_finite_numbers_are_refused(tmp_path):
-    messages = {"holds what is no number": np.full(6, np.nan), "is of type .* not numbers": np.array(["a"] * 6)}
+    messages = {
+        "holds values that are not numbers": np.full(6, np.nan),
+        "is of type .* not numbers": np.array(["a"] * 6),
+    }
     for message_, bias in messages.items():
         np.savez(tmp_path / "weights.npz", **{**random_weights(two_layers()), "ip1.bias": bias})
         with pytest.raises(BadInput, match=rf"ip1\.bias {message_}"):

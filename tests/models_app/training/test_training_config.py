@@ -40,7 +40,7 @@ def test_a_configuration_written_as_json_is_read_back_equal(tmp_path):
         ({"devices": ["gpu0", 1]}, "a device must be cpu or gpu0, gpu1 …, not 1"),
         ({"devices": ["gpu0", "gpu0"]}, "devices must name one or more, each once, not ['gpu0', 'gpu0']"),
         ({"devices": []}, "devices must name one or more, each once, not []"),
-        ({"devices": ["gpu0", "gpu1"], "batch_size": 1}, "a batch of 1 can't be shared by 2 devices"),
+        ({"devices": ["gpu0", "gpu1"], "batch_size": 1}, "a batch of 1 can't be divided among 2 devices"),
         ({"batch_accumulation": 0}, "batch_accumulation must be a whole number from 1 to 10000, not 0"),
         ({"epochs": 0}, "epochs must be a number above 0 and at most 100000, not 0"),
         ({"epochs": -1}, "epochs must be a number above 0 and at most 100000, not -1"),

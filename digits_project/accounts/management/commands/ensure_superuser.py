@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand
 
 class Command(BaseCommand):
     help = (
-        "Make the superuser `admin` with a random password and print that password, once: where there is any superuser "
-        "this does and prints nothing. To set another: manage.py changepassword admin"
+        "Create the superuser `admin` with a random password, and print the password once. If there is a superuser "
+        "already, do nothing and print nothing. To set another password: manage.py changepassword admin"
     )
 
     def handle(self, **options):

@@ -25,29 +25,33 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser):
-        parser.add_argument("--json", action="store_true", help="the answer as JSON on standard output")
+        parser.add_argument("--json", action="store_true", help="print the result as JSON to standard output")
         actions = parser.add_subparsers(dest="action", required=True, metavar="make|list|withdraw")
-        make = actions.add_parser("make", help="make one and print it; it is never shown again")
-        make.add_argument("user", help="whom it stands for")
-        make.add_argument("--name", default="script", help="what it is for [script]")
+        make = actions.add_parser("make", help="create a token and print it; it is never shown again")
+        make.add_argument("user", help="the user that the token stands for")
         make.add_argument(
-            "--scope", choices=Scope.values, default=Scope.ALL, help=f"what it lets its user do {SCOPES} [all]"
+            "--name", default="script", help="the token's name, such as the script that will use it [script]"
         )
-        make.add_argument("--expires", type=_moment, help="when: 30d, 12h, or 2027-01-31 [never]")
-        show = actions.add_parser("list", help="list them: number, user, name, scope, when made, expired, last used")
-        show.add_argument("user", nargs="?", help="only those of this user")
-        withdraw = actions.add_parser("withdraw", help="nobody gets in with it any more")
-        withdraw.add_argument("number", type=int, help="as list shows it")
+        make.add_argument(
+            "--scope", choices=Scope.values, default=Scope.ALL, help=f"what the token allows {SCOPES} [all]"
+        )
+        make.add_argument("--expires", type=_moment, help="when the token expires: 30d, 12h, or 2027-01-31 [never]")
+        show = actions.add_parser(
+            "list", help="list the tokens: number, user, name, scope, when created, when it expires, last used"
+        )
+        show.add_argument("user", nargs="?", help="only the tokens of this user")
+        withdraw = actions.add_parser("withdraw", help="withdraw a token: nobody can use it any more")
+        withdraw.add_argument("number", type=int, help="number of the token, as `manage.py token list` shows it")
         for action in (make, show, withdraw):
             # SUPPRESS: an option that is missing here keeps the value given before the action.
-            action.add_argument("--json", action="store_true", default=SUPPRESS, help="the answer as JSON")
+            action.add_argument("--json", action="store_true", default=SUPPRESS, help="print the result as JSON")
 
     def handle(self, *, action, **options):
         try:
             {"make": self._make, "list": self._list, "withdraw": self._withdraw}[action](options)
         except ProgrammingError as old:
             why = str(old).partition("\n")[0]
-            raise CommandError(f"The database has not the tables of this version ({why}): manage.py migrate") from old
+            raise CommandError(f"The database lacks tables of this version ({why}). Run manage.py migrate.") from old
 
     def _print_json(self, value) -> None:
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False))
@@ -55,7 +59,10 @@ class Command(BaseCommand):
     def _make(self, options):
         user = get_user_model().objects.filter(username=options["user"]).first()
         if user is None:
-            raise CommandError(f"There is no user {options['user']}; manage.py createsuperuser or the admin makes one.")
+            raise CommandError(
+                f"There is no user {options['user']}. Create the user in the admin, or a superuser with manage.py "
+                "createsuperuser."
+            )
         try:
             token, secret = tokens.issue(user, options["name"], options["scope"], options["expires"])
         except ValidationError as wrong:
@@ -111,4 +118,6 @@ def _moment(text: str) -> datetime:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is neither like 30d or 12h nor a date like 2027-01-31") from None
+        raise argparse.ArgumentTypeError(
+            f"{text} is neither a duration like 30d or 12h nor a date like 2027-01-31"
+        ) from None

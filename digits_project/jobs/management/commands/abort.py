@@ -10,13 +10,13 @@ from digits_project.jobs.models import Status
 
 
 class Command(ConsoleCommand):
-    help = "Stop jobs that have not ended. What a training has stored stays; it can be resumed."
+    help = "Abort jobs that have not ended. The snapshots of a training stay, and the job can be resumed."
     example = "20261125-120000-0c1a"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("job_ids", nargs="+", metavar="JOB_ID", help="as manage.py jobs lists them")
-        parser.add_argument("--no-wait", action="store_true", help="do not wait until they have stopped")
+        parser.add_argument("job_ids", nargs="+", metavar="JOB_ID", help="the jobs' ids, as manage.py jobs lists them")
+        parser.add_argument("--no-wait", action="store_true", help="do not wait until the jobs have stopped")
 
     def handle(self, *, job_ids, **options):
         jobs = [job_of(job_id) for job_id in job_ids]

@@ -15,21 +15,24 @@ from digits_project.jobs.console.embedded_database import has_database, run_agai
 
 class Command(ConsoleCommand):
     help = (
-        "Write all that the server keeps into one tar: its database and the folders of its jobs. It may run meanwhile, "
-        "and train: what runs goes on from its newest snapshot after a restore. Not in it: DIGITS_DATA_ROOTS, the "
-        "secret key, and files that jobs name outside of DIGITS_JOBS_DIR. The file holds password digests and is for "
-        "its owner only."
+        "Write a backup of everything that the server keeps, its database and the folders of its jobs, into one "
+        "tar file. The server can keep running meanwhile, even with trainings: after a restore, running jobs "
+        "continue from their newest snapshots. The backup does not include DIGITS_DATA_ROOTS, the secret key, or "
+        "files outside of DIGITS_JOBS_DIR that jobs name. The file holds password digests; only its owner can read "
+        "it."
     )
     example = "/backups/digits-$(date +%F).tar"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("file", type=Path, help="the tar to write; one that is there is never replaced")
+        parser.add_argument("file", type=Path, help="the tar file to write; an existing file is never replaced")
         parser.add_argument(
             "--no-records",
             action="store_true",
-            help="leave out the images of finished datasets, most of the size: models then answer as before, "
-            "but nothing trains on those datasets",
+            help=(
+                "leave out the images of finished datasets, which are most of the size: models still classify "
+                "as before, but nothing can be trained on those datasets"
+            ),
         )
 
     def handle(self, *, file, no_records, **options):
@@ -54,4 +57,4 @@ class Command(ConsoleCommand):
         size = target.stat().st_size / 10**6
         self.stdout.write(f"{target}: {summary.jobs} jobs, {summary.files} files, {size:,.1f} MB")
         for name in summary.missing:
-            self.stderr.write(f"Not in it, gone or unreadable when its turn came: {name}")
+            self.stderr.write(f"Not in the backup, because it was deleted or unreadable: {name}")

@@ -9,22 +9,22 @@ from digits_project.jobs.models import Job
 
 class Command(ConsoleCommand):
     help = (
-        "Remove jobs with everything that they stored; one that runs is aborted first. Asks before it does. A dataset "
-        "goes only when no model is built on it any more; name those first."
+        "Delete jobs with all their files, after asking for confirmation. A running job is aborted first. A "
+        "dataset can be deleted only when no model uses it, so name its models first."
     )
     example = "20261125-120000-0c1a --yes"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("job_ids", nargs="+", metavar="JOB_ID", help="as manage.py jobs lists them")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("job_ids", nargs="+", metavar="JOB_ID", help="the jobs' ids, as manage.py jobs lists them")
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
     def handle(self, *, job_ids, yes, **options):
         jobs = [job_of(job_id) for job_id in job_ids]
         for job in jobs:
             self.screen.line(_described(job))
         if not yes and not self._agreed(len(jobs)):
-            raise CommandError("Nothing is deleted.", returncode=Exit.FAILED)
+            raise CommandError("Nothing was deleted.", returncode=Exit.FAILED)
         for job in jobs:
             services.delete(job)
             if not self.as_json:

@@ -11,8 +11,9 @@ GIB = 1 << 30
 
 class Command(ConsoleCommand):
     help = (
-        "List the devices that train, with who holds them; or switch some on, or off: then the job that has one goes "
-        "on, and no new one gets it. Train workers register the devices of their hosts."
+        "List the devices for training and the jobs that hold them, or switch devices on or off. When a device is "
+        "switched off, the job that holds it continues, and no new job gets it. Train workers register the devices "
+        "of their hosts."
     )
     example = "\noff gpu0 gpu1\non otherhost/cpu"
 
@@ -39,7 +40,9 @@ class Command(ConsoleCommand):
             (facts["device"], "on" if facts["on"] else "off", facts["model"], _shown(facts)) for facts in described
         )
         if not known:
-            self.stdout.write("There are none yet; a train worker registers those of its host: manage.py worker train")
+            self.stdout.write(
+                "There are no devices yet. A train worker registers those of its host: manage.py worker train"
+            )
 
 
 def _named(name: str, known: list[Device]) -> list[Device]:
@@ -47,7 +50,7 @@ def _named(name: str, known: list[Device]) -> list[Device]:
     if not found:
         raise wrong(f"There is no device {name}; there are: {_names(known) or 'none'}.")
     if len(found) > 1:
-        raise wrong(f"Several hosts have a {name}: {_names(found)}.")
+        raise wrong(f"Several hosts have a {name}. Name one of: {_names(found)}.")
     return found
 
 

@@ -12,24 +12,31 @@ COLUMNS = ("id", "kind", "status", "progress", "owner", "created", "name")
 
 
 class Command(ConsoleCommand):
-    help = "List jobs, those that run first, then the newest first."
+    help = "List jobs: running jobs first, then the newest first."
     example = "--kind models --status Running --watch"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
         kinds = [job_class.ROUTE for job_class in job_classes()]
-        parser.add_argument("--kind", choices=kinds, help="only these")
-        parser.add_argument("--status", choices=Status.values, action="append", help="only these; may come again")
-        parser.add_argument("--owner", help="only this user's")
-        parser.add_argument("--name", help="only those whose name holds this")
-        parser.add_argument("--limit", type=int, default=50, help="at most so many [50]; 0: all")
+        parser.add_argument("--kind", choices=kinds, help="only jobs of this kind")
         parser.add_argument(
-            "--watch", nargs="?", type=float, const=2.0, metavar="SECONDS", help="again every 2 or so many seconds"
+            "--status", choices=Status.values, action="append", help="only jobs with this status; can be repeated"
+        )
+        parser.add_argument("--owner", help="only this user's jobs")
+        parser.add_argument("--name", help="only jobs whose name contains this")
+        parser.add_argument("--limit", type=int, default=50, help="at most this many jobs [50]; 0: all")
+        parser.add_argument(
+            "--watch",
+            nargs="?",
+            type=float,
+            const=2.0,
+            metavar="SECONDS",
+            help="print the list again every 2 seconds, or every this many",
         )
 
     def handle(self, **options):
         if options["limit"] < 0:
-            raise wrong("--limit takes a number from 0.")
+            raise wrong("--limit must be a whole number from 0.")
         self._show(options)
         while options["watch"] is not None:
             time.sleep(max(options["watch"], 0.1))

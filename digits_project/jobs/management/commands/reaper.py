@@ -11,8 +11,8 @@ from digits_project.jobs.execution import reaper
 
 class Command(BaseCommand):
     help = (
-        "End the jobs that lost their process and queue those that may run, every few seconds, until stopped. "
-        "One on any host is enough; more do no harm. Example: manage.py reaper"
+        "Every few seconds, handle the jobs whose process died and queue the jobs that can run, until stopped. One "
+        "reaper on any host is enough; more do no harm. Example: manage.py reaper"
     )
 
     def handle(self, **options):

@@ -15,20 +15,20 @@ from digits_project.jobs.console.embedded_database import has_database, run_agai
 
 class Command(ConsoleCommand):
     help = (
-        "Take a backup into a server that has no jobs, and does not run: into an empty DIGITS_HOME, or the database "
-        "and DIGITS_JOBS_DIR that DATABASE_URL and DIGITS_JOBS_DIR name. Accounts and passwords become those of the "
-        "backup. Jobs that ran go on from their newest snapshot when the server starts. Run it as the user that the "
-        "server runs as."
+        "Restore a backup into a server that has no jobs and is not running: into an empty DIGITS_HOME, or into "
+        "the database and folder that DATABASE_URL and DIGITS_JOBS_DIR name. Accounts and passwords become those "
+        "of the backup. Jobs that ran when the backup was made continue from their newest snapshots when the "
+        "server starts. Run the command as the user that runs the server."
     )
     example = "/backups/digits-2026-11-25.tar"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("file", type=Path, help="what manage.py backup wrote")
+        parser.add_argument("file", type=Path, help="the file that manage.py backup wrote")
 
     def handle(self, *, file, **options):
         if not file.is_file():
-            raise wrong(f"{file} is no file.")
+            raise wrong(f"{file} is not a file.")
         if not has_database():
             sys.exit(run_again_with_database())
         try:
@@ -43,4 +43,6 @@ class Command(ConsoleCommand):
             return
         self.stdout.write(f"{len(manifest['jobs'])} jobs of {manifest['made_at']} are in {settings.DIGITS_JOBS_DIR}")
         if not manifest["records"]:
-            self.stdout.write("Without the images of the datasets: models answer, but nothing trains on those.")
+            self.stdout.write(
+                "Without the images of the datasets: models classify, but nothing can be trained on those datasets."
+            )

@@ -7,15 +7,13 @@ from digits_project.jobs.console.work_command import WorkCommand
 
 
 class Command(WorkCommand):
-    help = (
-        "Let jobs that were aborted or failed go on: a training from its newest snapshot, a dataset from its beginning."
-    )
+    help = "Resume aborted or failed jobs: a training continues from its newest snapshot, a dataset from its beginning."
     work = "run"
     example = "20261125-120000-0c1a --here"
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("job_ids", nargs="+", metavar="JOB_ID", help="as manage.py jobs lists them")
+        parser.add_argument("job_ids", nargs="+", metavar="JOB_ID", help="the jobs' ids, as manage.py jobs lists them")
 
     def describe(self, job):
         return describe_job(job)

@@ -10,15 +10,15 @@ from digits_project.jobs.sharing import groups_of, shared_names
 
 class Command(ConsoleCommand):
     help = (
-        "Show a job to the accounts of these groups too, and of no others, where DIGITS_PRIVATE is on. Without a group "
-        "its owner and operators see it only. The evaluations of a model go with it."
+        "Show a job to the accounts of these groups, and of no others, where DIGITS_PRIVATE is on. Without a "
+        "group, only its owner and operators see it. A model's evaluations are shared with it."
     )
     example = '20261125-120000-0c1a vision "lab 3"'
 
     def add_arguments(self, parser):
         super().add_arguments(parser)
-        parser.add_argument("job_id", metavar="JOB_ID", help="as manage.py jobs lists it")
-        parser.add_argument("groups", nargs="*", metavar="GROUP", help="of accounts, as the admin has them")
+        parser.add_argument("job_id", metavar="JOB_ID", help="the job's id, as manage.py jobs lists it")
+        parser.add_argument("groups", nargs="*", metavar="GROUP", help="groups of accounts, as the admin lists them")
 
     def handle(self, *, job_id, groups, **options):
         job = job_of(job_id)

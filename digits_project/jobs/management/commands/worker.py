@@ -17,12 +17,12 @@ WAIT_SECONDS = 1.0
 class Command(BaseCommand):
     help = (
         "Run jobs until stopped: io builds image databases, train trains networks on the devices of this host. "
-        "io-spare does the same as io, for users who would wait for the jobs of others while all io workers are busy. "
-        "Start as many as there are jobs to run at once. Example: manage.py worker io"
+        "io-spare does the same as io, but for users who would otherwise wait for another user's job while all io "
+        "workers are busy. Start as many workers as jobs should run at once. Example: manage.py worker io"
     )
 
     def add_arguments(self, parser):
-        parser.add_argument("queue", choices=["io", "io-spare", "train"], help="the kind of job to run")
+        parser.add_argument("queue", choices=["io", "io-spare", "train"], help="the kind of work")
 
     def handle(self, *, queue, **options):
         limit_waits()

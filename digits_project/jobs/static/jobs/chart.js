@@ -1,5 +1,5 @@
 // A line chart, drawn by uPlot: the legend shows the values under the pointer and switches lines on and off, dragging
-// zooms in, a double click zooms out, and y can be logarithmic. The page loads uPlot before (jobs/uplot.html).
+// zooms in, a double click zooms out, and y can be logarithmic. The page must load uPlot first (jobs/uplot.html).
 
 const {uPlot} = window;
 const HEIGHT = 280; // CSS pixels, without the legend
@@ -32,7 +32,7 @@ function button(parent, text, action = null) {
 }
 
 export class LineChart {
-  // `format` writes a value of y; `log` is whether the chart begins logarithmic; `height` is in CSS pixels.
+  // `format` writes a value of y; `log` is whether the chart is logarithmic at first; `height` is in CSS pixels.
   constructor(parent, title, {xLabel = "epoch", log = false, format = short, height = HEIGHT} = {}) {
     Object.assign(this, {xLabel, log, height, series: [], zoom: null, hidden: new Set()});
     this.root = element("figure", "d-chart", parent);
@@ -50,7 +50,7 @@ export class LineChart {
     this.build();
   }
 
-  // The title, and how values are written; draw() shows both.
+  // Set the title and the format of the values; the next draw() shows both.
   call(title, format) {
     this.root.dataset.chart = this.title.textContent = title;
     this.format = format;
@@ -64,7 +64,7 @@ export class LineChart {
     if (lines !== this.lines) {
       this.lines = lines;
       this.build();
-    } else { // the legend's buttons stay, and with them the keyboard's focus
+    } else { // keep the legend's buttons, so that the keyboard's focus stays
       this.uplot.setData(this.data(), !this.zoom);
       if (this.zoom) this.zoomTo(this.zoom);
     }
@@ -94,8 +94,8 @@ export class LineChart {
     this.uplot?.destroy();
     this.scale.textContent = this.log ? "linear" : "log";
     this.uplot = new uPlot(this.options(), this.data(), this.plot);
-    this.root.uplot = this.uplot; // for a look from outside: the browser's console, tests
-    for (const [touch, mouse] of Object.entries(TOUCHES)) { // uPlot listens to the mouse only
+    this.root.uplot = this.uplot; // for tests, and for the browser's console
+    for (const [touch, mouse] of Object.entries(TOUCHES)) { // uPlot handles only mouse events
       this.uplot.over.addEventListener(touch, (event) => {
         if (event.pointerType !== "mouse") this.uplot.over.dispatchEvent(new MouseEvent(mouse, event));
       });
@@ -137,14 +137,14 @@ export class LineChart {
     };
   }
 
-  // The name in the legend. uPlot takes a click on it, or Enter, as a wish to hide the line, or to show it again.
+  // The name in the legend. On a click or Enter, uPlot hides the line, or shows it again.
   label(one) {
     const label = button(null, one.name);
     label.setAttribute("aria-pressed", String(!this.hidden.has(one.name)));
     return label;
   }
 
-  // --- what happens to the chart ------------------------------------------------------------------------------------
+  // --- events ------------------------------------------------------------------------------------------------------
   noteZoom(uplot) {
     const xs = uplot.data[0];
     const {min, max} = uplot.scales.x;

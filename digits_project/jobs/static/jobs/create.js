@@ -1,4 +1,4 @@
-// A form that creates a job: shows the fields of what is chosen only, and proposes paths of the server.
+// A form that creates a job: shows only the fields of the chosen method, and suggests paths of the server.
 
 function showWhatIsChosen(form) {
   for (const row of form.querySelectorAll("[data-only]")) {

@@ -1,5 +1,5 @@
-// Keeps parts of a page up to date: every element with an id and data-live="SECONDS" is fetched again and replaced,
-// as long as the page is looked at and nobody is using what is in it.
+// Keeps parts of a page up to date: every element with an id and data-live="SECONDS" is fetched again and
+// replaced, while the page is visible and the user is not using the element.
 
 async function refresh(elements) {
   const answer = await fetch(window.location.href, {headers: {Accept: "text/html"}});
@@ -24,7 +24,7 @@ for (const [seconds, elements] of bySeconds) {
     try {
       await refresh(elements);
     } catch {
-      // The server is away; the next look may find it.
+      // The server can't be reached; the next request will try again.
     } finally {
       busy = false;
     }

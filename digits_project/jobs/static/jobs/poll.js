@@ -1,15 +1,15 @@
-// Looks again and again, until there is nothing more to come.
+// Polls the server until it has nothing more to send.
 
 const SECONDS = 3;
 
-// `update` draws what is new and says whether more may come; while nobody looks at the page it is left alone, unless
-// `isEmpty` says that nothing has been drawn yet.
+// `update` draws new data and returns whether more can follow. While the page is hidden it is not called, unless
+// `isEmpty` returns true, because nothing has been drawn yet.
 export async function poll(update, isEmpty = () => false) {
   let goesOn = true;
   try {
     goesOn = (document.hidden && !isEmpty()) || (await update());
   } catch {
-    // The server is away; the next look may find it.
+    // The server can't be reached; the next request will try again.
   }
   if (goesOn) setTimeout(() => poll(update, isEmpty), SECONDS * 1000);
 }

@@ -170,7 +170,7 @@ class _Averages:
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Restore the arrays of state(). Call it after load_factors()."""
         if not self.state().keys() <= state.keys():
-            raise BadInput("the snapshot does not say what its running averages started from")
+            raise BadInput("the snapshot does not have the start of its running averages")
         for name in self._start:
             start, since = state[f"{name}.start"]
             self._start[name], self._batches = float(start), int(since)

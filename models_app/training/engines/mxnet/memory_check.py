@@ -11,7 +11,7 @@ from digits_project.common.errors import BadInput
 from models_app.training.engines.interface import EngineConfig
 from models_app.training.engines.mxnet.compat import mx
 
-REMEDY = "take a smaller batch_size, and batch_accumulation to make up for it"
+REMEDY = "use a smaller batch_size, and batch_accumulation to make up for it"
 
 
 @contextmanager

@@ -109,5 +109,5 @@ def _check_divisible(network: Network) -> None:
     for node in network.nodes("train"):
         if getattr(node.kind, "normalization", None) == "NONE":
             raise BadNetwork(
-                f"layer {node.layer.name}: a loss with normalization NONE can't be shared by several devices"
+                f"layer {node.layer.name}: a loss with normalization NONE can't be divided among several devices"
             )

@@ -80,7 +80,7 @@ class Solver:
         memory = self._memory()
         shapes = {"steps": (), "batches": (), **{name: array.shape for name, array in memory.items()}}
         if {name: array.shape for name, array in state.items()} != shapes:
-            raise BadInput(f"what the snapshot remembers of its solver is not what {self.name} needs for this network")
+            raise BadInput(f"the solver state in the snapshot does not fit {self.name} with this network")
         self._steps, self.batches = int(state["steps"]), int(state["batches"])
         for name, array in memory.items():
             array[:] = state[name]

@@ -148,7 +148,7 @@ def test_a_build_scales_12_bit_images_and_reports_the_white_level(tmp_path):
     assert built.white_level == MAX_12_BITS
     assert len(greys) > 10
     assert len(built.warnings) == 1
-    assert "16 images have 16 bits a channel, but none uses more than 12: 4095 becomes white" in built.warnings[0]
+    assert "16 images have 16 bits per channel, but none uses more than 12: 4095 becomes white" in built.warnings[0]
     assert built.warnings[0] in (tmp_path / "job" / "build.log").read_text()
 
 
@@ -161,7 +161,7 @@ def test_a_build_with_depth_full_keeps_the_high_byte(tmp_path):
 def test_a_build_keeps_images_that_use_16_bits(tmp_path):
     built, greys = build_images(write_xrays(tmp_path / "images", max_sample=65535), tmp_path / "job")
     assert (built.white_level, built.warnings) == (65535, [])
-    assert "use them all" in (tmp_path / "job" / "build.log").read_text()
+    assert "use all of them" in (tmp_path / "job" / "build.log").read_text()
     assert len(greys) > 10
 
 

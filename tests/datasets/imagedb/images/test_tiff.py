@@ -124,15 +124,15 @@ def test_a_tiff_is_rotated_by_its_orientation_once(orientation, compression, bit
 
 REJECTED = {
     "its pixels are real numbers": encode_image(Image.fromarray(GRAY[:, :, 0].astype(np.float32)), "TIFF"),
-    "a TIFF whose samples have a sign is not read": tiff(tags(1, 16, t339=2), raw_bytes(GRAY, 16)),
-    "a TIFF with samples of 32 bits is not read": tiff(tags(1, 32), raw_bytes(GRAY, 32)),
+    "a TIFF with signed samples is not supported": tiff(tags(1, 16, t339=2), raw_bytes(GRAY, 16)),
+    "a TIFF with samples of 32 bits is not supported": tiff(tags(1, 32), raw_bytes(GRAY, 32)),
     "a TIFF with samples of 16 bits of which 0 is white": tiff(tags(1, 16) | {262: 0}, raw_bytes(GRAY, 16)),
-    "a TIFF of colours of kind 8 is not read": encode_image(Image.new("LAB", (8, 8)), "TIFF"),
-    "a TIFF of compression 6 is not read": tiff(tags(3, t259=6), raw_bytes(COLOURS)),
+    "a TIFF with colours of type 8 is not supported": encode_image(Image.new("LAB", (8, 8)), "TIFF"),
+    "a TIFF of compression 6 is not supported": tiff(tags(3, t259=6), raw_bytes(COLOURS)),
     "in planes that are compressed or tiled": tiff(tags(3, 16, t284=2, t259=8), *[b"x"] * 3),
-    "a TIFF of this kind is not read": tiff(tags(2, 16, t338=2), raw_bytes(np.zeros((HEIGHT, WIDTH, 2)), 16)),
-    "DNG is not read": tiff(tags(3) | {50706: (1, [1, 4, 0, 0])}, raw_bytes(COLOURS)),
-    "a camera's raw file is not read": tiff(tags(3, t254=1) | {330: (4, [8, 8])}, raw_bytes(COLOURS)),
+    "TIFF of this kind is not supported": tiff(tags(2, 16, t338=2), raw_bytes(np.zeros((HEIGHT, WIDTH, 2)), 16)),
+    "DNG is not supported": tiff(tags(3) | {50706: (1, [1, 4, 0, 0])}, raw_bytes(COLOURS)),
+    "a camera's raw file is not supported": tiff(tags(3, t254=1) | {330: (4, [8, 8])}, raw_bytes(COLOURS)),
     "damaged TIFF: it has 2 strips or tiles, but needs 4": tiff(
         tags(3, t278=4), raw_bytes(COLOURS), raw_bytes(COLOURS)
     ),
@@ -159,7 +159,7 @@ def test_a_tiff_of_several_pages_is_decoded_to_the_first_with_a_remark():
     remarks = []
     look = Look(remark=remarks.append)
     np.testing.assert_array_equal(to_array(decode(several_pages(), look=look), 3), COLOURS)
-    assert remarks == ["it has more than one page, and only the first was read"]
+    assert remarks == ["it has more than one page, and only the first was used"]
     decode(encode_image(PICTURE, "TIFF"), look=look)
     assert len(remarks) == 1
 
@@ -179,7 +179,7 @@ def test_a_build_warns_about_tiff_files_with_several_pages(tmp_path):
     built = build(spec_of(folder), tmp_path / "job", ignore_progress)
     assert built.skipped == 0
     assert [warning.split(",")[0] for warning in built.warnings] == ["3 images were kept"]
-    assert "it has more than one page, and only the first was read" in built.warnings[0]
+    assert "it has more than one page, and only the first was used" in built.warnings[0]
 
 
 def test_a_damaged_tiff_writes_nothing_to_standard_error():

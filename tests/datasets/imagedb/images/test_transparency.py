@@ -129,7 +129,7 @@ def test_a_completely_transparent_image_gets_a_remark():
         encode_image(image_of(random_samples(3))),
     ):
         decode(payload, look=Look(remark=remarks.append))
-    assert remarks == ["every pixel is transparent, so that only the background is left"]
+    assert remarks == ["every pixel is transparent, so only the background is left"]
 
 
 def write_drawings(folder):

@@ -29,14 +29,14 @@ def folder_of(tmp_path):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("\x1b[31mred", "has a character that nobody sees, U+001B (a control character)"),
-        ("a\tb", "has a character that nobody sees, U+0009 (a tab)"),
-        ("cat\u200b", "has a character that nobody sees, U+200B (ZERO WIDTH SPACE)"),
-        ("c\u200dat", "has a character that nobody sees, U+200D (ZERO WIDTH JOINER)"),
-        ("\u202etac", "has a character that nobody sees, U+202E (RIGHT-TO-LEFT OVERRIDE)"),
-        ("\ufeffcat", "has a character that nobody sees, U+FEFF (ZERO WIDTH NO-BREAK SPACE)"),
-        ("\x7f", "has a character that nobody sees, U+007F (a control character)"),
-        ("\u3164", "has a character that nobody sees, U+3164 (HANGUL FILLER)"),
+        ("\x1b[31mred", "has an invisible character, U+001B (a control character)"),
+        ("a\tb", "has an invisible character, U+0009 (a tab)"),
+        ("cat\u200b", "has an invisible character, U+200B (ZERO WIDTH SPACE)"),
+        ("c\u200dat", "has an invisible character, U+200D (ZERO WIDTH JOINER)"),
+        ("\u202etac", "has an invisible character, U+202E (RIGHT-TO-LEFT OVERRIDE)"),
+        ("\ufeffcat", "has an invisible character, U+FEFF (ZERO WIDTH NO-BREAK SPACE)"),
+        ("\x7f", "has an invisible character, U+007F (a control character)"),
+        ("\u3164", "has an invisible character, U+3164 (HANGUL FILLER)"),
         (" cat", "begins or ends with a blank"),
         ("cat\u00a0", "begins or ends with a blank"),
         ("two\nlines", "must be one line"),
@@ -71,7 +71,7 @@ def test_a_category_in_two_unicode_forms_is_merged_with_a_warning(folder_of, tmp
     assert built.categories == [COMPOSED, "tea"]
     assert sum(np.array(split.per_category) for split in built.splits).tolist() == [12, 6]
     assert "2 subfolders of" in built.warnings[0]
-    assert "differ only in how Unicode writes their letters" in built.warnings[0]
+    assert "differ only in how Unicode encodes their letters" in built.warnings[0]
     assert r"'caf\xe9', 'cafe\u0301'" in built.warnings[0]
 
 
@@ -86,11 +86,11 @@ def test_a_validation_folder_in_another_unicode_form_matches_the_training_folder
     built = build(spec_of(train, val=FolderSource(val)), tmp_path / "job", ignore_progress)
     assert built.splits[1].per_category == [3, 3]
     assert len(built.warnings) == 1
-    assert "for val is taken for" in built.warnings[0]
+    assert "for val is matched with" in built.warnings[0]
 
 
 def test_two_unicode_forms_of_one_name_do_not_count_as_two_categories(folder_of):
-    with pytest.raises(BadInput, match=r"2 subfolders that are one category, .* A classifier needs two"):
+    with pytest.raises(BadInput, match=r"2 subfolders that name the same category, .* A classifier needs two"):
         check(Spec(FolderSource(folder_of(COMPOSED, DECOMPOSED))))
 
 
@@ -101,14 +101,14 @@ def test_two_unicode_forms_of_one_name_do_not_count_as_two_categories(folder_of)
         (f"{COMPOSED}\n{DECOMPOSED}\n", "Lines 1 and 2 of labels.txt name the same category, "),
         (
             f"{COMPOSED}\n{DECOMPOSED}\n",
-            r"; they differ only in how Unicode writes their letters ('caf\xe9', 'cafe\u0301')",
+            r"; they differ only in how Unicode encodes their letters ('caf\xe9', 'cafe\u0301')",
         ),
         (
             "cat\n\x1b[31mdog\n",
-            r"Line 2 of labels.txt can't name a category: '\x1b[31mdog' has a character that nobody",
+            r"Line 2 of labels.txt can't name a category: '\x1b[31mdog' has an invisible character",
         ),
-        ("cat\nd\tog\n", r"Line 2 of labels.txt can't name a category: 'd\tog' has a character that nobody sees"),
-        ("cat\nd\u200bog\n", r"Line 2 of labels.txt can't name a category: 'd\u200bog' has a character that"),
+        ("cat\nd\tog\n", r"Line 2 of labels.txt can't name a category: 'd\tog' has an invisible character"),
+        ("cat\nd\u200bog\n", r"Line 2 of labels.txt can't name a category: 'd\u200bog' has an invisible"),
     ],
 )
 def test_repeated_or_invalid_labels_are_rejected_with_their_line_numbers(tmp_path, labels, message):

@@ -156,7 +156,7 @@ def test_an_unreadable_folder_is_bad_input(images, log):
         ("images/0/000.png/deeper", r"deeper is not a folder"),
         ("images/0", r"images/0 holds no subfolders\. Put"),
         ("n" * 300, "can't be read: File name too long"),
-        ("zero\0byte", "can't be read: not a path"),
+        ("zero\0byte", "can't be read: not a valid path"),
     ],
 )
 def test_an_invalid_folder_is_bad_input_for_check_and_scan(images, log, path, message):
@@ -183,7 +183,7 @@ def test_a_category_name_that_labels_txt_cannot_store_is_bad_input(images, log, 
 
 def test_a_folder_with_one_subfolder_is_bad_input(images):
     (images / "1").rename(images / "0" / "1")
-    with pytest.raises(BadInput, match="has one subfolder only, 0; a classifier needs two categories"):
+    with pytest.raises(BadInput, match="has only one subfolder, 0; a classifier needs two categories"):
         check(Spec(FolderSource(images)))
 
 

@@ -48,7 +48,7 @@ def test_folders_named_like_splits_are_used_as_splits(split_folders, tmp_path, n
     assert categories == ["0", "1", "2"]
     assert splits == {"train": [6, 5, 4], "val": [3, 2, 2], "test": [2, 2, 3]}
     assert built.found == ("train", "val", "test")[1:]
-    assert "they are used as the splits, and the subfolders of each as its categories" in built.warnings[0]
+    assert "they are used as the splits, and their subfolders as the categories" in built.warnings[0]
 
 
 def test_a_validation_split_is_taken_from_train_if_it_has_no_folder(split_folders, tmp_path):
@@ -61,7 +61,7 @@ def test_a_given_validation_folder_overrides_a_found_one(split_folders, tmp_path
     own_folder = FolderSource(write_digits(tmp_path / "own", {0: 4, 1: 4}))
     _, splits, built = build_folder(split_folders(), tmp_path, val=own_folder)
     assert splits["val"] == [4, 4, 0]
-    assert f"Not used of {tmp_path / 'data'}: val." in built.warnings
+    assert f"Not used in {tmp_path / 'data'}: val." in built.warnings
 
 
 def test_the_limits_per_category_apply_to_found_splits(split_folders, tmp_path):
@@ -77,7 +77,7 @@ def test_a_test_folder_without_categories_is_omitted_with_a_warning(split_folder
     shutil.copytree(write_digits(tmp_path / "some", {3: 5}) / "3", folder / "test")
     categories, splits, built = build_folder(folder, tmp_path)
     assert (categories, set(splits)) == (["0", "1", "2"], {"train", "val"})
-    assert f"Not used of {folder}: test." in built.warnings
+    assert f"Not used in {folder}: test." in built.warnings
 
 
 def test_other_folders_beside_the_splits_are_omitted_with_a_warning(split_folders, tmp_path):
@@ -85,7 +85,7 @@ def test_other_folders_beside_the_splits_are_omitted_with_a_warning(split_folder
     write_digits(folder / "samples", {0: 2})
     categories, splits, built = build_folder(folder, tmp_path)
     assert (categories, splits["train"]) == (["0", "1", "2"], [6, 5, 4])
-    assert f"Not used of {folder}: samples." in built.warnings
+    assert f"Not used in {folder}: samples." in built.warnings
 
 
 @pytest.mark.parametrize("top", ["", "roboflow.v1/", "a/b/c/"])
@@ -143,7 +143,7 @@ def write_ambiguous_splits(tmp_path):
     [
         (
             write_splits_without_categories,
-            "holds train and val, which are the names of splits, not of categories, and no subfolder for each",
+            "holds train and val, which are names of splits, not of categories, and they hold no subfolder for each",
         ),
         (write_yolo_folders, r"holds train and valid, each with images beside labels or annotations, .*\(YOLO, COCO\)"),
         (
@@ -161,7 +161,7 @@ def test_splits_without_categories_are_rejected_by_check_and_build(tmp_path, wri
 
 
 @pytest.mark.parametrize(
-    "split, hint", [("val", "for folder_val name {}/val"), ("test", "folder_test it has none for test")]
+    "split, hint", [("val", "for folder_val name {}/val"), ("test", "folder_test it has no folder for test")]
 )
 def test_a_validation_folder_that_contains_splits_is_rejected_with_a_hint(split_folders, split, hint):
     folder = split_folders(train="train", val="val")
@@ -174,5 +174,5 @@ def test_the_error_for_an_outer_folder_names_the_folder_of_the_categories(split_
     folder = split_folders()
     (folder / "around").mkdir()
     (folder / "train").rename(folder / "around" / "train")
-    with pytest.raises(BadInput, match=f"has one subfolder only, train.* name {folder}/around/train"):
+    with pytest.raises(BadInput, match=f"has only one subfolder, train.* name {folder}/around/train"):
         check(Spec(FolderSource(folder / "around")))

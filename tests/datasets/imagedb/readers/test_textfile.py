@@ -90,12 +90,12 @@ def test_text_files_can_have_quotes_blank_lines_crlf_and_a_byte_order_mark(spec_
         ("0/000.png 3", "Line 1 of train.txt: the label '3' is out of range (0 to 2)."),
         ("0/000.png -1", "Line 1 of train.txt: the label '-1' is out of range (0 to 2)."),
         ("0/000.png " + "9" * 3000, "is out of range (0 to 2)."),
-        ("0/000.png 0\n1\n", "Line 2 of train.txt is '1'; a path and the number of its category are wanted"),
-        ("0/000.png", "Line 1 of train.txt is '0/000.png'; a path and the number of its category are wanted"),
+        ("0/000.png 0\n1\n", "Line 2 of train.txt is '1'; it must be a path and the number of its category"),
+        ("0/000.png", "Line 1 of train.txt is '0/000.png'; it must be a path and the number of its category"),
         ('"" 1', "Line 1 of train.txt names no path."),
         ("a\0b 1", "Line 1 of train.txt names no path."),
         (b"0/000.png 0\n\xff\xfe 1\n", "Line 2 of train.txt is not UTF-8 text."),
-        ("x" * 20_000, "Line 1 of train.txt is longer than 16384 bytes; is this text?"),
+        ("x" * 20_000, "Line 1 of train.txt is longer than 16384 bytes. Is the file a text?"),
         ("\n \r\n", "train.txt lists no images."),
     ],
 )
@@ -148,11 +148,11 @@ def test_a_category_without_images_keeps_its_label(spec_of_lists, tmp_path):
     built = build(spec_of_lists("0/000.png 0\n2/000.png 2\n"), tmp_path / "job", ignore_progress)
     assert built.categories == ["nought", "one", "two"]
     assert built.splits[0].per_category == [1, 0, 1]
-    assert built.warnings == ["Without an image for training that can be read: one."]
+    assert built.warnings == ["Without a readable image for training: one."]
 
 
 def test_a_text_file_with_images_of_one_category_is_bad_input(spec_of_lists, tmp_path):
-    with pytest.raises(BadInput, match="Only one category has images for training that can be read"):
+    with pytest.raises(BadInput, match="Only one category has readable images for training"):
         build(spec_of_lists("0/000.png 1\n0/001.png 1\n"), tmp_path / "job", ignore_progress)
 
 
@@ -168,12 +168,12 @@ def test_the_log_does_not_reveal_whether_a_path_outside_the_roots_exists(spec_of
 
 
 FOREIGN_PATHS = {
-    r"C:\data\0\000.png 0": "is a path of Windows. Write the path that the file has on the server",
-    "d:/data/0/000.png 0": "is a path of Windows",
-    r"\\nas\photos\0\000.png 0": "is a path of Windows",
-    "http://example.com/1.png 0": "is a URL. Only images that lie on the server can be listed here",
+    r"C:\data\0\000.png 0": "is a Windows path. Write the path that the file has on the server",
+    "d:/data/0/000.png 0": "is a Windows path",
+    r"\\nas\photos\0\000.png 0": "is a Windows path",
+    "http://example.com/1.png 0": "is a URL. Only images on the server can be listed here",
     "s3://bucket/1.png 0": "is a URL",
-    "~/data/1.png 0": "begins with ~, which only a shell knows. Write the whole path, from / on",
+    "~/data/1.png 0": "begins with ~, which only a shell understands. Write the whole path, from / on",
     "~ada/data/1.png 0": "begins with ~",
 }
 
@@ -207,7 +207,7 @@ def test_a_list_for_im2rec_is_read(spec_of_lists, tmp_path, images):
         ("0\t1.500000\t0/000.png", "Line 1 of train.txt: the label '1.500000' is not a number."),
         ("0\t7.000000\t0/000.png", "Line 1 of train.txt: the label '7' is out of range (0 to 2)."),
         ("0\t1.000000\tdata/000.png", "train.txt is a list for im2rec, and its first image, '"),
-        ("0\t2\t5\t0.1\t0.2\t0/000.png", "Line 1 of train.txt has 4 labels, as lists for detecting objects have"),
+        ("0\t2\t5\t0.1\t0.2\t0/000.png", "Line 1 of train.txt has 4 labels, as in lists for object detection"),
     ],
 )
 def test_an_invalid_line_of_a_list_for_im2rec_is_bad_input(spec_of_lists, line, message):

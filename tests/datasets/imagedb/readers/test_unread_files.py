@@ -46,7 +46,7 @@ JPEG_2000 = b"\0\0\0\x0cjP  \r\n\x87\n" + NOISE
     ],
 )
 def test_the_reason_for_a_skipped_file_names_its_format(name, header, format_name):
-    assert judge(name, header) == (False, f"{format_name} is not read: save it as PNG or JPEG")
+    assert judge(name, header) == (False, f"{format_name} is not supported: save it as PNG or JPEG")
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.PNG", "x.jfif", "x", "x.bin", "IMG_0001", "x.unheard-of"])
@@ -106,9 +106,9 @@ def mixed_folder(tmp_path):
 
 
 EXPECTED_REASONS = {
-    "JPEG 2000 is not read: save it as PNG or JPEG": 3,
-    "TGA is not read: save it as PNG or JPEG": 1,
-    "it lies beside the folders of the categories, not in one": 1,
+    "JPEG 2000 is not supported: save it as PNG or JPEG": 3,
+    "TGA is not supported: save it as PNG or JPEG": 1,
+    "it lies beside the folders of the categories, not in one of them": 1,
 }
 
 
@@ -118,9 +118,9 @@ def test_a_build_counts_skipped_files_by_reason(mixed_folder, tmp_path):
     assert built.skipped_reasons == EXPECTED_REASONS | damaged
     assert (built.skipped, list(damaged.values())) == (6, [1])
     log = (tmp_path / "job" / "build.log").read_text()
-    assert all(f"skipped {mixed_folder}/0/scan {number}.jp2: JPEG 2000 is not read" in log for number in range(3))
+    assert all(f"skipped {mixed_folder}/0/scan {number}.jp2: JPEG 2000 is not supported" in log for number in range(3))
     assert "notes.txt" not in log
-    assert "6 files were skipped: 3 since JPEG 2000 is not read" in log
+    assert "6 files were skipped: 3 since JPEG 2000 is not supported" in log
 
 
 def test_a_build_from_an_archive_counts_skipped_files_by_reason(mixed_folder, tmp_path):
@@ -138,7 +138,7 @@ def test_the_error_for_a_folder_without_readable_images_names_the_formats_found(
     for name in ("cats", "dogs"):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "scan.jp2").write_bytes(JPEG_2000)
-    with pytest.raises(BadInput, match=r"holds no images .* 2 files were skipped: JPEG 2000 is not read: save it as"):
+    with pytest.raises(BadInput, match=r"holds no images .* 2 files were skipped: JPEG 2000 is not supported: save"):
         build(spec_of(tmp_path / "images"), tmp_path / "job", ignore_progress)
 
 
@@ -151,7 +151,7 @@ def test_similar_reasons_are_counted_together_and_their_number_is_limited(tmp_pa
             log.skip("x.png", f"reason {letter}")
     assert log.skipped_reasons["damaged PNG: … bytes are missing"] == 100
     assert log.skipped_reasons["… is more than 64,000,000 pixels"] == 100
-    assert log.skipped_reasons["other reasons, which build.log tells"] == 8
+    assert log.skipped_reasons["other reasons, listed in build.log"] == 8
     assert (log.skipped, len(log.skipped_reasons)) == (226, 21)
 
 
@@ -163,16 +163,16 @@ def test_skipped_files_are_reported_in_json_on_pages_and_by_the_command(client, 
     output, errors = start_command(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).communicate()
     dataset = Dataset.objects.get()
     assert output == f"{dataset.pk}\n"
-    assert "6 files were skipped: 3 since JPEG 2000 is not read: save it as PNG or JPEG; 1 since " in errors
+    assert "6 files were skipped: 3 since JPEG 2000 is not supported: save it as PNG or JPEG; 1 since " in errors
     facts = client.get(f"/datasets/{dataset.pk}.json").json()
     assert facts["skipped"] == 6
     assert facts["skipped_reasons"] | EXPECTED_REASONS == facts["skipped_reasons"]
-    assert next(iter(facts["skipped_reasons"])) == "JPEG 2000 is not read: save it as PNG or JPEG"
+    assert next(iter(facts["skipped_reasons"])) == "JPEG 2000 is not supported: save it as PNG or JPEG"
     for page in (
         client.get(f"/datasets/{dataset.pk}", headers={"Accept": "text/html"}),
         admin_client.get(f"/admin/datasets/dataset/{dataset.pk}/change/"),
     ):
-        assert "<li>3: JPEG 2000 is not read: save it as PNG or JPEG</li>" in page.content.decode()
+        assert "<li>3: JPEG 2000 is not supported: save it as PNG or JPEG</li>" in page.content.decode()
 
 
 @pytest.mark.django_db

@@ -104,8 +104,8 @@ def test_zip_names_in_an_undeclared_encoding_are_decoded(unpack_zip, encoding):
 def test_the_detected_encoding_of_zip_names_is_a_warning(unpack_zip):
     _, warnings = unpack_zip(zip_with_encoding("gbk", NAMES["gbk"]))
     assert warnings == [
-        "pets.zip does not say how its names are encoded; they were read as gb18030. If they look wrong, pack them as "
-        "UTF-8 (7-Zip: cu=on), or as tar."
+        "pets.zip does not say how its names are encoded; they were read as gb18030. If they look wrong, pack the "
+        "archive with names in UTF-8 (7-Zip: cu=on), or as tar."
     ]
 
 

@@ -53,7 +53,7 @@ def test_the_parser_reads_the_text_format_of_protocol_buffers():
         ("layer { name: 'a\\n' type: 'ReLU' }", "the layer of line 1: name must be at most 200 printable characters "
                                                 "(line 1)"),
         ("layers { layer { name: 'a' type: 'relu' } }",
-         "line 1: a layer inside `layers` is Caffe's format of 2013, which is not read; upgrade it with Caffe's "
+         "line 1: a layer inside `layers` is Caffe's format of 2013, which is not supported; upgrade it with Caffe's "
          "upgrade_net_proto_text"),
         ("layer { }\nlayers { }", "line 2: `layers` is the older word for `layer`; use one of the two throughout"),
     ],
@@ -93,13 +93,13 @@ def test_a_text_that_is_no_network_is_refused_with_the_line(text, message):
         (inner_product("a", "data", 2, 'param { name: "w" }') + inner_product("b", "data", 2, 'param { name: "w" }'),
          "layer b (type InnerProduct, line 3): shares its parameter w with layer a; weights can't be shared"),
         (inner_product("a", "data", 2, "propagate_down: false"),
-         "layer a (type InnerProduct, line 2): propagate_down can't be false; an lr_mult of 0 holds weights still"),
+         "layer a (type InnerProduct, line 2): propagate_down can't be false; to fix weights, set lr_mult to 0"),
         (layer_text("a", "ReLU", "data", "a", "include { phase: LATER }"),
          "layer a (type ReLU, line 2): a rule has no condition phase of this value (line 2)"),
         (layer_text("a", "ReLU", "data", "a", "include { } exclude { }"),
          "layer a (type ReLU, line 2): it has include and exclude rules; only one of the two is possible"),
         (layer_text("d", "Data", "", "data label", "transform_param { crop_h: 3 }"),
-         "layer d (type Data, line 2): transform_param has no field crop_h that is known (line 2)"),
+         "layer d (type Data, line 2): transform_param has an unknown field crop_h (line 2)"),
         (layer_text("d", "DummyData", "", "data label"),
          "layer d (type DummyData, line 2): the type is not known; known"),
         (layer_text("d", "Input", "", "data") + layer_text("e", "Input", "", "info"),

@@ -158,7 +158,7 @@ def test_images_are_decoded_each_time_if_their_file_cannot_be_written(records, c
     records.with_name(".train.pixels.part").mkdir()  # a folder in its place stops even root
     with caplog.at_level(logging.WARNING), open_records(records) as images:
         assert isinstance(images, Records)
-    assert "can't be kept decoded" in caplog.text
+    assert "can't be stored decoded" in caplog.text
     assert first_batches(records, 2 * PER_EPOCH) == expected
 
 

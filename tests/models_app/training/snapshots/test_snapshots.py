@@ -111,7 +111,7 @@ def test_a_damaged_snapshot_is_refused(engine, tmp_path, name):
 
 
 def test_a_folder_that_is_no_snapshot_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="is not a whole snapshot"):
+    with pytest.raises(BadInput, match="is not a complete snapshot"):
         read_snapshot(tmp_path)
 
 
