@@ -9,13 +9,15 @@ from inference.engine.predictor import percent, ranked
 from inference.engine.top_images import BestImages
 from inference.image_list import ImageList, ListedImage
 from inference.list_accuracy import ListAccuracy
-from inference.spooled_response import Answer
+from inference.spooled_response import SpooledResponse
 from models_app.models import Snapshot
 
 log = logging.getLogger(__name__)
 
 
-def classify(snapshot: Snapshot, images: ImageList, accuracy: ListAccuracy | None = None) -> tuple[Answer, int]:
+def classify(
+    snapshot: Snapshot, images: ImageList, accuracy: ListAccuracy | None = None
+) -> tuple[SpooledResponse, int]:
     """`{"classifications": {name: [[category, percent], …]}}`, and the number of images that could not be loaded.
 
     Categories in the list are compared with the predictions in `accuracy`. Raises BadInput if no image can be
@@ -25,7 +27,7 @@ def classify(snapshot: Snapshot, images: ImageList, accuracy: ListAccuracy | Non
     return _written("classifications", _rankings(snapshot, batches, accuracy), batches)
 
 
-def infer(snapshot: Snapshot, images: ImageList) -> tuple[Answer, int]:
+def infer(snapshot: Snapshot, images: ImageList) -> tuple[SpooledResponse, int]:
     """`{"outputs": {name: {layer: values}}}`, values without batch axis, and the number of images that could not be
     loaded.
 
@@ -76,15 +78,15 @@ def _outputs(snapshot: Snapshot, batches: Batches[ListedImage]) -> Iterator[tupl
             yield entry.shown, services.as_lists(snapshot, {layer: values[i] for layer, values in outputs.items()})
 
 
-def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) -> tuple[Answer, int]:
-    answer = Answer(key)
+def _written(key: str, entries: Iterator[tuple[str, object]], batches: Batches) -> tuple[SpooledResponse, int]:
+    response = SpooledResponse(key)
     try:
         for name, value in entries:
-            answer.add(name, value)
+            response.add(name, value)
     except BaseException:
-        answer.close()
+        response.close()
         raise
-    return answer, _skipped(batches)
+    return response, _skipped(batches)
 
 
 def _skipped(batches: Batches) -> int:

@@ -64,7 +64,7 @@ def _store(evaluation: Evaluation, figures: Figures) -> None:
     paths = _paths(listing, {error.number for error in figures.worst})
     outcome = asdict(figures)
     outcome["categories"] = [
-        {"category": name, **asdict(fares)} for name, fares in zip(names, figures.categories, strict=True)
+        {"category": name, **asdict(of_category)} for name, of_category in zip(names, figures.categories, strict=True)
     ]
     outcome["worst_errors"] = [
         {

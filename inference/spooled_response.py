@@ -11,7 +11,7 @@ MAX_IN_MEMORY = 4 << 20  # bytes; a larger response is spooled to disk
 JSON_TYPE = "application/json; charset=utf-8"
 
 
-class Answer:
+class SpooledResponse:
     """`{key: {name: value, …}}`, byte for byte as api.PrettyJSONRenderer writes it. Only the first value of a name
     counts.
 

@@ -49,7 +49,7 @@ def _wrong_bounds(model: TrainedModel) -> dict[str, str]:
     fractions = [declared for declared in IN_COLUMNS if not declared.takes_whole_numbers]
     values = {declared: getattr(model, declared.wire_name) for declared in fractions}
     return {
-        declared.wire_name: declared.complaint(value)
+        declared.wire_name: declared.error_of(value)
         for declared, value in values.items()
         if value is not None and value in (declared.above, declared.below)
     }

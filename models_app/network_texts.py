@@ -15,7 +15,7 @@ LOSSES = ("EuclideanLoss", "SigmoidCrossEntropyLoss")  # losses for labels of an
 USUAL_IMAGES, USUAL_CATEGORIES = (3, 256, 256), 1000  # assumed if there is no dataset
 
 
-def complaints(**fields) -> dict[str, list[str]]:
+def model_errors(**fields) -> dict[str, list[str]]:
     """{column: messages} of the errors of a model with these columns, `dataset` included.
 
     Missing columns have their defaults. Nothing is saved.
@@ -33,7 +33,7 @@ def complaints(**fields) -> dict[str, list[str]]:
     return {}
 
 
-def syntax_complaint(text: str) -> str:
+def syntax_error(text: str) -> str:
     """The error of a prototxt that no dataset could fix; "" if there is none."""
     try:
         prototxt.batch_size(text)
@@ -62,12 +62,12 @@ def picture_of(text: str, dataset: Dataset | None) -> str:
     Raises BadInput.
     """
     if dataset is None or not dataset.shapes_are_known:
-        return svg.svg(_supposed(text))
+        return svg.svg(_assumed_network(text))
     categories = len(dataset.categories) or 2 if dataset.declared_kind.has_categories else None
     return svg.svg(prototxt.read(text, dataset.image_shape, categories, tuple(dataset.label_shape)))
 
 
-def _supposed(text: str) -> Network:
+def _assumed_network(text: str) -> Network:
     """The network as a classifier if possible, else for labels of the shape that its loss needs."""
     network = prototxt.read(text, USUAL_IMAGES, USUAL_CATEGORIES, checked=False)
     try:

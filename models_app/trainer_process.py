@@ -30,7 +30,7 @@ class TrainerFault(Exception):
     """The trainer reported a fault in its own code; the text is for the log."""
 
 
-BLAMES = {"user": BadInput, "host": Failed, "server": TrainerFault}
+EXCEPTIONS = {"user": BadInput, "host": Failed, "server": TrainerFault}
 
 
 @contextmanager
@@ -52,15 +52,15 @@ def events(config: Path, log: Path) -> Iterator[Iterator[dict | None]]:
 
 
 def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
-    heard = time.monotonic()
+    last_event = time.monotonic()
     for line in _lines(process.stdout):
         if line is not None:
-            heard = time.monotonic()
+            last_event = time.monotonic()
             event = json.loads(line)
             if event["event"] == "error":
-                raise BLAMES[event["blame"]](event["message"])
+                raise EXCEPTIONS[event["blame"]](event["message"])
             yield event
-        elif time.monotonic() - heard > SILENCE_SECONDS:
+        elif time.monotonic() - last_event > SILENCE_SECONDS:
             raise TrainerDied(f"The trainer sent nothing for {SILENCE_SECONDS:g} s and was stopped.")
         else:
             yield None

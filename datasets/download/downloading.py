@@ -58,19 +58,19 @@ def _fetch_rest(url: str, part: Path, report: Report) -> None:
     here = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={here}-"} if here else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=SECONDS)  # nosec B310 - download() lets http and https through
+        response = urllib.request.urlopen(request, timeout=SECONDS)  # nosec B310 - download() lets http and https through
     except urllib.error.HTTPError as refusal:
         refusal.close()
         if refusal.code == NOT_SATISFIABLE:  # we have the whole file, or more; the digest check decides
             return
         raise
-    with answer:
-        goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {here}-")
+    with response:
+        goes_on = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {here}-")
         here = here if goes_on else 0
-        length = answer.headers.get("Content-Length")
+        length = response.headers.get("Content-Length")
         total = here + int(length) if length else None
         with part.open("ab" if goes_on else "wb") as file:
-            while block := answer.read(BLOCK):
+            while block := response.read(BLOCK):
                 file.write(block)
                 here += len(block)
                 if here > MAX_BYTES:

@@ -31,8 +31,8 @@ class AccessTokenAdmin(admin.ModelAdmin):
     fields = ("user", "name", "scope", "expires_at", "created_at", "last_used_at")
 
     def get_queryset(self, request):
-        everybody = super().get_queryset(request)
-        return everybody if request.user.is_superuser else everybody.filter(user=request.user)
+        found = super().get_queryset(request)
+        return found if request.user.is_superuser else found.filter(user=request.user)
 
     def formfield_for_foreignkey(self, db_field, request, **kwargs):
         """Only a superuser may create a token for another user, because a token acts as its user."""

@@ -14,7 +14,7 @@ def sender(request) -> str:
 
 
 @lru_cache(1024)
-def household(address: str) -> str:
+def client_network(address: str) -> str:
     """The network within which one client can choose its address: of an IPv6 address the first 64 bits."""
     parsed = _parsed(address)
     if parsed is None or parsed.version == 4:

@@ -5,7 +5,7 @@ from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 
 from digits_project.accounts import audit
-from digits_project.accounts.client_address import household, sender
+from digits_project.accounts.client_address import client_network, sender
 
 MAX_BY_ADDRESS = 30
 MAX_BY_ACCOUNT = 10  # from one address, so that nobody can lock out a user at another address
@@ -39,6 +39,6 @@ def on_failure(sender, credentials, request=None, **signal) -> None:
 
 
 def _keys(request, username: str | None) -> tuple[str, str]:
-    address = household(sender(request)) if request else ""
+    address = client_network(sender(request)) if request else ""
     name = (username or "").encode().hex()[:300]  # a cache key can't hold any bytes
     return f"logins-{address}", f"logins-{address}-{name}"

@@ -37,7 +37,7 @@ ENDPOINTS = {
     "OIDC_OP_JWKS_ENDPOINT": "jwks_uri",
 }
 FAILURES = (requests.RequestException, jwt.PyJWTError, SuspiciousOperation, KeyError, ValueError, TypeError)
-SORRY = "You could not be logged in at {}; the server's log says why. Try again, or ask an operator."
+LOGIN_FAILED = "You could not be logged in at {}; the server's log says why. Try again, or ask an operator."
 
 
 class Denied(Exception):
@@ -49,9 +49,9 @@ def discovered() -> dict:
     key = f"oidc-{settings.DIGITS_OIDC_ISSUER}"
     document = cache.get(key)
     if document is None:
-        answer = requests.get(settings.DIGITS_OIDC_ISSUER + DISCOVERY, timeout=settings.OIDC_TIMEOUT)
-        answer.raise_for_status()
-        document = answer.json()
+        response = requests.get(settings.DIGITS_OIDC_ISSUER + DISCOVERY, timeout=settings.OIDC_TIMEOUT)
+        response.raise_for_status()
+        document = response.json()
         if document.get("issuer", "").rstrip("/") != settings.DIGITS_OIDC_ISSUER:
             raise SuspiciousOperation(f"The discovery document belongs to another issuer, {document.get('issuer')!a}.")
         cache.set(key, document, DISCOVERY_SECONDS)
@@ -106,14 +106,14 @@ class OidcBackend(auth.OIDCAuthenticationBackend):
 @transaction.atomic
 def account_of(claims: dict):
     """The account for these claims, created on the first login, with the groups that the claims give. Raises Denied."""
-    who = {"issuer": settings.DIGITS_OIDC_ISSUER, "subject": str(claims["sub"])}
-    identity = OidcIdentity.objects.select_related("user").filter(**who).first()
-    user = identity.user if identity else _new_account(who, claims)
+    identity_key = {"issuer": settings.DIGITS_OIDC_ISSUER, "subject": str(claims["sub"])}
+    identity = OidcIdentity.objects.select_related("user").filter(**identity_key).first()
+    user = identity.user if identity else _new_account(identity_key, claims)
     _give_groups(user, claims.get(settings.DIGITS_OIDC_GROUPS_CLAIM, []))
     return user
 
 
-def _new_account(who: dict, claims: dict):
+def _new_account(identity_key: dict, claims: dict):
     users = get_user_model().objects
     name = str(claims.get("preferred_username") or claims.get("email") or "")
     if not USER_NAME.match(name):
@@ -124,11 +124,11 @@ def _new_account(who: dict, claims: dict):
     if users.filter(username__iexact=name).exists():
         raise Denied(
             f"An account {name} exists already, and nothing connects it with your login at the provider. A "
-            f"superuser can connect it, in the admin under OIDC identities, with the subject {who['subject']}."
+            f"superuser can connect it, in the admin under OIDC identities, with the subject {identity_key['subject']}."
         )
     user = users.create_user(name, email=str(claims.get("email") or "")[:254])
-    OidcIdentity.objects.create(user=user, **who)
-    audit.record("make account", name, f"of {who['subject']} at {who['issuer']}")
+    OidcIdentity.objects.create(user=user, **identity_key)
+    audit.record("make account", name, f"of {identity_key['subject']} at {identity_key['issuer']}")
     return user
 
 
@@ -136,8 +136,8 @@ def _give_groups(user, claimed: object) -> None:
     """Give the account exactly those groups of DIGITS_OIDC_GROUPS that the claims name; groups that are not in
     DIGITS_OIDC_GROUPS do not change. Operators may use the admin."""
     mapping = settings.DIGITS_OIDC_GROUPS
-    wanted = {ours for theirs, ours in mapping if theirs in _names(claimed)}
-    managed = {ours for _, ours in mapping}
+    wanted = {own_group for provider_group, own_group in mapping if provider_group in _names(claimed)}
+    managed = {own_group for _, own_group in mapping}
     before = set(user.groups.filter(name__in=managed).values_list("name", flat=True))
     if before == wanted:
         return
@@ -173,7 +173,7 @@ class _Configured(View):
             return self.login_failure()
 
     def login_failure(self):
-        return self.refused(SORRY.format(settings.DIGITS_OIDC_NAME))
+        return self.refused(LOGIN_FAILED.format(settings.DIGITS_OIDC_NAME))
 
     def refused(self, why: str):
         messages.error(self.request, why)

@@ -81,13 +81,13 @@ def refuse_other_sites(request, even_links: bool = False) -> None:
 
     Browsers name the page's site in the headers Origin and Sec-Fetch-Site. Scripts send neither.
     """
-    if (even_links or request.method not in SAFE_METHODS) and _comes_from_elsewhere(request):
+    if (even_links or request.method not in SAFE_METHODS) and _is_cross_site(request):
         raise PermissionDenied(
             "A page of another site sent this request; this server accepts it only from its own pages."
         )
 
 
-def _comes_from_elsewhere(request) -> bool:
+def _is_cross_site(request) -> bool:
     origin = request.headers.get("Origin")
     if origin is not None and origin.partition("://")[2] != request.get_host():
         return True

@@ -24,13 +24,13 @@ def owner(request, named: object = None) -> str:
     return claimed if USER_NAME.match(claimed) else ""
 
 
-def remember_name(answer: HttpResponse, name: str) -> None:
+def remember_name(response: HttpResponse, name: str) -> None:
     """Set the cookies with which an open server's client sends this name from now on."""
     for cookie in (USER_COOKIE, OWN_USER_COOKIE):
-        answer.set_cookie(cookie, name, path=settings.SESSION_COOKIE_PATH, httponly=True, samesite="Lax")
+        response.set_cookie(cookie, name, path=settings.SESSION_COOKIE_PATH, httponly=True, samesite="Lax")
 
 
-def forget_name(answer: HttpResponse) -> None:
+def forget_name(response: HttpResponse) -> None:
     """Delete these cookies."""
     for cookie in (USER_COOKIE, OWN_USER_COOKIE):
-        answer.delete_cookie(cookie, path=settings.SESSION_COOKIE_PATH, samesite="Lax")
+        response.delete_cookie(cookie, path=settings.SESSION_COOKIE_PATH, samesite="Lax")

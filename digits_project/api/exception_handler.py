@@ -90,11 +90,11 @@ def _away(request, failure: BaseException) -> HttpResponse:
     """503 if the database or Redis can't be reached. The response uses neither; DRF's page would."""
     status, text = http_status(failure), http_text(failure)
     log.warning("%d for %s: %s", status, request.path, failure)
-    answer = _page_or_json(request, status, text) or HttpResponse(
+    response = _page_or_json(request, status, text) or HttpResponse(
         text, status=status, content_type="text/plain; charset=utf-8"
     )
-    answer.headers["Retry-After"] = str(RETRY_SECONDS)
-    return answer
+    response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
 
 
 def _page_or_json(request, status: int, description: str) -> JsonResponse | None:

@@ -17,8 +17,8 @@ BYTE_ORDER_MARK = "\ufeff"  # editors on Windows write it at the start of a file
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 ABANDONED_SECONDS = 24 * 3600  # longer than any upload takes
 TAKES_FILES = ("/datasets/images/", "/models/images/")  # forms with files, after a login
-FOR_STRANGERS = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # these forms are read without a login
-MAX_STRANGERS_BODY = 32 << 10  # bytes
+WITHOUT_LOGIN = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # these forms are read without a login
+MAX_ANONYMOUS_BODY = 32 << 10  # bytes
 LOG_IN_FIRST = 401, "Log in first; without a login, a request's body has at most 32 KiB."
 CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 
@@ -38,8 +38,8 @@ def limit_body(get_response):
 
 def limit(path: str, content_type: str) -> tuple[int, tuple[int, str]]:
     """The maximum size of a body in bytes, and the status and reason for a larger one."""
-    if FOR_STRANGERS.fullmatch(path):
-        return MAX_STRANGERS_BODY, (413, "A login request takes at most 32 KiB.")
+    if WITHOUT_LOGIN.fullmatch(path):
+        return MAX_ANONYMOUS_BODY, (413, "A login request takes at most 32 KiB.")
     if content_type.partition(";")[0].strip().lower() == "multipart/form-data" and path.startswith(TAKES_FILES):
         most, what = settings.DIGITS_MAX_UPLOAD << 20, "The form takes more than {max_mib} MiB with its files."
     else:
@@ -74,15 +74,15 @@ class DiskUpload(TemporaryFileUploadHandler):
         fcntl.flock(self.file.fileno(), fcntl.LOCK_EX)  # home.remove_abandoned_uploads tests this lock
 
     def receive_data_chunk(self, raw_data, start):
-        with self._gone_on_failure():
+        with self._removed_on_failure():
             return super().receive_data_chunk(raw_data, start)
 
     def file_complete(self, file_size):
-        with self._gone_on_failure():
+        with self._removed_on_failure():
             return super().file_complete(file_size)
 
     @contextmanager
-    def _gone_on_failure(self):
+    def _removed_on_failure(self):
         """If the block fails, delete the incomplete file at once, because the disk is perhaps full."""
         try:
             yield

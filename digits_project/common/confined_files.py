@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from digits_project.common.errors import BadInput
-from digits_project.common.spellings import on_disk, twin
+from digits_project.common.spellings import find_spelling, on_disk
 
 EVERYWHERE = (Path("/"),)
 _MAX_LINKS = 40  # as many as Linux follows
@@ -180,7 +180,7 @@ class _Walk:
         try:
             return os.stat(self.ahead[0], dir_fd=self._folder, follow_symlinks=False).st_mode
         except FileNotFoundError:
-            if self._folder is None or (spelled := twin(self._folder, self.ahead[0])) is None:
+            if self._folder is None or (spelled := find_spelling(self._folder, self.ahead[0])) is None:
                 raise
             self.ahead[0] = spelled
             return os.stat(spelled, dir_fd=self._folder, follow_symlinks=False).st_mode

@@ -63,10 +63,10 @@ def fetch(url: str, policy: FetchPolicy = FetchPolicy()) -> bytes:
     for _ in range(policy.redirects + 1):
         parts = _checked(url, policy)
         addresses = _resolved(parts, policy, deadline)
-        with _answer(parts, addresses, policy, deadline) as answer:
-            if answer.status not in _REDIRECTS:
-                return _body(answer, url, policy, deadline)
-            url = urljoin(url, answer.headers.get("Location", ""))
+        with _response(parts, addresses, policy, deadline) as response:
+            if response.status not in _REDIRECTS:
+                return _body(response, url, policy, deadline)
+            url = urljoin(url, response.headers.get("Location", ""))
     raise BadURL(f"The URL redirects more than {policy.redirects} times.")
 
 
@@ -105,14 +105,14 @@ def _resolved(parts, policy, deadline) -> list[tuple]:
 def _look_up(host, port, found):
     """Append all (family, address) pairs of the host to `found`."""
     try:
-        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        results = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError):
         return
-    found += [(family, address) for family, _, _, _, address in answers]
+    found += [(family, address) for family, _, _, _, address in results]
 
 
 @contextmanager
-def _answer(parts, addresses, policy, deadline) -> Iterator[http.client.HTTPResponse]:
+def _response(parts, addresses, policy, deadline) -> Iterator[http.client.HTTPResponse]:
     """The response to a GET, with its body unread. The connection is cut at the deadline, even if data still
     trickles."""
     connection = http.client.HTTPConnection(parts.hostname, parts.port)
@@ -125,8 +125,8 @@ def _answer(parts, addresses, policy, deadline) -> Iterator[http.client.HTTPResp
         try:
             connection.sock = _secured(plain, parts)
             connection.request("GET", _target(parts), headers={"Accept": "image/*", "User-Agent": "digits-server"})
-            with connection.getresponse() as answer:
-                yield answer
+            with connection.getresponse() as response:
+                yield response
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = time.monotonic() >= deadline
             reason = f"it took more than {policy.seconds:g} seconds" if late else _reason(error)
@@ -144,7 +144,7 @@ def _target(parts):
 
 def _connected(addresses, deadline) -> socket.socket:
     """A connection to the first address that accepts one."""
-    refusal = None
+    failure = None
     for family, address in addresses:
         connection = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -153,8 +153,8 @@ def _connected(addresses, deadline) -> socket.socket:
             return connection
         except OSError as error:
             connection.close()
-            refusal = error
-    raise BadURL(f"Nothing could be fetched: {_reason(refusal)}.") from refusal
+            failure = error
+    raise BadURL(f"Nothing could be fetched: {_reason(failure)}.") from failure
 
 
 def _secured(plain, parts):
@@ -168,19 +168,19 @@ def _cut(connection):
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def _body(answer, url, policy, deadline) -> bytes:
-    if answer.status != 200:
-        raise BadURL(f"{url} returned {answer.status} {answer.reason[:100]}.")
-    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+def _body(response, url, policy, deadline) -> bytes:
+    if response.status != 200:
+        raise BadURL(f"{url} returned {response.status} {response.reason[:100]}.")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise BadURL(f"{url} was sent compressed, although the server asked for it uncompressed.")
     received = bytearray()
-    while block := answer.read(_BLOCK):
+    while block := response.read(_BLOCK):
         received += block
-        if len(received) + (answer.length or 0) > policy.most_bytes:
+        if len(received) + (response.length or 0) > policy.most_bytes:
             raise BadURL(f"{url} holds more than {policy.most_bytes >> 20} MiB.")
     if time.monotonic() >= deadline:
         raise TimeoutError
-    if answer.length:
+    if response.length:
         raise BadURL(f"{url} ended before the whole file had arrived.")
     return bytes(received)
 

@@ -114,14 +114,14 @@ class Child:
     cwd: Path
     pass_fds: Sequence[int] = ()
     process: subprocess.Popen = field(init=False)
-    born: float = field(init=False)
+    started_at: float = field(init=False)
     deaths: int = 0  # in a row, each after a short life
     due: float | None = None  # when to start it again
 
     def start(self) -> None:
         rotate(self.log)
         self.process = spawn(self.argv, self.log, env=self.env, cwd=self.cwd, pass_fds=self.pass_fds)
-        self.born, self.due = time.monotonic(), None
+        self.started_at, self.due = time.monotonic(), None
 
     def tend(self) -> str | None:
         """Restart the process if it has died and its pause is over. Returns a line of text if it has just died."""
@@ -133,7 +133,7 @@ class Child:
             if now >= self.due:
                 self.start()
             return None
-        self.deaths = 0 if now - self.born > LONG_LIFE else self.deaths + 1
+        self.deaths = 0 if now - self.started_at > LONG_LIFE else self.deaths + 1
         delay = min(LONGEST_DELAY, 2 ** (self.deaths - 2)) if self.deaths > 1 else 0
         self.due = now + delay
         again = f"in {delay} s" if delay else "now"
@@ -198,7 +198,7 @@ def wait_until_left(directory: Path, number: signal.Signals, seconds: float) -> 
     return not left
 
 
-def tell_systemd(state: str) -> None:
+def notify_systemd(state: str) -> None:
     """Send a state such as READY=1 to systemd, as sd_notify(3). Does nothing if systemd did not start this process."""
     if address := os.environ.get("NOTIFY_SOCKET"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, contextlib.suppress(OSError):

@@ -34,7 +34,7 @@ def on_disk(path: str) -> str:
     return "/".join(names)
 
 
-def twin(folder: int, name: str) -> str | None:
+def find_spelling(folder: int, name: str) -> str | None:
     """The other spelling of `name` in an open folder (O_PATH is enough); None if there is none.
 
     A name that is entirely NFC or NFD is found without listing the folder.
@@ -54,7 +54,7 @@ def _in_folder(path, name):
     except (OSError, ValueError):
         return name
     try:
-        return name if _is_there(folder, name) else twin(folder, name) or name
+        return name if _is_there(folder, name) else find_spelling(folder, name) or name
     finally:
         os.close(folder)
 

@@ -45,21 +45,21 @@ class Request:
         """Send the request. Returns the body of the response. Raises DemoFailed for an error status."""
         body, headers = self._body()
         try:
-            with _opener.open(urllib.request.Request(self.url, body, headers), timeout=TIMEOUT) as answer:
-                return answer.read().decode()
-        except urllib.error.HTTPError as refusal:
-            said = refusal.read().decode(errors="replace")
-            raise DemoFailed(f"{self.url} answered {refusal.code} {refusal.reason}:\n{said}") from refusal
+            with _opener.open(urllib.request.Request(self.url, body, headers), timeout=TIMEOUT) as response:
+                return response.read().decode()
+        except urllib.error.HTTPError as error:
+            text = error.read().decode(errors="replace")
+            raise DemoFailed(f"{self.url} answered {error.code} {error.reason}:\n{text}") from error
         except (OSError, http.client.HTTPException) as error:
             raise DemoFailed(f"{self.url} does not answer: {error}") from error
 
     def json(self) -> dict:
         """Send the request. Returns the JSON object of the response. Raises DemoFailed."""
-        said = self.send()
+        text = self.send()
         try:
-            return json.loads(said)
+            return json.loads(text)
         except ValueError as error:
-            raise DemoFailed(f"{self.url} answered with something that is not JSON: {said}") from error
+            raise DemoFailed(f"{self.url} answered with something that is not JSON: {text}") from error
 
     def _options(self) -> list[list[str]]:
         if self.fields is None:

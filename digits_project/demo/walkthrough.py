@@ -88,8 +88,8 @@ class Demo:
             verdict = "right" if best == category else f"wrong: it is a {category}"
             with Image.open(image) as picture:
                 digit = picture.crop((MARGIN, MARGIN, MARGIN + DIGIT_SIDE, MARGIN + DIGIT_SIDE))
-                said = "\n".join([*rows, "", f"Predicted: {best}, {verdict}"])
-                self.screen.side_by_side(self.screen.picture(digit), said)
+                text = "\n".join([*rows, "", f"Predicted: {best}, {verdict}"])
+                self.screen.side_by_side(self.screen.picture(digit), text)
 
     def _ask(self, request: Request) -> dict:
         self.screen.command(request.curl())

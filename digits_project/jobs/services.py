@@ -118,7 +118,7 @@ def delete(job: Job) -> None:
     """
     _refuse_dependents(job)
     try:
-        _bring_to_an_end(job)
+        _abort_and_wait(job)
     except Gone:
         return
     with transaction.atomic():
@@ -184,7 +184,7 @@ def _refuse_dependents(job: Job) -> None:
         raise HasDependents(f"{len(dependents)} job(s) depend on {job.name}: {names}. Delete them first.")
 
 
-def _bring_to_an_end(job: Job) -> None:
+def _abort_and_wait(job: Job) -> None:
     """Abort the job if it has not ended, and wait for its end."""
     deadline = time.monotonic() + ABORT_SECONDS
     while not job.has_ended:

@@ -19,9 +19,9 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from digits_project.accounts import permissions
-from digits_project.accounts.client_address import household, sender
+from digits_project.accounts.client_address import client_network, sender
 from digits_project.api import uploads
-from digits_project.server.connection import Anybody, Terms
+from digits_project.server.connection import OpenAdmission, Terms
 from digits_project.server.fair_share import Caller
 from digits_project.server.url_prefix import without_prefix
 
@@ -35,10 +35,10 @@ DOWNLOAD = re.compile(r"/(models|datasets)/.*download.*")
 OWN_LANES = {"/healthz": "healthz", "/readyz": "readyz"}
 
 
-OWN_MACHINE = {household(address) for address in permissions.OWN_MACHINE}
+OWN_MACHINE = {client_network(address) for address in permissions.OWN_MACHINE}
 
 
-class Admission(Anybody):
+class Admission(OpenAdmission):
     """The terms of this server: a client that the views will refuse can send a body no larger than a login form. With
     DIGITS_AUTH=required that is a client without a login, on an open server one of another machine."""
 
@@ -57,19 +57,19 @@ class Admission(Anybody):
 
     def caller(self, request, address: str) -> Caller | None:
         """The caller of this request; None if look_up() is needed."""
-        stranger, credentials = _stranger(request, address), _credentials(request)
+        anonymous, credentials = _anonymous(request, address), _credentials(request)
         if not permissions.has_accounts():
-            return Caller(stranger.key, (stranger.key,)) if _is_here(request, address) else stranger
+            return Caller(anonymous.key, (anonymous.key,)) if _is_here(request, address) else anonymous
         if credentials is None:
-            return stranger
+            return anonymous
         moment, known = self._known.get(credentials, (0.0, None))
         if time.monotonic() - moment < KNOWN_SECONDS:
-            return known or stranger
-        return stranger if time.monotonic() < self._away_until else None
+            return known or anonymous
+        return anonymous if time.monotonic() < self._away_until else None
 
     def sender(self, request, address: str) -> Caller:
         """The caller that look_up()'s thread is charged to: the address, behind a proxy the forwarded one."""
-        return Caller(_stranger(request, address).key, logged_in=False)
+        return Caller(_anonymous(request, address).key, logged_in=False)
 
     def look_up(self, request, address: str) -> Caller:
         """The caller, from the database, in a thread. The result is cached for the loop."""
@@ -79,7 +79,7 @@ class Admission(Anybody):
         except Exception as failure:  # noqa: BLE001 - the view gets the same exception and reports it
             log.warning("Could not look up the user of a request: %s", failure)
             self._away_until = time.monotonic() + AWAY_SECONDS
-            return _stranger(request, address)
+            return _anonymous(request, address)
         finally:
             close_old_connections()
         key = f"user {user.pk}" if user else ""
@@ -88,7 +88,7 @@ class Admission(Anybody):
             self._known.clear()
         if credentials := _credentials(request):
             self._known[credentials] = time.monotonic(), known
-        return known or _stranger(request, address)
+        return known or _anonymous(request, address)
 
     def terms(self, request, caller: Caller) -> Terms:
         path = without_prefix(unquote_to_wsgi_str(request.path), settings.DIGITS_URL_PREFIX)
@@ -102,8 +102,8 @@ class Admission(Anybody):
                 )
             )
         limit, too_large = uploads.limit(path, content_type)
-        if not caller.logged_in and limit > uploads.MAX_STRANGERS_BODY:
-            limit, too_large = uploads.MAX_STRANGERS_BODY, uploads.LOG_IN_FIRST
+        if not caller.logged_in and limit > uploads.MAX_ANONYMOUS_BODY:
+            limit, too_large = uploads.MAX_ANONYMOUS_BODY, uploads.LOG_IN_FIRST
             if not permissions.has_accounts():
                 too_large = 403, permissions.OWN_MACHINE_ONLY
             elif time.monotonic() < self._away_until:
@@ -112,9 +112,9 @@ class Admission(Anybody):
         return Terms(lane, limit, too_large)
 
 
-def _stranger(request, address: str) -> Caller:
+def _anonymous(request, address: str) -> Caller:
     headers = {"X-Forwarded-For": dict(request.headers).get("X-FORWARDED-FOR", "")}
-    address = household(sender(SimpleNamespace(headers=headers, META={"REMOTE_ADDR": address})))
+    address = client_network(sender(SimpleNamespace(headers=headers, META={"REMOTE_ADDR": address})))
     return Caller(f"address {address}", (f"address {address}", "strangers"), logged_in=False)
 
 

@@ -6,7 +6,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from digits_project.accounts.client_address import household
+from digits_project.accounts.client_address import client_network
 from digits_project.server.fair_share import Caller
 from digits_project.server.incoming_request import Incoming
 from digits_project.server.response_writer import Client
@@ -22,7 +22,7 @@ class Terms:
     refusal: tuple[int, str] | None = None  # status and reason if the request is refused at once
 
 
-class Anybody:
+class OpenAdmission:
     """The terms of an application that has no attribute `admission` (wsgi.py sets it): the same for all clients."""
 
     behind_proxy = False
@@ -49,7 +49,7 @@ class Connection:
 
     def __init__(self, cfg, sock: Client, peer, server):
         self.sock, self.client, self.server = sock, peer, server
-        self.address = household(peer[0]) if isinstance(peer, tuple) else ""
+        self.address = client_network(peer[0]) if isinstance(peer, tuple) else ""
         self.incoming = Incoming(cfg, peer)
         self.counted = 0  # bytes of the body that count for its caller
         self.begin(float("inf"))

@@ -15,7 +15,7 @@ from digits_project.server.response_writer import BLOCK, Client
 MAX_LINGERING = 500
 
 
-class Departures:
+class DepartingConnections:
     """Sends spooled responses. At most `max_spooled` clients have one; beyond that the slowest client of the address
     with most of them is closed."""
 
@@ -28,9 +28,9 @@ class Departures:
         """Let a connection linger: close our side and read what still arrives, so that the client can read the response
         (RFC 9112, 9.6)."""
         if client.backlog:
-            self._owe(client, address)
+            self._await_flush(client, address)
         else:
-            self._take_leave(client)
+            self._linger(client)
 
     def tidy(self) -> None:
         """Check all clients with spooled responses; called twice a second."""
@@ -39,10 +39,10 @@ class Departures:
         for late in [client for client in self._spooled if client.is_late()]:
             self._cut(late)
 
-    def _owe(self, client: Client, address: str) -> None:
+    def _await_flush(self, client: Client, address: str) -> None:
         try:
             client.leave_thread()
-            self._poller.register(client, EVENT_WRITE, self._pay)
+            self._poller.register(client, EVENT_WRITE, self._flush)
         except (OSError, ValueError):  # it has gone already
             util.close(client)
             return
@@ -51,7 +51,7 @@ class Departures:
             (most, _), *_ = Counter(self._spooled.values()).most_common(1)
             self._cut(min((client for client, of in self._spooled.items() if of == most), key=Client.pace))
 
-    def _pay(self, client: Client) -> None:
+    def _flush(self, client: Client) -> None:
         try:
             if client.flush():
                 return
@@ -62,13 +62,13 @@ class Departures:
             return
         del self._spooled[client]
         self._poller.unregister(client)
-        self._take_leave(client)
+        self._linger(client)
 
     def _cut(self, client: Client) -> None:
         self._spooled.pop(client, None)
         self._forget(client)
 
-    def _take_leave(self, client: Client) -> None:
+    def _linger(self, client: Client) -> None:
         try:
             client.shutdown(socket.SHUT_WR)
             client.setblocking(False)

@@ -12,7 +12,7 @@ from selectors import EVENT_READ
 from gunicorn.workers.gthread import ThreadWorker
 
 from digits_project.server.connection import Connection, Waiting
-from digits_project.server.departing_connections import Departures
+from digits_project.server.departing_connections import DepartingConnections
 from digits_project.server.response_writer import Client
 
 # The kernel's queue of connections to accept (limited by net.core.somaxconn, often 4096). If it is full, the kernel
@@ -28,7 +28,7 @@ class ReadingWorker(ThreadWorker):
     and counts it in _count_body()."""
 
     client = Client
-    departures: Departures  # connections whose requests are over; the subclass makes it in run()
+    departing: DepartingConnections  # connections whose requests are over; the subclass makes it in run()
     arrive_within = 15.0  # seconds
     max_connections = 2000
     max_by_address = 1000
@@ -77,7 +77,7 @@ class ReadingWorker(ThreadWorker):
         try:
             while time.monotonic() < deadline:
                 taken, peer = listener.accept()
-                self._meet(self.client(*kind, fileno=taken.detach()), peer, server)
+                self._admit(self.client(*kind, fileno=taken.detach()), peer, server)
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as full:
@@ -85,7 +85,7 @@ class ReadingWorker(ThreadWorker):
                 raise
             self._cut_oldest()
 
-    def _meet(self, sock, peer, server):
+    def _admit(self, sock, peer, server):
         conn = Connection(self.cfg, sock, peer, server)
         if not self._make_room(conn.address):
             conn.sock.close()
@@ -119,13 +119,13 @@ class ReadingWorker(ThreadWorker):
             self.poller.register(conn.sock, EVENT_READ, partial(self._read, conn))
             self.silent.add(conn)
 
-    def _park(self, conn):
+    def _stop_reading(self, conn):
         """Stop reading from the connection for now."""
         if self.silent.remove(conn):
             self.poller.unregister(conn.sock)
 
     def _drop(self, conn):
-        self._park(conn)
+        self._stop_reading(conn)
         self._forget(conn)
         conn.sock.close()
 
@@ -143,7 +143,7 @@ class ReadingWorker(ThreadWorker):
         now = time.monotonic()
         if now - self.tidied >= TIDY_SECONDS:
             self.tidied = now
-            self.departures.tidy()
+            self.departing.tidy()
             for late in [conn for conn in self.silent if conn.is_late(now, self.arrive_within)]:
                 self._drop(late)
 

@@ -14,8 +14,8 @@ import time
 from collections import Counter
 from functools import partial
 
-from digits_project.server.connection import Anybody
-from digits_project.server.departing_connections import Departures
+from digits_project.server.connection import OpenAdmission
+from digits_project.server.departing_connections import DepartingConnections
 from digits_project.server.event_loop import ReadingWorker
 from digits_project.server.fair_share import Lanes
 from digits_project.server.incoming_request import IN_MEMORY, TooLarge
@@ -47,7 +47,7 @@ class WebWorker(ReadingWorker):
 
     def init_process(self):
         self.arriving: Counter[str] = Counter()  # bytes of large bodies by caller, until the response
-        self.repeats = ResponseCache()
+        self.poll_cache = ResponseCache()
         self.notified = 0.0
         super().init_process()
 
@@ -61,10 +61,10 @@ class WebWorker(ReadingWorker):
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, files), hard))
         self.max_connections = min(self.max_connections, max(100, (max(soft, files) - FILES_BESIDES) // 2))
         self.worker_connections = self.max_connections + 1  # gunicorn would stop accepting
-        self.admission = getattr(self.wsgi, "admission", None) or Anybody()
+        self.admission = getattr(self.wsgi, "admission", None) or OpenAdmission()
         if self.admission.behind_proxy:
             self.max_by_address = self.max_connections
-        self.departures = Departures(self.poller, self.max_spooled, self.linger_within)
+        self.departing = DepartingConnections(self.poller, self.max_spooled, self.linger_within)
         sys.setswitchinterval(SWITCH_SECONDS)
         super().run()
 
@@ -89,15 +89,15 @@ class WebWorker(ReadingWorker):
 
     def _take_head(self, conn):
         incoming = conn.incoming
-        there = bytes(incoming.buffer) if len(incoming.buffer) <= LONGEST_REQUEST else b""
-        if self._repeat(conn, there):
+        data = bytes(incoming.buffer) if len(incoming.buffer) <= LONGEST_REQUEST else b""
+        if self._send_cached(conn, data):
             incoming.buffer.clear()
             conn.begin(time.monotonic() + self.cfg.keepalive)
         elif incoming.parse_head():
-            conn.poll = there if is_poll(there) else None
+            conn.poll = data if is_poll(data) else None
             caller = self.admission.caller(incoming.request, conn.address)
             if caller is not None:
-                self._welcome(conn, caller)
+                self._apply_terms(conn, caller)
             else:
                 conn.caller = self.admission.sender(incoming.request, conn.address)
                 look_up = partial(self.admission.look_up, incoming.request, conn.address)
@@ -105,12 +105,12 @@ class WebWorker(ReadingWorker):
 
     def _looked_up(self, conn, future):
         try:
-            self._welcome(conn, future.result())
+            self._apply_terms(conn, future.result())
         except Exception as fault:  # noqa: BLE001 - as above
             conn.fault = fault
             self._dispatch(conn)
 
-    def _welcome(self, conn, caller):
+    def _apply_terms(self, conn, caller):
         """The caller is known: apply its terms."""
         incoming = conn.incoming
         conn.caller, conn.terms = caller, self.admission.terms(incoming.request, caller)
@@ -168,24 +168,24 @@ class WebWorker(ReadingWorker):
     def _queue(self, conn, lane, run, done):
         """Let a thread of this lane call `run()`, then the loop `done(future)`; the connection is not read
         meanwhile."""
-        self._park(conn)
+        self._stop_reading(conn)
         if self.lanes[lane].is_full(conn.caller):
             with contextlib.suppress(OSError):
                 socket.socket.send(conn.sock, TOO_MANY)
-            self._say_goodbye(conn)
+            self._release(conn)
             return
         conn.arrived = time.monotonic()
         self.lanes[lane].submit(conn.caller, run, done)
 
-    def _repeat(self, conn, there):
+    def _send_cached(self, conn, data):
         """Send the cached response if the request is a status poll that has one. Returns whether it was sent."""
-        answer = self.repeats.find(conn.address, there) if there and self.alive else None
-        if not answer:
+        cached = self.poll_cache.find(conn.address, data) if data and self.alive else None
+        if not cached:
             return False
         sent = 0
         with contextlib.suppress(OSError):  # the client has gone, or its buffer is full
-            sent = socket.socket.send(conn.sock, answer)
-        if sent < len(answer):
+            sent = socket.socket.send(conn.sock, cached)
+        if sent < len(cached):
             with contextlib.suppress(OSError):
                 conn.sock.shutdown(socket.SHUT_RDWR)  # the poller reports it
         return True
@@ -215,7 +215,7 @@ class WebWorker(ReadingWorker):
             self.handle_error(request, conn.sock, conn.client, fault)
             return False
         if kept and conn.poll:
-            self.repeats.keep(conn.address, conn.poll, bytes(conn.sock.answer))
+            self.poll_cache.keep(conn.address, conn.poll, bytes(conn.sock.recorded))
         return kept and not conn.sock.backlog
 
     def finish_request(self, conn, future):
@@ -228,11 +228,11 @@ class WebWorker(ReadingWorker):
                 conn.receive(b"")
                 self._advance(conn)
             return
-        self._say_goodbye(conn)
+        self._release(conn)
 
-    def _say_goodbye(self, conn):
+    def _release(self, conn):
         self._forget(conn)
         if self.alive:
-            self.departures.add(conn.sock, conn.address)
+            self.departing.add(conn.sock, conn.address)
         else:
             conn.sock.close()

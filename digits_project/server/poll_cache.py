@@ -35,14 +35,14 @@ class ResponseCache:
 
     def find(self, client: str, request: bytes) -> bytes | None:
         """The response to this request of this client; None if it is older than FRESH_SECONDS."""
-        moment, answer = self._kept.get((client, request), (0.0, None))
-        return answer if answer and time.monotonic() - moment <= FRESH_SECONDS else None
+        moment, response = self._kept.get((client, request), (0.0, None))
+        return response if response and time.monotonic() - moment <= FRESH_SECONDS else None
 
-    def keep(self, client: str, request: bytes, answer: bytes) -> None:
+    def keep(self, client: str, request: bytes, response: bytes) -> None:
         """Store a response, unless it is an error or sets cookies. `request` is a poll, `answer` all bytes sent."""
-        head = answer.partition(b"\r\n\r\n")[0].lower()
-        if not head.startswith(b"http/1.1 200 ") or b"\r\nset-cookie:" in head or len(answer) > LONGEST_ANSWER:
+        head = response.partition(b"\r\n\r\n")[0].lower()
+        if not head.startswith(b"http/1.1 200 ") or b"\r\nset-cookie:" in head or len(response) > LONGEST_ANSWER:
             return
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
-        self._kept[client, request] = (time.monotonic(), answer)
+        self._kept[client, request] = (time.monotonic(), response)

@@ -56,14 +56,14 @@ class Client(socket.socket):
     def begin(self, record: bool) -> None:
         """A request begins: reset all limits. `record`: keep the bytes of the response for the poll cache."""
         self._waited, self._moved = 0.0, 0
-        self.answer = bytearray() if record else None
+        self.recorded = bytearray() if record else None
 
     def setblocking(self, flag: bool) -> None:
         self.settimeout(self.send_within if flag else 0.0)
 
     def sendall(self, data, *flags) -> None:
-        if self.answer is not None:
-            self.answer += data
+        if self.recorded is not None:
+            self.recorded += data
         left = memoryview(data)
         while left and self.backlog is None:
             try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from digits_project.server.connection import Anybody
+from digits_project.server.connection import OpenAdmission
 
 
 class UnderPrefix:
@@ -11,7 +11,7 @@ class UnderPrefix:
     A proxy can remove the prefix from the path or leave it. Direct requests work with and without it.
     """
 
-    admission: Anybody  # the terms of its requests; wsgi.py sets it, and the gunicorn worker reads it
+    admission: OpenAdmission  # the terms of its requests; wsgi.py sets it, and the gunicorn worker reads it
 
     def __init__(self, application: Callable, prefix: str):
         self._application = application

@@ -67,8 +67,8 @@ class Service:
         while not self.connect():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 state = "is not ready" if self.process.poll() is None else f"exited ({self.process.returncode})"
-                said = processes.tail(self.log, start=logged)
-                raise ServiceError(f"{self.name} {state}. The end of {self.log}:\n{said}")
+                log_end = processes.tail(self.log, start=logged)
+                raise ServiceError(f"{self.name} {state}. The end of {self.log}:\n{log_end}")
             time.sleep(0.02)
 
     def clear_stale_files(self) -> None:

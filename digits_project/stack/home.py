@@ -107,7 +107,7 @@ def write_state(home: Path, url: str) -> None:
     aside.replace(home / STATE)
 
 
-def who_runs(home: Path) -> str:
+def already_running(home: Path) -> str:
     """The message for a user whose home is in use by another stack."""
     try:
         state = _read_state(home)
@@ -124,8 +124,8 @@ def adopt_running() -> None:
     if another user could have written stack.json."""
     home = home_from_environment()
     if processes.is_locked(home / "lock"):
-        told_there = _read_state(home).get("environment")
-        for name, value in told_there.items() if isinstance(told_there, dict) else ():
+        settings = _read_state(home).get("environment")
+        for name, value in settings.items() if isinstance(settings, dict) else ():
             if name in SHARED and isinstance(value, str):
                 os.environ.setdefault(name, value)
 

@@ -27,9 +27,9 @@ from digits_project.stack.home import (
     ROOT,
     STATE,
     NotOurs,
+    already_running,
     close_to_writers,
     keep_others_from_writing,
-    who_runs,
     write_state,
 )
 
@@ -117,7 +117,7 @@ class Stack:
             close_to_writers(self.home)
             self._exit.enter_context(processes.exclusive(self.home / "lock"))
         except processes.AlreadyLocked:
-            raise AlreadyRunning(who_runs(self.home)) from None
+            raise AlreadyRunning(already_running(self.home)) from None
         except OSError as error:
             raise StackError(f"DIGITS_HOME, {self.home}, can't be used: {error}") from None
         write_state(self.home, self.url)

@@ -60,15 +60,15 @@ class LoginViewSet(FormViewSet):
     def log_in(self, request, format=None):
         form = self.valid_form(request.data)
         name, password = form.validated_data["username"], form.validated_data.get("password", "")
-        answer = HttpResponseRedirect(self.next_page() or reverse("home"))
+        response = HttpResponseRedirect(self.next_page() or reverse("home"))
         if self.needs_account():
             _log_in(request, name, password)
-            return answer
+            return response
         if password:
             with suppress(NotAuthenticated, Throttled):  # a name is enough here
                 _log_in(request, name, password)
-        usernames.remember_name(answer, name)
-        return answer
+        usernames.remember_name(response, name)
+        return response
 
     def needs_account(self) -> bool:
         """Whether a password is needed: on a server with accounts, and for the admin."""
@@ -115,9 +115,9 @@ class Logout(APIView):
     @extend_schema(responses=MOVED)
     def get(self, request, format=None):
         auth.logout(request._request)
-        answer = HttpResponseRedirect(reverse("home"))
-        usernames.forget_name(answer)
-        return answer
+        response = HttpResponseRedirect(reverse("home"))
+        usernames.forget_name(response)
+        return response
 
     post = get
 

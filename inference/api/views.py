@@ -63,7 +63,7 @@ class InferenceViewSet(FormViewSet):
 
     role = Role.VIEWER
     throttle_classes = (throttling.InferenceRate,)
-    page_template = "inference/answer.html"
+    page_template = "inference/result.html"
 
     @extend_schema(responses={200: PREDICTIONS, **errors(404, 409, 422)}, parameters=[JOB_ID, VisualizationsForm])
     @action(name="Classify an image", serializer_class=OneImageForm, **QUESTION)
@@ -168,7 +168,7 @@ class InferenceViewSet(FormViewSet):
         layers = with_bars(visualizations(snapshot, pixels)) if form["show_visualizations"] else []
         return PageResponse(answer, image=image, visualizations=layers, **shown)
 
-    def _about_list(self, answer: bulk.Answer, skipped: int, **shown) -> HttpResponseBase:
+    def _about_list(self, answer: bulk.SpooledResponse, skipped: int, **shown) -> HttpResponseBase:
         """The response about a list of images; the page shows a table of them, and `shown`."""
         if self._in_json:
             return answer.response({SKIPPED.name: skipped})

@@ -18,7 +18,7 @@ from inference.engine.batches import Batches
 from inference.engine.predictor import Predictor
 from models_app.models import Snapshot, TrainedModel
 
-TELL_SECONDS = 0.3
+REPORT_SECONDS = 0.3
 BEST, NEWEST = "best", "newest"
 
 
@@ -44,7 +44,7 @@ class ImagesCommand(ConsoleCommand):
         snapshot = chosen_snapshot(options)
         predictor, read = services.predictor(snapshot), services.reader(snapshot, opener(EVERYWHERE))
         names = image_files.image_files(options["images"], options["recursive"], sys.stdin.buffer)
-        batches = Batches(names, read, predictor.most_images, self._tell)
+        batches = Batches(names, read, predictor.most_images, self._report_unreadable)
         began = self._reported = time.monotonic()
         with self._output(options["output"]) as output:
             try:
@@ -59,7 +59,7 @@ class ImagesCommand(ConsoleCommand):
                     raise wrong(
                         "There is no image in the named files and folders; --recursive also searches subfolders."
                     ) from None
-        self._say_end(batches, began)
+        self._report_end(batches, began)
 
     @contextmanager
     def _output(self, name: str | None) -> Iterator[TextIO]:
@@ -76,16 +76,16 @@ class ImagesCommand(ConsoleCommand):
         except OSError as unwritable:
             raise wrong(f"{name} can't be written: {unwritable.strerror}.") from unwritable
 
-    def _tell(self, name: Path, fault: BadInput) -> None:
+    def _report_unreadable(self, name: Path, fault: BadInput) -> None:
         self.screen.line(f"{shown(name)}: {fault}")
 
     def _show(self, batches: Batches, began: float) -> None:
         now = time.monotonic()
-        if now - self._reported > TELL_SECONDS:
+        if now - self._reported > REPORT_SECONDS:
             self._reported = now
             self.screen.passing(_summary(batches, now - began))
 
-    def _say_end(self, batches: Batches, began: float) -> None:
+    def _report_end(self, batches: Batches, began: float) -> None:
         self.screen.line(_summary(batches, time.monotonic() - began))
         self.end(Exit.FAILED if batches.skipped else Exit.DONE)
 

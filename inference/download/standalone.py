@@ -21,16 +21,16 @@ def main(folder: Path) -> int:
 
     Returns the exit status: 0, or 1 if an image could not be read.
     """
-    asked = _arguments()
-    answers, unreadable = {}, 0
+    arguments = _arguments()
+    results, unreadable = {}, 0
     model = _Model(folder)
-    for name in asked.images:
+    for name in arguments.images:
         try:
-            answers[name] = model.answer(name, asked.top)
+            results[name] = model.classify(name, arguments.top)
         except (BadImage, OSError) as fault:
             print(f"{name}: {getattr(fault, 'strerror', None) or fault}", file=sys.stderr)
             unreadable += 1
-    _print(_as_json(answers, model.key) if asked.json or not model.categories else _as_text(answers))
+    _print(_as_json(results, model.key) if arguments.json or not model.categories else _as_text(results))
     return 1 if unreadable else 0
 
 
@@ -52,7 +52,7 @@ class _Model:
         self.key = "classifications" if self.categories else "outputs"
         self._predictor = Predictor(folder / "model.onnx", threads=os.cpu_count())
 
-    def answer(self, name: str, top: int) -> Any:
+    def classify(self, name: str, top: int) -> Any:
         """[[category, percent], …] of an image, or {layer: values} if the model has no categories."""
         with Path(name).open("rb") as file:
             pixels = read_array(file, **self._image)[None]
@@ -75,12 +75,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _as_json(answers: dict[str, Any], key: str) -> str:
-    return json.dumps({key: answers}, indent=2, ensure_ascii=False)
+def _as_json(results: dict[str, Any], key: str) -> str:
+    return json.dumps({key: results}, indent=2, ensure_ascii=False)
 
 
-def _as_text(answers: dict[str, list[tuple[str, float]]]) -> str:
+def _as_text(results: dict[str, list[tuple[str, float]]]) -> str:
     lines = []
-    for name, ranking in answers.items():
+    for name, ranking in results.items():
         lines += [name, *(f"{percent:7.2f}%  {category}" for category, percent in ranking)]
     return "\n".join(lines)

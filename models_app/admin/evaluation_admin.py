@@ -117,10 +117,10 @@ def _matrix(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, int, bool
     """(category, [(images, percent of the row, whether the prediction is right)]) of each row."""
     return [
         (
-            fares["category"],
-            [(count, round(100 * count / (fares["support"] or 1)), i == j) for j, count in enumerate(row)],
+            figures["category"],
+            [(count, round(100 * count / (figures["support"] or 1)), i == j) for j, count in enumerate(row)],
         )
-        for i, (fares, row) in enumerate(zip(evaluation.categories, evaluation.confusion_matrix or (), strict=True))
+        for i, (figures, row) in enumerate(zip(evaluation.categories, evaluation.confusion_matrix or (), strict=True))
     ]
 
 

@@ -51,7 +51,7 @@ class ModelForm(PolicyForm):
         NetworkMethod.CUSTOM: ("custom_network", "custom_network_snapshot"),
     }
     # The columns that are needed to check a network with its dataset, before there is a model.
-    JUDGED = (
+    CHECKED_COLUMNS = (
         "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
         "previous_epoch", "crop_size", "val_interval", "early_stop_patience", "balance_classes",
         "engine",
@@ -157,7 +157,9 @@ class ModelForm(PolicyForm):
         if "dataset" not in values or not values.get(network):
             return wrong_syntax(values)
         columns = {self._column(name): value for name, value in values.items()}
-        wrong = network_texts.complaints(kind=self.KIND, **{n: v for n, v in columns.items() if n in self.JUDGED})
+        wrong = network_texts.model_errors(
+            kind=self.KIND, **{n: v for n, v in columns.items() if n in self.CHECKED_COLUMNS}
+        )
         return {self.WIRE_NAMES.get(column, column): " ".join(messages) for column, messages in wrong.items()}
 
     def _column(self, field: str) -> str:
@@ -217,8 +219,8 @@ def wrong_language(framework: str | None) -> dict[str, str]:
 
 def wrong_syntax(values) -> dict[str, str]:
     """{field: message} for a prototxt with syntax errors, if its dataset is not known."""
-    complaint = network_texts.syntax_complaint(values["custom_network"]) if values.get("custom_network") else ""
-    return {"custom_network": complaint} if complaint else {}
+    error = network_texts.syntax_error(values["custom_network"]) if values.get("custom_network") else ""
+    return {"custom_network": error} if error else {}
 
 
 def _gpus(values) -> tuple[str, list[int]]:

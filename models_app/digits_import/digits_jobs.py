@@ -63,8 +63,10 @@ class DigitsJob:
     def dataset_id(self) -> str:
         """The id of a model's dataset: from the pickle, else from the paths in train_val.prototxt; "" if unknown."""
         named = JOB_ID.findall(self.text("train_val.prototxt"))
-        said = self.facts.get("dataset_id")
-        return said if isinstance(said, str) and JOB_ID.fullmatch(said) else (named[0] if named else "")
+        dataset_id = self.facts.get("dataset_id")
+        return (
+            dataset_id if isinstance(dataset_id, str) and JOB_ID.fullmatch(dataset_id) else (named[0] if named else "")
+        )
 
     @property
     def iterations(self) -> int:

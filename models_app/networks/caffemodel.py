@@ -63,7 +63,7 @@ def read_layers(path: Path, network: Network) -> CaffeWeights:
     """The weights of the layers whose name and shapes match the network's. Raises BadInput if the file is not a
     .caffemodel, or if a weight is not a finite number."""
     wanted = _by_layer(network)
-    colours = _meet_colours(network)
+    colours = _colour_axes(network)
     found: dict[str, np.ndarray] = {}
     layers: dict[str, list[tuple[int, ...]]] = {}
     try:
@@ -76,8 +76,10 @@ def read_layers(path: Path, network: Network) -> CaffeWeights:
     for name, array in found.items():
         if not np.isfinite(array).all():
             raise BadInput(f"{path} has values that are not numbers, as {name}")
-    turned = {name: _turned(array, colours[name]) if name in colours else array for name, array in found.items()}
-    return CaffeWeights(turned, layers)
+    reordered = {
+        name: _with_thirds_reversed(array, colours[name]) if name in colours else array for name, array in found.items()
+    }
+    return CaffeWeights(reordered, layers)
 
 
 def _mapped(path: Path) -> memoryview:
@@ -129,7 +131,7 @@ def _real(shape: Sequence[int]) -> list[int]:
     return list(dropwhile(lambda size: size == 1, shape))
 
 
-def _meet_colours(network: Network) -> dict[str, int]:
+def _colour_axes(network: Network) -> dict[str, int]:
     """The weights that are applied to an image's three colours, and the axis of each that runs over the colours."""
     axes: dict[str, int] = {}
     if network.input_shape[0] != 3:
@@ -138,12 +140,12 @@ def _meet_colours(network: Network) -> dict[str, int]:
         coloured: set[str] = set()
         for node in network.nodes(phase):
             read = node.layer.bottoms[:1] if node.layer.type == "Crop" else node.layer.bottoms  # the second is a size
-            meets = [bottom in coloured for bottom in read]
+            coloured_inputs = [bottom in coloured for bottom in read]
             coloured.difference_update(node.layer.tops)
             if isinstance(node.kind, data_and_losses.DataSource):
                 coloured.add(node.layer.tops[0])
-            elif any(meets):
-                keeps = all(meets) and _keeps_colours(node)
+            elif any(coloured_inputs):
+                keeps = all(coloured_inputs) and _keeps_colours(node)
                 axes |= _axes(node, keeps)
                 coloured.update(node.layer.tops if keeps else ())
     return axes
@@ -175,7 +177,7 @@ def _keeps_colours(node: Node) -> bool:
     return node.layer.type in _KEEPS_COLOURS | _BY_COLOUR and thirds
 
 
-def _turned(array: np.ndarray, axis: int) -> np.ndarray:
+def _with_thirds_reversed(array: np.ndarray, axis: int) -> np.ndarray:
     """The array with the thirds of an axis in reverse order."""
     before, size, after = array.shape[:axis], array.shape[axis], array.shape[axis + 1 :]
     thirds = array.reshape(*before, 3, size // 3, *after)

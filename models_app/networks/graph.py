@@ -75,9 +75,9 @@ class Network:
         A network without any weights, such as one that only scales its images, passes, as in DIGITS.
         """
         for phase in phases:
-            nodes, doing = self.nodes(phase), {"train": "trained", "val": "validated"}[phase]
+            nodes, verb = self.nodes(phase), {"train": "trained", "val": "validated"}[phase]
             if not any(isinstance(node.kind, data_and_losses.Loss) for node in nodes):
-                raise BadNetwork(f"the network can't be {doing}: it has no loss (a layer such as SoftmaxWithLoss)")
+                raise BadNetwork(f"the network can't be {verb}: it has no loss (a layer such as SoftmaxWithLoss)")
             weights = [weight for node in nodes for weight in node.weights]
             if phase == "train" and weights and not any(weight.trained for weight in weights):
                 raise BadNetwork("the network can't be trained: every weight is fixed (lr_mult 0)")

@@ -9,7 +9,7 @@ from models_app.networks.graph import Network
 from models_app.networks.layer import BadNetwork, Layer
 from models_app.networks.layers import Shape
 
-JUDGES = ("SoftmaxWithLoss", "Accuracy", "Softmax")  # the first input of each is the scores of the categories
+SCORE_READERS = ("SoftmaxWithLoss", "Accuracy", "Softmax")  # the first input of each is the scores of the categories
 SUFFIX = "_retrain"  # DIGITS's
 
 
@@ -62,7 +62,7 @@ def _scoring(layers: Sequence[Layer]) -> list[Layer]:
     """The layers that compute the scores: going up from each loss, accuracy or softmax, the first with num_output."""
     found: list[Layer] = []
     seen: set[tuple[str, int]] = set()
-    above = [(layer.bottoms[0], i) for i, layer in enumerate(layers) if layer.type in JUDGES]
+    above = [(layer.bottoms[0], i) for i, layer in enumerate(layers) if layer.type in SCORE_READERS]
     while above:
         top, below = above.pop()
         place = next((i for i in reversed(range(below)) if top in layers[i].tops), None)

@@ -80,10 +80,10 @@ class Hyperparameter:
 
     def check(self, value: Any) -> None:
         """Raise BadHyperparameter for a value of another type, out of range, or not among the choices."""
-        if wrong := self.complaint(value):
+        if wrong := self.error_of(value):
             raise BadHyperparameter(self.name, wrong)
 
-    def complaint(self, value: Any) -> str:
+    def error_of(self, value: Any) -> str:
         """A message that says why the hyperparameter can't have this value; "" if it can."""
         if (value is None and self.is_optional) or self._allows(value):
             return ""

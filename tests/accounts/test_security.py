@@ -7,7 +7,7 @@ import pytest
 from rest_framework.exceptions import Throttled
 
 from digits_project.accounts import throttling
-from digits_project.accounts.client_address import household, sender
+from digits_project.accounts.client_address import client_network, sender
 from digits_project.accounts.login_throttling import MAX_BY_ADDRESS
 from digits_project.common import processes
 from digits_project.monitoring.log_format import Brief, OneLine
@@ -55,7 +55,7 @@ def test_the_client_address_is_the_last_entry_that_the_proxy_added(rf, settings,
     ("", ""), ("no address", "no address"),
 ])  # fmt: skip
 def test_ipv6_addresses_of_one_network_count_as_one_client(address, counted_as):
-    assert household(address) == counted_as
+    assert client_network(address) == counted_as
 
 
 # --- logs ------------------------------------------------------------------------------------------------------------

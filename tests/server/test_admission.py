@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from digits_project.api.uploads import MAX_STRANGERS_BODY
+from digits_project.api.uploads import MAX_ANONYMOUS_BODY
 from digits_project.server import admission
 from tests.support.api_requests import make_account, token_header
 from tests.support.webserver import digits_server
@@ -60,7 +60,7 @@ NOT_LOGGED_IN = [{}, {"Authorization": "Token digits_no"}, {"Authorization": "Ba
 @pytest.mark.parametrize("headers", NOT_LOGGED_IN)
 @pytest.mark.parametrize("path", [CLASSIFY, "//datasets/images/classification.json", "/no/such/route", "/jobs/1"])
 def test_a_client_without_a_login_cannot_send_more_than_a_login_form(send, headers, path):
-    status, body = send(path, b"x" * (MAX_STRANGERS_BODY + 1), headers)
+    status, body = send(path, b"x" * (MAX_ANONYMOUS_BODY + 1), headers)
     assert (status, "Log in first" in body) == (401, True)
 
 
@@ -168,7 +168,7 @@ def test_an_open_server_refuses_large_bodies_of_other_machines(open_server):
     gate = admission.Admission()
     upload = head("/datasets/images/x", content_type="multipart/form-data; boundary=x")
     terms = gate.terms(upload, gate.caller(upload, "192.0.2.1"))
-    assert (terms.limit, terms.too_large[0]) == (MAX_STRANGERS_BODY, 403)
+    assert (terms.limit, terms.too_large[0]) == (MAX_ANONYMOUS_BODY, 403)
     assert gate.terms(upload, gate.caller(upload, "127.0.0.1")).limit == settings.DIGITS_MAX_UPLOAD << 20
 
 
@@ -182,7 +182,7 @@ def test_the_terms_of_a_path_do_not_depend_on_prefix_slashes_or_encoding(setting
 
     files = ["/datasets/images/x", "//datasets/images/x", "/lab/datasets/images/x", "//lab/models/images/x"]
     assert {terms(path).limit for path in files} == {100 << 20}
-    assert {terms(path).limit for path in ("/login", "//login.json", "/lab/login", "/lo%67in")} == {MAX_STRANGERS_BODY}
+    assert {terms(path).limit for path in ("/login", "//login.json", "/lab/login", "/lo%67in")} == {MAX_ANONYMOUS_BODY}
     assert [terms(path).lane for path in ("/lab/healthz", "//readyz", "/models/1/download.zip", "/jobs/1")] == [
         "healthz", "readyz", "downloads", "requests"
     ]  # fmt: skip

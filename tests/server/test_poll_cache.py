@@ -89,7 +89,7 @@ def test_a_cached_response_that_the_client_does_not_read_closes_the_connection()
         client.sendall(POLL)
         client.settimeout(20)
         conn = SimpleNamespace(sock=server, address="")
-        assert WebWorker._repeat(SimpleNamespace(alive=True, repeats=cache), conn, POLL)
+        assert WebWorker._send_cached(SimpleNamespace(alive=True, poll_cache=cache), conn, POLL)
         assert list(iter(lambda: client.recv(1 << 20), b""))
 
 

@@ -17,10 +17,10 @@ from digits_project.stack.embedded import Services, running_urls
 from digits_project.stack.home import (
     NotOurs,
     adopt_running,
+    already_running,
     close_to_writers,
     read_own,
     remove_abandoned_uploads,
-    who_runs,
 )
 from tests.support.server import ROOT, RunningServer, wait_until
 
@@ -144,7 +144,7 @@ def test_an_invalid_stack_json_sets_no_variable(running_home, text):
     home = running_home(text)
     adopt_running()
     assert "DIGITS_JOBS_DIR" not in os.environ
-    assert f"DIGITS already runs on {home}" in who_runs(home)
+    assert f"DIGITS already runs on {home}" in already_running(home)
 
 
 @needs_root
@@ -153,7 +153,7 @@ def test_a_stack_json_of_another_user_is_refused(running_home):
     os.chown(home / "stack.json", OTHER_USER, OTHER_USER)
     with pytest.raises(NotOurs, match=f"belongs to the user {OTHER_USER}"):
         adopt_running()
-    assert "kill" not in who_runs(home)
+    assert "kill" not in already_running(home)
 
 
 def test_a_world_writable_stack_json_is_refused(running_home):

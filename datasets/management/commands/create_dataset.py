@@ -38,7 +38,7 @@ class Command(WorkCommand):
     def jobs(self, options):
         data = OPTIONS.data(options) | {LOCAL: "on"}
         form = form_of(data.get("method"))(data=data)
-        with OPTIONS.complaints(form):
+        with OPTIONS.form_errors(form):
             form.is_valid(raise_exception=True)
             self.refuse_without_workers(Dataset, options)
             dataset = services.create_dataset(options["owner"], **form.validated_data)

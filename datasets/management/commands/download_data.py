@@ -12,7 +12,7 @@ from datasets.download.published_sets import PUBLISHED, Published
 from digits_project.jobs.console.command import ConsoleCommand, wrong
 
 SPLITS = ("train", "test")
-TELL_EVERY = 500  # images
+REPORT_EVERY = 500  # images
 
 
 class Command(ConsoleCommand):
@@ -71,7 +71,7 @@ class Command(ConsoleCommand):
             (part / category).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(part / category / f"{count:05}.png", compress_level=1)
             count += 1
-            if count % TELL_EVERY == 0:
+            if count % REPORT_EVERY == 0:
                 self.screen.passing(f"{count:,} images")
         part.rename(folder)
         return count

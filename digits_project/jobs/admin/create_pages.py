@@ -100,7 +100,7 @@ class CreatesJobs(ShowsWhatIsVisible[J]):
         except serializers.ValidationError as wrong:
             return [], wrong.detail if isinstance(wrong.detail, dict) else {"": wrong.detail}
         except DjangoValidationError as wrong:
-            return [], {form.WIRE_NAMES.get(column, column): said for column, said in wrong.message_dict.items()}
+            return [], {form.WIRE_NAMES.get(column, column): reasons for column, reasons in wrong.message_dict.items()}
         except (BadInput, LimitReached) as wrong:
             return [], {"": [str(wrong)]}
 
@@ -120,14 +120,16 @@ class CreatesJobs(ShowsWhatIsVisible[J]):
             "kinds": list(self.forms),
             "clone": clone,
             "fields": self.shown_fields(kind, values, errors),
-            "problems": [f"{name}: {_said(said)}" if name else _said(said) for name, said in errors.items()],
+            "problems": [
+                f"{name}: {_joined(reasons)}" if name else _joined(reasons) for name, reasons in errors.items()
+            ],
             "suggestions": self.suggestions(request),
             "script": self.create_script,
         }
 
 
-def _said(messages_: Sequence) -> str:
-    return " ".join(map(str, messages_)) if isinstance(messages_, (list, tuple)) else str(messages_)
+def _joined(reasons: Sequence) -> str:
+    return " ".join(map(str, reasons)) if isinstance(reasons, (list, tuple)) else str(reasons)
 
 
 def _shown(name: str, field: serializers.Field, values: dict, errors, only: str) -> Shown:

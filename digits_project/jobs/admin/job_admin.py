@@ -115,12 +115,12 @@ class JobAdmin(CreatesJobs[J]):
 
     # --- who may what ----------------------------------------------------------------------------------------------
     def has_change_permission(self, request, obj=None):
-        return super().has_change_permission(request, obj) and self._is_theirs(request, obj)
+        return super().has_change_permission(request, obj) and self._may_act_on(request, obj)
 
     def has_delete_permission(self, request, obj=None):
-        return super().has_delete_permission(request, obj) and self._is_theirs(request, obj)
+        return super().has_delete_permission(request, obj) and self._may_act_on(request, obj)
 
-    def _is_theirs(self, request, job: J | None) -> bool:
+    def _may_act_on(self, request, job: J | None) -> bool:
         try:
             if job is not None:
                 permissions.refuse_to_change(request, job)

@@ -64,11 +64,11 @@ class BackupTar(tarfile.TarFile):
     copybufsize: int | None  # bytes copied at once; tarfile does not document it
 
 
-def unheard(done: int, total: int) -> None:
+def no_report(done: int, total: int) -> None:
     """The default progress report: does nothing."""
 
 
-def make(target: Path, *, records: bool = True, report: Report = unheard) -> Summary:
+def make(target: Path, *, records: bool = True, report: Report = no_report) -> Summary:
     """Write the backup to `target`, which must not exist, atomically and with mode 0600.
 
     `report(done, total)` gets bytes. Raises FileExistsError, OSError and ToolFailed.

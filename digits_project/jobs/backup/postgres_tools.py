@@ -57,8 +57,8 @@ def _newest(name: str) -> Path:
 def _version(program: Path) -> tuple[int, ...]:
     """The version, from `pg_dump (PostgreSQL) 18.4`; () if the program does not run or prints something else."""
     try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+        version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
     except OSError:
         return ()
-    match = re.search(r"\(PostgreSQL\) (\d+)", said)
+    match = re.search(r"\(PostgreSQL\) (\d+)", version)
     return (int(match[1]),) if match else ()

@@ -20,7 +20,7 @@ from django.db.migrations.loader import MigrationLoader
 from digits_project.common.job_ids import JOB_ID
 from digits_project.jobs import lifecycle
 from digits_project.jobs.backup import postgres_tools
-from digits_project.jobs.backup.backup_writer import COPIED_AT_ONCE, DUMP, END, FORMAT, MANIFEST, Report, unheard
+from digits_project.jobs.backup.backup_writer import COPIED_AT_ONCE, DUMP, END, FORMAT, MANIFEST, Report, no_report
 from digits_project.jobs.backup.members import (
     BackupMember,
     NotWhole,
@@ -41,7 +41,7 @@ class RestoreRefused(Exception):
     """The backup can't be restored here; the text tells the operator why."""
 
 
-def restore(source: Path, report: Report = unheard) -> dict:
+def restore(source: Path, report: Report = no_report) -> dict:
     """Restore the backup into this server. Returns its manifest. `report(done, total)` gets bytes.
 
     Raises RestoreRefused, OSError and ToolFailed; then the server still has no jobs, and the restore can be repeated.
@@ -60,7 +60,7 @@ def restore(source: Path, report: Report = unheard) -> dict:
             for folder in sorted((aside / "jobs").iterdir()):
                 placed.append(folder.rename(settings.DIGITS_JOBS_DIR / folder.name))
             _load(aside / DUMP)
-            _let_go_on()
+            _requeue_running()
         except BaseException as failure:
             for folder in placed:
                 shutil.rmtree(folder)
@@ -180,7 +180,7 @@ def _load(dump: Path) -> None:
     call_command("migrate", interactive=False, verbosity=0)
 
 
-def _let_go_on() -> None:
+def _requeue_running() -> None:
     """Move jobs that ran during the backup to Waiting, or to Aborted if an abort was requested. No loss is counted."""
     for job in (job for job_class in job_classes() for job in job_class.objects.filter(status=Status.RUNNING)):
         if job.abort_requested_at or not lifecycle.try_advance(job, Status.WAITING, note=WHY):

@@ -82,7 +82,7 @@ class FormOptions:
         return value
 
     @contextmanager
-    def complaints(self, form: Form, names: Mapping[str, str] | None = None) -> Iterator[None]:
+    def form_errors(self, form: Form, names: Mapping[str, str] | None = None) -> Iterator[None]:
         """Turn the errors of form and service inside the block into Invalid. `names` adds {field: option}."""
         options = {**self.names(), **(names or {})}
         try:

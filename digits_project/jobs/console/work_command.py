@@ -9,7 +9,7 @@ from digits_project.jobs.console.follow import Interrupts, follow
 from digits_project.jobs.models import Job
 from digits_project.jobs.scheduling import queues
 
-NOBODY = (
+NO_WORKER = (
     "{} is alive, so nothing would {} it. Start the server (make run) or a worker (manage.py worker {}). Or add "
     "--here, to do the work in this command, or --no-wait, to leave it to a worker that starts later."
 )
@@ -51,7 +51,7 @@ class WorkCommand(ConsoleCommand):
         if not options["no_wait"] and not options["here"]:
             refuse_without_workers(job_class, self.work)
 
-    def answer(self, jobs: list[Job]) -> str:
+    def result(self, jobs: list[Job]) -> str:
         """The text for standard output without --json."""
         return "\n".join(job.pk for job in jobs)
 
@@ -68,7 +68,7 @@ class WorkCommand(ConsoleCommand):
             for warning in self.warnings(job):
                 self.screen.line(f"warning: {escaped(warning)}")
         if not self.as_json:
-            self.stdout.write(self.answer(jobs))
+            self.stdout.write(self.result(jobs))
         else:
             described = [self.describe(job) for job in jobs]
             self.print_json(described[0] if len(jobs) == 1 else {"jobs": described})
@@ -81,9 +81,9 @@ class WorkCommand(ConsoleCommand):
     def _finish(self, jobs: list[Job], interrupts: Interrupts) -> Exit:
         """With --here: run the jobs that these jobs created, such as a training's evaluation, since there may be no
         worker that would."""
-        came = [part for job in jobs for part in job.parts() if not part.has_ended]
-        self._announce(came)
-        return follow(came, self.screen, interrupts, here=True)
+        created = [part for job in jobs for part in job.parts() if not part.has_ended]
+        self._announce(created)
+        return follow(created, self.screen, interrupts, here=True)
 
 
 def add_owner(parser) -> None:
@@ -97,6 +97,6 @@ def refuse_without_workers(job_class: type[Job], work: str) -> None:
     try:
         listening = queues.live_workers()
     except RedisError as away:
-        raise CommandError(NOBODY.format("Redis can't be reached and no worker", work, job_class.QUEUE)) from away
+        raise CommandError(NO_WORKER.format("Redis can't be reached and no worker", work, job_class.QUEUE)) from away
     if not any(name == job_class.QUEUE or name.startswith(f"{job_class.QUEUE}-") for name in listening):
-        raise CommandError(NOBODY.format("No worker", work, job_class.QUEUE))
+        raise CommandError(NO_WORKER.format("No worker", work, job_class.QUEUE))

@@ -27,7 +27,7 @@ class LocalRunner:
         if self._child is not None and self._child.is_alive():
             return
         if self._child is not None:
-            self._bury(self._child, jobs)
+            self._handle_dead_child(self._child, jobs)
         job = next((job for job in jobs if _may_run(job)), None)
         if job:
             connections.close_all()  # a forked connection would be shared
@@ -41,7 +41,7 @@ class LocalRunner:
         if self._child is not None:
             self._child.join()
 
-    def _bury(self, child: BaseProcess, jobs: Sequence[Job]) -> None:
+    def _handle_dead_child(self, child: BaseProcess, jobs: Sequence[Job]) -> None:
         """Handle the job of a child that died, so that it does not stay Running."""
         for job in jobs:
             if job.status == Status.RUNNING and Process.parse(job.worker).pid == child.pid:

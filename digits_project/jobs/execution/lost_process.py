@@ -25,12 +25,12 @@ def handle_lost_process(job: Job, reason: str) -> None:
     lost = row.lost_processes + 1
     held: dict[str, Any] = {"held_by": row.worker, "only_from": Status.RUNNING, "lost_processes": lost}
     if not row.abort_requested_at and lost >= MAX_LOST_PROCESSES:
-        lifecycle.try_advance(row, Status.ERROR, error=_given_up(row, reason), **held)
+        lifecycle.try_advance(row, Status.ERROR, error=_lost_too_often(row, reason), **held)
     elif row.abort_requested_at or not lifecycle.try_advance(row, Status.WAITING, note=reason, **held):
         lifecycle.try_advance(row, Status.ABORTED, **held)
 
 
-def _given_up(job: Job, reason: str) -> str:
+def _lost_too_often(job: Job, reason: str) -> str:
     return (
         f"{reason} The job has lost {MAX_LOST_PROCESSES} processes without {job.MILESTONE}, so it is not retried "
         "automatically. Fix what ends its processes, then resume it."

@@ -11,7 +11,7 @@ from django.db import connections
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from digits_project.common.processes import tell_systemd
+from digits_project.common.processes import notify_systemd
 from digits_project.jobs import directory
 from digits_project.jobs.execution.lost_process import handle_lost_process
 from digits_project.jobs.models import Job, Status, find_job, job_classes
@@ -31,7 +31,7 @@ def tick() -> None:
     """Check every running job once, then dispatch."""
     for job_class in job_classes():
         for job in job_class.objects.filter(status=Status.RUNNING):
-            _look_after(job)
+            _check_process(job)
     dispatch()
 
 
@@ -60,7 +60,7 @@ def run_forever(stop: threading.Event) -> None:
     """Tick until `stop` is set, and send a heartbeat each time: to Redis after a successful tick, for health checks; to
     systemd in any case, because a reaper that waits for its database must not be killed."""
     tidied = float("-inf")
-    tell_systemd("READY=1")
+    notify_systemd("READY=1")
     while not stop.is_set():
         if tick_or_leave():
             with suppress(RedisError):
@@ -68,18 +68,18 @@ def run_forever(stop: threading.Event) -> None:
         if time.monotonic() - tidied > TIDY_SECONDS:
             tidied = time.monotonic()
             tidy_or_leave()
-        tell_systemd("WATCHDOG=1")
+        notify_systemd("WATCHDOG=1")
         stop.wait(TICK_SECONDS)
 
 
-def _look_after(job: Job) -> None:
+def _check_process(job: Job) -> None:
     process, now = Process.parse(job.worker), timezone.now()
     if process.is_local and not process.is_alive():
         handle_lost_process(job, f"The process that ran this job (pid {process.pid} on {process.host}) died.")
         return
     silent = now - (job.heartbeat_at or job.created_at) > SILENCE
-    unheard = job.abort_requested_at and now - job.abort_requested_at > ABORT_GRACE
-    if silent or unheard:
+    ignores_abort = job.abort_requested_at and now - job.abort_requested_at > ABORT_GRACE
+    if silent or ignores_abort:
         if process.is_local:
             process.kill()
         handle_lost_process(job, f"The process that ran this job (pid {process.pid} on {process.host}) fell silent.")

@@ -81,7 +81,7 @@ class JobWorker(Worker):
             except (RedisError, StopRequested):
                 raise
             except UnicodeDecodeError:
-                self._forget_what_is_no_text()
+                self._remove_undecodable()
             except Exception as unreadable:
                 if not (hasattr(unreadable, "job_id") and hasattr(unreadable, "queue")):  # RQ sets them for a bad job
                     raise
@@ -90,10 +90,10 @@ class JobWorker(Worker):
                 self.connection.delete(QueuedJob.key_for(unreadable.job_id))
 
     def clean_registries(self):
-        self._forget_what_is_no_text()
+        self._remove_undecodable()
         super().clean_registries()
 
-    def _forget_what_is_no_text(self) -> None:
+    def _remove_undecodable(self) -> None:
         """Remove ids that are not text from the list of jobs in progress; RQ fails on them."""
         for queue in self.queues:
             for job_id in self.connection.lrange(queue.intermediate_queue_key, 0, -1):

@@ -2,15 +2,15 @@
 
 // A form or a button with data-method requests JSON; an error is shown on the page.
 async function send(method, url, body, next) {
-  const answer = await fetch(url, { method, body, headers: { Accept: "application/json" } });
-  if (answer.ok) {
+  const response = await fetch(url, { method, body, headers: { Accept: "application/json" } });
+  if (response.ok) {
     location.assign(next || location.href);
     return;
   }
-  const told = await answer.json();
-  const errors = Array.isArray(told.errors) ? told.errors.map((e) => `${e.field}: ${e.message}`) : JSON.stringify(told.errors);
+  const data = await response.json();
+  const errors = Array.isArray(data.errors) ? data.errors.map((e) => `${e.field}: ${e.message}`) : JSON.stringify(data.errors);
   const problem = document.getElementById("problem");
-  problem.textContent = told.error ? told.error.description : [].concat(errors).join(" ");
+  problem.textContent = data.error ? data.error.description : [].concat(errors).join(" ");
   problem.hidden = false;
   problem.scrollIntoView();
 }

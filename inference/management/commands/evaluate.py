@@ -41,7 +41,7 @@ class Command(WorkCommand):
         except evaluations.CanNotEvaluate as no:
             raise CommandError(str(no), returncode=Exit.BAD_INPUT) from no
 
-    def answer(self, jobs):
+    def result(self, jobs):
         """A table, and the figures of every category."""
         figures = evaluation_json(jobs[0])
         named = ("images", "accuracy", "top_5_accuracy", "loss", "calibration_error")

@@ -10,7 +10,7 @@ from digits_project.jobs.console.work_command import add_owner
 from models_app.digits_import import digits_jobs, importer
 from models_app.digits_import.digits_jobs import DigitsJob
 
-THERE = "is there already"
+ALREADY_IMPORTED = "is there already"
 
 
 class Command(ConsoleCommand):
@@ -38,8 +38,8 @@ class Command(ConsoleCommand):
         outcomes = [self._take(found, options) for found in jobs]
         if self.as_json:
             self.print_json(outcomes)
-        left_out = [one["left_out"] for one in outcomes if one["left_out"] not in ("", THERE)]
-        there = sum(one["left_out"] == THERE for one in outcomes)
+        left_out = [one["left_out"] for one in outcomes if one["left_out"] not in ("", ALREADY_IMPORTED)]
+        there = sum(one["left_out"] == ALREADY_IMPORTED for one in outcomes)
         taken = len(outcomes) - there - len(left_out)
         self.screen.line(f"{taken} imported, {there} already there, {len(left_out)} left out")
         self.end(Exit.FAILED if left_out else Exit.DONE)
@@ -63,7 +63,7 @@ class Command(ConsoleCommand):
             else:
                 why = f"{found.digits_class or 'what it is'} is neither a dataset nor a model."
         except FileExistsError:
-            why = THERE
+            why = ALREADY_IMPORTED
         except BadInput as left_out:
             why = str(left_out)
         line = f"{found.job_id}  {found.kind}  {found.name}" + (f": left out, {why}" if why else "")

@@ -49,7 +49,7 @@ class Command(WorkCommand):
             field = f"{data.get('previous_networks', '')}-snapshot"
             data[field], names[field] = options["previous_snapshot"], "--previous-snapshot"
         form = FORMS[GENERIC if options["generic"] else CLASSIFICATION](data=data)
-        with OPTIONS.complaints(form, names):
+        with OPTIONS.form_errors(form, names):
             form.is_valid(raise_exception=True)
             self.refuse_without_workers(TrainedModel, options)
             return services.create_models(options["owner"], **form.validated_data)

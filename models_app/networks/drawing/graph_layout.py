@@ -42,7 +42,7 @@ def place(sizes: Sequence[tuple[float, float]], edges: Sequence[Edge], spacing: 
     """Compute the layout. `sizes`: width and height of each box. Each edge goes from a box to a later one."""
     ranks = _ranks(len(sizes), edges)
     widths = [width for width, _ in sizes]
-    chains = _lead(edges, ranks, widths, spacing.edge)
+    chains = _route(edges, ranks, widths, spacing.edge)
     links = [link for chain in chains for link in pairwise(chain)]
     rows = _ordered(ranks, links)
     across = _across(rows, links, widths, spacing.beside)
@@ -61,7 +61,7 @@ def _ranks(count: int, edges: Sequence[Edge]) -> list[int]:
     return ranks
 
 
-def _lead(edges: Sequence[Edge], ranks: list[int], widths: list[float], room: float) -> list[list[int]]:
+def _route(edges: Sequence[Edge], ranks: list[int], widths: list[float], room: float) -> list[list[int]]:
     """Each edge as a chain through consecutive ranks; the points between are appended to `ranks` and `widths`."""
     total = sum(ranks[after] - ranks[before] - 1 for before, after in edges)
     chains = []
@@ -91,22 +91,22 @@ def _ordered(ranks: Sequence[int], links: Sequence[Edge]) -> list[list[int]]:
     for number, rank in enumerate(ranks):
         rows[rank].append(number)
     above, below = _neighbours(len(ranks), links)
-    seat = [0.0] * len(ranks)
+    positions = [0.0] * len(ranks)
     for row in rows:
-        _seat(row, seat)
+        _set_positions(row, positions)
     for sweep in range(SWEEPS):
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             near = above if sweep % 2 == 0 else below
-            means = {i: _mean([seat[j] for j in near[i]], seat[i]) for i in row}
+            means = {i: _mean([positions[j] for j in near[i]], positions[i]) for i in row}
             row.sort(key=means.__getitem__)
-            _seat(row, seat)
+            _set_positions(row, positions)
     return rows
 
 
-def _seat(row: Sequence[int], seat: list[float]) -> None:
+def _set_positions(row: Sequence[int], positions: list[float]) -> None:
     """Set the positions of a row's boxes within their rank, scaled to 0 … 1 so that ranks of any length compare."""
     for position, number in enumerate(row):
-        seat[number] = (position + 0.5) / len(row)
+        positions[number] = (position + 0.5) / len(row)
 
 
 def _across(rows: list[list[int]], links: Sequence[Edge], widths: Sequence[float], beside: float) -> list[float]:

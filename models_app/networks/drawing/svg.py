@@ -73,14 +73,14 @@ class Box:
         """The name of the box's first layer, and the lines of its parameters."""
         layer = self.layers[0]
         node = self.nodes[layer.name]
-        said = wrap(f"{layer.type} {settings(layer)}", CHARACTERS, max_lines=MAX_LINES, break_on_hyphens=False)
+        described = wrap(f"{layer.type} {settings(layer)}", CHARACTERS, max_lines=MAX_LINES, break_on_hyphens=False)
         shape = (
             describe(node.outputs[0]) if node.outputs and not isinstance(node.kind, data_and_losses.Criterion) else ""
         )
         count = sum(math.prod(weight.shape) for weight in node.weights if weight.learned)
         sizes = [f"→ {shape}"] * bool(shape) + [f"{count:,} parameters"] * bool(count)
         phases = "" if set(layer.phases) == set(PHASES) else f"only in: {', '.join(layer.phases)}"
-        return [line for line in (layer.name, *said, " · ".join(sizes), phases) if line]
+        return [line for line in (layer.name, *described, " · ".join(sizes), phases) if line]
 
 
 def svg(network: Network) -> str:

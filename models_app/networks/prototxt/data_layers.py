@@ -46,7 +46,7 @@ def feeds(layers: Sequence[Declared]) -> dict[str, Feed]:
     for phase in LABELLED:
         taking_part = [(i, one) for i, one in enumerate(layers) if is_data(one) and phase in one.phases]
         if len(taking_part) > 2:
-            with taking_part[2][1].blamed():
+            with taking_part[2][1].located():
                 raise Misfit(
                     f"is the third Data layer of the phase {phase}; there may be one, or one for the labels too"
                 )
@@ -60,7 +60,7 @@ def feeds(layers: Sequence[Declared]) -> dict[str, Feed]:
 
 def batch_size_of(layer: Declared) -> int | None:
     """The Data layer's batch size; None if it names none."""
-    with layer.blamed():
+    with layer.located():
         for group in (one for name in DATA_MESSAGES for one in messages(layer.message, name)):
             if (size := single(group, "batch_size")) is not None:
                 if not isinstance(size.value, int) or size.value < 1:
@@ -79,9 +79,9 @@ def build(found: dict[str, Feed], inputs: Sequence[Placed], wanted: str, crop_si
     reaches = ("train", "deploy") if deployed == train.tops[0] else ("train",)
     fed: list[tuple[Feed, tuple[str, ...]]]
     if train.tops == val.tops:
-        unsaid = not inputs and "deploy" in reaches
-        name = train.name if train.name == val.name or not unsaid else "data"
-        fed = [(replace(train, name=name), PHASES if unsaid else LABELLED)]
+        is_implicit = not inputs and "deploy" in reaches
+        name = train.name if train.name == val.name or not is_implicit else "data"
+        fed = [(replace(train, name=name), PHASES if is_implicit else LABELLED)]
     else:
         fed = [(train, ("train",) if inputs else reaches), (val, ("val",))]
     layers = [*inputs, *((feed.place, _data(feed, phases, crop_size)) for feed, phases in fed)]
@@ -103,7 +103,7 @@ def unused(name: str, taken: Iterable[str]) -> str:
 
 def _feed(place: int, layer: Declared) -> Feed:
     """The feed of one Data layer."""
-    with layer.blamed():
+    with layer.located():
         settings = _settings(layer.message)
         scale, mirror, crop = settings.get("scale", 1.0), settings.get("mirror", False), settings.get("crop_size", 0)
         if not isinstance(scale, (int, float)):

@@ -37,7 +37,7 @@ class Declared:
         return self.message.line
 
     @contextmanager
-    def blamed(self) -> Iterator[None]:
+    def located(self) -> Iterator[None]:
         """Turn a Misfit raised inside the block into a BadNetwork that names this layer."""
         try:
             yield
@@ -141,7 +141,7 @@ def _declared(entry: Field) -> Declared:
     if entry.name == "layers":
         kind = V1_TYPES.get(kind, kind)
     layer = Declared(name, kind, (), (), (), message)
-    with layer.blamed():
+    with layer.located():
         tops = tuple(names(message, "top"))
         name = name or ("data" if "Data" in kind else tops[0] if tops else "")
         if not name:

@@ -86,7 +86,7 @@ def _hidden(declared: Text, categories: int | None) -> list[Placed]:
     for place, one in enumerate(declared.layers):
         if data_layers.is_data(one) or one.type == "Input" or not one.phases:
             continue
-        with one.blamed():
+        with one.located():
             layer = _layer(one, categories, owners)
         if categories is None or layer.parameters.get("top_k", 0) <= categories:  # else DIGITS leaves it out
             hidden.append((place, layer))
@@ -134,7 +134,7 @@ def _inputs(declared: Text) -> list[Placed]:
     """The deployed Input layers; at most one is allowed. Its shape comes from the dataset."""
     inputs = [(place, one) for place, one in enumerate(declared.layers) if one.type == "Input" and one.phases]
     for _, one in inputs[1:]:
-        with one.blamed():
+        with one.located():
             raise Misfit("a network takes one input, its images")
     return [
         (place, Layer(one.name, "Input", one.bottoms, one.tops, phases=("deploy",)))
@@ -169,8 +169,8 @@ def _check(network: Network, declared: Text) -> None:
 
 
 def _located(message: str, declared: Text) -> BadNetwork:
-    blamed = [one for one in declared.layers if message.startswith(f"layer {one.name}: ")]
-    if not blamed:
+    located = [one for one in declared.layers if message.startswith(f"layer {one.name}: ")]
+    if not located:
         return BadNetwork(message)
-    one = max(blamed, key=lambda layer: (len(layer.name), layer.line))
+    one = max(located, key=lambda layer: (len(layer.name), layer.line))
     return BadNetwork(f"layer {one.name} {one.place}{message.removeprefix(f'layer {one.name}')}")

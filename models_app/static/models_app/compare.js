@@ -11,12 +11,12 @@ const pointsOf = ({curves}, quantity) => {
   return {x: curves[split]?.epoch || [], y: curves[split]?.[column.join(" ")] || []};
 };
 
-const isMeasured = (answers, quantity) =>
-  answers.some((answer) => pointsOf(answer, quantity).y.some((value) => value !== null));
+const isMeasured = (results, quantity) =>
+  results.some((result) => pointsOf(result, quantity).y.some((value) => value !== null));
 
 // The usual quantities, then the networks' other ones.
-function quantitiesOf(answers) {
-  const found = answers.flatMap(({curves}) => Object.entries(curves).flatMap(
+function quantitiesOf(results) {
+  const found = results.flatMap(({curves}) => Object.entries(curves).flatMap(
     ([split, points]) => Object.keys(points).map((column) => `${split} ${column}`)));
   const further = found.filter((quantity) => !/ (epoch|learning_rate)$/.test(quantity));
   return [...new Set([...USUAL, ...further])];
@@ -39,32 +39,32 @@ function compare(parent) {
   const names = namesOf(links);
   const choice = parent.querySelector("select");
   const chart = new LineChart(parent, "", {height: 380});
-  let answers = [];
+  let results = [];
 
   function draw() {
     const quantity = choice.value;
     chart.call(titleOf(quantity), quantity.endsWith(" accuracy") ? asPercent : short);
-    const series = answers.map((answer, i) => ({name: names[i], colour: i, dashed: i >= SOLID, ...pointsOf(answer, quantity)}));
+    const series = results.map((result, i) => ({name: names[i], colour: i, dashed: i >= SOLID, ...pointsOf(result, quantity)}));
     chart.draw(series.filter((one) => one.y.some((value) => value !== null)));
     parent.dataset.drawn = quantity;
   }
 
   async function update() {
-    answers = await Promise.all(links.map(async (link) => {
-      const reply = await fetch(link.href, {headers: {Accept: "application/json"}});
-      return reply.ok ? reply.json() : {curves: {}, ended: true}; // it was deleted meanwhile
+    results = await Promise.all(links.map(async (link) => {
+      const response = await fetch(link.href, {headers: {Accept: "application/json"}});
+      return response.ok ? response.json() : {curves: {}, ended: true}; // it was deleted meanwhile
     }));
-    const quantities = quantitiesOf(answers);
+    const quantities = quantitiesOf(results);
     if (quantities.length !== choice.options.length) {
-      const chosen = choice.value || quantities.find((one) => isMeasured(answers, one)) || quantities[0];
+      const chosen = choice.value || quantities.find((one) => isMeasured(results, one)) || quantities[0];
       choice.replaceChildren(...quantities.map((one) => new Option(titleOf(one), one, false, one === chosen)));
     }
     draw();
-    return answers.some(({ended}) => !ended);
+    return results.some(({ended}) => !ended);
   }
 
   choice.addEventListener("change", draw);
-  poll(update, () => !answers.length);
+  poll(update, () => !results.length);
 }
 
 document.querySelectorAll("[data-compare]").forEach(compare);

@@ -23,9 +23,9 @@ function showCurves(parent) {
   };
 
   async function update() {
-    const answer = await fetch(parent.dataset.curves, {headers: {Accept: "application/json"}});
-    if (!answer.ok) return true;
-    const {curves, ended} = await answer.json();
+    const response = await fetch(parent.dataset.curves, {headers: {Accept: "application/json"}});
+    if (!response.ok) return true;
+    const {curves, ended} = await response.json();
     for (const column of further(curves)) charts[column] ??= new LineChart(parent, column);
     for (const [column, chart] of Object.entries(charts)) {
       const series = seriesOf(curves, column);
@@ -38,8 +38,8 @@ function showCurves(parent) {
   poll(update);
 }
 
-function rows(answer) {
-  const {predictions, outputs} = answer;
+function rows(data) {
+  const {predictions, outputs} = data;
   if (predictions) return Array.isArray(predictions) ? predictions : Object.entries(predictions);
   return Object.entries(outputs).map(([name, values]) => [name, JSON.stringify(values).slice(0, 1000)]);
 }
@@ -59,9 +59,9 @@ function row([name, value]) {
   return line;
 }
 
-function complaint(answer) {
-  if (answer.error) return answer.error.description;
-  const errors = Array.isArray(answer.errors) ? answer.errors.map((one) => one.message) : Object.values(answer.errors || {});
+function errorText(data) {
+  if (data.error) return data.error.description;
+  const errors = Array.isArray(data.errors) ? data.errors.map((one) => one.message) : Object.values(data.errors || {});
   return errors.flat().join(" ") || "The server did not accept this.";
 }
 
@@ -70,23 +70,23 @@ function classifies(form) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     found.replaceChildren();
-    const said = found.appendChild(document.createElement("p"));
-    said.textContent = "…";
+    const message = found.appendChild(document.createElement("p"));
+    message.textContent = "…";
     try {
-      const reply = await fetch(form.action, {method: "POST", body: new FormData(form), headers: {Accept: "application/json"}});
-      const answer = await reply.json();
-      if (!reply.ok) {
-        said.className = "d-error";
-        said.textContent = complaint(answer);
+      const response = await fetch(form.action, {method: "POST", body: new FormData(form), headers: {Accept: "application/json"}});
+      const data = await response.json();
+      if (!response.ok) {
+        message.className = "d-error";
+        message.textContent = errorText(data);
         return;
       }
       const table = document.createElement("table");
       table.className = "d-table";
-      table.append(...rows(answer).map(row));
+      table.append(...rows(data).map(row));
       found.replaceChildren(table);
     } catch {
-      said.className = "d-error";
-      said.textContent = "The server could not be reached.";
+      message.className = "d-error";
+      message.textContent = "The server could not be reached.";
     }
   });
 }

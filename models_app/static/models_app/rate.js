@@ -6,8 +6,8 @@ const AFTER_MILLISECONDS = 250;
 function previews(parent) {
   const form = parent.closest("form");
   const chart = new LineChart(parent, "Learning rate", {xLabel: "percent of the training"});
-  const said = parent.appendChild(document.createElement("p"));
-  said.className = "d-error";
+  const message = parent.appendChild(document.createElement("p"));
+  message.className = "d-error";
   let timer;
   let asked = 0;
 
@@ -19,19 +19,19 @@ function previews(parent) {
       if (name === "learning_rate" || name.startsWith("lr_")) fields.append(name, value);
     }
     try {
-      const reply = await fetch(parent.dataset.rates, {method: "POST", body: fields, headers: {Accept: "application/json"}});
-      const answer = await reply.json();
+      const response = await fetch(parent.dataset.rates, {method: "POST", body: fields, headers: {Accept: "application/json"}});
+      const data = await response.json();
       if (number !== asked) return;
-      if (!reply.ok) {
-        const errors = Array.isArray(answer.errors) ? answer.errors.map((one) => `${one.field}: ${one.message}`) : Object.entries(answer.errors || {}).map((one) => one.join(": "));
-        said.textContent = errors.join(" ") || "The learning rate can't be drawn.";
+      if (!response.ok) {
+        const errors = Array.isArray(data.errors) ? data.errors.map((one) => `${one.field}: ${one.message}`) : Object.entries(data.errors || {}).map((one) => one.join(": "));
+        message.textContent = errors.join(" ") || "The learning rate can't be drawn.";
         return;
       }
-      said.textContent = "";
-      chart.draw(answer.data.columns.map(([name, ...y]) => ({name, x: y.map((_, i) => i), y})));
+      message.textContent = "";
+      chart.draw(data.data.columns.map(([name, ...y]) => ({name, x: y.map((_, i) => i), y})));
       parent.dataset.drawn = String(number);
     } catch {
-      said.textContent = "The server could not be reached.";
+      message.textContent = "The server could not be reached.";
     }
   }
 

@@ -43,7 +43,7 @@ def test_a_declaration_holds_wire_name_type_and_whether_a_value_is_required():
      ("steps", ()), ("steps", (1, -0.5))],
 )  # fmt: skip
 def test_a_value_in_the_range_is_allowed(name, value):
-    assert DECLARED[name].complaint(value) == ""
+    assert DECLARED[name].error_of(value) == ""
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_lowest_and_highest_of_a_whole_number_are_allowed_values():
 
 def test_every_hyperparameter_allows_its_default_and_has_a_help_text():
     declared = hyperparameters_of(Hyperparameters)
-    assert not [found.name for found in declared if not found.is_required and found.complaint(found.default)]
+    assert not [found.name for found in declared if not found.is_required and found.error_of(found.default)]
     assert not [found.name for found in declared if not found.help.endswith(".")]
 
 

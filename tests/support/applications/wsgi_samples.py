@@ -5,7 +5,7 @@ import itertools
 from pathlib import Path
 
 from digits_project.server import fair_share, poll_cache
-from digits_project.server.connection import Anybody, Terms
+from digits_project.server.connection import OpenAdmission, Terms
 from digits_project.server.gunicorn_worker import WebWorker
 from digits_project.server.response_writer import Client
 
@@ -80,7 +80,7 @@ def holding(environ, start_response):
     return [b"%d" % paths.count("/")]
 
 
-class SmallBodies(Anybody):
+class SmallBodies(OpenAdmission):
     """Accepts bodies of at most 100,000 bytes."""
 
     def terms(self, request, caller):

@@ -18,9 +18,9 @@ function proposesPaths(form, input) {
     last = input.value;
     if (!last.startsWith("/")) return;
     const query = last;
-    const answer = await fetch(`${form.dataset.paths}?query=${encodeURIComponent(query)}`, {headers: {Accept: "application/json"}});
-    if (!answer.ok || query !== last) return;
-    const {suggestions} = await answer.json();
+    const response = await fetch(`${form.dataset.paths}?query=${encodeURIComponent(query)}`, {headers: {Accept: "application/json"}});
+    if (!response.ok || query !== last) return;
+    const {suggestions} = await response.json();
     list.replaceChildren(...suggestions.map((path) => new Option(path, path)));
   });
 }

@@ -2,9 +2,9 @@
 // replaced, while the page is visible and the user is not using the element.
 
 async function refresh(elements) {
-  const answer = await fetch(window.location.href, {headers: {Accept: "text/html"}});
-  if (!answer.ok || answer.redirected) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const response = await fetch(window.location.href, {headers: {Accept: "text/html"}});
+  if (!response.ok || response.redirected) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const element of elements) {
     const fresh = page.getElementById(element.id);
     if (fresh && !element.contains(document.activeElement)) element.replaceChildren(...fresh.childNodes);
