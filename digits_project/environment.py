@@ -74,7 +74,7 @@ def issuer(name: str) -> str:
 
 
 def mapping(name: str) -> list[tuple[str, str]]:
-    """Pairs separated by commas: theirs=ours,theirs=ours."""
+    """Pairs separated by commas: provider-group=own-group,provider-group=own-group."""
     pairs = [part.strip().rpartition("=") for part in os.environ.get(name, "").split(",") if part.strip()]
     if wrong := next((right for left, _, right in pairs if not (left and right)), None):
         raise ImproperlyConfigured(f"{name} has {wrong!r}; it must be pairs like provider-group=operator")
@@ -90,7 +90,8 @@ def number(name: str, default: int) -> int:
 
 
 def paths(name: str, default: str) -> list[Path]:
-    """Absolute folders, separated by colons as in PATH; of a folder reached through links also the real path."""
+    """Absolute folders, separated by colons as in PATH; for a folder that is reached through links also its real
+    path."""
     named = [Path(part).expanduser().absolute() for part in os.environ.get(name, default).split(":") if part]
     return list(dict.fromkeys(Path(os.path.normpath(path)) for folder in named for path in (folder, folder.resolve())))
 

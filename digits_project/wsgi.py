@@ -19,4 +19,4 @@ application = UnderPrefix(get_wsgi_application(), settings.DIGITS_URL_PREFIX)
 
 from digits_project.server.admission import Admission  # noqa: E402 - it needs Django's apps
 
-application.admission = Admission()  # which the gunicorn worker asks
+application.admission = Admission()  # the gunicorn worker reads it

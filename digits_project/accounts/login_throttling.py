@@ -22,7 +22,7 @@ class ThrottledBackend(ModelBackend):
 
 
 def must_wait(request, username: str | None) -> bool:
-    """Whether there were too many wrong passwords in the last minutes."""
+    """Whether the last minutes had too many wrong passwords."""
     most = zip(_keys(request, username), (MAX_BY_ADDRESS, MAX_BY_ACCOUNT), strict=True)
     return any(cache.get(key, 0) >= limit for key, limit in most)
 

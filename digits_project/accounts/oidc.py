@@ -45,7 +45,7 @@ class Denied(Exception):
 
 
 def discovered() -> dict:
-    """The provider's discovery document. Raises SuspiciousOperation for another issuer's, and RequestException."""
+    """The provider's discovery document. Raises RequestException, or SuspiciousOperation if it is of another issuer."""
     key = f"oidc-{settings.DIGITS_OIDC_ISSUER}"
     document = cache.get(key)
     if document is None:

@@ -14,10 +14,11 @@ OWN_MACHINE_ONLY = (
 
 
 class MayUse(BasePermission):
-    """With DIGITS_AUTH=required, allows users who are logged in and whose group may do this. With open, allows every
-    request from this machine that was not sent by a page of another site.
+    """The permission to use the server.
 
-    A view's `role` is needed for requests that change something, its `reading_role` for all others.
+    With DIGITS_AUTH=required, users can do what their group allows. With open, every request from this machine is
+    allowed, unless a page of another site sent it. A view's `role` is needed for requests that change something, its
+    `reading_role` for all others.
     """
 
     def has_permission(self, request, view) -> bool:
@@ -41,7 +42,7 @@ class MayUse(BasePermission):
 
 
 def scope_of(needed: Role) -> Scope:
-    """The scope that a token needs for a request that is not a GET. Those that viewers may send are inference."""
+    """The scope that a token needs for a request that is not a GET. Viewers can only send inference requests."""
     return Scope.INFER if needed == Role.VIEWER else Scope.ALL
 
 

@@ -1,4 +1,4 @@
-"""The user for whom this process currently works, and whether that user may see everything (DIGITS_PRIVATE)."""
+"""The user on whose behalf this process works, and whether that user may see everything (DIGITS_PRIVATE)."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ _user: ContextVar[Callable[[], object] | None] = ContextVar("user", default=None
 
 @contextmanager
 def working_for(user: Callable[[], object]) -> Iterator[None]:
-    """Inside the block the process works for the user that `user` returns, as for the user of a request."""
+    """Inside the block the process works for the user that `user()` returns, such as a request's user."""
     before = _user.set(user)
     try:
         yield
@@ -35,7 +35,7 @@ def limited_user():
 
 
 def without_paths(value):
-    """A text, or lists and dicts of texts; for a limited user the folders of server paths are removed from it."""
+    """A text, or lists and dicts of texts, with the folders of server paths removed for a limited user."""
     return value if limited_user() is None else _stripped(value)
 
 

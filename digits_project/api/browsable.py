@@ -27,10 +27,10 @@ class PageResponse(Response):
 class BrowsablePage(BrowsableAPIRenderer):
     """DRF's page in this project's style.
 
-    The template of a page is that of its PageResponse, else the view's `page_template`, else DRF's. `prefilled()` of a
-    view gives the values with which its form for PUT starts. The query string fills fields too, so that one page can
-    lead to another's form: `?dataset=<id>`. A refused form shows the values that were posted, without passwords, and
-    the errors.
+    The template of a page is that of its PageResponse, else the view's `page_template`, else DRF's. The values in
+    the form for PUT come from the view's `prefilled()`. The query string fills fields too, so that one page can link
+    to another's form: `?dataset=<id>`. After errors the form shows the posted values, without passwords, and the
+    errors.
     """
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
@@ -66,7 +66,7 @@ class BrowsablePage(BrowsableAPIRenderer):
         return _with_code(super().get_description(view, status_code))
 
     def get_raw_data_form(self, data, view, method, request):
-        """None: /api/docs is the place to try bodies by hand."""
+        """None, because bodies can be tried by hand at /api/docs."""
 
 
 def client_name(request) -> dict:
@@ -98,7 +98,7 @@ def _begin_with(field: serializers.Field, value: str) -> None:
 
 
 def _problem(data) -> str:
-    """The error of a request that was refused as a whole."""
+    """The error of a request that was refused as a whole, not for single fields."""
     error = data.get("error") if isinstance(data, dict) else None
     return error["description"] if isinstance(error, dict) else ""
 

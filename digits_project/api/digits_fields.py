@@ -1,4 +1,4 @@
-"""Fields that DIGITS's forms had and this server's lack: with their default they pass, else the form is refused."""
+"""Fields that DIGITS's forms had and this server's lack: they can be sent with their default value only."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -10,7 +10,7 @@ FALSE = ("n", "no", "false", "off", "0")
 
 
 class DigitsField(NamedTuple):
-    """A field of DIGITS: the values that change nothing, and what a script can do instead of the others."""
+    """A field of DIGITS: the values that change nothing, and a message that says what to do instead of the others."""
 
     passes: Callable[[str], bool]
     instead: str = ""
@@ -48,7 +48,7 @@ _RECORDS = "This server writes RecordIO, uncompressed. Send {}; encoding chooses
 DATASET = {
     "backend": DigitsField(one_of("lmdb"), _RECORDS.format("lmdb")),
     "compression": DigitsField(none, _RECORDS.format("none")),
-    # Only method=s3 used these; `method` itself is a field here, whose message names the methods that there are.
+    # Only method=s3 used these. `method` itself is a field here, and its message lists the methods.
     "s3_endpoint_url": DigitsField(anything),
     "s3_bucket": DigitsField(anything),
     "s3_path": DigitsField(anything),
@@ -94,12 +94,12 @@ INFERENCE = {
 
 
 def refused(fields: Mapping[str, DigitsField], data: Mapping) -> dict[str, list[str]]:
-    """{field: [message]} of the fields of DIGITS that are sent with values that this server can't honour."""
+    """{field: [message]} for each field of DIGITS with a value that this server does not support."""
     return {name: [field.instead] for name, field in fields.items() if name in data and not _passes(field, data[name])}
 
 
 def _passes(field: DigitsField, value: object) -> bool:
-    """Whether the value means the default; a blank field always does."""
+    """Whether the value means the default. A blank field always does."""
     if isinstance(value, UploadedFile):
         return field.passes("a file")
     text = "" if value is None else str(value).strip().lower()

@@ -1,4 +1,4 @@
-"""Which HTTP status and which exit status of a command each exception becomes: one row an exception."""
+"""The table of exceptions: one row for each, with its HTTP status and a command's exit status."""
 
 from enum import IntEnum
 from typing import NamedTuple, cast

@@ -64,8 +64,8 @@ class Form(serializers.Serializer):
         return super().get_fields()
 
     def fields_for(self, data: Mapping, fields: dict[str, serializers.Field]) -> dict[str, serializers.Field]:
-        """The `fields` that a form with these data has: all of them, unless a subclass leaves out fields that belong to
-        another choice than the data make."""
+        """The `fields` that a form with these data has. A subclass leaves out the fields of choices that the data do
+        not make."""
         return fields
 
     def names(self) -> list[str]:
@@ -110,7 +110,7 @@ class Form(serializers.Serializer):
     def wrong_together(self, values: dict) -> dict[str, str]:
         """{field: message} of errors that concern several fields together, reported with the errors of single fields.
 
-        `values` has the valid fields; any field can be missing.
+        `values` has only the valid fields.
         """
         return {}
 

@@ -71,7 +71,7 @@ class FieldError(serializers.Serializer):
 
 
 class FormErrors(serializers.Serializer):
-    """A form that is not valid, every wrong field named."""
+    """A form that is not valid, with every invalid field."""
 
     def get_fields(self):
         return {"errors": FieldError(many=True)}  # as an attribute it would hide the serializer's own `errors`

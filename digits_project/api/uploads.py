@@ -24,7 +24,7 @@ CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
 def limit_body(get_response):
-    """Answer a request that the web worker refused, or would have refused; its body was not read.
+    """Respond to a request that the web worker refused, or would have refused; its body was not read.
 
     Bodies must be UTF-8: a client that could choose the codec could choose an expensive one.
     """

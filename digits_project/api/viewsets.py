@@ -1,4 +1,4 @@
-"""The base of the viewsets: routes that take a form, the fields that it ignores, and what OPTIONS says about it."""
+"""The base of the viewsets: routes with a form, the header of ignored fields, and the response to OPTIONS."""
 
 from collections.abc import Iterable, Mapping
 from heapq import nsmallest
@@ -61,9 +61,9 @@ class FormViewSet(ViewSet):
 
 
 def ignored_header(form: Form, sent: Iterable[str]) -> dict[str, str]:
-    """The header that lists, in order, the fields that were sent and mean nothing to the form; {} without any.
+    """The header that lists, in order, the sent fields that the form does not know; {} if there are none.
 
-    A name can hold anything, so it is quoted as in a URL.
+    A name can contain any character, so names are quoted as in a URL.
     """
     names = nsmallest(MAX_IGNORED_NAMES, (name for name in sent if not form.knows(name)))
     listed = ", ".join(quote(name[:MAX_IGNORED_NAME], safe="-.[]", errors="replace") for name in names)

@@ -1,10 +1,12 @@
 """Opens the files that a user names by their path, only inside the allowed roots. Nothing else opens them.
 
-`roots` are the folders whose files may be read; with / among them that is every file. What lies outside of them is
-never looked at: a path is followed one name at a time, each opened in the folder above it and never through a link, and
-a link's target has to lie under a root before anything of it is touched. So what is opened is what was checked, whoever
-exchanges files meanwhile, and an answer can't tell what exists elsewhere. `..` is taken out of a path as text. A name
-that is not there is looked for in its other Unicode forms, in the same folder.
+`roots` are the folders whose files may be read; / among them allows every file. A path is followed one name at a time.
+Each name is opened in the folder above it and never through a link; the target of a link must be under a root before it
+is used. So the opened file is the checked one, even if another process replaces files meanwhile, and nobody can find
+out which files exist outside of the roots.
+
+`..` is removed from a path as text. A name that does not exist is searched in its other Unicode forms, in the same
+folder. This module is at the bottom of the import graph: no Django here.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def unreadable(path: str | Path, error: OSError) -> BadInput:
 
 
 class Outside(BadInput):
-    """A path outside of the roots, or that leads outside through a link; the text says no more than that."""
+    """The path is outside of the roots, or leads outside through a link. The text does not say which."""
 
     def __init__(self, path: str | Path, roots: Sequence[Path]):
         named = ", ".join(map(str, roots))
@@ -90,7 +92,7 @@ def open_folder(path: str | Path, roots: Sequence[Path]) -> Iterator[int]:
 
 
 def leads_out(path: str | Path, roots: Sequence[Path]) -> bool:
-    """Whether a path, with all links resolved, lies outside of the roots."""
+    """Whether a path, with all links resolved, is outside of the roots."""
     try:
         resolve(path, roots)
     except Outside:
@@ -108,7 +110,7 @@ def shown(path: str | Path) -> str:
 
 @contextmanager
 def _no_path_is_an_os_error():
-    """Turn the ValueError that Python raises for a path with a zero byte, or with lone surrogates, into an OSError."""
+    """Turn the ValueError that Python raises for a path with a zero byte or lone surrogates into an OSError."""
     try:
         yield
     except ValueError as error:
@@ -176,7 +178,7 @@ class _Walk:
                 return os.open(self.ahead[0], flags | os.O_NOFOLLOW, dir_fd=self._folder)
 
     def _mode_ahead(self) -> int:
-        """The file mode of the next name. Replaces the name with the spelling that exists on disk, if that differs."""
+        """The file type of the next name; `ahead` then has the spelling on disk."""
         try:
             return os.stat(self.ahead[0], dir_fd=self._folder, follow_symlinks=False).st_mode
         except FileNotFoundError:

@@ -19,7 +19,7 @@ def add(
     max_name: int | None = None,
     reserved: Collection[str] = (),
 ) -> Declaration:
-    """Add a declaration behind those that are registered already, and return it.
+    """Add a declaration to a registry, after those that it has, and return it.
 
     called: the declaration in messages, with {!r} for its name, such as "an engine {!r}".
     max_name: the length of the column that stores the name, in characters.

@@ -9,8 +9,7 @@ class BadInput(Exception):
 
 
 class DamagedFile(BadInput):
-    """A file of the server's own is missing, truncated or changed. The text names it relative to the folder of its
-    job."""
+    """A file that the server wrote is missing, truncated or changed. The text names it relative to its job's folder."""
 
 
 class Failed(Exception):
@@ -18,7 +17,7 @@ class Failed(Exception):
 
 
 class Lost(Failed):
-    """The process that ran a job is gone, and the job is not to blame: it can go on in another process."""
+    """The process that ran a job died, and not because of the job: the job can continue in another process."""
 
 
 class Aborted(BaseException):

@@ -80,7 +80,7 @@ def taken_by_children() -> int:
 
 
 def is_want_of_memory(error: BaseException | None) -> bool:
-    """Whether an exception, or one of its causes, means that memory ran out."""
+    """Whether an exception, or one of its causes, means that the memory ran out."""
     while error is not None:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or _WORDS.search(str(error)):
             return True

@@ -141,7 +141,7 @@ class Screen:
             atexit.register(self.clear_bar)  # a bar hides the cursor
         grid = Table.grid(padding=(0, 1, 0, 0))
         for _ in cells:
-            grid.add_column(no_wrap=True)  # what has no room on the terminal ends in …
+            grid.add_column(no_wrap=True)  # an entry that is too wide for the terminal ends in …
         grid.add_row(*map(_cell, cells))
         self._display.update(_indented(grid), refresh=True)
 

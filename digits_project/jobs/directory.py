@@ -13,14 +13,14 @@ from pathlib import Path
 
 from django.conf import settings
 
-ABANDONED_SECONDS = 60.0  # so old is a claim at least whose folder is removed
+ABANDONED_SECONDS = 60.0  # a claim whose folder is removed is at least this old
 
 
 class Claim:
-    """A job's id and its new, empty folder, for which no row has been committed yet.
+    """A job's id and its new, empty folder, before the job's row is committed.
 
-    Until settle() a locked file beside the folder says so. The kernel drops the lock with the process, so that a
-    folder whose process died can be told from one that is being filled, however long that takes.
+    Until settle(), a locked file beside the folder marks the claim. The kernel releases the lock when the process
+    ends, so a locked file means that a living process still fills the folder, however long that takes.
     """
 
     def __init__(self, job_id: str):
@@ -70,10 +70,10 @@ def remove(directory: Path) -> None:
 def remove_abandoned(has_row: Callable[[str], object], older_than: float = ABANDONED_SECONDS) -> None:
     """Delete the folders of jobs without a row (by `has_row(id)`) whose creating process has died.
 
-    A folder without a claim stays, whatever the database says: it may be the database that is another one.
+    A folder without a claim stays even if it has no row, because the process may be connected to the wrong database.
     """
     for marker in settings.DIGITS_JOBS_DIR.glob(".*.creating"):
-        with suppress(OSError):  # it is locked, or another process was quicker; or locks are not known here
+        with suppress(OSError):  # it is locked, or another process was quicker; or the file system has no locks
             if time.time() - marker.stat().st_ctime > older_than:
                 _remove_unless_claimed(marker, has_row)
 
@@ -103,7 +103,7 @@ def _marker(folder: Path) -> Path:
 
 
 def _lock_new(descriptor: int) -> None:
-    """Lock a claim's file. Raises FileExistsError if remove_abandoned() had it in between."""
+    """Lock a claim's file. Raises FileExistsError if remove_abandoned() locked it in between."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -36,7 +36,7 @@ ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
 class DeviceRequest:
     """A request for GPUs of one host: those with the numbers `indexes`, or without numbers any `count` of them.
 
-    `engines` are the names of the engines that can do the job, the preferred first; () if any device will do.
+    `engines` are the names of the engines that can do the job, the preferred one first; () if any device will do.
     """
 
     indexes: tuple[int, ...] = ()
@@ -45,7 +45,7 @@ class DeviceRequest:
 
     @property
     def is_any_device(self) -> bool:
-        """Whether one GPU or CPU is enough, whichever it is."""
+        """Whether any one GPU or CPU is enough."""
         return not self.indexes and self.count == 1
 
 
@@ -185,7 +185,7 @@ class Job(models.Model):
         """Remove the incomplete files of a process that died."""
 
     def dependents(self) -> list["Job"]:
-        """The jobs that depend on this one, so that it can't be deleted."""
+        """The jobs that depend on this one. While there are any, it can't be deleted."""
         return []
 
     def parts(self) -> list["Job"]:

@@ -66,7 +66,7 @@ def _shown(worker: queues.Listener) -> queues.Listener:
 
 
 def holders(devices: Sequence[Device]) -> dict[str, Job]:
-    """{id: job} of the jobs that hold these devices, as far as the user may see them."""
+    """{id: job} of the jobs that hold these devices, only those that the user may see."""
     leased = {device.leased_to for device in devices if device.leased_to}
     found = (
         visible(job_class).filter(pk__in=leased).only("job_id", "name", "status", "owner")
@@ -78,8 +78,8 @@ def holders(devices: Sequence[Device]) -> dict[str, Job]:
 def waiting(
     job_class: type[Job], devices: Sequence[Device], workers: Sequence[queues.Listener] | None
 ) -> Iterator[Place]:
-    """The first fifty waiting jobs of a class, in the order of the queue, with the reasons; jobs that the user may not
-    see are left out."""
+    """The first fifty waiting jobs of a kind in the order of the queue, with the reasons, without the jobs that the
+    user may not see."""
     queued = list(job_class.queued()[:MAX_WAITING])
     places = list(enumerate(queued, 1))
     if limited_user():

@@ -54,7 +54,8 @@ def take_in(job: J, fill: Callable[[J], None]) -> J:
     """Store a job that was done elsewhere, with its own id: `fill` writes its folder, and the job is Done. If anything
     fails, nothing stays.
 
-    Raises FileExistsError if the id is taken, DiskLimitReached, and the exceptions of `fill`.
+    If anything fails, nothing is stored. Raises FileExistsError if the id is taken, DiskLimitReached, and the
+    exceptions of `fill`.
     """
     limits.refuse_more_disk(job.owner)
     settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
@@ -147,7 +148,7 @@ def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:
 
 
 def share(job: Job, groups: Sequence[Group]) -> None:
-    """Set the groups whose accounts see the job too on a private server. Raises Gone."""
+    """Set the groups whose members can also see the job on a private server. Raises Gone."""
     with transaction.atomic():
         if not type(job).objects.select_for_update(no_key=True).filter(pk=job.pk).exists():
             raise Gone

@@ -233,7 +233,7 @@ def _port() -> Iterator[Finding]:
 
 
 def _mended(name: str, product: str, version: str, mend: str) -> Finding:
-    """A warning if `version` of `product` gets no more security fixes."""
+    """A warning if this version of `product` no longer gets security fixes."""
     numbers = tuple(map(int, re.findall(r"\d+", version)))
     text = version if name == "python" else f"{product} {version}"
     if not has_ended(product, numbers):

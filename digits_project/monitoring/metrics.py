@@ -51,7 +51,7 @@ class Metrics(APIView):
 
     @property
     def reading_role(self) -> Role:
-        """On a private server only operators may see the numbers of all jobs."""
+        """On a private server only operators may see the numbers, because they count all jobs."""
         return Role.OPERATOR if settings.DIGITS_PRIVATE else Role.VIEWER
 
     def get(self, request):

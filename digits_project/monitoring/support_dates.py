@@ -1,9 +1,9 @@
 """The dates until which Python, PostgreSQL, Redis and Valkey get security fixes.
 
-`supported_until("Python", (3, 10, 13))` is the last day, None if no end is known. Sources: the status of
-Python's branches (PEP 602 and its successors), PostgreSQL's versioning policy (five years), Valkey's (three years a
-minor version), and for Redis 7 the ends that its makers publish for Redis Enterprise of the same number, since their
-free edition has no dates; as of November 2026.
+`supported_until("Python", (3, 10, 13))` is the last day, None if no end is known. Sources: the status of Python's
+branches (PEP 602 and its successors), PostgreSQL's versioning policy (five years), Valkey's (three years for each
+minor version), and for Redis 7 the dates of Redis Enterprise with the same number, because the free edition has no
+dates; as of November 2026.
 """
 
 from datetime import date
@@ -43,6 +43,6 @@ def supported_until(product: str, version: tuple[int, ...]) -> date | None:
 
 
 def has_ended(product: str, version: tuple[int, ...]) -> bool:
-    """Whether that version gets no more security fixes."""
+    """Whether this version no longer gets security fixes."""
     end = supported_until(product, version)
     return end is not None and end < date.today()

@@ -39,8 +39,8 @@ OWN_MACHINE = {client_network(address) for address in permissions.OWN_MACHINE}
 
 
 class Admission(OpenAdmission):
-    """The terms of this server: a client that the views will refuse can send a body no larger than a login form. With
-    DIGITS_AUTH=required that is a client without a login, on an open server one of another machine."""
+    """The terms of this server. A client that the views will refuse can send only a body as large as a login form:
+    with DIGITS_AUTH=required a client without a login, on an open server a client on another machine."""
 
     def __init__(self):
         self.behind_proxy = settings.DIGITS_HTTPS

@@ -25,14 +25,14 @@ class _Job:
 
 
 MAX_WAITING = 400  # waiting requests of one caller, or of all callers of a common share, per lane
-MIN_WAITING = 8  # that a caller always has, no matter how many others of its share wait
+MIN_WAITING = 8  # that a caller can always have waiting, no matter how many others of its share wait
 
 
 class Lane:
     """The threads for one kind of request, so that other kinds don't wait for them.
 
-    Next is the waiting caller with the fewest threads, of several the one that has waited longest. Finding it takes the
-    same time for any number of callers.
+    The next request is that of the waiting caller with the fewest threads; among equals, of the caller that has
+    waited longest. Finding it takes the same time for any number of callers.
     """
 
     def __init__(self, name: str, threads: int, later: Callable):

@@ -111,7 +111,7 @@ class WebWorker(ReadingWorker):
             self._dispatch(conn)
 
     def _apply_terms(self, conn, caller):
-        """The caller is known: apply its terms."""
+        """Apply the caller's terms to its request: refuse it, or begin to read the body."""
         incoming = conn.incoming
         conn.caller, conn.terms = caller, self.admission.terms(incoming.request, caller)
         refusal = conn.terms.refusal
@@ -161,13 +161,13 @@ class WebWorker(ReadingWorker):
         return total <= self.admission.max_arriving
 
     def _dispatch(self, conn):
-        """The request is complete: queue it for a thread."""
+        """Queue a complete request for a thread."""
         lane = conn.terms.lane if conn.terms else "requests"
         self._queue(conn, lane, partial(self.handle, conn), partial(self.finish_request, conn))
 
     def _queue(self, conn, lane, run, done):
-        """Let a thread of this lane call `run()`, then the loop `done(future)`; the connection is not read
-        meanwhile."""
+        """Let a thread of this lane call `run()`, then the loop `done(future)`; meanwhile the connection is not
+        read."""
         self._stop_reading(conn)
         if self.lanes[lane].is_full(conn.caller):
             with contextlib.suppress(OSError):

@@ -39,7 +39,7 @@ class ResponseCache:
         return response if response and time.monotonic() - moment <= FRESH_SECONDS else None
 
     def keep(self, client: str, request: bytes, response: bytes) -> None:
-        """Store a response, unless it is an error or sets cookies. `request` is a poll, `answer` all bytes sent."""
+        """Store a response, unless it is an error or sets cookies. `request` is a poll, `response` all bytes sent."""
         head = response.partition(b"\r\n\r\n")[0].lower()
         if not head.startswith(b"http/1.1 200 ") or b"\r\nset-cookie:" in head or len(response) > LONGEST_ANSWER:
             return

@@ -186,5 +186,5 @@ def public_folder() -> Path:
     """The folder PUBLIC, created if needed; it belongs to root, and every user can enter it."""
     if not PUBLIC.exists():
         PUBLIC.mkdir(parents=True)
-        PUBLIC.chmod(0o755)  # whatever the umask
+        PUBLIC.chmod(0o755)  # with any umask
     return PUBLIC

@@ -25,7 +25,7 @@ def home_from_environment() -> Path:
 
 
 def default_home(root: Path) -> Path:
-    """`var` in a clone; `~/.digits` for an installed package, because pip owns the folder that it lies in."""
+    """`var` in a clone; `~/.digits` for an installed package, because pip owns the package's folder."""
     is_installed = root.name in ("site-packages", "dist-packages")
     return Path.home() / ".digits" if is_installed else root / "var"
 
@@ -36,18 +36,18 @@ def keep_others_from_writing() -> None:
 
 
 def close_to_writers(home: Path) -> None:
-    """Take from others the right to write to a home, its logs and the folders of its jobs, which an earlier start may
-    have given them. A folder that belongs to somebody else, or to everybody as /tmp does, stays as it is."""
+    """Take from other users the right to write to a home, its logs and its jobs' folders, which an earlier start may
+    have given them. A folder of another user, and a folder that everybody shares, such as /tmp, stays as it is."""
     log = home / "log"
     for path in (home, home / "lock", home / STATE, home / "jobs", log, *log.glob("*")):
         if _is_open(path):
             _close(path)
     for job in (home / "jobs").glob("*"):
-        if _is_open(job):  # of a closed folder nothing more is looked at: there may be many thousands
+        if _is_open(job):  # nothing in a closed folder is checked any more: there may be thousands of folders
             for path in job.rglob("*"):
                 if _is_open(path):
                     _close(path)
-            _close(job)  # at last, so that a start that is cut short goes on with the next
+            _close(job)  # last, so that after an interrupted start the next one continues
 
 
 def _is_open(path: Path) -> bool:
@@ -120,8 +120,8 @@ def already_running(home: Path) -> str:
 
 
 def adopt_running() -> None:
-    """Take over the settings of the stack that runs on this home, except variables that are set already. Raises NotOurs
-    if another user could have written stack.json."""
+    """Use the settings of the stack that runs on this home, except for variables that are set already. Raises
+    NotOurs if another user could have written stack.json."""
     home = home_from_environment()
     if processes.is_locked(home / "lock"):
         settings = _read_state(home).get("environment")

@@ -21,7 +21,7 @@ from digits_project.jobs.api.job_responses import MOVED
 
 
 class LoginForm(Form):
-    """A name, its password where the server has accounts, and the page to go on to."""
+    """A user name, a password if the server has accounts, and the page to open next."""
 
     DESCRIPTIONS = {  # nosec B105 (texts)
         "username": "Your user name.",
@@ -35,8 +35,7 @@ class LoginForm(Form):
 
 
 class FromHere(BasePermission):
-    """Allows every client, but no request that a page of another site sent, nor a link from there to a GET that changes
-    something."""
+    """Allows every client, but no request from a page of another site, not even a GET by a link there."""
 
     def has_permission(self, request, view) -> bool:
         permissions.refuse_other_sites(request, even_links=getattr(view, "get_changes", False))
@@ -44,11 +43,11 @@ class FromHere(BasePermission):
 
 
 class LoginViewSet(FormViewSet):
-    """Tell the server who you are, before anything else, as DIGITS's clients do.
+    """Log in, as DIGITS's clients do before anything else.
 
-    With DIGITS_AUTH=open the name alone is enough; what the client creates is recorded under it, no more. With required
-    it takes the password too, and the session cookie of the answer goes with the client's other requests. The admin
-    always takes a password; who sends the right one with the name is logged in there too.
+    With DIGITS_AUTH=open the name is enough; it only becomes the owner of what the client creates. With
+    DIGITS_AUTH=required the password is needed too, and the client must send the session cookie of the response with
+    its other requests. The admin always needs a password; a login with the right one is valid there too.
     """
 
     page_template = "login.html"
@@ -94,7 +93,7 @@ class LoginViewSet(FormViewSet):
 class AdminLoginViewSet(LoginViewSet):
     """The login address of Django's admin, which redirects to /login."""
 
-    schema = None  # /login is the one to use
+    schema = None  # the schema lists only /login
 
     def defaults(self, request, format=None):
         if permissions.may_enter_admin(request):

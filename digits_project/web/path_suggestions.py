@@ -24,9 +24,9 @@ class Suggestions(Serializer):
 
 
 class PathSuggestions(APIView):
-    """Paths of the server that begin with `?query=`, at most a hundred, of those that jobs may read.
+    """The server paths that begin with `?query=` and that jobs may read, at most a hundred.
 
-    It has no page: it is JSON with or without the suffix.
+    It has no page: the response is JSON with or without the suffix.
     """
 
     renderer_classes = (PrettyJSONRenderer,)

@@ -64,7 +64,7 @@ class DeviceAdmin(admin.ModelAdmin):
 
     @admin.display(description="use")
     def use(self, device: Device):
-        """The use of a GPU of this host; that of other hosts is not known here."""
+        """The use of a GPU of this host; the use of other hosts' GPUs is unknown."""
         use = devices.gpu_use(device)
         return f"{use.percent}%, {filesizeformat(use.memory_used)} of its memory" if use else "–"
 

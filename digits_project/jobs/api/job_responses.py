@@ -1,4 +1,4 @@
-"""A job as JSON, with the fields that all jobs have, and serializers of the responses for the schema."""
+"""The JSON that jobs of all kinds have in common, and serializers of the responses for the schema."""
 
 from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
@@ -28,8 +28,8 @@ def describe_job(job: Job, **more) -> dict:
 
 
 def created(job: Job, **more) -> dict:
-    """The response to a create. It has `id` and `job_id`, because DIGITS's documentation names one, its code the
-    other."""
+    """The response to a create. It has both `id` and `job_id`, because DIGITS's documentation has one and its code
+    the other."""
     return {"job_id": job.pk, "id": job.pk, "name": job.name, "status": job.status, **more}
 
 
@@ -87,7 +87,7 @@ class ListedModel(ListedDataset):
 
 @extend_schema_serializer(many=False)  # an object, although the action is called `list`
 class Listed(serializers.Serializer):
-    """All jobs, those that run first, then the newest first."""
+    """All jobs: running jobs first, then the newest first."""
 
     datasets = ListedDataset(many=True)
     models = ListedModel(many=True)

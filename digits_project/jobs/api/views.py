@@ -28,7 +28,7 @@ from digits_project.jobs.models import J, Job, Status, job_classes
 from digits_project.jobs.sharing import GroupNames, shared_names
 from digits_project.jobs.visibility import find_visible, visible
 
-# Routes that answer JSON or text with and without `.json`, errors included.
+# Routes that respond with JSON or text with and without `.json`, errors included.
 WITHOUT_PAGE: dict[str, Any] = {"renderer_classes": (PrettyJSONRenderer,), "serializer_class": None}
 
 
@@ -57,7 +57,7 @@ class PageForm(Form):
 
 
 class IndexViewSet(ViewSet):
-    """All jobs, those that run first, then the newest first; `?page=` and `?page_size=` choose a part of each list."""
+    """All jobs: running jobs first, then the newest first. `?page=` or `?page_size=` limit the number of each kind."""
 
     role = Role.USER
 
@@ -134,7 +134,7 @@ class EditForm(Form):
 
 
 class JobViewSet(FormViewSet):
-    """The jobs of one class, or of all (`job_class` None). Each app has its own `retrieve`."""
+    """The jobs of one class, or of all classes (`job_class` None). Each app has its own `retrieve`."""
 
     job_class: type[Job] | None = None
     role = Role.USER
@@ -167,7 +167,7 @@ class JobViewSet(FormViewSet):
 
     @extend_schema(responses=TEXT)
     def destroy(self, request, job_id, format=None):
-        """Delete a job with its folder. One that runs is aborted first; a dataset with models is refused."""
+        """Delete a job with its folder. A running job is aborted first; a dataset with models is not deleted."""
         services.delete(self.fetch_own(job_id))
         return _text("Job deleted.")
 
@@ -191,20 +191,21 @@ class JobViewSet(FormViewSet):
     @extend_schema(responses=TEXT)
     @action(detail=True, methods=["post"], **WITHOUT_PAGE)
     def abort(self, request, job_id, format=None):
-        """Stop a job that has not ended. It has no page: a refusal is JSON with or without the suffix."""
+        """Abort a job that has not ended. It has no page, so an error is JSON with or without the suffix."""
         services.abort(self.fetch_own(job_id))
         return _text("Job aborted.")
 
     @extend_schema(responses={**TEXT, **errors(409, 429, 507)})
     @action(detail=True, methods=["post"], **WITHOUT_PAGE)
     def resume(self, request, job_id, format=None):
-        """Let a job that was aborted or failed go on: a training from its newest snapshot, anything else from its start."""  # noqa: E501
+        """Resume an aborted or failed job: a training continues from its newest snapshot, any other job from its
+        start."""
         services.resume(self.fetch_own(job_id))
         return _text("Job resumed.")
 
 
 class AnyJobViewSet(JobViewSet):
-    """Leads to the page of the dataset, the model or the evaluation."""
+    """Redirects to the page of the dataset, the model or the evaluation."""
 
     @extend_schema(responses=MOVED)
     def retrieve(self, request, job_id, format=None):

@@ -103,7 +103,7 @@ class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
 
 
 def wrong(text: str) -> CommandError:
-    """The exception for wrong usage or input."""
+    """The exception for a wrong option or wrong input."""
     return CommandError(text, returncode=Exit.BAD_INPUT)
 
 

@@ -70,8 +70,8 @@ class JobProgress:
 
 
 def listen_to_stop() -> None:
-    """Let SIGTERM stop the job at its next progress call, and ignore SIGINT (Ctrl-C). For the process that runs
-    jobs."""
+    """Let SIGTERM stop the job at its next progress call, and ignore SIGINT (Ctrl-C). Call it in the process that
+    runs jobs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop_at_next_progress)
 

@@ -28,10 +28,8 @@ class Gpu:
 
 
 def register() -> list[Device]:
-    """Bring this host's device rows up to date; what an operator switched off stays off.
-
-    A new GPU is on when an engine can use it, a new CPU when there is no such GPU: training is far slower there.
-    """
+    """Update this host's device rows. A device that an operator switched off stays off. A new GPU is on if an engine
+    can use it, a new CPU if there is no such GPU, because training on a CPU is far slower."""
     gpus = {gpu: engines_of(gpu.compute_capability) for gpu in find_gpus()}
     rows = [
         _register(
@@ -50,7 +48,7 @@ def all_engines() -> list[JobEngine]:
 
 
 def engines_of(capability: ComputeCapability | None) -> list[str]:
-    """The names of the engines that can use a GPU of this host, the preferred first; None is its CPU."""
+    """The names of the engines that can use a GPU of this host (None: its CPU), the preferred one first."""
     return [engine.name for engine in all_engines() if engine.runs_on(capability)]
 
 
@@ -72,7 +70,7 @@ class DevicePool:
 
     def __init__(self, queue_names: list[str]):
         hosts = [name.removeprefix("train-") for name in queue_names]
-        # What no engine can use is left out, so that it does not make a pool without other devices look filled.
+        # Devices that no engine can use are left out, so that they do not make the pool look filled.
         enabled = Device.objects.filter(enabled=True, host__in=hosts).exclude(engines=[])
         ordered = enabled.order_by("-type", "index", "host")
         self._enabled = list(ordered)
@@ -83,11 +81,9 @@ class DevicePool:
         return not self._free
 
     def lease(self, job: Job) -> list[Device]:
-        """Give `job` all the devices that it wants, of one host, or none. One engine of the job can use all of them.
-
-        The devices that it then waits for are kept from the jobs behind it, so that jobs for one GPU don't starve a job
-        for several.
-        """
+        """Lease `job` all the devices that it requests, on one host and for one engine that can use all of them; or
+        none. Devices that the job then waits for are kept from the jobs behind it, so that jobs for one GPU don't
+        starve a job for several."""
         wanted = job.device_request()
         found = self._find(wanted)
         for device in found:
@@ -113,10 +109,8 @@ class DevicePool:
 
 
 def check(wanted: DeviceRequest) -> None:
-    """Raise BadInput if no host has these GPUs for an engine of the job, or no device at all.
-
-    A number of any is fine where there is no GPU: it means the CPU.
-    """
+    """Raise BadInput if no host has these GPUs for an engine of the job, or no device at all. Without any GPU, a
+    request for a number of GPUs is valid, because it then means the CPU."""
     enabled = list(Device.objects.filter(enabled=True))
     hosts = list(_usable_together(wanted, enabled))
     if any(_fitting(wanted, gpus) for gpus in hosts):
@@ -141,10 +135,8 @@ def held_by(job: Job) -> list[Device]:
 
 
 def engine_of(wanted: DeviceRequest, held: Iterable[Device]) -> str:
-    """The engine that does the job on these devices: the first wanted one that can use all of them.
-
-    Without such an engine it is the first wanted one, which then says itself what is missing.
-    """
+    """The engine that does the job on these devices: the first requested one that can use all of them. If none can,
+    it is the first requested one, which then reports what is missing."""
     shared = (name for name in wanted.engines if all(device.runs(name) for device in held))
     return next(shared, wanted.engines[0])
 

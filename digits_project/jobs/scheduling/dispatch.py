@@ -41,10 +41,8 @@ def dispatch_or_leave() -> None:
 
 
 def lease_here(job: Job) -> list[Device]:
-    """Devices of this host for a waiting job that is to run without a worker; none while they are not free.
-
-    A job that no device of this host can ever run ends in Error.
-    """
+    """Lease devices of this host for a waiting job that will run without a worker; [] while they are not free. A job
+    that no device of this host can ever run ends in Error."""
     wanted = job.device_request()
     if not any(device.suits(wanted) for device in devices.register()):
         reason = f"This host has no device that {' or '.join(wanted.engines)} can use; see manage.py doctor."
