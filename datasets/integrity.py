@@ -1,4 +1,4 @@
-"""Checks that the files of a dataset are still as the build wrote them."""
+"""Checks that a dataset's files are unchanged since the build."""
 
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -15,8 +15,11 @@ REMEDY = "Restore it from a backup, or build the dataset again."
 
 
 def check_dataset(dataset: Dataset, splits: Collection[str], tick: Callable[[], object], mean: bool = False) -> None:
-    """Raise DamagedFile, which names the file, unless the labels, the records and (with `mean`) the mean image match
-    the dataset's row. Reads each file fully, once in each process, and calls `tick` meanwhile."""
+    """Raise DamagedFile, with the file's name, unless the labels, the records and (with `mean`) the mean image fit the
+    dataset's row.
+
+    Each file is read completely, once per process; `tick` is called meanwhile.
+    """
     if not dataset.directory.is_dir():
         raise DamagedFile(f"The folder {dataset.pk} of the dataset {dataset.name} is missing. {REMEDY}")
     names = [f"{split}{rest}" for split in splits for rest in (".rec", ".idx", "_labels.rec", "_labels.idx")]
@@ -33,8 +36,8 @@ def check_dataset(dataset: Dataset, splits: Collection[str], tick: Callable[[], 
 
 
 def check_digests(dataset: Dataset, names: Iterable[str], tick: Callable[[], object] = lambda: None) -> None:
-    """Raise DamagedFile, which names the file, unless these files have the digests of the dataset's row. Files without
-    a digest there pass: early versions stored none."""
+    """Raise DamagedFile, with the file's name, unless these files have the digests in the dataset's row. Files
+    without a digest pass, because early versions stored none."""
     for name in names:
         if wanted := dataset.digests.get(name):
             path = dataset.directory / name
@@ -53,7 +56,7 @@ def check_mean(dataset: Dataset) -> None:
         mean = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise _damaged(path, error.strerror or error) from error
-    except (ValueError, EOFError, SyntaxError, OverflowError) as error:  # for what is not .npy
+    except (ValueError, EOFError, SyntaxError, OverflowError) as error:  # if it is not .npy
         raise _damaged(path, "it is not a complete .npy file") from error
     if mean.shape != dataset.image_shape:
         raise _damaged(path, f"it has the shape {mean.shape}, not {dataset.image_shape}")

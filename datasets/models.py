@@ -39,9 +39,9 @@ class LookOptions(TypedDict):
 
 
 class Dataset(Job):
-    """Images with their categories, or with labels of any shape, and the databases made of them.
+    """Images with their categories, or with labels of any shape, and the databases that hold them.
 
-    `kind` says what the labels are (datasets.kinds), `method` where the images come from (datasets.sources).
+    `kind` is the type of the labels (datasets.kinds), `method` the source of the images (datasets.sources).
     """
 
     QUEUE = "io"
@@ -125,7 +125,8 @@ class Dataset(Job):
 
     @property
     def category_names(self) -> list[str]:
-        """The categories' names in responses: made unique and printable, which those of older datasets may not be."""
+        """The categories' names for responses, made unique and printable, because the names of older datasets may be
+        neither."""
         return imagedb.usable_names(self.categories)
 
     @property

@@ -75,7 +75,7 @@ def describe_skipped(dataset: Dataset) -> dict:
 
 
 def report(dataset: Dataset) -> list[str]:
-    """The lines that users should read about a built dataset: its warnings and the skipped files."""
+    """The lines about a built dataset for its user: the warnings and the skipped files."""
     skipped = [imagedb.skipped_in_words(dataset.skipped, dataset.skipped_reasons)] if dataset.skipped else []
     return [*dataset.warnings, *skipped]
 

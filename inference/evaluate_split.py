@@ -92,5 +92,5 @@ def _paths(listing: Path, numbers: Collection[int]) -> dict[int, str]:
             found = {number: line for number, line in enumerate(lines) if number in numbers}
     except FileNotFoundError:
         return {}
-    # "path label"; bytes that are no text can't be kept in the database
+    # "path label"; a path that is not UTF-8 can't be stored in the database
     return {number: line.rpartition(b" ")[0].decode(errors="backslashreplace") for number, line in found.items()}

@@ -1,4 +1,4 @@
-"""The accuracy of a list of images whose lines name the true categories, as the page of the predictions shows it."""
+"""The accuracy of a list of images whose lines give the true categories, for the page of the predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Row:
 
 
 class ListAccuracy:
-    """Collects predictions for images with a known category. Ignores a number that is not the number of a category."""
+    """Collects predictions for images with a known category. A number that belongs to no category is ignored."""
 
     def __init__(self, categories: Sequence[str]):
         self._categories = categories

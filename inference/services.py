@@ -30,7 +30,7 @@ USED = ("epoch", "folder", "trained_model__name", *(f"trained_model__dataset__{c
 
 
 class NoSuchModel(Exception):
-    """There is no model with that id."""
+    """There is no model with this id."""
 
 
 class NoSnapshot(Exception):
@@ -38,7 +38,7 @@ class NoSnapshot(Exception):
 
 
 class NoSuchSnapshot(Exception):
-    """The model has snapshots, but none of that epoch."""
+    """The model has snapshots, but none of this epoch."""
 
 
 class CanNotClassify(Exception):

@@ -12,10 +12,10 @@ JSON_TYPE = "application/json; charset=utf-8"
 
 
 class SpooledResponse:
-    """`{key: {name: value, …}}`, byte for byte as api.PrettyJSONRenderer writes it. Only the first value of a name
-    counts.
+    """`{key: {name: value, …}}`, byte for byte as api.PrettyJSONRenderer writes it.
 
-    It is complete before its first byte is sent, because headers and status depend on the end.
+    If a name occurs several times, only its first value counts. The response is complete before its first byte is
+    sent, because headers and status depend on all entries.
     """
 
     def __init__(self, key: str):

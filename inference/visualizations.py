@@ -34,7 +34,7 @@ def visualizations(snapshot: Snapshot, pixels: np.ndarray) -> list[dict]:
 
 
 def _activations(snapshot: Snapshot, layers: list[dict], feed: dict[str, np.ndarray]) -> dict[str, list[dict]]:
-    """{layer: its activations}. A layer that only passes its input on, such as Dropout, has none."""
+    """{layer: its activations}. A layer that only passes its input through, such as Dropout, has none."""
     owners: dict[str, tuple[dict, str]] = {}
     tops: set[str] = set()
     for layer in layers:

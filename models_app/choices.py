@@ -27,7 +27,7 @@ def _choices(names) -> list[tuple[str, str]]:
     return [(name, name) for name in names]
 
 
-# Functions, so that the tables need no migration when an engine learns more.
+# Functions, so that the tables need no migration for a new engine or network.
 def standard_networks():
     return _choices(STANDARD)
 

@@ -37,7 +37,7 @@ def evaluate(
             asked = {"trained_model": model, "epoch": snapshot.epoch, "split": split}
             return services.submit(Evaluation(owner=owner, name=name, **asked), limited)
     if evaluation.status in (Status.ABORTED, Status.ERROR):
-        with suppress(IllegalTransition):  # somebody else asked at the same time
+        with suppress(IllegalTransition):  # another process created it at the same time
             services.resume(evaluation)
     return evaluation
 

@@ -1,4 +1,4 @@
-"""Checks of a model that concern several columns or its dataset: whether it can be trained."""
+"""Checks whether a model can be trained: those that concern several columns or its dataset."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _check_balance(model: TrainedModel) -> None:
 
 
 def _check_network(model: TrainedModel) -> None:
-    """Check the network, and keep which engines can train it."""
+    """Check the network, and store which engines can train it."""
     network, dataset = model.network(), model.dataset
     with prototxt.located(model.custom_network) if model.method == NetworkMethod.CUSTOM else nullcontext():
         if dataset.categories and not network.label_shape:

@@ -69,7 +69,7 @@ class TrainedModel(Job):
     engine = models.CharField(
         max_length=20, choices=engine_names, default=engines.AUTO, help_text="auto: the first engine that can train it."
     )
-    # Found when it is created: the names of the engines that can train its network, the preferred first.
+    # Set when it is created: the names of the engines that can train its network, the preferred one first.
     usable_engines = models.JSONField(default=list, blank=True, editable=False)
     hyperparameters = HyperparameterColumns()  # the columns train_epochs, batch_size, solver_type …
     # The types of those that code names, for mypy; they are declared in training/hyperparameters.py.
@@ -89,7 +89,7 @@ class TrainedModel(Job):
         default=1, validators=[POSITIVE, MaxValueValidator(MAX_GPUS)], help_text="How many GPUs, any free ones."
     )
 
-    # What came of it.
+    # The results.
     engine_used = models.CharField(max_length=100, blank=True, editable=False, help_text="The engine and its version.")
     taken_over = models.JSONField(default=list, editable=False)  # layers that took weights from a file or snapshot
     afresh = models.JSONField(default=list, editable=False)  # with those: layers that started with random weights

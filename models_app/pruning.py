@@ -41,10 +41,12 @@ def prunable(model: TrainedModel, rule: Rule) -> list[Snapshot]:
 
 
 def prune(model: TrainedModel, rule: Rule) -> list[Snapshot]:
-    """Delete the prunable snapshots that no job has yet to read, rows and folders. A process that has one open can go
-    on reading it."""
+    """Delete the prunable snapshots that no job still needs, rows and folders. A process that has one open can
+    continue to read it."""
     with transaction.atomic():
-        TrainedModel.objects.select_for_update(no_key=True).filter(pk=model.pk).first()  # locks out new successors
+        TrainedModel.objects.select_for_update(no_key=True).filter(
+            pk=model.pk
+        ).first()  # no new model can start meanwhile
         gone = [snapshot for snapshot in prunable(model, rule) if user_of(snapshot) is None]
         Snapshot.objects.filter(pk__in=[snapshot.pk for snapshot in gone]).delete()
     for snapshot in gone:
@@ -56,7 +58,7 @@ def prune(model: TrainedModel, rule: Rule) -> list[Snapshot]:
 
 
 def user_of(snapshot: Snapshot) -> Job | None:
-    """A job that has yet to read this snapshot: a model that starts from it, or an evaluation; None if there is
+    """A job that still needs this snapshot: a model that will start from it, or an evaluation; None if there is
     none."""
     model = snapshot.trained_model
     by_path = TrainedModel.objects.filter(custom_network_snapshot__startswith=f"{snapshot.directory.resolve()}/")

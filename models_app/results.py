@@ -110,13 +110,13 @@ class Evaluation(Job):
     epoch = models.FloatField(help_text="The epoch of the snapshot.")
     split = models.CharField(max_length=4, choices=Split)
 
-    # What came of it; inference.engine.classification_metrics.Figures says what each is.
+    # The results; inference.engine.classification_metrics.Figures describes each.
     images = models.PositiveIntegerField(null=True, editable=False)
     accuracy = models.FloatField(null=True, editable=False, help_text="0 to 1")
     top_5_accuracy = models.FloatField(null=True, editable=False, help_text="0 to 1")
     loss = models.FloatField(null=True, editable=False)
     calibration_error = models.FloatField(null=True, editable=False, help_text="0 to 1")
-    categories = models.JSONField(default=list, editable=False)  # of each category precision, recall, f1, support
+    categories = models.JSONField(default=list, editable=False)  # for each category precision, recall, f1, support
     confusion_matrix = models.JSONField(null=True, editable=False)  # rows: true category, columns: predicted category
     most_confused = models.JSONField(default=list, editable=False)  # category, answer, images
     worst_errors = models.JSONField(default=list, editable=False)  # record, path, category, answer, confidence

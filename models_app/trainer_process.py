@@ -16,7 +16,7 @@ from django.conf import settings
 from digits_project.common import resources
 from digits_project.common.errors import BadInput, Failed, Lost
 
-PULSE_SECONDS = 0.25  # how often the caller gets a turn without an event
+PULSE_SECONDS = 0.25  # how often events() yields None if there is no event
 GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
 REMEDY = "Take a smaller batch_size, smaller images or a smaller network, or give the worker more memory"
 SILENCE_SECONDS = 900.0  # a trainer reports every second, but one batch of a large network can take minutes

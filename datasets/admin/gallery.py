@@ -50,7 +50,7 @@ def image(dataset: Dataset, split: str, number: int) -> tuple[bytes, str]:
 
 
 def strip(dataset: Dataset) -> bytes:
-    """A few images of the training split in a row, as PNG. Raises NoSuchImage."""
+    """A few images of the training split side by side, as PNG. Raises NoSuchImage."""
     drawn = Image.new("RGBA", (STRIP * (STRIP_SIDE + 2), STRIP_SIDE))
     with _reader(dataset, "train") as reader:
         for place, number in enumerate(range(0, len(reader), max(1, len(reader) // STRIP))[:STRIP]):

@@ -27,7 +27,7 @@ class CreateDbTask(serializers.Serializer):
 
 
 class AnalyzeDbTask(serializers.Serializer):
-    """A prebuilt database that was taken over."""
+    """A prebuilt database that was checked and copied."""
 
     name = serializers.CharField()
     image_count = serializers.IntegerField()

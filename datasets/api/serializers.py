@@ -96,7 +96,7 @@ class ClassificationDatasetForm(DatasetForm):
 class GenericDatasetForm(DatasetForm):
     """The form of POST /datasets/images/generic. Its valid data are create_dataset's arguments.
 
-    It has no fields for resizing or encoding, because the databases are taken as they are.
+    It has no fields for resizing or encoding, because the images of prebuilt databases are not changed.
     """
 
     KIND = kinds.GENERIC

@@ -45,7 +45,7 @@ def download(url: str, md5: str, path: Path, report: Report) -> None:
 
 
 def digest(path: Path) -> str:
-    """The file's MD5, the digest that the publishers give. It detects damage, but no attack."""
+    """The file's MD5, because publishers give that digest. It detects damage, but no attack."""
     found = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(BLOCK):

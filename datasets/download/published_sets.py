@@ -1,7 +1,7 @@
 """Published image sets: the URLs, digests and readers of their files.
 
-The digests are MD5, because the publishers give that (CIFAR on its page, Fashion-MNIST in its README; MNIST's page has
-none, so its digests are torchvision's). The source of each is in its `digests`.
+The digests are MD5, because publishers give no other (CIFAR on its page, Fashion-MNIST in its README; MNIST's page
+has none, so its digests are torchvision's). The source of each is in its `digests`.
 """
 
 import gzip

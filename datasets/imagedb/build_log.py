@@ -40,7 +40,7 @@ class BuildLog:
         self._file.close()
 
     def call(self, path: Path, name: str) -> None:
-        """From now on show this name in place of a server path."""
+        """From now on show this name instead of a server path."""
         self._called.append((str(path), name))
 
     def shown(self, text: str) -> str:

@@ -78,7 +78,7 @@ def _only_one(path, names, roots):
 
 
 def _patience():
-    """A function that is called for each name and returns whether to go on searching."""
+    """A function that is called for each name and returns whether the search continues."""
     left, until = _MAX_NAMES, time.monotonic() + _MAX_SECONDS
 
     def goes_on() -> bool:

@@ -1,4 +1,4 @@
-"""Finds the white level of a dataset's images of 16 bits, by the range that all of them use."""
+"""Finds the white level of a dataset's 16-bit images, from the range that they use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Gauge:
         for image in images:
             try:
                 highest = highest_deep_sample(Path(os.fsdecode(self.listing.path(image))), opened)
-            except BadImage:  # of which the encoding tells
+            except BadImage:  # the encoding reports these
                 continue
             if highest is not None:
                 levels[white_level_for(highest)] += 1
@@ -42,8 +42,8 @@ class _Gauge:
 
 
 def white_level(parts: Sequence[Part], workers: int, log: BuildLog, at: Callable[[float], None]) -> int:
-    """The white level for all images of the parts; the log says what it is. `at(fraction)` is called several times a
-    second, and what it raises passes through."""
+    """The white level for all images of the parts; the log gets the reason. `at(fraction)` is called several times a
+    second; its exceptions pass through."""
     levels: Counter[int] = Counter()
     planned = sum(len(part.images) for part in parts)
     for number, part in enumerate(parts):

@@ -33,7 +33,7 @@ class DatasetKind:
         raise NotImplementedError
 
     def describe_tasks(self, dataset: Dataset) -> dict[str, list[dict]]:
-        """DIGITS's lists of tasks, as far as they are done."""
+        """DIGITS's lists of tasks, only the tasks that are done."""
         raise NotImplementedError
 
 

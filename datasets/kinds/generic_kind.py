@@ -5,7 +5,7 @@ from datasets.kinds.dataset_kind import DatasetKind, describe_image
 
 
 class GenericDatasets(DatasetKind):
-    """The records keep the size that they have; labels are arrays, in records of their own or in the images'."""
+    """The images keep their size. Labels are arrays, stored with the images or in record files of their own."""
 
     name = "generic"
     label = "Generic Image Dataset"
@@ -25,7 +25,7 @@ class GenericDatasets(DatasetKind):
 
 
 def columns_of(built: imagedb.Prebuilt) -> dict:
-    """The columns of a row whose databases were built elsewhere."""
+    """The columns of a row whose databases were built by another program."""
     channels, height, width = built.image_shape
     return {
         "resize_channels": channels,

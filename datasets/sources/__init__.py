@@ -1,4 +1,4 @@
-"""The sources of a dataset: each way to give it its images, registered by name."""
+"""The sources of datasets: the ways to provide images, registered by name."""
 
 from datasets.sources.folder_source import FolderMethod
 from datasets.sources.prebuilt_source import PrebuiltMethod
@@ -14,7 +14,7 @@ from datasets.sources.source import (
 )
 from datasets.sources.textfile_source import TextfileMethod
 
-# In this order a command has their options, and a page their columns; the first of a kind is its form's default.
+# Commands have their options in this order, and pages their columns; the first of a kind is its form's default.
 FOLDER = register(FolderMethod())
 TEXTFILE = register(TextfileMethod())
 PREBUILT = register(PrebuiltMethod())

@@ -1,4 +1,4 @@
-"""method=prebuilt: databases that were built elsewhere, with labels of any shape."""
+"""method=prebuilt: existing databases, with labels of any shape."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PrebuiltForm(SourceForm):
         """Either both splits or neither have their labels in separate databases."""
         names = ("val_images", "train_labels", "val_labels")
         if any(f"prebuilt_{name}" not in values for name in names):
-            return {}  # one of these fields is invalid, and reports that itself
+            return {}  # one of these fields is invalid and has an error of its own
         has_val, train_labels, val_labels = (bool(values[f"prebuilt_{name}"]) for name in names)
         if val_labels and not has_val:
             return {"prebuilt_val_images": "Required with prebuilt_val_labels: the images of these labels."}
@@ -48,7 +48,7 @@ class PrebuiltForm(SourceForm):
 
 
 class PrebuiltMethod(Source):
-    """Databases that are taken as they are: nothing is resized or encoded."""
+    """Existing databases, whose images are neither resized nor encoded again."""
 
     name = "prebuilt"
     label = "databases that exist already"

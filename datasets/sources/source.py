@@ -30,14 +30,14 @@ class SourceForm(Form):
 
 
 class Source:
-    """One way to give a dataset its images.
+    """One way to provide the images of a dataset.
 
     name: the value of `method` in forms and in the column, such as "folder"; at most 8 characters.
     label: its name in the filter of the admin.
     description: its part of the help text of `method`.
     kind: the name of the kind of datasets that it can make (datasets.kinds).
     form: the fields that only this source has.
-    columns: {name: column} of the dataset's table; a new one takes a migration.
+    columns: {name: column} of the dataset's table; a new column needs a migration.
     paths: the columns that hold paths of the server.
     """
 
@@ -116,7 +116,7 @@ def method_field(kind: str) -> serializers.ChoiceField:
 
 
 def describe_sources(sources: Iterable[Source]) -> str:
-    """The name of each source and what it takes, for help texts."""
+    """The name and the input of each source, for help texts."""
     return " ".join(f"{source.name}: {source.description}." for source in sources)
 
 

@@ -24,7 +24,7 @@ class FlagOn(Flag):
 
 
 class ServerPath(PathField):
-    """A path that the server may read; the value is resolved. Subclasses say what must be there."""
+    """A path that the server may read; the value is resolved. Subclasses check what is there."""
 
     def to_internal_value(self, data):
         try:
@@ -37,7 +37,7 @@ class ServerPath(PathField):
         return str(path)
 
     def check(self, path: Path) -> None:
-        """Raise BadInput if this is not what the field wants."""
+        """Raise BadInput if the path does not fit the field."""
 
 
 class CategoriesFolder(ServerPath):

@@ -30,7 +30,7 @@ LOCAL = "textfile_use_local_files"
 
 
 class TextList(NamedTuple):
-    """A text file that a user sent, or named on the server, and the form's field for it."""
+    """A text file that a user uploaded or named on the server, and its field of the form."""
 
     field: str
     file: UploadedFile | Path
@@ -165,7 +165,7 @@ def _opened(given: TextList) -> BinaryIO | UploadedFile:
 
 
 def _list_fields(name: str) -> tuple[str, str]:
-    """The field of a list for an upload, and that for a path of the server."""
+    """The two fields of a list: for an upload, and for a path of the server."""
     suffix = "labels_file" if name == "labels" else f"{name}_images"
     return f"textfile_{suffix}", f"textfile_local_{suffix}"
 

@@ -6,8 +6,7 @@ BAR, HEIGHT = 8, 40  # pixels of a histogram
 
 
 def pairs(value: Any) -> Any:
-    """A dict as a list of items, because `{{ dict.items }}` in a template is the entry named "items" if there is
-    one."""
+    """A dict as a list of items. In a template, `{{ dict.items }}` would be the entry named "items" if there is one."""
     return list(value.items()) if isinstance(value, dict) else value
 
 

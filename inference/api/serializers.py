@@ -15,7 +15,7 @@ from digits_project.jobs.data_roots import is_folder, readable
 from inference.image_list import MAX_BYTES, ImageList, fetched
 from models_app.api.model_fields import Number
 
-WRONG = object()  # stands for a field that is invalid; its own error is more useful than "missing"
+WRONG = object()  # marks an invalid field, whose own error is more useful than "missing"
 
 _ASKED = {
     "job_id": "The model's id; the query string can have it instead.",
@@ -59,7 +59,8 @@ class InferenceForm(Form):
         return {}
 
     def wrong_together(self, values):
-        """Report missing images under their field if another field is wrong too; else they are an `error` (API.md)."""
+        """Report missing images at their field if another field is wrong too; else they are an `error`
+        (docs/api.md)."""
         others = (name for name, field in self.fields.items() if field.default is not empty)
         return self.missing(values) if any(name not in values for name in others) else {}
 
@@ -70,7 +71,10 @@ class InferenceForm(Form):
 
 
 class OneImageForm(InferenceForm):
-    """One image; of several a path comes first, as in DIGITS. `image` of the valid data is a path or an open upload."""
+    """One image. If several are sent, the path is used, as in DIGITS.
+
+    The valid data have it as `image`: a path or an open upload.
+    """
 
     DESCRIPTIONS = ONE_IMAGE
 
@@ -114,7 +118,7 @@ class VisualizationsForm(Form):
 
 
 class TextUpload(Upload):
-    """A text file, or the text itself where the body has no files; the value is a binary file."""
+    """A text file, or the text itself if the body can't contain files; the value is a binary file."""
 
     def to_internal_value(self, data):
         if isinstance(data, str):
@@ -150,7 +154,7 @@ class ImageListForm(InferenceForm):
 
 
 class TopForm(ImageListForm):
-    """A list of images, and how many of them are wanted for each category."""
+    """A list of images, and the number of images to return for each category."""
 
     DESCRIPTIONS = TOP
 

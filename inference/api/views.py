@@ -55,10 +55,10 @@ DOWNLOAD: dict[str, Any] = {
 
 
 class InferenceViewSet(FormViewSet):
-    """Questions to a snapshot of the model that `job_id` names.
+    """Inference with a snapshot of the model that `job_id` names.
 
-    Clients take no unknown key: JSON has the weights and activations of the layers only with `?visualizations=1`, a
-    page with `show_visualizations` of the form.
+    Responses have no keys that clients do not know: JSON has the weights and activations of the layers only with
+    `?visualizations=1`, a page only with the form's `show_visualizations`.
     """
 
     role = Role.VIEWER
@@ -89,8 +89,10 @@ class InferenceViewSet(FormViewSet):
     @extend_schema(responses={200: CLASSIFICATIONS, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
     @action(name="Classify a list of images", serializer_class=ImageListForm, **QUESTION)
     def classify_many(self, request, format=None):
-        """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`. Where a
-        category's number follows the path, the page shows how many are right and what was taken for what."""  # noqa: E501
+        """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`.
+
+        If the number of a category follows each path, the page shows the accuracy and the confusion matrix.
+        """
         snapshot, form = self._question()
         with self._measured(form):
             categories = snapshot.trained_model.dataset.category_names
@@ -112,7 +114,7 @@ class InferenceViewSet(FormViewSet):
     @extend_schema(responses={200: TOP_N, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
     @action(name="Surest images of each category", serializer_class=TopForm, **QUESTION)
     def top_n(self, request, format=None):
-        """For each category the images of a list that are surest of it: `job_id`, `image_list`, `top_n`."""
+        """The images of a list with the highest scores for each category: `job_id`, `image_list`, `top_n`."""
         snapshot, form = self._question()
         with self._measured(form), throttling.one_of_few_lists(request):
             best, skipped = bulk.top(snapshot, form["images"], form["top_n"])
@@ -178,7 +180,7 @@ class InferenceViewSet(FormViewSet):
 
 
 def _archive(request, job_id: str, form: str) -> StreamingHttpResponse:
-    """The archive of a snapshot, sent while it is made."""
+    """The archive of a snapshot, sent while it is written."""
     if form not in FORMS:
         raise BadInput(f"There is no archive of the type {form}; choose one of {', '.join(FORMS)}.")
     asked = DownloadForm(data=request.query_params)
@@ -205,7 +207,7 @@ def chosen_snapshot(job_id: object, epoch: float | None) -> Snapshot:
 
 
 def named_model(request) -> object:
-    """The `job_id` of the query string or else of the body. Raises BadInput."""
+    """The `job_id` of the query string, else of the body. Raises BadInput."""
     job_id = request.query_params.get("job_id") or request.data.get("job_id")
     if not job_id:
         raise BadInput("job_id is missing: send the model's id.")

@@ -23,7 +23,7 @@ def activations(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (name, array) for each named value of the graph, computed for the first image of `feed`.
 
-    However large the network, only some of the values are in memory at a time: what does not fit one run has its own.
+    Only some of the values are in memory at a time: if they do not fit one run, several runs compute them.
     """
     feed = {name: batch[:1] for name, batch in feed.items()}
     yield from ((name, feed[name][0]) for name in names if name in feed)
@@ -37,7 +37,7 @@ def activations(
 
 
 def _session(onnx_file: Path, names: Sequence[str]) -> InferenceSession:
-    """The model with those values of its graph as further outputs."""
+    """The model with these values of its graph as further outputs."""
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
         with onnx_file.open("rb") as model:
             shutil.copyfileobj(model, file)
@@ -52,12 +52,12 @@ def _more_outputs(names: Sequence[str]) -> bytes:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of a protobuf message that holds bytes, or a message."""
+    """A protobuf field that contains bytes or a message."""
     return protobuf.head(number, len(content)) + content
 
 
 def _runs(names: Sequence[str], sizes: dict[str, int]) -> Iterator[list[str]]:
-    """The names in groups whose values fit one run."""
+    """The names in groups, so that the values of a group fit one run."""
     some: list[str] = []
     for name in names:
         if some and sum(sizes[kept] for kept in some) + sizes[name] > MAX_BYTES_A_RUN:

@@ -1,4 +1,4 @@
-"""An array as a picture that a page can hold: tiles in a grid, however many numbers it has. Plain Python."""
+"""Draws an array as a picture for a page: tiles in a grid, for any number of values. Plain Python."""
 
 import base64
 from io import BytesIO
@@ -15,10 +15,11 @@ WHITE = 255
 
 
 def picture(values: np.ndarray, colour: bool = False, span: tuple[float, float] | None = None) -> str:
-    """`data:image/png;base64,…` of any array: C×H×W and N×C×H×W as gray tiles, a matrix as one, a vector as a strip.
+    """`data:image/png;base64,…` of any array: C×H×W and N×C×H×W as gray tiles, a matrix as one tile, a vector as a
+    strip.
 
-    The first number of `span` is black, the second white; without it, the smallest and the largest that are shown. With
-    `colour` three channels make one tile in colour.
+    The first number of `span` is black, the second white; without it, the smallest and the largest shown value. With
+    `colour`, three channels make one tile in colour.
     """
     image = Image.fromarray(_grid(_brightness(_tiles(values, colour), span)))
     file = BytesIO()
@@ -27,21 +28,21 @@ def picture(values: np.ndarray, colour: bool = False, span: tuple[float, float] 
 
 
 def _tiles(values: np.ndarray, colour: bool) -> np.ndarray:
-    """N×H×W×1, or N×H×W×3 in colour, cut to what the picture has room for."""
+    """N×H×W×1, or N×H×W×3 in colour, cut to the size of the picture."""
     if colour and values.ndim >= 3 and values.shape[-3] == 3:
         tiles = values.reshape(-1, *values.shape[-3:]).transpose(0, 2, 3, 1)
     else:
         height, width = values.shape[-2:] if values.ndim >= 2 else (1, 1)
         tiles = values.reshape(-1, height, width, 1)
     tiles = tiles[: MAX_NUMBERS if tiles.shape[1:3] == (1, 1) else MAX_TILES]
-    rows, columns = (-(-size // _room(tiles)) for size in tiles.shape[1:3])  # every so many-th has room
-    if values.ndim > 2:  # an image keeps its proportions, a matrix need not
+    rows, columns = (-(-size // _room(tiles)) for size in tiles.shape[1:3])  # every n-th value, to fit
+    if values.ndim > 2:  # an image keeps its proportions
         rows = columns = max(rows, columns)
     return tiles[:, ::rows, ::columns]
 
 
 def _brightness(tiles: np.ndarray, span: tuple[float, float] | None) -> np.ndarray:
-    """The numbers as 0 to 255; what is not finite is black."""
+    """The values as 0 to 255; values that are not finite are black."""
     finite = np.isfinite(tiles)
     if span is None:
         known = tiles[finite]
@@ -52,7 +53,7 @@ def _brightness(tiles: np.ndarray, span: tuple[float, float] | None) -> np.ndarr
 
 
 def _grid(tiles: np.ndarray) -> np.ndarray:
-    """The tiles side by side, enlarged as far as there is room, white lines between them."""
+    """The tiles side by side, enlarged as much as possible, with white lines between them."""
     columns = _columns(tiles)
     growth = max(1, min(LARGEST_GROWTH, _room(tiles) // max(tiles.shape[1:3])))
     tiles = tiles.repeat(growth, axis=1).repeat(growth, axis=2)
@@ -72,5 +73,5 @@ def _columns(tiles: np.ndarray) -> int:
 
 
 def _room(tiles: np.ndarray) -> int:
-    """How many pixels a tile may be wide and high."""
+    """The maximum width and height of a tile in pixels."""
     return max(1, SIDE // _columns(tiles) - 1)

@@ -35,7 +35,7 @@ class Batches(Generic[Name]):
         self._tell = tell
         self.loaded = 0
         self.skipped = 0
-        self.first_fault = ""  # the first of the skipped, and why
+        self.first_fault = ""  # the number of skipped images, and the reason for the first
 
     def __iter__(self) -> Iterator[tuple[list[Name], np.ndarray]]:
         pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="image")

@@ -8,8 +8,8 @@ import numpy as np
 from digits_project.common.onnx_runtime import InferenceSession, open_session
 from inference.engine.joint_runs import JointRuns
 
-MAX_IMAGES_A_RUN = 64  # this and the next bound the memory that one run takes
-MAX_BYTES_A_RUN = 64 << 20  # of its input
+MAX_IMAGES_A_RUN = 64  # this and the next limit the memory of one run
+MAX_BYTES_A_RUN = 64 << 20  # numbers of its input
 BYTES_A_VALUE = 4
 
 

@@ -10,7 +10,7 @@ class BestImages:
     def __init__(self, most: int, categories: int):
         self._most = most
         self._names: list[str] = []
-        self._scores = np.empty((0, categories), np.float32)  # a column a category, the best first
+        self._scores = np.empty((0, categories), np.float32)  # one column per category, best first
         self._numbers = np.empty((0, categories), np.int64)  # the numbers of these images
 
     def add(self, names: list[str], scores: np.ndarray) -> None:

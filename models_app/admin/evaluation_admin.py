@@ -89,8 +89,8 @@ class Evaluates(ShowsWhatIsVisible[TrainedModel]):
 
 
 def figures(evaluation: Evaluation, asked: Mapping[str, str]) -> dict:
-    """Template context of an evaluation with any number of categories: one page of the table of categories, chosen by
-    the query string, and a small confusion matrix with the shade of each cell, in percent of its row."""
+    """Template context of an evaluation with any number of categories: one page of the table of categories, chosen
+    by the query string, and a small confusion matrix with the shade of each cell, in percent of its row."""
     count = len(evaluation.categories)
     return {
         "job": evaluation,

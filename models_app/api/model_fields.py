@@ -22,17 +22,15 @@ from digits_project.jobs.visibility import find_visible
 from models_app.training.snapshots.snapshot_reader import FILES
 
 MAX_NETWORK_TEXT = 8_000_000  # characters of a prototxt, or bytes of its file
-MAX_VALUES = 100  # of a list, as many as make_models makes models of one form
+MAX_VALUES = 100  # of a list; also the largest number of models that one form can create
 MAX_GPU_INDEX = 1023
-MIN_POSITIVE, MAX_NUMBER = 1e-30, 1e30  # which engines can tell from 0 and infinity, in float32
+MIN_POSITIVE, MAX_NUMBER = 1e-30, 1e30  # distinguishable from 0 and infinity in float32
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 
 
 class Number(serializers.FloatField):
-    """A finite number; nan and inf are refused.
-
-    `min_value` and `max_value` are allowed themselves, unless `above` or `below` is the same number.
-    """
+    """A finite number; nan and inf are refused. `min_value` and `max_value` are allowed values, unless `above` or
+    `below` is the same number."""
 
     default_error_messages = {
         "above": "Ensure this value is greater than {bound}.",

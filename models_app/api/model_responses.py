@@ -29,7 +29,8 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
 
 
 def started_json(model: TrainedModel) -> dict:
-    """The layers that started from given weights, those that started afresh, and why; {} if no weights were given."""
+    """The layers that started from given weights, those that started with random weights, and the reasons; {} if no
+    weights were given."""
     if not model.taken_over:
         return {}
     warnings = {"warnings": model.warnings} if model.warnings else {}
@@ -98,7 +99,8 @@ Creation = PolymorphicProxySerializer("Creation", [CreatedModel, CreatedSweep], 
 
 
 class Curve(serializers.Serializer):
-    """Lists of one length: what was measured at each epoch. Further outputs of the network stand beside them."""
+    """Lists of the same length: the epochs and the values measured at them. Other outputs of the network have lists
+    of their own."""
 
     epoch = serializers.ListField(child=serializers.FloatField())
     loss = serializers.ListField(child=serializers.FloatField(allow_null=True))
@@ -150,7 +152,7 @@ class Chart(serializers.Serializer):
 
 
 class CustomNetwork(serializers.Serializer):
-    """A network to start one's own from."""
+    """A network as a template for your own."""
 
     network = serializers.CharField(help_text="Caffe prototxt.")
     snapshot = serializers.CharField(
@@ -159,7 +161,7 @@ class CustomNetwork(serializers.Serializer):
 
 
 class CreatedEvaluation(Created):
-    """An evaluation that was asked for."""
+    """An evaluation that was requested."""
 
     model_id = serializers.CharField()
     snapshot_epoch = serializers.FloatField()

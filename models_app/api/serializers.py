@@ -24,7 +24,7 @@ from models_app.training.hyperparameter_declaration import hyperparameters_of
 from models_app.training.hyperparameters import Hyperparameters
 from models_app.training.learning_rate import LearningRatePolicy
 
-# What trains is MXNet, whatever a script written for DIGITS names.
+# Scripts written for DIGITS can name any framework; the engine decides what trains.
 FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
 GPU_FIELDS = ("select_gpus_list", "select_gpus", "select_gpu")
 OTHER_HYPERPARAMETERS = [
@@ -85,7 +85,7 @@ class ModelForm(PolicyForm):
         return super().unordered_fields() | method | form_fields(OTHER_HYPERPARAMETERS)
 
     def knows(self, name):
-        """Also `<id>-snapshot`, which DIGITS's page sends for each model of its list."""
+        """Adds `<id>-snapshot`, which DIGITS's page sends for each model in its list."""
         return super().knows(name) or (name.endswith("-snapshot") and is_job_id(name.removesuffix("-snapshot")))
 
     def to_internal_value(self, data):
@@ -97,14 +97,14 @@ class ModelForm(PolicyForm):
         return super().to_internal_value(data)
 
     def fields_for(self, data, fields):
-        """Without the fields that belong to another method than the chosen one."""
+        """The fields without those of the methods that are not chosen."""
         method = choice_in(data, "method", fields["method"])
         fields[self.FIELDS_OF[method][0]].required = True
         others = {name for other, names in self.FIELDS_OF.items() if other != method for name in names}
         return {name: field for name, field in fields.items() if name not in others}
 
     def wrong_together(self, values):
-        """Also the errors of a model with these values, its network and dataset included."""
+        """Adds the errors of a model with these values, including those of its network with its dataset."""
         incomplete = len(values) < len(self.fields)
         wrong = super().wrong_together(values)
         for check in (self._wrong_epoch, self._wrong_framework, self._wrong_gpus, self._wrong_combinations):
@@ -114,7 +114,7 @@ class ModelForm(PolicyForm):
         return wrong
 
     def _wrong_epoch(self, values) -> dict[str, str]:
-        """Add the epoch of `<id>-snapshot` to the values: 0 for fresh weights, -1 for the newest snapshot. Returns
+        """Add the epoch of `<id>-snapshot` to the values: 0 for random weights, -1 for the newest snapshot. Returns
         errors by field."""
         previous = values.get("previous_networks")
         if not previous:

@@ -35,7 +35,7 @@ urlpatterns = [
         "evaluation",
         name="Evaluation of a model",
     ),
-    # Where DIGITS has its forms and its list.
+    # DIGITS has its forms and its list at these URLs.
     path("models/images/classification/new", RedirectView.as_view(query_string=True, pattern_name="create-model")),
     path("models/images/generic/new", RedirectView.as_view(query_string=True, pattern_name="create-generic-model")),
     path("models", RedirectView.as_view(query_string=True, pattern_name="home")),

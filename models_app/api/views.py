@@ -50,7 +50,7 @@ from models_app.results import Evaluation
 SVG = "image/svg+xml"
 CSV = "text/csv"
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
-# Questions about networks: they change nothing, and have no page.
+# Actions that change nothing and have no page.
 QUESTION: dict[str, Any] = {
     "detail": False,
     "methods": ["post"],
@@ -72,7 +72,7 @@ class ModelViewSet(JobViewSet):
     @extend_schema(responses={(200, CSV): OpenApiTypes.STR})
     @action(detail=True, name="Metrics File", **WITHOUT_PAGE)
     def metrics_csv(self, request, job_id):
-        """Everything that was measured in a training, as CSV: a line a measurement."""
+        """All measurements of a training as CSV, one measurement per line."""
         model = fetch(TrainedModel, job_id)
         named = {"Content-Disposition": f'attachment; filename="{model.pk}_metrics.csv"'}
         return StreamingHttpResponse(metrics_csv([model]), content_type=f"{CSV}; charset=utf-8", headers=named)
@@ -82,7 +82,8 @@ class ModelViewSet(JobViewSet):
     def visualize_lr(self, request, format=None):
         """The learning rate at every percent of a training, from 0 to 100, as the columns of a chart.
 
-        Several base rates make a column each. It has no page: it is JSON with or without the suffix.
+        Each of several base rates has its own column. The route has no page: the response is JSON with or without
+        the suffix.
         """
         form = self.valid_form(request.data)
         bases = form.validated_data.pop("learning_rate")
@@ -94,10 +95,11 @@ class ModelViewSet(JobViewSet):
     @extend_schema(responses={200: CustomNetwork, **errors(404)})
     @action(name="Customize", serializer_class=CustomizeForm, **QUESTION)
     def customize(self, request, format=None):
-        """The prototxt of a standard network or of a model, to start one's own from, and where a snapshot's weights are.
+        """The prototxt of a standard network or of a model, as a template for your own, and the path of a snapshot's
+        weights.
 
-        It has no page: it is JSON with or without the suffix.
-        """  # noqa: E501
+        The route has no page: the response is JSON with or without the suffix.
+        """
         form = self.valid_form(given(request, CustomizeForm))
         name, epoch = form.validated_data["network"], form.validated_data["snapshot_epoch"]
         if name in STANDARD:
@@ -133,17 +135,17 @@ class CreateModelsViewSet(CreateViewSet[TrainedModel]):
 class ClassificationModelViewSet(CreateModelsViewSet):
     """Train a network to classify the images of a dataset.
 
-    With several batch sizes or learning rates, `0.1,0.01`, one model for each combination is made, all or none, and the
-    answer is `{"jobs": [...]}`.
+    With several batch sizes or learning rates, `0.1,0.01`, one model is created for each combination, all or none,
+    and the response is `{"jobs": [...]}`.
     """
 
     serializer_class = ClassificationModelForm
 
 
 class GenericModelViewSet(CreateModelsViewSet):
-    """Train a network of one's own, with any losses and outputs, on a generic dataset or one for classification.
+    """Train your own network, with any losses and outputs, on a generic dataset or one for classification.
 
-    Several batch sizes or learning rates make several models, as for classification.
+    Several batch sizes or learning rates create several models, as for classification.
     """
 
     serializer_class = GenericModelForm
@@ -187,6 +189,6 @@ class EvaluationViewSet(CreateViewSet[Evaluation]):
 
 
 def given(request, form: type[Form]) -> dict:
-    """The fields of a form, each from the query string or else from the body."""
+    """The fields of a form, each from the query string, else from the body."""
     asked = {name: request.query_params.get(name, request.data.get(name)) for name in form().fields}
     return {name: value for name, value in asked.items() if value is not None}

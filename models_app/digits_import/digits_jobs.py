@@ -18,7 +18,7 @@ WANTED = {
     "_name", "username", "_notes", "dataset_id", "resize_mode", "train_epochs", "batch_size", "learning_rate",
     "crop_size", "use_mean", "mean_file", "framework_id",
 }  # fmt: skip
-OF_TASKS = {"database", "purpose"}  # each task that looks at a ready-made database has one of both
+OF_TASKS = {"database", "purpose"}  # each task that uses an existing database has one of these two
 CLASS = re.compile(r"digits\.\S+ (\w+Job)")
 SILENT = {"PROTO", "FRAME"}
 STORES = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
@@ -34,7 +34,8 @@ SOLVER_ITERATIONS = re.compile(r"^\s*max_iter:\s*(\d+)", re.M)
 
 @dataclass(frozen=True)
 class DigitsJob:
-    """A job folder: `kind` is "dataset", "model" or "job", which is neither; `facts` is what status.pickle says."""
+    """A job folder. `kind` is "dataset", "model", or "job" for any other job; `facts` are the values in
+    status.pickle."""
 
     path: Path
     kind: str
@@ -81,7 +82,7 @@ class DigitsJob:
 
     @property
     def is_generic(self) -> bool:
-        """Whether it is a dataset of any images and labels, or a model of any outputs."""
+        """Whether it is a dataset with images and labels of any kind, or a model with outputs of any kind."""
         return "Generic" in self.digits_class or (self.path / "train_db" / "features").is_dir()
 
     @property

@@ -203,7 +203,7 @@ def _fill_model(model: TrainedModel, found: DigitsJob, weights: list[tuple[int, 
 
 def _write_snapshot(model: TrainedModel, path: Path, directory: Path) -> None:
     try:
-        from models_app.networks.export.network_onnx import write_onnx  # a host that only serves has no onnx
+        from models_app.networks.export.network_onnx import write_onnx  # a host without a training engine has no onnx
     except ModuleNotFoundError as missing:
         raise BadInput(
             "Importing models needs a worker's packages: pip install --no-deps -r requirements/worker.txt"

@@ -10,7 +10,7 @@ MAX_NAME = 14  # characters: the length of the column `kind`
 
 @dataclass(frozen=True)
 class Question:
-    """The form on a model's page that asks a snapshot about an image: its words, and the name of the route."""
+    """The form on a model's page that runs a snapshot on an image: its texts, and the name of the route."""
 
     title: str
     button: str
@@ -21,12 +21,12 @@ class Question:
 class ModelKind:
     """A kind of models, such as classification: what a network's outputs mean, and so what the server can do with it.
 
-    name: the kind in the column and in routes; other apps have their part of it under the same name (datasets.kinds,
-        inference.inference_kinds).
+    name: the kind in the column and in routes; other apps register their part of it under the same name
+        (datasets.kinds, inference.inference_kinds).
     label: DIGITS's words for it, as in /status.
-    methods: where its network can come from; the first is the default of the form.
+    methods: the ways to choose its network; the first is the default of the form.
     has_categories: whether the network gives a score to each category of its dataset, whose number then decides the
-        width of its last layers. Such a model needs a dataset with categories; any other takes every dataset.
+        width of its last layers. Such a model needs a dataset with categories; any other accepts every dataset.
     is_evaluated: whether predictions can be compared with the truth. If so, a training's best snapshot is evaluated.
     question: the form on the model's page.
     """

@@ -1,6 +1,8 @@
-"""`python -m models_app.training CONFIG.json`: train as configured, one JSON event a line on standard output.
+"""`python -m models_app.training CONFIG.json`: trains as configured, and writes one JSON event per line to standard
+output.
 
-Exit 0 done, 1 a fault of ours, 2 the user's, 3 stopped (SIGTERM, or the reader of the events is gone).
+Exit status: 0 done, 1 a fault of the trainer, 2 a mistake of the user, 3 stopped (SIGTERM, or nobody reads the
+events any more).
 """
 
 from __future__ import annotations
@@ -82,6 +84,6 @@ def _failed(events: Events, blame: str, message: str) -> int:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    # At once: the engine's own tidying up has nothing to save and takes its time.
+    # At once, because the engine's own cleanup saves nothing and takes long.
     logging.shutdown()
     os._exit(code)

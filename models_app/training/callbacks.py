@@ -24,7 +24,7 @@ Emit = Callable[[dict[str, Any]], None]
 
 
 class AbortCheck(Callback):
-    """Calls `check_abort`, which may raise Aborted, before every batch and every snapshot."""
+    """Calls `check_abort`, which can raise Aborted, before every batch and every snapshot."""
 
     def __init__(self, check_abort: Callable[[], None]) -> None:
         self._check_abort = check_abort
@@ -44,7 +44,7 @@ class ProgressReporter(Callback):
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
-        self._last = (time.monotonic(), 0)  # when the last event was emitted, at which iteration
+        self._last = (time.monotonic(), 0)  # time and iteration of the last event
 
     def on_train_begin(self, loop: Loop) -> None:
         self._last = (time.monotonic(), loop.iteration)
@@ -71,7 +71,7 @@ class ProgressReporter(Callback):
 
 
 class EventReporter(Callback):
-    """Emits the `metrics` and `snapshot` events. A loss that is no number ends the training: raises Diverged."""
+    """Emits the `metrics` and `snapshot` events. A loss that is not finite ends the training: raises Diverged."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -114,10 +114,8 @@ class Validation(Callback):
 
 
 class StopEarly(Callback):
-    """Stops the training once its early stopping says so, and emits the `stopped_early` event.
-
-    That is after a validation or, if a training resumes from the snapshot at which it had stopped, at once.
-    """
+    """Stops the training when its early stopping decides so, and emits the `stopped_early` event: after a validation
+    or, if a training resumes from the snapshot at which it had stopped, at once."""
 
     def __init__(self, early_stopping: EarlyStopping, emit: Emit) -> None:
         self._early_stopping = early_stopping
@@ -137,7 +135,7 @@ class StopEarly(Callback):
 
 
 def progress(fraction: float, epoch: float, images_per_second: float, learning_rate: float) -> dict[str, Any]:
-    """The event that says how far the training is; `fraction` is 0 to 1."""
+    """The `progress` event; `fraction` is 0 to 1."""
     return {
         "event": "progress",
         "fraction": round(fraction, 4),

@@ -19,19 +19,20 @@ from models_app.training.hyperparameters import Hyperparameters
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Hyperparameters):
-    """A training, checked: its hyperparameters, and where its data are. Raises BadInput.
+    """The checked configuration of a training: its hyperparameters, and the paths of its data. Raises BadInput.
 
-    Paths are strings, as they travel as JSON; snapshots go to <directory>/snapshots.
-
+    Paths are strings, because the configuration is passed as JSON; snapshots are written to <directory>/snapshots.
     `engine` is the name of a registered engine, or auto: the first that is installed and can train the network.
-    `image_shape` is that of the records (channels, height, width), of which the network takes its part; None: all.
-    `labels_file` names the categories; a network whose labels are no categories needs none.
+    `image_shape` is the shape of the records (channels, height, width), from which the network takes its crop; None:
+    the network's own. `labels_file` names the categories; a network whose labels are not categories needs none.
+
     `category_weights`, one for each category, multiply the losses of its images in training; reported losses stay
-    unweighted. `random_seed` None lets the trainer draw one; `threads` None takes as many as there are usable cores.
-    Of several `devices` each takes its share of every batch. `initial_weights` is a snapshot's folder, its weights.npz,
-    or a .caffemodel: layers of the same name and shapes start from it, others afresh; it must lie, with every link
-    followed, under one of `readable_roots`. `resume_from` is a snapshot of this same training, which continues where
-    the snapshot was taken, with its seed.
+    unweighted. With `random_seed` None the trainer draws a seed; with `threads` None it uses all usable cores. With
+    several `devices`, each computes its share of every batch.
+
+    `initial_weights` is a snapshot's folder, its weights.npz, or a .caffemodel: layers with the same name and shapes
+    start from it, the others with random weights. With all links resolved it must be in one of `readable_roots`.
+    `resume_from` is a snapshot of this same training, which then continues from it with its seed.
     """
 
     network: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""When a training ends before its last epoch: validation no longer improves, or the numbers have diverged."""
+"""Decides when a training ends before its last epoch: validation no longer improves, or the numbers diverge."""
 
 from __future__ import annotations
 

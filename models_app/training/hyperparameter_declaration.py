@@ -4,7 +4,7 @@
     class Hyperparameters:
         batch_accumulation: int = hyperparameter(1, minimum=1, help="Batches whose gradients make one step.")
 
-Forms, columns, options, tables and configurations are made from `hyperparameters_of(Hyperparameters)`.
+Forms, columns, options, tables and configurations are generated from `hyperparameters_of(Hyperparameters)`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class BadHyperparameter(BadInput):
 class Hyperparameter:
     """The declaration of one hyperparameter.
 
-    `type` is float, int, bool, str, or tuple for a list of numbers. `default` is MISSING if every training has to say.
-    The bounds `minimum` and `maximum` are allowed values, `above` and `below` are not.
-    `wire_name` is the name outside of the trainer: of the form's field, the column and the command's option.
-    `only_with` is the choice it belongs to: ("solver_type", "RMSPROP").
-    `several`: a form takes a list of values, and creates a model for each. `whole`: a form takes whole numbers only,
-    while the trainer takes fractions too. `fixed`: users can't set it; no form, column or option has it.
+    `type` is float, int, bool, str, or tuple for a list of numbers. `default` is MISSING if every training must set
+    it. The bounds `minimum` and `maximum` are allowed values, `above` and `below` are not. `wire_name` is the name
+    outside of the trainer: of the form's field, the column and the command's option. `only_with` is the choice that
+    it belongs to: ("solver_type", "RMSPROP"). `several`: a form accepts a list of values, and creates a model for
+    each. `whole`: a form accepts only whole numbers, while the trainer accepts fractions too. `fixed`: users can't
+    set it; no form, column or option has it.
     """
 
     name: str
@@ -61,12 +61,13 @@ class Hyperparameter:
 
     @property
     def takes_whole_numbers(self) -> bool:
-        """Whether users give whole numbers."""
+        """Whether users can set only whole numbers."""
         return self.type is int or self.whole
 
     @property
     def lowest(self) -> float | None:
-        """The lower bound as validators and schemas have it: of fractions it is not allowed itself if it is `above`."""
+        """The lower bound for validators and schemas. For fractions the bound itself is not allowed if it is
+        `above`."""
         if self.above is None:
             return self.minimum
         return self.above + 1 if self.takes_whole_numbers else self.above
@@ -159,4 +160,4 @@ def is_number(value: Any) -> bool:
 
 
 def is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)  # True is an int, but no count
+    return isinstance(value, int) and not isinstance(value, bool)  # True is an int, but not a number

@@ -1,8 +1,8 @@
-"""The hyperparameters: what a user can set about a training, each declared once.
+"""The hyperparameters of a training, each declared once.
 
 To add one, declare it here, use it (in an engine, or in the loop) and run `manage.py makemigrations`. The forms, the
 columns, the options of `train_model`, the comparison of models, the OpenAPI schema and the configurations of trainer
-and engine are made from these declarations.
+and engine are generated from these declarations.
 """
 
 from __future__ import annotations

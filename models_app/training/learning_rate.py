@@ -77,7 +77,7 @@ class LearningRatePolicy:
     def __post_init__(self) -> None:
         for declared in hyperparameters_of(type(self)):
             value = getattr(self, declared.name)
-            if declared.type is tuple and isinstance(value, list):  # as JSON has it
+            if declared.type is tuple and isinstance(value, list):  # the form in which JSON has it
                 object.__setattr__(self, declared.name, value := tuple(value))
             declared.check(value)
         if self.lr_policy == "multistep" and list(self.lr_multistep_values) != sorted(self.lr_multistep_values):
@@ -102,10 +102,8 @@ STEEPNESS = {
 
 
 def learning_rate(policy: LearningRatePolicy, percent: float) -> float:
-    """The rate when `percent` (0 to 100) of the training is done; the formulas are in LearningRatePolicy.
-
-    Raises BadHyperparameter for one that leads out of the range of float32.
-    """
+    """The rate when `percent` (0 to 100) of the training is done; the formulas are in LearningRatePolicy. Raises
+    BadHyperparameter for a rate out of the range of float32."""
     try:
         rate = policy.learning_rate * FACTORS[policy.lr_policy](policy, percent)
     except OverflowError:

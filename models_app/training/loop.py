@@ -1,4 +1,4 @@
-"""The training loop: the same for every engine. What else happens in a training are callbacks (callbacks.py)."""
+"""The training loop, the same for every engine. Everything else in a training is a callback (callbacks.py)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from models_app.training.timetable import Timetable
 
 
 class Callback:
-    """Something that happens in a training besides the steps. Override the hooks that matter; the others do nothing.
+    """An action at certain points of a training.
 
-    Every hook gets the loop. Within a hook callbacks are called in their order. An exception ends the training.
+    Override the hooks that are needed; the others do nothing. Every hook gets the loop. At each hook, the callbacks
+    are called in their order. An exception ends the training.
     """
 
     def on_train_begin(self, loop: Loop) -> None:
@@ -51,13 +52,14 @@ class Callback:
 
 
 class Loop:
-    """One training: gives the engine batches and learning rates, and calls the callbacks. Call run().
+    """One training: passes batches and learning rates to the engine, and calls the callbacks. Call run().
 
-    iteration: how many batches have been trained.
-    learning_rate: of the step in progress, or of the last one.
-    stop_training: a callback sets it to end the training after the present step.
+    iteration: the number of trained batches.
+    learning_rate: that of the current step, or of the last one.
+    stop_training: a callback sets it to end the training after the current step.
 
-    Example: Loop(engine, config, images, [AbortCheck(check_abort), Validation(val_images)]).run()
+    Example:
+        Loop(engine, config, images, [AbortCheck(check_abort), Validation(val_images)]).run()
     """
 
     def __init__(self, engine: Engine, config: TrainConfig, images: Images, callbacks: Sequence[Callback] = ()) -> None:
@@ -91,7 +93,7 @@ class Loop:
                 self.call(Callback.on_step_end)
 
     def _step(self, batches: Iterator[Batch], end: int) -> None:
-        """One step of the solver: the batches up to iteration `end`, of which the last brings the learning rate."""
+        """One step of the solver: the batches up to iteration `end`; the last one is trained with the learning rate."""
         while self.iteration < end:
             self.call(Callback.on_batch_begin)
             batch = next(batches)

@@ -25,9 +25,9 @@ Shapes = list[tuple[int, ...]]
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """All of Network.weights(), the names of the layers taken over from the file, and of those that start afresh.
+    """All of Network.weights(), the names of the layers with weights from the file, and of those with random weights.
 
-    `warnings` give the reason for each layer that starts afresh, if there is a file.
+    `warnings` give the reason for each layer with random weights, if there is a file.
     """
 
     arrays: dict[str, np.ndarray]
@@ -75,7 +75,7 @@ def starting_weights(
 
 
 def _warnings(file: _File, afresh: dict[str, list[Weight]], layers: Iterable[str]) -> list[str]:
-    """One warning for each layer that starts afresh, and one that names the file's unused layers."""
+    """One warning for each layer that starts with random weights, and one that names the file's unused layers."""
     warnings = [
         f"Layer {name} starts with random weights: {_why(file.layers.get(name), weights)}"
         for name, weights in islice(afresh.items(), MAX_NAMED)

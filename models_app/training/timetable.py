@@ -1,4 +1,5 @@
-"""Converts between iterations, epochs and percent of a training, and says what is due after which iteration."""
+"""Converts between iterations, epochs and percent of a training, and finds the events that are due after an
+iteration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training from its configuration: opens the data and the engine, and runs the loop with its callbacks."""
+"""Runs a training from its configuration: opens the data and the engine, and runs the loop with its callbacks."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Start:
-    """Where a training begins: with fresh weights or those of a file, or at a snapshot of its own.
+    """The start of a training: random weights, the weights of a file, or a snapshot of this training.
 
-    state, optimizer_state: of that snapshot. taken_over, afresh, warnings: see StartingWeights; empty for a snapshot.
+    state, optimizer_state: those of the snapshot.
+    taken_over, afresh, warnings: see StartingWeights; empty for a snapshot.
     """
 
     weights: Arrays
@@ -55,15 +56,13 @@ class Start:
 
     @property
     def iteration(self) -> int:
-        """How many batches were trained before."""
+        """The number of batches trained before."""
         return self.state.iteration if self.state else 0
 
 
 def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> float | None:
-    """Train and take snapshots, as `config` says, its seed and threads settled. Returns the epoch of the best snapshot.
-
-    Raises BadInput for what the user can mend, and any exception of check_abort.
-    """
+    """Train and write snapshots as `config` says; its seed and threads must be settled. Returns the epoch of the
+    best snapshot. Raises BadInput for mistakes of the user, and any exception of check_abort."""
     network = config.build_network()
     labels = _labels(config, network)
     layout = layout_of(network, config.image_shape or network.input_shape, len(labels))
@@ -120,11 +119,12 @@ def read_mean(config: TrainConfig, layout: InputLayout) -> np.ndarray | None:
 
 
 def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
-    """The categories' names; none where labels are no categories. A network may have more scores than there are."""
+    """The categories' names; none if labels are not categories. A network can have more scores than there are
+    categories."""
     if network.label_shape:
         return ()
     try:
-        # Not splitlines, which also cuts at characters that a category's name may hold.
+        # Not splitlines(), which also splits at characters that a category's name can contain.
         labels = tuple(Path(config.labels_file or "").read_bytes().decode().removesuffix("\n").split("\n"))
     except (OSError, ValueError) as error:
         raise BadInput(f"the labels {config.labels_file} can't be read: {error}") from error
@@ -183,7 +183,7 @@ def _early_stopping(config: TrainConfig, start: Start) -> EarlyStopping:
 
 
 def _load(engine: Engine, config: TrainConfig, start: Start) -> None:
-    """Give the engine its weights and, of a training that resumes, the optimizer's state. Raises BadInput."""
+    """Load the weights into the engine and, for a training that resumes, the optimizer's state. Raises BadInput."""
     if start.state is None:
         engine.load_weights(start.weights)
         return
@@ -219,7 +219,7 @@ def _started(
 
 
 def _log_start(start: StartingWeights, source: str | None) -> None:
-    """Say in train.log which layers a file of weights gave."""
+    """Write to train.log which layers started with weights from a file."""
     if source:
         logger.info("weights copied from %s: layers %s", source, ", ".join(start.taken_over))
         logger.info("layers with random weights: %s", ", ".join(start.afresh) or "none")

@@ -1,5 +1,5 @@
-"""Reads the frame sizes of AV1 data without decoding it. A decoder allocates memory for these sizes, whatever size the
-container announces.
+"""Reads the frame sizes of AV1 data without decoding it. A decoder allocates memory for these sizes, even if the
+container announces other ones.
 
 Syntax: AV1 Bitstream & Decoding Process Specification, sections 5.3 to 5.9.
 """

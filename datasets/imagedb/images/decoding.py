@@ -129,7 +129,7 @@ def _whole_or_mended(found, turn, read, remark):
         found.file.seek(0)
         results = []
         for data in mended(found.file.read(), found.format_name):
-            turn.give_back()  # return what the previous attempt took of the budget
+            turn.give_back()  # release what the previous attempt took from the budget
             results.append(read(Picture(BytesIO(data), found.format_name), turn))
         if not results or any(result != results[0] for result in results):
             raise damage

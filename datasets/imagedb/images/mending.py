@@ -1,7 +1,7 @@
 """Repairs files that are damaged outside of their pixels, as viewers do: metadata of a PNG, the end of a JPEG or BMP.
 
-No pixel is guessed: if bytes are missing, the gap is filled in several ways. Only if all of them decode to the same
-pixels is the image complete.
+No pixel is guessed: if bytes are missing, the gap is filled in several ways, and the image is complete only if all
+of them decode to the same pixels.
 """
 
 from __future__ import annotations

@@ -91,8 +91,8 @@ def with_images(
     log: BuildLog,
     goes_on: Callable[[], bool],
 ) -> list[str] | None:
-    """The first `enough` categories (each a list of subfolder names) that contain an image, or fewer if there are not
-    so many. None if `goes_on`, called for every name, stopped the search."""
+    """The first `enough` categories (each a list of subfolder names) that contain an image, or fewer if there are
+    not enough. None if `goes_on`, called for every name, stopped the search."""
     found, above = [], _ancestors(folder)
     for names in categories:
         category = _Category(roots, set(above), log)

@@ -14,7 +14,7 @@ HEAD_BYTES = 512  # of a file, to recognise it
 EMPTY = "the file is empty"
 NOT_AN_IMAGE = f"its content is not that of a {READABLE} file"
 
-# The first bytes of image formats that are not read.
+# The first bytes of image formats that are not supported.
 _OTHER_FORMATS = (
     ("HEIF of this kind", re.compile(rb"....ftyp(mif[12]|msf1|miaf|heif|avci|avcs|jpe[gs]|j2ki)", re.DOTALL)),
     ("Canon CR3", re.compile(rb"....ftypcrx ", re.DOTALL)),
@@ -92,10 +92,8 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def judge(name: str, head: bytes) -> tuple[bool, str | None]:
-    """Whether a file of that name with these first HEAD_BYTES is an image that is read, and if not, why.
-
-    No reason is needed for what is no image at all.
-    """
+    """Whether a file with this name and these first HEAD_BYTES is a supported image, and if not, the reason; None
+    for a file that is plainly not an image."""
     format_name, camera = sniff(head), _CAMERAS.get(_suffix(name))
     if format_name == "TIFF" and camera:
         return False, _not_read(camera)

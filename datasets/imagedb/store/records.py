@@ -152,7 +152,7 @@ class RecordReader:
         return float(labels[0]), payload
 
     def labels(self, number: int) -> tuple[np.ndarray, bytes]:
-        """The labels (float32, n) and the payload of a record, however many labels it has."""
+        """The labels (float32, n) and the payload of a record with any number of labels."""
         return self._record(number)[:2]
 
     def _record(self, number):
@@ -290,6 +290,6 @@ def _parsed_index(text):
 
 
 def _ends(offsets, size):
-    """The end of each record: the start of the next one in the file, whatever the order of the index."""
+    """The end of each record: the start of the next one in the file, in any order of the index."""
     borders = np.append(np.sort(offsets), size)
     return borders[np.searchsorted(borders, offsets, side="right")]

@@ -42,7 +42,7 @@ class Command(WorkCommand):
             raise CommandError(str(no), returncode=Exit.BAD_INPUT) from no
 
     def result(self, jobs):
-        """A table, and the figures of every category."""
+        """A table with the figures of each category."""
         figures = evaluation_json(jobs[0])
         named = ("images", "accuracy", "top_5_accuracy", "loss", "calibration_error")
         lines = [f"{name:<18} {_shown(figures[name])}" for name in named if name in figures]

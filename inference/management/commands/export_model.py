@@ -48,7 +48,7 @@ class Command(ConsoleCommand):
 
 
 def _write(path: Path, blocks) -> None:
-    """The whole archive, or none."""
+    """Write the whole archive, or nothing."""
     aside = path.with_name(f".{path.name}.part")
     try:
         with aside.open("wb") as file:

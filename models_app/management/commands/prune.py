@@ -20,7 +20,7 @@ def _every_model() -> Iterator[TrainedModel]:
     Django fails while closing it, with an exception that is not one of Django's.
     """
     for pk in TrainedModel.objects.values_list("pk", flat=True):
-        if model := TrainedModel.objects.filter(pk=pk).first():  # it may have been deleted meanwhile
+        if model := TrainedModel.objects.filter(pk=pk).first():  # it can be deleted meanwhile
             yield model
 
 

@@ -32,7 +32,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class InputLayout:
-    """Images of `image_shape`, of which the network takes a crop of `input_shape`; `mirror`: flip half in training.
+    """Images of `image_shape`, from which the network takes a crop of `input_shape`; `mirror`: flip half in training.
 
     Labels are category numbers below `categories` or, if label_shape is not (), float32 arrays of that shape.
     """
@@ -44,7 +44,7 @@ class InputLayout:
     label_shape: tuple[int, ...] = ()
 
     def centre(self, images: int) -> Sequence[Window] | None:
-        """The middle windows of so many images; None if the crop is the whole image."""
+        """The middle windows of this many images; None if the crop is the whole image."""
         if self.image_shape == self.input_shape:
             return None
         return [Window(*data_and_losses.middle(self.image_shape, self.input_shape), flipped=False)] * images

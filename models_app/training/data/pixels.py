@@ -101,7 +101,7 @@ class Records:
             images[place] = windows[place].of(image, *images.shape[2:]) if windows else image
 
     def _entry(self, number: int) -> tuple[np.ndarray, Any]:
-        """Pixels, H×W×C, and label: a number, or an array where labels have a shape."""
+        """Pixels, H×W×C, and the label: a number, or an array if labels have a shape."""
         if isinstance(self._entries, Pairs):
             return self._entries[number]
         label, payload = self._entries[number]

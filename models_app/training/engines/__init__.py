@@ -1,4 +1,4 @@
-"""The engines that train. Importing this package registers each, in the order in which `auto` prefers them."""
+"""The training engines. Importing this package registers all of them, in the order in which `auto` prefers them."""
 
 from models_app.training.engines import mxnet_declaration  # noqa: F401 - registers itself
 from models_app.training.engines.interface import Engine, EngineConfig

@@ -1,4 +1,4 @@
-"""The interface of an engine: what the trainer asks of the library that does the arithmetic."""
+"""The interface of an engine: the library that does the computations of a training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models_app.networks import Network
 from models_app.training.hyperparameters import Hyperparameters
 from models_app.training.measures import Scores
 
-# The label of an image that only fills up a batch and does not count: no category and no number of a dataset.
+# The label of an image that only fills up a batch and does not count: no category, and no value of a dataset.
 NO_LABEL = float("-inf")
 
 
@@ -21,13 +21,13 @@ NO_LABEL = float("-inf")
 class EngineConfig(Hyperparameters):
     """The configuration of an engine: a network, and the hyperparameters of its training.
 
-    network: its layers, losses included. The engine builds the losses, and their gradients, itself.
-    mean: subtracted from every image, float32, C×H×W or C×1×1 of the network's input; None: nothing is.
-    devices: "cpu", or "gpu0", "gpu1" …; of several each takes its share of every batch.
-    threads: how many the CPU may use.
-    seed: of random numbers that the engine draws itself, as for dropout.
-    category_weights: a factor for each category, with which the training's losses count its images; the reported
-        losses stay unweighted. None: all count alike.
+    network: its layers, losses included. The engine builds the losses and their gradients itself.
+    mean: subtracted from every image, float32, C×H×W or C×1×1 of the network's input; None: nothing.
+    devices: "cpu", or "gpu0", "gpu1" …; each of several computes its share of every batch.
+    threads: the number of CPU threads.
+    seed: for random numbers that the engine draws itself, as for dropout.
+    category_weights: a factor for each category, by which the training's losses of its images are multiplied; the
+        reported losses stay unweighted. None: no weights.
     """
 
     network: Network
@@ -41,13 +41,11 @@ class EngineConfig(Hyperparameters):
 class Engine(Protocol):
     """A network on a device, with its losses and its solver.
 
-    Images are uint8, batch×C×H×W, 0 to 255, channels in RGB order. Labels are float32: batch for categories, else batch
-    and the shape of a label. Both are a full batch.
-
-    train_batch and evaluate_batch may return before the work is done, but have read their arrays by then. A method that
-    returns numbers waits for the work. Scores are averages over the images since they were last asked for.
-
-    The same configuration, weights, optimizer state and batches give the same weights on the CPU, to the bit.
+    Images are uint8, batch×C×H×W, 0 to 255, channels in RGB order. Labels are float32: one number per image for
+    categories, else batch × the shape of a label. Both are a full batch. train_batch and evaluate_batch can return
+    before the computation is done, but must have copied their arrays by then. A method that returns numbers waits
+    for the computation. Scores are averages over the images since the last call. The same configuration, weights,
+    optimizer state and batches give the same weights on the CPU, to the bit.
     """
 
     name: str  # the library and its version, such as "mxnet 1.9.1"
@@ -55,20 +53,18 @@ class Engine(Protocol):
     threads: int
 
     def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float | None) -> None:
-        """Compute the batch's gradient and, with a learning rate, take one step of the solver.
-
-        A step is by the average gradient of the batches since the last step, at most `batch_accumulation` of them.
-        Raises BadNetwork if the network has no loss to train by, BadInput if it does not fit into the memory.
-        """
+        """Compute the batch's gradient and, with a learning rate, take one step of the solver. A step uses the
+        average gradient of the batches since the last step, at most `batch_accumulation` of them. Raises BadNetwork
+        if the network has no loss, BadInput if it does not fit into the memory."""
 
     def training_scores(self) -> Scores:
-        """The scores of the batches trained."""
+        """The scores of the trained batches since the last call."""
 
     def evaluate_batch(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Measure the batch, as in validation; images labelled NO_LABEL don't count."""
+        """Measure the batch, as in validation; images with the label NO_LABEL don't count."""
 
     def evaluation_scores(self) -> Scores:
-        """The scores of the batches evaluated."""
+        """The scores of the evaluated batches since the last call."""
 
     def forward(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """The deployed network's outputs by name, float32, n×…, for n images, at most a batch."""
@@ -107,13 +103,13 @@ class Engine(Protocol):
         It can run on another thread while the engine trains.
 
         Input: float32, N×C×H×W for any N, raw values 0 to 255 in RGB order, images of `image_shape` (C, H, W); the
-        model cuts out the middle that the network takes, and subtracts the mean. Outputs: those of forward(), by their
-        names, within 1e-4. Metadata: `labels`, the categories' names, as a JSON list; `layers`, as write_onnx describes
-        them (networks/export/network_onnx.py); and the given `metadata`.
+        model takes the middle crop that the network needs, and subtracts the mean. Outputs: those of forward(), with
+        their names, within 1e-4. Metadata: `labels`, the categories' names, as a JSON list; `layers`, as write_onnx
+        describes them (networks/export/network_onnx.py); and the given `metadata`.
         """
 
 
-# What a solver remembers of each weight, by slot: see the formulas in engines/mxnet/solvers.py for the letters.
+# The state of each solver for a weight, by slot; engines/mxnet/solvers.py has the formulas with these letters.
 OPTIMIZER_SLOTS = {
     "SGD": ("momentum",),  # -v
     "NESTEROV": ("momentum",),  # -v

@@ -26,10 +26,10 @@ class EngineDeclaration:
     module: imported only by the trainer; its `open_engine(config: EngineConfig)` returns an Engine.
     package: the Python package whose presence means that the engine is installed.
     install: the command that installs it.
-    gpu_install: the command that installs it with code for GPUs; "" if there is none of its own.
+    gpu_install: the command that installs it with code for GPUs; "" if there is no separate one.
     layer_types: the layer types (of networks.layers.TYPES) that it can build.
-    gpu_wheels: the distributions with GPU code, each with the lowest and the highest compute capability that its code
-        runs on. Without any of them installed the engine has the CPU only.
+    gpu_wheels: the distributions with GPU code, each with the lowest and the highest compute capability of its code. If
+        none of them is installed, the engine can use only the CPU.
 
     An engine with an environment of its own overrides is_installed(), runs_on() and load_command().
     """
@@ -61,7 +61,7 @@ class EngineDeclaration:
         return [sys.executable, "-c", f"import {self.module}, {self.package} as library; print(library.__version__)"]
 
     def gpu_capabilities(self) -> tuple[ComputeCapability, ComputeCapability] | None:
-        """The lowest and the highest compute capability that its wheels have code for; None without such wheels."""
+        """The lowest and the highest compute capability of its wheels' code; None without such wheels."""
         ranges = self.gpu_wheels.values()
         return (min(lowest for lowest, _ in ranges), max(highest for _, highest in ranges)) if ranges else None
 
@@ -79,7 +79,7 @@ def register(engine: EngineDeclaration) -> EngineDeclaration:
 
 
 def candidates(wanted: str = AUTO) -> tuple[str, ...]:
-    """The names of the engines that a choice stands for, the preferred first. Raises BadInput if there is none."""
+    """The names of the engines that a choice can mean, the preferred one first. Raises BadInput if there is none."""
     return tuple(engine.name for engine in _named(wanted))
 
 
@@ -89,10 +89,8 @@ def declared() -> list[EngineDeclaration]:
 
 
 def engines_of_network(network: Network, wanted: str = AUTO) -> list[str]:
-    """The names of the engines that can train the network, the preferred first; of a wanted engine only its own.
-
-    Raises BadInput if there is none, with the layer types that are the reason.
-    """
+    """The names of the engines that can train the network, the preferred one first; if one engine is requested, only
+    that one. Raises BadInput if there is none, with the layer types that are the reason."""
     candidates = _named(wanted)
     missing = {engine.title: engine.unsupported_layers(network) for engine in candidates}
     if all(missing.values()):
@@ -115,10 +113,8 @@ def choose_installed(network: Network, wanted: str = AUTO) -> str:
 
 
 def open_engine(name: str, config: EngineConfig) -> Engine:
-    """Build the network on an engine. Imports only that engine's library: a worker may have no other.
-
-    Raises BadInput if the device is not there, or the network does not fit into its memory.
-    """
+    """Build the network on an engine. Imports only that engine's library, because a worker can lack the others.
+    Raises BadInput if the device does not exist, or if the network does not fit into its memory."""
     [engine] = _named(name)
     return importlib.import_module(engine.module).open_engine(config)
 

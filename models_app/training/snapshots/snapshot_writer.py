@@ -1,4 +1,4 @@
-"""Snapshots: a folder with weights, optimizer state and model.onnx, whole or not there at all."""
+"""Writes a snapshot: a folder with weights, optimizer state and model.onnx, either complete or not there at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ TOLERANCE = 1e-4
 
 
 class EnginesDisagree(Exception):
-    """model.onnx does not compute what the engine does: a fault of ours, so nothing of the snapshot is kept."""
+    """The outputs of model.onnx differ from the engine's. This is a fault of the server, so the snapshot is
+    discarded."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Model:
 
 @dataclass(frozen=True)
 class SnapshotContents:
-    """A snapshot that was written, and how far model.onnx was from the engine on the sample."""
+    """A written snapshot, and the difference between model.onnx and the engine on the sample."""
 
     directory: Path
     iteration: int
@@ -96,7 +97,7 @@ def write_snapshot(
     threads: int,
     check_wanted: Callable[[], None] = lambda: None,
 ) -> SnapshotContents:
-    """Write folder/epoch-<epoch>, replacing one of the same epoch.
+    """Write folder/epoch-<epoch>, replacing an older one of the same epoch.
 
     `sample` (uint8, n×C×H×W) holds the images on which model.onnx and the engine are compared: whole images of the
     dataset, since model.onnx cuts out their middle by itself. `check_wanted` is called before the snapshot becomes
@@ -131,10 +132,8 @@ def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def _difference(path: Path, expected: Mapping[str, np.ndarray], sample: np.ndarray, threads: int) -> float:
-    """The largest difference in any output between ONNX Runtime and the engine.
-
-    It is a part of the output's largest value where that is above 1, as a regression's may be.
-    """
+    """The largest difference in any output between ONNX Runtime and the engine. If the output's largest value is
+    above 1, as it can be in a regression, the difference is divided by it."""
     session = open_session(path, threads)
     feed = {session.get_inputs()[0].name: sample.astype(np.float32)}
     outputs = dict(zip(expected, session.run(list(expected), feed), strict=True))
@@ -152,7 +151,7 @@ def _describe(directory: Path, state: TrainingState, network: Network) -> None:
 
 
 def _publish(aside: Path, target: Path) -> None:
-    """Make the folder durable, then visible."""
+    """Sync the folder to the disk, then rename it to its final name."""
     for path in [*aside.iterdir(), aside]:
         _sync(path)
     shutil.rmtree(target, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Remembers the paths that are being written, so that a process that must end at once can remove them first."""
+"""Remembers the paths that are being written, so that a process that must end at once can first remove them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _paths: set[Path] = set()
 
 @contextmanager
 def partial(path: Path) -> Iterator[Path]:
-    """Register `path` while the block writes it and renames it to its final name. What is left at `path` is removed."""
+    """Register `path` while the block writes it and renames it to its final name. A file left at `path` is removed."""
     _paths.add(path)
     try:
         yield path

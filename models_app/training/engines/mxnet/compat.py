@@ -77,7 +77,7 @@ def without(packages: Iterable[str]) -> Iterator[None]:
             del sys.modules[name]
 
 
-# MXNet takes what it finds of them for functions that nobody calls here. They take as long to import as MXNet does.
+# MXNet imports these only for functions that nobody calls here, and that takes as long as importing MXNet itself.
 with names_that_numpy_dropped(), without(("scipy", "sklearn")):
     import mxnet as mx
 

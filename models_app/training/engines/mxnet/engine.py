@@ -20,7 +20,7 @@ from models_app.training.measures import Scores, Tally
 
 
 def open_engine(config: EngineConfig) -> MXNetEngine:
-    """Build the network. Raises BadInput if the device is not there."""
+    """Build the network. Raises BadInput if the device does not exist."""
     return MXNetEngine(config)
 
 
@@ -63,7 +63,7 @@ class MXNetEngine:
         So a resumed training draws the same numbers. It takes a millisecond a batch: MXNet seeds 1024 generators.
         """
         [drawn] = np.random.SeedSequence([self._config.seed, self._solver.batches + self._gathered]).generate_state(1)
-        for context in self._contexts:  # each draws others: MXNet mixes in the device's number
+        for context in self._contexts:  # each draws other numbers, because MXNet adds the device's number to the seed
             mx.random.seed(int(drawn), context)
 
     def training_scores(self) -> Scores:
@@ -85,7 +85,7 @@ class MXNetEngine:
         return {name: value.asnumpy()[: len(images)] for name, value in results}
 
     def weights(self) -> dict[str, np.ndarray]:
-        mx.nd.waitall()  # MXNet does not tell that backward writes the running averages
+        mx.nd.waitall()  # MXNet does not report that the backward pass writes the running averages
         arrays = {name: array.asnumpy() for name, array in self._weights.items()}
         return {**arrays, **self._averages.factors()}
 
@@ -144,7 +144,7 @@ class _Averages:
         self._corrected: set[BoundExecutor] = set()
 
     def moved(self) -> None:
-        """A batch has been trained."""
+        """Count a trained batch."""
         self._batches += 1
         self._corrected.clear()
 
@@ -176,7 +176,7 @@ class _Averages:
             self._start[name], self._batches = float(start), int(since)
 
     def correct(self, weights: Arrays, bound: BoundExecutor) -> None:
-        """Put averages / factor where a phase without training reads them, if they have changed since."""
+        """Write averages / factor into a phase that is not training, if they have changed since the last time."""
         if not self._nodes or bound in self._corrected:
             return
         self._corrected.add(bound)
