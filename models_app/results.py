@@ -1,17 +1,21 @@
 """The results of a training: snapshots, metrics and evaluations."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from django.db import models
-from django.db.models import Window
+from django.db.models import F, Func, Window
 from django.db.models.functions import RowNumber
 from django.urls import reverse
 
+from digits_project.common.escaping import END, csv_line
 from digits_project.jobs.models import Job
 from models_app.training.snapshots.snapshot_reader import FILES
 
 NEWEST = -1  # instead of an epoch: the newest snapshot
 SAME_EPOCH = 1e-4  # epochs that differ by less are equal, because clients round them
+CSV_COLUMNS = ("trained_model_id", "split", "epoch", "iteration", "loss", "accuracy", "learning_rate")
+CSV_HEADER = ("model", *CSV_COLUMNS[1:])
 
 
 def of_epoch(rows: models.QuerySet, epoch: float, column: str = "epoch") -> models.QuerySet:
@@ -85,6 +89,21 @@ def thinned(metrics: models.QuerySet, most: int | None) -> models.QuerySet:
         return metrics
     chosen = [1 + round(i * (count - 1) / (most - 1)) for i in range(most)]
     return metrics.annotate(number=Window(RowNumber(), order_by="epoch")).filter(number__in=chosen)
+
+
+def metrics_csv(trained_models: Iterable[Job]) -> Iterator[str]:
+    """The lines of the CSV: a header, then every measurement of these models, by model, split and epoch.
+
+    Further losses and accuracies have their own columns at the end. Missing values are empty. Memory does not grow with
+    the number of measurements.
+    """
+    measured = Metric.objects.filter(trained_model__in=[model.pk for model in trained_models])
+    names = Func(F("outputs"), function="jsonb_object_keys")
+    outputs = sorted(measured.order_by().annotate(output=names).values_list("output", flat=True).distinct())
+    yield csv_line((*CSV_HEADER, *outputs)) + END
+    rows = measured.order_by("trained_model_id", "split", "epoch").values_list(*CSV_COLUMNS, "outputs")
+    for *columns, further in rows.iterator():
+        yield csv_line((*columns, *(further.get(name) for name in outputs))) + END
 
 
 class Evaluation(Job):

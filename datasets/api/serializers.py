@@ -6,7 +6,6 @@ from PIL import ImageColor
 from rest_framework import serializers
 
 from datasets import kinds, sources
-from datasets.api import dataset_descriptions
 from datasets.imagedb.images.transparency import WHITE, is_background
 from datasets.models import SIZE, Dataset, Depth, Encoding, ResizeMode
 from datasets.services import describe_skipped
@@ -15,6 +14,8 @@ from digits_project.api import digits_fields
 from digits_project.api.forms import Form, choice_in
 from digits_project.common.confined_files import shown
 from digits_project.jobs.api.job_responses import describe_job
+
+_NAME_HELP = "The name of the dataset."
 
 
 class Background(serializers.CharField):
@@ -79,7 +80,26 @@ class ClassificationDatasetForm(DatasetForm):
     """
 
     KIND = kinds.CLASSIFICATION
-    DESCRIPTIONS = dataset_descriptions.CLASSIFICATION
+    DESCRIPTIONS = {
+        "dataset_name": _NAME_HELP,
+        "resize_channels": "3 for colour, 1 for grayscale.",
+        "resize_width": "Width to which every image is resized, in pixels.",
+        "resize_height": "Height to which every image is resized, in pixels.",
+        "resize_mode": (
+            "crop scales the image to cover the size and cuts the rest, squash changes the aspect ratio, fill "
+            "scales to fit and pads the rest, half_crop is half way between crop and fill."
+        ),
+        "encoding": "How the images are stored: png and none are lossless, jpg is smaller.",
+        "alpha_background": (
+            "The background colour for transparent images: white, black, another name or #rrggbb; ignore drops the "
+            "alpha channel and keeps the colours under it."
+        ),
+        "depth": (
+            "How images with 16 bits per channel become 8-bit: auto scales by the range that the images use, full by "
+            "the whole range of 16 bits."
+        ),
+        "seed": "The same seed with the same images gives the same splits and the same order.",
+    }
     DIGITS_FIELDS = digits_fields.DATASET
     LAST = ("seed",)
 
@@ -100,7 +120,7 @@ class GenericDatasetForm(DatasetForm):
     """
 
     KIND = kinds.GENERIC
-    DESCRIPTIONS = dataset_descriptions.GENERIC
+    DESCRIPTIONS = {"dataset_name": _NAME_HELP}
     DIGITS_FIELDS = digits_fields.GENERIC_DATASET
 
 

@@ -34,7 +34,6 @@ from inference.api.inference_responses import (
     SKIPPED,
     TOP_N,
 )
-from inference.api.pages import pairs, with_bars
 from inference.api.serializers import DownloadForm, ImageListForm, OneImageForm, TopForm, VisualizationsForm
 from inference.download import contents
 from inference.download.archive_stream import FORMS
@@ -44,6 +43,7 @@ from inference.visualizations import visualizations
 from models_app.models import Snapshot, TrainedModel
 
 DEFAULT_FORM = "tar.gz"
+BAR, HEIGHT = 8, 40  # pixels of a histogram on a page
 QUESTION: dict[str, Any] = {"detail": False, "methods": ["post"]}
 DOWNLOAD: dict[str, Any] = {
     "detail": True,
@@ -84,7 +84,7 @@ class InferenceViewSet(FormViewSet):
         with self._measured(form):
             pixels = services.reader(snapshot)(form["image"])
             outputs = services.infer(snapshot, pixels)
-            return self._about_image({"outputs": outputs}, snapshot, pixels, form, outputs=pairs(outputs))
+            return self._about_image({"outputs": outputs}, snapshot, pixels, form, outputs=_pairs(outputs))
 
     @extend_schema(responses={200: CLASSIFICATIONS, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
     @action(name="Classify a list of images", serializer_class=ImageListForm, **QUESTION)
@@ -118,7 +118,7 @@ class InferenceViewSet(FormViewSet):
         snapshot, form = self._question()
         with self._measured(form), throttling.one_of_few_lists(request):
             best, skipped = bulk.top(snapshot, form["images"], form["top_n"])
-        shown = {"skipped": skipped, "by_category": pairs(best)}
+        shown = {"skipped": skipped, "by_category": _pairs(best)}
         return PageResponse({"top_n": best}, headers={SKIPPED.name: skipped}, **shown)
 
     @extend_schema(responses={**ARCHIVES, **errors(409)}, parameters=[DownloadForm])
@@ -167,7 +167,7 @@ class InferenceViewSet(FormViewSet):
                 answer["visualizations"] = visualizations(snapshot, pixels)
             return Response(answer)
         image = picture(pixels.transpose(2, 0, 1), colour=True, span=(0, 255))
-        layers = with_bars(visualizations(snapshot, pixels)) if form["show_visualizations"] else []
+        layers = _with_bars(visualizations(snapshot, pixels)) if form["show_visualizations"] else []
         return PageResponse(answer, image=image, visualizations=layers, **shown)
 
     def _about_list(self, answer: bulk.SpooledResponse, skipped: int, **shown) -> HttpResponseBase:
@@ -175,7 +175,7 @@ class InferenceViewSet(FormViewSet):
         if self._in_json:
             return answer.response({SKIPPED.name: skipped})
         value = answer.value()
-        by_image = [(name, pairs(found)) for name, found in next(iter(value.values())).items()]
+        by_image = [(name, _pairs(found)) for name, found in next(iter(value.values())).items()]
         return PageResponse(value, headers={SKIPPED.name: skipped}, skipped=skipped, by_image=by_image, **shown)
 
 
@@ -219,3 +219,20 @@ def wants_visualizations(request) -> bool:
     asked = VisualizationsForm(data=request.query_params)
     asked.is_valid(raise_exception=True)
     return asked.validated_data["visualizations"]
+
+
+def _pairs(value: Any) -> Any:
+    """A dict as a list of items. In a template, `{{ dict.items }}` would be the entry named "items" if there is one."""
+    return list(value.items()) if isinstance(value, dict) else value
+
+
+def _with_bars(visualizations: list[dict]) -> list[dict]:
+    """The visualizations, each with `bars`: its histogram as the path of an SVG."""
+    return [entry | {"bars": _bars(entry)} for entry in visualizations]
+
+
+def _bars(entry: dict) -> str:
+    counts = (entry["data_stats"]["histogram"] or [[]])[0]
+    heights = [round(HEIGHT * count / max(counts), 1) for count in counts]
+    bars = [f"M{BAR * i},{HEIGHT}v{-height}h{BAR - 1}v{height}z" for i, height in enumerate(heights)]
+    return "".join(bars)

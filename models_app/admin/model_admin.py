@@ -24,10 +24,9 @@ from models_app import services
 from models_app.admin import charts, comparison
 from models_app.admin.evaluation_admin import Evaluates, EvaluationAdmin
 from models_app.admin.model_create_page import CreatesModels
-from models_app.metrics_csv import metrics_csv
 from models_app.models import TrainedModel
 from models_app.networks.drawing import svg
-from models_app.results import Snapshot
+from models_app.results import Snapshot, metrics_csv
 
 __all__ = ["EvaluationAdmin", "TrainedModelAdmin"]
 

@@ -42,10 +42,9 @@ from models_app.api.serializers import (
     StoredEvaluationForm,
     chosen_snapshot,
 )
-from models_app.metrics_csv import metrics_csv
 from models_app.models import TrainedModel
 from models_app.networks import STANDARD
-from models_app.results import Evaluation
+from models_app.results import Evaluation, metrics_csv
 
 SVG = "image/svg+xml"
 CSV = "text/csv"

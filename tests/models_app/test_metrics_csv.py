@@ -4,8 +4,7 @@ import csv
 
 import pytest
 
-from models_app.metrics_csv import metrics_csv
-from models_app.results import Metric
+from models_app.results import Metric, metrics_csv
 
 pytestmark = pytest.mark.django_db
 

@@ -14,12 +14,11 @@ from dataclasses import replace
 
 from models_app.networks.graph import Network
 from models_app.networks.layer import BadNetwork, Layer
-from models_app.networks.layers import TYPES, Misfit, Shape
+from models_app.networks.layers import TYPES, Misfit, Shape, data_and_losses
 from models_app.networks.prototxt import data_layers, deploy
 from models_app.networks.prototxt.data_layers import Feed, Placed
 from models_app.networks.prototxt.declared import Declared, Text, take_apart
 from models_app.networks.prototxt.parameters import multipliers_of, parameters_of
-from models_app.networks.prototxt.validation import validated
 
 
 def read(
@@ -44,7 +43,7 @@ def read(
         found = dict.fromkeys(data_layers.LABELLED, _added_feed(declared, hidden, categories is not None))
     else:
         found = _with_labels(found, hidden)
-    hidden = validated(hidden, found["val"].tops)
+    hidden = _validated(hidden, found["val"].tops)
     labels = {top for feed in found.values() for top in feed.tops[1:]}
     layers = deploy.without_labels([layer for _, layer in hidden], labels)
     if categories is not None:
@@ -169,8 +168,36 @@ def _check(network: Network, declared: Text) -> None:
 
 
 def _located(message: str, declared: Text) -> BadNetwork:
-    located = [one for one in declared.layers if message.startswith(f"layer {one.name}: ")]
-    if not located:
+    candidates = [one for one in declared.layers if message.startswith(f"layer {one.name}: ")]
+    if not candidates:
         return BadNetwork(message)
-    one = max(located, key=lambda layer: (len(layer.name), layer.line))
+    one = max(candidates, key=lambda layer: (len(layer.name), layer.line))
     return BadNetwork(f"layer {one.name} {one.place}{message.removeprefix(f'layer {one.name}')}")
+
+
+def _validated(placed: Sequence[Placed], fed: Sequence[str]) -> list[Placed]:
+    """The layers. If no layer of the phase val is a loss, the losses of training are added to that phase.
+
+    Caffe's own train_val texts often have the loss in TRAIN and the accuracy in TEST alone (SqueezeNet v1.0). Caffe
+    then reports no validation loss; this server needs one to choose the best snapshot. A loss whose inputs are not
+    computed in validation is not added. `fed` are the tops of the Data layer of validation.
+    """
+    layers = [layer for _, layer in placed]
+    if any(_is_loss(layer) and "val" in layer.phases for layer in layers):
+        return list(placed)
+    made = {*fed, *(top for layer in layers if "val" in layer.phases for top in layer.tops)}
+    return [(place, _in_validation(layer) if _can_validate(layer, made) else layer) for place, layer in placed]
+
+
+def _can_validate(layer: Layer, made: set[str]) -> bool:
+    return (
+        _is_loss(layer) and "train" in layer.phases and made.issuperset(layer.bottoms) and made.isdisjoint(layer.tops)
+    )
+
+
+def _in_validation(layer: Layer) -> Layer:
+    return replace(layer, phases=("train", "val", *(phase for phase in layer.phases if phase not in ("train", "val"))))
+
+
+def _is_loss(layer: Layer) -> bool:
+    return issubclass(TYPES[layer.type], data_and_losses.Loss)
