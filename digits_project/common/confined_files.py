@@ -178,7 +178,7 @@ class _Walk:
                 return os.open(self.ahead[0], flags | os.O_NOFOLLOW, dir_fd=self._folder)
 
     def _mode_ahead(self) -> int:
-        """The file type of the next name; `ahead` then has the spelling on disk."""
+        """The file mode of the next name. Replaces the name with the spelling that exists on disk, if that differs."""
         try:
             return os.stat(self.ahead[0], dir_fd=self._folder, follow_symlinks=False).st_mode
         except FileNotFoundError:

@@ -59,7 +59,7 @@ class Request:
         try:
             return json.loads(text)
         except ValueError as error:
-            raise DemoFailed(f"{self.url} answered with something that is not JSON: {text}") from error
+            raise DemoFailed(f"{self.url} answered with something that is not JSON:\n{text}") from error
 
     def _options(self) -> list[list[str]]:
         if self.fields is None:

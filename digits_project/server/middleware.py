@@ -18,8 +18,8 @@ def actor(get_response):
     responses, caching."""
 
     def middleware(request):
-        actor = audit.acting(lambda: audit.Actor(usernames.owner(request), sender(request)))
-        with actor, viewer.working_for(lambda: request.user):
+        acting = audit.acting(lambda: audit.Actor(usernames.owner(request), sender(request)))
+        with acting, viewer.working_for(lambda: request.user):
             response = get_response(request)
         response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
         if _is_personal(request):
