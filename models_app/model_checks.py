@@ -77,7 +77,7 @@ def _check_previous(model: TrainedModel) -> None:
 
 def _check_patience(model: TrainedModel) -> None:
     if model.early_stop_patience and not model.val_interval:
-        raise BadInput("This is a number of validations, but val_interval is 0, so there are none.")
+        raise BadInput("This counts validations, but val_interval is 0, so there are none.")
 
 
 def _check_crop(model: TrainedModel) -> None:

@@ -72,7 +72,7 @@ def rows_of(page):
 
 @pytest.mark.parametrize(
     "count, message",
-    [(300, "A matrix of 300 categories is too large for a page"), (1200, "Of 1200 categories no matrix is kept")],
+    [(300, "A matrix of 300 categories is too large for a page"), (1200, "No matrix is stored for 1200 categories")],
 )
 def test_many_categories_are_paged_and_sorted_and_their_matrix_is_not_read(
     admin_client, model, count, message, django_assert_max_num_queries

@@ -109,9 +109,7 @@ def test_an_invalid_field_of_a_model_gets_its_message_and_creates_nothing(client
 
 def test_early_stop_patience_needs_validations(client, form):
     errors = field_errors(client.post(CREATE, form(early_stop_patience=3, val_interval=0)))
-    assert errors == {
-        "early_stop_patience": "This is a number of validations, but val_interval is 0, so there are none."
-    }
+    assert errors == {"early_stop_patience": "This counts validations, but val_interval is 0, so there are none."}
 
 
 @pytest.mark.parametrize("content_type", ["multipart", "application/x-www-form-urlencoded", "application/json"])
@@ -221,7 +219,7 @@ def test_errors_across_fields_are_reported_together_with_errors_of_single_fields
         "learning_rate": "This must be above 0.",
         "crop_size": "This is larger than the images, which are 28×28.",
         "lr_multistep_values": "lr_multistep_values must increase, as in 50,85, but are 85,50",
-        "early_stop_patience": "This is a number of validations, but val_interval is 0, so there are none.",
+        "early_stop_patience": "This counts validations, but val_interval is 0, so there are none.",
         "select_gpu": "No host has GPU 7 to train on; there are: none.",
     }
 
