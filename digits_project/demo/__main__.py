@@ -47,7 +47,7 @@ def summary(demo: Demo, screen: Screen) -> None:
     screen.line("Every process has ended. These files remain:")
     screen.line(f"dataset   {shown(Path(demo.dataset['directory']))}")
     screen.line(f"model     {shown(Path(demo.model['directory']))}, a model.onnx for each epoch")
-    screen.line(f"logs      {shown(stack.logs)}, one a process; train.log and build.log with the jobs")
+    screen.line(f"logs      {shown(stack.logs)}, one per process; train.log and build.log with the jobs")
     screen.heading("Next: the same server with these jobs, until Ctrl-C")
     screen.command(make_run())
     screen.command(Request(f"{stack.url}models/{demo.model['id']}.json").curl())

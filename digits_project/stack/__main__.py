@@ -50,8 +50,8 @@ def banner(stack: Stack) -> str:
 DIGITS is running
   {stack.url:<36} the API and the pages
   {stack.url + "admin/":<36} {admin}
-  {stack.logs}{os.sep:<4} one log a process
-DIGITS_WIRE_FORMAT=digits make run: answers in the shapes that clients of NVIDIA DIGITS parse
+  {stack.logs}{os.sep:<4} one log per process
+DIGITS_WIRE_FORMAT=digits make run: responds in the format that clients of NVIDIA DIGITS parse
 Ctrl-C stops it; what it stored stays in {stack.home}
 """
 

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 from digits_project.common.errors import BadInput
 from inference import spooled_response
 from inference.engine.batches import AHEAD, Batches
-from inference.spooled_response import Answer
+from inference.spooled_response import SpooledResponse
 
 SIDE = 128
 BATCH = 4
@@ -74,14 +74,14 @@ ENTRIES = {"ä \u2028.png": {"prob": [[0.5, 1e-7], []]}, 'quote"\\\n': {}, "b": 
 
 
 def test_a_spooled_response_has_the_bytes_of_the_renderer():
-    response_body = Answer("outputs")
+    response_body = SpooledResponse("outputs")
     for name, value in ENTRIES.items():
         response_body.add(name, value)
     assert response_body.response({}).content == render_json({"outputs": ENTRIES})
 
 
 def test_a_repeated_name_appears_once_in_a_spooled_response():
-    response_body = Answer("outputs")
+    response_body = SpooledResponse("outputs")
     response_body.add("a", 1)
     response_body.add("a", 2)
     assert response_body.value() == {"outputs": {"a": 1}}
@@ -90,7 +90,7 @@ def test_a_repeated_name_appears_once_in_a_spooled_response():
 @pytest.mark.django_db  # closing a response closes old database connections
 def test_a_long_response_is_streamed_from_disk(monkeypatch):
     monkeypatch.setattr(spooled_response, "MAX_IN_MEMORY", 1000)
-    response_body = Answer("outputs")
+    response_body = SpooledResponse("outputs")
     tracemalloc.start()
     for i in range(60):
         response_body.add(str(i), list(range(1000)))
