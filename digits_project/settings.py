@@ -76,6 +76,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "digits_project.server.middleware.forget_changed_rows",
     "digits_project.server.middleware.forgive_double_slash",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -127,6 +128,7 @@ OIDC_AUTHENTICATION_CALLBACK_URL = "oidc-callback"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
 # Cookie names of this server's own, because browsers send the cookies of a host to every port, also to another Django.
 DIGITS_ID = environment.server_id(DIGITS_HOME, SECRET_KEY)
+SESSION_ENGINE = "digits_project.server.sessions"
 SESSION_COOKIE_NAME = f"digits_session_{DIGITS_ID}"
 CSRF_COOKIE_NAME = f"digits_csrf_{DIGITS_ID}"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # the default uses a cookie named "messages"

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from datasets.imagedb.images import confined, decoding
 from digits_project.accounts.viewer import limited_user
+from digits_project.common import row_cache
 from digits_project.common.errors import BadInput, DamagedFile
 from digits_project.common.job_ids import is_job_id
 from digits_project.common.onnx_runtime import NO_MODEL
@@ -22,8 +23,10 @@ from models_app.results import NEWEST, Snapshot, of_epoch
 from models_app.training.snapshots.snapshot_check import damaged, missing, verify
 
 MAX_NUMBERS = 8_000_000  # of the outputs for one image; 21 categories for each of 500×500 pixels are 5 million
+EPOCH_DIGITS = 4  # of_epoch takes epochs that differ by less for the same
 INSTEAD = "use infer_one or infer_many to get the numbers."
 OF_IMAGES = ("resize_width", "resize_height", "resize_channels", "resize_mode", "alpha_background", "white_level")
+# Each of these columns stands in the table's trigger (migration row_changes), because find_snapshot caches rows.
 OF_DATASET = ("name", "kind", "categories", *OF_IMAGES)
 # The columns that inference needs. Loading all columns would take longer than the inference.
 USED = ("epoch", "folder", "trained_model__name", *(f"trained_model__dataset__{column}" for column in OF_DATASET))
@@ -46,22 +49,30 @@ class CanNotClassify(Exception):
 
 
 def find_snapshot(job_id: object, epoch: float | None = None) -> Snapshot:
-    """The snapshot of a model and an epoch, or its newest (None or -1), with model and dataset: one query.
+    """The snapshot of a model and an epoch, or its newest (None or -1), with model and dataset: one query, in the web
+    process none if it is cached.
 
     Raises NoSuchModel, NoSnapshot or NoSuchSnapshot.
     """
     if not is_job_id(job_id):
         raise NoSuchModel(job_id)
-    snapshots = Snapshot.objects.filter(trained_model=job_id)
-    if limited_user():
-        snapshots = snapshots.filter(trained_model__in=visible(TrainedModel))
-    snapshots = snapshots.select_related("trained_model__dataset").only(*USED)
-    if epoch is not None and epoch != NEWEST:
-        snapshots = of_epoch(snapshots, epoch)
-    snapshot = snapshots.order_by("-epoch").first()
+    epoch = None if epoch == NEWEST else epoch
+    user = limited_user()
+    key = "snapshot", job_id, epoch if epoch is None else round(epoch, EPOCH_DIGITS), user and (user.pk,)
+    snapshot = row_cache.cached(key, lambda: _read_snapshot(job_id, epoch, user))
     if snapshot is None:
         raise _why_none(job_id, epoch)
     return snapshot
+
+
+def _read_snapshot(job_id: str, epoch: float | None, user: object) -> Snapshot | None:
+    snapshots = Snapshot.objects.filter(trained_model=job_id)
+    if user:
+        snapshots = snapshots.filter(trained_model__in=visible(TrainedModel))
+    snapshots = snapshots.select_related("trained_model__dataset").only(*USED)
+    if epoch is not None:
+        snapshots = of_epoch(snapshots, epoch)
+    return snapshots.order_by("-epoch").first()
 
 
 def _why_none(job_id: str, epoch: float | None) -> Exception:

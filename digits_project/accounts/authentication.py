@@ -1,5 +1,7 @@
 """Authenticates a request by its session or its token."""
 
+from copy import copy
+
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -33,7 +35,7 @@ class Token(BaseAuthentication):
             raise AuthenticationFailed("There is no such token, or it was withdrawn.")
         if token.has_expired:
             raise AuthenticationFailed(f"This token expired at {token.expires_at:%Y-%m-%d %H:%M} UTC; make another.")
-        return token.user, token
+        return copy(token.user), token  # views can change the user, and the token is cached
 
     def authenticate_header(self, request) -> str:
         return "Token"

@@ -6,6 +6,8 @@ address; and the groups in the provider's claims decide what the account may do.
 
 import logging
 from collections.abc import Iterable
+from copy import copy
+from functools import partial
 
 import jwt
 import requests
@@ -25,6 +27,7 @@ from digits_project.accounts import audit
 from digits_project.accounts.models import OidcIdentity
 from digits_project.accounts.roles import Role
 from digits_project.accounts.usernames import USER_NAME
+from digits_project.common import row_cache
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +78,10 @@ class OidcBackend(auth.OIDCAuthenticationBackend):
         self.OIDC_RP_SIGN_ALGO = settings.OIDC_RP_SIGN_ALGO
         self.OIDC_RP_IDP_SIGN_KEY = None
         self.UserModel = get_user_model()
+
+    def get_user(self, user_id):
+        """The user of a session; a copy, because views can change it."""
+        return copy(row_cache.cached(("user", user_id), partial(super().get_user, user_id)))
 
     OIDC_OP_TOKEN_ENDPOINT = property(lambda self: setting("OIDC_OP_TOKEN_ENDPOINT"))
     OIDC_OP_USER_ENDPOINT = property(lambda self: setting("OIDC_OP_USER_ENDPOINT"))

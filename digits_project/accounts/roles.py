@@ -4,6 +4,8 @@ from enum import IntEnum
 
 from django.contrib.auth.models import Group, Permission
 
+from digits_project.common import row_cache
+
 JOBS = ("datasets", "models_app")  # apps whose rows are jobs
 ADMINISTERED = ("jobs", "datasets", "models_app", "accounts")  # apps whose admin pages are for operators
 READ_ONLY = ("accounts.auditentry",)
@@ -25,7 +27,10 @@ def role_of(user) -> Role | None:
     """The highest role of an account; None if it is in none of the groups."""
     if user.is_superuser:
         return Role.OPERATOR
-    groups = set(user.groups.values_list("name", flat=True))
+    return row_cache.cached(("role", user.pk), lambda: _role_in(set(user.groups.values_list("name", flat=True))))
+
+
+def _role_in(groups: set[str]) -> Role | None:
     return max((role for role in Role if role.group in groups), default=None)
 
 

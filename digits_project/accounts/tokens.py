@@ -3,12 +3,14 @@
 import hashlib
 import secrets
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from digits_project.accounts import audit
 from digits_project.accounts.models import AccessToken, Scope
+from digits_project.common import row_cache
 
 PREFIX = "digits_"  # lets scanners for leaked secrets recognise a token
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -37,7 +39,8 @@ def withdraw(token: AccessToken) -> None:
 
 def find(secret: str) -> AccessToken | None:
     """The token of that secret if it was not withdrawn and its user is active, else None. It can be expired."""
-    found = AccessToken.objects.select_related("user").filter(digest=_digest(secret), user__is_active=True).first()
+    digest = _digest(secret)
+    found = row_cache.cached(("token", digest), partial(_find_active, digest))
     if found is None:
         return None
     now = timezone.now()
@@ -46,6 +49,10 @@ def find(secret: str) -> AccessToken | None:
     if found.last_used_at is None or found.last_used_at < now - USE_IS_NOTED_EVERY:
         AccessToken.objects.filter(pk=found.pk).update(last_used_at=now)
     return found
+
+
+def _find_active(digest: str) -> AccessToken | None:
+    return AccessToken.objects.select_related("user").filter(digest=digest, user__is_active=True).first()
 
 
 def _digest(secret: str) -> str:

@@ -1,10 +1,12 @@
 """Middleware: the audit log's actor, security headers, old clients' double slashes."""
 
 from django.conf import settings
+from django.db import connection
 from django.urls import reverse
 
 from digits_project.accounts import audit, permissions, usernames, viewer
 from digits_project.accounts.client_address import sender
+from digits_project.common import row_cache
 
 # Content-Security-Policy: pages load only their own scripts, styles and pictures, and can't be framed.
 CONTENT_POLICY = (
@@ -36,6 +38,32 @@ def _is_personal(request) -> bool:
     has_credentials = "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES
     logs_in = request.path.startswith((reverse("login"), reverse("oidc-login"), reverse("oidc-callback")))
     return permissions.has_accounts() or has_credentials or logs_in
+
+
+class _Writes:
+    """A wrapper of Django's for statements, which notes whether there was one that is no SELECT."""
+
+    seen = False
+
+    def __call__(self, execute, sql, params, many, context):
+        self.seen = self.seen or not str(sql).startswith("SELECT")
+        return execute(sql, params, many, context)
+
+
+def forget_changed_rows(get_response):
+    """Drop this process's cached rows before the response of a request that wrote rows is sent, so that the next
+    request finds the new ones. The notification of PostgreSQL can come a moment later."""
+
+    def middleware(request):
+        writes = _Writes()
+        try:
+            with connection.execute_wrapper(writes):
+                return get_response(request)
+        finally:
+            if writes.seen:
+                row_cache.clear()
+
+    return middleware
 
 
 def forgive_double_slash(get_response):

@@ -10,7 +10,8 @@ import sys
 import psutil
 from django.db import connection
 
-from tests.support.server import ROOT
+from digits_project.common import row_cache
+from tests.support.server import ROOT, wait_until
 
 
 @contextlib.contextmanager
@@ -48,3 +49,27 @@ def read_until_close(connection):
         while more := connection.recv(1 << 16):
             received += more
     return bytes(received)
+
+
+# --- the cache of rows that the web process has ---------------------------------------------------------------------
+def connect():
+    """A new connection to the tests' database, as another process has one."""
+    return connection.get_new_connection(connection.get_connection_params())
+
+
+@contextlib.contextmanager
+def opened_cache(kind=row_cache.RowCache):
+    """A cache that this process follows while the block runs, as soon as it keeps values."""
+    cache = row_cache.follow(connect, lambda: connection.in_atomic_block, kind)
+    try:
+        wait_until(lambda: is_warm(cache))
+        yield cache
+    finally:
+        row_cache.unfollow()
+
+
+def is_warm(cache):
+    """Whether the cache keeps values."""
+    first, second = object(), object()
+    cache.get("is_warm", lambda: first)
+    return cache.get("is_warm", lambda: second) is not second
