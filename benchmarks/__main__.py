@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.report import HEADING, Row, line, write_json
 
-PARTS = ("training", "whole_training")
+PARTS = ("training", "whole_training", "jobs")
 RESULTS = Path(__file__).with_name("results.json")
 
 
