@@ -13,9 +13,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from benchmarks.loops.rounds import ROOT
+from benchmarks.loops.rounds import ROOT, TORCH_PYTHON
 from benchmarks.report import Row, against
-from benchmarks.training import TORCH_PYTHON
 from digits_project.common.resources import usable_cores
 from tests.support.server import RunningServer, wait_until
 from tests.support.services import temporary_home

@@ -7,12 +7,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from benchmarks.loops.rounds import Loop, alternate
+from benchmarks.loops.rounds import TORCH_PYTHON, Loop, alternate
 from benchmarks.report import Row, against
 from digits_project.common.resources import usable_cores
-
-# The Python of an environment with PyTorch; without one, rows against PyTorch are left out.
-TORCH_PYTHON = os.environ.get("BENCH_TORCH_PYTHON", "")
 
 ENGINE, GLUON, BARE, TORCH = ("engine_loop", "gluon_loop", "bare_mxnet_loop", "torch_loop")
 

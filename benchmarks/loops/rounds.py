@@ -5,6 +5,7 @@ This module imports nothing but the standard library, because a loop's process m
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# The Python of an environment with PyTorch; without one, rows against PyTorch are left out.
+TORCH_PYTHON = os.environ.get("BENCH_TORCH_PYTHON", "")
 
 
 def serve(run: Callable[[int], None], images_per_step: int) -> None:
