@@ -138,6 +138,7 @@ def forms():
     return forms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", HOSTILE_VALUES, ids=lambda value: ascii(value)[:20])
 def test_hostile_values_in_any_field_cause_no_server_error(client, forms, value, make_dataset, make_model):
     model = make_model(make_dataset())

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.chaos.target import CONNECTION_ERRORS, Server
 from tests.chaos.work import Work
 
-CHILDREN = 6  # of the supervisor: PostgreSQL, Redis, web, two workers, reaper
+CHILDREN = 7  # of the supervisor: PostgreSQL, Redis, web, three workers, reaper
 
 
 def broken_invariants(server: Server, work: Work) -> list[str]:

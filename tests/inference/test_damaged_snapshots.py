@@ -150,6 +150,7 @@ def test_the_download_of_a_damaged_mean_gets_409_that_names_the_file(send, snaps
     assert (status, f"{snapshot.trained_model.dataset_id}/mean.npy is damaged" in text) == (409, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [*DAMAGES, delete_folder], ids=lambda damage: damage.__name__)
 def test_an_evaluation_of_a_damaged_snapshot_fails_and_names_the_file(built_dataset, make_model, damage):
     model = make_model(built_dataset)

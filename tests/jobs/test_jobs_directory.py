@@ -60,6 +60,7 @@ with transaction.atomic():
 """
 
 
+@pytest.mark.slow(4)
 def test_repeated_sweeps_remove_no_folder_of_a_job_under_creation(make_dataset):
     stop = threading.Event()
 

@@ -7,7 +7,7 @@ from django.db.migrations.executor import MigrationExecutor
 from models_app.models import TrainedModel
 from models_app.results import Metric, Snapshot
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow(2)]
 
 
 def migrate_from(name: str) -> None:

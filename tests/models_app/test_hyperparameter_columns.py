@@ -24,6 +24,7 @@ SAMPLES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow(3)
 def test_one_declaration_adds_a_hyperparameter_everywhere():
     program = [sys.executable, "-m", "tests.support.added_hyperparameter"]
     found = json.loads(subprocess.run(program, check=True, capture_output=True, text=True, timeout=60).stdout)

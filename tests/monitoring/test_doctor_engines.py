@@ -28,6 +28,7 @@ def reported(examination, name: str) -> list[tuple[str, str]]:
     return [(finding.state, finding.text) for finding in examination() if finding.name == name]
 
 
+@pytest.mark.slow(2)
 def test_the_doctor_lists_every_registered_engine_with_its_version_and_devices(monkeypatch, gpus):
     register_only(monkeypatch, MXNET, MISSING, SECOND)
     gpus((8, 0), (12, 1))
@@ -38,6 +39,7 @@ def test_the_doctor_lists_every_registered_engine_with_its_version_and_devices(m
     ]
 
 
+@pytest.mark.slow(2)
 def test_the_doctor_says_which_engine_auto_takes_on_each_device(monkeypatch, gpus):
     register_only(monkeypatch, MXNET, SECOND)
     gpus((8, 0), (12, 1), (9, 0))

@@ -56,6 +56,7 @@ def test_an_installed_package_keeps_its_data_in_the_users_home(root, home):
     assert default_home(Path(root)) == Path(home).expanduser()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["digits_project.stack", "digits_project.demo"])
 def test_a_start_with_help_or_a_wrong_option_starts_no_server(module, tmp_path):
     for option, status in (("--help", 0), ("--port=8080", 2)):

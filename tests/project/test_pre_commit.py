@@ -52,6 +52,7 @@ def test_pre_commit_accepts_the_configuration():
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["import-contracts", "migrations"])
 def test_a_hook_on_the_whole_project_passes(name):
     assert subprocess.run(command(HOOKS[name]), cwd=ROOT, capture_output=True).returncode == 0

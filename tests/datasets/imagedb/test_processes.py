@@ -54,6 +54,7 @@ def act_once(fraction, action):
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fraction", [0, 0.06, 0.4, 0.9])
 def test_an_abort_stops_a_build_within_half_a_second_and_leaves_no_files(photos, tmp_path, fraction):
     pids, raised = [], []
@@ -71,6 +72,7 @@ def test_an_abort_stops_a_build_within_half_a_second_and_leaves_no_files(photos,
     assert all(has_ended(pid, 0) for pid in pids)
 
 
+@pytest.mark.slow
 def test_an_error_in_the_progress_callback_ends_the_build_and_leaves_no_files(photos, tmp_path):
     with pytest.raises(ZeroDivisionError):
         build(slow_spec(photos), tmp_path / "job", act_once(0.3, lambda: 1 // 0))
@@ -156,6 +158,7 @@ def test_worker_processes_ignore_ctrl_c_and_the_signal_handlers_of_the_parent():
     assert handlers == [signal.SIG_IGN, signal.SIG_DFL]
 
 
+@pytest.mark.slow
 def test_the_progress_of_a_build_is_reported_often_and_rises_to_one(photos, tmp_path):
     calls = []
     build(slow_spec(photos), tmp_path / "job", lambda fraction: calls.append((time.monotonic(), fraction)))

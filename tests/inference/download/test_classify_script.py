@@ -23,7 +23,7 @@ from tests.support.samples.picture_samples import (
 )
 from tests.support.samples.row_samples import DIGITS, add_snapshot, image_list, with_categories
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("data_roots")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("data_roots"), pytest.mark.slow]
 MODULES = "digits_classify"  # the folder of the modules that classify.py imports
 
 

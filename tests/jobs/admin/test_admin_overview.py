@@ -78,7 +78,7 @@ def test_jobs_of_the_last_day_are_counted_by_outcome(make_dataset):
 
 def test_the_front_page_opens_while_redis_is_unreachable(admin_client, cpu, make_dataset, monkeypatch):
     make_dataset(name="cats")
-    monkeypatch.setattr(queues, "connection", lambda: Redis(port=1))
+    monkeypatch.setattr(queues, "connection", lambda: Redis(port=1, retry=None))
     page = admin_client.get(reverse("admin:index")).content.decode()
     assert "Redis can't be reached, so the state of the workers is unknown" in page
     assert "cats" in page

@@ -91,6 +91,7 @@ def test_a_16_bit_image_with_alpha_is_scaled_and_blended():
     assert np.abs(pixels - (COLOURS / MAX_12_BITS * 255 * alpha + 255 * (1 - alpha))).max() <= 2
 
 
+@pytest.mark.slow(2)
 def test_a_large_16_bit_image_is_scaled_in_blocks():
     samples = np.random.default_rng(0).integers(0, MAX_12_BITS + 1, (1500, 2000, 3))
     pixels = np.asarray(decode(png(samples, colour=RGB)))

@@ -135,11 +135,13 @@ HUGE_METADATA = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HUGE_IMAGES)
 def test_an_image_that_would_fill_the_memory_is_rejected_with_little_memory(kind):
     assert decode_with_limit(HUGE_IMAGES[kind](), SMALL_MIB).startswith("rejected: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HUGE_METADATA)
 def test_png_metadata_that_would_fill_the_memory_is_ignored(kind):
     assert (

@@ -118,6 +118,7 @@ BRACES = "more than 100 braces are open"
 LENGTH = "the text is too long for a network: it has more than 200,000 words and signs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text, message",
     [
