@@ -30,7 +30,7 @@ VISUALIZATION = {
 VISUALIZATIONS = {"type": "array", "items": VISUALIZATION, "description": "With `?visualizations=1`."}
 
 
-def _answer(key: str, value: dict, description: str, **optional: dict) -> OpenApiResponse:
+def _response(key: str, value: dict, description: str, **optional: dict) -> OpenApiResponse:
     properties = {key: value} | optional
     return OpenApiResponse({"type": "object", "properties": properties, "required": [key]}, description)
 
@@ -39,23 +39,23 @@ def _of_each(value: dict) -> dict:
     return {"type": "object", "additionalProperties": value}
 
 
-PREDICTIONS = _answer(
+PREDICTIONS = _response(
     "predictions",
     {"oneOf": [PERCENTS, PAIRS]},
     "`{category: percent}`, best first, at most five; with DIGITS_WIRE_FORMAT=digits `[[category, percent], …]`.",
     visualizations=VISUALIZATIONS,
 )
-CLASSIFICATIONS = _answer("classifications", _of_each(PAIRS), "For each image its `[[category, percent], …]`.")
-OUTPUTS = _answer(
+CLASSIFICATIONS = _response("classifications", _of_each(PAIRS), "For each image its `[[category, percent], …]`.")
+OUTPUTS = _response(
     "outputs",
     ARRAYS,
     "The values of each output of the network, for a batch of one image.",
     visualizations=VISUALIZATIONS,
 )
-OUTPUTS_OF_MANY = _answer(
+OUTPUTS_OF_MANY = _response(
     "outputs", _of_each(ARRAYS), "For each image the values of each output, without a batch axis."
 )
-TOP_N = _answer("top_n", _of_each(PAIRS), "For each category its `[[image, percent], …]`, surest first.")
+TOP_N = _response("top_n", _of_each(PAIRS), "For each category its `[[image, percent], …]`, surest first.")
 ARCHIVES = {(200, form.media_type): OpenApiTypes.BINARY for form in FORMS.values()}
 FORM = OpenApiParameter("form", str, OpenApiParameter.PATH, enum=list(FORMS), description="The kind of archive.")
 JOB_ID = OpenApiParameter("job_id", str, description="The model's id; the body can have it instead.")

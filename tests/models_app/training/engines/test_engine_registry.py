@@ -58,7 +58,7 @@ def test_an_engine_requested_by_name_is_refused_with_its_own_reason(register):
     tanh = network(Layer("t", "TanH", ("data",), ("t",)))
     with pytest.raises(BadInput, match=r"Second can't train layers of type TanH$"):
         registry.engines_of_network(tanh, "second")
-    with pytest.raises(BadInput, match="there is no engine 'caffe'; there are: mxnet, second"):
+    with pytest.raises(BadInput, match="there is no engine 'caffe'; choose one of mxnet, second"):
         registry.engines_of_network(tanh, "caffe")
 
 

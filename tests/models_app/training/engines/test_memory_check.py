@@ -37,7 +37,7 @@ def test_a_training_that_exceeds_the_memory_is_refused_with_the_advice_of_a_smal
     memory, batch = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 256
     bytes_per_layer = 4 * batch * CHANNELS * SIDE * SIDE
     with pytest.raises(
-        BadInput, match=r"training sample with a batch size of 256 .*memory.*; take a smaller batch_size"
+        BadInput, match=r"training sample with a batch size of 256 .*memory.*; use a smaller batch_size"
     ):
         train(deep_network(math.ceil(memory / bytes_per_layer) + 2), batch)
 

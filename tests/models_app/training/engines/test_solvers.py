@@ -164,7 +164,7 @@ def test_a_resumed_solver_ends_with_the_same_bits(solver_type):
 def test_the_optimizer_state_of_another_solver_is_refused(other):
     network, _ = sample()
     state = solver_of(network, "ADAM", random_weights(network)).optimizer_state()
-    with pytest.raises(BadInput, match=f"is not what {other} needs"):
+    with pytest.raises(BadInput, match=f"does not fit {other}"):
         solver_of(network, other, random_weights(network)).load_optimizer_state(state)
 
 
