@@ -140,6 +140,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if DIGITS_HTTPS el
 SECURE_HSTS_SECONDS = 31_536_000 if DIGITS_HTTPS else 0
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20  # the fields of a form; files are streamed to disk
 FILE_UPLOAD_HANDLERS = [
+    "digits_project.api.small_forms.SmallForm",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "digits_project.api.uploads.DiskUpload",
 ]

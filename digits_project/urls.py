@@ -20,6 +20,7 @@ handler500 = "digits_project.api.exception_handler.server_fault"
 LOG_IN = {"get": "defaults", "post": "log_in"}
 
 urlpatterns = [
+    path("", include("inference.api.urls")),  # first, because they are requested most often
     *action_routes("login", login.LoginViewSet, LOG_IN, "login", name="Log in"),
     path("oidc/login", oidc.OidcBegin.as_view(), name="oidc-login"),
     path("oidc/callback", oidc.OidcCallback.as_view(), name="oidc-callback"),
@@ -35,7 +36,6 @@ urlpatterns = [
     re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),
     path("api/schema", SpectacularAPIView.as_view(renderer_classes=[PrettyJSONRenderer]), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(metadata_class=None), name="docs"),  # no OPTIONS
-    path("", include("inference.api.urls")),
     path("", include("models_app.api.urls")),
     path("", include("datasets.api.urls")),
     path("", include("digits_project.jobs.api.urls")),

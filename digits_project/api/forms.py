@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, cast
+from copy import copy
+from functools import cache
+from typing import Any, TypeVar, cast
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import exceptions, serializers
@@ -15,6 +17,8 @@ MAX_PATH = 4096  # characters
 IGNORED = "X-Digits-Ignored"  # response header that lists the fields unknown to the form
 # Fields that clients send with every form.
 COMPANIONS = {"csrf_token", "csrfmiddlewaretoken", "submit", "username"}
+
+F = TypeVar("F", bound="Form")
 
 
 # --- bodies --------------------------------------------------------------------------------------------------------
@@ -40,6 +44,7 @@ class Form(serializers.Serializer):
     DIGITS_FIELDS: dict[str, DigitsField] = {}  # fields of DIGITS's form that this form lacks
     FIRST: tuple[str, ...] = ()  # the first fields of the form, of any class
     LAST: tuple[str, ...] = ()  # the last fields
+    HAS_FIXED_FIELDS = False  # whether its fields depend on nothing but the class, so that forms can share them
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -49,6 +54,16 @@ class Form(serializers.Serializer):
             self.fields[name].help_text = self.DESCRIPTIONS[name]
         for field in self.fields.values():
             _name_choices(field)
+
+    @classmethod
+    def with_data(cls: type[F], data) -> F:
+        """A form to validate these data. With HAS_FIXED_FIELDS it has the fields of all such forms of its class; making
+        fields takes longer than validating them."""
+        if not cls.HAS_FIXED_FIELDS:
+            return cls(data=data)
+        form = copy(_empty_form(cls))
+        form.initial_data = data
+        return form
 
     def get_fields(self):
         fields = self.unordered_fields()
@@ -122,6 +137,11 @@ class Form(serializers.Serializer):
                 with suppress(SkipField):
                     values[field.field_name] = field.run_validation(field.get_value(given))
         return values
+
+
+@cache
+def _empty_form(form_class: type[F]) -> F:
+    return form_class()
 
 
 def choice_in(data: Mapping, name: str, field: serializers.ChoiceField) -> str:

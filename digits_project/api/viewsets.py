@@ -38,10 +38,13 @@ class FormViewSet(ViewSet):
     serializer_class: type[Form] | None = None
     metadata_class = FormMetadata
 
-    def get_serializer(self, *args, **kwargs) -> Form:
+    def form_class(self) -> type[Form]:
         if self.serializer_class is None:
             raise TypeError(f"{type(self).__name__} has no form on this route")
-        return self.serializer_class(*args, **kwargs)
+        return self.serializer_class
+
+    def get_serializer(self, *args, **kwargs) -> Form:
+        return self.form_class()(*args, **kwargs)
 
     @extend_schema(responses={200: Defaults})
     def defaults(self, request, format=None):
@@ -54,7 +57,7 @@ class FormViewSet(ViewSet):
 
     def valid_form(self, data) -> Form:
         """The form of this route with `data`. Raises ValidationError."""
-        form = self.get_serializer(data=data)
+        form = self.form_class().with_data(data)
         self.headers |= ignored_header(form, self.sent())
         form.is_valid(raise_exception=True)
         return form

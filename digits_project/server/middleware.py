@@ -1,8 +1,10 @@
 """Middleware: the audit log's actor, security headers, old clients' double slashes."""
 
+from functools import cache
+
 from django.conf import settings
 from django.db import connection
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 
 from digits_project.accounts import audit, permissions, usernames, viewer
 from digits_project.accounts.client_address import sender
@@ -36,8 +38,13 @@ def _is_personal(request) -> bool:
     if request.path.startswith(settings.STATIC_URL):
         return False
     has_credentials = "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES
-    logs_in = request.path.startswith((reverse("login"), reverse("oidc-login"), reverse("oidc-callback")))
-    return permissions.has_accounts() or has_credentials or logs_in
+    return permissions.has_accounts() or has_credentials or request.path.startswith(_login_paths(get_script_prefix()))
+
+
+@cache
+def _login_paths(script_prefix: str) -> tuple[str, ...]:
+    """The paths of the login, which reverse() puts under this prefix."""
+    return reverse("login"), reverse("oidc-login"), reverse("oidc-callback")
 
 
 class _Writes:

@@ -50,6 +50,7 @@ class InferenceForm(Form):
     """The fields that all inference routes have: the model's id, and the epoch of the snapshot that predicts."""
 
     DIGITS_FIELDS = digits_fields.INFERENCE
+    HAS_FIXED_FIELDS = True
 
     job_id = serializers.CharField(required=False)  # views.named_model reads it before the form
     snapshot_epoch = Number(default=None, min_value=-1)
@@ -113,6 +114,7 @@ class VisualizationsForm(Form):
     """The query string of classify_one and infer_one."""
 
     DESCRIPTIONS = VISUALIZATIONS
+    HAS_FIXED_FIELDS = True
 
     visualizations = Flag()
 

@@ -216,7 +216,9 @@ def named_model(request) -> object:
 
 def wants_visualizations(request) -> bool:
     """Whether the query string has visualizations=1 (or true, …). Raises ValidationError if it is not a flag."""
-    asked = VisualizationsForm(data=request.query_params)
+    if not request.query_params:
+        return False
+    asked = VisualizationsForm.with_data(request.query_params)
     asked.is_valid(raise_exception=True)
     return asked.validated_data["visualizations"]
 

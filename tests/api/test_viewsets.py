@@ -4,6 +4,8 @@ import pytest
 from django.urls import resolve
 from rest_framework.viewsets import ViewSet
 
+from digits_project.common.errors import BadInput
+from inference.api.serializers import OneImageForm
 from tests.support.samples.row_samples import add_snapshot, with_categories
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -48,6 +50,15 @@ def test_options_describes_the_fields_of_a_form(client):
     description = client.options("/models/images/classification/top_n.json").json()
     assert description["name"] == "Surest images of each category"
     assert description["actions"]["POST"]["top_n"]["max_value"] == 1000
+
+
+def test_forms_that_share_their_fields_share_no_data_and_no_errors():
+    wrong, right = (OneImageForm.with_data({"snapshot_epoch": epoch, "image_path": "/x"}) for epoch in ("new", "2"))
+    assert wrong.fields is right.fields
+    assert [wrong.is_valid(), "snapshot_epoch" in wrong.errors] == [False, True]
+    with pytest.raises(BadInput, match="/x"):
+        right.is_valid(raise_exception=True)
+    assert OneImageForm().fields is not right.fields
 
 
 @pytest.mark.parametrize("route", [f"/models/{ID}/abort.json", "/index.json"])
