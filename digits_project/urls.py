@@ -1,11 +1,13 @@
 """All routes of the server; each app defines its own."""
 
+from collections.abc import Callable
+
 from django.contrib import admin
 from django.contrib.staticfiles.views import serve
 from django.urls import include, path, re_path
+from django.utils.module_loading import import_string
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from digits_project.accounts import oidc
 from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.api.routes import action_routes, action_view, with_suffix
 from digits_project.monitoring import health
@@ -19,11 +21,18 @@ handler500 = "digits_project.api.exception_handler.server_fault"
 
 LOG_IN = {"get": "defaults", "post": "log_in"}
 
+
+def oidc_view(name: str) -> Callable:
+    """A view of accounts.oidc. That module and its libraries take 10 MiB, so they are loaded by the first login at an
+    OpenID Connect provider; most servers have none."""
+    return lambda request: import_string(f"digits_project.accounts.oidc.{name}").as_view()(request)
+
+
 urlpatterns = [
     path("", include("inference.api.urls")),  # first, because they are requested most often
     *action_routes("login", login.LoginViewSet, LOG_IN, "login", name="Log in"),
-    path("oidc/login", oidc.OidcBegin.as_view(), name="oidc-login"),
-    path("oidc/callback", oidc.OidcCallback.as_view(), name="oidc-callback"),
+    path("oidc/login", oidc_view("OidcBegin"), name="oidc-login"),
+    path("oidc/callback", oidc_view("OidcCallback"), name="oidc-callback"),
     *with_suffix("logout", login.Logout, "logout"),
     *with_suffix("account", account.AccountPage, "account"),
     *with_suffix("autocomplete/path", path_suggestions.PathSuggestions, "autocomplete-path"),

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
 RESET_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 LONGEST_DELAY = 30  # seconds, between two starts of a child that keeps dying
+RETRY_SECONDS = 5  # after an attempt to start a child that failed
 LONG_LIFE = 60  # seconds; a child that lived that long is restarted at once
 LOG_LIMIT = 10 * 2**20  # bytes; a larger log is rotated when its process starts
 
@@ -33,8 +35,25 @@ class SystemAccount:
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
+class ChildProcess(Protocol):
+    """A child process: a subprocess.Popen, or one that the fork server started."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+
 class AlreadyLocked(Exception):
     """Another process holds the lock."""
+
+
+class NotStarted(Exception):
+    """A child process could not be started; the text tells the operator why."""
 
 
 @contextlib.contextmanager
@@ -108,19 +127,16 @@ class Child:
     """A process that is restarted whenever it ends: at once the first time, then after ever longer pauses."""
 
     name: str
-    argv: Sequence[str]
     log: Path
-    env: Mapping[str, str]
-    cwd: Path
-    pass_fds: Sequence[int] = ()
-    process: subprocess.Popen = field(init=False)
+    launch: Callable[[], ChildProcess]
+    process: ChildProcess = field(init=False)
     started_at: float = field(init=False)
     deaths: int = 0  # in a row, each after a short life
     due: float | None = None  # when to start it again
 
     def start(self) -> None:
         rotate(self.log)
-        self.process = spawn(self.argv, self.log, env=self.env, cwd=self.cwd, pass_fds=self.pass_fds)
+        self.process = self.launch()
         self.started_at, self.due = time.monotonic(), None
 
     def tend(self) -> str | None:
@@ -130,17 +146,23 @@ class Child:
             return None
         now = time.monotonic()
         if self.due is not None:
-            if now >= self.due:
-                self.start()
-            return None
+            return self._start_if_possible() if now >= self.due else None
         self.deaths = 0 if now - self.started_at > LONG_LIFE else self.deaths + 1
         delay = min(LONGEST_DELAY, 2 ** (self.deaths - 2)) if self.deaths > 1 else 0
         self.due = now + delay
         again = f"in {delay} s" if delay else "now"
         return f"{self.name} ended ({self.process.returncode}) and is restarted {again}; see {self.log}"
 
+    def _start_if_possible(self) -> str | None:
+        try:
+            self.start()
+        except NotStarted as failed:
+            self.due = time.monotonic() + RETRY_SECONDS
+            return str(failed)
+        return None
 
-def reap_orphans(own: Iterable[subprocess.Popen]) -> None:
+
+def reap_orphans(own: Iterable[ChildProcess]) -> None:
     """Reap the adopted orphans that have ended; not our own children, whose Popen objects do that."""
     pids = {process.pid for process in own}
     with contextlib.suppress(ChildProcessError):  # no child at all
@@ -150,7 +172,7 @@ def reap_orphans(own: Iterable[subprocess.Popen]) -> None:
             os.waitpid(ended.si_pid, 0)
 
 
-def stop(processes: Iterable[subprocess.Popen], signals: Sequence[signal.Signals], grace: float) -> None:
+def stop(processes: Iterable[ChildProcess], signals: Sequence[signal.Signals], grace: float) -> None:
     """Send all processes the first signal; after `grace` seconds send the next to those that still run, and so on."""
     running = [process for process in processes if process.poll() is None]
     for number in (*signals, signal.SIGKILL):
@@ -159,7 +181,7 @@ def stop(processes: Iterable[subprocess.Popen], signals: Sequence[signal.Signals
         running = wait(running, grace)
 
 
-def wait(processes: Iterable[subprocess.Popen], seconds: float) -> list[subprocess.Popen]:
+def wait(processes: Iterable[ChildProcess], seconds: float) -> list[ChildProcess]:
     """Wait until all have ended. Returns those that still run after `seconds`."""
     deadline = time.monotonic() + seconds
     running = []

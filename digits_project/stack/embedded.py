@@ -46,9 +46,12 @@ class Services:
         self._exit = contextlib.ExitStack()
 
     def __enter__(self) -> "Services":
-        with contextlib.ExitStack() as started:
-            self._start(started)
-            self._exit = started.pop_all()
+        try:
+            self.lay_out()
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception) -> None:
@@ -64,31 +67,41 @@ class Services:
         """Restart the services that have died. Returns a line of text for each."""
         return [service.start_again() for service in self.services if service.process.poll() is not None]
 
-    def _start(self, started: contextlib.ExitStack) -> None:
+    def lay_out(self) -> None:
+        """Make the folders, the passwords and with them the URLs; no service runs yet. For callers that have something
+        to do beside `start`; all others use `with`."""
         log = self.home / "log"
         for folder in (self.folder, log):
             folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o711)  # PostgreSQL's user must be able to enter; every file in it is private
         try:
-            started.enter_context(processes.exclusive(self.folder / "lock"))
+            self._exit.enter_context(processes.exclusive(self.folder / "lock"))
         except processes.AlreadyLocked:
             raise ServiceError(
                 f"PostgreSQL and Redis already run on {self.folder}, started by another process"
             ) from None
         passwords = _passwords(self.folder)
         account = unprivileged_account(self.folder / "postgres")
-        sockets = started.enter_context(_socket_folder(self.folder, account))
+        sockets = self._exit.enter_context(_socket_folder(self.folder, account))
         postgres, redis = self.wanted
         if postgres:
             database = Postgres(self.folder, sockets / "postgres", log, passwords, account, durable=self.durable)
-            self.services.append(started.enter_context(database))
+            self.services.append(database)
             self.database_url = database.url
         if redis:
             cache = Redis(self.folder, sockets, log, passwords)
-            self.services.append(started.enter_context(cache))
+            self.services.append(cache)
             self.redis_url = cache.url
+
+    def start(self) -> None:
+        """Start the services side by side, and wait until they accept connections."""
+        for service in reversed(self.services):  # PostgreSQL last, because a new one runs initdb first
+            self._exit.callback(service.stop)
+            service.begin()
+        for service in self.services:
+            service.await_ready()
         write_private(self.folder / "urls.json", json.dumps(self.urls))
-        started.callback((self.folder / "urls.json").unlink)
+        self._exit.callback((self.folder / "urls.json").unlink)
 
 
 def running_urls(home: Path) -> dict[str, str]:

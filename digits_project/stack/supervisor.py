@@ -14,15 +14,16 @@ import http.client
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from digits_project.common import processes
 from digits_project.stack.embedded import ServiceError, Services
+from digits_project.stack.fork_server import Forked, ForkServer
 from digits_project.stack.home import (
     ROOT,
     STATE,
@@ -36,6 +37,13 @@ from digits_project.stack.home import (
 READY_WITHIN = 60  # seconds
 TEND_EVERY = 0.5  # seconds
 WEB_GRACE, WORKER_GRACE = 5.0, 8.0  # seconds to stop after the first signal
+LISTENER = 100  # the web server's file descriptor of the listening socket
+WEB_OPTIONS = (
+    *("--workers", "1", "--threads", "8", "--timeout", "60", "--graceful-timeout", "3", "--no-control-socket"),
+    *("--worker-class", "digits_project.server.gunicorn_worker.WebWorker"),
+    *("--forwarded-allow-ips", ""),  # settings.py decides which headers of a proxy are trusted
+)
+NO_CHECKS = ("--skip-checks",)  # migrate has done them
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -63,6 +71,8 @@ class Stack:
         # There is none yet.
         self.admin_password = ""  # nosec B105
         self.services: Services | None = None
+        self.fork_server: ForkServer
+        self.forks: processes.Child  # the process of the fork server
         self.children: list[processes.Child] = []
         self._handlers: dict = {}
         self._exit = contextlib.ExitStack()
@@ -70,6 +80,9 @@ class Stack:
     def __enter__(self) -> "Stack":
         try:
             self._start()
+        except processes.NotStarted as failed:
+            self.__exit__()
+            raise StackError(str(failed)) from None
         except BaseException:
             self.__exit__()
             raise
@@ -85,9 +98,9 @@ class Stack:
     def tend(self) -> None:
         """Restart what has died, and report it."""
         services = self.services.services if self.services else []
-        processes.reap_orphans([part.process for part in (*services, *self.children)])
+        processes.reap_orphans([part.process for part in (*services, self.forks, *self.children)])
         notes = self.services.tend() if self.services else []
-        for note in (*notes, *(child.tend() for child in self.children)):
+        for note in (*notes, self.forks.tend(), *(child.tend() for child in self.children)):
             if note:
                 self._note(note)
 
@@ -96,18 +109,19 @@ class Stack:
         self._take_home()
         processes.adopt_orphans()
         self._exit.callback(processes.kill_descendants)
-        env = self._environment()
-        self._migrate(env)
-        self.admin_password = self._ensure_superuser(env)
+        self._start_services()
+        self._migrate()
+        admin_password = self._ensure_superuser()
         listener = self._exit.enter_context(listen(self.port))
         port = listener.getsockname()[1]
         if port != self.port:
             self._note(f"Port {self.port} is taken; using {port}")
-        prefix = env.get("DIGITS_URL_PREFIX", "").strip("/")  # migrate has checked it already
+        prefix = os.environ.get("DIGITS_URL_PREFIX", "").strip("/")  # migrate has checked it already
         self.url = f"http://127.0.0.1:{port}/{prefix}{'/' if prefix else ''}"
         self._exit.callback(self._stop_children)
-        self._start_children(env | {"DIGITS_PORT": str(port)}, listener)
+        self._start_children(listener)
         self._await_web()
+        self.admin_password = admin_password()
         write_state(self.home, self.url)
 
     def _take_home(self) -> None:
@@ -124,26 +138,34 @@ class Stack:
         self._exit.callback((self.home / STATE).unlink, missing_ok=True)
         processes.rotate(self.logs / "stack.log")
 
-    def _environment(self) -> dict[str, str]:
-        """The children's environment. Starts the services that no variable names."""
+    def _start_services(self) -> None:
+        """Start the services that no variable names and, beside them, the fork server."""
         env = dict(os.environ)
         env.pop("GUNICORN_CMD_ARGS", None)  # meant for another server
         postgres, redis = (not (env.get(name) or env.get(f"{name}_FILE")) for name in ("DATABASE_URL", "REDIS_URL"))
-        if postgres or redis:
-            try:
-                self.services = self._exit.enter_context(Services(self.home, postgres=postgres, redis=redis))
-            except (NotOurs, ServiceError) as error:
-                raise StackError(str(error)) from error
-            urls = {"DATABASE_URL": self.services.database_url, "REDIS_URL": self.services.redis_url}
-            env |= {name: url for name, url in urls.items() if url}
-        env.setdefault("DIGITS_AUTH", "open")  # it listens on 127.0.0.1 only
-        env.setdefault("ORT_DISABLE_TELEMETRY", "1")  # otherwise ONNX Runtime sends telemetry
-        return env | {"DIGITS_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+        try:
+            if postgres or redis:
+                self.services = Services(self.home, postgres=postgres, redis=redis)
+                self._exit.push(self.services)
+                self.services.lay_out()
+                env |= self.services.urls
+            env.setdefault("DIGITS_AUTH", "open")  # it listens on 127.0.0.1 only
+            env.setdefault("ORT_DISABLE_TELEMETRY", "1")  # otherwise ONNX Runtime sends telemetry
+            env |= {"DIGITS_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+            log = self.logs / "fork-server.log"
+            self.fork_server = ForkServer("digits_project.preloaded", log, env, ROOT)
+            self.forks = processes.Child("fork-server", log, self.fork_server.start)
+            self.forks.start()
+            self._exit.callback(self.fork_server.stop)
+            if self.services:
+                self.services.start()
+        except (NotOurs, ServiceError) as error:
+            raise StackError(str(error)) from error
 
-    def _migrate(self, env: dict[str, str]) -> None:
+    def _migrate(self) -> None:
         log = self.logs / "migrate.log"
         processes.rotate(log)
-        process = processes.spawn([sys.executable, "manage.py", "migrate", "--no-input"], log, env=env, cwd=ROOT)
+        process = self._fork(["manage.py", "migrate", "--no-input"], log)
         try:
             failed = process.wait()
         finally:
@@ -151,37 +173,44 @@ class Stack:
         if failed:
             raise StackError(f"The database could not be prepared. The end of {log}:\n{processes.tail(log)}")
 
-    def _ensure_superuser(self, env: dict[str, str]) -> str:
-        """Create the superuser `admin` if there is none. Its password is read from a pipe, so it is in no log."""
-        argv = [sys.executable, "manage.py", "ensure_superuser"]
-        done = subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, start_new_session=True)
-        if done.returncode:
-            raise StackError(f"The superuser could not be made:\n{done.stderr}")
-        return done.stdout.strip()
+    def _ensure_superuser(self) -> Callable[[], str]:
+        """Start to create the superuser `admin`. The returned function waits for it, and returns the password if there
+        was no superuser before. The password is read from a pipe, so it is in no log."""
+        log = self.logs / "migrate.log"
+        reading, writing = os.pipe()
+        output = self._exit.enter_context(os.fdopen(reading))
+        try:
+            process = self._fork(["manage.py", "ensure_superuser"], log, {1: writing})
+        finally:
+            os.close(writing)
 
-    def _start_children(self, env: dict[str, str], listener: socket.socket) -> None:
+        def finish() -> str:
+            password = output.read().strip()
+            if process.wait():
+                raise StackError(f"The superuser could not be made. The end of {log}:\n{processes.tail(log)}")
+            return password
+
+        return finish
+
+    def _fork(self, command: Sequence[str], log: Path, files: Mapping[int, int] = MappingProxyType({})) -> Forked:
+        """Start a process of the server's code that appends to `log`, except what `files` sends elsewhere."""
+        with log.open("ab") as sink:
+            return self.fork_server.fork(command, {1: sink.fileno(), 2: sink.fileno(), **files})
+
+    def _start_children(self, listener: socket.socket) -> None:
         # The web server inherits the socket, so no other program can take the port meanwhile, and a restarted web
         # server finds the requests that arrived in between.
-        web = ["gunicorn", "--bind", f"fd://{listener.fileno()}", "--workers", "1", "--threads", "8", "--timeout", "60"]
-        web += [
-            "--graceful-timeout",
-            "3",
-            "--no-control-socket",
-            "--worker-class",
-            "digits_project.server.gunicorn_worker.WebWorker",
-        ]
-        # settings.py decides which headers of a proxy are trusted.
-        web += ["--forwarded-allow-ips", "", "digits_project.wsgi"]
         commands = {
-            "web": ["-m", *web],
-            "worker-io": ["manage.py", "worker", "io"],
-            "worker-io-spare": ["manage.py", "worker", "io-spare"],
-            "worker-train": ["manage.py", "worker", "train"],
-            "reaper": ["manage.py", "reaper"],
+            "web": ["gunicorn", "digits_project.wsgi", "--bind", f"fd://{LISTENER}", *WEB_OPTIONS],
+            "worker-io": ["manage.py", "worker", "io", *NO_CHECKS],
+            "worker-io-spare": ["manage.py", "worker", "io-spare", *NO_CHECKS],
+            "worker-train": ["manage.py", "worker", "train", *NO_CHECKS],
+            "reaper": ["manage.py", "reaper", *NO_CHECKS],
         }
         for name, command in commands.items():
-            fds = [listener.fileno()] if name == "web" else []
-            child = processes.Child(name, [sys.executable, *command], self.logs / f"{name}.log", env, ROOT, fds)
+            log = self.logs / f"{name}.log"
+            files = {LISTENER: listener.fileno()} if name == "web" else {}
+            child = processes.Child(name, log, partial(self._fork, command, log, files))
             child.start()
             self.children.append(child)
 

@@ -99,7 +99,7 @@ def test_another_shell_finds_the_running_services(services):
 def test_a_killed_service_is_restarted_on_its_url(services, position):
     services.services[position].process.kill()
     services.services[position].process.wait()
-    assert "was started again" in services.tend()[0]
+    assert "was restarted" in services.tend()[0]
     assert query_both(services.database_url, services.redis_url) == 1
 
 

@@ -1,0 +1,54 @@
+"""`python -m digits_project.preloaded FD`: the fork server of `make run`.
+
+It imports the server's code; the web server, the workers, the reaper and the migrations are its forks (see
+stack.fork_server). It opens no connection and starts no thread, because forks would share them.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+import django
+from django.conf import settings
+from django.core.management import execute_from_command_line
+from django.utils.module_loading import import_string
+from gunicorn.app import wsgiapp
+
+from digits_project.stack import fork_server
+
+# What the forks would import by themselves. Not digits_project.wsgi, which prepares the process that imports it.
+MODULES = (
+    "digits_project.urls",
+    "digits_project.server.admission",
+    "digits_project.server.gunicorn_worker",
+    "digits_project.server.url_prefix",
+    "digits_project.jobs.management.commands.worker",
+    "digits_project.jobs.management.commands.reaper",
+    "datasets.tasks",
+    "models_app.tasks",
+    "inference.tasks",
+    "django.core.management.commands.migrate",
+    "django.core.wsgi",
+    "gunicorn.arbiter",
+    "_strptime",
+)
+COMMANDS: dict[str, Callable[[], None]] = {"gunicorn": wsgiapp.run, "manage.py": execute_from_command_line}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
+    django.setup()
+    for name in MODULES:
+        import_module(name)
+    for name in settings.MIDDLEWARE:
+        import_string(name)
+    gc.collect()
+    gc.freeze()  # otherwise each collection writes to the memory of all objects, and the forks share no page any more
+    sys.argv = fork_server.serve(int(sys.argv[1]))
+    COMMANDS[sys.argv[0]]()
+
+
+if __name__ == "__main__":  # spawned pools import this file again
+    main()
