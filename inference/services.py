@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from django.conf import settings
@@ -136,7 +136,7 @@ def whole(snapshot: Snapshot) -> Iterator[None]:
         raise missing(snapshot.onnx_file) from wrong
 
 
-def reader(snapshot: Snapshot, opener: Callable[[Path], BinaryIO] | None = None) -> Callable:
+def reader(snapshot: Snapshot, opener: Callable[[str | Path], FileIO] | None = None) -> Callable:
     """A function that reads an image (Path or BinaryIO) as uint8 H×W×C, or raises imagedb.BadImage. It does not use the
     database. `opener` opens a Path; by default only in the data roots.
 

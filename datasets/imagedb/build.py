@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from datasets.imagedb import split, white_level
 from datasets.imagedb.build_log import BuildLog, named
 from datasets.imagedb.copies import as_json
-from datasets.imagedb.encode import Encoder
+from datasets.imagedb.encode import Encoded, Encoder
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.planning import Planner
 from datasets.imagedb.pool import WorkerPool
@@ -75,13 +76,10 @@ class _Build:
 
     def _run(self):
         plan = self._planner.run()
-        categories, parts = plan.categories, plan.parts
+        parts = plan.parts
         self._planned = sum(len(part.images) for part in parts)
         self._measure(parts)
-        train, label_of = self._write_train(parts[0], categories)
-        categories = [name for name, label in zip(categories, label_of, strict=True) if label >= 0]
-        written = [train] + [self._write_other(part.relabelled(label_of)) for part in parts[1:]]
-        splits = [self._listed(part, len(categories)) for part in written if len(part.images)]
+        categories, splits = self._write_all(parts, plan.categories)
         self._log.sum_up_remarks()
         self._mean.save(self._directory / "mean.npy", self._directory / "mean.png")
         (self._directory / "labels.txt").write_text("".join(f"{name}\n" for name in categories), encoding="utf-8")
@@ -107,11 +105,25 @@ class _Build:
             self._white_level = white_level.white_level(parts, self._workers, self._log, self._progress.at)
         self._progress.enter(encoding_from, 1)
 
-    def _write_train(self, part, categories):
-        """Write the train split. Returns the written part, and the label of each of `categories`: -1 if it has no
-        readable image."""
+    def _write_all(self, parts, categories):
+        """Write the splits. Returns the categories that have a readable image for training, and what was written."""
+        encoder = Encoder(parts, self._spec, self._white_level)
+        Image.preinit()  # otherwise each worker would import Pillow's decoders
+        workers = encoder.useful(self._workers)
+        with WorkerPool(encoder, workers) as pool:
+            results = pool.map(encoder.tasks(workers), self._progress.tick)
+            train, label_of = self._write_train(parts[0], categories, results)
+            categories = [name for name, label in zip(categories, label_of, strict=True) if label >= 0]
+            splits = [self._listed(train, len(categories))]  # while the workers encode the next split
+            for part in parts[1:]:
+                written = self._write_other(part.with_labels(label_of), results)
+                if len(written.images):
+                    splits.append(self._listed(written, len(categories)))
+        return categories, splits
+
+    def _write_train(self, part, categories, results):
         with RecordWriter(self._directory / "train.rec") as writer:
-            part = self._write(part, writer, self._mean)
+            part = self._write(part, results, writer)
             label_of = self._readable_labels(part, categories)
             if -1 in label_of:
                 writer.relabel(label_of.tolist(), self._progress.tick)
@@ -142,48 +154,50 @@ class _Build:
             self._log.note(f"left out: {name}")
         return np.where(counts > 0, np.cumsum(counts > 0) - 1, -1)
 
-    def _write_other(self, part):
+    def _write_other(self, part, results):
         with RecordWriter(self._directory / f"{part.name}.rec") as writer:
-            written = self._write(part, writer)
+            written = self._write(part, results, writer)
         if not len(written.images):
             self._log.warn(f"The {part.name} split is empty: none of its images could be read.")
             for suffix in (".rec", ".idx"):
                 (self._directory / part.name).with_suffix(suffix).unlink()
         return written
 
-    def _write(self, part: Part, writer: RecordWriter, mean: RunningMean | None = None) -> Part:
-        """Write a record for every readable image. Returns a part with only those images."""
-        encoder = Encoder(part.listing, self._spec, mean is not None, self._white_level)
-        starts = range(0, len(part.images), encoder.images_per_task)
-        tasks = (part.images[start : start + encoder.images_per_task] for start in starts)
-        readable = np.zeros(len(part.images), bool)
+    def _write(self, part: Part, results: Iterator[Encoded], writer: RecordWriter) -> Part:
+        """Write a record for every readable image that has a label. Returns a part with only those images."""
+        written = np.zeros(len(part.images), bool)
         position = 0
-        with WorkerPool(encoder, min(self._workers, len(starts))) as pool:
-            for encoded in pool.map(tasks, self._progress.tick):
-                images = part.images[position : position + len(encoded.payloads)]
-                for offset, remark in encoded.remarks:
-                    self._log.remark(part.listing.path(images[offset]), remark)
-                for offset, (image, label) in enumerate(zip(images, part.labels(images), strict=True)):
-                    if (payload := encoded.payloads[offset]) is None:
-                        self._log.skip(part.listing.path(image), encoded.failed[offset])
-                    else:
-                        writer.write(label, payload)
-                        readable[position + offset] = True
-                if mean is not None:
-                    mean.add(encoded.total, len(images) - len(encoded.failed))
-                position += len(images)
-                self._read += len(images)
-                self._progress.at(self._read / self._planned)
-        return replace(part, images=part.images[readable])
+        while position < len(part.images):
+            encoded = next(results)
+            images = part.images[position : position + len(encoded.payloads)]
+            labels = part.labels(images).tolist()
+            self._log_images(part, images, labels, encoded)
+            for offset, (label, payload) in enumerate(zip(labels, encoded.payloads, strict=True), position):
+                if payload is not None and label >= 0:
+                    writer.write(label, payload)
+                    written[offset] = True
+            if encoded.total is not None:
+                self._mean.add(encoded.total, len(images) - len(encoded.failed))
+            position += len(images)
+            self._read += len(images)
+            self._progress.at(self._read / self._planned)
+        return replace(part, images=part.images[written])
+
+    def _log_images(self, part, images, labels, encoded):
+        """Log what was found about the images of a task, in their order."""
+        found: list[tuple[int, Callable[[bytes, str], None], str]]
+        found = [(offset, self._log.remark, remark) for offset, remark in encoded.remarks]
+        found += [(offset, self._log.skip, reason) for offset, reason in encoded.failed.items()]
+        for offset, note, text in sorted(found, key=itemgetter(0)):
+            if labels[offset] >= 0:
+                note(part.listing.path(images[offset]), text)
 
     def _listed(self, part, categories):
         """Write NAME.txt with a line "path label" for each record, in the order of the records."""
         with (self._directory / f"{part.name}.txt").open("wb") as file:
             for images, labels in part.blocks():
-                paths = (self._log.shown(os.fsdecode(part.listing.path(image))) for image in images)
-                file.writelines(
-                    b"%s %d\n" % (os.fsencode(path), label) for path, label in zip(paths, labels, strict=True)
-                )
+                paths = (self._log.shown_path(part.listing.path(image)) for image in images.tolist())
+                file.writelines(b"%b %d\n" % line for line in zip(paths, labels.tolist(), strict=True))
                 self._progress.tick()
         return BuiltSplit(part.name, len(part.images), part.count(categories).tolist())
 

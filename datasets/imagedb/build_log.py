@@ -49,6 +49,10 @@ class BuildLog:
             text = text.replace(path, name)
         return text
 
+    def shown_path(self, path: bytes) -> bytes:
+        """The same for a path as the file system encodes it."""
+        return os.fsencode(self.shown(os.fsdecode(path))) if self._called else path
+
     def note(self, text: str) -> None:
         self._file.write(f"{escaped(self.shown(text))}\n")
 

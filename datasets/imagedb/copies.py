@@ -5,22 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from hashlib import blake2b
 from itertools import islice, pairwise
 
 import numpy as np
 
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.images.size_limits import MAX_BYTES
+from datasets.imagedb.readers.file_summary import Summaries, summary_of, whole_digest
 from datasets.imagedb.readers.listing import Listing
 from datasets.imagedb.split import Part
-from digits_project.common.confined_files import open_file
+from digits_project.common.confined_files import open_raw
 from digits_project.common.errors import BadInput
 from digits_project.common.escaping import escaped
 
-_TAIL_BYTES = 4096  # of a file; with the size they distinguish nearly all files
-_BLOCK = 1 << 20
-_DIGEST_BYTES = 16
 _MAX_LOGGED = 1000  # groups of copies
 _MAX_PATHS = 20  # of one group
 
@@ -40,25 +36,35 @@ class ExactCopies:
 def find(listings: Sequence[Listing], tick: Callable[[], None]) -> list[np.ndarray]:
     """For each listing an int32 array: each image's group of copies, numbered over all listings; -1 without a copy.
 
-    Unreadable files have no copy. Each file is opened once; only files that can be copies are read completely.
+    Unreadable files have no copy. Only files that can be copies are read completely.
     """
     ends = np.cumsum([len(listing) for listing in listings])
-    digests = np.zeros((ends[-1], _DIGEST_BYTES // 8), np.uint64)
-    is_readable, is_whole = np.zeros(ends[-1], bool), np.zeros(ends[-1], bool)
-    for position in range(ends[-1]):
-        listing, image = _image(listings, ends, position)
-        found = _digest(listing, image, tick, whole=False)
-        if found is not None:
-            digests[position], is_whole[position], is_readable[position] = found[0], found[1], True
+    summaries = [listing.summaries for listing in listings]
+    digests = np.concatenate([found.take_digests() for found in summaries])
+    is_readable = np.concatenate([found.are_readable() for found in summaries])
+    is_whole = np.concatenate([found.are_whole() for found in summaries])
     groups = _equal(digests, is_readable)
     for position in np.flatnonzero((groups >= 0) & ~is_whole).tolist():
         listing, image = _image(listings, ends, position)
-        found = _digest(listing, image, tick, whole=True)
+        found = _whole_digest(listing, image, tick)
         is_readable[position] = found is not None
         if found is not None:
-            digests[position] = found[0]
+            digests[position] = np.frombuffer(found, np.uint64)
     groups = _equal(digests, is_readable & (groups >= 0))
     return np.split(groups, ends[:-1])
+
+
+def summaries_of(listing: Listing, tick: Callable[[], None]) -> Summaries:
+    """The summaries of all images of a listing."""
+    summaries = Summaries()
+    for image in range(len(listing)):
+        tick()
+        try:
+            with open_raw(os.fsdecode(listing.path(image)), listing.roots) as file:
+                summaries.add(summary_of(file.fileno()))
+        except (OSError, BadInput):  # reading it for the records reports why
+            summaries.add(None)
+    return summaries
 
 
 def count(parts: Sequence[Part], groups: Sequence[np.ndarray], log: BuildLog, stay: bool) -> ExactCopies:
@@ -66,6 +72,8 @@ def count(parts: Sequence[Part], groups: Sequence[np.ndarray], log: BuildLog, st
 
     `stay`: the build chose the split of each image, so copies are in one split.
     """
+    if not any((of >= 0).any() for of in groups):
+        return ExactCopies()
     members = _Members(parts, groups)
     if not members.count:
         return ExactCopies()
@@ -159,28 +167,20 @@ def _equal(digests, counted):
     """int32: a group number for each image whose digest occurs more than once among `counted`, -1 for the others."""
     groups = np.full(len(digests), -1, np.int32)
     positions = np.flatnonzero(counted)
-    if len(positions):
+    halves = np.sort(digests[positions, 0])
+    repeated = halves[1:][halves[1:] == halves[:-1]]
+    if len(repeated):  # otherwise nothing is equal, and numpy.unique would first import numpy.ma
+        positions = positions[np.isin(digests[positions, 0], repeated)]
         _, inverse, sizes = np.unique(digests[positions], axis=0, return_inverse=True, return_counts=True)
         groups[positions] = np.where(sizes[inverse] > 1, inverse, -1).reshape(-1)
     return groups
 
 
-def _digest(listing, image, tick, whole):
-    """(digest of the file, or of its size and end, as two numbers; whether that was the whole file); None if the file
-    can't be read."""
+def _whole_digest(listing, image, tick):
+    """The digest of a whole file; None if it can't be read."""
     tick()
-    digest = blake2b(digest_size=_DIGEST_BYTES)
     try:
-        with open_file(os.fsdecode(listing.path(image)), listing.roots) as file:
-            size = os.fstat(file.fileno()).st_size
-            if not 0 < size <= MAX_BYTES:
-                return None
-            digest.update(b"%d " % size)
-            if not whole:
-                file.seek(max(0, size - _TAIL_BYTES))
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                tick()
+        with open_raw(os.fsdecode(listing.path(image)), listing.roots) as file:
+            return whole_digest(file.fileno(), tick)
     except (OSError, BadInput):  # reading it for the records reports why
         return None
-    return np.frombuffer(digest.digest(), np.uint64), whole or size <= _TAIL_BYTES

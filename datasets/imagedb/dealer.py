@@ -18,10 +18,12 @@ class Dealer:
     def __init__(self, groups: np.ndarray, drawn: Sequence[np.ndarray]):
         self._groups = groups
         numbers = [found[found >= 0] for found in (groups[images] for images in drawn)]
-        different = [np.unique(found) for found in numbers]
-        found, categories = np.unique(np.concatenate(different), return_counts=True)
-        self._in_several = found[categories > 1]
-        self.has_copies = sum(map(len, numbers)) > len(found)
+        self.has_copies, self._in_several = False, np.empty(0, np.int32)
+        if any(map(len, numbers)):
+            different = [np.unique(found) for found in numbers]
+            found, categories = np.unique(np.concatenate(different), return_counts=True)
+            self._in_several = found[categories > 1]
+            self.has_copies = sum(map(len, numbers)) > len(found)
 
     def shares(self, images: np.ndarray, sizes: tuple[int, int, int]) -> list[np.ndarray]:
         """The images for train, val and test, in random order: about `sizes` images, exactly that many without

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from datasets.imagedb.images.confined import opener
-from datasets.imagedb.images.decoding import BadImage, encode, read_array
-from datasets.imagedb.readers.listing import Listing
+from datasets.imagedb.images.decoding import BadImage, Look, encode_image, read_image
 from datasets.imagedb.spec import Spec
+from datasets.imagedb.split import Part
 
-_MAX_IMAGES = 32
+_MAX_IMAGES = 128  # per task: enough to make passing results cheap
 _MAX_BYTES = 4 << 20  # of pixels per task; limits the memory in use at once
+_MIN_SHARE = 8  # a task can be this much smaller at the end, so that all workers end at the same time
+_TASKS_LEFT = 4  # per worker, for the same reason
+
+
+class Task(NamedTuple):
+    """Images of one part: its number, and their indexes in its listing."""
+
+    part: int
+    images: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -34,45 +44,69 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Reads, resizes and encodes images of a listing by the spec. `summing`: also sum them for the mean.
+    """Reads, resizes and encodes images of several parts by the spec. The images of the first one, train, are also
+    summed for the mean.
 
     `white_level` is the 16-bit sample value that becomes 255.
     """
 
-    listing: Listing
+    parts: Sequence[Part]
     spec: Spec
-    summing: bool
     white_level: int
 
-    @property
-    def images_per_task(self) -> int:
-        """The number of images per task: enough to make passing results cheap, few enough to keep them small."""
-        pixels = self.spec.width * self.spec.height * self.spec.channels
-        return max(1, min(_MAX_IMAGES, _MAX_BYTES // pixels))
+    def useful(self, workers: int) -> int:
+        """How many of so many workers have something to do."""
+        least, _ = self._task_sizes()
+        return min(workers, -(-self._planned() // least))
 
-    def __call__(self, images: np.ndarray) -> Encoded:
+    def tasks(self, workers: int) -> Iterator[Task]:
+        """All images in order, in tasks for so many workers."""
+        least, most = self._task_sizes()
+        left = self._planned()
+        for number, part in enumerate(self.parts):
+            start = 0
+            while start < len(part.images):
+                share = left // (_TASKS_LEFT * workers)
+                images = part.images[start : start + max(least, min(most, share))]
+                yield Task(number, images)
+                start += len(images)
+                left -= len(images)
+
+    def _planned(self):
+        return sum(len(part.images) for part in self.parts)
+
+    def _task_sizes(self):
+        """The smallest and the largest number of images of a task."""
         spec = self.spec
+        most = max(1, min(_MAX_IMAGES, _MAX_BYTES // (spec.width * spec.height * spec.channels)))
+        return max(1, most // _MIN_SHARE), most
+
+    def __call__(self, task: Task) -> Encoded:
+        spec, listing = self.spec, self.parts[task.part].listing
         payloads: list[bytes | None] = []
         failed: dict[int, str] = {}
         remarks: list[tuple[int, str]] = []
-        opened = opener(self.listing.roots)
-        total = np.zeros((spec.height, spec.width, spec.channels), np.uint32) if self.summing else None
-        for position, image in enumerate(images):
-            said: list[str] = []
+        said: list[str] = []
+        read = self._reader(listing.roots, said.append)
+        shape = spec.height, spec.width, spec.channels
+        total = np.zeros(shape, np.uint32) if task.part == 0 else None
+        for position, image in enumerate(task.images.tolist()):
+            said.clear()
             try:
-                pixels = self._pixels(Path(os.fsdecode(self.listing.path(image))), opened, said.append)
+                picture = read(os.fsdecode(listing.path(image)))
             except BadImage as error:
                 payloads.append(None)
                 failed[position] = str(error)
                 continue
-            payloads.append(encode(pixels, spec.encoding))
+            payloads.append(encode_image(picture, spec.encoding))
             remarks += [(position, remark) for remark in said]
             if total is not None:
-                total += pixels
+                total += np.asarray(picture).reshape(shape)
         return Encoded(payloads, failed, remarks, total)
 
-    def _pixels(self, path, opened, remark):
+    def _reader(self, roots, remark):
+        """A function that reads the image of a path."""
         spec = self.spec
         size: dict[str, Any] = {"width": spec.width, "height": spec.height, "channels": spec.channels}
-        look = {"alpha_background": spec.alpha_background, "white_level": self.white_level, "remark": remark}
-        return read_array(path, **size, resize_mode=spec.resize_mode, opener=opened, **look)
+        look = Look(spec.alpha_background, self.white_level, remark)
+        return partial(read_image, **size, resize_mode=spec.resize_mode, opener=opener(roots), look=look)

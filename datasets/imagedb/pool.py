@@ -6,6 +6,7 @@ wait for the rest of that result for ever."""
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -141,6 +142,7 @@ def _death(worker):
 def _serve(work, connection, parent):
     """Run in a worker process: receive tasks and send back what `work` returns or raises, until it is killed."""
     die_with(parent)
+    gc.freeze()  # otherwise each collection would visit all objects of the parent, and copy their pages
     _forget_signal_handlers()
     while True:
         task = connection.recv()

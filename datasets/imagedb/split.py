@@ -49,9 +49,13 @@ class Part:
         """The number of images of each label below `labels`."""
         return sum((np.bincount(found, minlength=labels) for _, found in self.blocks()), np.zeros(labels, np.int64))
 
+    def with_labels(self, label_of: np.ndarray) -> Part:
+        """The part with each label l replaced by label_of[l], which can be -1."""
+        return replace(self, label_of=np.where(self.label_of >= 0, label_of[self.label_of], -1).astype(np.int32))
+
     def relabelled(self, label_of: np.ndarray) -> Part:
         """The part with each label l replaced by label_of[l], without images whose label becomes -1."""
-        part = replace(self, label_of=np.where(self.label_of >= 0, label_of[self.label_of], -1).astype(np.int32))
+        part = self.with_labels(label_of)
         kept = [images[labels >= 0] for images, labels in part.blocks()]
         return replace(part, images=np.concatenate(kept)) if kept else part
 
@@ -178,12 +182,11 @@ def _drawn(listing, category, maximum, seed, tick):
     images.
     """
     start, stop = int(listing.starts[category]), int(listing.starts[category + 1])
-    keys = np.empty(stop - start, np.uint64)
-    for position in range(stop - start):
-        path = listing.relative_path(start + position)
-        keys[position] = int.from_bytes(blake2b(path, digest_size=8, salt=_salt(seed)).digest(), "little")
+    keys, salt = bytearray(), _salt(seed)
+    for path in listing.relative_paths(start, stop):
+        keys += blake2b(path, digest_size=8, salt=salt).digest()
         tick()
-    return (start + np.argsort(keys)[:maximum]).astype(np.int32)
+    return (start + np.argsort(np.frombuffer(keys, "<u8"))[:maximum]).astype(np.int32)
 
 
 def _salt(seed):

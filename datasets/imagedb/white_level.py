@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -33,7 +32,7 @@ class _Gauge:
         opened = opener(self.listing.roots)
         for image in images:
             try:
-                highest = highest_deep_sample(Path(os.fsdecode(self.listing.path(image))), opened)
+                highest = highest_deep_sample(os.fsdecode(self.listing.path(image)), opened)
             except BadImage:  # the encoding reports these
                 continue
             if highest is not None:
@@ -45,10 +44,13 @@ def white_level(parts: Sequence[Part], workers: int, log: BuildLog, at: Callable
     """The white level for all images of the parts; the log gets the reason. `at(fraction)` is called several times a
     second; its exceptions pass through."""
     levels: Counter[int] = Counter()
-    planned = sum(len(part.images) for part in parts)
-    for number, part in enumerate(parts):
-        before = sum(len(earlier.images) for earlier in parts[:number])
-        tasks = np.array_split(part.images, range(_IMAGES_PER_TASK, len(part.images), _IMAGES_PER_TASK))
+    candidates = [part.images[part.listing.summaries.can_be_deep()[part.images]] for part in parts]
+    planned = sum(map(len, candidates))
+    for number, (part, images) in enumerate(zip(parts, candidates, strict=True)):
+        if not len(images):
+            continue
+        before = sum(map(len, candidates[:number]))
+        tasks = np.array_split(images, range(_IMAGES_PER_TASK, len(images), _IMAGES_PER_TASK))
         with WorkerPool(_Gauge(part.listing), min(workers, len(tasks))) as pool:
             for position, found in enumerate(pool.map(tasks, partial(at, before / planned))):
                 levels += found

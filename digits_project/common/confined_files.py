@@ -16,6 +16,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,17 +66,31 @@ def resolve(path: str | Path, roots: Sequence[Path]) -> Path:
     return Path(walk.reached, *walk.ahead)
 
 
-def open_file(path: str | Path, roots: Sequence[Path], buffering: int = -1) -> BinaryIO:
+def open_file(path: str | Path, roots: Sequence[Path]) -> BinaryIO:
     """Open a regular file for reading. Raises Outside, or OSError if it is missing, unreadable or not a regular
     file."""
-    descriptor = _opened(path, roots, _FILE)
+    return BufferedReader(open_raw(path, roots))
+
+
+def open_raw(path: str | Path, roots: Sequence[Path]) -> FileIO:
+    """The same without a buffer, for small files that are read at once."""
+    return _regular(_opened(path, roots, _FILE))
+
+
+def open_entry(folder: int, name: str) -> FileIO:
+    """Open a regular file of an open folder, without a buffer; not through a link, which could lead out of the roots.
+    Raises OSError as open_file() does."""
+    return _regular(os.open(name, _FILE | os.O_NOFOLLOW, dir_fd=folder))
+
+
+def _regular(descriptor):
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, _NO_FILE)
-        return os.fdopen(descriptor, "rb", buffering)
+        return FileIO(descriptor)
     except BaseException:
         os.close(descriptor)
         raise

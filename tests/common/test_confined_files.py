@@ -10,11 +10,20 @@ import pytest
 
 from datasets.imagedb import PrebuiltSpec, PrebuiltSplit, build, build_prebuilt
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.encode import Encoder
+from datasets.imagedb.encode import Encoder, Task
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.readers.folder import scan
+from datasets.imagedb.split import Part
 from digits_project import environment
-from digits_project.common.confined_files import EVERYWHERE, Outside, leads_out, open_file, open_folder, resolve
+from digits_project.common.confined_files import (
+    EVERYWHERE,
+    Outside,
+    leads_out,
+    open_entry,
+    open_file,
+    open_folder,
+    resolve,
+)
 from digits_project.common.errors import BadInput
 from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits
 from tests.support.samples.prebuilt_samples import caffe_order, datum, photo_crops, write_lmdb
@@ -105,6 +114,20 @@ def test_only_regular_files_and_folders_can_be_opened(root, roots):
         pass
 
 
+@pytest.mark.parametrize(
+    "name, message",
+    [("link", "symbolic links"), ("folder", "directory"), ("pipe", "not a regular file"), ("missing", "No such file")],
+)
+def test_an_entry_of_an_open_folder_is_opened_only_if_it_is_a_regular_file(root, name, message):
+    (root / "link").symlink_to(root / "inner" / "file")
+    (root / "folder").mkdir()
+    os.mkfifo(root / "pipe")
+    with open_folder(root, (root,)) as folder, pytest.raises(OSError, match=message):
+        open_entry(folder, name)
+    with open_folder(root / "inner", (root,)) as folder, open_entry(folder, "file") as file:
+        assert file.read() == b"inside"
+
+
 def test_the_existing_part_of_a_path_is_resolved(root):
     (root / "link").symlink_to("inner")
     assert resolve(root / "link" / "file", [root]) == root / "inner" / "file"
@@ -190,7 +213,8 @@ def test_an_image_replaced_by_a_link_after_the_scan_is_not_read(tmp_path):
     victim = Path(os.fsdecode(listing.path(0)))
     victim.unlink()
     victim.symlink_to(outside)
-    encoded = Encoder(listing, spec_of(images, roots=(images,)), summing=False, white_level=FULL_RANGE)(np.arange(6))
+    part = Part("train", listing, np.arange(6), np.arange(2))
+    encoded = Encoder([part], spec_of(images, roots=(images,)), FULL_RANGE)(Task(0, part.images))
     assert encoded.failed == {0: "it is not in a folder that this server may read"}
     assert encoded.payloads.count(None) == 1
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,6 +34,7 @@ from datasets.imagedb.images.tiff import REAL_NUMBERS
 from datasets.imagedb.images.transparency import IGNORE, WHITE, flattened, transparent_colour
 
 _SOMETIMES_DEEP = ("PNG", "PPM", "TIFF")
+_SMALL_FILE = 1 << 20  # bytes
 _PNG_BITS = 24  # offset of the bits per sample in a PNG
 _TURNS = PixelBudget(2 * MAX_PIXELS)
 _RECORD_FORMATS = ("PNG", "JPEG", "BMP")
@@ -57,9 +58,9 @@ _ENCODERS: dict[str, dict[str, Any]] = {
 }
 
 
-def open_image(path: Path) -> BinaryIO:
+def open_image(path: str | Path) -> FileIO:
     """Open an image file. O_NONBLOCK, because opening a pipe would block for ever."""
-    return open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))
+    return FileIO(path, opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))
 
 
 def _say_nothing(remark: str) -> None:
@@ -79,17 +80,17 @@ class Look:
 
 
 def decode(
-    source: Path | bytes | BinaryIO, opener: Callable[[Path], BinaryIO] = open_image, look: Look = Look()
+    source: str | Path | bytes | BinaryIO, opener: Callable[[str | Path], FileIO] = open_image, look: Look = Look()
 ) -> Image.Image:
     """The whole image, upright, in mode L or RGB. Raises BadImage. A BinaryIO must be seekable and at its start.
 
-    `opener` opens a Path, and decode() closes the file; it can raise OSError or BadImage.
+    `opener` opens a path, and decode() closes the file; it can raise OSError or BadImage.
     """
     with Turn(_TURNS) as turn:
         return _read(source, opener, turn, partial(_load, look), look.remark)
 
 
-def highest_deep_sample(path: Path, opener: Callable[[Path], BinaryIO] = open_image) -> int | None:
+def highest_deep_sample(path: str | Path, opener: Callable[[str | Path], FileIO] = open_image) -> int | None:
     """The highest sample of an image with 16 bits per channel; None for any other image. Raises BadImage."""
     with Turn(_TURNS) as turn:
         return _read(path, opener, turn, _highest, _say_nothing)
@@ -139,32 +140,57 @@ def _whole_or_mended(found, turn, read, remark):
 
 def to_array(image: Image.Image, channels: int) -> np.ndarray:
     """The image as uint8, H×W×C, RGB. Gray is the ITU-R 601 luma (0.299 R + 0.587 G + 0.114 B), rounded by Pillow."""
+    return np.asarray(_with_channels(image, channels)).reshape(image.height, image.width, channels)
+
+
+def _with_channels(image, channels):
     mode = "L" if channels == 1 else "RGB"
-    array = np.asarray(image if image.mode == mode else image.convert(mode))
-    return array.reshape(image.height, image.width, channels)
+    return image if image.mode == mode else image.convert(mode)
 
 
-def read_array(
-    source: Path | bytes | BinaryIO,
+def read_image(
+    source: str | Path | bytes | BinaryIO,
     width: int,
     height: int,
     channels: int,
     resize_mode: str,
-    opener: Callable[[Path], BinaryIO] = open_image,
+    opener: Callable[[str | Path], FileIO] = open_image,
+    look: Look = Look(),
+) -> Image.Image:
+    """The network's pixels of a file, in mode L or RGB, without metadata. Building and classifying both use this
+    function."""
+    with Turn(_TURNS) as turn:
+        image = _read(source, opener, turn, partial(_load, look), look.remark)
+        resized = _with_channels(resize(image, width, height, resize_mode), channels)
+    if resized is image:
+        resized = image.copy()  # without the decoder, which makes saving slow
+    resized.info = {}  # for example a colour profile, which a record does not have
+    return resized
+
+
+def read_array(
+    source: str | Path | bytes | BinaryIO,
+    width: int,
+    height: int,
+    channels: int,
+    resize_mode: str,
+    opener: Callable[[str | Path], FileIO] = open_image,
     alpha_background: str = WHITE,
     white_level: int = FULL_RANGE,
     remark: Callable[[str], None] = _say_nothing,
 ) -> np.ndarray:
-    """The network's pixels of a file: uint8, H×W×C. Building and classifying both use this function."""
-    with Turn(_TURNS) as turn:
-        look = Look(alpha_background, white_level, remark)
-        image = _read(source, opener, turn, partial(_load, look), remark)
-        return to_array(resize(image, width, height, resize_mode), channels)
+    """read_image() as uint8, H×W×C."""
+    look = Look(alpha_background, white_level, remark)
+    return to_array(read_image(source, width, height, channels, resize_mode, opener, look), channels)
 
 
 def encode(array: np.ndarray, encoding: str) -> bytes:
-    """Encode uint8, H×W×C, as the bytes of a record: "none" is a BMP, "png" is lossless, "jpg" is lossy."""
-    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    """encode_image() of uint8, H×W×C."""
+    return encode_image(Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array), encoding)
+
+
+def encode_image(image: Image.Image, encoding: str) -> bytes:
+    """Encode an image without metadata as the bytes of a record: "none" is a BMP, "png" is lossless, "jpg" is lossy."""
     buffer = BytesIO()
     image.save(buffer, **_ENCODERS[encoding])
     return buffer.getvalue()
@@ -183,27 +209,34 @@ def decode_record(payload: bytes) -> np.ndarray:
     return array.reshape(array.shape[0], array.shape[1], -1)
 
 
-@contextmanager
-def _opened(source, opener):
+def _opened(source, opener) -> AbstractContextManager[BinaryIO]:
     """The source as a seekable binary file of at most MAX_BYTES."""
-    if isinstance(source, Path):
-        try:
-            file = opener(source)
-        except OSError as error:
-            raise BadImage(_reason(error)) from error
-        with file:
+    if isinstance(source, (str, Path)):
+        return _opened_path(source, opener)
+    if isinstance(source, bytes):
+        check_length(len(source))
+        return BytesIO(source)
+    check_length(source.seek(0, os.SEEK_END))
+    source.seek(0)
+    return nullcontext(source)
+
+
+def _opened_path(path, opener):
+    """The opened file. A small one is read at once, because a decoder would read it in many pieces."""
+    try:
+        with opener(path) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise BadImage("not a regular file")
             check_length(status.st_size)
-            yield file
-    elif isinstance(source, bytes):
-        check_length(len(source))
-        yield BytesIO(source)
-    else:
-        check_length(source.seek(0, os.SEEK_END))
-        source.seek(0)
-        yield source
+            if status.st_size <= _SMALL_FILE:
+                data = file.read(status.st_size + 1)
+                if len(data) == status.st_size:
+                    return BytesIO(data)
+                file.seek(0)  # another process writes to it
+            return os.fdopen(os.dup(file.fileno()), "rb")
+    except OSError as error:
+        raise BadImage(_reason(error)) from error
 
 
 def _load(look, found, turn):
@@ -223,17 +256,18 @@ def _has_key(image, look):
     return "transparency" in image.info and look.alpha_background != IGNORE
 
 
+def can_be_deep(head: bytes) -> bool:
+    """Whether a file with these first SIGNATURE_BYTES can have 16 bits per channel."""
+    format_name = sniff(head)
+    return format_name in _SOMETIMES_DEEP and (format_name != "PNG" or head[_PNG_BITS : _PNG_BITS + 1] == b"\x10")
+
+
 def _highest(found, turn):
-    if found.format_name not in _SOMETIMES_DEEP or (found.format_name == "PNG" and _png_bits(found.file) != 16):
+    found.file.seek(0)
+    if not can_be_deep(found.file.read(SIGNATURE_BYTES)):
         return None
     image = found.open(turn)
     return highest_sample(image, found.open) if is_deep(image) else None
-
-
-def _png_bits(file):
-    """The number of bits of a sample."""
-    file.seek(_PNG_BITS)
-    return ord(file.read(1) or b"\0")
 
 
 def _in_eight_bits(image):

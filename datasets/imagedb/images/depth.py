@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -31,8 +32,8 @@ def is_deep(image: Image.Image) -> bool:
 
     A PPM file whose maximum is not 65535 declares it, and Pillow scales by it.
     """
-    raw_modes = [_raw_mode(tile) for tile in _tiles(image)]
-    return bool(raw_modes) and all(_UNDECLARED.fullmatch(mode) for mode in raw_modes)
+    tiles = _tiles(image)
+    return bool(tiles) and all(_is_undeclared(_raw_mode(tile)) for tile in tiles)
 
 
 def declared_white(image: Image.Image) -> int | None:
@@ -65,6 +66,11 @@ def eight_bits(image: Image.Image, again: Callable[[], Image.Image], white: int)
         parts.append(np.concatenate(channels, axis=2))
     array = np.concatenate(parts)
     return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+
+
+@lru_cache
+def _is_undeclared(raw_mode):
+    return _UNDECLARED.fullmatch(raw_mode) is not None
 
 
 def _tiles(image):

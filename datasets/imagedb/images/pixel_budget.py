@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 
 class PixelBudget:
-    """A pixel budget shared by threads: taken() blocks until enough pixels are free. A forked child starts with all."""
+    """A pixel budget shared by threads. A forked child starts with all."""
 
     def __init__(self, pixels: int):
         self._free = pixels
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0
 
-    @contextmanager
-    def taken(self, pixels: int) -> Iterator[None]:
-        """Take pixels of the budget for the block. `pixels` must not exceed the whole budget."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= pixels)
+    def take(self, pixels: int) -> None:
+        """Wait until this number of pixels is free, and take them. It must not exceed the whole budget."""
+        with self._lock:
+            self._waiting += 1
+            while self._free < pixels:
+                self._changed.wait()
+            self._waiting -= 1
             self._free -= pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += pixels
+
+    def give_back(self, pixels: int) -> None:
+        """Return pixels that were taken."""
+        with self._lock:
+            self._free += pixels
+            if self._waiting:
                 self._changed.notify_all()
 
 
@@ -36,8 +39,7 @@ class Turn:
 
     def __init__(self, turns: PixelBudget):
         self._turns = turns
-        self._stack = ExitStack()
-        self._is_taken = False
+        self._taken: int | None = None
 
     def __enter__(self) -> Turn:
         return self
@@ -47,10 +49,11 @@ class Turn:
 
     def take(self, pixels: int) -> None:
         """Wait until this number of pixels is free."""
-        if not self._is_taken:
-            self._stack.enter_context(self._turns.taken(pixels))
-            self._is_taken = True
+        if self._taken is None:
+            self._turns.take(pixels)
+            self._taken = pixels
 
     def give_back(self) -> None:
-        self._stack.close()
-        self._is_taken = False
+        if self._taken is not None:
+            self._turns.give_back(self._taken)
+            self._taken = None

@@ -6,14 +6,24 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.images.confined import OUTSIDE
 from datasets.imagedb.images.formats import READABLE
 from datasets.imagedb.readers import category_names
+from datasets.imagedb.readers.file_summary import FileSummary, Summaries, summary_of
 from datasets.imagedb.readers.listing import Listing, ListingWriter
 from datasets.imagedb.readers.unread_files import HEAD_BYTES, is_named_otherwise, judge
-from digits_project.common.confined_files import EVERYWHERE, Outside, leads_out, open_file, open_folder, unreadable
+from digits_project.common.confined_files import (
+    EVERYWHERE,
+    Outside,
+    leads_out,
+    open_entry,
+    open_folder,
+    open_raw,
+    unreadable,
+)
 from digits_project.common.errors import BadInput
 
 _BESIDE = "it lies beside the folders of the categories, not in one of them"
@@ -33,22 +43,23 @@ def scan(
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would show another path than the user named
     categories = category_names.grouped(subfolders(folder, roots, log))
     _count_beside(folder, roots, log)
-    above = _ancestors(folder)
+    above, summaries = _ancestors(folder), Summaries()
     with ListingWriter(folder, file) as writer:
         for position, names in enumerate(categories):
             if len(names) > 1:
                 _say_one_category(folder, names, log)
             fraction, category = position / len(categories), _Category(roots, set(above), log)
-            for path in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
+            for image in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
                 at(fraction)
-                if path is not None:
-                    writer.add(path)
+                if image is not None:
+                    writer.add(image.path)
+                    summaries.add(image.summary)
             writer.end_category(names[0])
         if not len(writer):
             left_out = f" {log.skipped_in_words()}" if log.skipped else ""
             raise BadInput(no_images(folder) + left_out)
         listing = writer.listing()
-    listing.roots = roots
+    listing.roots, listing.summaries = roots, summaries
     return listing
 
 
@@ -96,8 +107,8 @@ def with_images(
     found, above = [], _ancestors(folder)
     for names in categories:
         category = _Category(roots, set(above), log)
-        for path in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
-            if path is not None:
+        for image in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
+            if image is not None:
                 found.append(names[0])
                 break
             if not goes_on():
@@ -120,6 +131,13 @@ def one_category(folder: Path, name: str) -> str:
     )
 
 
+class _Found(NamedTuple):
+    """An image, recognised by its content."""
+
+    path: str
+    summary: FileSummary
+
+
 class _Category:
     """The search for the images of one category. `seen` are the (device, inode) pairs of folders not to enter."""
 
@@ -128,8 +146,8 @@ class _Category:
         self._seen = seen
         self._log = log
 
-    def images(self, folder: str) -> Iterator[str | None]:
-        """The path of every image below the folder, and None for every other name, so that the caller sees progress."""
+    def images(self, folder: str) -> Iterator[_Found | None]:
+        """Every image below the folder, and None for every other name, so that the caller sees progress."""
         pending = [folder]
         while pending:
             current = pending.pop()
@@ -151,20 +169,14 @@ class _Category:
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 path = f"{folder}/{entry.name}"
-                is_image = False
+                summary = None
                 if not _hidden(entry) and not _leads_out(entry, folder, self._roots, self._log):
                     if _is_folder(entry):
                         subfolders.append(path)
-                    is_image = self._is_image(entry, path)
-                yield path if is_image else None
-
-    def _is_image(self, entry, path):
-        """Whether a file is an image, by content. If not, it is logged with the reason, unless it is plainly something
-        else."""
-        is_image, reason = _judged(entry, path, self._roots)
-        if reason:
-            self._log.skip(path, reason)
-        return is_image
+                    summary, reason = _judged(entry, path, descriptor, self._roots)
+                    if reason:
+                        self._log.skip(path, reason)
+                yield _Found(path, summary) if summary else None
 
     def _first_visit(self, folder):
         identity = _identity(folder)
@@ -174,21 +186,25 @@ class _Category:
         return True
 
 
-def _judged(entry, path, roots):
-    """(whether the file is an image; the reason if not, or None if it is plainly something else)"""
+def _judged(entry, path, folder, roots) -> tuple[FileSummary | None, str | None]:
+    """(the summary of an image; the reason if the file is none, or None if it is plainly something else)
+
+    `folder` is the descriptor of the folder that holds the entry.
+    """
     try:
         if not entry.is_file():
-            return False, None if entry.is_dir() else "the link leads nowhere"
+            return None, None if entry.is_dir() else "the link leads nowhere"
         if "\n" in entry.name or "\r" in entry.name:
-            return False, "its name has a line break"
-        with open_file(path, roots, buffering=0) as file:
-            head = file.read(HEAD_BYTES)
-        return judge(entry.name, head)
+            return None, "its name has a line break"
+        with open_raw(path, roots) if entry.is_symlink() else open_entry(folder, entry.name) as file:
+            summary = summary_of(file.fileno())
+        is_image, reason = judge(entry.name, summary.head[:HEAD_BYTES])
+        return summary if is_image else None, reason
     except Outside:
         reason = OUTSIDE
     except OSError as error:
         reason = error.strerror or str(error)
-    return False, None if is_named_otherwise(entry.name) else reason
+    return None, None if is_named_otherwise(entry.name) else reason
 
 
 def _count_beside(folder, roots, log):
@@ -197,9 +213,9 @@ def _count_beside(folder, roots, log):
         for entry in entries:
             path = f"{folder}/{entry.name}"
             if not _hidden(entry) and not _leads_out(entry, folder, roots, None) and not _is_folder(entry):
-                is_image, reason = _judged(entry, path, roots)
-                if is_image or reason:
-                    log.skip(path, _BESIDE if is_image else reason)
+                image, reason = _judged(entry, path, descriptor, roots)
+                if image or reason:
+                    log.skip(path, _BESIDE if image else reason)
 
 
 def _leads_out(entry, folder, roots, log):

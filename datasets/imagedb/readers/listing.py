@@ -5,23 +5,29 @@ from __future__ import annotations
 import mmap
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from datasets.imagedb.readers.file_summary import Summaries
+
+_BLOCK = 4096  # images at a time, to keep temporary lists small
+
 
 class Listing:
     """Images of one folder, grouped by category; image i of category c has starts[c] <= i < starts[c + 1].
 
-    `names` are the categories in order. Images are read only in `roots`, which the creator of the listing sets. Forked
-    children can read it.
+    `names` are the categories in order. Images are read only in `roots`; `summaries` has one of each file. The creator
+    of the listing sets both. Forked children can read it.
     """
 
     def __init__(self, root: Path, names: list[str], starts: array, offsets: array, paths: mmap.mmap):
         self.root = root
         self.roots: Sequence[Path] = ()
+        self.summaries = Summaries()
         self.names = names
         self.starts = np.frombuffer(starts, np.int64)
         self._offsets = np.frombuffer(offsets, np.int64)
@@ -38,6 +44,13 @@ class Listing:
     def relative_path(self, image: int) -> bytes:
         """The path below the root, as the file system encodes it."""
         return self._paths[self._offsets[image] : self._offsets[image + 1]]
+
+    def relative_paths(self, start: int, stop: int) -> Iterator[bytes]:
+        """The same of the images from `start` to before `stop`."""
+        for first in range(start, stop, _BLOCK):
+            ends = self._offsets[first : min(first + _BLOCK, stop) + 1].tolist()
+            for begin, end in pairwise(ends):
+                yield self._paths[begin:end]
 
     def path(self, image: int) -> bytes:
         """The full path, as the file system encodes it."""

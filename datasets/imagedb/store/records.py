@@ -81,7 +81,7 @@ class RecordWriter:
         data = header + payload
         if len(data) >= 1 << _LENGTH_BITS:
             raise ValueError(f"A record holds fewer than {1 << _LENGTH_BITS} bytes, but this one has {len(data)}")
-        record = _framed(data)
+        record = _framed(data) if MAGIC in data else _framed_as_one(data)
         self._file.write(record)
         self._offsets.append(self._position)
         self._position += len(record)
@@ -264,6 +264,11 @@ def index_path(path: Path) -> Path:
 
 def _padded(length):
     return (length + 3) & ~3
+
+
+def _framed_as_one(data):
+    """The record of data without MAGIC."""
+    return b"%b%b%b" % (_PART.pack(MAGIC, len(data)), data, bytes(-len(data) % 4))
 
 
 def _framed(data):

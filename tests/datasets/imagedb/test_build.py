@@ -1,6 +1,8 @@
 """Builds of image databases: records, lists, mean image, log, skipped images and splits."""
 
 import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.imagedb import BuiltSplit, FolderSource, build, progress
+from datasets.imagedb import BuiltSplit, FolderSource, TextSource, build, progress
 from datasets.imagedb.images.decoding import decode_record, read_array
 from datasets.imagedb.store.records import RecordReader
 from digits_project.common.errors import BadInput
@@ -145,6 +147,47 @@ def test_a_category_without_a_readable_image_is_dropped_and_labels_are_renumbere
             label for _, label in read_list(directory, split)
         ]
         assert {(path.parent.name, label) for path, label in read_list(directory, split)} == {("0", 0), ("2", 1)}
+
+
+def test_val_images_of_a_dropped_category_are_not_reported(images, directory):
+    val = write_digits(directory.parent / "folder for val", {0: 4, 1: 4, 2: 4})
+    for path in [*(images / "1").iterdir(), *(val / "1").iterdir()]:
+        cut_in_half(path)
+    built = build(spec_of(images, val=FolderSource(val)), directory, ignore_progress)
+    assert built.skipped == 8
+    assert built.splits[1] == BuiltSplit("val", 8, [4, 4])
+    assert f"skipped {val}" not in (directory / "build.log").read_text()
+
+
+def test_the_log_names_images_in_the_order_of_reading(directory, tmp_path):
+    paths = sorted(write_digits(tmp_path / "images", {0: 12, 1: 8}, ".jpg").glob("*/*"))
+    for number, path in enumerate(paths):
+        path.write_bytes(
+            path.read_bytes()[: -100 if number % 2 else -2]
+        )  # without pixels, or only without the end mark
+    (tmp_path / "list").write_text("".join(f"{path} {path.parent.name}\n" for path in paths))
+    (tmp_path / "labels").write_text("0\n1\n")
+    lists = {name: TextSource(tmp_path / name, name) for name in ("list", "labels")}
+    spec = spec_of(tmp_path, train=lists["list"], labels=lists["labels"], shuffle=False)
+    assert build(spec, directory, ignore_progress).skipped == 10
+    lines = (directory / "build.log").read_text().splitlines()
+    assert [line.split()[1] for line in lines if line.startswith(("kept", "skipped"))] == [f"{path}:" for path in paths]
+
+
+def test_the_process_that_plans_a_build_opens_each_image_once(images, directory):
+    script = f"""
+import os, sys
+from pathlib import Path
+from datasets.imagedb import build
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of
+opened = []
+sys.addaudithook(lambda event, arguments: opened.append(arguments[0]) if event == "open" else None)
+build(spec_of(Path({str(images)!r})), Path({str(directory)!r}), ignore_progress)
+print(*(os.path.basename(path) for path in opened if isinstance(path, str)), sep="\\n")
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    opened, expected = Counter(ran.stdout.splitlines()), Counter(path.name for path in images.glob("*/*"))
+    assert {name: opened[name] for name in expected} == expected
 
 
 def test_a_build_without_readable_images_is_bad_input_with_an_example(images, directory):

@@ -9,7 +9,15 @@ import pytest
 from PIL import Image
 
 from datasets.imagedb import BadImage
-from datasets.imagedb.images.decoding import decode, decode_record, encode, read_array, to_array
+from datasets.imagedb.images.decoding import (
+    decode,
+    decode_record,
+    encode,
+    encode_image,
+    read_array,
+    read_image,
+    to_array,
+)
 from datasets.imagedb.images.formats import ACCEPTED, READABLE, sniff
 from datasets.imagedb.images.formats import FORMATS as READABLE_FORMATS
 from datasets.imagedb.images.resize import resize
@@ -68,6 +76,14 @@ def test_an_image_can_be_decoded_from_a_path_bytes_or_a_file(tmp_path, china, fo
     arrays = [to_array(decode(source), 3) for source in (tmp_path / "picture", payload, io.BytesIO(payload))]
     np.testing.assert_array_equal(arrays[0], arrays[1])
     np.testing.assert_array_equal(arrays[0], arrays[2])
+
+
+def test_a_file_of_several_mebibytes_gives_the_same_pixels_as_its_bytes(tmp_path):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 800, 3), np.uint8))
+    payload = encode_as(noise, "PNG")
+    (tmp_path / "large").write_bytes(payload)
+    assert len(payload) > 2 << 20
+    np.testing.assert_array_equal(decode(tmp_path / "large"), decode(payload))
 
 
 @pytest.mark.parametrize("format_name", ["GIF", "ICO", "EPS", "TGA", "JPEG2000", "PCX"])
@@ -188,6 +204,18 @@ def test_read_array_decodes_resizes_and_converts_an_image(china):
     array = read_array(payload, 20, 30, 1, "fill")
     assert (array.shape, array.dtype) == ((30, 20, 1), np.uint8)
     np.testing.assert_array_equal(array, to_array(resize(china, 20, 30, "fill"), 1))
+
+
+@pytest.mark.parametrize("encoding", ["png", "jpg"])
+@pytest.mark.parametrize("size", [(96, 64), (20, 10)])
+def test_a_record_has_the_pixels_of_its_file_and_nothing_else(china, encoding, size):
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    notes = {"icc_profile": b"profile" * 9, "dpi": (300, 300), "comment": b"a comment", "exif": exif}
+    payload = encode_as(china, "JPEG", **notes)
+    width, height = size
+    record = encode_image(read_image(payload, width, height, 3, "squash"), encoding)
+    assert record == encode(read_array(payload, width, height, 3, "squash"), encoding)
 
 
 def test_jpeg_records_differ_little_from_the_image(china):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from datasets.imagedb import BadImage
 from datasets.imagedb.images.decoding import decode
-from datasets.imagedb.images.pixel_budget import PixelBudget
+from datasets.imagedb.images.pixel_budget import PixelBudget, Turn
 from datasets.imagedb.images.size_limits import MAX_PIXELS, SLOW_BYTES, SLOW_PIXELS
 from tests.support.samples.heic_samples import heic_file
 from tests.support.samples.imagedb_samples import photo
@@ -194,7 +194,8 @@ def test_the_pixel_budget_limits_the_images_decoded_at_once():
 
     def work(pixels):
         for _ in range(50):
-            with budget.taken(pixels):
+            with Turn(budget) as turn:
+                turn.take(pixels)
                 with lock:
                     in_use.append(pixels)
                     peaks.append(sum(in_use))
