@@ -1,0 +1,126 @@
+"""Building speed of image databases, against a bare loop of Pillow on all cores, and the memory that a build takes.
+
+The loop decodes, resizes and encodes in the same way and writes one file. A build also searches the folders, finds
+copies, splits, sums up the mean and writes an index, lists and a log. Both run in a fresh fork of this process, as a
+build does in the io worker. BENCH_PHOTOS names a folder of photos in one subfolder per category; without it they are
+cut out of two photos of scikit-learn.
+
+`python -m benchmarks.building --images 10000 --rounds 3` measures fewer images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+
+from benchmarks.loops import build_loop
+from benchmarks.loops.build_loop import Setting, build_once
+from benchmarks.loops.pillow_loop import encode_all
+from benchmarks.pictures import write_digits, write_photos
+from benchmarks.report import HEADING, Row, against, at_most, line
+from digits_project.common.resources import usable_cores
+
+PHOTOS = os.environ.get("BENCH_PHOTOS", "")
+PHOTO_COUNTS = (600, 3_000)
+IMAGES = 100_000
+FEWER = 10  # times fewer images, to see whether the memory grows
+MAX_MEBIBYTES = 97  # of a process
+PHOTO, DIGIT = Setting(256, "RGB", "jpg"), Setting(28, "L", "png")
+_SAMPLE_SECONDS = 0.05
+
+
+def rows(rounds: int = 5, images: int = IMAGES) -> Iterator[Row]:
+    """A row for each number of photos, one for many small images, and two for the memory."""
+    with tempfile.TemporaryDirectory() as made:
+        for count in PHOTO_COUNTS:
+            folder = write_photos(Path(made, f"{count} photos"), count, PHOTOS)
+            pairs = _pairs(folder, PHOTO, rounds)
+            yield against(f"build {count:,} photos, JPEG {PHOTO.size}", "images/s", "Pillow", pairs, 0.9)
+        folder = write_digits(Path(made, "digits"), images)
+        fewer = write_digits(Path(made, "fewer"), images // FEWER)
+        title = f"build {images:,} images of {DIGIT.size}×{DIGIT.size}"
+        most, before = _mebibytes(folder), _mebibytes(fewer)
+        yield against(title, "images/s", "Pillow", _pairs(folder, DIGIT, rounds), 0.8)
+        yield at_most(f"{title}, memory of a process", "MiB", [most], MAX_MEBIBYTES)
+        ratio = before / most
+        yield Row(f"{title}, memory", "MiB", most, 0.9, (ratio, ratio), f"{images // FEWER:,}", before, ratio)
+
+
+def _pairs(folder: Path, setting: Setting, rounds: int) -> list[tuple[float, float]]:
+    """(our images per second, the loop's) of each round; who begins changes from round to round."""
+    paths = sorted(str(path) for path in folder.glob("*/*"))
+    sides = (lambda: build_once(folder, setting), lambda: _looped(paths, setting))
+    pairs = []
+    for number in range(-1, rounds):  # the first one only brings the files into memory
+        order = (0, 1) if number % 2 == 0 else (1, 0)
+        seconds = {side: _seconds(sides[side]) for side in order}
+        pairs.append((len(paths) / seconds[0], len(paths) / seconds[1]))
+    return pairs[1:]
+
+
+def _looped(paths: list[str], setting: Setting) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        encode_all(paths, setting.size, setting.mode, setting.encoding, usable_cores(), Path(directory, "records"))
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    """How long a forked process works."""
+    context = multiprocessing.get_context("fork")
+    near, far = context.Pipe(duplex=False)
+    process = context.Process(target=_timed, args=(work, far))
+    process.start()
+    far.close()
+    seconds = near.recv()
+    process.join()
+    return seconds
+
+
+def _timed(work: Callable[[], None], connection: Connection) -> None:
+    began = time.perf_counter()
+    work()
+    connection.send(time.perf_counter() - began)
+
+
+def _mebibytes(folder: Path) -> float:
+    """The most memory of a process of a build, its share of common pages included (PSS), in a new interpreter."""
+    command = [sys.executable, "-m", build_loop.__name__, folder, *map(str, DIGIT)]
+    most = 0
+    with subprocess.Popen(command) as process:
+        while process.poll() is None:
+            most = max([most, *_shares(process.pid)])
+            time.sleep(_SAMPLE_SECONDS)
+    if process.returncode:
+        raise RuntimeError(f"the build ended with {process.returncode}")
+    return most / (1 << 20)
+
+
+def _shares(pid):
+    try:
+        parent = psutil.Process(pid)
+        return [found.memory_full_info().pss for found in (parent, *parent.children())]
+    except psutil.Error:  # one has just ended
+        return []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=IMAGES, help=f"of {DIGIT.size}×{DIGIT.size} pixels")
+    parser.add_argument("--rounds", type=int, default=5, help="of each row; the median counts")
+    options = parser.parse_args()
+    print(HEADING, flush=True)
+    for row in rows(options.rounds, options.images):
+        print(line(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
