@@ -33,6 +33,13 @@ MODULES = (
     "django.core.wsgi",
     "gunicorn.arbiter",
     "_strptime",
+    # What builds and requests with an image would import at their first image.
+    "numpy.random",
+    "PIL.BmpImagePlugin",
+    "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
+    "PIL.PpmImagePlugin",
 )
 COMMANDS: dict[str, Callable[[], None]] = {"gunicorn": wsgiapp.run, "manage.py": execute_from_command_line}
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -10,6 +11,7 @@ import pytest
 
 from digits_project.common import processes
 from digits_project.stack.fork_server import ForkServer
+from tests.support.samples.imagedb_samples import write_digits
 from tests.support.server import ROOT, RunningServer, wait_until
 from tests.support.services import temporary_home
 
@@ -124,3 +126,23 @@ def test_a_killed_fork_server_is_restarted_and_the_other_processes_live_on(run):
 def test_processes_share_most_of_their_memory(run, words):
     memory = run.child(*words).memory_full_info()
     assert memory.uss < memory.rss / 2
+
+
+def test_a_build_in_a_fork_finds_pillow_and_numpy_imported(tmp_path):
+    images = write_digits(tmp_path / "images", {0: 4, 1: 4}, ".jpg")
+    script = f"""
+import sys
+from importlib import import_module
+from pathlib import Path
+from datasets.imagedb import build
+from digits_project.preloaded import MODULES
+from tests.support.samples.imagedb_samples import ignore_progress, spec_of
+for name in MODULES:
+    if name.startswith(("PIL", "numpy")):
+        import_module(name)
+before = set(sys.modules)
+build(spec_of(Path({str(images)!r})), Path({str(tmp_path / "job")!r}), ignore_progress)
+print(*sorted(name for name in set(sys.modules) - before if name.startswith(("PIL", "numpy"))))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "\n"
