@@ -66,7 +66,7 @@ lock: environment ## write requirements/*.txt from requirements/*.in; UPGRADE=--
 audit: environment ## look up known vulnerabilities of all packages; also fails if a lookup fails
 	@$(PYTHON) requirements/audit.py
 
-bench: environment ## speed against PyTorch, Gluon, bare loops, on an idle machine; ONLY=training,whole_training
+bench: environment ## speed against PyTorch, Gluon, bare loops, on an idle machine; ONLY=training,serving
 	@$(PYTHON) -m benchmarks --only "$(ONLY)"
 
 clean: ## remove .venv and caches; the data of the server in ./var stays

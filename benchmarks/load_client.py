@@ -1,0 +1,107 @@
+"""Clients that send requests over kept-alive connections, each the next one when it has the response to the last.
+
+All of them run in a process of their own, on raw sockets, so that they take little of the cores that the server needs.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import selectors
+import socket
+import statistics
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+BOUNDARY = "digits-benchmark-boundary"
+
+
+@dataclass(frozen=True)
+class Load:
+    """Responses a second, the seconds that half and 95 % of them took at most, the processor seconds that the clients
+    took for a response, and the beginning of the first response that was not 200."""
+
+    rate: float
+    median: float
+    p95: float
+    client_cpu: float
+    wrong: bytes = b""
+
+
+def form(path: str, host: str, fields: dict[str, str], image: bytes, headers: Sequence[str] = ()) -> bytes:
+    """The bytes of a POST of a multipart form with an `image_file`."""
+    parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items()]
+    parts.append(
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image_file"; filename="image"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    body = "".join(parts).encode() + image + f"\r\n--{BOUNDARY}--\r\n".encode()
+    head = [
+        f"POST {path} HTTP/1.1",
+        f"Host: {host}",
+        "Accept: application/json",
+        f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
+        f"Content-Length: {len(body)}",
+        *headers,
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def load(url: str, requests: Sequence[bytes], clients: int, seconds: float) -> Load:
+    """Send these requests in turn from so many clients for so long."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_run, url, requests, clients, seconds).result()
+
+
+class _Client:
+    """One connection, with the request that it waits for."""
+
+    def __init__(self, address: tuple[str, int]):
+        self.socket = socket.create_connection(address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.received = b""
+
+    def send(self, request: bytes) -> None:
+        self.began = time.perf_counter()
+        self.socket.sendall(request)
+
+    def receive(self) -> bytes | None:
+        """The response's bytes when they are complete, else None."""
+        self.received += self.socket.recv(1 << 16)
+        head, separator, body = self.received.partition(b"\r\n\r\n")
+        if not separator:
+            if not self.received:
+                raise ConnectionResetError("the server closed the connection")
+            return None
+        lower = head.lower()
+        at = lower.index(b"content-length:") + 15
+        if len(body) < int(lower[at:].partition(b"\r")[0]):
+            return None
+        response, self.received = self.received, b""
+        return response
+
+
+def _run(url: str, requests: Sequence[bytes], clients: int, seconds: float) -> Load:
+    address = urlsplit(url).hostname or "", urlsplit(url).port or 80
+    selector = selectors.DefaultSelector()
+    took, wrong, sent = [], b"", 0
+    cpu, began = time.process_time(), time.perf_counter()
+    for _ in range(clients):
+        client = _Client(address)
+        selector.register(client.socket, selectors.EVENT_READ, client)
+        client.send(requests[sent % len(requests)])
+        sent += 1
+    while (now := time.perf_counter()) - began < seconds or len(took) < 2:
+        for key, _ in selector.select(1):
+            client = key.data
+            if (response := client.receive()) is not None:
+                took.append(time.perf_counter() - client.began)
+                if not response.startswith(b"HTTP/1.1 200 "):
+                    wrong = wrong or response[:1000]
+                client.send(requests[sent % len(requests)])
+                sent += 1
+    cpu = time.process_time() - cpu
+    p95 = statistics.quantiles(took, n=20)[-1]
+    return Load(len(took) / (now - began), statistics.median(took), p95, cpu / len(took), wrong)
