@@ -140,7 +140,7 @@ def test_train_model_reads_a_network_in_the_encodings_of_windows_editors(built_d
 @pytest.mark.trainer
 @pytest.mark.timeout(300)  # a trainer takes long to start on a busy machine
 @pytest.mark.django_db(transaction=True)
-def test_train_model_warns_of_a_layer_that_starts_afresh(built_dataset, cpu, tmp_path, settings):
+def test_train_model_warns_of_a_layer_that_starts_with_random_weights(built_dataset, cpu, tmp_path, settings):
     network, weights = tmp_path / "network.prototxt", tmp_path / "weights.npz"
     bias = 'layer { name: "bias" type: "Bias" bottom: "data" top: "data" }'
     network.write_text(bias + CLASSIFIER.replace('name: "hidden"', 'name: "other"'))
@@ -152,7 +152,7 @@ def test_train_model_warns_of_a_layer_that_starts_afresh(built_dataset, cpu, tmp
     )  # fmt: skip
     log = process.communicate()[1].decode()
     assert process.returncode == 0, log
-    assert "warning: Layer other starts afresh" in log
+    assert "warning: Layer other starts with random weights" in log
 
 
 @pytest.mark.django_db
