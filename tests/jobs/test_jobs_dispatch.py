@@ -3,6 +3,8 @@
 import time
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
 
@@ -110,6 +112,15 @@ def test_a_device_gets_no_job_until_its_host_has_a_worker(built_dataset, make_mo
     dispatch()
     cpu.refresh_from_db()
     assert cpu.leased_to == model.pk
+
+
+def test_dispatch_does_not_sort_the_waiting_models_while_no_device_is_free(built_dataset, make_model, register_worker):
+    register_worker("train-elsewhere")
+    make_model(built_dataset)
+    TrainedModel.objects.filter(pk=make_model(built_dataset).pk).update(owner="ben")
+    with CaptureQueriesContext(connection) as queries:
+        dispatch()
+    assert [query["sql"] for query in queries if "ROW_NUMBER" in query["sql"]] == []
 
 
 def test_a_lease_on_a_host_that_lost_its_worker_is_released(built_dataset, make_model, cpu, register_worker):
