@@ -83,7 +83,8 @@ def test_a_redis_outage_keeps_running_jobs_and_delays_new_ones(services, server,
     assert server.get("/readyz") == 503
     time.sleep(max(0.0, stopped + OUTAGE_SECONDS - time.monotonic()))
     before = len(validated(server, training))
-    redis.start()
+    redis.begin()
+    redis.await_ready()
     assert_training_continues(server, training, process, before)
     server.send("POST", f"/models/{training}/abort")
     wait_until(lambda: server.job_status(waiting) == "Done", 20 + 30)
@@ -98,7 +99,8 @@ def test_a_postgresql_outage_keeps_running_jobs_and_loses_no_metric(services, se
         assert server.get("/index.json") == 503
         assert time.monotonic() - requested_at < 5
         time.sleep(0.2)
-    postgres.start()
+    postgres.begin()
+    postgres.await_ready()
     wait_until(lambda: server.get("/index.json") == 200)
     assert_training_continues(server, training, process, before)
 
