@@ -11,15 +11,16 @@ SHARED_OUT = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reo
 FAULTS = 200
 SEED = 1
 ONLY =
+BEFORE = HEAD~100
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 export PYTHON_VERSION
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment demo run test quick coverage fuzz chaos crowds lint types lock audit bench clean
+.PHONY: help environment demo run test quick coverage fuzz chaos crowds lint types lock audit bench docker-check clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
 
 environment: ## make .venv with the newest suitable Python, or the one of PYTHON_VERSION=; every target below does so
 	@sh requirements/make-venv.sh
@@ -68,6 +69,9 @@ audit: environment ## look up known vulnerabilities of all packages; also fails 
 
 bench: environment ## speed against PyTorch, Gluon, bare loops, on an idle machine; ONLY=training,serving
 	@$(PYTHON) -m benchmarks --only "$(ONLY)"
+
+docker-check: environment ## the images and compose files with a real Docker daemon, as root; half an hour; BEFORE= PULL=1 GPU=1 FOLDER=
+	@$(PYTHON) -m tests.docker --before "$(BEFORE)" $(addprefix --folder ,$(FOLDER)) $(if $(PULL),--pull) $(if $(GPU),--gpu)
 
 clean: ## remove .venv and caches; the data of the server in ./var stays
 	rm -rf .venv .venv-3.* .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .coverage .coverage.*

@@ -76,7 +76,7 @@ class Request:
     def _body(self) -> tuple[bytes | None, dict[str, str]]:
         if self.fields is None:
             return None, {}
-        return _multipart(self.fields, self.files) if self.files else (urlencode(self.fields).encode(), {})
+        return multipart(self.fields, self.files) if self.files else (urlencode(self.fields).encode(), {})
 
 
 def _quoted(path: Path) -> str:
@@ -88,7 +88,7 @@ def _quoted(path: Path) -> str:
     return f'"{escaped}"'
 
 
-def _multipart(fields: Mapping[str, Any], files: Mapping[str, Path]) -> tuple[bytes, dict[str, str]]:
+def multipart(fields: Mapping[str, Any], files: Mapping[str, Path]) -> tuple[bytes, dict[str, str]]:
     """The body and the headers of a multipart/form-data request (RFC 7578)."""
     boundary = secrets.token_hex(16)
     parts = [(f'name="{name}"', str(value).encode()) for name, value in fields.items()]

@@ -93,7 +93,7 @@ def test_the_settings_read_every_variable_of_the_compose_file():
 
 def test_only_the_web_server_has_a_port_and_only_on_loopback():
     assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
-        "web": ["127.0.0.1:8000:8000"]
+        "web": ["127.0.0.1:${DIGITS_PORT:-8000}:8000"]
     }
     assert COMPOSE["networks"]["inside"] == {"internal": True}
     assert [name for name, service in SERVICES.items() if "outside" in service["networks"]] == ["web"]

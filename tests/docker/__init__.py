@@ -1,0 +1,1 @@
+"""`python -m tests.docker` (`make docker-check`): the images and compose files, tried with a real Docker daemon."""
