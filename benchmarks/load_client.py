@@ -10,9 +10,10 @@ import selectors
 import socket
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle
 from urllib.parse import urlsplit
 
 BOUNDARY = "digits-benchmark-boundary"
@@ -85,23 +86,33 @@ class _Client:
 
 def _run(url: str, requests: Sequence[bytes], clients: int, seconds: float) -> Load:
     address = urlsplit(url).hostname or "", urlsplit(url).port or 80
+    ahead = cycle(requests)
     selector = selectors.DefaultSelector()
-    took, wrong, sent = [], b"", 0
+    took: list[float] = []
+    wrong = b""
     cpu, began = time.process_time(), time.perf_counter()
     for _ in range(clients):
         client = _Client(address)
         selector.register(client.socket, selectors.EVENT_READ, client)
-        client.send(requests[sent % len(requests)])
-        sent += 1
+        client.send(next(ahead))
     while (now := time.perf_counter()) - began < seconds or len(took) < 2:
-        for key, _ in selector.select(1):
-            client = key.data
-            if (response := client.receive()) is not None:
-                took.append(time.perf_counter() - client.began)
-                if not response.startswith(b"HTTP/1.1 200 "):
-                    wrong = wrong or response[:1000]
-                client.send(requests[sent % len(requests)])
-                sent += 1
+        for client, response in _responses(selector):
+            took.append(time.perf_counter() - client.began)
+            if not response.startswith(b"HTTP/1.1 200 "):
+                wrong = wrong or response[:1000]
+            client.send(next(ahead))
     cpu = time.process_time() - cpu
+    while selector.get_map():  # so that the server does nothing more for these clients when others are measured
+        for client, _ in _responses(selector):
+            selector.unregister(client.socket)
+            client.socket.close()
     p95 = statistics.quantiles(took, n=20)[-1]
     return Load(len(took) / (now - began), statistics.median(took), p95, cpu / len(took), wrong)
+
+
+def _responses(selector: selectors.BaseSelector) -> Iterator[tuple[_Client, bytes]]:
+    """The responses that are complete now, and the clients that received them."""
+    for key, _ in selector.select(1):
+        response = key.data.receive()
+        if response is not None:
+            yield key.data, response
