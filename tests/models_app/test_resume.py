@@ -100,7 +100,7 @@ def test_a_resumed_training_skips_a_damaged_snapshot(built_dataset, make_model, 
         file.seek(100)
         file.write(b"damage")
     assert run_training_task(model).status == Status.DONE
-    assert f"goes on from epoch {before.epoch:g}" in caplog.text
+    assert f"continues from epoch {before.epoch:g}" in caplog.text
 
 
 def test_three_lost_processes_without_a_snapshot_are_an_error_and_a_snapshot_resets_the_count(
@@ -127,4 +127,4 @@ def test_an_aborted_training_resumes_from_its_newest_snapshot(
     resume(model)
     assert (model.status, model.abort_requested_at) == (Status.WAITING, None)
     assert run_training_task(model).status == Status.DONE
-    assert "goes on from epoch" in caplog.text
+    assert "continues from epoch" in caplog.text

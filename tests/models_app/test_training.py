@@ -116,7 +116,7 @@ def test_a_trainer_that_is_silent_for_too_long_counts_as_lost(train, during_trai
     during_training(lambda model, pid: os.kill(pid, signal.SIGSTOP))
     model = train(train_epochs=10_000, snapshot_interval=0)
     assert (model.status, model.lost_processes) == (Status.WAITING, 1)
-    assert "said nothing for 1 s" in model.status_history[-1][2]
+    assert "sent nothing for 1 s" in model.status_history[-1][2]
 
 
 def test_a_training_without_a_device_on_this_host_goes_back_to_waiting(built_dataset, make_model, cpu):
