@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 
 from benchmarks.loops.rounds import Loop
 from benchmarks.report import Row, against
-from datasets.imagedb.images.decoding import encode
+from datasets.imagedb.store.payloads import encode
 from datasets.imagedb.store.records import RecordWriter
 from digits_project.common.resources import usable_cores
 from models_app.networks import standard

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.imagedb.images import decoding
+from datasets.imagedb.store.payloads import encode
 from datasets.imagedb.store.records import RecordReader
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput, DamagedFile
@@ -46,7 +47,7 @@ def image(dataset: Dataset, split: str, number: int) -> tuple[bytes, str]:
     kind = decoding.sniff(payload[:64])
     if kind in AS_THEY_ARE:
         return payload, AS_THEY_ARE[kind]
-    return decoding.encode(_pixels(dataset, split, payload), "png"), "image/png"
+    return encode(_pixels(dataset, split, payload), "png"), "image/png"
 
 
 def strip(dataset: Dataset) -> bytes:

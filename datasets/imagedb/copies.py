@@ -61,7 +61,7 @@ def summaries_of(listing: Listing, tick: Callable[[], None]) -> Summaries:
         tick()
         try:
             with open_raw(os.fsdecode(listing.path(image)), listing.roots) as file:
-                summaries.add(summary_of(file.fileno()))
+                summaries.add(summary_of(file.fileno())[1])
         except (OSError, BadInput):  # reading it for the records reports why
             summaries.add(None)
     return summaries

@@ -18,6 +18,7 @@ from datasets.imagedb.readers.split_folders import find_splits
 from datasets.imagedb.spec import FolderSource, Spec
 from datasets.imagedb.split import Part
 from digits_project.common.confined_files import EVERYWHERE
+from digits_project.common.resources import usable_cores
 
 _SCAN_SHARE = 0.05  # of the progress; reading and encoding take nearly all the time
 _UNPACK_SHARE, _UNPACK_SHARE_OF_SCAN = 0.4, 0.9  # if there is an archive
@@ -73,7 +74,7 @@ class Planner:
         listings: dict[str, Listing] = {}
         for (name, source), start, stop in zip(own, shares, shares[1:], strict=False):
             for split_name, path, roots in self._folders_of(name, source, start, stop):
-                listings[split_name] = folder.scan(path, self._paths, self._log, self._progress.at, roots)
+                listings[split_name] = self._scanned(path, roots)
         found = tuple(name for name in listings if getattr(self._spec, name) is None)
         spec = replace(self._spec, **{name: self._found_source(name, listings[name].root) for name in found})
         tick = self._progress.tick
@@ -85,6 +86,10 @@ class Planner:
         of_parts = [groups.get(part.name, groups["train"]) for part in parts]
         counted = copies.count(parts, of_parts, self._log, stay=len(listings) == 1)
         return Plan(categories, parts, counted, found)
+
+    def _scanned(self, path, roots):
+        workers = self._spec.workers or usable_cores()
+        return folder.scan(path, self._paths, self._log, self._progress.at, roots, workers)
 
     def _folders_of(self, name, source, start, stop) -> list[tuple[str, Path, Sequence[Path]]]:
         """(split, folder, its roots) of a source: one split, or several if the train folder holds the splits."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from datasets.imagedb.foreign.database import Database
-from datasets.imagedb.images.decoding import encode
 from datasets.imagedb.spec import CHANNELS, MAX_SIDE
+from datasets.imagedb.store.payloads import encode
 from digits_project.common.errors import BadInput
 
 STEP = 16  # entries per task; keeps the memory in use small

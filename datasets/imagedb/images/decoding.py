@@ -1,4 +1,4 @@
-"""Decodes one image, and encodes it for a record.
+"""Decodes one image.
 
 decode() follows these rules, so that training and inference see the same pixels:
 - the format is recognised by content, and only the decoder of that format is tried;
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import BytesIO, FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -47,14 +47,6 @@ _UPRIGHT = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}
-_ENCODERS: dict[str, dict[str, Any]] = {
-    # BMP is uncompressed and still has its size and type in a header.
-    "none": {"format": "BMP"},
-    # Level 1 writes photos three times as fast as the default 6, and a tenth larger.
-    "png": {"format": "PNG", "compress_level": 1},
-    # At training sizes chroma matters, so there is no subsampling (4:4:4).
-    "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
 }
 
 
@@ -162,8 +154,6 @@ def read_image(
     with Turn(_TURNS) as turn:
         image = _read(source, opener, turn, partial(_load, look), look.remark)
         resized = _with_channels(resize(image, width, height, resize_mode), channels)
-    if resized is image:
-        resized = image.copy()  # without the decoder, which makes saving slow
     resized.info = {}  # for example a colour profile, which a record does not have
     return resized
 
@@ -184,20 +174,8 @@ def read_array(
     return to_array(read_image(source, width, height, channels, resize_mode, opener, look), channels)
 
 
-def encode(array: np.ndarray, encoding: str) -> bytes:
-    """encode_image() of uint8, H×W×C."""
-    return encode_image(Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array), encoding)
-
-
-def encode_image(image: Image.Image, encoding: str) -> bytes:
-    """Encode an image without metadata as the bytes of a record: "none" is a BMP, "png" is lossless, "jpg" is lossy."""
-    buffer = BytesIO()
-    image.save(buffer, **_ENCODERS[encoding])
-    return buffer.getvalue()
-
-
 def decode_record(payload: bytes) -> np.ndarray:
-    """The inverse of encode(): uint8, H×W×C, with C 1 or 3 as stored. Raises BadImage."""
+    """The inverse of store.payloads.encode(): uint8, H×W×C, with C 1 or 3 as stored. Raises BadImage."""
     try:
         image = Image.open(BytesIO(payload), formats=_RECORD_FORMATS)
         check_size(*image.size)
@@ -280,6 +258,8 @@ def _in_eight_bits(image):
 
 
 def _orientation(image):
+    if not image.info:
+        return None
     try:
         return image.getexif().get(_EXIF_ORIENTATION)
     except Exception:  # noqa: BLE001 - broken EXIF data counts as none

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from datasets.imagedb.build_log import BuildLog
-from datasets.imagedb.images.confined import OUTSIDE
 from datasets.imagedb.images.formats import READABLE
 from datasets.imagedb.readers import category_names
-from datasets.imagedb.readers.file_summary import FileSummary, Summaries, summary_of
+from datasets.imagedb.readers.file_summary import Summaries
 from datasets.imagedb.readers.listing import Listing, ListingWriter
-from datasets.imagedb.readers.unread_files import HEAD_BYTES, is_named_otherwise, judge
+from datasets.imagedb.readers.recognition import Recognized, Recognizer, recognize
+from datasets.imagedb.readers.unread_files import is_named_otherwise
 from digits_project.common.confined_files import (
     EVERYWHERE,
     Outside,
@@ -27,28 +28,35 @@ from digits_project.common.confined_files import (
 from digits_project.common.errors import BadInput
 
 _BESIDE = "it lies beside the folders of the categories, not in one of them"
+_BLOCK = 4096  # names at a time, to keep temporary lists small
+_NOTHING = Recognized(None, None)
 _LEADS_OUT = "leads out of the folders that this server may read, and is left out."
 
 
 def scan(
-    folder: Path, file: Path, log: BuildLog, at: Callable[[float], None], roots: Sequence[Path] = EVERYWHERE
+    folder: Path,
+    file: Path,
+    log: BuildLog,
+    at: Callable[[float], None],
+    roots: Sequence[Path] = EVERYWHERE,
+    workers: int = 1,
 ) -> Listing:
     """All images under `folder`, by category, sorted by name. `file` is a working file, removed at the end.
 
     Subfolders whose names differ only in their Unicode form are one category, with a warning. Subfolders are searched
     recursively. Links are followed, each real folder once per category, unless they lead out of `roots`. Images are
-    recognised by content. Hidden names are ignored. `at(fraction)` is called for every name. Raises BadInput if there
-    is no image.
+    recognised by content, in folders of many files by several workers. Hidden names are ignored. `at(fraction)` is
+    called for every name. Raises BadInput if there is no image.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would show another path than the user named
     categories = category_names.grouped(subfolders(folder, roots, log))
     _count_beside(folder, roots, log)
     above, summaries = _ancestors(folder), Summaries()
-    with ListingWriter(folder, file) as writer:
+    with ListingWriter(folder, file) as writer, Recognizer(roots, workers, partial(at, 0)) as recognizer:
         for position, names in enumerate(categories):
             if len(names) > 1:
                 _say_one_category(folder, names, log)
-            fraction, category = position / len(categories), _Category(roots, set(above), log)
+            fraction, category = position / len(categories), _Category(roots, set(above), log, recognizer)
             for image in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
                 at(fraction)
                 if image is not None:
@@ -104,9 +112,9 @@ def with_images(
 ) -> list[str] | None:
     """The first `enough` categories (each a list of subfolder names) that contain an image, or fewer if there are
     not enough. None if `goes_on`, called for every name, stopped the search."""
-    found, above = [], _ancestors(folder)
+    found, above, recognizer = [], _ancestors(folder), Recognizer(roots, 1, lambda: None)
     for names in categories:
-        category = _Category(roots, set(above), log)
+        category = _Category(roots, set(above), log, recognizer)
         for image in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
             if image is not None:
                 found.append(names[0])
@@ -135,14 +143,15 @@ class _Found(NamedTuple):
     """An image, recognised by its content."""
 
     path: str
-    summary: FileSummary
+    summary: bytes
 
 
 class _Category:
     """The search for the images of one category. `seen` are the (device, inode) pairs of folders not to enter."""
 
-    def __init__(self, roots: Sequence[Path], seen: set[tuple[int, int]], log: BuildLog):
+    def __init__(self, roots: Sequence[Path], seen: set[tuple[int, int]], log: BuildLog, recognizer: Recognizer):
         self._roots = roots
+        self._recognizer = recognizer
         self._seen = seen
         self._log = log
 
@@ -167,16 +176,22 @@ class _Category:
     def _images_in(self, folder, descriptor, subfolders):
         """Yield like images(), but for the names in one folder; its subfolders are appended to `subfolders`."""
         with os.scandir(descriptor) as entries:
-            for entry in entries:
-                path = f"{folder}/{entry.name}"
-                summary = None
-                if not _hidden(entry) and not _leads_out(entry, folder, self._roots, self._log):
-                    if _is_folder(entry):
-                        subfolders.append(path)
-                    summary, reason = _judged(entry, path, descriptor, self._roots)
-                    if reason:
-                        self._log.skip(path, reason)
-                yield _Found(path, summary) if summary else None
+            while block := list(islice(entries, _BLOCK)):
+                names = [entry.name for entry in block if _is_plain(entry)]
+                plain = self._recognizer.files(folder, descriptor, names)
+                for entry in block:
+                    path = f"{folder}/{entry.name}"
+                    if _is_plain(entry):
+                        found = next(plain)
+                    elif _hidden(entry) or _leads_out(entry, folder, self._roots, self._log):
+                        found = _NOTHING
+                    else:
+                        if _is_folder(entry):
+                            subfolders.append(path)
+                        found = _recognized(entry, path, descriptor, self._roots)
+                    if found.reason:
+                        self._log.skip(path, found.reason)
+                    yield _Found(path, found.summary) if found.summary else None
 
     def _first_visit(self, folder):
         identity = _identity(folder)
@@ -186,25 +201,30 @@ class _Category:
         return True
 
 
-def _judged(entry, path, folder, roots) -> tuple[FileSummary | None, str | None]:
-    """(the summary of an image; the reason if the file is none, or None if it is plainly something else)
+def _is_plain(entry):
+    """Whether an entry is a regular file that needs no closer look than at its content."""
+    try:
+        is_file = entry.is_file(follow_symlinks=False)
+    except OSError:  # _recognized() gives the reason
+        return False
+    return is_file and not _hidden(entry) and not _has_line_break(entry)
 
-    `folder` is the descriptor of the folder that holds the entry.
-    """
+
+def _recognized(entry, path, folder, roots) -> Recognized:
+    """Recognise any entry of the folder with the descriptor `folder`."""
     try:
         if not entry.is_file():
-            return None, None if entry.is_dir() else "the link leads nowhere"
-        if "\n" in entry.name or "\r" in entry.name:
-            return None, "its name has a line break"
-        with open_raw(path, roots) if entry.is_symlink() else open_entry(folder, entry.name) as file:
-            summary = summary_of(file.fileno())
-        is_image, reason = judge(entry.name, summary.head[:HEAD_BYTES])
-        return summary if is_image else None, reason
-    except Outside:
-        reason = OUTSIDE
+            return _NOTHING if entry.is_dir() else Recognized(None, "the link leads nowhere")
     except OSError as error:
-        reason = error.strerror or str(error)
-    return None, None if is_named_otherwise(entry.name) else reason
+        return Recognized(None, None if is_named_otherwise(entry.name) else error.strerror or str(error))
+    if _has_line_break(entry):
+        return Recognized(None, "its name has a line break")
+    is_link = entry.is_symlink()
+    return recognize(entry.name, partial(open_raw, path, roots) if is_link else partial(open_entry, folder, entry.name))
+
+
+def _has_line_break(entry):
+    return "\n" in entry.name or "\r" in entry.name
 
 
 def _count_beside(folder, roots, log):
@@ -213,7 +233,7 @@ def _count_beside(folder, roots, log):
         for entry in entries:
             path = f"{folder}/{entry.name}"
             if not _hidden(entry) and not _leads_out(entry, folder, roots, None) and not _is_folder(entry):
-                image, reason = _judged(entry, path, descriptor, roots)
+                image, reason = _recognized(entry, path, descriptor, roots)
                 if image or reason:
                     log.skip(path, _BESIDE if image else reason)
 

@@ -1,11 +1,14 @@
 """Record files (RecordIO): reading, writing, damage, and compatibility with MXNet."""
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from datasets.imagedb.images.decoding import decode_record, encode
+from datasets.imagedb.images.decoding import decode_record
+from datasets.imagedb.store.payloads import encode, encode_image
 from datasets.imagedb.store.records import MAGIC, DamagedRecords, RecordReader, RecordWriter
 from models_app.training.engines.mxnet.compat import mx
 from tests.support.samples.imagedb_samples import digits, photo
@@ -160,3 +163,13 @@ def test_an_invalid_record_index_is_rejected(path, text):
 def test_lossless_record_encodings_keep_every_pixel(encoding, channels):
     image = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
     np.testing.assert_array_equal(decode_record(encode(image, encoding)), image)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (28, 28), (32, 32, 3), (182, 180), (104, 105, 3), (300, 200, 3)])
+@pytest.mark.parametrize("highest", [1, 256])
+def test_a_png_record_has_the_bytes_that_pillow_writes(shape, highest):
+    """Of images of one colour and of noise, which compresses worst, up to the largest small one and above."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, highest, shape, np.uint8))
+    expected = io.BytesIO()
+    image.save(expected, "PNG", compress_level=1)
+    assert encode_image(image, "png") == expected.getvalue()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasets.imagedb.foreign.pairs import labels_path
-from datasets.imagedb.images.decoding import encode
+from datasets.imagedb.store.payloads import encode
 from datasets.imagedb.store.records import RecordWriter
 from models_app.networks import Layer, Network
 from models_app.training.trainer import train

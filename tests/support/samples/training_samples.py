@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb.images.decoding import encode
+from datasets.imagedb.store.payloads import encode
 from datasets.imagedb.store.records import RecordWriter
 from models_app.networks import Layer, Network
 from models_app.training.config import TrainConfig

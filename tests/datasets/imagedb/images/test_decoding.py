@@ -12,8 +12,6 @@ from datasets.imagedb import BadImage
 from datasets.imagedb.images.decoding import (
     decode,
     decode_record,
-    encode,
-    encode_image,
     read_array,
     read_image,
     to_array,
@@ -23,6 +21,7 @@ from datasets.imagedb.images.formats import FORMATS as READABLE_FORMATS
 from datasets.imagedb.images.resize import resize
 from datasets.imagedb.images.size_limits import MAX_PIXELS
 from datasets.imagedb.readers.folder import no_images
+from datasets.imagedb.store.payloads import encode, encode_image
 from tests.support.samples.imagedb_samples import photo
 from tests.support.samples.row_samples import add_snapshot, with_categories
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import multiprocessing
 import os
 import tempfile
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from datasets.imagedb import FolderSource, Spec, check
+from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.readers.folder import scan
-from digits_project.common.errors import BadInput
+from datasets.imagedb.readers.recognition import Recognized, Recognizer
+from digits_project.common.confined_files import EVERYWHERE, open_folder
+from digits_project.common.errors import Aborted, BadInput
 from tests.support.samples.imagedb_samples import write_digits
 
 NOBODY = 65534
@@ -197,3 +201,57 @@ def test_the_images_of_a_relative_folder_have_absolute_paths(images, log, monkey
     monkeypatch.chdir(images.parent)
     listing = scan(images.relative_to(images.parent), images.parent / "working-file", log, lambda fraction: None)
     assert os.fsdecode(listing.path(0)).startswith(f"{images}/0/")
+
+
+@pytest.fixture
+def many(images):
+    """A folder of more files than one process recognises: images, other files, links, a pipe and a folder."""
+    folder = images / "0"
+    for number in range(1100):
+        os.link(folder / "000.png", folder / f"image {number}.png")
+    for number in range(60):
+        (folder / f"text {number}.png").write_text("text")
+        (folder / f"note {number}.txt").write_text("text")
+        (folder / f"link {number}.png").symlink_to("000.png")
+        (folder / f"film {number}.gif").write_bytes(b"GIF89a" + bytes(20))
+    os.mkfifo(folder / "pipe.png")
+    (folder / "line\nbreak.png").write_bytes(b"")
+    (folder / "inner").mkdir()
+    os.link(folder / "001.png", folder / "inner" / "001.png")
+    return images
+
+
+def test_several_processes_find_the_same_as_one(many, tmp_path):
+    found = []
+    for workers in (1, 3):
+        with BuildLog(tmp_path / "several.log") as log:
+            listing = scan(many, tmp_path / "paths", log, lambda fraction: None, workers=workers)
+        paths = [listing.relative_path(image) for image in range(len(listing))]
+        text = (tmp_path / "several.log").read_text()
+        found.append((paths, listing.starts.tolist(), text, listing.summaries.take_digests().tolist()))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 3 + 1100 + 60 + 1 + 2
+    assert found[0][2].count("skipped") == 60 + 60 + 2
+    assert multiprocessing.active_children() == []
+
+
+def test_an_abort_stops_the_processes_that_recognise_files(many, tmp_path, log):
+    seen = []
+
+    def abort(fraction):
+        seen.extend(multiprocessing.active_children())
+        if seen:
+            raise Aborted
+
+    with pytest.raises(Aborted):
+        scan(many, tmp_path / "paths", log, abort, workers=2)
+    assert len(seen) == 2
+    assert multiprocessing.active_children() == []
+
+
+def test_a_folder_that_vanishes_before_the_processes_open_it_is_logged_by_file(many, tmp_path, log):
+    with open_folder(many / "0", EVERYWHERE) as descriptor, Recognizer(EVERYWHERE, 2, lambda: None) as recognizer:
+        names = [f"image {number}.png" for number in range(1000)]
+        (many / "0").rename(many / "elsewhere")
+        found = list(recognizer.files(str(many / "0"), descriptor, names))
+    assert found == [Recognized(None, "No such file or directory")] * 1000

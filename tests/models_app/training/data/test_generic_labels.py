@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from datasets.imagedb.foreign.pairs import labels_path
-from datasets.imagedb.images.decoding import encode
+from datasets.imagedb.store.payloads import encode
 from datasets.imagedb.store.records import RecordWriter
 from digits_project.common.errors import BadInput
 from models_app.training.data import pixels
