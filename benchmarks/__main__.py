@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.loops.rounds import TORCH_PYTHON
 from benchmarks.report import HEADING, Row, line, write_json
 
-PARTS = ("training", "whole_training", "jobs", "building", "serving")
+PARTS = ("training", "whole_training", "jobs", "building", "serving", "server")
 RESULTS = Path(__file__).with_name("results.json")
 
 

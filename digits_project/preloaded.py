@@ -8,13 +8,16 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 
 import django
+import psycopg2
 from django.conf import settings
-from django.core.management import execute_from_command_line
+from django.core.management import get_commands, load_command_class
 from django.utils.module_loading import import_string
 from gunicorn.app import wsgiapp
+from psycopg2.extensions import encrypt_password
 
 from digits_project.stack import fork_server
 
@@ -41,7 +44,15 @@ MODULES = (
     "PIL.PngImagePlugin",
     "PIL.PpmImagePlugin",
 )
-COMMANDS: dict[str, Callable[[], None]] = {"gunicorn": wsgiapp.run, "manage.py": execute_from_command_line}
+
+
+def manage() -> None:
+    """Run the command that sys.argv names, as manage.py does, without another setup of Django."""
+    name = sys.argv[1]
+    load_command_class(get_commands()[name], name).run_from_argv(sys.argv)
+
+
+COMMANDS: dict[str, Callable[[], None]] = {"gunicorn": wsgiapp.run, "manage.py": manage}
 
 
 def main() -> None:
@@ -51,6 +62,11 @@ def main() -> None:
         import_module(name)
     for name in settings.MIDDLEWARE:
         import_string(name)
+    get_commands()  # which keeps them
+    with suppress(psycopg2.Error):  # MD5 can be forbidden
+        encrypt_password(
+            "", "", algorithm="md5"
+        )  # starts OpenSSL in libpq, which each fork would do in 2 MiB of its own
     gc.collect()
     gc.freeze()  # otherwise each collection writes to the memory of all objects, and the forks share no page any more
     sys.argv = fork_server.serve(int(sys.argv[1]))

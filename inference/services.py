@@ -14,7 +14,7 @@ from digits_project.accounts.viewer import limited_user
 from digits_project.common import row_cache
 from digits_project.common.errors import BadInput, DamagedFile
 from digits_project.common.job_ids import is_job_id
-from digits_project.common.onnx_runtime import NO_MODEL
+from digits_project.common.onnx_runtime import UnusableModel
 from digits_project.jobs.visibility import find_visible, visible
 from inference import cache
 from inference.engine.predictor import Predictor, plain, ranked
@@ -118,7 +118,7 @@ def load(onnx_file: Path) -> Predictor:
     verify(onnx_file)
     try:
         return Predictor(onnx_file)
-    except NO_MODEL as unusable:
+    except UnusableModel as unusable:
         raise damaged(onnx_file, "ONNX Runtime can't load it") from unusable
 
 

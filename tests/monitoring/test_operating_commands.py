@@ -144,7 +144,7 @@ def test_doctor_runs_without_database_and_redis(tmp_path):
     assert process.returncode == 1
     assert "WRONG  database" in output
     assert "WRONG  redis" in output
-    assert output.count("to mend:") >= 2
+    assert output.count("to fix:") >= 2
     assert "ok     engine" in output
 
 

@@ -125,7 +125,17 @@ def test_a_killed_fork_server_is_restarted_and_the_other_processes_live_on(run):
 @pytest.mark.parametrize("words", [("gunicorn",), ("worker", "train"), ("reaper",)], ids=" ".join)
 def test_processes_share_most_of_their_memory(run, words):
     memory = run.child(*words).memory_full_info()
-    assert memory.uss < memory.rss / 2
+    assert memory.uss < memory.rss / 3
+
+
+def test_the_fork_server_has_no_connection_but_that_of_the_supervisor(run):
+    assert len(run.child("digits_project.preloaded").net_connections("all")) == 1
+
+
+@pytest.mark.parametrize("library", ["onnxruntime", "cryptography"])
+def test_the_fork_server_does_not_load_what_few_processes_need(run, library):
+    files = [mapped.path for mapped in run.child("digits_project.preloaded").memory_maps()]
+    assert [path for path in files if library in path] == []
 
 
 def test_a_build_in_a_fork_finds_pillow_and_numpy_imported(tmp_path):

@@ -4,8 +4,10 @@ RQ itself notices a dead worker after 800 s and lets its work-horse run on. With
 """
 
 import logging
+import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 
 from django.db import Error as DatabaseFailure
 from django.db import connections
@@ -28,6 +30,23 @@ from digits_project.jobs.scheduling.dispatch import dispatch_or_leave
 log = logging.getLogger(__name__)
 
 
+def in_child(function: Callable[[], object]) -> None:
+    """Call a function in a forked process, and wait for it. A worker waits for jobs for hours; so the memory that the
+    database code writes to, and the database connection, end with the fork. Raises RuntimeError if the function
+    fails."""
+    connections.close_all()  # parent and child would share a connection
+    child = multiprocessing.get_context("fork").Process(target=_call, args=(function, os.getpid()), daemon=True)
+    child.start()
+    child.join()
+    if child.exitcode:
+        raise RuntimeError(f"{function.__qualname__} failed in process {child.pid}; the log has its exception")
+
+
+def _call(function: Callable[[], object], parent: int) -> None:
+    die_with(parent)
+    function()
+
+
 class JobWorker(Worker):
     """Runs the tasks of `job_classes()`, each in a forked process (the work-horse) that dies with the worker."""
 
@@ -48,7 +67,7 @@ class JobWorker(Worker):
     def bootstrap(self, *args, **kwargs):
         """Register, then handle the jobs that a dead worker left behind."""
         super().bootstrap(*args, **kwargs)
-        reaper.tick_or_leave()
+        in_child(reaper.tick_or_leave)
 
     def heartbeat(self, timeout=None, pipeline=None):
         if not self.is_horse and not self.connection.sismember(REDIS_WORKER_KEYS, self.key):

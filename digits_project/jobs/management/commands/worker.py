@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 from redis.exceptions import RedisError
 
 from digits_project.common.database_deadlines import limit_waits
-from digits_project.jobs.execution.worker import JobWorker
+from digits_project.jobs.execution.worker import JobWorker, in_child
 from digits_project.jobs.scheduling import devices, queues
 
 WAIT_SECONDS = 1.0
@@ -26,12 +26,14 @@ class Command(BaseCommand):
 
     def handle(self, *, queue, **options):
         limit_waits()
-        self._await_services()
-        if queue == "train":
-            for device in devices.register():
-                self.stdout.write(f"{device}: {device.model_name or device.type}{'' if device.enabled else ', off'}")
         name = f"train-{settings.DIGITS_HOST_NAME}" if queue == "train" else queue
+        in_child(self._register_devices if queue == "train" else self._await_services)
         JobWorker([name]).work()
+
+    def _register_devices(self):
+        self._await_services()
+        for device in devices.register():
+            self.stdout.write(f"{device}: {device.model_name or device.type}{'' if device.enabled else ', off'}")
 
     def _await_services(self):
         """Wait for PostgreSQL and Redis. Exiting would make the supervisor wait longer before each restart."""

@@ -1,0 +1,141 @@
+"""The server itself: how long it takes to start, its memory when idle, and the list of many jobs.
+
+A start is measured from `python -m digits_project.stack`, which `make run` runs, to the first response of
+`/index.json`. The list is read over one kept-alive connection; its anchor is `json.dumps` of the same data, with the
+indent that the response has.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from statistics import median
+
+import psutil
+
+from benchmarks.loops.rounds import ROOT
+from benchmarks.report import Row, against, at_most
+
+JOBS = 5_000
+IDLE_SECONDS = 30
+START_WITHIN = 120
+REPEATS = 15  # requests of a round; the median counts
+PAGE, ALL = "/index.json?page=1", "/index.json"
+
+
+def rows(rounds: int = 5) -> Iterator[Row]:
+    """The starts, the memory and the lists."""
+    fresh, again, processor = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL runs as another user if root starts it
+        for number in range(rounds):
+            home = Path(folder) / str(number)
+            with _server(home) as first:
+                fresh.append(first.seconds)
+            with _server(home) as second:
+                again.append(second.seconds)
+                processor.append(second.processor_seconds())
+        yield at_most("make run to the first response, new home", "s", fresh, 3)
+        yield at_most("the same home again", "s", again, 3)
+        yield at_most("the same, processor time of all processes", "s", processor, None)
+        with _server(home) as idle:
+            time.sleep(IDLE_SECONDS)
+            yield at_most("memory of all idle processes (PSS)", "MiB", [idle.memory()], 200)
+            yield from _lists(idle, rounds)
+
+
+def _lists(server: Server, rounds: int) -> Iterator[Row]:
+    subprocess.run([sys.executable, "-m", "benchmarks.many_jobs", str(JOBS)], cwd=ROOT, env=server.env, check=True)
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+        listed = json.loads(_get(connection, ALL))
+        count = sum(len(jobs) for jobs in listed.values() if isinstance(jobs, list))
+        if count != JOBS:
+            raise RuntimeError(f"{ALL} lists {count} of {JOBS} jobs")
+        pages, pairs = [], []
+        for _ in range(rounds):
+            pages.append(1000 * _seconds(lambda: _get(connection, PAGE)))
+            pairs.append(
+                (1 / _seconds(lambda: _get(connection, ALL)), 1 / _seconds(lambda: json.dumps(listed, indent=2)))
+            )
+    yield at_most(f"a page of 100 of {JOBS} jobs in /index.json", "ms", pages, 5)
+    yield against(f"all {JOBS} jobs in /index.json", "lists/s", "json.dumps", pairs, 0.55)
+
+
+def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
+    connection.request("GET", path)
+    response = connection.getresponse()
+    body = response.read()
+    if response.status != 200:
+        raise RuntimeError(f"{path} gets {response.status}: {body[:200]!r}")
+    return body
+
+
+def _seconds(function) -> float:
+    """The median of some calls, after one to warm up."""
+    function()
+    seconds = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - began)
+    return median(seconds)
+
+
+class Server:
+    """A running `make run`. `seconds`: from its start to its first response."""
+
+    def __init__(self, process: subprocess.Popen, port: int, seconds: float, env: dict[str, str]) -> None:
+        self.port, self.seconds, self.env = port, seconds, env
+        self._supervisor = psutil.Process(process.pid)
+
+    def processor_seconds(self) -> float:
+        """The processor time of all its processes until now."""
+        times = [process.cpu_times() for process in self._processes()]
+        ended = self._supervisor.cpu_times()
+        return sum(time.user + time.system for time in times) + ended.children_user + ended.children_system
+
+    def memory(self) -> float:
+        """The memory of all its processes, in MiB; a page that several share is divided among them."""
+        return sum(process.memory_full_info().pss for process in self._processes()) / 2**20
+
+    def _processes(self) -> list[psutil.Process]:
+        return [self._supervisor, *self._supervisor.children(recursive=True)]
+
+
+@contextmanager
+def _server(home: Path) -> Iterator[Server]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    env |= {"DIGITS_HOME": str(home), "DIGITS_PORT": str(port), "DIGITS_JOBS_DIR": str(home / "jobs")}
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "digits_project.stack"]
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    try:
+        _await_response(process, port)
+        yield Server(process, port, time.perf_counter() - began, env)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _await_response(process: subprocess.Popen, port: int) -> None:
+    deadline = time.monotonic() + START_WITHIN
+    while process.poll() is None and time.monotonic() < deadline:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=START_WITHIN)) as connection:
+            try:
+                _get(connection, ALL)
+                return
+            except OSError:  # it does not listen yet
+                time.sleep(0.01)
+    raise RuntimeError(f"the server does not respond, or ended with {process.poll()}")
