@@ -1,12 +1,14 @@
-"""File names that are not UTF-8, and category names that occur twice, in requests and responses of the API."""
+"""File names that are not UTF-8, category names that occur twice, names that look like JSON: in requests and responses."""
 
 import io
+import json
 import os
 import shutil
 
 import pytest
 
 from datasets.tasks import build_dataset
+from digits_project.api.renderers import PrettyJSONRenderer
 from tests.support.samples.row_samples import add_snapshot, image_list
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -101,3 +103,43 @@ def test_an_old_dataset_with_a_repeated_category_name_keeps_all_predictions(
     top_n = client.post(f"{CLASSIFY}/top_n.json", {"job_id": repeated_category_model.pk, "image_list": upload}).json()
     categories = next(iter(top_n.values()))
     assert list(categories)[:3] == ["crane", "tea", "crane (2)"]
+
+
+# --- the JSON of tables, which the renderer writes by itself ---------------------------------------------------------
+NAMES_IN_JSON = (
+    "plain",
+    "two\nlines",
+    "},\n      {",
+    '"},\n      {"',
+    "\\",
+    "Käse 中文",
+    "\u2028\u2029",
+    "",
+    "{}",
+    "[]",
+)
+TABLE = [{"id": str(number), "name": name, "count": number} for number, name in enumerate(NAMES_IN_JSON)]
+SAMPLES = {
+    "one table": {"datasets": TABLE},
+    "two tables": {"datasets": TABLE, "models": TABLE[:1]},
+    "an empty list beside a table": {"datasets": [], "models": TABLE},
+    "other values beside a table": {"name": "a\nb", "nested": {"deep": [1, {"x": []}]}, "rows": TABLE, "none": None},
+    "rows with nested values": {"rows": [{"id": 1, "labels": ["a", "b"]}, {"id": 2, "labels": []}]},
+    "an empty row": {"rows": [{}, {"id": 1}]},
+    "numbers and truth values": {"rows": [{"a": 1.5, "b": True, "c": None, "d": -1e300, "e": 2**70}]},
+    "keys with quotes": {'a "b"': [{'c\n"d"': 1}]},
+    "numbers as keys": {1: [{2: "x"}]},
+    "a list": TABLE,
+}
+
+
+@pytest.mark.parametrize("data", SAMPLES.values(), ids=list(SAMPLES))
+def test_the_renderer_writes_the_bytes_of_json_dumps(data):
+    expected = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    expected = expected.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    assert PrettyJSONRenderer().render(data).decode() == expected
+
+
+def test_a_number_that_json_cannot_write_in_a_table_is_refused():
+    with pytest.raises(ValueError, match="Out of range float values"):
+        PrettyJSONRenderer().render({"rows": [{"loss": float("nan")}]})
