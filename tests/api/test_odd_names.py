@@ -1,4 +1,4 @@
-"""File names that are not UTF-8, category names that occur twice, names that look like JSON: in requests and responses."""
+"""File names that are not UTF-8, category names that occur twice and names that look like JSON."""
 
 import io
 import json
@@ -106,7 +106,7 @@ def test_an_old_dataset_with_a_repeated_category_name_keeps_all_predictions(
 
 
 # --- the JSON of tables, which the renderer writes by itself ---------------------------------------------------------
-NAMES_IN_JSON = (
+NAMES_IN_JSON = ("plain", "a\nb", "},\n      {", '"},\n      {"', "\\", "Käse 中文", "\u2028\u2029", "", "{}", "[]")
     "plain",
     "two\nlines",
     "},\n      {",
