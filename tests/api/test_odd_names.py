@@ -107,17 +107,6 @@ def test_an_old_dataset_with_a_repeated_category_name_keeps_all_predictions(
 
 # --- the JSON of tables, which the renderer writes by itself ---------------------------------------------------------
 NAMES_IN_JSON = ("plain", "a\nb", "},\n      {", '"},\n      {"', "\\", "Käse 中文", "\u2028\u2029", "", "{}", "[]")
-    "plain",
-    "two\nlines",
-    "},\n      {",
-    '"},\n      {"',
-    "\\",
-    "Käse 中文",
-    "\u2028\u2029",
-    "",
-    "{}",
-    "[]",
-)
 TABLE = [{"id": str(number), "name": name, "count": number} for number, name in enumerate(NAMES_IN_JSON)]
 SAMPLES = {
     "one table": {"datasets": TABLE},
