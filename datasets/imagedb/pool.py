@@ -23,7 +23,7 @@ from digits_project.common.processes import die_with
 
 _FORK = multiprocessing.get_context("fork")
 _TICK_SECONDS = 0.1
-_QUEUED_PER_WORKER = 2  # one in progress and one in the pipe, so that no worker waits for the parent
+_QUEUED_PER_WORKER = 3  # one in progress and two in the pipe, so that no worker waits for a parent that is late
 _WINDOW_PER_WORKER = 4  # tasks sent whose results are not yet yielded; limits the memory for results out of order
 
 
