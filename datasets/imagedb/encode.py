@@ -17,7 +17,7 @@ from datasets.imagedb.spec import Spec
 from datasets.imagedb.split import Part
 from datasets.imagedb.store.payloads import encode_image
 
-_MAX_IMAGES = 128  # per task: enough to make passing results cheap
+_MAX_IMAGES = 64  # per task: enough to make passing results cheap
 _MAX_BYTES = 4 << 20  # of pixels per task; limits the memory in use at once
 _CACHED_BYTES = 128 << 10  # of pixels; they fit into a processor's cache beside a decoder's tables
 _MIN_SHARE = 8  # a task can be this much smaller at the end, so that all workers end at the same time

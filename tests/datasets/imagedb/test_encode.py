@@ -33,7 +33,7 @@ def task_sizes(folder, tmp_path, counts, workers, side):
 
 
 def test_a_few_images_need_few_workers(folder, tmp_path):
-    assert [encoder_of(folder, tmp_path, [count], 28).useful(64) for count in (1, 16, 17, 5000)] == [1, 1, 2, 64]
+    assert [encoder_of(folder, tmp_path, [count], 28).useful(64) for count in (1, 8, 9, 5000)] == [1, 1, 2, 64]
 
 
 def test_tasks_get_smaller_towards_the_end_so_that_workers_end_together(folder, tmp_path):
@@ -43,5 +43,5 @@ def test_tasks_get_smaller_towards_the_end_so_that_workers_end_together(folder, 
 
 
 def test_tasks_of_small_images_have_many_and_tasks_of_the_largest_one(folder, tmp_path):
-    assert max(task_sizes(folder, tmp_path, [10_000], 2, 28)) == 128
+    assert max(task_sizes(folder, tmp_path, [10_000], 2, 28)) == 64
     assert task_sizes(folder, tmp_path, [6], 2, 4096) == [1] * 6
