@@ -50,7 +50,8 @@ def server_job(server: RunningServer, photos: Path, network: str, size: int, bat
     fields = {"dataset": dataset, "standard_networks": network, "train_epochs": epochs, "batch_size": batch_size}
     model = server.create_job("/models/images/classification.json", model_name=network, use_mean="pixel", **fields)
     wait_until(lambda: server.job_status(model) in ("Done", "Error"), 600)
-    assert server.job_status(model) == "Done", server.json(f"/models/{model}.json")
+    if server.job_status(model) != "Done":
+        raise RuntimeError(f"the training failed: {server.json(f'/models/{model}.json')}")
     return time.perf_counter() - began
 
 
