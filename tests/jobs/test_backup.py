@@ -136,6 +136,12 @@ def test_a_backup_is_restored_into_an_external_database(backed_up, home, plain_d
     assert (again.returncode, "There are jobs here" in again.stderr) == (1, True)
 
 
+def test_a_backup_is_restored_into_a_database_that_was_migrated_before(backed_up, home, plain_database):
+    manage(home, "migrate", DATABASE_URL=plain_database)
+    restored = manage(home, "restore", str(backed_up["tar"]), DATABASE_URL=plain_database)
+    assert (restored.returncode, restored.stderr.count("already exists")) == (0, 0)
+
+
 @pytest.fixture
 def model(transactional_db, built_dataset, make_model):
     """A model with a snapshot, whose dataset has records, decoded pixels and partly written files."""

@@ -36,6 +36,13 @@ from digits_project.jobs.models import Status, job_classes
 STRANGE_TABLES = (DatabaseFailure, BadMigrationError, InconsistentMigrationHistory, NodeNotFoundError)
 WHY = "Restored from a backup that was made while the job ran."
 
+# Functions of triggers, which stay when their tables are dropped. Those of extensions are PostgreSQL's.
+OWN_FUNCTIONS = """
+SELECT p.oid::regprocedure::text FROM pg_proc p
+WHERE p.pronamespace = current_schema()::regnamespace AND p.prokind = 'f'
+AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+"""
+
 
 class RestoreRefused(Exception):
     """The backup can't be restored here; the text tells the operator why."""
@@ -171,10 +178,13 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
 
 
 def _load(dump: Path) -> None:
-    """Replace the tables that `migrate` and the first start created by those of the dump, and migrate them."""
+    """Replace what `migrate` and the first start created by the tables and functions of the dump, and migrate them."""
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names():
             cursor.execute(f"DROP TABLE IF EXISTS {connection.ops.quote_name(table)} CASCADE")  # nosec B608 (quoted)
+        cursor.execute(OWN_FUNCTIONS)
+        for (function,) in cursor.fetchall():
+            cursor.execute(f"DROP FUNCTION {function}")  # nosec B608 (regprocedure quotes it)
     connection.close()
     postgres_tools.load(dump)
     call_command("migrate", interactive=False, verbosity=0)
