@@ -43,6 +43,15 @@ class ApiClient:
         except (OSError, ValueError) as failure:
             raise CheckFailed(f"{path} got no response: {failure}") from None
 
+    def page(self, path: str) -> str:
+        """The text of a page or a static file. Raises CheckFailed."""
+        headers = {"X-Forwarded-Proto": "https", "Authorization": f"Token {self.token}", "Accept": "text/html"}
+        try:
+            with _opener.open(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", None, headers)) as response:
+                return response.read().decode(errors="replace")
+        except OSError as failure:
+            raise CheckFailed(f"{path} got no page: {failure}") from None
+
     def create_dataset(self, name: str) -> str:
         fields = {"dataset_name": name, "folder_train": "/data/digits", **SIZE}
         return self.send("/datasets/images/classification.json", fields)["id"]

@@ -16,6 +16,15 @@ EPOCHS = 40  # of the trainings that are interrupted
 JOB_SECONDS = 900  # for one job, on a busy machine
 CUT_OFF_SECONDS = 180  # until a job of a host that was cut off runs elsewhere: 60 s of silence, and the dispatch
 REQUESTS = 20
+PAGES = (
+    "/",
+    "/login",
+    "/admin/login/",
+    "/api/docs",
+    "/static/admin/css/base.css",
+    "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js",
+    "/static/rest_framework/css/default.css",
+)
 OWN = [name for name in FIRST_HOSTS if name not in ("postgres", "redis")]
 
 
@@ -46,6 +55,7 @@ class OperatorLife:
             else:
                 self.start(ROOT)
                 self.demo_requests()
+                self.check_pages()
             self.scale_workers()
             self.kill_worker()
             self.cut_worker_off()
@@ -107,6 +117,7 @@ class OperatorLife:
         self.build(ROOT)
         seconds = self.stack.up(*self.install(ROOT))
         self.check_jobs()
+        self.check_pages()
         say(f"upgrade from {self.options.before}: healthy after {seconds:.0f} s, same predictions")
 
     def scale_workers(self) -> None:
@@ -206,6 +217,11 @@ class OperatorLife:
         model = self.client.create_model("after the restore", self.dataset, 1)
         self.client.wait_for_end("models", model, JOB_SECONDS)
         say(f"backup of {size / 1e6:.0f} MB restored: same token, same predictions, and a training is Done")
+
+    def check_pages(self) -> None:
+        """Pages and static files of every package that brings some are in the image."""
+        for path in PAGES:
+            expect(len(self.client.page(path)) > 500, f"{path} is a page")
 
     def check_jobs(self) -> None:
         expect(self.jobs_are_right(), "the first model is Done and predicts as before")
