@@ -70,7 +70,7 @@ audit: environment ## look up known vulnerabilities of all packages; also fails 
 bench: environment ## speed against PyTorch, Gluon, bare loops, on an idle machine; ONLY=training,serving
 	@$(PYTHON) -m benchmarks --only "$(ONLY)"
 
-docker-check: environment ## the images and compose files with a real Docker daemon, as root; half an hour; BEFORE= PULL=1 GPU=1 FOLDER=
+docker-check: environment ## the images and compose files with a real Docker daemon, as root; a quarter of an hour; BEFORE= PULL=1 GPU=1 FOLDER=
 	@$(PYTHON) -m tests.docker --before "$(BEFORE)" $(addprefix --folder ,$(FOLDER)) $(if $(PULL),--pull) $(if $(GPU),--gpu)
 
 clean: ## remove .venv and caches; the data of the server in ./var stays

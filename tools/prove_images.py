@@ -114,13 +114,23 @@ def needed_stages(target: str) -> set[str]:
 
 
 def begin(base: str, name: str, stages: dict[str, Stage], folder: Path) -> Stage:
-    """Start a stage with a copy of its base."""
-    earlier = stages.get(base) or Stage(debian(base, folder))
+    """Start a stage with a copy of its base, or with nothing."""
     root = folder / name
     shutil.rmtree(root, ignore_errors=True)  # left by an earlier run
-    subprocess.run(["cp", "-a", "--reflink=auto", earlier.root, root], check=True)  # nosec B607 (root's own PATH)
+    if base == "scratch":
+        root.mkdir()
+        stages[name] = Stage(root)
+        return stages[name]
+    earlier = stages.get(base) or Stage(debian(base, folder))
+    copy_tree(earlier.root, root)
     stages[name] = Stage(root, dict(earlier.environment), earlier.folder, earlier.user)
     return stages[name]
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder's content with owners, modes and devices."""
+    target.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", "--reflink=auto", f"{source}/.", target], check=True)  # nosec B607 (root's own PATH)
 
 
 def debian(image: str, folder: Path) -> Path:
@@ -161,7 +171,9 @@ def copy(stage: Stage, arguments: str, stages: dict[str, Stage]) -> None:
         path = origin / name.lstrip("/")
         if not source and not is_in_context(name):
             raise SystemExit(f".dockerignore keeps {name} out, which the Dockerfile copies")
-        if path.is_dir():
+        if source:
+            copy_tree(path, into)
+        elif path.is_dir():
             shutil.copytree(path, into, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             place = into / path.name if target.endswith("/") else into

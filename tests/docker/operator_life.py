@@ -19,7 +19,6 @@ REQUESTS = 20
 PAGES = (
     "/",
     "/login",
-    "/admin/login/",
     "/api/docs",
     "/static/admin/css/base.css",
     "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js",
