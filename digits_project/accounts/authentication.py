@@ -1,12 +1,15 @@
 """Authenticates a request by its session or its token."""
 
 from copy import copy
+from functools import partial
 
+from django.contrib.auth.backends import BaseBackend
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
 from digits_project.accounts import tokens
 from digits_project.accounts.permissions import refuse_other_sites
+from digits_project.common import row_cache
 
 
 class Session(SessionAuthentication):
@@ -39,3 +42,12 @@ class Token(BaseAuthentication):
 
     def authenticate_header(self, request) -> str:
         return "Token"
+
+
+class CachedUsers(BaseBackend):
+    """For a login backend: caches the users of its sessions. Each backend has users of its own, because one backend can
+    refuse a user that another one accepts."""
+
+    def get_user(self, user_id):
+        """The user of a session; a copy, because views can change it."""
+        return copy(row_cache.cached(("user", type(self), user_id), partial(super().get_user, user_id)))

@@ -1,32 +1,25 @@
 """Limits wrong passwords: after several, an address (or an account at that address) must wait before the next login."""
 
-from copy import copy
-from functools import partial
-
 from django.contrib.auth.backends import ModelBackend
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 
 from digits_project.accounts import audit
+from digits_project.accounts.authentication import CachedUsers
 from digits_project.accounts.client_address import client_network, sender
-from digits_project.common import row_cache
 
 MAX_BY_ADDRESS = 30
 MAX_BY_ACCOUNT = 10  # from one address, so that nobody can lock out a user at another address
 SECONDS = 300
 
 
-class ThrottledBackend(ModelBackend):
+class ThrottledBackend(CachedUsers, ModelBackend):
     """Django's login by password; after too many wrong passwords even the right one is refused for five minutes."""
 
     def authenticate(self, request, username=None, password=None, **more):
         if must_wait(request, username):
             raise PermissionDenied  # ends django.contrib.auth.authenticate without asking another backend
         return super().authenticate(request, username=username, password=password, **more)
-
-    def get_user(self, user_id):
-        """The user of a session; a copy, because views can change it."""
-        return copy(row_cache.cached(("user", user_id), partial(super().get_user, user_id)))
 
 
 def must_wait(request, username: str | None) -> bool:

@@ -6,8 +6,6 @@ address; and the groups in the provider's claims decide what the account may do.
 
 import logging
 from collections.abc import Iterable
-from copy import copy
-from functools import partial
 
 import jwt
 import requests
@@ -24,10 +22,10 @@ from django.views import View
 from mozilla_django_oidc import auth, utils, views
 
 from digits_project.accounts import audit
+from digits_project.accounts.authentication import CachedUsers
 from digits_project.accounts.models import OidcIdentity
 from digits_project.accounts.roles import Role
 from digits_project.accounts.usernames import USER_NAME
-from digits_project.common import row_cache
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +64,7 @@ def setting(name, *default):
     return discovered()[ENDPOINTS[name]] if name in ENDPOINTS else utils.import_from_settings(name, *default)
 
 
-class OidcBackend(auth.OIDCAuthenticationBackend):
+class OidcBackend(CachedUsers, auth.OIDCAuthenticationBackend):
     """Authenticates the users of the provider."""
 
     get_settings = staticmethod(setting)
@@ -78,10 +76,6 @@ class OidcBackend(auth.OIDCAuthenticationBackend):
         self.OIDC_RP_SIGN_ALGO = settings.OIDC_RP_SIGN_ALGO
         self.OIDC_RP_IDP_SIGN_KEY = None
         self.UserModel = get_user_model()
-
-    def get_user(self, user_id):
-        """The user of a session; a copy, because views can change it."""
-        return copy(row_cache.cached(("user", user_id), partial(super().get_user, user_id)))
 
     OIDC_OP_TOKEN_ENDPOINT = property(lambda self: setting("OIDC_OP_TOKEN_ENDPOINT"))
     OIDC_OP_USER_ENDPOINT = property(lambda self: setting("OIDC_OP_USER_ENDPOINT"))

@@ -5,10 +5,12 @@ import io
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 
+from digits_project.accounts.login_throttling import ThrottledBackend
+from digits_project.accounts.oidc import OidcBackend
 from digits_project.common import row_cache
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
@@ -228,3 +230,11 @@ def test_a_token_that_the_admin_deletes_is_refused_with_the_response(deaf_cache,
     token = users["ben"].access_tokens.get()
     assert admin.post(f"/admin/accounts/accesstoken/{token.pk}/delete/", {"post": "yes"}).status_code == 302
     assert asked(ben)[0] == 401
+
+
+def test_a_user_that_one_login_backend_accepts_is_not_cached_for_another(users):
+    """Django's backend refuses a deactivated user; that of OpenID Connect does not."""
+    User.objects.filter(pk=users["ada"].pk).update(is_active=False)
+    with opened_cache():
+        assert OidcBackend().get_user(users["ada"].pk) == users["ada"]
+        assert ThrottledBackend().get_user(users["ada"].pk) is None
