@@ -1,6 +1,6 @@
 """Caches values read from the database until PostgreSQL reports a change of the rows that they depend on.
 
-Triggers (the migrations `row_changes`) send a notification for every such change, whichever process made it; a thread
+Triggers (the migrations `row_changes`) send a notification for every such change, by any process; a thread
 listens for them on a connection of its own and then drops all values. Values are used only while that connection is
 known to work, so that a lost connection can't keep an old value for longer than TRUST_SECONDS.
 """
