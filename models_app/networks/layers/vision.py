@@ -23,6 +23,7 @@ from models_app.networks.layers.layer_type import (
 
 MAX_LOCAL_SIZE = 999
 ROUNDING = {"CEIL": math.ceil, "FLOOR": math.floor}  # Caffe's round_mode of a Pooling
+PAD_MODES = ("EXPLICIT", "SAME")  # of a Convolution
 
 
 def check_window(kernel: Extent, stride: Extent, pad: Extent) -> None:
@@ -90,20 +91,42 @@ class Filters(LayerType, abstract=True):
 
 @dataclass(frozen=True)
 class Convolution(Filters):
-    """A convolution. Output size: floor((in + 2·pad - extent) / stride) + 1, with extent = dilation·(kernel - 1) +
-    1."""
+    """A convolution. Output size: floor((in + 2·pad - extent) / stride) + 1, with extent = dilation·(kernel - 1) + 1.
+
+    With pad_mode SAME the output size is ceil(in / stride), as in TensorFlow: the input is padded as far as the last
+    window reaches, half of it before and half after; of an odd number, the larger half is after.
+    """
+
+    pad_mode: str = "EXPLICIT"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pad_mode not in PAD_MODES:
+            raise Misfit(f"pad_mode must be {' or '.join(PAD_MODES)}, not {self.pad_mode!r}")
+        if self.pad_mode == "SAME" and self.pad != (0, 0):
+            raise Misfit("pad_mode SAME takes no pad")
+
+    def pads(self, bottom: Shape) -> tuple[Extent, Extent]:
+        """The pad before the first row and column, and the pad after the last."""
+        if self.pad_mode == "EXPLICIT":
+            return self.pad, self.pad
+        size = zip(bottom[1:], self.covered, self.stride, strict=True)
+        rows, columns = (max(0, ((n - 1) // s) * s + k - n) for n, k, s in size)
+        return (rows // 2, columns // 2), ((rows + 1) // 2, (columns + 1) // 2)
 
     def shapes(self, bottoms: Sequence[Shape]) -> list[Shape]:
         channels, (height, width) = self.channels(bottoms[0]), bottoms[0][1:]
-        check_fits(self.covered, self.pad, channels, height, width)
-        size = zip((height, width), self.pad, self.covered, self.stride, strict=True)
-        return [(self.num_output, *((n + 2 * p - k) // s + 1 for n, p, k, s in size))]
+        before, after = self.pads(bottoms[0])
+        check_fits(self.covered, after, channels, height, width)
+        size = zip((height, width), before, after, self.covered, self.stride, strict=True)
+        return [(self.num_output, *((n + b + a - k) // s + 1 for n, b, a, k, s in size))]
 
     def weights(self, bottoms: Sequence[Shape]) -> list[WeightSpec]:
         return self.specs((self.num_output, bottoms[0][0] // self.group, *self.kernel_size))
 
     def onnx(self, graph: OnnxGraph, inputs: list[str], weights: list[str], shapes: Sequence[Shape]) -> list[str]:
-        return [graph.node("Conv", inputs + weights, **self.settings())]
+        before, after = self.pads(shapes[0])
+        return [graph.node("Conv", inputs + weights, **self.settings() | {"pads": before + after})]
 
 
 @dataclass(frozen=True)

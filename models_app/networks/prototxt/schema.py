@@ -121,6 +121,7 @@ HALF_OF = {half: whole for whole, (*halves, _) in HALVES.items() for half in hal
 ENUMS = {
     "norm_region": ("ACROSS_CHANNELS", "WITHIN_CHANNEL"),
     "normalization": ("FULL", "VALID", "BATCH_SIZE", "NONE"),
+    "pad_mode": ("EXPLICIT", "SAME"),  # ours
     "operation": ("PROD", "SUM", "MAX"),
     "phase": ("TRAIN", "TEST"),
     "pool": ("MAX", "AVE", "STOCHASTIC"),

@@ -1,6 +1,7 @@
 """The standard networks as published, registered by name: each module builds one, and declares its defaults."""
 
 from models_app.networks.published.alexnet import ALEXNET
+from models_app.networks.published.efficientnet_lite import EFFICIENTNET_LITE0
 from models_app.networks.published.googlenet import GOOGLENET
 from models_app.networks.published.lenet import LENET
 from models_app.networks.published.mobilenet import MOBILENET_V2
@@ -17,7 +18,9 @@ from models_app.networks.published.standard_network import (
 from models_app.networks.published.vgg16 import VGG16
 
 # Forms and messages list them in this order.
-for network in (LENET, ALEXNET, GOOGLENET, VGG16, RESNET18, RESNET50, MOBILENET_V2, SQUEEZENET):
+for network in (
+    LENET, ALEXNET, GOOGLENET, VGG16, RESNET18, RESNET50, MOBILENET_V2, SQUEEZENET, EFFICIENTNET_LITE0,
+):  # fmt: skip
     register(network)
 
 __all__ = ["MAX_NETWORK_NAME", "STANDARD", "StandardNetwork", "default_batch_size", "register", "standard"]

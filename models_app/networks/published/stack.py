@@ -41,13 +41,19 @@ class Frame:
 class LayerStack:
     """A stack of layers: each reads the top of the layer before, unless `bottoms` says otherwise.
 
-    `mirror`: training flips half of the images left to right. `multipliers`: of weights and biases.
+    `mirror`: training flips half of the images left to right. `multipliers`: of weights and biases. `norm`: the
+    parameters of every BatchNorm.
     """
 
     def __init__(
-        self, frame: Frame, mirror: bool = True, multipliers: tuple[Multipliers, ...] = WEIGHT_AND_BIAS
+        self,
+        frame: Frame,
+        mirror: bool = True,
+        multipliers: tuple[Multipliers, ...] = WEIGHT_AND_BIAS,
+        norm: Mapping[str, Any] = NORM,
     ) -> None:
         self._frame = frame
+        self._norm = norm
         self._multipliers = multipliers
         given = {"crop_size": frame.crop_size, "mirror": mirror}
         self._layers = [
@@ -89,7 +95,7 @@ class LayerStack:
         """
         sizes = {"num_output": outputs, "kernel_size": kernel, "bias_term": False}
         self.put("Convolution", name, sizes | parameters)
-        self.over("BatchNorm", norms[0], NORM)
+        self.over("BatchNorm", norms[0], self._norm)
         return self.over("Scale", norms[1], {"bias_term": True})
 
     def inner_product(self, name: str, outputs: int, **parameters: Any) -> str:

@@ -36,6 +36,17 @@ def windows(image, kernel, stride, size):
     return [[image[..., y : y + kernel, x : x + kernel] for x in columns] for y in rows]
 
 
+def test_a_convolution_padded_as_in_tensorflow_puts_the_odd_row_of_zeros_after_the_image():
+    settings = {"num_output": 2, "kernel_size": 3, "stride": 2, "pad_mode": "SAME"}
+    images, weights, got = compute("Convolution", settings)
+    padded = np.pad(images, ((0, 0), (0, 0), (0, 1), (1, 1)))  # 6 rows and 5 columns
+    expected = [
+        [np.einsum("nchw,ochw->no", window, weights["weight"]) + weights["bias"] for window in row]
+        for row in windows(padded, 3, 2, (3, 3))
+    ]
+    assert_close(got, np.moveaxis(expected, (2, 3), (0, 1)))
+
+
 def test_lrn_divides_by_the_squares_of_the_neighbouring_channels():
     images, _, got = compute("LRN", {"local_size": 3, "alpha": 0.6, "beta": 0.75, "k": 1.5})
     squares = np.pad(images**2, ((0, 0), (1, 1), (0, 0), (0, 0)))

@@ -27,6 +27,12 @@ SAMPLES = {
     "Convolution in groups without bias": chain(
         SCALED, ("Convolution", {"num_output": 6, "kernel_size": 3, "group": 3, "bias_term": False})
     ),
+    "Convolution padded as in TensorFlow": chain(
+        SCALED,
+        ("Convolution", {"num_output": 5, "kernel_size": [3, 5], "stride": [2, 1], "pad_mode": "SAME"}),
+        ("Convolution", {"num_output": 5, "kernel_size": [5, 2], "stride": 2, "dilation": [1, 2], "pad_mode": "SAME"}),
+        ("Convolution", {"num_output": 2, "kernel_size": 4, "stride": [1, 5], "pad_mode": "SAME"}),
+    ),
     "Deconvolution": chain(SCALED, ("Deconvolution", {"num_output": 5, "kernel_size": [3, 2]})),
     "Deconvolution with stride, pad, dilation": chain(
         SCALED, ("Deconvolution", {"num_output": 4, "kernel_size": 3, "stride": [2, 3], "pad": [1, 2], "dilation": 2})

@@ -20,10 +20,23 @@ def output_shape(kind, input_shape, **parameters):
         ({"kernel_size": 3, "pad": 1}, (20, 28, 34)),
         ({"kernel_size": 3, "dilation": 2}, (20, 24, 30)),
         ({"kernel_size": 4, "pad": 1, "stride": 3}, (20, 9, 11)),
+        ({"kernel_size": 5, "stride": 2, "pad_mode": "EXPLICIT"}, (20, 12, 15)),
     ],
 )
 def test_a_convolution_rounds_its_size_down(parameters, expected):
     assert output_shape("Convolution", (3, 28, 34), num_output=20, **parameters) == expected
+
+
+@pytest.mark.parametrize(
+    "parameters, expected",
+    [
+        ({"kernel_size": 5}, (20, 28, 33)),
+        ({"kernel_size": 3, "stride": 2}, (20, 14, 17)),
+        ({"kernel_size": [1, 7], "stride": [3, 5], "dilation": 2}, (20, 10, 7)),
+    ],
+)
+def test_a_convolution_padded_as_in_tensorflow_divides_the_size_by_its_stride_rounded_up(parameters, expected):
+    assert output_shape("Convolution", (3, 28, 33), num_output=20, pad_mode="SAME", **parameters) == expected
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ LEARNED = {  # learnable parameters of the published networks, for 1,000 categor
     "resnet50": 25_557_032,
     "mobilenet_v2": 3_504_872,
     "squeezenet": 1_235_496,
+    "efficientnet_lite0": 4_652_008,
 }
 MIN_SIDE = {"alexnet": 55, "googlenet": 79, "vgg16": 17, "resnet18": 5, "resnet50": 5, "squeezenet": 25}
 DOES_NOT_FIT = {
@@ -30,7 +31,7 @@ DOES_NOT_FIT = {
     "squeezenet": "layer pool5: 3×3 kernel does not fit a 2×2 input",
 }
 # With batch normalisation, which needs more than a few pixels of two images.
-NORMED = {"resnet18", "resnet50", "mobilenet_v2"}
+NORMED = {"resnet18", "resnet50", "mobilenet_v2", "efficientnet_lite0"}
 
 
 def count_learned(network, phase):
