@@ -33,6 +33,7 @@ AS_MIGRATED: dict[str, dict[str, Any]] = {
     "balance_classes": {"help_text": "Whether all categories have the same weight in the loss."},
 }
 RATE = hyperparameters_of(LearningRatePolicy)
+RATE_COLUMNS = tuple(declared.wire_name for declared in RATE if not declared.only_with)
 # The learning rate comes last, beside lr_parameters, which has the parameters of the chosen policy.
 IN_COLUMNS = (
     *(declared for declared in hyperparameters_of(Hyperparameters) if declared not in RATE and not declared.fixed),

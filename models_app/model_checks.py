@@ -14,6 +14,7 @@ from models_app.networks import prototxt
 from models_app.training import engines
 from models_app.training.class_weights import check_weighable
 from models_app.training.hyperparameter_declaration import BadHyperparameter
+from models_app.training.learning_rate import PLATEAU
 
 if TYPE_CHECKING:
     from models_app.models import TrainedModel
@@ -80,6 +81,15 @@ def _check_patience(model: TrainedModel) -> None:
         raise BadInput("This counts validations, but val_interval is 0, so there are none.")
 
 
+def _check_policy(model: TrainedModel) -> None:
+    if model.lr_policy != PLATEAU:
+        return
+    if not model.val_interval:
+        raise BadInput("The policy plateau reads validations, but val_interval is 0, so there are none.")
+    if model.dataset.status == Status.DONE and not model.dataset.entries("val"):
+        raise BadInput("The policy plateau reads validations, but the dataset has no images for validation.")
+
+
 def _check_crop(model: TrainedModel) -> None:
     height, width = model.dataset.image_shape[1:]
     if model.crop_size and model.dataset.shapes_are_known and model.crop_size > min(height, width):
@@ -109,4 +119,4 @@ CHECKS = {
     "previous": _check_previous,
     "early_stop_patience": _check_patience,
 }
-CHECKS_WITH_DATASET = {"crop_size": _check_crop, "balance_classes": _check_balance}
+CHECKS_WITH_DATASET = {"lr_policy": _check_policy, "crop_size": _check_crop, "balance_classes": _check_balance}

@@ -16,7 +16,7 @@ from digits_project.common.errors import BadInput
 from digits_project.jobs.models import ENDED, DeviceRequest, Job, JobEngine, Status
 from models_app import choices, kinds, model_checks, networks
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names, frameworks, standard_networks
-from models_app.hyperparameter_columns import HyperparameterColumns
+from models_app.hyperparameter_columns import RATE_COLUMNS, HyperparameterColumns
 from models_app.networks import Network, prototxt
 from models_app.networks.retrain import retrained
 from models_app.results import NEWEST, Evaluation, Metric, Snapshot, of_epoch
@@ -215,7 +215,8 @@ class TrainedModel(Job):
 
     def policy(self) -> LearningRatePolicy:
         """The learning rate policy. Raises BadInput."""
-        return LearningRatePolicy(learning_rate=self.learning_rate, lr_policy=self.lr_policy, **self.lr_parameters)
+        columns = {name: getattr(self, name) for name in RATE_COLUMNS}
+        return LearningRatePolicy(**columns, **self.lr_parameters)
 
     def ranked_snapshots(self) -> QuerySet:
         """The snapshots with their validation `accuracy` and `loss`, best first.

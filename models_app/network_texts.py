@@ -79,7 +79,11 @@ def _assumed_network(text: str) -> Network:
     return network
 
 
-def learning_rates(base: float, lr_policy: str, lr_parameters: dict) -> list[float]:
-    """The rate at every percent of a training, from 0 to 100. Raises BadInput."""
-    policy = LearningRatePolicy(learning_rate=base, lr_policy=lr_policy, **lr_parameters)
+def learning_rates(base: float, lr_parameters: dict, **shared) -> list[float]:
+    """The rate at every percent of a training, from 0 to 100; that of `plateau` as if there were no plateau. Raises
+    BadInput.
+
+    `shared` are the values that every policy has, but for the base rate.
+    """
+    policy = LearningRatePolicy(learning_rate=base, **shared, **lr_parameters)
     return [learning_rate(policy, percent) for percent in range(101)]

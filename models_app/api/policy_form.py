@@ -13,12 +13,13 @@ class PolicyForm(Form):
         return form_fields(hyperparameters_of(LearningRatePolicy)) | super().unordered_fields()
 
     def wrong_together(self, values):
-        parameters = {name: values[name] for name in _of_policy(values.get("lr_policy")) if name in values}
+        if "lr_policy" not in values:
+            return {}
+        names = ["lr_policy", "lr_warmup", *_of_policy(values["lr_policy"])]
+        parameters = {name: values[name] for name in names if name in values}
         try:
             for base in values.get("learning_rate", [LearningRatePolicy.learning_rate]):
-                LearningRatePolicy(learning_rate=base, lr_policy=values["lr_policy"], **parameters).check_rates()
-        except KeyError:  # the policy itself is invalid
-            return {}
+                LearningRatePolicy(learning_rate=base, **parameters).check_rates()
         except BadHyperparameter as wrong:
             return {wrong.field: str(wrong)}
         return {}

@@ -45,9 +45,11 @@ from models_app.api.serializers import (
 from models_app.models import TrainedModel
 from models_app.networks import STANDARD
 from models_app.results import Evaluation, metrics_csv
+from models_app.training.learning_rate import PLATEAU
 
 SVG = "image/svg+xml"
 CSV = "text/csv"
+BEFORE_PLATEAU = " before a plateau"  # of the name of a curve
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
 # Actions that change nothing and have no page.
 QUESTION: dict[str, Any] = {
@@ -81,12 +83,14 @@ class ModelViewSet(JobViewSet):
     def visualize_lr(self, request, format=None):
         """The learning rate at every percent of a training, from 0 to 100, as the columns of a chart.
 
-        Each of several base rates has its own column. The route has no page: the response is JSON with or without
-        the suffix.
+        Each of several base rates has its own column. When the policy `plateau` will lower the rate is not known
+        before the training: its column has the rate without a plateau, and says so. The route has no page: the
+        response is JSON with or without the suffix.
         """
         form = self.valid_form(request.data)
         bases = form.validated_data.pop("learning_rate")
-        names = ["Learning Rate"] if len(bases) == 1 else [f"Learning Rate {i}" for i in range(len(bases))]
+        name = "Learning Rate" + BEFORE_PLATEAU * (form.validated_data["lr_policy"] == PLATEAU)
+        names = [name] if len(bases) == 1 else [f"{name} {i}" for i in range(len(bases))]
         curves = [network_texts.learning_rates(base, **form.validated_data) for base in bases]
         columns = [[name, *curve] for name, curve in zip(names, curves, strict=True)]
         return Response({"data": {"columns": columns}})

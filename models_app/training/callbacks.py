@@ -1,4 +1,4 @@
-"""The callbacks of a training: abort checks, progress and events, validation, early stopping, snapshots."""
+"""The callbacks of a training: abort checks, progress and events, validation, plateaus, early stopping."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from models_app.training.data.batch_reader import validation_batches
 from models_app.training.data.pixels import Images
 from models_app.training.early_stopping import Diverged, EarlyStopping, score_of
+from models_app.training.learning_rate import Plateaus
 from models_app.training.loop import Callback, Loop
 from models_app.training.measures import Scores
 from models_app.training.snapshots.snapshot_reader import FILES
@@ -111,6 +112,20 @@ class Validation(Callback):
                 loop.call(Callback.on_validation_batch_begin)
                 loop.engine.evaluate_batch(batch.images, batch.labels)
         loop.call(Callback.on_validation_end, epoch, loop.engine.evaluation_scores())
+
+
+class CountPlateaus(Callback):
+    """Counts the plateaus of the validation, after which the policy `plateau` lowers the learning rate."""
+
+    def __init__(self, plateaus: Plateaus) -> None:
+        self._plateaus = plateaus
+
+    def on_train_begin(self, loop: Loop) -> None:
+        loop.plateaus = self._plateaus.count
+
+    def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
+        self._plateaus.update(score_of(scores))
+        loop.plateaus = self._plateaus.count
 
 
 class StopEarly(Callback):

@@ -15,6 +15,7 @@ from models_app.training.class_weights import check_weighable
 from models_app.training.engines.registry import AUTO, ENGINES
 from models_app.training.hyperparameter_declaration import is_number, is_whole
 from models_app.training.hyperparameters import Hyperparameters
+from models_app.training.learning_rate import PLATEAU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ class TrainConfig(Hyperparameters):
         self._check_image_shape()
         self._check_category_weights()
         self._check_engine()
+        if self.lr_policy == PLATEAU and not (self.val_records and self.val_interval):
+            raise BadInput("the learning rate policy plateau reads validations, but there are none")
         network = self.build_network()
         network.check_trainable(*(["train", "val"] if self.val_records and self.val_interval else ["train"]))
         if self.category_weights is not None:

@@ -56,6 +56,7 @@ class Loop:
 
     iteration: the number of trained batches.
     learning_rate: that of the current step, or of the last one.
+    plateaus: how many plateaus the validation has had; a callback sets it, and the policy `plateau` reads it.
     stop_training: a callback sets it to end the training after the current step.
 
     Example:
@@ -69,6 +70,7 @@ class Loop:
         self.timetable = Timetable(config.epochs, per_epoch, config.batch_accumulation)
         self.iteration = 0
         self.learning_rate = 0.0
+        self.plateaus = 0
         self.stop_training = False
         self._images = images
         self._callbacks = tuple(callbacks)
@@ -88,7 +90,7 @@ class Loop:
         config = self.config
         with closing(training_batches(self._images, config.batch_size, config.settled_seed, start)) as batches:
             for before, after in takewhile(lambda _: not self.stop_training, self.timetable.groups(start)):
-                self.learning_rate = learning_rate(config, self.timetable.percent(before))
+                self.learning_rate = learning_rate(config, self.timetable.percent(before), self.plateaus)
                 self._step(batches, after)
                 self.call(Callback.on_step_end)
 

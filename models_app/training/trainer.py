@@ -16,6 +16,7 @@ from models_app.networks import Network, parameter_count
 from models_app.training.callbacks import (
     PROGRESS_SECONDS,
     AbortCheck,
+    CountPlateaus,
     Emit,
     EventReporter,
     ProgressReporter,
@@ -28,6 +29,7 @@ from models_app.training.data.crops import InputLayout, centred, layout_of
 from models_app.training.data.pixels import Images, open_images
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.engines import Engine, EngineConfig, choose_installed, open_engine
+from models_app.training.learning_rate import Plateaus
 from models_app.training.loop import Callback, Loop
 from models_app.training.snapshot_callback import Snapshots
 from models_app.training.snapshots.snapshot_reader import TrainingState, read_snapshot
@@ -76,11 +78,12 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     _load(engine, config, start)
     emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
 
-    early_stopping = _early_stopping(config, start)
+    early_stopping, plateaus = _early_stopping(config, start), _plateaus(config, start)
     metadata = {"network": network.name, "mean": config.use_mean, "engine": engine.name}
     sample = _sample(val_images or train_images, config.batch_size)
-    snapshots = Snapshots(Model(network, labels, metadata), sample, early_stopping)
-    callbacks = _callbacks(emit, check_abort, early_stopping, val_images, snapshots)
+    snapshots = Snapshots(Model(network, labels, metadata), sample, early_stopping, plateaus)
+    judging = [StopEarly(early_stopping, emit), CountPlateaus(plateaus)]
+    callbacks = _callbacks(emit, check_abort, judging, val_images, snapshots)
     Loop(engine, config, train_images, callbacks).run(start.iteration)
     return snapshots.best_epoch
 
@@ -88,15 +91,15 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
 def _callbacks(
     emit: Emit,
     check_abort: Callable[[], None],
-    early_stopping: EarlyStopping,
+    judging: Sequence[Callback],
     val_images: Images | None,
     snapshots: Snapshots,
 ) -> Sequence[Callback]:
     """The callbacks of a training, in the order of their calls: metrics of training, then validation, then the
-    snapshot."""
+    snapshot. `judging`: those that the result of a validation concerns."""
     watching = [AbortCheck(check_abort), ProgressReporter(emit), EventReporter(emit)]
     validating = [Validation(val_images)] if val_images else []
-    return [*watching, StopEarly(early_stopping, emit), *validating, snapshots]
+    return [*watching, *judging, *validating, snapshots]
 
 
 def read_mean(config: TrainConfig, layout: InputLayout) -> np.ndarray | None:
@@ -180,6 +183,13 @@ def _early_stopping(config: TrainConfig, start: Start) -> EarlyStopping:
     if start.state is None:
         return EarlyStopping(config.early_stop_patience)
     return EarlyStopping(config.early_stop_patience, start.state.best_score, start.state.wait)
+
+
+def _plateaus(config: TrainConfig, start: Start) -> Plateaus:
+    if start.state is None:
+        return Plateaus(config.lr_plateau_patience)
+    state = start.state
+    return Plateaus(config.lr_plateau_patience, state.plateaus, state.plateau_best, state.plateau_wait)
 
 
 def _load(engine: Engine, config: TrainConfig, start: Start) -> None:

@@ -215,6 +215,8 @@ def test_the_learning_rate_chart_follows_the_fields_of_the_form(visit, dataset, 
     page.select_option("#id_lr_policy", "exp")
     assert page.locator("#id_lr_exp_gamma").is_visible()
     page.wait_for_function(f"(before) => {rates}.join() !== before", arg=before)
+    page.select_option("#id_lr_policy", "one_cycle")
+    assert page.locator("#id_lr_one_cycle_peak").is_visible()
     page.fill("#id_learning_rate", "0.1,0.01")
     page.wait_for_function(f"() => {rates.replace('data[1]', 'data.length')} === 3")
     assert page_errors == []

@@ -30,10 +30,22 @@ def test_the_learning_rate_is_returned_for_every_percent_of_the_training(client)
 
 @pytest.mark.parametrize(
     "policy, last",
-    [("fixed", 0.02), ("step", 0.02 * 0.1**3), ("multistep", 0.02 * 0.5**2), ("exp", 0.02 * 0.95**100), ("poly", 0)],
-)
+    [("fixed", 0.02), ("step", 0.02 * 0.1**3), ("multistep", 0.02 * 0.5**2), ("exp", 0.02 * 0.95**100), ("poly", 0),
+     ("cosine", 0), ("one_cycle", 0), ("plateau", 0.02)],
+)  # fmt: skip
 def test_every_policy_has_default_parameters(client, policy, last):
     assert columns(client, lr_policy=policy, learning_rate=0.02)[0][-1] == pytest.approx(last)
+
+
+def test_a_warm_up_comes_before_the_rates_of_the_policy(client):
+    _, *rates = columns(client, lr_policy="cosine", learning_rate=1, lr_warmup=20, lr_cosine_end=0.1)[0]
+    assert (rates[0], rates[20], rates[60], rates[100]) == pytest.approx((0.01, 1, 0.55, 0.1))
+    assert rates[:21] == sorted(rates[:21])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+
+
+def test_the_curve_of_the_policy_plateau_says_that_it_has_no_plateau(client):
+    assert columns(client, lr_policy="plateau")[0][:2] == ["Learning Rate before a plateau", 0.01]
 
 
 def test_several_learning_rates_give_several_columns(client):
@@ -44,7 +56,9 @@ def test_several_learning_rates_give_several_columns(client):
 @pytest.mark.parametrize(
     "fields, field",
     [
-        ({"lr_policy": "cosine"}, "lr_policy"),
+        ({"lr_policy": "linear"}, "lr_policy"),
+        ({"lr_warmup": "100"}, "lr_warmup"),
+        ({"lr_policy": "one_cycle", "lr_one_cycle_peak": "0"}, "lr_one_cycle_peak"),
         ({"learning_rate": "x"}, "learning_rate"),
         ({"lr_policy": "multistep", "lr_multistep_values": "85,50"}, "lr_multistep_values"),
         ({"lr_policy": "exp", "lr_exp_gamma": "1e30"}, "lr_exp_gamma"),

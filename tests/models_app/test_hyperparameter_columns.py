@@ -20,7 +20,7 @@ SAMPLES = {
     "learning_rate": 0.25, "lr_policy": "poly", "lr_parameters": {"lr_poly_power": 2.0}, "use_mean": "pixel",
     "train_epochs": 3, "snapshot_interval": 0.5, "val_interval": 1.5, "early_stop_patience": 4, "keep_snapshots": 5,
     "balance_classes": True, "random_seed": 2**32 - 1, "batch_size": 7, "batch_accumulation": 8,
-    "solver_type": "RMSPROP", "rms_decay": 0.75,
+    "solver_type": "RMSPROP", "rms_decay": 0.75, "lr_warmup": 5.5,
 }  # fmt: skip
 
 

@@ -35,6 +35,9 @@ class TrainingState:
     batch_accumulation: int = 1
     best_score: float | None = None  # of EarlyStopping, as is `wait`
     wait: int = 0
+    plateaus: int = 0  # of Plateaus its count, best_score and wait
+    plateau_best: float | None = None
+    plateau_wait: int = 0
 
 
 def is_whole(directory: Path) -> bool:

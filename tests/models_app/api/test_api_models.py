@@ -8,6 +8,7 @@ from datasets.models import Dataset
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Device, Status
 from models_app.models import Metric, Snapshot, TrainedModel
+from models_app.training.learning_rate import POLICIES
 from tests.support.api_requests import field_errors
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -80,11 +81,7 @@ def test_a_valid_form_creates_a_waiting_model_with_the_defaults_of_digits(client
             "SGDX",
             '"SGDX" is not a valid choice. Choose SGD, NESTEROV, ADAGRAD, RMSPROP, ADADELTA or ADAM.',
         ),
-        (
-            "lr_policy",
-            "cosine",
-            '"cosine" is not a valid choice. Choose fixed, step, multistep, exp, inv, poly or sigmoid.',
-        ),
+        ("lr_policy", "linear", f'"linear" is not a valid choice. Choose {", ".join(POLICIES[:-1])} or plateau.'),
         ("random_seed", -1, "Ensure this value is greater than or equal to 0."),
         ("lr_multistep_values", "a,b", "This must be numbers separated by commas, such as 50,85."),
         ("use_mean", "median", '"median" is not a valid choice. Choose none, image or pixel.'),

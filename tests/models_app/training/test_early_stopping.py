@@ -1,7 +1,11 @@
-"""early_stop_patience: a training that no longer improves stops early, and a resumed one stops at the same epoch."""
+"""A training that no longer improves: early_stop_patience ends it, the policy `plateau` lowers its learning rate.
+
+A resumed training does the same at the same epoch.
+"""
 
 import pytest
 
+from digits_project.common.errors import BadInput
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.trainer import train
 from tests.support.samples.training_samples import config_of, events_of_kind
@@ -69,3 +73,32 @@ def test_a_resumed_training_stops_early_at_the_epoch_of_an_uninterrupted_one(
     rest = run_training("again", early_stop_patience=2, resume_from=str(snapshot))
     assert epochs(rest, "snapshot") == remaining
     assert events_of_kind(rest, "stopped_early") == events_of_kind(whole, "stopped_early")
+
+
+PLATEAU = {"lr_policy": "plateau", "lr_plateau_patience": 2, "lr_plateau_gamma": 0.5, "epochs": 6}
+
+
+def rates(events):
+    """{epoch: learning rate with which it was trained}"""
+    return {event["epoch"]: event["learning_rate"] for event in events_of_kind(events, "metrics", split="val")}
+
+
+def test_the_policy_plateau_lowers_the_rate_after_each_plateau_of_the_validation(run_training):
+    found = rates(run_training(**PLATEAU))
+    assert found == {1: 1e-12, 2: 1e-12, 3: 1e-12, 4: 5e-13, 5: 5e-13, 6: 2.5e-13}
+
+
+@pytest.mark.parametrize("resumed_after", [2, 3, 4])
+def test_a_resumed_training_lowers_its_rate_at_the_epochs_of_an_uninterrupted_one(
+    run_training, tmp_path, resumed_after
+):
+    whole = rates(run_training(**PLATEAU))
+    snapshot = tmp_path / "model" / "snapshots" / f"epoch-{resumed_after}"
+    rest = rates(run_training("again", **PLATEAU, resume_from=str(snapshot)))
+    assert rest == {epoch: rate for epoch, rate in whole.items() if epoch > resumed_after}
+
+
+def test_the_policy_plateau_is_refused_without_validations(dataset, tmp_path):
+    for missing in ({"val_records": None}, {"val_interval": 0}):
+        with pytest.raises(BadInput, match="the learning rate policy plateau reads validations, but there are none"):
+            config_of(dataset, tmp_path, **PLATEAU, **missing)

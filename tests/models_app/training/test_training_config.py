@@ -64,7 +64,7 @@ def test_a_configuration_written_as_json_is_read_back_equal(tmp_path):
         ({"random_seed": 1.5}, "random_seed must be a whole number from 0 to 4294967295, not 1.5"),
         ({"random_seed": True}, "random_seed must be a whole number from 0 to 4294967295, not True"),
         ({"learning_rate": 0}, "learning_rate must be a number above 0, not 0"),
-        ({"lr_policy": "cosine"}, f"lr_policy must be one of {', '.join(POLICIES)}, not 'cosine'"),
+        ({"lr_policy": "linear"}, f"lr_policy must be one of {', '.join(POLICIES)}, not 'linear'"),
     ],
 )  # fmt: skip
 def test_an_invalid_field_of_a_configuration_is_refused_with_the_reason(tmp_path, fields, message):
