@@ -7,7 +7,7 @@ from pathlib import Path
 from rq.serializers import JSONSerializer
 
 from digits_project import __version__, environment
-from digits_project.common import fetch
+from digits_project.common import fetch, onnx_runtime
 from digits_project.stack.home import home_from_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -24,6 +24,9 @@ DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", "/" if DIGITS_AUTH ==
 DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
 DIGITS_URL_POLICY = fetch.FetchPolicy()  # image_url can be on the public internet only
 DIGITS_INFERENCE_RATE = environment.number("DIGITS_INFERENCE_RATE", 3000)  # requests per minute and user; 0: no limit
+# What runs snapshots, and which device of it: the number of a GPU, or OpenVINO's name of a device.
+DIGITS_INFERENCE_PROVIDER = environment.choice("DIGITS_INFERENCE_PROVIDER", "auto", "cpu", *onnx_runtime.PROVIDERS)
+DIGITS_INFERENCE_DEVICE = os.environ.get("DIGITS_INFERENCE_DEVICE", "")
 DIGITS_MOST_WAITING = environment.number("DIGITS_MOST_WAITING", 500)  # jobs of one user; 0: any number
 DIGITS_MAX_OWNER_DISK = environment.number("DIGITS_MAX_OWNER_DISK", 0)  # MiB on disk of one user's jobs; 0: any
 DIGITS_MAX_SNAPSHOTS = environment.number("DIGITS_MAX_SNAPSHOTS", 0)  # per model; 0: any number

@@ -14,8 +14,9 @@ from digits_project.accounts.viewer import limited_user
 from digits_project.common import row_cache
 from digits_project.common.errors import BadInput, DamagedFile
 from digits_project.common.job_ids import is_job_id
-from digits_project.common.onnx_runtime import UnusableModel
+from digits_project.common.onnx_runtime import UnusableModel, open_accelerated
 from digits_project.jobs.visibility import find_visible, visible
+from digits_project.monitoring.metrics import LOADED_SNAPSHOTS
 from inference import cache
 from inference.engine.predictor import Predictor, plain, ranked
 from models_app.models import TrainedModel
@@ -114,12 +115,17 @@ def predictor(snapshot: Snapshot) -> Predictor:
 
 
 def load(onnx_file: Path) -> Predictor:
-    """Check a snapshot's file and load it. Raises FileNotFoundError or DamagedFile."""
+    """Check a snapshot's file and load it as the settings say. Raises FileNotFoundError or DamagedFile."""
     verify(onnx_file)
+    opener = partial(
+        open_accelerated, provider=settings.DIGITS_INFERENCE_PROVIDER, device=settings.DIGITS_INFERENCE_DEVICE
+    )
     try:
-        return Predictor(onnx_file)
+        loaded = Predictor(onnx_file, opener=opener)
     except UnusableModel as unusable:
         raise damaged(onnx_file, "ONNX Runtime can't load it") from unusable
+    LOADED_SNAPSHOTS.labels(loaded.runs_on).inc()
+    return loaded
 
 
 @contextmanager

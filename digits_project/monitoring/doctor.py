@@ -1,5 +1,6 @@
 """Checks what a server needs, one by one, and says how to fix each problem. Works even if nothing else does."""
 
+import json
 import os
 import re
 import shutil
@@ -97,17 +98,21 @@ def _auto(usable: Mapping[str, Sequence[str]]) -> Finding:
 
 
 def _inference() -> Iterator[Finding]:
-    command = [
-        sys.executable,
-        "-c",
-        # The first module turns telemetry off.
-        "import digits_project.common.onnx_runtime, onnxruntime; print(onnxruntime.__version__)",
-    ]
+    """Run a small model in a separate process, as the settings say."""
+    chosen = settings.DIGITS_INFERENCE_PROVIDER, settings.DIGITS_INFERENCE_DEVICE
+    command = [sys.executable, "-m", "digits_project.common.onnx_runtime", *chosen]
     done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
     if done.returncode:
         yield Finding("inference", WRONG, f"ONNX Runtime does not load: {_last(done.stderr)}", "make environment")
+        return
+    found = json.loads(_last(done.stdout))
+    text = f"ONNX Runtime {found['version']} runs snapshots on {found['runs_on']}"
+    if found["problem"]:
+        missing = re.findall("with error: (.*)", done.stderr)[:1]  # what ONNX Runtime prints of a library
+        mend = "docs/operating.md, Inference on a GPU or with OpenVINO; or set DIGITS_INFERENCE_PROVIDER=cpu"
+        yield Finding("inference", WARNING, ": ".join([text, found["problem"], *missing]), mend)
     else:
-        yield Finding("inference", OK, f"ONNX Runtime {done.stdout.strip()}")
+        yield Finding("inference", OK, text)
 
 
 def _gpu() -> Iterator[Finding]:

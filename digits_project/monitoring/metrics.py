@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from django.conf import settings
 from django.db.models import Count, F, Sum
 from django.http import HttpResponse
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
@@ -27,6 +27,12 @@ INFERENCE_SECONDS = Histogram(
     ["route"],
     registry=REGISTRY,
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 300),
+)
+LOADED_SNAPSHOTS = Counter(
+    "digits_loaded_snapshots",
+    "Snapshots that were loaded for inference, by what runs them: cpu, cuda, tensorrt or openvino.",
+    ["provider"],
+    registry=REGISTRY,
 )
 
 

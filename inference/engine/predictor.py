@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digits_project.common.onnx_runtime import open_session
+from digits_project.common.onnx_runtime import MAX_IMAGES_A_RUN, open_session, running_provider
 from inference.engine.joint_runs import JointRuns
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-MAX_IMAGES_A_RUN = 64  # this and the next limit the memory of one run
+# This and MAX_IMAGES_A_RUN limit the memory of one run.
 MAX_BYTES_A_RUN = 64 << 20  # numbers of its input
 BYTES_A_VALUE = 4
 
@@ -23,11 +24,18 @@ class Predictor:
     """A loaded model.onnx. Threads can share it; concurrent requests run as one batch.
 
     `most_images` is the largest batch for one call, `source` the name of the network's input, `metadata` the metadata
-    that training wrote. `threads` None: the number of usable cores.
+    that training wrote, `runs_on` what runs it ("cpu" or a name in PROVIDERS). `threads` None: the number of usable
+    cores. `opener` loads the file, by default on the CPU.
     """
 
-    def __init__(self, onnx_file: Path, threads: int | None = None):
-        self._session = open_session(onnx_file, threads)
+    def __init__(
+        self,
+        onnx_file: Path,
+        threads: int | None = None,
+        opener: Callable[[Path, int | None], InferenceSession] = open_session,
+    ):
+        self._session = opener(onnx_file, threads)
+        self.runs_on = running_provider(self._session)
         taken = self._session.get_inputs()[0]
         self.source = taken.name
         self._names = [output.name for output in self._session.get_outputs()]

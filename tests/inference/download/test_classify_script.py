@@ -217,7 +217,7 @@ def test_classify_py_returns_every_output_of_a_network(client, make_dataset, mak
     server = client.post("/models/images/generic/infer_one.json", {"job_id": model.pk, "image_file": upload})
     assert list(found) == ["small", "three"]
     for layer, values in server.json()["outputs"].items():
-        np.testing.assert_allclose(found[layer], values[0], atol=1e-4)
+        np.testing.assert_allclose(found[layer], values[0], rtol=1e-6, atol=1e-4)
 
 
 def test_classify_py_returns_the_output_of_a_network_without_categories(
