@@ -21,7 +21,6 @@ MAX_INTEGER = 2**31 - 1
 CLASSES = {bool: models.BooleanField, float: models.FloatField, str: models.CharField, tuple: models.JSONField}
 # Arguments of columns that older migrations made; other values would need a new migration.
 AS_MIGRATED: dict[str, dict[str, Any]] = {
-    "use_mean": {"max_length": 5},
     "solver_type": {"choices": solver_types},
     "lr_policy": {"choices": lr_policies},
     "learning_rate": {"validators": []},

@@ -13,7 +13,9 @@ from models_app.hyperparameter_columns import IN_COLUMNS
 from models_app.networks import prototxt
 from models_app.training import engines
 from models_app.training.class_weights import check_weighable
+from models_app.training.config import NO_NORMALIZATION
 from models_app.training.hyperparameter_declaration import BadHyperparameter
+from models_app.training.hyperparameters import NETWORK
 from models_app.training.learning_rate import PLATEAU
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def wrong_columns(model: TrainedModel) -> dict[str, str]:
 def _complaint(column: str, check: Callable[[TrainedModel], None], model: TrainedModel) -> dict[str, str]:
     try:
         check(model)
+    except BadHyperparameter as wrong:
+        return {wrong.field: str(wrong)}
     except BadInput as wrong:
         return {column: str(wrong)}
     return {}
@@ -109,6 +113,8 @@ def _check_network(model: TrainedModel) -> None:
             network.check_categories(len(dataset.categories))
         if dataset.shapes_are_known and not model.starts_from_weights:
             network.check_fresh()
+    if model.use_mean == NETWORK and network.normalization is None:
+        raise BadHyperparameter("use_mean", NO_NORMALIZATION.capitalize())
     if model.balance_classes and dataset.declared_kind.has_categories:
         check_weighable(network)
     model.usable_engines = engines.engines_of_network(network, model.engine)

@@ -18,6 +18,7 @@ from models_app import pruning, recovery, trainer_process
 from models_app.models import TrainedModel
 from models_app.results import Metric, Snapshot
 from models_app.training.config import TrainConfig
+from models_app.training.hyperparameters import MEAN_OF_DATASET
 
 
 def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snapshot | None = None) -> TrainConfig:
@@ -50,7 +51,7 @@ def train(model: TrainedModel, report: JobProgress) -> None:
     if not held:
         raise Stopped  # dispatched to another host meanwhile
     splits = [split for split in ("train", "val") if model.dataset.entries(split)]
-    check_dataset(model.dataset, splits, partial(report, None), mean=model.use_mean != "none")
+    check_dataset(model.dataset, splits, partial(report, None), mean=model.use_mean in MEAN_OF_DATASET)
     snapshot = recovery.go_on_from(model)
     config = model.directory / "config.json"
     config.write_text(train_config(model, held, snapshot).to_json())

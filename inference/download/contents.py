@@ -13,6 +13,7 @@ from inference import services
 from inference.download.archive_stream import ArchiveStream, StreamMember
 from models_app.models import Snapshot
 from models_app.networks import Network, prototxt
+from models_app.training.hyperparameters import MEAN_OF_DATASET
 from models_app.training.snapshots.snapshot_check import damaged, read_description, verify
 from models_app.training.snapshots.snapshot_reader import DESCRIPTION
 
@@ -116,7 +117,7 @@ def _files(snapshot: Snapshot) -> dict[str, Path]:
     files = {path.name: path for path in (snapshot.onnx_file, snapshot.weights_file)}
     model = snapshot.trained_model
     mean = mean_file(model.dataset)
-    if model.use_mean != "none" and mean.exists():  # for people: model.onnx subtracts it itself
+    if model.use_mean in MEAN_OF_DATASET and mean.exists():  # for people: model.onnx subtracts it itself
         check_mean(model.dataset)
         files["mean.npy"] = mean
     return files

@@ -155,7 +155,7 @@ class JobOf(serializers.CharField):
 
 
 class UseMean(serializers.ChoiceField):
-    """none, image or pixel; older clients send a flag: false (0, n, …) for none, true (1, y, …) for image."""
+    """none, image, pixel or network; older clients send a flag: false (0, n, …) for none, true (1, y, …) for image."""
 
     def to_internal_value(self, data):
         sent = str(data).strip().lower()

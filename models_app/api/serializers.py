@@ -53,8 +53,8 @@ class ModelForm(PolicyForm):
     # The columns that are needed to check a network with its dataset, before there is a model.
     CHECKED_COLUMNS = (
         "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
-        "previous_epoch", "crop_size", "val_interval", "early_stop_patience", "balance_classes", "lr_policy",
-        "engine",
+        "previous_epoch", "crop_size", "use_mean", "val_interval", "early_stop_patience", "balance_classes",
+        "lr_policy", "engine",
     )  # fmt: skip
     KIND: str  # of models_app.kinds
     FIRST = (

@@ -14,6 +14,7 @@ from models_app.networks.fillers import fill
 from models_app.networks.layer import PHASES, BadNetwork, Layer
 from models_app.networks.layers import Shape, data_and_losses
 from models_app.networks.layers.layer_type import describe
+from models_app.networks.normalization import Normalization
 from models_app.networks.resolve import Node, Resolver, Weight
 
 # model.onnx is one protobuf message, which can't pass 2 GiB; a float32 takes four bytes.
@@ -32,13 +33,14 @@ class Network:
 
     The shape is the one after the crop of the Data layer. `label_shape` is () if labels are category numbers, else the
     shape of a generic dataset's labels. Only a layer that reads a top can write it again (in place, as Caffe's ReLU
-    often does).
+    often does). `normalization` is the network's own, which a training applies with use_mean network.
     """
 
     name: str
     input_shape: tuple[int, int, int]
     layers: tuple[Layer, ...]
     label_shape: Shape = ()
+    normalization: Normalization | None = None
 
     def nodes(self, phase: str) -> tuple[Node, ...]:
         """The layers of one phase, resolved. Raises BadNetwork with the name of the layer that is wrong."""
@@ -177,7 +179,8 @@ class Network:
         """The network as JSON values; from_dict gives an equal network back."""
         layers = [layer.to_dict() for layer in self.layers]
         shapes = {"input_shape": list(self.input_shape), "label_shape": list(self.label_shape)}
-        return {"name": self.name, **shapes, "layers": layers}
+        normalization = {"normalization": self.normalization.to_dict()} if self.normalization else {}
+        return {"name": self.name, **shapes, **normalization, "layers": layers}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Network:
@@ -185,7 +188,10 @@ class Network:
         try:
             layers = tuple(Layer.from_dict(layer) for layer in data["layers"])
             channels, height, width = data["input_shape"]
-            return cls(data["name"], (channels, height, width), layers, tuple(data.get("label_shape", ())))
+            own = data.get("normalization")
+            normalization = Normalization.from_dict(own) if own else None
+            label_shape = tuple(data.get("label_shape", ()))
+            return cls(data["name"], (channels, height, width), layers, label_shape, normalization)
         except (KeyError, TypeError, ValueError) as error:
             raise BadNetwork(f"this is not a network: {type(error).__name__} {error}") from error
 

@@ -38,7 +38,10 @@ def retrained(
                 f"the network takes {crop_size}×{crop_size} of an image, and the images are {height}×{width}"
             )
         image_shape = (channels, crop_size, crop_size)
-    changed = replace(network, layers=layers, input_shape=image_shape, label_shape=label_shape)
+    normalization = network.normalization and network.normalization.for_channels(image_shape[0])
+    changed = replace(
+        network, layers=layers, input_shape=image_shape, label_shape=label_shape, normalization=normalization
+    )
     changed.check()
     return changed
 

@@ -13,9 +13,11 @@ from digits_project.common.errors import BadInput
 from models_app.networks import Network
 from models_app.training.class_weights import check_weighable
 from models_app.training.engines.registry import AUTO, ENGINES
-from models_app.training.hyperparameter_declaration import is_number, is_whole
-from models_app.training.hyperparameters import Hyperparameters
+from models_app.training.hyperparameter_declaration import BadHyperparameter, is_number, is_whole
+from models_app.training.hyperparameters import MEAN_OF_DATASET, NETWORK, Hyperparameters
 from models_app.training.learning_rate import PLATEAU
+
+NO_NORMALIZATION = "the network has no normalization of its own; take image, pixel or none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,8 @@ class TrainConfig(Hyperparameters):
         if self.lr_policy == PLATEAU and not (self.val_records and self.val_interval):
             raise BadInput("the learning rate policy plateau reads validations, but there are none")
         network = self.build_network()
+        if self.use_mean == NETWORK and network.normalization is None:
+            raise BadHyperparameter("use_mean", f"use_mean is {NETWORK}, but {NO_NORMALIZATION}")
         network.check_trainable(*(["train", "val"] if self.val_records and self.val_interval else ["train"]))
         if self.category_weights is not None:
             check_weighable(network)
@@ -108,7 +112,7 @@ class TrainConfig(Hyperparameters):
     def _check_engine(self) -> None:
         if self.engine not in (AUTO, *ENGINES):
             raise BadInput(f"engine must be one of {', '.join((AUTO, *ENGINES))}, not {self.engine!r}")
-        if self.use_mean != "none" and not self.mean_file:
+        if self.use_mean in MEAN_OF_DATASET and not self.mean_file:
             raise BadInput(f"use_mean is {self.use_mean}, but there is no mean_file")
         if self.threads is not None and not (is_whole(self.threads) and self.threads >= 1):
             raise BadInput(f"threads must be a whole number from 1, not {self.threads!r}")

@@ -15,7 +15,8 @@ from models_app.training.learning_rate import LearningRatePolicy
 
 MAX_EPOCHS = 100_000
 SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM")
-MEANS = ("none", "image", "pixel")
+MEAN_OF_DATASET, NETWORK = ("image", "pixel"), "network"  # values of use_mean
+MEANS = ("none", *MEAN_OF_DATASET, NETWORK)
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,10 @@ class Hyperparameters(LearningRatePolicy):
     use_mean: str = hyperparameter(
         "image",
         choices=MEANS,
-        help="What is subtracted from an image: the mean image of the dataset, its mean pixel, or nothing.",
+        help=(
+            "What is subtracted from an image: the mean image of the dataset, its mean pixel, or nothing; network: the "
+            "network's own mean and scale, for which its pretrained weights were made."
+        ),
     )
     epochs: float = hyperparameter(
         30,

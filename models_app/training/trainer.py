@@ -29,6 +29,7 @@ from models_app.training.data.crops import InputLayout, centred, layout_of
 from models_app.training.data.pixels import Images, open_images
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.engines import Engine, EngineConfig, choose_installed, open_engine
+from models_app.training.hyperparameters import NETWORK
 from models_app.training.learning_rate import Plateaus
 from models_app.training.loop import Callback, Loop
 from models_app.training.snapshot_callback import Snapshots
@@ -68,12 +69,12 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     network = config.build_network()
     labels = _labels(config, network)
     layout = layout_of(network, config.image_shape or network.input_shape, len(labels))
-    mean = read_mean(config, layout)
+    mean, scale = normalization(config, network, layout)
     start = _start(config, network)
     if start.state:
         config = replace(config, random_seed=start.state.seed)
     train_images, val_images = _open_data(config, layout, _preparing(emit, check_abort))
-    engine = open_engine(choose_installed(network, config.engine), _engine_config(config, network, mean))
+    engine = open_engine(choose_installed(network, config.engine), _engine_config(config, network, mean, scale))
     logger.info("engine: %s on %s (configured: %s)", engine.name, engine.device, config.engine)
     _load(engine, config, start)
     emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
@@ -102,8 +103,17 @@ def _callbacks(
     return [*watching, *judging, *validating, snapshots]
 
 
+def normalization(
+    config: TrainConfig, network: Network, layout: InputLayout
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What the engine subtracts from images, and the factor of the difference (EngineConfig.mean, scale)."""
+    if config.use_mean == NETWORK and network.normalization:
+        return network.normalization.mean_array(), network.normalization.scale_array()
+    return read_mean(config, layout), None
+
+
 def read_mean(config: TrainConfig, layout: InputLayout) -> np.ndarray | None:
-    """The array that the engine subtracts from images; None without one (`use_mean` none).
+    """The mean of the dataset that the engine subtracts from images; None without one (`use_mean` none).
 
     It is the middle of the mean image, C×H×W (`use_mean` image), or the mean of each channel, C×1×1 (pixel).
     """
@@ -157,10 +167,13 @@ def _open_data(config: TrainConfig, layout: InputLayout, tick: Callable[[], None
     return train_images, open_images(Path(config.val_records), *settings) if config.val_records else None
 
 
-def _engine_config(config: TrainConfig, network: Network, mean: np.ndarray | None) -> EngineConfig:
+def _engine_config(
+    config: TrainConfig, network: Network, mean: np.ndarray | None, scale: np.ndarray | None
+) -> EngineConfig:
     return EngineConfig(
         network=network,
         mean=mean,
+        scale=scale,
         devices=config.devices,
         threads=config.settled_threads,
         seed=config.settled_seed,

@@ -73,14 +73,16 @@ def write_onnx(
     labels: Sequence[str],
     metadata: Mapping[str, str] | None = None,
     image_shape: tuple[int, int, int] | None = None,
+    scale: np.ndarray | None = None,
 ) -> None:
     """Write the deployed network to `path`.
 
     Input: the first top of its Data layer ("data"), float32 N×C×H×W, raw values 0 to 255, channels in RGB order, any N.
     If `image_shape` is larger than the network's input, the model takes images of that shape and crops their middle.
-    `mean`, C×H×W of the input or C×1×1, is subtracted inside. Outputs: the network's, under their names ("softmax":
-    N×categories). `labels` (as a JSON list) and `metadata` become metadata_props, and so do the `layers`: a JSON list
-    of {name, type, weights: [name], values: {top: name}}, which the visualizations use to find weights and activations.
+    `mean`, C×H×W of the input or C×1×1, is subtracted inside, and the difference is multiplied by `scale`, C×1×1.
+    Outputs: the network's, under their names ("softmax": N×categories). `labels` (as a JSON list) and `metadata` become
+    metadata_props, and so do the `layers`: a JSON list of {name, type, weights: [name], values: {top: name}}, which the
+    visualizations use to find weights and activations.
     """
     nodes = network.nodes("deploy")
     outputs = network.outputs("deploy")
@@ -88,7 +90,8 @@ def write_onnx(
     inputs = [node.layer.tops[0] for node in nodes if isinstance(node.kind, data_and_losses.DataSource)]
     writer = GraphWriter([*names, *inputs, *outputs])
     image_shape = image_shape or network.input_shape
-    values = _write_nodes(writer, nodes, mean, _centre(image_shape, network.input_shape))
+    operands = {"Sub": mean, "Mul": scale}
+    values = _write_nodes(writer, nodes, operands, _centre(image_shape, network.input_shape))
     for output in outputs:
         writer.rename(values[output], output)
     shapes = network.shapes("deploy")
@@ -121,10 +124,13 @@ def _centre(image_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> tuple
 def _write_nodes(
     writer: GraphWriter,
     nodes: Sequence[Node],
-    mean: np.ndarray | None,
+    operands: Mapping[str, np.ndarray | None],
     centre: tuple[np.ndarray, np.ndarray] | None,
 ) -> dict[str, str]:
-    """Write every layer. Returns {top: name of the value that it holds after the last layer}."""
+    """Write every layer. Returns {top: name of the value that it holds after the last layer}.
+
+    `operands`: what each of these operators is applied with to the cropped images; None: the operator is left out.
+    """
     values: dict[str, str] = {}
     for node in nodes:
         writer.begin(node.layer.name)
@@ -132,8 +138,9 @@ def _write_nodes(
             data = value = node.layer.tops[0]
             if centre:
                 value = writer.node("Slice", [value, *map(writer.constant, (*centre, ROWS_AND_COLUMNS))])
-            if mean is not None:
-                value = writer.node("Sub", [value, writer.constant(_batched(mean))])
+            for operator, operand in operands.items():
+                if operand is not None:
+                    value = writer.node(operator, [value, writer.constant(_batched(operand))])
             values[data] = value
             writer.end(node, {data: values[data]})
             continue
@@ -145,8 +152,8 @@ def _write_nodes(
     return values
 
 
-def _batched(mean: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(mean[np.newaxis], dtype=np.float32)
+def _batched(operand: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(operand[np.newaxis], dtype=np.float32)
 
 
 def _value_info(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:

@@ -1,6 +1,7 @@
 """AlexNet (Krizhevsky et al. 2012) as Caffe and DIGITS publish it."""
 
 from models_app.networks.graph import Network
+from models_app.networks.normalization import IMAGENET
 from models_app.networks.published.stack import Frame, LayerStack, gaussian
 from models_app.networks.published.standard_network import StandardNetwork
 
@@ -34,4 +35,4 @@ def alexnet(frame: Frame, categories: int) -> Network:
     return stack.classified("AlexNet")
 
 
-ALEXNET = StandardNetwork("alexnet", alexnet, batch_size=128, crop_size=227)
+ALEXNET = StandardNetwork("alexnet", alexnet, batch_size=128, crop_size=227, normalization=IMAGENET)

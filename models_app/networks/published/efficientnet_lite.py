@@ -5,6 +5,7 @@ and last convolution whatever its size. The names follow MobileNet-v2's, whose b
 """
 
 from models_app.networks.graph import Network
+from models_app.networks.normalization import HALF
 from models_app.networks.published.stack import MSRA, NORM, Frame, LayerStack, gaussian
 from models_app.networks.published.standard_network import StandardNetwork
 
@@ -41,7 +42,9 @@ def efficientnet_lite0(frame: Frame, categories: int) -> Network:
     return stack.classified("EfficientNet-Lite0")
 
 
-EFFICIENTNET_LITE0 = StandardNetwork("efficientnet_lite0", efficientnet_lite0, batch_size=32, crop_size=224)
+EFFICIENTNET_LITE0 = StandardNetwork(
+    "efficientnet_lite0", efficientnet_lite0, batch_size=32, crop_size=224, normalization=HALF
+)
 
 
 def _blocks() -> list[tuple[int, int, int, int]]:

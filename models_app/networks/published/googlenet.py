@@ -3,6 +3,7 @@
 from typing import Any
 
 from models_app.networks.graph import Network
+from models_app.networks.normalization import HALF
 from models_app.networks.published.stack import WEIGHT_AND_BIAS, Frame, LayerStack, xavier
 from models_app.networks.published.standard_network import StandardNetwork
 
@@ -47,7 +48,7 @@ def googlenet(frame: Frame, categories: int) -> Network:
     return stack.classified("GoogLeNet")
 
 
-GOOGLENET = StandardNetwork("googlenet", googlenet, batch_size=32, crop_size=224)
+GOOGLENET = StandardNetwork("googlenet", googlenet, batch_size=32, crop_size=224, normalization=HALF)
 
 
 def _stem(stack: LayerStack) -> None:

@@ -1,6 +1,7 @@
 """MobileNet-v2 (Sandler et al. 2018)."""
 
 from models_app.networks.graph import Network
+from models_app.networks.normalization import IMAGENET
 from models_app.networks.published.stack import MSRA, Frame, LayerStack, gaussian
 from models_app.networks.published.standard_network import StandardNetwork
 
@@ -26,7 +27,7 @@ def mobilenet_v2(frame: Frame, categories: int) -> Network:
     return stack.classified("MobileNet-v2")
 
 
-MOBILENET_V2 = StandardNetwork("mobilenet_v2", mobilenet_v2, batch_size=32, crop_size=224)
+MOBILENET_V2 = StandardNetwork("mobilenet_v2", mobilenet_v2, batch_size=32, crop_size=224, normalization=IMAGENET)
 
 
 def _blocks() -> list[tuple[int, int, int]]:

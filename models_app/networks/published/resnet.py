@@ -1,24 +1,26 @@
 """ResNet-18 and ResNet-50 (He et al. 2015) with the names of their Caffe models."""
 
 from models_app.networks.graph import Network
+from models_app.networks.normalization import IMAGENET
 from models_app.networks.published.stack import MSRA, Frame, LayerStack
 from models_app.networks.published.standard_network import StandardNetwork
 
 BOTTLENECK_EXPANSION = 4
+BLOCKS_18, BLOCKS_50 = (2, 2, 2, 2), (3, 4, 6, 3)  # of each stage
 
 
 def resnet18(frame: Frame, categories: int) -> Network:
     """Eight blocks of two 3×3 convolutions each. Images from 5×5 pixels."""
-    return _resnet("ResNet-18", frame, categories, (2, 2, 2, 2), _basic, 1)
+    return _resnet("ResNet-18", frame, categories, BLOCKS_18, _basic, 1)
 
 
 def resnet50(frame: Frame, categories: int) -> Network:
     """Sixteen blocks of a 1×1, a 3×3 and a 1×1 convolution each. Images from 5×5 pixels."""
-    return _resnet("ResNet-50", frame, categories, (3, 4, 6, 3), _bottleneck, BOTTLENECK_EXPANSION)
+    return _resnet("ResNet-50", frame, categories, BLOCKS_50, _bottleneck, BOTTLENECK_EXPANSION)
 
 
-RESNET18 = StandardNetwork("resnet18", resnet18, batch_size=32, crop_size=224)
-RESNET50 = StandardNetwork("resnet50", resnet50, batch_size=16, crop_size=224)
+RESNET18 = StandardNetwork("resnet18", resnet18, batch_size=32, crop_size=224, normalization=IMAGENET)
+RESNET50 = StandardNetwork("resnet50", resnet50, batch_size=16, crop_size=224, normalization=IMAGENET)
 
 
 def _resnet(name: str, frame: Frame, categories: int, blocks: tuple[int, ...], branch2, expansion: int) -> Network:

@@ -1,6 +1,7 @@
 """SqueezeNet 1.1 (Iandola et al. 2016) as its authors publish it."""
 
 from models_app.networks.graph import Network
+from models_app.networks.normalization import IMAGENET
 from models_app.networks.published.stack import Frame, LayerStack, gaussian, xavier
 from models_app.networks.published.standard_network import StandardNetwork
 
@@ -26,7 +27,7 @@ def squeezenet(frame: Frame, categories: int) -> Network:
     return stack.classified("SqueezeNet")
 
 
-SQUEEZENET = StandardNetwork("squeezenet", squeezenet, batch_size=32, crop_size=224)
+SQUEEZENET = StandardNetwork("squeezenet", squeezenet, batch_size=32, crop_size=224, normalization=IMAGENET)
 
 
 def _fire(stack: LayerStack, name: str, squeezed: int) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from digits_project.common import declarations
 from models_app.networks.graph import Network
 from models_app.networks.layer import BadNetwork
+from models_app.networks.normalization import Normalization
 from models_app.networks.published.stack import Frame
 
 MAX_NETWORK_NAME = 40  # characters: the length of the column `standard_network`
@@ -20,12 +21,14 @@ class StandardNetwork:
     name: the network in forms and columns, such as "lenet".
     batch_size: the default batch size, that of DIGITS or of the Caffe model where they publish one.
     crop_size: the default side of the square that is cropped from larger images, in pixels; 0: no crop.
+    normalization: that of the weights that PyTorch's libraries and packages have for it; None: it has none.
     """
 
     name: str
     make: Callable[[Frame, int], Network]
     batch_size: int
     crop_size: int = 0
+    normalization: Normalization | None = None
 
 
 STANDARD: dict[str, StandardNetwork] = {}  # by name
@@ -48,6 +51,8 @@ def standard(name: str, image_shape: tuple[int, int, int], categories: int, crop
     if crop_size is None:
         crop_size = published.crop_size if published.crop_size <= min(image_shape[1:]) else 0
     network = published.make(_frame(image_shape, crop_size), categories)
+    if published.normalization:
+        network = replace(network, normalization=published.normalization.for_channels(image_shape[0]))
     network.check()
     return network
 

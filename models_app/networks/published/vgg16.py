@@ -1,6 +1,7 @@
 """VGG-16 (Simonyan and Zisserman 2014, configuration D) with the names of its Caffe model."""
 
 from models_app.networks.graph import Network
+from models_app.networks.normalization import IMAGENET
 from models_app.networks.published.stack import Frame, LayerStack, xavier
 from models_app.networks.published.standard_network import StandardNetwork
 
@@ -27,4 +28,4 @@ def vgg16(frame: Frame, categories: int) -> Network:
     return stack.classified("VGG-16")
 
 
-VGG16 = StandardNetwork("vgg16", vgg16, batch_size=16, crop_size=224)
+VGG16 = StandardNetwork("vgg16", vgg16, batch_size=16, crop_size=224, normalization=IMAGENET)

@@ -23,6 +23,7 @@ class EngineConfig(Hyperparameters):
 
     network: its layers, losses included. The engine builds the losses and their gradients itself.
     mean: subtracted from every image, float32, C×H×W or C×1×1 of the network's input; None: nothing.
+    scale: the factor of the difference, float32, C×1×1; None: 1.
     devices: "cpu", or "gpu0", "gpu1" …; each of several computes its share of every batch.
     threads: the number of CPU threads.
     seed: for random numbers that the engine draws itself, as for dropout.
@@ -35,6 +36,7 @@ class EngineConfig(Hyperparameters):
     devices: tuple[str, ...]
     threads: int
     seed: int
+    scale: np.ndarray | None = None
     category_weights: tuple[float, ...] | None = None
 
 
@@ -103,9 +105,9 @@ class Engine(Protocol):
         It can run on another thread while the engine trains.
 
         Input: float32, N×C×H×W for any N, raw values 0 to 255 in RGB order, images of `image_shape` (C, H, W); the
-        model takes the middle crop that the network needs, and subtracts the mean. Outputs: those of forward(), with
-        their names, within 1e-4. Metadata: `labels`, the categories' names, as a JSON list; `layers`, as write_onnx
-        describes them (networks/export/network_onnx.py); and the given `metadata`.
+        model takes the middle crop that the network needs, subtracts the mean and multiplies by the scale. Outputs:
+        those of forward(), with their names, within 1e-4. Metadata: `labels`, the categories' names, as a JSON list;
+        `layers`, as write_onnx describes them (networks/export/network_onnx.py); and the given `metadata`.
         """
 
 

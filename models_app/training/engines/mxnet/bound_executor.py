@@ -25,7 +25,7 @@ class BoundExecutor:
         self, config: EngineConfig, phase: str, context: mx.Context, weights: Arrays, gradients: Arrays, tally: Tally
     ) -> None:
         weights_of_categories = config.category_weights if phase == "train" else None
-        graph = layer_builders.build(config.network, phase, config.mean, weights_of_categories)
+        graph = layer_builders.build(config.network, phase, config.mean, config.scale, weights_of_categories)
         if phase != "deploy":
             config.network.check_trainable(phase)
         self.outputs: list[Any] = config.network.outputs(phase) if phase == "deploy" else list(graph.kept)

@@ -113,7 +113,8 @@ class MXNetEngine:
         metadata: Mapping[str, str],
         image_shape: tuple[int, int, int],
     ) -> None:
-        write_onnx(self._config.network, weights, path, self._config.mean, labels, metadata, image_shape)
+        mean, scale = self._config.mean, self._config.scale
+        write_onnx(self._config.network, weights, path, mean, labels, metadata, image_shape, scale)
 
     def _training(self) -> Replicas:
         """The executors of training, one for each device; bound when they are first needed."""

@@ -16,9 +16,14 @@ from models_app.training.engines.mxnet.symbols import Build, Symbol, SymbolGraph
 
 
 def build(
-    network: Network, phase: str, mean: np.ndarray | None, category_weights: Sequence[float] | None = None
+    network: Network,
+    phase: str,
+    mean: np.ndarray | None,
+    scale: np.ndarray | None = None,
+    category_weights: Sequence[float] | None = None,
 ) -> SymbolGraph:
-    """Build a phase as symbols. Its images are uint8. With category_weights the losses weight images by category."""
+    """Build a phase as symbols. Its images are uint8; mean and scale are those of EngineConfig. With category_weights
+    the losses weight images by category."""
     graph = SymbolGraph(joined_scales=normalization_builders.joined_scales(network, phase))
     if category_weights is not None:
         graph.category_weights = graph.constant("category_weights", np.array(category_weights, np.float32))
@@ -26,18 +31,20 @@ def build(
         inputs = [graph.values[bottom] for bottom in node.layer.bottoms]
         weights = [mx.sym.Variable(weight.name) for weight in node.weights]
         if isinstance(node.kind, data_and_losses.DataSource):
-            tops = [_centred(graph, mean), graph.label][: len(node.layer.tops)]
+            tops = [_normalized(graph, mean, scale), graph.label][: len(node.layer.tops)]
         else:
             tops = BUILDERS[node.layer.type](graph, node, inputs, weights)
         graph.values.update(zip(node.layer.tops, tops, strict=True))
     return graph
 
 
-def _centred(graph: SymbolGraph, mean: np.ndarray | None) -> Symbol:
+def _normalized(graph: SymbolGraph, mean: np.ndarray | None, scale: np.ndarray | None) -> Symbol:
     images = mx.sym.Cast(graph.images, dtype="float32")
-    if mean is None:
-        return images
-    return mx.sym.broadcast_sub(images, graph.constant("mean", mean[np.newaxis]))
+    if mean is not None:
+        images = mx.sym.broadcast_sub(images, graph.constant("mean", mean[np.newaxis]))
+    if scale is not None:
+        images = mx.sym.broadcast_mul(images, graph.constant("scale", scale[np.newaxis]))
+    return images
 
 
 def convolution(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
