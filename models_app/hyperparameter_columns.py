@@ -35,13 +35,13 @@ RATE = hyperparameters_of(LearningRatePolicy)
 RATE_COLUMNS = tuple(declared.wire_name for declared in RATE if not declared.only_with)
 # The learning rate comes last, beside lr_parameters, which has the parameters of the chosen policy.
 IN_COLUMNS = (
-    *(declared for declared in hyperparameters_of(Hyperparameters) if declared not in RATE and not declared.fixed),
+    *(declared for declared in hyperparameters_of(Hyperparameters) if declared not in RATE),
     *(declared for declared in RATE if not declared.only_with),
 )
 
 
 class HyperparameterColumns:
-    """Adds a column to a model class for each hyperparameter that users can set; in a row, their checked values.
+    """Adds a column to a model class for each hyperparameter; in a row, their checked values.
 
         class TrainedModel(Job):
             hyperparameters = HyperparameterColumns()  # the columns batch_size, train_epochs, …

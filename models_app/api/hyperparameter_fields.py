@@ -13,8 +13,8 @@ CHOICE_FIELDS = {"use_mean": UseMean}
 
 
 def form_fields(hyperparameters: Iterable[Hyperparameter]) -> dict[str, serializers.Field]:
-    """{name in forms: field} for those of the hyperparameters that users can set."""
-    return {declared.wire_name: _form_field(declared) for declared in hyperparameters if not declared.fixed}
+    """{name in forms: field} of the hyperparameters."""
+    return {declared.wire_name: _form_field(declared) for declared in hyperparameters}
 
 
 def _form_field(declared: Hyperparameter) -> serializers.Field:

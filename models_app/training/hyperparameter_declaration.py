@@ -35,8 +35,7 @@ class Hyperparameter:
     it. The bounds `minimum` and `maximum` are allowed values, `above` and `below` are not. `wire_name` is the name
     outside of the trainer: of the form's field, the column and the command's option. `only_with` is the choice that
     it belongs to: ("solver_type", "RMSPROP"). `several`: a form accepts a list of values, and creates a model for
-    each. `whole`: a form accepts only whole numbers, while the trainer accepts fractions too. `fixed`: users can't
-    set it; no form, column or option has it.
+    each. `whole`: a form accepts only whole numbers, while the trainer accepts fractions too.
     """
 
     name: str
@@ -53,7 +52,6 @@ class Hyperparameter:
     only_with: tuple[str, str] | None = None
     several: bool = False
     whole: bool = False
-    fixed: bool = False
 
     @property
     def is_required(self) -> bool:

@@ -14,7 +14,7 @@ from models_app.training.hyperparameter_declaration import hyperparameter, hyper
 from models_app.training.learning_rate import LearningRatePolicy
 
 MAX_EPOCHS = 100_000
-SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM")
+SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM", "ADAMW")
 MEAN_OF_DATASET, NETWORK = ("image", "pixel"), "network"  # values of use_mean
 MEANS = ("none", *MEAN_OF_DATASET, NETWORK)
 
@@ -97,17 +97,35 @@ class Hyperparameters(LearningRatePolicy):
         0.9,
         minimum=0,
         below=1,
-        fixed=True,
         help=(
-            "The fraction of the last step that is repeated; ADAM: the fraction of the average gradient that "
-            "a step keeps."
+            "SGD, NESTEROV: the fraction of the last step that is repeated. ADAM, ADAMW, ADADELTA: the fraction of "
+            "their averages of gradients that a step keeps. The other solvers have none."
         ),
     )
     weight_decay: float = hyperparameter(
         0.0005,
         minimum=0,
-        fixed=True,
-        help="How strongly weights are pulled towards zero (L2), as a factor of the weight.",
+        help=(
+            "How strongly weights are pulled towards zero, as a factor of the weight that is added to the gradient "
+            "(L2). ADAMW multiplies it by the learning rate only, and needs larger values, such as 0.05."
+        ),
+    )
+    gradient_clip: float = hyperparameter(
+        0.0,
+        minimum=0,
+        help=(
+            "The largest norm (Euclidean length) of the gradient of all weights together, before weight decay. A "
+            "longer gradient is scaled down to it. 0: no limit."
+        ),
+    )
+    ema: float = hyperparameter(
+        0.0,
+        minimum=0,
+        below=1,
+        help=(
+            "The exponential moving average of the weights: the fraction that a step keeps, such as 0.999. Validation "
+            "and snapshots use the averaged weights, the training goes on from its own. 0: no average."
+        ),
     )
 
     def values(self) -> dict[str, Any]:

@@ -136,7 +136,7 @@ class Snapshots(Callback):
         return loop.stop_training or loop.iteration == loop.timetable.iterations
 
     def _is_large(self, loop: Loop) -> bool:
-        arrays = 1 + len(OPTIMIZER_SLOTS[loop.config.solver_type])
+        arrays = 1 + len(OPTIMIZER_SLOTS[loop.config.solver_type]) + bool(loop.config.ema)
         return parameter_count(self._model.network) * arrays * FLOAT_BYTES > MAX_COPIED_BYTES
 
     def _state(self, loop: Loop, epoch: float) -> TrainingState:

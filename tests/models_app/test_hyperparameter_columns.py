@@ -8,11 +8,9 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from models_app.api.hyperparameter_fields import form_fields
 from models_app.hyperparameter_columns import IN_COLUMNS, column
 from models_app.models import TrainedModel
-from models_app.training.hyperparameter_declaration import Hyperparameter, hyperparameters_of
-from models_app.training.hyperparameters import Hyperparameters
+from models_app.training.hyperparameter_declaration import Hyperparameter
 from models_app.training_task import train_config
 
 # A value of each hyperparameter that differs from its default.
@@ -21,6 +19,7 @@ SAMPLES = {
     "train_epochs": 3, "snapshot_interval": 0.5, "val_interval": 1.5, "early_stop_patience": 4, "keep_snapshots": 5,
     "balance_classes": True, "random_seed": 2**32 - 1, "batch_size": 7, "batch_accumulation": 8,
     "solver_type": "RMSPROP", "rms_decay": 0.75, "lr_warmup": 5.5,
+    "momentum": 0.8, "weight_decay": 0.25, "gradient_clip": 1.5, "ema": 0.99,
 }  # fmt: skip
 
 
@@ -62,12 +61,6 @@ def test_every_hyperparameter_of_a_row_reaches_the_trainer(built_dataset, make_m
 def test_every_sample_of_a_hyperparameter_differs_from_its_default():
     assert set(SAMPLES) == {declared.wire_name for declared in IN_COLUMNS} | {"lr_parameters"}
     assert not [declared.name for declared in IN_COLUMNS if SAMPLES[declared.wire_name] == declared.default]
-
-
-def test_users_cannot_set_a_fixed_hyperparameter():
-    fixed = {declared.wire_name for declared in hyperparameters_of(Hyperparameters) if declared.fixed}
-    assert fixed == {"momentum", "weight_decay"}
-    assert not fixed & {*form_fields(hyperparameters_of(Hyperparameters)), *SAMPLES}
 
 
 @pytest.mark.django_db

@@ -18,10 +18,20 @@ pytestmark = pytest.mark.django_db
 EPOCHS = {"train_epochs": 2, "snapshot_interval": 0.5, "batch_size": 16}
 
 
+# Settings of the solver with which a resumed training must have the same bits.
+OPTIMIZERS = {
+    "defaults": {},
+    "ADAMW": {"solver_type": "ADAMW", "lr_policy": "cosine", "lr_warmup": 10, "weight_decay": 0.05, "ema": 0.9,
+              "gradient_clip": 0.5},
+    "plateau": {"lr_policy": "plateau", "lr_parameters": {"lr_plateau_patience": 1}, "val_interval": 0.25,
+                "momentum": 0.5},
+}  # fmt: skip
+
+
 @pytest.fixture
-def uninterrupted(built_dataset, make_model, run_training_task):
+def uninterrupted(built_dataset, make_model, run_training_task, optimizer):
     """A model whose training ran without interruption."""
-    model = run_training_task(make_model(built_dataset, **EPOCHS))
+    model = run_training_task(make_model(built_dataset, **EPOCHS, **optimizer))
     assert model.status == Status.DONE
     return model
 
@@ -62,11 +72,12 @@ def curve(model):
     return list(model.metrics.order_by("split", "iteration").values_list("split", "iteration", "loss"))
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_a_training_whose_trainer_was_killed_resumes_to_the_same_bits(
-    uninterrupted, built_dataset, make_model, run_training_task, on_event
+    uninterrupted, built_dataset, make_model, run_training_task, on_event, optimizer
 ):
     on_event("snapshot", kill, epoch=1)
-    model = run_training_task(make_model(built_dataset, **EPOCHS))
+    model = run_training_task(make_model(built_dataset, **EPOCHS, **optimizer))
     assert (model.status, model.lost_processes) == (Status.WAITING, 1)
     assert "killed by SIGKILL" in model.status_history[-1][2]
     assert re.search(r"it had taken \d+\.\d GiB, and there are \d+\.\d GiB \(", model.status_history[-1][2])

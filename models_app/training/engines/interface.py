@@ -72,7 +72,8 @@ class Engine(Protocol):
         """The deployed network's outputs by name, float32, n×…, for n images, at most a batch."""
 
     def weights(self) -> dict[str, np.ndarray]:
-        """All of Network.weights() by name, float32."""
+        """All of Network.weights() by name, float32. With `ema` these are the averages over the steps, which validation
+        and forward() use too."""
 
     def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         """Set all weights to these arrays, as weights() returns them."""
@@ -83,7 +84,8 @@ class Engine(Protocol):
         "steps" and "batches": the numbers of steps taken and of batches trained. "<weight>.<slot>": an array that the
         solver keeps for each weight (such as momentum), float32, in the weight's shape; OPTIMIZER_SLOTS lists the slots
         of each solver. "<layer>.factor.start": two numbers for each BatchNorm, the scale factor of its running averages
-        when the weights were loaded, and the number of batches trained since.
+        when the weights were loaded, and the number of batches trained since. With `ema`, "<weight>.raw": the weights
+        that the training goes on from; "<layer>.factor.average": the average of that factor in double precision.
         """
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -119,4 +121,14 @@ OPTIMIZER_SLOTS = {
     "RMSPROP": ("square",),  # h
     "ADADELTA": ("square", "update"),  # h, k
     "ADAM": ("mean", "square"),  # m, v
+    "ADAMW": ("mean", "square"),  # m, v
 }
+
+
+def averaging_decay(decay: float, step: int) -> float:
+    """The share of the average of the weights (`ema`) that a step keeps; the first step is 1.
+
+    It begins low, so that the weights at the start of a training don't rule the average of a short one: in a tenth of
+    all steps, roughly, the weights of older steps are forgotten, until the share reaches `decay`.
+    """
+    return min(decay, (1 + step) / (10 + step))

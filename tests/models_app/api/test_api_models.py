@@ -79,7 +79,7 @@ def test_a_valid_form_creates_a_waiting_model_with_the_defaults_of_digits(client
         (
             "solver_type",
             "SGDX",
-            '"SGDX" is not a valid choice. Choose SGD, NESTEROV, ADAGRAD, RMSPROP, ADADELTA or ADAM.',
+            '"SGDX" is not a valid choice. Choose SGD, NESTEROV, ADAGRAD, RMSPROP, ADADELTA, ADAM or ADAMW.',
         ),
         ("lr_policy", "linear", f'"linear" is not a valid choice. Choose {", ".join(POLICIES[:-1])} or plateau.'),
         ("random_seed", -1, "Ensure this value is greater than or equal to 0."),

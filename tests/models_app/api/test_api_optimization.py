@@ -42,6 +42,37 @@ def test_a_form_without_a_warm_up_has_none(client, form):
     assert TrainedModel.objects.get().lr_warmup == 0
 
 
+TUNED = {"solver_type": "ADAMW", "momentum": 0.8, "weight_decay": 0.05, "gradient_clip": 1.5, "ema": 0.999}
+
+
+def test_the_fields_of_the_solver_are_stored(client, form):
+    client.post(CREATE, form(**TUNED))
+    model = TrainedModel.objects.get()
+    assert {name: getattr(model, name) for name in TUNED} == TUNED
+
+
+def test_blank_fields_of_the_solver_have_the_values_that_digits_used(client, form):
+    client.post(CREATE, form(**dict.fromkeys(TUNED, "")))
+    model = TrainedModel.objects.get()
+    assert {name: getattr(model, name) for name in TUNED} == {
+        "solver_type": "SGD", "momentum": 0.9, "weight_decay": 0.0005, "gradient_clip": 0, "ema": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("momentum", "1", "Ensure this value is less than 1."),
+        ("weight_decay", "-1", "Ensure this value is greater than or equal to 0."),
+        ("gradient_clip", "-1", "Ensure this value is greater than or equal to 0."),
+        ("ema", "1", "Ensure this value is less than 1."),
+        ("ema", "x", "A valid number is required."),
+    ],
+)
+def test_a_field_of_the_solver_outside_of_its_range_is_refused(client, form, field, value, message):
+    assert field_errors(client.post(CREATE, form(**{field: value}))) == {field: message}
+
+
 def test_the_policy_plateau_needs_validations(client, form):
     errors = field_errors(client.post(CREATE, form(lr_policy="plateau", val_interval=0)))
     assert errors == {"lr_policy": "The policy plateau reads validations, but val_interval is 0, so there are none."}

@@ -22,10 +22,19 @@ pytestmark = pytest.mark.usefixtures("engine_name")
 LAST = "snapshots/epoch-2"
 
 
-@pytest.fixture(scope="module")
-def whole(engine_name, dataset, tmp_path_factory):
+# Settings that could make two runs differ, beside those of `whole`.
+OPTIMIZERS = {
+    "ADAM": {"solver_type": "ADAM", "lr_policy": "poly"},
+    "ADAMW": {"solver_type": "ADAMW", "lr_policy": "one_cycle", "weight_decay": 0.1, "gradient_clip": 0.5, "ema": 0.9},
+    "SGD": {"momentum": 0.5, "lr_policy": "cosine", "lr_warmup": 50, "ema": 0.9},
+    "plateau": {"lr_policy": "plateau", "lr_plateau_patience": 1, "lr_plateau_gamma": 0.5, "val_interval": 0.25},
+}
+
+
+@pytest.fixture(scope="module", params=OPTIMIZERS)
+def whole(engine_name, dataset, tmp_path_factory, request):
     """The configuration of a finished training, on two threads, with every setting that could make two runs differ."""
-    settings = {"solver_type": "ADAM", "batch_size": 5, "batch_accumulation": 3, "lr_policy": "poly"}
+    settings = OPTIMIZERS[request.param] | {"batch_size": 5, "batch_accumulation": 3}
     settings |= {"learning_rate": 0.01, "snapshot_interval": 0.75, "threads": 2}
     cropped = Layer("data", "Data", (), ("data", "label"), {"crop_size": 6, "mirror": True})
     layers = (cropped, *dropout_network().layers[1:])

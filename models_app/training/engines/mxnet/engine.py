@@ -16,6 +16,7 @@ from models_app.training.engines.mxnet.bound_executor import Arrays, BoundExecut
 from models_app.training.engines.mxnet.compat import mx
 from models_app.training.engines.mxnet.replicas import Replicas
 from models_app.training.engines.mxnet.solvers import SOLVERS
+from models_app.training.engines.mxnet.weight_average import WeightAverage
 from models_app.training.measures import Scores, Tally
 
 
@@ -39,6 +40,8 @@ class MXNetEngine:
         self._tally = Tally(config.network, "val")
         self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
         self._solver = SOLVERS[config.solver_type]([w for w in weights if w.trained], self._weights, config)
+        changing = [*(w.name for w in weights if w.trained), *self._averages.names]
+        self._average = WeightAverage(config.ema, self._weights, changing) if config.ema else None
         self._draws = any(node.layer.type == "Dropout" for node in config.network.nodes("train"))
         self._gathered = 0  # batches since the last step
         self._replicas: Replicas | None = None
@@ -56,6 +59,8 @@ class MXNetEngine:
             self._solver.step(learning_rate, self._gathered)
             replicas.spread()
             self._gathered = 0
+            if self._average:
+                self._average.update(self._solver.steps, self._averages.factors())
 
     def _begin_draws(self) -> None:
         """Seed MXNet's random numbers, which dropout draws, from the training's seed and the number of the batch.
@@ -86,24 +91,43 @@ class MXNetEngine:
 
     def weights(self) -> dict[str, np.ndarray]:
         mx.nd.waitall()  # MXNet does not report that the backward pass writes the running averages
-        arrays = {name: array.asnumpy() for name, array in self._weights.items()}
-        return {**arrays, **self._averages.factors()}
+        arrays = {name: array.asnumpy() for name, array in self._used_weights.items()}
+        factors = {name: np.array([factor], np.float32) for name, factor in self._used_factors.items()}
+        return {**arrays, **factors}
+
+    @property
+    def _used_weights(self) -> Arrays:
+        """The weights that validation, forward() and snapshots use."""
+        return self._average.arrays if self._average else self._weights
+
+    @property
+    def _used_factors(self) -> dict[str, float]:
+        return self._average.factors if self._average else self._averages.factors()
 
     def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         mx.nd.waitall()
         for name, array in self._weights.items():
             array[:] = weights[name]
         self._averages.load_factors(weights)
+        if self._average:
+            self._average.begin(self._averages.factors())
         if self._replicas:
             self._replicas.load()
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
-        return {**self._solver.state(), **self._averages.state()}
+        return {**self._solver.state(), **self._state_of_averages()}
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
-        of_averages = self._averages.state()
+        of_averages = self._state_of_averages()
         self._solver.load_state({name: array for name, array in state.items() if name not in of_averages})
         self._averages.load_state(state)
+        if self._average:
+            self._average.load_state(state)
+            if self._replicas:
+                self._replicas.load()
+
+    def _state_of_averages(self) -> dict[str, np.ndarray]:
+        return {**self._averages.state(), **(self._average.state() if self._average else {})}
 
     def export(
         self,
@@ -126,12 +150,12 @@ class MXNetEngine:
         """The executor of a phase without training (val or deploy), on the first device; bound when it is first
         needed."""
         if phase not in self._bound:
-            self._bound[phase] = BoundExecutor(self._config, phase, self._context, self._weights, {}, self._tally)
+            self._bound[phase] = BoundExecutor(self._config, phase, self._context, self._used_weights, {}, self._tally)
         return self._bound[phase]
 
     def _measuring(self, phase: str) -> BoundExecutor:
         bound = self._phase(phase)
-        self._averages.correct(self._weights, bound)
+        self._averages.correct(self._used_weights, self._used_factors, bound)
         return bound
 
 
@@ -140,6 +164,8 @@ class _Averages:
 
     def __init__(self, network: Network) -> None:
         self._nodes: list[Node] = [node for node in network.nodes("train") if isinstance(node.kind, dense.BatchNorm)]
+        moving = [node for node in self._nodes if not node.kind.use_global_stats]
+        self.names = [weight.name for node in moving for weight in node.weights[:2]]  # of the averages that change
         self._start = {node.weights[2].name: 0.0 for node in self._nodes}
         self._batches = 0  # trained since the factors were loaded
         self._corrected: set[BoundExecutor] = set()
@@ -149,9 +175,9 @@ class _Averages:
         self._batches += 1
         self._corrected.clear()
 
-    def factors(self) -> dict[str, np.ndarray]:
-        """The current factor of every BatchNorm, {weight's name: array of one number}."""
-        return {node.weights[2].name: np.array([self._factor(node)], np.float32) for node in self._nodes}
+    def factors(self) -> dict[str, float]:
+        """The current factor of every BatchNorm by its weight's name."""
+        return {node.weights[2].name: self._factor(node) for node in self._nodes}
 
     def _factor(self, node: Node) -> float:
         start = self._start[node.weights[2].name]
@@ -176,14 +202,14 @@ class _Averages:
             start, since = state[f"{name}.start"]
             self._start[name], self._batches = float(start), int(since)
 
-    def correct(self, weights: Arrays, bound: BoundExecutor) -> None:
+    def correct(self, weights: Arrays, factors: Mapping[str, float], bound: BoundExecutor) -> None:
         """Write averages / factor into a phase that is not training, if they have changed since the last time."""
         if not self._nodes or bound in self._corrected:
             return
         self._corrected.add(bound)
         mx.nd.waitall()  # as in MXNetEngine.weights
         for node in self._nodes:
-            factor = max(self._factor(node), dense.SMALLEST_FACTOR)
+            factor = max(factors[node.weights[2].name], dense.SMALLEST_FACTOR)
             for weight in node.weights[:2]:
                 bound.averages[weight.name][:] = weights[weight.name] / factor
 

@@ -1,6 +1,7 @@
 """The solvers, by Caffe's formulas (https://caffe.berkeleyvision.org/tutorial/solver.html, src/caffe/solvers).
 
 In all formulas g is a weight's gradient with L2 decay, gradient + decay_mult·decay·w, and r its rate, lr_mult·rate.
+With `gradient_clip` the gradients are first scaled by clip / max(clip, |all gradients|), as by Caffe's clip_gradients.
 MXNet's fused operators are used if they compute the same.
 """
 
@@ -45,7 +46,7 @@ class Solver:
 
     def __init__(self, trained: Sequence[Weight], weights: Mapping[str, Array], config: EngineConfig) -> None:
         self._config = config
-        self._steps = 0
+        self.steps = 0  # taken so far
         self.batches = 0  # trained so far
         self._parameters = [self._parameter(w, weights[w.name]) for w in trained]
         self.gradients = {p.name: p.gradient for p in self._parameters}
@@ -56,23 +57,39 @@ class Solver:
 
     def step(self, rate: float, batches: int = 1) -> None:
         """Take one step. `gradients` are sums over `batches` batches."""
-        self._steps += 1
+        self.steps += 1
         self.batches += batches
+        factor = self._factor(batches)
         # One array at a time: MXNet's multi-tensor operators take 3 ms longer for LeNet's weights.
         for p in self._parameters:
             gradient, decay = p.gradient, self._config.weight_decay * p.multipliers.decay_mult
-            if batches > 1:
-                gradient *= 1 / batches
+            if factor != 1:
+                gradient *= factor
             self._update(p.weight, gradient, *p.memory, lr=rate * p.multipliers.lr_mult, wd=decay)
             if self._config.batch_accumulation > 1:
                 gradient[:] = 0
+
+    def _factor(self, batches: int) -> float:
+        """The factor that turns the sums over `batches` batches into an average, with a norm of at most
+        `gradient_clip`."""
+        share, longest = 1 / batches, self._config.gradient_clip
+        if not longest:
+            return share
+        norm = share * self._norm()
+        return share if norm <= longest else share * longest / norm
+
+    def _norm(self) -> float:
+        """The norm of all gradients together."""
+        flat = [p.gradient.reshape(-1) for p in self._parameters]
+        squares = mx.nd.concat(*(mx.nd.dot(array, array).reshape(1) for array in flat), dim=0)
+        return float(np.sqrt(squares.asnumpy().astype(np.float64).sum()))
 
     def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
         raise NotImplementedError
 
     def state(self) -> dict[str, np.ndarray]:
         """All arrays on which the next steps depend."""
-        counts = {"steps": np.array(self._steps), "batches": np.array(self.batches)}
+        counts = {"steps": np.array(self.steps), "batches": np.array(self.batches)}
         return {**counts, **{name: array.asnumpy() for name, array in self._memory().items()}}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -81,7 +98,7 @@ class Solver:
         shapes = {"steps": (), "batches": (), **{name: array.shape for name, array in memory.items()}}
         if {name: array.shape for name, array in state.items()} != shapes:
             raise BadInput(f"the solver state in the snapshot does not fit {self.name} with this network")
-        self._steps, self.batches = int(state["steps"]), int(state["batches"])
+        self.steps, self.batches = int(state["steps"]), int(state["batches"])
         for name, array in memory.items():
             array[:] = state[name]
 
@@ -125,9 +142,30 @@ class Adam(Solver):
 
     def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
         beta1 = self._config.momentum
-        correction = (1 - BETA2**self._steps) ** 0.5 / (1 - beta1**self._steps)
-        decays = {"beta1": beta1, "beta2": BETA2}
-        mx.nd.adam_update(weight, gradient, *memory, lr=lr * correction, wd=wd, epsilon=DELTA, **decays, out=weight)
+        correction = (1 - BETA2**self.steps) ** 0.5 / (1 - beta1**self.steps)
+        decays, delta = {"beta1": beta1, "beta2": BETA2}, self._delta()
+        mx.nd.adam_update(weight, gradient, *memory, lr=lr * correction, wd=wd, epsilon=delta, **decays, out=weight)
+
+    def _delta(self) -> float:
+        return DELTA
+
+
+class AdamW(Adam):
+    """m and v as ADAM, of the gradient without decay; in step t
+    w ← w - r·decay_mult·decay·w - r·(m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + delta).
+
+    The formula of Loshchilov and Hutter (2019), as PyTorch's AdamW has it.
+    """
+
+    name = "ADAMW"
+
+    def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
+        if wd:
+            weight *= 1 - lr * wd
+        super()._update(weight, gradient, *memory, lr=lr, wd=0.0)
+
+    def _delta(self) -> float:
+        return DELTA * (1 - BETA2**self.steps) ** 0.5
 
 
 class _WithScratch(Solver):
@@ -209,4 +247,6 @@ def _divide_by_root(array: Array, squares: Array, scratch: Array) -> None:
     mx.nd.elemwise_div(array, scratch, out=array)
 
 
-SOLVERS: dict[str, type[Solver]] = {solver.name: solver for solver in (SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam)}
+SOLVERS: dict[str, type[Solver]] = {
+    solver.name: solver for solver in (SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam, AdamW)
+}

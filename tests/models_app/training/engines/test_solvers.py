@@ -35,6 +35,9 @@ class Sgd:
         self.h = MOMENTUM * self.h + rate * g
         return self.h
 
+    def step(self, w, g, rate, decay):
+        return w - self.change(g + decay * w, rate)
+
 
 class Nesterov(Sgd):
     def change(self, g, rate):
@@ -71,19 +74,42 @@ class Adam(Sgd):
         return rate * correction * self.h / (np.sqrt(self.k) + DELTA)
 
 
-CAFFE = {"SGD": Sgd, "NESTEROV": Nesterov, "ADAGRAD": AdaGrad, "RMSPROP": RmsProp, "ADADELTA": AdaDelta, "ADAM": Adam}
+class AdamW(Sgd):
+    """Algorithm 2 of Loshchilov and Hutter, "Decoupled Weight Decay Regularization"."""
+
+    def change(self, g, rate):
+        self.t += 1
+        self.h = 0.9 * self.h + 0.1 * g
+        self.k = 0.999 * self.k + 0.001 * g**2
+        mean, square = self.h / (1 - 0.9**self.t), self.k / (1 - 0.999**self.t)
+        return rate * mean / (np.sqrt(square) + DELTA)
+
+    def step(self, w, g, rate, decay):
+        return w - rate * decay * w - self.change(g, rate)
 
 
-def caffe(solver_type, weights, batches, multipliers):
-    """The weights after these batches, and the solver of each array with its state. Weight decay is added to the
-    gradient; each array has its own multipliers of rate and decay."""
+CAFFE = {
+    "SGD": Sgd,
+    "NESTEROV": Nesterov,
+    "ADAGRAD": AdaGrad,
+    "RMSPROP": RmsProp,
+    "ADADELTA": AdaDelta,
+    "ADAM": Adam,
+    "ADAMW": AdamW,
+}
+
+
+def caffe(solver_type, weights, batches, multipliers=((1, 1), (1, 1)), clip=np.inf):
+    """The weights after these batches, and the solver of each array with its state. Each array has its own multipliers
+    of rate and decay. `clip` is the largest norm of all gradients together."""
     weights = {name: array.astype(float) for name, array in weights.items()}
     solvers = {name: CAFFE[solver_type](array.shape) for name, array in weights.items()}
     for rate, (images, labels) in zip(RATES, batches, strict=True):
         gradient = gradients(weights, images, labels)
+        norm = np.sqrt(sum((array**2).sum() for array in gradient.values()))
         for name, (lr_mult, decay_mult) in zip(solvers, multipliers, strict=True):
-            decayed = gradient[name] + decay_mult * DECAY * weights[name]
-            weights[name] = weights[name] - solvers[name].change(decayed, lr_mult * rate)
+            clipped = gradient[name] * clip / max(clip, norm) if clip < np.inf else gradient[name]
+            weights[name] = solvers[name].step(weights[name], clipped, lr_mult * rate, decay_mult * DECAY)
     return weights, solvers
 
 
@@ -93,8 +119,8 @@ def sample(multipliers=((1, 1), (1, 1)), seed=0):
     return network, [(random_images(network, 4, i), labels[i]) for i in BATCHES]
 
 
-def solver_of(network, solver_type, weights):
-    settings = {"momentum": MOMENTUM, "rms_decay": RMS_DECAY, "weight_decay": DECAY}
+def solver_of(network, solver_type, weights, **fields):
+    settings = {"momentum": MOMENTUM, "rms_decay": RMS_DECAY, "weight_decay": DECAY} | fields
     engine = engine_of(network, solver_type=solver_type, **settings)
     engine.load_weights(weights)
     return engine
@@ -124,8 +150,41 @@ def test_a_solver_takes_the_steps_of_caffe(solver_type, multipliers):
         assert (got[name] != start[name]).any()
 
 
+def norms(weights, batches):
+    """The norm of all gradients of each batch at these weights."""
+    of_each = (gradients(weights, *batch).values() for batch in batches)
+    return [np.sqrt(sum((array**2).sum() for array in arrays)) for arrays in of_each]
+
+
+@pytest.mark.parametrize("solver_type", ["SGD", "ADAMW"])
+def test_gradient_clip_scales_down_gradients_of_a_longer_norm(solver_type):
+    network, batches = sample()
+    start = random_weights(network)
+    clip = float(np.median(norms(start, batches)))  # above the norms of some steps, below those of others
+    engine, free = (solver_of(network, solver_type, start, gradient_clip=limit) for limit in (clip, 1e6))
+    for each in (engine, free):
+        train(each, batches)
+    expected = caffe(solver_type, start, batches, clip=clip)[0]
+    for name, array in expected.items():
+        moved = np.abs(array - start[name]).max()
+        np.testing.assert_allclose(engine.weights()[name], array, rtol=0, atol=1e-4 * moved + 3e-8)
+        assert np.abs(engine.weights()[name] - free.weights()[name]).max() > 1e-3 * moved
+
+
+def test_gradient_clip_limits_the_average_gradient_of_accumulated_batches():
+    network, batches = sample()
+    start = random_weights(network)
+    clip = 0.5 * norms(start, batches[:1])[0]
+    once, twice = (solver_of(network, "SGD", start, gradient_clip=clip, batch_accumulation=n) for n in (1, 2))
+    train(once, batches[:1], [0.1])
+    train(twice, batches[:1] * 2, [None, 0.1])
+    for name, array in once.weights().items():
+        np.testing.assert_allclose(twice.weights()[name], array, rtol=1e-5)
+
+
 SLOT_VALUES = {"momentum": lambda s: -s.h, "square": lambda s: s.h, "update": lambda s: s.k, "mean": lambda s: s.h}
-SLOT_VALUES_OF = dict.fromkeys(SOLVERS, SLOT_VALUES) | {"ADAM": SLOT_VALUES | {"square": lambda s: s.k}}
+OF_ADAM = SLOT_VALUES | {"square": lambda s: s.k}
+SLOT_VALUES_OF = dict.fromkeys(SOLVERS, SLOT_VALUES) | {"ADAM": OF_ADAM, "ADAMW": OF_ADAM}
 
 
 @pytest.mark.parametrize("solver_type", SOLVERS)
@@ -160,7 +219,7 @@ def test_a_resumed_solver_ends_with_the_same_bits(solver_type):
         assert (array == {**second.weights(), **second.optimizer_state()}[name]).all(), name
 
 
-@pytest.mark.parametrize("other", sorted(set(SOLVERS) - {"ADAM"}))
+@pytest.mark.parametrize("other", sorted(set(SOLVERS) - {"ADAM", "ADAMW"}))
 def test_the_optimizer_state_of_another_solver_is_refused(other):
     network, _ = sample()
     state = solver_of(network, "ADAM", random_weights(network)).optimizer_state()
@@ -170,8 +229,9 @@ def test_the_optimizer_state_of_another_solver_is_refused(other):
 
 @pytest.mark.parametrize(
     "solver_type, rate",
-    [("SGD", 0.1), ("NESTEROV", 0.1), ("ADAGRAD", 0.05), ("RMSPROP", 0.005), ("ADADELTA", 10.0), ("ADAM", 0.01)],
-)
+    [("SGD", 0.1), ("NESTEROV", 0.1), ("ADAGRAD", 0.05), ("RMSPROP", 0.005), ("ADADELTA", 10.0), ("ADAM", 0.01),
+     ("ADAMW", 0.01)],
+)  # fmt: skip
 def test_every_solver_learns_digits(solver_type, rate):
     images, labels = digits()
     network = softmax_network()
