@@ -67,7 +67,7 @@ lock: environment ## write requirements/*.txt from requirements/*.in; UPGRADE=--
 audit: environment ## look up known vulnerabilities of all packages; also fails if a lookup fails
 	@$(PYTHON) requirements/audit.py
 
-bench: environment ## speed against PyTorch, Gluon, bare loops, on an idle machine; ONLY=training,serving
+bench: environment ## speed against PyTorch, LitServe, OpenCV, bare loops, on an idle machine; 25 minutes; ONLY=serving
 	@$(PYTHON) -m benchmarks --only "$(ONLY)"
 
 docker-check: environment ## the images and compose files with a real Docker daemon, as root; a quarter of an hour; BEFORE= PULL=1 GPU=1 FOLDER=

@@ -1,8 +1,8 @@
-"""Building speed of image databases, against a bare loop of Pillow on all cores, and the memory that a build takes.
+"""Building speed of image databases, against bare loops of Pillow and OpenCV on all cores, and the memory of a build.
 
-The loop decodes, resizes and encodes in the same way and writes one file. A build also searches the folders, finds
-copies, splits, sums up the mean and writes an index, lists and a log. Both run in a fresh fork of this process, as a
-build does in the io worker. BENCH_PHOTOS names a folder of photos in one subfolder per category; without it they are
+The loops decode, resize and encode in the same way and write one file. A build also searches the folders, finds
+copies, splits, sums up the mean and writes an index, lists and a log. It runs in a fresh fork of this process, as it
+does in the io worker. BENCH_PHOTOS names a folder of photos in one subfolder per category; without it they are
 cut out of two photos of scikit-learn.
 
 `python -m benchmarks.building --images 10000 --rounds 3` measures fewer images.
@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -26,8 +28,9 @@ import psutil
 from benchmarks.loops import build_loop
 from benchmarks.loops.build_loop import Setting, build_once
 from benchmarks.loops.pillow_loop import encode_all
+from benchmarks.loops.rounds import ANCHORS_PYTHON, Loop
 from benchmarks.pictures import write_digits, write_photos
-from benchmarks.report import HEADING, Row, against, at_most, line
+from benchmarks.report import HEADING, NO_ANCHORS, LeftOut, Row, against, at_most, line
 from digits_project.common.resources import usable_cores
 
 PHOTOS = os.environ.get("BENCH_PHOTOS", "")
@@ -36,36 +39,59 @@ IMAGES = 100_000
 FEWER = 10  # times fewer images, to see whether the memory grows
 MAX_MEBIBYTES = 97  # of a process
 PHOTO, DIGIT = Setting(256, "RGB", "jpg"), Setting(28, "L", "png")
+CV2_LOOP = "benchmarks.loops.cv2_loop"  # it can't be imported here
+CV2_GOALS = {"area": 1.0, "linear": 0.6}
 _SAMPLE_SECONDS = 0.05
 
 
-def rows(rounds: int = 5, images: int = IMAGES) -> Iterator[Row]:
-    """A row for each number of photos, one for many small images, and two for the memory."""
+def rows(rounds: int, images: int = IMAGES) -> Iterator[Row | LeftOut]:
+    """Rows for each number of photos, one for many small images, and two for the memory."""
     with tempfile.TemporaryDirectory() as made:
         for count in PHOTO_COUNTS:
-            folder = write_photos(Path(made, f"{count} photos"), count, PHOTOS)
-            pairs = _pairs(folder, PHOTO, rounds)
-            yield against(f"build {count:,} photos, JPEG {PHOTO.size}", "images/s", "Pillow", pairs, 0.9)
+            yield from _photo_rows(write_photos(Path(made, f"{count} photos"), count, PHOTOS), count, rounds)
         folder = write_digits(Path(made, "digits"), images)
         fewer = write_digits(Path(made, "fewer"), images // FEWER)
         title = f"build {images:,} images of {DIGIT.size}×{DIGIT.size}"
         most, before = _mebibytes(folder), _mebibytes(fewer)
-        yield against(title, "images/s", "Pillow", _pairs(folder, DIGIT, rounds), 0.8)
+        yield against(title, "images/s", "Pillow", _alternate(_forked(folder, DIGIT), rounds), 0.8)
         yield at_most(f"{title}, memory of a process", "MiB", [most], MAX_MEBIBYTES)
         ratio = before / most
         yield Row(f"{title}, memory", "MiB", most, 0.9, (ratio, ratio), f"{images // FEWER:,}", before, ratio)
 
 
-def _pairs(folder: Path, setting: Setting, rounds: int) -> list[tuple[float, float]]:
-    """(our images per second, the loop's) of each round; who begins changes from round to round."""
+def _photo_rows(folder: Path, count: int, rounds: int) -> Iterator[Row | LeftOut]:
+    title = f"build {count:,} photos, JPEG {PHOTO.size}"
+    sides = _forked(folder, PHOTO)
+    with ExitStack() as running:
+        for resize in CV2_GOALS if ANCHORS_PYTHON else ():
+            command = [ANCHORS_PYTHON, "-m", CV2_LOOP, str(folder), str(PHOTO.size), str(usable_cores()), resize]
+            loop = running.enter_context(Loop(command, os.environ))
+            sides.append(partial(loop.images_per_second, 0))  # one pass
+        ours, pillow, *theirs = zip(*_alternate(sides, rounds), strict=True)
+    yield against(title, "images/s", "Pillow", list(zip(ours, pillow, strict=True)), 0.9)
+    for number, (resize, goal) in enumerate(CV2_GOALS.items()):
+        anchor = f"cv2 {resize}"
+        if theirs:
+            yield against(title, "images/s", anchor, list(zip(ours, theirs[number], strict=True)), goal)
+        else:
+            yield LeftOut(f"{title}, against {anchor}", NO_ANCHORS)
+
+
+def _forked(folder: Path, setting: Setting) -> list[Callable[[], float]]:
+    """Our build and the loop of Pillow, each in a fork of this process; both return images per second."""
     paths = sorted(str(path) for path in folder.glob("*/*"))
-    sides = (lambda: build_once(folder, setting), lambda: _looped(paths, setting))
-    pairs = []
+    works = (partial(build_once, folder, setting), partial(_looped, paths, setting))
+    return [partial(_speed, work, len(paths)) for work in works]
+
+
+def _alternate(sides: Sequence[Callable[[], float]], rounds: int) -> list[tuple[float, ...]]:
+    """The speeds of all sides in each round; who begins changes from round to round."""
+    found = []
     for number in range(-1, rounds):  # the first one only brings the files into memory
-        order = (0, 1) if number % 2 == 0 else (1, 0)
-        seconds = {side: _seconds(sides[side]) for side in order}
-        pairs.append((len(paths) / seconds[0], len(paths) / seconds[1]))
-    return pairs[1:]
+        order = [(number + turn) % len(sides) for turn in range(len(sides))]
+        speeds = {side: sides[side]() for side in order}
+        found.append(tuple(speeds[side] for side in range(len(sides))))
+    return found[1:]
 
 
 def _looped(paths: list[str], setting: Setting) -> None:
@@ -73,8 +99,8 @@ def _looped(paths: list[str], setting: Setting) -> None:
         encode_all(paths, setting.size, setting.mode, setting.encoding, usable_cores(), Path(directory, "records"))
 
 
-def _seconds(work: Callable[[], None]) -> float:
-    """How long a forked process works."""
+def _speed(work: Callable[[], None], images: int) -> float:
+    """Images per second of a forked process."""
     context = multiprocessing.get_context("fork")
     near, far = context.Pipe(duplex=False)
     process = context.Process(target=_timed, args=(work, far))
@@ -82,7 +108,7 @@ def _seconds(work: Callable[[], None]) -> float:
     far.close()
     seconds = near.recv()
     process.join()
-    return seconds
+    return images / seconds
 
 
 def _timed(work: Callable[[], None], connection: Connection) -> None:

@@ -12,7 +12,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from urllib.parse import urlsplit
 
@@ -31,14 +31,39 @@ class Load:
     wrong: bytes = b""
 
 
-def form(path: str, host: str, fields: dict[str, str], image: bytes, headers: Sequence[str] = ()) -> bytes:
-    """The bytes of a POST of a multipart form with an `image_file`."""
+@dataclass
+class Clients:
+    """Clients that send these requests to a server; like a Loop they run for a while and return their speed."""
+
+    url: str
+    requests: Sequence[bytes]
+    number: int
+    loads: list[Load] = field(default_factory=list)  # of all rounds
+
+    def images_per_second(self, seconds: float) -> float:
+        """Send requests for so long. Returns the responses a second; raises RuntimeError if one was not 200."""
+        self.loads.append(load(self.url, self.requests, self.number, seconds))
+        if self.loads[-1].wrong:
+            raise RuntimeError(self.loads[-1].wrong.decode(errors="replace"))
+        return self.loads[-1].rate
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def form(
+    path: str, host: str, fields: dict[str, str], content: bytes, headers: Sequence[str] = (), name: str = "image_file"
+) -> bytes:
+    """The bytes of a POST of a multipart form with a file, by default its `image_file`."""
     parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items()]
     parts.append(
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image_file"; filename="image"\r\n'
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="file"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"
     )
-    body = "".join(parts).encode() + image + f"\r\n--{BOUNDARY}--\r\n".encode()
+    body = "".join(parts).encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
     head = [
         f"POST {path} HTTP/1.1",
         f"Host: {host}",

@@ -6,11 +6,14 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from digits_project.common.resources import usable_cores
+
+NO_TORCH = "set BENCH_TORCH_PYTHON to a Python that has PyTorch"
+NO_ANCHORS = "set BENCH_ANCHORS_PYTHON to a Python with requirements/anchors.txt"
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,27 @@ class Row:
         return self.figure <= self.goal if self.ratio is None else self.ratio >= self.goal
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A row that can't be measured here, and the reason."""
+
+    name: str
+    reason: str
+
+
 def against(name: str, unit: str, anchor: str, rounds: Sequence[tuple[float, float]], goal: float | None) -> Row:
     """A row from rounds of (our speed, the anchor's speed), in `unit` per second or the like: larger is better."""
     ratios = [ours / theirs for ours, theirs in rounds]
     ours, theirs = (statistics.median(column) for column in zip(*rounds, strict=True))
     spread = (min(ratios), max(ratios))
     return Row(name, unit, ours, goal, spread, anchor, theirs, statistics.median(ratios))
+
+
+def sooner(name: str, unit: str, anchor: str, rounds: Sequence[tuple[float, float]], goal: float | None) -> Row:
+    """A row from rounds of (ours, the anchor's) that should be small, such as a latency: its ratio is anchor / ours."""
+    row = against(name, unit, anchor, [(1 / ours, 1 / theirs) for ours, theirs in rounds], goal)
+    ours, theirs = (statistics.median(column) for column in zip(*rounds, strict=True))
+    return replace(row, figure=ours, anchor_figure=theirs)
 
 
 def at_most(name: str, unit: str, figures: Sequence[float], goal: float | None) -> Row:
@@ -58,8 +76,10 @@ def at_most(name: str, unit: str, figures: Sequence[float], goal: float | None) 
 HEADING = f"{'':<46} {'ours':>10} {'anchor':>10} {'unit':<9} {'ratio':>6} {'goal':>6} {'spread':>13} {'load':>5}"
 
 
-def line(row: Row) -> str:
+def line(row: Row | LeftOut) -> str:
     """A row as a line of text."""
+    if isinstance(row, LeftOut):
+        return f"{row.name:<46} left out: {row.reason}"
     anchor = f"{row.anchor_figure:10.4g}" if row.anchor_figure is not None else f"{'':>10}"
     ratio = f"{row.ratio:6.2f}" if row.ratio is not None else f"{'':>6}"
     sign = "" if row.goal is None else "≥" if row.ratio is not None else "≤"
@@ -72,9 +92,13 @@ def line(row: Row) -> str:
     )
 
 
-def write_json(rows: Sequence[Row], path: Path) -> None:
-    """The rows and the machine they were measured on."""
+def write_json(rows: Sequence[Row | LeftOut], seconds: Mapping[str, float], path: Path) -> None:
+    """The rows, the machine they were measured on, and the seconds that each part took."""
     machine = {"processor": platform.processor() or platform.machine(), "cores": usable_cores()}
-    versions = {"python": platform.python_version()}
-    results = [{**asdict(row), "met": row.met} for row in rows]
-    path.write_text(json.dumps({"machine": machine | versions, "rows": results}, indent=2) + "\n")
+    results = {
+        "machine": machine | {"python": platform.python_version()},
+        "seconds": {part: round(taken) for part, taken in seconds.items()},
+        "rows": [{**asdict(row), "met": row.met} for row in rows if isinstance(row, Row)],
+        "left_out": [asdict(row) for row in rows if isinstance(row, LeftOut)],
+    }
+    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")

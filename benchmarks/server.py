@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from statistics import median
 
 import psutil
 
+from benchmarks.load_client import free_port
 from benchmarks.loops.rounds import ROOT
 from benchmarks.report import Row, against, at_most
 
@@ -33,7 +33,7 @@ REPEATS = 15  # requests of a round; the median counts
 PAGE, ALL = "/index.json?page=1", "/index.json"
 
 
-def rows(rounds: int = 5) -> Iterator[Row]:
+def rows(rounds: int) -> Iterator[Row]:
     """The starts, the memory and the lists."""
     fresh, again, processor = [], [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -114,8 +114,7 @@ class Server:
 
 @contextmanager
 def _server(home: Path) -> Iterator[Server]:
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     env = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     env |= {"DIGITS_HOME": str(home), "DIGITS_PORT": str(port), "DIGITS_JOBS_DIR": str(home / "jobs")}
     began = time.perf_counter()

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,9 +16,10 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from benchmarks.load_client import Load, form, load
+from benchmarks import lists, litserve
+from benchmarks.load_client import Clients, form, load
 from benchmarks.loops.rounds import ROOT, Loop, alternate
-from benchmarks.report import Row, against, at_most
+from benchmarks.report import LeftOut, Row, against, at_most
 from tests.support.server import RunningServer
 from tests.support.services import temporary_home
 
@@ -31,24 +31,7 @@ SHAPES = {"resnet18": (3, 224), "lenet": (1, 28)}  # channels, size
 MIN_RATE = 1500.0  # requests a second of LeNet
 
 
-@dataclass
-class Clients:
-    """Clients of a server that ask one model; like a Loop they run for a while and return their speed."""
-
-    url: str
-    requests: Sequence[bytes]
-    number: int
-    loads: list[Load] = field(default_factory=list)  # of all rounds
-
-    def images_per_second(self, seconds: float) -> float:
-        """Send requests for so long. Returns the responses a second; raises RuntimeError if one was not 200."""
-        self.loads.append(load(self.url, self.requests, self.number, seconds))
-        if self.loads[-1].wrong:
-            raise RuntimeError(self.loads[-1].wrong.decode(errors="replace"))
-        return self.loads[-1].rate
-
-
-def rows(rounds: int = 5) -> Iterator[Row]:
+def rows(rounds: int) -> Iterator[Row | LeftOut]:
     """The rows of ResNet-18, whose network takes most of the time, and of LeNet, where all else does."""
     with ExitStack() as running:
         scratch = Path(running.enter_context(TemporaryDirectory()))
@@ -68,6 +51,12 @@ def rows(rounds: int = 5) -> Iterator[Row]:
             return Loop([sys.executable, "-m", *command, mode], os.environ)
 
         yield from resnet_rows(clients, bare, rounds)
+        title, model = f"classify_one resnet18 224, {_counted(CLIENTS)}", models["resnet18"]
+        crowd, shape = clients("resnet18", CLIENTS), [str(number) for number in SHAPES["resnet18"]]
+        onnx = [model["onnx_file"], *shape]
+        yield from litserve.rows(title, crowd, onnx, folders["resnet18"], rounds, SECONDS["resnet18"])
+        with bare("resnet18", "batched") as loop:
+            yield from lists.rows(server, model["job_id"], folders["resnet18"], loop, rounds)
         yield from lenet_rows(clients, bare, rounds)
 
 

@@ -33,7 +33,7 @@ IMAGES, VAL_IMAGES, EPOCHS = 12_000, 1_200, 5
 BARE_SECONDS = 5
 
 
-def rows(rounds: int = 5) -> Iterator[Row]:
+def rows(rounds: int) -> Iterator[Row]:
     """The training alone, and with its validations and snapshots."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(usable_cores())}
     bare = [sys.executable, "-m", "benchmarks.loops.bare_mxnet_loop", *map(str, (SIZE, BATCH, CHANNELS))]

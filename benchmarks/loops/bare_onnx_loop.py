@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from itertools import cycle, islice
@@ -31,8 +31,8 @@ CORES = len(os.sched_getaffinity(0))
 class Reader:
     """Decodes images to the network's input, as a script does that knows its images: no checks, no orientation."""
 
-    def __init__(self, folder: Path, channels: int, size: int):
-        self._files = [path.read_bytes() for path in sorted(folder.iterdir())]
+    def __init__(self, files: Sequence[Path], channels: int, size: int):
+        self._files = [path.read_bytes() for path in files]
         self._mode, self._size = "L" if channels == 1 else "RGB", size
 
     def names(self) -> Iterator[bytes]:
@@ -46,9 +46,9 @@ class Reader:
         return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1)[None])
 
 
-def open_session(onnx_file: str, spins: bool) -> onnxruntime.InferenceSession:
+def open_session(onnx_file: str, spins: bool, threads: int = CORES) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = CORES
+    options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
     return onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
 
@@ -101,7 +101,7 @@ def _speed(run: Callable[[int], None]) -> float:
 
 if __name__ == "__main__":
     onnx_file, folder, channels, size, mode = sys.argv[1:]
-    reader = Reader(Path(folder), int(channels), int(size))
+    reader = Reader(sorted(Path(folder).iterdir()), int(channels), int(size))
     candidates = [alone(onnx_file, reader, spins) for spins in (True, False)]
     if mode == "batched":
         candidates += [batched(onnx_file, reader, spins, batch) for spins in (True, False) for batch in BATCHES]

@@ -1,4 +1,4 @@
-"""The training steps of one of this project's engines: `engine_loop ENGINE NETWORK SIZE BATCH CHANNELS`."""
+"""The steps of one of this project's engines: `engine_loop ENGINE NETWORK SIZE BATCH CHANNELS train|validate`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from models_app.training.hyperparameters import Hyperparameters
 LEARNING_RATE = 0.01
 
 
-def main(name: str, network_name: str, size: int, batch_size: int, channels: int) -> None:
-    """Train with SGD and momentum on random images, batch by batch, as the training loop does."""
+def main(name: str, network_name: str, size: int, batch_size: int, channels: int, mode: str) -> None:
+    """Train with SGD and momentum on random images, or validate, batch by batch, as the training loop does."""
     network = standard(network_name, (channels, size, size), 10)
     settings = {**Hyperparameters(batch_size=batch_size).values(), "threads": usable_cores(), "seed": 1}
     mean = np.full((channels, 1, 1), 120, np.float32)
@@ -26,14 +26,19 @@ def main(name: str, network_name: str, size: int, batch_size: int, channels: int
     images = rng.integers(0, 256, (4, batch_size, channels, size, size)).astype(np.uint8)
     labels = rng.integers(0, 10, (4, batch_size)).astype(np.float32)
 
-    def run(steps: int) -> None:
+    def train(steps: int) -> None:
         for step in range(steps):
             engine.train_batch(images[step % 4], labels[step % 4], LEARNING_RATE)
         engine.training_scores()
         engine.optimizer_state()  # waits for the last step
 
-    serve(run, batch_size)
+    def validate(steps: int) -> None:
+        for step in range(steps):
+            engine.evaluate_batch(images[step % 4], labels[step % 4])
+        engine.evaluation_scores()
+
+    serve({"train": train, "validate": validate}[mode], batch_size)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6]), sys.argv[6])

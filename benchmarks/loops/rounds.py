@@ -19,16 +19,20 @@ ROOT = Path(__file__).resolve().parents[2]
 # The Python of an environment with PyTorch; without one, rows against PyTorch are left out.
 TORCH_PYTHON = os.environ.get("BENCH_TORCH_PYTHON", "")
 
+# The same for an environment with requirements/anchors.txt: LitServe and OpenCV.
+ANCHORS_PYTHON = os.environ.get("BENCH_ANCHORS_PYTHON", "")
 
-def serve(run: Callable[[int], None], images_per_step: int) -> None:
-    """In a loop's process: for each line of input, a number of seconds, train so long and print images/s.
 
-    run: trains so many steps, and returns when the device has done them.
+def serve(run: Callable[[int], None], images_per_step: int, first_steps: int = 2) -> None:
+    """In a loop's process: for each line of input, a number of seconds, work so long and print images/s.
+
+    run: does so many steps, and returns when the device has done them.
+    first_steps: how many it does to warm up, and again to see how long one takes.
     """
-    run(2)
+    run(first_steps)
     began = time.perf_counter()
-    run(2)
-    step_seconds = (time.perf_counter() - began) / 2
+    run(first_steps)
+    step_seconds = (time.perf_counter() - began) / first_steps
     print("ready", flush=True)
     for line in sys.stdin:
         steps = max(1, round(float(line) / step_seconds))
@@ -48,7 +52,7 @@ class Loop(AbstractContextManager):
         self._read("ready")
 
     def images_per_second(self, seconds: float) -> float:
-        """Train for about so long. Returns the speed."""
+        """Work for about so long, at least one step. Returns the speed."""
         print(seconds, file=self._process.stdin, flush=True)
         return float(self._read())
 

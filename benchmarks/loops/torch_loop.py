@@ -1,4 +1,4 @@
-"""The same networks in PyTorch, channels last: `torch_loop NETWORK SIZE BATCH CHANNELS THREADS`.
+"""The same networks in PyTorch, channels last: `torch_loop NETWORK SIZE BATCH CHANNELS THREADS train|validate`.
 
 It runs in a PyTorch environment, which need not have anything else of this project's.
 """
@@ -61,7 +61,7 @@ def lenet(channels: int, size: int) -> nn.Module:
 NETWORKS = {"resnet18": resnet18, "lenet": lenet}
 
 
-def main(name: str, size: int, batch_size: int, channels: int, threads: int) -> None:
+def main(name: str, size: int, batch_size: int, channels: int, threads: int, mode: str) -> None:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     network = NETWORKS[name](channels, size).to(memory_format=torch.channels_last).train()
@@ -72,15 +72,25 @@ def main(name: str, size: int, batch_size: int, channels: int, threads: int) -> 
         for _ in range(4)
     ]
 
-    def run(steps: int) -> None:
+    def train(steps: int) -> None:
         for step in range(steps):
             images, labels = batches[step % len(batches)]
             optimizer.zero_grad(set_to_none=True)
             nn.functional.cross_entropy(network(images), labels).backward()
             optimizer.step()
 
-    serve(run, batch_size)
+    @torch.no_grad()
+    def validate(steps: int) -> None:
+        network.eval()
+        loss, right = 0.0, 0
+        for step in range(steps):
+            images, labels = batches[step % len(batches)]
+            scores = network(images)
+            loss += float(nn.functional.cross_entropy(scores, labels))
+            right += int((scores.argmax(1) == labels).sum())
+
+    serve({"train": train, "validate": validate}[mode], batch_size)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    main(sys.argv[1], *map(int, sys.argv[2:6]), sys.argv[6])
