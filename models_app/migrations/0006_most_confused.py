@@ -35,5 +35,5 @@ class Migration(migrations.Migration):
             name='most_confused',
             field=models.JSONField(default=list, editable=False),
         ),
-        migrations.RunPython(count_from_matrix, migrations.RunPython.noop),
+        migrations.RunPython(count_from_matrix, migrations.RunPython.noop, elidable=True),
     ]

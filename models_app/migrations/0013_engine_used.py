@@ -24,5 +24,5 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(name_engines, migrations.RunPython.noop),
+        migrations.RunPython(name_engines, migrations.RunPython.noop, elidable=True),
     ]

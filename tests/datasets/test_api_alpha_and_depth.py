@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.core.management import call_command
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.store.records import RecordReader
@@ -19,6 +17,7 @@ from inference.download.contents import info
 from tests.support.api_requests import field_errors
 from tests.support.samples.picture_samples import GRAY, RGBA, add_alpha, encode_image, image_of, png, random_samples
 from tests.support.samples.row_samples import add_snapshot
+from tests.support.samples.single_migrations import migrate_from
 
 CREATE = "/datasets/images/classification.json"
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -123,9 +122,7 @@ def test_a_dataset_of_text_files_has_alpha_background_and_depth(client, form, fo
 @pytest.mark.django_db(transaction=True)
 def test_the_migration_keeps_the_pixel_rules_of_existing_datasets(make_dataset):
     pk = make_dataset().pk
-    latest = [node for node in MigrationExecutor(connection).loader.graph.leaf_nodes() if node[0] == "datasets"]
-    MigrationExecutor(connection).migrate([("datasets", "0005_archive")])
-    MigrationExecutor(connection).migrate(latest)
+    migrate_from("datasets", "0005_archive")
     old = Dataset.objects.get(pk=pk)
     assert (old.alpha_background, old.depth, old.white_level) == ("ignore", "full", 65535)
     new = make_dataset()

@@ -1,20 +1,12 @@
 """The engine that a model shows if it was trained before the column engine_used existed."""
 
 import pytest
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from models_app.models import TrainedModel
 from models_app.results import Metric, Snapshot
+from tests.support.samples.single_migrations import migrate_from
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow(2)]
-
-
-def migrate_from(name: str) -> None:
-    """Undo the migrations of models_app after `name`, and apply them again."""
-    latest = [node for node in MigrationExecutor(connection).loader.graph.leaf_nodes() if node[0] == "models_app"]
-    MigrationExecutor(connection).migrate([("models_app", name)])
-    MigrationExecutor(connection).migrate(latest)
 
 
 def add_training(model, engine=""):
@@ -33,7 +25,7 @@ def engine_on_page(client, model) -> str:
 def test_a_model_that_was_trained_before_the_column_existed_shows_mxnet(admin_client, built_dataset, make_model):
     old, new = add_training(make_model(built_dataset)), add_training(make_model(built_dataset), "second 2.0")
     assert engine_on_page(admin_client, old) == "auto"
-    migrate_from("0012_kinds")
+    migrate_from("models_app", "0012_kinds")
     assert engine_on_page(admin_client, old) == "mxnet 1.9.1"
     assert engine_on_page(admin_client, new) == "second 2.0"
 
@@ -41,11 +33,11 @@ def test_a_model_that_was_trained_before_the_column_existed_shows_mxnet(admin_cl
 def test_a_model_that_was_imported_before_the_column_existed_shows_caffe(admin_client, built_dataset, make_model):
     model = make_model(built_dataset)
     Snapshot.objects.create(trained_model=model, epoch=1, iteration=4, folder="snapshots/epoch-1")
-    migrate_from("0012_kinds")
+    migrate_from("models_app", "0012_kinds")
     assert engine_on_page(admin_client, model) == "caffe"
 
 
 def test_a_model_that_is_not_yet_trained_shows_its_chosen_engine(admin_client, built_dataset, make_model):
     model = make_model(built_dataset)
-    migrate_from("0012_kinds")
+    migrate_from("models_app", "0012_kinds")
     assert engine_on_page(admin_client, model) == "auto"
