@@ -19,6 +19,8 @@ from digits_project.common.errors import BadInput
 from digits_project.jobs.data_roots import readable
 from digits_project.jobs.models import Job
 from digits_project.jobs.visibility import find_visible
+from models_app.networks.pretrained.foreign_weights import READERS, check_foreign
+from models_app.networks.pretrained.packaged import find_packaged
 from models_app.training.snapshots.snapshot_reader import FILES
 
 MAX_NETWORK_TEXT = 8_000_000  # characters of a prototxt, or bytes of its file
@@ -187,8 +189,9 @@ class GpuField(serializers.Field):
 
 
 class WeightsFile(PathField):
-    """The path of initial weights: a snapshot of this server (its folder or weights.npz), or a .caffemodel. The value
-    is the resolved path. It must be in the data roots or be a snapshot."""
+    """The path of initial weights: a snapshot of this server (its folder or weights.npz), a .caffemodel, a .safetensors
+    or a file of PyTorch with tensors only. The value is the resolved path. It must be in the data roots or be a
+    snapshot. Also "packaged:<name>", for weights that are installed."""
 
     def to_internal_value(self, data):
         if isinstance(data, UploadedFile):
@@ -196,6 +199,8 @@ class WeightsFile(PathField):
                 "Weights can't be uploaded with the form. Name a file on the server, under one of its data roots."
             )
         try:
+            if find_packaged(str(data)):
+                return str(data)
             path = readable(super().to_internal_value(data), settings.DIGITS_JOBS_DIR)
             return str(self._check(path))
         except BadInput as wrong:
@@ -205,9 +210,14 @@ class WeightsFile(PathField):
         head, roots = None, (*settings.DIGITS_DATA_ROOTS, settings.DIGITS_JOBS_DIR)
         with readable_or_bad(path), suppress(IsADirectoryError), open_file(path, roots) as file:
             head = file.read(8)
+            if path.suffix in READERS:
+                check_foreign(file, path.suffix)
+                return path
         if head is None:
             return self._check(readable(str(path / FILES["weights"]), settings.DIGITS_JOBS_DIR))
         known = {".npz": head.startswith(ZIP), ".caffemodel": not head.startswith(HDF5)}
         if not known.get(path.suffix):
-            raise BadInput(f"{path} holds no weights. It must be a snapshot of this server or a .caffemodel.")
+            raise BadInput(
+                f"{path} holds no weights. It must be a snapshot of this server, a .caffemodel, .safetensors or .pth."
+            )
         return path

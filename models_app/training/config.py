@@ -33,8 +33,8 @@ class TrainConfig(Hyperparameters):
     unweighted. With `random_seed` None the trainer draws a seed; with `threads` None it uses all usable cores. With
     several `devices`, each computes its share of every batch.
 
-    `initial_weights` is a snapshot's folder, its weights.npz, or a .caffemodel: layers with the same name and shapes
-    start from it, the others with random weights. With all links resolved it must be in one of `readable_roots`.
+    `initial_weights` is what starting_weights() takes: layers with the same name and shapes start from it, the others
+    with random weights. With all links resolved a path must be in one of `readable_roots`.
     `resume_from` is a snapshot of this same training, which then continues from it with its seed.
     """
 

@@ -14,6 +14,8 @@ from digits_project.common.errors import BadInput
 from models_app.networks import Network
 from models_app.networks.caffemodel import read_layers
 from models_app.networks.layers.layer_type import describe
+from models_app.networks.pretrained.foreign_weights import READERS, read_foreign
+from models_app.networks.pretrained.packaged import find_packaged
 from models_app.networks.resolve import Weight
 from models_app.training.snapshots.snapshot_reader import FILES, array_shapes, load_arrays
 
@@ -48,8 +50,8 @@ class _File:
 def starting_weights(
     network: Network, seed: int, source: str | None, roots: Sequence[str | Path] = EVERYWHERE
 ) -> StartingWeights:
-    """The initial weights. `source` is the path of a snapshot's folder, its weights.npz, or a .caffemodel, under
-    `roots`.
+    """The initial weights. `source` is "packaged:<name>", or the path, under `roots`, of a snapshot's folder, its
+    weights.npz, a .caffemodel, a .safetensors or a file of PyTorch.
 
     A layer matches if the file has all its weights in the same shapes. Raises BadInput if the file can't be read, has a
     value that is not a finite number, or matches no layer of the network.
@@ -60,7 +62,7 @@ def starting_weights(
         layers.setdefault(weight.layer, []).append(weight)
     if not source:
         return StartingWeights(arrays, (), tuple(layers))
-    file = _read(Path(source), roots, network)
+    file = _read(source, roots, network)
     taken = tuple(layer for layer, weights in layers.items() if {weight.name for weight in weights} <= set(file.arrays))
     if not taken:
         raise BadInput(
@@ -107,7 +109,15 @@ def _shown(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def _read(path: Path, roots: Sequence[str | Path], network: Network) -> _File:
+def _read(source: str, roots: Sequence[str | Path], network: Network) -> _File:
+    if packaged := find_packaged(source):
+        with packaged.opened() as file:
+            found = read_foreign(file, Path(packaged.file).suffix, network)
+        return _File(found.arrays, found.layers)
+    return _read_path(Path(source), roots, network)
+
+
+def _read_path(path: Path, roots: Sequence[str | Path], network: Network) -> _File:
     try:
         with _opened(path, roots) as file:
             itself = Path(f"/proc/self/fd/{file.fileno()}")  # the file that was checked
@@ -115,6 +125,9 @@ def _read(path: Path, roots: Sequence[str | Path], network: Network) -> _File:
                 if path.suffix == ".caffemodel":
                     found = read_layers(itself, network)
                     return _File(found.arrays, found.layers)
+                if path.suffix in READERS:
+                    foreign = read_foreign(file, path.suffix, network)
+                    return _File(foreign.arrays, foreign.layers)
                 return _read_arrays(itself, network)
             except BadInput as wrong:
                 raise BadInput(str(wrong).replace(str(itself), str(path))) from wrong

@@ -1,0 +1,1 @@
+"""Weights that were trained elsewhere: reads their files, and maps their names to the layers of our networks."""

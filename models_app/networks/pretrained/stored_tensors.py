@@ -1,0 +1,78 @@
+"""A tensor in a file: its shape, and a function that reads its values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+BFLOAT16 = "bfloat16"  # the upper half of a float32; NumPy has no such type
+ITEM_BYTES = {BFLOAT16: 2}
+
+Shape = tuple[int, ...]
+
+
+class BadTensors(ValueError):
+    """A file that does not hold tensors, or holds more than tensors; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor of a file. `read` returns its values as float32, in its shape; the file must still be open."""
+
+    shape: Shape
+    read: Callable[[], np.ndarray]
+
+
+StoredTensors = dict[str, StoredTensor]
+
+
+def item_bytes(dtype: str) -> int:
+    """The size of one value: of BFLOAT16, or of a type of NumPy."""
+    return ITEM_BYTES.get(dtype) or np.dtype(dtype).itemsize
+
+
+def file_size(file: BinaryIO) -> int:
+    """The size of an open file in bytes. Its position is at the start afterwards."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return size
+
+
+def read_values(file: BinaryIO, start: int, count: int, dtype: str) -> np.ndarray:
+    """`count` values of a type, little-endian, from byte `start` on, as float32."""
+    file.seek(start)
+    data = file.read(count * item_bytes(dtype))
+    if len(data) != count * item_bytes(dtype):
+        raise BadTensors("it is cut short")
+    if dtype == BFLOAT16:
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which the reader's caller refuses
+        return np.frombuffer(data, dtype).astype(np.float32)
+
+
+class BoundedReader:
+    """The rest of a file as a stream that refuses to give more than `most` bytes, so that a length in the file that is
+    too large does no harm."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file = file
+        self._left = most
+
+    def read(self, size: int = -1) -> bytes:
+        return self._given(self._file.read(self._allowed(size)))
+
+    def readline(self, size: int | None = -1) -> bytes:
+        return self._given(self._file.readline(self._allowed(-1 if size is None else size)))
+
+    def _allowed(self, size: int) -> int:
+        if size > self._left:
+            raise BadTensors("it describes more than a file of tensors can hold")
+        return self._left if size < 0 else size
+
+    def _given(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        return data
