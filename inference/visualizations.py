@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from digits_project.common.errors import BadInput
 from inference import services
 from inference.engine.activations import activations
 from inference.engine.array_picture import picture
 from inference.engine.distribution import distribution
 from models_app.models import Snapshot
-from models_app.training.snapshots.snapshot_check import damaged, verify
-from models_app.training.snapshots.snapshot_reader import NOT_ARRAYS
+from models_app.training.snapshots.snapshot_check import damaged, verify, weight_files
+from models_app.training.snapshots.snapshot_reader import FILES, load_weights
 
 SOURCES = ("Data", "Input")  # layers whose pictures are in colour
 SPANS = {"Softmax": (0.0, 1.0)}  # fixed ranges of layers with meaningful absolute values
@@ -54,18 +55,17 @@ def _weights(snapshot: Snapshot, layer: dict) -> list[dict]:
     if not layer["weights"]:
         return []
     with services.whole(snapshot):
-        verify(snapshot.weights_file)
-        arrays = _read(snapshot.weights_file, layer["weights"])
+        verify(*weight_files(snapshot.directory))
+        arrays = list(_read(snapshot.directory, layer["weights"]).values())
     facts = {"layer_type": layer["type"], "param_count": sum(array.size for array in arrays)}
     return [{"name": layer["name"], "vis_type": "Weights", **facts, **_shown(arrays[0], colour=True)}]
 
 
-def _read(weights_file: Path, names: list[str]) -> list[np.ndarray]:
+def _read(directory: Path, names: list[str]) -> dict[str, np.ndarray]:
     try:
-        with np.load(weights_file) as file:
-            return [file[name] for name in names]
-    except NOT_ARRAYS as wrong:
-        raise damaged(weights_file, wrong) from wrong
+        return load_weights(directory, names)
+    except BadInput as wrong:
+        raise damaged(directory / FILES["onnx"], wrong) from wrong
 
 
 def _shown(numbers: np.ndarray, colour: bool, span: tuple[float, float] | None = None) -> dict:

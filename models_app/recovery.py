@@ -4,17 +4,17 @@ import logging
 import shutil
 
 from models_app.models import Snapshot, TrainedModel
-from models_app.training.snapshots.snapshot_reader import is_whole
+from models_app.training.snapshots.snapshot_reader import can_resume
 
 log = logging.getLogger(__name__)
 
 
 def go_on_from(model: TrainedModel) -> Snapshot | None:
-    """The newest snapshot that is complete; None: start from the beginning.
+    """The newest snapshot that is complete and has the optimizer's state; None: start from the beginning.
 
     Later rows and files are deleted, because the training will produce them again.
     """
-    snapshot = next((s for s in model.snapshots.order_by("-iteration") if is_whole(s.directory)), None)
+    snapshot = next((s for s in model.snapshots.order_by("-iteration") if can_resume(s.directory)), None)
     reached = snapshot.iteration if snapshot else -1
     model.snapshots.filter(iteration__gt=reached).delete()
     model.metrics.filter(iteration__gt=reached).delete()

@@ -51,10 +51,6 @@ class Snapshot(models.Model):
     def onnx_file(self) -> Path:
         return self.directory / FILES["onnx"]
 
-    @property
-    def weights_file(self) -> Path:
-        return self.directory / FILES["weights"]
-
 
 class Metric(models.Model):
     """A measurement of a training: the mean over the images since the previous one (train), or over the split (val)."""

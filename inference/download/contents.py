@@ -2,9 +2,10 @@
 
 import json
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from datasets.integrity import check_mean
 from datasets.services import mean_file
@@ -14,8 +15,8 @@ from inference.download.archive_stream import ArchiveStream, StreamMember
 from models_app.models import Snapshot
 from models_app.networks import Network, prototxt
 from models_app.training.hyperparameters import MEAN_OF_DATASET
-from models_app.training.snapshots.snapshot_check import damaged, read_description, verify
-from models_app.training.snapshots.snapshot_reader import DESCRIPTION
+from models_app.training.snapshots.snapshot_check import damaged, read_description, verify, weight_files
+from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, load_weights, save_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSIFY = Path(__file__).with_name("classify.py")
@@ -50,10 +51,11 @@ def archive(snapshot: Snapshot, form: str) -> ArchiveStream:
     Raises DamagedFile if a file is missing or damaged, BadInput if the snapshot was just deleted.
     """
     with ExitStack() as opened, services.whole(snapshot):
-        verify(snapshot.onnx_file, snapshot.weights_file)
+        verify(*weight_files(snapshot.directory))
         members = [_from_text(name, text) for name, text in _texts(snapshot).items()]
-        for name, path in _files(snapshot).items():
-            members.append(_from_file(name, path))
+        made = [partial(_from_file, snapshot.onnx_file), partial(_weights, snapshot)]
+        for make in (*made, *(partial(_from_file, path) for path in _mean(snapshot))):
+            members.append(make())
             opened.callback(members[-1].content.close)
         opened.pop_all()  # from here on the archive closes them
     return ArchiveStream(form, members)
@@ -113,14 +115,29 @@ def _texts(snapshot: Snapshot) -> dict[str, str]:
     return texts
 
 
-def _files(snapshot: Snapshot) -> dict[str, Path]:
-    files = {path.name: path for path in (snapshot.onnx_file, snapshot.weights_file)}
+def _mean(snapshot: Snapshot) -> list[Path]:
+    """The file of the mean, for people, because model.onnx subtracts it itself; none if nothing is subtracted."""
     model = snapshot.trained_model
     mean = mean_file(model.dataset)
-    if model.use_mean in MEAN_OF_DATASET and mean.exists():  # for people: model.onnx subtracts it itself
-        check_mean(model.dataset)
-        files["mean.npy"] = mean
-    return files
+    if model.use_mean not in MEAN_OF_DATASET or not mean.exists():
+        return []
+    check_mean(model.dataset)
+    return [mean]
+
+
+def _weights(snapshot: Snapshot) -> StreamMember:
+    """weights.npz with all weights, which the snapshot's folder has only once, in model.onnx. It is written to a file
+    without a name, because the weights of a network can take a gigabyte."""
+    names = [weight.name for weight in network(snapshot).weights()]
+    content = TemporaryFile(dir=snapshot.trained_model.directory)  # noqa: SIM115 - the archive closes it
+    try:
+        save_arrays(content, load_weights(snapshot.directory, names))
+    except BadInput as wrong:
+        content.close()
+        raise damaged(snapshot.onnx_file, wrong) from wrong
+    size = content.tell()
+    content.seek(0)
+    return StreamMember(FILES["weights"], content, size)
 
 
 def _from_text(name: str, text: str) -> StreamMember:
@@ -128,5 +145,5 @@ def _from_text(name: str, text: str) -> StreamMember:
     return StreamMember(name, BytesIO(content), len(content))
 
 
-def _from_file(name: str, path: Path) -> StreamMember:
-    return StreamMember(name, path.open("rb"), path.stat().st_size)
+def _from_file(path: Path) -> StreamMember:
+    return StreamMember(path.name, path.open("rb"), path.stat().st_size)

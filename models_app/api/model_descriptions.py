@@ -13,9 +13,9 @@ MODEL = {
     ),
     "custom_network": "custom: the network as Caffe prototxt, with DIGITS's conventions.",
     "custom_network_snapshot": (
-        "custom: a path of the server to the weights to start from: a snapshot of this server (its folder or its "
-        "weights.npz), a .caffemodel, a .safetensors or a .pth with tensors only. Layers with the same name and shape "
-        "get these weights, the others start with random weights."
+        "custom: a path of the server to the weights to start from: a snapshot of this server (its folder, model.onnx "
+        "or weights.npz), a .caffemodel, a .safetensors or a .pth with tensors only. Layers with the same name and "
+        "shape get these weights, the others start with random weights."
     ),
     "crop_size": "The side of the square that is cut from each image, at random in training; empty: the network's own.",
     "select_gpu": "`next` for any free GPU, or the number of the GPU to train on.",

@@ -189,9 +189,9 @@ class GpuField(serializers.Field):
 
 
 class WeightsFile(PathField):
-    """The path of initial weights: a snapshot of this server (its folder or weights.npz), a .caffemodel, a .safetensors
-    or a file of PyTorch with tensors only. The value is the resolved path. It must be in the data roots or be a
-    snapshot. Also "packaged:<name>", for weights that are installed."""
+    """The path of initial weights: a snapshot of this server (its folder or its files of weights), a .caffemodel, a
+    .safetensors or a file of PyTorch with tensors only. The value is the resolved path of a file. It must be in the
+    data roots or be a snapshot. Also "packaged:<name>", for weights that are installed."""
 
     def to_internal_value(self, data):
         if isinstance(data, UploadedFile):
@@ -202,9 +202,15 @@ class WeightsFile(PathField):
             if find_packaged(str(data)):
                 return str(data)
             path = readable(super().to_internal_value(data), settings.DIGITS_JOBS_DIR)
-            return str(self._check(path))
+            return str(self._check(self._there(path)))
         except BadInput as wrong:
             raise serializers.ValidationError(str(wrong)) from wrong
+
+    def _there(self, path: Path) -> Path:
+        """The path; instead of the weights.npz of a snapshot that has none its model.onnx. Scripts name weights.npz,
+        which had all weights in earlier versions."""
+        onnx = path.with_name(FILES["onnx"])
+        return onnx if path.name == FILES["weights"] and not path.exists() and onnx.exists() else path
 
     def _check(self, path: Path) -> Path:
         head, roots = None, (*settings.DIGITS_DATA_ROOTS, settings.DIGITS_JOBS_DIR)
@@ -214,8 +220,8 @@ class WeightsFile(PathField):
                 check_foreign(file, path.suffix)
                 return path
         if head is None:
-            return self._check(readable(str(path / FILES["weights"]), settings.DIGITS_JOBS_DIR))
-        known = {".npz": head.startswith(ZIP), ".caffemodel": not head.startswith(HDF5)}
+            return self._check(self._there(readable(str(path / FILES["weights"]), settings.DIGITS_JOBS_DIR)))
+        known = {".npz": head.startswith(ZIP), ".onnx": bool(head), ".caffemodel": not head.startswith(HDF5)}
         if not known.get(path.suffix):
             raise BadInput(
                 f"{path} holds no weights. It must be a snapshot of this server, a .caffemodel, .safetensors or .pth."

@@ -109,7 +109,7 @@ class ModelViewSet(JobViewSet):
             return Response({"network": network_texts.standard_prototxt(name), "snapshot": None})
         model = fetch(TrainedModel, name)
         snapshot = chosen_snapshot(model, epoch, "snapshot_epoch")
-        weights = str(snapshot.weights_file) if snapshot and limited_user() is None else None
+        weights = str(snapshot.onnx_file) if snapshot and limited_user() is None else None
         return Response({"network": network_texts.prototxt_of(model), "snapshot": weights})
 
     @extend_schema(responses={(200, SVG): OpenApiTypes.STR})

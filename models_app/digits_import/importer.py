@@ -33,7 +33,7 @@ from models_app.services import BATCH_SIZE
 from models_app.training.data.crops import centred
 from models_app.training.hyperparameters import Hyperparameters
 from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, sha256
-from models_app.training.snapshots.snapshot_writer import save_arrays
+from models_app.training.snapshots.snapshot_writer import save_weights_apart
 
 MEAN = "mean.binaryproto"
 UNREADABLE = {
@@ -212,10 +212,10 @@ def _write_snapshot(model: TrainedModel, path: Path, directory: Path) -> None:
     weights = caffemodel.read_weights(path, network)
     if absent := [weight.name for weight in network.weights() if weight.name not in weights]:
         raise BadInput(f"{path.name} has no {absent[0]} of the shape that the network has.")
-    onnx, arrays = directory / FILES["onnx"], directory / FILES["weights"]
+    onnx = directory / FILES["onnx"]
     write_onnx(network, weights, onnx, _mean(model), dataset.categories, image_shape=dataset.image_shape)
-    save_arrays(arrays, weights)
-    digests = {file.name: sha256(file) for file in (onnx, arrays)}
+    save_weights_apart(directory, weights)
+    digests = {file.name: sha256(file) for file in directory.iterdir()}
     (directory / DESCRIPTION).write_text(json.dumps({"network": network.to_dict(), "sha256": digests}, indent=2))
 
 

@@ -86,7 +86,8 @@ class EventReporter(Callback):
 
     def on_snapshot_end(self, loop: Loop, epoch: float, snapshot: SnapshotContents) -> None:
         directory = snapshot.directory.relative_to(loop.config.directory).as_posix()
-        written = {"directory": directory, "files": FILES, "max_difference": snapshot.max_difference}
+        files = {name: file for name, file in FILES.items() if (snapshot.directory / file).exists()}
+        written = {"directory": directory, "files": files, "max_difference": snapshot.max_difference}
         self._emit({"event": "snapshot", "epoch": epoch, "iteration": snapshot.iteration, **written})
 
     def _report(self, split: str, loop: Loop, epoch: float, scores: Scores) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from digits_project.common.confined_files import EVERYWHERE, open_file
+from digits_project.common.digests import sha256
 from digits_project.common.errors import BadInput
 from models_app.networks import Network
 from models_app.networks.caffemodel import read_layers
@@ -17,7 +21,8 @@ from models_app.networks.layers.layer_type import describe
 from models_app.networks.pretrained.foreign_weights import READERS, read_foreign
 from models_app.networks.pretrained.packaged import find_packaged
 from models_app.networks.resolve import Weight
-from models_app.training.snapshots.snapshot_reader import FILES, array_shapes, load_arrays
+from models_app.training.snapshots.onnx_arrays import onnx_weights
+from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, array_shapes, load_arrays
 
 MAX_NAMED = 10  # layers in one message
 MAX_NAME = 60  # characters of a name from the file
@@ -50,8 +55,8 @@ class _File:
 def starting_weights(
     network: Network, seed: int, source: str | None, roots: Sequence[str | Path] = EVERYWHERE
 ) -> StartingWeights:
-    """The initial weights. `source` is "packaged:<name>", or the path, under `roots`, of a snapshot's folder, its
-    weights.npz, a .caffemodel, a .safetensors or a file of PyTorch.
+    """The initial weights. `source` is "packaged:<name>", or the path, under `roots`, of a snapshot's folder or a
+    file in it, of a model.onnx of this server, an .npz, a .caffemodel, a .safetensors or a file of PyTorch.
 
     A layer matches if the file has all its weights in the same shapes. Raises BadInput if the file can't be read, has a
     value that is not a finite number, or matches no layer of the network.
@@ -118,36 +123,78 @@ def _read(source: str, roots: Sequence[str | Path], network: Network) -> _File:
 
 
 def _read_path(path: Path, roots: Sequence[str | Path], network: Network) -> _File:
+    readable = [Path(root) for root in roots]
     try:
-        with _opened(path, roots) as file:
-            itself = Path(f"/proc/self/fd/{file.fileno()}")  # the file that was checked
-            try:
-                if path.suffix == ".caffemodel":
-                    found = read_layers(itself, network)
-                    return _File(found.arrays, found.layers)
-                if path.suffix in READERS:
-                    foreign = read_foreign(file, path.suffix, network)
-                    return _File(foreign.arrays, foreign.layers)
-                return _read_arrays(itself, network)
-            except BadInput as wrong:
-                raise BadInput(str(wrong).replace(str(itself), str(path))) from wrong
+        with ExitStack() as opened:
+            files = [(part, opened.enter_context(open_file(part, readable))) for part in _parts(path)]
+            digests = _digests(path if path.is_dir() else path.parent, readable)
+            found = [_read_part(part, file, network, digests.get(part.name)) for part, file in files]
     except OSError as error:
         raise BadInput(f"the weights to start from can't be read: {path}: {error.strerror or error}") from error
+    first, *further = found
+    for part in further:  # of a weight that is in two parts the first counts
+        first.arrays.update({name: array for name, array in part.arrays.items() if name not in first.arrays})
+        first.layers.update({name: shapes for name, shapes in part.layers.items() if name not in first.layers})
+    return first
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files that hold the weights: of a snapshot weights.npz and model.onnx, each if there is one."""
+    folder = path if path.is_dir() else path.parent
+    if folder != path and not (path.name in FILES.values() and (folder / DESCRIPTION).exists()):
+        return [path]
+    parts = [folder / FILES[name] for name in ("weights", "onnx")]
+    return [part for part in parts if part.exists()] or parts[:1]
+
+
+def _digests(folder: Path, roots: Sequence[Path]) -> dict[str, str]:
+    """The SHA-256 of the files of a snapshot; none if the folder is no snapshot."""
+    try:
+        with open_file(folder / DESCRIPTION, roots) as file:
+            return dict(json.load(file)["sha256"])
+    except (OSError, BadInput, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _read_part(path: Path, file: BinaryIO, network: Network, digest: str | None) -> _File:
+    itself = Path(f"/proc/self/fd/{file.fileno()}")  # the file that was checked
+    if digest and sha256(itself) != digest:
+        raise BadInput(f"{path} is damaged: it is not what the training wrote (its SHA-256 differs)")
+    try:
+        if path.suffix in READERS:
+            foreign = read_foreign(file, path.suffix, network)
+            return _File(foreign.arrays, foreign.layers)
+        return (OF_PATHS.get(path.suffix) or _read_arrays)(itself, network)
+    except BadInput as wrong:
+        raise BadInput(str(wrong).replace(str(itself), str(path))) from wrong
+
+
+def _read_caffemodel(path: Path, network: Network) -> _File:
+    found = read_layers(path, network)
+    return _File(found.arrays, found.layers)
+
+
+def _read_onnx(path: Path, network: Network) -> _File:
+    shapes = {weight.name: weight.shape for weight in network.weights()}
+    held = onnx_weights(path)
+    fitting = {name: array for name, array in held.items() if shapes.get(name) == array.shape}
+    return _File(fitting, _by_layer({name: array.shape if name in shapes else () for name, array in held.items()}))
 
 
 def _read_arrays(path: Path, network: Network) -> _File:
     shapes = {weight.name: weight.shape for weight in network.weights()}
+    return _File(load_arrays(path, shapes), _by_layer(array_shapes(path, shapes)))
+
+
+OF_PATHS = {".caffemodel": _read_caffemodel, ".onnx": _read_onnx}
+
+
+def _by_layer(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Shapes]:
+    """The shapes of the weights of each layer."""
     layers: dict[str, Shapes] = {}
-    for name, shape in array_shapes(path, shapes).items():
+    for name, shape in shapes.items():
         layers.setdefault(name.rpartition(".")[0], []).append(shape)
-    return _File(load_arrays(path, shapes), layers)
-
-
-def _opened(path, roots):
-    try:
-        return open_file(path, roots)
-    except IsADirectoryError:
-        return open_file(path / FILES["weights"], roots)
+    return layers
 
 
 def _checked(name: str, array: np.ndarray, source: str | None) -> np.ndarray:

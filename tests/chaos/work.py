@@ -15,9 +15,10 @@ import numpy as np
 
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.store.records import RecordReader
-from models_app.training.snapshots.snapshot_reader import is_whole, load_arrays
+from models_app.training.snapshots.snapshot_reader import is_whole
 from tests.chaos.target import CONNECTION_ERRORS, Server, wait_for
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
+from tests.support.samples.training_samples import snapshot_weights
 
 JOBS = 2  # of each kind at a time
 DATASETS, MODELS = "/datasets/images/classification", "/models/images/classification"
@@ -138,7 +139,7 @@ class Work:
         self._check_responses(job_id)
 
     def _bits(self, job_id: str) -> str:
-        arrays = load_arrays(self.server.jobs / job_id / f"snapshots/epoch-{TRAINING['train_epochs']}" / "weights.npz")
+        arrays = snapshot_weights(self.server.jobs / job_id / f"snapshots/epoch-{TRAINING['train_epochs']}")
         digest = hashlib.sha256()
         for name in sorted(arrays):
             digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())

@@ -98,7 +98,7 @@ def test_the_text_of_a_custom_network_is_returned_as_written(client, make_datase
 @pytest.mark.parametrize("epoch, taken", [("1", 1), ("2.0", 2), ("-1", 2)])
 def test_customize_returns_the_path_of_the_weights_of_an_epoch(client, model, epoch, taken):
     response = client.post(f"{CUSTOMIZE}?network={model.pk}", {"snapshot_epoch": epoch}).json()
-    assert response["snapshot"] == str(model.snapshots.get(epoch=taken).directory / "weights.npz")
+    assert response["snapshot"] == str(model.snapshots.get(epoch=taken).onnx_file)
 
 
 def test_the_response_of_customize_can_be_sent_as_a_new_model(client, model):

@@ -16,7 +16,7 @@ from models_app.models import Snapshot
 from models_app.results import Evaluation
 from models_app.tasks import train_model
 from tests.support.damage import DAMAGES, cut_in_half, delete, delete_folder, empty, flip_bit
-from tests.support.samples.row_samples import add_snapshot, image_list, with_categories
+from tests.support.samples.row_samples import add_snapshot, image_list, move_weights_apart, with_categories
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("data_roots")]
 ROUTES = "/models/images/classification"
@@ -74,8 +74,8 @@ def test_a_damaged_model_onnx_gets_409_that_names_the_file(send, snapshot, route
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("route", ["visualizations", "download"])
-def test_damaged_weights_get_409_that_names_the_file(send, snapshot, route, damage):
-    damage(snapshot.weights_file)
+def test_damaged_weights_beside_the_model_get_409_that_names_the_file(send, snapshot, route, damage):
+    damage(move_weights_apart(snapshot))
     status, text = send(route, snapshot)
     assert (status, "snapshots/epoch-1/weights.npz is " in text) == (409, True)
 
@@ -164,7 +164,7 @@ def test_an_evaluation_of_a_damaged_snapshot_fails_and_names_the_file(built_data
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_training_from_damaged_weights_fails_and_names_the_file(built_dataset, make_model, cpu, damage):
     previous = make_model(built_dataset)
-    weights = add_snapshot(previous, 1, seed=1).weights_file
+    weights = add_snapshot(previous, 1, seed=1).onnx_file
     model = make_model(built_dataset, method="previous", previous=previous, previous_epoch=1)
     cpu.leased_to = model.pk
     cpu.save()

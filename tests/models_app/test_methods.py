@@ -17,6 +17,7 @@ from tests.support.samples.imagedb_samples import write_28_pixel_digits
 from tests.support.samples.network_samples import CLASSIFIER, REGRESSION
 from tests.support.samples.prebuilt_samples import caffe_order, datum, photo_crops, write_lmdb
 from tests.support.samples.row_samples import write_weights
+from tests.support.samples.training_samples import snapshot_weights
 
 pytestmark = pytest.mark.django_db
 NO_CHANGE = {"learning_rate": 1e-30, "lr_policy": "fixed"}
@@ -61,8 +62,7 @@ def custom(text, **fields):
 
 
 def weights(model):
-    with np.load(model.newest_snapshot.directory / "weights.npz") as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    return snapshot_weights(model.newest_snapshot.directory)
 
 
 def test_a_network_from_the_tests_of_digits_is_trained(built_dataset, train):

@@ -12,7 +12,7 @@ from digits_project.jobs.models import Status
 from digits_project.jobs.services import resume
 from models_app import trainer_process
 from models_app.models import Snapshot
-from models_app.training.snapshots.snapshot_reader import load_arrays
+from models_app.training.snapshots.snapshot_reader import read_snapshot
 
 pytestmark = pytest.mark.django_db
 EPOCHS = {"train_epochs": 2, "snapshot_interval": 0.5, "batch_size": 16}
@@ -60,7 +60,7 @@ def kill(pid):
 
 
 def weights_of(model):
-    return load_arrays(model.newest_snapshot.directory / "weights.npz")
+    return read_snapshot(model.newest_snapshot.directory)[0]
 
 
 def assert_same_bits(model, other):
@@ -107,7 +107,7 @@ def test_a_resumed_training_skips_a_damaged_snapshot(built_dataset, make_model, 
     on_event("snapshot", kill, epoch=1)
     model = run_training_task(make_model(built_dataset, **EPOCHS))
     newest, before = model.snapshots.order_by("-iteration")[:2]
-    with (newest.directory / "weights.npz").open("r+b") as file:
+    with (newest.directory / "model.onnx").open("r+b") as file:
         file.seek(100)
         file.write(b"damage")
     assert run_training_task(model).status == Status.DONE

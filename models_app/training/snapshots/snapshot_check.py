@@ -7,7 +7,7 @@ from pathlib import Path
 
 from digits_project.common.digests import State, remembered_sha256
 from digits_project.common.errors import DamagedFile
-from models_app.training.snapshots.snapshot_reader import DESCRIPTION
+from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES
 
 SHOWN_PARTS = 4  # of a path: the job's id, snapshots, the epoch and the file. Server paths are for operators only.
 REMEDY = "Restore it from a backup, use another snapshot, or train the model again."
@@ -33,6 +33,14 @@ def verify(*files: Path) -> None:
             raise _unreadable(path, error) from error
         except (KeyError, TypeError) as error:
             raise _damaged(directory / DESCRIPTION, f"is damaged: it has no SHA-256 of {path.name}") from error
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files of a snapshot that hold weights: model.onnx, and weights.npz if the snapshot has it."""
+    digests = read_description(directory).get("sha256")
+    apart = directory / FILES["weights"]
+    has_apart = apart.exists() if digests is None else apart.name in digests
+    return [directory / FILES["onnx"], *([apart] if has_apart else [])]
 
 
 def read_description(directory: Path) -> dict:

@@ -1,19 +1,24 @@
-"""Reads a snapshot: its files, their digests, and the training state in them."""
+"""Reads a snapshot: its files, their digests, and the training state in them; the format of its arrays."""
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
 from digits_project.common.digests import sha256
 from digits_project.common.errors import BadInput
+from models_app.networks import Network
+from models_app.training.snapshots.onnx_arrays import onnx_weights
 
+# model.onnx holds the weights; weights.npz only those that model.onnx lacks, such as those of layers for the training
+# alone. In snapshots of earlier versions weights.npz has all. The server deletes optimizer.npz of older snapshots.
 FILES = {"onnx": "model.onnx", "weights": "weights.npz", "optimizer": "optimizer.npz"}
 DESCRIPTION = "snapshot.json"
 
@@ -41,7 +46,7 @@ class TrainingState:
 
 
 def is_whole(directory: Path) -> bool:
-    """Whether every file of the snapshot exists and has its digest."""
+    """Whether every file of the snapshot exists and has its digest. The optimizer's state can have been deleted."""
     try:
         _described(directory)
     except BadInput:
@@ -49,14 +54,33 @@ def is_whole(directory: Path) -> bool:
     return True
 
 
+def can_resume(directory: Path) -> bool:
+    """Whether a training can go on from this snapshot: it is whole and still has the optimizer's state."""
+    return (directory / FILES["optimizer"]).exists() and is_whole(directory)
+
+
 def read_snapshot(directory: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], TrainingState]:
     """Weights, optimizer state and training state of a snapshot. Raises BadInput if a file is missing or damaged."""
     description = _described(directory)
     try:
         state = TrainingState(**_state_fields(description))
-    except TypeError as error:
+        network = Network.from_dict(description["network"])
+        optimizer_state = load_arrays(directory / FILES["optimizer"])
+    except (OSError, KeyError, TypeError) as error:
         raise BadInput(f"{directory} is not a complete snapshot: {error}") from error
-    return load_arrays(directory / FILES["weights"]), load_arrays(directory / FILES["optimizer"]), state
+    return load_weights(directory, [weight.name for weight in network.weights()]), optimizer_state, state
+
+
+def load_weights(directory: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """These weights of a snapshot. Raises BadInput if one is missing or a file is damaged, OSError without files."""
+    apart = directory / FILES["weights"]
+    names = list(names)
+    arrays = load_arrays(apart, names) if apart.exists() else {}
+    missing = [name for name in names if name not in arrays]
+    held = onnx_weights(directory / FILES["onnx"]) if missing else {}
+    if absent := [name for name in missing if name not in held]:
+        raise BadInput(f"{directory} has no weights named {absent[0]}")
+    return {name: arrays[name] if name in arrays else held[name].copy() for name in names}
 
 
 def _state_fields(description: dict) -> dict:
@@ -69,27 +93,36 @@ def _described(directory: Path) -> dict:
     """snapshot.json, after checking the files against its digests. Raises BadInput."""
     try:
         description = json.loads((directory / DESCRIPTION).read_text(encoding="utf-8"))
-        for name in FILES.values():
-            if sha256(directory / name) != description["sha256"][name]:
+        for name, digest in description["sha256"].items():
+            if name == FILES["optimizer"] and not (directory / name).exists():
+                continue
+            if sha256(directory / name) != digest:
                 raise BadInput(f"{directory / name} is damaged")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{directory} is not a complete snapshot: {error}") from error
     return description
 
 
-def load_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, np.ndarray]:
-    """The named arrays of an .npz file; with `shapes`, only the arrays of these names and shapes are read.
+def load_arrays(
+    path: Path, wanted: Collection[str] | Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, np.ndarray]:
+    """The named arrays of an .npz file; of `wanted` only those with these names, and if it has shapes, these shapes.
 
     Never unpickles. Raises BadInput if the file is anything else, OSError if it is missing.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if shapes is None:
-                return {name: arrays[name] for name in arrays.files}
-            wanted = [name for name in arrays.files if name in shapes]
-            return {name: arrays[name] for name in wanted if _shape_of(arrays.zip, name) == shapes[name]}
+            names = arrays.files if wanted is None else [name for name in arrays.files if name in wanted]
+            if isinstance(wanted, Mapping):
+                names = [name for name in names if _shape_of(arrays.zip, name) == wanted[name]]
+            return {name: arrays[name] for name in names}
     except NOT_ARRAYS as error:
         raise BadInput(f"{path} does not hold arrays: {error}") from error
+
+
+def save_arrays(target: Path | BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name as .npz."""
+    np.savez(target, **arrays)  # type: ignore[arg-type]
 
 
 def array_shapes(path: Path, wanted: Collection[str]) -> dict[str, tuple[int, ...]]:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from models_app.networks import Network
 from models_app.training.data.crops import centred
 from models_app.training.early_stopping import Diverged
 from models_app.training.engines.interface import Engine
-from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, TrainingState
+from models_app.training.snapshots.onnx_arrays import onnx_weights
+from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, TrainingState, save_arrays
 from models_app.training.snapshots.temporary_paths import partial
 
 Arrays: TypeAlias = dict[str, np.ndarray]
@@ -110,10 +111,10 @@ def write_snapshot(
         weights = engine.weights()
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise Diverged("the weights are not numbers", state.epoch, state.learning_rate)
-        save_arrays(aside / FILES["weights"], weights)
         onnx = aside / FILES["onnx"]
         metadata = {**model.metadata, "epoch": f"{state.epoch:g}"}
         engine.export(onnx, weights, model.labels, metadata, sample.shape[1:])
+        save_weights_apart(aside, weights)
         del weights  # of a large network: optimizer state and check need the memory
         save_arrays(aside / FILES["optimizer"], engine.optimizer_state())
         expected = engine.forward(centred(sample, model.network.input_shape))
@@ -126,9 +127,19 @@ def write_snapshot(
     return SnapshotContents(target, state.iteration, difference)
 
 
-def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write arrays by name as .npz."""
-    np.savez(path, **arrays)
+def save_weights_apart(directory: Path, weights: Mapping[str, np.ndarray]) -> None:
+    """Write to weights.npz the weights that the folder's model.onnx does not hold bit for bit; no file if it holds
+    all."""
+    held = onnx_weights(directory / FILES["onnx"])
+    apart = {name: array for name, array in weights.items() if name not in held or not _same_bits(held[name], array)}
+    if apart:
+        save_arrays(directory / FILES["weights"], apart)
+
+
+def _same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    if other.dtype != np.float32 or one.shape != other.shape:
+        return False
+    return np.array_equal(one.ravel().view(np.uint32), other.ravel().view(np.uint32))
 
 
 def _difference(path: Path, expected: Mapping[str, np.ndarray], sample: np.ndarray, threads: int) -> float:
@@ -145,7 +156,7 @@ def _difference(path: Path, expected: Mapping[str, np.ndarray], sample: np.ndarr
 
 
 def _describe(directory: Path, state: TrainingState, network: Network) -> None:
-    digests = {name: sha256(directory / name) for name in FILES.values()}
+    digests = {path.name: sha256(path) for path in sorted(directory.iterdir())}
     description = {**asdict(state), "sha256": digests, "network": network.to_dict()}
     (directory / DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
 

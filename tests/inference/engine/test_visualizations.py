@@ -16,6 +16,7 @@ from inference.engine.distribution import distribution
 from inference.engine.predictor import Predictor
 from models_app.networks import Layer, Network
 from models_app.networks.export.network_onnx import write_onnx
+from models_app.training.snapshots.onnx_arrays import onnx_weights
 from tests.models_app.networks.test_onnx_layers import SAMPLES
 from tests.support.samples.engine_samples import random_images, random_weights
 from tests.support.samples.row_samples import DIGITS
@@ -61,7 +62,7 @@ def test_the_response_has_weights_and_activations_of_every_layer(post):
 @pytest.mark.django_db
 def test_the_statistics_are_those_of_the_weights_and_activations(post, model, image):
     entries = post(f"{ONE}.json?visualizations=1").json()["visualizations"]
-    weights = np.load(model.newest_snapshot.directory / "weights.npz")
+    weights = onnx_weights(model.newest_snapshot.onnx_file)
     conv1 = by_name(entries, "Weights")["conv1"]
     assert (conv1["layer_type"], conv1["param_count"]) == ("Convolution", 520)
     assert conv1["data_stats"] == distribution(weights["conv1.weight"])

@@ -9,7 +9,7 @@ from django.conf import settings
 from models_app.models import TrainedModel
 from models_app.networks import prototxt, standard
 from tests.support.samples.network_samples import CLASSIFIER
-from tests.support.samples.row_samples import with_categories, write_weights
+from tests.support.samples.row_samples import add_snapshot, with_categories, write_weights
 
 pytestmark = pytest.mark.django_db
 CREATE = "/models/images/classification.json"
@@ -141,6 +141,13 @@ def test_a_custom_model_starts_from_a_snapshot_at_a_path(client, form, make_data
     write_weights(folder, other.network())
     client.post(CREATE, form(custom_network_snapshot=named.format(folder=folder)))
     assert TrainedModel.objects.get(name="mine").initial_weights() == folder / "weights.npz"
+
+
+@pytest.mark.parametrize("named", ["", "model.onnx", "weights.npz"])
+def test_a_custom_model_starts_from_the_model_onnx_of_a_snapshot(client, form, make_dataset, make_model, named):
+    snapshot = add_snapshot(make_model(make_dataset()), 1, seed=1)
+    client.post(CREATE, form(custom_network_snapshot=str(snapshot.directory / named)))
+    assert TrainedModel.objects.get(name="mine").initial_weights() == snapshot.onnx_file
 
 
 def test_a_custom_model_starts_from_a_caffemodel_in_the_data_roots(client, form, tmp_path):

@@ -14,7 +14,13 @@ from models_app.training.trainer import train
 from tests.support.samples.digits_job_samples import message, weights_blob
 from tests.support.samples.engine_samples import random_weights
 from tests.support.samples.network_samples import network
-from tests.support.samples.training_samples import LABELLED_PHASES, config_of, events_of_kind, write_digits_dataset
+from tests.support.samples.training_samples import (
+    LABELLED_PHASES,
+    config_of,
+    events_of_kind,
+    snapshot_weights,
+    write_digits_dataset,
+)
 
 
 def two_layers(hidden=6, last="ip2", categories=10):
@@ -205,9 +211,9 @@ def test_a_training_starts_from_the_snapshot_of_another_training(tmp_path):
     events = []
     train(second, events.append, lambda: None)
     assert events_of_kind(events[:1], "started", taken_over=("ip1",), afresh=("new",))
-    with np.load(snapshot / "weights.npz") as old, np.load(tmp_path / "second/snapshots/epoch-2/weights.npz") as new:
-        assert (old["ip1.weight"] == new["ip1.weight"]).all()
-        assert (new["new.weight"] == two_layers(last="new").initial_weights(9)["new.weight"]).all()
+    old, new = snapshot_weights(snapshot), snapshot_weights(tmp_path / "second/snapshots/epoch-2")
+    assert (old["ip1.weight"] == new["ip1.weight"]).all()
+    assert (new["new.weight"] == two_layers(last="new").initial_weights(9)["new.weight"]).all()
 
 
 def test_a_resumed_training_does_not_take_over_its_initial_weights_again(tmp_path, weights):

@@ -7,18 +7,20 @@ from digits_project.common.errors import BadInput
 from models_app.networks import Layer, standard
 from models_app.training.hyperparameters import SOLVERS
 from models_app.training.learning_rate import learning_rate
+from models_app.training.snapshots.snapshot_reader import load_arrays
 from models_app.training.timetable import Timetable
 from models_app.training.trainer import train
 from tests.support.samples.engine_samples import assert_close, engine_of, random_images
 from tests.support.samples.network_samples import network
-from tests.support.samples.training_samples import LABELLED_PHASES, config_of, events_of_kind, softmax_network
+from tests.support.samples.training_samples import (
+    LABELLED_PHASES,
+    config_of,
+    events_of_kind,
+    snapshot_weights,
+    softmax_network,
+)
 
 pytestmark = pytest.mark.usefixtures("engine_name")
-
-
-def load_arrays(directory, file):
-    with np.load(directory / file) as saved:
-        return dict(saved)
 
 
 def trained_engine(network, images, labels, steps, **settings):
@@ -89,9 +91,9 @@ def test_a_training_with_accumulated_batches_equals_one_with_larger_batches(data
     for config in (groups, whole):
         train(config, lambda event: None, lambda: None)
     last = "snapshots/epoch-2"
-    assert_close(*(load_arrays(tmp_path / name / last, "weights.npz") for name in ("groups", "whole")),
+    assert_close(*(snapshot_weights(tmp_path / name / last) for name in ("groups", "whole")),
                  whole.build_network().initial_weights(1))  # fmt: skip
-    assert load_arrays(tmp_path / "groups" / last, "optimizer.npz")["steps"] == 4
+    assert load_arrays(tmp_path / "groups" / last / "optimizer.npz")["steps"] == 4
 
 
 def test_metrics_and_snapshots_come_once_for_each_group_of_batches(dataset, tmp_path):

@@ -13,6 +13,7 @@ from tests.support.samples.training_samples import (
     config_of,
     dropout_network,
     events_of_kind,
+    snapshot_weights,
     softmax_network,
     write_digits_dataset,
 )
@@ -97,10 +98,8 @@ def test_a_training_on_two_devices_learns_and_resumes_to_the_same_bits(tmp_path)
         train(config, events.append, lambda: None)
     losses = [event["loss"] for event in events_of_kind(events, "metrics", split="val")]
     assert losses[3] < losses[0]
-    names = [tmp_path / name / "snapshots/epoch-4/weights.npz" for name in ("whole", "rest")]
-    with np.load(names[0]) as one, np.load(names[1]) as other:
-        differing = [name for name in one.files if (one[name] != other[name]).any()]
-    assert differing == []
+    one, other = (snapshot_weights(tmp_path / name / "snapshots/epoch-4") for name in ("whole", "rest"))
+    assert [name for name in one if (one[name] != other[name]).any()] == []
 
 
 def test_a_loss_that_is_not_averaged_cannot_be_split_over_devices():

@@ -88,7 +88,7 @@ def test_a_trainer_stops_at_once_on_sigterm_and_leaves_whole_snapshots(config, t
     events = [json.loads(line) for line in [*lines, *rest.splitlines()]]
     assert not events_of_kind(events, "error")
     assert not events_of_kind(events, "done")
-    whole = {"model.onnx", "weights.npz", "optimizer.npz", "snapshot.json"}
+    whole = {"model.onnx", "optimizer.npz", "snapshot.json"}
     snapshots = list((tmp_path / "snapshots").iterdir())
     assert snapshots
     assert all({file.name for file in snapshot.iterdir()} == whole for snapshot in snapshots)

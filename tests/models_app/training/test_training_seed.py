@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from models_app.networks import Layer, Network, standard
+from models_app.training.snapshots.snapshot_reader import read_snapshot
 from models_app.training.trainer import train
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.training_samples import (
@@ -49,11 +50,10 @@ def run_to_end(config):
 
 
 def assert_same_bits(first, second, snapshot=LAST):
-    for file in ("weights.npz", "optimizer.npz"):
-        one, other = (np.load(Path(config.directory) / snapshot / file) for config in (first, second))
-        with one, other:
-            assert set(one.files) == set(other.files)
-            assert all((one[name] == other[name]).all() for name in one.files)
+    for part in (0, 1):  # weights, optimizer state
+        one, other = (read_snapshot(Path(config.directory) / snapshot)[part] for config in (first, second))
+        assert set(one) == set(other)
+        assert all((one[name] == other[name]).all() for name in one)
 
 
 def test_two_runs_with_one_seed_end_with_the_same_bits(whole, tmp_path):

@@ -9,6 +9,7 @@ from datasets.models import Dataset
 from digits_project.jobs.models import Status
 from models_app.models import Snapshot
 from models_app.networks.export.network_onnx import write_onnx
+from models_app.training.snapshots.onnx_arrays import onnx_weights
 from models_app.training.snapshots.snapshot_reader import sha256
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -22,10 +23,19 @@ def add_snapshot(model, epoch, seed, network=None, mean=None):
     weights = network.initial_weights(seed)
     dataset = model.dataset
     write_onnx(network, weights, snapshot.onnx_file, mean, dataset.categories, image_shape=dataset.image_shape)
-    np.savez(snapshot.directory / "weights.npz", **weights)
-    digests = {path.name: sha256(path) for path in (snapshot.onnx_file, snapshot.weights_file)}
+    digests = {snapshot.onnx_file.name: sha256(snapshot.onnx_file)}
     (snapshot.directory / "snapshot.json").write_text(json.dumps({"network": network.to_dict(), "sha256": digests}))
     return snapshot
+
+
+def move_weights_apart(snapshot):
+    """Give a snapshot all its weights in weights.npz too, as earlier versions wrote it; return that file."""
+    apart = snapshot.directory / "weights.npz"
+    np.savez(apart, **onnx_weights(snapshot.onnx_file))
+    description = json.loads((snapshot.directory / "snapshot.json").read_text())
+    description["sha256"][apart.name] = sha256(apart)
+    (snapshot.directory / "snapshot.json").write_text(json.dumps(description))
+    return apart
 
 
 def with_categories(dataset, categories=DIGITS):

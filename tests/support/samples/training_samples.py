@@ -11,6 +11,7 @@ from datasets.imagedb.store.payloads import encode
 from datasets.imagedb.store.records import RecordWriter
 from models_app.networks import Layer, Network
 from models_app.training.config import TrainConfig
+from models_app.training.snapshots.snapshot_reader import DESCRIPTION, load_weights
 from tests.support.samples import engine_samples
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.network_samples import network
@@ -92,6 +93,12 @@ def run_trainer(config: TrainConfig) -> tuple[int, list[dict], str]:
     process = start_trainer(directory / "config.json")
     output, log = process.communicate(timeout=60)
     return process.returncode, [json.loads(line) for line in output.splitlines()], log
+
+
+def snapshot_weights(directory: Path) -> dict[str, np.ndarray]:
+    """All weights of a snapshot."""
+    network = json.loads((directory / DESCRIPTION).read_text(encoding="utf-8"))["network"]
+    return load_weights(directory, [weight.name for weight in Network.from_dict(network).weights()])
 
 
 def events_of_kind(events: list[dict], kind: str, **fields) -> list[dict]:

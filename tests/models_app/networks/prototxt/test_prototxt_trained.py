@@ -7,7 +7,7 @@ from models_app.networks import prototxt, standard
 from models_app.training.trainer import train
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.network_samples import LENET, LENET_OF_CAFFE
-from tests.support.samples.training_samples import config_of, write_digits_dataset, write_records
+from tests.support.samples.training_samples import config_of, snapshot_weights, write_digits_dataset, write_records
 
 SHAPE = (1, 16, 16)
 
@@ -27,8 +27,7 @@ def dataset(tmp_path_factory):
 def weights_after_training(network, dataset, folder):
     """The weights after eight batches."""
     train(config_of(dataset, folder, network=network.to_dict(), learning_rate=0.01), lambda event: None, lambda: None)
-    with np.load(folder / "snapshots" / "epoch-2" / "weights.npz") as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    return snapshot_weights(folder / "snapshots" / "epoch-2")
 
 
 @pytest.mark.parametrize("text", [LENET, LENET_OF_CAFFE], ids=["digits", "caffe"])

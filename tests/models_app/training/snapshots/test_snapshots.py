@@ -8,11 +8,21 @@ import onnxruntime
 import pytest
 
 from digits_project.common.errors import BadInput
+from digits_project.common.protobuf import head
+from models_app.networks import Layer
 from models_app.training.early_stopping import Diverged
-from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, TrainingState, read_snapshot
+from models_app.training.snapshots.onnx_arrays import onnx_weights
+from models_app.training.snapshots.snapshot_reader import (
+    DESCRIPTION,
+    TrainingState,
+    can_resume,
+    is_whole,
+    load_arrays,
+    read_snapshot,
+)
 from models_app.training.snapshots.snapshot_writer import Model, write_snapshot
 from tests.support.samples.engine_samples import engine_of, random_images
-from tests.support.samples.network_samples import chain
+from tests.support.samples.network_samples import chain, network
 from tests.support.samples.training_samples import softmax_network
 
 pytestmark = pytest.mark.usefixtures("engine_name")
@@ -71,7 +81,9 @@ def test_a_snapshot_of_version_0_1_restores_the_state_of_early_stopping(engine, 
 def test_snapshot_json_holds_the_digest_of_each_file(engine, tmp_path):
     directory = write(tmp_path, engine).directory
     digests = json.loads((directory / "snapshot.json").read_text())["sha256"]
-    assert digests == {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in FILES.values()}
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.iterdir()}
+    assert digests == {name: digest for name, digest in files.items() if name != "snapshot.json"}
+    assert digests.keys() == {"model.onnx", "optimizer.npz"}
 
 
 def test_the_model_of_every_snapshot_computes_the_scores_of_the_engine_at_that_epoch(engine, tmp_path):
@@ -101,13 +113,81 @@ def test_weights_that_are_not_numbers_raise_diverged_and_keep_the_earlier_snapsh
     assert_same(read_snapshot(tmp_path / "epoch-1")[0], before)
 
 
-@pytest.mark.parametrize("name", FILES.values())
+@pytest.mark.parametrize("name", ["model.onnx", "optimizer.npz"])
 def test_a_damaged_snapshot_is_refused(engine, tmp_path, name):
     path = write(tmp_path, engine).directory / name
     data = path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(BadInput, match=f"{name} is damaged"):
         read_snapshot(path.parent)
+
+
+XAVIER = {"weight_filler": {"type": "xavier"}}
+TWO_HEADS = network(
+    Layer("scale", "Power", ("data",), ("scaled",), {"scale": 0.01}),
+    Layer("helper", "InnerProduct", ("scaled",), ("helper",), {"num_output": 10, **XAVIER}, phases=("train",)),
+    Layer("ip", "InnerProduct", ("scaled",), ("ip",), {"num_output": 10, **XAVIER}),
+    Layer("help", "SoftmaxWithLoss", ("helper", "label"), ("help",), phases=("train",)),
+    Layer("loss", "SoftmaxWithLoss", ("ip", "label"), ("loss",), phases=("train", "val")),
+    Layer("softmax", "Softmax", ("ip",), ("softmax",), phases=("deploy",)),
+    input_shape=(1, 8, 8),
+)
+
+
+def test_weights_npz_holds_only_the_weights_that_model_onnx_lacks(tmp_path):
+    engine = engine_of(TWO_HEADS)
+    engine.load_weights(TWO_HEADS.initial_weights(1))
+    train(engine)
+    model = Model(TWO_HEADS, tuple("0123456789"), {})
+    directory = write_snapshot(tmp_path, engine, model, state_at(), random_images(TWO_HEADS, 3), threads=1).directory
+    assert load_arrays(directory / "weights.npz").keys() == {"helper.weight", "helper.bias"}
+    assert onnx_weights(directory / "model.onnx").keys() == {"ip.weight", "ip.bias"}
+    assert_same(read_snapshot(directory)[0], engine.weights())
+
+
+def test_a_snapshot_of_an_earlier_version_with_all_weights_apart_is_read(engine, tmp_path):
+    directory = write(tmp_path, engine).directory
+    others = {name: array + 1 for name, array in engine.weights().items()}  # so that it shows which file was read
+    np.savez(directory / "weights.npz", **others)
+    description = json.loads((directory / DESCRIPTION).read_text())
+    description["sha256"]["weights.npz"] = hashlib.sha256((directory / "weights.npz").read_bytes()).hexdigest()
+    (directory / DESCRIPTION).write_text(json.dumps(description))
+    assert_same(read_snapshot(directory)[0], others)
+
+
+def test_a_snapshot_without_its_optimizer_state_is_whole_but_no_training_resumes_from_it(engine, tmp_path):
+    directory = write(tmp_path, engine).directory
+    assert can_resume(directory)
+    (directory / "optimizer.npz").unlink()
+    assert is_whole(directory)
+    assert not can_resume(directory)
+    with pytest.raises(BadInput, match="is not a complete snapshot"):
+        read_snapshot(directory)
+
+
+def tensor_of(*fields):
+    """The bytes of a model with one initializer of these fields."""
+    content = b"".join(fields)
+    graph = head(5, len(content)) + content
+    return head(7, len(graph)) + graph
+
+
+NAME_W, FLOATS, TWO, FOUR_BYTES = head(8, 1) + b"w", b"\x10\x01", b"\x08\x02", head(9, 4) + bytes(4)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00", b"text of any kind", tensor_of(NAME_W, FLOATS, TWO, FOUR_BYTES), tensor_of(b"\xff")]
+)
+def test_a_file_that_is_no_model_is_refused(tmp_path, content):
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(BadInput, match=r"is not a model\.onnx"):
+        onnx_weights(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("content", [tensor_of(NAME_W, TWO, FOUR_BYTES), head(7, 0), b"\x38\x01"])
+def test_a_model_without_floats_has_no_weights(tmp_path, content):
+    (tmp_path / "model.onnx").write_bytes(content)
+    assert onnx_weights(tmp_path / "model.onnx") == {}
 
 
 def test_a_folder_that_is_no_snapshot_is_refused(tmp_path):
