@@ -13,12 +13,14 @@ MAX_GPUS = 64
 class NetworkMethod(models.TextChoices):
     STANDARD = "standard", "a published network"
     PREVIOUS = "previous", "the network of another model"
+    PRETRAINED = "pretrained", "a network with weights that were trained elsewhere"
     CUSTOM = "custom", "your own network, as Caffe prototxt"
 
 
 NETWORK_COLUMNS: dict[str, str] = {
     NetworkMethod.STANDARD: "standard_network",
     NetworkMethod.PREVIOUS: "previous",
+    NetworkMethod.PRETRAINED: "pretrained_networks",  # a property
     NetworkMethod.CUSTOM: "custom_network",
 }
 

@@ -3,7 +3,6 @@
 import math
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,6 +17,7 @@ from models_app import choices, kinds, model_checks, networks
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names, frameworks, standard_networks
 from models_app.hyperparameter_columns import RATE_COLUMNS, HyperparameterColumns
 from models_app.networks import Network, prototxt
+from models_app.networks.pretrained import packaged
 from models_app.networks.retrain import retrained
 from models_app.results import NEWEST, Evaluation, Metric, Snapshot, of_epoch
 from models_app.training import engines
@@ -47,7 +47,7 @@ class TrainedModel(Job):
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="trained_models")
 
     # Its network.
-    method = models.CharField(max_length=8, choices=NetworkMethod, default=NetworkMethod.STANDARD)
+    method = models.CharField(max_length=10, choices=NetworkMethod, default=NetworkMethod.STANDARD)
     standard_network = models.CharField(max_length=networks.MAX_NETWORK_NAME, choices=standard_networks, blank=True)
     custom_network = models.TextField(blank=True)
     custom_network_snapshot = models.CharField(
@@ -62,6 +62,11 @@ class TrainedModel(Job):
     # A copy of the previous model's network (Network.to_dict) and its number of categories; that model can be deleted.
     previous_network = models.JSONField(null=True, blank=True, editable=False)
     previous_categories = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    packaged_weights = models.CharField(
+        max_length=packaged.MAX_NAME,
+        blank=True,
+        help_text="The name of installed weights that the training starts from.",
+    )
     crop_size = models.PositiveIntegerField(null=True, blank=True, validators=[POSITIVE])
 
     # Its training.
@@ -152,7 +157,7 @@ class TrainedModel(Job):
         last layer's width. The shapes of a generic dataset are unknown too; then the network is not checked.
         """
         dataset, known = self.dataset, self.dataset.shapes_are_known
-        if self.method == NetworkMethod.STANDARD:
+        if self.method in (NetworkMethod.STANDARD, NetworkMethod.PRETRAINED):
             return networks.standard(self.standard_network, dataset.image_shape, self.categories, self.crop_size)
         image_shape, label_shape = dataset.image_shape, tuple(dataset.label_shape)
         crop_size = self.crop_size if known else None
@@ -181,19 +186,27 @@ class TrainedModel(Job):
 
     @property
     def starts_from_weights(self) -> bool:
-        return self.is_imported or self.previous_epoch is not None or bool(self.custom_network_snapshot)
+        given = self.custom_network_snapshot or self.packaged_weights
+        return self.is_imported or self.previous_epoch is not None or bool(given)
 
-    def initial_weights(self) -> Path | None:
-        """The snapshot or file with the initial weights; None: random weights.
+    @property
+    def pretrained_networks(self) -> str:
+        """The choice of method=pretrained; "" if there is none."""
+        return self.packaged_weights
+
+    def initial_weights(self) -> str | None:
+        """The source of the initial weights, as starting_weights() takes it; None: random weights.
 
         Raises BadInput if the snapshot was deleted.
         """
+        if self.packaged_weights:
+            return packaged.PREFIX + self.packaged_weights
         if self.previous_epoch is None:
-            return Path(self.custom_network_snapshot) if self.custom_network_snapshot else None
+            return self.custom_network_snapshot or None
         snapshot = self.previous.snapshot_at(self.previous_epoch) if self.previous else None
         if snapshot is None:
             raise BadInput(f"The snapshot that it starts from, of epoch {self.previous_epoch:g}, was deleted.")
-        return snapshot.directory
+        return str(snapshot.directory)
 
     @property
     def snapshots_to_keep(self) -> int:

@@ -14,7 +14,7 @@ from digits_project.jobs import directory, limits, quota
 from digits_project.jobs.services import submit
 from digits_project.jobs.visibility import named
 from models_app import networks, pruning
-from models_app.models import NetworkMethod, TrainedModel
+from models_app.models import TrainedModel
 from models_app.networks import prototxt
 from models_app.results import Snapshot
 
@@ -96,7 +96,7 @@ def _default_batch_size(model: TrainedModel) -> int:
     """The network's own batch size, else BATCH_SIZE. Raises ValidationError."""
     if model.previous:
         return model.previous.batch_size
-    if model.method == NetworkMethod.STANDARD and model.standard_network in networks.STANDARD:
+    if model.standard_network in networks.STANDARD:
         return networks.default_batch_size(model.standard_network)
     if not model.custom_network:
         return BATCH_SIZE

@@ -37,7 +37,7 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
         image_shape=model.dataset.image_shape,
         directory=str(model.directory),
         category_weights=model.category_weights(),
-        initial_weights=str(weights) if weights else None,
+        initial_weights=weights,
         readable_roots=tuple(map(str, (*settings.DIGITS_DATA_ROOTS, settings.DIGITS_JOBS_DIR))),
         devices=tuple(device.label for device in held[:batch_size]),
         resume_from=str(resume_from.directory) if resume_from else None,

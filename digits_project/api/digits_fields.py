@@ -85,7 +85,6 @@ MODEL = {
     "python_layer_client_file": DigitsField(nothing, _PYTHON_LAYER),
     "python_layer_server_file": DigitsField(nothing, _PYTHON_LAYER),
     "traces_interval": DigitsField(zero, "This server writes no traces of TensorFlow. Send 0."),
-    "pretrained_networks": DigitsField(anything),  # only method=pretrained used it
 }
 
 INFERENCE = {

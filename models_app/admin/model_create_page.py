@@ -7,6 +7,7 @@ from digits_project.jobs.visibility import visible
 from models_app import network_texts, services
 from models_app.api.serializers import FORMS, ModelForm
 from models_app.models import NetworkMethod, TrainedModel
+from models_app.networks.pretrained.packaged import PACKAGED
 from models_app.training.hyperparameter_declaration import hyperparameters_of
 from models_app.training.hyperparameters import Hyperparameters
 
@@ -58,6 +59,7 @@ class CreatesModels(CreatesJobs[TrainedModel]):
             "model_name": job.name,
             "standard_networks": job.standard_network,
             "previous_networks": job.previous_id or "",
+            "pretrained_networks": job.pretrained_networks,
             SNAPSHOT: "" if job.previous_epoch is None else f"{job.previous_epoch:g}",
             "select_gpus": "",
             "select_gpus_list": ",".join(map(str, job.select_gpus)),
@@ -86,4 +88,5 @@ class CreatesModels(CreatesJobs[TrainedModel]):
         return {
             "dataset": list(usable.values_list("job_id", "name")[:MAX_OFFERED]),
             "previous_networks": list(models.values_list("job_id", "name")[:MAX_OFFERED]),
+            "pretrained_networks": [(weights.name, weights.categories) for weights in PACKAGED.values()],
         }

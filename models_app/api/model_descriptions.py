@@ -11,6 +11,10 @@ MODEL = {
         "previous: the id of the model whose network is used. A further field, `<that id>-snapshot`, is the epoch "
         "whose weights the training starts from: 0 or absent for random weights, -1 for the newest."
     ),
+    "pretrained_networks": (
+        "pretrained: the name of installed weights that the training starts from (efficientnet_lite0: ImageNet). Then "
+        "use_mean is network, unless it is given."
+    ),
     "custom_network": "custom: the network as Caffe prototxt, with DIGITS's conventions.",
     "custom_network_snapshot": (
         "custom: a path of the server to the weights to start from: a snapshot of this server (its folder, model.onnx "
@@ -27,7 +31,8 @@ MODEL = {
 CLASSIFICATION = MODEL | {
     "method": (
         "standard: a network of this server, see standard_networks; previous: the network of another model, see "
-        "previous_networks; custom: your own network, see custom_network."
+        "previous_networks; pretrained: a network with weights that were trained elsewhere, see pretrained_networks; "
+        "custom: your own network, see custom_network."
     ),
     "standard_networks": "standard: the network.",
 }

@@ -20,7 +20,7 @@ from digits_project.jobs.data_roots import readable
 from digits_project.jobs.models import Job
 from digits_project.jobs.visibility import find_visible
 from models_app.networks.pretrained.foreign_weights import READERS, check_foreign
-from models_app.networks.pretrained.packaged import find_packaged
+from models_app.networks.pretrained.packaged import PACKAGED, find_packaged
 from models_app.training.snapshots.snapshot_reader import FILES
 
 MAX_NETWORK_TEXT = 8_000_000  # characters of a prototxt, or bytes of its file
@@ -154,6 +154,23 @@ class JobOf(serializers.CharField):
         if job is None:
             raise serializers.ValidationError(f"There is no {self.job_class._meta.verbose_name} with this id.")
         return job
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class PretrainedNetwork(serializers.Field):
+    """The name of installed weights. The value is a dictionary of columns."""
+
+    default_error_messages = {"unknown": "{name!r} is not a pretrained network. Choose {names}."}
+
+    def to_representation(self, value):
+        return value
+
+    def to_internal_value(self, data):
+        if data == "":
+            self.fail("required")
+        if not isinstance(data, str) or data not in PACKAGED:
+            self.fail("unknown", name=str(data)[:40], names=" or ".join(PACKAGED))
+        return {"packaged_weights": data, "standard_network": PACKAGED[data].network}
 
 
 class UseMean(serializers.ChoiceField):

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from datasets.models import Dataset
 from digits_project.api import digits_fields
-from digits_project.api.forms import Form, choice_in
+from digits_project.api.forms import choice_in
 from digits_project.common.errors import BadInput
 from digits_project.common.job_ids import is_job_id
 from digits_project.jobs.models import DeviceRequest
@@ -12,27 +12,33 @@ from digits_project.jobs.scheduling import devices
 from models_app import network_texts, networks
 from models_app.api import model_descriptions
 from models_app.api.hyperparameter_fields import form_fields
-from models_app.api.model_fields import GpuField, GpuList, JobOf, NetworkText, Number, WeightsFile
+from models_app.api.model_fields import (
+    GpuField,
+    GpuList,
+    JobOf,
+    NetworkText,
+    Number,
+    PretrainedNetwork,
+    WeightsFile,
+)
+from models_app.api.network_forms import FRAMEWORKS, wrong_language, wrong_syntax
 from models_app.api.policy_form import PolicyForm
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names
 from models_app.kinds import CLASSIFICATION, GENERIC, KINDS
 from models_app.models import TrainedModel
-from models_app.results import Evaluation, Snapshot
+from models_app.results import Snapshot
 from models_app.services import MAX_COMBINATIONS
 from models_app.training.engines import AUTO, candidates
 from models_app.training.hyperparameter_declaration import hyperparameters_of
-from models_app.training.hyperparameters import Hyperparameters
+from models_app.training.hyperparameters import NETWORK, Hyperparameters
 from models_app.training.learning_rate import LearningRatePolicy
 
-# Scripts written for DIGITS can name any framework; the engine decides what trains.
-FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
 GPU_FIELDS = ("select_gpus_list", "select_gpus", "select_gpu")
 OTHER_HYPERPARAMETERS = [
     declared
     for declared in hyperparameters_of(Hyperparameters)
     if declared not in hyperparameters_of(LearningRatePolicy)
 ]
-OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
 
 
 class ModelForm(PolicyForm):
@@ -48,13 +54,14 @@ class ModelForm(PolicyForm):
     FIELDS_OF: dict[str, tuple[str, ...]] = {
         NetworkMethod.STANDARD: ("standard_networks",),
         NetworkMethod.PREVIOUS: ("previous_networks",),
+        NetworkMethod.PRETRAINED: ("pretrained_networks",),
         NetworkMethod.CUSTOM: ("custom_network", "custom_network_snapshot"),
     }
     # The columns that are needed to check a network with its dataset, before there is a model.
     CHECKED_COLUMNS = (
         "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
-        "previous_epoch", "crop_size", "use_mean", "val_interval", "early_stop_patience", "balance_classes",
-        "lr_policy", "engine",
+        "previous_epoch", "packaged_weights", "crop_size", "use_mean", "val_interval", "early_stop_patience",
+        "balance_classes", "lr_policy", "engine",
     )  # fmt: skip
     KIND: str  # of models_app.kinds
     FIRST = (
@@ -71,6 +78,7 @@ class ModelForm(PolicyForm):
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
     engine = serializers.ChoiceField(engine_names(), default=AUTO)
     previous_networks = JobOf(TrainedModel, required=False)
+    pretrained_networks = PretrainedNetwork(required=False)
     custom_network = NetworkText(required=False)
     custom_network_snapshot = WeightsFile(default="")
     crop_size = serializers.IntegerField(min_value=1, max_value=4096, default=None)
@@ -107,11 +115,25 @@ class ModelForm(PolicyForm):
         """Adds the errors of a model with these values, including those of its network with its dataset."""
         incomplete = len(values) < len(self.fields)
         wrong = super().wrong_together(values)
-        for check in (self._wrong_epoch, self._wrong_framework, self._wrong_gpus, self._wrong_combinations):
+        for check in (
+            self._wrong_pretrained,
+            self._wrong_epoch,
+            self._wrong_framework,
+            self._wrong_gpus,
+            self._wrong_combinations,
+        ):
             wrong |= check(values)
         if wrong or incomplete:  # otherwise the service reports it
             wrong = {name: message for name, message in self._wrong_model(values).items() if name in values} | wrong
         return wrong
+
+    def _wrong_pretrained(self, values) -> dict[str, str]:
+        """Replace the pretrained network by its columns. Without use_mean, the pixels are those of its weights."""
+        if chosen := values.get("pretrained_networks"):
+            values |= chosen
+            if self._sent.get("use_mean") in ("", None):
+                values["use_mean"] = NETWORK
+        return {}
 
     def _wrong_epoch(self, values) -> dict[str, str]:
         """Add the epoch of `<id>-snapshot` to the values: 0 for random weights, -1 for the newest snapshot. Returns
@@ -172,6 +194,7 @@ class ModelForm(PolicyForm):
             if wire_name in form:
                 form[column] = form.pop(wire_name)
         form["framework"] = "mxnet"
+        form.pop("pretrained_networks", None)
         _, chosen = _gpus(form)
         form = {name: value for name, value in form.items() if name not in GPU_FIELDS} | {"select_gpus": chosen}
         learning_rates, batch_sizes = form.pop("learning_rate"), form.pop("batch_size") or [None]
@@ -210,65 +233,7 @@ def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot |
     return snapshot
 
 
-def wrong_language(framework: str | None) -> dict[str, str]:
-    """{field: message} for a framework whose networks are programs."""
-    if language := OTHER_LANGUAGES.get(framework or ""):
-        return {"custom_network": f"A network in {language} can't be read; write it as Caffe prototxt."}
-    return {}
-
-
-def wrong_syntax(values) -> dict[str, str]:
-    """{field: message} for a prototxt with syntax errors, if its dataset is not known."""
-    error = network_texts.syntax_error(values["custom_network"]) if values.get("custom_network") else ""
-    return {"custom_network": error} if error else {}
-
-
 def _gpus(values) -> tuple[str, list[int]]:
     """(field, GPU numbers) of the one of three fields that chooses GPUs; ("select_gpu_count", []) without a choice."""
     field = next((name for name in GPU_FIELDS if values.get(name)), "select_gpu_count")
     return field, values[field] if field in GPU_FIELDS else []
-
-
-class NetworkForm(Form):
-    """The form of POST /models/visualize-network; `framework` can be in the query string instead."""
-
-    DESCRIPTIONS = model_descriptions.NETWORK
-
-    custom_network = NetworkText()
-    dataset = JobOf(Dataset, default=None)
-    dataset_id = JobOf(Dataset, default=None)
-    framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
-
-    def wrong_together(self, values):
-        incomplete = len(values) < len(self.fields)  # otherwise the view reports the network's errors
-        return (wrong_syntax(values) if incomplete else {}) | wrong_language(values.get("framework"))
-
-    def validate(self, form):
-        return {"text": form["custom_network"], "dataset": form["dataset"] or form["dataset_id"]}
-
-
-class CustomizeForm(Form):
-    """The form of POST /models/customize, in the query string or the body."""
-
-    DESCRIPTIONS = model_descriptions.CUSTOMIZE
-
-    network = serializers.CharField(max_length=100)
-    snapshot_epoch = Number(default=0, min_value=-1)
-
-
-class EvaluationForm(Form):
-    """The form of POST /models/<id>/evaluation: the snapshot to evaluate, and the split of the images."""
-
-    DESCRIPTIONS = model_descriptions.EVALUATION
-
-    snapshot_epoch = Number(default=None, min_value=-1)
-    split = serializers.ChoiceField(Evaluation.Split.values, default=Evaluation.Split.VAL.value)
-
-
-class StoredEvaluationForm(Form):
-    """The query string of GET /models/<id>/evaluation."""
-
-    DESCRIPTIONS = model_descriptions.STORED_EVALUATION
-
-    snapshot_epoch = Number(default=None, min_value=-1)
-    split = serializers.ChoiceField(Evaluation.Split.values, default=None)

@@ -32,16 +32,9 @@ from models_app.api.model_responses import (
     evaluation_json,
     model_json,
 )
-from models_app.api.serializers import (
-    ClassificationModelForm,
-    CustomizeForm,
-    EvaluationForm,
-    GenericModelForm,
-    NetworkForm,
-    PolicyForm,
-    StoredEvaluationForm,
-    chosen_snapshot,
-)
+from models_app.api.network_forms import CustomizeForm, EvaluationForm, NetworkForm, StoredEvaluationForm
+from models_app.api.policy_form import PolicyForm
+from models_app.api.serializers import ClassificationModelForm, GenericModelForm, chosen_snapshot
 from models_app.models import TrainedModel
 from models_app.networks import STANDARD
 from models_app.results import Evaluation, metrics_csv

@@ -7,7 +7,7 @@ CLASSIFICATION = register(
     ModelKind(
         "classification",
         label="Image Classification Model",
-        methods=(NetworkMethod.STANDARD, NetworkMethod.PREVIOUS, NetworkMethod.CUSTOM),
+        methods=(NetworkMethod.STANDARD, NetworkMethod.PREVIOUS, NetworkMethod.PRETRAINED, NetworkMethod.CUSTOM),
         has_categories=True,
         is_evaluated=True,
         question=Question("Classify an image", "Classify", "classify-one-json"),

@@ -72,7 +72,7 @@ REJECTED = [
     ({"python_layer_from_client": "True"}, "no Python layers"),
     ({"python_layer_server_file": "/layers.py"}, "no Python layers"),
     ({"traces_interval": "10"}, "traces"),
-    ({"method": "pretrained"}, "Choose standard, previous or custom"),
+    ({"method": "s3"}, "Choose standard, previous, pretrained or custom"),
 ]
 
 

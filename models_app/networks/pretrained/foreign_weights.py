@@ -84,6 +84,8 @@ def _arrays(network: Network, names: Mapping[str, str], stored: StoredTensors) -
         tensor = stored.get(names.get(weight.name, ""))
         if tensor is not None and _fits(weight, tensor.shape):
             arrays[weight.name] = tensor.read().reshape(weight.shape)
+        elif tensor is not None and _fits_without_colours(weight, tensor.shape):
+            arrays[weight.name] = tensor.read().sum(axis=1, keepdims=True)
     for weight in network.weights():
         if weight.spec.role == "factor" and weight.name not in names and f"{weight.layer}.variance" in arrays:
             arrays[weight.name] = np.ones(weight.shape, np.float32)
@@ -96,6 +98,13 @@ def _fits(weight: Weight, shape: Shape) -> bool:
     return weight.shape == shape or (
         math.prod(weight.shape) == math.prod(shape) and len(shape) > 1 and weight.shape[:1] == shape[:1]
     )
+
+
+def _fits_without_colours(weight: Weight, shape: Shape) -> bool:
+    """Whether these are filters of three colours for filters of gray images, which get their sum: the same output as
+    for an image whose colours are all equal."""
+    one, three = weight.shape, shape
+    return len(one) == len(three) == 4 and (one[1], three[1]) == (1, 3) and (one[0], *one[2:]) == (three[0], *three[2:])
 
 
 def _layer_of(name: str) -> str:

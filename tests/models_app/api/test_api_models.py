@@ -60,7 +60,7 @@ def test_a_valid_form_creates_a_waiting_model_with_the_defaults_of_digits(client
             '"skynet" is not a valid choice. Choose lenet, alexnet, googlenet, vgg16, resnet18, resnet50, '
             "mobilenet_v2, squeezenet or efficientnet_lite0.",
         ),
-        ("method", "magic", '"magic" is not a valid choice. Choose standard, previous or custom.'),
+        ("method", "magic", '"magic" is not a valid choice. Choose standard, previous, pretrained or custom.'),
         ("train_epochs", 0, "Ensure this value is greater than or equal to 1."),
         ("batch_size", 0, "Ensure this value is greater than or equal to 1."),
         ("batch_size", "many", "A valid integer is required."),

@@ -140,7 +140,7 @@ def test_a_custom_model_starts_from_a_snapshot_at_a_path(client, form, make_data
     folder = other.directory / "snapshots" / "epoch-1"
     write_weights(folder, other.network())
     client.post(CREATE, form(custom_network_snapshot=named.format(folder=folder)))
-    assert TrainedModel.objects.get(name="mine").initial_weights() == folder / "weights.npz"
+    assert TrainedModel.objects.get(name="mine").initial_weights() == str(folder / "weights.npz")
 
 
 @pytest.mark.parametrize("named", ["", "model.onnx", "weights.npz"])
@@ -153,7 +153,7 @@ def test_a_custom_model_starts_from_the_model_onnx_of_a_snapshot(client, form, m
 def test_a_custom_model_starts_from_a_caffemodel_in_the_data_roots(client, form, tmp_path):
     (tmp_path / "net.caffemodel").write_bytes(b"\x0a\x00")
     client.post(CREATE, form(custom_network_snapshot=str(tmp_path / "net.caffemodel")))
-    assert TrainedModel.objects.get().initial_weights() == tmp_path / "net.caffemodel"
+    assert TrainedModel.objects.get().initial_weights() == str(tmp_path / "net.caffemodel")
 
 
 def test_a_path_without_weights_or_outside_of_the_data_roots_is_refused(client, form, tmp_path):

@@ -62,7 +62,7 @@ def test_a_dataset_of_other_categories_replaces_the_last_layer(client, form, mak
 def test_the_weights_come_from_the_snapshot_of_the_given_epoch(client, form, first, epoch, taken):
     assert client.post(CREATE, form(**{f"{first.pk}-snapshot": epoch})).status_code == 200
     assert second().previous_epoch == taken
-    assert second().initial_weights() == first.snapshots.get(epoch=taken).directory
+    assert second().initial_weights() == str(first.snapshots.get(epoch=taken).directory)
 
 
 @pytest.mark.parametrize("fields", [{}, {"{}-snapshot": "0"}, {"{}-snapshot": ""}, {"other-snapshot": "1"}])

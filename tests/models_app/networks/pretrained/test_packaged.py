@@ -74,6 +74,21 @@ def test_a_network_with_other_categories_takes_all_packaged_weights_but_those_of
     assert len(start.taken_over) == 147
 
 
+@pytest.mark.usefixtures("engine_name")
+def test_a_network_for_gray_images_sums_up_the_colours_of_its_first_filters():
+    gray = np.repeat(photo("coffee").mean(axis=0, keepdims=True).astype(np.uint8)[np.newaxis], 1, axis=0)
+    answers = []
+    for channels in (1, 3):
+        network = standard("efficientnet_lite0", (channels, SIDE, SIDE), 1000)
+        start = starting_weights(network, 1, SOURCE)
+        own = network.normalization
+        engine = engine_of(network, mean=own.mean_array(), scale=own.scale_array())
+        engine.load_weights(start.arrays)
+        answers.append(engine.forward(np.repeat(gray, channels, axis=1))["softmax"].reshape(1000))
+        assert start.afresh == ()
+    np.testing.assert_allclose(*answers, atol=1e-4)
+
+
 def test_packaged_weights_of_an_unknown_name_are_refused():
     with pytest.raises(BadInput, match="there are no packaged weights 'skynet'; choose one of efficientnet_lite0"):
         starting_weights(standard("lenet", (1, 28, 28), 10), 1, "packaged:skynet")

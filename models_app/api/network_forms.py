@@ -1,0 +1,72 @@
+"""The forms of models' routes that create no model, and the checks of a network's text."""
+
+from rest_framework import serializers
+
+from datasets.models import Dataset
+from digits_project.api.forms import Form
+from models_app import network_texts
+from models_app.api import model_descriptions
+from models_app.api.model_fields import JobOf, NetworkText, Number
+from models_app.results import Evaluation
+
+# Scripts written for DIGITS can name any framework; the engine decides what trains.
+FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
+OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
+
+
+def wrong_language(framework: str | None) -> dict[str, str]:
+    """{field: message} for a framework whose networks are programs."""
+    if language := OTHER_LANGUAGES.get(framework or ""):
+        return {"custom_network": f"A network in {language} can't be read; write it as Caffe prototxt."}
+    return {}
+
+
+def wrong_syntax(values) -> dict[str, str]:
+    """{field: message} for a prototxt with syntax errors, if its dataset is not known."""
+    error = network_texts.syntax_error(values["custom_network"]) if values.get("custom_network") else ""
+    return {"custom_network": error} if error else {}
+
+
+class NetworkForm(Form):
+    """The form of POST /models/visualize-network; `framework` can be in the query string instead."""
+
+    DESCRIPTIONS = model_descriptions.NETWORK
+
+    custom_network = NetworkText()
+    dataset = JobOf(Dataset, default=None)
+    dataset_id = JobOf(Dataset, default=None)
+    framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
+
+    def wrong_together(self, values):
+        incomplete = len(values) < len(self.fields)  # otherwise the view reports the network's errors
+        return (wrong_syntax(values) if incomplete else {}) | wrong_language(values.get("framework"))
+
+    def validate(self, form):
+        return {"text": form["custom_network"], "dataset": form["dataset"] or form["dataset_id"]}
+
+
+class CustomizeForm(Form):
+    """The form of POST /models/customize, in the query string or the body."""
+
+    DESCRIPTIONS = model_descriptions.CUSTOMIZE
+
+    network = serializers.CharField(max_length=100)
+    snapshot_epoch = Number(default=0, min_value=-1)
+
+
+class EvaluationForm(Form):
+    """The form of POST /models/<id>/evaluation: the snapshot to evaluate, and the split of the images."""
+
+    DESCRIPTIONS = model_descriptions.EVALUATION
+
+    snapshot_epoch = Number(default=None, min_value=-1)
+    split = serializers.ChoiceField(Evaluation.Split.values, default=Evaluation.Split.VAL.value)
+
+
+class StoredEvaluationForm(Form):
+    """The query string of GET /models/<id>/evaluation."""
+
+    DESCRIPTIONS = model_descriptions.STORED_EVALUATION
+
+    snapshot_epoch = Number(default=None, min_value=-1)
+    split = serializers.ChoiceField(Evaluation.Split.values, default=None)
