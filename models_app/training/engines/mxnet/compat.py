@@ -1,4 +1,4 @@
-"""The only import of MXNet 1.9.1, with the number of threads set and the names restored that NumPy 2 has dropped.
+"""The only import of MXNet 1.9.1, with its threads configured and the names restored that NumPy 2 has dropped.
 
 MXNet looks these names up during its import and re-exports them in `mx.np`. They are in `numpy` only during that
 import, so no other package sees them."""
@@ -21,6 +21,10 @@ if "OMP_NUM_THREADS" not in os.environ:
     # By default MXNet uses half the cores and trains at half the speed.
     os.environ["OMP_NUM_THREADS"] = str(usable_cores())
     logger.warning("OMP_NUM_THREADS was not set; taking %s", os.environ["OMP_NUM_THREADS"])
+
+# So often a thread looks for work before it sleeps; OpenMP's default of 300,000 makes trainings beside other work
+# up to twenty times slower (decision 86).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 # oneDNN's fused operators keep the weights of their first run, so validation would never see a weight change.
 os.environ["MXNET_SUBGRAPH_BACKEND"] = "NONE"
@@ -80,5 +84,9 @@ def without(packages: Iterable[str]) -> Iterator[None]:
 # MXNet imports these only for functions that nobody calls here, and that takes as long as importing MXNet itself.
 with names_that_numpy_dropped(), without(("scipy", "sklearn")):
     import mxnet as mx
+
+# The thread that imports MXNet only copies arrays. If it copied large ones with a team of threads of its own, there
+# would be more OpenMP threads than cores, and OpenMP's threads would no longer look for work before they sleep.
+mx.base._LIB.omp_set_num_threads(1)
 
 __all__ = ["mx"]

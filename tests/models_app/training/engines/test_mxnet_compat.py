@@ -1,7 +1,8 @@
-"""MXNet 1.9.1 can be imported with a NumPy that has dropped names which the import needs."""
+"""The import of MXNet 1.9.1: names that NumPy has dropped, packages that it leaves out, and its threads."""
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 
@@ -42,6 +43,24 @@ def test_mxnet_is_imported_without_its_optional_packages():
     program = "import sys, models_app.training.engines.mxnet.compat; print({'scipy', 'sklearn'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
+
+
+@pytest.mark.slow
+def test_copies_of_large_arrays_start_no_openmp_threads_besides_those_that_compute():
+    program = """
+import os
+from models_app.training.engines.mxnet.compat import mx
+array = mx.nd.zeros((1000, 1000)) + 1
+mx.nd.waitall()
+before = len(os.listdir("/proc/self/task"))
+array[:] = array.asnumpy()
+array.asnumpy()
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout == "0\n"
 
 
 def test_a_package_that_was_imported_before_stays_importable_within_the_context():
