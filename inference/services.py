@@ -80,10 +80,8 @@ def _why_none(job_id: str, epoch: float | None) -> Exception:
     model = find_visible(job_id, TrainedModel)
     if model is None:
         return NoSuchModel(job_id)
-    there = model.epochs
-    if not there:
-        return NoSnapshot(f"{model.name} is {model.status} and has no snapshot yet.")
-    return NoSuchSnapshot(f"{model.name} has no snapshot of epoch {epoch:g}; its epochs are: {there}.")
+    message = model.no_snapshot_at(NEWEST if epoch is None else epoch)
+    return NoSuchSnapshot(message) if model.snapshots.exists() else NoSnapshot(message)
 
 
 def classify(snapshot: Snapshot, pixels: np.ndarray) -> list[tuple[str, float]]:

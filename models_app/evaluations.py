@@ -96,5 +96,5 @@ def _to_evaluate(model: TrainedModel, split: str, epoch: float | None) -> Snapsh
         raise CanNotEvaluate(f"{model.name} is {model.status} and has no snapshot yet.")
     snapshot = model.best_snapshot if epoch is None else model.snapshot_at(epoch)
     if snapshot is None:
-        raise BadInput(f"{model.name} has no snapshot of epoch {epoch:g}; its epochs are: {model.epochs}.")
+        raise BadInput(model.no_snapshot_at(NEWEST if epoch is None else epoch))
     return snapshot

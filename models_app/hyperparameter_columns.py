@@ -28,7 +28,7 @@ AS_MIGRATED: dict[str, dict[str, Any]] = {
     "snapshot_interval": {"help_text": "Epochs; 0: only at the end."},
     "val_interval": {"help_text": "Epochs; 0: never."},
     "early_stop_patience": {"help_text": "Validations without improvement before the training stops; 0: never."},
-    "keep_snapshots": {"help_text": "How many of the newest to keep, besides the best; 0: all."},
+    "keep_snapshots": {"help_text": "How many of the newest to keep, besides the best; 0: all; empty: about ten."},
     "balance_classes": {"help_text": "Whether all categories have the same weight in the loss."},
 }
 RATE = hyperparameters_of(LearningRatePolicy)

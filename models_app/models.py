@@ -19,11 +19,12 @@ from models_app.hyperparameter_columns import RATE_COLUMNS, HyperparameterColumn
 from models_app.networks import Network, prototxt
 from models_app.networks.pretrained import packaged
 from models_app.networks.retrain import retrained
-from models_app.results import NEWEST, Evaluation, Metric, Snapshot, of_epoch
+from models_app.results import NEWEST, SAME_EPOCH, Evaluation, Metric, Snapshot, of_epoch
 from models_app.training import engines
 from models_app.training.class_weights import balanced
 from models_app.training.learning_rate import LearningRatePolicy
 
+USUAL_SNAPSHOTS = 10
 POSITIVE = MinValueValidator(1)
 lr_policies, solver_types = choices.lr_policies, choices.solver_types  # the migrations name them here
 
@@ -83,7 +84,7 @@ class TrainedModel(Job):
     snapshot_interval: float
     val_interval: float
     early_stop_patience: int
-    keep_snapshots: int
+    keep_snapshots: int | None
     balance_classes: bool
     batch_size: int
     learning_rate: float
@@ -209,11 +210,22 @@ class TrainedModel(Job):
         return str(snapshot.directory)
 
     @property
+    def planned_snapshots(self) -> int:
+        """The number of snapshots that the training takes: one an interval, and one at the end."""
+        return math.ceil(self.train_epochs / self.snapshot_interval) if self.snapshot_interval else 1
+
+    @property
+    def kept_every(self) -> int:
+        """If `keep_snapshots` is empty: every n-th snapshot is kept, so that about USUAL_SNAPSHOTS are."""
+        return max(1, round(self.planned_snapshots / USUAL_SNAPSHOTS))
+
+    @property
     def snapshots_to_keep(self) -> int:
-        """The number of snapshots left after training: one an interval; with `keep_snapshots`, at most that many and
-        the best."""
-        every = math.ceil(self.train_epochs / self.snapshot_interval) if self.snapshot_interval else 1
-        return min(every, self.keep_snapshots + 1) if self.keep_snapshots else every
+        """The number of snapshots left after training, at most: with `keep_snapshots` so many and the best."""
+        planned = self.planned_snapshots
+        if self.keep_snapshots is None:
+            return min(planned, planned // self.kept_every + 2)
+        return min(planned, self.keep_snapshots + 1) if self.keep_snapshots else planned
 
     def clear_away(self) -> None:
         for half in self.directory.glob("snapshots/.partial-*"):
@@ -250,6 +262,16 @@ class TrainedModel(Job):
         """The epochs of the snapshots, for a message: 1, 1.5, 2."""
         return ", ".join(f"{epoch:g}" for epoch in self.snapshots.order_by("epoch").values_list("epoch", flat=True))
 
+    def no_snapshot_at(self, epoch: float) -> str:
+        """A message: there is no snapshot of this epoch, perhaps because it was deleted; and which there are."""
+        newest, there = self.newest_snapshot, self.epochs
+        if newest is None:
+            return f"{self.name} is {self.status} and has no snapshot yet."
+        if 0 < epoch < newest.epoch and _is_multiple(epoch, self.snapshot_interval):
+            was = f"The snapshot of {self.name} at epoch {epoch:g} was deleted (keep_snapshots says which are kept)"
+            return f"{was}; its epochs are: {there}."
+        return f"{self.name} has no snapshot of epoch {epoch:g}; its epochs are: {there}."
+
     @property
     def best_snapshot(self) -> Snapshot | None:
         return self.ranked_snapshots().first()
@@ -261,6 +283,11 @@ class TrainedModel(Job):
     def snapshot_at(self, epoch: float) -> Snapshot | None:
         """The snapshot of an epoch, or the newest (-1); None if there is none."""
         return self.newest_snapshot if epoch == NEWEST else of_epoch(self.snapshots.all(), epoch).first()
+
+
+def _is_multiple(epoch: float, interval: float) -> bool:
+    """Whether a snapshot is due at this epoch."""
+    return bool(interval) and abs(epoch - interval * round(epoch / interval)) < SAME_EPOCH
 
 
 def _fate(dataset: Dataset) -> str:

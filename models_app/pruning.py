@@ -1,21 +1,28 @@
-"""Deletes snapshots of a model by a rule."""
+"""Deletes snapshots of a model by a rule, and the optimizer's state of those from which no training goes on."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 
 from digits_project.jobs import directory, quota
-from digits_project.jobs.models import ENDED, Job
+from digits_project.jobs.models import ENDED, Job, Status
 from models_app.models import TrainedModel
 from models_app.results import Snapshot, of_epoch
+from models_app.training.snapshots.snapshot_reader import FILES
 
 log = logging.getLogger(__name__)
 
 
+# The newest snapshots from which an unfinished training can go on; the second, if a file of the newest is damaged.
+RESUMABLE = 2
+
+
 @dataclass(frozen=True)
 class Rule:
-    """Which snapshots to keep: the first `best` by validation, the last `newest`, and each `every`-th (0: none)."""
+    """Which snapshots to keep: the first `best` by validation, the last `newest`, and each `every`-th (0: none) of
+    those that the training has taken, whether they still exist or not."""
 
     best: int = 1
     newest: int = 1
@@ -26,13 +33,21 @@ def kept_reasons(model: TrainedModel, rule: Rule) -> dict[int, str]:
     """{snapshot: reason to keep it}. Marked snapshots are kept too, and the one from which a training would resume."""
     ordered = list(model.snapshots.order_by("epoch"))
     reasons: dict[int, str] = {}
-    for number, snapshot in enumerate(ordered, 1):
+    for number, snapshot in zip(_numbers(model, ordered), ordered, strict=True):
         if rule.every and number % rule.every == 0:
             reasons[snapshot.pk] = f"every {rule.every}"
-    newest = rule.newest if model.has_ended else max(rule.newest, 1)
+    newest = rule.newest if model.status == Status.DONE else max(rule.newest, 1)
     reasons |= {snapshot.pk: "newest" for snapshot in ordered[len(ordered) - min(newest, len(ordered)) :]}
     reasons |= {snapshot.pk: "best" for snapshot in model.ranked_snapshots()[: rule.best]}
     return reasons | {snapshot.pk: "kept" for snapshot in ordered if snapshot.keep}
+
+
+def _numbers(model: TrainedModel, ordered: Sequence[Snapshot]) -> Iterable[int]:
+    """The number of each snapshot in its training, from 1, which stays the same when others are deleted. If the epochs
+    don't follow the interval, as those of an imported model, the snapshots that there are are numbered."""
+    interval = model.snapshot_interval
+    numbers = [round(snapshot.epoch / interval) for snapshot in ordered] if interval else []
+    return numbers if len(set(numbers)) == len(ordered) else range(1, len(ordered) + 1)
 
 
 def prunable(model: TrainedModel, rule: Rule) -> list[Snapshot]:
@@ -55,6 +70,35 @@ def prune(model: TrainedModel, rule: Rule) -> list[Snapshot]:
     for snapshot in gone:
         log.info("Deleted the snapshot of %s", snapshot)
     return gone
+
+
+def after_snapshot(model: TrainedModel) -> None:
+    """Delete what a running training no longer needs, once the row of a new snapshot is committed."""
+    if rule := rule_of(model):
+        newest = RESUMABLE if model.keep_snapshots is None else rule.newest
+        prune(model, replace(rule, newest=newest))
+    _remove_optimizer_states(model, RESUMABLE)
+
+
+def after_training(model: TrainedModel) -> None:
+    """Delete what a training no longer needs after its last step."""
+    if rule := rule_of(model):
+        prune(model, rule)
+    _remove_optimizer_states(model, 1)
+
+
+def rule_of(model: TrainedModel) -> Rule | None:
+    """The rule that `keep_snapshots` means; None: keep all."""
+    if model.keep_snapshots is None:
+        return Rule(every=model.kept_every)
+    return Rule(newest=model.keep_snapshots) if model.keep_snapshots else None
+
+
+def _remove_optimizer_states(model: TrainedModel, kept: int) -> None:
+    """Remove the optimizer's state, the largest part of a snapshot, of all but the newest `kept` snapshots."""
+    for snapshot in model.snapshots.order_by("-iteration")[kept:]:
+        (snapshot.directory / FILES["optimizer"]).unlink(missing_ok=True)
+    quota.forget(TrainedModel.objects.filter(pk=model.pk))
 
 
 def user_of(snapshot: Snapshot) -> Job | None:

@@ -91,18 +91,27 @@ def _store_metric(model: TrainedModel, event: dict) -> None:
 
 def _store_snapshot(model: TrainedModel, event: dict) -> None:
     """Store a snapshot exactly once, reset the count of lost processes, and delete older snapshots as keep_snapshots
-    says."""
+    says, and what else the training no longer needs."""
     described = {name: event[name] for name in ("iteration", "max_difference")}
     Snapshot.objects.update_or_create(
         trained_model=model, epoch=event["epoch"], defaults={**described, "folder": event["directory"]}
     )
     TrainedModel.objects.filter(pk=model.pk, lost_processes__gt=0).update(lost_processes=0)
-    if model.keep_snapshots:
-        pruning.prune(model, pruning.Rule(newest=model.keep_snapshots))
+    pruning.after_snapshot(model)
+
+
+def _store_end(model: TrainedModel, event: dict) -> None:
+    pruning.after_training(model)
 
 
 def _store_stop(model: TrainedModel, event: dict) -> None:
     TrainedModel.objects.filter(pk=model.pk).update(stopped_epoch=event["epoch"])
 
 
-STORE = {"started": _store_start, "metrics": _store_metric, "snapshot": _store_snapshot, "stopped_early": _store_stop}
+STORE = {
+    "started": _store_start,
+    "metrics": _store_metric,
+    "snapshot": _store_snapshot,
+    "stopped_early": _store_stop,
+    "done": _store_end,
+}

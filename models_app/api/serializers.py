@@ -226,10 +226,7 @@ def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot |
         return None
     snapshot = model.snapshot_at(epoch)
     if snapshot is None:
-        there = model.epochs or "none"
-        raise serializers.ValidationError(
-            {field: f"{model.name} has no snapshot of that epoch; its epochs are: {there}."}
-        )
+        raise serializers.ValidationError({field: model.no_snapshot_at(epoch)})
     return snapshot
 
 

@@ -57,11 +57,14 @@ class Hyperparameters(LearningRatePolicy):
         ),
     )
     # The server deletes snapshots; the trainer writes them all.
-    keep_snapshots: int = hyperparameter(
-        0,
+    keep_snapshots: int | None = hyperparameter(
+        None,
         minimum=0,
         maximum=MAX_EPOCHS,
-        help="How many of the newest snapshots are kept, besides the best one and those marked to be kept; 0: all.",
+        help=(
+            "How many of the newest snapshots are kept, besides the best one and those marked to be kept; 0: all; "
+            "empty: the newest, the best, and every n-th, so that about ten are kept."
+        ),
     )
     # The trainer takes the weights that follow from the dataset, TrainConfig.category_weights.
     balance_classes: bool = hyperparameter(

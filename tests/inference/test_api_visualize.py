@@ -117,7 +117,7 @@ def test_customize_refuses_an_unknown_network(client, named, status):
 
 def test_customize_refuses_an_unknown_epoch(client, model):
     response = client.post(f"{CUSTOMIZE}?network={model.pk}", {"snapshot_epoch": 9})
-    assert response.json()["errors"][0]["message"] == "lenet has no snapshot of that epoch; its epochs are: 1, 2."
+    assert response.json()["errors"][0]["message"] == "lenet has no snapshot of epoch 9; its epochs are: 1, 2."
 
 
 def draw(client, text, query="", **fields):

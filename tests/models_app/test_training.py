@@ -154,7 +154,7 @@ def test_lines_from_a_pipe_are_complete_wherever_the_chunks_end():
 
 
 def test_a_training_without_improvement_is_done_early_and_reports_the_epoch(train):
-    model = train(train_epochs=50, learning_rate=1e-12, lr_policy="fixed", early_stop_patience=1)
+    model = train(train_epochs=50, learning_rate=1e-12, lr_policy="fixed", early_stop_patience=1, keep_snapshots=0)
     assert (model.status, model.stopped_epoch, model.progress) == (Status.DONE, 2, 1)
     assert [s.epoch for s in model.snapshots.order_by("epoch")] == [1, 2]
     assert model_json(model)["stopped_epoch"] == 2

@@ -106,9 +106,7 @@ def test_train_model_creates_a_model_for_each_batch_size(built_dataset, capsys):
 @pytest.mark.django_db
 def test_train_model_refuses_a_previous_model_without_snapshots(built_dataset, make_model):
     from_first = ("--method", "previous", "--previous-networks", make_model(built_dataset).pk)
-    with pytest.raises(
-        CommandError, match=r"^--previous-snapshot: lenet has no snapshot of that epoch; its epochs are: none\."
-    ):
+    with pytest.raises(CommandError, match=r"^--previous-snapshot: lenet is Waiting and has no snapshot yet\."):
         call_command(
             "train_model", "next", "--dataset", built_dataset.pk, *from_first, "--previous-snapshot", "-1", "--no-wait"
         )

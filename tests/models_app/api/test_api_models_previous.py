@@ -75,7 +75,7 @@ def test_a_model_without_an_epoch_of_the_previous_one_starts_with_random_weights
 @pytest.mark.parametrize(
     "epoch, message",
     [
-        ("7", "lenet has no snapshot of that epoch; its epochs are: 0.5, 1."),
+        ("7", "lenet has no snapshot of epoch 7; its epochs are: 0.5, 1."),
         ("-2", "Ensure this value is greater than or equal to -1."),
         ("last", "A valid number is required."),
     ],
