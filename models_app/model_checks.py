@@ -10,13 +10,19 @@ from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Status
 from models_app.choices import NETWORK_COLUMNS, NetworkMethod
 from models_app.hyperparameter_columns import IN_COLUMNS
-from models_app.networks import prototxt
+from models_app.networks import BadNetwork, Network, prototxt
+from models_app.networks.fine_tuning import ALL, FineTuning, tuned
 from models_app.training import engines
 from models_app.training.class_weights import check_weighable
 from models_app.training.config import NO_NORMALIZATION
 from models_app.training.hyperparameter_declaration import BadHyperparameter
 from models_app.training.hyperparameters import NETWORK
 from models_app.training.learning_rate import PLATEAU
+
+NEEDS_WEIGHTS = (
+    "What is not trained needs weights to start from: method=pretrained, method=previous with a snapshot, or a "
+    "custom_network_snapshot."
+)
 
 if TYPE_CHECKING:
     from models_app.models import TrainedModel
@@ -115,9 +121,23 @@ def _check_network(model: TrainedModel) -> None:
             network.check_fresh()
     if model.use_mean == NETWORK and network.normalization is None:
         raise BadHyperparameter("use_mean", NO_NORMALIZATION.capitalize())
+    _check_fine_tuning(model, network)
     if model.balance_classes and dataset.declared_kind.has_categories:
         check_weighable(network)
     model.usable_engines = engines.engines_of_network(network, model.engine)
+
+
+def _check_fine_tuning(model: TrainedModel, network: Network) -> None:
+    how = FineTuning(**{name: getattr(model, name) for name in FineTuning.__dataclass_fields__})
+    if how.keeps_averages and not model.starts_from_weights:
+        field = "freeze_batch_norm" if how.train_layers == ALL else "train_layers"
+        raise BadHyperparameter(field, NEEDS_WEIGHTS)
+    try:
+        trained = tuned(network, how)
+        if model.dataset.shapes_are_known:
+            trained.check_trainable("train")
+    except BadNetwork as wrong:
+        raise BadHyperparameter("train_layers", str(wrong).capitalize()) from wrong
 
 
 CHECKS = {

@@ -61,7 +61,8 @@ class ModelForm(PolicyForm):
     CHECKED_COLUMNS = (
         "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
         "previous_epoch", "packaged_weights", "crop_size", "use_mean", "val_interval", "early_stop_patience",
-        "balance_classes", "lr_policy", "engine",
+        "balance_classes", "lr_policy", "engine", "train_layers", "trained_blocks", "backbone_lr_factor",
+        "freeze_batch_norm",
     )  # fmt: skip
     KIND: str  # of models_app.kinds
     FIRST = (

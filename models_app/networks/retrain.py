@@ -27,7 +27,7 @@ def retrained(
     """
     layers = network.layers
     if categories and categories[0] != categories[1]:
-        scoring = _scoring(layers)
+        scoring = scoring_layers(layers)
         layers = tuple(_afresh(layer, layers, *categories) if layer in scoring else layer for layer in layers)
     crop_size = _crop_size(layers) if crop_size is None else crop_size
     if crop_size:
@@ -51,7 +51,7 @@ def for_any_dataset(network: Network, categories: int) -> Network:
 
     Such a network can't be built. prototxt.write writes it, and prototxt.read fills in the number.
     """
-    open_ended = [layer for layer in _scoring(network.layers) if layer.type == "InnerProduct"]
+    open_ended = [layer for layer in scoring_layers(network.layers) if layer.type == "InnerProduct"]
 
     def opened(layer: Layer) -> Layer:
         if layer not in open_ended or layer.parameters["num_output"] != categories:
@@ -61,7 +61,7 @@ def for_any_dataset(network: Network, categories: int) -> Network:
     return replace(network, layers=tuple(map(opened, network.layers)))
 
 
-def _scoring(layers: Sequence[Layer]) -> list[Layer]:
+def scoring_layers(layers: Sequence[Layer]) -> list[Layer]:
     """The layers that compute the scores: going up from each loss, accuracy or softmax, the first with num_output."""
     found: list[Layer] = []
     seen: set[tuple[str, int]] = set()

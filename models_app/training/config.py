@@ -11,6 +11,7 @@ from typing import Any
 
 from digits_project.common.errors import BadInput
 from models_app.networks import Network
+from models_app.networks.fine_tuning import tuned
 from models_app.training.class_weights import check_weighable
 from models_app.training.engines.registry import AUTO, ENGINES
 from models_app.training.hyperparameter_declaration import BadHyperparameter, is_number, is_whole
@@ -74,10 +75,10 @@ class TrainConfig(Hyperparameters):
             raise BadInput("there is no labels_file, though the network's labels are categories")
 
     def build_network(self) -> Network:
-        """The network, checked."""
+        """The network, checked, with the layers that are trained."""
         network = Network.from_dict(self.network)
         network.check()
-        return network
+        return tuned(network, self.fine_tuning)
 
     def settled(self, seed: int, threads: int) -> TrainConfig:
         """A copy with the random seed and the number of threads that the trainer chose."""

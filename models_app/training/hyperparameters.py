@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from models_app.networks.fine_tuning import ALL, BLOCKS, TRAIN_LAYERS, FineTuning
 from models_app.training.hyperparameter_declaration import hyperparameter, hyperparameters_of
 from models_app.training.learning_rate import LearningRatePolicy
 
@@ -73,6 +74,34 @@ class Hyperparameters(LearningRatePolicy):
         "multiplied by n/(k·m), with n images in all, k categories and m images of its own. Reported losses stay "
         "unweighted.",
     )
+    train_layers: str = hyperparameter(
+        ALL,
+        choices=TRAIN_LAYERS,
+        help=(
+            "Which layers the training changes: all, the head (the layer that computes the scores), or the last blocks "
+            "and the head. The others keep the weights that they start from."
+        ),
+    )
+    trained_blocks: int = hyperparameter(
+        1,
+        minimum=1,
+        maximum=1000,
+        only_with=("train_layers", BLOCKS),
+        help="With train_layers blocks: how many of the network's last blocks are trained, besides the head.",
+    )
+    backbone_lr_factor: float = hyperparameter(
+        1.0,
+        above=0,
+        maximum=1,
+        help="The learning rate of all layers but the head, as a fraction of the head's, such as 0.1.",
+    )
+    freeze_batch_norm: bool = hyperparameter(
+        False,
+        help=(
+            "Whether BatchNorm keeps the averages that it starts from, instead of those of each batch. Layers that are "
+            "not trained always keep theirs."
+        ),
+    )
     random_seed: int | None = hyperparameter(
         None,
         minimum=0,
@@ -130,6 +159,11 @@ class Hyperparameters(LearningRatePolicy):
             "and snapshots use the averaged weights, the training goes on from its own. 0: no average."
         ),
     )
+
+    @property
+    def fine_tuning(self) -> FineTuning:
+        """Which layers are trained, and how fast."""
+        return FineTuning(**{name: getattr(self, name) for name in FineTuning.__dataclass_fields__})
 
     def values(self) -> dict[str, Any]:
         """Every hyperparameter by its name, without the further fields of a subclass."""

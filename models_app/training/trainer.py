@@ -13,6 +13,7 @@ import numpy as np
 
 from digits_project.common.errors import BadInput
 from models_app.networks import Network, parameter_count
+from models_app.networks.fine_tuning import with_plain_averages
 from models_app.training.callbacks import (
     PROGRESS_SECONDS,
     AbortCheck,
@@ -189,7 +190,8 @@ def _start(config: TrainConfig, network: Network) -> Start:
     found = starting_weights(network, config.settled_seed, config.initial_weights, config.readable_roots)
     network.check_fresh(found.afresh)
     _log_start(found, config.initial_weights)
-    return Start(found.arrays, taken_over=found.taken_over, afresh=found.afresh, warnings=found.warnings)
+    arrays = with_plain_averages(network, found.arrays)
+    return Start(arrays, taken_over=found.taken_over, afresh=found.afresh, warnings=found.warnings)
 
 
 def _early_stopping(config: TrainConfig, start: Start) -> EarlyStopping:

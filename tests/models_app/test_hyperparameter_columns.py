@@ -20,7 +20,9 @@ SAMPLES = {
     "balance_classes": True, "random_seed": 2**32 - 1, "batch_size": 7, "batch_accumulation": 8,
     "solver_type": "RMSPROP", "rms_decay": 0.75, "lr_warmup": 5.5,
     "momentum": 0.8, "weight_decay": 0.25, "gradient_clip": 1.5, "ema": 0.99,
+    "train_layers": "blocks", "trained_blocks": 2, "backbone_lr_factor": 0.1, "freeze_batch_norm": True,
 }  # fmt: skip
+WEIGHTS = {"method": "pretrained", "standard_network": "efficientnet_lite0", "packaged_weights": "efficientnet_lite0"}
 
 
 @pytest.mark.slow(3)
@@ -50,7 +52,7 @@ def test_one_declaration_adds_a_hyperparameter_everywhere():
 
 @pytest.mark.django_db
 def test_every_hyperparameter_of_a_row_reaches_the_trainer(built_dataset, make_model, cpu):
-    model = make_model(built_dataset, **SAMPLES)
+    model = make_model(built_dataset, **SAMPLES, **WEIGHTS)
     model.refresh_from_db()
     values = train_config(model, [cpu]).values()
     expected = SAMPLES | SAMPLES["lr_parameters"]

@@ -9,6 +9,7 @@ from datasets import imagedb
 from datasets.tasks import build_dataset
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
+from models_app.networks.fine_tuning import FineTuning
 from tests.inference.download.test_classify_script import run_script, unpack_download  # noqa: F401 - a fixture
 from tests.support.api_requests import field_errors
 from tests.support.samples.row_samples import with_categories
@@ -51,6 +52,35 @@ def test_a_mean_that_is_sent_counts_for_a_pretrained_network_too(client, form, s
 )  # fmt: skip
 def test_a_wrong_pretrained_network_is_refused_by_name(client, form, changes, errors):
     assert field_errors(client.post(CREATE, form(**changes))) == errors
+    assert not TrainedModel.objects.exists()
+
+
+def test_the_layers_that_are_trained_can_be_chosen(client, form):
+    sent = {"train_layers": "blocks", "trained_blocks": 3, "backbone_lr_factor": 0.1, "freeze_batch_norm": "y"}
+    assert client.post(CREATE, form(**sent)).status_code == 200
+    assert TrainedModel.objects.get().hyperparameters.fine_tuning == FineTuning("blocks", 3, 0.1, True)
+
+
+WEIGHTS_NEEDED = "What is not trained needs weights to start from: method=pretrained"
+
+
+@pytest.mark.parametrize(
+    "changes, field, message",
+    [
+        ({"method": "standard", "standard_networks": "lenet", "train_layers": "head"}, "train_layers", WEIGHTS_NEEDED),
+        ({"method": "standard", "standard_networks": "lenet", "freeze_batch_norm": 1}, "freeze_batch_norm",
+         WEIGHTS_NEEDED),
+        ({"train_layers": "blocks", "trained_blocks": 19}, "train_layers",
+         "The network has 18 blocks before its head, not 19"),
+        ({"train_layers": "tail"}, "train_layers", '"tail" is not a valid choice. Choose all, head or blocks.'),
+        ({"backbone_lr_factor": 0}, "backbone_lr_factor", "This must be above 0."),
+        ({"backbone_lr_factor": 1.5}, "backbone_lr_factor", "Ensure this value is less than or equal to 1."),
+    ],
+)  # fmt: skip
+def test_layers_that_can_not_be_chosen_are_refused_by_name(client, form, changes, field, message):
+    errors = field_errors(client.post(CREATE, form(**changes)))
+    assert list(errors) == [field]
+    assert errors[field].startswith(message)
     assert not TrainedModel.objects.exists()
 
 

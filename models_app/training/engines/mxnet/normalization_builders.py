@@ -21,7 +21,8 @@ def joined_scales(network: Network, phase: str) -> dict[str, Node]:
     """The Scale layers that can be computed within the BatchNorm that they read, by the BatchNorm's name.
 
     Such a BatchNorm has no gain of its own, and nothing but the Scale reads its output. The gain must be trained,
-    because MXNet updates the running averages in the pass that computes the gain's gradient.
+    because MXNet updates the running averages in the pass that computes the gain's gradient; unless the averages stay
+    as they are.
     """
     readers: dict[Value | None, list[Node]] = {}
     for node in network.nodes(phase):
@@ -29,11 +30,16 @@ def joined_scales(network: Network, phase: str) -> dict[str, Node]:
             readers.setdefault(value, []).append(node)
     norms = [node for node in network.nodes(phase) if isinstance(node.kind, dense.BatchNorm) and not node.kind.scales]
     only_reader = {norm.layer.name: readers.get((norm.layer.name, norm.layer.tops[0]), []) for norm in norms}
-    return {name: reading[0] for name, reading in only_reader.items() if len(reading) == 1 and _joins(reading[0])}
+    fixed = {norm.layer.name for norm in norms if norm.kind.use_global_stats}
+    return {
+        name: reading[0]
+        for name, reading in only_reader.items()
+        if len(reading) == 1 and _joins(reading[0], averages_are_fixed=name in fixed)
+    }
 
 
-def _joins(node: Node) -> bool:
-    return isinstance(node.kind, dense.Scale) and node.weights[0].trained
+def _joins(node: Node, averages_are_fixed: bool) -> bool:
+    return isinstance(node.kind, dense.Scale) and (node.weights[0].trained or averages_are_fixed)
 
 
 def batch_norm(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:
