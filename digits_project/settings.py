@@ -89,6 +89,7 @@ MIDDLEWARE = [
     "digits_project.server.middleware.actor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "digits_project.server.middleware.break_cycles",
 ]
 TEMPLATES = [
     {

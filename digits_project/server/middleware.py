@@ -1,4 +1,4 @@
-"""Middleware: the audit log's actor, security headers, old clients' double slashes."""
+"""Middleware: the audit log's actor, security headers, old clients' double slashes, memory of responses."""
 
 from functools import cache
 
@@ -81,5 +81,25 @@ def forgive_double_slash(get_response):
             request.path_info = "/" + request.path_info.lstrip("/")
             request.path = request.META.get("SCRIPT_NAME", "").rstrip("/") + request.path_info
         return get_response(request)
+
+    return middleware
+
+
+def break_cycles(get_response):
+    """Let a rendered response be freed as soon as it is sent.
+
+    DRF's response, view and request refer to each other. So responses and their data stayed until a garbage collection,
+    which lists of jobs and pictures hardly ever cause, because the collector does not count strings and numbers: after
+    25 lists of 10,000 jobs they took 145 MiB.
+    """
+
+    def middleware(request):
+        response = get_response(request)
+        context = getattr(response, "renderer_context", None)
+        if context:
+            context.pop("response", None)
+            context["view"].response = None
+            context["request"].parser_context = {}
+        return response
 
     return middleware
