@@ -40,7 +40,7 @@ def find(listings: Sequence[Listing], tick: Callable[[], None]) -> list[np.ndarr
     """
     ends = np.cumsum([len(listing) for listing in listings])
     summaries = [listing.summaries for listing in listings]
-    digests = np.concatenate([found.take_digests() for found in summaries])
+    digests = _joined([found.take_digests() for found in summaries])
     is_readable = np.concatenate([found.are_readable() for found in summaries])
     is_whole = np.concatenate([found.are_whole() for found in summaries])
     groups = _equal(digests, is_readable)
@@ -52,6 +52,11 @@ def find(listings: Sequence[Listing], tick: Callable[[], None]) -> list[np.ndarr
             digests[position] = np.frombuffer(found, np.uint64)
     groups = _equal(digests, is_readable & (groups >= 0))
     return np.split(groups, ends[:-1])
+
+
+def _joined(arrays):
+    """One array of several; without a copy if there is only one."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def summaries_of(listing: Listing, tick: Callable[[], None]) -> Summaries:
@@ -166,10 +171,12 @@ def _image(listings, ends, position):
 def _equal(digests, counted):
     """int32: a group number for each image whose digest occurs more than once among `counted`, -1 for the others."""
     groups = np.full(len(digests), -1, np.int32)
-    positions = np.flatnonzero(counted)
-    halves = np.sort(digests[positions, 0])
+    halves = digests[counted, 0]
+    halves.sort()  # in place, because millions of digests take much of a build's memory
     repeated = halves[1:][halves[1:] == halves[:-1]]
+    del halves
     if len(repeated):  # otherwise nothing is equal, and numpy.unique would first import numpy.ma
+        positions = np.flatnonzero(counted)
         positions = positions[np.isin(digests[positions, 0], repeated)]
         _, inverse, sizes = np.unique(digests[positions], axis=0, return_inverse=True, return_counts=True)
         groups[positions] = np.where(sizes[inverse] > 1, inverse, -1).reshape(-1)

@@ -13,7 +13,6 @@ from datasets.imagedb.images.size_limits import MAX_BYTES
 
 _TAIL_BYTES = 4096  # of a file; with the size they distinguish nearly all files
 _DIGEST_BYTES = 16
-_SUMMARY_BYTES = _DIGEST_BYTES + 1
 _BLOCK = 1 << 20
 _READABLE, _WHOLE, _DEEP = 1, 2, 4
 _UNKNOWN = bytes(_DIGEST_BYTES) + bytes([_DEEP])  # so that the file is looked at once more
@@ -46,18 +45,18 @@ class Summaries:
     """The summaries of many files: 17 bytes each, later one."""
 
     def __init__(self) -> None:
-        self._rows = bytearray()
-        self._flags: np.ndarray | None = None
+        self._digests, self._flags = bytearray(), bytearray()
 
     def add(self, summary: bytes | None) -> None:
         """Add the summary of the next file; None if it can't be read."""
-        self._rows += summary or _UNKNOWN
+        summary = summary or _UNKNOWN
+        self._digests += summary[:_DIGEST_BYTES]
+        self._flags += summary[_DIGEST_BYTES:]
 
     def take_digests(self) -> np.ndarray:
         """uint64, N×2. The digests are forgotten here, because only the search for copies needs their memory."""
-        rows, self._flags = self._table(), self._all_flags()
-        self._rows = bytearray()
-        return rows[:, :_DIGEST_BYTES].copy().view(np.uint64)
+        taken, self._digests = self._digests, bytearray()
+        return np.frombuffer(taken, np.uint64).reshape(-1, _DIGEST_BYTES // 8)
 
     def are_readable(self) -> np.ndarray:
         return (self._all_flags() & _READABLE) > 0
@@ -70,7 +69,4 @@ class Summaries:
         return (self._all_flags() & _DEEP) > 0
 
     def _all_flags(self):
-        return self._table()[:, _DIGEST_BYTES].copy() if self._flags is None else self._flags
-
-    def _table(self):
-        return np.frombuffer(self._rows, np.uint8).reshape(-1, _SUMMARY_BYTES)
+        return np.frombuffer(self._flags, np.uint8)

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from datasets.imagedb.build_log import BuildLog
 from datasets.imagedb.copies import find
 from datasets.imagedb.dealer import Dealer
 from datasets.imagedb.readers.folder import scan
+from datasets.imagedb.readers.listing import ListingWriter
 from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits
 
 
@@ -32,6 +34,24 @@ def find_groups(folder, tmp_path):
     with BuildLog(tmp_path / "log") as log:
         listing = scan(folder, tmp_path / "paths", log, ignore_progress)
     return find([listing], lambda: None)[0].tolist(), [os.fsdecode(listing.path(i)) for i in range(len(listing))]
+
+
+def test_finding_copies_takes_few_bytes_an_image(tmp_path):
+    number = 100_000
+    with ListingWriter(tmp_path, tmp_path / "paths") as writer:
+        for image in range(number):
+            writer.add(f"{tmp_path}/{image}")
+        writer.end_category("c")
+        listing = writer.listing()
+    digests = np.random.default_rng(0).bytes(16 * number)
+    for image in range(number):
+        listing.summaries.add(digests[16 * image : 16 * image + 16] + b"\3")
+    tracemalloc.start()
+    [groups] = find([listing], lambda: None)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (groups == -1).all()
+    assert most < 24 * number  # beside the digests themselves
 
 
 @pytest.mark.slow
