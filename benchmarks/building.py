@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -22,13 +23,14 @@ from contextlib import ExitStack
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from benchmarks.loops import build_loop
 from benchmarks.loops.build_loop import Setting, build_once
 from benchmarks.loops.pillow_loop import encode_all
-from benchmarks.loops.rounds import ANCHORS_PYTHON, Loop
+from benchmarks.loops.rounds import ANCHORS_PYTHON, ROOT, Loop
 from benchmarks.pictures import write_digits, write_photos
 from benchmarks.report import HEADING, NO_ANCHORS, LeftOut, Row, against, at_most, line
 from digits_project.common.resources import usable_cores
@@ -52,7 +54,7 @@ def rows(rounds: int, images: int = IMAGES) -> Iterator[Row | LeftOut]:
         folder = write_digits(Path(made, "digits"), images)
         fewer = write_digits(Path(made, "fewer"), images // FEWER)
         title = f"build {images:,} images of {DIGIT.size}×{DIGIT.size}"
-        most, before = _mebibytes(folder), _mebibytes(fewer)
+        most, before = (watched_build(each, DIGIT).mebibytes for each in (folder, fewer))
         yield against(title, "images/s", "Pillow", _alternate(_forked(folder, DIGIT), rounds), 0.8)
         yield at_most(f"{title}, memory of a process", "MiB", [most], MAX_MEBIBYTES)
         ratio = before / most
@@ -117,17 +119,30 @@ def _timed(work: Callable[[], None], connection: Connection) -> None:
     connection.send(time.perf_counter() - began)
 
 
-def _mebibytes(folder: Path) -> float:
-    """The most memory of a process of a build, its share of common pages included (PSS), in a new interpreter."""
-    command = [sys.executable, "-m", build_loop.__name__, folder, *map(str, DIGIT)]
-    most = 0
-    with subprocess.Popen(command) as process:
+class Watched(NamedTuple):
+    """A build in a new interpreter: the most memory of one of its processes, its share of common pages included (PSS),
+    and the processor time of all of them."""
+
+    mebibytes: float
+    processor_seconds: float
+
+
+def watched_build(folder: Path, setting: Setting) -> Watched:
+    command = [sys.executable, "-m", build_loop.__name__, folder, *map(str, setting)]
+    most, before = 0, _of_children()
+    with subprocess.Popen(command, cwd=ROOT) as process:
         while process.poll() is None:
             most = max([most, *_shares(process.pid)])
             time.sleep(_SAMPLE_SECONDS)
     if process.returncode:
         raise RuntimeError(f"the build ended with {process.returncode}")
-    return most / (1 << 20)
+    return Watched(most / (1 << 20), _of_children() - before)
+
+
+def _of_children() -> float:
+    """The processor seconds of all processes that this one has waited for, and of those that they have waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _shares(pid):

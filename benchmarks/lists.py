@@ -14,11 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-import psutil
-
 from benchmarks.load_client import form
 from benchmarks.loops.rounds import Loop, alternate
 from benchmarks.report import Row, against, at_most
+from benchmarks.server import web_processes
 from tests.support.server import RunningServer
 
 PATH = "/models/images/classification/classify_many.json"
@@ -76,7 +75,7 @@ def _largest(server: RunningServer) -> Iterator[list[float]]:
     ended = threading.Event()
 
     def sample() -> None:
-        processes = [each for each in psutil.Process(server.process.pid).children(True) if "gunicorn" in each.cmdline()]
+        processes = web_processes(server)
         while not ended.wait(SAMPLE_SECONDS):
             mebibytes.append(max(each.memory_full_info().pss for each in processes) / 2**20)
 

@@ -22,13 +22,15 @@ BOUNDARY = "digits-benchmark-boundary"
 @dataclass(frozen=True)
 class Load:
     """Responses a second, the seconds that half and 95 % of them took at most, the processor seconds that the clients
-    took for a response, and the beginning of the first response that was not 200."""
+    took for a response, the beginning of the first response that was not 200, and the number of all responses, those
+    after the measured time included."""
 
     rate: float
     median: float
     p95: float
     client_cpu: float
     wrong: bytes = b""
+    responses: int = 0
 
 
 @dataclass
@@ -127,12 +129,13 @@ def _run(url: str, requests: Sequence[bytes], clients: int, seconds: float) -> L
                 wrong = wrong or response[:1000]
             client.send(next(ahead))
     cpu = time.process_time() - cpu
+    responses = len(took) + len(selector.get_map())
     while selector.get_map():  # so that the server does nothing more for these clients when others are measured
         for client, _ in _responses(selector):
             selector.unregister(client.socket)
             client.socket.close()
     p95 = statistics.quantiles(took, n=20)[-1]
-    return Load(len(took) / (now - began), statistics.median(took), p95, cpu / len(took), wrong)
+    return Load(len(took) / (now - began), statistics.median(took), p95, cpu / len(took), wrong, responses)
 
 
 def _responses(selector: selectors.BaseSelector) -> Iterator[tuple[_Client, bytes]]:

@@ -25,6 +25,7 @@ import psutil
 from benchmarks.load_client import free_port
 from benchmarks.loops.rounds import ROOT
 from benchmarks.report import Row, against, at_most
+from tests.support.server import RunningServer
 
 JOBS = 5_000
 IDLE_SECONDS = 30
@@ -89,6 +90,11 @@ def _seconds(function) -> float:
         function()
         seconds.append(time.perf_counter() - began)
     return median(seconds)
+
+
+def web_processes(server: RunningServer) -> list[psutil.Process]:
+    """The processes that respond to requests."""
+    return [each for each in psutil.Process(server.process.pid).children(True) if "gunicorn" in each.cmdline()]
 
 
 class Server:

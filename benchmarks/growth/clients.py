@@ -1,0 +1,53 @@
+"""Growing numbers of clients that ask a whole server for classifications at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+
+from benchmarks.growth.curve import Curve
+from benchmarks.load_client import Clients, load
+from benchmarks.server import web_processes
+from benchmarks.serving import requests_of, write_digits, write_photos, written_models
+from tests.support.server import RunningServer
+from tests.support.services import temporary_home
+
+NUMBERS = (1, 8, 32, 128, 512)
+ROUNDS = 3  # of each number; the smallest cost counts, because other work on the machine only adds to it
+SECONDS = 3.0
+
+
+def curves() -> Iterator[Curve]:
+    """The processor time of the web processes for a response, and their memory, for a large and a small network."""
+    with ExitStack() as running:
+        scratch = Path(running.enter_context(TemporaryDirectory()))
+        home = running.enter_context(temporary_home())
+        server = running.enter_context(RunningServer(home, 0, DIGITS_INFERENCE_RATE="0"))
+        models = written_models(server)
+        folders = {"resnet18": write_photos(scratch / "photos"), "lenet": write_digits(scratch / "digits")}
+        processes = web_processes(server)
+        for network, folder in folders.items():
+            requests = requests_of(server, models[network]["job_id"], folder)
+            load(server.url, requests, max(NUMBERS), 1.0)  # the model is loaded, and all threads have run
+            costs, memory = [], []
+            for number in NUMBERS:
+                clients = Clients(server.url, requests, number)
+                costs.append((number, min(_milliseconds(clients, processes) for _ in range(ROUNDS))))
+                memory.append((number, max(each.memory_full_info().pss for each in processes) / 2**20))
+            yield Curve(f"classify_one, {network}", "ms of processor time", costs)
+            yield Curve(f"a web process, {network}", "MiB", memory)
+
+
+def _milliseconds(clients: Clients, processes: list[psutil.Process]) -> float:
+    """The processor time that the web processes take for a response of these clients."""
+    before = _processor_seconds(processes)
+    clients.images_per_second(SECONDS)
+    return 1000 * (_processor_seconds(processes) - before) / clients.loads[-1].responses
+
+
+def _processor_seconds(processes: list[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
