@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_app', '0019_packaged_weights'),
+        ('models_app', '0020_keep_about_ten_snapshots'),
     ]
 
     operations = [
