@@ -15,6 +15,7 @@ import django
 import psycopg2
 from django.conf import settings
 from django.core.management import get_commands, load_command_class
+from django.urls import reverse
 from django.utils.module_loading import import_string
 from gunicorn.app import wsgiapp
 from psycopg2.extensions import encrypt_password
@@ -55,7 +56,8 @@ def manage() -> None:
 COMMANDS: dict[str, Callable[[], None]] = {"gunicorn": wsgiapp.run, "manage.py": manage}
 
 
-def main() -> None:
+def load() -> None:
+    """Import the code, and make what forks share of it."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
     django.setup()
     for name in MODULES:
@@ -63,12 +65,17 @@ def main() -> None:
     for name in settings.MIDDLEWARE:
         import_string(name)
     get_commands()  # which keeps them
+    reverse("login")  # which makes the table of all routes, as the first request would
     with suppress(psycopg2.Error):  # MD5 can be forbidden
         encrypt_password(
             "", "", algorithm="md5"
         )  # starts OpenSSL in libpq, which each fork would do in 2 MiB of its own
     gc.collect()
     gc.freeze()  # otherwise each collection writes to the memory of all objects, and the forks share no page any more
+
+
+def main() -> None:
+    load()
     sys.argv = fork_server.serve(int(sys.argv[1]))
     COMMANDS[sys.argv[0]]()
 

@@ -128,7 +128,8 @@ OIDC_USE_PKCE = True
 OIDC_TIMEOUT = 10  # seconds
 OIDC_AUTHENTICATION_CALLBACK_URL = "oidc-callback"
 
-# In the web process's memory: Django's Redis cache holds pickles, which run code for anybody who can write to Redis.
+# In the memory of each process: Django's Redis cache holds pickles, which run code for anybody who can write to Redis.
+# What web processes must share is in common.shared_memory.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
 # Cookie names of this server's own, because browsers send the cookies of a host to every port, also to another Django.
 DIGITS_ID = environment.server_id(DIGITS_HOME, SECRET_KEY)

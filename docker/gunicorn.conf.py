@@ -1,15 +1,15 @@
-"""The web server: one process, many threads.
-
-It has to be one process: sessions of snapshots are loaded once, requests for one snapshot are batched, and the state in
-memory (wrong passwords, rates, cached responses to polls, latencies of /metrics) exists once. Threads suffice: ONNX
-Runtime, Pillow and the database driver release Python's lock.
-"""
+"""The web server: several processes with threads, which share their limits (decision 92)."""
 
 import os
 
+from digits_project import preloaded
+from digits_project.stack.web_server import processes_from_environment
+from digits_project.stack.web_server import threads as threads_of_each
+
+preloaded.load()  # the processes share its memory
 bind = os.environ.get("GUNICORN_BIND", "0.0.0.0:8000")  # nosec B104 (in a container; compose.yaml limits who can reach it)
-workers = 1
-threads = 16
+workers = processes_from_environment()
+threads = threads_of_each(16, workers)
 worker_class = "digits_project.server.gunicorn_worker.WebWorker"
 timeout = 60  # seconds without a heartbeat of the process; not a limit of a request
 graceful_timeout = 25  # seconds for running requests at a stop; compose.yaml waits longer

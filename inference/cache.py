@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from digits_project.common.digests import State
+from digits_project.common.shared_memory.web_processes import shared
 from inference.engine.predictor import Predictor
 
 MAX_LOADED = 8
-MAX_BYTES = 2 << 30  # of model files; loaded they take about as much. The current one is kept in any case.
+# Of the model files of all web processes of this host; loaded they take about as much. The current one of each process
+# is kept in any case.
+MAX_BYTES = 2 << 30
 
 
 class _Key(NamedTuple):
@@ -57,7 +60,7 @@ def _make_room(wanted: _Key) -> None:
     """Drop earlier versions of the file, then the least recently used predictors."""
     for key in [key for key in _loaded if key.onnx_file == wanted.onnx_file]:
         del _loaded[key]
-    while _loaded and (len(_loaded) >= MAX_LOADED or _bytes(wanted, *_loaded) > MAX_BYTES):
+    while _loaded and (len(_loaded) >= MAX_LOADED or _bytes(wanted, *_loaded) > MAX_BYTES // shared().count):
         _loaded.popitem(last=False)
 
 

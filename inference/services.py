@@ -122,7 +122,7 @@ def load(onnx_file: Path) -> Predictor:
         loaded = Predictor(onnx_file, opener=opener)
     except UnusableModel as unusable:
         raise damaged(onnx_file, "ONNX Runtime can't load it") from unusable
-    LOADED_SNAPSHOTS.labels(loaded.runs_on).inc()
+    LOADED_SNAPSHOTS.add(loaded.runs_on)
     return loaded
 
 

@@ -1,12 +1,12 @@
 """Pictures and statistics of the weights and activations of every layer, for one image."""
 
 import json
-import threading
 from pathlib import Path
 
 import numpy as np
 
 from digits_project.common.errors import BadInput
+from digits_project.common.shared_memory.web_processes import shared
 from inference import services
 from inference.engine.activations import activations
 from inference.engine.array_picture import picture
@@ -18,8 +18,6 @@ from models_app.training.snapshots.snapshot_reader import FILES, load_weights
 SOURCES = ("Data", "Input")  # layers whose pictures are in colour
 SPANS = {"Softmax": (0.0, 1.0)}  # fixed ranges of layers with meaningful absolute values
 
-_one_at_a_time = threading.Lock()  # each loads the whole network once more
-
 
 def visualizations(snapshot: Snapshot, pixels: np.ndarray) -> list[dict]:
     """The weights and the activations of every layer for one image, uint8 H×W×C, in DIGITS's format:
@@ -29,7 +27,7 @@ def visualizations(snapshot: Snapshot, pixels: np.ndarray) -> list[dict]:
     """
     predictor = services.predictor(snapshot)
     layers = json.loads(predictor.metadata["layers"])
-    with _one_at_a_time:
+    with shared().one_at_a_time:  # each loads the whole network once more
         made = _activations(snapshot, layers, {predictor.source: predictor.batch(pixels[None])})
         return [entry for layer in layers for entry in (*_weights(snapshot, layer), *made.get(layer["name"], ()))]
 

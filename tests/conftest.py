@@ -12,6 +12,7 @@ from django.test import override_settings
 from datasets import imagedb
 from datasets import services as dataset_services
 from datasets.tasks import build_dataset
+from digits_project.common.shared_memory.web_processes import shared
 from digits_project.jobs.execution import reaper
 from digits_project.jobs.execution.worker import JobWorker
 from digits_project.jobs.models import Device
@@ -53,6 +54,7 @@ def _clean_slate():
     if keys := list(redis.scan_iter(f"{QUEUE_PREFIX}:*")):
         redis.delete(*keys)
     cache.clear()
+    shared().counters.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,12 +1,12 @@
 """Limits wrong passwords: after several, an address (or an account at that address) must wait before the next login."""
 
 from django.contrib.auth.backends import ModelBackend
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 
 from digits_project.accounts import audit
 from digits_project.accounts.authentication import CachedUsers
 from digits_project.accounts.client_address import client_network, sender
+from digits_project.common.shared_memory.web_processes import shared
 
 MAX_BY_ADDRESS = 30
 MAX_BY_ACCOUNT = 10  # from one address, so that nobody can lock out a user at another address
@@ -24,8 +24,8 @@ class ThrottledBackend(CachedUsers, ModelBackend):
 
 def must_wait(request, username: str | None) -> bool:
     """Whether the last minutes had too many wrong passwords."""
-    most = zip(_keys(request, username), (MAX_BY_ADDRESS, MAX_BY_ACCOUNT), strict=True)
-    return any(cache.get(key, 0) >= limit for key, limit in most)
+    by_address, by_account = shared().counters.values(*_keys(request, username))
+    return by_address >= MAX_BY_ADDRESS or by_account >= MAX_BY_ACCOUNT
 
 
 def on_failure(sender, credentials, request=None, **signal) -> None:
@@ -34,12 +34,10 @@ def on_failure(sender, credentials, request=None, **signal) -> None:
     if must_wait(request, username):
         return
     for key in _keys(request, username):
-        cache.add(key, 0, SECONDS)
-        cache.incr(key)
+        shared().counters.add(key, 1, SECONDS)
     audit.record("fail to log in", username, "too many failures: must wait" if must_wait(request, username) else "")
 
 
 def _keys(request, username: str | None) -> tuple[str, str]:
     address = client_network(sender(request)) if request else ""
-    name = (username or "").encode().hex()[:300]  # a cache key can't hold any bytes
-    return f"logins-{address}", f"logins-{address}-{name}"
+    return f"logins-{address}", f"logins-{address}-{username or ''}"

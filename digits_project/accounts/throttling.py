@@ -1,21 +1,17 @@
 """Limits a user's requests: inference requests per minute, and lists of images at a time."""
 
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.core.cache import cache
 from rest_framework.exceptions import Throttled
 from rest_framework.throttling import BaseThrottle
 
 from digits_project.accounts.permissions import has_accounts
+from digits_project.common.shared_memory.web_processes import shared
 
 MAX_LISTS = 2
-_lists: Counter = Counter()  # lists of images in progress, by user
-_lists_lock = threading.Lock()
 
 
 class InferenceRate(BaseThrottle):
@@ -26,8 +22,7 @@ class InferenceRate(BaseThrottle):
             return True
         minute, self._rest = divmod(time.time(), 60)
         key = f"inference-{request.user.pk}-{minute:.0f}"
-        cache.add(key, 0, 120)
-        return cache.incr(key) <= settings.DIGITS_INFERENCE_RATE
+        return shared().counters.add(key, 1, 120) <= settings.DIGITS_INFERENCE_RATE
 
     def wait(self) -> float:
         return 60 - self._rest
@@ -37,18 +32,18 @@ class InferenceRate(BaseThrottle):
 def one_of_few_lists(request) -> Iterator[None]:
     """Count a list of images while the block works on it, which can take a thread hours. Raises Throttled if the user
     already has MAX_LISTS in progress."""
-    user = request.user.pk if has_accounts() else None
-    with _lists_lock:
-        if user and _lists[user] >= MAX_LISTS:
+    if not (has_accounts() and request.user.pk):
+        yield
+        return
+    name = f"lists-{request.user.pk}"
+    try:
+        if shared().hold(name, 1) > MAX_LISTS:
             raise Throttled(
                 detail=(
                     f"The server is already working on {MAX_LISTS} lists of yours. Send this one when one of "
                     "them is finished."
                 )
             )
-        _lists[user] += 1
-    try:
         yield
     finally:
-        with _lists_lock:
-            _lists[user] -= 1
+        shared().hold(name, -1)

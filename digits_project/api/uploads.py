@@ -1,6 +1,7 @@
 """Limits the bodies of requests, and stores uploaded files."""
 
 import fcntl
+import os
 import re
 import time
 from contextlib import contextmanager, suppress
@@ -72,6 +73,9 @@ class DiskUpload(TemporaryFileUploadHandler):
                     path.unlink()
         super().new_file(*args, **kwargs)
         fcntl.flock(self.file.fileno(), fcntl.LOCK_EX)  # home.remove_abandoned_uploads tests this lock
+        if not os.fstat(self.file.fileno()).st_nlink:  # a web process that has just started was faster
+            self.file.close()
+            self.new_file(*args, **kwargs)
 
     def receive_data_chunk(self, raw_data, start):
         with self._removed_on_failure():

@@ -2,7 +2,8 @@
 
 Triggers (the migrations `row_changes`) send a notification for every such change, by any process; a thread
 listens for them on a connection of its own and then drops all values. Values are used only while that connection is
-known to work, so that a lost connection can't keep an old value for longer than TRUST_SECONDS.
+known to work, so that a lost connection can't keep an old value for longer than TRUST_SECONDS. The web processes of a
+host report their own changes to each other in shared memory, which no notification can be late for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import psycopg2
+
+from digits_project.common.shared_memory.web_processes import shared
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class RowCache:
     def __init__(self, connect: Callable[[], Any], in_transaction: Callable[[], bool]):
         self._connect, self._in_transaction = connect, in_transaction
         self._values: dict[Hashable, Any] = {}
+        self._changes = b""  # of the processes of this host, as far as they are known here
         self._trusted_until = 0.0
         self._used_at = 0.0
         self._thread: threading.Thread | None = None
@@ -53,6 +57,9 @@ class RowCache:
         if self._used_at > self._trusted_until:
             self._start()
             return read()
+        if (changes := shared().row_changes()) != self._changes:
+            self.clear()
+            self._changes = changes  # after clear(), so that no thread uses the old values
         values = self._values  # clear() puts another dict in its place, so what was read before a change is not kept
         if key in values:
             return values[key]
@@ -141,6 +148,6 @@ def cached(key: Hashable, read: Callable[[], T]) -> T:
 
 
 def clear() -> None:
-    """Drop all values of this process: it has changed rows itself."""
-    for cache in _followed:
-        cache.clear()
+    """Drop all values of the web processes of this host: this process has changed rows itself."""
+    if _followed:
+        shared().rows_changed()

@@ -10,7 +10,8 @@ from digits_project.common.terminal import Screen
 from digits_project.demo.client import DemoFailed, Request
 from digits_project.demo.walkthrough import Demo, percent, shown
 from digits_project.stack.home import home_from_environment
-from digits_project.stack.supervisor import AlreadyRunning, Stack, StackError, port_from_environment
+from digits_project.stack.supervisor import AlreadyRunning, Stack
+from digits_project.stack.web_server import StackError, port_from_environment
 
 # The demo runs the server with its defaults, regardless of the variables in this shell.
 SETTINGS = {

@@ -22,7 +22,7 @@ from digits_project.common.resources import ComputeCapability
 from digits_project.jobs.models import JobEngine
 from digits_project.jobs.scheduling import devices, queues
 from digits_project.monitoring.support_dates import has_ended, supported_until
-from digits_project.stack import supervisor
+from digits_project.stack import web_server
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
@@ -229,8 +229,8 @@ def _port() -> Iterator[Finding]:
     if processes.is_locked(settings.DIGITS_HOME / "lock"):
         yield Finding("server", OK, f"make run is running on {settings.DIGITS_HOME}")
         return
-    port = supervisor.port_from_environment()
-    with supervisor.listen(port) as listener:
+    port = web_server.port_from_environment()
+    with web_server.listen(port) as listener:
         free = listener.getsockname()[1]
     if free == port or port == 0:
         yield Finding("port", OK, f"{port} is free")

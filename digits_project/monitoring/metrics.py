@@ -1,7 +1,7 @@
 """`/metrics` for Prometheus: jobs, devices, workers, and the time that inference takes.
 
-Values from PostgreSQL are counted on each request, so every web process returns the same. The latency of inference is
-measured in the web process itself.
+Values from PostgreSQL are counted on each request, so every web process returns the same. What web processes count
+themselves is in memory that those of a host share.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from django.conf import settings
 from django.db.models import Count, F, Sum
 from django.http import HttpResponse
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
@@ -17,23 +17,27 @@ from rest_framework.views import APIView
 
 from digits_project.accounts.roles import Role
 from digits_project.api.renderers import PrettyJSONRenderer
+from digits_project.common.onnx_runtime import PROVIDERS
+from digits_project.common.shared_memory.web_processes import shared
 from digits_project.jobs.models import ENDED, Device, Status, job_classes
 from digits_project.jobs.scheduling import queues
+from digits_project.monitoring.shared_metrics import SharedCounter, SharedHistogram
 
 REGISTRY = CollectorRegistry()
-INFERENCE_SECONDS = Histogram(
+INFERENCE_SECONDS = SharedHistogram(
     "digits_inference_seconds",
     "Seconds from a request to a trained model until its response.",
-    ["route"],
-    registry=REGISTRY,
+    "route",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 300),
 )
-LOADED_SNAPSHOTS = Counter(
+LOADED_SNAPSHOTS = SharedCounter(
     "digits_loaded_snapshots",
     "Snapshots that were loaded for inference, by what runs them: cpu, cuda, tensorrt or openvino.",
-    ["provider"],
-    registry=REGISTRY,
+    "provider",
 )
+LOADED_SNAPSHOTS.declare(("cpu", *PROVIDERS))
+REGISTRY.register(INFERENCE_SECONDS)
+REGISTRY.register(LOADED_SNAPSHOTS)
 
 
 class Rows:
@@ -44,6 +48,7 @@ class Rows:
         yield from _ended()
         yield _devices()
         yield _workers()
+        yield GaugeMetricFamily("digits_web_processes", "Web processes of this host.", shared().living)
 
 
 REGISTRY.register(Rows())

@@ -11,6 +11,7 @@ from selectors import EVENT_READ
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from digits_project.common.shared_memory.web_processes import STOPPING, share, shared
 from digits_project.server.connection import Connection, Waiting
 from digits_project.server.departing_connections import DepartingConnections
 from digits_project.server.response_writer import Client
@@ -20,6 +21,8 @@ from digits_project.server.response_writer import Client
 MAX_QUEUED = 8192
 ACCEPT_SECONDS = 0.02  # for accepting connections before the loop handles other events
 BODIES_SECONDS = 0.01  # for reading bodies
+YIELD_SECONDS = 0.001  # pause of accepting, in which a process with fewer connections can accept the next one
+MAX_YIELDING = 0.02  # seconds of such pauses, after which this process accepts it nevertheless
 TIDY_SECONDS = 0.5  # between two checks for late connections
 
 
@@ -33,7 +36,16 @@ class ReadingWorker(ThreadWorker):
     max_connections = 2000
     max_by_address = 1000
 
+    @classmethod
+    def check_config(cls, cfg, log):
+        """Make what the processes share; gunicorn calls this in the process from which it forks them."""
+        super().check_config(cfg, log)
+        share(cfg.workers)
+
     def init_process(self):
+        self.host = shared()
+        self.host.join()
+        self.yielding_since = self.yielded_at = self.yields_until = 0.0
         self.silent = Waiting()
         self.by_address: Counter[str] = Counter()
         self.tidied = 0.0
@@ -57,6 +69,8 @@ class ReadingWorker(ThreadWorker):
         """Wait for events and handle them, bodies last: the longest waiting first, for BODIES_SECONDS. The poller
         reports the others again, so a new request does not wait behind many large ones."""
         bodies = []
+        if (pause := self.yields_until - time.monotonic()) > 0:
+            timeout = min(timeout, pause)
         for key, _ in self.poller.select(timeout):
             conn = getattr(key.data, "args", (None,))[0]
             if isinstance(conn, Connection) and conn.incoming.body:
@@ -71,11 +85,15 @@ class ReadingWorker(ThreadWorker):
 
     def accept(self, listener):
         """Accept waiting connections for ACCEPT_SECONDS, not one per turn of the loop, so that a connection behind a
-        crowd is accepted soon."""
+        crowd is accepted soon. If another process has fewer connections, it gets a moment to accept the next one."""
+        if self._yields():
+            super().set_accept_enabled(False)
+            return
+        others_accept = not self._is_busier()
         server, deadline = listener.getsockname(), time.monotonic() + ACCEPT_SECONDS
         kind = listener.family, listener.type, listener.proto
         try:
-            while time.monotonic() < deadline:
+            while time.monotonic() < deadline and not (others_accept and self._is_busier()):
                 taken, peer = listener.accept()
                 self._admit(self.client(*kind, fileno=taken.detach()), peer, server)
         except (BlockingIOError, ConnectionAbortedError):
@@ -85,13 +103,32 @@ class ReadingWorker(ThreadWorker):
                 raise
             self._cut_oldest()
 
+    def set_accept_enabled(self, enabled):
+        if not enabled or time.monotonic() >= self.yields_until:
+            super().set_accept_enabled(enabled)
+
+    def _yields(self) -> bool:
+        """Whether to pause accepting, so that a process with fewer connections can accept the next one."""
+        if not self._is_busier():
+            return False
+        now = time.monotonic()
+        if now - self.yielded_at > MAX_YIELDING:
+            self.yielding_since = now
+        self.yielded_at = now
+        if now - self.yielding_since > MAX_YIELDING:  # the other process is stuck, or has just died
+            return False
+        self.yields_until = now + YIELD_SECONDS
+        return True
+
+    def _is_busier(self) -> bool:
+        return self.host.others_have_fewer(self.nr_conns)
+
     def _admit(self, sock, peer, server):
         conn = Connection(self.cfg, sock, peer, server)
         if not self._make_room(conn.address):
             conn.sock.close()
             return
-        self.nr_conns += 1
-        self.by_address[conn.address] += 1
+        self._count_connection(conn.address, 1)
         self._await(conn)
 
     def _make_room(self, address: str) -> bool:
@@ -133,10 +170,14 @@ class ReadingWorker(ThreadWorker):
         """Remove the connection from all waiting lists."""
         self._count_body(conn, 0)
         conn.incoming.close()
-        self.nr_conns -= 1
-        self.by_address[conn.address] -= 1
-        if not self.by_address[conn.address]:
-            del self.by_address[conn.address]
+        self._count_connection(conn.address, -1)
+
+    def _count_connection(self, address: str, change: int) -> None:
+        self.nr_conns += change
+        self.by_address[address] += change
+        if not self.by_address[address]:
+            del self.by_address[address]
+        self.host.set_connections(self.nr_conns if self.alive else STOPPING)
 
     def murder_pending(self):
         """Close late connections. gunicorn calls this after every event; it checks all connections twice a second."""
@@ -152,6 +193,7 @@ class ReadingWorker(ThreadWorker):
             self._drop(conn)
 
     def _cap_keepalive(self, deadline):
+        self.host.set_connections(STOPPING)
         for conn in self.silent:
             if not conn.received:
                 conn.idle_until = min(conn.idle_until, deadline)

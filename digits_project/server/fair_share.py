@@ -35,8 +35,9 @@ class Lane:
     waited longest. Finding it takes the same time for any number of callers.
     """
 
-    def __init__(self, name: str, threads: int, later: Callable):
-        """`later(function, …)` must call the function in the loop."""
+    def __init__(self, name: str, threads: int, later: Callable, processes: int = 1):
+        """`later(function, …)` must call the function in the loop. `processes` share the limits of waiting requests."""
+        self._max_waiting, self._min_waiting = -(-MAX_WAITING // processes), -(-MIN_WAITING // processes)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._free, self._share, self._later = threads, max(1, threads // 2), later
         self._busy: Counter[str] = Counter()  # busy threads by caller, and by share
@@ -50,8 +51,8 @@ class Lane:
         """Whether the caller's further requests must be refused. Each waiting request holds a connection; if an address
         held all of its connections so, its health checks could not connect."""
         own = self._queued[caller.key]
-        crowded = any(self._queued[key] >= MAX_WAITING for key in (caller.key, *caller.shares))
-        return crowded and own >= MIN_WAITING
+        crowded = any(self._queued[key] >= self._max_waiting for key in (caller.key, *caller.shares))
+        return crowded and own >= self._min_waiting
 
     def submit(self, caller: Caller, run: Callable[[], object], done: Callable[[Future], None]) -> None:
         """Call `run()` in a thread when it is the caller's turn, then `done(future)` in the loop."""
@@ -138,9 +139,9 @@ def _common(caller: Caller) -> tuple[str, ...]:
 class Lanes:
     """All lanes of the web server."""
 
-    def __init__(self, threads: int, later: Callable):
+    def __init__(self, threads: int, later: Callable, processes: int = 1):
         sizes = {"requests": threads, "downloads": max(2, threads // 4), "lookups": 2, "healthz": 1, "readyz": 1}
-        self._lanes = {name: Lane(name, size, later) for name, size in sizes.items()}
+        self._lanes = {name: Lane(name, size, later, processes) for name, size in sizes.items()}
 
     def __getitem__(self, name: str) -> Lane:
         return self._lanes[name]

@@ -11,7 +11,6 @@ import resource
 import socket
 import sys
 import time
-from collections import Counter
 from functools import partial
 
 from digits_project.server.connection import OpenAdmission
@@ -46,13 +45,12 @@ class WebWorker(ReadingWorker):
     max_spooled = 200  # responses spooled to disk
 
     def init_process(self):
-        self.arriving: Counter[str] = Counter()  # bytes of large bodies by caller, until the response
         self.poll_cache = ResponseCache()
         self.notified = 0.0
         super().init_process()
 
     def get_thread_pool(self):
-        self.lanes = Lanes(self.cfg.threads, self.method_queue.defer)
+        self.lanes = Lanes(self.cfg.threads, self.method_queue.defer, self.cfg.workers)
         return self.lanes
 
     def run(self):
@@ -60,6 +58,7 @@ class WebWorker(ReadingWorker):
         files = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, files), hard))
         self.max_connections = min(self.max_connections, max(100, (max(soft, files) - FILES_BESIDES) // 2))
+        self._divide_limits(self.cfg.workers)
         self.worker_connections = self.max_connections + 1  # gunicorn would stop accepting
         self.admission = getattr(self.wsgi, "admission", None) or OpenAdmission()
         if self.admission.behind_proxy:
@@ -67,6 +66,11 @@ class WebWorker(ReadingWorker):
         self.departing = DepartingConnections(self.poller, self.max_spooled, self.linger_within)
         sys.setswitchinterval(SWITCH_SECONDS)
         super().run()
+
+    def _divide_limits(self, processes: int) -> None:
+        """Divide the limits of the host among so many processes. Each has about as many connections as the others."""
+        for limit in ("max_connections", "max_by_address", "max_spooled"):
+            setattr(self, limit, -(-getattr(self, limit) // processes))
 
     def notify(self):
         """Send gunicorn's master a heartbeat once a second, not after every event, because polls cause many."""
@@ -153,11 +157,10 @@ class WebWorker(ReadingWorker):
     def _count_body(self, conn, size: int) -> bool:
         """Count a body of so many bytes for its caller. Returns False if the caller has too many bytes in transit."""
         size = size if size > IN_MEMORY else 0
-        self.arriving[conn.caller.key] += size - conn.counted
+        if size == conn.counted:
+            return True
+        total = self.host.hold(f"arriving {conn.caller.key}", size - conn.counted)
         conn.counted = size
-        total = self.arriving[conn.caller.key]
-        if not total:
-            del self.arriving[conn.caller.key]
         return total <= self.admission.max_arriving
 
     def _dispatch(self, conn):

@@ -7,7 +7,6 @@ import errno
 import os
 import re
 import tempfile
-import threading
 from collections.abc import Iterator
 from typing import cast
 
@@ -26,6 +25,8 @@ from gunicorn.http.errors import (
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 
+from digits_project.common.shared_memory.web_processes import shared
+
 MAX_HEAD = 64 << 10  # bytes
 MAX_CHUNK_LINE = 1 << 10  # bytes of a chunk's size with its extensions, or of one trailer
 MAX_TRAILERS = 8 << 10  # bytes of all of them
@@ -43,7 +44,6 @@ class Spool:
     """The bytes of a body as a file: in memory, or an unnamed file in tempfile's folder."""
 
     refused: tuple[int, str] | None = None  # status and reason of a request whose body was not read
-    _total, _lock = 0, threading.Lock()  # bytes on disk of all spools
 
     def __init__(self):
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - close() closes it
@@ -56,11 +56,9 @@ class Spool:
         self.size += len(data)
         if self.size > IN_MEMORY:
             disk = os.statvfs(tempfile.gettempdir())
-            with Spool._lock:
-                if Spool._total > disk.f_bavail * disk.f_frsize:
-                    raise OSError(errno.ENOSPC, "request bodies fill the disk")
-                Spool._total += self.size - self._on_disk
-            self._on_disk = self.size
+            added, self._on_disk = self.size - self._on_disk, self.size
+            if shared().hold("spooled bodies", added) - added > disk.f_bavail * disk.f_frsize:
+                raise OSError(errno.ENOSPC, "request bodies fill the disk")
         self._file.write(data)
 
     def rewind(self) -> None:
@@ -70,8 +68,8 @@ class Spool:
         return iter(self.readline, b"")
 
     def close(self) -> None:
-        with Spool._lock:
-            Spool._total -= self._on_disk
+        if self._on_disk:
+            shared().hold("spooled bodies", -self._on_disk)
             self._on_disk = 0
         self._file.close()
 

@@ -58,8 +58,8 @@ class _Writes:
 
 
 def forget_changed_rows(get_response):
-    """Drop this process's cached rows before the response of a request that wrote rows is sent, so that the next
-    request finds the new ones. The notification of PostgreSQL can come a moment later."""
+    """Let the web processes of this host drop their cached rows before the response of a request that wrote rows is
+    sent, so that the next request finds the new ones. The notification of PostgreSQL can come a moment later."""
 
     def middleware(request):
         writes = _Writes()

@@ -5,16 +5,15 @@ import errno
 import os
 import socket
 import tempfile
-import threading
 import time
+
+from digits_project.common.shared_memory.web_processes import shared
 
 BLOCK = 256 << 10
 
 
 class Backlog:
     """The unsent rest of a response, on disk (in tempfile's folder)."""
-
-    _total, _lock = 0, threading.Lock()  # bytes of all backlogs
 
     def __init__(self):
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
@@ -24,11 +23,9 @@ class Backlog:
         """Append data. Raises OSError if the disk is full; all backlogs together leave as many bytes free as they
         take."""
         disk = os.fstatvfs(self._file.fileno())
-        with Backlog._lock:
-            if Backlog._total > disk.f_bavail * disk.f_frsize:
-                raise ConnectionResetError(errno.ECONNRESET, "responses that wait for slow clients fill the disk")
-            Backlog._total += len(data)
-            self._size += len(data)
+        self._size += len(data)
+        if shared().hold("spooled responses", len(data)) - len(data) > disk.f_bavail * disk.f_frsize:
+            raise ConnectionResetError(errno.ECONNRESET, "responses that wait for slow clients fill the disk")
         self._file.write(data)
 
     def give(self, client: socket.socket) -> int:
@@ -39,9 +36,8 @@ class Backlog:
         return sent
 
     def close(self) -> None:
-        with Backlog._lock:
-            Backlog._total -= self._size
-            self._size = 0
+        shared().hold("spooled responses", -self._size)
+        self._size = 0
         self._file.close()
 
 

@@ -7,7 +7,8 @@ import sys
 import time
 
 from digits_project.stack.home import home_from_environment
-from digits_project.stack.supervisor import TEND_EVERY, Stack, StackError, port_from_environment
+from digits_project.stack.supervisor import TEND_EVERY, Stack
+from digits_project.stack.web_server import StackError, port_from_environment
 
 HELP = """
 The environment sets it up:

@@ -9,18 +9,17 @@ signals and has no other children.
 """
 
 import contextlib
-import errno
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from digits_project.common import processes
+from digits_project.stack import web_server
 from digits_project.stack.embedded import ServiceError, Services
 from digits_project.stack.fork_server import Forked, ForkServer
 from digits_project.stack.home import (
@@ -32,22 +31,13 @@ from digits_project.stack.home import (
     keep_others_from_writing,
     write_state,
 )
+from digits_project.stack.web_server import StackError
 
 READY_WITHIN = 60  # seconds
 TEND_EVERY = 0.5  # seconds
 WEB_GRACE, WORKER_GRACE = 5.0, 8.0  # seconds to stop after the first signal
-LISTENER = 100  # the web server's file descriptor of the listening socket
-WEB_OPTIONS = (
-    *("--workers", "1", "--threads", "8", "--timeout", "60", "--graceful-timeout", "3", "--no-control-socket"),
-    *("--worker-class", "digits_project.server.gunicorn_worker.WebWorker"),
-    *("--forwarded-allow-ips", ""),  # settings.py decides which headers of a proxy are trusted
-)
 NO_CHECKS = ("--skip-checks",)  # migrate has done them
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class StackError(Exception):
-    """The stack can't run here; the text tells the user why."""
 
 
 class AlreadyRunning(StackError):
@@ -65,6 +55,7 @@ class Stack:
         self.home = home.resolve()
         self.logs = self.home / "log"
         self.port = port
+        self.web_command = web_server.command()
         self.say = say
         self.url = ""
         # There is none yet.
@@ -111,7 +102,7 @@ class Stack:
         self._start_services()
         self._migrate()
         admin_password = self._ensure_superuser()
-        listener = self._exit.enter_context(listen(self.port))
+        listener = self._exit.enter_context(web_server.listen(self.port))
         port = listener.getsockname()[1]
         if port != self.port:
             self._note(f"Port {self.port} is taken; using {port}")
@@ -200,7 +191,7 @@ class Stack:
         # The web server inherits the socket, so no other program can take the port meanwhile, and a restarted web
         # server finds the requests that arrived in between.
         commands = {
-            "web": ["gunicorn", "digits_project.wsgi", "--bind", f"fd://{LISTENER}", *WEB_OPTIONS],
+            "web": self.web_command,
             "worker-io": ["manage.py", "worker", "io", *NO_CHECKS],
             "worker-io-spare": ["manage.py", "worker", "io-spare", *NO_CHECKS],
             "worker-train": ["manage.py", "worker", "train", *NO_CHECKS],
@@ -208,7 +199,7 @@ class Stack:
         }
         for name, command in commands.items():
             log = self.logs / f"{name}.log"
-            files = {LISTENER: listener.fileno()} if name == "web" else {}
+            files = {web_server.LISTENER: listener.fileno()} if name == "web" else {}
             child = processes.Child(name, log, partial(self._fork, command, log, files))
             child.start()
             self.children.append(child)
@@ -222,7 +213,9 @@ class Stack:
     def _await_web(self) -> None:
         web = self.children[0]
         deadline = time.monotonic() + READY_WITHIN
-        while (status := _status_of(self.url)) is None and web.process.poll() is None and time.monotonic() < deadline:
+        while (status := web_server.status_of(self.url)) is None and web.process.poll() is None:
+            if time.monotonic() > deadline:
+                break
             time.sleep(0.05)
         if status is None or status >= 500:
             answered = f"answers {status}" if status else "does not answer"
@@ -246,42 +239,3 @@ def _interrupt_on(numbers: Sequence[signal.Signals]) -> dict:
 
 def _interrupt(number, frame):
     raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def listen(port: int) -> Iterator[socket.socket]:
-    """A listening socket on 127.0.0.1, on `port`, else one of the next nine, else any free port."""
-    for candidate in (*range(port, min(port + 10, 65536)), 0):
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(("127.0.0.1", candidate))
-                listener.listen(128)
-            except PermissionError:
-                raise StackError(f"Only root may use port {candidate}; set DIGITS_PORT to 1024 or more") from None
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-                continue
-            yield listener
-            return
-
-
-def _status_of(url: str) -> int | None:
-    """The HTTP status of a GET, or None without a response. Not by http.client, which would keep 3 MiB of this process
-    for as long as the server runs."""
-    address = urlsplit(url)
-    try:
-        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-            connection.sendall(f"GET /index.json HTTP/1.0\r\nHost: {address.netloc}\r\n\r\n".encode())
-            return int(connection.makefile("rb").readline().split()[1])
-    except (OSError, IndexError, ValueError):  # nothing listens yet, or the web server died meanwhile
-        return None
-
-
-def port_from_environment() -> int:
-    """DIGITS_PORT, or 5000; 0 means any free port."""
-    text = os.environ.get("DIGITS_PORT") or "5000"
-    if not (text.isdecimal() and int(text) < 65536):
-        raise StackError(f"DIGITS_PORT is {text!r}; it must be a number from 0 to 65535")
-    return int(text)

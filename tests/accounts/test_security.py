@@ -14,6 +14,7 @@ from digits_project.monitoring.log_format import Brief, OneLine
 from models_app.networks.layer import BadNetwork
 from models_app.networks.prototxt.text import parse
 from tests.support.api_requests import PASSWORD, make_account, token_header
+from tests.support.webserver import first_of_two, forked
 
 LOGIN = "/login.json"
 
@@ -139,6 +140,18 @@ def test_the_limit_of_waiting_jobs_applies_to_users_but_not_to_operators(client,
     assert [client.post(create, dataset_form, headers=olga).status_code for _ in range(3)] == [200] * 3
     client.post(f"/jobs/{jobs[0]}/abort", headers=ugo)
     assert client.post(create, dataset_form, headers=ugo).status_code == 200
+
+
+def test_lists_of_a_user_in_another_web_process_count_until_it_dies(rf, auth_required):
+    request = rf.post("/")
+    request.user = make_account("vera", "viewer")
+    first_list, second_list = (throttling.one_of_few_lists(request) for _ in range(2))
+    with first_of_two() as shared:
+        other = forked(lambda: (shared.join(), shared.hold(f"lists-{request.user.pk}", 2)))
+        with other, pytest.raises(Throttled, match="2 lists of yours"):
+            first_list.__enter__()
+        with forked(shared.join), second_list:
+            """The other process has died, and another one has taken its place."""
 
 
 def test_the_limit_of_concurrent_lists_applies_to_each_user(rf, auth_required):

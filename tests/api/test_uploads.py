@@ -1,13 +1,16 @@
 """Limits of the size of a request: by its Content-Length, by its files and by its fields."""
 
+import fcntl
 import io
 import os
 import time
+from pathlib import Path
 
 import pytest
 from django.test.client import encode_multipart
 
-from digits_project.api.uploads import ABANDONED_SECONDS, Upload
+from digits_project.api.uploads import ABANDONED_SECONDS, DiskUpload, Upload
+from digits_project.stack.home import remove_abandoned_uploads
 from inference.api.serializers import OneImageForm
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("small_uploads")]
@@ -106,3 +109,18 @@ def test_uploaded_files_and_abandoned_ones_are_deleted_after_the_request(client,
         ROUTES[0], {"dataset_name": "x", "method": "textfile", "textfile_labels_file": io.BytesIO(bytes(4 << 20))}
     )
     assert list(folder.iterdir()) == [recent]
+
+
+def test_an_upload_that_a_starting_web_process_removes_is_made_again(settings, tmp_path, monkeypatch):
+    folder = settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+
+    def flock_too_late(*call):
+        monkeypatch.undo()
+        remove_abandoned_uploads(folder)
+        fcntl.flock(*call)
+
+    monkeypatch.setattr(fcntl, "flock", flock_too_late)
+    upload = DiskUpload()
+    upload.new_file("image_file", "photo.png", "image/png", 4)
+    assert [Path(upload.file.temporary_file_path())] == list(folder.iterdir())
+    upload.file.close()

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from digits_project.common import row_cache
 from digits_project.common.row_cache import RowCache
 from tests.support.server import wait_until
-from tests.support.webserver import connect, is_warm, opened_cache
+from tests.support.webserver import Deaf, connect, first_of_two, forked, is_warm, opened_cache
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,6 +62,16 @@ def test_a_change_of_another_process_is_seen_at_once(name, group):
     began = time.monotonic()
     wait_until(lambda: name() == "after", seconds=row_cache.TRUST_SECONDS)
     assert time.monotonic() - began < row_cache.TRUST_SECONDS
+
+
+def test_a_change_of_another_web_process_is_seen_before_its_notification(group):
+    with first_of_two() as shared, opened_cache(Deaf) as cache:
+        names = [cache.get("name", lambda: Group.objects.get(pk=group.pk).name)]
+        rename_elsewhere(group, "after")
+        names.append(cache.get("name", lambda: Group.objects.get(pk=group.pk).name))
+        with forked(lambda: (shared.join(), row_cache.clear())):
+            names.append(cache.get("name", lambda: Group.objects.get(pk=group.pk).name))
+    assert names == ["before", "before", "after"]
 
 
 def test_a_change_that_is_rolled_back_changes_nothing(name, group):

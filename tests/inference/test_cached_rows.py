@@ -18,17 +18,10 @@ from inference import services
 from tests.support.api_requests import make_account, token_header
 from tests.support.samples.row_samples import add_snapshot
 from tests.support.server import wait_until
-from tests.support.webserver import connect, opened_cache
+from tests.support.webserver import Deaf, connect, opened_cache
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/models/images/classification/classify_one.json"
-
-
-class Deaf(row_cache.RowCache):
-    """A cache that ignores the notifications of PostgreSQL."""
-
-    def _drop_changed(self, connection):
-        pass
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
+from digits_project.monitoring.metrics import INFERENCE_SECONDS
 from tests.support.api_requests import make_account, token_header
+from tests.support.webserver import first_of_two, forked
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +81,20 @@ def test_the_metrics_count_devices_and_workers(cpu, register_worker, scrape):
     numbers = scrape()
     assert numbers["digits_devices", cpu.host, "free", "cpu"] == 1
     assert numbers["digits_workers", "io"] == 1
+
+
+def test_the_metrics_sum_the_inference_of_all_web_processes(scrape):
+    def classify():
+        with INFERENCE_SECONDS.time("ClassifyOne"):
+            pass
+
+    with first_of_two() as shared, forked(lambda: (shared.join(), classify())):
+        classify()
+        found = scrape()
+    assert found["digits_web_processes",] == 2
+    assert found["digits_inference_seconds_count", "ClassifyOne"] == 2
+    assert found["digits_inference_seconds_sum", "ClassifyOne"] > 0
+    assert found["digits_inference_seconds_bucket", "+Inf", "ClassifyOne"] == 2
 
 
 def test_metrics_need_a_login_and_probes_need_none(client, settings):

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from digits_project.common.shared_memory.web_processes import shared
 from digits_project.server.incoming_request import IN_MEMORY as SHORT
 from digits_project.server.response_writer import Backlog
 from tests.support.applications.wsgi_samples import LARGE
@@ -108,10 +109,10 @@ def test_the_slowest_of_too_many_slow_clients_is_disconnected(lenient_port, conn
     assert sorted(len(read_until_close(connection)) > LARGE for connection in slow) == [False, True, True, True]
 
 
-def test_spooling_stops_at_its_limit_of_disk_space(monkeypatch):
+def test_spooling_stops_at_its_limit_of_disk_space():
     with contextlib.closing(Backlog()) as backlog:
         backlog.add(b"some")
-        monkeypatch.setattr(Backlog, "_total", 1 << 62)
+        shared().hold("spooled responses", 1 << 62)
         with pytest.raises(ConnectionResetError):
             backlog.add(b"more")
 

@@ -50,6 +50,11 @@ _UPRIGHT = {
 }
 
 
+def divide_budget(processes: int) -> None:
+    """Share the budget of decoded pixels with the other processes of this host that decode for the same clients."""
+    _TURNS.divide(processes)
+
+
 def open_image(path: str | Path) -> FileIO:
     """Open an image file. O_NONBLOCK, because opening a pipe would block for ever."""
     return FileIO(path, opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))

@@ -9,16 +9,21 @@ class PixelBudget:
     """A pixel budget shared by threads. A forked child starts with all."""
 
     def __init__(self, pixels: int):
-        self._free = pixels
+        self._pixels = self._free = pixels
+        self._processes = 1
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
+
+    def divide(self, processes: int) -> None:
+        """Share the budget with other processes: each has its part, or one larger image at a time."""
+        self._processes = processes
 
     def take(self, pixels: int) -> None:
         """Wait until this number of pixels is free, and take them. It must not exceed the whole budget."""
         with self._lock:
             self._waiting += 1
-            while self._free < pixels:
+            while self._pixels - self._free + pixels > max(pixels, self._pixels // self._processes):
                 self._changed.wait()
             self._waiting -= 1
             self._free -= pixels

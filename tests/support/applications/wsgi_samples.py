@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 from pathlib import Path
 
 from digits_project.server import fair_share, poll_cache
@@ -109,3 +110,12 @@ def _digest(body):
 def _ok(start_response, content):
     start_response("200 OK", [("Content-Length", str(len(content)))])
     return [content]
+
+
+def naming_its_process(environ, start_response):
+    """Responds with the number of its process; to /hold?PATH when a pipe's writer is done."""
+    if environ["PATH_INFO"] == "/hold":
+        Path(environ["QUERY_STRING"]).read_bytes()
+    body = str(os.getpid()).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]

@@ -189,8 +189,10 @@ def test_small_images_of_slow_kinds_are_decoded():
     assert SLOW_PIXELS < MAX_PIXELS
 
 
-def test_the_pixel_budget_limits_the_images_decoded_at_once():
+@pytest.mark.parametrize("processes, images, most", [(1, (100, 60, 50, 40), 100), (2, (50, 40, 30, 20), 50)])
+def test_the_pixel_budget_limits_the_images_decoded_at_once(processes, images, most):
     budget, in_use, peaks, lock = PixelBudget(100), [], [], threading.Lock()
+    budget.divide(processes)
 
     def work(pixels):
         for _ in range(50):
@@ -202,13 +204,21 @@ def test_the_pixel_budget_limits_the_images_decoded_at_once():
                 with lock:
                     in_use.remove(pixels)
 
-    threads = [threading.Thread(target=work, args=[pixels]) for pixels in (100, 60, 50, 40, 10, 1)]
+    threads = [threading.Thread(target=work, args=[pixels]) for pixels in (*images, 10, 1)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(peaks) == 300
-    assert max(peaks) <= 100
+    assert max(peaks) <= most
+
+
+def test_an_image_larger_than_the_part_of_a_process_is_decoded_alone():
+    budget = PixelBudget(100)
+    budget.divide(8)
+    with Turn(budget) as turn:
+        turn.take(100)
+        assert budget._free == 0
 
 
 def test_a_bad_image_releases_its_pixel_budget():
