@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, When
 from django.urls import reverse
 
 from digits_project.common.job_ids import is_job_id
@@ -30,6 +30,8 @@ class Status(models.TextChoices):
 
 
 ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
+# The order of lists: running jobs first, then the newest first. Each table has an index in this order.
+LIST_ORDER = (Case(When(status=Status.RUNNING.value, then=0), default=1), F("created_at").desc())
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,10 @@ class Job(models.Model):
 
     class Meta:
         abstract = True
-        indexes = [models.Index(fields=["status", "-priority", "created_at"], name="%(class)s_queue")]
+        indexes = [
+            models.Index(fields=["status", "-priority", "created_at"], name="%(class)s_queue"),
+            models.Index(*LIST_ORDER, name="%(class)s_list"),
+        ]
         ordering = ["-created_at"]
 
     def __str__(self):

@@ -1,11 +1,16 @@
 """The routes that datasets and models share: index, status, abort, delete, edit; and their error responses."""
 
+import copy
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Status
+from models_app.models import TrainedModel
 from tests.support.api_requests import make_account
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -229,6 +234,26 @@ def test_the_index_is_paginated(client, make_dataset):
     created = [make_dataset().pk for _ in range(5)]
     pages = [client.get(f"/index.json?page={page}&page_size=2").json()["datasets"] for page in (1, 2, 3, 4)]
     assert [[job["id"] for job in page] for page in pages] == [created[4:2:-1], created[2:0:-1], created[:1], []]
+
+
+def test_a_page_of_a_long_index_is_read_in_order_and_not_sorted(client, built_dataset, make_model):
+    sample = make_model(built_dataset)
+    TrainedModel.objects.bulk_create(copy_of(sample, f"20260101-000000-{number:04x}") for number in range(2000))
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as ran:
+        cursor.execute("ANALYZE models_app_trainedmodel")
+        client.get("/index.json?page=1")
+    (query,) = (one["sql"] for one in ran if "models_app_trainedmodel" in one["sql"] and "LIMIT 100" in one["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {query}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert ("trainedmodel_list" in plan, "Sort" in plan) == (True, False)
+
+
+def copy_of(model, job_id):
+    """A model that is not saved yet, with the same columns."""
+    model = copy.copy(model)
+    model.job_id = job_id
+    return model
 
 
 def test_a_page_that_is_no_number_is_an_error_of_its_field(client):

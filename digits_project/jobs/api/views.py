@@ -4,7 +4,6 @@ from typing import Any, Generic, overload
 
 from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db.models import Case, When
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
@@ -24,7 +23,7 @@ from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.api.viewsets import FormViewSet
 from digits_project.jobs import services
 from digits_project.jobs.api.job_responses import MOVED, TEXT, Created, Listed, Progress, created
-from digits_project.jobs.models import J, Job, Status, job_classes
+from digits_project.jobs.models import LIST_ORDER, J, Job, job_classes
 from digits_project.jobs.sharing import GroupNames, shared_names
 from digits_project.jobs.visibility import find_visible, visible
 
@@ -78,8 +77,7 @@ def _listed(job_class: type[Job], window: slice) -> list[dict]:
     columns = {"id": "job_id", "name": "name", "status": "status"}
     if hasattr(job_class, "dataset_id"):
         columns["dataset_id"] = "dataset_id"
-    running_first = Case(When(status=Status.RUNNING, then=0), default=1)
-    rows = visible(job_class).order_by(running_first, "-created_at").values_list(*columns.values())
+    rows = visible(job_class).order_by(*LIST_ORDER).values_list(*columns.values())
     return [dict(zip(columns, row, strict=True)) for row in rows[window]]
 
 
