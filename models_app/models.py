@@ -18,7 +18,8 @@ from models_app.choices import MAX_GPUS, NetworkMethod, engine_names, frameworks
 from models_app.hyperparameter_columns import RATE_COLUMNS, HyperparameterColumns
 from models_app.networks import Network, prototxt
 from models_app.networks.pretrained import packaged
-from models_app.networks.retrain import retrained
+from models_app.networks.retrain import retrained, with_normalization_of
+from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.results import NEWEST, SAME_EPOCH, Evaluation, Metric, Snapshot, of_epoch
 from models_app.training import engines
 from models_app.training.class_weights import balanced
@@ -60,7 +61,10 @@ class TrainedModel(Job):
     previous_epoch = models.FloatField(
         null=True, blank=True, help_text="The epoch of the previous model's snapshot; empty: random weights."
     )
-    # A copy of the previous model's network (Network.to_dict) and its number of categories; that model can be deleted.
+    pretrained = models.ForeignKey(
+        PretrainedModel, on_delete=models.SET_NULL, null=True, blank=True, related_name="successors", editable=False
+    )
+    # Copies of the network (Network.to_dict) and its number of categories; the previous or pretrained model can go.
     previous_network = models.JSONField(null=True, blank=True, editable=False)
     previous_categories = models.PositiveIntegerField(null=True, blank=True, editable=False)
     packaged_weights = models.CharField(
@@ -122,7 +126,7 @@ class TrainedModel(Job):
     @classmethod
     def unrunnable(cls) -> list[tuple[Job, str]]:
         lost = cls.objects.filter(status=Status.WAITING, dataset__status__in=(Status.ABORTED, Status.ERROR))
-        return [(model, f"Its dataset {_fate(model.dataset)}") for model in lost.select_related("dataset")]
+        return [(model, f"Its dataset {model_checks.fate(model.dataset)}") for model in lost.select_related("dataset")]
 
     @classmethod
     def engines(cls) -> Sequence[JobEngine]:
@@ -158,8 +162,9 @@ class TrainedModel(Job):
         last layer's width. The shapes of a generic dataset are unknown too; then the network is not checked.
         """
         dataset, known = self.dataset, self.dataset.shapes_are_known
-        if self.method in (NetworkMethod.STANDARD, NetworkMethod.PRETRAINED):
-            return networks.standard(self.standard_network, dataset.image_shape, self.categories, self.crop_size)
+        if self.standard_network:
+            network = networks.standard(self.standard_network, dataset.image_shape, self.categories, self.crop_size)
+            return with_normalization_of(self.previous_network, network) if self.previous_network else network
         image_shape, label_shape = dataset.image_shape, tuple(dataset.label_shape)
         crop_size = self.crop_size if known else None
         has_categories = self.declared_kind.has_categories
@@ -187,13 +192,13 @@ class TrainedModel(Job):
 
     @property
     def starts_from_weights(self) -> bool:
-        given = self.custom_network_snapshot or self.packaged_weights
+        given = self.custom_network_snapshot or self.pretrained_networks
         return self.is_imported or self.previous_epoch is not None or bool(given)
 
     @property
     def pretrained_networks(self) -> str:
-        """The choice of method=pretrained; "" if there is none."""
-        return self.packaged_weights
+        """The choice of method=pretrained: a job id, or the name of installed weights; "" if there is none."""
+        return self.pretrained_id or self.packaged_weights
 
     def initial_weights(self) -> str | None:
         """The source of the initial weights, as starting_weights() takes it; None: random weights.
@@ -202,6 +207,10 @@ class TrainedModel(Job):
         """
         if self.packaged_weights:
             return packaged.PREFIX + self.packaged_weights
+        if self.method == NetworkMethod.PRETRAINED:
+            if self.pretrained is None:
+                raise BadInput("The pretrained model that it starts from was deleted.")
+            return str(self.pretrained.weights_file)
         if self.previous_epoch is None:
             return self.custom_network_snapshot or None
         snapshot = self.previous.snapshot_at(self.previous_epoch) if self.previous else None
@@ -288,9 +297,3 @@ class TrainedModel(Job):
 def _is_multiple(epoch: float, interval: float) -> bool:
     """Whether a snapshot is due at this epoch."""
     return bool(interval) and abs(epoch - interval * round(epoch / interval)) < SAME_EPOCH
-
-
-def _fate(dataset: Dataset) -> str:
-    if dataset.status == Status.ABORTED:
-        return f"{dataset.name} ({dataset.pk}) was aborted."
-    return f"{dataset.name} ({dataset.pk}) failed: {dataset.error}"

@@ -25,6 +25,9 @@ def model_errors(**fields) -> dict[str, list[str]]:
         if model.previous:
             model.previous_network = model.previous.network().to_dict()
             model.previous_categories = model.previous.categories
+        if model.pretrained:
+            for column, value in model.pretrained.columns().items():
+                setattr(model, column, value)
         model.clean()
     except BadInput as wrong:
         return {"previous": [str(wrong)]}

@@ -16,6 +16,7 @@ from digits_project.jobs.visibility import named
 from models_app import networks, pruning
 from models_app.models import TrainedModel
 from models_app.networks import prototxt
+from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.results import Snapshot
 
 MAX_COMBINATIONS = 100  # of one form's values
@@ -36,6 +37,7 @@ def create_models(
     try:
         with transaction.atomic():
             fields |= _held(dataset, fields.get("previous"), fields.get("previous_epoch"))
+            fields |= _held_pretrained(fields.get("pretrained"))
             for varied in _combinations(name, learning_rates, batch_sizes):
                 model = TrainedModel(owner=owner, **(fields | varied))
                 model.network_is_checked = bool(made)
@@ -90,6 +92,16 @@ def _held(dataset: Dataset, previous: TrainedModel | None, epoch: float | None) 
     except BadInput as wrong:
         raise ValidationError({"previous": str(wrong)}) from wrong
     return found | {"previous": locked, "previous_network": network, "previous_categories": locked.categories}
+
+
+def _held_pretrained(pretrained: PretrainedModel | None) -> dict:
+    """Lock the pretrained model until the new models are committed. Returns the new models' columns about it."""
+    if pretrained is None:
+        return {}
+    locked = PretrainedModel.objects.select_for_update(no_key=True).filter(pk=pretrained.pk).first()
+    if locked is None:
+        raise ValidationError({"pretrained_networks": "There is no pretrained model with this id."})
+    return {"pretrained": locked, **locked.columns()}
 
 
 def _default_batch_size(model: TrainedModel) -> int:

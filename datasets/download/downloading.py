@@ -18,14 +18,24 @@ NOT_SATISFIABLE = 416
 Report = Callable[[int, int | None], None]  # called with the bytes received and the file's size, if that is known
 
 
-def download(url: str, md5: str, path: Path, report: Report) -> None:
+def digest(path: Path) -> str:
+    """The file's MD5, because publishers give that digest. It detects damage, but no attack."""
+    found = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def download(url: str, expected: str, path: Path, report: Report, digest_of: Callable[[Path], str] = digest) -> None:
     """Download the file to `path`. Raises BadInput for an invalid URL, Failed for any other error.
 
+    `expected`: the digest of the published file, or its start.
     The received bytes stay beside it as .part, even if the process is killed; the next call requests only the rest.
     """
     if not url.startswith(("http://", "https://")):
         raise BadInput(f"{url} is not an http or https address.")
-    if path.exists() and digest(path) == md5:
+    if path.exists() and digest_of(path).startswith(expected):
         return
     part = path.with_name(f"{path.name}.part")
     for attempt in range(TRIES):
@@ -36,21 +46,13 @@ def download(url: str, md5: str, path: Path, report: Report) -> None:
             final = isinstance(trouble, urllib.error.HTTPError) and trouble.code < 500
             if final or attempt == TRIES - 1:
                 raise Failed(f"{url} can't be fetched: {trouble}. Use --mirror to name another address.") from trouble
-    if (found := digest(part)) != md5:
+    if not (found := digest_of(part)).startswith(expected):
         part.unlink()
         raise Failed(
-            f"{url} is not the published file: its MD5 is {found}, not {md5}. Use --mirror to name another address."
+            f"{url} is not the published file: its digest is {found}, not {expected}. Use --mirror to name another "
+            "address."
         )
     part.replace(path)
-
-
-def digest(path: Path) -> str:
-    """The file's MD5, because publishers give that digest. It detects damage, but no attack."""
-    found = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            found.update(block)
-    return found.hexdigest()
 
 
 def _fetch_rest(url: str, part: Path, report: Report) -> None:

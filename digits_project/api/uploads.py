@@ -17,7 +17,7 @@ from digits_project.api.exception_handler import refusal
 BYTE_ORDER_MARK = "\ufeff"  # editors on Windows write it at the start of a file
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 ABANDONED_SECONDS = 24 * 3600  # longer than any upload takes
-TAKES_FILES = ("/datasets/images/", "/models/images/")  # forms with files, after a login
+TAKES_FILES = ("/datasets/images/", "/models/images/", "/pretrained_models/")  # forms with files, after a login
 WITHOUT_LOGIN = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # these forms are read without a login
 MAX_ANONYMOUS_BODY = 32 << 10  # bytes
 LOG_IN_FIRST = 401, "Log in first; without a login, a request's body has at most 32 KiB."

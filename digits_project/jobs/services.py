@@ -51,15 +51,15 @@ def submit(job: J, limited: bool = True) -> J:
 
 
 def take_in(job: J, fill: Callable[[J], None]) -> J:
-    """Store a job that was done elsewhere, with its own id: `fill` writes its folder, and the job is Done. If anything
-    fails, nothing stays.
+    """Store a job that was done elsewhere, with its own id or a new one: `fill` writes its folder, and the job is Done.
 
     If anything fails, nothing is stored. Raises FileExistsError if the id is taken, DiskLimitReached, and the
     exceptions of `fill`.
     """
     limits.refuse_more_disk(job.owner)
     settings.DIGITS_JOBS_DIR.mkdir(parents=True, exist_ok=True)
-    claim = directory.Claim(job.job_id)
+    claim = directory.Claim(job.job_id) if job.job_id else directory.claim()
+    job.job_id = claim.job_id
     try:
         with transaction.atomic():
             transaction.on_commit(claim.settle)

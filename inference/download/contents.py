@@ -14,7 +14,7 @@ from inference import services
 from inference.download.archive_stream import ArchiveStream, StreamMember
 from models_app.models import Snapshot
 from models_app.networks import Network, prototxt
-from models_app.training.hyperparameters import MEAN_OF_DATASET
+from models_app.training.hyperparameters import MEAN_OF_DATASET, NETWORK
 from models_app.training.snapshots.snapshot_check import damaged, read_description, verify, weight_files
 from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, load_weights, save_arrays
 
@@ -77,7 +77,14 @@ def info(snapshot: Snapshot) -> dict:
         "image": {"width": width, "height": height, "channels": channels, **look},
         "use_mean": model.use_mean,
         "categories": len(model.dataset.categories),
+        **_normalization(snapshot),
     }
+
+
+def _normalization(snapshot: Snapshot) -> dict:
+    """The network's own normalization, if the training used it."""
+    own = network(snapshot).normalization if snapshot.trained_model.use_mean == NETWORK else None
+    return {"normalization": own.to_dict()} if own else {}
 
 
 def network(snapshot: Snapshot) -> Network:

@@ -14,6 +14,7 @@ SETTINGS = (
     "custom_network_snapshot",
     "previous",
     "previous_epoch",
+    "pretrained",
     "packaged_weights",
     "crop_size",
     *(declared.wire_name for declared in IN_COLUMNS),

@@ -12,8 +12,8 @@ MODEL = {
         "whose weights the training starts from: 0 or absent for random weights, -1 for the newest."
     ),
     "pretrained_networks": (
-        "pretrained: the name of installed weights that the training starts from (efficientnet_lite0: ImageNet). Then "
-        "use_mean is network, unless it is given."
+        "pretrained: the weights that the training starts from: the id of a pretrained model, or the name of installed "
+        "weights (efficientnet_lite0: ImageNet). Unless use_mean is given, it is network."
     ),
     "custom_network": "custom: the network as Caffe prototxt, with DIGITS's conventions.",
     "custom_network_snapshot": (
@@ -63,4 +63,21 @@ NETWORK = {
     "dataset": "The id of the dataset for the network, which gives the shapes of images and labels.",
     "dataset_id": "The same, under another name.",
     "framework": "As in the form for models.",
+}
+
+PRETRAINED = {
+    "job_name": "The name of the pretrained model; empty: that of the model or archive.",
+    "weights_file": (
+        "The weights: a .safetensors, a .pth with tensors only, a .caffemodel, or a weights.npz or model.onnx of this "
+        "server. The layers are found by the names of torchvision and timm, or by the network's own."
+    ),
+    "standard_networks": "The standard network that the weights are for.",
+    "model_def_file": "Instead of a standard network: the network as Caffe prototxt.",
+    "labels_file": "The names of the categories, one on each line.",
+    "framework": "As in the form for models.",
+    "image_type": "3 or color, 1 or grayscale: the images that the weights were trained on.",
+    "width": "The width of these images in pixels; empty: that of the network.",
+    "height": "Their height; empty: that of the network.",
+    "archive": "An archive that GET /models/<id>/download made, on this server or another.",
+    "snapshot_epoch": "The epoch of the snapshot; -1: the newest.",
 }

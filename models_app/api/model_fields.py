@@ -21,6 +21,7 @@ from digits_project.jobs.models import Job
 from digits_project.jobs.visibility import find_visible
 from models_app.networks.pretrained.foreign_weights import READERS, check_foreign
 from models_app.networks.pretrained.packaged import PACKAGED, find_packaged
+from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.training.snapshots.snapshot_reader import FILES
 
 MAX_NETWORK_TEXT = 8_000_000  # characters of a prototxt, or bytes of its file
@@ -158,9 +159,11 @@ class JobOf(serializers.CharField):
 
 @extend_schema_field(OpenApiTypes.STR)
 class PretrainedNetwork(serializers.Field):
-    """The name of installed weights. The value is a dictionary of columns."""
+    """The id of a pretrained model, or the name of installed weights. The value is a dictionary of columns."""
 
-    default_error_messages = {"unknown": "{name!r} is not a pretrained network. Choose {names}."}
+    default_error_messages = {
+        "unknown": "There is no pretrained model {name!r}. Send an id, or the name of installed weights: {names}."
+    }
 
     def to_representation(self, value):
         return value
@@ -168,9 +171,12 @@ class PretrainedNetwork(serializers.Field):
     def to_internal_value(self, data):
         if data == "":
             self.fail("required")
-        if not isinstance(data, str) or data not in PACKAGED:
-            self.fail("unknown", name=str(data)[:40], names=" or ".join(PACKAGED))
-        return {"packaged_weights": data, "standard_network": PACKAGED[data].network}
+        if isinstance(data, str) and data in PACKAGED:
+            return {"packaged_weights": data, "standard_network": PACKAGED[data].network}
+        row = find_visible(data, PretrainedModel)
+        if row is None:
+            self.fail("unknown", name=str(data)[:40], names=", ".join(PACKAGED))
+        return {"pretrained": row}
 
 
 class UseMean(serializers.ChoiceField):

@@ -60,9 +60,9 @@ class ModelForm(PolicyForm):
     # The columns that are needed to check a network with its dataset, before there is a model.
     CHECKED_COLUMNS = (
         "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
-        "previous_epoch", "packaged_weights", "crop_size", "use_mean", "val_interval", "early_stop_patience",
-        "balance_classes", "lr_policy", "engine", "train_layers", "trained_blocks", "backbone_lr_factor",
-        "freeze_batch_norm",
+        "previous_epoch", "packaged_weights", "pretrained", "crop_size", "use_mean", "val_interval",
+        "early_stop_patience", "balance_classes", "lr_policy", "engine", "train_layers", "trained_blocks",
+        "backbone_lr_factor", "freeze_batch_norm",
     )  # fmt: skip
     KIND: str  # of models_app.kinds
     FIRST = (
@@ -132,7 +132,8 @@ class ModelForm(PolicyForm):
         """Replace the pretrained network by its columns. Without use_mean, the pixels are those of its weights."""
         if chosen := values.get("pretrained_networks"):
             values |= chosen
-            if self._sent.get("use_mean") in ("", None):
+            pretrained = chosen.get("pretrained")
+            if self._sent.get("use_mean") in ("", None) and (not pretrained or pretrained.network.get("normalization")):
                 values["use_mean"] = NETWORK
         return {}
 

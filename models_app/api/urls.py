@@ -3,6 +3,12 @@ from django.views.generic import RedirectView
 
 from digits_project.api.routes import action_routes, action_view
 from digits_project.jobs.api.urls import job_routes
+from models_app.api.pretrained_views import (
+    ArchiveViewSet,
+    NewPretrainedViewSet,
+    PretrainedViewSet,
+    ToPretrainedViewSet,
+)
 from models_app.api.views import ClassificationModelViewSet, EvaluationViewSet, GenericModelViewSet, ModelViewSet
 
 CREATE = {"get": "defaults", "post": "create"}
@@ -34,6 +40,30 @@ urlpatterns = [
         {"get": "retrieve", "post": "create"},
         "evaluation",
         name="Evaluation of a model",
+    ),
+    *action_routes(
+        "models/<str:job_id>/to_pretrained",
+        ToPretrainedViewSet,
+        {"post": "create"},
+        "to-pretrained",
+        name="Make Pretrained",
+    ),
+    *action_routes("pretrained_models/new", NewPretrainedViewSet, CREATE, "create-pretrained", name="New Weights"),
+    *action_routes(
+        "pretrained_models/upload_archive", ArchiveViewSet, CREATE, "upload-pretrained", name="Upload an Archive"
+    ),
+    *action_routes(
+        "pretrained_models", PretrainedViewSet, {"get": "list"}, "pretrained-list", name="Pretrained Models"
+    ),
+    *action_routes(
+        "pretrained_models/<str:job_id>/status", PretrainedViewSet, {"get": "status"}, "pretrained_models-status"
+    ),
+    *action_routes(
+        "pretrained_models/<str:job_id>",
+        PretrainedViewSet,
+        {"get": "retrieve", "put": "update", "delete": "destroy"},
+        "pretrained_models-detail",
+        name="Pretrained Model",
     ),
     # DIGITS has its forms and its list at these URLs.
     path("models/images/classification/new", RedirectView.as_view(query_string=True, pattern_name="create-model")),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from models_app.networks.graph import Network
 from models_app.networks.layer import BadNetwork, Layer
@@ -44,6 +45,12 @@ def retrained(
     )
     changed.check()
     return changed
+
+
+def with_normalization_of(other: Mapping[str, Any], network: Network) -> Network:
+    """The network with the normalization of another, which is given as Network.to_dict."""
+    own = Network.from_dict(other).normalization
+    return replace(network, normalization=own and own.for_channels(network.input_shape[0]))
 
 
 def for_any_dataset(network: Network, categories: int) -> Network:

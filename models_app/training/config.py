@@ -65,7 +65,7 @@ class TrainConfig(Hyperparameters):
         self._check_engine()
         if self.lr_policy == PLATEAU and not (self.val_records and self.val_interval):
             raise BadInput("the learning rate policy plateau reads validations, but there are none")
-        network = self.build_network()
+        network = self.trained_network()
         if self.use_mean == NETWORK and network.normalization is None:
             raise BadHyperparameter("use_mean", f"use_mean is {NETWORK}, but {NO_NORMALIZATION}")
         network.check_trainable(*(["train", "val"] if self.val_records and self.val_interval else ["train"]))
@@ -75,10 +75,14 @@ class TrainConfig(Hyperparameters):
             raise BadInput("there is no labels_file, though the network's labels are categories")
 
     def build_network(self) -> Network:
-        """The network, checked, with the layers that are trained."""
+        """The network, checked."""
         network = Network.from_dict(self.network)
         network.check()
-        return tuned(network, self.fine_tuning)
+        return network
+
+    def trained_network(self) -> Network:
+        """The network whose layers are trained as the configuration says."""
+        return tuned(self.build_network(), self.fine_tuning)
 
     def settled(self, seed: int, threads: int) -> TrainConfig:
         """A copy with the random seed and the number of threads that the trainer chose."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -34,13 +34,15 @@ Shapes = list[tuple[int, ...]]
 class StartingWeights:
     """All of Network.weights(), the names of the layers with weights from the file, and of those with random weights.
 
-    `warnings` give the reason for each layer with random weights, if there is a file.
+    `warnings` give the reason for each layer with random weights, if there is a file. `in_file`: the shapes of the
+    file's layers that the network has too.
     """
 
     arrays: dict[str, np.ndarray]
     taken_over: tuple[str, ...]
     afresh: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    in_file: Mapping[str, Shapes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def starting_weights(
         arrays[weight.name] = _checked(weight.name, file.arrays[weight.name], source)
     afresh = tuple(layer for layer in layers if layer not in taken)
     warnings = _warnings(file, {name: layers[name] for name in afresh}, layers)
-    return StartingWeights(arrays, taken, afresh, tuple(warnings))
+    return StartingWeights(arrays, taken, afresh, tuple(warnings), file.layers)
 
 
 def _warnings(file: _File, afresh: dict[str, list[Weight]], layers: Iterable[str]) -> list[str]:

@@ -67,7 +67,7 @@ class Start:
 def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> float | None:
     """Train and write snapshots as `config` says; its seed and threads must be settled. Returns the epoch of the
     best snapshot. Raises BadInput for mistakes of the user, and any exception of check_abort."""
-    network = config.build_network()
+    network = config.trained_network()
     labels = _labels(config, network)
     layout = layout_of(network, config.image_shape or network.input_shape, len(labels))
     mean, scale = normalization(config, network, layout)
@@ -83,7 +83,7 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     early_stopping, plateaus = _early_stopping(config, start), _plateaus(config, start)
     metadata = {"network": network.name, "mean": config.use_mean, "engine": engine.name}
     sample = _sample(val_images or train_images, config.batch_size)
-    snapshots = Snapshots(Model(network, labels, metadata), sample, early_stopping, plateaus)
+    snapshots = Snapshots(Model(config.build_network(), labels, metadata), sample, early_stopping, plateaus)
     judging = [StopEarly(early_stopping, emit), CountPlateaus(plateaus)]
     callbacks = _callbacks(emit, check_abort, judging, val_images, snapshots)
     Loop(engine, config, train_images, callbacks).run(start.iteration)

@@ -45,7 +45,8 @@ def test_a_mean_that_is_sent_counts_for_a_pretrained_network_too(client, form, s
     "changes, errors",
     [
         ({"pretrained_networks": "skynet"},
-         {"pretrained_networks": "'skynet' is not a pretrained network. Choose efficientnet_lite0."}),
+         {"pretrained_networks": "There is no pretrained model 'skynet'. Send an id, or the name of installed weights: "
+                                 "efficientnet_lite0."}),
         ({"pretrained_networks": ""}, {"pretrained_networks": "This field is required."}),
         ({"crop_size": 65}, {"crop_size": "This is larger than the images, which are 64×64."}),
     ],

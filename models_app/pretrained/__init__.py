@@ -1,0 +1,1 @@
+"""Pretrained models: weights from elsewhere, kept as rows, from which trainings start."""

@@ -1,0 +1,185 @@
+"""Makes pretrained models from files of weights, from snapshots, and from archives that this server made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from datasets import services as datasets
+from digits_project.common.errors import BadInput
+from digits_project.jobs.services import take_in
+from models_app import networks
+from models_app.networks import Network, prototxt
+from models_app.networks.normalization import Normalization
+from models_app.networks.retrain import scoring_layers
+from models_app.pretrained.archive_files import take_files
+from models_app.pretrained.pretrained_model import PretrainedModel
+from models_app.results import Snapshot
+from models_app.training.hyperparameters import MEAN_OF_DATASET
+from models_app.training.snapshots.snapshot_writer import save_arrays
+from models_app.training.starting_weights import StartingWeights, starting_weights
+
+USUAL_CATEGORIES = 1000  # those of ImageNet, if neither labels nor the file say how many there are
+MAX_SOURCE, MAX_JOB_NAME = 300, 255  # characters
+
+# The files of an archive that are used, and their largest sizes in bytes.
+OF_ARCHIVE = {
+    "info.json": 1 << 20,
+    "network.prototxt": 8 << 20,
+    "labels.txt": 16 << 20,
+    "mean.npy": 256 << 20,
+    "weights.npz": 4 << 30,
+}
+
+
+@dataclass(frozen=True)
+class Design:
+    """A network whose weights are in a file: a standard one by its name, else as prototxt; and what it looks at.
+
+    image_shape: channels, height and width of the images that it takes.
+    labels: the names of its categories; () if they are not known.
+    normalization: what its weights expect; None: the standard network's own.
+    """
+
+    standard_network: str
+    prototxt: str
+    image_shape: tuple[int, int, int]
+    labels: Sequence[str] = field(default=())
+    normalization: Normalization | None = None
+
+    def network(self, categories: int) -> Network:
+        """The network for that many categories. Raises BadNetwork."""
+        if self.standard_network:
+            network = networks.standard(self.standard_network, self.image_shape, categories, 0)
+        else:
+            network = prototxt.read(self.prototxt, self.image_shape, categories)
+        return replace(network, normalization=self.normalization) if self.normalization else network
+
+
+def from_file(owner: str, name: str, design: Design, content: BinaryIO, file_name: str) -> PretrainedModel:
+    """A pretrained model from a file of weights. Raises BadInput if the file can't be read or fits no layer."""
+
+    def fill(row: PretrainedModel) -> None:
+        given = row.directory / f"given{Path(file_name).suffix.lower()}"
+        with given.open("xb") as file:
+            for block in iter(partial(content.read, 1 << 20), b""):
+                file.write(block)
+        network, found = _weights_for(design, given)
+        _store(row, network, found, design.standard_network, design.labels)
+        given.unlink()
+
+    return _taken_in(owner, name, f"file {file_name}", fill)
+
+
+def from_archive(owner: str, content: BinaryIO, file_name: str, name: str = "") -> PretrainedModel:
+    """A pretrained model from an archive that this server made. Raises BadInput if it lacks a file or is damaged."""
+
+    def fill(row: PretrainedModel) -> None:
+        files = take_files(content, file_name, OF_ARCHIVE, row.directory)
+        missing = [part for part in OF_ARCHIVE if part not in files and part != "mean.npy"]
+        if missing:
+            raise BadInput(f"{file_name} has no {missing[0]}: it is not the archive of a classifier of this server")
+        facts = _facts(files["info.json"])
+        weights = files["weights.npz"].rename(row.directory / "given.npz")
+        design = _design_of(files, facts)
+        network, found = _weights_for(design, weights)
+        row.name = name or str(facts.get("name") or file_name)[:MAX_JOB_NAME]
+        _store(row, network, found, "", design.labels)
+        for path in (weights, *(path for part, path in files.items() if part != "weights.npz")):
+            path.unlink()
+
+    return _taken_in(owner, name or file_name, f"archive {file_name}", fill)
+
+
+def from_snapshot(owner: str, snapshot: Snapshot, name: str = "") -> PretrainedModel:
+    """A pretrained model from a snapshot, which can then be deleted. Raises BadInput if a file is damaged."""
+    model = snapshot.trained_model
+    network = replace(model.network(), normalization=_normalization_of(model))
+
+    def fill(row: PretrainedModel) -> None:
+        found = starting_weights(network, 0, str(snapshot.directory))
+        labels = model.dataset.categories if model.declared_kind.has_categories else ()
+        _store(row, network, found, model.standard_network, labels)
+
+    return _taken_in(owner, name or model.name, f"model {model.pk} at epoch {snapshot.epoch:g}", fill)
+
+
+def _taken_in(owner: str, name: str, source: str, fill: Callable[[PretrainedModel], None]) -> PretrainedModel:
+    row = PretrainedModel(owner=owner, name=name[:MAX_JOB_NAME], source=source[:MAX_SOURCE])
+    row.full_clean(exclude=["job_id"])
+    return take_in(row, fill)
+
+
+def _weights_for(design: Design, path: Path) -> tuple[Network, StartingWeights]:
+    """The network and its weights in a file. Without labels, the file says how many categories there are."""
+    network = design.network(len(design.labels) or USUAL_CATEGORIES)
+    found = starting_weights(network, 0, str(path), [path.parent])
+    heads = [layer.name for layer in scoring_layers(network.layers) if layer.name in found.afresh]
+    counts = {found.in_file[head][0][0] for head in heads if found.in_file.get(head) and found.in_file[head][0]}
+    if design.labels and counts:
+        raise BadInput(
+            f"there are {len(design.labels)} labels, but the file's {heads[0]} gives scores to {max(counts)} categories"
+        )
+    if len(counts) != 1:
+        return network, found
+    network = design.network(counts.pop())
+    return network, starting_weights(network, 0, str(path), [path.parent])
+
+
+def _store(
+    row: PretrainedModel, network: Network, found: StartingWeights, standard_network: str, labels: Sequence[str]
+) -> None:
+    """Write the weights that were found, and the columns."""
+    taken = set(found.taken_over)
+    save_arrays(row.weights_file, {w.name: found.arrays[w.name] for w in network.weights() if w.layer in taken})
+    row.network, row.standard_network, row.labels = network.to_dict(), standard_network, list(labels)
+    heads = [layer.parameters["num_output"] for layer in scoring_layers(network.layers)]
+    row.categories = heads[-1] if heads else 0
+    row.taken_over, row.afresh, row.warnings = list(found.taken_over), list(found.afresh), list(found.warnings)
+    row.save()
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        image = facts["image"]
+        facts["image_shape"] = tuple(int(image[part]) for part in ("channels", "height", "width"))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadInput(f"its info.json can't be used ({type(error).__name__} {error})") from error
+    return facts
+
+
+def _design_of(files: dict[str, Path], facts: dict[str, Any]) -> Design:
+    text = files["network.prototxt"].read_text(encoding="utf-8")
+    labels = files["labels.txt"].read_text(encoding="utf-8").split("\n")[:-1]
+    own = facts.get("normalization")
+    if own:
+        normalization = Normalization.from_dict(own)
+    else:
+        normalization = _of_mean(files.get("mean.npy") if facts.get("use_mean") in MEAN_OF_DATASET else None, facts)
+    return Design("", text, facts["image_shape"], labels, normalization)
+
+
+def _of_mean(path: Path | None, facts: dict[str, Any]) -> Normalization:
+    """The normalization that subtracts a mean image's average of each channel; without one, nothing."""
+    channels = facts["image_shape"][0]
+    try:
+        mean = np.load(path, allow_pickle=False) if path else np.zeros((channels, 1, 1))
+        values = tuple(float(one) for one in mean.reshape(channels, -1).mean(axis=1))
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"its mean.npy can't be used: {error}") from error
+    return Normalization.from_dict({"mean": values, "std": [1.0] * channels})
+
+
+def _normalization_of(model: Any) -> Normalization | None:
+    """What the snapshots of a model expect of their pixels."""
+    if model.use_mean not in ("none", *MEAN_OF_DATASET):
+        return model.network().normalization
+    mean = datasets.mean_file(model.dataset) if model.use_mean in MEAN_OF_DATASET else None
+    return _of_mean(mean, {"image_shape": model.dataset.image_shape})
