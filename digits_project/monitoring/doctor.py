@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from digits_project.accounts.checks import unsafe_combinations
 from digits_project.common import processes
-from digits_project.common.resources import ComputeCapability
+from digits_project.common.resources import ComputeCapability, gibibytes, limit, usable_cores
 from digits_project.jobs.models import JobEngine
 from digits_project.jobs.scheduling import devices, queues
 from digits_project.monitoring.support_dates import has_ended, supported_until
@@ -27,6 +27,7 @@ from digits_project.stack import web_server
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 LITTLE, TOO_LITTLE = 20 << 30, 1 << 30  # free bytes
+MIN_MEMORY_A_PROCESS = 1 << 30  # bytes of the machine's memory for each web process
 START = "start it with make run, or start its parts separately (README.md, Configuration)"
 
 
@@ -225,6 +226,22 @@ def _safety() -> Iterator[Finding]:
     yield from found or [Finding("safety", OK, f"DIGITS_AUTH is {settings.DIGITS_AUTH}; keys are private")]
 
 
+def _web() -> Iterator[Finding]:
+    """The number of web processes, and whether this machine suits it."""
+    mend = "unset DIGITS_WEB_PROCESSES, or set it to {}"
+    cores, memory = usable_cores(), limit().size
+    try:
+        count = web_server.processes_from_environment()
+    except web_server.StackError as wrong:
+        yield Finding("web", WRONG, str(wrong), mend.format(web_server.suitable_processes(cores, memory)))
+        return
+    text = f"{count} web process{'es' if count > 1 else ''} for {cores} cores and {gibibytes(memory)}"
+    if count > cores or (count > 1 and memory // count < MIN_MEMORY_A_PROCESS):
+        yield Finding("web", WARNING, text, mend.format(web_server.suitable_processes(cores, memory)))
+    else:
+        yield Finding("web", OK, text)
+
+
 def _port() -> Iterator[Finding]:
     if processes.is_locked(settings.DIGITS_HOME / "lock"):
         yield Finding("server", OK, f"make run is running on {settings.DIGITS_HOME}")
@@ -262,5 +279,5 @@ def _last(text: str) -> str:
 
 
 EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    _python, _engine, _inference, _gpu, _database, _redis, _disk, _folders, _safety, _port,
+    _python, _engine, _inference, _gpu, _database, _redis, _disk, _folders, _safety, _web, _port,
 )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import bz2
 import tarfile
-import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -10,11 +9,11 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO, Protocol
 
-from digits_project.common.resources import usable_cores
+from digits_project.common.shared_memory.host_lock import one_of
+from digits_project.common.shared_memory.web_processes import shared
 
 BLOCK = 1 << 18  # bytes per read
 GZIP = 16 + zlib.MAX_WBITS  # makes zlib write gzip's header
-COMPRESSING = threading.BoundedSemaphore(max(1, usable_cores() // 2))  # blocks at the same time
 FAST = 1  # weights hardly shrink, so higher levels only take longer
 DOS_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip; constant, so the same archive has the same bytes
 
@@ -70,7 +69,7 @@ class ArchiveStream:
 
 def _next(blocks: Iterator[bytes]) -> bytes | None:
     """The next block, compressed as soon as a core is free for it; None at the end."""
-    with COMPRESSING:
+    with one_of(shared().compressing):
         return next(blocks, None)
 
 

@@ -15,7 +15,10 @@ from redis import Redis
 from tests.chaos.target import wait_for
 from tests.chaos.work import UNFINISHED
 
-KILLED = ("trainer", "horse-io", "horse-train", "worker-io", "worker-train", "web", "reaper", "redis", "postgres")
+KILLED = (
+    *("trainer", "horse-io", "horse-train", "worker-io", "worker-train"),
+    *("web", "web-process", "reaper", "redis", "postgres"),
+)
 MAX_PAUSE_SECONDS = 8.0
 FULL_SECONDS = 4.0
 

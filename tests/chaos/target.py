@@ -77,10 +77,13 @@ class Server:
         return found
 
     def find(self, role: str) -> list[psutil.Process]:
-        """The processes of this role, oldest first; `horse-io` and `horse-train` are the workers' children."""
+        """The processes of this role, oldest first; `horse-io` and `horse-train` are the workers' children, and each
+        `web-process` is one of gunicorn's first process."""
         if role.startswith("horse-"):
             workers = self.find(role.replace("horse", "worker"))
             return [child for worker in workers for child in _children(worker)]
+        if role == "web-process":
+            return [child for web in self.find("web") for child in _children(web)]
         top = self.run.process.pid
         found = []
         for process in self.processes():

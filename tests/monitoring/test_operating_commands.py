@@ -158,6 +158,17 @@ def test_doctor_reports_a_full_disk_and_missing_folders(settings, monkeypatch, t
     assert states["data"] == ("warning", f"mkdir -p {tmp_path / 'none'}")
 
 
+@pytest.mark.parametrize(
+    "number, state, mend",
+    [("1", "ok", ""), ("16", "warning", "unset DIGITS_WEB_PROCESSES"), ("none", "wrong", "unset DIGITS_WEB_PROCESSES")],
+)
+def test_doctor_judges_the_number_of_web_processes(monkeypatch, number, state, mend):
+    monkeypatch.setenv("DIGITS_WEB_PROCESSES", number)
+    [finding] = [finding for finding in doctor.examine() if finding.name == "web"]
+    assert finding.state == state
+    assert finding.mend.startswith(mend)
+
+
 def test_doctor_reports_an_examination_that_raises_and_runs_the_others(monkeypatch):
     def broken():
         raise OSError("no such device")

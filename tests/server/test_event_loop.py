@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.applications.wsgi_samples import CrampedWorker
+from tests.support.server import wait_until
 from tests.support.webserver import gunicorn_server, read_until_close
 
+CRAMPED = "tests.support.applications.wsgi_samples.CrampedWorker"
+HOLDING = "tests.support.applications.wsgi_samples:holding"
 SECONDS = 20
 ROOM = CrampedWorker.max_by_address
 REQUEST = b"GET / HTTP/1.0\r\n\r\n"
@@ -19,9 +22,7 @@ SOMAXCONN = int(Path("/proc/sys/net/core/somaxconn").read_text())  # the kernel'
 @pytest.fixture
 def server():
     """The port of a server, and the process of its worker."""
-    with gunicorn_server(
-        "tests.support.applications.wsgi_samples.CrampedWorker", "tests.support.applications.wsgi_samples:holding"
-    ) as (server, port):
+    with gunicorn_server(CRAMPED, HOLDING) as (server, port):
         assert exchange(port, b"GET /up HTTP/1.0\r\n\r\n").endswith(b"0")
         (worker,) = server.children()
         yield port, worker
@@ -106,3 +107,18 @@ def test_a_request_behind_too_many_waiting_ones_is_refused_at_once(server, conne
     assert b"Retry-After: 1" in refused
     release()
     assert [read_until_close(connection)[-1:] for connection in waiting] == [b"1", b"2", b"3"]
+
+
+def test_the_limit_of_an_address_is_shared_by_the_processes(connect):
+    with gunicorn_server(CRAMPED, HOLDING, processes=2) as (server, port):
+        wait_until(lambda: len(server.children()) == 2)
+        connections = [connect(port) for _ in range(ROOM + 2)]
+        wait_until(lambda: sum(map(is_closed, connections)) == 2)
+
+
+def is_closed(connection):
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except TimeoutError:
+        return False

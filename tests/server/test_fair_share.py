@@ -129,3 +129,14 @@ def test_strangers_share_the_limit_of_waiting_requests_above_a_minimum_for_each(
     submit_waiting(busy_lane, stranger("192.0.2.2"), MIN_WAITING)
     assert busy_lane.is_full(stranger("192.0.2.2"))
     assert not busy_lane.is_full(user("ada"))
+
+
+def test_processes_share_the_number_of_requests_that_can_wait():
+    lane = Lane("test", 1, lambda *call: None, processes=2)
+    end = threading.Event()
+    for _ in range(1 + MAX_WAITING // 2):
+        assert not lane.is_full(user("ada"))
+        lane.submit(user("ada"), lambda: end.wait(20), lambda future: None)
+    assert lane.is_full(user("ada"))
+    end.set()
+    lane.shutdown(wait=False)

@@ -1,7 +1,10 @@
-"""A lock between the threads of all processes that share a file."""
+"""Locks between the threads of all processes that share a file."""
 
 import fcntl
+import random
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class HostLock:
@@ -24,13 +27,26 @@ class HostLock:
         fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._byte)
         self._threads.release()
 
-    def acquire_for_life(self) -> bool:
-        """Acquire the lock, if it is free, until this process ends or calls release(). Returns whether it was free."""
+    def acquire_now(self) -> bool:
+        """Acquire the lock, until __exit__() or the end of the process, if it is free. Returns whether it was."""
+        if not self._threads.acquire(blocking=False):
+            return False
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._byte)
         except OSError:
+            self._threads.release()
             return False
         return True
 
-    def release(self) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._byte)
+
+@contextmanager
+def one_of(locks: Sequence[HostLock]) -> Iterator[None]:
+    """Hold a lock that is free, or wait for any one of them: as many threads of all processes as there are locks."""
+    lock = next((lock for lock in locks if lock.acquire_now()), None)
+    if lock is None:
+        lock = random.choice(locks)  # nosec B311 (no secret)
+        lock.__enter__()
+    try:
+        yield
+    finally:
+        lock.__exit__()

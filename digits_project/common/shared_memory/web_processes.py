@@ -12,6 +12,7 @@ test) gets one of its own, in which it is alone.
 import mmap
 import os
 
+from digits_project.common.resources import usable_cores
 from digits_project.common.shared_memory import counters
 from digits_project.common.shared_memory.host_lock import HostLock
 
@@ -19,7 +20,7 @@ MAX_PROCESSES = 16
 SLOTS = 2 * MAX_PROCESSES  # while gunicorn replaces all processes, the old and the new ones live
 NUMBER = 8  # bytes
 STOPPING = 1 << 40  # as a number of connections: the process accepts none
-MUTEX, ONE_AT_A_TIME, OF_SLOTS = 0, 1, 100  # bytes of the file that stand for locks
+MUTEX, ONE_AT_A_TIME, OF_SLOTS, OF_CORES = 0, 1, 100, 1000  # bytes of the file that stand for locks
 
 # Arrays of 64-bit numbers in the block, one number for each slot.
 PROCESSES, CONNECTIONS, CHANGES = range(3)
@@ -46,6 +47,7 @@ class WebProcesses:
         self._last = memory[LAST : LAST + NUMBER].cast("Q")
         self._mutex = HostLock(self._file, MUTEX)
         self.one_at_a_time = HostLock(self._file, ONE_AT_A_TIME)  # for work that takes much memory
+        self.compressing = [HostLock(self._file, OF_CORES + core) for core in range(max(1, usable_cores() // 2))]
         self.counters = counters.SharedCounters(memory[COUNTERS:], self._mutex, self._numbers)
         self._slot = 0
         self._number = self._numbers[0] = self._last[0] = 1
@@ -53,11 +55,12 @@ class WebProcesses:
     def join(self) -> None:
         """Take a slot for this process, until its end. What dead processes held is free from now on."""
         with self._mutex:
-            free = [slot for slot in range(SLOTS) if HostLock(self._file, OF_SLOTS + slot).acquire_for_life()]
+            slots = [HostLock(self._file, OF_SLOTS + slot) for slot in range(SLOTS)]
+            free = [slot for slot, lock in enumerate(slots) if lock.acquire_now()]
             for slot in free:
                 self._numbers[slot] = self._connections[slot] = 0
             for slot in free[1:]:
-                HostLock(self._file, OF_SLOTS + slot).release()
+                slots[slot].__exit__()
             if not free:
                 raise RuntimeError(f"There are {SLOTS} web processes already; set DIGITS_WEB_PROCESSES to fewer.")
             self._slot = free[0]

@@ -7,6 +7,7 @@ import pytest
 
 from digits_project.common.shared_memory import web_processes
 from digits_project.common.shared_memory.counters import BUCKETS, ENTRIES_A_BUCKET
+from digits_project.common.shared_memory.host_lock import one_of
 from tests.support.server import wait_until
 from tests.support.webserver import first_of_two, forked
 
@@ -70,6 +71,23 @@ def test_a_slot_is_free_again_when_its_process_has_died(shared):
 def test_a_process_that_dies_within_an_operation_blocks_no_other(shared):
     with forked(lambda: (shared._mutex.__enter__(), os._exit(0))):
         assert shared.counters.add("logins", 1) == 1
+
+
+def test_a_lock_is_held_by_one_thread_of_all_processes_until_it_dies(shared):
+    lock = shared.one_at_a_time
+    with forked(lock.__enter__):
+        assert not lock.acquire_now()
+    with lock:
+        assert not lock.acquire_now()
+    assert lock.acquire_now()
+    lock.__exit__()
+
+
+def test_as_many_threads_of_all_processes_work_as_there_are_locks(shared):
+    locks = [shared.one_at_a_time, *shared.compressing[:1]]
+    first, second = one_of(locks), one_of(locks)
+    with forked(first.__enter__), second:
+        assert [lock.acquire_now() for lock in locks] == [False, False]
 
 
 def test_the_process_with_fewer_connections_is_known(shared):
