@@ -10,9 +10,8 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import psutil
 
@@ -23,8 +22,7 @@ LONG_LIFE = 60  # seconds; a child that lived that long is restarted at once
 LOG_LIMIT = 10 * 2**20  # bytes; a larger log is rotated when its process starts
 
 
-@dataclass(frozen=True)
-class SystemAccount:
+class SystemAccount(NamedTuple):
     """The user that a process runs as when root starts it."""
 
     uid: int
@@ -122,17 +120,16 @@ def _tie_to_parent(dies_by: signal.Signals, parent: int) -> Callable[[], None]:
     return in_child
 
 
-@dataclass
 class Child:
     """A process that is restarted whenever it ends: at once the first time, then after ever longer pauses."""
 
-    name: str
-    log: Path
-    launch: Callable[[], ChildProcess]
-    process: ChildProcess = field(init=False)
-    started_at: float = field(init=False)
-    deaths: int = 0  # in a row, each after a short life
-    due: float | None = None  # when to start it again
+    process: ChildProcess
+    started_at: float
+
+    def __init__(self, name: str, log: Path, launch: Callable[[], ChildProcess]):
+        self.name, self.log, self.launch = name, log, launch
+        self.deaths = 0  # in a row, each after a short life
+        self.due: float | None = None  # when to start it again
 
     def start(self) -> None:
         rotate(self.log)

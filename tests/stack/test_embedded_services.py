@@ -20,6 +20,7 @@ from digits_project.common import processes
 from digits_project.stack import embedded_postgres
 from digits_project.stack.embedded import ServiceError, Services, running_urls
 from digits_project.stack.embedded_redis import newest_server
+from tests.support.server import ROOT
 from tests.support.services import temporary_home
 
 NOBODY = processes.SystemAccount(pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
@@ -56,6 +57,15 @@ def query_both(database_url, redis_url, query="SELECT 1"):
 
 def test_both_services_respond_on_their_urls(services):
     assert query_both(services.database_url, services.redis_url, "SELECT current_user") == "digits"
+
+
+def test_the_supervisor_loads_no_large_module_that_its_children_have():
+    loaded = "import sys, digits_project.stack.__main__; print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    large = {"dataclasses", "django", "http.client", "numpy", "psycopg2", "redis", "ssl"}
+    assert large & set(modules.split()) == set()
 
 
 def test_a_second_supervisor_on_the_same_home_is_refused(services):
