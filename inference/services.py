@@ -20,7 +20,7 @@ from digits_project.monitoring.metrics import LOADED_SNAPSHOTS
 from inference import cache
 from inference.engine.predictor import Predictor, plain, ranked
 from models_app.models import TrainedModel
-from models_app.results import NEWEST, Snapshot, of_epoch
+from models_app.results import Snapshot, Which, chosen, is_epoch
 from models_app.training.snapshots.snapshot_check import damaged, missing, verify
 
 MAX_NUMBERS = 8_000_000  # of the outputs for one image; 21 categories for each of 500×500 pixels are 5 million
@@ -49,38 +49,35 @@ class CanNotClassify(Exception):
     """The snapshot's outputs are not scores of its dataset's categories."""
 
 
-def find_snapshot(job_id: object, epoch: float | None = None) -> Snapshot:
-    """The snapshot of a model and an epoch, or its newest (None or -1), with model and dataset: one query, in the web
-    process none if it is cached.
+def find_snapshot(job_id: object, which: Which = None) -> Snapshot:
+    """A model's snapshot as results.chosen() decides, with model and dataset: one query, in the web process none if it
+    is cached.
 
     Raises NoSuchModel, NoSnapshot or NoSuchSnapshot.
     """
     if not is_job_id(job_id):
         raise NoSuchModel(job_id)
-    epoch = None if epoch == NEWEST else epoch
     user = limited_user()
-    key = "snapshot", job_id, epoch if epoch is None else round(epoch, EPOCH_DIGITS), user and (user.pk,)
-    snapshot = row_cache.cached(key, lambda: _read_snapshot(job_id, epoch, user))
+    key = "snapshot", job_id, round(which, EPOCH_DIGITS) if is_epoch(which) else which, user and (user.pk,)
+    snapshot = row_cache.cached(key, lambda: _read_snapshot(job_id, which, user))
     if snapshot is None:
-        raise _why_none(job_id, epoch)
+        raise _why_none(job_id, which)
     return snapshot
 
 
-def _read_snapshot(job_id: str, epoch: float | None, user: object) -> Snapshot | None:
+def _read_snapshot(job_id: str, which: Which, user: object) -> Snapshot | None:
     snapshots = Snapshot.objects.filter(trained_model=job_id)
     if user:
         snapshots = snapshots.filter(trained_model__in=visible(TrainedModel))
     snapshots = snapshots.select_related("trained_model__dataset").only(*USED)
-    if epoch is not None:
-        snapshots = of_epoch(snapshots, epoch)
-    return snapshots.order_by("-epoch").first()
+    return chosen(snapshots, which).first()
 
 
-def _why_none(job_id: str, epoch: float | None) -> Exception:
+def _why_none(job_id: str, which: Which) -> Exception:
     model = find_visible(job_id, TrainedModel)
     if model is None:
         return NoSuchModel(job_id)
-    message = model.no_snapshot_at(NEWEST if epoch is None else epoch)
+    message = model.no_snapshot_at(which)
     return NoSuchSnapshot(message) if model.snapshots.exists() else NoSnapshot(message)
 
 

@@ -10,7 +10,7 @@ from digits_project.common.errors import BadInput, Gone, IllegalTransition
 from digits_project.jobs import services
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
-from models_app.results import NEWEST, Evaluation, Snapshot, of_epoch
+from models_app.results import Evaluation, Snapshot, Which, is_epoch, of_epoch
 
 MAX_OF_NAME = 200
 
@@ -19,15 +19,13 @@ class CanNotEvaluate(Exception):
     """The model, or its dataset, has nothing to evaluate; the text says what is missing."""
 
 
-def evaluate(
-    model: TrainedModel, split: str, epoch: float | None = None, owner: str = "", limited: bool = True
-) -> Evaluation:
-    """Start an evaluation on a split: of the snapshot of an epoch, the newest (-1) or the best (None).
+def evaluate(model: TrainedModel, split: str, which: Which = None, owner: str = "", limited: bool = True) -> Evaluation:
+    """Start an evaluation of a snapshot, as results.chosen() decides, on a split.
 
     An evaluation that exists already is returned, and resumed if it failed or was aborted. Raises CanNotEvaluate,
     BadInput if there is no snapshot of that epoch, LimitReached (if `limited`), or Gone.
     """
-    snapshot = _to_evaluate(model, split, epoch)
+    snapshot = _to_evaluate(model, split, which)
     with transaction.atomic():
         if not TrainedModel.objects.select_for_update(no_key=True).filter(pk=model.pk).exists():
             raise Gone
@@ -42,27 +40,36 @@ def evaluate(
     return evaluation
 
 
-def find(model: TrainedModel, split: str | None = None, epoch: float | None = None) -> Evaluation | None:
-    """The latest evaluation of a model, Done ones first; None if there is none.
+def find(model: TrainedModel, split: str | None = None, which: Which = None) -> Evaluation | None:
+    """An evaluation of a model; None if there is none. Those of the snapshot that answers come first, then Done ones,
+    then the latest.
 
-    `split`, `epoch`: only those of this split or snapshot (-1: the newest). The confusion matrix, which can be large,
-    is loaded only when it is read.
+    `split`, `which`: only those of this split or snapshot. The confusion matrix, which can be large, is loaded only
+    when it is read.
     """
     found = model.evaluations.defer("confusion_matrix")
     if split:
         found = found.filter(split=split)
-    if epoch == NEWEST:
-        epoch = model.newest_snapshot.epoch if model.newest_snapshot else None
-    if epoch is not None:
+    epoch = _epoch_of(model, which)
+    if which is not None and epoch is not None:
         found = of_epoch(found, epoch)
+    answering_first = Case(When(epoch=epoch, then=0), default=1)
     done_first = Case(When(status=Status.DONE, then=0), default=1)
-    return found.order_by(done_first, "-ended_at", "-created_at").first()
+    return found.order_by(answering_first, done_first, "-ended_at", "-created_at").first()
 
 
-def missing(model: TrainedModel, split: str | None, epoch: float | None) -> str:
+def _epoch_of(model: TrainedModel, which: Which) -> float | None:
+    """The epoch of a snapshot. If an epoch is named, its snapshot can have been deleted after its evaluation."""
+    if is_epoch(which):
+        return which
+    snapshot = model.snapshot_at(which)
+    return snapshot.epoch if snapshot else None
+
+
+def missing(model: TrainedModel, split: str | None, which: Which) -> str:
     """A message: the reason why there is no such evaluation, or how to request it."""
     try:
-        _to_evaluate(model, split or _first_split(model) or Evaluation.Split.VAL, epoch)
+        _to_evaluate(model, split or _first_split(model) or Evaluation.Split.VAL, which)
     except (CanNotEvaluate, BadInput) as why:
         return str(why)
     return f"There is no such evaluation of {model.name}; send a POST to this address to create one."
@@ -87,14 +94,14 @@ def after_training(job_id: str) -> None:
         evaluate(model, split, owner=model.owner, limited=False)
 
 
-def _to_evaluate(model: TrainedModel, split: str, epoch: float | None) -> Snapshot:
+def _to_evaluate(model: TrainedModel, split: str, which: Which) -> Snapshot:
     if not model.declared_kind.is_evaluated:
         raise CanNotEvaluate(f"{model.name} is not a classifier; only classifiers can be evaluated.")
     if not model.dataset.entries(split):
         raise CanNotEvaluate(f"Its dataset, {model.dataset.name}, has no images for {split}.")
     if not model.snapshots.exists():
         raise CanNotEvaluate(f"{model.name} is {model.status} and has no snapshot yet.")
-    snapshot = model.best_snapshot if epoch is None else model.snapshot_at(epoch)
+    snapshot = model.snapshot_at(which)
     if snapshot is None:
-        raise BadInput(model.no_snapshot_at(NEWEST if epoch is None else epoch))
+        raise BadInput(model.no_snapshot_at(which))
     return snapshot

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput
@@ -20,7 +20,7 @@ from models_app.networks import Network, prototxt
 from models_app.networks.pretrained import packaged
 from models_app.networks.retrain import retrained, with_normalization_of
 from models_app.pretrained.pretrained_model import PretrainedModel
-from models_app.results import NEWEST, SAME_EPOCH, Evaluation, Metric, Snapshot, of_epoch
+from models_app.results import BEST, NEWEST, SAME_EPOCH, Evaluation, Snapshot, Which, chosen, is_epoch
 from models_app.training import engines
 from models_app.training.class_weights import balanced
 from models_app.training.learning_rate import LearningRatePolicy
@@ -253,29 +253,20 @@ class TrainedModel(Job):
         return LearningRatePolicy(**columns, **self.lr_parameters)
 
     def ranked_snapshots(self) -> QuerySet:
-        """The snapshots with their validation `accuracy` and `loss`, best first.
-
-        They are sorted by accuracy, then by loss, then later first; a snapshot without validation comes last.
-        """
-        validation = Metric.objects.filter(
-            trained_model=OuterRef("trained_model"), split=Metric.Split.VAL, epoch=OuterRef("epoch")
-        )
-        measured = self.snapshots.annotate(
-            accuracy=Subquery(validation.values("accuracy")[:1]), loss=Subquery(validation.values("loss")[:1])
-        )
-        best_first = models.F("accuracy").desc(nulls_last=True), models.F("loss").asc(nulls_last=True)
-        return measured.order_by(*best_first, "-epoch")
+        """The snapshots with their validation `accuracy` and `loss`, best first."""
+        return chosen(self.snapshots.all(), BEST)
 
     @property
     def epochs(self) -> str:
         """The epochs of the snapshots, for a message: 1, 1.5, 2."""
         return ", ".join(f"{epoch:g}" for epoch in self.snapshots.order_by("epoch").values_list("epoch", flat=True))
 
-    def no_snapshot_at(self, epoch: float) -> str:
-        """A message: there is no snapshot of this epoch, perhaps because it was deleted; and which there are."""
+    def no_snapshot_at(self, which: Which) -> str:
+        """A message: there is no such snapshot, perhaps because it was deleted; and which there are."""
         newest, there = self.newest_snapshot, self.epochs
-        if newest is None:
+        if newest is None or not is_epoch(which):
             return f"{self.name} is {self.status} and has no snapshot yet."
+        epoch = which
         if 0 < epoch < newest.epoch and _is_multiple(epoch, self.snapshot_interval):
             was = f"The snapshot of {self.name} at epoch {epoch:g} was deleted (keep_snapshots says which are kept)"
             return f"{was}; its epochs are: {there}."
@@ -283,15 +274,15 @@ class TrainedModel(Job):
 
     @property
     def best_snapshot(self) -> Snapshot | None:
-        return self.ranked_snapshots().first()
+        return self.snapshot_at(BEST)
 
     @property
     def newest_snapshot(self) -> Snapshot | None:
-        return self.snapshots.order_by("-epoch").first()
+        return self.snapshot_at(NEWEST)
 
-    def snapshot_at(self, epoch: float) -> Snapshot | None:
-        """The snapshot of an epoch, or the newest (-1); None if there is none."""
-        return self.newest_snapshot if epoch == NEWEST else of_epoch(self.snapshots.all(), epoch).first()
+    def snapshot_at(self, which: Which = None) -> Snapshot | None:
+        """The snapshot of an epoch, NEWEST, BEST, or the one that answers if none is named; None if there is none."""
+        return chosen(self.snapshots.all(), which).first()
 
 
 def _is_multiple(epoch: float, interval: float) -> bool:

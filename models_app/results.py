@@ -2,17 +2,22 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeAlias, TypeGuard
 
 from django.db import models
-from django.db.models import F, Func, Window
+from django.db.models import Case, F, Func, OuterRef, Subquery, When, Window
+from django.db.models.expressions import OrderBy
 from django.db.models.functions import RowNumber
 from django.urls import reverse
 
 from digits_project.common.escaping import END, csv_line
-from digits_project.jobs.models import Job
+from digits_project.jobs.models import Job, Status
 from models_app.training.snapshots.snapshot_reader import FILES
 
-NEWEST = -1  # instead of an epoch: the newest snapshot
+# Instead of an epoch: the newest snapshot, as DIGITS's clients name it, and the best one.
+NEWEST, BEST = -1, "best"
+NAMES_OF_NEWEST = ("latest", "newest")
+Which: TypeAlias = float | str | None  # an epoch, NEWEST, BEST, or None; see chosen()
 SAME_EPOCH = 1e-4  # epochs that differ by less are equal, because clients round them
 CSV_COLUMNS = ("trained_model_id", "split", "epoch", "iteration", "loss", "accuracy", "learning_rate")
 CSV_HEADER = ("model", *CSV_COLUMNS[1:])
@@ -21,6 +26,50 @@ CSV_HEADER = ("model", *CSV_COLUMNS[1:])
 def of_epoch(rows: models.QuerySet, epoch: float, column: str = "epoch") -> models.QuerySet:
     """The rows of this epoch."""
     return rows.filter(**{f"{column}__range": (epoch - SAME_EPOCH, epoch + SAME_EPOCH)})
+
+
+def which_snapshot(text: str) -> Which:
+    """The snapshot that a user names: an epoch, -1 or latest, best, or (empty) the one that answers. Raises
+    ValueError."""
+    name = text.strip().lower()
+    if name in NAMES_OF_NEWEST:
+        return NEWEST
+    return name if name == BEST else float(name) if name else None
+
+
+def is_epoch(which: Which) -> TypeGuard[float]:
+    """Whether it is the number of an epoch."""
+    return isinstance(which, (int, float)) and which != NEWEST
+
+
+def chosen(snapshots: models.QuerySet, which: Which = None) -> models.QuerySet:
+    """The snapshots of one model with the chosen one first; none if there is no such snapshot. No other code decides.
+
+    `which` is an epoch, NEWEST, or BEST: the highest accuracy in validation, then the lowest loss, then the later; a
+    snapshot without a validation comes last. None is the snapshot that answers if none is named: the best once the
+    model is Done, else the newest.
+    """
+    if which == NEWEST:
+        return snapshots.order_by("-epoch")
+    if is_epoch(which):
+        return of_epoch(snapshots, which)
+
+    def rank(measure: str) -> Case | F:
+        """The measure; null if the model has to be Done for the best to count, and isn't."""
+        return F(measure) if which == BEST else Case(When(trained_model__status=Status.DONE, then=F(measure)))
+
+    best_first = OrderBy(rank("accuracy"), descending=True, nulls_last=True), OrderBy(rank("loss"), nulls_last=True)
+    return validated(snapshots).order_by(*best_first, "-epoch")
+
+
+def validated(snapshots: models.QuerySet) -> models.QuerySet:
+    """The snapshots with the `accuracy` and `loss` of their validation; null without one."""
+    validation = Metric.objects.filter(
+        trained_model=OuterRef("trained_model"), split=Metric.Split.VAL, epoch=OuterRef("epoch")
+    )
+    return snapshots.annotate(
+        accuracy=Subquery(validation.values("accuracy")[:1]), loss=Subquery(validation.values("loss")[:1])
+    )
 
 
 class Snapshot(models.Model):

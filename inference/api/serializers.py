@@ -13,13 +13,14 @@ from digits_project.api.uploads import Upload
 from digits_project.common.errors import BadInput
 from digits_project.jobs.data_roots import is_folder, readable
 from inference.image_list import MAX_BYTES, ImageList, fetched
-from models_app.api.model_fields import Number
+from models_app.api.model_descriptions import WHICH
+from models_app.api.model_fields import SnapshotField
 
 WRONG = object()  # marks an invalid field, whose own error is more useful than "missing"
 
 _ASKED = {
     "job_id": "The model's id; the query string can have it instead.",
-    "snapshot_epoch": "The epoch of the snapshot to use; empty or -1: the newest.",
+    "snapshot_epoch": f"The snapshot to use: {WHICH}",
 }
 ONE_IMAGE = _ASKED | {
     "image_file": f"The image, as an upload: a {READABLE} file. This, image_path or image_url is needed.",
@@ -43,7 +44,7 @@ IMAGE_LIST = _ASKED | {
     "num_test_images": "Use only this many images from the top of the list; empty: all.",
 }
 TOP = IMAGE_LIST | {"top_n": "How many images of each category."}
-DOWNLOAD = {"epoch": "The epoch of the snapshot to use; empty or -1: the newest."}
+DOWNLOAD = {"epoch": f"The snapshot to use: {WHICH}"}
 
 
 class InferenceForm(Form):
@@ -53,7 +54,7 @@ class InferenceForm(Form):
     HAS_FIXED_FIELDS = True
 
     job_id = serializers.CharField(required=False)  # views.named_model reads it before the form
-    snapshot_epoch = Number(default=None, min_value=-1)
+    snapshot_epoch = SnapshotField(default=None)
 
     def missing(self, values: dict) -> dict[str, str]:
         """{field: message} of missing images, judged by `values`, the valid fields."""
@@ -168,4 +169,4 @@ class DownloadForm(Form):
 
     DESCRIPTIONS = DOWNLOAD
 
-    epoch = Number(default=None, min_value=-1)
+    epoch = SnapshotField(default=None)

@@ -42,8 +42,10 @@ from inference.inference_kinds import QUESTIONS
 from inference.list_accuracy import ListAccuracy
 from inference.visualizations import visualizations
 from models_app.models import Snapshot, TrainedModel
+from models_app.results import Which
 
 DEFAULT_FORM = "tar.gz"
+SNAPSHOT_HEADER = "X-Digits-Snapshot"
 BAR, HEIGHT = 8, 40  # pixels of a histogram on a page
 QUESTION: dict[str, Any] = {"detail": False, "methods": ["post"]}
 DOWNLOAD: dict[str, Any] = {
@@ -65,6 +67,7 @@ class InferenceViewSet(FormViewSet):
     role = Role.VIEWER
     throttle_classes = (throttling.InferenceRate,)
     page_template = "inference/result.html"
+    _answering: Snapshot | None = None
 
     @extend_schema(responses={200: PREDICTIONS, **errors(404, 409, 422)}, parameters=[JOB_ID, VisualizationsForm])
     @action(name="Classify an image", serializer_class=OneImageForm, **QUESTION)
@@ -125,13 +128,13 @@ class InferenceViewSet(FormViewSet):
     @extend_schema(responses={**ARCHIVES, **errors(409)}, parameters=[DownloadForm])
     @action(**DOWNLOAD)
     def download(self, request, job_id):
-        """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=`, else the newest."""
+        """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=` names it."""
         return _archive(request, job_id, DEFAULT_FORM)
 
     @extend_schema(responses={**ARCHIVES, **errors(409)}, parameters=[FORM, DownloadForm])
     @action(**DOWNLOAD)
     def download_as(self, request, job_id, form):
-        """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=`, else the newest."""
+        """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=` names it."""
         return _archive(request, job_id, form)
 
     @property
@@ -146,7 +149,15 @@ class InferenceViewSet(FormViewSet):
         except (ValidationError, BadInput):
             fetch(TrainedModel, job_id)  # an unknown model is reported before anything else
             raise
-        return chosen_snapshot(job_id, form["snapshot_epoch"]), form
+        self._answering = chosen_snapshot(job_id, form["snapshot_epoch"])
+        return self._answering, form
+
+    def finalize_response(self, request, response, *args, **kwargs):
+        """Name the epoch of the snapshot in a header, since the bodies have no keys that clients do not know."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if self._answering:
+            response[SNAPSHOT_HEADER] = f"{self._answering.epoch:g}"
+        return response
 
     @contextmanager
     def _measured(self, form: dict) -> Iterator[None]:
@@ -194,10 +205,10 @@ def _archive(request, job_id: str, form: str) -> StreamingHttpResponse:
     )
 
 
-def chosen_snapshot(job_id: object, epoch: float | None) -> Snapshot:
+def chosen_snapshot(job_id: object, which: Which) -> Snapshot:
     """The snapshot that services.find_snapshot() returns; its exceptions are turned into those of the API."""
     try:
-        return services.find_snapshot(job_id, epoch)
+        return services.find_snapshot(job_id, which)
     except services.NoSuchModel as unknown:
         raise NotFound("Job not found") from unknown
     except services.NoSnapshot as early:

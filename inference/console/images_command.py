@@ -17,9 +17,9 @@ from inference.console import image_files
 from inference.engine.batches import Batches
 from inference.engine.predictor import Predictor
 from models_app.models import Snapshot, TrainedModel
+from models_app.results import Which, which_snapshot
 
 REPORT_SECONDS = 0.3
-BEST, NEWEST = "best", "newest"
 
 
 class ImagesCommand(ConsoleCommand):
@@ -90,24 +90,28 @@ class ImagesCommand(ConsoleCommand):
         self.end(Exit.FAILED if batches.skipped else Exit.DONE)
 
 
-def add_snapshot(parser, default: str = NEWEST) -> None:
+def add_snapshot(parser) -> None:
     parser.add_argument("model_id", metavar="MODEL_ID", help="the model's id, as manage.py jobs --kind models lists it")
-    text = f"an epoch, best or newest [{default}]"
-    parser.add_argument("--snapshot-epoch", default=default, metavar="EPOCH", help=text)
+    text = "an epoch, best or latest [the latest while the model trains, the best once it is Done]"
+    parser.add_argument("--snapshot-epoch", default="", metavar="EPOCH", help=text)
 
 
 def chosen_snapshot(options) -> Snapshot:
     """The snapshot that the options name. Raises CommandError."""
-    asked, model = options["snapshot_epoch"], job_of(options["model_id"], TrainedModel)
+    model = job_of(options["model_id"], TrainedModel)
     try:
-        if asked == BEST:
-            best = model.best_snapshot
-            return services.find_snapshot(model.pk, best.epoch if best else None)
-        return services.find_snapshot(model.pk, None if asked == NEWEST else float(asked))
-    except ValueError:
-        raise wrong(f"--snapshot-epoch must be an epoch, best or newest, not {asked}.") from None
+        return services.find_snapshot(model.pk, which_of(options))
     except (services.NoSnapshot, services.NoSuchSnapshot) as none:
         raise wrong(str(none)) from none
+
+
+def which_of(options) -> Which:
+    """The value of --snapshot-epoch. Raises CommandError."""
+    asked = options["snapshot_epoch"]
+    try:
+        return which_snapshot(asked)
+    except ValueError:
+        raise wrong(f"--snapshot-epoch must be an epoch, best or latest, not {asked}.") from None
 
 
 def shown(name: Path) -> str:

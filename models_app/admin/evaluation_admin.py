@@ -18,7 +18,7 @@ from digits_project.jobs.templatetags.operators import share
 from digits_project.jobs.visibility import is_visible, visible
 from models_app import evaluations
 from models_app.models import TrainedModel
-from models_app.results import Evaluation
+from models_app.results import Evaluation, which_snapshot
 
 MAX_COLUMNS = 40  # of a matrix on a page
 MAX_IN_MATRIX, MAX_CONFUSED = 1000, 100  # of what inference.engine.classification_metrics keeps
@@ -66,8 +66,8 @@ class Evaluates(ShowsWhatIsVisible[TrainedModel]):
     def evaluate(self, request, job_id):
         model = self.changed(request, job_id)
         try:
-            epoch = float(request.POST["epoch"]) if request.POST.get("epoch") else None
-            asked = evaluations.evaluate(model, request.POST.get("split", ""), epoch, usernames.owner(request))
+            which = which_snapshot(request.POST.get("epoch", ""))
+            asked = evaluations.evaluate(model, request.POST.get("split", ""), which, usernames.owner(request))
         except ValidationError as wrong:
             self.message_user(request, " ".join(wrong.messages), messages.ERROR)
         except (evaluations.CanNotEvaluate, BadInput, LimitReached, ValueError, Gone) as unable:
@@ -78,13 +78,12 @@ class Evaluates(ShowsWhatIsVisible[TrainedModel]):
             self.message_user(request, f"{asked.name}: {asked.status}.", messages.SUCCESS)
         return redirect(f"{self.address('change', job_id)}#evaluation")
 
-    def evaluation_of(self, model: TrainedModel, best, asked: Mapping[str, str]) -> dict:
-        """Template context: the evaluation of the best snapshot, else the latest, and the splits that can be
+    def evaluation_of(self, model: TrainedModel, asked: Mapping[str, str]) -> dict:
+        """Template context: the evaluation of the snapshot that answers, else the latest, and the splits that can be
         evaluated."""
-        found = evaluations.find(model, epoch=best.epoch) if best else None
-        found = found or evaluations.find(model)
+        found = evaluations.find(model)
         splits = [split for split in Evaluation.Split.values if model.dataset.entries(split)]
-        can = best is not None and model.declared_kind.is_evaluated
+        can = model.declared_kind.is_evaluated and model.snapshots.exists()
         return {"evaluation": found and figures(found, asked), "splits": splits if can else []}
 
 

@@ -115,16 +115,17 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
         for snapshot in newest:
             snapshot.trained_model = job
             snapshot.bytes = disk_usage.size(snapshot.directory)
-        best = job.best_snapshot
         return super().page(request, job) | {
             "time_left": time_left(job),
             "snapshots": newest,
-            "best": best,
+            "best": job.best_snapshot,
+            "newest": job.newest_snapshot,
+            "default": job.snapshot_at(),
             "dataset": job.dataset if is_visible(job.dataset) else None,
             "question": job.declared_kind.question,
             "accepted": ACCEPTED,
             "held": ", ".join(map(str, Device.objects.filter(leased_to=job.pk))),
-            **self.evaluation_of(job, best, request.GET),
+            **self.evaluation_of(job, request.GET),
         }
 
     def curves_json(self, request, job_id):

@@ -14,7 +14,7 @@ from models_app.training.hyperparameters import Hyperparameters
 MAX_OFFERED = 100
 SNAPSHOT = "previous_snapshot"  # this page's name for the API's `<id>-snapshot`
 SNAPSHOT_HELP = (
-    "previous: the epoch whose weights the training starts from; 0 or empty: random weights, -1: the newest."
+    "previous: the epoch whose weights the training starts from, latest or best; 0 or empty: random weights."
 )
 
 

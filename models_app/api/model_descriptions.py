@@ -1,5 +1,8 @@
 """The help texts of the model forms' fields that are not hyperparameters, for pages and schema."""
 
+# For help texts of fields that name a snapshot.
+WHICH = "an epoch, latest (or -1) or best. Empty: the latest while the model trains, the best once it is Done."
+
 MODEL = {
     "model_name": (
         "The name of the model. If several are created at once, the values that differ are added to each name."
@@ -9,7 +12,7 @@ MODEL = {
     "engine": "The engine that trains: auto chooses the first one that supports the network and the device.",
     "previous_networks": (
         "previous: the id of the model whose network is used. A further field, `<that id>-snapshot`, is the epoch "
-        "whose weights the training starts from: 0 or absent for random weights, -1 for the newest."
+        "whose weights the training starts from: 0 or absent for random weights; latest (or -1); best."
     ),
     "pretrained_networks": (
         "pretrained: the weights that the training starts from: the id of a pretrained model, or the name of installed "
@@ -45,16 +48,19 @@ GENERIC = MODEL | {
 
 CUSTOMIZE = {
     "network": "The name of a standard network, or the id of a model.",
-    "snapshot_epoch": "For a model: the epoch whose weights `snapshot` names; 0: none, -1: the newest.",
+    "snapshot_epoch": "For a model: the epoch whose weights `snapshot` names; 0: none, latest or -1, or best.",
 }
 
 EVALUATION = {
-    "snapshot_epoch": "The epoch of the snapshot; empty: the best one, -1: the newest.",
+    "snapshot_epoch": f"The snapshot: {WHICH}",
     "split": "The split to evaluate on: validation (`val`) or test (`test`).",
 }
 
 STORED_EVALUATION = {
-    "snapshot_epoch": "The epoch of the snapshot, -1: the newest; empty: the latest evaluation of any snapshot.",
+    "snapshot_epoch": (
+        "The snapshot: an epoch, latest or -1, or best. Empty: the latest evaluation, but rather that of the snapshot "
+        "which answers."
+    ),
     "split": "val or test; empty: either.",
 }
 
@@ -79,5 +85,5 @@ PRETRAINED = {
     "width": "The width of these images in pixels; empty: that of the network.",
     "height": "Their height; empty: that of the network.",
     "archive": "An archive that GET /models/<id>/download made, on this server or another.",
-    "snapshot_epoch": "The epoch of the snapshot; -1: the newest.",
+    "snapshot_epoch": f"The snapshot: {WHICH}",
 }

@@ -22,6 +22,7 @@ from digits_project.jobs.visibility import find_visible
 from models_app.networks.pretrained.foreign_weights import READERS, check_foreign
 from models_app.networks.pretrained.packaged import PACKAGED, find_packaged
 from models_app.pretrained.pretrained_model import PretrainedModel
+from models_app.results import NEWEST, is_epoch, which_snapshot
 from models_app.training.snapshots.snapshot_reader import FILES
 
 MAX_NETWORK_TEXT = 8_000_000  # characters of a prototxt, or bytes of its file
@@ -52,6 +53,30 @@ class Number(serializers.FloatField):
             if number == bound:
                 self.fail(key, bound=bound)
         return number
+
+
+@extend_schema_field({"oneOf": [{"type": "number", "minimum": NEWEST}, {"type": "string", "enum": ["best", "latest"]}]})
+class SnapshotField(serializers.Field):
+    """A snapshot: an epoch, `latest` or -1 for the newest, or `best`; results.chosen() finds it."""
+
+    default_error_messages = {
+        "invalid": "This must be an epoch, best or latest.",
+        "negative": "Ensure this value is greater than or equal to -1.",
+    }
+
+    def to_internal_value(self, data):
+        try:
+            which = which_snapshot(str(data))
+        except ValueError:
+            self.fail("invalid")
+        if is_epoch(which) and not math.isfinite(which):
+            self.fail("invalid")
+        if is_epoch(which) and which < 0:
+            self.fail("negative")
+        return which
+
+    def to_representation(self, value):
+        return value
 
 
 class PositiveNumber(Number):

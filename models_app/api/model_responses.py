@@ -6,7 +6,7 @@ from rest_framework import serializers
 from digits_project.jobs.api.job_responses import Created, JobFacts, created, describe_job
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
-from models_app.results import Evaluation, Metric, thinned
+from models_app.results import BEST, NEWEST, Evaluation, Metric, Which, thinned
 
 MAX_POINTS = 200  # of a curve, unless ?points=all
 MAX_CATEGORIES = 100  # of an evaluation, on a page
@@ -20,12 +20,20 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
         model,
         snapshots=[epoch_json(epoch) for epoch in model.snapshots.order_by("epoch").values_list("epoch", flat=True)],
         dataset_id=model.dataset_id,
+        **marked_json(model),
         engine=model.engine,
         **({"engine_used": model.engine_used} if model.engine_used else {}),
         **started_json(model),
         **stopped,
         **{name: points for name, points in outputs.items() if points["epoch"]},
     )
+
+
+def marked_json(model: TrainedModel) -> dict:
+    """The epochs of the newest snapshot, of the best, and of the one that answers if none is named; {} without any."""
+    marks: dict[str, Which] = {"latest_snapshot": NEWEST, "best_snapshot": BEST, "default_snapshot": None}
+    marked = {name: model.snapshot_at(which) for name, which in marks.items()}
+    return {name: epoch_json(snapshot.epoch) for name, snapshot in marked.items() if snapshot}
 
 
 def started_json(model: TrainedModel) -> dict:
@@ -112,6 +120,14 @@ class ModelFacts(JobFacts):
 
     snapshots = serializers.ListField(child=serializers.FloatField(), help_text="The epochs, 1 or 0.5.")
     dataset_id = serializers.CharField()
+    latest_snapshot = serializers.FloatField(required=False, help_text="The epoch of the newest snapshot.")
+    best_snapshot = serializers.FloatField(
+        required=False, help_text="The epoch of the snapshot with the best validation; without any that of the newest."
+    )
+    default_snapshot = serializers.FloatField(
+        required=False,
+        help_text="The epoch of the snapshot that answers if none is named: the best once the model is Done.",
+    )
     engine = serializers.CharField(help_text="The requested engine: auto, or its name.")
     engine_used = serializers.CharField(required=False, help_text="The engine that trains it, with its version.")
     taken_over = serializers.ListField(

@@ -6,7 +6,7 @@ from datasets.models import Dataset
 from digits_project.api.forms import Form
 from models_app import network_texts
 from models_app.api import model_descriptions
-from models_app.api.model_fields import JobOf, NetworkText, Number
+from models_app.api.model_fields import JobOf, NetworkText, SnapshotField
 from models_app.results import Evaluation
 
 # Scripts written for DIGITS can name any framework; the engine decides what trains.
@@ -51,7 +51,7 @@ class CustomizeForm(Form):
     DESCRIPTIONS = model_descriptions.CUSTOMIZE
 
     network = serializers.CharField(max_length=100)
-    snapshot_epoch = Number(default=0, min_value=-1)
+    snapshot_epoch = SnapshotField(default=0)
 
 
 class EvaluationForm(Form):
@@ -59,7 +59,7 @@ class EvaluationForm(Form):
 
     DESCRIPTIONS = model_descriptions.EVALUATION
 
-    snapshot_epoch = Number(default=None, min_value=-1)
+    snapshot_epoch = SnapshotField(default=None)
     split = serializers.ChoiceField(Evaluation.Split.values, default=Evaluation.Split.VAL.value)
 
 
@@ -68,5 +68,5 @@ class StoredEvaluationForm(Form):
 
     DESCRIPTIONS = model_descriptions.STORED_EVALUATION
 
-    snapshot_epoch = Number(default=None, min_value=-1)
+    snapshot_epoch = SnapshotField(default=None)
     split = serializers.ChoiceField(Evaluation.Split.values, default=None)

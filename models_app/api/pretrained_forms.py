@@ -7,7 +7,7 @@ from digits_project.api.forms import Form
 from digits_project.api.uploads import Upload, decoded
 from models_app import networks
 from models_app.api import model_descriptions
-from models_app.api.model_fields import NetworkText, Number
+from models_app.api.model_fields import NetworkText, SnapshotField
 from models_app.api.network_forms import FRAMEWORKS
 from models_app.networks.pretrained.foreign_weights import READERS
 from models_app.pretrained.importing import Design
@@ -89,5 +89,5 @@ class ToPretrainedForm(Form):
 
     DESCRIPTIONS = model_descriptions.PRETRAINED
 
-    snapshot_epoch = Number(default=-1, min_value=-1)
+    snapshot_epoch = SnapshotField(default=None)
     job_name = serializers.CharField(max_length=255, default="")

@@ -140,7 +140,7 @@ class ToPretrainedViewSet(CreateViewSet[PretrainedModel]):
         return super().create(request, format)
 
     def make_jobs(self, owner, **fields):
-        snapshot = chosen_snapshot(self.model, fields["snapshot_epoch"] or -1, "snapshot_epoch")
+        snapshot = chosen_snapshot(self.model, fields["snapshot_epoch"], "snapshot_epoch")
         if snapshot is None:
             raise NotFound("The model has no snapshot.")
         return [_or_wrong("snapshot_epoch", importing.from_snapshot, owner, snapshot, fields["job_name"])]

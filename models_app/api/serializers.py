@@ -17,8 +17,8 @@ from models_app.api.model_fields import (
     GpuList,
     JobOf,
     NetworkText,
-    Number,
     PretrainedNetwork,
+    SnapshotField,
     WeightsFile,
 )
 from models_app.api.network_forms import FRAMEWORKS, wrong_language, wrong_syntax
@@ -26,7 +26,7 @@ from models_app.api.policy_form import PolicyForm
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names
 from models_app.kinds import CLASSIFICATION, GENERIC, KINDS
 from models_app.models import TrainedModel
-from models_app.results import Snapshot
+from models_app.results import Snapshot, Which
 from models_app.services import MAX_COMBINATIONS
 from models_app.training.engines import AUTO, candidates
 from models_app.training.hyperparameter_declaration import hyperparameters_of
@@ -138,16 +138,16 @@ class ModelForm(PolicyForm):
         return {}
 
     def _wrong_epoch(self, values) -> dict[str, str]:
-        """Add the epoch of `<id>-snapshot` to the values: 0 for random weights, -1 for the newest snapshot. Returns
-        errors by field."""
+        """Add the epoch of `<id>-snapshot` to the values: 0 for random weights, else a snapshot. Returns errors by
+        field."""
         previous = values.get("previous_networks")
         if not previous:
             return {}
         field = f"{previous.pk}-snapshot"
         asked = self._sent.get(field)
         try:
-            epoch = Number(min_value=-1).run_validation(0 if asked in ("", None) else asked)
-            snapshot = chosen_snapshot(previous, epoch, field)
+            which = SnapshotField().run_validation(0 if asked in ("", None) else asked)
+            snapshot = chosen_snapshot(previous, which, field)
         except serializers.ValidationError as wrong:
             detail = wrong.detail[field] if isinstance(wrong.detail, dict) else wrong.detail
             return {field: " ".join(map(str, detail)) if isinstance(detail, list) else str(detail)}
@@ -222,13 +222,13 @@ class GenericModelForm(ModelForm):
 FORMS: dict[str, type[ModelForm]] = {form.KIND: form for form in (ClassificationModelForm, GenericModelForm)}
 
 
-def chosen_snapshot(model: TrainedModel, epoch: float, field: str) -> Snapshot | None:
-    """The snapshot of an epoch, the newest (-1), or none (0). Raises ValidationError for that field."""
-    if epoch == 0:
+def chosen_snapshot(model: TrainedModel, which: Which, field: str) -> Snapshot | None:
+    """The snapshot as results.chosen() decides, or none (0). Raises ValidationError for that field."""
+    if which == 0:
         return None
-    snapshot = model.snapshot_at(epoch)
+    snapshot = model.snapshot_at(which)
     if snapshot is None:
-        raise serializers.ValidationError({field: model.no_snapshot_at(epoch)})
+        raise serializers.ValidationError({field: model.no_snapshot_at(which)})
     return snapshot
 
 

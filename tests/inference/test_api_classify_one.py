@@ -233,7 +233,9 @@ def test_classify_one_refuses_an_image_that_cannot_be_decoded(classify, settings
 def test_a_snapshot_epoch_that_is_no_number_is_refused_with_its_field(classify):
     response = classify(snapshot_epoch="last")
     assert response.status_code == 400
-    assert response.json()["errors"] == [{"field": "snapshot_epoch", "message": "A valid number is required."}]
+    assert response.json()["errors"] == [
+        {"field": "snapshot_epoch", "message": "This must be an epoch, best or latest."}
+    ]
 
 
 def test_a_missing_model_file_is_reported_without_the_path_of_the_jobs_folder(classify, model):

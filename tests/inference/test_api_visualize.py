@@ -1,5 +1,6 @@
 """The previews in the form of a new model: learning rates, networks as drawings and as texts."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -75,7 +76,8 @@ def test_the_text_of_a_standard_network_is_read_as_that_network_for_any_dataset(
     response = client.post(f"{CUSTOMIZE}?network={name}&framework=caffe").json()
     assert response["snapshot"] is None
     read = prototxt.read(response["network"], (3, 256, 256), STANDARD_CATEGORIES[name])
-    assert read == standard(name, (3, 256, 256), STANDARD_CATEGORIES[name])
+    published = standard(name, (3, 256, 256), STANDARD_CATEGORIES[name])
+    assert read == replace(published, normalization=None)  # which Caffe's text has no field for
 
 
 # The last layer of squeezenet is a convolution, whose num_output a prototxt has to state.

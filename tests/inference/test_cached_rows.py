@@ -167,7 +167,7 @@ def test_the_progress_of_jobs_and_the_use_of_tokens_drop_nothing(asked, users, d
     headers = token_header(users["ada"])
     with opened_cache():
         asked(headers), asked(headers)
-        execute_elsewhere("UPDATE models_app_trainedmodel SET progress = 0.5, heartbeat_at = now(), status = 'Done'")
+        execute_elsewhere("UPDATE models_app_trainedmodel SET progress = 0.5, heartbeat_at = now()")
         execute_elsewhere("UPDATE datasets_dataset SET progress = 0.5")
         execute_elsewhere("UPDATE accounts_accesstoken SET last_used_at = now()")
         with django_assert_num_queries(0):
@@ -182,7 +182,7 @@ def test_every_column_that_inference_reads_has_its_notification():
         )
         reported = set(cursor.fetchall())
     read = {("datasets_dataset", column) for column in services.OF_DATASET}
-    read |= {("models_app_trainedmodel", column) for column in ("name", "owner", "dataset_id")}
+    read |= {("models_app_trainedmodel", column) for column in ("name", "owner", "dataset_id", "status")}
     assert read - reported == set()
 
 

@@ -148,7 +148,7 @@ def test_classify_refuses_a_model_without_a_snapshot(make_dataset, make_model):
 
 @pytest.mark.parametrize(
     "epoch, message",
-    [("7", "has no snapshot of epoch 7; its epochs are: 1, 2"), ("x", "must be an epoch, best or newest, not x")],
+    [("7", "has no snapshot of epoch 7; its epochs are: 1, 2"), ("x", "must be an epoch, best or latest, not x")],
 )
 def test_infer_refuses_an_unknown_epoch(model, epoch, message):
     with pytest.raises(CommandError, match=message):

@@ -5,7 +5,7 @@ from django.core.management.base import CommandError
 from digits_project.common.escaping import escaped
 from digits_project.jobs.console.command import Exit, job_of
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
-from inference.console.images_command import BEST, add_snapshot, chosen_snapshot
+from inference.console.images_command import add_snapshot, which_of
 from models_app import evaluations
 from models_app.api.model_responses import evaluation_json
 from models_app.models import TrainedModel
@@ -24,7 +24,7 @@ class Command(WorkCommand):
     def add_arguments(self, parser):
         super().add_arguments(parser)
         add_owner(parser)
-        add_snapshot(parser, BEST)
+        add_snapshot(parser)
         parser.add_argument(
             "--split", choices=Evaluation.Split.values, default="val", help="the images of which split [val]"
         )
@@ -34,10 +34,10 @@ class Command(WorkCommand):
 
     def jobs(self, options):
         model = job_of(options["model_id"], TrainedModel)
-        epoch = None if options["snapshot_epoch"] == BEST else chosen_snapshot(options).epoch
+        which = which_of(options)
         self.refuse_without_workers(Evaluation, options)
         try:
-            return [evaluations.evaluate(model, options["split"], epoch, options["owner"])]
+            return [evaluations.evaluate(model, options["split"], which, options["owner"])]
         except evaluations.CanNotEvaluate as no:
             raise CommandError(str(no), returncode=Exit.BAD_INPUT) from no
 

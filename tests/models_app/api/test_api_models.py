@@ -7,7 +7,8 @@ import pytest
 from datasets.models import Dataset
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Device, Status
-from models_app.models import Metric, Snapshot, TrainedModel
+from models_app.models import Snapshot, TrainedModel
+from models_app.results import Metric
 from models_app.training.learning_rate import POLICIES
 from tests.support.api_requests import field_errors
 
@@ -270,6 +271,9 @@ def test_the_json_of_a_model_has_its_snapshots_and_curves(client, model):
         "status": "Waiting",
         "snapshots": [0.5, 1],
         "dataset_id": model.dataset_id,
+        "latest_snapshot": 1,
+        "best_snapshot": 1,
+        "default_snapshot": 1,
         "engine": "auto",
         "val_outputs": {"epoch": [0.5, 1], "loss": [2, 1], "accuracy": [0.25, 0.5]},
         "progress": 0,
@@ -285,13 +289,3 @@ def test_a_long_curve_is_thinned_to_200_points_and_keeps_its_ends(client, model)
     all_points = client.get(f"/models/{model.pk}.json?points=all").json()["train_outputs"]
     assert (len(thinned["loss"]), thinned["loss"][0], thinned["loss"][-1]) == (200, 1, 1000)
     assert all_points["loss"] == list(range(1, 1001))
-
-
-def test_the_best_snapshot_has_the_highest_accuracy_and_then_the_lowest_loss(model):
-    for epoch, accuracy, loss in ((1, 0.8, 0.5), (2, 0.9, 0.4), (3, 0.9, 0.3), (4, 0.7, 0.1)):
-        Snapshot.objects.create(trained_model=model, epoch=epoch, folder=f"snapshots/{epoch}")
-        Metric.objects.create(
-            trained_model=model, split="val", epoch=epoch, loss=loss, accuracy=accuracy, learning_rate=0.01
-        )
-    Snapshot.objects.create(trained_model=model, epoch=5, folder="snapshots/5")  # never validated
-    assert (model.best_snapshot.epoch, model.newest_snapshot.epoch) == (3, 5)

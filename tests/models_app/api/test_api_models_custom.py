@@ -147,7 +147,7 @@ def test_a_custom_model_starts_from_a_snapshot_at_a_path(client, form, make_data
 def test_a_custom_model_starts_from_the_model_onnx_of_a_snapshot(client, form, make_dataset, make_model, named):
     snapshot = add_snapshot(make_model(make_dataset()), 1, seed=1)
     client.post(CREATE, form(custom_network_snapshot=str(snapshot.directory / named)))
-    assert TrainedModel.objects.get(name="mine").initial_weights() == snapshot.onnx_file
+    assert TrainedModel.objects.get(name="mine").initial_weights() == str(snapshot.onnx_file)
 
 
 def test_a_custom_model_starts_from_a_caffemodel_in_the_data_roots(client, form, tmp_path):

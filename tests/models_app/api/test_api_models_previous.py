@@ -77,7 +77,7 @@ def test_a_model_without_an_epoch_of_the_previous_one_starts_with_random_weights
     [
         ("7", "lenet has no snapshot of epoch 7; its epochs are: 0.5, 1."),
         ("-2", "Ensure this value is greater than or equal to -1."),
-        ("last", "A valid number is required."),
+        ("last", "This must be an epoch, best or latest."),
     ],
 )
 def test_an_unknown_epoch_of_the_previous_model_is_refused_with_its_field(client, form, first, epoch, message):
