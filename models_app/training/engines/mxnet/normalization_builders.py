@@ -58,6 +58,9 @@ def batch_norm(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights
         use_global_stats=kind.use_global_stats,
         fix_gamma=not learned,
     )
+    if node.layer.name in graph.mixed_layouts:
+        # A copy, whose backward pass writes gradients without blocks. oneDNN then brings them into the right ones.
+        normalized = mx.sym.slice_axis(normalized, axis=1, begin=0, end=None)
     if learned or not own:
         return [normalized]
     return [_scaled(normalized, weights[3:], node)]
