@@ -8,6 +8,7 @@ from models_app import network_texts, services
 from models_app.api.serializers import FORMS, ModelForm
 from models_app.models import NetworkMethod, TrainedModel
 from models_app.networks.pretrained.packaged import PACKAGED
+from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.training.hyperparameter_declaration import hyperparameters_of
 from models_app.training.hyperparameters import Hyperparameters
 
@@ -74,6 +75,7 @@ class CreatesModels(CreatesJobs[TrainedModel]):
         only = self.belongs("previous_networks")
         epoch = Shown(SNAPSHOT, "text", values.get(SNAPSHOT, ""), False, SNAPSHOT_HELP, (), wrong, only)
         place = next(i for i, field in enumerate(fields) if field.name == "previous_networks") + 1
+        fields = [_without_choice(field, values) if field.name == "use_mean" else field for field in fields]
         return [*fields[:place], epoch, *fields[place:]]
 
     def belongs(self, name):
@@ -85,8 +87,15 @@ class CreatesModels(CreatesJobs[TrainedModel]):
     def suggestions(self, request):
         usable = visible(Dataset).exclude(status__in=(Status.ABORTED, Status.ERROR)).order_by("-created_at")
         models = visible(TrainedModel).order_by("-created_at")
+        pretrained = visible(PretrainedModel).order_by("-created_at")
         return {
             "dataset": list(usable.values_list("job_id", "name")[:MAX_OFFERED]),
             "previous_networks": list(models.values_list("job_id", "name")[:MAX_OFFERED]),
-            "pretrained_networks": [(weights.name, weights.categories) for weights in PACKAGED.values()],
+            "pretrained_networks": [(weights.name, weights.categories) for weights in PACKAGED.values()]
+            + list(pretrained.values_list("job_id", "name")[:MAX_OFFERED]),
         }
+
+
+def _without_choice(field: Shown, values: dict) -> Shown:
+    """The field with an empty choice first, so that the form chooses: its default can depend on other fields."""
+    return field._replace(choices=("", *field.choices), value=values.get(field.name, ""))

@@ -81,7 +81,7 @@ class PretrainedViewSet(JobViewSet):
 
     @extend_schema(responses={200: PretrainedFacts})
     def retrieve(self, request, job_id, format=None):
-        return PageResponse(pretrained_json(fetch(PretrainedModel, job_id)), "job.html")
+        return PageResponse(pretrained_json(fetch(PretrainedModel, job_id)), "models_app/pretrained.html")
 
     @extend_schema(responses={200: PretrainedList})
     def list(self, request, format=None):

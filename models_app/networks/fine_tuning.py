@@ -23,7 +23,7 @@ TRAIN_LAYERS = (ALL, HEAD, BLOCKS)
 # inception_4a/…; res3a_branch2b, bn3a_branch2b; conv4_2. The block of any other layer is its name, without what a
 # normalization adds to that of its convolution: conv1/bn, bn_conv1.
 BLOCK_NAMES = (
-    re.compile(r"((?:block|fire)\d+|inception_\d[a-z])/"),
+    re.compile(r"((?:block|fire)\d+|inception_?\d[a-z])/"),
     re.compile(r"(?:res|bn|scale)(\d[a-z])(?:_|$)"),
     re.compile(r"(conv\d)_\d"),
     re.compile(r"(?:bn_|scale_)?(.+?)(?:/bn|/scale)?$"),

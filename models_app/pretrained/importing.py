@@ -17,6 +17,7 @@ from digits_project.jobs.services import take_in
 from models_app import networks
 from models_app.networks import Network, prototxt
 from models_app.networks.normalization import Normalization
+from models_app.networks.pretrained.foreign_weights import READERS
 from models_app.networks.retrain import scoring_layers
 from models_app.pretrained.archive_files import take_files
 from models_app.pretrained.pretrained_model import PretrainedModel
@@ -25,6 +26,7 @@ from models_app.training.hyperparameters import MEAN_OF_DATASET
 from models_app.training.snapshots.snapshot_writer import save_arrays
 from models_app.training.starting_weights import StartingWeights, starting_weights
 
+OF_CAFFE = "{} is Caffe's variant; {} computes what PyTorch's libraries do with these weights, to the last digit"
 USUAL_CATEGORIES = 1000  # those of ImageNet, if neither labels nor the file say how many there are
 MAX_SOURCE, MAX_JOB_NAME = 300, 255  # characters
 
@@ -71,6 +73,9 @@ def from_file(owner: str, name: str, design: Design, content: BinaryIO, file_nam
             for block in iter(partial(content.read, 1 << 20), b""):
                 file.write(block)
         network, found = _weights_for(design, given)
+        variant = f"{design.standard_network}_torch"
+        if variant in networks.STANDARD and given.suffix in READERS:
+            found = replace(found, warnings=(*found.warnings, OF_CAFFE.format(design.standard_network, variant)))
         _store(row, network, found, design.standard_network, design.labels)
         given.unlink()
 

@@ -33,7 +33,8 @@ class Hyperparameters(LearningRatePolicy):
         choices=MEANS,
         help=(
             "What is subtracted from an image: the mean image of the dataset, its mean pixel, or nothing; network: the "
-            "network's own mean and scale, for which its pretrained weights were made."
+            "network's own mean and scale, for which its pretrained weights were made. Empty: image, or with "
+            "method=pretrained network."
         ),
     )
     epochs: float = hyperparameter(

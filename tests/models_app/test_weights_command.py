@@ -109,6 +109,14 @@ def test_published_files_are_named_by_the_start_of_their_digest():
     assert weights.PUBLISHED_FILES is PUBLISHED_FILES
 
 
+def test_the_admins_form_for_models_leaves_the_mean_to_the_method_and_offers_pretrained_models(admin_client, run, file):
+    job_id = run("add", "mine", file, "--network", "squeezenet").strip()
+    page = admin_client.get("/admin/models_app/trainedmodel/add/").content.decode()
+    assert '<select name="use_mean" id="id_use_mean"><option selected></option><option>none</option>' in page
+    assert f'<option value="{job_id}">mine</option>' in page
+    assert '<option value="efficientnet_lite0">' in page
+
+
 def test_the_admin_makes_lists_and_shows_pretrained_models(admin_client, file):
     add = "/admin/models_app/pretrainedmodel/add/"
     assert b"weights_file" in admin_client.get(add).content

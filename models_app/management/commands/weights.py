@@ -30,10 +30,10 @@ class Command(ConsoleCommand):
     )
     example = (
         "list\n"
-        "add resnet weights/resnet18.pth --network resnet18\n"
+        "add resnet weights/resnet18.pth --network resnet18_torch\n"
         "add own own.safetensors --prototxt own.prototxt --labels labels.txt\n"
         "remove 20261125-120000-0c1a\n"
-        "fetch resnet18"
+        "fetch resnet18_torch"
     )
 
     def add_arguments(self, parser):

@@ -26,9 +26,11 @@ class PublishedFile:
 PUBLISHED_FILES = {
     published.network: published
     for published in (
-        PublishedFile("resnet18", "resnet18-f37072fd.pth"),
-        PublishedFile("resnet50", "resnet50-0676ba61.pth"),
+        PublishedFile("alexnet_torch", "alexnet-owt-7be5be79.pth"),
+        PublishedFile("googlenet_torch", "googlenet-1378be20.pth"),
         PublishedFile("mobilenet_v2", "mobilenet_v2-b0353104.pth"),
+        PublishedFile("resnet18_torch", "resnet18-f37072fd.pth"),
+        PublishedFile("resnet50_torch", "resnet50-0676ba61.pth"),
         PublishedFile("squeezenet", "squeezenet1_1-b8a52dc0.pth"),
         PublishedFile("vgg16", "vgg16-397923af.pth"),
     )

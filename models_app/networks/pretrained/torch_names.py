@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from models_app.networks.published import efficientnet_lite, mobilenet, resnet, squeezenet, vgg16
+from models_app.networks.published import efficientnet_lite, googlenet, mobilenet, resnet, squeezenet, vgg16
 
 # A module, and the layer or the (BatchNorm, Scale) that it is here.
 Module = tuple[str, "str | tuple[str, str]"]
@@ -127,13 +127,25 @@ def _vgg_convolutions() -> Iterator[Module]:
         place += 1  # a pooling
 
 
+def _torchvision_googlenet() -> Iterator[Module]:
+    for name in ("conv1", "conv2", "conv3"):
+        yield from _normed(f"{name}.conv", f"{name}.bn", name)
+    for name in googlenet.INCEPTIONS:
+        parts = {"branch1": "branch1", "branch2.0": "branch2_reduce", "branch2.1": "branch2",
+                 "branch3.0": "branch3_reduce", "branch3.1": "branch3", "branch4.1": "branch4"}  # fmt: skip
+        for theirs, ours in parts.items():
+            module = f"inception{name}.{theirs}"
+            yield from _normed(f"{module}.conv", f"{module}.bn", f"inception{name}/{ours}")
+    yield "fc", "fc"
+
+
 FULLY_CONNECTED = (("classifier.0", "fc6"), ("classifier.3", "fc7"), ("classifier.6", "fc8"))
 TIMM_FULLY_CONNECTED = (("pre_logits.fc1", "fc6"), ("pre_logits.fc2", "fc7"), ("head.fc", "fc8"))
 ALEXNET = (
     ("features.0", "conv1"), ("features.3", "conv2"), ("features.6", "conv3"), ("features.8", "conv4"),
     ("features.10", "conv5"), ("classifier.1", "fc6"), ("classifier.4", "fc7"), ("classifier.6", "fc8"),
 )  # fmt: skip
-RESNETS = {"resnet18": (resnet.BLOCKS_18, 2), "resnet50": (resnet.BLOCKS_50, 3)}
+RESNETS = {"resnet18_torch": (resnet.BLOCKS_18, 2), "resnet50_torch": (resnet.BLOCKS_50, 3)}
 
 NAMINGS = (
     Naming("efficientnet_lite0", "efficientnet-lite-pytorch", tuple(_packaged_efficientnet())),
@@ -144,5 +156,6 @@ NAMINGS = (
     Naming("squeezenet", "torchvision", tuple(_torchvision_squeezenet())),
     Naming("vgg16", "torchvision", (*_vgg_convolutions(), *FULLY_CONNECTED)),
     Naming("vgg16", "timm", (*_vgg_convolutions(), *TIMM_FULLY_CONNECTED)),
-    Naming("alexnet", "torchvision", ALEXNET),
+    Naming("alexnet_torch", "torchvision", ALEXNET),
+    Naming("googlenet_torch", "torchvision", tuple(_torchvision_googlenet())),
 )

@@ -36,3 +36,24 @@ def alexnet(frame: Frame, categories: int) -> Network:
 
 
 ALEXNET = StandardNetwork("alexnet", alexnet, batch_size=128, crop_size=227, normalization=IMAGENET)
+
+
+def alexnet_torch(frame: Frame, categories: int) -> Network:
+    """AlexNet as torchvision has it ("One weird trick", Krizhevsky 2014): fewer filters, no groups, no local responses.
+    Images from 63×63 pixels."""
+    stack = LayerStack(frame)
+    sizes = {1: (64, 11, 4, 2), 2: (192, 5, 1, 2), 3: (384, 3, 1, 1), 4: (256, 3, 1, 1), 5: (256, 3, 1, 1)}
+    for number, (channels, kernel, stride, pad) in sizes.items():
+        stack.convolution(f"conv{number}", channels, kernel, stride=stride, pad=pad, **gaussian(0.01))
+        stack.over("ReLU", f"relu{number}")
+        if number in (1, 2, 5):
+            stack.max_pooling(f"pool{number}", 3, 2, round_mode="FLOOR")
+    for number in (6, 7):
+        stack.over("Dropout", f"drop{number}", {"dropout_ratio": 0.5})
+        stack.inner_product(f"fc{number}", 4096, **gaussian(0.005, bias=0.1))
+        stack.over("ReLU", f"relu{number}")
+    stack.inner_product("fc8", categories, **gaussian(0.01))
+    return stack.classified("AlexNet of torchvision")
+
+
+ALEXNET_TORCH = StandardNetwork("alexnet_torch", alexnet_torch, batch_size=128, crop_size=224, normalization=IMAGENET)

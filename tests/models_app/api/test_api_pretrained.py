@@ -22,12 +22,12 @@ from tests.support.samples.tensor_file_samples import Call, Name, write_safetens
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 NEW, ARCHIVE = "/pretrained_models/new.json", "/pretrained_models/upload_archive.json"
 CREATE = "/models/images/classification.json"
-RESNET18 = next(naming for naming in NAMINGS if naming.network == "resnet18")
+RESNET18 = next(naming for naming in NAMINGS if naming.network == "resnet18_torch")
 
 
 def resnet_tensors(categories=7) -> dict[str, np.ndarray]:
     """Random tensors of torchvision's ResNet-18."""
-    weights, names = random_weights(standard("resnet18", (3, 64, 64), categories)), RESNET18.names()
+    weights, names = random_weights(standard("resnet18_torch", (3, 64, 64), categories)), RESNET18.names()
     return {names[name]: array for name, array in weights.items() if name in names}
 
 
@@ -46,7 +46,7 @@ def upload(client):
 def resnet(upload, tmp_path):
     """A pretrained ResNet-18 with seven categories."""
     path = write_torch(tmp_path / "resnet18.pth", resnet_tensors())
-    assert upload(path, standard_networks="resnet18").status_code == 200
+    assert upload(path, standard_networks="resnet18_torch").status_code == 200
     return PretrainedModel.objects.get()
 
 
@@ -60,9 +60,9 @@ def trained(make_dataset, make_model):
 
 
 def test_a_file_of_torchvision_becomes_a_pretrained_model_with_all_its_layers(client, resnet):
-    assert (resnet.status, resnet.standard_network, resnet.categories) == (Status.DONE, "resnet18", 7)
+    assert (resnet.status, resnet.standard_network, resnet.categories) == (Status.DONE, "resnet18_torch", 7)
     facts = client.get(f"/pretrained_models/{resnet.pk}.json").json()
-    assert (facts["network"], facts["categories"], facts["labels"]) == ("resnet18", 7, [])
+    assert (facts["network"], facts["categories"], facts["labels"]) == ("resnet18_torch", 7, [])
     assert facts["image_dimensions"] == [3, 224, 224]
     assert facts["normalization"]["mean"] == [123.675, 116.28, 103.53]
     assert (facts["afresh"], facts["warnings"], len(facts["taken_over"])) == ([], [], 61)
@@ -100,10 +100,19 @@ def test_a_pretrained_model_is_not_deleted_while_a_model_has_yet_to_read_it(clie
 def test_layers_that_a_file_lacks_are_listed(upload, client, tmp_path):
     tensors = {name: array for name, array in resnet_tensors().items() if not name.startswith("layer4")}
     upload(write_safetensors(tmp_path / "part.safetensors", tensors | {"extra.weight": np.zeros(3)}),
-           standard_networks="resnet18")  # fmt: skip
+           standard_networks="resnet18_torch")  # fmt: skip
     facts = client.get(f"/pretrained_models/{PretrainedModel.objects.get().pk}.json").json()
     assert {name[3] if name.startswith("res") else "" for name in facts["afresh"]} == {"5", ""}
     assert any("The file has layers that the network does not have: extra" in line for line in facts["warnings"])
+
+
+def test_caffes_variant_of_a_network_says_that_the_library_has_another(upload, tmp_path):
+    upload(write_torch(tmp_path / "resnet18.pth", resnet_tensors()), standard_networks="resnet18")
+    row = PretrainedModel.objects.get()
+    assert (row.afresh, len(row.warnings)) == ([], 1)
+    assert row.warnings[0].startswith(
+        "resnet18 is Caffe's variant; resnet18_torch computes what PyTorch's libraries do"
+    )
 
 
 TEXT = """
@@ -129,13 +138,13 @@ def test_your_own_network_and_its_labels_become_a_pretrained_model(upload, tmp_p
     "fields, errors",
     [
         ({}, {"standard_networks": "Name a standard network, or send your own as model_def_file; one of the two."}),
-        ({"standard_networks": "resnet18", "model_def_file": TEXT},
+        ({"standard_networks": "resnet18_torch", "model_def_file": TEXT},
          {"standard_networks": "Name a standard network, or send your own as model_def_file; one of the two."}),
         ({"standard_networks": "skynet"}, {"standard_networks": '"skynet" is not a valid choice'}),
         ({"standard_networks": "lenet"}, {"weights_file": "given.pth has no weights for any layer of the network"}),
-        ({"standard_networks": "resnet18", "labels_file": BytesIO(b"a\nb\n")},
+        ({"standard_networks": "resnet18_torch", "labels_file": BytesIO(b"a\nb\n")},
          {"weights_file": "there are 2 labels, but the file's fc1000 gives scores to 7 categories"}),
-        ({"standard_networks": "resnet18", "job_name": ""}, {"job_name": "This field may not be blank."}),
+        ({"standard_networks": "resnet18_torch", "job_name": ""}, {"job_name": "This field may not be blank."}),
     ],
 )  # fmt: skip
 def test_a_form_that_can_not_become_a_pretrained_model_is_refused_by_name(upload, tmp_path, fields, errors):
@@ -149,7 +158,7 @@ def test_a_form_that_can_not_become_a_pretrained_model_is_refused_by_name(upload
 @pytest.mark.usefixtures("open_server")
 def test_a_file_that_would_run_code_leaves_nothing_behind(upload, tmp_path, settings):
     path = write_torch(tmp_path / "evil.pth", {}, {"a": Call((Name("posix system"), f"touch {tmp_path}/ran"))})
-    errors = field_errors(upload(path, standard_networks="resnet18"))
+    errors = field_errors(upload(path, standard_networks="resnet18_torch"))
     assert "it holds posix.system, which is not a tensor" in errors["weights_file"]
     assert not (tmp_path / "ran").exists()
     assert not PretrainedModel.objects.exists()
@@ -206,7 +215,9 @@ def test_a_file_that_is_no_archive_of_this_server_is_refused(client, content, me
 
 def test_the_list_has_pretrained_models_and_installed_weights(client, resnet):
     listed = client.get("/pretrained_models.json").json()
-    assert listed["pretrained_models"] == [{"id": resnet.pk, "name": "mine", "network": "resnet18", "categories": 7}]
+    assert listed["pretrained_models"] == [
+        {"id": resnet.pk, "name": "mine", "network": "resnet18_torch", "categories": 7}
+    ]
     [installed] = listed["installed"]
     assert (installed["name"], installed["licence"], installed["installed"]) == (
         "efficientnet_lite0",
@@ -220,7 +231,8 @@ def test_the_index_of_all_jobs_stays_as_it_was(client, resnet):
 
 
 def test_a_pretrained_model_has_a_page_and_a_status(client, resnet):
-    assert b"mine" in client.get(f"/pretrained_models/{resnet.pk}", headers={"Accept": "text/html"}).content
+    page = client.get(f"/pretrained_models/{resnet.pk}", headers={"Accept": "text/html"}).content.decode()
+    assert all(text in page for text in ("mine", "resnet18_torch, for images of 3×224×224", "file resnet18.pth"))
     status = client.get(f"/pretrained_models/{resnet.pk}/status.json").json()
     assert (status["status"], status["type"]) == ("Done", "Pretrained Model")
     assert json.loads(client.get("/pretrained_models/new.json").content)["defaults"]["standard_networks"] == ""

@@ -16,7 +16,8 @@ from tests.support.samples.training_samples import config_of, dropout_network, w
 
 SIDES = {"lenet": 28, "alexnet": 67, "googlenet": 96, "vgg16": 32}
 HEADS = {"lenet": "ip2", "alexnet": "fc8", "vgg16": "fc8", "resnet18": "fc1000", "resnet50": "fc1000",
-         "mobilenet_v2": "fc", "squeezenet": "conv10", "efficientnet_lite0": "fc"}  # fmt: skip
+         "mobilenet_v2": "fc", "squeezenet": "conv10", "efficientnet_lite0": "fc", "alexnet_torch": "fc8",
+         "googlenet_torch": "fc", "resnet18_torch": "fc1000", "resnet50_torch": "fc1000"}  # fmt: skip
 
 
 def standard_network(name):
@@ -60,6 +61,7 @@ def test_all_heads_of_googlenet_are_trained():
         ("mobilenet_v2", 20, ["block17", "conv2", "fc"]),
         ("squeezenet", 10, ["fire8", "fire9", "conv10"]),
         ("googlenet", 13, ["inception_5a", "inception_5b", "loss3/classifier"]),
+        ("googlenet_torch", 13, ["inception5a", "inception5b", "fc"]),
         ("efficientnet_lite0", 19, ["block15", "block16", "conv2", "fc"]),
     ],
 )

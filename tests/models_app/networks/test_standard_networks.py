@@ -20,8 +20,14 @@ LEARNED = {  # learnable parameters of the published networks, for 1,000 categor
     "mobilenet_v2": 3_504_872,
     "squeezenet": 1_235_496,
     "efficientnet_lite0": 4_652_008,
+    "alexnet_torch": 61_100_840,
+    "googlenet_torch": 6_624_904,  # without the auxiliary classifiers
+    "resnet18_torch": 11_689_512,
+    "resnet50_torch": 25_557_032,
 }
-MIN_SIDE = {"alexnet": 55, "googlenet": 79, "vgg16": 17, "resnet18": 5, "resnet50": 5, "squeezenet": 25}
+MIN_SIDE = {
+    "alexnet": 55, "googlenet": 79, "vgg16": 17, "resnet18": 5, "resnet50": 5, "squeezenet": 25, "alexnet_torch": 63,
+}  # fmt: skip
 DOES_NOT_FIT = {
     "alexnet": "layer pool5: 3×3 kernel does not fit a 2×2 input",
     "googlenet": "layer loss1/ave_pool: 5×5 kernel does not fit a 4×4 input",
@@ -29,9 +35,12 @@ DOES_NOT_FIT = {
     "resnet18": "layer pool1: 3×3 kernel does not fit a 2×2 input",
     "resnet50": "layer pool1: 3×3 kernel does not fit a 2×2 input",
     "squeezenet": "layer pool5: 3×3 kernel does not fit a 2×2 input",
+    "alexnet_torch": "layer pool5: 3×3 kernel does not fit a 2×2 input",
 }
 # With batch normalisation, which needs more than a few pixels of two images.
-NORMED = {"resnet18", "resnet50", "mobilenet_v2", "efficientnet_lite0"}
+NORMED = {
+    "resnet18", "resnet50", "mobilenet_v2", "efficientnet_lite0", "googlenet_torch", "resnet18_torch", "resnet50_torch",
+}  # fmt: skip
 
 
 def count_learned(network, phase):
@@ -153,6 +162,15 @@ def test_the_auxiliary_losses_of_googlenet_count_in_training_only_with_weight_th
 def test_layers_are_named_as_in_the_published_caffe_models_so_that_their_weights_fit(name, shapes):
     found = {weight.name: weight.shape for weight in standard(name, (3, 256, 256), 1000).weights()}
     assert {weight: found[weight] for weight in shapes} == shapes
+
+
+def test_a_resnet_of_torchvision_halves_the_image_where_its_library_does():
+    shapes = standard("resnet50_torch", (3, 224, 224), 10).shapes()
+    assert (shapes["pool1"], shapes["res3a_branch2a"], shapes["res3a_branch2b"]) == (
+        (64, 56, 56),
+        (128, 56, 56),
+        (128, 28, 28),
+    )
 
 
 def test_a_resnet_block_that_halves_the_image_does_so_in_both_branches():

@@ -8,8 +8,8 @@ from models_app.networks.pretrained.torch_names import NAMINGS, Naming
 from models_app.training.starting_weights import starting_weights
 from tests.support.samples.tensor_file_samples import write_safetensors, write_torch
 
-SIDES = {"alexnet": 67, "vgg16": 32}
-WHOLE = [naming for naming in NAMINGS if naming.network not in ("alexnet", "vgg16", "resnet50")]
+SIDES = {"vgg16": 32}
+WHOLE = [naming for naming in NAMINGS if naming.network not in ("alexnet_torch", "vgg16", "resnet50_torch")]
 IDS = [f"{naming.network} of {naming.library}" for naming in NAMINGS]
 
 
