@@ -7,14 +7,16 @@ stack.fork_server). It opens no connection and starts no thread, because forks w
 import gc
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 
 import django
 import psycopg2
 from django.conf import settings
-from django.core.management import get_commands, load_command_class
+from django.core.management import CommandError, get_commands, load_command_class
 from django.urls import reverse
 from django.utils.module_loading import import_string
 from gunicorn.app import wsgiapp
@@ -36,6 +38,8 @@ MODULES = (
     "django.core.management.commands.migrate",
     "django.core.wsgi",
     "gunicorn.arbiter",
+    "gunicorn.glogging",
+    "multiprocessing.popen_fork",
     "_strptime",
     # What builds and requests with an image would import at their first image.
     "numpy.random",
@@ -47,21 +51,70 @@ MODULES = (
 )
 
 
-def manage() -> None:
-    """Run the command that sys.argv names, as manage.py does, without another setup of Django."""
-    name = sys.argv[1]
-    load_command_class(get_commands()[name], name).run_from_argv(sys.argv)
+class LeaveOut:
+    """An import hook that finds none of some optional modules."""
+
+    def __init__(self, *names: str):
+        self._names = names
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name in self._names:
+            raise ModuleNotFoundError(name)
 
 
-COMMANDS: dict[str, Callable[[], None]] = {"gunicorn": wsgiapp.run, "manage.py": manage}
+class ParsedOptions:
+    """Stands in for the parser of a command whose options are parsed already."""
+
+    def __init__(self, options: Namespace):
+        self._options = options
+
+    def __call__(self, *names: str) -> "ParsedOptions":
+        return self
+
+    def parse_args(self, words: list[str]) -> Namespace:
+        return self._options
+
+
+def manage(words: list[str]) -> Callable[[], None]:
+    """A function that runs a command as manage.py does, without another setup of Django.
+
+    The fork server parses the options: a parser writes to a megabyte of memory, of which each fork would get a copy.
+    """
+    command = load_command_class(get_commands()[words[1]], words[1])
+    try:
+        parsed = ParsedOptions(command.create_parser(words[0], words[1]).parse_args(words[2:]))
+    except (CommandError, SystemExit):  # the fork reports it
+        return partial(command.run_from_argv, words)
+    vars(command)["create_parser"] = parsed
+    return partial(command.run_from_argv, words)
+
+
+COMMANDS: dict[str, Callable[[list[str]], Callable[[], None]]] = {
+    "gunicorn": lambda words: wsgiapp.run,
+    "manage.py": manage,
+}
+
+
+def prepare(words: list[str]) -> Callable[[], None]:
+    """A function that runs this command in a fork."""
+    run = COMMANDS[words[0]](words)
+
+    def run_in_fork() -> None:
+        sys.argv = words
+        run()
+
+    return run_in_fork
 
 
 def load() -> None:
     """Import the code, and make what forks share of it."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
+    unused = LeaveOut("requests")  # DRF would import it, if it is there, for its tests only: 4 MiB
+    sys.meta_path.insert(0, unused)
     django.setup()
     for name in MODULES:
         import_module(name)
+    sys.meta_path.remove(unused)
     for name in settings.MIDDLEWARE:
         import_string(name)
     get_commands()  # which keeps them
@@ -76,8 +129,8 @@ def load() -> None:
 
 def main() -> None:
     load()
-    sys.argv = fork_server.serve(int(sys.argv[1]))
-    COMMANDS[sys.argv[0]]()
+    run = fork_server.serve(int(sys.argv[1]), prepare)
+    run()
 
 
 if __name__ == "__main__":  # spawned pools import this file again

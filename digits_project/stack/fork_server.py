@@ -21,10 +21,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from digits_project.common import processes
+
+Prepared = TypeVar("Prepared")
 
 READY_WITHIN = 60  # seconds, to import the code and to fork
 MAX_REQUEST, MAX_FILES = 65_536, 16
@@ -103,9 +106,12 @@ class ForkServer:
         processes.stop([self.process], [signal.SIGTERM], 1)
 
 
-def serve(control: int) -> list[str]:
-    """In the fork server: fork a process for each request that arrives on the socket `control`. Returns only in these
-    processes, with their command; ends with the supervisor."""
+def serve(control: int, prepare: Callable[[list[str]], Prepared]) -> Prepared:
+    """In the fork server: fork a process for each request that arrives on the socket `control`.
+
+    Returns only in these processes, what `prepare` returned for their command in the fork server; ends with the
+    supervisor.
+    """
     supervisor = os.getppid()
     with socket.socket(fileno=control) as requests:
         while True:
@@ -113,6 +119,7 @@ def serve(control: int) -> list[str]:
             if not message:
                 sys.exit()
             request = json.loads(message)
+            prepared = prepare(request["command"])
             try:
                 pid = _fork_twice(supervisor)
             except OSError as failed:  # no memory, or too many processes
@@ -125,7 +132,7 @@ def serve(control: int) -> list[str]:
             requests.send(json.dumps({"pid": pid}).encode())
     _install(dict(zip(request["files"], files, strict=True)))
     _show(request["command"])
-    return request["command"]
+    return prepared
 
 
 def _fork_twice(supervisor: int) -> int:

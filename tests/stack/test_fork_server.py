@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from digits_project import preloaded
 from digits_project.common import processes
 from digits_project.stack.fork_server import ForkServer
 from tests.support.samples.imagedb_samples import write_digits
@@ -19,7 +20,7 @@ from tests.support.services import temporary_home
 SERVER = """\
 import os, sys, time
 from digits_project.stack import fork_server
-command = fork_server.serve(int(sys.argv[1]))
+command = fork_server.serve(int(sys.argv[1]), list)
 if command[0] == "write":
     os.write(int(command[1]), command[2].encode())
 if command[0] == "exit":
@@ -156,3 +157,22 @@ print(*sorted(name for name in set(sys.modules) - before if name.startswith(("PI
 """
     ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout == "\n"
+
+
+def test_the_fork_server_leaves_out_large_modules_that_forks_can_still_import():
+    script = "from digits_project import preloaded; preloaded.load(); import sys; print(*sys.modules); import requests"
+    with temporary_home() as home:
+        env = {**os.environ, "DIGITS_HOME": str(home)}
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, check=True)
+    assert {"requests", "urllib3", "pynvml", "onnxruntime"} & set(done.stdout.decode().split()) == set()
+
+
+def test_a_wrong_option_ends_the_fork_and_not_the_fork_server():
+    run = preloaded.prepare(["manage.py", "reaper", "--no-such-option"])
+    with pytest.raises(SystemExit):
+        run()
+
+
+def test_a_prepared_command_runs_with_the_options_of_its_words(capsys, db):
+    preloaded.prepare(["manage.py", "showmigrations", "jobs", "--plan"])()
+    assert "[X]  jobs.0001" in capsys.readouterr().out

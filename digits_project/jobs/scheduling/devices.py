@@ -4,9 +4,10 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from typing import NamedTuple
 
-import pynvml
 from django.conf import settings
 from django.core.cache import cache
 
@@ -55,9 +56,9 @@ def engines_of(capability: ComputeCapability | None) -> list[str]:
 def find_gpus() -> list[Gpu]:
     """The NVIDIA GPUs of this host; [] without a driver."""
     try:
-        with nvml():
-            return [_describe(index) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError as none:
+        with nvml() as driver:
+            return [_describe(driver, index) for index in range(driver.nvmlDeviceGetCount())]
+    except NoNvml as none:
         log.info("No GPU: %s", none)
         return []
 
@@ -169,23 +170,32 @@ def _fitting(wanted: DeviceRequest, gpus: list[Device]) -> list[Device]:
     return chosen if len(chosen) == (len(wanted.indexes) or wanted.count) else []
 
 
+class NoNvml(Exception):
+    """NVML can't be used, for example because there is no driver."""
+
+
 @contextmanager
-def nvml():
-    """Initialise NVML for the block. Raises NVMLError."""
-    pynvml.nvmlInit()
+def nvml() -> Iterator[ModuleType]:
+    """The module of NVML, initialised for the block. Imported here, because it takes 5 MiB, and few processes use it.
+    Raises NoNvml."""
+    driver = import_module("pynvml")
     try:
-        yield
-    finally:
-        pynvml.nvmlShutdown()
+        driver.nvmlInit()
+        try:
+            yield driver
+        finally:
+            driver.nvmlShutdown()
+    except driver.NVMLError as fault:
+        raise NoNvml(str(fault)) from fault
 
 
-def _describe(index: int) -> Gpu:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+def _describe(driver: ModuleType, index: int) -> Gpu:
+    handle = driver.nvmlDeviceGetHandleByIndex(index)
     return Gpu(
         index,
-        pynvml.nvmlDeviceGetName(handle),
-        pynvml.nvmlDeviceGetMemoryInfo(handle).total,
-        tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
+        driver.nvmlDeviceGetName(handle),
+        driver.nvmlDeviceGetMemoryInfo(handle).total,
+        tuple(driver.nvmlDeviceGetCudaComputeCapability(handle)),
     )
 
 
@@ -224,9 +234,9 @@ def gpu_use(device: Device) -> GpuUse | None:
 
 def _ask(index: int) -> GpuUse | None:
     try:
-        with nvml():
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-            return GpuUse(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu, memory.used, memory.total)
-    except pynvml.NVMLError:
+        with nvml() as driver:
+            handle = driver.nvmlDeviceGetHandleByIndex(index)
+            memory = driver.nvmlDeviceGetMemoryInfo(handle)
+            return GpuUse(driver.nvmlDeviceGetUtilizationRates(handle).gpu, memory.used, memory.total)
+    except NoNvml:
         return None
