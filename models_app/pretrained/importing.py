@@ -108,7 +108,7 @@ def from_snapshot(owner: str, snapshot: Snapshot, name: str = "") -> PretrainedM
     network = replace(model.network(), normalization=_normalization_of(model))
 
     def fill(row: PretrainedModel) -> None:
-        found = starting_weights(network, 0, str(snapshot.directory))
+        found = starting_weights(network, None, str(snapshot.directory))
         labels = model.dataset.categories if model.declared_kind.has_categories else ()
         _store(row, network, found, model.standard_network, labels)
 
@@ -124,7 +124,7 @@ def _taken_in(owner: str, name: str, source: str, fill: Callable[[PretrainedMode
 def _weights_for(design: Design, path: Path) -> tuple[Network, StartingWeights]:
     """The network and its weights in a file. Without labels, the file says how many categories there are."""
     network = design.network(len(design.labels) or USUAL_CATEGORIES)
-    found = starting_weights(network, 0, str(path), [path.parent])
+    found = starting_weights(network, None, str(path), [path.parent])
     heads = [layer.name for layer in scoring_layers(network.layers) if layer.name in found.afresh]
     counts = {found.in_file[head][0][0] for head in heads if found.in_file.get(head) and found.in_file[head][0]}
     if design.labels and counts:
@@ -134,7 +134,7 @@ def _weights_for(design: Design, path: Path) -> tuple[Network, StartingWeights]:
     if len(counts) != 1:
         return network, found
     network = design.network(counts.pop())
-    return network, starting_weights(network, 0, str(path), [path.parent])
+    return network, starting_weights(network, None, str(path), [path.parent])
 
 
 def _store(

@@ -55,15 +55,16 @@ class _File:
 
 
 def starting_weights(
-    network: Network, seed: int, source: str | None, roots: Sequence[str | Path] = EVERYWHERE
+    network: Network, seed: int | None, source: str | None, roots: Sequence[str | Path] = EVERYWHERE
 ) -> StartingWeights:
     """The initial weights. `source` is "packaged:<name>", or the path, under `roots`, of a snapshot's folder or a
     file in it, of a model.onnx of this server, an .npz, a .caffemodel, a .safetensors or a file of PyTorch.
 
-    A layer matches if the file has all its weights in the same shapes. Raises BadInput if the file can't be read, has a
-    value that is not a finite number, or matches no layer of the network.
+    A layer matches if the file has all its weights in the same shapes. With `seed` None the other layers get no
+    weights. Raises BadInput if the file can't be read, has a value that is not a finite number, or matches no layer of
+    the network.
     """
-    arrays = network.initial_weights(seed)
+    arrays = {} if seed is None else network.initial_weights(seed)
     layers: dict[str, list[Weight]] = {}
     for weight in network.weights():
         layers.setdefault(weight.layer, []).append(weight)
@@ -202,4 +203,4 @@ def _by_layer(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Shapes]:
 def _checked(name: str, array: np.ndarray, source: str | None) -> np.ndarray:
     if not np.isfinite(array).all():
         raise BadInput(f"{source}: {name} holds values that are not numbers")
-    return array.astype(np.float32)
+    return array.astype(np.float32, copy=not array.flags.writeable)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -44,14 +45,16 @@ def file_size(file: BinaryIO) -> int:
 
 def read_values(file: BinaryIO, start: int, count: int, dtype: str) -> np.ndarray:
     """`count` values of a type, little-endian, from byte `start` on, as float32."""
+    if start + count * item_bytes(dtype) > file_size(file):
+        raise BadTensors("it is cut short")
+    values = np.empty(count, "<u2" if dtype == BFLOAT16 else dtype)
     file.seek(start)
-    data = file.read(count * item_bytes(dtype))
-    if len(data) != count * item_bytes(dtype):
+    if cast(io.BufferedIOBase, file).readinto(values.view(np.uint8)) != values.nbytes:
         raise BadTensors("it is cut short")
     if dtype == BFLOAT16:
-        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+        return (values.astype(np.uint32) << 16).view(np.float32)
     with np.errstate(over="ignore"):  # a number that is too large becomes infinite, which the reader's caller refuses
-        return np.frombuffer(data, dtype).astype(np.float32)
+        return values.astype(np.float32, copy=False)
 
 
 class BoundedReader:
