@@ -41,9 +41,12 @@ class Normalization:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Normalization:
         """Raises BadNetwork for values that can't be a normalization."""
-        mean, std = (tuple(data[name]) for name in ("mean", "std"))
-        for number in (*mean, *std):
-            check_finite("normalization", number)
+        try:
+            mean, std = (tuple(data[name]) for name in ("mean", "std"))
+            for number in (*mean, *std):
+                check_finite("normalization", number)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadNetwork(f"this is not a normalization: {type(error).__name__} {error}") from error
         if len(mean) != len(std) or not mean or min(std) <= 0:
             raise BadNetwork("a normalization needs a mean and a std above 0 for each channel")
         return cls(mean, std)

@@ -94,7 +94,7 @@ def from_archive(owner: str, content: BinaryIO, file_name: str, name: str = "") 
         weights = files["weights.npz"].rename(row.directory / "given.npz")
         design = _design_of(files, facts)
         network, found = _weights_for(design, weights)
-        row.name = name or str(facts.get("name") or file_name)[:MAX_JOB_NAME]
+        row.name = name or _storable(str(facts.get("name") or file_name))[:MAX_JOB_NAME]
         _store(row, network, found, "", design.labels)
         for path in (weights, *(path for part, path in files.items() if part != "weights.npz")):
             path.unlink()
@@ -143,11 +143,17 @@ def _store(
     """Write the weights that were found, and the columns."""
     taken = set(found.taken_over)
     save_arrays(row.weights_file, {w.name: found.arrays[w.name] for w in network.weights() if w.layer in taken})
-    row.network, row.standard_network, row.labels = network.to_dict(), standard_network, list(labels)
+    row.network, row.standard_network = network.to_dict(), standard_network
+    row.labels = list(map(_storable, labels))
     heads = [layer.parameters["num_output"] for layer in scoring_layers(network.layers)]
     row.categories = heads[-1] if heads else 0
     row.taken_over, row.afresh, row.warnings = list(found.taken_over), list(found.afresh), list(found.warnings)
     row.save()
+
+
+def _storable(text: str) -> str:
+    """The text; escaped if it has characters such as a zero byte, which PostgreSQL does not store."""
+    return text if text.isprintable() else ascii(text)
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -161,8 +167,11 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def _design_of(files: dict[str, Path], facts: dict[str, Any]) -> Design:
-    text = files["network.prototxt"].read_text(encoding="utf-8")
-    labels = files["labels.txt"].read_text(encoding="utf-8").split("\n")[:-1]
+    try:
+        text = files["network.prototxt"].read_text(encoding="utf-8")
+        labels = files["labels.txt"].read_text(encoding="utf-8").split("\n")[:-1]
+    except UnicodeDecodeError as error:
+        raise BadInput(f"its network.prototxt or labels.txt is not UTF-8 text ({error.reason})") from error
     own = facts.get("normalization")
     if own:
         normalization = Normalization.from_dict(own)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from io import BytesIO
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -200,6 +201,48 @@ def test_a_downloaded_archive_goes_back_in(client, trained, form):
     assert all((kept[name] == expected[name]).all() for name in names)
     assert replace(row.built_network(), normalization=None) == trained.network()
     assert [path.name for path in row.directory.iterdir()] == ["weights.npz"]
+
+
+def altered(archive: bytes, **changes: bytes) -> BytesIO:
+    """The zip with other contents of some members; __ in the name of an argument stands for a dot."""
+    made = BytesIO()
+    with ZipFile(BytesIO(archive)) as old, ZipFile(made, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, changes.get(name.replace(".", "__"), old.read(name)))
+    made.seek(0)
+    made.name = "model.zip"
+    return made
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"info__json": b"[]"}, "its info.json can't be used"),
+        ({"info__json": b'{"image": {"channels": 1, "height": 0, "width": 28}}'}, "must have a size"),
+        ({"info__json": b'{"image": {"channels": 1, "height": 28, "width": 28}, "normalization": {"mean": [1]}}'},
+         "this is not a normalization"),
+        ({"network__prototxt": b"\xff"}, "is not UTF-8 text"),
+        ({"network__prototxt": b"layer {"}, "line 1"),
+        ({"weights__npz": b"PK"}, "does not hold arrays"),
+        ({"mean__npy": b"text"}, "its mean.npy can't be used"),
+    ],
+)  # fmt: skip
+def test_an_archive_that_was_altered_is_refused_and_leaves_nothing_behind(client, trained, changes, message, settings):
+    whole = b"".join(client.get(f"/models/{trained.pk}/download.zip").streaming_content)
+    before = sorted(settings.DIGITS_JOBS_DIR.iterdir())
+    errors = field_errors(client.post(ARCHIVE, {"archive": altered(whole, **changes)}))
+    assert message in " ".join(errors.values())
+    assert not PretrainedModel.objects.exists()
+    assert sorted(settings.DIGITS_JOBS_DIR.iterdir()) == before
+
+
+def test_names_in_an_archive_that_can_not_be_stored_are_escaped(client, trained):
+    whole = b"".join(client.get(f"/models/{trained.pk}/download.zip").streaming_content)
+    info = b'{"name": "a\\u0000b", "image": {"channels": 1, "height": 28, "width": 28}}'
+    labels = b"".join(b"%d\x00\n" % number for number in range(10))
+    response = client.post(ARCHIVE, {"archive": altered(whole, info__json=info, labels__txt=labels)})
+    row = find_job(response.json()["id"], PretrainedModel)
+    assert (row.name, row.labels[3]) == (r"'a\x00b'", r"'3\x00'")
 
 
 @pytest.mark.parametrize(
