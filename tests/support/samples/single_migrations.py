@@ -25,7 +25,7 @@ def single_executor(database: BaseDatabaseWrapper) -> MigrationExecutor:
 
 
 def migrate_from(app: str, name: str) -> None:
-    """Undo the migrations of an app after `name`, and apply them again."""
+    """Undo the migrations of an app after `name` and those of other apps that need them, and apply all again."""
     single_executor(connection).migrate([(app, name)])
-    latest = [node for node in single_executor(connection).loader.graph.leaf_nodes() if node[0] == app]
-    single_executor(connection).migrate(latest)
+    executor = single_executor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
