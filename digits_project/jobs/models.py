@@ -75,7 +75,7 @@ class Job(models.Model):
 
     QUEUE: str  # its queue: "io", or "train" for jobs that need a device
     TASK: str  # dotted path of the function that the worker calls with the job's id
-    ROUTE: str  # "datasets", "models" or "evaluations", as in the routes
+    ROUTE: str  # "datasets", "models", "evaluations" or "pretrained_models", as in the routes
     # The columns that lists show; other columns can hold megabytes.
     LISTED: tuple[str, ...] = (
         "job_id",
@@ -202,7 +202,7 @@ J = TypeVar("J", bound=Job)
 
 
 def job_classes() -> list[type[Job]]:
-    """The subclasses of Job in the installed apps: Dataset, TrainedModel and Evaluation."""
+    """The subclasses of Job in the installed apps: Dataset, TrainedModel, Evaluation and PretrainedModel."""
     return [model for model in apps.get_models() if issubclass(model, Job)]
 
 
