@@ -15,8 +15,10 @@ from inference.engine.joint_runs import JointRuns
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-# This and MAX_IMAGES_A_RUN limit the memory of one run.
-MAX_BYTES_A_RUN = 64 << 20  # numbers of its input
+# These and MAX_IMAGES_A_RUN limit the memory of one run, by the bytes of its input. ResNet-18 at 224×224 takes 715 MiB
+# for 64 images at once and 290 MiB for 8; on a CPU both take the same time for an image.
+MAX_BYTES_A_RUN = 64 << 20
+MAX_BYTES_ON_CPU = 5 << 20
 BYTES_A_VALUE = 4
 
 
@@ -40,7 +42,8 @@ class Predictor:
         self.source = taken.name
         self._names = [output.name for output in self._session.get_outputs()]
         self.metadata = self._session.get_modelmeta().custom_metadata_map
-        self.most_images = min(MAX_IMAGES_A_RUN, max(1, MAX_BYTES_A_RUN // (BYTES_A_VALUE * _size(taken.shape[1:]))))
+        most_bytes = MAX_BYTES_ON_CPU if self.runs_on == "cpu" else MAX_BYTES_A_RUN
+        self.most_images = min(MAX_IMAGES_A_RUN, max(1, most_bytes // (BYTES_A_VALUE * _size(taken.shape[1:]))))
         # No method of self: a predictor that the cache drops is freed at once, not when the collector finds a cycle.
         self._runs = JointRuns(partial(_run, self._session, self._names, self.source), self.most_images)
 

@@ -37,6 +37,13 @@ def test_scores_are_probabilities(onnx_file, images):
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
+def test_a_predictor_runs_few_large_or_many_small_images_at_once(onnx_file, tmp_path):
+    network = networks.standard("resnet18", (3, 224, 224), 3)
+    write_onnx(network, network.initial_weights(7), tmp_path / "large.onnx", mean=None, labels=CATEGORIES)
+    assert (Predictor(onnx_file).most_images, Predictor(tmp_path / "large.onnx").most_images) == (64, 8)
+
+
 def test_each_of_many_threads_gets_the_scores_of_its_own_image(onnx_file, images):
     predictor = Predictor(onnx_file)
     alone = predictor.scores(images)
