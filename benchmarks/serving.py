@@ -95,15 +95,26 @@ def _counted(clients: int) -> str:
 
 def written_models(server: RunningServer) -> dict[str, dict[str, str]]:
     """Write the models into the server's database; {network: {job_id, onnx_file}}."""
-    command = [sys.executable, "-m", "benchmarks.serving_models"]
-    written = subprocess.run(command, cwd=ROOT, env=server.command["env"], stdout=subprocess.PIPE, check=True)
-    return json.loads(written.stdout)
+    return _written(server)
 
 
-def requests_of(server: RunningServer, job_id: str, folder: Path) -> list[bytes]:
-    """A request for each image of the folder."""
-    host = server.url.split("/")[2]
-    return [form(PATH, host, {"job_id": job_id}, path.read_bytes()) for path in sorted(folder.iterdir())]
+def written_accounts(server: RunningServer, count: int) -> list[str]:
+    """Write so many accounts into the server's database; returns a token of each."""
+    return _written(server, str(count))
+
+
+def _written(server: RunningServer, *arguments: str):
+    command = [sys.executable, "-m", "benchmarks.serving_models", *arguments]
+    return json.loads(
+        subprocess.run(command, cwd=ROOT, env=server.command["env"], stdout=subprocess.PIPE, check=True).stdout
+    )
+
+
+def requests_of(server: RunningServer, job_id: str, folder: Path, tokens: Sequence[str] = ()) -> list[bytes]:
+    """A request for each image of the folder; with tokens, for each image of each account."""
+    host, images = server.url.split("/")[2], [path.read_bytes() for path in sorted(folder.iterdir())]
+    logins = [[f"Authorization: Token {token}"] for token in tokens] or [[]]
+    return [form(PATH, host, {"job_id": job_id}, image, login) for image in images for login in logins]
 
 
 def write_photos(folder: Path) -> Path:

@@ -1,11 +1,13 @@
 """Writes models with random weights into the database and the jobs folder of a running server, for benchmarks.serving.
 
-`python -m benchmarks.serving_models` prints one JSON object: {network: {job_id, onnx_file}}.
+`python -m benchmarks.serving_models` prints one JSON object: {network: {job_id, onnx_file}}. With a number it makes so
+many accounts instead, and prints a list with a token of each.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 
@@ -15,7 +17,10 @@ import numpy as np
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
 django.setup()
 
+from django.contrib.auth import get_user_model  # noqa: E402 - needs Django's apps
+
 from datasets.models import Dataset  # noqa: E402 - needs Django's apps
+from digits_project.accounts import tokens  # noqa: E402
 from digits_project.common.digests import sha256  # noqa: E402
 from digits_project.jobs import directory  # noqa: E402
 from digits_project.jobs.models import Job, Status  # noqa: E402
@@ -28,6 +33,17 @@ OF_VARIANCE = (".variance", ".factor")  # 0 before a training, with which output
 
 
 def main() -> int:
+    json.dump(_accounts(int(sys.argv[1])) if len(sys.argv) > 1 else _models(), sys.stdout)
+    return 0
+
+
+def _accounts(count: int) -> list[str]:
+    logging.disable(logging.INFO)  # the audit log's lines
+    accounts = [get_user_model().objects.create_superuser(f"client{number}") for number in range(count)]
+    return [tokens.issue(account, "benchmark")[1] for account in accounts]
+
+
+def _models() -> dict[str, dict[str, str]]:
     written = {}
     for network, (channels, height, width) in SHAPES.items():
         size = {"resize_channels": channels, "resize_height": height, "resize_width": width}
@@ -36,8 +52,7 @@ def main() -> int:
         model = TrainedModel(name=network, dataset=dataset, standard_network=network, batch_size=1)
         _create(model)
         written[network] = {"job_id": model.pk, "onnx_file": str(_add_snapshot(model).onnx_file)}
-    json.dump(written, sys.stdout)
-    return 0
+    return written
 
 
 def _create(job: Job) -> None:

@@ -1,4 +1,7 @@
-"""Growing numbers of clients that ask a whole server for classifications at the same time."""
+"""Growing numbers of clients that ask a whole server for classifications at the same time.
+
+They belong to several accounts, because at most 400 requests of one account can wait.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ import psutil
 from benchmarks.growth.curve import Curve
 from benchmarks.load_client import Clients, load
 from benchmarks.server import web_processes
-from benchmarks.serving import requests_of, write_digits, write_photos, written_models
+from benchmarks.serving import requests_of, write_digits, write_photos, written_accounts, written_models
 from tests.support.server import RunningServer
 from tests.support.services import temporary_home
 
+ACCOUNTS = 16
 NUMBERS = (1, 8, 32, 128, 512)
-ROUNDS = 3  # of each number; the smallest cost counts, because other work on the machine only adds to it
+# Rounds of each number: the smallest cost counts, because other work on the machine only adds to it.
+ROUNDS = {"resnet18": 1, "lenet": 3}
 SECONDS = 3.0
+WARM_UP = 64  # clients
 
 
 def curves() -> Iterator[Curve]:
@@ -26,17 +32,17 @@ def curves() -> Iterator[Curve]:
     with ExitStack() as running:
         scratch = Path(running.enter_context(TemporaryDirectory()))
         home = running.enter_context(temporary_home())
-        server = running.enter_context(RunningServer(home, 0, DIGITS_INFERENCE_RATE="0"))
-        models = written_models(server)
+        server = running.enter_context(RunningServer(home, 0, DIGITS_INFERENCE_RATE="0", DIGITS_AUTH="required"))
+        models, tokens = written_models(server), written_accounts(server, ACCOUNTS)
         folders = {"resnet18": write_photos(scratch / "photos"), "lenet": write_digits(scratch / "digits")}
         processes = web_processes(server)
         for network, folder in folders.items():
-            requests = requests_of(server, models[network]["job_id"], folder)
-            load(server.url, requests, max(NUMBERS), 1.0)  # the model is loaded, and all threads have run
+            requests = requests_of(server, models[network]["job_id"], folder, tokens)
+            load(server.url, requests, WARM_UP, SECONDS)  # the model is loaded, and all threads have run
             costs, memory = [], []
             for number in NUMBERS:
                 clients = Clients(server.url, requests, number)
-                costs.append((number, min(_milliseconds(clients, processes) for _ in range(ROUNDS))))
+                costs.append((number, min(_milliseconds(clients, processes) for _ in range(ROUNDS[network]))))
                 memory.append((number, max(each.memory_full_info().pss for each in processes) / 2**20))
             yield Curve(f"classify_one, {network}", "ms of processor time", costs)
             yield Curve(f"a web process, {network}", "MiB", memory)

@@ -62,14 +62,14 @@ def test_rows_whose_anchor_is_not_installed_are_left_out_with_the_reason():
     run = run_bench("--only", "jobs")
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("left out: set BENCH_TORCH_PYTHON to a Python that has PyTorch") == 2
-    assert "jobs took 0:0" in run.stdout
+    assert "jobs took" in run.stdout
 
 
 @pytest.mark.slow
 def test_a_part_that_fails_is_reported_and_makes_the_exit_status_1():
-    run = run_bench("--only", "jobs", "--rounds", "1", BENCH_TORCH_PYTHON="/nowhere/python")
+    run = run_bench("--only", "training", "--rounds", "1", BENCH_TORCH_PYTHON="/nowhere/python")
     assert run.returncode == 1
-    assert "part jobs failed" in run.stdout
+    assert "part training failed" in run.stdout
     assert "/nowhere/python" in run.stderr
 
 
