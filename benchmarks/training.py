@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from benchmarks.loops.rounds import TORCH_PYTHON, Loop, alternate
+from benchmarks.loops.rounds import DEFAULT_THREADS, TORCH_PYTHON, Loop, alternate
 from benchmarks.report import NO_TORCH, LeftOut, Row, against
 from digits_project.common.resources import usable_cores
 
@@ -43,9 +43,9 @@ def rows(rounds: int) -> Iterator[Row | LeftOut]:
 def _anchor(name: str, network: str, numbers: list[str], mode: str) -> Loop:
     if name == TORCH:
         return _loop(name, network, *numbers, str(usable_cores()), mode, python=TORCH_PYTHON)
-    return _loop(name, *([] if name == BARE else [network]), *numbers)
+    return _loop(name, *([] if name == BARE else [network]), *numbers, **DEFAULT_THREADS)
 
 
-def _loop(name: str, *arguments: str, python: str = sys.executable) -> Loop:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(usable_cores())}
+def _loop(name: str, *arguments: str, python: str = sys.executable, **settings: str) -> Loop:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(usable_cores()), **settings}
     return Loop([python, "-m", f"benchmarks.loops.{name}", *arguments], environment)

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from benchmarks.loops.rounds import Loop
+from benchmarks.loops.rounds import DEFAULT_THREADS, Loop
 from benchmarks.report import Row, against
 from datasets.imagedb.store.payloads import encode
 from datasets.imagedb.store.records import RecordWriter
@@ -38,7 +38,7 @@ def rows(rounds: int) -> Iterator[Row]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(usable_cores())}
     bare = [sys.executable, "-m", "benchmarks.loops.bare_mxnet_loop", *map(str, (SIZE, BATCH, CHANNELS))]
     training, everything = [], []
-    with tempfile.TemporaryDirectory() as folder, Loop(bare, environment) as anchor:
+    with tempfile.TemporaryDirectory() as folder, Loop(bare, environment | DEFAULT_THREADS) as anchor:
         config = _prepare(Path(folder))
         for number in range(rounds):
             first = anchor.images_per_second(BARE_SECONDS) if number % 2 == 0 else None

@@ -22,6 +22,9 @@ TORCH_PYTHON = os.environ.get("BENCH_TORCH_PYTHON", "")
 # The same for an environment with requirements/anchors.txt: LitServe and OpenCV.
 ANCHORS_PYTHON = os.environ.get("BENCH_ANCHORS_PYTHON", "")
 
+# What libgomp does without this project, which makes threads sleep sooner (decision 86).
+DEFAULT_THREADS = {"GOMP_SPINCOUNT": "300000"}
+
 
 def serve(run: Callable[[int], None], images_per_step: int, first_steps: int = 2) -> None:
     """In a loop's process: for each line of input, a number of seconds, work so long and print images/s.
