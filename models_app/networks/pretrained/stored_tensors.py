@@ -49,7 +49,7 @@ def read_values(file: BinaryIO, start: int, count: int, dtype: str) -> np.ndarra
         raise BadTensors("it is cut short")
     values = np.empty(count, "<u2" if dtype == BFLOAT16 else dtype)
     file.seek(start)
-    if cast(io.BufferedIOBase, file).readinto(values.view(np.uint8)) != values.nbytes:
+    if cast(io.BufferedIOBase, file).readinto(values.view(np.uint8).data) != values.nbytes:
         raise BadTensors("it is cut short")
     if dtype == BFLOAT16:
         return (values.astype(np.uint32) << 16).view(np.float32)
