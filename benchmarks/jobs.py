@@ -50,10 +50,16 @@ def server_job(server: RunningServer, photos: Path, network: str, size: int, bat
     )
     fields = {"dataset": dataset, "standard_networks": network, "train_epochs": epochs, "batch_size": batch_size}
     model = server.create_job("/models/images/classification.json", model_name=network, use_mean="pixel", **fields)
-    wait_until(lambda: server.job_status(model) in ("Done", "Error"), 600)
-    if server.job_status(model) != "Done":
+    status = wait_until(lambda: _ended(server, model), 600)
+    if status != "Done":
         raise RuntimeError(f"the training failed: {server.json(f'/models/{model}.json')}")
     return time.perf_counter() - began
+
+
+def _ended(server: RunningServer, job: str) -> str:
+    """The status of a job that has ended, else ""."""
+    status = server.job_status(job)
+    return status if status in ("Done", "Error") else ""
 
 
 def torch_job(photos: Path, network: str, size: int, batch_size: int, epochs: int) -> float:
