@@ -138,5 +138,20 @@ def test_a_training_of_the_head_leaves_every_other_weight_and_average_as_it_was(
     assert changed == ["ip.bias", "ip.weight"]
 
 
+@pytest.mark.usefixtures("engine_name")
+@pytest.mark.parametrize("how", [{"train_layers": "head"}, {"freeze_batch_norm": True, "backbone_lr_factor": 0.1}])
+def test_a_resumed_fine_tuning_ends_with_the_same_bits(how, tmp_path):
+    dataset = write_digits_dataset(tmp_path)
+    weights = random_weights(dropout_network())  # with a factor of its own for the averages
+    np.savez(tmp_path / "start.npz", **weights)
+    whole = config_of(dataset, tmp_path / "whole", network=dropout_network().to_dict(),
+                      initial_weights=str(tmp_path / "start.npz"), **how)  # fmt: skip
+    train(whole, lambda event: None, lambda: None)
+    rest = replace(whole, directory=str(tmp_path / "rest"), resume_from=str(tmp_path / "whole/snapshots/epoch-1"))
+    train(rest, lambda event: None, lambda: None)
+    first, second = (load_weights(tmp_path / name / "snapshots/epoch-2", weights) for name in ("whole", "rest"))
+    assert [name for name in weights if (first[name] != second[name]).any()] == []
+
+
 def test_the_heads_cover_every_standard_network_but_googlenet():
     assert set(HEADS) == set(STANDARD) - {"googlenet"}
