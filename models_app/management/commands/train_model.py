@@ -33,7 +33,7 @@ class Command(WorkCommand):
         parser.add_argument(
             "--previous-snapshot",
             metavar="EPOCH",
-            help="epoch of the previous network's weights to start from; -1: the newest",
+            help="epoch of the previous network's weights to start from, latest or best",
         )
         OPTIONS.add_to(parser)
 

@@ -128,7 +128,7 @@ OPTIMIZER_SLOTS = {
 def averaging_decay(decay: float, step: int) -> float:
     """The share of the average of the weights (`ema`) that a step keeps; the first step is 1.
 
-    It begins low, so that the weights at the start of a training don't rule the average of a short one: in a tenth of
-    all steps, roughly, the weights of older steps are forgotten, until the share reaches `decay`.
+    It begins low, because otherwise the random weights at the start would rule the average of a short training. Until
+    the share reaches `decay`, the average covers roughly the last tenth of the steps so far.
     """
     return min(decay, (1 + step) / (10 + step))
