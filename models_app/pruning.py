@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from django.db import transaction
 
@@ -77,14 +78,14 @@ def after_snapshot(model: TrainedModel) -> None:
     if rule := rule_of(model):
         newest = RESUMABLE if model.keep_snapshots is None else rule.newest
         prune(model, replace(rule, newest=newest))
-    _remove_optimizer_states(model, RESUMABLE)
+    remove_optimizer_states(model, RESUMABLE)
 
 
 def after_training(model: TrainedModel) -> None:
     """Delete what a training no longer needs after its last step."""
     if rule := rule_of(model):
         prune(model, rule)
-    _remove_optimizer_states(model, 1)
+    remove_optimizer_states(model, 1)
 
 
 def rule_of(model: TrainedModel) -> Rule | None:
@@ -94,10 +95,20 @@ def rule_of(model: TrainedModel) -> Rule | None:
     return Rule(newest=model.keep_snapshots) if model.keep_snapshots else None
 
 
-def _remove_optimizer_states(model: TrainedModel, kept: int) -> None:
-    """Remove the optimizer's state, the largest part of a snapshot, of all but the newest `kept` snapshots."""
-    for snapshot in model.snapshots.order_by("-iteration")[kept:]:
-        (snapshot.directory / FILES["optimizer"]).unlink(missing_ok=True)
+def spare_optimizer_states(model: TrainedModel, kept: int | None = None) -> list[Path]:
+    """The files of the optimizer's state, the largest part of a snapshot, of all but the newest `kept` snapshots; by
+    default of those from which the training can't go on."""
+    if kept is None:
+        kept = 1 if model.status == Status.DONE else RESUMABLE
+    older = model.snapshots.order_by("-iteration", "-epoch")[kept:]
+    files = (snapshot.directory / FILES["optimizer"] for snapshot in older)
+    return [file for file in files if file.exists()]
+
+
+def remove_optimizer_states(model: TrainedModel, kept: int | None = None) -> None:
+    """Remove these files."""
+    for file in spare_optimizer_states(model, kept):
+        file.unlink(missing_ok=True)
     quota.forget(TrainedModel.objects.filter(pk=model.pk))
 
 

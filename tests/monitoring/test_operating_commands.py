@@ -71,6 +71,17 @@ def test_prune_lists_the_snapshots_before_it_deletes_them(model, capsys):
     assert "7 snapshots" in capsys.readouterr().out
 
 
+def test_prune_removes_the_optimizer_state_of_the_snapshots_that_stay_but_the_newest(model, capsys):
+    for snapshot in model.snapshots.all():
+        (snapshot.directory / "optimizer.npz").write_bytes(bytes(500))
+    call_command("prune", model.pk, "--json")
+    assert json.loads(capsys.readouterr().out)["optimizer_states"] == {"count": 2, "bytes": 1000}
+    assert len(list(model.directory.glob("snapshots/*/optimizer.npz"))) == 10
+    call_command("prune", model.pk, "--yes")
+    assert [path.parent.name for path in model.directory.glob("snapshots/*/optimizer.npz")] == ["10"]
+    assert "the optimizer's state of 2 more" in capsys.readouterr().out
+
+
 def test_prune_keeps_a_snapshot_from_which_another_model_will_start(model, make_model, capsys):
     successor = make_model(model.dataset, name="next")
     TrainedModel.objects.filter(pk=successor.pk).update(previous=model, previous_epoch=7)

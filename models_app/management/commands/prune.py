@@ -9,7 +9,7 @@ from digits_project.jobs.console.command import ConsoleCommand, Exit, job_of, wr
 from digits_project.jobs.disk_usage import size
 from models_app import services
 from models_app.models import TrainedModel
-from models_app.pruning import Rule, prunable
+from models_app.pruning import Rule, prunable, remove_optimizer_states, spare_optimizer_states
 from models_app.results import Snapshot
 
 
@@ -26,8 +26,9 @@ def _every_model() -> Iterator[TrainedModel]:
 
 class Command(ConsoleCommand):
     help = (
-        "Delete all snapshots that no option keeps. Without --yes, only list them. Snapshots that are marked to be "
-        "kept stay, and so do those from which another model is still to start."
+        "Delete all snapshots that no option keeps, and the optimizer's state of those from which no training goes on. "
+        "Without --yes, only list them. Snapshots that are marked to be kept stay, and so do those from which another "
+        "model is still to start."
     )
     example = "20261125-120000-0c1a --best 2 --newest 1 --every 10\n--all --yes"
 
@@ -51,8 +52,10 @@ class Command(ConsoleCommand):
         if bool(model_ids) == options["all"]:
             raise wrong("Name models, or use --all.")
         models = [job_of(job_id, TrainedModel) for job_id in model_ids] or _every_model()
-        gone, refused = [], False
+        gone, states, refused = [], [], False
         for model in models:
+            deleted = {snapshot.directory for snapshot in prunable(model, rule)}
+            states += [file.stat().st_size for file in spare_optimizer_states(model) if file.parent not in deleted]
             for snapshot in prunable(model, rule):
                 described = {"model_id": model.pk, "epoch": snapshot.epoch, "bytes": size(snapshot.directory)}
                 if why := self._remove(snapshot) if yes else "":
@@ -60,7 +63,9 @@ class Command(ConsoleCommand):
                     self.screen.line(f"{model.pk} epoch {snapshot.epoch:g} stays: {why}")
                 else:
                     gone.append(described)
-        self._say(gone, yes)
+            if yes:
+                remove_optimizer_states(model)
+        self._say(gone, states, yes)
         self.end(Exit.FAILED if refused else Exit.DONE)
 
     def _remove(self, snapshot: Snapshot) -> str:
@@ -71,11 +76,16 @@ class Command(ConsoleCommand):
             return str(refusal)
         return ""
 
-    def _say(self, gone: list[dict], done: bool) -> None:
+    def _say(self, gone: list[dict], states: list[int], done: bool) -> None:
         total = sum(one["bytes"] for one in gone)
         if self.as_json:
-            self.print_json({"deleted": done, "bytes": total, "snapshots": gone})
+            spare = {"count": len(states), "bytes": sum(states)}
+            self.print_json({"deleted": done, "bytes": total, "snapshots": gone, "optimizer_states": spare})
             return
         self.print_table((one["model_id"], f"epoch {one['epoch']:g}", filesizeformat(one["bytes"])) for one in gone)
         what = "are deleted" if done else "would be deleted; --yes deletes them"
         self.stdout.write(f"{len(gone)} snapshots, {filesizeformat(total)}, {what}.")
+        if states:
+            size_of_states = filesizeformat(sum(states))
+            self.stdout.write(f"So {'is' if done else 'would be'} the optimizer's state of {len(states)} more, "
+                              f"{size_of_states}, from which no training goes on.")  # fmt: skip
