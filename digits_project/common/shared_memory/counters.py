@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from hashlib import blake2b
 from math import inf
 
@@ -28,6 +29,7 @@ class SharedCounters:
         """`living` are the numbers of the living processes, as they are at any time."""
         self._memory, self._lock, self._living = memory, lock, living
         self._secret = os.urandom(16)
+        self._bucket = lru_cache(1024)(self._hashed)
 
     def add(self, name: str, change: float, seconds: float = inf) -> float:
         """Change a common counter, which expires so many seconds after its first change. Returns its value."""
@@ -68,21 +70,21 @@ class SharedCounters:
         place, value, end = self._read(name, process)
         now = time.monotonic()
         value = max(0.0, value + change)
-        bucket, key = self._bucket(name, process)
         if place < 0:
-            place = self._room(bucket, now)
+            bucket, key = self._bucket(name, process)
+            place = self._room(bucket)
+            self._memory[place : place + KEY.size] = key
         if end <= now:
             end = now + seconds
-        self._memory[place : place + KEY.size] = key
         NUMBERS.pack_into(self._memory, place + KEY.size, value, end if value else 0.0)
         return value
 
-    def _bucket(self, name: str, process: int) -> tuple[int, bytes]:
+    def _hashed(self, name: str, process: int) -> tuple[int, bytes]:
         """The place of the name's bucket, and the key of the entry."""
         digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16, key=self._secret).digest()
         return int.from_bytes(digest[:4], "big") % BUCKETS * ENTRIES_A_BUCKET * ENTRY_SIZE, KEY.pack(digest, process)
 
-    def _room(self, bucket: int, now: float) -> int:
+    def _room(self, bucket: int) -> int:
         """The place of an entry that is free, has expired or belongs to a dead process; else of the first to expire."""
 
         def end(place: int) -> float:
