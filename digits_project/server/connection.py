@@ -59,7 +59,7 @@ class Connection:
         self.incoming.reset()
         self.began = self.read_at = time.monotonic()
         self.received, self.idle_until = 0, idle_until
-        self.poll: bytes | None = None  # the request's bytes, if it is a status poll
+        self.poll: tuple[bytes, float] | None = None  # a status poll: the request's bytes, ResponseCache.changes()
         self.fault: Exception | None = None
         self.terms: Terms | None = None
         self.caller = Caller(f"address {self.address}", logged_in=False)

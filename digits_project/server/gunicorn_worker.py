@@ -13,6 +13,7 @@ import sys
 import time
 from functools import partial
 
+from digits_project.common.shared_memory.web_processes import shared
 from digits_project.server.connection import OpenAdmission
 from digits_project.server.departing_connections import DepartingConnections
 from digits_project.server.event_loop import ReadingWorker
@@ -45,7 +46,7 @@ class WebWorker(ReadingWorker):
     max_spooled = 200  # responses spooled to disk
 
     def init_process(self):
-        self.poll_cache = ResponseCache()
+        self.poll_cache = ResponseCache(shared().counters)
         self.notified = 0.0
         super().init_process()
 
@@ -98,7 +99,7 @@ class WebWorker(ReadingWorker):
             incoming.buffer.clear()
             conn.begin(time.monotonic() + self.cfg.keepalive)
         elif incoming.parse_head():
-            conn.poll = data if is_poll(data) else None
+            conn.poll = (data, self.poll_cache.changes(data)) if is_poll(data) else None
             caller = self.admission.caller(incoming.request, conn.address)
             if caller is not None:
                 self._apply_terms(conn, caller)
@@ -218,7 +219,8 @@ class WebWorker(ReadingWorker):
             self.handle_error(request, conn.sock, conn.client, fault)
             return False
         if kept and conn.poll:
-            self.poll_cache.keep(conn.address, conn.poll, bytes(conn.sock.recorded))
+            request, changes = conn.poll
+            self.poll_cache.keep(conn.address, request, bytes(conn.sock.recorded), changes)
         return kept and not conn.sock.backlog
 
     def finish_request(self, conn, future):

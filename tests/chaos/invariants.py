@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.chaos.target import CONNECTION_ERRORS, Server
 from tests.chaos.work import Work
 
-CHILDREN = 7  # of the supervisor: PostgreSQL, Redis, web, three workers, reaper
+CHILDREN = 8  # of the supervisor: the fork server, PostgreSQL, Redis, web, three workers, reaper
 
 
 def broken_invariants(server: Server, work: Work) -> list[str]:
