@@ -3,7 +3,6 @@
 from django.core.exceptions import ValidationError as DjangoValidationError
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 
 from digits_project.api.browsable import PageResponse
@@ -142,7 +141,7 @@ class ToPretrainedViewSet(CreateViewSet[PretrainedModel]):
     def make_jobs(self, owner, **fields):
         snapshot = chosen_snapshot(self.model, fields["snapshot_epoch"], "snapshot_epoch")
         if snapshot is None:
-            raise NotFound("The model has no snapshot.")
+            raise serializers.ValidationError({"snapshot_epoch": self.model.no_snapshot_at(0)})
         return [_or_wrong("snapshot_epoch", importing.from_snapshot, owner, snapshot, fields["job_name"])]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from models_app.pretrained.archive_files import take_files
 from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.results import Snapshot
 from models_app.training.hyperparameters import MEAN_OF_DATASET
+from models_app.training.snapshots.snapshot_reader import load_array
 from models_app.training.snapshots.snapshot_writer import save_arrays
 from models_app.training.starting_weights import StartingWeights, starting_weights
 
@@ -68,11 +70,12 @@ def from_file(owner: str, name: str, design: Design, content: BinaryIO, file_nam
     """A pretrained model from a file of weights. Raises BadInput if the file can't be read or fits no layer."""
 
     def fill(row: PretrainedModel) -> None:
-        given = row.directory / f"given{Path(file_name).suffix.lower()}"
+        given = row.directory / f"given.{file_name.rpartition('.')[2].lower()}"
         with given.open("xb") as file:
             for block in iter(partial(content.read, 1 << 20), b""):
                 file.write(block)
-        network, found = _weights_for(design, given)
+        with _shown_as(file_name, given):
+            network, found = _weights_for(design, given)
         variant = f"{design.standard_network}_torch"
         if variant in networks.STANDARD and given.suffix in READERS:
             found = replace(found, warnings=(*found.warnings, OF_CAFFE.format(design.standard_network, variant)))
@@ -93,7 +96,8 @@ def from_archive(owner: str, content: BinaryIO, file_name: str, name: str = "") 
         facts = _facts(files["info.json"])
         weights = files["weights.npz"].rename(row.directory / "given.npz")
         design = _design_of(files, facts)
-        network, found = _weights_for(design, weights)
+        with _shown_as("weights.npz", weights):
+            network, found = _weights_for(design, weights)
         row.name = name or _storable(str(facts.get("name") or file_name))[:MAX_JOB_NAME]
         _store(row, network, found, "", design.labels)
         for path in (weights, *(path for part, path in files.items() if part != "weights.npz")):
@@ -119,6 +123,15 @@ def _taken_in(owner: str, name: str, source: str, fill: Callable[[PretrainedMode
     row = PretrainedModel(owner=owner, name=name[:MAX_JOB_NAME], source=source[:MAX_SOURCE])
     row.full_clean(exclude=["job_id"])
     return take_in(row, fill)
+
+
+@contextmanager
+def _shown_as(name: str, path: Path) -> Iterator[None]:
+    """BadInput names the file as its sender does, not by its path on the server."""
+    try:
+        yield
+    except BadInput as wrong:
+        raise BadInput(str(wrong).replace(str(path), name)) from wrong
 
 
 def _weights_for(design: Design, path: Path) -> tuple[Network, StartingWeights]:
@@ -161,7 +174,7 @@ def _facts(path: Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
         image = facts["image"]
         facts["image_shape"] = tuple(int(image[part]) for part in ("channels", "height", "width"))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadInput(f"its info.json can't be used ({type(error).__name__} {error})") from error
     return facts
 
@@ -184,10 +197,10 @@ def _of_mean(path: Path | None, facts: dict[str, Any]) -> Normalization:
     """The normalization that subtracts a mean image's average of each channel; without one, nothing."""
     channels = facts["image_shape"][0]
     try:
-        mean = np.load(path, allow_pickle=False) if path else np.zeros((channels, 1, 1))
+        mean = load_array(path) if path else np.zeros((channels, 1, 1))
         values = tuple(float(one) for one in mean.reshape(channels, -1).mean(axis=1))
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"its mean.npy can't be used: {error}") from error
+    except (OSError, ValueError) as error:
+        raise BadInput(f"mean.npy can't be used: {error}") from error
     return Normalization.from_dict({"mean": values, "std": [1.0] * channels})
 
 

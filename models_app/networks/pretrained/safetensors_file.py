@@ -14,16 +14,18 @@ import numpy as np
 
 from models_app.networks.pretrained.stored_tensors import (
     BFLOAT16,
+    MAX_AXES,
     BadTensors,
     StoredTensor,
     StoredTensors,
+    check_counts,
     file_size,
     item_bytes,
     read_values,
 )
 
 LENGTH_BYTES = 8
-MAX_HEADER = 100_000_000  # bytes, as in the library that defines the format
+MAX_HEADER = 4 << 20  # bytes, as of a pickle; parsed, they can take 25 times the memory
 METADATA = "__metadata__"
 TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": BFLOAT16, "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1",
@@ -54,8 +56,9 @@ def read_safetensors(file: BinaryIO) -> StoredTensors:
 
 def _stored(file: BinaryIO, facts: dict[str, Any], first: int, size: int) -> StoredTensor:
     dtype, shape, (begin, end) = TYPES[facts["dtype"]], tuple(facts["shape"]), facts["data_offsets"]
-    if not all(isinstance(number, int) and number >= 0 for number in (*shape, begin, end)):
-        raise BadTensors("its description has a size that is not a whole number from 0")
+    if len(shape) > MAX_AXES:
+        raise BadTensors(f"it has a tensor with more than {MAX_AXES} axes")
+    check_counts(*shape, begin, end)
     if end - begin != math.prod(shape) * item_bytes(dtype) or first + end > size:
         raise BadTensors("it has a tensor whose values don't have the size of its shape, or is cut short")
     return StoredTensor(shape, partial(_read, file, first + begin, shape, dtype))

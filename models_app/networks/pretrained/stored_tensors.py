@@ -13,6 +13,11 @@ import numpy as np
 BFLOAT16 = "bfloat16"  # the upper half of a float32; NumPy has no such type
 ITEM_BYTES = {BFLOAT16: 2}
 
+# Limits of a description, far above those of any network: what a file says must not become a long computation.
+MAX_AXES = 32  # of a tensor
+MAX_COUNT = 1 << 48  # of values along an axis, or in a storage; in bytes it still fits 64 bits
+MAX_NAME = 60  # characters of a name from the file, in a message
+
 Shape = tuple[int, ...]
 
 
@@ -29,6 +34,12 @@ class StoredTensor:
 
 
 StoredTensors = dict[str, StoredTensor]
+
+
+def check_counts(*counts: object) -> None:
+    """Raise BadTensors unless these are whole numbers from 0 to MAX_COUNT."""
+    if not all(isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MAX_COUNT for count in counts):
+        raise BadTensors(f"it has a tensor with a size that is not a whole number from 0 to {MAX_COUNT:,}")
 
 
 def item_bytes(dtype: str) -> int:

@@ -12,10 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
 
-from models_app.networks.pretrained.stored_tensors import BFLOAT16, BadTensors, BoundedReader
+from models_app.networks.pretrained.stored_tensors import (
+    BFLOAT16,
+    MAX_AXES,
+    MAX_NAME,
+    BadTensors,
+    BoundedReader,
+    check_counts,
+)
 
 MAX_BYTES = 4 << 20  # of one pickle; ResNet-50's has 40 kB
-MAX_AXES = 32  # of a tensor, as in NumPy
 REMEDY = "Save the weights alone: torch.save(model.state_dict(), path), or as .safetensors"
 
 STORAGES = {
@@ -151,7 +157,8 @@ class _Machine:
         elif (module, name) in FUNCTIONS:
             self._stack.append(_Function(f"{module}.{name}", FUNCTIONS[module, name]))
         else:
-            raise BadTensors(f"it holds {module}.{name}, which is not a tensor: only tensors are read. {REMEDY}")
+            held = f"{module}.{name}"[:MAX_NAME]
+            raise BadTensors(f"it holds {held}, which is not a tensor: only tensors are read. {REMEDY}")
 
     def _name_on_stack(self, _: None) -> None:
         name, module = self.pop(), self.pop()
@@ -176,7 +183,8 @@ class _Machine:
             raise BadTensors("it refers to something that is not a storage of numbers")
         if any(part is not None for part in view):
             raise BadTensors("its storages are views of each other, as in files of before 2018. Save it again")
-        self._stack.append(Storage(storage_type.dtype, key, _whole(count)))
+        check_counts(count)
+        self._stack.append(Storage(storage_type.dtype, key, count))
 
 
 def _ordered_dict(*items: Any) -> dict[str, Any]:
@@ -191,19 +199,14 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Ten
         raise BadTensors("it has a tensor of something that is not a storage of numbers")
     if len(shape) != len(strides) or len(shape) > MAX_AXES:
         raise BadTensors("it has a tensor whose shape and strides differ in length")
-    return Tensor(storage, _whole(offset), tuple(map(_whole, shape)), tuple(map(_whole, strides)))
+    check_counts(offset, *shape, *strides)
+    return Tensor(storage, offset, shape, strides)
 
 
 def _parameter(data: Any, *_: Any) -> Tensor:
     if not isinstance(data, Tensor):
         raise BadTensors("it has a parameter that is not a tensor")
     return data
-
-
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
-        raise BadTensors("it has a tensor with a size that is not a whole number from 0")
-    return value
 
 
 FUNCTIONS: dict[tuple[str, str], Callable[..., Any]] = {

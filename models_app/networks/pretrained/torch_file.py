@@ -89,7 +89,7 @@ def _read_pickles(file: BinaryIO) -> tuple[Any, Locate]:
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise BadTensors("it was written on a big-endian processor")
     value, keys = unpickle(file), unpickle(file)
-    if not isinstance(keys, list):
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):  # a hash of others has no bound
         raise BadTensors("it does not list its storages")
     storages = {tensor.storage.key: tensor.storage for tensor in _tensors_in(value)}
     places: dict[str, int] = {}

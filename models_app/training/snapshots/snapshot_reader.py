@@ -7,8 +7,9 @@ import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import BinaryIO
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 
@@ -24,8 +25,14 @@ DESCRIPTION = "snapshot.json"
 
 OLD_STATE_NAMES = {"best_merit": "best_score", "stale": "wait"}  # up to version 0.1
 
-# NumPy and zipfile raise these for a file that is not an .npz, or is damaged or encrypted.
-NOT_ARRAYS = (ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error)
+# NumPy and zipfile raise these for a file that is not an .npz, or is damaged, encrypted or made to do harm: NumPy reads
+# a header as Python's syntax, and allocates as much memory as the header says.
+NOT_ARRAYS = (
+    ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error, SyntaxError,
+    TokenError, MemoryError, OverflowError,
+)  # fmt: skip
+COMPRESSIONS = (ZIP_STORED, ZIP_DEFLATED)  # of NumPy
+MAX_REASON = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -112,12 +119,24 @@ def load_arrays(
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            _check_compressions(arrays.zip)
             names = arrays.files if wanted is None else [name for name in arrays.files if name in wanted]
             if isinstance(wanted, Mapping):
                 names = [name for name in names if _shape_of(arrays.zip, name) == wanted[name]]
             return {name: arrays[name] for name in names}
     except NOT_ARRAYS as error:
-        raise BadInput(f"{path} does not hold arrays: {error}") from error
+        raise BadInput(f"{path} does not hold arrays: {_reason(error)}") from error
+
+
+def load_array(path: Path) -> np.ndarray:
+    """The numbers in an .npy file. Raises BadInput if the file is anything else, OSError if it is missing."""
+    try:
+        array = np.load(path, allow_pickle=False)
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"it is of type {array.dtype}, not numbers")
+    except NOT_ARRAYS as error:
+        raise BadInput(f"{path.name} can't be used: {_reason(error)}") from error
+    return array
 
 
 def save_arrays(target: Path | BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
@@ -129,10 +148,22 @@ def array_shapes(path: Path, wanted: Collection[str]) -> dict[str, tuple[int, ..
     """{name: shape} of the arrays of an .npz file; () for arrays that are not in `wanted`. Raises as load_arrays()."""
     try:
         with ZipFile(path) as archive:
+            _check_compressions(archive)
             names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
             return {name: _shape_of(archive, name) if name in wanted else () for name in names}
     except NOT_ARRAYS as error:
-        raise BadInput(f"{path} does not hold arrays: {error}") from error
+        raise BadInput(f"{path} does not hold arrays: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What a library says about a file, which can quote it; its MemoryError can be without text."""
+    return str(error)[:MAX_REASON] or type(error).__name__
+
+
+def _check_compressions(archive: ZipFile) -> None:
+    """Raise ValueError for compressions that NumPy does not use; the libraries of some have errors of their own."""
+    if odd := [member.filename for member in archive.infolist() if member.compress_type not in COMPRESSIONS]:
+        raise ValueError(f"{odd[0]!r:.60} is compressed in another way than NumPy compresses")
 
 
 def _shape_of(archive: ZipFile, name: str) -> tuple[int, ...]:

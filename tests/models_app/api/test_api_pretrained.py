@@ -142,7 +142,7 @@ def test_your_own_network_and_its_labels_become_a_pretrained_model(upload, tmp_p
         ({"standard_networks": "resnet18_torch", "model_def_file": TEXT},
          {"standard_networks": "Name a standard network, or send your own as model_def_file; one of the two."}),
         ({"standard_networks": "skynet"}, {"standard_networks": '"skynet" is not a valid choice'}),
-        ({"standard_networks": "lenet"}, {"weights_file": "given.pth has no weights for any layer of the network"}),
+        ({"standard_networks": "lenet"}, {"weights_file": "w.pth has no weights for any layer of the network"}),
         ({"standard_networks": "resnet18_torch", "labels_file": BytesIO(b"a\nb\n")},
          {"weights_file": "there are 2 labels, but the file's fc1000 gives scores to 7 categories"}),
         ({"standard_networks": "resnet18_torch", "job_name": ""}, {"job_name": "This field may not be blank."}),
@@ -166,6 +166,11 @@ def test_a_file_that_would_run_code_leaves_nothing_behind(upload, tmp_path, sett
     assert list(settings.DIGITS_JOBS_DIR.iterdir()) == []
 
 
+def test_a_file_whose_name_is_only_a_suffix_is_read_by_it(upload, tmp_path):
+    path = write_torch(tmp_path / ".pth", resnet_tensors())
+    assert upload(path, standard_networks="resnet18_torch").status_code == 200
+
+
 def test_a_file_of_an_unknown_format_is_refused(upload, tmp_path):
     (tmp_path / "weights.h5").write_bytes(b"\x89HDF")
     assert "weights.h5 is of no known format" in field_errors(upload(tmp_path / "weights.h5"))["weights_file"]
@@ -185,6 +190,11 @@ def test_a_model_without_snapshots_does_not_become_a_pretrained_model(client, ma
     model = make_model(with_categories(make_dataset()))
     assert client.post(f"/models/{model.pk}/to_pretrained.json").status_code == 400
     assert not PretrainedModel.objects.exists()
+
+
+def test_epoch_0_which_stands_for_random_weights_does_not_become_a_pretrained_model(client, trained):
+    errors = field_errors(client.post(f"/models/{trained.pk}/to_pretrained.json", {"snapshot_epoch": 0}))
+    assert errors == {"snapshot_epoch": f"{trained.name} has no snapshot of epoch 0; its epochs are: 1."}
 
 
 @pytest.mark.parametrize("form", ["zip", "tar.gz"])
@@ -223,8 +233,10 @@ def altered(archive: bytes, **changes: bytes) -> BytesIO:
          "this is not a normalization"),
         ({"network__prototxt": b"\xff"}, "is not UTF-8 text"),
         ({"network__prototxt": b"layer {"}, "line 1"),
-        ({"weights__npz": b"PK"}, "does not hold arrays"),
-        ({"mean__npy": b"text"}, "its mean.npy can't be used"),
+        ({"info__json": b'{"image": {"channels": 1, "height": 28, "width": Infinity}}'}, "its info.json can't be used"),
+        ({"weights__npz": b"PK"}, "weights.npz does not hold arrays"),
+        ({"mean__npy": b"text"}, "mean.npy can't be used"),
+        ({"mean__npy": b"PK\x05\x06" + bytes(18)}, "mean.npy can't be used"),
     ],
 )  # fmt: skip
 def test_an_archive_that_was_altered_is_refused_and_leaves_nothing_behind(client, trained, changes, message, settings):

@@ -1,8 +1,9 @@
 """initial_weights: the layers that a training takes over from a file, and those that start with random weights."""
 
 import json
+import struct
 from dataclasses import replace
-from zipfile import ZipFile
+from zipfile import ZIP_BZIP2, ZipFile
 
 import numpy as np
 import pytest
@@ -194,6 +195,26 @@ def test_a_file_that_holds_no_arrays_is_refused(tmp_path, content):
     (tmp_path / "weights.npz").write_bytes(content)
     with pytest.raises(BadInput, match="does not hold arrays"):
         starting_weights(two_layers(), 5, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["(" * 9000, "-" * 9000 + "1", "{'descr': '<f4', 'fortran_order': False, 'shape': (10,"],
+    ids=["brackets", "signs", "a header that is cut short"],
+)
+def test_a_header_that_numpy_can_not_read_is_refused(tmp_path, header):
+    with ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("ip1.bias.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+    with pytest.raises(BadInput, match="does not hold arrays") as refused:
+        starting_weights(two_layers(), 1, str(tmp_path / "w.npz"))
+    assert len(str(refused.value).removeprefix(str(tmp_path))) < 300
+
+
+def test_arrays_compressed_in_another_way_than_numpys_are_refused(tmp_path):
+    with ZipFile(tmp_path / "w.npz", "w", ZIP_BZIP2) as archive:
+        archive.writestr("ip1.bias.npy", b"")
+    with pytest.raises(BadInput, match=r"'ip1\.bias\.npy' is compressed in another way than NumPy compresses"):
+        starting_weights(two_layers(), 1, str(tmp_path / "w.npz"))
 
 
 def test_a_missing_file_of_weights_is_a_bad_input(tmp_path):

@@ -1,11 +1,12 @@
 """Files of the format .safetensors."""
 
 import struct
+import time
 
 import numpy as np
 import pytest
 
-from models_app.networks.pretrained.safetensors_file import read_safetensors
+from models_app.networks.pretrained.safetensors_file import MAX_HEADER, read_safetensors
 from models_app.networks.pretrained.stored_tensors import BadTensors
 from tests.support.samples.tensor_file_samples import write_safetensors
 
@@ -53,6 +54,8 @@ def test_a_tensor_of_a_type_that_numpy_lacks_is_left_out(tmp_path):
         ({"dtype": "F32", "shape": [100], "data_offsets": [0, 400]}, "don't have the size of its shape"),
         ({"dtype": "F32", "shape": [-3], "data_offsets": [0, -12]}, "a size that is not a whole number"),
         ({"dtype": "F32", "shape": ["3"], "data_offsets": [0, 12]}, "a size that is not a whole number"),
+        ({"dtype": "F32", "shape": [1 << 60, 3], "data_offsets": [0, 12]}, "a size that is not a whole number"),
+        ({"dtype": "F32", "shape": [1] * 80, "data_offsets": [0, 4]}, "more than 32 axes"),
         ({"dtype": "F32", "shape": [3]}, "can't be read"),
         ({"dtype": "F32", "shape": 3, "data_offsets": [0, 12]}, "can't be read"),
         ({"shape": [3], "data_offsets": [0, 12]}, "can't be read"),
@@ -71,6 +74,21 @@ def test_a_description_that_does_not_fit_the_values_is_refused(changes, message,
 def test_a_file_of_another_format_is_refused(content, tmp_path):
     (tmp_path / "w.safetensors").write_bytes(content)
     with pytest.raises(BadTensors):
+        read(tmp_path / "w.safetensors")
+
+
+def test_sizes_of_thousands_of_digits_are_refused_before_they_are_multiplied(tmp_path):
+    sizes = {"dtype": "F32", "shape": [10**4000] * 900, "data_offsets": [0, 4]}
+    path, start = write_safetensors(tmp_path / "w.safetensors", ARRAYS, odd=sizes), time.process_time()
+    with pytest.raises(BadTensors, match="more than 32 axes"):
+        read(path)
+    assert time.process_time() - start < 5
+
+
+def test_a_description_is_read_up_to_a_limit(tmp_path):
+    header = b" " * MAX_HEADER + b"{}"
+    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(BadTensors, match="the length of its description"):
         read(tmp_path / "w.safetensors")
 
 

@@ -82,6 +82,7 @@ REBUILD = Name("torch._utils _rebuild_tensor_v2")
         ({"a": Call((REBUILD, STORAGE, 0, (2, 2), (1,)))}, "whose shape and strides differ in length"),
         ({"a": Call((REBUILD, STORAGE, 0, (-1,), (1,)))}, "with a size that is not a whole number from 0"),
         ({"a": Call((REBUILD, STORAGE, 0, (2,), (-1,)))}, "with a size that is not a whole number from 0"),
+        ({"a": Call((REBUILD, STORAGE, 0, (4, 1), (1, 1 << 61)))}, "with a size that is not a whole number from 0"),
         ({"a": Call((REBUILD, "storage", 0, (2,), (1,)))}, "a tensor of something that is not a storage"),
         ({"a": Call((REBUILD, Stored(("storage", "f4", "a", "cpu", 4)), 0, (2,), (1,)))}, "not a storage of numbers"),
         ({"a": Call((REBUILD, Stored(("module", 1)), 0, (2,), (1,)))}, "it is not a whole pickle"),
@@ -145,6 +146,21 @@ def test_an_old_file_whose_storages_are_not_those_of_its_tensors_is_refused(tmp_
     path = write_old_torch(tmp_path / "weights.pth", {"a": np.zeros(4, np.float32)})
     path.write_bytes(path.read_bytes().replace(struct.pack("<q", 4), struct.pack("<q", 5)))
     assert "its storages are not those of its tensors" in why_refused(path)
+
+
+NESTED = b")q\x00" + b"h\x00h\x00\x86q\x00" * 40  # a tuple of two equal tuples of two …: its hash takes 2**40 steps
+
+
+@pytest.mark.parametrize("keys", [b"]](K\x01ea.", NESTED + b"]h\x00a."], ids=["a list", "nested tuples"])
+def test_an_old_file_whose_storages_have_other_names_than_texts_is_refused(keys, tmp_path):
+    values = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}]
+    (tmp_path / "weights.pth").write_bytes(b"".join(map(pickled, values)) + b"\x80\x02" + keys)
+    assert why_refused(tmp_path / "weights.pth") == "it does not list its storages"
+
+
+def test_the_name_of_what_is_not_a_tensor_is_shown_up_to_a_limit(tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"\x80\x02c" + b"m" * 1_000_000 + b"\nname\n.")
+    assert len(why_refused(tmp_path / "weights.pth")) < 300
 
 
 @FORMATS

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import struct
 
 import numpy as np
 import onnxruntime
@@ -17,6 +18,7 @@ from models_app.training.snapshots.snapshot_reader import (
     TrainingState,
     can_resume,
     is_whole,
+    load_array,
     load_arrays,
     read_snapshot,
 )
@@ -208,3 +210,15 @@ def test_the_difference_of_large_outputs_is_measured_relative_to_their_size(tmp_
     size = max(np.abs(output).max() for output in engine.forward(random_images(network, 4)).values())
     assert size > 1e5
     assert snapshot.max_difference < 1e-4
+
+
+HUGE = "{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000,)}"
+TEXTS = "{'descr': '<U1', 'fortran_order': False, 'shape': (1,)}"
+
+
+@pytest.mark.parametrize("header", [HUGE, TEXTS, "(" * 9000, "-" * 9000 + "1"], ids=["huge", "texts", "(…", "-…"])
+def test_an_array_that_is_no_array_of_numbers_is_refused_with_a_short_reason(tmp_path, header):
+    start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header))
+    (tmp_path / "mean.npy").write_bytes(start + header.encode() + b"a\0\0\0")
+    with pytest.raises(BadInput, match=r"^mean\.npy can't be used: .{1,200}$"):
+        load_array(tmp_path / "mean.npy")
