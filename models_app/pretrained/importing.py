@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ from models_app.training.starting_weights import StartingWeights, starting_weigh
 
 OF_CAFFE = "{} is Caffe's variant; {} computes what PyTorch's libraries do with these weights, to the last digit"
 USUAL_CATEGORIES = 1000  # those of ImageNet, if neither labels nor the file say how many there are
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 MAX_SOURCE, MAX_JOB_NAME = 300, 255  # characters
 
 # The files of an archive that are used, and their largest sizes in bytes.
@@ -165,8 +167,8 @@ def _store(
 
 
 def _storable(text: str) -> str:
-    """The text; escaped if it has characters such as a zero byte, which PostgreSQL does not store."""
-    return text if text.isprintable() else ascii(text)
+    """The text; escaped if it has a zero byte or half of a surrogate pair, which PostgreSQL does not store."""
+    return ascii(text) if UNSTORABLE.search(text) else text
 
 
 def _facts(path: Path) -> dict[str, Any]:

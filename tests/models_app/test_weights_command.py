@@ -16,7 +16,7 @@ from models_app.networks.pretrained.published_files import PUBLISHED_FILES, Publ
 from models_app.networks.pretrained.torch_names import NAMINGS
 from models_app.pretrained.pretrained_model import PretrainedModel
 from tests.support.samples.engine_samples import random_weights
-from tests.support.samples.tensor_file_samples import write_torch
+from tests.support.samples.tensor_file_samples import write_safetensors, write_torch
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +60,8 @@ def test_weights_are_added_listed_and_removed(run, file, tmp_path):
         (["add", "mine", "missing.pth", "--network", "squeezenet"], "missing.pth can't be read: No such file"),
         (["add", "mine", "{file}"], "--network: Name a standard network"),
         (["add", "mine", "{file}", "--network", "lenet"], "has no weights for any layer of the network"),
+        (["add", "mine", "{file}", "--prototxt", "{file}"], "squeezenet.pth is not UTF-8 text"),
+        (["add", "mine", "{file}", "--network", "lenet", "--width", "0"], "--width: Ensure this value is greater than"),
         (["remove", "20261125-120000-0c1a"], "There is no pretrained model 20261125-120000-0c1a"),
     ],
 )
@@ -68,6 +70,14 @@ def test_wrong_input_is_reported_with_its_option(run, file, arguments, message):
         run(*(argument.format(file=file) for argument in arguments))
     assert message in str(refused.value)
     assert not PretrainedModel.objects.exists()
+
+
+def test_weights_for_gray_images_are_added_with_the_size_of_the_images(run, tmp_path):
+    tensors = random_weights(standard("lenet", (1, 32, 28), 10))
+    path = write_safetensors(tmp_path / "lenet.safetensors", tensors)
+    run("add", "gray", path, "--network", "lenet", "--image-type", "grayscale", "--height", 32)
+    row = PretrainedModel.objects.get()
+    assert (row.built_network().input_shape, row.afresh) == ((1, 32, 28), [])
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from models_app.networks.pretrained.published_files import PUBLISHED_FILES, Publ
 from models_app.pretrained import importing
 from models_app.pretrained.pretrained_model import PretrainedModel
 
+OF_IMAGES = ("image_type", "width", "height")  # fields of the form, and options of `add`
+
 
 class Command(ConsoleCommand):
     help = (
@@ -32,6 +34,7 @@ class Command(ConsoleCommand):
         "list\n"
         "add resnet weights/resnet18.pth --network resnet18_torch\n"
         "add own own.safetensors --prototxt own.prototxt --labels labels.txt\n"
+        "add digits lenet.npz --network lenet --image-type grayscale\n"
         "remove 20261125-120000-0c1a\n"
         "fetch resnet18_torch"
     )
@@ -47,6 +50,11 @@ class Command(ConsoleCommand):
         add.add_argument("--network", choices=list(networks.STANDARD), default="", help="the standard network")
         add.add_argument("--prototxt", type=Path, help="instead: the network as Caffe prototxt")
         add.add_argument("--labels", type=Path, help="a file with the names of the categories, one on each line")
+        add.add_argument(
+            "--image-type", choices=["color", "grayscale"], help="the images that the network takes [color]"
+        )
+        add.add_argument("--width", help="their width; empty: the standard network's own, else 256")
+        add.add_argument("--height", help="their height")
         remove = actions.add_parser("remove", help="delete a pretrained model")
         remove.add_argument("job_id", help="its id, as list shows it")
         fetch = actions.add_parser("fetch", help="download published weights and add them")
@@ -72,8 +80,9 @@ class Command(ConsoleCommand):
         try:
             with path.open("rb") as content:
                 data = {"weights_file": UploadedFile(content, path.name, size=path.stat().st_size)}
-                data |= {"model_def_file": text.read_text(encoding="utf-8")} if text else {}
-                data |= {"labels_file": SimpleUploadedFile("labels", labels.read_bytes())} if labels else {}
+                data |= {"model_def_file": SimpleUploadedFile(text.name, text.read_bytes())} if text else {}
+                data |= {"labels_file": SimpleUploadedFile(labels.name, labels.read_bytes())} if labels else {}
+                data |= {name: options[name] for name in OF_IMAGES if options.get(name)}
                 row = self._made(data | {"job_name": options["name"], "standard_networks": options["network"]}, options)
         except OSError as error:
             raise wrong(f"{error.filename} can't be read: {error.strerror}.") from error
@@ -83,6 +92,7 @@ class Command(ConsoleCommand):
         form = PretrainedForm(data=data)
         if not form.is_valid():
             names = {"weights_file": "file", "standard_networks": "--network", "model_def_file": "--prototxt"}
+            names |= {name: f"--{name.replace('_', '-')}" for name in OF_IMAGES}
             raise Invalid(form.errors, names | {"labels_file": "--labels", "job_name": "name"})
         return importing.from_file(options["owner"], **form.validated_data)
 

@@ -251,10 +251,11 @@ def test_an_archive_that_was_altered_is_refused_and_leaves_nothing_behind(client
 def test_names_in_an_archive_that_can_not_be_stored_are_escaped(client, trained):
     whole = b"".join(client.get(f"/models/{trained.pk}/download.zip").streaming_content)
     info = b'{"name": "a\\u0000b", "image": {"channels": 1, "height": 28, "width": 28}}'
-    labels = b"".join(b"%d\x00\n" % number for number in range(10))
+    labels = "東京\u3000タワー\n".encode() + b"".join(b"%d\x00\n" % number for number in range(1, 10))
     response = client.post(ARCHIVE, {"archive": altered(whole, info__json=info, labels__txt=labels)})
     row = find_job(response.json()["id"], PretrainedModel)
     assert (row.name, row.labels[3]) == (r"'a\x00b'", r"'3\x00'")
+    assert row.labels[0] == "東京\u3000タワー"
 
 
 @pytest.mark.parametrize(
