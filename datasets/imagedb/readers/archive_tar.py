@@ -30,7 +30,8 @@ def reader(head: bytes):
 
 def _members(decompressed, file: BinaryIO, most: int, at: Callable[[float], None]) -> Iterator[ArchiveMember]:
     """Every member in order. A member must be read before the next one is taken. Raises BadArchive."""
-    size = os.fstat(file.fileno()).st_size or 1
+    size = file.seek(0, os.SEEK_END) or 1  # an upload can be in memory, without a file descriptor
+    file.seek(0)
     with decompressed(file) as source:
         stream = _Forward(source, Budget(most), lambda: at(min(file.tell() / size, 1.0)))
         with reading("it"):
@@ -41,7 +42,7 @@ def _members(decompressed, file: BinaryIO, most: int, at: Callable[[float], None
             last = shown(entry.name)
             if not (entry.isfile() or entry.isdir()) or entry.issparse():
                 raise BadArchive(
-                    f"{last} is a link, a device or a sparse file; an archive of images can hold only files and folders"
+                    f"{last} is a link, a device or a sparse file; an archive can hold only files and folders"
                 )
             if entry.size < 0:
                 raise BadArchive(f"{last} has a negative size")

@@ -41,7 +41,7 @@ def _members(file: BinaryIO, most: int, at: Callable[[float], None]) -> Iterator
 def _member(archive, entry: ZipInfo, name: str, budget, at, done, total) -> ArchiveMember:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise BadArchive(f"{shown(name)} is a link or a device; an archive of images can hold only files and folders")
+        raise BadArchive(f"{shown(name)} is a link or a device; an archive can hold only files and folders")
     if name.endswith("/"):
         return ArchiveMember(name, 0, True, lambda count: b"")
     if entry.flag_bits & _ENCRYPTED:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from io import BytesIO
+from tarfile import SYMTYPE
 from zipfile import ZipFile
 
 import numpy as np
@@ -16,6 +17,7 @@ from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.training.snapshots.snapshot_reader import load_arrays, load_weights
 from models_app.training.starting_weights import starting_weights
 from tests.support.api_requests import field_errors
+from tests.support.samples.archive_samples import tar_entry, tar_of
 from tests.support.samples.engine_samples import random_weights
 from tests.support.samples.row_samples import DIGITS, add_snapshot, with_categories
 from tests.support.samples.tensor_file_samples import Call, Name, write_safetensors, write_torch
@@ -156,7 +158,6 @@ def test_a_form_that_can_not_become_a_pretrained_model_is_refused_by_name(upload
     assert not PretrainedModel.objects.exists()
 
 
-@pytest.mark.usefixtures("open_server")
 def test_a_file_that_would_run_code_leaves_nothing_behind(upload, tmp_path, settings):
     path = write_torch(tmp_path / "evil.pth", {}, {"a": Call((Name("posix system"), f"touch {tmp_path}/ran"))})
     errors = field_errors(upload(path, standard_networks="resnet18_torch"))
@@ -260,7 +261,12 @@ def test_names_in_an_archive_that_can_not_be_stored_are_escaped(client, trained)
 
 @pytest.mark.parametrize(
     "content, message",
-    [(b"text", "is not an archive"), (b"PK\x03\x04 and no more", "is damaged or cut short")],
+    [
+        (b"text", "is not an archive"),
+        (b"PK\x03\x04 and no more", "is damaged or cut short"),
+        (tar_of([("a.txt", b"")]), "has no info.json"),
+        (tar_of([(tar_entry("weights.npz", SYMTYPE, "/etc/passwd"), b"")]), "is a link, a device or a sparse file"),
+    ],
 )
 def test_a_file_that_is_no_archive_of_this_server_is_refused(client, content, message):
     archive = BytesIO(content)
