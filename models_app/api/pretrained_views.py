@@ -1,7 +1,7 @@
 """The viewsets of pretrained models."""
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.response import Response
 
@@ -57,6 +57,7 @@ class Installed(serializers.Serializer):
     installed = serializers.BooleanField(help_text="Whether this host has them; the workers' hosts need them.")
 
 
+@extend_schema_serializer(many=False)  # an object, although the action is called `list`
 class PretrainedList(serializers.Serializer):
     """Pretrained models, the newest first, and installed weights."""
 

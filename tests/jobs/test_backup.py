@@ -52,7 +52,7 @@ def backed_up(digits_folder):
         common = {"dataset": dataset, "standard_networks": "lenet", "batch_size": 64, "random_seed": 1}
         done = run.create_job("/models/images/classification.json", model_name="done", train_epochs=1, **common)
         training = run.create_job(
-            "/models/images/classification.json", model_name="runs", train_epochs=EPOCHS, **common
+            "/models/images/classification.json", model_name="runs", train_epochs=EPOCHS, keep_snapshots=0, **common
         )
         wait_until(lambda: run.json(f"/models/{training}.json")["snapshots"], 90)
         process = trainer(run)

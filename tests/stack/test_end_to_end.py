@@ -186,7 +186,7 @@ def test_waiting_jobs_run_after_redis_was_killed(server, dataset, long_training)
 
 
 def test_a_training_survives_a_killed_postgresql(server, dataset):
-    job_id = server.create_job(MODELS, **lenet(dataset, train_epochs=60))
+    job_id = server.create_job(MODELS, **lenet(dataset, train_epochs=60, keep_snapshots=0))
     wait_until(lambda: server.json(f"/models/{job_id}.json").get("val_outputs"))
     postgres = next(part for part in server.children() if part.name() == "postgres")
     postgres.kill()
