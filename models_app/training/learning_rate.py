@@ -10,6 +10,7 @@ from typing import Any
 from models_app.training.hyperparameter_declaration import BadHyperparameter, hyperparameter, hyperparameters_of
 
 LARGEST_RATE = 1e38  # engines compute in float32
+SMALLEST_RATE = 1e-35  # a smaller one is 0: MXNet refuses the subnormal numbers of float32
 WARMUP_START = 0.01  # the share of the rate at which a warm-up begins; at 0 the first step would change nothing
 
 
@@ -151,8 +152,8 @@ STEEPNESS = {
 
 
 def learning_rate(policy: LearningRatePolicy, percent: float, plateaus: int = 0) -> float:
-    """The rate when `percent` (0 to 100) of the training is done; the formulas are in LearningRatePolicy. Raises
-    BadHyperparameter for a rate out of the range of float32.
+    """The rate when `percent` (0 to 100) of the training is done; the formulas are in LearningRatePolicy. It is 0 if it
+    is too small for float32. Raises BadHyperparameter for a rate beyond the range of float32.
 
     plateaus: the count of Plateaus, which only the policy `plateau` uses.
     """
@@ -166,7 +167,14 @@ def learning_rate(policy: LearningRatePolicy, percent: float, plateaus: int = 0)
             STEEPNESS.get(policy.lr_policy, "learning_rate"),
             f"lr_policy {policy.lr_policy} raises the learning rate {where}; choose a smaller value",
         )
-    return rate * policy.lr_plateau_gamma**plateaus if policy.lr_policy == PLATEAU else rate
+    if policy.lr_policy == PLATEAU:
+        rate *= policy.lr_plateau_gamma**plateaus
+    return without_subnormal(rate)
+
+
+def without_subnormal(rate: float) -> float:
+    """The rate; 0 if it is smaller than SMALLEST_RATE."""
+    return rate if abs(rate) >= SMALLEST_RATE else 0.0
 
 
 def _factor(policy: LearningRatePolicy, percent: float) -> float:

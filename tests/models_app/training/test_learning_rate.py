@@ -68,6 +68,14 @@ def test_each_plateau_of_the_validation_multiplies_the_rate_by_gamma(plateaus, r
     assert learning_rate(policy, 40, plateaus) == pytest.approx(rate, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "parameters, plateaus",
+    [({"lr_policy": "plateau"}, 37), ({"lr_policy": "plateau"}, 1000), ({"lr_policy": "exp", "lr_exp_gamma": 0.1}, 0)],
+)
+def test_a_rate_too_small_for_float32_is_0(parameters, plateaus):
+    assert learning_rate(LearningRatePolicy(**parameters), 37, plateaus) == 0
+
+
 def test_other_policies_ignore_plateaus():
     assert learning_rate(LearningRatePolicy(lr_policy="fixed"), 40, 5) == 0.01
 

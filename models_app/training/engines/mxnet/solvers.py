@@ -18,6 +18,7 @@ from digits_project.common.errors import BadInput
 from models_app.networks import Multipliers, Weight
 from models_app.training.engines.interface import OPTIMIZER_SLOTS, EngineConfig
 from models_app.training.engines.mxnet.compat import mx
+from models_app.training.learning_rate import without_subnormal
 
 Array: TypeAlias = mx.nd.NDArray
 
@@ -65,7 +66,8 @@ class Solver:
             gradient, decay = p.gradient, self._config.weight_decay * p.multipliers.decay_mult
             if factor != 1:
                 gradient *= factor
-            self._update(p.weight, gradient, *p.memory, lr=rate * p.multipliers.lr_mult, wd=decay)
+            own_rate = without_subnormal(rate * p.multipliers.lr_mult)
+            self._update(p.weight, gradient, *p.memory, lr=own_rate, wd=decay)
             if self._config.batch_accumulation > 1:
                 gradient[:] = 0
 

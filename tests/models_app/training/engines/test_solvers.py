@@ -150,6 +150,15 @@ def test_a_solver_takes_the_steps_of_caffe(solver_type, multipliers):
         assert (got[name] != start[name]).any()
 
 
+@pytest.mark.parametrize("solver_type", SOLVERS)
+def test_a_layer_whose_rate_is_too_small_for_float32_is_not_changed_by_it(solver_type):
+    network, batches = sample(((1e-20, 0), (1e-20, 0)))
+    start = random_weights(network)
+    engine = solver_of(network, solver_type, start)
+    train(engine, batches, [1e-20] * len(batches))
+    assert all((array == start[name]).all() for name, array in engine.weights().items())
+
+
 def norms(weights, batches):
     """The norm of all gradients of each batch at these weights."""
     of_each = (gradients(weights, *batch).values() for batch in batches)
