@@ -173,7 +173,7 @@ def learning_rate(policy: LearningRatePolicy, percent: float, plateaus: int = 0)
 
 
 def without_subnormal(rate: float) -> float:
-    """The rate; 0 if it is smaller than SMALLEST_RATE."""
+    """The rate, or another factor of a step; 0 if it is smaller than SMALLEST_RATE."""
     return rate if abs(rate) >= SMALLEST_RATE else 0.0
 
 

@@ -8,7 +8,7 @@ MXNet's fused operators are used if they compute the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -46,7 +46,7 @@ class Solver:
     name: str
 
     def __init__(self, trained: Sequence[Weight], weights: Mapping[str, Array], config: EngineConfig) -> None:
-        self._config = config
+        self._config = replace(config, momentum=without_subnormal(config.momentum))
         self.steps = 0  # taken so far
         self.batches = 0  # trained so far
         self._parameters = [self._parameter(w, weights[w.name]) for w in trained]
@@ -63,7 +63,8 @@ class Solver:
         factor = self._factor(batches)
         # One array at a time: MXNet's multi-tensor operators take 3 ms longer for LeNet's weights.
         for p in self._parameters:
-            gradient, decay = p.gradient, self._config.weight_decay * p.multipliers.decay_mult
+            gradient = p.gradient
+            decay = without_subnormal(self._config.weight_decay * p.multipliers.decay_mult)
             if factor != 1:
                 gradient *= factor
             own_rate = without_subnormal(rate * p.multipliers.lr_mult)

@@ -159,6 +159,17 @@ def test_a_layer_whose_rate_is_too_small_for_float32_is_not_changed_by_it(solver
     assert all((array == start[name]).all() for name, array in engine.weights().items())
 
 
+@pytest.mark.parametrize("solver_type", SOLVERS)
+def test_a_momentum_or_a_decay_too_small_for_float32_is_0(solver_type):
+    network, batches = sample()
+    start, ends = random_weights(network), []
+    for tiny in (0, 1e-40):
+        engine = solver_of(network, solver_type, start, momentum=tiny, weight_decay=tiny)
+        train(engine, batches)
+        ends.append(engine.weights())
+    assert all((array == ends[0][name]).all() for name, array in ends[1].items())
+
+
 def norms(weights, batches):
     """The norm of all gradients of each batch at these weights."""
     of_each = (gradients(weights, *batch).values() for batch in batches)
