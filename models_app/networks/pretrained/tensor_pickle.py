@@ -7,7 +7,7 @@ function that the file names, so a file can't run code, whatever is in it.
 
 from __future__ import annotations
 
-import pickletools
+import pickletools  # nosec B403 - it lists the instructions of a pickle and runs none
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
