@@ -99,7 +99,7 @@ class WebWorker(ReadingWorker):
             incoming.buffer.clear()
             conn.begin(time.monotonic() + self.cfg.keepalive)
         elif incoming.parse_head():
-            conn.poll = (data, self.poll_cache.changes(data)) if is_poll(data) else None
+            conn.poll = (data, self.poll_cache.changes(conn.address, data)) if is_poll(data) else None
             caller = self.admission.caller(incoming.request, conn.address)
             if caller is not None:
                 self._apply_terms(conn, caller)

@@ -30,7 +30,7 @@ class ResponseCache:
     """Responses to polls, by the client's address and the request's bytes, on which the whole response depends.
 
     Threads store them, the loop finds them. Each web process of a host has its own. `counters` are those of all: a
-    process that has a new response for a job changes the job's counter, and the responses of the others are no longer
+    process that has a new response to a client's poll changes the poll's counter, and those of the others are no longer
     found. So a client that has read Done never reads Running afterwards.
     """
 
@@ -41,13 +41,13 @@ class ResponseCache:
     def find(self, client: str, request: bytes) -> bytes | None:
         """The response to this request of this client; None if it is older than FRESH_SECONDS or has changed."""
         kept = self._kept.get((client, request))
-        if kept is None or time.monotonic() - kept[0] > FRESH_SECONDS or self.changes(request) != kept[1]:
+        if kept is None or time.monotonic() - kept[0] > FRESH_SECONDS or self.changes(client, request) != kept[1]:
             return None
         return kept[2]
 
-    def changes(self, request: bytes) -> float:
-        """A number that changes when a process gets a new response for the job. Read it before the job's row."""
-        [changes] = self._counters.values(_counter(request))
+    def changes(self, client: str, request: bytes) -> float:
+        """A number that changes when a process gets a new response to this poll. Read it before the job's row."""
+        [changes] = self._counters.values(_counter(client, request))
         return changes
 
     def keep(self, client: str, request: bytes, response: bytes, changes: float) -> None:
@@ -62,12 +62,12 @@ class ResponseCache:
         before = self._kept.get((client, request))
         if before is None or before[2].partition(b"\r\n\r\n")[2] != body:
             step = time.monotonic()  # so that a counter that has expired never gets a value again
-            now = self._counters.add(_counter(request), step, 4 * FRESH_SECONDS)
+            now = self._counters.add(_counter(client, request), step, 4 * FRESH_SECONDS)
             changes = now if now == changes + step else changes
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         self._kept[client, request] = (time.monotonic(), changes, response)
 
 
-def _counter(request: bytes) -> str:
-    return f"poll {request.partition(b'/status')[0].rpartition(b'/')[2].decode()}"
+def _counter(client: str, request: bytes) -> str:
+    return f"poll {client} {request.decode('latin-1')}"

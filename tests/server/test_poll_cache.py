@@ -49,7 +49,7 @@ def test_an_incomplete_or_unusual_request_is_no_poll(request_):
 
 def test_a_cached_response_is_fresh_for_a_short_time(clock):
     cache = ResponseCache(shared().counters)
-    cache.keep("10.0.0.1", POLL, OK, cache.changes(POLL))
+    cache.keep("10.0.0.1", POLL, OK, cache.changes("10.0.0.1", POLL))
     assert cache.find("10.0.0.1", POLL) == OK
     clock[0] += poll_cache.FRESH_SECONDS + 0.01
     assert cache.find("10.0.0.1", POLL) is None
@@ -57,24 +57,24 @@ def test_a_cached_response_is_fresh_for_a_short_time(clock):
 
 def test_a_cached_response_is_only_for_the_same_client_and_request():
     cache = ResponseCache(shared().counters)
-    cache.keep("10.0.0.1", POLL, OK, cache.changes(POLL))
+    cache.keep("10.0.0.1", POLL, OK, cache.changes("10.0.0.1", POLL))
     assert cache.find("10.0.0.2", POLL) is None
     assert cache.find("10.0.0.1", HEAD + b"Cookie: a=b\r\n\r\n") is None
 
 
 def test_a_response_is_no_longer_found_when_another_process_has_a_new_one(clock):
     one, other = (ResponseCache(shared().counters) for _ in range(2))
-    before = other.changes(POLL)
+    before = other.changes("10.0.0.1", POLL)
     one.keep("10.0.0.1", POLL, OK + b"running", before)
-    other.keep("10.0.0.1", POLL, OK + b"done", other.changes(POLL))
+    other.keep("10.0.0.1", POLL, OK + b"done", other.changes("10.0.0.1", POLL))
     assert one.find("10.0.0.1", POLL) is None
     assert other.find("10.0.0.1", POLL) == OK + b"done"
 
 
 def test_a_response_that_was_overtaken_while_it_was_made_is_not_found(clock):
     one, other = (ResponseCache(shared().counters) for _ in range(2))
-    before = one.changes(POLL)
-    other.keep("10.0.0.1", POLL, OK + b"done", other.changes(POLL))
+    before = one.changes("10.0.0.1", POLL)
+    other.keep("10.0.0.1", POLL, OK + b"done", other.changes("10.0.0.1", POLL))
     one.keep("10.0.0.1", POLL, OK + b"running", before)
     assert one.find("10.0.0.1", POLL) is None
 
@@ -82,7 +82,7 @@ def test_a_response_that_was_overtaken_while_it_was_made_is_not_found(clock):
 def test_processes_with_the_same_response_all_keep_it(clock):
     one, other = (ResponseCache(shared().counters) for _ in range(2))
     for cache in (one, other, one, other):
-        cache.keep("10.0.0.1", POLL, OK + b"done", cache.changes(POLL))
+        cache.keep("10.0.0.1", POLL, OK + b"done", cache.changes("10.0.0.1", POLL))
     assert one.find("10.0.0.1", POLL) == other.find("10.0.0.1", POLL) == OK + b"done"
 
 
@@ -91,7 +91,7 @@ def test_processes_with_the_same_response_all_keep_it(clock):
 ])  # fmt: skip
 def test_errors_cookies_and_long_responses_are_not_cached(response):
     cache = ResponseCache(shared().counters)
-    cache.keep("10.0.0.1", POLL, response, cache.changes(POLL))
+    cache.keep("10.0.0.1", POLL, response, cache.changes("10.0.0.1", POLL))
     assert cache.find("10.0.0.1", POLL) is None
 
 
@@ -99,13 +99,13 @@ def test_the_number_of_cached_responses_is_limited(monkeypatch):
     monkeypatch.setattr(poll_cache, "MAX_KEPT", 10)
     cache = ResponseCache(shared().counters)
     for number in range(50):
-        cache.keep("10.0.0.1", HEAD + b"Cookie: %d\r\n\r\n" % number, OK, cache.changes(POLL))
+        cache.keep("10.0.0.1", HEAD + b"Cookie: %d\r\n\r\n" % number, OK, cache.changes("10.0.0.1", POLL))
     assert len(cache._kept) <= 10
 
 
 def test_a_cached_response_that_the_client_does_not_read_closes_the_connection():
     cache = ResponseCache(shared().counters)
-    cache.keep("", POLL, OK, cache.changes(POLL))
+    cache.keep("", POLL, OK, cache.changes("10.0.0.1", POLL))
     server, client = socket.socketpair()
     with server, client:
         server.setblocking(False)
