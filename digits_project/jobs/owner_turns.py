@@ -1,6 +1,6 @@
 """Orders waiting jobs: at equal priority owners take turns, so that nobody waits behind fifty jobs of one user."""
 
-from django.db.models import Case, Count, F, Max, Q, QuerySet, Value, When, Window
+from django.db.models import Case, Count, F, Max, Min, Q, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
 
 OLDEST_FIRST = ("-priority", "created_at")
@@ -10,14 +10,15 @@ def in_turn(waiting: QuerySet, everyone: QuerySet, is_running: Q) -> QuerySet:
     """The waiting jobs in the order in which they run.
 
     The order is by priority, then by turn: an owner's first waiting job comes before the second of any other owner, and
-    running jobs count as turns taken. Within a turn, the owner whose last job started longest ago goes first. Jobs
-    without an owner count as one owner's, in the order of creation.
+    running jobs count as turns taken. Within a turn, the owner whose last job started longest ago goes first, and of
+    those who never had one started, the one with the oldest job. Jobs without an owner count as one owner's, in the
+    order of creation.
     """
     owners = list(
         everyone.filter(owner__in=waiting.order_by().values("owner"))
         .values("owner")
-        .annotate(running=Count("pk", filter=is_running), served=Max("started_at"))
-        .order_by(F("served").asc(nulls_first=True))
+        .annotate(running=Count("pk", filter=is_running), served=Max("started_at"), since=Min("created_at"))
+        .order_by(F("served").asc(nulls_first=True), "since")
         .values_list("owner", "running")
     )
     if len(owners) < 2:

@@ -183,6 +183,11 @@ def test_jobs_of_several_owners_alternate_in_the_queue(dataset_of):
     assert order() == [job.pk for job in (ada[0], ben[0], ada[1], ben[1], ada[2])]
 
 
+def test_of_owners_who_never_had_a_job_started_the_one_who_waits_longest_is_first(dataset_of):
+    datasets = [dataset_of(f"owner {number * 7 % 20}") for number in range(20)]
+    assert order() == [dataset.pk for dataset in datasets]
+
+
 def test_the_owner_whose_last_job_started_longest_ago_is_next(dataset_of):
     ada = [dataset_of("ada") for _ in range(3)]
     ben = [dataset_of("ben") for _ in range(2)]
