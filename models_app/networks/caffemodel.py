@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import dropwhile, islice
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from models_app.networks.graph import Network, Node, Weight
 from models_app.networks.layer import PHASES
 from models_app.networks.layers import data_and_losses
 from models_app.networks.layers.layer_type import axis_of
+from models_app.networks.resolve import FileWeights
 
 MAX_BYTES = 1 << 31  # of a message of protocol buffers
 
@@ -37,17 +37,6 @@ _KEEPS_COLOURS = {
 _BY_COLOUR = {"BatchNorm", "Bias", "PReLU", "Scale"}
 
 
-@dataclass(frozen=True)
-class CaffeWeights:
-    """The weights of a .caffemodel that fit a network: float32 arrays by the names of the network's weights.
-
-    `layers` maps each layer of the file that has weights to the shapes of its weights, if the network has that layer.
-    """
-
-    arrays: dict[str, np.ndarray]
-    layers: dict[str, list[tuple[int, ...]]]
-
-
 def read_weights(path: Path, network: Network) -> dict[str, np.ndarray]:
     """The weights in a .caffemodel that fit the network, {name: array}. Raises BadInput as read_layers() does, and if
     none fits."""
@@ -59,7 +48,7 @@ def read_weights(path: Path, network: Network) -> dict[str, np.ndarray]:
     return found.arrays
 
 
-def read_layers(path: Path, network: Network) -> CaffeWeights:
+def read_layers(path: Path, network: Network) -> FileWeights:
     """The weights of the layers whose name and shapes match the network's. Raises BadInput if the file is not a
     .caffemodel, or if a weight is not a finite number."""
     wanted = _by_layer(network)
@@ -79,7 +68,7 @@ def read_layers(path: Path, network: Network) -> CaffeWeights:
     reordered = {
         name: _with_thirds_reversed(array, colours[name]) if name in colours else array for name, array in found.items()
     }
-    return CaffeWeights(reordered, layers)
+    return FileWeights(reordered, layers)
 
 
 def _mapped(path: Path) -> memoryview:

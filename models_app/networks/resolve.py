@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from models_app.networks.fillers import check_filler
 from models_app.networks.layer import BadNetwork, Layer, Multipliers
 from models_app.networks.layers import TYPES, Misfit, Shape, WeightSpec, data_and_losses, parse
@@ -39,6 +41,18 @@ class Weight:
     def trained(self) -> bool:
         """Whether the solver changes the weight."""
         return self.learned and self.multipliers.lr_mult != 0
+
+
+@dataclass(frozen=True)
+class FileWeights:
+    """The weights of a file that fit a network: float32 arrays by the names of the network's weights.
+
+    `layers` maps each layer of the file that has weights, under the network's name for it if there is one, to the
+    shapes of its weights; the shapes can be missing if the network does not have that layer.
+    """
+
+    arrays: dict[str, np.ndarray]
+    layers: dict[str, list[Shape]]
 
 
 @dataclass(frozen=True)

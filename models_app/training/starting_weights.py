@@ -20,7 +20,7 @@ from models_app.networks.caffemodel import read_layers
 from models_app.networks.layers.layer_type import describe
 from models_app.networks.pretrained.foreign_weights import READERS, read_foreign
 from models_app.networks.pretrained.packaged import find_packaged
-from models_app.networks.resolve import Weight
+from models_app.networks.resolve import FileWeights, Weight
 from models_app.training.snapshots.onnx_arrays import onnx_weights
 from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, array_shapes, load_arrays
 
@@ -43,15 +43,6 @@ class StartingWeights:
     afresh: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     in_file: Mapping[str, Shapes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _File:
-    """The contents of a file: the arrays that fit the network, and its layers, with shapes for those that the network
-    has too."""
-
-    arrays: dict[str, np.ndarray]
-    layers: dict[str, Shapes]
 
 
 def starting_weights(
@@ -84,7 +75,7 @@ def starting_weights(
     return StartingWeights(arrays, taken, afresh, tuple(warnings), file.layers)
 
 
-def _warnings(file: _File, afresh: dict[str, list[Weight]], layers: Iterable[str]) -> list[str]:
+def _warnings(file: FileWeights, afresh: dict[str, list[Weight]], layers: Iterable[str]) -> list[str]:
     """One warning for each layer that starts with random weights, and one that names the file's unused layers."""
     warnings = [
         f"Layer {name} starts with random weights: {_why(file.layers.get(name), weights)}"
@@ -117,15 +108,14 @@ def _shown(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def _read(source: str, roots: Sequence[str | Path], network: Network) -> _File:
+def _read(source: str, roots: Sequence[str | Path], network: Network) -> FileWeights:
     if packaged := find_packaged(source):
         with packaged.opened() as file:
-            found = read_foreign(file, Path(packaged.file).suffix, network)
-        return _File(found.arrays, found.layers)
+            return read_foreign(file, Path(packaged.file).suffix, network)
     return _read_path(Path(source), roots, network)
 
 
-def _read_path(path: Path, roots: Sequence[str | Path], network: Network) -> _File:
+def _read_path(path: Path, roots: Sequence[str | Path], network: Network) -> FileWeights:
     readable = [Path(root) for root in roots]
     try:
         with ExitStack() as opened:
@@ -159,37 +149,32 @@ def _digests(folder: Path, roots: Sequence[Path]) -> dict[str, str]:
         return {}
 
 
-def _read_part(path: Path, file: BinaryIO, network: Network, digest: str | None) -> _File:
+def _read_part(path: Path, file: BinaryIO, network: Network, digest: str | None) -> FileWeights:
     itself = Path(f"/proc/self/fd/{file.fileno()}")  # the file that was checked
     if digest and sha256(itself) != digest:
         raise BadInput(f"{path} is damaged: it is not what the training wrote (its SHA-256 differs)")
     try:
         if path.suffix in READERS:
-            foreign = read_foreign(file, path.suffix, network)
-            return _File(foreign.arrays, foreign.layers)
+            return read_foreign(file, path.suffix, network)
         return (OF_PATHS.get(path.suffix) or _read_arrays)(itself, network)
     except BadInput as wrong:
         raise BadInput(str(wrong).replace(str(itself), str(path))) from wrong
 
 
-def _read_caffemodel(path: Path, network: Network) -> _File:
-    found = read_layers(path, network)
-    return _File(found.arrays, found.layers)
-
-
-def _read_onnx(path: Path, network: Network) -> _File:
+def _read_onnx(path: Path, network: Network) -> FileWeights:
     shapes = {weight.name: weight.shape for weight in network.weights()}
     held = onnx_weights(path)
     fitting = {name: array for name, array in held.items() if shapes.get(name) == array.shape}
-    return _File(fitting, _by_layer({name: array.shape if name in shapes else () for name, array in held.items()}))
+    found = {name: array.shape if name in shapes else () for name, array in held.items()}
+    return FileWeights(fitting, _by_layer(found))
 
 
-def _read_arrays(path: Path, network: Network) -> _File:
+def _read_arrays(path: Path, network: Network) -> FileWeights:
     shapes = {weight.name: weight.shape for weight in network.weights()}
-    return _File(load_arrays(path, shapes), _by_layer(array_shapes(path, shapes)))
+    return FileWeights(load_arrays(path, shapes), _by_layer(array_shapes(path, shapes)))
 
 
-OF_PATHS = {".caffemodel": _read_caffemodel, ".onnx": _read_onnx}
+OF_PATHS = {".caffemodel": read_layers, ".onnx": _read_onnx}
 
 
 def _by_layer(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Shapes]:

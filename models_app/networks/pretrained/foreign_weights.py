@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -15,7 +14,7 @@ from models_app.networks.pretrained.safetensors_file import read_safetensors
 from models_app.networks.pretrained.stored_tensors import BadTensors, StoredTensor, StoredTensors
 from models_app.networks.pretrained.torch_file import read_torch
 from models_app.networks.pretrained.torch_names import NAMINGS
-from models_app.networks.resolve import Weight
+from models_app.networks.resolve import FileWeights, Weight
 
 # The files of tensors by their suffix. Those of Caffe and of this server are read elsewhere.
 READERS: dict[str, Callable[[BinaryIO], StoredTensors]] = {
@@ -31,18 +30,7 @@ UNREADABLE = "no weights can be read from this file"
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class ForeignWeights:
-    """The weights of a file that fit a network: float32 arrays by the names of the network's weights.
-
-    `layers` maps each layer of the file to the shapes of its weights, under the network's name for it if there is one.
-    """
-
-    arrays: dict[str, np.ndarray]
-    layers: dict[str, list[Shape]]
-
-
-def read_foreign(file: BinaryIO, suffix: str, network: Network) -> ForeignWeights:
+def read_foreign(file: BinaryIO, suffix: str, network: Network) -> FileWeights:
     """The weights whose name and shape match the network's, by the names of the library that match most.
 
     Raises BadInput if the file holds anything but tensors, or is damaged.
@@ -55,7 +43,7 @@ def read_foreign(file: BinaryIO, suffix: str, network: Network) -> ForeignWeight
         for tensor, found in stored.items():
             if not tensor.endswith(COUNTERS):
                 layers.setdefault(_layer_of(theirs.get(tensor, tensor)), []).append(found.shape)
-        return ForeignWeights(_arrays(network, names, stored), layers)
+        return FileWeights(_arrays(network, names, stored), layers)
     except BadTensors as wrong:
         raise BadInput(f"{UNREADABLE}: {wrong}") from wrong
 
