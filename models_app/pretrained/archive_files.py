@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from datasets.imagedb.readers import archive_tar, archive_zip
+from datasets.imagedb.readers.archive import members_of
 from datasets.imagedb.readers.archive_member import ArchiveMember, BadArchive
 from digits_project.common.errors import BadInput
 
-HEAD_BYTES = 512
 BLOCK = 1 << 20
 MAX_MEMBERS = 10_000
 MAX_UNPACKED = 8 << 30  # bytes of all members together
@@ -22,10 +21,7 @@ def take_files(file: BinaryIO, name: str, wanted: Mapping[str, int], into: Path)
     Only the last part of a member's path counts, and of several members of one name the first. Links and devices are
     refused, and nothing else is written. Raises BadInput, which names the archive.
     """
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
-    file.seek(0)
-    members = archive_zip.reader(head) or archive_tar.reader(head)
+    members = members_of(file)
     if members is None:
         raise BadInput(f"{name} is not an archive. Send a zip or a tar that this server made.")
     taken: dict[str, Path] = {}

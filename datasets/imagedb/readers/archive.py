@@ -22,7 +22,6 @@ from digits_project.common.confined_files import Outside, open_file
 from digits_project.common.errors import BadInput
 
 KINDS = "zip, tar, tar.gz or tar.bz2"
-_HEAD_BYTES = 512
 _BLOCK = 1 << 20
 _LITTER = ("__MACOSX",)  # macOS adds it to every zip
 
@@ -43,18 +42,27 @@ class Limits:
         return min(self.total, self.free + self.ratio * size)
 
 
+def members_of(file: BinaryIO):
+    """The function that reads the members of this file, as archive_zip.reader() gives it; None if the file does not
+    begin like an archive. The file is read from its start, and is there afterwards."""
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    return archive_zip.reader(head) or archive_tar.reader(head)
+
+
 def is_archive(path: Path, roots: Sequence[Path]) -> bool:
     """Whether the path is a readable file that begins like an archive."""
     try:
         with open_file(path, roots) as file:
-            return _reader(file.read(_HEAD_BYTES)) is not None
+            return members_of(file) is not None
     except (OSError, Outside):
         return False
 
 
 def check(file: BinaryIO, name: str) -> None:
-    """Raise BadInput if the file (at its start) does not begin like an archive."""
-    if _reader(file.read(_HEAD_BYTES)) is None:
+    """Raise BadInput if the file does not begin like an archive."""
+    if members_of(file) is None:
         raise BadInput(f"{name} is not an archive. Send a {KINDS} with one folder for each category.")
 
 
@@ -72,10 +80,9 @@ def unpack(
     except OSError as error:
         raise BadInput(f"{name} can't be read: {error.strerror}.") from error
     with file:
-        reader = _reader(file.read(_HEAD_BYTES))
+        reader = members_of(file)
         if reader is None:
             check(file, name)
-        file.seek(0)
         into.mkdir()
         try:
             _Unpacking(into, log, limits).run(reader, file, _passing(at))
@@ -102,11 +109,6 @@ def _passing(at):
             raise _Passing(error) from error
 
     return called
-
-
-def _reader(head):
-    """The function that reads the members of an archive with this beginning, or None."""
-    return archive_zip.reader(head) or archive_tar.reader(head)
 
 
 def _top(folder):
