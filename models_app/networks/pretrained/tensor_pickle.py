@@ -2,7 +2,7 @@
 
 A pickle is a program for a stack machine, whose instructions can call any function of any module. This machine knows
 the instructions that describe data, and the functions in FUNCTIONS. It refuses everything else by name. It calls no
-function that the file names, so a file can't run code, whatever is in it.
+function that the file names, so no file can run code.
 """
 
 from __future__ import annotations

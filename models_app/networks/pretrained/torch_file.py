@@ -124,12 +124,9 @@ def _tensors_in(value: Any) -> list[Tensor]:
 
 def _named_tensors(value: Any) -> dict[str, Tensor]:
     """The tensors of a state dict by name, without a prefix that all names share because a model was wrapped."""
-    if not isinstance(value, dict):
-        raise BadTensors("it holds no tensors with names. Save model.state_dict()")
-    for candidate in (value, *(value.get(key) for key in WEIGHTS)):
-        named = (
-            {name: t for name, t in candidate.items() if isinstance(t, Tensor)} if isinstance(candidate, dict) else {}
-        )
+    held = [value, *map(value.get, WEIGHTS)] if isinstance(value, dict) else []
+    for candidate in (one for one in held if isinstance(one, dict)):
+        named = {name: tensor for name, tensor in candidate.items() if isinstance(tensor, Tensor)}
         if named and all(isinstance(name, str) for name in named):
             return _unwrapped(named)
     raise BadTensors("it holds no tensors with names. Save model.state_dict()")
@@ -147,7 +144,7 @@ def _stored(file: BinaryIO, tensor: Tensor, locate: Locate) -> StoredTensor:
 
 
 def _read(file: BinaryIO, tensor: Tensor, locate: Locate) -> np.ndarray:
-    """The values of a tensor, in its shape, whatever the order in which its storage has them."""
+    """The values of a tensor, in its shape. Its strides say in which order its storage has them."""
     span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True))
     if 0 in tensor.shape:
         span = 0
