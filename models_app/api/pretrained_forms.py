@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from datasets.imagedb.spec import MAX_SIDE
 from digits_project.api.digits_fields import DigitsField, anything
 from digits_project.api.forms import Form
 from digits_project.api.uploads import Upload, decoded
@@ -12,7 +13,6 @@ from models_app.api.network_forms import FRAMEWORKS
 from models_app.networks.pretrained.foreign_weights import READERS
 from models_app.pretrained.importing import Design
 
-MAX_SIDE = 4096  # pixels
 MAX_LABELS_MIB = 16
 ANY_SIZE = 1 << 62  # only the limit of the whole form limits a file's size
 SUFFIXES = (".caffemodel", ".npz", ".onnx", *READERS)
