@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +14,7 @@ from datasets.imagedb.images.formats import READABLE
 from datasets.imagedb.readers import category_names
 from datasets.imagedb.readers.file_summary import Summaries
 from datasets.imagedb.readers.listing import Listing, ListingWriter
-from datasets.imagedb.readers.recognition import Recognized, Recognizer, recognize
-from datasets.imagedb.readers.unread_files import is_named_otherwise
+from datasets.imagedb.readers.recognition import Recognized, Recognizer, recognize, unrecognized
 from digits_project.common.confined_files import (
     EVERYWHERE,
     Outside,
@@ -177,21 +176,23 @@ class _Category:
         """Yield like images(), but for the names in one folder; its subfolders are appended to `subfolders`."""
         with os.scandir(descriptor) as entries:
             while block := list(islice(entries, _BLOCK)):
-                names = [entry.name for entry in block if _is_plain(entry)]
+                are_plain = [_is_plain(entry) for entry in block]
+                names = [entry.name for entry in compress(block, are_plain)]
                 plain = self._recognizer.files(folder, descriptor, names)
-                for entry in block:
+                for entry, is_plain in zip(block, are_plain, strict=True):
                     path = f"{folder}/{entry.name}"
-                    if _is_plain(entry):
-                        found = next(plain)
-                    elif _hidden(entry) or _leads_out(entry, folder, self._roots, self._log):
-                        found = _NOTHING
-                    else:
-                        if _is_folder(entry):
-                            subfolders.append(path)
-                        found = _recognized(entry, path, descriptor, self._roots)
+                    found = next(plain) if is_plain else self._looked_at(entry, path, folder, descriptor, subfolders)
                     if found.reason:
                         self._log.skip(path, found.reason)
                     yield _Found(path, found.summary) if found.summary else None
+
+    def _looked_at(self, entry, path, folder, descriptor, subfolders):
+        """Recognise an entry that is not plain; a folder is appended to `subfolders`."""
+        if _hidden(entry) or _leads_out(entry, folder, self._roots, self._log):
+            return _NOTHING
+        if _is_folder(entry):
+            subfolders.append(path)
+        return _recognized(entry, path, descriptor, self._roots)
 
     def _first_visit(self, folder):
         identity = _identity(folder)
@@ -216,7 +217,7 @@ def _recognized(entry, path, folder, roots) -> Recognized:
         if not entry.is_file():
             return _NOTHING if entry.is_dir() else Recognized(None, "the link leads nowhere")
     except OSError as error:
-        return Recognized(None, None if is_named_otherwise(entry.name) else error.strerror or str(error))
+        return unrecognized(entry.name, error)
     if _has_line_break(entry):
         return Recognized(None, "its name has a line break")
     is_link = entry.is_symlink()

@@ -32,12 +32,16 @@ def recognize(name: str, open_it: Callable[[], FileIO]) -> Recognized:
     try:
         with open_it() as file:
             head, summary = summary_of(file.fileno())
-    except Outside:
-        return _unreadable(name, OUTSIDE)
-    except OSError as error:
-        return _unreadable(name, error.strerror or str(error))
+    except (Outside, OSError) as error:
+        return unrecognized(name, error)
     is_image, reason = judge(name, head[:HEAD_BYTES])
     return Recognized(summary if is_image else None, reason)
+
+
+def unrecognized(name: str, error: Outside | OSError) -> Recognized:
+    """A file that can't be opened or read; its name says whether it is plainly not an image."""
+    reason = OUTSIDE if isinstance(error, Outside) else error.strerror or str(error)
+    return Recognized(None, None if is_named_otherwise(name) else reason)
 
 
 class Recognizer:
@@ -72,16 +76,10 @@ def _recognize_all(roots, task):
     try:
         with open_folder(folder, roots) as descriptor:
             return list(_recognized(descriptor, names))
-    except Outside:
-        return [_unreadable(name, OUTSIDE) for name in names]
-    except OSError as error:
-        return [_unreadable(name, error.strerror or str(error)) for name in names]
+    except (Outside, OSError) as error:
+        return [unrecognized(name, error) for name in names]
 
 
 def _recognized(descriptor, names):
     for name in names:
         yield recognize(name, partial(open_entry, descriptor, name))
-
-
-def _unreadable(name, reason):
-    return Recognized(None, None if is_named_otherwise(name) else reason)
