@@ -1,8 +1,9 @@
 """The members of a snapshot's archive: everything that is needed to run it elsewhere."""
 
 import json
+from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import cache, partial
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -53,10 +54,9 @@ def archive(snapshot: Snapshot, form: str) -> ArchiveStream:
     with ExitStack() as opened, services.whole(snapshot):
         verify(*weight_files(snapshot.directory))
         members = [_from_text(name, text) for name, text in _texts(snapshot).items()]
-        made = [partial(_from_file, snapshot.onnx_file), partial(_weights, snapshot)]
-        for make in (*made, *(partial(_from_file, path) for path in _mean(snapshot))):
-            members.append(make())
-            opened.callback(members[-1].content.close)
+        for member in _files(snapshot):
+            opened.callback(member.content.close)
+            members.append(member)
         opened.pop_all()  # from here on the archive closes them
     return ArchiveStream(form, members)
 
@@ -122,14 +122,16 @@ def _texts(snapshot: Snapshot) -> dict[str, str]:
     return texts
 
 
-def _mean(snapshot: Snapshot) -> list[Path]:
-    """The file of the mean, for people, because model.onnx subtracts it itself; none if nothing is subtracted."""
+def _files(snapshot: Snapshot) -> Iterator[StreamMember]:
+    """model.onnx, weights.npz, and if the training subtracted a mean of the dataset, mean.npy: for people only, because
+    model.onnx subtracts it itself."""
+    yield _from_file(snapshot.onnx_file)
+    yield _weights(snapshot)
     model = snapshot.trained_model
     mean = mean_file(model.dataset)
-    if model.use_mean not in MEAN_OF_DATASET or not mean.exists():
-        return []
-    check_mean(model.dataset)
-    return [mean]
+    if model.use_mean in MEAN_OF_DATASET and mean.exists():
+        check_mean(model.dataset)
+        yield _from_file(mean)
 
 
 def _weights(snapshot: Snapshot) -> StreamMember:
