@@ -1,7 +1,6 @@
 """Pictures and statistics of the weights and activations of every layer, for one image."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from inference.engine.array_picture import picture
 from inference.engine.distribution import distribution
 from models_app.models import Snapshot
 from models_app.training.snapshots.snapshot_check import damaged, verify, weight_files
-from models_app.training.snapshots.snapshot_reader import FILES, load_weights
+from models_app.training.snapshots.snapshot_reader import StoredWeights
 
 SOURCES = ("Data", "Input")  # layers whose pictures are in colour
 SPANS = {"Softmax": (0.0, 1.0)}  # fixed ranges of layers with meaningful absolute values
@@ -29,7 +28,14 @@ def visualizations(snapshot: Snapshot, pixels: np.ndarray) -> list[dict]:
     layers = json.loads(predictor.metadata["layers"])
     with shared().one_at_a_time:  # each loads the whole network once more
         made = _activations(snapshot, layers, {predictor.source: predictor.batch(pixels[None])})
-        return [entry for layer in layers for entry in (*_weights(snapshot, layer), *made.get(layer["name"], ()))]
+        with services.whole(snapshot):
+            verify(*weight_files(snapshot.directory))
+            stored = StoredWeights(snapshot.directory)
+            return [
+                entry
+                for layer in layers
+                for entry in (*_weights(snapshot, stored, layer), *made.get(layer["name"], ()))
+            ]
 
 
 def _activations(snapshot: Snapshot, layers: list[dict], feed: dict[str, np.ndarray]) -> dict[str, list[dict]]:
@@ -49,21 +55,15 @@ def _activations(snapshot: Snapshot, layers: list[dict], feed: dict[str, np.ndar
     return made
 
 
-def _weights(snapshot: Snapshot, layer: dict) -> list[dict]:
+def _weights(snapshot: Snapshot, stored: StoredWeights, layer: dict) -> list[dict]:
     if not layer["weights"]:
         return []
-    with services.whole(snapshot):
-        verify(*weight_files(snapshot.directory))
-        arrays = list(_read(snapshot.directory, layer["weights"]).values())
+    try:
+        arrays = list(stored.load(layer["weights"]).values())
+    except BadInput as wrong:
+        raise damaged(snapshot.onnx_file, wrong) from wrong
     facts = {"layer_type": layer["type"], "param_count": sum(array.size for array in arrays)}
     return [{"name": layer["name"], "vis_type": "Weights", **facts, **_shown(arrays[0], colour=True)}]
-
-
-def _read(directory: Path, names: list[str]) -> dict[str, np.ndarray]:
-    try:
-        return load_weights(directory, names)
-    except BadInput as wrong:
-        raise damaged(directory / FILES["onnx"], wrong) from wrong
 
 
 def _shown(numbers: np.ndarray, colour: bool, span: tuple[float, float] | None = None) -> dict:

@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from tokenize import TokenError
 from typing import BinaryIO
@@ -79,15 +80,27 @@ def read_snapshot(directory: Path) -> tuple[dict[str, np.ndarray], dict[str, np.
 
 
 def load_weights(directory: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """These weights of a snapshot. Raises BadInput if one is missing or a file is damaged, OSError without files."""
-    apart = directory / FILES["weights"]
-    names = list(names)
-    arrays = load_arrays(apart, names) if apart.exists() else {}
-    missing = [name for name in names if name not in arrays]
-    held = onnx_weights(directory / FILES["onnx"]) if missing else {}
-    if absent := [name for name in missing if name not in held]:
-        raise BadInput(f"{directory} has no weights named {absent[0]}")
-    return {name: arrays[name] if name in arrays else held[name].copy() for name in names}
+    """These weights of a snapshot. Raises as StoredWeights.load()."""
+    return StoredWeights(directory).load(names)
+
+
+class StoredWeights:
+    """The weights of a snapshot, for code that loads few at a time. model.onnx is searched for them only once."""
+
+    def __init__(self, directory: Path):
+        self._directory = directory
+        self._in_onnx = cache(partial(onnx_weights, directory / FILES["onnx"]))
+
+    def load(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """These weights. Raises BadInput if one is missing or a file is damaged, OSError without files."""
+        apart = self._directory / FILES["weights"]
+        names = list(names)
+        arrays = load_arrays(apart, names) if apart.exists() else {}
+        missing = [name for name in names if name not in arrays]
+        held = self._in_onnx() if missing else {}
+        if absent := [name for name in missing if name not in held]:
+            raise BadInput(f"{self._directory} has no weights named {absent[0]}")
+        return {name: arrays[name] if name in arrays else held[name].copy() for name in names}
 
 
 def _state_fields(description: dict) -> dict:
