@@ -52,7 +52,7 @@ MODULES = (
 
 
 class LeaveOut:
-    """An import hook that finds none of some optional modules."""
+    """An import hook for which some optional modules are not installed."""
 
     def __init__(self, *names: str):
         self._names = names
@@ -107,7 +107,7 @@ def prepare(words: list[str]) -> Callable[[], None]:
 
 
 def load() -> None:
-    """Import the code, and make what forks share of it."""
+    """Import the code, and do once what each fork would otherwise do in memory of its own."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "digits_project.settings")
     unused = LeaveOut("requests")  # DRF would import it, if it is there, for its tests only: 4 MiB
     sys.meta_path.insert(0, unused)
@@ -120,9 +120,8 @@ def load() -> None:
     get_commands()  # which keeps them
     reverse("login")  # which makes the table of all routes, as the first request would
     with suppress(psycopg2.Error):  # MD5 can be forbidden
-        encrypt_password(
-            "", "", algorithm="md5"
-        )  # starts OpenSSL in libpq, which each fork would do in 2 MiB of its own
+        # This starts OpenSSL in libpq, which each fork would do in 2 MiB of its own.
+        encrypt_password("", "", algorithm="md5")
     gc.collect()
     gc.freeze()  # otherwise each collection writes to the memory of all objects, and the forks share no page any more
 

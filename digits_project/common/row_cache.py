@@ -42,7 +42,7 @@ class RowCache:
     def __init__(self, connect: Callable[[], Any], in_transaction: Callable[[], bool]):
         self._connect, self._in_transaction = connect, in_transaction
         self._values: dict[Hashable, Any] = {}
-        self._changes = b""  # of the processes of this host, as far as they are known here
+        self._changes = b""  # WebProcesses.row_changes() when the values were last dropped
         self._trusted_until = 0.0
         self._used_at = 0.0
         self._thread: threading.Thread | None = None

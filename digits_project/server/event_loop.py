@@ -38,7 +38,7 @@ class ReadingWorker(ThreadWorker):
 
     @classmethod
     def check_config(cls, cfg, log):
-        """Make what the processes share; gunicorn calls this in the process from which it forks them."""
+        """Make the memory that the processes share; gunicorn calls this in the process that forks them."""
         super().check_config(cfg, log)
         share(cfg.workers)
 
@@ -89,7 +89,7 @@ class ReadingWorker(ThreadWorker):
         if self._yields():
             super().set_accept_enabled(False)
             return
-        others_accept = not self._is_busier()
+        others_accept = not self._is_busier()  # if it is, the others have let the pauses pass
         server, deadline = listener.getsockname(), time.monotonic() + ACCEPT_SECONDS
         kind = listener.family, listener.type, listener.proto
         try:

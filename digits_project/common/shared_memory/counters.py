@@ -20,9 +20,9 @@ COMMON = 0
 class SharedCounters:
     """Counters by name. Each operation is one step for all processes.
 
-    A common counter is one number, which expires. What a process *holds* of a name counts until the process gives it
-    back or dies. If a bucket of the table is full, the entry that expires first makes room. The digests are keyed, so
-    nobody can choose names that fill one bucket.
+    A common counter is one number, which can expire. An amount that a process *holds* counts until the process gives
+    it back or dies. If a bucket of the table is full, the entry that expires first makes room. The digests are keyed,
+    so nobody can choose names that fill one bucket.
     """
 
     def __init__(self, memory: memoryview, lock: AbstractContextManager, living: Collection[int]):

@@ -1,7 +1,7 @@
-"""What the web processes of a host share.
+"""Memory that the web processes of a host share: counters, locks, numbers of connections, changes of rows.
 
 gunicorn's first process makes it before it forks the others. A process that is no web process (a command, a worker, a
-test) gets one of its own, in which it is alone.
+test) makes such memory for itself alone.
 
     share(2)                                  # in the parent
     shared().join()                           # in each web process
@@ -30,7 +30,7 @@ COUNTERS = ARRAYS + NUMBER
 
 
 class WebProcesses:
-    """The block of memory, with one slot for each process.
+    """A block of shared memory with one slot for each web process, and a file whose bytes are locks between them.
 
     `count` is the number of processes that gunicorn was asked for; limits are divided by it.
     """
@@ -105,11 +105,11 @@ _shared: list[WebProcesses] = []
 
 
 def share(count: int) -> WebProcesses:
-    """Make what the future forks of this process share."""
+    """Make the memory that the future forks of this process share."""
     _shared[:] = [WebProcesses(count)]
     return _shared[0]
 
 
 def shared() -> WebProcesses:
-    """What this process shares with the other web processes."""
+    """The memory that this process shares with the other web processes."""
     return _shared[0] if _shared else share(1)
