@@ -12,7 +12,6 @@ from typing import Any
 from models_app.training.data.batch_reader import validation_batches
 from models_app.training.data.pixels import Images
 from models_app.training.early_stopping import Diverged, EarlyStopping, score_of
-from models_app.training.learning_rate import Plateaus
 from models_app.training.loop import Callback, Loop
 from models_app.training.measures import Scores
 from models_app.training.snapshots.snapshot_reader import FILES
@@ -116,17 +115,20 @@ class Validation(Callback):
 
 
 class CountPlateaus(Callback):
-    """Counts the plateaus of the validation, after which the policy `plateau` lowers the learning rate."""
+    """Counts the plateaus of the validation, after which the policy `plateau` lowers the learning rate.
 
-    def __init__(self, plateaus: Plateaus) -> None:
-        self._plateaus = plateaus
+    It comes behind StopEarly, which gives `early_stopping` the score of each validation.
+    """
+
+    def __init__(self, early_stopping: EarlyStopping, before: int = 0) -> None:
+        self._early_stopping = early_stopping
+        self._before = before  # plateaus that the training had before it was resumed
 
     def on_train_begin(self, loop: Loop) -> None:
-        loop.plateaus = self._plateaus.count
+        loop.plateaus = self._before
 
     def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
-        self._plateaus.update(score_of(scores))
-        loop.plateaus = self._plateaus.count
+        loop.plateaus += self._early_stopping.ends_plateau(loop.config.lr_plateau_patience)
 
 
 class StopEarly(Callback):

@@ -31,6 +31,10 @@ class EarlyStopping:
     def is_over(self) -> bool:
         return 0 < self.patience <= self.wait
 
+    def ends_plateau(self, length: int) -> bool:
+        """Whether the last validation ends a plateau: `length` validations in a row without a better score."""
+        return self.wait > 0 and self.wait % length == 0
+
 
 def score_of(scores: Scores) -> float:
     """How good a validation was: its accuracy or, for a network without one, the negative loss. More is better."""

@@ -68,7 +68,7 @@ class LearningRatePolicy:
         sigmoid    b / (1 + e ^ (gamma · (i - step)))
         cosine     b · wave(1, end, i / 100)
         one_cycle  b · wave(start, 1, i / peak) before the peak, then b · wave(1, end, (i - peak) / (100 - peak))
-        plateau    b · gamma ^ (how many plateaus the validation has had: see Plateaus)
+        plateau    b · gamma ^ (how many plateaus the validation has had: EarlyStopping.ends_plateau)
 
     With a warm-up of w percent the policy takes the rest of the training: i is 100 · (percent - w) / (100 - w). In the
     warm-up the rate rises linearly, from a hundredth of the policy's first rate to that rate.
@@ -155,7 +155,7 @@ def learning_rate(policy: LearningRatePolicy, percent: float, plateaus: int = 0)
     """The rate when `percent` (0 to 100) of the training is done; the formulas are in LearningRatePolicy. It is 0 if it
     is too small for float32. Raises BadHyperparameter for a rate beyond the range of float32.
 
-    plateaus: the count of Plateaus, which only the policy `plateau` uses.
+    plateaus: how many plateaus the validation has had, which only the policy `plateau` uses.
     """
     try:
         rate = policy.learning_rate * _factor(policy, percent)
@@ -185,26 +185,3 @@ def _factor(policy: LearningRatePolicy, percent: float) -> float:
     if percent < warmup:
         return factor(policy, 0.0) * (WARMUP_START + (1 - WARMUP_START) * percent / warmup)
     return factor(policy, 100 * (percent - warmup) / (100 - warmup))
-
-
-@dataclass
-class Plateaus:
-    """Counts the plateaus of a training: `patience` validations in a row without a better score than the best.
-
-    After each, the next `patience` validations can make another one. Scores are those of early_stopping.score_of(). All
-    fields are stored in each snapshot, so a resumed training lowers its rate after the same validations.
-    """
-
-    patience: int
-    count: int = 0
-    best_score: float | None = None
-    wait: int = 0
-
-    def update(self, score: float) -> None:
-        """Record the score of a validation."""
-        if self.best_score is None or score > self.best_score:
-            self.best_score, self.wait = score, 0
-            return
-        self.wait += 1
-        if self.wait == self.patience:
-            self.count, self.wait = self.count + 1, 0

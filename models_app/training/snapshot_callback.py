@@ -16,7 +16,6 @@ from models_app.networks import parameter_count
 from models_app.training.data.crops import centred
 from models_app.training.early_stopping import EarlyStopping, score_of
 from models_app.training.engines.interface import OPTIMIZER_SLOTS
-from models_app.training.learning_rate import Plateaus
 from models_app.training.loop import Callback, Loop
 from models_app.training.measures import Scores
 from models_app.training.snapshots.snapshot_reader import TrainingState
@@ -56,11 +55,10 @@ class Snapshots(Callback):
     training fails, the snapshot that is being written is finished; if it is aborted, that snapshot is discarded.
     """
 
-    def __init__(self, model: Model, sample: np.ndarray, early_stopping: EarlyStopping, plateaus: Plateaus) -> None:
+    def __init__(self, model: Model, sample: np.ndarray, early_stopping: EarlyStopping) -> None:
         self._model = model
         self._sample = sample  # uint8 n×C×H×W: the images on which model.onnx is compared with the engine
         self._early_stopping = early_stopping
-        self._plateaus = plateaus
         self._validated: tuple[float, float] | None = None  # epoch and score of this step's validation
         self._best: tuple[float, float] | None = None  # the same of the best snapshot
         self._writer = ThreadPoolExecutor(1, "snapshot", initializer=_yield_to_training)
@@ -140,7 +138,7 @@ class Snapshots(Callback):
         return parameter_count(self._model.network) * arrays * FLOAT_BYTES > MAX_COPIED_BYTES
 
     def _state(self, loop: Loop, epoch: float) -> TrainingState:
-        config, early_stopping, plateaus = loop.config, self._early_stopping, self._plateaus
+        config, early_stopping = loop.config, self._early_stopping
         return TrainingState(
             epoch,
             loop.iteration,
@@ -150,9 +148,7 @@ class Snapshots(Callback):
             seed=config.settled_seed,
             best_score=early_stopping.best_score,
             wait=early_stopping.wait,
-            plateaus=plateaus.count,
-            plateau_best=plateaus.best_score,
-            plateau_wait=plateaus.wait,
+            plateaus=loop.plateaus,
         )
 
     def _write(self, loop: Loop, engine: EngineState, state: TrainingState, threads: int) -> SnapshotContents:

@@ -31,7 +31,6 @@ from models_app.training.data.pixels import Images, open_images
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.engines import Engine, EngineConfig, choose_installed, open_engine
 from models_app.training.hyperparameters import NETWORK
-from models_app.training.learning_rate import Plateaus
 from models_app.training.loop import Callback, Loop
 from models_app.training.snapshot_callback import Snapshots
 from models_app.training.snapshots.snapshot_reader import TrainingState, read_snapshot
@@ -80,11 +79,12 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     _load(engine, config, start)
     emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
 
-    early_stopping, plateaus = _early_stopping(config, start), _plateaus(config, start)
+    early_stopping = _early_stopping(config, start)
     metadata = {"network": network.name, "mean": config.use_mean, "engine": engine.name}
     sample = _sample(val_images or train_images, config.batch_size)
-    snapshots = Snapshots(Model(config.build_network(), labels, metadata), sample, early_stopping, plateaus)
-    judging = [StopEarly(early_stopping, emit), CountPlateaus(plateaus)]
+    snapshots = Snapshots(Model(config.build_network(), labels, metadata), sample, early_stopping)
+    plateaus = start.state.plateaus if start.state else 0
+    judging = [StopEarly(early_stopping, emit), CountPlateaus(early_stopping, plateaus)]
     callbacks = _callbacks(emit, check_abort, judging, val_images, snapshots)
     Loop(engine, config, train_images, callbacks).run(start.iteration)
     return snapshots.best_epoch
@@ -198,13 +198,6 @@ def _early_stopping(config: TrainConfig, start: Start) -> EarlyStopping:
     if start.state is None:
         return EarlyStopping(config.early_stop_patience)
     return EarlyStopping(config.early_stop_patience, start.state.best_score, start.state.wait)
-
-
-def _plateaus(config: TrainConfig, start: Start) -> Plateaus:
-    if start.state is None:
-        return Plateaus(config.lr_plateau_patience)
-    state = start.state
-    return Plateaus(config.lr_plateau_patience, state.plateaus, state.plateau_best, state.plateau_wait)
 
 
 def _load(engine: Engine, config: TrainConfig, start: Start) -> None:

@@ -48,9 +48,7 @@ class TrainingState:
     batch_accumulation: int = 1
     best_score: float | None = None  # of EarlyStopping, as is `wait`
     wait: int = 0
-    plateaus: int = 0  # of Plateaus its count, best_score and wait
-    plateau_best: float | None = None
-    plateau_wait: int = 0
+    plateaus: int = 0  # that the validation has had
 
 
 def is_whole(directory: Path) -> bool:

@@ -11,7 +11,6 @@ from models_app.training.callbacks import Validation
 from models_app.training.data.crops import layout_of
 from models_app.training.data.pixels import open_images
 from models_app.training.early_stopping import EarlyStopping
-from models_app.training.learning_rate import Plateaus
 from models_app.training.loop import Callback, Loop
 from models_app.training.snapshot_callback import Snapshots
 from models_app.training.snapshots.snapshot_reader import read_snapshot
@@ -84,7 +83,7 @@ def make_loop(tmp_path):
         layout = layout_of(NETWORK, NETWORK.input_shape, 10)
         train, val = (open_images(dataset / name, layout, 1, lambda: None) for name in ("train.rec", "val.rec"))
         sample = np.zeros((2, *NETWORK.input_shape), np.uint8)
-        snapshots = Snapshots(Model(NETWORK, (), {}), sample, EarlyStopping(), Plateaus(1))
+        snapshots = Snapshots(Model(NETWORK, (), {}), sample, EarlyStopping())
         engine = engine_of(NETWORK, batch_size=config.batch_size, batch_accumulation=config.batch_accumulation)
         engine.load_weights(NETWORK.initial_weights(1))
         return Loop(engine, config, train, [*callbacks, Validation(val), snapshots])

@@ -43,6 +43,19 @@ def test_only_a_better_validation_score_resets_the_wait(scores, wait, is_over):
     assert (early_stopping.wait, early_stopping.is_over) == (wait, is_over)
 
 
+@pytest.mark.parametrize(
+    "scores, count, wait",
+    [([0.5], 0, 0), ([0.5, 0.5], 0, 1), ([0.5, 0.4, 0.5], 1, 0), ([0.5, 0.4, 0.6, 0.6], 0, 1),
+     ([0.5, 0.4, 0.4, 0.3, 0.5], 2, 0), ([-2.0, -1.0, -1.5], 0, 1)],
+)  # fmt: skip
+def test_a_plateau_is_a_patience_of_validations_without_a_better_score(scores, count, wait):
+    early_stopping, plateaus = EarlyStopping(), 0
+    for score in scores:
+        early_stopping.update(score)
+        plateaus += early_stopping.ends_plateau(2)
+    assert (plateaus, early_stopping.wait % 2) == (count, wait)
+
+
 def test_a_training_stops_after_its_patience_of_validations_and_writes_a_snapshot(run_training):
     events = run_training(early_stop_patience=2, snapshot_interval=2)
     assert epochs(events, "metrics", split="val") == [1, 2, 3]

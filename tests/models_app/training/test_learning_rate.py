@@ -5,7 +5,7 @@ import math
 import pytest
 
 from digits_project.common.errors import BadInput
-from models_app.training.learning_rate import POLICIES, LearningRatePolicy, Plateaus, learning_rate
+from models_app.training.learning_rate import POLICIES, LearningRatePolicy, learning_rate
 
 RATES = {
     "fixed": {0: 0.01, 33: 0.01, 50: 0.01, 100: 0.01},
@@ -78,18 +78,6 @@ def test_a_rate_too_small_for_float32_is_0(parameters, plateaus):
 
 def test_other_policies_ignore_plateaus():
     assert learning_rate(LearningRatePolicy(lr_policy="fixed"), 40, 5) == 0.01
-
-
-@pytest.mark.parametrize(
-    "scores, count, wait",
-    [([0.5], 0, 0), ([0.5, 0.5], 0, 1), ([0.5, 0.4, 0.5], 1, 0), ([0.5, 0.4, 0.6, 0.6], 0, 1),
-     ([0.5, 0.4, 0.4, 0.3, 0.5], 2, 0), ([-2.0, -1.0, -1.5], 0, 1)],
-)  # fmt: skip
-def test_a_plateau_is_a_patience_of_validations_without_a_better_score(scores, count, wait):
-    plateaus = Plateaus(patience=2)
-    for score in scores:
-        plateaus.update(score)
-    assert (plateaus.count, plateaus.wait) == (count, wait)
 
 
 def test_a_sigmoid_policy_too_steep_for_a_float_ends_at_zero():
