@@ -124,9 +124,7 @@ class Snapshots(Callback):
     def _due(self, loop: Loop, validated: float | None) -> float | None:
         """The epoch that names the snapshot to take now; None if none is due. `validated`: that of the validation."""
         epoch = loop.timetable.due(loop.iteration, loop.config.snapshot_interval)
-        if epoch is None and loop.iteration == loop.timetable.iterations:
-            return loop.config.epochs
-        if epoch is None and loop.stop_training:
+        if epoch is None and self._is_last(loop):
             return loop.timetable.epoch(loop.iteration) if validated is None else validated
         return epoch
 
