@@ -104,14 +104,24 @@ def build_once(tmp_path_factory):
 
 
 @pytest.fixture
-def built_dataset(make_dataset, build_once, monkeypatch):
+def make_built(make_dataset, build_once, monkeypatch):
+    """A function that creates a dataset of digits that is Done, with further fields."""
+
+    def make_built(**fields):
+        dataset = make_dataset(**fields)
+        with monkeypatch.context() as builder:
+            builder.setattr(imagedb, "build", build_once)
+            build_dataset(dataset.pk)
+        dataset.refresh_from_db()
+        return dataset
+
+    return make_built
+
+
+@pytest.fixture
+def built_dataset(make_built):
     """A dataset of digits that is Done."""
-    dataset = make_dataset()
-    with monkeypatch.context() as builder:
-        builder.setattr(imagedb, "build", build_once)
-        build_dataset(dataset.pk)
-    dataset.refresh_from_db()
-    return dataset
+    return make_built()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("data_roots")]
 
 CLASSIFIER = "/models/images/classification"
 BEST_EPOCH, NEWEST_EPOCH = 2, 3
+DOORS = ("classify_one", "classify_many", "download", "evaluation", "export_model")
 UNFINISHED = (Status.INITIALIZED, Status.WAITING, Status.RUNNING, Status.ABORTED, Status.ERROR)
 
 
@@ -51,19 +52,19 @@ def classify_many(client, model, image, named):
     return float(client.post(f"{CLASSIFIER}/classify_many.json", listed)["X-Digits-Snapshot"])
 
 
-def downloaded(client, model, image, named):
+def downloaded(client, model, named):
     epoch = {"epoch": named["snapshot_epoch"]} if named else {}
     response = client.get(f"/models/{model.pk}/download.zip", epoch)
     assert b"".join(response.streaming_content)
     return float(re.search(r"_epoch_([\d.]+)\.zip", response["Content-Disposition"])[1])
 
 
-def evaluated(client, model, image, named):
+def evaluated(client, model, named):
     asked = {"split": "val", **named}
     return client.post(f"/models/{model.pk}/evaluation.json", asked).json()["snapshot_epoch"]
 
 
-def exported(client, model, image, named, capsys, tmp_path):
+def exported(model, named, capsys, tmp_path):
     option = [f"--snapshot-epoch={named['snapshot_epoch']}"] if named else []
     capsys.readouterr()
     call_command("export_model", model.pk, "-o", tmp_path / "model.zip", "--json", *option)
@@ -80,29 +81,33 @@ NAMED = [
 ]
 
 
+@pytest.fixture
+def doors(client, image, ranking, capsys, tmp_path):
+    """A function that asks every door for a snapshot of a model, and returns the epoch that each takes."""
+
+    def doors(model, named):
+        epoch, answer = classify_one(client, model, image, named)
+        assert list(answer) == ranking(image, epoch)[0]
+        return {
+            "classify_one": epoch,
+            "classify_many": classify_many(client, model, image, named),
+            "download": downloaded(client, model, named),
+            "evaluation": evaluated(client, model, named),
+            "export_model": exported(model, named, capsys, tmp_path),
+        }
+
+    return doors
+
+
 @pytest.mark.parametrize("named, epoch", NAMED)
-def test_every_door_takes_the_same_snapshot_of_a_model_that_is_done(
-    client, done, image, ranking, capsys, tmp_path, named, epoch
-):
-    found, answer = classify_one(client, done, image, named)
-    assert (found, list(answer)) == (epoch, ranking(image, epoch)[0])
-    assert classify_many(client, done, image, named) == epoch
-    assert downloaded(client, done, image, named) == epoch
-    assert evaluated(client, done, image, named) == epoch
-    assert exported(client, done, image, named, capsys, tmp_path) == epoch
+def test_every_door_takes_the_same_snapshot_of_a_model_that_is_done(doors, done, named, epoch):
+    assert doors(done, named) == dict.fromkeys(DOORS, epoch)
 
 
 @pytest.mark.parametrize("named, epoch", [({}, NEWEST_EPOCH), *NAMED[2:]])
-def test_every_door_takes_the_newest_snapshot_while_a_model_trains(
-    client, model, image, ranking, capsys, tmp_path, named, epoch
-):
+def test_every_door_takes_the_newest_snapshot_while_a_model_trains(doors, model, named, epoch):
     TrainedModel.objects.filter(pk=model.pk).update(status=Status.RUNNING)
-    found, answer = classify_one(client, model, image, named)
-    assert (found, list(answer)) == (epoch, ranking(image, epoch)[0])
-    assert classify_many(client, model, image, named) == epoch
-    assert downloaded(client, model, image, named) == epoch
-    assert evaluated(client, model, image, named) == epoch
-    assert exported(client, model, image, named, capsys, tmp_path) == epoch
+    assert doors(model, named) == dict.fromkeys(DOORS, epoch)
 
 
 def test_the_newest_answers_in_every_status_but_done(model):

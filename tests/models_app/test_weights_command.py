@@ -10,7 +10,6 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from models_app.management.commands import weights
 from models_app.networks import standard
 from models_app.networks.pretrained.published_files import PUBLISHED_FILES, PublishedFile
 from models_app.networks.pretrained.torch_names import NAMINGS
@@ -116,7 +115,6 @@ def test_another_file_or_none_says_how_to_add_it_by_hand(run, file, mirror, monk
 
 def test_published_files_are_named_by_the_start_of_their_digest():
     assert {len(published.sha256_start) for published in PUBLISHED_FILES.values()} == {8}
-    assert weights.PUBLISHED_FILES is PUBLISHED_FILES
 
 
 def test_the_admins_form_for_models_leaves_the_mean_to_the_method_and_offers_pretrained_models(admin_client, run, file):

@@ -99,13 +99,14 @@ def test_the_number_of_cached_responses_is_limited(monkeypatch):
     monkeypatch.setattr(poll_cache, "MAX_KEPT", 10)
     cache = ResponseCache(shared().counters)
     for number in range(50):
-        cache.keep("10.0.0.1", HEAD + b"Cookie: %d\r\n\r\n" % number, OK, cache.changes("10.0.0.1", POLL))
+        poll = HEAD + b"Cookie: %d\r\n\r\n" % number
+        cache.keep("10.0.0.1", poll, OK, cache.changes("10.0.0.1", poll))
     assert len(cache._kept) <= 10
 
 
 def test_a_cached_response_that_the_client_does_not_read_closes_the_connection():
     cache = ResponseCache(shared().counters)
-    cache.keep("", POLL, OK, cache.changes("10.0.0.1", POLL))
+    cache.keep("", POLL, OK, cache.changes("", POLL))
     server, client = socket.socketpair()
     with server, client:
         server.setblocking(False)

@@ -5,8 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from datasets import imagedb
-from datasets.tasks import build_dataset
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
 from models_app.networks.fine_tuning import FineTuning
@@ -92,9 +90,9 @@ def test_the_field_of_pretrained_networks_is_ignored_with_another_method(client,
 
 @pytest.mark.slow(20)
 def test_a_fine_tuned_model_gives_the_same_answers_in_the_server_and_in_its_archive(
-    client, make_dataset, build_once, monkeypatch, make_model, run_training_task, digits_folder, request
+    client, make_built, make_model, run_training_task, digits_folder, request
 ):
-    dataset = make_built(make_dataset, build_once, monkeypatch)
+    dataset = make_built(resize_width=32, resize_height=32)
     columns = {"method": "pretrained", "packaged_weights": NAME, "standard_network": NAME, "use_mean": "network"}
     model = run_training_task(make_model(dataset, batch_size=16, learning_rate=0.002, **columns))
     assert (model.status, model.error) == (Status.DONE, "")
@@ -114,13 +112,3 @@ def test_a_fine_tuned_model_gives_the_same_answers_in_the_server_and_in_its_arch
     assert printed.keys() == served.keys()
     np.testing.assert_allclose([printed[name] for name in served], list(served.values()), atol=0.011)
     assert not (folder / "mean.npy").exists()
-
-
-def make_built(make_dataset, build_once, monkeypatch):
-    """A dataset of gray digits of 32×32 pixels that is Done."""
-    dataset = make_dataset(resize_width=32, resize_height=32)
-    with monkeypatch.context() as builder:
-        builder.setattr(imagedb, "build", build_once)
-        build_dataset(dataset.pk)
-    dataset.refresh_from_db()
-    return dataset

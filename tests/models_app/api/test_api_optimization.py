@@ -9,16 +9,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/classification.json"
 
 
-@pytest.fixture
-def form(make_dataset):
-    """A function that returns a valid form with further fields."""
-
-    def form(**fields):
-        return {"model_name": "net", "dataset": make_dataset().pk, "standard_networks": "lenet"} | fields
-
-    return form
-
-
 @pytest.mark.parametrize(
     "fields, parameters",
     [

@@ -9,16 +9,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/classification.json"
 
 
-@pytest.fixture
-def form(make_dataset):
-    """A function that returns a valid form with further fields."""
-
-    def form(**fields):
-        return {"model_name": "net", "dataset": make_dataset().pk, "standard_networks": "lenet"} | fields
-
-    return form
-
-
 def test_each_combination_of_a_sweep_becomes_a_model_that_is_named_after_it(client, form):
     response = client.post(CREATE, form(learning_rate="0.1,0.01", batch_size="8,16")).json()
     assert list(response) == ["jobs"]
