@@ -70,6 +70,17 @@ class Screen:
             self.line(status)
         self._status = status
 
+    def download(self, name: str) -> Callable[[int, int | None], None]:
+        """A function of (bytes here, bytes in total) that shows the progress of a download that begins now, on a
+        terminal only; the total can be unknown (None)."""
+        began = time.monotonic()
+
+        def report(here: int, total: int | None) -> None:
+            if self.live:
+                self.progress(name, here / total if total else 0.0, began)
+
+        return report
+
     def passing(self, text: str) -> None:
         """Show a line that the next one replaces; nothing if the stream is no terminal."""
         if self.live:

@@ -1,8 +1,6 @@
 """`manage.py download_data NAME FOLDER`"""
 
 import shutil
-import time
-from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -54,12 +52,7 @@ class Command(ConsoleCommand):
     def _fetch(self, published: Published, base: str, folder: Path) -> None:
         for name, md5 in published.files.items():
             self.screen.line(f"Downloading {name}")
-            began = time.monotonic()
-            download(f"{base.rstrip('/')}/{name}", md5, folder / name, partial(self._show, name, began))
-
-    def _show(self, name: str, began: float, here: int, total: int | None) -> None:
-        if self.screen.live:
-            self.screen.progress(name, here / total if total else 0.0, began)
+            download(f"{base.rstrip('/')}/{name}", md5, folder / name, self.screen.download(name))
 
     def _write(self, published: Published, fetched: Path, folder: Path) -> int:
         """Write the images of a split. The folder appears only when all of them are written."""

@@ -1,7 +1,5 @@
 """`manage.py weights list|add|remove|fetch`"""
 
-import time
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -111,16 +109,11 @@ class Command(ConsoleCommand):
             self._add(options)
 
     def _download(self, url: str, published: PublishedFile, path: Path) -> None:
-        began = time.monotonic()
         try:
-            download(url, published.sha256_start, path, partial(self._show, path.name, began), sha256)
+            download(url, published.sha256_start, path, self.screen.download(path.name), sha256)
         except Failed as failed:
             by_hand = f"manage.py weights add NAME {published.file} --network {published.network}"
             raise Failed(f"{failed} Or fetch the file on a host with internet, and add it here: {by_hand}") from failed
-
-    def _show(self, name: str, began: float, here: int, total: int | None) -> None:
-        if self.screen.live:
-            self.screen.progress(name, here / total if total else 0.0, began)
 
     def _report(self, row: PretrainedModel) -> None:
         for warning in row.warnings:
