@@ -32,4 +32,4 @@ class PretrainedAdmin(JobAdmin[PretrainedModel]):
 
     @admin.display(description="network", ordering="standard_network")
     def network_name(self, job):
-        return job.standard_network or job.network.get("name", "")
+        return job.network_name

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import models
 
 from digits_project.jobs.models import ENDED, Job
-from models_app.networks import MAX_NETWORK_NAME, Network
+from models_app.networks import MAX_NETWORK_NAME
 
 
 class PretrainedModel(Job):
@@ -35,9 +35,10 @@ class PretrainedModel(Job):
     def weights_file(self) -> Path:
         return self.directory / self.WEIGHTS
 
-    def built_network(self) -> Network:
-        """Its network. Raises BadNetwork."""
-        return Network.from_dict(self.network)
+    @property
+    def network_name(self) -> str:
+        """The standard network's name, else the name that the prototxt gives the network; it can be empty."""
+        return self.standard_network or str(self.network.get("name", ""))
 
     def columns(self) -> dict[str, Any]:
         """The columns of a model that starts from it: copies, because this row can be deleted."""

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from models_app.networks import standard
+from models_app.networks import Network, standard
 from models_app.networks.pretrained.published_files import PUBLISHED_FILES, PublishedFile
 from models_app.networks.pretrained.torch_names import NAMINGS
 from models_app.pretrained.pretrained_model import PretrainedModel
@@ -76,7 +76,7 @@ def test_weights_for_gray_images_are_added_with_the_size_of_the_images(run, tmp_
     path = write_safetensors(tmp_path / "lenet.safetensors", tensors)
     run("add", "gray", path, "--network", "lenet", "--image-type", "grayscale", "--height", 32)
     row = PretrainedModel.objects.get()
-    assert (row.built_network().input_shape, row.afresh) == ((1, 32, 28), [])
+    assert (Network.from_dict(row.network).input_shape, row.afresh) == ((1, 32, 28), [])
 
 
 @pytest.fixture
