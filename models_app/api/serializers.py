@@ -26,6 +26,7 @@ from models_app.api.policy_form import PolicyForm
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names
 from models_app.kinds import CLASSIFICATION, GENERIC, KINDS
 from models_app.models import TrainedModel
+from models_app.networks.fine_tuning import FineTuning
 from models_app.results import Snapshot, Which
 from models_app.services import MAX_COMBINATIONS
 from models_app.training.engines import AUTO, candidates
@@ -61,8 +62,7 @@ class ModelForm(PolicyForm):
     CHECKED_COLUMNS = (
         "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
         "previous_epoch", "packaged_weights", "pretrained", "crop_size", "use_mean", "val_interval",
-        "early_stop_patience", "balance_classes", "lr_policy", "engine", "train_layers", "trained_blocks",
-        "backbone_lr_factor", "freeze_batch_norm",
+        "early_stop_patience", "balance_classes", "lr_policy", "engine", *FineTuning.__dataclass_fields__,
     )  # fmt: skip
     KIND: str  # of models_app.kinds
     FIRST = (
@@ -116,26 +116,20 @@ class ModelForm(PolicyForm):
         """Adds the errors of a model with these values, including those of its network with its dataset."""
         incomplete = len(values) < len(self.fields)
         wrong = super().wrong_together(values)
-        for check in (
-            self._wrong_pretrained,
-            self._wrong_epoch,
-            self._wrong_framework,
-            self._wrong_gpus,
-            self._wrong_combinations,
-        ):
+        self._add_pretrained(values)
+        for check in (self._wrong_epoch, self._wrong_framework, self._wrong_gpus, self._wrong_combinations):
             wrong |= check(values)
         if wrong or incomplete:  # otherwise the service reports it
             wrong = {name: message for name, message in self._wrong_model(values).items() if name in values} | wrong
         return wrong
 
-    def _wrong_pretrained(self, values) -> dict[str, str]:
-        """Replace the pretrained network by its columns. Without use_mean, the pixels are those of its weights."""
+    def _add_pretrained(self, values) -> None:
+        """Add the columns of the pretrained network. If use_mean is not sent, it is the network's normalization."""
         if chosen := values.get("pretrained_networks"):
             values |= chosen
             pretrained = chosen.get("pretrained")
             if self._sent.get("use_mean") in ("", None) and (not pretrained or pretrained.network.get("normalization")):
                 values["use_mean"] = NETWORK
-        return {}
 
     def _wrong_epoch(self, values) -> dict[str, str]:
         """Add the epoch of `<id>-snapshot` to the values: 0 for random weights, else a snapshot. Returns errors by
