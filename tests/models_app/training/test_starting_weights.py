@@ -10,6 +10,7 @@ import pytest
 
 from digits_project.common.errors import BadInput
 from models_app.networks import Layer
+from models_app.networks.export.network_onnx import write_onnx
 from models_app.training.starting_weights import starting_weights
 from models_app.training.trainer import train
 from tests.support.samples.digits_job_samples import message, weights_blob
@@ -215,6 +216,16 @@ def test_arrays_compressed_in_another_way_than_numpys_are_refused(tmp_path):
         archive.writestr("ip1.bias.npy", b"")
     with pytest.raises(BadInput, match=r"'ip1\.bias\.npy' is compressed in another way than NumPy compresses"):
         starting_weights(two_layers(), 1, str(tmp_path / "w.npz"))
+
+
+def test_weights_beside_the_model_of_a_snapshot_count_before_those_in_it(tmp_path, weights):
+    held = two_layers().initial_weights(2)
+    write_onnx(two_layers(), held, tmp_path / "model.onnx", mean=None, labels=tuple("0123456789"))
+    apart = random_weights(two_layers())
+    np.savez(weights, **{"ip1.weight": apart["ip1.weight"]})
+    arrays = starting_weights(two_layers(), 5, str(tmp_path)).arrays
+    assert [name for name, array in arrays.items() if (array != held[name]).any()] == ["ip1.weight"]
+    assert (arrays["ip1.weight"] == apart["ip1.weight"]).all()
 
 
 def test_a_missing_file_of_weights_is_a_bad_input(tmp_path):

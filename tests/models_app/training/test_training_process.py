@@ -48,6 +48,8 @@ def test_a_training_reports_its_course_in_events(engine_name, finished):
     assert events_of_kind(events[-2:], "progress", fraction=1.0, epoch=2.0)
     assert events[-1]["best_epoch"] in (1, 2)
     assert [event["directory"] for event in events_of_kind(events, "snapshot")] == ["snapshots/epoch-1", LAST]
+    written = {"onnx": "model.onnx", "optimizer": "optimizer.npz"}
+    assert [event["files"] for event in events_of_kind(events, "snapshot")] == [written] * 2
 
 
 def test_missing_records_end_the_trainer_with_an_error_of_the_user(config, tmp_path):
