@@ -58,8 +58,8 @@ EVALUATION = {
 
 STORED_EVALUATION = {
     "snapshot_epoch": (
-        "The snapshot: an epoch, latest or -1, or best. Empty: the latest evaluation, but rather that of the snapshot "
-        "which answers."
+        "The snapshot: an epoch, latest or -1, or best. Empty: an evaluation of the snapshot that is evaluated if none "
+        "is named; if there is none, the latest of any snapshot."
     ),
     "split": "val or test; empty: either.",
 }

@@ -129,7 +129,7 @@ def _write_nodes(
 ) -> dict[str, str]:
     """Write every layer. Returns {top: name of the value that it holds after the last layer}.
 
-    `operands`: what each of these operators is applied with to the cropped images; None: the operator is left out.
+    `operands`: the second operand of each operator that is applied to the cropped images; None: it is left out.
     """
     values: dict[str, str] = {}
     for node in nodes:
