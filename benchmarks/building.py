@@ -31,8 +31,8 @@ from benchmarks.loops import build_loop
 from benchmarks.loops.build_loop import Setting, build_once
 from benchmarks.loops.pillow_loop import encode_all
 from benchmarks.loops.rounds import ANCHORS_PYTHON, ROOT, Loop
-from benchmarks.pictures import write_digits, write_photos
 from benchmarks.report import HEADING, NO_ANCHORS, LeftOut, Row, against, at_most, line
+from benchmarks.samples.pictures import write_digits, write_photos
 from digits_project.common.resources import usable_cores
 
 PHOTOS = os.environ.get("BENCH_PHOTOS", "")

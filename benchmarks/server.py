@@ -25,7 +25,7 @@ import psutil
 from benchmarks.load_client import free_port
 from benchmarks.loops.rounds import ROOT
 from benchmarks.report import Row, against, at_most
-from tests.support.server import RunningServer
+from benchmarks.server_processes import mebibytes, processor_seconds
 
 JOBS = 5_000
 IDLE_SECONDS = 30
@@ -56,23 +56,25 @@ def rows(rounds: int) -> Iterator[Row]:
 
 
 def _lists(server: Server, rounds: int) -> Iterator[Row]:
-    subprocess.run([sys.executable, "-m", "benchmarks.many_jobs", str(JOBS)], cwd=ROOT, env=server.env, check=True)
+    command = [sys.executable, "-m", "benchmarks.samples.many_jobs", str(JOBS)]
+    subprocess.run(command, cwd=ROOT, env=server.env, check=True)
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
-        listed = json.loads(_get(connection, ALL))
+        listed = json.loads(get(connection, ALL))
         count = sum(len(jobs) for jobs in listed.values() if isinstance(jobs, list))
         if count != JOBS:
             raise RuntimeError(f"{ALL} lists {count} of {JOBS} jobs")
         pages, pairs = [], []
         for _ in range(rounds):
-            pages.append(1000 * _seconds(lambda: _get(connection, PAGE)))
+            pages.append(1000 * _seconds(lambda: get(connection, PAGE)))
             pairs.append(
-                (1 / _seconds(lambda: _get(connection, ALL)), 1 / _seconds(lambda: json.dumps(listed, indent=2)))
+                (1 / _seconds(lambda: get(connection, ALL)), 1 / _seconds(lambda: json.dumps(listed, indent=2)))
             )
     yield at_most(f"a page of 100 of {JOBS} jobs in /index.json", "ms", pages, 5)
     yield against(f"all {JOBS} jobs in /index.json", "lists/s", "json.dumps", pairs, 0.55)
 
 
-def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
+def get(connection: http.client.HTTPConnection, path: str) -> bytes:
+    """The body of a response. Raises RuntimeError if its status is not 200."""
     connection.request("GET", path)
     response = connection.getresponse()
     body = response.read()
@@ -92,11 +94,6 @@ def _seconds(function) -> float:
     return median(seconds)
 
 
-def web_processes(server: RunningServer) -> list[psutil.Process]:
-    """The processes that respond to requests."""
-    return [each for each in psutil.Process(server.process.pid).children(True) if "gunicorn" in each.cmdline()]
-
-
 class Server:
     """A running `make run`. `seconds`: from its start to its first response."""
 
@@ -106,13 +103,12 @@ class Server:
 
     def processor_seconds(self) -> float:
         """The processor time of all its processes until now."""
-        times = [process.cpu_times() for process in self._processes()]
         ended = self._supervisor.cpu_times()
-        return sum(time.user + time.system for time in times) + ended.children_user + ended.children_system
+        return processor_seconds(self._processes()) + ended.children_user + ended.children_system
 
     def memory(self) -> float:
-        """The memory of all its processes, in MiB; a page that several share is divided among them."""
-        return sum(process.memory_full_info().pss for process in self._processes()) / 2**20
+        """The memory of all its processes, in MiB."""
+        return sum(map(mebibytes, self._processes()))
 
     def _processes(self) -> list[psutil.Process]:
         return [self._supervisor, *self._supervisor.children(recursive=True)]
@@ -139,7 +135,7 @@ def _await_response(process: subprocess.Popen, port: int) -> None:
     while process.poll() is None and time.monotonic() < deadline:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=START_WITHIN)) as connection:
             try:
-                _get(connection, ALL)
+                get(connection, ALL)
                 return
             except OSError:  # it does not listen yet
                 time.sleep(0.01)

@@ -104,7 +104,7 @@ def written_accounts(server: RunningServer, count: int) -> list[str]:
 
 
 def _written(server: RunningServer, *arguments: str):
-    command = [sys.executable, "-m", "benchmarks.serving_models", *arguments]
+    command = [sys.executable, "-m", "benchmarks.samples.serving_models", *arguments]
     return json.loads(
         subprocess.run(command, cwd=ROOT, env=server.command["env"], stdout=subprocess.PIPE, check=True).stdout
     )

@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import psutil
 import psycopg2
 
+from benchmarks.server_processes import processes_with, processor_seconds, web_processes
 from digits_project.common.resources import usable_cores
 from digits_project.stack.embedded import running_urls
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
@@ -95,28 +95,14 @@ def _iteration(server: RunningServer, job: str) -> int:
 
 def _measure(server: RunningServer, job: str, seconds: float) -> Half:
     """Measure for about `seconds`, from one metric of the training to another."""
-    web = _processes(server, "gunicorn")
-    trainer = _processes(server, "models_app.training")
+    web, trainer = web_processes(server), processes_with(server, "models_app.training")
     first, started = _next_metric(server, job)
-    web_before, trainer_before = _cpu(web), _cpu(trainer)
+    web_before, trainer_before = processor_seconds(web), processor_seconds(trainer)
     time.sleep(seconds)
     last, ended = _next_metric(server, job)
     images, duration = (last - first) * BATCH, ended - started
-    return Half(images / duration, images / (_cpu(trainer) - trainer_before), (_cpu(web) - web_before) / duration)
-
-
-def _processes(server: RunningServer, word: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.Process(server.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # connections of the database end at any time
-            if word in process.cmdline():
-                found.append(process)
-    return found
-
-
-def _cpu(processes: list[psutil.Process]) -> float:
-    """Seconds of processor time."""
-    return sum(process.cpu_times().user + process.cpu_times().system for process in processes)
+    web_seconds, trainer_seconds = processor_seconds(web) - web_before, processor_seconds(trainer) - trainer_before
+    return Half(images / duration, images / trainer_seconds, web_seconds / duration)
 
 
 def _next_metric(server: RunningServer, job: str) -> tuple[int, float]:

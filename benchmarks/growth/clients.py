@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks.growth.curve import Curve
 from benchmarks.load_client import Clients, load
-from benchmarks.server import web_processes
+from benchmarks.server_processes import mebibytes, processor_seconds, web_processes
 from benchmarks.serving import requests_of, write_digits, write_photos, written_accounts, written_models
 from tests.support.server import RunningServer
 from tests.support.services import temporary_home
@@ -43,17 +43,13 @@ def curves() -> Iterator[Curve]:
             for number in NUMBERS:
                 clients = Clients(server.url, requests, number)
                 costs.append((number, min(_milliseconds(clients, processes) for _ in range(ROUNDS[network]))))
-                memory.append((number, max(each.memory_full_info().pss for each in processes) / 2**20))
+                memory.append((number, max(map(mebibytes, processes))))
             yield Curve(f"classify_one, {network}", "ms of processor time", costs)
             yield Curve(f"a web process, {network}", "MiB", memory)
 
 
 def _milliseconds(clients: Clients, processes: list[psutil.Process]) -> float:
     """The processor time that the web processes take for a response of these clients."""
-    before = _processor_seconds(processes)
+    before = processor_seconds(processes)
     clients.images_per_second(SECONDS)
-    return 1000 * (_processor_seconds(processes) - before) / clients.loads[-1].responses
-
-
-def _processor_seconds(processes: list[psutil.Process]) -> float:
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
+    return 1000 * (processor_seconds(processes) - before) / clients.loads[-1].responses

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.building import DIGIT, watched_build
 from benchmarks.growth.curve import Curve, each_further
-from benchmarks.pictures import write_numbered_digits
+from benchmarks.samples.pictures import write_numbered_digits
 
 NUMBERS = (1_000, 10_000, 100_000)
 LARGEST = 1_000_000

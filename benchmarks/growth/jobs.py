@@ -12,14 +12,15 @@ from typing import NamedTuple
 
 from benchmarks.growth.curve import Curve, Points, each_further
 from benchmarks.loops.rounds import ROOT
-from benchmarks.server import web_processes
+from benchmarks.server import get
+from benchmarks.server_processes import mebibytes, web_processes
 from tests.support.server import RunningServer
 from tests.support.services import temporary_home
 
 NUMBERS = (10, 1_000, 10_000)
 # The shortest time of a request counts, because other work on the machine only adds to it.
 PASSES, REPEATS = 5, 20
-MODEL = "20260102-000000-0000"  # the id of the first model that benchmarks.many_jobs writes
+MODEL = "20260102-000000-0000"  # the id of the first model that benchmarks.samples.many_jobs writes
 ALL = "/index.json"
 
 
@@ -51,7 +52,7 @@ def curves() -> Iterator[Curve]:
     memory, before = [], 0
     with temporary_home() as home, RunningServer(home, 0) as server:
         for number in NUMBERS:
-            command = [sys.executable, "-m", "benchmarks.many_jobs", str(number), str(before)]
+            command = [sys.executable, "-m", "benchmarks.samples.many_jobs", str(number), str(before)]
             subprocess.run(command, cwd=ROOT, env=server.command["env"], check=True)
             before = number
             passes = [
@@ -59,7 +60,7 @@ def curves() -> Iterator[Curve]:
             ]
             for name, times in taken.items():
                 times.append((number, min(times_of[name] for times_of in passes)))
-            memory.append((number, max(each.memory_full_info().pss for each in web_processes(server)) / 2**20))
+            memory.append((number, max(map(mebibytes, web_processes(server)))))
     for name, times in taken.items():
         yield Curve(name, "ms", _per_unit(name, times), WHY.get(name, ""))
     yield Curve("a web process", "MiB", memory, WHY["a web process"])
@@ -78,10 +79,6 @@ def _milliseconds(server: RunningServer, path: str) -> float:
     with closing(http.client.HTTPConnection(server.url.split("/")[2], timeout=60)) as connection:
         for _ in range(1 + REPEATS):
             began = time.perf_counter()
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read()
-            if response.status != 200:
-                raise RuntimeError(f"{path} responds {response.status}: {body[:200]!r}")
+            get(connection, path)
             times.append(1000 * (time.perf_counter() - began))
     return min(times[1:])

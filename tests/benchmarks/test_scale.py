@@ -7,7 +7,7 @@ from PIL import Image
 from benchmarks.building import DIGIT, watched_build
 from benchmarks.growth.chart import draw
 from benchmarks.growth.curve import Curve, each_further
-from benchmarks.pictures import write_numbered_digits
+from benchmarks.samples.pictures import write_numbered_digits
 from datasets.imagedb.images.decoding import read_array
 
 

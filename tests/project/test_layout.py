@@ -23,6 +23,7 @@ USUAL_MODULES = {
 USUAL_CLASSES = {"Command"}  # of a management command, by Django's rule
 
 PRODUCT = ("digits_project", "datasets", "models_app", "inference")
+ALL = (*PRODUCT, "tests", "benchmarks")
 GENERATED = {"migrations", "__pycache__", "commands"}  # made by Django, or named by it
 
 # The packages whose parts all have to be in a layer, and the parts that need none.
@@ -53,12 +54,12 @@ def layer_contracts():
 
 
 def test_no_folder_holds_more_than_fifteen_modules():
-    sizes = Counter(str(path.parent) for path in modules(*PRODUCT, "tests") if path.stem != "__init__")
+    sizes = Counter(str(path.parent) for path in modules(*ALL) if path.stem != "__init__")
     assert {folder for folder, size in sizes.items() if size > MAX_MODULES} == set()
 
 
 def test_no_module_is_longer_than_three_hundred_lines():
-    lengths = {str(path): len((ROOT / path).read_text().splitlines()) for path in modules(*PRODUCT, "tests")}
+    lengths = {str(path): len((ROOT / path).read_text().splitlines()) for path in modules(*ALL)}
     assert {path for path, length in lengths.items() if length > MAX_LINES} == set()
 
 

@@ -1,7 +1,7 @@
 """Writes models with random weights into the database and the jobs folder of a running server, for benchmarks.serving.
 
-`python -m benchmarks.serving_models` prints one JSON object: {network: {job_id, onnx_file}}. With a number it makes so
-many accounts instead, and prints a list with a token of each.
+`python -m benchmarks.samples.serving_models` prints one JSON object: {network: {job_id, onnx_file}}. With a number it
+makes so many accounts instead, and prints a list with a token of each.
 """
 
 from __future__ import annotations

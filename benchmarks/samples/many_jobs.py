@@ -1,7 +1,7 @@
 """Writes rows of jobs that are Done into the database of a running server, half of them datasets, half models.
 
-`python -m benchmarks.many_jobs NUMBER`, with the environment of that server; `NUMBER BEFORE` adds to those that were
-written before, until there are NUMBER.
+`python -m benchmarks.samples.many_jobs NUMBER`, with the environment of that server; `NUMBER BEFORE` adds to those that
+were written before, until there are NUMBER.
 """
 
 from __future__ import annotations
