@@ -106,7 +106,7 @@ def spare_optimizer_states(model: TrainedModel, kept: int | None = None) -> list
 
 
 def remove_optimizer_states(model: TrainedModel, kept: int | None = None) -> None:
-    """Remove these files."""
+    """Remove the files of spare_optimizer_states()."""
     for file in spare_optimizer_states(model, kept):
         file.unlink(missing_ok=True)
     quota.forget(TrainedModel.objects.filter(pk=model.pk))

@@ -111,7 +111,10 @@ def from_archive(owner: str, content: BinaryIO, file_name: str, name: str = "") 
 def from_snapshot(owner: str, snapshot: Snapshot, name: str = "") -> PretrainedModel:
     """A pretrained model from a snapshot, which can then be deleted. Raises BadInput if a file is damaged."""
     model = snapshot.trained_model
-    network = replace(model.network(), normalization=_normalization_of(model))
+    network = model.network()
+    if model.use_mean in ("none", *MEAN_OF_DATASET):
+        mean = datasets.mean_file(model.dataset) if model.use_mean in MEAN_OF_DATASET else None
+        network = replace(network, normalization=_of_mean(mean, model.dataset.image_shape[0]))
 
     def fill(row: PretrainedModel) -> None:
         found = starting_weights(network, None, str(snapshot.directory))
@@ -191,24 +194,16 @@ def _design_of(files: dict[str, Path], facts: dict[str, Any]) -> Design:
     if own:
         normalization = Normalization.from_dict(own)
     else:
-        normalization = _of_mean(files.get("mean.npy") if facts.get("use_mean") in MEAN_OF_DATASET else None, facts)
+        mean = files.get("mean.npy") if facts.get("use_mean") in MEAN_OF_DATASET else None
+        normalization = _of_mean(mean, facts["image_shape"][0])
     return Design("", text, facts["image_shape"], labels, normalization)
 
 
-def _of_mean(path: Path | None, facts: dict[str, Any]) -> Normalization:
+def _of_mean(path: Path | None, channels: int) -> Normalization:
     """The normalization that subtracts a mean image's average of each channel; without one, nothing."""
-    channels = facts["image_shape"][0]
     try:
         mean = load_array(path) if path else np.zeros((channels, 1, 1))
         values = tuple(float(one) for one in mean.reshape(channels, -1).mean(axis=1))
     except (OSError, ValueError) as error:
         raise BadInput(f"mean.npy can't be used: {error}") from error
     return Normalization.from_dict({"mean": values, "std": [1.0] * channels})
-
-
-def _normalization_of(model: Any) -> Normalization | None:
-    """What the snapshots of a model expect of their pixels."""
-    if model.use_mean not in ("none", *MEAN_OF_DATASET):
-        return model.network().normalization
-    mean = datasets.mean_file(model.dataset) if model.use_mean in MEAN_OF_DATASET else None
-    return _of_mean(mean, {"image_shape": model.dataset.image_shape})

@@ -54,9 +54,10 @@ class Command(ConsoleCommand):
         models = [job_of(job_id, TrainedModel) for job_id in model_ids] or _every_model()
         gone, states, refused = [], [], False
         for model in models:
-            deleted = {snapshot.directory for snapshot in prunable(model, rule)}
-            states += [file.stat().st_size for file in spare_optimizer_states(model) if file.parent not in deleted]
-            for snapshot in prunable(model, rule):
+            doomed = prunable(model, rule)
+            folders = {snapshot.directory for snapshot in doomed}
+            states += [file.stat().st_size for file in spare_optimizer_states(model) if file.parent not in folders]
+            for snapshot in doomed:
                 described = {"model_id": model.pk, "epoch": snapshot.epoch, "bytes": size(snapshot.directory)}
                 if why := self._remove(snapshot) if yes else "":
                     refused = True
