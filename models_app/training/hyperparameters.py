@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from models_app.networks.fine_tuning import ALL, BLOCKS, TRAIN_LAYERS, FineTuning
+from models_app.networks.fine_tuning import ALL, BLOCKS, HEAD, TRAIN_LAYERS, FineTuning
 from models_app.training.hyperparameter_declaration import hyperparameter, hyperparameters_of
 from models_app.training.learning_rate import LearningRatePolicy
 
 MAX_EPOCHS = 100_000
+MAX_VIEWS = 16  # of an image, whose features are kept
 SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM", "ADAMW")
 MEAN_OF_DATASET, NETWORK = ("image", "pixel"), "network"  # values of use_mean
 MEANS = ("none", *MEAN_OF_DATASET, NETWORK)
@@ -101,6 +102,18 @@ class Hyperparameters(LearningRatePolicy):
         help=(
             "Whether BatchNorm keeps the averages that it starts from, instead of those of each batch. Layers that are "
             "not trained always keep theirs."
+        ),
+    )
+    feature_views: int | None = hyperparameter(
+        None,
+        minimum=0,
+        maximum=MAX_VIEWS,
+        only_with=("train_layers", HEAD),
+        help=(
+            "With train_layers head: the head is trained on features (what the other layers compute) of this many "
+            "fixed views of each image. They are computed once, and every later training with the same layers below "
+            "the head reads them. 1: the middle crop; more: random crops and flips besides. 0: all layers compute "
+            "every image in every epoch. Empty: 1, or 0 where features can't be kept."
         ),
     )
     random_seed: int | None = hyperparameter(

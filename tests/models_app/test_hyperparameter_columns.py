@@ -21,6 +21,7 @@ SAMPLES = {
     "solver_type": "RMSPROP", "rms_decay": 0.75, "lr_warmup": 5.5,
     "momentum": 0.8, "weight_decay": 0.25, "gradient_clip": 1.5, "ema": 0.99,
     "train_layers": "blocks", "trained_blocks": 2, "backbone_lr_factor": 0.1, "freeze_batch_norm": True,
+    "feature_views": 5,
 }  # fmt: skip
 WEIGHTS = {"method": "pretrained", "standard_network": "efficientnet_lite0", "packaged_weights": "efficientnet_lite0"}
 
