@@ -1,42 +1,26 @@
-"""Reads the images of a split as arrays: decoded from its records, or from a file of decoded pixels.
-
-Decoding takes 20 to 1000 µs per image, reading decoded pixels 2 µs. So a split of at most MAX_BYTES is decoded once,
-into NAME.pixels beside NAME.rec, and every training on that dataset reads that file. It is read with pread, not mapped,
-so the memory of the process does not grow with the split.
-"""
+"""Reads the images of a split as arrays: decoded from its records, or from a file of decoded pixels."""
 
 from __future__ import annotations
 
-import fcntl
-import json
 import logging
 import math
-import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from datasets.imagedb.foreign.pairs import Pairs, labels_path
+from datasets.imagedb.foreign.pairs import Pairs
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.store.records import RecordReader
 from digits_project.common.errors import BadInput
 from models_app.training.data.crops import InputLayout, Window
-from models_app.training.snapshots.temporary_paths import partial
+from models_app.training.data.pixel_file import LABEL_BYTES, Numbers, decoded_once
 
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 1 << 30
-HEADER_BYTES = 4096
-LABEL_BYTES = 4
-CHUNK_BYTES = 8 << 20
-LOCK_POLL_SECONDS = 0.2
-
-Numbers = Sequence[int] | np.ndarray  # of images
 
 
 class Images(Protocol):
@@ -118,64 +102,6 @@ class Records:
         self._entries.close()
 
 
-class PixelFile:
-    """A file of decoded images: a header, all labels (float32), then the pixels (uint8, N×C×H×W)."""
-
-    def __init__(self, path: Path, layout: InputLayout, identity: dict) -> None:
-        """Open the file. Raises FileNotFoundError if its header is not that of `identity`."""
-        self.layout = layout
-        self._count = identity["images"]
-        self._image_bytes = math.prod(layout.image_shape)
-        self._label_bytes = LABEL_BYTES * math.prod(layout.label_shape)
-        self._start = HEADER_BYTES + self._count * self._label_bytes
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        whole = self._start + self._count * self._image_bytes
-        if (
-            os.pread(self._descriptor, HEADER_BYTES, 0) != header(identity)
-            or os.fstat(self._descriptor).st_size != whole
-        ):
-            os.close(self._descriptor)
-            raise FileNotFoundError(f"{path} belongs to other records")
-        self._categories: np.ndarray | None = None
-        if not layout.label_shape:
-            stored = os.pread(self._descriptor, self._count * LABEL_BYTES, HEADER_BYTES)
-            self._categories = np.frombuffer(stored, np.float32)
-        self._rows = np.empty((layout.image_shape[0], layout.input_shape[1], layout.image_shape[2]), np.uint8)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def read(
-        self, numbers: Numbers, images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
-    ) -> None:
-        """See Images.read. Only one thread at a time may call it."""
-        self._read_labels(numbers, labels)
-        size, start = self._image_bytes, self._start
-        if windows is None:
-            for number, image in zip(numbers, images, strict=True):
-                self._fill(image, start + int(number) * size)
-            return
-        _, height, width = self.layout.image_shape
-        for number, image, window in zip(numbers, images, windows, strict=True):
-            for channel, rows in enumerate(self._rows):
-                self._fill(rows, start + int(number) * size + (channel * height + window.top) * width)
-            image[:] = window._replace(top=0).of(self._rows, *image.shape[1:])
-
-    def _read_labels(self, numbers: Numbers, labels: np.ndarray) -> None:
-        if self._categories is not None:
-            np.take(self._categories, numbers, out=labels)
-            return
-        for number, label in zip(numbers, labels, strict=True):
-            self._fill(label, HEADER_BYTES + int(number) * self._label_bytes)
-
-    def _fill(self, array: np.ndarray, offset: int) -> None:
-        if os.preadv(self._descriptor, [array.data], offset) != array.nbytes:
-            raise OSError("the file of decoded images has become shorter")
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
 def open_images(path: Path, layout: InputLayout, threads: int, tick: Callable[[], None]) -> Images:
     """Open the images of a record file. A small split is decoded into a pixel file first; `tick` is called during that
     and can raise Aborted.
@@ -191,7 +117,7 @@ def open_images(path: Path, layout: InputLayout, threads: int, tick: Callable[[]
     if len(records) * entry_bytes > MAX_BYTES:
         return records
     try:
-        decoded = _decoded_once(records, tick)
+        decoded = decoded_once(records, tick)
     except OSError as error:
         logger.warning("%s can't be stored decoded (%s); its images are decoded each time", path, error)
         return records
@@ -200,98 +126,3 @@ def open_images(path: Path, layout: InputLayout, threads: int, tick: Callable[[]
         raise
     records.close()
     return decoded
-
-
-def header(identity: dict) -> bytes:
-    """The header of a pixel file."""
-    return json.dumps(identity).encode().ljust(HEADER_BYTES)
-
-
-def _decoded_once(records: Records, tick: Callable[[], None]) -> PixelFile:
-    identity = _identity(records)
-    path = records.path.with_suffix(".pixels")
-    try:
-        return PixelFile(path, records.layout, identity)
-    except FileNotFoundError:
-        pass
-    with _only_writer(path.with_name(f".{path.name}.part"), tick) as (descriptor, part):
-        try:
-            return PixelFile(path, records.layout, identity)  # written while this process waited
-        except FileNotFoundError:
-            logger.info("decoding %d images of %s", len(records), records.path)
-        _write(descriptor, records, identity, tick)
-        part.rename(path)
-    return PixelFile(path, records.layout, identity)
-
-
-def _identity(records: Records) -> dict:
-    """Values that differ between pixel files of different records."""
-    files = [file.stat() for file in (records.path, labels_path(records.path)) if file.exists()]
-    return {
-        "images": len(records),
-        "image_shape": records.layout.image_shape,
-        "label_shape": records.layout.label_shape,
-        "records": [(file.st_size, file.st_mtime_ns) for file in files],
-    }
-
-
-@contextmanager
-def _only_writer(path: Path, tick: Callable[[], None]) -> Iterator[tuple[int, Path]]:
-    """Open `path` for writing under a lock: another trainer on the same dataset waits. A dead writer's file is
-    reused."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            _lock(descriptor, tick)
-            if _is_at(path, descriptor):
-                with partial(path):
-                    yield descriptor, path
-                return
-        finally:
-            os.close(descriptor)
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether `path` is still the open file. It is not once the previous holder of the lock has renamed or removed
-    it."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _lock(descriptor: int, tick: Callable[[], None]) -> None:
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tick()
-            time.sleep(LOCK_POLL_SECONDS)
-
-
-def _write(descriptor: int, records: Records, identity: dict, tick: Callable[[], None]) -> None:
-    layout, count = records.layout, len(records)
-    size, label_size = math.prod(layout.image_shape), LABEL_BYTES * math.prod(layout.label_shape)
-    start = HEADER_BYTES + count * label_size
-    os.ftruncate(descriptor, 0)
-    os.posix_fallocate(descriptor, 0, start + count * size)  # a full disk shows now, not halfway
-    step = min(count, max(1, CHUNK_BYTES // (size + label_size)))
-    images = np.empty((step, *layout.image_shape), np.uint8)
-    labels = np.empty((step, *layout.label_shape), np.float32)
-    for first in range(0, count, step):
-        tick()
-        numbers = range(first, min(first + step, count))
-        chunk, its_labels = images[: len(numbers)], labels[: len(numbers)]
-        records.read(numbers, chunk, its_labels)
-        _write_at(descriptor, chunk.data.cast("B"), start + first * size)
-        _write_at(descriptor, its_labels.data.cast("B"), HEADER_BYTES + first * label_size)
-    tick()
-    os.fsync(descriptor)
-    _write_at(descriptor, header(identity), 0)
-    os.fsync(descriptor)
-
-
-def _write_at(descriptor: int, data: memoryview | bytes, offset: int) -> None:
-    written = 0
-    while written < len(data):
-        written += os.pwrite(descriptor, data[written:], offset + written)

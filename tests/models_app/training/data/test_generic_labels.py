@@ -11,10 +11,11 @@ from datasets.imagedb.foreign.pairs import labels_path
 from datasets.imagedb.store.payloads import encode
 from datasets.imagedb.store.records import RecordWriter
 from digits_project.common.errors import BadInput
-from models_app.training.data import pixels
+from models_app.training.data import pixel_file, pixels
 from models_app.training.data.batch_reader import training_batches, validation_batches
 from models_app.training.data.crops import InputLayout
-from models_app.training.data.pixels import PixelFile, Records, open_images
+from models_app.training.data.pixel_file import PixelFile
+from models_app.training.data.pixels import Records, open_images
 from models_app.training.engines.interface import NO_LABEL
 from tests.support.samples.training_samples import write_records
 
@@ -126,7 +127,7 @@ def peak_memory(path, count):
 
 
 def test_memory_does_not_grow_with_the_number_of_labels(tmp_path, monkeypatch):
-    monkeypatch.setattr(pixels, "CHUNK_BYTES", 50 * 4096)
+    monkeypatch.setattr(pixel_file, "CHUNK_BYTES", 50 * 4096)
     peak_memory(tmp_path / "first.rec", 60)  # imports modules, outside of the measurement
     few, many = peak_memory(tmp_path / "few.rec", 60), peak_memory(tmp_path / "many.rec", 300)
     assert many - few < 240 * 4096 / 10

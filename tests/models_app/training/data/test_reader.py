@@ -11,7 +11,7 @@ import pytest
 
 from datasets.imagedb.store.records import RecordReader
 from digits_project.common.errors import Aborted, BadInput
-from models_app.training.data import pixels
+from models_app.training.data import pixel_file, pixels
 from models_app.training.data.batch_reader import (
     batches_per_epoch,
     epoch_order,
@@ -19,7 +19,8 @@ from models_app.training.data.batch_reader import (
     validation_batches,
 )
 from models_app.training.data.crops import InputLayout
-from models_app.training.data.pixels import PixelFile, Records, open_images
+from models_app.training.data.pixel_file import PixelFile
+from models_app.training.data.pixels import Records, open_images
 from models_app.training.engines.interface import NO_LABEL
 from tests.support.samples.training_samples import write_records
 
@@ -194,7 +195,7 @@ def peak_memory(path, count):
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path, monkeypatch):
-    monkeypatch.setattr(pixels, "CHUNK_BYTES", 100 * 3072)
+    monkeypatch.setattr(pixel_file, "CHUNK_BYTES", 100 * 3072)
     peak_memory(tmp_path / "first.rec", 100)  # imports modules, outside of the measurement
     few, many = peak_memory(tmp_path / "few.rec", 200), peak_memory(tmp_path / "many.rec", 2000)
     assert many - few < 1800 * 3072 / 10
