@@ -16,7 +16,7 @@ from models_app.training.learning_rate import LearningRatePolicy
 if TYPE_CHECKING:
     from models_app.models import TrainedModel
 
-MAX_CHOICE = 10  # characters
+MAX_CHOICE = 10  # characters of a column, unless a choice is longer
 MAX_INTEGER = 2**31 - 1
 CLASSES = {bool: models.BooleanField, float: models.FloatField, str: models.CharField, tuple: models.JSONField}
 # Arguments of columns that older migrations made; other values would need a new migration.
@@ -77,7 +77,8 @@ def column(declared: Hyperparameter) -> models.Field:
     elif not declared.is_required:
         facts["default"] = declared.default
     if declared.choices:
-        facts |= {"choices": [(choice, choice) for choice in declared.choices], "max_length": MAX_CHOICE}
+        longest = max(MAX_CHOICE, *map(len, declared.choices))
+        facts |= {"choices": [(choice, choice) for choice in declared.choices], "max_length": longest}
     return _class_of(declared)(**facts | AS_MIGRATED.get(declared.name, {}))
 
 

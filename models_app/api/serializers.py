@@ -29,6 +29,7 @@ from models_app.models import TrainedModel
 from models_app.networks.fine_tuning import FineTuning
 from models_app.results import Snapshot, Which
 from models_app.services import MAX_COMBINATIONS
+from models_app.training.augmentation.declaration import Augmentation
 from models_app.training.engines import AUTO, candidates
 from models_app.training.hyperparameter_declaration import hyperparameters_of
 from models_app.training.hyperparameters import NETWORK, Hyperparameters
@@ -37,9 +38,9 @@ from models_app.training.learning_rate import LearningRatePolicy
 GPU_FIELDS = ("select_gpus_list", "select_gpus", "select_gpu")
 OTHER_HYPERPARAMETERS = [
     declared
-    for declared in hyperparameters_of(Hyperparameters)
+    for declared in sorted(hyperparameters_of(Hyperparameters), key=hyperparameters_of(Augmentation).__contains__)
     if declared not in hyperparameters_of(LearningRatePolicy)
-]
+]  # augmentation comes last
 
 
 class ModelForm(PolicyForm):

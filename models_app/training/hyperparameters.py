@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models_app.networks.fine_tuning import ALL, BLOCKS, HEAD, TRAIN_LAYERS, FineTuning
+from models_app.training.augmentation.declaration import Augmentation
 from models_app.training.hyperparameter_declaration import hyperparameter, hyperparameters_of
 from models_app.training.learning_rate import LearningRatePolicy
 
@@ -22,8 +23,9 @@ MEANS = ("none", *MEAN_OF_DATASET, NETWORK)
 
 
 @dataclass(frozen=True)
-class Hyperparameters(LearningRatePolicy):
-    """Checked values of all hyperparameters; those of the learning rate are declared in LearningRatePolicy.
+class Hyperparameters(LearningRatePolicy, Augmentation):
+    """Checked values of all hyperparameters; those of the learning rate are declared in LearningRatePolicy, those of
+    augmentation in Augmentation.
 
     Names and defaults are DIGITS's, where DIGITS had them. `help` is shown on the form's page, by the command and in
     the schema. Raises BadHyperparameter.

@@ -22,6 +22,10 @@ SAMPLES = {
     "momentum": 0.8, "weight_decay": 0.25, "gradient_clip": 1.5, "ema": 0.99,
     "train_layers": "blocks", "trained_blocks": 2, "backbone_lr_factor": 0.1, "freeze_batch_norm": True,
     "feature_views": 5,
+    "aug_flip": "flipud", "aug_quad_rot": "rotall", "aug_rot": 30, "aug_scale": 0.07, "aug_noise": 0.03,
+    "aug_contrast": 0.8, "aug_whitening": True, "aug_hsv_use": True, "aug_hsv_h": 0.1, "aug_hsv_s": 0.2,
+    "aug_hsv_v": 0.3, "aug_crop_scale": 0.25, "aug_crop_ratio": 1.5, "aug_policy": "trivialaugment",
+    "aug_magnitude": 5, "random_erasing": 0.25, "mixup": 0.2, "cutmix": 1, "label_smoothing": 0.1,
 }  # fmt: skip
 WEIGHTS = {"method": "pretrained", "standard_network": "efficientnet_lite0", "packaged_weights": "efficientnet_lite0"}
 
@@ -37,16 +41,16 @@ def test_one_declaration_adds_a_hyperparameter_everywhere():
             "maximum": 1,
             "minimum": 0,
             "default": 0.0,
-            "description": "The share of a label that goes to the other categories.",
+            "description": "The share of the images that a training takes.",
         }
         for name in ("ClassificationModelForm", "GenericModelForm")
     }
     assert found == {
         "defaults": [0.0, 0.0],
         "field_error": "Ensure this value is less than 1.",
-        "option": "--label-smoothing",
+        "option": "--sample-share",
         "is_compared": True,
-        "missing_columns": ["Add field label_smoothing to trainedmodel"],
+        "missing_columns": ["Add field sample_share to trainedmodel"],
         "configurations": [0.25, 0.25, 0.25],
     }
 

@@ -15,9 +15,7 @@ from models_app.training.hyperparameter_declaration import hyperparameter
 
 @dataclass(frozen=True)
 class MoreHyperparameters(hyperparameters.Hyperparameters):
-    label_smoothing: float = hyperparameter(
-        0.0, minimum=0, below=1, help="The share of a label that goes to the other categories."
-    )
+    sample_share: float = hyperparameter(0.0, minimum=0, below=1, help="The share of the images that a training takes.")
 
 
 hyperparameters.Hyperparameters = MoreHyperparameters
@@ -34,7 +32,7 @@ from models_app.training.engines import EngineConfig
 from tests.support.derived_declarations import missing_columns, schema_properties
 from tests.support.samples.training_samples import softmax_network
 
-NAME = "label_smoothing"
+NAME = "sample_share"
 
 
 def field_error(value: str) -> str:
@@ -47,7 +45,7 @@ def field_error(value: str) -> str:
 
 def configurations() -> list[float]:
     """The value of a row in the trainer's configuration, in that read from JSON, and in the engine's."""
-    network, row = softmax_network(), TrainedModel(batch_size=4, label_smoothing=0.25)
+    network, row = softmax_network(), TrainedModel(batch_size=4, sample_share=0.25)
     config = TrainConfig(
         network=network.to_dict(),
         train_records="train.rec",
@@ -57,7 +55,7 @@ def configurations() -> list[float]:
         **row.hyperparameters.values(),
     )
     engine = EngineConfig(network=network, mean=None, devices=config.devices, threads=1, seed=0, **config.values())
-    return [each.label_smoothing for each in (config, TrainConfig.from_json(config.to_json()), engine)]
+    return [each.sample_share for each in (config, TrainConfig.from_json(config.to_json()), engine)]
 
 
 found = {
