@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets.imagedb.images.depth import FULL_RANGE
+from datasets.imagedb.images.resize import MAX_SIDE
 from datasets.imagedb.images.transparency import WHITE, is_background
 from digits_project.common.confined_files import EVERYWHERE
 from digits_project.common.errors import BadInput
@@ -15,7 +16,6 @@ RESIZE_MODES = ("crop", "squash", "fill", "half_crop")
 ENCODINGS = ("none", "png", "jpg")
 CHANNELS = (1, 3)
 RANGES = ("auto", "full")  # of 16-bit samples: the range that the images use, or all 16 bits
-MAX_SIDE = 4096  # pixels; at this size the mean in float64 takes 400 MB
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from datasets.imagedb.images.resize import InputResize
 from digits_project.common.onnx_runtime import MAX_IMAGES_A_RUN, open_session, running_provider
 from inference.engine.joint_runs import JointRuns
 
@@ -26,8 +27,9 @@ class Predictor:
     """A loaded model.onnx. Threads can share it; concurrent requests run as one batch.
 
     `most_images` is the largest batch for one call, `source` the name of the network's input, `metadata` the metadata
-    that training wrote, `runs_on` what runs it ("cpu" or a name in PROVIDERS). `threads` None: the number of usable
-    cores. `opener` loads the file, by default on the CPU.
+    that training wrote, `resize` how images are scaled before they enter the network (None: not at all), `runs_on` what
+    runs it ("cpu" or a name in PROVIDERS). `threads` None: the number of usable cores. `opener` loads the file, by
+    default on the CPU.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Predictor:
         self.source = taken.name
         self._names = [output.name for output in self._session.get_outputs()]
         self.metadata = self._session.get_modelmeta().custom_metadata_map
+        self.resize = InputResize.from_properties(self.metadata)
         most_bytes = MAX_BYTES_ON_CPU if self.runs_on == "cpu" else MAX_BYTES_A_RUN
         self.most_images = min(MAX_IMAGES_A_RUN, max(1, most_bytes // (BYTES_A_VALUE * _size(taken.shape[1:]))))
         # No method of self: a predictor that the cache drops is freed at once, not when the collector finds a cycle.
@@ -52,12 +55,16 @@ class Predictor:
         return self.outputs(images)[self._names[-1]].reshape(len(images), -1)
 
     def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """{name: float32 N×…} of all outputs for images, uint8 N×H×W×C as imagedb.images reads them."""
+        """{name: float32 N×…} of all outputs for images, uint8 N×H×W×C of the dataset's size, as imagedb.images reads
+        them."""
         return dict(zip(self._names, self._runs.outputs(self.batch(images)), strict=True))
 
     def batch(self, images: np.ndarray) -> np.ndarray:
         """The network's input, float32 N×C×H×W, for images, uint8 N×H×W×C."""
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
+        planes = images.transpose(0, 3, 1, 2)
+        if self.resize:
+            planes = np.stack([self.resize.middle(image) for image in planes])
+        return np.ascontiguousarray(planes, dtype=np.float32)
 
 
 def _run(session: InferenceSession, names: list[str], source: str, batch: np.ndarray) -> list[np.ndarray]:

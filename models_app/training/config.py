@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from datasets.imagedb.images.resize import InputResize
 from digits_project.common.errors import BadInput
 from models_app.networks import Network
 from models_app.networks.fine_tuning import tuned
@@ -28,7 +29,8 @@ class TrainConfig(Hyperparameters):
     Paths are strings, because the configuration is passed as JSON; snapshots are written to <directory>/snapshots.
     `engine` is the name of a registered engine, or auto: the first that is installed and can train the network.
     `image_shape` is the shape of the records (channels, height, width), from which the network takes its crop; None:
-    the network's own. `labels_file` names the categories; a network whose labels are not categories needs none.
+    the network's own. With `input_resize`, the values of an InputResize, the crop is scaled to the network's size.
+    `labels_file` names the categories; a network whose labels are not categories needs none.
 
     `category_weights`, one for each category, multiply the losses of its images in training; reported losses stay
     unweighted. With `random_seed` None the trainer draws a seed; with `threads` None it uses all usable cores. With
@@ -44,6 +46,7 @@ class TrainConfig(Hyperparameters):
     directory: str
     labels_file: str | None = None
     image_shape: tuple[int, int, int] | None = None
+    input_resize: Mapping[str, Any] | None = None
     val_records: str | None = None
     mean_file: str | None = None
     engine: str = AUTO
@@ -61,6 +64,7 @@ class TrainConfig(Hyperparameters):
                 raise BadInput(f"{name} must be a list, not {getattr(self, name)!r}")
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_image_shape()
+        _ = self.resize
         self._check_category_weights()
         self._check_engine()
         if self.lr_policy == PLATEAU and not (self.val_records and self.val_interval):
@@ -83,6 +87,11 @@ class TrainConfig(Hyperparameters):
     def trained_network(self) -> Network:
         """The network whose layers are trained as the configuration says."""
         return tuned(self.build_network(), self.fine_tuning)
+
+    @property
+    def resize(self) -> InputResize | None:
+        """How images are scaled to the network's input; None: they are not."""
+        return InputResize.from_dict(self.input_resize) if self.input_resize else None
 
     def settled(self, seed: int, threads: int) -> TrainConfig:
         """A copy with the random seed and the number of threads that the trainer chose."""

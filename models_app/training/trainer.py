@@ -26,7 +26,7 @@ from models_app.training.callbacks import (
     progress,
 )
 from models_app.training.config import TrainConfig
-from models_app.training.data.crops import InputLayout, centred, layout_of
+from models_app.training.data.crops import InputLayout, layout_of
 from models_app.training.data.pixels import Images, open_images
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.engines import Engine, EngineConfig, choose_installed, open_engine
@@ -68,7 +68,7 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     best snapshot. Raises BadInput for mistakes of the user, and any exception of check_abort."""
     network = config.trained_network()
     labels = _labels(config, network)
-    layout = layout_of(network, config.image_shape or network.input_shape, len(labels))
+    layout = layout_of(network, config.image_shape or network.input_shape, len(labels), config.resize)
     mean, scale = normalization(config, network, layout)
     start = _start(config, network)
     if start.state:
@@ -80,7 +80,8 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
 
     early_stopping = _early_stopping(config, start)
-    metadata = {"network": network.name, "mean": config.use_mean, "engine": engine.name}
+    resized = config.resize.to_properties() if config.resize else {}
+    metadata = {"network": network.name, "mean": config.use_mean, "engine": engine.name, **resized}
     sample = _sample(val_images or train_images, config.batch_size)
     snapshots = Snapshots(Model(config.build_network(), labels, metadata), sample, early_stopping)
     plateaus = start.state.plateaus if start.state else 0
@@ -116,7 +117,8 @@ def normalization(
 def read_mean(config: TrainConfig, layout: InputLayout) -> np.ndarray | None:
     """The mean of the dataset that the engine subtracts from images; None without one (`use_mean` none).
 
-    It is the middle of the mean image, C×H×W (`use_mean` image), or the mean of each channel, C×1×1 (pixel).
+    It is the middle of the mean image, C×H×W, scaled as the images are (`use_mean` image), or the mean of each channel,
+    C×1×1 (pixel).
     """
     if config.use_mean == "none":
         return None
@@ -129,7 +131,7 @@ def read_mean(config: TrainConfig, layout: InputLayout) -> np.ndarray | None:
         raise BadInput(f"the mean image is {found}, but the images are {wanted} (channels×height×width)")
     if config.use_mean == "pixel":
         return mean.mean(axis=(1, 2), keepdims=True)
-    return np.ascontiguousarray(centred(mean, layout.input_shape))
+    return np.ascontiguousarray(layout.middle(mean))
 
 
 def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
@@ -246,9 +248,10 @@ def _log_start(start: StartingWeights, source: str | None) -> None:
 
 
 def _sample(images: Images, most: int) -> np.ndarray:
-    """At most `most` images from the start of a split, not cropped: uint8 n×C×H×W."""
+    """At most `most` images from the start of a split, as model.onnx takes them: uint8 n×C×H×W. It crops them by
+    itself, but can't scale them."""
     numbers, layout = range(min(len(images), most)), images.layout
-    sample = np.empty((len(numbers), *layout.image_shape), np.uint8)
+    sample = np.empty((len(numbers), *(layout.input_shape if layout.resize else layout.image_shape)), np.uint8)
     labels = np.empty((len(numbers), *layout.label_shape), np.float32)
-    images.read(numbers, sample, labels)
+    images.read(numbers, sample, labels, layout.centre(len(numbers)) if layout.resize else None)
     return sample

@@ -1,11 +1,25 @@
-"""Resizes images. Building a database and classifying an image both use this function."""
+"""Resizes images: to the size of a dataset, and from there to the size of a network.
+
+Building a database, training and classifying all use these functions, so they get the same bits.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
 from PIL import Image
+
+from digits_project.common.errors import BadInput
 
 # A triangle filter over all source pixels of a target pixel: antialiased, no ringing, the same on every machine.
 FILTER = Image.Resampling.BILINEAR
+INTERPOLATIONS = {"bilinear": FILTER, "bicubic": Image.Resampling.BICUBIC}  # both antialiased, in fixed-point numbers
+PROPERTY = "input_resize"  # of model.onnx: an InputResize as JSON
+MAX_SIDE = 4096  # pixels of an image, of a dataset or a network
 
 
 def resize(image: Image.Image, width: int, height: int, mode: str) -> Image.Image:
@@ -44,3 +58,65 @@ def _centred(image, width, height, ratio):
 
 def _rounded(length, limit):
     return min(max(round(length), 1), limit)
+
+
+@dataclass(frozen=True)
+class InputResize:
+    """How the images of a dataset are brought to the size that a network takes: a square of each is scaled.
+
+    window: the side of the square, in pixels of the dataset's images: their middle, or in training a random place.
+    size: the side of the network's images.
+    interpolation: the filter, a key of INTERPOLATIONS.
+    """
+
+    window: int
+    size: int
+    interpolation: str
+
+    def __post_init__(self) -> None:
+        for name in ("window", "size"):
+            side = getattr(self, name)
+            if not isinstance(side, int) or not 1 <= side <= MAX_SIDE:
+                raise BadInput(f"the {name} of input_resize must be from 1 to {MAX_SIDE} pixels, not {side!r}")
+        if self.interpolation not in INTERPOLATIONS:
+            known = ", ".join(INTERPOLATIONS)
+            raise BadInput(f"the interpolation of input_resize must be one of {known}, not {self.interpolation!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values for JSON; from_dict gives an equal object back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> InputResize:
+        """Raises BadInput for values that are missing, unknown or out of range."""
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise BadInput(f"this is not an input_resize: {error}") from error
+
+    def to_properties(self) -> dict[str, str]:
+        """The metadata of the model.onnx that takes the scaled images."""
+        return {PROPERTY: json.dumps(self.to_dict())}
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str]) -> InputResize | None:
+        """The inverse of to_properties; None if the network takes the dataset's images as they are. Raises BadInput."""
+        written = properties.get(PROPERTY)
+        return cls.from_dict(json.loads(written)) if written else None
+
+    def middle(self, planes: np.ndarray) -> np.ndarray:
+        """The scaled middle of an image, C×H×W; an odd rest is rounded down as in Caffe."""
+        height, width = planes.shape[1:]
+        top, left = (height - self.window) // 2, (width - self.window) // 2
+        return self.scaled(planes[:, top : top + self.window, left : left + self.window])
+
+    def scaled(self, planes: np.ndarray) -> np.ndarray:
+        """An image or a part of one, C×H×W, uint8 or float32, as C×size×size.
+
+        Each channel is scaled alone, which gives the bits that a colour image gets and takes half the time.
+        """
+        made = np.empty((len(planes), self.size, self.size), planes.dtype)
+        for plane, target in zip(planes, made, strict=True):
+            image = Image.fromarray(np.ascontiguousarray(plane))
+            target[:] = image.resize((self.size, self.size), INTERPOLATIONS[self.interpolation])
+        return made

@@ -1,4 +1,4 @@
-"""Crops and flips: which part of each image enters the network."""
+"""Crops and flips: which part of each image enters the network, and how it is scaled to the network's size."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datasets.imagedb.images.resize import InputResize
 from digits_project.common.errors import BadInput
 from models_app.networks import Network
 from models_app.networks.layers import data_and_losses
@@ -34,7 +35,8 @@ class Window(NamedTuple):
 class InputLayout:
     """Images of `image_shape`, from which the network takes a crop of `input_shape`; `mirror`: flip half in training.
 
-    Labels are category numbers below `categories` or, if label_shape is not (), float32 arrays of that shape.
+    With `resize` the crop is a square of resize.window pixels, which is then scaled to `input_shape`. Labels are
+    category numbers below `categories` or, if label_shape is not (), float32 arrays of that shape.
     """
 
     image_shape: Shape
@@ -42,22 +44,40 @@ class InputLayout:
     mirror: bool = False
     categories: int = 0
     label_shape: tuple[int, ...] = ()
+    resize: InputResize | None = None
+
+    @property
+    def window_shape(self) -> tuple[int, int]:
+        """Height and width of the crop, in pixels of the stored image."""
+        return (self.resize.window, self.resize.window) if self.resize else self.input_shape[1:]
+
+    @property
+    def _takes_whole_images(self) -> bool:
+        return self.resize is None and self.image_shape == self.input_shape
+
+    def put(self, part: np.ndarray, target: np.ndarray) -> None:
+        """Write a crop, C×H×W, into an image of the network, scaled if `resize` says so."""
+        target[:] = self.resize.scaled(part) if self.resize else part
+
+    def middle(self, array: np.ndarray) -> np.ndarray:
+        """The middle of an array C×H×W as the network takes it, uint8 or float32."""
+        return self.resize.middle(array) if self.resize else centred(array, self.input_shape)
 
     def centre(self, images: int) -> Sequence[Window] | None:
-        """The middle windows of this many images; None if the crop is the whole image."""
-        if self.image_shape == self.input_shape:
+        """The middle windows of this many images; None if the network takes whole images as they are."""
+        if self._takes_whole_images:
             return None
-        return [Window(*data_and_losses.middle(self.image_shape, self.input_shape), flipped=False)] * images
+        return [Window(*data_and_losses.middle(self.image_shape, (0, *self.window_shape)), flipped=False)] * images
 
     def at_random(self, seed: int, epoch: int, first: int, images: int) -> Sequence[Window] | None:
         """Random windows of `images` images of an epoch, from position `first` on. They depend on seed, epoch and
-        position only. None if the crop is the whole image and there is no flip.
+        position only. None if the network takes whole images as they are, and there is no flip.
         """
-        if self.image_shape == self.input_shape and not self.mirror:
+        if self._takes_whole_images and not self.mirror:
             return None
         bits = np.random.PCG64(np.random.SeedSequence([seed, epoch, CROPS]))
         bits.advance(3 * first)  # a draw takes one number
-        (_, height, width), (_, rows, columns) = self.image_shape, self.input_shape
+        (_, height, width), (rows, columns) = self.image_shape, self.window_shape
         return [
             Window(int(down * (height - rows + 1)), int(right * (width - columns + 1)), self.mirror and flip < 0.5)
             for down, right, flip in np.random.Generator(bits).random((images, 3)).tolist()
@@ -70,13 +90,15 @@ def centred(array: np.ndarray, input_shape: Shape) -> np.ndarray:
     return array[..., top : top + input_shape[1], left : left + input_shape[2]]
 
 
-def layout_of(network: Network, image_shape: Shape, categories: int) -> InputLayout:
+def layout_of(network: Network, image_shape: Shape, categories: int, resize: InputResize | None = None) -> InputLayout:
     """The input layout for training this network. Raises BadInput if the images are too small for it."""
     channels, height, width = network.input_shape
-    if image_shape[0] != channels or image_shape[1] < height or image_shape[2] < width:
-        taken, given = ("×".join(map(str, shape)) for shape in (network.input_shape, image_shape))
-        raise BadInput(f"the network takes {taken}, but the images are {given} (channels×height×width)")
+    taken = (channels, resize.window, resize.window) if resize else network.input_shape
+    if image_shape[0] != channels or image_shape[1] < taken[1] or image_shape[2] < taken[2]:
+        wanted, given = ("×".join(map(str, shape)) for shape in (taken, image_shape))
+        raise BadInput(f"the network takes {wanted}, but the images are {given} (channels×height×width)")
+    if resize and (resize.size, resize.size) != (height, width):
+        raise BadInput(f"images are scaled to {resize.size}×{resize.size}, but the network takes {height}×{width}")
     data = [node.kind for node in network.nodes("train") if isinstance(node.kind, data_and_losses.Data)]
-    return InputLayout(
-        image_shape, network.input_shape, any(kind.mirror for kind in data), categories, network.label_shape
-    )
+    mirror = any(kind.mirror for kind in data)
+    return InputLayout(image_shape, network.input_shape, mirror, categories, network.label_shape, resize)

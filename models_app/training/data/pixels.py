@@ -16,7 +16,7 @@ from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.store.records import RecordReader
 from digits_project.common.errors import BadInput
 from models_app.training.data.crops import InputLayout, Window
-from models_app.training.data.pixel_file import LABEL_BYTES, Numbers, decoded_once
+from models_app.training.data.pixel_file import LABEL_BYTES, Numbers, decoded_once, shares
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Images(Protocol):
     ) -> None:
         """Read the images of these numbers into `images` (uint8, n×C×H×W) and their labels into `labels` (float32).
 
-        `windows` are the crops, one per image; None: whole images.
+        `windows` are the crops, one per image, which are scaled if the layout says so; None: images as stored.
         """
 
     def close(self) -> None: ...
@@ -48,7 +48,7 @@ class Records:
         self.path = path
         self.layout = layout
         self._entries = Pairs(path, layout.label_shape) if layout.label_shape else RecordReader(path)
-        self._threads = threads
+        self.threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def __len__(self) -> int:
@@ -57,8 +57,7 @@ class Records:
     def read(
         self, numbers: Numbers, images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
     ) -> None:
-        share = math.ceil(len(numbers) / self._threads)
-        parts = [range(start, min(start + share, len(numbers))) for start in range(0, len(numbers), share)]
+        parts = shares(len(numbers), self.threads)
         for _ in self._pool.map(lambda part: self._decode(part, numbers, images, labels, windows), parts):
             pass  # iterating raises a thread's exception here
 
@@ -82,7 +81,10 @@ class Records:
                 )
             labels[place] = label if self.layout.label_shape else self._category(label, number)
             image = pixels.transpose(2, 0, 1)
-            images[place] = windows[place].of(image, *images.shape[2:]) if windows else image
+            if windows:
+                self.layout.put(windows[place].of(image, *self.layout.window_shape), images[place])
+            else:
+                images[place] = image
 
     def _entry(self, number: int) -> tuple[np.ndarray, Any]:
         """Pixels, H×W×C, and the label: a number, or an array if labels have a shape."""

@@ -119,7 +119,8 @@ def test_a_configuration_of_an_earlier_version_still_loads():
     loaded = json.loads(TrainConfig.from_json(json.dumps(written)).to_json())
     del written["framework"]
     assert {name: loaded[name] for name in written} == json.loads(json.dumps(written))
-    defaults = {declared.name: declared.default for declared in hyperparameters_of(TrainConfig)} | {"engine": "auto"}
+    defaults = {declared.name: declared.default for declared in hyperparameters_of(TrainConfig)}
+    defaults |= {"engine": "auto", "input_resize": None}
     later = set(loaded) - set(written)
     assert {name: loaded[name] for name in later} == {name: defaults[name] for name in later}
     assert {"engine", "keep_snapshots", "balance_classes", "ema"} <= later
