@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from models_app import recipes
 from models_app.networks import STANDARD
 from models_app.training import engines
 from models_app.training.hyperparameters import SOLVERS
@@ -40,6 +41,10 @@ def frameworks():
 
 def engine_names():
     return _choices([engines.AUTO, *engines.ENGINES])
+
+
+def recipe_names():
+    return _choices(recipes.NAMES)
 
 
 def solver_types():

@@ -20,6 +20,7 @@ from models_app.networks import Network, prototxt
 from models_app.networks.pretrained import packaged
 from models_app.networks.retrain import retrained, with_normalization_of
 from models_app.pretrained.pretrained_model import PretrainedModel
+from models_app.recipe_columns import FilledInByRecipe
 from models_app.results import BEST, NEWEST, SAME_EPOCH, Evaluation, Snapshot, Which, chosen, is_epoch
 from models_app.training import engines
 from models_app.training.class_weights import balanced
@@ -30,7 +31,7 @@ POSITIVE = MinValueValidator(1)
 lr_policies, solver_types = choices.lr_policies, choices.solver_types  # the migrations name them here
 
 
-class TrainedModel(Job):
+class TrainedModel(FilledInByRecipe, Job):
     """A network and its training on a dataset. Columns have the names of the form's fields."""
 
     QUEUE = "train"
@@ -132,6 +133,10 @@ class TrainedModel(Job):
     def engines(cls) -> Sequence[JobEngine]:
         return engines.declared()
 
+    @classmethod
+    def installed_weights(cls) -> Sequence[str]:
+        return packaged.installed_here()
+
     @property
     def TYPE(self) -> str:
         return self.declared_kind.label
@@ -148,7 +153,8 @@ class TrainedModel(Job):
 
     def device_request(self) -> DeviceRequest:
         usable = tuple(self.usable_engines) or engines.candidates(self.engine)
-        return DeviceRequest(tuple(self.select_gpus), self.select_gpu_count, usable)
+        weights = (self.packaged_weights,) if self.packaged_weights else ()
+        return DeviceRequest(tuple(self.select_gpus), self.select_gpu_count, usable, weights)
 
     def clean(self):
         """Check the columns together: the dataset, a network that fits its images, a valid policy."""
@@ -192,7 +198,8 @@ class TrainedModel(Job):
 
     @property
     def starts_from_weights(self) -> bool:
-        given = self.custom_network_snapshot or self.pretrained_networks
+        # Not by the pretrained model's row, which can be deleted after the training.
+        given = self.custom_network_snapshot or self.method == NetworkMethod.PRETRAINED
         return self.is_imported or self.previous_epoch is not None or bool(given)
 
     @property

@@ -52,6 +52,7 @@ class BrowsablePage(BrowsableAPIRenderer):
         if not (has_form and self.show_form_for_method(view, method, request, None)):
             return None
         form = view.get_serializer()
+        form.for_page()
         form._errors = _wrong_fields(data) if request.method == method else {}
         values = dict(request.query_params.items())
         values |= _posted(request) if request.method == method else {}

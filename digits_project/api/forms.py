@@ -83,6 +83,9 @@ class Form(serializers.Serializer):
         not make."""
         return fields
 
+    def for_page(self) -> None:
+        """Prepare an empty form to be shown on a page."""
+
     def names(self) -> list[str]:
         """The names of the fields, in the order of the form."""
         return list(self.fields.keys())

@@ -39,11 +39,13 @@ class DeviceRequest:
     """A request for GPUs of one host: those with the numbers `indexes`, or without numbers any `count` of them.
 
     `engines` are the names of the engines that can do the job, the preferred one first; () if any device will do.
+    `weights` are the names of the installed weights that the job reads on the device's host.
     """
 
     indexes: tuple[int, ...] = ()
     count: int = 1
     engines: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
 
     @property
     def is_any_device(self) -> bool:
@@ -178,6 +180,11 @@ class Job(models.Model):
         """The engines that can run jobs of this class, the preferred first."""
         return ()
 
+    @classmethod
+    def installed_weights(cls) -> Sequence[str]:
+        """The names of the weights that jobs of this class can read on this host, without those of other jobs."""
+        return ()
+
     def waits_for(self) -> str:
         """The reason why the job can't run yet, apart from a worker and a device, such as its dataset; "" if none."""
         return ""
@@ -234,6 +241,9 @@ class Device(models.Model):
     engines = models.JSONField(
         null=True, blank=True, help_text="The engines that can use the device; empty: its host has not reported them."
     )
+    weights = models.JSONField(
+        null=True, blank=True, help_text="The weights installed on its host; empty: its host has not reported them."
+    )
     enabled = models.BooleanField(
         default=True, help_text="Off: no new job gets the device; the job that holds it continues."
     )
@@ -255,9 +265,13 @@ class Device(models.Model):
         """Whether an engine can use the device; True as long as its host has not reported which engines can."""
         return self.engines is None or engine in self.engines
 
+    def has(self, weights: str) -> bool:
+        """Whether its host has these weights; True as long as the host has not reported which it has."""
+        return self.weights is None or weights in self.weights
+
     def suits(self, wanted: DeviceRequest) -> bool:
-        """Whether the device can be used by an engine of the request."""
-        return not wanted.engines or any(map(self.runs, wanted.engines))
+        """Whether an engine of the request can use the device, and its host has the weights."""
+        return all(map(self.has, wanted.weights)) and (not wanted.engines or any(map(self.runs, wanted.engines)))
 
     @property
     def queue_name(self) -> str:

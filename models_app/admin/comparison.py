@@ -17,6 +17,8 @@ SETTINGS = (
     "pretrained",
     "packaged_weights",
     "crop_size",
+    "recipe",
+    "recipe_used",
     *(declared.wire_name for declared in IN_COLUMNS),
     "lr_parameters",
     "framework",

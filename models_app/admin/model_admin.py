@@ -35,6 +35,7 @@ MAX_COMPARED = 8
 MIN_DONE, A_MINUTE = 0.01, timedelta(minutes=1)  # below these no remaining time is shown
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
 OF_START = ("taken_over", "afresh", "warnings")
+OF_RECIPE = ("recipe_used", "recipe_reason", "filled_in")
 HEAVY = ("custom_network", "previous_network", *OF_START, "status_history", "notes", "dataset__status_history")
 HEAVY_OF_DATASET = ("dataset__categories", "dataset__splits", "dataset__warnings", "dataset__notes", "dataset__error")
 
@@ -45,7 +46,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
     list_filter = ("status", "kind", "method", "owner")
     search_fields = (*JobAdmin.search_fields, "dataset__name")
     actions = (*JobAdmin.actions, "compare", "export_metrics")
-    exclude = ("previous_network", *OF_START)  # long JSON, and fields with a panel of their own
+    exclude = ("previous_network", *OF_START, *OF_RECIPE)  # long JSON, and fields with a panel of their own
     log_file = "train.log"
     change_form_template = "admin/models_app/trainedmodel/change_form.html"
 

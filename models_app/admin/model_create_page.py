@@ -4,7 +4,7 @@ from datasets.models import Dataset
 from digits_project.jobs.admin.create_pages import CreatesJobs, Shown
 from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import visible
-from models_app import network_texts, services
+from models_app import network_texts, recipes, services
 from models_app.api.serializers import FORMS, ModelForm
 from models_app.models import NetworkMethod, TrainedModel
 from models_app.networks.pretrained.packaged import PACKAGED
@@ -48,6 +48,7 @@ class CreatesModels(CreatesJobs[TrainedModel]):
 
     def form_values(self, job):
         form = self.forms[job.kind]()
+        form.for_page()
         fields = form.fields
         values = {name: getattr(job, name) for name in form.names() if hasattr(job, name)} | job.lr_parameters
         values |= {"learning_rate": [job.learning_rate], "batch_size": [job.batch_size], "dataset": job.dataset_id}
@@ -57,6 +58,7 @@ class CreatesModels(CreatesJobs[TrainedModel]):
             if value is not None
         }
         values |= {
+            "recipe": recipes.CLASSIC.name,  # the fields have what the recipe of this model filled in
             "model_name": job.name,
             "standard_networks": job.standard_network,
             "previous_networks": job.previous_id or "",
@@ -75,7 +77,6 @@ class CreatesModels(CreatesJobs[TrainedModel]):
         only = self.belongs("previous_networks")
         epoch = Shown(SNAPSHOT, "text", values.get(SNAPSHOT, ""), False, SNAPSHOT_HELP, (), wrong, only)
         place = next(i for i, field in enumerate(fields) if field.name == "previous_networks") + 1
-        fields = [_without_choice(field, values) if field.name == "use_mean" else field for field in fields]
         return [*fields[:place], epoch, *fields[place:]]
 
     def belongs(self, name):
@@ -94,8 +95,3 @@ class CreatesModels(CreatesJobs[TrainedModel]):
             "pretrained_networks": [(weights.name, weights.categories) for weights in PACKAGED.values()]
             + list(pretrained.values_list("job_id", "name")[:MAX_OFFERED]),
         }
-
-
-def _without_choice(field: Shown, values: dict) -> Shown:
-    """The field with an empty choice first, so that the form chooses: its default can depend on other fields."""
-    return field._replace(choices=("", *field.choices), value=values.get(field.name, ""))

@@ -8,6 +8,12 @@ MODEL = {
         "The name of the model. If several are created at once, the values that differ are added to each name."
     ),
     "dataset": "The id of the dataset to train on. The dataset can still be in progress: the model waits for it.",
+    "recipe": (
+        "What the fields that are left empty are. classic: DIGITS's own values. features: only the last layer of a "
+        "pretrained network is trained, in seconds. finetune: the last layer, then all layers at a low rate; the best "
+        "for a few hundred to a few thousand photos. scratch: random weights, for large sets. auto: one of these, by "
+        "the dataset and the devices. Fields that are sent count; the model shows what was filled in, and why."
+    ),
     "framework": "For scripts written for DIGITS; it changes nothing. See engine.",
     "engine": "The engine that trains: auto chooses the first one that supports the network and the device.",
     "previous_networks": (

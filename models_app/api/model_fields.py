@@ -21,6 +21,7 @@ from digits_project.jobs.models import Job
 from digits_project.jobs.visibility import find_visible
 from models_app.networks.pretrained.foreign_weights import READERS, check_foreign
 from models_app.networks.pretrained.packaged import PACKAGED, find_packaged
+from models_app.pretrained.installed import missing
 from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.results import NEWEST, is_epoch, which_snapshot
 from models_app.training.snapshots.snapshot_reader import FILES
@@ -197,6 +198,8 @@ class PretrainedNetwork(serializers.Field):
         if data == "":
             self.fail("required")
         if isinstance(data, str) and data in PACKAGED:
+            if wrong := missing(data):
+                raise serializers.ValidationError(wrong)
             return {"packaged_weights": data, "standard_network": PACKAGED[data].network}
         row = find_visible(data, PretrainedModel)
         if row is None:
@@ -247,7 +250,9 @@ class WeightsFile(PathField):
                 "Weights can't be uploaded with the form. Name a file on the server, under one of its data roots."
             )
         try:
-            if find_packaged(str(data)):
+            if packaged := find_packaged(str(data)):
+                if wrong := missing(packaged.name):
+                    raise BadInput(wrong)
                 return str(data)
             path = readable(super().to_internal_value(data), settings.DIGITS_JOBS_DIR)
             return str(self._check(self._there(path)))

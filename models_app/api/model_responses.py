@@ -6,6 +6,7 @@ from rest_framework import serializers
 from digits_project.jobs.api.job_responses import Created, JobFacts, created, describe_job
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
+from models_app.recipes import CLASSIC
 from models_app.results import BEST, NEWEST, Evaluation, Metric, Which, thinned
 
 MAX_POINTS = 200  # of a curve, unless ?points=all
@@ -21,6 +22,7 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
         snapshots=[epoch_json(epoch) for epoch in model.snapshots.order_by("epoch").values_list("epoch", flat=True)],
         dataset_id=model.dataset_id,
         **marked_json(model),
+        **recipe_json(model),
         engine=model.engine,
         **({"engine_used": model.engine_used} if model.engine_used else {}),
         **started_json(model),
@@ -34,6 +36,14 @@ def marked_json(model: TrainedModel) -> dict:
     marks: dict[str, Which] = {"latest_snapshot": NEWEST, "best_snapshot": BEST, "default_snapshot": None}
     marked = {name: model.snapshot_at(which) for name, which in marks.items()}
     return {name: epoch_json(snapshot.epoch) for name, snapshot in marked.items() if snapshot}
+
+
+def recipe_json(model: TrainedModel) -> dict:
+    """The recipe of the model, and what it filled in; {} for classic, which fills in nothing."""
+    if model.recipe == CLASSIC.name:
+        return {}
+    reason = {"recipe_reason": model.recipe_reason} if model.recipe_reason else {}
+    return {"recipe": model.recipe, "recipe_used": model.recipe_used, **reason, "filled_in": model.filled_in}
 
 
 def started_json(model: TrainedModel) -> dict:
@@ -127,6 +137,12 @@ class ModelFacts(JobFacts):
     default_snapshot = serializers.FloatField(
         required=False,
         help_text="The epoch of the snapshot that answers if none is named: the best once the model is Done.",
+    )
+    recipe = serializers.CharField(required=False, help_text="The requested recipe; absent if it is classic.")
+    recipe_used = serializers.CharField(required=False, help_text="The recipe that was followed: what auto chose.")
+    recipe_reason = serializers.CharField(required=False, help_text="Why auto chose it.")
+    filled_in = serializers.DictField(
+        required=False, help_text="The fields that were left empty, with what the recipe filled in."
     )
     engine = serializers.CharField(help_text="The requested engine: auto, or its name.")
     engine_used = serializers.CharField(required=False, help_text="The engine that trains it, with its version.")

@@ -22,7 +22,7 @@ from models_app.api.model_fields import (
     WeightsFile,
 )
 from models_app.api.network_forms import FRAMEWORKS, wrong_language, wrong_syntax
-from models_app.api.policy_form import PolicyForm
+from models_app.api.recipe_form import RecipeForm, with_lists
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names
 from models_app.kinds import CLASSIFICATION, GENERIC, KINDS
 from models_app.models import TrainedModel
@@ -43,7 +43,7 @@ OTHER_HYPERPARAMETERS = [
 ]  # augmentation comes last
 
 
-class ModelForm(PolicyForm):
+class ModelForm(RecipeForm):
     """The base of the forms that create models: the hyperparameters, and the fields below. The valid data are the
     arguments of create_models.
 
@@ -65,10 +65,10 @@ class ModelForm(PolicyForm):
         "previous_epoch", "packaged_weights", "pretrained", "crop_size", "use_mean", "val_interval",
         "early_stop_patience", "balance_classes", "lr_policy", "engine", *FineTuning.__dataclass_fields__,
     )  # fmt: skip
-    KIND: str  # of models_app.kinds
     FIRST = (
         "model_name",
         "dataset",
+        "recipe",
         "method",
         *(name for names in FIELDS_OF.values() for name in names),
         "train_epochs",
@@ -101,9 +101,7 @@ class ModelForm(PolicyForm):
     def to_internal_value(self, data):
         if not hasattr(data, "items"):
             return super().to_internal_value(data)
-        if hasattr(data, "getlist") and "select_gpus" in data:  # one value for each chosen GPU
-            data = {**data.dict(), "select_gpus": data.getlist("select_gpus")}
-        self._sent = data
+        self._sent = data = with_lists(data)
         return super().to_internal_value(data)
 
     def fields_for(self, data, fields):
@@ -121,7 +119,8 @@ class ModelForm(PolicyForm):
         for check in (self._wrong_epoch, self._wrong_framework, self._wrong_gpus, self._wrong_combinations):
             wrong |= check(values)
         if wrong or incomplete:  # otherwise the service reports it
-            wrong = {name: message for name, message in self._wrong_model(values).items() if name in values} | wrong
+            blamed = values.keys() - self._filled.values.keys()  # not what a recipe filled in for wrong fields
+            wrong = {name: message for name, message in self._wrong_model(values).items() if name in blamed} | wrong
         return wrong
 
     def _add_pretrained(self, values) -> None:

@@ -106,9 +106,10 @@ class CreatesJobs(ShowsWhatIsVisible[J]):
 
     def shown_fields(self, kind: str, values: dict, errors: dict) -> list[Shown]:
         """The fields of the form for this kind, with the values and the errors that the page shows."""
+        form = self.forms[kind]()
+        form.for_page()
         fields = [
-            _shown(name, field, values, errors.get(name, []), self.belongs(name))
-            for name, field in self.forms[kind]().fields.items()
+            _shown(name, field, values, errors.get(name, []), self.belongs(name)) for name, field in form.fields.items()
         ]
         return self.arranged(fields, values, errors)
 
@@ -136,7 +137,7 @@ def _shown(name: str, field: serializers.Field, values: dict, errors, only: str)
     value = values.get(name, field.initial if field.initial is not empty else "")
     choices: Sequence = ()
     if isinstance(field, serializers.ChoiceField):
-        widget, choices = "select", list(field.choices)
+        widget, choices = "select", [*([""] if field.allow_blank else []), *field.choices]
     elif isinstance(field, serializers.BooleanField):
         widget, value = "checkbox", value in field.TRUE_VALUES
     elif isinstance(field, Upload):

@@ -42,6 +42,10 @@ class WorkCommand(ConsoleCommand):
         """Warnings about a job that has ended."""
         return []
 
+    def remarks(self, job: Job) -> list[str]:
+        """What to say about a job that was created."""
+        return []
+
     def jobs(self, options) -> list[Job]:
         """Create or resume the jobs."""
         raise NotImplementedError
@@ -60,6 +64,8 @@ class WorkCommand(ConsoleCommand):
         with Interrupts(self.screen.clear_bar) as interrupts:
             jobs = self.jobs(options)
             self._announce(jobs)
+            for remark in (remark for job in jobs for remark in self.remarks(job)):
+                self.screen.line(escaped(remark))
             status = Exit.DONE if options["no_wait"] else follow(jobs, self.screen, interrupts, options["here"])
             if options["here"] and status != Exit.INTERRUPTED:
                 status = max(status, self._finish(jobs, interrupts))

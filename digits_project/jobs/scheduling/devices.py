@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.cache import cache
@@ -51,6 +51,11 @@ def all_engines() -> list[JobEngine]:
 def engines_of(capability: ComputeCapability | None) -> list[str]:
     """The names of the engines that can use a GPU of this host (None: its CPU), the preferred one first."""
     return [engine.name for engine in all_engines() if engine.runs_on(capability)]
+
+
+def weights_here() -> list[str]:
+    """The names of the weights that jobs can read on this host."""
+    return list(dict.fromkeys(name for job_class in job_classes() for name in job_class.installed_weights()))
 
 
 def find_gpus() -> list[Gpu]:
@@ -202,8 +207,12 @@ def _describe(driver: ModuleType, index: int) -> Gpu:
 def _register(
     type_: str, index: int, enabled: bool, model_name: str, memory: int, capability: tuple, engines: list[str]
 ) -> Device:
-    facts = {"model_name": model_name, "memory": memory, "compute_capability": ".".join(map(str, capability))}
-    facts["engines"] = engines
+    facts: dict[str, Any] = {
+        "model_name": model_name,
+        "memory": memory,
+        "compute_capability": ".".join(map(str, capability)),
+    }
+    facts |= {"engines": engines, "weights": weights_here()}
     device, _ = Device.objects.update_or_create(
         host=settings.DIGITS_HOST_NAME,
         type=type_,

@@ -2,7 +2,7 @@
 
 from digits_project.jobs.console.form_options import FormOptions
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
-from models_app import services
+from models_app import recipes, services
 from models_app.api.model_responses import model_json
 from models_app.api.serializers import FORMS
 from models_app.kinds import CLASSIFICATION, GENERIC
@@ -43,8 +43,15 @@ class Command(WorkCommand):
     def warnings(self, job):
         return job.warnings
 
+    def remarks(self, job):
+        """What a recipe filled in, and why."""
+        if not job.recipe_used:
+            return []
+        filled = ", ".join(f"{name}={value}" for name, value in job.filled_in.items()) or "nothing"
+        return [job.recipe_reason or f"recipe: {job.recipe_used}", f"filled in: {filled}"]
+
     def jobs(self, options):
-        data, names = OPTIONS.data(options), {}
+        data, names = {"recipe": recipes.AUTO, **OPTIONS.data(options)}, {}
         if options["previous_snapshot"] is not None:
             field = f"{data.get('previous_networks', '')}-snapshot"
             data[field], names[field] = options["previous_snapshot"], "--previous-snapshot"

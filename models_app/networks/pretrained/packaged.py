@@ -75,6 +75,11 @@ def find_packaged(source: str) -> PackagedWeights | None:
     return PACKAGED[name]
 
 
+def installed_here() -> list[str]:
+    """The names of the weights whose package is installed on this host."""
+    return [weights.name for weights in PACKAGED.values() if weights.path()]
+
+
 def register(weights: PackagedWeights) -> PackagedWeights:
     """Add weights, after those that are registered already."""
     return declarations.add(PACKAGED, weights, "weights {!r}", MAX_NAME)

@@ -1,0 +1,45 @@
+"""The recipe `scratch`: a network that starts with random weights, for large sets of images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models_app.recipes.recipe import CUSTOM, STANDARD, Recipe, Situation
+
+MIN_SIDE_OF_RESNET = 48  # pixels: on smaller images LeNet is faster and no worse
+
+
+def _network(situation: Situation) -> Mapping[str, Any]:
+    is_small = situation.side is not None and situation.side < MIN_SIDE_OF_RESNET
+    return {"method": STANDARD, "standard_networks": "lenet" if is_small else "resnet18"}
+
+
+def _refusal(situation: Situation) -> str:
+    if not situation.is_classifier:
+        return "recipe=scratch trains classifiers only. Leave the recipe out, or take classic."
+    if situation.starts_from_weights:
+        return (
+            "recipe=scratch starts with random weights, but the fields choose a network with weights. Leave method "
+            "empty, or take recipe=features or finetune."
+        )
+    return ""
+
+
+SCRATCH = Recipe(
+    "scratch",
+    "Trains a network from random weights, for large sets of images that are unlike photos, or so many that "
+    "pretrained weights help little.",
+    values={
+        "train_layers": "all",
+        "solver_type": "SGD",
+        "learning_rate": 0.02,
+        "momentum": 0.9,
+        "weight_decay": 0.0005,
+        "lr_policy": "cosine",
+        "lr_warmup": 5,
+        "aug_policy": "light",
+        "train_epochs": 30,
+    },
+    network=_network,
+    requires={"train_layers": ("all",), "method": (STANDARD, CUSTOM)},
+    refusal=_refusal,
+)
