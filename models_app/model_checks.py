@@ -15,6 +15,7 @@ from models_app.networks.fine_tuning import ALL, FineTuning, tuned
 from models_app.training import engines
 from models_app.training.class_weights import check_weighable
 from models_app.training.config import NO_NORMALIZATION
+from models_app.training.features.plan import planned_parts
 from models_app.training.hyperparameter_declaration import BadHyperparameter
 from models_app.training.hyperparameters import NETWORK
 from models_app.training.learning_rate import PLATEAU
@@ -144,6 +145,7 @@ def _check_fine_tuning(model: TrainedModel, network: Network) -> None:
         trained = tuned(network, how)
         if model.dataset.shapes_are_known:
             trained.check_trainable("train")
+            planned_parts(trained, **{name: getattr(model, name) for name in ("train_layers", "feature_views")})
     except BadNetwork as wrong:
         raise BadHyperparameter("train_layers", str(wrong).capitalize()) from wrong
 

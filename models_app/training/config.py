@@ -15,6 +15,7 @@ from models_app.networks import Network
 from models_app.networks.fine_tuning import tuned
 from models_app.training.class_weights import check_weighable
 from models_app.training.engines.registry import AUTO, ENGINES
+from models_app.training.features.plan import planned_parts
 from models_app.training.hyperparameter_declaration import BadHyperparameter, is_number, is_whole
 from models_app.training.hyperparameters import MEAN_OF_DATASET, NETWORK, Hyperparameters
 from models_app.training.learning_rate import PLATEAU
@@ -73,6 +74,7 @@ class TrainConfig(Hyperparameters):
         if self.use_mean == NETWORK and network.normalization is None:
             raise BadHyperparameter("use_mean", f"use_mean is {NETWORK}, but {NO_NORMALIZATION}")
         network.check_trainable(*(["train", "val"] if self.val_records and self.val_interval else ["train"]))
+        planned_parts(network, self.train_layers, self.feature_views)
         if self.category_weights is not None:
             check_weighable(network)
         if not network.label_shape and self.labels_file is None:

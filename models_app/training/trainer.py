@@ -28,8 +28,11 @@ from models_app.training.callbacks import (
 from models_app.training.config import TrainConfig
 from models_app.training.data.crops import InputLayout, layout_of
 from models_app.training.data.pixels import Images, open_images
+from models_app.training.data.prepared import Prepared, sample_of
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.engines import Engine, EngineConfig, choose_installed, open_engine
+from models_app.training.features.head_training import prepare_head_training
+from models_app.training.features.plan import planned_parts
 from models_app.training.hyperparameters import NETWORK
 from models_app.training.loop import Callback, Loop
 from models_app.training.snapshot_callback import Snapshots
@@ -73,8 +76,12 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     start = _start(config, network)
     if start.state:
         config = replace(config, random_seed=start.state.seed)
-    train_images, val_images = _open_data(config, layout, _preparing(emit, check_abort))
-    engine = open_engine(choose_installed(network, config.engine), _engine_config(config, network, mean, scale))
+    whole = _engine_config(config, network, mean, scale)
+    if parts := planned_parts(network, config.train_layers, config.feature_views):
+        prepared, emit = prepare_head_training(config, whole, parts, start.weights, layout, emit, check_abort)
+    else:
+        prepared = _prepare(config, whole, layout, _preparing(emit, check_abort))
+    engine, train_images, val_images = prepared.engine, prepared.train_images, prepared.val_images
     logger.info("engine: %s on %s (configured: %s)", engine.name, engine.device, config.engine)
     _load(engine, config, start)
     emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
@@ -82,8 +89,7 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     early_stopping = _early_stopping(config, start)
     resized = config.resize.to_properties() if config.resize else {}
     metadata = {"network": network.name, "mean": config.use_mean, "engine": engine.name, **resized}
-    sample = _sample(val_images or train_images, config.batch_size)
-    snapshots = Snapshots(Model(config.build_network(), labels, metadata), sample, early_stopping)
+    snapshots = Snapshots(Model(config.build_network(), labels, metadata), prepared.sample, early_stopping)
     plateaus = start.state.plateaus if start.state else 0
     judging = [StopEarly(early_stopping, emit), CountPlateaus(early_stopping, plateaus)]
     callbacks = _callbacks(emit, check_abort, judging, val_images, snapshots)
@@ -164,10 +170,13 @@ def _preparing(emit: Emit, check_abort: Callable[[], None]) -> Callable[[], None
     return tick
 
 
-def _open_data(config: TrainConfig, layout: InputLayout, tick: Callable[[], None]) -> tuple[Images, Images | None]:
-    settings = (layout, config.settled_threads, tick)
-    train_images = open_images(Path(config.train_records), *settings)
-    return train_images, open_images(Path(config.val_records), *settings) if config.val_records else None
+def _prepare(config: TrainConfig, whole: EngineConfig, layout: InputLayout, tick: Callable[[], None]) -> Prepared:
+    """Open the images and the engine of a training that computes all layers."""
+    paths = [config.train_records, *([config.val_records] if config.val_records else [])]
+    train_images, *val = [open_images(Path(path), layout, config.settled_threads, tick) for path in paths]
+    engine = open_engine(choose_installed(whole.network, config.engine), whole)
+    val_images = val[0] if val else None
+    return Prepared(engine, train_images, val_images, sample_of(val_images or train_images, config.batch_size))
 
 
 def _engine_config(
@@ -245,13 +254,3 @@ def _log_start(start: StartingWeights, source: str | None) -> None:
         logger.info("layers with random weights: %s", ", ".join(start.afresh) or "none")
         for warning in start.warnings:
             logger.warning("%s", warning)
-
-
-def _sample(images: Images, most: int) -> np.ndarray:
-    """At most `most` images from the start of a split, as model.onnx takes them: uint8 n×C×H×W. It crops them by
-    itself, but can't scale them."""
-    numbers, layout = range(min(len(images), most)), images.layout
-    sample = np.empty((len(numbers), *(layout.input_shape if layout.resize else layout.image_shape)), np.uint8)
-    labels = np.empty((len(numbers), *layout.label_shape), np.float32)
-    images.read(numbers, sample, labels, layout.centre(len(numbers)) if layout.resize else None)
-    return sample

@@ -147,7 +147,7 @@ def model(transactional_db, built_dataset, make_model):
     """A model with a snapshot, whose dataset has records, decoded pixels and partly written files."""
     model = make_model(built_dataset)
     add_snapshot(model, epoch=1, seed=0)
-    for name in ("train.pixels", ".train.pixels.part", "test.rec.part", "archive"):
+    for name in ("train.pixels", "train-0.features", ".train.pixels.part", "test.rec.part", "archive"):
         (model.dataset.directory / name).write_bytes(b"x" * 100)
     (model.directory / "snapshots" / ".partial-epoch-2").mkdir()
     return model

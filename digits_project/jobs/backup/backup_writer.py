@@ -1,7 +1,7 @@
 """Writes a backup: the database and the jobs folders in one tar, while the server runs.
 
 The database is dumped first and the files are copied after it, so every row in the dump has its files. No job is held
-up. Incomplete files, and files that can be computed again (decoded pixels), are left out.
+up. Incomplete files, and files that can be computed again (decoded pixels, features), are left out.
 
     backup.json     the manifest: version, applied migrations, the jobs
     database.dump   pg_dump, custom format
@@ -31,7 +31,7 @@ FORMAT = 1
 COPIED_AT_ONCE = 2**20  # bytes
 MANIFEST, DUMP, END = "backup.json", "database.dump", "end.json"
 HALF_WRITTEN = (".part",)
-MADE_AGAIN = (".pixels",)
+MADE_AGAIN = (".pixels", ".features")
 RECORDS = (".rec", ".idx")  # of a dataset; with `archive` they are the images
 ARCHIVE = "archive"
 

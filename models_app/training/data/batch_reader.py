@@ -19,7 +19,8 @@ BUFFERS = 3  # one in use by the engine, two read ahead
 
 @dataclass(frozen=True)
 class Batch:
-    """Images as the network takes them (uint8, batch×C×H×W) and labels (float32, batch × label shape).
+    """Images as the network takes them (uint8, batch×C×H×W, or float32 for features) and labels (float32, batch × label
+    shape).
 
     Both arrays are overwritten when the next batch is taken from the iterator.
     """
@@ -73,7 +74,7 @@ def _read_ahead(images: Images, batch_size: int, parts: Iterable[Part]) -> Gener
     ready: SimpleQueue[Batch | BaseException | None] = SimpleQueue()
     pixels, labels = (batch_size, *images.layout.input_shape), (batch_size, *images.layout.label_shape)
     for _ in range(BUFFERS):
-        free.put(Batch(np.zeros(pixels, np.uint8), np.empty(labels, np.float32)))
+        free.put(Batch(np.zeros(pixels, images.layout.dtype), np.empty(labels, np.float32)))
     stop = threading.Event()
     reader = threading.Thread(target=_read, args=(images, parts, free, ready, stop), name="read-ahead", daemon=True)
     reader.start()

@@ -36,7 +36,8 @@ class InputLayout:
     """Images of `image_shape`, from which the network takes a crop of `input_shape`; `mirror`: flip half in training.
 
     With `resize` the crop is a square of resize.window pixels, which is then scaled to `input_shape`. Labels are
-    category numbers below `categories` or, if label_shape is not (), float32 arrays of that shape.
+    category numbers below `categories` or, if label_shape is not (), float32 arrays of that shape. `dtype` is the type
+    of the pixels.
     """
 
     image_shape: Shape
@@ -45,6 +46,7 @@ class InputLayout:
     categories: int = 0
     label_shape: tuple[int, ...] = ()
     resize: InputResize | None = None
+    dtype: str = "uint8"
 
     @property
     def window_shape(self) -> tuple[int, int]:

@@ -39,21 +39,24 @@ Numbers = Sequence[int] | np.ndarray  # of images
 
 
 class PixelFile:
-    """A file of decoded images: a header, all labels (float32), then the pixels (uint8, N×C×H×W)."""
+    """A file of decoded images: a header, all labels (float32), then the pixels (N×C×H×W, of the layout's dtype)."""
+
+    TRAILER_BYTES = 0  # behind the pixels
 
     def __init__(self, path: Path, layout: InputLayout, identity: dict, threads: int) -> None:
         """Open the file. Raises FileNotFoundError if its header is not that of `identity`."""
         self.layout = layout
         self._threads = threads
         self._count = identity["images"]
-        self._image_bytes = math.prod(layout.image_shape)
+        self._pixel_bytes = np.dtype(layout.dtype).itemsize
+        self._image_bytes = math.prod(layout.image_shape) * self._pixel_bytes
         self._label_bytes = LABEL_BYTES * math.prod(layout.label_shape)
         self._start = HEADER_BYTES + self._count * self._label_bytes
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        whole = self._start + self._count * self._image_bytes
+        self._end = self._start + self._count * self._image_bytes
         if (
             os.pread(self._descriptor, HEADER_BYTES, 0) != header(identity)
-            or os.fstat(self._descriptor).st_size != whole
+            or os.fstat(self._descriptor).st_size != self._end + self.TRAILER_BYTES
         ):
             os.close(self._descriptor)
             raise FileNotFoundError(f"{path} belongs to other records")
@@ -87,11 +90,11 @@ class PixelFile:
     def _read_windows(self, part: range, numbers: Numbers, images: np.ndarray, windows: Sequence[Window]) -> None:
         channels, height, width = self.layout.image_shape
         shape = self.layout.window_shape
-        rows = np.empty((channels, shape[0], width), np.uint8)
+        rows = np.empty((channels, shape[0], width), self.layout.dtype)
         for place in part:
             window, start = windows[place], self._start + int(numbers[place]) * self._image_bytes
             for channel, of_channel in enumerate(rows):
-                self._fill(of_channel, start + (channel * height + window.top) * width)
+                self._fill(of_channel, start + (channel * height + window.top) * width * self._pixel_bytes)
             self.layout.put(window._replace(top=0).of(rows, *shape), images[place])
 
     def _read_labels(self, numbers: Numbers, labels: np.ndarray) -> None:
@@ -124,13 +127,13 @@ def header(identity: dict) -> bytes:
 
 def decoded_once(records: Records, tick: Callable[[], None]) -> PixelFile:
     """The file of the decoded pixels of these records, which is written first if it is missing."""
-    identity = _identity(records)
+    identity = records_identity(records)
     path = records.path.with_suffix(".pixels")
     try:
         return PixelFile(path, records.layout, identity, records.threads)
     except FileNotFoundError:
         pass
-    with _only_writer(path.with_name(f".{path.name}.part"), tick) as (descriptor, part):
+    with only_writer(path.with_name(f".{path.name}.part"), tick) as (descriptor, part):
         try:
             return PixelFile(path, records.layout, identity, records.threads)  # written while this process waited
         except FileNotFoundError:
@@ -140,8 +143,8 @@ def decoded_once(records: Records, tick: Callable[[], None]) -> PixelFile:
     return PixelFile(path, records.layout, identity, records.threads)
 
 
-def _identity(records: Records) -> dict:
-    """Values that differ between pixel files of different records."""
+def records_identity(records: Records) -> dict:
+    """Values that differ between files made of different records."""
     files = [file.stat() for file in (records.path, labels_path(records.path)) if file.exists()]
     return {
         "images": len(records),
@@ -152,7 +155,7 @@ def _identity(records: Records) -> dict:
 
 
 @contextmanager
-def _only_writer(path: Path, tick: Callable[[], None]) -> Iterator[tuple[int, Path]]:
+def only_writer(path: Path, tick: Callable[[], None]) -> Iterator[tuple[int, Path]]:
     """Open `path` for writing under a lock: another trainer on the same dataset waits. A dead writer's file is
     reused."""
     while True:
@@ -199,15 +202,16 @@ def _write(descriptor: int, records: Records, identity: dict, tick: Callable[[],
         numbers = range(first, min(first + step, count))
         chunk, its_labels = images[: len(numbers)], labels[: len(numbers)]
         records.read(numbers, chunk, its_labels)
-        _write_at(descriptor, chunk.data.cast("B"), start + first * size)
-        _write_at(descriptor, its_labels.data.cast("B"), HEADER_BYTES + first * label_size)
+        write_at(descriptor, chunk.data.cast("B"), start + first * size)
+        write_at(descriptor, its_labels.data.cast("B"), HEADER_BYTES + first * label_size)
     tick()
     os.fsync(descriptor)
-    _write_at(descriptor, header(identity), 0)
+    write_at(descriptor, header(identity), 0)
     os.fsync(descriptor)
 
 
-def _write_at(descriptor: int, data: memoryview | bytes, offset: int) -> None:
+def write_at(descriptor: int, data: memoryview | bytes, offset: int) -> None:
+    """Write all of `data` at the offset."""
     written = 0
     while written < len(data):
         written += os.pwrite(descriptor, data[written:], offset + written)

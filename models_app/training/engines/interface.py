@@ -29,6 +29,7 @@ class EngineConfig(Hyperparameters):
     seed: for random numbers that the engine draws itself, as for dropout.
     category_weights: a factor for each category, by which the training's losses of its images are multiplied; the
         reported losses stay unweighted. None: no weights.
+    input_type: the type of the images: uint8, or float32 for a network that computes with features instead of pixels.
     """
 
     network: Network
@@ -38,16 +39,17 @@ class EngineConfig(Hyperparameters):
     seed: int
     scale: np.ndarray | None = None
     category_weights: tuple[float, ...] | None = None
+    input_type: str = "uint8"
 
 
 class Engine(Protocol):
     """A network on a device, with its losses and its solver.
 
-    Images are uint8, batch×C×H×W, 0 to 255, channels in RGB order. Labels are float32: one number per image for
-    categories, else batch × the shape of a label. Both are a full batch. train_batch and evaluate_batch can return
-    before the computation is done, but must have copied their arrays by then. A method that returns numbers waits
-    for the computation. Scores are averages over the images since the last call. The same configuration, weights,
-    optimizer state and batches give the same weights on the CPU, to the bit.
+    Images are uint8, batch×C×H×W, 0 to 255, channels in RGB order, or of another input_type if so configured. Labels
+    are float32: one number per image for categories, else batch × the shape of a label. Both are a full batch.
+    train_batch and evaluate_batch can return before the computation is done, but must have copied their arrays by then.
+    A method that returns numbers waits for the computation. Scores are averages over the images since the last call.
+    The same configuration, weights, optimizer state and batches give the same weights on the CPU, to the bit.
     """
 
     name: str  # the library and its version, such as "mxnet 1.9.1"

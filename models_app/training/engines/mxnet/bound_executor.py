@@ -32,7 +32,7 @@ class BoundExecutor:
         results = [graph.values[name] for name in self.outputs] if phase == "deploy" else list(graph.kept.values())
         symbol = mx.sym.Group([*graph.heads, *map(mx.sym.BlockGrad, results)])
         shape = (config.batch_size, *config.network.input_shape)
-        self.data = mx.nd.zeros(shape, context, dtype="uint8")
+        self.data = mx.nd.zeros(shape, context, dtype=config.input_type)
         self.label = mx.nd.zeros((config.batch_size, *config.network.label_shape), context)
         constants = {name: mx.nd.array(value, context) for name, value in graph.constants.items()}
         known = {**weights, **constants, "data": self.data, "label": self.label}

@@ -83,7 +83,7 @@ class MXNetEngine:
 
     def forward(self, images: np.ndarray) -> dict[str, np.ndarray]:
         bound = self._measuring("deploy")
-        batch = np.zeros((self._config.batch_size, *images.shape[1:]), np.uint8)
+        batch = np.zeros((self._config.batch_size, *images.shape[1:]), self._config.input_type)
         batch[: len(images)] = images
         bound.run(batch, None, is_train=False)
         results = zip(bound.outputs, bound.results, strict=True)
@@ -107,7 +107,8 @@ class MXNetEngine:
     def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
         mx.nd.waitall()
         for name, array in self._weights.items():
-            array[:] = weights[name]
+            # By copyto(), because forward() stores some weights in oneDNN's blocks, which `array[:] =` can't write.
+            mx.nd.array(weights[name], self._context).copyto(array)
         self._averages.load_factors(weights)
         if self._average:
             self._average.begin(self._averages.factors())

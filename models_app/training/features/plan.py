@@ -1,0 +1,24 @@
+"""Decides whether a training runs on features."""
+
+from __future__ import annotations
+
+from models_app.networks import BadNetwork, Network
+from models_app.networks.fine_tuning import HEAD
+from models_app.training.features.division import NetworkParts, divide
+from models_app.training.hyperparameter_declaration import BadHyperparameter
+
+
+def planned_parts(network: Network, train_layers: str, feature_views: int | None) -> NetworkParts | None:
+    """The two parts of the network, as tuned() returns it, if the training runs on features; else None.
+
+    Raises BadHyperparameter if views are wanted, but the network can't be divided. Without a wish it is trained whole.
+    """
+    if train_layers != HEAD or feature_views == 0:
+        return None
+    try:
+        return divide(network)
+    except BadNetwork as wrong:
+        if feature_views is None:
+            return None
+        problem = f"the head can't be trained on features: {wrong}; take feature_views 0"
+        raise BadHyperparameter("feature_views", problem) from wrong

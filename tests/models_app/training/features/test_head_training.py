@@ -1,0 +1,67 @@
+"""Trainings of the head on features that are computed once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models_app.training.trainer import train
+from tests.support.samples.training_samples import events_of_kind, snapshot_weights
+
+pytestmark = pytest.mark.usefixtures("engine_name")
+
+HEAD = ["ip.bias", "ip.weight"]
+
+
+def run(config):
+    """The events of a training."""
+    events = []
+    train(config, events.append, lambda: None)
+    return events
+
+
+def last_weights(config):
+    return snapshot_weights(Path(config.directory) / "snapshots" / "epoch-2")
+
+
+def different(one, other):
+    """The names of the weights that differ in any bit."""
+    return sorted(name for name in one if (one[name] != other[name]).any())
+
+
+def test_a_head_on_features_gets_the_weights_that_it_gets_in_the_whole_network(head_config):
+    on_features, whole = head_config("features"), head_config("whole", feature_views=0)
+    run(on_features)
+    assert events_of_kind(run(whole), "features") == []
+    for name, array in last_weights(whole).items():
+        np.testing.assert_allclose(last_weights(on_features)[name], array, rtol=0, atol=1e-5)
+
+
+def test_a_second_training_reads_the_features_of_the_first(head_config):
+    first, second = run(head_config("first")), run(head_config("second", learning_rate=0.01))
+    computed = [(event["split"], event["images"], event["computed"]) for event in events_of_kind(first, "features")]
+    assert computed == [("train", 40, True), ("val", 22, True)]
+    assert [event["computed"] for event in events_of_kind(second, "features")] == [False, False]
+    losses = [events_of_kind(events, "metrics", split="val")[-1]["loss"] for events in (first, second)]
+    assert losses[0] != losses[1]
+
+
+def test_a_training_of_the_head_changes_only_the_head(head_config, tmp_path):
+    config = head_config(solver_type="ADAM", ema=0.9)
+    run(config)
+    start = dict(np.load(tmp_path / "start.npz"))
+    after = last_weights(config)
+    factor = start["norm.factor"]
+    for name in ("norm.mean", "norm.variance"):
+        np.testing.assert_array_equal(after[name], start[name] / factor)
+    assert different(start, after) == sorted([*HEAD, "norm.factor", "norm.mean", "norm.variance"])
+
+
+def test_a_resumed_training_on_features_ends_with_the_same_bits(head_config, tmp_path):
+    whole = head_config("whole", solver_type="ADAM")
+    run(whole)
+    snapshot = str(tmp_path / "whole" / "snapshots" / "epoch-1")
+    rest = replace(whole, directory=str(tmp_path / "rest"), resume_from=snapshot)
+    assert [event["computed"] for event in events_of_kind(run(rest), "features")] == [False, False]
+    assert different(last_weights(whole), last_weights(rest)) == []
