@@ -13,6 +13,9 @@ from models_app.hyperparameter_columns import IN_COLUMNS
 from models_app.networks import BadNetwork, Network, prototxt
 from models_app.networks.fine_tuning import ALL, FineTuning, tuned
 from models_app.training import engines
+from models_app.training.augmentation.declaration import Augmentation
+from models_app.training.augmentation.image_checks import check_images
+from models_app.training.augmentation.soft_labels import soft_label_width
 from models_app.training.class_weights import check_weighable
 from models_app.training.config import NO_NORMALIZATION
 from models_app.training.features.plan import planned_parts
@@ -20,6 +23,7 @@ from models_app.training.hyperparameter_declaration import BadHyperparameter
 from models_app.training.hyperparameters import NETWORK
 from models_app.training.learning_rate import PLATEAU
 
+NO_CATEGORIES = "Its dataset is generic, so its images have no categories."
 NEEDS_WEIGHTS = (
     "What is not trained needs weights to start from: method=pretrained, method=previous with a snapshot, or a "
     "custom_network_snapshot."
@@ -117,7 +121,15 @@ def _check_crop(model: TrainedModel) -> None:
 
 def _check_balance(model: TrainedModel) -> None:
     if model.balance_classes and not model.dataset.declared_kind.has_categories:
-        raise BadInput("Its dataset is generic, so its images have no categories.")
+        raise BadInput(NO_CATEGORIES)
+
+
+def _check_augmentation(model: TrainedModel) -> None:
+    settings, dataset = Augmentation.of(model), model.dataset
+    if dataset.shapes_are_known:
+        check_images(settings, dataset.image_shape)
+    if settings.has_soft_labels and not dataset.declared_kind.has_categories:
+        raise BadHyperparameter(settings.soft_label_cause, NO_CATEGORIES)
 
 
 def _check_network(model: TrainedModel) -> None:
@@ -133,6 +145,8 @@ def _check_network(model: TrainedModel) -> None:
     _check_fine_tuning(model, network)
     if model.balance_classes and dataset.declared_kind.has_categories:
         check_weighable(network)
+    if dataset.declared_kind.has_categories:
+        soft_label_width(Augmentation.of(model), network)
     model.usable_engines = engines.engines_of_network(network, model.engine)
 
 
@@ -145,7 +159,7 @@ def _check_fine_tuning(model: TrainedModel, network: Network) -> None:
         trained = tuned(network, how)
         if model.dataset.shapes_are_known:
             trained.check_trainable("train")
-            planned_parts(trained, **{name: getattr(model, name) for name in ("train_layers", "feature_views")})
+            planned_parts(trained, how.train_layers, model.feature_views, Augmentation.of(model))
     except BadNetwork as wrong:
         raise BadHyperparameter("train_layers", str(wrong).capitalize()) from wrong
 
@@ -155,4 +169,9 @@ CHECKS = {
     "previous": _check_previous,
     "early_stop_patience": _check_patience,
 }
-CHECKS_WITH_DATASET = {"lr_policy": _check_policy, "crop_size": _check_crop, "balance_classes": _check_balance}
+CHECKS_WITH_DATASET = {
+    "lr_policy": _check_policy,
+    "crop_size": _check_crop,
+    "balance_classes": _check_balance,
+    "aug_policy": _check_augmentation,
+}

@@ -91,6 +91,7 @@ class TrainedModel(FilledInByRecipe, Job):
     early_stop_patience: int
     keep_snapshots: int | None
     balance_classes: bool
+    feature_views: int | None
     batch_size: int
     learning_rate: float
     lr_policy: str

@@ -37,11 +37,6 @@ def nothing(value: str) -> bool:
 
 off, on, none = one_of(*FALSE), one_of(*TRUE), one_of("none")
 
-_FLIP = (
-    "This server does not offer this augmentation. Send none; the published networks (not lenet) flip images left "
-    "to right at random, and so does a custom network with mirror: true in the transform_param of its Data layer."
-)
-_AUGMENTATION = "This server does not offer this augmentation. Send {}; crop_size gives random crops."
 _PYTHON_LAYER = "This server runs no Python layers. Leave the field out and describe the network with layers of Caffe."
 _RECORDS = "This server writes RecordIO, uncompressed. Send {}; encoding chooses how each image is compressed."
 
@@ -66,18 +61,6 @@ GENERIC_DATASET = {
 }
 
 MODEL = {
-    "aug_flip": DigitsField(none, _FLIP),
-    "aug_quad_rot": DigitsField(none, _AUGMENTATION.format("none")),
-    "aug_rot": DigitsField(zero, _AUGMENTATION.format("0")),
-    "aug_scale": DigitsField(zero, _AUGMENTATION.format("0")),
-    "aug_noise": DigitsField(zero, _AUGMENTATION.format("0")),
-    "aug_contrast": DigitsField(zero, _AUGMENTATION.format("0")),
-    "aug_whitening": DigitsField(off, _AUGMENTATION.format("0")),
-    "aug_hsv_use": DigitsField(off, _AUGMENTATION.format("0")),
-    # Only aug_hsv_use made these count.
-    "aug_hsv_h": DigitsField(anything),
-    "aug_hsv_s": DigitsField(anything),
-    "aug_hsv_v": DigitsField(anything),
     "shuffle": DigitsField(
         on, "This server shuffles the training images in every epoch, in an order that random_seed decides. Send 1."
     ),

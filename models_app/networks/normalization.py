@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -62,3 +63,9 @@ def _by_channel(numbers: Sequence[float]) -> np.ndarray:
 
 HALF = Normalization((127.5,) * 3, (127.5,) * 3)  # TensorFlow's: from -1 to 1
 IMAGENET = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # torchvision's, of its photos
+
+
+def smallest_deviation(shape: tuple[int, ...]) -> float:
+    """The least standard deviation by which the whitening divides an image of this shape, as in DIGITS. So an image of
+    one colour becomes 0."""
+    return 1 / math.sqrt(math.prod(shape))

@@ -13,6 +13,8 @@ from datasets.imagedb.images.resize import InputResize
 from digits_project.common.errors import BadInput
 from models_app.networks import Network
 from models_app.networks.fine_tuning import tuned
+from models_app.training.augmentation.image_checks import check_images
+from models_app.training.augmentation.soft_labels import soft_label_width
 from models_app.training.class_weights import check_weighable
 from models_app.training.engines.registry import AUTO, ENGINES
 from models_app.training.features.plan import planned_parts
@@ -74,9 +76,11 @@ class TrainConfig(Hyperparameters):
         if self.use_mean == NETWORK and network.normalization is None:
             raise BadHyperparameter("use_mean", f"use_mean is {NETWORK}, but {NO_NORMALIZATION}")
         network.check_trainable(*(["train", "val"] if self.val_records and self.val_interval else ["train"]))
-        planned_parts(network, self.train_layers, self.feature_views)
+        planned_parts(network, self.train_layers, self.feature_views, self)
         if self.category_weights is not None:
             check_weighable(network)
+        soft_label_width(self, network)
+        check_images(self, self.image_shape or network.input_shape)
         if not network.label_shape and self.labels_file is None:
             raise BadInput("there is no labels_file, though the network's labels are categories")
 

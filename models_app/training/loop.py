@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import takewhile
 
+from models_app.training.augmentation.augmenter import Augmenter
 from models_app.training.config import TrainConfig
 from models_app.training.data.batch_reader import Batch, batches_per_epoch, training_batches
 from models_app.training.data.pixels import Images
@@ -63,7 +64,14 @@ class Loop:
         Loop(engine, config, images, [AbortCheck(check_abort), Validation(val_images)]).run()
     """
 
-    def __init__(self, engine: Engine, config: TrainConfig, images: Images, callbacks: Sequence[Callback] = ()) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        config: TrainConfig,
+        images: Images,
+        callbacks: Sequence[Callback] = (),
+        augmenter: Augmenter | None = None,
+    ) -> None:
         self.engine = engine
         self.config = config
         per_epoch = batches_per_epoch(len(images), config.batch_size)
@@ -74,6 +82,7 @@ class Loop:
         self.stop_training = False
         self._images = images
         self._callbacks = tuple(callbacks)
+        self._augmenter = augmenter
 
     def run(self, start: int = 0) -> None:
         """Train from iteration `start` to the last, or until a callback stops the training."""
@@ -88,7 +97,8 @@ class Loop:
 
     def _train(self, start: int) -> None:
         config = self.config
-        with closing(training_batches(self._images, config.batch_size, config.settled_seed, start)) as batches:
+        reading = training_batches(self._images, config.batch_size, config.settled_seed, start, self._augmenter)
+        with closing(reading) as batches:
             for before, after in takewhile(lambda _: not self.stop_training, self.timetable.groups(start)):
                 self.learning_rate = learning_rate(config, self.timetable.percent(before), self.plateaus)
                 self._step(batches, after)

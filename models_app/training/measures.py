@@ -51,6 +51,16 @@ def softmax_with_loss(measure: Measure, scores: np.ndarray, labels: np.ndarray) 
     return float(total), _divisor(measure, len(chosen), labels)
 
 
+def soft_cross_entropy(measure: Measure, scores: np.ndarray, shares: np.ndarray) -> Total:
+    """Cross-entropy of the softmax with labels that are shares of categories, n×scores."""
+    scores = scores.reshape(shares.shape).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # as in softmax_with_loss
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        logarithms = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        total = -(shares * logarithms).sum()
+    return float(total), None if measure.kind.normalization == "NONE" else len(shares)
+
+
 def sigmoid_cross_entropy(measure: Measure, scores: np.ndarray, targets: np.ndarray) -> Total:
     """Cross-entropy of the sigmoid: log(1 + eˣ) - x·t."""
     counted = targets.ravel() != measure.kind.ignore_label
@@ -107,9 +117,13 @@ def _divisor(measure: Measure, counted: int, labels: np.ndarray) -> float | None
 
 
 class Tally:
-    """Means of a phase's measures over many batches. Images with the label NO_LABEL do not count."""
+    """Means of a phase's measures over many batches. Images with the label NO_LABEL do not count.
 
-    def __init__(self, network: Network, phase: str) -> None:
+    soft_labels: the dataset's labels are shares of categories, n×scores. Losses compare with all of them, accuracies
+    with the largest.
+    """
+
+    def __init__(self, network: Network, phase: str, soft_labels: bool = False) -> None:
         verdicts = [node for node in network.nodes(phase) if isinstance(node.kind, data_and_losses.Criterion)]
         self._losses = [_measure(node) for node in verdicts if isinstance(node.kind, data_and_losses.Loss)]
         self._accuracies = [_measure(node) for node in verdicts if isinstance(node.kind, data_and_losses.Accuracy)]
@@ -117,6 +131,7 @@ class Tally:
         self._measures = [*self._losses, *self._accuracies]
         if self._accuracy and self._accuracy not in self._measures:
             self._measures.append(self._accuracy)
+        self._soft_labels = soft_labels
         self._begin()
 
     def _begin(self) -> None:
@@ -131,8 +146,15 @@ class Tally:
         of_all = counted.all()
         for sums, measure in zip(self._sums, self._measures, strict=True):
             compared = (labels if value is None else values[value] for value in measure.reads)
-            total, divisor = measure.of(*(array if of_all else array[counted] for array in compared))
+            total, divisor = self._total(measure, *(array if of_all else array[counted] for array in compared))
             sums += total, batches if divisor is None else divisor
+
+    def _total(self, measure: Measure, first: np.ndarray, second: np.ndarray) -> Total:
+        if not self._soft_labels or measure.reads[1] is not None:
+            return measure.of(first, second)
+        if isinstance(measure.kind, data_and_losses.Accuracy):
+            return measure.of(first, second.argmax(axis=1).astype(np.float32))
+        return soft_cross_entropy(measure, first, second)
 
     def averages(self) -> Scores:
         """The means of everything added since the last call."""

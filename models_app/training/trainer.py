@@ -14,6 +14,7 @@ import numpy as np
 from digits_project.common.errors import BadInput
 from models_app.networks import Network, parameter_count
 from models_app.networks.fine_tuning import with_plain_averages
+from models_app.training.augmentation.augmenter import open_augmenter
 from models_app.training.callbacks import (
     PROGRESS_SECONDS,
     AbortCheck,
@@ -77,7 +78,7 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     if start.state:
         config = replace(config, random_seed=start.state.seed)
     whole = _engine_config(config, network, mean, scale)
-    if parts := planned_parts(network, config.train_layers, config.feature_views):
+    if parts := planned_parts(network, config.train_layers, config.feature_views, config):
         prepared, emit = prepare_head_training(config, whole, parts, start.weights, layout, emit, check_abort)
     else:
         prepared = _prepare(config, whole, layout, _preparing(emit, check_abort))
@@ -93,7 +94,8 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     plateaus = start.state.plateaus if start.state else 0
     judging = [StopEarly(early_stopping, emit), CountPlateaus(early_stopping, plateaus)]
     callbacks = _callbacks(emit, check_abort, judging, val_images, snapshots)
-    Loop(engine, config, train_images, callbacks).run(start.iteration)
+    augmenter = open_augmenter(config, network, train_images.layout, config.settled_seed, config.settled_threads)
+    Loop(engine, config, train_images, callbacks, augmenter).run(start.iteration)
     return snapshots.best_epoch
 
 

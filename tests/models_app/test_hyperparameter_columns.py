@@ -56,8 +56,8 @@ def test_one_declaration_adds_a_hyperparameter_everywhere():
 
 
 @pytest.mark.django_db
-def test_every_hyperparameter_of_a_row_reaches_the_trainer(built_dataset, make_model, cpu):
-    model = make_model(built_dataset, **SAMPLES, **WEIGHTS)
+def test_every_hyperparameter_of_a_row_reaches_the_trainer(make_built, make_model, cpu):
+    model = make_model(make_built(resize_channels=3), **SAMPLES, **WEIGHTS)
     model.refresh_from_db()
     values = train_config(model, [cpu]).values()
     expected = SAMPLES | SAMPLES["lr_parameters"]

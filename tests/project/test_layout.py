@@ -27,7 +27,14 @@ ALL = (*PRODUCT, "tests", "benchmarks")
 GENERATED = {"migrations", "__pycache__", "commands"}  # made by Django, or named by it
 
 # The packages whose parts all have to be in a layer, and the parts that need none.
-CONTAINERS = ["datasets", "digits_project", "digits_project.jobs", "inference", "models_app"]
+CONTAINERS = [
+    "datasets",
+    "digits_project",
+    "digits_project.jobs",
+    "inference",
+    "models_app",
+    "models_app.training.augmentation",
+]
 WITHOUT_LAYER = {"apps", "migrations"}
 
 

@@ -14,6 +14,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 from models_app.networks.export.onnx_file import save_model
 from models_app.networks.graph import Network
 from models_app.networks.layers import data_and_losses
+from models_app.networks.normalization import smallest_deviation
 from models_app.networks.resolve import Node
 
 # Old enough for every ONNX Runtime since 1.13 (2022), new enough for every operator used.
@@ -21,6 +22,7 @@ OPSET = 17
 IR_VERSION = 8
 
 ROWS_AND_COLUMNS = np.array([2, 3])  # axes of N×C×H×W
+PIXELS = [1, 2, 3]
 
 
 class GraphWriter:
@@ -74,12 +76,14 @@ def write_onnx(
     metadata: Mapping[str, str] | None = None,
     image_shape: tuple[int, int, int] | None = None,
     scale: np.ndarray | None = None,
+    whitening: bool = False,
 ) -> None:
     """Write the deployed network to `path`.
 
     Input: the first top of its Data layer ("data"), float32 N×C×H×W, raw values 0 to 255, channels in RGB order, any N.
     If `image_shape` is larger than the network's input, the model takes images of that shape and crops their middle.
-    `mean`, C×H×W of the input or C×1×1, is subtracted inside, and the difference is multiplied by `scale`, C×1×1.
+    `mean`, C×H×W of the input or C×1×1, is subtracted inside, and the difference is multiplied by `scale`, C×1×1. With
+    `whitening` each image then loses its own mean and is divided by its own standard deviation.
     Outputs: the network's, under their names ("softmax": N×categories). `labels` (as a JSON list) and `metadata` become
     metadata_props, and so do the `layers`: a JSON list of {name, type, weights: [name], values: {top: name}}, which the
     visualizations use to find weights and activations.
@@ -91,7 +95,8 @@ def write_onnx(
     writer = GraphWriter([*names, *inputs, *outputs])
     image_shape = image_shape or network.input_shape
     operands = {"Sub": mean, "Mul": scale}
-    values = _write_nodes(writer, nodes, operands, _centre(image_shape, network.input_shape))
+    whitened_shape = network.input_shape if whitening else None
+    values = _write_nodes(writer, nodes, operands, _centre(image_shape, network.input_shape), whitened_shape)
     for output in outputs:
         writer.rename(values[output], output)
     shapes = network.shapes("deploy")
@@ -126,10 +131,12 @@ def _write_nodes(
     nodes: Sequence[Node],
     operands: Mapping[str, np.ndarray | None],
     centre: tuple[np.ndarray, np.ndarray] | None,
+    whitened_shape: tuple[int, ...] | None,
 ) -> dict[str, str]:
     """Write every layer. Returns {top: name of the value that it holds after the last layer}.
 
     `operands`: the second operand of each operator that is applied to the cropped images; None: it is left out.
+    `whitened_shape`: the shape of the images if they are whitened then.
     """
     values: dict[str, str] = {}
     for node in nodes:
@@ -141,7 +148,7 @@ def _write_nodes(
             for operator, operand in operands.items():
                 if operand is not None:
                     value = writer.node(operator, [value, writer.constant(_batched(operand))])
-            values[data] = value
+            values[data] = _whitened(writer, value, whitened_shape) if whitened_shape else value
             writer.end(node, {data: values[data]})
             continue
         inputs = [values[bottom] for bottom in node.layer.bottoms]
@@ -150,6 +157,14 @@ def _write_nodes(
         values.update(tops)
         writer.end(node, tops)
     return values
+
+
+def _whitened(writer: GraphWriter, images: str, shape: tuple[int, ...]) -> str:
+    """Each image minus its mean, divided by its standard deviation or, if that is less, by the smallest one."""
+    centred = writer.node("Sub", [images, writer.node("ReduceMean", [images], axes=PIXELS, keepdims=1)])
+    variance = writer.node("ReduceMean", [writer.node("Mul", [centred, centred])], axes=PIXELS, keepdims=1)
+    smallest = writer.constant(np.array(smallest_deviation(shape), np.float32))
+    return writer.node("Div", [centred, writer.node("Max", [writer.node("Sqrt", [variance]), smallest])])
 
 
 def _batched(operand: np.ndarray) -> np.ndarray:

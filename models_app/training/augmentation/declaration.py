@@ -1,13 +1,13 @@
 """The hyperparameters of augmentation. Names, ranges and defaults are DIGITS's, where DIGITS had them.
 
-0, no and none, the defaults, mean off. The operations are in the modules beside this one, listed by registry.py.
+0, no and none, the defaults, mean off. The operations are in the modules beside this one, listed by operations.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models_app.training.hyperparameter_declaration import hyperparameter
+from models_app.training.hyperparameter_declaration import hyperparameter, hyperparameters_of
 
 NONE = "none"
 LEFT_RIGHT, UP_DOWN = ("fliplr", "fliplrud"), ("flipud", "fliplrud")  # values of aug_flip
@@ -15,6 +15,11 @@ FLIPS = (NONE, "fliplr", "flipud", "fliplrud")
 QUAD_ROTATIONS = {NONE: (0,), "rot90": (0, 90, -90), "rot180": (0, 180), "rotall": (0, 90, -90, 180)}
 LIGHT, TRIVIAL, RAND = "light", "trivialaugment", "randaugment"
 POLICIES = (NONE, LIGHT, TRIVIAL, RAND)
+OF_IMAGES = (
+    "aug_flip", "aug_quad_rot", "aug_rot", "aug_scale", "aug_noise", "aug_contrast", "aug_hsv_use", "aug_crop_scale",
+    "aug_policy", "random_erasing", "mixup", "cutmix",
+)  # fmt: skip
+SOFT_LABELS = ("mixup", "cutmix", "label_smoothing")
 MAX_MAGNITUDE = 30
 MAX_ALPHA = 100  # of a beta distribution
 
@@ -137,12 +142,27 @@ class Augmentation:
         help="The share of a label that is spread evenly over all categories, such as 0.1. 0: off.",
     )
 
+    @classmethod
+    def of(cls, settings: object) -> Augmentation:
+        """These settings of any object that has attributes of their names, such as a row."""
+        return cls(**{declared.name: getattr(settings, declared.name) for declared in hyperparameters_of(cls)})
+
     @property
     def mixes_images(self) -> bool:
         """Whether images are mixed with others of their batch."""
         return bool(self.mixup or self.cutmix)
 
     @property
+    def image_cause(self) -> str:
+        """The first hyperparameter that changes images at random; "" if none does."""
+        return next((name for name in OF_IMAGES if getattr(self, name) not in (0, NONE)), "")
+
+    @property
     def has_soft_labels(self) -> bool:
         """Whether the labels of a training are shares of categories, not numbers of categories."""
-        return self.mixes_images or self.label_smoothing > 0
+        return bool(self.soft_label_cause)
+
+    @property
+    def soft_label_cause(self) -> str:
+        """The first hyperparameter that makes labels shares of categories; "" if none does."""
+        return next((name for name in SOFT_LABELS if getattr(self, name)), "")

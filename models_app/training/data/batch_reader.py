@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
+from typing import NamedTuple
 
 import numpy as np
 
+from models_app.training.augmentation.augmenter import Augmenter
 from models_app.training.data.crops import Window
 from models_app.training.data.pixels import Images
 from models_app.training.engines.interface import NO_LABEL
@@ -39,44 +42,62 @@ def epoch_order(images: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(images)
 
 
-def training_batches(images: Images, batch_size: int, seed: int, start: int = 0) -> Generator[Batch, None, None]:
+def training_batches(
+    images: Images, batch_size: int, seed: int, start: int = 0, augmenter: Augmenter | None = None
+) -> Generator[Batch, None, None]:
     """Endless batches from iteration `start` on. An epoch's last batch is filled up with the epoch's first images.
 
-    Crop and flip of an image depend on the seed, the epoch and the image's position in it.
+    Crop, flip and augmentation of an image depend on the seed, the epoch and the image's position in it.
     """
-    return _read_ahead(images, batch_size, _training_parts(images, batch_size, seed, start))
+    return _read_ahead(images, batch_size, _training_parts(images, batch_size, seed, start, augmenter), augmenter)
 
 
 def validation_batches(images: Images, batch_size: int) -> Generator[Batch, None, None]:
     """Batches of the middle crop of every image, once. The padding of the last batch has the label NO_LABEL."""
     starts = range(0, len(images), batch_size)
     numbers = (np.arange(i, min(i + batch_size, len(images))) for i in starts)
-    return _read_ahead(images, batch_size, ((chosen, images.layout.centre(len(chosen))) for chosen in numbers))
+    return _read_ahead(images, batch_size, (_plain(images, c, images.layout.centre(len(c))) for c in numbers))
 
 
-Part = tuple[np.ndarray, Sequence[Window] | None]  # image numbers of a batch, and the window of each
+class BatchSource(NamedTuple):
+    """A batch to be read: its number of images, and the function that reads them and their labels into arrays."""
+
+    images: int
+    read: Callable[[np.ndarray, np.ndarray], None]
 
 
-def _training_parts(images: Images, batch_size: int, seed: int, start: int) -> Iterator[Part]:
+def _plain(images: Images, chosen: np.ndarray, windows: Sequence[Window] | None) -> BatchSource:
+    return BatchSource(len(chosen), partial(images.read, chosen, windows=windows))
+
+
+def _training_parts(
+    images: Images, batch_size: int, seed: int, start: int, augmenter: Augmenter | None
+) -> Iterator[BatchSource]:
     per_epoch = batches_per_epoch(len(images), batch_size)
     epoch, first = divmod(start, per_epoch)
     while True:
         order = epoch_order(len(images), seed, epoch)
         for place in range(first * batch_size, per_epoch * batch_size, batch_size):
             chosen = order.take(range(place, place + batch_size), mode="wrap")
-            yield chosen, images.layout.at_random(seed, epoch, place, batch_size)
+            if augmenter:
+                yield BatchSource(batch_size, partial(augmenter.read, images, chosen, epoch, place))
+            else:
+                yield _plain(images, chosen, images.layout.at_random(seed, epoch, place, batch_size))
         epoch, first = epoch + 1, 0
 
 
-def _read_ahead(images: Images, batch_size: int, parts: Iterable[Part]) -> Generator[Batch, None, None]:
+def _read_ahead(
+    images: Images, batch_size: int, parts: Iterable[BatchSource], augmenter: Augmenter | None = None
+) -> Generator[Batch, None, None]:
     """Read batches on a thread of their own. Close or exhaust the iterator to end the thread."""
     free: SimpleQueue[Batch | None] = SimpleQueue()
     ready: SimpleQueue[Batch | BaseException | None] = SimpleQueue()
-    pixels, labels = (batch_size, *images.layout.input_shape), (batch_size, *images.layout.label_shape)
+    label_shape = augmenter.label_shape if augmenter else images.layout.label_shape
+    pixels, labels = (batch_size, *images.layout.input_shape), (batch_size, *label_shape)
     for _ in range(BUFFERS):
         free.put(Batch(np.zeros(pixels, images.layout.dtype), np.empty(labels, np.float32)))
     stop = threading.Event()
-    reader = threading.Thread(target=_read, args=(images, parts, free, ready, stop), name="read-ahead", daemon=True)
+    reader = threading.Thread(target=_read, args=(parts, free, ready, stop), name="read-ahead", daemon=True)
     reader.start()
     try:
         while (batch := ready.get()) is not None:
@@ -90,15 +111,15 @@ def _read_ahead(images: Images, batch_size: int, parts: Iterable[Part]) -> Gener
         reader.join()
 
 
-def _read(images: Images, parts: Iterable[Part], free: SimpleQueue, ready: SimpleQueue, stop: threading.Event) -> None:
+def _read(parts: Iterable[BatchSource], free: SimpleQueue, ready: SimpleQueue, stop: threading.Event) -> None:
     """Fill free buffers until `stop` is set or no part is left; then put None, or the exception, into `ready`."""
     try:
-        for chosen, windows in parts:
+        for images, read in parts:
             batch = free.get()
             if stop.is_set():
                 return
-            images.read(chosen, batch.images[: len(chosen)], batch.labels[: len(chosen)], windows)
-            batch.labels[len(chosen) :] = NO_LABEL
+            read(batch.images[:images], batch.labels[:images])
+            batch.labels[images:] = NO_LABEL
             ready.put(batch)
         ready.put(None)
     except BaseException as error:  # noqa: BLE001  raised again by the thread that takes the batch

@@ -12,6 +12,7 @@ from datasets.imagedb.images.resize import InputResize
 from digits_project.common.errors import BadInput
 from models_app.networks import Network
 from models_app.networks.layers import data_and_losses
+from models_app.training.augmentation.streams import uniforms
 
 Shape = tuple[int, int, int]  # channels, height, width
 
@@ -77,12 +78,10 @@ class InputLayout:
         """
         if self._takes_whole_images and not self.mirror:
             return None
-        bits = np.random.PCG64(np.random.SeedSequence([seed, epoch, CROPS]))
-        bits.advance(3 * first)  # a draw takes one number
         (_, height, width), (rows, columns) = self.image_shape, self.window_shape
         return [
             Window(int(down * (height - rows + 1)), int(right * (width - columns + 1)), self.mirror and flip < 0.5)
-            for down, right, flip in np.random.Generator(bits).random((images, 3)).tolist()
+            for down, right, flip in uniforms(seed, epoch, CROPS, first, images, 3).tolist()
         ]
 
 

@@ -46,10 +46,11 @@ class Engine(Protocol):
     """A network on a device, with its losses and its solver.
 
     Images are uint8, batch×C×H×W, 0 to 255, channels in RGB order, or of another input_type if so configured. Labels
-    are float32: one number per image for categories, else batch × the shape of a label. Both are a full batch.
-    train_batch and evaluate_batch can return before the computation is done, but must have copied their arrays by then.
-    A method that returns numbers waits for the computation. Scores are averages over the images since the last call.
-    The same configuration, weights, optimizer state and batches give the same weights on the CPU, to the bit.
+    are float32: one number per image for categories, else batch × the shape of a label. With `has_soft_labels`
+    train_batch takes batch × scores: the share of each category in an image. Both are a full batch. train_batch and
+    evaluate_batch can return before the computation is done, but must have copied their arrays by then. A method that
+    returns numbers waits for the computation. Scores are averages over the images since the last call. The same
+    configuration, weights, optimizer state and batches give the same weights on the CPU, to the bit.
     """
 
     name: str  # the library and its version, such as "mxnet 1.9.1"

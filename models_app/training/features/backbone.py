@@ -20,20 +20,27 @@ FORMAT = 1  # raise it when the same network and images no longer have the same 
 
 
 class Backbone:
-    """The layers below the head, with their weights. `mean` and `scale` are those of EngineConfig."""
+    """The layers below the head, with their weights. `mean` and `scale` are those of EngineConfig, `whitening` is its
+    aug_whitening."""
 
     def __init__(
-        self, parts: NetworkParts, weights: Mapping[str, np.ndarray], mean: np.ndarray | None, scale: np.ndarray | None
+        self,
+        parts: NetworkParts,
+        weights: Mapping[str, np.ndarray],
+        mean: np.ndarray | None,
+        scale: np.ndarray | None,
+        whitening: bool = False,
     ) -> None:
         self.size = parts.size
         self._network = parts.backbone
         self._weights = {weight.name: weights[weight.name] for weight in self._network.weights()}
-        self._mean, self._scale = mean, scale
+        self._mean, self._scale, self._whitening = mean, scale, whitening
 
     @property
     def identity(self) -> dict:
         """Values that differ between backbones with other features of the same image."""
-        return {"format": FORMAT, "size": self.size, "backbone": self._digest}
+        whitened = {"whitening": True} if self._whitening else {}
+        return {"format": FORMAT, "size": self.size, "backbone": self._digest, **whitened}
 
     @cached_property
     def _digest(self) -> str:
@@ -48,7 +55,9 @@ class Backbone:
         """Load the backbone; its model file lies in `folder` meanwhile."""
         folder.mkdir(parents=True, exist_ok=True)
         with partial(folder / ".backbone.onnx") as path:
-            write_onnx(self._network, self._weights, path, self._mean, labels=(), scale=self._scale)
+            write_onnx(
+                self._network, self._weights, path, self._mean, labels=(), scale=self._scale, whitening=self._whitening
+            )
             return RunningBackbone(path, threads)
 
 

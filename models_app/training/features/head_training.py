@@ -47,7 +47,10 @@ def prepare_head_training(
     counts = [len(one) for one in records]
     passes = PassProgress(emit, check_abort, counts[0] * views + sum(counts[1:]))
     work = Pass(
-        Backbone(parts, weights, whole.mean, whole.scale), Path(config.directory), config.settled_threads, passes
+        Backbone(parts, weights, whole.mean, whole.scale, whole.aug_whitening),
+        Path(config.directory),
+        config.settled_threads,
+        passes,
     )
     opened = [_open(one, number, work, emit) for one, number in zip(records, (views, 1), strict=False)]
     sample = sample_of(records[-1], min(SAMPLE, config.batch_size))
@@ -85,7 +88,7 @@ def _engine(
     config: TrainConfig, whole: EngineConfig, parts: NetworkParts, weights: Mapping[str, np.ndarray], sample: int
 ) -> Engine:
     name = choose_installed(whole.network, config.engine)
-    head = replace(whole, network=parts.head, mean=None, scale=None, input_type="float32")
+    head = replace(whole, network=parts.head, mean=None, scale=None, aug_whitening=False, input_type="float32")
     learned = {weight.name for weight in parts.head.weights()}
     fixed = {weight: array for weight, array in weights.items() if weight not in learned}
     return HeadEngine(open_engine(name, head), lambda: open_engine(name, replace(whole, batch_size=sample)), fixed)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from models_app.training.augmentation.soft_labels import soft_label_width
 from models_app.training.engines.interface import EngineConfig
 from models_app.training.engines.mxnet import layer_builders
 from models_app.training.engines.mxnet.compat import mx
@@ -25,7 +26,10 @@ class BoundExecutor:
         self, config: EngineConfig, phase: str, context: mx.Context, weights: Arrays, gradients: Arrays, tally: Tally
     ) -> None:
         weights_of_categories = config.category_weights if phase == "train" else None
-        graph = layer_builders.build(config.network, phase, config.mean, config.scale, weights_of_categories)
+        width = soft_label_width(config, config.network) if phase == "train" else 0
+        graph = layer_builders.build(
+            config.network, phase, config.mean, config.scale, weights_of_categories, width > 0, config.aug_whitening
+        )
         if phase != "deploy":
             config.network.check_trainable(phase)
         self.outputs: list[Any] = config.network.outputs(phase) if phase == "deploy" else list(graph.kept)
@@ -33,7 +37,8 @@ class BoundExecutor:
         symbol = mx.sym.Group([*graph.heads, *map(mx.sym.BlockGrad, results)])
         shape = (config.batch_size, *config.network.input_shape)
         self.data = mx.nd.zeros(shape, context, dtype=config.input_type)
-        self.label = mx.nd.zeros((config.batch_size, *config.network.label_shape), context)
+        label_shape = (width,) if width else config.network.label_shape
+        self.label = mx.nd.zeros((config.batch_size, *label_shape), context)
         constants = {name: mx.nd.array(value, context) for name, value in graph.constants.items()}
         known = {**weights, **constants, "data": self.data, "label": self.label}
         arguments = {name: known[name] for name in symbol.list_arguments()}

@@ -138,8 +138,18 @@ class MXNetEngine:
         metadata: Mapping[str, str],
         image_shape: tuple[int, int, int],
     ) -> None:
-        mean, scale = self._config.mean, self._config.scale
-        write_onnx(self._config.network, weights, path, mean, labels, metadata, image_shape, scale)
+        config = self._config
+        write_onnx(
+            config.network,
+            weights,
+            path,
+            config.mean,
+            labels,
+            metadata,
+            image_shape,
+            config.scale,
+            config.aug_whitening,
+        )
 
     def _training(self) -> Replicas:
         """The executors of training, one for each device; bound when they are first needed."""

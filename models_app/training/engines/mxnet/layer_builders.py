@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from models_app.networks import Network, Node
-from models_app.networks.layers import data_and_losses, dense, elementwise, joining, shaping, vision
+from models_app.networks.layers import Shape, data_and_losses, dense, elementwise, joining, shaping, vision
 from models_app.networks.layers.layer_type import axis_of
+from models_app.networks.normalization import smallest_deviation
 from models_app.training.engines.mxnet import loss_builders, memory_layouts, normalization_builders
 from models_app.training.engines.mxnet.compat import mx
 from models_app.training.engines.mxnet.symbols import Build, Symbol, SymbolGraph, by_channel
@@ -21,31 +22,47 @@ def build(
     mean: np.ndarray | None,
     scale: np.ndarray | None = None,
     category_weights: Sequence[float] | None = None,
+    soft_labels: bool = False,
+    whitening: bool = False,
 ) -> SymbolGraph:
     """Build a phase as symbols. Its images are uint8; mean and scale are those of EngineConfig. With category_weights
-    the losses weight images by category."""
+    the losses weight images by category; with soft_labels, labels are shares of categories."""
     mixed = memory_layouts.mixed_layouts(network) if phase == "train" else set()
     graph = SymbolGraph(joined_scales=normalization_builders.joined_scales(network, phase), mixed_layouts=mixed)
+    graph.soft_labels = soft_labels
     if category_weights is not None:
         graph.category_weights = graph.constant("category_weights", np.array(category_weights, np.float32))
     for node in network.nodes(phase):
         inputs = [graph.values[bottom] for bottom in node.layer.bottoms]
         weights = [mx.sym.Variable(weight.name) for weight in node.weights]
         if isinstance(node.kind, data_and_losses.DataSource):
-            tops = [_normalized(graph, mean, scale), graph.label][: len(node.layer.tops)]
+            tops = [_input(graph, mean, scale, node.outputs[0] if whitening else None), graph.label][
+                : len(node.layer.tops)
+            ]
         else:
             tops = BUILDERS[node.layer.type](graph, node, inputs, weights)
         graph.values.update(zip(node.layer.tops, tops, strict=True))
     return graph
 
 
-def _normalized(graph: SymbolGraph, mean: np.ndarray | None, scale: np.ndarray | None) -> Symbol:
+def _input(
+    graph: SymbolGraph, mean: np.ndarray | None, scale: np.ndarray | None, whitened_shape: Shape | None
+) -> Symbol:
+    """The normalized images; also whitened, if the shape of an image is given for that."""
     images = mx.sym.Cast(graph.images, dtype="float32")
     if mean is not None:
         images = mx.sym.broadcast_sub(images, graph.constant("mean", mean[np.newaxis]))
     if scale is not None:
         images = mx.sym.broadcast_mul(images, graph.constant("scale", scale[np.newaxis]))
-    return images
+    return _whitened(images, smallest_deviation(whitened_shape)) if whitened_shape else images
+
+
+def _whitened(images: Symbol, smallest: float) -> Symbol:
+    """Each image minus its mean, divided by its standard deviation or, if that is less, by the smallest one."""
+    pixels = {"axis": (1, 2, 3), "keepdims": True}
+    images = mx.sym.broadcast_sub(images, mx.sym.mean(images, **pixels))
+    deviation = mx.sym.sqrt(mx.sym.mean(mx.sym.square(images), **pixels))
+    return mx.sym.broadcast_div(images, mx.sym.maximum(deviation, smallest))
 
 
 def convolution(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:

@@ -24,6 +24,8 @@ def softmax_with_loss(
 ) -> list[Symbol]:
     kind: data_and_losses.SoftmaxWithLoss = node.kind
     (scores, labels), (scores_shape, label_shape) = inputs, node.inputs
+    if graph.soft_labels and node.reads[1] is None:
+        return _soft_labels_loss(graph, node, inputs)
     places = math.prod(label_shape)  # labels per image
     if places > 1:
         scores = mx.sym.reshape(scores, shape=(-1, scores_shape[0], places))
@@ -41,6 +43,19 @@ def softmax_with_loss(
     if kind.ignore_label is not None:
         settings |= {"use_ignore": True, "ignore_label": kind.ignore_label}
     graph.heads.append(mx.sym.SoftmaxOutput(scores, labels, **settings))
+    return _compared(graph, node, inputs)
+
+
+def _soft_labels_loss(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol]) -> list[Symbol]:
+    """Cross-entropy with labels that are shares of categories: -Σ w·y·log softmax(x), with the category weights w."""
+    kind: data_and_losses.SoftmaxWithLoss = node.kind
+    scores, targets = rows(inputs[0], node.inputs[0]), mx.sym.BlockGrad(inputs[1])
+    if graph.category_weights is not None:
+        targets = mx.sym.broadcast_mul(targets, mx.sym.expand_dims(graph.category_weights, axis=0))
+    # One row an image, because MakeLoss takes the first of two axes as the batch.
+    losses = -mx.sym.sum(mx.sym.log_softmax(scores, axis=1) * targets, axis=1, keepdims=True)
+    divide = "null" if kind.normalization == "NONE" else "batch"  # one label an image: the others are the same
+    graph.heads.append(mx.sym.MakeLoss(losses, grad_scale=kind.loss_weight, normalization=divide))
     return _compared(graph, node, inputs)
 
 

@@ -41,7 +41,7 @@ class Replicas:
     ) -> None:
         if len(contexts) > 1:
             _check_divisible(config.network)
-        self._tally = Tally(config.network, "train")
+        self._tally = Tally(config.network, "train", soft_labels=config.has_soft_labels)
         self._accumulates = config.batch_accumulation > 1
         self._first, *self._others = (
             self._replica(config, context, rows, weights, gradients)

@@ -24,7 +24,8 @@ class SymbolGraph:
     `values` maps each top to its current symbol. The backward pass starts at `heads`. `kept` are the values that losses
     and accuracies compare, for measures.py. `constants` are inputs that never change. `backward` names the inputs whose
     gradient is requested only so that the backward pass runs their layer. `category_weights` weight the images in the
-    losses. `joined_scales`: see normalization_builders.py; `mixed_layouts`: see memory_layouts.py.
+    losses. `soft_labels`: whether labels are shares of categories, batch × scores. `joined_scales`: see
+    normalization_builders.py; `mixed_layouts`: see memory_layouts.py.
     """
 
     images: Symbol = field(default_factory=lambda: mx.sym.Variable("data"))
@@ -35,6 +36,7 @@ class SymbolGraph:
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     backward: list[str] = field(default_factory=list)
     category_weights: Symbol | None = None
+    soft_labels: bool = False
     joined_scales: dict[str, Node] = field(default_factory=dict)
     mixed_layouts: set[str] = field(default_factory=set)
 

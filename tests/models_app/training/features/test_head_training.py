@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from digits_project.common.errors import BadInput
 from models_app.training.trainer import train
 from tests.support.samples.training_samples import events_of_kind, snapshot_weights
 
@@ -45,6 +46,24 @@ def test_a_second_training_reads_the_features_of_the_first(head_config):
     assert [event["computed"] for event in events_of_kind(second, "features")] == [False, False]
     losses = [events_of_kind(events, "metrics", split="val")[-1]["loss"] for events in (first, second)]
     assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("settings", [{"aug_whitening": True}, {"label_smoothing": 0.2}])
+def test_whitening_and_soft_labels_are_the_same_on_features_as_in_the_whole_network(head_config, settings):
+    on_features, whole = head_config("features", **settings), head_config("whole", feature_views=0, **settings)
+    assert len(events_of_kind(run(on_features), "features")) == 2
+    run(whole)
+    plain = head_config("plain")
+    run(plain)
+    for name, array in last_weights(whole).items():
+        np.testing.assert_allclose(last_weights(on_features)[name], array, rtol=0, atol=1e-5)
+    assert different(last_weights(plain), last_weights(whole))
+
+
+def test_images_that_are_changed_at_random_have_no_features(head_config):
+    assert events_of_kind(run(head_config(aug_flip="fliplr")), "features") == []
+    with pytest.raises(BadInput, match="aug_flip changes images at random, so their features can't be kept"):
+        head_config(aug_flip="fliplr", feature_views=1)
 
 
 def test_a_training_of_the_head_changes_only_the_head(head_config, tmp_path):
