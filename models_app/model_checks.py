@@ -12,6 +12,8 @@ from models_app.choices import NETWORK_COLUMNS, NetworkMethod
 from models_app.hyperparameter_columns import IN_COLUMNS
 from models_app.networks import BadNetwork, Network, prototxt
 from models_app.networks.fine_tuning import ALL, FineTuning, tuned
+from models_app.networks.size_warnings import size_warnings
+from models_app.sizes import input_sizes
 from models_app.training import engines
 from models_app.training.augmentation.declaration import Augmentation
 from models_app.training.augmentation.image_checks import check_images
@@ -46,7 +48,7 @@ def wrong_columns(model: TrainedModel) -> dict[str, str]:
         return wrong
     for column, check in CHECKS_WITH_DATASET.items():
         wrong |= _complaint(column, check, model)
-    if not wrong.keys() & {network, "crop_size"} and not model.network_is_checked:
+    if not wrong.keys() & {network, "crop_size", "input_size"} and not model.network_is_checked:
         wrong |= _complaint(network, _check_network, model)
     return wrong
 
@@ -134,7 +136,7 @@ def _check_augmentation(model: TrainedModel) -> None:
 
 def _check_network(model: TrainedModel) -> None:
     """Check the network, and store which engines can train it."""
-    network, dataset = model.network(), model.dataset
+    network, dataset = _network_of(model), model.dataset
     with prototxt.located(model.custom_network) if model.method == NetworkMethod.CUSTOM else nullcontext():
         if dataset.categories and not network.label_shape:
             network.check_categories(len(dataset.categories))
@@ -148,6 +150,31 @@ def _check_network(model: TrainedModel) -> None:
     if dataset.declared_kind.has_categories:
         soft_label_width(Augmentation.of(model), network)
     model.usable_engines = engines.engines_of_network(network, model.engine)
+    if model._state.adding and dataset.shapes_are_known:
+        model.warnings = size_warnings(network, input_sizes.designed_for(model))
+
+
+def _network_of(model: TrainedModel) -> Network:
+    """The model's network. Raises BadInput; if the network fits the images of the dataset, but not input_size, that
+    names input_size."""
+    try:
+        return model.network()
+    except BadNetwork as wrong:
+        if model.input_size is None or (model.method == NetworkMethod.CUSTOM and not _fits_unscaled(model)):
+            raise
+        size = f"{model.input_size}×{model.input_size}"
+        raise BadHyperparameter("input_size", f"The network can't take images of {size}: {wrong}.") from wrong
+
+
+def _fits_unscaled(model: TrainedModel) -> bool:
+    size, model.input_size = model.input_size, None
+    try:
+        model.network()
+    except BadNetwork:
+        return False
+    finally:
+        model.input_size = size
+    return True
 
 
 def _check_fine_tuning(model: TrainedModel, network: Network) -> None:

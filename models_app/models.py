@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import QuerySet
 
+from datasets.imagedb.images.resize import MAX_SIDE
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import ENDED, DeviceRequest, Job, JobEngine, Status
@@ -18,10 +19,11 @@ from models_app.choices import MAX_GPUS, NetworkMethod, engine_names, frameworks
 from models_app.hyperparameter_columns import RATE_COLUMNS, HyperparameterColumns
 from models_app.networks import Network, prototxt
 from models_app.networks.pretrained import packaged
-from models_app.networks.retrain import retrained, with_normalization_of
+from models_app.networks.retrain import prepared_as, retrained
 from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.recipe_columns import FilledInByRecipe
-from models_app.results import BEST, NEWEST, SAME_EPOCH, Evaluation, Snapshot, Which, chosen, is_epoch
+from models_app.results import BEST, NEWEST, Evaluation, Snapshot, Which, chosen, is_due, is_epoch
+from models_app.sizes import input_sizes
 from models_app.training import engines
 from models_app.training.class_weights import balanced
 from models_app.training.learning_rate import LearningRatePolicy
@@ -74,6 +76,7 @@ class TrainedModel(FilledInByRecipe, Job):
         help_text="The name of installed weights that the training starts from.",
     )
     crop_size = models.PositiveIntegerField(null=True, blank=True, validators=[POSITIVE])
+    input_size = models.PositiveIntegerField(null=True, blank=True, validators=[POSITIVE, MaxValueValidator(MAX_SIDE)])
 
     # Its training.
     framework = models.CharField(max_length=20, choices=frameworks, default="mxnet")
@@ -158,7 +161,10 @@ class TrainedModel(FilledInByRecipe, Job):
         return DeviceRequest(tuple(self.select_gpus), self.select_gpu_count, usable, weights)
 
     def clean(self):
-        """Check the columns together: the dataset, a network that fits its images, a valid policy."""
+        """Check the columns together: the dataset, a network that fits its images, a valid policy. A new row gets the
+        input_size that follows from its weights."""
+        if self._state.adding and self.input_size is None:
+            self.input_size = input_sizes.usual(self)
         if wrong := model_checks.wrong_columns(self):
             raise ValidationError(wrong)
 
@@ -168,12 +174,11 @@ class TrainedModel(FilledInByRecipe, Job):
         Before the dataset is Done, its number of categories is unknown; 2 is used, which is enough to check all but the
         last layer's width. The shapes of a generic dataset are unknown too; then the network is not checked.
         """
-        dataset, known = self.dataset, self.dataset.shapes_are_known
+        known, label_shape = self.dataset.shapes_are_known, tuple(self.dataset.label_shape)
+        image_shape, crop_size = input_sizes.of_network(self)
         if self.standard_network:
-            network = networks.standard(self.standard_network, dataset.image_shape, self.categories, self.crop_size)
-            return with_normalization_of(self.previous_network, network) if self.previous_network else network
-        image_shape, label_shape = dataset.image_shape, tuple(dataset.label_shape)
-        crop_size = self.crop_size if known else None
+            network = networks.standard(self.standard_network, image_shape, self.categories, crop_size)
+            return prepared_as(self.previous_network, network) if self.previous_network else network
         has_categories = self.declared_kind.has_categories
         if self.method == NetworkMethod.CUSTOM:
             categories = self.categories if has_categories else None
@@ -275,7 +280,7 @@ class TrainedModel(FilledInByRecipe, Job):
         if newest is None or not is_epoch(which):
             return f"{self.name} is {self.status} and has no snapshot yet."
         epoch = which
-        if 0 < epoch < newest.epoch and _is_multiple(epoch, self.snapshot_interval):
+        if 0 < epoch < newest.epoch and is_due(epoch, self.snapshot_interval):
             was = f"The snapshot of {self.name} at epoch {epoch:g} was deleted (keep_snapshots says which are kept)"
             return f"{was}; its epochs are: {there}."
         return f"{self.name} has no snapshot of epoch {epoch:g}; its epochs are: {there}."
@@ -291,8 +296,3 @@ class TrainedModel(FilledInByRecipe, Job):
     def snapshot_at(self, which: Which = None) -> Snapshot | None:
         """The snapshot of an epoch, NEWEST, BEST, or the one that answers if none is named; None if there is none."""
         return chosen(self.snapshots.all(), which).first()
-
-
-def _is_multiple(epoch: float, interval: float) -> bool:
-    """Whether a snapshot is due at this epoch."""
-    return bool(interval) and abs(epoch - interval * round(epoch / interval)) < SAME_EPOCH

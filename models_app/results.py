@@ -42,6 +42,11 @@ def is_epoch(which: Which) -> TypeGuard[float]:
     return isinstance(which, (int, float)) and which != NEWEST
 
 
+def is_due(epoch: float, interval: float) -> bool:
+    """Whether a training with a snapshot every `interval` epochs takes one at this epoch."""
+    return bool(interval) and abs(epoch - interval * round(epoch / interval)) < SAME_EPOCH
+
+
 def chosen(snapshots: models.QuerySet, which: Which = None) -> models.QuerySet:
     """The snapshots of one model with the chosen one first; none if there is no such snapshot. No other code decides.
 

@@ -41,7 +41,8 @@ def create_models(
             for varied in _combinations(name, learning_rates, batch_sizes):
                 model = TrainedModel(owner=owner, **(fields | varied))
                 model.network_is_checked = bool(made)
-                model.usable_engines = made[0].usable_engines if made else []
+                if made:
+                    model.usable_engines, model.warnings = made[0].usable_engines, made[0].warnings
                 _refuse_more_snapshots(model)
                 if varied["batch_size"] is None:
                     model.batch_size = made[0].batch_size if made else _default_batch_size(model)

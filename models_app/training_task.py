@@ -17,6 +17,7 @@ from digits_project.jobs.scheduling import devices
 from models_app import pruning, recovery, trainer_process
 from models_app.models import TrainedModel
 from models_app.results import Metric, Snapshot
+from models_app.sizes import input_sizes
 from models_app.training.config import TrainConfig
 from models_app.training.hyperparameters import MEAN_OF_DATASET
 
@@ -25,7 +26,7 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
     """The trainer's configuration for a model and its dataset."""
     records = model.dataset.directory
     weights = None if resume_from else model.initial_weights()
-    hyperparameters = model.hyperparameters
+    hyperparameters, resize = model.hyperparameters, input_sizes.resize_of(model)
     batch_size = min(hyperparameters.batch_size, model.dataset.entries("train"))  # more would repeat images
     return TrainConfig(
         network=model.network().to_dict(),
@@ -35,6 +36,7 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
         mean_file=str(datasets.mean_file(model.dataset)),
         labels_file=str(records / "labels.txt") if model.dataset.declared_kind.has_categories else None,
         image_shape=model.dataset.image_shape,
+        input_resize=resize.to_dict() if resize else None,
         directory=str(model.directory),
         category_weights=model.category_weights(),
         initial_weights=weights,
@@ -74,7 +76,8 @@ def _store_start(model: TrainedModel, event: dict) -> None:
     """The engine, and which layers started from given weights; a resumed training does not report the layers."""
     started = {"engine_used": event["engine"]}
     if event["taken_over"]:
-        started |= {name: event[name] for name in ("taken_over", "afresh", "warnings")}
+        warnings = list(dict.fromkeys([*model.warnings, *event["warnings"]]))  # those since its create, and these
+        started |= {"taken_over": event["taken_over"], "afresh": event["afresh"], "warnings": warnings}
     TrainedModel.objects.filter(pk=model.pk).update(**started)
 
 

@@ -62,7 +62,8 @@ def archive(snapshot: Snapshot, form: str) -> ArchiveStream:
 
 
 def info(snapshot: Snapshot) -> dict:
-    """The contents of info.json. classify.py reads `image`: how an image is converted to the network's input."""
+    """The contents of info.json. classify.py reads `image`: how an image is brought to the dataset's size and colours.
+    `input_resize` says how such images are scaled for model.onnx, which has it as a property too."""
     model = snapshot.trained_model
     channels, height, width = model.dataset.image_shape
     look = {"resize_mode": model.dataset.resize_mode} | model.dataset.look
@@ -75,10 +76,17 @@ def info(snapshot: Snapshot) -> dict:
         "dataset_id": model.dataset_id,
         "dataset": model.dataset.name,
         "image": {"width": width, "height": height, "channels": channels, **look},
+        **_resized(snapshot),
         "use_mean": model.use_mean,
         "categories": len(model.dataset.categories),
         **_normalization(snapshot),
     }
+
+
+def _resized(snapshot: Snapshot) -> dict:
+    """How images are scaled from the dataset's size to the network's, if they are."""
+    resize = read_description(snapshot.directory).get("input_resize")
+    return {"input_resize": resize} if resize else {}
 
 
 def _normalization(snapshot: Snapshot) -> dict:

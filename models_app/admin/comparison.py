@@ -17,6 +17,7 @@ SETTINGS = (
     "pretrained",
     "packaged_weights",
     "crop_size",
+    "input_size",
     "recipe",
     "recipe_used",
     *(declared.wire_name for declared in IN_COLUMNS),

@@ -31,6 +31,11 @@ MODEL = {
         "shape get these weights, the others start with random weights."
     ),
     "crop_size": "The side of the square that is cut from each image, at random in training; empty: the network's own.",
+    "input_size": (
+        "The side of the images that the network takes, in pixels. A square of each image of the dataset, of crop_size "
+        "pixels or else most of it, is scaled to that size. Empty: with method=pretrained the size for which the "
+        "weights were made, else images are not scaled."
+    ),
     "select_gpu": "`next` for any free GPU, or the number of the GPU to train on.",
     "select_gpus": "The numbers of the GPUs to train on together.",
     "select_gpus_list": "The same, separated by commas: `0,1`.",

@@ -3,11 +3,13 @@
 from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 
+from datasets.imagedb.images.resize import INTERPOLATIONS
 from digits_project.jobs.api.job_responses import Created, JobFacts, created, describe_job
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
 from models_app.recipes import CLASSIC
 from models_app.results import BEST, NEWEST, Evaluation, Metric, Which, thinned
+from models_app.sizes import input_sizes
 
 MAX_POINTS = 200  # of a curve, unless ?points=all
 MAX_CATEGORIES = 100  # of an evaluation, on a page
@@ -25,6 +27,7 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
         **recipe_json(model),
         engine=model.engine,
         **({"engine_used": model.engine_used} if model.engine_used else {}),
+        **input_json(model),
         **started_json(model),
         **stopped,
         **{name: points for name, points in outputs.items() if points["epoch"]},
@@ -47,12 +50,24 @@ def recipe_json(model: TrainedModel) -> dict:
 
 
 def started_json(model: TrainedModel) -> dict:
-    """The layers that started from given weights, those that started with random weights, and the reasons; {} if no
-    weights were given."""
-    if not model.taken_over:
+    """The layers that started from given weights, and those that started with random weights; nothing of both if no
+    weights were given. And warnings: the reasons, and what its create warned of."""
+    started = {"taken_over": model.taken_over, "afresh": model.afresh} if model.taken_over else {}
+    return started | warnings_json(model)
+
+
+def warnings_json(model: TrainedModel) -> dict:
+    """The warnings; {} if there are none."""
+    return {"warnings": model.warnings} if model.warnings else {}
+
+
+def input_json(model: TrainedModel) -> dict:
+    """The side of the images that the network takes, and how the dataset's images are scaled to it; {} if they are
+    not."""
+    if model.input_size is None:
         return {}
-    warnings = {"warnings": model.warnings} if model.warnings else {}
-    return {"taken_over": model.taken_over, "afresh": model.afresh, **warnings}
+    resize = input_sizes.resize_of(model)
+    return {"input_size": model.input_size, "input_resize": resize.to_dict() if resize else None}
 
 
 def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
@@ -72,7 +87,7 @@ def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
 
 def created_json(model: TrainedModel) -> dict:
     """The response to a create of one model."""
-    return created(model, dataset_id=model.dataset_id)
+    return created(model, dataset_id=model.dataset_id, **warnings_json(model))
 
 
 def evaluation_json(evaluation: Evaluation, whole: bool = True) -> dict:
@@ -105,6 +120,9 @@ class CreatedModel(Created):
     """A model that was created."""
 
     dataset_id = serializers.CharField()
+    warnings = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="What makes little sense, one sentence each."
+    )
 
 
 class CreatedSweep(serializers.Serializer):
@@ -123,6 +141,15 @@ class Curve(serializers.Serializer):
     epoch = serializers.ListField(child=serializers.FloatField())
     loss = serializers.ListField(child=serializers.FloatField(allow_null=True))
     accuracy = serializers.ListField(child=serializers.FloatField(allow_null=True), required=False, help_text="0 to 1.")
+
+
+class ScaledInput(serializers.Serializer):
+    """How the dataset's images are scaled to input_size; null: a square of that size is cut from them, or they have
+    it."""
+
+    window = serializers.IntegerField(help_text="The side of the square of the image that is scaled.")
+    size = serializers.IntegerField(help_text="The side of the scaled image.")
+    interpolation = serializers.ChoiceField(list(INTERPOLATIONS), help_text="The filter, as Pillow has it.")
 
 
 class ModelFacts(JobFacts):
@@ -153,8 +180,12 @@ class ModelFacts(JobFacts):
         child=serializers.CharField(), required=False, help_text="Layers that started with random weights."
     )
     warnings = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="The reasons, one sentence for each layer."
+        child=serializers.CharField(), required=False, help_text="What makes little sense, one sentence each."
     )
+    input_size = serializers.IntegerField(
+        required=False, help_text="The side of the images that the network takes, if it was chosen."
+    )
+    input_resize = ScaledInput(required=False, allow_null=True)
     stopped_epoch = serializers.FloatField(
         required=False, help_text="The epoch at which early_stop_patience ended the training."
     )

@@ -16,7 +16,7 @@ from models_app.pretrained.importing import Design
 MAX_LABELS_MIB = 16
 ANY_SIZE = 1 << 62  # only the limit of the whole form limits a file's size
 SUFFIXES = (".caffemodel", ".npz", ".onnx", *READERS)
-USUAL_SIDE = {"": 256, "lenet": 28}  # of the images of a network in a prototxt, and of one that crops nothing
+USUAL_SIDE = 256  # of the images of a network in a prototxt
 
 
 class WeightsUpload(Upload):
@@ -66,8 +66,7 @@ class PretrainedForm(Form):
 
     def validate(self, form):
         name = form["standard_networks"]
-        crop = networks.STANDARD[name].crop_size if name else 0
-        side = crop or USUAL_SIDE.get(name, USUAL_SIDE[""])
+        side = networks.STANDARD[name].size if name else USUAL_SIDE
         channels = 1 if form["image_type"] in ("1", "grayscale") else 3
         shape = (channels, form["height"] or side, form["width"] or side)
         design = Design(name, form["model_def_file"], shape, tuple(form["labels_file"]))

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from datasets.imagedb.images.resize import MAX_SIDE
 from datasets.models import Dataset
 from digits_project.api import digits_fields
 from digits_project.api.forms import choice_in
@@ -62,7 +63,7 @@ class ModelForm(RecipeForm):
     # The columns that are needed to check a network with its dataset, before there is a model.
     CHECKED_COLUMNS = (
         "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
-        "previous_epoch", "packaged_weights", "pretrained", "crop_size", "use_mean", "val_interval",
+        "previous_epoch", "packaged_weights", "pretrained", "crop_size", "input_size", "use_mean", "val_interval",
         "early_stop_patience", "balance_classes", "lr_policy", "engine", *FineTuning.__dataclass_fields__,
         *Augmentation.__dataclass_fields__,
     )  # fmt: skip
@@ -84,7 +85,8 @@ class ModelForm(RecipeForm):
     pretrained_networks = PretrainedNetwork(required=False)
     custom_network = NetworkText(required=False)
     custom_network_snapshot = WeightsFile(default="")
-    crop_size = serializers.IntegerField(min_value=1, max_value=4096, default=None)
+    crop_size = serializers.IntegerField(min_value=1, max_value=MAX_SIDE, default=None)
+    input_size = serializers.IntegerField(min_value=1, max_value=MAX_SIDE, default=None)
     select_gpu = GpuField(default=[])
     select_gpus = GpuList(default=[])
     select_gpus_list = GpuList(default=[])

@@ -15,6 +15,7 @@ from models_app.networks.layer import PHASES, BadNetwork, Layer
 from models_app.networks.layers import Shape, data_and_losses
 from models_app.networks.layers.layer_type import describe
 from models_app.networks.normalization import Normalization
+from models_app.networks.resizing import Resizing
 from models_app.networks.resolve import Node, Resolver, Weight
 
 # model.onnx is one protobuf message, which can't pass 2 GiB; a float32 takes four bytes.
@@ -33,7 +34,8 @@ class Network:
 
     The shape is the one after the crop of the Data layer. `label_shape` is () if labels are category numbers, else the
     shape of a generic dataset's labels. Only a layer that reads a top can write it again (in place, as Caffe's ReLU
-    often does). `normalization` is the network's own, which a training applies with use_mean network.
+    often does). `normalization` is the network's own, which a training applies with use_mean network; `resizing` how
+    images are brought to its size, which a training applies with input_size.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Network:
     layers: tuple[Layer, ...]
     label_shape: Shape = ()
     normalization: Normalization | None = None
+    resizing: Resizing | None = None
 
     def nodes(self, phase: str) -> tuple[Node, ...]:
         """The layers of one phase, resolved. Raises BadNetwork with the name of the layer that is wrong."""
@@ -179,8 +182,9 @@ class Network:
         """The network as JSON values; from_dict gives an equal network back."""
         layers = [layer.to_dict() for layer in self.layers]
         shapes = {"input_shape": list(self.input_shape), "label_shape": list(self.label_shape)}
-        normalization = {"normalization": self.normalization.to_dict()} if self.normalization else {}
-        return {"name": self.name, **shapes, **normalization, "layers": layers}
+        own = {"normalization": self.normalization, "resizing": self.resizing}
+        facts = {name: fact.to_dict() for name, fact in own.items() if fact}
+        return {"name": self.name, **shapes, **facts, "layers": layers}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Network:
@@ -188,10 +192,11 @@ class Network:
         try:
             layers = tuple(Layer.from_dict(layer) for layer in data["layers"])
             channels, height, width = data["input_shape"]
-            own = data.get("normalization")
+            own, resized = data.get("normalization"), data.get("resizing")
             normalization = Normalization.from_dict(own) if own else None
+            resizing = Resizing.from_dict(resized) if resized else None
             label_shape = tuple(data.get("label_shape", ()))
-            return cls(data["name"], (channels, height, width), layers, label_shape, normalization)
+            return cls(data["name"], (channels, height, width), layers, label_shape, normalization, resizing)
         except (KeyError, TypeError, ValueError) as error:
             raise BadNetwork(f"this is not a network: {type(error).__name__} {error}") from error
 

@@ -24,15 +24,16 @@ def retrained(
     """The network for images and labels of these shapes, checked. Raises BadNetwork if a layer does not fit them.
 
     `categories`: the old and the new number of categories. If they differ, the layers that compute the scores get a
-    new width and a new name, so that they do not start from the old weights. `crop_size` None: the network's own.
+    new width and a new name, so that they do not start from the old weights. `crop_size` None: the network's own;
+    0: none.
     """
     layers = network.layers
     if categories and categories[0] != categories[1]:
         scoring = scoring_layers(layers)
         layers = tuple(_afresh(layer, layers, *categories) if layer in scoring else layer for layer in layers)
     crop_size = _crop_size(layers) if crop_size is None else crop_size
+    layers = tuple(_cropped(layer, crop_size) for layer in layers)
     if crop_size:
-        layers = tuple(_cropped(layer, crop_size) for layer in layers)
         channels, height, width = image_shape
         if crop_size > min(height, width):
             raise BadNetwork(
@@ -47,10 +48,11 @@ def retrained(
     return changed
 
 
-def with_normalization_of(other: Mapping[str, Any], network: Network) -> Network:
-    """The network with the normalization of another, which is given as Network.to_dict."""
-    own = Network.from_dict(other).normalization
-    return replace(network, normalization=own and own.for_channels(network.input_shape[0]))
+def prepared_as(other: Mapping[str, Any], network: Network) -> Network:
+    """The network with the normalization and the resizing of another, which is given as Network.to_dict."""
+    own = Network.from_dict(other)
+    normalization = own.normalization and own.normalization.for_channels(network.input_shape[0])
+    return replace(network, normalization=normalization, resizing=own.resizing or network.resizing)
 
 
 def for_any_dataset(network: Network, categories: int) -> Network:
@@ -103,4 +105,5 @@ def _crop_size(layers: Sequence[Layer]) -> int:
 def _cropped(layer: Layer, crop_size: int) -> Layer:
     if layer.type != "Data":
         return layer
-    return replace(layer, parameters={**layer.parameters, "crop_size": crop_size})
+    others = {name: value for name, value in layer.parameters.items() if name != "crop_size"}
+    return replace(layer, parameters=others | ({"crop_size": crop_size} if crop_size else {}))

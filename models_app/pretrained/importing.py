@@ -14,16 +14,19 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from datasets import services as datasets
+from datasets.imagedb.images.resize import InputResize
 from digits_project.common.errors import BadInput
 from digits_project.jobs.services import take_in
 from models_app import networks
 from models_app.networks import Network, prototxt
 from models_app.networks.normalization import Normalization
 from models_app.networks.pretrained.foreign_weights import READERS
+from models_app.networks.resizing import Resizing
 from models_app.networks.retrain import scoring_layers
 from models_app.pretrained.archive_files import take_files
 from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.results import Snapshot
+from models_app.sizes import input_sizes
 from models_app.training.hyperparameters import MEAN_OF_DATASET
 from models_app.training.snapshots.snapshot_reader import load_array
 from models_app.training.snapshots.snapshot_writer import save_arrays
@@ -51,6 +54,7 @@ class Design:
     image_shape: channels, height and width of the images that it takes.
     labels: the names of its categories; () if they are not known.
     normalization: what its weights expect; None: the standard network's own.
+    resizing: how images were brought to its size; None: the standard network's own.
     """
 
     standard_network: str
@@ -58,6 +62,7 @@ class Design:
     image_shape: tuple[int, int, int]
     labels: Sequence[str] = field(default=())
     normalization: Normalization | None = None
+    resizing: Resizing | None = None
 
     def network(self, categories: int) -> Network:
         """The network for that many categories. Raises BadNetwork."""
@@ -65,7 +70,8 @@ class Design:
             network = networks.standard(self.standard_network, self.image_shape, categories, 0)
         else:
             network = prototxt.read(self.prototxt, self.image_shape, categories)
-        return replace(network, normalization=self.normalization) if self.normalization else network
+        own = {"normalization": self.normalization, "resizing": self.resizing}
+        return replace(network, **{name: fact for name, fact in own.items() if fact})  # type: ignore[arg-type]
 
 
 def from_file(owner: str, name: str, design: Design, content: BinaryIO, file_name: str) -> PretrainedModel:
@@ -111,10 +117,12 @@ def from_archive(owner: str, content: BinaryIO, file_name: str, name: str = "") 
 def from_snapshot(owner: str, snapshot: Snapshot, name: str = "") -> PretrainedModel:
     """A pretrained model from a snapshot, which can then be deleted. Raises BadInput if a file is damaged."""
     model = snapshot.trained_model
-    network = model.network()
+    network, image_shape = model.network(), model.dataset.image_shape
+    resizing = Resizing.used(image_shape, network.input_shape, input_sizes.resize_of(model))
+    network = replace(network, resizing=resizing)
     if model.use_mean in ("none", *MEAN_OF_DATASET):
         mean = datasets.mean_file(model.dataset) if model.use_mean in MEAN_OF_DATASET else None
-        network = replace(network, normalization=_of_mean(mean, model.dataset.image_shape[0]))
+        network = replace(network, normalization=_of_mean(mean, image_shape[0]))
 
     def fill(row: PretrainedModel) -> None:
         found = starting_weights(network, None, str(snapshot.directory))
@@ -179,6 +187,8 @@ def _facts(path: Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
         image = facts["image"]
         facts["image_shape"] = tuple(int(image[part]) for part in ("channels", "height", "width"))
+        resize = facts.get("input_resize")
+        facts["resize"] = InputResize.from_dict(resize) if resize else None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadInput(f"its info.json can't be used ({type(error).__name__} {error})") from error
     return facts
@@ -196,7 +206,12 @@ def _design_of(files: dict[str, Path], facts: dict[str, Any]) -> Design:
     else:
         mean = files.get("mean.npy") if facts.get("use_mean") in MEAN_OF_DATASET else None
         normalization = _of_mean(mean, facts["image_shape"][0])
-    return Design("", text, facts["image_shape"], labels, normalization)
+    image_shape, resize = facts["image_shape"], facts["resize"]
+    if resize is None:
+        return Design("", text, image_shape, labels, normalization)
+    input_shape = (image_shape[0], resize.size, resize.size)
+    resizing = Resizing.used(image_shape, input_shape, resize)
+    return Design("", text, input_shape, labels, normalization, resizing)
 
 
 def _of_mean(path: Path | None, channels: int) -> Normalization:

@@ -22,11 +22,10 @@ class PackagedWeights:
     """Weights in a package, and what has to be known to use them. The package is never imported.
 
     name: the weights in forms and messages.
-    network: the standard network that they are for; its normalization is theirs.
+    network: the standard network that they are for; its size, normalization and resizing are theirs.
     package, file: the package that has the file, and its path in there.
     sha256: the digest of the file.
     categories: how many they were trained to tell apart, and on which images.
-    crop_fraction, interpolation: how images were resized for them: the middle that was kept, and the filter.
     licence, source: of the weights.
     """
 
@@ -36,8 +35,6 @@ class PackagedWeights:
     file: str
     sha256: str
     categories: str
-    crop_fraction: float
-    interpolation: str
     licence: str
     source: str
 
@@ -93,8 +90,6 @@ EFFICIENTNET_LITE0 = register(
         file="models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         categories="1,000 of ImageNet (ILSVRC 2012)",
-        crop_fraction=0.875,
-        interpolation="bicubic",
         licence="Apache-2.0",
         source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
     )

@@ -35,7 +35,7 @@ def alexnet(frame: Frame, categories: int) -> Network:
     return stack.classified("AlexNet")
 
 
-ALEXNET = StandardNetwork("alexnet", alexnet, batch_size=128, crop_size=227, normalization=IMAGENET)
+ALEXNET = StandardNetwork("alexnet", alexnet, batch_size=128, size=227, normalization=IMAGENET)
 
 
 def alexnet_torch(frame: Frame, categories: int) -> Network:
@@ -56,4 +56,4 @@ def alexnet_torch(frame: Frame, categories: int) -> Network:
     return stack.classified("AlexNet of torchvision")
 
 
-ALEXNET_TORCH = StandardNetwork("alexnet_torch", alexnet_torch, batch_size=128, crop_size=224, normalization=IMAGENET)
+ALEXNET_TORCH = StandardNetwork("alexnet_torch", alexnet_torch, batch_size=128, size=224, normalization=IMAGENET)

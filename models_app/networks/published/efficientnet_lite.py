@@ -11,6 +11,7 @@ from models_app.networks.normalization import HALF
 from models_app.networks.published.mobilenet import add_layers
 from models_app.networks.published.stack import NORM, Frame, LayerStack
 from models_app.networks.published.standard_network import StandardNetwork
+from models_app.networks.resizing import Resizing
 
 # Kernel, expansion, channels, number of blocks and stride of the first block: table 1 of EfficientNet's paper.
 STAGES = (
@@ -35,7 +36,12 @@ def efficientnet_lite0(frame: Frame, categories: int) -> Network:
 
 
 EFFICIENTNET_LITE0 = StandardNetwork(
-    "efficientnet_lite0", efficientnet_lite0, batch_size=32, crop_size=224, normalization=HALF
+    "efficientnet_lite0",
+    efficientnet_lite0,
+    batch_size=32,
+    size=224,
+    normalization=HALF,
+    resizing=Resizing(0.875, "bicubic"),
 )
 
 

@@ -48,7 +48,7 @@ def googlenet(frame: Frame, categories: int) -> Network:
     return stack.classified("GoogLeNet")
 
 
-GOOGLENET = StandardNetwork("googlenet", googlenet, batch_size=32, crop_size=224, normalization=HALF)
+GOOGLENET = StandardNetwork("googlenet", googlenet, batch_size=32, size=224, normalization=HALF)
 
 
 def _stem(stack: LayerStack) -> None:

@@ -4,6 +4,7 @@ from models_app.networks.graph import Network
 from models_app.networks.layer import Multipliers
 from models_app.networks.published.stack import Frame, LayerStack
 from models_app.networks.published.standard_network import StandardNetwork
+from models_app.networks.resizing import WHOLE
 
 # (lr_mult, decay_mult) of weights and biases: weight decay applies to LeNet's biases too.
 MULTIPLIERS = (Multipliers(1, 1), Multipliers(2, 1))
@@ -27,4 +28,4 @@ def lenet(frame: Frame, categories: int) -> Network:
     return stack.classified("LeNet")
 
 
-LENET = StandardNetwork("lenet", lenet, batch_size=64)
+LENET = StandardNetwork("lenet", lenet, batch_size=64, size=28, crops=False, resizing=WHOLE)

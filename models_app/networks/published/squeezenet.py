@@ -27,7 +27,7 @@ def squeezenet(frame: Frame, categories: int) -> Network:
     return stack.classified("SqueezeNet")
 
 
-SQUEEZENET = StandardNetwork("squeezenet", squeezenet, batch_size=32, crop_size=224, normalization=IMAGENET)
+SQUEEZENET = StandardNetwork("squeezenet", squeezenet, batch_size=32, size=224, normalization=IMAGENET)
 
 
 def _fire(stack: LayerStack, name: str, squeezed: int) -> None:

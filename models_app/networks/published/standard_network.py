@@ -10,6 +10,7 @@ from models_app.networks.graph import Network
 from models_app.networks.layer import BadNetwork
 from models_app.networks.normalization import Normalization
 from models_app.networks.published.stack import Frame
+from models_app.networks.resizing import PHOTOS, Resizing
 
 MAX_NETWORK_NAME = 40  # characters: the length of the column `standard_network`
 
@@ -20,15 +21,24 @@ class StandardNetwork:
 
     name: the network in forms and columns, such as "lenet".
     batch_size: the default batch size, that of DIGITS or of the Caffe model where they publish one.
-    crop_size: the default side of the square that is cropped from larger images, in pixels; 0: no crop.
+    size: the side of the images that it was designed for, in pixels.
+    crops: whether it crops a square of that size from larger images.
     normalization: that of the weights that PyTorch's libraries and packages have for it; None: it has none.
+    resizing: how images were brought to its size for these weights.
     """
 
     name: str
     make: Callable[[Frame, int], Network]
     batch_size: int
-    crop_size: int = 0
+    size: int
+    crops: bool = True
     normalization: Normalization | None = None
+    resizing: Resizing = PHOTOS
+
+    @property
+    def crop_size(self) -> int:
+        """The side of the square that is cropped from larger images, if no other crop is chosen; 0: no crop."""
+        return self.size if self.crops else 0
 
 
 STANDARD: dict[str, StandardNetwork] = {}  # by name
@@ -49,10 +59,10 @@ def standard(name: str, image_shape: tuple[int, int, int], categories: int, crop
         raise BadNetwork(f"a classifier needs at least one category, not {categories}")
     published = _published(name)
     if crop_size is None:
-        crop_size = published.crop_size if published.crop_size <= min(image_shape[1:]) else 0
+        crop_size = published.crop_size if published.size <= min(image_shape[1:]) else 0
     network = published.make(_frame(image_shape, crop_size), categories)
-    if published.normalization:
-        network = replace(network, normalization=published.normalization.for_channels(image_shape[0]))
+    own = published.normalization and published.normalization.for_channels(image_shape[0])
+    network = replace(network, normalization=own, resizing=published.resizing)
     network.check()
     return network
 

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from datasets.imagedb.images.resize import InputResize
 from digits_project.common.digests import sha256
 from digits_project.common.onnx_runtime import open_session
 from models_app.networks import Network
@@ -121,7 +122,7 @@ def write_snapshot(
         if not all(np.isfinite(array).all() for array in expected.values()):
             raise Diverged("the answers are not numbers", state.epoch, state.learning_rate)
         difference = _difference(onnx, expected, sample, threads)
-        _describe(aside, state, model.network)
+        _describe(aside, state, model)
         check_wanted()
         _publish(aside, target)
     return SnapshotContents(target, state.iteration, difference)
@@ -155,9 +156,11 @@ def _difference(path: Path, expected: Mapping[str, np.ndarray], sample: np.ndarr
     return difference
 
 
-def _describe(directory: Path, state: TrainingState, network: Network) -> None:
+def _describe(directory: Path, state: TrainingState, model: Model) -> None:
     digests = {path.name: sha256(path) for path in sorted(directory.iterdir())}
-    description = {**asdict(state), "sha256": digests, "network": network.to_dict()}
+    resize = InputResize.from_properties(model.metadata)
+    resized = {"input_resize": resize.to_dict()} if resize else {}
+    description = {**asdict(state), "sha256": digests, **resized, "network": model.network.to_dict()}
     (directory / DESCRIPTION).write_text(json.dumps(description, indent=2), encoding="utf-8")
 
 

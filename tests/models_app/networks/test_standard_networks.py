@@ -59,7 +59,7 @@ def test_the_published_parameter_counts_cover_every_standard_network_but_lenet()
 @pytest.fixture
 def registered_network():
     """Registers a network lenet5, which crops images to 28×28 and has a batch size of 7."""
-    yield register(StandardNetwork("lenet5", lenet, batch_size=7, crop_size=28))
+    yield register(StandardNetwork("lenet5", lenet, batch_size=7, size=28))
     del STANDARD["lenet5"]
 
 
@@ -70,7 +70,7 @@ def test_a_registered_network_is_built_by_its_name_with_its_own_crop_size_and_ba
 
 def test_a_second_network_of_one_name_is_refused():
     with pytest.raises(ValueError, match="a standard network 'lenet' is registered already"):
-        register(StandardNetwork("lenet", lenet, batch_size=7))
+        register(StandardNetwork("lenet", lenet, batch_size=7, size=28))
 
 
 @pytest.mark.usefixtures("engine_name")

@@ -1,0 +1,58 @@
+"""The input size of a model, and the scaling of its images: from its columns, its dataset and its weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from datasets.imagedb.images.resize import InputResize
+from models_app import networks
+from models_app.choices import NetworkMethod
+from models_app.networks.resizing import PHOTOS, Resizing
+
+if TYPE_CHECKING:
+    from models_app.models import TrainedModel
+
+
+def usual(model: TrainedModel) -> int | None:
+    """The input_size if none is chosen: that of the weights or the model that it starts from; None: it has none, or a
+    chosen crop_size says what the network takes."""
+    if model.crop_size:
+        return None
+    if model.method == NetworkMethod.PREVIOUS and model.previous:
+        return model.previous.input_size
+    if model.method != NetworkMethod.PRETRAINED:
+        return None
+    if model.previous_network:
+        _, height, width = model.previous_network["input_shape"]
+        return height if height == width else None
+    return designed_for(model)
+
+
+def designed_for(model: TrainedModel) -> int | None:
+    """The side of the images that a standard network was designed for; None for other networks."""
+    published = networks.STANDARD.get(model.standard_network)
+    return published.size if published else None
+
+
+def of_network(model: TrainedModel) -> tuple[tuple[int, int, int], int | None]:
+    """The images from which the network is built: their shape, and the crop from them (None: the network's own)."""
+    channels, height, width = model.dataset.image_shape
+    if model.input_size:
+        return (channels, model.input_size, model.input_size), 0
+    return (channels, height, width), model.crop_size if model.dataset.shapes_are_known else None
+
+
+def resize_of(model: TrainedModel) -> InputResize | None:
+    """How the dataset's images are scaled; None if they are not, but perhaps cropped."""
+    if not (model.input_size and model.dataset.shapes_are_known):
+        return None
+    _, height, width = model.dataset.image_shape
+    return _resizing(model).of(height, width, model.input_size, model.crop_size)
+
+
+def _resizing(model: TrainedModel) -> Resizing:
+    own = (model.previous_network or {}).get("resizing")
+    if own:
+        return Resizing.from_dict(own)
+    published = networks.STANDARD.get(model.standard_network)
+    return published.resizing if published else PHOTOS
