@@ -51,21 +51,21 @@ class Backbone:
             found.update(numbers.data)
         return found.hexdigest()
 
-    def open(self, folder: Path, threads: int) -> RunningBackbone:
+    def open(self, folder: Path) -> RunningBackbone:
         """Load the backbone; its model file lies in `folder` meanwhile."""
         folder.mkdir(parents=True, exist_ok=True)
         with partial(folder / ".backbone.onnx") as path:
             write_onnx(
                 self._network, self._weights, path, self._mean, labels=(), scale=self._scale, whitening=self._whitening
             )
-            return RunningBackbone(path, threads)
+            return RunningBackbone(path)
 
 
 class RunningBackbone:
-    """A loaded backbone."""
+    """A loaded backbone. A run takes one thread; several threads can run it at the same time."""
 
-    def __init__(self, model: Path, threads: int) -> None:
-        self._session = open_session(model, threads)
+    def __init__(self, model: Path) -> None:
+        self._session = open_session(model, threads=1)
         self._source = self._session.get_inputs()[0].name
 
     def run(self, images: np.ndarray) -> np.ndarray:

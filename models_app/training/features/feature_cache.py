@@ -5,29 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import os
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from models_app.training.data.crops import InputLayout
-from models_app.training.data.pixel_file import (
-    HEADER_BYTES,
-    LABEL_BYTES,
-    header,
-    only_writer,
-    records_identity,
-    write_at,
-)
+from models_app.training.data.pixel_file import header, only_writer, records_identity, write_at
 from models_app.training.data.pixels import Records
 from models_app.training.features.backbone import Backbone
+from models_app.training.features.extraction import VIEW_SEED, Extraction
 from models_app.training.features.feature_file import (
     DIGEST_BYTES,
-    FEATURE_BYTES,
     SUFFIX,
     FeatureFile,
     content_digest,
@@ -38,8 +27,6 @@ from models_app.training.features.passes import PassProgress
 
 logger = logging.getLogger(__name__)
 
-VIEW_SEED = 20_261_130  # of the random views, which are the same in every training
-BATCH = 16  # images that the backbone computes at once
 MAX_FILES = 16  # of one dataset; of more, the least recently used are removed
 MAX_BYTES = 4 << 30  # of one dataset's files together, and so of one file
 
@@ -52,11 +39,6 @@ class Pass:
     folder: Path
     threads: int
     progress: PassProgress
-
-    @property
-    def tick(self) -> Callable[[], None]:
-        """What is called between two batches; it can raise Aborted."""
-        return self.progress.tick
 
 
 def fits(images: int, layout: InputLayout) -> bool:
@@ -71,7 +53,7 @@ def open_features(records: Records, views: int, work: Pass) -> tuple[FeatureFile
     path = _path_of(records.path, identity)
     if found := _opened(path, layout, identity, work):
         return found, False
-    with only_writer(path.with_name(f".{path.name}.part"), work.tick) as (descriptor, part):
+    with only_writer(path.with_name(f".{path.name}.part"), work.progress.tick) as (descriptor, part):
         if found := _opened(path, layout, identity, work):  # written while this process waited
             return found, False
         started = time.monotonic()
@@ -79,7 +61,7 @@ def open_features(records: Records, views: int, work: Pass) -> tuple[FeatureFile
         part.rename(path)
         logger.info("%d×%d features computed in %.1f s: %s", len(records), views, time.monotonic() - started, path)
     _remove_old(path)
-    return FeatureFile(path, layout, identity, work.tick), True
+    return FeatureFile(path, layout, identity, work.progress.tick), True
 
 
 def _identity_of_views(layout: InputLayout, views: int) -> dict:
@@ -96,7 +78,7 @@ def _path_of(records: Path, identity: dict) -> Path:
 
 def _opened(path: Path, layout: InputLayout, identity: dict, work: Pass) -> FeatureFile | None:
     try:
-        found = FeatureFile(path, layout, identity, work.tick)
+        found = FeatureFile(path, layout, identity, work.progress.tick)
     except FileNotFoundError as reason:
         if path.exists():
             logger.warning("%s; it is computed again", reason)
@@ -106,41 +88,16 @@ def _opened(path: Path, layout: InputLayout, identity: dict, work: Pass) -> Feat
 
 
 def _write(descriptor: int, records: Records, layout: InputLayout, identity: dict, work: Pass) -> None:
-    count, label_bytes = len(records), LABEL_BYTES * math.prod(layout.label_shape)
-    image_bytes, start = FEATURE_BYTES * math.prod(layout.image_shape), HEADER_BYTES + count * label_bytes
-    end = start + count * image_bytes
+    size = feature_bytes(len(records), layout)
     os.ftruncate(descriptor, 0)
-    os.posix_fallocate(descriptor, 0, end + DIGEST_BYTES)  # a full disk shows now, not halfway
-    running, views = work.backbone.open(work.folder, work.threads), layout.image_shape[1]
-    for numbers in _batches(count):
-        features = np.empty((len(numbers), views, work.backbone.size), np.float32)
-        for view in range(views):
-            work.tick()
-            images, labels = _read(records, numbers, view)
-            features[:, view] = running.run(images)
-            work.progress.report(len(numbers))
-        write_at(descriptor, features.data.cast("B"), start + numbers.start * image_bytes)
-        write_at(descriptor, labels.data.cast("B"), HEADER_BYTES + numbers.start * label_bytes)
-    write_at(descriptor, content_digest(descriptor, end, work.tick), end)
+    os.posix_fallocate(descriptor, 0, size)  # a full disk shows now, not halfway
+    running = work.backbone.open(work.folder)
+    Extraction(records, layout, running, descriptor).run(work.threads, work.progress)
+    end = size - DIGEST_BYTES
+    write_at(descriptor, content_digest(descriptor, end, work.progress.tick), end)
     os.fsync(descriptor)
     write_at(descriptor, header(identity), 0)
     os.fsync(descriptor)
-
-
-def _batches(images: int) -> Iterator[range]:
-    for first in range(0, images, BATCH):
-        yield range(first, min(first + BATCH, images))
-
-
-def _read(records: Records, numbers: range, view: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images of a view, as the network takes them, and their labels. View 0 is the middle crop; any other is that of
-    the epoch of its number in a training with VIEW_SEED that reads the images in their order."""
-    layout, count = records.layout, len(numbers)
-    windows = layout.at_random(VIEW_SEED, view, numbers.start, count) if view else layout.centre(count)
-    images = np.empty((count, *layout.input_shape), np.uint8)
-    labels = np.empty((count, *layout.label_shape), np.float32)
-    records.read(numbers, images, labels, windows)
-    return images, labels
 
 
 def _remove_old(kept: Path) -> None:

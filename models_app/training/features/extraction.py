@@ -1,0 +1,87 @@
+"""Computes the features of a split with ONNX Runtime, on all cores, and writes them into the file."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from models_app.training.data.crops import InputLayout
+from models_app.training.data.pixel_file import HEADER_BYTES, LABEL_BYTES, write_at
+from models_app.training.data.pixels import Records
+from models_app.training.features.backbone import RunningBackbone
+from models_app.training.features.passes import PassProgress
+
+VIEW_SEED = 20_261_130  # of the random views, which are the same in every training
+BATCH = 4  # images of a run; runs of several threads with few images take less time than long runs of all threads
+
+
+class Extraction:
+    """Writes the features of all images into an open file: labels from HEADER_BYTES on, then the features.
+
+    A batch is computed by one thread, so the features do not depend on the number of threads.
+    """
+
+    def __init__(self, records: Records, layout: InputLayout, running: RunningBackbone, descriptor: int) -> None:
+        self._records = records
+        self._running = running
+        self._descriptor = descriptor
+        _, self._views, self._size = layout.image_shape
+        self._label_bytes = LABEL_BYTES * math.prod(layout.label_shape)
+        self._start = HEADER_BYTES + len(records) * self._label_bytes
+
+    def run(self, threads: int, progress: PassProgress) -> None:
+        """Compute all features on so many threads. Raises any exception of progress.tick()."""
+        with ThreadPoolExecutor(threads, "features") as pool:
+            for computed in _results(pool, self._compute, _batches(len(self._records)), 2 * threads):
+                progress.report(computed)
+                progress.tick()
+
+    def _compute(self, numbers: range) -> int:
+        """Compute and write all views of these images; returns how many these are."""
+        features = np.empty((len(numbers), self._views, self._size), np.float32)
+        for view in range(self._views):
+            images, labels = self._read(numbers, view)
+            features[:, view] = self._running.run(images)
+        write_at(self._descriptor, labels.data.cast("B"), HEADER_BYTES + numbers.start * self._label_bytes)
+        place = self._start + numbers.start * self._views * self._size * features.itemsize
+        write_at(self._descriptor, features.data.cast("B"), place)
+        return len(numbers) * self._views
+
+    def _read(self, numbers: range, view: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images of a view, as the network takes them, and their labels.
+
+        View 0 is the middle crop. Any other is that of the epoch of its number in a training with VIEW_SEED that reads
+        the images in their order.
+        """
+        layout, count = self._records.layout, len(numbers)
+        windows = layout.at_random(VIEW_SEED, view, numbers.start, count) if view else layout.centre(count)
+        images = np.empty((count, *layout.input_shape), np.uint8)
+        labels = np.empty((count, *layout.label_shape), np.float32)
+        self._records.read(numbers, images, labels, windows)
+        return images, labels
+
+
+def _batches(images: int) -> Iterator[range]:
+    for first in range(0, images, BATCH):
+        yield range(first, min(first + BATCH, images))
+
+
+def _results(
+    pool: ThreadPoolExecutor, function: Callable[[range], int], batches: Iterable[range], most: int
+) -> Iterator[int]:
+    """The function's results in the order of the batches, at most `most` of which are waiting or being computed."""
+    waiting: deque[Future[int]] = deque()
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(function, batch))
+            if len(waiting) == most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
