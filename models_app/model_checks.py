@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from digits_project.common.errors import BadInput
@@ -11,7 +12,7 @@ from digits_project.jobs.models import Status
 from models_app.choices import NETWORK_COLUMNS, NetworkMethod
 from models_app.hyperparameter_columns import IN_COLUMNS
 from models_app.networks import BadNetwork, Network, prototxt
-from models_app.networks.fine_tuning import ALL, FineTuning, tuned
+from models_app.networks.fine_tuning import ALL, HEAD, FineTuning, tuned
 from models_app.networks.size_warnings import size_warnings
 from models_app.sizes import input_sizes
 from models_app.training import engines
@@ -182,7 +183,11 @@ def _check_fine_tuning(model: TrainedModel, network: Network) -> None:
     if how.keeps_averages and not model.starts_from_weights:
         field = "freeze_batch_norm" if how.train_layers == ALL else "train_layers"
         raise BadHyperparameter(field, NEEDS_WEIGHTS)
+    if model.head_epochs and not model.starts_from_weights:
+        raise BadHyperparameter("head_epochs", NEEDS_WEIGHTS)
     try:
+        if model.head_epochs:
+            tuned(network, replace(how, train_layers=HEAD))
         trained = tuned(network, how)
         if model.dataset.shapes_are_known:
             trained.check_trainable("train")

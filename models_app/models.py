@@ -89,6 +89,7 @@ class TrainedModel(FilledInByRecipe, Job):
     # The types of those that code names, for mypy; they are declared in training/hyperparameters.py.
     use_mean: str
     train_epochs: float
+    head_epochs: float
     snapshot_interval: float
     val_interval: float
     early_stop_patience: int

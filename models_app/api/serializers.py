@@ -64,8 +64,8 @@ class ModelForm(RecipeForm):
     CHECKED_COLUMNS = (
         "dataset", "method", "standard_network", "custom_network", "custom_network_snapshot", "previous",
         "previous_epoch", "packaged_weights", "pretrained", "crop_size", "input_size", "use_mean", "val_interval",
-        "early_stop_patience", "balance_classes", "lr_policy", "engine", *FineTuning.__dataclass_fields__,
-        *Augmentation.__dataclass_fields__,
+        "early_stop_patience", "balance_classes", "lr_policy", "engine", "head_epochs",
+        *FineTuning.__dataclass_fields__, *Augmentation.__dataclass_fields__,
     )  # fmt: skip
     FIRST = (
         "model_name",

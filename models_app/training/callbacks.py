@@ -66,7 +66,7 @@ class ProgressReporter(Callback):
         now, (then, before) = time.monotonic(), self._last
         speed = (loop.iteration - before) * loop.config.batch_size / max(now - then, 1e-9)
         self._last = (now, loop.iteration)
-        done = loop.iteration / loop.timetable.iterations
+        done = (loop.iteration - loop.phase.start) / len(loop.phase)
         self._emit(progress(done, loop.timetable.epoch(loop.iteration), speed, loop.learning_rate))
 
 
@@ -133,21 +133,24 @@ class CountPlateaus(Callback):
 
 class StopEarly(Callback):
     """Stops the training when its early stopping decides so, and emits the `stopped_early` event: after a validation
-    or, if a training resumes from the snapshot at which it had stopped, at once."""
+    or, if a training resumes from the snapshot at which it had stopped, at once. Only in the last phase."""
 
     def __init__(self, early_stopping: EarlyStopping, emit: Emit) -> None:
         self._early_stopping = early_stopping
         self._emit = emit
 
     def on_train_begin(self, loop: Loop) -> None:
-        loop.stop_training |= self._early_stopping.is_over
+        self._stop_if_over(loop)
 
     def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
         self._early_stopping.update(score_of(scores))
-        loop.stop_training |= self._early_stopping.is_over
+        self._stop_if_over(loop)
+
+    def _stop_if_over(self, loop: Loop) -> None:
+        loop.stop_training |= self._early_stopping.is_over and loop.is_last_phase
 
     def on_train_end(self, loop: Loop) -> None:
-        if loop.iteration < loop.timetable.iterations:
+        if loop.iteration < loop.phase.stop:
             when = {"epoch": loop.timetable.epoch(loop.iteration), "iteration": loop.iteration}
             self._emit({"event": "stopped_early", **when, "validations": self._early_stopping.wait})
 

@@ -12,16 +12,28 @@ from typing import Any
 from datasets.imagedb.images.resize import InputResize
 from digits_project.common.errors import BadInput
 from models_app.networks import Network
-from models_app.networks.fine_tuning import tuned
+from models_app.networks.fine_tuning import HEAD, tuned
+from models_app.training.augmentation.declaration import Augmentation
 from models_app.training.augmentation.image_checks import check_images
 from models_app.training.augmentation.soft_labels import soft_label_width
 from models_app.training.class_weights import check_weighable
 from models_app.training.engines.registry import AUTO, ENGINES
 from models_app.training.features.plan import planned_parts
-from models_app.training.hyperparameter_declaration import BadHyperparameter, is_number, is_whole
+from models_app.training.hyperparameter_declaration import (
+    BadHyperparameter,
+    hyperparameters_of,
+    is_number,
+    is_whole,
+)
 from models_app.training.hyperparameters import MEAN_OF_DATASET, NETWORK, Hyperparameters
 from models_app.training.learning_rate import PLATEAU
 
+# The values of augmentation without which images would change at random; labels can still be smoothed.
+PLAIN_IMAGES = {
+    declared.name: declared.default
+    for declared in hyperparameters_of(Augmentation)
+    if declared.name not in ("aug_whitening", "label_smoothing")
+}
 NO_NORMALIZATION = "the network has no normalization of its own; take image, pixel or none"
 
 
@@ -77,6 +89,8 @@ class TrainConfig(Hyperparameters):
             raise BadHyperparameter("use_mean", f"use_mean is {NETWORK}, but {NO_NORMALIZATION}")
         network.check_trainable(*(["train", "val"] if self.val_records and self.val_interval else ["train"]))
         planned_parts(network, self.train_layers, self.feature_views, self)
+        if self.head_epochs:
+            self.head_first().trained_network()
         if self.category_weights is not None:
             check_weighable(network)
         soft_label_width(self, network)
@@ -91,8 +105,16 @@ class TrainConfig(Hyperparameters):
         return network
 
     def trained_network(self) -> Network:
-        """The network whose layers are trained as the configuration says."""
+        """The network whose layers are trained as the configuration says, after the head_epochs."""
         return tuned(self.build_network(), self.fine_tuning)
+
+    def head_first(self) -> TrainConfig:
+        """The configuration of the head_epochs. Without feature_views 0 the head is trained on features, if it can be:
+        of the images without augmentation, and of one view, since an epoch on several would be longer than one on
+        images."""
+        if self.feature_views == 0:
+            return replace(self, train_layers=HEAD, head_epochs=0.0)
+        return replace(self, train_layers=HEAD, head_epochs=0.0, feature_views=None, **PLAIN_IMAGES)
 
     @property
     def resize(self) -> InputResize | None:

@@ -27,6 +27,10 @@ class EarlyStopping:
         else:
             self.wait += 1
 
+    def begin_anew(self) -> None:
+        """Count the validations from here on, but keep the best score."""
+        self.wait = 0
+
     @property
     def is_over(self) -> bool:
         return 0 < self.patience <= self.wait

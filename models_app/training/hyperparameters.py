@@ -106,6 +106,15 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
             "not trained always keep theirs."
         ),
     )
+    head_epochs: float = hyperparameter(
+        0.0,
+        minimum=0,
+        maximum=MAX_EPOCHS,
+        help=(
+            "The first so many epochs train the head only; then the layers of train_layers follow, at their own rate. "
+            "A new head would otherwise spoil the weights that the others start from."
+        ),
+    )
     feature_views: int | None = hyperparameter(
         None,
         minimum=0,
@@ -178,7 +187,7 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
 
     @property
     def fine_tuning(self) -> FineTuning:
-        """Which layers are trained, and how fast."""
+        """Which layers are trained after the head_epochs, and how fast."""
         return FineTuning(**{name: getattr(self, name) for name in FineTuning.__dataclass_fields__})
 
     def values(self) -> dict[str, Any]:

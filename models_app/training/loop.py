@@ -53,8 +53,10 @@ class Callback:
 
 
 class Loop:
-    """One training: passes batches and learning rates to the engine, and calls the callbacks. Call run().
+    """One training, or a phase of one: passes batches and learning rates to the engine, and calls the callbacks. Call
+    run().
 
+    phase: the iterations of this loop, all or a part. The policy of the learning rate goes over the phase.
     iteration: the number of trained batches.
     learning_rate: that of the current step, or of the last one.
     plateaus: how many plateaus the validation has had; a callback sets it, and the policy `plateau` reads it.
@@ -71,11 +73,12 @@ class Loop:
         images: Images,
         callbacks: Sequence[Callback] = (),
         augmenter: Augmenter | None = None,
+        phase: range | None = None,
     ) -> None:
         self.engine = engine
         self.config = config
-        per_epoch = batches_per_epoch(len(images), config.batch_size)
-        self.timetable = Timetable(config.epochs, per_epoch, config.batch_accumulation)
+        self.timetable = timetable_of(config, len(images))
+        self.phase = phase or range(self.timetable.iterations)
         self.iteration = 0
         self.learning_rate = 0.0
         self.plateaus = 0
@@ -84,8 +87,17 @@ class Loop:
         self._callbacks = tuple(callbacks)
         self._augmenter = augmenter
 
+    @property
+    def percent(self) -> float:
+        """The percentage of the phase that is done, 0 to 100."""
+        return 100 * (self.iteration - self.phase.start) / len(self.phase)
+
+    @property
+    def is_last_phase(self) -> bool:
+        return self.phase.stop == self.timetable.iterations
+
     def run(self, start: int = 0) -> None:
-        """Train from iteration `start` to the last, or until a callback stops the training."""
+        """Train from iteration `start` to the last of the phase, or until a callback stops the training."""
         self.iteration = start
         try:
             self.call(Callback.on_train_begin)
@@ -99,8 +111,9 @@ class Loop:
         config = self.config
         reading = training_batches(self._images, config.batch_size, config.settled_seed, start, self._augmenter)
         with closing(reading) as batches:
-            for before, after in takewhile(lambda _: not self.stop_training, self.timetable.groups(start)):
-                self.learning_rate = learning_rate(config, self.timetable.percent(before), self.plateaus)
+            groups = self.timetable.groups(start, self.phase.stop)
+            for _, after in takewhile(lambda _: not self.stop_training, groups):
+                self.learning_rate = learning_rate(config, self.percent, self.plateaus)
                 self._step(batches, after)
                 self.call(Callback.on_step_end)
 
@@ -117,3 +130,8 @@ class Loop:
         """Call a hook, such as Callback.on_step_end, of every callback."""
         for callback in self._callbacks:
             getattr(callback, hook.__name__)(self, *arguments)
+
+
+def timetable_of(config: TrainConfig, images: int) -> Timetable:
+    """The timetable of a training on so many images."""
+    return Timetable(config.epochs, batches_per_epoch(images, config.batch_size), config.batch_accumulation)

@@ -55,12 +55,18 @@ class Snapshots(Callback):
     training fails, the snapshot that is being written is finished; if it is aborted, that snapshot is discarded.
     """
 
-    def __init__(self, model: Model, sample: np.ndarray, early_stopping: EarlyStopping) -> None:
+    def __init__(
+        self,
+        model: Model,
+        sample: np.ndarray,
+        early_stopping: EarlyStopping,
+        best: tuple[float, float] | None = None,
+    ) -> None:
         self._model = model
         self._sample = sample  # uint8 n×C×H×W: the images on which model.onnx is compared with the engine
         self._early_stopping = early_stopping
         self._validated: tuple[float, float] | None = None  # epoch and score of this step's validation
-        self._best: tuple[float, float] | None = None  # the same of the best snapshot
+        self.best = best  # the same of the best snapshot, which can be one of an earlier phase
         self._writer = ThreadPoolExecutor(1, "snapshot", initializer=_yield_to_training)
         self._pending: Pending | None = None
         self._discarded = threading.Event()
@@ -68,7 +74,7 @@ class Snapshots(Callback):
     @property
     def best_epoch(self) -> float | None:
         """The epoch of the snapshot with the best score; None without validation."""
-        return self._best[0] if self._best else None
+        return self.best[0] if self.best else None
 
     def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
         self._validated = (epoch, score_of(scores))
@@ -118,8 +124,8 @@ class Snapshots(Callback):
 
     def _report(self, loop: Loop, epoch: float, score: float | None, snapshot: SnapshotContents) -> None:
         loop.call(Callback.on_snapshot_end, epoch, snapshot)
-        if score is not None and (self._best is None or score > self._best[1]):
-            self._best = (epoch, score)
+        if score is not None and (self.best is None or score > self.best[1]):
+            self.best = (epoch, score)
 
     def _due(self, loop: Loop, validated: float | None) -> float | None:
         """The epoch that names the snapshot to take now; None if none is due. `validated`: that of the validation."""

@@ -32,14 +32,17 @@ class Timetable:
         """The number of epochs trained after so many iterations."""
         return self.epochs if iteration >= self.iterations else round(iteration / self.per_epoch, 4)
 
-    def groups(self, start: int) -> Iterator[tuple[int, int]]:
-        """(iterations before, iterations after) of each solver step, from iteration `start` on, where a step begins."""
-        for before in range(start, self.iterations, self.accumulation):
-            yield before, min(before + self.accumulation, self.iterations)
+    def groups(self, start: int, end: int | None = None) -> Iterator[tuple[int, int]]:
+        """(iterations before, iterations after) of each solver step, from iteration `start`, where a step begins, to
+        iteration `end`, where one ends; None: to the last."""
+        last = self.iterations if end is None else end
+        for before in range(start, last, self.accumulation):
+            yield before, min(before + self.accumulation, last)
 
-    def percent(self, iteration: int) -> float:
-        """The percentage of the training that is done, 0 to 100."""
-        return 100 * iteration / self.iterations
+    def step_after(self, epochs: float) -> int:
+        """The number of iterations after the step with which so many epochs are over, or the training."""
+        needed = math.ceil(epochs * self.per_epoch - ROUNDING)
+        return min(self.iterations, math.ceil(needed / self.accumulation) * self.accumulation)
 
     def due(self, iteration: int, interval: float) -> float | None:
         """The epoch to report if an event that happens every `interval` epochs is due after this iteration, else None.

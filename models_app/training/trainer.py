@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import numpy as np
 
 from digits_project.common.errors import BadInput
 from models_app.networks import Network, parameter_count
-from models_app.networks.fine_tuning import with_plain_averages
 from models_app.training.augmentation.augmenter import open_augmenter
 from models_app.training.callbacks import (
     PROGRESS_SECONDS,
@@ -28,43 +28,74 @@ from models_app.training.callbacks import (
 )
 from models_app.training.config import TrainConfig
 from models_app.training.data.crops import InputLayout, layout_of
+from models_app.training.data.mean_pixels import normalization
 from models_app.training.data.pixels import Images, open_images
 from models_app.training.data.prepared import Prepared, sample_of
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.engines import Engine, EngineConfig, choose_installed, open_engine
 from models_app.training.features.head_training import prepare_head_training
 from models_app.training.features.plan import planned_parts
-from models_app.training.hyperparameters import NETWORK
 from models_app.training.loop import Callback, Loop
+from models_app.training.phases.phase import end_of, phases_of
+from models_app.training.phases.start import Start, after_head, early_stopping_of, load, start_of
 from models_app.training.snapshot_callback import Snapshots
-from models_app.training.snapshots.snapshot_reader import TrainingState, read_snapshot
 from models_app.training.snapshots.snapshot_writer import Model
-from models_app.training.starting_weights import StartingWeights, starting_weights
 
 logger = logging.getLogger("trainer")
 
 Arrays = dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Start:
-    """The start of a training: random weights, the weights of a file, or a snapshot of this training.
+@dataclass
+class _Course:
+    """What the phases of a training share, and what one phase hands over to the next.
 
-    state, optimizer_state: those of the snapshot.
-    taken_over, afresh, warnings: see StartingWeights; empty for a snapshot.
+    judge: the early stopping, with the best score so far. best: the epoch and the score of the best snapshot.
     """
 
-    weights: Arrays
-    optimizer_state: Arrays | None = None
-    state: TrainingState | None = None
-    taken_over: tuple[str, ...] = ()
-    afresh: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    labels: tuple[str, ...]
+    layout: InputLayout
+    emit: Emit
+    check_abort: Callable[[], None]
+    judge: EarlyStopping
+    plateaus: int
+    iterations: int = 0  # of all phases together; 0: there is one phase only
+    best: tuple[float, float] | None = None
+    has_started: bool = False
 
-    @property
-    def iteration(self) -> int:
-        """The number of batches trained before."""
-        return self.state.iteration if self.state else 0
+    def run(self, config: TrainConfig, start: Start, phase: range | None) -> Engine:
+        """Train one phase; None: the whole training. Returns its engine."""
+        network, emit = config.trained_network(), self._emit_of(phase)
+        prepared, emit = _prepared(config, network, self.layout, start, emit, self.check_abort)
+        load(prepared.engine, start)
+        if not self.has_started:
+            emit(_started(config, network, start, prepared))
+            self.has_started = True
+        loop, snapshots = self._loop(config, network, prepared, emit, phase)
+        loop.run(max(start.iteration, loop.phase.start))
+        self.best, self.plateaus = snapshots.best, loop.plateaus
+        self.judge.begin_anew()
+        return loop.engine
+
+    def _loop(
+        self, config: TrainConfig, network: Network, prepared: Prepared, emit: Emit, phase: range | None
+    ) -> tuple[Loop, Snapshots]:
+        engine = prepared.engine
+        resized = config.resize.to_properties() if config.resize else {}
+        metadata = {"network": network.name, "mean": config.use_mean, "engine": engine.name, **resized}
+        model = Model(config.build_network(), self.labels, metadata)
+        snapshots = Snapshots(model, prepared.sample, self.judge, self.best)
+        judging = [StopEarly(self.judge, emit), CountPlateaus(self.judge, self.plateaus)]
+        callbacks = _callbacks(emit, self.check_abort, judging, prepared.val_images, snapshots)
+        images, seed = prepared.train_images, config.settled_seed
+        augmenter = open_augmenter(config, network, images.layout, seed, config.settled_threads)
+        return Loop(engine, config, images, callbacks, augmenter, phase), snapshots
+
+    def _emit_of(self, phase: range | None) -> Emit:
+        """Emits the progress of a phase as a part of the progress of the training."""
+        if phase is None:
+            return self.emit
+        return partial(_emit_part, self.emit, phase.start / self.iterations, len(phase) / self.iterations)
 
 
 def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> float | None:
@@ -73,30 +104,47 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
     network = config.trained_network()
     labels = _labels(config, network)
     layout = layout_of(network, config.image_shape or network.input_shape, len(labels), config.resize)
-    mean, scale = normalization(config, network, layout)
-    start = _start(config, network)
+    start = start_of(config, config.head_first().trained_network() if config.head_epochs else network)
     if start.state:
         config = replace(config, random_seed=start.state.seed)
+    phases = phases_of(config, layout)
+    judge, plateaus = early_stopping_of(config, start), start.state.plateaus if start.state else 0
+    course = _Course(labels, layout, emit, check_abort, judge, plateaus, iterations=end_of(phases[-1]))
+    left = [phase for phase in phases if not end_of(phase) or start.iteration < end_of(phase)]
+    engine: Engine | None = None
+    for phase_config, phase in left or phases[-1:]:
+        if engine:
+            start = Start(engine.weights())
+        elif phase and 0 < start.iteration == phase.start:
+            start = after_head(start, judge)
+        engine = course.run(phase_config, start, phase)
+    return course.best[0] if course.best else None
+
+
+def _emit_part(emit: Emit, before: float, share: float, event: dict[str, Any]) -> None:
+    """Emit an event of a phase that is this share of the training, after what was done before."""
+    if event["event"] == "progress":
+        event = event | {"fraction": round(before + share * event["fraction"], 4)}
+    emit(event)
+
+
+def _prepared(
+    config: TrainConfig,
+    network: Network,
+    layout: InputLayout,
+    start: Start,
+    emit: Emit,
+    check_abort: Callable[[], None],
+) -> tuple[Prepared, Emit]:
+    """Open the images and the engine of a phase. Returns them, and what emits the events of the phase."""
+    mean, scale = normalization(config, network, layout)
     whole = _engine_config(config, network, mean, scale)
     if parts := planned_parts(network, config.train_layers, config.feature_views, config):
         prepared, emit = prepare_head_training(config, whole, parts, start.weights, layout, emit, check_abort)
     else:
         prepared = _prepare(config, whole, layout, _preparing(emit, check_abort))
-    engine, train_images, val_images = prepared.engine, prepared.train_images, prepared.val_images
-    logger.info("engine: %s on %s (configured: %s)", engine.name, engine.device, config.engine)
-    _load(engine, config, start)
-    emit(_started(config, engine, network, start, len(train_images), len(val_images) if val_images else 0))
-
-    early_stopping = _early_stopping(config, start)
-    resized = config.resize.to_properties() if config.resize else {}
-    metadata = {"network": network.name, "mean": config.use_mean, "engine": engine.name, **resized}
-    snapshots = Snapshots(Model(config.build_network(), labels, metadata), prepared.sample, early_stopping)
-    plateaus = start.state.plateaus if start.state else 0
-    judging = [StopEarly(early_stopping, emit), CountPlateaus(early_stopping, plateaus)]
-    callbacks = _callbacks(emit, check_abort, judging, val_images, snapshots)
-    augmenter = open_augmenter(config, network, train_images.layout, config.settled_seed, config.settled_threads)
-    Loop(engine, config, train_images, callbacks, augmenter).run(start.iteration)
-    return snapshots.best_epoch
+    logger.info("engine: %s on %s (configured: %s)", prepared.engine.name, prepared.engine.device, config.engine)
+    return prepared, emit
 
 
 def _callbacks(
@@ -111,35 +159,6 @@ def _callbacks(
     watching = [AbortCheck(check_abort), ProgressReporter(emit), EventReporter(emit)]
     validating = [Validation(val_images)] if val_images else []
     return [*watching, *judging, *validating, snapshots]
-
-
-def normalization(
-    config: TrainConfig, network: Network, layout: InputLayout
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """What the engine subtracts from images, and the factor of the difference (EngineConfig.mean, scale)."""
-    if config.use_mean == NETWORK and network.normalization:
-        return network.normalization.mean_array(), network.normalization.scale_array()
-    return read_mean(config, layout), None
-
-
-def read_mean(config: TrainConfig, layout: InputLayout) -> np.ndarray | None:
-    """The mean of the dataset that the engine subtracts from images; None without one (`use_mean` none).
-
-    It is the middle of the mean image, C×H×W, scaled as the images are (`use_mean` image), or the mean of each channel,
-    C×1×1 (pixel).
-    """
-    if config.use_mean == "none":
-        return None
-    try:
-        mean = np.load(config.mean_file or "", allow_pickle=False).astype(np.float32)
-    except (OSError, ValueError, EOFError, SyntaxError) as error:  # NumPy raises any of these for a damaged file
-        raise BadInput(f"the mean image {config.mean_file} can't be read: {error}") from error
-    if mean.shape != layout.image_shape:
-        found, wanted = ("×".join(map(str, shape)) for shape in (mean.shape, layout.image_shape))
-        raise BadInput(f"the mean image is {found}, but the images are {wanted} (channels×height×width)")
-    if config.use_mean == "pixel":
-        return mean.mean(axis=(1, 2), keepdims=True)
-    return np.ascontiguousarray(layout.middle(mean))
 
 
 def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
@@ -196,63 +215,18 @@ def _engine_config(
     )
 
 
-def _start(config: TrainConfig, network: Network) -> Start:
-    """Read or draw the weights to begin with."""
-    if config.resume_from:
-        return Start(*read_snapshot(Path(config.resume_from)))
-    found = starting_weights(network, config.settled_seed, config.initial_weights, config.readable_roots)
-    network.check_fresh(found.afresh)
-    _log_start(found, config.initial_weights)
-    arrays = with_plain_averages(network, found.arrays)
-    return Start(arrays, taken_over=found.taken_over, afresh=found.afresh, warnings=found.warnings)
-
-
-def _early_stopping(config: TrainConfig, start: Start) -> EarlyStopping:
-    if start.state is None:
-        return EarlyStopping(config.early_stop_patience)
-    return EarlyStopping(config.early_stop_patience, start.state.best_score, start.state.wait)
-
-
-def _load(engine: Engine, config: TrainConfig, start: Start) -> None:
-    """Load the weights into the engine and, for a training that resumes, the optimizer's state. Raises BadInput."""
-    if start.state is None:
-        engine.load_weights(start.weights)
-        return
-    for name in ("batch_size", "batch_accumulation"):
-        was, now = getattr(start.state, name), getattr(config, name)
-        if was != now:
-            raise BadInput(f"the snapshot was trained with {name} {was}, not {now}")
-    engine.load_weights(start.weights)
-    engine.load_optimizer_state(start.optimizer_state or {})
-
-
-def _started(
-    config: TrainConfig,
-    engine: Engine,
-    network: Network,
-    start: Start,
-    train_images: int,
-    val_images: int,
-) -> dict[str, Any]:
+def _started(config: TrainConfig, network: Network, start: Start, prepared: Prepared) -> dict[str, Any]:
+    engine = prepared.engine
     return {
         "event": "started",
         "engine": engine.name,
         "device": engine.device,
         "threads": engine.threads,
         "parameters": parameter_count(network),
-        "train_images": train_images,
-        "val_images": val_images,
+        "train_images": len(prepared.train_images),
+        "val_images": len(prepared.val_images) if prepared.val_images else 0,
         "random_seed": config.random_seed,
         "taken_over": start.taken_over,
         "afresh": start.afresh,
         "warnings": start.warnings,
     }
-
-
-def _log_start(start: StartingWeights, source: str | None) -> None:
-    """Write to train.log which layers started with weights from a file."""
-    if source:
-        logger.info("weights copied from %s: layers %s", source, ", ".join(start.taken_over))
-        logger.info("layers with random weights: %s", ", ".join(start.afresh) or "none")
-        for warning in start.warnings:
-            logger.warning("%s", warning)

@@ -11,8 +11,9 @@ from models_app.networks.export.network_onnx import write_onnx
 from models_app.networks.normalization import HALF, IMAGENET, Normalization
 from models_app.networks.retrain import retrained
 from models_app.training.data.crops import layout_of
+from models_app.training.data.mean_pixels import normalization
 from models_app.training.snapshots.snapshot_reader import load_weights
-from models_app.training.trainer import normalization, train
+from models_app.training.trainer import train
 from tests.models_app.networks.test_onnx_layers import onnx_outputs
 from tests.support.samples.engine_samples import engine_of
 from tests.support.samples.network_samples import chain

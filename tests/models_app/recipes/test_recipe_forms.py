@@ -143,3 +143,8 @@ def test_a_generic_model_has_no_recipe_but_classic(client, photos, recipe):
     form = {"model_name": "net", "dataset": photos.pk, "recipe": recipe}
     errors = field_errors(client.post("/models/images/generic.json", form))
     assert "trains classifiers only" in errors["recipe"]
+
+
+def test_head_epochs_without_weights_to_start_from_are_refused_by_name(errors, photos):
+    wrong = errors(dataset=photos.pk, standard_networks="lenet", head_epochs=2)
+    assert wrong["head_epochs"].startswith("What is not trained needs weights to start from")

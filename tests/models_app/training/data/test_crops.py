@@ -14,9 +14,10 @@ from models_app.networks.export.network_onnx import write_onnx
 from models_app.training.data import pixels
 from models_app.training.data.batch_reader import training_batches, validation_batches
 from models_app.training.data.crops import InputLayout, centred, layout_of
+from models_app.training.data.mean_pixels import read_mean
 from models_app.training.data.pixel_file import PixelFile
 from models_app.training.data.pixels import Records, open_images
-from models_app.training.trainer import read_mean, train
+from models_app.training.trainer import train
 from tests.models_app.networks.test_onnx_layers import onnx_outputs
 from tests.support.samples.engine_samples import engine_of
 from tests.support.samples.network_samples import chain
