@@ -148,4 +148,4 @@ class Dataset(Job):
         imagedb.clear_away(self.directory)
 
     def dependents(self) -> list[Job]:
-        return list(self.trained_models.all())
+        return [*self.trained_models.all(), *self.searches.all()]

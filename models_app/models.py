@@ -23,6 +23,7 @@ from models_app.networks.retrain import prepared_as, retrained
 from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.recipe_columns import FilledInByRecipe
 from models_app.results import BEST, NEWEST, Evaluation, Snapshot, Which, chosen, is_due, is_epoch
+from models_app.search.search_job import TrialColumns
 from models_app.sizes import input_sizes
 from models_app.training import engines
 from models_app.training.class_weights import balanced
@@ -33,7 +34,7 @@ POSITIVE = MinValueValidator(1)
 lr_policies, solver_types = choices.lr_policies, choices.solver_types  # the migrations name them here
 
 
-class TrainedModel(FilledInByRecipe, Job):
+class TrainedModel(FilledInByRecipe, TrialColumns, Job):
     """A network and its training on a dataset. Columns have the names of the form's fields."""
 
     QUEUE = "train"

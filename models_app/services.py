@@ -39,19 +39,38 @@ def create_models(
             fields |= _held(dataset, fields.get("previous"), fields.get("previous_epoch"))
             fields |= _held_pretrained(fields.get("pretrained"))
             for varied in _combinations(name, learning_rates, batch_sizes):
-                model = TrainedModel(owner=owner, **(fields | varied))
-                model.network_is_checked = bool(made)
-                if made:
-                    model.usable_engines, model.warnings = made[0].usable_engines, made[0].warnings
-                _refuse_more_snapshots(model)
-                if varied["batch_size"] is None:
-                    model.batch_size = made[0].batch_size if made else _default_batch_size(model)
-                made.append(submit(model))
+                model = _unsaved(owner, fields | varied, made)
+                made.append(submit(model, limited=model.search is None))
     except BaseException:
         for model in made:
             directory.remove(model.directory)
         raise
     return made
+
+
+def check_models(
+    owner: str, dataset: Dataset, name: str, learning_rates: list[float], batch_sizes: list[int | None], **fields
+) -> None:
+    """Raise the ValidationError of create_models, without creating anything. Call it in a transaction: the rows that
+    the models would be built on stay locked until it ends."""
+    fields |= _held(dataset, fields.get("previous"), fields.get("previous_epoch"))
+    fields |= _held_pretrained(fields.get("pretrained"))
+    checked: list[TrainedModel] = []
+    for varied in _combinations(name, learning_rates, batch_sizes):
+        checked.append(_unsaved(owner, fields | varied, checked))
+        checked[-1].full_clean(exclude=["job_id"])
+
+
+def _unsaved(owner: str, fields: dict, earlier: list[TrainedModel]) -> TrainedModel:
+    """A new model. With earlier ones, which differ only in numbers, its network needs no check."""
+    model = TrainedModel(owner=owner, **fields)
+    model.network_is_checked = bool(earlier)
+    if earlier:
+        model.usable_engines, model.warnings = earlier[0].usable_engines, earlier[0].warnings
+    _refuse_more_snapshots(model)
+    if fields["batch_size"] is None:
+        model.batch_size = earlier[0].batch_size if earlier else _default_batch_size(model)
+    return model
 
 
 def _refuse_more_snapshots(model: TrainedModel) -> None:

@@ -1,12 +1,17 @@
-"""The RQ task that trains a model, run by train workers."""
+"""The RQ tasks of models: train workers run trainings, io workers searches."""
 
 from functools import partial
 
 from digits_project.jobs.execution.runner import patiently, run
-from models_app import evaluations, training_task
+from models_app import evaluations, searches, training_task
 from models_app.models import TrainedModel
+from models_app.search.search_job import Search
 
 
 def train_model(job_id: str) -> None:
     run(TrainedModel, job_id, training_task.train)
     patiently(partial(evaluations.after_training, job_id))
+
+
+def advance_search(job_id: str) -> None:
+    run(Search, job_id, searches.advance)

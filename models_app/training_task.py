@@ -1,5 +1,7 @@
 """Trains a model: writes the trainer's configuration, follows its events, and stores what they report."""
 
+import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,12 +16,16 @@ from digits_project.jobs import quota
 from digits_project.jobs.execution.runner import JobProgress, Stopped, patiently
 from digits_project.jobs.models import Device
 from digits_project.jobs.scheduling import devices
-from models_app import pruning, recovery, trainer_process
+from models_app import pruning, trainer_process
 from models_app.models import TrainedModel
 from models_app.results import Metric, Snapshot
+from models_app.search.poor_trials import end_if_poor
 from models_app.sizes import input_sizes
 from models_app.training.config import TrainConfig
 from models_app.training.hyperparameters import MEAN_OF_DATASET
+from models_app.training.snapshots.snapshot_reader import can_resume
+
+log = logging.getLogger(__name__)
 
 
 def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snapshot | None = None) -> TrainConfig:
@@ -54,13 +60,37 @@ def train(model: TrainedModel, report: JobProgress) -> None:
         raise Stopped  # dispatched to another host meanwhile
     splits = [split for split in ("train", "val") if model.dataset.entries(split)]
     check_dataset(model.dataset, splits, partial(report, None), mean=model.use_mean in MEAN_OF_DATASET)
-    snapshot = recovery.go_on_from(model)
+    snapshot = go_on_from(model)
     config = model.directory / "config.json"
     config.write_text(train_config(model, held, snapshot).to_json())
     try:
         _follow(model, config, report)
     finally:  # the first training on a dataset writes decoded pixels beside its records
         patiently(partial(quota.forget, Dataset.objects.filter(pk=model.dataset_id)))
+
+
+def go_on_from(model: TrainedModel) -> Snapshot | None:
+    """The newest snapshot that is complete and has the optimizer's state; None: start from the beginning.
+
+    Later rows and files are deleted, because the training will produce them again.
+    """
+    snapshot = next((s for s in model.snapshots.order_by("-iteration") if can_resume(s.directory)), None)
+    reached = snapshot.iteration if snapshot else -1
+    model.snapshots.filter(iteration__gt=reached).delete()
+    model.metrics.filter(iteration__gt=reached).delete()
+    _remove_all_but(model, set(model.snapshots.values_list("folder", flat=True)))
+    share = min(snapshot.epoch / model.train_epochs, 1) if snapshot else 0
+    TrainedModel.objects.filter(pk=model.pk).update(stopped_epoch=None, resumed_from=share)
+    if snapshot:
+        log.info("%s continues from epoch %g", model, snapshot.epoch)
+    return snapshot
+
+
+def _remove_all_but(model: TrainedModel, folders: set[str]) -> None:
+    """Remove snapshot folders without a row, and incomplete ones."""
+    for directory in model.directory.glob("snapshots/*"):
+        if directory.relative_to(model.directory).as_posix() not in folders:
+            shutil.rmtree(directory)
 
 
 def _follow(model: TrainedModel, config: Path, report: JobProgress) -> None:
@@ -82,7 +112,8 @@ def _store_start(model: TrainedModel, event: dict) -> None:
 
 
 def _store_metric(model: TrainedModel, event: dict) -> None:
-    """Store a metric exactly once, also if the connection broke before the database confirmed it."""
+    """Store a metric exactly once, also if the connection broke before the database confirmed it. Raises Aborted if
+    the model's search stops it."""
     measured = {name: event.get(name) for name in ("epoch", "loss", "accuracy", "learning_rate")}
     Metric.objects.update_or_create(
         trained_model=model,
@@ -90,6 +121,8 @@ def _store_metric(model: TrainedModel, event: dict) -> None:
         iteration=event["iteration"],
         defaults={**measured, "outputs": event.get("outputs") or {}},
     )
+    if event["split"] == Metric.Split.VAL:
+        end_if_poor(model, event["epoch"])
 
 
 def _store_snapshot(model: TrainedModel, event: dict) -> None:

@@ -30,6 +30,7 @@ class Status(models.TextChoices):
 
 
 ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
+RESUMED = "Resumed."  # the note of a resume in status_history
 # The order of lists: running jobs first, then the newest first. Each table has an index in this order.
 LIST_ORDER = (Case(When(status=Status.RUNNING.value, then=0), default=1), F("created_at").desc())
 
@@ -77,7 +78,7 @@ class Job(models.Model):
 
     QUEUE: str  # its queue: "io", or "train" for jobs that need a device
     TASK: str  # dotted path of the function that the worker calls with the job's id
-    ROUTE: str  # "datasets", "models", "evaluations" or "pretrained_models", as in the routes
+    ROUTE: str  # "datasets", "models", "evaluations", "pretrained_models" or "searches", as in the routes
     # The columns that lists show; other columns can hold megabytes.
     LISTED: tuple[str, ...] = (
         "job_id",
@@ -204,12 +205,16 @@ class Job(models.Model):
         """The jobs that are deleted with this one."""
         return []
 
+    def started_jobs(self) -> list["Job"]:
+        """The jobs that this one has started and that have not ended. They are aborted with it."""
+        return []
+
 
 J = TypeVar("J", bound=Job)
 
 
 def job_classes() -> list[type[Job]]:
-    """The subclasses of Job in the installed apps: Dataset, TrainedModel, Evaluation and PretrainedModel."""
+    """The subclasses of Job in the installed apps: Dataset, TrainedModel, Evaluation, PretrainedModel and Search."""
     return [model for model in apps.get_models() if issubclass(model, Job)]
 
 

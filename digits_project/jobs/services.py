@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -14,7 +15,7 @@ from digits_project.accounts import audit
 from digits_project.common import errors
 from digits_project.common.errors import Gone, HasDependents, Refused
 from digits_project.jobs import directory, lifecycle, limits
-from digits_project.jobs.models import Device, J, Job, Status
+from digits_project.jobs.models import RESUMED, Device, J, Job, Status
 from digits_project.jobs.process_identity import Process
 from digits_project.jobs.scheduling.dispatch import dispatch_or_leave
 from digits_project.jobs.visibility import named
@@ -75,10 +76,18 @@ def take_in(job: J, fill: Callable[[J], None]) -> J:
 
 
 def abort(job: Job) -> None:
-    """Abort a job that has not ended: a waiting job at once, a running one at its next check, about twice a second.
+    """Abort a job that has not ended, and those that it has started: a waiting job at once, a running one at its next
+    check, about twice a second.
 
     The reaper kills a job that does not stop within five seconds. Raises Refused or Gone.
     """
+    _abort_one(job)
+    for started in job.started_jobs():
+        with suppress(Refused, Gone):  # it has ended meanwhile
+            _abort_one(started)
+
+
+def _abort_one(job: Job) -> None:
     for status in (Status.INITIALIZED, Status.WAITING):
         if lifecycle.try_advance(job, Status.ABORTED, only_from=status):
             audit.record("abort", str(job))
@@ -102,7 +111,7 @@ def resume(job: Job) -> None:
     if job.FILLS_DISK:
         limits.refuse_more_disk(job.owner, "resume this job")
     with transaction.atomic():
-        if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note="Resumed.", lost_processes=0):
+        if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note=RESUMED, lost_processes=0):
             raise errors.IllegalTransition(f"{job} is {job.status}; only an aborted or failed job can be resumed")
         limits.refuse_more_waiting(job.owner)
         audit.record("resume", str(job))

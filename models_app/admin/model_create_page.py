@@ -4,7 +4,7 @@ from datasets.models import Dataset
 from digits_project.jobs.admin.create_pages import CreatesJobs, Shown
 from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import visible
-from models_app import network_texts, recipes, services
+from models_app import network_texts, recipes, searches
 from models_app.api.serializers import FORMS, ModelForm
 from models_app.models import NetworkMethod, TrainedModel
 from models_app.networks.pretrained.packaged import PACKAGED
@@ -35,7 +35,7 @@ class CreatesModels(CreatesJobs[TrainedModel]):
     create_script = "models_app/rate.js"
 
     def create(self, owner, **fields):
-        return services.create_models(owner, **fields)
+        return searches.create_jobs(owner, **fields)
 
     def posted(self, request):
         data = super().posted(request)

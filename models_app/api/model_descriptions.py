@@ -36,6 +36,18 @@ MODEL = {
         "pixels or else most of it, is scaled to that size. Empty: with method=pretrained the size for which the "
         "weights were made, else images are not scaled."
     ),
+    "search_trials": (
+        "How many models a search trains; empty: 20, or with search_minutes any number. A search starts if a "
+        "hyperparameter has a range, such as learning_rate=`0.0001..0.1 log` or batch_size=`16..128`. With "
+        "search_trials or search_minutes, it also chooses from lists."
+    ),
+    "search_minutes": (
+        "Minutes after which a search creates no further model; those in progress go on to their end. Empty: no limit."
+    ),
+    "search_pruner": (
+        "median: a search stops trainings that are worse than the median of the others at the same epoch; none: it "
+        "stops none."
+    ),
     "select_gpu": "`next` for any free GPU, or the number of the GPU to train on.",
     "select_gpus": "The numbers of the GPUs to train on together.",
     "select_gpus_list": "The same, separated by commas: `0,1`.",

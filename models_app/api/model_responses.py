@@ -9,6 +9,7 @@ from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
 from models_app.recipes import CLASSIC
 from models_app.results import BEST, NEWEST, Evaluation, Metric, Which, thinned
+from models_app.search.search_job import Search
 from models_app.sizes import input_sizes
 
 MAX_POINTS = 200  # of a curve, unless ?points=all
@@ -30,8 +31,17 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
         **input_json(model),
         **started_json(model),
         **stopped,
+        **trial_json(model),
         **{name: points for name, points in outputs.items() if points["epoch"]},
     )
+
+
+def trial_json(model: TrainedModel) -> dict:
+    """The search that a model is a trial of; {} for any other model."""
+    if model.search_id is None:
+        return {}
+    pruned = {} if model.pruned_epoch is None else {"pruned_epoch": epoch_json(model.pruned_epoch)}
+    return {"search_id": model.search_id, "trial": model.trial, **pruned}
 
 
 def marked_json(model: TrainedModel) -> dict:
@@ -85,9 +95,9 @@ def curve(model: TrainedModel, split: str, every_point: bool) -> dict:
     return points
 
 
-def created_json(model: TrainedModel) -> dict:
-    """The response to a create of one model."""
-    return created(model, dataset_id=model.dataset_id, **warnings_json(model))
+def created_json(job: TrainedModel | Search) -> dict:
+    """The response to a create of one model, or of a search."""
+    return created(job, dataset_id=job.dataset_id, **(warnings_json(job) if isinstance(job, TrainedModel) else {}))
 
 
 def evaluation_json(evaluation: Evaluation, whole: bool = True) -> dict:
@@ -117,7 +127,7 @@ def epoch_json(epoch: float) -> float | int:
 
 
 class CreatedModel(Created):
-    """A model that was created."""
+    """A model, or a search, that was created."""
 
     dataset_id = serializers.CharField()
     warnings = serializers.ListField(
@@ -189,6 +199,9 @@ class ModelFacts(JobFacts):
     stopped_epoch = serializers.FloatField(
         required=False, help_text="The epoch at which early_stop_patience ended the training."
     )
+    search_id = serializers.CharField(required=False, help_text="The search of which the model is a trial.")
+    trial = serializers.IntegerField(required=False, help_text="Its number in that search, from 1.")
+    pruned_epoch = serializers.FloatField(required=False, help_text="The epoch at which the search stopped it.")
     train_outputs = Curve(required=False)
     val_outputs = Curve(required=False)
 
@@ -212,15 +225,6 @@ class Chart(serializers.Serializer):
 
     def get_fields(self):
         return {"data": Columns()}  # as an attribute it would hide the serializer's own `data`
-
-
-class CustomNetwork(serializers.Serializer):
-    """A network as a template for your own."""
-
-    network = serializers.CharField(help_text="Caffe prototxt.")
-    snapshot = serializers.CharField(
-        allow_null=True, help_text="The path of a snapshot's weights; on a private server only for operators."
-    )
 
 
 class CreatedEvaluation(Created):

@@ -70,3 +70,12 @@ class StoredEvaluationForm(Form):
 
     snapshot_epoch = SnapshotField(default=None)
     split = serializers.ChoiceField(Evaluation.Split.values, default=None)
+
+
+class CustomNetwork(serializers.Serializer):
+    """A network as a template for your own."""
+
+    network = serializers.CharField(help_text="Caffe prototxt.")
+    snapshot = serializers.CharField(
+        allow_null=True, help_text="The path of a snapshot's weights; on a private server only for operators."
+    )

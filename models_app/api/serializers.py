@@ -24,6 +24,7 @@ from models_app.api.model_fields import (
 )
 from models_app.api.network_forms import FRAMEWORKS, wrong_language, wrong_syntax
 from models_app.api.recipe_form import RecipeForm, with_lists
+from models_app.api.search_form import SEARCH_FIELDS, SearchForm
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names
 from models_app.kinds import CLASSIFICATION, GENERIC, KINDS
 from models_app.models import TrainedModel
@@ -44,7 +45,7 @@ OTHER_HYPERPARAMETERS = [
 ]  # augmentation comes last
 
 
-class ModelForm(RecipeForm):
+class ModelForm(SearchForm, RecipeForm):
     """The base of the forms that create models: the hyperparameters, and the fields below. The valid data are the
     arguments of create_models.
 
@@ -75,7 +76,7 @@ class ModelForm(RecipeForm):
         *(name for names in FIELDS_OF.values() for name in names),
         "train_epochs",
     )
-    LAST = ("select_gpu", "select_gpus", "select_gpus_list", "select_gpu_count")
+    LAST = (*SEARCH_FIELDS, "select_gpu", "select_gpus", "select_gpus_list", "select_gpu_count")
 
     model_name = serializers.CharField(max_length=255)
     dataset = JobOf(Dataset)

@@ -9,6 +9,7 @@ from models_app.api.pretrained_views import (
     PretrainedViewSet,
     ToPretrainedViewSet,
 )
+from models_app.api.search_views import SearchViewSet
 from models_app.api.views import ClassificationModelViewSet, EvaluationViewSet, GenericModelViewSet, ModelViewSet
 
 CREATE = {"get": "defaults", "post": "create"}
@@ -69,5 +70,7 @@ urlpatterns = [
     path("models/images/classification/new", RedirectView.as_view(query_string=True, pattern_name="create-model")),
     path("models/images/generic/new", RedirectView.as_view(query_string=True, pattern_name="create-generic-model")),
     path("models", RedirectView.as_view(query_string=True, pattern_name="home")),
+    *action_routes("searches", SearchViewSet, {"get": "list"}, "search-list", name="Searches"),
+    *job_routes("searches", SearchViewSet, "Search"),
     *job_routes("models", ModelViewSet, "Model Detail"),
 ]

@@ -18,13 +18,13 @@ from digits_project.api.openapi import errors
 from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.common.errors import BadInput
 from digits_project.jobs.api.views import WITHOUT_PAGE, CreateViewSet, JobViewSet, fetch
-from models_app import evaluations, network_texts, services
+from digits_project.jobs.models import Job
+from models_app import evaluations, network_texts, searches
 from models_app.api.model_responses import (
     Chart,
     CreatedEvaluation,
     Creation,
     CurveForm,
-    CustomNetwork,
     EvaluationFacts,
     ModelFacts,
     created_evaluation_json,
@@ -32,7 +32,7 @@ from models_app.api.model_responses import (
     evaluation_json,
     model_json,
 )
-from models_app.api.network_forms import CustomizeForm, EvaluationForm, NetworkForm, StoredEvaluationForm
+from models_app.api.network_forms import CustomizeForm, CustomNetwork, EvaluationForm, NetworkForm, StoredEvaluationForm
 from models_app.api.policy_form import PolicyForm
 from models_app.api.serializers import ClassificationModelForm, GenericModelForm, chosen_snapshot
 from models_app.models import TrainedModel
@@ -118,11 +118,11 @@ class ModelViewSet(JobViewSet):
 
 
 @extend_schema_view(create=extend_schema(responses={200: Creation, **errors(429, 507)}))
-class CreateModelsViewSet(CreateViewSet[TrainedModel]):
-    """One model, or with several batch sizes or learning rates one for each combination."""
+class CreateModelsViewSet(CreateViewSet[Job]):
+    """One model, with several batch sizes or learning rates one for each combination, or with ranges a search."""
 
     def make_jobs(self, owner, **fields):
-        return services.create_models(owner, **fields)
+        return searches.create_jobs(owner, **fields)
 
     def describe(self, job):
         return created_json(job)
@@ -132,7 +132,8 @@ class ClassificationModelViewSet(CreateModelsViewSet):
     """Train a network to classify the images of a dataset.
 
     With several batch sizes or learning rates, `0.1,0.01`, one model is created for each combination, all or none,
-    and the response is `{"jobs": [...]}`.
+    and the response is `{"jobs": [...]}`. If a hyperparameter has a range, `0.0001..0.1 log`, a search is created,
+    and the response has its id.
     """
 
     serializer_class = ClassificationModelForm

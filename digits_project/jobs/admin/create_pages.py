@@ -17,6 +17,7 @@ from digits_project.api.uploads import Upload
 from digits_project.common.errors import BadInput, LimitReached
 from digits_project.jobs.admin.privacy import ShowsWhatIsVisible
 from digits_project.jobs.models import J
+from digits_project.jobs.templatetags.operators import admin_page
 
 
 class Shown(NamedTuple):
@@ -89,7 +90,7 @@ class CreatesJobs(ShowsWhatIsVisible[J]):
             errors = without_paths(errors)
             if made:
                 self.message_user(request, f"Created: {', '.join(job.name for job in made[:5])}.", messages.SUCCESS)
-                return redirect(self.address("change", made[0].pk) if len(made) == 1 else self.address("changelist"))
+                return redirect(admin_page(made[0]) if len(made) == 1 else self.address("changelist"))
         return render(request, self.create_template, self._context(request, kind, clone, values, errors))
 
     def _make(self, form: Form, owner: str) -> tuple[list[J], dict]:

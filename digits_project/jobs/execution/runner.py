@@ -29,6 +29,14 @@ class Stopped(Aborted):
     """The worker is shutting down; the job goes back to Waiting."""
 
 
+class Unfinished(Exception):
+    """The job has done what can be done now; it goes back to Waiting until more can be, with this progress (0 to 1)."""
+
+    def __init__(self, progress: float):
+        super().__init__(progress)
+        self.progress = progress
+
+
 class JobProgress:
     """Reports the progress of a job: call it with the fraction done (0 to 1, or None to send a heartbeat only).
 
@@ -83,8 +91,8 @@ def _stop_at_next_progress(signum, frame):
 def run(job_class: type[J], job_id: str, work: Callable[[J, JobProgress], None]) -> None:
     """Call `work(job, progress)` if this process wins the job, and write the outcome.
 
-    The texts of BadInput and Failed become the row's error. After Lost another process continues the job. Any other
-    exception goes to the log under an id that the row names.
+    The texts of BadInput, Failed and Aborted become the row's error. After Lost another process continues the job. Any
+    other exception goes to the log under an id that the row names.
     """
     holder = str(Process.current())
     job = job_class.objects.filter(pk=job_id).first()
@@ -109,8 +117,10 @@ def _outcome(job: J, progress: JobProgress, work: Callable[[J, JobProgress], Non
         work(job, progress)
     except Stopped:
         return Status.WAITING, {"progress": 0}
-    except Aborted:
-        return Status.ABORTED, {}
+    except Aborted as stop:
+        return Status.ABORTED, {"error": str(stop)} if str(stop) else {}
+    except Unfinished as later:
+        return Status.WAITING, {"progress": later.progress, "lost_processes": 0}
     except BadInput as mistake:
         return Status.ERROR, {"error": str(mistake)}
     except Lost:

@@ -2,7 +2,7 @@
 
 from digits_project.jobs.console.form_options import FormOptions
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
-from models_app import recipes, services
+from models_app import recipes, searches
 from models_app.api.model_responses import model_json
 from models_app.api.serializers import FORMS
 from models_app.kinds import CLASSIFICATION, GENERIC
@@ -59,4 +59,4 @@ class Command(WorkCommand):
         with OPTIONS.form_errors(form, names):
             form.is_valid(raise_exception=True)
             self.refuse_without_workers(TrainedModel, options)
-            return services.create_models(options["owner"], **form.validated_data)
+            return searches.create_jobs(options["owner"], **form.validated_data)

@@ -1,0 +1,111 @@
+"""The part of the model forms that makes a search of a form: ranges and lists of values, and search_ fields."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import serializers
+
+from digits_project.common.errors import BadInput
+from models_app.api.model_fields import PositiveNumber
+from models_app.api.policy_form import PolicyForm
+from models_app.search.ranges import Dimension, is_list, is_range, read_choices, read_range
+from models_app.search.search_job import MAX_MINUTES, MAX_TRIALS, MEDIAN, PRUNERS, USUAL_TRIALS
+from models_app.training.hyperparameter_declaration import Hyperparameter, hyperparameters_of
+from models_app.training.hyperparameters import Hyperparameters
+
+NUMERIC = {
+    declared.wire_name: declared
+    for declared in hyperparameters_of(Hyperparameters)
+    if declared.type in (int, float) and not declared.choices and declared.name != "random_seed"
+}
+LIMITS = ("search_trials", "search_minutes")
+SEARCH_FIELDS = (*LIMITS, "search_pruner")
+
+
+class SearchForm(PolicyForm):
+    """A base of the model forms. Each numeric hyperparameter can be a range, `0.0001..0.1 log`, or a list.
+
+    Then the form describes a search. Lists of learning rates and batch sizes, as DIGITS has them, do so only with
+    search_trials or search_minutes. In the valid data `search` has the arguments of create_search; it is absent
+    without a search.
+    """
+
+    search_trials = serializers.IntegerField(min_value=1, max_value=MAX_TRIALS, default=None)
+    search_minutes = PositiveNumber(max_value=MAX_MINUTES, default=None)
+    search_pruner = serializers.ChoiceField(PRUNERS, default=MEDIAN)
+
+    def to_internal_value(self, data):
+        if not hasattr(data, "items"):
+            return super().to_internal_value(data)
+        self._space, wrong = self._read_space(data)
+        ends = {name: _both_ends(NUMERIC[name], dimension) for name, dimension in self._space.items()}
+        replaced = {**dict.fromkeys(wrong), **ends}
+        try:
+            values = super().to_internal_value({**_plain(data), **replaced} if replaced else data)
+        except serializers.ValidationError as invalid:
+            detail: Any = invalid.detail
+            raise serializers.ValidationError({**detail, **wrong}) from invalid
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return values
+
+    def _read_space(self, data: Mapping) -> tuple[dict[str, Dimension], dict[str, list[str]]]:
+        """The values to choose from, and errors, each by field."""
+        space, wrong = {}, {}
+        is_search = any(data.get(name) not in ("", None) for name in LIMITS)
+        for name, declared in NUMERIC.items():
+            try:
+                if name in data and name in self.fields and (found := self._dimension(declared, data[name], is_search)):
+                    space[name] = found
+            except serializers.ValidationError as invalid:
+                wrong[name] = [f"{data[name]}: {reason}" for reason in _flat(invalid.detail)]
+            except BadInput as invalid:
+                wrong[name] = [str(invalid)]
+        return space, wrong
+
+    def _dimension(self, declared: Hyperparameter, value: Any, is_search: bool) -> Dimension | None:
+        """The range or list that was sent for a hyperparameter; None for a single value, and for a list of models."""
+        field = self.fields[declared.wire_name]
+        read_one = getattr(field, "child", field).run_validation
+        if is_range(value):
+            return read_range(value, read_one, declared.takes_whole_numbers)
+        if is_list(value) and (is_search or not declared.several):
+            return read_choices(value, read_one)
+        return None
+
+    def wrong_together(self, values):
+        wrong = super().wrong_together(values)
+        limit = next((name for name in LIMITS if values.get(name)), None)
+        if limit and not self._space:
+            wrong[limit] = (
+                "There is nothing to search: give a hyperparameter a range, such as learning_rate=0.0001..0.1 log."
+            )
+        for name in self._space:
+            only_with = NUMERIC[name].only_with
+            if only_with and only_with[0] in values and values[only_with[0]] != only_with[1]:
+                field, choice = only_with
+                wrong[name] = f"This belongs to {field}={choice}, but {field} is {values[field]}."
+        return wrong
+
+    def validate(self, form):
+        form = super().validate(form)
+        trials, minutes, pruner = (form.pop(name) for name in SEARCH_FIELDS)
+        if not self._space:
+            return form
+        if trials is None and minutes is None:
+            trials = USUAL_TRIALS
+        return form | {"search": {"space": self._space, "trials": trials, "minutes": minutes, "pruner": pruner}}
+
+
+def _both_ends(declared: Hyperparameter, dimension: Dimension) -> Any:
+    """What the form checks instead of the range or list; the service checks both ends together with the network."""
+    return list(dict.fromkeys(dimension.ends)) if declared.several else dimension.ends[0]
+
+
+def _plain(data: Mapping) -> dict[str, Any]:
+    """The posted data as a plain dictionary."""
+    return data.dict() if hasattr(data, "dict") else dict(data)
+
+
+def _flat(detail: Any) -> list[str]:
+    return [str(reason) for reason in detail] if isinstance(detail, list) else [str(detail)]

@@ -1,0 +1,31 @@
+"""Stops the training of a trial that is worse than the others."""
+
+from typing import Any
+
+from digits_project.common.errors import Aborted
+from digits_project.jobs.models import Status
+from models_app.search.search_job import MEDIAN, Search
+from models_app.search.trials import MIN_DONE, Trial, optimizer, trials_of, values_of
+
+
+def end_if_poor(model: Any, epoch: float) -> None:
+    """Raise Aborted, whose text becomes the row's, if the trial's validations up to this epoch are poor.
+
+    A trial that was stopped so and resumed by its owner goes on to its end.
+    """
+    search: Search | None = model.search
+    if search is None or search.search_pruner != MEDIAN or model.pruned_epoch is not None:
+        return
+    if search.trials.filter(status=Status.DONE).count() < MIN_DONE:
+        return
+    others = trials_of(search)
+    own = next(trial for trial, row in zip(others, search.trials.order_by("trial"), strict=True) if row.pk == model.pk)
+    trial = Trial(values_of(model, search.space), True, None, own.curve)
+    validations = round(model.train_epochs / model.val_interval)
+    if not optimizer().is_poor(search.dimensions, others, trial, validations):
+        return
+    type(model).objects.filter(pk=model.pk).update(pruned_epoch=epoch)
+    raise Aborted(
+        f"Its search stopped it at epoch {epoch:g}, because its validation was worse than the median of the other "
+        "trials at that epoch. Resume it to train it to its end."
+    )

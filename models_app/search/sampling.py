@@ -1,0 +1,74 @@
+"""Optuna: it chooses the values of the next trial, and says which trainings are poor.
+
+The rows of the trials are the only record. A study is made from them in memory, for one question, so that nothing is
+kept twice and no process has to live on. Only workers have Optuna (requirements/worker.in); see trials.optimizer().
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import MedianPruner
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from models_app.search.ranges import Dimension
+from models_app.search.trials import MIN_DONE, Trial
+
+WARMUP = 0.2  # the share of the validations before which no training is poor
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def next_values(space: Mapping[str, Dimension], trials: Sequence[Trial], seed: int, number: int) -> dict[str, float]:
+    """The values of the trial with this number: a function of the seed, the number, and the earlier trials.
+
+    Tree-structured Parzen estimator (Bergstra et al. 2011), after MIN_DONE random trials. Trials that are in progress
+    count as poor, so that several at a time are spread.
+    """
+    sampler = TPESampler(seed=(seed + number) % 2**32, n_startup_trials=MIN_DONE, multivariate=True, constant_liar=True)
+    chosen = _study(space, trials, sampler).ask(fixed_distributions=_distributions(space)).params
+    return {name: space[name].rounded(value) for name, value in chosen.items()}
+
+
+def is_poor(space: Mapping[str, Dimension], trials: Sequence[Trial], trial: Trial, validations: int) -> bool:
+    """Whether the best validation of a trial so far is worse than the median of the Done trials at the same epoch.
+
+    validations: how many the whole training has.
+    """
+    pruner = MedianPruner(n_startup_trials=MIN_DONE, n_warmup_steps=max(1, round(WARMUP * validations)))
+    return pruner.prune(_study(space, trials), _frozen(trial, _distributions(space)))
+
+
+def _study(space: Mapping[str, Dimension], trials: Sequence[Trial], sampler: TPESampler | None = None) -> optuna.Study:
+    study, distributions = optuna.create_study(direction="maximize", sampler=sampler), _distributions(space)
+    study.add_trials([_frozen(trial, distributions) for trial in trials])
+    return study
+
+
+def _frozen(trial: Trial, distributions: dict[str, BaseDistribution]) -> FrozenTrial:
+    """The trial as Optuna has it. One that failed is pruned without a validation, which is the worst that there is; so
+    the sampler avoids its values, which it would not for Optuna's own FAIL."""
+    state = TrialState.RUNNING if trial.is_open else TrialState.PRUNED if trial.value is None else TrialState.COMPLETE
+    value = trial.value if state == TrialState.COMPLETE else None
+    return create_trial(
+        state=state,
+        value=value,
+        params=dict(trial.values),
+        distributions=distributions,
+        intermediate_values=dict(trial.curve),
+    )
+
+
+def _distributions(space: Mapping[str, Dimension]) -> dict[str, BaseDistribution]:
+    return {name: _distribution(dimension) for name, dimension in space.items()}
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.choices:
+        return CategoricalDistribution(dimension.choices)
+    if dimension.whole:
+        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)

@@ -1,0 +1,159 @@
+"""The row of a search, and the columns by which models belong to it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from datasets.models import Dataset
+from digits_project.jobs.models import ENDED, RESUMED, Device, Job, Status
+from models_app.search.ranges import Dimension
+
+MAX_TRIALS = 1000
+USUAL_TRIALS = 20
+MAX_MINUTES = 60 * 24 * 365
+NO_PRUNER, MEDIAN = "none", "median"
+PRUNERS = (MEDIAN, NO_PRUNER)
+ONE_AT_A_TIME = 32767  # of `devices`
+
+
+class Search(Job):
+    """A search for the hyperparameters with the best validation.
+
+    It creates models, its trials, of which each is trained with the values that Optuna chooses by the results of the
+    earlier ones. A worker runs it whenever there is something to do (`ready`): it creates the next trials, and goes
+    back to Waiting; when all trials have ended it is Done. So no process lives as long as the search.
+    """
+
+    QUEUE = "io"
+    TASK = "models_app.tasks.advance_search"
+    ROUTE = "searches"
+    TYPE = "Hyperparameter Search"
+    IN_INDEX = False
+    FILLS_DISK = False
+    MILESTONE = "a new trial"
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="searches")
+    # The arguments of services.create_models; rows by their ids.
+    fields = models.JSONField(default=dict, editable=False)
+    space = models.JSONField(default=dict, editable=False)  # {hyperparameter: Dimension.to_dict()}
+    search_trials = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_TRIALS)],
+        help_text="How many models are trained; empty: as many as search_minutes allow.",
+    )
+    search_minutes = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(MAX_MINUTES)],
+        help_text="Minutes after which no further model is created; empty: no limit.",
+    )
+    search_pruner = models.CharField(
+        max_length=10,
+        choices=[(pruner, pruner) for pruner in PRUNERS],
+        default=MEDIAN,
+        help_text="median: trainings are stopped that are worse than the median of the others at the same epoch.",
+    )
+    seed = models.PositiveBigIntegerField(default=0, editable=False)
+    devices = models.PositiveSmallIntegerField(default=1, editable=False)  # of one trial
+    next_trial = models.PositiveIntegerField(default=1, editable=False)  # the number of the next trial
+    deadline = models.DateTimeField(null=True, editable=False)
+
+    class Meta(Job.Meta):
+        verbose_name = "search"
+        verbose_name_plural = "searches"
+
+    @classmethod
+    def ready(cls) -> QuerySet:
+        """The waiting searches that have something to do: a device is free for a further trial, or all have ended."""
+        waiting = super().ready().filter(dataset__status=Status.DONE).annotate(open=Coalesce(_open_trials(), 0))
+        is_free = Q(needed__lte=Device.objects.filter(enabled=True).count())
+        goes_on = Q(search_trials=None) | Q(next_trial__lte=F("search_trials"))
+        in_time = Q(deadline=None) | Q(deadline__gt=timezone.now())
+        needed = (F("open") + 1) * F("devices")
+        return waiting.annotate(needed=needed).filter(Q(open=0) | (is_free & goes_on & in_time))
+
+    @classmethod
+    def unrunnable(cls) -> list[tuple[Job, str]]:
+        lost = cls.objects.filter(status=Status.WAITING, dataset__status__in=(Status.ABORTED, Status.ERROR))
+        return [(search, f"Its dataset, {search.dataset.name}, is {search.dataset.status}.") for search in lost]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a further trial can be created now, as ready() decides."""
+        open_trials = len(self.started_jobs())
+        enabled = Device.objects.filter(enabled=True).count()
+        return open_trials == 0 or (open_trials + 1) * self.devices <= enabled
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether further trials will be created."""
+        in_time = self.deadline is None or self.deadline > timezone.now()
+        return in_time and (self.search_trials is None or self.next_trial <= self.search_trials)
+
+    def waits_for(self) -> str:
+        if self.dataset.status != Status.DONE:
+            return f"dataset {self.dataset.name} ({self.dataset.status}, {self.dataset.progress:.0%})"
+        count = len(self.started_jobs())
+        return f"{count} trial{'s' if count > 1 else ''}" if count and not self.has_room else ""
+
+    def started_jobs(self) -> list[Job]:
+        return list(self.trials.exclude(status__in=ENDED).only(*self.LISTED))
+
+    @property
+    def dimensions(self) -> dict[str, Dimension]:
+        """The values of each hyperparameter that it chooses from."""
+        return {name: Dimension.from_dict(stored) for name, stored in self.space.items()}
+
+    @property
+    def resumed_at(self) -> datetime | None:
+        """When it was last resumed; None if it never was."""
+        times = [moment for _, moment, *note in self.status_history if note == [RESUMED]]
+        return datetime.fromisoformat(times[-1]) if times else None
+
+    def start_clock(self) -> None:
+        """Set the deadline when the first trial begins, and again after a resume."""
+        is_fresh = self.deadline is None or self.status_history[-2][2:] == [RESUMED]
+        if self.search_minutes is not None and is_fresh:
+            self.deadline = timezone.now() + timedelta(minutes=self.search_minutes)
+            Search.objects.filter(pk=self.pk).update(deadline=self.deadline)
+
+    def share_done(self) -> float:
+        """The fraction of its trials that have ended, or of its time that has passed, if that is more."""
+        ended = self.trials.filter(status__in=ENDED).count()
+        by_trials = ended / self.search_trials if self.search_trials else 0.0
+        by_time = 0.0
+        if self.deadline and self.search_minutes:
+            left = (self.deadline - timezone.now()).total_seconds() / 60
+            by_time = 1 - left / self.search_minutes
+        return min(max(by_trials, by_time), 1.0)
+
+
+class TrialColumns(models.Model):
+    """The columns of a model that is a trial of a search. Without the search it stays, as any other model."""
+
+    search = models.ForeignKey(
+        Search, on_delete=models.SET_NULL, null=True, blank=True, related_name="trials", editable=False
+    )
+    trial = models.PositiveIntegerField(null=True, editable=False, help_text="Its number in its search.")
+    pruned_epoch = models.FloatField(
+        null=True, editable=False, help_text="The epoch at which its search stopped it, because others were better."
+    )
+
+    class Meta:
+        abstract = True
+
+
+def _open_trials() -> Subquery:
+    """The number of a search's trials that have not ended."""
+    trials: Any = apps.get_model("models_app", "TrainedModel")
+    rows = trials.objects.filter(search=OuterRef("pk")).exclude(status__in=ENDED)
+    return Subquery(rows.order_by().values("search").annotate(count=Count("pk")).values("count"))

@@ -1,0 +1,148 @@
+"""The actions of searches: create one, and advance it by the trials that can start now."""
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from datasets.models import Dataset
+from digits_project.accounts import audit
+from digits_project.common.errors import Aborted, BadInput, IllegalTransition, LimitReached, Refused
+from digits_project.jobs import limits, services
+from digits_project.jobs.execution.runner import JobProgress, Unfinished
+from digits_project.jobs.models import Job, Status
+from models_app import pruning
+from models_app.models import TrainedModel
+from models_app.pretrained.pretrained_model import PretrainedModel
+from models_app.search.ranges import Dimension
+from models_app.search.search_job import ONE_AT_A_TIME, Search
+from models_app.search.trials import leaderboard, optimizer, trials_of
+from models_app.services import check_models, create_models
+from models_app.training.hyperparameter_declaration import hyperparameters_of
+from models_app.training.learning_rate import LearningRatePolicy
+
+MAX_FAILED = 3  # trials that fail before any is Done, after which the search ends
+MAX_NAME = 240
+ROWS: dict[str, type[Job]] = {"dataset": Dataset, "previous": TrainedModel, "pretrained": PretrainedModel}
+LISTS = {"learning_rate": "learning_rates", "batch_size": "batch_sizes"}  # arguments of create_models
+OF_POLICY = {d.name for d in hyperparameters_of(LearningRatePolicy) if d.only_with}
+BEST_ONLY = 1  # value of keep_snapshots: while it trains the newest too
+
+
+def create_jobs(owner: str, *, search: dict[str, Any] | None = None, **fields) -> list[Job]:
+    """Create the models, or the search, that a valid form describes. Raises ValidationError or LimitReached."""
+    return [create_search(owner, **search, **fields)] if search else list(create_models(owner, **fields))
+
+
+def create_search(
+    owner: str, *, space: dict[str, Dimension], trials: int | None, minutes: float | None, pruner: str, **fields
+) -> Search:
+    """Create a search. `fields` are the arguments of create_models, except those that it chooses (`space`).
+
+    Raises the ValidationError of a model with the lowest or the highest values.
+    """
+    search = Search(
+        owner=owner,
+        name=fields["name"],
+        dataset=fields["dataset"],
+        fields={name: value.pk if isinstance(value, Job) else value for name, value in fields.items()},
+        space={name: dimension.to_dict() for name, dimension in space.items()},
+        search_trials=trials,
+        search_minutes=minutes,
+        search_pruner=pruner,
+        seed=fields.get("random_seed") or 0,
+        devices=ONE_AT_A_TIME if fields.get("select_gpus") else fields.get("select_gpu_count", 1),
+    )
+    with transaction.atomic():
+        for end in (0, 1):
+            values = {name: dimension.ends[end] for name, dimension in space.items()}
+            check_models(owner, **_with_values(fields, values))
+        return services.submit(search)
+
+
+def advance(search: Search, report: JobProgress) -> None:
+    """Create or resume the trials that can run now. Raises Unfinished until all trials have ended."""
+    search.start_clock()
+    with audit.acting(lambda: audit.Actor("the search")):
+        for model in search.trials.filter(status=Status.DONE, keep_snapshots=BEST_ONLY):
+            pruning.prune(model, pruning.Rule(best=1, newest=0))
+        _resume_trials(search, search.resumed_at)
+        while search.goes_on and search.has_room:
+            _refuse_hopeless(search)
+            report()
+            _create_trial(search)
+    if search.started_jobs():
+        raise Unfinished(search.share_done())
+    if not any(standing.best for standing in leaderboard(search)):
+        raise BadInput(f"None of its trials has a validated snapshot. {_last_error(search)}".strip())
+
+
+def _resume_trials(search: Search, since: datetime | None) -> None:
+    """Resume the trials that had not finished when the search was resumed."""
+    if since is None:
+        return
+    unfinished = search.trials.filter(status__in=(Status.ABORTED, Status.ERROR), pruned_epoch=None)
+    for model in unfinished.filter(ended_at__lt=since).order_by("trial"):
+        if not search.has_room:
+            return
+        try:
+            with suppress(Refused, IllegalTransition):
+                services.resume(model)
+        except LimitReached as limit:
+            raise BadInput(str(limit)) from limit
+
+
+def _create_trial(search: Search) -> None:
+    """Create the next trial, exactly once, unless the search was aborted meanwhile (then this raises Aborted)."""
+    try:
+        limits.refuse_more_disk(search.owner, "resume the search")
+    except LimitReached as limit:
+        raise BadInput(str(limit)) from limit
+    number = search.next_trial
+    values = optimizer().next_values(search.dimensions, trials_of(search), search.seed, number)
+    with transaction.atomic():
+        held = Search.objects.select_for_update().filter(
+            pk=search.pk, status=Status.RUNNING, worker=search.worker, abort_requested_at=None, next_trial=number
+        )
+        if not held.exists():
+            raise Aborted
+        search.next_trial = number + 1
+        Search.objects.filter(pk=search.pk).update(next_trial=search.next_trial)
+        fields = _with_values(_fields(search), values)
+        name = f"{search.name[:MAX_NAME]} #{number}"
+        create_models(search.owner, **fields | {"name": name, "search": search, "trial": number})
+
+
+def _fields(search: Search) -> dict[str, Any]:
+    """The arguments of create_models. Raises BadInput if a row was deleted."""
+    fields = dict(search.fields)
+    for name, job_class in ROWS.items():
+        if pk := fields.get(name):
+            fields[name] = job_class.objects.filter(pk=pk).first()
+            if fields[name] is None:
+                raise BadInput(f"Its {job_class._meta.verbose_name} {pk} was deleted, so no further trial can start.")
+    return fields
+
+
+def _with_values(fields: dict[str, Any], values: dict[str, float]) -> dict[str, Any]:
+    """The arguments of create_models with these values of hyperparameters."""
+    changed: dict[str, Any] = {LISTS[name]: [value] for name, value in values.items() if name in LISTS}
+    changed |= {name: value for name, value in values.items() if name not in LISTS and name not in OF_POLICY}
+    policy = {name: value for name, value in values.items() if name in OF_POLICY}
+    if fields.get("keep_snapshots") is None:
+        changed.setdefault("keep_snapshots", BEST_ONLY)
+    return fields | changed | {"lr_parameters": fields["lr_parameters"] | policy}
+
+
+def _refuse_hopeless(search: Search) -> None:
+    """Raise BadInput if the first trials all failed."""
+    ended = search.trials.exclude(status__in=(Status.WAITING, Status.RUNNING, Status.INITIALIZED))
+    failed = ended.filter(status=Status.ERROR).count()
+    if failed >= MAX_FAILED and failed == ended.count():
+        raise BadInput(f"Its first {failed} trials failed. {_last_error(search)}")
+
+
+def _last_error(search: Search) -> str:
+    last = search.trials.exclude(error="").order_by("trial").last()
+    return f"The last one, {last.name}: {last.error}" if last else ""

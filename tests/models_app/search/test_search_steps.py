@@ -1,0 +1,128 @@
+"""What a search does whenever it advances: it creates trials, resumes them, and ends."""
+
+import pytest
+
+from digits_project.common.errors import HasDependents
+from digits_project.jobs import lifecycle, services
+from digits_project.jobs.models import Status
+from models_app.models import TrainedModel
+from models_app.search.search_job import Search
+
+pytestmark = pytest.mark.django_db
+
+
+def numbers(search):
+    return list(search.trials.order_by("trial").values_list("trial", flat=True))
+
+
+def test_a_range_creates_a_search_and_no_model_yet(post_search):
+    search = post_search(batch_size="8..64")
+    assert (search.status, search.search_trials, search.next_trial) == (Status.WAITING, 20, 1)
+    assert TrainedModel.objects.count() == 0
+    assert list(Search.ready()) == [search]
+
+
+def test_a_search_creates_as_many_trials_as_there_are_devices(post_search, devices, advance):
+    devices(3)
+    search = advance(post_search(search_trials=4))
+    assert numbers(search) == [1, 2, 3]
+    assert (search.status, search.waits_for()) == (Status.WAITING, "3 trials")
+    assert not Search.ready().exists()
+
+
+def test_trials_have_values_within_the_ranges_and_the_other_fields_of_the_form(post_search, devices, advance):
+    devices(8)
+    search = advance(post_search(batch_size="8..64", momentum="0.5..0.99", search_trials=8, weight_decay=0.001))
+    trials = list(search.trials.order_by("trial"))
+    assert all(0.0001 <= trial.learning_rate <= 0.1 for trial in trials)
+    assert all(8 <= trial.batch_size <= 64 and 0.5 <= trial.momentum <= 0.99 for trial in trials)
+    assert len({trial.learning_rate for trial in trials}) == 8
+    assert {(trial.weight_decay, trial.train_epochs, trial.random_seed) for trial in trials} == {(0.001, 2, 7)}
+    assert trials[0].name == "hunt #1"
+
+
+def test_the_end_of_a_trial_makes_room_for_the_next(post_search, devices, advance, end_trial, trial_of):
+    devices(1)
+    search = advance(post_search(search_trials=2))
+    end_trial(trial_of(search, 1), 0.5)
+    assert list(Search.ready()) == [search]
+    search = advance(search)
+    assert (numbers(search), search.progress) == ([1, 2], 0.5)
+    end_trial(trial_of(search, 2), 0.7)
+    assert advance(search).status == Status.DONE
+
+
+def test_a_search_does_not_depend_on_the_process_that_began_it(post_search, devices, advance, end_trial, trial_of):
+    def values(search):
+        devices(1)
+        for number in range(1, 8):
+            end_trial(trial_of(advance(search), number), 0.1 * number)
+        return [trial.learning_rate for trial in search.trials.order_by("trial")]
+
+    assert values(post_search(search_trials=7)) == values(post_search(search_trials=7))
+
+
+def test_aborting_a_search_aborts_its_trials(post_search, devices, advance, trial_of):
+    devices(2)
+    search = advance(post_search())
+    lifecycle.advance(trial_of(search, 1), Status.RUNNING)
+    services.abort(search)
+    assert (search.status, trial_of(search, 2).status) == (Status.ABORTED, Status.ABORTED)
+    assert trial_of(search, 1).abort_requested_at
+
+
+def test_a_resumed_search_resumes_the_trials_that_had_not_finished(post_search, devices, advance, end_trial, trial_of):
+    devices(2)
+    search = advance(post_search(search_trials=3))
+    end_trial(trial_of(search, 1), 0.5)
+    services.abort(search)
+    services.resume(search)
+    search = advance(search)
+    assert [trial.status for trial in search.trials.order_by("trial")] == [Status.DONE, Status.WAITING, Status.WAITING]
+    assert numbers(search) == [1, 2, 3]
+
+
+def test_a_search_ends_if_its_first_trials_all_fail(post_search, devices, advance, end_trial, trial_of):
+    devices(1)
+    search = post_search()
+    for number in (1, 2, 3):
+        end_trial(trial_of(advance(search), number), status=Status.ERROR, error="The loss is not a number.")
+    search = advance(search)
+    assert search.status == Status.ERROR
+    assert search.error == "Its first 3 trials failed. The last one, hunt #3: The loss is not a number."
+
+
+def test_no_trial_starts_after_search_minutes(post_search, devices, advance, end_trial, trial_of):
+    devices(2)
+    search = advance(post_search(search_minutes=0.000001))
+    assert numbers(search) == []
+    assert "None of its trials has a validated snapshot." in search.error
+
+
+def test_a_search_of_minutes_has_any_number_of_trials(post_search, devices, advance):
+    devices(25)
+    search = advance(post_search(search_minutes=60))
+    assert (search.search_trials, len(numbers(search))) == (None, 25)
+
+
+def test_deleting_a_search_keeps_its_models(post_search, devices, advance, end_trial, trial_of):
+    devices(1)
+    search = advance(post_search(search_trials=1))
+    end_trial(trial_of(search, 1), 0.5)
+    services.delete(search)
+    assert not Search.objects.exists()
+    assert TrainedModel.objects.get().search is None
+
+
+def test_a_dataset_with_a_search_is_not_deleted(post_search):
+    search = post_search()
+    with pytest.raises(HasDependents, match="1 job"):
+        services.delete(search.dataset)
+
+
+def test_a_trial_keeps_only_its_best_snapshot(post_search, devices, advance, end_trial, trial_of):
+    devices(1)
+    search = advance(post_search(search_trials=2))
+    end_trial(trial_of(search, 1), 0.5, 0.9, 0.6)
+    advance(search)
+    assert list(trial_of(search, 1).snapshots.values_list("epoch", flat=True)) == [2]
