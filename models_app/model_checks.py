@@ -21,7 +21,7 @@ from models_app.training.augmentation.image_checks import check_images
 from models_app.training.augmentation.soft_labels import soft_label_width
 from models_app.training.class_weights import check_weighable
 from models_app.training.config import NO_NORMALIZATION
-from models_app.training.features.plan import planned_parts
+from models_app.training.features.plan import check_room, planned_parts
 from models_app.training.hyperparameter_declaration import BadHyperparameter
 from models_app.training.hyperparameters import NETWORK
 from models_app.training.learning_rate import PLATEAU
@@ -191,9 +191,16 @@ def _check_fine_tuning(model: TrainedModel, network: Network) -> None:
         trained = tuned(network, how)
         if model.dataset.shapes_are_known:
             trained.check_trainable("train")
-            planned_parts(trained, how.train_layers, model.feature_views, Augmentation.of(model))
+            _check_features(model, trained, how.train_layers)
     except BadNetwork as wrong:
         raise BadHyperparameter("train_layers", str(wrong).capitalize()) from wrong
+
+
+def _check_features(model: TrainedModel, network: Network, train_layers: str) -> None:
+    dataset = model.dataset
+    parts = planned_parts(network, train_layers, model.feature_views, Augmentation.of(model))
+    if parts and model.feature_views and dataset.status == Status.DONE:
+        check_room(dataset.entries("train"), model.feature_views, parts.size)
 
 
 CHECKS = {

@@ -33,7 +33,7 @@ from models_app.training.data.pixels import Images, open_images
 from models_app.training.data.prepared import Prepared, sample_of
 from models_app.training.early_stopping import EarlyStopping
 from models_app.training.engines import Engine, EngineConfig, choose_installed, open_engine
-from models_app.training.features.head_training import prepare_head_training
+from models_app.training.features.head_training import open_views, prepare_head_training
 from models_app.training.features.plan import planned_parts
 from models_app.training.loop import Callback, Loop
 from models_app.training.phases.phase import end_of, phases_of
@@ -88,7 +88,7 @@ class _Course:
         judging = [StopEarly(self.judge, emit), CountPlateaus(self.judge, self.plateaus)]
         callbacks = _callbacks(emit, self.check_abort, judging, prepared.val_images, snapshots)
         images, seed = prepared.train_images, config.settled_seed
-        augmenter = open_augmenter(config, network, images.layout, seed, config.settled_threads)
+        augmenter = open_augmenter(prepared.augmentation, network, images.layout, seed, config.settled_threads)
         return Loop(engine, config, images, callbacks, augmenter, phase), snapshots
 
     def _emit_of(self, phase: range | None) -> Emit:
@@ -139,8 +139,9 @@ def _prepared(
     """Open the images and the engine of a phase. Returns them, and what emits the events of the phase."""
     mean, scale = normalization(config, network, layout)
     whole = _engine_config(config, network, mean, scale)
-    if parts := planned_parts(network, config.train_layers, config.feature_views, config):
-        prepared, emit = prepare_head_training(config, whole, parts, start.weights, layout, emit, check_abort)
+    parts = planned_parts(network, config.train_layers, config.feature_views, config)
+    if parts and (views := open_views(config, layout, parts)):
+        prepared, emit = prepare_head_training(config, whole, parts, views, start.weights, emit, check_abort)
     else:
         prepared = _prepare(config, whole, layout, _preparing(emit, check_abort))
     logger.info("engine: %s on %s (configured: %s)", prepared.engine.name, prepared.engine.device, config.engine)
@@ -197,7 +198,7 @@ def _prepare(config: TrainConfig, whole: EngineConfig, layout: InputLayout, tick
     train_images, *val = [open_images(Path(path), layout, config.settled_threads, tick) for path in paths]
     engine = open_engine(choose_installed(whole.network, config.engine), whole)
     val_images = val[0] if val else None
-    return Prepared(engine, train_images, val_images, sample_of(val_images or train_images, config.batch_size))
+    return Prepared(engine, train_images, val_images, sample_of(val_images or train_images, config.batch_size), config)
 
 
 def _engine_config(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models_app.training.augmentation.declaration import Augmentation
 from models_app.training.data.pixels import Images
 from models_app.training.engines.interface import Engine
 
@@ -14,6 +15,7 @@ from models_app.training.engines.interface import Engine
 class Prepared:
     """An open engine, without weights yet, and the images of both splits.
 
+    augmentation: what is to change in the batches of the training.
     sample: images on which model.onnx and the engine are compared, see sample_of().
     """
 
@@ -21,6 +23,7 @@ class Prepared:
     train_images: Images
     val_images: Images | None
     sample: np.ndarray
+    augmentation: Augmentation
 
 
 def sample_of(images: Images, most: int) -> np.ndarray:

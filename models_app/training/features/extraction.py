@@ -9,13 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from models_app.training.data.crops import InputLayout
 from models_app.training.data.pixel_file import HEADER_BYTES, LABEL_BYTES, write_at
-from models_app.training.data.pixels import Records
 from models_app.training.features.backbone import RunningBackbone
+from models_app.training.features.fixed_views import FixedViews
 from models_app.training.features.passes import PassProgress
 
-VIEW_SEED = 20_261_130  # of the random views, which are the same in every training
 BATCH = 4  # images of a run; runs of several threads with few images take less time than long runs of all threads
 
 
@@ -25,44 +23,32 @@ class Extraction:
     A batch is computed by one thread, so the features do not depend on the number of threads.
     """
 
-    def __init__(self, records: Records, layout: InputLayout, running: RunningBackbone, descriptor: int) -> None:
-        self._records = records
+    def __init__(self, views: FixedViews, size: int, running: RunningBackbone, descriptor: int) -> None:
+        self._views = views
+        self._size = size
         self._running = running
         self._descriptor = descriptor
-        _, self._views, self._size = layout.image_shape
-        self._label_bytes = LABEL_BYTES * math.prod(layout.label_shape)
-        self._start = HEADER_BYTES + len(records) * self._label_bytes
+        self._images = len(views.records)
+        self._label_bytes = LABEL_BYTES * math.prod(views.records.layout.label_shape)
+        self._start = HEADER_BYTES + self._images * self._label_bytes
 
     def run(self, threads: int, progress: PassProgress) -> None:
         """Compute all features on so many threads. Raises any exception of progress.tick()."""
         with ThreadPoolExecutor(threads, "features") as pool:
-            for computed in _results(pool, self._compute, _batches(len(self._records)), 2 * threads):
+            for computed in _results(pool, self._compute, _batches(self._images), 2 * threads):
                 progress.report(computed)
                 progress.tick()
 
     def _compute(self, numbers: range) -> int:
         """Compute and write all views of these images; returns how many these are."""
-        features = np.empty((len(numbers), self._views, self._size), np.float32)
-        for view in range(self._views):
-            images, labels = self._read(numbers, view)
+        features = np.empty((len(numbers), self._views.count, self._size), np.float32)
+        for view in range(self._views.count):
+            images, labels = self._views.read(numbers, view)
             features[:, view] = self._running.run(images)
         write_at(self._descriptor, labels.data.cast("B"), HEADER_BYTES + numbers.start * self._label_bytes)
-        place = self._start + numbers.start * self._views * self._size * features.itemsize
+        place = self._start + numbers.start * self._views.count * self._size * features.itemsize
         write_at(self._descriptor, features.data.cast("B"), place)
-        return len(numbers) * self._views
-
-    def _read(self, numbers: range, view: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images of a view, as the network takes them, and their labels.
-
-        View 0 is the middle crop. Any other is that of the epoch of its number in a training with VIEW_SEED that reads
-        the images in their order.
-        """
-        layout, count = self._records.layout, len(numbers)
-        windows = layout.at_random(VIEW_SEED, view, numbers.start, count) if view else layout.centre(count)
-        images = np.empty((count, *layout.input_shape), np.uint8)
-        labels = np.empty((count, *layout.label_shape), np.float32)
-        self._records.read(numbers, images, labels, windows)
-        return images, labels
+        return len(numbers) * self._views.count
 
 
 def _batches(images: int) -> Iterator[range]:

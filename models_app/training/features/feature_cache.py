@@ -12,9 +12,8 @@ from pathlib import Path
 
 from models_app.training.data.crops import InputLayout
 from models_app.training.data.pixel_file import header, only_writer, records_identity, write_at
-from models_app.training.data.pixels import Records
 from models_app.training.features.backbone import Backbone
-from models_app.training.features.extraction import VIEW_SEED, Extraction
+from models_app.training.features.extraction import Extraction
 from models_app.training.features.feature_file import (
     DIGEST_BYTES,
     SUFFIX,
@@ -23,12 +22,13 @@ from models_app.training.features.feature_file import (
     feature_bytes,
     layout_of_features,
 )
+from models_app.training.features.fixed_views import FixedViews
 from models_app.training.features.passes import PassProgress
+from models_app.training.features.plan import MAX_BYTES
 
 logger = logging.getLogger(__name__)
 
 MAX_FILES = 16  # of one dataset; of more, the least recently used are removed
-MAX_BYTES = 4 << 30  # of one dataset's files together, and so of one file
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,11 @@ class Pass:
     progress: PassProgress
 
 
-def fits(images: int, layout: InputLayout) -> bool:
-    """Whether a file of so many images may be stored."""
-    return feature_bytes(images, layout) <= MAX_BYTES
-
-
-def open_features(records: Records, views: int, work: Pass) -> tuple[FeatureFile, bool]:
-    """The features of so many views of all images, and whether they had to be computed."""
-    layout = layout_of_features(records.layout, work.backbone.size, views)
-    identity = {**records_identity(records), **_identity_of_views(records.layout, views), **work.backbone.identity}
+def open_features(views: FixedViews, work: Pass) -> tuple[FeatureFile, bool]:
+    """The features of all views, and whether they had to be computed."""
+    records = views.records
+    layout = layout_of_features(records.layout, work.backbone.size, views.count)
+    identity = {**records_identity(records), **views.identity, **work.backbone.identity}
     path = _path_of(records.path, identity)
     if found := _opened(path, layout, identity, work):
         return found, False
@@ -57,18 +53,12 @@ def open_features(records: Records, views: int, work: Pass) -> tuple[FeatureFile
         if found := _opened(path, layout, identity, work):  # written while this process waited
             return found, False
         started = time.monotonic()
-        _write(descriptor, records, layout, identity, work)
+        _write(descriptor, views, identity, work)
         part.rename(path)
-        logger.info("%d×%d features computed in %.1f s: %s", len(records), views, time.monotonic() - started, path)
+        seconds = time.monotonic() - started
+        logger.info("%d×%d features computed in %.1f s: %s", len(records), views.count, seconds, path)
     _remove_old(path)
     return FeatureFile(path, layout, identity, work.progress.tick), True
-
-
-def _identity_of_views(layout: InputLayout, views: int) -> dict:
-    """Values on which the views of an image depend; the middle crop does not depend on how others are chosen."""
-    resize = layout.resize.to_dict() if layout.resize else None
-    chosen = {"seed": VIEW_SEED, "mirror": layout.mirror} if views > 1 else {}
-    return {"views": views, "input_shape": layout.input_shape, "resize": resize, **chosen}
 
 
 def _path_of(records: Path, identity: dict) -> Path:
@@ -87,13 +77,14 @@ def _opened(path: Path, layout: InputLayout, identity: dict, work: Pass) -> Feat
     return found
 
 
-def _write(descriptor: int, records: Records, layout: InputLayout, identity: dict, work: Pass) -> None:
-    size = feature_bytes(len(records), layout)
+def _write(descriptor: int, views: FixedViews, identity: dict, work: Pass) -> None:
+    size = work.backbone.size
+    file_bytes = feature_bytes(len(views.records), layout_of_features(views.records.layout, size, views.count))
     os.ftruncate(descriptor, 0)
-    os.posix_fallocate(descriptor, 0, size)  # a full disk shows now, not halfway
+    os.posix_fallocate(descriptor, 0, file_bytes)  # a full disk shows now, not halfway
     running = work.backbone.open(work.folder)
-    Extraction(records, layout, running, descriptor).run(work.threads, work.progress)
-    end = size - DIGEST_BYTES
+    Extraction(views, size, running, descriptor).run(work.threads, work.progress)
+    end = file_bytes - DIGEST_BYTES
     write_at(descriptor, content_digest(descriptor, end, work.progress.tick), end)
     os.fsync(descriptor)
     write_at(descriptor, header(identity), 0)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from models_app.training.data.crops import InputLayout
 from models_app.training.data.pixel_file import HEADER_BYTES, LABEL_BYTES, PixelFile
+from models_app.training.features.plan import FEATURE_BYTES
 
 SUFFIX = ".features"
-FEATURE_BYTES = 4
 DIGEST_BYTES = 32
 BLOCK_BYTES = 1 << 20
 

@@ -16,12 +16,13 @@ def digits_folder(tmp_path):
 
 @pytest.fixture
 def head_config(digits_folder, tmp_path):
-    """Makes configurations of trainings of the head of dropout_network(), all from the same weights."""
-    np.savez(tmp_path / "start.npz", **random_weights(dropout_network()))
+    """Makes configurations of trainings of the head; those of one network start from the same weights."""
 
-    def make(directory="model", network=None, **fields):
-        defaults = {"initial_weights": str(tmp_path / "start.npz"), "train_layers": "head"}
-        network = (network or dropout_network()).to_dict()
-        return config_of(digits_folder, tmp_path / directory, network=network, **(defaults | fields))
+    def make(directory="model", network=None, seed=0, **fields):
+        network = network or dropout_network()
+        start = tmp_path / f"{network.name}-{seed}.npz"
+        np.savez(start, **random_weights(network, seed))
+        defaults = {"initial_weights": str(start), "train_layers": "head", "network": network.to_dict()}
+        return config_of(digits_folder, tmp_path / directory, **(defaults | fields))
 
     return make

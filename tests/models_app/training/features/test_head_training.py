@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digits_project.common.errors import BadInput
+from models_app.training.features import plan
+from models_app.training.hyperparameter_declaration import BadHyperparameter
 from models_app.training.trainer import train
-from tests.support.samples.training_samples import events_of_kind, snapshot_weights
+from tests.support.samples.training_samples import events_of_kind, snapshot_weights, softmax_network
 
 pytestmark = pytest.mark.usefixtures("engine_name")
 
@@ -60,16 +61,35 @@ def test_whitening_and_soft_labels_are_the_same_on_features_as_in_the_whole_netw
     assert different(last_weights(plain), last_weights(whole))
 
 
-def test_images_that_are_changed_at_random_have_no_features(head_config):
+def test_without_a_number_of_views_augmented_images_are_computed_in_every_epoch(head_config):
     assert events_of_kind(run(head_config(aug_flip="fliplr")), "features") == []
-    with pytest.raises(BadInput, match="aug_flip changes images at random, so their features can't be kept"):
-        head_config(aug_flip="fliplr", feature_views=1)
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"aug_flip": "fliplr", "feature_views": 1}, "the only view of an image is its middle crop, without aug_flip"),
+        ({"mixup": 0.2, "feature_views": 3}, "images are mixed in every batch anew"),
+        ({"network": softmax_network(), "feature_views": 1}, "below the layers that are trained none has weights"),
+    ],
+)
+def test_a_wish_for_features_that_can_not_be_is_refused_by_name(head_config, fields, message):
+    with pytest.raises(BadHyperparameter, match=message) as refused:
+        head_config(**fields)
+    assert refused.value.field == "feature_views"
+
+
+def test_features_that_take_too_much_room_are_refused_or_not_kept(head_config, monkeypatch):
+    monkeypatch.setattr(plan, "MAX_BYTES", 40 * 288 * 4 - 1)
+    assert events_of_kind(run(head_config()), "features") == []
+    with pytest.raises(BadHyperparameter, match="the features of 40 images would take"):
+        run(head_config(feature_views=1))
 
 
 def test_a_training_of_the_head_changes_only_the_head(head_config, tmp_path):
     config = head_config(solver_type="ADAM", ema=0.9)
     run(config)
-    start = dict(np.load(tmp_path / "start.npz"))
+    start = dict(np.load(tmp_path / "sample-0.npz"))
     after = last_weights(config)
     factor = start["norm.factor"]
     for name in ("norm.mean", "norm.variance"):
