@@ -9,6 +9,7 @@ from models_app.api.pretrained_views import (
     PretrainedViewSet,
     ToPretrainedViewSet,
 )
+from models_app.api.previews.preview_views import AugmentPreviewViewSet, DatasetPreviewViewSet, ModelPreviewViewSet
 from models_app.api.search_views import SearchViewSet
 from models_app.api.views import ClassificationModelViewSet, EvaluationViewSet, GenericModelViewSet, ModelViewSet
 
@@ -18,6 +19,15 @@ CREATE = {"get": "defaults", "post": "create"}
 def question_routes(route: str, action: str) -> list:
     """The routes of an action that answers a form without creating a job."""
     return action_routes(f"models/{route}", ModelViewSet, {"get": "defaults", "post": action}, route)
+
+
+def preview_routes(kind: str, viewset: type[AugmentPreviewViewSet]) -> list:
+    """The routes of the preview of a job's images, and of their sheet."""
+    route, name = f"{kind}/<str:job_id>/augment_preview", f"{kind}-augment-preview"
+    return [
+        path(f"{route}.png", action_view(viewset, {"get": "sheet"}), name=f"{name}-png"),
+        *action_routes(route, viewset, {"get": "retrieve"}, name, name="Preview of Augmentation"),
+    ]
 
 
 urlpatterns = [
@@ -42,6 +52,8 @@ urlpatterns = [
         "evaluation",
         name="Evaluation of a model",
     ),
+    *preview_routes("datasets", DatasetPreviewViewSet),
+    *preview_routes("models", ModelPreviewViewSet),
     *action_routes(
         "models/<str:job_id>/to_pretrained",
         ToPretrainedViewSet,

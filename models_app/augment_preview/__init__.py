@@ -1,0 +1,1 @@
+"""Previews of augmentation: images of a dataset as a training will see them."""

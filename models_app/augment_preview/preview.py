@@ -1,0 +1,137 @@
+"""The first images of a category as an epoch of a training sees them: exactly the pixels that its reader returns."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from datasets.admin import gallery
+from datasets.models import Dataset
+from digits_project.common.errors import BadInput, Refused
+from digits_project.common.shared_memory.web_processes import shared
+from digits_project.jobs.models import Device, Status
+from models_app import networks
+from models_app.models import TrainedModel
+from models_app.networks import Network
+from models_app.training.augmentation.augmenter import Augmenter
+from models_app.training.augmentation.declaration import Augmentation
+from models_app.training.augmentation.image_checks import check_images
+from models_app.training.augmentation.soft_labels import soft_label_width
+from models_app.training.data.batch_reader import epoch_order
+from models_app.training.data.crops import InputLayout, layout_of
+from models_app.training.data.pixels import Records
+from models_app.training.features.plan import planned_parts
+from models_app.training_task import train_config
+
+MAX_SHOWN = 9  # images
+SPLIT = "train"
+NO_IMAGES = "This model trains its head on features that are computed once, so its images are not augmented."
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a training reads its images. `label_width`: see soft_label_width()."""
+
+    layout: InputLayout
+    settings: Augmentation
+    random_seed: int
+    batch_size: int
+    label_width: int
+
+
+@dataclass(frozen=True)
+class SeenImage:
+    """An image as a training sees it.
+
+    record: its number in the records; position: its place in the order of the epoch, from 0.
+    pixels: uint8, C×H×W. labels: {category: share}.
+    """
+
+    record: int
+    position: int
+    pixels: np.ndarray
+    labels: dict[str, float]
+
+
+def reading_of_dataset(
+    dataset: Dataset, settings: Augmentation, random_seed: int, batch_size: int, network: str, crop_size: int | None
+) -> Reading:
+    """The reading of a training of a standard network; "": of one that takes whole images, or crops of that size.
+
+    Raises BadInput, also as BadHyperparameter, if the dataset can't be read so.
+    """
+    _check(dataset)
+    shape, categories = dataset.image_shape, len(dataset.categories)
+    check_images(settings, shape)
+    if network:
+        built = networks.standard(network, shape, categories, crop_size)
+        layout = layout_of(built, shape, categories)
+    else:
+        layout = _without_network(shape, crop_size, categories)
+    width = categories if settings.has_soft_labels else 0
+    return Reading(layout, settings, random_seed, _at_most(batch_size, dataset), width)
+
+
+def reading_of_model(model: TrainedModel, random_seed: int) -> Reading:
+    """The reading of a model's training; `random_seed` counts if the model has none of its own. Raises BadInput."""
+    _check(model.dataset)
+    config = train_config(model, [Device(type=Device.Type.CPU, index=0)])
+    network: Network = config.trained_network()
+    if planned_parts(network, config.train_layers, config.feature_views, config):
+        raise BadInput(NO_IMAGES)
+    layout = layout_of(network, model.dataset.image_shape, len(model.dataset.categories), config.resize)
+    seed = random_seed if config.random_seed is None else config.random_seed
+    return Reading(layout, config, seed, config.batch_size, soft_label_width(config, network))
+
+
+def seen_images(dataset: Dataset, reading: Reading, category: str, epoch: int) -> list[SeenImage]:
+    """The first images of a category, "": the first category, as the epoch, from 1, sees them. Raises BadInput."""
+    names = dataset.category_names
+    number = names.index(category) if category in names else None
+    if number is None and category:
+        raise BadInput(f"The dataset has no category {category!r}.")
+    records = np.flatnonzero(gallery.labels(dataset, SPLIT) == (number or 0))[:MAX_SHOWN]
+    images = Records(dataset.directory / f"{SPLIT}.rec", reading.layout, threads=1)
+    augmenter = Augmenter(
+        reading.settings, reading.layout, reading.random_seed, threads=1, label_width=reading.label_width
+    )
+    with shared().one_at_a_time, closing(images), closing(augmenter):
+        order = epoch_order(len(images), reading.random_seed, epoch - 1)
+        return [_seen(images, augmenter, order, int(record), reading, epoch, names) for record in records]
+
+
+def _seen(
+    images: Records,
+    augmenter: Augmenter,
+    order: np.ndarray,
+    record: int,
+    reading: Reading,
+    epoch: int,
+    names: list[str],
+) -> SeenImage:
+    [position] = np.flatnonzero(order == record)
+    pixels, label = augmenter.image_at(images, order, epoch - 1, int(position), reading.batch_size)
+    shares = label if reading.label_width else np.arange(len(names)) == label
+    found = {name: round(float(share), 6) for name, share in zip(names, shares, strict=False) if share}
+    return SeenImage(record, int(position), pixels, found)
+
+
+def _check(dataset: Dataset) -> None:
+    if dataset.status != Status.DONE:
+        raise Refused(f"The dataset is {dataset.status}; its images can be seen once it is Done.")
+    if not dataset.declared_kind.has_categories or not dataset.entries(SPLIT):
+        raise BadInput("The dataset has no images with categories.")
+
+
+def _without_network(shape: tuple[int, int, int], crop_size: int | None, categories: int) -> InputLayout:
+    channels, height, width = shape
+    if crop_size and crop_size > min(height, width):
+        raise BadInput(f"A crop_size of {crop_size} is larger than the images, which are {width}×{height}.")
+    taken = (channels, crop_size, crop_size) if crop_size else shape
+    return InputLayout(shape, taken, categories=categories)
+
+
+def _at_most(batch_size: int, dataset: Dataset) -> int:
+    return min(batch_size, dataset.entries(SPLIT))  # as in train_config
