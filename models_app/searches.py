@@ -10,7 +10,7 @@ from datasets.models import Dataset
 from digits_project.accounts import audit
 from digits_project.common.errors import Aborted, BadInput, IllegalTransition, LimitReached, Refused
 from digits_project.jobs import limits, services
-from digits_project.jobs.execution.runner import JobProgress, Unfinished
+from digits_project.jobs.execution.runner import JobProgress, Unfinished, run
 from digits_project.jobs.models import Job, Status
 from models_app import pruning
 from models_app.models import TrainedModel
@@ -59,6 +59,13 @@ def create_search(
             values = {name: dimension.ends[end] for name, dimension in space.items()}
             check_models(owner, **_with_values(fields, values))
         return services.submit(search)
+
+
+def after_trial(job_id: str) -> None:
+    """Advance the search of a trial that has ended. An io worker would do it too, but a long build can occupy it."""
+    search = Search.ready().filter(trials=job_id).first()
+    if search:
+        run(Search, search.pk, advance)
 
 
 def advance(search: Search, report: JobProgress) -> None:

@@ -11,6 +11,7 @@ from models_app.search.search_job import Search
 def train_model(job_id: str) -> None:
     run(TrainedModel, job_id, training_task.train)
     patiently(partial(evaluations.after_training, job_id))
+    patiently(partial(searches.after_trial, job_id))
 
 
 def advance_search(job_id: str) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
 from digits_project.common.errors import BadInput
-from models_app.api.model_fields import PositiveNumber
+from models_app.api.model_fields import ListField, PositiveNumber
 from models_app.api.policy_form import PolicyForm
 from models_app.search.ranges import Dimension, is_list, is_range, read_choices, read_range
 from models_app.search.search_job import MAX_MINUTES, MAX_TRIALS, MEDIAN, PRUNERS, USUAL_TRIALS
@@ -18,6 +19,8 @@ NUMERIC = {
     for declared in hyperparameters_of(Hyperparameters)
     if declared.type in (int, float) and not declared.choices and declared.name != "random_seed"
 }
+EMPTY = ("", None)
+PATTERN = r"^[-+.0-9e]+(\.\.[-+.0-9e]+( log)?|(,[-+.0-9e]+)+)$"  # of a range or a list, for the schema
 LIMITS = ("search_trials", "search_minutes")
 SEARCH_FIELDS = (*LIMITS, "search_pruner")
 
@@ -33,6 +36,13 @@ class SearchForm(PolicyForm):
     search_trials = serializers.IntegerField(min_value=1, max_value=MAX_TRIALS, default=None)
     search_minutes = PositiveNumber(max_value=MAX_MINUTES, default=None)
     search_pruner = serializers.ChoiceField(PRUNERS, default=MEDIAN)
+
+    def get_fields(self):
+        fields = super().get_fields()
+        for name in NUMERIC.keys() & fields.keys():
+            if not isinstance(fields[name], ListField):
+                _describe_range(fields[name])
+        return fields
 
     def to_internal_value(self, data):
         if not hasattr(data, "items"):
@@ -52,10 +62,13 @@ class SearchForm(PolicyForm):
     def _read_space(self, data: Mapping) -> tuple[dict[str, Dimension], dict[str, list[str]]]:
         """The values to choose from, and errors, each by field."""
         space, wrong = {}, {}
-        is_search = any(data.get(name) not in ("", None) for name in LIMITS)
-        for name, declared in NUMERIC.items():
+        sent = {name: data[name] for name in NUMERIC if name in data and name in self.fields}
+        is_search = any(data.get(name) not in EMPTY for name in LIMITS) or any(
+            is_range(value) or (is_list(value) and not NUMERIC[name].several) for name, value in sent.items()
+        )
+        for name, value in sent.items():
             try:
-                if name in data and name in self.fields and (found := self._dimension(declared, data[name], is_search)):
+                if is_search and (found := self._dimension(NUMERIC[name], value)):
                     space[name] = found
             except serializers.ValidationError as invalid:
                 wrong[name] = [f"{data[name]}: {reason}" for reason in _flat(invalid.detail)]
@@ -63,15 +76,13 @@ class SearchForm(PolicyForm):
                 wrong[name] = [str(invalid)]
         return space, wrong
 
-    def _dimension(self, declared: Hyperparameter, value: Any, is_search: bool) -> Dimension | None:
-        """The range or list that was sent for a hyperparameter; None for a single value, and for a list of models."""
+    def _dimension(self, declared: Hyperparameter, value: Any) -> Dimension | None:
+        """The range or list that was sent for a hyperparameter; None for a single value."""
         field = self.fields[declared.wire_name]
         read_one = getattr(field, "child", field).run_validation
         if is_range(value):
             return read_range(value, read_one, declared.takes_whole_numbers)
-        if is_list(value) and (is_search or not declared.several):
-            return read_choices(value, read_one)
-        return None
+        return read_choices(value, read_one) if is_list(value) else None
 
     def wrong_together(self, values):
         wrong = super().wrong_together(values)
@@ -95,6 +106,14 @@ class SearchForm(PolicyForm):
         if trials is None and minutes is None:
             trials = USUAL_TRIALS
         return form | {"search": {"space": self._space, "trials": trials, "minutes": minutes, "pruner": pruner}}
+
+
+def _describe_range(field: Any) -> None:
+    """Let the schema of a field of numbers say that it takes a range or a list too."""
+    bounds = {"minimum": field.min_value, "maximum": field.max_value}
+    number = {"type": "integer" if isinstance(field, serializers.IntegerField) else "number"}
+    number |= {name: bound for name, bound in bounds.items() if bound is not None}
+    set_override(field, "field", {"oneOf": [number, {"type": "string", "pattern": PATTERN}]})
 
 
 def _both_ends(declared: Hyperparameter, dimension: Dimension) -> Any:

@@ -1,11 +1,14 @@
 """Stops the training of a trial that is worse than the others."""
 
+import logging
 from typing import Any
 
-from digits_project.common.errors import Aborted
+from digits_project.common.errors import Aborted, Failed
 from digits_project.jobs.models import Status
 from models_app.search.search_job import MEDIAN, Search
 from models_app.search.trials import MIN_DONE, Trial, optimizer, trials_of, values_of
+
+log = logging.getLogger(__name__)
 
 
 def end_if_poor(model: Any, epoch: float) -> None:
@@ -22,7 +25,11 @@ def end_if_poor(model: Any, epoch: float) -> None:
     own = next(trial for trial, row in zip(others, search.trials.order_by("trial"), strict=True) if row.pk == model.pk)
     trial = Trial(values_of(model, search.space), True, None, own.curve)
     validations = round(model.train_epochs / model.val_interval)
-    if not optimizer().is_poor(search.dimensions, others, trial, validations):
+    try:
+        if not optimizer().is_poor(search.dimensions, others, trial, validations):
+            return
+    except Failed as missing:
+        log.warning("%s is not compared with other trials: %s", model, missing)
         return
     type(model).objects.filter(pk=model.pk).update(pruned_epoch=epoch)
     raise Aborted(

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from digits_project.common.errors import Failed
 from digits_project.jobs.models import Status
 from models_app.results import Metric, Snapshot, validated
 from models_app.search.search_job import Search
 
+INSTALL = "Install requirements/worker.txt there, start its workers again, and resume the search."
 MIN_DONE = 5  # trials before the results of earlier ones count
 
 
@@ -56,10 +58,12 @@ class Standing(NamedTuple):
 
 
 def optimizer() -> ModuleType:
-    """The module that asks Optuna."""
-    # Optional: only workers install Optuna. It would also take 25 MiB of each idle process.
-    from models_app.search import sampling
-
+    """The module that asks Optuna. Raises Failed on a host without Optuna."""
+    try:
+        # Optional: only workers install Optuna. It would also take 25 MiB of each idle process.
+        from models_app.search import sampling
+    except ModuleNotFoundError as missing:
+        raise Failed(f"The worker of this host has no {missing.name}. {INSTALL}") from missing
     return sampling
 
 

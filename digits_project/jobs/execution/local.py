@@ -28,7 +28,7 @@ class LocalRunner:
             return
         if self._child is not None:
             self._handle_dead_child(self._child, jobs)
-        job = next((job for job in jobs if _may_run(job)), None)
+        job = next((job for job in (*jobs, *_started_by(jobs)) if _may_run(job)), None)
         if job:
             connections.close_all()  # a forked connection would be shared
             arguments = (job.TASK, job.pk, os.getpid())
@@ -43,10 +43,14 @@ class LocalRunner:
 
     def _handle_dead_child(self, child: BaseProcess, jobs: Sequence[Job]) -> None:
         """Handle the job of a child that died, so that it does not stay Running."""
-        for job in jobs:
+        for job in (*jobs, *_started_by(jobs)):
             if job.status == Status.RUNNING and Process.parse(job.worker).pid == child.pid:
                 handle_lost_process(job, f"The process that ran this job ended with status {child.exitcode}.")
         self._child = None
+
+
+def _started_by(jobs: Sequence[Job]) -> list[Job]:
+    return [started for job in jobs for started in job.started_jobs()]
 
 
 def _may_run(job: Job) -> bool:

@@ -4,9 +4,11 @@ from digits_project.jobs.console.form_options import FormOptions
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
 from models_app import recipes, searches
 from models_app.api.model_responses import model_json
+from models_app.api.search_views import search_json
 from models_app.api.serializers import FORMS
 from models_app.kinds import CLASSIFICATION, GENERIC
 from models_app.models import TrainedModel
+from models_app.search.search_job import Search
 
 OPTIONS = FormOptions(*FORMS.values(), name="model_name")
 
@@ -15,11 +17,13 @@ class Command(WorkCommand):
     help = (
         "Train a network on a dataset: a standard network, the network of another model (--method previous), or "
         "your own (--method custom). Several learning rates or batch sizes, separated by commas, train one model "
-        "for each combination. Prints the models' ids."
+        "for each combination. A range, such as --learning-rate '0.0001..0.1 log', starts a search for the best value, "
+        "which trains --search-trials models. Prints the ids of the models, or of the search."
     )
     example = (
         "lenet --dataset 20261125-120000-0c1a --standard-networks lenet --train-epochs 5\n"
         "sweep --dataset 20261125-120000-0c1a --standard-networks lenet --learning-rate 0.1,0.01 --no-wait\n"
+        "hunt --dataset 20261125-120000-0c1a --learning-rate '0.0001..0.1 log' --search-trials 20\n"
         "own --generic --dataset 20261125-120000-0c1a --custom-network network.prototxt"
     )
     work = "train"
@@ -38,17 +42,18 @@ class Command(WorkCommand):
         OPTIONS.add_to(parser)
 
     def describe(self, job):
-        return model_json(job)
+        return search_json(job) if isinstance(job, Search) else model_json(job)
 
     def warnings(self, job):
-        return job.warnings
+        return [] if isinstance(job, Search) else job.warnings
 
     def remarks(self, job):
         """What a recipe filled in, and why."""
-        if not job.recipe_used:
+        columns = job.fields if isinstance(job, Search) else vars(job)
+        if not columns["recipe_used"]:
             return []
-        filled = ", ".join(f"{name}={value}" for name, value in job.filled_in.items()) or "nothing"
-        return [job.recipe_reason or f"recipe: {job.recipe_used}", f"filled in: {filled}"]
+        filled = ", ".join(f"{name}={value}" for name, value in columns["filled_in"].items()) or "nothing"
+        return [columns["recipe_reason"] or f"recipe: {columns['recipe_used']}", f"filled in: {filled}"]
 
     def jobs(self, options):
         data, names = {"recipe": recipes.AUTO, **OPTIONS.data(options)}, {}

@@ -16,7 +16,9 @@ function previews(parent) {
     const number = asked;
     const fields = new URLSearchParams();
     for (const [name, value] of new FormData(form)) {
-      if (name === "learning_rate" || name.startsWith("lr_")) fields.append(name, value);
+      const [low, high] = String(value).replace(/\s+log\s*$/, "").split("..");  // of a range both ends are drawn
+      if (name === "learning_rate") fields.append(name, high === undefined ? value : `${low},${high}`);
+      else if (name.startsWith("lr_")) fields.append(name, low);
     }
     try {
       const response = await fetch(parent.dataset.rates, {method: "POST", body: fields, headers: {Accept: "application/json"}});
