@@ -29,6 +29,7 @@ DIGITS_INFERENCE_PROVIDER = environment.choice("DIGITS_INFERENCE_PROVIDER", "aut
 DIGITS_INFERENCE_DEVICE = os.environ.get("DIGITS_INFERENCE_DEVICE", "")
 DIGITS_MOST_WAITING = environment.number("DIGITS_MOST_WAITING", 500)  # jobs of one user; 0: any number
 DIGITS_MAX_OWNER_DISK = environment.number("DIGITS_MAX_OWNER_DISK", 0)  # MiB on disk of one user's jobs; 0: any
+DIGITS_MIN_FREE_DISK = environment.number("DIGITS_MIN_FREE_DISK", 0)  # MiB that no training may fill
 DIGITS_MAX_SNAPSHOTS = environment.number("DIGITS_MAX_SNAPSHOTS", 0)  # per model; 0: any number
 DIGITS_MAX_UPLOAD = environment.number("DIGITS_MAX_UPLOAD", 4096)  # MiB of a form with files
 DIGITS_URL_PREFIX = environment.url_prefix(

@@ -13,6 +13,8 @@ class FilledInByRecipe(models.Model):
     recipe_used = models.CharField(max_length=recipes.MAX_NAME, blank=True, editable=False)  # what auto chose
     recipe_reason = models.TextField(blank=True, editable=False)  # why auto chose it
     filled_in = models.JSONField(default=dict, blank=True, editable=False)  # {field of the form: value}
+    # The seconds of its training by estimates.cost_model, uncorrected: with the true ones it corrects later estimates.
+    estimated_seconds = models.FloatField(null=True, editable=False)
 
     class Meta:
         abstract = True

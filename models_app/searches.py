@@ -35,6 +35,14 @@ def create_jobs(owner: str, *, search: dict[str, Any] | None = None, **fields) -
     return [create_search(owner, **search, **fields)] if search else list(create_models(owner, **fields))
 
 
+def planned_models(owner: str, *, search: dict[str, Any] | None = None, **fields) -> list[TrainedModel]:
+    """The models that create_jobs would create, not saved; of a search one trial. Raises ValidationError. Call it in a
+    transaction."""
+    if search:
+        fields = _with_values(fields, {name: dimension.ends[0] for name, dimension in search["space"].items()})
+    return check_models(owner, **fields)
+
+
 def create_search(
     owner: str, *, space: dict[str, Dimension], trials: int | None, minutes: float | None, pruner: str, **fields
 ) -> Search:

@@ -14,6 +14,8 @@ from digits_project.jobs import directory, limits, quota
 from digits_project.jobs.services import submit
 from digits_project.jobs.visibility import named
 from models_app import networks, pruning
+from models_app.estimates.disk_space import refuse_without_room
+from models_app.estimates.estimate import model_costs
 from models_app.models import TrainedModel
 from models_app.networks import prototxt
 from models_app.pretrained.pretrained_model import PretrainedModel
@@ -41,6 +43,8 @@ def create_models(
             for varied in _combinations(name, learning_rates, batch_sizes):
                 model = _unsaved(owner, fields | varied, made)
                 made.append(submit(model, limited=model.search is None))
+            if costs := model_costs(made[0]):
+                refuse_without_room(made, costs)
     except BaseException:
         for model in made:
             directory.remove(model.directory)
@@ -50,15 +54,16 @@ def create_models(
 
 def check_models(
     owner: str, dataset: Dataset, name: str, learning_rates: list[float], batch_sizes: list[int | None], **fields
-) -> None:
-    """Raise the ValidationError of create_models, without creating anything. Call it in a transaction: the rows that
-    the models would be built on stay locked until it ends."""
+) -> list[TrainedModel]:
+    """The models that create_models would create, not saved. Raises its ValidationError. Call it in a transaction: the
+    rows that the models would be built on stay locked until it ends."""
     fields |= _held(dataset, fields.get("previous"), fields.get("previous_epoch"))
     fields |= _held_pretrained(fields.get("pretrained"))
     checked: list[TrainedModel] = []
     for varied in _combinations(name, learning_rates, batch_sizes):
         checked.append(_unsaved(owner, fields | varied, checked))
         checked[-1].full_clean(exclude=["job_id"])
+    return checked
 
 
 def _unsaved(owner: str, fields: dict, earlier: list[TrainedModel]) -> TrainedModel:

@@ -17,6 +17,7 @@ from digits_project.jobs.execution.runner import JobProgress, Stopped, patiently
 from digits_project.jobs.models import Device
 from digits_project.jobs.scheduling import devices
 from models_app import pruning, trainer_process
+from models_app.estimates.estimate import cpu_seconds, model_costs
 from models_app.models import TrainedModel
 from models_app.results import Metric, Snapshot
 from models_app.search.poor_trials import end_if_poor
@@ -63,6 +64,9 @@ def train(model: TrainedModel, report: JobProgress) -> None:
     snapshot = go_on_from(model)
     config = model.directory / "config.json"
     config.write_text(train_config(model, held, snapshot).to_json())
+    if costs := model_costs(model):
+        seconds = cpu_seconds(model, costs)
+        patiently(partial(TrainedModel.objects.filter(pk=model.pk).update, estimated_seconds=seconds))
     try:
         _follow(model, config, report)
     finally:  # the first training on a dataset writes decoded pixels beside its records

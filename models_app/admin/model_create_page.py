@@ -1,10 +1,13 @@
 """The admin's page that creates models, or clones one with changes."""
 
+from rest_framework.exceptions import ValidationError
+
 from datasets.models import Dataset
 from digits_project.jobs.admin.create_pages import CreatesJobs, Shown
 from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import visible
 from models_app import network_texts, recipes, searches
+from models_app.api.plans import in_words, plan
 from models_app.api.serializers import FORMS, ModelForm
 from models_app.models import NetworkMethod, TrainedModel
 from models_app.networks.pretrained.packaged import PACKAGED
@@ -36,6 +39,16 @@ class CreatesModels(CreatesJobs[TrainedModel]):
 
     def create(self, owner, **fields):
         return searches.create_jobs(owner, **fields)
+
+    def _make(self, form, owner):
+        """With dry_run nothing is made; the page shows the plan where it shows errors."""
+        if not (form.is_valid() and form.is_dry_run):
+            return super()._make(form, owner)
+        try:
+            planned = plan(owner, form)
+        except ValidationError as wrong:
+            return [], wrong.detail
+        return [], {"": [line for model in planned for line in in_words(model)]}
 
     def posted(self, request):
         data = super().posted(request)

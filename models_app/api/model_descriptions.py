@@ -14,6 +14,10 @@ MODEL = {
         "for a few hundred to a few thousand photos. scratch: random weights, for large sets. auto: one of these, by "
         "the dataset and the devices. Fields that are sent count; the model shows what was filled in, and why."
     ),
+    "dry_run": (
+        "Create nothing: the response says what the recipe would fill in, and estimates the time, the disk space and "
+        "the memory of the training, with warnings and refusals."
+    ),
     "framework": "For scripts written for DIGITS; it changes nothing. See engine.",
     "engine": "The engine that trains: auto chooses the first one that supports the network and the device.",
     "previous_networks": (

@@ -29,6 +29,9 @@ class RecipeForm(PolicyForm):
     KIND: str  # of models_app.kinds
 
     recipe = serializers.ChoiceField(recipes.NAMES, default=recipes.CLASSIC.name)
+    dry_run = Flag()
+
+    is_dry_run = False  # set by validate()
 
     def __init__(self, instance=None, data=empty, **kwargs):
         self._filled, self._wrong_recipe = recipes.Filled(recipes.CLASSIC.name, ""), {}
@@ -53,7 +56,7 @@ class RecipeForm(PolicyForm):
 
     def validate(self, form):
         """Add the columns about the recipe."""
-        filled = self._filled
+        filled, self.is_dry_run = self._filled, form.pop("dry_run")
         used = {"recipe_used": filled.used, "recipe_reason": filled.reason, "filled_in": filled.values}
         return super().validate(form) | used
 

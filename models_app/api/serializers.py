@@ -76,7 +76,7 @@ class ModelForm(SearchForm, RecipeForm):
         *(name for names in FIELDS_OF.values() for name in names),
         "train_epochs",
     )
-    LAST = (*SEARCH_FIELDS, "select_gpu", "select_gpus", "select_gpus_list", "select_gpu_count")
+    LAST = (*SEARCH_FIELDS, "select_gpu", "select_gpus", "select_gpus_list", "select_gpu_count", "dry_run")
 
     model_name = serializers.CharField(max_length=255)
     dataset = JobOf(Dataset)

@@ -33,6 +33,7 @@ from models_app.api.model_responses import (
     model_json,
 )
 from models_app.api.network_forms import CustomizeForm, CustomNetwork, EvaluationForm, NetworkForm, StoredEvaluationForm
+from models_app.api.plans import plan
 from models_app.api.policy_form import PolicyForm
 from models_app.api.serializers import ClassificationModelForm, GenericModelForm, chosen_snapshot
 from models_app.models import TrainedModel
@@ -126,6 +127,12 @@ class CreateModelsViewSet(CreateViewSet[Job]):
 
     def describe(self, job):
         return created_json(job)
+
+    def respond(self, request, form):
+        if not form.is_dry_run:
+            return super().respond(request, form)
+        planned = plan(self.owner(), form)
+        return Response(planned[0] if len(planned) == 1 else {"jobs": planned})
 
 
 class ClassificationModelViewSet(CreateModelsViewSet):

@@ -5,6 +5,7 @@ from typing import Any, Generic, overload
 from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -98,7 +99,10 @@ class CreateViewSet(FormViewSet, Generic[J]):
     # Without a docstring: page and schema show that of the class.
     @extend_schema(responses={200: Created, **errors(429, 507)})
     def create(self, request, format=None, **names):
-        form = self.valid_form(request.data)
+        return self.respond(request, self.valid_form(request.data))
+
+    def respond(self, request, form: Form) -> HttpResponseBase:
+        """Create the jobs of a valid form."""
         try:
             jobs = self.make_jobs(self.owner(), **form.validated_data)
         except DjangoValidationError as wrong:

@@ -1,11 +1,13 @@
 """`manage.py train_model NAME …`"""
 
+from digits_project.jobs.console.command import Exit
 from digits_project.jobs.console.form_options import FormOptions
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
 from models_app import recipes, searches
 from models_app.api.model_responses import model_json
+from models_app.api.plans import in_words, plan, recipe_in_words
 from models_app.api.search_views import search_json
-from models_app.api.serializers import FORMS
+from models_app.api.serializers import FORMS, ModelForm
 from models_app.kinds import CLASSIFICATION, GENERIC
 from models_app.models import TrainedModel
 from models_app.search.search_job import Search
@@ -24,6 +26,7 @@ class Command(WorkCommand):
         "lenet --dataset 20261125-120000-0c1a --standard-networks lenet --train-epochs 5\n"
         "sweep --dataset 20261125-120000-0c1a --standard-networks lenet --learning-rate 0.1,0.01 --no-wait\n"
         "hunt --dataset 20261125-120000-0c1a --learning-rate '0.0001..0.1 log' --search-trials 20\n"
+        "photos --dataset 20261125-120000-0c1a --recipe finetune --dry-run\n"
         "own --generic --dataset 20261125-120000-0c1a --custom-network network.prototxt"
     )
     work = "train"
@@ -49,19 +52,34 @@ class Command(WorkCommand):
 
     def remarks(self, job):
         """What a recipe filled in, and why."""
-        columns = job.fields if isinstance(job, Search) else vars(job)
-        if not columns["recipe_used"]:
-            return []
-        filled = ", ".join(f"{name}={value}" for name, value in columns["filled_in"].items()) or "nothing"
-        return [columns["recipe_reason"] or f"recipe: {columns['recipe_used']}", f"filled in: {filled}"]
+        return recipe_in_words(job.fields if isinstance(job, Search) else vars(job))
+
+    def handle(self, **options):
+        return self._plan(options) if options.get("dry_run") else super().handle(**options)
+
+    def _plan(self, options) -> None:
+        """Print what would be created, with estimates."""
+        form, names = self._form(options)
+        with OPTIONS.form_errors(form, names):
+            form.is_valid(raise_exception=True)
+            planned = plan(options["owner"], form)
+        if self.as_json:
+            self.print_json(planned[0] if len(planned) == 1 else {"jobs": planned})
+        else:
+            self.stdout.write("\n".join(line for model in planned for line in (model["name"], *in_words(model))))
+        self.end(Exit.FAILED if any(model["refusals"] for model in planned) else Exit.DONE)
 
     def jobs(self, options):
-        data, names = {"recipe": recipes.AUTO, **OPTIONS.data(options)}, {}
-        if options["previous_snapshot"] is not None:
-            field = f"{data.get('previous_networks', '')}-snapshot"
-            data[field], names[field] = options["previous_snapshot"], "--previous-snapshot"
-        form = FORMS[GENERIC if options["generic"] else CLASSIFICATION](data=data)
+        form, names = self._form(options)
         with OPTIONS.form_errors(form, names):
             form.is_valid(raise_exception=True)
             self.refuse_without_workers(TrainedModel, options)
             return searches.create_jobs(options["owner"], **form.validated_data)
+
+    def _form(self, options) -> tuple[ModelForm, dict[str, str]]:
+        """The form, and the options of fields that it lacks."""
+        data, names = {"recipe": recipes.AUTO, **OPTIONS.data(options)}, {}
+        if options["previous_snapshot"] is not None:
+            field = f"{data.get('previous_networks', '')}-snapshot"
+            data[field], names[field] = options["previous_snapshot"], "--previous-snapshot"
+        return FORMS[GENERIC if options["generic"] else CLASSIFICATION](data=data), names

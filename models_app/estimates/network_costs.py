@@ -1,0 +1,68 @@
+"""What a network costs: multiplications, numbers and bytes, counted from the shapes of its layers. No Django."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from models_app.networks import Network, Node
+from models_app.networks.fine_tuning import FineTuning, tuned
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class NetworkCosts:
+    """The costs of one image.
+
+    multiplications: of the forward pass, in the layers with weights.
+    values: how many numbers the layers compute, which have to be written to memory and read again.
+    backward: the part of both that the backward pass goes through, 0 to 1: down to the lowest layer that is trained.
+    features: how many numbers the lowest trained layer reads.
+    weights, trained: how many numbers the network has, and how many of them are trained.
+    """
+
+    multiplications: int
+    values: int
+    backward: float
+    features: int
+    weights: int
+    trained: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the values of one image take in a training, with their gradients."""
+        return round(self.values * FLOAT_BYTES * (1 + self.backward))
+
+
+def costs_of(network: Network, how: FineTuning | None = None) -> NetworkCosts:
+    """The costs of a network whose layers are trained as `how` says. Raises BadNetwork."""
+    trained = tuned(network, how) if how else network
+    nodes = [node for node in trained.nodes("train") if node.inputs]
+    work = [_multiplications(node) for node in nodes]
+    values = [sum(map(math.prod, node.outputs)) for node in nodes]
+    lowest = next((place for place, node in enumerate(nodes) if _is_trained(node)), len(nodes))
+    total = sum(work) + sum(values)
+    weights = network.weights()
+    return NetworkCosts(
+        multiplications=sum(work),
+        values=sum(values),
+        backward=(sum(work[lowest:]) + sum(values[lowest:])) / total if total else 0.0,
+        features=math.prod(nodes[lowest].inputs[0]) if lowest < len(nodes) else 0,
+        weights=sum(math.prod(weight.shape) for weight in weights),
+        trained=sum(math.prod(weight.shape) for weight in trained.weights() if weight.trained),
+    )
+
+
+def _is_trained(node: Node) -> bool:
+    return any(weight.trained for weight in node.weights)
+
+
+def _multiplications(node: Node) -> int:
+    """Those of convolutions and inner products; other layers cost what their values cost."""
+    if not node.weights or len(node.weights[0].shape) < 2:
+        return 0
+    places = math.prod(node.outputs[0][1:]) if len(node.outputs[0]) > 1 else 1
+    if node.layer.type == "InnerProduct":
+        places = 1
+    return math.prod(node.weights[0].shape) * places

@@ -1,0 +1,51 @@
+"""How much the training of a model computes: from its hyperparameters and its dataset."""
+
+from digits_project.jobs.models import Status
+from models_app.estimates.cost_model import Workload
+from models_app.models import TrainedModel
+from models_app.networks.fine_tuning import HEAD
+from models_app.training.hyperparameters import Hyperparameters
+
+SPLITS = ("train", "val")
+
+
+def workload_of(model: TrainedModel, snapshot_bytes: int) -> Workload | None:
+    """The workload; None if the dataset is not Done."""
+    if model.dataset.status != Status.DONE:
+        return None
+    train, val = (model.dataset.entries(split) for split in SPLITS)
+    chosen = model.hyperparameters
+    epochs = epochs_on_images(chosen)
+    validations = epochs / chosen.val_interval if chosen.val_interval else 0
+    return Workload(
+        trained=epochs * train,
+        validated=validations * val,
+        features=features_of(model),
+        snapshots=model.planned_snapshots,
+        snapshot_bytes=snapshot_bytes,
+    )
+
+
+def features_of(model: TrainedModel) -> int:
+    """Of how many views of images the training computes features."""
+    train, val = (model.dataset.entries(split) for split in SPLITS)
+    chosen = model.hyperparameters
+    views = _views(chosen)
+    return train * views + val if views else 0
+
+
+def epochs_on_images(chosen: Hyperparameters) -> float:
+    """The epochs in which the network computes images, not only the head features."""
+    if not _views(chosen):
+        return chosen.epochs
+    return 0.0 if chosen.train_layers == HEAD else max(0.0, chosen.epochs - chosen.head_epochs)
+
+
+def _views(chosen: Hyperparameters) -> int:
+    """How many views of each image have features; 0: there are none."""
+    if chosen.feature_views == 0:
+        return 0
+    if chosen.train_layers != HEAD:
+        return 1 if chosen.head_epochs else 0
+    is_whole = chosen.feature_views is None and bool(chosen.image_cause)
+    return 0 if is_whole else chosen.feature_views or 1
