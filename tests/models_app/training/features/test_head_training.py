@@ -6,14 +6,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datasets.imagedb.store.payloads import encode
+from datasets.imagedb.store.records import RecordWriter
+from models_app.networks import BadNetwork, Layer, Multipliers, Network
 from models_app.training.features import plan
 from models_app.training.hyperparameter_declaration import BadHyperparameter
 from models_app.training.trainer import train
-from tests.support.samples.training_samples import events_of_kind, snapshot_weights, softmax_network
+from tests.models_app.networks.test_onnx_layers import onnx_outputs
+from tests.support.samples.engine_samples import random_weights
+from tests.support.samples.imagedb_samples import digits
+from tests.support.samples.network_samples import DATA
+from tests.support.samples.training_samples import (
+    LABELLED_PHASES,
+    TRAIN_IMAGES,
+    VAL_IMAGES,
+    config_of,
+    dropout_network,
+    events_of_kind,
+    run_trainer,
+    snapshot_weights,
+    softmax_network,
+    start_trainer,
+)
 
 pytestmark = pytest.mark.usefixtures("engine_name")
 
 HEAD = ["ip.bias", "ip.weight"]
+FIXED = Multipliers(0, 0)
 
 
 def run(config):
@@ -104,3 +123,81 @@ def test_a_resumed_training_on_features_ends_with_the_same_bits(head_config, tmp
     rest = replace(whole, directory=str(tmp_path / "rest"), resume_from=snapshot)
     assert [event["computed"] for event in events_of_kind(run(rest), "features")] == [False, False]
     assert different(last_weights(whole), last_weights(rest)) == []
+
+
+def test_model_onnx_is_the_whole_network_with_the_scores_of_the_head(head_config):
+    config = head_config(network=wide_network())
+    measured = events_of_kind(run(config), "metrics", split="val")[-1]
+    model = Path(config.directory) / "snapshots" / "epoch-2" / "model.onnx"
+    images, labels = (array[TRAIN_IMAGES : TRAIN_IMAGES + VAL_IMAGES] for array in digits())
+    scores = onnx_outputs(model, images[:, np.newaxis])["softmax"]
+    loss = -np.log(scores[np.arange(VAL_IMAGES), labels]).mean()
+    assert loss == pytest.approx(measured["loss"], abs=1e-4)
+    assert (scores.argmax(axis=1) == labels).mean() == pytest.approx(measured["accuracy"])
+
+
+def wide_network():
+    """dropout_network() without dropout, so that losses depend on the head's weights alone."""
+    whole = dropout_network()
+    return replace(whole, layers=tuple(layer for layer in whole.layers if layer.type != "Dropout"))
+
+
+def test_a_killed_training_on_features_ends_with_the_same_bits(head_config, tmp_path):
+    whole = head_config("whole", epochs=40, solver_type="ADAM", threads=2)
+    run(whole)
+    killed = replace(whole, directory=str(tmp_path / "killed"), epochs=40)
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "config.json").write_text(killed.to_json())
+    process = start_trainer(tmp_path / "killed" / "config.json")
+    while '"snapshot"' not in (line := process.stdout.readline()):
+        assert line
+    process.kill()
+    process.communicate(timeout=30)
+    snapshots = sorted((tmp_path / "killed" / "snapshots").glob("epoch-*"), key=lambda path: path.stat().st_mtime_ns)
+    resumed = replace(killed, resume_from=str(snapshots[-1]))
+    status, events, log = run_trainer(resumed)
+    assert status == 0, log
+    assert [event["computed"] for event in events_of_kind(events, "features")] == [False, False]
+    one, other = (snapshot_weights(tmp_path / name / "snapshots" / "epoch-40") for name in ("whole", "killed"))
+    assert different(one, other) == []
+
+
+def test_a_network_that_predicts_numbers_is_trained_on_features(tmp_path):
+    """The labels are two numbers an image, which the file of features holds too."""
+    images = digits()[0]
+    for name, part in (("train", images[:TRAIN_IMAGES]), ("val", images[TRAIN_IMAGES : TRAIN_IMAGES + VAL_IMAGES])):
+        with RecordWriter(tmp_path / f"{name}.rec") as writer:
+            for image in part:
+                writer.write(
+                    np.array([image[:4].mean(), image[4:].mean()]) / 255, encode(image[..., np.newaxis], "png")
+                )
+    layers = (
+        DATA,
+        Layer("scale", "Power", ("data",), ("scaled",), {"scale": 1 / 255}),
+        Layer("body", "InnerProduct", ("scaled",), ("body",), {"num_output": 20}, (FIXED, FIXED)),
+        Layer("ip", "InnerProduct", ("body",), ("ip",), {"num_output": 2}),
+        Layer("softmax", "Softmax", ("ip",), ("softmax",), phases=("deploy",)),
+        Layer("loss", "EuclideanLoss", ("ip", "label"), ("loss",), phases=LABELLED_PHASES),
+    )
+    network = Network("numbers", (1, 8, 8), layers, (2, 1, 1))
+    np.savez(tmp_path / "start.npz", **random_weights(network))
+    fields = {
+        "network": network.to_dict(), "labels_file": None, "use_mean": "none", "train_layers": "head", "epochs": 5,
+        "initial_weights": str(tmp_path / "start.npz"), "learning_rate": 0.001,
+    }  # fmt: skip
+    on_features = run(config_of(tmp_path, tmp_path / "features", **fields))
+    whole = run(config_of(tmp_path, tmp_path / "whole", feature_views=0, **fields))
+    assert [event["computed"] for event in events_of_kind(on_features, "features")] == [True, True]
+    expected, found = (
+        [event["loss"] for event in events_of_kind(events, "metrics", split="val")] for events in (whole, on_features)
+    )
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_head_that_is_fixed_can_not_be_trained(head_config):
+    network = dropout_network()
+    layers = tuple(
+        replace(layer, multipliers=(FIXED, FIXED)) if layer.name == "ip" else layer for layer in network.layers
+    )
+    with pytest.raises(BadNetwork, match="every weight is fixed"):
+        head_config(network=replace(network, layers=layers))
