@@ -5,7 +5,7 @@ from __future__ import annotations
 from models_app.recipes.recipe import CUSTOM, PRETRAINED, PREVIOUS, RECIPES, Recipe, Situation
 
 AUTO = "auto"
-MIN_SIDE_OF_PHOTOS = 64  # pixels: pretrained networks see little in smaller images
+MIN_SIDE = 24  # pixels: enlarging smaller images shows a pretrained network too little
 MAX_FINETUNED_ON_CPU, MAX_FINETUNED_ON_GPU = 2_000, 100_000  # images
 MAX_FEATURES_ON_CPU = 50_000
 
@@ -42,7 +42,7 @@ def _no_weights(situation: Situation) -> str:
         return "scratch, because no pretrained weights are installed where trainings run."
     if not situation.usable_weights:
         return "scratch, because the images are gray and the installed weights are for color images."
-    if situation.side is not None and situation.side < MIN_SIDE_OF_PHOTOS:
+    if situation.side is not None and situation.side < MIN_SIDE:
         return (
             f"scratch, because the images have only {situation.side} pixels a side, and the installed weights are for "
             "larger ones."

@@ -20,10 +20,15 @@ RANDOM_WEIGHTS = (
     "method=pretrained, or of a previous model a snapshot too."
 )
 
+SMALL, ENLARGED = 112, 128  # pixels a side
+
 
 def installed(situation: Situation) -> Mapping[str, Any]:
-    """The fields that choose installed weights."""
-    return {"method": PRETRAINED, "pretrained_networks": situation.usable_weights, "use_mean": "network"}
+    """The fields that choose installed weights. Small images are enlarged, but not to the full size of the network,
+    which would take three times as long and show no more."""
+    is_small = situation.side is not None and situation.side < SMALL
+    size = {"input_size": ENLARGED} if is_small else {}
+    return {"method": PRETRAINED, "pretrained_networks": situation.usable_weights, "use_mean": "network", **size}
 
 
 def refusal(name: str, situation: Situation) -> str:

@@ -61,10 +61,14 @@ class Situation:
         return min(self.image_shape[1:]) if self.image_shape else None
 
     @property
+    def is_gray(self) -> bool:
+        """Whether the images are known to have another number of channels than photos."""
+        return self.image_shape is not None and self.image_shape[0] != COLORS
+
+    @property
     def usable_weights(self) -> str:
         """The installed weights that fit the images; "" if there are none."""
-        fits = self.image_shape is None or self.image_shape[0] == COLORS
-        return self.weights[0] if self.weights and fits else ""
+        return self.weights[0] if self.weights and not self.is_gray else ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Recipe:
     name: the recipe in forms and columns.
     summary: what it does, in one sentence.
     values: {field of the form: value as it would be posted} for fields that the user left empty.
+    by_images: the same, for fields whose values depend on the images.
     network: the same for the fields that choose the network, if the user chose none.
     requires: {field: the values that the recipe can follow}; others contradict it.
     refusal: a message that says why it can't be followed in a situation, and what to do; "" if it can.
@@ -82,13 +87,15 @@ class Recipe:
     name: str
     summary: str
     values: Mapping[str, Any] = field(default_factory=dict)
+    by_images: Callable[[Situation], Mapping[str, Any]] = lambda situation: {}
     network: Callable[[Situation], Mapping[str, Any]] = lambda situation: {}
     requires: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refusal: Callable[[Situation], str] = lambda situation: ""
 
     def fill(self, situation: Situation) -> dict[str, Any]:
         """The values of the fields that the user left empty."""
-        offered = {**({} if situation.method else self.network(situation)), **self.values}
+        network = {} if situation.method else self.network(situation)
+        offered = {**network, **self.values, **self.by_images(situation)}
         return {name: value for name, value in offered.items() if name not in situation.sent}
 
     def contradictions(self, situation: Situation) -> dict[str, str]:
@@ -112,4 +119,6 @@ def register(recipe: Recipe) -> Recipe:
 
 def fillable() -> set[str]:
     """The names of all fields that some recipe fills in."""
-    return {name for recipe in RECIPES.values() for name in (*recipe.values, *recipe.network(Situation()))}
+    known = Situation(image_shape=(COLORS, 1, 1))
+    offers = [(recipe.values, recipe.by_images(known), recipe.network(known)) for recipe in RECIPES.values()]
+    return {name for offer in offers for values in offer for name in values}

@@ -13,6 +13,11 @@ def _network(situation: Situation) -> Mapping[str, Any]:
     return {"method": STANDARD, "standard_networks": "lenet" if is_small else "resnet18"}
 
 
+def _by_images(situation: Situation) -> Mapping[str, Any]:
+    """Augmentation for photos; gray images are often digits, letters or scans, which must not be mirrored."""
+    return {} if situation.is_gray else {"aug_policy": "light"}
+
+
 def _refusal(situation: Situation) -> str:
     if not situation.is_classifier:
         return "recipe=scratch trains classifiers only. Leave the recipe out, or take classic."
@@ -31,14 +36,14 @@ SCRATCH = Recipe(
     values={
         "train_layers": "all",
         "solver_type": "SGD",
-        "learning_rate": 0.02,
+        "learning_rate": 0.01,
         "momentum": 0.9,
         "weight_decay": 0.0005,
         "lr_policy": "cosine",
         "lr_warmup": 5,
-        "aug_policy": "light",
         "train_epochs": 30,
     },
+    by_images=_by_images,
     network=_network,
     requires={"train_layers": ("all",), "method": (STANDARD, CUSTOM)},
     refusal=_refusal,
