@@ -11,7 +11,7 @@ from tests.models_app.test_resume import assert_same_bits, on_event  # noqa: F40
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/classification.json"
-SHORT = {"train_epochs": 2, "batch_size": 32, "random_seed": 1}
+SHORT = {"train_epochs": 2, "batch_size": 32, "random_seed": 1, "input_size": 32}
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def train(client, run_training_task):
         ({"recipe": "features"}, "efficientnet_lite0"),
         ({"recipe": "finetune", "head_epochs": 1}, "efficientnet_lite0"),
         ({"recipe": "scratch"}, "lenet"),
-        ({"recipe": "auto"}, "lenet"),
+        ({"recipe": "auto", "head_epochs": 1}, "efficientnet_lite0"),
     ],
     ids=["features", "finetune", "scratch", "auto"],
 )
