@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,6 +168,13 @@ def only_writer(path: Path, tick: Callable[[], None]) -> Iterator[tuple[int, Pat
                 return
         finally:
             os.close(descriptor)
+
+
+def remove_unlocked(path: Path) -> None:
+    """Remove a file of only_writer() that a killed process left; nothing if a process is writing it."""
+    with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

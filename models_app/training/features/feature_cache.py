@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models_app.training.data.crops import InputLayout
-from models_app.training.data.pixel_file import header, only_writer, records_identity, write_at
+from models_app.training.data.pixel_file import header, only_writer, records_identity, remove_unlocked, write_at
 from models_app.training.features.backbone import Backbone
 from models_app.training.features.extraction import Extraction
 from models_app.training.features.feature_file import (
@@ -92,11 +92,22 @@ def _write(descriptor: int, views: FixedViews, identity: dict, work: Pass) -> No
 
 
 def _remove_old(kept: Path) -> None:
-    """Remove the least recently used files of the dataset beyond MAX_FILES and MAX_BYTES; never `kept`."""
-    files = sorted(kept.parent.glob(f"*{SUFFIX}"), key=lambda file: (file != kept, -file.stat().st_mtime_ns))
-    total = 0
-    for number, file in enumerate(files):
-        total += file.stat().st_size
-        if file != kept and (number >= MAX_FILES or total > MAX_BYTES):
-            file.unlink(missing_ok=True)
-            logger.info("removed the features %s, which were not used for long", file)
+    """Remove the least recently used files of the dataset beyond MAX_FILES and MAX_BYTES, but never `kept`, and what
+    killed trainers left unfinished."""
+    found = [(path, stat) for path in kept.parent.glob(f"*{SUFFIX}") if path != kept and (stat := _stat(path))]
+    total = kept.stat().st_size
+    for number, (path, stat) in enumerate(sorted(found, key=lambda each: -each[1].st_mtime_ns), start=1):
+        total += stat.st_size
+        if number >= MAX_FILES or total > MAX_BYTES:
+            path.unlink(missing_ok=True)
+            logger.info("removed the features %s, which were not used for long", path)
+    for path in kept.parent.glob(f".*{SUFFIX}.part"):
+        remove_unlocked(path)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """The state of a file; None if another trainer has just removed it."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from digits_project.common.errors import Aborted
-from models_app.training.data.pixel_file import HEADER_BYTES
+from models_app.training.data.pixel_file import HEADER_BYTES, only_writer
 from models_app.training.features import feature_cache, passes
 from models_app.training.trainer import train
 from tests.support.samples.engine_samples import random_weights
@@ -165,6 +165,14 @@ def test_the_least_recently_used_features_of_a_dataset_are_removed(head_config, 
     run(head_config("third", seed=2))
     assert kept in files_of(first)
     assert computed(run(head_config("second again", seed=1))) == [True, True]
+
+
+def test_what_a_killed_trainer_left_unfinished_is_removed_unless_it_is_being_written(head_config, digits_folder):
+    left, written = (digits_folder / f".train-{name}.features.part" for name in ("left", "written"))
+    left.write_bytes(b"half")
+    with only_writer(written, lambda: None):
+        run(head_config())
+        assert (left.exists(), written.exists()) == (False, True)
 
 
 def test_an_aborted_pass_leaves_no_file(head_config, tmp_path):
