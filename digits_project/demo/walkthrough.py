@@ -20,7 +20,8 @@ from digits_project.stack.supervisor import Stack
 
 SIDE, DIGIT_SIDE = 28, 20  # pixels
 MARGIN = (SIDE - DIGIT_SIDE) // 2
-NETWORK = {"standard_networks": "lenet", "train_epochs": 10, "batch_size": 32, "random_seed": 1}
+DATASET_SIDE = 32  # of the images that the dataset keeps; LeNet takes SIDE
+NETWORK = {"standard_networks": "lenet", "input_size": SIDE, "train_epochs": 10, "batch_size": 32, "random_seed": 1}
 SOLVER = {"lr_policy": "poly", "lr_poly_power": 1}
 MIN_ACCURACY = 0.97
 POLL_SECONDS = 0.2
@@ -58,16 +59,17 @@ class Demo:
     def build_dataset(self) -> None:
         with self.phase("dataset", "Build a dataset"):
             fields = {"dataset_name": "Handwritten digits", "folder_train": self.folder}
-            fields |= {"resize_width": SIDE, "resize_height": SIDE, "resize_channels": 1}
+            fields |= {"resize_width": DATASET_SIDE, "resize_height": DATASET_SIDE, "resize_channels": 1}
             self.dataset = self._run("datasets", fields, lambda job: None)
             parsed = self.dataset["ParseFolderTasks"][0]
             self.screen.line(
                 f"{parsed['train_count']:,} images to train on, {parsed['val_count']:,} to validate with, "
-                f"{parsed['label_count']} categories"
+                f"{parsed['label_count']} categories, as images of {DATASET_SIDE}×{DATASET_SIDE} pixels"
             )
 
     def train_model(self) -> None:
-        with self.phase("training", "Train LeNet on it"):
+        heading = f"Train LeNet on it, with an input_size of {SIDE}: images are scaled to {SIDE}×{SIDE}"
+        with self.phase("training", heading):
             table = Table(self.screen)
             fields = {"model_name": "LeNet on digits", "dataset": self.dataset["id"], **NETWORK, **SOLVER}
             self.model = self._run("models", fields, table.update)
