@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 
 from datasets.imagedb.images.resize import InputResize
 from digits_project.common.onnx_runtime import MAX_IMAGES_A_RUN, open_session, running_provider
+from digits_project.common.resources import usable_cores
 from inference.engine.joint_runs import JointRuns
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Predictor:
         opener: Callable[[Path, int | None], InferenceSession] = open_session,
     ):
         self._session = opener(onnx_file, threads)
+        self._threads = threads or usable_cores()
         self.runs_on = running_provider(self._session)
         taken = self._session.get_inputs()[0]
         self.source = taken.name
@@ -62,9 +65,13 @@ class Predictor:
     def batch(self, images: np.ndarray) -> np.ndarray:
         """The network's input, float32 N×C×H×W, for images, uint8 N×H×W×C."""
         planes = images.transpose(0, 3, 1, 2)
-        if self.resize:
-            planes = np.stack([self.resize.middle(image) for image in planes])
-        return np.ascontiguousarray(planes, dtype=np.float32)
+        return np.ascontiguousarray(self._scaled(planes, self.resize) if self.resize else planes, dtype=np.float32)
+
+    def _scaled(self, images: np.ndarray, resize: InputResize) -> np.ndarray:
+        if len(images) == 1:
+            return resize.middle(images[0])[np.newaxis]
+        with ThreadPoolExecutor(self._threads) as pool:
+            return np.stack(list(pool.map(resize.middle, images)))
 
 
 def _run(session: InferenceSession, names: list[str], source: str, batch: np.ndarray) -> list[np.ndarray]:

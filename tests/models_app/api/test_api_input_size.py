@@ -85,6 +85,14 @@ def test_a_model_made_from_another_takes_its_input_size(create, client):
     assert input_sizes.resize_of(again) == input_sizes.resize_of(first)
 
 
+def test_a_model_of_an_earlier_version_keeps_the_size_of_its_dataset(create):
+    made(create(40, 40, **PRETRAINED))
+    TrainedModel.objects.update(input_size=None)
+    earlier = TrainedModel.objects.get()
+    earlier.full_clean()
+    assert (earlier.input_size, earlier.network().input_shape) == (None, (3, 40, 40))
+
+
 @pytest.mark.parametrize(
     "fields, message",
     [
