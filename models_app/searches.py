@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from datasets.models import Dataset
@@ -48,8 +49,9 @@ def create_search(
 ) -> Search:
     """Create a search. `fields` are the arguments of create_models, except those that it chooses (`space`).
 
-    Raises the ValidationError of a model with the lowest or the highest values.
+    Raises ValidationError: that of a model with the lowest or the highest values, or because there is no validation.
     """
+    _refuse_without_validation(fields["dataset"], fields.get("val_interval"))
     search = Search(
         owner=owner,
         name=fields["name"],
@@ -67,6 +69,13 @@ def create_search(
             values = {name: dimension.ends[end] for name, dimension in space.items()}
             check_models(owner, **_with_values(fields, values))
         return services.submit(search)
+
+
+def _refuse_without_validation(dataset: Dataset, val_interval: float | None) -> None:
+    if val_interval == 0:
+        raise ValidationError({"val_interval": "A search compares validations, but val_interval is 0."})
+    if dataset.status == Status.DONE and not dataset.entries("val"):
+        raise ValidationError({"dataset": "A search compares validations, but it has no images for validation."})
 
 
 def after_trial(job_id: str) -> None:
@@ -115,7 +124,8 @@ def _create_trial(search: Search) -> None:
     except LimitReached as limit:
         raise BadInput(str(limit)) from limit
     number = search.next_trial
-    values = optimizer().next_values(search.dimensions, trials_of(search), search.seed, number)
+    earlier = list(trials_of(search).values())
+    values = optimizer().next_values(search.dimensions, earlier, search.seed, number)
     with transaction.atomic():
         held = Search.objects.select_for_update().filter(
             pk=search.pk, status=Status.RUNNING, worker=search.worker, abort_requested_at=None, next_trial=number

@@ -5,8 +5,9 @@ from typing import Any
 
 from digits_project.common.errors import Aborted, Failed
 from digits_project.jobs.models import Status
+from models_app.search.ranges import MIN_DONE
 from models_app.search.search_job import MEDIAN, Search
-from models_app.search.trials import MIN_DONE, Trial, optimizer, trials_of, values_of
+from models_app.search.trials import optimizer, trials_of
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +22,9 @@ def end_if_poor(model: Any, epoch: float) -> None:
         return
     if search.trials.filter(status=Status.DONE).count() < MIN_DONE:
         return
-    others = trials_of(search)
-    own = next(trial for trial, row in zip(others, search.trials.order_by("trial"), strict=True) if row.pk == model.pk)
-    trial = Trial(values_of(model, search.space), True, None, own.curve)
-    validations = round(model.train_epochs / model.val_interval)
+    trials, validations = trials_of(search), round(model.train_epochs / model.val_interval)
     try:
-        if not optimizer().is_poor(search.dimensions, others, trial, validations):
+        if not optimizer().is_poor(list(trials.values()), trials[model.pk], validations):
             return
     except Failed as missing:
         log.warning("%s is not compared with other trials: %s", model, missing)

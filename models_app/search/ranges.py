@@ -1,15 +1,17 @@
-"""The values among which a search chooses, as users write them: `0.0001..0.1 log`, `16..128`, or a list, `0.9,0.95`."""
+"""The values among which a search chooses, as users write them: `0.0001..0.1 log`, `16..128`, or a list, `0.9,0.95`;
+and trials, which have one value of each."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from digits_project.common.errors import BadInput
 
 MAX_CHOICES = 100  # of a list
+MIN_DONE = 5  # trials that are Done before results count
 DIGITS = 4  # significant digits of a number from a range
 RANGE = re.compile(r"(?P<low>\S+?)\s*\.\.\s*(?P<high>\S+?)(?:\s+(?P<word>\S+))?")
 EXAMPLE = "such as 0.0001..0.1 log"
@@ -51,6 +53,20 @@ class Dimension:
         if self.choices:
             return ",".join(f"{value:g}" for value in self.choices)
         return f"{self.low:g}..{self.high:g}{' log' if self.log else ''}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training with values that a search chose, as far as the next trials depend on it.
+
+    value: the best validation of a trial that is Done, the higher the better; None for any other.
+    curve: {number of the validation: its value}.
+    """
+
+    values: dict[str, float]
+    is_open: bool = False
+    value: float | None = None
+    curve: dict[int, float] = field(default_factory=dict)
 
 
 def is_range(value: object) -> bool:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from digits_project.common.errors import Failed
 from digits_project.jobs.models import Status
 from models_app.results import Metric, Snapshot, validated
+from models_app.search.ranges import Trial
 from models_app.search.search_job import Search
 
 INSTALL = "Install requirements/worker.txt there, start its workers again, and resume the search."
-MIN_DONE = 5  # trials before the results of earlier ones count
 
 
 class Measured(NamedTuple):
@@ -32,20 +31,6 @@ class Measured(NamedTuple):
     def rank(self) -> tuple[float, float, float]:
         """For sorting, as results.chosen() orders snapshots: accuracy, then loss, then the later one."""
         return self.value, -self.loss, self.epoch
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What the next trials depend on.
-
-    value: the best validation of a trial that is Done, the higher the better; None for any other.
-    curve: {number of the validation: its value}.
-    """
-
-    values: dict[str, float]
-    is_open: bool = False
-    value: float | None = None
-    curve: dict[int, float] = field(default_factory=dict)
 
 
 class Standing(NamedTuple):
@@ -72,10 +57,10 @@ def values_of(model: Any, names: Iterable[str]) -> dict[str, float]:
     return {name: model.lr_parameters[name] if name in model.lr_parameters else getattr(model, name) for name in names}
 
 
-def trials_of(search: Search) -> list[Trial]:
-    """All trials, by their numbers."""
+def trials_of(search: Search) -> dict[str, Trial]:
+    """{model: trial} of all trials, in the order of their numbers."""
     models, best, curves = _models(search), _best(search), _curves(search)
-    return [_trial(search, model, best.get(model.pk), curves.get(model.pk, {})) for model in models]
+    return {model.pk: _trial(search, model, best.get(model.pk), curves.get(model.pk, {})) for model in models}
 
 
 def leaderboard(search: Search) -> list[Standing]:

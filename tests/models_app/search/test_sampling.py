@@ -6,10 +6,13 @@ from random import Random
 import pytest
 
 from digits_project.common.errors import Aborted
+from digits_project.jobs import services
+from digits_project.jobs.models import Device, Status
+from digits_project.jobs.scheduling.devices import register
+from models_app.models import TrainedModel
 from models_app.search.poor_trials import end_if_poor
-from models_app.search.ranges import Dimension
+from models_app.search.ranges import Dimension, Trial
 from models_app.search.sampling import is_poor, next_values
-from models_app.search.trials import Trial
 
 SPACE = {"learning_rate": Dimension(1e-4, 1, log=True), "weight_decay": Dimension(1e-5, 0.1, log=True)}
 SIDE = 4  # values of each hyperparameter in the grid
@@ -73,10 +76,10 @@ def test_a_training_is_poor_if_its_best_validation_is_below_the_median_at_the_sa
         return Trial({"learning_rate": 0.1, "weight_decay": 0.01}, value is None, value, dict(enumerate(curve, 1)))
 
     done = [trial(0.1 * i, 0.2 * i, value=0.2 * i) for i in range(1, 6)]
-    assert is_poor(SPACE, done, trial(0.1, 0.5), validations=2)
-    assert not is_poor(SPACE, done, trial(0.1, 0.7), validations=2)
-    assert not is_poor(SPACE, done, trial(0.1), validations=10)  # too early
-    assert not is_poor(SPACE, done[:4], trial(0.1, 0.1), validations=2)  # too few to compare with
+    assert is_poor(done, trial(0.1, 0.5), validations=2)
+    assert not is_poor(done, trial(0.1, 0.7), validations=2)
+    assert not is_poor(done, trial(0.1), validations=10)  # too early
+    assert not is_poor(done[:4], trial(0.1, 0.1), validations=2)  # too few to compare with
 
 
 @pytest.fixture
@@ -108,3 +111,17 @@ def test_a_poor_trial_is_stopped_with_the_reason(six):
 @pytest.mark.django_db
 def test_a_search_without_a_pruner_stops_no_trial(six):
     end_if_poor(six(search_pruner="none"), 1)
+
+
+@pytest.mark.django_db
+def test_the_training_of_a_poor_trial_ends_at_its_first_validations_and_can_be_resumed(six, run_training_task):
+    sixth = six()
+    sixth.metrics.all().delete()
+    TrainedModel.objects.filter(pk=sixth.pk).update(learning_rate=1e-8)
+    Device.objects.all().delete()
+    register()
+    trained = run_training_task(sixth)
+    assert (trained.status, trained.pruned_epoch) == (Status.ABORTED, 1)
+    assert trained.error.startswith("Its search stopped it at epoch 1")
+    services.resume(trained)
+    assert run_training_task(trained).status == Status.DONE

@@ -107,3 +107,9 @@ def test_the_schema_says_that_a_number_can_be_a_range(client):
     forms = client.get("/api/schema?format=json").json()["components"]["schemas"]
     momentum = forms["ClassificationModelForm"]["properties"]["momentum"]
     assert [one["type"] for one in momentum["oneOf"]] == ["number", "string"]
+
+
+def test_a_search_needs_validations(post, make_built):
+    assert "val_interval" in field_errors(post(momentum="0.5..0.9", val_interval=0))
+    wrong = field_errors(post(momentum="0.5..0.9", dataset=make_built(folder_pct_val=0).pk))
+    assert wrong == {"dataset": "A search compares validations, but it has no images for validation."}

@@ -2,10 +2,14 @@
 
 import pytest
 
+from datasets.models import Dataset
 from digits_project.common.errors import HasDependents
-from digits_project.jobs import lifecycle, services
+from digits_project.jobs import lifecycle, quota, services
 from digits_project.jobs.models import Status
+from digits_project.jobs.scheduling.dispatch import dispatch
 from models_app.models import TrainedModel
+from models_app.search import sampling
+from models_app.search.sampling import next_values
 from models_app.search.search_job import Search
 
 pytestmark = pytest.mark.django_db
@@ -126,3 +130,73 @@ def test_a_trial_keeps_only_its_best_snapshot(post_search, devices, advance, end
     end_trial(trial_of(search, 1), 0.5, 0.9, 0.6)
     advance(search)
     assert list(trial_of(search, 1).snapshots.values_list("epoch", flat=True)) == [2]
+
+
+def test_a_search_creates_no_trial_beyond_its_owners_disk_space_and_goes_on_after_a_resume(
+    post_search, devices, advance, settings
+):
+    devices(1)
+    search = post_search(username="ada")
+    settings.DIGITS_AUTH, settings.DIGITS_MAX_OWNER_DISK = "required", 1
+    full = search.dataset.directory / "full"
+    full.write_bytes(bytes(2 << 20))
+    quota.forget(Dataset.objects.all())
+    Dataset.objects.update(owner="ada")
+    search = advance(search)
+    assert (search.status, numbers(search)) == (Status.ERROR, [])
+    assert "at most 1 MiB are allowed (DIGITS_MAX_OWNER_DISK)" in search.error
+    full.unlink()
+    quota.forget(Dataset.objects.all())
+    services.resume(search)
+    assert numbers(advance(search)) == [1]
+
+
+def test_trials_do_not_count_as_waiting_jobs_of_the_owner(post_search, devices, advance, settings):
+    devices(3)
+    search = post_search(username="ada")
+    settings.DIGITS_AUTH, settings.DIGITS_MOST_WAITING = "required", 1
+    assert numbers(advance(search)) == [1, 2, 3]
+
+
+def test_the_model_of_a_trial_can_be_deleted_while_the_search_goes_on(
+    post_search, devices, advance, end_trial, trial_of
+):
+    devices(1)
+    search = advance(post_search(search_trials=2))
+    services.delete(end_trial(trial_of(search, 1), 0.5))
+    search = advance(search)
+    end_trial(trial_of(search, 2), 0.7)
+    assert (advance(search).status, numbers(search)) == (Status.DONE, [2])
+
+
+def test_a_search_fails_with_its_dataset(post_search, built_dataset):
+    search = post_search()
+    Dataset.objects.update(status=Status.ERROR)
+    dispatch()
+    search.refresh_from_db()
+    assert (search.status, search.error) == (Status.ERROR, "Its dataset, digits, is Error.")
+
+
+def test_a_search_whose_previous_model_was_deleted_says_so(client, post_search, make_model, devices, advance):
+    devices(1)
+    previous = make_model(Dataset.objects.get())
+    search = post_search(method="previous", previous_networks=previous.pk)
+    services.delete(previous)
+    assert f"Its model {previous.pk} was deleted, so no further trial can start." in advance(search).error
+
+
+def test_an_abort_that_comes_while_trials_are_created_leaves_none_behind(post_search, devices, advance, monkeypatch):
+    devices(2)
+    search = post_search()
+    seen = []
+
+    def abort_at_the_second(space, trials, seed, number):
+        seen.append(number)
+        if number == 2:
+            services.abort(Search.objects.get(pk=search.pk))
+        return next_values(space, trials, seed, number)
+
+    monkeypatch.setattr(sampling, "next_values", abort_at_the_second)
+    search = advance(search)
+    assert (search.status, seen) == (Status.ABORTED, [1, 2])
+    assert [trial.status for trial in search.trials.all()] == [Status.ABORTED]
