@@ -92,10 +92,7 @@ def advance(search: Search, report: JobProgress) -> None:
         for model in search.trials.filter(status=Status.DONE, keep_snapshots=BEST_ONLY):
             pruning.prune(model, pruning.Rule(best=1, newest=0))
         _resume_trials(search, search.resumed_at)
-        while search.goes_on and search.has_room:
-            _refuse_hopeless(search)
-            report()
-            _create_trial(search)
+        _create_trials(search, report)
     if search.started_jobs():
         raise Unfinished(search.share_done())
     if not any(standing.best for standing in leaderboard(search)):
@@ -117,12 +114,31 @@ def _resume_trials(search: Search, since: datetime | None) -> None:
             raise BadInput(str(limit)) from limit
 
 
+def _create_trials(search: Search, report: JobProgress) -> None:
+    """Create as many trials as there is room for. A number is left out if no model can have its values together."""
+    refused: list[str] = []
+    while search.goes_on and search.has_room:
+        _refuse_hopeless(search)
+        report()
+        try:
+            _create_trial(search)
+            refused.clear()
+        except ValidationError as wrong:
+            refused += wrong.messages
+            search.next_trial += 1
+            Search.objects.filter(pk=search.pk).update(next_trial=search.next_trial)
+            if len(refused) >= MAX_FAILED:
+                raise BadInput(f"{MAX_FAILED} trials in a row can't be created: {refused[-1]}") from wrong
+        except LimitReached as limit:
+            raise BadInput(str(limit)) from limit
+
+
 def _create_trial(search: Search) -> None:
-    """Create the next trial, exactly once, unless the search was aborted meanwhile (then this raises Aborted)."""
-    try:
-        limits.refuse_more_disk(search.owner, "resume the search")
-    except LimitReached as limit:
-        raise BadInput(str(limit)) from limit
+    """Create the next trial, exactly once, unless the search was aborted meanwhile (then this raises Aborted).
+
+    Raises ValidationError or LimitReached.
+    """
+    limits.refuse_more_disk(search.owner, "resume the search")
     number = search.next_trial
     earlier = list(trials_of(search).values())
     values = optimizer().next_values(search.dimensions, earlier, search.seed, number)
@@ -132,11 +148,11 @@ def _create_trial(search: Search) -> None:
         )
         if not held.exists():
             raise Aborted
-        search.next_trial = number + 1
-        Search.objects.filter(pk=search.pk).update(next_trial=search.next_trial)
-        fields = _with_values(_fields(search), values)
+        Search.objects.filter(pk=search.pk).update(next_trial=number + 1)
         name = f"{search.name[:MAX_NAME]} #{number}"
-        create_models(search.owner, **fields | {"name": name, "search": search, "trial": number})
+        fields = _with_values(_fields(search), values) | {"name": name, "search": search, "trial": number}
+        create_models(search.owner, **fields)
+    search.next_trial = number + 1
 
 
 def _fields(search: Search) -> dict[str, Any]:

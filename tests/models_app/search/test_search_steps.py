@@ -200,3 +200,15 @@ def test_an_abort_that_comes_while_trials_are_created_leaves_none_behind(post_se
     search = advance(search)
     assert (search.status, seen) == (Status.ABORTED, [1, 2])
     assert [trial.status for trial in search.trials.all()] == [Status.ABORTED]
+
+
+def test_values_that_no_model_can_have_together_are_left_out(post_search, devices, advance, settings):
+    devices(12)
+    ranges = {"snapshot_interval": "0.5..2", "train_epochs": "2..8", "keep_snapshots": 0}
+    search = post_search(username="ada", search_trials=12, **ranges)
+    settings.DIGITS_AUTH, settings.DIGITS_MAX_SNAPSHOTS = "required", 7
+    search = advance(search)
+    planned = [trial.planned_snapshots for trial in search.trials.all()]
+    assert (search.status, search.next_trial) == (Status.WAITING, 13)
+    assert 0 < len(planned) < 12
+    assert max(planned) <= 7

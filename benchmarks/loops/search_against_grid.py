@@ -1,4 +1,4 @@
-"""A search against a grid at equal compute, on real digits: `python -m benchmarks.search_against_grid`.
+"""A search against a grid at equal compute, on real digits: `python -m benchmarks.loops.search_against_grid`.
 
 Each training is LeNet for up to six epochs on 300 images of digits, with a learning rate and a batch size; its result
 is the best accuracy on 300 others. The grid has four values of each, evenly spaced in the logarithm: 96 epochs. The
@@ -41,7 +41,7 @@ MAX_WORSE = 0.2  # of the rounds
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.search_against_grid",
+        prog="python -m benchmarks.loops.search_against_grid",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
