@@ -185,13 +185,13 @@ def _check_fine_tuning(model: TrainedModel, network: Network) -> None:
         raise BadHyperparameter(field, NEEDS_WEIGHTS)
     if model.head_epochs and not model.starts_from_weights:
         raise BadHyperparameter("head_epochs", NEEDS_WEIGHTS)
+    phases = [replace(how, train_layers=HEAD), how] if model.head_epochs else [how]
     try:
-        if model.head_epochs:
-            tuned(network, replace(how, train_layers=HEAD))
-        trained = tuned(network, how)
-        if model.dataset.shapes_are_known:
-            trained.check_trainable("train")
-            _check_features(model, trained, how.train_layers)
+        for phase in phases:
+            trained = tuned(network, phase)
+            if model.dataset.shapes_are_known:
+                trained.check_trainable("train")
+                _check_features(model, trained, phase.train_layers)
     except BadNetwork as wrong:
         raise BadHyperparameter("train_layers", str(wrong).capitalize()) from wrong
 

@@ -10,10 +10,10 @@ FEATURES = Recipe(
     "Trains only the last layer, on the features that a pretrained network computes for the images: seconds.",
     values={
         "train_layers": "head",
-        "feature_views": 5,
+        "feature_views": 1,
         "solver_type": "ADAMW",
-        "learning_rate": 0.001,
-        "weight_decay": 0.01,
+        "learning_rate": 0.003,
+        "weight_decay": 0.05,
         "lr_policy": "cosine",
         "train_epochs": 30,
         "snapshot_interval": 3,

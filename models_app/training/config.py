@@ -109,12 +109,10 @@ class TrainConfig(Hyperparameters):
         return tuned(self.build_network(), self.fine_tuning)
 
     def head_first(self) -> TrainConfig:
-        """The configuration of the head_epochs. Without feature_views 0 the head is trained on features, if it can be:
-        of the images without augmentation, and of one view, since an epoch on several would be longer than one on
-        images."""
-        if self.feature_views == 0:
-            return replace(self, train_layers=HEAD, head_epochs=0.0)
-        return replace(self, train_layers=HEAD, head_epochs=0.0, feature_views=None, **PLAIN_IMAGES)
+        """The configuration of the head_epochs. Unless feature_views says otherwise, the head is trained on features of
+        the images without augmentation, if the network can be divided."""
+        plain = PLAIN_IMAGES if self.feature_views is None else {}
+        return replace(self, train_layers=HEAD, head_epochs=0.0, **plain)
 
     @property
     def resize(self) -> InputResize | None:

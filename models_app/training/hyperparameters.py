@@ -124,7 +124,7 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
             "With train_layers head: the head is trained on features (what the other layers compute) of this many "
             "fixed views of each image. They are computed once, and every later training with the same layers below "
             "the head reads them. 1: the middle crop; more: random crops and flips besides. 0: all layers compute "
-            "every image in every epoch. Empty: 1, or 0 where features can't be kept."
+            "every image in every epoch. Empty: 1, or 0 where features can't be kept. Also for the head_epochs."
         ),
     )
     random_seed: int | None = hyperparameter(
