@@ -15,6 +15,7 @@ from digits_project.jobs.models import Device, Status
 from models_app import networks
 from models_app.models import TrainedModel
 from models_app.networks import Network
+from models_app.sizes import input_sizes
 from models_app.training.augmentation.augmenter import Augmenter
 from models_app.training.augmentation.declaration import Augmentation
 from models_app.training.augmentation.image_checks import check_images
@@ -56,20 +57,29 @@ class SeenImage:
 
 
 def reading_of_dataset(
-    dataset: Dataset, settings: Augmentation, random_seed: int, batch_size: int, network: str, crop_size: int | None
+    dataset: Dataset,
+    settings: Augmentation,
+    random_seed: int,
+    batch_size: int,
+    network: str,
+    crop_size: int | None,
+    input_size: int | None,
 ) -> Reading:
-    """The reading of a training of a standard network; "": of one that takes whole images, or crops of that size.
+    """The reading of a training of a standard network; "": of one that takes whole images, or crops of that size, or
+    scales them to that size.
 
     Raises BadInput, also as BadHyperparameter, if the dataset can't be read so.
     """
     _check(dataset)
     shape, categories = dataset.image_shape, len(dataset.categories)
     check_images(settings, shape)
+    _check_crop(shape, crop_size)
+    taken, crop, resize = input_sizes.taken_from(shape, network, input_size, crop_size)
     if network:
-        built = networks.standard(network, shape, categories, crop_size)
-        layout = layout_of(built, shape, categories)
+        layout = layout_of(networks.standard(network, taken, categories, crop), shape, categories, resize)
     else:
-        layout = _without_network(shape, crop_size, categories)
+        cropped = (taken[0], crop, crop) if crop else taken
+        layout = InputLayout(shape, cropped, categories=categories, resize=resize)
     width = categories if settings.has_soft_labels else 0
     return Reading(layout, settings, random_seed, _at_most(batch_size, dataset), width)
 
@@ -125,12 +135,10 @@ def _check(dataset: Dataset) -> None:
         raise BadInput("The dataset has no images with categories.")
 
 
-def _without_network(shape: tuple[int, int, int], crop_size: int | None, categories: int) -> InputLayout:
-    channels, height, width = shape
+def _check_crop(shape: tuple[int, int, int], crop_size: int | None) -> None:
+    _, height, width = shape
     if crop_size and crop_size > min(height, width):
         raise BadInput(f"A crop_size of {crop_size} is larger than the images, which are {width}×{height}.")
-    taken = (channels, crop_size, crop_size) if crop_size else shape
-    return InputLayout(shape, taken, categories=categories)
 
 
 def _at_most(batch_size: int, dataset: Dataset) -> int:

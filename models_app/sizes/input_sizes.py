@@ -34,6 +34,18 @@ def designed_for(model: TrainedModel) -> int | None:
     return published.size if published else None
 
 
+def taken_from(
+    image_shape: tuple[int, int, int], standard_network: str, input_size: int | None, crop_size: int | None
+) -> tuple[tuple[int, int, int], int | None, InputResize | None]:
+    """For a network of that name ("": one that says nothing): the images from which it is built, the crop from them
+    (None: the network's own), and how the dataset's images are scaled."""
+    channels, height, width = image_shape
+    if input_size is None:
+        return image_shape, crop_size, None
+    resizing = networks.STANDARD[standard_network].resizing if standard_network else PHOTOS
+    return (channels, input_size, input_size), 0, resizing.of(height, width, input_size, crop_size)
+
+
 def of_network(model: TrainedModel) -> tuple[tuple[int, int, int], int | None]:
     """The images from which the network is built: their shape, and the crop from them (None: the network's own)."""
     channels, height, width = model.dataset.image_shape

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from datasets.imagedb.images.resize import MAX_SIDE
 from datasets.models import Dataset
 from digits_project.api.forms import Form
 from digits_project.common.errors import BadInput, DamagedFile
@@ -75,8 +76,14 @@ class DatasetPreviewForm(ModelPreviewForm):
     crop_size = serializers.IntegerField(
         default=None,
         min_value=1,
-        max_value=4096,
+        max_value=MAX_SIDE,
         help_text="The side of the crops that the network takes; empty: none.",
+    )
+    input_size = serializers.IntegerField(
+        default=None,
+        min_value=1,
+        max_value=MAX_SIDE,
+        help_text="The side to which the crops are scaled; empty: they are not.",
     )
     standard_networks = serializers.ChoiceField(
         list(networks.STANDARD),
@@ -91,7 +98,7 @@ class DatasetPreviewForm(ModelPreviewForm):
     def reading_of_dataset(self, dataset):
         values = self.validated_data
         settings = Augmentation(**{declared.name: values[declared.wire_name] for declared in SHOWN})
-        named = {name: values[name] for name in ("random_seed", "batch_size", "crop_size")}
+        named = {name: values[name] for name in ("random_seed", "batch_size", "crop_size", "input_size")}
         return reading_of_dataset(dataset, settings, network=values["standard_networks"], **named)
 
 

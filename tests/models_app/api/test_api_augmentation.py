@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from PIL import Image
 
+from datasets.imagedb.images.resize import InputResize
 from digits_project.jobs.models import Status
 from models_app.augment_preview.contact_sheet import COLUMNS, GAP
 from models_app.models import TrainedModel
@@ -152,13 +153,22 @@ def test_the_preview_of_a_model_shows_the_pixels_of_its_training(client, dataset
         assert seen["labels"] == pytest.approx({str(n): s for n, s in enumerate(shares) if s}, abs=1e-6)
 
 
-def test_the_preview_of_a_dataset_shows_what_a_model_with_these_settings_sees(client, dataset, make_model):
+@pytest.mark.parametrize("sizes", [{"crop_size": 20}, {"crop_size": 20, "input_size": 32}, {"input_size": 16}])
+def test_the_preview_of_a_dataset_shows_what_a_model_with_these_settings_sees(client, dataset, make_model, sizes):
     settings = EVERYTHING | HSV
-    model = make_model(dataset, standard_network="resnet18", crop_size=20, batch_size=7, random_seed=5, **settings)
+    model = make_model(dataset, standard_network="resnet18", batch_size=7, random_seed=5, **sizes, **settings)
     _, expected = preview_of(client, model, "models", epoch=2, category="7")
     sent = {name: value for name, value in settings.items() if name != "aug_whitening"}
-    sent |= {"standard_networks": "resnet18", "crop_size": 20, "batch_size": 7, "random_seed": 5}
+    sent |= {"standard_networks": "resnet18", "batch_size": 7, "random_seed": 5, **sizes}
     _, shown = preview_of(client, dataset, epoch=2, category="7", **sent)
+    assert all(np.array_equal(*pair) for pair in zip(shown, expected, strict=True))
+
+
+def test_the_preview_scales_images_without_a_network_too(client, dataset):
+    facts, shown = preview_of(client, dataset, input_size=32, crop_size=24)
+    assert (facts["width"], facts["height"]) == (32, 32)
+    _, stored = preview_of(client, dataset)
+    expected = [InputResize(24, 32, "bilinear").scaled(image) for image in stored]
     assert all(np.array_equal(*pair) for pair in zip(shown, expected, strict=True))
 
 
