@@ -151,7 +151,8 @@ def _create_trial(search: Search) -> None:
         Search.objects.filter(pk=search.pk).update(next_trial=number + 1)
         name = f"{search.name[:MAX_NAME]} #{number}"
         fields = _with_values(_fields(search), values) | {"name": name, "search": search, "trial": number}
-        create_models(search.owner, **fields)
+        for model in create_models(search.owner, **fields | {"priority": search.priority}):
+            model.shared_with.set(search.shared_with.all())
     search.next_trial = number + 1
 
 

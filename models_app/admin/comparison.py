@@ -28,6 +28,7 @@ SETTINGS = (
     "select_gpus",
     "select_gpu_count",
 )
+MAX_COMPARED = 8  # models at a time
 LONGEST = 200  # characters of a value
 
 

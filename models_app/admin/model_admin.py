@@ -22,6 +22,7 @@ from digits_project.jobs.templatetags.operators import admin_page
 from digits_project.jobs.visibility import is_visible, visible
 from models_app import services
 from models_app.admin import charts, comparison
+from models_app.admin.comparison import MAX_COMPARED
 from models_app.admin.evaluation_admin import Evaluates, EvaluationAdmin
 from models_app.admin.model_create_page import CreatesModels
 from models_app.models import TrainedModel
@@ -31,7 +32,6 @@ from models_app.results import Snapshot, metrics_csv
 __all__ = ["EvaluationAdmin", "TrainedModelAdmin"]
 
 MAX_SNAPSHOTS = 200  # on a page
-MAX_COMPARED = 8
 MIN_DONE, A_MINUTE = 0.01, timedelta(minutes=1)  # below these no remaining time is shown
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
 OF_START = ("taken_over", "afresh", "warnings")

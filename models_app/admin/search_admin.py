@@ -3,6 +3,7 @@
 from django.contrib import admin
 
 from digits_project.jobs.admin.job_admin import JobAdmin
+from models_app.admin.comparison import MAX_COMPARED
 from models_app.api.search_views import search_json
 from models_app.search.search_job import Search
 
@@ -21,7 +22,9 @@ class SearchAdmin(JobAdmin[Search]):
         return [name for name in super().get_readonly_fields(request, obj) if name not in self.exclude]
 
     def page(self, request, job):
-        return super().page(request, job) | {"data": search_json(job)}
+        data = search_json(job)
+        best = [trial["model_id"] for trial in data["leaderboard"] if trial["rank"]][:MAX_COMPARED]
+        return super().page(request, job) | {"data": data, "compared": ",".join(best) if len(best) > 1 else ""}
 
     @admin.display(description="trials")
     def trials(self, search):

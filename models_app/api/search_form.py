@@ -19,6 +19,7 @@ NUMERIC = {
     for declared in hyperparameters_of(Hyperparameters)
     if declared.type in (int, float) and not declared.choices and declared.name != "random_seed"
 }
+MAX_SHOWN = 40  # characters of a wrong value in a message
 EMPTY = ("", None)
 PATTERN = r"^[-+.0-9e]+(\.\.[-+.0-9e]+( log)?|(,[-+.0-9e]+)+)$"  # of a range or a list, for the schema
 LIMITS = ("search_trials", "search_minutes")
@@ -71,7 +72,7 @@ class SearchForm(PolicyForm):
                 if is_search and (found := self._dimension(NUMERIC[name], value)):
                     space[name] = found
             except serializers.ValidationError as invalid:
-                wrong[name] = [f"{data[name]}: {reason}" for reason in _flat(invalid.detail)]
+                wrong[name] = [f"{str(value)[:MAX_SHOWN]}: {reason}" for reason in _flat(invalid.detail)]
             except BadInput as invalid:
                 wrong[name] = [str(invalid)]
         return space, wrong
@@ -109,7 +110,8 @@ class SearchForm(PolicyForm):
 
 
 def _describe_range(field: Any) -> None:
-    """Let the schema of a field of numbers say that it takes a range or a list too."""
+    """Let a field of numbers take a range or a list on pages, and the schema say that it does."""
+    field.style = {**field.style, "input_type": "text"}
     bounds = {"minimum": field.min_value, "maximum": field.max_value}
     number = {"type": "integer" if isinstance(field, serializers.IntegerField) else "number"}
     number |= {name: bound for name, bound in bounds.items() if bound is not None}

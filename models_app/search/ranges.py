@@ -11,6 +11,7 @@ from typing import Any
 from digits_project.common.errors import BadInput
 
 MAX_CHOICES = 100  # of a list
+MAX_TEXT = 100  # characters of a range
 MIN_DONE = 5  # trials that are Done before results count
 DIGITS = 4  # significant digits of a number from a range
 RANGE = re.compile(r"(?P<low>\S+?)\s*\.\.\s*(?P<high>\S+?)(?:\s+(?P<word>\S+))?")
@@ -79,7 +80,7 @@ def is_list(value: object) -> bool:
 
 def read_range(text: str, read_one: Callable[[str], float], whole: bool) -> Dimension:
     """The dimension that a range describes. `read_one` reads and checks one of its ends. Raises BadInput."""
-    found = RANGE.fullmatch(text.strip())
+    found = RANGE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if not found:
         raise BadInput(f"{text[:40]!r} is not a range: write the lowest and the highest value, {EXAMPLE}.")
     if found["word"] not in (None, "log"):

@@ -24,6 +24,7 @@ def test_a_range_has_a_lowest_and_a_highest_value(text, whole, expected):
     [
         ("0.1..", "'0.1..' is not a range: write the lowest and the highest value, such as 0.0001..0.1 log."),
         ("1..2..3 x y", "'1..2..3 x y' is not a range: write"),
+        ("." * 1_000_000, "is not a range"),
         ("0.1..0.2 lin", "'lin' after the range is unknown; only log can stand there, such as"),
         ("0.2..0.1", "The range 0.2..0.1 must begin with its lowest value, and end with a higher one."),
         ("0.1..0.1", "must begin with its lowest value"),

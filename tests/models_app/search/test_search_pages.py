@@ -1,5 +1,7 @@
 """Searches as JSON, on pages and in the admin, and who can do what with them."""
 
+import re
+
 import pytest
 
 from digits_project.jobs.models import Status
@@ -65,6 +67,10 @@ def test_the_admin_shows_the_leaderboard(admin_client, ended, trial_of):
     page = admin_client.get(f"/admin/models_app/search/{ended.pk}/change/").content.decode()
     assert page.index("hunt #2") < page.index("hunt #1")
     assert f'href="/admin/models_app/trainedmodel/{trial_of(ended, 2).pk}/change/">Best model</a>' in page
+    best = [trial_of(ended, number).pk for number in (2, 1)]
+    compared = f"/admin/models_app/trainedmodel/compare/?ids={','.join(best)}"
+    assert f'href="{compared}">Compare the best</a>' in page
+    assert "Learning rate" in admin_client.get(compared).content.decode()
     assert "hunt" in admin_client.get("/admin/models_app/search/").content.decode()
 
 
@@ -90,3 +96,9 @@ def test_a_private_server_hides_searches_of_others(client, post_search, settings
     eve = token_header(make_account("eve", "user"))
     assert client.get(f"/searches/{search.pk}.json", headers=eve).status_code == 404
     assert client.get("/searches.json", headers=eve).json() == {"searches": []}
+
+
+def test_the_page_of_the_form_takes_a_range_in_each_field_of_numbers(client, open_server):
+    page = client.get("/models/images/classification", headers={"Accept": "text/html"}).content.decode()
+    momentum = next(line for line in re.findall("<input[^>]*>", page) if 'name="momentum"' in line)
+    assert 'type="text"' in momentum

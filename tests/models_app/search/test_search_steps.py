@@ -1,6 +1,7 @@
 """What a search does whenever it advances: it creates trials, resumes them, and ends."""
 
 import pytest
+from django.contrib.auth.models import Group
 
 from datasets.models import Dataset
 from digits_project.common.errors import HasDependents
@@ -212,3 +213,12 @@ def test_values_that_no_model_can_have_together_are_left_out(post_search, device
     assert (search.status, search.next_trial) == (Status.WAITING, 13)
     assert 0 < len(planned) < 12
     assert max(planned) <= 7
+
+
+def test_trials_have_the_priority_and_the_groups_of_their_search(post_search, devices, advance):
+    devices(1)
+    search = post_search()
+    services.set_priority(search, 5)
+    services.share(search, Group.objects.filter(name="user"))
+    trial = advance(search).trials.get()
+    assert (trial.priority, [group.name for group in trial.shared_with.all()]) == (5, ["user"])
