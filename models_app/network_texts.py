@@ -90,3 +90,15 @@ def learning_rates(base: float, lr_parameters: dict, **shared) -> list[float]:
     """
     policy = LearningRatePolicy(learning_rate=base, **shared, **lr_parameters)
     return [learning_rate(policy, percent) for percent in range(101)]
+
+
+def starts_from(model: TrainedModel) -> str:
+    """The weights that a training starts from, by the columns that stay when what they came from is deleted."""
+    if model.packaged_weights:
+        return f"the installed weights {model.packaged_weights}"
+    if model.method == NetworkMethod.PRETRAINED:
+        return "a pretrained model" if model.pretrained_id else "a pretrained model that was deleted since"
+    if model.previous_epoch is not None:
+        deleted = "" if model.previous_id else " that was deleted since"
+        return f"epoch {model.previous_epoch:g} of another model{deleted}"
+    return "a file of weights" if model.custom_network_snapshot else "random weights"

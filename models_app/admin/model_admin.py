@@ -20,7 +20,7 @@ from digits_project.jobs.admin.job_admin import JobAdmin
 from digits_project.jobs.models import Device, Status
 from digits_project.jobs.templatetags.operators import admin_page
 from digits_project.jobs.visibility import is_visible, visible
-from models_app import services
+from models_app import network_texts, services
 from models_app.admin import charts, comparison
 from models_app.admin.comparison import MAX_COMPARED
 from models_app.admin.evaluation_admin import Evaluates, EvaluationAdmin
@@ -123,6 +123,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
             "newest": job.newest_snapshot,
             "default": job.snapshot_at(),
             "dataset": job.dataset if is_visible(job.dataset) else None,
+            "starts_from": network_texts.starts_from(job),
             "question": job.declared_kind.question,
             "accepted": ACCEPTED,
             "held": ", ".join(map(str, Device.objects.filter(leased_to=job.pk))),

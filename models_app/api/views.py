@@ -61,8 +61,9 @@ class ModelViewSet(JobViewSet):
 
     @extend_schema(responses={200: ModelFacts}, parameters=[CurveForm])
     def retrieve(self, request, job_id, format=None):
-        facts = model_json(fetch(TrainedModel, job_id), request.query_params.get("points") == "all")
-        return PageResponse(facts, "models_app/model.html")
+        model = fetch(TrainedModel, job_id)
+        facts = model_json(model, request.query_params.get("points") == "all")
+        return PageResponse(facts, "models_app/model.html", starts_from=network_texts.starts_from(model))
 
     @extend_schema(responses={(200, CSV): OpenApiTypes.STR})
     @action(detail=True, name="Metrics File", **WITHOUT_PAGE)

@@ -4,6 +4,8 @@ import pytest
 
 from digits_project.jobs.models import Device
 from models_app.models import TrainedModel
+from models_app.networks import standard
+from models_app.pretrained.pretrained_model import PretrainedModel
 from tests.support.api_requests import field_errors
 from tests.support.samples.row_samples import with_categories
 
@@ -148,3 +150,17 @@ def test_a_generic_model_has_no_recipe_but_classic(client, photos, recipe):
 def test_head_epochs_without_weights_to_start_from_are_refused_by_name(errors, photos):
     wrong = errors(dataset=photos.pk, standard_networks="lenet", head_epochs=2)
     assert wrong["head_epochs"].startswith("What is not trained needs weights to start from")
+
+
+def test_a_model_whose_pretrained_model_was_deleted_does_not_claim_random_weights(client, created, photos):
+    network = standard("lenet", (3, 96, 96), 2).to_dict()
+    row = PretrainedModel.objects.create(job_id="20261101-120000-aaaa", name="w", network=network, categories=2)
+    row.directory.mkdir(parents=True)
+    model = created(dataset=photos.pk, method="pretrained", pretrained_networks=row.pk, use_mean="image")
+    page = f"/models/{model.pk}"
+    assert b"a pretrained model<" in client.get(page, headers={"accept": "text/html"}).content
+    TrainedModel.objects.update(status="Done")
+    row.delete()
+    model.refresh_from_db()
+    assert model.starts_from_weights
+    assert b"a pretrained model that was deleted since<" in client.get(page, headers={"accept": "text/html"}).content
