@@ -1,0 +1,97 @@
+"""The accuracy that recipes reach, with the time and the disk that they take, on whole servers over REST.
+
+`make bench-accuracy` trains each recipe on each image set: 600 photos of clothing in four folds, 5,000 small images of
+CIFAR-10, and scikit-learn's digits. The first two are tar files in the folder that BENCH_DATA names; without them only
+the digits run. It prints a table and writes benchmarks/accuracy/results.json. `ONLY=clothing`, `RECIPES=features,auto`
+and `FOLDS=1` choose a part. docs/choosing.md shows the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.accuracy.image_sets import FOLDS, IMAGE_SETS, ImageSet
+from benchmarks.accuracy.trainings import Training, create_dataset, train
+from tests.support.server import RunningServer
+from tests.support.services import temporary_home
+
+RESULTS = Path(__file__).with_name("results.json")
+# The fields that each row sends. `again` is a second training on the same dataset.
+CLASSIC = {"standard_networks": "lenet", "method": "standard"}
+ROWS: dict[str, dict[str, Any]] = {
+    "classic": CLASSIC,
+    "features": {"recipe": "features"},
+    "again": {"recipe": "features", "learning_rate": 0.002},
+    "finetune": {"recipe": "finetune"},
+    "scratch": {"recipe": "scratch"},
+    "auto": {"recipe": "auto"},
+}
+HEADING = (
+    f"{'images':10} {'recipe':10} {'followed':10} {'accuracy':>16} {'last':>6} {'seconds':>8} {'disk':>9} {'load':>5}"
+)
+
+
+def main() -> int:
+    options = _options()
+    data = Path(options.data) if options.data else None
+    print(HEADING, flush=True)
+    results = []
+    for name in options.only.split(",") if options.only else IMAGE_SETS:
+        images = IMAGE_SETS[name]
+        if images.archive and not (data and (data / images.archive).exists()):
+            print(f"{name:10} left out: set BENCH_DATA to a folder with {images.archive}", flush=True)
+            continue
+        for row, trainings in _measured(images, data, options.recipes.split(","), options.folds):
+            print(_line(name, row, trainings), flush=True)
+            results.append({"images": name, "recipe": row, "folds": [asdict(training) for training in trainings]})
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", metavar="SETS", help=f"some of {', '.join(IMAGE_SETS)}, joined by commas")
+    parser.add_argument("--recipes", default=",".join(ROWS), help=f"some of {', '.join(ROWS)}, joined by commas")
+    parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1))
+    parser.add_argument("--data", default=os.environ.get("BENCH_DATA", ""), help="the folder of the tar files")
+    options = parser.parse_args()
+    if unknown := set(filter(None, options.only.split(","))) - set(IMAGE_SETS):
+        parser.error(f"there is no set {', '.join(sorted(unknown))}: the sets are {', '.join(IMAGE_SETS)}")
+    if unknown := set(options.recipes.split(",")) - set(ROWS):
+        parser.error(f"there is no recipe {', '.join(sorted(unknown))}: the recipes are {', '.join(ROWS)}")
+    return options
+
+
+def _measured(images: ImageSet, data: Path | None, rows: list[str], folds: int) -> Iterator[tuple[str, list[Training]]]:
+    """Each row's training on every fold; a fold's dataset is new, and all rows share it."""
+    with TemporaryDirectory() as scratch, temporary_home() as home, RunningServer(home, 0) as server:
+        archive = data / images.archive if data else Path()
+        datasets = [create_dataset(server, images, fold) for fold in images.folds(archive, Path(scratch), folds)]
+        for row in rows:
+            yield row, [train(server, dataset, ROWS[row]) for dataset in datasets]
+
+
+def _line(images: str, row: str, trainings: list[Training]) -> str:
+    best = [100 * training.best for training in trainings]
+    spread = f"{statistics.mean(best):.1f} ± {statistics.pstdev(best):.1f} %" if len(best) > 1 else f"{best[0]:.1f} %"
+    last = statistics.mean(100 * training.last for training in trainings)
+    seconds = statistics.median(training.seconds for training in trainings)
+    disk = statistics.median(training.disk for training in trainings) / 1e6
+    followed = ",".join(sorted({training.recipe for training in trainings}))
+    load = os.getloadavg()[0]
+    return f"{images:10} {row:10} {followed:10} {spread:>16} {last:6.1f} {seconds:8.1f} {disk:6.0f} MB {load:5.1f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
