@@ -9,6 +9,7 @@ from models_app.networks import Network, Node
 from models_app.networks.fine_tuning import FineTuning, tuned
 
 FLOAT_BYTES = 4
+GROUPED = 15  # a multiplication of a depth-wise convolution takes as long as so many others
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class NetworkCosts:
     """The costs of one image.
 
     multiplications: of the forward pass, in the layers with weights.
+    work: the same, where those of depth-wise convolutions count GROUPED times.
     values: how many numbers the layers compute, which have to be written to memory and read again.
     backward: the part of both that the backward pass goes through, 0 to 1: down to the lowest layer that is trained.
     features: how many numbers the lowest trained layer reads.
@@ -23,6 +25,7 @@ class NetworkCosts:
     """
 
     multiplications: int
+    work: int
     values: int
     backward: float
     features: int
@@ -39,13 +42,15 @@ def costs_of(network: Network, how: FineTuning | None = None) -> NetworkCosts:
     """The costs of a network whose layers are trained as `how` says. Raises BadNetwork."""
     trained = tuned(network, how) if how else network
     nodes = [node for node in trained.nodes("train") if node.inputs]
-    work = [_multiplications(node) for node in nodes]
+    multiplications = [_multiplications(node) for node in nodes]
+    work = [number * _slowness(node) for number, node in zip(multiplications, nodes, strict=True)]
     values = [sum(map(math.prod, node.outputs)) for node in nodes]
     lowest = next((place for place, node in enumerate(nodes) if _is_trained(node)), len(nodes))
     total = sum(work) + sum(values)
     weights = network.weights()
     return NetworkCosts(
-        multiplications=sum(work),
+        multiplications=sum(multiplications),
+        work=sum(work),
         values=sum(values),
         backward=(sum(work[lowest:]) + sum(values[lowest:])) / total if total else 0.0,
         features=math.prod(nodes[lowest].inputs[0]) if lowest < len(nodes) else 0,
@@ -56,6 +61,10 @@ def costs_of(network: Network, how: FineTuning | None = None) -> NetworkCosts:
 
 def _is_trained(node: Node) -> bool:
     return any(weight.trained for weight in node.weights)
+
+
+def _slowness(node: Node) -> int:
+    return GROUPED if node.layer.parameters.get("group", 1) > 1 else 1
 
 
 def _multiplications(node: Node) -> int:

@@ -32,4 +32,4 @@ def test_a_training_takes_longer_with_more_images_and_less_time_on_more_cores():
     costs = costs_of(standard("resnet18", (3, 64, 64), 10))
     few, many = (seconds_of(costs, Workload(images, 0), cores=2) for images in (10_000, 100_000))
     assert many > 5 * few
-    assert seconds_of(costs, Workload(100_000, 0), cores=8) < many / 3
+    assert seconds_of(costs, Workload(100_000, 0), cores=8) < many / 1.9
