@@ -1,6 +1,5 @@
 """A model as JSON, and serializers of the responses for the schema."""
 
-from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 
 from datasets.imagedb.images.resize import INTERPOLATIONS
@@ -139,9 +138,6 @@ class CreatedSweep(serializers.Serializer):
     """Models that were created together."""
 
     jobs = CreatedModel(many=True)
-
-
-Creation = PolymorphicProxySerializer("Creation", [CreatedModel, CreatedSweep], resource_type_field_name=None)
 
 
 class Curve(serializers.Serializer):

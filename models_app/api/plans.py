@@ -4,11 +4,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import transaction
+from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
 from models_app import searches
-from models_app.api.model_responses import recipe_json
+from models_app.api.model_responses import CreatedModel, CreatedSweep, recipe_json
 from models_app.api.serializers import ModelForm
 from models_app.estimates.estimate import estimate_of, model_costs, remarks_on
 from models_app.estimates.network_costs import NetworkCosts
@@ -93,3 +94,14 @@ class PlannedModel(serializers.Serializer):
     estimate = EstimateFacts(required=False, help_text="Absent while the shapes of a generic dataset are unknown.")
     warnings = serializers.ListField(child=serializers.CharField())
     refusals = serializers.ListField(child=serializers.CharField(), help_text="Why the model would be refused.")
+
+
+class PlannedModels(serializers.Serializer):
+    """Models that dry_run planned together."""
+
+    jobs = PlannedModel(many=True)
+
+
+Creation = PolymorphicProxySerializer(
+    "Creation", [CreatedModel, CreatedSweep, PlannedModel, PlannedModels], resource_type_field_name=None
+)

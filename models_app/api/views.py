@@ -23,7 +23,6 @@ from models_app import evaluations, network_texts, searches
 from models_app.api.model_responses import (
     Chart,
     CreatedEvaluation,
-    Creation,
     CurveForm,
     EvaluationFacts,
     ModelFacts,
@@ -33,7 +32,7 @@ from models_app.api.model_responses import (
     model_json,
 )
 from models_app.api.network_forms import CustomizeForm, CustomNetwork, EvaluationForm, NetworkForm, StoredEvaluationForm
-from models_app.api.plans import plan
+from models_app.api.plans import Creation, plan
 from models_app.api.policy_form import PolicyForm
 from models_app.api.serializers import ClassificationModelForm, GenericModelForm, chosen_snapshot
 from models_app.models import TrainedModel
