@@ -21,7 +21,7 @@ SAMPLES = {
     "solver_type": "RMSPROP", "rms_decay": 0.75, "lr_warmup": 5.5,
     "momentum": 0.8, "weight_decay": 0.25, "gradient_clip": 1.5, "ema": 0.99,
     "train_layers": "blocks", "head_epochs": 0.5, "trained_blocks": 2, "backbone_lr_factor": 0.1,
-    "freeze_batch_norm": True, "feature_views": 5,
+    "freeze_batch_norm": True, "feature_views": 0,
     "aug_flip": "flipud", "aug_quad_rot": "rotall", "aug_rot": 30, "aug_scale": 0.07, "aug_noise": 0.03,
     "aug_contrast": 0.8, "aug_whitening": True, "aug_hsv_use": True, "aug_hsv_h": 0.1, "aug_hsv_s": 0.2,
     "aug_hsv_v": 0.3, "aug_crop_scale": 0.25, "aug_crop_ratio": 1.5, "aug_policy": "trivialaugment",

@@ -1,5 +1,6 @@
 """Trainings of the head on features that are computed once."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,24 @@ def test_a_killed_training_on_features_ends_with_the_same_bits(head_config, tmp_
     assert [event["computed"] for event in events_of_kind(events, "features")] == [False, False]
     one, other = (snapshot_weights(tmp_path / name / "snapshots" / "epoch-40") for name in ("whole", "killed"))
     assert different(one, other) == []
+
+
+def test_trainings_that_begin_together_compute_the_features_once(head_config):
+    configs = [head_config(name) for name in ("first", "second", "third")]
+    processes = []
+    for config in configs:
+        Path(config.directory).mkdir()
+        path = Path(config.directory) / "config.json"
+        path.write_text(config.to_json())
+        processes.append(start_trainer(path))
+    outputs = [process.communicate(timeout=100)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    events = [json.loads(line) for output in outputs for line in output.splitlines()]
+    for split in ("train", "val"):
+        computed = [event["computed"] for event in events_of_kind(events, "features", split=split)]
+        assert sorted(computed) == [False, False, True]
+    weights = [last_weights(config) for config in configs]
+    assert [different(weights[0], other) for other in weights[1:]] == [[], []]
 
 
 def test_a_network_that_predicts_numbers_is_trained_on_features(tmp_path):
