@@ -3,6 +3,7 @@
 import pytest
 
 from digits_project.jobs.models import Device
+from digits_project.jobs.scheduling import devices
 from models_app.models import TrainedModel
 from models_app.networks import standard
 from models_app.pretrained.pretrained_model import PretrainedModel
@@ -131,6 +132,10 @@ def test_weights_that_no_host_has_are_refused_at_create(errors, photos):
     Device.objects.create(host="worker", type="cpu", engines=["mxnet"], weights=[])
     wrong = errors(dataset=photos.pk, method="pretrained", pretrained_networks="efficientnet_lite0")
     assert wrong["pretrained_networks"].startswith("These weights are not installed on a host that trains.")
+
+
+def test_a_host_reports_the_weights_that_are_installed_on_it():
+    assert {tuple(device.weights) for device in devices.register()} == {("efficientnet_lite0",)}
 
 
 def test_weights_that_another_host_has_can_be_chosen(created, photos):
