@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -20,10 +21,12 @@ from models_app.training.augmentation.augmenter import Augmenter
 from models_app.training.augmentation.declaration import Augmentation
 from models_app.training.augmentation.image_checks import check_images
 from models_app.training.augmentation.soft_labels import soft_label_width
+from models_app.training.config import TrainConfig
 from models_app.training.data.batch_reader import epoch_order
 from models_app.training.data.crops import InputLayout, layout_of
 from models_app.training.data.pixels import Records
 from models_app.training.features.plan import planned_parts
+from models_app.training.hyperparameter_declaration import BadHyperparameter
 from models_app.training_task import train_config
 
 MAX_SHOWN = 9  # images
@@ -33,13 +36,17 @@ NO_IMAGES = "This model trains its head on features that are computed once, so i
 
 @dataclass(frozen=True)
 class Reading:
-    """How a training reads its images. `label_width`: see soft_label_width()."""
+    """How a training reads its images, from `first_epoch` on; before that it trains the head on features.
+
+    label_width: see soft_label_width().
+    """
 
     layout: InputLayout
     settings: Augmentation
     random_seed: int
     batch_size: int
     label_width: int
+    first_epoch: int = 1
 
 
 @dataclass(frozen=True)
@@ -93,11 +100,28 @@ def reading_of_model(model: TrainedModel, random_seed: int) -> Reading:
         raise BadInput(NO_IMAGES)
     layout = layout_of(network, model.dataset.image_shape, len(model.dataset.categories), config.resize)
     seed = random_seed if config.random_seed is None else config.random_seed
-    return Reading(layout, config, seed, config.batch_size, soft_label_width(config, network))
+    width = soft_label_width(config, network)
+    return Reading(layout, config, seed, config.batch_size, width, _first_epoch(config))
+
+
+def _first_epoch(config: TrainConfig) -> int:
+    """The first epoch, from 1, that sees images as the settings say: the head_epochs can see features, or plain
+    images."""
+    if not config.head_epochs:
+        return 1
+    head = config.head_first()
+    on_features = planned_parts(head.trained_network(), head.train_layers, head.feature_views, head)
+    same = not on_features and Augmentation.of(head) == Augmentation.of(config)
+    return 1 if same else math.ceil(config.head_epochs) + 1
 
 
 def seen_images(dataset: Dataset, reading: Reading, category: str, epoch: int) -> list[SeenImage]:
     """The first images of a category, "": the first category, as the epoch, from 1, sees them. Raises BadInput."""
+    if epoch < reading.first_epoch:
+        last = reading.first_epoch - 1
+        raise BadHyperparameter(
+            "epoch", f"The first {last} epochs train the head on images that are not augmented; name a later one."
+        )
     names = dataset.category_names
     number = names.index(category) if category in names else None
     if number is None and category:

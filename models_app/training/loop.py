@@ -105,6 +105,9 @@ class Loop:
         except BaseException as error:
             self.call(Callback.on_exception, error)
             raise
+        finally:
+            if self._augmenter:
+                self._augmenter.close()
         self.call(Callback.on_train_end)
 
     def _train(self, start: int) -> None:

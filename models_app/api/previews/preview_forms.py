@@ -1,6 +1,6 @@
 """The query strings of the previews of augmentation, and their responses."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,10 +37,10 @@ class ModelPreviewForm(Form):
         default="", allow_blank=True, max_length=1000, help_text="The name of a category; empty: the first one."
     )
     epoch = serializers.IntegerField(
-        default=1,
+        default=None,
         min_value=1,
         max_value=MAX_EPOCHS,
-        help_text="The epoch that sees the images, from 1.",
+        help_text="The epoch that sees the images, from 1; empty: the first that sees them augmented.",
     )
     random_seed = serializers.IntegerField(
         default=1,
@@ -63,7 +63,11 @@ class ModelPreviewForm(Form):
     def images(self, dataset: Dataset, reading: Reading) -> list[SeenImage]:
         """The images that are shown. Raises ValidationError."""
         with field_errors("category"):
-            return seen_images(dataset, reading, self.validated_data["category"], self.validated_data["epoch"])
+            return seen_images(dataset, reading, self.validated_data["category"], self.shown_epoch(reading))
+
+    def shown_epoch(self, reading: Reading) -> int:
+        """The epoch that sees the images."""
+        return self.validated_data["epoch"] or reading.first_epoch
 
 
 class DatasetPreviewForm(ModelPreviewForm):
@@ -116,14 +120,14 @@ def field_errors(field: str) -> Iterator[None]:
 
 
 def preview_json(
-    dataset: Dataset, reading: Reading, values: Mapping[str, Any], images: Sequence[SeenImage]
+    dataset: Dataset, reading: Reading, form: ModelPreviewForm, images: Sequence[SeenImage]
 ) -> dict[str, Any]:
-    """The facts of a preview, without the URL of the sheet. `values` are those of the valid form."""
+    """The facts of a preview with a valid form, without the URL of the sheet."""
     _, height, width = reading.layout.input_shape
     return {
-        "epoch": values["epoch"],
+        "epoch": form.shown_epoch(reading),
         "random_seed": reading.random_seed,
-        "category": values["category"] or next(iter(dataset.category_names), ""),
+        "category": form.validated_data["category"] or next(iter(dataset.category_names), ""),
         "width": width,
         "height": height,
         "images": [

@@ -42,7 +42,7 @@ class AugmentPreviewViewSet(ViewSet):
         form, dataset, reading, images = self._seen(request, job_id)
         query = request.META.get("QUERY_STRING", "")
         sheet = request.path.removesuffix(".json") + ".png" + (f"?{query}" if query else "")
-        facts = preview_json(dataset, reading, form.validated_data, images) | {"sheet": sheet}
+        facts = preview_json(dataset, reading, form, images) | {"sheet": sheet}
         return PageResponse(facts, PAGE, fields=_shown_fields(form, dataset))
 
     def respond_with_sheet(self, request, job_id: str) -> HttpResponse:

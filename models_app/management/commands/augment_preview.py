@@ -50,7 +50,7 @@ class Command(ConsoleCommand):
             images = form.images(dataset, reading)
         if output and images:
             output.write_bytes(contact_sheet.sheet([image.pixels for image in images]))
-        facts = preview_json(dataset, reading, form.validated_data, images)
+        facts = preview_json(dataset, reading, form, images)
         if self.as_json:
             self.print_json(facts)
             return

@@ -240,6 +240,18 @@ def test_a_training_on_features_has_no_preview(client, make_built, make_model):
     assert "features that are computed once" in next(iter(field_errors(response).values()))
 
 
+def test_the_head_epochs_of_a_finetuning_have_no_preview(client, make_built, make_model):
+    dataset = make_built(resize_channels=3, resize_width=64, resize_height=64)
+    fields = {"method": "pretrained", "standard_network": "efficientnet_lite0", "aug_policy": "light"}
+    model = make_model(
+        dataset, packaged_weights="efficientnet_lite0", head_epochs=2, train_epochs=5, batch_size=8, **fields
+    )
+    facts, _ = preview_of(client, model, "models")
+    assert facts["epoch"] == 3
+    errors = field_errors(client.get(f"/models/{model.pk}/augment_preview.json", {"epoch": 2}))
+    assert "The first 2 epochs train the head" in errors["epoch"]
+
+
 def test_the_command_writes_the_same_sheet_and_lists_the_images(client, dataset, tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
     options = ["--category", "4", "--epoch", "2", "--aug-policy", "light", "--output", str(sheet)]
