@@ -33,20 +33,18 @@ def test_a_search_goes_on_after_its_workers_and_the_whole_server_are_killed():
             dataset = server.create_job("/datasets/images/classification.json", **images, **size)
             search = server.create_job(
                 "/models/images/classification.json",
-                **{"model_name": "hunt", "dataset": dataset, "standard_networks": "lenet", "train_epochs": 5},
-                **{"learning_rate": "0.001..0.1 log", "batch_size": "8..32", "search_trials": 3},
+                **{"model_name": "hunt", "dataset": dataset, "standard_networks": "lenet", "train_epochs": 3},
+                **{"learning_rate": "0.001..0.1 log", "batch_size": "8..32", "search_trials": 2},
             )
             kill(server.child("worker", "io"))
             wait_until(lambda: [row for row in leaderboard(server, search) if row["status"] == "Running"], 60)
             kill(server.child("worker", "train"))
-            wait_until(lambda: [row for row in leaderboard(server, search) if row["status"] == "Done"], 60)
             kill(server.process)
             server.process.wait()
         with RunningServer(home, 0) as server:
             wait_until(lambda: server.job_status(search) == "Done", 90)
             trials = leaderboard(server, search)
-            assert sorted(row["trial"] for row in trials) == [1, 2, 3]
-            assert {row["status"] for row in trials} <= {"Done", "Aborted"}
+            assert sorted((row["trial"], row["status"]) for row in trials) == [(1, "Done"), (2, "Done")]
             assert server.json(f"/searches/{search}.json")["search_best"] == trials[0]["model_id"]
 
 
