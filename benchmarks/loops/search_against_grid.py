@@ -70,7 +70,8 @@ def _round(seed: int) -> tuple[float, float]:
         while trainings.epochs < epochs:
             values = next_values(SPACE, trials, seed, len(trials) + 1)
             trials.append(trainings.run(values, trials))
-    best_of_search = max(trial.value or 0 for trial in trials)
+    # As search_best of a search, which can be a model that was stopped.
+    best_of_search = max(value for trial in trials for value in trial.curve.values())
     print(f"{seed:5}  {best_of_grid:.4f}  {best_of_search:.4f}  {len(trials):6}", flush=True)
     return best_of_grid, best_of_search
 
