@@ -12,7 +12,7 @@ from tests.docker.compose_stack import FIRST_HOSTS, NGINX, ComposeStack
 from tests.docker.daemon import Docker
 from tests.docker.images import MAX_WEB_BYTES, ROOT, TARGETS, Images, old_tree
 
-EPOCHS = 40  # of the trainings that are interrupted
+EPOCHS = 120  # of the trainings that are interrupted
 JOB_SECONDS = 900  # for one job, on a busy machine
 CUT_OFF_SECONDS = 180  # until a job of a host that was cut off runs elsewhere: 60 s of silence, and the dispatch
 REQUESTS = 20
