@@ -25,6 +25,7 @@ from models_app.training.learning_rate import LearningRatePolicy
 
 MAX_FAILED = 3  # trials that fail before any is Done, after which the search ends
 MAX_NAME = 240
+NO_TIME = "It has no trials: its search_minutes ({:g}) were over before one could start. Create it anew with more."
 ROWS: dict[str, type[Job]] = {"dataset": Dataset, "previous": TrainedModel, "pretrained": PretrainedModel}
 LISTS = {"learning_rate": "learning_rates", "batch_size": "batch_sizes"}  # arguments of create_models
 OF_POLICY = {d.name for d in hyperparameters_of(LearningRatePolicy) if d.only_with}
@@ -95,6 +96,8 @@ def advance(search: Search, report: JobProgress) -> None:
         _create_trials(search, report)
     if search.started_jobs():
         raise Unfinished(search.share_done())
+    if search.next_trial == 1:
+        raise BadInput(NO_TIME.format(search.search_minutes))
     if not any(standing.best for standing in leaderboard(search)):
         raise BadInput(f"None of its trials has a validated snapshot. {_last_error(search)}".strip())
 

@@ -23,6 +23,7 @@ MAX_SHOWN = 40  # characters of a wrong value in a message
 EMPTY = ("", None)
 PATTERN = r"^[-+.0-9e]+(\.\.[-+.0-9e]+( log)?|(,[-+.0-9e]+)+)$"  # of a range or a list, for the schema
 LIMITS = ("search_trials", "search_minutes")
+ONE_VALUE = "This takes one number. A search can choose the values of numeric hyperparameters, such as learning_rate."
 SEARCH_FIELDS = (*LIMITS, "search_pruner")
 
 
@@ -48,7 +49,8 @@ class SearchForm(PolicyForm):
     def to_internal_value(self, data):
         if not hasattr(data, "items"):
             return super().to_internal_value(data)
-        self._space, wrong = self._read_space(data)
+        self._space, self._wrong_space = self._read_space(data)
+        wrong = self._wrong_space
         ends = {name: _both_ends(NUMERIC[name], dimension) for name, dimension in self._space.items()}
         replaced = {**dict.fromkeys(wrong), **ends}
         try:
@@ -62,7 +64,12 @@ class SearchForm(PolicyForm):
 
     def _read_space(self, data: Mapping) -> tuple[dict[str, Dimension], dict[str, list[str]]]:
         """The values to choose from, and errors, each by field."""
-        space, wrong = {}, {}
+        space: dict[str, Dimension] = {}
+        wrong = {
+            name: [ONE_VALUE]
+            for name, field in self.fields.items()
+            if is_range(data.get(name)) and _has_one_number(field)
+        }
         sent = {name: data[name] for name in NUMERIC if name in data and name in self.fields}
         is_search = any(data.get(name) not in EMPTY for name in LIMITS) or any(
             is_range(value) or (is_list(value) and not NUMERIC[name].several) for name, value in sent.items()
@@ -88,7 +95,7 @@ class SearchForm(PolicyForm):
     def wrong_together(self, values):
         wrong = super().wrong_together(values)
         limit = next((name for name in LIMITS if values.get(name)), None)
-        if limit and not self._space:
+        if limit and not self._space and not self._wrong_space:
             wrong[limit] = (
                 "There is nothing to search: give a hyperparameter a range, such as learning_rate=0.0001..0.1 log."
             )
@@ -107,6 +114,11 @@ class SearchForm(PolicyForm):
         if trials is None and minutes is None:
             trials = USUAL_TRIALS
         return form | {"search": {"space": self._space, "trials": trials, "minutes": minutes, "pruner": pruner}}
+
+
+def _has_one_number(field: serializers.Field) -> bool:
+    """Whether a field takes a number that no search can choose, such as a size."""
+    return isinstance(field, serializers.IntegerField | serializers.FloatField) and field.field_name not in NUMERIC
 
 
 def _describe_range(field: Any) -> None:

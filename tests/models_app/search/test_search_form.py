@@ -2,6 +2,7 @@
 
 import pytest
 
+from models_app.api.search_form import ONE_VALUE
 from models_app.models import TrainedModel
 from models_app.search.search_job import Search
 from tests.support.api_requests import field_errors
@@ -59,7 +60,8 @@ def test_every_numeric_hyperparameter_takes_a_range_or_a_list(space_of):
         ("momentum", "0.5..1", "0.5..1: Ensure this value is less than 1."),
         ("momentum", "0.5,x", "0.5,x: A valid number is required."),
         ("lr_poly_power", "1..3", "This belongs to lr_policy=poly, but lr_policy is step."),
-        ("random_seed", "1..3", "A valid integer is required."),
+        ("random_seed", "1..3", ONE_VALUE),
+        ("input_size", "28..64", ONE_VALUE),
         (
             "search_trials",
             "5",
@@ -71,6 +73,11 @@ def test_every_numeric_hyperparameter_takes_a_range_or_a_list(space_of):
 def test_a_wrong_search_is_refused_by_the_name_of_the_field(post, field, value, message):
     assert field_errors(post(**{field: value})) == {field: message}
     assert not Search.objects.exists()
+
+
+@pytest.mark.parametrize("field, value", [("learning_rate", "0.1..0.01"), ("crop_size", "8..16")])
+def test_a_search_with_a_wrong_range_is_refused_for_the_range_only(post, field, value):
+    assert list(field_errors(post(search_trials=5, **{field: value}))) == [field]
 
 
 def test_errors_of_ranges_are_reported_with_the_errors_of_other_fields(post):

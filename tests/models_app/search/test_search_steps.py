@@ -101,7 +101,9 @@ def test_no_trial_starts_after_search_minutes(post_search, devices, advance, end
     devices(2)
     search = advance(post_search(search_minutes=0.000001))
     assert numbers(search) == []
-    assert "None of its trials has a validated snapshot." in search.error
+    assert search.error == (
+        "It has no trials: its search_minutes (1e-06) were over before one could start. Create it anew with more."
+    )
 
 
 def test_a_search_of_minutes_has_any_number_of_trials(post_search, devices, advance):
