@@ -111,7 +111,7 @@ class ModelForm(SearchForm, RecipeForm):
     def fields_for(self, data, fields):
         """The fields without those of the methods that are not chosen."""
         method = choice_in(data, "method", fields["method"])
-        fields[self.FIELDS_OF[method][0]].required = True
+        fields[self.FIELDS_OF[method][0]].required = not self._wrong_recipe
         others = {name for other, names in self.FIELDS_OF.items() if other != method for name in names}
         return {name: field for name, field in fields.items() if name not in others}
 

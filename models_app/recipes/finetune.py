@@ -1,9 +1,17 @@
 """The recipe `finetune`: first the head, then all layers of a pretrained network at a low rate."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from models_app.recipes import from_weights
-from models_app.recipes.recipe import Recipe
+from models_app.recipes.recipe import Recipe, Situation
+
+
+def _early_stopping(situation: Situation) -> Mapping[str, Any]:
+    """Early stopping counts validations, so a training without any has none."""
+    return {"early_stop_patience": 4} if situation.validates else {}
+
 
 FINETUNE = Recipe(
     "finetune",
@@ -23,9 +31,9 @@ FINETUNE = Recipe(
         "aug_policy": "light",
         "ema": 0.98,
         "train_epochs": 16,
-        "early_stop_patience": 4,
         "batch_size": 16,  # all layers in batches of 32 take 8 GB
     },
+    by_images=_early_stopping,
     network=from_weights.installed,
     requires={"train_layers": ("all", "blocks")},
     refusal=partial(from_weights.refusal, "finetune"),

@@ -56,6 +56,11 @@ class Situation:
         return self.method == PRETRAINED or "custom_network_snapshot" in self.sent
 
     @property
+    def validates(self) -> bool:
+        """Whether the user left validations on."""
+        return str(self.sent.get("val_interval", 1)).strip() not in ("0", "0.0")
+
+    @property
     def side(self) -> int | None:
         """The smaller side of the images in pixels; None: it is not known."""
         return min(self.image_shape[1:]) if self.image_shape else None
@@ -78,7 +83,7 @@ class Recipe:
     name: the recipe in forms and columns.
     summary: what it does, in one sentence.
     values: {field of the form: value as it would be posted} for fields that the user left empty.
-    by_images: the same, for fields whose values depend on the images.
+    by_images: the same, for fields whose values depend on the images, or on what the user sent.
     network: the same for the fields that choose the network, if the user chose none.
     requires: {field: the values that the recipe can follow}; others contradict it.
     refusal: a message that says why it can't be followed in a situation, and what to do; "" if it can.

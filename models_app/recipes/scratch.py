@@ -6,11 +6,14 @@ from typing import Any
 from models_app.recipes.recipe import CUSTOM, STANDARD, Recipe, Situation
 
 MIN_SIDE_OF_RESNET = 48  # pixels: on smaller images LeNet is faster and no worse
+MIN_SIDE_OF_LENET, SIDE_OF_LENET = 16, 28  # pixels: the layers of LeNet do not fit smaller images
 
 
 def _network(situation: Situation) -> Mapping[str, Any]:
-    is_small = situation.side is not None and situation.side < MIN_SIDE_OF_RESNET
-    return {"method": STANDARD, "standard_networks": "lenet" if is_small else "resnet18"}
+    if situation.side is None or situation.side >= MIN_SIDE_OF_RESNET:
+        return {"method": STANDARD, "standard_networks": "resnet18"}
+    size = {"input_size": SIDE_OF_LENET} if situation.side < MIN_SIDE_OF_LENET else {}
+    return {"method": STANDARD, "standard_networks": "lenet", **size}
 
 
 def _by_images(situation: Situation) -> Mapping[str, Any]:

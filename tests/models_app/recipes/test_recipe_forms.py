@@ -169,3 +169,21 @@ def test_a_model_whose_pretrained_model_was_deleted_does_not_claim_random_weight
     model.refresh_from_db()
     assert model.starts_from_weights
     assert b"a pretrained model that was deleted since<" in client.get(page, headers={"accept": "text/html"}).content
+
+
+def test_a_recipe_that_cannot_be_followed_is_the_only_error(errors, photos):
+    assert list(errors(dataset=photos.pk, recipe="features", train_layers="all")) == ["train_layers"]
+
+
+@pytest.mark.parametrize("never", [0, "0", "0.0"])
+def test_a_training_without_validations_gets_no_early_stopping(created, photos, never):
+    model = created(dataset=photos.pk, recipe="finetune", val_interval=never)
+    assert (model.early_stop_patience, model.val_interval) == (0, 0)
+    assert "early_stop_patience" not in model.filled_in
+
+
+@pytest.mark.parametrize("channels, side", [(1, 8), (3, 8), (1, 15), (3, 1)])
+def test_auto_enlarges_images_that_are_too_small_for_its_network(created, make_dataset, channels, side):
+    dataset = make_dataset(resize_width=side, resize_height=side, resize_channels=channels)
+    model = created(dataset=with_categories(dataset).pk, recipe="auto")
+    assert (model.standard_network, model.input_size) == ("lenet", 28)
