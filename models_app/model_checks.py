@@ -161,14 +161,19 @@ def _network_of(model: TrainedModel) -> Network:
     try:
         return model.network()
     except BadNetwork as wrong:
-        if model.input_size is None or (model.method == NetworkMethod.CUSTOM and not _fits_unscaled(model)):
+        if model.input_size is None:
+            designed_for = input_sizes.designed_for(model)
+            if designed_for is None or not _fits_at(model, designed_for):
+                raise
+            raise BadInput(f"{wrong}; an input_size, such as {designed_for}, scales the images") from wrong
+        if model.method == NetworkMethod.CUSTOM and not _fits_at(model, None):
             raise
         size = f"{model.input_size}×{model.input_size}"
         raise BadHyperparameter("input_size", f"The network can't take images of {size}: {wrong}.") from wrong
 
 
-def _fits_unscaled(model: TrainedModel) -> bool:
-    size, model.input_size = model.input_size, None
+def _fits_at(model: TrainedModel, input_size: int | None) -> bool:
+    size, model.input_size = model.input_size, input_size
     try:
         model.network()
     except BadNetwork:

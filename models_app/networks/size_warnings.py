@@ -49,7 +49,8 @@ def _too_small(network: Network, designed_for: int | None) -> str:
     rows, columns = maps[-1][1:]
     return (
         f"{network.name} was designed for images of {designed_for}×{designed_for}; at {_size(network)} its last "
-        f"convolution sees only {rows}×{columns} values. A larger input_size, such as {2 * side}, scales the images up."
+        f"convolution sees only {rows}×{columns} values. A larger input_size, such as "
+        f"{math.ceil(designed_for / MUCH_SMALLER)}, scales the images up."
     )
 
 

@@ -186,7 +186,9 @@ def test_further_outputs_of_a_network_are_listed_beside_loss_and_accuracy(client
 def test_a_network_that_does_not_fit_the_images_is_refused_with_the_name_of_the_layer(client, form, make_dataset):
     tiny = make_dataset(resize_width=8, resize_height=8)
     errors = field_errors(client.post(CREATE, form(dataset=tiny.pk)))
-    assert errors["standard_networks"].startswith("layer conv2: 5×5 kernel does not fit a 2×2 input")
+    assert errors["standard_networks"] == (
+        "layer conv2: 5×5 kernel does not fit a 2×2 input; an input_size, such as 28, scales the images"
+    )
     assert not TrainedModel.objects.exists()
 
 

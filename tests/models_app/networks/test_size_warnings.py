@@ -22,7 +22,7 @@ def test_a_network_that_sees_next_to_nothing_is_warned_of():
     (warning,) = warnings_of("resnet18", 32)
     assert warning == (
         "ResNet-18 was designed for images of 224×224; at 32×32 its last convolution sees only 1×1 values. "
-        "A larger input_size, such as 64, scales the images up."
+        "A larger input_size, such as 56, scales the images up."
     )
 
 
