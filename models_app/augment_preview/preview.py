@@ -31,7 +31,10 @@ from models_app.training_task import train_config
 
 MAX_SHOWN = 9  # images
 SPLIT = "train"
-NO_IMAGES = "This model trains its head on features that are computed once, so its images are not augmented."
+NO_IMAGES = (
+    "This model trains its head on features that are computed once, so no epoch sees images. With feature_views 0 the "
+    "epochs of a model see them."
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def reading_of_model(model: TrainedModel, random_seed: int) -> Reading:
     config = train_config(model, [Device(type=Device.Type.CPU, index=0)])
     network: Network = config.trained_network()
     if planned_parts(network, config.train_layers, config.feature_views, config):
-        raise BadInput(NO_IMAGES)
+        raise BadHyperparameter("feature_views", NO_IMAGES)
     layout = layout_of(network, model.dataset.image_shape, len(model.dataset.categories), config.resize)
     seed = random_seed if config.random_seed is None else config.random_seed
     width = soft_label_width(config, network)

@@ -110,6 +110,8 @@ def _shown_fields(form: ModelPreviewForm, dataset: Dataset) -> list[dict[str, An
             choices = dataset.category_names[:MAX_CATEGORIES]
         elif isinstance(field, serializers.BooleanField):
             choices, value = ["off", "on"], "on" if value else "off"
+        if choices and getattr(field, "allow_blank", False) and name != "category":
+            choices = ["", *choices]
         shown = {"name": name, "help": field.help_text, "value": "" if value is None else str(value)}
         found.append(shown | {"choices": list(map(str, choices))})
     return found

@@ -275,3 +275,17 @@ def test_the_status_of_a_preview_changes_no_row(client, dataset):
     preview_of(client, dataset, aug_flip="fliplr")
     dataset.refresh_from_db()
     assert (dataset.status, dataset.status_history) == (Status.DONE, before)
+
+
+def test_the_page_of_a_preview_names_no_network_that_was_not_chosen(client, dataset):
+    page = client.get(f"/datasets/{dataset.pk}/augment_preview", headers={"Accept": "text/html"}).content.decode()
+    choices = page[page.index('<select class="form-control" id="id_standard_networks"') :].split("</select>")[0]
+    assert "<option selected></option>" in choices
+
+
+def test_a_model_that_trains_on_features_names_feature_views(client, form, dataset):
+    fields = {"standard_networks": "", "recipe": "features", "dataset": dataset.pk}
+    model = client.post(CREATE, form(**fields)).json()["id"]
+    wrong = field_errors(client.get(f"/models/{model}/augment_preview.json"))
+    assert list(wrong) == ["feature_views"]
+    assert "With feature_views 0" in wrong["feature_views"]

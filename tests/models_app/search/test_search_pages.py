@@ -102,3 +102,8 @@ def test_the_page_of_the_form_takes_a_range_in_each_field_of_numbers(client, ope
     page = client.get("/models/images/classification", headers={"Accept": "text/html"}).content.decode()
     momentum = next(line for line in re.findall("<input[^>]*>", page) if 'name="momentum"' in line)
     assert 'type="text"' in momentum
+
+
+def test_a_wide_leaderboard_scrolls_within_the_page(client, ended):
+    page = client.get(f"/searches/{ended.pk}", headers={"Accept": "text/html"}).content.decode()
+    assert re.search(r'<div class="scrolled">\s*<table class="table" id="leaderboard">', page)
