@@ -1,6 +1,6 @@
 """`manage.py augment_preview JOB_ID`"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rest_framework import serializers
@@ -11,6 +11,7 @@ from digits_project.jobs.console.command import ConsoleCommand, job_of, wrong
 from digits_project.jobs.console.form_options import FormOptions
 from models_app.api.previews.preview_forms import DatasetPreviewForm, preview_json
 from models_app.augment_preview import contact_sheet
+from models_app.augment_preview.preview import SeenImage
 from models_app.models import TrainedModel
 
 
@@ -48,14 +49,23 @@ class Command(ConsoleCommand):
             dataset = job.dataset if isinstance(job, TrainedModel) else job
             reading = form.reading(job)
             images = form.images(dataset, reading)
-        if output and images:
-            output.write_bytes(contact_sheet.sheet([image.pixels for image in images]))
+        if output:
+            _write(output, images)
         facts = preview_json(dataset, reading, form, images)
         if self.as_json:
             self.print_json(facts)
             return
         rows = [(str(image.record), str(image.position), _labels(image.labels)) for image in images]
         self.print_table(rows, header=("image", "place in the epoch", "label"))
+
+
+def _write(path: Path, images: Sequence[SeenImage]) -> None:
+    if not images:
+        raise wrong("This category has no images for training.")
+    try:
+        path.write_bytes(contact_sheet.sheet([image.pixels for image in images]))
+    except OSError as unwritable:
+        raise wrong(f"--output: {path} can't be written: {unwritable.strerror}.") from unwritable
 
 
 def _labels(shares: Mapping[str, float]) -> str:

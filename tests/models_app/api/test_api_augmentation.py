@@ -270,6 +270,12 @@ def test_the_command_refuses_a_wrong_value_with_the_name_of_its_option(dataset):
         call_command("augment_preview", dataset.pk, "--category", "cats")
 
 
+@pytest.mark.parametrize("name", [".", "missing/sheet.png"])
+def test_the_command_refuses_an_output_that_cannot_be_written(dataset, tmp_path, name):
+    with pytest.raises(CommandError, match=r"--output: .* can't be written: (Is a|No such file or) directory"):
+        call_command("augment_preview", dataset.pk, "--output", str(tmp_path / name))
+
+
 def test_the_status_of_a_preview_changes_no_row(client, dataset):
     before = dataset.status_history
     preview_of(client, dataset, aug_flip="fliplr")
