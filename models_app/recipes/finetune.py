@@ -7,10 +7,15 @@ from typing import Any
 from models_app.recipes import from_weights
 from models_app.recipes.recipe import Recipe, Situation
 
+EPOCHS, HEAD_EPOCHS = 16, 10
 
-def _early_stopping(situation: Situation) -> Mapping[str, Any]:
-    """Early stopping counts validations, so a training without any has none."""
-    return {"early_stop_patience": 4} if situation.validates else {}
+
+def _by_what_was_sent(situation: Situation) -> Mapping[str, Any]:
+    """Early stopping counts validations, so a training without any has none. A shorter training divides its epochs in
+    the same proportion: the head alone must not take all of them."""
+    patience = {"early_stop_patience": 4} if situation.validates else {}
+    share = min(situation.epochs or EPOCHS, EPOCHS) / EPOCHS
+    return {"head_epochs": int(HEAD_EPOCHS * share), **patience}
 
 
 FINETUNE = Recipe(
@@ -19,7 +24,6 @@ FINETUNE = Recipe(
     "from a few hundred photos.",
     values={
         "train_layers": "all",
-        "head_epochs": 10,
         "backbone_lr_factor": 0.2,
         "freeze_batch_norm": True,
         "solver_type": "ADAMW",
@@ -30,10 +34,10 @@ FINETUNE = Recipe(
         "label_smoothing": 0.1,
         "aug_policy": "light",
         "ema": 0.98,
-        "train_epochs": 16,
+        "train_epochs": EPOCHS,
         "batch_size": 16,  # all layers in batches of 32 take 8 GB
     },
-    by_images=_early_stopping,
+    by_images=_by_what_was_sent,
     network=from_weights.installed,
     requires={"train_layers": ("all", "blocks")},
     refusal=partial(from_weights.refusal, "finetune"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,15 @@ class Situation:
         return str(self.sent.get("val_interval", 1)).strip() not in ("0", "0.0")
 
     @property
+    def epochs(self) -> float | None:
+        """The epochs that the user asked for; None: none, or several to choose from."""
+        try:
+            epochs = float(str(self.sent.get("train_epochs")))
+        except ValueError:
+            return None
+        return epochs if 0 < epochs < math.inf else None
+
+    @property
     def side(self) -> int | None:
         """The smaller side of the images in pixels; None: it is not known."""
         return min(self.image_shape[1:]) if self.image_shape else None
@@ -99,7 +109,7 @@ class Recipe:
 
     def fill(self, situation: Situation) -> dict[str, Any]:
         """The values of the fields that the user left empty."""
-        network = {} if situation.method else self.network(situation)
+        network = {"method": situation.method} if situation.method else self.network(situation)
         offered = {**network, **self.values, **self.by_images(situation)}
         return {name: value for name, value in offered.items() if name not in situation.sent}
 

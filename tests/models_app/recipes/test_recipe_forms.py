@@ -187,3 +187,19 @@ def test_auto_enlarges_images_that_are_too_small_for_its_network(created, make_d
     dataset = make_dataset(resize_width=side, resize_height=side, resize_channels=channels)
     model = created(dataset=with_categories(dataset).pk, recipe="auto")
     assert (model.standard_network, model.input_size) == ("lenet", 28)
+
+
+@pytest.mark.parametrize("epochs, head_epochs", [(1, 0), (2, 1), (5, 3), (16, 10), (50, 10), ("2..50", 10)])
+def test_finetune_leaves_epochs_for_all_layers(client, photos, epochs, head_epochs):
+    form = {"model_name": "net", "dataset": photos.pk, "recipe": "finetune", "train_epochs": epochs, "dry_run": 1}
+    assert client.post(CREATE, form).json()["filled_in"]["head_epochs"] == head_epochs
+
+
+def test_weights_that_are_named_need_no_method(created, photos):
+    model = created(dataset=photos.pk, recipe="features", pretrained_networks="efficientnet_lite0")
+    assert (model.method, model.filled_in["method"]) == ("pretrained", "pretrained")
+
+
+@pytest.mark.parametrize("epochs", ["nan", "inf", "-inf", "-1", "0", "x", "9..2"])
+def test_wrong_epochs_are_refused_by_name_with_a_recipe_too(errors, photos, epochs):
+    assert list(errors(dataset=photos.pk, recipe="finetune", train_epochs=epochs)) == ["train_epochs"]
