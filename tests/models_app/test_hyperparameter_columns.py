@@ -36,10 +36,10 @@ def test_one_declaration_adds_a_hyperparameter_everywhere():
     found = json.loads(subprocess.run(program, check=True, capture_output=True, text=True, timeout=60).stdout)
     assert found.pop("schema") == {
         name: {
-            "type": "number",
-            "format": "double",
-            "maximum": 1,
-            "minimum": 0,
+            "oneOf": [
+                {"type": "number", "minimum": 0, "maximum": 1},
+                {"type": "string", "pattern": r"^[-+.0-9e]+(\.\.[-+.0-9e]+( log)?|(,[-+.0-9e]+)+)$"},
+            ],
             "default": 0.0,
             "description": "The share of the images that a training takes.",
         }
