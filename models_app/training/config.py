@@ -115,6 +115,11 @@ class TrainConfig(Hyperparameters):
         return replace(self, train_layers=HEAD, head_epochs=0.0, **plain)
 
     @property
+    def record_files(self) -> list[Path]:
+        """The records of the training images, and those of the validation images if there are any."""
+        return [Path(path) for path in (self.train_records, self.val_records) if path]
+
+    @property
     def resize(self) -> InputResize | None:
         """How images are scaled to the network's input; None: they are not."""
         return InputResize.from_dict(self.input_resize) if self.input_resize else None

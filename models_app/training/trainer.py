@@ -194,8 +194,7 @@ def _preparing(emit: Emit, check_abort: Callable[[], None]) -> Callable[[], None
 
 def _prepare(config: TrainConfig, whole: EngineConfig, layout: InputLayout, tick: Callable[[], None]) -> Prepared:
     """Open the images and the engine of a training that computes all layers."""
-    paths = [config.train_records, *([config.val_records] if config.val_records else [])]
-    train_images, *val = [open_images(Path(path), layout, config.settled_threads, tick) for path in paths]
+    train_images, *val = [open_images(path, layout, config.settled_threads, tick) for path in config.record_files]
     engine = open_engine(choose_installed(whole.network, config.engine), whole)
     val_images = val[0] if val else None
     return Prepared(engine, train_images, val_images, sample_of(val_images or train_images, config.batch_size), config)

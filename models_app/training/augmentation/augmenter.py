@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +17,7 @@ from models_app.training.augmentation.soft_labels import soft_label_width, soft_
 from models_app.training.augmentation.streams import generator, uniforms
 from models_app.training.augmentation.views import View
 from models_app.training.data.crops import InputLayout, Window
+from models_app.training.data.pixel_file import in_shares
 from models_app.training.data.pixels import Images
 
 WHOLE = Window(0, 0, flipped=False)
@@ -137,14 +137,12 @@ class Augmenter:
 
     def _for_each(self, count: int, work: Callable[[int], None]) -> None:
         """Call a function with each of the numbers below `count`, on all threads; raises what it raises."""
-        share = math.ceil(count / self._threads)
 
-        def work_on(start: int) -> None:
-            for place in range(start, min(start + share, count)):
+        def work_on(part: range) -> None:
+            for place in part:
                 work(place)
 
-        for _ in self._pool.map(work_on, range(0, count, share)):
-            pass  # iterating raises a thread's exception here
+        in_shares(self._pool, self._threads, count, work_on)
 
 
 def open_augmenter(

@@ -83,9 +83,9 @@ class PixelFile:
         if self._pool is None:
             self._read_windows(range(len(numbers)), numbers, images, windows)
             return
-        parts = shares(len(numbers), self._threads)
-        for _ in self._pool.map(lambda part: self._read_windows(part, numbers, images, windows), parts):
-            pass  # iterating raises a thread's exception here
+        in_shares(
+            self._pool, self._threads, len(numbers), lambda part: self._read_windows(part, numbers, images, windows)
+        )
 
     def _read_windows(self, part: range, numbers: Numbers, images: np.ndarray, windows: Sequence[Window]) -> None:
         channels, height, width = self.layout.image_shape
@@ -114,10 +114,12 @@ class PixelFile:
         os.close(self._descriptor)
 
 
-def shares(images: int, threads: int) -> list[range]:
-    """The positions of a batch's images, divided among threads."""
+def in_shares(pool: ThreadPoolExecutor, threads: int, images: int, work: Callable[[range], None]) -> None:
+    """Call a function with the positions of a batch's images, a share for each thread; raises what it raises."""
     share = math.ceil(images / threads)
-    return [range(start, min(start + share, images)) for start in range(0, images, share)]
+    parts = [range(start, min(start + share, images)) for start in range(0, images, share)]
+    for _ in pool.map(work, parts):
+        pass  # iterating raises a thread's exception here
 
 
 def header(identity: dict) -> bytes:

@@ -16,7 +16,7 @@ from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.store.records import RecordReader
 from digits_project.common.errors import BadInput
 from models_app.training.data.crops import InputLayout, Window
-from models_app.training.data.pixel_file import LABEL_BYTES, Numbers, decoded_once, shares
+from models_app.training.data.pixel_file import LABEL_BYTES, Numbers, decoded_once, in_shares
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +57,9 @@ class Records:
     def read(
         self, numbers: Numbers, images: np.ndarray, labels: np.ndarray, windows: Sequence[Window] | None = None
     ) -> None:
-        parts = shares(len(numbers), self.threads)
-        for _ in self._pool.map(lambda part: self._decode(part, numbers, images, labels, windows), parts):
-            pass  # iterating raises a thread's exception here
+        in_shares(
+            self._pool, self.threads, len(numbers), lambda part: self._decode(part, numbers, images, labels, windows)
+        )
 
     def _decode(
         self,

@@ -38,7 +38,7 @@ def open_views(config: TrainConfig, layout: InputLayout, parts: NetworkParts) ->
 
     Raises BadInput for a split without images, or if views are wanted that take too much room.
     """
-    records = [Records(Path(path), layout, config.settled_threads) for path in _paths(config)]
+    records = [Records(path, layout, config.settled_threads) for path in config.record_files]
     if empty := next((one for one in records if not len(one)), None):
         raise BadInput(f"{empty.path} holds no images")
     counts = (number_of_views(records[0], config, config.feature_views), 1)
@@ -78,10 +78,6 @@ def prepare_head_training(
     engine = _engine(config, whole, parts, weights, len(sample))
     of_batches = Augmentation(label_smoothing=config.label_smoothing)  # images were augmented before
     return Prepared(engine, train_images, val[0] if val else None, sample, of_batches), passes.emit_rest
-
-
-def _paths(config: TrainConfig) -> list[str]:
-    return [config.train_records, *([config.val_records] if config.val_records else [])]
 
 
 def _open(views: FixedViews, work: Pass, emit: Emit) -> FeatureFile:

@@ -1,4 +1,4 @@
-"""Augmented batches are functions of seed, epoch and position, whatever the threads and wherever a training resumed."""
+"""Augmented batches are functions of seed, epoch and position, with any threads, from any point of a resume."""
 
 from contextlib import closing
 from itertools import islice
