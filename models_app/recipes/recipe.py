@@ -9,6 +9,7 @@ from typing import Any
 
 from digits_project.common import declarations
 
+NO_CLASSIFIER = "recipe={} trains classifiers only. Leave the recipe out, or take classic."
 MAX_NAME = 20  # characters: the length of the column `recipe`
 COLORS = 3  # channels of the images that installed weights were trained on
 # The values of `method`, of which each has the field that names the network.
@@ -93,7 +94,7 @@ class Recipe:
     name: the recipe in forms and columns.
     summary: what it does, in one sentence.
     values: {field of the form: value as it would be posted} for fields that the user left empty.
-    by_images: the same, for fields whose values depend on the images, or on what the user sent.
+    by_situation: the same, for fields whose values depend on the images, or on what the user sent.
     network: the same for the fields that choose the network, if the user chose none.
     requires: {field: the values that the recipe can follow}; others contradict it.
     refusal: a message that says why it can't be followed in a situation, and what to do; "" if it can.
@@ -102,7 +103,7 @@ class Recipe:
     name: str
     summary: str
     values: Mapping[str, Any] = field(default_factory=dict)
-    by_images: Callable[[Situation], Mapping[str, Any]] = lambda situation: {}
+    by_situation: Callable[[Situation], Mapping[str, Any]] = lambda situation: {}
     network: Callable[[Situation], Mapping[str, Any]] = lambda situation: {}
     requires: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refusal: Callable[[Situation], str] = lambda situation: ""
@@ -110,7 +111,7 @@ class Recipe:
     def fill(self, situation: Situation) -> dict[str, Any]:
         """The values of the fields that the user left empty."""
         network = {"method": situation.method} if situation.method else self.network(situation)
-        offered = {**network, **self.values, **self.by_images(situation)}
+        offered = {**network, **self.values, **self.by_situation(situation)}
         return {name: value for name, value in offered.items() if name not in situation.sent}
 
     def contradictions(self, situation: Situation) -> dict[str, str]:
@@ -135,5 +136,5 @@ def register(recipe: Recipe) -> Recipe:
 def fillable() -> set[str]:
     """The names of all fields that some recipe fills in."""
     known = Situation(image_shape=(COLORS, 1, 1))
-    offers = [(recipe.values, recipe.by_images(known), recipe.network(known)) for recipe in RECIPES.values()]
+    offers = [(recipe.values, recipe.by_situation(known), recipe.network(known)) for recipe in RECIPES.values()]
     return {name for offer in offers for values in offer for name in values}

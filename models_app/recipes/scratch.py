@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models_app.recipes.recipe import CUSTOM, STANDARD, Recipe, Situation
+from models_app.recipes.recipe import CUSTOM, NO_CLASSIFIER, STANDARD, Recipe, Situation
 
 MIN_SIDE_OF_RESNET = 48  # pixels: on smaller images LeNet is faster and no worse
 MIN_SIDE_OF_LENET, SIDE_OF_LENET = 16, 28  # pixels: the layers of LeNet do not fit smaller images
@@ -16,14 +16,14 @@ def _network(situation: Situation) -> Mapping[str, Any]:
     return {"method": STANDARD, "standard_networks": "lenet", **size}
 
 
-def _by_images(situation: Situation) -> Mapping[str, Any]:
+def _by_situation(situation: Situation) -> Mapping[str, Any]:
     """Augmentation for photos; gray images are often digits, letters or scans, which must not be mirrored."""
     return {} if situation.is_gray else {"aug_policy": "light"}
 
 
 def _refusal(situation: Situation) -> str:
     if not situation.is_classifier:
-        return "recipe=scratch trains classifiers only. Leave the recipe out, or take classic."
+        return NO_CLASSIFIER.format("scratch")
     if situation.starts_from_weights:
         return (
             "recipe=scratch starts with random weights, but the fields choose a network with weights. Leave method "
@@ -46,7 +46,7 @@ SCRATCH = Recipe(
         "lr_warmup": 5,
         "train_epochs": 30,
     },
-    by_images=_by_images,
+    by_situation=_by_situation,
     network=_network,
     requires={"train_layers": ("all",), "method": (STANDARD, CUSTOM)},
     refusal=_refusal,
