@@ -12,7 +12,7 @@ from digits_project.accounts import audit
 from digits_project.common.errors import Aborted, BadInput, IllegalTransition, LimitReached, Refused
 from digits_project.jobs import limits, services
 from digits_project.jobs.execution.runner import JobProgress, Unfinished, run
-from digits_project.jobs.models import Job, Status
+from digits_project.jobs.models import ENDED, Job, Status
 from models_app import pruning
 from models_app.models import TrainedModel
 from models_app.pretrained.pretrained_model import PretrainedModel
@@ -182,7 +182,7 @@ def _with_values(fields: dict[str, Any], values: dict[str, float]) -> dict[str, 
 
 def _refuse_hopeless(search: Search) -> None:
     """Raise BadInput if the first trials all failed."""
-    ended = search.trials.exclude(status__in=(Status.WAITING, Status.RUNNING, Status.INITIALIZED))
+    ended = search.trials.filter(status__in=ENDED)
     failed = ended.filter(status=Status.ERROR).count()
     if failed >= MAX_FAILED and failed == ended.count():
         raise BadInput(f"Its first {failed} trials failed. {_last_error(search)}")

@@ -13,6 +13,7 @@ from rest_framework.parsers import JSONParser
 
 from digits_project.api.digits_fields import DigitsField, refused
 
+EMPTY = ("", None)  # values of a field that was left empty
 MAX_PATH = 4096  # characters
 IGNORED = "X-Digits-Ignored"  # response header that lists the fields unknown to the form
 # Fields that clients send with every form.
@@ -112,7 +113,7 @@ class Form(serializers.Serializer):
         given = {
             name: data[name]
             for name, field in self.fields.items()
-            if name in data and (field.required or getattr(field, "allow_blank", False) or data[name] not in ("", None))
+            if name in data and (field.required or getattr(field, "allow_blank", False) or data[name] not in EMPTY)
         }
         not_here = refused(self.DIGITS_FIELDS, data)
         try:

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from datasets.sources.source_fields import readable_or_bad
-from digits_project.api.forms import Flag, PathField
+from digits_project.api.forms import EMPTY, Flag, PathField
 from digits_project.api.uploads import BYTE_ORDER_MARK, decoded
 from digits_project.common.confined_files import open_file
 from digits_project.common.errors import BadInput
@@ -224,7 +224,7 @@ class GpuList(ListField):
 
     def to_internal_value(self, data):
         if isinstance(data, list):
-            data = [part for part in data if part not in ("", None)]  # a form without a choice sends these
+            data = [part for part in data if part not in EMPTY]  # a form without a choice sends these
         return super().to_internal_value(data)
 
 

@@ -11,6 +11,7 @@ from rest_framework.exceptions import ValidationError
 from models_app import searches
 from models_app.api.model_responses import CreatedModel, CreatedSweep, recipe_json
 from models_app.api.serializers import ModelForm
+from models_app.estimates.disk_space import readable
 from models_app.estimates.estimate import estimate_of, model_costs, remarks_on
 from models_app.estimates.network_costs import NetworkCosts
 from models_app.models import TrainedModel
@@ -53,17 +54,13 @@ def _estimate_in_words(estimate: dict[str, Any]) -> list[str]:
     took = f"time: not known, because {estimate['basis']}"
     if estimate["seconds"] is not None:
         took = f"time: about {_duration(estimate['seconds'])}, judging by {estimate['basis']}"
-    snapshots = f"{estimate['snapshots']} snapshots of {_bytes(estimate['snapshot_bytes'])}"
-    disk = f"disk: {_bytes(estimate['disk_bytes'])} ({snapshots}); {_bytes(estimate['disk_free_bytes'])} are free"
-    return [took, disk, f"memory: about {_bytes(estimate['memory_bytes'])}"]
+    snapshots = f"{estimate['snapshots']} snapshots of {readable(estimate['snapshot_bytes'])}"
+    disk = f"disk: {readable(estimate['disk_bytes'])} ({snapshots}); {readable(estimate['disk_free_bytes'])} are free"
+    return [took, disk, f"memory: about {readable(estimate['memory_bytes'])}"]
 
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _bytes(size: int) -> str:
-    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 
 class EstimateFacts(serializers.Serializer):

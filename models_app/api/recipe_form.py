@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from datasets.models import Dataset
-from digits_project.api.forms import Flag
+from digits_project.api.forms import EMPTY, Flag
 from digits_project.jobs.models import Device, Status
 from digits_project.jobs.visibility import find_visible
 from models_app import recipes
@@ -18,7 +18,6 @@ from models_app.api.policy_form import PolicyForm
 from models_app.kinds import KINDS
 from models_app.pretrained.installed import installed
 
-EMPTY = ("", None)
 YES_OR_NO = ("yes", "no")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
+from digits_project.api.forms import EMPTY
 from digits_project.common.errors import BadInput
 from models_app.api.model_fields import ListField, PositiveNumber
 from models_app.api.policy_form import PolicyForm
@@ -20,7 +21,6 @@ NUMERIC = {
     if declared.type in (int, float) and not declared.choices and declared.name != "random_seed"
 }
 MAX_SHOWN = 40  # characters of a wrong value in a message
-EMPTY = ("", None)
 PATTERN = r"^[-+.0-9e]+(\.\.[-+.0-9e]+( log)?|(,[-+.0-9e]+)+)$"  # of a range or a list, for the schema
 LIMITS = ("search_trials", "search_minutes")
 ONE_VALUE = "This takes one number. A search can choose the values of numeric hyperparameters, such as learning_rate."
@@ -54,7 +54,7 @@ class SearchForm(PolicyForm):
         ends = {name: _both_ends(NUMERIC[name], dimension) for name, dimension in self._space.items()}
         replaced = {**dict.fromkeys(wrong), **ends}
         try:
-            values = super().to_internal_value({**_plain(data), **replaced} if replaced else data)
+            values = super().to_internal_value({**data, **replaced} if replaced else data)
         except serializers.ValidationError as invalid:
             detail: Any = invalid.detail
             raise serializers.ValidationError({**detail, **wrong}) from invalid
@@ -133,11 +133,6 @@ def _describe_range(field: Any) -> None:
 def _both_ends(declared: Hyperparameter, dimension: Dimension) -> Any:
     """What the form checks instead of the range or list; the service checks both ends together with the network."""
     return list(dict.fromkeys(dimension.ends)) if declared.several else dimension.ends[0]
-
-
-def _plain(data: Mapping) -> dict[str, Any]:
-    """The posted data as a plain dictionary."""
-    return data.dict() if hasattr(data, "dict") else dict(data)
 
 
 def _flat(detail: Any) -> list[str]:

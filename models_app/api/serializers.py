@@ -5,7 +5,7 @@ from rest_framework import serializers
 from datasets.imagedb.images.resize import MAX_SIDE
 from datasets.models import Dataset
 from digits_project.api import digits_fields
-from digits_project.api.forms import choice_in
+from digits_project.api.forms import EMPTY, choice_in
 from digits_project.common.errors import BadInput
 from digits_project.common.job_ids import is_job_id
 from digits_project.jobs.models import DeviceRequest
@@ -132,7 +132,7 @@ class ModelForm(SearchForm, RecipeForm):
         if chosen := values.get("pretrained_networks"):
             values |= chosen
             pretrained = chosen.get("pretrained")
-            if self._sent.get("use_mean") in ("", None) and (not pretrained or pretrained.network.get("normalization")):
+            if self._sent.get("use_mean") in EMPTY and (not pretrained or pretrained.network.get("normalization")):
                 values["use_mean"] = NETWORK
 
     def _wrong_epoch(self, values) -> dict[str, str]:
@@ -144,7 +144,7 @@ class ModelForm(SearchForm, RecipeForm):
         field = f"{previous.pk}-snapshot"
         asked = self._sent.get(field)
         try:
-            which = SnapshotField().run_validation(0 if asked in ("", None) else asked)
+            which = SnapshotField().run_validation(0 if asked in EMPTY else asked)
             snapshot = chosen_snapshot(previous, which, field)
         except serializers.ValidationError as wrong:
             detail = wrong.detail[field] if isinstance(wrong.detail, dict) else wrong.detail

@@ -13,10 +13,9 @@ from django.conf import settings
 from digits_project.common.errors import DiskLimitReached
 from digits_project.jobs.models import Status
 from models_app.estimates.network_costs import FLOAT_BYTES, NetworkCosts
-from models_app.estimates.workload import SPLITS, epochs_on_images, features_of
+from models_app.estimates.workload import SPLITS, epochs_on_images, features_of, solver_arrays
 from models_app.models import TrainedModel
 from models_app.training.data.pixels import MAX_BYTES
-from models_app.training.engines.interface import OPTIMIZER_SLOTS
 
 NEAR = 2  # a warning says how much is left if the trainings need more than a part of this many
 MEBIBYTE = 1 << 20
@@ -48,12 +47,10 @@ class DiskSpace:
 
 def space_of(model: TrainedModel, costs: NetworkCosts) -> DiskSpace:
     """The disk space that the training of a model takes."""
-    chosen = model.hyperparameters
-    arrays = len(OPTIMIZER_SLOTS[chosen.solver_type]) + bool(chosen.ema)
     return DiskSpace(
         snapshot=costs.weights * FLOAT_BYTES,
         kept=model.snapshots_to_keep,
-        newest=costs.trained * arrays * FLOAT_BYTES,
+        newest=costs.trained * solver_arrays(model.hyperparameters) * FLOAT_BYTES,
         caches=_caches(model, costs),
     )
 
@@ -79,8 +76,8 @@ def problem_of(spaces: Sequence[DiskSpace]) -> DiskProblem:
         return DiskProblem()
     first = spaces[0]
     numbers = (
-        f"{_readable(needed)} of disk space are needed ({first.kept} snapshots of {_readable(first.snapshot)}"
-        f"{f' for each of {len(spaces)} models' if len(spaces) > 1 else ''}), and {_readable(there)} are free"
+        f"{readable(needed)} of disk space are needed ({first.kept} snapshots of {readable(first.snapshot)}"
+        f"{f' for each of {len(spaces)} models' if len(spaces) > 1 else ''}), and {readable(there)} are free"
     )
     reserve = settings.DIGITS_MIN_FREE_DISK
     kept_free = f" besides the {reserve:,} MiB that stay free (DIGITS_MIN_FREE_DISK)" if reserve else ""
@@ -110,7 +107,8 @@ def _caches(model: TrainedModel, costs: NetworkCosts) -> int | None:
     return features + sum(size for size in decoded if size <= MAX_BYTES)
 
 
-def _readable(size: int) -> str:
+def readable(size: int) -> str:
+    """A number of bytes for people, with three digits."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6)):
         if size >= factor:
             return f"{size / factor:.3g} {unit}"

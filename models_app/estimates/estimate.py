@@ -13,9 +13,8 @@ from digits_project.jobs.models import Device, Status
 from models_app.estimates.cost_model import seconds_of
 from models_app.estimates.disk_space import DiskProblem, DiskSpace, free, problem_of, space_of
 from models_app.estimates.network_costs import FLOAT_BYTES, NetworkCosts, costs_of
-from models_app.estimates.workload import workload_of
+from models_app.estimates.workload import solver_arrays, workload_of
 from models_app.models import TrainedModel
-from models_app.training.engines.interface import OPTIMIZER_SLOTS
 
 NOT_DONE = "the dataset is not Done, so its size is not known"
 MAX_LIKE, MAX_OTHERS = 5, 10  # earlier trainings that correct an estimate
@@ -55,10 +54,9 @@ def model_costs(model: TrainedModel) -> NetworkCosts | None:
 
 def estimate_of(model: TrainedModel, costs: NetworkCosts) -> Estimate:
     """The estimate for a model that is not saved, or waits."""
-    plain, chosen = cpu_seconds(model, costs), model.hyperparameters
+    plain = cpu_seconds(model, costs)
     seconds, basis = (None, NOT_DONE) if plain is None else _corrected(model, plain)
-    slots = len(OPTIMIZER_SLOTS[chosen.solver_type]) + bool(chosen.ema)
-    numbers = costs.weights + costs.trained * (1 + slots)  # of weights, gradients and the solver
+    numbers = costs.weights + costs.trained * (1 + solver_arrays(model.hyperparameters))  # with gradients and solver
     memory = costs.memory * model.batch_size + numbers * FLOAT_BYTES
     return Estimate(seconds, basis, space_of(model, costs), memory, free())
 

@@ -4,6 +4,7 @@ from digits_project.jobs.models import Status
 from models_app.estimates.cost_model import Workload
 from models_app.models import TrainedModel
 from models_app.networks.fine_tuning import HEAD
+from models_app.training.engines.interface import OPTIMIZER_SLOTS
 from models_app.training.hyperparameters import Hyperparameters
 
 SPLITS = ("train", "val")
@@ -32,6 +33,11 @@ def features_of(model: TrainedModel) -> int:
     chosen = model.hyperparameters
     views = _views(chosen)
     return train * views + val if views else 0
+
+
+def solver_arrays(chosen: Hyperparameters) -> int:
+    """How many numbers the solver and the average of the weights keep for each trained weight."""
+    return len(OPTIMIZER_SLOTS[chosen.solver_type]) + bool(chosen.ema)
 
 
 def epochs_on_images(chosen: Hyperparameters) -> float:

@@ -39,19 +39,16 @@ def taken_from(
 ) -> tuple[tuple[int, int, int], int | None, InputResize | None]:
     """For a network of that name ("": one that says nothing): the images from which it is built, the crop from them
     (None: the network's own), and how the dataset's images are scaled."""
-    channels, height, width = image_shape
+    shape, crop = _built_from(image_shape, input_size, crop_size)
     if input_size is None:
-        return image_shape, crop_size, None
-    resizing = networks.STANDARD[standard_network].resizing if standard_network else PHOTOS
-    return (channels, input_size, input_size), 0, resizing.of(height, width, input_size, crop_size)
+        return shape, crop, None
+    return shape, crop, _published_resizing(standard_network).of(*image_shape[1:], input_size, crop_size)
 
 
 def of_network(model: TrainedModel) -> tuple[tuple[int, int, int], int | None]:
     """The images from which the network is built: their shape, and the crop from them (None: the network's own)."""
-    channels, height, width = model.dataset.image_shape
-    if model.input_size:
-        return (channels, model.input_size, model.input_size), 0
-    return (channels, height, width), model.crop_size if model.dataset.shapes_are_known else None
+    crop_size = model.crop_size if model.dataset.shapes_are_known else None
+    return _built_from(model.dataset.image_shape, model.input_size, crop_size)
 
 
 def resize_of(model: TrainedModel) -> InputResize | None:
@@ -62,9 +59,20 @@ def resize_of(model: TrainedModel) -> InputResize | None:
     return _resizing(model).of(height, width, model.input_size, model.crop_size)
 
 
+def _built_from(
+    image_shape: tuple[int, int, int], input_size: int | None, crop_size: int | None
+) -> tuple[tuple[int, int, int], int | None]:
+    """The images from which a network is built, and the crop from them. Scaled images are not cropped again."""
+    if input_size is None:
+        return image_shape, crop_size
+    return (image_shape[0], input_size, input_size), 0
+
+
 def _resizing(model: TrainedModel) -> Resizing:
     own = (model.previous_network or {}).get("resizing")
-    if own:
-        return Resizing.from_dict(own)
-    published = networks.STANDARD.get(model.standard_network)
+    return Resizing.from_dict(own) if own else _published_resizing(model.standard_network)
+
+
+def _published_resizing(standard_network: str) -> Resizing:
+    published = networks.STANDARD.get(standard_network)
     return published.resizing if published else PHOTOS
