@@ -68,7 +68,7 @@ audit: environment ## look up known vulnerabilities of all packages; also fails 
 	@$(PYTHON) requirements/audit.py
 
 bench: environment ## speed against PyTorch, LitServe, OpenCV, bare loops, on an idle machine; 25 minutes; ONLY=serving
-	@$(PYTHON) -m benchmarks --only "$(ONLY)"
+	@$(PYTHON) -m benchmarks --save --only "$(ONLY)"
 
 bench-accuracy: environment ## what recipes reach, in which time, on an idle machine; an hour; BENCH_DATA= ONLY= RECIPES= FOLDS=
 	@$(PYTHON) -m benchmarks.accuracy $(addprefix --only ,$(ONLY)) $(addprefix --recipes ,$(RECIPES)) $(addprefix --folds ,$(FOLDS))

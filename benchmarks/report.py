@@ -6,9 +6,12 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from digits_project.common.resources import usable_cores
 
@@ -92,13 +95,49 @@ def line(row: Row | LeftOut) -> str:
     )
 
 
-def write_json(rows: Sequence[Row | LeftOut], seconds: Mapping[str, float], path: Path) -> None:
-    """The rows, the machine they were measured on, and the seconds that each part took."""
-    machine = {"processor": platform.processor() or platform.machine(), "cores": usable_cores()}
-    results = {
-        "machine": machine | {"python": platform.python_version()},
-        "seconds": {part: round(taken) for part, taken in seconds.items()},
+def table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The rows of write_part() as a table in Markdown."""
+    lines = ["| row | ours | anchor | ratio | goal | |", "|---|---|---|---|---|---|"]
+    for row in (row for part in results.values() for row in part["rows"]):
+        has_anchor, sign = row["ratio"] is not None, "≤" if row["ratio"] is None else "≥"
+        anchor = f"{_number(row['anchor_figure'])} ({row['anchor']})" if has_anchor else "–"
+        ratio = f"{row['ratio']:.2f}" if has_anchor else "–"
+        goal = "–" if row["goal"] is None else f"{sign} {row['goal']:g}"
+        verdict = "–" if row["goal"] is None else "met" if row["met"] else "**missed**"
+        lines.append(
+            f"| {row['name']} | {_number(row['figure'])} {row['unit']} | {anchor} | {ratio} | {goal} | {verdict} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _number(figure: float) -> str:
+    """A figure with three digits, or with all those before its point."""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:#.3g}".removesuffix(".")
+
+
+def write_part(part: str, rows: Sequence[Row | LeftOut], seconds: float, path: Path) -> None:
+    """Put the rows of a part into the results, in place of its earlier ones: when, on which machine, at which commit,
+    and in how many seconds they were measured."""
+    results = json.loads(path.read_text()) if path.exists() else {}
+    results[part] = {
+        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        "commit": _commit(),
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": usable_cores(),
+            "python": platform.python_version(),
+        },
+        "seconds": round(seconds),
         "rows": [{**asdict(row), "met": row.met} for row in rows if isinstance(row, Row)],
         "left_out": [asdict(row) for row in rows if isinstance(row, LeftOut)],
     }
     path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+
+
+def _commit() -> str:
+    """The commit of the code that runs; "" outside of a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:
+        return ""

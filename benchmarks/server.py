@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from statistics import median
 
@@ -103,15 +103,27 @@ class Server:
 
     def processor_seconds(self) -> float:
         """The processor time of all its processes until now."""
-        ended = self._supervisor.cpu_times()
-        return processor_seconds(self._processes()) + ended.children_user + ended.children_system
+        return self._reading(lambda: processor_seconds(self._processes()) + _of_ended(self._supervisor))
 
     def memory(self) -> float:
         """The memory of all its processes, in MiB."""
-        return sum(map(mebibytes, self._processes()))
+        return self._reading(lambda: sum(map(mebibytes, self._processes())))
+
+    def _reading(self, read: Callable[[], float]) -> float:
+        """A number read from all processes; it is read again if one of them ends meanwhile, which happens often."""
+        while True:
+            with suppress(psutil.NoSuchProcess):
+                return read()
+            self._supervisor.status()  # raises NoSuchProcess if the server itself has ended
 
     def _processes(self) -> list[psutil.Process]:
         return [self._supervisor, *self._supervisor.children(recursive=True)]
+
+
+def _of_ended(supervisor: psutil.Process) -> float:
+    """The processor time of the processes that it started and that have ended."""
+    times = supervisor.cpu_times()
+    return times.children_user + times.children_system
 
 
 @contextmanager

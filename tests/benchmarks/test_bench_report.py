@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timezone
 
 import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks import building
-from benchmarks.report import NO_ANCHORS, LeftOut, against, at_most, line, sooner, write_json
+from benchmarks.report import NO_ANCHORS, LeftOut, against, at_most, line, sooner, table, write_part
 from tests.support.server import ROOT
 
 
@@ -37,16 +38,23 @@ def test_the_line_of_a_missed_goal_says_so():
     assert "MISSED" not in line(at_most("memory", "MiB", [410, 390, 395], 400))
 
 
-def test_results_hold_the_rows_the_seconds_of_the_parts_and_what_was_left_out(tmp_path):
+def test_a_part_replaces_its_own_rows_in_the_results(tmp_path):
     path = tmp_path / "results.json"
-    row = against("train", "images/s", "PyTorch", [(90, 100)], 1.0)
-    write_json([row, LeftOut("build, against cv2", NO_ANCHORS)], {"training": 61.4}, path)
+    row, left_out = against("train", "images/s", "PyTorch", [(90, 100)], 1.0), LeftOut("build, against cv2", NO_ANCHORS)
+    for part, rows in (("training", [left_out]), ("jobs", [row]), ("training", [row, left_out])):
+        write_part(part, rows, 61.4, path)
     results = json.loads(path.read_text())
-    assert results["seconds"] == {"training": 61}
-    [written] = results["rows"]
+    assert list(results) == ["training", "jobs"]
+    assert results["training"]["seconds"] == 61
+    [written] = results["training"]["rows"]
     assert (written["goal"], written["anchor"], written["ratio"], written["met"]) == (1.0, "PyTorch", 0.9, False)
     assert written["load"] >= 0
-    assert results["left_out"] == [{"name": "build, against cv2", "reason": NO_ANCHORS}]
+    assert results["training"]["left_out"] == [{"name": "build, against cv2", "reason": NO_ANCHORS}]
+    assert results["training"]["date"] == f"{datetime.now(timezone.utc):%Y-%m-%d}"
+
+
+def test_the_documented_table_is_that_of_the_results():
+    assert table(json.loads(bench.RESULTS.read_text())) in (ROOT / "docs/performance.md").read_text()
 
 
 def test_a_missed_goal_makes_the_exit_status_1(capsys):
