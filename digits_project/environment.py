@@ -89,6 +89,15 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def ports(name: str) -> range:
+    """A range of ports, written as FIRST-LAST; empty if the variable is not set."""
+    value = os.environ.get(name, "")
+    first, _, last = value.partition("-")
+    if value and not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be two ports such as 29500-29599")
+    return range(int(first), int(last) + 1) if value else range(0)
+
+
 def paths(name: str, default: str) -> list[Path]:
     """Absolute folders, separated by colons as in PATH; for a folder that is reached through links also its real
     path."""

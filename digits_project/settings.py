@@ -36,7 +36,11 @@ DIGITS_URL_PREFIX = environment.url_prefix(
     "DIGITS_URL_PREFIX"
 )  # "/digits" if a proxy serves it under that path, else ""
 DIGITS_HTTPS = environment.flag("DIGITS_HTTPS")  # a proxy in front speaks HTTPS and sets X-Forwarded-Proto
-DIGITS_HOST_NAME = socket.gethostname()
+DIGITS_HOST_NAME = os.environ.get("DIGITS_HOST_NAME") or socket.gethostname()
+DIGITS_HOST_ADDRESS = os.environ.get("DIGITS_HOST_ADDRESS") or DIGITS_HOST_NAME  # where other hosts reach this one
+DIGITS_RANK_PORTS = environment.ports("DIGITS_RANK_PORTS")  # where the ranks of several hosts meet; empty: any free one
+DIGITS_RANK_TIMEOUT = environment.number("DIGITS_RANK_TIMEOUT", 300)  # seconds that ranks wait for each other
+DIGITS_CPU_RANKS = environment.number("DIGITS_CPU_RANKS", 0)  # CPU devices of this host that count like GPUs; 0: none
 
 # --- PostgreSQL and Redis ---------------------------------------------------------------------------------------------
 DATABASES = {"default": environment.database(environment.service_url("DATABASE_URL", DIGITS_HOME))}

@@ -37,12 +37,11 @@ lr_policies, solver_types = choices.lr_policies, choices.solver_types  # the mig
 class TrainedModel(FilledInByRecipe, TrialColumns, Job):
     """A network and its training on a dataset. Columns have the names of the form's fields."""
 
-    QUEUE = "train"
-    TASK = "models_app.tasks.train_model"
+    QUEUE, ROUTE = "train", "models"
+    TASK, JOIN_TASK = "models_app.tasks.train_model", "models_app.tasks.join_training"
     MILESTONE = "a new snapshot"
-    ROUTE = "models"
     PATHS = ("custom_network_snapshot",)
-    WANTED = ("select_gpus", "select_gpu_count", "engine", "usable_engines")  # the columns of device_request()
+    WANTED = ("select_gpus", "select_gpu_count", "engine", "usable_engines", "status_history")  # for device_request()
 
     is_imported = False  # set by import_digits: the model has snapshots already
     network_is_checked = False  # of models that differ only in numbers, one is checked for all
@@ -160,7 +159,8 @@ class TrainedModel(FilledInByRecipe, TrialColumns, Job):
     def device_request(self) -> DeviceRequest:
         usable = tuple(self.usable_engines) or engines.candidates(self.engine)
         weights = (self.packaged_weights,) if self.packaged_weights else ()
-        return DeviceRequest(tuple(self.select_gpus), self.select_gpu_count, usable, weights)
+        spanning = engines.spanning(usable)
+        return DeviceRequest(tuple(self.select_gpus), self.select_gpu_count, usable, weights, spanning, self.has_run)
 
     def clean(self):
         """Check the columns together: the dataset, a network that fits its images, a valid policy. A new row gets the

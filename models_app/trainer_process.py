@@ -15,6 +15,7 @@ from django.conf import settings
 
 from digits_project.common import resources
 from digits_project.common.errors import BadInput, Failed, Lost
+from models_app.training.ranks.failures import LOST_RANK
 
 PULSE_SECONDS = 0.25  # how often events() yields None if there is no event
 GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
@@ -30,7 +31,7 @@ class TrainerFault(Exception):
     """The trainer reported a fault in its own code; the text is for the log."""
 
 
-EXCEPTIONS = {"user": BadInput, "host": Failed, "server": TrainerFault}
+EXCEPTIONS = {"user": BadInput, "host": Failed, "server": TrainerFault, LOST_RANK: TrainerDied}
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from models_app.estimates.estimate import cpu_seconds, model_costs
 from models_app.models import TrainedModel
 from models_app.results import Metric, Snapshot
 from models_app.search.poor_trials import end_if_poor
+from models_app.several_hosts import host_ranks, rank_plan
 from models_app.sizes import input_sizes
 from models_app.training.config import TrainConfig
 from models_app.training.hyperparameters import MEAN_OF_DATASET
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snapshot | None = None) -> TrainConfig:
-    """The trainer's configuration for a model and its dataset."""
+    """The trainer's configuration for a model and its dataset, on these devices of one host."""
     records = model.dataset.directory
     weights = None if resume_from else model.initial_weights()
     hyperparameters, resize = model.hyperparameters, input_sizes.resize_of(model)
@@ -56,19 +57,20 @@ def train_config(model: TrainedModel, held: Sequence[Device], resume_from: Snaps
 
 def train(model: TrainedModel, report: JobProgress) -> None:
     """Train the network of a running job, and keep its rows up to date meanwhile."""
-    held = devices.held_by(model)
-    if not held:
+    hosts = devices.hosts_of(model)
+    if not rank_plan.is_first_host(model):
         raise Stopped  # dispatched to another host meanwhile
     splits = [split for split in ("train", "val") if model.dataset.entries(split)]
     check_dataset(model.dataset, splits, partial(report, None), mean=model.use_mean in MEAN_OF_DATASET)
     snapshot = go_on_from(model)
-    config = model.directory / "config.json"
-    config.write_text(train_config(model, held, snapshot).to_json())
+    engine = devices.engine_of(model.device_request(), [device for held in hosts for device in held])
+    config = replace(train_config(model, hosts[0], snapshot), engine=engine)
+    host_ranks.invite(model, rank_plan.on_all_hosts(config, hosts), hosts)
     if costs := model_costs(model):
         seconds = cpu_seconds(model, costs)
         patiently(partial(TrainedModel.objects.filter(pk=model.pk).update, estimated_seconds=seconds))
     try:
-        _follow(model, config, report)
+        _follow(model, rank_plan.config_file(model, 0), report)
     finally:  # the first training on a dataset writes decoded pixels beside its records
         patiently(partial(quota.forget, Dataset.objects.filter(pk=model.dataset_id)))
 

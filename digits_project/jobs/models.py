@@ -37,16 +37,20 @@ LIST_ORDER = (Case(When(status=Status.RUNNING.value, then=0), default=1), F("cre
 
 @dataclass(frozen=True)
 class DeviceRequest:
-    """A request for GPUs of one host: those with the numbers `indexes`, or without numbers any `count` of them.
+    """A request for GPUs: those with the numbers `indexes` of one host, or without numbers any `count` of them.
 
     `engines` are the names of the engines that can do the job, the preferred one first; () if any device will do.
-    `weights` are the names of the installed weights that the job reads on the device's host.
+    `weights` are the names of the installed weights that the job reads on the device's host. `spanning` are the names
+    of the engines among them that can compute on devices of several hosts together; () if the job needs one host.
+    `accepts_fewer`: as many as there are will do, if there are fewer than `count`.
     """
 
     indexes: tuple[int, ...] = ()
     count: int = 1
     engines: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
+    spanning: tuple[str, ...] = ()
+    accepts_fewer: bool = False
 
     @property
     def is_any_device(self) -> bool:
@@ -78,6 +82,7 @@ class Job(models.Model):
 
     QUEUE: str  # its queue: "io", or "train" for jobs that need a device
     TASK: str  # dotted path of the function that the worker calls with the job's id
+    JOIN_TASK = ""  # the same for workers of further hosts, with id and attempt; "": the job can use one host only
     ROUTE: str  # "datasets", "models", "evaluations", "pretrained_models" or "searches", as in the routes
     # The columns that lists show; other columns can hold megabytes.
     LISTED: tuple[str, ...] = (
@@ -159,6 +164,16 @@ class Job(models.Model):
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def has_run(self) -> bool:
+        """Whether a process has run the job before, or runs it."""
+        return any(status == Status.RUNNING for status, *_ in self.status_history)
+
+    @property
+    def attempt(self) -> int:
+        """A number that grows with each change of status, so that it names an attempt while the job runs."""
+        return len(self.status_history)
 
     @classmethod
     def ready(cls) -> models.QuerySet:
@@ -263,8 +278,8 @@ class Device(models.Model):
 
     @property
     def label(self) -> str:
-        """The engine's name of the device: cpu, gpu0, gpu1, …"""
-        return "cpu" if self.type == self.Type.CPU else f"gpu{self.index}"
+        """The engine's name of the device: cpu, cpu1, …, gpu0, gpu1, …"""
+        return "cpu" if self.type == self.Type.CPU and not self.index else f"{self.type}{self.index}"
 
     def runs(self, engine: str) -> bool:
         """Whether an engine can use the device; True as long as its host has not reported which engines can."""

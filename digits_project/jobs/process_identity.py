@@ -33,6 +33,10 @@ class Process(NamedTuple):
     def is_local(self) -> bool:
         return self.host == settings.DIGITS_HOST_NAME
 
+    def is_process(self, pid: int) -> bool:
+        """Whether it is the process of this host with the number `pid`."""
+        return self.is_local and self.pid == pid
+
     def is_alive(self) -> bool:
         """Whether the process still runs. Works only on its own host."""
         return _began(self.pid) == self.began

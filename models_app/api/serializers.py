@@ -9,7 +9,7 @@ from digits_project.api.forms import EMPTY, choice_in
 from digits_project.common.errors import BadInput
 from digits_project.common.job_ids import is_job_id
 from digits_project.jobs.models import DeviceRequest
-from digits_project.jobs.scheduling import devices
+from digits_project.jobs.scheduling import device_choice
 from models_app import network_texts, networks
 from models_app.api import model_descriptions
 from models_app.api.hyperparameter_fields import form_fields
@@ -32,7 +32,7 @@ from models_app.networks.fine_tuning import FineTuning
 from models_app.results import Snapshot, Which
 from models_app.services import MAX_COMBINATIONS
 from models_app.training.augmentation.declaration import Augmentation
-from models_app.training.engines import AUTO, candidates
+from models_app.training.engines import AUTO, candidates, spanning
 from models_app.training.hyperparameter_declaration import hyperparameters_of
 from models_app.training.hyperparameters import NETWORK, Hyperparameters
 from models_app.training.learning_rate import LearningRatePolicy
@@ -160,7 +160,8 @@ class ModelForm(SearchForm, RecipeForm):
         field, indexes = _gpus(values)
         try:
             names = candidates(values.get("engine", AUTO))
-            devices.check(DeviceRequest(tuple(indexes), values.get("select_gpu_count", 1), names))
+            count = values.get("select_gpu_count", 1)
+            device_choice.check(DeviceRequest(tuple(indexes), count, names, spanning=spanning(names)))
         except BadInput as wrong:
             return {field: str(wrong)}
         return {}

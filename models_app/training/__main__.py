@@ -1,8 +1,8 @@
 """`python -m models_app.training CONFIG.json`: trains as configured, and writes one JSON event per line to standard
-output.
+output. With a configuration of several ranks it starts those of this host, each of which is this command again.
 
 Exit status: 0 done, 1 a fault of the trainer, 2 a mistake of the user, 3 stopped (SIGTERM, or nobody reads the
-events any more).
+events any more), 4 another rank was lost.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import secrets
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from digits_project.common import resources
@@ -20,7 +21,10 @@ from digits_project.common.errors import RESUME, Aborted, BadInput, no_room
 from digits_project.common.processes import die_with
 from digits_project.common.resources import usable_cores
 from models_app.training.config import TrainConfig
-from models_app.training.process import DONE, FAULT, STOPPED, USERS_FAULT, Events, StopSignal
+from models_app.training.process import DONE, STOPPED, Events, StopSignal
+from models_app.training.ranks.connecting import connect, launcher_of
+from models_app.training.ranks.failures import LOST_RANK, failed
+from models_app.training.ranks.rank import ALONE, RankLost, Ranks
 from models_app.training.trainer import train
 
 SMALLER = "smaller images or a crop_size, or a network with fewer weights; or give the worker more memory"
@@ -31,29 +35,45 @@ logger = logging.getLogger("trainer")
 def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     die_with(options.parent, status=STOPPED)
-    events, stop = Events(), StopSignal()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    started, config = time.monotonic(), None
+    if ranks_to_start := launcher_of(options.config):
+        return ranks_to_start()
+    return _train(options.config, Events(), StopSignal())
+
+
+def _train(path: Path, events: Events, stop: StopSignal) -> int:
+    """Train, or be one rank of a training."""
+    started, config, ranks = time.monotonic(), None, ALONE
     try:
-        config = _settled(TrainConfig.from_file(options.config))
+        config = TrainConfig.from_file(path)
+        ranks = connect(config)
+        config = _settled(config, ranks)
         # MXNet counts its threads when it is loaded, which happens once the engine is opened.
         os.environ["OMP_NUM_THREADS"] = str(config.threads)
-        best = train(config, events.emit, stop.check)
-        events.emit({"event": "done", "seconds": round(time.monotonic() - started, 2), "best_epoch": best})
+        best = train(config, events.emit, stop.check, ranks)
+        if ranks.is_first:
+            events.emit({"event": "done", "seconds": round(time.monotonic() - started, 2), "best_epoch": best})
     except Aborted as reason:
         logger.info("stopped: %s", reason)
         return STOPPED
-    except BadInput as error:
-        return _failed(events, "user", str(error))
-    except Exception as error:
-        if explanation := no_room(error, options.config.parent, RESUME):
-            return _failed(events, "host", explanation)
-        if resources.is_want_of_memory(error):
-            logger.exception("the training ran out of memory")
-            return _failed(events, "user", resources.explain(error, "The training", _remedy(config)))
-        logger.exception("the training failed")
-        return _failed(events, "server", f"{type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - _explained() logs it
+        return failed(ranks, events, *_explained(ranks.explain(error), path.parent, config))
     return DONE
+
+
+def _explained(error: Exception, directory: Path, config: TrainConfig | None) -> tuple[str, str]:
+    """Who is to blame for the error that ended the training, and the message."""
+    if isinstance(error, BadInput):
+        return "user", str(error)
+    if isinstance(error, RankLost):
+        return LOST_RANK, str(error)
+    if explanation := no_room(error, directory, RESUME):
+        return "host", explanation
+    if resources.is_want_of_memory(error):
+        logger.error("the training ran out of memory", exc_info=error)
+        return "user", resources.explain(error, "The training", _remedy(config))
+    logger.error("the training failed", exc_info=error)
+    return "server", f"{type(error).__name__}: {error}"
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -63,23 +83,16 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _settled(config: TrainConfig) -> TrainConfig:
-    """The configuration with a random seed and a number of threads, chosen here if it has none."""
+def _settled(config: TrainConfig, ranks: Ranks) -> TrainConfig:
+    """The configuration of this rank: its device, a random seed and a number of threads, chosen here if it has none."""
     seed = secrets.randbits(32) if config.random_seed is None else config.random_seed
-    return config.settled(seed, config.threads or usable_cores())
+    threads = config.threads or max(1, usable_cores() // ranks.count_here)
+    return replace(config.settled(ranks.agree(seed), threads), devices=ranks.own_devices(config.devices))
 
 
 def _remedy(config: TrainConfig | None) -> str:
     size = f" than {config.batch_size}" if config else ""
     return f"Take a smaller batch_size{size} (batch_accumulation makes up for it), {SMALLER}."
-
-
-def _failed(events: Events, blame: str, message: str) -> int:
-    try:
-        events.emit({"event": "error", "blame": blame, "message": message})
-    except Aborted:
-        return STOPPED
-    return USERS_FAULT if blame == "user" else FAULT
 
 
 if __name__ == "__main__":

@@ -107,7 +107,8 @@ class Validation(Callback):
         epoch = loop.timetable.due(loop.iteration, loop.config.val_interval)
         if epoch is None:
             return
-        with closing(validation_batches(self._images, loop.config.batch_size)) as batches:
+        batch_size = loop.config.batch_size
+        with closing(validation_batches(self._images, batch_size, loop.ranks.rows(batch_size))) as batches:
             for batch in batches:
                 loop.call(Callback.on_validation_batch_begin)
                 loop.engine.evaluate_batch(batch.images, batch.labels)

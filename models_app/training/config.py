@@ -27,6 +27,7 @@ from models_app.training.hyperparameter_declaration import (
 )
 from models_app.training.hyperparameters import MEAN_OF_DATASET, NETWORK, Hyperparameters
 from models_app.training.learning_rate import PLATEAU
+from models_app.training.ranks.rendezvous import Rendezvous
 
 # The values of augmentation without which images would change at random; labels can still be smoothed.
 PLAIN_IMAGES = {
@@ -54,6 +55,9 @@ class TrainConfig(Hyperparameters):
     `initial_weights` is what starting_weights() takes: layers with the same name and shapes start from it, the others
     with random weights. With all links resolved a path must be in one of `readable_roots`.
     `resume_from` is a snapshot of this same training, which then continues from it with its seed.
+
+    With a `rendezvous`, the values of a Rendezvous, the training has several ranks: one process for each of `devices`,
+    which are those of this host. The configurations of all hosts differ in these two fields only.
     """
 
     network: Mapping[str, Any]
@@ -71,6 +75,7 @@ class TrainConfig(Hyperparameters):
     initial_weights: str | None = None
     readable_roots: tuple[str, ...] = ("/",)
     resume_from: str | None = None
+    rendezvous: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,6 +85,7 @@ class TrainConfig(Hyperparameters):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_image_shape()
         _ = self.resize
+        _ = self.meeting
         self._check_category_weights()
         self._check_engine()
         if self.lr_policy == PLATEAU and not (self.val_records and self.val_interval):
@@ -123,6 +129,11 @@ class TrainConfig(Hyperparameters):
     def resize(self) -> InputResize | None:
         """How images are scaled to the network's input; None: they are not."""
         return InputResize.from_dict(self.input_resize) if self.input_resize else None
+
+    @property
+    def meeting(self) -> Rendezvous | None:
+        """Where the ranks of this training meet; None: it has one rank."""
+        return Rendezvous.from_dict(self.rendezvous) if self.rendezvous else None
 
     def settled(self, seed: int, threads: int) -> TrainConfig:
         """A copy with the random seed and the number of threads that the trainer chose."""

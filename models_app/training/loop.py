@@ -13,6 +13,7 @@ from models_app.training.data.pixels import Images
 from models_app.training.engines.interface import Engine
 from models_app.training.learning_rate import learning_rate
 from models_app.training.measures import Scores
+from models_app.training.ranks.rank import ALONE, Ranks
 from models_app.training.snapshots.snapshot_writer import SnapshotContents
 from models_app.training.timetable import Timetable
 
@@ -57,6 +58,7 @@ class Loop:
     run().
 
     phase: the iterations of this loop, all or a part. The policy of the learning rate goes over the phase.
+    ranks: the rank of this process, which reads and trains its rows of each batch.
     iteration: the number of trained batches.
     learning_rate: that of the current step, or of the last one.
     plateaus: how many plateaus the validation has had; a callback sets it, and the policy `plateau` reads it.
@@ -74,8 +76,10 @@ class Loop:
         callbacks: Sequence[Callback] = (),
         augmenter: Augmenter | None = None,
         phase: range | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.engine = engine
+        self.ranks = ranks
         self.config = config
         self.timetable = timetable_of(config, len(images))
         self.phase = phase or range(self.timetable.iterations)
@@ -112,7 +116,8 @@ class Loop:
 
     def _train(self, start: int) -> None:
         config = self.config
-        reading = training_batches(self._images, config.batch_size, config.settled_seed, start, self._augmenter)
+        seed, rows = config.settled_seed, self.ranks.rows(config.batch_size)
+        reading = training_batches(self._images, config.batch_size, seed, start, self._augmenter, rows)
         with closing(reading) as batches:
             groups = self.timetable.groups(start, self.phase.stop)
             for _, after in takewhile(lambda _: not self.stop_training, groups):

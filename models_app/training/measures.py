@@ -12,6 +12,7 @@ from digits_project.common.errors import BadInput
 from models_app.networks import Network, Node
 from models_app.networks.layers import data_and_losses
 from models_app.networks.resolve import Value
+from models_app.training.ranks.rank import ALONE, Ranks
 
 Total = tuple[float, float | None]
 
@@ -120,10 +121,10 @@ class Tally:
     """Means of a phase's measures over many batches. Images with the label NO_LABEL do not count.
 
     soft_labels: the dataset's labels are shares of categories, n×scores. Losses compare with all of them, accuracies
-    with the largest.
+    with the largest. ranks: the means are those of all ranks together.
     """
 
-    def __init__(self, network: Network, phase: str, soft_labels: bool = False) -> None:
+    def __init__(self, network: Network, phase: str, soft_labels: bool = False, ranks: Ranks = ALONE) -> None:
         verdicts = [node for node in network.nodes(phase) if isinstance(node.kind, data_and_losses.Criterion)]
         self._losses = [_measure(node) for node in verdicts if isinstance(node.kind, data_and_losses.Loss)]
         self._accuracies = [_measure(node) for node in verdicts if isinstance(node.kind, data_and_losses.Accuracy)]
@@ -132,6 +133,7 @@ class Tally:
         if self._accuracy and self._accuracy not in self._measures:
             self._measures.append(self._accuracy)
         self._soft_labels = soft_labels
+        self._ranks = ranks
         self._begin()
 
     def _begin(self) -> None:
@@ -147,7 +149,7 @@ class Tally:
         for sums, measure in zip(self._sums, self._measures, strict=True):
             compared = (labels if value is None else values[value] for value in measure.reads)
             total, divisor = self._total(measure, *(array if of_all else array[counted] for array in compared))
-            sums += total, batches if divisor is None else divisor
+            sums += total, batches / self._ranks.count if divisor is None else divisor
 
     def _total(self, measure: Measure, first: np.ndarray, second: np.ndarray) -> Total:
         if not self._soft_labels or measure.reads[1] is not None:
@@ -158,7 +160,8 @@ class Tally:
 
     def averages(self) -> Scores:
         """The means of everything added since the last call."""
-        found = {m: float(total / max(count, 1)) for m, (total, count) in zip(self._measures, self._sums, strict=True)}
+        sums = self._ranks.total(self._sums)
+        found = {m: float(total / max(count, 1)) for m, (total, count) in zip(self._measures, sums, strict=True)}
         self._begin()
         loss = sum(measure.kind.loss_weight * found[measure] for measure in self._losses)
         return Scores(loss, found[self._accuracy] if self._accuracy else None, self._outputs(found))

@@ -13,7 +13,7 @@ from typing import Any
 from digits_project.common.errors import Aborted
 from models_app.training.snapshots import temporary_paths
 
-DONE, FAULT, USERS_FAULT, STOPPED = 0, 1, 2, 3
+DONE, FAULT, USERS_FAULT, STOPPED, LOST = 0, 1, 2, 3, 4
 
 # After SIGTERM the loop has this long to stop between two batches; then the process exits within a batch.
 GRACE_SECONDS = 0.7

@@ -38,6 +38,7 @@ from models_app.training.features.plan import planned_parts
 from models_app.training.loop import Callback, Loop
 from models_app.training.phases.phase import end_of, phases_of
 from models_app.training.phases.start import Start, after_head, early_stopping_of, load, start_of
+from models_app.training.ranks.rank import ALONE, Ranks
 from models_app.training.snapshot_callback import Snapshots
 from models_app.training.snapshots.snapshot_writer import Model
 
@@ -51,6 +52,7 @@ class _Course:
     """What the phases of a training share, and what one phase hands over to the next.
 
     judge: the early stopping, with the best score so far. best: the epoch and the score of the best snapshot.
+    ranks: the rank of this process; only the first emits events and writes snapshots.
     """
 
     labels: tuple[str, ...]
@@ -59,6 +61,7 @@ class _Course:
     check_abort: Callable[[], None]
     judge: EarlyStopping
     plateaus: int
+    ranks: Ranks
     iterations: int = 0  # of all phases together; 0: there is one phase only
     best: tuple[float, float] | None = None
     has_started: bool = False
@@ -66,7 +69,7 @@ class _Course:
     def run(self, config: TrainConfig, start: Start, phase: range | None) -> Engine:
         """Train one phase; None: the whole training. Returns its engine."""
         network, emit = config.trained_network(), self._emit_of(phase)
-        prepared, emit = _prepared(config, network, self.layout, start, emit, self.check_abort)
+        prepared, emit = _prepared(config, network, self.layout, start, emit, self.check_abort, self.ranks)
         load(prepared.engine, start)
         if not self.has_started:
             emit(_started(config, network, start, prepared))
@@ -86,10 +89,11 @@ class _Course:
         model = Model(config.build_network(), self.labels, metadata)
         snapshots = Snapshots(model, prepared.sample, self.judge, self.best)
         judging = [StopEarly(self.judge, emit), CountPlateaus(self.judge, self.plateaus)]
-        callbacks = _callbacks(emit, self.check_abort, judging, prepared.val_images, snapshots)
+        writing = [snapshots] if self.ranks.is_first else []
+        callbacks = _callbacks(emit, self.check_abort, judging, prepared.val_images, writing)
         images, seed = prepared.train_images, config.settled_seed
         augmenter = open_augmenter(prepared.augmentation, network, images.layout, seed, config.settled_threads)
-        return Loop(engine, config, images, callbacks, augmenter, phase), snapshots
+        return Loop(engine, config, images, callbacks, augmenter, phase, self.ranks), snapshots
 
     def _emit_of(self, phase: range | None) -> Emit:
         """Emits the progress of a phase as a part of the progress of the training."""
@@ -98,9 +102,11 @@ class _Course:
         return partial(_emit_part, self.emit, phase.start / self.iterations, len(phase) / self.iterations)
 
 
-def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> float | None:
+def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None], ranks: Ranks = ALONE) -> float | None:
     """Train and write snapshots as `config` says; its seed and threads must be settled. Returns the epoch of the
-    best snapshot. Raises BadInput for mistakes of the user, and any exception of check_abort."""
+    best snapshot. Raises BadInput for mistakes of the user, and any exception of check_abort. With several ranks each
+    calls it, and `emit` is called by the first only."""
+    emit = emit if ranks.is_first else _silent
     network = config.trained_network()
     labels = _labels(config, network)
     layout = layout_of(network, config.image_shape or network.input_shape, len(labels), config.resize)
@@ -109,7 +115,7 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
         config = replace(config, random_seed=start.state.seed)
     phases = phases_of(config, layout)
     judge, plateaus = early_stopping_of(config, start), start.state.plateaus if start.state else 0
-    course = _Course(labels, layout, emit, check_abort, judge, plateaus, iterations=end_of(phases[-1]))
+    course = _Course(labels, layout, emit, check_abort, judge, plateaus, ranks, iterations=end_of(phases[-1]))
     left = [phase for phase in phases if not end_of(phase) or start.iteration < end_of(phase)]
     engine: Engine | None = None
     for phase_config, phase in left or phases[-1:]:
@@ -119,6 +125,10 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None]) -> f
             start = after_head(start, judge)
         engine = course.run(phase_config, start, phase)
     return course.best[0] if course.best else None
+
+
+def _silent(event: dict[str, Any]) -> None:
+    """Emit nothing."""
 
 
 def _emit_part(emit: Emit, before: float, share: float, event: dict[str, Any]) -> None:
@@ -135,10 +145,11 @@ def _prepared(
     start: Start,
     emit: Emit,
     check_abort: Callable[[], None],
+    ranks: Ranks,
 ) -> tuple[Prepared, Emit]:
     """Open the images and the engine of a phase. Returns them, and what emits the events of the phase."""
     mean, scale = normalization(config, network, layout)
-    whole = _engine_config(config, network, mean, scale)
+    whole = _engine_config(config, network, mean, scale, ranks)
     parts = planned_parts(network, config.train_layers, config.feature_views, config)
     if parts and (views := open_views(config, layout, parts)):
         prepared, emit = prepare_head_training(config, whole, parts, views, start.weights, emit, check_abort)
@@ -153,13 +164,13 @@ def _callbacks(
     check_abort: Callable[[], None],
     judging: Sequence[Callback],
     val_images: Images | None,
-    snapshots: Snapshots,
+    writing: Sequence[Callback],
 ) -> Sequence[Callback]:
     """The callbacks of a training, in the order of their calls: metrics of training, then validation, then the
-    snapshot. `judging`: those that the result of a validation concerns."""
+    snapshot. `judging`: those that the result of a validation concerns. `writing`: those that write snapshots."""
     watching = [AbortCheck(check_abort), ProgressReporter(emit), EventReporter(emit)]
     validating = [Validation(val_images)] if val_images else []
-    return [*watching, *judging, *validating, snapshots]
+    return [*watching, *judging, *validating, *writing]
 
 
 def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:
@@ -201,7 +212,7 @@ def _prepare(config: TrainConfig, whole: EngineConfig, layout: InputLayout, tick
 
 
 def _engine_config(
-    config: TrainConfig, network: Network, mean: np.ndarray | None, scale: np.ndarray | None
+    config: TrainConfig, network: Network, mean: np.ndarray | None, scale: np.ndarray | None, ranks: Ranks
 ) -> EngineConfig:
     return EngineConfig(
         network=network,
@@ -211,6 +222,7 @@ def _engine_config(
         threads=config.settled_threads,
         seed=config.settled_seed,
         category_weights=config.category_weights,
+        ranks=ranks,
         **config.values(),
     )
 

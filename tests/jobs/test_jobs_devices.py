@@ -7,7 +7,7 @@ import pytest
 from digits_project.common.errors import BadInput
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Device, DeviceRequest, Status
-from digits_project.jobs.scheduling import devices
+from digits_project.jobs.scheduling import device_choice, devices
 from digits_project.jobs.scheduling.dispatch import dispatch
 from models_app.training.engines import ENGINES
 from tests.support.samples.engine_samples import SECOND
@@ -95,14 +95,14 @@ def test_a_request_for_several_gpus_gets_the_cpu_where_no_host_has_a_gpu(hosts, 
 def test_a_request_for_gpus_that_no_host_has_is_refused(hosts, requested, message):
     hosts(a=1, b=2)
     with pytest.raises(BadInput, match=message):
-        devices.check(requested)
+        device_choice.check(requested)
 
 
 def test_where_no_host_has_a_gpu_any_number_passes_but_no_index(hosts):
     hosts(a=0)
-    devices.check(DeviceRequest((), 8))
+    device_choice.check(DeviceRequest((), 8))
     with pytest.raises(BadInput, match="No host has GPU 0 to train on; there are: none"):
-        devices.check(DeviceRequest((0,)))
+        device_choice.check(DeviceRequest((0,)))
 
 
 @pytest.fixture
@@ -170,14 +170,14 @@ def test_a_job_on_several_devices_uses_an_engine_that_can_use_them_all():
 def test_a_request_for_gpus_that_the_engine_cannot_use_is_refused(hosts, requested, message):
     hosts(b=2)
     Device.objects.filter(index=1).update(engines=["second"])
-    devices.check(requested)
-    devices.check(replace(requested, engines=("mxnet", "second")))
+    device_choice.check(requested)
+    device_choice.check(replace(requested, engines=("mxnet", "second")))
     with pytest.raises(BadInput, match=message):
-        devices.check(replace(requested, engines=("mxnet",)))
+        device_choice.check(replace(requested, engines=("mxnet",)))
 
 
 def test_a_request_is_refused_where_the_engine_can_use_no_device(hosts):
     hosts(a=0)
     Device.objects.update(engines=[])
     with pytest.raises(BadInput, match=r"No host has a device to train on\. mxnet can't use cpu of a\."):
-        devices.check(DeviceRequest(engines=("mxnet",)))
+        device_choice.check(DeviceRequest(engines=("mxnet",)))

@@ -24,6 +24,7 @@ from digits_project.jobs.execution import reaper
 from digits_project.jobs.execution.lost_process import handle_lost_process
 from digits_project.jobs.execution.runner import listen_to_stop
 from digits_project.jobs.models import find_job, job_classes
+from digits_project.jobs.process_identity import Process
 from digits_project.jobs.scheduling import queues
 from digits_project.jobs.scheduling.dispatch import dispatch_or_leave
 
@@ -62,7 +63,8 @@ class JobWorker(Worker):
             maintenance_interval=5,
             log_job_description=False,
         )
-        self.tasks = {job_class.TASK for job_class in job_classes()}
+        self.tasks: dict[str, tuple[type, ...]] = {job_class.TASK: (str,) for job_class in job_classes()}
+        self.tasks |= {job_class.JOIN_TASK: (str, int) for job_class in job_classes() if job_class.JOIN_TASK}
 
     def bootstrap(self, *args, **kwargs):
         """Register, then handle the jobs that a dead worker left behind."""
@@ -131,7 +133,8 @@ class JobWorker(Worker):
 
     def _is_ours(self, job) -> bool:
         try:
-            plain = job.func_name in self.tasks and len(job.args) == 1 and is_job_id(job.args[0]) and not job.kwargs
+            types = tuple(type(argument) for argument in job.args)
+            plain = types == self.tasks.get(job.func_name) and is_job_id(job.args[0]) and not job.kwargs
             plain = plain and job.instance is None
         except (DeserializationError, TypeError):  # TypeError: the data is not a job at all
             return False
@@ -155,7 +158,8 @@ class JobWorker(Worker):
         how = f"by signal {os.WTERMSIG(ret_val)}" if os.WIFSIGNALED(ret_val) else f"with status {ret_val}"
         try:
             row = find_job(job.args[0])
-            if row and row.worker and not row.has_ended:
+            # A process that only joined a job of another host ends nothing here: that host's process misses its ranks.
+            if row and not row.has_ended and row.worker and Process.parse(row.worker).is_process(retpid):
                 handle_lost_process(
                     row, f"The process that ran this job died {how}. Out of memory is the usual reason."
                 )

@@ -1,4 +1,4 @@
-"""Registers the devices of a host, and leases them to jobs."""
+"""Registers the devices of a host, and finds those that a job holds."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.core.cache import cache
 
-from digits_project.common.errors import BadInput
 from digits_project.common.resources import ComputeCapability
 from digits_project.jobs.models import Device, DeviceRequest, Job, JobEngine, job_classes
+from digits_project.jobs.scheduling.device_choice import hosts_in_order
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ class Gpu:
 
 def register() -> list[Device]:
     """Update this host's device rows. A device that an operator switched off stays off. A new GPU is on if an engine
-    can use it, a new CPU if there is no such GPU, because training on a CPU is far slower."""
+    can use it, a new CPU if there is no such GPU, because training on a CPU is far slower. With DIGITS_CPU_RANKS the
+    CPU counts as so many devices."""
     gpus = {gpu: engines_of(gpu.compute_capability) for gpu in find_gpus()}
     rows = [
         _register(
@@ -38,7 +39,11 @@ def register() -> list[Device]:
         )
         for gpu, engines in gpus.items()
     ]
-    rows.append(_register(Device.Type.CPU, 0, not any(gpus.values()), "CPU", 0, (), engines_of(None)))
+    without_gpu, engines_of_cpu = not any(gpus.values()), engines_of(None)
+    rows += [
+        _register(Device.Type.CPU, index, without_gpu, "CPU", 0, (), engines_of_cpu)
+        for index in range(max(1, settings.DIGITS_CPU_RANKS))
+    ]
     Device.objects.filter(host=settings.DIGITS_HOST_NAME).exclude(pk__in=[row.pk for row in rows]).delete()
     return rows
 
@@ -68,76 +73,14 @@ def find_gpus() -> list[Gpu]:
         return []
 
 
-class DevicePool:
-    """The free devices of hosts with a listening worker, which a dispatcher leases inside its transaction.
-
-    SKIP LOCKED: rows that another process is leasing, or that an operator edits, are skipped.
-    """
-
-    def __init__(self, queue_names: list[str]):
-        hosts = [name.removeprefix("train-") for name in queue_names]
-        # Devices that no engine can use are left out, so that they do not make the pool look filled.
-        enabled = Device.objects.filter(enabled=True, host__in=hosts).exclude(engines=[])
-        ordered = enabled.order_by("-type", "index", "host")
-        self._enabled = list(ordered)
-        self._free = list(ordered.select_for_update(skip_locked=True).filter(leased_to=""))
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._free
-
-    def lease(self, job: Job) -> list[Device]:
-        """Lease `job` all the devices that it requests, on one host and for one engine that can use all of them; or
-        none. Devices that the job then waits for are kept from the jobs behind it, so that jobs for one GPU don't
-        starve a job for several."""
-        wanted = job.device_request()
-        found = self._find(wanted)
-        for device in found:
-            device.leased_to = job.pk
-            device.save(update_fields=["leased_to"])
-        taken = found or self._reserved(wanted)
-        self._free = [device for device in self._free if device not in taken]
-        return found
-
-    def _find(self, wanted: DeviceRequest) -> list[Device]:
-        usable = [device for device in self._free if device.suits(wanted)]
-        if wanted.is_any_device:
-            return usable[:1]  # a GPU, else a CPU
-        fitting = (_fitting(wanted, gpus) for gpus in _usable_together(wanted, usable))
-        found = next(filter(None, fitting), [])
-        # Without any GPU, a request for a number of GPUs gets the CPU, so that scripts work on every server.
-        without_gpus = not wanted.indexes and not any(_usable_together(wanted, self._enabled))
-        return found or (usable[:1] if without_gpus else [])
-
-    def _reserved(self, wanted: DeviceRequest) -> list[Device]:
-        gpus = next((gpus for gpus in _usable_together(wanted, self._enabled) if _fitting(wanted, gpus)), [])
-        return _fitting(wanted, gpus) if wanted.indexes else gpus
-
-
-def check(wanted: DeviceRequest) -> None:
-    """Raise BadInput if no host has these GPUs for an engine of the job, or no device at all. Without any GPU, a
-    request for a number of GPUs is valid, because it then means the CPU."""
-    enabled = list(Device.objects.filter(enabled=True))
-    hosts = list(_usable_together(wanted, enabled))
-    if any(_fitting(wanted, gpus) for gpus in hosts):
-        return
-    unusable = ", ".join(str(device) for device in enabled if not device.suits(wanted))
-    why = f" {' and '.join(wanted.engines)} can't use {unusable}." if unusable else ""
-    if wanted.indexes:
-        there = ", ".join(str(index) for index in sorted({gpu.index for gpus in hosts for gpu in gpus})) or "none"
-        raise BadInput(f"No host has GPU {', '.join(map(str, wanted.indexes))} to train on; there are: {there}.{why}")
-    if hosts:
-        raise BadInput(
-            f"No host has {wanted.count} GPUs to train on; the largest number on one host is "
-            f"{max(map(len, hosts))}.{why}"
-        )
-    if enabled and not any(device.suits(wanted) for device in enabled):
-        raise BadInput(f"No host has a device to train on.{why} `manage.py doctor` on that host says what is missing.")
-
-
 def held_by(job: Job) -> list[Device]:
     """The devices of this host that `job` holds."""
     return list(Device.objects.filter(leased_to=job.pk, host=settings.DIGITS_HOST_NAME).order_by("index"))
+
+
+def hosts_of(job: Job) -> list[list[Device]]:
+    """The devices that `job` holds, one list for each host; the first host runs the job, the others help it."""
+    return hosts_in_order(Device.objects.filter(leased_to=job.pk).order_by("index"))
 
 
 def engine_of(wanted: DeviceRequest, held: Iterable[Device]) -> str:
@@ -145,34 +88,6 @@ def engine_of(wanted: DeviceRequest, held: Iterable[Device]) -> str:
     it is the first requested one, which then reports what is missing."""
     shared = (name for name in wanted.engines if all(device.runs(name) for device in held))
     return next(shared, wanted.engines[0])
-
-
-def _usable_together(wanted: DeviceRequest, devices: Iterable[Device]) -> Iterator[list[Device]]:
-    """Groups of GPUs that one job can use together: for each host, those that one of its engines can use.
-
-    The group of the preferred engine comes first.
-    """
-    for gpus in _by_host(devices):
-        for engine in wanted.engines:
-            if usable := [gpu for gpu in gpus if gpu.runs(engine)]:
-                yield usable
-        if not wanted.engines:
-            yield gpus
-
-
-def _by_host(devices: Iterable[Device]) -> list[list[Device]]:
-    """The GPUs among the devices, one list per host."""
-    hosts: dict[str, list[Device]] = {}
-    for device in devices:
-        if device.type == Device.Type.GPU:
-            hosts.setdefault(device.host, []).append(device)
-    return list(hosts.values())
-
-
-def _fitting(wanted: DeviceRequest, gpus: list[Device]) -> list[Device]:
-    """The requested GPUs among those of one host; [] if one is missing."""
-    chosen = [gpu for gpu in gpus if gpu.index in wanted.indexes] if wanted.indexes else gpus[: wanted.count]
-    return chosen if len(chosen) == (len(wanted.indexes) or wanted.count) else []
 
 
 class NoNvml(Exception):

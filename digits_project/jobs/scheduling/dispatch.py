@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Device, Job, Status, job_classes
 from digits_project.jobs.scheduling import devices, queues
+from digits_project.jobs.scheduling.device_pool import DevicePool
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def dispatch() -> None:
         _free_devices(workers)
         chosen = [placement for job_class in job_classes() for placement in _place(job_class, workers)]
     for queue_name, job in chosen:
-        queues.enqueue(queue_name, job.TASK, job.pk, attempt=len(job.status_history))
+        queues.enqueue(queue_name, job.TASK, job.pk, attempt=job.attempt)
 
 
 def dispatch_or_leave() -> None:
@@ -52,11 +53,11 @@ def lease_here(job: Job) -> list[Device]:
         workers = queues.live_workers()
     except RedisError:
         workers = {}
-    queue_name = f"train-{settings.DIGITS_HOST_NAME}"
     with transaction.atomic():
         _take_turn()
         _free_devices(workers)
-        return devices.held_by(job) or devices.DevicePool([queue_name]).lease(job)
+        Device.objects.filter(leased_to=job.pk).exclude(host=settings.DIGITS_HOST_NAME).update(leased_to="")
+        return devices.held_by(job) or DevicePool({queues.train_queue(settings.DIGITS_HOST_NAME): 1}).lease(job)
 
 
 def _take_turn() -> None:
@@ -71,15 +72,20 @@ def _fail_unrunnable() -> None:
 
 
 def _free_devices(workers: dict[str, int]) -> None:
-    """Free devices whose job has ended or was deleted, or waits on a host without a worker."""
+    """Free the devices of jobs that have ended or were deleted, or that wait on a host without a worker; then all of
+    the job's, which can be on several hosts."""
+    leased: dict[str, list[Device]] = {}
     for device in Device.objects.select_for_update().exclude(leased_to=""):
-        holders = [job_class.objects.filter(pk=device.leased_to).first() for job_class in job_classes()]
+        leased.setdefault(device.leased_to, []).append(device)
+    for job_id, held in leased.items():
+        holders = [job_class.objects.filter(pk=job_id).first() for job_class in job_classes()]
         status = next((job.status for job in holders if job), None)
-        stranded = status == Status.WAITING and device.queue_name not in workers
+        stranded = status == Status.WAITING and any(device.queue_name not in workers for device in held)
         if stranded or status not in (Status.WAITING, Status.RUNNING):
-            log.info("%s is free again; it was leased to %s (%s)", device, device.leased_to, status or "deleted")
-            device.leased_to = ""
-            device.save(update_fields=["leased_to"])
+            log.info(
+                "%s is free again; it was leased to %s (%s)", ", ".join(map(str, held)), job_id, status or "deleted"
+            )
+            Device.objects.filter(pk__in=[device.pk for device in held]).update(leased_to="")
 
 
 def _place(job_class: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
@@ -91,7 +97,7 @@ def _place(job_class: type[Job], workers: dict[str, int]) -> list[tuple[str, Job
     if job_class.QUEUE != "train":
         count = max(1, workers.get(job_class.QUEUE, 0))
         return [(job_class.QUEUE, job) for job in job_class.ready()[:count]] + _place_on_spare(job_class, workers)
-    return _place_on_devices(job_class, [name for name in workers if name.startswith("train-")])
+    return _place_on_devices(job_class, workers)
 
 
 def _place_on_spare(job_class: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
@@ -111,10 +117,10 @@ def _place_on_spare(job_class: type[Job], workers: dict[str, int]) -> list[tuple
     return [(name, job) for job in waiting[: workers[name]]]
 
 
-def _place_on_devices(job_class: type[Job], queue_names: list[str]) -> list[tuple[str, Job]]:
-    leased = {device.leased_to: device for device in Device.objects.exclude(leased_to="")}
-    placed = [(leased[job.pk].queue_name, job) for job in job_class.ready().filter(pk__in=leased)]
-    pool = devices.DevicePool(queue_names)
+def _place_on_devices(job_class: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
+    leased = set(Device.objects.exclude(leased_to="").values_list("leased_to", flat=True))
+    placed = [(devices.hosts_of(job)[0][0].queue_name, job) for job in job_class.ready().filter(pk__in=leased)]
+    pool = DevicePool(workers)
     if pool.is_empty:
         return placed  # without sorting all waiting jobs, which takes seconds where 100,000 wait
     for job in job_class.ready().exclude(pk__in=leased).iterator(chunk_size=16):

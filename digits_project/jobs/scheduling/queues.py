@@ -36,6 +36,11 @@ def queue(name: str) -> Queue:
     return Queue(name, connection=connection(), serializer=JSONSerializer, default_timeout=-1)
 
 
+def train_queue(host: str) -> str:
+    """The name of the queue of the train workers on a host."""
+    return f"train-{host}"
+
+
 def enqueue(name: str, task: str, job_id: str, attempt: int) -> None:
     """Let a worker of queue `name` call `task(job_id)` once, even if several processes call this several times.
 
@@ -44,10 +49,18 @@ def enqueue(name: str, task: str, job_id: str, attempt: int) -> None:
     Each attempt has its own id in RQ. Otherwise a job that lost its worker could not be queued again before RQ notices
     the loss.
     """
+    _enqueue(name, task, (job_id,), f"{job_id}-{attempt}{'s' if name.endswith(SPARE) else ''}")
+
+
+def enqueue_join(name: str, task: str, job_id: str, attempt: int, host: int) -> None:
+    """Let a worker of the host with this number among those of the job (from 1) call `task(job_id, attempt)` once."""
+    _enqueue(name, task, (job_id, attempt), f"{job_id}-{attempt}h{host}")
+
+
+def _enqueue(name: str, task: str, args: tuple[Any, ...], queued_id: str) -> None:
     target = queue(name)
-    queued_id = f"{job_id}-{attempt}{'s' if name.endswith(SPARE) else ''}"
     arguments: dict[str, Any] = {
-        "args": (job_id,),
+        "args": args,
         "job_id": queued_id,
         "unique": True,
         "result_ttl": 0,

@@ -47,21 +47,19 @@ class Augmenter:
 
     def read(
         self, images: Images, numbers: Sequence[int] | np.ndarray, epoch: int, first: int, out: np.ndarray,
-        labels: np.ndarray,
+        labels: np.ndarray, rows: slice | None = None,
     ) -> None:  # fmt: skip
         """Read the batch that begins at the position `first` of an epoch: its images into `out` (uint8, n×C×H×W), its
-        labels into `labels` (float32, n×label_shape). Only one thread at a time may call it."""
-        count = len(numbers)
-        categories = np.empty(count, np.float32) if self._label_width else labels
-        if not self._settings.mixes_images:
-            self._read_unmixed(images, numbers, epoch, first, out, categories)
-        else:
-            self._unmixed = _with_room(self._unmixed, count)
-            self._read_unmixed(images, numbers, epoch, first, self._unmixed[:count], categories)
+        labels into `labels` (float32, n×label_shape). `rows`: only these rows of the batch. Only one thread at a time
+        may call it."""
+        own = rows or slice(0, len(numbers))
+        if self._settings.mixes_images:
+            self._read_mixed(images, numbers, epoch, first, out, labels, own)
+            return
+        categories = np.empty(len(out), np.float32) if self._label_width else labels
+        self._read_unmixed(images, numbers[own], epoch, first + own.start, out, categories)
         if self._label_width:
             labels[:] = self._soft(categories)
-        if self._settings.mixes_images:
-            self._mix(epoch, first, out, labels)
 
     def image_at(
         self, images: Images, order: np.ndarray, epoch: int, position: int, batch_size: int
@@ -86,6 +84,22 @@ class Augmenter:
         labels = np.empty((1, *self._layout.label_shape), np.float32)
         self._read_unmixed(images, order.take([position], mode="wrap"), epoch, position, pixels, labels)
         return pixels[0], self._soft(labels)[0] if self._label_width else labels[0]
+
+    def _read_mixed(
+        self, images: Images, numbers: Sequence[int] | np.ndarray, epoch: int, first: int, out: np.ndarray,
+        labels: np.ndarray, own: slice,
+    ) -> None:  # fmt: skip
+        """Read these rows of a batch, and the row with which the last of them is mixed."""
+        count, after = len(out), own.stop % len(numbers)
+        self._unmixed = _with_room(self._unmixed, count + 1)
+        categories = np.empty(count + 1, np.float32)
+        self._read_unmixed(images, numbers[own], epoch, first + own.start, self._unmixed[:count], categories[:count])
+        if after == own.start:  # the rows are the whole batch
+            self._unmixed[count], categories[count] = self._unmixed[0], categories[0]
+        else:
+            last, label = self._unmixed[count:][:1], categories[count:]
+            self._read_unmixed(images, numbers[after : after + 1], epoch, first + after, last, label)
+        self._mix(epoch, first + own.start, out, labels, self._soft(categories))
 
     def _read_unmixed(
         self, images: Images, numbers: Sequence[int] | np.ndarray, epoch: int, first: int, out: np.ndarray,
@@ -122,16 +136,17 @@ class Augmenter:
     def _soft(self, categories: np.ndarray) -> np.ndarray:
         return soft_labels(categories, self._label_width, self._layout.categories, self._settings.label_smoothing)
 
-    def _mix(self, epoch: int, first: int, out: np.ndarray, labels: np.ndarray) -> None:
+    def _mix(self, epoch: int, first: int, out: np.ndarray, labels: np.ndarray, unmixed: np.ndarray) -> None:
+        """Mix each image that was read, and its label, with the next one."""
         count, (_, height, width) = len(out), self._layout.input_shape
         mixes = [
             mix_of(self._settings, self._seed, epoch, position, height, width)
             for position in range(first, first + count)
         ]
-        labels[:] = _mixed(labels, np.roll(labels, -1, axis=0), np.array([[mix.share] for mix in mixes], np.float32))
+        labels[:] = _mixed(unmixed[:-1], unmixed[1:], np.array([[mix.share] for mix in mixes], np.float32))
 
         def mix(place: int) -> None:
-            mixes[place].apply(self._unmixed[place], self._unmixed[(place + 1) % count], out[place])
+            mixes[place].apply(self._unmixed[place], self._unmixed[place + 1], out[place])
 
         self._for_each(count, mix)
 

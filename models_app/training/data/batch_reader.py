@@ -43,20 +43,31 @@ def epoch_order(images: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def training_batches(
-    images: Images, batch_size: int, seed: int, start: int = 0, augmenter: Augmenter | None = None
+    images: Images,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    augmenter: Augmenter | None = None,
+    rows: slice | None = None,
 ) -> Generator[Batch, None, None]:
     """Endless batches from iteration `start` on. An epoch's last batch is filled up with the epoch's first images.
 
-    Crop, flip and augmentation of an image depend on the seed, the epoch and the image's position in it.
+    Crop, flip and augmentation of an image depend on the seed, the epoch and the image's position in it. `rows`: only
+    these rows of each batch, which then are as they would be in the whole batch.
     """
-    return _read_ahead(images, batch_size, _training_parts(images, batch_size, seed, start, augmenter), augmenter)
+    own = rows or slice(0, batch_size)
+    parts = _training_parts(images, batch_size, seed, start, augmenter, own)
+    return _read_ahead(images, own.stop - own.start, parts, augmenter)
 
 
-def validation_batches(images: Images, batch_size: int) -> Generator[Batch, None, None]:
-    """Batches of the middle crop of every image, once. The padding of the last batch has the label NO_LABEL."""
+def validation_batches(images: Images, batch_size: int, rows: slice | None = None) -> Generator[Batch, None, None]:
+    """Batches of the middle crop of every image, once. The padding of the last batch has the label NO_LABEL. `rows`:
+    only these rows of each batch; there are as many batches for any rows."""
+    own = rows or slice(0, batch_size)
     starts = range(0, len(images), batch_size)
-    numbers = (np.arange(i, min(i + batch_size, len(images))) for i in starts)
-    return _read_ahead(images, batch_size, (_plain(images, c, images.layout.centre(len(c))) for c in numbers))
+    numbers = (np.arange(i, min(i + batch_size, len(images)))[own] for i in starts)
+    parts = (_plain(images, chosen, images.layout.centre(len(chosen))) for chosen in numbers)
+    return _read_ahead(images, own.stop - own.start, parts)
 
 
 class BatchSource(NamedTuple):
@@ -71,7 +82,7 @@ def _plain(images: Images, chosen: np.ndarray, windows: Sequence[Window] | None)
 
 
 def _training_parts(
-    images: Images, batch_size: int, seed: int, start: int, augmenter: Augmenter | None
+    images: Images, batch_size: int, seed: int, start: int, augmenter: Augmenter | None, own: slice
 ) -> Iterator[BatchSource]:
     per_epoch = batches_per_epoch(len(images), batch_size)
     epoch, first = divmod(start, per_epoch)
@@ -80,9 +91,10 @@ def _training_parts(
         for place in range(first * batch_size, per_epoch * batch_size, batch_size):
             chosen = order.take(range(place, place + batch_size), mode="wrap")
             if augmenter:
-                yield BatchSource(batch_size, partial(augmenter.read, images, chosen, epoch, place))
+                yield BatchSource(own.stop - own.start, partial(augmenter.read, images, chosen, epoch, place, rows=own))
             else:
-                yield _plain(images, chosen, images.layout.at_random(seed, epoch, place, batch_size))
+                windows = images.layout.at_random(seed, epoch, place + own.start, own.stop - own.start)
+                yield _plain(images, chosen[own], windows)
         epoch, first = epoch + 1, 0
 
 
@@ -118,7 +130,8 @@ def _read(parts: Iterable[BatchSource], free: SimpleQueue, ready: SimpleQueue, s
             batch = free.get()
             if stop.is_set():
                 return
-            read(batch.images[:images], batch.labels[:images])
+            if images:
+                read(batch.images[:images], batch.labels[:images])
             batch.labels[images:] = NO_LABEL
             ready.put(batch)
         ready.put(None)

@@ -10,6 +10,7 @@ from models_app.training.engines.registry import (
     declared,
     engines_of_network,
     open_engine,
+    spanning,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "declared",
     "engines_of_network",
     "open_engine",
+    "spanning",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 from models_app.networks import Network
 from models_app.training.hyperparameters import Hyperparameters
 from models_app.training.measures import Scores
+from models_app.training.ranks.rank import ALONE, Ranks
 
 # The label of an image that only fills up a batch and does not count: no category, and no value of a dataset.
 NO_LABEL = float("-inf")
@@ -30,6 +31,8 @@ class EngineConfig(Hyperparameters):
     category_weights: a factor for each category, by which the training's losses of its images are multiplied; the
         reported losses stay unweighted. None: no weights.
     input_type: the type of the images: uint8, or float32 for a network that computes with features instead of pixels.
+    ranks: the rank of this process. With several, `batch_size` is that of all together; the engine gets only its own
+        rows of each batch (ranks.rows), and takes a step by the gradient of all.
     """
 
     network: Network
@@ -40,6 +43,7 @@ class EngineConfig(Hyperparameters):
     scale: np.ndarray | None = None
     category_weights: tuple[float, ...] | None = None
     input_type: str = "uint8"
+    ranks: Ranks = ALONE
 
 
 class Engine(Protocol):

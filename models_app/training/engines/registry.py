@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, util
 
@@ -28,6 +28,8 @@ class EngineDeclaration:
     install: the command that installs it.
     gpu_install: the command that installs it with code for GPUs; "" if there is no separate one.
     layer_types: the layer types (of networks.layers.TYPES) that it can build.
+    ranks_module: for an engine that computes on one device in a process, the module that starts several such processes,
+        the ranks, and connects them (training/ranks.py); "": the engine computes on several devices in one process.
     gpu_wheels: the distributions with GPU code, each with the lowest and the highest compute capability of its code. If
         none of them is installed, the engine can use only the CPU.
 
@@ -41,6 +43,7 @@ class EngineDeclaration:
     install: str
     layer_types: frozenset[str]
     gpu_install: str = ""
+    ranks_module: str = ""
     gpu_wheels: Mapping[str, tuple[ComputeCapability, ComputeCapability]] = field(default_factory=dict)
 
     def is_installed(self) -> bool:
@@ -86,6 +89,11 @@ def candidates(wanted: str = AUTO) -> tuple[str, ...]:
 def declared() -> list[EngineDeclaration]:
     """All registered engines, in the order in which AUTO prefers them."""
     return _named(AUTO)
+
+
+def spanning(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the engines that can compute on devices of several hosts together."""
+    return tuple(name for name in names if name in ENGINES and ENGINES[name].ranks_module)
 
 
 def engines_of_network(network: Network, wanted: str = AUTO) -> list[str]:

@@ -120,7 +120,7 @@ def test_a_configuration_of_an_earlier_version_still_loads():
     del written["framework"]
     assert {name: loaded[name] for name in written} == json.loads(json.dumps(written))
     defaults = {declared.name: declared.default for declared in hyperparameters_of(TrainConfig)}
-    defaults |= {"engine": "auto", "input_resize": None}
+    defaults |= {"engine": "auto", "input_resize": None, "rendezvous": None}
     later = set(loaded) - set(written)
     assert {name: loaded[name] for name in later} == {name: defaults[name] for name in later}
     assert {"engine", "keep_snapshots", "balance_classes", "ema"} <= later

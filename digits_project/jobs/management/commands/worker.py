@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *, queue, **options):
         limit_waits()
-        name = f"train-{settings.DIGITS_HOST_NAME}" if queue == "train" else queue
+        name = queues.train_queue(settings.DIGITS_HOST_NAME) if queue == "train" else queue
         in_child(self._register_devices if queue == "train" else self._await_services)
         JobWorker([name]).work()
 
