@@ -2,10 +2,11 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 from django.core.files.uploadedfile import SimpleUploadedFile, UploadedFile
 
-from datasets.download.downloading import download
+from datasets.download.downloading import Redirects, download, reported_sha256
 from digits_project.common.digests import sha256
 from digits_project.common.errors import Failed
 from digits_project.jobs import services
@@ -26,7 +27,7 @@ class Command(ConsoleCommand):
     help = (
         "Weights that trainings start from (train_model --method pretrained). list: those that are installed, and "
         "pretrained models. add: makes a pretrained model from a file. remove: deletes one. fetch: downloads "
-        "torchvision's ImageNet weights of a standard network and adds them."
+        "ImageNet weights that torchvision or timm publish and adds them."
     )
     example = (
         "list\n"
@@ -34,7 +35,8 @@ class Command(ConsoleCommand):
         "add own own.safetensors --prototxt own.prototxt --labels labels.txt\n"
         "add digits lenet.npz --network lenet --image-type grayscale\n"
         "remove 20261125-120000-0c1a\n"
-        "fetch resnet18_torch"
+        "fetch resnet18_torch\n"
+        "fetch timm/resnet50.a1_in1k"
     )
 
     def add_arguments(self, parser):
@@ -56,8 +58,15 @@ class Command(ConsoleCommand):
         remove = actions.add_parser("remove", help="delete a pretrained model")
         remove.add_argument("job_id", help="its id, as list shows it")
         fetch = actions.add_parser("fetch", help="download published weights and add them")
-        fetch.add_argument("network", choices=list(PUBLISHED_FILES), help="the standard network")
-        fetch.add_argument("--mirror", metavar="URL", help="another address of the folder with the published files")
+        names = ", ".join(PUBLISHED_FILES)
+        fetch.add_argument(
+            "weights",
+            choices=list(PUBLISHED_FILES),
+            metavar="WEIGHTS",
+            help=f"torchvision's by the name of the standard network, timm's by theirs: {names}",
+        )
+        fetch.add_argument("--mirror", metavar="URL", help="another address, below which the files have the same paths")
+        fetch.add_argument("--sha256", help="the file's SHA-256, if you know it from elsewhere than its publisher")
 
     def handle(self, *, action, **options):
         {"list": self._list, "add": self._add, "remove": self._remove, "fetch": self._fetch}[action](options)
@@ -100,20 +109,28 @@ class Command(ConsoleCommand):
         self.screen.line(f"{row.name} is deleted")
 
     def _fetch(self, options) -> None:
-        published = PUBLISHED_FILES[options["network"]]
-        url = f"{options['mirror'].rstrip('/')}/{published.file}" if options["mirror"] else published.url
+        name, published = options["weights"], PUBLISHED_FILES[options["weights"]]
         with TemporaryDirectory(prefix="weights") as folder:
             path = Path(folder, published.file)
-            self._download(url, published, path)
-            options |= {"name": published.file.removesuffix(".pth"), "file": path, "prototxt": None, "labels": None}
-            self._add(options)
+            try:
+                self._download(published, path, options)
+            except Failed as failed:
+                by_hand = f"manage.py weights add NAME {published.file} --network {published.network}"
+                instead = f"Or fetch {published.url()} on a host with internet, and add the file here: {by_hand}"
+                raise Failed(f"{failed} {instead}") from failed
+            given = name.partition("/")[2] or path.stem
+            path = path.rename(path.with_name(given + path.suffix))
+            added = {"name": given, "file": path, "network": published.network, "prototxt": None, "labels": None}
+            self._add(options | added)
 
-    def _download(self, url: str, published: PublishedFile, path: Path) -> None:
-        try:
-            download(url, published.sha256_start, path, self.screen.download(path.name), sha256)
-        except Failed as failed:
-            by_hand = f"manage.py weights add NAME {published.file} --network {published.network}"
-            raise Failed(f"{failed} Or fetch the file on a host with internet, and add it here: {by_hand}") from failed
+    def _download(self, published: PublishedFile, path: Path, options) -> None:
+        url = published.url(options["mirror"])
+        redirects = Redirects(url, published.domains)
+        expected = (options["sha256"] or published.sha256).lower()
+        if not expected:
+            expected = reported_sha256(url, redirects)
+            self.screen.line(f"SHA-256 {expected}, as {urlsplit(url).hostname} reports it")
+        download(url, expected, path, self.screen.download(path.name), sha256, redirects)
 
     def _report(self, row: PretrainedModel) -> None:
         for warning in row.warnings:
