@@ -2,29 +2,27 @@
 
 `make bench-accuracy` trains each recipe on each image set: 600 photos of clothing in four folds, 5,000 small images of
 CIFAR-10, and scikit-learn's digits. The first two are tar files in the folder that BENCH_DATA names; without them only
-the digits run. It prints a table and, after a run of all, writes benchmarks/accuracy/results.json. `ONLY=clothing`,
-`RECIPES=features,auto` and `FOLDS=1` choose a part. docs/choosing.md shows the figures.
+the digits run. `ONLY=clothing`, `RECIPES=features,auto` and `FOLDS=1` choose a part. It prints each row, merges it into
+benchmarks/accuracy/results.json, and writes the table of all rows there into docs/choosing.md. So parts can run one
+after another.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.accuracy.accuracy_rows import HEADINGS, AccuracyRow, line, store
 from benchmarks.accuracy.image_sets import FOLDS, IMAGE_SETS, ImageSet
 from benchmarks.accuracy.trainings import Training, create_dataset, train
 from tests.support.server import RunningServer
 from tests.support.services import temporary_home
 
-RESULTS = Path(__file__).with_name("results.json")
 # The fields that each row sends. `again` is a second training on the same dataset.
 CLASSIC = {"standard_networks": "lenet"}
 ROWS: dict[str, dict[str, Any]] = {
@@ -36,26 +34,21 @@ ROWS: dict[str, dict[str, Any]] = {
     "auto": {"recipe": "auto"},
 }
 ALL_ROWS = ",".join(ROWS)
-HEADING = (
-    f"{'images':10} {'recipe':10} {'followed':10} {'accuracy':>16} {'last':>6} {'seconds':>8} {'disk':>9} {'load':>5}"
-)
 
 
 def main() -> int:
     options = _options()
     data = Path(options.data) if options.data else None
-    print(HEADING, flush=True)
-    results = []
+    print(line(HEADINGS), flush=True)
     for name in options.only.split(",") if options.only else IMAGE_SETS:
         images = IMAGE_SETS[name]
         if images.archive and not (data and (data / images.archive).exists()):
             print(f"{name:10} left out: set BENCH_DATA to a folder with {images.archive}", flush=True)
             continue
-        for row, trainings in _measured(images, data, options.recipes.split(","), options.folds):
-            print(_line(name, row, trainings), flush=True)
-            results.append({"images": name, "recipe": row, "folds": [asdict(training) for training in trainings]})
-    if not options.only and options.recipes == ALL_ROWS and options.folds == FOLDS:
-        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        for recipe, trainings in _measured(images, data, options.recipes.split(","), options.folds):
+            row = AccuracyRow.of(name, recipe, trainings)
+            print(line(row.cells), flush=True)
+            store(row)
     return 0
 
 
@@ -82,17 +75,6 @@ def _measured(images: ImageSet, data: Path | None, rows: list[str], folds: int) 
         datasets = [create_dataset(server, images, fold) for fold in images.folds(archive, Path(scratch), folds)]
         for row in rows:
             yield row, [train(server, dataset, ROWS[row]) for dataset in datasets]
-
-
-def _line(images: str, row: str, trainings: list[Training]) -> str:
-    best = [100 * training.best for training in trainings]
-    spread = f"{statistics.mean(best):.1f} ± {statistics.pstdev(best):.1f} %" if len(best) > 1 else f"{best[0]:.1f} %"
-    last = statistics.mean(100 * training.last for training in trainings)
-    seconds = statistics.median(training.seconds for training in trainings)
-    disk = statistics.median(training.disk for training in trainings) / 1e6
-    followed = ",".join(sorted({training.recipe for training in trainings}))
-    load = os.getloadavg()[0]
-    return f"{images:10} {row:10} {followed:10} {spread:>16} {last:6.1f} {seconds:8.1f} {disk:6.0f} MB {load:5.1f}"
 
 
 if __name__ == "__main__":

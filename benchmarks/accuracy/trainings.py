@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class Training:
     seconds: from the POST of the model to Done; it starts when the dataset is Done.
     disk: bytes of its folder.
     recipe: the recipe that was followed; with `auto` it is the chosen one.
+    load: the machine's load average when it ended.
     """
 
     best: float
@@ -30,6 +32,7 @@ class Training:
     seconds: float
     disk: int
     recipe: str
+    load: float
 
 
 def create_dataset(server: RunningServer, images: ImageSet, fold: Fold) -> str:
@@ -54,7 +57,8 @@ def train(server: RunningServer, dataset: str, fields: Mapping[str, Any]) -> Tra
     folder = server.home / "jobs" / job
     disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     shown = server.json(f"/models/{job}.json")
-    return Training(max(accuracies), accuracies[-1], seconds, disk, str(shown.get("recipe_used", "classic")))
+    recipe, load = str(shown.get("recipe_used", "classic")), round(os.getloadavg()[0], 1)
+    return Training(max(accuracies), accuracies[-1], seconds, disk, recipe, load)
 
 
 def _finish(server: RunningServer, job: str) -> None:
