@@ -107,6 +107,14 @@ def _check_patience(model: TrainedModel) -> None:
         raise BadInput("This counts validations, but val_interval is 0, so there are none.")
 
 
+def _check_head_epochs(model: TrainedModel) -> None:
+    if model.head_epochs and model.head_epochs >= model.train_epochs:
+        raise BadInput(
+            f"These {model.head_epochs:g} epochs train only the head, so train_epochs ({model.train_epochs:g}) must be "
+            "more, or nothing else would be trained. To train only the head, take train_layers=head."
+        )
+
+
 def _check_policy(model: TrainedModel) -> None:
     if model.lr_policy != PLATEAU:
         return
@@ -212,6 +220,7 @@ CHECKS = {
     "dataset": _check_dataset,
     "previous": _check_previous,
     "early_stop_patience": _check_patience,
+    "head_epochs": _check_head_epochs,
 }
 CHECKS_WITH_DATASET = {
     "lr_policy": _check_policy,

@@ -23,7 +23,7 @@ from models_app.networks.retrain import prepared_as, retrained
 from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.recipe_columns import FilledInByRecipe
 from models_app.results import BEST, NEWEST, Evaluation, Snapshot, Which, chosen, is_due, is_epoch
-from models_app.search.search_job import TrialColumns
+from models_app.search.search_job import Search, TrialColumns
 from models_app.sizes import input_sizes
 from models_app.training import engines
 from models_app.training.class_weights import balanced
@@ -256,8 +256,9 @@ class TrainedModel(FilledInByRecipe, TrialColumns, Job):
             shutil.rmtree(half, ignore_errors=True)
 
     def dependents(self) -> list[Job]:
-        """The models that have yet to read their initial weights from a snapshot of this model."""
-        return list(self.successors.exclude(status__in=ENDED).exclude(previous_epoch=None))
+        """The models that have yet to read initial weights from a snapshot of it, or searches for such models."""
+        waiting = self.successors.exclude(status__in=ENDED).exclude(previous_epoch=None)
+        return [*waiting, *Search.users_of("previous", self)]
 
     def parts(self) -> list[Job]:
         return list(self.evaluations.defer(*Evaluation.LARGE))
@@ -281,11 +282,10 @@ class TrainedModel(FilledInByRecipe, TrialColumns, Job):
         newest, there = self.newest_snapshot, self.epochs
         if newest is None or not is_epoch(which):
             return f"{self.name} is {self.status} and has no snapshot yet."
-        epoch = which
-        if 0 < epoch < newest.epoch and is_due(epoch, self.snapshot_interval):
-            was = f"The snapshot of {self.name} at epoch {epoch:g} was deleted (keep_snapshots says which are kept)"
+        if 0 < which < newest.epoch and is_due(which, self.snapshot_interval):
+            was = f"The snapshot of {self.name} at epoch {which:g} was deleted (keep_snapshots says which are kept)"
             return f"{was}; its epochs are: {there}."
-        return f"{self.name} has no snapshot of epoch {epoch:g}; its epochs are: {there}."
+        return f"{self.name} has no snapshot of epoch {which:g}; its epochs are: {there}."
 
     @property
     def best_snapshot(self) -> Snapshot | None:

@@ -1,5 +1,6 @@
 """The actions of searches: create one, and advance it by the trials that can start now."""
 
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -66,10 +67,19 @@ def create_search(
         devices=ONE_AT_A_TIME if fields.get("select_gpus") else fields.get("select_gpu_count", 1),
     )
     with transaction.atomic():
-        for end in (0, 1):
-            values = {name: dimension.ends[end] for name, dimension in space.items()}
+        for highest in _corners(space):
+            values = {name: dimension.ends[name in highest] for name, dimension in space.items()}
             check_models(owner, **_with_values(fields, values))
         return services.submit(search)
+
+
+def _corners(space: dict[str, Dimension]) -> Iterator[Collection[str]]:
+    """The hyperparameters that have their highest value, all others having their lowest, in each trial that is checked
+    when a search is created."""
+    yield ()
+    yield space.keys()
+    if "head_epochs" in space and "train_epochs" in space:
+        yield ("head_epochs",)  # they must be fewer than train_epochs
 
 
 def _refuse_without_validation(dataset: Dataset, val_interval: float | None) -> None:

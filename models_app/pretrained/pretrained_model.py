@@ -7,6 +7,7 @@ from django.db import models
 
 from digits_project.jobs.models import ENDED, Job
 from models_app.networks import MAX_NETWORK_NAME
+from models_app.search.search_job import Search
 
 
 class PretrainedModel(Job):
@@ -50,5 +51,5 @@ class PretrainedModel(Job):
         }
 
     def dependents(self) -> list[Job]:
-        """The models that have yet to read their initial weights from it."""
-        return list(self.successors.exclude(status__in=ENDED))
+        """The models that have yet to read their initial weights from it, and the searches that will create some."""
+        return [*self.successors.exclude(status__in=ENDED), *Search.users_of("pretrained", self)]

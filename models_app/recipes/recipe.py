@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from digits_project.common import declarations
 
 NO_CLASSIFIER = "recipe={} trains classifiers only. Leave the recipe out, or take classic."
 MAX_NAME = 20  # characters: the length of the column `recipe`
+SEVERAL = re.compile(r"\.\.|,")  # between the values of a range or a list
 COLORS = 3  # channels of the images that installed weights were trained on
 # The values of `method`, of which each has the field that names the network.
 STANDARD, PREVIOUS, PRETRAINED, CUSTOM = "standard", "previous", "pretrained", "custom"
@@ -64,9 +66,9 @@ class Situation:
 
     @property
     def epochs(self) -> float | None:
-        """The epochs that the user asked for; None: none, or several to choose from."""
+        """The epochs that the user asked for, the fewest of a range or a list; None: none."""
         try:
-            epochs = float(str(self.sent.get("train_epochs")))
+            epochs = min(map(float, SEVERAL.split(str(self.sent.get("train_epochs")).strip("[ ]"))))
         except ValueError:
             return None
         return epochs if 0 < epochs < math.inf else None

@@ -74,12 +74,14 @@ class Search(Job):
     @classmethod
     def ready(cls) -> QuerySet:
         """The waiting searches that have something to do: a device is free for a further trial, or all have ended."""
-        waiting = super().ready().filter(dataset__status=Status.DONE).annotate(open=Coalesce(_open_trials(), 0))
-        is_free = Q(needed__lte=Device.objects.filter(enabled=True).count())
-        goes_on = Q(search_trials=None) | Q(next_trial__lte=F("search_trials"))
-        in_time = Q(deadline=None) | Q(deadline__gt=timezone.now())
-        needed = (F("open") + 1) * F("devices")
-        return waiting.annotate(needed=needed).filter(Q(open=0) | (is_free & goes_on & in_time))
+        waiting = super().ready().filter(dataset__status=Status.DONE)
+        return _with_room(waiting).filter(Q(open=0) | _going_on())
+
+    @classmethod
+    def users_of(cls, argument: str, job: Job) -> list[Job]:
+        """The searches that have yet to create trials from this job. argument: its name in create_models."""
+        started = cls.objects.exclude(status__in=ENDED).filter(**{f"fields__{argument}": job.pk})
+        return list(started.filter(_going_on()).only(*cls.LISTED))
 
     @classmethod
     def unrunnable(cls) -> list[tuple[Job, str]]:
@@ -88,16 +90,13 @@ class Search(Job):
 
     @property
     def has_room(self) -> bool:
-        """Whether a further trial can be created now, as ready() decides."""
-        open_trials = len(self.started_jobs())
-        enabled = Device.objects.filter(enabled=True).count()
-        return open_trials == 0 or (open_trials + 1) * self.devices <= enabled
+        """Whether a further trial can be created now: a device is free, or no trial is open."""
+        return _with_room(Search.objects.filter(pk=self.pk)).exists()
 
     @property
     def goes_on(self) -> bool:
         """Whether further trials will be created."""
-        in_time = self.deadline is None or self.deadline > timezone.now()
-        return in_time and (self.search_trials is None or self.next_trial <= self.search_trials)
+        return Search.objects.filter(_going_on(), pk=self.pk).exists()
 
     def waits_for(self) -> str:
         if self.dataset.status != Status.DONE:
@@ -150,6 +149,20 @@ class TrialColumns(models.Model):
 
     class Meta:
         abstract = True
+
+
+def _going_on() -> Q:
+    """The condition that further trials will be created."""
+    in_time = Q(deadline=None) | Q(deadline__gt=timezone.now())
+    return in_time & (Q(search_trials=None) | Q(next_trial__lte=F("search_trials")))
+
+
+def _with_room(searches: QuerySet) -> QuerySet:
+    """Those that can create a trial now, with the number of their `open` trials: enough devices are on for one more,
+    or none is open."""
+    enabled = Device.objects.filter(enabled=True).count()
+    counted = searches.annotate(open=Coalesce(_open_trials(), 0)).annotate(needed=(F("open") + 1) * F("devices"))
+    return counted.filter(Q(open=0) | Q(needed__lte=enabled))
 
 
 def _open_trials() -> Subquery:

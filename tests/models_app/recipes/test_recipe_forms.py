@@ -189,7 +189,21 @@ def test_auto_enlarges_images_that_are_too_small_for_its_network(created, make_d
     assert (model.standard_network, model.input_size) == ("lenet", 28)
 
 
-@pytest.mark.parametrize("epochs, head_epochs", [(1, 0), (2, 1), (5, 3), (16, 10), (50, 10), ("2..50", 10)])
+@pytest.mark.parametrize("head_epochs", [3, "2..3", "1,3"])
+def test_head_epochs_that_leave_no_epoch_for_other_layers_are_refused_by_name(errors, photos, head_epochs):
+    fields = {"method": "pretrained", "pretrained_networks": "efficientnet_lite0", "train_epochs": 3}
+    wrong = errors(dataset=photos.pk, **fields, head_epochs=head_epochs)
+    assert list(wrong) == ["head_epochs"]
+    assert "train_epochs (3) must be more" in wrong["head_epochs"]
+
+
+def test_a_search_whose_fewest_epochs_are_no_more_than_its_most_head_epochs_is_refused(errors, photos):
+    fields = {"method": "pretrained", "pretrained_networks": "efficientnet_lite0"}
+    wrong = errors(dataset=photos.pk, **fields, train_epochs="5..20", head_epochs="1..9")
+    assert list(wrong) == ["head_epochs"]
+
+
+@pytest.mark.parametrize("epochs, head_epochs", [(1, 0), (2, 1), (5, 3), (16, 10), (50, 10), ("2..50", 1), ("8,50", 5)])
 def test_finetune_leaves_epochs_for_all_layers(client, photos, epochs, head_epochs):
     form = {"model_name": "net", "dataset": photos.pk, "recipe": "finetune", "train_epochs": epochs, "dry_run": 1}
     assert client.post(CREATE, form).json()["filled_in"]["head_epochs"] == head_epochs

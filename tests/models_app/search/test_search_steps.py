@@ -1,5 +1,6 @@
 """What a search does whenever it advances: it creates trials, resumes them, and ends."""
 
+import numpy as np
 import pytest
 from django.contrib.auth.models import Group
 
@@ -9,6 +10,8 @@ from digits_project.jobs import lifecycle, quota, services
 from digits_project.jobs.models import Status
 from digits_project.jobs.scheduling.dispatch import dispatch
 from models_app.models import TrainedModel
+from models_app.networks import standard
+from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.search import sampling
 from models_app.search.sampling import next_values
 from models_app.search.search_job import Search
@@ -140,14 +143,14 @@ def test_a_search_creates_no_trial_beyond_its_owners_disk_space_and_goes_on_afte
 ):
     devices(1)
     search = post_search(username="ada")
-    settings.DIGITS_AUTH, settings.DIGITS_MAX_OWNER_DISK = "required", 1
+    settings.DIGITS_AUTH, settings.DIGITS_MAX_OWNER_DISK = "required", 20
     full = search.dataset.directory / "full"
-    full.write_bytes(bytes(2 << 20))
+    full.write_bytes(bytes(21 << 20))
     quota.forget(Dataset.objects.all())
     Dataset.objects.update(owner="ada")
     search = advance(search)
     assert (search.status, numbers(search)) == (Status.ERROR, [])
-    assert "at most 1 MiB are allowed (DIGITS_MAX_OWNER_DISK)" in search.error
+    assert "at most 20 MiB are allowed (DIGITS_MAX_OWNER_DISK)" in search.error
     full.unlink()
     quota.forget(Dataset.objects.all())
     services.resume(search)
@@ -180,12 +183,32 @@ def test_a_search_fails_with_its_dataset(post_search, built_dataset):
     assert (search.status, search.error) == (Status.ERROR, "Its dataset, digits, is Error.")
 
 
-def test_a_search_whose_previous_model_was_deleted_says_so(client, post_search, make_model, devices, advance):
+def test_the_previous_model_of_a_search_is_not_deleted_and_one_that_is_gone_is_named(
+    client, post_search, make_model, devices, advance
+):
     devices(1)
     previous = make_model(Dataset.objects.get())
     search = post_search(method="previous", previous_networks=previous.pk)
-    services.delete(previous)
+    with pytest.raises(HasDependents, match="hunt"):
+        services.delete(previous)
+    TrainedModel.objects.filter(pk=previous.pk).delete()
     assert f"Its model {previous.pk} was deleted, so no further trial can start." in advance(search).error
+
+
+def test_a_pretrained_model_is_not_deleted_while_a_search_will_create_models_from_it(post_search):
+    row = PretrainedModel(name="mine", standard_network="lenet", categories=10)
+    row.network = standard("lenet", (1, 28, 28), 10).to_dict()
+    services.take_in(row, lambda job: np.savez(job.weights_file))
+    fields = {"method": "pretrained", "pretrained_networks": row.pk, "standard_networks": "", "use_mean": "none"}
+    search = post_search(**fields, search_trials=3)
+    with pytest.raises(HasDependents, match=r"1 job\(s\) depend on mine: hunt"):
+        services.delete(row)
+    Search.objects.update(next_trial=4)
+    assert row.dependents() == []
+    Search.objects.update(next_trial=3)
+    services.abort(search)
+    services.delete(row)
+    assert not PretrainedModel.objects.exists()
 
 
 def test_an_abort_that_comes_while_trials_are_created_leaves_none_behind(post_search, devices, advance, monkeypatch):
