@@ -15,6 +15,9 @@ class FilledInByRecipe(models.Model):
     filled_in = models.JSONField(default=dict, blank=True, editable=False)  # {field of the form: value}
     # The seconds of its training by estimates.cost_model, uncorrected: with the true ones it corrects later estimates.
     estimated_seconds = models.FloatField(null=True, editable=False)
+    # What its training will write: into its folder, and beside the dataset's records. 0: not known.
+    estimated_bytes = models.BigIntegerField(default=0, editable=False)
+    estimated_cache_bytes = models.BigIntegerField(default=0, editable=False)
 
     class Meta:
         abstract = True

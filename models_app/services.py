@@ -14,7 +14,7 @@ from digits_project.jobs import directory, limits, quota
 from digits_project.jobs.services import submit
 from digits_project.jobs.visibility import named
 from models_app import networks, pruning
-from models_app.estimates.disk_space import refuse_without_room
+from models_app.estimates.disk_room import refuse_without_room
 from models_app.estimates.estimate import model_costs
 from models_app.models import TrainedModel
 from models_app.networks import prototxt

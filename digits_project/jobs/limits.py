@@ -35,6 +35,12 @@ def refuse_more_disk(owner: str, then: str = "try again") -> None:
         raise DiskLimitReached(excess)
 
 
+def disk_left(owner: str) -> int | None:
+    """The bytes that the jobs of this owner can still take, below 0 if they take too many; None: there is no limit."""
+    most = settings.DIGITS_MAX_OWNER_DISK << 20
+    return most - quota.used(owner) if most and applies_to(owner) else None
+
+
 def refuse_more_waiting(owner: str) -> None:
     """Raise LimitReached if more jobs of this owner wait than allowed. Call it in the transaction that moved a job to
     Waiting: until the transaction ends, no other one can do that for this owner."""
@@ -71,7 +77,8 @@ class Watch:
 
 def _excess(owner: str, then: str) -> str:
     """The message for an owner whose jobs take too many bytes; "" if they don't."""
-    most = settings.DIGITS_MAX_OWNER_DISK << 20
-    if not most or not applies_to(owner) or (size := quota.used(owner)) <= most:
+    left = disk_left(owner)
+    if left is None or left >= 0:
         return ""
-    return TOO_MUCH.format(owner, size + (1 << 20) - 1 >> 20, most >> 20, then)
+    most = settings.DIGITS_MAX_OWNER_DISK
+    return TOO_MUCH.format(owner, most + (-left + (1 << 20) - 1 >> 20), most, then)

@@ -56,6 +56,10 @@ def _estimate_in_words(estimate: dict[str, Any]) -> list[str]:
         took = f"time: about {_duration(estimate['seconds'])}, judging by {estimate['basis']}"
     snapshots = f"{estimate['snapshots']} snapshots of {readable(estimate['snapshot_bytes'])}"
     disk = f"disk: {readable(estimate['disk_bytes'])} ({snapshots}); {readable(estimate['disk_free_bytes'])} are free"
+    if pending := estimate["disk_pending_bytes"]:
+        disk += f", of which other trainings will still write {readable(pending)}"
+    if (left := estimate["owner_disk_left_bytes"]) is not None:
+        disk += f"; {readable(left)} are left of your limit"
     return [took, disk, f"memory: about {readable(estimate['memory_bytes'])}"]
 
 
@@ -70,6 +74,13 @@ class EstimateFacts(serializers.Serializer):
     basis = serializers.CharField(help_text="What the seconds were estimated from, or why they are not known.")
     disk_bytes = serializers.IntegerField(help_text="Left on disk at its end, caches included.")
     disk_free_bytes = serializers.IntegerField(help_text="Free for trainings, without DIGITS_MIN_FREE_DISK.")
+    disk_pending_bytes = serializers.IntegerField(
+        help_text="Of the free bytes, what waiting and running trainings will still write."
+    )
+    owner_disk_left_bytes = serializers.IntegerField(
+        allow_null=True,
+        help_text="Left of your limit (DIGITS_MAX_OWNER_DISK), without what your other trainings will write.",
+    )
     snapshots = serializers.IntegerField(help_text="How many are kept.")
     snapshot_bytes = serializers.IntegerField(help_text="Of one snapshot, without the solver's memory.")
     cache_bytes = serializers.IntegerField(

@@ -11,7 +11,8 @@ from digits_project.common import resources
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Device, Status
 from models_app.estimates.cost_model import seconds_of
-from models_app.estimates.disk_space import DiskProblem, DiskSpace, free, problem_of, space_of
+from models_app.estimates.disk_room import DiskProblem, free, left_of_quota, problem_of, still_written
+from models_app.estimates.disk_space import DiskSpace, space_of
 from models_app.estimates.network_costs import FLOAT_BYTES, NetworkCosts, costs_of
 from models_app.estimates.workload import solver_arrays, workload_of
 from models_app.models import TrainedModel
@@ -22,13 +23,19 @@ MAX_LIKE, MAX_OTHERS = 5, 10  # earlier trainings that correct an estimate
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate. seconds: None if it can't be known; `basis` says why, or what it was computed from."""
+    """An estimate. seconds: None if it can't be known; `basis` says why, or what it was computed from.
+
+    free: bytes on the disk, of which other trainings will still write `pending`.
+    owner_left: what is left of the owner's limit; None: there is none.
+    """
 
     seconds: float | None
     basis: str
     disk: DiskSpace
     memory: int
     free: int
+    pending: int
+    owner_left: int | None
 
     def to_json(self) -> dict[str, Any]:
         """The estimate in responses."""
@@ -37,6 +44,8 @@ class Estimate:
             "basis": self.basis,
             "disk_bytes": self.disk.total,
             "disk_free_bytes": self.free,
+            "disk_pending_bytes": self.pending,
+            "owner_disk_left_bytes": self.owner_left,
             "snapshots": self.disk.kept,
             "snapshot_bytes": self.disk.snapshot,
             "cache_bytes": self.disk.caches,
@@ -58,12 +67,13 @@ def estimate_of(model: TrainedModel, costs: NetworkCosts) -> Estimate:
     seconds, basis = (None, NOT_DONE) if plain is None else _corrected(model, plain)
     numbers = costs.weights + costs.trained * (1 + solver_arrays(model.hyperparameters))  # with gradients and solver
     memory = costs.memory * model.batch_size + numbers * FLOAT_BYTES
-    return Estimate(seconds, basis, space_of(model, costs), memory, free())
+    left = left_of_quota(model.owner)
+    return Estimate(seconds, basis, space_of(model, costs), memory, free(), still_written(), left)
 
 
 def remarks_on(models: Sequence[TrainedModel], costs: NetworkCosts | None) -> dict[str, list[str]]:
     """{"warnings": […], "refusals": […]} about models that are created together."""
-    disk = problem_of([space_of(model, costs) for model in models]) if costs else DiskProblem()
+    disk = problem_of(models, [space_of(model, costs) for model in models]) if costs else DiskProblem()
     warnings = [*models[0].warnings, *([disk.warning] if disk.warning else [])]
     return {"warnings": warnings, "refusals": [disk.refusal] if disk.refusal else []}
 

@@ -7,8 +7,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
 
+from models_app.estimates.disk_room import still_written
 from models_app.models import TrainedModel
-from tests.support.api_requests import field_errors
+from tests.support.api_requests import field_errors, make_account, token_header
 from tests.support.samples.row_samples import with_categories
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -119,6 +120,47 @@ def test_a_disk_that_is_nearly_full_is_a_warning(client, large_form, almost_full
     planned = client.post(CREATE, large_form | {"dry_run": 1}).json()
     assert planned["refusals"] == []
     assert planned["warnings"][-1].startswith("2.23 GB of disk space are needed")
+
+
+def test_what_waiting_trainings_will_write_counts_until_they_have_written_it(client, large_form, almost_full):
+    almost_full(4 * GIGABYTE)
+    first = client.post(CREATE, large_form).json()["id"]
+    planned = client.post(CREATE, large_form | {"dry_run": 1}).json()
+    response = client.post(CREATE, large_form)
+    assert response.status_code == 507
+    for refusal in (planned["refusals"][0], response.json()["error"]["description"]):
+        assert "of which waiting and running trainings will still write 2.23 GB. Keep fewer snapshots" in refusal
+    assert planned["estimate"]["disk_pending_bytes"] == TrainedModel.objects.get().estimated_bytes
+    TrainedModel.objects.update(status="Running", disk_bytes=2 * GIGABYTE)
+    running = client.post(CREATE, large_form | {"dry_run": 1}).json()
+    assert (running["refusals"], running["estimate"]["disk_pending_bytes"] < 0.24 * GIGABYTE) == ([], True)
+    TrainedModel.objects.filter(pk=first).update(status="Done", disk_bytes=0)
+    assert client.post(CREATE, large_form | {"dry_run": 1}).json()["estimate"]["disk_pending_bytes"] == 0
+
+
+def test_trainings_on_one_dataset_share_its_caches(client, form, built_dataset):
+    for _ in range(2):
+        estimate = client.post(CREATE, form | {"dry_run": 1}).json()["estimate"]
+        assert client.post(CREATE, form).status_code == 200
+    pending = client.post(CREATE, form | {"dry_run": 1}).json()["estimate"]["disk_pending_bytes"]
+    # Three snapshots, one more while the last is written, and the solver's memory of two.
+    assert pending == 2 * 6 * estimate["snapshot_bytes"] + estimate["cache_bytes"]
+    TrainedModel.objects.filter(pk=TrainedModel.objects.first().pk).update(status="Running")
+    assert still_written() == 2 * 6 * estimate["snapshot_bytes"]
+
+
+def test_a_training_must_fit_into_its_owners_limit_beside_what_his_others_will_write(client, large_form, settings):
+    settings.DIGITS_AUTH, settings.DIGITS_MAX_OWNER_DISK = "required", 4000
+    ugo = token_header(make_account("ugo", "user"))
+    assert client.post(CREATE, large_form, headers=ugo).status_code == 200
+    response = client.post(CREATE, large_form, headers=ugo)
+    assert response.status_code == 507
+    refusal = response.json()["error"]["description"]
+    assert "and 1.96 GB are left of the 4,000 MiB that the jobs of ugo may take (DIGITS_MAX_OWNER_DISK)" in refusal
+    planned = client.post(CREATE, large_form | {"dry_run": 1}, headers=ugo).json()
+    assert (planned["refusals"], planned["estimate"]["owner_disk_left_bytes"] // 10**7) == ([refusal], 196)
+    other = client.post(CREATE, large_form, headers=token_header(make_account("eva", "user")))
+    assert other.status_code == 200
 
 
 def test_trainings_that_have_ended_correct_the_next_estimate(client, form, run_training_task):
