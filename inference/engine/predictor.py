@@ -41,13 +41,14 @@ class Predictor:
         opener: Callable[[Path, int | None], InferenceSession] = open_session,
     ):
         self._session = opener(onnx_file, threads)
-        self._threads = threads or usable_cores()
         self.runs_on = running_provider(self._session)
         taken = self._session.get_inputs()[0]
         self.source = taken.name
         self._names = [output.name for output in self._session.get_outputs()]
         self.metadata = self._session.get_modelmeta().custom_metadata_map
         self.resize = InputResize.from_properties(self.metadata)
+        # Its threads start with the first batch, and end when the predictor is freed.
+        self._pool = ThreadPoolExecutor(threads or usable_cores(), "resize") if self.resize else None
         most_bytes = MAX_BYTES_ON_CPU if self.runs_on == "cpu" else MAX_BYTES_A_RUN
         self.most_images = min(MAX_IMAGES_A_RUN, max(1, most_bytes // (BYTES_A_VALUE * _size(taken.shape[1:]))))
         # No method of self: a predictor that the cache drops is freed at once, not when the collector finds a cycle.
@@ -65,13 +66,15 @@ class Predictor:
     def batch(self, images: np.ndarray) -> np.ndarray:
         """The network's input, float32 N×C×H×W, for images, uint8 N×H×W×C."""
         planes = images.transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(self._scaled(planes, self.resize) if self.resize else planes, dtype=np.float32)
+        if self.resize and self._pool:
+            planes = _scaled(planes, self.resize, self._pool)
+        return np.ascontiguousarray(planes, dtype=np.float32)
 
-    def _scaled(self, images: np.ndarray, resize: InputResize) -> np.ndarray:
-        if len(images) == 1:
-            return resize.middle(images[0])[np.newaxis]
-        with ThreadPoolExecutor(self._threads) as pool:
-            return np.stack(list(pool.map(resize.middle, images)))
+
+def _scaled(images: np.ndarray, resize: InputResize, pool: ThreadPoolExecutor) -> np.ndarray:
+    if len(images) == 1:  # without the way to another thread and back
+        return resize.middle(images[0])[np.newaxis]
+    return np.stack(list(pool.map(resize.middle, images)))
 
 
 def _run(session: InferenceSession, names: list[str], source: str, batch: np.ndarray) -> list[np.ndarray]:

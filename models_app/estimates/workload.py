@@ -5,6 +5,7 @@ from models_app.estimates.cost_model import Workload
 from models_app.models import TrainedModel
 from models_app.networks.fine_tuning import HEAD
 from models_app.training.engines.interface import OPTIMIZER_SLOTS
+from models_app.training.features.plan import wants_features
 from models_app.training.hyperparameters import Hyperparameters
 
 SPLITS = ("train", "val")
@@ -48,10 +49,7 @@ def epochs_on_images(chosen: Hyperparameters) -> float:
 
 
 def _views(chosen: Hyperparameters) -> int:
-    """How many views of each image have features; 0: there are none."""
-    if chosen.feature_views == 0:
-        return 0
+    """How many views of each image have features, if the network can be divided; 0: there are none."""
     if chosen.train_layers != HEAD:
-        return 1 if chosen.head_epochs else 0
-    is_whole = chosen.feature_views is None and bool(chosen.image_cause)
-    return 0 if is_whole else chosen.feature_views or 1
+        return 1 if chosen.head_epochs and chosen.feature_views != 0 else 0
+    return (chosen.feature_views or 1) if wants_features(HEAD, chosen.feature_views, chosen) else 0

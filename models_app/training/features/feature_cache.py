@@ -58,7 +58,7 @@ def open_features(views: FixedViews, work: Pass) -> tuple[FeatureFile, bool]:
         seconds = time.monotonic() - started
         logger.info("%d×%d features computed in %.1f s: %s", len(records), views.count, seconds, path)
     _remove_old(path)
-    return FeatureFile(path, layout, identity, work.progress.tick), True
+    return FeatureFile(path, layout, identity, work.progress.tick, is_new=True), True
 
 
 def _path_of(records: Path, identity: dict) -> Path:

@@ -35,9 +35,14 @@ class FeatureFile(PixelFile):
 
     TRAILER_BYTES = DIGEST_BYTES
 
-    def __init__(self, path: Path, layout: InputLayout, identity: dict, tick: Callable[[], None]) -> None:
-        """Open the file and read it once. Raises FileNotFoundError if it is missing, damaged or of another identity."""
+    def __init__(
+        self, path: Path, layout: InputLayout, identity: dict, tick: Callable[[], None], is_new: bool = False
+    ) -> None:
+        """Open the file and read it once, unless this process has just written it (`is_new`). Raises FileNotFoundError
+        if it is missing, damaged or of another identity."""
         super().__init__(path, layout, identity, threads=1)
+        if is_new:
+            return
         try:
             if os.pread(self._descriptor, DIGEST_BYTES, self._end) != content_digest(self._descriptor, self._end, tick):
                 raise FileNotFoundError(f"{path} is damaged: its SHA-256 differs")

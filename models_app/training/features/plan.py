@@ -21,11 +21,9 @@ def planned_parts(
     Raises BadHyperparameter if views are wanted, but the network can't be divided, or the augmentation has no effect on
     so many views. Without a wish it is trained whole then.
     """
-    if train_layers != HEAD or feature_views == 0:
+    if not wants_features(train_layers, feature_views, augmentation):
         return None
-    if cause := augmentation.image_cause:
-        if feature_views is None:
-            return None
+    if feature_views and (cause := augmentation.image_cause):
         _check_augmentation(augmentation, cause, feature_views)
     try:
         return divide(network)
@@ -34,6 +32,13 @@ def planned_parts(
             return None
         problem = f"the head can't be trained on features: {wrong}; take feature_views 0"
         raise BadHyperparameter("feature_views", problem) from wrong
+
+
+def wants_features(train_layers: str, feature_views: int | None, augmentation: Augmentation) -> bool:
+    """Whether a training runs on features, if its network can be divided."""
+    if train_layers != HEAD or feature_views == 0:
+        return False
+    return feature_views is not None or not augmentation.image_cause
 
 
 def check_room(images: int, views: int, size: int) -> None:

@@ -195,6 +195,8 @@ def test_the_page_shows_the_sheet_and_a_form_with_the_settings(client, dataset):
     assert f'src="{path}.png?aug_rot=20"' in page
     assert '<input class="form-control" id="id_aug_rot" name="aug_rot" value="20.0">' in page
     assert path in client.get(f"/datasets/{dataset.pk}", headers={"accept": "text/html"}).content.decode()
+    wrong = client.get(path, {"epoch": "0"}, headers={"accept": "text/html"}).content.decode()
+    assert ("<b>epoch</b>" in wrong, "created" in wrong) == (True, False)
 
 
 @pytest.mark.parametrize(
