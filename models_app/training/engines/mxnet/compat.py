@@ -1,4 +1,5 @@
-"""The only import of MXNet 1.9.1, with its threads configured and the names restored that NumPy 2 has dropped.
+"""The only import of MXNet 1.9.1: it sets the threads, restores the names that NumPy 2 has dropped, and leaves out what
+takes time and is not used.
 
 MXNet looks these names up during its import and re-exports them in `mx.np`. They are in `numpy` only during that
 import, so no other package sees them."""
@@ -6,14 +7,16 @@ import, so no other package sees them."""
 import contextlib
 import logging
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy
 
 from digits_project.common.resources import usable_cores
+from models_app.training.engines.mxnet.lazy_operators import make_operators_lazily
 
 logger = logging.getLogger(__name__)
 
@@ -70,19 +73,43 @@ def names_that_numpy_dropped() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def without(packages: Iterable[str]) -> Iterator[None]:
-    """Within the context none of these packages can be imported, unless it has been before."""
+def replaced(packages: Mapping[str, ModuleType | None]) -> Iterator[None]:
+    """Within the context these modules are imported in place of the packages of these names, unless those have been
+    imported before; None: the package can't be imported."""
     modules: dict[str, Any] = sys.modules
-    hidden = [name for name in packages if modules.setdefault(name, None) is None]
+    new = [name for name in packages if name not in modules]
+    modules.update({name: packages[name] for name in new})
     try:
         yield
     finally:
-        for name in hidden:
-            del sys.modules[name]
+        for name in new:
+            del modules[name]
 
 
-# MXNet imports these only for functions that nobody calls here, and that takes as long as importing MXNet itself.
-with names_that_numpy_dropped(), without(("scipy", "sklearn")):
+def _version(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def _with_names(name: str, **names: object) -> ModuleType:
+    module = ModuleType(name)
+    vars(module).update(names)
+    return module
+
+
+# MXNet uses the first three only in functions that nobody calls here. Of distutils, which Python dropped and setuptools
+# has, it uses the comparison of NumPy's versions. To import all of them takes longer than MXNet itself.
+REPLACED = MappingProxyType(
+    {
+        "scipy": None,
+        "sklearn": None,
+        "requests": ModuleType("requests"),
+        "distutils": _with_names("distutils", __path__=[]),
+        "distutils.version": _with_names("distutils.version", LooseVersion=_version, StrictVersion=_version),
+    }
+)
+
+with names_that_numpy_dropped(), replaced(REPLACED):
+    make_operators_lazily()
     import mxnet as mx
 
 # The thread that imports MXNet only copies arrays. If it copied large ones with a team of threads of its own, there
