@@ -14,6 +14,7 @@ import psycopg2
 import pytest
 from django.core.management import CommandError, call_command
 
+from digits_project.common.job_ids import JOB_ID
 from digits_project.jobs.backup import backup_writer
 from tests.support.console import run_on_terminal
 from tests.support.samples.row_samples import add_snapshot
@@ -71,6 +72,7 @@ def restored(backed_up):
     """A server on an empty home into which the backup was restored: its responses."""
     with temporary_home() as home:
         facts = {"home": home, "restore": manage(home, "restore", str(backed_up["tar"]))}
+        facts["placed"] = {path.name for path in (home / "jobs").iterdir()}  # a running server creates evaluations
         with RunningServer(home, 0) as run:
             facts |= {
                 "index": jobs_in(run.json("/index.json")),
@@ -99,7 +101,8 @@ def test_restored_jobs_give_the_same_responses(backed_up, restored):
     assert restored["restore"].stdout.startswith(f"{jobs} jobs of ")
     assert (restored["index"], restored["response"]) == (backed_up["index"], backed_up["response"])
     assert restored["response"][0] == 200
-    assert [path.name for path in (restored["home"] / "jobs").iterdir() if path.name.startswith(".")] == []
+    assert [name for name in restored["placed"] if not JOB_ID.fullmatch(name)] == []
+    assert len(restored["placed"]) == jobs
 
 
 def test_a_restored_training_resumes_from_its_newest_snapshot(backed_up, restored):
