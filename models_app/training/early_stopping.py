@@ -46,7 +46,8 @@ def score_of(scores: Scores) -> float:
 
 
 class Diverged(BadInput):
-    """The loss, the weights or the outputs are no longer finite numbers. A lower learning rate usually helps."""
+    """The loss, the weights or the outputs are no longer finite numbers, or too large to compute with. A lower learning
+    rate usually helps."""
 
     def __init__(self, what: str, epoch: float, learning_rate: float) -> None:
         super().__init__(

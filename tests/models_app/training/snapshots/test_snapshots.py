@@ -22,7 +22,7 @@ from models_app.training.snapshots.snapshot_reader import (
     load_arrays,
     read_snapshot,
 )
-from models_app.training.snapshots.snapshot_writer import Model, write_snapshot
+from models_app.training.snapshots.snapshot_writer import EnginesDisagree, Model, write_snapshot
 from tests.support.samples.engine_samples import engine_of, random_images
 from tests.support.samples.network_samples import chain, network
 from tests.support.samples.training_samples import softmax_network
@@ -53,6 +53,14 @@ def train(engine):
 
 def write(folder, engine, epoch=1.0):
     return write_snapshot(folder, engine, MODEL, state_at(epoch), SAMPLE, threads=1)
+
+
+class Misled:
+    """An engine that exports what another one computes."""
+
+    def __init__(self, engine, other):
+        self.weights, self.optimizer_state, self.forward = engine.weights, engine.optimizer_state, engine.forward
+        self.export = other.export
 
 
 def assert_same(first, second):
@@ -113,6 +121,21 @@ def test_weights_that_are_not_numbers_raise_diverged_and_keep_the_earlier_snapsh
         write(tmp_path, engine)
     assert [p.name for p in tmp_path.iterdir()] == ["epoch-1"]
     assert_same(read_snapshot(tmp_path / "epoch-1")[0], before)
+
+
+def test_weights_so_large_that_engines_round_to_other_answers_raise_diverged(engine, tmp_path):
+    before = engine.weights()
+    engine.load_weights(before | {"ip.weight": before["ip.weight"] + np.float32(1e5)})
+    with pytest.raises(Diverged, match="rounding errors decide about the answers at epoch 1: the training"):
+        write(tmp_path, engine)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_computes_something_else_is_a_fault_of_the_server(engine, tmp_path):
+    other = engine_of(NETWORK, mean=np.full((1, 8, 8), 90, np.float32))
+    other.load_weights(engine.weights())
+    with pytest.raises(EnginesDisagree, match="differs from the engine"):
+        write(tmp_path, Misled(engine, other))
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "optimizer.npz"])
