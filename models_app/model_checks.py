@@ -158,7 +158,7 @@ def _check_network(model: TrainedModel) -> None:
         check_weighable(network)
     if dataset.declared_kind.has_categories:
         soft_label_width(Augmentation.of(model), network)
-    model.usable_engines = engines.engines_of_network(network, model.engine)
+    model.usable_engines = engines.engines_of_network(network, model.engine, model)
     if model._state.adding and dataset.shapes_are_known:
         model.warnings = size_warnings(network, input_sizes.designed_for(model))
 

@@ -20,6 +20,7 @@ MAX_VIEWS = 16  # of an image, whose features are kept
 SOLVERS = ("SGD", "NESTEROV", "ADAGRAD", "RMSPROP", "ADADELTA", "ADAM", "ADAMW")
 MEAN_OF_DATASET, NETWORK = ("image", "pixel"), "network"  # values of use_mean
 MEANS = ("none", *MEAN_OF_DATASET, NETWORK)
+AUTO_PRECISION, FP32, BF16 = PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,29 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
         help=(
             "The exponential moving average of the weights: the fraction that a step keeps, such as 0.999. Validation "
             "and snapshots use the averaged weights, the training goes on from its own. 0: no average."
+        ),
+    )
+    precision: str = hyperparameter(
+        AUTO_PRECISION,
+        choices=PRECISIONS,
+        help=(
+            "In which numbers the network is computed in training and validation: fp32, or bf16, which current GPUs "
+            "compute several times as fast and only PyTorch can. auto: bf16 where the training runs on a GPU that has "
+            "it, else fp32. Weights are float32 in any case, and so is the exported model."
+        ),
+    )
+    deterministic: bool = hyperparameter(
+        False,
+        help=(
+            "Whether the same seed gives the same weights on a GPU too, with PyTorch; this takes longer. On the CPU it "
+            "always does."
+        ),
+    )
+    compile_network: bool = hyperparameter(
+        False,
+        help=(
+            "Whether PyTorch compiles the network before it trains, which takes minutes and makes long trainings on a "
+            "GPU faster. Without a C compiler the training goes on without."
         ),
     )
 

@@ -206,7 +206,7 @@ def _preparing(emit: Emit, check_abort: Callable[[], None]) -> Callable[[], None
 def _prepare(config: TrainConfig, whole: EngineConfig, layout: InputLayout, tick: Callable[[], None]) -> Prepared:
     """Open the images and the engine of a training that computes all layers."""
     train_images, *val = [open_images(path, layout, config.settled_threads, tick) for path in config.record_files]
-    engine = open_engine(choose_installed(whole.network, config.engine), whole)
+    engine = open_engine(choose_installed(whole.network, config.engine, config), whole)
     val_images = val[0] if val else None
     return Prepared(engine, train_images, val_images, sample_of(val_images or train_images, config.batch_size), config)
 
@@ -233,6 +233,7 @@ def _started(config: TrainConfig, network: Network, start: Start, prepared: Prep
         "event": "started",
         "engine": engine.name,
         "device": engine.device,
+        "precision": engine.precision,
         "threads": engine.threads,
         "parameters": parameter_count(network),
         "train_images": len(prepared.train_images),

@@ -60,6 +60,7 @@ class Engine(Protocol):
     name: str  # the library and its version, such as "mxnet 1.9.1"
     device: str  # the devices in use, such as "gpu0, gpu1"
     threads: int
+    precision: str  # in which it trains and validates: fp32 or bf16
 
     def train_batch(self, images: np.ndarray, labels: np.ndarray, learning_rate: float | None) -> None:
         """Compute the batch's gradient and, with a learning rate, take one step of the solver. A step uses the
@@ -130,6 +131,14 @@ OPTIMIZER_SLOTS = {
     "ADAM": ("mean", "square"),  # m, v
     "ADAMW": ("mean", "square"),  # m, v
 }
+
+
+def draw_seed(seed: int, batch: int) -> int:
+    """The seed of the random numbers that an engine draws for a batch, so that a resumed training draws the same.
+
+    batch: the number of batches trained before.
+    """
+    return int(np.random.SeedSequence([seed, batch]).generate_state(1)[0])
 
 
 def averaging_decay(decay: float, step: int) -> float:

@@ -13,6 +13,7 @@ from digits_project.common.errors import BadInput
 from digits_project.common.resources import ComputeCapability
 from models_app.networks import Network
 from models_app.training.engines.interface import Engine, EngineConfig
+from models_app.training.hyperparameter_declaration import BadHyperparameter
 
 AUTO = "auto"  # in place of a name: the first registered engine that supports the network and the device
 
@@ -30,6 +31,7 @@ class EngineDeclaration:
     layer_types: the layer types (of networks.layers.TYPES) that it can build.
     ranks_module: for an engine that computes on one device in a process, the module that starts several such processes,
         the ranks, and connects them (training/ranks.py); "": the engine computes on several devices in one process.
+    unsupported: values of hyperparameters that it can't train with, as {name: value}.
     gpu_wheels: the distributions with GPU code, each with the lowest and the highest compute capability of its code. If
         none of them is installed, the engine can use only the CPU.
 
@@ -44,6 +46,7 @@ class EngineDeclaration:
     layer_types: frozenset[str]
     gpu_install: str = ""
     ranks_module: str = ""
+    unsupported: Mapping[str, object] = field(default_factory=dict)
     gpu_wheels: Mapping[str, tuple[ComputeCapability, ComputeCapability]] = field(default_factory=dict)
 
     def is_installed(self) -> bool:
@@ -72,6 +75,10 @@ class EngineDeclaration:
         """The layer types of the network that the engine can't build, each once, in the network's order."""
         return list(dict.fromkeys(layer.type for layer in network.layers if layer.type not in self.layer_types))
 
+    def unsupported_setting(self, settings: object) -> str | None:
+        """The first hyperparameter whose value the engine can't train with; None if there is none."""
+        return next((name for name, value in self.unsupported.items() if getattr(settings, name, None) == value), None)
+
 
 ENGINES: dict[str, EngineDeclaration] = {}  # by name, in the order in which AUTO prefers them
 
@@ -96,23 +103,40 @@ def spanning(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in ENGINES and ENGINES[name].ranks_module)
 
 
-def engines_of_network(network: Network, wanted: str = AUTO) -> list[str]:
+def engines_of_network(network: Network, wanted: str = AUTO, settings: object = None) -> list[str]:
     """The names of the engines that can train the network, the preferred one first; if one engine is requested, only
-    that one. Raises BadInput if there is none, with the layer types that are the reason."""
+    that one. settings: has the hyperparameters as attributes, by which engines are left out too.
+
+    Raises BadInput if there is none, with the layer types that are the reason; BadHyperparameter with the setting.
+    """
     candidates = _named(wanted)
     missing = {engine.title: engine.unsupported_layers(network) for engine in candidates}
     if all(missing.values()):
         reasons = [f"{title} can't train layers of type {', '.join(types)}" for title, types in missing.items()]
         raise BadInput(f"no engine can train this network: {'; '.join(reasons)}")
-    return [engine.name for engine in candidates if not missing[engine.title]]
+    able = [engine for engine in candidates if not missing[engine.title]]
+    fitting = [engine for engine in able if engine.unsupported_setting(settings) is None]
+    if not fitting:
+        raise _unsupported(able[0], settings)
+    return [engine.name for engine in fitting]
 
 
-def choose_installed(network: Network, wanted: str = AUTO) -> str:
-    """The name of the first engine that can train the network and that a trainer on this host can load.
+def _unsupported(engine: EngineDeclaration, settings: object) -> BadHyperparameter:
+    name = engine.unsupported_setting(settings) or ""
+    others = [other.name for other in ENGINES.values() if other.unsupported_setting(settings) is None]
+    instead = f", or choose the engine {' or '.join(others)}" if others else ""
+    return BadHyperparameter(
+        name, f"{engine.title} can't train with {name} {getattr(settings, name)}; change it{instead}"
+    )
+
+
+def choose_installed(network: Network, wanted: str = AUTO, settings: object = None) -> str:
+    """The name of the first engine that can train the network, and that a trainer on this host can load. For `settings`
+    see engines_of_network().
 
     Raises BadInput if there is none, with what to install.
     """
-    able = [ENGINES[name] for name in engines_of_network(network, wanted)]
+    able = [ENGINES[name] for name in engines_of_network(network, wanted, settings)]
     for engine in able:
         if engine.is_installed():
             return engine.name

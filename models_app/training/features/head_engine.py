@@ -20,7 +20,7 @@ class HeadEngine:
     """
 
     def __init__(self, head: Engine, open_whole: Callable[[], Engine], fixed: Mapping[str, np.ndarray]) -> None:
-        self.name, self.device, self.threads = head.name, head.device, head.threads
+        self.name, self.device, self.threads, self.precision = head.name, head.device, head.threads, head.precision
         self._head = head
         self._open_whole = open_whole
         self._fixed = dict(fixed)

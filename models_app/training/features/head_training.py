@@ -93,7 +93,7 @@ def _open(views: FixedViews, work: Pass, emit: Emit) -> FeatureFile:
 def _engine(
     config: TrainConfig, whole: EngineConfig, parts: NetworkParts, weights: Mapping[str, np.ndarray], sample: int
 ) -> Engine:
-    name = choose_installed(whole.network, config.engine)
+    name = choose_installed(whole.network, config.engine, config)
     head = replace(whole, network=parts.head, mean=None, scale=None, aug_whitening=False, input_type="float32")
     learned = {weight.name for weight in parts.head.weights()}
     fixed = {weight: array for weight, array in weights.items() if weight not in learned}

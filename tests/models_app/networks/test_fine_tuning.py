@@ -7,7 +7,6 @@ import pytest
 
 from models_app.networks import STANDARD, BadNetwork, Multipliers, standard
 from models_app.networks.fine_tuning import BLOCKS, HEAD, FineTuning, blocks, tuned, with_plain_averages
-from models_app.training.engines.mxnet.normalization_builders import joined_scales
 from models_app.training.snapshots.snapshot_reader import load_weights
 from models_app.training.trainer import train
 from tests.support.samples.engine_samples import random_weights
@@ -117,11 +116,6 @@ def test_averages_that_are_kept_lose_their_factor():
         assert (plain["batchnorm1.factor"][0] == 1) == kept
         ratio = plain["batchnorm1.mean"] / plain["batchnorm1.factor"]
         np.testing.assert_allclose(ratio, weights["batchnorm1.mean"] / weights["batchnorm1.factor"], rtol=1e-6)
-
-
-def test_a_frozen_scale_is_joined_to_a_batch_norm_that_keeps_its_averages():
-    changed = tuned(standard_network("efficientnet_lite0"), FineTuning(HEAD))
-    assert len(joined_scales(changed, "train")) == len(norms(changed))
 
 
 @pytest.mark.usefixtures("engine_name")

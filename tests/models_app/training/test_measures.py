@@ -6,8 +6,7 @@ import pytest
 from digits_project.common.errors import BadInput
 from models_app.networks import Layer, Network
 from models_app.training.engines.interface import NO_LABEL
-from models_app.training.engines.mxnet.bound_executor import ScoreBuffer
-from models_app.training.engines.mxnet.compat import mx
+from models_app.training.engines.score_buffer import ScoreBuffer
 from models_app.training.measures import Tally
 from tests.support.samples.engine_samples import engine_of, random_images, random_weights
 from tests.support.samples.network_samples import DATA, network
@@ -17,6 +16,16 @@ IP = Layer("ip", "InnerProduct", ("data",), ("ip",), {"num_output": 3})
 SCORES = np.array([[2, 0, 1], [0, 3, 1], [1, 0, 0], [0, 0, 5]], np.float32)
 LABELS = np.array([0, 1, 2, 2], np.float32)
 READ = ("ip", "ip")  # the layer and its top
+
+
+class PlainScores(ScoreBuffer):
+    """Keeps scores as NumPy's arrays."""
+
+    def hold(self, place, results):
+        return [result.copy() for result in results]
+
+    def numbers(self, results):
+        return np.concatenate(results)
 
 
 def criterion(kind, name, bottoms=("ip", "label"), **parameters) -> Layer:
@@ -175,8 +184,7 @@ def test_large_labels_are_measured_at_once_instead_of_buffered():
     )
     labels = np.ones((4, 300_000, 1, 1), np.float32)
     tally = Tally(Network("large", (3, 2, 2), (DATA, *layers), labels.shape[1:]), "train")
-    values = [mx.nd.zeros((4, 1)), mx.nd.array(labels[:, :1])]
-    ScoreBuffer([READ, ("cut", "angle")], values, labels.size, tally).keep(values, labels)
+    PlainScores([READ, ("cut", "angle")], labels.size, tally).keep([np.zeros((4, 1)), labels[:, :1]], labels)
     assert tally.averages().loss == 0.5
 
 
@@ -186,10 +194,10 @@ def test_buffered_batches_give_the_averages_of_batches_measured_one_by_one(norma
     sample = Network("measured", (3, 2, 2), (DATA, IP, *layers))
     batches = [(SCORES, LABELS), (SCORES[::-1], LABELS), (-SCORES, np.array([2, 1, NO_LABEL, NO_LABEL], np.float32))]
     single, together = Tally(sample, "train"), Tally(sample, "train")
-    kept = ScoreBuffer([READ], [mx.nd.zeros(SCORES.shape)], LABELS.size, together)
+    kept = PlainScores([READ], SCORES.size + LABELS.size, together)
     for scores, labels in batches:
         single.add({READ: scores}, labels)
-        kept.keep([mx.nd.array(scores)], labels)
+        kept.keep([scores], labels)
     kept.read()
     averages_together, averages_single = together.averages(), single.averages()
     assert averages_together.loss == pytest.approx(averages_single.loss)

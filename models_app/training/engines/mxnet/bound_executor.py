@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from models_app.training.augmentation.soft_labels import soft_label_width
 from models_app.training.engines.interface import EngineConfig
 from models_app.training.engines.mxnet import layer_builders
 from models_app.training.engines.mxnet.compat import mx
+from models_app.training.engines.score_buffer import ScoreBuffer
 from models_app.training.measures import Tally
 
 Arrays = dict[str, mx.nd.NDArray]
@@ -49,7 +51,7 @@ class BoundExecutor:
         write = "add" if config.batch_accumulation > 1 else "write"
         requests = {name: write if name in gradients else "null" for name in arguments}
         self.executor = symbol.bind(context, arguments, gradients, requests, self.averages)
-        self._kept = ScoreBuffer(self.outputs, self.results, self.label.size, tally)
+        self._kept = DeviceScores(self.outputs, self.results, self.label.size, tally)
 
     @property
     def results(self) -> list[mx.nd.NDArray]:
@@ -71,35 +73,17 @@ class BoundExecutor:
         self._kept.read()
 
 
-class ScoreBuffer:
-    """Keeps the scores of several batches on the device and reads them together, because reading waits for the device.
-
-    Their labels, `label_size` numbers per batch, are kept on the host meanwhile.
-    """
-
-    MAX_BATCHES = 64
-    MAX_BYTES = 4 << 20
+class DeviceScores(ScoreBuffer):
+    """Keeps the scores of several batches in arrays on the device."""
 
     def __init__(self, sources: list, results: list[mx.nd.NDArray], label_size: int, tally: Tally) -> None:
-        self._sources = sources
-        self._tally = tally
-        batch_bytes = 4 * (label_size + sum(result.size for result in results))
-        self._room = max(1, min(self.MAX_BATCHES, self.MAX_BYTES // batch_bytes))
-        self._places = [[mx.nd.zeros_like(result) for result in results] for _ in range(self._room)]
-        self._labels: list[np.ndarray] = []
+        super().__init__(sources, label_size + sum(result.size for result in results), tally)
+        self._places = [[mx.nd.zeros_like(result) for result in results] for _ in range(self.room)]
 
-    def keep(self, results: list[mx.nd.NDArray], labels: np.ndarray) -> None:
-        for result, place in zip(results, self._places[len(self._labels)], strict=True):
-            result.copyto(place)
-        self._labels.append(labels.copy())
-        if len(self._labels) == self._room:
-            self.read()
+    def hold(self, place: int, results: Sequence[mx.nd.NDArray]) -> Sequence[mx.nd.NDArray]:
+        for result, array in zip(results, self._places[place], strict=True):
+            result.copyto(array)
+        return self._places[place]
 
-    def read(self) -> None:
-        """Read the scores of all batches as one, because a measure costs the same for one batch as for many."""
-        if not self._labels:
-            return
-        kept = zip(self._sources, *self._places[: len(self._labels)], strict=True)
-        scores = {source: np.concatenate([place.asnumpy() for place in places]) for source, *places in kept}
-        self._tally.add(scores, np.concatenate(self._labels), batches=len(self._labels))
-        self._labels.clear()
+    def numbers(self, results: Sequence[mx.nd.NDArray]) -> np.ndarray:
+        return np.concatenate([array.asnumpy() for array in results])

@@ -16,6 +16,7 @@ from typing import Any
 import numpy
 
 from digits_project.common.resources import usable_cores
+from models_app.training.engines import openmp
 from models_app.training.engines.mxnet.lazy_operators import make_operators_lazily
 
 logger = logging.getLogger(__name__)
@@ -25,9 +26,7 @@ if "OMP_NUM_THREADS" not in os.environ:
     os.environ["OMP_NUM_THREADS"] = str(usable_cores())
     logger.warning("OMP_NUM_THREADS was not set; taking %s", os.environ["OMP_NUM_THREADS"])
 
-# So often a thread looks for work before it sleeps; OpenMP's default of 300,000 makes trainings beside other work
-# up to twenty times slower (decision 86).
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+openmp.spin_briefly()
 
 # oneDNN's fused operators keep the weights of their first run, so validation would never see a weight change.
 os.environ["MXNET_SUBGRAPH_BACKEND"] = "NONE"

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from digits_project.common.errors import BadInput
-from models_app.networks import Network, Node
 from models_app.networks.export.network_onnx import write_onnx
-from models_app.networks.layers import dense
-from models_app.training.engines.interface import EngineConfig
+from models_app.training.engines.interface import EngineConfig, draw_seed
 from models_app.training.engines.mxnet.bound_executor import Arrays, BoundExecutor
 from models_app.training.engines.mxnet.compat import mx
+from models_app.training.engines.mxnet.ndarrays import NDArrays
 from models_app.training.engines.mxnet.replicas import Replicas
 from models_app.training.engines.mxnet.solvers import SOLVERS
-from models_app.training.engines.mxnet.weight_average import WeightAverage
+from models_app.training.engines.running_averages import RunningAverages
+from models_app.training.engines.weight_average import WeightAverage
+from models_app.training.hyperparameters import FP32
 from models_app.training.measures import Scores, Tally
 
 
@@ -32,16 +33,17 @@ class MXNetEngine:
         self.name = f"mxnet {mx.__version__}"
         self.device = ", ".join(config.devices)
         self.threads = config.threads
+        self.precision = FP32
         self._config = config
         self._contexts = [_context(device) for device in config.devices]
         self._context = self._contexts[0]
         weights = config.network.weights()
-        self._averages = _Averages(config.network)
+        self._averages = RunningAverages(config.network)
         self._tally = Tally(config.network, "val")
         self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
         self._solver = SOLVERS[config.solver_type]([w for w in weights if w.trained], self._weights, config)
         changing = [*(w.name for w in weights if w.trained), *self._averages.names]
-        self._average = WeightAverage(config.ema, self._weights, changing) if config.ema else None
+        self._average = WeightAverage(config.ema, self._weights, changing, NDArrays()) if config.ema else None
         self._draws = any(node.layer.type == "Dropout" for node in config.network.nodes("train"))
         self._gathered = 0  # batches since the last step
         self._replicas: Replicas | None = None
@@ -52,7 +54,7 @@ class MXNetEngine:
         if self._draws:
             self._begin_draws()
         replicas.run(images, labels)
-        self._averages.moved()
+        self._averages.count_batch()
         self._gathered += 1
         if learning_rate is not None:
             replicas.gather()
@@ -60,16 +62,22 @@ class MXNetEngine:
             replicas.spread()
             self._gathered = 0
             if self._average:
-                self._average.update(self._solver.steps, self._averages.factors())
+                self._update_average(self._average)
+
+    def _update_average(self, average: WeightAverage) -> None:
+        factors = self._averages.factors()
+        if factors:
+            mx.nd.waitall()  # MXNet does not report that the backward pass writes the running averages
+        average.update(self._solver.steps, factors)
 
     def _begin_draws(self) -> None:
         """Seed MXNet's random numbers, which dropout draws, from the training's seed and the number of the batch.
 
         So a resumed training draws the same numbers. It takes a millisecond a batch: MXNet seeds 1024 generators.
         """
-        [drawn] = np.random.SeedSequence([self._config.seed, self._solver.batches + self._gathered]).generate_state(1)
+        drawn = draw_seed(self._config.seed, self._solver.batches + self._gathered)
         for context in self._contexts:  # each draws other numbers, because MXNet adds the device's number to the seed
-            mx.random.seed(int(drawn), context)
+            mx.random.seed(drawn, context)
 
     def training_scores(self) -> Scores:
         return self._training().scores()
@@ -166,63 +174,11 @@ class MXNetEngine:
 
     def _measuring(self, phase: str) -> BoundExecutor:
         bound = self._phase(phase)
-        self._averages.correct(self._used_weights, self._used_factors, bound)
+        if self._averages.is_outdated(phase):
+            mx.nd.waitall()  # as in weights()
+            for name, divisor in self._averages.divisors(self._used_factors).items():
+                bound.averages[name][:] = self._used_weights[name] / divisor
         return bound
-
-
-class _Averages:
-    """Computes Caffe's scale `factor` of every BatchNorm, which MXNet lacks, and applies it (see dense.BatchNorm)."""
-
-    def __init__(self, network: Network) -> None:
-        self._nodes: list[Node] = [node for node in network.nodes("train") if isinstance(node.kind, dense.BatchNorm)]
-        moving = [node for node in self._nodes if not node.kind.use_global_stats]
-        self.names = [weight.name for node in moving for weight in node.weights[:2]]  # of the averages that change
-        self._start = {node.weights[2].name: 0.0 for node in self._nodes}
-        self._batches = 0  # trained since the factors were loaded
-        self._corrected: set[BoundExecutor] = set()
-
-    def moved(self) -> None:
-        """Count a trained batch."""
-        self._batches += 1
-        self._corrected.clear()
-
-    def factors(self) -> dict[str, float]:
-        """The current factor of every BatchNorm by its weight's name."""
-        return {node.weights[2].name: self._factor(node) for node in self._nodes}
-
-    def _factor(self, node: Node) -> float:
-        start = self._start[node.weights[2].name]
-        if node.kind.use_global_stats:
-            return start
-        return 1 - (1 - start) * node.kind.moving_average_fraction**self._batches
-
-    def load_factors(self, weights: Mapping[str, np.ndarray]) -> None:
-        self._start = {node.weights[2].name: float(weights[node.weights[2].name][0]) for node in self._nodes}
-        self._batches = 0
-        self._corrected.clear()
-
-    def state(self) -> dict[str, np.ndarray]:
-        """The exact numbers behind the factors; factors rounded to float32 would differ after a resume."""
-        return {f"{name}.start": np.array([start, self._batches]) for name, start in self._start.items()}
-
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restore the arrays of state(). Call it after load_factors()."""
-        if not self.state().keys() <= state.keys():
-            raise BadInput("the snapshot does not have the start of its running averages")
-        for name in self._start:
-            start, since = state[f"{name}.start"]
-            self._start[name], self._batches = float(start), int(since)
-
-    def correct(self, weights: Arrays, factors: Mapping[str, float], bound: BoundExecutor) -> None:
-        """Write averages / factor into a phase that is not training, if they have changed since the last time."""
-        if not self._nodes or bound in self._corrected:
-            return
-        self._corrected.add(bound)
-        mx.nd.waitall()  # as in MXNetEngine.weights
-        for node in self._nodes:
-            factor = max(factors[node.weights[2].name], dense.SMALLEST_FACTOR)
-            for weight in node.weights[:2]:
-                bound.averages[weight.name][:] = weights[weight.name] / factor
 
 
 def _context(device: str) -> mx.Context:

@@ -1,7 +1,6 @@
 """Builds BatchNorm and Scale from MXNet's symbols, and joins the two where a Scale alone reads a BatchNorm.
 
-MXNet's BatchNorm has a gain and a bias of its own, and computes their gradients in the same pass. As layers of their
-own they cost two more passes over the values forward and four backward, which is half of a ResNet's step and more.
+As layers of their own they take half of a ResNet's step and more.
 """
 
 from __future__ import annotations
@@ -12,34 +11,21 @@ import numpy as np
 
 from models_app.networks import Network, Node
 from models_app.networks.layers import dense
-from models_app.networks.resolve import Value, Weight
+from models_app.networks.resolve import Weight
+from models_app.training.engines import joined_layers
 from models_app.training.engines.mxnet.compat import mx
 from models_app.training.engines.mxnet.symbols import Symbol, SymbolGraph, by_channel
 
 
 def joined_scales(network: Network, phase: str) -> dict[str, Node]:
-    """The Scale layers that can be computed within the BatchNorm that they read, by the BatchNorm's name.
+    """The Scale layers that are computed within the BatchNorm that they read, by the BatchNorm's name.
 
-    Such a BatchNorm has no gain of its own, and nothing but the Scale reads its output. The gain must be trained,
-    because MXNet updates the running averages in the pass that computes the gain's gradient; unless the averages stay
-    as they are.
+    The gain must be trained, because MXNet updates the running averages in the pass that computes the gain's gradient;
+    unless the averages stay as they are.
     """
-    readers: dict[Value | None, list[Node]] = {}
-    for node in network.nodes(phase):
-        for value in node.reads:
-            readers.setdefault(value, []).append(node)
-    norms = [node for node in network.nodes(phase) if isinstance(node.kind, dense.BatchNorm) and not node.kind.scales]
-    only_reader = {norm.layer.name: readers.get((norm.layer.name, norm.layer.tops[0]), []) for norm in norms}
-    fixed = {norm.layer.name for norm in norms if norm.kind.use_global_stats}
-    return {
-        name: reading[0]
-        for name, reading in only_reader.items()
-        if len(reading) == 1 and _joins(reading[0], averages_are_fixed=name in fixed)
-    }
-
-
-def _joins(node: Node, averages_are_fixed: bool) -> bool:
-    return isinstance(node.kind, dense.Scale) and (node.weights[0].trained or averages_are_fixed)
+    fixed = {node.layer.name for node in network.nodes(phase) if getattr(node.kind, "use_global_stats", False)}
+    pairs = joined_layers.joined_scales(network, phase)
+    return {name: scale for name, scale in pairs.items() if scale.weights[0].trained or name in fixed}
 
 
 def batch_norm(graph: SymbolGraph, node: Node, inputs: Sequence[Symbol], weights: Sequence[Symbol]) -> list[Symbol]:

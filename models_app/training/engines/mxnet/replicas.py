@@ -18,7 +18,7 @@ from models_app.training.engines.interface import EngineConfig
 from models_app.training.engines.mxnet.bound_executor import Arrays, BoundExecutor
 from models_app.training.engines.mxnet.compat import mx
 from models_app.training.engines.mxnet.memory_check import check_fits, refuse_too_large
-from models_app.training.engines.mxnet.solvers import add_scaled
+from models_app.training.engines.mxnet.ndarrays import add_scaled
 from models_app.training.measures import Scores, Tally
 
 

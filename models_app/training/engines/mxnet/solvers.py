@@ -14,16 +14,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from digits_project.common.errors import BadInput
 from models_app.networks import Multipliers, Weight
 from models_app.training.engines.interface import OPTIMIZER_SLOTS, EngineConfig
 from models_app.training.engines.mxnet.compat import mx
+from models_app.training.engines.mxnet.ndarrays import NDArrays, add_scaled, approach
+from models_app.training.engines.solver_memory import BETA2, DELTA, SolverMemory
 from models_app.training.learning_rate import without_subnormal
 
 Array: TypeAlias = mx.nd.NDArray
-
-DELTA = 1e-8  # Caffe's default; keeps divisors above zero
-BETA2 = 0.999  # Caffe's momentum2
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Parameter:
     memory: tuple[Array, ...]
 
 
-class Solver:
+class Solver(SolverMemory):
     """A solver. Its steps read `gradients`.
 
     A step overwrites `gradients`: with zeros if they are summed over several batches, else with useless values.
@@ -47,10 +45,9 @@ class Solver:
 
     def __init__(self, trained: Sequence[Weight], weights: Mapping[str, Array], config: EngineConfig) -> None:
         self._config = replace(config, momentum=without_subnormal(config.momentum))
-        self.steps = 0  # taken so far
-        self.batches = 0  # trained so far
         self._parameters = [self._parameter(w, weights[w.name]) for w in trained]
         self.gradients = {p.name: p.gradient for p in self._parameters}
+        super().__init__(self.name, self._memory(), NDArrays())
 
     def _parameter(self, weight: Weight, array: Array) -> Parameter:
         memory = tuple(mx.nd.zeros_like(array) for _ in OPTIMIZER_SLOTS[self.name])
@@ -89,21 +86,6 @@ class Solver:
 
     def _update(self, weight: Array, gradient: Array, *memory: Array, lr: float, wd: float) -> None:
         raise NotImplementedError
-
-    def state(self) -> dict[str, np.ndarray]:
-        """All arrays on which the next steps depend."""
-        counts = {"steps": np.array(self.steps), "batches": np.array(self.batches)}
-        return {**counts, **{name: array.asnumpy() for name, array in self._memory().items()}}
-
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """The inverse of state(). Raises BadInput if the state is of another solver or another network."""
-        memory = self._memory()
-        shapes = {"steps": (), "batches": (), **{name: array.shape for name, array in memory.items()}}
-        if {name: array.shape for name, array in state.items()} != shapes:
-            raise BadInput(f"the solver state in the snapshot does not fit {self.name} with this network")
-        self.steps, self.batches = int(state["steps"]), int(state["batches"])
-        for name, array in memory.items():
-            array[:] = state[name]
 
     def _memory(self) -> dict[str, Array]:
         return {
@@ -230,17 +212,6 @@ class AdaDelta(_WithScratch):
         mx.nd.square(gradient, out=scratch)
         approach(updates, scratch, share)
         add_scaled(weight, -lr, gradient)
-
-
-def add_scaled(array: Array, factor: float, other: Array) -> None:
-    """array ← array + factor·other, in one pass: sgd_update with the rate -factor."""
-    if factor:
-        mx.nd.sgd_update(array, other, lr=-factor, out=array)
-
-
-def approach(array: Array, other: Array, share: float) -> None:
-    """array ← (1 - share)·array + share·other: sgd_update with the rate -share and a decay of -1."""
-    mx.nd.sgd_update(array, other, lr=-share, wd=-1, out=array)
 
 
 def _divide_by_root(array: Array, squares: Array, scratch: Array) -> None:

@@ -11,10 +11,14 @@ from models_app.networks.layers import TYPES, data_and_losses
 from models_app.training.engines import registry
 from models_app.training.engines.mxnet.layer_builders import BUILDERS
 from models_app.training.engines.mxnet_declaration import MXNET
+from models_app.training.hyperparameter_declaration import BadHyperparameter
+from models_app.training.hyperparameters import Hyperparameters
 from tests.support.samples.engine_samples import MISSING, SECOND, register_only
 from tests.support.samples.network_samples import network
 
 LENET = standard("lenet", (1, 28, 28), 10)
+BRAIN_FLOATS = Hyperparameters(batch_size=1, precision="bf16")
+COMPILED = Hyperparameters(batch_size=1, compile_network=True)
 
 
 @pytest.fixture
@@ -81,6 +85,28 @@ def test_a_trainer_without_an_engine_names_the_package_to_install(register):
 def test_an_engine_supports_the_gpus_that_an_installed_wheel_has_code_for(register, capability, engines):
     register(MXNET, MISSING, SECOND)
     assert [engine.name for engine in registry.declared() if engine.runs_on(capability)] == engines
+
+
+def test_auto_skips_an_engine_that_lacks_a_setting(register):
+    register(MXNET, replace(SECOND, unsupported={}))
+    assert registry.engines_of_network(LENET, settings=BRAIN_FLOATS) == ["second"]
+    assert registry.choose_installed(LENET, settings=BRAIN_FLOATS) == "second"
+    assert registry.engines_of_network(LENET, settings=COMPILED) == ["second"]
+    assert registry.engines_of_network(LENET, settings=Hyperparameters(batch_size=1)) == ["mxnet", "second"]
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [(BRAIN_FLOATS, "MXNet can't train with precision bf16; change it, or choose the engine second"),
+     (COMPILED, "MXNet can't train with compile_network True; change it, or choose the engine second")],
+)  # fmt: skip
+def test_an_engine_requested_by_name_that_lacks_a_setting_is_refused_with_those_that_have_it(
+    register, settings, message
+):
+    register(MXNET, replace(SECOND, unsupported={}))
+    with pytest.raises(BadHyperparameter) as raised:
+        registry.engines_of_network(LENET, "mxnet", settings)
+    assert str(raised.value) == message
 
 
 def test_two_engines_cannot_have_one_name(register):

@@ -3,6 +3,7 @@
 import pytest
 
 from models_app.networks import Layer, Multipliers, Network, standard
+from models_app.networks.fine_tuning import HEAD, FineTuning, tuned
 from models_app.training.engines.mxnet.layer_builders import build
 from models_app.training.engines.mxnet.normalization_builders import joined_scales
 from tests.support.samples.network_samples import network
@@ -47,3 +48,9 @@ def test_a_batch_norm_with_a_gain_of_its_own_is_not_joined():
 def test_a_scale_behind_a_layer_that_works_in_place_is_not_joined_to_the_batch_norm():
     relu = Layer("relu", "ReLU", ("norm",), ("norm",))
     assert joined(NORM, relu, SCALE) == []
+
+
+def test_a_frozen_scale_is_joined_to_a_batch_norm_that_keeps_its_averages():
+    changed = tuned(standard("efficientnet_lite0", (3, 64, 64), 5), FineTuning(HEAD))
+    norms = [node for node in changed.nodes("train") if node.layer.type == "BatchNorm"]
+    assert len(joined_scales(changed, "train")) == len(norms) > 0
