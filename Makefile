@@ -17,13 +17,16 @@ export PYTHON_VERSION
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment demo run test quick coverage fuzz chaos crowds lint types lock audit bench bench-accuracy scale docker-check clean
+.PHONY: help environment torch demo run test quick coverage fuzz chaos crowds lint types lock audit bench bench-accuracy scale docker-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
 
 environment: ## make .venv with the newest suitable Python, or the one of PYTHON_VERSION=; every target below does so
 	@sh requirements/make-venv.sh
+
+torch: ## make .venv-torch with PyTorch, which trains on GPUs that MXNet has no code for: 3 GB to download, 6 GB on disk
+	@sh requirements/make-venv.sh torch
 
 demo: environment ## from nothing to a trained classifier, in one command
 	@exec $(PYTHON) -m digits_project.demo
@@ -79,6 +82,6 @@ scale: environment ## what a unit costs as images, jobs and clients grow, drawn 
 docker-check: environment ## the images and compose files with a real Docker daemon, as root; a quarter of an hour; BEFORE= PULL=1 GPU=1 FOLDER=
 	@$(PYTHON) -m tests.docker --before "$(BEFORE)" $(addprefix --folder ,$(FOLDER)) $(if $(PULL),--pull) $(if $(GPU),--gpu)
 
-clean: ## remove .venv and caches; the data of the server in ./var stays
-	rm -rf .venv .venv-3.* .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .coverage .coverage.*
+clean: ## remove .venv, .venv-torch and caches; the data of the server in ./var stays
+	rm -rf .venv .venv-3.* .venv-torch .pytest_cache .ruff_cache .import_linter_cache .mypy_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

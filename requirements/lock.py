@@ -17,11 +17,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 UV = Path(sysconfig.get_path("scripts")) / "uv"
-LOCKS = ("dev", "base", "worker", "gpu", "audit", "anchors")  # the others take the versions of the first
+LOCKS = ("dev", "base", "worker", "gpu", "torch", "audit", "anchors")  # the others take the versions of the first
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 PROCESSORS = {
-    "x86_64": ("dev", "gpu", "audit", "anchors"),
-    "aarch64": ("dev", "audit", "anchors"),
+    "x86_64": ("dev", "gpu", "torch", "audit", "anchors"),
+    "aarch64": ("dev", "torch", "audit", "anchors"),
 }  # MXNet for GPUs is for x86-64 only
 GLIBC = "manylinux_2_28"
 CHECKED = Path(sys.prefix) / "wheels.sha256"

@@ -4,7 +4,9 @@
 #
 #   sh requirements/make-venv.sh                        the newest suitable Python, in .venv
 #   PYTHON_VERSION=3.10 sh requirements/make-venv.sh    Python 3.10, in .venv-3.10
+#   sh requirements/make-venv.sh torch                  PyTorch, in .venv-torch, with the packages of torch.txt
 #
+# An interrupted installation goes on with what was downloaded: uv and pip keep that in their caches.
 # Needs Linux on x86-64 or aarch64, and uv, or Python 3.10 to 3.14 with pip (neither python3-venv nor a compiler).
 set -eu
 cd "$(dirname "$0")/.."
@@ -12,9 +14,13 @@ unset PYTHONHOME PYTHONPATH
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore
 
 version=${PYTHON_VERSION:-}
-venv=.venv${version:+-$version}
+case "${1:-}" in
+    "") lock=dev.txt venv=.venv${version:+-$version} disk=1 sizes="up to 265 MB to download; half a minute to three" ;;
+    torch) lock=torch.txt venv=.venv-torch disk=7 sizes="up to 3 GB to download, 6 GB on disk; one minute to ten" ;;
+    *) echo "make-venv.sh makes the environment torch, or without a name .venv; there is no $1" >&2 && exit 1 ;;
+esac
 stamp=$venv/requirements.cksum # checksum of the requirements in $venv; absent during an installation
-wanted=$(cat requirements/*.txt requirements/*.sh requirements/link_libraries.py | cksum)
+wanted=$(cat "requirements/$lock" requirements/*.sh requirements/link_libraries.py | cksum)
 
 fail() {
     echo "$*" >&2
@@ -113,10 +119,18 @@ say_what_is_needed() {
     echo "This helps here:  $(sh requirements/advice.sh "$([ -n "$(suitable)" ] && echo pip || echo python)" "$version")"
 }
 
+# Fails if the disk has less than $disk GB free; what $venv takes already counts as free, because it is replaced.
+check_disk() {
+    free=$(df -Pk . 2>/dev/null | sed -n '2s/^[^ ]* *[0-9]* *[0-9]* *\([0-9]*\).*/\1/p')
+    taken=$(du -sk "$venv" 2>/dev/null | cut -f1)
+    if [ -z "$free" ] || [ $((free + ${taken:-0})) -ge $((disk * 1000000)) ]; then return; fi
+    fail "$venv needs $disk GB of disk, and $(pwd) has $((free / 1000000)) GB free. Make room, then run the same command again."
+}
+
 install_requirements() {
-    echo "Installing the packages of requirements/dev.txt (up to 265 MB to download; half a minute to three)"
+    echo "Installing the packages of requirements/$lock ($sizes)"
     rm -f "$venv/installed"
-    options="--no-deps --require-hashes --only-binary :all: -r requirements/dev.txt"
+    options="--no-deps --require-hashes --only-binary :all: -r requirements/$lock"
     {
         # shellcheck disable=SC2086 # the words come from this script
         if command -v uv >/dev/null; then
@@ -136,6 +150,7 @@ check_machine
 exec 9<requirements/make-venv.sh
 if command -v flock >/dev/null; then flock 9; fi # another make can be running
 up_to_date && exit
+check_disk
 began=$(date +%s)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -149,6 +164,6 @@ if ! { [ -f "$stamp" ] && "$venv/bin/python" -c "$suits" 2>/dev/null &&
 fi
 rm -f "$stamp"
 install_requirements
-"$venv/bin/python" requirements/link_libraries.py
+[ "$lock" = torch.txt ] || "$venv/bin/python" requirements/link_libraries.py
 echo "$wanted" >"$stamp"
 echo "Done in $(($(date +%s) - began)) s"
