@@ -61,6 +61,14 @@ def choice(name: str, *choices: str) -> str:
     return value
 
 
+def interpreter(name: str, own: Path) -> str:
+    """The path of a Python: the variable, else `own` if it exists, else ''. Whether it runs is checked where it is
+    used."""
+    if value := os.environ.get(name):
+        return str(Path(value).expanduser().absolute())
+    return str(own) if own.exists() else ""
+
+
 def issuer(name: str) -> str:
     """The address of an OpenID Connect provider, without a trailing slash; '' if the variable is unset."""
     value = os.environ.get(name, "").rstrip("/")

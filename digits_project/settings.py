@@ -41,6 +41,9 @@ DIGITS_HOST_ADDRESS = os.environ.get("DIGITS_HOST_ADDRESS") or DIGITS_HOST_NAME 
 DIGITS_RANK_PORTS = environment.ports("DIGITS_RANK_PORTS")  # where the ranks of several hosts meet; empty: any free one
 DIGITS_RANK_TIMEOUT = environment.number("DIGITS_RANK_TIMEOUT", 300)  # seconds that ranks wait for each other
 DIGITS_CPU_RANKS = environment.number("DIGITS_CPU_RANKS", 0)  # CPU devices of this host that count like GPUs; 0: none
+DIGITS_ENGINE = os.environ.get("DIGITS_ENGINE") or "auto"  # the engine that engine=auto prefers
+# The Python with PyTorch, in which its trainers run; "" for the server's own.
+DIGITS_TORCH_PYTHON = environment.interpreter("DIGITS_TORCH_PYTHON", BASE_DIR / ".venv-torch/bin/python")
 
 # --- PostgreSQL and Redis ---------------------------------------------------------------------------------------------
 DATABASES = {"default": environment.database(environment.service_url("DATABASE_URL", DIGITS_HOME))}

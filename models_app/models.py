@@ -13,7 +13,8 @@ from django.db.models import QuerySet
 from datasets.imagedb.images.resize import MAX_SIDE
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput
-from digits_project.jobs.models import ENDED, DeviceRequest, Job, JobEngine, Status
+from digits_project.jobs.models import ENDED, DeviceRequest, Job, Status
+from digits_project.jobs.scheduling.job_engine import JobEngine
 from models_app import choices, kinds, model_checks, networks
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names, frameworks, standard_networks
 from models_app.hyperparameter_columns import RATE_COLUMNS, HyperparameterColumns
@@ -22,7 +23,7 @@ from models_app.networks.pretrained import packaged
 from models_app.networks.retrain import prepared_as, retrained
 from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.recipe_columns import FilledInByRecipe
-from models_app.results import BEST, NEWEST, Evaluation, Snapshot, Which, chosen, is_due, is_epoch
+from models_app.results import BEST, NEWEST, ComputedBy, Evaluation, Snapshot, Which, chosen, is_due, is_epoch
 from models_app.search.search_job import Search, TrialColumns
 from models_app.sizes import input_sizes
 from models_app.training import engines
@@ -34,7 +35,7 @@ POSITIVE = MinValueValidator(1)
 lr_policies, solver_types = choices.lr_policies, choices.solver_types  # the migrations name them here
 
 
-class TrainedModel(FilledInByRecipe, TrialColumns, Job):
+class TrainedModel(FilledInByRecipe, TrialColumns, ComputedBy, Job):
     """A network and its training on a dataset. Columns have the names of the form's fields."""
 
     QUEUE, ROUTE = "train", "models"
@@ -106,7 +107,6 @@ class TrainedModel(FilledInByRecipe, TrialColumns, Job):
     )
 
     # The results.
-    engine_used = models.CharField(max_length=100, blank=True, editable=False, help_text="The engine and its version.")
     taken_over = models.JSONField(default=list, editable=False)  # layers that took weights from a file or snapshot
     afresh = models.JSONField(default=list, editable=False)  # with those: layers that started with random weights
     warnings = models.JSONField(default=list, editable=False)

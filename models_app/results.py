@@ -23,6 +23,26 @@ CSV_COLUMNS = ("trained_model_id", "split", "epoch", "iteration", "loss", "accur
 CSV_HEADER = ("model", *CSV_COLUMNS[1:])
 
 
+class ComputedBy(models.Model):
+    """The columns of a training about what computes it, as its trainer reports."""
+
+    engine_used = models.CharField(max_length=100, blank=True, editable=False, help_text="The engine and its version.")
+    devices_used = models.CharField(max_length=255, blank=True, editable=False, help_text="Such as gpu0, gpu1.")
+    precision_used = models.CharField(max_length=10, blank=True, editable=False, help_text="Such as fp32 or bf16.")
+    images_per_second = models.FloatField(
+        null=True, editable=False, help_text="How many images the training computed in a second, on average."
+    )
+
+    class Meta:
+        abstract = True
+
+    def computed_by(self) -> dict[str, str | float]:
+        """What is known of these columns."""
+        known = {name: getattr(self, name) for name in ("engine_used", "devices_used", "precision_used")}
+        speed = {} if self.images_per_second is None else {"images_per_second": round(self.images_per_second, 1)}
+        return {name: value for name, value in known.items() if value} | speed
+
+
 def of_epoch(rows: models.QuerySet, epoch: float, column: str = "epoch") -> models.QuerySet:
     """The rows of this epoch."""
     return rows.filter(**{f"{column}__range": (epoch - SAME_EPOCH, epoch + SAME_EPOCH)})

@@ -10,11 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from django.conf import settings
 
 from digits_project.common import resources
 from digits_project.common.errors import BadInput, Failed, Lost
+from models_app.training.engines import ENGINES, EngineDeclaration
+from models_app.training.pythons.launcher import trainer_command
 from models_app.training.ranks.failures import LOST_RANK
 
 PULSE_SECONDS = 0.25  # how often events() yields None if there is no event
@@ -36,20 +39,38 @@ EXCEPTIONS = {"user": BadInput, "host": Failed, "server": TrainerFault, LOST_RAN
 
 @contextmanager
 def events(config: Path, log: Path) -> Iterator[Iterator[dict | None]]:
-    """Start the trainer on `config` and yield its events, and None after each PULSE_SECONDS without one.
+    """Start the trainer on `config`, in the Python of the engine that this names, and yield its events, and None after
+    each PULSE_SECONDS without one.
 
     The trainer has ended when the block is left, however it is left. Its text output is appended to `log`. Raises
     BadInput for the user's mistakes, Failed for problems of the host, TrainerDied or TrainerFault for any other
     failure."""
-    command = [sys.executable, "-m", "models_app.training", str(config)]
+    engine = ENGINES[json.loads(config.read_text())["engine"]]
+    if missing := engine.obstacle(None):
+        raise Failed(f"{missing}. Install it on {settings.DIGITS_HOST_NAME}, then resume this job.")
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output
-        )
+        process = _start(engine, config, output)
     try:
         yield _listen(process)
     finally:
         _stop(process)
+
+
+def _start(engine: EngineDeclaration, config: Path, output: BinaryIO) -> subprocess.Popen:
+    return subprocess.Popen(
+        trainer_command(engine.python(), str(config)),
+        cwd=settings.BASE_DIR,
+        env=environment_of(engine),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=output,
+    )
+
+
+def environment_of(engine: EngineDeclaration) -> dict[str, str]:
+    """The environment variables of the engine's trainer: in a Python of its own without those of the server's."""
+    own = () if engine.python() == sys.executable else ("PYTHONHOME", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if name not in own}
 
 
 def _listen(process: subprocess.Popen) -> Iterator[dict | None]:

@@ -102,15 +102,35 @@ def _remove_all_but(model: TrainedModel, folders: set[str]) -> None:
 def _follow(model: TrainedModel, config: Path, report: JobProgress) -> None:
     """Run the trainer and store its events."""
     with trainer_process.events(config, model.directory / "train.log") as events:
+        speeds = _Mean()
         for event in events:
+            if event and event["event"] == "progress":
+                speeds.add(event["images_per_second"])
             if event and (store := STORE.get(event["event"])):
-                patiently(partial(store, model, event))
+                patiently(partial(store, model, event | {"mean_speed": speeds.mean}))
             report(event.get("fraction") if event else None)
 
 
+class _Mean:
+    """The mean of the numbers above zero that were added; None without any."""
+
+    def __init__(self) -> None:
+        self._total, self._count = 0.0, 0
+
+    def add(self, number: float) -> None:
+        if number > 0:
+            self._total, self._count = self._total + number, self._count + 1
+
+    @property
+    def mean(self) -> float | None:
+        return self._total / self._count if self._count else None
+
+
 def _store_start(model: TrainedModel, event: dict) -> None:
-    """The engine, and which layers started from given weights; a resumed training does not report the layers."""
-    started = {"engine_used": event["engine"]}
+    """The engine and its devices, and which layers started from given weights; a resumed training does not report the
+    layers."""
+    computed = {"devices_used": event.get("device", ""), "precision_used": event.get("precision", "")}
+    started = {"engine_used": event["engine"], **computed}
     if event["taken_over"]:
         warnings = list(dict.fromkeys([*model.warnings, *event["warnings"]]))  # those since its create, and these
         started |= {"taken_over": event["taken_over"], "afresh": event["afresh"], "warnings": warnings}
@@ -128,6 +148,7 @@ def _store_metric(model: TrainedModel, event: dict) -> None:
         defaults={**measured, "outputs": event.get("outputs") or {}},
     )
     if event["split"] == Metric.Split.VAL:
+        _store_speed(model, event)
         end_if_poor(model, event["epoch"])
 
 
@@ -142,7 +163,13 @@ def _store_snapshot(model: TrainedModel, event: dict) -> None:
     pruning.after_snapshot(model)
 
 
+def _store_speed(model: TrainedModel, event: dict) -> None:
+    if event["mean_speed"] is not None:
+        TrainedModel.objects.filter(pk=model.pk).update(images_per_second=event["mean_speed"])
+
+
 def _store_end(model: TrainedModel, event: dict) -> None:
+    _store_speed(model, event)
     pruning.after_training(model)
 
 

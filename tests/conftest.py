@@ -19,6 +19,7 @@ from digits_project.jobs.models import Device
 from digits_project.jobs.scheduling import devices, queues
 from models_app import services as model_services
 from models_app.tasks import train_model
+from models_app.training.engines import ENGINES
 from tests.support.markers import pytest_collection_modifyitems, pytest_itemcollected
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
 from tests.support.services import QUEUE_PREFIX
@@ -163,6 +164,13 @@ def run_reaper_once(db):
         reaper.run_forever(stop)
 
     return run_reaper_once
+
+
+@pytest.fixture
+def only_mxnet(monkeypatch):
+    """Leave MXNet as the only registered engine, whatever is installed here."""
+    for name in set(ENGINES) - {"mxnet"}:
+        monkeypatch.delitem(ENGINES, name)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from django.apps import apps
 from django.conf import settings
@@ -14,8 +14,10 @@ from django.db.models import Case, F, Q, When
 from django.urls import reverse
 
 from digits_project.common.job_ids import is_job_id
-from digits_project.common.resources import ComputeCapability
 from digits_project.jobs.owner_turns import in_turn
+
+if TYPE_CHECKING:
+    from digits_project.jobs.scheduling.job_engine import JobEngine
 
 
 class Status(models.TextChoices):
@@ -56,25 +58,6 @@ class DeviceRequest:
     def is_any_device(self) -> bool:
         """Whether any one GPU or CPU is enough."""
         return not self.indexes and self.count == 1
-
-
-class JobEngine(Protocol):
-    """The members of an engine that jobs need, as models_app.training.engines.registry.EngineDeclaration documents
-    them."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def install(self) -> str: ...
-    @property
-    def gpu_install(self) -> str: ...
-
-    def is_installed(self) -> bool: ...
-    def runs_on(self, capability: ComputeCapability | None) -> bool: ...
-    def load_command(self) -> list[str]: ...
-    def gpu_capabilities(self) -> tuple[ComputeCapability, ComputeCapability] | None: ...
 
 
 class Job(models.Model):
@@ -192,7 +175,7 @@ class Job(models.Model):
         return []
 
     @classmethod
-    def engines(cls) -> Sequence[JobEngine]:
+    def engines(cls) -> "Sequence[JobEngine]":
         """The engines that can run jobs of this class, the preferred first."""
         return ()
 
@@ -261,6 +244,9 @@ class Device(models.Model):
     engines = models.JSONField(
         null=True, blank=True, help_text="The engines that can use the device; empty: its host has not reported them."
     )
+    # Of each engine its title, its version there, and why it can't use the device: {"torch": {"title": …, "version": …,
+    # "obstacle": …}}.
+    engine_reports = models.JSONField(default=dict, blank=True, editable=False)
     weights = models.JSONField(
         null=True, blank=True, help_text="The weights installed on its host; empty: its host has not reported them."
     )
@@ -284,6 +270,10 @@ class Device(models.Model):
     def runs(self, engine: str) -> bool:
         """Whether an engine can use the device; True as long as its host has not reported which engines can."""
         return self.engines is None or engine in self.engines
+
+    def obstacles(self, engines: Sequence[str]) -> list[str]:
+        """Why engines can't use the device, one text for each that can't, as its host reported."""
+        return [self.engine_reports.get(name, {}).get("obstacle", "") for name in engines if not self.runs(name)]
 
     def has(self, weights: str) -> bool:
         """Whether its host has these weights; True as long as the host has not reported which it has."""

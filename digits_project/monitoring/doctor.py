@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 from digits_project.accounts.checks import unsafe_combinations
 from digits_project.common import processes
 from digits_project.common.resources import ComputeCapability, gibibytes, limit, usable_cores
-from digits_project.jobs.models import JobEngine
 from digits_project.jobs.scheduling import devices, queues
+from digits_project.jobs.scheduling.job_engine import JobEngine
 from digits_project.monitoring.support_dates import has_ended, supported_until
 from digits_project.stack import web_server
 
@@ -63,11 +63,14 @@ def _engine() -> Iterator[Finding]:
     nothing_trains = not any(engine.is_installed() for engine in engines)
     for engine in engines:
         if engine.is_installed():
-            usable = [device for device, capability in capabilities.items() if engine.runs_on(capability)]
+            obstacles = {device: engine.obstacle(capability) for device, capability in capabilities.items()}
+            usable = [device for device, obstacle in obstacles.items() if not obstacle]
             yield _loaded(engine, ", ".join(usable) or "no device of this host")
+            unusable = [(device, obstacle) for device, obstacle in obstacles.items() if obstacle]
+            yield from (Finding("unusable", OK, f"{device}: {obstacle}") for device, obstacle in unusable)
         else:
             state = WARNING if nothing_trains else OK
-            yield Finding("engine", state, f"{engine.title} is not installed", f"{engine.install}, on hosts that train")
+            yield Finding("engine", state, engine.problem(), f"{engine.install}, on hosts that train")
     yield _auto({device: devices.engines_of(capability) for device, capability in capabilities.items()})
 
 
@@ -80,7 +83,9 @@ def _loaded(engine: JobEngine, usable: str) -> Finding:
     done = subprocess.run(engine.load_command(), cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
     if not done.returncode:
         return Finding("engine", OK, f"{engine.title} {done.stdout.strip()} can use {usable}")
-    mend = f"rm -rf .venv; make environment; or install it again: {engine.install}"
+    mend = f"install it again: {engine.install}"
+    if engine.python() == sys.executable:
+        mend = f"rm -rf .venv; make environment; or {mend}"
     return Finding("engine", WRONG, f"{engine.title} does not load: {_last(done.stderr)}", mend)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from digits_project.common import processes
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = ("DIGITS_AUTH", "DIGITS_DATA_ROOTS", "DIGITS_JOBS_DIR")
+SHARED = ("DIGITS_AUTH", "DIGITS_DATA_ROOTS", "DIGITS_ENGINE", "DIGITS_JOBS_DIR", "DIGITS_TORCH_PYTHON")
 STATE = "stack.json"
 WRITE_OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 

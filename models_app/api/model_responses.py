@@ -26,7 +26,7 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
         **marked_json(model),
         **recipe_json(model),
         engine=model.engine,
-        **({"engine_used": model.engine_used} if model.engine_used else {}),
+        **model.computed_by(),
         **input_json(model),
         **started_json(model),
         **stopped,
@@ -179,6 +179,9 @@ class ModelFacts(JobFacts):
     )
     engine = serializers.CharField(help_text="The requested engine: auto, or its name.")
     engine_used = serializers.CharField(required=False, help_text="The engine that trains it, with its version.")
+    devices_used = serializers.CharField(required=False, help_text="The devices that train it, such as gpu0, gpu1.")
+    precision_used = serializers.CharField(required=False, help_text="The precision of its computations: fp32 or bf16.")
+    images_per_second = serializers.FloatField(required=False, help_text="How fast it trains, on average.")
     taken_over = serializers.ListField(
         child=serializers.CharField(), required=False, help_text="Layers that started from the given weights."
     )

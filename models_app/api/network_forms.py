@@ -10,8 +10,9 @@ from models_app.api.model_fields import JobOf, NetworkText, SnapshotField
 from models_app.results import Evaluation
 
 # Scripts written for DIGITS can name any framework; the engine decides what trains.
-FRAMEWORKS = ("mxnet", "caffe", "torch", "tensorflow")
-OTHER_LANGUAGES = {"torch": "Lua", "tensorflow": "Python"}
+FRAMEWORKS = ("mxnet", "caffe", "torch", "pytorch", "tensorflow")
+FRAMEWORK_ENGINES = {"torch": "torch", "pytorch": "torch"}  # the others leave the choice to the server
+OTHER_LANGUAGES = {"torch": "Lua", "pytorch": "Python", "tensorflow": "Python"}
 
 
 def wrong_language(framework: str | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from digits_project.api.forms import EMPTY, choice_in
 from digits_project.common.errors import BadInput
 from digits_project.common.job_ids import is_job_id
 from digits_project.jobs.models import DeviceRequest
-from digits_project.jobs.scheduling import device_choice
+from digits_project.jobs.scheduling import device_choice, devices
 from models_app import network_texts, networks
 from models_app.api import model_descriptions
 from models_app.api.hyperparameter_fields import form_fields
@@ -22,7 +22,7 @@ from models_app.api.model_fields import (
     SnapshotField,
     WeightsFile,
 )
-from models_app.api.network_forms import FRAMEWORKS, wrong_language, wrong_syntax
+from models_app.api.network_forms import FRAMEWORK_ENGINES, FRAMEWORKS, wrong_language, wrong_syntax
 from models_app.api.recipe_form import RecipeForm, with_lists
 from models_app.api.search_form import SEARCH_FIELDS, SearchForm
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names
@@ -120,7 +120,8 @@ class ModelForm(SearchForm, RecipeForm):
         incomplete = len(values) < len(self.fields)
         wrong = super().wrong_together(values)
         self._add_pretrained(values)
-        for check in (self._wrong_epoch, self._wrong_framework, self._wrong_gpus, self._wrong_combinations):
+        self._add_engine(values)
+        for check in (self._wrong_epoch, self._wrong_framework, self._wrong_devices, self._wrong_combinations):
             wrong |= check(values)
         if wrong or incomplete:  # otherwise the service reports it
             blamed = values.keys() - self._filled.values.keys()  # not what a recipe filled in for wrong fields
@@ -134,6 +135,12 @@ class ModelForm(SearchForm, RecipeForm):
             pretrained = chosen.get("pretrained")
             if self._sent.get("use_mean") in EMPTY and (not pretrained or pretrained.network.get("normalization")):
                 values["use_mean"] = NETWORK
+
+    def _add_engine(self, values) -> None:
+        """Without an engine, let the framework PyTorch of a script for DIGITS choose it, if a host has it."""
+        chosen = FRAMEWORK_ENGINES.get(values.get("framework"))
+        if chosen and self._sent.get("engine") in EMPTY and devices.is_anywhere(chosen):
+            values["engine"] = chosen
 
     def _wrong_epoch(self, values) -> dict[str, str]:
         """Add the epoch of `<id>-snapshot` to the values: 0 for random weights, else a snapshot. Returns errors by
@@ -156,12 +163,14 @@ class ModelForm(SearchForm, RecipeForm):
         is_custom = values.get("method") == NetworkMethod.CUSTOM
         return wrong_language(values.get("framework")) if is_custom else {}
 
-    def _wrong_gpus(self, values) -> dict[str, str]:
+    def _wrong_devices(self, values) -> dict[str, str]:
         field, indexes = _gpus(values)
         try:
             names = candidates(values.get("engine", AUTO))
             count = values.get("select_gpu_count", 1)
             device_choice.check(DeviceRequest(tuple(indexes), count, names, spanning=spanning(names)))
+        except device_choice.NoUsableDevice as wrong:
+            return {"engine": str(wrong)}
         except BadInput as wrong:
             return {field: str(wrong)}
         return {}

@@ -1,5 +1,6 @@
 """`python -m models_app.training CONFIG.json`: trains as configured, and writes one JSON event per line to standard
 output. With a configuration of several ranks it starts those of this host, each of which is this command again.
+`--load ENGINE` only loads an engine and prints its version.
 
 Exit status: 0 done, 1 a fault of the trainer, 2 a mistake of the user, 3 stopped (SIGTERM, or nobody reads the
 events any more), 4 another rank was lost.
@@ -17,16 +18,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from digits_project.common import resources
-from digits_project.common.errors import RESUME, Aborted, BadInput, no_room
+from digits_project.common.errors import RESUME, Aborted, BadInput, Failed, no_room
 from digits_project.common.processes import die_with
 from digits_project.common.resources import usable_cores
+from models_app.training import engines
 from models_app.training.config import TrainConfig
-from models_app.training.process import DONE, STOPPED, Events, StopSignal
+from models_app.training.process import DONE, FAULT, STOPPED, Events, StopSignal
 from models_app.training.ranks.connecting import connect, launcher_of
 from models_app.training.ranks.failures import LOST_RANK, failed
 from models_app.training.ranks.rank import ALONE, RankLost, Ranks
 from models_app.training.trainer import train
 
+THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # of OpenMP in MXNet and PyTorch; of Intel's MKL
 SMALLER = "smaller images or a crop_size, or a network with fewer weights; or give the worker more memory"
 
 logger = logging.getLogger("trainer")
@@ -34,6 +37,8 @@ logger = logging.getLogger("trainer")
 
 def main(arguments: list[str]) -> int:
     options = _parse(arguments)
+    if options.load:
+        return _load(options.load)
     die_with(options.parent, status=STOPPED)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if ranks_to_start := launcher_of(options.config):
@@ -48,8 +53,8 @@ def _train(path: Path, events: Events, stop: StopSignal) -> int:
         config = TrainConfig.from_file(path)
         ranks = connect(config)
         config = _settled(config, ranks)
-        # MXNet counts its threads when it is loaded, which happens once the engine is opened.
-        os.environ["OMP_NUM_THREADS"] = str(config.threads)
+        # Libraries count their threads when they are loaded, which happens once the engine is opened.
+        os.environ |= dict.fromkeys(THREADS_OF_LIBRARIES, str(config.threads))
         best = train(config, events.emit, stop.check, ranks)
         if ranks.is_first:
             events.emit({"event": "done", "seconds": round(time.monotonic() - started, 2), "best_epoch": best})
@@ -67,6 +72,8 @@ def _explained(error: Exception, directory: Path, config: TrainConfig | None) ->
         return "user", str(error)
     if isinstance(error, RankLost):
         return LOST_RANK, str(error)
+    if isinstance(error, Failed):
+        return "host", str(error)
     if explanation := no_room(error, directory, RESUME):
         return "host", explanation
     if resources.is_want_of_memory(error):
@@ -78,9 +85,20 @@ def _explained(error: Exception, directory: Path, config: TrainConfig | None) ->
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models_app.training", description=__doc__)
-    parser.add_argument("config", type=Path, help="the file that TrainConfig.to_json wrote")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("config", type=Path, nargs="?", help="the file that TrainConfig.to_json wrote")
+    what.add_argument("--load", metavar="ENGINE", help="load an engine, and print its version")
     parser.add_argument("--parent", type=int, help="process id of the parent: end at once if it is not the parent")
     return parser.parse_args(arguments)
+
+
+def _load(name: str) -> int:
+    try:
+        print(engines.load(name))
+    except Failed as broken:
+        print(broken, file=sys.stderr)
+        return FAULT
+    return DONE
 
 
 def _settled(config: TrainConfig, ranks: Ranks) -> TrainConfig:

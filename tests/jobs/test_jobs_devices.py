@@ -12,7 +12,7 @@ from digits_project.jobs.scheduling.dispatch import dispatch
 from models_app.training.engines import ENGINES
 from tests.support.samples.engine_samples import SECOND
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("only_mxnet")]
 
 
 @pytest.fixture

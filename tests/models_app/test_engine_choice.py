@@ -14,7 +14,7 @@ from models_app.training_task import train_config
 from tests.support.api_requests import field_errors
 from tests.support.samples.engine_samples import MISSING, SECOND
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server", "only_mxnet")]
 CREATE = "/models/images/classification.json"
 
 
@@ -62,13 +62,7 @@ def test_the_form_chooses_an_engine(client, form, fields, engine):
 
 def test_an_unknown_engine_is_refused(client, form):
     errors = field_errors(client.post(CREATE, form(engine="caffe")))
-    assert errors == {"engine": '"caffe" is not a valid choice. Choose auto or mxnet.'}
-
-
-def test_the_framework_of_a_digits_script_chooses_no_engine(client, form):
-    client.post(CREATE, form(framework="torch"))
-    model = TrainedModel.objects.get()
-    assert (model.framework, model.engine) == ("mxnet", "auto")
+    assert errors == {"engine": '"caffe" is not a valid choice. Choose auto, mxnet or torch.'}
 
 
 def test_a_network_that_no_engine_can_train_is_refused_with_its_layer_types(client, form, monkeypatch):

@@ -2,7 +2,8 @@
 
 The marks `browser`, `database`, `trainer` and `slow` are derived from a test's fixtures and code: a test that calls
 `start_trainer`, itself or through a fixture or a helper of tests/, gets the mark `trainer`. A need that the code does
-not show, as in `call_command("train", …)`, is marked in the test's file.
+not show, as in `call_command("train", …)`, is marked in the test's file; so is `torch`, which skips a test where
+PyTorch is not installed (tests/support/engines/torch_environment.py).
 
 With `--no-loadscope-reorder` (Makefile) xdist distributes the files in this order, so that no process is left alone
 with a long file at the end.
@@ -22,6 +23,7 @@ from models_app.tasks import train_model
 from models_app.training.engines import open_engine
 from models_app.training.trainer import train
 from tests.support import console, server, webserver
+from tests.support.engines.torch_environment import skip_without_torch
 from tests.support.samples import training_samples
 
 
@@ -56,6 +58,7 @@ def pytest_itemcollected(item):
 
 @pytest.hookimpl(trylast=True)  # after pytest-django, which sorts by the use of the database
 def pytest_collection_modifyitems(items):
+    skip_without_torch(items)
     seconds, seen = Counter(), set()
     for item in items:
         seconds[item.path] += sum(_seconds(mark) for mark in item.iter_markers())

@@ -1,11 +1,15 @@
 """Chooses the devices that a job can use together: those of one host, or of several if no host has enough."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from django.conf import settings
 
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Device, DeviceRequest
+
+
+class NoUsableDevice(BadInput):
+    """No device that is on can be used by an engine of the job; the text says why."""
 
 
 def on_one_host(wanted: DeviceRequest, devices: Iterable[Device]) -> Iterator[list[Device]]:
@@ -57,8 +61,7 @@ def check(wanted: DeviceRequest) -> None:
     hosts, shared = list(on_one_host(wanted, gpus)), list(on_several_hosts(wanted, gpus))
     if any(fitting(wanted, members) for members in (*hosts, *shared)):
         return
-    unusable = ", ".join(str(device) for device in enabled if not device.suits(wanted))
-    why = f" {' and '.join(wanted.engines)} can't use {unusable}." if unusable else ""
+    why = _why_unusable(enabled, wanted)
     if wanted.indexes:
         there = ", ".join(str(index) for index in sorted({gpu.index for members in hosts for gpu in members})) or "none"
         raise BadInput(f"No host has GPU {', '.join(map(str, wanted.indexes))} to train on; there are: {there}.{why}")
@@ -71,7 +74,17 @@ def check(wanted: DeviceRequest) -> None:
             f"{max(map(len, hosts))}.{why}"
         )
     if enabled and not any(device.suits(wanted) for device in enabled):
-        raise BadInput(f"No host has a device to train on.{why} `manage.py doctor` on that host says what is missing.")
+        more = "`manage.py doctor` on that host says more."
+        raise NoUsableDevice(f"No host has a device to train on.{why} {more}")
+
+
+def _why_unusable(enabled: Sequence[Device], wanted: DeviceRequest) -> str:
+    """Why engines of the request can't use these devices, a sentence each: as the hosts reported, else only which."""
+    unusable = [device for device in enabled if not device.suits(wanted)]
+    reported = {device: "; ".join(filter(None, device.obstacles(wanted.engines))) for device in unusable}
+    unknown = ", ".join(str(device) for device, obstacles in reported.items() if not obstacles)
+    sentences = [f" {device}: {obstacles}." for device, obstacles in reported.items() if obstacles]
+    return "".join(sentences) + (f" {' and '.join(wanted.engines)} can't use {unknown}." if unknown else "")
 
 
 def _by_host(devices: Iterable[Device]) -> list[list[Device]]:

@@ -12,8 +12,9 @@ from django.conf import settings
 from django.core.cache import cache
 
 from digits_project.common.resources import ComputeCapability
-from digits_project.jobs.models import Device, DeviceRequest, Job, JobEngine, job_classes
+from digits_project.jobs.models import Device, DeviceRequest, Job, job_classes
 from digits_project.jobs.scheduling.device_choice import hosts_in_order
+from digits_project.jobs.scheduling.job_engine import JobEngine
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +33,25 @@ def register() -> list[Device]:
     """Update this host's device rows. A device that an operator switched off stays off. A new GPU is on if an engine
     can use it, a new CPU if there is no such GPU, because training on a CPU is far slower. With DIGITS_CPU_RANKS the
     CPU counts as so many devices."""
-    gpus = {gpu: engines_of(gpu.compute_capability) for gpu in find_gpus()}
-    rows = [
-        _register(
-            Device.Type.GPU, gpu.index, bool(engines), gpu.model_name, gpu.memory, gpu.compute_capability, engines
-        )
-        for gpu, engines in gpus.items()
-    ]
-    without_gpu, engines_of_cpu = not any(gpus.values()), engines_of(None)
+    gpus = [(gpu, _engine_facts(gpu.compute_capability)) for gpu in find_gpus()]
+    rows = [_register(Device.Type.GPU, gpu.index, bool(facts["engines"]), gpu, facts) for gpu, facts in gpus]
+    without_gpu, facts_of_cpu = not any(facts["engines"] for _, facts in gpus), _engine_facts(None)
     rows += [
-        _register(Device.Type.CPU, index, without_gpu, "CPU", 0, (), engines_of_cpu)
+        _register(Device.Type.CPU, index, without_gpu, None, facts_of_cpu)
         for index in range(max(1, settings.DIGITS_CPU_RANKS))
     ]
     Device.objects.filter(host=settings.DIGITS_HOST_NAME).exclude(pk__in=[row.pk for row in rows]).delete()
     return rows
+
+
+def _engine_facts(capability: ComputeCapability | None) -> dict[str, Any]:
+    """The columns of a device about engines."""
+    reports = {
+        engine.name: {"title": engine.title, "version": engine.version(), "obstacle": engine.obstacle(capability)}
+        for engine in all_engines()
+    }
+    usable = [name for name, report in reports.items() if not report["obstacle"]]
+    return {"engines": usable, "engine_reports": reports}
 
 
 def all_engines() -> list[JobEngine]:
@@ -71,6 +77,11 @@ def find_gpus() -> list[Gpu]:
     except NoNvml as none:
         log.info("No GPU: %s", none)
         return []
+
+
+def is_anywhere(engine: str) -> bool:
+    """Whether an engine can use a device that is on."""
+    return any(engine in (device.engines or ()) for device in Device.objects.filter(enabled=True))
 
 
 def held_by(job: Job) -> list[Device]:
@@ -119,15 +130,12 @@ def _describe(driver: ModuleType, index: int) -> Gpu:
     )
 
 
-def _register(
-    type_: str, index: int, enabled: bool, model_name: str, memory: int, capability: tuple, engines: list[str]
-) -> Device:
-    facts: dict[str, Any] = {
-        "model_name": model_name,
-        "memory": memory,
-        "compute_capability": ".".join(map(str, capability)),
-    }
-    facts |= {"engines": engines, "weights": weights_here()}
+def _register(type_: str, index: int, enabled: bool, gpu: Gpu | None, engine_facts: dict[str, Any]) -> Device:
+    facts: dict[str, Any] = {"model_name": "CPU", "memory": 0, "compute_capability": ""}
+    if gpu:
+        capability = ".".join(map(str, gpu.compute_capability))
+        facts = {"model_name": gpu.model_name, "memory": gpu.memory, "compute_capability": capability}
+    facts |= engine_facts | {"weights": weights_here()}
     device, _ = Device.objects.update_or_create(
         host=settings.DIGITS_HOST_NAME,
         type=type_,

@@ -1,14 +1,17 @@
 """The training engines. Importing this package registers all of them, in the order in which `auto` prefers them."""
 
-from models_app.training.engines import mxnet_declaration  # noqa: F401 - registers itself
+from models_app.training.engines import mxnet_declaration, torch_declaration  # noqa: F401 - they register themselves
 from models_app.training.engines.interface import Engine, EngineConfig
 from models_app.training.engines.registry import (
     AUTO,
     ENGINES,
+    EngineDeclaration,
     candidates,
     choose_installed,
+    configure,
     declared,
     engines_of_network,
+    load,
     open_engine,
     spanning,
 )
@@ -18,10 +21,13 @@ __all__ = [
     "ENGINES",
     "Engine",
     "EngineConfig",
+    "EngineDeclaration",
     "candidates",
     "choose_installed",
+    "configure",
     "declared",
     "engines_of_network",
+    "load",
     "open_engine",
     "spanning",
 ]

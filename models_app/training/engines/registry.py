@@ -1,4 +1,4 @@
-"""The registry of engines: what each supports, and how it is opened. It loads no engine's library."""
+"""The registry of engines: what each supports, where it runs, and how it is opened. It loads no engine's library."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, util
+from typing import Any
 
 from digits_project.common import declarations
-from digits_project.common.errors import BadInput
+from digits_project.common.errors import BadInput, Failed
 from digits_project.common.resources import ComputeCapability
 from models_app.networks import Network
+from models_app.training.engines import openmp
 from models_app.training.engines.interface import Engine, EngineConfig
 from models_app.training.hyperparameter_declaration import BadHyperparameter
+from models_app.training.pythons.public_names import import_libraries
 
+REPAIR = "manage.py doctor on this host says more; install it again:"
 AUTO = "auto"  # in place of a name: the first registered engine that supports the network and the device
 
 
@@ -34,8 +38,10 @@ class EngineDeclaration:
     unsupported: values of hyperparameters that it can't train with, as {name: value}.
     gpu_wheels: the distributions with GPU code, each with the lowest and the highest compute capability of its code. If
         none of them is installed, the engine can use only the CPU.
+    libraries: what the module imports that can import packages named like ours, datasets and inference (public_names).
 
-    An engine with an environment of its own overrides is_installed(), runs_on() and load_command().
+    An engine with an environment of its own overrides python(), problem(), version(), gpu_obstacle() and
+    load_command().
     """
 
     name: str
@@ -48,23 +54,54 @@ class EngineDeclaration:
     ranks_module: str = ""
     unsupported: Mapping[str, object] = field(default_factory=dict)
     gpu_wheels: Mapping[str, tuple[ComputeCapability, ComputeCapability]] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
+
+    def python(self) -> str:
+        """The Python in which a trainer with this engine runs: a path."""
+        return sys.executable
+
+    def is_importable(self) -> bool:
+        """Whether this process can load the engine."""
+        return util.find_spec(self.package) is not None
+
+    def problem(self) -> str:
+        """Why a trainer on this host can't load the engine, as far as can be seen without loading it; "" if it can."""
+        return "" if self.is_importable() else f"{self.title} is not installed"
 
     def is_installed(self) -> bool:
         """Whether a trainer on this host can load the engine."""
-        return util.find_spec(self.package) is not None
+        return not self.problem()
+
+    def version(self) -> str:
+        """The version of its package on this host; "" if it is not installed."""
+        found = filter(None, map(_distribution_version, (self.package, *self.gpu_wheels)))
+        return next(found, "of unknown version") if self.is_installed() else ""
+
+    def obstacle(self, capability: ComputeCapability | None) -> str:
+        """Why the engine, as it is installed on this host, can't use a GPU of this capability (None: the CPU), with
+        what to do about it; "" if it can."""
+        if problem := self.problem():
+            return f"{problem} ({self.install})"
+        return self.gpu_obstacle(capability) if capability else ""
+
+    def gpu_obstacle(self, capability: ComputeCapability) -> str:
+        """The same for an engine that is installed, and a GPU."""
+        ranges = [code for wheel, code in self.gpu_wheels.items() if _distribution_version(wheel)]
+        if any(lowest <= capability <= highest for lowest, highest in ranges):
+            return ""
+        has = f"{self.title} {self.version()}"
+        if not ranges:
+            return f"{has} is installed without code for GPUs" + (f" ({self.gpu_install})" if self.gpu_install else "")
+        codes = ", ".join(f"{dotted(lowest)} to {dotted(highest)}" for lowest, highest in ranges)
+        return f"{has} has code for compute capability {codes}, and this GPU has {dotted(capability)}"
 
     def runs_on(self, capability: ComputeCapability | None) -> bool:
         """Whether the engine, as it is installed on this host, can use a GPU of this capability; None is the CPU."""
-        if capability is None:
-            return self.is_installed()
-        return any(
-            lowest <= capability <= highest and _is_distribution(wheel)
-            for wheel, (lowest, highest) in self.gpu_wheels.items()
-        )
+        return not self.obstacle(capability)
 
     def load_command(self) -> list[str]:
         """A command that loads the engine and prints its version; it is run in the folder of the project."""
-        return [sys.executable, "-c", f"import {self.module}, {self.package} as library; print(library.__version__)"]
+        return [self.python(), "-c", f"import {self.module}, {self.package} as library; print(library.__version__)"]
 
     def gpu_capabilities(self) -> tuple[ComputeCapability, ComputeCapability] | None:
         """The lowest and the highest compute capability of its wheels' code; None without such wheels."""
@@ -81,11 +118,21 @@ class EngineDeclaration:
 
 
 ENGINES: dict[str, EngineDeclaration] = {}  # by name, in the order in which AUTO prefers them
+PYTHONS: dict[str, str] = {}  # by engine: the Python that the server's settings name for it
+PREFERRED: list[str] = []  # the engines that AUTO prefers to the first registered one, by the server's settings
 
 
 def register(engine: EngineDeclaration) -> EngineDeclaration:
     """Add an engine, behind those that are registered already."""
     return declarations.add(ENGINES, engine, "an engine {!r}", reserved=(AUTO,))
+
+
+def configure(preferred: str = AUTO, pythons: Mapping[str, str] | None = None) -> None:
+    """Take over the server's settings: the engine that AUTO prefers (AUTO: the first registered one), and the Pythons
+    of engines with environments of their own, by engine. Raises BadInput if there is no such engine."""
+    PREFERRED[:] = [] if preferred == AUTO else [engine.name for engine in _named(preferred)]
+    PYTHONS.clear()
+    PYTHONS.update(pythons or {})
 
 
 def candidates(wanted: str = AUTO) -> tuple[str, ...]:
@@ -131,37 +178,62 @@ def _unsupported(engine: EngineDeclaration, settings: object) -> BadHyperparamet
 
 
 def choose_installed(network: Network, wanted: str = AUTO, settings: object = None) -> str:
-    """The name of the first engine that can train the network, and that a trainer on this host can load. For `settings`
-    see engines_of_network().
+    """The name of the first engine that can train the network, and that this process, a trainer, can load. For
+    `settings` see engines_of_network().
 
-    Raises BadInput if there is none, with what to install.
+    Raises BadInput if there is none, with what to install, or the Python that has it.
     """
     able = [ENGINES[name] for name in engines_of_network(network, wanted, settings)]
     for engine in able:
-        if engine.is_installed():
+        if engine.is_importable():
             return engine.name
+    if elsewhere := [f"{engine.title}: {engine.python()}" for engine in able if engine.is_installed()]:
+        raise BadInput(f"{sys.executable} has no engine for this network; take the Python of {', or '.join(elsewhere)}")
     commands = ", or ".join(f"{engine.title} ({engine.install})" for engine in able)
     raise BadInput(f"no engine that can train this network is installed on this host; install {commands}")
 
 
 def open_engine(name: str, config: EngineConfig) -> Engine:
     """Build the network on an engine. Imports only that engine's library, because a worker can lack the others.
-    Raises BadInput if the device does not exist, or if the network does not fit into its memory."""
+    Raises BadInput if the device does not exist, or if the network does not fit into its memory; Failed if the library
+    does not load."""
+    return _loaded(name).open_engine(config)
+
+
+def load(name: str) -> str:
+    """Load an engine, and return the version of its library. Raises Failed."""
+    _loaded(name)
+    return importlib.import_module(ENGINES[name].package).__version__
+
+
+def _loaded(name: str) -> Any:
+    """The module of an engine. Raises Failed if it, or its library, can't be imported."""
     [engine] = _named(name)
-    return importlib.import_module(engine.module).open_engine(config)
+    openmp.spin_briefly()
+    try:
+        import_libraries(engine.libraries)
+        return importlib.import_module(engine.module)
+    except (ImportError, OSError) as broken:
+        problem = f"{engine.title} does not load in {sys.executable}: {type(broken).__name__}: {broken}"
+        raise Failed(f"{problem}. {REPAIR} {engine.install}") from broken
 
 
 def _named(wanted: str) -> list[EngineDeclaration]:
     if wanted == AUTO:
-        return list(ENGINES.values())
+        first = [ENGINES[name] for name in PREFERRED if name in ENGINES]
+        return first + [engine for engine in ENGINES.values() if engine not in first]
     if wanted not in ENGINES:
         raise BadInput(f"there is no engine {wanted!r}; choose one of {', '.join(ENGINES)}")
     return [ENGINES[wanted]]
 
 
-def _is_distribution(name: str) -> bool:
+def dotted(capability: ComputeCapability) -> str:
+    """(8, 6) as 8.6."""
+    return ".".join(map(str, capability))
+
+
+def _distribution_version(name: str) -> str:
     try:
-        metadata.distribution(name)
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return False
-    return True
+        return ""

@@ -88,7 +88,7 @@ def test_a_valid_form_creates_a_waiting_model_with_the_defaults_of_digits(client
         ("lr_multistep_values", "a,b", "This must be numbers separated by commas, such as 50,85."),
         ("use_mean", "median", '"median" is not a valid choice. Choose none, image, pixel or network.'),
         ("use_mean", "network", "The network has no normalization of its own; take image, pixel or none"),
-        ("framework", "skynet", '"skynet" is not a valid choice. Choose mxnet, caffe, torch or tensorflow.'),
+        ("framework", "skynet", '"skynet" is not a valid choice. Choose mxnet, caffe, torch, pytorch or tensorflow.'),
         ("crop_size", 29, "This is larger than the images, which are 28×28."),
         ("crop_size", 0, "Ensure this value is greater than or equal to 1."),
         ("batch_accumulation", 0, "Ensure this value is greater than or equal to 1."),

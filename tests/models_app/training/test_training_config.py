@@ -30,7 +30,7 @@ def test_a_configuration_written_as_json_is_read_back_equal(tmp_path):
     [
         ({"solver_type": "LBFGS"}, f"solver_type must be one of {', '.join(SOLVERS)}, not 'LBFGS'"),
         ({"use_mean": "median"}, "use_mean must be one of none, image, pixel, network, not 'median'"),
-        ({"engine": "caffe"}, "engine must be one of auto, mxnet, not 'caffe'"),
+        ({"engine": "caffe"}, "engine must be one of auto, mxnet, torch, not 'caffe'"),
         ({"labels_file": None}, "there is no labels_file, though the network's labels are categories"),
         ({"image_shape": [8, 8]}, "image_shape must be channels, height and width, not [8, 8]"),
         ({"image_shape": [1, 8, 0]}, "image_shape must be channels, height and width, not [1, 8, 0]"),
