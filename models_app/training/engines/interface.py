@@ -45,6 +45,17 @@ class EngineConfig(Hyperparameters):
     input_type: str = "uint8"
     ranks: Ranks = ALONE
 
+    @property
+    def own_size(self) -> int:
+        """How many images of a batch this rank computes."""
+        rows = self.ranks.rows(self.batch_size)
+        return rows.stop - rows.start
+
+    @property
+    def own_share(self) -> float:
+        """The part of a batch that this rank computes."""
+        return self.own_size / self.batch_size
+
 
 class Engine(Protocol):
     """A network on a device, with its losses and its solver.
@@ -133,12 +144,12 @@ OPTIMIZER_SLOTS = {
 }
 
 
-def draw_seed(seed: int, batch: int) -> int:
+def draw_seed(seed: int, batch: int, rank: int = 0) -> int:
     """The seed of the random numbers that an engine draws for a batch, so that a resumed training draws the same.
 
-    batch: the number of batches trained before.
+    batch: the number of batches trained before. rank: each draws other numbers for its rows.
     """
-    return int(np.random.SeedSequence([seed, batch]).generate_state(1)[0])
+    return int(np.random.SeedSequence([seed, batch, *([rank] if rank else [])]).generate_state(1)[0])
 
 
 def averaging_decay(decay: float, step: int) -> float:

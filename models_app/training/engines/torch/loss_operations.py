@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from models_app.networks import Node
 from models_app.networks.layers import data_and_losses
 from models_app.training.class_weights import is_weighable
+from models_app.training.engines.torch.distributed.shared_statistics import total_of_ranks
 from models_app.training.engines.torch.operation import Build, Operation, PhaseSettings, Tensor
 from models_app.training.engines.torch.torch_library import torch
 
@@ -37,7 +38,7 @@ def softmax_with_loss(node: Node, phase: PhaseSettings) -> Operation:
         losses = functional.cross_entropy(rows, chosen, reduction="none")
         if factors is not None:
             losses = losses * factors[chosen.clamp(max=len(factors) - 1)]
-        return [kind.loss_weight * _normalized(kind, losses, labels, len(scores))]
+        return [kind.loss_weight * _normalized(kind, losses, labels, len(scores), phase)]
 
     return loss
 
@@ -51,7 +52,7 @@ def _soft_labels_loss(node: Node, phase: PhaseSettings) -> Operation:
         scores, shares = inputs
         logarithms = scores.float().reshape(len(scores), -1).log_softmax(1)
         total = -(logarithms * (shares if factors is None else shares * factors)).sum()
-        return [kind.loss_weight * total / (1 if kind.normalization == "NONE" else len(scores))]
+        return [kind.loss_weight * total / (1 if kind.normalization == "NONE" else len(scores) / phase.share)]
 
     return loss
 
@@ -63,7 +64,7 @@ def sigmoid_cross_entropy(node: Node, phase: PhaseSettings) -> Operation:
     def loss(inputs, weights):
         scores, targets = inputs[0].float().reshape(-1), inputs[1].detach().float().reshape(-1)
         losses = functional.softplus(scores) - scores * targets
-        return [kind.loss_weight * _normalized(kind, losses, targets, len(inputs[0]))]
+        return [kind.loss_weight * _normalized(kind, losses, targets, len(inputs[0]), phase)]
 
     return loss
 
@@ -73,13 +74,14 @@ def _normalized(
     losses: Tensor,
     labels: Tensor,
     images: int,
+    phase: PhaseSettings,
 ) -> Tensor:
-    """The sum of the losses whose labels count, divided by Caffe's `normalization`."""
-    counted: int | Tensor = len(losses)
+    """The sum of the losses whose labels count, divided by Caffe's `normalization` of the whole batch."""
+    counted: float | Tensor = len(losses) / phase.share
     if kind.ignore_label is not None:
         counts = labels != kind.ignore_label
-        losses, counted = losses * counts, counts.sum().clamp(min=1)
-    divisors = {"VALID": counted, "FULL": len(losses), "BATCH_SIZE": images, "NONE": 1}
+        losses, counted = losses * counts, total_of_ranks(counts.sum(), phase.ranks).clamp(min=1)
+    divisors = {"VALID": counted, "FULL": len(losses) / phase.share, "BATCH_SIZE": images / phase.share, "NONE": 1}
     return losses.sum() / divisors[kind.normalization]
 
 
@@ -88,7 +90,7 @@ def euclidean(node: Node, phase: PhaseSettings) -> Operation:
 
     def loss(inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
         first, second = (value.float().reshape(len(value), -1) for value in inputs)
-        return [weight * (first - second).square().sum() / (2 * len(first))]
+        return [weight * (first - second).square().sum() / (2 * len(first) / phase.share)]
 
     return loss
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from models_app.networks import Node
 from models_app.networks.layers import dense
+from models_app.training.engines.torch.distributed.shared_statistics import batch_norm_of_ranks
 from models_app.training.engines.torch.operation import Operation, PhaseSettings, Statistics, Tensor, by_channel
 from models_app.training.engines.torch.torch_library import torch
 
@@ -17,7 +18,8 @@ def batch_norm(node: Node, phase: PhaseSettings) -> Operation:
     kind: dense.BatchNorm = node.kind
     if phase.training and not kind.use_global_stats:
         statistics = phase.statistics[node.layer.name]
-        return lambda inputs, weights: [by_batch(inputs[0], statistics, weights[3:], kind.eps)]
+        normalize = by_batch_of_ranks if phase.ranks.count > 1 else by_batch
+        return lambda inputs, weights: [normalize(inputs[0], statistics, weights[3:], kind.eps)]
     return lambda inputs, weights: [by_averages(inputs[0], weights[:2], weights[3:], kind.eps)]
 
 
@@ -27,6 +29,11 @@ def by_batch(value: Tensor, statistics: Statistics, learned: Sequence[Tensor], e
     return functional.batch_norm(
         value, statistics.mean, statistics.variance, *_gain_and_bias(learned), training=True, momentum=1.0, eps=eps
     )
+
+
+def by_batch_of_ranks(value: Tensor, statistics: Statistics, learned: Sequence[Tensor], eps: float) -> Tensor:
+    """The same for the batches of all ranks together."""
+    return batch_norm_of_ranks(value, statistics.mean, statistics.variance, *_gain_and_bias(learned), eps)
 
 
 def by_averages(value: Tensor, averages: Sequence[Tensor], learned: Sequence[Tensor], eps: float) -> Tensor:

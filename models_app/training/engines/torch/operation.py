@@ -9,6 +9,7 @@ from typing import TypeAlias
 from models_app.networks import Node
 from models_app.networks.layers import Shape
 from models_app.training.engines.torch.torch_library import torch
+from models_app.training.ranks.rank import ALONE, Ranks
 
 Tensor: TypeAlias = torch.Tensor
 Operation: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]]  # (inputs, weights) → outputs
@@ -28,7 +29,8 @@ class PhaseSettings:
 
     training: whether the phase is that of training. soft_labels: whether labels are shares of categories, batch ×
     scores. category_weights: factors on the images in the losses. joined_scales: see joined_layers.py. statistics: of
-    the batch, by the name of the BatchNorm; only of those that measure them.
+    the batch, by the name of the BatchNorm; only of those that measure them. ranks: losses are divided by the size of
+    the batch of all of them, and BatchNorms measure that batch. share: the part of it that this rank computes.
     """
 
     training: bool
@@ -36,6 +38,8 @@ class PhaseSettings:
     category_weights: Tensor | None = None
     joined_scales: dict[str, Node] = field(default_factory=dict)
     statistics: dict[str, Statistics] = field(default_factory=dict)
+    ranks: Ranks = ALONE
+    share: float = 1.0
 
 
 Build: TypeAlias = Callable[[Node, PhaseSettings], Operation]

@@ -56,6 +56,8 @@ class PhaseModule(torch.nn.Module):
             category_weights=_factors(config, device) if training else None,
             joined_scales=joined_scales(network, phase),
             statistics=self._averages.by_layer if self._averages else {},
+            ranks=config.ranks,
+            share=config.own_share,
         )
         self._steps = [_step(node, settings) for node in network.nodes(phase) if not _is_source(node)]
         self._source = next((node for node in network.nodes(phase) if _is_source(node)), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from models_app.training.engines import memory_limits
 from models_app.training.engines.interface import EngineConfig, draw_seed
 from models_app.training.engines.running_averages import RunningAverages
 from models_app.training.engines.torch.batch_feed import open_feed
+from models_app.training.engines.torch.distributed.shared_gradients import OwnGradients, SharedGradients
 from models_app.training.engines.torch.network_memory import check_fits
 from models_app.training.engines.torch.phase_module import PhaseModule
 from models_app.training.engines.torch.tensor_scores import TensorScores
@@ -53,7 +55,7 @@ class TorchEngine:
             self._average = WeightAverage(config.ema, self._weights, changing, TorchArrays()) if config.ema else None
         self._draws = any(node.layer.type == "Dropout" for node in config.network.nodes("train"))
         self._gathered = 0  # batches since the last step
-        self._evaluated = Tally(config.network, "val")
+        self._evaluated = Tally(config.network, "val", ranks=config.ranks)
         self._phases: dict[str, PhaseModule] = {}  # val and deploy, once they are needed
         self._normalized_by: dict[str, Arrays] = {}  # the running averages of a phase, divided by their factors
 
@@ -61,11 +63,13 @@ class TorchEngine:
         module = self._training
         with self._refusing():
             if self._draws:
-                torch.manual_seed(draw_seed(self._config.seed, self._solver.batches + self._gathered))
+                batches, rank = self._solver.batches + self._gathered, self._config.ranks.number
+                torch.manual_seed(draw_seed(self._config.seed, batches, rank))
             batch = self._feed.send(images, labels)
-            with self._device.reduced_precision():
-                loss, compared = module(*batch)
-            loss.backward()
+            with self._gradients.of_step(learning_rate is not None):
+                with self._device.reduced_precision():
+                    loss, compared = self._gradients(*batch)
+                loss.backward()
             module.move_averages()
             self._averages.count_batch()
             self._gathered += 1
@@ -165,12 +169,20 @@ class TorchEngine:
     @cached_property
     def _training(self) -> PhaseModule:
         """The module of training, made when it is first needed."""
-        check_fits(self._config, self._device.memory)
+        check_fits(replace(self._config, batch_size=self._config.own_size), self._device.memory)
         return PhaseModule(self._config, "train", self._weights, self._device.device)
 
     @cached_property
+    def _gradients(self) -> OwnGradients:
+        """Calls the module of training."""
+        if self._config.ranks.count == 1:
+            return OwnGradients(self._training)
+        return SharedGradients(self._training, self._device.device)
+
+    @cached_property
     def _trained(self) -> Tally:
-        return Tally(self._config.network, "train", soft_labels=self._config.has_soft_labels)
+        config = self._config
+        return Tally(config.network, "train", soft_labels=config.has_soft_labels, ranks=config.ranks)
 
     @cached_property
     def _training_scores(self) -> TensorScores:
