@@ -207,12 +207,17 @@ def load(name: str) -> str:
 
 
 def _loaded(name: str) -> Any:
-    """The module of an engine. Raises Failed if it, or its library, can't be imported."""
+    """The module of an engine. Raises Failed."""
     [engine] = _named(name)
+    return import_part(engine, engine.module)
+
+
+def import_part(engine: EngineDeclaration, module: str) -> Any:
+    """A module of an engine. Raises Failed if it, or a library of the engine, can't be imported."""
     openmp.spin_briefly()
     try:
         import_libraries(engine.libraries)
-        return importlib.import_module(engine.module)
+        return importlib.import_module(module)
     except (ImportError, OSError) as broken:
         problem = f"{engine.title} does not load in {sys.executable}: {type(broken).__name__}: {broken}"
         raise Failed(f"{problem}. {REPAIR} {engine.install}") from broken

@@ -146,6 +146,7 @@ TORCH = register(
         install="make torch",
         layer_types=frozenset(LAYER_TYPES),
         gpu_install="make torch",
+        ranks_module="models_app.training.engines.torch.distributed.torchrun",
         gpu_wheels={"torch": ((7, 5), (12, 1))},  # of the version in requirements/torch.txt; see gpu_obstacle()
         libraries=("torch",),
     )

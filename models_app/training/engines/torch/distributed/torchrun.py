@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 from torch.distributed import DistError
@@ -15,6 +16,7 @@ from digits_project.common.resources import usable_cores
 from models_app.training.config import TrainConfig
 from models_app.training.engines.torch.distributed.process_group import STORE_FILE, connect, is_rank
 from models_app.training.process import DONE, FAULT, LOST, STOPPED, USERS_FAULT, Events
+from models_app.training.pythons.launcher import trainer_command
 from models_app.training.ranks.failures import LOST_RANK, failed
 from models_app.training.ranks.rank import ALONE
 from models_app.training.ranks.rendezvous import Rendezvous
@@ -30,7 +32,7 @@ def launch(path: Path, config: TrainConfig) -> int:
     meeting = config.meeting or Rendezvous()
     threads = config.threads or max(1, usable_cores() // len(config.devices))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # torchrun would set 1
-    command = ["--module", "models_app.training", str(path), "--parent", str(os.getpid())]
+    command = trainer_command(sys.executable, str(path), "--parent", str(os.getpid()))[1:]
     where = _on_one_host() if meeting.hosts == 1 else _on_several_hosts(meeting)
     try:
         run(parse_args([*_options(meeting, len(config.devices)), *where, *command]))
