@@ -1,0 +1,156 @@
+"""Two ranks of PyTorch, by torchrun: they train as one process does, and end together."""
+
+import signal
+import socket
+import time
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+
+from models_app.training.ranks.rendezvous import Rendezvous
+from tests.support.engines.rank_trainings import RankTraining, rank_config
+from tests.support.samples.training_samples import TRAIN_IMAGES, VAL_IMAGES, events_of_kind, snapshot_weights
+
+pytestmark = [pytest.mark.torch, pytest.mark.trainer, pytest.mark.slow(20)]
+
+# Every batch has five images: one rank computes three of them, the other two.
+FIELDS = {"epochs": 2, "batch_size": 5, "batch_accumulation": 3, "mixup": 0.3, "early_stop_patience": 5}
+LOST = 4  # the exit status
+
+
+@pytest.fixture(scope="module")
+def trainings(dataset, tmp_path_factory):
+    """{number of ranks: a training that has ended}."""
+    folder = tmp_path_factory.mktemp("trained")
+    started = {n: RankTraining(rank_config(dataset, folder / str(n), n, **FIELDS)) for n in (1, 2)}
+    assert {n: training.wait() for n, training in started.items()} == {1: 0, 2: 0}, started[2].log.read_text()
+    return started
+
+
+@pytest.fixture(scope="module")
+def resumed(dataset, tmp_path_factory, trainings):
+    """{number of ranks: a training that continued from the first snapshot of the one with two ranks}."""
+    folder, snapshot = tmp_path_factory.mktemp("resumed"), str(trainings[2].directory / "snapshots/epoch-1")
+    started = {
+        n: RankTraining(rank_config(dataset, folder / str(n), n, resume_from=snapshot, **FIELDS)) for n in (1, 2)
+    }
+    assert {n: training.wait() for n, training in started.items()} == {1: 0, 2: 0}, started[2].log.read_text()
+    return started
+
+
+def final_weights(training):
+    return snapshot_weights(training.directory / "snapshots/epoch-2")
+
+
+def largest_difference(one, other):
+    first, second = final_weights(one), final_weights(other)
+    return max(np.abs(first[name] - second[name]).max() for name in first)
+
+
+def val_losses(training):
+    return [event["loss"] for event in events_of_kind(training.events(), "metrics", split="val")]
+
+
+def test_two_ranks_train_to_the_weights_of_one(trainings):
+    assert largest_difference(trainings[1], trainings[2]) < 1e-5
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_two_ranks_measure_the_scores_of_one(trainings, split):
+    one, two = (events_of_kind(trainings[n].events(), "metrics", split=split) for n in (1, 2))
+    assert [event["iteration"] for event in one] == [event["iteration"] for event in two]
+    for name in ("loss", "accuracy"):
+        assert [event[name] for event in two] == pytest.approx([event[name] for event in one], abs=1e-5)
+
+
+def test_only_the_first_rank_emits_events_and_writes_snapshots(trainings):
+    events = trainings[2].events()
+    assert events_of_kind(events, "started", train_images=TRAIN_IMAGES, val_images=VAL_IMAGES, random_seed=1)
+    kinds = [event["event"] for event in events]
+    assert (kinds.count("started"), kinds.count("snapshot"), kinds.count("done")) == (1, 2, 1)
+
+
+def test_a_training_that_resumes_with_as_many_ranks_ends_with_the_same_bits(trainings, resumed):
+    assert largest_difference(trainings[2], resumed[2]) == 0
+
+
+def test_a_training_of_two_ranks_resumes_with_one(trainings, resumed):
+    assert largest_difference(trainings[2], resumed[1]) < 1e-5
+    assert val_losses(resumed[1]) == pytest.approx(val_losses(trainings[2])[1:], abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def endless(dataset, tmp_path_factory):
+    """Three trainings of two ranks that have written a snapshot and would take hours."""
+    fields = FIELDS | {"epochs": 1e5, "snapshot_interval": 2.0, "early_stop_patience": 0, "mixup": 0.0}
+    folder = tmp_path_factory.mktemp("endless")
+    started = [RankTraining(rank_config(dataset, folder / str(number), 2, **fields)) for number in range(3)]
+    for training in started:
+        training.await_event("snapshot")
+    yield started
+    for training in started:
+        training.kill()
+
+
+def assert_all_end_within(ranks, seconds):
+    _, left = psutil.wait_procs(ranks, timeout=seconds)
+    assert left == []
+
+
+def test_a_killed_rank_ends_the_others_and_is_reported(endless):
+    first, second = endless[0].ranks()
+    second.kill()
+    assert endless[0].wait() == LOST
+    assert_all_end_within([first, second], 1)
+    [error] = events_of_kind(endless[0].events(), "error")
+    assert error["blame"] == "rank"
+    assert "Rank 1 of the training was killed by SIGKILL" in error["message"] or "has ended" in error["message"]
+
+
+def test_a_stopped_training_ends_all_ranks_within_two_seconds_and_leaves_whole_snapshots(endless):
+    ranks = endless[1].ranks()
+    endless[1].process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    assert endless[1].wait() == 3
+    assert_all_end_within(ranks, 1)
+    assert time.monotonic() - started < 2
+    assert not events_of_kind(endless[1].events(), "error")
+    whole = {"model.onnx", "optimizer.npz", "snapshot.json"}
+    written = list((endless[1].directory / "snapshots").iterdir())
+    assert written
+    assert all({file.name for file in snapshot.iterdir()} == whole for snapshot in written)
+
+
+def test_the_ranks_die_with_the_process_that_started_them(endless):
+    ranks = endless[2].ranks()
+    endless[2].kill()
+    assert_all_end_within(ranks, 2)
+
+
+def two_hosts(**fields):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return [Rendezvous(hosts=2, host=host, port=port, identity="secret", **fields) for host in (0, 1)]
+
+
+def test_ranks_that_do_not_come_are_reported_after_the_timeout(dataset, tmp_path):
+    [first, _] = two_hosts(timeout=1.0)
+    training = RankTraining(rank_config(dataset, tmp_path, 1, first))
+    assert training.wait() == LOST
+    [error] = training.events()
+    assert error["blame"] == "rank"
+    assert "The ranks of the other hosts did not come to 127.0.0.1, port" in error["message"]
+    assert "within 1 s (DIGITS_RANK_TIMEOUT)" in error["message"]
+
+
+def test_the_first_host_reports_the_error_of_a_rank_of_another_host(dataset, tmp_path):
+    meetings = two_hosts(timeout=60.0)
+    first, second = (rank_config(dataset, tmp_path, 1, meeting) for meeting in meetings)
+    broken = replace(second, val_records=str(tmp_path / "missing.rec"))
+    trainings = [RankTraining(config, f"host-{host}") for host, config in enumerate((first, broken))]
+    assert [training.wait() for training in trainings] == [2, 2], trainings[0].log.read_text()
+    assert [event["blame"] for event in trainings[0].events() if event["event"] == "error"] == ["user"]
+    assert "missing.rec" in trainings[0].events()[-1]["message"]
