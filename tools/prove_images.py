@@ -4,8 +4,8 @@ Reads the Dockerfile and runs its RUN, COPY, ENV and USER instructions with chro
 Then tests, as the image's own user, the imports, `manage.py check`, and in a worker the trainer's engine. It can't test
 the registry's base image, HEALTHCHECK under Docker, or a GPU.
 
-Needs root, debootstrap, some 4 GB below --folder (worker-gpu: 20 GB), and the network. Exit status: 0 if all passed, 1
-if an instruction or a test failed, 2 if this machine can't run the tests; the reason is printed.
+Needs root, debootstrap, some 4 GB below --folder (worker-gpu, worker-torch: 20 GB), and the network. Exit status: 0 if
+all passed, 1 if an instruction or a test failed, 2 if this machine can't run the tests; the reason is printed.
 """
 
 import argparse
@@ -48,6 +48,7 @@ TRIALS = {
         # only the driver's library can be missing
         f"ldd {SITE}/mxnet/libmxnet.so | grep 'not found' | xargs echo | grep -x 'libcuda.so.1 => not found'",
     ],
+    "worker-torch": ["python3 manage.py check", "python3 -m models_app.training --load torch"],
 }
 
 

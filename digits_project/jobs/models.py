@@ -275,6 +275,12 @@ class Device(models.Model):
         """Why engines can't use the device, one text for each that can't, as its host reported."""
         return [self.engine_reports.get(name, {}).get("obstacle", "") for name in engines if not self.runs(name)]
 
+    @property
+    def reported_engines(self) -> list[tuple[str, str]]:
+        """(title and version, why it can't use the device or "") of each engine, as its host reported."""
+        reports = self.engine_reports.values()
+        return [(f"{report['title']} {report['version']}".strip(), report["obstacle"]) for report in reports]
+
     def has(self, weights: str) -> bool:
         """Whether its host has these weights; True as long as the host has not reported which it has."""
         return self.weights is None or weights in self.weights

@@ -82,7 +82,8 @@ def _loaded(engine: JobEngine, usable: str) -> Finding:
     """Load an engine in a separate process, and report its version or the error."""
     done = subprocess.run(engine.load_command(), cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
     if not done.returncode:
-        return Finding("engine", OK, f"{engine.title} {done.stdout.strip()} can use {usable}")
+        where = "" if engine.python() == sys.executable else f" in {engine.python()}"
+        return Finding("engine", OK, f"{engine.title} {done.stdout.strip()}{where} can use {usable}")
     mend = f"install it again: {engine.install}"
     if engine.python() == sys.executable:
         mend = f"rm -rf .venv; make environment; or {mend}"

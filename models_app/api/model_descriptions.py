@@ -18,8 +18,14 @@ MODEL = {
         "Create nothing: the response says what the recipe would fill in, and estimates the time, the disk space and "
         "the memory of the training, with warnings and refusals."
     ),
-    "framework": "For scripts written for DIGITS; it changes nothing. See engine.",
-    "engine": "The engine that trains: auto chooses the first one that supports the network and the device.",
+    "framework": (
+        "For scripts written for DIGITS. torch and pytorch choose the engine torch, if a host has it and no engine is "
+        "given; the others change nothing."
+    ),
+    "engine": (
+        "The engine that trains: mxnet, torch (PyTorch), or auto for the first one that is installed and supports the "
+        "network and the device."
+    ),
     "previous_networks": (
         "previous: the id of the model whose network is used. A further field, `<that id>-snapshot`, is the epoch "
         "whose weights the training starts from: 0 or absent for random weights; latest (or -1); best."

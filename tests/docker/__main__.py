@@ -46,7 +46,9 @@ def main() -> int:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pull", action="store_true", help="ask for the public images before making stand-ins")
-    parser.add_argument("--gpu", action="store_true", help="also build worker-gpu, of which nothing can be run here")
+    parser.add_argument(
+        "--gpu", action="store_true", help="also build worker-gpu and worker-torch, without running them"
+    )
     parser.add_argument("--before", default="", help="the git revision to upgrade from [no upgrade]")
     parser.add_argument("--folder", type=Path, help="where the daemon's data go, and stay for the next time")
     parser.add_argument("--port", type=int, default=8100, help="of the web server; the proxy gets the next [8100]")

@@ -22,7 +22,7 @@ Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
 """
 PULL_SECONDS = 600
-TARGETS = {"web": "digits-web", "worker": "digits-worker", "worker-gpu": "digits-worker-gpu"}
+TARGETS = {target: f"digits-{target}" for target in ("web", "worker", "worker-gpu", "worker-torch")}
 MAX_WEB_BYTES = 400_000_000
 
 

@@ -86,7 +86,7 @@ class OperatorLife:
             expect(sizes["web"] < MAX_WEB_BYTES, f"the image web is smaller than {MAX_WEB_BYTES / 1e6:.0f} MB")
 
     def targets(self, root: Path) -> list[str]:
-        return ["web", "worker", *(["worker-gpu"] if self.options.gpu and root == ROOT else [])]
+        return ["web", "worker", *(["worker-gpu", "worker-torch"] if self.options.gpu and root == ROOT else [])]
 
     def install(self, root: Path) -> list[str]:
         """Take the compose file of a source tree; provide its public images. Returns its services."""

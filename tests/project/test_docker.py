@@ -17,7 +17,10 @@ from tests.support.server import ROOT
 
 DOCKER = ROOT / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
-GPU = yaml.safe_load((DOCKER / "compose.gpu.yaml").read_text())
+GPU = {
+    target: yaml.safe_load((DOCKER / file).read_text())["services"]
+    for target, file in (("worker-gpu", "compose.gpu.yaml"), ("worker-torch", "compose.torch.yaml"))
+}
 SERVICES = COMPOSE["services"]
 OWN_SERVICES = [name for name, service in SERVICES.items() if service["image"].startswith("digits-")]
 DOCKERFILE = (DOCKER / "Dockerfile").read_text()
@@ -38,7 +41,7 @@ def test_every_base_image_has_a_fixed_version():
 def test_no_image_runs_as_root():
     stages = re.split(r"^FROM ", DOCKERFILE, flags=re.M)
     final = {stage.split()[2]: stage for stage in stages[1:] if "CMD [" in stage}
-    assert set(final) == {"web", "worker", "worker-gpu"}
+    assert set(final) == {"web", "worker", *GPU}
     assert [name for name, stage in final.items() if not re.search(r"^USER [1-9]\d*:[1-9]\d*$", stage, re.M)] == []
 
 
@@ -99,10 +102,31 @@ def test_only_the_web_server_has_a_port_and_only_on_loopback():
     assert [name for name, service in SERVICES.items() if "outside" in service["networks"]] == ["web"]
 
 
-def test_a_gpu_worker_is_the_train_service_on_another_image():
-    assert set(GPU["services"]) <= set(SERVICES)
-    assert GPU["services"]["train"]["build"]["target"] == "worker-gpu"
-    assert GPU["services"]["train"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
+@pytest.mark.parametrize("target", GPU)
+def test_a_gpu_worker_is_the_train_service_on_another_image(target):
+    services = GPU[target]
+    assert set(services) <= set(SERVICES)
+    assert (services["train"]["image"], services["train"]["build"]["target"]) == (f"digits-{target}", target)
+    assert services["train"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
+
+
+@pytest.mark.parametrize("target, lock", [("worker", "worker"), ("worker-gpu", "gpu"), ("worker-torch", "torch")])
+def test_an_image_that_trains_installs_the_lock_of_its_engine_beside_the_server(target, lock):
+    assert f"FROM build-web AS build-{target}\n" in DOCKERFILE
+    built = DOCKERFILE.partition(f"FROM build-web AS build-{target}\n")[2].partition("\nFROM ")[0]
+    assert f"--require-hashes --only-binary :all: -r /srv/digits/requirements/{lock}.txt" in built
+    assert f"COPY --from=build-{target} /opt/digits /opt/digits" in DOCKERFILE
+
+
+def test_the_lock_of_pytorch_has_the_versions_of_the_server():
+    """Both are installed into one environment in the image worker-torch."""
+    base, torch = (
+        dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / f"requirements/{name}.txt").read_text(), re.M))
+        for name in ("base", "torch")
+    )
+    shared = base.keys() & torch.keys()
+    assert "onnxruntime" in shared
+    assert [name for name in shared if base[name] != torch[name]] == []
 
 
 def test_the_script_creates_the_secrets_that_the_compose_file_names(tmp_path):

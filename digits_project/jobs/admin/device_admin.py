@@ -51,8 +51,8 @@ class DeviceAdmin(admin.ModelAdmin):
 
     @admin.display(description="engines")
     def usable_by(self, device: Device):
-        """The engines that can use the device, as its host reported them."""
-        return "not reported yet" if device.engines is None else ", ".join(device.engines) or "none"
+        """The engines that can use the device with their versions, and why the others can't, as its host reported."""
+        return render_to_string("jobs/device_engines.html", {"device": device})
 
     @admin.display(description="held by")
     def holder(self, device: Device):

@@ -37,7 +37,8 @@ class Command(ConsoleCommand):
             self.print_json(described)
             return
         self.print_table(
-            (facts["device"], "on" if facts["on"] else "off", facts["model"], _shown(facts)) for facts in described
+            (facts["device"], "on" if facts["on"] else "off", facts["model"], _engines(facts), _shown(facts))
+            for facts in described
         )
         if not known:
             self.stdout.write(
@@ -61,9 +62,14 @@ def _names(devices: list[Device]) -> str:
 def _described(device: Device, job) -> dict:
     use = devices.gpu_use(device)
     facts = {"device": f"{device.host}/{device.label}", "on": device.enabled, "model": device.model_name}
-    facts |= {"memory": device.memory, "use_percent": use.percent if use else None}
+    facts |= {"engines": device.engine_reports, "memory": device.memory, "use_percent": use.percent if use else None}
     held = {"id": device.leased_to, "name": job.name if job else "", "status": job.status if job else ""}
     return facts | {"memory_used": use.memory_used if use else None, "held_by": held if device.leased_to else None}
+
+
+def _engines(facts: dict) -> str:
+    usable = [report for report in facts["engines"].values() if not report["obstacle"]]
+    return ", ".join(f"{report['title']} {report['version']}" for report in usable) or "no engine"
 
 
 def _shown(facts: dict) -> str:

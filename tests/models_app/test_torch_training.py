@@ -1,0 +1,64 @@
+"""Trainings with PyTorch: by the worker, in the Python of PyTorch, and where it does not load."""
+
+import sys
+
+import pytest
+
+from models_app.training.engines import ENGINES, registry
+from models_app.training.engines.torch_declaration import TORCH
+from tests.support.engines.torch_environment import write_python
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server"), pytest.mark.slow(6)]
+
+
+@pytest.fixture
+def without_mxnet(monkeypatch):
+    """Pretend that MXNet is not installed."""
+    monkeypatch.setattr(type(ENGINES["mxnet"]), "is_importable", lambda engine: engine.name != "mxnet")
+
+
+@pytest.mark.torch
+def test_a_host_without_mxnet_trains_with_pytorch_and_shows_on_what_and_how_fast(
+    client, built_dataset, make_model, without_mxnet, run_training_task
+):
+    model = run_training_task(make_model(built_dataset))
+    assert (model.status, model.error, model.engine) == ("Done", "", "auto")
+    facts = client.get(f"/models/{model.pk}.json").json()
+    assert facts["engine_used"].startswith(f"torch {TORCH.version()}")
+    assert (facts["devices_used"], facts["precision_used"]) == ("cpu", "fp32")
+    assert facts["images_per_second"] > 0
+    page = client.get(f"/models/{model.pk}", headers={"Accept": "text/html"}).content.decode()
+    assert "<th>Computed on</th><td>cpu in fp32, " in page
+    assert "images a second" in page
+
+
+@pytest.fixture
+def broken_torch(tmp_path, monkeypatch):
+    """A Python in which `import torch` fails, though PyTorch looks installed."""
+    (tmp_path / "packages" / "torch").mkdir(parents=True)
+    (tmp_path / "packages" / "torch" / "__init__.py").write_text(
+        "raise ImportError('libc10.so: cannot open shared object file')\n"
+    )
+    python = tmp_path / "python"
+    write_python(tmp_path / "facts")
+    python.write_text(
+        f"""#!/bin/sh
+case "$2" in
+    models_app.training) PYTHONPATH='{tmp_path}/packages' exec '{sys.executable}' "$@" ;;
+    *) exec '{tmp_path}/facts' "$@" ;;
+esac
+"""
+    )
+    python.chmod(0o755)
+    monkeypatch.setitem(registry.PYTHONS, "torch", str(python))
+
+
+def test_a_pytorch_that_does_not_load_ends_the_training_with_its_reason(
+    built_dataset, make_model, broken_torch, run_training_task
+):
+    model = run_training_task(make_model(built_dataset, engine="torch"))
+    assert (model.status, model.lost_processes) == ("Error", 0)
+    assert model.error == (
+        f"PyTorch does not load in {sys.executable}: ImportError: libc10.so: cannot open shared object file. "
+        "manage.py doctor on this host says more; install it again: make torch"
+    )
