@@ -25,6 +25,9 @@ SETTINGS = (
     "framework",
     "engine",
     "engine_used",
+    "devices_used",
+    "precision_used",
+    "images_per_second",
     "select_gpus",
     "select_gpu_count",
 )

@@ -128,6 +128,19 @@ def test_a_gpu_that_pytorch_can_not_use_is_refused_with_the_reason(
     )
 
 
+def test_a_training_that_only_pytorch_can_do_is_refused_where_it_is_missing(
+    client, form, this_host, torch_python, settings
+):
+    write_python(torch_python, lacks=("torch",))
+    this_host()
+    assert field_errors(client.post(CREATE, form(precision="bf16"))) == {
+        "engine": (
+            f"No host has a device to train on. cpu of {settings.DIGITS_HOST_NAME}: PyTorch is not installed in "
+            f"{torch_python} (make torch). `manage.py doctor` on that host says more."
+        )
+    }
+
+
 @pytest.mark.parametrize("framework", ["torch", "pytorch"])
 def test_the_framework_of_a_digits_script_chooses_pytorch(client, form, this_host, framework):
     this_host()
