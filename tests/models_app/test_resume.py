@@ -117,9 +117,9 @@ def test_a_resumed_training_skips_a_damaged_snapshot(built_dataset, make_model, 
 def test_three_lost_processes_without_a_snapshot_are_an_error_and_a_snapshot_resets_the_count(
     built_dataset, make_model, run_training_task, on_event
 ):
-    model = make_model(built_dataset, **EPOCHS | {"train_epochs": 400, "snapshot_interval": 200})
+    model = make_model(built_dataset, **EPOCHS | {"train_epochs": 80, "snapshot_interval": 40})
     type(model).objects.update(lost_processes=2)
-    on_event("snapshot", kill, epoch=200)
+    on_event("snapshot", kill, epoch=40)
     assert (run_training_task(model).status, model.lost_processes) == (Status.WAITING, 1)
     type(model).objects.update(lost_processes=2)
     half = model.directory / "snapshots" / ".partial-epoch-2"

@@ -52,6 +52,17 @@ def long_training(server, dataset):
     server.send("DELETE", f"/models/{job_id}")
 
 
+@pytest.fixture
+def paused_training(server, long_training):
+    """A long_training whose trainer pauses, so that it takes no processor time from what the test waits for.
+
+    An abort kills such a trainer after a second.
+    """
+    (trainer,) = trainers(server)
+    trainer.suspend()
+    return long_training
+
+
 def lenet(dataset, **fields):
     return {"model_name": "lenet", "dataset": dataset, "standard_networks": "lenet", "random_seed": 1} | fields
 
@@ -105,15 +116,15 @@ def test_deleting_a_running_job_removes_its_folder_and_process(server, long_trai
     assert server.get(f"/models/{long_training}.json") == 404
 
 
-def test_images_are_classified_during_a_training(server, trained, images, long_training):
+def test_images_are_classified_during_a_training(server, trained, images, paused_training):
     assert classify(server, trained, images / "4" / "0.png") == (200, "4")
-    assert server.job_status(long_training) == "Running"
+    assert server.job_status(paused_training) == "Running"
 
 
-def test_a_second_training_waits_until_the_device_is_free(server, dataset, long_training):
+def test_a_second_training_waits_until_the_device_is_free(server, dataset, paused_training):
     second = server.create_job(MODELS, **lenet(dataset, train_epochs=1))
     assert server.job_status(second) == "Waiting"
-    server.send("POST", f"/models/{long_training}/abort")
+    server.send("POST", f"/models/{paused_training}/abort")
     assert wait_for_end(server, second) == "Done"
 
 
@@ -170,27 +181,27 @@ def test_a_worker_runs_no_function_that_is_not_a_task(server):
     assert not (server.home / "made").exists()
 
 
-def test_waiting_jobs_run_after_redis_was_emptied(server, dataset, long_training):
+def test_waiting_jobs_run_after_redis_was_emptied(server, dataset, paused_training):
     waiting = server.create_job(MODELS, **lenet(dataset, train_epochs=1))
     redis = Redis.from_url(json.loads((server.home / "embedded" / "urls.json").read_text())["REDIS_URL"])
     redis.flushall()
-    server.send("POST", f"/models/{long_training}/abort")
+    server.send("POST", f"/models/{paused_training}/abort")
     assert wait_for_end(server, waiting) == "Done"
 
 
-def test_waiting_jobs_run_after_redis_was_killed(server, dataset, long_training):
+def test_waiting_jobs_run_after_redis_was_killed(server, dataset, paused_training):
     waiting = server.create_job(MODELS, **lenet(dataset, train_epochs=1))
     next(part for part in server.children() if part.name() in ("valkey-server", "redis-server")).kill()
-    server.send("POST", f"/models/{long_training}/abort")
+    server.send("POST", f"/models/{paused_training}/abort")
     assert wait_for_end(server, waiting) == "Done"
 
 
 def test_a_training_survives_a_killed_postgresql(server, dataset):
-    job_id = server.create_job(MODELS, **lenet(dataset, train_epochs=60, keep_snapshots=0))
+    job_id = server.create_job(MODELS, **lenet(dataset, train_epochs=30, keep_snapshots=0))
     wait_until(lambda: server.json(f"/models/{job_id}.json").get("val_outputs"))
     postgres = next(part for part in server.children() if part.name() == "postgres")
     postgres.kill()
     wait_until(lambda: server.get("/index.json") == 200)
     assert wait_for_end(server, job_id) == "Done"
     model = server.json(f"/models/{job_id}.json")
-    assert model["val_outputs"]["epoch"] == model["snapshots"] == list(range(1, 61))
+    assert model["val_outputs"]["epoch"] == model["snapshots"] == list(range(1, 31))

@@ -56,12 +56,6 @@ def sink(tmp_path):
         yield file
 
 
-@pytest.fixture(scope="module")
-def run():
-    with temporary_home() as home, RunningServer(home, 0) as running:
-        yield running
-
-
 def test_a_fork_writes_to_the_files_that_it_was_given(server, sink):
     process = server.fork(["write", "77", "hello"], {77: sink.fileno()})
     assert (process.wait(30), Path(sink.name).read_text()) == (0, "hello")
@@ -111,32 +105,6 @@ def test_a_setting_that_is_refused_is_named_by_make_run(home):
     finished = RunningServer(home, 0, DIGITS_AUTH="perhaps").start_again()
     assert finished.returncode == 1
     assert "DIGITS_AUTH is 'perhaps'; it must be required or open" in finished.stderr
-
-
-def test_a_killed_fork_server_is_restarted_and_the_other_processes_live_on(run):
-    others = {child for child in run.children() if "digits_project.preloaded" not in child.cmdline()}
-    killed = run.child("digits_project.preloaded")
-    killed.kill()
-    wait_until(lambda: (new := run.child("digits_project.preloaded")) and new != killed)
-    assert others <= set(run.children())
-    run.child("reaper").kill()
-    wait_until(lambda: (new := run.child("reaper")) and new not in others)
-
-
-@pytest.mark.parametrize("words", [("gunicorn",), ("worker", "train"), ("reaper",)], ids=" ".join)
-def test_processes_share_most_of_their_memory(run, words):
-    memory = run.child(*words).memory_full_info()
-    assert memory.uss < memory.rss / 3
-
-
-def test_the_fork_server_has_no_connection_but_that_of_the_supervisor(run):
-    assert len(run.child("digits_project.preloaded").net_connections("all")) == 1
-
-
-@pytest.mark.parametrize("library", ["onnxruntime", "cryptography"])
-def test_the_fork_server_does_not_load_what_few_processes_need(run, library):
-    files = [mapped.path for mapped in run.child("digits_project.preloaded").memory_maps()]
-    assert [path for path in files if library in path] == []
 
 
 def test_a_build_in_a_fork_finds_pillow_and_numpy_imported(tmp_path):

@@ -5,7 +5,7 @@ import os
 import stat
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -24,18 +24,29 @@ from digits_project.stack.home import (
     remove_abandoned_uploads,
 )
 from tests.support.server import ROOT, RunningServer, wait_until
+from tests.support.services import temporary_home
 
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 OTHER_USER = 12_345
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 
 
-@pytest.fixture
-def no_umask():
+@contextmanager
+def umask_of_zero():
     """A umask of 0, as some containers and init scripts set it."""
     before = os.umask(0)
     yield
     os.umask(before)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A server that was started with a umask of 0, on a home that has nothing else in it."""
+    with temporary_home() as folder, ExitStack() as running:
+        with umask_of_zero():
+            (folder / "new").mkdir()
+            server = running.enter_context(RunningServer(folder / "new", 0))
+        yield server
 
 
 @pytest.fixture
@@ -68,20 +79,17 @@ def modes(folder):
             yield path, path.lstat().st_mode
 
 
-def test_a_server_started_without_a_umask_writes_no_file_that_others_can_change(home, no_umask, digits_folder):
-    home = home / "new"
-    home.mkdir()
-    with RunningServer(home, 0) as run:
-        dataset = run.create_job(
-            "/datasets/images/classification.json", dataset_name="d", folder_train=str(digits_folder)
-        )
-        manage = [sys.executable, "manage.py", "backup", str(home / "b.tar")]
-        env = {"PATH": os.environ["PATH"], "DIGITS_HOME": str(home)}
+def test_a_server_started_without_a_umask_writes_no_file_that_others_can_change(run, digits_folder):
+    home, images = run.home, {"dataset_name": "d", "folder_train": str(digits_folder)}
+    dataset = run.create_job("/datasets/images/classification.json", **images)
+    manage = [sys.executable, "manage.py", "backup", str(home / "b.tar")]
+    env = {"PATH": os.environ["PATH"], "DIGITS_HOME": str(home)}
+    with umask_of_zero():
         subprocess.run(manage, env=env, cwd=ROOT, check=True, capture_output=True)
-        wait_until(lambda: run.job_status(dataset) == "Done", 60)
-        assert (home / "jobs" / dataset / "train.rec").is_file()
-        assert writable_by_others(home) == ["output.txt"]  # of this test
-        assert stat.S_IMODE((home / "log").stat().st_mode) == 0o755
+    wait_until(lambda: run.job_status(dataset) == "Done", 60)
+    assert (home / "jobs" / dataset / "train.rec").is_file()
+    assert writable_by_others(home) == ["output.txt"]  # of this test
+    assert stat.S_IMODE((home / "log").stat().st_mode) == 0o755
 
 
 def test_a_start_closes_files_that_others_can_write_to(home):
@@ -233,12 +241,11 @@ def test_uploads_that_no_process_holds_open_are_removed(settings, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["other.onnx"]
 
 
-def test_uploads_of_a_killed_web_process_are_removed_by_the_next(home):
-    with RunningServer(home, 0) as run:
-        leftover = home / "uploads" / "tmpleft.upload"
-        leftover.write_bytes(bytes(1000))
-        web = run.child("gunicorn")
-        web.kill()
-        wait_until(lambda: run.child("gunicorn") not in (None, web), 60)
-        wait_until(lambda: not leftover.exists(), 60)
-        wait_until(lambda: run.get("/index.json") == 200, 60)
+def test_uploads_of_a_killed_web_process_are_removed_by_the_next(run):
+    leftover = run.home / "uploads" / "tmpleft.upload"
+    leftover.write_bytes(bytes(1000))
+    web = run.child("gunicorn")
+    web.kill()
+    wait_until(lambda: run.child("gunicorn") not in (None, web), 60)
+    wait_until(lambda: not leftover.exists(), 60)
+    wait_until(lambda: run.get("/index.json") == 200, 60)

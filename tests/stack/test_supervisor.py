@@ -40,8 +40,18 @@ def test_a_taken_port_is_replaced_with_a_message(run, taken_port):
     assert f"Port {taken_port} is taken; using {port}" in run.output.read_text()
 
 
+def seen(look, processes):
+    """`look(process)` of each process, except those that have ended since the server started."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(look(process))
+    return found
+
+
 def test_all_processes_listen_on_loopback_only(run):
-    sockets = [end for child in run.processes for end in child.net_connections("inet") if end.status == "LISTEN"]
+    ends = seen(lambda process: process.net_connections("inet"), run.processes)
+    sockets = [end for of_one in ends for end in of_one if end.status == "LISTEN"]
     assert {listener.laddr.ip for listener in sockets} == {"127.0.0.1"}
 
 
@@ -71,8 +81,9 @@ def test_no_password_is_in_an_argument_list(run):
 
 
 def test_the_telemetry_of_onnx_runtime_is_off_in_every_process(run):
-    children = [child for child in run.processes if "manage.py" in child.cmdline() or "gunicorn" in child.cmdline()]
-    assert {child.environ()["ORT_DISABLE_TELEMETRY"] for child in children} == {"1"}
+    children = seen(lambda process: (process.cmdline(), process.environ()), run.processes)
+    of_ours = [environment for words, environment in children if {"manage.py", "gunicorn"} & set(words)]
+    assert {environment["ORT_DISABLE_TELEMETRY"] for environment in of_ours} == {"1"}
 
 
 @pytest.mark.parametrize("words", [("gunicorn",), ("worker", "train"), ("reaper",)], ids=" ".join)
@@ -82,6 +93,32 @@ def test_a_killed_process_is_restarted(run, words):
     assert run.get("/index.json") == 200
 
 
+def test_a_killed_fork_server_is_restarted_and_the_other_processes_live_on(run):
+    others = {child for child in run.children() if "digits_project.preloaded" not in child.cmdline()}
+    killed = run.child("digits_project.preloaded")
+    killed.kill()
+    wait_until(lambda: (new := run.child("digits_project.preloaded")) and new != killed)
+    assert others <= set(run.children())
+    run.child("reaper").kill()
+    wait_until(lambda: (new := run.child("reaper")) and new not in others)
+
+
+@pytest.mark.parametrize("words", [("gunicorn",), ("worker", "train"), ("reaper",)], ids=" ".join)
+def test_processes_share_most_of_their_memory(run, words):
+    memory = run.child(*words).memory_full_info()
+    assert memory.uss < memory.rss / 3
+
+
+def test_the_fork_server_has_no_connection_but_that_of_the_supervisor(run):
+    assert len(run.child("digits_project.preloaded").net_connections("all")) == 1
+
+
+@pytest.mark.parametrize("library", ["onnxruntime", "cryptography"])
+def test_the_fork_server_does_not_load_what_few_processes_need(run, library):
+    files = [mapped.path for mapped in run.child("digits_project.preloaded").memory_maps()]
+    assert [path for path in files if library in path] == []
+
+
 def test_manage_py_in_another_shell_uses_the_running_services(run):
     env = {name: run.command["env"][name] for name in ("PATH", "DIGITS_HOME")}
     command = [sys.executable, "manage.py", "ensure_superuser"]
@@ -89,7 +126,7 @@ def test_manage_py_in_another_shell_uses_the_running_services(run):
     assert (finished.returncode, finished.stdout) == (0, "")
 
 
-def test_ctrl_c_leaves_no_process_and_the_next_start_keeps_the_data(home):
+def test_ctrl_c_and_kill_9_leave_no_process_and_the_next_start_keeps_the_data(home):
     with RunningServer(home, 0) as first:
         first.process.send_signal(signal.SIGINT)
         assert first.process.wait(20) == 0
@@ -97,12 +134,8 @@ def test_ctrl_c_leaves_no_process_and_the_next_start_keeps_the_data(home):
         assert PASSWORD.search(first.output.read_text())
     with RunningServer(home, 0) as second:
         assert not PASSWORD.search(second.output.read_text())
-
-
-def test_kill_9_of_the_supervisor_leaves_no_process(home):
-    with RunningServer(home, 0) as running:
-        running.process.kill()
-        assert psutil.wait_procs(running.processes, timeout=20)[1] == []
+        second.process.kill()
+        assert psutil.wait_procs(second.processes, timeout=20)[1] == []
 
 
 def test_no_embedded_service_starts_where_both_urls_are_set(home):

@@ -27,8 +27,7 @@ def test_a_number_of_web_processes_that_cannot_be_is_refused(home, number):
     assert (finished.returncode, finished.stderr) == (1, message)
 
 
-@pytest.mark.parametrize("number", [1, 3])
-def test_make_run_starts_as_many_web_processes_as_are_set(home, number):
-    with RunningServer(home, 0, DIGITS_WEB_PROCESSES=str(number)) as running:
-        assert len(running.child("gunicorn").children()) == number
+def test_make_run_starts_as_many_web_processes_as_are_set(home):
+    with RunningServer(home, 0, DIGITS_WEB_PROCESSES="3") as running:
+        assert len(running.child("gunicorn").children()) == 3
         assert running.get("/healthz") == 200

@@ -8,6 +8,7 @@ import contextlib
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def pytest_load_initial_conftests(early_config):
 
 def _provide(resources: contextlib.ExitStack) -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and theirs, ignore it
     home = resources.enter_context(temporary_home())
     missing = {name: name not in os.environ for name in ("DATABASE_URL", "REDIS_URL")}
     if any(missing.values()):

@@ -73,15 +73,22 @@ def test_a_second_network_of_one_name_is_refused():
         register(StandardNetwork("lenet", lenet, batch_size=7, size=28))
 
 
-@pytest.mark.usefixtures("engine_name")
-@pytest.mark.parametrize("name", LEARNED)
-def test_a_standard_network_and_its_onnx_model_give_equal_scores_after_two_batches(name, tmp_path):
-    side, batch = (64, 8) if name in NORMED else (MIN_SIDE[name], 2)
-    network = standard(name, (3, side, side), 5)
-    engine = engine_of(network, batch_size=batch)
+@pytest.fixture(scope="module", params=LEARNED)
+def begun(engine_name, request):
+    """A standard network from scratch after two batches, its engine, and the loss of the first batch."""
+    side, batch = (64, 8) if request.param in NORMED else (MIN_SIDE[request.param], 2)
+    network = standard(request.param, (3, side, side), 5)
+    engine = engine_of(network, batch_size=batch, mean=np.full((3, 1, 1), 127.5, np.float32))
     engine.load_weights(network.initial_weights(1))
+    losses = []
     for seed in range(2):
         engine.train_batch(random_images(network, batch, seed), np.arange(batch, dtype=np.float32) % 5, 0.001)
+        losses.append(engine.training_scores().loss)
+    return network, engine, losses[0]
+
+
+def test_a_standard_network_and_its_onnx_model_give_equal_scores_after_two_batches(begun, tmp_path):
+    network, engine, _ = begun
     images = random_images(network, 2, seed=7)
     engine.export(tmp_path / "model.onnx", engine.weights(), [], {}, network.input_shape)
     expected, got = engine.forward(images)["softmax"], onnx_outputs(tmp_path / "model.onnx", images)["softmax"]
@@ -91,15 +98,8 @@ def test_a_standard_network_and_its_onnx_model_give_equal_scores_after_two_batch
     assert np.abs(expected[0] - expected[1]).max() > 1e-6  # the scores depend on the image
 
 
-@pytest.mark.usefixtures("engine_name")
-@pytest.mark.parametrize("name", LEARNED)
-def test_training_from_scratch_begins_with_a_moderate_loss(name):
-    side, batch = (64, 8) if name in NORMED else (MIN_SIDE[name], 2)
-    network = standard(name, (3, side, side), 5)
-    engine = engine_of(network, batch_size=batch, mean=np.full((3, 1, 1), 127.5, np.float32))
-    engine.load_weights(network.initial_weights(1))
-    engine.train_batch(random_images(network, batch), np.arange(batch, dtype=np.float32) % 5, 0.001)
-    assert engine.training_scores().loss < 12
+def test_training_from_scratch_begins_with_a_moderate_loss(begun):
+    assert begun[2] < 12
 
 
 @pytest.mark.parametrize("name, side", MIN_SIDE.items())

@@ -61,7 +61,7 @@ def test_a_finetuning_whose_trainer_was_killed_after_its_head_epochs_resumes_to_
     run_training_task,
     on_event,  # noqa: F811
 ):
-    fields = {"recipe": "finetune", "train_epochs": 3, "head_epochs": 1, "snapshot_interval": 0.5}
+    fields = {"recipe": "finetune", "train_epochs": 2, "head_epochs": 1, "snapshot_interval": 0.5}
     whole = train(colors, **fields)
     for epoch in (0.5, 1):
         on_event("snapshot", lambda pid: os.kill(pid, signal.SIGKILL), epoch=epoch)
