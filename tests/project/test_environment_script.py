@@ -40,11 +40,11 @@ def add_python(machine, version):
     add_program(machine, "python3", f'case "$2" in *print*) echo {version} ;; *) exit 1 ;; esac')
 
 
-def make_environment(machine, distribution="ID=debian\nVERSION_ID=12\n", **variables):
+def make_environment(machine, distribution="ID=debian\nVERSION_ID=12\n", *names, **variables):
     """Run the script; return its exit status and output."""
     (machine / "os-release").write_text(distribution)
     variables |= {"PATH": str(machine / "bin"), "OS_RELEASE": str(machine / "os-release")}
-    command = [shutil.which("sh"), machine / "requirements" / "make-venv.sh"]
+    command = [shutil.which("sh"), machine / "requirements" / "make-venv.sh", *names]
     run = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     return run.returncode, run.stdout + run.stderr
 
@@ -112,6 +112,33 @@ def test_the_error_of_a_failing_uv_is_quoted_and_no_venv_remains(machine):
     status, output = make_environment(machine)
     assert (status, leftovers(machine)) == (1, [])
     assert "What was tried:\n    error: No download found" in output
+
+
+DEBIAN = "ID=debian\nVERSION_ID=13\n"
+
+
+def test_the_environment_of_pytorch_is_not_begun_on_a_disk_without_room(machine):
+    add_program(machine, "df", "echo Filesystem; echo /dev/vda 90000000 84000000 6000000 94% /")
+    status, output = make_environment(machine, DEBIAN, "torch")
+    assert (status, leftovers(machine)) == (1, [])
+    assert output == (
+        f".venv-torch needs 7 GB of disk, and {machine} has 6 GB free. Make room, then run the same command again.\n"
+    )
+
+
+def test_a_failed_environment_of_pytorch_leaves_nothing_behind(machine):
+    add_program(machine, "df", "echo Filesystem; echo /dev/vda 90000000 1 80000000 1% /")
+    add_program(machine, "uv", "echo 'error: No download found' >&2; exit 2")
+    status, output = make_environment(machine, DEBIAN, "torch", PYTHON_VERSION="3.12")
+    assert (status, leftovers(machine)) == (1, [])
+    assert "Making .venv-torch with uv and Python 3.12" in output
+    assert "error: No download found" in output
+
+
+def test_an_environment_that_does_not_exist_is_refused(machine):
+    status, output = make_environment(machine, DEBIAN, "tensorflow")
+    assert (status, leftovers(machine)) == (1, [])
+    assert "there is no tensorflow" in output
 
 
 def test_aarch64_is_accepted(machine):
