@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from django.conf import settings
 
@@ -70,7 +69,7 @@ def train(model: TrainedModel, report: JobProgress) -> None:
         seconds = cpu_seconds(model, costs)
         patiently(partial(TrainedModel.objects.filter(pk=model.pk).update, estimated_seconds=seconds))
     try:
-        _follow(model, rank_plan.config_file(model, 0), report)
+        _follow(model, hosts, report)
     finally:  # the first training on a dataset writes decoded pixels beside its records
         patiently(partial(quota.forget, Dataset.objects.filter(pk=model.dataset_id)))
 
@@ -99,11 +98,13 @@ def _remove_all_but(model: TrainedModel, folders: set[str]) -> None:
             shutil.rmtree(directory)
 
 
-def _follow(model: TrainedModel, config: Path, report: JobProgress) -> None:
+def _follow(model: TrainedModel, hosts: Sequence[Sequence[Device]], report: JobProgress) -> None:
     """Run the trainer and store its events."""
+    arrivals, config = host_ranks.Arrivals(hosts), rank_plan.config_file(model, 0)
     with trainer_process.events(config, model.directory / "train.log") as events:
         speeds = _Mean()
         for event in events:
+            arrivals.check(event)
             if event and event["event"] == "progress":
                 speeds.add(event["images_per_second"])
             if event and (store := STORE.get(event["event"])):

@@ -111,7 +111,9 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
         return f"waiting for GPU {', '.join(map(str, wanted.indexes))}"
     are_gpus = any(device.type == Device.Type.GPU and device.enabled for device in within_reach)
     what = "GPU" if are_gpus else "device"
-    return f"waiting for a {what}" if wanted.is_any_device else f"waiting for {wanted.count} {what}s of one host"
+    if wanted.is_any_device:
+        return f"waiting for a {what}"
+    return f"waiting for {wanted.count} {what}s" + ("" if wanted.spanning else " of one host")
 
 
 def _running() -> Iterator[Job]:

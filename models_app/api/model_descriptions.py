@@ -61,7 +61,8 @@ MODEL = {
     "select_gpu": "`next` for any free GPU, or the number of the GPU to train on.",
     "select_gpus": "The numbers of the GPUs to train on together.",
     "select_gpus_list": "The same, separated by commas: `0,1`.",
-    "select_gpu_count": "How many GPUs to train on, any free ones. A server without GPUs uses its CPU.",
+    "select_gpu_count": "How many GPUs to train on, any free ones, of one host; with PyTorch of several if no host has "
+    "so many. A server without GPUs uses its CPU.",
 }
 
 CLASSIFICATION = MODEL | {

@@ -3,12 +3,14 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
+from redis.exceptions import RedisError
 
 from digits_project.common.errors import BadInput, Failed
-from digits_project.jobs.execution.runner import LOOK_SECONDS, JobProgress
+from digits_project.jobs.execution.runner import LOOK_SECONDS, JobProgress, Stopped
 from digits_project.jobs.models import Device, Status
 from digits_project.jobs.scheduling import devices, queues
 from models_app import trainer_process
@@ -19,6 +21,8 @@ from models_app.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
 
+WORKERS_SECONDS = 1.0  # how often a training that waits for ranks looks for their workers
+
 
 def invite(model: TrainedModel, configs: Sequence[TrainConfig], hosts: Sequence[Sequence[Device]]) -> None:
     """Write the configurations of the further hosts, and queue a task for a worker of each."""
@@ -26,6 +30,30 @@ def invite(model: TrainedModel, configs: Sequence[TrainConfig], hosts: Sequence[
         config_file(model, number).write_text(config.to_json())
         if number:
             queues.enqueue_join(held[0].queue_name, model.JOIN_TASK, model.pk, model.attempt, number)
+
+
+class Arrivals:
+    """Checks that the further hosts of a training have workers, until the first event shows that all ranks have come.
+
+    A worker that was killed seems to live for some seconds, so that a job can be given devices of a host that is gone.
+    """
+
+    def __init__(self, hosts: Sequence[Sequence[Device]]):
+        self._awaited = {held[0].queue_name for held in hosts[1:]}
+        self._looked = time.monotonic()
+
+    def check(self, event: dict | None) -> None:
+        """Call it with each event of the trainer, and None without one. Raises Stopped, so that the job gets other
+        devices."""
+        if event:
+            self._awaited = set()
+        if not self._awaited or time.monotonic() - self._looked < WORKERS_SECONDS:
+            return
+        self._looked = time.monotonic()
+        with suppress(RedisError):
+            if missing := self._awaited - queues.live_workers().keys():
+                log.warning("A training waits for ranks of %s, which has no worker any more", ", ".join(missing))
+                raise Stopped
 
 
 def join(job_id: str, attempt: int) -> None:

@@ -72,7 +72,7 @@ class _Course:
         prepared, emit = _prepared(config, network, self.layout, start, emit, self.check_abort, self.ranks)
         load(prepared.engine, start)
         if not self.has_started:
-            emit(_started(config, network, start, prepared))
+            emit(_started(config, network, start, prepared, self.ranks))
             self.has_started = True
         loop, snapshots = self._loop(config, network, prepared, emit, phase)
         loop.run(max(start.iteration, loop.phase.start))
@@ -227,12 +227,12 @@ def _engine_config(
     )
 
 
-def _started(config: TrainConfig, network: Network, start: Start, prepared: Prepared) -> dict[str, Any]:
+def _started(config: TrainConfig, network: Network, start: Start, prepared: Prepared, ranks: Ranks) -> dict[str, Any]:
     engine = prepared.engine
     return {
         "event": "started",
         "engine": engine.name,
-        "device": engine.device,
+        "device": ranks.all_devices(engine.device),
         "precision": engine.precision,
         "threads": engine.threads,
         "parameters": parameter_count(network),

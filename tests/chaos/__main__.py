@@ -29,9 +29,9 @@ DISK = "640m"
 class Chaos:
     """A server, its jobs, the faults so far and the violations of invariants."""
 
-    def __init__(self, home: Path, small_disk: bool):
+    def __init__(self, home: Path, small_disk: bool, ranks: int = 1):
         self.small_disk = small_disk
-        self.server = Server(home, home / "jobs")
+        self.server = Server(home, home / "jobs", ranks)
         self.work = Work(self.server)
         self.violations: list[str] = []
         self.count = collections.Counter()
@@ -117,7 +117,7 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(contextlib.nullcontext(options.keep) if options.keep else temporary_home())
         small_disk = _mount(home / "jobs", stack)
-        chaos = Chaos(home, small_disk)
+        chaos = Chaos(home, small_disk, options.ranks)
         chaos.names = options.only or list(faults.ALL)
         chaos.server.start()
         try:
@@ -157,6 +157,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=60, help="stop after this time, with any number of faults")
     parser.add_argument("--only", action="append", choices=sorted(faults.ALL), help="only this fault; can be repeated")
+    parser.add_argument("--ranks", type=int, default=1, help="train with so many ranks of PyTorch on the CPU")
     parser.add_argument("--keep", type=Path, help="an empty folder to work in, which is kept")
     return parser.parse_args()
 

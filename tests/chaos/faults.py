@@ -16,7 +16,7 @@ from tests.chaos.target import wait_for
 from tests.chaos.work import UNFINISHED
 
 KILLED = (
-    *("trainer", "horse-io", "horse-train", "worker-io", "worker-train"),
+    *("trainer", "rank", "horse-io", "horse-train", "worker-io", "worker-train"),
     *("web", "web-process", "reaper", "redis", "postgres"),
 )
 MAX_PAUSE_SECONDS = 8.0

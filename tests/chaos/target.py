@@ -15,6 +15,7 @@ from tests.support.server import RunningServer, wait_until
 
 ROLES = {  # {role: what its command line contains}
     "trainer": "models_app.training",
+    "rank": "models_app.training",
     "worker-io": "worker io",
     "worker-train": "worker train",
     "web": "gunicorn",
@@ -22,16 +23,20 @@ ROLES = {  # {role: what its command line contains}
     "redis": "unixsocket:",  # valkey-server and redis-server call themselves PROGRAM unixsocket:PATH
     "postgres": "postgres",
 }
+TRAINING = ("trainer", "rank")  # the roles that are not children of the supervisor
 CONNECTION_ERRORS = (OSError, psycopg2.OperationalError, json.JSONDecodeError, KeyError)
 
 
 class Server:
     """A server on `home` with the jobs folder `jobs`, which can be started repeatedly."""
 
-    def __init__(self, home: Path, jobs: Path):
+    def __init__(self, home: Path, jobs: Path, ranks: int = 1):
+        """`ranks`: how many ranks each training has, all on the CPU."""
         self.home = home
         self.jobs = jobs
-        self.run = RunningServer(home, 0, DIGITS_JOBS_DIR=str(jobs))
+        self.ranks = ranks
+        counted = {"DIGITS_CPU_RANKS": str(ranks)} if ranks > 1 else {}
+        self.run = RunningServer(home, 0, DIGITS_JOBS_DIR=str(jobs), **counted)
 
     def start(self) -> None:
         with self.run.output.open("w") as file:
@@ -88,7 +93,7 @@ class Server:
         found = []
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
-                own = role == "trainer" or process.ppid() == top
+                own = process.ppid() == top if role not in TRAINING else is_rank(process) == (role == "rank")
                 if own and ROLES[role] in " ".join([process.name(), *process.cmdline()]):
                     found.append(process)
         return sorted(found, key=lambda process: process.pid)
@@ -102,6 +107,11 @@ class Server:
 
     def redis_url(self) -> str:
         return running_urls(self.home)["REDIS_URL"]
+
+
+def is_rank(process: psutil.Process) -> bool:
+    """Whether torchrun started the process."""
+    return "TORCHELASTIC_RUN_ID" in process.environ()
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

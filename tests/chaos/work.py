@@ -97,7 +97,9 @@ class Work:
 
     def _create_model(self) -> str:
         self.created += 1
-        return self.run.create_job(f"{MODELS}.json", model_name=f"m{self.created}", dataset=self.base, **TRAINING)
+        several = {"engine": "torch", "select_gpu_count": self.server.ranks} if self.server.ranks > 1 else {}
+        fields = TRAINING | several
+        return self.run.create_job(f"{MODELS}.json", model_name=f"m{self.created}", dataset=self.base, **fields)
 
     def _check(self, kind: str, job_id: str, status: str, error: str) -> None:
         if status == "Error" and not any(expected in error for expected in EXPECTED_ERRORS):

@@ -34,6 +34,10 @@ class Ranks:
         """The device of this rank among those of the host; all if there is one rank."""
         return tuple(devices) if self.count == 1 else (devices[self.number_here],)
 
+    def all_devices(self, own: str) -> str:
+        """The devices of all ranks, as text; `own` is that of this rank."""
+        return own
+
     def rows(self, batch_size: int) -> slice:
         """The rows of a batch that this rank computes. All ranks have the same number; of a remainder the first ranks
         have one more each."""

@@ -177,7 +177,7 @@ class TorchEngine:
         """Calls the module of training."""
         if self._config.ranks.count == 1:
             return OwnGradients(self._training)
-        return SharedGradients(self._training, self._device.device)
+        return SharedGradients(self._training, self._device.device, self._config.network)
 
     @cached_property
     def _trained(self) -> Tally:

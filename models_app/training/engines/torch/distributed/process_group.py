@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -43,7 +43,7 @@ def connect(config: TrainConfig) -> TorchRanks:
         dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=timeout)
     except RuntimeError as error:
         raise RankLost(f"Rank {number} of {count} could not reach the others: {error}") from error
-    return TorchRanks(store, number, count, int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
+    return TorchRanks(store, config.devices, number, count, int(os.environ["LOCAL_RANK"]))
 
 
 def _open_store(count: int, timeout: timedelta) -> torch.distributed.Store:
@@ -54,13 +54,19 @@ def _open_store(count: int, timeout: timedelta) -> torch.distributed.Store:
 
 
 class TorchRanks(Ranks):
-    """The rank of this process in PyTorch's process group. `store` holds what a rank leaves for rank 0."""
+    """The rank of this process in PyTorch's process group. `store` holds what a rank leaves for rank 0; `devices` are
+    those of this host."""
 
     def __init__(
-        self, store: torch.distributed.Store, number: int, count: int, number_here: int, count_here: int
+        self, store: torch.distributed.Store, devices: Sequence[str], number: int, count: int, number_here: int
     ) -> None:
-        super().__init__(number, count, number_here, count_here)
+        super().__init__(number, count, number_here, len(devices))
         self._store = store
+        self._devices = devices
+
+    def all_devices(self, own: str) -> str:
+        elsewhere = self.count - self.count_here
+        return ", ".join(self._devices) + (f" and {elsewhere} of other hosts" if elsewhere else "")
 
     def total(self, array: np.ndarray) -> np.ndarray:
         """Sum in the order of the ranks, so that all have the same bits."""
@@ -79,7 +85,7 @@ class TorchRanks(Ranks):
         is_loss = isinstance(error, dist.DistError) or any(word in text for word in LOSSES)
         if not (isinstance(error, RuntimeError) and is_loss):
             return error
-        reason = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+        reason = text.partition(" This is typically")[0].strip() or type(error).__name__
         return RankLost(f"Another rank of the training has ended; rank {self.number} of {self.count} noticed: {reason}")
 
     def pass_on(self, event: Mapping[str, Any]) -> None:
