@@ -2,8 +2,10 @@
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +13,10 @@ import datasets
 import inference
 from datasets import imagedb
 from models_app.training.engines.torch_declaration import TORCH
-from models_app.training.pythons.launcher import trainer_command
+from models_app.training.pythons import launcher
+from models_app.training.pythons.launcher import PACKAGES, trainer_command
 from models_app.training.pythons.public_names import import_libraries
+from tests.support.server import ROOT
 
 
 @pytest.fixture
@@ -72,3 +76,16 @@ def test_a_trainer_that_can_not_import_what_it_needs_reports_it_as_an_event(tmp_
     assert done.returncode == 1
     assert '"blame": "host"' in done.stdout
     assert f"The trainer can't start in {sys.executable}: this NumPy is broken." in done.stdout
+
+
+@pytest.mark.slow(2)
+def test_a_trainer_imports_nothing_but_our_packages_from_the_folder_in_which_pip_installed_them(tmp_path):
+    """That folder is the site-packages of the server's Python, and the trainer can run in another one."""
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "static"))
+    for name in ("numpy", "PIL", "onnx"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('of another Python')\n")
+    program = tmp_path / Path(launcher.__file__).relative_to(ROOT)
+    command = [sys.executable, program, "models_app.training", "--load", "mxnet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "1.9.1\n"), done.stderr
