@@ -1,8 +1,8 @@
 """Look up known vulnerabilities of all packages of the requirements: `make audit`.
 
-Queries PyPI's advisory service through pip-audit for the versions in dev.txt and gpu.txt that apply to this Python.
-Exit status: 0 if all packages were looked up and none has a known vulnerability, 1 if one has, 2 if a package could not
-be looked up, so that the result is unknown.
+Queries PyPI's advisory service through pip-audit for the versions in dev.txt, gpu.txt and torch.txt that apply to this
+Python. Exit status: 0 if all packages were looked up and none has a known vulnerability, 1 if one has, 2 if a package
+could not be looked up, so that the result is unknown.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOOL = Path(sys.prefix) / "audit"
-LOCKS = [HERE / f"{name}.txt" for name in ("dev", "gpu")]  # dev.txt has all packages but those of gpu.txt
+LOCKS = [HERE / f"{name}.txt" for name in ("dev", "gpu", "torch")]  # dev.txt has those of the others
 OPTIONS = ["--strict", "--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json"]
 
 
