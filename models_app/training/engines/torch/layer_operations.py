@@ -135,8 +135,11 @@ def _linear(value: Tensor, scale: float, shift: float) -> Tensor:
 
 
 def dropout(node: Node, phase: PhaseSettings) -> Operation:
-    ratio, training = node.kind.dropout_ratio, phase.training
-    return _of_one(lambda value: functional.dropout(value, ratio, training))
+    if not phase.training:
+        return _of_one(lambda value: value)
+    ratio = node.kind.dropout_ratio
+    # Contiguous, because the random numbers are drawn in the order of the memory.
+    return _of_one(lambda value: functional.dropout(value.contiguous(), ratio))
 
 
 def bias(node: Node, phase: PhaseSettings) -> Operation:

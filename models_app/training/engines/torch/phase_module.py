@@ -69,7 +69,7 @@ class PhaseModule(torch.nn.Module):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor | None, list[Tensor]]:
         values: dict[str, Tensor] = {}
         if self._source:
-            values |= zip(self._source.layer.tops, (self._normalization(images), labels), strict=False)
+            values.update(zip(self._source.layer.tops, (self._normalization(images), labels), strict=False))
         kept: dict[Value | None, Tensor] = {}
         losses: list[Tensor] = []
         for step in self._steps:
@@ -80,7 +80,7 @@ class PhaseModule(torch.nn.Module):
                 losses += step.operation(inputs, ()) if self._averages else ()
                 continue
             weights = [self._weights[name] for name in step.weights]
-            values |= zip(step.node.layer.tops, step.operation(inputs, weights), strict=True)
+            values.update(zip(step.node.layer.tops, step.operation(inputs, weights), strict=True))
         results = [values[name] for name in self.outputs] if self._is_deployed else [kept[v] for v in self.outputs]
         return (sum(losses[1:], losses[0]) if losses else None), results
 

@@ -16,6 +16,7 @@ from models_app.training.engines import memory_limits
 from models_app.training.engines.interface import EngineConfig, draw_seed
 from models_app.training.engines.running_averages import RunningAverages
 from models_app.training.engines.torch.batch_feed import open_feed
+from models_app.training.engines.torch.compiling import compile_if_possible
 from models_app.training.engines.torch.distributed.shared_gradients import OwnGradients, SharedGradients
 from models_app.training.engines.torch.network_memory import check_fits
 from models_app.training.engines.torch.phase_module import PhaseModule
@@ -170,7 +171,10 @@ class TorchEngine:
     def _training(self) -> PhaseModule:
         """The module of training, made when it is first needed."""
         check_fits(replace(self._config, batch_size=self._config.own_size), self._device.memory)
-        return PhaseModule(self._config, "train", self._weights, self._device.device)
+        module = PhaseModule(self._config, "train", self._weights, self._device.device)
+        if self._config.compile_network:
+            compile_if_possible(module, self._device.device)
+        return module
 
     @cached_property
     def _gradients(self) -> OwnGradients:
