@@ -17,11 +17,12 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 UV = Path(sysconfig.get_path("scripts")) / "uv"
-LOCKS = ("dev", "base", "worker", "gpu", "torch", "audit", "anchors")  # the others take the versions of the first
+# The others take the versions of the first.
+LOCKS = ("dev", "base", "worker", "gpu", "torch", "torch-dev", "audit", "anchors")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 PROCESSORS = {
-    "x86_64": ("dev", "gpu", "torch", "audit", "anchors"),
-    "aarch64": ("dev", "torch", "audit", "anchors"),
+    "x86_64": ("dev", "gpu", "torch-dev", "audit", "anchors"),
+    "aarch64": ("dev", "torch-dev", "audit", "anchors"),
 }  # MXNet for GPUs is for x86-64 only
 GLIBC = "manylinux_2_28"
 CHECKED = Path(sys.prefix) / "wheels.sha256"

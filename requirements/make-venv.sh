@@ -4,7 +4,7 @@
 #
 #   sh requirements/make-venv.sh                        the newest suitable Python, in .venv
 #   PYTHON_VERSION=3.10 sh requirements/make-venv.sh    Python 3.10, in .venv-3.10
-#   sh requirements/make-venv.sh torch                  PyTorch, in .venv-torch, with the packages of torch.txt
+#   sh requirements/make-venv.sh torch                  PyTorch, in .venv-torch, with the packages of torch-dev.txt
 #
 # An interrupted installation goes on with what was downloaded: uv and pip keep that in their caches.
 # Needs Linux on x86-64 or aarch64, and uv, or Python 3.10 to 3.14 with pip (neither python3-venv nor a compiler).
@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_REQUIRE_VIRTUALENV=0 P
 version=${PYTHON_VERSION:-}
 case "${1:-}" in
     "") lock=dev.txt venv=.venv${version:+-$version} disk=1 sizes="up to 265 MB to download; half a minute to three" ;;
-    torch) lock=torch.txt venv=.venv-torch disk=7 sizes="up to 3 GB to download, 6 GB on disk; one minute to ten" ;;
+    torch) lock=torch-dev.txt venv=.venv-torch disk=7 sizes="up to 3 GB to download, 6 GB on disk; one minute to ten" ;;
     *) echo "make-venv.sh makes the environment torch, or without a name .venv; there is no $1" >&2 && exit 1 ;;
 esac
 stamp=$venv/requirements.cksum # checksum of the requirements in $venv; absent during an installation
@@ -164,6 +164,6 @@ if ! { [ -f "$stamp" ] && "$venv/bin/python" -c "$suits" 2>/dev/null &&
 fi
 rm -f "$stamp"
 install_requirements
-[ "$lock" = torch.txt ] || "$venv/bin/python" requirements/link_libraries.py
+[ "$lock" = torch-dev.txt ] || "$venv/bin/python" requirements/link_libraries.py
 echo "$wanted" >"$stamp"
 echo "Done in $(($(date +%s) - began)) s"

@@ -7,7 +7,7 @@ from digits_project.common.errors import BadInput
 from models_app.networks import Layer
 from models_app.training.class_weights import balanced
 from models_app.training.trainer import train
-from tests.support.samples.engine_samples import engine_of, random_images
+from tests.support.samples.engine_samples import ON_SEVERAL_DEVICES, engine_of, random_images
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.network_samples import network
 from tests.support.samples.training_samples import (
@@ -41,7 +41,9 @@ def test_balanced_weights_of_all_images_add_up_to_the_number_of_images():
     assert sum(w * n for w, n in zip(weights, counts, strict=True)) == pytest.approx(100)
 
 
-@pytest.mark.parametrize("settings", [{}, {"batch_accumulation": 2}, {"devices": ("cpu0", "cpu1")}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"batch_accumulation": 2}, pytest.param({"devices": ("cpu0", "cpu1")}, marks=ON_SEVERAL_DEVICES)]
+)
 def test_category_weights_of_one_train_to_the_same_bits_as_no_weights(settings):
     sample = softmax_network()
     _, without, _ = train_steps(sample, [0, 3, 9, 1, 3, 3], None, **settings)

@@ -6,7 +6,7 @@ import pytest
 from models_app.networks import BadNetwork, Layer, standard
 from models_app.training.hyperparameters import SOLVERS
 from models_app.training.trainer import train
-from tests.support.samples.engine_samples import assert_close, engine_of, random_images
+from tests.support.samples.engine_samples import ON_SEVERAL_DEVICES, assert_close, engine_of, random_images
 from tests.support.samples.network_samples import network
 from tests.support.samples.training_samples import (
     LABELLED_PHASES,
@@ -18,7 +18,7 @@ from tests.support.samples.training_samples import (
     write_digits_dataset,
 )
 
-pytestmark = pytest.mark.usefixtures("engine_name")
+pytestmark = [pytest.mark.usefixtures("engine_name"), ON_SEVERAL_DEVICES]
 
 BATCH = 7
 LABELS = np.arange(BATCH, dtype=np.float32) % 10

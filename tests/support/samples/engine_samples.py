@@ -6,12 +6,16 @@ from contextvars import ContextVar
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from models_app.networks import Network
 from models_app.training.engines import Engine, EngineConfig, open_engine, registry
 from models_app.training.engines.mxnet_declaration import MXNET
 
 engine_name: ContextVar[str] = ContextVar("engine_name", default="mxnet")
+
+# The mark of a test, or of one of its parameters, that computes on several devices.
+ON_SEVERAL_DEVICES = pytest.mark.only_engine("mxnet", reason="it computes on one device for each process")
 
 # Stand-ins for further engines. An engine counts as installed if its package can be found, and as built for GPUs if a
 # distribution of its gpu_wheels is installed: both hold for SECOND, neither for MISSING.

@@ -19,6 +19,9 @@ from tests.support.samples.engine_samples import engine_of
 
 SOURCE = "packaged:efficientnet_lite0"
 SIDE = 224
+WITH_PHOTOS = pytest.mark.skipif(
+    util.find_spec("skimage") is None, reason="the photos come with scikit-image, which is not installed"
+)
 
 
 def file_of(package: str, path: str) -> Path:
@@ -42,6 +45,7 @@ def best(scores: np.ndarray, count: int) -> list[str]:
     return [categories()[str(number)] for number in np.argsort(-scores)[:count]]
 
 
+@WITH_PHOTOS
 @pytest.mark.usefixtures("engine_name")
 def test_a_cat_is_a_cat_and_a_coffee_an_espresso_in_the_engine_and_in_onnx(tmp_path):
     network = standard("efficientnet_lite0", (3, SIDE, SIDE), 1000)
@@ -74,6 +78,7 @@ def test_a_network_with_other_categories_takes_all_packaged_weights_but_those_of
     assert len(start.taken_over) == 147
 
 
+@WITH_PHOTOS
 @pytest.mark.usefixtures("engine_name")
 def test_a_network_for_gray_images_sums_up_the_colours_of_its_first_filters():
     gray = np.repeat(photo("coffee").mean(axis=0, keepdims=True).astype(np.uint8)[np.newaxis], 1, axis=0)

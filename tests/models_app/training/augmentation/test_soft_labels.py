@@ -13,7 +13,7 @@ from models_app.training.engines.interface import NO_LABEL
 from models_app.training.hyperparameter_declaration import BadHyperparameter
 from models_app.training.trainer import train
 from tests.support.samples.augmentation_samples import EVERYTHING
-from tests.support.samples.engine_samples import engine_of, random_images
+from tests.support.samples.engine_samples import ON_SEVERAL_DEVICES, engine_of, random_images
 from tests.support.samples.network_samples import network
 from tests.support.samples.training_samples import (
     LABELLED_PHASES,
@@ -69,7 +69,9 @@ def test_loss_and_gradient_with_soft_labels_are_those_of_numpy(category_weights)
     assert reported.accuracy == pytest.approx((scores.argmax(axis=1) == labels.argmax(axis=1)).mean())
 
 
-@pytest.mark.parametrize("settings", [{}, {"batch_accumulation": 2}, {"devices": ("cpu0", "cpu1")}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"batch_accumulation": 2}, pytest.param({"devices": ("cpu0", "cpu1")}, marks=ON_SEVERAL_DEVICES)]
+)
 def test_soft_labels_of_one_category_train_like_category_numbers(settings):
     sample, trained = softmax_network(), []
     images, labels = random_images(sample, 6), np.array([0, 3, 9, 1, 3, 3], np.float32)
