@@ -41,7 +41,12 @@ LOAD = """
 import json, torch
 flags = getattr(torch._C, "_cuda_getArchFlags", None)
 architectures = (flags() or "").split() if flags else []
-print(json.dumps({"cuda": torch.version.cuda or "", "architectures": architectures}))
+problem = ""
+try:
+    torch.cuda.init()
+except Exception as error:  # the driver is too old, for example
+    problem = str(error).partition(". ")[0].strip().rstrip(".")
+print(json.dumps({"cuda": torch.version.cuda or "", "architectures": architectures, "problem": problem}))
 """
 
 
@@ -69,6 +74,8 @@ class TorchDeclaration(EngineDeclaration):
         has, architectures = f"{self.title} {self.version()}", loaded.facts["architectures"]
         if not loaded.facts["cuda"]:
             return f"{has} in {self.python()} is built without CUDA ({self.install})"
+        if loaded.facts["problem"]:
+            return f"{has} for CUDA {loaded.facts['cuda']} can't use the GPUs of this host: {loaded.facts['problem']}"
         if supports(architectures, capability):
             return ""
         return (

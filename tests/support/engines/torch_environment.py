@@ -28,14 +28,16 @@ def skip_without_torch(items) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def write_python(path: Path, version=(3, 13), lacks=(), cuda="13.0", architectures=ARCHITECTURES, broken="") -> str:
+def write_python(
+    path: Path, version=(3, 13), lacks=(), cuda="13.0", architectures=ARCHITECTURES, problem="", broken=""
+) -> str:
     """Write a program that the torch engine's declaration takes for a Python with PyTorch 2.14.1; returns its path.
 
-    lacks: modules that it has not. broken: the last line of the traceback with which `import torch` fails. The file
-    `path`.asked gets a line for each start.
+    lacks: modules that it has not. problem: why CUDA can't be used. broken: the last line of the traceback with which
+    `import torch` fails. The file `path`.asked gets a line for each start.
     """
     found = {"python": version, "missing": [name for name in NEEDED if name in lacks], "versions": {"torch": "2.14.1"}}
-    loaded = f"echo '{json.dumps({'cuda': cuda, 'architectures': architectures})}'"
+    loaded = f"echo '{json.dumps({'cuda': cuda, 'architectures': architectures, 'problem': problem})}'"
     if broken:
         loaded = f"echo '{broken}' >&2; exit 1"
     path.write_text(

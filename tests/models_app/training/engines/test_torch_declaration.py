@@ -71,6 +71,8 @@ def test_a_python_that_does_not_exist_is_named(monkeypatch):
     "facts, obstacle",
     [
         ({"cuda": ""}, "PyTorch 2.14.1 in {python} is built without CUDA (make torch)"),
+        ({"problem": "The NVIDIA driver is too old"},
+         "PyTorch 2.14.1 for CUDA 13.0 can't use the GPUs of this host: The NVIDIA driver is too old"),
         ({"broken": "ImportError: no libcudart"},
          "PyTorch does not load in {python}: ImportError: no libcudart (make torch)"),
     ],
