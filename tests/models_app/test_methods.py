@@ -123,37 +123,25 @@ def write_caffemodel(path, **layers):
     return str(path)
 
 
-@pytest.fixture
-def partly_started(built_dataset, train, tmp_path):
-    """A model whose initial weights came from a file with a last layer for 1000 categories."""
-    path = write_caffemodel(tmp_path / "head.caffemodel", hid=((4, 784), (4,)), ip=((1000, 4), (1000,)))
-    return train(built_dataset, **custom(TWO_LAYERS, custom_network_snapshot=path))
-
-
 HEAD = "Layer ip starts with random weights: its shapes are 1000×4 and 1000 in the file, 10×4 and 10 in the network"
 
 
-def test_a_layer_that_did_not_fit_is_named_in_the_row_the_json_the_page_and_the_log(
-    partly_started, client, open_server
+def test_a_layer_that_did_not_fit_is_named_everywhere_and_after_a_resume_too(
+    built_dataset, train, client, admin_client, open_server, tmp_path
 ):
-    assert (partly_started.status, partly_started.error) == (Status.DONE, "")
-    assert (partly_started.taken_over, partly_started.afresh, partly_started.warnings) == (["hid"], ["ip"], [HEAD])
-    facts = client.get(f"/models/{partly_started.pk}.json").json()
+    path = write_caffemodel(tmp_path / "head.caffemodel", hid=((4, 784), (4,)), ip=((1000, 4), (1000,)))
+    model = train(built_dataset, **custom(TWO_LAYERS, custom_network_snapshot=path))
+    assert (model.status, model.error) == (Status.DONE, "")
+    assert (model.taken_over, model.afresh, model.warnings) == (["hid"], ["ip"], [HEAD])
+    facts = client.get(f"/models/{model.pk}.json").json()
     assert (facts["taken_over"], facts["afresh"], facts["warnings"]) == (["hid"], ["ip"], [HEAD])
-    assert HEAD in client.get(f"/models/{partly_started.pk}", HTTP_ACCEPT="text/html").content.decode()
-    assert HEAD in (partly_started.directory / "train.log").read_text()
-
-
-def test_a_layer_that_did_not_fit_is_named_in_the_admin(partly_started, admin_client):
-    page = admin_client.get(f"/admin/models_app/trainedmodel/{partly_started.pk}/change/")
-    assert HEAD in page.content.decode()
-
-
-def test_a_resumed_training_keeps_the_warnings_of_its_start(partly_started):
-    event = {"engine": "mxnet 1.9.1", "taken_over": (), "afresh": (), "warnings": ()}
-    training_task.STORE["started"](partly_started, event)
-    partly_started.refresh_from_db()
-    assert partly_started.afresh == ["ip"]
+    assert HEAD in client.get(f"/models/{model.pk}", HTTP_ACCEPT="text/html").content.decode()
+    assert HEAD in admin_client.get(f"/admin/models_app/trainedmodel/{model.pk}/change/").content.decode()
+    assert HEAD in (model.directory / "train.log").read_text()
+    event = {"engine": "mxnet 1.9.1", "taken_over": (), "afresh": (), "warnings": ()}  # as a resumed training reports
+    training_task.STORE["started"](model, event)
+    model.refresh_from_db()
+    assert model.afresh == ["ip"]
 
 
 def test_weights_without_a_matching_layer_end_the_training_with_the_reason(built_dataset, train, tmp_path):

@@ -113,7 +113,7 @@ def mirror(tmp_path, monkeypatch):
     for name, empty in (("digests", {}), ("targets", {}), ("requests", [])):
         monkeypatch.setattr(Hub, name, empty)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -43,15 +43,20 @@ class RunningServer:
         return subprocess.run(**self.command, capture_output=True, text=True)
 
     def children(self):
-        return psutil.Process(self.process.pid).children()
+        return [process for process, _ in self._children()]
 
     def child(self, *words):
         """The child process whose command line contains these words, or None."""
-        processes = [process.info for process in psutil.process_iter(["pid", "ppid", "cmdline"])]
-        children = [info for info in processes if info["ppid"] == self.process.pid]
-        return next(
-            (psutil.Process(info["pid"]) for info in children if set(words) <= set(info["cmdline"] or [])), None
-        )
+        return next((process for process, cmdline in self._children() if set(words) <= set(cmdline)), None)
+
+    def _children(self):
+        """(child process, its command line) of each. Tests poll this, and psutil would read every process of the
+        machine for it."""
+        main_thread = f"/proc/{self.process.pid}/task/{self.process.pid}"
+        for pid in Path(f"{main_thread}/children").read_text().split():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child = psutil.Process(int(pid))
+                yield child, child.cmdline()
 
     def get(self, path):
         """The status code of a GET."""

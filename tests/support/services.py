@@ -34,6 +34,8 @@ def pytest_load_initial_conftests(early_config):
 
 def _provide(resources: contextlib.ExitStack) -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # of an engine in this process: the others need the cores too
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and theirs, ignore it
     home = resources.enter_context(temporary_home())
     missing = {name: name not in os.environ for name in ("DATABASE_URL", "REDIS_URL")}

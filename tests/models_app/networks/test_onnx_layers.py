@@ -163,7 +163,9 @@ SAMPLES["LeNet"] = standard("lenet", (1, 28, 28), 10)
 
 
 def onnx_outputs(path, images):
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # more would spin between runs, on cores that other tests use
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, {"data": images.astype(np.float32)}), strict=True))
 

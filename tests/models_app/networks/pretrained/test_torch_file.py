@@ -130,8 +130,8 @@ def test_many_groups_on_a_high_stack_take_no_longer_than_they_are_many(tmp_path)
     assert why_refused(tmp_path / "weights.pth") == "it is a pickle, but not one of PyTorch's"
 
 
-def test_tuples_nested_a_million_deep_do_no_harm(tmp_path):
-    deep = b"\x80\x02}(" + b")" + b"\x85" * 1_000_000 + b"Nu."
+def test_tuples_nested_a_hundred_thousand_deep_do_no_harm(tmp_path):
+    deep = b"\x80\x02}(" + b")" + b"\x85" * 100_000 + b"Nu."
     (tmp_path / "weights.pth").write_bytes(deep)
     assert "a dictionary has a key of type tuple" in why_refused(tmp_path / "weights.pth")
 
