@@ -16,7 +16,7 @@ from digits_project.common.errors import BadInput
 from digits_project.jobs.models import ENDED, DeviceRequest, Job, Status
 from digits_project.jobs.scheduling.job_engine import JobEngine
 from models_app import choices, kinds, model_checks, networks
-from models_app.choices import MAX_GPUS, NetworkMethod, engine_names, frameworks, standard_networks
+from models_app.choices import MAX_GPUS, NetworkMethod, engine_names, frameworks, standard_networks  # noqa: F401
 from models_app.hyperparameter_columns import RATE_COLUMNS, HyperparameterColumns
 from models_app.networks import Network, prototxt
 from models_app.networks.pretrained import packaged
@@ -54,7 +54,7 @@ class TrainedModel(FilledInByRecipe, TrialColumns, ComputedBy, Job):
 
     # Its network.
     method = models.CharField(max_length=10, choices=NetworkMethod, default=NetworkMethod.STANDARD)
-    standard_network = models.CharField(max_length=networks.MAX_NETWORK_NAME, choices=standard_networks, blank=True)
+    standard_network = models.CharField(max_length=networks.MAX_NETWORK_NAME, blank=True)
     custom_network = models.TextField(blank=True)
     custom_network_snapshot = models.CharField(
         max_length=4096, blank=True, help_text="The weights that the training starts from."

@@ -6,7 +6,7 @@ from datasets.models import Dataset
 from digits_project.common.errors import BadInput
 from models_app import networks
 from models_app.models import NetworkMethod, TrainedModel
-from models_app.networks import Network, prototxt
+from models_app.networks import Network, TimmNetwork, prototxt
 from models_app.networks.drawing import svg
 from models_app.networks.retrain import for_any_dataset
 from models_app.training.learning_rate import LearningRatePolicy, learning_rate
@@ -52,6 +52,15 @@ def prototxt_of(model: TrainedModel) -> str:
         return model.custom_network
     network = model.network()
     return prototxt.write(for_any_dataset(network, model.categories) if model.declared_kind.has_categories else network)
+
+
+def as_new_network(model: TrainedModel) -> dict[str, str]:
+    """The fields of the form that describe the model's network without the model from which it was taken. Raises
+    BadInput."""
+    network = model.network()
+    if isinstance(network, TimmNetwork):
+        return {"method": NetworkMethod.STANDARD.value, "standard_networks": network.name}
+    return {"method": NetworkMethod.CUSTOM.value, "custom_network": prototxt_of(model)}
 
 
 def standard_prototxt(name: str) -> str:

@@ -133,7 +133,7 @@ def _default_batch_size(model: TrainedModel) -> int:
     """The network's own batch size, else BATCH_SIZE. Raises ValidationError."""
     if model.previous:
         return model.previous.batch_size
-    if model.standard_network in networks.STANDARD:
+    if networks.is_standard(model.standard_network):
         return networks.default_batch_size(model.standard_network)
     if not model.custom_network:
         return BATCH_SIZE

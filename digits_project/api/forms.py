@@ -7,6 +7,8 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 from django.core.exceptions import ValidationError as DjangoValidationError
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import exceptions, serializers
 from rest_framework.fields import SkipField, empty
 from rest_framework.parsers import JSONParser
@@ -173,6 +175,11 @@ class PathField(serializers.CharField):
 
     def __init__(self, **kwargs):
         super().__init__(max_length=MAX_PATH, **kwargs)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class OpenChoiceField(serializers.ChoiceField):
+    """A choice that takes further names besides its choices, too many for a list: pages show a text field."""
 
 
 class Flag(serializers.BooleanField):

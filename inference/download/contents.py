@@ -14,7 +14,8 @@ from digits_project.common.errors import BadInput
 from inference import services
 from inference.download.archive_stream import ArchiveStream, StreamMember
 from models_app.models import Snapshot
-from models_app.networks import Network, prototxt
+from models_app.networks import Network, TimmNetwork, prototxt
+from models_app.pretrained.importing import NETWORK_FILE
 from models_app.training.hyperparameters import MEAN_OF_DATASET, NETWORK
 from models_app.training.snapshots.snapshot_check import damaged, read_description, verify, weight_files
 from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, load_weights, save_arrays
@@ -123,11 +124,18 @@ def _texts(snapshot: Snapshot) -> dict[str, str]:
     texts = {
         "info.json": json.dumps(info(snapshot), indent=2, ensure_ascii=False) + "\n",
         **classify_files(),
-        "network.prototxt": prototxt.write(network(snapshot)),
+        **_network_text(network(snapshot)),
     }
     if categories := snapshot.trained_model.dataset.category_names:
         texts["labels.txt"] = "".join(f"{category}\n" for category in categories)
     return texts
+
+
+def _network_text(trained: Network) -> dict[str, str]:
+    """The network as prototxt; one that can't be written so, of the timm library, as JSON."""
+    if isinstance(trained, TimmNetwork):
+        return {NETWORK_FILE: json.dumps(trained.to_dict(), indent=2) + "\n"}
+    return {"network.prototxt": prototxt.write(trained)}
 
 
 def _files(snapshot: Snapshot) -> Iterator[StreamMember]:

@@ -7,6 +7,7 @@ from digits_project.jobs.admin.create_pages import CreatesJobs, Shown
 from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import visible
 from models_app import network_texts, recipes, searches
+from models_app.api.network_forms import StandardNetworkField
 from models_app.api.plans import in_words, plan
 from models_app.api.serializers import FORMS, ModelForm
 from models_app.models import NetworkMethod, TrainedModel
@@ -81,7 +82,7 @@ class CreatesModels(CreatesJobs[TrainedModel]):
             "select_gpus_list": ",".join(map(str, job.select_gpus)),
         }
         if job.method == NetworkMethod.PREVIOUS and not job.previous_id:  # it was deleted
-            values |= {"method": NetworkMethod.CUSTOM.value, "custom_network": network_texts.prototxt_of(job)}
+            values |= network_texts.as_new_network(job)
         return values
 
     def arranged(self, fields: list[Shown], values: dict, errors: dict) -> list[Shown]:
@@ -103,6 +104,7 @@ class CreatesModels(CreatesJobs[TrainedModel]):
         models = visible(TrainedModel).order_by("-created_at")
         pretrained = visible(PretrainedModel).order_by("-created_at")
         return {
+            "standard_networks": [(name, "") for name in StandardNetworkField.suggestions()],
             "dataset": list(usable.values_list("job_id", "name")[:MAX_OFFERED]),
             "previous_networks": list(models.values_list("job_id", "name")[:MAX_OFFERED]),
             "pretrained_networks": [(weights.name, weights.categories) for weights in PACKAGED.values()]

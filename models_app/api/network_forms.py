@@ -3,16 +3,38 @@
 from rest_framework import serializers
 
 from datasets.models import Dataset
-from digits_project.api.forms import Form
-from models_app import network_texts
+from digits_project.api.forms import Form, OpenChoiceField
+from digits_project.common.errors import BadInput
+from models_app import network_texts, networks
 from models_app.api import model_descriptions
 from models_app.api.model_fields import JobOf, NetworkText, SnapshotField
+from models_app.networks.timm import timm_catalogue
 from models_app.results import Evaluation
 
 # Scripts written for DIGITS can name any framework; the engine decides what trains.
 FRAMEWORKS = ("mxnet", "caffe", "torch", "pytorch", "tensorflow")
 FRAMEWORK_ENGINES = {"torch": "torch", "pytorch": "torch"}  # the others leave the choice to the server
 OTHER_LANGUAGES = {"torch": "Lua", "pytorch": "Python", "tensorflow": "Python"}
+
+
+class StandardNetworkField(OpenChoiceField):
+    """The name of a standard network, or timm/<name> for a classifier of timm."""
+
+    def __init__(self, **kwargs):
+        super().__init__(list(networks.STANDARD), **kwargs)
+
+    @staticmethod
+    def suggestions() -> list[str]:
+        """All names, in the order in which pages suggest them."""
+        return [*networks.STANDARD, *(timm_catalogue.PREFIX + name for name in timm_catalogue.names())]
+
+    def to_internal_value(self, data):
+        if not (isinstance(data, str) and timm_catalogue.is_timm(data)):
+            return super().to_internal_value(data)
+        try:
+            return networks.find_standard(data).name
+        except BadInput as wrong:
+            raise serializers.ValidationError(str(wrong)) from wrong
 
 
 def wrong_language(framework: str | None) -> dict[str, str]:

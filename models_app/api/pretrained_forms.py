@@ -9,7 +9,7 @@ from digits_project.api.uploads import Upload, decoded
 from models_app import networks
 from models_app.api import model_descriptions
 from models_app.api.model_fields import NetworkText, SnapshotField
-from models_app.api.network_forms import FRAMEWORKS
+from models_app.api.network_forms import FRAMEWORKS, StandardNetworkField
 from models_app.networks.pretrained.foreign_weights import READERS
 from models_app.pretrained.importing import Design
 
@@ -49,7 +49,7 @@ class PretrainedForm(Form):
 
     job_name = serializers.CharField(max_length=255)
     weights_file = WeightsUpload(ANY_SIZE)
-    standard_networks = serializers.ChoiceField(list(networks.STANDARD), default="")
+    standard_networks = StandardNetworkField(default="")
     model_def_file = NetworkText(default="")
     labels_file = LabelsFile(MAX_LABELS_MIB << 20, default=[])
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
@@ -66,7 +66,7 @@ class PretrainedForm(Form):
 
     def validate(self, form):
         name = form["standard_networks"]
-        side = networks.STANDARD[name].size if name else USUAL_SIDE
+        side = networks.find_standard(name).size if name else USUAL_SIDE
         channels = 1 if form["image_type"] in ("1", "grayscale") else 3
         shape = (channels, form["height"] or side, form["width"] or side)
         design = Design(name, form["model_def_file"], shape, tuple(form["labels_file"]))

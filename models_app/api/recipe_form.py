@@ -16,7 +16,10 @@ from digits_project.jobs.visibility import find_visible
 from models_app import recipes
 from models_app.api.policy_form import PolicyForm
 from models_app.kinds import KINDS
+from models_app.models import TrainedModel
+from models_app.networks.timm.timm_catalogue import is_timm
 from models_app.pretrained.installed import installed
+from models_app.pretrained.pretrained_model import PretrainedModel
 
 YES_OR_NO = ("yes", "no")
 
@@ -82,7 +85,18 @@ class RecipeForm(PolicyForm):
             images=dataset.entries("train") if dataset and is_done else None,
             has_gpu=Device.objects.filter(enabled=True, type=Device.Type.GPU).exists(),
             weights=installed(),
+            has_features=not any(map(is_timm, _chosen_networks(sent))),
         )
+
+
+def _chosen_networks(sent: Mapping[str, Any]) -> list[str]:
+    """The names of the networks that the user chose."""
+    pretrained = find_visible(sent.get("pretrained_networks"), PretrainedModel)
+    previous = find_visible(sent.get("previous_networks"), TrainedModel)
+    taken = [pretrained.network_name] if pretrained else []
+    if previous:
+        taken.append(previous.standard_network or str((previous.previous_network or {}).get("name", "")))
+    return [*taken, str(sent.get("standard_networks", ""))]
 
 
 def with_lists(data: Mapping) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from digits_project.common.errors import BadInput
 from digits_project.common.job_ids import is_job_id
 from digits_project.jobs.models import DeviceRequest
 from digits_project.jobs.scheduling import device_choice, devices
-from models_app import network_texts, networks
+from models_app import network_texts
 from models_app.api import model_descriptions
 from models_app.api.hyperparameter_fields import form_fields
 from models_app.api.model_fields import (
@@ -24,13 +24,21 @@ from models_app.api.model_fields import (
     SnapshotField,
     WeightsFile,
 )
-from models_app.api.network_forms import FRAMEWORK_ENGINES, FRAMEWORKS, wrong_language, wrong_syntax
+from models_app.api.network_forms import (
+    FRAMEWORK_ENGINES,
+    FRAMEWORKS,
+    StandardNetworkField,
+    wrong_language,
+    wrong_syntax,
+)
 from models_app.api.recipe_form import RecipeForm, with_lists
 from models_app.api.search_form import SEARCH_FIELDS, SearchForm
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names
 from models_app.kinds import CLASSIFICATION, GENERIC, KINDS
 from models_app.models import TrainedModel
+from models_app.networks import find_standard
 from models_app.networks.fine_tuning import FineTuning
+from models_app.networks.timm.timm_catalogue import is_timm
 from models_app.results import Snapshot, Which
 from models_app.services import MAX_COMBINATIONS
 from models_app.training.augmentation.declaration import Augmentation
@@ -131,12 +139,17 @@ class ModelForm(SearchForm, RecipeForm):
         return wrong
 
     def _add_pretrained(self, values) -> None:
-        """Add the columns of the pretrained network. If use_mean is not sent, it is the network's normalization."""
-        if chosen := values.get("pretrained_networks"):
-            values |= chosen
-            pretrained = chosen.get("pretrained")
-            if self._sent.get("use_mean") in EMPTY and (not pretrained or pretrained.network.get("normalization")):
-                values["use_mean"] = NETWORK
+        """Add the columns of the pretrained network. If use_mean is not sent, it is the network's normalization; that
+        of a network of timm too, if it has one for the dataset's images."""
+        chosen = values.get("pretrained_networks") or {}
+        values |= chosen
+        pretrained, dataset = chosen.get("pretrained"), values.get("dataset")
+        has_own = bool(chosen) and (not pretrained or bool(pretrained.network.get("normalization")))
+        if is_timm(values.get("standard_networks") or "") and dataset:
+            own = find_standard(values["standard_networks"]).normalization
+            has_own = own is not None and own.for_channels(dataset.image_shape[0]) is not None
+        if has_own and self._sent.get("use_mean") in EMPTY:
+            values["use_mean"] = NETWORK
 
     def _add_engine(self, values) -> None:
         """Without an engine, let the framework PyTorch of a script for DIGITS choose it, if a host has it."""
@@ -219,7 +232,7 @@ class ClassificationModelForm(ModelForm):
     DESCRIPTIONS = model_descriptions.CLASSIFICATION
     KIND = CLASSIFICATION
 
-    standard_networks = serializers.ChoiceField(list(networks.STANDARD), required=False)
+    standard_networks = StandardNetworkField(required=False)
 
 
 class GenericModelForm(ModelForm):

@@ -19,7 +19,7 @@ from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.common.errors import BadInput
 from digits_project.jobs.api.views import WITHOUT_PAGE, CreateViewSet, JobViewSet, fetch
 from digits_project.jobs.models import Job
-from models_app import evaluations, network_texts, searches
+from models_app import evaluations, network_texts, networks, searches
 from models_app.api.model_responses import (
     Chart,
     CreatedEvaluation,
@@ -36,7 +36,7 @@ from models_app.api.plans import Creation, plan
 from models_app.api.policy_form import PolicyForm
 from models_app.api.serializers import ClassificationModelForm, GenericModelForm, chosen_snapshot
 from models_app.models import TrainedModel
-from models_app.networks import STANDARD
+from models_app.networks.timm.timm_catalogue import is_timm
 from models_app.results import Evaluation, metrics_csv
 from models_app.training.learning_rate import PLATEAU
 
@@ -99,7 +99,7 @@ class ModelViewSet(JobViewSet):
         """
         form = self.valid_form(given(request, CustomizeForm))
         name, epoch = form.validated_data["network"], form.validated_data["snapshot_epoch"]
-        if name in STANDARD:
+        if name in networks.STANDARD or is_timm(name):
             return Response({"network": network_texts.standard_prototxt(name), "snapshot": None})
         model = fetch(TrainedModel, name)
         snapshot = chosen_snapshot(model, epoch, "snapshot_epoch")

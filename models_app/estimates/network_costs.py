@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from models_app.networks import Network, Node
+from models_app.networks import Network, Node, TimmNetwork
 from models_app.networks.fine_tuning import FineTuning, tuned
 
 FLOAT_BYTES = 4
@@ -41,6 +41,8 @@ class NetworkCosts:
 def costs_of(network: Network, how: FineTuning | None = None) -> NetworkCosts:
     """The costs of a network whose layers are trained as `how` says. Raises BadNetwork."""
     trained = tuned(network, how) if how else network
+    if isinstance(trained, TimmNetwork):
+        return _costs_of_timm(trained)
     nodes = [node for node in trained.nodes("train") if node.inputs]
     multiplications = [_multiplications(node) for node in nodes]
     work = [number * _slowness(node) for number, node in zip(multiplications, nodes, strict=True)]
@@ -56,6 +58,26 @@ def costs_of(network: Network, how: FineTuning | None = None) -> NetworkCosts:
         features=math.prod(nodes[lowest].inputs[0]) if lowest < len(nodes) else 0,
         weights=sum(math.prod(weight.shape) for weight in weights),
         trained=sum(math.prod(weight.shape) for weight in trained.weights() if weight.trained),
+    )
+
+
+def _costs_of_timm(network: TimmNetwork) -> NetworkCosts:
+    """The costs that the catalogue has for images of the network's own size, by the area of these images. Of the blocks
+    of a network each counts the same."""
+    facts = network.facts
+    area = math.prod(network.input_shape[1:]) / facts.size**2
+    head = facts.per_category * network.categories
+    share = 1.0
+    if network.trained_blocks is not None:
+        share = min(1.0, network.trained_blocks / max(1, facts.blocks))
+    return NetworkCosts(
+        multiplications=round(facts.multiplications * area),
+        work=round(facts.work * area),
+        values=round(facts.values * area),
+        backward=share,
+        features=0,
+        weights=network.parameter_count(),
+        trained=round(facts.parameters * share) + head,
     )
 
 

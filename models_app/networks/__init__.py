@@ -2,8 +2,17 @@
 
 from models_app.networks.graph import Network, parameter_count
 from models_app.networks.layer import PHASES, BadNetwork, Layer, Multipliers
-from models_app.networks.published import MAX_NETWORK_NAME, STANDARD, StandardNetwork, default_batch_size, standard
+from models_app.networks.published import (
+    MAX_NETWORK_NAME,
+    STANDARD,
+    StandardNetwork,
+    default_batch_size,
+    find_standard,
+    is_standard,
+    standard,
+)
 from models_app.networks.resolve import Node, Weight
+from models_app.networks.timm.timm_network import TimmNetwork
 
 __all__ = [
     "MAX_NETWORK_NAME",
@@ -15,8 +24,11 @@ __all__ = [
     "Network",
     "Node",
     "StandardNetwork",
+    "TimmNetwork",
     "Weight",
     "default_batch_size",
+    "find_standard",
+    "is_standard",
     "parameter_count",
     "standard",
 ]

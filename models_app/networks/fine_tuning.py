@@ -15,6 +15,7 @@ import numpy as np
 from models_app.networks.graph import Network
 from models_app.networks.layer import BadNetwork, Layer, Multipliers
 from models_app.networks.retrain import scoring_layers
+from models_app.networks.timm.timm_network import TimmNetwork
 
 ALL, HEAD, BLOCKS = "all", "head", "blocks"
 TRAIN_LAYERS = (ALL, HEAD, BLOCKS)
@@ -54,6 +55,9 @@ def tuned(network: Network, how: FineTuning) -> Network:
     """The network whose layers are trained as `how` says. Raises BadNetwork if no layer is left to train."""
     if how == FineTuning():
         return network
+    if isinstance(network, TimmNetwork):
+        trained_blocks = {ALL: None, HEAD: 0}.get(how.train_layers, how.trained_blocks)
+        return network.tuned(trained_blocks, how.backbone_lr_factor, how.freeze_batch_norm)
     head = {layer.name for layer in scoring_layers(network.layers)}
     trained = _trained(network, how, head)
     weights = {node.layer.name: len(node.weights) for phase in ("train", "deploy") for node in network.nodes(phase)}

@@ -6,13 +6,13 @@ import math
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from models_app.networks.fillers import fill
 from models_app.networks.layer import PHASES, BadNetwork, Layer
-from models_app.networks.layers import Shape, data_and_losses
+from models_app.networks.layers import TYPES, LayerType, Shape, data_and_losses
 from models_app.networks.layers.layer_type import describe
 from models_app.networks.normalization import Normalization
 from models_app.networks.resizing import Resizing
@@ -36,7 +36,13 @@ class Network:
     shape of a generic dataset's labels. Only a layer that reads a top can write it again (in place, as Caffe's ReLU
     often does). `normalization` is the network's own, which a training applies with use_mean network; `resizing` how
     images are brought to its size, which a training applies with input_size.
+
+    A kind of network that needs further fields is a subclass. KINDS has it by name, which its to_dict() gives as
+    `kind`.
     """
+
+    KINDS: ClassVar[dict[str, type[Network]]] = {}
+    LAYER_TYPES: ClassVar[Mapping[str, type[LayerType]]] = TYPES
 
     name: str
     input_shape: tuple[int, int, int]
@@ -50,7 +56,8 @@ class Network:
         if phase not in self._resolved:
             self._check_limits()
             layers = [layer for layer in self.layers if phase in layer.phases]
-            self._resolved[phase] = Resolver(layers, self.input_shape, self.label_shape, phase, self._nodes).run()
+            shapes = (self.input_shape, self.label_shape)
+            self._resolved[phase] = Resolver(layers, shapes, phase, self._nodes, self.LAYER_TYPES).run()
         return self._resolved[phase]
 
     @cached_property
@@ -178,6 +185,10 @@ class Network:
         """Initial float32 weights by name. They depend on the seed alone, so they are the same on every engine."""
         return {weight.name: fill(weight.name, weight.shape, weight.spec.filler, seed) for weight in self.weights()}
 
+    def parameter_count(self) -> int:
+        """The number of learned numbers, trained or not."""
+        return sum(math.prod(weight.shape) for weight in self.weights() if weight.learned)
+
     def to_dict(self) -> dict[str, Any]:
         """The network as JSON values; from_dict gives an equal network back."""
         layers = [layer.to_dict() for layer in self.layers]
@@ -188,19 +199,29 @@ class Network:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Network:
-        """Raises BadNetwork if a field is missing or of the wrong type; call check() for the rest."""
+        """A network of the kind that the data name. Raises BadNetwork if a field is missing or of the wrong type; call
+        check() for the rest."""
         try:
-            layers = tuple(Layer.from_dict(layer) for layer in data["layers"])
-            channels, height, width = data["input_shape"]
-            own, resized = data.get("normalization"), data.get("resizing")
-            normalization = Normalization.from_dict(own) if own else None
-            resizing = Resizing.from_dict(resized) if resized else None
-            label_shape = tuple(data.get("label_shape", ()))
-            return cls(data["name"], (channels, height, width), layers, label_shape, normalization, resizing)
-        except (KeyError, TypeError, ValueError) as error:
+            kind = cls.KINDS[data["kind"]] if "kind" in data else Network
+            return kind(**kind._fields_of(data))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadNetwork(f"this is not a network: {type(error).__name__} {error}") from error
+
+    @classmethod
+    def _fields_of(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the fields that to_dict() wrote. A subclass adds its own."""
+        channels, height, width = data["input_shape"]
+        own, resized = data.get("normalization"), data.get("resizing")
+        return {
+            "name": data["name"],
+            "input_shape": (channels, height, width),
+            "layers": tuple(Layer.from_dict(layer) for layer in data["layers"]),
+            "label_shape": tuple(data.get("label_shape", ())),
+            "normalization": Normalization.from_dict(own) if own else None,
+            "resizing": Resizing.from_dict(resized) if resized else None,
+        }
 
 
 def parameter_count(network: Network) -> int:
     """The number of trained parameters."""
-    return sum(math.prod(weight.shape) for weight in network.weights() if weight.learned)
+    return network.parameter_count()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from models_app.networks.fillers import check_filler
 from models_app.networks.layer import BadNetwork, Layer, Multipliers
-from models_app.networks.layers import TYPES, Misfit, Shape, WeightSpec, data_and_losses, parse
+from models_app.networks.layers import TYPES, LayerType, Misfit, Shape, WeightSpec, data_and_losses, parse
 from models_app.networks.layers.layer_type import check_finite, check_size
 
 Value = tuple[str, str]  # (layer, top); a later layer can overwrite the top
@@ -30,8 +30,8 @@ class Weight:
 
     @property
     def layer(self) -> str:
-        """The name of the layer that the weight belongs to."""
-        return self.name.rpartition(".")[0]
+        """The name of the layer that the weight belongs to; a weight of no layer in particular is its own."""
+        return self.name.rpartition(".")[0] or self.name
 
     @property
     def learned(self) -> bool:
@@ -73,16 +73,23 @@ class Node:
 class Resolver:
     """Resolves the layers of one phase in order, and keeps the tops computed so far.
 
-    `resolved` holds the nodes of other phases by layer name: most are equal, and checking them again would take time.
+    `data_shapes`: those of images and labels. `resolved` holds the nodes of other phases by layer name: most are equal,
+    and checking them again would take time. `types`: the layer types by name.
     """
 
     def __init__(
-        self, layers: Sequence[Layer], input_shape: Shape, label_shape: Shape, phase: str, resolved: dict[str, Node]
+        self,
+        layers: Sequence[Layer],
+        data_shapes: tuple[Shape, Shape],
+        phase: str,
+        resolved: dict[str, Node],
+        types: Mapping[str, type[LayerType]] = TYPES,
     ) -> None:
         self.nodes: list[Node] = []
         self._resolved = resolved
         self._layers = layers
-        self._data_shapes = (input_shape, label_shape)
+        self._data_shapes = data_shapes
+        self._types = types
         self._phase = phase
         self._names: set[str] = set()
         self._known: dict[str, tuple[Shape, Value | None]] = {}  # of each top its shape and the value it holds
@@ -107,7 +114,7 @@ class Resolver:
         )
         node = self._resolved.get(layer.name)
         if node is None or node.layer is not layer or (node.inputs, node.reads) != (shapes, reads):
-            node = self._resolved[layer.name] = _node(layer, shapes, reads, self._data_shapes)
+            node = self._resolved[layer.name] = _node(layer, shapes, reads, self._data_shapes, self._types)
         if isinstance(node.kind, data_and_losses.Criterion) and self._phase == "deploy":
             raise Misfit(f"{layer.type} compares with labels: it can't be part of the deployed network")
         self._check_outputs(layer)
@@ -145,10 +152,16 @@ class Resolver:
         self._known.update(zip(tops, zip(node.outputs, made, strict=True), strict=True))
 
 
-def _node(layer: Layer, inputs: tuple[Shape, ...], reads: tuple, data_shapes: tuple[Shape, Shape]) -> Node:
-    if layer.type not in TYPES:
+def _node(
+    layer: Layer,
+    inputs: tuple[Shape, ...],
+    reads: tuple,
+    data_shapes: tuple[Shape, Shape],
+    types: Mapping[str, type[LayerType]],
+) -> Node:
+    if layer.type not in types:
         raise Misfit(f"the type {layer.type!r} is not known")
-    kind = parse(TYPES[layer.type], layer.parameters, len(layer.tops))
+    kind = parse(types[layer.type], layer.parameters, len(layer.tops))
     _check_arity("input", len(inputs), *kind.bottoms)
     _check_arity("output", len(layer.tops), *kind.tops)
     is_source = isinstance(kind, data_and_losses.DataSource)

@@ -9,6 +9,7 @@ from typing import Any
 from models_app.networks.graph import Network
 from models_app.networks.layer import BadNetwork, Layer
 from models_app.networks.layers import Shape
+from models_app.networks.timm.timm_network import TimmNetwork
 
 SCORE_READERS = ("SoftmaxWithLoss", "Accuracy", "Softmax")  # the first input of each is the scores of the categories
 SUFFIX = "_retrain"  # DIGITS's
@@ -27,6 +28,8 @@ def retrained(
     new width and a new name, so that they do not start from the old weights. `crop_size` None: the network's own;
     0: none.
     """
+    if isinstance(network, TimmNetwork):
+        network, categories = network.with_categories(categories[1] if categories else network.categories), None
     layers = network.layers
     if categories and categories[0] != categories[1]:
         scoring = scoring_layers(layers)

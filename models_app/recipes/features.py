@@ -1,9 +1,17 @@
 """The recipe `features`: only the head is trained, on what a pretrained network computes for the images."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from models_app.recipes import from_weights
-from models_app.recipes.recipe import Recipe
+from models_app.recipes.recipe import Recipe, Situation
+
+
+def _by_situation(situation: Situation) -> Mapping[str, Any]:
+    """A head that can't be trained on features is trained on the images."""
+    return {} if situation.has_features else {"feature_views": 0}
+
 
 FEATURES = Recipe(
     "features",
@@ -19,6 +27,7 @@ FEATURES = Recipe(
         "snapshot_interval": 5,
         "val_interval": 5,
     },
+    by_situation=_by_situation,
     network=from_weights.installed,
     requires={"train_layers": ("head",)},
     refusal=partial(from_weights.refusal, "features"),

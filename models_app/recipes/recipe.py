@@ -34,6 +34,7 @@ class Situation:
     images: the number of images to train on; None: the dataset is not Done.
     has_gpu: whether a training can get a GPU.
     weights: the names of the weights that are installed where trainings run.
+    has_features: whether the head of the chosen network can be trained on features.
     """
 
     sent: Mapping[str, Any] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Situation:
     images: int | None = None
     has_gpu: bool = False
     weights: tuple[str, ...] = ()
+    has_features: bool = True
 
     @property
     def method(self) -> str:

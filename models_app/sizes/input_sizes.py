@@ -8,16 +8,19 @@ from datasets.imagedb.images.resize import InputResize
 from models_app import networks
 from models_app.choices import NetworkMethod
 from models_app.networks.resizing import PHOTOS, Resizing
+from models_app.networks.timm.timm_catalogue import is_timm
 
 if TYPE_CHECKING:
     from models_app.models import TrainedModel
 
 
 def usual(model: TrainedModel) -> int | None:
-    """The input_size if none is chosen: that of the weights or the model that it starts from; None: it has none, or a
-    chosen crop_size says what the network takes."""
+    """The input_size if none is chosen: that of the weights or the model that it starts from, or of a network of timm;
+    None: it has none, or a chosen crop_size says what the network takes."""
     if model.crop_size:
         return None
+    if model.method == NetworkMethod.STANDARD:
+        return _own_size(model.standard_network)
     if model.method == NetworkMethod.PREVIOUS and model.previous:
         return model.previous.input_size
     if model.method != NetworkMethod.PRETRAINED:
@@ -28,10 +31,16 @@ def usual(model: TrainedModel) -> int | None:
     return designed_for(model)
 
 
+def _own_size(standard_network: str) -> int | None:
+    """The side to which images are scaled if nothing else is chosen: that of a network of timm; None: they are not."""
+    is_known = is_timm(standard_network) and networks.is_standard(standard_network)
+    return networks.find_standard(standard_network).size if is_known else None
+
+
 def designed_for(model: TrainedModel) -> int | None:
     """The side of the images that a standard network was designed for; None for other networks."""
-    published = networks.STANDARD.get(model.standard_network)
-    return published.size if published else None
+    name = model.standard_network
+    return networks.find_standard(name).size if networks.is_standard(name) else None
 
 
 def taken_from(
@@ -39,6 +48,8 @@ def taken_from(
 ) -> tuple[tuple[int, int, int], int | None, InputResize | None]:
     """For a network of that name ("": one that says nothing): the images from which it is built, the crop from them
     (None: the network's own), and how the dataset's images are scaled."""
+    if input_size is None and not crop_size:
+        input_size = _own_size(standard_network)
     shape, crop = _built_from(image_shape, input_size, crop_size)
     if input_size is None:
         return shape, crop, None
@@ -74,5 +85,5 @@ def _resizing(model: TrainedModel) -> Resizing:
 
 
 def _published_resizing(standard_network: str) -> Resizing:
-    published = networks.STANDARD.get(standard_network)
-    return published.resizing if published else PHOTOS
+    is_known = networks.is_standard(standard_network)
+    return networks.find_standard(standard_network).resizing if is_known else PHOTOS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -46,16 +46,20 @@ class StartingWeights:
 
 
 def starting_weights(
-    network: Network, seed: int | None, source: str | None, roots: Sequence[str | Path] = EVERYWHERE
+    network: Network,
+    seed: int | None,
+    source: str | None,
+    roots: Sequence[str | Path] = EVERYWHERE,
+    draw: Callable[[int], dict[str, np.ndarray]] | None = None,
 ) -> StartingWeights:
     """The initial weights. `source` is "packaged:<name>", or the path, under `roots`, of a snapshot's folder or a
     file in it, of a model.onnx of this server, an .npz, a .caffemodel, a .safetensors or a file of PyTorch.
 
     A layer matches if the file has all its weights in the same shapes. With `seed` None the other layers get no
-    weights. Raises BadInput if the file can't be read, has a value that is not a finite number, or matches no layer of
-    the network.
+    weights. `draw` returns the random weights for a seed; None: the network's own. Raises BadInput if the file can't be
+    read, has a value that is not a finite number, or matches no layer of the network.
     """
-    arrays = {} if seed is None else network.initial_weights(seed)
+    arrays = {} if seed is None else (draw or network.initial_weights)(seed)
     layers: dict[str, list[Weight]] = {}
     for weight in network.weights():
         layers.setdefault(weight.layer, []).append(weight)
@@ -73,6 +77,12 @@ def starting_weights(
     afresh = tuple(layer for layer in layers if layer not in taken)
     warnings = _warnings(file, {name: layers[name] for name in afresh}, layers)
     return StartingWeights(arrays, taken, afresh, tuple(warnings), file.layers)
+
+
+def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights in an .npz or a model.onnx of this server, by name. Raises BadInput."""
+    arrays = onnx_weights(path) if path.suffix == ".onnx" else load_arrays(path)
+    return {name: array.shape for name, array in arrays.items()}
 
 
 def _warnings(file: FileWeights, afresh: dict[str, list[Weight]], layers: Iterable[str]) -> list[str]:
@@ -181,7 +191,7 @@ def _by_layer(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Shapes]:
     """The shapes of the weights of each layer."""
     layers: dict[str, Shapes] = {}
     for name, shape in shapes.items():
-        layers.setdefault(name.rpartition(".")[0], []).append(shape)
+        layers.setdefault(name.rpartition(".")[0] or name, []).append(shape)
     return layers
 
 

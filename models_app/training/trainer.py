@@ -32,7 +32,7 @@ from models_app.training.data.mean_pixels import normalization
 from models_app.training.data.pixels import Images, open_images
 from models_app.training.data.prepared import Prepared, sample_of
 from models_app.training.early_stopping import EarlyStopping
-from models_app.training.engines import Engine, EngineConfig, choose_installed, open_engine
+from models_app.training.engines import Engine, EngineConfig, choose_installed, described, open_engine
 from models_app.training.features.head_training import open_views, prepare_head_training
 from models_app.training.features.plan import planned_parts
 from models_app.training.loop import Callback, Loop
@@ -107,6 +107,7 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None], rank
     best snapshot. Raises BadInput for mistakes of the user, and any exception of check_abort. With several ranks each
     calls it, and `emit` is called by the first only."""
     emit = emit if ranks.is_first else _silent
+    config = replace(config, network=described(config.build_network(), config.engine).to_dict())
     network = config.trained_network()
     labels = _labels(config, network)
     layout = layout_of(network, config.image_shape or network.input_shape, len(labels), config.resize)

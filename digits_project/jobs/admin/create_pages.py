@@ -12,7 +12,7 @@ from rest_framework.fields import empty
 
 from digits_project.accounts import usernames
 from digits_project.accounts.viewer import limited_user, without_paths
-from digits_project.api.forms import Form, PathField
+from digits_project.api.forms import Form, OpenChoiceField, PathField
 from digits_project.api.uploads import Upload
 from digits_project.common.errors import BadInput, LimitReached
 from digits_project.jobs.admin.privacy import ShowsWhatIsVisible
@@ -137,7 +137,7 @@ def _joined(reasons: Sequence) -> str:
 def _shown(name: str, field: serializers.Field, values: dict, errors, only: str) -> Shown:
     value = values.get(name, field.initial if field.initial is not empty else "")
     choices: Sequence = ()
-    if isinstance(field, serializers.ChoiceField):
+    if isinstance(field, serializers.ChoiceField) and not isinstance(field, OpenChoiceField):
         widget, choices = "select", [*([""] if field.allow_blank else []), *field.choices]
     elif isinstance(field, serializers.BooleanField):
         widget, value = "checkbox", value in field.TRUE_VALUES

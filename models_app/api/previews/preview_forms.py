@@ -10,8 +10,8 @@ from datasets.imagedb.images.resize import MAX_SIDE
 from datasets.models import Dataset
 from digits_project.api.forms import Form
 from digits_project.common.errors import BadInput, DamagedFile
-from models_app import networks
 from models_app.api.hyperparameter_fields import form_fields
+from models_app.api.network_forms import StandardNetworkField
 from models_app.augment_preview import contact_sheet
 from models_app.augment_preview.preview import (
     Reading,
@@ -89,8 +89,7 @@ class DatasetPreviewForm(ModelPreviewForm):
         max_value=MAX_SIDE,
         help_text="The side to which the crops are scaled; empty: they are not.",
     )
-    standard_networks = serializers.ChoiceField(
-        list(networks.STANDARD),
+    standard_networks = StandardNetworkField(
         default="",
         allow_blank=True,
         help_text="The network that reads the images; most mirror half of them. Empty: none that does.",

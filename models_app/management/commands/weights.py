@@ -8,15 +8,14 @@ from django.core.files.uploadedfile import SimpleUploadedFile, UploadedFile
 
 from datasets.download.downloading import Redirects, download, reported_sha256
 from digits_project.common.digests import sha256
-from digits_project.common.errors import Failed
+from digits_project.common.errors import BadInput, Failed
 from digits_project.jobs import services
 from digits_project.jobs.console.command import ConsoleCommand, Invalid, job_of, wrong
 from digits_project.jobs.console.work_command import add_owner
-from models_app import networks
 from models_app.api.pretrained_forms import PretrainedForm
 from models_app.api.pretrained_views import installed_json, pretrained_json
 from models_app.networks.pretrained.packaged import PACKAGED
-from models_app.networks.pretrained.published_files import PUBLISHED_FILES, PublishedFile
+from models_app.networks.pretrained.published_files import PUBLISHED_FILES, PublishedFile, find_published
 from models_app.pretrained import importing
 from models_app.pretrained.pretrained_model import PretrainedModel
 
@@ -36,7 +35,8 @@ class Command(ConsoleCommand):
         "add digits lenet.npz --network lenet --image-type grayscale\n"
         "remove 20261125-120000-0c1a\n"
         "fetch resnet18_torch\n"
-        "fetch timm/resnet50.a1_in1k"
+        "fetch timm/resnet50.a1_in1k\n"
+        "fetch timm/convnext_atto.d2_in1k"
     )
 
     def add_arguments(self, parser):
@@ -47,7 +47,7 @@ class Command(ConsoleCommand):
         add = actions.add_parser("add", help="make a pretrained model from a file of weights")
         add.add_argument("name", help="the name of the pretrained model")
         add.add_argument("file", type=Path, help="a .safetensors, .pth, .caffemodel, .npz or .onnx")
-        add.add_argument("--network", choices=list(networks.STANDARD), default="", help="the standard network")
+        add.add_argument("--network", default="", help="the standard network, or timm/NAME for one of timm")
         add.add_argument("--prototxt", type=Path, help="instead: the network as Caffe prototxt")
         add.add_argument("--labels", type=Path, help="a file with the names of the categories, one on each line")
         add.add_argument(
@@ -61,9 +61,9 @@ class Command(ConsoleCommand):
         names = ", ".join(PUBLISHED_FILES)
         fetch.add_argument(
             "weights",
-            choices=list(PUBLISHED_FILES),
             metavar="WEIGHTS",
-            help=f"torchvision's by the name of the standard network, timm's by theirs: {names}",
+            help=f"torchvision's by the name of the standard network, timm's by theirs: {names}; or timm/NAME.TAG for "
+            "any other network of timm",
         )
         fetch.add_argument("--mirror", metavar="URL", help="another address, below which the files have the same paths")
         fetch.add_argument("--sha256", help="the file's SHA-256, if you know it from elsewhere than its publisher")
@@ -109,7 +109,7 @@ class Command(ConsoleCommand):
         self.screen.line(f"{row.name} is deleted")
 
     def _fetch(self, options) -> None:
-        name, published = options["weights"], PUBLISHED_FILES[options["weights"]]
+        name, published = options["weights"], _published(options["weights"])
         with TemporaryDirectory(prefix="weights") as folder:
             path = Path(folder, published.file)
             try:
@@ -139,3 +139,10 @@ class Command(ConsoleCommand):
             self.print_json(pretrained_json(row))
         else:
             self.stdout.write(row.pk)
+
+
+def _published(name: str) -> PublishedFile:
+    try:
+        return find_published(name)
+    except BadInput as unknown:
+        raise wrong(str(unknown)) from unknown

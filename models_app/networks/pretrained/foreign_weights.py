@@ -56,6 +56,14 @@ def check_foreign(file: BinaryIO, suffix: str) -> None:
         raise BadInput(f"{UNREADABLE}: {wrong}") from wrong
 
 
+def foreign_shapes(file: BinaryIO, suffix: str) -> dict[str, Shape]:
+    """The shapes of a file's tensors by name, without counters. Raises BadInput as read_foreign()."""
+    try:
+        return {name: one.shape for name, one in READERS[suffix](file).items() if not name.endswith(COUNTERS)}
+    except BadTensors as wrong:
+        raise BadInput(f"{UNREADABLE}: {wrong}") from wrong
+
+
 def names_of(network: Network, stored: Mapping[str, StoredTensor]) -> dict[str, str]:
     """{weight of the network: tensor of the file}, by the library's naming with the most tensors that the file has; the
     network's own names are one too."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from digits_project.common.errors import BadInput
+from models_app.networks.timm.timm_catalogue import PREFIX, facts_of, is_timm
+
 TORCHVISION = "https://download.pytorch.org/models/"
 HUB = "https://huggingface.co/"
 HUB_DOMAINS = ("huggingface.co", "hf.co")  # the hub redirects to hosts of these, where its files lie
@@ -75,3 +78,18 @@ PUBLISHED_FILES = {
     "vgg16": of_torchvision("vgg16", "vgg16-397923af.pth"),
     **{OF_TIMM + name: of_timm(network, name, sha256) for name, (network, sha256) in TIMM.items()},
 }
+
+
+def find_published(name: str) -> PublishedFile:
+    """The file of that name: one of PUBLISHED_FILES, or any weights on timm's hub, for a network of timm. Raises
+    BadInput if there is none."""
+    if name in PUBLISHED_FILES:
+        return PUBLISHED_FILES[name]
+    if not is_timm(name):
+        raise BadInput(f"There are no published weights {name!r}. Choose one of {', '.join(PUBLISHED_FILES)}.")
+    model, _, tag = name.removeprefix(PREFIX).partition(".")
+    tags = [one.tag for one in facts_of(model).weights if one.hub == name]
+    if tag in tags:
+        return of_timm(PREFIX + model, name.removeprefix(PREFIX))
+    there = [one.hub for one in facts_of(model).weights if is_timm(one.hub)]
+    raise BadInput(f"timm publishes no weights {name!r}. There are {', '.join(there) or 'none'} for this network.")

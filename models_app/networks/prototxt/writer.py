@@ -7,15 +7,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models_app.networks.graph import Network
-from models_app.networks.layer import PHASES, Layer
+from models_app.networks.layer import PHASES, BadNetwork, Layer
 from models_app.networks.prototxt.parameters import place
 from models_app.networks.prototxt.schema import ENUMS, LAYER
+from models_app.networks.timm.timm_network import TimmNetwork
 
 _QUOTED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def write(network: Network) -> str:
-    """The text. It does not contain the shapes of images and labels, which come from the dataset."""
+    """The text. It does not contain the shapes of images and labels, which come from the dataset. Raises BadNetwork for
+    a network that is not made of Caffe's layers."""
+    if isinstance(network, TimmNetwork):
+        raise BadNetwork(f"{network.name} is a network of the timm library, which can't be written as Caffe prototxt")
     lines = [f"name: {_quoted(network.name)}"]
     for layer in network.layers:
         for rules in _rules(layer):

@@ -13,6 +13,8 @@ from models_app.networks.published.standard_network import (
     STANDARD,
     StandardNetwork,
     default_batch_size,
+    find_standard,
+    is_standard,
     register,
     standard,
 )
@@ -25,4 +27,13 @@ for network in (
 ):  # fmt: skip
     register(network)
 
-__all__ = ["MAX_NETWORK_NAME", "STANDARD", "StandardNetwork", "default_batch_size", "register", "standard"]
+__all__ = [
+    "MAX_NETWORK_NAME",
+    "STANDARD",
+    "StandardNetwork",
+    "default_batch_size",
+    "find_standard",
+    "is_standard",
+    "register",
+    "standard",
+]

@@ -11,8 +11,11 @@ from models_app.networks.layer import BadNetwork
 from models_app.networks.normalization import Normalization
 from models_app.networks.published.stack import Frame
 from models_app.networks.resizing import PHOTOS, Resizing
+from models_app.networks.timm.timm_catalogue import PREFIX, facts_of, is_timm
+from models_app.networks.timm.timm_network import timm_network
 
-MAX_NETWORK_NAME = 40  # characters: the length of the column `standard_network`
+MAX_NETWORK_NAME = 80  # characters: the length of the column `standard_network`
+TIMM_BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def standard(name: str, image_shape: tuple[int, int, int], categories: int, crop
     """
     if categories < 1:
         raise BadNetwork(f"a classifier needs at least one category, not {categories}")
-    published = _published(name)
+    published = find_standard(name)
     if crop_size is None:
         crop_size = published.crop_size if published.size <= min(image_shape[1:]) else 0
     network = published.make(_frame(image_shape, crop_size), categories)
@@ -69,7 +72,25 @@ def standard(name: str, image_shape: tuple[int, int, int], categories: int, crop
 
 def default_batch_size(name: str) -> int:
     """The default batch size of a standard network, in images."""
-    return _published(name).batch_size
+    return find_standard(name).batch_size
+
+
+def find_standard(name: str) -> StandardNetwork:
+    """The standard network of that name; "timm/…" is one of timm's. Raises BadNetwork for an unknown name."""
+    if is_timm(name):
+        return _of_timm(name.removeprefix(PREFIX))
+    if name not in STANDARD:
+        raise BadNetwork(f"there is no standard network {name!r}; choose one of {', '.join(sorted(STANDARD))}")
+    return STANDARD[name]
+
+
+def is_standard(name: str) -> bool:
+    """Whether there is a standard network of that name."""
+    try:
+        find_standard(name)
+    except BadNetwork:
+        return False
+    return True
 
 
 def _frame(image_shape: tuple[int, int, int], crop_size: int) -> Frame:
@@ -79,7 +100,11 @@ def _frame(image_shape: tuple[int, int, int], crop_size: int) -> Frame:
     return Frame((channels, crop_size, crop_size) if crop_size else image_shape, crop_size)
 
 
-def _published(name: str) -> StandardNetwork:
-    if name not in STANDARD:
-        raise BadNetwork(f"there is no standard network {name!r}; choose one of {', '.join(sorted(STANDARD))}")
-    return STANDARD[name]
+def _of_timm(model: str) -> StandardNetwork:
+    facts = facts_of(model)
+
+    def make(frame: Frame, categories: int) -> Network:
+        return timm_network(model, frame.input_shape, categories, frame.crop_size)
+
+    own = (facts.normalization, facts.resizing)
+    return StandardNetwork(PREFIX + model, make, TIMM_BATCH_SIZE, facts.size, True, *own)

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, util
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from digits_project.common import declarations
 from digits_project.common.errors import BadInput, Failed
 from digits_project.common.resources import ComputeCapability
-from models_app.networks import Network
+from models_app.networks import Network, TimmNetwork
 from models_app.training.engines import openmp
 from models_app.training.engines.interface import Engine, EngineConfig
 from models_app.training.hyperparameter_declaration import BadHyperparameter
@@ -36,6 +38,8 @@ class EngineDeclaration:
     ranks_module: for an engine that computes on one device in a process, the module that starts several such processes,
         the ranks, and connects them (training/ranks.py); "": the engine computes on several devices in one process.
     unsupported: values of hyperparameters that it can't train with, as {name: value}.
+    timm_module: builds networks of timm, of which this server knows no layers; it has described() and drawn_weights(),
+        which the functions below call. "": the engine can't train them.
     gpu_wheels: the distributions with GPU code, each with the lowest and the highest compute capability of its code. If
         none of them is installed, the engine can use only the CPU.
     libraries: what the module imports that can import packages named like ours, datasets and inference (public_names).
@@ -53,6 +57,7 @@ class EngineDeclaration:
     gpu_install: str = ""
     ranks_module: str = ""
     unsupported: Mapping[str, object] = field(default_factory=dict)
+    timm_module: str = ""
     gpu_wheels: Mapping[str, tuple[ComputeCapability, ComputeCapability]] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
 
@@ -215,15 +220,36 @@ def _loaded(name: str) -> Any:
     return import_part(engine, engine.module)
 
 
-def import_part(engine: EngineDeclaration, module: str) -> Any:
-    """A module of an engine. Raises Failed if it, or a library of the engine, can't be imported."""
+def import_part(engine: EngineDeclaration, module: str, *libraries: str) -> Any:
+    """A module of an engine. `libraries`: those that it imports besides the engine's. Raises Failed if it, or one of
+    these, can't be imported."""
     openmp.spin_briefly()
     try:
-        import_libraries(engine.libraries)
+        import_libraries((*engine.libraries, *libraries))
         return importlib.import_module(module)
     except (ImportError, OSError) as broken:
         problem = f"{engine.title} does not load in {sys.executable}: {type(broken).__name__}: {broken}"
         raise Failed(f"{problem}. {REPAIR} {engine.install}") from broken
+
+
+def described(network: Network, wanted: str) -> Network:
+    """The network with all its weights named, as the trainer needs it: one of timm is built for that. Raises BadInput
+    if no engine that can build it is installed."""
+    if not isinstance(network, TimmNetwork):
+        return network
+    return cast(Network, _timm_of(network, wanted).described(network))
+
+
+def initial_weights(network: Network, wanted: str, seed: int) -> dict[str, np.ndarray]:
+    """Random weights of a described network by name, float32. They depend on the seed and the network alone."""
+    if isinstance(network, TimmNetwork):
+        return dict(_timm_of(network, wanted).drawn_weights(network, seed))
+    return network.initial_weights(seed)
+
+
+def _timm_of(network: Network, wanted: str) -> Any:
+    engine = ENGINES[choose_installed(network, wanted)]
+    return import_part(engine, engine.timm_module, "timm")
 
 
 def _named(wanted: str) -> list[EngineDeclaration]:

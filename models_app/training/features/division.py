@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from models_app.networks import BadNetwork, Layer, Network, Node
+from models_app.networks import BadNetwork, Layer, Network, Node, TimmNetwork
 from models_app.networks.layer import PHASES
 from models_app.networks.layers import Shape, data_and_losses
 from models_app.networks.layers.dense import BatchNorm
@@ -34,6 +34,8 @@ class NetworkParts:
 
 def divide(network: Network) -> NetworkParts:
     """Divide a network as tuned() returns it. Raises BadNetwork if its layers can't be divided."""
+    if isinstance(network, TimmNetwork):
+        raise BadNetwork("the networks of timm are trained on images only")
     learning = _learning(network)
     tops = _tops_between(network, learning)
     known = {layer.name for layer in network.layers} | {top for layer in network.layers for top in layer.tops}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from models_app.networks import Network
 from models_app.networks.fine_tuning import with_plain_averages
 from models_app.training.config import TrainConfig
 from models_app.training.early_stopping import EarlyStopping
-from models_app.training.engines import Engine
+from models_app.training.engines import Engine, initial_weights
 from models_app.training.snapshots.snapshot_reader import TrainingState, read_snapshot
 from models_app.training.starting_weights import StartingWeights, starting_weights
 
@@ -50,7 +51,8 @@ def start_of(config: TrainConfig, network: Network) -> Start:
             if was != now:
                 raise BadInput(f"the snapshot was trained with {name} {was}, not {now}")
         return Start(weights, optimizer_state, state)
-    found = starting_weights(network, config.settled_seed, config.initial_weights, config.readable_roots)
+    draw = partial(initial_weights, network, config.engine)
+    found = starting_weights(network, config.settled_seed, config.initial_weights, config.readable_roots, draw)
     network.check_fresh(found.afresh)
     _log_start(found, config.initial_weights)
     arrays = with_plain_averages(network, found.arrays)
