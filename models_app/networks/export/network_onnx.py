@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, checker, helper, numpy_helper
 
+from models_app.networks.export.exported_model import ExportedModel
 from models_app.networks.export.onnx_file import save_model
 from models_app.networks.graph import Network
 from models_app.networks.layers import data_and_losses
@@ -41,7 +42,8 @@ class GraphWriter:
 
     def end(self, node: Node, values: Mapping[str, str]) -> None:
         """Finish a layer. `values` maps its tops to the names of their values in the graph."""
-        weights = [weight.name for weight in node.weights]
+        inner = {name for layer in self.layers for name in layer["weights"]}
+        weights = [weight.name for weight in node.weights if weight.name not in inner]
         self.layers.append({"name": node.layer.name, "type": node.layer.type, "weights": weights, "values": values})
 
     def node(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
@@ -53,6 +55,24 @@ class GraphWriter:
         name = self._unique(f"{self._layer}/constant")
         self.constants.append(numpy_helper.from_array(array, name))
         return name
+
+    def inline(self, model: ExportedModel, inputs: Sequence[str]) -> list[str]:
+        """Write the nodes and the layers of a model, with names that are free; returns the names of its outputs."""
+        names = {model.input: inputs[0]}
+        for array, name in model.constants:
+            names[name] = self.constant(array)
+        for node in model.nodes:
+            copied = onnx.NodeProto()
+            copied.CopyFrom(node)
+            names |= {output: self._unique(output) for output in node.output}
+            copied.name = self._unique(node.name)
+            copied.input[:] = [names.get(name, name) for name in node.input]
+            copied.output[:] = [names[name] for name in node.output]
+            self.nodes.append(copied)
+        for layer in model.layers:
+            values = {top: names[value] for top, value in layer["values"].items()}
+            self.layers.append({**layer, "values": values})
+        return [names[model.output]]
 
     def rename(self, value: str, name: str) -> None:
         """Give a value the name that the model's users know it by."""

@@ -62,6 +62,9 @@ class OnnxGraph(Protocol):
     def constant(self, array: np.ndarray) -> str:
         """Store a constant; returns its name."""
 
+    def inline(self, model: Any, inputs: Sequence[str]) -> list[str]:
+        """Write the nodes of a whole model (export.exported_model); returns the names of its outputs."""
+
 
 class LayerType:
     """The rules of one layer type. An instance holds the checked parameters of one layer.

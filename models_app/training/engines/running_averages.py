@@ -9,6 +9,7 @@ import numpy as np
 from digits_project.common.errors import BadInput
 from models_app.networks import Network, Node
 from models_app.networks.layers import dense
+from models_app.networks.timm.timm_network import TimmModel
 
 
 class RunningAverages:
@@ -21,6 +22,9 @@ class RunningAverages:
         self._nodes: list[Node] = [node for node in network.nodes("train") if isinstance(node.kind, dense.BatchNorm)]
         moving = [node for node in self._nodes if not node.kind.use_global_stats]
         self.names = [weight.name for node in moving for weight in node.weights[:2]]
+        for node in network.nodes("train"):
+            if isinstance(node.kind, TimmModel):
+                self.names += node.kind.moving(node.weights)
         self._start = {node.weights[2].name: 0.0 for node in self._nodes}
         self._batches = 0  # trained since the factors were loaded
         self._corrected: set[Hashable] = set()

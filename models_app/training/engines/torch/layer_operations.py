@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from models_app.networks import Node
 from models_app.networks.layers import dense, elementwise, joining, shaping, vision
 from models_app.networks.layers.layer_type import axis_of
+from models_app.networks.timm.timm_network import LAYER_TYPE
 from models_app.training.engines.torch import channel_windows, loss_operations, normalization_operations
 from models_app.training.engines.torch.operation import Build, Operation, PhaseSettings, Tensor, by_channel
 from models_app.training.engines.torch.torch_library import torch
 
 functional = torch.nn.functional
+TIMM_NETWORKS = "models_app.training.engines.torch.timm_networks"
 
 
 def convolution(node: Node, phase: PhaseSettings) -> Operation:
@@ -205,6 +208,12 @@ def softmax(node: Node, phase: PhaseSettings) -> Operation:
     return _of_one(lambda value: value.float().softmax(axis))
 
 
+def timm_model(node: Node, phase: PhaseSettings) -> Operation:
+    """A whole model of timm, which takes seconds to import."""
+    found: Operation = importlib.import_module(TIMM_NETWORKS).operation(node, phase)
+    return found
+
+
 def _of_one(function: Callable[[Tensor], Tensor]) -> Operation:
     """An operation without weights on one input."""
     return lambda inputs, weights: [function(inputs[0])]
@@ -244,5 +253,6 @@ OPERATIONS: dict[str, Build] = {
     "Softmax": softmax,
     "Split": split,
     "TanH": elementary(torch.tanh),
+    LAYER_TYPE: timm_model,
     **loss_operations.CRITERIA,
 }

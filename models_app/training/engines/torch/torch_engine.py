@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
+from models_app.networks import Network, TimmNetwork
 from models_app.networks.export.network_onnx import write_onnx
+from models_app.networks.timm.timm_network import LAYER_TYPE
 from models_app.training.engines import memory_limits
 from models_app.training.engines.interface import EngineConfig, draw_seed
 from models_app.training.engines.running_averages import RunningAverages
 from models_app.training.engines.torch.batch_feed import open_feed
 from models_app.training.engines.torch.compiling import compile_if_possible
 from models_app.training.engines.torch.distributed.shared_gradients import OwnGradients, SharedGradients
+from models_app.training.engines.torch.layer_operations import TIMM_NETWORKS
 from models_app.training.engines.torch.network_memory import check_fits
 from models_app.training.engines.torch.phase_module import PhaseModule
 from models_app.training.engines.torch.tensor_scores import TensorScores
@@ -29,6 +33,7 @@ from models_app.training.measures import Scores, Tally
 
 logger = logging.getLogger("trainer")
 Arrays = dict[str, torch.Tensor]
+DRAWING = ("Dropout", LAYER_TYPE)  # layer types that can draw random numbers
 
 
 def open_engine(config: EngineConfig) -> TorchEngine:
@@ -54,7 +59,8 @@ class TorchEngine:
             self._solver = TorchSolver([w for w in weights if w.trained], self._weights, config)
             changing = [*(w.name for w in weights if w.trained), *self._averages.names]
             self._average = WeightAverage(config.ema, self._weights, changing, TorchArrays()) if config.ema else None
-        self._draws = any(node.layer.type == "Dropout" for node in config.network.nodes("train"))
+        self._draws = any(node.layer.type in DRAWING for node in config.network.nodes("train"))
+        self._exportable = exportable(config.network)
         self._gathered = 0  # batches since the last step
         self._evaluated = Tally(config.network, "val", ranks=config.ranks)
         self._phases: dict[str, PhaseModule] = {}  # val and deploy, once they are needed
@@ -152,7 +158,7 @@ class TorchEngine:
     ) -> None:
         config = self._config
         write_onnx(
-            config.network,
+            self._exportable,
             weights,
             path,
             config.mean,
@@ -216,3 +222,11 @@ def _array(shape: tuple[int, ...], is_trained: bool, device: torch.device) -> to
     if len(shape) == 4:
         array = array.contiguous(memory_format=torch.channels_last)
     return torch.nn.Parameter(array) if is_trained else array
+
+
+def exportable(network: Network) -> Network:
+    """The network as write_onnx() takes it: of timm with its graph, which is made once, before the training."""
+    if not isinstance(network, TimmNetwork):
+        return network
+    made: Network = importlib.import_module(TIMM_NETWORKS).with_graph(network)
+    return made

@@ -1,0 +1,119 @@
+"""Builds the models of timm: to compute with them, to draw their weights, and to export them."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import timm
+
+from models_app.networks import BadNetwork, Node, TimmNetwork
+from models_app.networks.export.exported_model import ExportedModel, exported_model
+from models_app.networks.export.network_onnx import OPSET
+from models_app.networks.timm.timm_catalogue import facts_of
+from models_app.networks.timm.timm_network import StateTensor, TimmModel
+from models_app.training.engines.torch.operation import Operation, PhaseSettings, Tensor
+from models_app.training.engines.torch.torch_library import TorchArrays, torch
+
+BATCH_NORMS = torch.nn.modules.batchnorm._BatchNorm
+DISTINCT = (0.5, 1.5)  # weights between these: the exporter would make one of equal ones
+IMAGES, SCORES = "images", "scores"
+
+
+def described(network: TimmNetwork) -> TimmNetwork:
+    """The network with its tensors."""
+    with torch.device("meta"):
+        model = _built(network.model, network.categories, network.input_shape)
+    learned = {name for name, _ in model.named_parameters()}
+    tensors = {name: StateTensor(tuple(one.shape), name in learned) for name, one in _state(model).items()}
+    return replace(network, tensors=tensors)
+
+
+def drawn_weights(network: TimmNetwork, seed: int) -> dict[str, np.ndarray]:
+    """The weights with which timm begins, drawn from the seed on the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _built(network.model, network.categories, network.input_shape)
+    return {name: TorchArrays().numbers(one) for name, one in _state(model).items()}
+
+
+def operation(node: Node, phase: PhaseSettings) -> Operation:
+    """The model as an operation of a phase."""
+    return TimmOperation(node, phase)
+
+
+class TimmOperation:
+    """A model that computes with the weights that it is given, and writes into them the statistics of batches."""
+
+    def __init__(self, node: Node, phase: PhaseSettings) -> None:
+        kind: TimmModel = node.kind
+        self._names = [weight.name for weight in node.weights]
+        self._model = _built(kind.model, kind.num_output, node.inputs[0]).train(phase.training)
+        moving = kind.moving(node.weights)
+        for name, module in self._model.named_modules():
+            if isinstance(module, BATCH_NORMS) and f"{name}.running_mean" not in moving:
+                module.eval()
+        for one in _state(self._model, detached=False).values():
+            one.data = one.data.new_empty(0)  # it computes with others
+        self._device = torch.device("cpu")
+
+    def __call__(self, inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Sequence[Tensor]:
+        if inputs[0].device != self._device:
+            self._device = inputs[0].device
+            self._model.to(self._device)
+        given = dict(zip(self._names, weights, strict=True))
+        return [torch.func.functional_call(self._model, given, (inputs[0],)).float()]
+
+
+def with_graph(network: TimmNetwork) -> TimmNetwork:
+    """The network with its model as a graph of ONNX, for write_onnx(). Raises BadNetwork if it can't be exported."""
+    return replace(network, graph=_exported(network.model, network.categories, network.input_shape))
+
+
+@cache
+def _exported(name: str, categories: int, input_shape: tuple[int, int, int]) -> ExportedModel:
+    model = _built(name, categories, input_shape, exportable=True).eval()
+    state = _state(model)
+    draw = torch.Generator().manual_seed(0)
+    for one in state.values():
+        one.uniform_(*DISTINCT, generator=draw)
+    file = io.BytesIO()
+    batch = {0: "N"}
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # of tracing, and that this exporter, which takes a tenth of the time, is old
+        torch.onnx.export(
+            model,
+            (torch.zeros(2, *input_shape),),
+            file,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[IMAGES],
+            output_names=[SCORES],
+            dynamic_axes={IMAGES: batch, SCORES: batch},
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,  # else it would join each BatchNorm with its convolution
+        )
+    graph = onnx.load_from_string(file.getvalue()).graph
+    types = {module: type(one).__name__ for module, one in model.named_modules()}
+    return exported_model(graph, list(state), types)
+
+
+def _built(name: str, categories: int, input_shape: Sequence[int], **options: Any) -> torch.nn.Module:
+    """A model with random weights. Raises BadNetwork if timm can't build it."""
+    known = facts_of(name).name  # no other name reaches timm, which would take it as a path or a repository
+    try:
+        return timm.create_model(known, pretrained=False, num_classes=categories, in_chans=input_shape[0], **options)
+    except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError, ImportError) as error:
+        raise BadNetwork(f"timm can't build {known}: {type(error).__name__} {error}") from error
+
+
+def _state(model: torch.nn.Module, detached: bool = True) -> dict[str, Tensor]:
+    """The tensors of a model's state that are weights: counters and indices, which are whole numbers, are not."""
+    state = model.state_dict(keep_vars=not detached)
+    return {name: one for name, one in state.items() if one.is_floating_point()}
