@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Status
+from digits_project.jobs.scheduling import device_choice
 from models_app.choices import NETWORK_COLUMNS, NetworkMethod
 from models_app.hyperparameter_columns import IN_COLUMNS
 from models_app.networks import BadNetwork, Network, prototxt
@@ -159,8 +160,21 @@ def _check_network(model: TrainedModel) -> None:
     if dataset.declared_kind.has_categories:
         soft_label_width(Augmentation.of(model), network)
     model.usable_engines = engines.engines_of_network(network, model.engine, model)
-    if model._state.adding and dataset.shapes_are_known:
-        model.warnings = size_warnings(network, input_sizes.designed_for(model))
+    if model._state.adding:
+        _check_devices(model)
+        if dataset.shapes_are_known:
+            model.warnings = size_warnings(network, input_sizes.designed_for(model))
+
+
+def _check_devices(model: TrainedModel) -> None:
+    """Raise BadHyperparameter if only some of the engines can train the model, and these can use no device."""
+    if len(model.usable_engines) == len(engines.candidates(model.engine)):
+        return  # the form has checked them
+    try:
+        device_choice.check(model.device_request())
+    except BadInput as wrong:
+        able = " and ".join(engines.ENGINES[name].title for name in model.usable_engines)
+        raise BadHyperparameter("engine", f"Only {able} can train this model. {wrong}") from wrong
 
 
 def _network_of(model: TrainedModel) -> Network:

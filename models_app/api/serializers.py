@@ -1,7 +1,5 @@
 """The model forms."""
 
-from types import SimpleNamespace
-
 from rest_framework import serializers
 
 from datasets.imagedb.images.resize import MAX_SIDE
@@ -181,7 +179,7 @@ class ModelForm(SearchForm, RecipeForm):
     def _wrong_devices(self, values) -> dict[str, str]:
         field, indexes = _gpus(values)
         try:
-            names = candidates(values.get("engine", AUTO), SimpleNamespace(**values))
+            names = candidates(values.get("engine", AUTO))
             count = values.get("select_gpu_count", 1)
             device_choice.check(DeviceRequest(tuple(indexes), count, names, spanning=spanning(names)))
         except device_choice.NoUsableDevice as wrong:

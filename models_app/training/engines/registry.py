@@ -140,12 +140,9 @@ def configure(preferred: str = AUTO, pythons: Mapping[str, str] | None = None) -
     PYTHONS.update(pythons or {})
 
 
-def candidates(wanted: str = AUTO, settings: object = None) -> tuple[str, ...]:
-    """The names of the engines that a choice can mean, the preferred one first. settings: has hyperparameters as
-    attributes; engines that can't train with them are left out, if others can. Raises BadInput if there is none."""
-    named = _named(wanted)
-    fitting = [engine for engine in named if engine.unsupported_setting(settings) is None]
-    return tuple(engine.name for engine in fitting or named)
+def candidates(wanted: str = AUTO) -> tuple[str, ...]:
+    """The names of the engines that a choice can mean, the preferred one first. Raises BadInput if there is none."""
+    return tuple(engine.name for engine in _named(wanted))
 
 
 def declared() -> list[EngineDeclaration]:

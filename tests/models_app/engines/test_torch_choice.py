@@ -128,15 +128,17 @@ def test_a_gpu_that_pytorch_can_not_use_is_refused_with_the_reason(
     )
 
 
+@pytest.mark.parametrize("fields", [{"precision": "bf16"}, {"standard_networks": "timm/resnet10t"}])
 def test_a_training_that_only_pytorch_can_do_is_refused_where_it_is_missing(
-    client, form, this_host, torch_python, settings
+    client, form, this_host, torch_python, settings, fields
 ):
     write_python(torch_python, lacks=("torch",))
     this_host()
-    assert field_errors(client.post(CREATE, form(precision="bf16"))) == {
+    assert field_errors(client.post(CREATE, form(**fields))) == {
         "engine": (
-            f"No host has a device to train on. cpu of {settings.DIGITS_HOST_NAME}: PyTorch is not installed in "
-            f"{torch_python} (make torch). `manage.py doctor` on that host says more."
+            "Only PyTorch can train this model. No host has a device to train on. "
+            f"cpu of {settings.DIGITS_HOST_NAME}: PyTorch is not installed in {torch_python} (make torch). "
+            "`manage.py doctor` on that host says more."
         )
     }
 
