@@ -17,7 +17,7 @@ export PYTHON_VERSION
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment torch demo run test quick coverage fuzz chaos crowds lint types lock audit bench bench-accuracy scale docker-check clean
+.PHONY: help environment torch demo run test quick coverage fuzz chaos crowds lint types lock audit bench bench-accuracy gpu-check scale docker-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -75,6 +75,9 @@ bench: environment ## speed against PyTorch, LitServe, OpenCV, bare loops, on an
 
 bench-accuracy: environment ## what recipes reach, in which time, on an idle machine; an hour; BENCH_DATA= ONLY= RECIPES= FOLDS=
 	@$(PYTHON) -m benchmarks.accuracy $(addprefix --only ,$(ONLY)) $(addprefix --recipes ,$(RECIPES)) $(addprefix --folds ,$(FOLDS))
+
+gpu-check: environment ## the tests of engines on a GPU, and what it does for a training, with two GPUs too; ten minutes
+	@$(PYTHON) -m benchmarks.gpu $(if $(DIGITS_TORCH_PYTHON),--torch-python "$(DIGITS_TORCH_PYTHON)")
 
 scale: environment ## what a unit costs as images, jobs and clients grow, drawn into docs/pictures; ten minutes; ONLY=jobs LARGEST=1
 	@$(PYTHON) -m benchmarks.scale $(addprefix --only ,$(ONLY)) $(if $(LARGEST),--largest)

@@ -14,9 +14,10 @@ USE = f'"{FIXTURE}"'  # as a mark has it
 WARNINGS = ("-W", "error", "-W", "ignore::pytest.PytestUnknownMarkWarning")  # marks are declared in pyproject.toml
 
 
-def conformance_files(folder: Path) -> list[str]:
-    """The files below a folder of tests whose tests run once for each engine."""
-    return [str(path) for path in sorted(folder.rglob("test_*.py")) if USE in path.read_text()]
+def conformance_files(*folders: Path) -> list[str]:
+    """The files below folders of tests whose tests run once for each engine."""
+    found = sorted(path for folder in folders for path in folder.rglob("test_*.py"))
+    return [str(path) for path in found if USE in path.read_text()]
 
 
 def run_conformance_tests(python: str, files: list[str]) -> subprocess.CompletedProcess[str]:

@@ -1,5 +1,6 @@
 """Engines on small networks, with random images and weights."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +14,10 @@ from models_app.training.engines import Engine, EngineConfig, open_engine, regis
 from models_app.training.engines.mxnet_declaration import MXNET
 
 engine_name: ContextVar[str] = ContextVar("engine_name", default="mxnet")
+
+# The device of all engines under test: `make gpu-check` sets a GPU. They compute in fp32 there, and the same bits.
+DEVICE = os.environ.get("TESTED_DEVICE", "cpu")
+EXACT = {"precision": "fp32", "deterministic": True}
 
 # The mark of a test, or of one of its parameters, that computes on several devices.
 ON_SEVERAL_DEVICES = pytest.mark.only_engine("mxnet", reason="it computes on one device for each process")
@@ -43,7 +48,8 @@ def use_engine(name: str) -> Iterator[None]:
 def engine_of(network: Network, **settings) -> Engine:
     """The engine under test with `settings`; by default batches of four, SGD and no weight decay."""
     defaults = {"mean": None, "batch_size": 4, "solver_type": "SGD", "momentum": 0.9, "weight_decay": 0.0}
-    setup = EngineConfig(network=network, **(defaults | {"devices": ("cpu",), "threads": 2, "seed": 0} | settings))
+    where = {"devices": (DEVICE,), "threads": 2, "seed": 0} | ({} if DEVICE == "cpu" else EXACT)
+    setup = EngineConfig(network=network, **(defaults | where | settings))
     return open_engine(engine_name.get(), setup)
 
 

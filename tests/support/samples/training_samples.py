@@ -77,7 +77,8 @@ def config_of(dataset: Path, directory: Path, **fields) -> TrainConfig:
     defaults = {name: str(dataset / file) for name, file in (paths | {"mean_file": "mean.npy"}).items()}
     defaults |= {"network": softmax_network().to_dict(), "directory": str(directory), "epochs": 2, "batch_size": 10}
     defaults["engine"] = engine_samples.engine_name.get()
-    return TrainConfig(**(defaults | {"random_seed": 1, "threads": 1, "learning_rate": 0.1} | fields))
+    where = {} if engine_samples.DEVICE == "cpu" else {"devices": (engine_samples.DEVICE,), **engine_samples.EXACT}
+    return TrainConfig(**(defaults | {"random_seed": 1, "threads": 1, "learning_rate": 0.1} | where | fields))
 
 
 def start_trainer(config_file: Path, *arguments: str) -> subprocess.Popen:

@@ -13,6 +13,7 @@ from models_app.training.engines.torch.layer_operations import OPERATIONS
 from models_app.training.engines.torch.network_memory import planned_bytes
 from models_app.training.engines.torch.torch_library import torch
 from models_app.training.engines.torch_declaration import TORCH
+from models_app.training.hyperparameters import PRECISIONS
 from tests.support.samples.engine_samples import engine_of, random_images
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.training_samples import dropout_network, softmax_network
@@ -58,7 +59,8 @@ def test_a_network_that_does_not_fit_into_the_memory_is_refused_before_the_first
 
 
 def test_the_cpu_computes_in_fp32_unless_bf16_is_wanted():
-    precisions = [engine_of(softmax_network(), precision=wanted).precision for wanted in ("auto", "fp32", "bf16")]
+    on_cpu = {"devices": ("cpu",)}
+    precisions = [engine_of(softmax_network(), precision=wanted, **on_cpu).precision for wanted in PRECISIONS]
     assert precisions == ["fp32", "fp32", "bf16"]
 
 
