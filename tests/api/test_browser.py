@@ -49,20 +49,21 @@ def test_no_page_reports_an_error_or_is_wider_than_the_screen(visit, page_errors
 LISTS = ("datasets/dataset", "models_app/trainedmodel", "models_app/evaluation", "jobs/device", "accounts/auditentry")
 
 
-@pytest.mark.parametrize("width", [1300, 1024])
-def test_the_admin_lists_need_no_horizontal_scrolling(visit, model, cpu, width):
+def test_the_admin_lists_need_no_horizontal_scrolling(visit, model, cpu):
     type(cpu).objects.update(leased_to=model.pk)
     began = timezone.now() - timedelta(hours=30, minutes=5)
     TrainedModel.objects.update(started_at=began, owner="somebody@example.org")
     audit.record("delete", str(model), HOSTILE)
-    page = visit("/admin/", viewport={"width": width, "height": 900})
+    page = visit("/admin/")
     origin = page.url.removesuffix("/admin/")
     scrolled = []
     for kind in LISTS:
         page.goto(f"{origin}/admin/{kind}/")
         box = page.locator("#changelist .results")
-        scrolled.append(box.evaluate("(box) => box.scrollWidth - box.clientWidth"))
-    assert scrolled == [0] * len(LISTS)
+        for width in (1300, 1024):
+            page.set_viewport_size({"width": width, "height": 900})
+            scrolled.append(box.evaluate("(box) => box.scrollWidth - box.clientWidth"))
+    assert scrolled == [0, 0] * len(LISTS)
 
 
 def test_the_page_that_creates_datasets_suggests_paths(visit, page_errors, digits_folder):
@@ -141,15 +142,16 @@ COUNT_LINES = """(box) => {
   return new Set([...range.getClientRects()].map((one) => Math.round(one.top))).size }"""
 
 
-@pytest.mark.parametrize("width, max_lines", [(1280, 3), (1024, 4), (390, 5)])
-def test_the_admin_front_page_shows_whole_tables_and_few_lines_per_cell(visit, busy_server, width, max_lines):
-    page = visit("/admin/", viewport={"width": width, "height": 1000})
+def test_the_admin_front_page_shows_whole_tables_and_few_lines_per_cell(visit, busy_server):
+    page = visit("/admin/")
     page.locator("#workers").get_by_text(f"train-{LONG_HOST}").wait_for()
-    panels = page.locator("#overview .d-panel").all()
-    hidden = {panel.get_attribute("id"): panel.evaluate("(p) => p.scrollWidth - p.clientWidth") for panel in panels}
-    assert hidden == dict.fromkeys(hidden, 0)
-    lines = [cell.evaluate(COUNT_LINES) for cell in page.locator("#overview tbody th, #overview tbody td").all()]
-    assert max(lines) <= max_lines
+    for width, max_lines in ((1280, 3), (1024, 4), (390, 5)):
+        page.set_viewport_size({"width": width, "height": 1000})
+        panels = page.locator("#overview .d-panel").all()
+        hidden = {panel.get_attribute("id"): panel.evaluate("(p) => p.scrollWidth - p.clientWidth") for panel in panels}
+        assert hidden == dict.fromkeys(hidden, 0), width
+        lines = [cell.evaluate(COUNT_LINES) for cell in page.locator("#overview tbody th, #overview tbody td").all()]
+        assert max(lines) <= max_lines, width
 
 
 def test_the_admin_front_page_updates_itself(visit, dataset, make_dataset):

@@ -18,8 +18,7 @@ OPTIONS = (
 )
 SCREENS = {
     "wide": {"viewport": {"width": 1300, "height": 900}},
-    "phone": {"viewport": {"width": 390, "height": 844}},
-    "dark": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
 }
 
 
