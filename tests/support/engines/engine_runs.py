@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models_app.networks import Network
-from models_app.training.engines import EngineConfig, open_engine
+from models_app.training.engines import Engine, EngineConfig, open_engine
 
 Arrays = dict[str, np.ndarray]
 SETTINGS = {"mean": None, "devices": ("cpu",), "threads": 1, "seed": 0, "momentum": 0.9, "weight_decay": 0.0}
@@ -22,7 +22,10 @@ SETTINGS = {"mean": None, "devices": ("cpu",), "threads": 1, "seed": 0, "momentu
 @dataclass(frozen=True)
 class Run:
     """A network, the fields of its EngineConfig, and what the engine gets: weights, perhaps the state of its solver,
-    and for each batch its images, its labels and the learning rate of the step after it."""
+    and for each batch its images and labels.
+
+    rates: the learning rate of the step after each batch. Batches without a rate are validated after the last step.
+    """
 
     network: Network
     weights: Arrays
@@ -35,9 +38,13 @@ class Run:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The loss of each batch, and what the engine has after the last step; outputs: of forward() for its images."""
+    """The loss of each batch, and what the engine has after the last step.
+
+    accuracy: of the validated batches; NaN without any. outputs: of forward() for the images of the last batch.
+    """
 
     losses: np.ndarray
+    accuracy: float
     weights: Arrays
     state: Arrays
     outputs: Arrays
@@ -51,11 +58,18 @@ def take(engine_name: str, run: Run) -> RunResult:
     if run.state:
         engine.load_optimizer_state(run.state)
     losses = []
-    for images, labels, rate in zip(run.images, run.labels, run.rates, strict=True):
+    for images, labels, rate in zip(run.images, run.labels, run.rates, strict=False):
         engine.train_batch(images, labels, rate)
         losses.append(engine.training_scores().loss)
     outputs = engine.forward(run.images[-1])
-    return RunResult(np.array(losses), engine.weights(), engine.optimizer_state(), outputs)
+    accuracy = _validate(engine, run) if len(run.images) > len(run.rates) else float("nan")
+    return RunResult(np.array(losses), accuracy, engine.weights(), engine.optimizer_state(), outputs)
+
+
+def _validate(engine: Engine, run: Run) -> float:
+    for images, labels in zip(run.images[len(run.rates) :], run.labels[len(run.rates) :], strict=True):
+        engine.evaluate_batch(images, labels)
+    return engine.evaluation_scores().accuracy
 
 
 def write_run(folder: Path, run: Run) -> None:
@@ -81,7 +95,7 @@ def read_run(folder: Path) -> Run:
 def read_result(folder: Path) -> RunResult:
     """Read the result that this module wrote for a run."""
     parts = {name: read_arrays(folder / f"after-{name}.npz") for name in ("weights", "state", "outputs")}
-    return RunResult(np.load(folder / "losses.npy"), **parts)
+    return RunResult(np.load(folder / "losses.npy"), float(np.load(folder / "accuracy.npy")), **parts)
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -92,7 +106,8 @@ def read_arrays(path: Path) -> Arrays:
 def main(engine_name: str, folder: Path) -> None:
     for run_folder in sorted(path.parent for path in folder.glob("*/run.json")):
         result = take(engine_name, read_run(run_folder))
-        np.save(run_folder / "losses.npy", result.losses)
+        for name in ("losses", "accuracy"):
+            np.save(run_folder / f"{name}.npy", getattr(result, name))
         for name in ("weights", "state", "outputs"):
             np.savez(run_folder / f"after-{name}.npz", **getattr(result, name))
 

@@ -146,6 +146,20 @@ CONTINUED = {
 HALF = 4
 
 
+def whole_run(seed: int, batch_size=32, epochs=3, trained=40, validated=16) -> Run:
+    """A training on digits in an order of its own, and then a validation."""
+    images, labels = digits()
+    rng, count = np.random.default_rng(seed), trained * batch_size
+    order = np.concatenate([rng.permutation(count) for _ in range(epochs)])
+    order = np.concatenate([order, np.arange(count, count + validated * batch_size)]).reshape(-1, batch_size)
+    rates = [0.02] * (trained * epochs)
+    start = normalized().initial_weights(seed)
+    return Run(normalized(), start, images[order][:, :, np.newaxis], labels[order].astype(np.float32), rates)
+
+
+WHOLE = {f"whole {seed}": whole_run(seed) for seed in range(5)}
+
+
 def part(run: Run, batches: slice, weights=None, state=None) -> Run:
     """Some batches of a run, from the weights and the state that its earlier ones led to."""
     cut = {"images": run.images[batches], "labels": run.labels[batches], "rates": run.rates[batches]}
@@ -162,7 +176,7 @@ def results(tmp_path_factory):
         for name, begun in first.items()
     }
     begun = {f"begun {name}": part(run, slice(HALF)) for name, run in CONTINUED.items()}
-    runs = {**GRADIENTS, "lenet": LENET, "resnet": RESNET, **resumed, **begun}
+    runs = {**GRADIENTS, **WHOLE, "lenet": LENET, "resnet": RESNET, **resumed, **begun}
     numbered = {name: folder / str(number) for number, name in enumerate(runs)}
     for name, run in runs.items():
         write_run(numbered[name], run)
@@ -194,6 +208,13 @@ def test_the_first_losses_of_both_engines_are_the_same(results, name):
     mxnet, torch = results(name)
     assert torch.losses == pytest.approx(mxnet.losses, rel=1e-3)
     assert torch.weights.keys() == mxnet.weights.keys()
+
+
+def test_the_accuracies_of_both_engines_are_the_same_over_five_seeds(results):
+    accuracies = [[result.accuracy for result in results(name)] for name in WHOLE]
+    mxnet, torch = np.mean(accuracies, axis=0)
+    assert mxnet > 0.85
+    assert torch == pytest.approx(mxnet, abs=0.01)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
