@@ -47,13 +47,19 @@ def digits_folder(tmp_path_factory):
     return write_28_pixel_digits(tmp_path_factory.mktemp("digits"))
 
 
+@pytest.fixture(scope="session")
+def _redis():
+    """One connection for all tests: to make one for each takes longer than many of them."""
+    with queues.connection() as connection:
+        yield connection
+
+
 @pytest.fixture(autouse=True)
-def _clean_slate():
+def _clean_slate(_redis):
     """Remove the job folders, queues and cached values of the test before."""
     shutil.rmtree(settings.DIGITS_JOBS_DIR, ignore_errors=True)
-    redis = queues.connection()
-    if keys := list(redis.scan_iter(f"{QUEUE_PREFIX}:*")):
-        redis.delete(*keys)
+    if keys := list(_redis.scan_iter(f"{QUEUE_PREFIX}:*")):
+        _redis.delete(*keys)
     cache.clear()
     shared().counters.clear()
 
