@@ -35,11 +35,16 @@ def activations(
     yield from ((name, feed[name][0]) for name in names if name in feed)
     names = [name for name in names if name not in feed]
     session = _session(onnx_file, names)
-    sizes = {output.name: math.prod(output.shape[1:]) * BYTES_A_NUMBER for output in session.get_outputs()}
+    sizes = {output.name: _least_numbers(output.shape[1:]) * BYTES_A_NUMBER for output in session.get_outputs()}
     for some in _runs(names, sizes):
         values = session.run(some, feed)
         for name in some:
             yield name, values.pop(0)[0]
+
+
+def _least_numbers(shape: Sequence[object]) -> int:
+    """How many numbers a value of this shape has; sizes that are only known at run time count as 1."""
+    return math.prod(size for size in shape if isinstance(size, int))
 
 
 def _session(onnx_file: Path, names: Sequence[str]) -> InferenceSession:

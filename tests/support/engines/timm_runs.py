@@ -1,0 +1,65 @@
+"""What PyTorch's engine does with networks of timm: `python -m tests.support.engines.timm_runs NAME SIDE LAYERS …`, in
+the Python of PyTorch, takes two steps with each network, in which these layers are trained, and prints a JSON object.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from models_app.networks import standard
+from models_app.networks.fine_tuning import FineTuning, tuned
+from models_app.training.engines import EngineConfig, described, initial_weights, open_engine
+from models_app.training.snapshots.onnx_arrays import onnx_weights
+
+LABELS = ["a", "b", "c", "d", "e"]
+SETTINGS = {"devices": ("cpu",), "threads": 1, "seed": 1, "batch_size": 4, "solver_type": "ADAMW", "ema": 0.9}
+
+
+def run(name: str, side: int, layers: str) -> dict:
+    network = described(standard(f"timm/{name}", (3, side, side), len(LABELS)), "torch")
+    weights = initial_weights(network, "torch", seed=1)
+    own = network.normalization
+    config = EngineConfig(
+        network=tuned(network, FineTuning(layers)), mean=own.mean_array(), scale=own.scale_array(), **SETTINGS
+    )
+    drawn = np.random.default_rng(1)
+    images = drawn.integers(0, 256, (4, 3, side, side), np.uint8)
+    labels = np.arange(4, dtype=np.float32)
+    engine, other = (open_engine("torch", config) for _ in range(2))
+    engine.load_weights(weights)
+    engine.train_batch(images, labels, 1e-3)
+    other.load_weights(engine.weights())
+    other.load_optimizer_state(engine.optimizer_state())
+    for each in (engine, other):
+        each.train_batch(images, labels, 1e-3)
+    trained = engine.weights()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        larger = np.pad(images, ((0, 0), (0, 0), (4, 4), (4, 4)))
+        engine.export(path, trained, LABELS, {"epoch": "1"}, larger.shape[1:])
+        session = onnxruntime.InferenceSession(path)
+        held = onnx_weights(path)
+        scores = [session.run(None, {"data": larger[:count].astype(np.float32)})[0] for count in (1, 4)]
+        properties = session.get_modelmeta().custom_metadata_map
+        differing = [name for name, array in trained.items() if not np.array_equal(held[name], array)]
+    expected = engine.forward(images)["softmax"]
+    return {
+        "name": name,
+        "drawn_alike": all(np.array_equal(a, weights[n]) for n, a in initial_weights(network, "torch", 1).items()),
+        "loss": engine.training_scores().loss,
+        "changed": sorted(name for name in weights if not np.array_equal(weights[name], trained[name])),
+        "learned": sorted(weight.name for weight in network.weights() if weight.learned),
+        "same_after_resume": all(np.array_equal(array, trained[name]) for name, array in other.weights().items()),
+        "difference": max(float(np.abs(found - expected[: len(found)]).max()) for found in scores),
+        "differing": differing,
+        "layers": json.loads(properties["layers"]),
+    }
+
+
+if __name__ == "__main__":
+    for name, side, layers in zip(*[iter(sys.argv[1:])] * 3, strict=True):
+        print(json.dumps(run(name, int(side), layers)), flush=True)
