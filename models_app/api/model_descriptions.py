@@ -71,7 +71,7 @@ CLASSIFICATION = MODEL | {
         "previous_networks; pretrained: a network with weights that were trained elsewhere, see pretrained_networks; "
         "custom: your own network, see custom_network."
     ),
-    "standard_networks": "standard: the network.",
+    "standard_networks": "standard: the network, or timm/NAME for a classifier of the timm library, with PyTorch.",
 }
 
 GENERIC = MODEL | {

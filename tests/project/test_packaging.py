@@ -40,11 +40,11 @@ def test_a_command_of_the_package_names_a_function(target):
     assert callable(getattr(importlib.import_module(module), function))
 
 
-def test_each_file_that_is_not_python_is_in_a_folder_that_the_wheel_includes():
-    assert '"*" = ["templates/**", "static/**"]' in PROJECT
+def test_the_wheel_includes_each_file_that_is_not_python():
+    assert '"*" = ["templates/**", "static/**", "catalogue.json"]' in PROJECT
     others = [path for path in files("*") if path.suffix != ".py"]
     assert others
-    assert [path for path in others if not {"templates", "static"} & set(path.parts)] == []
+    assert [path for path in others if not {"templates", "static", "catalogue.json"} & set(path.parts)] == []
 
 
 def test_each_folder_of_modules_is_a_package():

@@ -80,8 +80,8 @@ def test_convnext_atto_is_trained_killed_resumed_evaluated_asked_and_taken_away(
     evaluation.refresh_from_db()
     assert evaluation.status == Status.DONE
 
-    shown = {"job_id": model.pk, "image_path": str(picture), "show_visualizations": "y"}
-    response = client.post("/models/images/classification/classify_one.json", shown)
+    shown = {"job_id": model.pk, "image_path": str(picture)}
+    response = client.post("/models/images/classification/classify_one.json?visualizations=1", shown)
     assert response.status_code == 200, response.content[:500]
     layers = response.json()["visualizations"]
     assert {"stem.0", "stages.3.blocks.1.mlp.fc2", "softmax"} <= {layer["name"] for layer in layers}
