@@ -18,7 +18,7 @@ from tests.support.console import start_command
 from tests.support.server import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-CREATORS, JOBS_EACH = 4, 25
+CREATORS, JOBS_EACH = 4, 10
 
 
 def folders():
@@ -60,7 +60,7 @@ with transaction.atomic():
 """
 
 
-@pytest.mark.slow(4)
+@pytest.mark.slow(2)
 def test_repeated_sweeps_remove_no_folder_of_a_job_under_creation(make_dataset):
     stop = threading.Event()
 

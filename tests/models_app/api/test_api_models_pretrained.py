@@ -100,7 +100,7 @@ def test_a_fine_tuned_model_gives_the_same_answers_in_the_server_and_in_its_arch
 ):
     dataset = make_built(resize_width=32, resize_height=32)
     columns = {"method": "pretrained", "packaged_weights": NAME, "standard_network": NAME, "use_mean": "network"}
-    model = run_training_task(make_model(dataset, batch_size=16, learning_rate=0.002, input_size=64, **columns))
+    model = run_training_task(make_model(dataset, batch_size=16, learning_rate=0.002, input_size=40, **columns))
     assert (model.status, model.error) == (Status.DONE, "")
     assert model.afresh == ["fc"]
     assert len(model.taken_over) == 147
@@ -118,5 +118,5 @@ def test_a_fine_tuned_model_gives_the_same_answers_in_the_server_and_in_its_arch
     assert printed.keys() == served.keys()
     np.testing.assert_allclose([printed[name] for name in served], list(served.values()), atol=0.011)
     assert not (folder / "mean.npy").exists()
-    scaled = {"window": 28, "size": 64, "interpolation": "bicubic"}
+    scaled = {"window": 28, "size": 40, "interpolation": "bicubic"}
     assert json.loads((folder / "info.json").read_text())["input_resize"] == scaled
