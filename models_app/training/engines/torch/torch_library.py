@@ -1,7 +1,9 @@
-"""The first import of PyTorch, with OpenMP configured for it, and what the code that all engines share does with it."""
+"""The first import of PyTorch, with OpenMP and glibc configured for it, and what the code that all engines share does
+with it."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +13,15 @@ from models_app.training.engines import openmp
 openmp.spin_briefly()
 
 import torch  # noqa: E402 - OpenMP reads its configuration when PyTorch loads it
+
+# Parameters of glibc's mallopt, and the values with which it keeps the memory of large tensors for the next step. By
+# default it returns that memory, and the kernel clears it again: 6 % of the processor time of ResNet-18's steps.
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
+LARGEST_KEPT, KEPT_TOGETHER = 1 << 25, 2**31 - 1
+
+_libc = ctypes.CDLL(None)
+_libc.mallopt(MMAP_THRESHOLD, LARGEST_KEPT)
+_libc.mallopt(TRIM_THRESHOLD, KEPT_TOGETHER)
 
 
 class TorchArrays:
