@@ -107,7 +107,9 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None], rank
     best snapshot. Raises BadInput for mistakes of the user, and any exception of check_abort. With several ranks each
     calls it, and `emit` is called by the first only."""
     emit = emit if ranks.is_first else _silent
-    config = replace(config, network=described(config.build_network(), config.engine).to_dict())
+    built = config.build_network()
+    if (known := described(built, config.engine)) is not built:
+        config = replace(config, network=known.to_dict())
     network = config.trained_network()
     labels = _labels(config, network)
     layout = layout_of(network, config.image_shape or network.input_shape, len(labels), config.resize)

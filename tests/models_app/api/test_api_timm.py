@@ -1,10 +1,14 @@
 """Networks of timm in forms and routes. No test here loads timm."""
 
+import numpy as np
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from models_app.models import TrainedModel
+from models_app.pretrained.pretrained_model import PretrainedModel
 from tests.support.api_requests import field_errors
 from tests.support.samples.row_samples import with_categories
+from tests.support.samples.tensor_file_samples import write_safetensors
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 CREATE = "/models/images/classification.json"
@@ -52,3 +56,47 @@ def test_the_page_suggests_standard_networks_and_those_of_timm(admin_client):
     assert 'list="list_standard_networks"' in page
     assert '<option value="lenet">' in page
     assert f'<option value="{ATTO}">' in page
+
+
+TENSORS = {"stem.0.weight": (40, 3, 4, 4), "head.norm.bias": (320,), "head.fc.weight": (7, 320), "head.fc.bias": (7,)}
+
+
+@pytest.fixture
+def upload(client, tmp_path):
+    """A function that uploads a .safetensors with tensors of these shapes, and further fields."""
+
+    def upload(shapes, **fields):
+        tensors = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+        path = write_safetensors(tmp_path / "model.safetensors", tensors)
+        with path.open("rb") as file:
+            return client.post(
+                "/pretrained_models/new.json",
+                {"job_name": "hub", "weights_file": file, "standard_networks": ATTO} | fields,
+            )
+
+    return upload
+
+
+def test_a_file_of_timm_becomes_a_pretrained_model_of_its_network(upload, client):
+    assert upload(TENSORS).status_code == 200
+    facts = client.get(f"/pretrained_models/{PretrainedModel.objects.get().pk}.json").json()
+    assert (facts["network"], facts["categories"], facts["afresh"]) == (ATTO, 7, [])
+    assert facts["image_dimensions"] == [3, 224, 224]
+    assert facts["normalization"]["mean"] == [123.675, 116.28, 103.53]
+    assert facts["taken_over"] == ["stem.0", "head.norm", "head.fc"]
+
+
+def test_a_file_of_another_network_or_other_labels_is_refused(upload):
+    wrong = upload({"conv1.weight": (64, 3, 7, 7)})
+    assert "these are not the weights of timm/convnext_atto" in field_errors(wrong)["weights_file"]
+    wrong = upload(TENSORS, labels_file=SimpleUploadedFile("labels.txt", b"a\nb\n"))
+    assert "the file's head gives scores to 7 categories" in field_errors(wrong)["weights_file"]
+    wrong = upload(TENSORS, standard_networks="timm/vit_tiny_patch16_224", width=64, height=64)
+    assert "takes images of 224×224 only" in field_errors(wrong)["weights_file"]
+    assert not PretrainedModel.objects.exists()
+
+
+def test_a_preview_shows_images_at_the_size_of_the_network(client, built_dataset):
+    shown = client.get(f"/datasets/{built_dataset.pk}/augment_preview.json", {"standard_networks": ATTO})
+    assert shown.status_code == 200, shown.content
+    assert {"width": 224, "height": 224}.items() <= shown.json().items()

@@ -6,10 +6,12 @@ import sys
 import numpy as np
 import pytest
 
+from digits_project.common.errors import BadInput
 from models_app.estimates.network_costs import costs_of
 from models_app.networks import BadNetwork, Network, TimmNetwork, find_standard, parameter_count, prototxt, standard
 from models_app.networks.drawing import svg
 from models_app.networks.fine_tuning import BLOCKS, HEAD, FineTuning, tuned
+from models_app.networks.pretrained.published_files import find_published
 from models_app.networks.published import MAX_NETWORK_NAME
 from models_app.networks.retrain import retrained
 from models_app.networks.timm import timm_catalogue
@@ -179,6 +181,19 @@ def test_costs_follow_the_area_of_the_images():
     assert own.multiplications == pytest.approx(4 * small.multiplications, rel=1e-6)
     assert own.weights == own.trained == 3_377_730
     assert costs_of(standard(ATTO, (3, 64, 64), 10), FineTuning(HEAD)).trained == 3210
+
+
+def test_weights_on_the_hub_are_found_by_their_name():
+    found = find_published("timm/convnext_atto.d2_in1k")
+    assert (found.network, found.file) == (ATTO, "model.safetensors")
+    assert found.url() == "https://huggingface.co/timm/convnext_atto.d2_in1k/resolve/main/model.safetensors"
+    assert find_published("timm/resnet50.a1_in1k").network == "resnet50_torch"
+    with pytest.raises(BadInput, match="for this network"):
+        find_published("timm/convnext_atto.v1")
+    with pytest.raises(BadNetwork, match="has no classifier 'convnext_ato'; there are timm/convnext_atto"):
+        find_published("timm/convnext_ato.d2_in1k")
+    with pytest.raises(BadInput, match="There are no published weights 'convnext_atto'"):
+        find_published("convnext_atto")
 
 
 def test_the_catalogue_is_consistent():
