@@ -9,6 +9,7 @@ TEST_PROCESSES = 3
 # The tests of a file run in one process; tests/support/markers.py orders the files.
 SHARED_OUT = --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 FAULTS = 200
+RANKS = 1
 SEED = 1
 ONLY =
 BEFORE = HEAD~100
@@ -46,8 +47,8 @@ coverage: environment ## make quick with the coverage of lines and branches; fai
 fuzz: environment ## every operation of the API with hundreds of random requests, some minutes
 	@FUZZ_EXAMPLES=300 $(PYTHON) -m pytest tests/api/test_fuzz.py tests/api/test_hostile.py --timeout 900
 
-chaos: environment ## 200 random faults against a whole server under load, half an hour; FAULTS=, SEED=
-	@exec $(PYTHON) -m tests.chaos --faults $(FAULTS) --seed $(SEED)
+chaos: environment ## 200 random faults against a whole server under load, half an hour; FAULTS=, SEED=, RANKS=
+	@exec $(PYTHON) -m tests.chaos --faults $(FAULTS) --seed $(SEED) --ranks $(RANKS)
 
 crowds: environment ## the hostile crowds of the tests at twice their size, one by one and together, on an idle machine; five minutes
 	@ATTACKS=2 $(PYTHON) -m pytest tests/server/test_security_crowds.py --timeout 300 -s
