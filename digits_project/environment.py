@@ -100,10 +100,12 @@ def number(name: str, default: int) -> int:
 def ports(name: str) -> range:
     """A range of ports, written as FIRST-LAST; empty if the variable is not set."""
     value = os.environ.get(name, "")
-    first, _, last = value.partition("-")
-    if value and not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+    if not value:
+        return range(0)
+    first, _, last = (int(part) if part.isascii() and part.isdigit() else 0 for part in value.partition("-"))
+    if not 0 < first <= last < 2**16:
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be two ports such as 29500-29599")
-    return range(int(first), int(last) + 1) if value else range(0)
+    return range(first, last + 1)
 
 
 def paths(name: str, default: str) -> list[Path]:

@@ -58,7 +58,7 @@ def events(config: Path, log: Path) -> Iterator[Iterator[dict | None]]:
 
 def _start(engine: EngineDeclaration, config: Path, output: BinaryIO) -> subprocess.Popen:
     return subprocess.Popen(
-        trainer_command(engine.python(), str(config)),
+        trainer_command(engine.python(), str(config), "--parent", str(os.getpid())),
         cwd=settings.BASE_DIR,
         env=environment_of(engine),
         stdin=subprocess.DEVNULL,

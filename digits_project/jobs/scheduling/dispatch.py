@@ -8,11 +8,13 @@ import logging
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import QuerySet
 from redis.exceptions import RedisError
 
 from digits_project.jobs import lifecycle
 from digits_project.jobs.models import Device, Job, Status, job_classes
 from digits_project.jobs.scheduling import devices, queues
+from digits_project.jobs.scheduling.device_choice import hosts_in_order
 from digits_project.jobs.scheduling.device_pool import DevicePool
 
 log = logging.getLogger(__name__)
@@ -74,10 +76,7 @@ def _fail_unrunnable() -> None:
 def _free_devices(workers: dict[str, int]) -> None:
     """Free the devices of jobs that have ended or were deleted, or that wait on a host without a worker; then all of
     the job's, which can be on several hosts."""
-    leased: dict[str, list[Device]] = {}
-    for device in Device.objects.select_for_update().exclude(leased_to=""):
-        leased.setdefault(device.leased_to, []).append(device)
-    for job_id, held in leased.items():
+    for job_id, held in _leased(Device.objects.select_for_update()).items():
         holders = [job_class.objects.filter(pk=job_id).first() for job_class in job_classes()]
         status = next((job.status for job in holders if job), None)
         stranded = status == Status.WAITING and any(device.queue_name not in workers for device in held)
@@ -86,6 +85,14 @@ def _free_devices(workers: dict[str, int]) -> None:
                 "%s is free again; it was leased to %s (%s)", ", ".join(map(str, held)), job_id, status or "deleted"
             )
             Device.objects.filter(pk__in=[device.pk for device in held]).update(leased_to="")
+
+
+def _leased(devices: QuerySet) -> dict[str, list[Device]]:
+    """{id of a job: the devices that it holds}."""
+    leased: dict[str, list[Device]] = {}
+    for device in devices.exclude(leased_to=""):
+        leased.setdefault(device.leased_to, []).append(device)
+    return leased
 
 
 def _place(job_class: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
@@ -118,8 +125,9 @@ def _place_on_spare(job_class: type[Job], workers: dict[str, int]) -> list[tuple
 
 
 def _place_on_devices(job_class: type[Job], workers: dict[str, int]) -> list[tuple[str, Job]]:
-    leased = set(Device.objects.exclude(leased_to="").values_list("leased_to", flat=True))
-    placed = [(devices.hosts_of(job)[0][0].queue_name, job) for job in job_class.ready().filter(pk__in=leased)]
+    leased = _leased(Device.objects.all())
+    first = {job_id: hosts_in_order(held)[0][0] for job_id, held in leased.items()}
+    placed = [(first[job.pk].queue_name, job) for job in job_class.ready().filter(pk__in=leased)]
     pool = DevicePool(workers)
     if pool.is_empty:
         return placed  # without sorting all waiting jobs, which takes seconds where 100,000 wait
