@@ -134,6 +134,11 @@ def processes_of(worker):
     return psutil.Process(worker.pid).children(recursive=True)
 
 
+def attempts(model):
+    """How many times it was Running."""
+    return [status for status, *_ in model.status_history].count(Status.RUNNING)
+
+
 def epochs(model):
     return [snapshot.epoch for snapshot in model.snapshots.order_by("epoch")]
 
@@ -142,6 +147,7 @@ def test_a_model_of_two_hosts_continues_after_a_process_of_one_was_killed_and_ab
     assert sorted(map(str, Device.objects.filter(leased_to=model.pk))) == ["cpu of first", "cpu of second"]
     killed, *_ = processes_of(workers["second"])  # the work-horse, and its ranks with it
     killed.kill()
+    wait_until(lambda: dispatch() or attempts(reload(model)) == 2, SECONDS)
     await_snapshots(model, model.snapshots.count() + 1)
     [lost] = [change for change in model.status_history if len(change) == 3]
     assert lost[0] == "Waiting"

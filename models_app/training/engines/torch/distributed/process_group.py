@@ -85,7 +85,7 @@ class TorchRanks(Ranks):
         is_loss = isinstance(error, dist.DistError) or any(word in text for word in LOSSES)
         if not (isinstance(error, RuntimeError) and is_loss):
             return error
-        reason = text.partition(" This is typically")[0].strip() or type(error).__name__
+        reason = (text.strip().splitlines() or [type(error).__name__])[0].partition(" This is typically")[0]
         return RankLost(f"Another rank of the training has ended; rank {self.number} of {self.count} noticed: {reason}")
 
     def pass_on(self, event: Mapping[str, Any]) -> None:

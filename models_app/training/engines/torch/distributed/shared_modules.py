@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from models_app.training.engines.torch.distributed.shared_statistics import batch_norm_of_ranks
 from models_app.training.engines.torch.operation import Tensor
 from models_app.training.engines.torch.torch_library import torch
@@ -16,16 +18,15 @@ def share_statistics(model: torch.nn.Module) -> None:
     """
     for module in model.modules():
         if isinstance(module, BATCH_NORMS) and module.training:
-            module.__class__ = type(f"Shared{type(module).__name__}", (_OfRanks, type(module)), {})
+            name = f"Shared{type(module).__name__}"
+            module.__class__ = type(name, (type(module),), {"forward": _forward_of_ranks})
 
 
-class _OfRanks:
+def _forward_of_ranks(module: Any, value: Tensor) -> Tensor:
     """What a BatchNorm computes with several ranks; `drop` and `act` are those of timm's BatchNormAct2d."""
-
-    def forward(self, value: Tensor) -> Tensor:
-        mean, variance = (torch.empty_like(average) for average in (self.running_mean, self.running_var))
-        value = batch_norm_of_ranks(value, mean, variance, self.weight, self.bias, self.eps)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance, self.momentum)
-        return self.act(self.drop(value)) if hasattr(self, "act") else value
+    mean, variance = (torch.empty_like(average) for average in (module.running_mean, module.running_var))
+    value = batch_norm_of_ranks(value, mean, variance, module.weight, module.bias, module.eps)
+    with torch.no_grad():
+        module.running_mean.lerp_(mean, module.momentum)
+        module.running_var.lerp_(variance, module.momentum)
+    return module.act(module.drop(value)) if hasattr(module, "act") else value
