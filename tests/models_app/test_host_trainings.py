@@ -151,7 +151,7 @@ def test_a_model_of_two_hosts_continues_after_a_process_of_one_was_killed_and_ab
     await_snapshots(model, model.snapshots.count() + 1)
     [lost] = [change for change in model.status_history if len(change) == 3]
     assert lost[0] == "Waiting"
-    assert "Another rank of the training has ended" in lost[2]
+    assert "Another rank of the training has ended" in lost[2], (model.directory / "train.log").read_text()[-3000:]
     processes = [rank for worker in workers.values() for rank in ranks(worker)]
     started = time.monotonic()
     services.abort(TrainedModel.objects.get(pk=model.pk))

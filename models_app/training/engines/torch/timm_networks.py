@@ -18,10 +18,10 @@ from models_app.networks.export.exported_model import ExportedModel, exported_mo
 from models_app.networks.export.network_onnx import OPSET
 from models_app.networks.timm.timm_catalogue import facts_of
 from models_app.networks.timm.timm_network import StateTensor, TimmModel
+from models_app.training.engines.torch.distributed.shared_modules import BATCH_NORMS, share_statistics
 from models_app.training.engines.torch.operation import Operation, PhaseSettings, Tensor
 from models_app.training.engines.torch.torch_library import TorchArrays, torch
 
-BATCH_NORMS = torch.nn.modules.batchnorm._BatchNorm
 DISTINCT = (0.5, 1.5)  # weights between these: the exporter would make one of equal ones
 IMAGES, SCORES = "images", "scores"
 
@@ -59,6 +59,8 @@ class TimmOperation:
         for name, module in self._model.named_modules():
             if isinstance(module, BATCH_NORMS) and f"{name}.running_mean" not in moving:
                 module.eval()
+        if phase.ranks.count > 1:
+            share_statistics(self._model)
         for one in _state(self._model, detached=False).values():
             one.data = one.data.new_empty(0)  # it computes with others
         self._device = torch.device("cpu")

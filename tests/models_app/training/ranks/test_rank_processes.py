@@ -9,9 +9,16 @@ import numpy as np
 import psutil
 import pytest
 
+from models_app.networks import standard
 from models_app.training.ranks.rendezvous import Rendezvous
 from tests.support.engines.rank_trainings import RankTraining, rank_config
-from tests.support.samples.training_samples import TRAIN_IMAGES, VAL_IMAGES, events_of_kind, snapshot_weights
+from tests.support.samples.training_samples import (
+    TRAIN_IMAGES,
+    VAL_IMAGES,
+    events_of_kind,
+    snapshot_weights,
+    write_records,
+)
 
 pytestmark = [pytest.mark.torch, pytest.mark.trainer, pytest.mark.slow(20)]
 
@@ -127,6 +134,22 @@ def test_the_ranks_die_with_the_process_that_started_them(endless):
     ranks = endless[2].ranks()
     endless[2].kill()
     assert_all_end_within(ranks, 2)
+
+
+def test_two_ranks_train_a_network_of_timm_to_the_weights_of_one(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    for split, count in (("train", 12), ("val", 6)):
+        write_records(tmp_path / f"{split}.rec", images[:count], [number % 3 for number in range(count)])
+    (tmp_path / "labels.txt").write_text("a\nb\nc\n")
+    np.save(tmp_path / "mean.npy", np.zeros((3, 32, 32), np.float32))
+    fields = {"network": standard("timm/resnet10t", (3, 32, 32), 3).to_dict(), "learning_rate": 0.001}
+    trainings = [
+        RankTraining(rank_config(tmp_path, tmp_path / str(n), n, epochs=1, batch_size=5, **fields)) for n in (1, 2)
+    ]
+    assert [training.wait() for training in trainings] == [0, 0], trainings[1].log.read_text()
+    one, two = (snapshot_weights(training.directory / "snapshots/epoch-1") for training in trainings)
+    for name, array in one.items():
+        np.testing.assert_allclose(two[name], array, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def two_hosts(**fields):

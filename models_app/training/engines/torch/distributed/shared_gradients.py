@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from models_app.networks import Network
+from models_app.networks import Network, TimmNetwork
 from models_app.networks.layers import data_and_losses
 from models_app.training.engines.torch.torch_library import torch
 
@@ -43,8 +43,10 @@ class SharedGradients(OwnGradients):
 
 
 def has_idle_weights(network: Network) -> bool:
-    """Whether the loss does not depend on some of the weights that are trained. DistributedDataParallel has to look for
-    those in every step, because it would wait for their gradients."""
+    """Whether the loss does not depend on some of the weights that are trained, which is unknown of the models of timm.
+    DistributedDataParallel has to look for those in every step, because it would wait for their gradients."""
+    if isinstance(network, TimmNetwork):
+        return True
     needed: set[str] = set()
     for node in reversed(network.nodes("train")):
         if isinstance(node.kind, data_and_losses.Loss) or needed.intersection(node.layer.tops):

@@ -74,8 +74,11 @@ def _options(meeting: Rendezvous, ranks: int) -> list[str]:
 
 
 def _report(error: ChildFailedError) -> int:
-    """Report the rank that ended first, unless it has reported its error by itself."""
-    number, first = min(error.failures.items(), key=lambda failure: failure[1].timestamp)
+    """Report the rank that ended first, unless it has reported its error by itself. Those that ended because of it come
+    last."""
+    number, first = min(
+        error.failures.items(), key=lambda failure: (failure[1].exitcode in (LOST, STOPPED), failure[1].timestamp)
+    )
     if first.exitcode in (FAULT, USERS_FAULT):
         return first.exitcode
     return failed(ALONE, Events(), LOST_RANK, f"Rank {number} of the training {_end(first)}.")
