@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from digits_project.common import resources
@@ -14,6 +15,7 @@ from models_app.training.engines.torch.torch_library import torch
 from models_app.training.hyperparameters import AUTO_PRECISION, BF16, FP32
 
 logger = logging.getLogger("trainer")
+UNDETERMINED = "does not have a deterministic implementation"  # in PyTorch's message, which begins with the operation
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,19 @@ class TorchDevice:
     def reduced_precision(self) -> AbstractContextManager[None]:
         """A context in which operations compute in the precision, where that is safe; weights stay float32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == BF16)
+
+
+@contextmanager
+def refuse_other_bits() -> Iterator[None]:
+    """Raise BadInput if an operation inside the block can't always give the same bits, as deterministic=1 wants."""
+    try:
+        yield
+    except RuntimeError as error:
+        if UNDETERMINED in str(error):
+            operation, *_ = str(error).split()
+            wanted = f"the network needs {operation}, which does not always give the same bits on a GPU"
+            raise BadInput(f"{wanted}: train with deterministic=0, or on the CPU") from error
+        raise
 
 
 def open_device(config: EngineConfig) -> TorchDevice:

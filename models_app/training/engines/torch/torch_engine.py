@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from models_app.training.engines.torch.layer_operations import TIMM_NETWORKS
 from models_app.training.engines.torch.network_memory import check_fits
 from models_app.training.engines.torch.phase_module import PhaseModule
 from models_app.training.engines.torch.tensor_scores import TensorScores
-from models_app.training.engines.torch.torch_device import open_device
+from models_app.training.engines.torch.torch_device import open_device, refuse_other_bits
 from models_app.training.engines.torch.torch_library import TorchArrays, torch
 from models_app.training.engines.torch.torch_solver import TorchSolver
 from models_app.training.engines.weight_average import WeightAverage
@@ -169,9 +169,11 @@ class TorchEngine:
             config.aug_whitening,
         )
 
-    def _refusing(self) -> AbstractContextManager[None]:
-        """A context that raises BadInput if there is too little memory."""
-        return memory_limits.refuse_too_large(self._config, RuntimeError)
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """A context that raises BadInput if there is too little memory, or no way to the same bits."""
+        with refuse_other_bits(), memory_limits.refuse_too_large(self._config, RuntimeError):
+            yield
 
     @cached_property
     def _training(self) -> PhaseModule:

@@ -11,6 +11,7 @@ from models_app.networks import standard
 from models_app.networks.layers import TYPES, data_and_losses
 from models_app.training.engines.torch.layer_operations import OPERATIONS
 from models_app.training.engines.torch.network_memory import planned_bytes
+from models_app.training.engines.torch.torch_device import refuse_other_bits
 from models_app.training.engines.torch.torch_library import torch
 from models_app.training.engines.torch_declaration import TORCH
 from models_app.training.hyperparameters import PRECISIONS
@@ -90,6 +91,19 @@ def test_a_network_learns_digits_in_bf16():
             engine.train_batch(images[batch, np.newaxis], labels[batch].astype(np.float32), 0.1)
         losses.append(engine.training_scores().loss)
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_an_operation_that_gives_other_bits_is_refused_with_what_to_do():
+    message = (
+        "put_ does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms(True)'."
+    )
+    with (
+        pytest.raises(BadInput, match=r"the network needs put_, .* deterministic=0, or on the CPU"),
+        refuse_other_bits(),
+    ):
+        raise RuntimeError(message)
+    with pytest.raises(RuntimeError, match="another"), refuse_other_bits():
+        raise RuntimeError("another error")
 
 
 def test_a_label_that_is_no_category_is_reported_with_the_scores():
