@@ -72,6 +72,19 @@ def test_a_network_that_no_engine_can_train_is_refused_with_its_layer_types(clie
     assert errors == {"standard_networks": "no engine can train this network: MXNet can't train layers of type Pooling"}
 
 
+@pytest.mark.parametrize("field, value", [("precision", "bf16"), ("compile_network", "1")])
+def test_mxnet_is_refused_what_only_another_engine_can_and_auto_takes_the_other(
+    client, form, monkeypatch, field, value
+):
+    monkeypatch.setitem(ENGINES, "second", replace(SECOND, unsupported={}))
+    errors = field_errors(client.post(CREATE, form(engine="mxnet", **{field: value})))
+    assert list(errors) == [field]
+    assert errors[field].startswith(f"MXNet can't train with {field} ")
+    assert "second" in errors[field]
+    client.post(CREATE, form(**{field: value}))
+    assert "mxnet" not in TrainedModel.objects.get().usable_engines
+
+
 def test_every_model_of_a_sweep_keeps_the_engines_that_can_train_it(client, form, second_engine):
     client.post(CREATE, form(learning_rate="0.1,0.01"))
     assert [model.usable_engines for model in TrainedModel.objects.all()] == [["mxnet", "second"]] * 2
