@@ -50,6 +50,13 @@ class Dimension:
             return value
         return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
 
+    def at(self, share: float) -> float:
+        """The value at a place from 0, the lowest, to 1, the highest; of a list, by the order of its values."""
+        if self.choices:
+            return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
+        value = self.low * (self.high / self.low) ** share if self.log else self.low + share * (self.high - self.low)
+        return round(value) if self.whole else self.rounded(value)
+
     def __str__(self) -> str:
         if self.choices:
             return ",".join(f"{value:g}" for value in self.choices)

@@ -6,7 +6,10 @@ kept twice and no process has to live on. Only workers have Optuna (requirements
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
+from random import Random
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -16,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from models_app.search.ranges import MIN_DONE, Dimension, Trial
 
-CANDIDATES = 64  # values drawn for each trial, of which the most promising is taken
+GOOD = 0.25  # the share of the ended trials that are good ones
 WARMUP = 0.2  # the share of the validations before which no training is poor
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -25,20 +28,42 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 def next_values(space: Mapping[str, Dimension], trials: Sequence[Trial], seed: int, number: int) -> dict[str, float]:
     """The values of the trial with this number: a function of the seed, the number, and the earlier trials.
 
-    Tree-structured Parzen estimator (Bergstra et al. 2011), after MIN_DONE random trials. Trials that are in progress
-    count as poor, so that several at a time are spread.
+    The first MIN_DONE trials are spread over the ranges. Then the tree-structured Parzen estimator (Bergstra et al.
+    2011) chooses, or chance as long as fewer have ended. Trials that are in progress count as poor, so that several at
+    a time are spread.
     """
-    sampler = TPESampler(
-        seed=(seed + number) % 2**32,
-        n_startup_trials=MIN_DONE,
-        n_ei_candidates=CANDIDATES,
-        multivariate=True,
-        constant_liar=True,
-    )
+    if number <= MIN_DONE:
+        return _spread(space, seed, number)
+    with warnings.catch_warnings():
+        # Optuna 5 deprecates `gamma`, and has no other way to set it. Its own share of good trials, a tenth, is one of
+        # the first ten: then the next values are hardly better than chance.
+        warnings.simplefilter("ignore", FutureWarning)
+        sampler = TPESampler(
+            seed=(seed + number) % 2**32,
+            n_startup_trials=MIN_DONE,
+            multivariate=True,
+            constant_liar=True,
+            gamma=_good,
+        )
     study, distributions = optuna.create_study(direction="maximize", sampler=sampler), _distributions(space)
     study.add_trials([_frozen(trial, distributions) for trial in trials])
     chosen = study.ask(fixed_distributions=distributions).params
     return {name: space[name].rounded(value) for name, value in chosen.items()}
+
+
+def _spread(space: Mapping[str, Dimension], seed: int, number: int) -> dict[str, float]:
+    """The values of one of the first trials. Each range has MIN_DONE equal parts, of which every trial has another one
+    (Latin hypercube); values that only chance chooses leave large parts out."""
+    chance, values = Random(seed), {}  # nosec B311 (no secret)
+    for name, dimension in space.items():
+        parts, places = chance.sample(range(MIN_DONE), MIN_DONE), [chance.random() for _ in range(MIN_DONE)]
+        values[name] = dimension.at((parts[number - 1] + places[number - 1]) / MIN_DONE)
+    return values
+
+
+def _good(ended: int) -> int:
+    """How many of the trials that have ended are good ones, near which the next is chosen."""
+    return math.ceil(GOOD * ended)
 
 
 def is_poor(trials: Sequence[Trial], trial: Trial, validations: int) -> bool:

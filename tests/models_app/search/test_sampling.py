@@ -10,7 +10,7 @@ from digits_project.jobs.models import Device, Status
 from digits_project.jobs.scheduling.devices import register
 from models_app.models import TrainedModel
 from models_app.search.poor_trials import end_if_poor
-from models_app.search.ranges import Dimension, Trial
+from models_app.search.ranges import MIN_DONE, Dimension, Trial
 from models_app.search.sampling import is_poor, next_values
 
 SPACE = {"learning_rate": Dimension(1e-4, 1, log=True), "weight_decay": Dimension(1e-5, 0.1, log=True)}
@@ -47,13 +47,21 @@ def best_of_search(accuracy, seed):
 
 def test_a_search_is_at_least_as_good_as_a_grid_of_as_many_trainings_in_eight_of_ten_seeds():
     wins = [best_of_search(accuracy_of(seed), seed) >= best_of_grid(accuracy_of(seed)) for seed in range(10)]
-    assert sum(wins) >= 8
+    assert sum(wins) >= 8, wins
 
 
 def test_the_values_of_a_trial_depend_only_on_seed_number_and_the_earlier_trials():
     trials = [Trial({"learning_rate": 10**-i, "weight_decay": 0.01}, value=i / 4) for i in range(1, 5)]
     assert next_values(SPACE, trials, 7, 5) == next_values(SPACE, list(trials), 7, 5)
     assert next_values(SPACE, trials, 7, 5) != next_values(SPACE, trials, 8, 5)
+
+
+def test_the_first_trials_have_each_part_of_each_range_once():
+    space = SPACE | {"batch_size": Dimension(0, 50, whole=True), "momentum": Dimension(0.4, 0.9)}
+    trials = [next_values(space, [], 3, number) for number in range(1, MIN_DONE + 1)]
+    assert sorted(math.floor((math.log10(one["learning_rate"]) + 4) * 1.25) for one in trials) == [0, 1, 2, 3, 4]
+    assert sorted(math.floor((one["momentum"] - 0.4) * 10) for one in trials) == [0, 1, 2, 3, 4]
+    assert [round(one["batch_size"]) for one in trials] == [one["batch_size"] for one in trials]
 
 
 def test_values_of_failed_trials_are_avoided():
