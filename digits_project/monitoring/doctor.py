@@ -69,7 +69,8 @@ def _engine() -> Iterator[Finding]:
             unusable = [(device, obstacle) for device, obstacle in obstacles.items() if obstacle]
             yield from (Finding("unusable", OK, f"{device}: {obstacle}") for device, obstacle in unusable)
         else:
-            state = WARNING if nothing_trains else OK
+            is_named = engine.python() != sys.executable  # by a setting: then the engine is wanted here
+            state = WARNING if nothing_trains or is_named else OK
             yield Finding("engine", state, engine.problem(), f"{engine.install}, on hosts that train")
     yield _auto({device: devices.engines_of(capability) for device, capability in capabilities.items()})
 

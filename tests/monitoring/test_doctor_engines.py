@@ -7,7 +7,9 @@ import pytest
 
 from digits_project.jobs.scheduling import devices
 from digits_project.monitoring import doctor
+from models_app.training.engines import registry
 from models_app.training.engines.mxnet_declaration import MXNET
+from models_app.training.engines.torch_declaration import TORCH
 from tests.support.samples.engine_samples import MISSING, SECOND, register_only
 
 BROKEN = replace(SECOND, name="broken", title="Broken", module="tests.no_such_module")
@@ -56,6 +58,15 @@ def test_the_doctor_warns_where_no_engine_is_installed(monkeypatch, gpus):
     assert (auto.state, auto.text) == ("warning", "no engine can use a device here: nothing can be trained")
     assert engine.mend.startswith(MISSING.install)
     assert auto.mend == MISSING.install
+
+
+def test_the_doctor_warns_of_a_python_in_the_settings_that_does_not_run(monkeypatch, gpus):
+    register_only(monkeypatch, MXNET, TORCH)
+    monkeypatch.setitem(registry.PYTHONS, "torch", "/nowhere/python")
+    gpus()
+    [(state, text)] = [one for one in reported(doctor._engine, "engine") if "MXNet" not in one[1]]
+    assert state == "warning"
+    assert text.startswith("The Python of PyTorch, /nowhere/python, does not run: ")
 
 
 def test_the_doctor_finds_an_engine_that_does_not_load(monkeypatch, gpus):

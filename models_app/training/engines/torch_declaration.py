@@ -49,6 +49,7 @@ except Exception as error:  # the driver is too old, for example
     problem = str(error).partition(". ")[0].strip().rstrip(".")
 print(json.dumps({"cuda": torch.version.cuda or "", "architectures": architectures, "problem": problem}))
 """
+FACTS = {FIND: {"python", "missing", "versions"}, LOAD: {"cuda", "architectures", "problem"}}  # what they print
 
 
 class Asked(NamedTuple):
@@ -136,13 +137,18 @@ def _ask(python: str, program: str, *state: int) -> Asked:
     """The JSON that the program prints in this Python. `state` is part of the key of the cache."""
     command = [python, "-E", "-c", program]
     try:
-        done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=ASK_SECONDS)
+        done = subprocess.run(command, cwd="/", capture_output=True, text=True, errors="replace", timeout=ASK_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as broken:
         return Asked({}, str(broken))
     try:
-        return Asked(json.loads(done.stdout.splitlines()[-1]))
+        facts = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
+        facts = None
+    if isinstance(facts, dict) and facts.keys() >= FACTS[program]:
+        return Asked(facts)
+    if done.returncode:
         return Asked({}, next(iter(done.stderr.strip().splitlines()[-1:]), f"exit status {done.returncode}"))
+    return Asked({}, "it printed something else than a Python does")
 
 
 TORCH = register(

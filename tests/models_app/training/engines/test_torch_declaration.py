@@ -67,6 +67,18 @@ def test_a_python_that_does_not_exist_is_named(monkeypatch):
     assert TORCH.problem().startswith("The Python of PyTorch, /nowhere/python, does not run: ")
 
 
+@pytest.mark.parametrize("output", [r"\377\376", "[1]", "{}", "null"])
+def test_a_program_that_is_no_python_is_named_with_what_is_wrong(monkeypatch, tmp_path, output):
+    path = tmp_path / "program"
+    path.write_text(f"#!/bin/sh\nprintf '{output}\\n'\n")
+    path.chmod(0o755)
+    monkeypatch.setitem(registry.PYTHONS, "torch", str(path))
+    assert TORCH.problem() == (
+        f"The Python of PyTorch, {path}, does not run: it printed something else than a Python does"
+    )
+    assert TORCH.version() == ""
+
+
 @pytest.mark.parametrize(
     "facts, obstacle",
     [
