@@ -30,11 +30,20 @@ class StandardNetworkField(OpenChoiceField):
 
     def to_internal_value(self, data):
         if not (isinstance(data, str) and timm_catalogue.is_timm(data)):
-            return super().to_internal_value(data)
+            return self._standard(data)
         try:
             return networks.find_standard(data).name
         except BadInput as wrong:
             raise serializers.ValidationError(str(wrong)) from wrong
+
+    def _standard(self, data):
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as wrong:
+            name = data if data in timm_catalogue.names() else "NAME"
+            choices = self.error_messages["invalid_choice"].format(input=data).rstrip(".")
+            message = f"{choices}; or {timm_catalogue.PREFIX}{name} of the timm library."
+            raise serializers.ValidationError(message) from wrong
 
 
 def wrong_language(framework: str | None) -> dict[str, str]:

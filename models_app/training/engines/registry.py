@@ -164,13 +164,21 @@ def engines_of_network(network: Network, wanted: str = AUTO, settings: object = 
     candidates = _named(wanted)
     missing = {engine.title: engine.unsupported_layers(network) for engine in candidates}
     if all(missing.values()):
-        reasons = [f"{title} can't train layers of type {', '.join(types)}" for title, types in missing.items()]
-        raise BadInput(f"no engine can train this network: {'; '.join(reasons)}")
+        raise BadInput(_untrainable(network, missing))
     able = [engine for engine in candidates if not missing[engine.title]]
     fitting = [engine for engine in able if engine.unsupported_setting(settings) is None]
     if not fitting:
         raise _unsupported(able[0], settings)
     return [engine.name for engine in fitting]
+
+
+def _untrainable(network: Network, missing: Mapping[str, list[str]]) -> str:
+    """The message if no requested engine can train the network. missing: the layer types, by an engine's title."""
+    reasons = "; ".join(f"{title} can't train layers of type {', '.join(types)}" for title, types in missing.items())
+    others = [engine.name for engine in ENGINES.values() if not engine.unsupported_layers(network)]
+    if others:
+        return f"{reasons}; change the network, or choose the engine {' or '.join(others)}"
+    return f"no engine can train this network: {reasons}"
 
 
 def _unsupported(engine: EngineDeclaration, settings: object) -> BadHyperparameter:

@@ -60,7 +60,7 @@ def test_a_valid_form_creates_a_waiting_model_with_the_defaults_of_digits(client
             "skynet",
             '"skynet" is not a valid choice. Choose lenet, alexnet, googlenet, vgg16, resnet18, resnet50, '
             "mobilenet_v2, squeezenet, efficientnet_lite0, alexnet_torch, googlenet_torch, resnet18_torch or "
-            "resnet50_torch.",
+            "resnet50_torch; or timm/NAME of the timm library.",
         ),
         ("method", "magic", '"magic" is not a valid choice. Choose standard, previous, pretrained or custom.'),
         ("train_epochs", 0, "Ensure this value is greater than or equal to 1."),

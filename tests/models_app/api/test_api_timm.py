@@ -31,13 +31,15 @@ def form(make_dataset):
     [
         ({"standard_networks": "timm/convnext_ato"}, "standard_networks", "there are timm/convnext_atto"),
         ({"standard_networks": "timm/hf_hub:me/mine"}, "standard_networks", "has no classifier 'hf_hub:me/mine'"),
-        ({"engine": "mxnet"}, "standard_networks", "MXNet can't train layers of type timm"),
+        ({"standard_networks": "convnext_atto"}, "standard_networks", "; or timm/convnext_atto of the timm library."),
+        ({"engine": "mxnet"}, "standard_networks",
+         "MXNet can't train layers of type timm; change the network, or choose the engine torch"),
         ({"input_size": 16}, "input_size", "takes images of at least 32×32, not 16×16"),
         ({"standard_networks": "timm/vit_tiny_patch16_224", "input_size": 64}, "input_size", "images of 224×224 only"),
         ({"standard_networks": "timm/vit_tiny_patch16_224", "crop_size": 32}, "standard_networks", "224×224 only"),
         ({"train_layers": "blocks", "trained_blocks": 99, "head_epochs": 0}, "train_layers", "needs weights"),
     ],
-)
+)  # fmt: skip
 def test_a_network_of_timm_that_can_not_be_trained_is_refused_with_what_to_do(client, form, fields, field, message):
     response = client.post(CREATE, form(**fields))
     assert response.status_code == 400
