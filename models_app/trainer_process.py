@@ -23,6 +23,7 @@ from models_app.training.ranks.failures import LOST_RANK
 PULSE_SECONDS = 0.25  # how often events() yields None if there is no event
 GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
 REMEDY = "Take a smaller batch_size, smaller images or a smaller network, or give the worker more memory"
+SHELL_SIGNAL = 128  # exit statuses from here on: a signal ended the program that a shell script had started
 SILENCE_SECONDS = 900.0  # a trainer reports every second, but one batch of a large network can take minutes
 
 
@@ -87,6 +88,8 @@ def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
         else:
             yield None
     if status := process.wait():
+        if 0 < status < SHELL_SIGNAL:
+            raise TrainerDied(f"The trainer ended with exit status {status}; train.log says why.")
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
         raise TrainerDied(
             f"The trainer {how}. Out of memory is the usual reason: it had taken "

@@ -189,19 +189,39 @@ def test_a_model_whose_engine_was_removed_meanwhile_fails_with_what_to_install(
     assert done.error.startswith(f"PyTorch is not installed in {torch_python} (make torch). Install it on ")
 
 
+@pytest.fixture
+def trainer_of(torch_python):
+    """A function that makes the trainer of PyTorch run these lines of a shell script."""
+
+    def trainer_of(lines):
+        torch_python.rename(f"{torch_python}.real")
+        torch_python.write_text(f"""#!/bin/sh
+case "$2" in
+    models_app.training) {lines} ;;
+    *) exec '{torch_python}.real' "$@" ;;
+esac
+""")
+        torch_python.chmod(0o755)
+
+    return trainer_of
+
+
 def test_the_trainer_of_pytorch_runs_in_its_own_python(
-    this_host, built_dataset, make_model, run_training_task, torch_python
+    this_host, built_dataset, make_model, run_training_task, trainer_of
 ):
     this_host()
     model = make_model(built_dataset, engine="torch")
     event = json.dumps({"event": "error", "blame": "host", "message": "This is the other Python."})
-    program = f"""#!/bin/sh
-case "$2" in
-    models_app.training) echo '{event}' ;;
-    *) exec '{torch_python}.real' "$@" ;;
-esac
-"""
-    torch_python.rename(f"{torch_python}.real")
-    torch_python.write_text(program)
-    torch_python.chmod(0o755)
+    trainer_of(f"echo '{event}'")
     assert run_training_task(model).error == "This is the other Python."
+
+
+def test_a_trainer_that_ends_by_itself_did_not_run_out_of_memory(
+    this_host, built_dataset, make_model, run_training_task, trainer_of
+):
+    this_host()
+    model = make_model(built_dataset, engine="torch")
+    trainer_of("exit 3")
+    reason = run_training_task(model).status_history[-1][2]
+    assert "The trainer ended with exit status 3; train.log says why." in reason
+    assert "memory" not in reason
