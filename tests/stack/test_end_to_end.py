@@ -75,7 +75,8 @@ def wait_for_end(server, job_id):
 def trainers(server):
     """The trainer processes of this server."""
     found = [(process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    return [process for process, words in found if "models_app.training" in words and str(server.home) in words[-1]]
+    own = str(server.home)
+    return [process for process, words in found if "models_app.training" in words and own in " ".join(words)]
 
 
 @pytest.fixture(scope="module")

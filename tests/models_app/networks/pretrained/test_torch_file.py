@@ -179,6 +179,7 @@ def outcome_of(path) -> str:
     return "read"
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")  # by pickletools, of a changed text
 @FORMATS
 def test_a_file_with_a_changed_byte_is_read_or_refused(write, tmp_path):
     whole = write(tmp_path / "weights.pth", ARRAYS).read_bytes()
