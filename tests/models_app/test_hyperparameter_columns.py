@@ -59,9 +59,14 @@ def test_one_declaration_adds_a_hyperparameter_everywhere():
     }
 
 
+@pytest.fixture
+def able_engine(monkeypatch):
+    """An engine that is installed and can do what MXNet can't: it compiles networks."""
+    monkeypatch.setitem(ENGINES, "second", replace(SECOND, unsupported={}))
+
+
 @pytest.mark.django_db
-def test_every_hyperparameter_of_a_row_reaches_the_trainer(make_built, make_model, cpu, monkeypatch):
-    monkeypatch.setitem(ENGINES, "second", replace(SECOND, unsupported={}))  # MXNet does not compile networks
+def test_every_hyperparameter_of_a_row_reaches_the_trainer(able_engine, cpu, make_built, make_model):
     model = make_model(make_built(resize_channels=3), **SAMPLES, **WEIGHTS)
     model.refresh_from_db()
     values = train_config(model, [cpu]).values()
