@@ -36,10 +36,11 @@ def test_a_training_out_of_memory_reports_its_usage_and_what_to_try(built_datase
     network.write_text(WIDE)
     process = start_command(
         "train_model", "wide", "--dataset", built_dataset.pk, "--method", "custom", "--custom-network", network,
-        "--batch-size", 7, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE, variables=ONE_THREAD,
-        preexec_fn=limit_address_space,
+        "--batch-size", 7, "--train-epochs", 1, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        variables=ONE_THREAD, preexec_fn=limit_address_space,
     )  # fmt: skip
     output = process.communicate()[1].decode()
+    assert TrainedModel.objects.exists(), output
     model = TrainedModel.objects.get()
     assert model.status == Status.ERROR, output
     assert model.error.startswith("The training ran out of memory: it had taken 0.")
