@@ -174,7 +174,7 @@ def run_reaper_once(db):
 
 @pytest.fixture
 def only_mxnet(monkeypatch):
-    """Leave MXNet as the only registered engine, whatever is installed here."""
+    """Leave MXNet as the only registered engine, also where others are installed."""
     for name in set(ENGINES) - {"mxnet"}:
         monkeypatch.delitem(ENGINES, name)
 

@@ -48,7 +48,7 @@ def main(chosen: list[str]) -> None:
 
 
 def facts(name: str) -> dict[str, Any]:
-    """The fields of TimmFacts. Raises Unsuitable, and whatever timm and torch raise."""
+    """The fields of TimmFacts. Raises Unsuitable, and the exceptions of timm and torch."""
     given = timm.get_pretrained_cfg(name, allow_unregistered=False)
     channels, height, width = given.input_size
     if height != width or channels != len(given.mean):

@@ -36,7 +36,7 @@ class EngineDeclaration:
     gpu_install: the command that installs it with code for GPUs; "" if there is no separate one.
     layer_types: the layer types (of networks.layers.TYPES) that it can build.
     ranks_module: for an engine that computes on one device in a process, the module that starts several such processes,
-        the ranks, and connects them (training/ranks.py); "": the engine computes on several devices in one process.
+        the ranks, and connects them (training/ranks/); "": the engine computes on several devices in one process.
     unsupported: values of hyperparameters that it can't train with, as {name: value}.
     timm_module: builds networks of timm, of which this server knows no layers; it has described() and drawn_weights(),
         which the functions below call. "": the engine can't train them.

@@ -73,7 +73,7 @@ def test_bf16_trains_like_fp32_with_less_exact_numbers():
     assert {array.dtype for array in rounded.weights().values()} == {np.dtype(np.float32)}
 
 
-def test_the_deployed_network_computes_in_fp32_whatever_the_precision_of_the_training():
+def test_the_deployed_network_computes_in_fp32_after_a_training_in_bf16_too():
     rounded, exact = (trained(dropout_network(), precision=precision) for precision in ("bf16", "fp32"))
     exact.load_weights(rounded.weights())
     images = random_images(dropout_network(), 4)
