@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('datasets', '0001_squashed_0014_row_changes'),
+        ('datasets', '0014_row_changes'),
     ]
 
     operations = [

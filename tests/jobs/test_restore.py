@@ -130,6 +130,13 @@ def test_a_backup_of_a_newer_version_is_refused(tmp_path, changes, message):
 
 
 @pytest.mark.django_db
+def test_a_squashed_migration_of_an_earlier_version_is_no_newer_version(tmp_path):
+    with Tar(tmp_path / "b.tar", migrations=["models_app.0001_squashed_0016_lr_warmup"]) as tar:
+        tar.add("end.json", b"{}")
+    assert "pg_restore failed" in refusal_of(tmp_path / "b.tar")  # the dump of these tests is empty
+
+
+@pytest.mark.django_db
 def test_a_truncated_backup_is_refused(tmp_path):
     with Tar(tmp_path / "b.tar") as tar:
         tar.add(f"jobs/{JOB}/file", bytes(100_000))

@@ -22,12 +22,19 @@ OLD_HOMES = {
         ("models_app", "0008_shared_with"),
         ("accounts", "0002_token_scope_and_expiry"),
     ],
-    "before the triggers": [
-        ("datasets", "0013_help_texts"),
-        ("models_app", "0014_help_texts"),
-        ("accounts", "0004_help_texts"),
-    ],
 }
+# What an earlier version had applied, whose squashed migrations are gone.
+OLD_SQUASHED = {
+    ("jobs", "0001_squashed_0003_help_texts"),
+    ("datasets", "0001_squashed_0014_row_changes"),
+    ("models_app", "0001_squashed_0016_lr_warmup"),
+}
+AFTER_OLD_SQUASHED = [
+    ("jobs", "0003_help_texts"),
+    ("datasets", "0015_list_order"),
+    ("models_app", "0022_list_order"),
+    ("accounts", "0005_row_changes"),
+]
 # Checks and NOT NULL without their names: a column that was renamed has constraints of its old name.
 TABLES = {
     "columns": """
@@ -97,6 +104,16 @@ def test_an_old_home_is_upgraded_to_the_tables_of_a_new_one(new_home, nodes):
     call_command("migrate", interactive=False, verbosity=0)
     assert tables("old_home") == new_home[0]
     assert applied() == new_home[1]
+
+
+@pytest.mark.usefixtures("_old_home")
+def test_a_home_that_an_earlier_versions_squashed_migrations_made_is_upgraded(new_home):
+    migrate_singly(AFTER_OLD_SQUASHED)
+    for app, name in OLD_SQUASHED:
+        MigrationRecorder(connection).record_applied(app, name)
+    call_command("migrate", interactive=False, verbosity=0)
+    assert tables("old_home") == new_home[0]
+    assert applied() == new_home[1] | OLD_SQUASHED
 
 
 @pytest.mark.usefixtures("_old_home")

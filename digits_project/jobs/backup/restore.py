@@ -34,6 +34,7 @@ from digits_project.jobs.backup.members import (
 from digits_project.jobs.models import Status, job_classes
 
 STRANGE_TABLES = (DatabaseFailure, BadMigrationError, InconsistentMigrationHistory, NodeNotFoundError)
+SQUASHED = "_squashed_"  # in the name of each migration that replaces others
 WHY = "Restored from a backup that was made while the job ran."
 
 # Functions of triggers, which stay when their tables are dropped. Those of extensions are PostgreSQL's.
@@ -143,7 +144,9 @@ def _checked(manifest: dict) -> frozenset[str]:
         )
     check_manifest(manifest)
     known = {f"{app}.{name}" for app, name in MigrationLoader(connection).disk_migrations}
-    if unknown := sorted(set(manifest["migrations"]) - known):
+    # The migrations that a squashed one replaces are named beside it, and it can be gone since then.
+    unknown = sorted(name for name in set(manifest["migrations"]) - known if SQUASHED not in name)
+    if unknown:
         raise RestoreRefused(
             f"A newer version made this backup: this one does not know {printable(', '.join(unknown[:3]))}."
         )

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0001_squashed_0003_help_texts'),
+        ('jobs', '0003_help_texts'),
     ]
 
     operations = [
