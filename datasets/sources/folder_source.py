@@ -9,13 +9,14 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from rest_framework import serializers
 
 from datasets import imagedb
 from datasets.kinds import CLASSIFICATION
 from datasets.sources.source import Source, SourceForm, describe_parse
-from datasets.sources.source_fields import ArchiveField, CategoriesFolder
+from datasets.sources.source_fields import ArchiveField, CategoriesFolder, ReceivedArchive
+from digits_project.accounts.permissions import has_accounts
 from digits_project.api.forms import MAX_PATH, Flag
 from digits_project.common.confined_files import shown
 from digits_project.common.errors import BadInput
@@ -63,6 +64,10 @@ class FolderForm(SourceForm):
         required=False,
         help_text="Upload of such an archive, instead of folder_train; it can have folders around the categories.",
     )
+    upload_train = ReceivedArchive(
+        required=False,
+        help_text="The id of such an archive that was sent in pieces to /uploads, instead of folder_train.",
+    )
     folder_pct_val = _percent(25, "Percent of each category for validation; ignored with has_val_folder.")
     folder_pct_test = _percent(0, "Percent of each category for testing; ignored with has_test_folder.")
     folder_train_min_per_class = _least()
@@ -83,13 +88,15 @@ class FolderForm(SourceForm):
     folder_test_max_per_class = _most()
 
     def fields_for(self, data, fields):
-        fields["folder_train"].required = not data.get("archive_train")
+        fields["folder_train"].required = not (data.get("archive_train") or data.get("upload_train"))
         return fields
 
     def wrong_together(self, values):
         wrong = {}
         if values.get("archive_train") and values.get("folder_train"):
             wrong["archive_train"] = "Send either an archive or the name of a folder of the server, not both."
+        if values.get("upload_train") and (values.get("folder_train") or values.get("archive_train")):
+            wrong["upload_train"] = "Name either an upload, an archive or a folder of the server, only one of them."
         shares = 0.0
         for split in ("val", "test"):
             has_folder = values.get(f"has_{split}_folder")
@@ -110,6 +117,9 @@ class FolderForm(SourceForm):
         archive = values.pop("archive_train", None)
         if archive:
             values |= {"archive_train": shown(archive.name)[:MAX_ARCHIVE_NAME], "files": {"archive": archive}}
+        if received := values.pop("upload_train", None):
+            name = shown(received.name or "upload")[:MAX_ARCHIVE_NAME]
+            values |= {"archive_train": name, "files": {"received": received}}
         for split in ("val", "test"):
             if values.pop(f"has_{split}_folder"):
                 values[f"folder_pct_{split}"] = 0.0
@@ -167,13 +177,18 @@ class FolderMethod(Source):
         if archive := files.get("archive"):
             _keep_archive(archive, dataset.archive)
             limits.refuse_more_disk(dataset.owner)
+        if received := files.get("received"):
+            if has_accounts() and received.owner != dataset.owner:
+                raise ValidationError({"upload_train": "This is the upload of another user."})
+            received.hand_over(dataset.archive)  # counted already among the bytes of its owner
+            transaction.on_commit(received.delete)  # so that nothing is lost if the dataset is not created
 
     def drop_files(self, dataset):
         dataset.archive.unlink(missing_ok=True)
 
     def form_values(self, dataset):
         own = {f"has_{split}_folder": bool(getattr(dataset, f"folder_{split}")) for split in ("val", "test")}
-        return own | {"archive_train": ""}
+        return own | {"archive_train": "", "upload_train": ""}
 
     def describe_parsed(self, dataset):
         """A task for the training folder, with the splits taken from it, and one for each split's own folder."""

@@ -13,6 +13,7 @@ from digits_project.api.uploads import Upload
 from digits_project.common.confined_files import open_file, open_folder, shown, unreadable
 from digits_project.common.errors import BadInput
 from digits_project.jobs.data_roots import readable
+from digits_project.received import received_file
 
 
 class FlagOn(Flag):
@@ -65,6 +66,29 @@ class ArchiveField(Upload):
             raise serializers.ValidationError(str(wrong)) from wrong
         archive.seek(0)
         return archive
+
+
+class ReceivedArchive(serializers.CharField):
+    """The id of an archive that the client has sent in pieces (/uploads). The value is its ReceivedFile."""
+
+    def __init__(self, **kwargs):
+        super().__init__(style={"input_type": "hidden"}, **kwargs)
+
+    def to_internal_value(self, data):
+        received = received_file.find(super().to_internal_value(data))
+        if received is None:
+            raise serializers.ValidationError("There is no such upload, or not any more: choose the images again.")
+        if not received.is_complete:
+            raise serializers.ValidationError(
+                f"{received.offset:,} of {received.length:,} bytes have arrived. Wait for the others, or choose the "
+                "same images again to go on."
+            )
+        try:
+            with received.content.open("rb") as content:
+                imagedb.check_archive(content, shown(received.name or "The upload"))
+        except BadInput as wrong:
+            raise serializers.ValidationError(str(wrong)) from wrong
+        return received
 
 
 class ImagesFolder(ServerPath):

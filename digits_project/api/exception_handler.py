@@ -22,7 +22,7 @@ from digits_project.common.errors import no_room
 log = logging.getLogger(__name__)
 
 # Python 3.13 renamed two statuses, as RFC 9110 did. Scripts compare `type`, so it keeps the old names.
-PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity"}
+PHRASES = {413: "Request Entity Too Large", 422: "Unprocessable Entity", 460: "Checksum Mismatch"}
 
 RETRY_SECONDS = 5
 

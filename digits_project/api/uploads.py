@@ -18,6 +18,7 @@ BYTE_ORDER_MARK = "\ufeff"  # editors on Windows write it at the start of a file
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 ABANDONED_SECONDS = 24 * 3600  # longer than any upload takes
 TAKES_FILES = ("/datasets/images/", "/models/images/", "/pretrained_models/")  # forms with files, after a login
+PIECES, PIECE = "/uploads", "application/offset+octet-stream"  # the routes of the tus protocol, and its bodies
 WITHOUT_LOGIN = re.compile(r"/(admin/)?log(in|out)(\.json)?/?")  # these forms are read without a login
 MAX_ANONYMOUS_BODY = 32 << 10  # bytes
 LOG_IN_FIRST = 401, "Log in first; without a login, a request's body has at most 32 KiB."
@@ -41,7 +42,10 @@ def limit(path: str, content_type: str) -> tuple[int, tuple[int, str]]:
     """The maximum size of a body in bytes, and the status and reason for a larger one."""
     if WITHOUT_LOGIN.fullmatch(path):
         return MAX_ANONYMOUS_BODY, (413, "A login request takes at most 32 KiB.")
-    if content_type.partition(";")[0].strip().lower() == "multipart/form-data" and path.startswith(TAKES_FILES):
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == PIECE and path.startswith(PIECES):
+        most, what = settings.DIGITS_MAX_UPLOAD << 20, "A piece of an upload takes at most {max_mib} MiB."
+    elif media_type == "multipart/form-data" and path.startswith(TAKES_FILES):
         most, what = settings.DIGITS_MAX_UPLOAD << 20, "The form takes more than {max_mib} MiB with its files."
     else:
         most, what = settings.DATA_UPLOAD_MAX_MEMORY_SIZE, FIELDS_TOO_LARGE

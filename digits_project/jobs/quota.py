@@ -10,6 +10,7 @@ from django.db.models import Count, Sum
 
 from digits_project.jobs import disk_usage
 from digits_project.jobs.models import Job, Status, job_classes
+from digits_project.received import received_file
 
 MAX_MEASURED = 100  # folders measured for one page
 
@@ -23,8 +24,8 @@ class Share(NamedTuple):
 
 
 def used(owner: str) -> int:
-    """The bytes of all jobs of an owner: datasets, models with their snapshots, and uploads."""
-    total = 0
+    """The bytes of all jobs of an owner, datasets and models with their snapshots, and of the files that it sends."""
+    total = received_file.promised_bytes(owner)
     for job_class in job_classes():
         rows = job_class.objects.filter(owner=owner)
         total += rows.aggregate(bytes=Sum("disk_bytes"))["bytes"] or 0

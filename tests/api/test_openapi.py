@@ -13,7 +13,10 @@ from tests.support.api_requests import make_account
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
 # Routes that do not belong to the API.
-OTHER_ROUTES = r"/(admin|\^static|api|healthz|readyz|metrics|oidc|(datasets|models)(/images/\w+/new)?$)"
+OTHER_ROUTES = (
+    r"/(admin|\^static|api|healthz|readyz|metrics|oidc|uploads|pages|datasets/\{job_id\}/(images|mean|strip)"
+    r"|(datasets|models)(/images/\w+/new)?$)"
+)
 
 
 @pytest.fixture(scope="module")

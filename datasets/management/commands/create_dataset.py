@@ -9,8 +9,8 @@ from datasets.sources.textfile_source import LOCAL
 from digits_project.jobs.console.form_options import FormOptions
 from digits_project.jobs.console.work_command import WorkCommand, add_owner
 
-# A command's lists are files of this machine.
-OPTIONS = FormOptions(*FORMS.values(), name="dataset_name", hidden=(LOCAL,))
+# A command's lists and archives are files of this machine.
+OPTIONS = FormOptions(*FORMS.values(), name="dataset_name", hidden=(LOCAL, "upload_train"))
 
 
 class Command(WorkCommand):

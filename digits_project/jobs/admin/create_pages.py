@@ -110,7 +110,9 @@ class CreatesJobs(ShowsWhatIsVisible[J]):
         form = self.forms[kind]()
         form.for_page()
         fields = [
-            _shown(name, field, values, errors.get(name, []), self.belongs(name)) for name, field in form.fields.items()
+            _shown(name, field, values, errors.get(name, []), self.belongs(name))
+            for name, field in form.fields.items()
+            if field.style.get("input_type") != "hidden"  # scripts of other pages fill these in
         ]
         return self.arranged(fields, values, errors)
 

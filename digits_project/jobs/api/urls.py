@@ -1,6 +1,7 @@
 from django.urls import path
 
 from digits_project.api.routes import action_routes, action_view
+from digits_project.jobs.api.tus_views import ReceivedFiles, ReceivedFileView
 from digits_project.jobs.api.views import AnyJobViewSet, IndexViewSet, JobViewSet
 
 
@@ -20,4 +21,6 @@ urlpatterns = [
     path("", action_view(IndexViewSet, {"get": "list"}, name="Jobs"), name="home"),
     *action_routes("index", IndexViewSet, {"get": "list"}, "index", name="Jobs"),
     *job_routes("jobs", AnyJobViewSet, "Any Job"),
+    path("uploads", ReceivedFiles.as_view(), name="uploads"),
+    path("uploads/<str:key>", ReceivedFileView.as_view(), name="upload"),
 ]

@@ -18,6 +18,7 @@ from digits_project.jobs.models import Job, Status, find_job, job_classes
 from digits_project.jobs.process_identity import Process
 from digits_project.jobs.scheduling import queues
 from digits_project.jobs.scheduling.dispatch import dispatch
+from digits_project.received import received_file
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,10 @@ def tick_or_leave() -> bool:
 
 
 def tidy_or_leave() -> None:
-    """Remove folders that killed processes left; if the database can't be reached, the next call tries again."""
+    """Remove folders that killed processes left, and expired uploads; if the database can't be reached, the next call
+    tries again."""
     directory.finish_removals()
+    received_file.remove_expired()
     try:
         directory.remove_abandoned(find_job)
     except DatabaseFailure as away:
