@@ -1,6 +1,7 @@
 """Runs the trainer process and reads its events."""
 
 import json
+import math
 import os
 import selectors
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ from django.conf import settings
 from digits_project.common import resources
 from digits_project.common.errors import BadInput, Failed, Lost
 from models_app.training.engines import ENGINES, EngineDeclaration
+from models_app.training.process import parse_line
 from models_app.training.pythons.launcher import trainer_command
 from models_app.training.ranks.failures import LOST_RANK
 
@@ -39,27 +41,27 @@ EXCEPTIONS = {"user": BadInput, "host": Failed, "server": TrainerFault, LOST_RAN
 
 
 @contextmanager
-def events(config: Path, log: Path) -> Iterator[Iterator[dict | None]]:
+def events(config: Path, log: Path, is_reporting: bool = True) -> Iterator[Iterator[dict | None]]:
     """Start the trainer on `config`, in the Python of the engine that this names, and yield its events, and None after
-    each PULSE_SECONDS without one.
+    each PULSE_SECONDS without one. `is_reporting`: it sends an event each second; a further host's ranks send none.
 
-    The trainer has ended when the block is left, however it is left. Its text output is appended to `log`. Raises
+    The trainer has ended when the block is left, however it is left. All other output is appended to `log`. Raises
     BadInput for the user's mistakes, Failed for problems of the host, TrainerDied or TrainerFault for any other
     failure."""
     engine = ENGINES[json.loads(config.read_text())["engine"]]
     if missing := engine.obstacle(None):
         raise Failed(f"{missing}. Install it on {settings.DIGITS_HOST_NAME}, then resume this job.")
-    with log.open("ab") as output:
+    with log.open("ab", buffering=0) as output:
         process = _start(engine, config, output)
-    try:
-        yield _listen(process)
-    finally:
-        _stop(process)
+        try:
+            yield _listen(process, output, SILENCE_SECONDS if is_reporting else math.inf)
+        finally:
+            _stop(process)
 
 
 def _start(engine: EngineDeclaration, config: Path, output: BinaryIO) -> subprocess.Popen:
     return subprocess.Popen(
-        trainer_command(engine.python(), str(config), "--parent", str(os.getpid())),
+        trainer_command(engine.python(), str(config)),
         cwd=settings.BASE_DIR,
         env=environment_of(engine),
         stdin=subprocess.DEVNULL,
@@ -74,17 +76,20 @@ def environment_of(engine: EngineDeclaration) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in own}
 
 
-def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
+def _listen(process: subprocess.Popen, log: BinaryIO, patience: float) -> Iterator[dict | None]:
     last_event = time.monotonic()
     for line in _lines(process.stdout):
-        if line is not None:
+        text, event = parse_line(line) if line is not None else (b"", None)
+        if text:
+            with suppress(OSError):  # a full disk; the training's own files report it
+                log.write(text + b"\n")
+        if event:
             last_event = time.monotonic()
-            event = json.loads(line)
             if event["event"] == "error":
                 raise EXCEPTIONS[event["blame"]](event["message"])
             yield event
-        elif time.monotonic() - last_event > SILENCE_SECONDS:
-            raise TrainerDied(f"The trainer sent nothing for {SILENCE_SECONDS:g} s and was stopped.")
+        elif time.monotonic() - last_event > patience:
+            raise TrainerDied(f"The trainer sent nothing for {patience:g} s and was stopped.")
         else:
             yield None
     if status := process.wait():
@@ -99,7 +104,7 @@ def _listen(process: subprocess.Popen) -> Iterator[dict | None]:
 
 
 def _lines(pipe) -> Iterator[bytes | None]:
-    """Complete lines as they arrive, and None for each pulse without one, until the pipe ends."""
+    """Lines as they arrive, and None for each pulse without one, until the pipe ends."""
     rest = b""
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
@@ -109,6 +114,8 @@ def _lines(pipe) -> Iterator[bytes | None]:
                 continue
             chunk = os.read(pipe.fileno(), 65536)
             if not chunk:
+                if rest:
+                    yield rest
                 return
             *whole, rest = (rest + chunk).split(b"\n")
             yield from whole

@@ -100,11 +100,11 @@ def _remove_all_but(model: TrainedModel, folders: set[str]) -> None:
 
 def _follow(model: TrainedModel, hosts: Sequence[Sequence[Device]], report: JobProgress) -> None:
     """Run the trainer and store its events."""
-    arrivals, config = host_ranks.Arrivals(hosts), rank_plan.config_file(model, 0)
+    others, config = host_ranks.FurtherHosts(hosts), rank_plan.config_file(model, 0)
     with trainer_process.events(config, model.directory / "train.log") as events:
         speeds = _Mean()
         for event in events:
-            arrivals.check(event)
+            others.check(event)
             if event and event["event"] == "progress":
                 speeds.add(event["images_per_second"])
             if event and (store := STORE.get(event["event"])):

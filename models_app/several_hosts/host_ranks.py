@@ -16,12 +16,14 @@ from digits_project.jobs.scheduling import devices, queues
 from models_app import trainer_process
 from models_app.models import TrainedModel
 from models_app.several_hosts.rank_plan import config_file
-from models_app.trainer_process import TrainerFault
+from models_app.trainer_process import TrainerDied, TrainerFault
 from models_app.training.config import TrainConfig
 
 log = logging.getLogger(__name__)
 
 WORKERS_SECONDS = 1.0  # how often a training that waits for ranks looks for their workers
+SILENT_SECONDS = 10.0  # without an event, of which there is one a second, until a running training looks for them too
+ABSENT_SECONDS = 10.0  # how long they must be missing then; if Redis lost its data, they come back within five seconds
 
 
 def invite(model: TrainedModel, configs: Sequence[TrainConfig], hosts: Sequence[Sequence[Device]]) -> None:
@@ -32,28 +34,44 @@ def invite(model: TrainedModel, configs: Sequence[TrainConfig], hosts: Sequence[
             queues.enqueue_join(held[0].queue_name, model.JOIN_TASK, model.pk, model.attempt, number)
 
 
-class Arrivals:
-    """Checks that the further hosts of a training have workers, until the first event shows that all ranks have come.
+class FurtherHosts:
+    """Checks that the further hosts of a training have workers: until all ranks have come, and later while the training
+    sends nothing.
 
-    A worker that was killed seems to live for some seconds, so that a job can be given devices of a host that is gone.
+    A host that loses its power closes no connection, so its ranks would be missed only after DIGITS_RANK_TIMEOUT; its
+    workers' heartbeats expire in ten seconds. A training that goes on needs no worker: Redis can be down, or empty.
     """
 
     def __init__(self, hosts: Sequence[Sequence[Device]]):
-        self._awaited = {held[0].queue_name for held in hosts[1:]}
-        self._looked = time.monotonic()
+        self._queues = {held[0].queue_name for held in hosts[1:]}
+        self._have_come = False
+        self._heard = self._looked = self._complete = time.monotonic()
 
     def check(self, event: dict | None) -> None:
-        """Call it with each event of the trainer, and None without one. Raises Stopped, so that the job gets other
-        devices."""
+        """Call it with each event of the trainer, and None without one. Raises Stopped before the ranks have come, so
+        that the job gets other devices; later TrainerDied."""
+        now = time.monotonic()
         if event:
-            self._awaited = set()
-        if not self._awaited or time.monotonic() - self._looked < WORKERS_SECONDS:
+            self._have_come, self._heard = True, now
+        if not self._queues or now - self._looked < WORKERS_SECONDS:
             return
-        self._looked = time.monotonic()
+        self._looked = now
+        if self._have_come and now - self._heard < SILENT_SECONDS:
+            self._complete = now
+            return
         with suppress(RedisError):
-            if missing := self._awaited - queues.live_workers().keys():
-                log.warning("A training waits for ranks of %s, which has no worker any more", ", ".join(missing))
-                raise Stopped
+            self._check_workers(now)
+
+    def _check_workers(self, now: float) -> None:
+        missing = ", ".join(sorted(self._queues - queues.live_workers().keys()))
+        if not missing:
+            self._complete = now
+        elif not self._have_come:
+            log.warning("A training waits for ranks of %s, which has no worker any more", missing)
+            raise Stopped
+        elif now - self._complete > ABSENT_SECONDS:
+            silent = f"sent nothing for {now - self._heard:.0f} s, and there is no worker at {missing} any more"
+            raise TrainerDied(f"The training {silent}: a further host of it is gone.")
 
 
 def join(job_id: str, attempt: int) -> None:
@@ -65,12 +83,13 @@ def join(job_id: str, attempt: int) -> None:
         log.info("%s has no devices of this host any more", job_id)
         return
     watch = _Watch(job_id, attempt)
+    log_file = model.directory / f"train-{number}.log"
     try:
-        with trainer_process.events(config_file(model, number), model.directory / f"train-{number}.log") as events:
+        with trainer_process.events(config_file(model, number), log_file, is_reporting=False) as events:
             for _ in events:
                 if not watch.goes_on():
                     return
-    except (BadInput, Failed, TrainerFault) as end:
+    except (BadInput, Failed, TrainerDied, TrainerFault) as end:
         log.warning("The ranks of this host ended, which %s uses: %s", model, end)
 
 

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     if options.load:
         return _load(options.load)
-    die_with(options.parent, status=STOPPED)
+    die_with(None)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if ranks_to_start := launcher_of(options.config):
         return ranks_to_start()
@@ -88,7 +88,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("config", type=Path, nargs="?", help="the file that TrainConfig.to_json wrote")
     what.add_argument("--load", metavar="ENGINE", help="load an engine, and print its version")
-    parser.add_argument("--parent", type=int, help="process id of the parent: end at once if it is not the parent")
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""The trainer as a process: writes events to standard output, and stops on a signal."""
+"""The trainer as a process: its events, which it writes to standard output, and its stop on a signal."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ DONE, FAULT, USERS_FAULT, STOPPED, LOST = 0, 1, 2, 3, 4
 
 # After SIGTERM the loop has this long to stop between two batches; then the process exits within a batch.
 GRACE_SECONDS = 0.7
+START_OF_EVENT = b'{"event":'  # the field event comes first
 
 
 class Events:
@@ -35,6 +36,18 @@ class Events:
                 line = line[os.write(self._descriptor, line) :]
         except BrokenPipeError as error:
             raise Aborted("nobody reads the events") from error
+
+
+def parse_line(line: bytes) -> tuple[bytes, dict[str, Any] | None]:
+    """The text and the event in a line of a trainer's standard output: b"" without text, None without an event.
+
+    A program that starts the trainer's Python can have printed the text, even without ending its line.
+    """
+    text, start, rest = line.partition(START_OF_EVENT)
+    try:
+        return text, json.loads(start + rest)
+    except ValueError:
+        return line, None
 
 
 class StopSignal:

@@ -43,9 +43,9 @@ def on_event(monkeypatch):
     def on_event(name, act, **fields):
         listen = trainer_process._listen
 
-        def watched(process):
+        def watched(process, *others):
             monkeypatch.setattr(trainer_process, "_listen", listen)
-            for event in listen(process):
+            for event in listen(process, *others):
                 yield event
                 if event and {"event": name, **fields}.items() <= event.items():
                     act(process.pid)

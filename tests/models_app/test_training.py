@@ -39,8 +39,8 @@ def during_training(monkeypatch):
     def during(act):
         listen = trainer_process._listen
 
-        def watched(process):
-            events = listen(process)
+        def watched(process, *others):
+            events = listen(process, *others)
             for event in events:
                 yield event
                 if event and event["event"] == "progress":
@@ -144,13 +144,13 @@ def test_the_trainer_gets_the_settings_of_the_row(train):
 
 def test_lines_from_a_pipe_are_complete_wherever_the_chunks_end():
     read, write = os.pipe()
-    chunks = [b'{"a"', b": 1}\n{", b'"b": 2}\n']
+    chunks = [b'{"a"', b": 1}\n{", b'"b": 2}\n', b"the end"]
     writer = threading.Thread(target=lambda: [os.write(write, c) for c in chunks] and os.close(write))
     writer.start()
     with os.fdopen(read, "rb") as pipe:
         lines = list(itertools.filterfalse(lambda line: line is None, trainer_process._lines(pipe)))
     writer.join()
-    assert lines == [b'{"a": 1}', b'{"b": 2}']
+    assert lines == [b'{"a": 1}', b'{"b": 2}', b"the end"]
 
 
 def test_a_training_without_improvement_is_done_early_and_reports_the_epoch(train):

@@ -30,9 +30,9 @@ def kill_after_snapshot(monkeypatch):
     """Kill the next trainer when it reports its first snapshot."""
     listen = trainer_process._listen
 
-    def watched(process):
+    def watched(process, *others):
         monkeypatch.setattr(trainer_process, "_listen", listen)
-        for event in listen(process):
+        for event in listen(process, *others):
             yield event
             if event and event["event"] == "snapshot":
                 os.kill(process.pid, signal.SIGKILL)

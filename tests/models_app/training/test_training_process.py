@@ -1,7 +1,6 @@
 """The trainer as a process: its events, its exit status, and the end of the process."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -131,9 +130,3 @@ def test_a_trainer_dies_with_its_parent(config, tmp_path):
     while is_running(trainer) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_running(trainer)
-
-
-def test_a_trainer_whose_parent_has_already_ended_exits_before_it_trains(config, tmp_path):
-    process = start_trainer(write_endless_config(config, tmp_path), "--parent", str(os.getppid()))
-    assert process.communicate(timeout=30)[0] == ""
-    assert process.returncode == 3

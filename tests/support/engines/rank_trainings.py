@@ -54,7 +54,7 @@ class RankTraining:
         path.write_text(config.to_json(), encoding="utf-8")
         self.output, self.log = path.with_suffix(".events"), path.with_suffix(".log")
         with self.output.open("wb") as output, self.log.open("wb") as log:
-            command = trainer_command(ENGINES["torch"].python(), str(path), "--parent", str(os.getpid()))
+            command = trainer_command(ENGINES["torch"].python(), str(path))
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             self.process = subprocess.Popen(command, stdout=output, stderr=log, env=environment)
 

@@ -29,12 +29,13 @@ def skip_without_torch(items) -> None:
 
 
 def write_python(
-    path: Path, version=(3, 13), lacks=(), cuda="13.0", architectures=ARCHITECTURES, problem="", broken=""
+    path: Path, version=(3, 13), lacks=(), cuda="13.0", architectures=ARCHITECTURES, problem="", broken="", trains=":"
 ) -> str:
     """Write a program that the torch engine's declaration takes for a Python with PyTorch 2.14.1; returns its path.
 
     lacks: modules that it has not. problem: why CUDA can't be used. broken: the last line of the traceback with which
-    `import torch` fails. The file `path`.asked gets a line for each start.
+    `import torch` fails. trains: shell commands, which it runs as a trainer. The file `path`.asked gets a line for each
+    start.
     """
     found = {"python": version, "missing": [name for name in NEEDED if name in lacks], "versions": {"torch": "2.14.1"}}
     loaded = f"echo '{json.dumps({'cuda': cuda, 'architectures': architectures, 'problem': problem})}'"
@@ -43,6 +44,9 @@ def write_python(
     path.write_text(
         f"""#!/bin/sh
 echo start >>'{path}.asked'
+case "$1" in
+    *launcher.py) {trains}; exit ;;
+esac
 case "$3" in
     *architectures*) {loaded} ;;
     *) echo '{json.dumps(found)}' ;;

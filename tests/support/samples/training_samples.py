@@ -81,8 +81,8 @@ def config_of(dataset: Path, directory: Path, **fields) -> TrainConfig:
     return TrainConfig(**(defaults | {"random_seed": 1, "threads": 1, "learning_rate": 0.1} | where | fields))
 
 
-def start_trainer(config_file: Path, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "models_app.training", str(config_file), *arguments]
+def start_trainer(config_file: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "models_app.training", str(config_file)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

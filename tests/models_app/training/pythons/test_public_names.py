@@ -86,6 +86,6 @@ def test_a_trainer_imports_nothing_but_our_packages_from_the_folder_in_which_pip
     for name in ("numpy", "PIL", "onnx"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('of another Python')\n")
     program = tmp_path / Path(launcher.__file__).relative_to(ROOT)
-    command = [sys.executable, program, "models_app.training", "--load", "mxnet"]
+    command = [sys.executable, program, *trainer_command(sys.executable, "--load", "mxnet")[2:]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (0, "1.9.1\n"), done.stderr

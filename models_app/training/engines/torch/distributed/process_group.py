@@ -34,8 +34,8 @@ def connect(config: TrainConfig) -> TorchRanks:
     meeting = config.meeting or Rendezvous()
     number, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     device = config.devices[int(os.environ["LOCAL_RANK"])]
-    if device.startswith("gpu"):
-        torch.cuda.set_device(int(device.removeprefix("gpu")))
+    if device.startswith("gpu") and (index := int(device.removeprefix("gpu"))) < torch.cuda.device_count():
+        torch.cuda.set_device(index)  # the engine reports a GPU that is not there
     timeout = timedelta(seconds=meeting.timeout)
     try:
         store = dist.PrefixStore(meeting.identity, _open_store(count, timeout))

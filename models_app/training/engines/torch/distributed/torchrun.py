@@ -32,7 +32,7 @@ def launch(path: Path, config: TrainConfig) -> int:
     meeting = config.meeting or Rendezvous()
     threads = config.threads or max(1, usable_cores() // len(config.devices))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # torchrun would set 1
-    command = trainer_command(sys.executable, str(path), "--parent", str(os.getpid()))[1:]
+    command = trainer_command(sys.executable, str(path))[1:]
     where = _on_one_host() if meeting.hosts == 1 else _on_several_hosts(meeting)
     try:
         run(parse_args([*_options(meeting, len(config.devices)), *where, *command]))
