@@ -113,7 +113,7 @@ class Snapshots(Callback):
             return
         try:
             self._finish(loop)
-        except Exception:
+        except Exception:  # the training ends with its own error: that is the one to report
             logger.exception("the snapshot that was being written when the training failed is lost")
 
     def _finish(self, loop: Loop) -> None:

@@ -13,6 +13,9 @@ Array = Any  # of the engine's library
 class ArrayLibrary(Protocol):
     """The operations of an engine's library on its arrays, which are float32."""
 
+    def wait(self) -> None:
+        """Wait for what reading an array would not wait for."""
+
     def copy(self, array: Array) -> Array:
         """A new array with the same numbers, on the same device."""
 

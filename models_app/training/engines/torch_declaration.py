@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from digits_project.common.resources import ComputeCapability
+from models_app.networks.layers import TYPES
 from models_app.networks.timm.timm_network import LAYER_TYPE as TIMM_LAYER
-from models_app.training.engines.mxnet_declaration import LAYER_TYPES
 from models_app.training.engines.registry import PYTHONS, EngineDeclaration, dotted, register
 from models_app.training.pythons.launcher import trainer_command
 
@@ -158,7 +158,7 @@ TORCH = register(
         module="models_app.training.engines.torch.torch_engine",
         package="torch",
         install="make torch",
-        layer_types=frozenset((*LAYER_TYPES, TIMM_LAYER)),
+        layer_types=frozenset((*TYPES, TIMM_LAYER)),
         timm_module="models_app.training.engines.torch.timm_networks",
         gpu_install="make torch",
         ranks_module="models_app.training.engines.torch.distributed.torchrun",

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 
 from digits_project.common.errors import BadInput
-from models_app.networks.export.network_onnx import write_onnx
-from models_app.training.engines.interface import EngineConfig, draw_seed
-from models_app.training.engines.mxnet.bound_executor import Arrays, BoundExecutor
+from models_app.training.engines.interface import EngineConfig
+from models_app.training.engines.kept_weights import KeptWeights
+from models_app.training.engines.mxnet.bound_executor import BoundExecutor
 from models_app.training.engines.mxnet.compat import mx
 from models_app.training.engines.mxnet.ndarrays import NDArrays
 from models_app.training.engines.mxnet.replicas import Replicas
 from models_app.training.engines.mxnet.solvers import SOLVERS
-from models_app.training.engines.running_averages import RunningAverages
-from models_app.training.engines.weight_average import WeightAverage
 from models_app.training.hyperparameters import FP32
 from models_app.training.measures import Scores, Tally
 
@@ -26,7 +23,7 @@ def open_engine(config: EngineConfig) -> MXNetEngine:
     return MXNetEngine(config)
 
 
-class MXNetEngine:
+class MXNetEngine(KeptWeights):
     """The Engine that trains with MXNet. train_batch() waits only until the device has read the previous batch."""
 
     def __init__(self, config: EngineConfig) -> None:
@@ -34,18 +31,14 @@ class MXNetEngine:
         self.device = ", ".join(config.devices)
         self.threads = config.threads
         self.precision = FP32
-        self._config = config
         self._contexts = [_context(device) for device in config.devices]
         self._context = self._contexts[0]
-        weights = config.network.weights()
-        self._averages = RunningAverages(config.network)
+        described = config.network.weights()
+        arrays = {weight.name: mx.nd.zeros(weight.shape, self._context) for weight in described}
+        self._solver = SOLVERS[config.solver_type]([w for w in described if w.trained], arrays, config)
+        super().__init__(config, arrays, self._solver, NDArrays())
         self._tally = Tally(config.network, "val")
-        self._weights = {w.name: mx.nd.zeros(w.shape, self._context) for w in weights}
-        self._solver = SOLVERS[config.solver_type]([w for w in weights if w.trained], self._weights, config)
-        changing = [*(w.name for w in weights if w.trained), *self._averages.names]
-        self._average = WeightAverage(config.ema, self._weights, changing, NDArrays()) if config.ema else None
         self._draws = any(node.layer.type == "Dropout" for node in config.network.nodes("train"))
-        self._gathered = 0  # batches since the last step
         self._replicas: Replicas | None = None
         self._bound: dict[str, BoundExecutor] = {}
 
@@ -54,28 +47,19 @@ class MXNetEngine:
         if self._draws:
             self._begin_draws()
         replicas.run(images, labels)
-        self._averages.count_batch()
-        self._gathered += 1
+        self._count_batch()
         if learning_rate is not None:
             replicas.gather()
             self._solver.step(learning_rate, self._gathered)
             replicas.spread()
-            self._gathered = 0
-            if self._average:
-                self._update_average(self._average)
-
-    def _update_average(self, average: WeightAverage) -> None:
-        factors = self._averages.factors()
-        if factors:
-            mx.nd.waitall()  # MXNet does not report that the backward pass writes the running averages
-        average.update(self._solver.steps, factors)
+            self._count_step()
 
     def _begin_draws(self) -> None:
         """Seed MXNet's random numbers, which dropout draws, from the training's seed and the number of the batch.
 
         So a resumed training draws the same numbers. It takes a millisecond a batch: MXNet seeds 1024 generators.
         """
-        drawn = draw_seed(self._config.seed, self._solver.batches + self._gathered)
+        drawn = self._draw_seed()
         for context in self._contexts:  # each draws other numbers, because MXNet adds the device's number to the seed
             mx.random.seed(drawn, context)
 
@@ -97,67 +81,15 @@ class MXNetEngine:
         results = zip(bound.outputs, bound.results, strict=True)
         return {name: value.asnumpy()[: len(images)] for name, value in results}
 
-    def weights(self) -> dict[str, np.ndarray]:
-        mx.nd.waitall()  # MXNet does not report that the backward pass writes the running averages
-        arrays = {name: array.asnumpy() for name, array in self._used_weights.items()}
-        factors = {name: np.array([factor], np.float32) for name, factor in self._used_factors.items()}
-        return {**arrays, **factors}
-
-    @property
-    def _used_weights(self) -> Arrays:
-        """The weights that validation, forward() and snapshots use."""
-        return self._average.arrays if self._average else self._weights
-
-    @property
-    def _used_factors(self) -> dict[str, float]:
-        return self._average.factors if self._average else self._averages.factors()
-
     def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        mx.nd.waitall()
-        for name, array in self._weights.items():
-            # By copyto(), because forward() stores some weights in oneDNN's blocks, which `array[:] =` can't write.
-            mx.nd.array(weights[name], self._context).copyto(array)
-        self._averages.load_factors(weights)
-        if self._average:
-            self._average.begin(self._averages.factors())
+        super().load_weights(weights)
         if self._replicas:
             self._replicas.load()
 
-    def optimizer_state(self) -> dict[str, np.ndarray]:
-        return {**self._solver.state(), **self._state_of_averages()}
-
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
-        of_averages = self._state_of_averages()
-        self._solver.load_state({name: array for name, array in state.items() if name not in of_averages})
-        self._averages.load_state(state)
-        if self._average:
-            self._average.load_state(state)
-            if self._replicas:
-                self._replicas.load()
-
-    def _state_of_averages(self) -> dict[str, np.ndarray]:
-        return {**self._averages.state(), **(self._average.state() if self._average else {})}
-
-    def export(
-        self,
-        path: Path,
-        weights: Mapping[str, np.ndarray],
-        labels: Sequence[str],
-        metadata: Mapping[str, str],
-        image_shape: tuple[int, int, int],
-    ) -> None:
-        config = self._config
-        write_onnx(
-            config.network,
-            weights,
-            path,
-            config.mean,
-            labels,
-            metadata,
-            image_shape,
-            config.scale,
-            config.aug_whitening,
-        )
+        super().load_optimizer_state(state)
+        if self._replicas:
+            self._replicas.load()
 
     def _training(self) -> Replicas:
         """The executors of training, one for each device; bound when they are first needed."""
@@ -175,7 +107,7 @@ class MXNetEngine:
     def _measuring(self, phase: str) -> BoundExecutor:
         bound = self._phase(phase)
         if self._averages.is_outdated(phase):
-            mx.nd.waitall()  # as in weights()
+            self._library.wait()
             for name, divisor in self._averages.divisors(self._used_factors).items():
                 bound.averages[name][:] = self._used_weights[name] / divisor
         return bound

@@ -12,11 +12,16 @@ from models_app.training.engines.mxnet.compat import mx
 class NDArrays:
     """The ArrayLibrary of MXNet."""
 
+    def wait(self) -> None:
+        """Wait for everything, because MXNet does not report that the backward pass writes the running averages."""
+        mx.nd.waitall()
+
     def copy(self, array: mx.nd.NDArray) -> mx.nd.NDArray:
         return array.copy()
 
     def assign(self, array: mx.nd.NDArray, values: mx.nd.NDArray | np.ndarray) -> None:
-        array[:] = values
+        # By copyto(), because forward() stores some weights in oneDNN's blocks, which `array[:] =` can't write.
+        (mx.nd.array(values, array.context) if isinstance(values, np.ndarray) else values).copyto(array)
 
     def numbers(self, array: mx.nd.NDArray) -> np.ndarray:
         return array.asnumpy()

@@ -27,6 +27,9 @@ _libc.mallopt(TRIM_THRESHOLD, KEPT_TOGETHER)
 class TorchArrays:
     """The ArrayLibrary of PyTorch."""
 
+    def wait(self) -> None:
+        """Nothing: reading a tensor waits for all that writes it."""
+
     def copy(self, array: torch.Tensor) -> torch.Tensor:
         return array.detach().clone()
 
