@@ -110,7 +110,8 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "digits_project.api.browsable.client_name",
-            ]
+            ],
+            "libraries": {"components": "digits_project.web.components"},
         },
     }
 ]

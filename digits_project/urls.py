@@ -12,7 +12,7 @@ from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.api.routes import action_routes, action_view, with_suffix
 from digits_project.monitoring import health
 from digits_project.monitoring.metrics import Metrics
-from digits_project.web import account, login, path_suggestions
+from digits_project.web import about, account, login, path_suggestions
 
 admin.site.site_header = admin.site.site_title = "DIGITS"
 handler400 = "digits_project.api.exception_handler.bad_request"
@@ -35,6 +35,7 @@ urlpatterns = [
     path("oidc/callback", oidc_view("OidcCallback"), name="oidc-callback"),
     *with_suffix("logout", login.Logout, "logout"),
     *with_suffix("account", account.AccountPage, "account"),
+    path("about", about.AboutPage.as_view(), name="about"),
     *with_suffix("autocomplete/path", path_suggestions.PathSuggestions, "autocomplete-path"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
@@ -48,4 +49,5 @@ urlpatterns = [
     path("", include("models_app.api.urls")),
     path("", include("datasets.api.urls")),
     path("", include("digits_project.jobs.api.urls")),
+    path("", include("digits_project.jobs.pages.urls")),
 ]

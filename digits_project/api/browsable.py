@@ -1,53 +1,91 @@
 """Pages: a view's response and forms as a browser shows them. The templates are in templates/ of each app."""
 
 import re
+from http import HTTPStatus
 
 from django.core.exceptions import SuspiciousOperation
 from django.http import UnreadablePostError
+from django.urls import Resolver404, resolve
 from django.utils.html import conditional_escape
 from django.utils.safestring import mark_safe
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
+from rest_framework.fields import empty
 from rest_framework.renderers import BrowsableAPIRenderer, HTMLFormRenderer
 from rest_framework.response import Response
 
+from digits_project import __version__
 from digits_project.accounts import usernames
 
-FORM_STYLE = {"style": {"template_pack": "rest_framework/horizontal"}}
+TITLES = {401: "Log in first", 403: "Not allowed", 404: "Not found"}
 
 
 class PageResponse(Response):
     """A response whose page has a template of its own, or further `variables` for the template, which JSON lacks."""
 
-    def __init__(self, data, template: str | None = None, headers: dict | None = None, **variables):
-        super().__init__(data, template_name=template, headers=headers)
+    def __init__(
+        self, data, template: str | None = None, headers: dict | None = None, status: int | None = None, **variables
+    ):
+        super().__init__(data, template_name=template, headers=headers, status=status)
         self.page_variables = variables
 
 
-class BrowsablePage(BrowsableAPIRenderer):
-    """DRF's page in this project's style.
+class FormRenderer(HTMLFormRenderer):
+    """The form of a page, from templates/components/form/, with the default of each optional field.
 
-    The template of a page is that of its PageResponse, else the view's `page_template`, else DRF's. The values in
+    A field's `style` can have a `title`, instead of the label that DRF makes of its name, and a `unit`.
+    """
+
+    template_pack = "components/form"
+
+    def render_field(self, field, parent_style):
+        declared = field._field
+        declared.style = {"default": _default_text(declared), **declared.style}
+        return super().render_field(field, parent_style)
+
+
+class BrowsablePage(BrowsableAPIRenderer):
+    """A page in this project's style.
+
+    The template of a page is that of its PageResponse, else the view's `page_template`, else page.html. The values in
     the form for PUT come from the view's `prefilled()`. The query string fills fields too, so that one page can link
     to another's form: `?dataset=<id>`. After errors the form shows the posted values, without passwords, and the
     errors.
     """
 
+    template = "page.html"
+    form_renderer_class = FormRenderer
+    accepted_media_type: str  # BrowsableAPIRenderer.render() sets it
+
     def render(self, data, accepted_media_type=None, renderer_context=None):
         own = renderer_context["response"].template_name
         self.template = own or getattr(renderer_context["view"], "page_template", self.template)
+        if renderer_context["response"].status_code >= 400:
+            self.template = _of_errors(renderer_context["view"], self.template)
         return super().render(data, accepted_media_type, renderer_context)
 
-    accepted_media_type: str  # BrowsableAPIRenderer.render() sets it
-
     def get_context(self, data, accepted_media_type, renderer_context):
-        context = super().get_context(data, accepted_media_type, renderer_context)
-        variables = getattr(renderer_context["response"], "page_variables", {})
-        return context | {"data": data, "problem": _problem(data), "wrong": _wrong_fields(data)} | variables
+        """The variables of the templates. DRF's own get_context also renders the JSON, the raw forms and a list of
+        parent pages, which no page of ours shows."""
+        view, request, response = (renderer_context[name] for name in ("view", "request", "response"))
+        context = {
+            "view": view,
+            "request": request,
+            "response": response,
+            "user": request.user,
+            "name": _title(self.get_name(view), request, response),
+            "description": self.get_description(view, response.status_code),
+            "put_form": self.get_rendered_html_form(data, view, "PUT", request),
+            "post_form": self.get_rendered_html_form(data, view, "POST", request),
+            "display_edit_forms": response.status_code != 403,
+            "json_address": _json_address(request),
+            "data": data,
+            "problem": _problem(data),
+            "wrong": _wrong_fields(data),
+        }
+        return context | getattr(response, "page_variables", {})
 
     def get_rendered_html_form(self, data, view, method, request):
-        if method not in ("POST", "PUT"):
-            return super().get_rendered_html_form(data, view, method, request)
         has_form = getattr(view, "serializer_class", None) is not None
         if not (has_form and self.show_form_for_method(view, method, request, None)):
             return None
@@ -61,18 +99,52 @@ class BrowsablePage(BrowsableAPIRenderer):
             field.help_text = _with_code(field.help_text or "")
             if isinstance(values.get(name), str) and not _is_secret(field):
                 _begin_with(field, values[name])
-        return HTMLFormRenderer().render(form.data, self.accepted_media_type, FORM_STYLE)
+        return FormRenderer().render(form.data, self.accepted_media_type, {})
 
     def get_description(self, view, status_code):
-        return _with_code(super().get_description(view, status_code))
-
-    def get_raw_data_form(self, data, view, method, request):
-        """None, because bodies can be tried by hand at /api/docs."""
+        return getattr(view, "page_description", "") if status_code < 400 else ""
 
 
 def client_name(request) -> dict:
-    """Template context of every page: the name that the client of an open server has given."""
-    return {"client_name": lambda: usernames.owner(request)}
+    """Template context of every page: the name that the client of an open server has given, and the version."""
+    return {"client_name": lambda: usernames.owner(request), "digits_version": __version__}
+
+
+def _title(name: str, request, response) -> str:
+    """The page's title: the view's name, but for a page that can't be shown what is wrong, such as "Not found"."""
+    if response.status_code < 400 or request.method != "GET":
+        return name
+    return TITLES.get(response.status_code, HTTPStatus(response.status_code).phrase)
+
+
+def _of_errors(view, template: str) -> str:
+    """The template for a response with an error: that of a page with a form, which shows the errors, else page.html,
+    because the other templates show data that the response has not."""
+    has_form = getattr(view, "page_template", None) == template
+    return template if has_form else BrowsablePage.template
+
+
+def _json_address(request) -> str:
+    """The address of the same resource as JSON; "" if there is none, or the page is no response to a GET."""
+    if request.method != "GET":
+        return ""
+    path = "/index" if request.path_info == "/" else request.path_info
+    try:
+        resolve(f"{path}.json")
+    except Resolver404:
+        return ""
+    prefix = request.path.removesuffix(request.path_info)
+    query = request.META.get("QUERY_STRING", "")
+    return f"{prefix}{path}.json" + (f"?{query}" if query and request.path_info != "/" else "")
+
+
+def _default_text(field: serializers.Field) -> str:
+    """The default of an optional field as text; "" if it says nothing."""
+    default = field.default
+    if default is empty or default in ("", None, [], ()) or isinstance(default, bool) or callable(default):
+        return ""
+    shown = field.to_representation(default)
+    return getattr(field, "choices", {}).get(shown, shown) if isinstance(shown, str) else str(shown)
 
 
 def _with_code(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The base of the viewsets: routes with a form, the header of ignored fields, and the response to OPTIONS."""
+"""The bases of the views: routes with a form, the header of ignored fields, and the response to OPTIONS."""
 
 from collections.abc import Iterable, Mapping
 from heapq import nsmallest
@@ -9,8 +9,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.response import Response
+from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
+from digits_project.api.browsable import BrowsablePage
 from digits_project.api.forms import IGNORED, Form
 
 # Limits of the header: clients and proxies limit the size of a response's head.
@@ -36,6 +38,7 @@ class FormViewSet(ViewSet):
     """A viewset whose routes may each have a form: `serializer_class`, which the page of the route shows."""
 
     serializer_class: type[Form] | None = None
+    button = "Send"  # the text of the page's button that sends the form
     metadata_class = FormMetadata
 
     def form_class(self) -> type[Form]:
@@ -73,3 +76,12 @@ def ignored_header(form: Form, sent: Iterable[str]) -> dict[str, str]:
     if len(listed) > MAX_IGNORED_BYTES:
         listed = listed[:MAX_IGNORED_BYTES].rpartition(", ")[0]
     return {IGNORED: listed} if listed else {}
+
+
+class PageView(APIView):
+    """The base of views that only browsers use: pages without JSON, and fragments of pages. `get` and `post` return a
+    PageResponse with a template, which for a fragment extends nothing, or a redirect."""
+
+    renderer_classes = (BrowsablePage,)
+    schema: Any = None  # not in the API's schema
+    serializer_class = None

@@ -1,4 +1,4 @@
-"""The state of the whole server, for the admin's front page."""
+"""The state of the whole server, for the admin's front page and the home page."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -7,6 +7,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db.models import Count
 from django.utils import timezone
+from django.utils.timesince import timesince
 from redis.exceptions import RedisError
 
 from digits_project.accounts.viewer import limited_user
@@ -20,6 +21,7 @@ MAX_WAITING = 50  # of each class of jobs
 MAX_OWNERS = 20  # those with the most on disk
 HIDDEN_HOLDER = "another user's job"
 A_DAY = timedelta(days=1)
+MIN_DONE, A_MINUTE = 0.01, timedelta(minutes=1)  # below these no remaining time is shown
 
 
 class Place(NamedTuple):
@@ -49,7 +51,7 @@ def overview() -> dict:
         "devices": [{"device": device, "use": gpu_use(device)} for device in devices],
         "holders": holders(devices),
         "unknown_holder": HIDDEN_HOLDER if limited_user() else "",
-        "running": list(_running()),
+        "running": list(running()),
         "queue": [place for job_class in job_classes() for place in waiting(job_class, devices, workers)],
         "waiting": sum(visible(job_class).filter(status=Status.WAITING).count() for job_class in job_classes()),
         "workers": workers and [_shown(worker) for worker in workers],
@@ -116,7 +118,8 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
     return f"waiting for {wanted.count} {what}s" + ("" if wanted.spanning else " of one host")
 
 
-def _running() -> Iterator[Job]:
+def running() -> Iterator[Job]:
+    """The running jobs that the user may see, of each class those that began first."""
     for job_class in job_classes():
         yield from (
             visible(job_class)
@@ -130,3 +133,18 @@ def _outcome(job_class: type[Job]) -> Outcome:
     ended = visible(job_class).filter(ended_at__gte=timezone.now() - A_DAY, status__in=ENDED).order_by("status")
     counts = dict(ended.values_list("status").annotate(Count("pk")))
     return Outcome(job_class.ROUTE, [(status.label, counts.get(status, 0)) for status in ENDED])
+
+
+def time_left(job: Job) -> str:
+    """The estimated remaining time of a job, by its speed since it last started or resumed.
+
+    "" if it does not run, or has just started.
+    """
+    if job.status != Status.RUNNING or not job.started_at:
+        return ""
+    done, taken = job.progress - getattr(job, "resumed_from", 0), timezone.now() - job.started_at
+    if done < MIN_DONE and (done <= 0 or taken < A_MINUTE):
+        return ""
+    left = taken * ((1 - job.progress) / done)
+    shown = f"{left.total_seconds():.0f} s" if left < A_MINUTE else timesince(timezone.now() - left, depth=2)
+    return f"about {shown} left"

@@ -1,14 +1,10 @@
 """The admin's pages for models."""
 
-from datetime import timedelta
-
 from django.contrib import admin, messages
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.timesince import timesince
 from django.views.decorators.http import require_POST
 
 from datasets.imagedb.images.formats import ACCEPTED
@@ -17,7 +13,8 @@ from digits_project.accounts.viewer import limited_user
 from digits_project.common.errors import BadInput
 from digits_project.jobs import disk_usage
 from digits_project.jobs.admin.job_admin import JobAdmin
-from digits_project.jobs.models import Device, Status
+from digits_project.jobs.models import Device
+from digits_project.jobs.overview import time_left
 from digits_project.jobs.templatetags.operators import admin_page
 from digits_project.jobs.visibility import is_visible, visible
 from models_app import network_texts, services
@@ -27,12 +24,12 @@ from models_app.admin.evaluation_admin import Evaluates, EvaluationAdmin
 from models_app.admin.model_create_page import CreatesModels
 from models_app.models import TrainedModel
 from models_app.networks.drawing import svg
+from models_app.pages.sparklines import sparklines
 from models_app.results import Snapshot, metrics_csv
 
 __all__ = ["EvaluationAdmin", "TrainedModelAdmin"]
 
 MAX_SNAPSHOTS = 200  # on a page
-MIN_DONE, A_MINUTE = 0.01, timedelta(minutes=1)  # below these no remaining time is shown
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
 OF_START = ("taken_over", "afresh", "warnings")
 OF_RECIPE = ("recipe_used", "recipe_reason", "filled_in")
@@ -60,7 +57,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
 
     # --- the list --------------------------------------------------------------------------------------------------
     def decorate(self, jobs):
-        sparks = charts.sparklines(jobs)
+        sparks = sparklines(jobs)
         leased = Device.objects.filter(leased_to__in=[job.pk for job in jobs])
         held: dict[str, list[str]] = {}
         for device in leased:
@@ -205,18 +202,3 @@ def sparkline(values: list[float]) -> dict:
     span = (high - low) or 1
     points = [f"{100 * i / last:.1f},{19 - 18 * (value - low) / span:.1f}" for i, value in enumerate(values)]
     return {"points": " ".join(points), "last": format_html("{}%", f"{100 * values[-1]:.1f}")}
-
-
-def time_left(model: TrainedModel) -> str:
-    """The estimated remaining time of a training, by its speed since it last started or resumed.
-
-    "" if it does not run, or has just started.
-    """
-    if model.status != Status.RUNNING or not model.started_at:
-        return ""
-    done, taken = model.progress - model.resumed_from, timezone.now() - model.started_at
-    if done < MIN_DONE and (done <= 0 or taken < A_MINUTE):
-        return ""
-    left = taken * ((1 - model.progress) / done)
-    shown = f"{left.total_seconds():.0f} s" if left < A_MINUTE else timesince(timezone.now() - left, depth=2)
-    return f"about {shown} left"

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 BODIES = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
 # Routes that do not belong to the API.
 OTHER_ROUTES = (
-    r"/(admin|\^static|api|healthz|readyz|metrics|oidc|uploads|pages|datasets/\{job_id\}/(images|mean|strip)"
+    r"/(admin|\^static|api|healthz|readyz|metrics|oidc|about|uploads|pages|datasets/\{job_id\}/(images|mean|strip)"
     r"|(datasets|models)(/images/\w+/new)?$)"
 )
 

@@ -143,7 +143,7 @@ def test_the_page_and_the_json_of_a_model_mark_the_snapshots(client, model):
     TrainedModel.objects.filter(pk=model.pk).update(status=Status.DONE)
     assert client.get(f"/models/{model.pk}.json").json()["default_snapshot"] == 2
     page = client.get(f"/models/{model.pk}", headers={"Accept": "text/html"}).content.decode()
-    shown = page.partition("<th>Snapshots</th>")[2].partition("</td>")[0]
+    shown = page.partition(">Snapshots</button>")[2].partition("</dd>")[0]
     assert re.findall(r">(\d)</a>( \(\w+\))?", shown) == [("1", ""), ("2", " (best)"), ("3", " (latest)")]
 
 

@@ -18,7 +18,7 @@ def add_training(model, engine=""):
 
 def engine_on_page(client, model) -> str:
     page = client.get(f"/models/{model.pk}", headers={"accept": "text/html"}).content.decode()
-    return page.partition("<th>Engine</th><td>")[2].partition("</td>")[0]
+    return page.partition(">Engine</button>")[2].partition("<dd>")[2].partition("</dd>")[0]
 
 
 def test_models_from_before_the_column_existed_show_the_engine_that_can_have_trained_them(

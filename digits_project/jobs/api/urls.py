@@ -1,8 +1,8 @@
 from django.urls import path
 
-from digits_project.api.routes import action_routes, action_view
+from digits_project.api.routes import action_routes
 from digits_project.jobs.api.tus_views import ReceivedFiles, ReceivedFileView
-from digits_project.jobs.api.views import AnyJobViewSet, IndexViewSet, JobViewSet
+from digits_project.jobs.api.views import AnyJobViewSet, JobViewSet
 
 
 def job_routes(prefix: str, viewset: type[JobViewSet], name: str) -> list:
@@ -18,8 +18,6 @@ def job_routes(prefix: str, viewset: type[JobViewSet], name: str) -> list:
 
 
 urlpatterns = [
-    path("", action_view(IndexViewSet, {"get": "list"}, name="Jobs"), name="home"),
-    *action_routes("index", IndexViewSet, {"get": "list"}, "index", name="Jobs"),
     *job_routes("jobs", AnyJobViewSet, "Any Job"),
     path("uploads", ReceivedFiles.as_view(), name="uploads"),
     path("uploads/<str:key>", ReceivedFileView.as_view(), name="upload"),

@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.response import Response
 from rest_framework.serializers import CharField, IntegerField
 from rest_framework.viewsets import ViewSet
@@ -17,7 +17,6 @@ from rest_framework.viewsets import ViewSet
 from digits_project.accounts import permissions, usernames
 from digits_project.accounts.roles import Role
 from digits_project.accounts.viewer import without_paths
-from digits_project.api.browsable import PageResponse
 from digits_project.api.forms import Form
 from digits_project.api.openapi import errors
 from digits_project.api.renderers import PrettyJSONRenderer
@@ -63,15 +62,20 @@ class IndexViewSet(ViewSet):
 
     @extend_schema(responses={200: Listed}, parameters=[PageForm])
     def list(self, request, format=None):
+        if request.accepted_renderer.format != "json":
+            return self.page(request)
         asked = PageForm(data=request.query_params)
         asked.is_valid(raise_exception=True)
         number, size = asked.validated_data["page"], asked.validated_data["page_size"]
-        by_pages = {"page", "page_size"} & set(request.query_params) or request.accepted_renderer.format != "json"
+        by_pages = {"page", "page_size"} & set(request.query_params)
         window = slice((number - 1) * size, number * size) if by_pages else slice(None)
-        listed = {job_class.ROUTE: _listed(job_class, window) for job_class in job_classes() if job_class.IN_INDEX}
-        newer = number - 1  # the pages before and after this one, 0 where there is none
-        older = number + 1 if max(map(len, listed.values())) >= size else 0
-        return PageResponse(listed, "home.html", newer=newer, older=older)
+        return Response(
+            {job_class.ROUTE: _listed(job_class, window) for job_class in job_classes() if job_class.IN_INDEX}
+        )
+
+    def page(self, request) -> HttpResponseBase:
+        """The response to a browser: the home page."""
+        raise NotImplementedError
 
 
 def _listed(job_class: type[Job], window: slice) -> list[dict]:
@@ -135,6 +139,14 @@ class EditForm(Form):
         return form
 
 
+def edit_job(job: Job, values: dict[str, Any]) -> None:
+    """Change a job by the values of a valid EditForm."""
+    if {"job_name", "job_notes"} & set(values):
+        services.edit(job, values.get("job_name"), values.get("job_notes"))
+    if "shared_with" in values:
+        services.share(job, values["shared_with"])
+
+
 class JobViewSet(FormViewSet):
     """The jobs of one class, or of all classes (`job_class` None). Each app has its own `retrieve`."""
 
@@ -147,6 +159,14 @@ class JobViewSet(FormViewSet):
         job = fetch(self.job_class, job_id)
         permissions.refuse_to_change(self.request, job)
         return job
+
+    def may_change(self) -> bool:
+        """Whether the user may change the job of the page."""
+        try:
+            self.fetch_own(self.kwargs["job_id"])
+        except APIException:
+            return False
+        return True
 
     def prefilled(self) -> dict:
         """The values with which the page's form for PUT starts."""
@@ -161,10 +181,7 @@ class JobViewSet(FormViewSet):
         """Change a job's name, its notes, or the groups that it is shared with."""
         job = self.fetch_own(job_id)
         form = self.valid_form(request.data)
-        if {"job_name", "job_notes"} & set(form.validated_data):
-            services.edit(job, form.validated_data.get("job_name"), form.validated_data.get("job_notes"))
-        if "shared_with" in form.validated_data:
-            services.share(job, form.validated_data["shared_with"])
+        edit_job(job, form.validated_data)
         return _text(f"{job.TYPE} updated.")
 
     @extend_schema(responses=TEXT)

@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from digits_project.accounts.models import AuditEntry
 from digits_project.jobs.models import Status
+from digits_project.jobs.overview import time_left
 from models_app.admin import charts, comparison
-from models_app.admin.model_admin import time_left
 from models_app.models import TrainedModel
 from models_app.results import Metric, Snapshot
 

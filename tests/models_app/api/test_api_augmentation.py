@@ -193,10 +193,10 @@ def test_the_page_shows_the_sheet_and_a_form_with_the_settings(client, dataset):
     path = f"/datasets/{dataset.pk}/augment_preview"
     page = client.get(path, {"aug_rot": "20"}, headers={"accept": "text/html"}).content.decode()
     assert f'src="{path}.png?aug_rot=20"' in page
-    assert '<input class="form-control" id="id_aug_rot" name="aug_rot" value="20.0">' in page
+    assert '<input class="input" id="id_aug_rot" name="aug_rot" value="20.0"' in page
     assert path in client.get(f"/datasets/{dataset.pk}", headers={"accept": "text/html"}).content.decode()
     wrong = client.get(path, {"epoch": "0"}, headers={"accept": "text/html"}).content.decode()
-    assert ("<b>epoch</b>" in wrong, "created" in wrong) == (True, False)
+    assert ("<b>Epoch</b>" in wrong, "created" in wrong) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_the_status_of_a_preview_changes_no_row(client, dataset):
 
 def test_the_page_of_a_preview_names_no_network_that_was_not_chosen(client, dataset):
     page = client.get(f"/datasets/{dataset.pk}/augment_preview", headers={"Accept": "text/html"}).content.decode()
-    choices = page[page.index('<select class="form-control" id="id_standard_networks"') :].split("</select>")[0]
+    choices = page[page.index('<select class="input" id="id_standard_networks"') :].split("</select>")[0]
     assert "<option selected></option>" in choices
 
 

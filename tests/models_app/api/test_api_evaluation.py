@@ -201,15 +201,13 @@ def test_the_page_of_an_evaluation_shows_its_figures_and_leaves_many_categories_
     page = client.get(address, headers={"accept": "text/html"}).content.decode()
     worst, images = found["most_confused"][0], found["categories"][9]["support"]
     shown = [
-        f"<td>{worst['category']}</td><td>{worst['answer']}</td><td>{worst['images']}</td>",
+        f'<td>{worst["category"]}</td><td>{worst["answer"]}</td><td class="number">{worst["images"]}</td>',
         f"{100 * found['accuracy']:.2f} %",
-        f"<td>{images}</td></tr>",
-        "confusion_matrix",
+        f'<td class="number">{images}</td></tr>',
     ]
     assert all(text in page for text in shown)
     Evaluation.objects.update(categories=found["categories"][:1] * 101)
     page = client.get(address, headers={"accept": "text/html"}).content.decode()
-    assert "confusion_matrix" not in page
     assert f'href="/models/{model.pk}/evaluation.json?split=val&amp;snapshot_epoch=1"' in page
     assert len(send("get", model)[1]["categories"]) == 101
 

@@ -28,7 +28,7 @@ def test_a_host_without_mxnet_trains_with_pytorch_and_shows_on_what_and_how_fast
     assert (facts["devices_used"], facts["precision_used"]) == ("cpu", "fp32")
     assert facts["images_per_second"] > 0
     page = client.get(f"/models/{model.pk}", headers={"Accept": "text/html"}).content.decode()
-    assert "<th>Computed on</th><td>cpu in fp32, " in page
+    assert "<dt>Computed on</dt><dd>cpu in fp32, " in page
     assert "images a second" in page
 
 

@@ -1,0 +1,13 @@
+// Draws the charts of the page with uPlot, instead of their static pictures.
+import {LineChart, asPercent, short} from "../jobs/chart.js";
+
+const PERCENT = /accuracy/i;
+
+for (const figure of document.querySelectorAll("[data-chart-data]")) {
+  const title = figure.dataset.chartTitle;
+  const chart = new LineChart(figure, title, {xLabel: figure.dataset.x, format: PERCENT.test(title) ? asPercent : short});
+  chart.draw(JSON.parse(figure.dataset.chartData));
+  figure.querySelector(":scope > svg").remove();
+  figure.querySelector(":scope > figcaption").remove();
+  figure.prepend(chart.root);
+}

@@ -1,0 +1,122 @@
+"""Every page in a browser, light and dark, wide and narrow: axe-core finds no violation, the console no error, nothing
+is requested from another host, and nothing is wider than the screen."""
+
+import json
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from datasets.tasks import build_dataset
+from digits_project.jobs.models import Status
+from digits_project.jobs.scheduling import devices
+from models_app.models import TrainedModel
+from models_app.results import Evaluation
+from tests.support.admin_pages import add_metric
+from tests.support.api_requests import make_account
+from tests.support.browser import CHROMIUM, NO_CHROMIUM, PageErrors, chromium
+from tests.support.samples.row_samples import add_snapshot
+
+__all__ = ["chromium"]
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM),
+]
+
+AXE = (Path(__file__).resolve().parents[1] / "vendor/axe-core-4.14.1/axe.min.js").read_text()
+# Which rules failed, where, and why.
+RUN_AXE = """async () => {
+  const found = await axe.run(document, {resultTypes: ["violations"]});
+  const described = ({id, nodes}) => nodes.map((node) => `${id}: ${node.target}: ${node.failureSummary}`);
+  return found.violations.flatMap(described);
+}"""
+SCREENS = [{"width": 1280, "height": 900}, {"width": 390, "height": 844}]
+SCHEMES = ["light", "dark"]
+
+# The pages, by a name; {dataset}, {model} and {failed} are ids of jobs. Each new page gets a line here.
+PAGES = {
+    "home": "/",
+    "datasets": "/?tab=datasets",
+    "searches": "/?tab=searches&q=nothing",
+    "new dataset": "/datasets/images/classification",
+    "new dataset from databases": "/datasets/images/generic",
+    "dataset": "/datasets/{dataset}",
+    "failed dataset": "/datasets/{failed}",
+    "augmentation": "/datasets/{dataset}/augment_preview",
+    "new model": "/models/images/classification",
+    "new model of your own": "/models/images/generic",
+    "model": "/models/{model}",
+    "evaluation": "/models/{model}/evaluation?split=val&snapshot_epoch=3",
+    "classify": "/models/images/classification/classify_one?job_id={model}",
+    "classify a list": "/models/images/classification/classify_many",
+    "pretrained models": "/pretrained_models",
+    "new weights": "/pretrained_models/new",
+    "list of searches": "/searches",
+    "account": "/account",
+    "about": "/about",
+    "no such page": "/nothing/here",
+    "no such job": "/models/20260101-000000-0000",
+}
+
+
+@pytest.fixture
+def addresses(make_dataset, make_model):
+    """{name: path} of every page, on a server with jobs in all states."""
+    devices.register()
+    dataset, failed = make_dataset(name="Handwritten digits"), make_dataset(name="Empty folder")
+    build_dataset(dataset.pk)
+    type(failed).objects.filter(pk=failed.pk).update(status=Status.ERROR, error="There is no image in this folder.")
+    model = make_model(dataset, name="LeNet on digits", train_epochs=10)
+    TrainedModel.objects.filter(pk=model.pk).update(status=Status.RUNNING, progress=0.5)
+    make_model(dataset, name="LeNet, waiting")
+    for iteration in range(1, 8):
+        add_metric(model, "train", iteration)
+        add_metric(model, "val", iteration)
+    add_snapshot(model, epoch=3, seed=1)
+    figures = {"images": 2, "accuracy": 0.5, "top_5_accuracy": 1, "loss": 1, "calibration_error": 0.1}
+    row = {"category": "3", "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
+    identity = {"job_id": "20260101-000000-0001", "trained_model": model, "epoch": 3, "split": "val", "name": "lenet"}
+    Evaluation.objects.create(**identity, **figures, categories=[row], status=Status.DONE)
+    ids = {"dataset": dataset.pk, "failed": failed.pk, "model": model.pk}
+    return {name: path.format(**ids) for name, path in PAGES.items()}
+
+
+@pytest.fixture
+def page(chromium, live_server, client, settings):
+    """A page of a browser that is logged in as an operator, who owns all jobs."""
+    settings.DIGITS_AUTH = "required"
+    client.force_login(make_account("ada", "operator"))
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+    context = chromium.new_context(bypass_csp=True)  # axe is an inline script
+    context.set_default_timeout(60_000)
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
+    yield context.new_page()
+    context.close()
+
+
+def faults_of(page, address):
+    """What is wrong with a page, on each screen in each colour scheme."""
+    page.goto(address, wait_until="load")
+    page.evaluate(AXE)
+    faults = []
+    for screen, scheme in product(SCREENS, SCHEMES):
+        page.set_viewport_size(screen)
+        page.emulate_media(color_scheme=scheme)
+        faults += [f"{screen['width']}, {scheme}: {fault}" for fault in page.evaluate(RUN_AXE)]
+        width = page.evaluate("document.documentElement.scrollWidth")
+        faults += [f"{width} pixels wide at {screen['width']}"] if width > screen["width"] else []
+    return faults
+
+
+@pytest.mark.timeout(600)
+def test_no_page_has_a_fault_that_axe_finds_or_is_wider_than_the_screen(page, live_server, addresses):
+    errors, hosts = PageErrors(), set()
+    errors.listen(page)
+    page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+    faults = {name: faults_of(page, live_server.url + path) for name, path in addresses.items()}
+    page.context.clear_cookies()
+    faults["log in"] = faults_of(page, f"{live_server.url}/login?next=/admin/")
+    assert json.dumps({name: found for name, found in faults.items() if found}, indent=1) == "{}"
+    assert [error for error in errors if "404" not in error] == []  # two of the pages are not there
+    assert hosts == {live_server.url.split("/")[2]}
