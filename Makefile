@@ -74,8 +74,9 @@ audit: environment ## look up known vulnerabilities of all packages; also fails 
 bench: environment ## speed against PyTorch, LitServe, OpenCV, bare loops, on an idle machine; 25 minutes; ONLY=serving
 	@$(PYTHON) -m benchmarks --save --only "$(ONLY)"
 
-bench-accuracy: environment ## what recipes reach, in which time, on an idle machine; an hour; BENCH_DATA= ONLY= RECIPES= FOLDS=
-	@$(PYTHON) -m benchmarks.accuracy $(addprefix --only ,$(ONLY)) $(addprefix --recipes ,$(RECIPES)) $(addprefix --folds ,$(FOLDS))
+bench-accuracy: environment ## what recipes reach, in which time, on an idle machine; an hour; BENCH_DATA= ONLY= RECIPES= FOLDS= FOLDER= TIMM=1
+	@$(PYTHON) -m benchmarks.accuracy $(addprefix --only ,$(ONLY)) $(addprefix --recipes ,$(RECIPES)) $(addprefix --folds ,$(FOLDS)) \
+	  $(if $(FOLDER),--folder "$(FOLDER)") $(if $(TIMM),--timm-python "$(or $(DIGITS_TORCH_PYTHON),.venv-torch/bin/python)")
 
 gpu-check: environment ## the tests of engines on a GPU, and what it does for a training, with two GPUs too; ten minutes
 	@$(PYTHON) -m benchmarks.gpu $(if $(DIGITS_TORCH_PYTHON),--torch-python "$(DIGITS_TORCH_PYTHON)")

@@ -5,20 +5,24 @@ CIFAR-10, and scikit-learn's digits. The first two are tar files in the folder t
 the digits run. `ONLY=clothing`, `RECIPES=features,auto` and `FOLDS=1` choose a part. It prints each row, merges it into
 benchmarks/accuracy/results.json, and writes the table of all rows there into docs/choosing.md. So parts can run one
 after another.
+
+`FOLDER=photos` measures your own folder, with a subfolder for each category, and keeps no rows. With `--timm-python`,
+the Python of `make torch`, four runs of timm follow on the same folds (benchmarks/accuracy/timm_runs.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess  # nosec B404 (the benchmark's own program)
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.accuracy.accuracy_rows import HEADINGS, AccuracyRow, line, store
-from benchmarks.accuracy.image_sets import FOLDS, IMAGE_SETS, ImageSet
+from benchmarks.accuracy.image_sets import FOLDS, IMAGE_SETS, Fold, ImageSet, own_folder
 from benchmarks.accuracy.trainings import Training, create_dataset, train
 from tests.support.server import RunningServer
 from tests.support.services import temporary_home
@@ -40,16 +44,35 @@ def main() -> int:
     options = _options()
     data = Path(options.data) if options.data else None
     print(line(HEADINGS), flush=True)
-    for name in options.only.split(",") if options.only else IMAGE_SETS:
-        images = IMAGE_SETS[name]
+    for images in _chosen_sets(options):
         if images.archive and not (data and (data / images.archive).exists()):
-            print(f"{name:10} left out: set BENCH_DATA to a folder with {images.archive}", flush=True)
+            print(f"{images.name:10} left out: set BENCH_DATA to a folder with {images.archive}", flush=True)
             continue
-        for recipe, trainings in _measured(images, data, options.recipes.split(","), options.folds):
-            row = AccuracyRow.of(name, recipe, trainings)
-            print(line(row.cells), flush=True)
-            store(row)
+        with TemporaryDirectory() as scratch:
+            archive = data / images.archive if data else Path()
+            folds = list(images.folds(archive, Path(scratch), options.folds))
+            for recipe, trainings in _measured(images, folds, options.recipes.split(",")):
+                row = AccuracyRow.of(images.name, recipe, trainings)
+                print(line(row.cells), flush=True)
+                if images.name in IMAGE_SETS:
+                    store(row)
+            if options.timm_python:
+                _run_timm(options.timm_python, folds)
     return 0
+
+
+def _chosen_sets(options: argparse.Namespace) -> list[ImageSet]:
+    if options.folder:
+        return [own_folder(Path(options.folder))]
+    return [IMAGE_SETS[name] for name in options.only.split(",")] if options.only else list(IMAGE_SETS.values())
+
+
+def _run_timm(python: str, folds: Iterable[Fold]) -> None:
+    """Print what the runs of timm reach on each fold."""
+    for number, fold in enumerate(folds, start=1):
+        print(f"timm, fold {number}", flush=True)
+        arguments = ["-m", "benchmarks.accuracy.timm_runs", str(fold.train), str(fold.val)]
+        subprocess.run([python, *arguments], check=True)  # nosec B603 (the benchmark's own program)
 
 
 def _options() -> argparse.Namespace:
@@ -59,6 +82,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="SETS", help=f"some of {', '.join(IMAGE_SETS)}, joined by commas")
     parser.add_argument("--recipes", default=ALL_ROWS, help=f"some of {', '.join(ROWS)}, joined by commas")
     parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1))
+    parser.add_argument("--folder", default="", help="your own images, in a subfolder for each category")
+    parser.add_argument("--timm-python", default="", help="the Python of `make torch`, for four runs of timm")
     parser.add_argument("--data", default=os.environ.get("BENCH_DATA", ""), help="the folder of the tar files")
     options = parser.parse_args()
     if unknown := set(filter(None, options.only.split(","))) - set(IMAGE_SETS):
@@ -68,11 +93,10 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _measured(images: ImageSet, data: Path | None, rows: list[str], folds: int) -> Iterator[tuple[str, list[Training]]]:
+def _measured(images: ImageSet, folds: list[Fold], rows: list[str]) -> Iterator[tuple[str, list[Training]]]:
     """Each row's training on every fold; a fold's dataset is new, and all rows share it."""
-    with TemporaryDirectory() as scratch, temporary_home() as home, RunningServer(home, 0) as server:
-        archive = data / images.archive if data else Path()
-        datasets = [create_dataset(server, images, fold) for fold in images.folds(archive, Path(scratch), folds)]
+    with temporary_home() as home, RunningServer(home, 0) as server:
+        datasets = [create_dataset(server, images, fold) for fold in folds]
         for row in rows:
             yield row, [train(server, dataset, ROWS[row]) for dataset in datasets]
 

@@ -61,6 +61,12 @@ def digits(archive: Path, into: Path, folds: int) -> Iterator[Fold]:
     yield from _divided(into / "all", into, folds)
 
 
+def own_folder(folder: Path) -> ImageSet:
+    """The set of a folder that has a subfolder of photos for each category."""
+    fields: dict[str, int | str] = {"resize_width": 256, "resize_height": 256}
+    return ImageSet(folder.name, "", fields, lambda _, into, folds: _divided(folder, into, folds))
+
+
 def _unpack(archive: Path, into: Path) -> None:
     with tarfile.open(archive) as file:
         file.extractall(into, filter="data")
@@ -70,7 +76,7 @@ def _divided(source: Path, into: Path, folds: int) -> Iterator[Fold]:
     """Folds of a folder with a subfolder for each category: every image is in the validation of one of FOLDS."""
     for fold in range(folds):
         made = Fold(into / f"fold-{fold}" / "train", into / f"fold-{fold}" / "val")
-        for category in sorted(source.iterdir()):
+        for category in sorted(path for path in source.iterdir() if path.is_dir()):
             files = sorted(category.iterdir())
             random.Random(SEED).shuffle(files)  # nosec B311 (no secret)
             for number, file in enumerate(files):
