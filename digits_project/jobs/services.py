@@ -88,18 +88,22 @@ def abort(job: Job) -> None:
 
 
 def _abort_one(job: Job) -> None:
-    for status in (Status.INITIALIZED, Status.WAITING):
-        if lifecycle.try_advance(job, Status.ABORTED, only_from=status):
+    while True:
+        for status in (Status.INITIALIZED, Status.WAITING):
+            if lifecycle.try_advance(job, Status.ABORTED, only_from=status):
+                audit.record("abort", str(job))
+                dispatch_or_leave()
+                return
+        running = type(job).objects.filter(pk=job.pk, status=Status.RUNNING)
+        # The first request counts: the reaper measures from it how long the job has not stopped.
+        asked = running.update(abort_requested_at=Coalesce("abort_requested_at", Now()))
+        _refresh(job)
+        if asked:
             audit.record("abort", str(job))
-            dispatch_or_leave()
             return
-    running = type(job).objects.filter(pk=job.pk, status=Status.RUNNING)
-    # The first request counts: the reaper measures from it how long the job has not stopped.
-    asked = running.update(abort_requested_at=Coalesce("abort_requested_at", Now()))
-    _refresh(job)
-    if not asked:
-        raise Refused(f"{job.name} has ended ({job.status}); there is nothing to abort.")
-    audit.record("abort", str(job))
+        if job.has_ended:
+            raise Refused(f"{job.name} has ended ({job.status}); there is nothing to abort.")
+        # Between the attempts it went back to Waiting, because it lost its process, or started: try again.
 
 
 def resume(job: Job) -> None:

@@ -5,14 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from datasets.models import Dataset
 from digits_project.common import errors
 from digits_project.jobs import lifecycle, services
+from digits_project.jobs.execution.lost_process import handle_lost_process
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
+from tests.support.console import wait_until_a_lock_blocks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EXPECTED = (errors.Refused, errors.Gone, ValidationError)
@@ -130,15 +132,6 @@ def test_a_model_whose_previous_model_is_being_deleted_waits_and_is_then_refused
     assert not TrainedModel.objects.exists()
 
 
-def wait_until_a_lock_blocks():
-    """Wait until another connection waits for a lock of the database."""
-    with connection.cursor() as cursor:
-        waiting = False
-        while not waiting:
-            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-            (waiting,) = cursor.fetchone()
-
-
 def test_a_second_abort_keeps_the_time_of_the_first(make_dataset):
     dataset = make_dataset()
     lifecycle.advance(dataset, Status.RUNNING, worker="elsewhere/1/1")
@@ -146,6 +139,18 @@ def test_a_second_abort_keeps_the_time_of_the_first(make_dataset):
     first = dataset.abort_requested_at
     services.abort(dataset)
     assert dataset.abort_requested_at == first < timezone.now()
+
+
+def test_an_abort_while_a_job_goes_back_to_waiting_aborts_it(make_dataset):
+    dataset = make_dataset()
+    lifecycle.advance(dataset, Status.RUNNING, worker="elsewhere/1/1")
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        handle_lost_process(dataset, "Its process was lost.")
+        aborted = pool.submit(run_concurrently, lambda: services.abort(Dataset.objects.get(pk=dataset.pk)))
+        wait_until_a_lock_blocks()
+    assert aborted.result() == [None]
+    dataset.refresh_from_db()
+    assert [change[0] for change in dataset.status_history] == ["Waiting", "Running", "Waiting", "Aborted"]
 
 
 def test_a_model_of_a_deleted_dataset_is_refused_and_leaves_no_folder(make_dataset, make_model):

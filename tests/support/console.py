@@ -10,8 +10,13 @@ from urllib.parse import urlsplit
 
 from django.db import connection
 
-from tests.support.server import ROOT
+from tests.support.server import ROOT, wait_until
 
+LOCK_BLOCKS = """
+SELECT EXISTS (
+    SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()
+)
+"""
 CONTROL = re.compile(r"\033\[(?P<number>\??\d*)(?P<code>[a-zA-Z])|(?P<letter>.)", re.DOTALL)
 
 
@@ -21,6 +26,17 @@ def start_command(*arguments, variables=None, **streams):
     command = [sys.executable, "manage.py", *map(str, arguments)]
     env = {**os.environ, "DATABASE_URL": url, "TERM": "xterm"} | (variables or {})
     return subprocess.Popen(command, cwd=ROOT, env=env, **streams)
+
+
+def wait_until_a_lock_blocks():
+    """Wait until another connection, such as a command's, waits for a lock of the tests' database."""
+    with connection.cursor() as cursor:
+
+        def one_waits():
+            cursor.execute(LOCK_BLOCKS)
+            return cursor.fetchone()[0]
+
+        wait_until(one_waits, 60)
 
 
 def run_on_terminal(*arguments):

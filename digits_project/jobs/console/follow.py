@@ -23,13 +23,19 @@ FOLLOWED = ("status", "progress", "error", "worker", "ended_at", "abort_requeste
 
 
 class Interrupts:
-    """Within the block the first Ctrl-C (or SIGTERM) only sets `asked`; a second one ends the process at once, after it
-    has called `before_leaving`."""
+    """Within the block the first Ctrl-C (or SIGTERM) only sets `asked`. A further one ends the process, after it has
+    called `before_leaving`: at once, or, while the jobs are not aborted yet, as soon as `may_leave` is called. One more
+    ends it in any case."""
 
     def __init__(self, before_leaving: Callable[[], None] = lambda: None):
         self._before_leaving = before_leaving
-        self.asked = False
+        self._signals = 0
+        self._may_leave = False
         self._former: dict = {}
+
+    @property
+    def asked(self) -> bool:
+        return self._signals > 0
 
     def __enter__(self):
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -40,13 +46,21 @@ class Interrupts:
         for number, handler in self._former.items():
             signal.signal(number, handler)
 
+    def may_leave(self) -> None:
+        """The jobs are aborted: a further Ctrl-C, also one that came before this call, ends the process."""
+        self._may_leave = True
+        self._leave_if_asked_again()
+
     def _note(self, number, frame):
-        if self.asked:
+        self._signals += 1
+        self._leave_if_asked_again()
+
+    def _leave_if_asked_again(self) -> None:
+        if self._signals > (1 if self._may_leave else 2):
             try:
                 self._before_leaving()
             finally:
                 os._exit(Exit.INTERRUPTED)
-        self.asked = True
 
 
 def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bool = False) -> Exit:
@@ -61,6 +75,7 @@ def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bo
             reported = True
             screen.line("Aborting. A second Ctrl-C leaves at once; the jobs then stop by themselves.")
             abort_all(jobs)
+            interrupts.may_leave()
         if runner:
             runner.tend(jobs)
         time.sleep(LOOK_SECONDS)

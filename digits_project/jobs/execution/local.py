@@ -17,7 +17,8 @@ from digits_project.jobs.scheduling.dispatch import lease_here
 
 
 class LocalRunner:
-    """Runs one job at a time. The child dies with this process, and Ctrl-C in the terminal does not reach it."""
+    """Runs one job at a time, in a child that dies with this process. Ctrl-C in the terminal reaches neither the child
+    nor its trainer."""
 
     def __init__(self):
         self._child: BaseProcess | None = None
@@ -60,7 +61,11 @@ def _may_run(job: Job) -> bool:
 
 
 def _work(task: str, job_id: str, parent: int) -> None:
-    """In the child: run the task, as a worker's work-horse does."""
+    """In the child: run the task, as a worker's work-horse does.
+
+    In a session of its own, because the terminal sends Ctrl-C to the command and all its descendants, and a trainer
+    that ends by it counts as lost."""
+    os.setsid()
     die_with(parent)
     listen_to_stop()
     import_string(task)(job_id)

@@ -58,21 +58,6 @@ def test_a_command_without_a_database_says_how_to_start_one(home):
     assert "Traceback" not in error
 
 
-TWICE = """
-import os, signal
-from digits_project.jobs.console.follow import Interrupts
-with Interrupts(lambda: print("the cursor is back", flush=True)):
-    for _ in range(2):
-        os.kill(os.getpid(), signal.SIGINT)
-"""
-
-
-def test_a_second_ctrl_c_exits_at_once_and_restores_the_cursor():
-    process = start_command("shell", "-v", "0", "-c", TWICE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.communicate() == ("the cursor is back\n", "")
-    assert process.returncode == 130
-
-
 @pytest.mark.django_db(transaction=True)
 def test_a_watched_list_is_redrawn_until_ctrl_c(make_dataset):
     make_dataset(name="watched")

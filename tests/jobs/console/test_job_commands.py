@@ -1,9 +1,7 @@
 """Commands that create, list, abort and delete jobs: fields and messages of the API, progress, Ctrl-C."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 from importlib import import_module
 
@@ -21,7 +19,6 @@ from models_app.models import TrainedModel
 from tests.support.console import run_on_terminal, start_command
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
 from tests.support.samples.network_samples import CLASSIFIER
-from tests.support.server import wait_until
 
 SMALL = ("--resize-width", "28", "--resize-height", "28", "--resize-channels", "1")
 
@@ -186,44 +183,6 @@ def test_a_failed_job_is_reported_without_control_characters(digits_folder, tmp_
     assert (process.returncode, Dataset.objects.get().status) == (1, Status.ERROR)
     assert "\033" not in log
     assert Dataset.objects.get().error in log
-
-
-@pytest.mark.trainer
-@pytest.mark.timeout(300)  # the command and its trainer take long to start on a busy machine
-@pytest.mark.django_db(transaction=True)
-def test_ctrl_c_aborts_a_training_without_a_worker(built_dataset, cpu):
-    process = start_command(
-        "train_model", "lenet", "--dataset", built_dataset.pk, "--standard-networks", "lenet",
-        "--train-epochs", 50_000, "--snapshot-interval", 0, "--here", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
-    wait_until(lambda: TrainedModel.objects.filter(metrics__isnull=False).exists() or process.poll() is not None, 240)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
-    log = process.communicate()[1].decode()
-    model = TrainedModel.objects.get()
-    assert (process.returncode, model.status) == (130, Status.ABORTED), log
-    assert "Aborting" in log
-    assert not Device.objects.exclude(leased_to="").exists()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_second_ctrl_c_exits_before_the_job_has_stopped(built_dataset, make_dataset, register_worker):
-    register_worker("io")
-    process = start_command("resume", aborted_job(make_dataset).pk, stderr=subprocess.PIPE)
-    wait_until(lambda: Dataset.objects.filter(status=Status.WAITING).exists())
-    Dataset.objects.update(status=Status.RUNNING, worker="elsewhere/1/1")  # no process sees the abort request
-    process.send_signal(signal.SIGINT)
-    wait_until(lambda: b"Aborting" in process.stderr.readline())
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    assert process.returncode == 130
-
-
-def aborted_job(make_dataset):
-    """An aborted job, which can be resumed."""
-    dataset = make_dataset()
-    call_command("abort", dataset.pk)
-    return dataset
 
 
 @pytest.mark.django_db
