@@ -19,12 +19,15 @@ from tests.support.samples.training_samples import LABELLED_PHASES, config_of
 SECONDS = 100  # for a trainer to load PyTorch on a busy machine
 
 
-def normalized_network():
-    """A convolution whose BatchNorm has to measure the whole batch, and nothing that draws random numbers."""
+def normalized_network(bias_term=True):
+    """A convolution whose BatchNorm has to measure the whole batch, and nothing that draws random numbers.
+
+    The gradient of the convolution's bias would be 0 but for rounding, because the BatchNorm subtracts that bias."""
     xavier = {"weight_filler": {"type": "xavier"}}
+    convolution = {"num_output": 8, "kernel_size": 3, "bias_term": bias_term, **xavier}
     return network(
         Layer("scale", "Power", ("data",), ("scaled",), {"scale": 0.01}),
-        Layer("conv", "Convolution", ("scaled",), ("conv",), {"num_output": 8, "kernel_size": 3, **xavier}),
+        Layer("conv", "Convolution", ("scaled",), ("conv",), convolution),
         Layer("norm", "BatchNorm", ("conv",), ("norm",)),
         Layer("gain", "Scale", ("norm",), ("gain",), {"bias_term": True}),
         Layer("relu", "ReLU", ("gain",), ("gain",)),

@@ -51,7 +51,7 @@ def test_a_gpu_that_is_not_there_is_refused_with_the_number_of_those_that_are():
 def test_a_network_that_does_not_fit_into_the_memory_is_refused_before_the_first_batch():
     sample = standard("vgg16", (3, 224, 224), 10)
     batch_size = resources.limit().size // planned_bytes(sample, 1) + 1
-    engine = engine_of(sample, batch_size=batch_size)
+    engine = engine_of(sample, batch_size=batch_size, devices=("cpu",))
     images = np.broadcast_to(np.zeros((3, 224, 224), np.uint8), (batch_size, 3, 224, 224))
     with pytest.raises(
         BadInput, match=r"training VGG-16.* needs .* GiB of memory, and there are .* batch_accumulation"
@@ -116,7 +116,7 @@ def test_a_label_that_is_no_category_is_reported_with_the_scores():
 def test_without_a_compiler_a_network_is_trained_as_it_is(caplog):
     without_compiler = {"cpp.cxx": ("/no/such/compiler",), "force_disable_caches": True}
     with torch._inductor.config.patch(without_compiler), caplog.at_level(logging.WARNING):
-        compiled = trained(softmax_network(), compile_network=True)
+        compiled = trained(softmax_network(), compile_network=True, devices=("cpu",))
     assert "the network is trained without being compiled, because" in caplog.text
-    plain = trained(softmax_network())
+    plain = trained(softmax_network(), devices=("cpu",))
     assert all(np.array_equal(array, plain.weights()[name]) for name, array in compiled.weights().items())
