@@ -187,7 +187,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": """Turns folders of images into trained networks.
 
 An address that ends in `.json` responds with JSON. The same address without the suffix responds with a page, or with
-JSON if `Accept` prefers it. Form, multipart and JSON bodies have the same fields. Unknown fields are ignored, and the
+JSON if `Accept` prefers it. Form, multipart and JSON bodies have the same fields; for each route this schema names one
+of them, multipart if there are files. Unknown fields are ignored, and the
 header `X-Digits-Ignored` lists them. A blank optional field means its default. Booleans: `y yes true on 1` mean true,
 `n no false off 0` mean false.
 

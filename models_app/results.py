@@ -143,7 +143,11 @@ class Metric(models.Model):
     outputs = models.JSONField(default=dict, help_text="The network's other losses and accuracies, by name.")
 
     class Meta:
-        indexes = [models.Index(fields=["trained_model", "split", "epoch"], name="metric_curve")]
+        indexes = [
+            models.Index(fields=["trained_model", "split", "epoch"], name="metric_curve"),
+            # For lists of models by their accuracy.
+            models.Index("trained_model", F("accuracy").desc(), condition=models.Q(split="val"), name="metric_best"),
+        ]
         ordering = ["trained_model", "split", "epoch"]
 
     def __str__(self):

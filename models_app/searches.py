@@ -57,6 +57,7 @@ def create_search(
     search = Search(
         owner=owner,
         name=fields["name"],
+        group_name=fields.get("group_name", ""),
         dataset=fields["dataset"],
         fields={name: value.pk if isinstance(value, Job) else value for name, value in fields.items()},
         space={name: dimension.to_dict() for name, dimension in space.items()},

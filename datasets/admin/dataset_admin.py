@@ -7,9 +7,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
-from datasets import services, sources
-from datasets.admin import gallery
-from datasets.api.serializers import FORMS
+from datasets import gallery, services, sources
+from datasets.api.serializers import FORMS, form_values
 from datasets.models import Dataset
 from digits_project.accounts.viewer import without_paths
 from digits_project.common.errors import DamagedFile
@@ -50,12 +49,7 @@ class DatasetAdmin(JobAdmin[Dataset]):
         return job.kind
 
     def form_values(self, job):
-        """The values of the form that made the job. Uploaded files must be chosen again, and the server does not keep
-        the paths of its own text files."""
-        values = {name: getattr(job, name) for name in self.forms[job.kind]().names() if hasattr(job, name)}
-        for source in sources.sources_of(job.kind):
-            values |= source.form_values(job)
-        return values | {"dataset_name": job.name}
+        return form_values(job)
 
     def belongs(self, name):
         source = next((source for source in sources.SOURCES.values() if name in source.field_names), None)

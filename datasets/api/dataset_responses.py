@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from datasets.api.dataset_resources import DatasetDetails
 from digits_project.jobs.api.job_responses import JobFacts
 
 
@@ -61,3 +62,4 @@ class DatasetFacts(JobFacts):
     skipped = serializers.IntegerField(required=False, help_text="Files that were not used; absent if there are none.")
     skipped_reasons = serializers.DictField(child=serializers.IntegerField(), required=False)
     warnings = serializers.ListField(child=serializers.CharField(), required=False)
+    details = DatasetDetails(required=False, help_text="With `?details=1`.")

@@ -1,6 +1,7 @@
 """The dataset forms, and a dataset as JSON."""
 
 from contextlib import suppress
+from typing import Any
 
 from PIL import ImageColor
 from rest_framework import serializers
@@ -10,9 +11,10 @@ from datasets.imagedb.images.transparency import WHITE, is_background
 from datasets.models import SIZE, Dataset, Depth, Encoding, ResizeMode
 from datasets.services import describe_skipped
 from datasets.sources.source import method_field
-from digits_project.api import digits_fields
+from digits_project.api import digits_fields, wire_format
 from digits_project.api.forms import Form, choice_in
 from digits_project.common.confined_files import shown
+from digits_project.jobs.api.job_forms import group_field
 from digits_project.jobs.api.job_responses import describe_job
 
 _NAME_HELP = "The name of the dataset."
@@ -35,8 +37,11 @@ class Background(serializers.CharField):
         return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _size() -> serializers.IntegerField:
-    return serializers.IntegerField(default=256, min_value=SIZE[0].limit_value, max_value=SIZE[1].limit_value)
+def side_field(**options) -> serializers.IntegerField:
+    """The field of a width or a height, in pixels."""
+    return serializers.IntegerField(
+        default=256, min_value=SIZE[0].limit_value, max_value=SIZE[1].limit_value, **options
+    )
 
 
 class DatasetForm(Form):
@@ -45,8 +50,10 @@ class DatasetForm(Form):
     KIND: str
     WIRE_NAMES = {"name": "dataset_name"}
     FIRST = ("dataset_name", "method")
+    LAST: tuple[str, ...] = ("group_name",)
 
     dataset_name = serializers.CharField(max_length=255)
+    group_name = group_field(default="")
 
     def unordered_fields(self):
         self._of_sources = {source.name: source.form() for source in sources.sources_of(self.KIND)}
@@ -101,11 +108,11 @@ class ClassificationDatasetForm(DatasetForm):
         "seed": "The same seed with the same images gives the same splits and the same order.",
     }
     DIGITS_FIELDS = digits_fields.DATASET
-    LAST = ("seed",)
+    LAST = ("seed", "group_name")
 
     resize_channels = serializers.ChoiceField([1, 3], default=3)
-    resize_width = _size()
-    resize_height = _size()
+    resize_width = side_field()
+    resize_height = side_field()
     resize_mode = serializers.ChoiceField(ResizeMode.values, default=ResizeMode.SQUASH)
     encoding = serializers.ChoiceField(Encoding.values, default=Encoding.PNG)
     alpha_background = Background(default=WHITE)
@@ -133,9 +140,21 @@ def form_of(method: str | None) -> type[DatasetForm]:
     return FORMS[source.kind if source else kinds.CLASSIFICATION]
 
 
+def form_values(dataset: Dataset) -> dict[str, Any]:
+    """The values of the form that made the dataset. Uploaded files must be chosen again, and the server does not keep
+    the paths of its own text files."""
+    values = {name: getattr(dataset, name) for name in FORMS[dataset.kind]().names() if hasattr(dataset, name)}
+    for source in sources.sources_of(dataset.kind):
+        values |= source.form_values(dataset)
+    return values | {"dataset_name": dataset.name}
+
+
 def dataset_json(dataset: Dataset) -> dict:
     """The response to GET /datasets/<id>.json."""
     found = {name: value for name in ("copies", "warnings") if (value := getattr(dataset, name))}
     look = dataset.look | {"depth": dataset.depth} if dataset.declared_kind.is_resized else {}
     tasks = dataset.declared_kind.describe_tasks(dataset)
+    if wire_format.is_of_digits():
+        for task in tasks.get("CreateDbTasks", ()):
+            task |= {"backend": "recordio", "compression": "none"}
     return describe_job(dataset, **tasks, **look, **describe_skipped(dataset), **found)

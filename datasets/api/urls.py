@@ -1,9 +1,11 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
+from datasets.api.dataset_resources import DatasetResourceViewSet
+from datasets.api.digits_views import DigitsDatasetViewSet, ResizeExampleForm
 from datasets.api.views import ClassificationDatasetViewSet, DatasetViewSet, GenericDatasetViewSet
 from digits_project.api.routes import action_routes
-from digits_project.jobs.api.urls import job_routes
+from digits_project.jobs.api.urls import job_routes, resource_routes
 
 CREATE = {"get": "defaults", "post": "create"}
 
@@ -21,6 +23,19 @@ urlpatterns = [
     # The URLs of DIGITS's forms and of its list.
     path("datasets/images/classification/new", RedirectView.as_view(query_string=True, pattern_name="create-dataset")),
     path("datasets/images/generic/new", RedirectView.as_view(query_string=True, pattern_name="create-generic-dataset")),
+    *action_routes("datasets/summary", DigitsDatasetViewSet, {"get": "summary"}, "dataset-summary"),
+    *action_routes(
+        "datasets/images/classification/explore", DigitsDatasetViewSet, {"get": "explore"}, "explore-dataset"
+    ),
+    *action_routes(
+        "datasets/images/resize-example",
+        DigitsDatasetViewSet,
+        {"get": "defaults", "post": "resize_example"},
+        "resize-example",
+        serializer_class=ResizeExampleForm,
+        name="Resize Example",
+    ),
     path("datasets", RedirectView.as_view(query_string=True, pattern_name="home")),
+    *resource_routes("datasets", DatasetResourceViewSet),
     *job_routes("datasets", DatasetViewSet, "Dataset Detail"),
 ]

@@ -3,10 +3,12 @@
 from drf_spectacular.utils import extend_schema
 
 from datasets import services
+from datasets.api.dataset_resources import DatasetDetails
 from datasets.api.dataset_responses import DatasetFacts
-from datasets.api.serializers import ClassificationDatasetForm, GenericDatasetForm, dataset_json
+from datasets.api.serializers import FORMS, ClassificationDatasetForm, GenericDatasetForm, dataset_json, form_values
 from datasets.models import Dataset
 from digits_project.api.browsable import PageResponse
+from digits_project.jobs.api.job_resources import DetailsForm, details_of, wants_details
 from digits_project.jobs.api.views import CreateViewSet, JobViewSet, fetch
 
 
@@ -15,13 +17,20 @@ class DatasetViewSet(JobViewSet):
 
     job_class = Dataset
 
-    @extend_schema(responses={200: DatasetFacts})
+    @extend_schema(responses={200: DatasetFacts}, parameters=[DetailsForm])
     def retrieve(self, request, job_id, format=None):
-        return PageResponse(dataset_json(fetch(Dataset, job_id)), "datasets/dataset.html")
+        dataset = fetch(Dataset, job_id)
+        details = {"details": details_of(DatasetDetails, dataset)} if wants_details(request) else {}
+        return PageResponse(dataset_json(dataset) | details, "datasets/dataset.html")
 
 
 class CreateDatasetViewSet(CreateViewSet[Dataset]):
     """One dataset."""
+
+    cloned_class = Dataset
+
+    def fields_of(self, job):
+        return form_values(job) if self.serializer_class is FORMS[job.kind] else None
 
     def make_jobs(self, owner, **fields):
         return [services.create_dataset(owner, **fields)]

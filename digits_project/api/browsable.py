@@ -1,6 +1,7 @@
 """Pages: a view's response and forms as a browser shows them. The templates are in templates/ of each app."""
 
 import re
+from contextlib import suppress
 from http import HTTPStatus
 
 from django.core.exceptions import SuspiciousOperation
@@ -92,7 +93,7 @@ class BrowsablePage(BrowsableAPIRenderer):
         form = view.get_serializer()
         form.for_page()
         form._errors = _wrong_fields(data) if request.method == method else {}
-        values = dict(request.query_params.items())
+        values = _cloned(view) | dict(request.query_params.items())
         values |= _posted(request) if request.method == method else {}
         values |= view.prefilled() if method == "PUT" and hasattr(view, "prefilled") else {}
         for name, field in form.fields.items():
@@ -161,13 +162,27 @@ def _posted(request) -> dict:
         return {}
 
 
+def _cloned(view) -> dict[str, str]:
+    """The values of the job that `?clone=` names, as a browser would post them; {} if there is no such job."""
+    with suppress(APIException):
+        return {name: _as_text(value) for name, value in view.cloned().items()} if hasattr(view, "cloned") else {}
+    return {}
+
+
+def _as_text(value) -> str:
+    """The value of a field as a browser would post it."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
 def _is_secret(field: serializers.Field) -> bool:
     """Whether pages must not repeat the value of the field."""
     return field.style.get("input_type") == "password"
 
 
 def _begin_with(field: serializers.Field, value: str) -> None:
-    field.initial = value in field.TRUE_VALUES if isinstance(field, serializers.BooleanField) else value
+    field.initial = value.lower() in field.TRUE_VALUES if isinstance(field, serializers.BooleanField) else value
 
 
 def _problem(data) -> str:

@@ -15,7 +15,7 @@ from rest_framework.settings import api_settings
 
 from digits_project.accounts.viewer import without_paths
 from digits_project.api.error_statuses import AWAY, error_status, http_status, http_text
-from digits_project.api.renderers import prefers_json
+from digits_project.api.renderers import wants_json
 from digits_project.api.wire_format import errors, printable
 from digits_project.common.errors import no_room
 
@@ -98,7 +98,7 @@ def _away(request, failure: BaseException) -> HttpResponse:
 
 
 def _page_or_json(request, status: int, description: str) -> JsonResponse | None:
-    if request.path.endswith(".json") or prefers_json(request):
+    if wants_json(request):
         return refusal(status, description)
     return None
 

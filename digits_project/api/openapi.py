@@ -117,6 +117,15 @@ class Schema(AutoSchema):
     def get_request_serializer(self):
         return getattr(self.view, "serializer_class", None)
 
+    def map_parsers(self):
+        """One media type for each form, although the server takes three: generated clients choose among several by
+        chance. A form with files is multipart, any other is JSON."""
+        form = self.get_request_serializer()
+        takes_files = form is not None and any(
+            isinstance(field, serializers.FileField) for field in form().fields.values()
+        )
+        return ["multipart/form-data" if takes_files else "application/json"]
+
     def get_override_parameters(self):
         job = [JOB] if "{job_id}" in self.path else []
         return [*job, IGNORED_FIELDS] if self._takes_form() else job

@@ -75,6 +75,11 @@ class SuffixNegotiation(DefaultContentNegotiation):
         return page, page.media_type
 
 
+def wants_json(request) -> bool:
+    """Whether the URL ends in `.json`, or the Accept header prefers JSON to a page."""
+    return request.path.endswith(".json") or prefers_json(request)
+
+
 def prefers_json(request) -> bool:
     """Whether the Accept header prefers JSON to a page."""
     return _quality(request, "application/json") > _quality(request, "text/html")

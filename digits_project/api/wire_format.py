@@ -4,9 +4,14 @@ from django.conf import settings
 
 
 # --- wire formats --------------------------------------------------------------------------------------------------
+def is_of_digits() -> bool:
+    """Whether responses have the format that clients of DIGITS parse."""
+    return settings.DIGITS_WIRE_FORMAT == "digits"
+
+
 def predictions(ranked: list[tuple[str, float]]):
     """[(category, percent)], best first, in the format of DIGITS_WIRE_FORMAT."""
-    if settings.DIGITS_WIRE_FORMAT == "digits":
+    if is_of_digits():
         return [[category, percent] for category, percent in ranked]
     return dict(ranked)
 
@@ -14,7 +19,7 @@ def predictions(ranked: list[tuple[str, float]]):
 def errors(by_field: dict):
     """{field: [message, …]} in the format of DIGITS_WIRE_FORMAT."""
     by_field = {field: [printable(message) for message in messages] for field, messages in by_field.items()}
-    if settings.DIGITS_WIRE_FORMAT == "digits":
+    if is_of_digits():
         return by_field
     return [{"field": field, "message": message} for field, messages in by_field.items() for message in messages]
 

@@ -32,6 +32,7 @@ class Status(models.TextChoices):
 
 
 ENDED = (Status.DONE, Status.ABORTED, Status.ERROR)
+MAX_GROUP_NAME = 255
 RESUMED = "Resumed."  # the note of a resume in status_history
 # The order of lists: running jobs first, then the newest first. Each table has an index in this order.
 LIST_ORDER = (Case(When(status=Status.RUNNING.value, then=0), default=1), F("created_at").desc())
@@ -89,6 +90,7 @@ class Job(models.Model):
     name = models.CharField(max_length=255)
     notes = models.TextField(blank=True)
     owner = models.CharField(max_length=150, blank=True)
+    group_name = models.CharField(max_length=MAX_GROUP_NAME, blank=True, help_text="Lists show its jobs together.")
     priority = models.SmallIntegerField(default=0, help_text="Jobs with a higher priority run first.")
     status = models.CharField(max_length=11, choices=Status, default=Status.INITIALIZED, editable=False)
     # [status, ISO time] of every change, or [status, ISO time, why].

@@ -20,8 +20,8 @@ from digits_project.jobs.visibility import find_visible, visible
 MAX_WAITING = 50  # of each class of jobs
 MAX_OWNERS = 20  # those with the most on disk
 HIDDEN_HOLDER = "another user's job"
-A_DAY = timedelta(days=1)
-MIN_DONE, A_MINUTE = 0.01, timedelta(minutes=1)  # below these no remaining time is shown
+A_DAY, A_MINUTE = timedelta(days=1), timedelta(minutes=1)
+MIN_DONE = 0.01  # the least progress by which the remaining time is estimated within the first minute
 
 
 class Place(NamedTuple):
@@ -29,6 +29,13 @@ class Place(NamedTuple):
 
     position: int
     job: Job
+    reason: str
+
+
+class Queued(NamedTuple):
+    """Why a job waits, and its position in its queue (from 1)."""
+
+    position: int
     reason: str
 
 
@@ -43,10 +50,7 @@ def overview() -> dict:
     """Template context of the front page. `workers` is None if Redis can't be reached; the rest needs only
     PostgreSQL."""
     devices = list(Device.objects.all())
-    try:
-        workers = queues.workers()
-    except RedisError:
-        workers = None
+    workers = live_workers()
     return {
         "devices": [{"device": device, "use": gpu_use(device)} for device in devices],
         "holders": holders(devices),
@@ -54,7 +58,7 @@ def overview() -> dict:
         "running": list(running()),
         "queue": [place for job_class in job_classes() for place in waiting(job_class, devices, workers)],
         "waiting": sum(visible(job_class).filter(status=Status.WAITING).count() for job_class in job_classes()),
-        "workers": workers and [_shown(worker) for worker in workers],
+        "workers": workers and [shown_worker(worker) for worker in workers],
         "disk": disk_usage.usage(),
         "owners": [] if limited_user() else quota.shares()[:MAX_OWNERS],
         "max_owner_bytes": settings.DIGITS_MAX_OWNER_DISK << 20,
@@ -62,7 +66,7 @@ def overview() -> dict:
     }
 
 
-def _shown(worker: queues.Listener) -> queues.Listener:
+def shown_worker(worker: queues.Listener) -> queues.Listener:
     """The worker, without its job id if the user may not see that job."""
     return worker if limited_user() is None or find_visible(worker.job_id) else worker._replace(job_id="")
 
@@ -89,6 +93,35 @@ def waiting(
         places = [(position, job) for position, job in places if job.pk in shown]
     for position, job in places:
         yield Place(position, job, _reason(job, devices, workers))
+
+
+def queued(job: Job) -> Queued | None:
+    """The place of a job in its queue; None if it does not wait."""
+    if job.status != Status.WAITING:
+        return None
+    order = list(type(job).queued().values_list("pk", flat=True))
+    waits = job.pk in order  # it can have started meanwhile
+    return Queued(order.index(job.pk) + 1, _reason(job, list(Device.objects.all()), live_workers())) if waits else None
+
+
+def live_workers() -> list[queues.Listener] | None:
+    """The workers that are alive; None if Redis can't be reached."""
+    try:
+        return queues.workers()
+    except RedisError:
+        return None
+
+
+def seconds_left(job: Job) -> float | None:
+    """The estimated remaining seconds of a running job, by its speed since it last started or resumed; None if it does
+    not run, or has just started."""
+    if job.status != Status.RUNNING or not job.started_at:
+        return None
+    done = job.progress - getattr(job, "resumed_from", 0.0)
+    taken = timezone.now() - job.started_at
+    if done < MIN_DONE and (done <= 0 or taken < A_MINUTE):
+        return None
+    return taken.total_seconds() * (1 - job.progress) / done
 
 
 def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listener] | None) -> str:
@@ -136,15 +169,10 @@ def _outcome(job_class: type[Job]) -> Outcome:
 
 
 def time_left(job: Job) -> str:
-    """The estimated remaining time of a job, by its speed since it last started or resumed.
-
-    "" if it does not run, or has just started.
-    """
-    if job.status != Status.RUNNING or not job.started_at:
+    """The estimated remaining time of a job; "" if it does not run, or has just started."""
+    seconds = seconds_left(job)
+    if seconds is None:
         return ""
-    done, taken = job.progress - getattr(job, "resumed_from", 0), timezone.now() - job.started_at
-    if done < MIN_DONE and (done <= 0 or taken < A_MINUTE):
-        return ""
-    left = taken * ((1 - job.progress) / done)
-    shown = f"{left.total_seconds():.0f} s" if left < A_MINUTE else timesince(timezone.now() - left, depth=2)
+    left = timedelta(seconds=seconds)
+    shown = f"{seconds:.0f} s" if left < A_MINUTE else timesince(timezone.now() - left, depth=2)
     return f"about {shown} left"

@@ -149,9 +149,10 @@ def delete(job: Job) -> None:
     log.info("%s was deleted", job)
 
 
-def edit(job: Job, name: str | None = None, notes: str | None = None) -> None:
-    """Change a job's name or notes. Raises ValidationError or Gone."""
-    changes = {field: value for field, value in (("name", name), ("notes", notes)) if value is not None}
+def edit(job: Job, name: str | None = None, notes: str | None = None, group_name: str | None = None) -> None:
+    """Change a job's name, its notes or its group. Raises ValidationError or Gone."""
+    given = {"name": name, "notes": notes, "group_name": group_name}
+    changes = {field: value for field, value in given.items() if value is not None}
     for field, value in changes.items():
         setattr(job, field, value)
     job.clean_fields(exclude=[field.name for field in job._meta.fields if field.name not in changes])

@@ -44,7 +44,7 @@ IMAGE_LIST = _ASKED | {
     "num_test_images": "Use only this many images from the top of the list; empty: all.",
 }
 TOP = IMAGE_LIST | {"top_n": "How many images of each category."}
-DOWNLOAD = {"epoch": f"The snapshot to use: {WHICH}"}
+DOWNLOAD = dict.fromkeys(("epoch", "snapshot_epoch"), f"The snapshot to use: {WHICH}")
 
 
 class InferenceForm(Form):
@@ -170,3 +170,11 @@ class DownloadForm(Form):
     DESCRIPTIONS = DOWNLOAD
 
     epoch = SnapshotField(default=None)
+
+
+class PostedDownloadForm(Form):
+    """The form of a download by POST, as DIGITS's page sends it."""
+
+    DESCRIPTIONS = DOWNLOAD
+
+    snapshot_epoch = SnapshotField(default=None)

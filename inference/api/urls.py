@@ -13,10 +13,14 @@ def question_routes(kind: str, action: str) -> list:
 
 urlpatterns = [
     *(route for kind, actions in QUESTIONS.items() for action in actions for route in question_routes(kind, action)),
-    path("models/<str:job_id>/download", action_view(InferenceViewSet, {"get": "download"}), name="download"),
+    path(
+        "models/<str:job_id>/download",
+        action_view(InferenceViewSet, {"get": "download", "post": "download"}),
+        name="download",
+    ),
     path(
         "models/<str:job_id>/download.<str:form>",
-        action_view(InferenceViewSet, {"get": "download_as"}),
+        action_view(InferenceViewSet, {"get": "download_as", "post": "download_as"}),
         name="download-form",
     ),
 ]

@@ -34,7 +34,14 @@ from inference.api.inference_responses import (
     SKIPPED,
     TOP_N,
 )
-from inference.api.serializers import DownloadForm, ImageListForm, OneImageForm, TopForm, VisualizationsForm
+from inference.api.serializers import (
+    DownloadForm,
+    ImageListForm,
+    OneImageForm,
+    PostedDownloadForm,
+    TopForm,
+    VisualizationsForm,
+)
 from inference.download import contents
 from inference.download.archive_stream import FORMS
 from inference.engine.array_picture import picture
@@ -51,9 +58,10 @@ QUESTION: dict[str, Any] = {"detail": False, "methods": ["post"]}
 DOWNLOAD: dict[str, Any] = {
     "detail": True,
     "name": "Download",
-    "role": Role.USER,
+    "role": Role.VIEWER,
     "throttle_classes": (),
     **WITHOUT_PAGE,
+    "serializer_class": PostedDownloadForm,
 }
 
 
@@ -129,13 +137,18 @@ class InferenceViewSet(FormViewSet):
     @action(**DOWNLOAD)
     def download(self, request, job_id):
         """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=` names it."""
-        return _archive(request, job_id, DEFAULT_FORM)
+        return _archive(request, job_id, DEFAULT_FORM, self._posted_snapshot())
 
     @extend_schema(responses={**ARCHIVES, **errors(409)}, parameters=[FORM, DownloadForm])
     @action(**DOWNLOAD)
     def download_as(self, request, job_id, form):
         """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=` names it."""
-        return _archive(request, job_id, form)
+        return _archive(request, job_id, form, self._posted_snapshot())
+
+    def _posted_snapshot(self) -> Which:
+        """The snapshot that the form of a download names; None if it names none, or the request is a GET."""
+        is_form = self.request.method == "POST"
+        return self.valid_form(self.request.data).validated_data["snapshot_epoch"] if is_form else None
 
     @property
     def _in_json(self) -> bool:
@@ -190,13 +203,13 @@ class InferenceViewSet(FormViewSet):
         return PageResponse(value, headers={SKIPPED.name: skipped}, skipped=skipped, by_image=by_image, **shown)
 
 
-def _archive(request, job_id: str, form: str) -> StreamingHttpResponse:
-    """The archive of a snapshot, sent while it is written."""
+def _archive(request, job_id: str, form: str, posted: Which) -> StreamingHttpResponse:
+    """The archive of a snapshot, sent while it is written. `posted`: the snapshot, if the query string names none."""
     if form not in FORMS:
         raise BadInput(f"There is no archive of the type {form}; choose one of {', '.join(FORMS)}.")
     asked = DownloadForm(data=request.query_params)
     asked.is_valid(raise_exception=True)
-    snapshot = chosen_snapshot(job_id, asked.validated_data["epoch"])
+    snapshot = chosen_snapshot(job_id, posted if "epoch" not in request.query_params else asked.validated_data["epoch"])
     name = f"{job_id}_epoch_{snapshot.epoch:g}.{form}"
     return StreamingHttpResponse(
         contents.archive(snapshot, form),

@@ -6,11 +6,12 @@ from datasets.models import Dataset
 from digits_project.jobs.admin.create_pages import CreatesJobs, Shown
 from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import visible
-from models_app import network_texts, recipes, searches
+from models_app import searches
 from models_app.api.network_forms import StandardNetworkField
 from models_app.api.plans import in_words, plan
+from models_app.api.resources.form_values import form_values
 from models_app.api.serializers import FORMS, ModelForm
-from models_app.models import NetworkMethod, TrainedModel
+from models_app.models import TrainedModel
 from models_app.networks.pretrained.packaged import PACKAGED
 from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.training.hyperparameter_declaration import hyperparameters_of
@@ -63,27 +64,11 @@ class CreatesModels(CreatesJobs[TrainedModel]):
     def form_values(self, job):
         form = self.forms[job.kind]()
         form.for_page()
-        fields = form.fields
-        values = {name: getattr(job, name) for name in form.names() if hasattr(job, name)} | job.lr_parameters
-        values |= {"learning_rate": [job.learning_rate], "batch_size": [job.batch_size], "dataset": job.dataset_id}
-        values = {
-            name: fields[name].to_representation(value) if name in fields and name != "dataset" else value
-            for name, value in values.items()
-            if value is not None
-        }
-        values |= {
-            "recipe": recipes.CLASSIC.name,  # the fields have what the recipe of this model filled in
-            "model_name": job.name,
-            "standard_networks": job.standard_network,
-            "previous_networks": job.previous_id or "",
-            "pretrained_networks": job.pretrained_networks,
-            SNAPSHOT: "" if job.previous_epoch is None else f"{job.previous_epoch:g}",
-            "select_gpus": "",
-            "select_gpus_list": ",".join(map(str, job.select_gpus)),
-        }
-        if job.method == NetworkMethod.PREVIOUS and not job.previous_id:  # it was deleted
-            values |= network_texts.as_new_network(job)
-        return values
+        epoch = "" if job.previous_epoch is None else f"{job.previous_epoch:g}"
+        return {
+            name: form.fields[name].to_representation(value) if isinstance(value, bool) else value
+            for name, value in form_values(job).items()
+        } | {SNAPSHOT: epoch}
 
     def arranged(self, fields: list[Shown], values: dict, errors: dict) -> list[Shown]:
         """The fields, with one for the epoch of the previous model after the one for that model."""

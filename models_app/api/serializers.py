@@ -8,6 +8,7 @@ from digits_project.api import digits_fields
 from digits_project.api.forms import EMPTY, choice_in
 from digits_project.common.errors import BadInput
 from digits_project.common.job_ids import is_job_id
+from digits_project.jobs.api.job_forms import group_field
 from digits_project.jobs.models import DeviceRequest
 from digits_project.jobs.scheduling import device_choice, devices
 from models_app import network_texts
@@ -84,9 +85,18 @@ class ModelForm(SearchForm, RecipeForm):
         *(name for names in FIELDS_OF.values() for name in names),
         "train_epochs",
     )
-    LAST = (*SEARCH_FIELDS, "select_gpu", "select_gpus", "select_gpus_list", "select_gpu_count", "dry_run")
+    LAST = (
+        "group_name",
+        *SEARCH_FIELDS,
+        "select_gpu",
+        "select_gpus",
+        "select_gpus_list",
+        "select_gpu_count",
+        "dry_run",
+    )
 
     model_name = serializers.CharField(max_length=255)
+    group_name = group_field(default="")
     dataset = JobOf(Dataset)
     framework = serializers.ChoiceField(FRAMEWORKS, default="mxnet")
     engine = serializers.ChoiceField(engine_names(), default=AUTO)

@@ -2,7 +2,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from digits_project.api.routes import action_routes, action_view
-from digits_project.jobs.api.urls import job_routes
+from digits_project.jobs.api.urls import job_routes, resource_routes
 from models_app.api.pretrained_views import (
     ArchiveViewSet,
     NewPretrainedViewSet,
@@ -10,6 +10,13 @@ from models_app.api.pretrained_views import (
     ToPretrainedViewSet,
 )
 from models_app.api.previews.preview_views import AugmentPreviewViewSet, DatasetPreviewViewSet, ModelPreviewViewSet
+from models_app.api.resources.digits_addresses import DigitsModelViewSet
+from models_app.api.resources.model_resources import ModelResourceViewSet
+from models_app.api.resources.other_resources import (
+    EvaluationResourceViewSet,
+    PretrainedResourceViewSet,
+    SearchResourceViewSet,
+)
 from models_app.api.search_views import SearchViewSet
 from models_app.api.views import ClassificationModelViewSet, EvaluationViewSet, GenericModelViewSet, ModelViewSet
 
@@ -19,6 +26,11 @@ CREATE = {"get": "defaults", "post": "create"}
 def question_routes(route: str, action: str) -> list:
     """The routes of an action that answers a form without creating a job."""
     return action_routes(f"models/{route}", ModelViewSet, {"get": "defaults", "post": action}, route)
+
+
+def digits_routes(route: str, action: str, name: str, *methods: str) -> list:
+    """The routes of a GET, or further methods, at an address of DIGITS."""
+    return action_routes(route, DigitsModelViewSet, dict.fromkeys(("get", *methods), action), name)
 
 
 def preview_routes(kind: str, viewset: type[AugmentPreviewViewSet]) -> list:
@@ -41,6 +53,11 @@ urlpatterns = [
     *action_routes(
         "models/images/generic", GenericModelViewSet, CREATE, "create-generic-model", name="New Image Model"
     ),
+    *digits_routes("models/images/classification/large_graph", "large_graph", "large-graph"),
+    *digits_routes("models/images/generic/large_graph", "large_graph", "large-graph-generic"),
+    *digits_routes("completed_jobs", "completed_jobs", "completed-jobs"),
+    *digits_routes("jobs/<str:job_id>/table_data", "table_data", "table-data"),
+    *digits_routes("clone/<str:job_id>", "clone", "clone", "post"),
     *question_routes("visualize-lr", "visualize_lr"),
     *question_routes("visualize-network", "visualize_network"),
     *question_routes("customize", "customize"),
@@ -83,6 +100,10 @@ urlpatterns = [
     path("models/images/generic/new", RedirectView.as_view(query_string=True, pattern_name="create-generic-model")),
     path("models", RedirectView.as_view(query_string=True, pattern_name="home")),
     *action_routes("searches", SearchViewSet, {"get": "list"}, "search-list", name="Searches"),
+    *resource_routes("models", ModelResourceViewSet),
+    *resource_routes("pretrained", PretrainedResourceViewSet),
+    *resource_routes("searches", SearchResourceViewSet),
+    *resource_routes("evaluations", EvaluationResourceViewSet),
     *job_routes("searches", SearchViewSet, "Search"),
     *job_routes("models", ModelViewSet, "Model Detail"),
 ]

@@ -17,6 +17,7 @@ from digits_project.api.forms import Form
 from digits_project.api.openapi import errors
 from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.common.errors import BadInput
+from digits_project.jobs.api.job_resources import DetailsForm, wants_details
 from digits_project.jobs.api.views import WITHOUT_PAGE, CreateViewSet, JobViewSet, fetch
 from digits_project.jobs.models import Job
 from models_app import evaluations, network_texts, networks, searches
@@ -25,7 +26,6 @@ from models_app.api.model_responses import (
     CreatedEvaluation,
     CurveForm,
     EvaluationFacts,
-    ModelFacts,
     created_evaluation_json,
     created_json,
     evaluation_json,
@@ -34,7 +34,10 @@ from models_app.api.model_responses import (
 from models_app.api.network_forms import CustomizeForm, CustomNetwork, EvaluationForm, NetworkForm, StoredEvaluationForm
 from models_app.api.plans import Creation, plan
 from models_app.api.policy_form import PolicyForm
-from models_app.api.serializers import ClassificationModelForm, GenericModelForm, chosen_snapshot
+from models_app.api.resources.digits_keys import digits_keys
+from models_app.api.resources.form_values import form_values
+from models_app.api.resources.model_resources import WholeModelFacts, model_details
+from models_app.api.serializers import FORMS, ClassificationModelForm, GenericModelForm, chosen_snapshot
 from models_app.models import TrainedModel
 from models_app.networks.timm.timm_catalogue import is_timm
 from models_app.results import Evaluation, metrics_csv
@@ -58,10 +61,11 @@ class ModelViewSet(JobViewSet):
 
     job_class = TrainedModel
 
-    @extend_schema(responses={200: ModelFacts}, parameters=[CurveForm])
+    @extend_schema(responses={200: WholeModelFacts}, parameters=[CurveForm, DetailsForm])
     def retrieve(self, request, job_id, format=None):
         model = fetch(TrainedModel, job_id)
-        facts = model_json(model, request.query_params.get("points") == "all")
+        details = {"details": model_details(model)} if wants_details(request) else {}
+        facts = model_json(model, request.query_params.get("points") == "all") | digits_keys(model) | details
         return PageResponse(facts, "models_app/model.html", starts_from=network_texts.starts_from(model))
 
     @extend_schema(responses={(200, CSV): OpenApiTypes.STR})
@@ -121,6 +125,11 @@ class ModelViewSet(JobViewSet):
 @extend_schema_view(create=extend_schema(responses={200: Creation, **errors(429, 507)}))
 class CreateModelsViewSet(CreateViewSet[Job]):
     """One model, with several batch sizes or learning rates one for each combination, or with ranges a search."""
+
+    cloned_class = TrainedModel
+
+    def fields_of(self, job):
+        return form_values(job) if self.serializer_class is FORMS[job.kind] else None
 
     def make_jobs(self, owner, **fields):
         return searches.create_jobs(owner, **fields)

@@ -146,11 +146,11 @@ def test_the_field_textfile_shuffle_can_be_off(client, dataset_form):
 def test_unknown_fields_are_ignored_and_listed_in_a_header(client, model_form, settings, wire_format, content_type):
     settings.DIGITS_WIRE_FORMAT = wire_format
     options = {} if content_type == "multipart" else {"content_type": content_type}
-    unknown = {"wieght_decay": "0.1", "group_name": "g", "a,b: c": "1", "größe": "2"}
+    unknown = {"wieght_decay": "0.1", "team": "g", "a,b: c": "1", "größe": "2"}
     companions = {"csrfmiddlewaretoken": "x", "csrf_token": "x", "username": "ada", "submit": "Create"}
     response = client.post(MODELS, model_form(**unknown, **companions), **options)
     assert response.status_code == 200
-    assert response.headers["X-Digits-Ignored"] == "a%2Cb%3A%20c, group_name, gr%C3%B6%C3%9Fe, wieght_decay"
+    assert response.headers["X-Digits-Ignored"] == "a%2Cb%3A%20c, gr%C3%B6%C3%9Fe, team, wieght_decay"
 
 
 def test_an_invalid_form_also_lists_unknown_fields(client, model_form):

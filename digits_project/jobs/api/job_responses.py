@@ -1,15 +1,20 @@
 """The JSON that jobs of all kinds have in common, and serializers of the responses for the schema."""
 
 from django.conf import settings
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema_serializer
 from rest_framework import serializers
+from rest_framework.response import Response
 
 from digits_project.accounts.viewer import limited_user, without_paths
+from digits_project.api import wire_format
+from digits_project.api.renderers import wants_json
 from digits_project.jobs.models import Job, Status
 from digits_project.jobs.sharing import shared_names
 
-TEXT = {(200, "text/plain"): OpenApiTypes.STR}
+TEXT_TYPE = "text/plain; charset=utf-8"
 MOVED = {302: OpenApiResponse(description="`Location` is the address of the page.")}
 
 
@@ -31,6 +36,22 @@ def created(job: Job, **more) -> dict:
     """The response to a create. It has both `id` and `job_id`, because DIGITS's documentation has one and its code
     the other."""
     return {"job_id": job.pk, "id": job.pk, "name": job.name, "status": job.status, **more}
+
+
+def acted(request, message: str, **facts) -> HttpResponseBase:
+    """The response to an action on jobs: DIGITS's text. A client that wants JSON gets `{message, …facts}` in the
+    documented wire format; clients of DIGITS expect the text with `.json` too."""
+    if wants_json(request) and not wire_format.is_of_digits():
+        return Response({"message": message, **facts})
+    return HttpResponse(message, content_type=TEXT_TYPE)
+
+
+class ActionFacts(serializers.Serializer):
+    """What an action did to a job."""
+
+    message = serializers.CharField(help_text="What was done, in DIGITS's words, such as `Job aborted.`")
+    id = serializers.CharField()
+    status = serializers.ChoiceField(Status.choices, required=False, help_text="Absent if the job was deleted.")
 
 
 class Created(serializers.Serializer):
@@ -58,6 +79,10 @@ class JobFacts(serializers.Serializer):
     shared_with = serializers.ListField(
         child=serializers.CharField(), required=False, help_text="Groups that can see the job on a private server."
     )
+
+
+TEXT = {(200, "text/plain"): OpenApiTypes.STR}
+ACTED = {(200, "application/json"): ActionFacts, **TEXT}  # the text with DIGITS_WIRE_FORMAT=digits
 
 
 class Progress(serializers.Serializer):

@@ -1,34 +1,35 @@
 """The viewsets that datasets and models share."""
 
-from typing import Any, Generic, overload
+from typing import Any, Generic, cast, overload
 
 from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.response import Response
-from rest_framework.serializers import CharField, IntegerField
 from rest_framework.viewsets import ViewSet
 
 from digits_project.accounts import permissions, usernames
 from digits_project.accounts.roles import Role
-from digits_project.accounts.viewer import without_paths
+from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.api.forms import Form
 from digits_project.api.openapi import errors
 from digits_project.api.renderers import PrettyJSONRenderer
-from digits_project.api.viewsets import FormViewSet
+from digits_project.api.viewsets import Defaults, FormViewSet
 from digits_project.jobs import services
-from digits_project.jobs.api.job_responses import MOVED, TEXT, Created, Listed, Progress, created
+from digits_project.jobs.api.job_forms import EditForm, PageForm, with_defaults
+from digits_project.jobs.api.job_responses import ACTED, MOVED, Created, Listed, Progress, acted, created
 from digits_project.jobs.models import LIST_ORDER, J, Job, job_classes
-from digits_project.jobs.sharing import GroupNames, shared_names
+from digits_project.jobs.sharing import shared_names
 from digits_project.jobs.visibility import find_visible, visible
 
 # Routes that respond with JSON or text with and without `.json`, errors included.
 WITHOUT_PAGE: dict[str, Any] = {"renderer_classes": (PrettyJSONRenderer,), "serializer_class": None}
+CLONE = OpenApiParameter("clone", str, description="The id of a job whose fields the form begins with.")
 
 
 @overload
@@ -41,18 +42,6 @@ def fetch(job_class: type[Job] | None, job_id: object) -> Job:
     if job is None:
         raise NotFound("Job not found")
     return job
-
-
-class PageForm(Form):
-    """The query string that chooses a page of the index."""
-
-    page = IntegerField(
-        default=1,
-        min_value=1,
-        max_value=1_000_000,
-        help_text="The page, from 1. Without page and page_size, the response lists all jobs.",
-    )
-    page_size = IntegerField(default=100, min_value=1, max_value=10_000, help_text="Jobs of each kind on a page.")
 
 
 class IndexViewSet(ViewSet):
@@ -91,6 +80,7 @@ class CreateViewSet(FormViewSet, Generic[J]):
     the list of all jobs."""
 
     role = Role.USER
+    cloned_class: type[Job] | None = None  # the class of the jobs that `?clone=` can name
 
     def make_jobs(self, owner: str, **fields) -> list[J]:
         """Create the jobs from the fields of the valid form, by the app's service. Raises Django's ValidationError."""
@@ -100,10 +90,30 @@ class CreateViewSet(FormViewSet, Generic[J]):
         """The JSON object of the response for a created job."""
         return created(job)
 
+    def fields_of(self, job: J) -> dict[str, Any] | None:
+        """The fields of this form that would create the same job again; None if another form made it."""
+        raise NotImplementedError
+
+    def cloned(self) -> dict[str, Any]:
+        """The fields of the job that `?clone=` names; {} without it. Raises NotFound."""
+        job_id = self.request.query_params.get("clone")
+        if not job_id or self.cloned_class is None:
+            return {}
+        job = fetch(self.cloned_class, job_id)
+        fields = self.fields_of(cast(J, job))
+        if fields is None:
+            raise NotFound("Job not found")
+        return fields | (dict.fromkeys(job.PATHS, "") if limited_user() else {})
+
+    @extend_schema(responses={200: Defaults}, parameters=[CLONE])
+    def defaults(self, request, format=None):
+        """The optional fields with their defaults, or with `?clone=` the fields of that job; in a browser, the form."""
+        return Response({"defaults": self.get_serializer().defaults() | self.cloned()})
+
     # Without a docstring: page and schema show that of the class.
     @extend_schema(responses={200: Created, **errors(429, 507)})
     def create(self, request, format=None, **names):
-        return self.respond(request, self.valid_form(request.data))
+        return self.respond(request, self.valid_form(with_defaults(request.data, self.cloned())))
 
     def respond(self, request, form: Form) -> HttpResponseBase:
         """Create the jobs of a valid form."""
@@ -122,27 +132,11 @@ class CreateViewSet(FormViewSet, Generic[J]):
         return usernames.owner(self.request, sent)
 
 
-class EditForm(Form):
-    """The form that changes a job: name and notes, as DIGITS called these fields, and the groups that see it."""
-
-    job_name = CharField(required=False, max_length=255, help_text="The job's new name.")
-    job_notes = CharField(required=False, max_length=100_000, allow_blank=True, help_text="The job's new notes.")
-    shared_with = GroupNames(
-        required=False,
-        allow_blank=True,
-        help_text="Groups whose members can also see the job on a private server, separated by commas.",
-    )
-
-    def validate(self, form):
-        if not form:
-            raise ValidationError("Nothing to change: send job_name, job_notes or shared_with.")
-        return form
-
-
 def edit_job(job: Job, values: dict[str, Any]) -> None:
     """Change a job by the values of a valid EditForm."""
-    if {"job_name", "job_notes"} & set(values):
-        services.edit(job, values.get("job_name"), values.get("job_notes"))
+    edited = [values.get(name) for name in ("job_name", "job_notes", "group_name")]
+    if any(value is not None for value in edited):
+        services.edit(job, *edited)
     if "shared_with" in values:
         services.share(job, values["shared_with"])
 
@@ -174,21 +168,22 @@ class JobViewSet(FormViewSet):
         if job is None:
             return {}
         shared = {"shared_with": ",".join(shared_names(job))} if settings.DIGITS_PRIVATE else {}
-        return {"job_name": job.name, "job_notes": job.notes} | shared
+        return {"job_name": job.name, "job_notes": job.notes, "group_name": job.group_name} | shared
 
-    @extend_schema(responses=TEXT)
+    @extend_schema(responses=ACTED)
     def update(self, request, job_id, format=None):
-        """Change a job's name, its notes, or the groups that it is shared with."""
+        """Change a job's name, its notes, its group, or the groups of accounts that it is shared with."""
         job = self.fetch_own(job_id)
         form = self.valid_form(request.data)
         edit_job(job, form.validated_data)
-        return _text(f"{job.TYPE} updated.")
+        return acted(request, f"{job.TYPE} updated.", id=job.pk, status=job.status)
 
-    @extend_schema(responses=TEXT)
+    @extend_schema(responses=ACTED)
     def destroy(self, request, job_id, format=None):
         """Delete a job with its folder. A running job is aborted first; a dataset with models is not deleted."""
-        services.delete(self.fetch_own(job_id))
-        return _text("Job deleted.")
+        job = self.fetch_own(job_id)
+        services.delete(job)
+        return acted(request, "Job deleted.", id=job_id)
 
     @extend_schema(responses={200: Progress})
     @action(detail=True, **WITHOUT_PAGE)
@@ -207,20 +202,22 @@ class JobViewSet(FormViewSet):
             }
         )
 
-    @extend_schema(responses=TEXT)
+    @extend_schema(responses=ACTED)
     @action(detail=True, methods=["post"], **WITHOUT_PAGE)
     def abort(self, request, job_id, format=None):
         """Abort a job that has not ended. It has no page, so an error is JSON with or without the suffix."""
-        services.abort(self.fetch_own(job_id))
-        return _text("Job aborted.")
+        job = self.fetch_own(job_id)
+        services.abort(job)
+        return acted(request, "Job aborted.", id=job.pk, status=job.status)
 
-    @extend_schema(responses={**TEXT, **errors(409, 429, 507)})
+    @extend_schema(responses={**ACTED, **errors(409, 429, 507)})
     @action(detail=True, methods=["post"], **WITHOUT_PAGE)
     def resume(self, request, job_id, format=None):
         """Resume an aborted or failed job: a training continues from its newest snapshot, any other job from its
         start."""
-        services.resume(self.fetch_own(job_id))
-        return _text("Job resumed.")
+        job = self.fetch_own(job_id)
+        services.resume(job)
+        return acted(request, "Job resumed.", id=job.pk, status=job.status)
 
 
 class AnyJobViewSet(JobViewSet):
@@ -229,8 +226,3 @@ class AnyJobViewSet(JobViewSet):
     @extend_schema(responses=MOVED)
     def retrieve(self, request, job_id, format=None):
         return HttpResponseRedirect(fetch(None, job_id).get_absolute_url(".json" if format == "json" else ""))
-
-
-def _text(text: str) -> HttpResponse:
-    """Plain text, as DIGITS responds."""
-    return HttpResponse(text, content_type="text/plain; charset=utf-8")

@@ -195,7 +195,7 @@ def test_models_are_compared_by_the_settings_that_differ(admin_client, model, ma
 
 
 def test_every_setting_of_a_model_is_compared():
-    about_the_job = {"job_id", "name", "notes", "owner", "priority", "created_at", "previous_network"}
+    about_the_job = {"job_id", "name", "notes", "owner", "group_name", "priority", "created_at", "previous_network"}
     columns = {field.name for field in TrainedModel._meta.fields if field.editable} | {"kind", "previous"}
     assert columns - about_the_job - set(comparison.SETTINGS) == set()
 

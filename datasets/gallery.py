@@ -1,4 +1,4 @@
-"""Reads the images of a dataset from its record files, for the pages."""
+"""Reads the images of a dataset from its record files, for pages and routes."""
 
 from __future__ import annotations
 
@@ -77,16 +77,18 @@ def _thumbnail(pixels: np.ndarray) -> Image.Image:
 
 def page(dataset: Dataset, split: str, category: int | None, number: int) -> GalleryPage:
     """The records of a split, or of one category in it, sixty a page. A number beyond the last page gives the last."""
-    with _reader(dataset, split) as reader:
-        count = len(reader)
-    if category is None:
-        found: Sequence[int] | np.ndarray = range(count)
-    else:
-        found = np.flatnonzero(labels(dataset, split) == category)
+    found = records_of(dataset, split, category)
     pages = max(1, math.ceil(len(found) / A_PAGE))
     number = min(max(number, 1), pages)
     shown = found[(number - 1) * A_PAGE : number * A_PAGE]
     return GalleryPage([int(record) for record in shown], number, pages, len(found))
+
+
+def records_of(dataset: Dataset, split: str, category: int | None) -> Sequence[int] | np.ndarray:
+    """The numbers of the records of a split, or of one category in it."""
+    with _reader(dataset, split) as reader:
+        count = len(reader)
+    return range(count) if category is None else np.flatnonzero(labels(dataset, split) == category)
 
 
 def labels(dataset: Dataset, split: str) -> np.ndarray:
