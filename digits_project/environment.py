@@ -17,7 +17,7 @@ TRUE = {"y", "yes", "true", "on", "1"}
 FALSE = {"", "n", "no", "false", "off", "0"}
 CONNECT_SECONDS = 5  # after that the database counts as unreachable
 # First parts of our routes. With such a prefix, some URLs would be ambiguous.
-OWN_PATHS = {"account", "admin", "api", "autocomplete", "datasets", "healthz", "index", "jobs"}
+OWN_PATHS = {"account", "admin", "api", "autocomplete", "datasets", "events", "healthz", "index", "jobs"}
 OWN_PATHS |= {"login", "logout", "metrics", "models", "oidc", "pretrained_models", "readyz", "searches", "static"}
 
 

@@ -12,6 +12,7 @@ from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.api.routes import action_routes, action_view, with_suffix
 from digits_project.monitoring import health
 from digits_project.monitoring.metrics import Metrics
+from digits_project.server.streaming.events_view import EventsView
 from digits_project.web import about, account, login, path_suggestions
 
 admin.site.site_header = admin.site.site_title = "DIGITS"
@@ -37,6 +38,7 @@ urlpatterns = [
     *with_suffix("account", account.AccountPage, "account"),
     path("about", about.AboutPage.as_view(), name="about"),
     *with_suffix("autocomplete/path", path_suggestions.PathSuggestions, "autocomplete-path"),
+    *with_suffix("events", EventsView, "events"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", Metrics.as_view(), name="metrics"),

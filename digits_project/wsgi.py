@@ -27,5 +27,6 @@ remove_abandoned_uploads(settings.FILE_UPLOAD_TEMP_DIR)
 application = UnderPrefix(get_wsgi_application(), settings.DIGITS_URL_PREFIX)
 
 from digits_project.server.admission import Admission  # noqa: E402 - it needs Django's apps
+from digits_project.server.streaming.event_hub import hub  # noqa: E402 - it does too
 
-application.admission = Admission()  # the gunicorn worker reads it
+application.admission, application.streams = Admission(), hub  # the gunicorn worker reads them

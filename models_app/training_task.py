@@ -12,6 +12,7 @@ from datasets import services as datasets
 from datasets.integrity import check_dataset
 from datasets.models import Dataset
 from digits_project.jobs import quota
+from digits_project.jobs.events import event_log
 from digits_project.jobs.execution.runner import JobProgress, Stopped, patiently
 from digits_project.jobs.models import Device
 from digits_project.jobs.scheduling import devices
@@ -109,7 +110,14 @@ def _follow(model: TrainedModel, hosts: Sequence[Sequence[Device]], report: JobP
                 speeds.add(event["images_per_second"])
             if event and (store := STORE.get(event["event"])):
                 patiently(partial(store, model, event | {"mean_speed": speeds.mean}))
-            report(event.get("fraction") if event else None)
+            report(event.get("fraction") if event else None, **_details(event))
+
+
+def _details(event: dict | None) -> dict:
+    """What the job's progress event says besides the progress."""
+    if not event or event["event"] != "progress":
+        return {}
+    return {name: event[name] for name in ("epoch", "images_per_second")}
 
 
 class _Mean:
@@ -148,6 +156,8 @@ def _store_metric(model: TrainedModel, event: dict) -> None:
         iteration=event["iteration"],
         defaults={**measured, "outputs": event.get("outputs") or {}},
     )
+    at = {name: event[name] for name in ("split", "iteration")}
+    event_log.publish("metrics", model, **at, **measured, outputs=event.get("outputs") or {})
     if event["split"] == Metric.Split.VAL:
         _store_speed(model, event)
         end_if_poor(model, event["epoch"])

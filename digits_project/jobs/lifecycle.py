@@ -12,10 +12,13 @@ import logging
 from collections.abc import Collection
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.db import transaction
 from django.db.models import F, Func, JSONField, Value
 from django.utils import timezone
 
 from digits_project.common.errors import IllegalTransition
+from digits_project.jobs.events import event_log
+from digits_project.jobs.events.job_facts import status_facts
 from digits_project.jobs.models import ENDED, Job, Status
 
 log = logging.getLogger(__name__)
@@ -63,13 +66,15 @@ def advance(
     change = [to, now.isoformat(timespec="milliseconds"), *([note] if note else [])]
     entry = Value([change], JSONField())
     history = _Append(F("status_history"), entry)
-    moved = rows.update(status=to, status_history=history, **(_side_effects(to, now) | changes))
-    try:
-        job.refresh_from_db()
-    except ObjectDoesNotExist:
-        raise IllegalTransition(f"{job} was deleted and cannot become {to}") from None
-    if not moved:
-        raise IllegalTransition(f"{job} is {job.status} and cannot become {to}")
+    with transaction.atomic():
+        moved = rows.update(status=to, status_history=history, **(_side_effects(to, now) | changes))
+        try:
+            job.refresh_from_db()
+        except ObjectDoesNotExist:
+            raise IllegalTransition(f"{job} was deleted and cannot become {to}") from None
+        if not moved:
+            raise IllegalTransition(f"{job} is {job.status} and cannot become {to}")
+    event_log.publish("status", job, **status_facts(job))
     log.info("%s is %s%s", job, to, f": {job.error}" if job.error else "")
 
 

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from digits_project.accounts.viewer import limited_user
 from digits_project.jobs import disk_usage, quota
+from digits_project.jobs.events.job_facts import progress_facts
 from digits_project.jobs.models import ENDED, Device, Job, Status, job_classes
 from digits_project.jobs.scheduling import queues
 from digits_project.jobs.scheduling.devices import gpu_use
@@ -21,7 +22,6 @@ MAX_WAITING = 50  # of each class of jobs
 MAX_OWNERS = 20  # those with the most on disk
 HIDDEN_HOLDER = "another user's job"
 A_DAY, A_MINUTE = timedelta(days=1), timedelta(minutes=1)
-MIN_DONE = 0.01  # the least progress by which the remaining time is estimated within the first minute
 
 
 class Place(NamedTuple):
@@ -117,11 +117,7 @@ def seconds_left(job: Job) -> float | None:
     not run, or has just started."""
     if job.status != Status.RUNNING or not job.started_at:
         return None
-    done = job.progress - getattr(job, "resumed_from", 0.0)
-    taken = timezone.now() - job.started_at
-    if done < MIN_DONE and (done <= 0 or taken < A_MINUTE):
-        return None
-    return taken.total_seconds() * (1 - job.progress) / done
+    return progress_facts(job)["seconds_left"]
 
 
 def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listener] | None) -> str:

@@ -15,6 +15,8 @@ from digits_project.accounts import audit
 from digits_project.common import errors
 from digits_project.common.errors import Gone, HasDependents, Refused
 from digits_project.jobs import directory, lifecycle, limits
+from digits_project.jobs.events import event_log
+from digits_project.jobs.events.job_facts import DELETED, status_facts
 from digits_project.jobs.models import RESUMED, Device, J, Job, Status
 from digits_project.jobs.process_identity import Process
 from digits_project.jobs.scheduling.dispatch import dispatch_or_leave
@@ -143,6 +145,7 @@ def delete(job: Job) -> None:
         parts = locked.parts()
         locked.delete()
         audit.record("delete", str(job))
+        event_log.publish("status", job, **status_facts(job) | {"status": DELETED})
     for gone in (job, *parts):  # a running part notices within a second that its row is gone
         directory.remove(gone.directory)
     dispatch_or_leave()

@@ -75,7 +75,7 @@ class Admission(OpenAdmission):
         """The caller, from the database, in a thread. The result is cached for the loop."""
         try:
             close_old_connections()
-            user = _user(request)
+            user = user_of(request.headers)
         except Exception as failure:  # noqa: BLE001 - the view gets the same exception and reports it
             log.warning("Could not look up the user of a request: %s", failure)
             self._away_until = time.monotonic() + AWAY_SECONDS
@@ -129,10 +129,10 @@ def _credentials(request) -> bytes | None:
     return hashlib.sha256("\n".join(credentials).encode()).digest() if credentials else None
 
 
-def _user(request):
-    """The user of the session or token, as the views see it, or None."""
+def user_of(headers):
+    """The user of the session or token in these headers, (name, value) each, as the views see it, or None."""
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": BytesIO()}
-    environ |= {f"HTTP_{name}": value for name, value in request.headers if name in ("AUTHORIZATION", "COOKIE")}
+    environ |= {f"HTTP_{name}": value for name, value in headers if name in ("AUTHORIZATION", "COOKIE")}
     asked = WSGIRequest(environ)
     SessionMiddleware(lambda asked: HttpResponse()).process_request(asked)
     asked.user = auth.get_user(asked)

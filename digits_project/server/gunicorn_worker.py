@@ -62,6 +62,7 @@ class WebWorker(ReadingWorker):
         self._divide_limits(self.cfg.workers)
         self.worker_connections = self.max_connections + 1  # gunicorn would stop accepting
         self.admission = getattr(self.wsgi, "admission", None) or OpenAdmission()
+        self.streams = getattr(self.wsgi, "streams", None)
         if self.admission.behind_proxy:
             self.max_by_address = self.max_connections
         self.departing = DepartingConnections(self.poller, self.max_spooled, self.linger_within)
@@ -78,6 +79,11 @@ class WebWorker(ReadingWorker):
         if time.monotonic() - self.notified >= 1:
             self.notified = time.monotonic()
             super().notify()
+
+    def _cap_keepalive(self, deadline):
+        if self.streams is not None:
+            self.streams.stop()
+        super()._cap_keepalive(deadline)
 
     # --- requests ---------------------------------------------------------------------------------------------------
     def _advance(self, conn):
@@ -226,6 +232,10 @@ class WebWorker(ReadingWorker):
     def finish_request(self, conn, future):
         kept = future.exception() is None and future.result()
         self._count_body(conn, 0)
+        if conn.sock.hand_over is not None:
+            conn.incoming.close()
+            conn.sock.hand_over(conn.sock, partial(self.method_queue.defer, self._release, conn))
+            return
         if kept and self.alive:
             conn.begin(time.monotonic() + self.cfg.keepalive)
             self._await(conn)

@@ -6,6 +6,7 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Callable
 
 from digits_project.common.shared_memory.web_processes import shared
 
@@ -48,6 +49,9 @@ class Client(socket.socket):
     min_pace = 16 << 10  # bytes per second
     spool_after = 0.2  # seconds of stalled sending, after which the rest of the response goes to disk
     backlog: Backlog | None = None
+    # Set by an application that keeps the connection after its response, as an event stream does: the loop calls it
+    # with this socket, and with a function that gives the connection back.
+    hand_over: "Callable[[Client, Callable[[], None]], None] | None" = None
 
     def begin(self, record: bool) -> None:
         """A request begins: reset all limits. `record`: keep the bytes of the response for the poll cache."""
@@ -58,6 +62,8 @@ class Client(socket.socket):
         self.settimeout(self.send_within if flag else 0.0)
 
     def sendall(self, data, *flags) -> None:
+        if self.hand_over is not None:  # gunicorn ends the response with an empty chunk, but it goes on
+            return
         if self.recorded is not None:
             self.recorded += data
         left = memoryview(data)

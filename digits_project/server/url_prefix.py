@@ -1,6 +1,7 @@
 """Serves the application under a path of a site, as in https://example.org/digits/, behind a proxy."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from digits_project.server.connection import OpenAdmission
 
@@ -11,7 +12,9 @@ class UnderPrefix:
     A proxy can remove the prefix from the path or leave it. Direct requests work with and without it.
     """
 
-    admission: OpenAdmission  # the terms of its requests; wsgi.py sets it, and the gunicorn worker reads it
+    # Set by wsgi.py, and read by the gunicorn worker:
+    admission: OpenAdmission  # the terms of its requests
+    streams: Any  # its event streams, with stop()
 
     def __init__(self, application: Callable, prefix: str):
         self._application = application

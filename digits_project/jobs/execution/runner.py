@@ -5,6 +5,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
@@ -12,6 +13,8 @@ from django.utils import timezone
 from digits_project.common import resources
 from digits_project.common.errors import RESUME, Aborted, BadInput, Failed, Lost, no_room
 from digits_project.jobs import lifecycle, limits
+from digits_project.jobs.events import event_log
+from digits_project.jobs.events.job_facts import seconds_left
 from digits_project.jobs.execution.lost_process import handle_lost_process
 from digits_project.jobs.models import J, Job, Status
 from digits_project.jobs.process_identity import Process
@@ -47,14 +50,20 @@ class JobProgress:
     stop_requested = False  # SIGTERM sets it in the work-horse
 
     def __init__(self, job: Job, holder: str):
+        self.job = job
         self.rows = type(job).objects.filter(pk=job.pk, status=Status.RUNNING, worker=holder)
         self.fraction = 0.0
-        self.looked = self.written = time.monotonic()
+        self.started_with: float | None = None  # the first fraction: above 0 if the job continues
+        self.details: dict[str, Any] = {}
+        self.began = self.looked = self.written = time.monotonic()
         self.watch = limits.Watch(job)
 
-    def __call__(self, fraction: float | None = None) -> None:
+    def __call__(self, fraction: float | None = None, **details) -> None:
+        """`details`: what else the job's next progress event says, such as its epoch."""
+        self.details |= details
         if fraction is not None:
             self.fraction = min(max(float(fraction), 0.0), 1.0)
+            self.started_with = self.fraction if self.started_with is None else self.started_with
         now = time.monotonic()
         if JobProgress.stop_requested:
             raise Stopped
@@ -74,6 +83,9 @@ class JobProgress:
         if now - self.written >= WRITE_SECONDS:
             self.written = now
             self.rows.update(progress=self.fraction, heartbeat_at=timezone.now())
+            left = seconds_left(self.fraction, self.started_with or 0.0, now - self.began)
+            progress = {"progress": round(self.fraction, 4), "seconds_left": left}
+            event_log.publish("progress", self.job, **progress, **self.details)
             self.watch()
 
 
