@@ -2,6 +2,7 @@
 wrong."""
 
 import hashlib
+import ipaddress
 import os
 import re
 import secrets
@@ -95,6 +96,19 @@ def number(name: str, default: int) -> int:
     if not value.isascii() or not value.isdigit():
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number from 0")
     return int(value)
+
+
+def networks(name: str) -> list[str]:
+    """Networks separated by commas, such as 10.0.0.0/8,192.168.1.5/32."""
+    given = [part.strip() for part in os.environ.get(name, "").split(",") if part.strip()]
+    for network in given:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} has {network!r}; it must be networks like 10.0.0.0/8: {error}"
+            ) from None
+    return given
 
 
 def ports(name: str) -> range:

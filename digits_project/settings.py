@@ -23,6 +23,8 @@ DIGITS_PRIVATE = environment.private("DIGITS_PRIVATE", DIGITS_AUTH)
 DIGITS_DATA_ROOTS = environment.paths("DIGITS_DATA_ROOTS", "/" if DIGITS_AUTH == "open" else str(DIGITS_HOME / "data"))
 DIGITS_ALLOW_URLS = environment.flag("DIGITS_ALLOW_URLS")
 DIGITS_URL_POLICY = fetch.FetchPolicy()  # image_url can be on the public internet only
+# Networks besides the public internet to which webhooks can go.
+DIGITS_WEBHOOK_NETWORKS = environment.networks("DIGITS_WEBHOOK_NETWORKS")
 DIGITS_INFERENCE_RATE = environment.number("DIGITS_INFERENCE_RATE", 3000)  # requests per minute and user; 0: no limit
 # What runs snapshots, and which device of it: the number of a GPU, or OpenVINO's name of a device.
 DIGITS_INFERENCE_PROVIDER = environment.choice("DIGITS_INFERENCE_PROVIDER", "auto", "cpu", *onnx_runtime.PROVIDERS)
@@ -83,6 +85,7 @@ INSTALLED_APPS = [
     "datasets",
     "models_app",
     "inference",
+    "digits_project.webhooks",
     "digits_project.accounts",  # last, because its groups get the permissions of all other apps
 ]
 MIDDLEWARE = [

@@ -48,6 +48,7 @@ urlpatterns = [
     re_path(r"^static/(?P<path>.*)$", serve, {"insecure": True}),
     path("api/schema", SpectacularAPIView.as_view(renderer_classes=[PrettyJSONRenderer]), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(metadata_class=None), name="docs"),  # no OPTIONS
+    path("", include("digits_project.webhooks.api.urls")),
     path("", include("models_app.api.urls")),
     path("", include("datasets.api.urls")),
     path("", include("digits_project.jobs.api.urls")),

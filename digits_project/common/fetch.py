@@ -1,4 +1,4 @@
-"""Fetches an image from a URL that a user names, only from the public internet (protects against SSRF).
+"""Fetches an image from a URL that a user names, or sends to one, on the public internet only (protects against SSRF).
 
 The host name is resolved once, every address must be allowed, and the connection goes to a checked address, never to
 the name, so a name server that changes its answers gains nothing. TLS still checks the certificate against the name.
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from digits_project.common.errors import BadInput
@@ -63,11 +64,34 @@ def fetch(url: str, policy: FetchPolicy = FetchPolicy()) -> bytes:
     for _ in range(policy.redirects + 1):
         parts = _checked(url, policy)
         addresses = _resolved(parts, policy, deadline)
-        with _response(parts, addresses, policy, deadline) as response:
+        with _response(parts, addresses, policy, deadline, GET) as response:
             if response.status not in _REDIRECTS:
                 return _body(response, url, policy, deadline)
             url = urljoin(url, response.headers.get("Location", ""))
     raise BadURL(f"The URL redirects more than {policy.redirects} times.")
+
+
+def post(url: str, body: bytes, headers: dict[str, str], policy: FetchPolicy) -> int:
+    """The status of the response to a POST; no redirect is followed. Raises BadURL."""
+    deadline = time.monotonic() + policy.seconds
+    parts = _checked(url, policy)
+    addresses = _resolved(parts, policy, deadline)
+    with _response(parts, addresses, policy, deadline, _Request("POST", body, headers)) as response:
+        return response.status
+
+
+def check(url: str, policy: FetchPolicy) -> None:
+    """Raise BadURL if the URL is not allowed, or its host has no allowed address at present."""
+    _resolved(_checked(url, policy), policy, time.monotonic() + policy.seconds)
+
+
+class _Request(NamedTuple):
+    method: str
+    body: bytes | None
+    headers: dict[str, str]
+
+
+GET = _Request("GET", None, {"Accept": "image/*"})
 
 
 def _checked(url, policy) -> SplitResult:
@@ -112,8 +136,8 @@ def _look_up(host, port, found):
 
 
 @contextmanager
-def _response(parts, addresses, policy, deadline) -> Iterator[http.client.HTTPResponse]:
-    """The response to a GET, with its body unread. The connection is cut at the deadline, even if data still
+def _response(parts, addresses, policy, deadline, request) -> Iterator[http.client.HTTPResponse]:
+    """The response to a request, with its body unread. The connection is cut at the deadline, even if data still
     trickles."""
     connection = http.client.HTTPConnection(parts.hostname, parts.port)
     if parts.port == _PORTS[parts.scheme]:
@@ -124,13 +148,15 @@ def _response(parts, addresses, policy, deadline) -> Iterator[http.client.HTTPRe
         watch.start()
         try:
             connection.sock = _secured(plain, parts)
-            connection.request("GET", _target(parts), headers={"Accept": "image/*", "User-Agent": "digits-server"})
+            headers = {"User-Agent": "digits-server"} | request.headers
+            connection.request(request.method, _target(parts), request.body, headers)
             with connection.getresponse() as response:
                 yield response
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = time.monotonic() >= deadline
             reason = f"it took more than {policy.seconds:g} seconds" if late else _reason(error)
-            raise BadURL(f"Nothing could be fetched from {parts.hostname}: {reason}.") from error
+            what = "fetched from" if request is GET else "sent to"
+            raise BadURL(f"Nothing could be {what} {parts.hostname}: {reason}.") from error
         finally:
             watch.cancel()
             connection.close()
@@ -154,7 +180,7 @@ def _connected(addresses, deadline) -> socket.socket:
         except OSError as error:
             connection.close()
             failure = error
-    raise BadURL(f"Nothing could be fetched: {_reason(failure)}.") from failure
+    raise BadURL(f"No connection could be made: {_reason(failure)}.") from failure
 
 
 def _secured(plain, parts):

@@ -14,6 +14,7 @@ from collections.abc import Collection
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.db.models import F, Func, JSONField, Value
+from django.dispatch import Signal
 from django.utils import timezone
 
 from digits_project.common.errors import IllegalTransition
@@ -30,6 +31,9 @@ SOURCES = {
     Status.ABORTED: (Status.INITIALIZED, Status.WAITING, Status.RUNNING),
     Status.ERROR: (Status.INITIALIZED, Status.WAITING, Status.RUNNING),
 }
+
+
+job_ended = Signal()  # sent with `job` in the transaction that ends it; a receiver that fails undoes the end
 
 
 class _Append(Func):
@@ -74,6 +78,8 @@ def advance(
             raise IllegalTransition(f"{job} was deleted and cannot become {to}") from None
         if not moved:
             raise IllegalTransition(f"{job} is {job.status} and cannot become {to}")
+        if to in ENDED:
+            job_ended.send(type(job), job=job)
     event_log.publish("status", job, **status_facts(job))
     log.info("%s is %s%s", job, to, f": {job.error}" if job.error else "")
 

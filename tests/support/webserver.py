@@ -42,10 +42,15 @@ def gunicorn_server(worker, application, threads=1, processes=1, **variables):
 
 def digits_server(worker="digits_project.server.gunicorn_worker.WebWorker", processes=1, **variables):
     """gunicorn_server() of digits_project on the tests' database, with accounts and eight threads a process."""
-    name = connection.settings_dict["NAME"]
-    variables |= {"DATABASE_URL": re.sub(r"/[^/?]+\?", f"/{name}?", os.environ["DATABASE_URL"], count=1)}
+    variables = variables | database_of_tests()
     variables = {"DIGITS_AUTH": "required", "DIGITS_INFERENCE_RATE": "0", **variables}
     return gunicorn_server(worker, "digits_project.wsgi", threads=8, processes=processes, **variables)
+
+
+def database_of_tests():
+    """The environment variable with which a process uses the tests' database."""
+    name = connection.settings_dict["NAME"]
+    return {"DATABASE_URL": re.sub(r"/[^/?]+\?", f"/{name}?", os.environ["DATABASE_URL"], count=1)}
 
 
 def read_until_close(connection):

@@ -1,0 +1,1 @@
+"""The routes of webhooks under /api/v1."""
