@@ -36,6 +36,12 @@ def test_auto_chooses_by_the_dataset_the_devices_and_what_was_sent(situation, na
     assert why.endswith(".")
 
 
+def test_scratch_turns_and_scales_gray_images_a_little_and_never_mirrors_them():
+    gray = RECIPES["scratch"].fill(Situation(image_shape=(1, 28, 28), images=1_300))
+    assert (gray["aug_rot"], gray["aug_scale"]) == (10, 0.1)
+    assert not gray.keys() & {"aug_policy", "aug_flip"}
+
+
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_a_recipe_fills_in_nothing_that_was_sent(recipe):
     sent = dict.fromkeys(recipe.values, "sent")
