@@ -24,6 +24,8 @@ RECOVERY_SECONDS = 20.0  # seconds within which all invariants have to hold agai
 SLOW_SECONDS = 4.0  # seconds; a slower recovery is printed with the last broken invariant
 END_SECONDS = 300  # seconds for all jobs to end after the last fault
 DISK = "640m"
+PAUSE_SECONDS = 2.0  # the longest before a fault
+PAUSE_WITH_RANKS = 30.0  # the same with ranks of PyTorch, which train only after seconds of imports
 
 
 class Chaos:
@@ -31,6 +33,7 @@ class Chaos:
 
     def __init__(self, home: Path, small_disk: bool, ranks: int = 1):
         self.small_disk = small_disk
+        self.longest_pause = PAUSE_SECONDS if ranks == 1 else PAUSE_WITH_RANKS
         self.server = Server(home, home / "jobs", ranks)
         self.work = Work(self.server)
         self.violations: list[str] = []
@@ -52,7 +55,7 @@ class Chaos:
         """Inject a fault and wait for the recovery; return whether the fault found something to hit."""
         rng = random.Random(f"{seed}-{number}")
         name = rng.choice(sorted(self.names))
-        time.sleep(rng.uniform(0, 2))
+        time.sleep(rng.uniform(0, self.longest_pause))
         try:
             done = faults.ALL[name](self, rng)
         except RESPONSE_ERRORS as error:
@@ -94,9 +97,14 @@ class Chaos:
     def finish(self) -> None:
         """Wait for every job to end without faults, then stop the server and check that no process remains."""
         print("no more faults; waiting for every job to end", flush=True)
-        if not wait_for(lambda: not self.work.unfinished(), END_SECONDS):
+
+        def all_ended() -> bool:
+            if not self.work.unfinished():
+                self.work.check_ended()  # which can resume some
+            return not self.work.unfinished()
+
+        if not wait_for(all_ended, END_SECONDS):
             self.violate(f"not ended: {self.work.unfinished()}; {broken_invariants(self.server, self.work)}")
-        wait_for(lambda: self.work.check_ended() or True, 60)
         self.report_broken()
         self.server.stop()
         if remaining := self.server.of_this_home():
@@ -105,8 +113,9 @@ class Chaos:
     def summary(self) -> str:
         kinds = "\n".join(f"  {count:4} {name}" for name, count in sorted(self.count.items()))
         ended = ", ".join(f"{count} {name}" for name, count in sorted(self.work.ended.items()))
+        errors = "".join(f"  {error}\n" for error in self.work.errors)
         return (
-            f"{self.count.total()} faults:\n{kinds}\njobs that ended: {ended}\n"
+            f"{self.count.total()} faults:\n{kinds}\njobs that ended: {ended}\n{errors}"
             f"slowest recovery {self.slowest:.1f} s\n{len(self.violations)} violations"
         )
 

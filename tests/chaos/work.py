@@ -27,17 +27,20 @@ LARGE = {"resize_width": 256, "resize_height": 256, "resize_channels": 1, "encod
 TRAINING = {"standard_networks": "lenet", "train_epochs": 40, "snapshot_interval": 5, "random_seed": 1}
 UNFINISHED = ("Initialized", "Waiting", "Running")
 # Parts of the errors that faults can cause in a correct server.
-EXPECTED_ERRORS = ("The job has lost 3 processes", "space", "could be read", "could not be read", "can be read")
+LOST_TOO_OFTEN = "The job has lost 3 processes"
+EXPECTED_ERRORS = (LOST_TOO_OFTEN, "space", "could be read", "could not be read", "can be read")
 RESPONSE_ERRORS = (*CONNECTION_ERRORS, http.client.HTTPException, zipfile.BadZipFile)
 
 
 class Work:
-    """The jobs. `broken` collects violations."""
+    """The jobs. `broken` collects violations, `errors` the messages of the jobs that ended in Error."""
 
     def __init__(self, server: Server):
         self.server = server
         self.run = server.run
         self.broken: list[str] = []
+        self.errors: list[str] = []
+        self.resumed: set[str] = set()
         self.ended = collections.Counter()
         self.seen: set[str] = set()
         self.images = write_28_pixel_digits(server.home / "images", each=60)
@@ -73,9 +76,15 @@ class Work:
                 self._create_model()
 
     def check_ended(self) -> None:
-        """Check and delete ended jobs. Aborted jobs stay for some rounds, so that they can be resumed."""
+        """Check and delete ended jobs. Aborted jobs stay for some rounds, so that they can be resumed; a job that lost
+        too many processes is resumed once, so that it is Done in the end."""
         for kind, job_id, status, _, error in self.rows():
             if status in UNFINISHED or (status == "Aborted" and random.random() < 0.8):
+                continue
+            if status == "Error" and LOST_TOO_OFTEN in error and job_id not in self.resumed:
+                self.run.send("POST", f"/{kind}/{job_id}/resume")
+                self.resumed.add(job_id)
+                self.ended[f"{kind} resumed after Error"] += 1
                 continue
             if job_id not in self.seen:
                 self._check(kind, job_id, status, error)
@@ -102,6 +111,8 @@ class Work:
         return self.run.create_job(f"{MODELS}.json", model_name=f"m{self.created}", dataset=self.base, **fields)
 
     def _check(self, kind: str, job_id: str, status: str, error: str) -> None:
+        if status == "Error":
+            self.errors.append(f"{kind} {job_id}: {error}")
         if status == "Error" and not any(expected in error for expected in EXPECTED_ERRORS):
             self.broken.append(f"{kind} {job_id} failed: {error}")
         folder = self.server.jobs / job_id
