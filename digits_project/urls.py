@@ -50,6 +50,7 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerSplitView.as_view(metadata_class=None), name="docs"),  # no OPTIONS
     path("", include("digits_project.webhooks.api.urls")),
     path("", include("models_app.api.urls")),
+    path("", include("datasets.pages.urls")),
     path("", include("datasets.api.urls")),
     path("", include("digits_project.jobs.api.urls")),
     path("", include("digits_project.jobs.pages.urls")),

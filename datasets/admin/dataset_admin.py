@@ -7,8 +7,11 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
-from datasets import gallery, services, sources
+from datasets import services, sources
 from datasets.api.serializers import FORMS, form_values
+from datasets.contents import gallery
+from datasets.contents.category_bars import MAX_CATEGORIES, bars_of
+from datasets.contents.gallery import category_of, version
 from datasets.models import Dataset
 from digits_project.accounts.viewer import without_paths
 from digits_project.common.errors import DamagedFile
@@ -18,7 +21,6 @@ from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import visible
 
 MAX_SKIPPED = 200  # skipped files shown on a page
-MAX_CATEGORIES = 200  # categories shown in a histogram
 MAX_MODELS = 100
 HEAVY = ("categories", "warnings", "status_history", "notes", "label_shape", "skipped_reasons")
 FOR_A_DAY = "private, max-age=86400"
@@ -90,7 +92,7 @@ class DatasetAdmin(JobAdmin[Dataset]):
         return super().page(request, job) | {
             "bytes": disk_usage.size(job.directory),
             "version": version(job),
-            "histogram": histogram(job),
+            "histogram": bars_of(job),
             "more_categories": max(0, len(job.categories) - MAX_CATEGORIES),
             "has_mean": (job.directory / "mean.png").exists(),
             "first": self._first(job),
@@ -162,30 +164,6 @@ class DatasetAdmin(JobAdmin[Dataset]):
 
     def goes_with(self, job):
         return [filesizeformat(disk_usage.size(job.directory))]
-
-
-def histogram(dataset: Dataset) -> list[dict]:
-    """For each category the number of images in each split, and the bars' widths in percent of the largest category."""
-    counts = {split["name"]: split.get("per_category", []) for split in dataset.splits}
-    rows = [
-        {"number": i, "name": name, "counts": [(split, of[i]) for split, of in counts.items() if i < len(of)]}
-        for i, name in enumerate(dataset.categories[:MAX_CATEGORIES])
-    ]
-    largest = max((sum(count for _, count in row["counts"]) for row in rows), default=0) or 1
-    for row in rows:
-        row["bars"] = [(split, count, f"{100 * count / largest:.2f}") for split, count in row["counts"]]
-    return rows
-
-
-def category_of(dataset: Dataset, labels, record: int) -> str:
-    """The name of a record's category; "" if it has none."""
-    known = labels is not None and record < len(labels) and 0 <= labels[record] < len(dataset.categories)
-    return dataset.categories[labels[record]] if known else ""
-
-
-def version(dataset: Dataset) -> str:
-    """A part of each image's URL that changes when the dataset is built again, because browsers cache images a day."""
-    return f"v={dataset.ended_at:%Y%m%d%H%M%S}" if dataset.ended_at else ""
 
 
 def whole_number(text: str | None) -> int | None:

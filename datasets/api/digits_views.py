@@ -14,9 +14,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 
-from datasets import gallery
 from datasets.api.resize_example import resized_example
 from datasets.api.serializers import side_field
+from datasets.contents import gallery
 from datasets.models import Dataset, Encoding, ResizeMode
 from digits_project.accounts.roles import Role
 from digits_project.api.browsable import PageResponse
@@ -178,7 +178,7 @@ def summary_json(dataset: Dataset) -> dict[str, Any]:
 def explored_json(dataset: Dataset, job_id: str, db: str, page: int, size: int, label: int | None) -> dict[str, Any]:
     """The response to GET /datasets/images/classification/explore.json. Raises NoSuchImage or DamagedFile."""
     split = next((name for name in SPLITS if name in db.lower()), db)
-    records = gallery.records_of(dataset, split, label)
+    records = gallery.matching(dataset, split, label)
     shown = [int(record) for record in records[page * size : (page + 1) * size]]
     names = dataset.category_names
     numbers: Sequence[int] | np.ndarray = gallery.labels(dataset, split) if names else []

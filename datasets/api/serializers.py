@@ -7,6 +7,7 @@ from PIL import ImageColor
 from rest_framework import serializers
 
 from datasets import kinds, sources
+from datasets.api.page_texts import GROUPS, LABELS, PLACED, TEXTS, errors_of_page
 from datasets.imagedb.images.transparency import WHITE, is_background
 from datasets.models import SIZE, Dataset, Depth, Encoding, ResizeMode
 from datasets.services import describe_skipped
@@ -74,6 +75,14 @@ class DatasetForm(Form):
         method = values.get("method", self.fields["method"].default)  # as in fields_for, if the method is wrong
         return self._of_sources[method].wrong_together(values)
 
+    def for_page(self):
+        for name, field in self.fields.items():
+            if text := TEXTS.get(name):
+                field.style = {**field.style, "title": text.title, "unit": text.unit}
+                field.help_text = text.help
+            if name in LABELS and isinstance(field, serializers.ChoiceField):
+                field.choices = LABELS[name]
+
     def validate(self, form):
         """Form names to column names."""
         form["name"] = form.pop("dataset_name")
@@ -109,6 +118,7 @@ class ClassificationDatasetForm(DatasetForm):
     }
     DIGITS_FIELDS = digits_fields.DATASET
     LAST = ("seed", "group_name")
+    page_template = "datasets/classification_form.html"
 
     resize_channels = serializers.ChoiceField([1, 3], default=3)
     resize_width = side_field()
@@ -118,6 +128,23 @@ class ClassificationDatasetForm(DatasetForm):
     alpha_background = Background(default=WHITE)
     depth = serializers.ChoiceField(Depth.values, default=Depth.AUTO)
     seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31 - 1)
+
+    def page_errors(self, wrong):
+        return errors_of_page(wrong)
+
+    @property
+    def groups(self) -> dict[str, list[str]]:
+        """The fields under each heading of the page."""
+        groups = GROUPS | {"lists": sources.TEXTFILE.form().names()}
+        placed = {*PLACED, *(name for names in groups.values() for name in names)}
+        placed |= {name for source in self.further_sources for name in source.field_names}
+        return groups | {"others": [name for name in self.names() if name not in placed]}
+
+    @property
+    def further_sources(self) -> list[sources.Source]:
+        """The sources for which the page has no place of their own."""
+        known = (sources.FOLDER, sources.TEXTFILE)
+        return [source for source in sources.sources_of(self.KIND) if source not in known]
 
 
 class GenericDatasetForm(DatasetForm):

@@ -6,6 +6,7 @@ from datasets import services
 from datasets.api.dataset_resources import DatasetDetails
 from datasets.api.dataset_responses import DatasetFacts
 from datasets.api.serializers import FORMS, ClassificationDatasetForm, GenericDatasetForm, dataset_json, form_values
+from datasets.contents.summary import page_variables
 from datasets.models import Dataset
 from digits_project.api.browsable import PageResponse
 from digits_project.jobs.api.job_resources import DetailsForm, details_of, wants_details
@@ -21,7 +22,8 @@ class DatasetViewSet(JobViewSet):
     def retrieve(self, request, job_id, format=None):
         dataset = fetch(Dataset, job_id)
         details = {"details": details_of(DatasetDetails, dataset)} if wants_details(request) else {}
-        return PageResponse(dataset_json(dataset) | details, "datasets/dataset.html")
+        variables = {} if request.accepted_renderer.format == "json" else page_variables(dataset)
+        return PageResponse(dataset_json(dataset) | details, "datasets/dataset.html", **variables)
 
 
 class CreateDatasetViewSet(CreateViewSet[Dataset]):
@@ -44,6 +46,7 @@ class ClassificationDatasetViewSet(CreateDatasetViewSet):
     """
 
     serializer_class = ClassificationDatasetForm
+    page_template = "datasets/new_dataset.html"
 
 
 class GenericDatasetViewSet(CreateDatasetViewSet):

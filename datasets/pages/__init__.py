@@ -1,5 +1,1 @@
-"""What only pages show of datasets. At the start of the server jobs.apps imports this package."""
-
-from datasets.pages import dataset_listing
-
-__all__ = ["dataset_listing"]
+"""What only pages need of datasets: lists, images, and a look at images before a dataset is built of them."""

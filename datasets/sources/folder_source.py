@@ -186,6 +186,9 @@ class FolderMethod(Source):
     def drop_files(self, dataset):
         dataset.archive.unlink(missing_ok=True)
 
+    def has_own_images(self, dataset):
+        return bool(dataset.archive_train)
+
     def form_values(self, dataset):
         own = {f"has_{split}_folder": bool(getattr(dataset, f"folder_{split}")) for split in ("val", "test")}
         return own | {"archive_train": "", "upload_train": ""}

@@ -70,6 +70,10 @@ class Source:
     def drop_files(self, dataset: Dataset) -> None:
         """Remove the files that a Done dataset no longer needs, because it is never built again."""
 
+    def has_own_images(self, dataset: Dataset) -> bool:
+        """Whether the images were sent with the form, so that a further build can't find others."""
+        return False
+
     def form_values(self, dataset: Dataset) -> dict:
         """Values of form fields that are not columns, with which the form would make the same row again."""
         return {}

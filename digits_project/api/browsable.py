@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from django.core.exceptions import SuspiciousOperation
 from django.http import UnreadablePostError
+from django.template.loader import render_to_string
 from django.urls import Resolver404, resolve
 from django.utils.html import conditional_escape
 from django.utils.safestring import mark_safe
@@ -34,10 +35,16 @@ class PageResponse(Response):
 class FormRenderer(HTMLFormRenderer):
     """The form of a page, from templates/components/form/, with the default of each optional field.
 
-    A field's `style` can have a `title`, instead of the label that DRF makes of its name, and a `unit`.
+    A field's `style` can have a `title`, instead of the label that DRF makes of its name, and a `unit`. A form can have
+    a `page_template` of its own, which places the fields by {% render_field form.NAME style=style %}.
     """
 
     template_pack = "components/form"
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        style = {"template_pack": self.template_pack, "renderer": self}
+        template = getattr(data.serializer, "page_template", "") or f"{self.template_pack}/{self.base_template}"
+        return render_to_string(template, {"form": data.serializer, "style": style})
 
     def render_field(self, field, parent_style):
         declared = field._field
@@ -92,7 +99,7 @@ class BrowsablePage(BrowsableAPIRenderer):
             return None
         form = view.get_serializer()
         form.for_page()
-        form._errors = _wrong_fields(data) if request.method == method else {}
+        form._errors = form.page_errors(_wrong_fields(data)) if request.method == method else {}
         values = _cloned(view) | dict(request.query_params.items())
         values |= _posted(request) if request.method == method else {}
         values |= view.prefilled() if method == "PUT" and hasattr(view, "prefilled") else {}

@@ -89,6 +89,10 @@ class Form(serializers.Serializer):
     def for_page(self) -> None:
         """Prepare an empty form to be shown on a page."""
 
+    def page_errors(self, wrong: dict[str, list[str]]) -> dict[str, list[str]]:
+        """The errors by the fields of its page, which can have other fields than the form."""
+        return wrong
+
     def names(self) -> list[str]:
         """The names of the fields, in the order of the form."""
         return list(self.fields.keys())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets import gallery
+from datasets.contents import gallery
 from datasets.models import Dataset
 from digits_project.common.errors import BadInput, Refused
 from digits_project.common.shared_memory.web_processes import shared

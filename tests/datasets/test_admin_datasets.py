@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
-from datasets import gallery
+from datasets.contents import gallery
 from datasets.imagedb.store.records import RecordReader
 from datasets.models import Dataset
 from datasets.tasks import build_dataset

@@ -42,6 +42,8 @@ PAGES = {
     "new dataset": "/datasets/images/classification",
     "new dataset from databases": "/datasets/images/generic",
     "dataset": "/datasets/{dataset}",
+    "images of a dataset": "/datasets/{dataset}/images?split=val&category=3",
+    "an image of a dataset": "/datasets/{dataset}/images/train/5?text=png",
     "failed dataset": "/datasets/{failed}",
     "augmentation": "/datasets/{dataset}/augment_preview",
     "new model": "/models/images/classification",

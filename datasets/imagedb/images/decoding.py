@@ -87,6 +87,13 @@ def decode(
         return _read(source, opener, turn, partial(_load, look), look.remark)
 
 
+def decode_small(source: str | Path | bytes | BinaryIO, side: int, opener=open_image) -> tuple[Image.Image, tuple]:
+    """The image, upright, in mode L or RGB, reduced to at most side × side pixels, and its own size. It only resembles
+    the result of decode(): a JPEG is decoded at a fraction of its size, in a fraction of the time. Raises BadImage."""
+    with Turn(_TURNS) as turn:
+        return _read(source, opener, turn, partial(_load_small, side), _say_nothing)
+
+
 def highest_deep_sample(path: str | Path, opener: Callable[[str | Path], FileIO] = open_image) -> int | None:
     """The highest sample of an image with 16 bits per channel; None for any other image. Raises BadImage."""
     with Turn(_TURNS) as turn:
@@ -233,6 +240,16 @@ def _load(look, found, turn):
         samples = _in_eight_bits(image)
     flat = flattened(samples, look.alpha_background, colour, look.remark)
     return _upright(flat, _orientation(image))  # which is 1 where the decoder turned it, as those of HEIC and TIFF do
+
+
+def _load_small(side, found, turn):
+    image = found.open(turn)
+    size, colour = image.size, transparent_colour(image)
+    image.draft(None, (side, side))
+    image.load()
+    small = _upright(flattened(_in_eight_bits(image), WHITE, colour, _say_nothing), _orientation(image))
+    small.thumbnail((side, side))
+    return small, size
 
 
 def _has_key(image, look):

@@ -8,6 +8,7 @@ itself.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from digits_project.common.errors import BadInput
 
 KINDS = "zip, tar, tar.gz or tar.bz2"
 _BLOCK = 1 << 20
+_SAMPLES, _MAX_SAMPLE, _MAX_SAMPLED_BYTES = 9, 16 << 20, 256 << 20  # images of a folder, bytes of one, and of all
 _LITTER = ("__MACOSX",)  # macOS adds it to every zip
 
 
@@ -80,17 +82,29 @@ def unpack(
     except OSError as error:
         raise BadInput(f"{name} can't be read: {error.strerror}.") from error
     with file:
-        reader = members_of(file)
-        if reader is None:
-            check(file, name)
-        into.mkdir()
-        try:
-            _Unpacking(into, log, limits).run(reader, file, _passing(at))
-        except BadArchive as bad:
-            raise BadInput(f"{name} can't be used: {bad}.") from bad
-        except _Passing as passing:
-            raise passing.error from None
-    return _top(into)
+        _run(Unpacking(into, log, limits), file, name, at)
+    return top(into)
+
+
+def unpack_samples(
+    file: BinaryIO, name: str, into: Path, log: BuildLog, at: Callable[[float], None], limits: Limits = Limits()
+) -> None:
+    """Like unpack(), but of most images only the first bytes are written, which show what they are. Enough of each
+    folder's images are whole to be looked at. After an exception of `at`, what was written so far can be used."""
+    _run(Sampling(into, log, limits), file, name, at)
+
+
+def _run(unpacking: Unpacking, file: BinaryIO, name: str, at: Callable[[float], None]) -> None:
+    reader = members_of(file)
+    if reader is None:
+        check(file, name)
+    unpacking.into.mkdir()
+    try:
+        unpacking.run(reader, file, _passing(at))
+    except BadArchive as bad:
+        raise BadInput(f"{name} can't be used: {bad}.") from bad
+    except _Passing as passing:
+        raise passing.error from None
 
 
 class _Passing(BaseException):
@@ -111,7 +125,8 @@ def _passing(at):
     return called
 
 
-def _top(folder):
+def top(folder: Path) -> Path:
+    """The folder that holds the categories: `folder`, or the innermost of nested single folders that holds folders."""
     while True:
         inside = [path for path in folder.iterdir() if path.is_dir()]
         if len(inside) != 1 or not any(path.is_dir() for path in inside[0].iterdir()):
@@ -119,11 +134,11 @@ def _top(folder):
         folder = inside[0]
 
 
-class _Unpacking:
+class Unpacking:
     """The unpacking of one archive."""
 
     def __init__(self, into: Path, log: BuildLog, limits: Limits):
-        self._into = into
+        self.into = into
         self._log = log
         self._limits = limits
         self._entries = 0
@@ -143,7 +158,7 @@ class _Unpacking:
             self._take(member, parts)
         if self._guessed:
             self._log.warn(
-                f"{self._into} does not say how its names are encoded; they were read as {self._guessed}. If they "
+                f"{self.into} does not say how its names are encoded; they were read as {self._guessed}. If they "
                 "look wrong, pack the archive with names in UTF-8 (7-Zip: cu=on), or as tar."
             )
 
@@ -168,7 +183,7 @@ class _Unpacking:
     def _take(self, member: ArchiveMember, parts: list[str]) -> None:
         """Write a member that is an image; log any other unless it is plainly something else."""
         head = member.read(HEAD_BYTES)
-        path = self._into.joinpath(*parts)
+        path = self.into.joinpath(*parts)
         is_image, reason = judge(path.name, head)
         if member.size > MAX_BYTES or not is_image:
             if member.size > MAX_BYTES and not is_named_otherwise(path.name):
@@ -178,8 +193,12 @@ class _Unpacking:
             return
         with os.fdopen(self._new_file(member, path), "wb", buffering=0) as file:
             file.write(head)
-            while block := member.read(_BLOCK):
-                file.write(block)
+            self._copy(member, path, file)
+
+    def _copy(self, member: ArchiveMember, path: Path, file: BinaryIO) -> None:
+        """Write what follows the first bytes of an image."""
+        while block := member.read(_BLOCK):
+            file.write(block)
 
     def _new_file(self, member, path):
         try:
@@ -189,3 +208,18 @@ class _Unpacking:
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except (FileExistsError, NotADirectoryError) as error:
             raise BadArchive(f"{member} is in it twice, or is both a file and a folder") from error
+
+
+class Sampling(Unpacking):
+    """An unpacking of which only some images of each folder are whole."""
+
+    def __init__(self, into: Path, log: BuildLog, limits: Limits):
+        super().__init__(into, log, limits)
+        self._whole: Counter[Path] = Counter()
+        self._left = _MAX_SAMPLED_BYTES
+
+    def _copy(self, member, path, file):
+        if self._whole[path.parent] < _SAMPLES and member.size <= min(_MAX_SAMPLE, self._left):
+            self._whole[path.parent] += 1
+            self._left -= member.size
+            super()._copy(member, path, file)

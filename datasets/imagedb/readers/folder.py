@@ -70,6 +70,23 @@ def scan(
     return listing
 
 
+def walk(
+    folder: Path, roots: Sequence[Path], log: BuildLog, goes_on: Callable[[], bool]
+) -> Iterator[tuple[str, str | None]]:
+    """The category and the path of every image, found as scan() finds them, and None for the path of every other name,
+    until `goes_on` says no; then the names of the remaining categories alone. Raises BadInput as subfolders() does."""
+    above, recognizer = _ancestors(folder), Recognizer(roots, 1, lambda: None)
+    categories = category_names.grouped(subfolders(folder, roots, log))
+    _count_beside(folder, roots, log)
+    for names in categories:
+        category = _Category(roots, set(above), log, recognizer)
+        yield names[0], None
+        for image in chain.from_iterable(category.images(f"{folder}/{name}") for name in names):
+            if not goes_on():
+                break
+            yield names[0], image.path if image else None
+
+
 def subfolders(folder: Path, roots: Sequence[Path], log: BuildLog | None = None) -> list[str]:
     """The names of the subfolders, sorted and checked as category names. Raises BadInput if there are none or the
     folder can't be read."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from digits_project.common.errors import BadInput, DamagedFile
 
 A_PAGE = 60
 STRIP, STRIP_SIDE = 6, 40  # number of images in a strip, and its height in pixels
+SMALL_SIDE = 128  # pixels of a thumbnail
 AS_THEY_ARE = {"PNG": "image/png", "JPEG": "image/jpeg"}
 KEPT = 16  # cached indexes of record files
 
@@ -50,6 +52,19 @@ def image(dataset: Dataset, split: str, number: int) -> tuple[bytes, str]:
     return encode(_pixels(dataset, split, payload), "png"), "image/png"
 
 
+def thumbnail(dataset: Dataset, split: str, number: int) -> tuple[bytes, str]:
+    """A record's image, reduced if it is large, and its media type."""
+    content, media_type = image(dataset, split, number)
+    with Image.open(BytesIO(content)) as opened:
+        if max(opened.size) <= SMALL_SIDE:
+            return content, media_type
+        small = opened.convert("RGB")
+    small.thumbnail((SMALL_SIDE, SMALL_SIDE))
+    file = BytesIO()
+    small.save(file, "JPEG", quality=85)
+    return file.getvalue(), "image/jpeg"
+
+
 def strip(dataset: Dataset) -> bytes:
     """A few images of the training split side by side, as PNG. Raises NoSuchImage."""
     drawn = Image.new("RGBA", (STRIP * (STRIP_SIDE + 2), STRIP_SIDE))
@@ -75,26 +90,72 @@ def _thumbnail(pixels: np.ndarray) -> Image.Image:
     return thumbnail
 
 
-def page(dataset: Dataset, split: str, category: int | None, number: int) -> GalleryPage:
-    """The records of a split, or of one category in it, sixty a page. A number beyond the last page gives the last."""
-    found = records_of(dataset, split, category)
+def matching(dataset: Dataset, split: str, category: int | None = None, text: str = "") -> Sequence[int] | np.ndarray:
+    """The records of a split that are of this category, if one is given, and whose file's path contains the text."""
+    with _reader(dataset, split) as reader:
+        count = len(reader)
+    if category is None and not text:
+        return range(count)
+    found = np.ones(count, bool)
+    if category is not None:
+        categories = labels(dataset, split)[:count]
+        found[: len(categories)] = categories == category
+        found[len(categories) :] = False
+    if text:
+        wanted = text.casefold()
+        paths = (wanted in path.casefold() for path in _paths(dataset, split))
+        has_text = np.fromiter(islice(paths, count), bool)
+        found[: len(has_text)] &= has_text
+        found[len(has_text) :] = False
+    return np.flatnonzero(found)
+
+
+def page(dataset: Dataset, split: str, category: int | None, number: int, text: str = "") -> GalleryPage:
+    """The records that match, sixty a page. A number beyond the last page gives the last."""
+    found = matching(dataset, split, category, text)
     pages = max(1, math.ceil(len(found) / A_PAGE))
     number = min(max(number, 1), pages)
     shown = found[(number - 1) * A_PAGE : number * A_PAGE]
     return GalleryPage([int(record) for record in shown], number, pages, len(found))
 
 
-def records_of(dataset: Dataset, split: str, category: int | None) -> Sequence[int] | np.ndarray:
-    """The numbers of the records of a split, or of one category in it."""
-    with _reader(dataset, split) as reader:
-        count = len(reader)
-    return range(count) if category is None else np.flatnonzero(labels(dataset, split) == category)
-
-
 def labels(dataset: Dataset, split: str) -> np.ndarray:
     """The category of every record of a split, int32."""
     path = dataset.directory / f"{split}.txt"
     return _labels(path, _changed(path))
+
+
+def source_path(dataset: Dataset, split: str, number: int) -> str:
+    """The path of the file that a record was made of; "" if the dataset does not have it."""
+    return next(islice(_paths(dataset, split), number, None), "")
+
+
+def record_bytes(dataset: Dataset, split: str, number: int) -> int:
+    """The bytes that a record's image takes."""
+    with _reader(dataset, split) as reader:
+        return len(_payload(reader, number))
+
+
+def _paths(dataset: Dataset, split: str) -> Iterator[str]:
+    """The path of the file of every record, in their order."""
+    path = dataset.directory / f"{split}.txt"
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+            for line in file:
+                yield line.rpartition(" ")[0]
+    except OSError as gone:
+        raise DamagedFile(f"{path.parent.name}/{path.name} can't be read. Build the dataset again.") from gone
+
+
+def version(dataset: Dataset) -> str:
+    """A part of each image's URL that changes when the dataset is built again, because browsers cache images a day."""
+    return f"v={dataset.ended_at:%Y%m%d%H%M%S}" if dataset.ended_at else ""
+
+
+def category_of(dataset: Dataset, labels: np.ndarray | None, record: int) -> str:
+    """The name of a record's category; "" if it has none."""
+    known = labels is not None and record < len(labels) and 0 <= labels[record] < len(dataset.categories)
+    return dataset.categories[labels[record]] if labels is not None and known else ""
 
 
 def _payload(reader: RecordReader, number: int) -> bytes:

@@ -1,0 +1,26 @@
+from django.urls import path
+
+from datasets.contents import gallery
+from datasets.pages.dataset_images import DatasetImage, DatasetImages, DatasetPicture, MeanPicture, strip
+from datasets.pages.dataset_preview import DatasetPreview
+from datasets.pages.folder_browser import FolderBrowser
+from digits_project.api.routes import with_suffix
+
+urlpatterns = [
+    path("pages/datasets/preview", DatasetPreview.as_view(), name="dataset-preview"),
+    path("pages/datasets/folders", FolderBrowser.as_view(), name="dataset-folders"),
+    path("datasets/<str:job_id>/mean.png", MeanPicture.as_view(), name="dataset-mean"),
+    path("datasets/<str:job_id>/strip.png", DatasetPicture.as_view(draw=strip), name="dataset-strip"),
+    path(
+        "datasets/<str:job_id>/images/<str:split>/<int:number>/picture",
+        DatasetPicture.as_view(),
+        name="dataset-picture",
+    ),
+    path(
+        "datasets/<str:job_id>/images/<str:split>/<int:number>/thumbnail",
+        DatasetPicture.as_view(draw=gallery.thumbnail),
+        name="dataset-thumbnail",
+    ),
+    *with_suffix("datasets/<str:job_id>/images/<str:split>/<int:number>", DatasetImage, "dataset-image"),
+    *with_suffix("datasets/<str:job_id>/images", DatasetImages, "dataset-images"),
+]
