@@ -102,11 +102,11 @@ def test_a_client_that_comes_back_gets_what_it_missed_and_a_reset_if_that_is_unk
     services.resume(dataset)
     event_log.publish("progress", dataset, progress=0.5)
     with Stream(port, "", ada | {"Last-Event-ID": stream.last_id}) as again:
-        assert [next(again.messages())[1]["status"], again.next("progress")["progress"]] == ["Waiting", 0.5]
+        assert [again.next("status")["status"], again.next("progress")["progress"]] == ["Waiting", 0.5]
     with Stream(port, f"?since={stream.last_id}&types=progress", ada, "/events.json") as polled:
         assert [event["data"]["progress"] for event in json.load(polled.response)["events"]] == [0.5]
     with Stream(port, "?types=status&since=1-0", ada) as late:
-        assert [kind for kind, _ in islice(late.messages(), 2)] == ["reset", "status"]
+        assert [kind for kind, _ in islice(late.messages(), 3)] == ["start", "reset", "status"]
 
 
 def test_a_private_job_is_sent_only_to_users_who_may_see_it_and_only_as_long_as_they_may(port, ada, make_dataset):
@@ -128,7 +128,7 @@ def test_a_private_job_is_sent_only_to_users_who_may_see_it_and_only_as_long_as_
 def test_a_stream_ends_when_the_token_is_withdrawn(port, ada):
     with Stream(port, "?types=status", ada) as stream:
         tokens.withdraw(AccessToken.objects.get())
-        assert list(stream.messages()) == []
+        assert list(stream.messages()) == [("start", {})]
     with Stream(port, "", ada) as again:
         assert again.response.status == 401
 
@@ -161,6 +161,7 @@ def test_a_client_that_does_not_read_is_dropped_and_delays_nobody(port, ada, mak
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stuck.sendall(f"GET /events HTTP/1.0\r\nAuthorization: {ada['Authorization']}\r\n\r\n".encode())
         assert stuck.recv(15) == b"HTTP/1.0 200 OK"
+        assert next(reading.messages()) == ("start", {})
         for batch in range(15):
             for _ in range(50):
                 event_log.publish("progress", dataset, progress=batch, text="x" * 1000)
@@ -172,7 +173,7 @@ def test_a_reload_of_the_server_ends_streams_completely(server, ada):
     process, port = server
     with Stream(port, "?types=status", ada) as stream:
         process.send_signal(signal.SIGHUP)
-        assert list(stream.messages()) == []  # http.client raises IncompleteRead without the last chunk
+        assert list(stream.messages()) == [("start", {})]  # http.client raises IncompleteRead without the last chunk
 
 
 def test_a_job_goes_on_without_redis(make_dataset, settings):

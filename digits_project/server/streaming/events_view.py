@@ -27,7 +27,7 @@ from digits_project.jobs.models import Job, Status
 from digits_project.jobs.visibility import find_visible
 from digits_project.server.response_writer import Client
 from digits_project.server.streaming.event_hub import hub
-from digits_project.server.streaming.watcher import ALL_STREAMS, Viewer, Wanted, Watcher
+from digits_project.server.streaming.watcher import ALL_STREAMS, Viewer, Wanted, Watcher, message
 
 MAX_NAMED_JOBS = 100
 MAX_STREAMS = 1000  # of all users of a host
@@ -89,7 +89,7 @@ class EventsView(APIView):
         if request.method == "HEAD":
             return HttpResponse(content_type="text/event-stream")
         # The first message has the id that the client sends when it comes back.
-        first = f"id: {position}\n\n".encode() + b"".join(map(viewer.text, events))
+        first = message("start", {}, position) + b"".join(map(viewer.text, events))
         return _stream(request, wanted, viewer, position, first)
 
 

@@ -1,4 +1,5 @@
 // The home page: remembers the list, its order and its columns; keeps the chosen jobs while the list refreshes.
+import {showProgress} from "./progress.js";
 import {fetchPage, replaceParts} from "./requests.js";
 
 const LIST = "digits.home.list";
@@ -90,10 +91,12 @@ if (section()) {
   });
   document.addEventListener("htmx:afterSwap", () => show());
   document.addEventListener("htmx:beforeRequest", (event) => { // nobody looks, or a dialog or a menu of the list is open
-    const isTimer = !event.detail.requestConfig.triggeringEvent;
+    const {triggeringEvent} = event.detail.requestConfig;
+    const isTimer = !triggeringEvent || triggeringEvent.type.startsWith("digits:");
     if (isTimer && (document.hidden || document.querySelector("dialog[open]"))) event.preventDefault();
   });
   document.addEventListener("sent", () => chosen.clear());
+  document.addEventListener("digits:progress", ({detail}) => showProgress(document.querySelector(`#now [data-job="${detail.job}"]`), detail));
   await restore();
   show();
 }

@@ -1,0 +1,66 @@
+"""Pages that show what happens to jobs as it happens, in a browser, from a real server."""
+
+import pytest
+
+from digits_project.jobs import services
+from digits_project.jobs.events import event_log
+from digits_project.jobs.models import Status
+from tests.support.browser import CHROMIUM, NO_CHROMIUM, PageErrors, chromium
+from tests.support.webserver import digits_server
+
+__all__ = ["chromium"]
+
+pytestmark = [pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM), pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(scope="module")
+def server(django_db_setup):
+    """The address of an open server."""
+    with digits_server(DIGITS_AUTH="open") as (_, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def page(chromium):
+    page = chromium.new_page()
+    page.set_default_timeout(30_000)
+    yield page
+    page.close()
+
+
+def run(job, progress):
+    """Let a job run, with this progress."""
+    type(job).objects.filter(pk=job.pk).update(status=Status.RUNNING, progress=progress)
+    job.refresh_from_db()
+
+
+def test_the_page_of_a_job_shows_progress_time_left_and_a_new_status_at_once(server, page, make_dataset):
+    errors = PageErrors()
+    errors.listen(page)
+    dataset = make_dataset()
+    run(dataset, 0.25)
+    page.goto(f"{server}/datasets/{dataset.pk}")
+    page.get_by_text("25 %").wait_for()
+    page.evaluate("window.isSamePage = true")
+    event_log.publish("progress", dataset, progress=0.5, seconds_left=90)
+    page.get_by_text("50 % · about 2 minutes left").wait_for()
+    type(dataset).objects.filter(pk=dataset.pk).update(status=Status.WAITING)
+    services.abort(dataset)
+    page.get_by_role("heading", name="Aborted").wait_for()
+    assert page.evaluate("window.isSamePage")
+    assert errors == []
+
+
+def test_the_home_page_shows_a_new_job_at_once(server, page, make_dataset):
+    page.goto(server)
+    page.get_by_text("Nothing runs.").wait_for()
+    make_dataset(name="new photos")
+    page.locator("#now").get_by_text("new photos").wait_for()
+
+
+def test_a_page_polls_where_a_proxy_holds_the_stream_back(server, page, make_dataset):
+    dataset = make_dataset()
+    page.route("**/events?*", lambda route: route.fulfill(status=502, body=""))
+    page.goto(f"{server}/datasets/{dataset.pk}")
+    services.abort(dataset)
+    page.get_by_role("heading", name="Aborted").wait_for()
