@@ -84,6 +84,7 @@ class Work:
             if status == "Error" and LOST_TOO_OFTEN in error and job_id not in self.resumed:
                 self.run.send("POST", f"/{kind}/{job_id}/resume")
                 self.resumed.add(job_id)
+                self.errors.append(f"{kind} {job_id}, resumed: {error}")
                 self.ended[f"{kind} resumed after Error"] += 1
                 continue
             if job_id not in self.seen:
