@@ -1,4 +1,4 @@
-"""The columns that hold a model's hyperparameters, made from their declarations."""
+"""The columns that hold a model's hyperparameters, made from their declarations, and what a recipe filled in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from models_app.choices import lr_policies, solver_types
+from models_app import recipes
+from models_app.choices import lr_policies, recipe_names, solver_types
 from models_app.training.hyperparameter_declaration import Hyperparameter, hyperparameters_of
 from models_app.training.hyperparameters import Hyperparameters
 from models_app.training.learning_rate import LearningRatePolicy
@@ -38,6 +39,23 @@ IN_COLUMNS = (
     *(declared for declared in hyperparameters_of(Hyperparameters) if declared not in RATE),
     *(declared for declared in RATE if not declared.only_with),
 )
+
+
+class FilledInByRecipe(models.Model):
+    """A model whose form a recipe filled in."""
+
+    recipe = models.CharField(max_length=recipes.MAX_NAME, choices=recipe_names, default=recipes.CLASSIC.name)
+    recipe_used = models.CharField(max_length=recipes.MAX_NAME, blank=True, editable=False)  # what auto chose
+    recipe_reason = models.TextField(blank=True, editable=False)  # why auto chose it
+    filled_in = models.JSONField(default=dict, blank=True, editable=False)  # {field of the form: value}
+    # The seconds of its training by estimates.cost_model, uncorrected: with the true ones it corrects later estimates.
+    estimated_seconds = models.FloatField(null=True, editable=False)
+    # What its training will write: into its folder, and beside the dataset's records. 0: not known.
+    estimated_bytes = models.BigIntegerField(default=0, editable=False)
+    estimated_cache_bytes = models.BigIntegerField(default=0, editable=False)
+
+    class Meta:
+        abstract = True
 
 
 class HyperparameterColumns:

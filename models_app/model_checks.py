@@ -163,7 +163,8 @@ def _check_network(model: TrainedModel) -> None:
     if model._state.adding:
         _check_devices(model)
         if dataset.shapes_are_known:
-            model.warnings = size_warnings(network, input_sizes.designed_for(model))
+            side = min(dataset.image_shape[1:]) if model.input_size else None
+            model.warnings = size_warnings(network, input_sizes.designed_for(model), side)
 
 
 def _check_devices(model: TrainedModel) -> None:
@@ -187,6 +188,8 @@ def _network_of(model: TrainedModel) -> Network:
             designed_for = input_sizes.designed_for(model)
             if designed_for is None or not _fits_at(model, designed_for):
                 raise
+            if input_sizes.has_own_size(model):
+                raise BadInput(f"{wrong}. Without crop_size the images are scaled to that") from wrong
             raise BadInput(f"{wrong}; an input_size, such as {designed_for}, scales the images") from wrong
         if model.method == NetworkMethod.CUSTOM and not _fits_at(model, None):
             raise

@@ -1,6 +1,5 @@
 """The trained model. Its snapshots, metrics and evaluations are in results.py."""
 
-import math
 import shutil
 from collections.abc import Sequence
 from typing import Any
@@ -17,25 +16,24 @@ from digits_project.jobs.models import ENDED, DeviceRequest, Job, Status
 from digits_project.jobs.scheduling.job_engine import JobEngine
 from models_app import choices, kinds, model_checks, networks
 from models_app.choices import MAX_GPUS, NetworkMethod, engine_names, frameworks, standard_networks  # noqa: F401
-from models_app.hyperparameter_columns import RATE_COLUMNS, HyperparameterColumns
+from models_app.hyperparameter_columns import RATE_COLUMNS, FilledInByRecipe, HyperparameterColumns
+from models_app.model_snapshots import HasSnapshots
 from models_app.networks import Network, prototxt
 from models_app.networks.pretrained import packaged
 from models_app.networks.retrain import prepared_as, retrained
 from models_app.pretrained.pretrained_model import PretrainedModel
-from models_app.recipe_columns import FilledInByRecipe
-from models_app.results import BEST, NEWEST, ComputedBy, Evaluation, Snapshot, Which, chosen, is_due, is_epoch
+from models_app.results import ComputedBy, Evaluation, Snapshot  # noqa: F401 - callers import the rows of a model here
 from models_app.search.search_job import Search, TrialColumns
 from models_app.sizes import input_sizes
 from models_app.training import engines
 from models_app.training.class_weights import balanced
 from models_app.training.learning_rate import LearningRatePolicy
 
-USUAL_SNAPSHOTS = 10
 POSITIVE = MinValueValidator(1)
 lr_policies, solver_types = choices.lr_policies, choices.solver_types  # the migrations name them here
 
 
-class TrainedModel(FilledInByRecipe, TrialColumns, ComputedBy, Job):
+class TrainedModel(HasSnapshots, FilledInByRecipe, TrialColumns, ComputedBy, Job):
     """A network and its training on a dataset. Columns have the names of the form's fields."""
 
     QUEUE, ROUTE = "train", "models"
@@ -89,12 +87,9 @@ class TrainedModel(FilledInByRecipe, TrialColumns, ComputedBy, Job):
     hyperparameters = HyperparameterColumns()  # the columns train_epochs, batch_size, solver_type …
     # The types of those that code names, for mypy; they are declared in training/hyperparameters.py.
     use_mean: str
-    train_epochs: float
     head_epochs: float
-    snapshot_interval: float
     val_interval: float
     early_stop_patience: int
-    keep_snapshots: int | None
     balance_classes: bool
     feature_views: int | None
     batch_size: int
@@ -211,6 +206,11 @@ class TrainedModel(FilledInByRecipe, TrialColumns, ComputedBy, Job):
         return self.is_imported or self.previous_epoch is not None or bool(given)
 
     @property
+    def network_name(self) -> str:
+        """The name of its network: of a published one, or of the network that another model has; else the method."""
+        return self.standard_network or (self.previous_network or {}).get("name", "") or self.method
+
+    @property
     def pretrained_networks(self) -> str:
         """The choice of method=pretrained: a job id, or the name of installed weights; "" if there is none."""
         return self.pretrained_id or self.packaged_weights
@@ -233,24 +233,6 @@ class TrainedModel(FilledInByRecipe, TrialColumns, ComputedBy, Job):
             raise BadInput(f"The snapshot that it starts from, of epoch {self.previous_epoch:g}, was deleted.")
         return str(snapshot.directory)
 
-    @property
-    def planned_snapshots(self) -> int:
-        """The number of snapshots that the training takes: one an interval, and one at the end."""
-        return math.ceil(self.train_epochs / self.snapshot_interval) if self.snapshot_interval else 1
-
-    @property
-    def kept_every(self) -> int:
-        """If `keep_snapshots` is empty: every n-th snapshot is kept, so that about USUAL_SNAPSHOTS are."""
-        return max(1, round(self.planned_snapshots / USUAL_SNAPSHOTS))
-
-    @property
-    def snapshots_to_keep(self) -> int:
-        """The number of snapshots left after training, at most: with `keep_snapshots` so many and the best."""
-        planned = self.planned_snapshots
-        if self.keep_snapshots is None:
-            return min(planned, planned // self.kept_every + 2)
-        return min(planned, self.keep_snapshots + 1) if self.keep_snapshots else planned
-
     def clear_away(self) -> None:
         for half in self.directory.glob("snapshots/.partial-*"):
             shutil.rmtree(half, ignore_errors=True)
@@ -267,34 +249,3 @@ class TrainedModel(FilledInByRecipe, TrialColumns, ComputedBy, Job):
         """The learning rate policy. Raises BadInput."""
         columns = {name: getattr(self, name) for name in RATE_COLUMNS}
         return LearningRatePolicy(**columns, **self.lr_parameters)
-
-    def ranked_snapshots(self) -> QuerySet:
-        """The snapshots with their validation `accuracy` and `loss`, best first."""
-        return chosen(self.snapshots.all(), BEST)
-
-    @property
-    def epochs(self) -> str:
-        """The epochs of the snapshots, for a message: 1, 1.5, 2."""
-        return ", ".join(f"{epoch:g}" for epoch in self.snapshots.order_by("epoch").values_list("epoch", flat=True))
-
-    def no_snapshot_at(self, which: Which) -> str:
-        """A message: there is no such snapshot, perhaps because it was deleted; and which there are."""
-        newest, there = self.newest_snapshot, self.epochs
-        if newest is None or not is_epoch(which):
-            return f"{self.name} is {self.status} and has no snapshot yet."
-        if 0 < which < newest.epoch and is_due(which, self.snapshot_interval):
-            was = f"The snapshot of {self.name} at epoch {which:g} was deleted (keep_snapshots says which are kept)"
-            return f"{was}; its epochs are: {there}."
-        return f"{self.name} has no snapshot of epoch {which:g}; its epochs are: {there}."
-
-    @property
-    def best_snapshot(self) -> Snapshot | None:
-        return self.snapshot_at(BEST)
-
-    @property
-    def newest_snapshot(self) -> Snapshot | None:
-        return self.snapshot_at(NEWEST)
-
-    def snapshot_at(self, which: Which = None) -> Snapshot | None:
-        """The snapshot of an epoch, NEWEST, BEST, or the one that answers if none is named; None if there is none."""
-        return chosen(self.snapshots.all(), which).first()

@@ -1,5 +1,7 @@
 """Networks for the forms: checks, standard networks as prototxt, pictures, and the curve of a learning rate."""
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 
 from datasets.models import Dataset
@@ -9,6 +11,7 @@ from models_app.models import NetworkMethod, TrainedModel
 from models_app.networks import Network, TimmNetwork, prototxt
 from models_app.networks.drawing import svg
 from models_app.networks.retrain import for_any_dataset
+from models_app.networks.timm import timm_catalogue
 from models_app.training.learning_rate import LearningRatePolicy, learning_rate
 
 LOSSES = ("EuclideanLoss", "SigmoidCrossEntropyLoss")  # losses for labels of any shape
@@ -66,6 +69,21 @@ def as_new_network(model: TrainedModel) -> dict[str, str]:
 def standard_prototxt(name: str) -> str:
     """A standard network as prototxt, without a fixed image size."""
     return prototxt.write(for_any_dataset(networks.standard(name, USUAL_IMAGES, USUAL_CATEGORIES), USUAL_CATEGORIES))
+
+
+def timm_networks() -> dict[str, Any]:
+    """All networks of timm that can be trained, with what is known of each."""
+    facts = map(timm_catalogue.facts_of, timm_catalogue.names())
+    networks = {
+        timm_catalogue.PREFIX + one.name: {
+            "size": one.size,
+            "sizes": one.sizes(),
+            "parameters": one.parameters,
+            "weights": [weights.tag for weights in one.weights],
+        }
+        for one in facts
+    }
+    return {"timm": timm_catalogue.version(), "networks": networks}
 
 
 def picture_of(text: str, dataset: Dataset | None) -> str:

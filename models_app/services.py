@@ -16,6 +16,7 @@ from digits_project.jobs.visibility import named
 from models_app import networks, pruning
 from models_app.estimates.disk_room import refuse_without_room
 from models_app.estimates.estimate import model_costs
+from models_app.estimates.memory_room import refuse_without_memory
 from models_app.models import TrainedModel
 from models_app.networks import prototxt
 from models_app.pretrained.pretrained_model import PretrainedModel
@@ -44,6 +45,7 @@ def create_models(
                 model = _unsaved(owner, fields | varied, made)
                 made.append(submit(model, limited=model.search is None))
             if costs := model_costs(made[0]):
+                refuse_without_memory(made, costs)
                 refuse_without_room(made, costs)
     except BaseException:
         for model in made:

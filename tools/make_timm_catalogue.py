@@ -17,13 +17,14 @@ from typing import Any
 import timm
 import torch
 
-from models_app.estimates.network_costs import GROUPED
+from models_app.estimates.network_costs import FLOAT_BYTES, GROUPED
 from models_app.networks.timm.timm_catalogue import CATALOGUE, ONLY_ITS_OWN, usual_hub
 from models_app.networks.timm.timm_network import block_numbers
 
 CATEGORIES = 10
 # The sizes that a network is tried with, in pixels a side: first the smallest that it takes, then whether all do.
 SMALLEST, STEPS = (32, 64, 128), (1, 2, 4, 8, 16, 32, 64)
+BUILT_STEPS = (16, 14, 32, 28, 56, 64)  # the same for networks that timm builds for one size
 SAME = {"bilinear": "bilinear"}  # of the interpolations; any other counts as bicubic
 
 
@@ -55,13 +56,13 @@ def facts(name: str) -> dict[str, Any]:
         raise Unsuitable(f"its images are {given.input_size}")
     classifier = (given.classifier,) if isinstance(given.classifier, str) else tuple(given.classifier or ())
     model = built(name)
-    costs = costs_of(model, height)
+    costs = costs_of(model, height) | {"kept": kept_of(model, height)}
     body = [one for one, _ in model.named_parameters() if not _is_head(one, classifier)]
     head = [parameter.numel() for one, parameter in model.named_parameters() if _is_head(one, classifier)]
     per_category, rest = divmod(sum(head), CATEGORIES)
     if rest or not per_category:
         raise Unsuitable(f"its head {classifier} does not grow with the categories")
-    step, smallest = (ONLY_ITS_OWN, height) if given.fixed_input_size else sizes(name, model, height)
+    step, smallest = built_sizes(name, model, height) if given.fixed_input_size else sizes(name, model, height)
     return {
         "size": height,
         "mean": list(given.mean),
@@ -76,13 +77,15 @@ def facts(name: str) -> dict[str, Any]:
         "classifier": list(classifier),
         "blocks": 1 + max(block_numbers(body).values()),
         **costs,
+        **({"is_built_for_size": True} if given.fixed_input_size and step else {}),
+        **({"features": features} if (features := features_of(model, classifier, height)) else {}),
         "weights": published(name),
     }
 
 
-def built(name: str) -> torch.nn.Module:
+def built(name: str, **options: Any) -> torch.nn.Module:
     with torch.device("meta"):
-        return timm.create_model(name, pretrained=False, num_classes=CATEGORIES).eval()
+        return timm.create_model(name, pretrained=False, num_classes=CATEGORIES, **options).eval()
 
 
 def scores(model: torch.nn.Module, side: int) -> None:
@@ -105,6 +108,26 @@ def sizes(name: str, model: torch.nn.Module, own: int) -> tuple[int, int]:
             if step and (own - smallest) % step == 0:
                 return step, smallest
     return ONLY_ITS_OWN, own
+
+
+def built_sizes(name: str, model: torch.nn.Module, own: int) -> tuple[int, int]:
+    """The same of a network that timm builds for one size: steps of whole patches."""
+    patch = getattr(getattr(model, "patch_embed", None), "patch_size", 1)
+    side = patch if isinstance(patch, int) else patch[0]
+    steps = [step for step in BUILT_STEPS if step % side == 0]
+    step = next((step for step in steps if can_be_built(name, own + step)), ONLY_ITS_OWN)
+    if not step:
+        return ONLY_ITS_OWN, own
+    smallest = own - own * 7 // 8 // step * step
+    return step, smallest if smallest >= 2 * step and can_be_built(name, smallest) else own
+
+
+def can_be_built(name: str, side: int) -> bool:
+    try:
+        scores(built(name, img_size=(side, side)), side)
+    except Exception:  # noqa: BLE001 - as above
+        return False
+    return True
 
 
 def takes(model: torch.nn.Module, side: int) -> bool:
@@ -136,6 +159,37 @@ def costs_of(model: torch.nn.Module, side: int) -> dict[str, int]:
     for hook in hooks:
         hook.remove()
     return totals
+
+
+def kept_of(model: torch.nn.Module, side: int) -> int:
+    """How many numbers of one image stay in memory from the forward pass of a training to its backward pass."""
+    own = {one.untyped_storage()._cdata for one in (*model.parameters(), *model.buffers())}
+    kept: dict[int, Any] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.train()(torch.empty(2, 3, side, side, device="meta"))
+    model.eval()
+    return sum(storage.nbytes() for storage in kept.values()) // FLOAT_BYTES // 2
+
+
+def features_of(model: torch.nn.Module, classifier: tuple[str, ...], side: int) -> int:
+    """How many numbers the head reads, if it is one linear layer and the model without it computes these; else 0. The
+    model has lost its head afterwards."""
+    head = model.get_submodule(classifier[0])
+    if len(classifier) > 1 or type(head) is not torch.nn.Linear or head.bias is None:
+        return 0
+    body = {name for name in model.state_dict() if not _is_head(name, classifier)}
+    model.reset_classifier(0)
+    with torch.no_grad():
+        found = model(torch.empty(2, 3, side, side, device="meta"))
+    is_same = set(model.state_dict()) == body and tuple(found.shape) == (2, head.in_features)
+    return head.in_features if is_same else 0
 
 
 def published(name: str) -> dict[str, list[Any]]:

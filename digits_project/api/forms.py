@@ -17,6 +17,7 @@ from digits_project.api.digits_fields import DigitsField, refused
 
 EMPTY = ("", None)  # values of a field that was left empty
 MAX_PATH = 4096  # characters
+MAX_ECHO = 60  # characters of a wrong value in a message
 IGNORED = "X-Digits-Ignored"  # response header that lists the fields unknown to the form
 # Fields that clients send with every form.
 COMPANIONS = {"csrf_token", "csrfmiddlewaretoken", "submit", "username"}
@@ -169,7 +170,8 @@ def _name_choices(field: serializers.Field) -> None:
     if isinstance(field, serializers.ChoiceField):
         *others, last = (str(choice).replace("{", "{{").replace("}", "}}") for choice in field.choices)
         choices = f"{', '.join(others)} or {last}" if others else last
-        field.error_messages["invalid_choice"] = f'"{{input}}" is not a valid choice. Choose {choices}.'
+        cut = f"{{input!s:.{MAX_ECHO}}}"
+        field.error_messages["invalid_choice"] = f'"{cut}" is not a valid choice. Choose {choices}.'
     elif isinstance(child := getattr(field, "child", None), serializers.Field):
         _name_choices(child)
 

@@ -13,8 +13,9 @@ from redis.exceptions import RedisError
 from digits_project.accounts.viewer import limited_user
 from digits_project.jobs import disk_usage, quota
 from digits_project.jobs.events.job_facts import progress_facts
-from digits_project.jobs.models import ENDED, Device, Job, Status, job_classes
+from digits_project.jobs.models import ENDED, Device, DeviceRequest, Job, Status, job_classes
 from digits_project.jobs.scheduling import queues
+from digits_project.jobs.scheduling.device_choice import countable, why_unusable
 from digits_project.jobs.scheduling.devices import gpu_use
 from digits_project.jobs.visibility import find_visible, visible
 
@@ -120,6 +121,24 @@ def seconds_left(job: Job) -> float | None:
     return progress_facts(job)["seconds_left"]
 
 
+def waiting_reason(job: Job) -> str:
+    """Why a waiting job does not run yet; "" for any other job."""
+    if job.status != Status.WAITING:
+        return ""
+    return _reason(job, list(Device.objects.all()), live_workers())
+
+
+def lacking_devices() -> dict[str, list[Job]]:
+    """The waiting jobs that no device of this server suits, whether its worker is alive or not, by the reason."""
+    enabled = list(Device.objects.filter(enabled=True))
+    found: dict[str, list[Job]] = {}
+    for job_class in job_classes() if enabled else ():
+        for job in job_class.queued()[:MAX_WAITING] if job_class.QUEUE == "train" else ():
+            if reason := _lacking(job.device_request(), enabled):
+                found.setdefault(reason, []).append(job)
+    return found
+
+
 def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listener] | None) -> str:
     if need := job.waits_for():
         return f"waiting for {need}"
@@ -135,16 +154,33 @@ def _reason(job: Job, devices: Sequence[Device], workers: Sequence[queues.Listen
         return "waiting for a worker: none for training is alive"
     if not any(device.enabled for device in within_reach):
         return "every device is switched off"
-    wanted = job.device_request()
-    if not any(device.enabled and device.suits(wanted) for device in within_reach):
-        return f"waiting for a device that {' or '.join(wanted.engines)} can use"
+    wanted, enabled = job.device_request(), [device for device in within_reach if device.enabled]
+    if lacking := _lacking(wanted, enabled):
+        return lacking
     if wanted.indexes:
         return f"waiting for GPU {', '.join(map(str, wanted.indexes))}"
-    are_gpus = any(device.type == Device.Type.GPU and device.enabled for device in within_reach)
+    return _wanted_devices(wanted, enabled)
+
+
+def _lacking(wanted: DeviceRequest, enabled: Sequence[Device]) -> str:
+    """What no host has that the job needs, with what its workers report; "" if a device suits it."""
+    if any(device.suits(wanted) for device in enabled):
+        return ""
+    if missing := [name for name in wanted.weights if not any(device.has(name) for device in enabled)]:
+        return f"waiting for a host that has the weights {' and '.join(missing)}; see manage.py doctor there"
+    why = why_unusable(enabled, wanted) if any(any(device.obstacles(wanted.engines)) for device in enabled) else ""
+    then = " Restart the train worker of that host afterwards." if why else ""
+    return f"waiting for a device that {' or '.join(wanted.engines)} can use{':' if why else ''}{why}{then}"
+
+
+def _wanted_devices(wanted: DeviceRequest, enabled: Sequence[Device]) -> str:
+    """So many devices, as DevicePool counts them: without a GPU a job gets the CPUs that there are."""
+    are_gpus = any(device.type == Device.Type.GPU for device in enabled)
     what = "GPU" if are_gpus else "device"
-    if wanted.is_any_device:
+    count = wanted.count if are_gpus else min(wanted.count, len(countable(enabled)))
+    if count <= 1:
         return f"waiting for a {what}"
-    return f"waiting for {wanted.count} {what}s" + ("" if wanted.spanning else " of one host")
+    return f"waiting for {count} {what}s" + ("" if wanted.spanning else " of one host")
 
 
 def running() -> Iterator[Job]:

@@ -6,10 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
@@ -18,26 +17,16 @@ from redis.exceptions import RedisError
 
 from digits_project.accounts.checks import unsafe_combinations
 from digits_project.common import processes
-from digits_project.common.resources import ComputeCapability, gibibytes, limit, usable_cores
-from digits_project.jobs.scheduling import devices, queues
-from digits_project.jobs.scheduling.job_engine import JobEngine
+from digits_project.common.resources import gibibytes, limit, usable_cores
+from digits_project.jobs.scheduling import queues
+from digits_project.monitoring.engine_checks import OK, WARNING, WRONG, Finding, engines, gpus, last_line, waiting_jobs
 from digits_project.monitoring.support_dates import has_ended, supported_until
 from digits_project.stack import web_server
 
-OK, WARNING, WRONG = "ok", "warning", "wrong"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 LITTLE, TOO_LITTLE = 20 << 30, 1 << 30  # free bytes
 MIN_MEMORY_A_PROCESS = 1 << 30  # bytes of the machine's memory for each web process
 START = "start it with make run, or start its parts separately (README.md, Configuration)"
-
-
-class Finding(NamedTuple):
-    """A check's name, its result, and how to fix the problem if there is one."""
-
-    name: str
-    state: str
-    text: str
-    mend: str = ""
 
 
 def examine() -> Iterator[Finding]:
@@ -57,63 +46,15 @@ def _python() -> Iterator[Finding]:
         yield Finding("python", WRONG, f"{text} is none of {', '.join(PYTHONS)}", "make environment finds one of them")
 
 
-def _engine() -> Iterator[Finding]:
-    """Each registered engine with the devices that it can use here, and the engine that engine=auto takes on each."""
-    engines, capabilities = devices.all_engines(), {"cpu": None} | _gpu_capabilities()
-    nothing_trains = not any(engine.is_installed() for engine in engines)
-    for engine in engines:
-        if engine.is_installed():
-            obstacles = {device: engine.obstacle(capability) for device, capability in capabilities.items()}
-            usable = [device for device, obstacle in obstacles.items() if not obstacle]
-            yield _loaded(engine, ", ".join(usable) or "no device of this host")
-            unusable = [(device, obstacle) for device, obstacle in obstacles.items() if obstacle]
-            yield from (Finding("unusable", OK, f"{device}: {obstacle}") for device, obstacle in unusable)
-        else:
-            is_named = engine.python() != sys.executable  # by a setting: then the engine is wanted here
-            state = WARNING if nothing_trains or is_named else OK
-            yield Finding("engine", state, engine.problem(), f"{engine.install}, on hosts that train")
-    yield _auto({device: devices.engines_of(capability) for device, capability in capabilities.items()})
-
-
-def _gpu_capabilities() -> dict[str, ComputeCapability]:
-    return {f"gpu{gpu.index}": gpu.compute_capability for gpu in devices.find_gpus()}
-
-
-def _loaded(engine: JobEngine, usable: str) -> Finding:
-    """Load an engine in a separate process, and report its version or the error."""
-    done = subprocess.run(engine.load_command(), cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
-    if not done.returncode:
-        where = "" if engine.python() == sys.executable else f" in {engine.python()}"
-        return Finding("engine", OK, f"{engine.title} {done.stdout.strip()}{where} can use {usable}")
-    mend = f"install it again: {engine.install}"
-    if engine.python() == sys.executable:
-        mend = f"rm -rf .venv; make environment; or {mend}"
-    return Finding("engine", WRONG, f"{engine.title} does not load: {_last(done.stderr)}", mend)
-
-
-def _auto(usable: Mapping[str, Sequence[str]]) -> Finding:
-    """The engine that engine=auto takes on each device, from the names of those that can use the device."""
-    titles = {engine.name: engine.title for engine in devices.all_engines()}
-    taken: dict[str, list[str]] = {}
-    for device, names in usable.items():
-        for name in names[:1]:
-            taken.setdefault(titles[name], []).append(device)
-    if not taken:
-        mend = "; or ".join(engine.install for engine in devices.all_engines())
-        return Finding("auto", WARNING, "no engine can use a device here: nothing can be trained", mend)
-    chosen = "; ".join(f"{title} on {', '.join(where)}" for title, where in taken.items())
-    return Finding("auto", OK, f"engine=auto takes {chosen}, if it can train the network")
-
-
 def _inference() -> Iterator[Finding]:
     """Run a small model in a separate process, as the settings say."""
     chosen = settings.DIGITS_INFERENCE_PROVIDER, settings.DIGITS_INFERENCE_DEVICE
     command = [sys.executable, "-m", "digits_project.common.onnx_runtime", *chosen]
     done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
     if done.returncode:
-        yield Finding("inference", WRONG, f"ONNX Runtime does not load: {_last(done.stderr)}", "make environment")
+        yield Finding("inference", WRONG, f"ONNX Runtime does not load: {last_line(done.stderr)}", "make environment")
         return
-    found = json.loads(_last(done.stdout))
+    found = json.loads(last_line(done.stdout))
     text = f"ONNX Runtime {found['version']} runs snapshots on {found['runs_on']}"
     if found["problem"]:
         missing = re.findall("with error: (.*)", done.stderr)[:1]  # what ONNX Runtime prints of a library
@@ -121,32 +62,6 @@ def _inference() -> Iterator[Finding]:
         yield Finding("inference", WARNING, ": ".join([text, found["problem"], *missing]), mend)
     else:
         yield Finding("inference", OK, text)
-
-
-def _gpu() -> Iterator[Finding]:
-    found = devices.find_gpus()
-    if not found:
-        yield Finding("gpu", OK, "none, or no driver: the CPU trains")
-    for gpu in found:
-        text = f"{gpu.index}: {gpu.model_name}, {gpu.memory / 2**30:.0f} GiB"
-        if devices.engines_of(gpu.compute_capability):
-            yield Finding("gpu", OK, text)
-        else:
-            text += f": no engine has code for compute capability {_dotted(gpu.compute_capability)}"
-            yield Finding("gpu", WARNING, text, _gpu_engines())
-
-
-def _gpu_engines() -> str:
-    """The commands that install engines with code for GPUs, and for which GPUs they have code."""
-    return "; or ".join(
-        f"{engine.gpu_install}; {engine.title} then has code for compute capabilities {_dotted(low)} to {_dotted(high)}"
-        for engine in devices.all_engines()
-        for low, high in filter(None, [engine.gpu_capabilities()])
-    )
-
-
-def _dotted(capability: ComputeCapability) -> str:
-    return ".".join(map(str, capability))
 
 
 def _database() -> Iterator[Finding]:
@@ -281,10 +196,6 @@ def _first(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def _last(text: str) -> str:
-    return next(iter(text.strip().splitlines()[-1:]), "it printed no message")
-
-
 EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    _python, _engine, _inference, _gpu, _database, _redis, _disk, _folders, _safety, _web, _port,
+    _python, engines, _inference, gpus, _database, waiting_jobs, _redis, _disk, _folders, _safety, _web, _port,
 )  # fmt: skip

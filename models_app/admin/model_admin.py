@@ -9,9 +9,9 @@ from django.views.decorators.http import require_POST
 
 from datasets.imagedb.images.formats import ACCEPTED
 from datasets.models import Dataset
-from digits_project.accounts.viewer import limited_user
+from digits_project.accounts.viewer import limited_user, without_paths
 from digits_project.common.errors import BadInput
-from digits_project.jobs import disk_usage
+from digits_project.jobs import disk_usage, overview
 from digits_project.jobs.admin.job_admin import JobAdmin
 from digits_project.jobs.models import Device
 from digits_project.jobs.overview import time_left
@@ -91,7 +91,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
 
     @admin.display(description="network", ordering="standard_network")
     def network_name(self, model):
-        return model.standard_network or model.method
+        return model.network_name
 
     # --- the page --------------------------------------------------------------------------------------------------
     def get_urls(self):
@@ -115,6 +115,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
             snapshot.bytes = disk_usage.size(snapshot.directory)
         return super().page(request, job) | {
             "time_left": time_left(job),
+            "waiting_reason": without_paths(overview.waiting_reason(job)),
             "snapshots": newest,
             "best": job.best_snapshot,
             "newest": job.newest_snapshot,

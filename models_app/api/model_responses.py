@@ -5,6 +5,7 @@ from rest_framework import serializers
 from datasets.imagedb.images.resize import INTERPOLATIONS
 from digits_project.jobs.api.job_responses import Created, JobFacts, created, describe_job
 from digits_project.jobs.models import Status
+from digits_project.jobs.overview import waiting_reason
 from models_app.models import TrainedModel
 from models_app.recipes import CLASSIC
 from models_app.results import BEST, NEWEST, Evaluation, Metric, Which, thinned
@@ -23,6 +24,8 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
         model,
         snapshots=[epoch_json(epoch) for epoch in model.snapshots.order_by("epoch").values_list("epoch", flat=True)],
         dataset_id=model.dataset_id,
+        network=model.network_name,
+        **waiting_json(model),
         **marked_json(model),
         **recipe_json(model),
         engine=model.engine,
@@ -33,6 +36,12 @@ def model_json(model: TrainedModel, every_point: bool = False) -> dict:
         **trial_json(model),
         **{name: points for name, points in outputs.items() if points["epoch"]},
     )
+
+
+def waiting_json(model: TrainedModel) -> dict:
+    """Why a waiting model does not train yet; {} for any other."""
+    reason = waiting_reason(model)
+    return {"waiting_reason": reason} if reason else {}
 
 
 def trial_json(model: TrainedModel) -> dict:
@@ -163,6 +172,8 @@ class ModelFacts(JobFacts):
 
     snapshots = serializers.ListField(child=serializers.FloatField(), help_text="The epochs, 1 or 0.5.")
     dataset_id = serializers.CharField()
+    network = serializers.CharField(help_text="The name of its network, or the method that made it.")
+    waiting_reason = serializers.CharField(required=False, help_text="Why it waits; absent unless it does.")
     latest_snapshot = serializers.FloatField(required=False, help_text="The epoch of the newest snapshot.")
     best_snapshot = serializers.FloatField(
         required=False, help_text="The epoch of the snapshot with the best validation; without any that of the newest."
@@ -203,14 +214,6 @@ class ModelFacts(JobFacts):
     pruned_epoch = serializers.FloatField(required=False, help_text="The epoch at which the search stopped it.")
     train_outputs = Curve(required=False)
     val_outputs = Curve(required=False)
-
-
-class CurveForm(serializers.Serializer):
-    """The query string of a model's JSON."""
-
-    points = serializers.CharField(
-        required=False, help_text="`all`: every point of the curves; otherwise at most 200 of each."
-    )
 
 
 class Columns(serializers.Serializer):

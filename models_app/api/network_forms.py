@@ -77,6 +77,14 @@ class NetworkForm(Form):
         return {"text": form["custom_network"], "dataset": form["dataset"] or form["dataset_id"]}
 
 
+class CurveForm(serializers.Serializer):
+    """The query string of a model's JSON."""
+
+    points = serializers.CharField(
+        required=False, help_text="`all`: every point of the curves; otherwise at most 200 of each."
+    )
+
+
 class CustomizeForm(Form):
     """The form of POST /models/customize, in the query string or the body."""
 
@@ -102,6 +110,24 @@ class StoredEvaluationForm(Form):
 
     snapshot_epoch = SnapshotField(default=None)
     split = serializers.ChoiceField(Evaluation.Split.values, default=None)
+
+
+class TimmFactsShown(serializers.Serializer):
+    """What is known of a network of timm."""
+
+    size = serializers.IntegerField(help_text="The side of the images that it was designed for, in pixels.")
+    sizes = serializers.CharField(help_text="The sizes of images that it takes.")
+    parameters = serializers.IntegerField(help_text="Without the head.")
+    weights = serializers.ListField(
+        child=serializers.CharField(), help_text="timm's names for the weights that it publishes."
+    )
+
+
+class TimmNetworks(serializers.Serializer):
+    """The networks of timm that can be trained."""
+
+    timm = serializers.CharField(help_text="The version of timm.")
+    networks = serializers.DictField(child=TimmFactsShown(), help_text="By the values of standard_networks.")
 
 
 class CustomNetwork(serializers.Serializer):

@@ -13,11 +13,11 @@ from datasets.models import Dataset
 from digits_project.api.forms import EMPTY, Flag
 from digits_project.jobs.models import Device, Status
 from digits_project.jobs.visibility import find_visible
-from models_app import recipes
+from models_app import networks, recipes
 from models_app.api.policy_form import PolicyForm
 from models_app.kinds import KINDS
 from models_app.models import TrainedModel
-from models_app.networks.timm.timm_catalogue import is_timm
+from models_app.networks.timm.timm_catalogue import PREFIX, facts_of, is_timm
 from models_app.pretrained.installed import installed
 from models_app.pretrained.pretrained_model import PretrainedModel
 
@@ -85,7 +85,7 @@ class RecipeForm(PolicyForm):
             images=dataset.entries("train") if dataset and is_done else None,
             has_gpu=Device.objects.filter(enabled=True, type=Device.Type.GPU).exists(),
             weights=installed(),
-            has_features=not any(map(is_timm, _chosen_networks(sent))),
+            has_features=all(map(_has_features, _chosen_networks(sent))),
         )
 
 
@@ -97,6 +97,12 @@ def _chosen_networks(sent: Mapping[str, Any]) -> list[str]:
     if previous:
         taken.append(previous.standard_network or str((previous.previous_network or {}).get("name", "")))
     return [*taken, str(sent.get("standard_networks", ""))]
+
+
+def _has_features(network: str) -> bool:
+    """Whether the head of a network can be trained on features, as far as its name says."""
+    is_known = is_timm(network) and networks.is_standard(network)
+    return bool(facts_of(network.removeprefix(PREFIX)).features) if is_known else True
 
 
 def with_lists(data: Mapping) -> dict[str, Any]:

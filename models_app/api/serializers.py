@@ -46,6 +46,10 @@ from models_app.training.hyperparameter_declaration import hyperparameters_of
 from models_app.training.hyperparameters import NETWORK, Hyperparameters
 from models_app.training.learning_rate import LearningRatePolicy
 
+WEIGHTS_NOT_READ = (
+    "method={} does not read this file; only method=custom does. To start a published network from it, make a "
+    "pretrained model of it (POST /pretrained_models/new) and send method=pretrained, or leave the field empty."
+)
 GPU_FIELDS = ("select_gpus_list", "select_gpus", "select_gpu")
 OTHER_HYPERPARAMETERS = [
     declared
@@ -139,7 +143,8 @@ class ModelForm(SearchForm, RecipeForm):
         wrong = super().wrong_together(values)
         self._add_pretrained(values)
         self._add_engine(values)
-        for check in (self._wrong_epoch, self._wrong_framework, self._wrong_devices, self._wrong_combinations):
+        checks = (self._wrong_epoch, self._wrong_weights, self._wrong_framework, self._wrong_devices)
+        for check in (*checks, self._wrong_combinations):
             wrong |= check(values)
         if wrong or incomplete:  # otherwise the service reports it
             blamed = values.keys() - self._filled.values.keys()  # not what a recipe filled in for wrong fields
@@ -181,6 +186,13 @@ class ModelForm(SearchForm, RecipeForm):
             return {field: " ".join(map(str, detail)) if isinstance(detail, list) else str(detail)}
         values["previous_epoch"] = snapshot.epoch if snapshot else None
         return {}
+
+    def _wrong_weights(self, values) -> dict[str, str]:
+        """An error for a file of weights that the chosen method would not read."""
+        method, sent = values.get("method", NetworkMethod.CUSTOM), self._sent.get("custom_network_snapshot")
+        if method == NetworkMethod.CUSTOM or sent in EMPTY:
+            return {}
+        return {"custom_network_snapshot": WEIGHTS_NOT_READ.format(method)}
 
     def _wrong_framework(self, values) -> dict[str, str]:
         is_custom = values.get("method") == NetworkMethod.CUSTOM

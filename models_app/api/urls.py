@@ -61,6 +61,7 @@ urlpatterns = [
     *question_routes("visualize-lr", "visualize_lr"),
     *question_routes("visualize-network", "visualize_network"),
     *question_routes("customize", "customize"),
+    *action_routes("models/timm_networks", ModelViewSet, {"get": "timm_networks"}, "timm-networks"),
     path("models/<str:job_id>/metrics.csv", action_view(ModelViewSet, {"get": "metrics_csv"}), name="metrics-csv"),
     *action_routes(
         "models/<str:job_id>/evaluation",

@@ -24,14 +24,21 @@ from models_app import evaluations, network_texts, networks, searches
 from models_app.api.model_responses import (
     Chart,
     CreatedEvaluation,
-    CurveForm,
     EvaluationFacts,
     created_evaluation_json,
     created_json,
     evaluation_json,
     model_json,
 )
-from models_app.api.network_forms import CustomizeForm, CustomNetwork, EvaluationForm, NetworkForm, StoredEvaluationForm
+from models_app.api.network_forms import (
+    CurveForm,
+    CustomizeForm,
+    CustomNetwork,
+    EvaluationForm,
+    NetworkForm,
+    StoredEvaluationForm,
+    TimmNetworks,
+)
 from models_app.api.plans import Creation, plan
 from models_app.api.policy_form import PolicyForm
 from models_app.api.resources.digits_keys import digits_keys
@@ -109,6 +116,13 @@ class ModelViewSet(JobViewSet):
         snapshot = chosen_snapshot(model, epoch, "snapshot_epoch")
         weights = str(snapshot.onnx_file) if snapshot and limited_user() is None else None
         return Response({"network": network_texts.prototxt_of(model), "snapshot": weights})
+
+    @extend_schema(responses={200: TimmNetworks})
+    @action(name="Networks of timm", **QUESTION | {"methods": ["get"]})
+    def timm_networks(self, request, format=None):
+        """All networks of the timm library that can be trained: the values of `standard_networks` that begin with
+        timm/, and what is known of each. The route has no page: the response is JSON with or without the suffix."""
+        return Response(network_texts.timm_networks())
 
     @extend_schema(responses={(200, SVG): OpenApiTypes.STR})
     @action(name="Visualize Network", serializer_class=NetworkForm, **QUESTION)

@@ -22,8 +22,8 @@ MEBIBYTE = 1 << 20
 REMEDY = "Keep fewer snapshots (keep_snapshots, snapshot_interval), take a smaller network, or delete jobs."
 
 
-class DiskProblem(NamedTuple):
-    """Why trainings don't fit on the disk, or that they nearly don't; each can be ""."""
+class Shortage(NamedTuple):
+    """Why trainings don't fit on the disk or into the memory, or that they nearly don't; each can be ""."""
 
     refusal: str = ""
     warning: str = ""
@@ -63,18 +63,18 @@ def left_of_quota(owner: str) -> int | None:
     return None if left is None else max(0, left - still_written(TrainedModel.objects.filter(owner=owner)))
 
 
-def problem_of(models: Sequence[TrainedModel], spaces: Sequence[DiskSpace]) -> DiskProblem:
+def problem_of(models: Sequence[TrainedModel], spaces: Sequence[DiskSpace]) -> Shortage:
     """What is wrong with trainings, of one owner and on one dataset, that take these spaces together."""
     needed = sum(space.of_folder for space in spaces) + max(space.caches or 0 for space in spaces)
     room = min(_rooms(models[0].owner), key=lambda room: room.bytes)
     if needed * NEAR <= room.bytes:
-        return DiskProblem()
+        return Shortage()
     first = spaces[0]
     text = (
         f"{readable(needed)} of disk space are needed ({first.kept} snapshots of {readable(first.snapshot)}"
         f"{f' for each of {len(spaces)} models' if len(spaces) > 1 else ''}), and {room.words}. {REMEDY}"
     )
-    return DiskProblem(refusal=text) if needed > room.bytes else DiskProblem(warning=text)
+    return Shortage(refusal=text) if needed > room.bytes else Shortage(warning=text)
 
 
 def refuse_without_room(models: Sequence[TrainedModel], costs: NetworkCosts) -> None:

@@ -57,7 +57,7 @@ def _caches(model: TrainedModel, costs: NetworkCosts) -> int | None:
     if dataset.status != Status.DONE:
         return None
     features = features_of(model) * costs.features * FLOAT_BYTES
-    if not epochs_on_images(model.hyperparameters):
+    if not epochs_on_images(model.hyperparameters, bool(costs.features)):
         return features
     image = math.prod(dataset.image_shape) + math.prod(dataset.label_shape) * FLOAT_BYTES
     sizes = {split: dataset.entries(split) * image for split in SPLITS}

@@ -11,8 +11,9 @@ from digits_project.common import resources
 from digits_project.common.errors import BadInput
 from digits_project.jobs.models import Device, Status
 from models_app.estimates.cost_model import seconds_of
-from models_app.estimates.disk_room import DiskProblem, free, left_of_quota, problem_of, still_written
+from models_app.estimates.disk_room import free, left_of_quota, problem_of, still_written
 from models_app.estimates.disk_space import DiskSpace, space_of
+from models_app.estimates.memory_room import memory_shortage
 from models_app.estimates.network_costs import FLOAT_BYTES, NetworkCosts, costs_of
 from models_app.estimates.workload import solver_arrays, workload_of
 from models_app.models import TrainedModel
@@ -73,14 +74,16 @@ def estimate_of(model: TrainedModel, costs: NetworkCosts) -> Estimate:
 
 def remarks_on(models: Sequence[TrainedModel], costs: NetworkCosts | None) -> dict[str, list[str]]:
     """{"warnings": […], "refusals": […]} about models that are created together."""
-    disk = problem_of(models, [space_of(model, costs) for model in models]) if costs else DiskProblem()
-    warnings = [*models[0].warnings, *([disk.warning] if disk.warning else [])]
-    return {"warnings": warnings, "refusals": [disk.refusal] if disk.refusal else []}
+    shortages = [problem_of(models, [space_of(model, costs) for model in models])] if costs else []
+    shortages += [memory_shortage(model, costs) for model in models] if costs else []
+    warnings = (shortage.warning for shortage in shortages if shortage.warning)
+    refusals = (shortage.refusal for shortage in shortages if shortage.refusal)
+    return {"warnings": [*models[0].warnings, *dict.fromkeys(warnings)], "refusals": list(dict.fromkeys(refusals))}
 
 
 def cpu_seconds(model: TrainedModel, costs: NetworkCosts) -> float | None:
     """What the cost model says for the cores of this host, uncorrected; None if the dataset is not Done."""
-    work = workload_of(model, costs.weights * FLOAT_BYTES)
+    work = workload_of(model, costs.weights * FLOAT_BYTES, bool(costs.features))
     return None if work is None else seconds_of(costs, work, resources.usable_cores())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from models_app.networks import Network, Node, TimmNetwork
 from models_app.networks.fine_tuning import FineTuning, tuned
+from models_app.networks.kept_values import kept_values
 
 FLOAT_BYTES = 4
 GROUPED = 15  # a multiplication of a depth-wise convolution takes as long as so many others
@@ -21,6 +22,7 @@ class NetworkCosts:
     values: how many numbers the layers compute, which have to be written to memory and read again.
     backward: the part of both that the backward pass goes through, 0 to 1: down to the lowest layer that is trained.
     features: how many numbers the lowest trained layer reads.
+    kept: how many numbers a training keeps until its backward pass at least.
     weights, trained: how many numbers the network has, and how many of them are trained.
     """
 
@@ -29,6 +31,7 @@ class NetworkCosts:
     values: int
     backward: float
     features: int
+    kept: int
     weights: int
     trained: int
 
@@ -56,6 +59,7 @@ def costs_of(network: Network, how: FineTuning | None = None) -> NetworkCosts:
         values=sum(values),
         backward=(sum(work[lowest:]) + sum(values[lowest:])) / total if total else 0.0,
         features=math.prod(nodes[lowest].inputs[0]) if lowest < len(nodes) else 0,
+        kept=kept_values(trained),
         weights=sum(math.prod(weight.shape) for weight in weights),
         trained=sum(math.prod(weight.shape) for weight in trained.weights() if weight.trained),
     )
@@ -65,7 +69,7 @@ def _costs_of_timm(network: TimmNetwork) -> NetworkCosts:
     """The costs that the catalogue has for images of the network's own size, by the area of these images. Of the blocks
     of a network each counts the same."""
     facts = network.facts
-    area = math.prod(network.input_shape[1:]) / facts.size**2
+    area = network.area
     head = facts.per_category * network.categories
     share = 1.0
     if network.trained_blocks is not None:
@@ -75,7 +79,8 @@ def _costs_of_timm(network: TimmNetwork) -> NetworkCosts:
         work=round(facts.work * area),
         values=round(facts.values * area),
         backward=share,
-        features=0,
+        features=facts.features,
+        kept=kept_values(network),
         weights=network.parameter_count(),
         trained=round(facts.parameters * share) + head,
     )

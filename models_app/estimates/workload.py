@@ -11,18 +11,18 @@ from models_app.training.hyperparameters import Hyperparameters
 SPLITS = ("train", "val")
 
 
-def workload_of(model: TrainedModel, snapshot_bytes: int) -> Workload | None:
-    """The workload; None if the dataset is not Done."""
+def workload_of(model: TrainedModel, snapshot_bytes: int, has_features: bool = True) -> Workload | None:
+    """The workload; None if the dataset is not Done. has_features: whether the network can be divided."""
     if model.dataset.status != Status.DONE:
         return None
     train, val = (model.dataset.entries(split) for split in SPLITS)
     chosen = model.hyperparameters
-    epochs = epochs_on_images(chosen)
+    epochs = epochs_on_images(chosen, has_features)
     validations = epochs / chosen.val_interval if chosen.val_interval else 0
     return Workload(
         trained=epochs * train,
         validated=validations * val,
-        features=features_of(model),
+        features=features_of(model) if has_features else 0,
         snapshots=model.planned_snapshots,
         snapshot_bytes=snapshot_bytes,
     )
@@ -41,9 +41,9 @@ def solver_arrays(chosen: Hyperparameters) -> int:
     return len(OPTIMIZER_SLOTS[chosen.solver_type]) + bool(chosen.ema)
 
 
-def epochs_on_images(chosen: Hyperparameters) -> float:
+def epochs_on_images(chosen: Hyperparameters, has_features: bool = True) -> float:
     """The epochs in which the network computes images, not only the head features."""
-    if not _views(chosen):
+    if not (has_features and _views(chosen)):
         return chosen.epochs
     return 0.0 if chosen.train_layers == HEAD else max(0.0, chosen.epochs - chosen.head_epochs)
 

@@ -21,6 +21,7 @@ from models_app.networks.graph import Network, Node, Weight
 from models_app.networks.layer import PHASES
 from models_app.networks.layers import data_and_losses
 from models_app.networks.layers.layer_type import axis_of
+from models_app.networks.pretrained.foreign_weights import fits_without_colours, without_colours
 from models_app.networks.resolve import FileWeights
 
 MAX_BYTES = 1 << 31  # of a message of protocol buffers
@@ -107,6 +108,10 @@ def _fitting(weights: Sequence[Weight], arrays: Sequence[np.ndarray]) -> dict[st
     """The arrays by the layer's weight names if number and shapes match, else an empty dictionary."""
     if len(weights) != len(arrays):
         return {}
+    arrays = [
+        without_colours(array) if fits_without_colours(weight.shape, array.shape) else array
+        for weight, array in zip(weights, arrays, strict=True)
+    ]
     if any(_real(array.shape) != _real(weight.shape) for weight, array in zip(weights, arrays, strict=True)):
         return {}
     return {

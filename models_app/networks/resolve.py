@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,11 +48,13 @@ class FileWeights:
     """The weights of a file that fit a network: float32 arrays by the names of the network's weights.
 
     `layers` maps each layer of the file that has weights, under the network's name for it if there is one, to the
-    shapes of its weights; the shapes can be missing if the network does not have that layer.
+    shapes of its weights; the shapes can be missing if the network does not have that layer. `misfits` are the shapes
+    of weights that the file has in another shape than the network.
     """
 
     arrays: dict[str, np.ndarray]
     layers: dict[str, list[Shape]]
+    misfits: dict[str, Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

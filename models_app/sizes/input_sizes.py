@@ -37,6 +37,11 @@ def _own_size(standard_network: str) -> int | None:
     return networks.find_standard(standard_network).size if is_known else None
 
 
+def has_own_size(model: TrainedModel) -> bool:
+    """Whether images are scaled to the network's own size if nothing else is chosen."""
+    return _own_size(model.standard_network) is not None
+
+
 def designed_for(model: TrainedModel) -> int | None:
     """The side of the images that a standard network was designed for; None for other networks."""
     name = model.standard_network

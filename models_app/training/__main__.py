@@ -103,8 +103,15 @@ def _load(name: str) -> int:
 def _settled(config: TrainConfig, ranks: Ranks) -> TrainConfig:
     """The configuration of this rank: its device, a random seed and a number of threads, chosen here if it has none."""
     seed = secrets.randbits(32) if config.random_seed is None else config.random_seed
-    threads = config.threads or max(1, usable_cores() // ranks.count_here)
-    return replace(config.settled(ranks.agree(seed), threads), devices=ranks.own_devices(config.devices))
+    return replace(
+        config.settled(ranks.agree(seed), config.threads or _threads(ranks)), devices=ranks.own_devices(config.devices)
+    )
+
+
+def _threads(ranks: Ranks) -> int:
+    """The number of threads of this process: its share of the usable cores, or fewer if OMP_NUM_THREADS says so."""
+    share, wanted = max(1, usable_cores() // ranks.count_here), os.environ.get(THREADS_OF_LIBRARIES[0], "")
+    return min(share, int(wanted)) if wanted.isdecimal() and int(wanted) else share
 
 
 def _remedy(config: TrainConfig | None) -> str:

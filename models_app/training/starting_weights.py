@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,10 +15,15 @@ import numpy as np
 from digits_project.common.confined_files import EVERYWHERE, open_file
 from digits_project.common.digests import sha256
 from digits_project.common.errors import BadInput
-from models_app.networks import Network
+from models_app.networks import Network, TimmNetwork
 from models_app.networks.caffemodel import read_layers
 from models_app.networks.layers.layer_type import describe
-from models_app.networks.pretrained.foreign_weights import READERS, read_foreign
+from models_app.networks.pretrained.foreign_weights import (
+    READERS,
+    fits_without_colours,
+    read_foreign,
+    without_colours,
+)
 from models_app.networks.pretrained.packaged import find_packaged
 from models_app.networks.resolve import FileWeights, Weight
 from models_app.training.snapshots.onnx_arrays import onnx_weights
@@ -27,7 +32,9 @@ from models_app.training.snapshots.snapshot_reader import DESCRIPTION, FILES, ar
 MAX_NAMED = 10  # layers in one message
 MAX_NAME = 60  # characters of a name from the file
 
-Shapes = list[tuple[int, ...]]
+Shape = tuple[int, ...]
+Shapes = list[Shape]
+Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -50,14 +57,16 @@ def starting_weights(
     seed: int | None,
     source: str | None,
     roots: Sequence[str | Path] = EVERYWHERE,
-    draw: Callable[[int], dict[str, np.ndarray]] | None = None,
+    draw: Callable[[int], Arrays] | None = None,
+    resize: Callable[[Arrays], Arrays] | None = None,
 ) -> StartingWeights:
     """The initial weights. `source` is "packaged:<name>", or the path, under `roots`, of a snapshot's folder or a
     file in it, of a model.onnx of this server, an .npz, a .caffemodel, a .safetensors or a file of PyTorch.
 
     A layer matches if the file has all its weights in the same shapes. With `seed` None the other layers get no
-    weights. `draw` returns the random weights for a seed; None: the network's own. Raises BadInput if the file can't be
-    read, has a value that is not a finite number, or matches no layer of the network.
+    weights. `draw` returns the random weights for a seed; None: the network's own. `resize` returns weights of the
+    network for images of another size in the shapes of this one; None: such weights don't match. Raises BadInput if the
+    file can't be read, has a value that is not a finite number, or matches no layer of the network.
     """
     arrays = {} if seed is None else (draw or network.initial_weights)(seed)
     layers: dict[str, list[Weight]] = {}
@@ -66,6 +75,8 @@ def starting_weights(
     if not source:
         return StartingWeights(arrays, (), tuple(layers))
     file = _read(source, roots, network)
+    if resize and isinstance(network, TimmNetwork):
+        file.arrays.update(_resized(file, source, roots, network, resize))
     taken = tuple(layer for layer, weights in layers.items() if {weight.name for weight in weights} <= set(file.arrays))
     if not taken:
         raise BadInput(
@@ -77,6 +88,21 @@ def starting_weights(
     afresh = tuple(layer for layer in layers if layer not in taken)
     warnings = _warnings(file, {name: layers[name] for name in afresh}, layers)
     return StartingWeights(arrays, taken, afresh, tuple(warnings), file.layers)
+
+
+def _resized(
+    file: FileWeights,
+    source: str,
+    roots: Sequence[str | Path],
+    network: TimmNetwork,
+    resize: Callable[[Arrays], Arrays],
+) -> Arrays:
+    """The weights that the file has for images of another size; those of the head don't depend on it."""
+    misfits = {name: shape for name, shape in file.misfits.items() if not network.is_head(name)}
+    if not misfits:
+        return {}
+    resized = resize(_read(source, roots, network.with_shapes(misfits)).arrays)
+    return {name: resized[name] for name in misfits if name in resized}
 
 
 def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
@@ -174,14 +200,31 @@ def _read_part(path: Path, file: BinaryIO, network: Network, digest: str | None)
 def _read_onnx(path: Path, network: Network) -> FileWeights:
     shapes = {weight.name: weight.shape for weight in network.weights()}
     held = onnx_weights(path)
-    fitting = {name: array for name, array in held.items() if shapes.get(name) == array.shape}
+    fitting = _fitting(shapes, held)
     found = {name: array.shape if name in shapes else () for name, array in held.items()}
-    return FileWeights(fitting, _by_layer(found))
+    return FileWeights(fitting, _by_layer(found), _misfits(fitting, {name: found[name] for name in held}, shapes))
 
 
 def _read_arrays(path: Path, network: Network) -> FileWeights:
     shapes = {weight.name: weight.shape for weight in network.weights()}
-    return FileWeights(load_arrays(path, shapes), _by_layer(array_shapes(path, shapes)))
+    found = array_shapes(path, shapes)
+    wanted = {name: found[name] for name in shapes if name in found and _fits(shapes[name], found[name])}
+    fitting = _fitting(shapes, load_arrays(path, wanted))
+    return FileWeights(fitting, _by_layer(found), _misfits(fitting, found, shapes))
+
+
+def _misfits(fitting: Container[str], found: Mapping[str, Shape], shapes: Container[str]) -> dict[str, Shape]:
+    return {name: shape for name, shape in found.items() if name in shapes and name not in fitting}
+
+
+def _fits(shape: Shape, found: Shape) -> bool:
+    return shape == found or fits_without_colours(shape, found)
+
+
+def _fitting(shapes: Mapping[str, Shape], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of these shapes; filters of three colours, for gray images, summed up."""
+    fitting = {name: array for name, array in arrays.items() if name in shapes and _fits(shapes[name], array.shape)}
+    return {name: array if array.shape == shapes[name] else without_colours(array) for name, array in fitting.items()}
 
 
 OF_PATHS = {".caffemodel": read_layers, ".onnx": _read_onnx}

@@ -6,7 +6,7 @@ import numpy
 import pytest
 
 from digits_project.jobs.scheduling import devices
-from digits_project.monitoring import doctor
+from digits_project.monitoring import engine_checks
 from models_app.training.engines import registry
 from models_app.training.engines.mxnet_declaration import MXNET
 from models_app.training.engines.torch_declaration import TORCH
@@ -34,7 +34,7 @@ def reported(examination, name: str) -> list[tuple[str, str]]:
 def test_the_doctor_lists_every_registered_engine_with_its_version_and_devices(monkeypatch, gpus):
     register_only(monkeypatch, MXNET, MISSING, SECOND)
     gpus((8, 0), (12, 1))
-    assert reported(doctor._engine, "engine") == [
+    assert reported(engine_checks.engines, "engine") == [
         ("ok", "MXNet 1.9.1 can use cpu"),
         ("ok", "Missing is not installed"),
         ("ok", f"Second {numpy.__version__} can use cpu, gpu0"),
@@ -45,7 +45,7 @@ def test_the_doctor_lists_every_registered_engine_with_its_version_and_devices(m
 def test_the_doctor_says_which_engine_auto_takes_on_each_device(monkeypatch, gpus):
     register_only(monkeypatch, MXNET, SECOND)
     gpus((8, 0), (12, 1), (9, 0))
-    assert reported(doctor._engine, "auto") == [
+    assert reported(engine_checks.engines, "auto") == [
         ("ok", "engine=auto takes MXNet on cpu; Second on gpu0, gpu2, if it can train the network")
     ]
 
@@ -53,7 +53,7 @@ def test_the_doctor_says_which_engine_auto_takes_on_each_device(monkeypatch, gpu
 def test_the_doctor_warns_where_no_engine_is_installed(monkeypatch, gpus):
     register_only(monkeypatch, MISSING)
     gpus()
-    engine, auto = doctor._engine()
+    engine, auto = engine_checks.engines()
     assert (engine.state, engine.text) == ("warning", "Missing is not installed")
     assert (auto.state, auto.text) == ("warning", "no engine can use a device here: nothing can be trained")
     assert engine.mend.startswith(MISSING.install)
@@ -64,7 +64,7 @@ def test_the_doctor_warns_of_a_python_in_the_settings_that_does_not_run(monkeypa
     register_only(monkeypatch, MXNET, TORCH)
     monkeypatch.setitem(registry.PYTHONS, "torch", "/nowhere/python")
     gpus()
-    [(state, text)] = [one for one in reported(doctor._engine, "engine") if "MXNet" not in one[1]]
+    [(state, text)] = [one for one in reported(engine_checks.engines, "engine") if "MXNet" not in one[1]]
     assert state == "warning"
     assert text.startswith("The Python of PyTorch, /nowhere/python, does not run: ")
 
@@ -72,7 +72,7 @@ def test_the_doctor_warns_of_a_python_in_the_settings_that_does_not_run(monkeypa
 def test_the_doctor_finds_an_engine_that_does_not_load(monkeypatch, gpus):
     register_only(monkeypatch, BROKEN)
     gpus()
-    engine, _ = doctor._engine()
+    engine, _ = engine_checks.engines()
     assert (engine.state, engine.text) == (
         "wrong", "Broken does not load: ModuleNotFoundError: No module named 'tests.no_such_module'",
     )  # fmt: skip
@@ -82,7 +82,7 @@ def test_the_doctor_finds_an_engine_that_does_not_load(monkeypatch, gpus):
 def test_the_doctor_says_what_to_install_for_a_gpu_that_no_engine_can_use(monkeypatch, gpus):
     register_only(monkeypatch, MXNET, replace(SECOND, gpu_install="pip install second-gpu"))
     gpus((8, 0), (12, 1))
-    usable, unusable = doctor._gpu()
+    usable, unusable = engine_checks.gpus()
     assert (usable.state, usable.text) == ("ok", "0: Sample, 16 GiB")
     assert unusable.text == "1: Sample, 16 GiB: no engine has code for compute capability 12.1"
     assert unusable.mend == (

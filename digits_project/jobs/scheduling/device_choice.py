@@ -61,7 +61,7 @@ def check(wanted: DeviceRequest) -> None:
     hosts, shared = list(on_one_host(wanted, gpus)), list(on_several_hosts(wanted, gpus))
     if any(fitting(wanted, members) for members in (*hosts, *shared)):
         return
-    why = _why_unusable(enabled, wanted)
+    why = why_unusable(enabled, wanted)
     if wanted.indexes:
         there = ", ".join(str(index) for index in sorted({gpu.index for members in hosts for gpu in members})) or "none"
         raise BadInput(f"No host has GPU {', '.join(map(str, wanted.indexes))} to train on; there are: {there}.{why}")
@@ -78,7 +78,7 @@ def check(wanted: DeviceRequest) -> None:
         raise NoUsableDevice(f"No host has a device to train on.{why} {more}")
 
 
-def _why_unusable(enabled: Sequence[Device], wanted: DeviceRequest) -> str:
+def why_unusable(enabled: Sequence[Device], wanted: DeviceRequest) -> str:
     """Why engines of the request can't use these devices, a sentence each: as the hosts reported, else only which."""
     unusable = [device for device in enabled if not device.suits(wanted)]
     reported = {device: "; ".join(filter(None, device.obstacles(wanted.engines))) for device in unusable}

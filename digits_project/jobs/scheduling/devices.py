@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.core.cache import cache
 
-from digits_project.common.resources import ComputeCapability
+from digits_project.common.resources import ComputeCapability, limit
 from digits_project.jobs.models import Device, DeviceRequest, Job, job_classes
 from digits_project.jobs.scheduling.device_choice import hosts_in_order
 from digits_project.jobs.scheduling.job_engine import JobEngine
@@ -131,7 +131,7 @@ def _describe(driver: ModuleType, index: int) -> Gpu:
 
 
 def _register(type_: str, index: int, enabled: bool, gpu: Gpu | None, engine_facts: dict[str, Any]) -> Device:
-    facts: dict[str, Any] = {"model_name": "CPU", "memory": 0, "compute_capability": ""}
+    facts: dict[str, Any] = {"model_name": "CPU", "memory": limit().size, "compute_capability": ""}
     if gpu:
         capability = ".".join(map(str, gpu.compute_capability))
         facts = {"model_name": gpu.model_name, "memory": gpu.memory, "compute_capability": capability}

@@ -43,7 +43,9 @@ def read_foreign(file: BinaryIO, suffix: str, network: Network) -> FileWeights:
         for tensor, found in stored.items():
             if not tensor.endswith(COUNTERS):
                 layers.setdefault(_layer_of(theirs.get(tensor, tensor)), []).append(found.shape)
-        return FileWeights(_arrays(network, names, stored), layers)
+        arrays = _arrays(network, names, stored)
+        misfits = {name: stored[tensor].shape for name, tensor in names.items() if name not in arrays}
+        return FileWeights(arrays, layers, misfits)
     except BadTensors as wrong:
         raise BadInput(f"{UNREADABLE}: {wrong}") from wrong
 
@@ -80,8 +82,8 @@ def _arrays(network: Network, names: Mapping[str, str], stored: StoredTensors) -
         tensor = stored.get(names.get(weight.name, ""))
         if tensor is not None and _fits(weight, tensor.shape):
             arrays[weight.name] = tensor.read().reshape(weight.shape)
-        elif tensor is not None and _fits_without_colours(weight, tensor.shape):
-            arrays[weight.name] = tensor.read().sum(axis=1, keepdims=True)
+        elif tensor is not None and fits_without_colours(weight.shape, tensor.shape):
+            arrays[weight.name] = without_colours(tensor.read())
     for weight in network.weights():
         if weight.spec.role == "factor" and weight.name not in names and f"{weight.layer}.variance" in arrays:
             arrays[weight.name] = np.ones(weight.shape, np.float32)
@@ -96,11 +98,14 @@ def _fits(weight: Weight, shape: Shape) -> bool:
     )
 
 
-def _fits_without_colours(weight: Weight, shape: Shape) -> bool:
-    """Whether these are filters of three colours for filters of gray images, which get their sum: the same output as
-    for an image whose colours are all equal."""
-    one, three = weight.shape, shape
+def fits_without_colours(one: Shape, three: Shape) -> bool:
+    """Whether filters of the second shape are of three colours, and those of the first the same of gray images."""
     return len(one) == len(three) == 4 and (one[1], three[1]) == (1, 3) and (one[0], *one[2:]) == (three[0], *three[2:])
+
+
+def without_colours(filters: np.ndarray) -> np.ndarray:
+    """The sum of filters over the colours: the same output as for an image whose colours are all equal."""
+    return filters.sum(axis=1, keepdims=True)
 
 
 def _layer_of(name: str) -> str:

@@ -17,6 +17,8 @@ PREFIX = "timm/"  # of the names, where those of the standard networks are allow
 CATALOGUE = Path(__file__).with_name("catalogue.json")
 MAX_NEAR = 5  # names in a message
 LEAST_LIKENESS = 0.6
+MAX_SHOWN = 60  # characters of an unknown name
+LISTED = "GET /models/timm_networks.json lists all names, and the page that adds a model completes them"
 ONLY_ITS_OWN = 0  # as `size_step`
 WHOLE = 255  # of a pixel, which timm counts from 0 to 1
 
@@ -43,10 +45,13 @@ class TimmFacts:
     mean, std, crop, interpolation: how timm prepares images of pixels from 0 to 1.
     size_step: its images can have `smallest` pixels a side, and every so many more; ONLY_ITS_OWN: the
         only size is its own.
+    is_built_for_size: whether timm has to be told another size when it builds the network.
     parameters, per_category: the number of learned numbers without a head, and in the head for each category.
     tensors: the names of its first and its last tensor below the head, by which a file of weights is recognized.
     classifier: the modules of the head. blocks: how many blocks it has below (TimmNetwork.trained_blocks).
+    features: how many numbers its head, if that is one linear layer, reads of an image; 0: it is another head.
     multiplications, work, values: the costs of an image of its size, as NetworkCosts counts them.
+    kept: how many numbers of such an image a training keeps until its backward pass.
     weights: those that timm publishes.
     """
 
@@ -66,6 +71,9 @@ class TimmFacts:
     multiplications: int
     work: int
     values: int
+    kept: int = 0
+    features: int = 0
+    is_built_for_size: bool = False
     weights: tuple[PublishedWeights, ...] = ()
 
     @property
@@ -82,6 +90,10 @@ class TimmFacts:
             return height == width == self.size
         return all(side == self.size or _is_step(side, self.smallest, self.size_step) for side in (height, width))
 
+    def next_size(self, side: int) -> int:
+        """The smallest size from `side` on that the network takes."""
+        return next((one for one in range(side, self.size) if self.takes(one, one)), self.size)
+
     def sizes(self) -> str:
         """The sizes of images that the network takes, in words."""
         if self.size_step == ONLY_ITS_OWN:
@@ -96,7 +108,7 @@ def facts_of(name: str) -> TimmFacts:
     if found is None:
         near = near_names(name)
         like = f"; there are {', '.join(PREFIX + one for one in near)}" if near else ""
-        raise BadNetwork(f"timm {version()} has no classifier {name[:100]!r}{like}")
+        raise BadNetwork(f"timm {version()} has no classifier {name[:MAX_SHOWN]!r}{like}. {LISTED}")
     return _facts(name, found)
 
 

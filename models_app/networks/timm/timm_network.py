@@ -20,6 +20,7 @@ from models_app.networks.timm.timm_catalogue import PREFIX, TimmFacts, facts_of
 LAYER_TYPE = "timm"  # of the layer that is the model; an engine that has timm lists it among its layer types
 OWN_FIELDS = ("model", "trained_blocks", "backbone_lr_factor")  # of a TimmNetwork, besides its tensors
 LABELLED = ("train", "val")
+LEAST_KEPT = 4  # a training keeps one in so many values or more, where the catalogue does not say how many
 IMAGES, SCORES = "data", "scores"  # tops: what the model reads, and what it computes
 
 # The part of a tensor's name that says to which block it belongs: stages.0.blocks.1, layer4.1, s4.b1, blocks.6.0 …
@@ -37,12 +38,14 @@ class StateTensor(NamedTuple):
 class TimmModel(LayerType, abstract=True):
     """A model of timm as a layer: it computes from the images one score for each category. No prototxt can name it.
 
+    is_headless: whether it lacks its head, and computes the features that this reads instead of scores.
     freeze_batch_norm: whether its BatchNorms keep their averages where they are trained; in the rest they do anyway.
     graph: the model in ONNX as the engine exported it, which is no parameter; see GraphWriter.inline.
     """
 
     model: str
     num_output: int
+    is_headless: bool = False
     freeze_batch_norm: bool = False
     graph: Any = field(default=None, compare=False, repr=False)
 
@@ -103,8 +106,8 @@ class TimmNetwork(Network):
         if not self.facts.takes(height, width):
             own = self.facts.size
             raise BadNetwork(
-                f"{PREFIX}{self.model} takes images of {self.facts.sizes()}, not {width}×{height}; without input_size "
-                f"and crop_size images are scaled to its own {own}×{own}"
+                f"{PREFIX}{self.model} takes images of {self.facts.sizes()}, not {width}×{height}; its own size is "
+                f"{own}×{own}"
             )
         super().check()
 
@@ -117,6 +120,20 @@ class TimmNetwork(Network):
         if self.tensors:
             return super().parameter_count()
         return self.facts.parameters + self.facts.per_category * self.categories
+
+    def kept_values(self) -> int:
+        """As networks.kept_values.kept_values(). Of a model of which only a part is trained it is not known."""
+        return (
+            round((self.facts.kept or self.facts.values // LEAST_KEPT) * self.area)
+            if self.trained_blocks is None
+            else 0
+        )
+
+    @property
+    def area(self) -> float:
+        """The area of its images as a multiple of those that the model was designed for."""
+        _, height, width = self.input_shape
+        return height * width / self.facts.size**2
 
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
         raise NotImplementedError("the engine that builds the model draws its weights")
@@ -138,6 +155,38 @@ class TimmNetwork(Network):
         heads = [shape[0] for name, shape in shapes.items() if self.is_head(name) and len(shape) > 1]
         changed = self.with_categories(heads[0] if heads else self.categories)
         return replace(changed, tensors={name: StateTensor(shape) for name, shape in shapes.items()})
+
+    def without_head(self, features: str) -> TimmNetwork:
+        """The model that computes the features of images, the top of that name, and changes nothing in a training.
+        Raises BadNetwork if its head is not one linear layer on them."""
+        size = self.facts.features
+        if not size:
+            raise BadNetwork(f"the head of {self.name} is more than one linear layer, so there are no features to keep")
+        parameters = {"model": self.model, "num_output": size, "is_headless": True}
+        layers = (
+            Layer("data", "Data", (), (IMAGES,)),
+            Layer("model", LAYER_TYPE, (IMAGES,), (features,), parameters),
+        )
+        tensors = {name: tensor for name, tensor in self.tensors.items() if not self.is_head(name)}
+        return replace(self, layers=layers, label_shape=(), tensors=tensors, trained_blocks=0, graph=None)
+
+    def head_alone(self, features: str) -> Network:
+        """The head as a network whose images are the features, one row each: the same weights, losses and scores."""
+        [name], size = self.facts.classifier, self.facts.features
+        rows = f"{features}/row"
+        multipliers = (Multipliers(1.0, 1.0), Multipliers(1.0, 0.0))
+        layers = (
+            Layer("data", "Data", (), (features, "label")),
+            Layer(rows, "Reshape", (features,), (rows,), {"shape": [0, size]}),
+            Layer(name, "InnerProduct", (rows,), (SCORES,), {"num_output": self.categories}, multipliers=multipliers),
+            *(layer for layer in self.layers if layer.type not in ("Data", LAYER_TYPE)),
+        )
+        return Network(self.name, (1, 1, size), layers)
+
+    def with_shapes(self, shapes: Mapping[str, Shape]) -> TimmNetwork:
+        """The same model with these tensors in other shapes, as it has them for images of another size."""
+        other = {name: self.tensors[name]._replace(shape=shape) for name, shape in shapes.items()}
+        return replace(self, tensors={**self.tensors, **other})
 
     def is_head(self, name: str) -> bool:
         """Whether a tensor or a module belongs to the head, which computes the scores."""

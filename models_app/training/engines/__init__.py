@@ -10,13 +10,12 @@ from models_app.training.engines.registry import (
     choose_installed,
     configure,
     declared,
-    described,
     engines_of_network,
-    initial_weights,
     load,
     open_engine,
     spanning,
 )
+from models_app.training.engines.timm_models import described, exportable, initial_weights, resized_weights
 
 __all__ = [
     "AUTO",
@@ -30,8 +29,10 @@ __all__ = [
     "declared",
     "described",
     "engines_of_network",
+    "exportable",
     "initial_weights",
     "load",
     "open_engine",
+    "resized_weights",
     "spanning",
 ]

@@ -7,14 +7,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, util
-from typing import Any, cast
-
-import numpy as np
+from typing import Any
 
 from digits_project.common import declarations
 from digits_project.common.errors import BadInput, Failed
 from digits_project.common.resources import ComputeCapability
-from models_app.networks import Network, TimmNetwork
+from models_app.networks import Network
 from models_app.training.engines import openmp
 from models_app.training.engines.interface import Engine, EngineConfig
 from models_app.training.hyperparameter_declaration import BadHyperparameter
@@ -38,13 +36,13 @@ class EngineDeclaration:
     ranks_module: for an engine that computes on one device in a process, the module that starts several such processes,
         the ranks, and connects them (training/ranks/); "": the engine computes on several devices in one process.
     unsupported: values of hyperparameters that it can't train with, as {name: value}.
-    timm_module: builds networks of timm, of which this server knows no layers; it has described() and drawn_weights(),
-        which the functions below call. "": the engine can't train them.
+    timm_module: builds networks of timm, of which this server knows no layers; it has described(), drawn_weights() and
+        with_graph(), which timm_models.py calls. "": the engine can't train them.
     gpu_wheels: the distributions with GPU code, each with the lowest and the highest compute capability of its code. If
         none of them is installed, the engine can use only the CPU.
     libraries: what the module imports that can import packages named like ours, datasets and inference (public_names).
 
-    An engine with an environment of its own overrides python(), problem(), version(), gpu_obstacle() and
+    An engine with an environment of its own overrides python(), problem(), remedy(), version(), gpu_obstacle() and
     load_command().
     """
 
@@ -73,6 +71,14 @@ class EngineDeclaration:
         """Why a trainer on this host can't load the engine, as far as can be seen without loading it; "" if it can."""
         return "" if self.is_importable() else f"{self.title} is not installed"
 
+    def remedy(self) -> str:
+        """What to do on this host about problem(), or about an engine that does not load: a command, or words."""
+        return self.install
+
+    def gpu_remedy(self) -> str:
+        """The same for an engine that has no code for GPUs here; "" if there is nothing to do."""
+        return self.gpu_install
+
     def is_installed(self) -> bool:
         """Whether a trainer on this host can load the engine."""
         return not self.problem()
@@ -86,7 +92,7 @@ class EngineDeclaration:
         """Why the engine, as it is installed on this host, can't use a GPU of this capability (None: the CPU), with
         what to do about it; "" if it can."""
         if problem := self.problem():
-            return f"{problem} ({self.install})"
+            return f"{problem} ({self.remedy()})"
         return self.gpu_obstacle(capability) if capability else ""
 
     def gpu_obstacle(self, capability: ComputeCapability) -> str:
@@ -96,7 +102,8 @@ class EngineDeclaration:
             return ""
         has = f"{self.title} {self.version()}"
         if not ranges:
-            return f"{has} is installed without code for GPUs" + (f" ({self.gpu_install})" if self.gpu_install else "")
+            remedy = self.gpu_remedy()
+            return f"{has} is installed without code for GPUs" + (f" ({remedy})" if remedy else "")
         codes = ", ".join(f"{dotted(lowest)} to {dotted(highest)}" for lowest, highest in ranges)
         return f"{has} has code for compute capability {codes}, and this GPU has {dotted(capability)}"
 
@@ -186,8 +193,13 @@ def _unsupported(engine: EngineDeclaration, settings: object) -> BadHyperparamet
     others = [other.name for other in ENGINES.values() if other.unsupported_setting(settings) is None]
     instead = f", or choose the engine {' or '.join(others)}" if others else ""
     return BadHyperparameter(
-        name, f"{engine.title} can't train with {name} {getattr(settings, name)}; change it{instead}"
+        name, f"{engine.title} can't train with {name} {as_sent(getattr(settings, name))}; change it{instead}"
     )
+
+
+def as_sent(value: object) -> object:
+    """A value of a hyperparameter as forms have it: a flag as 1 or 0."""
+    return int(value) if isinstance(value, bool) else value
 
 
 def choose_installed(network: Network, wanted: str = AUTO, settings: object = None) -> str:
@@ -202,7 +214,7 @@ def choose_installed(network: Network, wanted: str = AUTO, settings: object = No
             return engine.name
     if elsewhere := [f"{engine.title}: {engine.python()}" for engine in able if engine.is_installed()]:
         raise BadInput(f"{sys.executable} has no engine for this network; take the Python of {', or '.join(elsewhere)}")
-    commands = ", or ".join(f"{engine.title} ({engine.install})" for engine in able)
+    commands = ", or ".join(f"{engine.title} ({engine.remedy()})" for engine in able)
     raise BadInput(f"no engine that can train this network is installed on this host; install {commands}")
 
 
@@ -234,27 +246,7 @@ def import_part(engine: EngineDeclaration, module: str, *libraries: str) -> Any:
         return importlib.import_module(module)
     except (ImportError, OSError) as broken:
         problem = f"{engine.title} does not load in {sys.executable}: {type(broken).__name__}: {broken}"
-        raise Failed(f"{problem}. {REPAIR} {engine.install}") from broken
-
-
-def described(network: Network, wanted: str) -> Network:
-    """The network with all its weights named, as the trainer needs it: one of timm is built for that. Raises BadInput
-    if no engine that can build it is installed."""
-    if not isinstance(network, TimmNetwork):
-        return network
-    return cast(Network, _timm_of(network, wanted).described(network))
-
-
-def initial_weights(network: Network, wanted: str, seed: int) -> dict[str, np.ndarray]:
-    """Random weights of a described network by name, float32. They depend on the seed and the network alone."""
-    if isinstance(network, TimmNetwork):
-        return dict(_timm_of(network, wanted).drawn_weights(network, seed))
-    return network.initial_weights(seed)
-
-
-def _timm_of(network: Network, wanted: str) -> Any:
-    engine = ENGINES[choose_installed(network, wanted)]
-    return import_part(engine, engine.timm_module, "timm")
+        raise Failed(f"{problem}. {REPAIR} {engine.remedy()}") from broken
 
 
 def _named(wanted: str) -> list[EngineDeclaration]:

@@ -19,11 +19,14 @@ from digits_project.common.resources import ComputeCapability
 from models_app.networks.layers import TYPES
 from models_app.networks.timm.timm_network import LAYER_TYPE as TIMM_LAYER
 from models_app.training.engines.registry import PYTHONS, EngineDeclaration, dotted, register
-from models_app.training.pythons.launcher import trainer_command
+from models_app.training.pythons.launcher import ROOT, trainer_command
 
 MIN_PYTHON, MAX_PYTHON = (3, 10), (3, 14)
 NEEDED = ("numpy", "PIL", "onnx", "onnxruntime", "torch")  # modules that the trainer imports
 PACKAGES = ("torch", "torchvision", "timm")
+OWN_PYTHON = str(ROOT / ".venv-torch/bin/python")  # which `make torch` makes
+REQUIREMENTS = "requirements/torch.txt"
+ANOTHER = "unset DIGITS_TORCH_PYTHON and run make torch, or let it name a Python that has PyTorch"
 ASK_SECONDS = 300  # the first import of PyTorch reads gigabytes from the disk
 # Programs for the environment's Python; each prints JSON.
 FIND = f"""
@@ -72,10 +75,10 @@ class TorchDeclaration(EngineDeclaration):
     def gpu_obstacle(self, capability: ComputeCapability) -> str:
         loaded = _ask(self.python(), LOAD, *_state(self.python()))
         if loaded.problem:
-            return f"{self.title} does not load in {self.python()}: {loaded.problem} ({self.install})"
+            return f"{self.title} does not load in {self.python()}: {loaded.problem} ({self.gpu_remedy()})"
         has, architectures = f"{self.title} {self.version()}", loaded.facts["architectures"]
         if not loaded.facts["cuda"]:
-            return f"{has} in {self.python()} is built without CUDA ({self.install})"
+            return f"{has} in {self.python()} is built without CUDA ({self.gpu_remedy()})"
         if loaded.facts["problem"]:
             return f"{has} for CUDA {loaded.facts['cuda']} can't use the GPUs of this host: {loaded.facts['problem']}"
         if supports(architectures, capability):
@@ -83,6 +86,22 @@ class TorchDeclaration(EngineDeclaration):
         return (
             f"{has} has code for {', '.join(architectures)}, and this GPU has compute capability {dotted(capability)}"
         )
+
+    def remedy(self) -> str:
+        return self._remedy("install")
+
+    def gpu_remedy(self) -> str:
+        return self._remedy("install --force-reinstall")
+
+    def _remedy(self, install: str) -> str:
+        """What to do: in an environment that an operator chose, pip can install what is missing, if its Python runs."""
+        python = self.python()
+        if python == OWN_PYTHON or (python == sys.executable and not self.is_importable()):
+            return self.install
+        found = _ask(python, FIND, *_state(python))
+        if found.problem or not MIN_PYTHON <= tuple(found.facts["python"]) <= MAX_PYTHON:
+            return ANOTHER
+        return f"{python} -m pip {install} -r {REQUIREMENTS}"
 
     def load_command(self) -> list[str]:
         return trainer_command(self.python(), "--load", self.name)

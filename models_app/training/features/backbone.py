@@ -13,6 +13,7 @@ import numpy as np
 from digits_project.common.onnx_runtime import open_session
 from models_app.networks import Network
 from models_app.networks.export.network_onnx import write_onnx
+from models_app.training.engines import exportable
 from models_app.training.features.division import NetworkParts
 from models_app.training.snapshots.temporary_paths import partial
 
@@ -56,7 +57,13 @@ class Backbone:
         folder.mkdir(parents=True, exist_ok=True)
         with partial(folder / ".backbone.onnx") as path:
             write_onnx(
-                self._network, self._weights, path, self._mean, labels=(), scale=self._scale, whitening=self._whitening
+                exportable(self._network),
+                self._weights,
+                path,
+                self._mean,
+                labels=(),
+                scale=self._scale,
+                whitening=self._whitening,
             )
             return RunningBackbone(path)
 

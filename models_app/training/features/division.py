@@ -13,6 +13,8 @@ from models_app.networks.layers.dense import BatchNorm
 from models_app.networks.layers.elementwise import Dropout
 from models_app.networks.resolve import Value
 
+FEATURES = "features"  # the top between the two parts, if no layer has that name
+
 
 @dataclass(frozen=True)
 class NetworkParts:
@@ -35,12 +37,12 @@ class NetworkParts:
 def divide(network: Network) -> NetworkParts:
     """Divide a network as tuned() returns it. Raises BadNetwork if its layers can't be divided."""
     if isinstance(network, TimmNetwork):
-        raise BadNetwork("the networks of timm are trained on images only")
+        return _divided_timm(network)
     learning = _learning(network)
     tops = _tops_between(network, learning)
     known = {layer.name for layer in network.layers} | {top for layer in network.layers for top in layer.tops}
     names = _FreeNames(known)
-    features = names.take("features")
+    features = names.take(FEATURES)
     backbone = replace(
         network, layers=(*_backbone_layers(network, learning, tops), *_joined(tops, features, names)), label_shape=()
     )
@@ -57,6 +59,16 @@ def divide(network: Network) -> NetworkParts:
     for phase in ("train", "val"):
         head.nodes(phase)
     return NetworkParts(backbone, head)
+
+
+def _divided_timm(network: TimmNetwork) -> NetworkParts:
+    if network.trained_blocks != 0:
+        raise BadNetwork("layers below the head are trained")
+    parts = NetworkParts(network.without_head(FEATURES), network.head_alone(FEATURES))
+    parts.backbone.check()
+    for phase in ("train", "val"):
+        parts.head.nodes(phase)
+    return parts
 
 
 class _FreeNames:

@@ -14,7 +14,7 @@ from models_app.networks import Network
 from models_app.networks.fine_tuning import with_plain_averages
 from models_app.training.config import TrainConfig
 from models_app.training.early_stopping import EarlyStopping
-from models_app.training.engines import Engine, initial_weights
+from models_app.training.engines import Engine, initial_weights, resized_weights
 from models_app.training.snapshots.snapshot_reader import TrainingState, read_snapshot
 from models_app.training.starting_weights import StartingWeights, starting_weights
 
@@ -52,7 +52,8 @@ def start_of(config: TrainConfig, network: Network) -> Start:
                 raise BadInput(f"the snapshot was trained with {name} {was}, not {now}")
         return Start(weights, optimizer_state, state)
     draw = partial(initial_weights, network, config.engine)
-    found = starting_weights(network, config.settled_seed, config.initial_weights, config.readable_roots, draw)
+    resize = partial(resized_weights, network)
+    found = starting_weights(network, config.settled_seed, config.initial_weights, config.readable_roots, draw, resize)
     network.check_fresh(found.afresh)
     _log_start(found, config.initial_weights)
     arrays = with_plain_averages(network, found.arrays)

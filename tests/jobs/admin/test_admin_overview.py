@@ -62,6 +62,16 @@ def test_the_reason_of_a_model_says_that_every_device_is_off(built_dataset, make
     assert reasons()["lenet"] == (1, "every device is switched off")
 
 
+def test_without_gpus_a_model_for_several_waits_for_the_devices_that_there_are(
+    admin_client, built_dataset, make_model, cpu, register_worker
+):
+    register_worker(cpu.queue_name)
+    Device.objects.update(leased_to="another")
+    make_model(built_dataset, select_gpu_count=4)
+    assert reasons()["lenet"] == (1, "waiting for a device")
+    assert "1 <small>of models</small>" in admin_client.get(reverse("admin:index")).content.decode()
+
+
 def test_the_reason_of_a_model_names_the_gpu_that_it_waits_for(built_dataset, make_model, cpu, register_worker):
     register_worker(cpu.queue_name)
     Device.objects.create(host=cpu.host, type="gpu", index=1, leased_to="another")

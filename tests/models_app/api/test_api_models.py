@@ -141,7 +141,7 @@ def test_fields_of_other_methods_and_unknown_fields_are_ignored(client, form):
     others = {
         "previous_networks": "None",
         "custom_network": "nonsense",
-        "custom_network_snapshot": "/no/such",
+        "custom_network_snapshot": "",
         "group_name": "g",
         "shuffle": "true",
         "aug_flip": "none",
@@ -267,6 +267,7 @@ def test_the_json_of_a_model_has_its_snapshots_and_curves(client, model):
             trained_model=model, split="val", epoch=epoch, loss=1 / epoch, accuracy=epoch / 2, learning_rate=0.01
         )
     response = client.get(f"/models/{model.pk}.json").json()
+    assert response.pop("waiting_reason").startswith("waiting for ")
     assert response == {
         "id": model.pk,
         "name": "lenet",
@@ -274,6 +275,7 @@ def test_the_json_of_a_model_has_its_snapshots_and_curves(client, model):
         "status": "Waiting",
         "snapshots": [0.5, 1],
         "dataset_id": model.dataset_id,
+        "network": "lenet",
         "latest_snapshot": 1,
         "best_snapshot": 1,
         "default_snapshot": 1,

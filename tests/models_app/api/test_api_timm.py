@@ -5,6 +5,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from models_app.models import TrainedModel
+from models_app.networks.timm import timm_catalogue
 from models_app.pretrained.pretrained_model import PretrainedModel
 from tests.support.api_requests import field_errors
 from tests.support.samples.row_samples import with_categories
@@ -35,8 +36,19 @@ def form(make_dataset):
         ({"engine": "mxnet"}, "standard_networks",
          "MXNet can't train layers of type timm; change the network, or choose the engine torch"),
         ({"input_size": 16}, "input_size", "takes images of at least 32×32, not 16×16"),
-        ({"standard_networks": "timm/vit_tiny_patch16_224", "input_size": 64}, "input_size", "images of 224×224 only"),
-        ({"standard_networks": "timm/vit_tiny_patch16_224", "crop_size": 32}, "standard_networks", "224×224 only"),
+        ({"standard_networks": "timm/convnext_ato"}, "standard_networks",
+         ". GET /models/timm_networks.json lists all names, and the page that adds a model completes them"),
+        ({"standard_networks": "timm/efficientformer_l1", "input_size": 64}, "input_size", "images of 224×224 only"),
+        ({"standard_networks": "timm/vit_tiny_patch16_224", "input_size": 100}, "input_size",
+         "at least 32×32 in steps of 16, not 100×100"),
+        ({"standard_networks": "timm/efficientformer_l1", "crop_size": 32}, "standard_networks",
+         "224×224 only, not 32×32; its own size is 224×224. Without crop_size the images are scaled to that"),
+        ({"standard_networks": "n" * 500}, "standard_networks", f'"{"n" * 60}" is not a valid choice. Choose lenet, '),
+        ({"solver_type": "s" * 500}, "solver_type", f'"{"s" * 60}" is not a valid choice. Choose SGD, '),
+        ({"compile_network": "on", "engine": "mxnet", "standard_networks": "lenet"}, "compile_network",
+         "MXNet can't train with compile_network 1; change it, or choose the engine torch"),
+        ({"custom_network_snapshot": "/w.npz"}, "custom_network_snapshot",
+         "method=standard does not read this file; only method=custom does. To start a published network from it"),
         ({"train_layers": "blocks", "trained_blocks": 99, "head_epochs": 0}, "train_layers", "needs weights"),
     ],
 )  # fmt: skip
@@ -45,6 +57,22 @@ def test_a_network_of_timm_that_can_not_be_trained_is_refused_with_what_to_do(cl
     assert response.status_code == 400
     assert message in field_errors(response)[field]
     assert not TrainedModel.objects.exists()
+
+
+def test_all_names_are_listed_with_what_is_known_of_each(client):
+    found = client.get("/models/timm_networks.json").json()
+    assert found["timm"] == timm_catalogue.version()
+    assert len(found["networks"]) == len(timm_catalogue.names())
+    assert found["networks"][ATTO] == {
+        "size": 224, "sizes": "at least 32×32", "parameters": 3374520, "weights": ["d2_in1k"],
+    }  # fmt: skip
+
+
+def test_a_vision_transformer_is_built_for_the_size_of_the_form(client, form):
+    created = client.post(CREATE, form(standard_networks="timm/vit_tiny_patch16_224", input_size=64))
+    assert created.status_code == 200, created.content
+    facts = client.get(f"/models/{created.json()['id']}.json").json()
+    assert (facts["network"], facts["input_size"]) == ("timm/vit_tiny_patch16_224", 64)
 
 
 def test_a_network_of_timm_has_no_prototxt_as_a_template(client):
@@ -93,8 +121,8 @@ def test_a_file_of_another_network_or_other_labels_is_refused(upload):
     assert "these are not the weights of timm/convnext_atto" in field_errors(wrong)["weights_file"]
     wrong = upload(TENSORS, labels_file=SimpleUploadedFile("labels.txt", b"a\nb\n"))
     assert "the file's head gives scores to 7 categories" in field_errors(wrong)["weights_file"]
-    wrong = upload(TENSORS, standard_networks="timm/vit_tiny_patch16_224", width=64, height=64)
-    assert "takes images of 224×224 only" in field_errors(wrong)["weights_file"]
+    wrong = upload(TENSORS, standard_networks="timm/vit_tiny_patch16_224", width=100, height=100)
+    assert "takes images of at least 32×32 in steps of 16" in field_errors(wrong)["weights_file"]
     assert not PretrainedModel.objects.exists()
 
 

@@ -98,6 +98,10 @@ def test_convnext_atto_is_trained_killed_resumed_evaluated_asked_and_taken_away(
             "train_epochs": 1, "random_seed": 1}  # fmt: skip
     assert client.post(CREATE, head).status_code == 200
     tuned = TrainedModel.objects.get(name="head")
-    assert (tuned.feature_views, tuned.train_layers, tuned.input_size) == (0, "head", 32)
+    assert (tuned.feature_views, tuned.train_layers, tuned.input_size) == (1, "head", 32)
     assert (run_training_task(tuned).status, tuned.error) == (Status.DONE, "")
     assert tuned.afresh == []
+    assert sorted(path.name.partition("-")[0] for path in built_dataset.directory.glob("*.features")) == [
+        "train",
+        "val",
+    ]

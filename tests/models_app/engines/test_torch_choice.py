@@ -7,6 +7,7 @@ import pytest
 from digits_project.jobs.models import Device
 from digits_project.jobs.scheduling import devices
 from digits_project.jobs.scheduling.dispatch import dispatch
+from digits_project.monitoring import engine_checks
 from models_app.models import TrainedModel
 from models_app.training import engines
 from models_app.training.engines import registry
@@ -17,6 +18,8 @@ from tests.support.engines.torch_environment import write_python
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server", "torch_python")]
 CREATE = "/models/images/classification.json"
 HOPPER, BLACKWELL, AMPERE = (9, 0), (12, 0), (8, 6)
+INSTALL = "{python} -m pip install -r requirements/torch.txt"
+AGAIN = "{python} -m pip install --force-reinstall -r requirements/torch.txt"
 MXNET_WITHOUT_GPU = "MXNet 1.9.1 is installed without code for GPUs (pip install --no-deps -r requirements/gpu.txt)"
 
 
@@ -101,7 +104,7 @@ def test_without_an_engine_the_form_is_refused_with_what_to_install(
         "engine": (
             f"No host has a device to train on. cpu of {settings.DIGITS_HOST_NAME}: MXNet is not installed "
             f"(pip install --no-deps -r requirements/worker.txt); PyTorch is not installed in {torch_python} "
-            "(make torch). `manage.py doctor` on that host says more."
+            f"({torch_python} -m pip install -r requirements/torch.txt). `manage.py doctor` on that host says more."
         )
     }
 
@@ -109,10 +112,10 @@ def test_without_an_engine_the_form_is_refused_with_what_to_install(
 @pytest.mark.parametrize(
     "facts, reason",
     [
-        ({"lacks": ("torch",)}, "PyTorch is not installed in {python} (make torch)"),
-        ({"cuda": ""}, "PyTorch 2.14.1 in {python} is built without CUDA (make torch)"),
+        ({"lacks": ("torch",)}, f"PyTorch is not installed in {{python}} ({INSTALL})"),
+        ({"cuda": ""}, f"PyTorch 2.14.1 in {{python}} is built without CUDA ({AGAIN})"),
         ({"broken": "ImportError: libc10.so"},
-         "PyTorch does not load in {python}: ImportError: libc10.so (make torch)"),
+         f"PyTorch does not load in {{python}}: ImportError: libc10.so ({AGAIN})"),
     ],
 )  # fmt: skip
 def test_a_gpu_that_pytorch_can_not_use_is_refused_with_the_reason(
@@ -137,8 +140,8 @@ def test_a_training_that_only_pytorch_can_do_is_refused_where_it_is_missing(
     assert field_errors(client.post(CREATE, form(**fields))) == {
         "engine": (
             "Only PyTorch can train this model. No host has a device to train on. "
-            f"cpu of {settings.DIGITS_HOST_NAME}: PyTorch is not installed in {torch_python} (make torch). "
-            "`manage.py doctor` on that host says more."
+            f"cpu of {settings.DIGITS_HOST_NAME}: PyTorch is not installed in {torch_python} "
+            f"({INSTALL.format(python=torch_python)}). `manage.py doctor` on that host says more."
         )
     }
 
@@ -186,7 +189,26 @@ def test_a_model_whose_engine_was_removed_meanwhile_fails_with_what_to_install(
     write_python(torch_python, lacks=("torch", "numpy"), version=(3, 12))
     done = run_training_task(model)
     assert done.status == "Error"
-    assert done.error.startswith(f"PyTorch is not installed in {torch_python} (make torch). Install it on ")
+    assert done.error.startswith(f"PyTorch is not installed in {torch_python} ({torch_python} -m pip install ")
+
+
+def test_a_model_whose_engine_no_host_has_any_more_says_what_it_waits_for(
+    client, admin_client, this_host, built_dataset, make_model, torch_python, settings
+):
+    this_host()
+    model = make_model(built_dataset, engine="torch")
+    write_python(torch_python, lacks=("torch",), version=(3, 12))
+    devices.register()
+    reason = (
+        f"waiting for a device that torch can use: cpu of {settings.DIGITS_HOST_NAME}: PyTorch is not installed in "
+        f"{torch_python} ({torch_python} -m pip install -r requirements/torch.txt). Restart the train worker of that "
+        "host afterwards."
+    )
+    assert client.get(f"/models/{model.pk}.json").json()["waiting_reason"] == reason
+    for page in (f"/models/{model.pk}", f"/admin/models_app/trainedmodel/{model.pk}/change/", "/admin/"):
+        assert reason in admin_client.get(page, headers={"Accept": "text/html"}).content.decode()
+    [finding] = engine_checks.waiting_jobs()
+    assert (finding.state, finding.text) == ("warning", f"lenet: {reason}")
 
 
 @pytest.fixture
@@ -196,8 +218,8 @@ def trainer_of(torch_python):
     def trainer_of(lines):
         torch_python.rename(f"{torch_python}.real")
         torch_python.write_text(f"""#!/bin/sh
-case "$2" in
-    models_app.training) {lines} ;;
+case "$*" in
+    *models_app.training*) {lines} ;;
     *) exec '{torch_python}.real' "$@" ;;
 esac
 """)

@@ -43,8 +43,8 @@ def broken_torch(tmp_path, monkeypatch):
     write_python(tmp_path / "facts")
     python.write_text(
         f"""#!/bin/sh
-case "$2" in
-    models_app.training) PYTHONPATH='{tmp_path}/packages' exec '{sys.executable}' "$@" ;;
+case "$*" in
+    *models_app.training*) PYTHONPATH='{tmp_path}/packages' exec '{sys.executable}' "$@" ;;
     *) exec '{tmp_path}/facts' "$@" ;;
 esac
 """
@@ -60,5 +60,6 @@ def test_a_pytorch_that_does_not_load_ends_the_training_with_its_reason(
     assert (model.status, model.lost_processes) == ("Error", 0)
     assert model.error == (
         f"PyTorch does not load in {sys.executable}: ImportError: libc10.so: cannot open shared object file. "
-        "manage.py doctor on this host says more; install it again: make torch"
+        "manage.py doctor on this host says more; install it again: "
+        f"{sys.executable} -m pip install -r requirements/torch.txt"
     )

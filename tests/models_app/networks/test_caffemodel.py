@@ -87,6 +87,13 @@ def test_the_three_arrays_of_a_batch_norm_become_mean_variance_and_factor(write_
     ]
 
 
+def test_filters_of_three_colours_are_summed_up_for_gray_images(write_caffemodel):
+    filters = numbers(4, 3, 3, 3)
+    path = write_caffemodel(layer_message("conv", weights_blob(filters), weights_blob(numbers(4))))
+    found = read_weights(path, gray(CONVOLUTION))["conv.weight"]
+    np.testing.assert_allclose(found, filters.sum(axis=1, keepdims=True), rtol=1e-6)
+
+
 def test_layers_of_another_name_shape_or_number_of_arrays_get_no_weights(write_caffemodel):
     path = write_caffemodel(
         layer_message("other", weights_blob(numbers(4, 1, 3, 3)), weights_blob(numbers(4))),

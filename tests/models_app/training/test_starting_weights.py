@@ -125,6 +125,22 @@ def test_a_warning_names_a_layer_of_which_the_file_has_only_some_arrays(tmp_path
     )
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".onnx"])
+def test_filters_of_three_colours_are_summed_up_for_gray_images(tmp_path, suffix):
+    conv = Layer("conv", "Convolution", ("data",), ("conv",), {"num_output": 4, "kernel_size": 3})
+    coloured, gray = (network(conv, input_shape=(channels, 8, 8)) for channels in (3, 1))
+    weights, path = random_weights(coloured), tmp_path / f"weights{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **weights)
+    else:
+        write_onnx(coloured, weights, path, None, [])
+    start = starting_weights(gray, 1, str(path))
+    assert (start.taken_over, start.afresh, start.warnings) == (("conv",), (), ())
+    np.testing.assert_allclose(
+        start.arrays["conv.weight"], weights["conv.weight"].sum(axis=1, keepdims=True), rtol=1e-6
+    )
+
+
 def test_ten_layers_that_start_afresh_get_a_warning_each_and_the_others_share_one(weights):
     more = [Layer(f"x{n}", "Bias", ("scaled",), (f"x{n}",)) for n in range(12)]
     base = two_layers()

@@ -5,25 +5,26 @@ Without this check the kernel would kill the process, since it assigns memory on
 
 from __future__ import annotations
 
-import math
-
 from models_app.networks import Network
-from models_app.networks.layers import dense, elementwise, joining, vision
+from models_app.networks.kept_values import kept_values
 from models_app.training.engines import memory_limits
 from models_app.training.engines.interface import EngineConfig
+from models_app.training.hyperparameters import FP32
 
-FLOAT_BYTES = 4
-# Layers whose outputs stay until the backward pass has read them. Those of others can share memory, or are views.
-KEPT = (dense.BatchNorm, dense.InnerProduct, elementwise.ReLU, joining.Concat, joining.Eltwise, vision.Filters,
-        vision.LRN, vision.Pooling)  # fmt: skip
+FLOAT_BYTES, SMALLEST_BYTES = 4, 2  # of a number in float32, and in bf16
 
 
 def check_fits(config: EngineConfig, there: int) -> None:
     """Raise BadInput if a training's batch takes more than the memory that there is, in bytes."""
-    memory_limits.check_room(config, planned_bytes(config.network, config.batch_size), there)
+    memory_limits.check_room(config, planned_bytes(config.network, config.batch_size, number_bytes(config)), there)
 
 
-def planned_bytes(network: Network, batch_size: int) -> int:
-    """The bytes that a batch needs between images and results, without weights and gradients."""
-    kept = (node for node in network.nodes("train") if isinstance(node.kind, KEPT))
-    return FLOAT_BYTES * batch_size * sum(math.prod(shape) for node in kept for shape in node.outputs)
+def planned_bytes(network: Network, images: int, of_number: int = FLOAT_BYTES) -> int:
+    """The bytes that so many images need between images and results, without weights and gradients."""
+    return of_number * images * kept_values(network)
+
+
+def number_bytes(config: EngineConfig) -> int:
+    """The fewest bytes that a number of a layer can take on the device: a GPU can compute in bf16."""
+    on_gpu = config.devices[0].startswith("gpu")
+    return SMALLEST_BYTES if on_gpu and config.precision != FP32 else FLOAT_BYTES

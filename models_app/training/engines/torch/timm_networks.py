@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
+import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -20,7 +22,9 @@ from models_app.networks.timm.timm_catalogue import facts_of
 from models_app.networks.timm.timm_network import StateTensor, TimmModel
 from models_app.training.engines.torch.distributed.shared_modules import BATCH_NORMS, share_statistics
 from models_app.training.engines.torch.operation import Operation, PhaseSettings, Tensor
-from models_app.training.engines.torch.torch_library import TorchArrays, torch
+from models_app.training.engines.torch.torch_library import TorchArrays, tensor_of, torch
+
+logger = logging.getLogger("trainer")
 
 DISTINCT = (0.5, 1.5)  # weights between these: the exporter would make one of equal ones
 IMAGES, SCORES = "images", "scores"
@@ -41,6 +45,22 @@ def drawn_weights(network: TimmNetwork, seed: int) -> dict[str, np.ndarray]:
         torch.manual_seed(seed)
         model = _built(network.model, network.categories, network.input_shape)
     return {name: TorchArrays().numbers(one) for name, one in _state(model).items()}
+
+
+def resized_weights(network: TimmNetwork, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights of this model for images of another size, resampled by timm for the size of the network; without
+    those that then have other shapes than the network's."""
+    model = _built(network.model, network.categories, network.input_shape)
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if convert is None:
+        return {}
+    try:
+        found = convert({name: tensor_of(array.copy()) for name, array in arrays.items()}, model)
+    except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError, KeyError) as error:
+        logger.warning("timm can't resize the weights: %s %s", type(error).__name__, error)
+        return {}
+    shapes = {name: tensor.shape for name, tensor in network.tensors.items()}
+    return {name: TorchArrays().numbers(one) for name, one in found.items() if shapes.get(name) == tuple(one.shape)}
 
 
 def operation(node: Node, phase: PhaseSettings) -> Operation:
@@ -75,12 +95,15 @@ class TimmOperation:
 
 def with_graph(network: TimmNetwork) -> TimmNetwork:
     """The network with its model as a graph of ONNX, for write_onnx(). Raises BadNetwork if it can't be exported."""
-    return replace(network, graph=_exported(network.model, network.categories, network.input_shape))
+    [kind] = {node.kind for node in network.nodes("deploy") if isinstance(node.kind, TimmModel)}
+    return replace(network, graph=_exported(network.model, kind.num_output, network.input_shape, kind.is_headless))
 
 
 @cache
-def _exported(name: str, categories: int, input_shape: tuple[int, int, int]) -> ExportedModel:
+def _exported(name: str, categories: int, input_shape: tuple[int, int, int], is_headless: bool) -> ExportedModel:
     model = _built(name, categories, input_shape, exportable=True).eval()
+    if is_headless:
+        model.reset_classifier(0)
     state = _state(model)
     draw = torch.Generator().manual_seed(0)
     for one in state.values():
@@ -108,9 +131,13 @@ def _exported(name: str, categories: int, input_shape: tuple[int, int, int]) -> 
 
 def _built(name: str, categories: int, input_shape: Sequence[int], **options: Any) -> torch.nn.Module:
     """A model with random weights. Raises BadNetwork if timm can't build it."""
-    known = facts_of(name).name  # no other name reaches timm, which would take it as a path or a repository
+    facts = facts_of(name)
+    known = facts.name  # no other name reaches timm, which would take it as a path or a repository
+    channels, *size = input_shape
+    if facts.is_built_for_size and size != [facts.size, facts.size]:
+        options["img_size"] = tuple(size)
     try:
-        return timm.create_model(known, pretrained=False, num_classes=categories, in_chans=input_shape[0], **options)
+        return timm.create_model(known, pretrained=False, num_classes=categories, in_chans=channels, **options)
     except (RuntimeError, ValueError, AssertionError, TypeError, AttributeError, ImportError) as error:
         raise BadNetwork(f"timm can't build {known}: {type(error).__name__} {error}") from error
 

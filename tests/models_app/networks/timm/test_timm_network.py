@@ -82,10 +82,13 @@ def test_only_names_of_the_catalogue_are_networks(name, message, atto):
 
 
 def test_a_size_that_a_network_does_not_take_is_refused_with_the_sizes_that_it_takes():
-    with pytest.raises(BadNetwork, match="takes images of 224×224 only, not 64×64; without input_size"):
-        standard("timm/vit_tiny_patch16_224", (3, 64, 64), 10)
+    only = "timm/efficientformer_l1 takes images of 224×224 only, not 64×64; its own size is 224×224"
+    with pytest.raises(BadNetwork, match=only):
+        standard("timm/efficientformer_l1", (3, 64, 64), 10)
     with pytest.raises(BadNetwork, match="takes images of at least 32×32, not 48×31"):
         standard(ATTO, (3, 31, 48), 10)
+    with pytest.raises(BadNetwork, match="takes images of at least 32×32 in steps of 16, not 100×100"):
+        standard("timm/vit_tiny_patch16_224", (3, 100, 100), 10)
 
 
 def test_losses_and_scores_are_those_of_every_classifier(atto):
@@ -169,11 +172,31 @@ def test_a_network_of_timm_is_drawn_but_is_no_prototxt(atto):
         prototxt.write(atto)
 
 
-def test_a_head_is_trained_on_images_unless_views_are_asked_for(atto):
-    head = tuned(atto, FineTuning(HEAD))
+def test_a_head_of_one_linear_layer_is_trained_on_features(atto):
+    parts = planned_parts(tuned(atto, FineTuning(HEAD)), HEAD, None, Augmentation())
+    assert (parts.size, parts.backbone.shapes()["features"]) == (320, (320,))
+    assert [weight.name for weight in parts.backbone.weights()] == list(SHAPES)[:-2]
+    assert not any(weight.trained for weight in parts.backbone.weights())
+    learned = {weight.name: (weight.shape, weight.multipliers) for weight in parts.head.weights()}
+    whole = {weight.name: (weight.shape, weight.multipliers) for weight in atto.weights() if atto.is_head(weight.name)}
+    assert learned == whole
+    assert Network.from_dict(json.loads(json.dumps(parts.backbone.to_dict()))) == parts.backbone
+
+
+def test_another_head_is_trained_on_images_unless_views_are_asked_for():
+    head = tuned(standard("timm/deit_tiny_distilled_patch16_224", (3, 224, 224), 10), FineTuning(HEAD))
     assert planned_parts(head, HEAD, None, Augmentation()) is None
-    with pytest.raises(Exception, match="the networks of timm are trained on images only; take feature_views 0"):
+    with pytest.raises(Exception, match="is more than one linear layer, so there are no features to keep; take feat"):
         planned_parts(head, HEAD, 1, Augmentation())
+
+
+def test_filters_of_three_colours_are_summed_up_for_gray_images(atto, tmp_path):
+    np.savez(tmp_path / "weights.npz", **{name: np.ones(shape, np.float32) for name, shape in SHAPES.items()})
+    gray = standard(ATTO, (1, 64, 64), 10).with_tensors(SHAPES | {"stem.0.weight": (40, 1, 4, 4)})
+    drawn = {name: np.zeros(weight.shape, np.float32) for name, weight in gray.tensors.items()}
+    found = starting_weights(gray, 1, str(tmp_path / "weights.npz"), draw=lambda seed: drawn)
+    assert (found.afresh, found.warnings) == ((), ())
+    assert (found.arrays["stem.0.weight"] == 3).all()
 
 
 def test_costs_follow_the_area_of_the_images():

@@ -9,10 +9,12 @@ import pytest
 
 from models_app.training.engines import registry
 from models_app.training.engines.mxnet_declaration import MXNET
-from models_app.training.engines.torch_declaration import TORCH, supports
+from models_app.training.engines.torch_declaration import ANOTHER, OWN_PYTHON, TORCH, supports
 from tests.support.engines.torch_environment import ARCHITECTURES, write_python
 from tests.support.server import ROOT
 
+INSTALL = "{python} -m pip install -r requirements/torch.txt"
+AGAIN = "{python} -m pip install --force-reinstall -r requirements/torch.txt"
 HOPPER, BLACKWELL, BLACKWELL_OF_A_DESK, MAXWELL = (9, 0), (10, 0), (12, 0), (5, 2)
 
 
@@ -52,9 +54,9 @@ def test_pytorch_for_cuda_13_does_not_run_on_maxwell_and_says_which_code_it_has(
 @pytest.mark.parametrize(
     "facts, obstacle",
     [
-        ({"lacks": ("torch",)}, "PyTorch is not installed in {python} (make torch)"),
-        ({"lacks": ("numpy", "onnx")}, "{python} has PyTorch, but not numpy, onnx (make torch)"),
-        ({"version": (3, 9)}, "{python} is Python 3.9; a trainer needs 3.10 to 3.14 (make torch)"),
+        ({"lacks": ("torch",)}, f"PyTorch is not installed in {{python}} ({INSTALL})"),
+        ({"lacks": ("numpy", "onnx")}, f"{{python}} has PyTorch, but not numpy, onnx ({INSTALL})"),
+        ({"version": (3, 9)}, f"{{python}} is Python 3.9; a trainer needs 3.10 to 3.14 ({ANOTHER})"),
     ],
 )
 def test_an_environment_that_lacks_something_is_named_with_what_to_do(python, facts, obstacle):
@@ -65,6 +67,12 @@ def test_an_environment_that_lacks_something_is_named_with_what_to_do(python, fa
 def test_a_python_that_does_not_exist_is_named(monkeypatch):
     monkeypatch.setitem(registry.PYTHONS, "torch", "/nowhere/python")
     assert TORCH.problem().startswith("The Python of PyTorch, /nowhere/python, does not run: ")
+    assert TORCH.obstacle(None).endswith(f" ({ANOTHER})")
+
+
+def test_make_torch_is_the_remedy_for_the_environment_that_it_makes(monkeypatch):
+    monkeypatch.setitem(registry.PYTHONS, "torch", OWN_PYTHON)
+    assert TORCH.remedy() == "make torch"
 
 
 @pytest.mark.parametrize("output", [r"\377\376", "[1]", "{}", "null"])
@@ -82,11 +90,11 @@ def test_a_program_that_is_no_python_is_named_with_what_is_wrong(monkeypatch, tm
 @pytest.mark.parametrize(
     "facts, obstacle",
     [
-        ({"cuda": ""}, "PyTorch 2.14.1 in {python} is built without CUDA (make torch)"),
+        ({"cuda": ""}, f"PyTorch 2.14.1 in {{python}} is built without CUDA ({AGAIN})"),
         ({"problem": "The NVIDIA driver is too old"},
          "PyTorch 2.14.1 for CUDA 13.0 can't use the GPUs of this host: The NVIDIA driver is too old"),
         ({"broken": "ImportError: no libcudart"},
-         "PyTorch does not load in {python}: ImportError: no libcudart (make torch)"),
+         f"PyTorch does not load in {{python}}: ImportError: no libcudart ({AGAIN})"),
     ],
 )  # fmt: skip
 def test_a_pytorch_that_can_use_no_gpu_says_why(python, facts, obstacle):
