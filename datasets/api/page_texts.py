@@ -19,7 +19,8 @@ class FieldText(NamedTuple):
     unit: str = ""
 
 
-LABELS = {"resize_mode": dict(ResizeMode.choices), "encoding": dict(Encoding.choices), "depth": dict(Depth.choices)}
+ENCODINGS = {**dict(Encoding.choices), Encoding.NONE.value: "uncompressed"}
+LABELS = {"resize_mode": dict(ResizeMode.choices), "encoding": ENCODINGS, "depth": dict(Depth.choices)}
 LABELS["resize_channels"] = {1: "grayscale", 3: "colour"}  # type: ignore[dict-item]
 
 # The fields that the page's template places by name; those of GROUPS are under a heading.

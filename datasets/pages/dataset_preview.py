@@ -9,13 +9,14 @@ from django.shortcuts import render
 from PIL import Image
 from rest_framework.views import APIView
 
+from datasets.api.page_texts import ENCODINGS
 from datasets.api.serializers import ClassificationDatasetForm
 from datasets.contents.category_bars import CategoryBar, bars
 from datasets.imagedb import FolderSource
 from datasets.imagedb.split import NAMES, share_sizes
 from datasets.imagedb.surveying.proposals import bytes_per_image, propose_size, resized
 from datasets.imagedb.surveying.survey import Survey
-from datasets.models import Encoding, ResizeMode
+from datasets.models import ResizeMode
 from datasets.pages.survey_cache import surveyed
 from datasets.sources import FOLDER
 from digits_project.accounts import permissions, usernames
@@ -146,7 +147,7 @@ def _mode(found: Survey, width: int, height: int, channels: int, mode: ResizeMod
         mode.value,
         str(mode.label),
         [_address(_jpeg(picture)) for picture in example.pictures],
-        [(str(encoding.label), sizes[encoding.value]) for encoding in Encoding],
+        [(label, sizes[encoding]) for encoding, label in ENCODINGS.items()],
     )
 
 

@@ -87,11 +87,13 @@ def unpack(
 
 
 def unpack_samples(
-    file: BinaryIO, name: str, into: Path, log: BuildLog, at: Callable[[float], None], limits: Limits = Limits()
-) -> None:
-    """Like unpack(), but of most images only the first bytes are written, which show what they are. Enough of each
-    folder's images are whole to be looked at. After an exception of `at`, what was written so far can be used."""
-    _run(Sampling(into, log, limits), file, name, at)
+    file: BinaryIO, name: str, into: Path, log: BuildLog, at: Callable[[float], None], whole: set[str],
+    limits: Limits = Limits(),
+) -> None:  # fmt: skip
+    """Like unpack(), but of most images only the first bytes are written, which show what they are. The paths of some
+    images of each folder, which are complete, are added to `whole`. After an exception of `at`, what was written so far
+    can be used."""
+    _run(Sampling(into, log, limits, whole), file, name, at)
 
 
 def _run(unpacking: Unpacking, file: BinaryIO, name: str, at: Callable[[float], None]) -> None:
@@ -213,13 +215,15 @@ class Unpacking:
 class Sampling(Unpacking):
     """An unpacking of which only some images of each folder are whole."""
 
-    def __init__(self, into: Path, log: BuildLog, limits: Limits):
+    def __init__(self, into: Path, log: BuildLog, limits: Limits, whole: set[str]):
         super().__init__(into, log, limits)
-        self._whole: Counter[Path] = Counter()
+        self._whole = whole
+        self._of_folder: Counter[Path] = Counter()
         self._left = _MAX_SAMPLED_BYTES
 
     def _copy(self, member, path, file):
-        if self._whole[path.parent] < _SAMPLES and member.size <= min(_MAX_SAMPLE, self._left):
-            self._whole[path.parent] += 1
+        if self._of_folder[path.parent] < _SAMPLES and member.size <= min(_MAX_SAMPLE, self._left):
+            self._of_folder[path.parent] += 1
             self._left -= member.size
             super()._copy(member, path, file)
+            self._whole.add(str(path))

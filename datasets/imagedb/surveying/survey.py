@@ -110,6 +110,7 @@ class _Surveyor:
         self._until = until
         self._categories: dict[str, SurveyedCategory] = {}
         self._opener_of: dict[str, Callable] = {}  # by the path of an image
+        self._whole: set[str] = set()  # the images of archives that were unpacked whole
 
     def look_into(self, split: str, source: FolderSource) -> None:
         folder, roots = source.folder, self._roots
@@ -149,7 +150,8 @@ class _Surveyor:
             category = self._category(name)
             if path is not None:
                 category.counts[split] = category.counts.get(split, 0) + 1
-                if len(category.paths) < SAMPLES:
+                is_whole = path in self._whole or not path.startswith(f"{self._aside}/")
+                if is_whole and len(category.paths) < SAMPLES:
                     category.paths.append(path)
                     self._opener_of[path] = reads
 
@@ -172,7 +174,7 @@ class _Surveyor:
         self._log.call(into, name)
         with open_file(source.folder, EVERYWHERE if source.sent else self._roots) as file:
             try:
-                archive.unpack_samples(file, name, into, self._log, self._tick)
+                archive.unpack_samples(file, name, into, self._log, self._tick, self._whole)
             except _Late:
                 self.found.is_complete = False
                 self._until = time.monotonic() + COUNTING_SECONDS

@@ -97,7 +97,7 @@ async function send(blob, title, parts) {
     if (state === "waiting") say(`${about}. ${share} sent; the connection is lost. The upload goes on by itself when it is back.`, "warning");
     if (state === "sending" || state === "waiting") keep({address: current.address, fingerprint: print, title, about});
   };
-  const current = upload = new ResumableUpload(form.dataset.uploads, blob, {name: title, fingerprint: print, report});
+  const current = upload = new ResumableUpload(form.dataset.uploads, blob, {name: title, fingerprint: print, report, piece: Number(form.dataset.piece) || undefined});
   say(`${about}. Starting …`);
   try {
     address = await current.send();

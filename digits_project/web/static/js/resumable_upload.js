@@ -14,10 +14,10 @@ export class UploadFailed extends Error {
   }
 }
 
-// One upload. `report` is called with {sent, total, state}: sending, waiting (for the connection) or done.
+// One upload, in pieces of `piece` bytes. `report` is called with {sent, total, state}: sending, waiting (for the connection) or done.
 export class ResumableUpload {
-  constructor(endpoint, blob, { name, fingerprint, report }) {
-    Object.assign(this, { endpoint, blob, name, fingerprint, report });
+  constructor(endpoint, blob, { name, fingerprint, report, piece = PIECE }) {
+    Object.assign(this, { endpoint, blob, name, fingerprint, report, piece });
     this.stopped = false;
   }
 
@@ -85,7 +85,7 @@ export class ResumableUpload {
   }
 
   async #sendPiece(offset) {
-    const piece = this.blob.slice(offset, offset + PIECE);
+    const piece = this.blob.slice(offset, offset + this.piece);
     const headers = { ...VERSION, "Upload-Offset": offset, "Content-Type": "application/offset+octet-stream" };
     const checksum = await sha1(piece);
     if (checksum) headers["Upload-Checksum"] = `sha1 ${checksum}`;

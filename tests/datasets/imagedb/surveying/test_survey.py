@@ -56,10 +56,11 @@ def test_a_survey_counts_the_images_of_each_category_and_shows_nine(look, tmp_pa
 @pytest.mark.parametrize("pack", [zip_of, tar_of, lambda files: tar_of(files, "w:gz")])
 def test_a_survey_of_an_archive_finds_what_a_build_would_unpack(look, tmp_path, pack):
     archive = tmp_path / "pets"
-    archive.write_bytes(pack(digit_files("pets/", counts=(12, 4))))
+    archive.write_bytes(pack(digit_files("pets/", counts=(40, 4))))
     found = look(archive)
-    assert counts(found) == {"0": {"train": 12}, "1": {"train": 4}}
+    assert counts(found) == {"0": {"train": 40}, "1": {"train": 4}}
     assert [len(category.pictures) for category in found.categories] == [9, 4]
+    assert found.skipped == 0
     assert found.are_gray
 
 
