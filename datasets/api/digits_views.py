@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from django.http import HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -132,11 +134,12 @@ class DigitsDatasetViewSet(FormViewSet):
 
     @extend_schema(responses={200: ExploredImages, **errors(404, 409), **MOVED}, parameters=[ExploreForm])
     def explore(self, request, format=None):
-        """The images of a split, or of one category in it. In a browser the dataset's page has them."""
+        """The images of a split, or of one category in it. In a browser the page of the dataset's images has
+        them."""
         asked = _asked(ExploreForm, request)
         dataset = fetch(Dataset, asked["job_id"])
         if not wants_json(request):
-            return HttpResponseRedirect(dataset.get_absolute_url())
+            return HttpResponseRedirect(f"{reverse('dataset-images', args=[dataset.pk])}?{_query(**asked)}")
         try:
             return Response(explored_json(dataset, **asked))
         except gallery.NoSuchImage as unknown:
@@ -158,6 +161,17 @@ class DigitsDatasetViewSet(FormViewSet):
         )
 
 
+def _query(job_id: str, db: str, page: int, size: int, label: int | None) -> str:
+    """The query string of the page that has these images; its pages have a size of their own."""
+    chosen = {"split": split_of(db), "category": label, "page": page * size // gallery.A_PAGE + 1}
+    return urlencode({name: value for name, value in chosen.items() if value is not None})
+
+
+def split_of(db: str) -> str:
+    """The split that DIGITS's name of a database means: `train_db` is train."""
+    return next((name for name in SPLITS if name in db.lower()), db)
+
+
 def summary_json(dataset: Dataset) -> dict[str, Any]:
     """The response to GET /datasets/summary.json."""
     return {
@@ -177,7 +191,7 @@ def summary_json(dataset: Dataset) -> dict[str, Any]:
 
 def explored_json(dataset: Dataset, job_id: str, db: str, page: int, size: int, label: int | None) -> dict[str, Any]:
     """The response to GET /datasets/images/classification/explore.json. Raises NoSuchImage or DamagedFile."""
-    split = next((name for name in SPLITS if name in db.lower()), db)
+    split = split_of(db)
     records = gallery.matching(dataset, split, label)
     shown = [int(record) for record in records[page * size : (page + 1) * size]]
     names = dataset.category_names

@@ -74,8 +74,8 @@ class EventsView(APIView):
     @extend_schema(
         parameters=PARAMETERS,
         responses={
+            (200, "application/json"): RecentEvents,  # first, because generated clients take the first
             (200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, "A stream without an end."),
-            (200, "application/json"): RecentEvents,
         },
     )
     def get(self, request, format=None):

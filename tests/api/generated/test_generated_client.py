@@ -16,6 +16,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from digits_project.jobs import lifecycle, services
 from digits_project.jobs.models import Status
+from digits_project.webhooks.models import Webhook
 from inference.download import contents
 from models_app import evaluations
 from models_app.pretrained import importing
@@ -35,6 +36,7 @@ CONFIG = {
 }
 OWN_NETWORK = CLASSIFIER.replace('top: "output"', 'top: "output" inner_product_param { num_output: 10 }')
 FILE_NAMES = {"archive": "archive.tar.gz", "image_list": "images.txt", "weights_file": "weights.npz"}
+SECRET = "whsec_" + "YWRh" * 8
 CHANGES = re.compile("abort|resume|^delete")  # operations that need a job of their own
 METHODS = ["get", "put", "post", "delete"]  # in the order of the requests
 
@@ -138,6 +140,7 @@ def client(generated):
 def sent_values(transactional_db, open_server, settings, make_built, make_dataset, make_model, digits_folder):
     """A function that returns {field or parameter: value} for an operation and its path."""
     settings.DIGITS_DATA_ROOTS = [digits_folder, settings.DIGITS_JOBS_DIR]
+    settings.DIGITS_WEBHOOK_NETWORKS = ["127.0.0.0/8"]
     dataset = make_built()
     makers = {
         "pretrained": lambda: importing.from_snapshot("ada", with_snapshot(make_model(dataset)), "p"),
@@ -159,6 +162,8 @@ def sent_values(transactional_db, open_server, settings, make_built, make_datase
         job = makers[kind]() if CHANGES.search(name) else jobs[kind]
         if name.endswith("resume"):
             services.abort(job)
+        if "webhook_id" in path:
+            common["webhook_id"] = Webhook.objects.create(url=common["url"], secret=SECRET, events=["job.done"]).pk
         return common | {"job_id": job.pk, "job_ids[]": [job.pk], "job_ids": [job.pk]}
 
     return values
@@ -206,4 +211,6 @@ def form_values(dataset, snapshot, digits_folder):
         "form": "zip",
         "path": "labels.txt",
         "train_epochs": 1,
+        "url": "http://127.0.0.1:9/",
+        "active": True,
     }

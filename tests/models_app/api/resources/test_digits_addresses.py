@@ -119,6 +119,8 @@ def test_the_gallery_has_the_images_of_a_category(client, built_dataset):
     png = base64.b64decode(found["imgs"][0]["b64"].removeprefix("data:image/png;base64,"))
     assert Image.open(io.BytesIO(png)).size == (28, 28)
     assert client.get(f"/datasets/images/classification/explore.json?{asked}&db=test").status_code == 404
+    page = client.get(f"/datasets/images/classification/explore?{asked}&page=40", headers=BROWSER)
+    assert page["Location"] == f"/datasets/{built_dataset.pk}/images?split=val&category=3&page=2"
 
 
 @pytest.mark.parametrize("encoding, kind", [("png", "PNG"), ("jpg", "JPEG"), ("none", "BMP")])
