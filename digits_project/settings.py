@@ -70,6 +70,7 @@ LANGUAGE_CODE = "en"
 STATIC_URL = f"{DIGITS_URL_PREFIX}/static/"
 STATICFILES_DIRS = [BASE_DIR / "digits_project/web/static"]
 LOGIN_URL = "login"
+LOGOUT_REDIRECT_URL = "home"  # after the logout of the admin
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

@@ -29,6 +29,8 @@ class DatasetViewSet(JobViewSet):
 class CreateDatasetViewSet(CreateViewSet[Dataset]):
     """One dataset."""
 
+    button = "Build the dataset"
+
     cloned_class = Dataset
 
     def fields_of(self, job):

@@ -49,6 +49,8 @@ class FormRenderer(HTMLFormRenderer):
     def render_field(self, field, parent_style):
         declared = field._field
         declared.style = {"default": _default_text(declared), **declared.style}
+        if hasattr(declared, "candidates"):  # a field of a job's id
+            declared.style["candidates"] = declared.candidates()
         return super().render_field(field, parent_style)
 
 

@@ -180,7 +180,7 @@ class PathField(serializers.CharField):
     """An absolute path on the server. Pages suggest paths for it; the option of a command can be relative."""
 
     def __init__(self, **kwargs):
-        super().__init__(max_length=MAX_PATH, **kwargs)
+        super().__init__(max_length=MAX_PATH, style={"base_template": "path.html"}, **kwargs)
 
 
 @extend_schema_field(OpenApiTypes.STR)

@@ -54,6 +54,23 @@ def field_title(name: str) -> str:
 
 
 @register.filter
+def is_among(value: object, choices: Sequence[tuple[str, str]]) -> bool:
+    """Whether one of the choices, (value, title), has this value."""
+    return any(value == choice for choice, _ in choices)
+
+
+@register.filter
+def facts(data: object, above: str = "") -> list[tuple[str, str]]:
+    """(title, text) of each value in the data of a response; those of an object in it have its name in front."""
+    if isinstance(data, Mapping):
+        return [fact for name, value in data.items() for fact in facts(value, f"{above} {name}")]
+    if isinstance(data, list) and any(isinstance(part, (Mapping, list)) for part in data):
+        return [fact for i, part in enumerate(data, 1) for fact in facts(part, f"{above} {i}")]
+    text = ", ".join(map(str, data)) if isinstance(data, list) else str(data)
+    return [] if data in (None, "", [], {}) else [(field_title(above), text)]
+
+
+@register.filter
 def age(moment: datetime | None) -> str:
     """The time since a moment in one unit: "now", "5 min", "3 d"; a dash for None."""
     if moment is None:

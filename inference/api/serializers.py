@@ -2,6 +2,7 @@
 
 from io import BytesIO
 
+from django.db.models import Exists, OuterRef
 from rest_framework import serializers
 from rest_framework.fields import empty
 
@@ -12,14 +13,16 @@ from digits_project.api.forms import Flag, Form
 from digits_project.api.uploads import Upload
 from digits_project.common.errors import BadInput
 from digits_project.jobs.data_roots import is_folder, readable
+from digits_project.jobs.visibility import visible
 from inference.image_list import MAX_BYTES, ImageList, fetched
 from models_app.api.model_descriptions import WHICH
-from models_app.api.model_fields import SnapshotField
+from models_app.api.model_fields import SnapshotField, job_choices
+from models_app.models import Snapshot, TrainedModel
 
 WRONG = object()  # marks an invalid field, whose own error is more useful than "missing"
 
 _ASKED = {
-    "job_id": "The model's id; the query string can have it instead.",
+    "job_id": "The model that predicts.",
     "snapshot_epoch": f"The snapshot to use: {WHICH}",
 }
 ONE_IMAGE = _ASKED | {
@@ -47,13 +50,24 @@ TOP = IMAGE_LIST | {"top_n": "How many images of each category."}
 DOWNLOAD = dict.fromkeys(("epoch", "snapshot_epoch"), f"The snapshot to use: {WHICH}")
 
 
+class ChosenModel(serializers.CharField):
+    """The id of a model; pages offer the models that have snapshots."""
+
+    def __init__(self, **kwargs):
+        super().__init__(style={"base_template": "job.html", "title": "Model"}, **kwargs)
+
+    def candidates(self) -> list[tuple[str, str]]:
+        """(id, name) of the models that a page offers."""
+        return job_choices(visible(TrainedModel).filter(Exists(Snapshot.objects.filter(trained_model=OuterRef("pk")))))
+
+
 class InferenceForm(Form):
     """The fields that all inference routes have: the model's id, and the epoch of the snapshot that predicts."""
 
     DIGITS_FIELDS = digits_fields.INFERENCE
     HAS_FIXED_FIELDS = True
 
-    job_id = serializers.CharField(required=False)  # views.named_model reads it before the form
+    job_id = ChosenModel(required=False)  # views.named_model reads it before the form
     snapshot_epoch = SnapshotField(default=None)
 
     def missing(self, values: dict) -> dict[str, str]:

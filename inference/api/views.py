@@ -78,7 +78,7 @@ class InferenceViewSet(FormViewSet):
     _answering: Snapshot | None = None
 
     @extend_schema(responses={200: PREDICTIONS, **errors(404, 409, 422)}, parameters=[JOB_ID, VisualizationsForm])
-    @action(name="Classify an image", serializer_class=OneImageForm, **QUESTION)
+    @action(name="Classify an image", button="Classify", serializer_class=OneImageForm, **QUESTION)
     def classify_one(self, request, format=None):
         """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""  # noqa: E501
         snapshot, form = self._question()
@@ -89,7 +89,7 @@ class InferenceViewSet(FormViewSet):
             return self._about_image(answer, snapshot, pixels, form, predictions=ranked)
 
     @extend_schema(responses={200: OUTPUTS, **errors(404, 409, 422)}, parameters=[JOB_ID, VisualizationsForm])
-    @action(name="Outputs for an image", serializer_class=OneImageForm, **QUESTION)
+    @action(name="Outputs for an image", button="Compute the outputs", serializer_class=OneImageForm, **QUESTION)
     def infer_one(self, request, format=None):
         """Every output of a network for one image: `job_id`, and one of `image_file`, `image_path`, `image_url`."""
         snapshot, form = self._question()
@@ -99,7 +99,7 @@ class InferenceViewSet(FormViewSet):
             return self._about_image({"outputs": outputs}, snapshot, pixels, form, outputs=_pairs(outputs))
 
     @extend_schema(responses={200: CLASSIFICATIONS, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
-    @action(name="Classify a list of images", serializer_class=ImageListForm, **QUESTION)
+    @action(name="Classify a list of images", button="Classify", serializer_class=ImageListForm, **QUESTION)
     def classify_many(self, request, format=None):
         """Classify the images of a list, one path on each line: `job_id`, `image_list` and perhaps `image_folder`.
 
@@ -114,7 +114,9 @@ class InferenceViewSet(FormViewSet):
             return self._about_list(answer, skipped, list_accuracy=accuracy)
 
     @extend_schema(responses={200: OUTPUTS_OF_MANY, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
-    @action(name="Outputs for a list of images", serializer_class=ImageListForm, **QUESTION)
+    @action(
+        name="Outputs for a list of images", button="Compute the outputs", serializer_class=ImageListForm, **QUESTION
+    )
     def infer_many(self, request, format=None):
         """Every output of a network for the images of a list, one path on each line: `job_id`, `image_list`."""
         snapshot, form = self._question()
@@ -124,7 +126,7 @@ class InferenceViewSet(FormViewSet):
             return self._about_list(answer, skipped)
 
     @extend_schema(responses={200: TOP_N, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
-    @action(name="Surest images of each category", serializer_class=TopForm, **QUESTION)
+    @action(name="Surest images of each category", button="Find the images", serializer_class=TopForm, **QUESTION)
     def top_n(self, request, format=None):
         """The images of a list with the highest scores for each category: `job_id`, `image_list`, `top_n`."""
         snapshot, form = self._question()

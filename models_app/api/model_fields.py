@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -17,8 +18,8 @@ from digits_project.api.uploads import BYTE_ORDER_MARK, decoded
 from digits_project.common.confined_files import open_file
 from digits_project.common.errors import BadInput
 from digits_project.jobs.data_roots import readable
-from digits_project.jobs.models import Job
-from digits_project.jobs.visibility import find_visible
+from digits_project.jobs.models import LIST_ORDER, Job, Status
+from digits_project.jobs.visibility import find_visible, visible
 from models_app.networks.pretrained.foreign_weights import READERS, check_foreign
 from models_app.networks.pretrained.packaged import PACKAGED, find_packaged
 from models_app.pretrained.installed import missing
@@ -29,6 +30,7 @@ from models_app.training.snapshots.snapshot_reader import FILES
 MAX_NETWORK_TEXT = 8_000_000  # characters of a prototxt, or bytes of its file
 MAX_VALUES = 100  # of a list; also the largest number of models that one form can create
 MAX_GPU_INDEX = 1023
+MAX_CHOICES = 300  # jobs that a page offers
 MIN_POSITIVE, MAX_NUMBER = 1e-30, 1e30  # distinguishable from 0 and infinity in float32
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 
@@ -169,12 +171,22 @@ class Numbers(serializers.CharField):
         return numbers
 
 
+def job_choices(jobs: QuerySet) -> list[tuple[str, str]]:
+    """(id, name) of the newest of these jobs, for the choice of a page; of those that are not Done with the status."""
+    rows = jobs.order_by(*LIST_ORDER).values_list("pk", "name", "status")[:MAX_CHOICES]
+    return [(pk, name if status == Status.DONE else f"{name} ({status})") for pk, name, status in rows]
+
+
 class JobOf(serializers.CharField):
     """The id of a visible job of one class, such as Dataset; the value is its row."""
 
     def __init__(self, job_class: type[Job], **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(style={"base_template": "job.html"}, **kwargs)
         self.job_class = job_class
+
+    def candidates(self) -> list[tuple[str, str]]:
+        """(id, name) of the jobs that a page offers: the newest, without those that failed."""
+        return job_choices(visible(self.job_class).exclude(status__in=(Status.ABORTED, Status.ERROR)))
 
     def to_internal_value(self, data):
         job = find_visible(super().to_internal_value(data), self.job_class)

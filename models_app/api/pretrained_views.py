@@ -3,7 +3,6 @@
 from django.core.exceptions import ValidationError as DjangoValidationError
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.response import Response
 
 from digits_project.api.browsable import PageResponse
 from digits_project.api.openapi import errors
@@ -88,15 +87,14 @@ class PretrainedViewSet(JobViewSet):
         """All pretrained models, and the weights that come with the installation."""
         columns = ("job_id", "name", "standard_network", "network__name", "categories")  # a whole network is large
         rows = visible(PretrainedModel).order_by("-created_at").values_list(*columns)[:MAX_LISTED]
-        return Response(
-            {
-                "pretrained_models": [
-                    {"id": job_id, "name": name, "network": standard or own or "", "categories": categories}
-                    for job_id, name, standard, own, categories in rows
-                ],
-                "installed": [installed_json(name) for name in PACKAGED],
-            }
-        )
+        listed = {
+            "pretrained_models": [
+                {"id": job_id, "name": name, "network": standard or own or "", "categories": categories}
+                for job_id, name, standard, own, categories in rows
+            ],
+            "installed": [installed_json(name) for name in PACKAGED],
+        }
+        return PageResponse(listed, "models_app/pretrained_list.html")
 
 
 class NewPretrainedViewSet(CreateViewSet[PretrainedModel]):
@@ -107,6 +105,7 @@ class NewPretrainedViewSet(CreateViewSet[PretrainedModel]):
     """
 
     serializer_class = PretrainedForm
+    button = "Import the weights"
 
     def make_jobs(self, owner, **fields):
         return [_or_wrong("weights_file", importing.from_file, owner, **fields)]

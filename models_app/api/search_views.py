@@ -2,7 +2,6 @@
 
 from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import serializers
-from rest_framework.response import Response
 
 from digits_project.api.browsable import PageResponse
 from digits_project.jobs.api.job_responses import JobFacts, describe_job
@@ -106,4 +105,5 @@ class SearchViewSet(JobViewSet):
     def list(self, request, format=None):
         """All searches: running ones first, then the newest first."""
         rows = visible(Search).order_by(*LIST_ORDER).values("job_id", "name", "status", "dataset_id")[:MAX_LISTED]
-        return Response({"searches": [{"id": row.pop("job_id"), **row} for row in rows]})
+        listed = {"searches": [{"id": row.pop("job_id"), **row} for row in rows]}
+        return PageResponse(listed, "models_app/search_list.html")

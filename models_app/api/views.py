@@ -141,6 +141,7 @@ class CreateModelsViewSet(CreateViewSet[Job]):
     """One model, with several batch sizes or learning rates one for each combination, or with ranges a search."""
 
     cloned_class = TrainedModel
+    button = "Train"
 
     def fields_of(self, job):
         return form_values(job) if self.serializer_class is FORMS[job.kind] else None
@@ -182,6 +183,7 @@ class EvaluationViewSet(CreateViewSet[Evaluation]):
     """Evaluations of a classifier's snapshots on images that it was not trained on."""
 
     serializer_class = EvaluationForm
+    button = "Evaluate"
 
     @extend_schema(responses={200: EvaluationFacts}, parameters=[StoredEvaluationForm])
     def retrieve(self, request, job_id, format=None):
@@ -193,9 +195,11 @@ class EvaluationViewSet(CreateViewSet[Evaluation]):
         asked.is_valid(raise_exception=True)
         which = asked.validated_data["split"], asked.validated_data["snapshot_epoch"]
         evaluation = evaluations.find(model, *which)
+        in_json = request.accepted_renderer.format == "json"
+        if evaluation is None and not in_json:
+            return PageResponse({}, "models_app/not_evaluated.html", model=model)
         if evaluation is None:
             raise NotFound(evaluations.missing(model, *which))
-        in_json = request.accepted_renderer.format == "json"
         return PageResponse(evaluation_json(evaluation, whole=in_json), "models_app/measured.html")
 
     @extend_schema(responses={200: CreatedEvaluation, **errors(409, 429, 507)})

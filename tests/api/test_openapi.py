@@ -13,7 +13,8 @@ from tests.support.api_requests import make_account
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 # Routes that do not belong to the API.
 OTHER_ROUTES = (
-    r"/(admin|\^static|api/(schema|docs)|healthz|readyz|metrics|oidc|about|uploads|pages|datasets/\{job_id\}/(images|mean|strip)"
+    r"/(admin|\^static|api/(schema|docs)|healthz|readyz|metrics|oidc|about|account/|uploads|pages"
+    r"|datasets/\{job_id\}/(images|mean|strip)"
     r"|(datasets|models)(/images/\w+/new)?$)"
 )
 

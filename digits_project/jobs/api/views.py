@@ -1,5 +1,6 @@
 """The viewsets that datasets and models share."""
 
+from collections.abc import Sequence
 from typing import Any, Generic, cast, overload
 
 from django.conf import settings
@@ -124,12 +125,17 @@ class CreateViewSet(FormViewSet, Generic[J]):
         if request.accepted_renderer.format == "json":
             described = [self.describe(job) for job in jobs]
             return Response(described[0] if len(jobs) == 1 else {"jobs": described})
-        return HttpResponseRedirect(jobs[0].get_absolute_url() if len(jobs) == 1 else reverse("home"))
+        return HttpResponseRedirect(jobs[0].get_absolute_url() if len(jobs) == 1 else _list_of(jobs))
 
     def owner(self) -> str:
         """The name under which the job is recorded; clients of DIGITS may send it with the form."""
         sent = self.request.query_params.get("username") or self.sent().get("username")
         return usernames.owner(self.request, sent)
+
+
+def _list_of(jobs: Sequence[Job]) -> str:
+    """The address of the home page with these new jobs, which says how many they are."""
+    return f"{reverse('home')}?tab={jobs[0].ROUTE}&created={len(jobs)}"
 
 
 def edit_job(job: Job, values: dict[str, Any]) -> None:

@@ -9,13 +9,16 @@ from django.db.models.expressions import BaseExpression
 from django.utils.http import urlencode
 
 from digits_project.common.job_ids import is_job_id
+from digits_project.jobs import quota
 from digits_project.jobs.models import LIST_ORDER, Job, job_classes
 from digits_project.jobs.overview import time_left
 from digits_project.jobs.visibility import visible
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
+MAX_MEASURED = 10  # folders of unknown size, for one list
 GROUP = "group_name"
+ORDER = ("datasets", "models", "pretrained_models", "searches")  # of the tabs
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def listing_of(job_class: type[Job]) -> JobListing:
 
 def listed_classes() -> list[type[Job]]:
     """The classes of jobs that the home page lists."""
-    return [job_class for job_class in job_classes() if not job_class.PART_OF]
+    found = [job_class for job_class in job_classes() if not job_class.PART_OF]
+    return sorted(found, key=lambda job_class: ORDER.index(job_class.ROUTE) if job_class.ROUTE in ORDER else len(ORDER))
 
 
 def has_groups(job_class: type[Job]) -> bool:
@@ -141,6 +145,8 @@ def job_list(asked: WantedList) -> dict[str, Any]:
     wanted = {*job_class.LISTED, "disk_bytes", *listing.select, *([GROUP] if has_groups(job_class) else [])}
     jobs = list(rows.only(*wanted)[begin : begin + asked.size + 1])
     more, jobs = len(jobs) > asked.size, jobs[: asked.size]
+    for job in [job for job in jobs if job.disk_bytes is None and job.has_ended][:MAX_MEASURED]:
+        job.disk_bytes = quota.measure(job)
     facts = listing.describe(jobs)
     return {
         "tabs": [_tab(other, asked) for other in listed_classes()],

@@ -1,5 +1,7 @@
 """The home page, its fragments, and actions on chosen jobs."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseRedirect
@@ -14,7 +16,8 @@ from digits_project.api.error_statuses import ERROR_STATUSES, Conflict, http_tex
 from digits_project.api.viewsets import PageView
 from digits_project.common.errors import BadInput
 from digits_project.jobs import services
-from digits_project.jobs.api.views import EditForm, IndexViewSet, edit_job, fetch
+from digits_project.jobs.api.job_forms import EditForm
+from digits_project.jobs.api.views import IndexViewSet, edit_job, fetch
 from digits_project.jobs.models import Job
 from digits_project.jobs.pages.listings import asked_by, job_list
 from digits_project.jobs.pages.now import now
@@ -24,8 +27,7 @@ CAN_FAIL: tuple[type[Exception], ...] = (
     APIException,
     *(error for error in ERROR_STATUSES if issubclass(error, Exception)),
 )
-ACTIONS = {"abort": services.abort, "resume": services.resume, "delete": services.delete}
-PAST = {"abort": "aborted", "resume": "resumed", "delete": "deleted"}
+PAST = {"abort": "aborted", "resume": "resumed", "delete": "deleted", "group": "grouped"}
 
 
 class HomeViewSet(IndexViewSet):
@@ -58,25 +60,35 @@ class ChosenJobs(PageView):
     def get_view_name(self):
         return self.name
 
+    @property
+    def _sent(self) -> Any:
+        """The posted fields: a QueryDict of a form, or the object of a JSON body."""
+        return self.request.data
+
     def post(self, request) -> HttpResponse:
-        action, jobs = str(request.data.get("action")), self._chosen()
+        action, jobs = str(self._sent.get("action")), self._chosen()
         if action == "edit":
             return self._edit(jobs)
-        if action not in ACTIONS:
-            raise BadInput("Choose what to do with the jobs: abort, resume or delete.")
-        if action == "delete" and not request.data.get("confirmed"):
+        if action not in PAST:
+            raise BadInput("Choose what to do with the jobs: abort, resume, delete or group.")
+        if action == "delete" and not self._sent.get("confirmed"):
             return PageResponse({}, "home/confirm.html", jobs=jobs, next=self._next())
-        failures = [failure for job in jobs if (failure := self._failure(action, job, alone=len(jobs) == 1))]
+        act = self._actions()[action]
+        failures = [failure for job in jobs if (failure := self._failure(act, job, alone=len(jobs) == 1))]
         if failures:
             done = f"{len(jobs) - len(failures)} of {len(jobs)} were {PAST[action]}."
             raise Conflict("\n".join([done, *failures]))
         return HttpResponseRedirect(self._next())
 
-    def _failure(self, action: str, job: Job, alone: bool) -> str:
+    def _actions(self) -> dict[str, Callable[[Job], None]]:
+        group = partial(services.edit, group_name=str(self._sent.get("group_name", "")).strip())
+        return {"abort": services.abort, "resume": services.resume, "delete": services.delete, "group": group}
+
+    def _failure(self, act: Callable[[Job], None], job: Job, alone: bool) -> str:
         """Do it; why it failed, or "". Raises the exception if the job is alone."""
         try:
             permissions.refuse_to_change(self.request, job)
-            ACTIONS[action](job)
+            act(job)
         except CAN_FAIL as error:
             if alone:
                 raise
@@ -94,16 +106,15 @@ class ChosenJobs(PageView):
 
     def _chosen(self) -> list[Job]:
         """The visible jobs with the posted ids. Raises BadInput or NotFound."""
-        data: Any = self.request.data
-        ids = data.getlist("ids") if hasattr(data, "getlist") else list(data.get("ids") or [])
+        sent = self._sent
+        ids = sent.getlist("ids") if hasattr(sent, "getlist") else list(sent.get("ids") or [])
         if not 0 < len(ids) <= MAX_CHOSEN:
             raise BadInput(f"Choose from 1 to {MAX_CHOSEN} jobs.")
         return [fetch(None, job_id) for job_id in dict.fromkeys(ids)]
 
     def _next(self) -> str:
         """The page to show afterwards; one of another site is the home page."""
-        data: Any = self.request.data
-        page = str(data.get("next") or "")
+        page = str(self._sent.get("next") or "")
         here = {self.request.get_host()}
         is_ours = url_has_allowed_host_and_scheme(page, here, self.request.is_secure())
         return page if is_ours else reverse("home")

@@ -88,8 +88,8 @@ def test_a_sweep_that_fails_midway_leaves_no_folder_behind(client, form):
     assert len(list(settings.DIGITS_JOBS_DIR.glob("2*"))) == 1
 
 
-def test_a_sweep_redirects_to_the_index_and_a_single_model_to_its_page(client, form):
+def test_a_sweep_redirects_to_the_list_with_its_number_and_a_single_model_to_its_page(client, form):
     create = CREATE.removesuffix(".json")
-    assert client.post(create, form(batch_size="8,16"))["Location"] == "/"
+    assert client.post(create, form(batch_size="8,16"))["Location"] == "/?tab=models&created=2"
     one = client.post(create, form(model_name="one"))
     assert (one.status_code, one["Location"]) == (302, f"/models/{TrainedModel.objects.get(name='one').pk}")

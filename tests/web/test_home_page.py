@@ -1,0 +1,173 @@
+"""The home page: its lists, what it says to a new user, and actions on several jobs."""
+
+import re
+
+import pytest
+
+from datasets.models import Dataset
+from digits_project.jobs.models import Status
+from models_app.models import TrainedModel
+from models_app.results import Metric
+from tests.support.api_requests import make_account
+
+pytestmark = pytest.mark.django_db
+BROWSER = {"Accept": "text/html"}
+ACTIONS = "/pages/jobs/action"
+
+
+@pytest.fixture
+def browse(client, open_server):
+    """A function that returns the text of a page."""
+    return lambda path: client.get(path, headers=BROWSER).content.decode()
+
+
+@pytest.fixture
+def models(make_dataset, make_model):
+    """Two models, of which the second is the better one."""
+    dataset = make_dataset()
+    models = [make_model(dataset, name=name) for name in ("poor", "good")]
+    for model, accuracy in zip(models, (0.5, 0.9), strict=True):
+        Metric.objects.create(trained_model=model, split="val", epoch=1, loss=1, learning_rate=0.1, accuracy=accuracy)
+    return models
+
+
+def names_on(page):
+    """The names of the listed jobs, in order."""
+    return re.findall(r'<th scope="row" class="name"[^>]*><a [^>]*>([^<]*)</a>', page)
+
+
+def test_an_empty_server_shows_three_steps(browse):
+    page = browse("/")
+    assert page.count("<h4>") == 3
+    assert "From photos to a classifier" in page
+
+
+@pytest.mark.parametrize(
+    "query, expected",
+    [
+        ("sort=-accuracy", ["good", "poor"]),
+        ("sort=accuracy", ["poor", "good"]),
+        ("sort=name", ["good", "poor"]),
+        ("q=poor", ["poor"]),
+        ("q=waiting+go", ["good"]),
+        ("q=elsewhere", []),
+        ("sort=nonsense&page=x&page_size=0", ["good"]),
+    ],
+)
+def test_the_list_of_models_is_sorted_and_filtered(browse, models, query, expected):
+    assert names_on(browse(f"/?tab=models&{query}")) == expected
+    assert names_on(browse(f"/pages/jobs?tab=models&{query}")) == expected
+
+
+def test_the_list_of_models_shows_accuracy_and_dataset(browse, models):
+    page = browse("/?tab=models&q=good")
+    assert "90.00 %" in page
+    assert f'<a href="/datasets/{models[0].dataset_id}">digits</a>' in page
+
+
+def test_a_running_training_is_shown_with_its_losses(browse, models):
+    TrainedModel.objects.filter(pk=models[0].pk).update(status=Status.RUNNING, progress=0.25)
+    for epoch in (1, 2, 3):
+        Metric.objects.create(trained_model=models[0], split="train", epoch=epoch / 4, loss=epoch, learning_rate=0.1)
+    page = browse("/pages/now")
+    assert "25 %" in page
+    assert 'aria-label="Loss so far"' in page
+
+
+def test_the_home_page_needs_the_same_number_of_queries_for_many_jobs(
+    browse, models, make_model, django_assert_max_num_queries
+):
+    for number in range(12):
+        make_model(models[0].dataset, name=f"model {number}")
+    browse("/")
+    with django_assert_max_num_queries(40) as few:
+        browse("/?tab=models&page_size=2")
+    with django_assert_max_num_queries(len(few)):
+        browse("/?tab=models&page_size=50")
+
+
+def test_the_chosen_jobs_are_aborted(client, open_server, models):
+    response = client.post(ACTIONS, {"ids": [model.pk for model in models], "action": "abort", "next": "/?tab=models"})
+    assert (response.status_code, response["Location"]) == (302, "/?tab=models")
+    assert set(TrainedModel.objects.values_list("status", flat=True)) == {Status.ABORTED}
+
+
+def test_an_action_on_several_jobs_says_which_it_could_not_do(client, open_server, models):
+    TrainedModel.objects.filter(pk=models[0].pk).update(status=Status.DONE)
+    response = client.post(ACTIONS, {"ids": [model.pk for model in models], "action": "abort"}, headers=BROWSER)
+    page = response.content.decode()
+    assert response.status_code == 409
+    assert "1 of 2 were aborted.\npoor: poor has ended (Done)" in page
+    models[1].refresh_from_db()
+    assert models[1].status == Status.ABORTED
+
+
+def test_deleting_asks_before_without_scripts(client, open_server, models):
+    form = {"ids": models[0].pk, "action": "delete"}
+    assert "Delete 1 job?" in client.post(ACTIONS, form, headers=BROWSER).content.decode()
+    assert TrainedModel.objects.filter(pk=models[0].pk).exists()
+    assert client.post(ACTIONS, form | {"confirmed": "yes", "next": "//evil.example"})["Location"] == "/"
+    assert not TrainedModel.objects.filter(pk=models[0].pk).exists()
+
+
+def test_the_chosen_jobs_are_put_into_a_group_by_which_the_list_filters(client, browse, models):
+    client.post(ACTIONS, {"ids": models[0].pk, "action": "group", "group_name": " cats "})
+    models[0].refresh_from_db()
+    assert models[0].group_name == "cats"
+    assert names_on(browse("/?tab=models&q=cats")) == ["poor"]
+
+
+def test_a_note_of_a_job_is_stored_by_a_form_without_scripts(client, open_server, models):
+    form = {"ids": models[0].pk, "action": "edit", "job_notes": "of the cellar", "next": f"/models/{models[0].pk}"}
+    assert client.post(ACTIONS, form)["Location"] == f"/models/{models[0].pk}"
+    models[0].refresh_from_db()
+    assert models[0].notes == "of the cellar"
+
+
+@pytest.mark.parametrize("form", [{"action": "abort"}, {"ids": "20260101-000000-0000", "action": "abort"}, {}])
+def test_an_action_on_no_job_or_a_missing_one_is_refused(client, open_server, form):
+    assert client.post(ACTIONS, form, headers=BROWSER).status_code in (400, 404)
+
+
+def test_an_unknown_action_is_refused(client, open_server, models):
+    assert client.post(ACTIONS, {"ids": models[0].pk, "action": "explode"}, headers=BROWSER).status_code == 400
+
+
+@pytest.fixture
+def log_in(client, settings):
+    """A function that logs in a new account of a group on a server with accounts."""
+    settings.DIGITS_AUTH = "required"
+    return lambda name, group: client.force_login(make_account(name, group))
+
+
+def test_a_viewer_sees_jobs_but_no_actions(client, log_in, models):
+    log_in("vera", "viewer")
+    page = client.get(f"/models/{models[0].pk}", headers=BROWSER).content.decode()
+    assert ">poor" in page
+    assert ACTIONS not in page
+    assert client.post(ACTIONS, {"ids": models[0].pk, "action": "abort"}).status_code == 403
+
+
+def test_jobs_of_others_stay_as_they_are(client, log_in, models):
+    log_in("ugo", "user")
+    assert ACTIONS not in client.get(f"/models/{models[0].pk}", headers=BROWSER).content.decode()
+    form = {"ids": models[0].pk, "action": "delete", "confirmed": "yes"}
+    assert client.post(ACTIONS, form, headers=BROWSER).status_code == 403
+    assert TrainedModel.objects.filter(pk=models[0].pk).exists()
+
+
+def test_the_queue_shows_the_place_of_ones_own_job_behind_many_others(client, log_in, make_dataset):
+    for _ in range(7):
+        make_dataset()
+    mine = make_dataset(name="mine")
+    Dataset.objects.filter(pk=mine.pk).update(owner="ugo", priority=-1)
+    log_in("ugo", "user")
+    page = client.get("/pages/now", headers=BROWSER).content.decode()
+    assert "your first" in page
+    assert f'href="/datasets/{mine.pk}"' in page
+
+
+def test_the_evaluation_of_a_model_that_has_none_offers_to_evaluate_it(browse, models):
+    page = browse(f"/models/{models[0].pk}/evaluation")
+    assert "Not evaluated yet" in page
+    assert ">Evaluate</button>" in page
