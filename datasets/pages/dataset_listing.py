@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+from django.urls import reverse
+
 from datasets.models import Dataset
+from digits_project.jobs.models import Status
 from digits_project.jobs.pages.listings import Column, Facts, JobListing, register
 
 
@@ -10,11 +13,21 @@ def describe(datasets: Sequence[Dataset]) -> Facts:
     """The values of the columns for these datasets."""
     return {
         dataset.pk: {
+            "pictures": _pictures(dataset),
             "images": sum(split["entries"] for split in dataset.splits),
             "categories": len(dataset.categories) or None,
         }
         for dataset in datasets
     }
+
+
+def _pictures(dataset: Dataset) -> str:
+    """The address of a strip of the dataset's images, which changes when it is built again; "" before it is Done."""
+    if dataset.status != Status.DONE:
+        return ""
+    return (
+        f"{reverse('dataset-strip', args=[dataset.pk])}?v={dataset.ended_at:%Y%m%d%H%M%S}" if dataset.ended_at else ""
+    )
 
 
 register(
@@ -25,6 +38,7 @@ register(
         create_title="New dataset",
         none="A dataset is a folder with one subfolder of images for each category.",
         columns=(
+            Column("pictures", "Pictures", "images"),
             Column("images", "Images", "number"),
             Column("categories", "Categories", "number"),
         ),
