@@ -17,7 +17,7 @@ from inference.download.contents import info
 from tests.support.api_requests import field_errors
 from tests.support.samples.picture_samples import GRAY, RGBA, add_alpha, encode_image, image_of, png, random_samples
 from tests.support.samples.row_samples import add_snapshot
-from tests.support.samples.single_migrations import migrate_from
+from tests.support.samples.single_migrations import migrate_singly, old_home
 
 CREATE = "/datasets/images/classification.json"
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -121,10 +121,11 @@ def test_a_dataset_of_text_files_has_alpha_background_and_depth(client, form, fo
 
 @pytest.mark.django_db(transaction=True)
 def test_the_migration_keeps_the_pixel_rules_of_existing_datasets(make_dataset):
-    pk = make_dataset().pk
-    migrate_from("datasets", "0005_archive")
-    old = Dataset.objects.get(pk=pk)
-    assert (old.alpha_background, old.depth, old.white_level) == ("ignore", "full", 65535)
     new = make_dataset()
     assert (new.alpha_background, new.depth, new.white_level) == ("white", "auto", 65535)
+    with old_home():
+        migrate_singly([("datasets", "0005_archive")]).get_model("datasets", "Dataset").objects.create(job_id="old")
+        migrate_singly([("datasets", "0006_alpha_and_depth")])
+        old = Dataset.objects.only("alpha_background", "depth", "white_level").get()
+    assert (old.alpha_background, old.depth, old.white_level) == ("ignore", "full", 65535)
     assert json.loads(json.dumps(old.look)) == {"alpha_background": "ignore", "white_level": 65535}

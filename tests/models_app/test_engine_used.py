@@ -1,12 +1,15 @@
 """The engine that a model shows if it was trained before the column engine_used existed."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 
 from models_app.models import TrainedModel
 from models_app.results import Metric, Snapshot
-from tests.support.samples.single_migrations import migrate_from
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow(2)]
+pytestmark = pytest.mark.django_db
+[NAME_ENGINES] = import_module("models_app.migrations.0013_engine_used").Migration.operations
 
 
 def add_training(model, engine=""):
@@ -29,6 +32,6 @@ def test_models_from_before_the_column_existed_show_the_engine_that_can_have_tra
     add_training(new, "second 2.0")
     Snapshot.objects.create(trained_model=imported, epoch=1, iteration=4, folder="snapshots/epoch-1")
     assert engine_on_page(admin_client, old) == "auto"
-    migrate_from("models_app", "0012_kinds")
+    NAME_ENGINES.code(apps, None)
     shown = [engine_on_page(admin_client, model) for model in (old, new, imported, waiting)]
     assert shown == ["mxnet 1.9.1", "second 2.0", "caffe", "auto"]

@@ -3,14 +3,13 @@
 import re
 
 import pytest
-from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from tests.support.samples.single_migrations import SingleMigrations, single_executor
+from tests.support.samples.single_migrations import SingleMigrations, migrate_singly, old_home
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow(2)]
 
@@ -60,14 +59,8 @@ def new_home():
 @pytest.fixture
 def _old_home(new_home):
     """An empty schema in place of the one with the tables of the tests."""
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE SCHEMA old_home")
-        cursor.execute("SET search_path TO old_home")
-        ContentType.objects.clear_cache()
+    with old_home():
         yield
-        cursor.execute("RESET search_path")
-        cursor.execute("DROP SCHEMA old_home CASCADE")
-        ContentType.objects.clear_cache()
 
 
 def tables(schema):
@@ -82,12 +75,6 @@ def tables(schema):
 
 def applied():
     return set(MigrationRecorder(connection).applied_migrations())
-
-
-def migrate_singly(nodes=None):
-    """Apply single migrations up to these, or all."""
-    executor = single_executor(connection)
-    executor.migrate(nodes or executor.loader.graph.leaf_nodes())
 
 
 def test_single_and_squashed_migrations_make_the_same_models():

@@ -1,9 +1,14 @@
 """The migrations one by one, as homes had them that are older than the squashed ones."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.state import StateApps
 
 
 class SingleMigrations(MigrationLoader):
@@ -24,8 +29,20 @@ def single_executor(database: BaseDatabaseWrapper) -> MigrationExecutor:
     return executor
 
 
-def migrate_from(app: str, name: str) -> None:
-    """Undo the migrations of an app after `name` and those of other apps that need them, and apply all again."""
-    single_executor(connection).migrate([(app, name)])
+def migrate_singly(nodes: list[tuple[str, str]] | None = None) -> StateApps:
+    """Apply single migrations up to these, or all. Returns the models as they are then."""
     executor = single_executor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
+    return executor.migrate(nodes or executor.loader.graph.leaf_nodes()).apps
+
+
+@contextmanager
+def old_home() -> Iterator[None]:
+    """An empty schema in place of the one with the tables of the tests. The test has to be transactional."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA old_home")
+        cursor.execute("SET search_path TO old_home")
+        ContentType.objects.clear_cache()
+        yield
+        cursor.execute("RESET search_path")
+        cursor.execute("DROP SCHEMA old_home CASCADE")
+        ContentType.objects.clear_cache()
