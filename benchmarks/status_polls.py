@@ -1,8 +1,10 @@
-"""The cost of twenty thousand status polls a minute: the speed of a training with and without them, alternating.
+"""The cost of twenty thousand status polls a minute, or of 200 event streams: the speed of a training with and without
+them, alternating.
 
 `python -m benchmarks.status_polls` starts a whole server in a temporary home, trains LeNet on it, and polls the status
-of the training over kept-alive connections at a steady rate. Speeds vary on a machine with other work, so it also
-prints figures that do not: the processor time of the web server and the poller, and the images that the training
+of the training over kept-alive connections at a steady rate. With `--watchers 200` so many clients, in one process of
+the same machine, follow its events instead, about ten a second. Speeds vary on a machine with other work, so it also
+prints figures that do not: the processor time of the web server and the clients, and the images that the training
 processes per second of its processor time.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import multiprocessing
+import selectors
 import socket
 import statistics
 import sys
@@ -47,27 +50,28 @@ def main() -> int:
         alone, polled = [], []
         for number in range(1, options.rounds + 1):
             alone.append(_measure(server, job, options.seconds))
-            with _polling(server.url, f"/models/{job}/status", options.polls) as line:
+            with _clients(server.url, job, options) as line:
                 polled.append(_measure(server, job, options.seconds))
             print(
                 f"round {number}: {alone[-1].speed:6.0f} images/s alone, {polled[-1].speed:6.0f} with {line[0]}",
                 flush=True,
             )
-    _summarise(alone, polled)
+    _summarise(alone, polled, "watchers" if options.watchers else "polls")
     return 0
 
 
-def _summarise(alone: list[Half], polled: list[Half]) -> None:
+def _summarise(alone: list[Half], polled: list[Half], what: str) -> None:
+    """Print the medians of the halves, and what polls, or watchers, cost."""
     without, beside = (Half(*map(statistics.median, zip(*halves, strict=True))) for halves in (alone, polled))
     cores = usable_cores()
     web = beside.web_cores - without.web_cores
     slower, costlier = 1 - beside.speed / without.speed, 1 - beside.per_cpu_second / without.per_cpu_second
-    print(f"medians: {without.speed:.0f} images/s alone, {beside.speed:.0f} with polls: {slower:.1%} less")
+    print(f"medians: {without.speed:.0f} images/s alone, {beside.speed:.0f} with {what}: {slower:.1%} less")
     per_second = (
-        f"{without.per_cpu_second:.0f} images alone, {beside.per_cpu_second:.0f} with polls: {costlier:.1%} less"
+        f"{without.per_cpu_second:.0f} images alone, {beside.per_cpu_second:.0f} with {what}: {costlier:.1%} less"
     )
     print(f"per second of the training's processor time: {per_second}")
-    print(f"the polls cost the web server {web:.1%} of a core, {web / cores:.1%} of the {cores} that there are")
+    print(f"the {what} cost the web server {web:.1%} of a core, {web / cores:.1%} of the {cores} that there are")
 
 
 def _train(server: RunningServer) -> str:
@@ -114,21 +118,26 @@ def _next_metric(server: RunningServer, job: str) -> tuple[int, float]:
 
 
 @contextlib.contextmanager
-def _polling(url: str, path: str, a_minute: int) -> Iterator[list[str]]:
-    """Poll in another process while the block runs. Afterwards the yielded list has a line of results."""
-    stop, results, line = multiprocessing.Event(), multiprocessing.SimpleQueue(), []
-    process = multiprocessing.Process(target=_poll, args=(url, path, a_minute, stop, results))
+def _clients(url: str, job: str, options: argparse.Namespace) -> Iterator[list[str]]:
+    """Poll, or watch, in another process while the block runs. Afterwards the yielded list has a line of results."""
+    begun, stop = multiprocessing.Event(), multiprocessing.Event()
+    results, line = multiprocessing.SimpleQueue(), []
+    work = (_watch, f"/events?job={job}", options.watchers) if options.watchers else None
+    function, path, number = work or (_poll, f"/models/{job}/status", options.polls)
+    process = multiprocessing.Process(target=function, args=(url, path, number, begun, stop, results))
     process.start()
+    begun.wait()
     yield line
     stop.set()
     line.append(results.get())
     process.join()
 
 
-def _poll(url: str, path: str, a_minute: int, stop, results) -> None:
+def _poll(url: str, path: str, a_minute: int, begun, stop, results) -> None:
     host, port = urlsplit(url).hostname, urlsplit(url).port
     request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: application/json\r\n\r\n".encode()
     sockets = [socket.create_connection((host, port)) for _ in range(CLIENTS)]
+    begun.set()
     started, cpu, polls, wrong = time.monotonic(), time.process_time(), 0, 0
     while not stop.is_set():
         for client in sockets:
@@ -139,6 +148,30 @@ def _poll(url: str, path: str, a_minute: int, stop, results) -> None:
     seconds = time.monotonic() - started
     share = (time.process_time() - cpu) / seconds
     results.put(f"{polls * 60 / seconds:.0f} polls a minute, {wrong} wrong; the poller took {share:.1%} of a core")
+
+
+def _watch(url: str, path: str, watchers: int, begun, stop, results) -> None:
+    host, port = urlsplit(url).hostname, urlsplit(url).port
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+    selector, events, refused, ended = selectors.DefaultSelector(), 0, 0, 0
+    for _ in range(watchers):
+        client = socket.create_connection((host, port))
+        client.sendall(request)
+        refused += not client.recv(65536).startswith(b"HTTP/1.1 200")
+        selector.register(client, selectors.EVENT_READ)
+    begun.set()
+    started, cpu = time.monotonic(), time.process_time()
+    while not stop.is_set():
+        for key, _ in selector.select(0.1):
+            data = key.fileobj.recv(65536)
+            events += data.count(b"event: ")
+            if not data:
+                ended += 1
+                selector.unregister(key.fileobj)
+    seconds = time.monotonic() - started
+    share = (time.process_time() - cpu) / seconds
+    found = f"{events / watchers / seconds:.1f} events a second each, {refused} refused, {ended} ended"
+    results.put(f"{watchers} watchers: {found}; they took {share:.1%} of a core")
 
 
 def _is_expected(client: socket.socket) -> bool:
@@ -154,6 +187,7 @@ def _is_expected(client: socket.socket) -> bool:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.status_polls", description=__doc__)
     parser.add_argument("--polls", type=int, default=20_000, help="a minute")
+    parser.add_argument("--watchers", type=int, default=0, help="so many clients follow the events, and none polls")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each half of a round")
     return parser.parse_args()

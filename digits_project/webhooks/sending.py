@@ -1,4 +1,4 @@
-"""Sends the deliveries that are due. The reaper runs it in a thread; several reapers share the work.
+"""Sends the deliveries that are due. The reaper looks for them every few seconds; several reapers share the work.
 
 Each attempt first takes the delivery for a minute (`next_attempt_at`). A process that dies meanwhile, by kill -9 too,
 leaves it to be sent again afterwards: a message arrives at least once, always with the same id.
@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from django.db import Error as DatabaseFailure
 from django.db import connections, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from digits_project.common.fetch import BadURL, post
@@ -22,8 +22,6 @@ from digits_project.webhooks.models import TRIAL, Delivery, Webhook
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0  # between two looks for deliveries that are due
-AWAY_SECONDS = 5.0  # after the database could not be reached
 LEASE = timedelta(seconds=60)  # that an attempt may take
 MAX_AT_ONCE = 4  # attempts, each to another webhook
 # Pauses after the first, second, … failure: of a delivery, and of all of its webhook.
@@ -33,32 +31,43 @@ MAX_FAILURES = 12  # without a success in between, about three days; then the we
 MAX_KEPT = 100  # deliveries of a webhook that are over
 GONE = 410  # a receiver that wants no more messages
 
+_busy = threading.Lock()  # held while a thread of this process sends
 
-def send_until(stop: threading.Event) -> None:
-    """Send what is due until `stop` is set."""
-    with ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="webhooks") as pool:
-        pause = 0.0
-        while not stop.wait(pause):
-            pause = LOOK_SECONDS
-            try:
-                list(pool.map(_attempt_in_thread, take_due()))
-            except DatabaseFailure as away:
-                log.warning("Webhooks wait for the database: %s", away)
-                pause = AWAY_SECONDS
-            except Exception:  # a fault with one delivery does not end those of all users
-                log.exception("Webhooks could not be sent")
-                pause = AWAY_SECONDS
-            finally:
-                connections.close_all()
+
+def send_due() -> None:
+    """Send what is due, in a thread, unless one is at it already. The reaper calls this regularly."""
+    if not _busy.locked() and _due().exists():
+        threading.Thread(target=_send_all, name="webhooks", daemon=True).start()
+
+
+def _send_all() -> None:
+    """Send until nothing is due."""
+    if not _busy.acquire(blocking=False):
+        return
+    try:
+        with ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="webhook") as pool:
+            while taken := take_due():
+                list(pool.map(_attempt_in_thread, taken))
+    except DatabaseFailure as away:
+        log.warning("Webhooks wait for the database: %s", away)
+    except Exception:
+        log.exception("Webhooks could not be sent; the reaper tries again")
+    finally:
+        connections.close_all()
+        _busy.release()
+
+
+def _due() -> QuerySet[Delivery]:
+    """The deliveries to be sent now. A test is sent also if its webhook is not active, or waits after failures."""
+    now = timezone.now()
+    may_be_sent = Q(webhook__is_active=True) & (Q(webhook__retry_at=None) | Q(webhook__retry_at__lte=now))
+    pending = Delivery.objects.filter(state=Delivery.State.PENDING, next_attempt_at__lte=now)
+    return pending.filter(may_be_sent | Q(event=TRIAL))
 
 
 def take_due() -> list[Delivery]:
     """Take deliveries that are due, at most one of each webhook, so that one slow receiver holds up only itself."""
-    now = timezone.now()
-    may_be_sent = Q(webhook__is_active=True) & (Q(webhook__retry_at=None) | Q(webhook__retry_at__lte=now))
-    due = Delivery.objects.filter(may_be_sent | Q(event=TRIAL), state="pending", next_attempt_at__lte=now)
-    if not due.exists():
-        return []
+    due = _due()
     with transaction.atomic():
         # One webhook's row is the lock on sending to it; another process skips it.
         rows = Webhook.objects.filter(pk__in=due.values("webhook")).select_for_update(skip_locked=True, of=("self",))
@@ -67,7 +76,7 @@ def take_due() -> list[Delivery]:
         taken = sorted((first for first in firsts if first), key=lambda first: first.created_at)[:MAX_AT_ONCE]
         for delivery in taken:
             delivery.attempts += 1
-            delivery.next_attempt_at = now + LEASE
+            delivery.next_attempt_at = timezone.now() + LEASE
             delivery.save(update_fields=["attempts", "next_attempt_at"])
     return taken
 

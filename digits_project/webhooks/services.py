@@ -55,8 +55,9 @@ def webhooks_of(user) -> QuerySet[Webhook]:
     return Webhook.objects.filter(user=user if permissions.has_accounts() else None)
 
 
-def create(user, url: str, events: Sequence[str] = (), secret: str = "") -> Webhook:
-    """Make a webhook of this user; without `events` it reports all. Raises ValidationError or LimitReached."""
+def create(user, url: str, events: Sequence[str] = (), secret: str | None = None) -> Webhook:
+    """Make a webhook of this user; without `events` it reports all, without `secret` it
+    gets one. Raises ValidationError or LimitReached."""
     if webhooks_of(user).count() >= MAX_WEBHOOKS:
         raise LimitReached(f"You have {MAX_WEBHOOKS} webhooks, and no user can have more. Delete one first.")
     owner = user if permissions.has_accounts() else None

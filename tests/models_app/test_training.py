@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from digits_project.jobs.events import event_log
 from digits_project.jobs.models import Device, Status
 from inference.engine.predictor import Predictor
 from models_app import trainer_process
@@ -59,8 +60,9 @@ def test_a_training_uses_its_leased_devices_up_to_the_number_of_images_of_a_batc
     assert taken == [("gpu0", "gpu1", "gpu2"), ("gpu0", "gpu1")]
 
 
-def test_a_training_leaves_snapshots_metrics_and_a_usable_model(train):
-    model = train(train_epochs=2, snapshot_interval=0.5)
+def test_a_training_leaves_snapshots_metrics_and_a_usable_model(train, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        model = train(train_epochs=2, snapshot_interval=0.5)
     assert (model.status, model.progress, model.error) == (Status.DONE, 1, "")
     assert [s.epoch for s in model.snapshots.order_by("epoch")] == [0.5, 1, 1.5, 2]
     assert list(model.metrics.filter(split="val").values_list("epoch", flat=True)) == [1, 2]
@@ -69,6 +71,10 @@ def test_a_training_leaves_snapshots_metrics_and_a_usable_model(train):
     assert model.best_snapshot.accuracy is not None
     scores = Predictor(model.newest_snapshot.onnx_file).scores(np.zeros((2, 28, 28, 1), np.uint8))
     assert scores.shape == (2, 10)
+    events = event_log.following(event_log.START, seconds=1)
+    assert [event.data["status"] for event in events if event.type == "status" and event.job == model.pk][-1] == "Done"
+    measured = [event.data["loss"] for event in events if event.type == "metrics"]
+    assert sorted(measured) == sorted(model.metrics.values_list("loss", flat=True))
 
 
 @pytest.mark.parametrize(

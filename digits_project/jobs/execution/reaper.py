@@ -25,7 +25,6 @@ from digits_project.received import received_file
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 5
-STOP_SECONDS = 2  # that it waits for other work of this process to end
 TIDY_SECONDS = 60  # how often it looks for folders that killed processes left
 SILENCE = timedelta(seconds=60)  # a running job writes a heartbeat every second
 ABORT_GRACE = timedelta(seconds=5)  # a running job checks for an abort every 0.4 s
@@ -66,28 +65,28 @@ def run_forever(stop: threading.Event) -> None:
     """Tick until `stop` is set, and send a heartbeat each time: to Redis after a successful tick, for health checks; to
     systemd in any case, because a reaper that waits for its database must not be killed."""
     tidied = float("-inf")
-    maintenance = _start_maintenance(stop)
     notify_systemd("READY=1")
     while not stop.is_set():
         if tick_or_leave():
             with suppress(RedisError):
                 queues.sign_of_reaper()
+            maintain_or_leave()
         if time.monotonic() - tidied > TIDY_SECONDS:
             tidied = time.monotonic()
             tidy_or_leave()
         notify_systemd("WATCHDOG=1")
         stop.wait(TICK_SECONDS)
-    for thread in maintenance:
-        thread.join(STOP_SECONDS)
 
 
-def _start_maintenance(stop: threading.Event) -> list[threading.Thread]:
-    """Start what apps want done in this process until `stop`: the functions that their MAINTENANCE names."""
-    names = [config.MAINTENANCE for config in apps.get_app_configs() if hasattr(config, "MAINTENANCE")]
-    threads = [threading.Thread(target=import_string(name), args=[stop], name=name, daemon=True) for name in names]
-    for thread in threads:
-        thread.start()
-    return threads
+def maintain_or_leave() -> None:
+    """Do what apps want done regularly: the functions that their MAINTENANCE names, which return soon."""
+    for config in apps.get_app_configs():
+        if hasattr(config, "MAINTENANCE"):
+            try:
+                import_string(config.MAINTENANCE)()
+            except DatabaseFailure as away:
+                log.warning("%s could not be done, will try again: %s", config.MAINTENANCE, away)
+                connections.close_all()
 
 
 def _check_process(job: Job) -> None:

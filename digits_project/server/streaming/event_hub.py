@@ -8,7 +8,7 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 from weakref import WeakValueDictionary
@@ -27,6 +27,7 @@ from digits_project.server.streaming.watcher import Viewer, Watcher
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.5  # for events, before new clients, slow ones and those that hung up are looked at
+PACE_SECONDS = 0.25  # between two sends to a client: of a small network dozens of metrics arrive each second
 HEARTBEAT_SECONDS = 15.0  # after which a client gets a comment, so that proxies keep its connection
 CHECK_SECONDS = 5.0  # between two checks of logins and of what users may see
 QUEUE_SECONDS = 5.0  # between two looks at the queue, if no status changes
@@ -47,7 +48,7 @@ class EventHub:
         self._watchers: dict[int, Watcher] = {}  # by file descriptor
         self._viewers: WeakValueDictionary[object, Viewer] = WeakValueDictionary()
         self._position = event_log.START
-        self._checked_at = self._queue_at = 0.0
+        self._sent_at = self._checked_at = self._queue_at = 0.0
         self._queue_is_due = False
         self._queue: dict = {}
 
@@ -112,6 +113,7 @@ class EventHub:
 
     def _step(self) -> None:
         """Wait for events for a moment, and send them; then do what is due."""
+        time.sleep(max(0.0, self._sent_at + PACE_SECONDS - time.monotonic()))
         try:
             events = event_log.following(self._position, WAIT_SECONDS)
         except RedisError as away:
@@ -119,7 +121,7 @@ class EventHub:
             time.sleep(WAIT_SECONDS)
             events = []
         if events:
-            self._position = events[-1].id
+            self._position, self._sent_at = events[-1].id, time.monotonic()
             self._deliver(events, self._watchers.values())
             self._queue_is_due = self._queue_is_due or any(event.type == "status" for event in events)
         self._drop_gone()
@@ -132,18 +134,17 @@ class EventHub:
             connections.close_all()
         self._send_heartbeats(now)
 
-    def _deliver(self, events: Iterable[Event], watchers: Iterable[Watcher]) -> None:
-        """Send events to those who want and may see them; each is encoded once, and once more without paths."""
-        watchers, dropped = list(watchers), set()
-        for event in events:
-            moment = event_log.order(event.id) if event.id else ALWAYS
-            texts: dict[bool, bytes] = {}
-            for watcher in watchers:
-                if watcher in dropped or not watcher.wants(event, moment):
-                    continue
-                text = self._text(watcher.viewer, event, texts)
-                if text and not watcher.send(text):
-                    dropped.add(watcher)
+    def _deliver(self, events: Sequence[Event], watchers: Iterable[Watcher]) -> None:
+        """Send events to those who want and may see them, to each all at once; each event is encoded once, and once
+        more without paths."""
+        moments = [event_log.order(event.id) if event.id else ALWAYS for event in events]
+        texts: list[dict[bool, bytes]] = [{} for _ in events]
+        dropped = []
+        for watcher in watchers:
+            wanted = [number for number, event in enumerate(events) if watcher.wants(event, moments[number])]
+            text = b"".join(self._text(watcher.viewer, events[number], texts[number]) for number in wanted)
+            if text and not watcher.send(text):
+                dropped.append(watcher)
         self._end(dropped, politely=False)
 
     @staticmethod
