@@ -13,6 +13,7 @@ from datasets.imagedb.store.payloads import encode_image
 from datasets.imagedb.surveying.survey import Survey
 
 SIDES = (32, 64, 128, 256)  # the sides that are proposed; networks for photos take parts of 224 of 256
+MAX_EXAMPLE_SIDE = 768  # pixels; larger examples would take seconds to encode
 KEPT_SIDE = 256  # images that all have one size up to this keep it
 
 
@@ -26,10 +27,11 @@ class ProposedSize(NamedTuple):
 
 
 class ResizeExample(NamedTuple):
-    """Some images in one resize mode."""
+    """Some images in one resize mode. `scale` is how much smaller they are than those of the dataset."""
 
     mode: str
     pictures: list[Image.Image]
+    scale: float = 1.0
 
 
 def propose_size(survey: Survey) -> ProposedSize | None:
@@ -48,15 +50,17 @@ def propose_size(survey: Survey) -> ProposedSize | None:
 
 
 def resized(survey: Survey, width: int, height: int, channels: int, mode: str) -> ResizeExample:
-    """The examples of a survey as a dataset would store them."""
-    colour = "L" if channels == 1 else "RGB"
-    return ResizeExample(mode, [resize(picture, width, height, mode).convert(colour) for picture in survey.examples])
+    """The examples of a survey as a dataset would store them; very large ones are made smaller."""
+    colour, scale = "L" if channels == 1 else "RGB", max(1.0, max(width, height) / MAX_EXAMPLE_SIDE)
+    size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    pictures = [resize(picture, *size, mode).convert(colour) for picture in survey.examples]
+    return ResizeExample(mode, pictures, scale)
 
 
 def bytes_per_image(example: ResizeExample) -> dict[str, int]:
-    """The average bytes that one of these images takes, by encoding."""
-    number = len(example.pictures) or 1
+    """The average bytes that one of these images takes in the dataset, by encoding."""
+    share = example.scale**2 / (len(example.pictures) or 1)
     return {
-        encoding: sum(len(encode_image(picture, encoding)) for picture in example.pictures) // number
+        encoding: round(share * sum(len(encode_image(picture, encoding)) for picture in example.pictures))
         for encoding in ENCODINGS
     }

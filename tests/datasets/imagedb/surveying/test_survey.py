@@ -115,3 +115,6 @@ def test_the_examples_have_the_size_of_the_dataset_in_each_mode(look, tmp_path):
     sizes = bytes_per_image(example)
     assert sizes["png"] < sizes["none"]
     assert sizes["none"] > 32 * 48
+    large = resized(found, 4096, 2048, 3, "crop")
+    assert {picture.size for picture in large.pictures} == {(768, 384)}
+    assert bytes_per_image(large)["none"] == pytest.approx(4096 * 2048 * 3, rel=0.01)
