@@ -25,6 +25,7 @@ CATEGORIES = 10
 # The sizes that a network is tried with, in pixels a side: first the smallest that it takes, then whether all do.
 SMALLEST, STEPS = (32, 64, 128), (1, 2, 4, 8, 16, 32, 64)
 BUILT_STEPS = (16, 14, 32, 28, 56, 64)  # the same for networks that timm builds for one size
+LINEAR = (torch.nn.Linear, timm.layers.Linear)
 SAME = {"bilinear": "bilinear"}  # of the interpolations; any other counts as bicubic
 
 
@@ -182,7 +183,7 @@ def features_of(model: torch.nn.Module, classifier: tuple[str, ...], side: int) 
     """How many numbers the head reads, if it is one linear layer and the model without it computes these; else 0. The
     model has lost its head afterwards."""
     head = model.get_submodule(classifier[0])
-    if len(classifier) > 1 or type(head) is not torch.nn.Linear or head.bias is None:
+    if len(classifier) > 1 or type(head) not in LINEAR or head.bias is None:
         return 0
     body = {name for name in model.state_dict() if not _is_head(name, classifier)}
     model.reset_classifier(0)

@@ -26,6 +26,14 @@ IMAGES, SCORES = "data", "scores"  # tops: what the model reads, and what it com
 # The part of a tensor's name that says to which block it belongs: stages.0.blocks.1, layer4.1, s4.b1, blocks.6.0 …
 BLOCK = re.compile(r"((?:(?:stages?|blocks?|layers?|levels?|features|network|s|b)_?\d*\.(?:\d+\.)*)+)")
 
+# The same in networks where BLOCK finds no more than one: coat, the encoders of language models, pit, tresnet,
+# Inception and its ResNets, densenet, dpn, nasnet and rdnet.
+OTHER_BLOCK = re.compile(
+    r"((?:(?:serial|parallel)_blocks\d*|encoder\.blocks|transformers\.\d+\.blocks|body\.layer\d+|repeat(?:_\d+)?)\.\d+\.|"
+    r"features\.(?:denseblock\d+\.denselayer\d+|conv[2-5]_\d+)\.|(?:[mM]ixed_\d[a-z]|block8)\.|"
+    r"(?:reduction_)?cell_(?:stem_)?\d+\.|dense_stages\.\d+\.\d+\.dense_block\d+\.)"
+)
+
 
 class StateTensor(NamedTuple):
     """A tensor of a model's state. A statistic (learned false) is measured in training, as in WeightSpec."""
@@ -114,7 +122,8 @@ class TimmNetwork(Network):
     def check_trainable(self, *phases: str) -> None:
         super().check_trainable(*phases)
         if (wanted := self.trained_blocks) and wanted > self.facts.blocks:
-            raise BadNetwork(f"the network has {self.facts.blocks} blocks before its head, not {wanted}")
+            others = "" if self.facts.blocks > 1 else "; take train_layers head or all"
+            raise BadNetwork(f"the network has {self.facts.blocks} blocks before its head, not {wanted}{others}")
 
     def parameter_count(self) -> int:
         if self.tensors:
@@ -255,11 +264,19 @@ def timm_network(
 def block_numbers(tensors: Sequence[str]) -> dict[str, int]:
     """The number of the block of each tensor, in the order of the state dictionary; -1 before the first block. What
     stands between two blocks belongs to the one before it."""
+    return max((_numbered(tensors, BLOCK), _numbered(tensors, OTHER_BLOCK)), key=_are_several)
+
+
+def _are_several(numbers: Mapping[str, int]) -> bool:
+    return max(numbers.values(), default=-1) > 0
+
+
+def _numbered(tensors: Sequence[str], block: re.Pattern[str]) -> dict[str, int]:
     numbers: dict[str, int] = {}
     blocks: dict[str, int] = {}
     last = -1
     for name in tensors:
-        found = BLOCK.match(name)
+        found = block.match(name)
         if found and any(map(str.isdigit, found[1])):
             last = blocks.setdefault(found[1], len(blocks))
         numbers[name] = last

@@ -12,11 +12,31 @@ import onnxruntime
 
 from models_app.networks import standard
 from models_app.networks.fine_tuning import FineTuning, tuned
-from models_app.training.engines import EngineConfig, described, initial_weights, open_engine
+from models_app.training.engines import EngineConfig, described, initial_weights, open_engine, resized_weights
+from models_app.training.features.backbone import Backbone
+from models_app.training.features.division import divide
 from models_app.training.snapshots.onnx_arrays import onnx_weights
 
 LABELS = ["a", "b", "c", "d", "e"]
 SETTINGS = {"devices": ("cpu",), "threads": 1, "seed": 1, "batch_size": 4, "solver_type": "ADAMW", "ema": 0.9}
+
+
+def difference_of_head(network, weights: dict, engine, images) -> float:
+    """The largest difference between the scores of the head on features, and those of the whole network."""
+    parts, own = divide(tuned(network, FineTuning("head"))), network.normalization
+    with tempfile.TemporaryDirectory() as folder:
+        backbone = Backbone(parts, weights, own.mean_array(), own.scale_array())
+        features = backbone.open(Path(folder)).run(images)
+    [head] = network.facts.classifier
+    scores = np.exp(features @ weights[f"{head}.weight"].T + weights[f"{head}.bias"])
+    return float(np.abs(scores / scores.sum(1, keepdims=True) - engine.forward(images)["softmax"]).max())
+
+
+def not_resized(network) -> list[str]:
+    """The tensors that weights for images of the network's own size don't have in the shapes of this size."""
+    own = described(standard(network.name, (3, network.facts.size, network.facts.size), len(LABELS)), "torch")
+    found = resized_weights(network, initial_weights(own, "torch", seed=1))
+    return [name for name, tensor in network.tensors.items() if found[name].shape != tensor.shape]
 
 
 def run(name: str, side: int, layers: str) -> dict:
@@ -57,6 +77,8 @@ def run(name: str, side: int, layers: str) -> dict:
         "difference": max(float(np.abs(found - expected[: len(found)]).max()) for found in scores),
         "differing": differing,
         "layers": json.loads(properties["layers"]),
+        "difference_of_head": difference_of_head(network, trained, engine, images) if network.facts.features else None,
+        "not_resized": not_resized(network) if network.facts.is_built_for_size else None,
     }
 
 

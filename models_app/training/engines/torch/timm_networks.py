@@ -104,6 +104,7 @@ def _exported(name: str, categories: int, input_shape: tuple[int, int, int], is_
     model = _built(name, categories, input_shape, exportable=True).eval()
     if is_headless:
         model.reset_classifier(0)
+        _check_features(model, categories, input_shape)
     state = _state(model)
     draw = torch.Generator().manual_seed(0)
     for one in state.values():
@@ -127,6 +128,14 @@ def _exported(name: str, categories: int, input_shape: tuple[int, int, int], is_
     graph = onnx.load_from_string(file.getvalue()).graph
     types = {module: type(one).__name__ for module, one in model.named_modules()}
     return exported_model(graph, list(state), types)
+
+
+def _check_features(model: torch.nn.Module, size: int, input_shape: tuple[int, int, int]) -> None:
+    """Raise BadNetwork unless the model computes a row of so many numbers for each image."""
+    with torch.no_grad():
+        found = tuple(model(torch.zeros(1, *input_shape)).shape)
+    if found != (1, size):
+        raise BadNetwork(f"the model computes features of the shape {found}, not {(1, size)}; take feature_views 0")
 
 
 def _built(name: str, categories: int, input_shape: Sequence[int], **options: Any) -> torch.nn.Module:

@@ -15,6 +15,7 @@ from models_app.networks.pretrained.published_files import find_published
 from models_app.networks.published import MAX_NETWORK_NAME
 from models_app.networks.retrain import retrained
 from models_app.networks.timm import timm_catalogue
+from models_app.networks.timm.timm_network import block_numbers
 from models_app.training.augmentation.declaration import Augmentation
 from models_app.training.engines import engines_of_network
 from models_app.training.features.plan import planned_parts
@@ -142,6 +143,30 @@ def test_the_last_blocks_are_trained_with_what_follows_them():
     ]  # fmt: skip
     with pytest.raises(BadNetwork, match="has 12 blocks before its head, not 13"):
         tuned(network, FineTuning(BLOCKS, trained_blocks=13)).check_trainable("train")
+
+
+@pytest.mark.parametrize(
+    "names, numbers",
+    [
+        (["features.conv0.weight", "features.denseblock1.denselayer1.norm1.weight", "features.transition1.norm.weight",
+          "features.denseblock2.denselayer1.norm1.weight", "features.norm5.weight"], [-1, 0, 0, 1, 1]),
+        (["pos_embed", "transformers.0.blocks.0.norm1.weight", "transformers.1.pool.conv.weight",
+          "transformers.1.blocks.0.norm1.weight"], [-1, 0, 0, 1]),
+        (["conv2d_1a.conv.weight", "mixed_5b.branch0.conv.weight", "repeat.0.conv2d.weight", "block8.conv2d.weight"],
+         [-1, 0, 1, 2]),
+        (["conv0.conv.weight", "cell_stem_0.conv.weight", "reduction_cell_0.conv.weight", "cell_1.conv.weight"],
+         [-1, 0, 1, 2]),
+        (["stem.weight", "stages.0.blocks.0.weight", "stages.0.blocks.1.weight"], [-1, 0, 1]),
+        (["a", "b"], [-1, -1]),
+    ],
+)  # fmt: skip
+def test_blocks_are_found_by_the_names_of_every_family(names, numbers):
+    assert list(block_numbers(names).values()) == numbers
+
+
+def test_every_network_but_few_has_blocks():
+    facts = map(timm_catalogue.facts_of, timm_catalogue.names())
+    assert [one.name for one in facts if one.blocks < 2] == []
 
 
 def test_a_network_for_other_categories_has_another_head_and_learns_its_tensors_anew(atto):

@@ -11,7 +11,7 @@ from tests.support.server import ROOT
 pytestmark = [pytest.mark.torch, pytest.mark.slow(30), pytest.mark.timeout(600)]
 # Each with the side of its images, and the layers that are trained.
 RUNS = {
-    "efficientnet_b0": (32, "all"), "convnext_atto": (32, "all"), "vit_tiny_patch16_224": (224, "all"),
+    "efficientnet_b0": (32, "all"), "convnext_atto": (32, "all"), "vit_tiny_patch16_224": (32, "all"),
     "mobilenetv4_conv_small": (32, "all"), "resnet50d": (32, "head"), "regnety_002": (32, "blocks"),
 }  # fmt: skip
 
@@ -34,6 +34,15 @@ def test_a_network_of_timm_trains_and_its_exported_model_answers_alike(runs, nam
     assert run["same_after_resume"]
     assert run["difference"] <= 1e-4
     assert run["differing"] == []  # model.onnx holds all weights
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_atto", "vit_tiny_patch16_224", "resnet50d"])
+def test_a_head_on_features_gives_the_scores_of_the_whole_network(runs, name):
+    assert runs[name]["difference_of_head"] <= 1e-4
+
+
+def test_weights_for_images_of_another_size_are_resampled(runs):
+    assert runs["vit_tiny_patch16_224"]["not_resized"] == []
 
 
 def test_only_the_layers_that_are_trained_change(runs):
