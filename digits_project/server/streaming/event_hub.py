@@ -49,7 +49,7 @@ class EventHub:
         self._viewers: WeakValueDictionary[object, Viewer] = WeakValueDictionary()
         self._position = event_log.START
         self._sent_at = self._checked_at = self._queue_at = 0.0
-        self._queue_is_due = False
+        self._queue_is_due = self._is_away = False
         self._queue: dict = {}
 
     def viewer(self, headers: tuple[tuple[str, str], ...] | None, user: Any) -> Viewer:
@@ -116,8 +116,11 @@ class EventHub:
         time.sleep(max(0.0, self._sent_at + PACE_SECONDS - time.monotonic()))
         try:
             events = event_log.following(self._position, WAIT_SECONDS)
+            self._is_away = False
         except RedisError as away:
-            log.warning("Event streams wait for Redis: %s", away)
+            if not self._is_away:  # once, not with every attempt
+                log.warning("Event streams wait for Redis: %s", away)
+            self._is_away = True
             time.sleep(WAIT_SECONDS)
             events = []
         if events:
@@ -201,7 +204,8 @@ class EventHub:
     def _end(self, watchers: Iterable[Watcher], politely: bool) -> None:
         for watcher in watchers:
             if self._watchers.pop(watcher.sock.fileno(), None):
-                self._poller.unregister(watcher.sock)
+                with suppress(OSError, ValueError):  # it was never registered
+                    self._poller.unregister(watcher.sock)
             watcher.end(politely)
 
 
