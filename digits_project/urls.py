@@ -13,7 +13,7 @@ from digits_project.api.routes import action_routes, action_view, with_suffix
 from digits_project.monitoring import health
 from digits_project.monitoring.metrics import Metrics
 from digits_project.server.streaming.events_view import EventsView
-from digits_project.web import about, account, login, path_suggestions
+from digits_project.web import about, account, login, path_suggestions, webhook_page
 
 admin.site.site_header = admin.site.site_title = "DIGITS"
 handler400 = "digits_project.api.exception_handler.bad_request"
@@ -38,6 +38,8 @@ urlpatterns = [
     *with_suffix("account", account.AccountPage, "account"),
     path("account/password", account.ChangePassword.as_view(), name="change-password"),
     path("account/tokens", account.MakeToken.as_view(), name="make-token"),
+    path("account/webhooks", webhook_page.WebhookPage.as_view(), name="webhooks"),
+    path("account/webhooks/change", webhook_page.ChangeWebhook.as_view(), name="change-webhook"),
     path("account/tokens/withdraw", account.WithdrawToken.as_view(), name="withdraw-token"),
     path("about", about.AboutPage.as_view(), name="about"),
     *with_suffix("autocomplete/path", path_suggestions.PathSuggestions, "autocomplete-path"),

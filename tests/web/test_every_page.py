@@ -10,6 +10,7 @@ import pytest
 from datasets.tasks import build_dataset
 from digits_project.jobs.models import Status
 from digits_project.jobs.scheduling import devices
+from digits_project.webhooks import services as webhooks
 from models_app.models import TrainedModel
 from models_app.results import Evaluation
 from tests.support.admin_pages import add_metric
@@ -59,6 +60,7 @@ PAGES = {
     "new weights": "/pretrained_models/new",
     "list of searches": "/searches",
     "account": "/account",
+    "webhooks": "/account/webhooks",
     "about": "/about",
     "no such page": "/nothing/here",
     "no such job": "/models/20260101-000000-0000",
@@ -91,7 +93,10 @@ def addresses(make_dataset, make_model):
 def page(chromium, live_server, client, settings):
     """A page of a browser that is logged in as an operator, who owns all jobs."""
     settings.DIGITS_AUTH = "required"
-    client.force_login(make_account("ada", "operator"))
+    settings.DIGITS_WEBHOOK_NETWORKS = ["127.0.0.0/8"]
+    ada = make_account("ada", "operator")
+    webhooks.try_out(webhooks.create(ada, "http://127.0.0.1/hook"))
+    client.force_login(ada)
     cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
     context = chromium.new_context(bypass_csp=True)  # axe is an inline script
     context.set_default_timeout(60_000)
