@@ -25,11 +25,11 @@ LAST = "snapshots/epoch-2"
 
 # Settings that could make two runs differ, beside those of `whole`.
 OPTIMIZERS = {
-    "ADAM": {"solver_type": "ADAM", "lr_policy": "poly"},
+    "ADAM": {"solver_type": "ADAM", "lr_policy": "plateau", "lr_plateau_patience": 1, "lr_plateau_gamma": 0.5,
+             "val_interval": 0.25},
     "ADAMW": {"solver_type": "ADAMW", "lr_policy": "one_cycle", "weight_decay": 0.1, "gradient_clip": 0.5, "ema": 0.9},
     "SGD": {"momentum": 0.5, "lr_policy": "cosine", "lr_warmup": 50, "ema": 0.9},
-    "plateau": {"lr_policy": "plateau", "lr_plateau_patience": 1, "lr_plateau_gamma": 0.5, "val_interval": 0.25},
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=OPTIMIZERS)
