@@ -145,7 +145,7 @@ class Schema(AutoSchema):
         statuses = {401, 403}
         if "{job_id}" in self.path:
             statuses.add(404)
-        if any(isinstance(parameter, type) for parameter in self.get_override_parameters()):  # a form
+        if any(_is_in_query(parameter) for parameter in self.get_override_parameters()):
             statuses.add(400)
         if self.view.throttle_classes:
             statuses.add(429)
@@ -158,6 +158,11 @@ class Schema(AutoSchema):
         refs = [self.resolve_serializer(shape, "response").ref for shape in shapes]
         response = OpenApiResponse({"oneOf": refs} if refs[1:] else refs[0], MEANINGS[status])
         return self._get_response_for_code(response, str(status))
+
+
+def _is_in_query(parameter) -> bool:
+    """Whether it is part of the query string: a form, or a single parameter."""
+    return isinstance(parameter, type) or parameter.location == OpenApiParameter.QUERY
 
 
 class SessionScheme(OpenApiAuthenticationExtension):

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import JSONRenderer
 
+API = "/api/v1/"  # its routes have no pages
 SCALARS = {str, int, float, bool, type(None)}
 CELLS, ROWS = ",\n      ", "\n    },\n    {\n      "  # between the values of a row, and between two rows of a table
 
@@ -76,8 +77,8 @@ class SuffixNegotiation(DefaultContentNegotiation):
 
 
 def wants_json(request) -> bool:
-    """Whether the URL ends in `.json`, or the Accept header prefers JSON to a page."""
-    return request.path.endswith(".json") or prefers_json(request)
+    """Whether the URL ends in `.json` or is under /api/v1, or the Accept header prefers JSON to a page."""
+    return request.path.endswith(".json") or request.path_info.startswith(API) or prefers_json(request)
 
 
 def prefers_json(request) -> bool:

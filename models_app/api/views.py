@@ -136,7 +136,7 @@ class ModelViewSet(JobViewSet):
         return HttpResponse(drawn, content_type=SVG, headers={"Content-Security-Policy": RUNS_NOTHING})
 
 
-@extend_schema_view(create=extend_schema(responses={200: Creation, **errors(429, 507)}))
+@extend_schema_view(create=extend_schema(responses={200: Creation, **errors(404, 429, 507)}))
 class CreateModelsViewSet(CreateViewSet[Job]):
     """One model, with several batch sizes or learning rates one for each combination, or with ranges a search."""
 

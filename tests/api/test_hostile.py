@@ -133,7 +133,8 @@ def forms():
     for route, methods in schema["paths"].items():
         for method, description in methods.items():
             if "requestBody" in description:
-                name = description["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                (content,) = description["requestBody"]["content"].values()
+                name = content["schema"]["$ref"].rpartition("/")[2]
                 forms.append((method, route, list(schema["components"]["schemas"][name]["properties"])))
     return forms
 

@@ -106,13 +106,13 @@ class CreateViewSet(FormViewSet, Generic[J]):
             raise NotFound("Job not found")
         return fields | (dict.fromkeys(job.PATHS, "") if limited_user() else {})
 
-    @extend_schema(responses={200: Defaults}, parameters=[CLONE])
+    @extend_schema(responses={200: Defaults, **errors(404)}, parameters=[CLONE])
     def defaults(self, request, format=None):
         """The optional fields with their defaults, or with `?clone=` the fields of that job; in a browser, the form."""
         return Response({"defaults": self.get_serializer().defaults() | self.cloned()})
 
     # Without a docstring: page and schema show that of the class.
-    @extend_schema(responses={200: Created, **errors(429, 507)})
+    @extend_schema(responses={200: Created, **errors(404, 429, 507)})
     def create(self, request, format=None, **names):
         return self.respond(request, self.valid_form(with_defaults(request.data, self.cloned())))
 

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from digits_project.accounts import permissions
 from digits_project.accounts.client_address import client_network, sender
 from digits_project.accounts.roles import Role
+from digits_project.api.openapi import errors
 from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.common.shared_memory.web_processes import shared
 from digits_project.jobs.events import event_log
@@ -76,6 +77,7 @@ class EventsView(APIView):
         responses={
             (200, "application/json"): RecentEvents,  # first, because generated clients take the first
             (200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, "A stream without an end."),
+            **errors(404),
         },
     )
     def get(self, request, format=None):

@@ -32,9 +32,9 @@ OF_MODEL = ("kind", "dataset", "framework", "engine", "engine_used", "train_epoc
 
 
 def tables(window: slice) -> dict[str, Any]:
-    """The response to GET /completed_jobs.json: all jobs in progress, and of the others of each class a window."""
+    """The response to GET /completed_jobs.json: a window of the jobs in progress of each class, and of the others."""
     datasets, models = _rows(Dataset), _rows(TrainedModel, *OF_MODEL)
-    open_jobs = [*datasets.exclude(status__in=ENDED), *models.exclude(status__in=ENDED)]
+    open_jobs = [*datasets.exclude(status__in=ENDED)[window], *models.exclude(status__in=ENDED)[window]]
     ended = {"datasets": list(datasets.filter(status__in=ENDED)[window])}
     ended["models"] = list(models.filter(status__in=ENDED)[window])
     ended["pretrained_models"] = list(_rows(PretrainedModel, "labels")[window])

@@ -74,6 +74,11 @@ def test_a_wrong_filter_is_an_error_of_its_field(client, query, field):
     assert list(field_errors(client.get(f"/api/v1/models?{query}"))) == [field]
 
 
+def test_an_address_under_api_v1_that_does_not_exist_responds_in_json(client):
+    response = client.get("/api/v1/nothing", headers={"Accept": "text/html"})
+    assert (response.status_code, response.json()["error"]["type"]) == (404, "NotFound")
+
+
 def test_unknown_filters_are_listed_in_the_header(client):
     assert client.get("/api/v1/datasets?stauts=Done").headers["X-Digits-Ignored"] == "stauts"
 

@@ -42,6 +42,8 @@ def test_the_tables_list_running_and_ended_jobs_apart(client, measured, make_dat
     ]
     assert (tables["models"], tables["pretrained_models"]) == ([], [])
     assert "accuracy (val) max" in tables["model_output_fields"]
+    second = client.get("/completed_jobs.json?page=2&page_size=1").json()
+    assert [second[name] for name in ("running", "datasets", "models")] == [[], [], []]
 
 
 def test_the_row_of_a_model_has_its_outputs_by_the_names_of_digits(client, measured):
