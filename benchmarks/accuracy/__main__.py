@@ -38,6 +38,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "auto": {"recipe": "auto"},
 }
 ALL_ROWS = ",".join(ROWS)
+# The same training on each engine: RECIPES=lenet-mxnet,lenet-torch on digits, resnet18-mxnet,resnet18-torch on photos.
+ENGINE_ROWS: dict[str, dict[str, Any]] = {
+    f"{network}-{engine}": {"standard_networks": network, "engine": engine, **size}
+    for network, size in (("lenet", {}), ("resnet18", {"input_size": 64}))
+    for engine in ("mxnet", "torch")
+}
 
 
 def main() -> int:
@@ -80,7 +86,9 @@ def _options() -> argparse.Namespace:
         prog="python -m benchmarks.accuracy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", metavar="SETS", help=f"some of {', '.join(IMAGE_SETS)}, joined by commas")
-    parser.add_argument("--recipes", default=ALL_ROWS, help=f"some of {', '.join(ROWS)}, joined by commas")
+    parser.add_argument(
+        "--recipes", default=ALL_ROWS, help=f"some of {', '.join(ROWS | ENGINE_ROWS)}, joined by commas"
+    )
     parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1))
     parser.add_argument("--folder", default="", help="your own images, in a subfolder for each category")
     parser.add_argument("--timm-python", default="", help="the Python of `make torch`, for four runs of timm")
@@ -88,8 +96,9 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if unknown := set(filter(None, options.only.split(","))) - set(IMAGE_SETS):
         parser.error(f"there is no set {', '.join(sorted(unknown))}: the sets are {', '.join(IMAGE_SETS)}")
-    if unknown := set(options.recipes.split(",")) - set(ROWS):
-        parser.error(f"there is no recipe {', '.join(sorted(unknown))}: the recipes are {', '.join(ROWS)}")
+    if unknown := set(options.recipes.split(",")) - set(ROWS | ENGINE_ROWS):
+        known = ", ".join(ROWS | ENGINE_ROWS)
+        parser.error(f"there is no recipe {', '.join(sorted(unknown))}: the recipes are {known}")
     return options
 
 
@@ -98,7 +107,7 @@ def _measured(images: ImageSet, folds: list[Fold], rows: list[str]) -> Iterator[
     with temporary_home() as home, RunningServer(home, 0) as server:
         datasets = [create_dataset(server, images, fold) for fold in folds]
         for row in rows:
-            yield row, [train(server, dataset, ROWS[row]) for dataset in datasets]
+            yield row, [train(server, dataset, (ROWS | ENGINE_ROWS)[row]) for dataset in datasets]
 
 
 if __name__ == "__main__":

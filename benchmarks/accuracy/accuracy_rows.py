@@ -94,7 +94,7 @@ def with_table(text: str, rows: Sequence[AccuracyRow]) -> str:
 
 def line(cells: Sequence[str]) -> str:
     """Cells as a line of the terminal's table."""
-    widths = (10, 10, 10, 5, 14, 10, 7, 8, 5, 0)
+    widths = (10, 14, 10, 5, 14, 10, 7, 8, 5, 0)
     return " ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
