@@ -17,7 +17,8 @@ from rest_framework.renderers import BrowsableAPIRenderer, HTMLFormRenderer
 from rest_framework.response import Response
 
 from digits_project import __version__
-from digits_project.accounts import usernames
+from digits_project.accounts import permissions, usernames
+from digits_project.accounts.roles import Role, role_of
 
 TITLES = {401: "Log in first", 403: "Not allowed", 404: "Not found"}
 
@@ -96,7 +97,7 @@ class BrowsablePage(BrowsableAPIRenderer):
         return context | getattr(response, "page_variables", {})
 
     def get_rendered_html_form(self, data, view, method, request):
-        has_form = getattr(view, "serializer_class", None) is not None
+        has_form = getattr(view, "serializer_class", None) is not None and _may_send(view, request.user)
         if not (has_form and self.show_form_for_method(view, method, request, None)):
             return None
         form = view.get_serializer()
@@ -125,6 +126,14 @@ def _title(name: str, request, response) -> str:
     if response.status_code < 400 or request.method != "GET":
         return name
     return TITLES.get(response.status_code, HTTPStatus(response.status_code).phrase)
+
+
+def _may_send(view, user) -> bool:
+    """Whether the user's group allows the requests of the view's form."""
+    if not (permissions.has_accounts() and user.is_authenticated and permissions.MayUse in view.permission_classes):
+        return True
+    role = role_of(user)
+    return role is not None and role >= getattr(view, "role", Role.OPERATOR)
 
 
 def _of_errors(view, template: str) -> str:

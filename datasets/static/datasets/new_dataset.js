@@ -172,6 +172,41 @@ async function resume() {
   say(`${before.about}. ${size(facts.offset)} of ${size(facts.length)} have arrived: choose the same files again, and the rest follows.`, "warning");
 }
 
+// The uploads of other browsers and earlier days, which count among one's bytes until they are used, removed or expire.
+async function listEarlier() {
+  const response = await fetch(form.dataset.uploads, {headers: {Accept: "application/json"}}).catch(() => null);
+  if (!response?.ok) return;
+  const {uploads} = await response.json();
+  const others = uploads.filter(({id}) => !kept()?.address.endsWith(`/${id}`));
+  at("earlier").querySelector("ul").replaceChildren(...others.map(earlierUpload));
+  at("earlier").hidden = !others.length;
+}
+
+function earlierUpload({id, name: title, length, offset, complete: isWhole}) {
+  const [item, address] = [document.createElement("li"), new URL(`${form.dataset.uploads}/${id}`, location.href).href];
+  const about = `${title || "without a name"}: ${size(length)}`;
+  item.append(isWhole ? about : `${about}, ${Math.floor((100 * offset) / length)} % of it arrived`);
+  const button = (text, act) => {
+    const made = Object.assign(document.createElement("button"), {type: "button", className: "button button-small", textContent: text});
+    made.addEventListener("click", () => {
+      act();
+      item.remove();
+    });
+    item.append(made);
+  };
+  if (isWhole) {
+    button("Use", () => {
+      upload?.stop();
+      keep({address, fingerprint: id, title, about});
+      at("upload-discard").hidden = false;
+      nameFrom(title);
+      complete(address, about);
+    });
+  }
+  button("Delete", () => remove(address, id));
+  return item;
+}
+
 function nameFrom(title) {
   if (name.value && name.value !== name.dataset.proposed) return;
   name.value = name.dataset.proposed = title.replace(ARCHIVE, "").slice(0, 255);
@@ -291,3 +326,4 @@ for (const element of form.querySelectorAll("[data-scripts]")) element.hidden = 
 for (const element of form.querySelectorAll("[data-no-scripts]")) element.remove();
 showSource();
 resume();
+listEarlier();

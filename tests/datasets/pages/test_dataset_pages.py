@@ -7,6 +7,7 @@ from datasets.models import Dataset
 from datasets.tasks import build_dataset
 from digits_project.jobs.models import Status
 from digits_project.received import received_file
+from tests.support.api_requests import make_account
 from tests.support.samples.archive_samples import digit_files, tar_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
@@ -143,3 +144,12 @@ def test_a_dataset_in_error_offers_only_what_can_succeed(page, client, django_ca
     assert "Try again" not in text
     Dataset.objects.update(status=Status.ERROR, archive_train="", folder_train=str(tmp_path))
     assert "Try again" in page(f"/datasets/{dataset.pk}")
+
+
+def test_a_viewer_sees_datasets_and_no_form_to_make_one(page, client, settings, built_dataset):
+    settings.DIGITS_AUTH = "required"
+    client.force_login(make_account("vera", "viewer"))
+    text = page(FORM)
+    assert ("may look at datasets" in text, "new_dataset.js" in text) == (True, False)
+    assert "Delete" not in page(f"/datasets/{built_dataset.pk}").split("<main")[1].split("</main")[0]
+    page(reverse("dataset-preview"), 403, folder_train="/tmp")

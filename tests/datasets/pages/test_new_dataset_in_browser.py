@@ -7,7 +7,7 @@ import pytest
 from datasets.models import Dataset
 from digits_project.received import received_file
 from tests.support.browser import CHROMIUM, NO_CHROMIUM, SCREENS, PageErrors, chromium
-from tests.support.samples.archive_samples import digit_png
+from tests.support.samples.archive_samples import digit_png, tar_of
 
 __all__ = ["chromium"]
 
@@ -134,3 +134,33 @@ def test_loose_images_get_the_category_that_is_named_for_them(open_page, photos)
         page.get_by_role("button", name="Add").click()
     page.get_by_text("16 images in 2 categories").wait_for()
     assert page.locator(".found b").all_inner_texts() == ["sevens", "threes"]
+
+
+def test_an_earlier_upload_can_be_used_and_another_one_deleted(open_page, errors):
+    content = tar_of({f"{digit}/{number}.png": digit_png(digit, number) for digit in (3, 7) for number in range(4)})
+    for name in ("older", "pets"):
+        upload = received_file.begin("", len(content), name)
+        upload.content.write_bytes(content)
+    page = open_page("wide")
+    page.get_by_text("Earlier uploads").click()
+    page.get_by_role("listitem").filter(has_text="older").get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Use").click()
+    page.get_by_text("8 images in 2 categories").wait_for()
+    assert page.get_by_label("Name required").input_value() == "pets"
+    assert [left.name for left in received_file.all_received()] == ["pets"]
+    assert errors == []
+
+
+def test_the_images_of_a_dataset_open_large_and_the_arrow_keys_lead_on(open_page, live_server, make_built, errors):
+    dataset, page = make_built(), open_page("wide")
+    page.goto(f"{live_server.url}/datasets/{dataset.pk}/images?category=3")
+    page.locator(".grid a").nth(1).click()
+    page.get_by_text("2 of 9").wait_for()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("3 of 9").wait_for()
+    page.keyboard.press("Escape")
+    page.wait_for_function("document.activeElement.matches('.grid a')")
+    page.keyboard.press("ArrowRight")
+    links = page.locator(".grid a")
+    assert links.nth(2).evaluate("(link) => link === document.activeElement")
+    assert errors == []
