@@ -269,10 +269,38 @@ function proposeSize(proposed) {
 let pause;
 form.addEventListener("input", (event) => {
   if (event.target.name?.startsWith("resize_")) form.dataset.sized = "yes";
+  rememberTyped();
   if (["dataset_name", "method"].includes(event.target.name) || event.target.type === "file") return;
   clearTimeout(pause);
   pause = setTimeout(preview, 500);
 });
+
+// --- what was typed, after a reload --------------------------------------------------------------------------------
+const TYPED = `digits.typed${location.pathname}${location.search}`;
+
+function rememberTyped() {
+  const typed = {sized: form.dataset.sized, proposed: name.dataset.proposed, values: {}};
+  for (const field of form.elements) {
+    if (!field.name || ["file", "hidden"].includes(field.type)) continue;
+    if (field.type === "radio") typed.source = form.querySelector("[name=method]:checked").dataset.source;
+    else typed.values[field.name] = field.type === "checkbox" ? field.checked : field.value;
+  }
+  sessionStorage.setItem(TYPED, JSON.stringify(typed));
+}
+
+function restoreTyped() {
+  const typed = JSON.parse(sessionStorage.getItem(TYPED) || "null");
+  if (!typed || form.querySelector("[aria-invalid]")) return; // the server has filled in what was sent
+  if (typed.sized) form.dataset.sized = typed.sized;
+  if (typed.proposed) name.dataset.proposed = typed.proposed;
+  for (const [field, value] of Object.entries(typed.values)) {
+    const input = at(`id_${field}`);
+    if (input?.type === "checkbox") input.checked = value;
+    else if (input) input.value = value;
+  }
+  const choice = form.querySelector(`[data-source="${typed.source}"]`);
+  if (choice) choice.checked = true;
+}
 
 // --- events --------------------------------------------------------------------------------------------------------
 for (const choice of form.querySelectorAll("[name=method]")) choice.addEventListener("change", showSource);
@@ -315,6 +343,7 @@ document.addEventListener("submit", (event) => {
   say(`${at("upload-text").textContent} The dataset is created as soon as everything has arrived.`);
 }, true);
 form.addEventListener("sent", () => {
+  sessionStorage.removeItem(TYPED);
   const before = kept();
   if (before && hidden.value) {
     forget(before.fingerprint);
@@ -324,6 +353,7 @@ form.addEventListener("sent", () => {
 
 for (const element of form.querySelectorAll("[data-scripts]")) element.hidden = false;
 for (const element of form.querySelectorAll("[data-no-scripts]")) element.remove();
+restoreTyped();
 showSource();
 resume();
 listEarlier();

@@ -103,6 +103,8 @@ def test_what_was_chosen_and_typed_stays_after_an_error_and_a_reload(open_page, 
     assert page.get_by_label("Name required").input_value() == "photos"
     page.reload()
     page.get_by_text("photos: 16 files").wait_for()
+    assert page.get_by_label("Width").input_value() == "0"
+    page.get_by_label("Width").fill("16")
     page.get_by_role("button", name="Create the dataset").click()
     assert made_of(page).archive_train == "photos"
 
