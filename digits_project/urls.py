@@ -31,6 +31,7 @@ def oidc_view(name: str) -> Callable:
 
 urlpatterns = [
     path("", include("inference.api.urls")),  # first, because they are requested most often
+    path("", include("inference.pages.urls")),
     *action_routes("login", login.LoginViewSet, LOG_IN, "login", name="Log in"),
     path("oidc/login", oidc_view("OidcBegin"), name="oidc-login"),
     path("oidc/callback", oidc_view("OidcCallback"), name="oidc-callback"),
@@ -54,6 +55,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(renderer_classes=[PrettyJSONRenderer]), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(metadata_class=None), name="docs"),  # no OPTIONS
     path("", include("digits_project.webhooks.api.urls")),
+    path("", include("models_app.pages.urls")),
     path("", include("models_app.api.urls")),
     path("", include("datasets.pages.urls")),
     path("", include("datasets.api.urls")),

@@ -66,12 +66,19 @@ def _epoch_of(model: TrainedModel, which: Which) -> float | None:
     return snapshot.epoch if snapshot else None
 
 
-def missing(model: TrainedModel, split: str | None, which: Which) -> str:
-    """A message: the reason why there is no such evaluation, or how to request it."""
+def reason_against(model: TrainedModel, split: str | None, which: Which) -> str:
+    """A message: the reason why a model can't be evaluated; "" if it can."""
     try:
         _to_evaluate(model, split or _first_split(model) or Evaluation.Split.VAL, which)
     except (CanNotEvaluate, BadInput) as why:
         return str(why)
+    return ""
+
+
+def missing(model: TrainedModel, split: str | None, which: Which) -> str:
+    """A message: the reason why there is no such evaluation, or how to request it."""
+    if reason := reason_against(model, split, which):
+        return reason
     return f"There is no such evaluation of {model.name}; send a POST to this address to create one."
 
 

@@ -78,7 +78,13 @@ class InferenceViewSet(FormViewSet):
     _answering: Snapshot | None = None
 
     @extend_schema(responses={200: PREDICTIONS, **errors(404, 409, 422)}, parameters=[JOB_ID, VisualizationsForm])
-    @action(name="Classify an image", button="Classify", serializer_class=OneImageForm, **QUESTION)
+    @action(
+        name="Classify",
+        button="Classify",
+        serializer_class=OneImageForm,
+        page_template="inference/classify.html",
+        **QUESTION,
+    )
     def classify_one(self, request, format=None):
         """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""  # noqa: E501
         snapshot, form = self._question()

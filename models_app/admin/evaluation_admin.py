@@ -1,30 +1,23 @@
 """The admin's pages for evaluations, and the evaluation on a model's page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.core.paginator import Paginator
 from django.shortcuts import redirect
 
 from digits_project.accounts import usernames
-from digits_project.accounts.viewer import limited_user, without_paths
+from digits_project.accounts.viewer import without_paths
 from digits_project.common.errors import BadInput, Gone, LimitReached
 from digits_project.common.job_ids import is_job_id
 from digits_project.jobs.admin.job_admin import JobAdmin
 from digits_project.jobs.admin.privacy import ShowsWhatIsVisible
-from digits_project.jobs.models import Status
 from digits_project.jobs.templatetags.operators import share
-from digits_project.jobs.visibility import is_visible, visible
+from digits_project.jobs.visibility import visible
 from models_app import evaluations
 from models_app.models import TrainedModel
+from models_app.pages.evaluation_figures import figures
 from models_app.results import Evaluation, which_snapshot
-
-MAX_COLUMNS = 40  # of a matrix on a page
-MAX_IN_MATRIX, MAX_CONFUSED = 1000, 100  # of what inference.engine.classification_metrics keeps
-MAX_CATEGORIES = 100  # on a page of their table
-MAX_ERRORS = 24
-SORTED_BY = {"category": "Category", "precision": "Precision", "recall": "Recall", "f1": "F1", "support": "Images"}
 
 
 @admin.register(Evaluation)
@@ -85,67 +78,3 @@ class Evaluates(ShowsWhatIsVisible[TrainedModel]):
         splits = [split for split in Evaluation.Split.values if model.dataset.entries(split)]
         can = model.declared_kind.is_evaluated and model.snapshots.exists()
         return {"evaluation": found and figures(found, asked), "splits": splits if can else []}
-
-
-def figures(evaluation: Evaluation, asked: Mapping[str, str]) -> dict:
-    """Template context of an evaluation with any number of categories: one page of the table of categories, chosen
-    by the query string, and a small confusion matrix with the shade of each cell, in percent of its row."""
-    count = len(evaluation.categories)
-    return {
-        "job": evaluation,
-        "done": evaluation.status == Status.DONE,
-        "count": count,
-        "names": [row["category"] for row in evaluation.categories[:MAX_COLUMNS]],
-        "matrix": _matrix(evaluation) if 0 < count <= MAX_COLUMNS else [],
-        "has_matrix": count <= MAX_IN_MATRIX,
-        "json": evaluation.get_absolute_url(".json"),
-        "confused": _confused(evaluation),
-        "most_confused": MAX_CONFUSED,
-        "table": _table(evaluation.categories, asked),
-        "worst": without_paths(evaluation.worst_errors[:MAX_ERRORS]) if _shows_images(evaluation) else [],
-        "dataset": evaluation.trained_model.dataset_id,
-    }
-
-
-def _shows_images(evaluation: Evaluation) -> bool:
-    """Whether the user may see the images of the evaluation's dataset."""
-    return limited_user() is None or is_visible(evaluation.trained_model.dataset)
-
-
-def _matrix(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, int, bool]]]]:
-    """(category, [(images, percent of the row, whether the prediction is right)]) of each row."""
-    return [
-        (
-            figures["category"],
-            [(count, round(100 * count / (figures["support"] or 1)), i == j) for j, count in enumerate(row)],
-        )
-        for i, (figures, row) in enumerate(zip(evaluation.categories, evaluation.confusion_matrix or (), strict=True))
-    ]
-
-
-def _confused(evaluation: Evaluation) -> list[dict]:
-    """The most frequent errors, each with its percentage of the category's images."""
-    support = {row["category"]: row["support"] for row in evaluation.categories}
-    return [pair | {"share": pair["images"] / (support[pair["category"]] or 1)} for pair in evaluation.most_confused]
-
-
-def _table(categories: Sequence[dict], asked: Mapping[str, str]) -> dict:
-    """A page of the categories, sorted by the query's `by` (recall: lowest first, -recall: highest first), else in
-    their own order."""
-    by = asked.get("by", "")
-    column = by.removeprefix("-")
-    if column in SORTED_BY:
-        categories = sorted(categories, key=lambda row: row[column], reverse=by.startswith("-"))
-    else:
-        by = ""
-    page = Paginator(categories, MAX_CATEGORIES).get_page(asked.get("page"))
-    return {"by": by, "page": page, "heads": [_head(name, title, by) for name, title in SORTED_BY.items()]}
-
-
-def _head(name: str, title: str, by: str) -> dict:
-    """A column's head: its sort order for screen readers (aria-sort), and the query of a click."""
-    if by == name:
-        return {"title": f"{title} ↑", "by": f"-{name}", "sort": "ascending", "number": name != "category"}
-    if by == f"-{name}":
-        return {"title": f"{title} ↓", "by": name, "sort": "descending", "number": name != "category"}
-    return {"title": title, "by": name, "sort": "none", "number": name != "category"}

@@ -18,12 +18,12 @@ from digits_project.jobs.overview import time_left
 from digits_project.jobs.templatetags.operators import admin_page
 from digits_project.jobs.visibility import is_visible, visible
 from models_app import network_texts, services
-from models_app.admin import charts, comparison
-from models_app.admin.comparison import MAX_COMPARED
 from models_app.admin.evaluation_admin import Evaluates, EvaluationAdmin
 from models_app.admin.model_create_page import CreatesModels
 from models_app.models import TrainedModel
 from models_app.networks.drawing import svg
+from models_app.pages import comparison, curves
+from models_app.pages.comparison import MAX_COMPARED
 from models_app.pages.sparklines import sparklines
 from models_app.results import Snapshot, metrics_csv
 
@@ -130,7 +130,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
 
     def curves_json(self, request, job_id):
         model = self.seen(request, job_id)
-        return JsonResponse({"curves": charts.curves(model), "status": model.status, "ended": model.has_ended})
+        return JsonResponse({"curves": curves.curves(model), "status": model.status, "ended": model.has_ended})
 
     def network_svg(self, request, job_id):
         try:

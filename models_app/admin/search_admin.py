@@ -3,8 +3,8 @@
 from django.contrib import admin
 
 from digits_project.jobs.admin.job_admin import JobAdmin
-from models_app.admin.comparison import MAX_COMPARED
 from models_app.api.search_views import search_json
+from models_app.pages.comparison import MAX_COMPARED
 from models_app.search.search_job import Search
 
 

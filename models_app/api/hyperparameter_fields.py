@@ -1,5 +1,6 @@
 """The fields of the model forms that are hyperparameters, made from their declarations."""
 
+import re
 from collections.abc import Iterable
 
 from rest_framework import serializers
@@ -9,6 +10,7 @@ from models_app.api.model_fields import MAX_NUMBER, ListField, Number, Numbers, 
 from models_app.training.hyperparameter_declaration import Hyperparameter
 
 MAX_NUMBERS = 1000  # characters of a list
+PREFIX = re.compile("^(aug|lr)_")
 CHOICE_FIELDS = {"use_mean": UseMean}
 
 
@@ -17,10 +19,16 @@ def form_fields(hyperparameters: Iterable[Hyperparameter]) -> dict[str, serializ
     return {declared.wire_name: _form_field(declared) for declared in hyperparameters}
 
 
+def title_of(name: str) -> str:
+    """A label for a field: `aug_flip` as "Flip"; the headings of the page say what the prefixes say."""
+    return PREFIX.sub("", name).replace("_", " ").capitalize()
+
+
 def _form_field(declared: Hyperparameter) -> serializers.Field:
     """The field of a hyperparameter. Without a value it has the default; None if that depends on the training."""
     default = None if declared.is_required else declared.default
-    facts = {"default": default, "help_text": declared.help}
+    style = {"group": declared.group, "unit": declared.unit, "title": declared.title or title_of(declared.wire_name)}
+    facts = {"default": default, "help_text": declared.help, "style": style}
     if declared.several:
         return ListField(_one(declared), **facts | {"default": None if default is None else [default]})
     return _one(declared, **facts)

@@ -41,6 +41,11 @@ class RecipeForm(PolicyForm):
             data = self._filled_in(data)
         super().__init__(instance, data, **kwargs)
 
+    @property
+    def filled(self) -> recipes.Filled:
+        """What the recipe filled in."""
+        return self._filled
+
     def for_page(self):
         """Let the fields that a recipe can fill in start empty, so that what the user fills in is known."""
         super().for_page()

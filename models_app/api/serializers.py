@@ -65,6 +65,7 @@ class ModelForm(SearchForm, RecipeForm):
     Fields of methods that are not chosen are ignored.
     """
 
+    page_template = "models_app/model_form.html"
     WIRE_NAMES = {"name": "model_name", "standard_network": "standard_networks", "previous": "previous_networks"}
     DESCRIPTIONS = model_descriptions.MODEL
     DIGITS_FIELDS = digits_fields.MODEL

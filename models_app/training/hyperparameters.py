@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models_app.networks.fine_tuning import ALL, BLOCKS, HEAD, TRAIN_LAYERS, FineTuning
+from models_app.training import hyperparameter_declaration as groups
 from models_app.training.augmentation.declaration import Augmentation
 from models_app.training.hyperparameter_declaration import hyperparameter, hyperparameters_of
 from models_app.training.learning_rate import LearningRatePolicy
@@ -35,6 +36,8 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
     use_mean: str = hyperparameter(
         "image",
         choices=MEANS,
+        group=groups.DATA,
+        title="Mean and scale",
         help=(
             "What is subtracted from an image: the mean image of the dataset, its mean pixel, or nothing; network: the "
             "network's own mean and scale, for which its pretrained weights were made. Empty: image, or with "
@@ -47,16 +50,33 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
         above=0,
         maximum=MAX_EPOCHS,
         whole=True,
+        group=groups.SCHEDULE,
+        unit="epochs",
+        title="Epochs",
         help="How many times the training goes through the whole dataset.",
     )
     snapshot_interval: float = hyperparameter(
-        1, minimum=0, help="Epochs between two snapshots; 0.5 takes two in each epoch, 0 only one at the end."
+        1,
+        minimum=0,
+        group=groups.SCHEDULE,
+        unit="epochs",
+        title="Snapshot every",
+        help="Epochs between two snapshots; 0.5 takes two in each epoch, 0 only one at the end.",
     )
-    val_interval: float = hyperparameter(1, minimum=0, help="Epochs between two validations; 0: none.")
+    val_interval: float = hyperparameter(
+        1,
+        minimum=0,
+        group=groups.SCHEDULE,
+        unit="epochs",
+        title="Validate every",
+        help="Epochs between two validations; 0: none.",
+    )
     early_stop_patience: int = hyperparameter(
         0,
         minimum=0,
         maximum=MAX_EPOCHS,
+        group=groups.SCHEDULE,
+        unit="validations",
         help=(
             "The training ends after this many validations in a row without a better accuracy (or loss, if "
             "the network has no accuracy); 0: never."
@@ -67,6 +87,8 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
         None,
         minimum=0,
         maximum=MAX_EPOCHS,
+        group=groups.SCHEDULE,
+        unit="snapshots",
         help=(
             "How many of the newest snapshots are kept, besides the best one and those marked to be kept; 0: all; "
             "empty: the newest, the best, and every n-th, so that about ten are kept."
@@ -75,6 +97,7 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
     # The trainer takes the weights that follow from the dataset, TrainConfig.category_weights.
     balance_classes: bool = hyperparameter(
         False,
+        group=groups.DATA,
         help="Whether all categories have the same weight, whatever their numbers of images: the loss of each image is "
         "multiplied by n/(k·m), with n images in all, k categories and m images of its own. Reported losses stay "
         "unweighted.",
@@ -82,6 +105,7 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
     train_layers: str = hyperparameter(
         ALL,
         choices=TRAIN_LAYERS,
+        group=groups.NETWORK,
         help=(
             "Which layers the training changes: all, the head (the layer that computes the scores), or the last blocks "
             "and the head. The others keep the weights that they start from."
@@ -92,16 +116,21 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
         minimum=1,
         maximum=1000,
         only_with=("train_layers", BLOCKS),
+        group=groups.NETWORK,
+        unit="blocks",
         help="With train_layers blocks: how many of the network's last blocks are trained, besides the head.",
     )
     backbone_lr_factor: float = hyperparameter(
         1.0,
         above=0,
         maximum=1,
+        group=groups.NETWORK,
+        title="Rate of the other layers",
         help="The learning rate of all layers but the head, as a fraction of the head's, such as 0.1.",
     )
     freeze_batch_norm: bool = hyperparameter(
         False,
+        group=groups.NETWORK,
         help=(
             "Whether BatchNorm keeps the averages that it starts from, instead of those of each batch. Layers that are "
             "not trained always keep theirs."
@@ -111,6 +140,8 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
         0.0,
         minimum=0,
         maximum=MAX_EPOCHS,
+        group=groups.SCHEDULE,
+        unit="epochs",
         help=(
             "The first so many epochs train the head only; then the layers of train_layers follow, at their own rate. "
             "A new head would otherwise spoil the weights that the others start from."
@@ -121,6 +152,8 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
         minimum=0,
         maximum=MAX_VIEWS,
         only_with=("train_layers", HEAD),
+        group=groups.NETWORK,
+        unit="views",
         help=(
             "With train_layers head: the head is trained on features (what the other layers compute) of this many "
             "fixed views of each image. They are computed once, and every later training with the same layers below "
@@ -132,29 +165,42 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
         None,
         minimum=0,
         maximum=2**32 - 1,
+        group=groups.OPTIMIZER,
         help="The same seed on the same machine gives the same weights; empty: a random seed.",
     )
     batch_size: int = hyperparameter(  # no default: networks have their own
         minimum=1,
         maximum=100_000,
         several=True,
+        group=groups.OPTIMIZER,
+        unit="images",
         help="Images in a step; empty: the network's own. Several, `32,64`, create one model each.",
     )
     batch_accumulation: int = hyperparameter(
-        1, minimum=1, maximum=10_000, help="Number of batches whose average gradient makes one step of the solver."
+        1,
+        minimum=1,
+        maximum=10_000,
+        group=groups.OPTIMIZER,
+        unit="batches",
+        help="Number of batches whose average gradient makes one step of the solver.",
     )
-    solver_type: str = hyperparameter("SGD", choices=SOLVERS, help="How a step changes the weights.")
+    solver_type: str = hyperparameter(
+        "SGD", choices=SOLVERS, group=groups.OPTIMIZER, title="Solver", help="How a step changes the weights."
+    )
     rms_decay: float = hyperparameter(
         0.99,
         minimum=0,
         below=1,
         only_with=("solver_type", "RMSPROP"),
+        group=groups.OPTIMIZER,
+        title="Decay of RMSPROP",
         help="RMSPROP: the fraction of the average of squared gradients that a step keeps.",
     )
     momentum: float = hyperparameter(
         0.9,
         minimum=0,
         below=1,
+        group=groups.OPTIMIZER,
         help=(
             "SGD, NESTEROV: the fraction of the last step that is repeated. ADAM, ADAMW, ADADELTA: the fraction of "
             "their averages of gradients that a step keeps. The other solvers have none."
@@ -163,6 +209,7 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
     weight_decay: float = hyperparameter(
         0.0005,
         minimum=0,
+        group=groups.OPTIMIZER,
         help=(
             "How strongly weights are pulled towards zero, as a factor of the weight that is added to the gradient "
             "(L2). ADAMW multiplies it by the learning rate only, and needs larger values, such as 0.05."
@@ -171,6 +218,7 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
     gradient_clip: float = hyperparameter(
         0.0,
         minimum=0,
+        group=groups.OPTIMIZER,
         help=(
             "The largest norm (Euclidean length) of the gradient of all weights together, before weight decay. A "
             "longer gradient is scaled down to it. 0: no limit."
@@ -180,6 +228,8 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
         0.0,
         minimum=0,
         below=1,
+        group=groups.OPTIMIZER,
+        title="Average of the weights (EMA)",
         help=(
             "The exponential moving average of the weights: the fraction that a step keeps, such as 0.999. Validation "
             "and snapshots use the averaged weights, the training goes on from its own. 0: no average."
@@ -188,6 +238,7 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
     precision: str = hyperparameter(
         AUTO_PRECISION,
         choices=PRECISIONS,
+        group=groups.HARDWARE,
         help=(
             "In which numbers the network is computed in training and validation: fp32, or bf16, which current GPUs "
             "compute several times as fast and only PyTorch can. auto: bf16 where the training runs on a GPU that has "
@@ -196,6 +247,7 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
     )
     deterministic: bool = hyperparameter(
         False,
+        group=groups.HARDWARE,
         help=(
             "Whether the same seed gives the same weights on a GPU too, with PyTorch; this takes longer. On the CPU it "
             "always does."
@@ -203,6 +255,7 @@ class Hyperparameters(LearningRatePolicy, Augmentation):
     )
     compile_network: bool = hyperparameter(
         False,
+        group=groups.HARDWARE,
         help=(
             "Whether PyTorch compiles the network before it trains, which takes minutes and makes long trainings on a "
             "GPU faster. Without a C compiler the training goes on without."

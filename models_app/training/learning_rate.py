@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from models_app.training.hyperparameter_declaration import BadHyperparameter, hyperparameter, hyperparameters_of
+from models_app.training.hyperparameter_declaration import (
+    SCHEDULE,
+    BadHyperparameter,
+    hyperparameter,
+    hyperparameters_of,
+)
 
 LARGEST_RATE = 1e38  # engines compute in float32
 SMALLEST_RATE = 1e-35  # a smaller one is 0: MXNet refuses the subnormal numbers of float32
@@ -48,9 +54,12 @@ POLICIES = tuple(FACTORS)
 PLATEAU = "plateau"
 
 
+_rate = partial(hyperparameter, group=SCHEDULE)
+
+
 def _of(policy: str, default: Any, help: str, **facts: Any) -> Any:
     """Declare a parameter of one policy."""
-    return hyperparameter(default, help=f"{policy}: {help}", only_with=("lr_policy", policy), **facts)
+    return _rate(default, help=f"{policy}: {help}", only_with=("lr_policy", policy), **facts)
 
 
 @dataclass(frozen=True)
@@ -74,17 +83,18 @@ class LearningRatePolicy:
     warm-up the rate rises linearly, from a hundredth of the policy's first rate to that rate.
     """
 
-    learning_rate: float = hyperparameter(
+    learning_rate: float = _rate(
         0.01,
         above=0,
         several=True,
         help="The base rate, which lr_policy changes. Several, `0.1,0.01`, create one model each.",
     )
-    lr_policy: str = hyperparameter("step", choices=POLICIES, help="How the rate changes during the training.")
-    lr_warmup: float = hyperparameter(
+    lr_policy: str = _rate("step", choices=POLICIES, help="How the rate changes during the training.")
+    lr_warmup: float = _rate(
         0.0,
         minimum=0,
         below=100,
+        unit="%",
         help="The percent of the training in which the rate first rises linearly to that with which lr_policy begins; "
         "the policy takes the rest. 0: no warm-up.",
     )

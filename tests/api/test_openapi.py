@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 OTHER_ROUTES = (
     r"/(admin|\^static|api/(schema|docs)|healthz|readyz|metrics|oidc|about|account/|uploads|pages"
     r"|datasets/\{job_id\}/(images|mean|strip)"
+    r"|models/(compare|\{job_id\}/evaluation/cell)"
     r"|(datasets|models)(/images/\w+/new)?$)"
 )
 

@@ -23,10 +23,10 @@ django.setup()
 
 from rest_framework.exceptions import ValidationError
 
-from models_app.admin import comparison
 from models_app.api.serializers import ClassificationModelForm, GenericModelForm
 from models_app.management.commands.train_model import OPTIONS
 from models_app.models import TrainedModel
+from models_app.pages import comparison
 from models_app.training.config import TrainConfig
 from models_app.training.engines import EngineConfig
 from tests.support.derived_declarations import missing_columns, schema_properties

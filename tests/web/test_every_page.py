@@ -36,7 +36,7 @@ RUN_AXE = """async (scheme) => {
 SCREENS = [{"width": 1280, "height": 900}, {"width": 390, "height": 844}]
 SCHEMES = ["light", "dark"]
 
-# The pages, by a name; {dataset}, {model} and {failed} are ids of jobs. Each new page gets a line here.
+# The pages, by a name; {dataset}, {model}, {waiting} and {failed} are ids of jobs. Each new page gets a line here.
 PAGES = {
     "home": "/",
     "datasets": "/?tab=datasets",
@@ -51,9 +51,13 @@ PAGES = {
     "image": "/datasets/{dataset}/images/val/0",
     "augmentation": "/datasets/{dataset}/augment_preview",
     "new model": "/models/images/classification",
+    "new model, filled": "/models/images/classification?dataset={dataset}&method=custom",
     "new model of your own": "/models/images/generic",
     "model": "/models/{model}",
     "evaluation": "/models/{model}/evaluation?split=val&snapshot_epoch=3",
+    "model not evaluated": "/models/{waiting}/evaluation",
+    "images of a cell": "/models/{model}/evaluation/cell?split=val&epoch=3&true=3&predicted=3",
+    "compare models": "/models/compare?ids={model},{waiting}",
     "classify": "/models/images/classification/classify_one?job_id={model}",
     "classify a list": "/models/images/classification/classify_many",
     "pretrained models": "/pretrained_models",
@@ -76,7 +80,7 @@ def addresses(make_dataset, make_model):
     type(failed).objects.filter(pk=failed.pk).update(status=Status.ERROR, error="There is no image in this folder.")
     model = make_model(dataset, name="LeNet on digits", train_epochs=10)
     TrainedModel.objects.filter(pk=model.pk).update(status=Status.RUNNING, progress=0.5)
-    make_model(dataset, name="LeNet, waiting")
+    waiting = make_model(dataset, name="LeNet, waiting")
     for iteration in range(1, 8):
         add_metric(model, "train", iteration)
         add_metric(model, "val", iteration)
@@ -85,7 +89,7 @@ def addresses(make_dataset, make_model):
     row = {"category": "3", "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
     identity = {"job_id": "20260101-000000-0001", "trained_model": model, "epoch": 3, "split": "val", "name": "lenet"}
     Evaluation.objects.create(**identity, **figures, categories=[row], status=Status.DONE)
-    ids = {"dataset": dataset.pk, "failed": failed.pk, "model": model.pk}
+    ids = {"dataset": dataset.pk, "failed": failed.pk, "model": model.pk, "waiting": waiting.pk}
     return {name: path.format(**ids) for name, path in PAGES.items()}
 
 

@@ -167,7 +167,7 @@ def test_the_queue_shows_the_place_of_ones_own_job_behind_many_others(client, lo
     assert f'href="/datasets/{mine.pk}"' in page
 
 
-def test_the_evaluation_of_a_model_that_has_none_offers_to_evaluate_it(browse, models):
+def test_the_evaluation_of_a_model_without_a_snapshot_says_why_there_is_none(browse, models):
     page = browse(f"/models/{models[0].pk}/evaluation")
-    assert "Not evaluated yet" in page
-    assert ">Evaluate</button>" in page
+    assert "It can't be evaluated now" in page
+    assert ">Evaluate</button>" not in page

@@ -43,9 +43,10 @@ def test_errors_are_at_their_fields_and_what_was_typed_and_the_chosen_file_stay(
     image = tmp_path / "cat.png"
     image.write_bytes(b"no image")
     page = visit("/models/images/classification/classify_one")
+    page.locator("#one-image summary").click()
     page.set_input_files("#id_image_file", image)
     page.fill("#id_snapshot_epoch", "-7")
-    page.get_by_role("button", name="Classify").click()
+    page.get_by_role("button", name="Classify", exact=True).click()
     expect(page.locator("#problem")).to_be_visible()
     assert page.input_value("#id_image_file").endswith("cat.png")
     assert page.input_value("#id_snapshot_epoch") == "-7"

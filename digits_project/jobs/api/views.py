@@ -125,7 +125,11 @@ class CreateViewSet(FormViewSet, Generic[J]):
         if request.accepted_renderer.format == "json":
             described = [self.describe(job) for job in jobs]
             return Response(described[0] if len(jobs) == 1 else {"jobs": described})
-        return HttpResponseRedirect(jobs[0].get_absolute_url() if len(jobs) == 1 else _list_of(jobs))
+        return HttpResponseRedirect(jobs[0].get_absolute_url() if len(jobs) == 1 else self.page_of(jobs))
+
+    def page_of(self, jobs: list[J]) -> str:
+        """The address of the page that shows several jobs that were created together."""
+        return _list_of(jobs)
 
     def owner(self) -> str:
         """The name under which the job is recorded; clients of DIGITS may send it with the form."""

@@ -35,7 +35,14 @@ def alexnet(frame: Frame, categories: int) -> Network:
     return stack.classified("AlexNet")
 
 
-ALEXNET = StandardNetwork("alexnet", alexnet, batch_size=128, size=227, normalization=IMAGENET)
+ALEXNET = StandardNetwork(
+    "alexnet",
+    alexnet,
+    batch_size=128,
+    size=227,
+    normalization=IMAGENET,
+    summary="The network with which deep learning began, for photos; many weights.",
+)
 
 
 def alexnet_torch(frame: Frame, categories: int) -> Network:
@@ -56,4 +63,11 @@ def alexnet_torch(frame: Frame, categories: int) -> Network:
     return stack.classified("AlexNet of torchvision")
 
 
-ALEXNET_TORCH = StandardNetwork("alexnet_torch", alexnet_torch, batch_size=128, size=224, normalization=IMAGENET)
+ALEXNET_TORCH = StandardNetwork(
+    "alexnet_torch",
+    alexnet_torch,
+    batch_size=128,
+    size=224,
+    normalization=IMAGENET,
+    summary="AlexNet as PyTorch has it, for its published weights.",
+)

@@ -42,6 +42,7 @@ EFFICIENTNET_LITE0 = StandardNetwork(
     size=224,
     normalization=HALF,
     resizing=Resizing(0.875, "bicubic"),
+    summary="For photos; pretrained weights can be installed for it.",
 )
 
 

@@ -48,7 +48,14 @@ def googlenet(frame: Frame, categories: int) -> Network:
     return stack.classified("GoogLeNet")
 
 
-GOOGLENET = StandardNetwork("googlenet", googlenet, batch_size=32, size=224, normalization=HALF)
+GOOGLENET = StandardNetwork(
+    "googlenet",
+    googlenet,
+    batch_size=32,
+    size=224,
+    normalization=HALF,
+    summary="For photos; few weights, slower to train than its size suggests.",
+)
 
 
 def _stem(stack: LayerStack) -> None:

@@ -27,7 +27,14 @@ def googlenet_torch(frame: Frame, categories: int) -> Network:
     return stack.classified("GoogLeNet of torchvision")
 
 
-GOOGLENET_TORCH = StandardNetwork("googlenet_torch", googlenet_torch, batch_size=32, size=224, normalization=HALF)
+GOOGLENET_TORCH = StandardNetwork(
+    "googlenet_torch",
+    googlenet_torch,
+    batch_size=32,
+    size=224,
+    normalization=HALF,
+    summary="GoogLeNet as PyTorch has it, for its published weights.",
+)
 
 
 def _inception(stack: LayerStack, name: str, single: int, three: tuple, five: tuple, pooled: int) -> None:

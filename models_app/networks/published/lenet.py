@@ -28,4 +28,12 @@ def lenet(frame: Frame, categories: int) -> Network:
     return stack.classified("LeNet")
 
 
-LENET = StandardNetwork("lenet", lenet, batch_size=64, size=28, crops=False, resizing=WHOLE)
+LENET = StandardNetwork(
+    "lenet",
+    lenet,
+    batch_size=64,
+    size=28,
+    crops=False,
+    resizing=WHOLE,
+    summary="Small and fast, for digits, letters and other small gray images.",
+)

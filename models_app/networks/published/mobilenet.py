@@ -23,7 +23,14 @@ def mobilenet_v2(frame: Frame, categories: int) -> Network:
     return stack.classified("MobileNet-v2")
 
 
-MOBILENET_V2 = StandardNetwork("mobilenet_v2", mobilenet_v2, batch_size=32, size=224, normalization=IMAGENET)
+MOBILENET_V2 = StandardNetwork(
+    "mobilenet_v2",
+    mobilenet_v2,
+    batch_size=32,
+    size=224,
+    normalization=IMAGENET,
+    summary="For photos on phones and small computers.",
+)
 
 
 def add_layers(stack: LayerStack, stages: Iterable[tuple[int, int, int, int, int]], pad: Pad, categories: int) -> None:

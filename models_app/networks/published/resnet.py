@@ -34,10 +34,38 @@ def resnet50_torch(frame: Frame, categories: int) -> Network:
     return _resnet(name, frame, categories, BLOCKS_50, _bottleneck_torch, BOTTLENECK_EXPANSION, TORCH_POOLING)
 
 
-RESNET18 = StandardNetwork("resnet18", resnet18, batch_size=32, size=224, normalization=IMAGENET)
-RESNET50 = StandardNetwork("resnet50", resnet50, batch_size=16, size=224, normalization=IMAGENET)
-RESNET18_TORCH = StandardNetwork("resnet18_torch", resnet18_torch, batch_size=32, size=224, normalization=IMAGENET)
-RESNET50_TORCH = StandardNetwork("resnet50_torch", resnet50_torch, batch_size=16, size=224, normalization=IMAGENET)
+RESNET18 = StandardNetwork(
+    "resnet18",
+    resnet18,
+    batch_size=32,
+    size=224,
+    normalization=IMAGENET,
+    summary="A good first choice for photos: accurate, and not too slow.",
+)
+RESNET50 = StandardNetwork(
+    "resnet50",
+    resnet50,
+    batch_size=16,
+    size=224,
+    normalization=IMAGENET,
+    summary="More accurate on many photos than ResNet-18, and several times slower.",
+)
+RESNET18_TORCH = StandardNetwork(
+    "resnet18_torch",
+    resnet18_torch,
+    batch_size=32,
+    size=224,
+    normalization=IMAGENET,
+    summary="ResNet-18 as PyTorch has it, for its published weights.",
+)
+RESNET50_TORCH = StandardNetwork(
+    "resnet50_torch",
+    resnet50_torch,
+    batch_size=16,
+    size=224,
+    normalization=IMAGENET,
+    summary="ResNet-50 as PyTorch has it, for its published weights.",
+)
 
 
 def _resnet(

@@ -27,7 +27,14 @@ def squeezenet(frame: Frame, categories: int) -> Network:
     return stack.classified("SqueezeNet")
 
 
-SQUEEZENET = StandardNetwork("squeezenet", squeezenet, batch_size=32, size=224, normalization=IMAGENET)
+SQUEEZENET = StandardNetwork(
+    "squeezenet",
+    squeezenet,
+    batch_size=32,
+    size=224,
+    normalization=IMAGENET,
+    summary="The fewest weights, where a model must be small to download.",
+)
 
 
 def _fire(stack: LayerStack, name: str, squeezed: int) -> None:

@@ -28,6 +28,7 @@ class StandardNetwork:
     crops: whether it crops a square of that size from larger images.
     normalization: that of the weights that PyTorch's libraries and packages have for it; None: it has none.
     resizing: how images were brought to its size for these weights.
+    summary: what it is for, in one sentence.
     """
 
     name: str
@@ -37,6 +38,7 @@ class StandardNetwork:
     crops: bool = True
     normalization: Normalization | None = None
     resizing: Resizing = PHOTOS
+    summary: str = ""
 
     @property
     def crop_size(self) -> int:

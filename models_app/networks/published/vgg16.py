@@ -28,4 +28,11 @@ def vgg16(frame: Frame, categories: int) -> Network:
     return stack.classified("VGG-16")
 
 
-VGG16 = StandardNetwork("vgg16", vgg16, batch_size=16, size=224, normalization=IMAGENET)
+VGG16 = StandardNetwork(
+    "vgg16",
+    vgg16,
+    batch_size=16,
+    size=224,
+    normalization=IMAGENET,
+    summary="Large and slow; used where its features are known to work.",
+)

@@ -38,6 +38,8 @@ function compare(parent) {
   const links = [...parent.querySelectorAll("a[data-name]")];
   const names = namesOf(links);
   const choice = parent.querySelector("select");
+  parent.querySelector("[data-static]")?.remove(); // the chart without scripts
+  for (const part of parent.querySelectorAll("[data-with-scripts]")) part.hidden = false;
   const chart = new LineChart(parent, "", {height: 380});
   let results = [];
 

@@ -23,7 +23,8 @@ def begun_with(page: str) -> dict[str, str]:
     """{field: the value with which the page begins}"""
     texts = {}
     for tag in re.findall(r"<input [^>]*>", page):
-        if (name := re.search(r'name="(\w+)"', tag)) and 'type="checkbox"' not in tag:
+        is_unchosen = 'type="checkbox"' in tag or ('type="radio"' in tag and " checked" not in tag)
+        if (name := re.search(r'name="(\w+)"', tag)) and not is_unchosen:
             value = re.search(r'value="([^"]*)"', tag)
             texts[name[1]] = value[1] if value else ""
     selects = re.findall(r'<select [^>]*?name="(\w+)".*?>(.*?)</select>', page, re.DOTALL)

@@ -34,7 +34,7 @@ function button(parent, text, action = null) {
 export class LineChart {
   // `format` writes a value of y; `log` is whether the chart is logarithmic at first; `height` is in CSS pixels.
   constructor(parent, title, {xLabel = "epoch", log = false, format = short, height = HEIGHT} = {}) {
-    Object.assign(this, {xLabel, log, height, series: [], zoom: null, hidden: new Set()});
+    Object.assign(this, {xLabel, log, height, series: [], zoom: null, hidden: new Set(), smoothing: 0, mark: null});
     this.root = element("figure", "d-chart", parent);
     const head = element("figcaption", "d-chart-head", this.root);
     this.title = element("strong", "", head);
@@ -70,6 +70,19 @@ export class LineChart {
     }
   }
 
+  // Draw moving averages: each value keeps the share `smoothing` of the average before it; 0: the values themselves.
+  setSmoothing(smoothing) {
+    this.smoothing = smoothing;
+    this.uplot.setData(this.data(), !this.zoom);
+    if (this.zoom) this.zoomTo(this.zoom);
+  }
+
+  // Mark a value of x, such as the best epoch, with a line; null: none.
+  setMark(mark) {
+    this.mark = mark;
+    this.uplot.redraw(false);
+  }
+
   setLog(log) {
     this.log = log;
     this.build();
@@ -86,7 +99,16 @@ export class LineChart {
   data() {
     if (!this.series.length) return [[]];
     const isShown = (y) => Number.isFinite(y) && (!this.log || y > 0);
-    return uPlot.join(this.series.map(({x, y}) => [x, y.map((one) => (isShown(one) ? one : null))]));
+    return uPlot.join(this.series.map(({x, y}) => [x, this.averaged(y.map((one) => (isShown(one) ? one : null)))]));
+  }
+
+  averaged(y) {
+    if (!this.smoothing) return y;
+    let before = null;
+    return y.map((one) => {
+      if (one !== null) before = before === null ? one : this.smoothing * before + (1 - this.smoothing) * one;
+      return one === null ? null : before;
+    });
   }
 
   build() {
@@ -133,8 +155,25 @@ export class LineChart {
         dash: one.dashed ? [5, 3] : undefined,
         value: (u, value) => this.format(value),
       }))],
-      hooks: {setScale: [(u, key) => key === "x" && this.noteZoom(u)], setSeries: [(u, i) => this.noteShown(u, i)]},
+      hooks: {draw: [(u) => this.drawMark(u)], setScale: [(u, key) => key === "x" && this.noteZoom(u)], setSeries: [(u, i) => this.noteShown(u, i)]},
     };
+  }
+
+  drawMark({ctx, bbox, valToPos, scales}) {
+    if (!this.mark || scales.x.min > this.mark.x || scales.x.max < this.mark.x) return;
+    const left = Math.round(valToPos(this.mark.x, "x", true));
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = getComputedStyle(this.root).getPropertyValue("--body-quiet-color").trim();
+    ctx.setLineDash([4, 4]);
+    ctx.beginPath();
+    ctx.moveTo(left, bbox.top);
+    ctx.lineTo(left, bbox.top + bbox.height);
+    ctx.stroke();
+    const isRight = left > bbox.left + bbox.width / 2;
+    ctx.textAlign = isRight ? "right" : "left";
+    ctx.textBaseline = "top";
+    ctx.fillText(this.mark.label, left + (isRight ? -6 : 6), bbox.top + 2);
+    ctx.restore();
   }
 
   // The name in the legend. On a click or Enter, uPlot hides the line, or shows it again.

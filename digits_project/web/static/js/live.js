@@ -23,5 +23,6 @@ async function showStatus({detail: {status}}) {
 if (job) {
   document.addEventListener("digits:progress", ({detail}) => showProgress(document.getElementById("job-progress"), detail));
   document.addEventListener("digits:status", showStatus);
-  watch({url: job.dataset.eventsAddress, jobs: [job.dataset.job], types: ["status", "progress"]});
+  const types = job.dataset.further?.split(" ") || []; // such as metrics, which the page itself handles
+  watch({url: job.dataset.eventsAddress, jobs: [job.dataset.job], types: ["status", "progress", ...types]});
 }

@@ -31,7 +31,7 @@ SETTINGS = (
     "select_gpus",
     "select_gpu_count",
 )
-MAX_COMPARED = 8  # models at a time
+MAX_COMPARED = 10  # models at a time
 LONGEST = 200  # characters of a value
 
 

@@ -1,0 +1,45 @@
+"""The fragments of a model's page, which follow its training."""
+
+from django.http import JsonResponse
+
+from digits_project.accounts.roles import Role
+from digits_project.accounts.viewer import without_paths
+from digits_project.api.browsable import PageResponse
+from digits_project.api.viewsets import PageView
+from digits_project.jobs.api.views import fetch
+from digits_project.jobs.log_files import tail
+from models_app.models import TrainedModel
+from models_app.pages.curves import curves
+from models_app.pages.model_page import LOG_BYTES, live_part
+
+
+class Live(PageView):
+    """The numbers, the snapshots and what else changes while a model trains."""
+
+    role = Role.USER
+
+    def get(self, request, job_id):
+        return PageResponse({}, "models_app/model_live.html", **live_part(fetch(TrainedModel, job_id)))
+
+
+class Curves(PageView):
+    """The points of the charts, and the best epoch."""
+
+    role = Role.USER
+
+    def get(self, request, job_id):
+        model = fetch(TrainedModel, job_id)
+        best = model.best_snapshot
+        found = {"curves": curves(model), "best": best and best.epoch, "status": model.status, "ended": model.has_ended}
+        return JsonResponse(found)
+
+
+class LogTail(PageView):
+    """The end of a training's log."""
+
+    role = Role.USER
+
+    def get(self, request, job_id):
+        model = fetch(TrainedModel, job_id)
+        text = without_paths(tail(model.directory / "train.log", LOG_BYTES)) or "Nothing is logged yet."
+        return PageResponse({}, "models_app/log.html", log=text)

@@ -1,0 +1,114 @@
+// Images that are dropped on a part of the page, or chosen, are classified one after another, each with its bars.
+import {UNREACHABLE} from "../js/requests.js";
+
+const MAX_BARS = 5;
+const AT_ONCE = 2; // requests
+
+function element(name, className, parent, text = "") {
+  const made = Object.assign(document.createElement(name), {className, textContent: text});
+  parent?.append(made);
+  return made;
+}
+
+// The text of a refused request.
+export function errorOf(data) {
+  if (data?.error) return data.error.description;
+  const errors = Array.isArray(data?.errors) ? data.errors.map((one) => one.message) : Object.values(data?.errors || {});
+  return errors.flat().join(" ") || "The server did not accept this.";
+}
+
+// Ask for one image, a file or the address of one: [[category, percent], …], the surest first, or [[output, text], …].
+export async function ask(address, job, snapshot, file) {
+  const body = new FormData();
+  body.append("job_id", job);
+  if (snapshot) body.append("snapshot_epoch", snapshot);
+  if (typeof file === "string") body.append("image_url", file);
+  else body.append("image_file", file, file.name);
+  let response;
+  try {
+    response = await fetch(address, {method: "POST", body, headers: {Accept: "application/json"}});
+  } catch {
+    throw new Error(UNREACHABLE);
+  }
+  const data = await response.json().catch(() => null);
+  if (!response.ok) throw new Error(errorOf(data));
+  const {predictions, outputs} = data;
+  if (predictions) return Array.isArray(predictions) ? predictions : Object.entries(predictions);
+  return Object.entries(outputs).map(([name, values]) => [name, JSON.stringify(values).slice(0, 300)]);
+}
+
+// The picture of a file; browsers can't show all formats that the server reads.
+export function pictureOf(file, parent) {
+  const image = element("img", "dropped", parent);
+  image.alt = "";
+  const reader = new FileReader(); // a data: URL, because the pages allow no blob: URLs
+  reader.addEventListener("load", () => (image.src = reader.result));
+  image.addEventListener("error", () => image.remove());
+  reader.readAsDataURL(file);
+  return image;
+}
+
+export function bars(parent, ranked) {
+  const list = element("ol", "predictions", parent);
+  for (const [category, percent] of ranked.slice(0, MAX_BARS)) {
+    const line = element("li", "", list);
+    element("b", "", line, category);
+    if (typeof percent !== "number") {
+      element("span", "", line, percent);
+      continue;
+    }
+    const bar = element("progress", "", line);
+    Object.assign(bar, {max: 100, value: percent});
+    bar.setAttribute("aria-label", category);
+    element("span", "badge", line, `${percent.toFixed(2)} %`);
+  }
+}
+
+// Run `work` for each file, a few at once.
+export async function eachOf(files, work) {
+  const waiting = [...files];
+  await Promise.all(Array.from({length: AT_ONCE}, async () => {
+    while (waiting.length) await work(waiting.shift());
+  }));
+}
+
+// Files that are dropped on `parent` or chosen with its button go to `take`.
+export function takesFiles(parent, take) {
+  const input = parent.querySelector("input[type=file]");
+  parent.querySelector("[data-choose]").addEventListener("click", () => input.click());
+  input.addEventListener("change", () => {
+    take([...input.files]);
+    input.value = "";
+  });
+  const over = (event, isOver) => {
+    event.preventDefault();
+    parent.classList.toggle("over", isOver);
+  };
+  parent.addEventListener("dragover", (event) => over(event, true));
+  parent.addEventListener("dragleave", (event) => over(event, false));
+  parent.addEventListener("drop", (event) => {
+    over(event, false);
+    take([...event.dataTransfer.files]);
+  });
+}
+
+export function classifies(section) {
+  const drop = section.querySelector("[data-classify]");
+  const results = section.querySelector("[data-results]");
+  takesFiles(drop, (files) => eachOf(files, async (file) => {
+    const item = element("li", "card", null);
+    results.prepend(item);
+    pictureOf(file, item);
+    const found = element("div", "", item);
+    element("p", "name", found, file.name);
+    const message = element("p", "muted", found, "…");
+    try {
+      const ranked = await ask(drop.dataset.classify, drop.dataset.job, drop.querySelector("[data-snapshot]").value, file);
+      message.remove();
+      bars(found, ranked);
+    } catch (wrong) {
+      message.className = "field-error";
+      message.textContent = wrong.message;
+    }
+  }));
+}
