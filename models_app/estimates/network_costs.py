@@ -38,7 +38,7 @@ class NetworkCosts:
     @property
     def memory(self) -> int:
         """Bytes that the values of one image take in a training, with their gradients."""
-        return round(self.values * FLOAT_BYTES * (1 + self.backward))
+        return FLOAT_BYTES * max(self.kept, round(self.values * (1 + self.backward)))
 
 
 def costs_of(network: Network, how: FineTuning | None = None) -> NetworkCosts:

@@ -28,6 +28,14 @@ def test_a_head_has_next_to_no_backward_pass_and_reads_the_features():
     assert (costs.features, costs.trained) == (1280, 1280 * 10 + 10)
 
 
+def test_a_network_of_timm_has_the_features_of_its_head_and_what_a_training_keeps():
+    atto = standard("timm/convnext_atto", (3, 448, 448), 10, 0)
+    costs = costs_of(atto, FineTuning("head"))
+    assert (costs.features, costs.kept, costs.trained) == (320, 0, 3210)
+    assert costs_of(atto).kept == 4 * 7_898_462
+    assert costs_of(atto).memory >= 4 * costs_of(atto).kept
+
+
 def test_a_training_takes_longer_with_more_images_and_less_time_on_more_cores():
     costs = costs_of(standard("resnet18", (3, 64, 64), 10))
     few, many = (seconds_of(costs, Workload(images, 0), cores=2) for images in (10_000, 100_000))

@@ -6,12 +6,17 @@ import math
 import pytest
 
 from digits_project.common.errors import BadInput
+from digits_project.common.resources import usable_cores
 from models_app.networks import BadNetwork
+from models_app.training import __main__ as trainer_program
 from models_app.training.config import TrainConfig
 from models_app.training.hyperparameter_declaration import hyperparameters_of
 from models_app.training.hyperparameters import SOLVERS
 from models_app.training.learning_rate import POLICIES
+from models_app.training.ranks.rank import ALONE
 from tests.support.samples.training_samples import config_of, softmax_network
+
+CORES = usable_cores()
 
 
 def test_a_configuration_written_as_json_is_read_back_equal(tmp_path):
@@ -124,3 +129,9 @@ def test_a_configuration_of_an_earlier_version_still_loads():
     later = set(loaded) - set(written)
     assert {name: loaded[name] for name in later} == {name: defaults[name] for name in later}
     assert {"engine", "keep_snapshots", "balance_classes", "ema"} <= later
+
+
+@pytest.mark.parametrize("wanted, threads", [("1", 1), ("", CORES), ("9999", CORES), ("0", CORES), ("4,2", CORES)])
+def test_the_environment_of_a_worker_can_set_fewer_threads_than_there_are_cores(monkeypatch, wanted, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    assert trainer_program._threads(ALONE) == threads
