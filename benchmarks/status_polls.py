@@ -52,10 +52,9 @@ def main() -> int:
             alone.append(_measure(server, job, options.seconds))
             with _clients(server.url, job, options) as line:
                 polled.append(_measure(server, job, options.seconds))
-            print(
-                f"round {number}: {alone[-1].speed:6.0f} images/s alone, {polled[-1].speed:6.0f} with {line[0]}",
-                flush=True,
-            )
+            web = f"web server {alone[-1].web_cores:.1%} and {polled[-1].web_cores:.1%} of a core"
+            speeds = f"{alone[-1].speed:6.0f} images/s alone, {polled[-1].speed:6.0f} with {line[0]}; {web}"
+            print(f"round {number}: {speeds}", flush=True)
     _summarise(alone, polled, "watchers" if options.watchers else "polls")
     return 0
 
