@@ -16,7 +16,7 @@ MAX_PICKLE = 64 << 20  # bytes
 MAX_TEXT = 8_000_000
 WANTED = {
     "_name", "username", "_notes", "dataset_id", "resize_mode", "train_epochs", "batch_size", "learning_rate",
-    "crop_size", "use_mean", "mean_file", "framework_id",
+    "crop_size", "use_mean", "mean_file", "framework_id", "group",
 }  # fmt: skip
 OF_TASKS = {"database", "purpose"}  # each task that uses an existing database has one of these two
 CLASS = re.compile(r"digits\.\S+ (\w+Job)")
@@ -48,6 +48,10 @@ class DigitsJob:
     @property
     def name(self) -> str:
         return str(self.facts.get("_name") or self.job_id)[:255]
+
+    @property
+    def group(self) -> str:
+        return str(self.facts.get("group") or "")[:255]
 
     def text(self, *names: str) -> str:
         """The text of the first of these files that exists; "" if none does."""

@@ -71,7 +71,8 @@ def take_dataset(found: DigitsJob, owner: str, records: bool, report: Callable[[
         if label != name
     ]
     dataset = Dataset(
-        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), method=PREBUILT.name,
+        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), group_name=found.group,
+        method=PREBUILT.name,
         categories=categories, resize_channels=channels, resize_height=height, resize_width=width,
         resize_mode=mode if mode in ResizeMode.values else ResizeMode.SQUASH, prebuilt_train_images=str(databases),
         warnings=warnings,
@@ -129,7 +130,8 @@ def _take_generic(found: DigitsJob, owner: str, records: bool, report) -> Datase
     columns = {"train": "train_images", "val": "val_images", "mean": "mean_file"}
     sources = {f"prebuilt_{columns.get(name, name)}": str(path) for name, path in databases.items()}
     dataset = Dataset(
-        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), kind=dataset_kinds.GENERIC,
+        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), group_name=found.group,
+        kind=dataset_kinds.GENERIC,
         method=PREBUILT.name, **sources,
     )  # fmt: skip
     return take_in(dataset, partial(dataset_services.take_prebuilt, spec=spec, report=report))
@@ -172,7 +174,7 @@ def take_model(found: DigitsJob, owner: str) -> TrainedModel:
     epochs = found.facts.get("train_epochs")
     crop = found.facts.get("crop_size")
     model = TrainedModel(
-        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found),
+        job_id=found.job_id, name=found.name, owner=owner, notes=_notes(found), group_name=found.group,
         kind=model_kinds.GENERIC if generic else model_kinds.CLASSIFICATION,
         dataset=dataset, method=NetworkMethod.CUSTOM, custom_network=text, use_mean=_use_mean(found),
         crop_size=crop if isinstance(crop, int) and crop > 0 else None,

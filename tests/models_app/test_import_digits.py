@@ -44,6 +44,10 @@ sS'_name'
 p6
 S'%s'
 p7
+sS'group'
+p13
+S'spring'
+p14
 sS'train_epochs'
 p8
 I4
@@ -133,6 +137,11 @@ def test_a_pickle_is_read_without_running_its_code(jobs, tmp_path):
     assert not (tmp_path / "ran").exists()
     pickle.loads((jobs / MODEL / "status.pickle").read_bytes())
     assert (tmp_path / "ran").exists()
+
+
+def test_imported_jobs_stay_in_their_groups(jobs):
+    run_import(jobs)
+    assert {Dataset.objects.get(pk=DATASET).group_name, TrainedModel.objects.get(pk=MODEL).group_name} == {"spring"}
 
 
 def test_a_second_import_leaves_out_the_jobs_of_the_first(jobs, capsys):
