@@ -18,8 +18,9 @@ TRUE = {"y", "yes", "true", "on", "1"}
 FALSE = {"", "n", "no", "false", "off", "0"}
 CONNECT_SECONDS = 5  # after that the database counts as unreachable
 # First parts of our routes. With such a prefix, some URLs would be ambiguous.
-OWN_PATHS = {"account", "admin", "api", "autocomplete", "datasets", "events", "healthz", "index", "jobs"}
-OWN_PATHS |= {"login", "logout", "metrics", "models", "oidc", "pretrained_models", "readyz", "searches", "static"}
+OWN_PATHS = {"abort_jobs", "about", "account", "admin", "api", "autocomplete", "clone", "completed_jobs", "datasets"}
+OWN_PATHS |= {"events", "files", "group", "healthz", "index", "jobs", "login", "logout", "metrics", "models", "oidc"}
+OWN_PATHS |= {"pages", "pretrained_models", "readyz", "searches", "static", "uploads"}
 
 
 def secret(name: str) -> str:
