@@ -125,4 +125,4 @@ def test_the_columns_have_the_types_of_their_hyperparameters():
     declared = {each.wire_name: each.type | None if each.is_optional else each.type for each in IN_COLUMNS}
     named = {name: hint for name, hint in TrainedModel.__annotations__.items() if name != "lr_parameters"}
     assert named == {name: declared.get(name) for name in named}
-    assert "train_epochs" in named
+    assert "val_interval" in named

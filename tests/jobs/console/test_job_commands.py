@@ -70,7 +70,7 @@ def test_the_warnings_of_a_build_are_printed_at_its_end(tmp_path):
 @pytest.mark.parametrize(
     "name, form, more",
     [
-        ("create_dataset", ClassificationDatasetForm, {"textfile_use_local_files"}),
+        ("create_dataset", ClassificationDatasetForm, {"textfile_use_local_files", "upload_train"}),
         ("create_dataset", GenericDatasetForm, set()),
         ("train_model", ClassificationModelForm, set()),
         ("train_model", GenericModelForm, set()),
