@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from datasets.imagedb.images.resize import resize
@@ -42,7 +42,7 @@ def propose_size(survey: Survey) -> ProposedSize | None:
     width, height = survey.sizes[0]
     if set(survey.sizes) == {(width, height)} and max(width, height) <= KEPT_SIDE:
         return ProposedSize(width, height, channels, "All images that were looked at have this size.")
-    short = int(median(min(size) for size in survey.sizes))
+    short = int(np.median([min(size) for size in survey.sizes]))
     side = max((side for side in SIDES if side <= short), default=SIDES[0])
     reason = f"The shorter side of most images has about {short} pixels"
     reason += "; networks for photos need no more than 256." if short > SIDES[-1] else "."
