@@ -18,7 +18,7 @@ export PYTHON_VERSION
 export ORT_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL = help
-.PHONY: help environment torch demo run test quick coverage fuzz chaos crowds lint types lock audit bench bench-accuracy gpu-check scale docker-check clean
+.PHONY: help environment torch demo run screenshots test quick coverage fuzz chaos crowds lint types lock audit bench bench-accuracy gpu-check scale docker-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -83,6 +83,9 @@ gpu-check: environment ## the tests of engines on a GPU, and what it does for a 
 
 scale: environment ## what a unit costs as images, jobs and clients grow, drawn into docs/pictures; ten minutes; ONLY=jobs LARGEST=1
 	@$(PYTHON) -m benchmarks.scale $(addprefix --only ,$(ONLY)) $(if $(LARGEST),--largest)
+
+screenshots: environment ## pictures of the pages into docs/images, from a server of its own with the demo's jobs; needs Chromium
+	@$(PYTHON) -m tools.make_screenshots
 
 docker-check: environment ## the images and compose files with a real Docker daemon, as root; a quarter of an hour; BEFORE= PULL=1 GPU=1 FOLDER=
 	@$(PYTHON) -m tests.docker --before "$(BEFORE)" $(addprefix --folder ,$(FOLDER)) $(if $(PULL),--pull) $(if $(GPU),--gpu)

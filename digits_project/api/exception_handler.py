@@ -8,6 +8,7 @@ from http import HTTPStatus
 from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -87,11 +88,11 @@ def server_fault(request):
 
 
 def _away(request, failure: BaseException) -> HttpResponse:
-    """503 if the database or Redis can't be reached. The response uses neither; DRF's page would."""
+    """503 if the database or Redis can't be reached. The page uses neither."""
     status, text = http_status(failure), http_text(failure)
     log.warning("%d for %s: %s", status, request.path, failure)
     response = _page_or_json(request, status, text) or HttpResponse(
-        text, status=status, content_type="text/plain; charset=utf-8"
+        render_to_string("503.html", {"explanation": text}), status=status
     )
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response

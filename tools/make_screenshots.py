@@ -1,0 +1,85 @@
+"""`make screenshots`: pictures of the pages, wide and narrow, light and dark, into docs/images.
+
+A server of its own builds the demo's dataset and trains its model, and Chromium visits the pages.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+
+from digits_project.common.terminal import Screen
+from digits_project.demo.__main__ import SETTINGS
+from digits_project.demo.walkthrough import Demo
+from digits_project.stack.supervisor import Stack
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs/images"
+SCREENS = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 390, "height": 844}}
+SCHEMES = ("light", "dark")
+MAX_HEIGHT = 1600  # pixels; a longer page is cut
+QUALITY = 80  # of WebP
+# The pages, by the names of their files; {dataset} and {model} are ids.
+PAGES = {
+    "home": "/?tab=models",
+    "datasets": "/?tab=datasets",
+    "new-dataset": "/datasets/images/classification",
+    "dataset": "/datasets/{dataset}",
+    "images": "/datasets/{dataset}/images",
+    "new-model": "/models/images/classification?dataset={dataset}",
+    "model": "/models/{model}",
+    "classify": "/models/images/classification/classify_one?job_id={model}",
+    "about": "/about",
+}
+
+
+def main() -> int:
+    """Make the pictures. Returns the exit status."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        print("There is no chromium on this machine (apt-get install chromium).", file=sys.stderr)
+        return 1
+    os.environ.update(SETTINGS)
+    home = Path(tempfile.mkdtemp(prefix="digits-screenshots-"))
+    home.chmod(0o711)  # PostgreSQL's user must reach its data
+    try:
+        with Stack(home, 0, print) as stack:
+            demo = Demo(stack, Screen(sys.stdout))
+            demo.write_images()
+            demo.build_dataset()
+            demo.train_model()
+            ids = {"dataset": demo.dataset["id"], "model": demo.model["id"]}
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+                take(browser, stack.url.rstrip("/"), ids)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    return 0
+
+
+def take(browser: Browser, url: str, ids: dict[str, str]) -> None:
+    """Take the pictures of all pages."""
+    FOLDER.mkdir(exist_ok=True)
+    for screen, size in SCREENS.items():
+        for scheme in SCHEMES:
+            context = browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+            page = context.new_page()
+            for name, path in PAGES.items():
+                page.goto(url + path.format(**ids), wait_until="load")
+                page.wait_for_timeout(500)  # for charts and pictures that scripts draw
+                store(page.screenshot(full_page=True), FOLDER / f"{name}-{screen}-{scheme}.webp")
+            context.close()
+
+
+def store(png: bytes, path: Path) -> None:
+    """Store a picture as WebP, cut to MAX_HEIGHT."""
+    picture = Image.open(BytesIO(png)).convert("RGB")
+    picture.crop((0, 0, picture.width, min(picture.height, MAX_HEIGHT))).save(path, quality=QUALITY, method=6)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
