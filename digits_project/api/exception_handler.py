@@ -91,9 +91,11 @@ def _away(request, failure: BaseException) -> HttpResponse:
     """503 if the database or Redis can't be reached. The page uses neither."""
     status, text = http_status(failure), http_text(failure)
     log.warning("%d for %s: %s", status, request.path, failure)
-    response = _page_or_json(request, status, text) or HttpResponse(
-        render_to_string("503.html", {"explanation": text}), status=status
-    )
+    response: HttpResponse | None = _page_or_json(request, status, text)
+    if response is None and "text/html" in request.headers.get("Accept", ""):
+        response = HttpResponse(render_to_string("503.html", {"explanation": text}), status=status)
+    if response is None:
+        response = HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
 

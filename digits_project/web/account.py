@@ -118,7 +118,7 @@ class PasswordForm(Form):
     def wrong_together(self, values):
         if values.get("new_password") == values.get("new_password_again"):
             return {}
-        return {"new_password_again": "The two new passwords differ."}
+        return {"new_password_again": "The two new passwords differ."}  # nosec B105 (a text)
 
 
 class ChangePassword(AccountForm):
@@ -129,7 +129,7 @@ class ChangePassword(AccountForm):
         if login_throttling.must_wait(request._request, user.get_username()):
             raise Throttled(login_throttling.SECONDS, "Too many wrong passwords.")
         if auth.authenticate(request._request, username=user.get_username(), password=values["old_password"]) is None:
-            raise ValidationError({"old_password": "This is not your present password."})
+            raise ValidationError({"old_password": "This is not your present password."})  # nosec B105 (a text)
         try:
             validate_password(values["new_password"], user)
         except DjangoValidationError as weak:

@@ -148,6 +148,14 @@ def test_a_route_returns_503_and_retry_after_without_a_database(client, unreacha
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_browser_gets_a_page_without_a_database(client, unreachable_database):
+    client.raise_request_exception = False
+    response = client.get("/", headers={"Accept": "text/html"})
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert "<h1>The server is not ready</h1>" in response.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_503_without_a_database_has_the_usual_error_format(client, unreachable_database):
     error = client.get("/index.json").json()["error"]
     assert (error["message"], error["type"]) == ("503: Service Unavailable", "ServiceUnavailable")
