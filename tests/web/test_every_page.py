@@ -47,8 +47,6 @@ PAGES = {
     "images of a dataset": "/datasets/{dataset}/images?split=val&category=3",
     "an image of a dataset": "/datasets/{dataset}/images/train/5?text=png",
     "failed dataset": "/datasets/{failed}",
-    "images": "/datasets/{dataset}/images?split=val",
-    "image": "/datasets/{dataset}/images/val/0",
     "augmentation": "/datasets/{dataset}/augment_preview",
     "new model": "/models/images/classification",
     "new model, filled": "/models/images/classification?dataset={dataset}&method=custom",
