@@ -16,6 +16,7 @@ from typing import Any
 
 import timm
 import torch
+from torch.nn import functional
 
 from models_app.estimates.network_costs import FLOAT_BYTES, GROUPED
 from models_app.networks.timm.timm_catalogue import CATALOGUE, ONLY_ITS_OWN, usual_hub
@@ -173,10 +174,29 @@ def kept_of(model: torch.nn.Module, side: int) -> int:
             kept[storage._cdata] = storage
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model.train()(torch.empty(2, 3, side, side, device="meta"))
-    model.eval()
+    attention = functional.scaled_dot_product_attention
+    functional.scaled_dot_product_attention = fused_attention  # on "meta" PyTorch would keep the products of all pairs
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            model.train()(torch.empty(2, 3, side, side, device="meta"))
+    finally:
+        functional.scaled_dot_product_attention = attention
+        model.eval()
     return sum(storage.nbytes() for storage in kept.values()) // FLOAT_BYTES // 2
+
+
+class FusedAttention(torch.autograd.Function):
+    """Keeps what PyTorch's attention keeps on CPUs and GPUs: its inputs and its output."""
+
+    @staticmethod
+    def forward(context: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        found = query.new_empty(*query.shape[:-1], value.shape[-1])
+        context.save_for_backward(query, key, value, found)
+        return found
+
+
+def fused_attention(query: Any, key: Any, value: Any, *arguments: Any, **options: Any) -> torch.Tensor:
+    return FusedAttention.apply(query, key, value)
 
 
 def features_of(model: torch.nn.Module, classifier: tuple[str, ...], side: int) -> int:
