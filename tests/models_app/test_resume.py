@@ -20,7 +20,6 @@ EPOCHS = {"train_epochs": 4, "snapshot_interval": 0.5, "batch_size": 16}
 
 # Settings of the solver with which a resumed training must have the same bits.
 OPTIMIZERS = {
-    "defaults": {},
     "ADAMW": {"solver_type": "ADAMW", "lr_policy": "cosine", "lr_warmup": 10, "weight_decay": 0.05, "ema": 0.9,
               "gradient_clip": 0.5},
     "plateau": {"lr_policy": "plateau", "lr_parameters": {"lr_plateau_patience": 1}, "val_interval": 0.25,
