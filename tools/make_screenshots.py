@@ -66,19 +66,21 @@ def take(browser: Browser, url: str, ids: dict[str, str]) -> None:
     FOLDER.mkdir(exist_ok=True)
     for screen, size in SCREENS.items():
         for scheme in SCHEMES:
-            context = browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+            context = browser.new_context(viewport=size, color_scheme=scheme)
             page = context.new_page()
             for name, path in PAGES.items():
+                page.set_viewport_size(size)
                 page.goto(url + path.format(**ids), wait_until="load")
                 page.wait_for_timeout(500)  # for charts and pictures that scripts draw
-                store(page.screenshot(full_page=True), FOLDER / f"{name}-{screen}-{scheme}.webp")
+                height = page.evaluate("document.documentElement.scrollHeight")
+                page.set_viewport_size({**size, "height": min(max(height, size["height"]), MAX_HEIGHT)})
+                store(page.screenshot(), FOLDER / f"{name}-{screen}-{scheme}.webp")
             context.close()
 
 
 def store(png: bytes, path: Path) -> None:
-    """Store a picture as WebP, cut to MAX_HEIGHT."""
-    picture = Image.open(BytesIO(png)).convert("RGB")
-    picture.crop((0, 0, picture.width, min(picture.height, MAX_HEIGHT))).save(path, quality=QUALITY, method=6)
+    """Store a picture as WebP."""
+    Image.open(BytesIO(png)).convert("RGB").save(path, quality=QUALITY, method=6)
 
 
 if __name__ == "__main__":

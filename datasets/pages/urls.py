@@ -3,11 +3,14 @@ from django.urls import path
 from datasets.contents import gallery
 from datasets.pages.dataset_images import DatasetImage, DatasetImages, DatasetPicture, MeanPicture, strip
 from datasets.pages.dataset_preview import DatasetPreview
+from datasets.pages.demo_digits import DemoDigits, digits_file
 from datasets.pages.folder_browser import FolderBrowser
 from digits_project.api.routes import with_suffix
 
 urlpatterns = [
     path("pages/datasets/preview", DatasetPreview.as_view(), name="dataset-preview"),
+    # The home page offers the digits only if there is this route.
+    *([path("pages/datasets/digits", DemoDigits.as_view(), name="demo-digits")] if digits_file() else []),
     path("pages/datasets/folders", FolderBrowser.as_view(), name="dataset-folders"),
     path("datasets/<str:job_id>/mean.png", MeanPicture.as_view(), name="dataset-mean"),
     path("datasets/<str:job_id>/strip.png", DatasetPicture.as_view(draw=strip), name="dataset-strip"),

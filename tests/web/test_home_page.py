@@ -5,6 +5,7 @@ import re
 import pytest
 
 from datasets.models import Dataset
+from datasets.tasks import build_dataset
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
 from models_app.results import Metric
@@ -171,3 +172,14 @@ def test_the_evaluation_of_a_model_without_a_snapshot_says_why_there_is_none(bro
     page = browse(f"/models/{models[0].pk}/evaluation")
     assert "It can't be evaluated now" in page
     assert ">Evaluate</button>" not in page
+
+
+def test_an_empty_server_builds_a_dataset_of_digits(client, browse):
+    assert 'formaction="/pages/datasets/digits"' in browse("/")
+    address = client.post("/pages/datasets/digits")["Location"]
+    dataset = Dataset.objects.get()
+    assert address == f"/datasets/{dataset.pk}"
+    build_dataset(dataset.pk)
+    dataset.refresh_from_db()
+    assert (dataset.status, dataset.error, len(dataset.categories)) == (Status.DONE, "", 10)
+    assert sum(split["entries"] for split in dataset.splits) == 1797
