@@ -79,8 +79,13 @@ export class LineChart {
 
   // Mark a value of x, such as the best epoch, with a line; null: none.
   setMark(mark) {
+    if (JSON.stringify(mark) === JSON.stringify(this.mark)) return;
     this.mark = mark;
-    this.uplot.redraw(false);
+    this.redraw();
+  }
+
+  redraw() {
+    if (this.uplot.data[0].length) this.uplot.redraw(false); // uPlot can't draw an empty chart again
   }
 
   setLog(log) {
@@ -205,7 +210,7 @@ export class LineChart {
   }
 
   followTheme() {
-    const redraw = () => this.uplot.redraw(false);
+    const redraw = () => this.redraw();
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
     new MutationObserver(redraw).observe(document.documentElement, {attributeFilter: ["data-theme"]});
   }
