@@ -25,7 +25,7 @@ def figures(evaluation: Evaluation, asked: Mapping[str, str]) -> dict:
         "done": evaluation.status == Status.DONE,
         "count": count,
         "names": [row["category"] for row in evaluation.categories[:MAX_COLUMNS]],
-        "matrix": _matrix(evaluation) if 0 < count <= MAX_COLUMNS else [],
+        "matrix": _matrix(evaluation) if 0 < count <= MAX_COLUMNS and evaluation.confusion_matrix else [],
         "has_matrix": count <= MAX_IN_MATRIX,
         "json": evaluation.get_absolute_url(".json"),
         "confused": _confused(evaluation),

@@ -86,7 +86,7 @@ def addresses(make_dataset, make_model):
     figures = {"images": 2, "accuracy": 0.5, "top_5_accuracy": 1, "loss": 1, "calibration_error": 0.1}
     row = {"category": "3", "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
     identity = {"job_id": "20260101-000000-0001", "trained_model": model, "epoch": 3, "split": "val", "name": "lenet"}
-    Evaluation.objects.create(**identity, **figures, categories=[row], status=Status.DONE)
+    Evaluation.objects.create(**identity, **figures, categories=[row], confusion_matrix=[[2]], status=Status.DONE)
     ids = {"dataset": dataset.pk, "failed": failed.pk, "model": model.pk, "waiting": waiting.pk}
     return {name: path.format(**ids) for name, path in PAGES.items()}
 
