@@ -5,6 +5,7 @@ from django.http import JsonResponse
 from digits_project.accounts.roles import Role
 from digits_project.accounts.viewer import without_paths
 from digits_project.api.browsable import PageResponse
+from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.api.viewsets import PageView
 from digits_project.jobs.api.views import fetch
 from digits_project.jobs.log_files import tail
@@ -25,6 +26,7 @@ class Live(PageView):
 class Curves(PageView):
     """The points of the charts, and the best epoch."""
 
+    renderer_classes = (PrettyJSONRenderer,)
     role = Role.USER
 
     def get(self, request, job_id):

@@ -43,7 +43,8 @@ def urls_of():
                 yield from urls_of(job, pattern.url_patterns, route)
             else:
                 route = re.sub(r"\(\?P<app_label>.*", "datasets/", route.replace("^", ""))
-                yield re.sub(r"\(\?P<\w+>\.\*\)\$", "x", re.sub(r"<\w+:\w+>", job.pk, route))
+                route = re.sub(r"<\w+:\w+>", job.pk, re.sub(r"<int:\w+>", "1", route))
+                yield re.sub(r"\(\?P<\w+>\.\*\)\$", "x", route)
 
     return urls_of
 

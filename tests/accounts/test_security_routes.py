@@ -9,6 +9,7 @@ from tests.support.api_requests import make_account
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+JOB_ID = re.compile(r"\d{8}-\d{6}-\w{4}")
 
 
 def with_suffix(*routes):
@@ -18,6 +19,7 @@ def with_suffix(*routes):
 ADMIN_LOGIN = {"/admin/login/", "/admin/logout/"}
 OIDC = {"/oidc/login", "/oidc/callback"}  # 404 without a provider
 PUBLIC = {"/healthz", "/readyz", "/static/x", *ADMIN_LOGIN, *OIDC, *with_suffix("/login", "/logout")}
+READ_ONLY = {"/healthz", "/readyz"}  # 405 to other methods
 REDIRECTS = {"/datasets", "/models"} | {
     f"/{kind}/images/{what}/new" for kind in ("datasets", "models") for what in ("classification", "generic")
 }
@@ -25,7 +27,10 @@ READ_ONLY_POSTS = with_suffix(
     *(f"/models/images/classification/{what}" for what in ("classify_one", "classify_many", "top_n")),
     *(f"/models/images/generic/{what}" for what in ("infer_one", "infer_many")),
     *(f"/models/{what}" for what in ("visualize-lr", "visualize-network", "customize")),
+    "/datasets/images/resize-example",
 )
+# The same for a job of anybody's: its archive, and the way to the form of a copy.
+READ_ONLY_POSTS_OF_JOBS = {"/models/<id>/download", "/models/<id>/download.<id>", *with_suffix("/clone/<id>")}
 OF_ONESELF = {"/account/password", "/account/tokens", "/account/tokens/withdraw"}
 STAFF_PAGES = {"/admin/", "/admin/jsi18n/", "/admin/password_change/", "/admin/password_change/done/"}
 
@@ -63,6 +68,11 @@ def is_forbidden(response):
     return response.status_code == 403
 
 
+def is_forbidden_or_unknown(response):
+    """403, or 405: the route has no such method."""
+    return response.status_code in (403, 405)
+
+
 def is_forbidden_page(response):
     """A page of the admin that is forbidden or missing, or that redirects within the admin."""
     return response.status_code in (403, 404, 405) or response.headers.get("Location", "").startswith("/admin/")
@@ -88,16 +98,18 @@ def test_a_staff_account_without_a_group_sees_only_the_empty_admin_pages(client,
 def test_a_viewer_can_post_only_to_routes_that_change_nothing(client, all_urls, accepted_urls):
     client.force_login(make_account("vera", "viewer"))
     api_urls = [path for path in all_urls if not path.startswith("/admin/")]
-    allowed = PUBLIC | REDIRECTS | READ_ONLY_POSTS | OF_ONESELF
-    assert accepted_urls(api_urls, CHANGING, is_forbidden) == allowed - ADMIN_LOGIN
+    accepted = accepted_urls(api_urls, CHANGING, is_forbidden_or_unknown)
+    allowed = PUBLIC | REDIRECTS | READ_ONLY_POSTS | READ_ONLY_POSTS_OF_JOBS | OF_ONESELF
+    assert {JOB_ID.sub("<id>", path) for path in accepted} == allowed - ADMIN_LOGIN - READ_ONLY
 
 
 def test_a_user_cannot_change_the_job_of_another(client, all_urls, accepted_urls):
     client.force_login(make_account("ugo", "user"))
     job_urls = [path for path in all_urls if re.match(r"/(jobs|datasets|models)/\d", path)]
-    changed = accepted_urls(job_urls, CHANGING, lambda response: response.status_code in (403, 405))
-    new_jobs = with_suffix("/models/evaluation", "/models/to_pretrained")  # create jobs that belong to ugo
-    assert {re.sub(r"/\d[^/.]*", "", path) for path in changed} == new_jobs
+    changed = accepted_urls(job_urls, CHANGING, is_forbidden_or_unknown)
+    new_jobs = with_suffix("/models/<id>/evaluation", "/models/<id>/to_pretrained")  # create jobs that belong to ugo
+    downloads = {path for path in READ_ONLY_POSTS_OF_JOBS if path.startswith("/models/")}
+    assert {JOB_ID.sub("<id>", path) for path in changed} == new_jobs | downloads
 
 
 def test_no_route_fails_on_head_or_options(client, all_urls, accepted_urls):

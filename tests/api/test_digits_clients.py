@@ -64,10 +64,10 @@ def test_a_separate_folder_of_a_split_has_its_own_parse_folder_task(parse_folder
         ("/", "Home"),
         ("/datasets", "Datasets"),
         ("/models", "Models"),
-        ("/datasets/images/classification/new", "New Image Classification Dataset"),
+        ("/datasets/images/classification/new", "New dataset"),
         ("/datasets/images/generic/new", "New Image Dataset"),
-        ("/models/images/classification/new", "New Image Classification Model"),
-        ("/models/images/generic/new", "New Image Model"),
+        ("/models/images/classification/new", "New model"),
+        ("/models/images/generic/new", "New model of your own"),
     ],
 )
 def test_the_page_urls_of_digits_still_work(client, page, title):

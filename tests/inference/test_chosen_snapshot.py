@@ -143,8 +143,9 @@ def test_the_page_and_the_json_of_a_model_mark_the_snapshots(client, model):
     TrainedModel.objects.filter(pk=model.pk).update(status=Status.DONE)
     assert client.get(f"/models/{model.pk}.json").json()["default_snapshot"] == 2
     page = client.get(f"/models/{model.pk}", headers={"Accept": "text/html"}).content.decode()
-    shown = page.partition(">Snapshots</button>")[2].partition("</dd>")[0]
-    assert re.findall(r">(\d)</a>( \(\w+\))?", shown) == [("1", ""), ("2", " (best)"), ("3", " (latest)")]
+    rows = [row.partition("</tr>")[0] for row in page.partition('id="snapshots"')[2].split("<tr>")[2:5]]
+    marks = [(re.search(r"number\">(\d)<", row)[1], re.findall(r">(best|newest)<", row)) for row in rows]
+    assert marks == [("3", ["newest"]), ("2", ["best"]), ("1", [])]
 
 
 def test_without_a_validation_the_newest_snapshot_of_a_model_that_is_done_answers(done):

@@ -1,5 +1,7 @@
 """Generic models: custom networks with labels of any shape."""
 
+import re
+
 import pytest
 
 from datasets.models import Dataset
@@ -100,4 +102,4 @@ def test_a_request_without_the_suffix_redirects_to_the_page_of_the_generic_model
 def test_the_page_has_the_form_of_a_generic_model(client):
     page = client.get(CREATE.removesuffix(".json"), headers={"Accept": "text/html"})
     assert page.status_code == 200
-    assert '<textarea class="input" rows="5" spellcheck="false" id="id_custom_network"' in page.content.decode()
+    assert re.search('<textarea [^>]*id="id_custom_network"', page.content.decode())

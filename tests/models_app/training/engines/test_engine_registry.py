@@ -99,7 +99,7 @@ def test_auto_skips_an_engine_that_lacks_a_setting(register):
 @pytest.mark.parametrize(
     "settings, message",
     [(BRAIN_FLOATS, "MXNet can't train with precision bf16; change it, or choose the engine second"),
-     (COMPILED, "MXNet can't train with compile_network True; change it, or choose the engine second")],
+     (COMPILED, "MXNet can't train with compile_network 1; change it, or choose the engine second")],
 )  # fmt: skip
 def test_an_engine_requested_by_name_that_lacks_a_setting_is_refused_with_those_that_have_it(
     register, settings, message
