@@ -1,6 +1,6 @@
 """The bases of the views: routes with a form, the header of ignored fields, and the response to OPTIONS."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import nsmallest
 from typing import Any, cast
 from urllib.parse import quote
@@ -8,6 +8,7 @@ from urllib.parse import quote
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.metadata import SimpleMetadata
+from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
@@ -82,6 +83,6 @@ class PageView(APIView):
     """The base of views that only browsers use: pages without JSON, and fragments of pages. `get` and `post` return a
     PageResponse with a template, which for a fragment extends nothing, or a redirect."""
 
-    renderer_classes = (BrowsablePage,)
+    renderer_classes: Sequence[type[BaseRenderer]] = (BrowsablePage,)
     schema: Any = None  # not in the API's schema
     serializer_class = None
