@@ -124,6 +124,11 @@ class Dataset(Job):
         return next((found["entries"] for found in self.splits if found["name"] == split), 0)
 
     @property
+    def images(self) -> int:
+        """The number of images in all splits."""
+        return sum(split["entries"] for split in self.splits)
+
+    @property
     def category_names(self) -> list[str]:
         """The categories' names for responses, made unique and printable, because the names of older datasets may be
         neither."""

@@ -224,3 +224,10 @@ class Evaluation(Job):
     def get_absolute_url(self, suffix: str = "") -> str:
         page = reverse("evaluation", args=[self.trained_model_id]) + suffix
         return f"{page}?split={self.split}&snapshot_epoch={self.epoch:g}"
+
+
+def best_accuracy() -> Subquery:
+    """The highest accuracy of a model in validation, as an expression of a query of models; null without one. An index
+    has the answer for each."""
+    measured = Metric.objects.filter(trained_model=OuterRef("pk"), split=Metric.Split.VAL, accuracy__isnull=False)
+    return Subquery(measured.order_by("-accuracy").values("accuracy")[:1])

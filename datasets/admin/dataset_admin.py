@@ -10,18 +10,15 @@ from django.utils.http import urlencode
 from datasets import services, sources
 from datasets.api.serializers import FORMS, form_values
 from datasets.contents import gallery
-from datasets.contents.category_bars import MAX_CATEGORIES, bars_of
 from datasets.contents.gallery import category_of, version
+from datasets.contents.summary import contents
 from datasets.models import Dataset
 from digits_project.accounts.viewer import without_paths
 from digits_project.common.errors import DamagedFile
-from digits_project.jobs import disk_usage, log_files
+from digits_project.jobs import disk_usage
 from digits_project.jobs.admin.job_admin import JobAdmin
 from digits_project.jobs.models import Status
-from digits_project.jobs.visibility import visible
 
-MAX_SKIPPED = 200  # skipped files shown on a page
-MAX_MODELS = 100
 HEAVY = ("categories", "warnings", "status_history", "notes", "label_shape", "skipped_reasons")
 FOR_A_DAY = "private, max-age=86400"
 
@@ -87,25 +84,7 @@ class DatasetAdmin(JobAdmin[Dataset]):
         ]
 
     def page(self, request, job):
-        log = job.directory / self.log_file
-        models = visible(job.trained_models.model).filter(dataset=job)
-        return super().page(request, job) | {
-            "bytes": disk_usage.size(job.directory),
-            "version": version(job),
-            "histogram": bars_of(job),
-            "more_categories": max(0, len(job.categories) - MAX_CATEGORIES),
-            "has_mean": (job.directory / "mean.png").exists(),
-            "first": self._first(job),
-            "skipped": without_paths(log_files.lines_starting_with(log, "skipped ", MAX_SKIPPED)),
-            "models": models.only("job_id", "name", "status", "owner")[:MAX_MODELS],
-        }
-
-    def _first(self, dataset: Dataset) -> list[int]:
-        """The numbers of the first records; empty before the dataset is built."""
-        try:
-            return gallery.page(dataset, "train", None, 1).records[:24]
-        except (gallery.NoSuchImage, DamagedFile):
-            return []
+        return super().page(request, job) | contents(job) | {"bytes": disk_usage.size(job.directory)}
 
     def images(self, request, job_id):
         dataset = self.seen(request, job_id)

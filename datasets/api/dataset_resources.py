@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from datasets.api.serializers import form_values
 from datasets.models import Dataset, Encoding, ResizeMode
+from datasets.sources.folder_source import SPLITS
 from digits_project.jobs import log_files
 from digits_project.jobs.api.job_resources import (
     EVERY_CLASS,
@@ -20,7 +21,6 @@ from digits_project.jobs.api.job_resources import (
 from digits_project.jobs.visibility import visible
 
 MAX_SKIPPED = 200  # skipped files in a response
-SPLITS = ("train", "val", "test")
 
 
 class DatasetResource(JobResource):

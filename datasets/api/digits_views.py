@@ -1,6 +1,5 @@
 """DIGITS's further addresses about datasets: a summary, a gallery, and an example of the resize modes."""
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,9 @@ from rest_framework.response import Response
 from datasets.api.resize_example import resized_example
 from datasets.api.serializers import side_field
 from datasets.contents import gallery
+from datasets.imagedb.images.formats import data_url
 from datasets.models import Dataset, Encoding, ResizeMode
+from datasets.sources.folder_source import SPLITS
 from digits_project.accounts.roles import Role
 from digits_project.api.browsable import PageResponse
 from digits_project.api.digits_fields import DigitsField, anything
@@ -31,7 +32,6 @@ from digits_project.jobs.api.job_responses import MOVED
 from digits_project.jobs.api.views import fetch
 
 MAX_IMAGES = 500  # of a page of the gallery
-SPLITS = ("train", "val", "test")
 
 
 class JobQueryForm(Form):
@@ -129,14 +129,14 @@ class DigitsDatasetViewSet(FormViewSet):
     @extend_schema(responses={200: DatasetSummary, **errors(404)}, parameters=[JobQueryForm])
     def summary(self, request, format=None):
         """The facts of a dataset in short, as JSON or as a piece of a page."""
-        dataset = fetch(Dataset, _asked(JobQueryForm, request)["job_id"])
+        dataset = fetch(Dataset, JobQueryForm.valid_values(request.query_params)["job_id"])
         return PageResponse(summary_json(dataset), "datasets/summary.html")
 
     @extend_schema(responses={200: ExploredImages, **errors(404, 409), **MOVED}, parameters=[ExploreForm])
     def explore(self, request, format=None):
         """The images of a split, or of one category in it. In a browser the page of the dataset's images has
         them."""
-        asked = _asked(ExploreForm, request)
+        asked = ExploreForm.valid_values(request.query_params)
         dataset = fetch(Dataset, asked["job_id"])
         if not wants_json(request):
             return HttpResponseRedirect(f"{reverse('dataset-images', args=[dataset.pk])}?{_query(**asked)}")
@@ -207,18 +207,8 @@ def explored_json(dataset: Dataset, job_id: str, db: str, page: int, size: int, 
         "imgs": [
             {
                 "label": names[numbers[record]] if names else None,
-                "b64": _data_url(*gallery.image(dataset, split, record)),
+                "b64": data_url(*gallery.image(dataset, split, record)),
             }
             for record in shown
         ],
     }
-
-
-def _data_url(content: bytes, media_type: str) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
-
-
-def _asked(form_class: type[Form], request) -> dict[str, Any]:
-    form = form_class(data=request.query_params)
-    form.is_valid(raise_exception=True)
-    return form.validated_data

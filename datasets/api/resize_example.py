@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from functools import cache
 from typing import NamedTuple
 
 from PIL import Image, ImageDraw
 
+from datasets.imagedb.images.formats import data_url
 from datasets.imagedb.images.resize import resize
 from datasets.imagedb.store.payloads import encode_image
 
@@ -27,13 +27,13 @@ def resized_example(width: int, height: int, channels: int, mode: str, encoding:
     """The example picture at this size."""
     image = resize(example().convert("L" if channels == 1 else "RGB"), width, height, mode)
     payload = encode_image(image, encoding)
-    url = f"data:{MEDIA_TYPES[encoding]};base64,{base64.b64encode(payload).decode()}"
+    url = data_url(payload, MEDIA_TYPES[encoding])
     return ResizedExample(url, width * height * channels if encoding == "none" else len(payload))
 
 
 @cache
 def example() -> Image.Image:
-    """A landscape with a house and a round sun, on which each resize mode can be told from the others."""
+    """A landscape with a house and a round sun, which each resize mode changes in another way."""
     image = Image.new("RGB", (WIDTH, HEIGHT), SKY)
     draw = ImageDraw.Draw(image)
     draw.ellipse((330, 30, 420, 120), SUN)

@@ -22,17 +22,24 @@ PASSING = ("resume", "error id", "memory")
 
 def page_variables(dataset: Dataset) -> dict[str, Any]:
     """The variables of the template datasets/dataset.html."""
-    models = visible(dataset.trained_models.model).filter(dataset=dataset)
-    skipped = log_files.lines_starting_with(dataset.directory / "build.log", "skipped ", MAX_SKIPPED)
     return {
+        **contents(dataset),
         "dataset": dataset,
         "trainable": dataset.status not in (Status.ERROR, Status.ABORTED),
         "resumable": can_succeed(dataset),
-        "images": sum(split["entries"] for split in dataset.splits),
+        "images": dataset.images,
         "bytes": dataset.disk_bytes if dataset.status in ENDED else None,
+        "totals": [(split["name"], split["entries"]) for split in dataset.splits],
+    }
+
+
+def contents(dataset: Dataset) -> dict[str, Any]:
+    """What the page and the admin's page show of a dataset: its images, its categories, and the models built on it."""
+    models = visible(dataset.trained_models.model).filter(dataset=dataset)
+    skipped = log_files.lines_starting_with(dataset.directory / "build.log", "skipped ", MAX_SKIPPED)
+    return {
         "version": gallery.version(dataset),
         "rows": bars_of(dataset) if dataset.categories else [],
-        "totals": [(split["name"], split["entries"]) for split in dataset.splits],
         "more_categories": max(0, len(dataset.categories) - MAX_CATEGORIES),
         "has_mean": (dataset.directory / "mean.png").exists(),
         "first": first_records(dataset)[:MAX_FIRST],

@@ -1,7 +1,6 @@
 """The images of a dataset: a page with all of them, one large, and the pictures themselves."""
 
 from collections.abc import Callable
-from typing import Any
 
 from django.http import FileResponse, HttpResponse
 from django.urls import reverse
@@ -39,7 +38,7 @@ class DatasetImages(APIView):
     schema = None
 
     def get(self, request, job_id, format=None):
-        dataset, asked = fetch(Dataset, job_id), _asked(request)
+        dataset, asked = fetch(Dataset, job_id), ImagesQuery.valid_values(request.query_params)
         chosen = (asked["split"], asked["category"], asked["page"], asked["text"])
         page = _read(gallery.page, dataset, *chosen)
         labels = _read(gallery.labels, dataset, asked["split"]) if dataset.categories else None
@@ -71,7 +70,7 @@ class DatasetImage(APIView):
     schema = None
 
     def get(self, request, job_id, split, number, format=None):
-        dataset, asked = fetch(Dataset, job_id), _asked(request)
+        dataset, asked = fetch(Dataset, job_id), ImagesQuery.valid_values(request.query_params)
         found = _read(gallery.matching, dataset, split, asked["category"], asked["text"])
         labels = _read(gallery.labels, dataset, split) if dataset.categories else None
         place = _place(found, number)
@@ -130,12 +129,6 @@ def picture_address(dataset: Dataset, split: str, number: int) -> str:
 def strip(dataset: Dataset) -> tuple[bytes, str]:
     """A few images side by side."""
     return gallery.strip(dataset), "image/png"
-
-
-def _asked(request) -> dict[str, Any]:
-    form = ImagesQuery(data=request.query_params)
-    form.is_valid(raise_exception=True)
-    return form.validated_data
 
 
 def _given(asked: dict) -> dict:

@@ -14,7 +14,7 @@ def describe(datasets: Sequence[Dataset]) -> Facts:
     return {
         dataset.pk: {
             "pictures": _pictures(dataset),
-            "images": sum(split["entries"] for split in dataset.splits),
+            "images": dataset.images,
             "categories": len(dataset.categories) or None,
         }
         for dataset in datasets

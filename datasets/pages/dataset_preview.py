@@ -1,6 +1,5 @@
 """A look at the images of a form before its dataset is built: what would become of them, as a part of the page."""
 
-import base64
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from datasets.api.page_texts import ENCODINGS
 from datasets.api.serializers import ClassificationDatasetForm
 from datasets.contents.category_bars import CategoryBar, bars
 from datasets.imagedb import FolderSource
+from datasets.imagedb.images.formats import data_url
 from datasets.imagedb.split import NAMES, share_sizes
 from datasets.imagedb.surveying.proposals import bytes_per_image, propose_size, resized
 from datasets.imagedb.surveying.survey import Survey
@@ -88,7 +88,8 @@ def described(values: dict, owner: str) -> dict:
     return {
         "survey": found,
         "categories": [
-            (category, [_address(p) for p in category.pictures]) for category in found.categories[:MAX_PICTURED]
+            (category, [data_url(p, "image/jpeg") for p in category.pictures])
+            for category in found.categories[:MAX_PICTURED]
         ],
         "more_categories": max(0, len(found.categories) - MAX_PICTURED),
         "skipped_files": without_paths(found.skipped_files),
@@ -146,7 +147,7 @@ def _mode(found: Survey, width: int, height: int, channels: int, mode: ResizeMod
     return Mode(
         mode.value,
         str(mode.label),
-        [_address(_jpeg(picture)) for picture in example.pictures],
+        [data_url(_jpeg(picture), "image/jpeg") for picture in example.pictures],
         [(label, sizes[encoding]) for encoding, label in ENCODINGS.items()],
     )
 
@@ -156,8 +157,3 @@ def _jpeg(picture: Image.Image) -> bytes:
     small.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
     small.save(file, "JPEG", quality=85)
     return file.getvalue()
-
-
-def _address(jpeg: bytes) -> str:
-    """A picture as an address that holds it."""
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -69,6 +69,13 @@ class Form(serializers.Serializer):
         form.initial_data = data
         return form
 
+    @classmethod
+    def valid_values(cls, data) -> dict[str, Any]:
+        """The values of these data, such as a query string. Raises ValidationError."""
+        form = cls.with_data(data)
+        form.is_valid(raise_exception=True)
+        return form.validated_data
+
     def get_fields(self):
         fields = self.unordered_fields()
         self._known = {*fields, *self.DIGITS_FIELDS, *COMPANIONS}

@@ -102,7 +102,7 @@ def queued(job: Job) -> Queued | None:
         return None
     order = list(type(job).queued().values_list("pk", flat=True))
     waits = job.pk in order  # it can have started meanwhile
-    return Queued(order.index(job.pk) + 1, _reason(job, list(Device.objects.all()), live_workers())) if waits else None
+    return Queued(order.index(job.pk) + 1, waiting_reason(job)) if waits else None
 
 
 def live_workers() -> list[queues.Listener] | None:

@@ -103,9 +103,7 @@ class AccountForm(PageView):
         """The valid values of the posted form. Raises ValidationError."""
         if not self.request.user.is_authenticated:
             raise BadInput("Log in with an account first.")
-        form = form_class.with_data(self.request.data)
-        form.is_valid(raise_exception=True)
-        return form.validated_data
+        return form_class.valid_values(self.request.data)
 
 
 class PasswordForm(Form):

@@ -61,14 +61,12 @@ class WebhookPage(PageView):
         """Make a webhook. Its secret is on the page of this response, and never again."""
         if not services.are_allowed():
             raise PermissionDenied(services.NOT_ALLOWED)
-        form = AddressForm.with_data(request.data)
-        form.is_valid(raise_exception=True)
-        url = form.validated_data.pop("url")
-        events = [event.value for event in Happening if form.validated_data[event.value.removeprefix("job.")]]
+        asked = AddressForm.valid_values(request.data)
+        events = [event.value for event in Happening if asked[event.value.removeprefix("job.")]]
         if not events:
             raise ValidationError({"done": "Choose at least one."})
         try:
-            webhook = services.create(request.user, url, events)
+            webhook = services.create(request.user, asked["url"], events)
         except DjangoValidationError as wrong:
             raise ValidationError(wrong.message_dict) from wrong
         return PageResponse({}, "new_webhook.html", webhook=webhook)
@@ -80,13 +78,12 @@ class ChangeWebhook(WebhookPage):
     http_method_names = ["post"]
 
     def post(self, request) -> HttpResponse:
-        form = WebhookActionForm.with_data(request.data)
-        form.is_valid(raise_exception=True)
-        webhook = get_object_or_404(services.webhooks_of(request.user), pk=form.validated_data["webhook"])
-        if form.validated_data["action"] == "test" and not services.are_allowed():
+        asked = WebhookActionForm.valid_values(request.data)
+        webhook = get_object_or_404(services.webhooks_of(request.user), pk=asked["webhook"])
+        if asked["action"] == "test" and not services.are_allowed():
             raise PermissionDenied(services.NOT_ALLOWED)
         try:
-            ACTIONS[form.validated_data["action"]](webhook)
+            ACTIONS[asked["action"]](webhook)
         except DjangoValidationError as wrong:  # its address is no longer allowed
             raise ValidationError(wrong.message_dict) from wrong
         return HttpResponseRedirect(reverse("webhooks"))

@@ -215,9 +215,8 @@ def _archive(request, job_id: str, form: str, posted: Which) -> StreamingHttpRes
     """The archive of a snapshot, sent while it is written. `posted`: the snapshot, if the query string names none."""
     if form not in FORMS:
         raise BadInput(f"There is no archive of the type {form}; choose one of {', '.join(FORMS)}.")
-    asked = DownloadForm(data=request.query_params)
-    asked.is_valid(raise_exception=True)
-    snapshot = chosen_snapshot(job_id, posted if "epoch" not in request.query_params else asked.validated_data["epoch"])
+    asked = DownloadForm.valid_values(request.query_params)
+    snapshot = chosen_snapshot(job_id, posted if "epoch" not in request.query_params else asked["epoch"])
     name = f"{job_id}_epoch_{snapshot.epoch:g}.{form}"
     return StreamingHttpResponse(
         contents.archive(snapshot, form),
@@ -250,9 +249,7 @@ def wants_visualizations(request) -> bool:
     """Whether the query string has visualizations=1 (or true, …). Raises ValidationError if it is not a flag."""
     if not request.query_params:
         return False
-    asked = VisualizationsForm.with_data(request.query_params)
-    asked.is_valid(raise_exception=True)
-    return asked.validated_data["visualizations"]
+    return VisualizationsForm.valid_values(request.query_params)["visualizations"]
 
 
 def _pairs(value: Any) -> Any:

@@ -1,10 +1,11 @@
 """Draws an array as a picture for a page: tiles in a grid, for any number of values. Plain Python."""
 
-import base64
 from io import BytesIO
 
 import numpy as np
 from PIL import Image
+
+from datasets.imagedb.images.formats import data_url
 
 SIDE = 320  # pixels; no picture is wider or higher
 MAX_TILES = 144
@@ -24,7 +25,7 @@ def picture(values: np.ndarray, colour: bool = False, span: tuple[float, float] 
     image = Image.fromarray(_grid(_brightness(_tiles(values, colour), span)))
     file = BytesIO()
     image.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return data_url(file.getvalue(), "image/png")
 
 
 def _tiles(values: np.ndarray, colour: bool) -> np.ndarray:

@@ -55,9 +55,7 @@ class MatrixCell(PageView):
 
     def get(self, request, job_id):
         model = fetch(TrainedModel, job_id)
-        form = CellQuery(data=request.query_params.dict())
-        form.is_valid(raise_exception=True)
-        asked, names = form.validated_data, model.dataset.category_names
+        asked, names = CellQuery.valid_values(request.query_params), model.dataset.category_names
         snapshot = model.snapshot_at(asked["epoch"])
         if snapshot is None or max(asked["true"], asked["predicted"]) >= len(names) or not is_visible(model.dataset):
             raise NotFound("Job not found")

@@ -20,11 +20,11 @@ from digits_project.jobs.visibility import is_visible, visible
 from models_app import network_texts, services
 from models_app.admin.evaluation_admin import Evaluates, EvaluationAdmin
 from models_app.admin.model_create_page import CreatesModels
+from models_app.api.resources.sparklines import sparklines
 from models_app.models import TrainedModel
 from models_app.networks.drawing import svg
 from models_app.pages import comparison, curves
 from models_app.pages.comparison import MAX_COMPARED
-from models_app.pages.sparklines import sparklines
 from models_app.results import Snapshot, metrics_csv
 
 __all__ = ["EvaluationAdmin", "TrainedModelAdmin"]

@@ -196,9 +196,8 @@ class EvaluationViewSet(CreateViewSet[Evaluation]):
 
         The best snapshot of a classifier is evaluated after its training; any other after a POST to this address."""
         model = fetch(TrainedModel, job_id)
-        asked = StoredEvaluationForm(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        which = asked.validated_data["split"], asked.validated_data["snapshot_epoch"]
+        asked = StoredEvaluationForm.valid_values(request.query_params)
+        which = asked["split"], asked["snapshot_epoch"]
         evaluation = evaluations.find(model, *which)
         in_json = request.accepted_renderer.format == "json"
         if evaluation is None and not in_json:

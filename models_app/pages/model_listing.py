@@ -2,31 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 
-from django.db.models import F, Max, OuterRef, Subquery
+from django.db.models import F
 
 from datasets.models import Dataset
 from digits_project.jobs.models import Job
 from digits_project.jobs.pages.listings import Column, Facts, JobListing, register
 from digits_project.jobs.visibility import visible
+from models_app.api.resources.sparklines import sparklines
 from models_app.models import TrainedModel
-from models_app.pages.sparklines import sparklines
 from models_app.pretrained.pretrained_model import PretrainedModel
-from models_app.results import Metric
+from models_app.results import Metric, best_accuracy
 from models_app.search.search_job import Search
 
-_VALIDATIONS = Metric.objects.filter(trained_model=OuterRef("pk"), split=Metric.Split.VAL).order_by()
-_BEST = Subquery(_VALIDATIONS.values("trained_model").annotate(best=Max("accuracy")).values("best"))
 _TRAINED_TO = Column("dataset", "Dataset", "link", F("dataset__name"))
 
 
 def describe_models(models: Sequence[TrainedModel]) -> Facts:
     """The values of the columns for these models."""
-    best = dict(
-        Metric.objects.filter(trained_model__in=[model.pk for model in models], split=Metric.Split.VAL)
-        .order_by()
-        .values_list("trained_model")
-        .annotate(Max("accuracy"))
-    )
+    rows = TrainedModel.objects.filter(pk__in=[model.pk for model in models])
+    best = dict(rows.values_list("pk", best_accuracy()))
     curves, links = sparklines(models), _datasets(models)
     return {
         model.pk: {
@@ -77,7 +71,7 @@ register(
         create_title="New model",
         none="A model is a network that is trained on a dataset.",
         columns=(
-            Column("accuracy", "Accuracy", "percent", _BEST),
+            Column("accuracy", "Accuracy", "percent", best_accuracy()),
             Column("course", "Validation", "spark"),
             Column("network", "Network", order=F("standard_network")),
             _TRAINED_TO,

@@ -63,15 +63,16 @@ def model_page(model: TrainedModel) -> dict[str, Any]:
 
 def live_part(model: TrainedModel) -> dict[str, Any]:
     """The template context of the part that changes while the model trains."""
+    best = model.best_snapshot
     return {
         "model": model,
         "now": _now(model),
         "left": time_left(model),
         "held": ", ".join(device.label for device in Device.objects.filter(leased_to=model.pk)),
         "snapshots": snapshots_of(model),
-        "best": model.best_snapshot,
+        "best": best,
         "newest": model.newest_snapshot,
-        "kept": _kept(model),
+        "kept": _kept(best),
         "log": without_paths(tail(model.directory / "train.log", LOG_BYTES)),
         "is_ended": model.status in ENDED,
     }
@@ -94,9 +95,8 @@ def snapshots_of(model: TrainedModel) -> list[Snapshot]:
     return found
 
 
-def _kept(model: TrainedModel) -> str:
+def _kept(best: Snapshot | None) -> str:
     """What an abort keeps, in one sentence."""
-    best = model.best_snapshot
     if best is None:
         return "There is no snapshot yet, so nothing of it can be used."
     return f"Its snapshots stay, of which that of epoch {best.epoch:g} is the best, and it can be resumed later."

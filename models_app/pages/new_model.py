@@ -88,11 +88,7 @@ def dataset_choices(chosen: str, text: str, has_categories: bool) -> list[Datase
     first = find_visible(chosen, Dataset) if chosen else None
     others = [dataset for dataset in rows[:MAX_DATASETS] if first is None or dataset.pk != first.pk]
     found = ([first] if first else []) + others
-    return [DatasetChoice(dataset, _images(dataset), dataset is first) for dataset in found]
-
-
-def _images(dataset: Dataset) -> int:
-    return sum(split["entries"] for split in dataset.splits)
+    return [DatasetChoice(dataset, dataset.images, dataset is first) for dataset in found]
 
 
 def page_choices(form: ModelForm) -> dict[str, Any]:

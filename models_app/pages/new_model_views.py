@@ -1,13 +1,12 @@
 """The fragments of the page that creates models."""
 
-from base64 import b64encode
-
 from django.conf import settings
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import transaction
 from django.urls import reverse
 from rest_framework.exceptions import NotFound, ValidationError
 
+from datasets.imagedb.images.formats import data_url
 from digits_project.accounts import usernames
 from digits_project.accounts.roles import Role
 from digits_project.api.browsable import PageResponse
@@ -67,12 +66,12 @@ class NetworkPicture(OfKind):
             form.is_valid(raise_exception=True)
             with transaction.atomic():
                 network = searches.planned_models(usernames.owner(request), **form.validated_data)[0].network()
-            drawn = b64encode(svg.svg(network).encode()).decode()
+            drawn = data_url(svg.svg(network).encode(), "image/svg+xml")
         except (ValidationError, DjangoValidationError):
             return self._nothing("Complete the form first: choose a dataset and a network that fits its images.")
         except BadInput as wrong:
             return self._nothing(str(wrong))
-        return PageResponse({}, "models_app/network_picture.html", picture=f"data:image/svg+xml;base64,{drawn}")
+        return PageResponse({}, "models_app/network_picture.html", picture=drawn)
 
     def _nothing(self, why: str) -> PageResponse:
         return PageResponse({}, "models_app/network_picture.html", why=why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 
@@ -53,3 +54,8 @@ ACCEPTED = ",".join(("image/*", *SUFFIXES))
 def sniff(head: bytes) -> str | None:
     """The format by the first SIGNATURE_BYTES of a file; None if it is not a supported one."""
     return next((known.name for known in FORMATS if known.signature.match(head)), None)
+
+
+def data_url(content: bytes, media_type: str) -> str:
+    """An image as an address that holds it, for pages and JSON."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

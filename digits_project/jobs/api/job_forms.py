@@ -31,6 +31,14 @@ class PageForm(Form):
     )
     page_size = IntegerField(default=100, min_value=1, max_value=10_000, help_text="Jobs of each kind on a page.")
 
+    @classmethod
+    def window(cls, query: Mapping[str, str]) -> slice:
+        """The rows that a query string asks for: all, unless it names a page or its size. Raises ValidationError."""
+        asked = cls.valid_values(query)
+        if not {"page", "page_size"} & set(query):
+            return slice(None)
+        return slice((asked["page"] - 1) * asked["page_size"], asked["page"] * asked["page_size"])
+
 
 class EditForm(Form):
     """The form that changes a job: name and notes, as DIGITS called these fields, and the groups that see it."""

@@ -197,9 +197,7 @@ def details_of(whole: type[serializers.Serializer], job: Job, **context) -> dict
 
 def wants_details(request) -> bool:
     """Whether the query string has details=1 (or true, …). Raises ValidationError if it is not a flag."""
-    asked = DetailsForm.with_data(request.query_params)
-    asked.is_valid(raise_exception=True)
-    return asked.validated_data["details"]
+    return DetailsForm.valid_values(request.query_params)["details"]
 
 
 class DetailsForm(Form):

@@ -54,11 +54,7 @@ class IndexViewSet(ViewSet):
     def list(self, request, format=None):
         if request.accepted_renderer.format != "json":
             return self.page(request)
-        asked = PageForm(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        number, size = asked.validated_data["page"], asked.validated_data["page_size"]
-        by_pages = {"page", "page_size"} & set(request.query_params)
-        window = slice((number - 1) * size, number * size) if by_pages else slice(None)
+        window = PageForm.window(request.query_params)
         return Response(
             {job_class.ROUTE: _listed(job_class, window) for job_class in job_classes() if job_class.IN_INDEX}
         )

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from redis.exceptions import RedisError
-
 from digits_project.accounts import usernames
 from digits_project.jobs.models import Device, Job, Status, job_classes
-from digits_project.jobs.overview import Place, holders, running, time_left, waiting
+from digits_project.jobs.overview import Place, holders, live_workers, running, time_left, waiting
 from digits_project.jobs.pages.listings import listing_of
-from digits_project.jobs.scheduling import queues
 from digits_project.jobs.visibility import visible
 
 MAX_SHOWN = 5  # waiting jobs, besides the user's own first
@@ -55,8 +52,5 @@ def _running(devices: Sequence[Device]) -> list[RunningJob]:
 def _queue(devices: Sequence[Device]) -> list[Place]:
     """The waiting jobs of all kinds, each with its place among those of its kind."""
     waits = [job_class for job_class in job_classes() if visible(job_class).filter(status=Status.WAITING).exists()]
-    try:
-        workers = queues.workers() if waits else []
-    except RedisError:
-        workers = None
+    workers = live_workers() if waits else []
     return [place for job_class in waits for place in waiting(job_class, devices, workers)]

@@ -99,9 +99,7 @@ class ChosenJobs(PageView):
         if len(jobs) != 1:
             raise BadInput("Choose one job to change.")
         permissions.refuse_to_change(self.request, jobs[0])
-        form = EditForm.with_data(self.request.data)
-        form.is_valid(raise_exception=True)
-        edit_job(jobs[0], form.validated_data)
+        edit_job(jobs[0], EditForm.valid_values(self.request.data))
         return HttpResponseRedirect(self._next())
 
     def _chosen(self) -> list[Job]:

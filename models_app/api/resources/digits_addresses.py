@@ -96,11 +96,7 @@ class DigitsModelViewSet(ViewSet):
     def completed_jobs(self, request, format=None):
         """All jobs as rows of DIGITS's tables: those in progress, and those that have ended. `?page=` or `?page_size=`
         limit the number of each kind."""
-        asked = PageForm(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        number, size = asked.validated_data["page"], asked.validated_data["page_size"]
-        by_pages = {"page", "page_size"} & set(request.query_params)
-        return Response(tables(slice((number - 1) * size, number * size) if by_pages else slice(None)))
+        return Response(tables(PageForm.window(request.query_params)))
 
     @extend_schema(responses={200: TableRowOfJob})
     def table_data(self, request, job_id, format=None):

@@ -8,8 +8,8 @@ from models_app.models import NetworkMethod, TrainedModel
 
 
 def form_values(model: TrainedModel) -> dict[str, Any]:
-    """{field: value} of the form that would create the same model again, whatever becomes of the model that it was
-    built on."""
+    """{field: value} of the form that would create the same model again, even if the model that it was built on is
+    changed or deleted."""
     form = FORMS[model.kind]()
     columns = {name: getattr(model, name) for name in form.names() if hasattr(model, name) and name != "dataset"}
     columns |= model.lr_parameters | {"learning_rate": [model.learning_rate], "batch_size": [model.batch_size]}

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from django.db.models import Avg, F, Max, Min, QuerySet
-from django.db.models.functions import Floor
+from django.db.models import Max, Min, QuerySet
 
 from datasets.models import Dataset
 from digits_project.jobs.models import ENDED, Job, Status
 from digits_project.jobs.visibility import visible
 from models_app.api.resources.digits_keys import framework_of
+from models_app.api.resources.sparklines import sparklines
 from models_app.models import TrainedModel
 from models_app.pretrained.pretrained_model import PretrainedModel
 from models_app.results import Metric
@@ -25,7 +25,6 @@ CSS = {
     Status.ERROR: "danger",
 }
 BACKEND = "recordio"
-SPARKS = 40  # points of a sparkline
 MEASURES = ("loss", "accuracy", "learning_rate")
 SHOWN = {Metric.Split.TRAIN: ("loss", "accuracy", "learning_rate"), Metric.Split.VAL: ("loss", "accuracy")}
 OF_MODEL = ("kind", "dataset", "framework", "engine", "engine_used", "train_epochs")
@@ -89,7 +88,7 @@ def _outputs(models: Sequence[TrainedModel]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for row in _extremes(models):
         found.setdefault(row.pop("trained_model"), {}).update(_named(row.pop("split"), row))
-    for pk, losses in _sparklines(models).items():
+    for pk, losses in sparklines(models, "loss", Metric.Split.TRAIN).items():
         found.setdefault(pk, {})["sparkline"] = losses
     return found
 
@@ -113,14 +112,3 @@ def _extremes(models: Sequence[TrainedModel]) -> Iterator[dict[str, Any]]:
     for row in measured.order_by().values("trained_model", "split").annotate(**ends):
         values = last[row["trained_model"], row["split"]]
         yield row | {f"last_{name}": value for name, value in zip(MEASURES, values, strict=True)}
-
-
-def _sparklines(models: Sequence[TrainedModel]) -> dict[str, list[float]]:
-    """{model id: about forty losses of its training, in the order of the epochs}."""
-    share = Floor(F("epoch") * SPARKS / F("trained_model__train_epochs"))
-    measured = Metric.objects.filter(trained_model__in=[model.pk for model in models], split=Metric.Split.TRAIN)
-    measured = measured.annotate(share=share).order_by("trained_model", "share")
-    lines: dict[str, list[float]] = {}
-    for pk, _, loss in measured.values_list("trained_model", "share").annotate(Avg("loss")):
-        lines.setdefault(pk, []).append(loss)
-    return lines

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 
@@ -23,7 +23,7 @@ from digits_project.jobs.visibility import visible
 from models_app.api.model_responses import ModelFacts, epoch_json
 from models_app.api.resources.form_values import form_values
 from models_app.models import TrainedModel
-from models_app.results import BEST, NEWEST, Evaluation, Metric, Snapshot, validated
+from models_app.results import BEST, NEWEST, Evaluation, Snapshot, best_accuracy, validated
 
 MAX_SNAPSHOTS = 200  # of a response, the newest
 
@@ -159,7 +159,7 @@ class ModelResourceViewSet(ResourceViewSet):
     whole = ModelDetails
 
     def rows(self):
-        return with_accuracy(super().rows())
+        return super().rows().annotate(accuracy=best_accuracy())
 
     def context(self, jobs):
         return context_of(jobs)
@@ -178,16 +178,10 @@ class ModelResourceViewSet(ResourceViewSet):
         return self.describe(job_id)
 
 
-def with_accuracy(models: QuerySet) -> QuerySet:
-    """The models with their highest `accuracy` in validation; an index has the answer for each."""
-    measured = Metric.objects.filter(trained_model=OuterRef("pk"), split=Metric.Split.VAL, accuracy__isnull=False)
-    return models.annotate(accuracy=Subquery(measured.order_by("-accuracy").values("accuracy")[:1]))
-
-
 def model_details(model: TrainedModel) -> dict[str, Any]:
     """A model as JSON with all its facts."""
-    row = with_accuracy(TrainedModel.objects.filter(pk=model.pk)).values_list("accuracy", flat=True)
-    return details_of(ModelDetails, model, accuracy=row.first(), **context_of([model]))
+    best = TrainedModel.objects.filter(pk=model.pk).values_list(best_accuracy(), flat=True).first()
+    return details_of(ModelDetails, model, accuracy=best, **context_of([model]))
 
 
 def context_of(models: Sequence[TrainedModel]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class TimmFacts:
     mean, std, crop, interpolation: how timm prepares images of pixels from 0 to 1.
     size_step: its images can have `smallest` pixels a side, and every so many more; ONLY_ITS_OWN: the
         only size is its own.
-    is_built_for_size: whether timm has to be told another size when it builds the network.
+    is_built_for_size: whether timm must get another size when it builds the network.
     parameters, per_category: the number of learned numbers without a head, and in the head for each category.
     tensors: the names of its first and its last tensor below the head, by which a file of weights is recognized.
     classifier: the modules of the head. blocks: how many blocks it has below (TimmNetwork.trained_blocks).
