@@ -33,7 +33,7 @@ def test_the_version_is_written_in_one_place():
     assert stated == [Path(digits_project.__file__)]
 
 
-@pytest.mark.parametrize("target", ["manage:main", "digits_project.stack.__main__:main"])
+@pytest.mark.parametrize("target", ["digits_project.command_line:main", "digits_project.stack.__main__:main"])
 def test_a_command_of_the_package_names_a_function(target):
     module, _, function = target.partition(":")
     assert f'= "{target}"\n' in PROJECT

@@ -8,6 +8,7 @@ import textwrap
 from argparse import SUPPRESS, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO, cast, overload
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, DjangoHelpFor
 from digits_project.api.error_statuses import COMMAND_ERRORS, Exit, exit_text, listed_status
 from digits_project.api.exception_handler import messages_by_field
 from digits_project.api.wire_format import errors
+from digits_project.command_names import PROGRAM, in_words_of, short_name
 from digits_project.common.terminal import Screen
 from digits_project.jobs.console.embedded_database import has_database, run_again_with_database
 from digits_project.jobs.models import J, Job, find_job
@@ -47,22 +49,42 @@ class ConsoleCommand(BaseCommand):
     example: str
     needs_database = True
     requires_system_checks = ()
+    shown_name = ""  # "digits train" if that is how it was called; "": by manage.py, or by code
 
     def create_parser(self, prog_name, subcommand, **kwargs):
-        lines = "\n".join(f"  manage.py {subcommand} {line}".rstrip() for line in self.example.split("\n"))
+        program, name = Path(prog_name).name, subcommand
+        if program == PROGRAM:
+            name = short_name(subcommand)
+            self.shown_name = f"{PROGRAM} {name}"
+        shown = self.shown_name or f"manage.py {subcommand}"
+        lines = "\n".join(f"  {shown} {line}".rstrip() for line in self.example.split("\n"))
         epilog = f"example:\n{lines}\n\n{EXIT_STATUS}"
-        parser = super().create_parser(prog_name, subcommand, formatter_class=_Formatter, epilog=epilog, **kwargs)
+        parser = super().create_parser(prog_name, name, formatter_class=_Formatter, epilog=epilog, **kwargs)
+        parser.description = in_words_of(program, parser.description or "")
         for action in parser._actions:
             if action.dest in DJANGOS:
                 action.help = SUPPRESS
             elif action.dest == "verbosity":
                 action.help = "2: the server's log too"
+            elif action.help:
+                action.help = in_words_of(program, action.help)
+        if self.shown_name:
+            parser.usage = _short_usage(parser)
         return parser
 
     def add_arguments(self, parser):
         parser.add_argument("--json", action="store_true", help="print the result as JSON to standard output")
 
     def execute(self, *args, **options):
+        try:
+            return self._execute(*args, **options)
+        except CommandError as error:
+            if not self.shown_name:
+                raise
+            self.stderr.write(f"{self.shown_name}: {in_words_of(PROGRAM, str(error))}")
+            sys.exit(error.returncode)
+
+    def _execute(self, *args, **options):
         self.screen = Screen(options.get("stderr") or sys.stderr)
         self.as_json = options.get("json", False)
         if self.needs_database and not has_database() and (settings.DIGITS_HOME / "embedded" / "postgres").exists():
@@ -100,6 +122,13 @@ class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
 
     def _fill_text(self, text, width, indent):
         return super()._fill_text(text if "\n" in text else textwrap.fill(text, width), width, indent)
+
+
+def _short_usage(parser) -> str:
+    """The usage with the arguments, but without the options, of which some commands have sixty."""
+    formatter = parser._get_formatter()
+    formatter.add_usage(None, [action for action in parser._actions if not action.option_strings], [], prefix="")
+    return f"{formatter.format_help().strip()} [options]".replace("%", "%%")
 
 
 def wrong(text: str) -> CommandError:

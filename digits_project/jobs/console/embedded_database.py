@@ -21,7 +21,7 @@ def run_again_with_database() -> int:
     """Start the embedded PostgreSQL of this home and run this command again with it. Returns the exit status."""
     try:
         with Services(settings.DIGITS_HOME, redis=False) as services:
-            process = subprocess.Popen([sys.executable, *sys.argv], env=os.environ | services.urls)
+            process = subprocess.Popen([sys.executable, *sys.orig_argv[1:]], env=os.environ | services.urls)
             while process.poll() is None:
                 with contextlib.suppress(KeyboardInterrupt):  # the child got the same Ctrl-C and ends by itself
                     process.wait()
