@@ -1,5 +1,6 @@
 """The trained model. Its snapshots, metrics and evaluations are in results.py."""
 
+import math
 import shutil
 from collections.abc import Sequence
 from typing import Any
@@ -232,6 +233,16 @@ class TrainedModel(HasSnapshots, FilledInByRecipe, TrialColumns, ComputedBy, Job
         if snapshot is None:
             raise BadInput(f"The snapshot that it starts from, of epoch {self.previous_epoch:g}, was deleted.")
         return str(snapshot.directory)
+
+    def milestones(self) -> str:
+        """The epoch of the newest validation with its accuracy; without validations the epochs that are done."""
+        newest = {split: self.metrics.filter(split=split).order_by("-epoch").first() for split in ("val", "train")}
+        if validated := newest["val"]:
+            right = validated.accuracy
+            result = f"loss {validated.loss:.4f}" if right is None else f"accuracy {100 * right:.1f} %"
+            return f"epoch {validated.epoch:g} of {self.train_epochs:g}, {result}"
+        done = math.floor(newest["train"].epoch) if newest["train"] else 0
+        return f"epoch {done} of {self.train_epochs:g}" if done else ""
 
     def clear_away(self) -> None:
         for half in self.directory.glob("snapshots/.partial-*"):

@@ -19,6 +19,7 @@ from digits_project.common.escaping import escaped
 
 INDENT = 2
 BAR_COLUMNS = 30
+SHORT_BAR_COLUMNS = 10  # beside details, so that both fit on a line of 80 columns
 PICTURE_ROWS = 10
 NO_LIMIT = 10_000  # columns of a table: the terminal breaks a line that is too long, so that no name is cut off
 UPDATE_SECONDS = 0.1  # shortest time between two updates of a bar that counts bytes
@@ -61,13 +62,15 @@ class Screen:
         for other in others:
             self.line(other, "cyan")
 
-    def progress(self, status: str, fraction: float, began: float) -> None:
-        """Show the progress of a job that began at time.monotonic() `began`: a bar, or a line for each new status."""
+    def progress(self, status: str, fraction: float, began: float, details: str = "") -> None:
+        """Show the progress of a job that began at time.monotonic() `began`, on a terminal as a bar with the details,
+        which can change every time; elsewhere as a line for each new status."""
         if self.live:
             seconds = f"{time.monotonic() - began:.0f} s"
-            self._show(f"{status:<8}", self.bar(fraction), f"{100 * fraction:3.0f} %", seconds)
+            bar = self.bar(fraction, SHORT_BAR_COLUMNS if details else BAR_COLUMNS)
+            self._show(f"{status:<7}", bar, f"{100 * fraction:3.0f} %", seconds, *filter(None, [details]))
         elif status != self._status:
-            self.line(status)
+            self.line(f"{status}, {details}" if details else status)
         self._status = status
 
     def download(self, name: str) -> Callable[[int, int | None], None]:

@@ -70,15 +70,8 @@ class Job(models.Model):
     ROUTE: str  # "datasets", "models", "evaluations", "pretrained_models" or "searches", as in the routes
     # The columns that lists show; other columns can hold megabytes.
     LISTED: tuple[str, ...] = (
-        "job_id",
-        "name",
-        "owner",
-        "priority",
-        "status",
-        "progress",
-        "created_at",
-        "started_at",
-        "ended_at",
+        *("job_id", "name", "owner", "priority", "status", "progress"),
+        *("created_at", "started_at", "ended_at"),
     )
     IN_INDEX = True  # whether the list of all jobs has it
     PART_OF = ""  # the relation to its parent job, which decides who may see this one
@@ -193,6 +186,10 @@ class Job(models.Model):
     def device_request(self) -> DeviceRequest:
         """The GPUs that the job requests, if it needs a device."""
         return DeviceRequest()
+
+    def milestones(self) -> str:
+        """What commands show beside the progress of a running job, such as its epoch."""
+        return ""
 
     def clear_away(self) -> None:
         """Remove the incomplete files of a process that died."""

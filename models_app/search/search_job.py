@@ -107,6 +107,10 @@ class Search(Job):
     def started_jobs(self) -> list[Job]:
         return list(self.trials.exclude(status__in=ENDED).only(*self.LISTED))
 
+    def milestones(self) -> str:
+        ended = self.trials.filter(status__in=ENDED).count()
+        return f"{ended} of {self.search_trials} trials" if self.search_trials else f"{ended} trials"
+
     @property
     def dimensions(self) -> dict[str, Dimension]:
         """The values of each hyperparameter that it chooses from."""

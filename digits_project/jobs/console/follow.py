@@ -16,10 +16,14 @@ from digits_project.jobs.console.command import Exit
 from digits_project.jobs.execution.local import LocalRunner
 from digits_project.jobs.execution.runner import patiently
 from digits_project.jobs.models import Job, Status
+from digits_project.jobs.overview import seconds_left
 
 LOOK_SECONDS = 0.25
 STEPS = 10  # of a job's progress reported without a terminal
-FOLLOWED = ("status", "progress", "error", "worker", "ended_at", "abort_requested_at")
+FOLLOWED = (
+    *("status", "progress", "error", "worker", "started_at", "ended_at", "abort_requested_at"),
+    "resumed_from",  # of trainings
+)
 
 
 class Interrupts:
@@ -100,17 +104,35 @@ def refresh(jobs: Sequence[Job]) -> None:
     """Read the jobs again, with retries if the database can't be reached. Raises Gone."""
     for job in jobs:
         try:
-            patiently(partial(job.refresh_from_db, fields=FOLLOWED))
+            patiently(partial(job.refresh_from_db, fields=[name for name in FOLLOWED if hasattr(job, name)]))
         except ObjectDoesNotExist:
             raise errors.Gone from None
 
 
 def show(jobs: Sequence[Job], screen: Screen, began: float) -> None:
-    """Show the progress of the jobs: as a bar on a terminal, elsewhere as a line for each tenth."""
+    """Show the progress of the jobs on one line: a bar on a terminal, elsewhere a line for each epoch of a training, or
+    for each tenth of other jobs."""
     fraction = sum(1.0 if job.has_ended else job.progress for job in jobs) / len(jobs)
-    status = next((job.status for job in jobs if job.status == Status.RUNNING), jobs[-1].status)
+    open_jobs = [job for job in jobs if not job.has_ended]
+    shown = next((job for job in open_jobs if job.status == Status.RUNNING), open_jobs[0] if open_jobs else jobs[-1])
+    status = str(shown.status)
     if len(jobs) > 1:
-        status = f"{sum(job.has_ended for job in jobs)} of {len(jobs)} jobs have ended, {status}"
-    if not screen.live and 0 < fraction < 1:
-        status = f"{status} {100 // STEPS * int(fraction * STEPS)} %"
-    screen.progress(status, fraction, began)
+        status = f"{len(jobs) - len(open_jobs)} of {len(jobs)} jobs have ended, {status}"
+    milestones = "" if shown.has_ended else shown.milestones()
+    left = _left(seconds_left(shown))
+    if screen.live:
+        screen.progress(status, fraction, began, ", ".join(filter(None, [milestones, left])))
+        return
+    if not milestones and 0 < fraction < 1:
+        milestones = f"{100 // STEPS * int(fraction * STEPS)} %"
+    screen.progress(", ".join(filter(None, [status, milestones])), fraction, began, left)
+
+
+def _left(seconds: float | None) -> str:
+    """The remaining time in few letters; "" if it is unknown."""
+    if seconds is None:
+        return ""
+    if seconds < 100:
+        return f"{seconds:.0f} s left"
+    minutes = round(seconds / 60)
+    return f"{minutes} min left" if minutes < 100 else f"{minutes // 60} h left"
