@@ -1,14 +1,17 @@
 """The viewset of the actions on several jobs at once, as DIGITS's home page sends them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import APIException, PermissionDenied
 
 from digits_project.accounts import permissions
 from digits_project.accounts.roles import Role
+from digits_project.api.error_statuses import http_text
 from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.api.viewsets import FormViewSet
 from digits_project.common.errors import BadInput, Gone, IllegalTransition, LimitReached, Refused
@@ -25,8 +28,59 @@ IDS = OpenApiParameter(
     explode=True,
     description="The ids of the jobs, once for each; the body can have them instead.",
 )
-REFUSALS = (Refused, LimitReached, IllegalTransition)
+REFUSALS = (APIException, Gone, Refused, LimitReached, IllegalTransition, DjangoValidationError)
 MAX_REASONS = 3  # in a message
+
+
+class NotChanged(NamedTuple):
+    """A job that an action could not change, and why; `job` is None if there is no such job."""
+
+    job: Job | None
+    error: Exception
+
+    @property
+    def is_missing(self) -> bool:
+        return self.job is None or isinstance(self.error, Gone)
+
+    @property
+    def reason(self) -> str:
+        if isinstance(self.error, DjangoValidationError):
+            return " ".join(self.error.messages)
+        return str(self.error.detail) if isinstance(self.error, APIException) else http_text(self.error)
+
+
+def act_on_each(
+    request, ids: Iterable[str], service: Callable[[Job], None], prepare: Callable[[Sequence[Job]], None] | None = None
+) -> list[NotChanged]:
+    """Call the service for each job that the user may change, after `prepare` for all of them together. Returns the
+    refusals; all other jobs were changed."""
+    refusals, jobs = [], []
+    for job_id in dict.fromkeys(ids):
+        job = find_visible(job_id)
+        try:
+            if job is None:
+                raise Gone
+            permissions.refuse_to_change(request, job)
+        except (Gone, PermissionDenied) as error:
+            refusals.append(NotChanged(job, error))
+        else:
+            jobs.append(job)
+    if prepare:
+        prepare(jobs)
+    for job in jobs:
+        try:
+            service(job)
+        except REFUSALS as error:
+            refusals.append(NotChanged(job, error))
+    return refusals
+
+
+def abort_running(jobs: Iterable[Job]) -> None:
+    """Ask all jobs that have not ended to stop, so that a deletion waits for all of them together."""
+    for job in jobs:
+        if not job.has_ended and not job.dependents():
+            with suppress(Refused, Gone):  # it has ended meanwhile
+                services.abort(job)
 
 
 class ManyActedFacts(serializers.Serializer):
@@ -55,7 +109,7 @@ class ManyJobsViewSet(FormViewSet):
     def destroy(self, request, format=None):
         """Delete several jobs with their folders. Running jobs are aborted first."""
         data = request.query_params if JOB_IDS in request.query_params else request.data
-        self._each(self._ids(data), services.delete, "deleted", "delete", first=abort_running)
+        self._each(self._ids(data), services.delete, "deleted", "delete", abort_running)
         return acted(request, "Jobs deleted.")
 
     @extend_schema(responses=MANY_ACTED)
@@ -72,51 +126,24 @@ class ManyJobsViewSet(FormViewSet):
         return self.valid_form(data).validated_data[JOB_IDS]
 
     def _each(
-        self, ids: Iterable[str], service: Callable[[Job], None], done: str, verb: str, first: Callable = list
+        self,
+        ids: Iterable[str],
+        service: Callable[[Job], None],
+        done: str,
+        verb: str,
+        prepare: Callable[[Sequence[Job]], None] | None = None,
     ) -> None:
         """Call the service for each job that the user may change. Raises BadInput, which counts the others."""
-        jobs, missing, forbidden, reasons = [], 0, 0, []
-        for job_id in dict.fromkeys(ids):
-            job = find_visible(job_id)
-            if job is None:
-                missing += 1
-            elif _may_change(self.request, job):
-                jobs.append(job)
-            else:
-                forbidden += 1
-        first(jobs)
-        for job in jobs:
-            try:
-                service(job)
-            except Gone:
-                missing += 1
-            except (*REFUSALS, DjangoValidationError) as refusal:
-                reasons.append(str(refusal))
+        refusals = act_on_each(self.request, ids, service, prepare)
+        there = [refusal for refusal in refusals if not refusal.is_missing]
+        reasons = [refusal.reason for refusal in there if not isinstance(refusal.error, PermissionDenied)]
         problems = [
-            _counted(missing, "not found"),
-            _counted(forbidden, f"not permitted to be {done}"),
+            _counted(len(refusals) - len(there), "not found"),
+            _counted(len(there) - len(reasons), f"not permitted to be {done}"),
             _counted(len(reasons), f"failed to {verb}") + "".join(f" {reason}" for reason in reasons[:MAX_REASONS]),
         ]
-        if any(problems):
+        if refusals:
             raise BadInput(" ".join(filter(None, problems)))
-
-
-def abort_running(jobs: Iterable[Job]) -> None:
-    """Ask all jobs that have not ended to stop, so that a deletion waits for all of them together."""
-    for job in jobs:
-        if not job.has_ended:
-            try:
-                services.abort(job)
-            except (Refused, Gone):
-                continue  # it has ended meanwhile
-
-
-def _may_change(request, job: Job) -> bool:
-    try:
-        permissions.refuse_to_change(request, job)
-    except PermissionDenied:
-        return False
-    return True
 
 
 def _counted(number: int, what: str) -> str:

@@ -7,26 +7,22 @@ from typing import Any
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from rest_framework.exceptions import APIException
 
 from digits_project.accounts import permissions
 from digits_project.accounts.roles import Role
 from digits_project.api.browsable import PageResponse
-from digits_project.api.error_statuses import ERROR_STATUSES, Conflict, http_text
+from digits_project.api.error_statuses import Conflict
 from digits_project.api.viewsets import PageView
 from digits_project.common.errors import BadInput
 from digits_project.jobs import services
 from digits_project.jobs.api.job_forms import EditForm
+from digits_project.jobs.api.many_jobs import NotChanged, abort_running, act_on_each
 from digits_project.jobs.api.views import IndexViewSet, edit_job, fetch
 from digits_project.jobs.models import Job
 from digits_project.jobs.pages.listings import asked_by, job_list
 from digits_project.jobs.pages.now import now
 
 MAX_CHOSEN = 1000
-CAN_FAIL: tuple[type[Exception], ...] = (
-    APIException,
-    *(error for error in ERROR_STATUSES if issubclass(error, Exception)),
-)
 PAST = {"abort": "aborted", "resume": "resumed", "delete": "deleted", "group": "grouped"}
 
 
@@ -66,49 +62,38 @@ class ChosenJobs(PageView):
         return self.request.data
 
     def post(self, request) -> HttpResponse:
-        action, jobs = str(self._sent.get("action")), self._chosen()
+        action, ids = str(self._sent.get("action")), self._chosen()
         if action == "edit":
-            return self._edit(jobs)
+            return self._edit(ids)
         if action not in PAST:
             raise BadInput("Choose what to do with the jobs: abort, resume, delete or group.")
         if action == "delete" and not self._sent.get("confirmed"):
+            jobs = [fetch(None, job_id) for job_id in ids]
             return PageResponse({}, "home/confirm.html", jobs=jobs, next=self._next())
-        act = self._actions()[action]
-        failures = [failure for job in jobs if (failure := self._failure(act, job, alone=len(jobs) == 1))]
-        if failures:
-            done = f"{len(jobs) - len(failures)} of {len(jobs)} were {PAST[action]}."
-            raise Conflict("\n".join([done, *failures]))
+        refusals = act_on_each(request, ids, self._actions()[action], abort_running if action == "delete" else None)
+        if refusals:
+            raise _refused(refusals, len(ids), PAST[action])
         return HttpResponseRedirect(self._next())
 
     def _actions(self) -> dict[str, Callable[[Job], None]]:
         group = partial(services.edit, group_name=str(self._sent.get("group_name", "")).strip())
         return {"abort": services.abort, "resume": services.resume, "delete": services.delete, "group": group}
 
-    def _failure(self, act: Callable[[Job], None], job: Job, alone: bool) -> str:
-        """Do it; why it failed, or "". Raises the exception if the job is alone."""
-        try:
-            permissions.refuse_to_change(self.request, job)
-            act(job)
-        except CAN_FAIL as error:
-            if alone:
-                raise
-            return f"{job.name}: {error.detail if isinstance(error, APIException) else http_text(error)}"
-        return ""
-
-    def _edit(self, jobs: list[Job]) -> HttpResponse:
-        if len(jobs) != 1:
+    def _edit(self, ids: list[str]) -> HttpResponse:
+        if len(ids) != 1:
             raise BadInput("Choose one job to change.")
-        permissions.refuse_to_change(self.request, jobs[0])
-        edit_job(jobs[0], EditForm.valid_values(self.request.data))
+        job = fetch(None, ids[0])
+        permissions.refuse_to_change(self.request, job)
+        edit_job(job, EditForm.valid_values(self.request.data))
         return HttpResponseRedirect(self._next())
 
-    def _chosen(self) -> list[Job]:
-        """The visible jobs with the posted ids. Raises BadInput or NotFound."""
+    def _chosen(self) -> list[str]:
+        """The posted ids of jobs, each once. Raises BadInput."""
         sent = self._sent
         ids = sent.getlist("ids") if hasattr(sent, "getlist") else list(sent.get("ids") or [])
         if not 0 < len(ids) <= MAX_CHOSEN:
             raise BadInput(f"Choose from 1 to {MAX_CHOSEN} jobs.")
-        return [fetch(None, job_id) for job_id in dict.fromkeys(ids)]
+        return list(dict.fromkeys(map(str, ids)))
 
     def _next(self) -> str:
         """The page to show afterwards; one of another site is the home page."""
@@ -116,3 +101,13 @@ class ChosenJobs(PageView):
         here = {self.request.get_host()}
         is_ours = url_has_allowed_host_and_scheme(page, here, self.request.is_secure())
         return page if is_ours else reverse("home")
+
+
+def _refused(refusals: list[NotChanged], chosen: int, done: str) -> Exception:
+    """The exception that says which of the chosen jobs an action could not change: the reason alone for one job."""
+    if chosen == 1:
+        return refusals[0].error
+    reasons = [f"{refusal.job.name}: {refusal.reason}" for refusal in refusals if refusal.job]
+    missing = len(refusals) - len(reasons)
+    reasons += [f"{missing} {'is' if missing == 1 else 'are'} no longer there."] if missing else []
+    return Conflict("\n".join([f"{chosen - len(refusals)} of {chosen} were {done}.", *reasons]))
