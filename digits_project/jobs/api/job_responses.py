@@ -114,5 +114,10 @@ class ListedModel(ListedDataset):
 class Listed(serializers.Serializer):
     """All jobs: running jobs first, then the newest first."""
 
+    version = serializers.CharField(required=False, help_text="Of the server; only with DIGITS_WIRE_FORMAT=digits.")
+    jobs_dir = serializers.CharField(
+        required=False,
+        help_text="The folder of the jobs' folders, as `directory` names them; only with DIGITS_WIRE_FORMAT=digits.",
+    )
     datasets = ListedDataset(many=True)
     models = ListedModel(many=True)

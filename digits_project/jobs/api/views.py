@@ -14,6 +14,7 @@ from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from digits_project import __version__
 from digits_project.accounts import permissions, usernames
 from digits_project.accounts.roles import Role
 from digits_project.accounts.viewer import limited_user, without_paths
@@ -21,6 +22,7 @@ from digits_project.api.forms import Form
 from digits_project.api.openapi import errors
 from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.api.viewsets import Defaults, FormViewSet
+from digits_project.api.wire_format import is_of_digits
 from digits_project.jobs import services
 from digits_project.jobs.api.job_forms import EditForm, PageForm, with_defaults
 from digits_project.jobs.api.job_responses import ACTED, MOVED, Created, Listed, Progress, acted, created
@@ -55,13 +57,19 @@ class IndexViewSet(ViewSet):
         if request.accepted_renderer.format != "json":
             return self.page(request)
         window = PageForm.window(request.query_params)
-        return Response(
-            {job_class.ROUTE: _listed(job_class, window) for job_class in job_classes() if job_class.IN_INDEX}
-        )
+        jobs = {job_class.ROUTE: _listed(job_class, window) for job_class in job_classes() if job_class.IN_INDEX}
+        return Response(_server_facts() | jobs)
 
     def page(self, request) -> HttpResponseBase:
         """The response to a browser: the home page."""
         raise NotImplementedError
+
+
+def _server_facts() -> dict[str, str]:
+    """What DIGITS says of the server before its jobs: {} in the documented wire format."""
+    if not is_of_digits():
+        return {}
+    return {"version": __version__, "jobs_dir": "" if limited_user() else str(settings.DIGITS_JOBS_DIR)}
 
 
 def _listed(job_class: type[Job], window: slice) -> list[dict]:

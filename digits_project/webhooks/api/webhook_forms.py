@@ -68,6 +68,13 @@ class NewWebhook(WebhookFacts):
     secret = serializers.CharField(help_text="Keep it: it is not shown again.")
 
 
+class WebhookDeleted(serializers.Serializer):
+    """The response to a deletion."""
+
+    message = serializers.CharField()
+    id = serializers.IntegerField()
+
+
 @extend_schema_serializer(many=False)
 class WebhookList(serializers.Serializer):
     """The webhooks of the user."""

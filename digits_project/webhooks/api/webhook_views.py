@@ -1,7 +1,6 @@
 """Webhooks as resources of /api/v1: one's own."""
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
@@ -11,13 +10,13 @@ from digits_project.accounts.roles import Role
 from digits_project.api.openapi import errors
 from digits_project.api.renderers import PrettyJSONRenderer
 from digits_project.api.viewsets import FormViewSet
-from digits_project.jobs.api.job_responses import TEXT
 from digits_project.webhooks import services
 from digits_project.webhooks.api.webhook_forms import (
     DeliveryFacts,
     DeliveryList,
     NewWebhook,
     WebhookChangeForm,
+    WebhookDeleted,
     WebhookFacts,
     WebhookForm,
     WebhookList,
@@ -72,11 +71,11 @@ class WebhookViewSet(FormViewSet):
             raise ValidationError(wrong.message_dict) from wrong
         return Response(WebhookFacts(webhook).data)
 
-    @extend_schema(parameters=[ID], responses={**TEXT, **errors(404)})
+    @extend_schema(parameters=[ID], responses={200: WebhookDeleted, **errors(404)})
     def destroy(self, request, webhook_id):
         """Delete a webhook. What is pending is not sent any more."""
         services.remove(self._own(webhook_id))
-        return HttpResponse("Webhook deleted.", content_type="text/plain; charset=utf-8")
+        return Response({"message": "Webhook deleted.", "id": webhook_id})
 
     @extend_schema(parameters=[ID], responses={200: DeliveryList, **errors(404)})
     @action(detail=True)
