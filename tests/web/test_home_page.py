@@ -1,8 +1,10 @@
 """The home page: its lists, what it says to a new user, and actions on several jobs."""
 
 import re
+from collections import Counter
 
 import pytest
+from django.db import connection
 
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
@@ -85,6 +87,45 @@ def test_the_home_page_needs_the_same_number_of_queries_for_many_jobs(
         browse("/?tab=models&page_size=2")
     with django_assert_max_num_queries(len(few)):
         browse("/?tab=models&page_size=50")
+
+
+def copy_often(job, number):
+    """Add copies of a row, by SQL, which takes a second for ten thousand."""
+    table = type(job)._meta.db_table
+    changed = "jsonb_build_object('job_id', '20260101-' || lpad(n::text, 6, '0') || '-0000')"
+    copies = f"generate_series(1, %s) n, LATERAL jsonb_populate_record(one, {changed}) copied"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} SELECT copied.* FROM {table} one, {copies} WHERE one.job_id = %s", [number, job.pk]
+        )
+
+
+def read_for(request):
+    """{"queries": how many, "rows": how many the database returned} for a request."""
+    counted = Counter()
+
+    def count(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        counted.update(queries=1, rows=max(context["cursor"].rowcount, 0))
+        return result
+
+    with connection.execute_wrapper(count):
+        request()
+    return counted
+
+
+def test_the_home_page_reads_as_much_of_ten_thousand_jobs_as_of_two_hundred(browse, models):
+    counts, sizes = [], []
+    for number in (100, 5_000):
+        for job in (models[0].dataset, models[0]):
+            type(job).objects.filter(pk__startswith="20260101").delete()
+            copy_often(job, number)
+        browse("/")
+        counts.append(read_for(lambda: sizes.append(len(browse("/")))))
+    assert TrainedModel.objects.count() + Dataset.objects.count() > 10_000
+    assert counts[0] == counts[1]
+    assert sizes[1] < sizes[0] * 1.01
+    assert "10,003 jobs waiting" in browse("/")
 
 
 def test_the_chosen_jobs_are_aborted(client, open_server, models):

@@ -24,7 +24,7 @@ class RunningJob(NamedTuple):
 def now(request) -> dict[str, Any]:
     """The template context: running jobs, devices, and the queue with the user's place in it."""
     devices = list(Device.objects.all())
-    places = _queue(devices)
+    waiting_jobs, places = _queue(devices)
     mine = usernames.owner(request)
     own = [place for place in places if mine and place.job.owner == mine]
     return {
@@ -32,7 +32,7 @@ def now(request) -> dict[str, Any]:
         "devices": devices,
         "holders": holders(devices),
         "free": sum(device.enabled and not device.leased_to for device in devices),
-        "waiting": len(places),
+        "waiting": waiting_jobs,
         "queue": places[:MAX_SHOWN],
         "own": own[0] if own and own[0] not in places[:MAX_SHOWN] else None,
     }
@@ -49,8 +49,10 @@ def _running(devices: Sequence[Device]) -> list[RunningJob]:
     return [RunningJob(job, time_left(job), ", ".join(held.get(job.pk, [])), curves.get(job.pk, ())) for job in jobs]
 
 
-def _queue(devices: Sequence[Device]) -> list[Place]:
-    """The waiting jobs of all kinds, each with its place among those of its kind."""
-    waits = [job_class for job_class in job_classes() if visible(job_class).filter(status=Status.WAITING).exists()]
+def _queue(devices: Sequence[Device]) -> tuple[int, list[Place]]:
+    """How many jobs of all kinds wait, and the first of each kind, each with its place among those of its kind."""
+    counts = {each: visible(each).filter(status=Status.WAITING).count() for each in job_classes()}
+    waits = [job_class for job_class, count in counts.items() if count]
     workers = live_workers() if waits else []
-    return [place for job_class in waits for place in waiting(job_class, devices, workers)]
+    places = [place for job_class in waits for place in waiting(job_class, devices, workers)]
+    return sum(counts.values()), places
