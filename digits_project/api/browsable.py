@@ -117,8 +117,18 @@ class BrowsablePage(BrowsableAPIRenderer):
 
 
 def client_name(request) -> dict:
-    """Template context of every page: the name that the client of an open server has given, and the version."""
-    return {"client_name": lambda: usernames.owner(request), "digits_version": __version__}
+    """Template context of every page: the name that the client of an open server has given, whether the user's account
+    can only read, and the version."""
+    return {
+        "client_name": lambda: usernames.owner(request),
+        "only_reads": lambda: _only_reads(request.user),
+        "digits_version": __version__,
+    }
+
+
+def _only_reads(user) -> bool:
+    """Whether the account of a user who has logged in can create and change nothing."""
+    return permissions.has_accounts() and user.is_authenticated and (role_of(user) or Role.VIEWER) < Role.USER
 
 
 def _title(name: str, request, response) -> str:
