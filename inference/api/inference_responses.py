@@ -57,7 +57,12 @@ OUTPUTS_OF_MANY = _response(
 )
 TOP_N = _response("top_n", _of_each(PAIRS), "For each category its `[[image, percent], …]`, surest first.")
 ARCHIVES = {(200, form.media_type): OpenApiTypes.BINARY for form in FORMS.values()}
-FORM = OpenApiParameter("form", str, OpenApiParameter.PATH, enum=list(FORMS), description="The kind of archive.")
+OCTETS = "application/octet-stream"
+ONNX = {(200, OCTETS): OpenApiTypes.BINARY}
+DOWNLOADS = (*FORMS, "onnx")
+FORM = OpenApiParameter(
+    "form", str, OpenApiParameter.PATH, enum=DOWNLOADS, description="The kind of archive, or onnx: the network alone."
+)
 JOB_ID = OpenApiParameter("job_id", str, description="The model's id; the body can have it instead.")
 SKIPPED = OpenApiParameter(
     "X-Digits-Skipped", int, OpenApiParameter.HEADER, response=[200], description="How many images were left out."

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from django.http import HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, ValidationError
@@ -26,8 +26,11 @@ from inference import bulk, services
 from inference.api.inference_responses import (
     ARCHIVES,
     CLASSIFICATIONS,
+    DOWNLOADS,
     FORM,
     JOB_ID,
+    OCTETS,
+    ONNX,
     OUTPUTS,
     OUTPUTS_OF_MANY,
     PREDICTIONS,
@@ -43,7 +46,7 @@ from inference.api.serializers import (
     VisualizationsForm,
 )
 from inference.download import contents
-from inference.download.archive_stream import FORMS
+from inference.download.archive_stream import BLOCK, FORMS
 from inference.engine.array_picture import picture
 from inference.inference_kinds import QUESTIONS
 from inference.list_accuracy import ListAccuracy
@@ -147,10 +150,11 @@ class InferenceViewSet(FormViewSet):
         """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=` names it."""
         return _archive(request, job_id, DEFAULT_FORM, self._posted_snapshot())
 
-    @extend_schema(responses={**ARCHIVES, **errors(409)}, parameters=[FORM, DownloadForm])
+    @extend_schema(responses={**ARCHIVES, **ONNX, **errors(409)}, parameters=[FORM, DownloadForm])
     @action(**DOWNLOAD)
     def download_as(self, request, job_id, form):
-        """An archive with everything that is needed to run a snapshot elsewhere; `?epoch=` names it."""
+        """An archive with everything that is needed to run a snapshot elsewhere, or with `onnx` the network alone;
+        `?epoch=` names the snapshot."""
         return _archive(request, job_id, form, self._posted_snapshot())
 
     def _posted_snapshot(self) -> Which:
@@ -211,13 +215,18 @@ class InferenceViewSet(FormViewSet):
         return PageResponse(value, headers={SKIPPED.name: skipped}, skipped=skipped, by_image=by_image, **shown)
 
 
-def _archive(request, job_id: str, form: str, posted: Which) -> StreamingHttpResponse:
-    """The archive of a snapshot, sent while it is written. `posted`: the snapshot, if the query string names none."""
-    if form not in FORMS:
-        raise BadInput(f"There is no archive of the type {form}; choose one of {', '.join(FORMS)}.")
+def _archive(request, job_id: str, form: str, posted: Which) -> HttpResponseBase:
+    """The archive of a snapshot, sent while it is written, or its model.onnx. `posted`: the snapshot, if the query
+    string names none."""
+    if form not in DOWNLOADS:
+        raise BadInput(f"There is no download of the type {form}; choose one of {', '.join(DOWNLOADS)}.")
     asked = DownloadForm.valid_values(request.query_params)
     snapshot = chosen_snapshot(job_id, posted if "epoch" not in request.query_params else asked["epoch"])
     name = f"{job_id}_epoch_{snapshot.epoch:g}.{form}"
+    if form not in FORMS:
+        file = FileResponse(contents.onnx_file(snapshot), content_type=OCTETS, as_attachment=True, filename=name)
+        file.block_size = BLOCK
+        return file
     return StreamingHttpResponse(
         contents.archive(snapshot, form),
         content_type=FORMS[form].media_type,

@@ -7,6 +7,7 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import BinaryIO
 
 from datasets.integrity import check_mean
 from datasets.services import mean_file
@@ -60,6 +61,13 @@ def archive(snapshot: Snapshot, form: str) -> ArchiveStream:
             members.append(member)
         opened.pop_all()  # from here on the archive closes them
     return ArchiveStream(form, members)
+
+
+def onnx_file(snapshot: Snapshot) -> BinaryIO:
+    """The opened model.onnx of a snapshot. Raises what archive() raises."""
+    with services.whole(snapshot):
+        verify(*weight_files(snapshot.directory))
+        return snapshot.onnx_file.open("rb")
 
 
 def info(snapshot: Snapshot) -> dict:

@@ -17,6 +17,7 @@ from models_app.api.resources.other_resources import (
     PretrainedResourceViewSet,
     SearchResourceViewSet,
 )
+from models_app.api.resources.snapshot_resources import SnapshotViewSet
 from models_app.api.search_views import SearchViewSet
 from models_app.api.views import ClassificationModelViewSet, EvaluationViewSet, GenericModelViewSet, ModelViewSet
 
@@ -102,6 +103,11 @@ urlpatterns = [
     path("models", RedirectView.as_view(query_string=True, pattern_name="home")),
     *action_routes("searches", SearchViewSet, {"get": "list"}, "search-list", name="Searches"),
     *resource_routes("models", ModelResourceViewSet),
+    path(
+        "api/v1/models/<str:job_id>/snapshots/<str:epoch>",
+        action_view(SnapshotViewSet, {"get": "retrieve", "put": "update", "delete": "destroy"}),
+        name="v1-snapshot",
+    ),
     *resource_routes("pretrained", PretrainedResourceViewSet),
     *resource_routes("searches", SearchResourceViewSet),
     *resource_routes("evaluations", EvaluationResourceViewSet),

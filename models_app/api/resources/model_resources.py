@@ -23,7 +23,7 @@ from digits_project.jobs.visibility import visible
 from models_app.api.model_responses import ModelFacts, epoch_json
 from models_app.api.resources.form_values import form_values
 from models_app.models import TrainedModel
-from models_app.results import BEST, NEWEST, Evaluation, Snapshot, best_accuracy, validated
+from models_app.results import BEST, NEWEST, Evaluation, Snapshot, Which, best_accuracy, validated
 
 MAX_SNAPSHOTS = 200  # of a response, the newest
 
@@ -107,8 +107,7 @@ class ModelDetails(ModelResource, JobDetails):
 
     @extend_schema_field(SnapshotFacts(many=True))
     def get_snapshots(self, model):
-        marks = {"best": BEST, "latest": NEWEST, "default": None}
-        marked = {name: model.snapshot_at(which) for name, which in marks.items()}
+        marked = _marked(model)
         newest = validated(model.snapshots.order_by("-epoch"))[:MAX_SNAPSHOTS]
         return [_snapshot_json(model, snapshot, marked) for snapshot in newest]
 
@@ -193,6 +192,18 @@ def context_of(models: Sequence[TrainedModel]) -> dict[str, Any]:
         "dataset_names": dict(visible(Dataset).filter(pk__in=ids).values_list("pk", "name")),
         "snapshot_counts": dict(counted.values_list("trained_model").annotate(Count("pk"))),
     }
+
+
+def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
+    """A snapshot as JSON."""
+    model = snapshot.trained_model
+    return _snapshot_json(model, validated(model.snapshots.filter(pk=snapshot.pk)).get(), _marked(model))
+
+
+def _marked(model: TrainedModel) -> dict[str, Snapshot | None]:
+    """The snapshots that have a mark, by its name."""
+    marks: dict[str, Which] = {"best": BEST, "latest": NEWEST, "default": None}
+    return {name: model.snapshot_at(which) for name, which in marks.items()}
 
 
 def _snapshot_json(model: TrainedModel, snapshot: Any, marked: dict[str, Snapshot | None]) -> dict[str, Any]:

@@ -148,6 +148,7 @@ def sent_values(transactional_db, open_server, settings, make_built, make_datase
         "evaluations": lambda: evaluations.evaluate(
             with_snapshot(make_model(dataset)).trained_model, "val", owner="ada"
         ),
+        "snapshots": lambda: with_snapshot(make_model(dataset)).trained_model,
         "datasets": make_dataset,
         "models": lambda: make_model(dataset),
     }

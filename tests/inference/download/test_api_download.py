@@ -44,6 +44,12 @@ def test_a_download_without_a_suffix_is_a_tar_gz(client, model):
     assert without_modules(unpack("tar.gz", content_of(response))) == FILES
 
 
+def test_a_download_as_onnx_is_the_network_alone(client, model):
+    response = client.get(f"/models/{model.pk}/download.onnx?epoch=0.5")
+    assert content_of(response) == model.snapshots.get(epoch=0.5).onnx_file.read_bytes()
+    assert response["Content-Disposition"] == f'attachment; filename="{model.pk}_epoch_0.5.onnx"'
+
+
 @pytest.mark.parametrize("sent, epoch", [("0.5", 0.5), ("1", 1), ("-1", 1), ("", 1)])
 def test_epoch_chooses_the_snapshot_of_a_download(client, model, sent, epoch):
     found = unpack("tar", content_of(client.get(f"/models/{model.pk}/download.tar?epoch={sent}")))
