@@ -58,6 +58,7 @@ lint: environment ## ruff, bandit, types, import contracts, missing migrations, 
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m bandit -q -c pyproject.toml -r . 2>$(VENV)/bandit.log || { cat $(VENV)/bandit.log; exit 1; }
 	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+	@cd client && $(abspath $(PYTHON)) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	@$(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run # without a database it warns
 	@$(PYTHON) tools/check_types.py
 	@$(PYTHON) requirements/lock.py --check

@@ -1,4 +1,4 @@
-"""Checks the types of the product with mypy, as pyproject.toml configures it: make types
+"""Checks the types of the product with mypy, as pyproject.toml configures it, and those of its client: make types
 
 Prints mypy's errors and returns its exit status, 0 without any. On Python 3.10 it checks nothing: the plugin for Django
 has no version for it.
@@ -16,7 +16,7 @@ def main() -> int:
     if sys.version_info < (3, 11):
         print("Types are checked on Python 3.11 and later")
         return 0
-    return subprocess.run(MYPY, cwd=ROOT).returncode
+    return max(subprocess.run(MYPY, cwd=folder).returncode for folder in (ROOT, ROOT / "client"))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""docs/api.md: its shell commands run against a real server in one shell, and every route has a command."""
+"""docs/api.md: its shell commands run against a real server in one shell, every route has a command, and every block of
+commands has a twin in Python that works too."""
 
+import contextlib
+import io
 import re
 import shutil
 import subprocess
+import traceback
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +21,8 @@ from tests.support.services import temporary_home
 pytestmark = [pytest.mark.trainer, pytest.mark.slow(8), pytest.mark.timeout(400)]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
-BLOCK = re.compile(r"```sh\n(.*?)```\n(?:```(?:json)?\n(.*?)```\n)?", re.S)
+BLOCK = re.compile(r"```sh\n(.*?)```\n(?:```python\n(.*?)```\n)?(?:```(?:json)?\n(.*?)```\n)?", re.S)
+ADDRESS = "http://127.0.0.1:5000"  # of the reader's server
 # Variables that the reader of the page sets, and a `curl` that writes "@ METHOD URL STATUS" of each request to a file:
 # in the output itself, the text that job_id prints could come between the parts of such a line.
 SHELL_SETUP = """
@@ -36,31 +41,63 @@ class Example(NamedTuple):
     requests: list[tuple[str, str, int]]
 
 
+class Page(NamedTuple):
+    """What came of the page: its examples, and {Python code: traceback} of the twins that failed."""
+
+    examples: list[Example]
+    failed_twins: dict[str, str]
+
+
 @pytest.fixture(scope="module")
-def examples():
-    """The blocks of the page except the first, after all have run against a server."""
+def blocks():
+    """(shell commands, Python code, documented response) of each block of the page."""
+    return BLOCK.findall(PAGE.read_text())
+
+
+@pytest.fixture(scope="module")
+def page(blocks):
+    """The page after all its blocks have run against a server: the shell commands except the first, then the twins."""
     if not shutil.which("curl"):
         pytest.skip("there is no curl")
     with temporary_home() as home, RunningServer(home, 0, DIGITS_WEBHOOK_NETWORKS="127.0.0.0/8") as server:
-        digits = write_28_pixel_digits(home / "images")
+        digits = write_28_pixel_digits(home / "var" / "demo" / "digits")
         for number, name in ((4, "0627.png"), (7, "0007.png")):
             shutil.copy(digits / str(number) / "0.png", digits / str(number) / name)
-        return run(
-            BLOCK.findall(PAGE.read_text())[1:], home, SHELL_SETUP.format(server=server.url.rstrip("/"), digits=digits)
-        )
+        url = server.url.rstrip("/")
+        examples = run(blocks[1:], home, SHELL_SETUP.format(server=url, digits=digits))
+        return Page(examples, run_twins([twin.replace(ADDRESS, url) for _, twin, _ in blocks], home))
+
+
+@pytest.fixture(scope="module")
+def examples(page):
+    return page.examples
+
+
+def run_twins(twins, folder):
+    """Run the Python code of all blocks one after the other; return {code: traceback} of those that failed."""
+    failed, names = {}, {}
+    with pytest.MonkeyPatch.context() as here, contextlib.redirect_stdout(io.StringIO()):
+        here.chdir(folder)
+        for twin in twins:
+            try:
+                exec(compile(twin, str(PAGE), "exec"), names)
+            except Exception:  # noqa: BLE001 - all that fail are reported together
+                failed[twin] = traceback.format_exc()
+    names["server"].close()
+    return failed
 
 
 def run(blocks, folder, setup):
     """Run the blocks in one shell; the output and the requests of each go to files of their own."""
     script = [
         setup,
-        *(f"log={folder}/log.{i}\n{{\n{lines}}} >>output.{i} 2>&1 </dev/null" for i, (lines, _) in enumerate(blocks)),
+        *(f"log={folder}/log.{i}\n{{\n{lines}}} >>output.{i} 2>&1 </dev/null" for i, (lines, *_) in enumerate(blocks)),
     ]
     subprocess.run(["sh", "-c", "\n".join(script)], cwd=folder, timeout=300, check=True)
     texts = [
         [(folder / f"{kind}.{i}").read_text(errors="replace") for kind in ("output", "log")] for i in range(len(blocks))
     ]
-    return [example(shown, "".join(text)) for (_, shown), text in zip(blocks, texts, strict=True)]
+    return [example(shown, "".join(text)) for (*_, shown), text in zip(blocks, texts, strict=True)]
 
 
 def example(shown, output):
@@ -90,3 +127,11 @@ def test_every_route_has_a_documented_request(examples):
         if not any(method.upper() == m and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), p) for m, p in requested)
     ]
     assert missing == []
+
+
+def test_every_block_of_commands_has_a_twin_in_python(blocks):
+    assert [commands for commands, twin, _ in blocks if not twin] == []
+
+
+def test_every_twin_in_python_works(page):
+    assert page.failed_twins == {}

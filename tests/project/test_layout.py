@@ -23,7 +23,7 @@ USUAL_MODULES = {
 USUAL_CLASSES = {"Command"}  # of a management command, by Django's rule
 
 PRODUCT = ("digits_project", "datasets", "models_app", "inference")
-ALL = (*PRODUCT, "tests", "benchmarks")
+ALL = (*PRODUCT, "client", "tests", "benchmarks")
 GENERATED = {"migrations", "__pycache__", "commands"}  # made by Django, or named by it
 
 # The packages whose parts all have to be in a layer, and the parts that need none.

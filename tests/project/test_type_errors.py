@@ -29,7 +29,7 @@ def test_a_product_without_type_errors_passes(checked):
 
 def test_a_type_error_fails_and_is_shown(checked):
     status, printed = checked(*PROGRAM, ERROR)
-    assert (status, printed) == (1, "a.py:3: error: Something does not fit  [arg-type]\n")
+    assert (status, set(printed.splitlines())) == (1, {"a.py:3: error: Something does not fit  [arg-type]"})
 
 
 def test_a_mypy_that_stops_fails(checked):

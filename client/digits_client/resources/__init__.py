@@ -1,0 +1,1 @@
+"""The jobs and other things of a server, by their classes."""
