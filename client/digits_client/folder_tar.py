@@ -117,8 +117,8 @@ class FolderTar:
 
 
 def _files_below(folder: Path) -> Iterator[str]:
-    """The paths of all files, relative to the folder and with slashes. Links to folders are followed, each folder
-    once."""
+    """The paths of all files, relative to the folder and with slashes. Links to folders are followed, but each folder
+    is read only once, under its own name if that is in the folder too."""
     entered: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -126,7 +126,8 @@ def _files_below(folder: Path) -> Iterator[str]:
             folders.clear()
             continue
         entered.add(real)
-        folders[:] = [name for name in folders if not _is_litter(name)]
+        wanted = [name for name in folders if not _is_litter(name)]
+        folders[:] = sorted(wanted, key=lambda name: (Path(parent, name).is_symlink(), name))
         inside = Path(parent).relative_to(folder)
         for name in files:
             if not _is_litter(name) and (Path(parent) / name).is_file():

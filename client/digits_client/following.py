@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from digits_client import events
 from digits_client.connection import Connection
-from digits_client.errors import ApiError, ConnectionFailed, NotFound, ServerFault
+from digits_client.errors import ApiError, ConnectionFailed, ServerFault
 from digits_client.events import Event
 from digits_client.progress import Bar, duration
 
@@ -73,31 +73,37 @@ def follow(
             yield state
             if state.has_ended:
                 return
-            if streams:
-                with closing(events.stream(connection, [job.id], TYPES, since, _silence(deadline))) as stream:
-                    for event in stream:
-                        heard_at, since = time.monotonic(), event.id or since
-                        state = state.after(event)
-                        if state.has_ended or event.type == "reset" or state.status == DELETED:
-                            break  # the facts are read once more
-                        yield None if event.type == events.ALIVE else state
-        except NotFound:
-            raise
+            stream = _stream(connection, job.id, since, deadline) if streams else iter(())
+            for event in stream:
+                heard_at, since = time.monotonic(), event.id or since
+                state = state.after(event)
+                if state.has_ended or event.type == "reset" or state.status == DELETED:
+                    break  # the facts are read once more
+                yield None if event.type == events.ALIVE else state
+        except _NoStream:
+            streams = False
         except (ConnectionFailed, ServerFault):
             if time.monotonic() - heard_at > PATIENCE:
                 raise
-        except ApiError:
-            if not streams:
-                raise
-            streams = False  # a server without streams, or too many of them
         yield None
         if not state.has_ended:
             time.sleep(poll_seconds)
 
 
-def _silence(deadline: float | None) -> float:
-    """The seconds for which a stream can be silent."""
-    return events.SILENCE if deadline is None else min(events.SILENCE, max(0.05, deadline - time.monotonic()))
+class _NoStream(Exception):
+    """The server has no stream of events, or too many."""
+
+
+def _stream(connection: Connection, job_id: str, since: str, deadline: float | None) -> Iterator[Event]:
+    """The events of a job, until the stream ends or the deadline has come."""
+    silence = events.SILENCE if deadline is None else min(events.SILENCE, max(0.05, deadline - time.monotonic()))
+    try:
+        with closing(events.stream(connection, [job_id], TYPES, since or None, silence)) as stream:
+            yield from stream
+    except ServerFault:
+        raise
+    except ApiError as refused:
+        raise _NoStream from refused
 
 
 def _read(facts: Mapping[str, Any], before: State) -> State:
