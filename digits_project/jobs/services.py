@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from django.conf import settings
@@ -150,6 +150,14 @@ def delete(job: Job) -> None:
         directory.remove(gone.directory)
     dispatch_or_leave()
     log.info("%s was deleted", job)
+
+
+def stop_together(jobs: Iterable[Job]) -> None:
+    """Ask jobs that can be deleted to stop, so that their deletions wait for all of them at the same time."""
+    for job in jobs:
+        if not job.has_ended and not job.dependents():
+            with suppress(Refused, Gone):  # it has ended meanwhile
+                abort(job)
 
 
 def edit(job: Job, name: str | None = None, notes: str | None = None, group_name: str | None = None) -> None:

@@ -1,14 +1,16 @@
 """The page of a model: what its training does now, its snapshots, its settings, and how to use it elsewhere."""
 
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.urls import reverse
+from django.utils import timezone
 
 from datasets.imagedb.images.formats import ACCEPTED
 from digits_project.accounts.viewer import without_paths
 from digits_project.jobs import disk_usage
 from digits_project.jobs.log_files import tail
-from digits_project.jobs.models import ENDED, Device
+from digits_project.jobs.models import ENDED, Device, Status
 from digits_project.jobs.overview import time_left
 from digits_project.jobs.visibility import is_visible, visible
 from models_app import evaluations
@@ -24,6 +26,7 @@ from models_app.training.learning_rate import LearningRatePolicy
 MAX_SNAPSHOTS = 30
 LOG_BYTES = 4 << 10
 STATIC_POINTS = 200  # of a curve that is drawn without scripts
+UNTIL_EVALUATED = timedelta(minutes=1)  # between the end of a training and the row of its evaluation
 
 
 class Setting(NamedTuple):
@@ -54,6 +57,7 @@ def model_page(model: TrainedModel) -> dict[str, Any]:
         "dataset": model.dataset if is_visible(model.dataset) else None,
         "settings": settings_of(model),
         "evaluation": figures(found, {}) if found else None,
+        "is_being_evaluated": _is_being_evaluated(model, found),
         "splits": splits if model.declared_kind.is_evaluated else [],
         "is_classifier": model.declared_kind.has_categories,
         "question": model.declared_kind.question,
@@ -93,6 +97,14 @@ def snapshots_of(model: TrainedModel) -> list[Snapshot]:
         snapshot.trained_model = model
         snapshot.bytes = disk_usage.size(snapshot.directory)
     return found
+
+
+def _is_being_evaluated(model: TrainedModel, found: Evaluation | None) -> bool:
+    """Whether an evaluation waits or runs, or is about to be created because the training has just ended."""
+    if found is not None:
+        return found.status not in ENDED
+    ended = model.ended_at if model.status == Status.DONE else None
+    return ended is not None and timezone.now() - ended < UNTIL_EVALUATED
 
 
 def _kept(best: Snapshot | None) -> str:

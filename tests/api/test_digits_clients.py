@@ -6,6 +6,7 @@ import pytest
 
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
+from digits_project import __version__
 from models_app.models import TrainedModel
 from models_app.networks import prototxt
 from models_app.training.trainer import train
@@ -112,3 +113,11 @@ def test_a_network_without_weights_trains_on_images_that_are_their_own_labels(cl
     train(replace(train_config(model, [cpu]), threads=1), events.append, lambda: None)
     assert [event["loss"] for event in events if event["event"] == "metrics"] == [0.0]
     assert [event["epoch"] for event in events if event["event"] == "snapshot"] == [1]
+
+
+def test_the_index_begins_with_the_version_and_the_folder_of_the_jobs(client, settings):
+    index = client.get("/index.json").json()
+    assert list(index) == ["version", "jobs_dir", "datasets", "models"]
+    assert (index["version"], index["jobs_dir"]) == (__version__, str(settings.DIGITS_JOBS_DIR))
+    settings.DIGITS_WIRE_FORMAT = "documented"
+    assert list(client.get("/index.json").json()) == ["datasets", "models"]

@@ -8,6 +8,7 @@ from django.db import connection
 
 from datasets.models import Dataset
 from datasets.tasks import build_dataset
+from digits_project.jobs import services
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
 from models_app.results import Metric
@@ -142,6 +143,23 @@ def test_an_action_on_several_jobs_says_which_it_could_not_do(client, open_serve
     assert "1 of 2 were aborted.\npoor: poor has ended (Done)" in page
     models[1].refresh_from_db()
     assert models[1].status == Status.ABORTED
+
+
+def test_running_jobs_are_asked_to_stop_together_before_they_are_deleted(client, open_server, models, monkeypatch):
+    monkeypatch.setattr(services, "ABORT_SECONDS", 1)  # no process sees the requests
+    TrainedModel.objects.update(status=Status.RUNNING)
+    form = {"ids": [model.pk for model in models], "action": "delete", "confirmed": "yes"}
+    page = client.post(ACTIONS, form, headers=BROWSER).content.decode()
+    assert "0 of 2 were deleted.\npoor: poor does not stop; try again when it is Aborted." in page
+    first, second = TrainedModel.objects.order_by("abort_requested_at").values_list("abort_requested_at", flat=True)
+    assert (second - first).total_seconds() < 1  # one after another they would be further apart
+
+
+def test_an_action_on_a_job_that_is_gone_changes_the_others(client, open_server, models):
+    form = {"ids": [models[0].pk, "20260101-000000-0000"], "action": "abort"}
+    response = client.post(ACTIONS, form, headers=BROWSER)
+    assert response.status_code == 409
+    assert "1 of 2 were aborted.\n1 is no longer there." in response.content.decode()
 
 
 def test_deleting_asks_before_without_scripts(client, open_server, models):

@@ -1,7 +1,6 @@
 """The viewset of the actions on several jobs at once, as DIGITS's home page sends them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -75,14 +74,6 @@ def act_on_each(
     return refusals
 
 
-def abort_running(jobs: Iterable[Job]) -> None:
-    """Ask all jobs that have not ended to stop, so that a deletion waits for all of them together."""
-    for job in jobs:
-        if not job.has_ended and not job.dependents():
-            with suppress(Refused, Gone):  # it has ended meanwhile
-                services.abort(job)
-
-
 class ManyActedFacts(serializers.Serializer):
     """What an action did to several jobs."""
 
@@ -109,7 +100,7 @@ class ManyJobsViewSet(FormViewSet):
     def destroy(self, request, format=None):
         """Delete several jobs with their folders. Running jobs are aborted first."""
         data = request.query_params if JOB_IDS in request.query_params else request.data
-        self._each(self._ids(data), services.delete, "deleted", "delete", abort_running)
+        self._each(self._ids(data), services.delete, "deleted", "delete", services.stop_together)
         return acted(request, "Jobs deleted.")
 
     @extend_schema(responses=MANY_ACTED)

@@ -115,15 +115,16 @@ def show(jobs: Sequence[Job], screen: Screen, began: float) -> None:
     fraction = sum(1.0 if job.has_ended else job.progress for job in jobs) / len(jobs)
     open_jobs = [job for job in jobs if not job.has_ended]
     shown = next((job for job in open_jobs if job.status == Status.RUNNING), open_jobs[0] if open_jobs else jobs[-1])
-    status = str(shown.status)
+    stops = bool(shown.abort_requested_at) and not shown.has_ended
+    status = "Aborting" if stops else str(shown.status)
     if len(jobs) > 1:
         status = f"{len(jobs) - len(open_jobs)} of {len(jobs)} jobs have ended, {status}"
-    milestones = "" if shown.has_ended else shown.milestones()
-    left = _left(seconds_left(shown))
+    milestones = "" if stops or shown.has_ended else shown.milestones()
+    left = "" if stops else _left(seconds_left(shown))
     if screen.live:
         screen.progress(status, fraction, began, ", ".join(filter(None, [milestones, left])))
         return
-    if not milestones and 0 < fraction < 1:
+    if not milestones and not stops and 0 < fraction < 1:
         milestones = f"{100 // STEPS * int(fraction * STEPS)} %"
     screen.progress(", ".join(filter(None, [status, milestones])), fraction, began, left)
 

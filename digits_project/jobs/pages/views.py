@@ -16,7 +16,7 @@ from digits_project.api.viewsets import PageView
 from digits_project.common.errors import BadInput
 from digits_project.jobs import services
 from digits_project.jobs.api.job_forms import EditForm
-from digits_project.jobs.api.many_jobs import NotChanged, abort_running, act_on_each
+from digits_project.jobs.api.many_jobs import NotChanged, act_on_each
 from digits_project.jobs.api.views import IndexViewSet, edit_job, fetch
 from digits_project.jobs.models import Job
 from digits_project.jobs.pages.listings import asked_by, job_list
@@ -70,7 +70,8 @@ class ChosenJobs(PageView):
         if action == "delete" and not self._sent.get("confirmed"):
             jobs = [fetch(None, job_id) for job_id in ids]
             return PageResponse({}, "home/confirm.html", jobs=jobs, next=self._next())
-        refusals = act_on_each(request, ids, self._actions()[action], abort_running if action == "delete" else None)
+        prepare = services.stop_together if action == "delete" else None
+        refusals = act_on_each(request, ids, self._actions()[action], prepare)
         if refusals:
             raise _refused(refusals, len(ids), PAST[action])
         return HttpResponseRedirect(self._next())

@@ -54,6 +54,14 @@ def test_a_job_that_cannot_be_changed_is_counted_and_the_others_are_changed(clie
     assert set(Dataset.objects.values_list("pk", flat=True)) == {model.dataset_id, waiting.pk}
 
 
+def test_a_running_dataset_that_a_model_needs_is_not_stopped_by_a_refused_deletion(client, make_dataset, make_model):
+    dataset = make_model(make_dataset()).dataset
+    lifecycle.advance(dataset, Status.RUNNING)
+    assert "depend on digits" in description(client.delete(f"/jobs.json?job_ids[]={dataset.pk}"))
+    dataset.refresh_from_db()
+    assert (dataset.status, dataset.abort_requested_at) == (Status.RUNNING, None)
+
+
 def test_jobs_of_others_are_not_changed_together(client, settings, make_dataset):
     settings.DIGITS_AUTH = "required"
     theirs, own = make_dataset(), make_dataset()

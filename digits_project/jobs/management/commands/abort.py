@@ -20,15 +20,16 @@ class Command(ConsoleCommand):
 
     def handle(self, *, job_ids, **options):
         jobs = [job_of(job_id) for job_id in job_ids]
-        refused = []
+        stopping, refused = [], []
         for job in jobs:
             try:
                 services.abort(job)
+                stopping.append(job)
             except errors.Refused as ended:  # go on with the other jobs
                 refused.append(str(ended))
-        if not options["no_wait"]:
+        if stopping and not options["no_wait"]:
             with Interrupts(self.screen.clear_bar) as interrupts:
-                follow(jobs, self.screen, interrupts)
+                follow(stopping, self.screen, interrupts)
         if self.as_json:
             self.print_json([{"id": job.pk, "status": job.status} for job in jobs])
         if refused:

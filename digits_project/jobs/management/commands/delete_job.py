@@ -25,6 +25,7 @@ class Command(ConsoleCommand):
             self.screen.line(_described(job))
         if not yes and not self._agreed(len(jobs)):
             raise CommandError("Nothing was deleted.", returncode=Exit.FAILED)
+        services.stop_together(jobs)
         for job in jobs:
             services.delete(job)
             if not self.as_json:
