@@ -122,7 +122,7 @@ def _read(facts: Mapping[str, Any], before: State) -> State:
 def show(bar: Bar, state: State, epochs: float | None) -> None:
     """Draw the state of a job; `epochs` is how many a training has."""
     facts = [state.reason] if state.status == "Waiting" and state.reason else []
-    if state.epoch is not None:
+    if state.epoch is not None and not state.has_ended:
         facts.append(f"epoch {state.epoch:.1f} of {epochs:g}" if epochs else f"epoch {state.epoch:.1f}")
     if state.accuracy is not None:
         facts.append(f"accuracy {100 * state.accuracy:.1f} %")
