@@ -15,7 +15,7 @@ from typing import Any
 
 from digits_project.common.resources import usable_cores
 
-NO_TORCH = "set BENCH_TORCH_PYTHON to a Python that has PyTorch"
+NO_TORCH = "make torch, or set BENCH_TORCH_PYTHON to a Python that has PyTorch"
 NO_ANCHORS = "set BENCH_ANCHORS_PYTHON to a Python with requirements/anchors.txt"
 
 

@@ -16,8 +16,16 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The Python of an environment with PyTorch; without one, rows against PyTorch are left out.
-TORCH_PYTHON = os.environ.get("BENCH_TORCH_PYTHON", "")
+
+def _torch_python() -> str:
+    """The Python of an environment with PyTorch: BENCH_TORCH_PYTHON, which can be empty, else the server's."""
+    own = ROOT / ".venv-torch/bin/python"
+    servers = os.environ.get("DIGITS_TORCH_PYTHON") or (str(own) if own.exists() else "")
+    return os.environ.get("BENCH_TORCH_PYTHON", servers)
+
+
+# If it is empty, the rows with PyTorch are left out.
+TORCH_PYTHON = _torch_python()
 
 # The same for an environment with requirements/anchors.txt: LitServe and OpenCV.
 ANCHORS_PYTHON = os.environ.get("BENCH_ANCHORS_PYTHON", "")
@@ -71,10 +79,12 @@ class Loop(AbstractContextManager):
 
 
 def alternate(ours: Loop, anchor: Loop, rounds: int, seconds: float) -> list[tuple[float, float]]:
-    """(our speed, the anchor's) of each round; who begins changes from round to round."""
-    pairs = []
-    for number in range(rounds):
-        order = (ours, anchor) if number % 2 == 0 else (anchor, ours)
-        speeds = {id(loop): loop.images_per_second(seconds) for loop in order}
-        pairs.append((speeds[id(ours)], speeds[id(anchor)]))
-    return pairs
+    """(our speed, the anchor's) of each round."""
+    speeds = in_turns({"ours": ours, "anchor": anchor}, rounds, seconds)
+    return [(one["ours"], one["anchor"]) for one in speeds]
+
+
+def in_turns(loops: Mapping[str, Loop], rounds: int, seconds: float) -> list[dict[str, float]]:
+    """The speed of each loop in each round; the order is turned round from round to round."""
+    orders = (list(loops), list(reversed(loops)))
+    return [{name: loops[name].images_per_second(seconds) for name in orders[number % 2]} for number in range(rounds)]

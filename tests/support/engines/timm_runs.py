@@ -50,6 +50,9 @@ def run(name: str, side: int, layers: str) -> dict:
     images = drawn.integers(0, 256, (4, 3, side, side), np.uint8)
     labels = np.arange(4, dtype=np.float32)
     engine, other = (open_engine("torch", config) for _ in range(2))
+    noise = {w.name: drawn.normal(0, 0.1, w.shape).astype(np.float32) for w in network.weights() if w.learned}
+    engine.load_weights(weights | noise)
+    engine.forward(images)  # some networks keep what they computed from their weights
     engine.load_weights(weights)
     engine.train_batch(images, labels, 1e-3)
     other.load_weights(engine.weights())
@@ -74,6 +77,7 @@ def run(name: str, side: int, layers: str) -> dict:
         "changed": sorted(name for name in weights if not np.array_equal(weights[name], trained[name])),
         "learned": sorted(weight.name for weight in network.weights() if weight.learned),
         "same_after_resume": all(np.array_equal(array, trained[name]) for name, array in other.weights().items()),
+        "same_answers": np.array_equal(other.forward(images)["softmax"], expected),
         "difference": max(float(np.abs(found - expected[: len(found)]).max()) for found in scores),
         "differing": differing,
         "layers": json.loads(properties["layers"]),

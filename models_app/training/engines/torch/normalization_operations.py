@@ -25,10 +25,11 @@ def batch_norm(node: Node, phase: PhaseSettings) -> Operation:
 
 def by_batch(value: Tensor, statistics: Statistics, learned: Sequence[Tensor], eps: float) -> Tensor:
     """Normalize by the mean and variance of the batch, which are written into `statistics`."""
-    # With a momentum of 1, PyTorch's running averages are those of this batch.
-    return functional.batch_norm(
-        value, statistics.mean, statistics.variance, *_gain_and_bias(learned), training=True, momentum=1.0, eps=eps
-    )
+    # With a momentum of 1, PyTorch's running averages are those of this batch. functional.batch_norm() would refuse a
+    # batch of one value per channel.
+    averages, has_cudnn = (statistics.mean, statistics.variance), torch.backends.cudnn.enabled
+    normalized: Tensor = torch.batch_norm(value, *_gain_and_bias(learned), *averages, True, 1.0, eps, has_cudnn)
+    return normalized
 
 
 def by_batch_of_ranks(value: Tensor, statistics: Statistics, learned: Sequence[Tensor], eps: float) -> Tensor:

@@ -6,7 +6,8 @@ import io
 import logging
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import onnx
 import timm
 
+from digits_project.common.errors import BadInput
 from models_app.networks import BadNetwork, Node, TimmNetwork
 from models_app.networks.export.exported_model import ExportedModel, exported_model
 from models_app.networks.export.network_onnx import OPSET
@@ -28,6 +30,7 @@ logger = logging.getLogger("trainer")
 
 DISTINCT = (0.5, 1.5)  # weights between these: the exporter would make one of equal ones
 IMAGES, SCORES = "images", "scores"
+ONE_VALUE = "Expected more than 1 value per channel"  # in PyTorch's message
 
 
 def described(network: TimmNetwork) -> TimmNetwork:
@@ -83,14 +86,39 @@ class TimmOperation:
             share_statistics(self._model)
         for one in _state(self._model, detached=False).values():
             one.data = one.data.new_empty(0)  # it computes with others
+        self._caching = [] if phase.training else _caching(self._model)
         self._device = torch.device("cpu")
 
     def __call__(self, inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Sequence[Tensor]:
         if inputs[0].device != self._device:
             self._device = inputs[0].device
             self._model.to(self._device)
+        for module in self._caching:
+            module.train()
+            module.eval()
         given = dict(zip(self._names, weights, strict=True))
-        return [torch.func.functional_call(self._model, given, (inputs[0],)).float()]
+        with _refusing_one_value():
+            return [torch.func.functional_call(self._model, given, (inputs[0],)).float()]
+
+
+@contextmanager
+def _refusing_one_value() -> Iterator[None]:
+    """A context that raises BadInput if a BatchNorm can't measure its batch."""
+    try:
+        yield
+    except ValueError as error:
+        if ONE_VALUE not in str(error):
+            raise
+        wanted = (
+            "the network normalizes by the values of a batch, and one of its layers has a single value for each channel"
+        )
+        raise BadInput(f"{wanted}: train with a batch_size of 2 or more") from error
+
+
+def _caching(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """The modules that in eval mode keep what they computed from their weights, until train() is called: the attention
+    of LeViT, TinyViT, EfficientFormer and EfficientViT."""
+    return [module for module in model.modules() if type(module).train is not torch.nn.Module.train]
 
 
 def with_graph(network: TimmNetwork) -> TimmNetwork:
@@ -111,7 +139,7 @@ def _exported(name: str, categories: int, input_shape: tuple[int, int, int], is_
         one.uniform_(*DISTINCT, generator=draw)
     file = io.BytesIO()
     batch = {0: "N"}
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+    with _refusing_unexportable(name), warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # of tracing, and that this exporter, which takes a tenth of the time, is old
         torch.onnx.export(
             model,
@@ -128,6 +156,16 @@ def _exported(name: str, categories: int, input_shape: tuple[int, int, int], is_
     graph = onnx.load_from_string(file.getvalue()).graph
     types = {module: type(one).__name__ for module, one in model.named_modules()}
     return exported_model(graph, list(state), types)
+
+
+@contextmanager
+def _refusing_unexportable(name: str) -> Iterator[None]:
+    """A context that raises BadNetwork if ONNX lacks an operation of a model."""
+    try:
+        yield
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason, *_ = str(error).partition("  [")[0].splitlines()
+        raise BadNetwork(f"timm's {name} can't be exported as model.onnx: {reason}; take another network") from error
 
 
 def _check_features(model: torch.nn.Module, size: int, input_shape: tuple[int, int, int]) -> None:

@@ -127,6 +127,18 @@ def test_running_averages_of_batch_norm_include_every_batch_from_the_first():
     np.testing.assert_allclose(weights["norm.mean"] / weights["norm.factor"], expected, rtol=1e-4)
 
 
+def test_a_batch_of_one_image_whose_channels_have_one_value_is_normalized_to_the_bias():
+    pool = Layer("pool", "Pooling", ("scaled",), ("pool",), {"pool": "AVE", "global_pooling": True})
+    norm = Layer("norm", "BatchNorm", ("pool",), ("norm",))
+    scores = Layer("ip", "InnerProduct", ("norm",), ("ip",), {"num_output": CATEGORIES})
+    sample = classifier(pool, norm, scores=scores)
+    engine = engine_of(sample, batch_size=1)
+    engine.load_weights(sample.initial_weights(0))
+    engine.train_batch(random_images(sample, 1), LABELS[:1], 0.1)
+    assert engine.training_scores().loss == pytest.approx(np.log(CATEGORIES))
+    assert engine.weights()["norm.variance"] == pytest.approx(0, abs=1e-9)
+
+
 def test_resumed_running_averages_end_with_the_same_bits():
     """Resumes after 4 of 12 batches, where a factor rounded to float32 would lead to other bits."""
     norm = Layer("norm", "BatchNorm", ("scaled",), ("norm",))

@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow(30), pytest.mark.timeout(600)]
 RUNS = {
     "efficientnet_b0": (32, "all"), "convnext_atto": (32, "all"), "vit_tiny_patch16_224": (32, "all"),
     "mobilenetv4_conv_small": (32, "all"), "resnet50d": (32, "head"), "regnety_002": (32, "blocks"),
+    "tiny_vit_5m_224": (32, "all"),
 }  # fmt: skip
 
 
@@ -32,6 +33,7 @@ def test_a_network_of_timm_trains_and_its_exported_model_answers_alike(runs, nam
     assert 0 < run["loss"] < 10
     assert run["drawn_alike"]
     assert run["same_after_resume"]
+    assert run["same_answers"]
     assert run["difference"] <= 1e-4
     assert run["differing"] == []  # model.onnx holds all weights
 

@@ -7,8 +7,9 @@ import pytest
 
 from digits_project.common import resources
 from digits_project.common.errors import BadInput
-from models_app.networks import standard
+from models_app.networks import BadNetwork, standard
 from models_app.networks.layers import TYPES, data_and_losses
+from models_app.training.engines import described
 from models_app.training.engines.torch.layer_operations import OPERATIONS
 from models_app.training.engines.torch.network_memory import planned_bytes
 from models_app.training.engines.torch.torch_device import refuse_other_bits
@@ -104,6 +105,21 @@ def test_an_operation_that_gives_other_bits_is_refused_with_what_to_do():
         raise RuntimeError(message)
     with pytest.raises(RuntimeError, match="another"), refuse_other_bits():
         raise RuntimeError("another error")
+
+
+def timm_network(name, side):
+    return described(standard(f"timm/{name}", (3, side, side), 10), "torch")
+
+
+def test_a_network_of_timm_that_normalizes_by_one_value_a_channel_is_refused_with_a_larger_batch_as_remedy():
+    engine = engine_of(timm_network("test_resnet", 32), batch_size=1)
+    with pytest.raises(BadInput, match=r"the network normalizes by the values of a batch.* a batch_size of 2 or more"):
+        engine.train_batch(np.zeros((1, 3, 32, 32), np.uint8), LABELS[:1], 0.01)
+
+
+def test_a_network_of_timm_that_cannot_be_exported_is_refused_before_the_training():
+    with pytest.raises(BadNetwork, match=r"timm's csatv2 can't be exported .*adaptive_avg_pool2d.*; take another"):
+        engine_of(timm_network("csatv2", 64))
 
 
 def test_a_label_that_is_no_category_is_reported_with_the_scores():

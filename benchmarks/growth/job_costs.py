@@ -1,4 +1,4 @@
-"""What the server's own work costs as jobs pile up: `python -m benchmarks.job_costs`, for docs/scaling.md.
+"""What the server's own work costs as jobs pile up: `python -m benchmarks.growth.job_costs`, for docs/scaling.md.
 
 Fills a temporary database with ended and waiting models of twenty owners. Times the dispatch while no device is free,
 the reaper's round, the lists and the metrics; shows what a job takes in PostgreSQL. No job runs. Five minutes on two
@@ -27,7 +27,7 @@ if "DATABASE_URL" not in os.environ:  # Django's settings need it: start the ser
         urls = {name: url for name, url in services.urls.items() if url}
         settings = {"DIGITS_HOME": home, "DIGITS_JOBS_DIR": f"{home}/jobs", "DIGITS_AUTH": "open"}
         environment = os.environ | urls | settings | {"DJANGO_SETTINGS_MODULE": "digits_project.settings"}
-        sys.exit(subprocess.run([sys.executable, "-m", "benchmarks.job_costs"], env=environment).returncode)
+        sys.exit(subprocess.run([sys.executable, "-m", "benchmarks.growth.job_costs"], env=environment).returncode)
 
 django.setup()
 
