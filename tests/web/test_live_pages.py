@@ -24,6 +24,7 @@ def server(django_db_setup):
 def page(chromium):
     page = chromium.new_page()
     page.set_default_timeout(30_000)
+    page.add_init_script("document.addEventListener('digits:connection', ({detail}) => window.connection = detail.state)")
     yield page
     page.close()
 
@@ -42,6 +43,7 @@ def test_the_page_of_a_job_shows_progress_time_left_and_a_new_status_at_once(ser
     page.goto(f"{server}/datasets/{dataset.pk}")
     page.get_by_text("25 %").wait_for()
     page.evaluate("window.isSamePage = true")
+    page.wait_for_function("window.connection === 'live'")  # the row still has 25 %, with which the stream begins
     event_log.publish("progress", dataset, progress=0.5, seconds_left=90)
     page.get_by_text("50 % · about 2 minutes left").wait_for()
     type(dataset).objects.filter(pk=dataset.pk).update(status=Status.WAITING)
