@@ -4,6 +4,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from inference.download.archive_stream import FORMS
+from inference.explanations import CAM, OCCLUSION
 
 PAIR = {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "number"}]}, "minItems": 2, "maxItems": 2}
 PAIRS = {"type": "array", "items": PAIR}
@@ -29,6 +30,30 @@ VISUALIZATION = {
 }
 VISUALIZATIONS = {"type": "array", "items": VISUALIZATION, "description": "With `?visualizations=1`."}
 
+EXPLANATION = {
+    "type": "object",
+    "description": "With `?explain=1`: which parts of the image speak for a category.",
+    "properties": {
+        "category": {"type": "string"},
+        "method": {"type": "string", "enum": [CAM, OCCLUSION]},
+        "grid": {
+            "type": "array",
+            "items": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}},
+            "description": "Rows of the image, from its top, each from the left; 1 is the part that speaks most.",
+        },
+        "png": {"type": "string", "description": "A picture to lay over the image, `data:image/png;base64,…`."},
+        "deletion": {
+            "type": "number",
+            "description": "The mean score while the most important pixels are removed, 0 to 1: a good map's is low.",
+        },
+        "insertion": {
+            "type": "number",
+            "description": "The mean score while they appear on the blurred image, 0 to 1: a good map's is high.",
+        },
+    },
+    "required": ["category", "method", "grid", "png", "deletion", "insertion"],
+}
+
 
 def _response(key: str, value: dict, description: str, **optional: dict) -> OpenApiResponse:
     properties = {key: value} | optional
@@ -44,6 +69,7 @@ PREDICTIONS = _response(
     {"oneOf": [PERCENTS, PAIRS]},
     "`{category: percent}`, best first, at most five; with DIGITS_WIRE_FORMAT=digits `[[category, percent], …]`.",
     visualizations=VISUALIZATIONS,
+    explanation=EXPLANATION,
 )
 CLASSIFICATIONS = _response("classifications", _of_each(PAIRS), "For each image its `[[category, percent], …]`.")
 OUTPUTS = _response(

@@ -39,6 +39,10 @@ VISUALIZATIONS = {
         "Whether the response has the weights and activations of each layer, under the key visualizations."
     )
 }
+EXPLANATION = {
+    "explain": "Whether the response says which parts of the image speak for the category, under the key explanation.",
+    "explain_category": "The category to explain; empty: the best one.",
+}
 IMAGE_LIST = _ASKED | {
     "image_list": (
         "An upload, or the text itself. Each line has the path of an image and optionally a label number. Required."
@@ -125,13 +129,32 @@ class OneImageForm(InferenceForm):
         return form
 
 
+class ClassifyForm(OneImageForm):
+    """One image to classify."""
+
+    DESCRIPTIONS = ONE_IMAGE | {
+        "show_explanation": "Whether the page shows which parts of the image speak for the category, and how much.",
+    }
+
+    show_explanation = Flag()
+
+
 class VisualizationsForm(Form):
-    """The query string of classify_one and infer_one."""
+    """The query string of infer_one."""
 
     DESCRIPTIONS = VISUALIZATIONS
     HAS_FIXED_FIELDS = True
 
     visualizations = Flag()
+
+
+class ClassifyQuery(VisualizationsForm):
+    """The query string of classify_one."""
+
+    DESCRIPTIONS = VISUALIZATIONS | EXPLANATION
+
+    explain = Flag()
+    explain_category = serializers.CharField(default="", max_length=1000, trim_whitespace=False)
 
 
 class TextUpload(Upload):

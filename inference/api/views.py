@@ -38,6 +38,8 @@ from inference.api.inference_responses import (
     TOP_N,
 )
 from inference.api.serializers import (
+    ClassifyForm,
+    ClassifyQuery,
     DownloadForm,
     ImageListForm,
     OneImageForm,
@@ -48,6 +50,7 @@ from inference.api.serializers import (
 from inference.download import contents
 from inference.download.archive_stream import BLOCK, FORMS
 from inference.engine.array_picture import picture
+from inference.explanations import explain
 from inference.inference_kinds import QUESTIONS
 from inference.list_accuracy import ListAccuracy
 from inference.visualizations import visualizations
@@ -80,11 +83,11 @@ class InferenceViewSet(FormViewSet):
     page_template = "inference/result.html"
     _answering: Snapshot | None = None
 
-    @extend_schema(responses={200: PREDICTIONS, **errors(404, 409, 422)}, parameters=[JOB_ID, VisualizationsForm])
+    @extend_schema(responses={200: PREDICTIONS, **errors(404, 409, 422)}, parameters=[JOB_ID, ClassifyQuery])
     @action(
         name="Classify",
         button="Classify",
-        serializer_class=OneImageForm,
+        serializer_class=ClassifyForm,
         page_template="inference/classify.html",
         **QUESTION,
     )
@@ -95,7 +98,12 @@ class InferenceViewSet(FormViewSet):
             pixels = services.reader(snapshot)(form["image"])
             ranked = services.classify(snapshot, pixels)
             answer = {"predictions": wire_format.predictions(ranked)}
-            return self._about_image(answer, snapshot, pixels, form, predictions=ranked)
+            asked, shown = self._query(ClassifyQuery), {"predictions": ranked}
+            if asked.get("explain"):
+                answer["explanation"] = explain(snapshot, pixels, asked["explain_category"])
+            if form["show_explanation"] and not self._in_json:
+                shown["explanation"] = explain(snapshot, pixels)
+            return self._about_image(answer, snapshot, pixels, form, asked, **shown)
 
     @extend_schema(responses={200: OUTPUTS, **errors(404, 409, 422)}, parameters=[JOB_ID, VisualizationsForm])
     @action(name="Outputs for an image", button="Compute the outputs", serializer_class=OneImageForm, **QUESTION)
@@ -105,7 +113,8 @@ class InferenceViewSet(FormViewSet):
         with self._measured(form):
             pixels = services.reader(snapshot)(form["image"])
             outputs = services.infer(snapshot, pixels)
-            return self._about_image({"outputs": outputs}, snapshot, pixels, form, outputs=_pairs(outputs))
+            asked = self._query(VisualizationsForm)
+            return self._about_image({"outputs": outputs}, snapshot, pixels, form, asked, outputs=_pairs(outputs))
 
     @extend_schema(responses={200: CLASSIFICATIONS, **errors(404, 409)}, parameters=[JOB_ID, SKIPPED])
     @action(name="Classify a list of images", button="Classify", serializer_class=ImageListForm, **QUESTION)
@@ -196,10 +205,17 @@ class InferenceViewSet(FormViewSet):
             named = f"{form['image']}: " if isinstance(form["image"], Path) else ""
             raise error_statuses.Undecodable(f"{named}{broken}") from broken
 
-    def _about_image(self, answer: dict, snapshot: Snapshot, pixels: np.ndarray, form: dict, **shown) -> Response:
-        """The response about one image; the page shows the image too, and `shown`."""
+    def _query(self, form: type[VisualizationsForm]) -> dict:
+        """The valid query string of a request for JSON; empty without one. Raises ValidationError."""
+        query = self.request.query_params
+        return form.valid_values(query) if query and self._in_json else {}
+
+    def _about_image(
+        self, answer: dict, snapshot: Snapshot, pixels: np.ndarray, form: dict, asked: dict, **shown
+    ) -> Response:
+        """The response about one image, `asked`: the query string; the page shows the image too, and `shown`."""
         if self._in_json:
-            if wants_visualizations(self.request):
+            if asked.get("visualizations"):
                 answer["visualizations"] = visualizations(snapshot, pixels)
             return Response(answer)
         image = picture(pixels.transpose(2, 0, 1), colour=True, span=(0, 255))
@@ -252,13 +268,6 @@ def named_model(request) -> object:
     if not job_id:
         raise BadInput("job_id is missing: send the model's id.")
     return job_id
-
-
-def wants_visualizations(request) -> bool:
-    """Whether the query string has visualizations=1 (or true, …). Raises ValidationError if it is not a flag."""
-    if not request.query_params:
-        return False
-    return VisualizationsForm.valid_values(request.query_params)["visualizations"]
 
 
 def _pairs(value: Any) -> Any:

@@ -6,6 +6,7 @@ import "./paths.js";
 import "./live.js";
 import "./home.js";
 import "./copy.js";
+import "./overlay.js";
 
 // Charts need uPlot, which only the pages with a chart load.
 if (document.querySelector("[data-chart-data]") && window.uPlot) import("./charts.js");
