@@ -60,7 +60,7 @@ def make_due():
 
 def is_genuine():
     """The function of docs/api.md that checks a signature."""
-    code = re.search(r"```python\n(.*?def is_genuine.*?)```", (ROOT / "docs/api.md").read_text(), re.S)
+    code = re.search(r"```python\n((?:(?!```).)*def is_genuine.*?)```", (ROOT / "docs/api.md").read_text(), re.S)
     names = {}
     exec(code[1], names)
     return names["is_genuine"]
