@@ -13,12 +13,13 @@ from typing import NamedTuple
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
+from digits_client import NotAllowed
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
 from tests.support.server import RunningServer
 from tests.support.services import temporary_home
 
 # The page's commands start a server and several trainings, which takes long on a busy machine.
-pytestmark = [pytest.mark.trainer, pytest.mark.slow(8), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.trainer, pytest.mark.slow(20), pytest.mark.timeout(400)]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 BLOCK = re.compile(r"```sh\n(.*?)```\n(?:```python\n(.*?)```\n)?(?:```(?:json)?\n(.*?)```\n)?", re.S)
@@ -30,7 +31,13 @@ server={server} digits={digits} image={digits}/4/0.png
 job_id() {{ tee -a /dev/stderr | sed -n 's/.*"job_id": "\\(.*\\)",/\\1/p'; }}
 note='%{{stderr}}\\n@ %{{method}} %{{url_effective}} %{{http_code}}\\n'
 curl() {{ command curl -sS --noproxy '*' -w "$note" "$@" 2>>"$log"; }}
+abort_others() {{
+  command curl -s "$server/api/v1/models?status=waiting,running" | grep -E -B 1 '"name": "({others})"' |
+    sed -n 's/.*"id": "\\(.*\\)",/\\1/p' | while read -r id; do command curl -s -X POST "$server/jobs/$id/abort"; done
+}}
 """
+# Trainings that the page starts and does not wait for. They are aborted, because they would take half of the time.
+OTHERS = ("digits", "more", "scaled", "tuned", "regression", "LeNet, longer")
 
 
 class Example(NamedTuple):
@@ -64,7 +71,8 @@ def page(blocks):
         for number, name in ((4, "0627.png"), (7, "0007.png")):
             shutil.copy(digits / str(number) / "0.png", digits / str(number) / name)
         url = server.url.rstrip("/")
-        examples = run(blocks[1:], home, SHELL_SETUP.format(server=url, digits=digits))
+        setup = SHELL_SETUP.format(server=url, digits=digits, others="|".join(OTHERS))
+        examples = run(blocks[1:], home, setup)
         return Page(examples, run_twins([twin.replace(ADDRESS, url) for _, twin, _ in blocks], home))
 
 
@@ -81,6 +89,7 @@ def run_twins(twins, folder):
         for twin in twins:
             try:
                 exec(compile(twin, str(PAGE), "exec"), names)
+                abort_others(names["server"])
             except Exception:  # noqa: BLE001 - all that fail are reported together
                 failed[twin] = traceback.format_exc()
     names["server"].close()
@@ -91,13 +100,27 @@ def run(blocks, folder, setup):
     """Run the blocks in one shell; the output and the requests of each go to files of their own."""
     script = [
         setup,
-        *(f"log={folder}/log.{i}\n{{\n{lines}}} >>output.{i} 2>&1 </dev/null" for i, (lines, *_) in enumerate(blocks)),
+        *(script_of(lines, f"{folder}/log.{i}", f"output.{i}") for i, (lines, *_) in enumerate(blocks)),
     ]
     subprocess.run(["sh", "-c", "\n".join(script)], cwd=folder, timeout=300, check=True)
     texts = [
         [(folder / f"{kind}.{i}").read_text(errors="replace") for kind in ("output", "log")] for i in range(len(blocks))
     ]
     return [example(shown, "".join(text)) for (*_, shown), text in zip(blocks, texts, strict=True)]
+
+
+def script_of(lines, log, output):
+    """The commands of a block; what they print goes to a file, and their requests to another."""
+    after = "\nabort_others >/dev/null" if "model_name" in lines else ""
+    return f"log={log}\n{{\n{lines}}} >>{output} 2>&1 </dev/null{after}"
+
+
+def abort_others(server):
+    """Abort the trainings of OTHERS."""
+    for model in server.models.list(status=["Waiting", "Running"]):
+        with contextlib.suppress(NotAllowed):  # it has ended meanwhile
+            if model.name in OTHERS:
+                model.abort()
 
 
 def example(shown, output):
