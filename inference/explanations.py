@@ -6,7 +6,6 @@ from functools import partial
 from io import BytesIO
 
 import numpy as np
-from PIL import Image
 
 from datasets.imagedb.images.formats import data_url
 from digits_project.common.errors import BadInput
@@ -14,6 +13,7 @@ from digits_project.common.shared_memory.web_processes import shared
 from inference import services
 from inference.engine import saliency
 from inference.engine.activations import activations
+from inference.engine.heat import heat, importance
 from inference.engine.predictor import Predictor
 from models_app.models import Snapshot
 from models_app.training.snapshots.snapshot_check import damaged, verify, weight_files
@@ -22,8 +22,6 @@ from models_app.training.snapshots.snapshot_reader import StoredWeights
 CAM, OCCLUSION = "class activation map", "occlusion"
 LAST_LAYERS = 12  # before the linear layer; one of these is what the pooling gets
 MAX_GRID = 32  # rows and columns of the grid in a response
-HEAT = np.array([[255, 235, 130], [250, 150, 40], [200, 20, 30]])  # colours, from the weakest to the strongest part
-MOST_OPAQUE = 230  # of 255
 
 
 def explain(snapshot: Snapshot, pixels: np.ndarray, category: str = "") -> dict:
@@ -40,13 +38,13 @@ def explain(snapshot: Snapshot, pixels: np.ndarray, category: str = "") -> dict:
         method = OCCLUSION if found is None else CAM
         if found is None:
             found = saliency.occlusion_map(scores, pixels, number)
-        importance = _positive(found)
         deletion, insertion = saliency.deletion_and_insertion(scores, pixels, found, number)
+    parts = importance(found)
     return {
         "category": snapshot.trained_model.dataset.category_names[number],
         "method": method,
-        "grid": np.round(_grid(importance), 3).tolist(),
-        "png": _png(importance),
+        "grid": np.round(_grid(parts), 3).tolist(),
+        "png": _png(parts),
         "deletion": round(deletion, 4),
         "insertion": round(insertion, 4),
     }
@@ -112,21 +110,11 @@ def _placed(found: np.ndarray, sides: Sequence[int], predictor: Predictor, size:
     return made
 
 
-def _positive(values: np.ndarray) -> np.ndarray:
-    """The parts that speak for the category, from 0 to 1; what speaks against it is 0."""
-    positive = np.maximum(values, 0)
-    return positive / (positive.max() or 1)
+def _grid(parts: np.ndarray) -> np.ndarray:
+    return saliency.scaled(parts, *(min(side, MAX_GRID) for side in parts.shape))
 
 
-def _grid(importance: np.ndarray) -> np.ndarray:
-    return saliency.scaled(importance, *(min(side, MAX_GRID) for side in importance.shape))
-
-
-def _png(importance: np.ndarray) -> str:
-    """`data:image/png;base64,…`: the stronger a part is, the redder and the less transparent."""
-    stops = np.linspace(0, 1, len(HEAT))
-    colours = [np.interp(importance, stops, HEAT[:, channel]) for channel in range(3)]
+def _png(parts: np.ndarray) -> str:
     file = BytesIO()
-    rgba = np.stack([*colours, importance * MOST_OPAQUE], axis=2).round().astype(np.uint8)
-    Image.fromarray(rgba, "RGBA").save(file, "PNG")
+    heat(parts).save(file, "PNG")
     return data_url(file.getvalue(), "image/png")

@@ -43,8 +43,10 @@ CLASSIFY_MODULES = (
     "digits_project.common.onnx_runtime",
     "digits_project.common.resources",
     "inference.download.standalone",
+    "inference.engine.heat",
     "inference.engine.joint_runs",
     "inference.engine.predictor",
+    "inference.engine.saliency",
 )
 
 

@@ -11,9 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from datasets.imagedb.images.decoding import read_array
 from datasets.imagedb.images.formats import READABLE, BadImage
+from inference.engine.heat import importance, overlaid
 from inference.engine.predictor import Predictor, plain, ranked
+from inference.engine.saliency import occlusion_map
 
 
 def main(folder: Path) -> int:
@@ -24,9 +29,14 @@ def main(folder: Path) -> int:
     arguments = _arguments()
     results, unreadable = {}, 0
     model = _Model(folder)
+    if arguments.explain and not model.categories:
+        print("--explain is for models with categories, and this one has none.", file=sys.stderr)
+        return 2
     for name in arguments.images:
         try:
             results[name] = model.classify(name, arguments.top)
+            if arguments.explain:
+                model.explain(name).save(arguments.explain / f"{Path(name).stem}-explained.png")
         except (BadImage, OSError) as fault:
             print(f"{name}: {getattr(fault, 'strerror', None) or fault}", file=sys.stderr)
             unreadable += 1
@@ -54,11 +64,23 @@ class _Model:
 
     def classify(self, name: str, top: int) -> Any:
         """[[category, percent], …] of an image, or {layer: values} if the model has no categories."""
-        with Path(name).open("rb") as file:
-            pixels = read_array(file, **self._image)[None]
+        pixels = self._read(name)[None]
         if self.categories:
-            return ranked(self._predictor.scores(pixels)[0, : len(self.categories)], self.categories, top)
+            return ranked(self._scores(pixels)[0], self.categories, top)
         return {layer: plain(values[0]) for layer, values in self._predictor.outputs(pixels).items()}
+
+    def explain(self, name: str) -> Image.Image:
+        """An image with the parts in colour that speak for its best category, as the network gets it."""
+        pixels = self._read(name)
+        best = int(self._scores(pixels[None])[0].argmax())
+        return overlaid(pixels, importance(occlusion_map(self._scores, pixels, best)))
+
+    def _read(self, name: str) -> np.ndarray:
+        with Path(name).open("rb") as file:
+            return read_array(file, **self._image)
+
+    def _scores(self, pixels: np.ndarray) -> np.ndarray:
+        return self._predictor.scores(pixels)[:, : len(self.categories)]
 
 
 def _arguments() -> argparse.Namespace:
@@ -66,7 +88,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help=f"a {READABLE} file")
     parser.add_argument("--json", action="store_true", help="print the results as JSON, like the server's responses")
     parser.add_argument("--top", type=_positive, default=5, metavar="N", help="how many categories for each image (5)")
+    parser.add_argument(
+        "--explain",
+        type=_folder,
+        metavar="FOLDER",
+        help="write into FOLDER, for each image, a picture of the parts that speak for its best category; they are found "
+        "by covering one part after the other",
+    )
     return parser.parse_args()
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
+    return Path(text)
 
 
 def _positive(text: str) -> int:

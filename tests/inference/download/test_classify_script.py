@@ -135,6 +135,16 @@ def test_classify_py_prints_a_ranking_and_continues_after_a_damaged_image(model,
     assert [line.split()[1] in DIGITS and line.split()[0][-1] for line in ranking] == ["%", "%"]
 
 
+def test_classify_py_draws_what_speaks_for_the_best_category(model, unpack_download, pictures, tmp_path):
+    folder = unpack_download(model)
+    run = run_script(folder, "--explain", tmp_path, pictures / "gray.bmp")
+    assert (run.stderr, run.returncode) == ("", 0)
+    picture = np.asarray(Image.open(tmp_path / "gray-explained.png"))
+    assert picture.shape == (28, 28, 3)
+    assert (picture[:, :, 0] != picture[:, :, 2]).any()  # it has colours, which the gray image has not
+    assert "nowhere is not a folder" in run_script(folder, "--explain", "nowhere", pictures / "gray.bmp").stderr
+
+
 @pytest.mark.parametrize("count", ["0", "-1", "many"])
 def test_classify_py_refuses_a_number_of_categories_below_one(model, unpack_download, pictures, count):
     run = run_script(unpack_download(model), "--top", count, pictures / "gray.bmp")
