@@ -98,7 +98,8 @@ class InferenceViewSet(FormViewSet):
             pixels = services.reader(snapshot)(form["image"])
             ranked = services.classify(snapshot, pixels)
             answer = {"predictions": wire_format.predictions(ranked)}
-            asked, shown = self._query(ClassifyQuery), {"predictions": ranked}
+            asked = self._query(ClassifyQuery)
+            shown: dict[str, Any] = {"predictions": ranked}
             if asked.get("explain"):
                 answer["explanation"] = explain(snapshot, pixels, asked["explain_category"])
             if form["show_explanation"] and not self._in_json:

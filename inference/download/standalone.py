@@ -92,8 +92,8 @@ def _arguments() -> argparse.Namespace:
         "--explain",
         type=_folder,
         metavar="FOLDER",
-        help="write into FOLDER, for each image, a picture of the parts that speak for its best category; they are found "
-        "by covering one part after the other",
+        help="write into FOLDER, for each image, a picture of the parts that speak for its best category; they are "
+        "found by covering one part after the other",
     )
     return parser.parse_args()
 
