@@ -12,6 +12,9 @@ __all__ = ["chromium"]
 
 pytestmark = [pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM), pytest.mark.django_db(transaction=True)]
 
+# The page keeps the state of its connection to the event stream.
+KEEP_CONNECTION = "document.addEventListener('digits:connection', (event) => window.connection = event.detail.state)"
+
 
 @pytest.fixture(scope="module")
 def server(django_db_setup):
@@ -24,7 +27,7 @@ def server(django_db_setup):
 def page(chromium):
     page = chromium.new_page()
     page.set_default_timeout(30_000)
-    page.add_init_script("document.addEventListener('digits:connection', ({detail}) => window.connection = detail.state)")
+    page.add_init_script(KEEP_CONNECTION)
     yield page
     page.close()
 
