@@ -70,7 +70,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering = ["-at", "-pk"]
-        verbose_name_plural = "audit log"
+        verbose_name, verbose_name_plural = "audit log entry", "audit log entries"
 
     def __str__(self):
         return f"{self.actor or 'somebody'}: {self.action} {self.subject}"

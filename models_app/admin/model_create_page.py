@@ -2,9 +2,7 @@
 
 from rest_framework.exceptions import ValidationError
 
-from datasets.models import Dataset
 from digits_project.jobs.admin.create_pages import CreatesJobs, Shown
-from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import visible
 from models_app import searches
 from models_app.api.network_forms import StandardNetworkField
@@ -85,13 +83,9 @@ class CreatesModels(CreatesJobs[TrainedModel]):
         return ONLY_WITH.get(name, "")
 
     def suggestions(self, request):
-        usable = visible(Dataset).exclude(status__in=(Status.ABORTED, Status.ERROR)).order_by("-created_at")
-        models = visible(TrainedModel).order_by("-created_at")
         pretrained = visible(PretrainedModel).order_by("-created_at")
         return {
             "standard_networks": [(name, "") for name in StandardNetworkField.suggestions()],
-            "dataset": list(usable.values_list("job_id", "name")[:MAX_OFFERED]),
-            "previous_networks": list(models.values_list("job_id", "name")[:MAX_OFFERED]),
             "pretrained_networks": [(weights.name, weights.categories) for weights in PACKAGED.values()]
             + list(pretrained.values_list("job_id", "name")[:MAX_OFFERED]),
         }

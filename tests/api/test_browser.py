@@ -105,7 +105,7 @@ def test_a_file_that_is_no_image_shows_an_error_on_the_admin_page(visit, model, 
 def test_a_model_can_be_created_in_the_browser(visit, dataset):
     page = visit(model_url("add"))
     page.fill("#id_model_name", "from the browser")
-    page.fill("#id_dataset", dataset.pk)
+    page.select_option("#id_dataset", label=dataset.name)
     page.fill("#id_train_epochs", "3")
     page.get_by_role("button", name="Create").click()
     page.wait_for_url("**/change/")

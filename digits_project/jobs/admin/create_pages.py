@@ -21,8 +21,8 @@ from digits_project.jobs.templatetags.operators import admin_page
 
 
 class Shown(NamedTuple):
-    """A form field on the page. `widget` is select, checkbox, textarea, file, text, or path, for which paths are
-    suggested. `only` names the choice for which it is shown: "method=folder"; "" for all."""
+    """A form field on the page. `widget` is select, job (a select of jobs by name), checkbox, textarea, file, text, or
+    path, for which paths are suggested. `only` names the choice for which it is shown: "method=folder"; "" for all."""
 
     name: str
     widget: str
@@ -143,6 +143,8 @@ def _shown(name: str, field: serializers.Field, values: dict, errors, only: str)
         widget, choices = "select", [*([""] if field.allow_blank else []), *field.choices]
     elif isinstance(field, serializers.BooleanField):
         widget, value = "checkbox", value in field.TRUE_VALUES
+    elif hasattr(field, "candidates"):
+        widget, choices = "job", _with_present(field.candidates(), value)
     elif isinstance(field, Upload):
         widget, value = "file", ""
     elif isinstance(field, PathField):
@@ -153,3 +155,9 @@ def _shown(name: str, field: serializers.Field, values: dict, errors, only: str)
     return Shown(
         name, widget, "" if value is None else value, required, str(field.help_text or ""), choices, errors, only
     )
+
+
+def _with_present(jobs: Sequence[tuple[str, str]], value: object) -> list[tuple[str, str]]:
+    """(id, name) of the jobs to choose from, and of the job that is chosen, which may be too old to be among them."""
+    present = [] if not value or value in dict(jobs) else [(str(value), str(value))]
+    return [("", "-"), *present, *jobs]

@@ -13,7 +13,8 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.views.decorators.http import require_POST
 from rest_framework.exceptions import PermissionDenied as NotTheirs
@@ -96,8 +97,15 @@ class JobAdmin(CreatesJobs[J]):
         return super().change_view(request, object_id, form_url, (extra_context or {}) | shown)
 
     def get_readonly_fields(self, request, obj=None):
-        left_out = {*EDITABLE, *self.hidden_columns(obj)}
-        return [field.name for field in self.model._meta.fields if field.name not in left_out]
+        left_out, shown_by = {*EDITABLE, *self.hidden_columns(obj)}, {"status_history": "changes_of_status"}
+        columns = [field.name for field in self.model._meta.fields if field.name not in left_out]
+        return [shown_by.get(name, name) for name in columns]
+
+    @admin.display(description="status history")
+    def changes_of_status(self, job: J):
+        """A line for each change: when, which status, and why if that is known."""
+        lines = ((moment[:19].replace("T", " "), status, *why) for status, moment, *why in job.status_history)
+        return format_html_join(SafeString("<br>"), "{}", ((without_paths(" ".join(line)),) for line in lines))
 
     @admin.display(description="status", ordering="status")
     def state(self, job: J):

@@ -84,6 +84,21 @@ def test_text_files_can_be_uploaded(admin_client, digits_folder, tmp_path):
     assert Dataset.objects.get().method == "textfile"
 
 
+def test_a_dataset_is_chosen_by_its_name_and_the_history_of_a_model_is_shown_in_words(admin_client, make_dataset):
+    dataset = make_dataset(name="Shoes & boots")
+    assert (
+        f'<option value="{dataset.pk}">Shoes &amp; boots (Waiting)</option>' in admin_client.get(MODEL).content.decode()
+    )
+    page = admin_client.get(reverse("admin:datasets_dataset_change", args=[dataset.pk])).content.decode()
+    assert re.search(r">\d{4}-\d\d-\d\d \d\d:\d\d:\d\d Waiting<", page)
+
+
+def test_the_audit_log_counts_its_entries(admin_client, make_dataset):
+    make_dataset()
+    page = admin_client.get(reverse("admin:accounts_auditentry_changelist")).content.decode()
+    assert f"{AuditEntry.objects.count()} audit log entr" in page
+
+
 def test_a_sweep_creates_a_model_for_each_combination(admin_client, built_dataset):
     form = {"model_name": "lenet", "dataset": built_dataset.pk, "standard_networks": "lenet"}
     admin_client.post(MODEL, form | {"learning_rate": "0.1,0.01", "lr_policy": "exp", "lr_exp_gamma": "0.9"})

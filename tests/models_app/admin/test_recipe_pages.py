@@ -28,8 +28,10 @@ def begun_with(page: str) -> dict[str, str]:
             value = re.search(r'value="([^"]*)"', tag)
             texts[name[1]] = value[1] if value else ""
     selects = re.findall(r'<select [^>]*?name="(\w+)".*?>(.*?)</select>', page, re.DOTALL)
-    options = {name: re.search(r"<option[^>]* selected[^>]*>([^<]*)", inside) for name, inside in selects}
-    return texts | {name: "" if option is None else option[1].strip(" -") for name, option in options.items()}
+    chosen = {name: re.search(r"<option([^>]*) selected[^>]*>([^<]*)", inside) for name, inside in selects}
+    values = {name: option and re.search(r'value="([^"]*)"', option[1]) for name, option in chosen.items()}
+    titles = {name: "" if option is None else option[2].strip(" -") for name, option in chosen.items()}
+    return texts | titles | {name: value[1] for name, value in values.items() if value}
 
 
 @pytest.mark.parametrize("address", PAGES)
