@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.urls import reverse
 
 from datasets import imagedb, kinds, sources
 from digits_project.jobs.models import Job, Status
@@ -154,3 +155,39 @@ class Dataset(Job):
 
     def dependents(self) -> list[Job]:
         return [*self.trained_models.all(), *self.searches.all()]
+
+    def parts(self) -> list[Job]:
+        return list(DatasetReport.objects.filter(dataset=self))
+
+    @property
+    def report_directory(self) -> Path:
+        """The folder of its report's findings."""
+        return self.directory / "report"
+
+
+class DatasetReport(Job):
+    """The report on a dataset's images, at most one for each dataset. A worker makes it after the build.
+
+    It is deleted with its dataset, whose folder holds the findings.
+    """
+
+    QUEUE = "io"
+    TASK = "datasets.tasks.make_report"
+    ROUTE = "dataset_reports"
+    TYPE = "Dataset Report"
+    IN_INDEX = False
+    FILLS_DISK = False
+    PART_OF = "dataset"
+    LISTED = (*Job.LISTED, "dataset")
+
+    dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="report")
+    summary = models.JSONField(default=dict, editable=False)  # of datasets.report.making.make_report
+
+    class Meta(Job.Meta):
+        pass
+
+    def get_absolute_url(self, suffix: str = "") -> str:
+        return reverse("dataset-report", args=[self.dataset_id]) + suffix
+
+    def clear_away(self) -> None:
+        imagedb.clear_away(self.dataset.report_directory)

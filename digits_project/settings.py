@@ -33,6 +33,7 @@ DIGITS_MOST_WAITING = environment.number("DIGITS_MOST_WAITING", 500)  # jobs of 
 DIGITS_MAX_OWNER_DISK = environment.number("DIGITS_MAX_OWNER_DISK", 0)  # MiB on disk of one user's jobs; 0: any
 DIGITS_MIN_FREE_DISK = environment.number("DIGITS_MIN_FREE_DISK", 0)  # MiB that no training may fill
 DIGITS_MAX_SNAPSHOTS = environment.number("DIGITS_MAX_SNAPSHOTS", 0)  # per model; 0: any number
+DIGITS_DATASET_REPORTS = environment.choice("DIGITS_DATASET_REPORTS", "auto", "off")  # a report after each build
 DIGITS_MAX_UPLOAD = environment.number("DIGITS_MAX_UPLOAD", 4096)  # MiB of a form with files
 DIGITS_URL_PREFIX = environment.url_prefix(
     "DIGITS_URL_PREFIX"

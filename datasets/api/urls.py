@@ -3,8 +3,9 @@ from django.views.generic import RedirectView
 
 from datasets.api.dataset_resources import DatasetResourceViewSet
 from datasets.api.digits_views import DigitsDatasetViewSet, ResizeExampleForm
+from datasets.api.report_views import ReportViewSet
 from datasets.api.views import ClassificationDatasetViewSet, DatasetViewSet, GenericDatasetViewSet
-from digits_project.api.routes import action_routes
+from digits_project.api.routes import action_routes, action_view
 from digits_project.jobs.api.urls import job_routes, resource_routes
 
 CREATE = {"get": "defaults", "post": "create"}
@@ -34,6 +35,14 @@ urlpatterns = [
         "resize-example",
         serializer_class=ResizeExampleForm,
         name="Resize Example",
+    ),
+    path("datasets/<str:job_id>/report.csv", action_view(ReportViewSet, {"get": "as_csv"}), name="dataset-report-csv"),
+    *action_routes(
+        "datasets/<str:job_id>/report",
+        ReportViewSet,
+        {"get": "retrieve", "post": "create"},
+        "dataset-report",
+        name="Report on a dataset",
     ),
     path("datasets", RedirectView.as_view(query_string=True, pattern_name="home")),
     *resource_routes("datasets", DatasetResourceViewSet),

@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets.contents import gallery
 from datasets.contents.category_bars import MAX_CATEGORIES, bars_of
+from datasets.contents.report_sections import short_form
 from datasets.models import Dataset
 from digits_project.accounts.viewer import without_paths
 from digits_project.common.errors import DamagedFile
@@ -24,6 +25,7 @@ def page_variables(dataset: Dataset) -> dict[str, Any]:
     """The variables of the template datasets/dataset.html."""
     return {
         **contents(dataset),
+        **short_form(dataset),
         "dataset": dataset,
         "trainable": dataset.status not in (Status.ERROR, Status.ABORTED),
         "resumable": can_succeed(dataset),

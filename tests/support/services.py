@@ -45,6 +45,7 @@ def _provide(resources: contextlib.ExitStack) -> None:
         os.environ.setdefault("DATABASE_URL", services.database_url or "")
         os.environ.setdefault("REDIS_URL", services.redis_url or "")
     os.environ |= {"DIGITS_HOME": str(home), "DIGITS_JOBS_DIR": str(home / "jobs"), "DIGITS_DATA_ROOTS": "/"}
+    os.environ.setdefault("DIGITS_DATASET_REPORTS", "off")  # a test that wants a report starts it
     os.environ["RQ_KEY_PREFIX"] = QUEUE_PREFIX
 
 

@@ -56,16 +56,20 @@ class Backbone:
         """Load the backbone; its model file lies in `folder` meanwhile."""
         folder.mkdir(parents=True, exist_ok=True)
         with partial(folder / ".backbone.onnx") as path:
-            write_onnx(
-                exportable(self._network),
-                self._weights,
-                path,
-                self._mean,
-                labels=(),
-                scale=self._scale,
-                whitening=self._whitening,
-            )
+            self.write(path)
             return RunningBackbone(path)
+
+    def write(self, path: Path) -> None:
+        """Write the backbone as an ONNX file."""
+        write_onnx(
+            exportable(self._network),
+            self._weights,
+            path,
+            self._mean,
+            labels=(),
+            scale=self._scale,
+            whitening=self._whitening,
+        )
 
 
 class RunningBackbone:

@@ -1,0 +1,126 @@
+"""Groups of images that must lie in one split: exact copies, and images whose paths name the same patient or video."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from datasets.imagedb.build_log import BuildLog
+from datasets.imagedb.readers.listing import Listing
+from datasets.imagedb.split import Part
+from digits_project.common.errors import BadInput
+from digits_project.common.escaping import escaped
+
+AUTO, OFF = "auto", "off"
+GROUP = "{group}"  # in a pattern: the part of the path that names the group
+MAX_STARS = 4  # more would take long on a path that does not match
+MAX_PATTERN = 200  # characters
+
+
+def is_pattern(split_groups: str) -> bool:
+    return split_groups not in (AUTO, OFF)
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern of paths as a regular expression with one group. `*` is any text. Raises BadInput."""
+    if pattern.count(GROUP) != 1 or len(pattern) > MAX_PATTERN or pattern.count("*") > MAX_STARS:
+        raise BadInput(
+            f"split_groups must be auto, off, or a pattern of paths with {GROUP} once and at most {MAX_STARS} times *, "
+            f"such as */{GROUP}_*, not {escaped(pattern[:MAX_PATTERN])}."
+        )
+    parts = {"*": ".*?", GROUP: "(.+?)"}
+    pieces = re.split(r"(\*|\{group\})", pattern)
+    return re.compile("".join(parts.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL)
+
+
+def join_groups(
+    listings: Sequence[Listing], copies: Sequence[np.ndarray], split_groups: str, tick: Callable[[], None]
+) -> list[np.ndarray]:
+    """For each listing an int32 array: the group that each image must share a split with, -1 for none.
+
+    copies: the group of exact copies of each image, as copies.find() returns them.
+    """
+    if split_groups == AUTO:
+        return list(copies)
+    if split_groups == OFF:
+        return [np.full(len(groups), -1, np.int32) for groups in copies]
+    pattern = compiled(split_groups)
+    named: dict[str, int] = {}
+    joined = _Joined(int(max((groups.max(initial=-1) for groups in copies), default=-1)) + 1)
+    found = []
+    for listing, groups in zip(listings, copies, strict=True):
+        of_listing = groups.astype(np.int32)
+        for image, path in enumerate(listing.relative_paths(0, len(listing))):
+            tick()
+            match = pattern.fullmatch(os.fsdecode(path))
+            if match:
+                group = named.setdefault(match[1], -1)
+                if group < 0:
+                    group = named[match[1]] = joined.add()
+                if of_listing[image] >= 0:
+                    joined.join(int(of_listing[image]), group)
+                of_listing[image] = group
+        found.append(of_listing)
+    roots = np.append(joined.roots(), np.int32(-1))  # the last is that of no group
+    return [roots[groups] for groups in found]
+
+
+def keep_apart(parts: Sequence[Part], groups: Sequence[np.ndarray], log: BuildLog) -> list[Part]:
+    """The parts without the images whose group is in an earlier part. `groups[k]` belongs to part k's listing."""
+    kept, seen = list(parts[:1]), _groups_of(parts[0], groups[0])
+    for part, of_listing in zip(parts[1:], groups[1:], strict=True):
+        straddles = np.isin(of_listing[part.images], seen)
+        if straddles.any():
+            part = _without(part, straddles, log)
+        seen = np.union1d(seen, _groups_of(part, of_listing))
+        if len(part.images):
+            kept.append(part)
+    return kept
+
+
+def _without(part: Part, straddles: np.ndarray, log: BuildLog) -> Part:
+    count = int(straddles.sum())
+    example = escaped(log.shown(os.fsdecode(part.listing.path(part.images[straddles][0]))))
+    log.warn(
+        f"Left out of {part.name}: {count} image{'s' * (count != 1)} whose copy or group is in another split, such as "
+        f"{example}. With split_groups=off they stay."
+    )
+    for image in part.images[straddles].tolist():
+        log.note(
+            f"left out of {part.name}, because its copy or group is in another split: "
+            f"{os.fsdecode(part.listing.path(image))}"
+        )
+    return replace(part, images=part.images[~straddles])
+
+
+def _groups_of(part: Part, groups: np.ndarray) -> np.ndarray:
+    found = np.unique(groups[part.images])
+    return found[found >= 0]
+
+
+class _Joined:
+    """Sets of numbers that grow together (union-find)."""
+
+    def __init__(self, count: int) -> None:
+        self._parents = list(range(count))
+
+    def add(self) -> int:
+        self._parents.append(len(self._parents))
+        return self._parents[-1]
+
+    def join(self, one: int, other: int) -> None:
+        first, second = sorted((self._root(one), self._root(other)))
+        self._parents[second] = first
+
+    def roots(self) -> np.ndarray:
+        return np.array([self._root(number) for number in range(len(self._parents))], np.int32)
+
+    def _root(self, number: int) -> int:
+        while self._parents[number] != number:
+            self._parents[number] = self._parents[self._parents[number]]
+            number = self._parents[number]
+        return number

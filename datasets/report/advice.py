@@ -1,0 +1,120 @@
+"""Plain sentences about a dataset, the one about what will hurt a training most first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MIN_IMAGES = 50  # of a category to train on; with fewer the sentence says so
+MIN_RATIO = 5  # of the largest category to the smallest
+# How much a share of the images hurts: a wrong label teaches the wrong thing, a further copy only nothing new.
+CONFLICT, LEAK, LABEL, COPY, UNUSUAL = 1.5, 1.0, 1.0, 0.3, 0.3
+SMALL, UNBALANCED = 0.15, 0.1
+TRAITS = {
+    "blank": "blank",
+    "dark": "very dark",
+    "bright": "very bright",
+    "blurred": "blurred",
+    "odd_shape": "of an odd shape, far wider or taller than the others",
+    "tiny": "enlarged to at least twice the size of their file",
+    "lonely": "unlike all others of their category",
+}
+
+
+@dataclass(frozen=True)
+class DatasetFigures:
+    """What the sentences are made of. Counts are of images if nothing else is said.
+
+    per_category: those to train on without further copies, by the category's name. leaked: those of val and test with a
+    copy in another split, of `held_out`. unusual: by trait.
+    """
+
+    images: int
+    held_out: int
+    per_category: Mapping[str, int]
+    copies: int  # further ones, without the first of each picture
+    conflicts: int
+    leaked: int
+    label_errors: int
+    unusual: Mapping[str, int]
+
+
+class Remark(NamedTuple):
+    """A sentence, and how much what it says hurts; 0 for nothing."""
+
+    harm: float
+    sentence: str
+
+
+def sentences(figures: DatasetFigures) -> list[str]:
+    """The sentences, the worst first; one that says so if nothing was found."""
+    remarks = [*_of_copies(figures), *_of_labels(figures), *_of_balance(figures), *_of_unusual(figures)]
+    ordered = [remark.sentence for remark in sorted(remarks, key=lambda remark: -remark.harm)]
+    return ordered or ["Nothing was found that would hurt a training."]
+
+
+def _of_copies(figures: DatasetFigures) -> Iterator[Remark]:
+    if figures.conflicts:
+        share = figures.conflicts / figures.images
+        yield Remark(
+            CONFLICT * share,
+            f"{_images(figures.conflicts)} show a picture that is in more than one category. A network can't learn "
+            "both: decide for one.",
+        )
+    if figures.leaked:
+        share = figures.leaked / max(1, figures.held_out)
+        yield Remark(
+            LEAK * share,
+            f"{_images(figures.leaked)} of validation and test ({share:.1%}) have a copy in another split. The "
+            "measured accuracy will be higher than on new images.",
+        )
+    if figures.copies:
+        yield Remark(
+            COPY * figures.copies / figures.images,
+            f"{_images(figures.copies)} only repeat another one: the dataset is worth "
+            f"{figures.images - figures.copies:,} images, not {figures.images:,}.",
+        )
+
+
+def _of_labels(figures: DatasetFigures) -> Iterator[Remark]:
+    if figures.label_errors:
+        share = figures.label_errors / figures.images
+        yield Remark(
+            LABEL * share,
+            f"{_images(figures.label_errors)} ({share:.1%}) seem to be in the wrong category. Look at the first ones: "
+            "a network learns from every wrong label.",
+        )
+
+
+def _of_balance(figures: DatasetFigures) -> Iterator[Remark]:
+    if not figures.per_category:
+        return
+    small = min(figures.per_category, key=lambda name: figures.per_category[name])
+    large = max(figures.per_category, key=lambda name: figures.per_category[name])
+    least, most = figures.per_category[small], figures.per_category[large]
+    if least < MIN_IMAGES:
+        few = sum(count < MIN_IMAGES for count in figures.per_category.values())
+        others = f", as {few - 1} other categories" * (few > 2) + ", as one other category" * (few == 2)
+        yield Remark(
+            SMALL * (1 - least / MIN_IMAGES),
+            f"{small} has only {_images(least)} to train on{others}. More images of it help more than anything that "
+            "can be set.",
+        )
+    if most >= MIN_RATIO * max(1, least):
+        yield Remark(
+            UNBALANCED * (1 - least / most),
+            f"{large} has {most / max(1, least):.0f} times as many images as {small}. Weigh the categories in the "
+            "training, or add images.",
+        )
+
+
+def _of_unusual(figures: DatasetFigures) -> Iterator[Remark]:
+    for trait, count in figures.unusual.items():
+        yield Remark(
+            UNUSUAL * count / figures.images, f"{_images(count)} {'is' if count == 1 else 'are'} {TRAITS[trait]}."
+        )
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"

@@ -1,0 +1,145 @@
+"""Makes the report of a built dataset: looks at its images, and writes what it finds into a folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.imagedb.store.staging import staged
+from datasets.report import near_copies
+from datasets.report.copy_groups import group_copies
+from datasets.report.findings import Findings, write_findings
+from datasets.report.image_pass import ImagePass
+from datasets.report.image_set import ImageSet
+from datasets.report.labels import confident_learning, linear_probe
+from datasets.report.report_summary import summary_of
+from datasets.report.unusual_images import unusual
+from datasets.report.vectors import neighbours, projection
+from datasets.report.vectors.feature_network import open_network
+from datasets.report.vectors.neighbours import Neighbours
+from datasets.report.vectors.vector_file import VectorFile
+from digits_project.common.errors import DamagedFile
+from digits_project.common.resources import usable_cores
+
+FORMAT = 1  # raise it when the same images no longer have the same report
+DIMENSIONS = 256  # of the projected features
+NEIGHBOURS = 5  # of an image that are compared with it closely
+MIN_COSINE = 0.75  # of projected features of near copies
+MIN_FOR_LABELS = 50  # images, with fewer no label error is looked for
+_PASS_SHARE, _NEIGHBOURS_SHARE = 0.8, 0.95  # of the progress
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """A built dataset: its folder, its splits, its categories' names (none for labels of another kind), and the height
+    and width of its images. sizes: of the images' files, if they are known."""
+
+    directory: Path
+    splits: Sequence[str]
+    categories: Sequence[str]
+    shape: tuple[int, int]
+    threads: int = 0  # 0: as many as there are cores
+
+
+def make_report(request: ReportRequest, folder: Path, report: Callable[[float], None]) -> dict[str, Any]:
+    """Write the findings into `folder`, and return the summary, as JSON values.
+
+    `report(fraction)` is called several times a second; an exception from it stops the work at once. After any
+    exception no file of the report is left. Raises DamagedFile.
+    """
+    started = time.monotonic()
+    with staged(folder) as aside, ImageSet(request.directory, request.splits) as images:
+        if not len(images):
+            raise DamagedFile(f"{request.directory.name} has no records. Build the dataset again.")
+        summary = _Report(request, images, aside, report).run()
+    return summary | {"seconds": round(time.monotonic() - started, 1)}
+
+
+class _Report:
+    """One report, made in a staging folder."""
+
+    def __init__(self, request: ReportRequest, images: ImageSet, aside: Path, report: Callable[[float], None]) -> None:
+        self._request, self._images, self._aside, self._report = request, images, aside, report
+        self._fraction = 0.0
+
+    def run(self) -> dict[str, Any]:
+        backbone, why_none = open_network()
+        threads = self._request.threads or usable_cores()
+        with ExitStack() as files:
+            seen = files.enter_context(ImagePass(self._images, backbone, self._aside))
+            seen.run(threads, lambda fraction: self._at(_PASS_SHARE * fraction))
+            found = self._compare(seen, files)
+        for name in ("thumbnails", "features"):
+            (self._aside / name).unlink(missing_ok=True)
+        write_findings(self._aside, self._images, self._request.directory, found)
+        network = backbone.network.title if backbone else ""
+        summary = summary_of(found, self._images, self._request.categories)
+        return summary | {"format": FORMAT, "network": network, "why_no_network": why_none}
+
+    def _compare(self, seen: ImagePass, files: ExitStack) -> Findings:
+        categories = seen.measures["category"] if self._request.categories else np.zeros(len(self._images), np.int32)
+        order = np.argsort(categories, kind="stable").astype(np.int32)
+        around, vectors = None, None
+        if seen.features is not None:
+            vectors = files.enter_context(self._projected(seen.features, order))
+            around = neighbours.find(vectors, categories[order], NEIGHBOURS, MIN_COSINE, self._comparing)
+        near = self._near(seen, around, order)
+        groups, roots = group_copies(seen.measures["digest"], near, categories, self._images.split_numbers())
+        distances = None
+        if around is not None:
+            distances = np.empty(len(order), np.float32)
+            distances[order] = 1 - around.in_category
+        strange = list(unusual(seen.measures, None, self._request.shape, distances))
+        errors = None
+        if vectors is not None and self._has_labels():
+            errors = self._label_errors(vectors, categories, order, roots)
+        return Findings(categories, roots, groups, strange, errors)
+
+    def _has_labels(self) -> bool:
+        return len(self._request.categories) > 1 and len(self._images) >= MIN_FOR_LABELS
+
+    def _projected(self, features: VectorFile, order: np.ndarray) -> VectorFile:
+        rows = np.empty_like(order)
+        rows[order] = np.arange(len(order))
+        fitted = projection.fit(features, DIMENSIONS, self._tick)
+        vectors = VectorFile(self._aside / "vectors", len(order), fitted.directions.shape[1])
+        projection.project(features, fitted, rows, vectors)
+        return vectors
+
+    def _near(self, seen: ImagePass, around: Neighbours | None, order: np.ndarray) -> np.ndarray:
+        pairs = near_copies.candidates(seen.measures["hash"], around, order)
+        contrast, digests = seen.measures["contrast"], seen.measures["digest"]
+        pairs = pairs[(contrast[pairs] >= near_copies.MIN_CONTRAST).all(axis=1)]
+        pairs = pairs[digests[pairs[:, 0]] != digests[pairs[:, 1]]]
+        return pairs[near_copies.confirmed(pairs, seen.thumbnails, self._tick) >= near_copies.MIN_CORRELATION]
+
+    def _label_errors(
+        self, vectors: VectorFile, categories: np.ndarray, order: np.ndarray, roots: np.ndarray
+    ) -> confident_learning.LabelErrors:
+        count = len(self._request.categories)
+        folds, labels = linear_probe.folds_of(categories, roots)[order], categories[order]
+        probe = linear_probe.fit(vectors, labels, folds, count, self._tick)
+
+        def blocks():
+            for first, block in vectors.blocks():
+                of_block = slice(first, first + len(block))
+                yield labels[of_block], probe.probabilities(block, folds[of_block])
+                self._tick()
+
+        return confident_learning.find_errors(blocks, count).renumbered(order)
+
+    def _comparing(self, fraction: float) -> None:
+        self._at(_PASS_SHARE + (_NEIGHBOURS_SHARE - _PASS_SHARE) * fraction)
+
+    def _at(self, fraction: float) -> None:
+        self._fraction = fraction
+        self._tick()
+
+    def _tick(self) -> None:
+        self._report(self._fraction)

@@ -1,0 +1,138 @@
+"""Starts, makes and reads the reports on datasets."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from datasets.models import Dataset, DatasetReport
+from datasets.report.findings import KINDS, MAX_KEPT, read_findings
+from datasets.report.making import FORMAT, ReportRequest, make_report
+from digits_project.accounts import audit
+from digits_project.accounts.viewer import without_paths
+from digits_project.common.errors import Gone, IllegalTransition, Refused
+from digits_project.common.escaping import END, csv_line
+from digits_project.jobs import services
+from digits_project.jobs.execution.runner import patiently
+from digits_project.jobs.models import Status
+
+AUTO = "auto"  # DIGITS_DATASET_REPORTS: a report after each build
+MAX_OF_NAME = 200
+CSV_COLUMNS = (
+    *("kind", "finding", "split", "record", "category", "path"),
+    *("conflict", "leak", "value", "likelier", "probability", "of_label"),
+)
+A_PAGE = 24  # findings of a kind on a page, and in a response
+
+
+class CanNotReport(Refused):
+    """The dataset has no images to report on yet; the text says why."""
+
+
+def start(dataset: Dataset, owner: str = "", limited: bool = True) -> DatasetReport:
+    """Start the report on a dataset.
+
+    One that exists is returned, and resumed if it failed or was aborted. One of an earlier version is made again.
+    Raises CanNotReport, LimitReached (if `limited`), or Gone.
+    """
+    if reason := reason_against(dataset):
+        raise CanNotReport(reason)
+    with transaction.atomic():
+        if not Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).exists():
+            raise Gone
+        report = find(dataset)
+        if report is None:
+            name = f"{dataset.name[:MAX_OF_NAME]}, report"
+            return services.submit(DatasetReport(owner=owner, name=name, dataset=dataset), limited)
+    if report.status in (Status.ABORTED, Status.ERROR):
+        with suppress(IllegalTransition):  # another process resumed it at the same time
+            services.resume(report)
+    elif is_outdated(report):
+        services.delete(report)
+        return start(dataset, owner, limited)
+    return report
+
+
+def reason_against(dataset: Dataset) -> str:
+    """A message: the reason why there can be no report yet; "" if there can."""
+    if dataset.status == Status.DONE:
+        return ""
+    return f"{dataset.name} is {dataset.status}; a report needs the images of a dataset that is Done."
+
+
+def missing(dataset: Dataset) -> str:
+    """A message: the reason why there is no report, or how to request it."""
+    reason = reason_against(dataset)
+    return reason or f"There is no report on {dataset.name} yet; send a POST to this address to make one."
+
+
+def find(dataset: Dataset) -> DatasetReport | None:
+    """The report on a dataset; None if there is none."""
+    return DatasetReport.objects.filter(dataset=dataset).first()
+
+
+def is_outdated(report: DatasetReport) -> bool:
+    """Whether an earlier version of the server made it, which looked at the images otherwise."""
+    return report.status == Status.DONE and report.summary.get("format") != FORMAT
+
+
+def after_building(job_id: str) -> None:
+    """Start the report on a dataset that was built, unless the server makes reports only on demand."""
+    dataset = Dataset.objects.filter(pk=job_id, status=Status.DONE).first()
+    if dataset is None or settings.DIGITS_DATASET_REPORTS != AUTO:
+        return
+    with audit.acting(lambda: audit.Actor("the build")), suppress(Gone):
+        start(dataset, owner=dataset.owner, limited=False)
+
+
+def make(report: DatasetReport, progress: Callable[[float], None]) -> None:
+    """Make the report of a running job. Raises BadInput or DamagedFile if the records can't be read."""
+    dataset = report.dataset
+    request = ReportRequest(
+        directory=dataset.directory,
+        splits=[split["name"] for split in dataset.splits],
+        categories=dataset.category_names if dataset.declared_kind.has_categories else [],
+        shape=(dataset.resize_height, dataset.resize_width),
+    )
+    report.summary = make_report(request, dataset.report_directory, progress)
+    patiently(partial(report.save, update_fields=["summary"]))
+
+
+def findings(report: DatasetReport, kind: str, page: int = 1, size: int = A_PAGE) -> list[dict[str, Any]]:
+    """A page of the findings of a kind, the worst first, with the names of categories, and paths as the user may see
+    them."""
+    dataset = report.dataset
+    names = dataset.category_names
+    rows = read_findings(dataset.report_directory, kind, (page - 1) * size, size)
+    for row in rows:
+        if "likelier" in row:
+            row["likelier"] = names[row["likelier"]]
+        for image in row["images"]:
+            image["category"] = names[image["category"]] if names else ""
+            image["path"] = without_paths(image["path"])
+    return rows
+
+
+def pages(report: DatasetReport, kind: str) -> int:
+    """How many pages the findings of a kind have, at least 1."""
+    kept = min(report.summary.get("counts", {}).get(kind, 0), MAX_KEPT)
+    return max(1, -(-kept // A_PAGE))
+
+
+def kinds_found(report: DatasetReport) -> list[str]:
+    """The kinds of which there are findings."""
+    counts = report.summary.get("counts", {})
+    return [kind for kind in KINDS if counts.get(kind)]
+
+
+def csv_lines(report: DatasetReport) -> Iterator[str]:
+    """The findings as CSV: a line for each image of each finding."""
+    yield csv_line(CSV_COLUMNS) + END
+    for kind in kinds_found(report):
+        for number, finding in enumerate(findings(report, kind, size=MAX_KEPT), 1):
+            for image in finding["images"]:
+                row = {**finding, **image, "kind": kind, "finding": number}
+                yield csv_line(row.get(name, "") for name in CSV_COLUMNS) + END

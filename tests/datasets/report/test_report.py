@@ -1,0 +1,74 @@
+"""What the report finds of planted faults, as JSON, CSV, page and command."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from datasets import reports
+from datasets.models import Dataset, DatasetReport
+from datasets.services import create_dataset
+from datasets.tasks import build_dataset, make_report
+from tests.datasets.report.planted import TILE, WRONG, needs_photos, write_planted
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server"), needs_photos]
+SIZE = {"resize_width": TILE, "resize_height": TILE}
+
+
+@pytest.fixture(scope="session")
+def planted_folder(tmp_path_factory):
+    return write_planted(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture
+def dataset(planted_folder):
+    """A built dataset with planted faults."""
+    made = create_dataset("ada", name="photos", folder_train=str(planted_folder), **SIZE)
+    build_dataset(made.pk)
+    return Dataset.objects.get()
+
+
+@pytest.fixture
+def report(dataset):
+    """Its report."""
+    make_report(reports.start(dataset, "ada").pk)
+    return DatasetReport.objects.get()
+
+
+def files(findings):
+    """The names of the files of each finding."""
+    return [sorted(Path(image["path"]).name for image in finding["images"]) for finding in findings]
+
+
+def test_a_report_finds_what_was_planted_and_shows_it_as_json_csv_page_and_by_command(report, client, capsys):
+    address = f"/datasets/{report.dataset_id}/report"
+    found = client.get(f"{address}.json").json()
+    assert (found["status"], found["images"], found["effective_images"]) == ("Done", 77, 73)
+    assert files(found["findings"]["exact_copies"]) == [
+        ["coffee-04.png", "copy-conflict.png"],
+        ["chelsea-03.png", "copy-exact.png"],
+    ]
+    assert [copies["conflict"] for copies in found["findings"]["exact_copies"]] == [True, False]
+    assert sorted(files(found["findings"]["near_copies"])) == [
+        ["astronaut-11.png", "copy-jpeg.jpg"],
+        ["coffee-12.png", "copy-darker.png"],
+    ]
+    assert files(found["findings"]["blank"]) == [["blank.png"]]
+    assert ["chelsea-00.png"] in files(found["findings"]["dark"])  # some tiles of the photos are dark too
+    doubted = [name for [name] in files(found["findings"]["label_errors"])]
+    assert set(WRONG) <= {*doubted, "copy-conflict.png"}
+    assert "only repeat another one" in " ".join(found["sentences"])
+
+    lines = list(csv.DictReader(io.StringIO(b"".join(client.get(f"{address}.csv").streaming_content).decode())))
+    assert {Path(line["path"]).name for line in lines if line["kind"] == "blank"} == {"blank.png"}
+    page = client.get(address, headers={"Accept": "text/html"}).content.decode()
+    assert "Exact copies: 2" in page
+    assert "in two categories" in page
+    whole = client.get(f"{address}?finding=near_copies", headers={"Accept": "text/html"}).content.decode()
+    assert "Exact copies" not in whole
+    assert "copy-jpeg" not in whole  # the page shows images, whose pages name the files
+    call_command("dataset_report", report.dataset_id, "--here", "--json")
+    assert json.loads(capsys.readouterr().out)["counts"] == found["counts"]
