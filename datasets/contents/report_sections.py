@@ -49,7 +49,7 @@ class Section(NamedTuple):
 
     kind: str
     text: KindText
-    count: int
+    total: int
     findings: list[dict[str, Any]]
     hidden: int
     address: str

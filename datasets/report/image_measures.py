@@ -40,7 +40,9 @@ def measure(pixels: np.ndarray, row: np.void) -> np.ndarray:
 
 def digest(pixels: np.ndarray) -> bytes:
     """16 bytes that are equal for images with the same pixels, and for no others."""
-    return blake2b(np.ascontiguousarray(pixels), digest_size=16, salt=np.array(pixels.shape, "<u4").tobytes()).digest()
+    return blake2b(
+        np.ascontiguousarray(pixels).data, digest_size=16, salt=np.array(pixels.shape, "<u4").tobytes()
+    ).digest()
 
 
 def perceptual_hash(small: np.ndarray) -> np.uint64:

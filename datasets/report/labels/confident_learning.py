@@ -49,9 +49,9 @@ def find_errors(blocks: Blocks, categories: int) -> LabelErrors:
         ranks = own[chosen] / thresholds[labels[chosen]]
         found.append((first + chosen, likelier[chosen], others[chosen], own[chosen], ranks))
         first += len(labels)
-    *columns, ranks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    images, better, values, of_labels, ranks = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.argsort(ranks, kind="stable")
-    return LabelErrors(*(column[order] for column in columns), accuracy=accuracy)
+    return LabelErrors(images[order], better[order], values[order], of_labels[order], accuracy)
 
 
 def _thresholds(blocks: Blocks, categories: int) -> tuple[np.ndarray, float]:
