@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import httpx
 
@@ -41,10 +41,11 @@ class Connection:
             self._http.close()
 
     def address(self, path: str) -> str:
-        """The URL of a path of the API, or of one that the server has named, which begins with the server's prefix."""
+        """The URL of a path of the API, or of an address that the server has named. Of the latter only the path counts:
+        a server behind a proxy can name a host that is not reached from here, and no other host gets the token."""
         prefix = urlsplit(self.url).path
         if path.startswith(("http://", "https://")):
-            return path
+            path = urlunsplit(("", "", *urlsplit(path)[2:]))
         if prefix and path.startswith(f"{prefix}/"):
             path = path[len(prefix) :]
         return f"{self.url}/{path.lstrip('/')}"
@@ -57,7 +58,7 @@ class Connection:
         *,
         params: Mapping[str, Any] | None = None,
         fields: Mapping[str, Any] | None = None,
-        content: bytes | None = None,
+        content: Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         retries: bool = True,
         follow: bool = False,
@@ -126,7 +127,7 @@ class Connection:
         path: str,
         params: Mapping[str, Any] | None = None,
         fields: Mapping[str, Any] | None = None,
-        content: bytes | None = None,
+        content: Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         follow: bool = False,

@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from datasets.models import Dataset
 from digits_client import Conflict, InvalidField, Model, NotAllowed, NotFound, NotLoggedIn, TooManyRequests, connection
 from digits_project.accounts import throttling
 from models_app.models import TrainedModel
 from tests.support.api_requests import make_account, token_header
+from tests.support.samples.row_samples import add_snapshot
 
 
 @pytest.fixture
@@ -112,3 +114,18 @@ def test_a_limit_that_does_not_go_by_is_not_waited_for(connected, settings, tran
     with pytest.raises(TooManyRequests) as caught:
         user.models.train(dataset.id, recipe="classic", standard_networks="lenet")
     assert (caught.value.retry_after, pauses) == (None, [])
+
+
+# --- the wire format of DIGITS ----------------------------------------------------------------------------------------
+def test_both_wire_formats_give_the_same_results(server, settings, dataset, make_model, digits_folder):
+    snapshot = add_snapshot(make_model(Dataset.objects.get(pk=dataset.id)), epoch=1, seed=0)
+    model, image = server.models.get(snapshot.trained_model_id), digits_folder / "3" / "0.png"
+    documented = model.classify_one(image)
+    settings.DIGITS_WIRE_FORMAT = "digits"
+    assert model.classify_one(image) == documented
+    assert (len(documented.predictions), documented.snapshot) == (5, 1.0)
+    assert model.classify([b"no image"], skip_unreadable=True) == []
+    assert model.rename("of digits").abort().status == "Aborted"
+    assert model.resume().name == "of digits"
+    model.delete()
+    assert list(server.models.list()) == []

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tracemalloc
 
 import onnxruntime
 import pytest
@@ -123,6 +124,17 @@ def test_an_upload_that_is_cut_twice_arrives_whole(running, digits):
         content = running[0].home / "jobs" / ".uploads" / upload.id / "content"
         assert content.read_bytes() == FolderTar(digits).read(0, upload.length)
         server.uploads.delete(upload)
+
+
+def test_an_upload_holds_a_few_pieces_in_memory(server, tmp_path):
+    with (tmp_path / "large.tar").open("wb") as file:
+        file.truncate(24 << 20)
+    tracemalloc.start()
+    upload = server.uploads.send(tmp_path / "large.tar", progress=False, piece=1 << 20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (upload.complete, peak < 6 << 20) == (True, True), peak
+    server.uploads.delete(upload)
 
 
 def test_an_upload_that_gave_up_goes_on_where_it_stopped(running, server, digits):

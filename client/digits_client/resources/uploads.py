@@ -144,10 +144,11 @@ class _Sending:
             "Upload-Offset": str(offset),
             "Upload-Checksum": f"sha1 {_base64(hashlib.sha1(data, usedforsecurity=False).digest())}",
             "Content-Type": PIECE_TYPE,
+            "Content-Length": str(len(data)),
         }
-        try:
+        try:  # as an iterator, because httpx would hold the bytes of several requests, in cycles of references
             response = self._connection.request(
-                "PATCH", f"/uploads/{key}", content=data, headers=headers, retries=False
+                "PATCH", f"/uploads/{key}", content=iter([data]), headers=headers, retries=False
             )
         except (ConnectionFailed, ApiError) as failure:
             if not _can_succeed(failure):
