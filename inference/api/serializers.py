@@ -26,7 +26,7 @@ _ASKED = {
     "snapshot_epoch": f"The snapshot to use: {WHICH}",
 }
 ONE_IMAGE = _ASKED | {
-    "image_file": f"The image, as an upload: a {READABLE} file. This, image_path or image_url is needed.",
+    "image_file": f"The image, as an upload: a {READABLE} file. This, a path or a URL is needed.",
     "image_path": "Path of a file of the server.",
     "image_url": (
         "A URL to fetch the image from, if the server allows URLs (DIGITS_ALLOW_URLS), or the path of a file of "
