@@ -25,6 +25,8 @@ from models_app.training.ranks.failures import LOST_RANK
 PULSE_SECONDS = 0.25  # how often events() yields None if there is no event
 GRACE_SECONDS = 1.0  # from SIGTERM to SIGKILL: an abort is done within two seconds
 REMEDY = "Take a smaller batch_size, smaller images or a smaller network, or give the worker more memory"
+CRASHES = (signal.SIGILL, signal.SIGSEGV, signal.SIGFPE)  # which no lack of memory causes
+CRASHED = "manage.py doctor on this host loads each engine; train.log may say more"
 SHELL_SIGNAL = 128  # exit statuses from here on: a signal ended the program that a shell script had started
 SILENCE_SECONDS = 900.0  # a trainer reports every second, but one batch of a large network can take minutes
 
@@ -95,6 +97,8 @@ def _listen(process: subprocess.Popen, log: BinaryIO, patience: float) -> Iterat
     if status := process.wait():
         if 0 < status < SHELL_SIGNAL:
             raise TrainerDied(f"The trainer ended with exit status {status}; train.log says why.")
+        if status < 0 and -status in CRASHES:
+            raise TrainerDied(f"The trainer was ended by {signal.Signals(-status).name}: a library crashed. {CRASHED}")
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"
         raise TrainerDied(
             f"The trainer {how}. Out of memory is the usual reason: it had taken "

@@ -73,6 +73,7 @@ def _explained(error: Exception, directory: Path, config: TrainConfig | None) ->
     if isinstance(error, RankLost):
         return LOST_RANK, str(error)
     if isinstance(error, Failed):
+        logger.error("the training can't run on this host", exc_info=error)
         return "host", str(error)
     if explanation := no_room(error, directory, RESUME):
         return "host", explanation

@@ -110,7 +110,8 @@ def test_a_network_without_weights_trains_on_images_that_are_their_own_labels(cl
     more = {"train_epochs": "1", "use_mean": "none", "framework": "caffe", "random_seed": str(0xCAFEBABE)}
     model = TrainedModel.objects.get(pk=client.post("/models/images/generic.json", form | more).json()["id"])
     events = []
-    train(replace(train_config(model, [cpu]), threads=1), events.append, lambda: None)
+    config = replace(train_config(model, [cpu]), threads=1, engine="mxnet")  # the engine that this process has
+    train(config, events.append, lambda: None)
     assert [event["loss"] for event in events if event["event"] == "metrics"] == [0.0]
     assert [event["epoch"] for event in events if event["event"] == "snapshot"] == [1]
 

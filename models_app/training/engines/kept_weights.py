@@ -35,7 +35,8 @@ class KeptWeights:
         self._gathered = 0  # batches since the last step
         trained = (weight.name for weight in config.network.weights() if weight.trained)
         changing = [*trained, *self._averages.names]
-        self._average = WeightAverage(config.ema, self._weights, changing, library) if config.ema else None
+        is_averaged = config.ema and changing
+        self._average = WeightAverage(config.ema, self._weights, changing, library) if is_averaged else None
 
     def _draw_seed(self) -> int:
         """The seed of the random numbers of the next batch."""

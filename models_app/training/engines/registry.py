@@ -244,7 +244,7 @@ def import_part(engine: EngineDeclaration, module: str, *libraries: str) -> Any:
     try:
         import_libraries((*engine.libraries, *libraries))
         return importlib.import_module(module)
-    except (ImportError, OSError) as broken:
+    except Exception as broken:  # a damaged library can raise any exception while it loads
         problem = f"{engine.title} does not load in {sys.executable}: {type(broken).__name__}: {broken}"
         raise Failed(f"{problem}. {REPAIR} {engine.remedy()}") from broken
 

@@ -32,13 +32,13 @@ def test_a_host_without_mxnet_trains_with_pytorch_and_shows_on_what_and_how_fast
     assert "images a second" in page
 
 
-@pytest.fixture
-def broken_torch(tmp_path, monkeypatch):
-    """A Python in which `import torch` fails, though PyTorch looks installed."""
+@pytest.fixture(
+    params=["ImportError('libc10.so: cannot open shared object file')", "AttributeError('numpy has no bool8')"]
+)
+def broken_torch(request, tmp_path, monkeypatch):
+    """The exception with which `import torch` fails in PyTorch's Python, though PyTorch looks installed."""
     (tmp_path / "packages" / "torch").mkdir(parents=True)
-    (tmp_path / "packages" / "torch" / "__init__.py").write_text(
-        "raise ImportError('libc10.so: cannot open shared object file')\n"
-    )
+    (tmp_path / "packages" / "torch" / "__init__.py").write_text(f"raise {request.param}\n")
     python = tmp_path / "python"
     write_python(tmp_path / "facts")
     python.write_text(
@@ -51,6 +51,8 @@ esac
     )
     python.chmod(0o755)
     monkeypatch.setitem(registry.PYTHONS, "torch", str(python))
+    name, _, text = request.param.partition("('")
+    return f"{name}: {text[:-2]}"
 
 
 def test_a_pytorch_that_does_not_load_ends_the_training_with_its_reason(
@@ -59,7 +61,16 @@ def test_a_pytorch_that_does_not_load_ends_the_training_with_its_reason(
     model = run_training_task(make_model(built_dataset, engine="torch"))
     assert (model.status, model.lost_processes) == ("Error", 0)
     assert model.error == (
-        f"PyTorch does not load in {sys.executable}: ImportError: libc10.so: cannot open shared object file. "
+        f"PyTorch does not load in {sys.executable}: {broken_torch}. "
         "manage.py doctor on this host says more; install it again: "
         f"{sys.executable} -m pip install -r requirements/torch.txt"
     )
+
+
+def test_a_pytorch_that_crashes_is_reported_as_a_crash_and_not_as_a_lack_of_memory(
+    built_dataset, make_model, monkeypatch, tmp_path, run_training_task
+):
+    monkeypatch.setitem(registry.PYTHONS, "torch", write_python(tmp_path / "python", trains="kill -ILL $$"))
+    model = run_training_task(make_model(built_dataset, engine="torch"))
+    assert (model.status, model.lost_processes) == ("Waiting", 1)
+    assert "The trainer was ended by SIGILL: a library crashed. manage.py doctor" in model.status_history[-1][2]

@@ -73,7 +73,7 @@ class Solver(SolverMemory):
         """The factor that turns the sums over `batches` batches into an average, with a norm of at most
         `gradient_clip`."""
         share, longest = 1 / batches, self._config.gradient_clip
-        if not longest:
+        if not (longest and self._parameters):
             return share
         norm = share * self._norm()
         return share if norm <= longest else share * longest / norm

@@ -68,7 +68,8 @@ class TorchEngine(KeptWeights):
             with self._gradients.of_step(learning_rate is not None):
                 with self._device.reduced_precision():
                     loss, compared = self._gradients(*batch)
-                loss.backward()
+                if loss.requires_grad:  # a network without weights has nothing to differentiate by
+                    loss.backward()
             module.move_averages()
             self._count_batch()
             if learning_rate is not None:
@@ -112,7 +113,7 @@ class TorchEngine(KeptWeights):
     @cached_property
     def _gradients(self) -> OwnGradients:
         """Calls the module of training."""
-        if self._config.ranks.count == 1:
+        if self._config.ranks.count == 1 or not len(self._training.trained):
             return OwnGradients(self._training)
         return SharedGradients(self._training, self._device.device, self._config.network)
 

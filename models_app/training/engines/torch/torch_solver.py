@@ -89,6 +89,8 @@ def _gradient(weight: torch.Tensor) -> torch.Tensor:
 def _average(gradients: list[Tensors], batches: int, longest: float) -> None:
     """Turn sums over `batches` batches into averages, with a norm of at most `longest` (0: any) of all together."""
     everything = [gradient for group in gradients for gradient in group]
+    if not everything:
+        return
     if not longest:
         if batches > 1:
             torch._foreach_mul_(everything, 1 / batches)

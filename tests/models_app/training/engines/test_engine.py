@@ -195,6 +195,19 @@ def test_a_network_without_a_loss_is_refused_when_a_batch_is_trained():
         engine.train_batch(images, LABELS, 0.1)
 
 
+@pytest.mark.parametrize("settings", [{}, {"gradient_clip": 1.0, "ema": 0.9}], ids=str)
+def test_a_network_without_weights_is_trained_and_measured(settings):
+    near = Layer("near", "EuclideanLoss", ("scaled", "label"), ("near",), phases=("train", "val"))
+    sample = Network("same", (1, 2, 2), (DATA, SCALED, near), (1, 2, 2))
+    engine = engine_of(sample, batch_size=BATCH, **settings)
+    engine.load_weights({})
+    images = random_images(sample, BATCH)
+    for _ in range(2):
+        engine.train_batch(images, np.zeros(images.shape, np.float32), 0.1)
+    assert engine.training_scores().loss == pytest.approx(np.square(images * 0.01).sum() / 2 / BATCH, rel=1e-5)
+    assert engine.weights() == {}
+
+
 def test_scores_that_are_images_of_one_pixel_can_be_compared_with_labels():
     scores = Layer("ip", "Convolution", ("scaled",), ("ip",), {"num_output": CATEGORIES, "kernel_size": 5})
     engine, images, _ = prepare(Network("sample", (2, 5, 5), (DATA, SCALED, scores, LOSS)))
