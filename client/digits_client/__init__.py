@@ -21,10 +21,11 @@ from digits_client.resources.evaluations import Evaluation
 from digits_client.resources.jobs import Job
 from digits_client.resources.models import Comparison, Model
 from digits_client.resources.pretrained import Pretrained
+from digits_client.resources.reports import Finding, Report
 from digits_client.resources.searches import Search
 from digits_client.resources.uploads import Upload
 from digits_client.resources.webhooks import Webhook, is_genuine
-from digits_client.results import Classification, Prediction, Snapshot
+from digits_client.results import Classification, Explanation, Prediction, Snapshot
 from digits_client.server import Server
 from digits_client.version import VERSION as __version__
 
@@ -38,6 +39,8 @@ __all__ = [
     "DigitsError",
     "Evaluation",
     "Event",
+    "Explanation",
+    "Finding",
     "InvalidField",
     "Job",
     "JobAborted",
@@ -48,6 +51,7 @@ __all__ = [
     "NotLoggedIn",
     "Prediction",
     "Pretrained",
+    "Report",
     "Search",
     "Server",
     "ServerFault",

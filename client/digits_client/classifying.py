@@ -13,6 +13,7 @@ from digits_client.errors import ApiError
 from digits_client.progress import Bar
 from digits_client.results import Classification, predictions_of
 
+ONE = "/models/images/classification/classify_one.json"
 AT_ONCE = 4  # requests; the server computes images that arrive together as one batch
 UNREADABLE = (422, 500)  # statuses for an image that can't be decoded; 500 with the wire format of DIGITS
 URLS = ("http://", "https://")
@@ -56,7 +57,7 @@ def classify_one(
 ) -> Classification:
     """The classification of one image. `name` names an image that is given as bytes."""
     fields = {"job_id": model_id, "snapshot_epoch": snapshot, **image_field(image)}
-    response = connection.request("POST", "/models/images/classification/classify_one.json", fields=fields)
+    response = connection.request("POST", ONE, fields=fields)
     epoch = response.headers.get("X-Digits-Snapshot")
     shown = name if isinstance(image, bytes) else os.fspath(image)
     return Classification(

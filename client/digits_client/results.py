@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -70,6 +71,25 @@ class Classification:
 
     def __str__(self) -> str:
         return f"{self.image}: {self.category} ({self.confidence:g} %)"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Which parts of an image speak for a category. `grid` has the rows of the image from its top: 1 is the part that
+    speaks most for it, 0 does not. `png` is a picture to lay over the image. `deletion` and `insertion` are the mean
+    score while the most important pixels are removed, and while they appear: a good map has a low and a high one."""
+
+    category: str
+    method: str
+    grid: Sequence[Sequence[float]]
+    png: bytes
+    deletion: float | None = None
+    insertion: float | None = None
+
+
+def explanation_of(facts: Mapping[str, Any]) -> Explanation:
+    """An explanation, whose picture is a data URL in JSON."""
+    return record(Explanation)({**facts, "png": base64.b64decode(facts["png"].rpartition(",")[2])})
 
 
 def predictions_of(ranked: Mapping[str, float] | Sequence[Sequence[Any]]) -> tuple[Prediction, ...]:

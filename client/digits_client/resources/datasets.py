@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from digits_client.resources.jobs import Fact, Job, Resource
+from digits_client.resources.reports import Report
 from digits_client.resources.uploads import Uploads
 from digits_client.results import Category, SkippedFiles, record, sequence, table
 
@@ -32,6 +33,10 @@ class Dataset(Job):
     warnings = Fact(sequence(str))
     model_count = Fact(int)
     settings = Fact(table)
+
+    def report(self) -> Report:
+        """The report on what spoils the dataset, which a worker makes unless it exists; wait() waits for it."""
+        return Report(self._connection, self._connection.json("POST", f"/datasets/{self.id}/report.json", fields={}))
 
 
 class Datasets(Resource[Dataset]):

@@ -18,8 +18,10 @@ from digits_client.resources.pretrained import Pretrained
 from digits_client.results import (
     Classification,
     Curve,
+    Explanation,
     Prediction,
     Snapshot,
+    explanation_of,
     optional,
     predictions_of,
     record,
@@ -132,6 +134,13 @@ class Model(Job):
     def classify_one(self, image: Image, snapshot: float | str | None = None) -> Classification:
         """Classify one image."""
         return classifying.classify_one(self._connection, self.id, image, snapshot)
+
+    def explain(self, image: Image, category: str | None = None, snapshot: float | str | None = None) -> Explanation:
+        """Which parts of an image speak for a category, by default for the surest one."""
+        form = {"job_id": self.id, "snapshot_epoch": snapshot, **classifying.image_field(image)}
+        asked = {"explain": "yes", "explain_category": category}
+        response = self._connection.request("POST", classifying.ONE, params=asked, fields=form)
+        return explanation_of(response.json()["explanation"])
 
     def classify_on_server(
         self,
