@@ -234,15 +234,17 @@ class TrainedModel(HasSnapshots, FilledInByRecipe, TrialColumns, ComputedBy, Job
             raise BadInput(f"The snapshot that it starts from, of epoch {self.previous_epoch:g}, was deleted.")
         return str(snapshot.directory)
 
-    def milestones(self) -> str:
-        """The epoch of the newest validation with its accuracy; without validations the epochs that are done."""
-        newest = {split: self.metrics.filter(split=split).order_by("-epoch").first() for split in ("val", "train")}
-        if validated := newest["val"]:
-            right = validated.accuracy
-            result = f"loss {validated.loss:.4f}" if right is None else f"accuracy {100 * right:.1f} %"
-            return f"epoch {validated.epoch:g} of {self.train_epochs:g}, {result}"
-        done = math.floor(newest["train"].epoch) if newest["train"] else 0
-        return f"epoch {done} of {self.train_epochs:g}" if done else ""
+    def milestones(self, after: int = 0) -> Sequence[str]:
+        """The validations with their accuracies; without validations the epochs that are done."""
+        last = f"of {self.train_epochs:g}"
+        if self.val_interval:
+            measured = self.metrics.filter(split="val").order_by("epoch").values_list("epoch", "accuracy", "loss")
+            return [
+                f"epoch {epoch:g} {last}, {f'loss {loss:.4f}' if right is None else f'accuracy {100 * right:.1f} %'}"
+                for epoch, right, loss in measured[after:]
+            ]
+        newest = self.metrics.filter(split="train").order_by("-epoch").first()
+        return [f"epoch {epoch} {last}" for epoch in range(after + 1, math.floor(newest.epoch if newest else 0) + 1)]
 
     def clear_away(self) -> None:
         for half in self.directory.glob("snapshots/.partial-*"):

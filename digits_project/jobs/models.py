@@ -187,9 +187,9 @@ class Job(models.Model):
         """The GPUs that the job requests, if it needs a device."""
         return DeviceRequest()
 
-    def milestones(self) -> str:
-        """What commands show beside the progress of a running job, such as its epoch."""
-        return ""
+    def milestones(self, after: int = 0) -> Sequence[str]:
+        """What commands report of a job as it runs, such as its epochs, without the first `after` of them."""
+        return ()
 
     def clear_away(self) -> None:
         """Remove the incomplete files of a process that died."""

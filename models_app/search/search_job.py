@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -107,9 +108,10 @@ class Search(Job):
     def started_jobs(self) -> list[Job]:
         return list(self.trials.exclude(status__in=ENDED).only(*self.LISTED))
 
-    def milestones(self) -> str:
+    def milestones(self, after: int = 0) -> Sequence[str]:
         ended = self.trials.filter(status__in=ENDED).count()
-        return f"{ended} of {self.search_trials} trials" if self.search_trials else f"{ended} trials"
+        of_all = f" of {self.search_trials}" if self.search_trials else ""
+        return [f"{number}{of_all} trials have ended" for number in range(after + 1, ended + 1)]
 
     @property
     def dimensions(self) -> dict[str, Dimension]:

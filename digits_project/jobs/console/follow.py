@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -72,7 +73,7 @@ def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bo
 
     `here`: this process runs jobs that no worker has taken. Raises Gone.
     """
-    began, reported = time.monotonic(), False
+    progress, reported = ProgressDisplay(screen), False
     runner = LocalRunner() if here else None
     while not all(job.has_ended for job in jobs):
         if interrupts.asked and not reported:
@@ -84,7 +85,7 @@ def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bo
             runner.tend(jobs)
         time.sleep(LOOK_SECONDS)
         refresh(jobs)
-        show(jobs, screen, began)
+        progress.show(jobs)
     if runner:
         runner.end()
     for job in jobs:
@@ -109,24 +110,50 @@ def refresh(jobs: Sequence[Job]) -> None:
             raise errors.Gone from None
 
 
-def show(jobs: Sequence[Job], screen: Screen, began: float) -> None:
-    """Show the progress of the jobs on one line: a bar on a terminal, elsewhere a line for each epoch of a training, or
-    for each tenth of other jobs."""
-    fraction = sum(1.0 if job.has_ended else job.progress for job in jobs) / len(jobs)
-    open_jobs = [job for job in jobs if not job.has_ended]
-    shown = next((job for job in open_jobs if job.status == Status.RUNNING), open_jobs[0] if open_jobs else jobs[-1])
-    stops = bool(shown.abort_requested_at) and not shown.has_ended
-    status = "Aborting" if stops else str(shown.status)
-    if len(jobs) > 1:
-        status = f"{len(jobs) - len(open_jobs)} of {len(jobs)} jobs have ended, {status}"
-    milestones = "" if stops or shown.has_ended else shown.milestones()
-    left = "" if stops else _left(seconds_left(shown))
-    if screen.live:
-        screen.progress(status, fraction, began, ", ".join(filter(None, [milestones, left])))
-        return
-    if not milestones and not stops and 0 < fraction < 1:
-        milestones = f"{100 // STEPS * int(fraction * STEPS)} %"
-    screen.progress(", ".join(filter(None, [status, milestones])), fraction, began, left)
+class ProgressDisplay:
+    """Shows how far jobs are, on one line: a bar on a terminal, elsewhere a line for each milestone, such as an epoch,
+    or for each tenth of a job that has none."""
+
+    def __init__(self, screen: Screen):
+        self._screen = screen
+        self._began = time.monotonic()
+        self._status = ""  # the last that was printed without a terminal
+        self._milestones: defaultdict[str, list[str]] = defaultdict(list)  # those that were seen, by the job's id
+
+    def show(self, jobs: Sequence[Job]) -> None:
+        """Show the jobs as they are now."""
+        fraction = sum(1.0 if job.has_ended else job.progress for job in jobs) / len(jobs)
+        open_jobs = [job for job in jobs if not job.has_ended]
+        shown = next((job for job in open_jobs if job.status == Status.RUNNING), (open_jobs or jobs)[0])
+        stops = bool(shown.abort_requested_at) and not shown.has_ended
+        status = "Aborting" if stops else str(shown.status)
+        if len(jobs) > 1:
+            status = f"{len(jobs) - len(open_jobs)} of {len(jobs)} jobs have ended, {status}"
+        left = "" if stops else _left(seconds_left(shown))
+        news = {job.pk: self._news(job) for job in jobs}
+        seen = self._milestones[shown.pk]
+        if self._screen.live:
+            details = [*([] if stops or shown.has_ended else seen[-1:]), left]
+            self._screen.progress(status, fraction, self._began, ", ".join(filter(None, details)))
+            return
+        for job in jobs:
+            name = f"{job.name}: " if len(jobs) > 1 else ""
+            for number, milestone in enumerate(news[job.pk], 1):
+                is_last = job is shown and number == len(news[job.pk])
+                self._screen.line(", ".join(filter(None, [f"{name}{milestone}", left if is_last else ""])))
+        if seen and status == self._status:
+            return  # the milestones say more than tenths
+        self._status = status
+        tenths = 0 < fraction < 1 and not seen and not stops
+        shown_status = f"{status}, {100 // STEPS * int(fraction * STEPS)} %" if tenths else status
+        self._screen.progress(shown_status, fraction, self._began)
+
+    def _news(self, job: Job) -> Sequence[str]:
+        """The milestones of a job that it has reached since the last call."""
+        seen = self._milestones[job.pk]
+        news = job.milestones(len(seen)) if job.started_at else ()
+        seen += news
+        return news
 
 
 def _left(seconds: float | None) -> str:

@@ -1,6 +1,5 @@
 """What commands show of running jobs: epoch, accuracy and time left on one line, a line for each epoch in a pipe."""
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -9,7 +8,7 @@ from django.utils import timezone
 
 from digits_project.common.terminal import Screen
 from digits_project.jobs import lifecycle
-from digits_project.jobs.console.follow import show
+from digits_project.jobs.console.follow import ProgressDisplay
 from digits_project.jobs.models import Status
 from models_app.models import TrainedModel
 from models_app.results import Metric
@@ -38,7 +37,7 @@ def test_a_terminal_shows_epoch_accuracy_and_time_left_on_one_line_of_80_columns
     monkeypatch.setenv("COLUMNS", "80")
     validated(training, 3, 0.9123)
     terminal = Terminal()
-    show([training], Screen(terminal, XTERM), time.monotonic())
+    ProgressDisplay(Screen(terminal, XTERM)).show([training])
     [line] = terminal.lines()
     assert line.startswith("  Running")
     assert line.rstrip().endswith(" s epoch 3 of 30, accuracy 91.2 %, 9 min left")
@@ -47,20 +46,27 @@ def test_a_terminal_shows_epoch_accuracy_and_time_left_on_one_line_of_80_columns
 
 def test_a_pipe_gets_one_line_for_each_epoch(training):
     pipe = Pipe()
-    screen = Screen(pipe, {})
-    for epoch, accuracy in ((1, 0.5), (2, 0.75)):
+    progress = ProgressDisplay(Screen(pipe, {}))
+    progress.show([training])
+    for epoch, accuracy in ((1, 0.5), (2, 0.75), (3, 0.8)):
         validated(training, epoch, accuracy)
-        for _ in range(3):
-            show([training], screen, 0.0)
+        for _ in range(2 * (epoch - 1)):  # the first two epochs are over when they are seen
+            progress.show([training])
+    lifecycle.advance(training, Status.DONE)
+    progress.show([training])
     assert pipe.getvalue().splitlines() == [
-        "  Running, epoch 1 of 30, accuracy 50.0 %, 9 min left",
-        "  Running, epoch 2 of 30, accuracy 75.0 %, 9 min left",
+        "  Running, 10 %",
+        "  epoch 1 of 30, accuracy 50.0 %",
+        "  epoch 2 of 30, accuracy 75.0 %, 9 min left",
+        "  epoch 3 of 30, accuracy 80.0 %, 9 min left",
+        "  Done",
     ]
 
 
 def test_a_training_without_validation_shows_the_epochs_that_are_done(training):
+    training.val_interval = 0
     Metric.objects.create(trained_model=training, split="train", epoch=2.4, loss=0.5, learning_rate=0.1)
-    assert training.milestones() == "epoch 2 of 30"
+    assert training.milestones() == ["epoch 1 of 30", "epoch 2 of 30"]
 
 
 def test_an_abort_counts_only_the_jobs_that_it_stops(make_dataset, capsys):
