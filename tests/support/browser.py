@@ -15,6 +15,7 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",  # a camera that shows a test picture
 )
 SCREENS = {
     "wide": {"viewport": {"width": 1300, "height": 900}},

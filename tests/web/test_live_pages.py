@@ -56,11 +56,27 @@ def test_the_page_of_a_job_shows_progress_time_left_and_a_new_status_at_once(ser
     assert errors == []
 
 
-def test_the_home_page_shows_a_new_job_at_once(server, page, make_dataset):
+def test_the_home_page_shows_a_new_job_its_new_name_and_its_place_in_the_queue_at_once(server, page, make_dataset):
     page.goto(server)
     page.get_by_text("Nothing runs.").wait_for()
-    make_dataset(name="new photos")
+    make_dataset(name="other photos")
+    dataset = make_dataset(name="new photos")
     page.locator("#now").get_by_text("new photos").wait_for()
+    services.edit(dataset, name="renamed photos")
+    page.locator("#now li", has_text="renamed photos").get_by_text("2", exact=True).wait_for()
+    services.set_priority(dataset, 1)
+    page.locator("#now li", has_text="renamed photos").get_by_text("1", exact=True).wait_for()
+
+
+def test_the_page_of_a_job_shows_its_new_name_and_keeps_a_half_typed_note(server, page, make_dataset):
+    dataset = make_dataset(name="photos")
+    page.goto(f"{server}/datasets/{dataset.pk}")
+    page.get_by_text("Rename, or write notes").click()
+    page.fill("#id_job_notes", "half a")
+    services.edit(dataset, name="better name")
+    page.get_by_role("heading", name="better name").wait_for()
+    assert page.title().startswith("better name")
+    assert page.input_value("#id_job_notes") == "half a"
 
 
 def test_a_page_polls_where_a_proxy_holds_the_stream_back(server, page, make_dataset):

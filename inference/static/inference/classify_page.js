@@ -1,4 +1,5 @@
 // The page that classifies many images: they are sent one by one, and shown in a grid that can be sorted and saved.
+import {usesCamera} from "./camera.js";
 import {ask, bars, eachOf, pictureOf} from "../models_app/classify_drop.js";
 
 const MAX_PICTURES = 500; // more would take too much memory
@@ -112,6 +113,7 @@ if (section) {
   takesDrops(part("drop"));
   chooses("choose", "files");
   chooses("choose-folder", "folder");
+  usesCamera(part, take);
   part("sort").addEventListener("change", sort);
   part("clear").addEventListener("click", () => {
     found.splice(0).forEach(({item}) => item.remove());
