@@ -13,7 +13,7 @@ from datasets.imagedb.store.records import RecordReader
 from datasets.integrity import check_dataset
 from digits_project.common.errors import BadInput
 from digits_project.common.resources import usable_cores
-from inference import services
+from inference import image_answers, services
 from inference.engine.classification_metrics import Figures
 from inference.engine.predictor import percent
 from inference.inference_kinds import METRICS
@@ -35,12 +35,16 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
     found = METRICS[model.kind](len(model.dataset.categories))
     records = model.dataset.directory / f"{evaluation.split}.rec"
     fitting = MAX_BYTES // (BYTES_A_VALUE * math.prod(model.dataset.image_shape))
+    answers = image_answers.Collected()
     try:
         for done, truths, pixels in _batches(records, max(1, min(fitting, predictor.most_images))):
-            found.add(truths, services.scores(snapshot, predictor, pixels))
+            scores = services.scores(snapshot, predictor, pixels)
+            found.add(truths, scores)
+            answers.add(truths, scores)
             report(done)
     except services.CanNotClassify as unable:
         raise BadInput(str(unable)) from unable
+    answers.write(evaluation.directory)
     _store(evaluation, found.figures())
 
 
@@ -80,9 +84,9 @@ def _store(evaluation: Evaluation, figures: Figures) -> None:
         {"category": names[truth], "answer": names[answer], "images": count}
         for truth, answer, count in figures.most_confused
     ]
-    for column in Evaluation.FIGURES:
+    for column in Evaluation.RESULTS:
         setattr(evaluation, column, outcome[column])
-    evaluation.save(update_fields=Evaluation.FIGURES)
+    evaluation.save(update_fields=Evaluation.RESULTS)
 
 
 def _paths(listing: Path, numbers: Collection[int]) -> dict[int, str]:

@@ -40,6 +40,14 @@ def evaluate(model: TrainedModel, split: str, which: Which = None, owner: str = 
     return evaluation
 
 
+def repeat(evaluation: Evaluation, owner: str = "") -> Evaluation:
+    """Delete an evaluation that has ended, and start it again. Raises what evaluate() and services.delete() raise."""
+    model, split, epoch = evaluation.trained_model, evaluation.split, evaluation.epoch
+    _to_evaluate(model, split, epoch)
+    services.delete(evaluation)
+    return evaluate(model, split, epoch, owner)
+
+
 def find(model: TrainedModel, split: str | None = None, which: Which = None) -> Evaluation | None:
     """An evaluation of a model; None if there is none. Those of the snapshot that answers come first, then Done ones,
     then the latest.

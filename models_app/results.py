@@ -214,9 +214,13 @@ class Evaluation(Job):
     most_confused = models.JSONField(default=list, editable=False)  # category, answer, images
     worst_errors = models.JSONField(default=list, editable=False)  # record, path, category, answer, confidence
 
+    # For each of fifteen bins of the confidence: images, accuracy, confidence; empty in rows of earlier versions.
+    calibration = models.JSONField(default=list, editable=False)
+
     # The columns that a list of evaluations should defer.
     LARGE = ("categories", "confusion_matrix", "most_confused", "worst_errors")
     FIGURES = ("images", "accuracy", "top_5_accuracy", "loss", "calibration_error", *LARGE)
+    RESULTS = (*FIGURES, "calibration")  # what an evaluation stores; the documented JSON has FIGURES
 
     class Meta(Job.Meta):
         constraints = [models.UniqueConstraint(fields=["trained_model", "epoch", "split"], name="evaluation_once")]

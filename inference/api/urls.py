@@ -1,6 +1,7 @@
 from django.urls import path
 
 from digits_project.api.routes import action_routes, action_view
+from inference.api.disagreement_views import DisagreementViewSet
 from inference.api.views import InferenceViewSet
 from inference.inference_kinds import QUESTIONS
 
@@ -23,4 +24,5 @@ urlpatterns = [
         action_view(InferenceViewSet, {"get": "download_as", "post": "download_as"}),
         name="download-form",
     ),
+    path("api/v1/disagreements", action_view(DisagreementViewSet, {"get": "list"}), name="v1-disagreements"),
 ]

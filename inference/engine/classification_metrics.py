@@ -35,6 +35,16 @@ class Wrong:
 
 
 @dataclass(frozen=True)
+class CalibrationBin:
+    """The images with a confidence in one of the bins: their number, and if there are any what share of them is right
+    and their mean confidence."""
+
+    images: int
+    accuracy: float | None
+    confidence: float | None
+
+
+@dataclass(frozen=True)
 class Figures:
     """The result of an evaluation; ratios and confidences are 0 to 1.
 
@@ -43,7 +53,8 @@ class Figures:
 
         Σ_b |B_b|/N · |accuracy(B_b) - mean confidence(B_b)|
 
-    over 15 bins, where B_b are the images with a confidence in ((b-1)/15, b/15]. `confusion_matrix[i][j]` counts the
+    over 15 bins, where B_b are the images with a confidence in ((b-1)/15, b/15]; `calibration` are these bins.
+    `confusion_matrix[i][j]` counts the
     images of category i that were predicted as j; None with more than 1000 categories. `most_confused` are (category,
     predicted category, number of images), most frequent first, at most 100. `worst` are the errors with the highest
     confidence, at most 50.
@@ -54,6 +65,7 @@ class Figures:
     top_5_accuracy: float
     loss: float
     calibration_error: float
+    calibration: list[CalibrationBin]
     categories: list[OfCategory]
     confusion_matrix: list[list[int]] | None
     most_confused: list[tuple[int, int, int]]
@@ -101,18 +113,25 @@ class ClassificationMetrics:
         support, answered, hits = self._matrix.support, self._matrix.answered, self._matrix.right
         f1 = _ratio(2 * hits, answered + support)
         columns = (array.tolist() for array in (_ratio(hits, answered), _ratio(hits, support), f1, support))
-        _, right, confidences = self._bins
+        images, right, confidences = self._bins
         return Figures(
             images=self._images,
             accuracy=int(hits.sum()) / self._images,
             top_5_accuracy=self._among_best / self._images,
             loss=float(self._loss) / self._images,
             calibration_error=float(np.abs(right - confidences).sum()) / self._images,
+            calibration=[_bin(*sums) for sums in zip(images, right, confidences, strict=True)],
             categories=[OfCategory(*row) for row in zip(*columns, strict=True)],
             confusion_matrix=self._matrix.whole(),
             most_confused=self._matrix.most(MAX_CONFUSED),
             worst=self._worst,
         )
+
+
+def _bin(images: float, right: float, confidences: float) -> CalibrationBin:
+    if not images:
+        return CalibrationBin(0, None, None)
+    return CalibrationBin(int(images), float(right / images), float(confidences / images))
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -58,6 +58,7 @@ def comparison_of(listed: Sequence[TrainedModel], missing: int) -> dict[str, Any
         "max": MAX_COMPARED,
         "chart": _chart(compared),
         "differences": rows,
+        "disputable": _disputable(compared),
         **_side_by_side(compared),
     }
 
@@ -85,6 +86,12 @@ def _chart(models: Sequence[TrainedModel]) -> dict[str, Any]:
 def _name(model: TrainedModel, models: Sequence[TrainedModel]) -> str:
     same = [other for other in models if other.name == model.name]
     return model.name if len(same) == 1 else f"{model.name} ({model.pk})"
+
+
+def _disputable(models: Sequence[TrainedModel]) -> str:
+    """The ids of the models of the first one's dataset, for the page of their disagreements; "" for fewer than two."""
+    same = [model.pk for model in models if model.dataset_id == models[0].dataset_id]
+    return ",".join(same) if len(same) > 1 else ""
 
 
 def _side_by_side(models: Sequence[TrainedModel]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ MAX_COLUMNS = 40  # of a matrix on a page
 MAX_IN_MATRIX, MAX_CONFUSED = 1000, 100  # of what inference.engine.classification_metrics keeps
 MAX_CATEGORIES = 100  # on a page of their table
 MAX_ERRORS = 24
+SIDE = 200  # of the calibration curve, in the units of its picture
 SORTED_BY = {"category": "Category", "precision": "Precision", "recall": "Recall", "f1": "F1", "support": "Images"}
 
 
@@ -28,6 +29,8 @@ def figures(evaluation: Evaluation, asked: Mapping[str, str]) -> dict:
         "matrix": _matrix(evaluation) if 0 < count <= MAX_COLUMNS and evaluation.confusion_matrix else [],
         "has_matrix": count <= MAX_IN_MATRIX,
         "json": evaluation.get_absolute_url(".json"),
+        "calibration": _calibration(evaluation.calibration),
+        "side": SIDE,
         "confused": _confused(evaluation),
         "most_confused": MAX_CONFUSED,
         "table": _table(evaluation.categories, asked),
@@ -49,6 +52,26 @@ def _matrix(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, int, bool
             [(count, round(100 * count / (figures["support"] or 1)), i == j) for j, count in enumerate(row)],
         )
         for i, (figures, row) in enumerate(zip(evaluation.categories, evaluation.confusion_matrix or (), strict=True))
+    ]
+
+
+def _calibration(bins: Sequence[dict]) -> list[dict]:
+    """The bins that have images, each with the place and the size of its bar in a square of SIDE."""
+    width = SIDE / (len(bins) or 1)
+    return [
+        one
+        | {
+            "low": i / len(bins),
+            "high": (i + 1) / len(bins),
+            "x": round(i * width + 1, 1),
+            "width": round(width - 2, 1),
+            "y": round(SIDE * (1 - one["accuracy"]), 1),
+            "height": round(SIDE * one["accuracy"], 1),
+            "at": round(SIDE * one["confidence"], 1),
+            "gap": round(SIDE * (1 - one["confidence"]), 1),
+        }
+        for i, one in enumerate(bins)
+        if one["images"]
     ]
 
 

@@ -11,8 +11,9 @@ from datasets.tasks import build_dataset
 from digits_project.jobs.models import Status
 from digits_project.jobs.scheduling import devices
 from digits_project.webhooks import services as webhooks
+from inference.tasks import evaluate
+from models_app import evaluations
 from models_app.models import TrainedModel
-from models_app.results import Evaluation
 from tests.support.admin_pages import add_metric
 from tests.support.api_requests import make_account
 from tests.support.browser import CHROMIUM, NO_CHROMIUM, PageErrors, chromium
@@ -56,6 +57,8 @@ PAGES = {
     "model not evaluated": "/models/{waiting}/evaluation",
     "images of a cell": "/models/{model}/evaluation/cell?split=val&epoch=3&true=3&predicted=3",
     "compare models": "/models/compare?ids={model},{waiting}",
+    "disagreements": "/models/compare/disagreements?ids={model},{other}&page_size=5",
+    "evaluation with its calibration": "/models/{other}/evaluation",
     "classify": "/models/images/classification/classify_one?job_id={model}",
     "classify a list": "/models/images/classification/classify_many",
     "pretrained models": "/pretrained_models",
@@ -83,11 +86,11 @@ def addresses(make_dataset, make_model):
         add_metric(model, "train", iteration)
         add_metric(model, "val", iteration)
     add_snapshot(model, epoch=3, seed=1)
-    figures = {"images": 2, "accuracy": 0.5, "top_5_accuracy": 1, "loss": 1, "calibration_error": 0.1}
-    row = {"category": "3", "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
-    identity = {"job_id": "20260101-000000-0001", "trained_model": model, "epoch": 3, "split": "val", "name": "lenet"}
-    Evaluation.objects.create(**identity, **figures, categories=[row], confusion_matrix=[[2]], status=Status.DONE)
-    ids = {"dataset": dataset.pk, "failed": failed.pk, "model": model.pk, "waiting": waiting.pk}
+    other = make_model(dataset, name="LeNet of another seed, with a name that is longer than a thumbnail is wide")
+    add_snapshot(other, epoch=2, seed=2)
+    for evaluated in (model, other):
+        evaluate(evaluations.evaluate(evaluated, "val").pk)
+    ids = {"dataset": dataset.pk, "failed": failed.pk, "model": model.pk, "waiting": waiting.pk, "other": other.pk}
     return {name: path.format(**ids) for name, path in PAGES.items()}
 
 

@@ -78,8 +78,20 @@ class EvaluationResource(JobResource):
     calibration_error = serializers.FloatField(allow_null=True)
 
 
+class CalibrationBinFacts(serializers.Serializer):
+    """The images whose confidence is in one of the bins."""
+
+    images = serializers.IntegerField()
+    accuracy = serializers.FloatField(allow_null=True, help_text="What share of them is right; null without images.")
+    confidence = serializers.FloatField(allow_null=True, help_text="Their mean confidence, 0 to 1.")
+
+
 class EvaluationDetails(EvaluationResource, JobDetails):
     """An evaluation with all its facts; GET /models/<id>/evaluation.json has the figures of each category."""
+
+    calibration = CalibrationBinFacts(
+        many=True, help_text="Fifteen bins of the confidence; empty for evaluations of earlier versions."
+    )
 
 
 class EvaluationFilter(ResourceFilter):

@@ -1,0 +1,54 @@
+"""What a snapshot answered to each image of a split: a file in the folder of its evaluation."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+FILE = "answers.npz"
+
+
+class ImageAnswers(NamedTuple):
+    """Of each image the true category, the predicted one (int32), and its score (float32)."""
+
+    truths: np.ndarray
+    answers: np.ndarray
+    confidences: np.ndarray
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each prediction is right."""
+        return self.answers == self.truths
+
+
+class Collected:
+    """Collects the answers of an evaluation, twelve bytes an image."""
+
+    def __init__(self) -> None:
+        self._parts: list[ImageAnswers] = []
+
+    def add(self, truths: np.ndarray, scores: np.ndarray) -> None:
+        """Add the next images: their true categories (N) and scores (N×categories)."""
+        answers = scores.argmax(axis=1)
+        best = scores[np.arange(len(scores)), answers]
+        self._parts.append(ImageAnswers(truths.astype(np.int32), answers.astype(np.int32), best.astype(np.float32)))
+
+    def write(self, directory: Path) -> None:
+        """Write the file; a reader sees all of it or none."""
+        partial = directory / f".{FILE}"
+        columns = {
+            name: np.concatenate(column)
+            for name, column in zip(ImageAnswers._fields, zip(*self._parts, strict=True), strict=True)
+        }
+        with partial.open("wb") as file:
+            np.savez(file, **columns)
+        partial.replace(directory / FILE)
+
+
+def read(directory: Path) -> ImageAnswers | None:
+    """The answers of an evaluation in its folder; None if it has no whole file, as those of earlier versions."""
+    try:
+        with np.load(directory / FILE, allow_pickle=False) as stored:
+            return ImageAnswers(*(stored[name] for name in ImageAnswers._fields))
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
