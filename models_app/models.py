@@ -40,6 +40,8 @@ class TrainedModel(HasSnapshots, FilledInByRecipe, TrialColumns, ComputedBy, Job
     QUEUE, ROUTE = "train", "models"
     TASK, JOIN_TASK = "models_app.tasks.train_model", "models_app.tasks.join_training"
     MILESTONE = "a new snapshot"
+    REQUESTS = ("stop_requested_at",)
+    RESET_BY_RESUME = Job.RESET_BY_RESUME | {"stop_requested_at": None}
     PATHS = ("custom_network_snapshot",)
     WANTED = ("select_gpus", "select_gpu_count", "engine", "usable_engines", "status_history")  # for device_request()
 
@@ -110,8 +112,16 @@ class TrainedModel(HasSnapshots, FilledInByRecipe, TrialColumns, ComputedBy, Job
         default=0, editable=False, help_text="The fraction that was done when the training last started: 0 to 1."
     )
     stopped_epoch = models.FloatField(
-        null=True, editable=False, help_text="The epoch at which early_stop_patience ended the training."
+        null=True,
+        editable=False,
+        help_text="The epoch at which the training ended early, by early_stop_patience or on request.",
     )
+    stop_requested_at = models.DateTimeField(
+        null=True, editable=False, help_text="When a user asked to end the training early and keep its best snapshot."
+    )
+    # What it takes while it runs: {"images_per_second": …, "cores": …, "memory": …, "devices": [{"device": "gpu0",
+    # "load": …, "memory_used": …, "memory": …}]}
+    device_use = models.JSONField(default=dict, editable=False)
 
     class Meta(Job.Meta):
         verbose_name = "model"

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models.functions import Coalesce, Now
 
 from datasets.models import Dataset
 from digits_project.accounts import audit
-from digits_project.common.errors import BadInput, Refused
+from digits_project.common.errors import BadInput, Gone, Refused
 from digits_project.jobs import directory, limits, quota
+from digits_project.jobs.models import Status
 from digits_project.jobs.services import submit
 from digits_project.jobs.visibility import named
 from models_app import networks, pruning
@@ -143,6 +145,27 @@ def _default_batch_size(model: TrainedModel) -> int:
         return prototxt.batch_size(model.custom_network) or BATCH_SIZE
     except BadInput as wrong:
         raise ValidationError({"custom_network": str(wrong)}) from wrong
+
+
+def stop_early(model: TrainedModel) -> None:
+    """Ask a training that has started to end after its current step, as early stopping does: it writes its last
+    snapshot, and the model is Done. A training that waits for a new process ends once it has one.
+
+    Raises Refused or Gone.
+    """
+    fresh = TrainedModel.objects.filter(pk=model.pk).first()
+    if fresh is None:
+        raise Gone
+    if fresh.status in (Status.INITIALIZED, Status.WAITING) and not fresh.has_run:
+        raise Refused(f"{model.name} has not started yet; abort it instead.")
+    # The first request counts, and only as long as the training goes on.
+    going_on = TrainedModel.objects.filter(
+        pk=model.pk, status__in=(Status.WAITING, Status.RUNNING), abort_requested_at=None
+    )
+    if not going_on.update(stop_requested_at=Coalesce("stop_requested_at", Now())):
+        raise Refused(f"{model.name} has ended, or is being aborted ({fresh.status}); there is nothing to stop.")
+    audit.record("stop early", str(model))
+    model.refresh_from_db()
 
 
 def keep_snapshot(snapshot: Snapshot, keep: bool) -> None:

@@ -13,6 +13,7 @@ from datasets.integrity import check_dataset
 from datasets.models import Dataset
 from digits_project.jobs import quota
 from digits_project.jobs.events import event_log
+from digits_project.jobs.execution.device_use import UseMeter
 from digits_project.jobs.execution.runner import JobProgress, Stopped, patiently
 from digits_project.jobs.models import Device
 from digits_project.jobs.scheduling import devices
@@ -24,6 +25,7 @@ from models_app.search.poor_trials import end_if_poor
 from models_app.several_hosts import host_ranks, rank_plan
 from models_app.sizes import input_sizes
 from models_app.training.config import TrainConfig
+from models_app.training.early_stopping import STOP_FILE
 from models_app.training.hyperparameters import MEAN_OF_DATASET
 from models_app.training.snapshots.snapshot_reader import can_resume
 
@@ -102,22 +104,46 @@ def _remove_all_but(model: TrainedModel, folders: set[str]) -> None:
 def _follow(model: TrainedModel, hosts: Sequence[Sequence[Device]], report: JobProgress) -> None:
     """Run the trainer and store its events."""
     others, config = host_ranks.FurtherHosts(hosts), rank_plan.config_file(model, 0)
-    with trainer_process.events(config, model.directory / "train.log") as events:
-        speeds = _Mean()
+    stop = _StopCarrier(model, report)
+    with stop, trainer_process.events(config, model.directory / "train.log") as events:
+        speeds, meter = _Mean(), UseMeter(hosts[0])
         for event in events:
             others.check(event)
             if event and event["event"] == "progress":
                 speeds.add(event["images_per_second"])
+                use = {"images_per_second": event["images_per_second"], **meter.measure()}
+                report.columns, event = {"device_use": use}, event | {"device_use": use}
             if event and (store := STORE.get(event["event"])):
                 patiently(partial(store, model, event | {"mean_speed": speeds.mean}))
             report(event.get("fraction") if event else None, **_details(event))
+            stop.carry()
+
+
+class _StopCarrier:
+    """Carries a user's request to end a training early from the row to the trainer, which looks for STOP_FILE. The row
+    outlives every process, so a training that lost its process ends early once it has resumed."""
+
+    def __init__(self, model: TrainedModel, report: JobProgress) -> None:
+        self._report = report
+        self._file = model.directory / STOP_FILE
+
+    def __enter__(self) -> None:
+        self._file.unlink(missing_ok=True)  # of an attempt that was killed
+        self.carry()
+
+    def carry(self) -> None:
+        if self._report.requests["stop_requested_at"] and not self._file.exists():
+            self._file.touch()
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.unlink(missing_ok=True)
 
 
 def _details(event: dict | None) -> dict:
     """What the job's progress event says besides the progress."""
     if not event or event["event"] != "progress":
         return {}
-    return {name: event[name] for name in ("epoch", "images_per_second")}
+    return {name: event[name] for name in ("epoch", "images_per_second", "device_use")}
 
 
 class _Mean:

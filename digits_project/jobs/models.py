@@ -1,9 +1,9 @@
 """The abstract Job, and devices. Job has no table: each dataset or model is its own job, one row with one status."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from django.apps import apps
 from django.conf import settings
@@ -78,6 +78,8 @@ class Job(models.Model):
     PATHS: tuple[str, ...] = ()  # columns that hold paths of the server
     FILLS_DISK = True  # whether its folder can grow large
     MILESTONE = "reaching its end"  # a lost process counts only if the job did not reach this
+    REQUESTS: tuple[str, ...] = ()  # columns of users' requests that its process looks at while it runs
+    RESET_BY_RESUME: Mapping[str, Any] = {"lost_processes": 0}  # columns when a user resumes it
 
     job_id = models.CharField(primary_key=True, max_length=20, editable=False)
     name = models.CharField(max_length=255)

@@ -117,7 +117,7 @@ def resume(job: Job) -> None:
     if job.FILLS_DISK:
         limits.refuse_more_disk(job.owner, "resume this job")
     with transaction.atomic():
-        if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note=RESUMED, lost_processes=0):
+        if not lifecycle.try_advance(job, Status.WAITING, only_from=resumable, note=RESUMED, **job.RESET_BY_RESUME):
             raise errors.IllegalTransition(f"{job} is {job.status}; only an aborted or failed job can be resumed")
         limits.refuse_more_waiting(job.owner)
         audit.record("resume", str(job))
@@ -167,8 +167,7 @@ def edit(job: Job, name: str | None = None, notes: str | None = None, group_name
     for field, value in changes.items():
         setattr(job, field, value)
     job.clean_fields(exclude=[field.name for field in job._meta.fields if field.name not in changes])
-    if not type(job).objects.filter(pk=job.pk).update(**changes):
-        raise Gone
+    _change(job, **changes)
     audit.record("edit", str(job), ", ".join(changes))
 
 
@@ -183,10 +182,18 @@ def share(job: Job, groups: Sequence[Group]) -> None:
 
 def set_priority(job: Job, priority: int) -> None:
     """Set a job's priority; the next dispatch runs it before jobs of a lower priority. Raises Gone."""
-    if not type(job).objects.filter(pk=job.pk).update(priority=priority):
-        raise Gone
+    _change(job, priority=priority)
     audit.record("change priority", str(job), str(priority))
     dispatch_or_leave()
+
+
+def _change(job: Job, **changes) -> None:
+    """Set columns of a job, and tell open pages. Raises Gone."""
+    with transaction.atomic():  # the row stays locked until the event has its status
+        if not type(job).objects.filter(pk=job.pk).update(**changes):
+            raise Gone
+        _refresh(job)
+        event_log.publish("status", job, **status_facts(job))
 
 
 def switch_device(device: Device, on: bool) -> None:

@@ -31,6 +31,7 @@ __all__ = ["EvaluationAdmin", "TrainedModelAdmin"]
 
 MAX_SNAPSHOTS = 200  # on a page
 RUNS_NOTHING = "default-src 'none'; style-src 'unsafe-inline'"
+ASKED_TO_STOP = "Ends after the current step"
 OF_START = ("taken_over", "afresh", "warnings")
 OF_RECIPE = ("recipe_used", "recipe_reason", "filled_in")
 HEAVY = ("custom_network", "previous_network", *OF_START, "status_history", "notes", "dataset__status_history")
@@ -42,7 +43,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
     list_display = ("name", "state", "accuracy", "network_name", "of_dataset", "owner", "created")
     list_filter = ("status", "kind", "method", "owner")
     search_fields = (*JobAdmin.search_fields, "dataset__name")
-    actions = (*JobAdmin.actions, "compare", "export_metrics")
+    actions = (*JobAdmin.actions, "stop_early", "compare", "export_metrics")
     exclude = ("previous_network", *OF_START, *OF_RECIPE)  # long JSON, and fields with a panel of their own
     log_file = "train.log"
     change_form_template = "admin/models_app/trainedmodel/change_form.html"
@@ -100,6 +101,7 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
             self.route("<str:job_id>/curves.json", self.curves_json, "curves"),
             self.route("<str:job_id>/network.svg", self.network_svg, "network", cacheable=True),
             self.route("<str:job_id>/metrics.csv", self.metrics_csv, "metrics"),
+            self.route("<str:job_id>/stop/", require_POST(self.stop_one), "stop"),
             self.route("<str:job_id>/evaluate/", require_POST(self.evaluate), "evaluate"),
             self.route(
                 "<str:job_id>/snapshots/<int:number>/delete/", require_POST(self.delete_snapshot), "snapshot_delete"
@@ -160,7 +162,15 @@ class TrainedModelAdmin(CreatesModels, Evaluates, JobAdmin[TrainedModel]):
         counts = {part: getattr(job, part).count() for part in parts}
         return [f"{count:,} {what}" for what, count in counts.items()]
 
+    def stop_one(self, request, job_id):
+        self.attempt(request, services.stop_early, [self.changed(request, job_id)], ASKED_TO_STOP)
+        return redirect(self.address("change", job_id))
+
     # --- several at once -------------------------------------------------------------------------------------------
+    @admin.action(description="Stop selected trainings early and keep the best", permissions=["change"])
+    def stop_early(self, request, queryset):
+        self.attempt(request, services.stop_early, queryset, ASKED_TO_STOP)
+
     @admin.action(description="Compare selected models", permissions=["view"])
     def compare(self, request, queryset):
         chosen = list(queryset.values_list("pk", flat=True)[: MAX_COMPARED + 1])

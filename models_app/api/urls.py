@@ -108,6 +108,7 @@ urlpatterns = [
         action_view(SnapshotViewSet, {"get": "retrieve", "put": "update", "delete": "destroy"}),
         name="v1-snapshot",
     ),
+    path("api/v1/models/<str:job_id>/stop", action_view(ModelResourceViewSet, {"post": "stop"}), name="v1-models-stop"),
     *resource_routes("pretrained", PretrainedResourceViewSet),
     *resource_routes("searches", SearchResourceViewSet),
     *resource_routes("evaluations", EvaluationResourceViewSet),

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 from django.urls import reverse
 from django.utils import timezone
+from rest_framework.exceptions import PermissionDenied
 
 from datasets.imagedb.images.formats import ACCEPTED
+from digits_project.accounts import permissions
 from digits_project.accounts.viewer import without_paths
 from digits_project.jobs import disk_usage
 from digits_project.jobs.log_files import tail
@@ -47,12 +49,12 @@ def found_model(job_id: str) -> TrainedModel | None:
     return visible(TrainedModel).filter(pk=job_id).select_related("dataset").first()
 
 
-def model_page(model: TrainedModel) -> dict[str, Any]:
+def model_page(model: TrainedModel, request: Any) -> dict[str, Any]:
     """The template context of the whole page."""
     found = evaluations.find(model)
     splits = [split for split in Evaluation.Split.values if model.dataset.entries(split)]
     return {
-        **live_part(model),
+        **live_part(model, request),
         "charts": static_charts(model),
         "dataset": model.dataset if is_visible(model.dataset) else None,
         "settings": settings_of(model),
@@ -65,13 +67,15 @@ def model_page(model: TrainedModel) -> dict[str, Any]:
     }
 
 
-def live_part(model: TrainedModel) -> dict[str, Any]:
+def live_part(model: TrainedModel, request: Any) -> dict[str, Any]:
     """The template context of the part that changes while the model trains."""
     best = model.best_snapshot
     return {
         "model": model,
+        "may_change": _may_change(request, model),
         "now": _now(model),
         "left": time_left(model),
+        "use": model.device_use if model.status == Status.RUNNING else {},
         "held": ", ".join(device.label for device in Device.objects.filter(leased_to=model.pk)),
         "snapshots": snapshots_of(model),
         "best": best,
@@ -108,10 +112,21 @@ def _is_being_evaluated(model: TrainedModel, found: Evaluation | None) -> bool:
 
 
 def _kept(best: Snapshot | None) -> str:
-    """What an abort keeps, in one sentence."""
+    """What a stop and an abort keep."""
     if best is None:
-        return "There is no snapshot yet, so nothing of it can be used."
-    return f"Its snapshots stay, of which that of epoch {best.epoch:g} is the best, and it can be resumed later."
+        return "There is no snapshot yet: a training that is stopped early writes one, and an aborted one has none."
+    return (
+        f"A training that is stopped early writes one more, and is Done. An aborted one keeps these, of which that of "
+        f"epoch {best.epoch:g} is the best, and can be resumed."
+    )
+
+
+def _may_change(request: Any, model: TrainedModel) -> bool:
+    try:
+        permissions.refuse_to_change(request, model)
+    except PermissionDenied:
+        return False
+    return True
 
 
 def static_charts(model: TrainedModel) -> list[dict[str, Any]]:

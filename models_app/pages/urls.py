@@ -10,5 +10,7 @@ urlpatterns = [
     path("pages/models/<str:kind>/network", new_model_views.NetworkPicture.as_view(), name="model-network"),
     path("pages/models/<str:job_id>/live", model_views.Live.as_view(), name="model-live"),
     path("pages/models/<str:job_id>/curves.json", model_views.Curves.as_view(), name="model-curves"),
+    path("pages/models/<str:job_id>/stop", model_views.StopTraining.as_view(), name="model-stop"),
+    path("pages/models/<str:job_id>/keep", model_views.KeepSnapshot.as_view(), name="model-keep"),
     path("pages/models/<str:job_id>/log", model_views.LogTail.as_view(), name="model-log"),
 ]

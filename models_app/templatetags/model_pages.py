@@ -21,11 +21,11 @@ from models_app.results import Evaluation
 register = template.Library()
 
 
-@register.simple_tag
-def model_facts(job_id: str) -> dict[str, Any]:
+@register.simple_tag(takes_context=True)
+def model_facts(context, job_id: str) -> dict[str, Any]:
     """What the page of a model shows."""
     model = found_model(job_id)
-    return model_page(model) if model else {}
+    return model_page(model, context["request"]) if model else {}
 
 
 @register.simple_tag(takes_context=True)

@@ -1,4 +1,4 @@
-"""The callbacks of a training: abort checks, progress and events, validation, plateaus, early stopping."""
+"""The callbacks of a training: abort checks, progress and events, validation, plateaus, early and requested stops."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from models_app.training.snapshots.snapshot_writer import SnapshotContents
 
 METRICS_EVERY = 1 / 8  # of an epoch
 PROGRESS_SECONDS = 1.0
+STEPS_BETWEEN_RANKS = 16  # after which several ranks agree whether to stop, because that takes a message each time
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -77,7 +78,7 @@ class EventReporter(Callback):
         self._emit = emit
 
     def on_step_end(self, loop: Loop) -> None:
-        if loop.timetable.due(loop.iteration, METRICS_EVERY) is not None:
+        if loop.due(METRICS_EVERY) is not None:
             self._report("train", loop, loop.timetable.epoch(loop.iteration), loop.engine.training_scores())
 
     def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
@@ -104,7 +105,7 @@ class Validation(Callback):
         self._images = images
 
     def on_step_end(self, loop: Loop) -> None:
-        epoch = loop.timetable.due(loop.iteration, loop.config.val_interval)
+        epoch = loop.due(loop.config.val_interval)
         if epoch is None:
             return
         batch_size = loop.config.batch_size
@@ -132,9 +133,38 @@ class CountPlateaus(Callback):
         loop.plateaus += self._early_stopping.ends_plateau(loop.config.lr_plateau_patience)
 
 
+class StopOnRequest(Callback):
+    """Ends the training after the current step once `is_requested` says so. It comes first, so that measurements and
+    the validation are due after that step.
+
+    Several ranks stop after the same step: that of rank 0 counts, whether it sees the request. A training that has just
+    resumed from a snapshot ends at once; any other has to write one first.
+    """
+
+    def __init__(self, is_requested: Callable[[], bool]) -> None:
+        self._is_requested = is_requested
+        self._steps = 0
+
+    def on_train_begin(self, loop: Loop) -> None:
+        if loop.iteration > loop.phase.start:
+            self._stop_if_requested(loop)
+
+    def on_step_end(self, loop: Loop) -> None:
+        self._steps += 1
+        if loop.ranks.count == 1 or self._steps % STEPS_BETWEEN_RANKS == 0:
+            self._stop_if_requested(loop)
+
+    def on_validation_end(self, loop: Loop, epoch: float, scores: Scores) -> None:
+        self._stop_if_requested(loop)
+
+    def _stop_if_requested(self, loop: Loop) -> None:
+        loop.stop_training |= bool(loop.ranks.agree(int(self._is_requested())))
+
+
 class StopEarly(Callback):
-    """Stops the training when its early stopping decides so, and emits the `stopped_early` event: after a validation
-    or, if a training resumes from the snapshot at which it had stopped, at once. Only in the last phase."""
+    """Stops the training when its early stopping decides so: after a validation or, if a training resumes from the
+    snapshot at which it had stopped, at once. Only in the last phase. Emits the `stopped_early` event, also of a
+    training that stops on request."""
 
     def __init__(self, early_stopping: EarlyStopping, emit: Emit) -> None:
         self._early_stopping = early_stopping
@@ -151,7 +181,7 @@ class StopEarly(Callback):
         loop.stop_training |= self._early_stopping.is_over and loop.is_last_phase
 
     def on_train_end(self, loop: Loop) -> None:
-        if loop.iteration < loop.phase.stop:
+        if loop.stop_training and loop.iteration < loop.timetable.iterations:
             when = {"epoch": loop.timetable.epoch(loop.iteration), "iteration": loop.iteration}
             self._emit({"event": "stopped_early", **when, "validations": self._early_stopping.wait})
 

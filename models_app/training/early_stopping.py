@@ -1,11 +1,17 @@
-"""Decides when a training ends before its last epoch: validation no longer improves, or the numbers diverge."""
+"""Decides when a training ends before its last epoch: validation no longer improves, somebody asks for its end, or the
+numbers diverge."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from digits_project.common.errors import BadInput
 from models_app.training.measures import Scores
+
+STOP_FILE = "stop"  # in the folder of a training: the server writes it to end the training after the current step
+LOOK_SECONDS = 0.25  # between two looks for it, which take long on a network drive
 
 
 @dataclass
@@ -38,6 +44,22 @@ class EarlyStopping:
     def ends_plateau(self, length: int) -> bool:
         """Whether the last validation ends a plateau: `length` validations in a row without a better score."""
         return self.wait > 0 and self.wait % length == 0
+
+
+class StopRequest:
+    """The request to end the training in a folder early: the file STOP_FILE. A request can't be withdrawn."""
+
+    def __init__(self, directory: str) -> None:
+        self._file = Path(directory) / STOP_FILE
+        self._is_made = False
+        self._looked = float("-inf")
+
+    def is_made(self) -> bool:
+        """Whether there is the request; it looks every LOOK_SECONDS."""
+        if not self._is_made and time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._is_made = self._file.exists()
+        return self._is_made
 
 
 def score_of(scores: Scores) -> float:

@@ -96,6 +96,12 @@ class Loop:
         """The percentage of the phase that is done, 0 to 100."""
         return 100 * (self.iteration - self.phase.start) / len(self.phase)
 
+    def due(self, interval: float) -> float | None:
+        """The epoch of an event that happens every `interval` epochs (0: never), if it is due after this step. All are
+        due after the step with which a callback ends the training, as after the last one."""
+        epoch = self.timetable.due(self.iteration, interval)
+        return self.timetable.epoch(self.iteration) if epoch is None and interval and self.stop_training else epoch
+
     @property
     def is_last_phase(self) -> bool:
         return self.phase.stop == self.timetable.iterations

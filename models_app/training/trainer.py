@@ -23,6 +23,7 @@ from models_app.training.callbacks import (
     EventReporter,
     ProgressReporter,
     StopEarly,
+    StopOnRequest,
     Validation,
     progress,
 )
@@ -31,7 +32,7 @@ from models_app.training.data.crops import InputLayout, layout_of
 from models_app.training.data.mean_pixels import normalization
 from models_app.training.data.pixels import Images, open_images
 from models_app.training.data.prepared import Prepared, sample_of
-from models_app.training.early_stopping import EarlyStopping
+from models_app.training.early_stopping import EarlyStopping, StopRequest
 from models_app.training.engines import Engine, EngineConfig, choose_installed, described, open_engine
 from models_app.training.features.head_training import open_views, prepare_head_training
 from models_app.training.features.plan import planned_parts
@@ -52,7 +53,8 @@ class _Course:
     """What the phases of a training share, and what one phase hands over to the next.
 
     judge: the early stopping, with the best score so far. best: the epoch and the score of the best snapshot.
-    ranks: the rank of this process; only the first emits events and writes snapshots.
+    ranks: the rank of this process; only the first emits events and writes snapshots. stop: the user's request to end
+    the training early; has_stopped: whether a phase has ended before its last step.
     """
 
     labels: tuple[str, ...]
@@ -62,9 +64,11 @@ class _Course:
     judge: EarlyStopping
     plateaus: int
     ranks: Ranks
+    stop: StopRequest
     iterations: int = 0  # of all phases together; 0: there is one phase only
     best: tuple[float, float] | None = None
     has_started: bool = False
+    has_stopped: bool = False
 
     def run(self, config: TrainConfig, start: Start, phase: range | None) -> Engine:
         """Train one phase; None: the whole training. Returns its engine."""
@@ -76,7 +80,7 @@ class _Course:
             self.has_started = True
         loop, snapshots = self._loop(config, network, prepared, emit, phase)
         loop.run(max(start.iteration, loop.phase.start))
-        self.best, self.plateaus = snapshots.best, loop.plateaus
+        self.best, self.plateaus, self.has_stopped = snapshots.best, loop.plateaus, loop.stop_training
         self.judge.begin_anew()
         return loop.engine
 
@@ -90,7 +94,8 @@ class _Course:
         snapshots = Snapshots(model, prepared.sample, self.judge, self.best)
         judging = [StopEarly(self.judge, emit), CountPlateaus(self.judge, self.plateaus)]
         writing = [snapshots] if self.ranks.is_first else []
-        callbacks = _callbacks(emit, self.check_abort, judging, prepared.val_images, writing)
+        watching = [StopOnRequest(self.stop.is_made), AbortCheck(self.check_abort)]
+        callbacks = _callbacks(emit, watching, judging, prepared.val_images, writing)
         images, seed = prepared.train_images, config.settled_seed
         augmenter = open_augmenter(prepared.augmentation, network, images.layout, seed, config.settled_threads)
         return Loop(engine, config, images, callbacks, augmenter, phase, self.ranks), snapshots
@@ -118,7 +123,8 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None], rank
         config = replace(config, random_seed=start.state.seed)
     phases = phases_of(config, layout)
     judge, plateaus = early_stopping_of(config, start), start.state.plateaus if start.state else 0
-    course = _Course(labels, layout, emit, check_abort, judge, plateaus, ranks, iterations=end_of(phases[-1]))
+    request = StopRequest(config.directory)
+    course = _Course(labels, layout, emit, check_abort, judge, plateaus, ranks, request, end_of(phases[-1]))
     left = [phase for phase in phases if not end_of(phase) or start.iteration < end_of(phase)]
     engine: Engine | None = None
     for phase_config, phase in left or phases[-1:]:
@@ -127,6 +133,8 @@ def train(config: TrainConfig, emit: Emit, check_abort: Callable[[], None], rank
         elif phase and 0 < start.iteration == phase.start:
             start = after_head(start, judge)
         engine = course.run(phase_config, start, phase)
+        if course.has_stopped:
+            break
     return course.best[0] if course.best else None
 
 
@@ -164,16 +172,17 @@ def _prepared(
 
 def _callbacks(
     emit: Emit,
-    check_abort: Callable[[], None],
+    watching: Sequence[Callback],
     judging: Sequence[Callback],
     val_images: Images | None,
     writing: Sequence[Callback],
 ) -> Sequence[Callback]:
     """The callbacks of a training, in the order of their calls: metrics of training, then validation, then the
-    snapshot. `judging`: those that the result of a validation concerns. `writing`: those that write snapshots."""
-    watching = [AbortCheck(check_abort), ProgressReporter(emit), EventReporter(emit)]
+    snapshot. `watching`: those that can end it. `judging`: those that the result of a validation concerns. `writing`:
+    those that write snapshots."""
+    reporting = [ProgressReporter(emit), EventReporter(emit)]
     validating = [Validation(val_images)] if val_images else []
-    return [*watching, *judging, *validating, *writing]
+    return [*watching, *reporting, *judging, *validating, *writing]
 
 
 def _labels(config: TrainConfig, network: Network) -> tuple[str, ...]:

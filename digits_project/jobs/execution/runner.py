@@ -44,7 +44,8 @@ class JobProgress:
     """Reports the progress of a job: call it with the fraction done (0 to 1, or None to send a heartbeat only).
 
     Raises Aborted if the job must stop, and BadInput if its owner has reached the limit of bytes on disk. The calls are
-    the job's heartbeat: a job that does not call it counts as lost.
+    the job's heartbeat: a job that does not call it counts as lost. `requests` are the newest values of the job's
+    columns REQUESTS; `columns` are written to its row with the progress.
     """
 
     stop_requested = False  # SIGTERM sets it in the work-horse
@@ -55,6 +56,8 @@ class JobProgress:
         self.fraction = 0.0
         self.started_with: float | None = None  # the first fraction: above 0 if the job continues
         self.details: dict[str, Any] = {}
+        self.requests: dict[str, Any] = {name: getattr(job, name) for name in job.REQUESTS}
+        self.columns: dict[str, Any] = {}
         self.began = self.looked = self.written = time.monotonic()
         self.watch = limits.Watch(job)
 
@@ -77,12 +80,13 @@ class JobProgress:
             connections.close_all()
 
     def _look_and_write(self, now: float) -> None:
-        row = self.rows.values("abort_requested_at").first()
-        if row is None or row["abort_requested_at"]:
+        row = self.rows.values("abort_requested_at", *self.job.REQUESTS).first()
+        if row is None or row.pop("abort_requested_at"):
             raise Aborted
+        self.requests = row
         if now - self.written >= WRITE_SECONDS:
             self.written = now
-            self.rows.update(progress=self.fraction, heartbeat_at=timezone.now())
+            self.rows.update(progress=self.fraction, heartbeat_at=timezone.now(), **self.columns)
             left = seconds_left(self.fraction, self.started_with or 0.0, now - self.began)
             progress = {"progress": round(self.fraction, 4), "seconds_left": left}
             event_log.publish("progress", self.job, **progress, **self.details)

@@ -6,8 +6,12 @@ from typing import Any
 from django.db.models import Count
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
+from rest_framework.decorators import action
 
 from datasets.models import Dataset
+from digits_project.accounts import permissions
+from digits_project.accounts.roles import Role
+from digits_project.api.openapi import errors
 from digits_project.jobs import disk_usage
 from digits_project.jobs.api.job_resources import (
     EVERY_CLASS,
@@ -18,8 +22,11 @@ from digits_project.jobs.api.job_resources import (
     details_of,
     page_of,
 )
+from digits_project.jobs.api.job_responses import ACTED, acted
+from digits_project.jobs.api.views import fetch
 from digits_project.jobs.models import Status
 from digits_project.jobs.visibility import visible
+from models_app import services
 from models_app.api.model_responses import ModelFacts, epoch_json
 from models_app.api.resources.form_values import form_values
 from models_app.models import TrainedModel
@@ -35,6 +42,24 @@ class DatasetOfModel(serializers.Serializer):
     name = serializers.CharField(allow_null=True, help_text="Null if the user may not see the dataset.")
 
 
+class UseOfDevice(serializers.Serializer):
+    """A GPU that a training holds."""
+
+    device = serializers.CharField(help_text="Such as gpu0.")
+    load = serializers.IntegerField(help_text="Percent.")
+    memory_used = serializers.IntegerField(help_text="Bytes.")
+    memory = serializers.IntegerField(help_text="Bytes.")
+
+
+class UseNow(serializers.Serializer):
+    """What a training takes at the moment, on the host that runs it."""
+
+    images_per_second = serializers.FloatField()
+    cores = serializers.FloatField(help_text="Processor cores that its processes keep busy.")
+    memory = serializers.IntegerField(help_text="Bytes that its processes take.")
+    devices = UseOfDevice(many=True, help_text="Empty for a training on the CPU.")
+
+
 class ModelResource(JobResource):
     """A model in a list."""
 
@@ -42,6 +67,7 @@ class ModelResource(JobResource):
         *JobResource.COLUMNS,
         *("kind", "method", "standard_network", "dataset", "train_epochs", "engine", "engine_used", "devices_used"),
         *("precision_used", "images_per_second", "resumed_from", "stopped_epoch", "recipe_used", "search", "trial"),
+        *("stop_requested_at", "device_use"),
     )
 
     kind = serializers.CharField(help_text="classification or generic.")
@@ -56,6 +82,10 @@ class ModelResource(JobResource):
     precision_used = serializers.CharField(allow_blank=True)
     images_per_second = serializers.FloatField(allow_null=True)
     stopped_epoch = serializers.FloatField(allow_null=True)
+    stop_requested_at = serializers.DateTimeField(
+        allow_null=True, help_text="When a user asked to end the training early; null: nobody has."
+    )
+    device_use = serializers.SerializerMethodField(help_text="Null if the model does not train now.")
     search_id = serializers.CharField(allow_null=True, help_text="The search of which it is a trial.")
     trial = serializers.IntegerField(allow_null=True)
 
@@ -67,6 +97,10 @@ class ModelResource(JobResource):
 
     def get_snapshot_count(self, model) -> int:
         return self.context["snapshot_counts"].get(model.pk, 0)
+
+    @extend_schema_field(UseNow(allow_null=True))
+    def get_device_use(self, model):
+        return model.device_use or None if model.status == Status.RUNNING else None
 
     @extend_schema_field(DatasetOfModel)
     def get_dataset(self, model):
@@ -152,6 +186,7 @@ class ModelFilter(ResourceFilter):
 class ModelResourceViewSet(ResourceViewSet):
     """Models."""
 
+    role = Role.USER
     job_class = TrainedModel
     filter_class = ModelFilter
     row = ModelResource
@@ -175,6 +210,21 @@ class ModelResourceViewSet(ResourceViewSet):
     def retrieve(self, request, job_id):
         """A model with all its facts."""
         return self.describe(job_id)
+
+    @extend_schema(request=None, responses={**ACTED, **errors(404, 409)})
+    @action(detail=True, methods=["post"])
+    def stop(self, request, job_id):
+        """End a training early: after its current step it writes its last snapshot, and the model is Done."""
+        model = own_model(request, job_id)
+        services.stop_early(model)
+        return acted(request, "The training ends after its current step.", id=model.pk, status=model.status)
+
+
+def own_model(request, job_id: str) -> TrainedModel:
+    """The model, if the user may change it. Raises NotFound or PermissionDenied."""
+    model = fetch(TrainedModel, job_id)
+    permissions.refuse_to_change(request, model)
+    return model
 
 
 def model_details(model: TrainedModel) -> dict[str, Any]:

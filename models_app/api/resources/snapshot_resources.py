@@ -6,7 +6,6 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 
-from digits_project.accounts import permissions
 from digits_project.accounts.roles import Role
 from digits_project.api.forms import Flag, Form
 from digits_project.api.openapi import errors
@@ -15,7 +14,7 @@ from digits_project.api.viewsets import FormViewSet
 from digits_project.jobs.api.job_responses import ACTED, acted
 from digits_project.jobs.api.views import fetch
 from models_app import services
-from models_app.api.resources.model_resources import SnapshotFacts, snapshot_json
+from models_app.api.resources.model_resources import SnapshotFacts, own_model, snapshot_json
 from models_app.models import Snapshot, TrainedModel
 from models_app.results import is_epoch, which_snapshot
 
@@ -38,14 +37,14 @@ class SnapshotViewSet(FormViewSet):
     @extend_schema(parameters=[EPOCH], responses={200: SnapshotFacts, **errors(404)})
     def retrieve(self, request, job_id, epoch):
         """A snapshot of a model."""
-        return Response(snapshot_json(_found(fetch(TrainedModel, job_id), epoch)))
+        return Response(snapshot_json(snapshot_named(fetch(TrainedModel, job_id), epoch)))
 
     @extend_schema(parameters=[EPOCH], responses={200: SnapshotFacts, **errors(404)})
     def update(self, request, job_id, epoch):
         """Mark a snapshot to be kept, or remove the mark with `keep=no`."""
         snapshot = self._own(job_id, epoch)
         services.keep_snapshot(snapshot, self.valid_form(request.data).validated_data["keep"])
-        return Response(snapshot_json(_found(snapshot.trained_model, epoch)))
+        return Response(snapshot_json(snapshot_named(snapshot.trained_model, epoch)))
 
     @extend_schema(parameters=[EPOCH], responses={**ACTED, **errors(404)})
     def destroy(self, request, job_id, epoch):
@@ -57,12 +56,10 @@ class SnapshotViewSet(FormViewSet):
 
     def _own(self, job_id: str, epoch: str) -> Snapshot:
         """A snapshot of a model that the user may change. Raises NotFound or PermissionDenied."""
-        model = fetch(TrainedModel, job_id)
-        permissions.refuse_to_change(self.request, model)
-        return _found(model, epoch)
+        return snapshot_named(own_model(self.request, job_id), epoch)
 
 
-def _found(model: TrainedModel, epoch: str) -> Snapshot:
+def snapshot_named(model: TrainedModel, epoch: str) -> Snapshot:
     """The snapshot of an epoch. Raises NotFound."""
     try:
         which = which_snapshot(epoch)

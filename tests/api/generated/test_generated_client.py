@@ -37,7 +37,7 @@ CONFIG = {
 OWN_NETWORK = CLASSIFIER.replace('top: "output"', 'top: "output" inner_product_param { num_output: 10 }')
 FILE_NAMES = {"archive": "archive.tar.gz", "image_list": "images.txt", "weights_file": "weights.npz"}
 SECRET = "whsec_" + "YWRh" * 8
-CHANGES = re.compile("abort|resume|^delete")  # operations that need a job of their own
+CHANGES = re.compile("abort|resume|stop$|^delete")  # operations that need a job of their own
 METHODS = ["get", "put", "post", "delete"]  # in the order of the requests
 
 
@@ -157,12 +157,15 @@ def sent_values(transactional_db, open_server, settings, make_built, make_datase
     jobs |= {"files": dataset, "datasets": dataset, "models": snapshot.trained_model}
     evaluations.evaluate(jobs["models"], "val", owner="ada")
     common = form_values(dataset, snapshot, digits_folder)
+    common["ids"] = f"{jobs['models'].pk},{make_model(dataset).pk}"
 
     def values(name, path):
         kind = next((kind for kind in (*jobs, *makers) if f"/{kind}" in path), "models")
         job = makers[kind]() if CHANGES.search(name) else jobs[kind]
         if name.endswith("resume"):
             services.abort(job)
+        if name.endswith("stop"):
+            lifecycle.advance(job, Status.RUNNING)
         if "webhook_id" in path:
             common["webhook_id"] = Webhook.objects.create(url=common["url"], secret=SECRET, events=["job.done"]).pk
         return common | {"job_id": job.pk, "job_ids[]": [job.pk], "job_ids": [job.pk]}

@@ -10,6 +10,12 @@ from tests.support.browser import CHROMIUM, NO_CHROMIUM
 
 __all__ = ["chromium", "dataset", "model", "page_errors", "visit"]
 
+USE = {
+    "images_per_second": 500,
+    "cores": 1.5,
+    "memory": 1 << 30,
+    "devices": [{"device": "gpu0", "load": 93, "memory_used": 3 << 30, "memory": 16 << 30}],
+}
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM),
@@ -59,6 +65,33 @@ def test_a_model_is_followed_and_classifies_dropped_images(visit, model, digits_
     page.wait_for_function(f"() => ({count})(document.querySelector('#curves [data-chart=Loss]')) === 3")
     page.set_input_files("#classify input[type=file]", [digits_folder / "3" / "0.png", digits_folder / "4" / "0.png"])
     page.wait_for_function("() => document.querySelectorAll('#classify .results .predictions').length === 2")
+    TrainedModel.objects.filter(pk=model.pk).update(device_use=USE)
+    page.evaluate("document.dispatchEvent(new CustomEvent('digits:progress', {detail: {progress: 0.5}}))")
+    page.locator("#live").get_by_text("93 %").wait_for()
+    assert "3.0 GB of 16.0 GB" in page.locator("#live").inner_text().replace("\xa0", " ")
+    page.get_by_role("button", name="Keep the snapshot of epoch 3").click()
+    page.locator("#snapshots").get_by_text("kept", exact=True).wait_for()
+    page.get_by_role("button", name="Stop early and keep the best").click()
+    page.get_by_role("button", name="Stop early", exact=True).click()
+    page.get_by_text("The training ends after its current step, as requested").wait_for()
+    assert page_errors == []
+
+
+def test_the_camera_takes_pictures_and_is_freed(visit, model, page_errors):
+    page = visit(f"/models/images/classification/classify_one?job_id={model.pk}")
+    page.get_by_role("button", name="Use the camera").click()
+    page.get_by_role("alert").get_by_text("allow it in the settings").wait_for()
+    page.context.grant_permissions(["camera"])
+    page.get_by_role("button", name="Use the camera").click()
+    for count in (1, 2):
+        page.get_by_role("button", name="Classify what it sees").click()
+        page.locator("[data-count]").get_by_text(f"{count} of {count} image").wait_for()
+    assert page.locator("#classify .results .predictions").count() == 2
+    assert page.locator("#classify .results .dropped").first.evaluate("(image) => image.naturalWidth") > 0
+    page.evaluate("window.track = document.querySelector('[data-video]').srcObject.getTracks()[0]")
+    page.get_by_role("button", name="Stop the camera").click()
+    assert page.evaluate("window.track.readyState") == "ended"
+    assert not page.locator("[data-video]").is_visible()
     assert page_errors == []
 
 

@@ -1,14 +1,19 @@
 """A training that no longer improves: early_stop_patience ends it, the policy `plateau` lowers its learning rate.
 
-A resumed training does the same at the same epoch.
+A resumed training does the same at the same epoch. A training also ends when somebody asks for it.
 """
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from digits_project.common.errors import BadInput
-from models_app.training.early_stopping import EarlyStopping
+from models_app.training.early_stopping import STOP_FILE, EarlyStopping
 from models_app.training.trainer import train
-from tests.support.samples.training_samples import config_of, events_of_kind
+from tests.support.samples.engine_samples import random_weights
+from tests.support.samples.training_samples import config_of, dropout_network, events_of_kind, snapshot_weights
 
 pytestmark = pytest.mark.usefixtures("engine_name")
 
@@ -115,3 +120,56 @@ def test_the_policy_plateau_is_refused_without_validations(dataset, tmp_path):
     for missing in ({"val_records": None}, {"val_interval": 0}):
         with pytest.raises(BadInput, match="the learning rate policy plateau reads validations, but there are none"):
             config_of(dataset, tmp_path, **PLATEAU, **missing)
+
+
+ENDLESS = {"epochs": 10_000, "snapshot_interval": 0}
+
+
+@pytest.fixture
+def run_until_stop(tmp_path):
+    """A function that trains, asks for the end with the first event of a kind, and returns the events."""
+
+    def run_until_stop(config, kind):
+        events = []
+
+        def emit(event):
+            events.append(event)
+            if event["event"] == kind:
+                (Path(config.directory) / STOP_FILE).touch()
+
+        Path(config.directory).mkdir(parents=True, exist_ok=True)
+        train(config, emit, lambda: None)
+        return events
+
+    return run_until_stop
+
+
+def ends_of(events):
+    """The epochs of the last validation, of the snapshots, and at which the training was stopped."""
+    return epochs(events, "metrics", split="val")[-1], epochs(events, "snapshot"), epochs(events, "stopped_early")
+
+
+def test_a_training_that_is_asked_to_stop_validates_writes_its_snapshot_and_ends(dataset, tmp_path, run_until_stop):
+    config = config_of(dataset, tmp_path / "model", **ENDLESS, val_interval=50)
+    last, snapshots, [stopped] = ends_of(run_until_stop(config, "metrics"))
+    assert snapshots == [last] == [stopped]
+    assert stopped < 10_000
+    rest = run_until_stop(replace(config, resume_from=str(tmp_path / f"model/snapshots/epoch-{stopped:g}")), "started")
+    assert (epochs(rest, "metrics", split="train"), epochs(rest, "stopped_early")) == ([], [stopped])
+
+
+def test_a_request_before_the_first_step_still_gives_a_snapshot(dataset, tmp_path, run_until_stop):
+    events = run_until_stop(config_of(dataset, tmp_path, **ENDLESS), "started")
+    assert ends_of(events) == (0.25, [0.25], [0.25])
+
+
+def test_a_request_while_the_head_is_trained_on_features_ends_the_whole_training(dataset, tmp_path, run_until_stop):
+    network = dropout_network()
+    np.savez(tmp_path / "start.npz", **random_weights(network))
+    fields = {"network": network.to_dict(), "initial_weights": str(tmp_path / "start.npz"), "head_epochs": 9_000}
+    events = run_until_stop(config_of(dataset, tmp_path / "model", **ENDLESS, **fields), "metrics")
+    last, snapshots, [stopped] = ends_of(events)
+    assert snapshots == [last] == [stopped]
+    assert stopped < 9_000
+    assert len(events_of_kind(events, "features")) == 2
+    assert set(snapshot_weights(tmp_path / f"model/snapshots/epoch-{stopped:g}")) == set(random_weights(network))

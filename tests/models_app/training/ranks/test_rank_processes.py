@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from models_app.networks import standard
+from models_app.training.early_stopping import STOP_FILE
 from models_app.training.ranks.rendezvous import Rendezvous
 from tests.support.engines.rank_trainings import RankTraining, normalized_network, rank_config
 from tests.support.samples.training_samples import (
@@ -131,6 +132,16 @@ def test_a_stopped_training_ends_all_ranks_within_two_seconds_and_leaves_whole_s
     written = list((endless[1].directory / "snapshots").iterdir())
     assert written
     assert all({file.name for file in snapshot.iterdir()} == whole for snapshot in written)
+
+
+def test_ranks_that_are_asked_to_stop_end_after_the_same_step_with_a_snapshot(dataset, tmp_path):
+    training = RankTraining(rank_config(dataset, tmp_path, 2, **FIELDS | {"epochs": 1e5, "snapshot_interval": 0.0}))
+    (training.directory / STOP_FILE).touch()
+    assert training.wait() == 0, training.log.read_text()
+    events = training.events()
+    [stopped] = events_of_kind(events, "stopped_early")
+    assert events_of_kind(events, "snapshot")[-1]["iteration"] == stopped["iteration"]
+    assert events[-1]["event"] == "done"
 
 
 def test_the_ranks_die_with_the_process_that_started_them(endless):
