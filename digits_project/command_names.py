@@ -43,7 +43,7 @@ GROUPS: dict[str, tuple[ShortName, ...]] = {
     "Jobs": (
         ShortName("jobs", "jobs", "list datasets, models and evaluations", "--status Running --watch"),
         ShortName("abort", "abort", "stop jobs; a training keeps its snapshots", "ID"),
-        ShortName("stop-early", "stop_early", "end trainings now, and keep their best snapshots", "ID"),
+        ShortName("stop", "stop_early", "end trainings now, and keep their best snapshots", "ID"),
         ShortName("resume", "resume", "let aborted or failed jobs continue", "ID"),
         ShortName("delete", "delete_job", "delete jobs with their files", "ID --yes"),
         ShortName("share", "share", "choose who else sees a job on a private server", "ID vision"),

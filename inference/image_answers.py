@@ -36,12 +36,9 @@ class Collected:
     def write(self, directory: Path) -> None:
         """Write the file; a reader sees all of it or none."""
         partial = directory / f".{FILE}"
-        columns = {
-            name: np.concatenate(column)
-            for name, column in zip(ImageAnswers._fields, zip(*self._parts, strict=True), strict=True)
-        }
+        truths, answers, confidences = (np.concatenate(column) for column in zip(*self._parts, strict=True))
         with partial.open("wb") as file:
-            np.savez(file, **columns)
+            np.savez(file, truths=truths, answers=answers, confidences=confidences)
         partial.replace(directory / FILE)
 
 

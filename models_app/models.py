@@ -41,7 +41,7 @@ class TrainedModel(HasSnapshots, FilledInByRecipe, TrialColumns, ComputedBy, Job
     TASK, JOIN_TASK = "models_app.tasks.train_model", "models_app.tasks.join_training"
     MILESTONE = "a new snapshot"
     REQUESTS = ("stop_requested_at",)
-    RESET_BY_RESUME = Job.RESET_BY_RESUME | {"stop_requested_at": None}
+    RESET_BY_RESUME = {**Job.RESET_BY_RESUME, "stop_requested_at": None}
     PATHS = ("custom_network_snapshot",)
     WANTED = ("select_gpus", "select_gpu_count", "engine", "usable_engines", "status_history")  # for device_request()
 

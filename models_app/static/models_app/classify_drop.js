@@ -33,7 +33,8 @@ export async function ask(address, job, snapshot, file) {
   const data = await response.json().catch(() => null);
   if (!response.ok) throw new Error(errorOf(data));
   const {predictions, outputs} = data;
-  if (predictions) return Array.isArray(predictions) ? predictions : Object.entries(predictions);
+  // An object's names that look like numbers, such as the categories of digits, come in their own order.
+  if (predictions) return (Array.isArray(predictions) ? predictions : Object.entries(predictions)).sort((a, b) => b[1] - a[1]);
   return Object.entries(outputs).map(([name, values]) => [name, JSON.stringify(values).slice(0, 300)]);
 }
 

@@ -87,6 +87,9 @@ def test_the_camera_takes_pictures_and_is_freed(visit, model, page_errors):
         page.get_by_role("button", name="Classify what it sees").click()
         page.locator("[data-count]").get_by_text(f"{count} of {count} image").wait_for()
     assert page.locator("#classify .results .predictions").count() == 2
+    bars = page.locator("#classify .results .predictions").first.locator("progress")
+    percents = bars.evaluate_all("(bars) => bars.map((bar) => bar.value)")
+    assert percents == sorted(percents, reverse=True)
     assert page.locator("#classify .results .dropped").first.evaluate("(image) => image.naturalWidth") > 0
     page.evaluate("window.track = document.querySelector('[data-video]').srcObject.getTracks()[0]")
     page.get_by_role("button", name="Stop the camera").click()
