@@ -29,8 +29,10 @@ export function usesCamera(part, take) {
       stream = await navigator.mediaDevices.getUserMedia({video: {facingMode: "environment"}, audio: false});
       stream.getTracks().forEach((track) => track.addEventListener("ended", stop)); // it was unplugged
       video.srcObject = stream;
+      part("shoot").disabled = true; // until there is a picture
       shown.hidden = false;
       await video.play();
+      part("shoot").disabled = false;
       part("shoot").focus();
     } catch (wrong) {
       stop();
