@@ -6,6 +6,7 @@ from functools import partial
 from io import BytesIO
 
 import numpy as np
+from PIL import Image
 
 from datasets.imagedb.images.formats import data_url
 from digits_project.common.errors import BadInput
@@ -13,7 +14,7 @@ from digits_project.common.shared_memory.web_processes import shared
 from inference import services
 from inference.engine import saliency
 from inference.engine.activations import activations
-from inference.engine.heat import heat, importance
+from inference.engine.heat import heat, importance, picture_of
 from inference.engine.predictor import Predictor
 from models_app.models import Snapshot
 from models_app.training.snapshots.snapshot_check import damaged, verify, weight_files
@@ -27,8 +28,9 @@ MAX_GRID = 32  # rows and columns of the grid in a response
 def explain(snapshot: Snapshot, pixels: np.ndarray, category: str = "") -> dict:
     """Why a classifier sees a category, by default the best one, in an image, uint8 H×W×C:
 
-    `{category, method, grid, png, deletion, insertion}`. `grid` has rows of numbers from 0 to 1, `png` is a picture of
-    it of the image's size, to lay over the image. Raises BadInput for an unknown category, CanNotClassify.
+    `{category, method, grid, png, image, deletion, insertion}`. `grid` has rows of numbers from 0 to 1, `png` is a
+    picture of it, to lay over `image`, the image as the dataset's images are. Raises BadInput for an unknown
+    category, CanNotClassify.
     """
     predictor = services.predictor(snapshot)
     scores = partial(services.scores, snapshot, predictor)
@@ -44,7 +46,8 @@ def explain(snapshot: Snapshot, pixels: np.ndarray, category: str = "") -> dict:
         "category": snapshot.trained_model.dataset.category_names[number],
         "method": method,
         "grid": np.round(_grid(parts), 3).tolist(),
-        "png": _png(parts),
+        "png": _png(heat(parts)),
+        "image": _png(picture_of(pixels)),
         "deletion": round(deletion, 4),
         "insertion": round(insertion, 4),
     }
@@ -114,7 +117,7 @@ def _grid(parts: np.ndarray) -> np.ndarray:
     return saliency.scaled(parts, *(min(side, MAX_GRID) for side in parts.shape))
 
 
-def _png(parts: np.ndarray) -> str:
+def _png(picture: Image.Image) -> str:
     file = BytesIO()
-    heat(parts).save(file, "PNG")
+    picture.save(file, "PNG")
     return data_url(file.getvalue(), "image/png")

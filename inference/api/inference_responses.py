@@ -41,7 +41,8 @@ EXPLANATION = {
             "items": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}},
             "description": "Rows of the image, from its top, each from the left; 1 is the part that speaks most.",
         },
-        "png": {"type": "string", "description": "A picture to lay over the image, `data:image/png;base64,…`."},
+        "png": {"type": "string", "description": "A picture to lay over `image`, `data:image/png;base64,…`."},
+        "image": {"type": "string", "description": "The image as the dataset's images are, in the same form."},
         "deletion": {
             "type": "number",
             "description": "The mean score while the most important pixels are removed, 0 to 1: a good map's is low.",
@@ -51,7 +52,7 @@ EXPLANATION = {
             "description": "The mean score while they appear on the blurred image, 0 to 1: a good map's is high.",
         },
     },
-    "required": ["category", "method", "grid", "png", "deletion", "insertion"],
+    "required": ["category", "method", "grid", "png", "image", "deletion", "insertion"],
 }
 
 

@@ -20,7 +20,11 @@ def heat(values: np.ndarray) -> Image.Image:
     return Image.fromarray(np.stack([*colours, values * MOST_OPAQUE], axis=2).round().astype(np.uint8))
 
 
+def picture_of(image: np.ndarray) -> Image.Image:
+    """An image, uint8 H×W×C of one or three channels, as a picture."""
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+
+
 def overlaid(image: np.ndarray, values: np.ndarray) -> Image.Image:
     """An image, uint8 H×W×C, below the heat of its map."""
-    below = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("RGBA")
-    return Image.alpha_composite(below, heat(values)).convert("RGB")
+    return Image.alpha_composite(picture_of(image).convert("RGBA"), heat(values)).convert("RGB")

@@ -31,15 +31,20 @@ def post(client, data_roots, model, image):
     return post
 
 
-def test_the_response_has_a_map_of_the_best_category_if_the_query_requests_it(post):
+def decode_picture(url):
+    return Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
+
+
+def test_the_response_has_a_map_of_the_best_category_if_the_query_requests_it(post, image):
     response = post(f"{ONE}.json?explain=1").json()
     explanation = response["explanation"]
     assert list(response) == ["predictions", "explanation"]
     assert explanation["category"] == next(iter(response["predictions"]))
     assert explanation["method"] == OCCLUSION
     assert np.shape(explanation["grid"]) == (28, 28)
-    picture = Image.open(io.BytesIO(base64.b64decode(explanation["png"].removeprefix("data:image/png;base64,"))))
-    assert (picture.size, picture.mode) == ((28, 28), "RGBA")
+    colours, pixels = (decode_picture(explanation[name]) for name in ("png", "image"))
+    assert (colours.size, colours.mode) == ((28, 28), "RGBA")
+    assert np.array_equal(pixels, Image.open(image))
     assert 0 <= explanation["deletion"] <= 1
     assert list(post(f"{ONE}.json?explain=0").json()) == ["predictions"]
 

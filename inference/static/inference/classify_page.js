@@ -1,6 +1,6 @@
 // The page that classifies many images: they are sent one by one, and shown in a grid that can be sorted and saved.
 import {usesCamera} from "./camera.js";
-import {ask, bars, eachOf, pictureOf} from "../models_app/classify_drop.js";
+import {ask, bars, eachOf, offersReasons, pictureOf} from "../models_app/classify_drop.js";
 
 const MAX_PICTURES = 500; // more would take too much memory
 const section = document.getElementById("classify");
@@ -53,8 +53,10 @@ async function classify(image, name) {
   show();
   return async () => {
     try {
-      result.ranked = await ask(section.dataset.address, document.getElementById("classify-model").value, document.getElementById("classify-snapshot").value, image);
+      const question = [section.dataset.address, document.getElementById("classify-model").value, document.getElementById("classify-snapshot").value, image];
+      result.ranked = await ask(...question);
       bars(box, result.ranked);
+      offersReasons(box, result.ranked, ...question);
     } catch (wrong) {
       box.appendChild(Object.assign(document.createElement("p"), {className: "field-error", textContent: wrong.message}));
     }

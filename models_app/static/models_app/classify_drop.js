@@ -17,8 +17,8 @@ export function errorOf(data) {
   return errors.flat().join(" ") || "The server did not accept this.";
 }
 
-// Ask for one image, a file or the address of one: [[category, percent], …], the surest first, or [[output, text], …].
-export async function ask(address, job, snapshot, file) {
+// Send one image, a file or the address of one; the data of the response.
+async function send(address, job, snapshot, file) {
   const body = new FormData();
   body.append("job_id", job);
   if (snapshot) body.append("snapshot_epoch", snapshot);
@@ -32,10 +32,54 @@ export async function ask(address, job, snapshot, file) {
   }
   const data = await response.json().catch(() => null);
   if (!response.ok) throw new Error(errorOf(data));
-  const {predictions, outputs} = data;
+  return data;
+}
+
+// What one image shows: [[category, percent], …], the surest first, or [[output, text], …].
+export async function ask(...question) {
+  const {predictions, outputs} = await send(...question);
   // An object's names that look like numbers, such as the categories of digits, come in their own order.
   if (predictions) return (Array.isArray(predictions) ? predictions : Object.entries(predictions)).sort((a, b) => b[1] - a[1]);
   return Object.entries(outputs).map(([name, values]) => [name, JSON.stringify(values).slice(0, 300)]);
+}
+
+// Below the bars of an image, a button that shows which parts of it speak for its best category.
+export function offersReasons(parent, ranked, address, ...question) {
+  if (typeof ranked[0]?.[1] !== "number") return;
+  const button = element("button", "button button-small", parent, "Why?");
+  button.type = "button";
+  button.setAttribute("aria-label", `Why ${ranked[0][0]}?`);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    const message = element("p", "muted", parent, "Looking for the parts that count …");
+    message.setAttribute("role", "status");
+    try {
+      const {explanation} = await send(`${address}?explain=1`, ...question);
+      message.remove();
+      const figure = reasons(explanation);
+      button.replaceWith(figure);
+      figure.focus(); // which the button had
+    } catch (wrong) {
+      button.disabled = false;
+      message.className = "field-error";
+      message.textContent = wrong.message;
+    }
+  });
+}
+
+function reasons({category, image, png, deletion, insertion}) {
+  const figure = element("figure", "reasons", null);
+  figure.tabIndex = -1;
+  const pictures = element("div", "overlaid", figure);
+  element("img", "", pictures).src = image;
+  const overlay = element("img", "", pictures);
+  overlay.src = png;
+  overlay.dataset.overlay = "";
+  for (const picture of pictures.children) picture.alt = "";
+  const caption = element("figcaption", "muted", figure, `The redder a part is, the more it speaks for ${category}. `);
+  const doubt = "This map can't be relied on: the score hardly depends on these parts.";
+  element("b", "", caption, insertion > deletion ? "" : doubt);
+  return figure;
 }
 
 // The picture of a file; browsers can't show all formats that the server reads.
@@ -104,9 +148,11 @@ export function classifies(section) {
     element("p", "name", found, file.name);
     const message = element("p", "muted", found, "…");
     try {
-      const ranked = await ask(drop.dataset.classify, drop.dataset.job, drop.querySelector("[data-snapshot]").value, file);
+      const question = [drop.dataset.classify, drop.dataset.job, drop.querySelector("[data-snapshot]").value, file];
+      const ranked = await ask(...question);
       message.remove();
       bars(found, ranked);
+      offersReasons(found, ranked, ...question);
     } catch (wrong) {
       message.className = "field-error";
       message.textContent = wrong.message;

@@ -65,6 +65,9 @@ def test_a_model_is_followed_and_classifies_dropped_images(visit, model, digits_
     page.wait_for_function(f"() => ({count})(document.querySelector('#curves [data-chart=Loss]')) === 3")
     page.set_input_files("#classify input[type=file]", [digits_folder / "3" / "0.png", digits_folder / "4" / "0.png"])
     page.wait_for_function("() => document.querySelectorAll('#classify .results .predictions').length === 2")
+    page.get_by_role("button", name="Why").first.click()
+    page.get_by_text("the more it speaks for").wait_for()
+    assert page.locator("#classify .overlaid img").count() == 2
     TrainedModel.objects.filter(pk=model.pk).update(device_use=USE)
     page.evaluate("document.dispatchEvent(new CustomEvent('digits:progress', {detail: {progress: 0.5}}))")
     page.locator("#live").get_by_text("93 %").wait_for()
