@@ -63,6 +63,11 @@ class Dataset(Job):
     encoding = models.CharField(max_length=4, choices=Encoding, default=Encoding.PNG)
     alpha_background = models.CharField(max_length=7, default="white")
     depth = models.CharField(max_length=4, choices=Depth, default=Depth.AUTO)
+    split_groups = models.CharField(
+        max_length=imagedb.MAX_PATTERN,
+        default="auto",
+        help_text="Which images stay in one split.",
+    )
     of_sources = sources.SourceColumns()  # the columns folder_train, textfile_shuffle …
     seed = models.PositiveIntegerField(default=0, help_text="Decides the splits and the order of the images.")
 
@@ -112,6 +117,7 @@ class Dataset(Job):
             "alpha_background": self.alpha_background,
             "depth": self.depth,
             "seed": self.seed,
+            "split_groups": self.split_groups,
             "roots": tuple(settings.DIGITS_DATA_ROOTS),
         }
 

@@ -26,7 +26,15 @@ LABELS["resize_channels"] = {1: "grayscale", 3: "colour"}  # type: ignore[dict-i
 # The fields that the page's template places by name; those of GROUPS are under a heading.
 PLACED = ("dataset_name", "method", *IMAGES, "resize_width", "resize_height")
 GROUPS = {
-    "splits": ["folder_pct_val", "folder_pct_test", "has_val_folder", "folder_val", "has_test_folder", "folder_test"],
+    "splits": [
+        "folder_pct_val",
+        "folder_pct_test",
+        "has_val_folder",
+        "folder_val",
+        "has_test_folder",
+        "folder_test",
+        "split_groups",
+    ],
     "stored": ["resize_mode", "resize_channels", "encoding", "alpha_background", "depth"],
     "limits": [f"folder_{split}_{bound}_per_class" for split in SPLITS for bound in ("min", "max")],
 }
@@ -49,6 +57,11 @@ TEXTS = {
     ),
     "depth": FieldText("Images with 16 bits per channel", "Which of their values becomes white."),
     "group_name": FieldText("Group", "Jobs of a group can be found together on the first page."),
+    "split_groups": FieldText(
+        "Keep together",
+        "“auto” keeps copies of an image in one split. A pattern of the files’ paths keeps a patient, a video or a "
+        "product together too: {group} stands for its name, * for any text, as in */{group}_*. “off”: nothing.",
+    ),
     "seed": FieldText("Seed", "The same number with the same images gives the same splits and the same order."),
     "folder_pct_val": FieldText(
         "For validation", "A training is measured on these images while it runs.", "% of each category"

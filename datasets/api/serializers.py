@@ -6,7 +6,7 @@ from typing import Any
 from PIL import ImageColor
 from rest_framework import serializers
 
-from datasets import kinds, sources
+from datasets import imagedb, kinds, sources
 from datasets.api.page_texts import GROUPS, LABELS, PLACED, TEXTS, errors_of_page
 from datasets.imagedb.images.transparency import WHITE, is_background
 from datasets.models import SIZE, Dataset, Depth, Encoding, ResizeMode
@@ -15,6 +15,7 @@ from datasets.sources.source import method_field
 from digits_project.api import digits_fields, wire_format
 from digits_project.api.forms import Form, choice_in
 from digits_project.common.confined_files import shown
+from digits_project.common.errors import BadInput
 from digits_project.jobs.api.job_forms import group_field
 from digits_project.jobs.api.job_responses import describe_job
 
@@ -43,6 +44,18 @@ def side_field(**options) -> serializers.IntegerField:
     return serializers.IntegerField(
         default=256, min_value=SIZE[0].limit_value, max_value=SIZE[1].limit_value, **options
     )
+
+
+class SplitGroups(serializers.CharField):
+    """Which images stay in one split: auto, off, or a pattern of paths."""
+
+    def to_internal_value(self, data):
+        text = super().to_internal_value(data)
+        try:
+            imagedb.check_pattern(text)
+        except BadInput as wrong:
+            raise serializers.ValidationError(str(wrong)) from wrong
+        return text
 
 
 class DatasetForm(Form):
@@ -114,10 +127,14 @@ class ClassificationDatasetForm(DatasetForm):
             "How images with 16 bits per channel become 8-bit: auto scales by the range that the images use, full by "
             "the whole range of 16 bits."
         ),
+        "split_groups": (
+            "Which images stay in one split: auto (exact copies), off, or a pattern of their paths in which `{group}` "
+            "stands for what names a patient, a video or a product, and `*` for any text, such as `*/{group}_*`."
+        ),
         "seed": "The same seed with the same images gives the same splits and the same order.",
     }
     DIGITS_FIELDS = digits_fields.DATASET
-    LAST = ("seed", "group_name")
+    LAST = ("split_groups", "seed", "group_name")
     page_template = "datasets/classification_form.html"
 
     resize_channels = serializers.ChoiceField([1, 3], default=3)
@@ -127,6 +144,7 @@ class ClassificationDatasetForm(DatasetForm):
     encoding = serializers.ChoiceField(Encoding.values, default=Encoding.PNG)
     alpha_background = Background(default=WHITE)
     depth = serializers.ChoiceField(Depth.values, default=Depth.AUTO)
+    split_groups = SplitGroups(default="auto", max_length=imagedb.MAX_PATTERN)
     seed = serializers.IntegerField(default=0, min_value=0, max_value=2**31 - 1)
 
     def page_errors(self, wrong):

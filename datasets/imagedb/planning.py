@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.imagedb import copies, split
+from datasets.imagedb import copies, split, split_groups
 from datasets.imagedb.build_log import BuildLog, named
 from datasets.imagedb.copies import ExactCopies
+from datasets.imagedb.group_names import OFF
 from datasets.imagedb.progress import BuildProgress
 from datasets.imagedb.readers import archive, folder, textfile
 from datasets.imagedb.readers.listing import Listing
@@ -66,6 +67,8 @@ class Planner:
             for (name, _), listing in zip(sources, listings, strict=True)
         ]
         groups = copies.find(listings, self._progress.tick)
+        together = split_groups.join_groups(listings, groups, spec.split_groups, self._progress.tick)
+        parts = split_groups.keep_apart(parts, together, self._log)
         return Plan(categories, parts, copies.count(parts, groups, self._log, stay=False))
 
     def _plan_folders(self):
@@ -78,13 +81,16 @@ class Planner:
         found = tuple(name for name in listings if getattr(self._spec, name) is None)
         spec = replace(self._spec, **{name: self._found_source(name, listings[name].root) for name in found})
         tick = self._progress.tick
-        groups = dict(zip(listings, copies.find(list(listings.values()), tick), strict=True))
-        categories, parts = split.deal(listings["train"], spec, self._log, tick, groups["train"])
+        found_copies = copies.find(list(listings.values()), tick)
+        joined = split_groups.join_groups(list(listings.values()), found_copies, spec.split_groups, tick)
+        groups, together = (dict(zip(listings, one, strict=True)) for one in (found_copies, joined))
+        categories, parts = split.deal(listings["train"], spec, self._log, tick, together["train"])
         for name in (name for name in split.NAMES[1:] if name in listings):
             parts.append(split.own_part(name, listings[name], spec, categories, self._log, tick))
         parts.sort(key=lambda part: split.NAMES.index(part.name))
-        of_parts = [groups.get(part.name, groups["train"]) for part in parts]
-        counted = copies.count(parts, of_parts, self._log, stay=len(listings) == 1)
+        of_parts, to_share = ([one.get(part.name, one["train"]) for part in parts] for one in (groups, together))
+        parts = split_groups.keep_apart(parts, to_share, self._log)
+        counted = copies.count(parts, of_parts, self._log, stay=len(listings) == 1 and spec.split_groups != OFF)
         return Plan(categories, parts, counted, found)
 
     def _scanned(self, path, roots):

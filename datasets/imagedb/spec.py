@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datasets.imagedb.group_names import AUTO, check_pattern
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.images.resize import MAX_SIDE
 from datasets.imagedb.images.transparency import WHITE, is_background
@@ -62,7 +63,7 @@ class Spec:
     has a folder of its own, also one inside the train folder; `val_limits` and `test_limits` are the minimum and
     maximum number of images per category in that folder. With text files in place of folders, `labels` names the
     categories and `shuffle` says whether the lines are shuffled. Only folders and images that are, with links resolved,
-    in `roots` are read."""
+    in `roots` are read. `split_groups`: which images stay in one split, see group_names."""
 
     train: FolderSource | TextSource
     val: FolderSource | TextSource | None = None
@@ -82,6 +83,7 @@ class Spec:
     alpha_background: str = WHITE
     depth: str = "auto"
     seed: int = 0
+    split_groups: str = AUTO
     workers: int | None = None
 
     def __post_init__(self):
@@ -100,6 +102,7 @@ class Spec:
                 raise BadInput(f"The {name} must be one of {', '.join(map(str, allowed))}, not {value}.")
         if not is_background(self.alpha_background):
             raise BadInput(f"The background must be white, black, #rrggbb or ignore, not {self.alpha_background}.")
+        check_pattern(self.split_groups)
         if self.seed < 0:
             raise BadInput(f"The seed must not be negative, but is {self.seed}.")
         if self.workers is not None and self.workers < 1:

@@ -12,6 +12,8 @@ import numpy as np
 
 from datasets.imagedb.build_log import BuildLog, named
 from datasets.imagedb.dealer import Dealer
+from datasets.imagedb.group_dealer import deal_groups
+from datasets.imagedb.group_names import is_pattern
 from datasets.imagedb.readers.category_names import comparable, different_spellings
 from datasets.imagedb.readers.folder import one_category
 from datasets.imagedb.readers.listing import Listing
@@ -83,12 +85,14 @@ def deal(
     if len(chosen) < 2:
         raise BadInput(_too_few(listing, folder, chosen))
     drawn = [_drawn(listing, category, folder.max_per_class, spec.seed, tick) for category in chosen]
-    dealer = Dealer(groups if groups is not None else np.full(len(listing), -1, np.int32), drawn)
-    dealt: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
-    for images in drawn:
-        sizes = share_sizes(len(images), spec.share_val, spec.share_test)
-        for name, share in zip(NAMES, dealer.shares(images, sizes), strict=True):
-            dealt[name].append(share)
+    groups = groups if groups is not None else np.full(len(listing), -1, np.int32)
+    dealer = Dealer(groups, drawn)
+    sizes = [share_sizes(len(images), spec.share_val, spec.share_test) for images in drawn]
+    if is_pattern(spec.split_groups):  # a patient can be in all categories, and a dealer of copies would train on her
+        dealt = dict(zip(NAMES, deal_groups(groups, drawn, sizes), strict=True))
+    else:
+        shares_of = [dealer.shares(images, of_images) for images, of_images in zip(drawn, sizes, strict=True)]
+        dealt = {name: [shares[number] for shares in shares_of] for number, name in enumerate(NAMES)}
     label_of = np.full(len(listing.names), -1, np.int32)
     label_of[chosen] = np.arange(len(chosen))
     train, *shares = [Part(name, listing, np.concatenate(dealt[name]), label_of) for name in NAMES]

@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from datasets.imagedb.build_log import BuildLog
+from datasets.imagedb.group_names import AUTO, OFF, compiled
 from datasets.imagedb.readers.listing import Listing
 from datasets.imagedb.split import Part
-from digits_project.common.errors import BadInput
 from digits_project.common.escaping import escaped
-
-AUTO, OFF = "auto", "off"
-GROUP = "{group}"  # in a pattern: the part of the path that names the group
-MAX_STARS = 4  # more would take long on a path that does not match
-MAX_PATTERN = 200  # characters
-
-
-def is_pattern(split_groups: str) -> bool:
-    return split_groups not in (AUTO, OFF)
-
-
-def compiled(pattern: str) -> re.Pattern[str]:
-    """A pattern of paths as a regular expression with one group. `*` is any text. Raises BadInput."""
-    if pattern.count(GROUP) != 1 or len(pattern) > MAX_PATTERN or pattern.count("*") > MAX_STARS:
-        raise BadInput(
-            f"split_groups must be auto, off, or a pattern of paths with {GROUP} once and at most {MAX_STARS} times *, "
-            f"such as */{GROUP}_*, not {escaped(pattern[:MAX_PATTERN])}."
-        )
-    parts = {"*": ".*?", GROUP: "(.+?)"}
-    pieces = re.split(r"(\*|\{group\})", pattern)
-    return re.compile("".join(parts.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL)
 
 
 def join_groups(
@@ -69,16 +47,20 @@ def join_groups(
     return [roots[groups] for groups in found]
 
 
-def keep_apart(parts: Sequence[Part], groups: Sequence[np.ndarray], log: BuildLog) -> list[Part]:
-    """The parts without the images whose group is in an earlier part. `groups[k]` belongs to part k's listing."""
-    kept, seen = list(parts[:1]), _groups_of(parts[0], groups[0])
-    for part, of_listing in zip(parts[1:], groups[1:], strict=True):
-        straddles = np.isin(of_listing[part.images], seen)
-        if straddles.any():
+def keep_apart(parts: Sequence[Part], together: Sequence[np.ndarray], log: BuildLog) -> list[Part]:
+    """The parts without the images whose group is in an earlier part. `together[k]` belongs to part k's listing.
+
+    A part that would be empty stays as it is: somebody chose the same images for two splits.
+    """
+    kept, seen = [], np.empty(0, np.int32)
+    for part, groups in zip(parts, together, strict=True):
+        straddles = np.isin(groups[part.images], seen)
+        if straddles.all():
+            log.note(f"copies: all images of {part.name} have a copy or their group in another split, so they stay")
+        elif straddles.any():
             part = _without(part, straddles, log)
-        seen = np.union1d(seen, _groups_of(part, of_listing))
-        if len(part.images):
-            kept.append(part)
+        seen = np.union1d(seen, _groups_of(part, groups))
+        kept.append(part)
     return kept
 
 

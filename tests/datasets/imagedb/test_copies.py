@@ -126,7 +126,9 @@ def test_copies_in_two_lists_are_reported(images, tmp_path):
         "val": text_source("val.txt", "0/001.png 0\n1/009.png 1\n0/002.png 1\n"),
     }
     built = build(
-        spec_of(images, **sources, labels=text_source("labels.txt", "a\nb\n")), tmp_path / "job", ignore_progress
+        spec_of(images, **sources, labels=text_source("labels.txt", "a\nb\n"), split_groups="off"),
+        tmp_path / "job",
+        ignore_progress,
     )
     assert [split.entries for split in built.splits] == [12, 3]
     assert (built.copies["in_two_splits"], built.copies["in_two_categories"]) == (2, 1)

@@ -68,7 +68,7 @@ def test_the_limits_per_category_apply_to_found_splits(split_folders, tmp_path):
     folder = split_folders()
     shutil.rmtree(folder / "val")
     write_digits(folder / "val", {0: 1, 1: 1, 2: 5})
-    _, splits, _ = build_folder(folder, tmp_path, val_limits=(1, 3))
+    _, splits, _ = build_folder(folder, tmp_path, val_limits=(1, 3), split_groups="off")
     assert splits["val"] == [1, 1, 3]
 
 

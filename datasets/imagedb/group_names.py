@@ -1,0 +1,35 @@
+"""Which images must share a split: auto (exact copies), off, or a pattern of paths that names a patient or a video."""
+
+from __future__ import annotations
+
+import re
+
+from digits_project.common.errors import BadInput
+from digits_project.common.escaping import escaped
+
+AUTO, OFF = "auto", "off"
+GROUP = "{group}"  # in a pattern: the part of the path that names the group
+MAX_STARS = 4  # more would take long on a path that does not match
+MAX_PATTERN = 200  # characters
+
+
+def is_pattern(split_groups: str) -> bool:
+    return split_groups not in (AUTO, OFF)
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern of paths as a regular expression with one group. `*` is any text. Raises BadInput."""
+    if pattern.count(GROUP) != 1 or len(pattern) > MAX_PATTERN or pattern.count("*") > MAX_STARS:
+        raise BadInput(
+            f"split_groups must be auto, off, or a pattern of paths with {GROUP} once and at most {MAX_STARS} times *, "
+            f"such as */{GROUP}_*, not {escaped(pattern[:MAX_PATTERN])}."
+        )
+    parts = {"*": ".*?", GROUP: "(.+?)"}
+    pieces = re.split(r"(\*|\{group\})", pattern)
+    return re.compile("".join(parts.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL)
+
+
+def check_pattern(split_groups: str) -> None:
+    """Raise BadInput unless the value is auto, off or a pattern."""
+    if is_pattern(split_groups):
+        compiled(split_groups)
