@@ -13,7 +13,7 @@ from datasets.report.findings import KINDS, MAX_KEPT, read_findings
 from datasets.report.making import FORMAT, ReportRequest, make_report
 from digits_project.accounts import audit
 from digits_project.accounts.viewer import without_paths
-from digits_project.common.errors import Gone, IllegalTransition, Refused
+from digits_project.common.errors import Aborted, DamagedFile, Gone, IllegalTransition
 from digits_project.common.escaping import END, csv_line
 from digits_project.jobs import services
 from digits_project.jobs.execution.runner import patiently
@@ -28,7 +28,7 @@ CSV_COLUMNS = (
 A_PAGE = 24  # findings of a kind on a page, and in a response
 
 
-class CanNotReport(Refused):
+class CanNotReport(Exception):
     """The dataset has no images to report on yet; the text says why."""
 
 
@@ -89,7 +89,8 @@ def after_building(job_id: str) -> None:
 
 
 def make(report: DatasetReport, progress: Callable[[float], None]) -> None:
-    """Make the report of a running job. Raises BadInput or DamagedFile if the records can't be read."""
+    """Make the report of a running job. Raises BadInput or DamagedFile if the records can't be read, and Aborted if the
+    dataset was deleted."""
     dataset = report.dataset
     request = ReportRequest(
         directory=dataset.directory,
@@ -97,7 +98,13 @@ def make(report: DatasetReport, progress: Callable[[float], None]) -> None:
         categories=dataset.category_names if dataset.declared_kind.has_categories else [],
         shape=(dataset.resize_height, dataset.resize_width),
     )
-    report.summary = make_report(request, dataset.report_directory, progress)
+    try:
+        dataset.report_directory.mkdir(exist_ok=True)
+        report.summary = make_report(request, dataset.report_directory, progress)
+    except (FileNotFoundError, DamagedFile):
+        if not dataset.directory.is_dir():
+            raise Aborted("The dataset was deleted.") from None
+        raise
     patiently(partial(report.save, update_fields=["summary"]))
 
 

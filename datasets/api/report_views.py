@@ -13,6 +13,7 @@ from datasets.contents.report_sections import page_variables
 from datasets.models import Dataset, DatasetReport
 from datasets.report.findings import KINDS
 from digits_project.api.browsable import PageResponse
+from digits_project.api.error_statuses import Conflict
 from digits_project.api.forms import Form
 from digits_project.api.openapi import errors
 from digits_project.jobs.api.views import WITHOUT_PAGE, CreateViewSet, fetch
@@ -64,7 +65,10 @@ class ReportViewSet(CreateViewSet[DatasetReport]):
         return super().create(request, format)
 
     def make_jobs(self, owner, **fields):
-        return [reports.start(self.dataset, owner)]
+        try:
+            return [reports.start(self.dataset, owner)]
+        except reports.CanNotReport as unable:
+            raise Conflict(str(unable)) from unable
 
     def describe(self, job):
         return created_report_json(job)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets.tasks import build_dataset
+from datasets import reports
+from datasets.tasks import build_dataset, make_report
 from digits_project.jobs.models import Status
 from digits_project.jobs.scheduling import devices
 from digits_project.webhooks import services as webhooks
@@ -47,6 +48,9 @@ PAGES = {
     "dataset": "/datasets/{dataset}",
     "images of a dataset": "/datasets/{dataset}/images?split=val&category=3",
     "an image of a dataset": "/datasets/{dataset}/images/train/5?text=png",
+    "report on a dataset": "/datasets/{dataset}/report",
+    "findings of a kind": "/datasets/{dataset}/report?finding=near_copies",
+    "no report": "/datasets/{failed}/report",
     "failed dataset": "/datasets/{failed}",
     "augmentation": "/datasets/{dataset}/augment_preview",
     "new model": "/models/images/classification",
@@ -78,6 +82,7 @@ def addresses(make_dataset, make_model):
     devices.register()
     dataset, failed = make_dataset(name="Handwritten digits"), make_dataset(name="Empty folder")
     build_dataset(dataset.pk)
+    make_report(reports.start(type(dataset).objects.get(pk=dataset.pk)).pk)
     type(failed).objects.filter(pk=failed.pk).update(status=Status.ERROR, error="There is no image in this folder.")
     model = make_model(dataset, name="LeNet on digits", train_epochs=10)
     TrainedModel.objects.filter(pk=model.pk).update(status=Status.RUNNING, progress=0.5)

@@ -10,11 +10,15 @@ from django.core.management import call_command
 
 from datasets import reports
 from datasets.models import Dataset, DatasetReport
+from datasets.report.vectors import feature_network
 from datasets.services import create_dataset
 from datasets.tasks import build_dataset, make_report
+from digits_project.common.errors import Aborted
+from digits_project.jobs import services
 from tests.datasets.report.planted import TILE, WRONG, needs_photos, write_planted
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server"), needs_photos]
+BROWSER = {"Accept": "text/html"}
 SIZE = {"resize_width": TILE, "resize_height": TILE}
 
 
@@ -64,11 +68,51 @@ def test_a_report_finds_what_was_planted_and_shows_it_as_json_csv_page_and_by_co
 
     lines = list(csv.DictReader(io.StringIO(b"".join(client.get(f"{address}.csv").streaming_content).decode())))
     assert {Path(line["path"]).name for line in lines if line["kind"] == "blank"} == {"blank.png"}
-    page = client.get(address, headers={"Accept": "text/html"}).content.decode()
+    page = client.get(address, headers=BROWSER).content.decode()
     assert "Exact copies: 2" in page
     assert "in two categories" in page
-    whole = client.get(f"{address}?finding=near_copies", headers={"Accept": "text/html"}).content.decode()
+    whole = client.get(f"{address}?finding=near_copies", headers=BROWSER).content.decode()
     assert "Exact copies" not in whole
     assert "copy-jpeg" not in whole  # the page shows images, whose pages name the files
     call_command("dataset_report", report.dataset_id, "--here", "--json")
     assert json.loads(capsys.readouterr().out)["counts"] == found["counts"]
+
+
+def test_a_report_is_started_after_a_build_and_only_once(dataset, settings, client):
+    settings.DIGITS_DATASET_REPORTS = "auto"
+    reports.after_building(dataset.pk)
+    started = client.post(f"/datasets/{dataset.pk}/report.json").json()
+    assert started["dataset_id"] == dataset.pk
+    assert DatasetReport.objects.get().pk == started["id"]
+
+
+def test_a_dataset_that_is_not_built_gets_no_report(planted_folder, client):
+    waiting = create_dataset("ada", name="photos", folder_train=str(planted_folder), **SIZE)
+    response = client.post(f"/datasets/{waiting.pk}/report.json")
+    assert response.status_code == 409
+    assert "photos is Waiting" in response.content.decode()
+    assert client.get(f"/datasets/{waiting.pk}/report.json").status_code == 404
+    assert "can't be a report now" in client.get(f"/datasets/{waiting.pk}/report", headers=BROWSER).content.decode()
+
+
+def test_a_dataset_that_is_deleted_while_its_report_is_made_leaves_nothing(dataset):
+    report = reports.start(dataset, "ada")
+
+    def delete_at_once(fraction):
+        for one in Dataset.objects.all():
+            services.delete(one)
+
+    with pytest.raises(Aborted):
+        reports.make(report, delete_at_once)
+    assert not DatasetReport.objects.exists()
+    assert not dataset.directory.exists()
+    assert not report.directory.exists()
+
+
+def test_without_the_network_a_report_says_what_it_lacks(dataset, monkeypatch):
+    monkeypatch.setattr(feature_network, "_registered", [])
+    make_report(reports.start(dataset, "ada").pk)
+    summary = DatasetReport.objects.get().summary
+    assert summary["why_no_network"] == "no network for features is registered"
+    assert (summary["counts"]["exact_copies"], summary["counts"]["label_errors"]) == (2, 0)
+    assert summary["counts"]["near_copies"] >= 1
