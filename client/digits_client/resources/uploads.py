@@ -49,7 +49,7 @@ class Uploads:
         `patience` seconds without any progress; call it again for the same files to go on after that, also in another
         process."""
         source = source_of(Path(path))
-        with Bar(f"Send {source.name}", enabled=progress) as bar:
+        with Bar(source.name, enabled=progress) as bar:
             return _Sending(self._connection, source, piece, patience, _reporter(bar, source.length)).run()
 
     def list(self) -> Sequence[Upload]:
@@ -103,7 +103,7 @@ class _Sending:
     def run(self) -> Upload:
         key, offset = self._patiently(self._found_or_begun)
         while offset < self._source.length:
-            self._report("sends", offset)
+            self._report("sending", offset)
             offset = self._patiently(self._next_piece, key, offset)
         self._report("sent", offset)
         return Upload(key, self._source.name, self._source.length, offset, True)
