@@ -119,7 +119,7 @@ def as_curl(address: str, sent: Mapping[str, str], needs_token: bool) -> str:
 def as_command(kind: str, sent: Mapping[str, str]) -> str:
     """The command that creates the same model on the server. A network's text goes into a file."""
     flags = {name for name, field in FORMS[kind]().fields.items() if isinstance(field, BooleanField)}
-    parts = [f"manage.py train_model {shlex.quote(sent.get('model_name', UNNAMED))}"]
+    parts = [f"digits train {shlex.quote(sent.get('model_name', UNNAMED))}"]
     parts += ["--generic"] if kind == "generic" else []
     for name, value in sent.items():
         if name == "model_name" or (name in flags and value.lower() in ("no", "false")):

@@ -109,7 +109,7 @@ def test_a_plan_says_the_same_as_curl_and_as_a_command(plan, dataset):
     text = plan(model_name="it's new", train_epochs="3", aug_flip="none")
     assert f"--form-string dataset={dataset.pk}" in text
     assert "--train-epochs 3" in text
-    assert "manage.py train_model &#x27;it&#x27;&quot;&#x27;&quot;&#x27;s new&#x27;" in text
+    assert "digits train &#x27;it&#x27;&quot;&#x27;&quot;&#x27;s new&#x27;" in text
     assert "aug_flip" not in text.split("plan-curl", 2)[2]
 
 
