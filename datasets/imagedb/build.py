@@ -14,7 +14,7 @@ from PIL import Image
 from datasets.imagedb import split, white_level
 from datasets.imagedb.build_log import BuildLog, named
 from datasets.imagedb.copies import as_json
-from datasets.imagedb.encode import Encoded, Encoder
+from datasets.imagedb.encode import SIZES_SUFFIX, Encoded, Encoder
 from datasets.imagedb.images.depth import FULL_RANGE
 from datasets.imagedb.planning import Planner
 from datasets.imagedb.pool import WorkerPool
@@ -29,7 +29,7 @@ from digits_project.common.escaping import escaped
 from digits_project.common.resources import usable_cores
 
 _MEASURE_SHARE = 0.05  # of the progress
-_SPLIT_SUFFIXES = (".rec", ".idx", ".txt")
+_SPLIT_SUFFIXES = (".rec", ".idx", ".txt", SIZES_SUFFIX)
 _OUTPUTS = ["labels.txt", "mean.npy", "mean.png", "build.log"]
 _OUTPUTS += [name + suffix for name in split.NAMES for suffix in _SPLIT_SUFFIXES]
 
@@ -166,6 +166,7 @@ class _Build:
     def _write(self, part: Part, results: Iterator[Encoded], writer: RecordWriter) -> Part:
         """Write a record for every readable image that has a label. Returns a part with only those images."""
         written = np.zeros(len(part.images), bool)
+        sizes = np.zeros((len(part.images), 2), "<u2")
         position = 0
         while position < len(part.images):
             encoded = next(results)
@@ -178,9 +179,12 @@ class _Build:
                     written[offset] = True
             if encoded.total is not None:
                 self._mean.add(encoded.total, len(images) - len(encoded.failed))
+            sizes[position : position + len(images)] = encoded.sizes
             position += len(images)
             self._read += len(images)
             self._progress.at(self._read / self._planned)
+        if written.any():
+            sizes[written].tofile(self._directory / f"{part.name}{SIZES_SUFFIX}")
         return replace(part, images=part.images[written])
 
     def _log_images(self, part, images, labels, encoded):

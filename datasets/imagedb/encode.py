@@ -17,6 +17,9 @@ from datasets.imagedb.spec import Spec
 from datasets.imagedb.split import Part
 from datasets.imagedb.store.payloads import encode_image
 
+# NAME.sizes: width and height of the file of each record, uint16; datasets of earlier versions lack it.
+SIZES_SUFFIX = ".sizes"
+MAX_STORED_SIDE = 65_535  # of a file's image; a larger one is stored as this
 _MAX_IMAGES = 64  # per task: enough to make passing results cheap
 _MAX_BYTES = 4 << 20  # of pixels per task; limits the memory in use at once
 _CACHED_BYTES = 128 << 10  # of pixels; they fit into a processor's cache beside a decoder's tables
@@ -35,13 +38,15 @@ class Task(NamedTuple):
 class Encoded:
     """The result of one task: the payload of each image, or None with the reason in `failed`, by position.
 
-    `remarks` are remarks on images that were read, by position. `total` (uint32, H×W×C) is the sum of the images if the
+    `remarks` are remarks on images that were read, by position. `sizes` (uint16, N×2) are the widths and heights of the
+    files' images, 0 for those that failed. `total` (uint32, H×W×C) is the sum of the images if the
     mean is needed.
     """
 
     payloads: list[bytes | None]
     failed: dict[int, str]
     remarks: list[tuple[int, str]]
+    sizes: np.ndarray
     total: np.ndarray | None
 
 
@@ -90,7 +95,9 @@ class Encoder:
         failed: dict[int, str] = {}
         remarks: list[tuple[int, str]] = []
         said: list[str] = []
-        read = self._reader(listing.roots, said.append)
+        sizes: list[tuple[int, int]] = []
+        read = self._reader(listing.roots, said.append, sizes.append)
+        of_images = np.zeros((len(task.images), 2), np.uint16)
         total = np.zeros((spec.height, spec.width, spec.channels), np.uint32) if task.part == 0 else None
         # Several small images are read before they are encoded: decoder and encoder would push each other's tables out
         # of the processor's cache for every image, which takes a quarter of the time.
@@ -106,17 +113,18 @@ class Encoder:
                     failed[position] = str(error)
                 else:
                     remarks += [(position, remark) for remark in said]
+                    of_images[position] = np.minimum(sizes[-1], MAX_STORED_SIDE)
             if total is not None:
                 _add(pictures, total)
             payloads += [encode_image(picture, spec.encoding) if picture else None for picture in pictures]
-        return Encoded(payloads, failed, remarks, total)
+        return Encoded(payloads, failed, remarks, of_images, total)
 
-    def _reader(self, roots, remark):
+    def _reader(self, roots, remark, tell_size):
         """A function that reads the image of a path."""
         spec = self.spec
         size: dict[str, Any] = {"width": spec.width, "height": spec.height, "channels": spec.channels}
-        look = Look(spec.alpha_background, self.white_level, remark)
-        return partial(read_image, **size, resize_mode=spec.resize_mode, opener=opener(roots), look=look)
+        told: dict[str, Any] = {"look": Look(spec.alpha_background, self.white_level, remark), "tell_size": tell_size}
+        return partial(read_image, **size, resize_mode=spec.resize_mode, opener=opener(roots), **told)
 
 
 def _add(pictures, total):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datasets.imagedb.encode import SIZES_SUFFIX
 from datasets.imagedb.images.decoding import decode_record
 from datasets.imagedb.store.records import RecordReader
 
@@ -48,6 +49,15 @@ class ImageSet:
     def split_numbers(self) -> np.ndarray:
         """The number of each image's split, uint8."""
         return np.repeat(np.arange(len(self._readers), dtype=np.uint8), np.diff(self.starts))
+
+    def file_sizes(self) -> np.ndarray | None:
+        """The width and height of each image's file, uint16 n×2; None if the build did not store them."""
+        paths = [reader.path.with_suffix(SIZES_SUFFIX) for reader in self._readers]
+        if not all(path.exists() for path in paths):
+            return None
+        found = [np.fromfile(path, "<u2").reshape(-1, 2) for path in paths]
+        fit = all(len(sizes) == len(reader) for sizes, reader in zip(found, self._readers, strict=True))
+        return np.concatenate(found) if fit else None
 
     def place(self, image: int) -> RecordPlace:
         split = bisect_right(self.starts, image) - 1

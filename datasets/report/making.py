@@ -95,7 +95,7 @@ class _Report:
         if around is not None:
             distances = np.empty(len(order), np.float32)
             distances[order] = 1 - around.in_category
-        strange = list(unusual(seen.measures, None, self._request.shape, distances))
+        strange = list(unusual(seen.measures, self._images.file_sizes(), self._request.shape, distances))
         errors = None
         if vectors is not None and self._has_labels():
             errors = self._label_errors(vectors, categories, order, roots)

@@ -60,7 +60,7 @@ def open_image(path: str | Path) -> FileIO:
     return FileIO(path, opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))
 
 
-def _say_nothing(remark: str) -> None:
+def _say_nothing(remark: object) -> None:
     """The default receiver of remarks: ignores them."""
 
 
@@ -160,11 +160,13 @@ def read_image(
     resize_mode: str,
     opener: Callable[[str | Path], FileIO] = open_image,
     look: Look = Look(),
+    tell_size: Callable[[tuple[int, int]], None] = _say_nothing,
 ) -> Image.Image:
     """The network's pixels of a file, in mode L or RGB, without metadata. Building and classifying both use this
-    function."""
+    function. `tell_size` gets the width and the height before the resize."""
     with Turn(_TURNS) as turn:
         image = _read(source, opener, turn, partial(_load, look), look.remark)
+        tell_size(image.size)
         resized = _with_channels(resize(image, width, height, resize_mode), channels)
     resized.info = {}  # for example a colour profile, which a record does not have
     return resized

@@ -17,8 +17,8 @@ from digits_project.common.errors import BadInput
 from tests.support.damage import cut_in_half
 from tests.support.samples.imagedb_samples import ignore_progress, spec_of, write_digits, write_photos
 
-TRAIN_FILES = {"build.log", "labels.txt", "mean.npy", "mean.png", "train.rec", "train.idx", "train.txt"}
-VAL_FILES = {"val.rec", "val.idx", "val.txt"}
+TRAIN_FILES = {"build.log", "labels.txt", "mean.npy", "mean.png", "train.rec", "train.idx", "train.txt", "train.sizes"}
+VAL_FILES = {"val.rec", "val.idx", "val.txt", "val.sizes"}
 
 
 @pytest.fixture

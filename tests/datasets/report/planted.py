@@ -31,6 +31,8 @@ def write_planted(folder: Path) -> Path:
         tile.save(folder / "astronaut/copy-jpeg.jpg", quality=50)
     with Image.open(folder / "coffee/coffee-12.png") as tile:
         tile.point(lambda value: round(value * 0.9)).save(folder / "coffee/copy-darker.png")
+    Image.fromarray(_whole("rocket.jpg")[300:316, 300:316]).save(folder / "coffee/tiny.png")
+    Image.fromarray(_whole("rocket.jpg")[200:230, :200]).save(folder / "coffee/wide.png")
     Image.new("RGB", (TILE, TILE), (90, 90, 90)).save(folder / "coffee/blank.png")
     with Image.open(folder / "chelsea/chelsea-00.png") as tile:
         dark = tile.point(lambda value: value // 6)
@@ -44,9 +46,13 @@ def _copy(folder: Path, file: str, copy: str) -> None:
 
 def _tiles(name: str) -> list[np.ndarray]:
     """Tiles of a photo that overlap nowhere, from its middle, where there is most to see."""
-    path = Path(next(iter(util.find_spec("skimage").submodule_search_locations)), f"data/{name}.png")
-    photo = np.asarray(Image.open(BytesIO(path.read_bytes())).convert("RGB"))
+    photo = _whole(f"{name}.png")
     rows, columns = (side // TILE for side in photo.shape[:2])
     places = [(row * TILE, column * TILE) for row in range(rows) for column in range(columns)]
     tiles = [photo[top : top + TILE, left : left + TILE] for top, left in places]
     return sorted(tiles, key=lambda tile: -tile.std())[:TILES]
+
+
+def _whole(file: str) -> np.ndarray:
+    path = Path(next(iter(util.find_spec("skimage").submodule_search_locations)), "data", file)
+    return np.asarray(Image.open(BytesIO(path.read_bytes())).convert("RGB"))

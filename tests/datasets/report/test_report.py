@@ -50,7 +50,7 @@ def files(findings):
 def test_a_report_finds_what_was_planted_and_shows_it_as_json_csv_page_and_by_command(report, client, capsys):
     address = f"/datasets/{report.dataset_id}/report"
     found = client.get(f"{address}.json").json()
-    assert (found["status"], found["images"], found["effective_images"]) == ("Done", 77, 73)
+    assert (found["status"], found["images"], found["effective_images"]) == ("Done", 79, 75)
     assert files(found["findings"]["exact_copies"]) == [
         ["coffee-04.png", "copy-conflict.png"],
         ["chelsea-03.png", "copy-exact.png"],
@@ -62,6 +62,8 @@ def test_a_report_finds_what_was_planted_and_shows_it_as_json_csv_page_and_by_co
     ]
     assert files(found["findings"]["blank"]) == [["blank.png"]]
     assert ["chelsea-00.png"] in files(found["findings"]["dark"])  # some tiles of the photos are dark too
+    assert files(found["findings"]["tiny"]) == [["tiny.png"]]
+    assert files(found["findings"]["odd_shape"]) == [["wide.png"]]
     doubted = [name for [name] in files(found["findings"]["label_errors"])]
     assert set(WRONG) <= {*doubted, "copy-conflict.png"}
     assert "only repeat another one" in " ".join(found["sentences"])
