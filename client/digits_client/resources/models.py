@@ -95,6 +95,11 @@ class Model(Job):
         self._connection.request("DELETE", f"/api/v1/models/{self.id}/snapshots/{epoch:g}")
         return self.refresh()
 
+    def stop_early(self) -> Model:
+        """End the training after its current step: it is Done then, with its best snapshot. wait() waits for that."""
+        self._connection.request("POST", f"/api/v1/models/{self.id}/stop")
+        return self.refresh()
+
     def publish(self, snapshot: float | str | None = None, name: str | None = None) -> Pretrained:
         """Make a pretrained model of a snapshot, from which other trainings can start. The model can be deleted
         then."""

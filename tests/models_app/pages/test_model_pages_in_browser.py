@@ -77,6 +77,13 @@ def test_a_model_is_followed_and_classifies_dropped_images(visit, model, digits_
     page.get_by_role("button", name="Stop early and keep the best").click()
     page.get_by_role("button", name="Stop early", exact=True).click()
     page.get_by_text("The training ends after its current step, as requested").wait_for()
+    page.locator(".matrix a").first.press(
+        "Enter"
+    )  # the keyboard leads to the images of a cell, and to an error's image
+    page.wait_for_url("**/evaluation/cell?**")
+    page.go_back()
+    page.locator(".judged").first.press("Enter")
+    page.wait_for_url("**/images/val/0")
     assert page_errors == []
 
 
