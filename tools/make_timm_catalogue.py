@@ -3,7 +3,8 @@
     .venv-torch/bin/python -m tools.make_timm_catalogue [NAME …]
 
 Each network is built without memory for its weights (torch's device "meta"), so all of them take minutes. A network
-that gives no scores to categories, or that can't be built so, is left out. With names only these are written anew.
+that gives no scores to categories, or that can't be built so or exported, is left out. With names only those are
+written anew.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ CATEGORIES = 10
 SMALLEST, STEPS = (32, 64, 128), (1, 2, 4, 8, 16, 32, 64)
 BUILT_STEPS = (16, 14, 32, 28, 56, 64)  # the same for networks that timm builds for one size
 LINEAR = (torch.nn.Linear, timm.layers.Linear)
+UNEXPORTABLE = ("csatv2", "csatv2_21m")  # the exporter to ONNX lacks their pooling of images of any size
 SAME = {"bilinear": "bilinear"}  # of the interpolations; any other counts as bicubic
 
 
 class Unsuitable(Exception):
-    """A network that is no classifier, or not of square images."""
+    """A network that is no classifier, not of square images, or not to be exported to ONNX."""
 
 
 def main(chosen: list[str]) -> None:
@@ -52,6 +54,8 @@ def main(chosen: list[str]) -> None:
 
 def facts(name: str) -> dict[str, Any]:
     """The fields of TimmFacts. Raises Unsuitable, and the exceptions of timm and torch."""
+    if name in UNEXPORTABLE:
+        raise Unsuitable("it can't be exported to ONNX")
     given = timm.get_pretrained_cfg(name, allow_unregistered=False)
     channels, height, width = given.input_size
     if height != width or channels != len(given.mean):

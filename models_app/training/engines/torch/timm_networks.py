@@ -139,7 +139,7 @@ def _exported(name: str, categories: int, input_shape: tuple[int, int, int], is_
         one.uniform_(*DISTINCT, generator=draw)
     file = io.BytesIO()
     batch = {0: "N"}
-    with _refusing_unexportable(name), warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+    with refuse_unexportable(name), warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # of tracing, and that this exporter, which takes a tenth of the time, is old
         torch.onnx.export(
             model,
@@ -159,8 +159,8 @@ def _exported(name: str, categories: int, input_shape: tuple[int, int, int], is_
 
 
 @contextmanager
-def _refusing_unexportable(name: str) -> Iterator[None]:
-    """A context that raises BadNetwork if ONNX lacks an operation of a model."""
+def refuse_unexportable(name: str) -> Iterator[None]:
+    """Raise BadNetwork if an operation inside the block can't be exported to ONNX."""
     try:
         yield
     except torch.onnx.errors.OnnxExporterError as error:
@@ -190,6 +190,12 @@ def _built(name: str, categories: int, input_shape: Sequence[int], **options: An
 
 
 def _state(model: torch.nn.Module, detached: bool = True) -> dict[str, Tensor]:
-    """The tensors of a model's state that are weights: counters and indices, which are whole numbers, are not."""
-    state = model.state_dict(keep_vars=not detached)
-    return {name: one for name, one in state.items() if one.is_floating_point()}
+    """The tensors of a model's state that are weights: counters and indices, which are whole numbers, are not. A tensor
+    that several modules share, as in CoaT, has its first name only."""
+    state: dict[str, Tensor] = {}
+    found: set[int] = set()
+    for name, one in model.state_dict(keep_vars=True).items():
+        if one.is_floating_point() and id(one) not in found:
+            found.add(id(one))
+            state[name] = one.detach() if detached else one
+    return state

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow(30), pytest.mark.timeout(600)]
 RUNS = {
     "efficientnet_b0": (32, "all"), "convnext_atto": (32, "all"), "vit_tiny_patch16_224": (32, "all"),
     "mobilenetv4_conv_small": (32, "all"), "resnet50d": (32, "head"), "regnety_002": (32, "blocks"),
-    "tiny_vit_5m_224": (32, "all"),
+    "tiny_vit_5m_224": (32, "all"), "coat_lite_mini": (32, "all"),
 }  # fmt: skip
 
 

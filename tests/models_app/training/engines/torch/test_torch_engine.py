@@ -10,6 +10,7 @@ from digits_project.common.errors import BadInput
 from models_app.networks import BadNetwork, standard
 from models_app.networks.layers import TYPES, data_and_losses
 from models_app.training.engines import described
+from models_app.training.engines.torch import timm_networks
 from models_app.training.engines.torch.layer_operations import OPERATIONS
 from models_app.training.engines.torch.network_memory import planned_bytes
 from models_app.training.engines.torch.torch_device import refuse_other_bits
@@ -117,9 +118,15 @@ def test_a_network_of_timm_that_normalizes_by_one_value_a_channel_is_refused_wit
         engine.train_batch(np.zeros((1, 3, 32, 32), np.uint8), LABELS[:1], 0.01)
 
 
-def test_a_network_of_timm_that_cannot_be_exported_is_refused_before_the_training():
-    with pytest.raises(BadNetwork, match=r"timm's csatv2 can't be exported .*adaptive_avg_pool2d.*; take another"):
-        engine_of(timm_network("csatv2", 64))
+def test_a_network_of_timm_that_cannot_be_exported_is_refused_with_the_operation():
+    message = (
+        "Unsupported: ONNX export of operator adaptive_avg_pool2d, input size not accessible.  [Caused by the value"
+    )
+    with (
+        pytest.raises(BadNetwork, match=r"csatv2 can't be exported .*: Unsupported: .*_pool2d.*; take another"),
+        timm_networks.refuse_unexportable("csatv2"),
+    ):
+        raise torch.onnx.errors.OnnxExporterError(message)
 
 
 def test_a_label_that_is_no_category_is_reported_with_the_scores():
