@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("open_server")]
 NOT_READ = {"code", "pre", "script", "style", "textarea", "head"}
 # Names of fields have an underscore; a name such as half_crop is a value that is chosen.
 TECHNICAL = re.compile(
-    r"\b(job_id|image_file|image_path|image_url|folder_train|upload_train|POST|PUT|DELETE|as JSON)\b|[{}]|^None$"
+    r"\b(job_id|image_file|image_path|image_url|folder_train|upload_train|POST|PUT|DELETE|as JSON)\b|{{|}}|{%|^None$"
 )
 
 
