@@ -16,10 +16,11 @@ from digits_client.errors import (
     WaitTimeout,
 )
 from digits_client.events import Event
+from digits_client.resources.comparison import Comparison
 from digits_client.resources.datasets import Dataset
 from digits_client.resources.evaluations import Evaluation
 from digits_client.resources.jobs import Job
-from digits_client.resources.models import Comparison, Model
+from digits_client.resources.models import Model
 from digits_client.resources.pretrained import Pretrained
 from digits_client.resources.reports import Finding, Report
 from digits_client.resources.searches import Search

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from digits_client import classifying
 from digits_client.classifying import Image
+from digits_client.resources.comparison import Comparison
 from digits_client.resources.datasets import Dataset
 from digits_client.resources.evaluations import Evaluation
 from digits_client.resources.jobs import Fact, Job, Resource
@@ -192,36 +192,31 @@ class Model(Job):
             raise ValueError(f"{path.name} must end in .{', .'.join(ARCHIVES)} or .{ONNX}.")
         return self._connection.download(f"/models/{self.id}/download.{form}", path, params={"epoch": snapshot})
 
+    def train_further(
+        self,
+        dataset: Dataset | None = None,
+        name: str | None = None,
+        *,
+        snapshot: float | str = "default",
+        **fields: Any,
+    ) -> Model:
+        """Create a model that starts with the weights of a snapshot, on the same or another dataset."""
+        on = dataset or self.dataset
+        start = {
+            "method": "previous",
+            "previous_networks": self.id,
+            f"{self.id}-snapshot": self.snapshot(snapshot).epoch,
+        }
+        return Models(self._connection).train(
+            on, name or self.name, recipe="classic", kind=self.kind, **start, **fields
+        )
+
     def train_again(self, name: str | None = None, **changes: Any) -> Model:
         """Create a model with the same settings, except for these changes."""
         path = f"{FORM.format(kind=self.kind)}?clone={self.id}"
         return Model(
             self._connection, self._connection.json("POST", path, fields={"model_name": name or self.name, **changes})
         )
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Several models side by side. `differences` has the settings that are not the same for all: {field: (value of each
-    model, …)}."""
-
-    models: tuple[Model, ...]
-    accuracies: tuple[float | None, ...]
-    evaluations: tuple[Evaluation | None, ...]
-    differences: dict[str, tuple[Any, ...]]
-
-    def __str__(self) -> str:
-        """A table for people."""
-        rows = [("", *(model.name for model in self.models)), ("accuracy", *map(_percent, self.accuracies))]
-        rows += [(name, *map(str, values)) for name, values in self.differences.items()]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        return "\n".join(
-            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
-        )
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.2f} %"
 
 
 class Models(Resource[Model]):
