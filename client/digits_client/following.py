@@ -15,6 +15,7 @@ from digits_client.events import Event
 from digits_client.progress import Bar, duration
 
 ENDED = ("Done", "Aborted", "Error")
+NOT_STARTED = ("Initialized", "Waiting")
 DELETED = "Deleted"  # instead of a status
 TYPES = ("status", "progress", "metrics")
 POLL_SECONDS = 1.0  # between two questions without a stream

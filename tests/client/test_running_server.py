@@ -191,6 +191,7 @@ def test_a_wait_goes_on_when_the_web_server_is_killed_until_it_takes_too_long(ru
     with pytest.raises(WaitTimeout, match="after 3 seconds"):
         long.wait(progress=False, timeout=3)
     killing.join()
+    assert long.wait_for_start(timeout=60).status == "Running"
     assert not long.refresh().has_ended
     long.abort()
     with pytest.raises(JobAborted):

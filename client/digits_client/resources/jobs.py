@@ -124,6 +124,16 @@ class Job:
         """How many epochs it has, for the bar."""
         return None
 
+    def wait_for_start(self: AnyJob, *, timeout: float | None = None) -> AnyJob:
+        """Wait until the job runs, or has ended already, and return it. Raises WaitTimeout."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for state in following.follow(self._connection, self, deadline):
+            if state is not None and state.status not in following.NOT_STARTED:
+                break
+            if deadline is not None and time.monotonic() > deadline:
+                raise WaitTimeout(f"{self.name} ({self.id}) still waits after {timeout:g} seconds.")
+        return self.refresh()
+
     # --- what can be done with it -------------------------------------------------------------------------------------
     def abort(self: AnyJob) -> AnyJob:
         """Abort the job; it stops within two seconds. wait(check=False) waits for that."""
