@@ -74,7 +74,12 @@ class ModelViewSet(JobViewSet):
         model = fetch(TrainedModel, job_id)
         details = {"details": model_details(model)} if wants_details(request) else {}
         facts = model_json(model, request.query_params.get("points") == "all") | digits_keys(model) | details
-        return PageResponse(facts, "models_app/model.html", starts_from=network_texts.starts_from(model))
+        return PageResponse(
+            facts,
+            "models_app/model.html",
+            starts_from=network_texts.starts_from(model),
+            is_ending=model.stop_requested_at,
+        )
 
     @extend_schema(responses={(200, CSV): OpenApiTypes.STR})
     @action(detail=True, name="Metrics File", **WITHOUT_PAGE)

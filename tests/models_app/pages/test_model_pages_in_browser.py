@@ -77,6 +77,7 @@ def test_a_model_is_followed_and_classifies_dropped_images(visit, model, digits_
     page.get_by_role("button", name="Stop early and keep the best").click()
     page.get_by_role("button", name="Stop early", exact=True).click()
     page.get_by_text("The training ends after its current step, as requested").wait_for()
+    assert page.get_by_role("button", name="Stop early and keep the best").count() == 0
     page.locator(".matrix a").first.press(
         "Enter"
     )  # the keyboard leads to the images of a cell, and to an error's image
