@@ -1,5 +1,6 @@
 """Starts, makes and reads the reports on datasets."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -16,11 +17,13 @@ from digits_project.accounts.viewer import without_paths
 from digits_project.common.errors import Aborted, DamagedFile, Gone, IllegalTransition
 from digits_project.common.escaping import END, csv_line
 from digits_project.jobs import services
-from digits_project.jobs.execution.runner import patiently
-from digits_project.jobs.models import Status
+from digits_project.jobs.execution.runner import Unfinished, patiently
+from digits_project.jobs.models import Status, job_classes
 
 AUTO = "auto"  # DIGITS_DATASET_REPORTS: a report after each build
 MAX_OF_NAME = 200
+ATTEMPTS = 3  # of a report, of which all but the last give way to other jobs
+LOOK_SECONDS = 2.0  # how often a report looks whether another job waits
 CSV_COLUMNS = (
     *("kind", "finding", "split", "record", "category", "path"),
     *("conflict", "leak", "value", "likelier", "probability", "of_label"),
@@ -100,12 +103,33 @@ def make(report: DatasetReport, progress: Callable[[float], None]) -> None:
     )
     try:
         dataset.report_directory.mkdir(exist_ok=True)
-        report.summary = make_report(request, dataset.report_directory, progress)
+        report.summary = make_report(request, dataset.report_directory, _GivesWay(report, progress))
     except (FileNotFoundError, DamagedFile):
         if not dataset.directory.is_dir():
             raise Aborted("The dataset was deleted.") from None
         raise
     patiently(partial(report.save, update_fields=["summary"]))
+
+
+class _GivesWay:
+    """Reports progress, and ends the attempt when a dataset or an evaluation waits for the worker: people wait for
+    those. The next attempt begins anew, so the last of a few gives way no more."""
+
+    def __init__(self, report: DatasetReport, progress: Callable[[float], None]) -> None:
+        self._progress = progress
+        self._attempts = sum(status == Status.RUNNING for status, *_ in report.status_history)
+        self._looked = time.monotonic()
+        self._saw_one = False
+
+    def __call__(self, fraction: float) -> None:
+        self._progress(fraction)
+        if self._attempts < ATTEMPTS and time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = time.monotonic()
+            others = [one for one in job_classes() if one.QUEUE == DatasetReport.QUEUE and one is not DatasetReport]
+            waits = any(one.ready().exists() for one in others)
+            if waits and self._saw_one:  # a free worker would have taken it meanwhile
+                raise Unfinished(0.0)
+            self._saw_one = waits
 
 
 def findings(report: DatasetReport, kind: str, page: int = 1, size: int = A_PAGE) -> list[dict[str, Any]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from datasets.report.image_set import ImageSet
 from datasets.report.vectors.feature_network import LoadedNetwork
 from datasets.report.vectors.vector_file import VectorFile
 
+NICENESS = 10  # of the threads; Linux has one for each. Trainings and predictions come first
 BATCH = 16  # images of a run of the network, on one thread
 _WAITING = 2  # batches per thread
 
@@ -48,7 +51,7 @@ class ImagePass:
         """Measure all images on so many threads. `report(fraction)` can raise to stop. Raises BadImage."""
         count = len(self._images)
         batches = (range(first, min(first + BATCH, count)) for first in range(0, count, BATCH))
-        with ThreadPoolExecutor(threads, "report") as pool:
+        with ThreadPoolExecutor(threads, "report", initializer=partial(os.nice, NICENESS)) as pool:
             for done in _in_order(pool, self._measure, batches, _WAITING * threads):
                 report(done / count)
 

@@ -118,3 +118,16 @@ def test_without_the_network_a_report_says_what_it_lacks(dataset, monkeypatch):
     assert summary["why_no_network"] == "no network for features is registered"
     assert (summary["counts"]["exact_copies"], summary["counts"]["label_errors"]) == (2, 0)
     assert summary["counts"]["near_copies"] >= 1
+
+
+def test_a_report_gives_way_to_a_dataset_that_waits_but_not_for_ever(dataset, planted_folder, monkeypatch):
+    monkeypatch.setattr(reports, "LOOK_SECONDS", 0.0)
+    report = reports.start(dataset, "ada")
+    create_dataset("ada", name="more photos", folder_train=str(planted_folder), **SIZE)
+    for _ in range(reports.ATTEMPTS - 1):
+        make_report(report.pk)
+        report.refresh_from_db()
+        assert report.status == "Waiting"
+    make_report(report.pk)
+    report.refresh_from_db()
+    assert report.status == "Done"
