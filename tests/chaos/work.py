@@ -117,8 +117,9 @@ class Work:
         if status == "Error" and not any(expected in error for expected in EXPECTED_ERRORS):
             self.broken.append(f"{kind} {job_id} failed: {error}")
         folder = self.server.jobs / job_id
-        partial = [path.name for path in folder.rglob("*") if path.name.startswith((".partial", "building"))]
-        partial += [path.name for path in folder.rglob("*.part")]
+        # A report on a dataset is a job of its own, which begins when the dataset is Done.
+        files = [path for path in folder.rglob("*") if folder / "report" not in path.parents]
+        partial = [one.name for one in files if one.name.startswith((".partial", "building")) or one.suffix == ".part"]
         if partial:
             self.broken.append(f"{kind} {job_id}, {status}, left {partial}")
         if status == "Done":

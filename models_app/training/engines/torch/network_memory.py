@@ -15,8 +15,11 @@ FLOAT_BYTES, SMALLEST_BYTES = 4, 2  # of a number in float32, and in bf16
 
 
 def check_fits(config: EngineConfig, there: int) -> None:
-    """Raise BadInput if a training's batch takes more than the memory that there is, in bytes."""
-    memory_limits.check_room(config, planned_bytes(config.network, config.batch_size, number_bytes(config)), there)
+    """Raise BadInput if a training's batch takes more than the memory that there is, in bytes: on a GPU the images of
+    this rank, on the CPU those of all ranks of this host."""
+    sharing = 1 if _is_on_gpu(config) else config.ranks.count_here
+    needed = planned_bytes(config.network, config.own_size * sharing, number_bytes(config))
+    memory_limits.check_room(config, needed, there)
 
 
 def planned_bytes(network: Network, images: int, of_number: int = FLOAT_BYTES) -> int:
@@ -26,5 +29,8 @@ def planned_bytes(network: Network, images: int, of_number: int = FLOAT_BYTES) -
 
 def number_bytes(config: EngineConfig) -> int:
     """The fewest bytes that a number of a layer can take on the device: a GPU can compute in bf16."""
-    on_gpu = config.devices[0].startswith("gpu")
-    return SMALLEST_BYTES if on_gpu and config.precision != FP32 else FLOAT_BYTES
+    return SMALLEST_BYTES if _is_on_gpu(config) and config.precision != FP32 else FLOAT_BYTES
+
+
+def _is_on_gpu(config: EngineConfig) -> bool:
+    return config.devices[0].startswith("gpu")

@@ -6,7 +6,6 @@ import importlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -104,7 +103,7 @@ class TorchEngine(KeptWeights):
     @cached_property
     def _training(self) -> PhaseModule:
         """The module of training, made when it is first needed."""
-        check_fits(replace(self._config, batch_size=self._config.own_size), self._device.memory)
+        check_fits(self._config, self._device.memory)
         module = PhaseModule(self._config, "train", self._weights, self._device.device)
         if self._config.compile_network:
             compile_if_possible(module, self._device.device)

@@ -17,6 +17,7 @@ from models_app.training.engines.torch.torch_device import refuse_other_bits
 from models_app.training.engines.torch.torch_library import torch
 from models_app.training.engines.torch_declaration import TORCH
 from models_app.training.hyperparameters import PRECISIONS
+from models_app.training.ranks.rank import Ranks
 from tests.support.samples.engine_samples import engine_of, random_images
 from tests.support.samples.imagedb_samples import digits
 from tests.support.samples.training_samples import dropout_network, softmax_network
@@ -51,14 +52,23 @@ def test_a_gpu_that_is_not_there_is_refused_with_the_number_of_those_that_are():
 
 
 def test_a_network_that_does_not_fit_into_the_memory_is_refused_before_the_first_batch():
-    sample = standard("vgg16", (3, 224, 224), 10)
+    sample = standard("resnet18", (3, 224, 224), 10)
     batch_size = resources.limit().size // planned_bytes(sample, 1) + 1
     engine = engine_of(sample, batch_size=batch_size, devices=("cpu",))
     images = np.broadcast_to(np.zeros((3, 224, 224), np.uint8), (batch_size, 3, 224, 224))
     with pytest.raises(
-        BadInput, match=r"training VGG-16.* needs .* GiB of memory, and there are .* batch_accumulation"
+        BadInput, match=r"training ResNet-18.* needs .* GiB of memory, and there are .* batch_accumulation"
     ):
         engine.train_batch(images, np.zeros(batch_size, np.float32), 0.01)
+
+
+def test_ranks_that_share_the_memory_of_a_host_are_refused_what_fits_only_into_one_of_them():
+    sample = standard("resnet18", (3, 224, 224), 10)
+    half = resources.limit().size // planned_bytes(sample, 1) * 2 // 3
+    engine = engine_of(sample, batch_size=2 * half, devices=("cpu",), ranks=Ranks(count=2, count_here=2))
+    images = np.broadcast_to(np.zeros((3, 224, 224), np.uint8), (half, 3, 224, 224))
+    with pytest.raises(BadInput, match=f"training ResNet-18.* with a batch size of {2 * half} needs "):
+        engine.train_batch(images, np.zeros(half, np.float32), 0.01)
 
 
 def test_the_cpu_computes_in_fp32_unless_bf16_is_wanted():
