@@ -17,7 +17,7 @@ from inference import image_answers, services
 from inference.engine.classification_metrics import Figures
 from inference.engine.predictor import percent
 from inference.inference_kinds import METRICS
-from models_app.results import Evaluation
+from models_app.results import Evaluation, fitted_temperature
 
 MAX_BYTES = 8 << 20  # of a batch; an abort is noticed between batches
 BYTES_A_VALUE = 4
@@ -32,7 +32,8 @@ def evaluate(evaluation: Evaluation, report: Callable[[float], None]) -> None:
     check_dataset(model.dataset, (evaluation.split,), lambda: report(0.0))
     with services.whole(snapshot):
         predictor = services.load(snapshot.onnx_file)
-    found = METRICS[model.kind](len(model.dataset.categories))
+    fitted = None if evaluation.split == Evaluation.Split.VAL else fitted_temperature(snapshot)
+    found = METRICS[model.kind](len(model.dataset.categories), fitted)
     records = model.dataset.directory / f"{evaluation.split}.rec"
     fitting = MAX_BYTES // (BYTES_A_VALUE * math.prod(model.dataset.image_shape))
     answers = image_answers.Collected()

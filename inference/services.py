@@ -19,8 +19,9 @@ from digits_project.jobs.visibility import find_visible, visible
 from digits_project.monitoring.metrics import LOADED_SNAPSHOTS
 from inference import cache
 from inference.engine.predictor import Predictor, plain, ranked
+from inference.engine.temperature import calibrated
 from models_app.models import TrainedModel
-from models_app.results import Snapshot, Which, chosen, is_epoch
+from models_app.results import Snapshot, Which, chosen, fitted_temperature, is_epoch
 from models_app.training.snapshots.snapshot_check import damaged, missing, verify
 
 MAX_NUMBERS = 8_000_000  # of the outputs for one image; 21 categories for each of 500×500 pixels are 5 million
@@ -43,6 +44,10 @@ class NoSnapshot(Exception):
 
 class NoSuchSnapshot(Exception):
     """The model has snapshots, but none of this epoch."""
+
+
+class NotCalibrated(Exception):
+    """No temperature was fitted for the snapshot."""
 
 
 class CanNotClassify(Exception):
@@ -81,9 +86,24 @@ def _why_none(job_id: str, which: Which) -> Exception:
     return NoSuchSnapshot(message) if model.snapshots.exists() else NoSnapshot(message)
 
 
-def classify(snapshot: Snapshot, pixels: np.ndarray) -> list[tuple[str, float]]:
-    """[(category, percent)] of one image as reader() reads it, best first, at most five. Raises CanNotClassify."""
-    return ranked(scores(snapshot, predictor(snapshot), pixels[None])[0], snapshot.trained_model.dataset.category_names)
+def classify(snapshot: Snapshot, pixels: np.ndarray, temperature: float = 1.0) -> list[tuple[str, float]]:
+    """[(category, percent)] of one image as reader() reads it, best first, at most five; at a temperature other than 1
+    the percentages are calibrated. Raises CanNotClassify."""
+    found = scores(snapshot, predictor(snapshot), pixels[None])
+    if temperature != 1:
+        found = calibrated(found, temperature)
+    return ranked(found[0], snapshot.trained_model.dataset.category_names)
+
+
+def temperature_of(snapshot: Snapshot) -> float:
+    """The temperature that calibrates a snapshot. Raises NotCalibrated."""
+    temperature = fitted_temperature(snapshot)
+    if temperature is None:
+        raise NotCalibrated(
+            f"{snapshot.trained_model.name} is not calibrated at epoch {snapshot.epoch:g}: evaluate this snapshot on "
+            "the validation images, which fits its temperature."
+        )
+    return temperature
 
 
 def infer(snapshot: Snapshot, pixels: np.ndarray) -> dict[str, list]:

@@ -216,11 +216,19 @@ class Evaluation(Job):
 
     # For each of fifteen bins of the confidence: images, accuracy, confidence; empty in rows of earlier versions.
     calibration = models.JSONField(default=list, editable=False)
+    # Scores p^(1/temperature), scaled to a sum of 1, have the calibration error calibrated_error. Null in earlier rows.
+    temperature = models.FloatField(null=True, editable=False)
+    calibrated_error = models.FloatField(null=True, editable=False, help_text="0 to 1")
 
     # The columns that a list of evaluations should defer.
     LARGE = ("categories", "confusion_matrix", "most_confused", "worst_errors")
     FIGURES = ("images", "accuracy", "top_5_accuracy", "loss", "calibration_error", *LARGE)
-    RESULTS = (*FIGURES, "calibration")  # what an evaluation stores; the documented JSON has FIGURES
+    RESULTS = (
+        *FIGURES,
+        "calibration",
+        "temperature",
+        "calibrated_error",
+    )  # what an evaluation stores; the documented JSON has FIGURES
 
     class Meta(Job.Meta):
         constraints = [models.UniqueConstraint(fields=["trained_model", "epoch", "split"], name="evaluation_once")]
@@ -228,6 +236,12 @@ class Evaluation(Job):
     def get_absolute_url(self, suffix: str = "") -> str:
         page = reverse("evaluation", args=[self.trained_model_id]) + suffix
         return f"{page}?split={self.split}&snapshot_epoch={self.epoch:g}"
+
+
+def fitted_temperature(snapshot: Snapshot) -> float | None:
+    """The temperature that calibrates a snapshot, fitted on the validation images; None before their evaluation."""
+    evaluated = Evaluation.objects.filter(trained_model=snapshot.trained_model_id, split=Evaluation.Split.VAL)
+    return evaluated.filter(epoch=snapshot.epoch).values_list("temperature", flat=True).first()
 
 
 def best_accuracy() -> Subquery:

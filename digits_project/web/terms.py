@@ -33,6 +33,7 @@ TERMS = {
     "snapshot": "The weights of a model as they were at one point of its training; each can classify.",
     "split": "A part of the dataset: train to learn from, val to watch progress, test for a last judgement.",
     "sweep": "Several trainings at once, one for each of several values of a setting.",
+    "temperature": "A number above 1 makes a model less sure of itself, below 1 surer; no prediction changes.",
     "top-5 accuracy": "The share of the images whose true category is among the five best predictions.",
     "validation": "Measuring a model, while it trains, on images that it does not learn from.",
     "weight decay": "Pulls the weights towards zero, so that the network does not learn images by heart.",

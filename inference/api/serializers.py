@@ -39,7 +39,11 @@ VISUALIZATIONS = {
         "Whether the response has the weights and activations of each layer, under the key visualizations."
     )
 }
-EXPLANATION = {
+CLASSIFY_QUERY = {
+    "calibrated": (
+        "Whether the percentages are calibrated, by the temperature that an evaluation on the validation images has "
+        "fitted; the order of the categories is the same."
+    ),
     "explain": "Whether the response says which parts of the image speak for the category, under the key explanation.",
     "explain_category": "The category to explain; empty: the best one.",
 }
@@ -151,8 +155,9 @@ class VisualizationsForm(Form):
 class ClassifyQuery(VisualizationsForm):
     """The query string of classify_one."""
 
-    DESCRIPTIONS = VISUALIZATIONS | EXPLANATION
+    DESCRIPTIONS = VISUALIZATIONS | CLASSIFY_QUERY
 
+    calibrated = Flag()
     explain = Flag()
     explain_category = serializers.CharField(default="", max_length=1000, trim_whitespace=False)
 

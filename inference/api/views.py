@@ -95,10 +95,11 @@ class InferenceViewSet(FormViewSet):
         """Classify one image with a snapshot of a model: `job_id`, and one of `image_file`, `image_path`, `image_url`."""  # noqa: E501
         snapshot, form = self._question()
         with self._measured(form):
-            pixels = services.reader(snapshot)(form["image"])
-            ranked = services.classify(snapshot, pixels)
-            answer = {"predictions": wire_format.predictions(ranked)}
             asked = self._query(ClassifyQuery)
+            pixels = services.reader(snapshot)(form["image"])
+            temperature = services.temperature_of(snapshot) if asked.get("calibrated") else 1.0
+            ranked = services.classify(snapshot, pixels, temperature)
+            answer = {"predictions": wire_format.predictions(ranked)}
             shown: dict[str, Any] = {"predictions": ranked}
             if asked.get("explain"):
                 answer["explanation"] = explain(snapshot, pixels, asked["explain_category"])
@@ -200,7 +201,7 @@ class InferenceViewSet(FormViewSet):
         try:
             with INFERENCE_SECONDS.time(_measured_route(self.action)):
                 yield
-        except services.CanNotClassify as unable:
+        except (services.CanNotClassify, services.NotCalibrated) as unable:
             raise error_statuses.Conflict(str(unable)) from unable
         except BadImage as broken:
             named = f"{form['image']}: " if isinstance(form["image"], Path) else ""

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inference.engine.calibration_bins import BINS, bins_of, calibration_error
 from inference.engine.confusion_matrix import ConfusionMatrix
+from inference.engine.temperature import TemperatureFit
 
 MAX_ERRORS = 50
 MAX_CONFUSED = 100
-BINS = 15  # of the calibration error
 TOP = 5
 MIN_SCORE = float(np.finfo(np.float32).eps)  # of a score in the loss, so that its logarithm is finite
 
@@ -54,10 +55,10 @@ class Figures:
         Σ_b |B_b|/N · |accuracy(B_b) - mean confidence(B_b)|
 
     over 15 bins, where B_b are the images with a confidence in ((b-1)/15, b/15]; `calibration` are these bins.
-    `confusion_matrix[i][j]` counts the
-    images of category i that were predicted as j; None with more than 1000 categories. `most_confused` are (category,
-    predicted category, number of images), most frequent first, at most 100. `worst` are the errors with the highest
-    confidence, at most 50.
+    `calibrated_error` is that of the confidences at `temperature`, which is fitted on these images or given.
+    `confusion_matrix[i][j]` counts the images of category i that were predicted as j; None with more than 1000
+    categories. `most_confused` are (category, predicted category, number of images), most frequent first, at most 100.
+    `worst` are the errors with the highest confidence, at most 50.
     """
 
     images: int
@@ -66,6 +67,8 @@ class Figures:
     loss: float
     calibration_error: float
     calibration: list[CalibrationBin]
+    temperature: float
+    calibrated_error: float
     categories: list[OfCategory]
     confusion_matrix: list[list[int]] | None
     most_confused: list[tuple[int, int, int]]
@@ -73,9 +76,11 @@ class Figures:
 
 
 class ClassificationMetrics:
-    """Collects scores and true categories."""
+    """Collects scores and true categories. The temperature of the calibration is fitted on them, unless it is given."""
 
-    def __init__(self, categories: int):
+    def __init__(self, categories: int, temperature: float | None = None):
+        self._temperature = temperature
+        self._fit = TemperatureFit()
         self._images = self._among_best = 0
         self._loss = 0.0
         self._matrix = ConfusionMatrix(categories)
@@ -84,6 +89,7 @@ class ClassificationMetrics:
 
     def add(self, truths: np.ndarray, scores: np.ndarray) -> None:
         """Add the next images: their true categories (int N) and scores from 0 to 1 (N×categories)."""
+        self._fit.add(truths, scores)
         rows, best = np.arange(len(truths)), np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
         answers, scores = best[:, 0], scores.astype(np.float64)
         confidences, right = scores[rows, answers], answers == truths
@@ -95,7 +101,7 @@ class ClassificationMetrics:
         self._images += len(truths)
 
     def _add_to_bins(self, confidences: np.ndarray, right: np.ndarray) -> None:
-        number = np.clip(np.ceil(confidences * BINS).astype(int) - 1, 0, BINS - 1)
+        number = bins_of(confidences)
         for sums, summand in zip(self._bins, (np.ones_like(confidences), right, confidences), strict=True):
             sums += np.bincount(number, weights=summand, minlength=BINS)
 
@@ -114,13 +120,16 @@ class ClassificationMetrics:
         f1 = _ratio(2 * hits, answered + support)
         columns = (array.tolist() for array in (_ratio(hits, answered), _ratio(hits, support), f1, support))
         images, right, confidences = self._bins
+        temperature = self._temperature or self._fit.temperature()
         return Figures(
             images=self._images,
             accuracy=int(hits.sum()) / self._images,
             top_5_accuracy=self._among_best / self._images,
             loss=float(self._loss) / self._images,
-            calibration_error=float(np.abs(right - confidences).sum()) / self._images,
+            calibration_error=calibration_error(right, confidences, self._images),
             calibration=[_bin(*sums) for sums in zip(images, right, confidences, strict=True)],
+            temperature=temperature,
+            calibrated_error=self._fit.error_at(temperature),
             categories=[OfCategory(*row) for row in zip(*columns, strict=True)],
             confusion_matrix=self._matrix.whole(),
             most_confused=self._matrix.most(MAX_CONFUSED),

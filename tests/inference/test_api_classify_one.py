@@ -11,6 +11,7 @@ from digits_project.common.fetch import FetchPolicy
 from digits_project.monitoring.metrics import REGISTRY
 from inference.engine.predictor import Predictor
 from models_app.networks import Layer, Network
+from models_app.results import Evaluation
 from tests.support.applications.web_samples import web_server
 from tests.support.samples.heic_samples import heic_file
 from tests.support.samples.row_samples import add_snapshot, with_categories
@@ -54,6 +55,20 @@ def test_the_response_has_the_five_best_categories_only(classify, ranking, image
     assert list(response) == ["predictions"]
     assert response["predictions"] == dict(ranking(image))
     assert list(response["predictions"].values()) == sorted(response["predictions"].values(), reverse=True)
+
+
+def test_percentages_are_calibrated_once_an_evaluation_has_fitted_a_temperature(client, model, image):
+    def classify():
+        return client.post(f"{URL}?calibrated=1", {"job_id": model.pk, "image_file": upload(image)})
+
+    status, message = error_of(classify())
+    assert (status, "evaluate this snapshot on the validation images" in message) == (409, True)
+    of_newest = {"job_id": "20260101-000000-0001", "trained_model": model, "epoch": 2, "name": "lenet"}
+    Evaluation.objects.create(**of_newest, split="val", temperature=2.5, status="Done")
+    pixels = decoding.read_array(image, 28, 28, 1, "squash")
+    scores = Predictor(model.newest_snapshot.onnx_file).scores(pixels[None])[0]
+    expected = sorted(100 * scores**0.4 / (scores**0.4).sum(), reverse=True)[:5]
+    assert list(classify().json()["predictions"].values()) == pytest.approx(expected, abs=0.01)
 
 
 def test_the_wire_format_of_digits_has_a_list_of_pairs(classify, ranking, image, settings):

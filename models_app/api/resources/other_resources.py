@@ -92,6 +92,10 @@ class EvaluationDetails(EvaluationResource, JobDetails):
     calibration = CalibrationBinFacts(
         many=True, help_text="Fifteen bins of the confidence; empty for evaluations of earlier versions."
     )
+    temperature = serializers.FloatField(
+        allow_null=True, help_text="With it `classify_one` calibrates confidences; null for earlier versions."
+    )
+    calibrated_error = serializers.FloatField(allow_null=True, help_text="The calibration error then, 0 to 1.")
 
 
 class EvaluationFilter(ResourceFilter):

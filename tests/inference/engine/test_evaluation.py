@@ -9,6 +9,7 @@ from sklearn.calibration import calibration_curve
 
 from inference.engine.classification_metrics import MAX_CONFUSED, MAX_ERRORS, ClassificationMetrics
 from inference.engine.confusion_matrix import ConfusionMatrix
+from inference.engine.temperature import calibrated
 
 
 def random_scores(images, categories, seed=0):
@@ -111,3 +112,27 @@ def test_more_than_a_thousand_categories_have_figures_but_no_confusion_matrix():
 
 def test_a_score_of_zero_for_the_truth_gives_a_finite_loss():
     assert figures_of(np.array([1]), np.array([[1, 0]], np.float32)).loss == pytest.approx(-np.log(2**-23))
+
+
+def test_the_fitted_temperature_has_the_lowest_loss_and_calibrates_other_images():
+    truths, scores = random_scores(4000, 5)
+    sharpened = calibrated(scores, 0.4)  # a network that is too sure of itself
+    found = figures_of(truths[:2000], sharpened[:2000], batch=300)
+    losses = [
+        metrics.log_loss(truths[:2000], calibrated(sharpened[:2000], found.temperature * factor), labels=range(5))
+        for factor in (0.9, 1, 1.1)
+    ]
+    assert min(losses) == losses[1]
+    held_out = ClassificationMetrics(5, found.temperature)
+    held_out.add(truths[2000:], sharpened[2000:])
+    assert held_out.figures().calibrated_error < held_out.figures().calibration_error / 2
+    direct = figures_of(truths[2000:], calibrated(sharpened[2000:], found.temperature))
+    assert held_out.figures().calibrated_error == pytest.approx(direct.calibration_error, abs=1e-6)
+
+
+def test_calibration_changes_no_prediction_and_survives_a_score_of_zero():
+    _, scores = random_scores(300, 12)
+    scores[0] = np.eye(12)[3]
+    changed = calibrated(scores, 3.0)
+    assert (changed.argmax(axis=1) == scores.argmax(axis=1)).all()
+    np.testing.assert_allclose(changed.sum(axis=1), 1)
