@@ -19,7 +19,7 @@ from tests.support.server import RunningServer
 from tests.support.services import temporary_home
 
 # The page's commands start a server and several trainings, which takes long on a busy machine.
-pytestmark = [pytest.mark.trainer, pytest.mark.slow(20), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.trainer, pytest.mark.slow(20), pytest.mark.timeout(900)]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 BLOCK = re.compile(r"```sh\n(.*?)```\n(?:```python\n(.*?)```\n)?(?:```(?:json)?\n(.*?)```\n)?", re.S)
@@ -102,7 +102,7 @@ def run(blocks, folder, setup):
         setup,
         *(script_of(lines, f"{folder}/log.{i}", f"output.{i}") for i, (lines, *_) in enumerate(blocks)),
     ]
-    subprocess.run(["sh", "-c", "\n".join(script)], cwd=folder, timeout=300, check=True)
+    subprocess.run(["sh", "-c", "\n".join(script)], cwd=folder, timeout=500, check=True)
     texts = [
         [(folder / f"{kind}.{i}").read_text(errors="replace") for kind in ("output", "log")] for i in range(len(blocks))
     ]
