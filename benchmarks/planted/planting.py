@@ -32,7 +32,7 @@ def _jpeg(image: Image.Image) -> Image.Image:
 
 def _crop(image: Image.Image) -> Image.Image:
     width, height = (side * 0.95 for side in image.size)
-    left, top = (random.uniform(0, side * 0.05) for side in image.size)
+    left, top = (random.uniform(0, side * 0.05) for side in image.size)  # nosec B311
     box = (left, top, left + width, top + height)
     return image.resize(image.size, Image.Resampling.BICUBIC, box=box)
 
@@ -56,16 +56,16 @@ def plant(source: Path, target: Path, count: int, seed: int = 0) -> Planted:
     categories = sorted({path.parent.name for path in files})
     for name in categories:
         (target / name).mkdir(parents=True, exist_ok=True)
-    wrong = set(random.sample(range(len(originals)), round(SHARE_WRONG * count)))
+    wrong = set(random.sample(range(len(originals)), round(SHARE_WRONG * count)))  # nosec B311
     places = []
     for number, path in enumerate(originals):
         category = path.parent.name
         if number in wrong:
-            category = random.choice([name for name in categories if name != category])
+            category = random.choice([name for name in categories if name != category])  # nosec B311
         places.append(_write(target / category / f"{number:06}.png", Image.open(path).convert("RGB")))
         if number in wrong:
             planted.wrong.add(places[-1].name)
-    chosen = random.sample([number for number in range(len(originals)) if number not in wrong], of_a_kind * len(KINDS))
+    chosen = random.sample([number for number in range(len(originals)) if number not in wrong], of_a_kind * len(KINDS))  # nosec B311
     for place, number in enumerate(chosen):
         kind = KINDS[place // of_a_kind]
         with Image.open(places[number]) as image:
