@@ -9,6 +9,7 @@ from rest_framework import serializers
 from datasets.api.serializers import form_values
 from datasets.models import Dataset, Encoding, ResizeMode
 from datasets.sources.folder_source import SPLITS
+from digits_project.api.openapi import errors
 from digits_project.jobs import log_files
 from digits_project.jobs.api.job_resources import (
     EVERY_CLASS,
@@ -119,7 +120,7 @@ class DatasetResourceViewSet(ResourceViewSet):
         count = Func(F("categories"), function="jsonb_array_length", output_field=IntegerField())
         return super().rows().annotate(counted=count)
 
-    @extend_schema(responses={200: page_of(DatasetResource)}, parameters=[DatasetFilter])
+    @extend_schema(responses={200: page_of(DatasetResource), **errors(404)}, parameters=[DatasetFilter])
     def list(self, request):
         """Datasets in pages, filtered and in an order."""
         return self.list_jobs(request)

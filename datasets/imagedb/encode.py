@@ -123,8 +123,11 @@ class Encoder:
         """A function that reads the image of a path."""
         spec = self.spec
         size: dict[str, Any] = {"width": spec.width, "height": spec.height, "channels": spec.channels}
-        told: dict[str, Any] = {"look": Look(spec.alpha_background, self.white_level, remark), "tell_size": tell_size}
-        return partial(read_image, **size, resize_mode=spec.resize_mode, opener=opener(roots), **told)
+        extra: dict[str, Any] = {
+            "look": Look(spec.alpha_background, self.white_level, remark),
+            "tell_size": tell_size,
+        }
+        return partial(read_image, **size, resize_mode=spec.resize_mode, opener=opener(roots), **extra)
 
 
 def _add(pictures, total):

@@ -50,7 +50,7 @@ def parse_folder_tasks(client, tmp_path):
 
 @pytest.mark.parametrize("split, rest, name", [("val", "test", "train/test"), ("test", "val", "train/val")])
 def test_a_separate_folder_of_a_split_has_its_own_parse_folder_task(parse_folder_tasks, tmp_path, split, rest, name):
-    write_28_pixel_digits(tmp_path / "own", categories=2, each=5)
+    write_28_pixel_digits(tmp_path / "own", categories=2, each=5, first=8)  # no copies of the others
     own = {f"has_{split}_folder": "True", f"folder_{split}": str(tmp_path / "own")}
     none = {"train_count": 0, "val_count": 0, "test_count": 0}
     assert parse_folder_tasks(folder_pct_val="25", folder_pct_test="25", **own) == [

@@ -22,7 +22,7 @@ from tests.support.server import ROOT, RunningServer, wait_until
 from tests.support.services import temporary_home
 
 EPOCHS = 15
-TEXTS = {"labels.txt", "train.txt", "val.txt", "mean.npy", "mean.png", "build.log"}
+TEXTS = {"labels.txt", "train.txt", "val.txt", "mean.npy", "mean.png", "build.log", "train.sizes", "val.sizes"}
 CLASSIFY = "/models/images/classification/classify_one.json"
 
 

@@ -201,7 +201,7 @@ class ModelResourceViewSet(ResourceViewSet):
     def details(self, job):
         return model_details(job)
 
-    @extend_schema(responses={200: page_of(ModelResource)}, parameters=[ModelFilter])
+    @extend_schema(responses={200: page_of(ModelResource), **errors(404)}, parameters=[ModelFilter])
     def list(self, request):
         """Models in pages, filtered and in an order."""
         return self.list_jobs(request)

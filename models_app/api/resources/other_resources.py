@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 
+from digits_project.api.openapi import errors
 from digits_project.jobs.api.job_resources import (
     EVERY_CLASS,
     JobDetails,
@@ -117,7 +118,7 @@ class PretrainedResourceViewSet(ResourceViewSet):
     row = PretrainedResource
     whole = PretrainedDetails
 
-    @extend_schema(responses={200: page_of(PretrainedResource)}, parameters=[ResourceFilter])
+    @extend_schema(responses={200: page_of(PretrainedResource), **errors(404)}, parameters=[ResourceFilter])
     def list(self, request):
         """Pretrained models in pages, filtered and in an order."""
         return self.list_jobs(request)
@@ -135,7 +136,7 @@ class SearchResourceViewSet(ResourceViewSet):
     row = SearchResource
     whole = SearchDetails
 
-    @extend_schema(responses={200: page_of(SearchResource)}, parameters=[ResourceFilter])
+    @extend_schema(responses={200: page_of(SearchResource), **errors(404)}, parameters=[ResourceFilter])
     def list(self, request):
         """Searches in pages, filtered and in an order."""
         return self.list_jobs(request)
@@ -154,7 +155,7 @@ class EvaluationResourceViewSet(ResourceViewSet):
     row = EvaluationResource
     whole = EvaluationDetails
 
-    @extend_schema(responses={200: page_of(EvaluationResource)}, parameters=[EvaluationFilter])
+    @extend_schema(responses={200: page_of(EvaluationResource), **errors(404)}, parameters=[EvaluationFilter])
     def list(self, request):
         """Evaluations in pages, filtered and in an order."""
         return self.list_jobs(request)

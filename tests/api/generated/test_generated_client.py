@@ -14,6 +14,8 @@ from django.core.wsgi import get_wsgi_application
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
+from datasets import reports
+from datasets.tasks import make_report
 from digits_project.jobs import lifecycle, services
 from digits_project.jobs.models import Status
 from digits_project.webhooks.models import Webhook
@@ -156,6 +158,7 @@ def sent_values(transactional_db, open_server, settings, make_built, make_datase
     snapshot = with_snapshot(make_model(dataset))
     jobs |= {"files": dataset, "datasets": dataset, "models": snapshot.trained_model}
     evaluations.evaluate(jobs["models"], "val", owner="ada")
+    make_report(reports.start(dataset, "ada").pk)
     common = form_values(dataset, snapshot, digits_folder)
     common["ids"] = f"{jobs['models'].pk},{make_model(dataset).pk}"
 

@@ -37,12 +37,13 @@ def write_digits(folder: Path, counts: dict[int, int], suffix: str = ".png") -> 
     return folder
 
 
-def write_28_pixel_digits(folder, categories=10, each=12):
-    """`each` handwritten digits of each category as PNG, enlarged to 28×28, in a subfolder named after it."""
+def write_28_pixel_digits(folder, categories=10, each=12, first=0):
+    """`each` handwritten digits of each category from its `first` on as PNG, enlarged to 28×28, in a subfolder named
+    after it."""
     bunch = load_digits()
     for category in range(categories):
         (folder / str(category)).mkdir(parents=True)
-        for i, image in enumerate(bunch.images[bunch.target == category][:each]):
+        for i, image in enumerate(bunch.images[bunch.target == category][first : first + each]):
             pixels = np.round(image * 255 / 16).astype(np.uint8)
             Image.fromarray(pixels).resize((28, 28), Image.Resampling.BICUBIC).save(folder / str(category) / f"{i}.png")
     return folder
