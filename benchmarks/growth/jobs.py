@@ -34,6 +34,7 @@ class Request(NamedTuple):
 REQUESTS = {
     "a page of 10 jobs": Request(f"{ALL}?page=1&page_size=5"),  # of each kind
     "a page of 200 jobs": Request(f"{ALL}?page=1", 200),
+    "the home page": Request("/", 200),
     "a model": Request(f"/models/{MODEL}.json"),
     "a model's status": Request(f"/models/{MODEL}/status"),
     "the metrics": Request("/metrics"),
