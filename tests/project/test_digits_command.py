@@ -20,7 +20,11 @@ MANAGEMENT = [short for short in SHORT_NAMES.values() if ":" not in short.comman
 
 
 def digits(monkeypatch, *words):
-    """Run the program in this process. Returns its exit status, 0 if it returns."""
+    """Run the program in this process. Returns its exit status, 0 if it returns.
+
+    Django is set up already. Once more, its log handlers would keep the streams of this test, which end with it.
+    """
+    monkeypatch.setattr("django.utils.log.configure_logging", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["digits", *words])
     try:
         command_line.main()
