@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from datasets.report.near_copies import MIN_SIDE
+
 MIN_IMAGES = 50  # of a category to train on; with fewer the sentence says so
 MIN_RATIO = 5  # of the largest category to the smallest
 # How much a share of the images hurts: a wrong label teaches the wrong thing, a further copy only nothing new.
@@ -45,6 +47,14 @@ class Remark(NamedTuple):
 
     harm: float
     sentence: str
+
+
+def about_small_images(number: int) -> list[str]:
+    """What to know about images with too few pixels; nothing without any."""
+    if not number:
+        return []
+    start = "1 image has" if number == 1 else f"{number:,} images have"
+    return [f"{start} a side of less than {MIN_SIDE} pixels. So small images look alike; only exact copies are listed."]
 
 
 def sentences(figures: DatasetFigures) -> list[str]:

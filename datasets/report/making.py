@@ -13,6 +13,7 @@ import numpy as np
 
 from datasets.imagedb.store.staging import staged
 from datasets.report import near_copies
+from datasets.report.advice import about_small_images
 from datasets.report.copy_groups import group_copies
 from datasets.report.findings import Findings, write_findings
 from datasets.report.image_pass import ImagePass
@@ -80,6 +81,7 @@ class _Report:
         write_findings(self._aside, self._images, self._request.directory, found)
         network = backbone.network.title if backbone else ""
         summary = summary_of(found, self._images, self._request.categories)
+        summary["sentences"] += about_small_images(int((~self._are_large()).sum()))
         return summary | {"format": FORMAT, "network": network, "why_no_network": why_none}
 
     def _compare(self, seen: ImagePass, files: ExitStack) -> Findings:
@@ -115,9 +117,18 @@ class _Report:
     def _near(self, seen: ImagePass, around: Neighbours | None, order: np.ndarray) -> np.ndarray:
         pairs = near_copies.candidates(seen.measures["hash"], around, order)
         contrast, digests = seen.measures["contrast"], seen.measures["digest"]
+        pairs = pairs[self._are_large()[pairs].all(axis=1)]
         pairs = pairs[(contrast[pairs] >= near_copies.MIN_CONTRAST).all(axis=1)]
         pairs = pairs[digests[pairs[:, 0]] != digests[pairs[:, 1]]]
         return pairs[near_copies.confirmed(pairs, seen.thumbnails, self._tick) >= near_copies.MIN_CORRELATION]
+
+    def _are_large(self) -> np.ndarray:
+        """Whether each image holds enough to look for near copies of it: bool, by its file and by the dataset."""
+        sizes = self._images.file_sizes()
+        sides = np.full(len(self._images), min(self._request.shape))
+        if sizes is not None:
+            sides = np.where((sizes > 0).all(axis=1), np.minimum(sides, sizes.min(axis=1)), sides)
+        return sides >= near_copies.MIN_SIDE
 
     def _label_errors(
         self, vectors: VectorFile, categories: np.ndarray, order: np.ndarray, roots: np.ndarray

@@ -14,6 +14,7 @@ MAX_DISTANCE = 10  # bits by which the perceptual hashes of candidates differ
 BANDS = 4  # of 16 bits; candidates by hash have one in common
 MAX_IN_BAND = 24  # images of one band that are compared with each other
 MIN_CORRELATION = 0.96  # of thumbnails that are aligned
+MIN_SIDE = 32  # pixels of a file; smaller images hold too little to tell a copy from another one that looks alike
 MIN_CONTRAST = 6.0  # images with less, such as blank ones, all look alike
 # Windows of the other image to which one is compared: (share of the side, place of the window from 0 to 1).
 WINDOWS = ((1.0, (0.0,)), (0.975, (0.0, 0.5, 1.0)), (0.95, (0.0, 0.5, 1.0)), (0.9, (0.0, 0.5, 1.0)))

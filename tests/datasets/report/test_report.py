@@ -131,3 +131,12 @@ def test_a_report_gives_way_to_a_dataset_that_waits_but_not_for_ever(dataset, pl
     make_report(report.pk)
     report.refresh_from_db()
     assert report.status == "Done"
+
+
+def test_small_images_that_look_alike_are_no_copies(built_dataset, monkeypatch):
+    monkeypatch.setattr(feature_network, "_registered", [])
+    report = reports.start(built_dataset)
+    make_report(report.pk)
+    report.refresh_from_db()
+    assert (report.status, report.summary["counts"]["near_copies"]) == ("Done", 0)
+    assert "120 images have a side of less than 32 pixels" in report.summary["sentences"][-1]
