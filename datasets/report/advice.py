@@ -20,7 +20,7 @@ TRAITS = {
     "blurred": "blurred",
     "odd_shape": "of an odd shape, far wider or taller than the others",
     "tiny": "enlarged to at least twice the size of their file",
-    "lonely": "unlike all others of their category",
+    "lonely": "unlike all others of the same category",
 }
 
 
