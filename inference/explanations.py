@@ -3,12 +3,10 @@
 import json
 from collections.abc import Sequence
 from functools import partial
-from io import BytesIO
 
 import numpy as np
-from PIL import Image
 
-from datasets.imagedb.images.formats import data_url
+from datasets.imagedb.images.formats import png_url
 from digits_project.common.errors import BadInput
 from digits_project.common.shared_memory.web_processes import shared
 from inference import services
@@ -46,8 +44,8 @@ def explain(snapshot: Snapshot, pixels: np.ndarray, category: str = "") -> dict:
         "category": snapshot.trained_model.dataset.category_names[number],
         "method": method,
         "grid": np.round(_grid(parts), 3).tolist(),
-        "png": _png(heat(parts)),
-        "image": _png(picture_of(pixels)),
+        "png": png_url(heat(parts)),
+        "image": png_url(picture_of(pixels)),
         "deletion": round(deletion, 4),
         "insertion": round(insertion, 4),
     }
@@ -70,7 +68,7 @@ def _class_activation_map(
     feed = {predictor.source: predictor.batch(pixels[None])}
     scores = predictor.scores(pixels[None])[0]
     weights, bias, before = _linear_layer(snapshot, layers, len(scores))
-    names = list(dict.fromkeys(value for layer in before for value in layer["values"].values()))
+    names = [value for layer in before for value in layer["values"].values()]
     network_input = list(layers[0]["values"].values())[:1]
     sides: tuple[int, ...] = feed[predictor.source].shape[2:]
     found = None
@@ -90,7 +88,9 @@ def _linear_layer(
 ) -> tuple[np.ndarray | None, np.ndarray | None, Sequence[dict]]:
     """(weights, outputs×C, bias, the layers before) of the last layer with weights, if it is linear; without weights
     and bias the last layers."""
-    last = max((number for number, layer in enumerate(layers) if layer["weights"]), default=len(layers))
+    last = max((number for number, layer in enumerate(layers) if layer["weights"]), default=None)
+    if last is None:
+        return None, None, layers[-LAST_LAYERS:]
     with services.whole(snapshot):
         verify(*weight_files(snapshot.directory))
         try:
@@ -115,9 +115,3 @@ def _placed(found: np.ndarray, sides: Sequence[int], predictor: Predictor, size:
 
 def _grid(parts: np.ndarray) -> np.ndarray:
     return saliency.scaled(parts, *(min(side, MAX_GRID) for side in parts.shape))
-
-
-def _png(picture: Image.Image) -> str:
-    file = BytesIO()
-    picture.save(file, "PNG")
-    return data_url(file.getvalue(), "image/png")

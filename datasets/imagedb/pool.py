@@ -1,4 +1,5 @@
-"""A pool of forked workers with ordered results, which can be stopped at once, and where a dead worker is an error.
+"""Ordered results of pools: of threads, and of forked workers, which can be stopped at once, and where a dead worker is
+an error.
 
 Each worker has its own pipe, and only that worker holds its far end, so the pipe closes when the worker is killed, even
 in the middle of a result. With a shared queue, as in multiprocessing.Pool and ProcessPoolExecutor, the reader would
@@ -13,18 +14,36 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, TypeVar
 
 from digits_project.common.processes import die_with
 
+T = TypeVar("T")
+R = TypeVar("R")
 _FORK = multiprocessing.get_context("fork")
 _TICK_SECONDS = 0.1
 _QUEUED_PER_WORKER = 3  # one in progress and two in the pipe, so that no worker waits for a parent that is late
 _WINDOW_PER_WORKER = 4  # tasks sent whose results are not yet yielded; limits the memory for results out of order
+
+
+def in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], tasks: Iterable[T], most: int) -> Iterator[R]:
+    """The function's results in the order of the tasks, at most `most` of which are waiting or being computed."""
+    waiting: deque[Future[R]] = deque()
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(function, task))
+            if len(waiting) == most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 @dataclass

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from datasets.imagedb.pool import in_order
 from datasets.report.image_measures import MEASURES, THUMBNAIL_BYTES, measure
 from datasets.report.image_set import ImageSet
 from datasets.report.vectors.feature_network import LoadedNetwork
@@ -52,7 +52,7 @@ class ImagePass:
         count = len(self._images)
         batches = (range(first, min(first + BATCH, count)) for first in range(0, count, BATCH))
         with ThreadPoolExecutor(threads, "report", initializer=partial(os.nice, NICENESS)) as pool:
-            for done in _in_order(pool, self._measure, batches, _WAITING * threads):
+            for done in in_order(pool, self._measure, batches, _WAITING * threads):
                 report(done / count)
 
     def _measure(self, numbers: range) -> int:
@@ -69,20 +69,3 @@ class ImagePass:
         if self._backbone and self.features:
             self.features.write(numbers.start, self._backbone.features(np.stack(prepared)))
         return numbers.stop
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, function: Callable[[range], int], batches: Iterator[range], most: int
-) -> Iterator[int]:
-    """The function's results in the order of the batches, at most `most` of which are waiting or being computed."""
-    waiting: deque[Future[int]] = deque()
-    try:
-        for batch in batches:
-            waiting.append(pool.submit(function, batch))
-            if len(waiting) == most:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()

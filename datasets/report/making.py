@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class _Report:
         write_findings(self._aside, self._images, self._request.directory, found)
         network = backbone.network.title if backbone else ""
         summary = summary_of(found, self._images, self._request.categories)
-        summary["sentences"] += about_small_images(int((~self._are_large()).sum()))
+        summary["sentences"] += about_small_images(int((~self._are_large).sum()))
         return summary | {"format": FORMAT, "network": network, "why_no_network": why_none}
 
     def _compare(self, seen: ImagePass, files: ExitStack) -> Findings:
@@ -117,11 +118,12 @@ class _Report:
     def _near(self, seen: ImagePass, around: Neighbours | None, order: np.ndarray) -> np.ndarray:
         pairs = near_copies.candidates(seen.measures["hash"], around, order)
         contrast, digests = seen.measures["contrast"], seen.measures["digest"]
-        pairs = pairs[self._are_large()[pairs].all(axis=1)]
+        pairs = pairs[self._are_large[pairs].all(axis=1)]
         pairs = pairs[(contrast[pairs] >= near_copies.MIN_CONTRAST).all(axis=1)]
         pairs = pairs[digests[pairs[:, 0]] != digests[pairs[:, 1]]]
         return pairs[near_copies.confirmed(pairs, seen.thumbnails, self._tick) >= near_copies.MIN_CORRELATION]
 
+    @cached_property
     def _are_large(self) -> np.ndarray:
         """Whether each image holds enough to look for near copies of it: bool, by its file and by the dataset."""
         sizes = self._images.file_sizes()

@@ -1,11 +1,9 @@
 """Draws an array as a picture for a page: tiles in a grid, for any number of values. Plain Python."""
 
-from io import BytesIO
-
 import numpy as np
 from PIL import Image
 
-from datasets.imagedb.images.formats import data_url
+from datasets.imagedb.images.formats import png_url
 
 SIDE = 320  # pixels; no picture is wider or higher
 MAX_TILES = 144
@@ -22,10 +20,7 @@ def picture(values: np.ndarray, colour: bool = False, span: tuple[float, float] 
     The first number of `span` is black, the second white; without it, the smallest and the largest shown value. With
     `colour`, three channels make one tile in colour.
     """
-    image = Image.fromarray(_grid(_brightness(_tiles(values, colour), span)))
-    file = BytesIO()
-    image.save(file, "PNG")
-    return data_url(file.getvalue(), "image/png")
+    return png_url(Image.fromarray(_grid(_brightness(_tiles(values, colour), span))))
 
 
 def _tiles(values: np.ndarray, colour: bool) -> np.ndarray:

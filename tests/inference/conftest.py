@@ -59,3 +59,13 @@ def classify_many(client, model):
         return client.post(f"/models/images/classification/classify_many{suffix}", sent)
 
     return classify_many
+
+
+@pytest.fixture
+def post(client, data_roots, model, image):
+    """A function that posts the image to an address, with further form fields."""
+
+    def post(url, **fields):
+        return client.post(url, {"job_id": model.pk, "image_file": io.BytesIO(image.read_bytes())} | fields)
+
+    return post

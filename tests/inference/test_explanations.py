@@ -1,7 +1,5 @@
 """Explanations of predictions: over REST, on the page, and of a trained network."""
 
-import base64
-import io
 from functools import partial
 
 import numpy as np
@@ -12,27 +10,15 @@ from inference import services
 from inference.engine.predictor import Predictor
 from inference.engine.saliency import occlusion_map
 from inference.explanations import CAM, OCCLUSION, explain
+from models_app.networks import Layer, Network
 from models_app.networks.export.network_onnx import write_onnx
 from models_app.training.snapshots.onnx_arrays import onnx_weights
 from tests.support.samples.imagedb_samples import write_28_pixel_digits
+from tests.support.samples.picture_samples import decode_picture
 from tests.support.samples.row_samples import add_snapshot, with_categories
 
 pytestmark = pytest.mark.django_db
 ONE = "/models/images/classification/classify_one"
-
-
-@pytest.fixture
-def post(client, data_roots, model, image):
-    """A function that posts the image of a digit to an address, with further form fields."""
-
-    def post(url, **fields):
-        return client.post(url, {"job_id": model.pk, "image_file": io.BytesIO(image.read_bytes())} | fields)
-
-    return post
-
-
-def decode_picture(url):
-    return Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
 
 
 def test_the_response_has_a_map_of_the_best_category_if_the_query_requests_it(post, image):
@@ -61,6 +47,20 @@ def test_the_page_lays_the_map_over_the_image(post):
     assert "What speaks for" in page
     assert page.count("data:image/png;base64,") == 2
     assert "What speaks for" not in post(ONE, headers={"Accept": "text/html"}).content.decode()
+
+
+def test_a_network_without_weights_has_a_map(make_dataset, make_model):
+    dataset = with_categories(make_dataset(resize_channels=3), ["red", "green", "blue"])
+    layers = [
+        Layer("data", "Data", (), ("data",)),
+        Layer("pool", "Pooling", ("data",), ("pool",), {"pool": "AVE", "global_pooling": True}),
+        Layer("softmax", "Softmax", ("pool",), ("softmax",)),
+    ]
+    snapshot = add_snapshot(make_model(dataset), 1, seed=1, network=Network("colours", (3, 28, 28), layers))
+    pixels = np.zeros((28, 28, 3), np.uint8)
+    pixels[2, 7] = (0, 255, 0)
+    explanation = explain(snapshot, pixels)
+    assert (explanation["category"], np.array(explanation["grid"]).argmax()) == ("green", 2 * 28 + 7)
 
 
 @pytest.mark.parametrize("network", ["squeezenet", "mobilenet_v2"])

@@ -5,8 +5,13 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
 
 from digits_project.common.errors import BadInput
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIGNATURE_BYTES = 64  # the list of compatible brands of a HEIC or AVIF file must fit
 
@@ -54,6 +59,13 @@ ACCEPTED = ",".join(("image/*", *SUFFIXES))
 def sniff(head: bytes) -> str | None:
     """The format by the first SIGNATURE_BYTES of a file; None if it is not a supported one."""
     return next((known.name for known in FORMATS if known.signature.match(head)), None)
+
+
+def png_url(image: Image.Image) -> str:
+    """An image as the address of a PNG that holds it."""
+    file = BytesIO()
+    image.save(file, "PNG")
+    return data_url(file.getvalue(), "image/png")
 
 
 def data_url(content: bytes, media_type: str) -> str:

@@ -7,13 +7,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.core.management.base import CommandError
 
 from digits_project.common import errors
 from digits_project.common.terminal import Screen
 from digits_project.jobs import services
-from digits_project.jobs.console.command import Exit
+from digits_project.jobs.console.command import ConsoleCommand, Exit
 from digits_project.jobs.execution.local import LocalRunner
 from digits_project.jobs.execution.runner import patiently
 from digits_project.jobs.models import Job, Status
@@ -93,6 +95,26 @@ def follow(jobs: Sequence[Job], screen: Screen, interrupts: Interrupts, here: bo
     if reported:
         return Exit.INTERRUPTED
     return Exit.DONE if all(job.status == Status.DONE for job in jobs) else Exit.FAILED
+
+
+def ask_to_end(command: ConsoleCommand, jobs: Sequence[Job], ask: Callable[[Any], object], wait: bool) -> list[Job]:
+    """Ask each job to end; `ask` raises Refused for one that does not. Then wait for the others, if `wait`, and print
+    all as JSON, if that was asked for. Returns the others. Raises CommandError with the reasons of the refusals."""
+    asked, refused = [], []
+    for job in jobs:
+        try:
+            ask(job)
+            asked.append(job)
+        except errors.Refused as why:  # go on with the other jobs
+            refused.append(str(why))
+    if asked and wait:
+        with Interrupts(command.screen.clear_bar) as interrupts:
+            follow(asked, command.screen, interrupts)
+    if command.as_json:
+        command.print_json([{"id": job.pk, "status": job.status} for job in jobs])
+    if refused:
+        raise CommandError("\n".join(refused), returncode=Exit.FAILED)
+    return asked
 
 
 def abort_all(jobs: Sequence[Job]) -> None:

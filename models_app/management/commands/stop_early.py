@@ -1,10 +1,7 @@
 """`manage.py stop_early MODEL_ID …`"""
 
-from django.core.management.base import CommandError
-
-from digits_project.common import errors
 from digits_project.jobs.console.command import ConsoleCommand, Exit, job_of
-from digits_project.jobs.console.follow import Interrupts, follow
+from digits_project.jobs.console.follow import ask_to_end
 from digits_project.jobs.models import Status
 from models_app import services
 from models_app.models import TrainedModel
@@ -26,19 +23,6 @@ class Command(ConsoleCommand):
 
     def handle(self, *, model_ids, **options):
         models = [job_of(model_id, TrainedModel) for model_id in model_ids]
-        asked, refused = [], []
-        for model in models:
-            try:
-                services.stop_early(model)
-                asked.append(model)
-            except errors.Refused as why:  # go on with the other models
-                refused.append(str(why))
-        if asked and not options["no_wait"]:
-            with Interrupts(self.screen.clear_bar) as interrupts:
-                follow(asked, self.screen, interrupts)
-        if self.as_json:
-            self.print_json([{"id": model.pk, "status": model.status} for model in models])
-        if refused:
-            raise CommandError("\n".join(refused), returncode=Exit.FAILED)
+        asked = ask_to_end(self, models, services.stop_early, wait=not options["no_wait"])
         has_failed = any(model.status in (Status.ERROR, Status.ABORTED) for model in asked)
         self.end(Exit.FAILED if has_failed else Exit.DONE)

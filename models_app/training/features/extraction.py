@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from datasets.imagedb.pool import in_order
 from models_app.training.data.pixel_file import HEADER_BYTES, LABEL_BYTES, write_at
 from models_app.training.features.backbone import RunningBackbone
 from models_app.training.features.fixed_views import FixedViews
@@ -35,7 +35,7 @@ class Extraction:
     def run(self, threads: int, progress: PassProgress) -> None:
         """Compute all features on so many threads. Raises any exception of progress.tick()."""
         with ThreadPoolExecutor(threads, "features") as pool:
-            for computed in _results(pool, self._compute, _batches(self._images), 2 * threads):
+            for computed in in_order(pool, self._compute, _batches(self._images), 2 * threads):
                 progress.report(computed)
                 progress.tick()
 
@@ -54,20 +54,3 @@ class Extraction:
 def _batches(images: int) -> Iterator[range]:
     for first in range(0, images, BATCH):
         yield range(first, min(first + BATCH, images))
-
-
-def _results(
-    pool: ThreadPoolExecutor, function: Callable[[range], int], batches: Iterable[range], most: int
-) -> Iterator[int]:
-    """The function's results in the order of the batches, at most `most` of which are waiting or being computed."""
-    waiting: deque[Future[int]] = deque()
-    try:
-        for batch in batches:
-            waiting.append(pool.submit(function, batch))
-            if len(waiting) == most:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()

@@ -1,12 +1,9 @@
 """show_visualizations: weights and activations of every layer, as statistics and as pictures."""
 
-import base64
-import io
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from datasets.imagedb.images import decoding
 from inference.engine import activations as activations_module
@@ -19,26 +16,11 @@ from models_app.networks.export.network_onnx import write_onnx
 from models_app.training.snapshots.onnx_arrays import onnx_weights
 from tests.models_app.networks.test_onnx_layers import SAMPLES
 from tests.support.samples.engine_samples import random_images, random_weights
+from tests.support.samples.picture_samples import decode_picture
 from tests.support.samples.row_samples import DIGITS
 
 ONE = "/models/images/classification/classify_one"
 INFER = "/models/images/generic/infer_one"
-
-
-@pytest.fixture
-def post(client, data_roots, model, image):
-    """A function that posts the image to an address, with further form fields."""
-
-    def post(url, **fields):
-        return client.post(url, {"job_id": model.pk, "image_file": io.BytesIO(image.read_bytes())} | fields)
-
-    return post
-
-
-def decode_picture(html):
-    start = "data:image/png;base64,"
-    assert html.startswith(start)
-    return Image.open(io.BytesIO(base64.b64decode(html.removeprefix(start))))
 
 
 def by_name(entries, vis_type):

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from base64 import b64decode
 
 import numpy as np
 from PIL import Image
@@ -62,3 +63,10 @@ def composite(colours, alpha, background):
     Colours and alpha are from 0 to 1; the background has 8 bits.
     """
     return colours * 255 * alpha + (1 - alpha) * np.array(background)
+
+
+def decode_picture(url):
+    """The picture of a data: URL."""
+    start = "data:image/png;base64,"
+    assert url.startswith(start)
+    return Image.open(io.BytesIO(b64decode(url.removeprefix(start))))
