@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 NO_CHROMIUM = "There is no chromium on this machine (apt-get install chromium)."
@@ -21,6 +21,8 @@ SCREENS = {
     "wide": {"viewport": {"width": 1300, "height": 900}},
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
 }
+
+expect.set_options(timeout=30_000)  # Playwright's own 5 s are too few where all cores are busy
 
 
 @pytest.fixture(scope="module")

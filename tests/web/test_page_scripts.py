@@ -83,6 +83,15 @@ def test_a_half_typed_note_stays_when_the_job_ends(visit, make_dataset):
     assert errors == []
 
 
+def test_a_page_that_could_not_be_fetched_when_the_status_changed_is_fetched_again(visit, make_dataset):
+    dataset = make_dataset(name="photos")
+    page = visit(f"/datasets/{dataset.pk}")
+    page.route(page.url, lambda route: route.fulfill(status=503, content_type="text/html", body="Busy"), times=1)
+    with page.expect_response(lambda response: response.url == page.url and response.status == 503):
+        lifecycle.advance(dataset, Status.ERROR, error="The folder is empty.")
+    expect(page.locator("h1")).to_contain_text("Error")
+
+
 def test_a_job_is_deleted_only_after_the_dialog_and_focus_returns_to_the_button(visit, make_dataset):
     page = visit(f"/datasets/{make_dataset(name='photos').pk}")
     delete = page.locator(".page-head").get_by_role("button", name="Delete")

@@ -5,12 +5,16 @@ import {showProgress} from "./progress.js";
 import {fetchPage, replaceParts} from "./requests.js";
 
 const job = document.querySelector("[data-status]");
+const RETRY_MILLISECONDS = 2000; // after a page that could not be had
+let retry;
 const shown = {status: job?.dataset.status, name: job?.dataset.name};
 
 async function showStatus({detail: {status, name}}) {
+  clearTimeout(retry);
   if (status === "Deleted" || (status === shown.status && name === shown.name)) return;
   try {
-    const {page} = await fetchPage(location.href);
+    const {response, page} = await fetchPage(location.href);
+    if (response.status >= 500) throw new Error(`The page's status is ${response.status}.`);
     if (!page) return;
     const isRenamed = status === shown.status;
     replaceParts(page, isRenamed ? ["page-head"] : [...document.querySelectorAll("[data-live][id]")].map((part) => part.id));
@@ -18,7 +22,7 @@ async function showStatus({detail: {status, name}}) {
     Object.assign(shown, {status, name});
     if (!isRenamed) document.dispatchEvent(new CustomEvent("job-changed", {detail: {status}}));
   } catch {
-    // The server can't be reached; the stream begins with the status when it is back.
+    retry = setTimeout(() => showStatus({detail: {status, name}}), RETRY_MILLISECONDS);
   }
 }
 
